@@ -1,0 +1,22 @@
+"""What a recipient's desk says about a letter; `causationid` is the event that the letter belongs to [D]."""
+
+from typing import Annotated
+
+from nrmbus.events.codes import Unreadable
+from nrmbus.events.model import Data, clear
+
+
+class LetterOpened(Data):
+    """The recipient's desk could open all parts that were sealed to it [D]."""
+
+    type = "letter.opened"
+    technical = True
+
+
+class LetterUnreadable(Data):
+    """The recipient's desk could not open the letter: what it came with counts as not said, and clocks run on [D]."""
+
+    type = "letter.unreadable"
+    technical = True
+
+    reason: Annotated[Unreadable, clear("What was wrong: its digest, the key, its form, or it did not come")]

@@ -1,0 +1,145 @@
+"""Referral: one agency asks another to take the person on, and gets an answer. CoM 21/2008 art. 7 [S2]."""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from nrmbus.events.codes import (
+    ContactMethod,
+    DeclinedBy,
+    DeclineReason,
+    DutyRole,
+    Language,
+    NextStep,
+    Question,
+    ReferralMode,
+    ReferralReason,
+    RevocationReason,
+    Service,
+    ServiceOutcome,
+    Urgency,
+)
+from nrmbus.events.model import (
+    Agencies,
+    AgencyId,
+    Code,
+    CodesOrNone,
+    Data,
+    Day,
+    Frozen,
+    Letter,
+    Line,
+    Text,
+    clear,
+    sealed,
+)
+
+
+class Contact(Frozen):
+    """How the person can be reached without danger."""
+
+    method: Annotated[ContactMethod, Field(description="By which means")]
+    value: Annotated[Line, Field(description="Number, address or name to ask for; a number in E.164")]
+    safe_hours: Annotated[Line | None, Field(description="When it is safe, local time")] = None
+
+
+class ReferralSubmittedLetter(Letter):
+    """The person, for those in `to`; a role opens at most the parts that the Rules let it read of any referral."""
+
+    interpreter: Annotated[Language | None, sealed("coded", "DC2", "Language to interpret from, ISO 639-2/T")] = None
+    name: Annotated[Line | None, sealed("identity", "DC3", "Name, or the name to go by")] = None
+    birth_date: Annotated[Day | None, sealed("identity", "DC3", "Date of birth")] = None
+    contact: Annotated[Contact | None, sealed("contact", "DC3", "How to reach the person safely")] = None
+    facts: Annotated[Text | None, sealed("story", "DC4", "What happened, in short")] = None
+    income: Annotated[Line | None, sealed("money", "DC4", "What the person lives on")] = None
+
+
+class ReferralSubmitted(Data):
+    """An agency asks others to take the person on; its clocks run until they answer. CoM 21/2008 art. 7 [S2]."""
+
+    type = "referral.submitted"
+    letter = ReferralSubmittedLetter
+
+    to: Annotated[Agencies, clear("Whom the sender asks")]
+    mode: Annotated[ReferralMode, clear("Whether the sender goes on with the case, or hands it over")]
+    reason: Annotated[ReferralReason, clear("What for")]
+    urgency: Annotated[Urgency, clear("How soon: 24 hours, 72 hours, 14 days")]
+    services: Annotated[CodesOrNone[Service], clear("Services asked for")]
+    child: Annotated[bool | None, clear("Whether the procedure for children applies")] = None
+    withhold_from: Annotated[Agencies | None, clear("Who must not hear of it, because the person has refused them")] = (
+        None
+    )
+
+
+class ReferralAcknowledged(Data):
+    """The receiver has it [S2]."""
+
+    type = "referral.acknowledged"
+
+    receipt_no: Annotated[Code, clear("The receiver's number of the receipt")]
+    duty_role: Annotated[DutyRole, clear("Who took it; at the special unit only its duty officer may")]
+
+
+class ReferralInfoRequested(Data):
+    """The receiver asks for more; its clock pauses until the answer."""
+
+    type = "referral.info_requested"
+
+    question: Annotated[Question, clear("What about")]
+
+
+class ReferralInfoSuppliedLetter(Letter):
+    """The answer."""
+
+    answer: Annotated[Text | None, sealed("story", "DC4", "The answer")] = None
+
+
+class ReferralInfoSupplied(Data):
+    """The sender answers; the receiver's clock runs on [S35]."""
+
+    type = "referral.info_supplied"
+    letter = ReferralInfoSuppliedLetter
+
+    question: Annotated[Question, clear("What about")]
+
+
+class ReferralAccepted(Data):
+    """The receiver takes the person on [S46]."""
+
+    type = "referral.accepted"
+
+    next_step: Annotated[NextStep, clear("What it does next")]
+
+
+class ReferralDeclined(Data):
+    """The receiver, or the person, says no [S46]."""
+
+    type = "referral.declined"
+
+    reason: Annotated[DeclineReason, clear("Why")]
+    declined_by: Annotated[DeclinedBy, clear("Who said no")]
+    alternative: Annotated[AgencyId | None, clear("Who may be asked instead")] = None
+
+
+class ReferralRevoked(Data):
+    """The sender takes it back [S46]."""
+
+    type = "referral.revoked"
+
+    reason: Annotated[RevocationReason, clear("Why")]
+
+
+class ReferralExpired(Data):
+    """The timekeeper ends a referral that nobody answered [S46]."""
+
+    type = "referral.expired"
+
+    reason: Annotated[RevocationReason, clear("Why")]
+
+
+class ReferralCompleted(Data):
+    """The receiver has done what it was asked [S46]."""
+
+    type = "referral.completed"
+
+    outcome: Annotated[ServiceOutcome, clear("What came of it")]

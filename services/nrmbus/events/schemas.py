@@ -1,0 +1,177 @@
+"""What partner agencies read: a JSON Schema and two examples for every published type and version.
+
+``python -m nrmbus.events.schemas write`` makes the files of ``schemas/nrm.*``; ``check`` prints what differs from them
+and exits 1. They are frozen: what is once published there changes only by a new version. Only this command does I/O.
+"""
+
+import argparse
+import json
+import sys
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, get_args
+
+from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
+from pydantic_core import core_schema
+
+from nrmbus.events import TYPES
+from nrmbus.events.examples import example
+from nrmbus.events.model import Data, DataClass, Event
+
+DIALECT = "https://json-schema.org/draft/2020-12/schema"
+FOLDER = Path(__file__).parents[3] / "schemas"
+
+_SIGNED = (
+    "recordedtime",
+    "sequence",
+    "actor",
+    "approver",
+    "policy",
+    "legalbasis",
+    "consent",
+    "referral",
+    "incident",
+    "correlationid",
+    "causationid",
+    "expectedversion",
+    "dataclassification",
+    "sealeddigest",
+    "traceparent",
+)
+"""Extension attributes in the order in which they are signed (wire.md, W4)."""
+
+
+class _AsOnTheWire(GenerateJsonSchema):
+    """An optional field is absent on the wire, never null; and a title that repeats the name helps nobody."""
+
+    def nullable_schema(self, schema: core_schema.NullableSchema) -> JsonSchemaValue:
+        return self.generate_inner(schema["schema"])
+
+    def default_schema(self, schema: core_schema.WithDefaultSchema) -> JsonSchemaValue:
+        return self.generate_inner(schema["schema"])
+
+    def field_title_should_be_set(self, schema: Any) -> bool:  # noqa: ARG002  # pydantic's signature
+        return False
+
+
+def schema_id(data: type[Data]) -> str:
+    """The name of a type and version, as the attribute ``dataschema`` has it."""
+    return f"urn:nrmbus:nrm.{data.type}:{data.version}"
+
+
+def schema_of(data: type[Data]) -> dict[str, Any]:
+    """The JSON Schema (2020-12) of *data*'s type and version: the event as a CloudEvent, and beside it the letter."""
+    definitions: dict[str, Any] = {"Event": _event(data), "Data": _model(data)}
+    properties: dict[str, Any] = {"event": {"$ref": "#/$defs/Event"}}
+    if data.letter:
+        definitions["Letter"] = _model(data.letter)
+        properties["letter"] = {"$ref": "#/$defs/Letter"}
+    for name in ("Data", "Letter"):
+        definitions.update(definitions.get(name, {}).pop("$defs", {}))
+    return {
+        "$schema": DIALECT,
+        "$id": schema_id(data),
+        "title": f"nrm.{data.type}, version {data.version}",
+        "description": _sentence(data),
+        "type": "object",
+        "properties": properties,
+        "required": ["event"],
+        "additionalProperties": False,
+        "$defs": definitions,
+    }
+
+
+def _model(model: type[Any]) -> dict[str, Any]:
+    schema: dict[str, Any] = model.model_json_schema(schema_generator=_AsOnTheWire, mode="serialization")
+    return schema
+
+
+def _sentence(data: type[Data]) -> str:
+    return " ".join((data.__doc__ or "").split())
+
+
+def _event(data: type[Data]) -> dict[str, Any]:
+    own = _model(Event)["properties"]
+    properties = {
+        "specversion": {"const": "1.0", "description": "CloudEvents 1.0"},
+        "id": own["id"],
+        "source": own["source"] | {"pattern": r"^/agency/[a-z][a-z0-9-]{1,30}$"},
+        "type": {"const": f"nrm.{data.type}", "description": "The type"},
+        "subject": own["subject"],
+        "time": own["time"],
+        "datacontenttype": {"const": "application/json", "description": "How `data` is written"},
+        "dataschema": {"const": schema_id(data), "description": "The version of the type: this schema"},
+        **{name: own[name] for name in _SIGNED},
+        "dssematerial": {
+            "type": "string",
+            "description": "The signature (CloudEvents verifiability extension); a desk signs for its own system",
+            "contentEncoding": "base64",
+            "maxLength": 8192,
+        },
+    }
+    for attribute in properties.values():
+        attribute["x-class"] = "DC1"
+    properties["dataclassification"]["enum"] = list(get_args(DataClass))[:2]
+    optional = {name for name, field in Event.model_fields.items() if field.default is None} | {"dssematerial"}
+    if data.letter is None:
+        del properties["sealeddigest"]
+    return {
+        "description": "The envelope: what everybody on the way may read",
+        "type": "object",
+        "properties": properties | {"data": {"$ref": "#/$defs/Data"}},
+        "required": [name for name in (*properties, "data") if name not in optional],
+        "additionalProperties": False,
+    }
+
+
+def documents(types: Iterable[type[Data]] = tuple(TYPES.values())) -> Mapping[str, str]:
+    """Every file of the folder ``schemas``, by its path there: what *types* say today."""
+    files: dict[str, str] = {}
+    for data in types:
+        schema, stem = schema_of(data), f"nrm.{data.type}/v{data.version}"
+        files[f"{stem}.schema.json"] = _text(schema)
+        files[f"{stem}/minimal.json"] = _text(example(schema, full=False))
+        files[f"{stem}/full.json"] = _text(example(schema, full=True))
+    return files
+
+
+def _text(content: dict[str, Any]) -> str:
+    return json.dumps(content, indent=2, ensure_ascii=False) + "\n"
+
+
+def differences(folder: Path = FOLDER) -> Iterator[str]:
+    """What in *folder* is missing, edited, or no type's: one sentence each."""
+    wanted = documents()
+    there = {path.relative_to(folder).as_posix() for path in folder.glob("nrm.*/**/*") if path.is_file()}
+    for path in sorted(wanted.keys() | there):
+        if path not in there:
+            yield f"{path} is missing"
+        elif path not in wanted:
+            yield f"{path} belongs to no published type"
+        elif (folder / path).read_text(encoding="utf-8") != wanted[path]:
+            yield f"{path} differs from its model; a published version is never edited, make a new one"
+
+
+def write(folder: Path = FOLDER) -> None:
+    """Write every schema and example into *folder*, over what is there; nothing is deleted."""
+    for path, text in documents().items():
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        (folder / path).write_text(text, encoding="utf-8")
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Write or check the folder; return the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m nrmbus.events.schemas", description=main.__doc__)
+    parser.add_argument("what", choices=("write", "check"))
+    parser.add_argument("--folder", type=Path, default=FOLDER, help="the folder `schemas` of a clone")
+    chosen = parser.parse_args(arguments)
+    if chosen.what == "write":
+        write(chosen.folder)
+        return 0
+    found = list(differences(chosen.folder))
+    sys.stdout.writelines(f"{sentence}\n" for sentence in found)
+    return 1 if found else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,64 @@
+"""Shelter: a bed asked for, offered or refused, taken and left; where the house stands is never said. [S3, S7, S8]."""
+
+from typing import Annotated
+
+from nrmbus.events.codes import BedCategory, BedRefusal, DischargeReason, Urgency
+from nrmbus.events.model import Agencies, AgencyId, Data, Letter, clear, sealed
+
+
+class BedRequestedLetter(Letter):
+    """What kind of bed."""
+
+    category: Annotated[BedCategory | None, sealed("coded", "DC2", "Whose unit")] = None
+    accessibility: Annotated[bool | None, sealed("coded", "DC2", "Whether a step-free place is needed")] = None
+
+
+class BedRequested(Data):
+    """An agency asks shelters for a bed [S3, S7]."""
+
+    type = "shelter.bed_requested"
+    letter = BedRequestedLetter
+
+    to: Annotated[Agencies, clear("Shelters asked")]
+    urgency: Annotated[Urgency, clear("How soon: 3, 24 or 72 hours")]
+    withhold_from: Annotated[Agencies | None, clear("Who must not hear of it, because the person has refused them")] = (
+        None
+    )
+
+
+class BedOffered(Data):
+    """An asked shelter holds a bed [D]."""
+
+    type = "shelter.bed_offered"
+
+    valid_hours: Annotated[int, clear("Hours for which the bed is held", ge=1, le=720)]
+
+
+class BedRefused(Data):
+    """An asked shelter has none [D]."""
+
+    type = "shelter.bed_refused"
+
+    reason: Annotated[BedRefusal, clear("Why")]
+
+
+class OfferLapsed(Data):
+    """The timekeeper ends an offer that nobody took up [D]."""
+
+    type = "shelter.offer_lapsed"
+
+    shelter: Annotated[AgencyId, clear("Whose offer it was")]
+
+
+class Admitted(Data):
+    """The person is in the house [S7, S8]."""
+
+    type = "shelter.admitted"
+
+
+class Discharged(Data):
+    """The person has left the house [S7]."""
+
+    type = "shelter.discharged"
+
+    reason: Annotated[DischargeReason, clear("Why")]

@@ -1,0 +1,46 @@
+"""The acceptance scenarios speak the published language: every step's fields are a model's fields."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+import nrmbus
+from nrmbus.events import data_type
+
+FILES = sorted((Path(nrmbus.__file__).parent / "play" / "scenarios").glob("*.yaml"))
+
+
+def _steps() -> list[Any]:
+    found = []
+    for file in FILES:
+        for number, step in enumerate(yaml.safe_load(file.read_text(encoding="utf-8"))["steps"], 1):
+            if "event" in step and not step.get("again"):
+                found.append(pytest.param(step, id=f"{file.stem[:2]}-{number}-{step['event']}"))
+    return found
+
+
+def _on_the_wire(step: dict[str, Any]) -> list[dict[str, Any]]:
+    """The data of a step as a desk's door writes them: one event a receiver, references filled in."""
+    data = {name: value for name, value in step.get("data", {}).items() if name != "legal_basis"}
+    data |= {"to": sorted(step["to"])} if "to" in step else {}
+    data |= {"decision": "01930000-0000-7000-8000-000000000001"} if "decision" in step else {}
+    return [data | {"receivers": [one]} for one in data["receivers"]] if "receivers" in data else [data]
+
+
+def test_both_scenarios_are_here() -> None:
+    """The two first stories are read, so that the tests below are about something."""
+    assert [file.stem[:2] for file in FILES] == ["01", "02"]
+
+
+@pytest.mark.parametrize("step", _steps())
+def test_every_step_is_written_in_published_fields(step: dict[str, Any]) -> None:
+    """What an agency says in a scenario, in the clear and sealed, fits version 1 of its type."""
+    published = data_type(step["event"], 1)
+
+    for data in _on_the_wire(step):
+        assert published.from_mapping(data).to_mapping() == data
+    if "sealed" in step:
+        assert published.letter is not None
+        assert published.letter.from_mapping(step["sealed"]).to_mapping() == step["sealed"]
