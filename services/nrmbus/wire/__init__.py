@@ -1,0 +1,1 @@
+"""Bytes: JSON, headers, signature, letter, registration; a decoder whose errors carry no value. See README.md."""

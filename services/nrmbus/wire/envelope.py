@@ -1,0 +1,305 @@
+"""The envelope: an event as a CloudEvent in Kafka binary mode, signed by the verifiability extension.
+
+CloudEvents 1.0.2 and ``cloudevents/extensions/verifiability.md`` as of July 2026 (payload type ``…/dsse/v0.1``; ``core``,
+``ext`` and ``signedextattrs`` in the signed material), in the stricter profile of README.md.
+
+Reading goes in four steps, and what fails in each gets another answer:
+
+1. `decode` looks at sizes, headers and the form of the signature. What fails here has no sender that could be believed:
+   it is quarantined, and the owner of the topic is answered ``unreadable``.
+2. `Signed.verify` checks the signature with the key that the directory has for ``source`` and ``kid``. What fails here
+   was not said by its source: quarantined as well.
+3. `Signed.event` reads the data by the model of their type and version. What fails from here on was said by its
+   source: it is refused by a registration, and its ``sequence`` counts.
+4. `Signed.letter` looks at the letter, which only recipients can open. The same.
+
+Generic attributes are read before a model is chosen, so an event of a type or version that this code does not know is
+still verified, numbered and refused by name. Bytes are never written anew: what was signed is what is registered.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from hashlib import sha256
+from typing import Any, Final
+
+from pydantic import ValidationError
+
+from nrmbus.events import UnknownType, UnknownVersion, data_type
+from nrmbus.events.errors import Invalid, Problem
+from nrmbus.events.model import Data, Event
+from nrmbus.wire import base64, ids, json, material, statement, times
+from nrmbus.wire.errors import LetterClosed, WireCode, WireError
+from nrmbus.wire.keys import SigningKey, VerifyKey
+from nrmbus.wire.letter import Container
+from nrmbus.wire.record import (
+    DATA_LIMIT,
+    EXTENSIONS,
+    LETTER,
+    MATERIAL,
+    RECORD_LIMIT,
+    Record,
+    header_of,
+    headers_of,
+)
+
+__all__ = ["Record", "Signed", "decode", "encode", "with_letter"]
+
+_PAYLOAD_TYPE: Final = material.PAYLOAD_TYPE.encode()
+CONTENT_TYPE: Final = "application/json"
+SPECVERSION: Final = "1.0"
+
+_EXTENSION_HEADERS: Final = tuple((name, header_of(name)) for name in EXTENSIONS)
+_READ_EARLIER: Final = {"recordedtime", "sequence", "expectedversion"}
+_STRINGS: Final = tuple((name, header) for name, header in _EXTENSION_HEADERS if name not in _READ_EARLIER)
+
+_SOURCE: Final = "/agency/"
+_TYPE: Final = re.compile(r"nrm(?:\.[a-z][a-z_]{0,40}){2}")
+_DATASCHEMA: Final = re.compile(r"urn:nrmbus:(nrm[a-z_.]{1,90}):([1-9][0-9]{0,3})")
+_NUMBER: Final = re.compile(r"0|[1-9][0-9]{0,9}")
+_MAX_INTEGER: Final = 2**31 - 1  # CloudEvents' Integer has 32 bits
+
+
+def encode(event: Event, key: SigningKey) -> Record:
+    """Write and sign *event*; if it has a letter, ``event.sealeddigest`` is set and `with_letter` adds the letter.
+
+    Raises ``too_large`` for data beyond 16 KiB or an attribute beyond 1 KiB, ``header_not_allowed`` for one that is empty
+    or not printable ASCII.
+    """
+    data = json.dumps(event.data.to_mapping())
+    if len(data) > DATA_LIMIT:
+        raise WireError("too_large", limit=DATA_LIMIT)
+    attributes = {
+        "content-type": CONTENT_TYPE,
+        "ce_specversion": SPECVERSION,
+        "ce_id": event.id,
+        "ce_source": _SOURCE + event.source,
+        "ce_type": f"nrm.{event.type}",
+        "ce_subject": event.subject,
+        "ce_time": times.write(event.time),
+        "ce_dataschema": f"urn:nrmbus:nrm.{event.type}:{event.version}",
+        "ce_recordedtime": times.write(event.recordedtime),
+    }
+    for name, header in _EXTENSION_HEADERS:
+        value = getattr(event, name)
+        if value is not None and header not in attributes:
+            attributes[header] = str(value)
+    payload = material.payload(attributes, data, material.signed_names(attributes))
+    headers = [(name, value.encode()) for name, value in attributes.items()]
+    envelope = statement.wrap(material.PAYLOAD_TYPE, payload, key)
+    headers.append((MATERIAL, base64.encode(envelope).encode()))
+    record = Record(event.subject.encode(), data, tuple(headers))
+    headers_of(record)  # what nobody would accept must not be signed
+    return record
+
+
+def with_letter(record: Record, container: bytes) -> Record:
+    """The same record with its letter. Raises ``letter_too_large`` if it no longer fits."""
+    whole = record.with_header(LETTER, container)
+    if whole.size() > RECORD_LIMIT:
+        raise WireError("letter_too_large", limit=RECORD_LIMIT)
+    return whole
+
+
+@dataclass(frozen=True, slots=True)
+class Signed:
+    """A decoded record: who says to have said what about which case. Believe it after `verify`, not before.
+
+    ``source`` is the agency's id; ``type`` has no ``nrm.``; ``digest`` is the envelope's (SHA-256 of the decoded
+    ``dssematerial``); ``kid`` names the key that it says it was signed with; ``attributes`` are the event's headers.
+    """
+
+    id: str
+    source: str
+    type: str
+    version: int
+    subject: str
+    time: datetime
+    recordedtime: datetime
+    sequence: int
+    digest: str
+    kid: str
+    record: Record
+    attributes: Mapping[str, str]
+    letter_bytes: bytes | None
+    fits: bool
+    """Whether the signed digests are those of these attributes and data; says nothing about who signed."""
+    _payload: bytes
+    _signature: bytes
+
+    @property
+    def data(self) -> bytes:
+        """The data, as they were signed."""
+        return self.record.value or b""
+
+    @property
+    def sealeddigest(self) -> str | None:
+        """The digest of the letter, if the event names one."""
+        return self.attributes.get("ce_sealeddigest")
+
+    @property
+    def traceparent(self) -> str | None:
+        """The W3C trace context, if the event has one."""
+        return self.attributes.get("ce_traceparent")
+
+    @property
+    def intact(self) -> bool:
+        """Whether attributes and data are those whose digests were signed; who signed them is for `verify` to say."""
+        return self._fits
+
+    def verify(self, key: VerifyKey) -> None:
+        """Return if *key* signed exactly this; raises ``signature_invalid`` if not. May run in a thread."""
+        if key.kid != self.kid or not self.fits:
+            raise WireError("signature_invalid")
+        key.verify(self._signature, statement.pae(_PAYLOAD_TYPE, self._payload))
+
+    def event(self) -> Event:
+        """Read the event by the model of its type and version.
+
+        Raises ``key_mismatch``, ``unknown_type``, ``unknown_version``, ``json_invalid``, ``json_duplicate``,
+        ``unknown_field`` (the data do not fit the model) or ``header_not_allowed`` (an attribute is not of its form).
+        """
+        if self.record.key != self.subject.encode():
+            raise WireError("key_mismatch")
+        return _event(self, _data(_model(self), self.data))
+
+    def letter(self, *, whole: bool = True) -> Container | None:
+        """The letter, if the event names one. *whole*: as its sender submits it; else as a recipient gets it.
+
+        Raises ``suite_unknown``, ``letter_too_large``, or `LetterClosed` with the reason: ``missing``; ``digest`` (not the
+        letter that was signed); ``malformed`` (no container, a letter that no digest names, or, when whole, not
+        exactly the parts of the type or a part that its sender cannot open).
+        """
+        if self.sealeddigest is None:
+            if self.letter_bytes is not None:
+                raise LetterClosed("malformed")
+            return None
+        if self.letter_bytes is None:
+            raise LetterClosed("missing")
+        container = Container.parse(self.letter_bytes)
+        if container.digest != self.sealeddigest:
+            raise LetterClosed("digest")
+        if whole:
+            kind = _model(self).letter
+            if kind is None or not container.whole or container.parts != kind.part_names():
+                raise LetterClosed("malformed")
+            if not all(self.source in container.wraps(part) for part in container.parts):
+                raise LetterClosed("malformed")
+        return container
+
+
+def decode(record: Record) -> Signed:
+    """Read a submission as far as it goes without believing it.
+
+    Raises:
+        WireError: ``unreadable`` (no value, an attribute missing, or one of those that say who speaks not of its form),
+            ``too_large``, ``header_not_allowed``, ``signature_profile`` (no signature, or not one of this profile).
+    """
+    if record.value is None:
+        raise WireError("unreadable")
+    if len(record.value) > DATA_LIMIT:
+        raise WireError("too_large", limit=DATA_LIMIT)
+    if record.size() > RECORD_LIMIT:
+        raise WireError("too_large", limit=RECORD_LIMIT)
+    headers = headers_of(record)
+    letter, written = headers.pop(LETTER, None), headers.pop(MATERIAL, None)
+    if written is None:
+        raise WireError("signature_profile")
+    attributes = {name: value.decode() for name, value in headers.items()}
+    get = attributes.get
+    schema = _DATASCHEMA.fullmatch(get("ce_dataschema", ""))
+    source, type_ = get("ce_source", ""), get("ce_type", "")
+    time, recordedtime = times.read(get("ce_time", "")), times.read(get("ce_recordedtime", ""))
+    sequence = _number(get("ce_sequence", ""))
+    if (
+        get("ce_specversion") != SPECVERSION
+        or get("content-type") != CONTENT_TYPE
+        or not ids.EVENT_ID.fullmatch(get("ce_id", ""))
+        or not ids.REF.fullmatch(get("ce_subject", ""))
+        or not source.startswith(_SOURCE)
+        or not ids.is_agency(source.removeprefix(_SOURCE))
+        or not _TYPE.fullmatch(type_)
+        or schema is None
+        or schema[1] != type_
+        or time is None
+        or recordedtime is None
+        or not sequence
+    ):
+        raise WireError("unreadable")
+    envelope = base64.decode(written, "signature_profile")
+    payload, kid, signature = statement.unwrap(material.PAYLOAD_TYPE, envelope)
+    return Signed(
+        id=attributes["ce_id"],
+        source=source.removeprefix(_SOURCE),
+        type=type_.removeprefix("nrm."),
+        version=int(schema[2]),
+        subject=attributes["ce_subject"],
+        time=time,
+        recordedtime=recordedtime,
+        sequence=sequence,
+        digest=sha256(envelope).hexdigest(),
+        kid=kid,
+        record=record,
+        attributes=attributes,
+        letter_bytes=letter,
+        fits=material.fits(payload, attributes, record.value),
+        _payload=payload,
+        _signature=signature,
+    )
+
+
+def _number(text: str) -> int | None:
+    if not _NUMBER.fullmatch(text) or (number := int(text)) > _MAX_INTEGER:
+        return None
+    return number
+
+
+def _model(signed: Signed) -> type[Data]:
+    code: WireCode
+    try:
+        return data_type(signed.type, signed.version)
+    except UnknownType:
+        code = "unknown_type"
+    except UnknownVersion:
+        code = "unknown_version"
+    raise WireError(code)
+
+
+def _data(model: type[Data], raw: bytes) -> Data:
+    json.loads(raw, limit=DATA_LIMIT)  # what pydantic would read in silence: members that stand twice, floats, depth
+    problem = Problem("", "invalid")
+    try:
+        return model.from_json(raw)
+    except Invalid as error:
+        problem = next(iter(error.problems), problem)
+    raise WireError("unknown_field", pointer=problem.pointer, kind=problem.kind)
+
+
+def _event(signed: Signed, data: Data) -> Event:
+    attributes = signed.attributes
+    fields: dict[str, Any] = {name: attributes[header] for name, header in _STRINGS if header in attributes}
+    if (version := attributes.get("ce_expectedversion")) is not None:
+        fields["expectedversion"] = _number(version)
+        if fields["expectedversion"] is None:
+            raise WireError("header_not_allowed", header="ce_expectedversion")
+    event, field = None, ""
+    try:
+        event = Event(
+            id=signed.id,
+            source=signed.source,
+            type=signed.type,
+            version=signed.version,
+            subject=signed.subject,
+            time=signed.time,
+            recordedtime=signed.recordedtime,
+            sequence=signed.sequence,
+            data=data,
+            **fields,
+        )
+    except ValidationError as error:
+        found = error.errors(include_url=False, include_context=False, include_input=False)
+        field = str(found[0]["loc"][0])  # a field of ours: no others were given
+    if event is None:
+        raise WireError("header_not_allowed", header=f"ce_{field}")
+    return event

@@ -1,0 +1,82 @@
+"""What can be wrong with bytes, in one closed list of codes; a message never repeats what stood in the bytes."""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Final, Literal
+
+WireCode = Literal[
+    "unreadable", "header_not_allowed", "json_invalid", "json_duplicate", "signature_profile", "signature_invalid",
+    "weak_key", "source_not_owner", "agency_suspended", "id_reused", "sequence_gap", "stale", "key_mismatch",
+    "wrong_partition", "unknown_field", "unknown_type", "unknown_version", "too_large", "letter_too_large",
+    "letter_malformed", "letter_missing", "letter_digest_mismatch", "key_not_current", "suite_unknown",
+    "unknown_recipient", "time_in_future", "version_passed",
+]  # fmt: skip
+"""Every answer that the wire gives before the Rules are asked (rules-az section 4, first paragraph)."""
+
+ClosedReason = Literal["digest", "key", "malformed", "missing"]
+"""Why a letter stayed shut; the words of ``letter.unreadable``."""
+
+SENTENCES: Final[Mapping[WireCode, str]] = MappingProxyType(
+    {
+        "unreadable": "The record is not an event of this bus: send it as a CloudEvent in Kafka binary mode, with every header.",
+        "header_not_allowed": "A header is unknown, stands twice, is empty, too long, not printable ASCII or not of its form.",
+        "json_invalid": "The JSON is not UTF-8, or holds a float, a null, a large number, a lone surrogate or too many levels.",
+        "json_duplicate": "A member of a JSON object stands twice: send it once.",
+        "signature_profile": "The signature is missing or does not sign the attributes that this bus wants, in their order.",
+        "signature_invalid": "The signature does not fit the event: sign the bytes that you send, with your current key.",
+        "weak_key": "The key would accept signatures or secrets of anybody: make a new pair.",
+        "source_not_owner": "An agency speaks in its own outbox only: send through the desk of the agency named as source.",
+        "agency_suspended": "The agency is suspended: ask the operator of the bus.",
+        "id_reused": "This id was used for another event: give a new one.",
+        "sequence_gap": "An event of this case is missing before this one: send again in order.",
+        "stale": "The event was written down more than seven days ago: write it again.",
+        "key_mismatch": "The record's key is not the event's subject: use the subject as key.",
+        "wrong_partition": "The record lies on another partition than its key asks for: set the partitioner to murmur2.",
+        "unknown_field": "The data do not fit this type and version: a field is unknown, missing, or has a value it may not have.",
+        "unknown_type": "No event of this type is published on this bus: see the schemas.",
+        "unknown_version": "This version of the type is not published on this bus: see the schemas.",
+        "too_large": "The record, its data or a header is larger than the bus carries.",
+        "letter_too_large": "The letter is larger than the bus carries: send less, or in several events.",
+        "letter_malformed": "The letter does not have the form of the wire: seal it again.",
+        "letter_missing": "The event names a letter that does not travel with it: send both.",
+        "letter_digest_mismatch": "The letter is not the one that was signed: send the one whose digest the event names.",
+        "key_not_current": "The key is not, or no longer, one of this agency: read the directory and try again.",
+        "suite_unknown": "The letter is sealed by another suite than this bus knows: seal it with nrm1.",
+        "unknown_recipient": "A recipient is not in the directory: correct its id.",
+        "time_in_future": "The event's time lies more than five minutes ahead: set the clock.",
+        "version_passed": "The case has moved on since the sender looked at it: look again.",
+    }
+)
+"""One sentence a code: what happened and what to do."""
+
+
+class WireError(Exception):
+    """Bytes that are not what the wire asks for.
+
+    ``code`` is of the closed list `WireCode`; ``sentence`` says what happened and what to do. ``safe`` holds facts of
+    ours that help (a limit, the name of a header that we know), never a piece of the input, so this may be logged.
+    """
+
+    def __init__(self, code: WireCode, sentence: str | None = None, **safe: str | int) -> None:
+        """Name the *code*; the *sentence* is the code's own unless one is given."""
+        self.code: WireCode = code
+        self.sentence = SENTENCES[code] if sentence is None else sentence
+        self.safe: Mapping[str, str | int] = safe
+        super().__init__(f"{code}: {self.sentence}")
+
+
+_CLOSED: Final[Mapping[ClosedReason, WireCode]] = {
+    "digest": "letter_digest_mismatch",
+    "key": "key_not_current",
+    "malformed": "letter_malformed",
+    "missing": "letter_missing",
+}
+
+
+class LetterClosed(WireError):
+    """A letter, or a part of it, that its recipient cannot open; ``reason`` is what ``letter.unreadable`` says."""
+
+    def __init__(self, reason: ClosedReason) -> None:
+        """Name the *reason*; the code follows from it."""
+        self.reason: ClosedReason = reason
+        super().__init__(_CLOSED[reason])

@@ -1,0 +1,145 @@
+"""JSON as the bus reads and writes it: RFC 8785, without floats and nulls.
+
+Nothing passes that two readers could understand in two ways (I-JSON, RFC 7493).
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any, Final
+
+from nrmbus.wire.errors import WireError
+
+MAX_DEPTH: Final = 16
+MAX_INTEGER: Final = 2**53 - 1
+_MAX_DIGITS: Final = 17
+_NESTED: Final = (dict, list, tuple)
+
+
+def _members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    members = dict(pairs)
+    if len(members) != len(pairs):
+        raise WireError("json_duplicate")
+    return members
+
+
+def _refuse(_literal: str) -> Any:
+    raise WireError("json_invalid")
+
+
+def _integer(literal: str) -> int:
+    # The length first: turning a long row of digits into an integer takes quadratic time.
+    if len(literal) > _MAX_DIGITS or literal == "-0" or abs(number := int(literal)) > MAX_INTEGER:
+        raise WireError("json_invalid")
+    return number
+
+
+_DECODER: Final = json.JSONDecoder(
+    object_pairs_hook=_members, parse_float=_refuse, parse_int=_integer, parse_constant=_refuse
+)
+
+
+def _has_null_or_is_deep(value: dict[str, Any]) -> bool:
+    level: list[Any] = [value]
+    for _ in range(MAX_DEPTH):
+        inner: list[Any] = []
+        for item in level:
+            inner.extend(item.values() if isinstance(item, dict) else item)
+        if None in inner:
+            return True
+        level = [item for item in inner if isinstance(item, dict | list)]
+        if not level:
+            return False
+    return True
+
+
+def _has_lone_surrogate(value: dict[str, Any]) -> bool:
+    try:
+        json.dumps(value, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        return True
+    return False
+
+
+def loads(raw: bytes, *, limit: int) -> dict[str, Any]:
+    """Read one JSON object of at most *limit* bytes.
+
+    Refused as ``json_invalid``: anything but UTF-8 without BOM, a value that is not an object, floats, ``null``, NaN,
+    integers beyond 2^53-1, lone surrogates, more than 16 levels. ``json_duplicate``: a member that stands twice.
+    ``too_large``: more bytes than *limit*.
+    """
+    if len(raw) > limit:
+        raise WireError("too_large", limit=limit)
+    value: Any = None
+    try:
+        value = _DECODER.decode(raw.decode())
+    except (ValueError, RecursionError):
+        value = None  # these errors carry the input: ours is raised below, outside
+    if not isinstance(value, dict):
+        raise WireError("json_invalid")
+    # Most documents are flat and plain; only the others are walked.
+    looks_deep = raw.count(b"[") + raw.count(b"{") > MAX_DEPTH
+    if (looks_deep or b"null" in raw) and _has_null_or_is_deep(value):
+        raise WireError("json_invalid")
+    if b"\\u" in raw and _has_lone_surrogate(value):
+        raise WireError("json_invalid")
+    return value
+
+
+_ENCODER: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), sort_keys=True, check_circular=False)
+
+
+def _is_writable(value: Any, depth: int = 1) -> bool:
+    items = value
+    if type(value) is dict:
+        for name in value:
+            if type(name) is not str:
+                return False
+        items = value.values()
+    for item in items:
+        kind = type(item)
+        if kind is str or kind is bool:
+            continue
+        if kind is int:
+            if not -MAX_INTEGER <= item <= MAX_INTEGER:
+                return False
+        elif kind not in _NESTED or depth == MAX_DEPTH or not _is_writable(item, depth + 1):
+            return False
+    return True
+
+
+def _in_utf16_order(value: Any) -> Any:
+    # RFC 8785 section 3.2.3 sorts by UTF-16 code units; Python sorts by code points, which differs above U+FFFF.
+    if isinstance(value, dict):
+        names = sorted(value, key=lambda name: name.encode("utf-16-be"))
+        return {name: _in_utf16_order(value[name]) for name in names}
+    if isinstance(value, list | tuple):
+        return [_in_utf16_order(item) for item in value]
+    return value
+
+
+def dumps(value: Mapping[str, Any]) -> bytes:
+    """Write *value* as RFC 8785 asks: members sorted, no blanks, the shortest escapes, UTF-8.
+
+    Raises ``json_invalid`` for what this bus does not write: floats, ``None``, integers beyond 2^53-1, keys that are
+    not strings, lone surrogates, more than 16 levels.
+    """
+    if not _is_writable(value):
+        raise WireError("json_invalid")
+    text = _ENCODER.encode(value)
+    if text.isascii():
+        return text.encode()
+    raw = b""
+    try:
+        text = json.dumps(_in_utf16_order(value), ensure_ascii=False, separators=(",", ":"))
+        raw = text.encode()
+    except UnicodeEncodeError:
+        raw = b""  # the error carries the text: ours is raised below, outside
+    if not raw:
+        raise WireError("json_invalid")
+    return raw
+
+
+def digest(raw: bytes) -> str:
+    """SHA-256 of *raw*, in lower hex."""
+    return hashlib.sha256(raw).hexdigest()

@@ -1,0 +1,74 @@
+"""What the signature of an envelope covers: the payload of ``dssematerial``.
+
+CloudEvents ``extensions/verifiability.md`` (July 2026): a digest of the core attributes and the data, a digest of the
+signed extension attributes, and the names of these, in their order.
+"""
+
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from hashlib import sha256
+from typing import Any, Final
+
+from nrmbus.wire import base64, json
+from nrmbus.wire.errors import WireError
+from nrmbus.wire.record import CORE, EXTENSIONS, STATEMENT_LIMIT, header_of
+
+PAYLOAD_TYPE: Final = "https://cloudevents.io/verifiability/dsse/v0.1"
+
+_CORE_HEADERS: Final = tuple(map(header_of, CORE))
+_EXTENSION_HEADERS: Final = tuple((name, header_of(name)) for name in EXTENSIONS)
+_MEMBERS: Final = {"core", "ext", "signedextattrs"}
+_HASH_BYTES: Final = 32
+
+
+@lru_cache(maxsize=8_192)
+def _hash(value: str) -> bytes:
+    # Sources, types, policies, people and cases come again and again, and looking one up is cheaper than hashing it.
+    return sha256(value.encode()).digest()
+
+
+def signed_names(headers: Mapping[str, str]) -> list[str]:
+    """The extension attributes that *headers* have, in the order in which they are signed."""
+    return [name for name, header in _EXTENSION_HEADERS if header in headers]
+
+
+def payload(headers: Mapping[str, str], data: bytes, names: Sequence[str]) -> bytes:
+    """The payload to sign, as canonical JSON, of an event's *headers* and *data*, with *names* as ``signedextattrs``.
+
+    Every attribute is written in the one form of its type already, so its text is what the extension hashes. An absent
+    one counts as empty, as the extension has it; this bus lets no empty one pass.
+    """
+    get = headers.get
+    core = [_hash(get(header, "")) for header in _CORE_HEADERS]
+    ext = [_hash(get(f"ce_{name}", "")) for name in names]
+    core_digest = base64.encode(sha256(b"".join(core) + sha256(data).digest()).digest())
+    ext_digest = base64.encode(sha256(b"".join(ext)).digest())
+    listed = '","'.join(names)
+    return f'{{"core":"{core_digest}","ext":"{ext_digest}","signedextattrs":["{listed}"]}}'.encode()
+
+
+def fits(signed: bytes, headers: Mapping[str, str], data: bytes) -> bool:
+    """Whether the payload *signed* says of *headers* and *data* what is there.
+
+    Raises ``signature_profile`` unless it is a payload of this profile: both digests, every extension attribute that is
+    there and no other, in order, and no further member.
+    """
+    names = signed_names(headers)
+    due = payload(headers, data, names)
+    # As every desk spells it; other libraries may write blanks or another order.
+    return signed == due or _read(signed, names) == json.loads(due, limit=STATEMENT_LIMIT)
+
+
+def _read(signed: bytes, names: Sequence[str]) -> dict[str, Any]:
+    material: dict[str, Any] = {}
+    try:
+        material = json.loads(signed, limit=STATEMENT_LIMIT)
+    except WireError:
+        material = {}
+    if material.keys() != _MEMBERS or material["signedextattrs"] != names:
+        raise WireError("signature_profile")
+    for name in ("core", "ext"):
+        written = material[name]
+        if not isinstance(written, str) or len(base64.decode(written, "signature_profile")) != _HASH_BYTES:
+            raise WireError("signature_profile")
+    return material

@@ -1,0 +1,24 @@
+"""Times on the wire: UTC, to the second, one spelling."""
+
+import re
+from datetime import datetime
+from functools import lru_cache
+from typing import Final
+
+_TIME: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z")
+
+
+def write(time: datetime) -> str:
+    """Write an aware UTC *time* without parts of a second as ``YYYY-MM-DDTHH:MM:SSZ``."""
+    return time.isoformat().replace("+00:00", "Z")
+
+
+@lru_cache(maxsize=1_024)  # events are written down within the same few seconds
+def read(text: str) -> datetime | None:
+    """Read exactly that form; none for every other, and for what is no day or hour."""
+    if not _TIME.fullmatch(text):
+        return None
+    try:
+        return datetime.fromisoformat(text)
+    except ValueError:
+        return None

@@ -1,0 +1,342 @@
+"""Test vectors of the wire, for partners who write their own: ``python -m nrmbus.wire.vectors write|check [FOLDER]``.
+
+Everything that is a function of its input is made anew by both commands: ``write`` writes it, ``check`` compares it with
+what is frozen. Sealing is random, so the letter is sealed once; ``write`` keeps a letter that is there, and ``check``
+opens it. ``letter-go.json`` was sealed by another implementation and is only ever read.
+"""
+
+import hashlib
+import json as plain_json
+import sys
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final
+
+from nrmbus.events import data_type
+from nrmbus.events.model import Event, Part
+from nrmbus.wire import base64, ids, json, letter, material, statement
+from nrmbus.wire.envelope import encode
+from nrmbus.wire.errors import WireError
+from nrmbus.wire.keys import SealingKey, SigningKey
+from nrmbus.wire.registration import NOTHING_BEFORE, Answer, Audience, Delivery, Policy, Registration
+
+FOLDER: Final = Path("schemas/vectors")
+
+BUS: Final = "play-00112233445566aa"
+CASE: Final = "00000000000000000000000000000001"
+EVENT_ID: Final = "01930000-0000-7000-8000-000000000001"
+EARLIER_ID: Final = "01930000-0000-7000-8000-000000000000"
+TIME: Final = datetime(2026, 3, 2, 5, 0, 0, tzinfo=UTC)
+KAFKA_KEYS: Final = (
+    "21", "foobar", "a-little-bit-long-string", "a-little-bit-longer-string",
+    "lkjh234lh9fiuh90y23oiuhsafujhadof229phr9h19h89h8", "abc", "",
+)  # fmt: skip
+"""Of Kafka's own test of its hash (UtilsTest.testMurmur2), and the empty key."""
+
+Vector = dict[str, Any]
+
+
+def seed(name: str) -> bytes:
+    """The 32 bytes that the vectors' key *name* is made of: SHA-256 of its name. Nobody else's key, and no secret."""
+    return hashlib.sha256(f"nrmbus/vectors/{name}".encode()).digest()
+
+
+def _json() -> Vector:
+    written: list[tuple[str, dict[str, Any]]] = [
+        ("members are sorted", {"b": 1, "a": {"d": [], "c": {}}}),
+        ("sorted by UTF-16 code units", {"\ufb33": 1, "\U0001f600": 2, "ə": 3, "1": 4}),
+        ("the shortest escapes", {"a": '\u0000\b\t\n\u000b\f\r"\\/\u007f\u2028é'}),
+        ("integers", {"a": [0, -1, json.MAX_INTEGER, -json.MAX_INTEGER]}),
+        ("truth", {"a": [True, False]}),
+    ]
+    read = [
+        ("not JSON", b"{"), ("no object", b"[]"), ("a string", b'"a"'), ("nothing", b""), ("two objects", b"{}{}"),
+        ("BOM", b"\xef\xbb\xbf{}"), ("not UTF-8", b'{"a":"\xff"}'), ("a surrogate in UTF-8", b'{"a":"\xed\xa0\x80"}'),
+        ("a lone surrogate", b'{"a":"\\ud800"}'), ("a member twice", b'{"a":1,"a":1}'),
+        ("a member twice, escaped", b'{"a":1,"\\u0061":2}'), ("a member twice, below", b'{"a":[{"b":1,"b":2}]}'),
+        ("null", b'{"a":null}'), ("null in a list", b'{"a":[null]}'), ("float", b'{"a":1.0}'), ("exponent", b'{"a":1e2}'),
+        ("NaN", b'{"a":NaN}'), ("Infinity", b'{"a":-Infinity}'), ("2^53", b'{"a":9007199254740992}'), ("-0", b'{"a":-0}'),
+        ("a thousand digits", b'{"a":' + b"9" * 1000 + b"}"), ("a leading zero", b'{"a":01}'),
+        ("a control character", b'{"a":"\n"}'), ("17 levels", b'{"a":' + b"[" * 16 + b"]" * 16 + b"}"),
+    ]  # fmt: skip
+    return {
+        "about": "RFC 8785 as this bus writes it, and what it refuses to read. Canonical bytes and input are base64.",
+        "canonical": [
+            {"name": name, "canonical": base64.encode(json.dumps(value)), "sha256": json.digest(json.dumps(value))}
+            for name, value in written
+        ],
+        "refused": [{"name": name, "input": base64.encode(raw), "code": _refused(raw)} for name, raw in read],
+    }
+
+
+def _refused(raw: bytes) -> str:
+    try:
+        json.loads(raw, limit=1 << 20)
+    except WireError as error:
+        return error.code
+    raise AssertionError("a vector that must be refused was read")
+
+
+def _ids() -> Vector:
+    keys = [*KAFKA_KEYS, CASE, "0123456789abcdef0123456789abcdef"]
+    return {
+        "about": "Event ids (RFC 9562), and the partition of a key: (murmur2(key) & 0x7fffffff) mod P, as Kafka's Java.",
+        "uuid7": {
+            "milliseconds": 1_772_427_600_000,
+            "random": "00112233445566778899",
+            "id": ids.uuid7(1_772_427_600_000, bytes.fromhex("00112233445566778899")),
+        },
+        "said_by_itself": {
+            "agency": "special-unit",
+            "cause": EVENT_ID,
+            "rule": "recovery",
+            "id": ids.said_by_itself("special-unit", EVENT_ID, "recovery"),
+        },
+        "partitions": [
+            {
+                "key": key,
+                "murmur2": ids.murmur2(key.encode()),
+                "of_1": ids.partition_of(key, 1),
+                "of_3": ids.partition_of(key, 3),
+                "of_6": ids.partition_of(key, 6),
+            }
+            for key in keys
+        ],
+    }
+
+
+P: Final = 2**255 - 19
+ORDER_8: Final = 0x7A03AC9277FDC74EC6CC392CFA53202A0F67100D760B3CBA4FD84D3D706A17C7
+WEAK: Final[Mapping[str, int]] = {
+    "identity": 1, "identity, signed": 1 | 1 << 255, "order 2": P - 1, "order 4": 0, "order 4, other": 1 << 255,
+    "order 8": ORDER_8, "order 8, second": ORDER_8 | 1 << 255, "order 8, third": P - ORDER_8,
+    "order 8, fourth": P - ORDER_8 | 1 << 255, "y = p": P, "y = p + 1": P + 1, "y = 2^255 - 1": (1 << 255) - 1,
+}  # fmt: skip
+"""Ed25519 points that no key may be: of small order, or written in a way that is not the shortest."""
+
+
+def _keys() -> Vector:
+    signing, sealing = SigningKey.from_seed(seed("signing")), SealingKey.from_seed(seed("sealing"))
+    return {
+        "about": "Key pairs from their seeds, and Ed25519 public keys that are refused as weak_key. Keys are base64.",
+        "ed25519": {
+            "seed": base64.encode(signing.seed),
+            "public": base64.encode(signing.public),
+            "kid": signing.kid,
+            "signature_of_nothing": base64.encode(signing.sign(b"")),
+        },
+        "xwing": {
+            "seed": base64.encode(sealing.seed),
+            "public": base64.encode(sealing.public),
+            "kid": sealing.kid,
+        },
+        "weak": [{"name": name, "public": base64.encode(y.to_bytes(32, "little"))} for name, y in WEAK.items()],
+    }
+
+
+def event() -> Event:
+    """The event that the envelope's vector writes."""
+    data = data_type("referral.submitted", 1).from_mapping(
+        {
+            "to": ["special-unit"],
+            "mode": "referral",
+            "reason": "FormalIdentification",
+            "urgency": "emergency",
+            "services": ["safe_shelter", "health"],
+            "child": False,
+        }
+    )
+    return Event(
+        id=EVENT_ID, source="ngo-a", type="referral.submitted", version=1, subject=CASE, time=TIME, recordedtime=TIME,
+        sequence=3, actor="7041", policy="az@2022-04-29", data=data, legalbasis="CoM 21/2008 art. 7", consent=EARLIER_ID,
+        referral="00000000000000000000000000000002", expectedversion=2, sealeddigest=json.digest(b"a letter"),
+        traceparent="00-" + "a" * 32 + "-" + "b" * 16 + "-01",
+    )  # fmt: skip
+
+
+def _envelope() -> Vector:
+    key = SigningKey.from_seed(seed("signing"))
+    record = encode(event(), key)
+    headers = {name: value.decode() for name, value in record.headers}
+    envelope = base64.decode(headers["ce_dssematerial"], "signature_profile")
+    payload, kid, signature = statement.unwrap(material.PAYLOAD_TYPE, envelope)
+    return {
+        "about": "A signed event as a Kafka record: CloudEvents binary mode with dssematerial. Bytes are base64.",
+        "public": base64.encode(key.public),
+        "key": (record.key or b"").decode(),
+        "value": (record.value or b"").decode(),
+        "headers": headers,
+        "payload": payload.decode(),
+        "signed_bytes": base64.encode(statement.pae(material.PAYLOAD_TYPE.encode(), payload)),
+        "signature": base64.encode(signature),
+        "kid": kid,
+        "digest": json.digest(envelope),
+        "record_digest": record.digest(),
+    }
+
+
+def _statements() -> Vector:
+    key = SigningKey.from_seed(seed("registrar"))
+    policy = Policy(name="az@2022-04-29", digest=json.digest(b"a profile"))
+    told = Audience(salt="ab" * 16, recipients=("shelter", "special-unit"), earlier={"shelter": (EARLIER_ID,)})
+    registered = Registration(
+        bus=BUS, partition=0, number=1, time=TIME, source="ngo-a", subject=CASE, id=EVENT_ID, sequence=3,
+        envelope=json.digest(b"an envelope"), key=SigningKey.from_seed(seed("signing")).kid, verdict="registered",
+        policy=policy, audience=told.commitment(), previous=NOTHING_BEFORE,
+    )  # fmt: skip
+    refused = Registration(
+        bus=BUS, partition=0, number=2, time=TIME, source="ngo-a", subject=CASE, id=EARLIER_ID, sequence=4,
+        envelope=json.digest(b"another"), key=registered.key, verdict="refused", code="audience_changed", rule="W9",
+        article="[D]", policy=policy, audience=told.commitment(), previous=registered.digest,
+        seal_to={"story": ("special-unit",), "coded": ("special-unit", "statistics")},
+    )  # fmt: skip
+    delivery = Delivery(
+        bus=BUS, to="special-unit", partition=0, inbox_number=1, registration=registered.digest, previous=NOTHING_BEFORE
+    )
+    answer = Answer(
+        bus=BUS, to="ngo-a", partition=0, time=TIME, code="sequence_gap", topic="nrm.outbox.ngo-a", offset=4,
+        sha256=json.digest(b"a record"), subject=CASE, id=EVENT_ID, expected_sequence=5,
+    )  # fmt: skip
+    stated: list[tuple[str, statement.Thing, Registration | Delivery | Answer]] = [
+        ("registered", "registration", registered),
+        ("refused", "registration", refused),
+        ("delivery", "delivery", delivery),
+        ("answer", "answer", answer),
+    ]
+    return {
+        "about": "What the registrar says: canonical JSON, its digest, and the DSSE envelope. A leaf is SHA-256(0x00 || JSON).",
+        "public": base64.encode(key.public),
+        "audience": {"json": told.json().decode(), "commitment": told.commitment()},
+        "pae": {
+            "type": "http://example.com/HelloWorld",
+            "payload": "hello world",
+            "signed_bytes": statement.pae(b"http://example.com/HelloWorld", b"hello world").decode(),
+        },
+        "statements": [
+            {
+                "name": name,
+                "thing": thing,
+                "json": said.json().decode(),
+                "digest": said.digest,
+                "signed": statement.sign_bytes(thing, said.json(), key).decode(),
+            }
+            for name, thing, said in stated
+        ],
+        "leaves": [
+            {"name": said, "leaf": leaf.leaf().hex()}
+            for said, leaf in (("registered", registered), ("refused", refused))
+        ],
+    }
+
+
+FIXED: Final[Mapping[str, Callable[[], Vector]]] = {
+    "envelope.json": _envelope,
+    "ids.json": _ids,
+    "json.json": _json,
+    "keys.json": _keys,
+    "statements.json": _statements,
+}
+"""Vectors that are a function of their input."""
+
+READERS: Final = ("shelter", "special-unit", "statistics")
+PLACE: Final = {"bus": BUS, "source": "special-unit", "id": EVENT_ID, "subject": CASE}
+PARTS: Final[Mapping[Part, dict[str, Any]]] = {
+    "coded": {"accessibility": False, "category": "women"},
+    "story": {"notes": "An example, about nobody: ə, ğ, ı, ö, ş, ü and ç."},
+}
+AUDIENCE: Final[Mapping[Part, tuple[str, ...]]] = {
+    "coded": ("shelter", "special-unit", "statistics"),
+    "story": ("shelter", "special-unit"),
+}
+
+
+def _letter() -> Vector:
+    keys = {reader: SealingKey.from_seed(seed(reader)).seal_to for reader in READERS}
+    readers = {part: [(reader, keys[reader]) for reader in AUDIENCE[part]] for part in PARTS}
+    container = letter.Container.parse(letter.seal(PARTS, readers, **PLACE))
+    return {
+        "about": "A letter, its readers' seeds, and what each may read. Sealed once: a second sealing gives other bytes.",
+        "place": PLACE,
+        "readers": {reader: base64.encode(seed(reader)) for reader in READERS},
+        "audience": {part: list(readers) for part, readers in AUDIENCE.items()},
+        "parts": dict(PARTS),
+        "container": plain_json.loads(container.json()),
+        "sealeddigest": container.digest,
+        "copies": {reader: plain_json.loads(container.copy_for(reader)) for reader in READERS},
+    }
+
+
+def opens(vector: Vector) -> bool:
+    """Whether a frozen letter is what it says: digest, copies, and each reader opens exactly its parts."""
+    whole = letter.Container.parse(json.dumps(vector["container"]))
+    for reader, written in vector["readers"].items():
+        key = SealingKey.from_seed(base64.decode(written, "unreadable"))
+        copy = letter.Container.parse(whole.copy_for(reader))
+        due = {part: vector["parts"][part] for part, to in vector["audience"].items() if reader in to}
+        if copy.digest != vector["sealeddigest"] or copy.open(reader, key, **vector["place"]) != due:
+            return False
+        if "copies" in vector and copy.json() != json.dumps(vector["copies"][reader]):
+            return False
+    return bool(whole.digest == vector["sealeddigest"])
+
+
+LETTERS: Final = ("letter.json", "letter-go.json")
+
+
+def _text(vector: Vector) -> str:
+    return plain_json.dumps(vector, ensure_ascii=False, indent=1, sort_keys=True) + "\n"
+
+
+def _read(path: Path) -> Vector:
+    vector: Vector = plain_json.loads(path.read_text(encoding="utf-8"))
+    return vector
+
+
+def write(folder: Path = FOLDER) -> None:
+    """Write every vector into *folder*; a letter that is there stays."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, make in FIXED.items():
+        (folder / name).write_text(_text(make()), encoding="utf-8")
+    if not (folder / "letter.json").exists():
+        (folder / "letter.json").write_text(_text(_letter()), encoding="utf-8")
+
+
+def check(folder: Path = FOLDER) -> list[str]:
+    """The names of the vectors in *folder* that this code does not agree with; a missing one is among them."""
+    wrong = []
+    for name, make in FIXED.items():
+        path = folder / name
+        if not path.exists() or path.read_text(encoding="utf-8") != _text(make()):
+            wrong.append(name)
+    for name in LETTERS:
+        path, agrees = folder / name, False
+        if path.exists():
+            try:
+                agrees = opens(_read(path))
+            except (WireError, KeyError):
+                agrees = False
+        if not agrees:
+            wrong.append(name)
+    return wrong
+
+
+def main(arguments: list[str]) -> int:
+    """Do what the command line asks; the exit code is 1 when a vector differs, 2 when the command is not understood."""
+    folder = Path(arguments[1]) if len(arguments) > 1 else FOLDER
+    match arguments[:1]:
+        case ["write"]:
+            write(folder)
+            return 0
+        case ["check"]:
+            for name in (wrong := check(folder)):
+                sys.stderr.write(
+                    f"{name} is not what this code writes or opens: mend the code, or give the wire a new version\n"
+                )
+            return 1 if wrong else 0
+    sys.stderr.write("python -m nrmbus.wire.vectors write|check [FOLDER]\n")
+    return 2
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,153 @@
+"""Keys: which are refused, what they sign and open, and what they show."""
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nrmbus.wire import vectors
+from nrmbus.wire.errors import LetterClosed, WireError
+from nrmbus.wire.keys import SealingKey, SealTo, SigningKey, VerifyKey
+from wire.given import refused
+
+P = vectors.P
+D = -121665 * pow(121666, -1, P) % P
+Point = tuple[int, int]
+
+
+def add(a: Point, b: Point) -> Point:
+    """The sum of two points of Ed25519's curve, in affine coordinates."""
+    product = D * a[0] * b[0] * a[1] * b[1] % P
+    x = (a[0] * b[1] + b[0] * a[1]) * pow(1 + product, -1, P)
+    y = (a[1] * b[1] + a[0] * b[0]) * pow(1 - product, -1, P)
+    return x % P, y % P
+
+
+def point(encoded: int) -> Point:
+    """The point that 32 bytes, read as a number, stand for (RFC 8032 section 5.1.3)."""
+    y, sign = encoded & (1 << 255) - 1, encoded >> 255
+    square = (y * y - 1) * pow(D * y * y + 1, -1, P) % P
+    x = pow(square, (P + 3) // 8, P)
+    if (x * x - square) % P:
+        x = x * pow(2, (P - 1) // 4, P) % P
+    assert (x * x - square) % P == 0
+    return (x if x % 2 == sign else -x % P), y
+
+
+def raw(encoded: int) -> bytes:
+    """The 32 bytes of a point."""
+    return encoded.to_bytes(32, "little")
+
+
+def test_the_eight_points_are_all_there_are() -> None:
+    """The points that we refuse are those whose eighth multiple is nothing, and there are eight of them."""
+    listed = {
+        point(y % (1 << 255) % P | y >> 255 << 255)
+        for name, y in vectors.WEAK.items()
+        if "order" in name or name == "identity"
+    }
+
+    for each in listed:
+        twice = add(each, each)
+        four = add(twice, twice)
+        assert add(four, four) == (0, 1)
+    assert len(listed) == 8
+
+
+def test_the_identity_verifies_everything() -> None:
+    """Why it matters: with the identity as key, one signature fits any message."""
+    forged = raw(1) + bytes(32)
+    Ed25519PublicKey.from_public_bytes(raw(1)).verify(forged, b"any message")
+
+    with pytest.raises(WireError):
+        VerifyKey(raw(1))
+
+
+@pytest.mark.parametrize("name", vectors.WEAK)
+def test_weak_keys_are_refused(name: str) -> None:
+    """Points of small order, and points that are not written in the one shortest way."""
+    refused("weak_key", lambda: VerifyKey(raw(vectors.WEAK[name])))
+
+
+@pytest.mark.parametrize("size", [0, 31, 33, 64])
+def test_keys_of_another_length(size: int) -> None:
+    """A public key has 32 bytes, a key to seal to 1,216, a seed 32."""
+    refused("weak_key", lambda: VerifyKey(b"\x09" * size))
+    refused("weak_key", lambda: SealTo(b"\x09" * size))
+    with pytest.raises(ValueError, match="32 bytes"):
+        SigningKey(b"\x09" * size)
+    with pytest.raises(ValueError, match="32 bytes"):
+        SealingKey(b"\x09" * size)
+
+
+@pytest.mark.parametrize(
+    "y", [0, 1, P - 1, 325606250916557431795983626356110631294008115727848805560023387167927233504]
+)
+def test_x25519_of_small_order(y: int) -> None:
+    """A half that gives everybody the same secret is no key to seal to."""
+    good = SealingKey.generate().public
+
+    refused("weak_key", lambda: SealTo(good[:1184] + raw(y)))
+
+
+def test_mlkem_that_is_no_key() -> None:
+    """ML-KEM coefficients beyond its modulus are refused (FIPS 203 section 7.2)."""
+    good = SealingKey.generate().public
+
+    refused("weak_key", lambda: SealTo(b"\xff" * 1184 + good[1184:]))
+
+
+@given(st.binary(max_size=50), st.integers(0, 63), st.integers(1, 255))
+def test_signatures(message: bytes, at: int, change: int) -> None:
+    """A signature verifies, and no other byte string does."""
+    key = SigningKey.from_seed(vectors.seed("signing"))
+    signature = key.sign(message)
+    other = bytearray(signature)
+    other[at] ^= change
+
+    key.verify_key.verify(signature, message)
+    for wrong in (bytes(other), signature[:-1], b"", signature + b"\0"):
+        with pytest.raises(WireError, match="signature_invalid") as caught:
+            key.verify_key.verify(wrong, message)
+        assert caught.value.__context__ is None
+
+
+def test_wraps_open_with_their_info_alone() -> None:
+    """What is sealed opens with the same key and the same info, and with nothing else."""
+    key, other = SealingKey.generate(), SealingKey.generate()
+    wrapped = key.seal_to.wrap(b"k" * 32, b"info")
+
+    assert key.open(wrapped, b"info") == b"k" * 32
+    small_order = wrapped[:1088] + bytes(32) + wrapped[1120:]
+    attempts = [(key, wrapped, b"other"), (other, wrapped, b"info")]
+    attempts += [(key, cut, b"info") for cut in (wrapped[:-1], wrapped + b"x", b"", small_order)]
+    for private, sealed, info in attempts:
+        with pytest.raises(LetterClosed) as caught:
+            private.open(sealed, info)
+        assert caught.value.reason == "key"
+        assert caught.value.__context__ is None
+
+
+def test_keys_show_their_kid_only() -> None:
+    """A key may stand in a log line or a traceback: it shows its name and none of its bytes."""
+    for key in (SigningKey.generate(), SealingKey.generate()):
+        for shown in (key, key.verify_key if isinstance(key, SigningKey) else key.seal_to):
+            assert repr(shown) == str(shown) == f"{type(shown).__name__}({shown.kid})"
+            assert key.seed.hex() not in repr(shown)
+
+
+def test_a_seed_is_the_key() -> None:
+    """A key at rest is its seed; from it come the same public key and the same name again."""
+    for kind in (SigningKey, SealingKey):
+        key = kind.generate()
+
+        assert (kind.from_seed(key.seed).public, kind.from_seed(key.seed).kid) == (key.public, key.kid)
+        assert kind.generate().seed != key.seed
+
+
+def test_xwing_as_its_authors_have_it() -> None:
+    """The first key of draft-connolly-cfrg-xwing-kem's vectors: from its seed comes its public key."""
+    key = SealingKey.from_seed(bytes.fromhex("7f9c2ba4e88f827d616045507605853ed73b8093f6efbc88eb1a6eacfa66ef26"))
+
+    assert key.public.hex().startswith("e2236b35a8c24b39b10aa1323a96a919a2ced88400633a7b07131713fc14b2b5b19cfc3d")
+    assert len(key.public) == 1216

@@ -1,0 +1,88 @@
+"""Letters read and written by somebody else's code: Go's standard ``crypto/hpke`` (1.26).
+
+Where Go is installed it is asked afresh; everywhere else, what it answered when the vectors were frozen.
+"""
+
+import json as plain
+import os
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from nrmbus.wire import base64, json, vectors
+from nrmbus.wire.keys import SealingKey
+from nrmbus.wire.letter import Container
+
+pytestmark = pytest.mark.oracle
+
+Ask = Callable[[dict[str, Any]], dict[str, Any]]
+HERE = Path(__file__).parent / "oracle_go"
+
+
+def frozen(name: str) -> dict[str, Any]:
+    """A frozen vector."""
+    vector: dict[str, Any] = plain.loads((vectors.FOLDER / name).read_text(encoding="utf-8"))
+    return vector
+
+
+LETTER, GO = frozen("letter.json"), frozen("letter-go.json")
+
+
+def answered(request: dict[str, Any]) -> dict[str, Any]:
+    """What Go answered when it was asked the same for the frozen vectors."""
+    answer: dict[str, Any] = GO["opened"][request["to"]] if request["do"] == "open" else GO
+    return answer
+
+
+@pytest.fixture(scope="module", name="ask")
+def _ask(tmp_path_factory: pytest.TempPathFactory) -> Ask:
+    """Ask the Go program, built from its source here; without Go 1.26, what it answered before."""
+    go, program = shutil.which("go"), tmp_path_factory.mktemp("oracle") / "oracle"
+    # Nothing is fetched: the standard library is all it needs, and an older Go lacks this package.
+    environment = {**os.environ, "GOTOOLCHAIN": "local", "GOPROXY": "off", "GOFLAGS": "-mod=mod"}
+    if (
+        go is None
+        or subprocess.run(
+            [go, "list", "crypto/hpke"], check=False, capture_output=True, cwd=HERE, env=environment
+        ).returncode
+    ):
+        return answered
+    subprocess.run([go, "build", "-o", str(program), "."], check=True, cwd=HERE, env=environment)
+
+    def ask(request: dict[str, Any]) -> dict[str, Any]:
+        written = plain.dumps(request, ensure_ascii=False, separators=(",", ":"), sort_keys=True)
+        done = subprocess.run([str(program)], input=written, capture_output=True, text=True, check=True)
+        answer: dict[str, Any] = plain.loads(done.stdout)
+        return answer
+
+    return ask
+
+
+@pytest.mark.parametrize("reader", vectors.READERS)
+def test_go_opens_our_letters(ask: Ask, reader: str) -> None:
+    """From its copy, each reader's key, digest and parts are to Go what they are to us."""
+    copy = LETTER["copies"][reader]
+    answer = ask(
+        {"do": "open", "place": LETTER["place"], "seed": LETTER["readers"][reader], "to": reader, "container": copy}
+    )
+
+    assert answer["kid"] == SealingKey.from_seed(base64.decode(LETTER["readers"][reader], "unreadable")).kid
+    assert answer["sealeddigest"] == LETTER["sealeddigest"]
+    assert answer["parts"] == {part: LETTER["parts"][part] for part, to in LETTER["audience"].items() if reader in to}
+    assert answer == GO["opened"][reader]
+
+
+@pytest.mark.parametrize("reader", vectors.READERS)
+def test_we_open_letters_of_go(ask: Ask, reader: str) -> None:
+    """What Go sealed has the digest that Go says, and opens for its readers."""
+    answer = ask(GO["request"])
+    container = Container.parse(json.dumps(answer["container"]))
+    key = SealingKey.from_seed(vectors.seed(reader))
+    opened = Container.parse(container.copy_for(reader)).open(reader, key, **GO["place"])
+
+    assert container.digest == answer["sealeddigest"]
+    assert opened == {part: GO["parts"][part] for part, to in GO["audience"].items() if reader in to}
