@@ -1,0 +1,35 @@
+"""What may happen, by whom, by when, and who is told: dated profiles as data, and a pure engine that reads them."""
+
+from nrmbus.rules.audience import Audience
+from nrmbus.rules.clocks import Clock
+from nrmbus.rules.due import Due
+from nrmbus.rules.judge import Refusal
+from nrmbus.rules.profile import (
+    Profile,
+    ProfileError,
+    UnknownProfileError,
+    load_profile,
+    profile_names,
+    profile_text,
+    read_profile,
+)
+from nrmbus.rules.rules import Rules
+from nrmbus.rules.view import Agency, Status, View
+
+__all__ = [
+    "Agency",
+    "Audience",
+    "Clock",
+    "Due",
+    "Profile",
+    "ProfileError",
+    "Refusal",
+    "Rules",
+    "Status",
+    "UnknownProfileError",
+    "View",
+    "load_profile",
+    "profile_names",
+    "profile_text",
+    "read_profile",
+]

@@ -1,0 +1,126 @@
+"""Whether what an event answers, ends or executes is over already (G-51, invariant I-3)."""
+
+from collections.abc import Callable, Mapping
+from typing import Final
+
+from nrmbus.rules.clocks import breached_by
+from nrmbus.rules.fold_help import ordered_before
+from nrmbus.rules.records import opened_record, still_stands
+from nrmbus.rules.step import UNIT, Step, value
+
+
+def _answered(step: Step) -> bool:
+    party = step.referral.party(step.source) if step.referral else None
+    return party is not None and party.state != "submitted"
+
+
+def _acknowledged(step: Step) -> bool:
+    party = step.referral.party(step.source) if step.referral else None
+    return party is not None and (party.state != "submitted" or party.acknowledged)
+
+
+def _not_taken_on(step: Step) -> bool:
+    """Neither asked and unanswered nor accepted: nothing to ask about, or to complete."""
+    party = step.referral.party(step.source) if step.referral else None
+    return party is not None and party.state not in ("submitted", "accepted")
+
+
+def _referral_ended(step: Step) -> bool:
+    return step.referral is not None and not step.referral.stands
+
+
+def _referral_answered(step: Step) -> bool:
+    return step.referral is not None and not step.referral.open
+
+
+def _nothing_to_expire(step: Step) -> bool:
+    """A referral to the special unit never expires."""
+    return step.referral is not None and not any(
+        party.state == "submitted" and step.roles.of(party.agency) != UNIT for party in step.referral.receivers
+    )
+
+
+def _bed_answered(step: Step) -> bool:
+    house = step.bed.house(step.source) if step.bed else None
+    return house is not None and house.state != "asked"
+
+
+def _offer_gone(step: Step) -> bool:
+    house = step.bed.house(value(step.event, "shelter", "")) if step.bed else None
+    return house is None or house.state != "offered"
+
+
+def _hold_confirmed(step: Step) -> bool:
+    return step.hold is not None and (step.hold.confirmed or step.hold.ended)
+
+
+def _hold_ended(step: Step) -> bool:
+    return step.hold is not None and step.hold.ended
+
+
+def _review_decided(step: Step) -> bool:
+    return step.review is not None and not step.review.open
+
+
+def _order_over(step: Step) -> bool:
+    order = ordered_before(step)
+    return order is None or order.state != "ordered"
+
+
+def _stopped(step: Step) -> bool:
+    stop = step.view.stops.get(step.source)
+    return stop is not None and not stop.open
+
+
+def _clock_over(step: Step) -> bool:
+    return breached_by(step) is None
+
+
+def _not_to_remind(step: Step) -> bool:
+    closing = step.view.closing
+    return (
+        closing is None
+        or not closing.follow_up
+        or step.view.status != "CLOSED"
+        or value(step.event, "month", 0) in closing.said
+    )
+
+
+def _taken(step: Step) -> bool:
+    opened = opened_record(step)
+    return opened is not None and still_stands(opened)
+
+
+_OVER: Final[Mapping[str, Callable[[Step], bool]]] = {
+    "case.follow_up_due": _not_to_remind,
+    "consent.stop_confirmed": _stopped,
+    "deadline.breached": _clock_over,
+    "payment.executed": _order_over,
+    "payment.failed": _order_over,
+    "payment.ordered": _taken,
+    "referral.accepted": _answered,
+    "referral.acknowledged": _acknowledged,
+    "referral.completed": _not_taken_on,
+    "referral.declined": _answered,
+    "referral.expired": _nothing_to_expire,
+    "referral.info_requested": _not_taken_on,
+    "referral.info_supplied": _referral_ended,
+    "referral.revoked": _referral_answered,
+    "referral.submitted": _taken,
+    "review.decided": _review_decided,
+    "review.requested": _taken,
+    "service.requested": _taken,
+    "shelter.bed_offered": _bed_answered,
+    "shelter.bed_refused": _bed_answered,
+    "shelter.bed_requested": _taken,
+    "shelter.offer_lapsed": _offer_gone,
+    "stay.hold_confirmed": _hold_confirmed,
+    "stay.hold_ended": _hold_ended,
+    "stay.hold_requested": _taken,
+}
+
+
+def is_over(step: Step) -> bool:
+    """Whether this would answer, end or execute a second time, or open under a reference that still stands."""
+    over = _OVER.get(step.event.type)
+    return over is not None and over(step)

@@ -1,0 +1,308 @@
+"""Who sees an event and who opens which part of its letter: section 3 of the rules text, one function for each term.
+
+Read on the view before the event. The sender and ``statistics`` (which opens every coded part) are never listed.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from functools import cache
+from typing import Final
+
+from nrmbus.events.model import Data, Part
+from nrmbus.rules.clocks import breached_by, told
+from nrmbus.rules.conditions import holds
+from nrmbus.rules.profile import Row
+from nrmbus.rules.step import SHARING, UNIT, Step, receivers_of, value
+from nrmbus.rules.vocabulary import Term
+
+REFERRAL = "referral.submitted"
+GRANTS = ("consent.given", "consent.overridden")
+
+
+@dataclass(frozen=True, slots=True)
+class Audience:
+    """Who gets an event.
+
+    ``opens`` has each part that the type's letter carries, with those who open it. ``earlier`` has, for a receiver whose
+    first event of the case this is, the ids of the standing consents to deliver to it just before.
+    """
+
+    recipients: tuple[str, ...]
+    opens: Mapping[Part, tuple[str, ...]]
+    earlier: Mapping[str, tuple[str, ...]]
+
+
+def audience_of(step: Step) -> Audience:
+    """The audience of the event of *step*; a type that the profile does not know reaches nobody."""
+    row = step.tables.row(step.event.type)
+    if row is None:
+        return Audience((), {}, {})
+    recipients = _recipients(step, row)
+    return Audience(tuple(sorted(recipients)), _opens(step, row, recipients), earlier(step, recipients))
+
+
+def _recipients(step: Step, row: Row) -> set[str]:
+    found: set[str] = set()
+    for term in row.sees:
+        found.update(TERMS[term](step))
+    found.discard(step.source)
+    if not row.stops:
+        found = {agency for agency in found if not step.barred(agency) or _granted_to(step, agency)}
+    return found
+
+
+def _granted_to(step: Step, agency: str) -> bool:
+    """The event is itself the consent that lets this agency hear again."""
+    if step.event.type not in GRANTS or agency not in receivers_of(step.event):
+        return False
+    return step.event.type == "consent.overridden" or SHARING in value(step.event, "purposes", ())
+
+
+def _opens(step: Step, row: Row, recipients: set[str]) -> dict[Part, tuple[str, ...]]:
+    parts = parts_of(type(step.event.data))
+    if not parts:
+        return {}
+    opens = {
+        part: _openers(step, row.opens.get(part, row.opens.get("rest", row.opens.get("all", ())))) for part in parts
+    }
+    if step.event.type == REFERRAL:
+        opens = {part: {a for a in agencies if may_open(step, a, part)} for part, agencies in opens.items()}
+    return {part: tuple(sorted(agencies & recipients)) for part, agencies in opens.items()}
+
+
+def _openers(step: Step, terms: Iterable[Term]) -> set[str]:
+    found: set[str] = set()
+    for term in terms:
+        found.update(_asked_by_sender(step) if term == "housing_shelter" else TERMS[term](step))
+    return found
+
+
+def _asked_by_sender(step: Step) -> Iterable[str]:
+    """Housing shelters open only what comes from the agency that asked them for the bed."""
+    return (house.agency for bed, house in step.view.houses() if bed.asker == step.source)
+
+
+def may_open(step: Step, agency: str, part: Part) -> bool:
+    """Whether *agency*'s role may open *part* of a referral, whoever names it."""
+    return part in step.tables.may_open_of_referral(step.roles.of(agency))
+
+
+@cache
+def parts_of(data: type[Data]) -> tuple[Part, ...]:
+    """The parts that a letter of this type carries; none if it has no letter."""
+    return data.letter.part_names() if data.letter else ()
+
+
+def earlier(step: Step, recipients: Iterable[str]) -> dict[str, tuple[str, ...]]:
+    """For each of *recipients* that has no event of the case yet: the standing consents that cover it, in their order."""
+    view = step.view
+    fresh = [agency for agency in recipients if not view.count_for(agency)]
+    if not fresh or not view.consents:
+        return {}
+    found: dict[str, set[tuple[int, str]]] = {}
+    for receiver, purpose in view.consents:
+        standing = step.standing(receiver, purpose) if receiver in fresh else None
+        if standing and standing.kind in ("given", "overridden"):
+            found.setdefault(receiver, set()).add((standing.number, standing.id))
+    return {agency: tuple(each for _, each in sorted(found[agency])) for agency in sorted(found)}
+
+
+# Terms: by role and part in the case
+
+
+def _units_on_case(step: Step) -> Iterable[str]:
+    return (unit for unit in step.roles.having(UNIT) if step.view.on_case(unit))
+
+
+def _unit_of_child(step: Step) -> Iterable[str]:
+    return step.roles.having(UNIT) if step.child else ()
+
+
+def _vac_on_case(step: Step) -> Iterable[str]:
+    return (vac for vac in step.roles.having("vac") if step.view.on_case(vac))
+
+
+def _vac_on_case_or_named(step: Step) -> Iterable[str]:
+    return (vac for vac in step.roles.having("vac") if step.view.on_case(vac) or step.named(vac))
+
+
+def _fund_on_recognition(step: Step) -> Iterable[str]:
+    if step.event.type == "identification.status_decided" and not holds("positive", step):
+        return ()
+    return (fund for fund in step.roles.having("fund") if step.child or step.view.on_case(fund) or step.named(fund))
+
+
+def _guardianship_of_child(step: Step) -> Iterable[str]:
+    return (body for body in _guardian_bodies(step) if step.roles.of(body) == "guardianship")
+
+
+def _guardian_bodies(step: Step) -> Iterable[str]:
+    """Those that a child's flag reached, while the person is a child."""
+    return step.view.flagged if step.view.child is not False else ()
+
+
+def _guardians_of_child_to_unit(step: Step) -> Iterable[str]:
+    return _guardian_bodies(step) if step.units_in_to and step.child else ()
+
+
+def _housing(step: Step) -> Iterable[str]:
+    return (house.agency for _, house in step.view.houses())
+
+
+def _shelters_on_case(step: Step) -> Iterable[str]:
+    return (agency for agency in step.view.parts if step.in_group(agency, "SHELTERS"))
+
+
+def _members(step: Step) -> Iterable[str]:
+    plan = step.view.plan
+    return (agency for agency in plan.to if step.view.on_case(agency)) if plan and plan.in_force else ()
+
+
+def _migration_with_hold(step: Step) -> Iterable[str]:
+    return (agency for hold in step.view.holds.values() if not hold.ended for agency in hold.migration)
+
+
+def _migration_on_positive(step: Step) -> Iterable[str]:
+    return _migration_with_hold(step) if holds("positive", step) else ()
+
+
+# Terms: by what the event refers to
+
+
+def _holder(step: Step) -> Iterable[str]:
+    return (step.holder,) if step.holder else ()
+
+
+def _plan_holder(step: Step) -> Iterable[str]:
+    return (step.view.plan.holder,) if step.view.plan else ()
+
+
+def _referrer(step: Step) -> Iterable[str]:
+    found = step.referrer
+    return (found,) if found else ()
+
+
+def _referring_ngo(step: Step) -> Iterable[str]:
+    return (agency for agency in _referrer(step) if step.in_group(agency, "NGOS"))
+
+
+def _referring_ngo_that_attended(step: Step) -> Iterable[str]:
+    attended = value(step.event, "attended", ())
+    return (agency for agency in _referring_ngo(step) if step.roles.of(agency) in attended)
+
+
+def _open_referral_parties(step: Step) -> Iterable[str]:
+    for referral in step.view.referrals.values():
+        if referral.open:
+            yield referral.sender
+            yield from (party.agency for party in referral.receivers if party.state == "submitted")
+
+
+def _consent_receiver_on_case(step: Step) -> Iterable[str]:
+    return (agency for agency in receivers_of(step.event) if step.view.on_case(agency))
+
+
+def _consent_receiver_knowing(step: Step) -> Iterable[str]:
+    return (agency for agency in receivers_of(step.event) if step.view.count_for(agency))
+
+
+def _withdrawer(step: Step) -> Iterable[str]:
+    stop = step.view.stops.get(step.source)
+    return (stop.mark.source,) if stop else ()
+
+
+def _asker(step: Step) -> Iterable[str]:
+    record = step.referral or step.bed or step.hold or step.review
+    return (record.mark.source,) if record else ()
+
+
+def _asked(step: Step) -> Iterable[str]:
+    return step.hold.migration if step.hold else ()
+
+
+def _unanswering(step: Step) -> Iterable[str]:
+    referral = step.referral
+    return (party.agency for party in referral.receivers if party.state == "submitted") if referral else ()
+
+
+def _questioner(step: Step) -> Iterable[str]:
+    """Those whose question waits; without a question all receivers."""
+    standing = [party for party in step.referral.receivers if party.stands] if step.referral else []
+    return [party.agency for party in standing if party.asked] or [party.agency for party in standing]
+
+
+def _lapsing_shelter(step: Step) -> Iterable[str]:
+    shelter = value(step.event, "shelter")
+    return (shelter,) if step.bed and step.bed.house(shelter) else ()
+
+
+def _other_party(step: Step) -> Iterable[str]:
+    service = step.service
+    if service is None:
+        return ()
+    return (*service.receivers, service.requester) if service.requester else service.receivers
+
+
+def _decider(step: Step) -> Iterable[str]:
+    return step.roles.having("court" if value(step.event, "kind") == "court" else UNIT)
+
+
+def _letter_sender(step: Step) -> Iterable[str]:
+    letter = step.view.letters.get(step.event.causationid)
+    return (letter.source,) if letter else ()
+
+
+# Terms: of a breach
+
+
+def _answerable(step: Step) -> Iterable[str]:
+    clock = breached_by(step)
+    return (clock.answerable,) if clock else ()
+
+
+def _supervisor(step: Step) -> Iterable[str]:
+    return tuple(boss for agency in _answerable(step) if (boss := step.roles.supervisor(agency)))
+
+
+def _waiting(step: Step) -> Iterable[str]:
+    clock = breached_by(step)
+    return told(step.tables, step.roles, step.view, clock) if clock else ()
+
+
+TERMS: Final[Mapping[Term, Callable[[Step], Iterable[str]]]] = {
+    "answerable": _answerable,
+    "asked": _asked,
+    "asker": _asker,
+    "consent_receiver_knowing": _consent_receiver_knowing,
+    "consent_receiver_on_case": _consent_receiver_on_case,
+    "decider": _decider,
+    "fund_on_recognition": _fund_on_recognition,
+    "guardian_bodies": _guardian_bodies,
+    "guardian_bodies_of_child_to_unit": _guardians_of_child_to_unit,
+    "guardianship_of_child": _guardianship_of_child,
+    "holder": _holder,
+    "housing_shelter": _housing,
+    "lapsing_shelter": _lapsing_shelter,
+    "letter_sender": _letter_sender,
+    "members": _members,
+    "migration_with_hold": _migration_with_hold,
+    "migration_with_hold_on_positive": _migration_on_positive,
+    "open_referral_parties": _open_referral_parties,
+    "other_party": _other_party,
+    "plan_holder": _plan_holder,
+    "questioner": _questioner,
+    "referrer": _referrer,
+    "referring_ngo": _referring_ngo,
+    "referring_ngo_that_attended": _referring_ngo_that_attended,
+    "shelters_on_case": _shelters_on_case,
+    "special_unit": lambda step: step.roles.having(UNIT),
+    "special_unit_of_child": _unit_of_child,
+    "special_unit_on_case": _units_on_case,
+    "supervisor": _supervisor,
+    "to": lambda step: step.to,
+    "unanswering": _unanswering,
+    "vac_on_case": _vac_on_case,
+    "vac_on_case_or_named": _vac_on_case_or_named,
+    "waiting": _waiting,
+    "withdrawer": _withdrawer,
+}

@@ -1,0 +1,83 @@
+"""Local days: when a day ends, and which days are worked. Sources: the profile's ``calendar``, the library ``holidays``."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, time, timedelta
+from zoneinfo import ZoneInfo
+
+import holidays
+
+from nrmbus.rules.profile import Profile
+
+ONE_DAY = timedelta(days=1)
+LAST = datetime.max.replace(microsecond=0, tzinfo=UTC)
+"""The last instant there is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Calendar:
+    """Days of one zone. All instants in and out are UTC."""
+
+    zone: ZoneInfo
+    weekend: frozenset[int]
+    off: frozenset[date]
+    worked: frozenset[date]
+    public: Mapping[date, str]
+    _known: dict[date, bool] = field(default_factory=dict, compare=False, repr=False)
+
+    @classmethod
+    def of(cls, profile: Profile) -> "Calendar":
+        """The calendar of *profile*."""
+        rule = profile.calendar
+        return cls(
+            zone=profile.zone,
+            weekend=frozenset(rule.weekend),
+            off=frozenset(map(date.fromisoformat, rule.days_off)),
+            worked=frozenset(map(date.fromisoformat, rule.working_days)),
+            public=holidays.country_holidays(rule.country),
+        )
+
+    def day(self, instant: datetime) -> date:
+        """The local day of *instant*."""
+        return instant.astimezone(self.zone).date()
+
+    def is_worked(self, day: date) -> bool:
+        """Whether *day* is a working day; the profile's own days win over week and library."""
+        if day not in self._known:
+            self._known[day] = day in self.worked or not (
+                day in self.off or day.weekday() in self.weekend or day in self.public
+            )
+        return self._known[day]
+
+    def days_after(self, instant: datetime, days: int) -> datetime:
+        """24:00 of the day *days* calendar days after that of *instant*; `LAST` if that lies beyond."""
+        try:
+            return self.ends(self.day(instant) + ONE_DAY * days)
+        except OverflowError:
+            return LAST
+
+    def begins(self, day: date) -> datetime:
+        """00:00 of *day*."""
+        return datetime.combine(day, time(), self.zone).astimezone(UTC)
+
+    def ends(self, day: date) -> datetime:
+        """24:00 of *day*."""
+        return self.begins(day + ONE_DAY)
+
+    def working_day_after(self, day: date, number: int) -> date:
+        """The *number*-th working day after *day*; *day* itself for 0."""
+        while number > 0:
+            day += ONE_DAY
+            number -= self.is_worked(day)
+        return day
+
+    def working_days_between(self, after: date, until: date) -> int:
+        """How many days are worked after *after* up to and with *until*."""
+        return sum(self.is_worked(after + ONE_DAY * i) for i in range(1, (until - after).days + 1))
+
+    def months_after(self, day: date, months: int) -> date:
+        """The same day *months* later, or the last of that month where it has no such day."""
+        years, month = divmod(day.month - 1 + months, 12)
+        year = day.year + years
+        last = (date(year + (month == 11), (month + 1) % 12 + 1, 1) - ONE_DAY).day
+        return date(year, month + 1, min(day.day, last))

@@ -1,0 +1,371 @@
+"""The clocks of section 5: what starts, moves and ends them, when each is due, and whom a breach concerns.
+
+A clock hangs on the event that started it. All instants are UTC; days are those of the profile's zone.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Final
+
+from nrmbus.rules.calendar import LAST
+from nrmbus.rules.conditions import holds
+from nrmbus.rules.profile import ClockRule, End, Length
+from nrmbus.rules.step import SHARING, UNIT, Step, receivers_of, referrer, value
+from nrmbus.rules.tables import Roles, Tables
+from nrmbus.rules.view import Ending, Mark, Pause, Running, Status, View
+from nrmbus.rules.vocabulary import Answerable
+
+ANSWERS = ("referral.acknowledged", "referral.accepted")
+TIMEKEEPER = "timekeeper"
+Interval = tuple[datetime, datetime]
+
+
+@dataclass(frozen=True, slots=True)
+class Clock:
+    """A duty that runs or is overdue. ``due`` is None while it is paused; ``told`` hears of a breach beside the answerable."""
+
+    code: str
+    cause: str
+    answerable: str
+    told: tuple[str, ...]
+    start: datetime
+    due: datetime | None
+    sayable: datetime | None
+    ref: str | None
+    breached: bool
+
+
+def advance(step: Step, mark: Mark) -> tuple[Running, ...]:
+    """The running clocks after the event of *step*, save those that closing and withdrawal end (``surviving``)."""
+    running = step.view.running
+    kind = step.event.type
+    if running:
+        if step.tables.ends.get(kind):
+            running = _ended(step, running)
+        if kind in _MOVES:
+            running = _MOVES[kind](step, running, mark)
+    starts = step.tables.starts.get(kind, ())
+    return _started(step, running, mark) if starts else running
+
+
+def surviving(tables: Tables, running: tuple[Running, ...], status: Status) -> tuple[Running, ...]:
+    """The clocks that go on when the case comes to *status* by closing, dismissal or withdrawal."""
+    return tuple(clock for clock in running if status in tables.profile.clocks[clock.code].outlives)
+
+
+# Starting
+
+
+def _known_receivers(step: Step) -> Iterable[str]:
+    return (agency for agency in receivers_of(step.event) if step.view.count_for(agency))
+
+
+def _decider(step: Step) -> Iterable[str]:
+    return step.roles.having("court" if value(step.event, "kind") == "court" else UNIT)
+
+
+ANSWERABLE: Final[Mapping[Answerable, Callable[[Step], Iterable[str]]]] = {
+    "decider": _decider,
+    "others_in_to": lambda step: (agency for agency in step.to if step.roles.of(agency) != UNIT),
+    "receivers_knowing": _known_receivers,
+    "source": lambda step: (step.source,),
+    "to": lambda step: step.to,
+    "unit": lambda step: step.roles.having(UNIT),
+    "units_in_to": lambda step: step.units_in_to,
+}
+
+
+def _started(step: Step, running: tuple[Running, ...], mark: Mark) -> tuple[Running, ...]:
+    for code, rule, start in step.tables.starts[step.event.type]:
+        if not holds(start.when, step):
+            continue
+        if rule.scope == "case":
+            running = tuple(clock for clock in running if clock.code != code)
+        first = mark.time if start.at == "T" else mark.registered
+        running += tuple(_start(step, code, rule, mark, first, agency) for agency in ANSWERABLE[rule.answerable](step))
+    return running
+
+
+def _start(step: Step, code: str, rule: ClockRule, mark: Mark, first: datetime, agency: str) -> Running:
+    event, referral, plan = step.event, step.referral, step.view.plan
+    answered = referral if event.type in ANSWERS else None
+    asker = answered.sender if answered else step.source
+    return Running(
+        code=code,
+        mark=mark,
+        start=first,
+        answerable=agency,
+        ref=None if rule.scope == "case" else event.referral,
+        waits=asker if asker != agency else None,
+        urgency=answered.urgency if answered else value(event, "urgency"),
+        days=value(event, "days"),
+        until=plan.ends if plan and plan.in_force and rule.moved_by == "plan" else None,
+        pauses=_open_questions(step, rule, agency, mark.registered) if rule.moved_by == "info" else (),
+    )
+
+
+def _open_questions(step: Step, rule: ClockRule, agency: str, now: datetime) -> tuple[Pause, ...]:
+    return tuple(
+        Pause(referral.ref, now)
+        for referral in step.view.referrals.values()
+        if (rule.scope == "case" or referral.ref == step.ref)
+        and any(party.asked for party in referral.receivers if party.agency == agency)
+    )
+
+
+# Ending
+
+
+def _ended(step: Step, running: tuple[Running, ...]) -> tuple[Running, ...]:
+    codes, rules = step.tables.ends[step.event.type], step.tables.profile.clocks
+    left: list[Running] = []
+    for clock in running:
+        end = _end(step, clock, rules[clock.code]) if clock.code in codes else None
+        if end is None:
+            left.append(clock)
+        elif by_letter := _by_letter(step, end):
+            left.append(replace(clock, endings=(*clock.endings, Ending(step.event.id, by_letter))))
+    return tuple(left)
+
+
+def _end(step: Step, clock: Running, rule: ClockRule) -> End | None:
+    if not _concerns(step, clock, rule):
+        return None
+    kind = step.event.type
+    return next((end for end in rule.ends_by if kind in end.events and holds(end.when, step)), None)
+
+
+def _concerns(step: Step, clock: Running, rule: ClockRule) -> bool:
+    if rule.scope == "case":
+        return True
+    if rule.scope == "agency":
+        return step.source == clock.answerable
+    same = step.event.referral is None or step.event.referral == clock.ref
+    return same and (step.source in (clock.answerable, clock.waits) or step.role == TIMEKEEPER)
+
+
+def _by_letter(step: Step, end: End) -> frozenset[str]:
+    """Who must be able to read the letter for the clock to end; nobody if there is no letter."""
+    if step.event.sealeddigest is None:
+        return frozenset()
+    return frozenset(step.units_in_to if end.when == "to_unit" else step.to)
+
+
+# Moving
+
+
+def _asked(step: Step, running: tuple[Running, ...], mark: Mark) -> tuple[Running, ...]:
+    ref, rules = step.ref, step.tables.profile.clocks
+
+    def moved(clock: Running) -> Running:
+        rule = rules[clock.code]
+        if rule.moved_by != "info" or clock.answerable != step.source or (rule.scope != "case" and clock.ref != ref):
+            return clock
+        if any(pause.ref == ref and pause.until is None for pause in clock.pauses):
+            return clock
+        return replace(clock, pauses=(*clock.pauses, Pause(ref, mark.registered)))
+
+    return tuple(map(moved, running))
+
+
+def _supplied(step: Step, running: tuple[Running, ...], mark: Mark) -> tuple[Running, ...]:
+    def answered(pause: Pause) -> Pause:
+        if pause.ref != step.ref or pause.until is not None:
+            return pause
+        return replace(pause, supplied=mark.registered, supply=step.event.id, unread=False)
+
+    return _with_pauses(running, answered)
+
+
+def _with_pauses(running: tuple[Running, ...], change: Callable[[Pause], Pause]) -> tuple[Running, ...]:
+    return tuple(
+        replace(clock, pauses=tuple(map(change, clock.pauses))) if clock.pauses else clock for clock in running
+    )
+
+
+def _extended(step: Step, running: tuple[Running, ...], _: Mark) -> tuple[Running, ...]:
+    rules, days = step.tables.profile.clocks, value(step.event, "days", 0)
+    return tuple(
+        replace(clock, more_days=clock.more_days + days) if rules[clock.code].moved_by == "extension" else clock
+        for clock in running
+    )
+
+
+def _planned(step: Step, running: tuple[Running, ...], mark: Mark) -> tuple[Running, ...]:
+    rules, days = step.tables.profile.clocks, value(step.event, "planned_end_days")
+    if days is None:
+        return running
+    ends = step.tables.calendar.days_after(mark.time, days)
+    return tuple(
+        replace(clock, until=max(ends, clock.until or ends)) if rules[clock.code].moved_by == "plan" else clock
+        for clock in running
+    )
+
+
+def _withdrawn(step: Step, running: tuple[Running, ...], _: Mark) -> tuple[Running, ...]:
+    unit = any(step.roles.of(agency) == UNIT for agency in receivers_of(step.event))
+    if not unit or step.child or SHARING not in value(step.event, "purposes", ()):
+        return running
+    return tuple(clock for clock in running if not step.tables.profile.clocks[clock.code].unit_consent)
+
+
+def _letter(step: Step, running: tuple[Running, ...], mark: Mark) -> tuple[Running, ...]:
+    about, unread = step.event.causationid, step.event.type == "letter.unreadable"
+    reader = frozenset((step.source,))
+
+    def reported(pause: Pause) -> Pause:
+        return replace(pause, unread=unread) if pause.supply == about else pause
+
+    def ending(each: Ending) -> Ending:
+        if each.id != about:
+            return each
+        return replace(each, unread=each.unread | reader if unread else each.unread - reader)
+
+    def changed(clock: Running) -> Running:
+        pauses = tuple(map(reported, clock.pauses)) if clock.answerable == step.source else clock.pauses
+        after = replace(clock, endings=tuple(map(ending, clock.endings)), pauses=pauses)
+        return replace(after, reopened=mark.registered) if after.runs and not clock.runs else after
+
+    return tuple(changed(clock) if clock.endings or clock.pauses else clock for clock in running)
+
+
+def _breached(step: Step, running: tuple[Running, ...], _: Mark) -> tuple[Running, ...]:
+    found = breached_by(step)
+    if found is None:
+        return running
+    return tuple(replace(clock, breached=True) if clock is found else clock for clock in running)
+
+
+_MOVES: Final[Mapping[str, Callable[[Step, tuple[Running, ...], Mark], tuple[Running, ...]]]] = {
+    "referral.info_requested": _asked,
+    "referral.info_supplied": _supplied,
+    "recovery.extended": _extended,
+    "plan.adopted": _planned,
+    "plan.revised": _planned,
+    "consent.withdrawn": _withdrawn,
+    "letter.opened": _letter,
+    "letter.unreadable": _letter,
+    "deadline.breached": _breached,
+}
+
+
+def breached_by(step: Step) -> Running | None:
+    """The clock that a ``deadline.breached`` is about: the first not yet breached of its rule, cause and due time.
+
+    Two receivers of one request have clocks alike in all three; they are told one by one, in the order of the request.
+    """
+    code, due = value(step.event, "rule"), value(step.event, "due")
+    for clock in step.view.running:
+        alike = clock.code == code and clock.mark.id == step.event.causationid
+        if alike and clock.runs and not clock.breached and due_of(step.tables, clock) == due:
+            return clock
+    return None
+
+
+# When
+
+
+def due_of(tables: Tables, clock: Running) -> datetime | None:
+    """When *clock* is due; None while a question to the sender is open."""
+    pauses = _merged(clock)
+    if pauses is None:
+        return None
+    try:
+        return _due(tables, clock, pauses)
+    except OverflowError:  # beyond the last day there is
+        return LAST
+
+
+def _due(tables: Tables, clock: Running, pauses: tuple[Interval, ...]) -> datetime:
+    length = length_of(tables.profile.clocks[clock.code], clock)
+    if length.hours is not None:
+        return _due_by_hours(clock.start + timedelta(hours=length.hours), pauses)
+    if length.working_days is not None:
+        return _due_by_working_days(tables, clock.start, length.working_days, pauses)
+    days = clock.days if length.event_days is not None and clock.days is not None else length.event_days
+    return _due_by_days(tables, clock, (days or length.days or 0) + clock.more_days, pauses)
+
+
+def length_of(rule: ClockRule, clock: Running) -> Length:
+    """The length that holds for *clock*; a clock that names no urgency has that of a normal one."""
+    if rule.length.by_urgency is None:
+        return rule.length
+    by_urgency = {str(urgency): length for urgency, length in rule.length.by_urgency.items()}
+    return by_urgency.get(clock.urgency or "", by_urgency["normal"])
+
+
+def _merged(clock: Running) -> tuple[Interval, ...] | None:
+    """The pauses of *clock* in order, overlapping ones as one, none before its start; None while one is open."""
+    merged: list[Interval] = []
+    for pause in sorted(clock.pauses, key=lambda pause: pause.asked):
+        if pause.until is None:
+            return None
+        first, last = max(pause.asked, clock.start), pause.until
+        if merged and first <= merged[-1][1]:
+            merged[-1] = (merged[-1][0], max(last, merged[-1][1]))
+        elif last > first:
+            merged.append((first, last))
+    return tuple(merged)
+
+
+def _due_by_hours(due: datetime, pauses: tuple[Interval, ...]) -> datetime:
+    for first, last in pauses:
+        if first < due:
+            due += last - first
+    return due
+
+
+def _due_by_working_days(tables: Tables, start: datetime, days: int, pauses: tuple[Interval, ...]) -> datetime:
+    calendar = tables.calendar
+    due = calendar.working_day_after(calendar.day(start), days)
+    for first, last in pauses:
+        if first < calendar.ends(due):
+            moved = calendar.working_days_between(calendar.day(first), calendar.day(last))
+            due = calendar.working_day_after(due, moved)
+    return calendar.ends(due)
+
+
+def _due_by_days(tables: Tables, clock: Running, days: int, pauses: tuple[Interval, ...]) -> datetime:
+    calendar = tables.calendar
+    due = calendar.days_after(clock.start, days)
+    for first, last in pauses:
+        if first < due:
+            days += (calendar.day(last) - calendar.day(first)).days
+            due = calendar.days_after(clock.start, days)
+    return max(due, clock.until or due)
+
+
+def clocks_of(tables: Tables, roles: Roles, view: View) -> tuple[Clock, ...]:
+    """Every duty that runs or is overdue, in the order in which they began."""
+    return tuple(_shown(tables, roles, view, clock) for clock in view.running if clock.runs)
+
+
+def _shown(tables: Tables, roles: Roles, view: View, clock: Running) -> Clock:
+    due = due_of(tables, clock)
+    return Clock(
+        code=clock.code,
+        cause=clock.mark.id,
+        answerable=clock.answerable,
+        told=told(tables, roles, view, clock),
+        start=clock.start,
+        due=due,
+        sayable=max(due, clock.mark.registered, clock.reopened or due) if due else None,
+        ref=clock.ref,
+        breached=clock.breached,
+    )
+
+
+def told(tables: Tables, roles: Roles, view: View, clock: Running) -> tuple[str, ...]:
+    """Who is told of a breach of *clock* beside the answerable agency and its supervisor."""
+    whom = tables.profile.clocks[clock.code].told
+    found: str | None = None
+    if whom == "asker":
+        found = clock.waits
+    elif whom == "referrer":
+        found = referrer(view, roles)
+    elif whom == "plan_holder":
+        found = view.plan.holder if view.plan else None
+    elif whom == "supervisor":
+        found = roles.supervisor(clock.answerable)
+    return (found,) if found else ()

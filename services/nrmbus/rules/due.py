@@ -1,0 +1,115 @@
+"""What the timekeeper says by itself, and exactly when: breaches, expiry, lapsed offers, follow-ups (section 5)."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from nrmbus.events import DeadlineBreached, FollowUpDue, OfferLapsed, ReferralExpired
+from nrmbus.events.model import Data
+from nrmbus.rules.clocks import clocks_of, due_of, length_of
+from nrmbus.rules.step import UNIT
+from nrmbus.rules.tables import Roles, Tables
+from nrmbus.rules.view import Referral, Running, View
+
+MOST_MINUTES = 5_270_400
+"""The latest that a breach can say it is late: ten years."""
+MINUTE = timedelta(minutes=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """Something to be said at ``at``, which is the event's time.
+
+    ``rule`` is the clock's code, or the type where no clock is breached; ``cause`` the event that it follows from
+    (``causationid``); ``ref`` the reference to carry. ``key`` is the same for the same thing however often it is asked
+    for, and for nothing else of the case: the event's id is derived from it.
+    """
+
+    at: datetime
+    rule: str
+    cause: str
+    type: str
+    data: Data
+    ref: str | None
+    key: str
+
+
+def due_of_view(tables: Tables, roles: Roles, view: View) -> tuple[Due, ...]:
+    """Everything that is to come if nothing else happens, in the order of its time."""
+    found = [
+        *_breaches(tables, roles, view),
+        *_expiries(tables, roles, view),
+        *_lapses(tables, view),
+        *_follow_ups(tables, view),
+    ]
+    return tuple(sorted(found, key=lambda each: each.at))
+
+
+def _due(at: datetime, rule: str, cause: str, data: Data, ref: str | None, detail: str) -> Due:
+    return Due(at, rule, cause, data.type, data, ref, f"{cause}|{data.type}|{rule}|{detail}")
+
+
+def _breaches(tables: Tables, roles: Roles, view: View) -> Iterator[Due]:
+    for clock in clocks_of(tables, roles, view):
+        if clock.breached or clock.due is None or clock.sayable is None:
+            continue
+        late = min((clock.sayable - clock.due) // MINUTE, MOST_MINUTES)
+        data = DeadlineBreached(rule=clock.code, due=clock.due, late_by_minutes=late)
+        yield _due(
+            clock.sayable, clock.code, clock.cause, data, clock.ref, f"{clock.answerable}|{clock.due.isoformat()}"
+        )
+
+
+def _expiries(tables: Tables, roles: Roles, view: View) -> Iterator[Due]:
+    """A referral expires as a whole, when all who have not answered are overdue as long again as they had time."""
+    for referral in view.referrals.values():
+        waiting = {
+            party.agency
+            for party in referral.receivers
+            if party.state == "submitted" and roles.of(party.agency) != UNIT
+        }
+        ends = [
+            _overdue_again(tables, clock)
+            for clock in view.running
+            if clock.mark.id == referral.mark.id and clock.answerable in waiting and clock.runs
+        ]
+        known = [end for end in ends if end is not None]
+        if waiting and len(known) == len(waiting):
+            yield _expiry(referral, max(known))
+
+
+def _expiry(referral: Referral, at: datetime) -> Due:
+    kind = ReferralExpired.type
+    return _due(at, kind, referral.mark.id, ReferralExpired(reason="no_answer"), referral.ref, "")
+
+
+def _overdue_again(tables: Tables, clock: Running) -> datetime | None:
+    due = due_of(tables, clock)
+    if due is None:
+        return None
+    length = length_of(tables.profile.clocks[clock.code], clock)
+    if length.hours is not None:
+        return due + timedelta(hours=length.hours)
+    return tables.calendar.days_after(due - MINUTE, length.days or 0)
+
+
+def _lapses(tables: Tables, view: View) -> Iterator[Due]:
+    kind = OfferLapsed.type
+    for bed, house in view.houses():
+        offer = house.offer
+        if house.state != "offered" or offer is None:
+            continue
+        hours = house.valid_hours or tables.profile.periods.bed_offer_hours
+        at = max(offer.time + timedelta(hours=hours), offer.registered)
+        yield _due(at, kind, offer.id, OfferLapsed(shelter=house.agency), bed.ref, house.agency)
+
+
+def _follow_ups(tables: Tables, view: View) -> Iterator[Due]:
+    closing, calendar = view.closing, tables.calendar
+    if closing is None or not closing.follow_up or view.status != "CLOSED":
+        return
+    closed = calendar.day(closing.mark.time)
+    for month in tables.profile.periods.follow_up_months:
+        if month not in closing.said:
+            at = max(calendar.begins(calendar.months_after(closed, month)), closing.mark.registered)
+            yield _due(at, FollowUpDue.type, closing.mark.id, FollowUpDue(month=month), None, str(month))

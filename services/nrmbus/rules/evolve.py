@@ -1,0 +1,89 @@
+"""What an event makes of a view: total, pure, and content with a partial history.
+
+Nothing here asks whether the event was allowed: it was registered. What it refers to may be missing, and is then left alone.
+"""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from nrmbus.events.model import Fact
+from nrmbus.rules.audience import earlier
+from nrmbus.rules.clocks import advance, surviving
+from nrmbus.rules.conditions import holds
+from nrmbus.rules.fold_case import CASE
+from nrmbus.rules.fold_help import HELP
+from nrmbus.rules.folding import Changes, Folder, parts_with
+from nrmbus.rules.step import Step
+from nrmbus.rules.view import Letters, Status, View
+
+FOLDERS: Mapping[str, Folder] = {**CASE, **HELP}
+TOLD = frozenset({"vac", "fund"})
+TELLING = frozenset(
+    {
+        "identification.reasonable_grounds_decided",
+        "identification.status_decided",
+        "identification.status_revoked",
+    }
+)
+"""Types that reach an assistance centre or the fund by consent alone, and so make it a part of the case."""
+ENDING = frozenset({"case.closed", "case.signal_dismissed", "case.withdrawn"})
+
+
+def evolve_view(step: Step, fact: Fact) -> View:
+    """The view after *fact*. Never raises; *step* is the fact's event on the view before."""
+    event = step.event
+    mark = step.mark(fact.registered, fact.number)
+    status = _status(step)
+    running = advance(step, mark)
+    if event.type in ENDING and status is not None:
+        running = surviving(step.tables, running, status)
+    changes: Changes = {"status": status, "running": running, "exists": True}
+    folder = FOLDERS.get(event.type)
+    if folder is not None:
+        changes |= folder(step, mark)
+    if not type(event.data).technical:
+        changes |= _heard(step, fact)
+    if event.type in TELLING:
+        parts: Mapping[str, frozenset[str]] = changes.get("parts", step.view.parts)
+        told = [agency for agency in fact.recipients if step.roles.of(agency) in TOLD]
+        changes["parts"] = parts_with(parts, told, "told")
+    if event.sealeddigest is not None:
+        changes["letters"] = step.view.letters.put(event.id, Letters(event.source, fact.recipients))
+    return replace(step.view, **changes)
+
+
+def _status(step: Step) -> Status | None:
+    """The status by section 2. Without the events before, the event alone tells it."""
+    before = step.view.status
+    for row in step.tables.transitions.get(step.event.type, ()):
+        if row.to is None or not holds(row.when, step):
+            continue
+        if row.moves_only and before is not None and before not in row.from_:
+            continue
+        return _before(step) if row.to == "before" else row.to
+    return before
+
+
+def _before(step: Step) -> Status | None:
+    if step.referral:
+        return step.referral.before
+    return step.view.closing.before if step.view.closing else step.view.status
+
+
+def _heard(step: Step, fact: Fact) -> dict[str, Any]:
+    """Who knows the case now, and which consents reached somebody just before his first event of it."""
+    view = step.view
+    counts = dict(view.counts)
+    before = earlier(step, fact.recipients)
+    for agency in (step.source, *fact.recipients):
+        counts[agency] = counts.get(agency, 0) + 1 + len(before.get(agency, ()))
+    if not before:
+        return {"counts": counts}
+    papers = view.papers
+    for agency, ids in before.items():
+        for each in ids:
+            paper = papers.get(each)
+            if paper:
+                papers = papers.put(each, replace(paper, known_to=paper.known_to | {agency}))
+    return {"counts": counts, "papers": papers}

@@ -1,0 +1,46 @@
+"""Small things that every fold of an event needs: parts that begin and end, records put in place of others."""
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, TypeVar
+
+from nrmbus.rules.step import Step
+from nrmbus.rules.view import Mark
+
+Changes = dict[str, Any]
+"""Fields of a view, and what they become."""
+Folder = Callable[[Step, Mark], Changes]
+Parts = Mapping[str, frozenset[str]]
+Value = TypeVar("Value")
+
+
+def parts_with(parts: Parts, agencies: Iterable[str], part: str) -> Parts:
+    """*parts* with *part* standing for each of *agencies*."""
+    new = {agency: parts.get(agency, frozenset()) | {part} for agency in agencies}
+    return {**parts, **new} if new else parts
+
+
+def parts_without(parts: Parts, agencies: Iterable[str], part: str) -> Parts:
+    """*parts* without *part* for *agencies*; an agency without any part is on the case no more."""
+    left = dict(parts)
+    for agency in agencies:
+        rest = left.get(agency, frozenset()) - {part}
+        if rest:
+            left[agency] = rest
+        else:
+            left.pop(agency, None)
+    return left
+
+
+def put(records: Mapping[str, Value], key: str, record: Value) -> Mapping[str, Value]:
+    """*records* with *record* at *key*; one that was there keeps its place in the order."""
+    return {**records, key: record}
+
+
+def put_last(records: Mapping[str, Value], key: str, record: Value) -> Mapping[str, Value]:
+    """*records* with *record* at *key* as the latest, also where a reference that has ended is used again."""
+    return {**{other: kept for other, kept in records.items() if other != key}, key: record}
+
+
+def heard_by(step: Step) -> frozenset[str]:
+    """Who knows of what this event opens: its sender and those it was sent to, as far as this history tells."""
+    return frozenset((step.source, *step.to, *step.recipients))

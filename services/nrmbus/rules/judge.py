@@ -1,0 +1,68 @@
+"""Whether an event may be registered: the rules of section 4, asked in the profile's order; the first that applies answers.
+
+Pure and deterministic. A refusal cites code, rule and basis as the profile has them, and never what was put in.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from nrmbus.rules import judge_course, judge_parties, judge_protection
+from nrmbus.rules.judging import Check, Question
+from nrmbus.rules.profile import Profile, ProfileError
+
+OF_THE_ROW = "of the row"
+CHECKS: Final[Mapping[str, Check]] = {
+    check.rule: check for check in (*judge_parties.CHECKS, *judge_protection.CHECKS, *judge_course.CHECKS)
+}
+"""Every rule that is written, by its id."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why not: code and rule, the article or other basis as cited, and a sentence that says what to do."""
+
+    code: str
+    rule: str
+    article: str
+    sentence: str
+
+
+@dataclass(frozen=True, slots=True)
+class Judge:
+    """The rules of one profile, ready to be asked about each type."""
+
+    profile: Profile
+    always: tuple[Check, ...]
+    by_type: Mapping[str, tuple[Check, ...]]
+
+    @classmethod
+    def of(cls, profile: Profile) -> "Judge":
+        """The rules that *profile* puts in force, in its order. Raise ProfileError for one that is not written."""
+        unknown = sorted(set(profile.refusals) - set(CHECKS))
+        if unknown:
+            message = f"no such rule is written: {', '.join(unknown)}"
+            raise ProfileError(message)
+        checks = tuple(CHECKS[rule] for rule in profile.refusals)
+        return cls(
+            profile=profile,
+            always=tuple(check for check in checks if check.types is None),
+            by_type={
+                name: tuple(check for check in checks if check.types is None or name in check.types)
+                for name in profile.types
+            },
+        )
+
+    def refusal(self, question: Question) -> Refusal | None:
+        """The answer of the first rule that applies, or None: the event may be registered."""
+        kind = question.event.type
+        for check in self.by_type.get(kind, self.always):
+            if check.applies(question):
+                return self._refusal(check.rule, kind)
+        return None
+
+    def _refusal(self, rule: str, kind: str) -> Refusal:
+        cited = self.profile.refusals[rule]
+        row = self.profile.types.get(kind)
+        basis = cited.basis if cited.basis != OF_THE_ROW else (row.basis if row else "[D]")
+        return Refusal(code=cited.code, rule=rule, article=basis, sentence=cited.says)

@@ -1,0 +1,186 @@
+"""G-40 to G-62: what may follow in the course of a case, and the money."""
+
+from typing import Final
+
+from nrmbus.rules.answers import is_over
+from nrmbus.rules.conditions import holds
+from nrmbus.rules.judging import Book, Check, Question
+from nrmbus.rules.step import UNIT, review_window, value
+
+_book = Book()
+_STAGE = "identification.stage_entered"
+_CLOSURE = ("case.closed", "case.signal_dismissed")
+_GROUNDS = "identification.reasonable_grounds_decided"
+_STATUS = "identification.status_decided"
+_REVOKED = "identification.status_revoked"
+_ORDER = "payment.ordered"
+
+
+@_book.rule("G-40")
+def wrong_state(q: Question) -> bool:
+    """Section 2 does not have this event from this status. An agency that lacks the events before cannot tell."""
+    view, name = q.view, q.event.type
+    row = q.tables.row(name)
+    if row and row.opening:
+        return view.exists
+    if view.status is None:
+        return False
+    permitted = q.tables.permitted.get(view.status)
+    if permitted is not None and name not in permitted:
+        return True
+    limiting = [each for each in q.tables.transitions.get(name, ()) if not each.moves_only and holds(each.when, q)]
+    return bool(limiting) and not any(view.status in each.from_ for each in limiting)
+
+
+@_book.rule("G-41", _STAGE, "handover.person_received", "referral.completed")
+def acceptance_required(q: Question) -> bool:
+    """Initial assistance, person received or completion before acceptance."""
+    if q.event.type != _STAGE:
+        party = q.referral.party(q.source) if q.referral else None
+        if q.event.type == "referral.completed":
+            return party is not None and party.state == "submitted"
+        return party is None or party.state not in ("accepted", "completed")
+    if not holds("first_stage", q) or q.roles.of(q.view.detector) == UNIT:
+        return False
+    parties = (each.party(q.source) for each in q.view.referrals.values())
+    return not any(party and party.state in ("accepted", "completed") for party in parties)
+
+
+@_book.rule("G-42", _STAGE, "identification.interview_held", "identification.indicators_screened")
+def stage_order(q: Question) -> bool:
+    """A stage that is not the next; interview in `initial_assistance`; screening before `indicator_screening`."""
+    stages, reached = q.tables.profile.statuses.stages, q.view.stage
+    if q.event.type == _STAGE:
+        return reached >= len(stages) or stages[reached] != value(q.event, "stage")
+    if q.event.type == "identification.interview_held":
+        return reached <= 1
+    return reached <= stages.index("indicator_screening")
+
+
+@_book.rule("G-43", _STATUS)
+def screening_required(q: Question) -> bool:
+    """Status decided before `indicators_screened`."""
+    return not q.view.screened
+
+
+@_book.rule("G-44", _GROUNDS, _STATUS, _REVOKED)
+def review_notice_required(q: Question) -> bool:
+    """A negative decision without `reasons` or without `review_until_days`."""
+    told = value(q.event, "reasons") and value(q.event, "review_until_days")
+    return not told and holds("negative", q)
+
+
+@_book.rule("G-45", "review.requested")
+def new_evidence_required(q: Question) -> bool:
+    """Kind `reconsideration` with neither `new_evidence` nor `breach_of_rules`."""
+    event = q.event
+    grounds = value(event, "new_evidence", default=False) or value(event, "breach_of_rules", default=False)
+    return value(event, "kind") == "reconsideration" and not grounds
+
+
+@_book.rule("G-46", "review.requested")
+def review_window_closed(q: Question) -> bool:
+    """Later than `review_until_days` (calendar) after the decision."""
+    window = review_window(q)
+    return window is not None and q.event.time > window
+
+
+def _under_review(q: Question) -> bool:
+    """In the review window, or before a review is decided."""
+    window = review_window(q)
+    return (window is not None and q.now < window) or any(review.open for review in q.view.reviews.values())
+
+
+@_book.rule("G-47", "stay.hold_ended")
+def hold_must_stand(q: Question) -> bool:
+    """Hold ended while identification goes on, in the review window, or before a review is decided."""
+    return q.view.status in q.tables.profile.statuses.hold_stands_in or _under_review(q)
+
+
+@_book.rule("G-48", "shelter.discharged", "case.closed")
+def support_must_stand(q: Question) -> bool:
+    """Discharge (unless `own_request`) or closure in the review window or before a review is decided."""
+    at_any_time = q.tables.profile.statuses.discharge_reasons_at_any_time
+    if q.event.type == "shelter.discharged" and value(q.event, "reason") in at_any_time:
+        return False
+    return _under_review(q)
+
+
+@_book.rule("G-49", *_CLOSURE)
+def open_items(q: Question) -> bool:
+    """Closure with an unanswered referral, an occupied bed, a requested service or an undecided review."""
+    view = q.view
+    return (
+        any(referral.open for referral in view.referrals.values())
+        or any(house.state == "admitted" for _, house in view.houses())
+        or any(service.open for service in view.services.values())
+        or any(review.open for review in view.reviews.values())
+    )
+
+
+@_book.rule("G-50", "case.closed")
+def closure_reason_not_allowed(q: Question) -> bool:
+    """Closing from SUSPECTED for other than `duplicate lost_contact deceased` (else T04)."""
+    allowed = q.tables.profile.statuses.closing_reasons_when_suspected
+    return q.view.status == "SUSPECTED" and value(q.event, "reason") not in allowed
+
+
+@_book.rule("G-51")
+def not_open(q: Question) -> bool:
+    """A second answer to a referral or review; execution of an order that is not open."""
+    return is_over(q)
+
+
+@_book.rule("G-52", "shelter.admitted", "shelter.discharged")
+def no_offer(q: Question) -> bool:
+    """Admission without a standing offer; discharge of somebody not in the house."""
+    house = q.bed.house(q.source) if q.bed else None
+    return house is None or house.state != ("offered" if q.event.type == "shelter.admitted" else "admitted")
+
+
+@_book.rule("G-53", "shelter.admitted")
+def already_admitted(q: Question) -> bool:
+    """Admission while another bed is occupied."""
+    return any(house.state == "admitted" for _, house in q.view.houses())
+
+
+@_book.rule("G-54", "shelter.admitted")
+def shelter_not_open(q: Question) -> bool:
+    """`shelter_state` admits outside the statuses in which it is open."""
+    open_in = q.tables.profile.statuses.state_shelter_admits_in
+    return q.role == "shelter_state" and q.view.status is not None and q.view.status not in open_in
+
+
+def _allowance(q: Question) -> bool:
+    return bool(value(q.event, "kind") == q.tables.profile.allowance.kind)
+
+
+@_book.rule("G-60", _ORDER)
+def status_required(q: Question) -> bool:
+    """`one_time_allowance` without an effective decision `ActualVictimOfTrafficking`."""
+    effective = q.view.effective
+    return _allowance(q) and (effective is None or value(q.event, "decision", effective) != effective)
+
+
+@_book.rule("G-61", _ORDER)
+def already_ordered(q: Question) -> bool:
+    """A second `one_time_allowance` on the same decision."""
+    return _allowance(q) and any(
+        each.kind == q.tables.profile.allowance.kind and each.decision == q.view.effective and each.state != "failed"
+        for each in q.view.payments.values()
+    )
+
+
+@_book.rule("G-62", _ORDER)
+def amount_not_in_tariff(q: Question) -> bool:
+    """Tariff or amount is not that of the day of the decision."""
+    decision = q.view.decisions.get(q.view.effective or "")
+    if not _allowance(q) or decision is None:
+        return False
+    tariff = q.tables.profile.tariff_on(q.tables.calendar.day(decision.mark.time))
+    amount = value(q.event, "amount")
+    said = (value(q.event, "tariff"), getattr(amount, "value", None), getattr(amount, "currency", None))
+    return tariff is None or said != (tariff.tariff, tariff.value, tariff.currency)
+
+
+CHECKS: Final[tuple[Check, ...]] = tuple(_book.checks)

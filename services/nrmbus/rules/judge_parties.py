@@ -1,0 +1,126 @@
+"""G-01 to G-11: who may say this at all, of which case, about what, and to whom."""
+
+from typing import Final
+
+from nrmbus.rules.audience import may_open
+from nrmbus.rules.clocks import TIMEKEEPER
+from nrmbus.rules.judging import WITH_TO, Book, Check, Question
+from nrmbus.rules.profile import Row
+from nrmbus.rules.records import ANSWERED_BY_REFERENCE, RECORDS, opened_record
+from nrmbus.rules.step import UNIT, value
+
+_book = Book()
+COURT = "court"
+_LETTERS = ("letter.opened", "letter.unreadable")
+
+
+def _row(q: Question) -> Row | None:
+    return q.tables.row(q.event.type)
+
+
+def _opening(q: Question) -> bool:
+    row = _row(q)
+    return row is not None and row.opening
+
+
+@_book.rule("G-01")
+def publisher_not_allowed(q: Question) -> bool:
+    """The role may never publish this type (section 3); says nothing about the case."""
+    return q.role not in q.tables.publishers.get(q.event.type, frozenset())
+
+
+@_book.rule("G-02")
+def unknown_case(q: Question) -> bool:
+    """The sender does not know the case, or there is none (opening types excepted)."""
+    if _opening(q):
+        return False
+    if not q.view.exists or (q.view.incident and q.event.type not in _LETTERS):
+        return True
+    return q.role != TIMEKEEPER and not q.view.count_for(q.source)
+
+
+@_book.rule("G-03")
+def unknown_reference(q: Question) -> bool:
+    """A referral, bed, hold, review, decision or consent that is not of this case or that the sender does not know.
+
+    What can be answered by its reference alone must have one.
+    """
+    if q.event.referral is None and q.event.type in ANSWERED_BY_REFERENCE:
+        return True
+    row = _row(q)
+    if row and row.about and not RECORDS[row.about].known(q):
+        return True
+    decision = value(q.event, "decision")
+    if decision is not None:
+        found = q.view.decisions.get(decision)
+        if found is None or q.source not in found.known_to:
+            return True
+    papers = (q.view.papers.get(each) for each in q.event.consents)
+    return any(paper is None or q.source not in paper.known_to for paper in papers)
+
+
+@_book.rule("G-04")
+def not_a_party(q: Question) -> bool:
+    """An answer not by the receiver, a supplement or revocation not by the sender."""
+    row = _row(q)
+    if row and row.about and row.party:
+        record = RECORDS[row.about]
+        return not (record.asked(q) if row.party == "asked" else record.asker(q))
+    opened = opened_record(q)
+    return opened is not None and opened.mark.source != q.source
+
+
+@_book.rule("G-05")
+def not_on_case(q: Question) -> bool:
+    """No part of the sender stands (`consent.stop_confirmed` and decisions of a court excepted)."""
+    if _opening(q) or q.role in (TIMEKEEPER, COURT) or q.event.type in ("consent.stop_confirmed", *_LETTERS):
+        return False
+    return not q.view.on_case(q.source)
+
+
+@_book.rule("G-06", "case.closed", "case.reopened", "case.signal_dismissed")
+def not_case_holder(q: Question) -> bool:
+    """Closing or re-opening by another than the holder (T21, T22); a signal is dismissed by its detector (T04)."""
+    if q.event.type == "case.signal_dismissed":
+        return q.source != q.view.detector
+    if q.event.type == "case.reopened" and q.role in (COURT, UNIT):
+        return False
+    return q.source != q.holder
+
+
+@_book.rule("G-07", "handover.person_received", "referral.acknowledged")
+def duty_officer_only(q: Question) -> bool:
+    """Person received, or referral acknowledged by the special unit, with `duty_role` not `duty_officer`."""
+    return q.role == UNIT and value(q.event, "duty_role") != "duty_officer"
+
+
+@_book.rule("G-08")
+def time_before_case(q: Question) -> bool:
+    """`time` earlier than the case's first event."""
+    return q.view.opened is not None and q.event.time < q.view.opened.time
+
+
+@_book.rule("G-10", *WITH_TO)
+def recipient_not_allowed(q: Question) -> bool:
+    """`to` names one who is never sent anything, or one who does not take what this type asks for."""
+    to = q.to
+    if any(q.in_group(agency, "NEVER_RECIPIENTS") for agency in to):
+        return True
+    if q.event.type == "referral.submitted":
+        only_unit = q.role == "police_other" and any(q.roles.of(agency) != UNIT for agency in to)
+        return only_unit or not all(q.in_group(agency, "RECEIVERS") for agency in to)
+    if q.event.type == "shelter.bed_requested":
+        return not all(q.in_group(agency, "SHELTERS") for agency in to)
+    if q.event.type == "stay.hold_requested":
+        return not all(q.roles.of(agency) == "migration" for agency in to)
+    return q.event.type == "safeguard.child_flagged" and not all(q.in_group(agency, "GUARDIANS") for agency in to)
+
+
+@_book.rule("G-11", "referral.submitted")
+def part_not_allowed(q: Question) -> bool:
+    """Something in a part of a referral that none of its recipients may open (asked at the desk's door)."""
+    filled = [part for part, fields in (q.letter_parts or {}).items() if fields]
+    return any(not any(may_open(q, agency, part) for agency in q.to) for part in filled)
+
+
+CHECKS: Final[tuple[Check, ...]] = tuple(_book.checks)

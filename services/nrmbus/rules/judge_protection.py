@@ -1,0 +1,134 @@
+"""G-20 to G-36: the child first, then what the person has consented to, refused or withdrawn."""
+
+from collections.abc import Iterator
+from typing import Final
+
+from nrmbus.rules.judging import WITH_TO, Book, Check, Question
+from nrmbus.rules.step import SERVICES, SHARING, UNIT, receivers_of, value
+
+_book = Book()
+_INTERVIEW = "identification.interview_held"
+_REFERRAL = "referral.submitted"
+_BED = "shelter.bed_requested"
+_OWN = (
+    "handover.person_received",
+    "identification.stage_entered",
+    _INTERVIEW,
+    "identification.indicators_screened",
+    "identification.reasonable_grounds_decided",
+    "identification.status_decided",
+    "identification.status_revoked",
+    "recovery.period_started",
+    "recovery.extended",
+    "recovery.reviewed",
+    "recovery.ended",
+)
+"""What the special unit does with the person itself, and so may not while consent to it is missing."""
+
+
+@_book.rule("G-20", "case.signal_dismissed")
+def two_person_rule(q: Question) -> bool:
+    """A child's signal dismissed with no `approver`, or `approver` = `actor`."""
+    return q.child and q.event.approver in (None, q.event.actor)
+
+
+@_book.rule("G-21", _REFERRAL)
+def safeguard_first(q: Question) -> bool:
+    """A child's referral before `child_flagged` reached guardianship and child_commission."""
+    told = {q.roles.of(body) for body in q.view.flagged}
+    return q.child and not q.tables.groups["GUARDIANS"] <= told
+
+
+@_book.rule("G-22", _INTERVIEW)
+def representative_required(q: Question) -> bool:
+    """A child's interview with no representative assigned, or none in `attended`."""
+    return q.child and not (q.view.represented and "representative" in value(q.event, "attended", ()))
+
+
+@_book.rule("G-23", _INTERVIEW)
+def doctor_required(q: Question) -> bool:
+    """A child's interview without `doctor` in `attended`."""
+    return q.child and "doctor" not in value(q.event, "attended", ())
+
+
+@_book.rule("G-24", "safeguard.returned_to_family")
+def best_interests_required(q: Question) -> bool:
+    """Return that the latest best-interests decision does not allow."""
+    allowed = q.tables.profile.statuses.return_needs.get(value(q.event, "returned_to", ""), ())
+    return q.view.best_interests not in allowed
+
+
+@_book.rule("G-25", "case.withdrawn")
+def child_may_not_withdraw(q: Question) -> bool:
+    """`case.withdrawn` for a child."""
+    return q.child
+
+
+def _needed(q: Question) -> Iterator[tuple[str, str]]:
+    """The (agency, purpose) pairs for which an adult's consent must stand."""
+    if q.child:
+        return
+    if q.event.type in _OWN:
+        yield q.source, SHARING
+        return
+    services = q.event.type == _REFERRAL and bool(value(q.event, "services", ()))
+    for agency in q.to:
+        if agency == q.source:
+            continue
+        yield agency, SHARING
+        if services and q.roles.of(agency) != UNIT:
+            yield agency, SERVICES
+
+
+@_book.rule("G-30", *WITH_TO, *_OWN)
+def consent_refused(q: Question) -> bool:
+    """Adult; a refusal stands for an agency in `to`, or for the special unit that acts itself."""
+    return any(q.stands(agency, purpose) == "refused" for agency, purpose in _needed(q))
+
+
+@_book.rule("G-31", *WITH_TO, *_OWN)
+def consent_withdrawn(q: Question) -> bool:
+    """The same, a withdrawal stands."""
+    return any(q.stands(agency, purpose) == "withdrawn" for agency, purpose in _needed(q))
+
+
+@_book.rule("G-32", *WITH_TO, *_OWN)
+def consent_required(q: Question) -> bool:
+    """The same, nothing stands; or `consent` is named and does not cover `to`."""
+    if any(q.stands(agency, purpose) is None for agency, purpose in _needed(q)):
+        return True
+    named = q.event.consents
+    if not named or q.child:
+        return False
+    papers = (q.view.papers.get(each) for each in named)
+    covered = {paper.receiver for paper in papers if paper and paper.grants}
+    return any(agency not in covered for agency in q.to if agency != q.source)
+
+
+@_book.rule("G-33", _REFERRAL, _BED)
+def refusal_not_on_record(q: Question) -> bool:
+    """`withhold_from: [special_unit]` though no refusal of it stands: the 24 hours are not to be dodged."""
+    return q.withholds_from_unit and not q.unit_refused
+
+
+@_book.rule("G-34", _REFERRAL, _BED)
+def withhold_required(q: Question) -> bool:
+    """The refusal stands, and a referral or bed request to somebody else does not say so."""
+    return q.unit_refused and not q.withholds_from_unit and not q.units_in_to
+
+
+@_book.rule("G-35", _REFERRAL)
+def legal_basis_required(q: Question) -> bool:
+    """A referral to the special unit, of a child, or under an override, without `legal_basis`."""
+    if q.event.legalbasis:
+        return False
+    return q.child or bool(q.units_in_to) or any(q.stands(agency, SHARING) == "overridden" for agency in q.to)
+
+
+@_book.rule("G-36", "consent.given")
+def self_consent(q: Question) -> bool:
+    """`consent.given` that names its own publisher."""
+    return q.source in receivers_of(q.event)
+
+
+CHECKS: Final[tuple[Check, ...]] = tuple(_book.checks)

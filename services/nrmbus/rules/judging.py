@@ -1,0 +1,46 @@
+"""What every rule of section 4 is asked with, and how a rule is written down."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from nrmbus.events import TYPES
+from nrmbus.events.model import Part
+from nrmbus.rules.calendar import LAST
+from nrmbus.rules.step import Step
+
+WITH_TO = frozenset(name for (name, _), data in TYPES.items() if "to" in data.model_fields)
+"""The types in which the sender chooses recipients."""
+
+
+@dataclass(frozen=True, slots=True)
+class Question(Step):
+    """May this event be registered now? ``letter_parts`` are the filled fields by part, where the letter is still open."""
+
+    now: datetime = LAST
+    letter_parts: Mapping[Part, frozenset[str]] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One rule: its id, the types that it is about (None: all), and whether it applies, which refuses the event."""
+
+    rule: str
+    types: frozenset[str] | None
+    applies: Callable[[Question], bool]
+
+
+class Book:
+    """Collects rules in the order in which they are written."""
+
+    def __init__(self) -> None:
+        self.checks: list[Check] = []
+
+    def rule(self, rule: str, *types: str) -> Callable[[Callable[[Question], bool]], Callable[[Question], bool]]:
+        """Write down the decorated function as *rule*, about *types* or, with none, about every type."""
+
+        def written(applies: Callable[[Question], bool]) -> Callable[[Question], bool]:
+            self.checks.append(Check(rule, frozenset(types) or None, applies))
+            return applies
+
+        return written

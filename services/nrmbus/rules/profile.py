@@ -1,0 +1,304 @@
+"""A dated policy profile: every value of the Rules as data, read once, closed, and named by its digest.
+
+The profiles lie in ``profiles/``; their tables are those of the NRM Rules as the project's rules text sets them out.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterator
+from datetime import date
+from functools import cache, cached_property
+from importlib import resources
+from typing import Annotated, Literal, Self
+from zoneinfo import ZoneInfo
+
+import yaml
+from pydantic import AfterValidator, Field, ValidationError, model_validator
+
+from nrmbus.events.model import Frozen, Part
+from nrmbus.rules.view import Status
+from nrmbus.rules.vocabulary import Answerable, Condition, Record, Side, Term, Told
+
+Basis = Annotated[str, Field(min_length=3)]
+
+
+def _day(value: str) -> str:
+    date.fromisoformat(value)
+    return value
+
+
+Day = Annotated[str, Field(pattern=r"^\d{4}-\d{2}-\d{2}$"), AfterValidator(_day)]
+
+
+class UnknownProfileError(LookupError):
+    """There is no profile of that name. The message names those there are."""
+
+
+class ProfileError(ValueError):
+    """A profile does not read. The message names the file's keys that are wrong, and no more."""
+
+
+class Cited(Frozen):
+    """What rests on something: ``basis`` as it is cited, ``unverified`` if the law's text was not readable."""
+
+    basis: Basis
+    unverified: bool = False
+
+
+class Row(Cited):
+    """One type of event: who publishes it, who sees it, who opens which part of its letter (section 3)."""
+
+    by: tuple[str, ...]
+    sees: tuple[Term, ...]
+    opens: dict[Part | Literal["all", "rest"], tuple[Term, ...]] = Field(default_factory=dict)
+    stops: bool = False
+    opening: bool = False
+    about: Record | None = None
+    party: Side | None = None
+
+
+class Transition(Frozen):
+    """One row of section 2."""
+
+    id: str
+    events: tuple[str, ...]
+    when: Condition | None = None
+    from_: Annotated[tuple[Status | Literal["none"], ...], Field(alias="from")]
+    to: Status | Literal["before"] | None = None
+    moves_only: bool = False
+
+
+class Statuses(Frozen):
+    """Section 2, and what other rules ask of a status."""
+
+    transitions: tuple[Transition, ...]
+    only: dict[Status, tuple[str, ...]]
+    always: tuple[str, ...]
+    state_shelter_admits_in: tuple[Status, ...]
+    hold_stands_in: tuple[Status, ...]
+    closing_reasons_when_suspected: tuple[str, ...]
+    discharge_reasons_at_any_time: tuple[str, ...]
+    stages: tuple[str, ...]
+    victim: tuple[str, ...]
+    return_needs: dict[str, tuple[str, ...]]
+
+
+class RefusalRule(Cited):
+    """One rule of section 4. A basis "of the row" is that of the refused type's row."""
+
+    code: Annotated[str, Field(pattern=r"^[a-z_]+$")]
+    says: Annotated[str, Field(min_length=10)]
+
+
+class Length(Frozen):
+    """How long a duty may take; exactly one is set. ``event_days``: calendar days that the event names, else these."""
+
+    hours: Annotated[int | None, Field(ge=1)] = None
+    days: Annotated[int | None, Field(ge=1)] = None
+    working_days: Annotated[int | None, Field(ge=1)] = None
+    event_days: Annotated[int | None, Field(ge=1)] = None
+    by_urgency: "dict[Literal['emergency', 'urgent', 'normal'], Length] | None" = None
+
+
+class Start(Frozen):
+    """What starts a clock, and whether from the event's time (T) or its registration (R)."""
+
+    events: tuple[str, ...]
+    when: Condition | None = None
+    at: Literal["T", "R"]
+
+
+class End(Frozen):
+    """What ends a clock."""
+
+    events: tuple[str, ...]
+    when: Condition | None = None
+
+
+class ClockRule(Cited):
+    """One row of section 5."""
+
+    starts: tuple[Start, ...]
+    length: Length
+    scope: Literal["case", "reference", "agency"]
+    answerable: Answerable
+    told: Told
+    ends_by: tuple[End, ...]
+    moved_by: Literal["info", "extension", "plan"] | None = None
+    unit_consent: bool = False
+    outlives: tuple[Status, ...] = ()
+
+
+class Periods(Frozen):
+    """Periods and reminders that nobody breaches."""
+
+    bed_offer_hours: Annotated[int, Field(ge=1)]
+    follow_up_months: tuple[Annotated[int, Field(ge=1)], ...]
+    stay_days: Annotated[int, Field(ge=1)]
+    recovery_days: Annotated[int, Field(ge=1)]
+
+
+class Tariff(Cited):
+    """An amount of money, and the first day of decisions that it holds for."""
+
+    tariff: str
+    valid_from: Day
+    value: Annotated[str, Field(pattern=r"^\d+\.\d{2}$")]
+    currency: Annotated[str, Field(pattern=r"^[A-Z]{3}$")]
+
+
+class Allowance(Cited):
+    """The one-time allowance, paid once on each recognition."""
+
+    kind: str
+    tariffs: Annotated[tuple[Tariff, ...], Field(min_length=1)]
+
+
+class CalendarRule(Cited):
+    """Which days are worked. ``days_off`` and ``working_days`` win over the library's holidays and over the weekend."""
+
+    country: Annotated[str, Field(pattern=r"^[A-Z]{2}$")]
+    weekend: tuple[Annotated[int, Field(ge=0, le=6)], ...]
+    days_off: tuple[Day, ...]
+    working_days: tuple[Day, ...]
+
+
+class Retention(Cited):
+    """How long things are kept; None where no value is known."""
+
+    letter_days: Annotated[int, Field(ge=1)]
+    envelope_days: Annotated[int | None, Field(ge=1)] = None
+
+
+class Profile(Frozen):
+    """A whole profile. Equal contents have equal digests."""
+
+    name: Annotated[str, Field(pattern=r"^[a-z]{2}@\d{4}-\d{2}-\d{2}$")]
+    timezone: str
+    k: Annotated[int, Field(ge=2)]
+    retention: Retention
+    roles: dict[str, tuple[str, ...]]
+    types: dict[str, Row]
+    referral_parts: dict[str, tuple[Part, ...]]
+    statuses: Statuses
+    refusals: dict[str, RefusalRule]
+    clocks: dict[str, ClockRule]
+    periods: Periods
+    allowance: Allowance
+    calendar: CalendarRule
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        problems = [*self._unknown_roles(), *self._unknown_types()]
+        if problems:
+            message = "; ".join(problems)
+            raise ValueError(message)
+        return self
+
+    def _unknown_roles(self) -> Iterator[str]:
+        named = {name: (name,) for name in self.referral_parts} | self.roles
+        named |= {name: row.by for name, row in self.types.items()}
+        for where, names in named.items():
+            yield from (f"{where}: no such group" for name in names if name.isupper() and name not in self.roles)
+
+    def _unknown_types(self) -> Iterator[str]:
+        named = [(row.id, row.events) for row in self.statuses.transitions]
+        for code, clock in self.clocks.items():
+            named += [(code, start.events) for start in clock.starts]
+            named += [(code, end.events) for end in clock.ends_by]
+        for where, names in named:
+            yield from (f"{where}: no such type" for name in names if name not in self.types)
+        patterns: list[tuple[str, tuple[str, ...]]] = [("always", self.statuses.always), *self.statuses.only.items()]
+        for where, listed in patterns:
+            unmatched = (each for each in listed if not any(matches(name, each) for name in self.types))
+            yield from (f"{where}: a pattern that no type matches" for _ in unmatched)
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256, lower hex, of the profile's canonical JSON: sorted members, no spaces, UTF-8; the refusals in their order."""
+        values = self.model_dump(mode="json", by_alias=True)
+        values["refusals"] = list(values["refusals"].items())
+        text = json.dumps(values, ensure_ascii=False, separators=(",", ":"), sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    @cached_property
+    def zone(self) -> ZoneInfo:
+        """The zone in which days begin and end."""
+        return ZoneInfo(self.timezone)
+
+    @cached_property
+    def unverified(self) -> tuple[str, ...]:
+        """What rests on law whose text was not readable: types, rules, clocks and values by name, for wherever they are cited."""
+        tables: tuple[dict[str, Cited], ...] = (
+            dict(self.types),
+            dict(self.refusals),
+            dict(self.clocks),
+            {tariff.tariff: tariff for tariff in self.allowance.tariffs},
+            {"calendar": self.calendar, "retention": self.retention},
+        )
+        return tuple(name for table in tables for name, cited in table.items() if cited.unverified)
+
+    def expand(self, names: tuple[str, ...]) -> frozenset[str]:
+        """The roles that *names* stand for: a name in capitals is a group of ``roles``, any other a role."""
+        found: set[str] = set()
+        for name in names:
+            found |= self.expand(self.roles[name]) if name.isupper() else {name}
+        return frozenset(found)
+
+    def tariff_on(self, day: date) -> Tariff | None:
+        """The allowance's tariff for a decision of that *day* (local), or None before the first."""
+        known = [tariff for tariff in self.allowance.tariffs if tariff.valid_from <= day.isoformat()]
+        return max(known, key=lambda tariff: tariff.valid_from, default=None)
+
+
+def matches(name: str, pattern: str) -> bool:
+    """Whether the type *name* is *pattern*, or begins as a pattern that ends in ``*``."""
+    return name.startswith(pattern[:-1]) if pattern.endswith("*") else name == pattern
+
+
+class _Strict(yaml.SafeLoader):
+    """YAML in which a key that is there twice is an error."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[object, object]:  # noqa: FBT001, FBT002 - the library's signature
+        names = [key.value for key, _ in node.value]
+        if len(names) != len(set(names)):
+            message = f"line {node.start_mark.line + 1}: a key is there twice"
+            raise ProfileError(message)
+        return super().construct_mapping(node, deep)
+
+
+def read_profile(text: str) -> Profile:
+    """Read a profile from YAML *text*. Raise ProfileError for anything that does not belong there, naming where it stands."""
+    problem = ""
+    try:
+        loaded = yaml.load(text, _Strict)  # noqa: S506 - a SafeLoader that is stricter still
+        return Profile.model_validate_json(json.dumps(loaded))
+    except yaml.MarkedYAMLError as error:
+        problem = f"line {error.problem_mark.line + 1 if error.problem_mark else 0} is no YAML"
+    except ValidationError as error:
+        found = error.errors(include_input=False, include_url=False)
+        problem = "; ".join(f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in found)
+    except TypeError:
+        problem = "something is no text, number, list or table; put days in quotation marks"
+    message = f"the profile does not read: {problem}"
+    raise ProfileError(message)
+
+
+def profile_names() -> tuple[str, ...]:
+    """The profiles that come with the Rules, sorted."""
+    names = (entry.name for entry in resources.files("nrmbus.rules").joinpath("profiles").iterdir())
+    return tuple(sorted(name.removesuffix(".yaml") for name in names if name.endswith(".yaml")))
+
+
+def profile_text(name: str) -> str:
+    """The YAML of the profile *name*. Raise UnknownProfileError."""
+    if name not in profile_names():
+        message = f"no such profile; there are: {', '.join(profile_names())}"
+        raise UnknownProfileError(message)
+    return resources.files("nrmbus.rules").joinpath("profiles", f"{name}.yaml").read_text(encoding="utf-8")
+
+
+@cache
+def load_profile(name: str) -> Profile:
+    """Read the profile *name*, as ``az@2022-04-29``. Raise UnknownProfileError or ProfileError."""
+    return read_profile(profile_text(name))

@@ -1,0 +1,121 @@
+"""The records that an event may answer: whether its sender knows them, and on which side of them it stands."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from nrmbus.rules.clocks import TIMEKEEPER
+from nrmbus.rules.step import Step
+from nrmbus.rules.view import Bed, Hold, Payment, Referral, Review, Service
+from nrmbus.rules.vocabulary import Record
+
+Opened = Referral | Bed | Hold | Review | Service | Payment
+Ask = Callable[[Step], bool]
+
+
+def _never(_: Step) -> bool:
+    return False
+
+
+@dataclass(frozen=True, slots=True)
+class Sides:
+    """Three questions about a kind of record and the sender of an event: known to it, asked of it, asked by it?"""
+
+    known: Ask
+    asked: Ask
+    asker: Ask = _never
+
+
+def _referral_known(step: Step) -> bool:
+    return _is_known(step, step.referral)
+
+
+def _referral_asked(step: Step) -> bool:
+    return step.referral is not None and step.referral.party(step.source) is not None
+
+
+def _referral_asker(step: Step) -> bool:
+    return step.referral is not None and step.referral.sender == step.source
+
+
+def _bed_asked(step: Step) -> bool:
+    return step.bed is not None and step.bed.house(step.source) is not None
+
+
+def _hold_asked(step: Step) -> bool:
+    return step.hold is not None and step.source in step.hold.migration
+
+
+def _hold_asker(step: Step) -> bool:
+    return step.hold is not None and step.hold.mark.source == step.source
+
+
+def _review_asked(step: Step) -> bool:
+    return step.review is not None and step.review.decider == step.role
+
+
+def _service_asked(step: Step) -> bool:
+    """A service that nobody was asked for is anybody's to give."""
+    return step.service is None or not step.service.receivers or step.source in step.service.receivers
+
+
+def _letter_known(step: Step) -> bool:
+    letter = step.view.letters.get(step.event.causationid)
+    return letter is not None and step.source in letter.recipients
+
+
+def _stop_known(step: Step) -> bool:
+    return step.source in step.view.stops
+
+
+def _is_known(step: Step, record: Referral | Bed | Hold | Review | None) -> bool:
+    return record is not None and (step.role == TIMEKEEPER or step.source in record.known_to)
+
+
+RECORDS: Final[Mapping[Record, Sides]] = {
+    "bed": Sides(lambda step: _is_known(step, step.bed), _bed_asked),
+    "hold": Sides(lambda step: _is_known(step, step.hold), _hold_asked, _hold_asker),
+    "letter": Sides(_letter_known, _letter_known),
+    "referral": Sides(_referral_known, _referral_asked, _referral_asker),
+    "review": Sides(lambda step: _is_known(step, step.review), _review_asked),
+    "service": Sides(lambda _: True, _service_asked),
+    "withdrawal": Sides(_stop_known, _stop_known),
+}
+
+
+def opened_record(step: Step) -> Opened | None:
+    """The record already there under the reference by which this event would open one."""
+    view, ref, kind = step.view, step.event.referral or "", step.event.type
+    found: Opened | None = None
+    if kind == "referral.submitted":
+        found = view.referrals.get(ref)
+    elif kind == "shelter.bed_requested":
+        found = view.beds.get(ref)
+    elif kind == "stay.hold_requested":
+        found = view.holds.get(ref)
+    elif kind == "review.requested":
+        found = view.reviews.get(ref)
+    elif kind == "service.requested":
+        found = view.services.get(ref)
+    elif kind == "payment.ordered":
+        found = view.payments.get(ref)
+    return found
+
+
+ANSWERED_BY_REFERENCE: Final = frozenset(
+    {"referral.submitted", "shelter.bed_requested", "stay.hold_requested", "review.requested"}
+)
+"""Types that open a record which can be answered only by its reference."""
+
+
+def still_stands(record: Opened) -> bool:
+    """Whether *record* has not come to an end, so that its reference is not free for another."""
+    if isinstance(record, Referral):
+        return record.stands
+    if isinstance(record, Bed):
+        return any(house.state in ("asked", "offered", "admitted") for house in record.houses)
+    if isinstance(record, Hold):
+        return not record.ended
+    if isinstance(record, Payment):
+        return record.state != "failed"
+    return record.open

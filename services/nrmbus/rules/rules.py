@@ -1,0 +1,57 @@
+"""The Rules: one profile and the agencies of the directory, asked about a case. Pure; the same at registrar, desk and timekeeper."""
+
+from collections.abc import Mapping
+from datetime import datetime
+
+from nrmbus.events.model import Event, Fact, Part
+from nrmbus.rules.audience import Audience, audience_of
+from nrmbus.rules.clocks import Clock, clocks_of
+from nrmbus.rules.due import Due, due_of_view
+from nrmbus.rules.evolve import evolve_view
+from nrmbus.rules.judge import Judge, Refusal
+from nrmbus.rules.judging import Question
+from nrmbus.rules.profile import Profile
+from nrmbus.rules.step import Step
+from nrmbus.rules.tables import Roles, Tables
+from nrmbus.rules.view import Agency, View
+
+
+class Rules:
+    """What may happen, who is told, what is due. *agencies* may grow; an id keeps its role for life."""
+
+    def __init__(self, profile: Profile, agencies: Mapping[str, Agency]) -> None:
+        """Take *profile* and *agencies*, by id. Raise ProfileError if the profile names a rule that is not written."""
+        self.profile = profile
+        self._tables = Tables.of(profile)
+        self._roles = Roles(agencies)
+        self._judge = Judge.of(profile)
+
+    def start(self, subject: str) -> View:
+        """The view of a case (or incident) *subject* of which nothing is known."""
+        return View(subject)
+
+    def judge(
+        self, view: View, event: Event, now: datetime, *, letter_parts: Mapping[Part, frozenset[str]] | None = None
+    ) -> Refusal | None:
+        """Whether *event* may be registered at *now* (aware UTC), given *view*; None if it may.
+
+        *letter_parts* has the names of the filled fields by part, where the letter is still open (the desk's door).
+        Source: section 4 of the rules text, by the profile.
+        """
+        return self._judge.refusal(Question(self._tables, self._roles, view, event, (), now, letter_parts))
+
+    def audience(self, view: View, event: Event) -> Audience:
+        """Who gets *event*, who opens which part of its letter, and which consents go before it; on the view before it."""
+        return audience_of(Step(self._tables, self._roles, view, event))
+
+    def evolve(self, view: View, fact: Fact) -> View:
+        """*view* after *fact*. Never raises; a history with gaps, as an agency has it, gives the view of that agency."""
+        return evolve_view(Step(self._tables, self._roles, view, fact.event, fact.recipients), fact)
+
+    def clocks(self, view: View) -> tuple[Clock, ...]:
+        """Every duty that runs or is overdue: ``open_deadlines``, one entry each."""
+        return clocks_of(self._tables, self._roles, view)
+
+    def due(self, view: View) -> tuple[Due, ...]:
+        """What the timekeeper says by itself if nothing else happens, earliest first."""
+        return due_of_view(self._tables, self._roles, view)

@@ -1,0 +1,32 @@
+"""A mapping that only grows and is never changed: putting something in copies one drawer, not the whole history."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Generic, TypeVar
+
+Value = TypeVar("Value")
+DRAWER = 64
+"""Large enough that few drawers are looked through, small enough that copying one costs nothing beside a signature."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shelf(Generic[Value]):
+    """Records by key. The same records put in the same order make equal shelves."""
+
+    full: tuple[Mapping[str, Value], ...] = ()
+    last: Mapping[str, Value] = field(default_factory=dict)
+
+    def get(self, key: str | None) -> Value | None:
+        """What was put last at *key*, or None."""
+        if key is None:
+            return None
+        found = self.last.get(key)
+        if found is not None:
+            return found
+        return next((drawer[key] for drawer in reversed(self.full) if key in drawer), None)
+
+    def put(self, key: str, value: Value) -> "Shelf[Value]":
+        """A shelf with *value* at *key*; this one stays as it is."""
+        if len(self.last) < DRAWER:
+            return Shelf(self.full, {**self.last, key: value})
+        return Shelf((*self.full, self.last), {key: value})

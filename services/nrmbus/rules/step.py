@@ -1,0 +1,168 @@
+"""One event as it meets a view: what judging, routing, folding and clocks all ask of the two."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from nrmbus.events.model import Event
+from nrmbus.rules.tables import Roles, Tables
+from nrmbus.rules.view import Bed, Hold, Mark, Referral, Review, Service, Standing, View
+
+SHARING = "information_sharing"
+SERVICES = "services"
+UNIT = "special_unit"
+CHILD_FLAGGED = "safeguard.child_flagged"
+
+
+def value(event: Event, name: str, default: Any = None) -> Any:
+    """The field *name* of the event's data, or *default*: a history may hold versions that lack it."""
+    found = event.data.__dict__.get(
+        name
+    )  # where pydantic keeps fields; its own lookup is slow for those that are not there
+    return default if found is None else found
+
+
+def receivers_of(event: Event) -> tuple[str, ...]:
+    """The agencies that a consent, refusal, withdrawal or override is about."""
+    return tuple(value(event, "receivers", ()))
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """An event, the view before it, and the tables to read both by; ``recipients`` once it was sent to somebody."""
+
+    tables: Tables
+    roles: Roles
+    view: View
+    event: Event
+    recipients: tuple[str, ...] = ()
+
+    @property
+    def source(self) -> str:
+        """Who publishes."""
+        return self.event.source
+
+    @property
+    def role(self) -> str:
+        """The role of who publishes."""
+        return self.roles.of(self.event.source)
+
+    @property
+    def ref(self) -> str:
+        """The reference that the event carries; its own id where it opens something without one."""
+        return self.event.referral or self.event.id
+
+    @property
+    def to(self) -> tuple[str, ...]:
+        """Whom the sender chose."""
+        return tuple(value(self.event, "to", ()))
+
+    @property
+    def child(self) -> bool:
+        """Whether the procedure for children applies, this event counted where the case does not tell yet."""
+        if self.event.type == CHILD_FLAGGED:
+            return True
+        known = self.view.child
+        return known if known is not None else value(self.event, "child") is True
+
+    @property
+    def units_in_to(self) -> tuple[str, ...]:
+        """The special unit, if it is asked."""
+        return tuple(agency for agency in self.to if self.roles.of(agency) == UNIT)
+
+    @property
+    def withholds_from_unit(self) -> bool:
+        """Whether the sender says that the special unit must not hear; by its id or by its role."""
+        return any(UNIT in (name, self.roles.of(name)) for name in value(self.event, "withhold_from", ()))
+
+    def in_group(self, agency: str | None, group: str) -> bool:
+        """Whether *agency* has a role of the profile's *group*."""
+        return self.roles.of(agency) in self.tables.groups.get(group, frozenset())
+
+    @property
+    def referral(self) -> Referral | None:
+        """The referral that the event names."""
+        return self.view.referrals.get(self.event.referral or "")
+
+    @property
+    def bed(self) -> Bed | None:
+        """The request for a bed that the event names."""
+        return self.view.beds.get(self.event.referral or "")
+
+    @property
+    def hold(self) -> Hold | None:
+        """The hold that the event names."""
+        return self.view.holds.get(self.event.referral or "")
+
+    @property
+    def review(self) -> Review | None:
+        """The review that the event names."""
+        return self.view.reviews.get(self.event.referral or "")
+
+    @property
+    def service(self) -> Service | None:
+        """The service that the event names."""
+        return self.view.services.get(self.event.referral or "")
+
+    def standing(self, agency: str, purpose: str) -> Standing | None:
+        """What the person has said last about *agency* and *purpose*; an expired consent stands no more."""
+        found = self.view.consents.get((agency, purpose))
+        if found and found.last_day and self.tables.calendar.day(self.event.recordedtime).isoformat() > found.last_day:
+            return None
+        return found
+
+    def stands(self, agency: str, purpose: str) -> str | None:
+        """Its kind: given, refused, withdrawn or overridden."""
+        found = self.standing(agency, purpose)
+        return found.kind if found else None
+
+    def named(self, agency: str) -> bool:
+        """Whether a consent or override that stands lets *agency* have information."""
+        return self.stands(agency, SHARING) in ("given", "overridden")
+
+    def barred(self, agency: str) -> bool:
+        """Whether an adult's refusal or withdrawal for *agency* stands. A child is not asked, so it bars nobody."""
+        return not self.child and self.stands(agency, SHARING) in ("refused", "withdrawn")
+
+    @property
+    def unit_refused(self) -> bool:
+        """Whether an adult's refusal of the special unit stands."""
+        return not self.child and any(self.stands(unit, SHARING) == "refused" for unit in self.roles.having(UNIT))
+
+    @property
+    def referrer(self) -> str | None:
+        """Sender of the latest referral to the special unit that stands."""
+        return referrer(self.view, self.roles)
+
+    @property
+    def holder(self) -> str | None:
+        """Who holds the case: plan, then special unit, then who took it over, then the detector."""
+        view = self.view
+        if view.plan:
+            return view.plan.holder
+        if view.stage:
+            unit = next((unit for unit in self.roles.having(UNIT) if not self.barred(unit)), None)
+            if unit:
+                return unit
+        return view.taken_over_by or view.detector
+
+    def mark(self, registered: datetime, number: int) -> Mark:
+        """Where this event stands in the history."""
+        event = self.event
+        return Mark(event.id, event.source, event.time, registered, number)
+
+
+def referrer(view: View, roles: Roles) -> str | None:
+    """Sender of the latest referral to the special unit that was not declined, revoked or expired."""
+    for referral in reversed(tuple(view.referrals.values())):
+        if any(party.stands for party in referral.receivers if roles.of(party.agency) == UNIT):
+            return referral.sender
+    return None
+
+
+def review_window(step: Step) -> datetime | None:
+    """When the days for asking for a review of the standing negative decision end, or None if there is none."""
+    decision = step.view.decisions.get(step.view.negative or "")
+    if decision is None:
+        return None
+    return step.tables.calendar.days_after(decision.mark.time, decision.review_days)

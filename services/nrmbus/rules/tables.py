@@ -1,0 +1,103 @@
+"""A profile made ready: groups written out, rows found by type. Built once for each ``Rules``."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from nrmbus.events.model import Part
+from nrmbus.rules.calendar import Calendar
+from nrmbus.rules.profile import ClockRule, Profile, Row, Start, Transition, matches
+from nrmbus.rules.view import Agency
+
+Trigger = tuple[str, ClockRule, Start]
+
+
+class Roles:
+    """Who has which role, by the directory's agencies, which may become more. An id that it does not know has no role."""
+
+    def __init__(self, agencies: Mapping[str, Agency]) -> None:
+        self._agencies = agencies
+        self._size = -1
+        self._having: dict[str, tuple[str, ...]] = {}
+
+    def of(self, agency: str | None) -> str:
+        """The role of *agency*; empty if the directory does not know it."""
+        known = self._agencies.get(agency) if agency else None
+        return known.role if known else ""
+
+    def supervisor(self, agency: str) -> str | None:
+        """Who supervises *agency*."""
+        known = self._agencies.get(agency)
+        return known.supervisor if known else None
+
+    def having(self, role: str) -> tuple[str, ...]:
+        """All agencies of *role*, sorted."""
+        if len(self._agencies) != self._size:
+            self._size = len(self._agencies)
+            self._having = {}
+        if role not in self._having:
+            self._having[role] = tuple(sorted(a.id for a in self._agencies.values() if a.role == role))
+        return self._having[role]
+
+
+@dataclass(frozen=True, slots=True)
+class Tables:
+    """What the steps look up, by type of event or by role."""
+
+    profile: Profile
+    calendar: Calendar
+    publishers: Mapping[str, frozenset[str]]
+    groups: Mapping[str, frozenset[str]]
+    parts_of_role: Mapping[str, frozenset[Part]]
+    parts_of_others: frozenset[Part]
+    transitions: Mapping[str, tuple[Transition, ...]]
+    permitted: Mapping[str, frozenset[str]]
+    starts: Mapping[str, tuple[Trigger, ...]]
+    ends: Mapping[str, frozenset[str]]
+
+    @classmethod
+    def of(cls, profile: Profile) -> "Tables":
+        """Write out *profile*."""
+        parts: dict[str, frozenset[Part]] = {}
+        for name, allowed in profile.referral_parts.items():
+            for role in profile.expand((name,)):
+                parts.setdefault(role, frozenset(allowed))
+        return cls(
+            profile=profile,
+            calendar=Calendar.of(profile),
+            publishers={name: profile.expand(row.by) for name, row in profile.types.items()},
+            groups={name: profile.expand((name,)) for name in profile.roles},
+            parts_of_role=parts,
+            parts_of_others=frozenset(profile.referral_parts.get("others", ())),
+            transitions={
+                name: tuple(row for row in profile.statuses.transitions if name in row.events) for name in profile.types
+            },
+            permitted={
+                status: frozenset(
+                    name
+                    for name in profile.types
+                    if any(matches(name, pattern) for pattern in (*only, *profile.statuses.always))
+                )
+                for status, only in profile.statuses.only.items()
+            },
+            starts={name: _starts(profile, name) for name in profile.types},
+            ends={
+                name: frozenset(
+                    code for code, rule in profile.clocks.items() if any(name in end.events for end in rule.ends_by)
+                )
+                for name in profile.types
+            },
+        )
+
+    def row(self, name: str) -> Row | None:
+        """The row of the type *name*."""
+        return self.profile.types.get(name)
+
+    def may_open_of_referral(self, role: str) -> frozenset[Part]:
+        """The parts of a referral that *role* opens at most."""
+        return self.parts_of_role.get(role, self.parts_of_others)
+
+
+def _starts(profile: Profile, name: str) -> tuple[Trigger, ...]:
+    return tuple(
+        (code, rule, start) for code, rule in profile.clocks.items() for start in rule.starts if name in start.events
+    )

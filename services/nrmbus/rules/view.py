@@ -1,0 +1,364 @@
+"""A case as somebody sees it: frozen records, folded from the events that he sent or received.
+
+The registrar's view rests on the whole history, an agency's on its own events; both are this same class.
+Mappings are never changed in place: a step that changes one makes a small new one. Times are aware UTC, to the second.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Literal
+
+from nrmbus.rules.shelf import Shelf
+
+Status = Literal[
+    "SUSPECTED",
+    "REFERRED",
+    "UNDER_IDENTIFICATION",
+    "PRESUMED",
+    "IDENTIFIED",
+    "NOT_IDENTIFIED",
+    "SUPPORT_NO_STATUS",
+    "WITHDRAWN",
+    "CLOSED",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Agency:
+    """Who may take part. A role is fixed for the life of an id."""
+
+    id: str
+    role: str
+    supervisor: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """Where in the history something happened: ``time`` of the event, ``registered`` by the registrar, its number."""
+
+    id: str
+    source: str
+    time: datetime
+    registered: datetime
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
+class Party:
+    """One receiver of a referral. ``asked`` is true while its question waits for the sender."""
+
+    agency: str
+    state: Literal["submitted", "accepted", "completed", "declined", "revoked", "expired"] = "submitted"
+    acknowledged: bool = False
+    asked: bool = False
+
+    @property
+    def stands(self) -> bool:
+        """Whether the referral still makes this agency a party of the case."""
+        return self.state in ("submitted", "accepted", "completed")
+
+
+@dataclass(frozen=True, slots=True)
+class Referral:
+    """One hand-over.
+
+    ``before`` is the status that it ended by making the case REFERRED; ``made_support`` says that it was the one by which
+    a person who refuses the special unit got help without a status.
+    """
+
+    ref: str
+    mark: Mark
+    transfer: bool
+    urgency: str
+    made_support: bool
+    before: Status | None
+    receivers: tuple[Party, ...]
+    known_to: frozenset[str]
+
+    @property
+    def sender(self) -> str:
+        """Who asked."""
+        return self.mark.source
+
+    @property
+    def open(self) -> bool:
+        """Whether a receiver has not answered: neither accepted, declined, revoked nor expired."""
+        return any(party.state == "submitted" for party in self.receivers)
+
+    @property
+    def stands(self) -> bool:
+        """Whether some receiver's part of it was not declined, revoked or expired."""
+        return any(party.stands for party in self.receivers)
+
+    def party(self, agency: str) -> Party | None:
+        """The receiver *agency*, if it is one."""
+        return next((party for party in self.receivers if party.agency == agency), None)
+
+
+@dataclass(frozen=True, slots=True)
+class House:
+    """One shelter that was asked for a bed; ``offer`` while or since it held one."""
+
+    agency: str
+    state: Literal["asked", "offered", "refused", "lapsed", "admitted", "discharged"] = "asked"
+    offer: Mark | None = None
+    valid_hours: int | None = None
+
+    @property
+    def houses(self) -> bool:
+        """Its offer stands, or it admitted and has not discharged."""
+        return self.state in ("offered", "admitted")
+
+
+@dataclass(frozen=True, slots=True)
+class Bed:
+    """One request for a bed and what became of it."""
+
+    ref: str
+    mark: Mark
+    houses: tuple[House, ...]
+    known_to: frozenset[str]
+
+    @property
+    def asker(self) -> str:
+        """Who asked for the bed."""
+        return self.mark.source
+
+    def house(self, agency: str) -> House | None:
+        """The asked shelter *agency*, if it is one."""
+        return next((house for house in self.houses if house.agency == agency), None)
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """One hold on removal; stands until the special unit ends it, confirmed or not."""
+
+    ref: str
+    mark: Mark
+    migration: tuple[str, ...]
+    known_to: frozenset[str]
+    confirmed: bool = False
+    ended: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Review:
+    """One request to look at a decision again; ``decider`` is the role that owes the answer."""
+
+    ref: str
+    mark: Mark
+    decider: str
+    known_to: frozenset[str]
+    open: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """One service; ``receivers`` were asked for it, nobody if the provider gave it unasked."""
+
+    ref: str
+    mark: Mark
+    requester: str | None
+    receivers: tuple[str, ...]
+    open: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The latest plan: who adopted it holds it, ``to`` are its members; in force until completed."""
+
+    holder: str
+    to: tuple[str, ...]
+    ends: datetime | None
+    in_force: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Payment:
+    """One order of money; ``amount`` as the event wrote it."""
+
+    ref: str
+    mark: Mark
+    kind: str
+    decision: str | None
+    amount: str
+    currency: str
+    state: Literal["ordered", "executed", "failed"] = "ordered"
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """One decision on reasonable grounds or status. A review may be asked for within ``review_days`` when negative."""
+
+    mark: Mark
+    victim: bool
+    negative: bool
+    review_days: int
+    known_to: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """The consent, refusal, withdrawal or override that stands for one receiver and purpose."""
+
+    kind: Literal["given", "refused", "withdrawn", "overridden"]
+    id: str
+    number: int
+    last_day: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Paper:
+    """One consent, refusal, withdrawal or override on record, for references to it; ``grants`` the first and the last."""
+
+    receiver: str
+    grants: bool
+    known_to: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """One withdrawal of consent, until its receiver confirms that use has stopped."""
+
+    mark: Mark
+    open: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """A question to the sender of a referral. Its answer does not count while the receiver reports it unreadable."""
+
+    ref: str
+    asked: datetime
+    supplied: datetime | None = None
+    supply: str | None = None
+    unread: bool = False
+
+    @property
+    def until(self) -> datetime | None:
+        """When the answer came; None while it is awaited."""
+        return None if self.unread else self.supplied
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """An event with a letter that ended a clock, as long as one of ``receivers`` could read the letter."""
+
+    id: str
+    receivers: frozenset[str]
+    unread: frozenset[str] = frozenset()
+
+    @property
+    def counts(self) -> bool:
+        """Whether the letter reached somebody."""
+        return not self.receivers <= self.unread
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """A clock that was started. ``waits`` is who asked; ``until`` moves a stay, ``more_days`` a recovery period."""
+
+    code: str
+    mark: Mark
+    start: datetime
+    answerable: str
+    ref: str | None = None
+    waits: str | None = None
+    urgency: str | None = None
+    days: int | None = None
+    more_days: int = 0
+    until: datetime | None = None
+    pauses: tuple[Pause, ...] = ()
+    endings: tuple[Ending, ...] = ()
+    reopened: datetime | None = None
+    breached: bool = False
+
+    @property
+    def runs(self) -> bool:
+        """Whether the duty is still owed, in time or overdue."""
+        return not any(ending.counts for ending in self.endings)
+
+
+@dataclass(frozen=True, slots=True)
+class Closing:
+    """How the case was closed or dismissed: from which status, and which follow-ups were asked for and said since."""
+
+    mark: Mark
+    before: Status | None
+    follow_up: bool
+    said: frozenset[int] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Letters:
+    """Who sent and who got an event that came with a letter."""
+
+    source: str
+    recipients: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """A case as somebody sees it. ``status`` and ``child`` are None as long as nothing seen tells."""
+
+    subject: str
+    status: Status | None = None
+    exists: bool = False
+    incident: bool = False
+    counts: Mapping[str, int] = field(default_factory=dict)
+    parts: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    opened: Mark | None = None
+    child: bool | None = None
+    flagged: frozenset[str] = frozenset()
+    represented: bool = False
+    best_interests: str | None = None
+    stage: int = 0
+    screened: bool = False
+    consents: Mapping[tuple[str, str], Standing] = field(default_factory=dict)
+    papers: Shelf[Paper] = field(default_factory=Shelf)
+    stops: Mapping[str, Stop] = field(default_factory=dict)
+    referrals: Mapping[str, Referral] = field(default_factory=dict)
+    beds: Mapping[str, Bed] = field(default_factory=dict)
+    holds: Mapping[str, Hold] = field(default_factory=dict)
+    reviews: Mapping[str, Review] = field(default_factory=dict)
+    services: Mapping[str, Service] = field(default_factory=dict)
+    payments: Mapping[str, Payment] = field(default_factory=dict)
+    decisions: Mapping[str, Decision] = field(default_factory=dict)
+    plan: Plan | None = None
+    taken_over_by: str | None = None
+    negative: str | None = None
+    effective: str | None = None
+    closing: Closing | None = None
+    running: tuple[Running, ...] = ()
+    letters: Shelf[Letters] = field(default_factory=Shelf)
+
+    @property
+    def detector(self) -> str | None:
+        """Who gave the signal, if it was seen."""
+        return self.opened.source if self.opened else None
+
+    @property
+    def open_referrals(self) -> tuple[str, ...]:
+        """Referrals submitted and not yet accepted, declined, revoked or expired, in the order of submission."""
+        return tuple(referral.ref for referral in self.referrals.values() if referral.open)
+
+    @property
+    def knows(self) -> frozenset[str]:
+        """Agencies that sent or received one of the case's events."""
+        return frozenset(self.counts)
+
+    def count_for(self, agency: str) -> int:
+        """How many events of the case *agency* sent or received, letters' receipts not counted: its ``expectedversion``."""
+        return self.counts.get(agency, 0)
+
+    def on_case(self, agency: str) -> bool:
+        """Whether a part of *agency* stands (scenarios/README.md)."""
+        return agency in self.parts
+
+    def houses(self) -> Iterable[tuple[Bed, House]]:
+        """The housing shelters, each with the request that it answered."""
+        for bed in self.beds.values():
+            for house in bed.houses:
+                if house.houses:
+                    yield bed, house

@@ -1,0 +1,76 @@
+"""The closed words that a profile may use. A word that is not here is an error of the profile; each has one function.
+
+Terms name agencies and are answered in ``audience.py`` (clocks' words in ``clocks.py``), conditions in ``conditions.py``.
+"""
+
+from typing import Literal
+
+Term = Literal[
+    "answerable",
+    "asked",
+    "asker",
+    "consent_receiver_knowing",
+    "consent_receiver_on_case",
+    "decider",
+    "fund_on_recognition",
+    "guardian_bodies",
+    "guardian_bodies_of_child_to_unit",
+    "guardianship_of_child",
+    "holder",
+    "housing_shelter",
+    "lapsing_shelter",
+    "letter_sender",
+    "members",
+    "migration_with_hold",
+    "migration_with_hold_on_positive",
+    "open_referral_parties",
+    "other_party",
+    "plan_holder",
+    "questioner",
+    "referrer",
+    "referring_ngo",
+    "referring_ngo_that_attended",
+    "shelters_on_case",
+    "special_unit",
+    "special_unit_of_child",
+    "special_unit_on_case",
+    "supervisor",
+    "to",
+    "unanswering",
+    "vac_on_case",
+    "vac_on_case_or_named",
+    "waiting",
+    "withdrawer",
+]
+"""Whom an event reaches, or who opens a part of its letter."""
+
+Condition = Literal[
+    "adult_refuses_unit",
+    "by_detecting_provider",
+    "by_detecting_provider_after_refusal",
+    "first_receipt_by_unit",
+    "first_stage",
+    "first_stage_of_own_find",
+    "later_stage",
+    "made_it_referred",
+    "negative",
+    "not_by_unit",
+    "positive",
+    "reopening",
+    "reopening_from_negative",
+    "to_unit",
+    "withheld_from_unit",
+]
+"""What must hold for a row of section 2 or 5 to apply to an event."""
+
+Record = Literal["bed", "hold", "letter", "referral", "review", "service", "withdrawal"]
+"""What an event may answer, found by its reference (a letter's event by the causation)."""
+
+Side = Literal["asked", "asker"]
+"""On which side of that record its sender must stand."""
+
+Answerable = Literal["decider", "others_in_to", "receivers_knowing", "source", "to", "unit", "units_in_to"]
+"""Who owes what a clock waits for."""
+
+Told = Literal["asker", "nobody", "plan_holder", "referrer", "supervisor"]
+"""Who is told of a breach beside the answerable agency and its supervisor."""

@@ -1,0 +1,262 @@
+"""A case on the table: agencies, a clock that the test sets, and the Rules asked about one event after another.
+
+The stories at the end bring a case to where a test begins. Everything is invented.
+"""
+
+import hashlib
+import re
+from collections.abc import Mapping
+from copy import copy
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+from zoneinfo import ZoneInfo
+
+from nrmbus.events import data_type
+from nrmbus.events.model import Event, Fact, Part
+from nrmbus.rules import Agency, Audience, Profile, Refusal, Rules, View, load_profile
+
+AZ: Final = "az@2022-04-29"
+BAKU = ZoneInfo("Asia/Baku")
+FIRST = datetime(2026, 3, 2, 5, 0, tzinfo=UTC)
+"""Monday 2 March 2026, 9:00 in Baku: 0:00 of every story."""
+
+ROLES: Final = {
+    "ngo-a": "ngo_outreach",
+    "ngo-l": "ngo_legal",
+    "special-unit": "special_unit",
+    "shelter": "shelter_state",
+    "ngo-shelter": "ngo_shelter",
+    "vac": "vac",
+    "fund": "fund",
+    "migration": "migration",
+    "police-x": "police_other",
+    "embassy": "embassy",
+    "school": "education",
+    "district": "education",
+    "hospital": "health",
+    "guardianship": "guardianship",
+    "child-commission": "child_commission",
+    "court": "court",
+    "auditor": "auditor",
+    "prosecution": "prosecution",
+    "timekeeper": "timekeeper",
+}
+AGENCIES: Final[Mapping[str, Agency]] = {
+    id: Agency(id, role, "district" if id == "school" else None) for id, role in ROLES.items()
+}
+
+DEFAULTS: Final[Mapping[str, Mapping[str, Any]]] = {
+    "case.signal_recorded": {
+        "detector": "ngo_outreach", "child": False, "urgency": "emergency", "detected_abroad": False, "basis": ["indicators"],
+    },
+    "case.re_referred": {
+        "detector": "ngo_outreach", "child": False, "urgency": "emergency", "detected_abroad": False, "basis": ["indicators"],
+    },
+    "case.signal_dismissed": {"reason": "no_indicator"},
+    "incident.opened": {"place_type": "construction_site", "head_count": 3},
+    "case.linked": {"confidence": "certain"},
+    "case.withdrawn": {"stage": "support", "requested_by": "person"},
+    "case.closed": {"reason": "integrated", "follow_up": True},
+    "case.reopened": {"reason": "other"},
+    "case.follow_up_due": {"month": 3},
+    "case.follow_up_recorded": {"month": 3},
+    "consent.given": {"purposes": ["services", "information_sharing"], "given_by": "individual", "form": "written"},
+    "consent.refused": {"purposes": ["services", "information_sharing"], "given_by": "individual"},
+    "consent.withdrawn": {"purposes": ["services", "information_sharing"]},
+    "consent.overridden": {"ground": "imminent_danger", "approver_role": "head_of_agency"},
+    "consent.stop_confirmed": {"answer": "deleted"},
+    "referral.submitted": {"mode": "referral", "reason": "Other", "urgency": "emergency", "services": []},
+    "referral.acknowledged": {"receipt_no": "N-1", "duty_role": "duty_officer"},
+    "referral.info_requested": {"question": "safe_contact"},
+    "referral.info_supplied": {"question": "safe_contact"},
+    "referral.accepted": {"next_step": "reception"},
+    "referral.declined": {"reason": "no_capacity", "declined_by": "provider"},
+    "referral.revoked": {"reason": "sent_in_error"},
+    "referral.expired": {"reason": "no_answer"},
+    "referral.completed": {"outcome": "referred"},
+    "handover.person_received": {"place_type": "reception", "duty_role": "duty_officer", "items": 2},
+    "handover.document_transferred": {"document_types": ["passport"], "items": 1},
+    "identification.stage_entered": {"stage": "initial_assistance"},
+    "identification.interview_held": {"number": 1, "attended": ["special_unit"]},
+    "identification.indicators_screened": {"indicator_set": "ILO-2009"},
+    "identification.reasonable_grounds_decided": {"outcome": "positive", "reasons": ["indicators_met"]},
+    "identification.status_decided": {"status": "ActualVictimOfTrafficking", "deciding_body": "Police"},
+    "identification.status_revoked": {"reasons": ["new_evidence"], "review_until_days": 30},
+    "recovery.period_started": {"days": 30},
+    "recovery.extended": {"days": 15},
+    "recovery.reviewed": {"outcome": "continue"},
+    "recovery.ended": {"reason": "own_request"},
+    "safeguard.child_flagged": {"basis": "stated_age"},
+    "safeguard.age_assessed": {"result": "adult"},
+    "safeguard.representative_assigned": {"representative": "REP-01"},
+    "safeguard.best_interests_decided": {"outcome": "kinship_care", "conditions": []},
+    "safeguard.returned_to_family": {"returned_to": "kin"},
+    "shelter.bed_requested": {"urgency": "emergency"},
+    "shelter.bed_offered": {"valid_hours": 24},
+    "shelter.bed_refused": {"reason": "no_capacity"},
+    "shelter.discharged": {"reason": "independent_living"},
+    "plan.adopted": {"services": ["legal"], "planned_end_days": 120},
+    "plan.revised": {"services": ["legal"], "planned_end_days": 150},
+    "plan.completed": {"outcome": "achieved"},
+    "service.requested": {"service": "legal", "urgency": "urgent"},
+    "service.scheduled": {"service": "legal", "when": "2026-03-20T08:00:00Z"},
+    "service.delivered": {"service": "legal", "outcome": "provided_by_own_agency"},
+    "service.not_delivered": {"service": "legal", "outcome": "service_unavailable"},
+    "payment.ordered": {
+        "kind": "one_time_allowance", "tariff": "az-2024", "amount": {"value": "700.00", "currency": "AZN"}, "payee": "person",
+    },
+    "payment.executed": {"kind": "one_time_allowance"},
+    "payment.failed": {"kind": "one_time_allowance"},
+    "stay.hold_requested": {"ground": "identification", "until_days": 30},
+    "stay.hold_confirmed": {"until_days": 30},
+    "stay.hold_ended": {"reason": "not_a_victim"},
+    "stay.permit_issued": {"valid_days": 365},
+    "stay.permit_renewed": {"valid_days": 365},
+    "review.requested": {"kind": "reconsideration", "new_evidence": True},
+    "review.decided": {"outcome": "reopen", "reasons": ["new_evidence"]},
+    "letter.unreadable": {"reason": "key"},
+}  # fmt: skip
+"""What a type says where a test does not care."""
+
+NEGATIVE: Final = {"outcome": "negative", "reasons": ["indicators_not_met"], "review_until_days": 30}
+NOT_A_VICTIM: Final = {
+    "status": "NotAVictimOfTrafficking", "deciding_body": "Police", "reasons": ["indicators_not_met"], "review_until_days": 30,
+}  # fmt: skip
+
+
+def reference(alias: str) -> str:
+    """The 128 random bits that *alias* stands for; here not random, so that tests repeat."""
+    return hashlib.sha256(alias.encode()).hexdigest()[:32]
+
+
+def moment(text: str) -> datetime:
+    """``1:10`` after the first step, or ``d4 11:00`` of the fourth day after the first."""
+    found = re.fullmatch(r"(?:d(\d+) )?(\d+):(\d\d)", text)
+    assert found
+    days, hours, minutes = (int(part or 0) for part in found.groups())
+    begin = FIRST if found[1] is None else FIRST - timedelta(hours=9)
+    return begin + timedelta(days=days, hours=hours, minutes=minutes)
+
+
+def local(instant: datetime | None) -> str:
+    """An instant as people in Baku write it; midnight is 24:00 of the day that it ends."""
+    if instant is None:
+        return "paused"
+    there = instant.astimezone(BAKU)
+    if (there.hour, there.minute, there.second) == (0, 0, 0):
+        day = there - timedelta(days=1)
+        return f"{day.day} {day:%b} 24:00"
+    return f"{there.day} {there:%b} {there.hour}:{there:%M}"
+
+
+@dataclass(frozen=True)
+class Said:
+    """One registered event and whom it reached."""
+
+    event: Event
+    audience: Audience
+
+    @property
+    def id(self) -> str:
+        """The event's id."""
+        return self.event.id
+
+
+class Bench:
+    """One case: its history, the registrar's view of it, and a clock that stands until the test moves it."""
+
+    def __init__(self, profile: Profile | None = None, *, case: str = "woman") -> None:
+        self.rules = Rules(profile or load_profile(AZ), AGENCIES)
+        self.subject = reference(case)
+        self.view: View = self.rules.start(self.subject)
+        self.facts: list[Fact] = []
+        self.now = FIRST
+
+    def fork(self) -> "Bench":
+        """The same case, going on by itself from here."""
+        twin = copy(self)
+        twin.facts = list(self.facts)
+        return twin
+
+    def at(self, text: str) -> "Bench":
+        """Set the clock."""
+        self.now = moment(text)
+        return self
+
+    def event(self, by: str, type: str, **said: Any) -> Event:
+        """An event as *by* would say it now. Envelope's words: ref, occurred, letter, legal_basis, approver, consent, cause."""
+        occurred, ref = said.pop("occurred", None), said.pop("ref", None)
+        ref = reference(ref) if ref else said.pop("reference", None)
+        letter, legal = said.pop("letter", False), said.pop("legal_basis", None)
+        approver, consent, cause = said.pop("approver", None), said.pop("consent", ()), said.pop("cause", None)
+        data = said.pop("data", None) or data_type(type, 1).from_mapping({**DEFAULTS.get(type, {}), **said})
+        number = len(self.facts) + 1
+        return Event(
+            id=f"{number:08x}-0000-7000-8000-{number:012x}",
+            source=by,
+            type=type,
+            version=1,
+            subject=self.subject,
+            time=moment(occurred) if occurred else self.now,
+            recordedtime=self.now,
+            sequence=number,
+            actor="A-1",
+            policy=AZ,
+            data=data,
+            approver=approver,
+            legalbasis=legal,
+            consent=" ".join(each.id for each in consent) or None,
+            referral=ref,
+            causationid=cause,
+            sealeddigest="0" * 64 if letter else None,
+        )
+
+    def ask(self, by: str, type: str, **said: Any) -> Refusal | None:
+        """Whether this would be refused now; *letter_parts* has the filled fields where the letter is still open."""
+        letter_parts: Mapping[Part, frozenset[str]] | None = said.pop("letter_parts", None)
+        return self.rules.judge(self.view, self.event(by, type, **said), self.now, letter_parts=letter_parts)
+
+    def say(self, by: str, type: str, **said: Any) -> Said:
+        """Register it; a refusal fails the test."""
+        event = self.event(by, type, **said)
+        refusal = self.rules.judge(self.view, event, self.now)
+        if refusal is not None:
+            raise AssertionError(f"{by} may not say {type}: {refusal.rule}")
+        audience = self.rules.audience(self.view, event)
+        self.hear(Fact.of(event, audience.recipients, self.now, len(self.facts) + 1))
+        return Said(event, audience)
+
+    def hear(self, fact: Fact) -> None:
+        """Take a registered event into the view."""
+        self.facts.append(fact)
+        self.view = self.rules.evolve(self.view, fact)
+
+    def consents(self, *receivers: str, by: str = "ngo-a", **said: Any) -> tuple[Said, ...]:
+        """One ``consent.given`` for each of *receivers*."""
+        return tuple(self.say(by, "consent.given", receivers=[each], **said) for each in receivers)
+
+    def through(self, text: str) -> list[str]:
+        """Let the timekeeper speak until then; what he said, as ``rule at to``."""
+        until, said = moment(text), []
+        while (due := next(iter(self.rules.due(self.view)), None)) is not None and due.at <= until:
+            self.now = max(self.now, due.at)
+            event = self.event("timekeeper", due.type, data=due.data, cause=due.cause, reference=due.ref)
+            refusal = self.rules.judge(self.view, event, self.now)
+            if refusal is not None:
+                raise AssertionError(f"the Rules refuse what the timekeeper says: {refusal.rule}")
+            audience = self.rules.audience(self.view, event)
+            self.hear(Fact.of(event, audience.recipients, self.now, len(self.facts) + 1))
+            said.append(f"{due.rule} {local(due.at)} {','.join(audience.recipients)}")
+        self.now = until
+        return said
+
+    @property
+    def deadlines(self) -> list[str]:
+        """``open_deadlines`` with the due instants, sorted."""
+        return sorted(f"{clock.code} {local(clock.due)}" for clock in self.rules.clocks(self.view))
+
+    @property
+    def codes(self) -> list[str]:
+        """``open_deadlines`` as a scenario writes it."""
+        return sorted(clock.code for clock in self.rules.clocks(self.view))

@@ -1,0 +1,187 @@
+"""G-01 to G-11: for each rule what it refuses, and the neighbouring case that it lets pass."""
+
+from nrmbus.rules import Refusal
+from rules.given import Bench
+from rules.stories import (
+    BODIES,
+    LEGAL,
+    accepted,
+    begun,
+    child_flagged,
+    child_housed,
+    closed,
+    consented,
+    identified,
+    offered,
+    paid,
+    planned,
+    presumed,
+    referred,
+    served,
+)
+
+Pair = tuple[Refusal | None, Refusal | None]
+REFERRAL = "referral.submitted"
+
+
+def g_01() -> Pair:
+    """Only the special unit receives a person; a police station never does, and hears nothing of the case by that."""
+    b = accepted(Bench())
+    return (
+        b.ask("police-x", "handover.person_received", ref="R-1"),
+        b.ask("special-unit", "handover.person_received", ref="R-1"),
+    )
+
+
+def g_02() -> Pair:
+    """The fund is named in a consent, but has neither sent nor received anything; asked for money, it has."""
+    return (
+        presumed(Bench()).ask("fund", "referral.declined", ref="R-4"),
+        served(Bench()).ask("fund", "referral.declined", ref="R-4"),
+    )
+
+
+def g_03() -> Pair:
+    """The legal NGO is on the case by the plan, and has not heard of the referral to the fund."""
+    b = served(Bench())
+    return b.ask("ngo-l", "referral.declined", ref="R-4"), b.ask("ngo-l", "referral.declined", ref="R-2")
+
+
+def g_04() -> Pair:
+    """Guardianship hears of the child's referral, and is not who was asked."""
+    b = child_housed(Bench())
+    return (
+        b.ask("guardianship", "referral.info_requested", ref="R-10"),
+        b.ask("special-unit", "referral.info_requested", ref="R-10"),
+    )
+
+
+def g_05() -> Pair:
+    """A shelter that had no bed has no part in the case any more; the one that had goes on."""
+    b = child_housed(Bench())
+    return (
+        b.ask("shelter", "shelter.admitted", ref="B-10"),
+        b.ask("ngo-shelter", "shelter.discharged", ref="B-10", reason="own_request"),
+    )
+
+
+def g_06() -> Pair:
+    """The centre holds the plan and so the case; the NGO that found her closes nothing any more."""
+    b = identified(Bench()).at("d112 10:00")
+    b.say("shelter", "shelter.discharged", ref="B-1")
+    return b.ask("ngo-a", "case.closed"), b.ask("vac", "case.closed")
+
+
+def g_07() -> Pair:
+    """At the special unit only the duty officer gives the receipt."""
+    b = referred(Bench())
+    return (
+        b.ask("special-unit", "referral.acknowledged", ref="R-1", duty_role="patrol"),
+        b.ask("special-unit", "referral.acknowledged", ref="R-1"),
+    )
+
+
+def g_08() -> Pair:
+    """Nothing of a case happened before its first event."""
+    b = Bench().at("1:00")
+    b.say("ngo-a", "case.signal_recorded", occurred="0:30")
+    return (
+        b.ask("ngo-a", "case.signal_dismissed", occurred="0:29"),
+        b.ask("ngo-a", "case.signal_dismissed", occurred="0:30"),
+    )
+
+
+def g_10() -> Pair:
+    """No person is handed to a police body other than the special unit."""
+    b = consented(Bench())
+    said = {"ref": "R-9", "legal_basis": LEGAL}
+    return b.ask("ngo-a", REFERRAL, to=["police-x"], **said), b.ask("ngo-a", REFERRAL, to=["special-unit"], **said)
+
+
+def g_11() -> Pair:
+    """The fund may not open what she told; the special unit may."""
+    b = consented(Bench())
+    parts = {"story": frozenset({"facts"}), "money": frozenset[str]()}
+    said = {"ref": "R-9", "legal_basis": LEGAL, "letter": True}
+    return (
+        b.ask("ngo-a", REFERRAL, to=["fund"], letter_parts=parts, **said),
+        b.ask("ngo-a", REFERRAL, to=["fund", "special-unit"], letter_parts=parts, **said),
+    )
+
+
+STORIES = {
+    "G-01": g_01, "G-02": g_02, "G-03": g_03, "G-04": g_04, "G-05": g_05,
+    "G-06": g_06, "G-07": g_07, "G-08": g_08, "G-10": g_10, "G-11": g_11,
+}  # fmt: skip
+
+
+def more() -> list[tuple[str, Refusal | None, str | None]]:
+    """Further cases of these rules: what is asked, its answer, and the rule expected (None: allowed)."""
+    found: list[tuple[str, Refusal | None, str | None]] = []
+    b = consented(Bench())
+    found += [
+        ("a case that nobody has opened", Bench().ask("ngo-a", "case.closed"), "G-02"),
+        ("a stranger", b.ask("embassy", "case.closed"), "G-02"),
+        ("an auditor", b.ask("ngo-a", REFERRAL, ref="R-9", to=["auditor"]), "G-10"),
+        ("a court is no receiver", b.ask("ngo-a", REFERRAL, ref="R-9", to=["court"]), "G-10"),
+        ("a bed of the centre", b.ask("ngo-a", "shelter.bed_requested", ref="B-9", to=["vac"]), "G-10"),
+        ("a bed of a shelter", b.ask("ngo-a", "shelter.bed_requested", ref="B-9", to=["shelter"]), None),
+        ("a referral without a reference", b.ask("ngo-a", REFERRAL, to=["vac"]), "G-03"),
+        ("a consent of another case", b.ask("ngo-a", REFERRAL, ref="R-9", to=["vac"], consent=[_strange(b)]), "G-03"),
+        ("a flag for an NGO", b.ask("ngo-a", "safeguard.child_flagged", to=["ngo-l"]), "G-10"),
+        ("a flag for the guardian bodies", b.ask("ngo-a", "safeguard.child_flagged", to=BODIES), None),
+        ("somebody else's signal", b.ask("special-unit", "case.signal_dismissed"), "G-06"),
+    ]
+    b = begun(Bench())
+    found += [
+        ("a hold of the fund", b.ask("special-unit", "stay.hold_requested", ref="H-1", to=["fund"]), "G-10"),
+        ("a reference of another's referral", b.ask("special-unit", REFERRAL, ref="R-1", to=["vac"]), "G-04"),
+        ("a revocation by the receiver", b.ask("special-unit", "referral.info_supplied", ref="R-1"), "G-04"),
+        ("the sender accepts its own", b.ask("ngo-a", "referral.accepted", ref="R-1"), "G-04"),
+        ("an unknown bed", b.ask("shelter", "shelter.bed_offered", ref="B-1"), "G-02"),
+    ]
+    b = offered(Bench())
+    b.say("special-unit", "consent.refused", receivers=["vac"])
+    found += [
+        ("a hold that was not asked for", b.ask("special-unit", "stay.hold_ended", ref="H-7"), "G-03"),
+        ("a shelter answers for another", b.ask("shelter", "shelter.bed_offered", ref="B-7"), "G-03"),
+        ("a withdrawal that never was", b.ask("shelter", "consent.stop_confirmed"), "G-03"),
+    ]
+    b = paid(Bench())
+    grounds = next(fact.event.id for fact in b.facts if fact.event.type.endswith("grounds_decided"))
+    found += [
+        ("a decision the fund has not heard of", b.ask("fund", "payment.executed", decision=grounds), "G-03"),
+        ("a letter the fund has not got", b.ask("fund", "letter.opened", cause=b.facts[0].event.id), "G-03"),
+    ]
+    b = planned(Bench())
+    b.say("vac", "service.requested", ref="S-2", to=["ngo-l"])
+    found += [
+        ("a service that another was asked for", b.ask("shelter", "service.delivered", ref="S-2"), "G-04"),
+        ("a service by who was asked", b.ask("ngo-l", "service.delivered", ref="S-2"), None),
+        ("a permit on a hold of its own", b.ask("migration", "stay.permit_issued"), None),
+    ]
+    b = closed(Bench()).at("d160 9:00")
+    found += [
+        ("the special unit opens a closed case", b.ask("special-unit", "case.reopened"), None),
+        ("another opens a closed case", b.ask("ngo-a", "case.reopened"), "G-06"),
+    ]
+    child = child_flagged(Bench())
+    police = Bench(case="police")
+    police.say("police-x", "case.signal_recorded", detector="police_other")
+    police.consents("vac", "special-unit", by="police-x")
+    said = {"ref": "R-9", "legal_basis": LEGAL}
+    found += [
+        ("police refers to the centre", police.ask("police-x", REFERRAL, to=["vac"], **said), "G-10"),
+        ("police refers to the unit", police.ask("police-x", REFERRAL, to=["special-unit"], **said), None),
+        ("the commission knows the child", child.ask("child-commission", "safeguard.best_interests_decided"), None),
+    ]
+    b = Bench(case="incident")
+    b.say("ngo-a", "incident.opened")
+    found += [("an incident is no case", b.ask("ngo-a", "case.closed"), "G-02")]
+    return found
+
+
+def _strange(b: Bench) -> object:
+    other = b.fork()
+    other.facts += other.facts
+    return other.say("ngo-a", "consent.given", receivers=["vac"])

@@ -1,0 +1,248 @@
+"""Sabotage: a value of the profile is altered, and a case of the other files comes out otherwise."""
+
+import copy
+import json
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+import yaml
+
+from nrmbus.events.model import Event, Fact
+from nrmbus.rules import Profile, ProfileError, Rules, View, profile_text
+from nrmbus.rules.judge import Judge
+from rules.audience_rows import ROWS
+from rules.given import AGENCIES, AZ, Bench
+from rules.stories import (
+    acknowledged,
+    begun,
+    consented,
+    identified,
+    presumed,
+    referred,
+    served,
+    signalled,
+    under_review,
+)
+
+VALUES: dict[str, Any] = yaml.safe_load(profile_text(AZ))
+
+
+def altered(change: Callable[[dict[str, Any]], None]) -> Profile:
+    """The profile after *change* of its values."""
+    values = copy.deepcopy(VALUES)
+    change(values)
+    return Profile.model_validate_json(json.dumps(values))
+
+
+def _prepared() -> dict[str, list[tuple[View, Any]]]:
+    found: dict[str, list[tuple[View, Any]]] = {}
+    for row in ROWS:
+        b = row.story(Bench())
+        found.setdefault(row.type, []).append((b.view, b.event(row.by, row.type, **row.said)))
+    return found
+
+
+PREPARED = _prepared()
+
+
+def _audiences(profile: Profile, type: str) -> list[Any]:
+    rules = Rules(profile, AGENCIES)
+    return [rules.audience(view, event) for view, event in PREPARED[type]]
+
+
+BEFORE = {type: _audiences(altered(lambda _: None), type) for type in VALUES["types"]}
+SEES = [(type, term) for type, row in VALUES["types"].items() for term in row["sees"]]
+OPENS = [
+    (type, part, term)
+    for type, row in VALUES["types"].items()
+    for part, terms in row.get("opens", {}).items()
+    for term in terms
+    if any(audience.opens for audience in BEFORE[type])
+]
+
+
+@pytest.mark.parametrize(("type", "term"), SEES)
+def test_a_word_taken_out_of_who_sees_is_noticed(type: str, term: str) -> None:
+    """Each word of each row of section 3 decides some case of the audience tests."""
+    profile = altered(lambda values: values["types"][type]["sees"].remove(term))
+    assert _audiences(profile, type) != BEFORE[type]
+
+
+@pytest.mark.parametrize(("type", "part", "term"), OPENS)
+def test_a_word_taken_out_of_who_opens_is_noticed(type: str, part: str, term: str) -> None:
+    """The same for the letters, where the type has one."""
+    profile = altered(lambda values: values["types"][type]["opens"][part].remove(term))
+    assert _audiences(profile, type) != BEFORE[type]
+
+
+@pytest.mark.parametrize(
+    "type", [type for type, row in VALUES["types"].items() if row.get("stops") and not row.get("opening")]
+)
+def test_what_stops_something_reaches_those_whose_consent_is_withdrawn(type: str) -> None:
+    """The "!" of section 3 taken away is noticed; of a signal nobody has been asked for consent yet."""
+    profile = altered(lambda values: values["types"][type].update(stops=False))
+    assert _audiences(profile, type) != BEFORE[type]
+
+
+def _lengths(values: dict[str, Any], path: tuple[str, ...] = ("clocks",)) -> Iterator[tuple[str, ...]]:
+    for key, value in values.items():
+        if isinstance(value, dict):
+            yield from _lengths(value, (*path, key))
+        elif isinstance(value, int) and not isinstance(value, bool):
+            yield (*path, key)
+
+
+def _alter(values: Any, path: tuple[Any, ...], by: Callable[[Any], Any]) -> None:
+    for key in path[:-1]:
+        values = values[key]
+    values[path[-1]] = by(values[path[-1]])
+
+
+CLOCK_STORIES = (signalled, referred, acknowledged, begun, presumed, served, under_review)
+URGENCIES = ("emergency", "urgent", "normal")
+
+
+def _deadlines(profile: Profile) -> list[list[str]]:
+    found = [story(Bench(profile)).deadlines for story in CLOCK_STORIES]
+    for urgency in URGENCIES:
+        b = consented(Bench(profile))
+        b.say("ngo-a", "referral.submitted", ref="R-9", to=["vac"], urgency=urgency)
+        b.say("ngo-a", "referral.submitted", ref="R-1", to=["special-unit"], urgency=urgency, legal_basis="x")
+        b.say("special-unit", "referral.acknowledged", ref="R-1")
+        b.say("special-unit", "referral.accepted", ref="R-1")
+        b.say("vac", "referral.accepted", ref="R-9")
+        b.say("special-unit", "shelter.bed_requested", ref="B-9", to=["shelter"], urgency=urgency)
+        b.say("special-unit", "stay.hold_requested", ref="H-9", to=["migration"])
+        b.say("ngo-a", "consent.withdrawn", receivers=["vac"])
+        found.append(b.deadlines)
+        b.say("ngo-a", "referral.submitted", ref="R-8", to=["ngo-l"], urgency=urgency)
+        found.append(b.deadlines)
+    return found
+
+
+LENGTHS = list(_lengths(VALUES["clocks"]))
+DEADLINES = _deadlines(altered(lambda _: None))
+
+
+@pytest.mark.parametrize("path", LENGTHS, ids=["/".join(path[1:]) for path in LENGTHS])
+def test_a_clock_that_is_one_longer_is_due_at_another_time(path: tuple[str, ...]) -> None:
+    """Every length of section 5."""
+    if path[-1] == "event_days":  # the length where the event names none; the event always does
+        assert altered(lambda values: _alter(values, path, lambda n: n + 1)).digest
+        return
+    assert _deadlines(altered(lambda values: _alter(values, path, lambda n: n + 1))) != DEADLINES
+
+
+def _typed_late(b: Bench) -> list[Fact]:
+    """The same history, each paper dated a month before it was registered."""
+    return [
+        Fact.of(
+            Event(**{**dict(fact.event), "time": fact.event.time.replace(month=fact.event.time.month - 1)}),
+            fact.recipients,
+            fact.registered,
+            fact.number,
+        )
+        for fact in b.facts
+    ]
+
+
+def _asked_and_stopping(b: Bench) -> Bench:
+    served(b).say("ngo-l", "referral.accepted", ref="R-2")
+    b.say("vac", "consent.withdrawn", receivers=["shelter"])
+    return b
+
+
+def _reopened(b: Bench) -> Bench:
+    under_review(b).say("special-unit", "review.decided", ref="V-1")
+    return b
+
+
+LATE = [_typed_late(story(Bench())) for story in (*CLOCK_STORIES, _asked_and_stopping, _reopened)]
+
+
+def _due_when_typed_late(profile: Profile) -> list[str]:
+    rules, found = Rules(profile, AGENCIES), []
+    for facts in LATE:
+        view = rules.start(facts[0].event.subject)
+        for fact in facts:
+            view = rules.evolve(view, fact)
+            found += [f"{clock.code} {clock.due}" for clock in rules.clocks(view)]
+    return found
+
+
+STARTS = [(code, number) for code, rule in VALUES["clocks"].items() for number in range(len(rule["starts"]))]
+
+
+@pytest.mark.parametrize(("code", "number"), STARTS)
+def test_a_clock_from_the_event_is_not_one_from_its_registration(code: str, number: int) -> None:
+    """T and R: with paper typed a month late, the due times differ."""
+    path = ("clocks", code, "starts", number, "at")
+    profile = altered(lambda values: _alter(values, path, {"R": "T", "T": "R"}.get))
+    assert _due_when_typed_late(profile) != _due_when_typed_late(altered(lambda _: None))
+
+
+@pytest.mark.parametrize("flag", ["unit_consent", "outlives", "moved_by"])
+def test_a_clocks_other_words_are_noticed(flag: str) -> None:
+    """Each clock that ends with the unit's consent, outlives the case or moves, does so in a test."""
+    codes = [code for code, rule in VALUES["clocks"].items() if rule.get(flag)]
+    for code in codes:
+        profile = altered(lambda values, code=code: values["clocks"][code].pop(flag))  # type: ignore[misc]
+        assert _moving(profile) != _moving(altered(lambda _: None)), code
+
+
+def _moving(profile: Profile) -> list[list[str]]:
+    found = []
+    for story in (acknowledged, begun, served):
+        b = story(Bench(profile))
+        refs = {"ngo-l": "R-2"} if story is served else {"special-unit": "R-1"}
+        for by, ref in refs.items():
+            b.say(by, "referral.info_requested", ref=ref)
+        found.append(b.deadlines)
+        b.say("ngo-a", "consent.withdrawn", receivers=["special-unit"])
+        found.append(b.deadlines)
+    b = presumed(Bench(profile))
+    b.say("special-unit", "recovery.extended")
+    found.append(b.deadlines)
+    b = presumed(Bench(profile))
+    b.say("ngo-a", "consent.withdrawn", receivers=["special-unit"])
+    found.append(b.deadlines)
+    b = referred(Bench(profile))
+    b.say("ngo-a", "consent.withdrawn", receivers=["special-unit"])
+    found.append(b.deadlines)
+    b = served(Bench(profile))
+    b.say("vac", "consent.withdrawn", receivers=["ngo-l"])
+    b.say("vac", "case.withdrawn")
+    found.append(b.deadlines)
+    b.say("shelter", "shelter.discharged", ref="B-1")
+    b.say("vac", "case.closed")
+    return [*found, b.deadlines]
+
+
+@pytest.mark.parametrize(
+    ("key", "value"), [("value", "701.00"), ("currency", "EUR"), ("tariff", "az-2025"), ("valid_from", "2027-01-01")]
+)
+def test_an_altered_tariff_refuses_what_was_right(key: str, value: str) -> None:
+    """The allowance of a recognition in April 2026."""
+    profile = altered(lambda values: values["allowance"]["tariffs"][1].update({key: value}))
+    b = identified(Bench(profile))
+    refused = b.ask("fund", "payment.ordered", ref="P-1")
+    assert refused is not None
+    assert refused.rule == "G-62"
+
+
+@pytest.mark.parametrize("rule", list(VALUES["refusals"]))
+def test_a_rule_taken_out_of_the_profile_refuses_no_more(rule: str) -> None:
+    """The order of the others stays as it was."""
+    profile = altered(lambda values: values["refusals"].pop(rule))
+    by_type = Judge.of(profile).by_type
+    assert by_type == {
+        type: tuple(check for check in checks if check.rule != rule)
+        for type, checks in Judge.of(altered(lambda _: None)).by_type.items()
+    }
+
+
+def test_a_value_of_another_kind_does_not_read() -> None:
+    """Text for a number, a number for a word."""
+    with pytest.raises((ProfileError, ValueError)):
+        altered(lambda values: values["clocks"]["D-REFER"].update(length={"hours": "24"}))

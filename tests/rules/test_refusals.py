@@ -1,0 +1,66 @@
+"""Refusals: what is refused, by which rule and article, and what beside it is allowed. Section 4 of the rules text."""
+
+from collections.abc import Callable
+
+import pytest
+
+from nrmbus.rules import Refusal, load_profile
+from nrmbus.rules.judge import CHECKS, OF_THE_ROW
+from rules import refused_course, refused_parties, refused_protection
+from rules.given import AZ
+
+PROFILE = load_profile(AZ)
+STORIES: dict[str, Callable[[], tuple[Refusal | None, Refusal | None]]] = {
+    **refused_parties.STORIES,
+    **refused_protection.STORIES,
+    **refused_course.STORIES,
+}
+FURTHER = [*refused_parties.more(), *refused_protection.more(), *refused_course.more()]
+
+
+@pytest.mark.parametrize("rule", sorted(PROFILE.refusals))
+def test_each_rule_refuses_its_case_and_lets_the_neighbouring_one_pass(rule: str) -> None:
+    """The story of the rule: refused, with this rule and no other; one thing changed, and allowed."""
+    refused, allowed = STORIES[rule]()
+    assert refused is not None
+    assert refused.rule == rule
+    assert allowed is None or f"refused by {allowed.rule}" == ""
+
+
+def test_p3_every_refusal_names_its_rule_and_article() -> None:
+    """P3: each rule of the profile can be provoked, and its answer cites code, rule and basis exactly as the profile has them."""
+    assert set(STORIES) == set(PROFILE.refusals)
+    for rule, cited in PROFILE.refusals.items():
+        refused, _ = STORIES[rule]()
+        assert refused is not None
+        assert (refused.rule, refused.code, refused.sentence) == (rule, cited.code, cited.says)
+        expected = cited.basis
+        if expected == OF_THE_ROW:
+            expected = PROFILE.types["handover.person_received"].basis
+        assert refused.article == expected
+        assert refused.article
+
+
+def test_a_sentence_says_what_to_do_and_nothing_that_was_put_in() -> None:
+    """One sentence of the profile as it stands, an instruction after the semicolon, no place for a value."""
+    for rule, cited in PROFILE.refusals.items():
+        assert cited.says.endswith("."), rule
+        assert "; " in cited.says, rule
+        assert "{" not in cited.says, rule
+
+
+@pytest.mark.parametrize(("what", "answer", "rule"), FURTHER, ids=[what for what, _, _ in FURTHER])
+def test_further_cases_of_the_rules(what: str, answer: Refusal | None, rule: str | None) -> None:
+    """Edges of one rule, and which of two rules answers first."""
+    assert (answer.rule if answer else None) == rule, what
+
+
+def test_the_rules_are_asked_in_the_order_of_the_text() -> None:
+    """The first that applies is the answer, so the order is part of the Rules."""
+    assert list(PROFILE.refusals) == sorted(PROFILE.refusals)
+    assert list(CHECKS) == list(PROFILE.refusals)
+
+
+def test_every_rule_says_in_its_own_words_what_it_refuses() -> None:
+    """A docstring for each, since a reader looks there first."""
+    assert all(check.applies.__doc__ for check in CHECKS.values())
