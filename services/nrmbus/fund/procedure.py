@@ -1,0 +1,72 @@
+"""The fund: what it orders by itself. One function per numbered line of ``README.md``."""
+
+from typing import Final, Literal
+
+from nrmbus.desk.procedure import Heard, Line, Said, Settings, by_itself, derived_ref, task
+from nrmbus.events import PaymentOrdered, StatusDecided
+from nrmbus.events.model import Event, Frozen
+from nrmbus.events.payment import Amount
+
+_RULE: Final = "one-time-allowance"
+_VICTIM: Final = "ActualVictimOfTrafficking"
+
+
+class Book(Frozen):
+    """The decisions that have earned an allowance, in the order in which the fund heard them."""
+
+    earned: tuple[str, ...] = ()
+
+
+def begin(_: Settings) -> Book:
+    """The book of a fund that has heard nothing yet."""
+    return Book()
+
+
+def allowance(heard: Heard, book: Book) -> Said | None:
+    """1. A decision that the person is a victim earns the one-time allowance, by the tariff of its day (Law art. 17.2 [S15])."""
+    if not _victim(heard) or heard.event.id in book.earned:
+        return None
+    profile = heard.rules.profile
+    tariff = profile.tariff_on(heard.event.time.astimezone(profile.zone).date())
+    if tariff is None:
+        return Said(tasks=(task(heard, "no_tariff", "The profile has no tariff for the day of this decision."),))
+    order = PaymentOrdered(
+        kind="one_time_allowance",
+        tariff=tariff.tariff,
+        amount=Amount(value=tariff.value, currency=tariff.currency),
+        payee=payee(heard),
+        decision=heard.event.id,
+    )
+    return Said(drafts=(by_itself(heard, _RULE, order, ref=derived_ref(heard, _RULE)),))
+
+
+def payee(heard: Heard) -> Literal["person", "deposit"]:
+    """2. It goes to the person, for a child into a deposit ([u]); a decision that came without consent is a child's."""
+    if heard.view.child is not None:
+        return "deposit" if heard.view.child else "person"
+    standing = heard.view.consents.get((heard.me, "information_sharing"))
+    return "person" if standing is not None and standing.kind in ("given", "overridden") else "deposit"
+
+
+def remember(book: Book, heard: Heard) -> Book:
+    """3. A decision earns it once, whatever is restarted, delivered twice or replayed ([D])."""
+    if not _victim(heard) or heard.event.id in book.earned:
+        return book
+    return Book(earned=(*book.earned, heard.event.id))
+
+
+def keep(book: Book, heard: Heard) -> Book:
+    """The decisions after *heard*."""
+    return remember(book, heard)
+
+
+def take_back(book: Book, _: Event) -> Book:
+    """A refused order is a person's to mend: said again by itself it would be refused again."""
+    return book
+
+
+def _victim(heard: Heard) -> bool:
+    return isinstance(heard.event.data, StatusDecided) and heard.event.data.status == _VICTIM
+
+
+LINES: Final[tuple[Line[Book], ...]] = (allowance,)

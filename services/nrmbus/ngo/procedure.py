@@ -1,0 +1,109 @@
+"""An NGO: how it keeps its hand-offs alive. One function per numbered line of ``README.md``."""
+
+from typing import Final
+
+from nrmbus.desk.procedure import Heard, Line, Said, Settings, task
+from nrmbus.events import (
+    ReferralAccepted,
+    ReferralAcknowledged,
+    ReferralCompleted,
+    ReferralDeclined,
+    ReferralExpired,
+    ReferralInfoRequested,
+    ReferralSubmitted,
+)
+from nrmbus.events.model import Event, Frozen
+
+_COVERS: Final = ("given", "overridden")
+
+
+class Book(Frozen):
+    """Which of its referrals ask for services: another receiver of such a one needs consent to those as well."""
+
+    services: tuple[str, ...] = ()
+
+
+def begin(_: Settings) -> Book:
+    """The book of an NGO that has referred nobody yet."""
+    return Book()
+
+
+def receive(heard: Heard, _: Book) -> Said | None:
+    """1. A referral comes: a case worker acknowledges it, and accepts, declines or asks before its clock ends ([S43, S46])."""
+    if heard.own or not isinstance(heard.event.data, ReferralSubmitted):
+        return None
+    return Said(tasks=(task(heard, "referral", "A referral has come: acknowledge it, then accept, decline or ask."),))
+
+
+def decline(heard: Heard, book: Book) -> Said | None:
+    """2. A receiver declines: a task names whom the standing consent covers instead; a person sends ([S46], [D])."""
+    if heard.own or not isinstance(heard.event.data, ReferralDeclined):
+        return None
+    sentence = "The referral was declined: send it to one of the alternatives that consent covers, or ask for consent."
+    return Said(tasks=(task(heard, "refer_again", sentence, alternatives(heard, book)),))
+
+
+def expire(heard: Heard, book: Book) -> Said | None:
+    """3. Nobody answers and the referral expires: the same task, since silence is no answer to a person ([S46], [D])."""
+    if not isinstance(heard.event.data, ReferralExpired) or not _mine(heard):
+        return None
+    sentence = "Nobody answered the referral: send it to one of the alternatives that consent covers."
+    return Said(tasks=(task(heard, "refer_again", sentence, alternatives(heard, book)),))
+
+
+def supply(heard: Heard, _: Book) -> Said | None:
+    """4. A receiver asks: a case worker supplies what is missing; until then the receiver's clock stands still ([S46])."""
+    if heard.own or not isinstance(heard.event.data, ReferralInfoRequested):
+        return None
+    return Said(tasks=(task(heard, "supply", "The receiver asks for something: its clock stands until you answer."),))
+
+
+def note(heard: Heard, _: Book) -> Said | None:
+    """5. A receiver acknowledges, accepts or completes: noted, and nothing to do ([S46])."""
+    answers = ReferralAcknowledged | ReferralAccepted | ReferralCompleted
+    return Said() if not heard.own and isinstance(heard.event.data, answers) else None
+
+
+def alternatives(heard: Heard, book: Book) -> tuple[str, ...]:
+    """Whom the same referral may go to now, the one that the receiver named first; nobody who was asked already."""
+    view, event = heard.view, heard.event
+    named = getattr(event.data, "alternative", None)
+    referral = view.referrals.get(event.referral or "")
+    asked = {party.agency for party in referral.receivers} if referral else {event.source}
+    may_receive = heard.rules.profile.expand(("RECEIVERS",))
+    receivers = [each.id for each in heard.agencies.values() if each.role in may_receive]
+    open_to = {each for each in receivers if each not in (heard.me, *asked) and _covered(heard, book, each)}
+    if view.child and named in receivers:  # nobody asks a child for consent
+        open_to.add(named)
+    return tuple(sorted(open_to, key=lambda each: (each != named, each)))
+
+
+def keep(book: Book, heard: Heard) -> Book:
+    """Remember which of its own referrals ask for services."""
+    data, ref = heard.event.data, heard.event.referral
+    if heard.own and ref and isinstance(data, ReferralSubmitted) and data.services and ref not in book.services:
+        return Book(services=(*book.services, ref))
+    return book
+
+
+def take_back(book: Book, _: Event) -> Book:
+    """Nothing is said by itself, so nothing is refused."""
+    return book
+
+
+def _mine(heard: Heard) -> bool:
+    referral = heard.view.referrals.get(heard.event.referral or "")
+    return referral is not None and referral.sender == heard.me
+
+
+def _covered(heard: Heard, book: Book, agency: str) -> bool:
+    """Whether *agency* may have the case, and where services are asked of another than the special unit those too."""
+    purposes = ["information_sharing"]
+    if heard.event.referral in book.services and heard.agencies[agency].role != "special_unit":
+        purposes.append("services")
+    standing = [heard.view.consents.get((agency, purpose)) for purpose in purposes]
+    today = heard.registered.astimezone(heard.rules.profile.zone).date().isoformat()
+    return all(each and each.kind in _COVERS and today <= (each.last_day or today) for each in standing)
+
+
+LINES: Final[tuple[Line[Book], ...]] = (receive, decline, expire, supply, note)

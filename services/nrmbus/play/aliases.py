@@ -1,0 +1,75 @@
+"""What the aliases of a scenario mean in one play: random ids, minted at their first use."""
+
+from collections.abc import Callable, Mapping
+
+from nrmbus.wire.ids import new_ref
+
+
+class Aliases:
+    """The ids behind the aliases of one play. *mint* gives 32 fresh hex digits at each call."""
+
+    def __init__(self, mint: Callable[[], str] = new_ref) -> None:
+        """Begin with none."""
+        self._mint = mint
+        self._cases: dict[str, str] = {}
+        self._incidents: dict[str, str] = {}
+        self._staff: dict[str, str] = {}
+        self._refs: dict[str, str] = {}
+        self._refs_per_case: dict[tuple[str, str | None], str] = {}
+        self._events: dict[tuple[str, str | None], dict[str | None, str]] = {}
+
+    @property
+    def cases(self) -> Mapping[str, str]:
+        """Every case so far, by alias."""
+        return self._cases
+
+    def case(self, alias: str) -> str:
+        """The case that *alias* means."""
+        return self._cases.setdefault(alias, self._mint())
+
+    def incident(self, alias: str) -> str:
+        """The incident that *alias* means."""
+        return self._incidents.setdefault(alias, self._mint())
+
+    def staff(self, alias: str) -> str:
+        """The number of a member of staff, whose meaning only the agency would know."""
+        return self._staff.setdefault(alias, self._mint()[:12])
+
+    def ref(self, alias: str, case: str | None, *, one_of_several: bool = False) -> str:
+        """The referral, bed, hold, payment, service or review that *alias* means on *case* (an alias too).
+
+        First used with one case, it means one thing for ever; first used with *one_of_several*, one thing per case.
+        """
+        if alias in self._refs:
+            return self._refs[alias]
+        if (alias, case) not in self._refs_per_case:
+            if not one_of_several and all(known != alias for known, _ in self._refs_per_case):
+                return self._refs.setdefault(alias, self._mint())
+            self._refs_per_case[alias, case] = self._mint()
+        return self._refs_per_case[alias, case]
+
+    def alias_of_ref(self, ref: str) -> str:
+        """The alias that a *ref* has in the file; a word of our own for one that a service made."""
+        known = {each: alias for alias, each in self._refs.items()}
+        known |= {each: alias for (alias, _), each in self._refs_per_case.items()}
+        return known.get(ref, "one without an alias")
+
+    def name(self, alias: str, case: str | None, receiver: str | None, event: str) -> None:
+        """Give *event* the *alias* of its step's ``as``; a consent with several receivers is a set of events."""
+        self._events.setdefault((alias, case), {})[receiver] = event
+
+    def events(self, alias: str, case: str | None) -> tuple[str, ...]:
+        """All events that *alias* means on *case*; those of another case if it was used on one case only."""
+        return tuple(self._set(alias, case).values())
+
+    def covering(self, alias: str, case: str | None, to: tuple[str, ...]) -> tuple[str, ...]:
+        """What of the set *alias* concerns the recipients *to*; the whole set where it concerns none of them.
+
+        A consent that covers nobody in *to* must still be named, so that the Rules can refuse it.
+        """
+        named = self._set(alias, case)
+        return tuple(event for receiver, event in named.items() if receiver in to) or tuple(named.values())
+
+    def _set(self, alias: str, case: str | None) -> Mapping[str | None, str]:
+        sets = {of: events for (name, of), events in self._events.items() if name == alias}
+        return sets.get(case) or next(iter(sets.values()), {})

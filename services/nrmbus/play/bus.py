@@ -1,0 +1,317 @@
+"""A real bus as a stage: agencies speak through their desks' doors, and nothing else is used to say or see what they see.
+
+The history is read as an auditor reads it; the broker's files are searched for what must not stand in them.
+"""
+
+import asyncio
+import json
+import os
+import signal
+import threading
+import time
+from collections.abc import Collection, Coroutine, Mapping
+from datetime import datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final, Self, TypeVar
+
+from nrmbus.bus import clients
+from nrmbus.bus.clock import BEFORE_ANY_TICK, SteppedClock, tick_clock
+from nrmbus.bus.errors import BusError
+from nrmbus.bus.folder import BusFolder
+from nrmbus.client import Door, DoorError
+from nrmbus.directory import DirectoryError
+from nrmbus.directory.admission import Newcomer, admit, read_directory
+from nrmbus.events.model import Part
+from nrmbus.play import differences, traces_left
+from nrmbus.play.history import History, rules_of
+from nrmbus.play.quiet import REGISTRAR, TIMEKEEPER, Quiet
+from nrmbus.play.scenario import Participant
+from nrmbus.play.stage import Happened, Outcome, StageError, Standing, Words
+from nrmbus.wire import times
+
+START_SECONDS: Final = 40.0
+VERDICT_SECONDS: Final = 25.0
+_Result = TypeVar("_Result")
+
+
+class BusStage:
+    """A :class:`~nrmbus.play.stage.Stage` over a running bus for playing. Use as a context manager."""
+
+    def __init__(self, folder: BusFolder) -> None:
+        """Prepare to play on the bus in *folder*, which must be up."""
+        self._folder, self._settings = folder, folder.settings
+        # A thread of its own: consumers must go on fetching between one look and the next.
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="stage", daemon=True)
+        self._thread.start()
+        self._doors: dict[str, Door] = {}
+        self._quiet = Quiet(self._doors)
+        self._now = BEFORE_ANY_TICK
+        self._agencies: tuple[str, ...] = ()
+        self._sender: dict[str, str] = {}
+        self._inboxes: dict[str, list[dict[str, Any]]] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._run(self._close())
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+
+    def _run(self, work: Coroutine[Any, Any, _Result]) -> _Result:
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result()
+
+    async def _close(self) -> None:
+        for door in self._doors.values():
+            await door.__aexit__(None, None, None)
+        if hasattr(self, "_history"):
+            await self._history.stop()
+            await self._producer.stop()
+
+    # -- before the play ---------------------------------------------------------------------------------------------
+
+    def admit(self, agencies: Mapping[str, Participant], policy: str, starts: datetime) -> None:
+        """Admit who is new, wait until every desk is up, and set the clock to *starts*."""
+        if not self._settings.play:
+            raise StageError("this bus runs by the wall's clock; play on one made with `nrmbus up --play`")
+        if self._settings.policy != policy:
+            raise StageError(f"this bus is under {self._settings.policy}; a play under another policy needs a bus of its own")
+        try:
+            self._run(self._admit(agencies, starts))
+        except (BusError, DirectoryError) as error:
+            raise StageError(str(error)) from None
+
+    async def _admit(self, agencies: Mapping[str, Participant], starts: datetime) -> None:
+        bootstrap = self._folder.bootstrap
+        async with SteppedClock(bootstrap) as clock:
+            self._quiet.tick, self._now = clock.tick, clock.now()
+        if self._now > starts:
+            raise StageError("this bus is past the start of the play: play on a fresh one")
+        newcomers = {name: Newcomer(each.role, each.supervisor, each.capacity or {}) for name, each in agencies.items()}
+        for name, newcomer in newcomers.items():
+            self._same_places(name, newcomer)
+        await admit(self._folder, newcomers, starts)
+        self._agencies = tuple(agencies)
+        self._directory = await read_directory(self._folder)
+        self._history = History(bootstrap, self._settings.partitions, self._directory)
+        await self._history.start()
+        self._producer = clients.producer(bootstrap)
+        await self._producer.start()
+        await self._find_doors()
+        await self._tick(starts)
+
+    def _same_places(self, name: str, newcomer: Newcomer) -> None:
+        path = self._folder.agency(name).agency_json
+        if path.exists() and newcomer.capacity and json.loads(path.read_bytes()).get("capacity") != dict(newcomer.capacity):
+            raise StageError(f"{name} is on this bus already, with other places: play on a fresh one")
+
+    async def _find_doors(self) -> None:
+        until = time.monotonic() + START_SECONDS
+        homes = {name: self._folder.agency(name).path for name in self._folder.agencies()}
+        homes |= {name: self._folder.service(name) for name in (REGISTRAR, TIMEKEEPER)}
+        for name, home in homes.items():
+            await self._open(name, home, until)
+        while not set(self._agencies) <= set((await self._doors[REGISTRAR].health())["outboxes"]):
+            if time.monotonic() > until:
+                raise StageError("the registrar has not noticed the new agencies: see its log")
+            await asyncio.sleep(0.02)
+
+    async def _open(self, name: str, home: Path, until: float) -> None:
+        old = self._doors.pop(name, None)
+        if old is not None:
+            await old.__aexit__(None, None, None)
+        while True:
+            try:
+                door = Door.of(home)
+                await door.health()
+            except DoorError as error:
+                if time.monotonic() > until:
+                    raise StageError(f"{name} did not start: see {self._folder.logs / name}.log") from error
+                await asyncio.sleep(0.02)
+            else:
+                self._doors[name] = door
+                return
+
+    # -- saying ------------------------------------------------------------------------------------------------------
+
+    def publish(self, words: Words) -> Outcome:
+        """Hand *words* to the desk of their agency, wait for the verdict and then for quiet."""
+        return self._run(self._publish(words))
+
+    async def _publish(self, words: Words) -> Outcome:
+        try:
+            outcome = _outcome(await self._doors[words.by].publish(_asked(words), wait=VERDICT_SECONDS))
+        except DoorError as error:
+            outcome = Outcome("", "", error.code)
+        self._sender[outcome.id] = words.by
+        await self._quiet.wait()
+        return outcome
+
+    def again(self, event: str) -> Outcome:
+        """Have the sender's desk send the very bytes of *event* once more."""
+        return self._run(self._again(event))
+
+    async def _again(self, event: str) -> Outcome:
+        said = await self._doors[self._sender[event]].again(event, wait=VERDICT_SECONDS)
+        await self._quiet.wait()
+        return _outcome(said)
+
+    def advance(self, at: datetime) -> None:
+        """Move the clock through every due time up to *at*."""
+        self._run(self._advance(at))
+
+    async def _advance(self, at: datetime) -> None:
+        while (due := self._quiet.seen.get(TIMEKEEPER, {}).get("next_due")) is not None:
+            instant = times.read(due)
+            if instant is None or instant > at:
+                break
+            await self._tick(max(instant, self._now))
+        if at > self._now:
+            await self._tick(at)
+
+    async def _tick(self, at: datetime) -> None:
+        self._quiet.tick += 1
+        self._now = at
+        await tick_clock(self._producer, self._quiet.tick, at)
+        await self._quiet.wait()
+
+    # -- looking -----------------------------------------------------------------------------------------------------
+
+    def history(self, subject: str) -> tuple[Happened, ...]:
+        """The registered events of a case, from the history."""
+        self._run(self._history.catch_up())
+        return tuple(
+            Happened(
+                id=fact.event.id, subject=subject, at=fact.event.time, by=fact.event.source, type=fact.event.type,
+                data=fact.event.data.to_mapping(), ref=fact.event.referral,
+            )
+            for fact in self._history.facts(subject)
+            if not fact.event.data.technical
+        )  # fmt: skip
+
+    async def _received(self) -> dict[str, list[dict[str, Any]]]:
+        """What each desk says it received; only desks that got something since are asked again."""
+        for name in self._agencies:
+            rows = self._inboxes.setdefault(name, [])
+            while page := (await self._doors[name].inbox(after=rows[-1]["row"] if rows else 0))["events"]:
+                rows += page
+        return self._inboxes
+
+    def received(self, event: str) -> tuple[str, ...]:
+        """Whose desk shows *event* among what it received."""
+        inboxes = self._run(self._received())
+        return tuple(name for name, rows in inboxes.items() if any(row["id"] == event for row in rows))
+
+    def opens(self, event: str) -> Mapping[Part, tuple[str, ...]]:
+        """Which desks opened which part when the letter came."""
+        opened: dict[Part, list[str]] = {}
+        for name, rows in self._run(self._received()).items():
+            for row in rows:
+                for part in row["parts"] if row["id"] == event else ():
+                    opened.setdefault(part, []).append(name)
+        return {part: tuple(names) for part, names in opened.items()}
+
+    def exposed(self, texts: Collection[str]) -> tuple[str, ...]:
+        """In whose files any of *texts* stands."""
+        return traces_left.found(self._folder, texts)
+
+    def standing(self, subject: str) -> Standing:
+        """Where a case stands at registrar and timekeeper."""
+        return self._run(self._standing(subject))
+
+    async def _standing(self, subject: str) -> Standing:
+        try:
+            at_registrar = await self._doors[REGISTRAR].get("/case", ref=subject)
+            at_timekeeper = await self._doors[TIMEKEEPER].get("/case", ref=subject)
+        except DoorError:
+            return Standing(None, (), ())
+        return Standing(at_registrar["status"], tuple(at_registrar["open_referrals"]), tuple(at_timekeeper["open_deadlines"]))
+
+    def status_at(self, agency: str, subject: str) -> str | None:
+        """The status that the agency's own desk shows."""
+        return self._run(self._case_at(agency, subject)).get("status")
+
+    async def _case_at(self, agency: str, subject: str) -> dict[str, Any]:
+        try:
+            return await self._doors[agency].case(subject)
+        except DoorError:
+            return {}
+
+    def inbox(self, agency: str, subject: str | None = None) -> tuple[str, ...]:
+        """The types that the agency's desk shows as received, in order."""
+        rows = self._run(self._received())[agency]
+        return tuple(row["type"] for row in rows if subject in (None, row["case"]))
+
+    def statistics(self, year: int, table: str) -> Mapping[str, int | str]:
+        """There is no Coordinator's service yet."""
+        raise StageError(f"no service of this bus makes statistics yet, so there is no table {table} of {year} to look at")
+
+    # -- doing harm, and comparing -----------------------------------------------------------------------------------
+
+    def restart(self, service: str) -> None:
+        """Kill *service* and wait until it is back and quiet."""
+        self._run(self._restart(service))
+
+    async def _restart(self, service: str) -> None:
+        before = self._pid(service)
+        if before is None:
+            raise StageError(f"this bus has no {service} that could be killed")
+        os.kill(before, signal.SIGKILL)
+        until = time.monotonic() + START_SECONDS
+        while self._pid(service) in (None, before):
+            if time.monotonic() > until:
+                raise StageError(f"{service} was killed and did not come back")
+            await asyncio.sleep(0.02)
+        if service in self._doors:
+            home = self._folder.service(service) if service in (REGISTRAR, TIMEKEEPER) else self._folder.agency(service).path
+            await self._open(service, home, until)
+        await self._quiet.wait()
+
+    def _pid(self, service: str) -> int | None:
+        try:
+            running = json.loads((self._folder.run / "services.json").read_bytes())
+        except FileNotFoundError:
+            return None
+        pid: int | None = running.get(service, {}).get("pid")
+        return pid
+
+    def replay(self, subject: str | None = None) -> tuple[str, ...]:
+        """Fold the history again, and compare it with what registrar, timekeeper and every desk hold."""
+        return self._run(self._replay(subject))
+
+    async def _replay(self, subject: str | None) -> tuple[str, ...]:
+        await self._history.catch_up()
+        rules = rules_of(self._directory, self._settings.policy)
+        found: list[str] = []
+        for case in self._history.subjects() if subject is None else (subject,):
+            standing = await self._standing(case)
+            shown = {agency: await self._case_at(agency, case) for agency in self._agencies}
+            found += differences.of_case(rules, self._history, case, standing, shown)
+        found += await asyncio.to_thread(differences.of_trail, self._folder.bootstrap)
+        return tuple(found)
+
+
+def _asked(words: Words) -> dict[str, Any]:
+    body = {
+        "type": words.type,
+        "to": list(words.to) or None,
+        "data": dict(words.data),
+        "sealed": dict(words.sealed) if words.sealed is not None else None,
+        "ref": words.ref,
+        "incident": words.incident,
+        "consent": list(words.consents) or None,
+        "cause": words.cause,
+        "time": times.write(words.time),
+        "actor": words.actor,
+        "approver": words.approver,
+    }
+    key = "incident" if words.type == "incident.opened" else "case"
+    return {name: value for name, value in (body | {key: words.subject}).items() if value is not None}
+
+
+def _outcome(said: Mapping[str, Any]) -> Outcome:
+    code = None if said["verdict"] == "registered" else said.get("code", said["verdict"])
+    return Outcome(said["id"], said.get("receipt", ""), code, said.get("rule"), said.get("article"))

@@ -1,0 +1,84 @@
+"""Load in the scenarios' words: submissions that the Rules accept, signed as a desk would sign them, as many as wanted.
+
+Each case is a signal and then consents given and refused in turn: events without a letter, of one agency, in sequence.
+Used by the chaos run, the benchmark and the registrar's tests, so that all three speak of the same events.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from nrmbus.directory import Identity
+from nrmbus.events import ConsentGiven, ConsentRefused, Data, Event, SignalRecorded
+from nrmbus.wire import ids
+from nrmbus.wire.envelope import Record, encode
+
+POLICY = "az@2022-04-29"
+
+
+@dataclass(frozen=True, slots=True)
+class Submission:
+    """One signed event, and where it goes."""
+
+    agency: str
+    id: str
+    subject: str
+    sequence: int
+    partition: int
+    record: Record
+
+    @property
+    def topic(self) -> str:
+        """The outbox of its sender."""
+        return f"nrm.outbox.{self.agency}"
+
+
+@dataclass(slots=True)
+class Agency:
+    """One sender of load: its keys, its cases, and how far each case is."""
+
+    identity: Identity
+    receiver: str
+    cases: Sequence[str]
+    sequences: dict[str, int] = field(default_factory=dict)
+
+    def say(self, subject: str, now: datetime, partitions: int) -> Submission:
+        """The next event of *subject*."""
+        sequence = self.sequences.get(subject, 0) + 1
+        self.sequences[subject] = sequence
+        event = Event(
+            id=ids.new_event_id(),
+            source=self.identity.agency,
+            type=(data := self._data(sequence)).type,
+            version=1,
+            subject=subject,
+            time=now,
+            recordedtime=now,
+            sequence=sequence,
+            actor="S-0001",
+            policy=POLICY,
+            data=data,
+        )
+        record = encode(event, self.identity.signing)
+        return Submission(
+            self.identity.agency, event.id, subject, sequence, ids.partition_of(subject, partitions), record
+        )
+
+    def _data(self, sequence: int) -> Data:
+        if sequence == 1:
+            return SignalRecorded(
+                detector="ngo_outreach", child=False, urgency="normal", detected_abroad=False, basis=("indicators",)
+            )
+        if sequence % 2:
+            return ConsentRefused(purposes=("information_sharing",), receivers=(self.receiver,), given_by="individual")
+        return ConsentGiven(
+            purposes=("information_sharing",), receivers=(self.receiver,), given_by="individual", form="written"
+        )
+
+
+def stream(agencies: Sequence[Agency], now: datetime, partitions: int, *, count: int) -> Iterator[Submission]:
+    """*count* submissions, agencies and their cases in turn."""
+    start = now - timedelta(seconds=1)
+    for turn in range(count):
+        agency = agencies[turn % len(agencies)]
+        yield agency.say(agency.cases[(turn // len(agencies)) % len(agency.cases)], start, partitions)

@@ -1,0 +1,265 @@
+"""A bus in memory: the Rules and the procedures alone, with no Kafka and no ciphers, for judging a scenario in a moment.
+
+It registers as the registrar does, delivers at once, and says by itself what the timekeeper and the procedures say.
+"""
+
+import hashlib
+import json
+from collections import deque
+from collections.abc import Collection, Mapping
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from nrmbus.desk.procedure import BY_ITSELF, Settings, Task
+from nrmbus.events import Invalid, UnknownType
+from nrmbus.events.model import Draft, Event, Fact, Part
+from nrmbus.play.memory_desk import Delivery, MemoryDesk
+from nrmbus.play.scenario import Participant
+from nrmbus.play.stage import Happened, Outcome, StageError, Standing, Words
+from nrmbus.play.words import draft_of
+from nrmbus.rules import Agency, Due, Rules, View, load_profile
+from nrmbus.wire.ids import new_event_id, said_by_itself
+
+TIMEKEEPER: Final = "timekeeper"
+
+_FROM_DRAFT: Final = (
+    "type", "version", "subject", "data", "time", "actor", "approver", "legalbasis", "consent", "referral", "incident",
+    "causationid", "correlationid", "expectedversion",
+)  # fmt: skip
+
+
+class MemoryBus:
+    """A :class:`~nrmbus.play.stage.Stage` that is a few dictionaries."""
+
+    def __init__(self) -> None:
+        """Begin with no agency, no case and no time."""
+        self._now = datetime.min.replace(tzinfo=UTC)
+        self._desks: dict[str, MemoryDesk] = {}
+        self._views: dict[str, View] = {}
+        self._history: dict[str, dict[str, Fact]] = {}
+        self._submitted: dict[str, tuple[Event, Mapping[Part, Mapping[str, Any]], Outcome]] = {}
+        self._sequences: dict[tuple[str, str], int] = {}
+        self._drafts: deque[tuple[str, Draft]] = deque()
+
+    def admit(self, agencies: Mapping[str, Participant], policy: str, starts: datetime) -> None:
+        """Admit the agencies of a play under the profile *policy*, and begin at *starts*."""
+        if self._desks:
+            raise StageError("a bus in memory is for one play: begin with a fresh one")
+        try:
+            profile = load_profile(policy)
+        except LookupError as error:
+            raise StageError(str(error)) from None
+        self._now = starts
+        known = {id: Agency(id, each.role, each.supervisor) for id, each in agencies.items()}
+        self._rules = Rules(profile, {TIMEKEEPER: Agency(TIMEKEEPER, TIMEKEEPER), **known})
+        self._desks = {
+            id: MemoryDesk(known[id], self._rules, known, Settings(capacity=each.capacity or {}))
+            for id, each in agencies.items()
+        }
+
+    def publish(self, words: Words) -> Outcome:
+        """Register *words* or refuse them, deliver, and go on until nobody has anything to say by himself."""
+        try:
+            draft = draft_of(words)
+        except Invalid:
+            return self._not_taken("unknown_field")
+        except UnknownType:
+            return self._not_taken("unknown_type")
+        if set(draft.data.recipients) - set(self._desks):
+            return self._not_taken("unknown_recipient")
+        outcome = self._submit(words.by, draft)
+        self._until_quiet()
+        return outcome
+
+    def again(self, event: str) -> Outcome:
+        """Submit an earlier *event* once more: it is known, so nothing happens, and the answer is the same."""
+        submitted, letter, _ = self._submitted[event]
+        outcome = self._register(submitted, letter)
+        self._until_quiet()
+        return outcome
+
+    def advance(self, at: datetime) -> None:
+        """Go through every due time up to *at*, the timekeeper speaking at each."""
+        self._until_quiet()
+        while (due := self._next_due()) is not None and due[1].at <= at:
+            self._now = max(self._now, due[1].at)
+            self._until_quiet()
+        self._now = max(self._now, at)
+
+    def history(self, subject: str) -> tuple[Happened, ...]:
+        """Every registered event of a case or incident."""
+        return tuple(_happened(fact) for fact in self._history.get(subject, {}).values())
+
+    def received(self, event: str) -> tuple[str, ...]:
+        """Whose inbox has *event*."""
+        return tuple(id for id, desk in self._desks.items() if any(each.id == event for each in desk.inbox))
+
+    def opens(self, event: str) -> Mapping[Part, tuple[str, ...]]:
+        """Which desks have which parts of the letter of *event* open before them."""
+        opened = {id: desk.opened(event) for id, desk in self._desks.items()}
+        parts = sorted({part for parts in opened.values() for part in parts})
+        return {part: tuple(id for id, parts in opened.items() if part in parts) for part in parts}
+
+    def exposed(self, texts: Collection[str]) -> tuple[str, ...]:
+        """Registrar, auditor and broker have the envelopes, and all of them the same."""
+        envelopes = [submitted.model_dump_json() for submitted, _, _ in self._submitted.values()]
+        readable = any(json.dumps(text)[1:-1] in envelope for text in texts for envelope in envelopes)
+        return ("auditor", "broker", "registrar") if readable else ()
+
+    def standing(self, subject: str) -> Standing:
+        """Where a case stands."""
+        view = self._views.get(subject)
+        if view is None:
+            return Standing(None, (), ())
+        return Standing(view.status, view.open_referrals, tuple(clock.code for clock in self._rules.clocks(view)))
+
+    def status_at(self, agency: str, subject: str) -> str | None:
+        """The status in the view of the agency's own desk."""
+        view = self._desks[agency].view(subject)
+        return view.status if view else None
+
+    def inbox(self, agency: str, subject: str | None = None) -> tuple[str, ...]:
+        """What *agency* received."""
+        return tuple(event.type for event in self._desks[agency].inbox if subject in (None, event.subject))
+
+    def statistics(self, year: int, table: str) -> Mapping[str, int | str]:
+        """There is no Coordinator here, and nobody who could make the figures."""
+        raise StageError(f"a bus in memory has no Coordinator, so there is no table {table} of {year} to look at")
+
+    def restart(self, service: str) -> None:
+        """Let a desk, the registrar or the timekeeper go through its history once more, and say again what it said."""
+        if service in self._desks:
+            self._drafts.extend((service, draft) for draft in self._desks[service].restart())
+        elif service in ("registrar", TIMEKEEPER):
+            self._views = {subject: self._fold(subject) for subject in self._history}
+        else:
+            raise StageError(f"a bus in memory has no {service} that could be killed")
+        self._until_quiet()
+
+    def replay(self, subject: str | None = None) -> tuple[str, ...]:
+        """Fold the history of the registrar and of every agency once more, and compare."""
+        subjects = self._history if subject is None else [subject]
+        found = ["the registrar holds a case otherwise than its history tells it"]
+        differing = any(self._fold(each) != self._views.get(each, View(each)) for each in subjects)
+        desks = (sentence for desk in self._desks.values() for sentence in desk.differences())
+        return (*(found if differing else ()), *desks)
+
+    def tasks(self, agency: str) -> tuple[Task, ...]:
+        """What the people of *agency* have to do."""
+        return self._desks[agency].tasks
+
+    def _fold(self, subject: str) -> View:
+        view = self._rules.start(subject)
+        for fact in self._history.get(subject, {}).values():
+            view = self._rules.evolve(view, fact)
+        return view
+
+    def _not_taken(self, code: str) -> Outcome:
+        """What a door does not take never reaches the registrar."""
+        return Outcome(new_event_id(), "", code)
+
+    def _submit(self, by: str, draft: Draft) -> Outcome:
+        sequence = self._sequences[by, draft.subject] = self._sequences.get((by, draft.subject), 0) + 1
+        letter = draft.letter.parts() if draft.letter else {}
+        event = Event(
+            id=draft.id or new_event_id(int(self._now.timestamp() * 1000)),
+            source=by,
+            recordedtime=self._now,
+            sequence=sequence,
+            policy=self._rules.profile.name,
+            sealeddigest=_digest(letter) if draft.letter else None,
+            **{name: getattr(draft, name) for name in _FROM_DRAFT},
+        )
+        return self._register(event, letter)
+
+    def _register(self, event: Event, letter: Mapping[Part, Mapping[str, Any]]) -> Outcome:
+        """The registrar: the same answer to what is known; else judge, number, route and deliver."""
+        if event.id in self._submitted:
+            return self._submitted[event.id][2]
+        view = self._views.get(event.subject) or self._rules.start(event.subject)
+        filled = {part: frozenset(fields) for part, fields in letter.items()}
+        number = len(self._submitted)
+        refusal = self._rules.judge(view, event, self._now, letter_parts=filled if event.sealeddigest else None)
+        if refusal is not None:
+            outcome = Outcome(event.id, f"refusal {number}", refusal.code, refusal.rule, refusal.article)
+            self._submitted[event.id] = (event, letter, outcome)
+            return outcome
+        audience = self._rules.audience(view, event)
+        fact = Fact.of(event, audience.recipients, self._now, number)
+        self._views[event.subject] = self._rules.evolve(view, fact)
+        outcome = Outcome(event.id, f"registration {number}")
+        self._submitted[event.id] = (event, letter, outcome)
+        self._history.setdefault(event.subject, {})[event.id] = fact
+        self._deliver(fact, (), event.source, {})
+        for agency in audience.recipients:
+            for consent in audience.earlier.get(agency, ()):
+                self._deliver(self._history[event.subject][consent], (agency,), agency, {})
+            opened = {part: letter.get(part, {}) for part, who in audience.opens.items() if agency in who}
+            self._deliver(fact, (agency,), agency, opened if event.sealeddigest else {})
+        return outcome
+
+    def _deliver(
+        self, fact: Fact, recipients: tuple[str, ...], agency: str, opened: Mapping[Part, Mapping[str, Any]]
+    ) -> None:
+        """Hand a fact to one desk, which learns of no other recipient."""
+        desk = self._desks.get(agency)
+        if desk is not None:
+            own = Fact.of(fact.event, recipients, fact.registered, fact.number)
+            self._drafts.extend((agency, draft) for draft in desk.receive(Delivery(own, opened)))
+
+    def _until_quiet(self) -> None:
+        """Register what procedures and timekeeper say by themselves, until they say nothing more."""
+        while True:
+            if self._drafts:
+                agency, draft = self._drafts.popleft()
+                if draft.id in self._submitted:
+                    continue  # a desk that came back says again what it said before
+                outcome = self._submit(agency, draft)
+                if outcome.code is not None:
+                    self._desks[agency].be_refused(self._submitted[outcome.id][0], outcome.code)
+            elif (due := self._next_due()) is not None and due[1].at <= self._now:
+                self._say_due(*due)
+            else:
+                return
+
+    def _next_due(self) -> tuple[str, Due] | None:
+        dues = [(subject, due) for subject, view in self._views.items() for due in self._rules.due(view)]
+        waiting = [(subject, due) for subject, due in dues if _said_by_timekeeper(due) not in self._submitted]
+        return min(waiting, key=lambda each: each[1].at, default=None)
+
+    def _say_due(self, subject: str, due: Due) -> None:
+        """The timekeeper says what is due, once."""
+        draft = Draft(
+            type=due.type,
+            subject=subject,
+            data=due.data,
+            time=due.at,
+            actor=BY_ITSELF,
+            referral=due.ref,
+            causationid=due.cause,
+            id=_said_by_timekeeper(due),
+        )
+        outcome = self._submit(TIMEKEEPER, draft)
+        if outcome.code is not None:
+            raise StageError(f"the Rules refuse what the timekeeper says by itself: {due.type}, {outcome.code}")
+
+
+def _said_by_timekeeper(due: Due) -> str:
+    return said_by_itself(TIMEKEEPER, due.key, due.rule)
+
+
+def _digest(letter: Mapping[Part, Mapping[str, Any]]) -> str:
+    return hashlib.sha256(json.dumps(letter, sort_keys=True).encode()).hexdigest()
+
+
+def _happened(fact: Fact) -> Happened:
+    event = fact.event
+    return Happened(
+        id=event.id,
+        subject=event.subject,
+        at=fact.registered,
+        by=event.source,
+        type=event.type,
+        data=event.data.to_mapping(),
+        ref=event.referral,
+    )

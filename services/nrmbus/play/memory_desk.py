@@ -1,0 +1,101 @@
+"""An agency's desk in memory: what it received, its views, its procedure. No keys, no bytes, no waiting."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from nrmbus.desk.procedure import Heard, Settings, Task, hear, refused, unhandled
+from nrmbus.desk.roles import procedure_of
+from nrmbus.events.model import Draft, Event, Fact, Part
+from nrmbus.rules import Agency, Rules, View
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """One record of an inbox, or an own event that came back registered: the fact, and the parts that opened."""
+
+    fact: Fact
+    opened: Mapping[Part, Mapping[str, Any]]
+
+
+class MemoryDesk:
+    """The desk of *agency*; *settings* are what it says about itself, a shelter its places."""
+
+    def __init__(self, agency: Agency, rules: Rules, agencies: Mapping[str, Agency], settings: Settings) -> None:
+        """Begin with an empty ledger; *agencies* is the directory."""
+        self._agency = agency
+        self._agencies = agencies
+        self._rules = rules
+        self._settings = settings
+        self._procedure = procedure_of(agency.role)
+        self._ledger: list[Delivery | tuple[Event, str]] = []
+        self._forget()
+
+    def _forget(self) -> None:
+        self._views: dict[str, View] = {}
+        self._book: Any = self._procedure.begin(self._settings) if self._procedure else None
+        self.tasks: tuple[Task, ...] = ()
+
+    @property
+    def inbox(self) -> tuple[Event, ...]:
+        """What it received from others, in order."""
+        facts = [each.fact for each in self._ledger if isinstance(each, Delivery)]
+        return tuple(fact.event for fact in facts if fact.event.source != self._agency.id)
+
+    def opened(self, event: str) -> Mapping[Part, Mapping[str, Any]]:
+        """The parts of the letter of another's *event* that it could open."""
+        found = (each for each in self._ledger if isinstance(each, Delivery) and each.fact.event.id == event)
+        return next((each.opened for each in found if each.fact.event.source != self._agency.id), {})
+
+    def view(self, subject: str) -> View | None:
+        """A case as it sees it; None if it has nothing of it."""
+        return self._views.get(subject)
+
+    def receive(self, delivery: Delivery) -> tuple[Draft, ...]:
+        """Take a delivery in; return what the procedure says to it."""
+        self._ledger.append(delivery)
+        return self._take(delivery)
+
+    def be_refused(self, event: Event, code: str) -> None:
+        """Hear that the registrar refused an *event* that the procedure said."""
+        self._ledger.append((event, code))
+        self._lose(event, code)
+
+    def restart(self) -> tuple[Draft, ...]:
+        """Lose everything but the ledger and go through that once more; return all that was said again."""
+        self._forget()
+        said: list[Draft] = []
+        for entry in self._ledger:
+            if isinstance(entry, Delivery):
+                said += self._take(entry)
+            else:
+                self._lose(*entry)
+        return tuple(said)
+
+    def differences(self) -> tuple[str, ...]:
+        """What a second fold of the ledger gives otherwise, a sentence each."""
+        twin = MemoryDesk(self._agency, self._rules, self._agencies, self._settings)
+        twin._ledger = list(self._ledger)
+        twin.restart()
+        found = [f"{self._agency.id} shows a case otherwise than its own events tell it"] * (twin._views != self._views)
+        return (
+            *found,
+            *[f"{self._agency.id} keeps its book otherwise than its own events tell it"] * (twin._book != self._book),
+        )
+
+    def _take(self, delivery: Delivery) -> tuple[Draft, ...]:
+        fact = delivery.fact
+        before = self._views.get(fact.event.subject) or self._rules.start(fact.event.subject)
+        view = self._views[fact.event.subject] = self._rules.evolve(before, fact)
+        letter = {name: value for fields in delivery.opened.values() for name, value in fields.items()}
+        heard = Heard(fact.event, letter, view, self._agency.id, fact.registered, self._rules, self._agencies)
+        said = unhandled(heard)
+        if self._procedure is not None:
+            self._book, said = hear(self._procedure, self._book, heard)
+        self.tasks += said.tasks
+        return said.drafts
+
+    def _lose(self, event: Event, code: str) -> None:
+        if self._procedure is not None:
+            self._book, said = refused(self._procedure, self._book, event, code)
+            self.tasks += said.tasks

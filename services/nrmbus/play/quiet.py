@@ -1,0 +1,89 @@
+"""The player's barrier: a step is over when everything that follows from it has happened.
+
+Desks and timekeeper are asked first, the registrar last. Each desk answers in one snapshot: how far it has read its
+inbox, and how many rows of its outbox are unanswered. If the registrar, asked afterwards, is inside no transaction and
+has issued no delivery that a desk had not read when it was asked, then nothing was on its way: whatever a desk said had
+been answered, and whatever was answered had been read.
+"""
+
+import asyncio
+import time
+from collections.abc import Mapping
+from typing import Any, Final
+
+from nrmbus.client import Door, DoorError
+from nrmbus.play.stage import StageError
+
+PATIENCE_SECONDS: Final = 30.0
+LOOK_SECONDS: Final = 0.01
+REGISTRAR: Final = "registrar"
+TIMEKEEPER: Final = "timekeeper"
+Health = dict[str, Any]
+
+
+class Quiet:
+    """Knows every service of a bus and waits until none of them has anything left to do."""
+
+    def __init__(self, doors: Mapping[str, Door], patience: float = PATIENCE_SECONDS) -> None:
+        self._doors, self._patience = doors, patience
+        self.tick = 0
+        """The tick that everybody must have seen."""
+        self.seen: dict[str, Health] = {}
+        """What each service answered when it was last quiet."""
+
+    async def wait(self) -> None:
+        """Wait for quiet.
+
+        Raises:
+            StageError: after the time limit; names who lags and why.
+        """
+        until = time.monotonic() + self._patience
+        pause = LOOK_SECONDS
+        while lagging := await self._lagging():
+            if time.monotonic() > until:
+                who = "; ".join(f"{name} {why}" for name, why in sorted(lagging.items()))
+                raise StageError(f"the bus was not quiet after {self._patience:.0f} s: {who}")
+            await asyncio.sleep(pause)
+            pause = min(pause * 1.5, 0.2)
+
+    async def _lagging(self) -> dict[str, str]:
+        desks = [name for name in self._doors if name != REGISTRAR]
+        answers = dict(zip(desks, await asyncio.gather(*(self._ask(name) for name in desks)), strict=True))
+        lagging = {name: why for name, health in answers.items() if (why := self._behind(health)) is not None}
+        if lagging:
+            return lagging
+        registrar = await self._ask(REGISTRAR)
+        why = self._behind(registrar, busy=True)
+        if registrar is None or why is not None:
+            return {REGISTRAR: why or "does not answer"}
+        for name, health in answers.items():
+            issued = registrar["inbox"].get(name, {})
+            if health is not None and any(health["inbox"].get(partition, 0) < last for partition, last in issued.items()):
+                lagging[name] = "has not read its inbox to the end"
+        timekeeper = answers.get(TIMEKEEPER)
+        if timekeeper and timekeeper["numbers"] != {each: last for each, last in registrar["numbers"].items() if last}:
+            lagging[TIMEKEEPER] = "has not read the history to the end"
+        if not lagging:
+            self.seen = {name: health for name, health in answers.items() if health} | {REGISTRAR: registrar}
+        return lagging
+
+    async def _ask(self, name: str) -> Health | None:
+        try:
+            return await self._doors[name].health()
+        except DoorError:
+            return None
+
+    def _behind(self, health: Health | None, *, busy: bool = False) -> str | None:
+        if health is None:
+            return "does not answer"
+        if health.get("trouble"):
+            return f"stands still: {health['trouble']}"
+        if not health["ready"]:
+            return "is not ready"
+        if health["tick"] != self.tick:
+            return f"has seen tick {health['tick']} of {self.tick}"
+        if busy and health["busy"]:
+            return "is inside a transaction"
+        if health.get("outbox_open"):
+            return f"has {health['outbox_open']} unanswered events"
+        return None

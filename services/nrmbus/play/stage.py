@@ -1,0 +1,125 @@
+"""What a player needs of a bus: to say things in an agency's name, to move the clock, and to look.
+
+A stage promises quiet: :meth:`Stage.publish`, :meth:`Stage.again` and :meth:`Stage.advance` return when every registered
+event has been delivered, every automatic answer given and every service has seen the time. What cannot be had from a
+stage raises :class:`StageError`, and the player reports it as the failure of its step.
+"""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Protocol
+
+from nrmbus.events.model import Part
+from nrmbus.play.scenario import Participant
+
+
+class StageError(Exception):
+    """Raised when the bus does not do what a play needs of it; the message says what happened and what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """What an agency's door takes: plain data and a plain letter, before the desk signs, numbers and seals.
+
+    *data* is as written: without ``to``, and with ``legal_basis``, which the door lifts to the envelope.
+    *consents* and *cause* are event ids; *subject*, *ref* and *incident* 32 hex digits.
+    """
+
+    by: str
+    type: str
+    subject: str
+    time: datetime
+    actor: str
+    data: Mapping[str, Any] = field(default_factory=dict)
+    sealed: Mapping[str, Any] | None = None
+    to: tuple[str, ...] = ()
+    ref: str | None = None
+    incident: str | None = None
+    consents: tuple[str, ...] = ()
+    cause: str | None = None
+    approver: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How an event was answered: its id, its registration (equal bytes or nothing), and why it was refused if it was."""
+
+    id: str
+    receipt: str
+    code: str | None = None
+    rule: str | None = None
+    article: str | None = None
+
+    @property
+    def registered(self) -> bool:
+        """Whether the event became true."""
+        return self.code is None
+
+
+@dataclass(frozen=True, slots=True)
+class Happened:
+    """One registered event of a case, in the order of the history."""
+
+    id: str
+    subject: str
+    at: datetime
+    by: str
+    type: str
+    data: Mapping[str, Any]
+    ref: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Where a case stands as registrar and timekeeper hold it: one code in *open_deadlines* per duty."""
+
+    status: str | None
+    open_referrals: tuple[str, ...]
+    open_deadlines: tuple[str, ...]
+
+
+class Stage(Protocol):
+    """A bus that can be played on."""
+
+    def admit(self, agencies: Mapping[str, Participant], policy: str, starts: datetime) -> None:
+        """Admit the agencies that the bus does not know yet, set the shelters' free places, and the clock to *starts*."""
+
+    def publish(self, words: Words) -> Outcome:
+        """Say *words* in the name of their agency, and wait for quiet."""
+
+    def again(self, event: str) -> Outcome:
+        """Send the very bytes of an earlier *event* once more, in its sender's name, and wait for quiet."""
+
+    def advance(self, at: datetime) -> None:
+        """Move the clock to *at*, through every due time on the way in order, with quiet at each."""
+
+    def history(self, subject: str) -> tuple[Happened, ...]:
+        """Every registered event of a case or an incident, technical ones left out."""
+
+    def received(self, event: str) -> tuple[str, ...]:
+        """Which agencies have *event* in their inbox by now, its sender left out; in any order."""
+
+    def opens(self, event: str) -> Mapping[Part, tuple[str, ...]]:
+        """Which agencies can open which part of the letter of *event*, its sender and ``statistics`` left out."""
+
+    def exposed(self, texts: Collection[str]) -> tuple[str, ...]:
+        """Who of ``registrar``, ``auditor`` and ``broker`` holds any of *texts* where it could read it."""
+
+    def standing(self, subject: str) -> Standing:
+        """Where a case stands at registrar and timekeeper."""
+
+    def status_at(self, agency: str, subject: str) -> str | None:
+        """The status that the agency's own desk shows; None where it shows none."""
+
+    def inbox(self, agency: str, subject: str | None = None) -> tuple[str, ...]:
+        """The types of the events that *agency* received, in order, technical ones left out."""
+
+    def statistics(self, year: int, table: str) -> Mapping[str, int | str]:
+        """What the Coordinator would publish: a figure, or ``suppressed``, for each cell."""
+
+    def restart(self, service: str) -> None:
+        """Kill an agency's desk or a service and start it again."""
+
+    def replay(self, subject: str | None = None) -> tuple[str, ...]:
+        """Where a fold of the history differs from a live state, a sentence each; of all cases without *subject*."""

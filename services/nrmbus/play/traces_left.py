@@ -1,0 +1,51 @@
+"""Looks for words of a letter where none may stand: the broker's files, the carriers' folders, every log."""
+
+import json
+from collections.abc import Collection, Iterator
+from pathlib import Path
+from typing import Final
+
+from nrmbus.bus.folder import BusFolder
+
+_SKIP: Final = {".index", ".timeindex", ".snapshot", ".checkpoint"}
+
+
+def spellings(texts: Collection[str]) -> tuple[bytes, ...]:
+    """The bytes that *texts* could stand as: UTF-8, and JSON with escapes."""
+    found = {text.encode() for text in texts} | {json.dumps(text)[1:-1].encode() for text in texts}
+    return tuple(sorted(each for each in found if each))
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    for path in sorted(folder.rglob("*")):
+        if path.is_file() and path.suffix not in _SKIP:
+            yield path
+
+
+def _holds(path: Path, needles: tuple[bytes, ...]) -> bool:
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:  # rolled away while we looked
+        return False
+    return any(needle in content for needle in needles)
+
+
+def places(folder: BusFolder) -> dict[str, tuple[Path, ...]]:
+    """Who carries, and the folders in which it could leave something. Logs are everybody's: they count as the broker's."""
+    return {
+        "broker": (folder.kafka, folder.logs),
+        "registrar": (folder.service("registrar"), folder.service("timekeeper")),
+        "auditor": (folder.service("auditor"),),
+    }
+
+
+def found(folder: BusFolder, texts: Collection[str]) -> tuple[str, ...]:
+    """Which of broker, registrar and auditor hold any of *texts* readably, sorted."""
+    needles = spellings(texts)
+    return tuple(
+        sorted(
+            name
+            for name, folders in places(folder).items()
+            if any(_holds(path, needles) for each in folders if each.is_dir() for path in _files(each))
+        )
+    )

@@ -1,0 +1,158 @@
+"""What the brokers hold, checked against what was acknowledged: the anomalies, defined before they are looked for.
+
+- **lost**: a submission that Kafka acknowledged to its sender and that has no registration.
+- **twice**: a (source, case, id) with more than one registration that is not a refusal of a re-used id.
+- **gap**: a partition of ``nrm.cases`` whose numbers are not 1, 2, 3, … in the order of the records, or whose chain of
+  digests breaks.
+- **disordered**: registrations of one source and case that are not in the order of their sequence.
+- **undelivered**: a recipient, or the sender, whose inbox lacks a registration it is due.
+- **misdelivered**: an inbox whose delivery numbers are not 1, 2, 3, …, whose chain breaks, or that holds what nobody was due.
+
+Read with librdkafka, read_committed: another client than the bus itself uses.
+"""
+
+import json
+import re
+from base64 import b64decode
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, fields
+from hashlib import sha256
+from typing import Any
+
+from confluent_kafka import Consumer, TopicPartition
+
+from nrmbus.wire.registration import NOTHING_BEFORE
+
+
+@dataclass(slots=True)
+class Anomalies:
+    """How many of each kind; all zero is the only good answer."""
+
+    lost: int = 0
+    twice: int = 0
+    gap: int = 0
+    disordered: int = 0
+    undelivered: int = 0
+    misdelivered: int = 0
+    registered: int = field(default=0, metadata={"count": True})
+    refused: int = field(default=0, metadata={"count": True})
+
+    @property
+    def any(self) -> bool:
+        """Whether anything is wrong."""
+        return any(getattr(self, each.name) for each in fields(self) if not each.metadata)
+
+    @property
+    def any_doubled(self) -> bool:
+        """Whether something was registered twice or under a wrong number: what a second writer does."""
+        return bool(self.twice or self.gap or self.disordered)
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """One record as another client reads it."""
+
+    topic: str
+    partition: int
+    headers: dict[str, bytes]
+
+
+def read_all(bootstrap: str, pattern: str) -> Iterator[Read]:
+    """Every committed record of the topics whose name matches *pattern* whole, of each partition in order."""
+    consumer = Consumer(
+        {
+            "bootstrap.servers": bootstrap,
+            "group.id": "nrm-check",
+            "enable.auto.commit": False,
+            "isolation.level": "read_committed",
+            "auto.offset.reset": "earliest",
+            "enable.partition.eof": True,
+            "log_level": 0,
+        }
+    )
+    try:
+        known = consumer.list_topics(timeout=10).topics
+        wanted = [name for name in sorted(known) if re.fullmatch(pattern, name)]
+        assigned = [TopicPartition(name, number, 0) for name in wanted for number in known[name].partitions]
+        # Up to the end as it is now: under load, the end itself moves on.
+        ends = {(each.topic, each.partition): consumer.get_watermark_offsets(each, timeout=10)[1] for each in assigned}
+        consumer.assign(assigned)
+        unread = {where for where, end in ends.items() if end > 0}
+        while unread:
+            for message in consumer.consume(1000, timeout=1.0):
+                where, offset = (str(message.topic()), message.partition() or 0), message.offset() or 0
+                if message.error() is None and where in unread and offset < ends[where]:
+                    headers = {name: value for name, value in message.headers() or [] if isinstance(value, bytes)}
+                    yield Read(*where, headers)
+                if message.error() is not None or offset >= ends[where] - 1:
+                    unread.discard(where)
+    finally:
+        consumer.close()
+
+
+def _body(envelope: bytes) -> tuple[dict[str, Any], str]:
+    payload = b64decode(json.loads(envelope)["payload"])
+    return json.loads(payload), sha256(payload).hexdigest()
+
+
+def check(bootstrap: str, acknowledged: Iterable[tuple[str, str, str]]) -> Anomalies:
+    """Compare the topics with *acknowledged*: (source, case, id) of every submission that Kafka took from its sender."""
+    found = Anomalies()
+    registered: Counter[tuple[str, str, str]] = Counter()
+    order: dict[tuple[str, str], int] = {}
+    chain: dict[int, tuple[int, str]] = {}
+    expected: dict[tuple[str, int], Counter[str]] = defaultdict(Counter)
+    digests: dict[tuple[str, str, str], str] = {}
+    for record in read_all(bootstrap, r"nrm\.cases"):
+        body, digest = _body(record.headers["nrm_registration"])
+        number, previous = chain.get(record.partition, (0, NOTHING_BEFORE))
+        if body["number"] != number + 1 or body["previous"] != previous:
+            found.gap += 1
+        chain[record.partition] = (body["number"], digest)
+        identity = (body["source"], body["subject"], body["id"])
+        expected[body["source"], record.partition][digest] += 1
+        if body["verdict"] == "refused":
+            found.refused += 1
+        if body.get("code") != "id_reused":
+            registered[identity] += 1
+            digests[identity] = digest
+            if body["sequence"] != order.get(identity[:2], 0) + 1:
+                found.disordered += 1
+            order[identity[:2]] = body["sequence"]
+        if body["verdict"] == "registered":
+            found.registered += 1
+            audience = json.loads(record.headers["nrm_audience"])
+            for agency in audience["recipients"]:
+                for earlier in audience["earlier"].get(agency, ()):
+                    first = next(digests[each] for each in digests if each[2] == earlier)
+                    expected[agency, record.partition][first] += 1
+                expected[agency, record.partition][digest] += 1
+    found.lost = sum(1 for identity in set(acknowledged) if identity not in registered)
+    found.twice = sum(count - 1 for count in registered.values() if count > 1)
+    _inboxes(found, read_all(bootstrap, r"nrm\.inbox\..*"), expected)
+    return found
+
+
+def _inboxes(found: Anomalies, records: Iterator[Read], expected: dict[tuple[str, int], Counter[str]]) -> None:
+    chain: dict[tuple[str, int], tuple[int, str]] = {}
+    seen: dict[tuple[str, int], dict[int, str]] = defaultdict(dict)
+    got: dict[tuple[str, int], Counter[str]] = defaultdict(Counter)
+    for record in records:
+        if "nrm_delivery" not in record.headers:
+            continue  # a passing answer
+        body, digest = _body(record.headers["nrm_delivery"])
+        inbox = (record.topic.removeprefix("nrm.inbox."), record.partition)
+        if seen[inbox].get(body["inbox_number"]) == digest:
+            continue  # the very same answer again, because its sender asked again
+        number, previous = chain.get(inbox, (0, NOTHING_BEFORE))
+        if body["inbox_number"] != number + 1 or body["previous"] != previous or body["to"] != inbox[0]:
+            found.misdelivered += 1
+        chain[inbox] = (body["inbox_number"], digest)
+        seen[inbox][body["inbox_number"]] = digest
+        got[inbox][body["registration"]] += 1
+    for inbox in {*expected, *got}:
+        if not expected[inbox] and not got[inbox]:
+            continue
+        found.undelivered += sum((expected[inbox] - got[inbox]).values())
+        found.misdelivered += sum((got[inbox] - expected[inbox]).values())

@@ -1,0 +1,1 @@
+"""The police's special unit. See ``README.md`` for its procedure."""

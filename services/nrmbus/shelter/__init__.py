@@ -1,0 +1,1 @@
+"""A shelter. See ``README.md`` for its procedure."""

@@ -1,0 +1,160 @@
+"""The fund's procedure, line by line."""
+
+from datetime import datetime
+from typing import Literal
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from given import MONDAY, event_id, given, moment, says
+from nrmbus.events import (
+    Amount,
+    ChildFlagged,
+    ConsentGiven,
+    ConsentOverridden,
+    ConsentRefused,
+    PaymentOrdered,
+    ReferralSubmitted,
+    StatusDecided,
+)
+from nrmbus.fund import procedure
+
+FUND = "fund"
+VICTIM = StatusDecided(status="ActualVictimOfTrafficking", deciding_body="Police", reasons=("indicators_met",))
+NO_VICTIM = StatusDecided(
+    status="NotAVictimOfTrafficking",
+    deciding_body="Police",
+    reasons=("indicators_not_met",),
+    review_until_days=30,
+)
+CONSENT = ConsentGiven(
+    purposes=("services", "information_sharing"), receivers=(FUND,), given_by="individual", form="written"
+)
+
+
+def order(decision: str, *, payee: Literal["person", "deposit"] = "person", tariff: str = "az-2024") -> PaymentOrdered:
+    """The allowance that the decision of that alias earns."""
+    value = {"az-2016": "400.00", "az-2024": "700.00"}[tariff]
+    return PaymentOrdered.from_mapping(
+        {
+            "kind": "one_time_allowance",
+            "tariff": tariff,
+            "amount": Amount(value=value, currency="AZN").to_mapping(),
+            "payee": payee,
+            "decision": event_id(decision),
+        }
+    )
+
+
+def hours(year: int, month: int, day: int, hour: int) -> float:
+    """That time in Baku, in hours after the story's Monday."""
+    return (datetime(year, month, day, hour, tzinfo=ZoneInfo("Asia/Baku")) - MONDAY).total_seconds() / 3600
+
+
+class TestAllowance:
+    """Line 1."""
+
+    def test_recognition_earns_the_allowance(self) -> None:
+        """An adult who is recognised and let the fund know gets 700 AZN, once, on that decision."""
+        story = given(procedure, me=FUND).heard(says("ngo-a", CONSENT))
+
+        story.when(says("special-unit", VICTIM, alias="D-1")).then(order("D-1"))
+
+    def test_a_negative_decision_earns_nothing(self) -> None:
+        """A decision that the person is no victim is read by a person, and nothing is ordered."""
+        given(procedure, me=FUND).when(says("special-unit", NO_VICTIM)).then("read")
+
+    @pytest.mark.parametrize(
+        ("at", "tariff"),
+        [
+            (hours(2023, 12, 31, 23), "az-2016"),
+            (hours(2024, 1, 1, 0), "az-2024"),
+            (hours(2016, 1, 1, 0), "az-2016"),
+        ],
+        ids=["the last hour of 2023", "the first of 2024", "the first of 2016"],
+    )
+    def test_the_tariff_is_that_of_the_decisions_day_in_baku(self, at: float, tariff: str) -> None:
+        """A tariff holds from midnight in Baku, whenever the decision is registered."""
+        story = given(procedure, me=FUND).heard(says("ngo-a", CONSENT, at=at))
+
+        story.when(says("special-unit", VICTIM, at=at, registered=0, alias="D-1")).then(order("D-1", tariff=tariff))
+
+    def test_a_day_without_tariff_is_a_persons(self) -> None:
+        """Before the first tariff there is no amount to order by itself."""
+        given(procedure, me=FUND).when(says("special-unit", VICTIM, at=hours(2015, 12, 31, 23))).then("no_tariff")
+
+    def test_it_is_ordered_when_the_fund_hears(self) -> None:
+        """The order's own time is when the fund was told, not when the decision was taken."""
+        answer = given(procedure, me=FUND).when(says("special-unit", VICTIM, at=0, registered=5))
+
+        assert answer.draft.time == moment(5)
+
+
+class TestPayee:
+    """Line 2."""
+
+    def test_a_child_known_as_one_gets_a_deposit(self) -> None:
+        """Where the fund knows of the child, the money goes into a deposit, whatever consent there is."""
+        flagged = ChildFlagged(to=("fund", "guardianship"), basis="stated_age")
+        story = given(procedure, me=FUND).heard(says("school", flagged), says("ngo-a", CONSENT))
+
+        story.when(says("special-unit", VICTIM, alias="D-1")).then(order("D-1", payee="deposit"))
+
+    def test_a_decision_without_consent_is_a_childs(self) -> None:
+        """The fund hears of an adult under a consent only, so a decision that comes without is a child's."""
+        given(procedure, me=FUND).when(says("special-unit", VICTIM, alias="D-1")).then(order("D-1", payee="deposit"))
+
+    def test_a_decision_in_spite_of_a_refusal_is_a_childs(self) -> None:
+        """A refusal lets no decision about an adult through: it can only be a child's."""
+        refusal = ConsentRefused(purposes=("information_sharing",), receivers=(FUND,), given_by="caregiver")
+        story = given(procedure, me=FUND).heard(says("ngo-a", refusal))
+
+        story.when(says("special-unit", VICTIM, alias="D-1")).then(order("D-1", payee="deposit"))
+
+    def test_an_overridden_consent_is_an_adults(self) -> None:
+        """An override names the fund as a consent does: the money goes to the person."""
+        override = ConsentOverridden(receivers=(FUND,), ground="legal_duty", approver_role="head_of_agency")
+        story = given(procedure, me=FUND).heard(says("ngo-a", override))
+
+        story.when(says("special-unit", VICTIM, alias="D-1")).then(order("D-1"))
+
+
+class TestOnce:
+    """Line 3."""
+
+    def test_the_same_decision_earns_nothing_twice(self) -> None:
+        """Delivered twice, a decision is answered once."""
+        story = given(procedure, me=FUND)
+        story.when(says("special-unit", VICTIM, alias="D-1")).then(order("D-1", payee="deposit"))
+
+        assert story.when(says("special-unit", VICTIM, alias="D-1")).said.drafts == ()
+
+    def test_a_fund_that_forgot_says_the_same_order(self) -> None:
+        """With its book lost, the fund says the very same event again: same id, same reference, so it is registered once."""
+        first = given(procedure, me=FUND).when(says("special-unit", VICTIM, alias="D-1")).draft
+        again = given(procedure, me=FUND).when(says("special-unit", VICTIM, alias="D-1")).draft
+
+        assert again == first
+
+    def test_two_decisions_earn_two(self) -> None:
+        """Recognised anew after a revocation, a person has earned it anew."""
+        story = given(procedure, me=FUND)
+
+        first, second = (story.when(says("special-unit", VICTIM, alias=alias)).draft for alias in ("D-1", "D-2"))
+        assert first.id != second.id
+        assert first.referral != second.referral
+
+    def test_a_refused_order_becomes_a_task(self) -> None:
+        """What the registrar refused is not said again by itself; a person looks at it."""
+        story = given(procedure, me=FUND)
+        draft = story.when(says("special-unit", VICTIM, alias="D-1")).draft
+
+        story.refused(draft, "amount_not_in_tariff").then("refused")
+        assert story.when(says("special-unit", VICTIM, alias="D-1")).said.drafts == ()
+
+
+def test_what_is_not_the_procedures_is_read_by_a_person() -> None:
+    """A referral for another payment is a person's to answer."""
+    referral = ReferralSubmitted(to=(FUND,), mode="referral", reason="Payment", urgency="normal", services=("cash",))
+
+    given(procedure, me=FUND).when(says("vac", referral, "R-4")).then("read")

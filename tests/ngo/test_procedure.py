@@ -1,0 +1,190 @@
+"""The NGO's procedure, line by line."""
+
+from given import Story, Word, given, reference, says
+from nrmbus.events import (
+    BedOffered,
+    ConsentGiven,
+    ConsentOverridden,
+    ConsentRefused,
+    ConsentWithdrawn,
+    ReferralAccepted,
+    ReferralAcknowledged,
+    ReferralCompleted,
+    ReferralDeclined,
+    ReferralExpired,
+    ReferralInfoRequested,
+    ReferralSubmitted,
+    SignalRecorded,
+)
+from nrmbus.events.codes import Purpose
+from nrmbus.ngo import procedure
+
+ME = "ngo-a"
+BOTH: tuple[Purpose, ...] = ("services", "information_sharing")
+SHARING: tuple[Purpose, ...] = ("information_sharing",)
+
+
+def referral(*to: str, services: tuple[str, ...] = ("legal",)) -> ReferralSubmitted:
+    """A referral for help."""
+    said = {"to": list(to), "mode": "referral", "reason": "LegalAid", "urgency": "normal", "services": list(services)}
+    return ReferralSubmitted.from_mapping(said)
+
+
+def consent(receiver: str, purposes: tuple[str, ...] = BOTH, *, expires: str | None = None) -> Word:
+    """The person lets *receiver* have what *purposes* need."""
+    given_for = {"purposes": list(purposes), "receivers": [receiver], "given_by": "individual", "form": "written"}
+    return says(ME, ConsentGiven.from_mapping({**given_for, **({"expires": expires} if expires else {})}))
+
+
+def declined(alternative: str | None = None, *, by: str = "ngo-l", at: float = 0) -> Word:
+    """The receiver of R-1 declines, and may name whom to ask instead."""
+    data = ReferralDeclined(reason="no_capacity", declined_by="provider", alternative=alternative)
+    return says(by, data, "R-1", at=at)
+
+
+def sent(*consents: Word, services: tuple[str, ...] = ("legal",)) -> Story:
+    """The NGO has recorded *consents* and sent R-1 to the legal NGO."""
+    return given(procedure, me=ME).heard(*consents, says(ME, referral("ngo-l", services=services), "R-1"))
+
+
+class TestReceiving:
+    """Line 1."""
+
+    def test_a_referral_is_a_task(self) -> None:
+        """What somebody hands over is on a case worker's list, under its reference."""
+        task = given(procedure, me=ME).when(says("vac", referral(ME), "R-9")).then("referral").task
+
+        assert task.referral == reference("R-9")
+
+    def test_its_own_referral_is_no_task(self) -> None:
+        """What it hands over itself is on the receiver's list."""
+        given(procedure, me=ME).when(says(ME, referral("ngo-l"), "R-1")).then()
+
+
+class TestDeclined:
+    """Line 2."""
+
+    def test_the_alternatives_are_those_that_consent_covers(self) -> None:
+        """Declined, a referral names whom the person has allowed; it sends nothing by itself."""
+        story = sent(consent("ngo-l"), consent("vac"), consent("special-unit"))
+
+        assert story.when(declined()).then("refer_again").task.alternatives == ("special-unit", "vac")
+
+    def test_the_one_that_the_receiver_named_comes_first(self) -> None:
+        """Who declines often knows who can help."""
+        story = sent(consent("ngo-l"), consent("fund"), consent("vac"))
+
+        assert story.when(declined("vac")).task.alternatives == ("vac", "fund")
+
+    def test_one_that_the_receiver_named_without_consent_is_none(self) -> None:
+        """A hint is no consent."""
+        assert sent(consent("ngo-l"), consent("fund")).when(declined("vac")).task.alternatives == ("fund",)
+
+    def test_services_need_consent_to_services(self) -> None:
+        """Sharing information is not enough where services are asked for, except of the special unit."""
+        story = sent(consent("ngo-l"), consent("vac", SHARING), consent("special-unit", SHARING))
+
+        assert story.when(declined()).task.alternatives == ("special-unit",)
+
+    def test_without_services_sharing_is_enough(self) -> None:
+        """A referral that asks for no service rests on information sharing alone."""
+        story = sent(consent("ngo-l"), consent("vac", SHARING), services=())
+
+        assert story.when(declined()).task.alternatives == ("vac",)
+
+    def test_refused_and_withdrawn_agencies_are_none(self) -> None:
+        """The last word of the person counts."""
+        refused = ConsentRefused(purposes=BOTH, receivers=("vac",), given_by="individual")
+        withdrawn = ConsentWithdrawn(purposes=BOTH, receivers=("fund",))
+        story = sent(consent("ngo-l"), consent("vac"), says(ME, refused), consent("fund"), says(ME, withdrawn))
+
+        assert story.when(declined()).task.alternatives == ()
+
+    def test_an_expired_consent_covers_nobody(self) -> None:
+        """A consent holds to the end of its last day in Baku, and not a minute longer."""
+        story = sent(consent("ngo-l"), consent("vac", expires="2026-03-02"))
+
+        assert story.when(declined(at=14.9)).task.alternatives == ("vac",)
+        assert story.when(declined(at=15)).task.alternatives == ()
+
+    def test_an_override_covers(self) -> None:
+        """What a ground in law allows needs no consent."""
+        override = ConsentOverridden(receivers=("vac",), ground="imminent_danger", approver_role="head_of_agency")
+        story = sent(consent("ngo-l"), says(ME, override))
+
+        assert story.when(declined()).task.alternatives == ("vac",)
+
+    def test_agencies_that_may_not_receive_are_none(self) -> None:
+        """Consent or not: other police never receive a person."""
+        assert sent(consent("ngo-l"), consent("police-x")).when(declined()).task.alternatives == ()
+
+    def test_whoever_was_asked_is_none(self) -> None:
+        """A second receiver of the same referral still has it on its list."""
+        story = given(procedure, me=ME).heard(consent("ngo-l"), consent("vac"), consent("fund"))
+        story.heard(says(ME, referral("ngo-l", "vac"), "R-1"))
+
+        assert story.when(declined()).task.alternatives == ("fund",)
+
+    def test_a_child_goes_to_the_one_that_was_named(self) -> None:
+        """Nobody asks a child for consent: the one named is an alternative without it, if it may receive at all."""
+        signal = SignalRecorded(
+            detector="ngo_outreach", child=True, urgency="urgent", detected_abroad=False, basis=("indicators",)
+        )
+        story = sent(says(ME, signal))
+
+        assert story.when(declined("vac")).task.alternatives == ("vac",)
+        assert story.when(declined("police-x")).task.alternatives == ()
+        assert story.when(declined()).task.alternatives == ()
+
+
+class TestExpired:
+    """Line 3."""
+
+    def test_silence_is_followed_up_as_a_refusal_is(self) -> None:
+        """Nobody answered in twice the time: the task names the alternatives."""
+        story = sent(consent("ngo-l"), consent("vac"))
+        expired = says("timekeeper", ReferralExpired(reason="no_answer"), "R-1")
+
+        assert story.when(expired).then("refer_again").task.alternatives == ("vac",)
+
+    def test_a_referral_that_it_did_not_answer_is_read(self) -> None:
+        """Where the NGO itself was the silent receiver, there is nothing to send again: a person reads it."""
+        story = given(procedure, me=ME).heard(says("vac", referral(ME), "R-9"))
+
+        story.when(says("timekeeper", ReferralExpired(reason="no_answer"), "R-9")).then("read")
+
+
+class TestAsked:
+    """Line 4."""
+
+    def test_a_question_is_a_task(self) -> None:
+        """The receiver's clock stands until somebody answers."""
+        sent().when(says("ngo-l", ReferralInfoRequested(question="safe_contact"), "R-1")).then("supply")
+
+
+class TestNoted:
+    """Line 5."""
+
+    def test_good_news_needs_nobody(self) -> None:
+        """Acknowledged, accepted, completed: the case shows it, and no list grows."""
+        story = sent()
+
+        story.when(says("ngo-l", ReferralAcknowledged(receipt_no="N-1", duty_role="other"), "R-1")).then()
+        story.when(says("ngo-l", ReferralAccepted(next_step="other"), "R-1")).then()
+        story.when(says("ngo-l", ReferralCompleted(outcome="referred"), "R-1")).then()
+
+
+def test_what_is_not_the_procedures_is_read_by_a_person() -> None:
+    """An offer of a bed is no hand-off."""
+    story = given(procedure, me=ME)
+    draft = story.when(says("shelter", BedOffered(valid_hours=24), "B-1")).then("read")
+
+    assert draft.task.sentence.startswith("shelter.bed_offered from shelter")
+
+
+def test_nothing_is_taken_back() -> None:
+    """It says nothing by itself, so a refusal changes nothing in its book."""
+    book = procedure.Book(services=("0" * 32,))
+    story = sent()
+
+    assert procedure.take_back(book, story._event(declined(), {})) == book

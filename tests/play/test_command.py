@@ -1,0 +1,79 @@
+"""``nrmbus play``, as somebody types it."""
+
+import json
+from pathlib import Path
+
+import pytest
+import typer
+from typer.testing import CliRunner, Result
+
+from nrmbus.cli.play import play
+from play.stories import CHILD, SIGNAL, WOMAN, story
+
+APP = typer.Typer()
+APP.command()(play)
+
+
+def run(*arguments: str) -> Result:
+    """Type ``nrmbus play`` and *arguments*."""
+    return CliRunner().invoke(APP, arguments)
+
+
+def test_a_story_that_holds_exits_0() -> None:
+    """The woman's story by its name, in memory."""
+    result = run(str(WOMAN), "--memory")
+
+    assert result.exit_code == 0
+    assert "70 steps, every expectation held" in " ".join(result.stdout.split())
+
+
+def test_a_story_that_does_not_hold_exits_1() -> None:
+    """The child's story stops at the figures, which a bus in memory has not."""
+    result = run(str(CHILD), "--memory")
+
+    assert result.exit_code == 1
+    assert "46 of 47 steps were played" in " ".join(result.stdout.split())
+
+
+def test_it_goes_on_if_told_so() -> None:
+    """With --keep-going every step is played."""
+    result = run(str(CHILD), "--memory", "--keep-going")
+
+    assert result.exit_code == 1
+    assert "47 of 47 steps were played" in " ".join(result.stdout.split())
+
+
+def test_json_is_the_whole_report_and_nothing_else() -> None:
+    """What --json prints can be read by a program."""
+    result = run(str(WOMAN), "--memory", "--json")
+    report = json.loads(result.stdout)
+
+    assert (report["green"], report["played"], report["failures"]) == (True, 70, [])
+    assert report["rows"][0]["event"] == "case.signal_recorded"
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        (None, "There is no scenario file of that name; these come with nrmbus: 01-woman"),
+        (story("- {}\n"), "step 1 (mine.yaml"),
+    ],
+    ids=["no file", "no scenario"],
+)
+def test_what_cannot_be_played_exits_2_with_a_sentence(tmp_path: Path, text: str | None, sentence: str) -> None:
+    """A missing or miswritten file gets one sentence, never a traceback."""
+    path = tmp_path / "mine.yaml"
+    if text is not None:
+        path.write_text(text, encoding="utf-8")
+    result = run(str(path), "--memory")
+
+    assert result.exit_code == 2
+    assert result.stderr.startswith(sentence)
+
+
+def test_a_file_of_ones_own_is_played(tmp_path: Path) -> None:
+    """Any scenario file will do."""
+    path = tmp_path / "mine.yaml"
+    path.write_text(story(SIGNAL), encoding="utf-8")
+
+    assert run(str(path), "--memory").exit_code == 0

@@ -1,0 +1,103 @@
+"""The special unit's procedure, line by line."""
+
+from given import given, moment, reference, says
+from nrmbus.events import (
+    InterviewHeld,
+    PeriodStarted,
+    ReasonableGroundsDecided,
+    ReferralAccepted,
+    ReferralSubmitted,
+)
+from nrmbus.police import procedure
+
+UNIT = "special-unit"
+POSITIVE = ReasonableGroundsDecided(outcome="positive", reasons=("indicators_met",))
+NEGATIVE = ReasonableGroundsDecided(outcome="negative", reasons=("indicators_not_met",), review_until_days=30)
+
+
+def referral(*to: str) -> ReferralSubmitted:
+    """A referral for formal identification."""
+    return ReferralSubmitted(
+        to=to, mode="referral", reason="FormalIdentification", urgency="emergency", services=("health",)
+    )
+
+
+def interview(number: int) -> InterviewHeld:
+    """The interview of that number."""
+    return InterviewHeld(number=number, attended=("special_unit", "interpreter"))
+
+
+class TestReceiving:
+    """Line 1."""
+
+    def test_a_referral_is_the_duty_officers(self) -> None:
+        """A referral that comes is a task for the duty officer; nothing is accepted by itself."""
+        task = given(procedure, me=UNIT).when(says("ngo-a", referral(UNIT), "R-1")).then("duty_officer").task
+
+        assert task.referral == reference("R-1")
+
+    def test_the_units_own_referral_is_nobodys_task(self) -> None:
+        """What the unit sends to others is the receiver's task, not its duty officer's."""
+        given(procedure, me=UNIT).when(says(UNIT, referral("vac"), "R-2")).then()
+
+    def test_an_answer_to_its_referral_is_read_by_a_person(self) -> None:
+        """No line is about an acceptance by others, so that a person reads it."""
+        story = given(procedure, me=UNIT).heard(says(UNIT, referral("vac"), "R-2"))
+
+        story.when(says("vac", ReferralAccepted(next_step="plan"), "R-2")).then("read")
+
+
+class TestInterviews:
+    """Line 2."""
+
+    def test_the_first_interview_warns_nobody(self) -> None:
+        """One interview is what identification needs."""
+        given(procedure, me=UNIT).when(says(UNIT, interview(1))).then()
+
+    def test_every_further_interview_warns(self) -> None:
+        """From the second interview on somebody is told to share the record instead of asking again."""
+        story = given(procedure, me=UNIT).heard(says(UNIT, interview(1)))
+
+        story.when(says(UNIT, interview(2))).then("interviewed_again")
+        story.when(says(UNIT, interview(3))).then("interviewed_again")
+
+
+class TestReflection:
+    """Line 3."""
+
+    def test_positive_grounds_start_thirty_days(self) -> None:
+        """A positive decision starts the recovery and reflection period of thirty days."""
+        given(procedure, me=UNIT).when(says(UNIT, POSITIVE)).then(PeriodStarted(days=30))
+
+    def test_the_period_runs_from_the_decision(self) -> None:
+        """However late the decision is typed, the person's days run from when it was taken."""
+        answer = given(procedure, me=UNIT).when(says(UNIT, POSITIVE, at=2, registered=30))
+
+        assert answer.draft.time == moment(2)
+
+    def test_negative_grounds_start_nothing(self) -> None:
+        """A negative decision starts no period."""
+        given(procedure, me=UNIT).when(says(UNIT, NEGATIVE)).then()
+
+    def test_a_replayed_decision_says_the_same_event(self) -> None:
+        """Heard again after a restart, the decision gives the same id, so that the registrar registers it once."""
+        first = given(procedure, me=UNIT).when(says(UNIT, POSITIVE, alias="RG-1")).draft
+        again = given(procedure, me=UNIT).when(says(UNIT, POSITIVE, alias="RG-1")).draft
+
+        assert again == first
+
+    def test_a_decision_after_a_review_starts_a_period_of_its_own(self) -> None:
+        """Two decisions are two periods: their ids differ."""
+        story = given(procedure, me=UNIT)
+
+        first, second = (story.when(says(UNIT, POSITIVE, alias=alias)).draft for alias in ("RG-1", "RG-2"))
+        assert first.id != second.id
+
+
+def test_nothing_is_kept_and_nothing_taken_back() -> None:
+    """The unit's book is empty before and after; a refused period is a person's to look at."""
+    story = given(procedure, me=UNIT)
+    draft = story.when(says(UNIT, POSITIVE)).draft
+
+    story.refused(draft).then("refused")
+    assert story.book == procedure.Book()

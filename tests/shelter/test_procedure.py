@@ -1,0 +1,206 @@
+"""The shelter's procedure, line by line, and the promise that no bed is booked twice."""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+import pytest
+from hypothesis import given as for_all
+from hypothesis import strategies as st
+
+from given import Answer, Story, Word, given, moment, reference, says
+from nrmbus.events import Admitted, BedOffered, BedRefused, BedRequested, ConsentGiven, Discharged, OfferLapsed
+from nrmbus.shelter import procedure
+
+ME = "shelter"
+OFFER = BedOffered(valid_hours=24)
+FULL = BedRefused(reason="no_capacity")
+
+
+def asked(ref: str, category: str | None = "women", *, by: str = "special-unit", to: tuple[str, ...] = (ME,)) -> Word:
+    """A request for a bed of *category*, in a case of its own; without category the letter did not open."""
+    letter = {"category": category, "accessibility": False} if category else {}
+    return says(by, BedRequested(to=to, urgency="emergency"), ref, letter=letter, case=ref)
+
+
+def lapsed(ref: str, shelter: str = ME) -> Word:
+    """The timekeeper ends an offer of *shelter*."""
+    return says("timekeeper", OfferLapsed(shelter=shelter), ref, case=ref)
+
+
+def admitted(ref: str) -> Word:
+    """The person of the request has come to this house."""
+    return says(ME, Admitted(), ref, case=ref)
+
+
+def discharged(ref: str) -> Word:
+    """The person of the request has left this house."""
+    return says(ME, Discharged(reason="independent_living"), ref, case=ref)
+
+
+def house(**capacity: int) -> Story:
+    """A shelter with so many places by category."""
+    return given(procedure, me=ME, capacity=capacity)
+
+
+class TestAnswer:
+    """Line 1."""
+
+    def test_a_free_bed_is_offered(self) -> None:
+        """Asked for a bed it has, the house offers it for 24 hours, about that very request."""
+        answer = house(women=1).when(asked("B-1")).then(OFFER)
+
+        assert answer.draft.referral == reference("B-1")
+
+    def test_a_full_house_refuses(self) -> None:
+        """Asked for a bed it has not, the house says so at once."""
+        house(women=0).when(asked("B-1")).then(FULL)
+
+    def test_only_the_category_counts(self) -> None:
+        """A free bed for men is none for a child."""
+        house(women=4, children=0, men=6).when(asked("B-1", "children")).then(FULL)
+
+    def test_a_category_that_the_house_does_not_have_is_full(self) -> None:
+        """A house for children has no bed for women."""
+        house(children=3).when(asked("B-1", "women")).then(FULL)
+
+    @pytest.mark.parametrize("by", ["special-unit", "vac", "ngo-a"])
+    def test_whoever_asks_gets_an_answer(self, by: str) -> None:
+        """Nobody's request is worth less."""
+        house(women=1).when(asked("B-1", by=by)).then(OFFER)
+
+    def test_a_request_that_does_not_open_is_a_persons(self) -> None:
+        """Without the category the house cannot know: a person reads it, and nothing is held."""
+        story = house(women=1)
+
+        story.when(asked("B-1", None)).then("read")
+        story.when(asked("B-2")).then(OFFER)
+
+    def test_its_own_request_to_another_house_is_not_answered(self) -> None:
+        """A house that asks for a bed elsewhere does not answer itself."""
+        house(women=1).when(asked("B-1", by=ME, to=("ngo-shelter",))).then()
+
+    def test_the_offer_is_made_when_the_house_hears(self) -> None:
+        """The offer's 24 hours begin when the house was told, not when the request was written."""
+        late = Word(
+            "special-unit", BedRequested(to=(ME,), urgency="normal"), "B-1", {"category": "women"}, registered=30
+        )
+
+        assert house(women=1).when(late).draft.time == moment(30)
+
+    def test_a_replayed_request_says_the_same_answer(self) -> None:
+        """Heard again after a restart, a request gives the same id and the same words."""
+        first, again = (house(women=1).when(asked("B-1")).draft for _ in range(2))
+
+        assert again == first
+
+
+class TestHold:
+    """Line 2."""
+
+    def test_the_last_bed_is_offered_once(self) -> None:
+        """Two ask for the last bed, one after the other: one gets the offer, the other a refusal."""
+        house(women=1).when(asked("B-1"), asked("B-2")).then(OFFER, FULL)
+
+    def test_a_bed_taken_is_held(self) -> None:
+        """Once the person has come, the bed stays hers."""
+        house(women=1).heard(asked("B-1"), admitted("B-1")).when(asked("B-2")).then(FULL)
+
+    def test_a_request_repeated_is_offered_the_same_bed(self) -> None:
+        """The same request once more is offered the bed that is held for it, and takes no second one."""
+        story = house(women=2).heard(asked("B-1"), asked("B-1"))
+
+        story.when(asked("B-2")).then(OFFER)
+        story.when(asked("B-3")).then(FULL)
+
+
+class TestRelease:
+    """Line 3."""
+
+    def test_a_lapsed_offer_frees_its_bed(self) -> None:
+        """Nobody came within the hours: the bed is offered to the next."""
+        house(women=1).heard(asked("B-1"), lapsed("B-1")).when(asked("B-2")).then(OFFER)
+
+    def test_a_lapse_is_nobodys_task(self) -> None:
+        """The procedure has handled it: nobody needs to read it."""
+        house(women=1).heard(asked("B-1")).when(lapsed("B-1")).then()
+
+    def test_a_discharge_frees_its_bed(self) -> None:
+        """Who leaves the house leaves a bed."""
+        house(women=1).heard(asked("B-1"), admitted("B-1"), discharged("B-1")).when(asked("B-2")).then(OFFER)
+
+    def test_another_houses_lapse_frees_nothing(self) -> None:
+        """The same request was offered a bed by another house too; only that offer has lapsed."""
+        story = house(women=1).heard(asked("B-1", to=("ngo-shelter", ME)))
+
+        story.heard(lapsed("B-1", "ngo-shelter")).when(asked("B-2")).then(FULL)
+
+    def test_a_refused_offer_frees_its_bed(self) -> None:
+        """The registrar refused the offer, say because the case was withdrawn: the bed was never promised."""
+        story = house(women=1)
+        story.refused(story.when(asked("B-1")).draft).then("refused")
+
+        story.when(asked("B-2")).then(OFFER)
+
+    def test_a_refused_refusal_frees_nothing(self) -> None:
+        """What held no bed gives none back."""
+        story = house(women=1).heard(asked("B-1"))
+        story.refused(story.when(asked("B-2")).draft).then("refused")
+
+        story.when(asked("B-3")).then(FULL)
+
+
+def test_what_is_not_about_beds_is_read_by_a_person() -> None:
+    """The consent that comes before the first request is no line of this procedure."""
+    consent = ConsentGiven(purposes=("services",), receivers=(ME,), given_by="individual", form="written")
+
+    house(women=1).when(says("ngo-a", consent)).then("read")
+
+
+Move = tuple[Literal["ask", "lapse", "admit", "leave", "refuse"], int]
+
+
+@dataclass
+class Ledger:
+    """What an honest house-keeper would write down, by hand: which requests have a promise or a guest."""
+
+    story: Story
+    promised: dict[str, Answer] = field(default_factory=dict)
+    guests: set[str] = field(default_factory=set)
+
+    def move(self, kind: str, ref: str) -> None:
+        """Do one thing that may happen to the request *ref*; what may not happen is left out, as the Rules would."""
+        promised, guest = ref in self.promised, ref in self.guests
+        if kind == "ask" and not promised and not guest:
+            answer = self.story.when(asked(ref))
+            if answer.draft.data == OFFER:
+                self.promised[ref] = answer
+        elif kind == "lapse" and promised:
+            self.story.heard(lapsed(ref))
+            del self.promised[ref]
+        elif kind == "admit" and promised:
+            self.story.heard(admitted(ref))
+            del self.promised[ref]
+            self.guests.add(ref)
+        elif kind == "leave" and guest:
+            self.story.heard(discharged(ref))
+            self.guests.remove(ref)
+        elif kind == "refuse" and promised:
+            self.story.refused(self.promised.pop(ref).draft)
+
+
+@for_all(
+    places=st.integers(0, 3),
+    moves=st.lists(
+        st.tuples(st.sampled_from(["ask", "lapse", "admit", "leave", "refuse"]), st.integers(0, 5)), max_size=40
+    ),
+)
+def test_no_bed_is_ever_booked_twice(places: int, moves: list[Move]) -> None:
+    """Whatever happens in whatever order: never more promises and guests than beds, and a free bed is always offered."""
+    keeper = Ledger(house(women=places))
+
+    for kind, number in moves:
+        keeper.move(kind, f"B-{number}")
+        assert len(keeper.promised) + len(keeper.guests) <= places
+
+    free = places - len(keeper.promised) - len(keeper.guests)
+    keeper.story.when(asked("B-last")).then(OFFER if free else FULL)
