@@ -1,0 +1,136 @@
+"""Every Kafka client of the bus, made from ONE table of settings, so that no service reads or writes by other rules.
+
+The values are those measured under broker and process faults (decision record 0002, section 4). A client that
+differs is a mistake: an automatic commit loses records, `read_uncommitted` shows what a transaction took back, and a
+40-second request time-out stops the bus for half a minute when one host freezes.
+Every factory returns a client that is not started yet; who makes it starts and stops it.
+"""
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka.coordinator.assignors.range import RangePartitionAssignor
+
+if TYPE_CHECKING:
+    from confluent_kafka.admin import AdminClient
+
+Kind = Literal["every", "reader", "registrar", "desk", "producer", "shard"]
+
+MAX_RECORD: Final = 384 * 1024
+"""The largest record on any topic, in bytes (wire W17): 256 KiB of submission, and what the registrar adds."""
+
+SETTINGS: Final[Mapping[Kind, Mapping[str, Any]]] = MappingProxyType(
+    {
+        "every": {
+            "request_timeout_ms": 3_000,  # a frozen host answers nothing; each freeze costs two to four of these in series
+            "metadata_max_age_ms": 5_000,  # a new agency's topics are noticed, leaders known
+        },
+        "reader": {
+            "enable_auto_commit": False,
+            "auto_offset_reset": "earliest",
+            "isolation_level": "read_committed",
+            "max_partition_fetch_bytes": 1024 * 1024,
+        },
+        "registrar": {
+            "session_timeout_ms": 6_000,
+            "heartbeat_interval_ms": 1_000,
+            "rebalance_timeout_ms": 6_000,
+            "max_poll_interval_ms": 300_000,
+        },
+        "desk": {
+            "session_timeout_ms": 45_000,  # a slow handler is not expelled; the stable instance id makes a restart quick all the same
+            "heartbeat_interval_ms": 3_000,
+            "max_poll_interval_ms": 300_000,
+        },
+        "producer": {"acks": "all", "enable_idempotence": True, "linger_ms": 0, "max_request_size": MAX_RECORD},
+        "shard": {
+            "acks": "all",
+            "linger_ms": 0,
+            "max_request_size": 1024 * 1024,
+            "max_batch_size": 1024 * 1024,
+            "transaction_timeout_ms": 15_000,  # longer than a broker's fail-over, shorter than readers' patience
+        },
+    }
+)
+"""By kind of client: what it must be told. `every` holds for all of them, `reader` for all that read."""
+
+
+def settings(*kinds: Kind) -> dict[str, Any]:
+    """The settings of a client that is all of *kinds*, `every` included; for factories that are not aiokafka's own."""
+    merged: dict[str, Any] = {}
+    for kind in ("every", *kinds):
+        merged.update(SETTINGS[kind])
+    return merged
+
+
+def reader(bootstrap: str, *, client_id: str = "nrm-reader") -> AIOKafkaConsumer:
+    """A consumer outside any group, for who assigns partitions and keeps positions itself."""
+    return AIOKafkaConsumer(bootstrap_servers=bootstrap, client_id=client_id, group_id=None, **settings("reader"))
+
+
+def group_consumer(
+    bootstrap: str, *, group: str, instance: str, kind: Literal["registrar", "desk"]
+) -> AIOKafkaConsumer:
+    """A member of *group* under the stable name *instance*: killed and restarted, it has its partitions back in 0.6 s.
+
+    Without a stable name the group waits out the dead member's session. Range is the one assignor that gives equal
+    partition numbers of all topics to one member.
+    """
+    return AIOKafkaConsumer(
+        bootstrap_servers=bootstrap,
+        client_id=instance,
+        group_id=group,
+        group_instance_id=instance,
+        partition_assignment_strategy=(RangePartitionAssignor,),
+        **settings("reader", kind),
+    )
+
+
+def producer(bootstrap: str, *, client_id: str = "nrm-producer") -> AIOKafkaProducer:
+    """An idempotent producer that waits for all replicas."""
+    return AIOKafkaProducer(bootstrap_servers=bootstrap, client_id=client_id, **settings("producer"))
+
+
+def transactional_producer(bootstrap: str, transactional_id: str) -> AIOKafkaProducer:
+    """The producer of one shard. *transactional_id* names the shard, never the process: starting it fences who had it before.
+
+    Await every send's future before the commit: a failed send does not fail aiokafka's transaction.
+    """
+    return AIOKafkaProducer(
+        bootstrap_servers=bootstrap, client_id=transactional_id, transactional_id=transactional_id, **settings("shard")
+    )
+
+
+@asynccontextmanager
+async def reading(
+    bootstrap: str, partition: TopicPartition, *, offset: int = 0
+) -> AsyncIterator[tuple[AIOKafkaConsumer, int]]:
+    """A started reader of *partition* that stands at *offset*, and the end as it is now, after what is committed."""
+    consumer = reader(bootstrap)
+    await consumer.start()
+    try:
+        consumer.assign([partition])
+        consumer.seek(partition, offset)
+        yield consumer, (await consumer.end_offsets([partition]))[partition]
+    finally:
+        await consumer.stop()
+
+
+def admin(bootstrap: str) -> "AdminClient":
+    """The administration client: topics, settings, offsets. Blocking; never in a service's data path."""
+    from confluent_kafka.admin import AdminClient  # noqa: PLC0415 - a second client library: services never load it
+
+    return AdminClient(
+        {
+            "bootstrap.servers": bootstrap,
+            "client.id": "nrm-admin",
+            "socket.timeout.ms": 5_000,
+            "reconnect.backoff.ms": 50,
+            "reconnect.backoff.max.ms": 500,
+            # It writes to standard error by itself when a broker is away; whoever calls learns it from the exception.
+            "log_level": 0,
+        }
+    )

@@ -1,0 +1,283 @@
+"""The folder of one bus: who it is, its broker's data, its agencies' keys and ledgers. All of it is for its owner only.
+
+bus.json                    what was decided when the bus was made, for ever
+kafka/                      the embedded broker's data
+keys/operator.seed          who signs the directory
+registrar/, timekeeper/     those services' keys
+agencies/<id>/              agency.json, keys/signing.seed, keys/sealing.seed, ledger.sqlite, door.json
+logs/                       one file a service
+run/                        lock, broker.json, services.json: what runs now
+"""
+
+import fcntl
+import json
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final, Self
+
+from nrmbus.bus.errors import FolderHeld, NoBus
+
+PRIVATE_FOLDER: Final = 0o700
+PRIVATE_FILE: Final = 0o600
+PLAY: Final = "play-"
+"""How the id of a bus for playing starts. Fixed when it is made: only such a bus has a clock that can be moved."""
+
+
+def utc_now() -> str:
+    """The wall's time as written in this folder's files; no legal clock runs by it."""
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def data_home() -> Path:
+    """Where buses live unless told otherwise (XDG base directories): ``nrmbus`` below XDG_DATA_HOME."""
+    return Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share") / "nrmbus"
+
+
+def cache_home() -> Path:
+    """Where what can be fetched again lives: ``nrmbus`` below XDG_CACHE_HOME."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "nrmbus"
+
+
+def make_private(folder: Path) -> Path:
+    """Make *folder* and what is missing above it, for its owner only; answer it."""
+    folder.mkdir(mode=PRIVATE_FOLDER, parents=True, exist_ok=True)
+    return folder
+
+
+def write_private(path: Path, content: bytes) -> None:
+    """Write *content* whole or not at all, for the owner only: a reader, or a power cut, never finds half a file."""
+    make_private(path.parent)
+    partial = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
+    descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, PRIVATE_FILE)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    partial.replace(path)
+
+
+def write_json(path: Path, body: Any) -> None:
+    """Write *body* as JSON, like `write_private`."""
+    write_private(path, json.dumps(body, indent=1, sort_keys=True).encode() + b"\n")
+
+
+@dataclass(frozen=True, slots=True)
+class BusSettings:
+    """What was decided when a bus was made; nothing here may ever change, since records are placed and signed by it."""
+
+    bus: str
+    """16 hex; ``play-`` before it on a bus for playing."""
+    created: str
+    play: bool = False
+    partitions: int = 1
+    policy: str = "az@2022-04-29"
+    """The dated policy profile."""
+    bootstrap: str | None = None
+    """HOST:PORT of a cluster that is not ours; none where the broker is embedded."""
+
+
+@dataclass(frozen=True, slots=True)
+class AgencyFolder:
+    """Where one agency's desk keeps what is its own."""
+
+    path: Path
+
+    @property
+    def id(self) -> str:
+        """The agency's id in the directory."""
+        return self.path.name
+
+    @property
+    def agency_json(self) -> Path:
+        """Who it is: role, supervisor, settings. The file makes the agency: its desk is started when it appears."""
+        return self.path / "agency.json"
+
+    @property
+    def keys(self) -> Path:
+        """The folder of its private keys, ``signing.seed`` and ``sealing.seed``."""
+        return self.path / "keys"
+
+    @property
+    def ledger(self) -> Path:
+        """The desk's database."""
+        return self.path / "ledger.sqlite"
+
+    @property
+    def door(self) -> Path:
+        """Address and token of the desk's door."""
+        return self.path / "door.json"
+
+
+class BusFolder:
+    """The folder of one bus, and what it says about itself. Making the object touches nothing on disk."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path.expanduser().absolute()
+        self._lock: int | None = None
+
+    @classmethod
+    def named(cls, name: str) -> Self:
+        """The folder of the bus called *name* on this machine."""
+        return cls(data_home() / name)
+
+    # -- made once ---------------------------------------------------------------------------------------------------
+
+    @property
+    def exists(self) -> bool:
+        """Whether a bus was made here."""
+        return (self.path / "bus.json").exists()
+
+    def create(
+        self,
+        *,
+        play: bool | None = None,
+        partitions: int | None = None,
+        policy: str | None = None,
+        bootstrap: str | None = None,
+    ) -> BusSettings:
+        """Make a bus here, or answer the one that is here. What is not given is as it is, or as `BusSettings` says.
+
+        Raises:
+            NoBus: the bus that is here was made otherwise.
+        """
+        asked = {"play": play, "partitions": partitions, "policy": policy, "bootstrap": bootstrap}
+        given: dict[str, Any] = {key: value for key, value in asked.items() if value is not None}
+        if self.exists:
+            found = self.settings
+            for key, value in given.items():
+                if getattr(found, key) != value:
+                    raise NoBus(
+                        f"The bus in {self.path} was made with {key} {getattr(found, key)}, which cannot change: "
+                        "leave the option out, or choose another folder with --data DIR."
+                    )
+            return found
+        made = BusSettings((PLAY if play else "") + secrets.token_hex(8), created=utc_now(), **given)
+        write_json(self.path / "bus.json", {key: value for key, value in asdict(made).items() if value is not None})
+        return made
+
+    @property
+    def settings(self) -> BusSettings:
+        """What was decided when the bus was made.
+
+        Raises:
+            NoBus: there is none here, or its file cannot be read.
+        """
+        try:
+            return BusSettings(**json.loads((self.path / "bus.json").read_bytes()))
+        except FileNotFoundError:
+            message = f"No bus was made in {self.path}: nrmbus up --data '{self.path}'"
+        except (ValueError, TypeError):
+            message = f"{self.path / 'bus.json'} cannot be read: restore it from a backup, or choose another folder with --data DIR."
+        raise NoBus(message)
+
+    # -- while it runs -----------------------------------------------------------------------------------------------
+
+    @property
+    def bootstrap(self) -> str:
+        """HOST:PORT of the broker that serves this bus now. An embedded broker's port may differ after a restart.
+
+        Raises:
+            NoBus: no bus was made here, or its broker is not running.
+        """
+        if fixed := self.settings.bootstrap:
+            return fixed
+        if self.is_held:  # what a killed holder left behind says nothing
+            with suppress(FileNotFoundError, ValueError, KeyError):
+                return str(json.loads((self.run / "broker.json").read_bytes())["bootstrap"])
+        raise NoBus(f"The bus in {self.path} is not running: nrmbus up --data '{self.path}'")
+
+    @property
+    def kafka(self) -> Path:
+        """The embedded broker's data."""
+        return self.path / "kafka"
+
+    @property
+    def keys(self) -> Path:
+        """The operator's key."""
+        return self.path / "keys"
+
+    @property
+    def run(self) -> Path:
+        """What runs now: ``lock``, ``broker.json``, ``services.json``."""
+        return self.path / "run"
+
+    @property
+    def logs(self) -> Path:
+        """One file a service, appended to."""
+        return self.path / "logs"
+
+    def service(self, name: str) -> Path:
+        """The folder of the registrar or the timekeeper."""
+        return self.path / name
+
+    def agency(self, agency: str) -> AgencyFolder:
+        """The folder of *agency*, whether or not it is there."""
+        return AgencyFolder(self.path / "agencies" / agency)
+
+    def agencies(self) -> tuple[str, ...]:
+        """The ids of all agencies whose desks run on this machine, sorted."""
+        try:
+            found = [entry.name for entry in os.scandir(self.path / "agencies")]
+        except FileNotFoundError:
+            return ()
+        return tuple(sorted(each for each in found if self.agency(each).agency_json.exists()))
+
+    # -- one holder --------------------------------------------------------------------------------------------------
+
+    @property
+    def is_held(self) -> bool:
+        """Whether a process, this one or another, runs this bus now."""
+        try:
+            descriptor = os.open(self.run / "lock", os.O_RDONLY)
+        except FileNotFoundError:
+            return False
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        finally:
+            os.close(descriptor)
+        return False
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Be the one process that runs this bus, until the end of the block. The system lets go of it when we are killed.
+
+        Held twice by the same object, the inner block changes nothing.
+
+        Raises:
+            FolderHeld: another process holds it; the message says which, and since when.
+        """
+        if self._lock is not None:
+            yield
+            return
+        make_private(self.run)
+        descriptor = os.open(self.run / "lock", os.O_RDWR | os.O_CREAT, PRIVATE_FILE)
+        try:
+            self._take(descriptor)
+            self._lock = descriptor
+            yield
+        finally:
+            self._lock = None
+            os.close(descriptor)
+
+    def _take(self, descriptor: int) -> None:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise FolderHeld(self._holder(descriptor)) from None
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, json.dumps({"pid": os.getpid(), "since": utc_now()}).encode(), 0)
+
+    def _holder(self, descriptor: int) -> str:
+        try:
+            holder = json.loads(os.pread(descriptor, 1024, 0))
+            who = f"process {holder['pid']} since {holder['since']}: end it with kill {holder['pid']}"
+        except (ValueError, KeyError):  # it is about to write who it is
+            who = "a process that has just started: wait for it"
+        return f"The bus in {self.path} is held by {who}, or choose another folder with --data DIR."

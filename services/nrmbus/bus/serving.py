@@ -1,0 +1,96 @@
+"""A door on this machine: HTTP on 127.0.0.1, a free port, a token in a file that only its owner can read."""
+
+import hmac
+import json
+import os
+import secrets
+import signal
+import socket
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AbstractAsyncContextManager
+from pathlib import Path
+from typing import Any, Final
+
+import uvicorn
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import BaseRoute, Mount, Route
+from starlette.types import ASGIApp
+
+DOOR_FILE: Final = "door.json"
+
+
+class Listening:
+    """A bound socket and its token; whoever may read *home*/door.json may ask."""
+
+    def __init__(self, home: Path) -> None:
+        """Bind a free port of 127.0.0.1 and write address and token to *home*/door.json (mode 0600)."""
+        self.socket = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        self.socket.bind(("127.0.0.1", 0))
+        self.port: int = self.socket.getsockname()[1]
+        self.token = secrets.token_urlsafe(32)
+        home.mkdir(parents=True, exist_ok=True, mode=0o700)
+        partial = home / f"{DOOR_FILE}.partial"
+        descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(descriptor, "w") as file:
+            json.dump({"url": f"http://127.0.0.1:{self.port}", "token": self.token, "pid": os.getpid()}, file)
+        partial.rename(home / DOOR_FILE)  # at once: nobody reads half a file
+
+    def allows(self, authorization: str | None) -> bool:
+        """Whether the value of an Authorization header is this door's; takes the same time for every wrong one."""
+        given = (authorization or "").encode("utf-8", "replace")
+        return hmac.compare_digest(given, f"Bearer {self.token}".encode())
+
+
+class Server(uvicorn.Server):
+    """uvicorn without its own signal handlers' second life: SIGTERM and SIGINT end it once, cleanly."""
+
+    def __init__(self, app: Any, listening: Listening) -> None:
+        """Serve the ASGI *app* on *listening*; nothing is logged, since paths and errors may hold content."""
+        config = uvicorn.Config(
+            app, log_config=None, access_log=False, server_header=False, date_header=False, timeout_graceful_shutdown=1, lifespan="on"
+        )
+        super().__init__(config)
+        self._listening = listening
+
+    async def run_until_told(self) -> None:
+        """Serve until SIGTERM or SIGINT. Raises RuntimeError when the application did not start."""
+        await self.serve(sockets=[self._listening.socket])
+        if not self.started:
+            message = "the service did not start; its log says why"
+            raise RuntimeError(message)
+
+    def stop(self) -> None:
+        """End as if told by SIGTERM."""
+        self.handle_exit(signal.SIGTERM, None)
+
+
+Page = Callable[[str], Awaitable[dict[str, Any] | None]]
+"""What a page shows for the query ``ref=…`` (empty without one): a JSON object, or None for 404."""
+
+
+def pages(
+    shown: Mapping[str, Page],
+    listening: Listening,
+    running: Callable[[], AbstractAsyncContextManager[None]],
+    mounted: Mapping[str, ASGIApp] | None = None,
+) -> ASGIApp:
+    """A service's own face: JSON pages behind the token, and what must run while they are served.
+
+    FastStream's ASGI application would do, but for services that have no FastStream broker it does not start.
+    """
+
+    def route(path: str, page: Page) -> Route:
+        async def answer(request: Request) -> Response:
+            if not listening.allows(request.headers.get("authorization")):
+                return Response(status_code=401)
+            found = await page(request.query_params.get("ref", ""))
+            return JSONResponse(found) if found is not None else JSONResponse({"code": "not_found"}, 404)
+
+        return Route(path, answer)
+
+    routes: list[BaseRoute] = [route(path, page) for path, page in shown.items()]
+    routes += [Mount(path, app) for path, app in (mounted or {}).items()]
+    return Starlette(routes=routes, lifespan=lambda _: running())

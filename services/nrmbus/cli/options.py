@@ -1,0 +1,22 @@
+"""Options that several commands have: which bus is meant."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from nrmbus.bus.folder import BusFolder
+
+Data = Annotated[
+    Path | None, typer.Option("--data", metavar="DIR", help="The bus's folder. (default: below the XDG data folder)")
+]
+Bus = Annotated[str, typer.Option("--bus", metavar="NAME", help="The bus's name below the XDG data folder.")]
+DEFAULT_BUS = "local"
+
+
+def folder_of(data: Path | None, bus: str) -> "BusFolder":
+    """The folder that the options mean; whether or not a bus is in it."""
+    from nrmbus.bus.folder import BusFolder
+
+    return BusFolder(data) if data else BusFolder.named(bus)

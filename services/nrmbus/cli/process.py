@@ -1,0 +1,73 @@
+"""One service as a process: log file, private files, no life beyond its parent's.
+
+``python -m nrmbus.cli.process SERVICE FOLDER LIFELINE``.
+"""
+
+import faulthandler
+import os
+import sys
+import threading
+import traceback
+from pathlib import Path
+from typing import Final, NoReturn
+
+from nrmbus.bus.errors import BusError
+from nrmbus.bus.folder import BusFolder
+from nrmbus.cli.services import run_service
+
+ORPHANED: Final = 71
+"""Exit status of a service whose supervisor is gone."""
+
+
+def become(name: str, path: Path, lifeline: int) -> NoReturn:
+    """Turn this process into the service *name*, and leave when it ends.
+
+    Args:
+        name: ``registrar``, ``timekeeper`` or an agency's id.
+        path: the bus's folder.
+        lifeline: one end of a socket whose other end only the supervisor holds: at its end, so ends this process.
+    """
+    status = 1
+    try:
+        # A group of its own: a terminal's Ctrl-C is for the supervisor, who ends everybody in order.
+        if os.getpgrp() != os.getpid():
+            os.setpgid(0, 0)
+        os.umask(0o077)
+        folder = BusFolder(path)
+        _log_to(folder.logs / f"{name}.log")
+        threading.Thread(target=_end_with, args=(lifeline,), name="lifeline", daemon=True).start()
+        run_service(name, folder)
+        status = 0
+    except BusError as error:
+        print(error, file=sys.stderr)  # noqa: T201 - standard error is the service's log
+    except SystemExit as error:
+        status = error.code if isinstance(error.code, int) else 1
+    except BaseException as error:  # noqa: BLE001 - whatever it was, the supervisor starts us again
+        # Where, and of which kind; never the message, which may hold what somebody wrote.
+        traceback.print_tb(error.__traceback__)
+        print(type(error).__qualname__, file=sys.stderr)  # noqa: T201 - see above
+    finally:
+        sys.stderr.flush()
+        os._exit(status)  # nothing of the process that it was forked from may run its tidying here
+
+
+def _log_to(path: Path) -> None:
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    null = os.open(os.devnull, os.O_RDONLY)
+    log = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    for descriptor, standard in ((null, 0), (log, 1), (log, 2)):
+        os.dup2(descriptor, standard)
+    os.close(null)
+    os.close(log)
+    faulthandler.enable()  # a crash in a library's machine code leaves at least the place
+
+
+def _end_with(lifeline: int) -> None:
+    """Leave when nobody holds the other end; at once, since whatever matters is safe against a kill."""
+    while os.read(lifeline, 64):
+        pass
+    os._exit(ORPHANED)
+
+
+if __name__ == "__main__":
+    become(sys.argv[1], Path(sys.argv[2]), int(sys.argv[3]))

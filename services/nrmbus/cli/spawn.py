@@ -1,0 +1,143 @@
+"""Two ways to start a service's process: forked from a warm one, or afresh."""
+
+import contextlib
+import json
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final, NamedTuple, Protocol
+
+from nrmbus.cli.services import DESK, SERVICES
+
+WARM: Final = (
+    *SERVICES.values(),
+    DESK,
+    # What these import only when they first need it.
+    "_strptime",
+    "aiosqlite",
+    "holidays.countries",
+    "pydantic.v1",
+    "uvicorn.lifespan.on",
+    "uvicorn.protocols.http.auto",
+    "uvicorn.protocols.websockets.auto",
+)
+"""What a warm process has imported; with the services come the heavy libraries."""
+WARM_SECONDS: Final = 30.0
+FORK_IS_SAFE: Final = sys.platform == "linux"
+"""macOS's own libraries may abort in a forked process that never called exec; there, services start afresh."""
+
+
+class Started(NamedTuple):
+    """A service's process: its pid, and a socket that reads as ended when the process is gone."""
+
+    pid: int
+    lifeline: socket.socket
+
+
+class Spawner(Protocol):
+    """Starts services' processes. Whoever holds it closes it."""
+
+    def spawn(self, name: str, folder: Path) -> Started:
+        """Start the service *name* of the bus in *folder*."""
+
+    def close(self) -> None:
+        """Start no more."""
+
+
+class Fresh:
+    """Starts each service as a Python process of its own; imports cost each of them 2 s."""
+
+    def __init__(self) -> None:
+        self._processes: list[subprocess.Popen[bytes]] = []
+
+    def spawn(self, name: str, folder: Path) -> Started:
+        """Start the service *name* of the bus in *folder*."""
+        self._processes = [each for each in self._processes if each.poll() is None]  # so that none stays a zombie
+        ours, theirs = socket.socketpair()
+        with theirs:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "nrmbus.cli.process", name, str(folder), str(theirs.fileno())],
+                pass_fds=[theirs.fileno()],
+                stdin=subprocess.DEVNULL,
+                start_new_session=True,
+            )
+        self._processes.append(process)
+        return Started(process.pid, ours)
+
+    def close(self) -> None:
+        """Wait for what has ended anyway."""
+        for process in self._processes:
+            process.wait()
+
+
+class Warm:
+    """Forks each service from one warm process. Where that cannot be had, starts afresh."""
+
+    def __init__(self, modules: Sequence[str] = WARM) -> None:
+        """Start the warm process, and do not wait for it."""
+        self._modules = tuple(modules)
+        self._fresh: Fresh | None = None
+        self._start()
+
+    def _start(self) -> None:
+        self._control, theirs = socket.socketpair()
+        self._control.settimeout(WARM_SECONDS)
+        with theirs:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "nrmbus.cli.zygote", str(theirs.fileno()), *self._modules],
+                pass_fds=[theirs.fileno()],
+                stdin=subprocess.DEVNULL,
+                start_new_session=True,
+            )
+
+    @property
+    def pid(self) -> int | None:
+        """The warm process; none where services are started afresh after all."""
+        return None if self._fresh else self._process.pid
+
+    def spawn(self, name: str, folder: Path) -> Started:
+        """Start the service *name* of the bus in *folder*; waits until the warm process is warm."""
+        if self._fresh is None:
+            for _ in range(2):  # the warm process may have been killed; one more is worth a try
+                with contextlib.suppress(OSError, ValueError):
+                    return self._fork(name, folder)
+                self._end()
+                self._start()
+            self._end()
+            self._fresh = Fresh()
+        return self._fresh.spawn(name, folder)
+
+    def _fork(self, name: str, folder: Path) -> Started:
+        ours, theirs = socket.socketpair()
+        try:
+            with theirs:
+                request = json.dumps({"name": name, "folder": str(folder)}).encode()
+                socket.send_fds(self._control, [request], [theirs.fileno()])
+            return Started(int(self._control.recv(32)), ours)
+        except BaseException:
+            ours.close()
+            raise
+
+    def _end(self) -> None:
+        self._control.close()
+        try:
+            self._process.wait(1)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+    def close(self) -> None:
+        """End the warm process; the services forked from it go on."""
+        self._end()
+        if self._fresh:
+            self._fresh.close()
+
+
+def spawner(*, fork: bool | None = None) -> Spawner:
+    """The way that is right here; *fork* says which all the same. NRMBUS_FORK=0 in the environment forbids forking."""
+    if fork is None:
+        fork = FORK_IS_SAFE and os.environ.get("NRMBUS_FORK") != "0"
+    return Warm() if fork else Fresh()

@@ -1,0 +1,259 @@
+"""Keeps a bus running: the broker, and one process a service. Who dies is started again; when we die, all of them do.
+
+The order of a start: hold the folder, warm up Python while Kafka starts, make the topics, admit the bus's own services
+to the directory, start them. An agency's desk is started when its ``agency.json`` appears.
+"""
+
+import asyncio
+import contextlib
+import os
+import selectors
+import signal
+import socket
+import threading
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Final, Self
+
+from nrmbus.bus.clock import BEFORE_ANY_TICK, WallClock
+from nrmbus.bus.embedded import EmbeddedKafka
+from nrmbus.bus.errors import BusError, NoBus
+from nrmbus.bus.folder import BusFolder, utc_now, write_json
+from nrmbus.bus.jars import Progress
+from nrmbus.cli.services import SERVICES
+from nrmbus.cli.spawn import Spawner, spawner
+from nrmbus.directory.admission import admit
+
+BROKER: Final = "broker"
+LOOK_SECONDS: Final = 0.2
+"""How often we look for a new agency's folder."""
+SETTLED_SECONDS: Final = 5.0
+"""A service that lived so long had no trouble starting: when it dies, it is started at once."""
+LONGEST_PAUSE_SECONDS: Final = 5.0
+END_SECONDS: Final = 4.0
+"""How long services may take to end by themselves; with the broker's own grace, all is over within 10 s."""
+
+
+@dataclass(slots=True)
+class Running:
+    """One service, alive or about to be started again."""
+
+    name: str
+    pid: int | None = None
+    lifeline: socket.socket | None = None
+    since: str = ""
+    restarts: int = -1
+    started: float = 0.0
+    early_deaths: int = 0
+    due: float | None = field(default=0.0)
+    """When to start it, on the monotonic clock; none while it lives."""
+
+    def begin(self) -> None:
+        """Note that it is being started."""
+        self.started, self.since, self.due = time.monotonic(), utc_now(), None
+        self.restarts += 1
+
+    def pause(self, now: float) -> float:
+        """How long to wait before it is started again: not at all, unless it died early several times running."""
+        self.early_deaths = self.early_deaths + 1 if now - self.started < SETTLED_SECONDS else 0
+        return 0.0 if self.early_deaths < 2 else min(0.1 * 2**self.early_deaths, LONGEST_PAUSE_SECONDS)
+
+
+def _quiet(_sentence: str) -> None:
+    """For who does not want to be told."""
+
+
+def _no_progress(_what: str, _done: int, _total: int) -> None:
+    """The same."""
+
+
+class Supervisor:
+    """A running bus, from entering the block to leaving it. Starting and watching is done by one thread of its own."""
+
+    def __init__(
+        self,
+        folder: BusFolder,
+        *,
+        fork: bool | None = None,
+        say: Callable[[str], None] = _quiet,
+        progress: Progress = _no_progress,
+    ) -> None:
+        """Prepare to run the bus in *folder*.
+
+        Args:
+            folder: where a bus was made.
+            fork: whether services are forked from a warm process; by default where that is safe.
+            say: told in a sentence what happens to services.
+            progress: told how far fetching Kafka is.
+        """
+        self.folder = folder
+        self._fork, self._say, self._progress = fork, say, progress
+        self._kafka = None if folder.settings.bootstrap else EmbeddedKafka(folder)
+        self._services: dict[str, Running] = {}
+        self._selector = selectors.DefaultSelector()
+        self._wake: socket.socket | None = None
+        self._spawner: Spawner | None = None
+        self._thread: threading.Thread | None = None
+        self._stopping = False
+        self._status = folder.run / "services.json"
+        self._open = ExitStack()
+
+    # -- for who uses it ---------------------------------------------------------------------------------------------
+
+    def __enter__(self) -> Self:
+        try:
+            self._open.enter_context(self.folder.held())
+            self._open.callback(self._status.unlink, missing_ok=True)
+            self._start()
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def kill(self, service: str) -> None:
+        """End *service* as kill -9 does; it is started again by itself. ``broker`` is one too.
+
+        Raises:
+            NoBus: it is not running.
+        """
+        running = self._services.get(service)
+        pid = running.pid if running else None
+        if pid is None:
+            raise NoBus(f"No such service is running; there are {', '.join(sorted(self._services))}.")
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+
+    def stop(self) -> None:
+        """End all services, then the broker, within 10 s; done twice, the second does nothing."""
+        self._stopping = True
+        if self._kafka:
+            self._kafka.give_up()
+        if self._wake:
+            self._wake.send(b".")
+            self._wake = None
+        if self._thread:
+            self._thread.join()
+            self._thread = None
+        self._end_services()
+        if self._spawner:
+            self._spawner.close()
+            self._spawner = None
+        if self._kafka:
+            self._kafka.stop()
+        self._open.close()
+
+    # -- start -------------------------------------------------------------------------------------------------------
+
+    def _start(self) -> None:
+        self._spawner = spawner(fork=self._fork)  # it imports while Kafka starts
+        self._wake, woken = socket.socketpair()
+        for end in (self._wake, woken):
+            self._open.enter_context(end)
+        self._selector.register(woken, selectors.EVENT_READ)
+        if self._kafka:
+            self._kafka.fetch(self._progress)
+            broker = self._services[BROKER] = Running(BROKER)
+            broker.begin()
+            self._begin_broker(broker, self._kafka)
+        settings = self.folder.settings
+        # A stepped clock shows a time long before now, and these services were there from its beginning.
+        since = BEFORE_ANY_TICK if settings.play else WallClock().now()
+        asyncio.run(admit(self.folder, {}, since))
+        for name in SERVICES:
+            self._services[name] = Running(name)
+        self._thread = threading.Thread(target=self._watch, name="supervisor")
+        self._thread.start()
+
+    def _begin_broker(self, broker: Running, kafka: EmbeddedKafka) -> None:
+        before = kafka.bootstrap
+        where = kafka.restart() if before else kafka.start()
+        broker.pid = kafka.pid
+        self._selector.register(kafka.ended, selectors.EVENT_READ, broker)
+        if before and where != before:
+            # Somebody else took its port while it was down. Who is started anew, reads anew where it is.
+            self._signal_all(signal.SIGTERM)
+
+    def _begin_service(self, service: Running, spawner: Spawner) -> None:
+        service.pid, service.lifeline = spawner.spawn(service.name, self.folder.path)
+        self._selector.register(service.lifeline, selectors.EVENT_READ, service)
+
+    # -- watch, in the thread ----------------------------------------------------------------------------------------
+
+    def _watch(self) -> None:
+        while not self._stopping:
+            for agency in self.folder.agencies():
+                self._services.setdefault(agency, Running(agency))
+            now = time.monotonic()
+            due = [each for each in self._services.values() if each.due is not None and each.due <= now]
+            for each in due:
+                self._begin(each)
+            if due:
+                self._write_status()
+            for key, _ in self._selector.select(LOOK_SECONDS):
+                if isinstance(key.data, Running):
+                    self._selector.unregister(key.fileobj)
+                    self._has_ended(key.data)
+
+    def _begin(self, service: Running) -> None:
+        service.begin()
+        try:
+            if service.name == BROKER and self._kafka:
+                self._begin_broker(service, self._kafka)
+            elif self._spawner:
+                self._begin_service(service, self._spawner)
+        except (BusError, OSError) as error:  # no memory for another process, a jar that was altered meanwhile
+            self._say(f"{service.name} could not be started: {error}")
+            self._has_ended(service)
+
+    def _has_ended(self, service: Running) -> None:
+        now = time.monotonic()
+        if service.lifeline:
+            service.lifeline.close()
+        service.pid, service.lifeline = None, None
+        service.due = now + service.pause(now)
+        if not self._stopping:
+            self._say(
+                f"{service.name} has ended and is started again; its log is {self.folder.logs / service.name}.log"
+            )
+
+    def _write_status(self) -> None:
+        status = {
+            each.name: {"pid": each.pid, "restarts": each.restarts, "since": each.since}
+            for each in self._services.values()
+            if each.pid is not None
+        }
+        write_json(self._status, status)
+
+    # -- end ---------------------------------------------------------------------------------------------------------
+
+    def _signal_all(self, number: int) -> None:
+        for each in self._services.values():
+            if each.pid is not None and each.name != BROKER:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(each.pid, number)
+
+    def _end_services(self) -> None:
+        self._signal_all(signal.SIGTERM)
+        self._signal_all(signal.SIGCONT)  # one that was stopped would not hear it
+        until = time.monotonic() + END_SECONDS
+        left = {each.name for each in self._services.values() if each.lifeline}
+        while left and time.monotonic() < until:
+            for key, _ in self._selector.select(0.1):
+                if isinstance(key.data, Running):
+                    self._selector.unregister(key.fileobj)
+                    self._has_ended(key.data)
+                    left.discard(key.data.name)
+        self._signal_all(signal.SIGKILL)
+        for each in self._services.values():
+            if each.lifeline:
+                each.lifeline.close()
+        self._services.clear()
+        self._selector.close()

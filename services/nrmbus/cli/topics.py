@@ -1,0 +1,82 @@
+"""``nrmbus topics``: the broker's topics against the files that declare them."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from nrmbus.cli.options import DEFAULT_BUS, Bus, Data, folder_of
+
+if TYPE_CHECKING:
+    from nrmbus.bus.folder import BusFolder
+
+app = typer.Typer(help="Make and check the broker's topics as their files declare them.", no_args_is_help=True)
+
+Files = Annotated[
+    Path | None, typer.Option("--topics", metavar="DIR", help="The topic files. (default: deploy/topics)")
+]
+
+
+def _agencies(folder: "BusFolder") -> list[str]:
+    """Everybody with an outbox and an inbox: who is in the directory, and the bus's own services."""
+    import asyncio
+
+    from nrmbus.directory.admission import read_directory
+    from nrmbus.directory.operator import SERVICES
+
+    return sorted({*asyncio.run(read_directory(folder)).entries, *SERVICES})
+
+
+@app.command(epilog="Example: nrmbus topics apply --data ./my-bus")
+def apply(
+    *,
+    data: Data = None,
+    bus: Bus = DEFAULT_BUS,
+    files: Files = None,
+    shorten: Annotated[
+        bool, typer.Option("--shorten", help="Let a retention become shorter, which deletes what is older.")
+    ] = False,
+) -> None:
+    """Make the topics that are missing and set what was altered; nothing is deleted, no partition taken away."""
+    from nrmbus.bus import topics
+
+    folder = folder_of(data, bus)
+    settings = folder.settings
+    left = topics.apply(
+        folder.bootstrap,
+        _agencies(folder),
+        settings.partitions,
+        play=settings.play,
+        shorten=shorten,
+        declarations=topics.load_declarations(files),
+    )
+    for each in left:
+        typer.echo(str(each))
+    raise typer.Exit(any(each.kind != "stray" for each in left))
+
+
+@app.command(epilog="Example: nrmbus topics check --data ./my-bus")
+def check(data: Data = None, bus: Bus = DEFAULT_BUS, files: Files = None) -> None:
+    """Print how the broker's topics differ from their files, and exit 1 if they do; nothing is changed."""
+    from nrmbus.bus import topics
+
+    folder = folder_of(data, bus)
+    settings = folder.settings
+    drift = topics.check(
+        folder.bootstrap,
+        _agencies(folder),
+        settings.partitions,
+        play=settings.play,
+        declarations=topics.load_declarations(files),
+    )
+    for each in drift:
+        typer.echo(str(each))
+    raise typer.Exit(bool(drift))
+
+
+@app.command(epilog="Example: nrmbus topics docs > topics.md")
+def docs(files: Files = None) -> None:
+    """Print a table of all topics, in Markdown."""
+    from nrmbus.bus import topics
+
+    typer.echo(topics.docs(topics.load_declarations(files)), nl=False)

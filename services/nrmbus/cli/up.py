@@ -1,0 +1,122 @@
+"""``nrmbus up``: a whole bus until Ctrl-C; ``nrmbus run``: one of its services."""
+
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Annotated, NoReturn
+
+import typer
+
+from nrmbus.cli.options import DEFAULT_BUS, Bus, Data, folder_of
+
+
+class Ended(BaseException):
+    """We were told to end: by Ctrl-C, SIGTERM, or the terminal's closing."""
+
+
+@contextmanager
+def until_told() -> Iterator[None]:
+    """Leave the block, cleanly, at the first signal that asks us to end; later ones do not disturb the tidying."""
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+    def told(_number: int, _frame: object) -> NoReturn:
+        for number in numbers:
+            signal.signal(number, signal.SIG_IGN)
+        raise Ended
+
+    before = {number: signal.getsignal(number) for number in numbers}
+    for number in numbers:
+        if before[number] is not signal.SIG_IGN:  # as nohup leaves it
+            signal.signal(number, told)
+    try:
+        yield
+    except Ended:
+        pass
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextmanager
+def progress_bar() -> Iterator[Callable[[str, int, int], None]]:
+    """A progress bar that appears with the first thing it is told."""
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
+
+    bar = Progress(
+        TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn(), transient=True
+    )
+    tasks = {}
+
+    def tell(what: str, done: int, total: int) -> None:
+        if what not in tasks:
+            bar.start()
+            tasks[what] = bar.add_task(
+                what, total=total if total > 1 else None
+            )  # of one thing nobody knows how far it is
+        bar.update(tasks[what], completed=done, total=total if done else None)
+        if done == total:
+            bar.stop()
+
+    try:
+        yield tell
+    finally:
+        bar.stop()
+
+
+def up(
+    data: Data = None,
+    bus: Bus = DEFAULT_BUS,
+    play: Annotated[
+        bool | None, typer.Option("--play/--no-play", help="Make a bus for playing, whose clock the player moves.")
+    ] = None,
+    partitions: Annotated[
+        int | None, typer.Option(min=1, max=64, help="How many partitions a new bus has, for ever. (default: 1)")
+    ] = None,
+    policy: Annotated[
+        str | None, typer.Option(help="The dated policy profile of a new bus. (default: az@2022-04-29)")
+    ] = None,
+    bootstrap: Annotated[
+        str | None, typer.Option(metavar="HOST:PORT", help="Use this Kafka cluster; start none.")
+    ] = None,
+    fork: Annotated[
+        bool | None, typer.Option("--fork/--no-fork", help="Fork services from a warm process. (default: on Linux)")
+    ] = None,
+) -> None:
+    """Run a bus on this machine until Ctrl-C: Kafka, the registrar, the timekeeper, a desk for each agency.
+
+    The first time, it makes the bus, and fetches Kafka.
+    """
+    from nrmbus.cli.supervisor import Supervisor
+
+    folder = folder_of(data, bus)
+    settings = folder.create(play=play, partitions=partitions, policy=policy, bootstrap=bootstrap)
+    with until_told(), progress_bar() as progress, Supervisor(folder, fork=fork, say=typer.echo, progress=progress):
+        typer.echo(f"Bus {settings.bus} is up: folder {folder.path}, Kafka {folder.bootstrap}. Ctrl-C ends it.")
+        while True:
+            signal.pause()
+
+
+def run(
+    service: Annotated[str, typer.Argument(help="registrar, timekeeper, broker, or an agency's id.")],
+    data: Data = None,
+    bus: Bus = DEFAULT_BUS,
+) -> None:
+    """Run one service of a bus until Ctrl-C, here in the foreground; its broker must be running."""
+    from nrmbus.cli.services import run_service
+
+    folder = folder_of(data, bus)
+    if service != "broker":
+        folder.bootstrap  # noqa: B018 - raises where no broker is running
+        run_service(service, folder)
+        return
+    from nrmbus.bus.embedded import EmbeddedKafka
+
+    kafka = EmbeddedKafka(folder)
+    with until_told(), progress_bar() as progress:
+        kafka.fetch(progress)
+        try:
+            typer.echo(f"Kafka {kafka.start()} is up. Ctrl-C ends it.")
+            while True:
+                signal.pause()
+        finally:
+            kafka.stop()

@@ -1,0 +1,147 @@
+"""A bus's folder: made once, held by one, private."""
+
+import os
+import signal
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from nrmbus.bus.errors import FolderHeld, NoBus
+from nrmbus.bus.folder import BusFolder, cache_home, data_home, write_private
+
+HOLDER = """
+import sys, time
+from pathlib import Path
+from nrmbus.bus.folder import BusFolder
+with BusFolder(Path(sys.argv[1])).held():
+    print("held", flush=True)
+    time.sleep(60)
+"""
+
+
+def test_a_bus_is_made_once_and_for_ever(tmp_path: Path) -> None:
+    """Records are placed and signed by what was decided then; asking again changes nothing."""
+    folder = BusFolder(tmp_path / "bus")
+    made = folder.create(partitions=3)
+
+    assert folder.create() == folder.create(partitions=3) == folder.settings == made
+    assert len(made.bus) == 16
+    assert int(made.bus, 16) >= 0
+
+
+@pytest.mark.parametrize("other", [{"partitions": 3}, {"play": True}, {"policy": "az@2019-01-01"}])
+def test_what_was_decided_cannot_change(tmp_path: Path, other: dict[str, int | bool | str]) -> None:
+    """Another number of partitions would lose the order of every case: refused, with what to do."""
+    folder = BusFolder(tmp_path)
+    made = folder.create()
+
+    with pytest.raises(NoBus, match=r"which cannot change: .* --data DIR"):
+        folder.create(**other)  # type: ignore[arg-type]  # one of three keywords, each with its type
+    assert folder.settings == made
+
+
+def test_only_the_id_of_a_bus_for_playing_says_so(tmp_path: Path) -> None:
+    """A clock that can be moved exists on such a bus only, and its id shows it in every record."""
+    assert BusFolder(tmp_path / "a").create(play=True).bus.startswith("play-")
+    assert not BusFolder(tmp_path / "b").create().bus.startswith("play-")
+
+
+def test_a_folder_without_a_bus_says_how_to_make_one(tmp_path: Path) -> None:
+    """The sentence ends with the command that mends it."""
+    with pytest.raises(NoBus, match="nrmbus up --data"):
+        _ = BusFolder(tmp_path).settings
+
+
+def test_a_bus_that_does_not_run_says_how_to_start_it(tmp_path: Path) -> None:
+    """Also where a killed holder left its broker's address behind."""
+    folder = BusFolder(tmp_path)
+    folder.create()
+    write_private(folder.run / "broker.json", b'{"bootstrap": "127.0.0.1:1"}')
+
+    with pytest.raises(NoBus, match="is not running: nrmbus up --data"):
+        _ = folder.bootstrap
+    with folder.held():
+        assert BusFolder(tmp_path).bootstrap == "127.0.0.1:1"
+
+
+def test_a_second_instance_is_told_who_holds_the_folder(tmp_path: Path) -> None:
+    """Which process, since when, and how to end it."""
+    with subprocess.Popen([sys.executable, "-c", HOLDER, str(tmp_path)], stdout=subprocess.PIPE) as holder:
+        assert holder.stdout
+        holder.stdout.readline()
+
+        with pytest.raises(FolderHeld, match=rf"process {holder.pid} since 20\d\d-.*Z: end it with kill {holder.pid}"):
+            BusFolder(tmp_path).held().__enter__()
+        holder.kill()
+
+
+def test_the_folder_of_a_killed_holder_is_free(tmp_path: Path) -> None:
+    """kill -9 leaves no lock behind that somebody must remove."""
+    with subprocess.Popen([sys.executable, "-c", HOLDER, str(tmp_path)], stdout=subprocess.PIPE) as holder:
+        assert holder.stdout
+        holder.stdout.readline()
+        holder.send_signal(signal.SIGKILL)
+        holder.wait()
+
+    with BusFolder(tmp_path).held():
+        assert BusFolder(tmp_path).is_held
+    assert not BusFolder(tmp_path).is_held
+
+
+def test_who_holds_the_folder_may_hold_it_again(tmp_path: Path) -> None:
+    """The supervisor holds it, and the broker it starts does: one object, one lock."""
+    folder = BusFolder(tmp_path)
+    with folder.held():
+        with folder.held():
+            pass
+        assert folder.is_held
+
+
+def test_files_and_folders_are_for_their_owner_only(tmp_path: Path) -> None:
+    """Whatever the umask says: keys and ledgers lie here."""
+    before = os.umask(0)
+    try:
+        folder = BusFolder(tmp_path / "bus")
+        folder.create()
+        write_private(folder.keys / "operator.seed", b"seed")
+        with folder.held():
+            pass
+    finally:
+        os.umask(before)
+
+    for path in [folder.path, *folder.path.rglob("*")]:
+        assert stat.S_IMODE(path.stat().st_mode) == (0o700 if path.is_dir() else 0o600), path
+
+
+def test_a_private_file_is_replaced_whole(tmp_path: Path) -> None:
+    """A reader finds the old or the new; nothing half-written stays."""
+    write_private(tmp_path / "seed", b"old")
+    write_private(tmp_path / "seed", b"new")
+
+    assert (tmp_path / "seed").read_bytes() == b"new"
+    assert [each.name for each in tmp_path.iterdir()] == ["seed"]
+
+
+def test_an_agency_is_there_when_its_file_is(tmp_path: Path) -> None:
+    """A folder with keys alone is not one yet: its desk is started when ``agency.json`` appears."""
+    folder = BusFolder(tmp_path)
+    assert folder.agencies() == ()
+    for name in ("shelter", "police", "half-made"):
+        write_private(folder.agency(name).keys / "signing.seed", b"seed")
+    for name in ("shelter", "police"):
+        write_private(folder.agency(name).agency_json, b"{}")
+
+    assert folder.agencies() == ("police", "shelter")
+    assert folder.agency("police").id == "police"
+
+
+def test_folders_follow_the_xdg_base_directories(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Data and cache lie where the person's other programs put theirs."""
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+
+    assert BusFolder.named("local").path == tmp_path / "data" / "nrmbus" / "local" == data_home() / "local"
+    assert cache_home() == tmp_path / "cache" / "nrmbus"

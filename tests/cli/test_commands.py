@@ -1,0 +1,131 @@
+"""The command line: quick, with examples, and one sentence with the command that mends what went wrong."""
+
+import asyncio
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from confluent_kafka.admin import NewTopic
+
+from brokers import Broker
+from nrmbus.bus import clients
+from nrmbus.bus.clock import BEFORE_ANY_TICK
+from nrmbus.bus.folder import BusFolder
+from nrmbus.directory.admission import Newcomer, admit
+
+HELP_SECONDS = 0.5
+COMMANDS = [["up"], ["run"], ["play"], ["topics", "apply"], ["topics", "check"], ["topics", "docs"]]
+
+
+def nrmbus(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    """Run the command line."""
+    argv = [sys.executable, "-c", "from nrmbus.cli import main; main()", *map(str, arguments)]
+    return subprocess.run(argv, capture_output=True, text=True, check=False, timeout=60)
+
+
+def test_help_is_quick() -> None:
+    """Under half a second, the best of three: nothing heavy is imported for it."""
+    took = []
+    for _ in range(3):
+        start = time.monotonic()
+        assert nrmbus("--help").returncode == 0
+        took.append(time.monotonic() - start)
+
+    assert min(took) < HELP_SECONDS
+
+
+def test_help_imports_nothing_heavy() -> None:
+    """The reason why it is quick, told without a clock."""
+    program = (
+        "import sys; sys.argv = ['nrmbus', '--help']\n"
+        "from nrmbus.cli import main\n"
+        "try: main()\n"
+        "except SystemExit: pass\n"
+        "print(*sys.modules, file=sys.stderr)"
+    )
+    loaded = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stderr.split()
+
+    assert not {"aiokafka", "confluent_kafka", "cryptography", "fastapi", "faststream", "pydantic", "sqlalchemy"} & set(
+        loaded
+    )
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
+def test_every_help_has_an_example(command: list[str]) -> None:
+    """One that can be typed as it stands."""
+    shown = nrmbus(*command, "--help").stdout
+
+    assert f"Example: nrmbus {' '.join(command)}" in " ".join(shown.split())
+
+
+def test_every_command_is_listed_here() -> None:
+    """A new command gets an example too."""
+    shown = nrmbus("--help").stdout
+    listed = [line.split()[1] for line in shown.partition("Commands")[2].splitlines() if line.startswith("│ ")]
+
+    assert {name for name in listed if name != "│" and name.isalpha()} >= {command[0] for command in COMMANDS}
+
+
+@pytest.mark.parametrize("arguments", [["run", "registrar"], ["topics", "check"], ["topics", "apply"]], ids=" ".join)
+def test_what_goes_wrong_is_one_sentence(tmp_path: Path, arguments: list[str]) -> None:
+    """No traceback: what happened, and the command that mends it; exit status 1."""
+    done = nrmbus(*arguments, "--data", tmp_path)
+
+    assert done.returncode == 1
+    assert done.stderr == f"nrmbus: No bus was made in {tmp_path}: nrmbus up --data '{tmp_path}'\n"
+
+
+def test_a_misspelt_topic_file_names_its_line(tmp_path: Path) -> None:
+    """On standard error, with exit status 1."""
+    (tmp_path / "cases.yaml").write_text("topic: nrm.cases\nretension: forever\n")
+
+    done = nrmbus("topics", "docs", "--topics", tmp_path)
+
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith("nrmbus: cases.yaml, line 2: retension is no key of a topic file")
+
+
+def test_the_readme_of_the_topics_has_their_table() -> None:
+    """``nrmbus topics docs`` wrote it, and it is up to date."""
+    readme = Path(__file__).parents[2] / "deploy" / "topics" / "README.md"
+
+    assert nrmbus("topics", "docs").stdout in readme.read_text(encoding="utf-8")
+
+
+@pytest.fixture
+def bus(broker: Broker) -> BusFolder:
+    """A bus with one agency."""
+    folder = broker.fresh_bus()
+    asyncio.run(admit(folder, {"ngo-a": Newcomer("ngo_outreach")}, BEFORE_ANY_TICK))
+    return folder
+
+
+@pytest.mark.broker
+def test_topics_of_a_bus_can_be_checked_and_mended(bus: BusFolder) -> None:
+    """check prints the drift and exits 1; apply mends it; check is silent and exits 0."""
+    assert (nrmbus("topics", "check", "--data", bus.path).returncode) == 0
+    admin = clients.admin(bus.bootstrap)
+    admin.delete_topics(["nrm.inbox.ngo-a"])["nrm.inbox.ngo-a"].result(10)
+
+    drift = nrmbus("topics", "check", "--data", bus.path)
+    assert drift.returncode == 1
+    assert drift.stdout == "nrm.inbox.ngo-a is declared, and not on the broker: nrmbus topics apply\n"
+
+    for _ in range(2):
+        assert nrmbus("topics", "apply", "--data", bus.path).returncode == 0
+    assert (nrmbus("topics", "check", "--data", bus.path)).stdout == ""
+
+
+@pytest.mark.broker
+def test_a_stray_topic_is_told_and_left(bus: BusFolder) -> None:
+    """apply leaves it, and has done its work all the same."""
+    admin = clients.admin(bus.bootstrap)
+    admin.create_topics([NewTopic("nrm.inbox.closed", 1, 1)])["nrm.inbox.closed"].result(10)
+
+    assert nrmbus("topics", "check", "--data", bus.path).returncode == 1
+    applied = nrmbus("topics", "apply", "--data", bus.path)
+    assert applied.returncode == 0
+    assert applied.stdout.startswith("nrm.inbox.closed is on the broker, and no agency here or file asks for it")
+    assert "nrm.inbox.closed" in admin.list_topics(timeout=5).topics

@@ -1,0 +1,211 @@
+"""A service's process: quick to start, gone with its supervisor, and silent about what it handled."""
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from nrmbus.bus.errors import NoBus
+from nrmbus.bus.folder import BusFolder
+from nrmbus.cli import services
+from nrmbus.cli.spawn import Fresh, Spawner, Started, Warm, spawner
+from patience import lives, until
+
+TESTS = Path(__file__).parents[1]
+RESTART_SECONDS = 1.0
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> BusFolder:
+    """A bus; every Python that is started from here on knows the test's own services."""
+    site = tmp_path / "site"
+    site.mkdir()
+    (site / "sitecustomize.py").write_text("import cli.sleeper\n")
+    monkeypatch.setenv("PYTHONPATH", f"{site}{os.pathsep}{TESTS}")
+    folder = BusFolder(tmp_path / "bus")
+    folder.create()
+    return folder
+
+
+@pytest.fixture(params=[Warm, Fresh])
+def way(request: pytest.FixtureRequest, folder: BusFolder) -> Iterator[Spawner]:
+    """Each of the two ways, closed at the end."""
+    del folder  # first, for what it sets in the environment
+    spawner: Spawner = request.param() if request.param is Fresh else Warm([])
+    yield spawner
+    spawner.close()
+
+
+class Begin:
+    """Starts the sleeping service, and lets go of what it started at the end of the test."""
+
+    def __init__(self, folder: BusFolder) -> None:
+        self._folder = folder
+        self._begun: list[Started] = []
+
+    def __call__(self, way: Spawner, name: str = "sleeper") -> Started:
+        """Start *name*; the sleeper runs when this returns."""
+        (self._folder.run / "sleeper").unlink(missing_ok=True)
+        begun = way.spawn(name, self._folder.path)
+        self._begun.append(begun)
+        if name == "sleeper":
+            until("the service runs", (self._folder.run / "sleeper").exists)
+        return begun
+
+    def let_go(self) -> None:
+        """Close all lifelines: what still runs, ends."""
+        for each in self._begun:
+            each.lifeline.close()
+
+
+@pytest.fixture
+def begin(folder: BusFolder) -> Iterator[Begin]:
+    """Starts services."""
+    begun = Begin(folder)
+    yield begun
+    begun.let_go()
+
+
+def has_ended(lifeline: Started) -> bool:
+    """Whether the lifeline reads as ended."""
+    lifeline.lifeline.setblocking(False)  # noqa: FBT003 - its one argument
+    try:
+        return lifeline.lifeline.recv(1) == b""
+    except BlockingIOError:
+        return False
+
+
+def test_a_service_runs_until_it_is_told_to_end(way: Spawner, folder: BusFolder, begin: Begin) -> None:
+    """With the pid that was said, one thread beside the one that watches the lifeline, in a group of its own."""
+    service = begin(way)
+
+    pid, threads, group = (folder.run / "sleeper").read_text().split()
+    assert (int(pid), int(threads), int(group)) == (service.pid, 2, service.pid)
+    assert not has_ended(service)
+    os.kill(service.pid, signal.SIGTERM)
+    until("its lifeline says so", lambda: has_ended(service), 2.0)
+    until("it is gone", lambda: not lives(service.pid), 2.0)
+
+
+def test_a_killed_service_is_seen_at_once(way: Spawner, folder: BusFolder, begin: Begin) -> None:
+    """The lifeline ends with the process, however it ends."""
+    service = begin(way)
+    os.kill(service.pid, signal.SIGKILL)
+
+    assert until("its lifeline says so", lambda: has_ended(service), 2.0) < RESTART_SECONDS
+
+
+def test_a_service_ends_with_its_lifeline(way: Spawner, folder: BusFolder, begin: Begin) -> None:
+    """Nobody holds the other end any more: the supervisor is gone."""
+    service = begin(way)
+    service.lifeline.close()
+
+    until("it is gone", lambda: not lives(service.pid), 2.0)
+
+
+def test_no_service_holds_anothers_lifeline(way: Spawner, folder: BusFolder, begin: Begin) -> None:
+    """Else the first would live as long as the second."""
+    first, second = begin(way), begin(way)
+    first.lifeline.close()
+
+    until("the first is gone", lambda: not lives(first.pid), 2.0)
+    assert lives(second.pid)
+    second.lifeline.close()
+    until("the second is gone", lambda: not lives(second.pid), 2.0)
+
+
+def test_the_log_of_a_service_that_failed_never_says_what_it_handled(
+    way: Spawner, folder: BusFolder, begin: Begin
+) -> None:
+    """Which kind of error, and where; not its message, which may name a person."""
+    service = begin(way, "raiser")
+    until("it has ended", lambda: has_ended(service))
+
+    log = folder.logs / "raiser.log"
+    assert "ValueError" in log.read_text()
+    assert "raiser.py" in log.read_text()
+    assert "CANARY" not in log.read_text().replace('raise ValueError("CANARY-Alina Example", folder)', "")
+    assert log.stat().st_mode & 0o077 == 0
+
+
+def test_an_unknown_service_is_told_which_there_are(folder: BusFolder) -> None:
+    """The sentence stands in its log."""
+    with pytest.raises(NoBus, match=r"has no such service; it has registrar, timekeeper"):
+        services.run_service("registrer", folder)
+
+
+def test_a_restart_takes_less_than_a_second(begin: Begin) -> None:
+    """Forked from a process that has imported everything: no import is paid twice."""
+    way = Warm(["faststream.kafka", "fastapi", "sqlalchemy.ext.asyncio", "cryptography.x509"])
+    try:
+        first = begin(way)
+        os.kill(first.pid, signal.SIGKILL)
+        until("it is gone", lambda: has_ended(first))
+
+        assert until("it runs again", lambda: begin(way)) < RESTART_SECONDS
+    finally:
+        begin.let_go()
+        way.close()
+
+
+def test_a_warm_process_that_was_killed_is_replaced(begin: Begin) -> None:
+    """Services that it forked go on; the next is forked from another."""
+    way = Warm([])
+    try:
+        first = begin(way)
+        assert way.pid
+        os.kill(way.pid, signal.SIGKILL)
+        second = begin(way)
+
+        assert lives(first.pid)
+        assert lives(second.pid)
+    finally:
+        begin.let_go()
+        way.close()
+
+
+def test_a_process_with_threads_never_forks(begin: Begin) -> None:
+    """A fork would copy its locks and not the threads that open them: the services start afresh instead."""
+    way = Warm(["cli.threaded"])
+    try:
+        service = begin(way)
+        assert lives(service.pid)
+        assert way.pid is None
+    finally:
+        begin.let_go()
+        way.close()
+
+
+def test_kill_9_of_the_supervisor_leaves_no_service(folder: BusFolder) -> None:
+    """Neither the warm process nor what it forked."""
+    parent = textwrap.dedent("""
+        import sys, time
+        from pathlib import Path
+        from nrmbus.cli.spawn import Warm
+        way = Warm([])
+        service = way.spawn("sleeper", Path(sys.argv[1]))
+        print(way.pid, service.pid, flush=True)
+        time.sleep(60)
+    """)
+    with subprocess.Popen([sys.executable, "-c", parent, str(folder.path)], stdout=subprocess.PIPE) as process:
+        assert process.stdout
+        pids = [int(each) for each in process.stdout.readline().split()]
+        assert all(map(lives, pids))
+        process.send_signal(signal.SIGKILL)
+
+    until("both are gone", lambda: not any(map(lives, pids)), 3.0)
+
+
+def test_forking_can_be_forbidden(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By an argument, or in the environment."""
+    with_argument = spawner(fork=False)
+    monkeypatch.setenv("NRMBUS_FORK", "0")
+    by_environment = spawner()
+
+    assert isinstance(with_argument, Fresh)
+    assert isinstance(by_environment, Fresh)

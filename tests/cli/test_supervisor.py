@@ -1,0 +1,190 @@
+"""A bus that is up: who dies is started again, and when the supervisor goes, everybody does."""
+
+import asyncio
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from brokers import Broker
+from nrmbus.bus.clock import BEFORE_ANY_TICK
+from nrmbus.bus.errors import FolderHeld, NoBus
+from nrmbus.bus.folder import BusFolder
+from nrmbus.cli.supervisor import LONGEST_PAUSE_SECONDS, Running, Supervisor
+from nrmbus.directory.admission import Newcomer, admit
+from patience import lives, until
+
+RESTART_SECONDS = 1.0
+READY_SECONDS = 8.0
+UP_SECONDS = 30.0
+END_SECONDS = 10.0
+
+
+def status(folder: BusFolder) -> dict[str, dict[str, int]]:
+    """What the status file says now."""
+    try:
+        found: dict[str, dict[str, int]] = json.loads((folder.run / "services.json").read_bytes())
+    except FileNotFoundError:
+        return {}
+    return found
+
+
+def pids(folder: BusFolder) -> set[int]:
+    """All processes of a bus that the status file knows."""
+    return {each["pid"] for each in status(folder).values()}
+
+
+@pytest.fixture(scope="module")
+def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Supervisor]:
+    """A bus that is up, for the tests of this module."""
+    folder = BusFolder(tmp_path_factory.mktemp("up"))
+    folder.create(play=True)
+    with Supervisor(folder) as supervisor:
+        until("its services run", lambda: status(folder).keys() >= {"broker", "registrar", "timekeeper"}, UP_SECONDS)
+        yield supervisor
+
+
+@pytest.mark.broker
+@pytest.mark.parametrize("service", ["registrar", "timekeeper"])
+def test_a_killed_service_is_started_at_once(up: Supervisor, service: str) -> None:
+    """By itself, in less than a second, and the restart is counted."""
+    before = status(up.folder)[service]
+    up.kill(service)
+
+    took = until("it has another pid", lambda: status(up.folder)[service]["pid"] != before["pid"])
+    assert took < RESTART_SECONDS
+    assert status(up.folder)[service]["restarts"] == before["restarts"] + 1
+    assert lives(status(up.folder)[service]["pid"])
+
+
+@pytest.mark.broker
+def test_a_killed_broker_comes_back_where_it_was(up: Supervisor) -> None:
+    """Clients find it again by themselves: nobody else is restarted for it."""
+    before, where = status(up.folder), up.folder.bootstrap
+    up.kill("broker")
+
+    until("it has another pid", lambda: status(up.folder)["broker"]["pid"] != before["broker"]["pid"], READY_SECONDS)
+    assert up.folder.bootstrap == where
+    assert lives(status(up.folder)["broker"]["pid"])
+
+
+@pytest.mark.broker
+def test_a_new_agencys_desk_is_started(up: Supervisor) -> None:
+    """Admission writes its file, and nobody has to be told."""
+    asyncio.run(admit(up.folder, {"ngo-a": Newcomer("ngo_outreach")}, BEFORE_ANY_TICK))
+
+    until("its desk runs", lambda: "ngo-a" in status(up.folder))
+    assert lives(status(up.folder)["ngo-a"]["pid"])
+    until("its desk has a door", up.folder.agency("ngo-a").door.exists)
+
+
+@pytest.mark.broker
+def test_a_second_instance_is_told_who_holds_the_folder(up: Supervisor) -> None:
+    """And nothing of the first is disturbed."""
+    before = pids(up.folder)
+
+    with (
+        pytest.raises(FolderHeld, match=f"is held by process {os.getpid()} since"),
+        Supervisor(BusFolder(up.folder.path)),
+    ):
+        pass
+    assert pids(up.folder) == before
+    assert all(map(lives, before))
+
+
+@pytest.mark.broker
+def test_killing_who_is_not_there_is_said(up: Supervisor) -> None:
+    """With the names of those who are."""
+    with pytest.raises(NoBus, match=r"there are broker, .*registrar, timekeeper"):
+        up.kill("auditor")
+
+
+@pytest.mark.broker
+def test_every_service_has_a_log_of_its_own(up: Supervisor) -> None:
+    """For its owner only."""
+    for service in ("broker", "registrar", "timekeeper"):
+        assert (up.folder.logs / f"{service}.log").stat().st_mode & 0o077 == 0
+
+
+@pytest.mark.broker
+def test_on_a_cluster_that_is_there_no_broker_is_started(broker: Broker) -> None:
+    """``--bootstrap``: everything else is the same, and the cluster is left as it is."""
+    folder = broker.fresh_bus()
+
+    with Supervisor(folder):
+        until("its services run", lambda: status(folder).keys() == {"registrar", "timekeeper"}, UP_SECONDS)
+        assert folder.bootstrap == broker.bootstrap
+    assert lives(broker.kafka.pid or 0)
+
+
+@pytest.fixture
+def command(tmp_path: Path) -> Iterator[tuple[subprocess.Popen[str], BusFolder]]:
+    """``nrmbus up`` as a person starts it, when it says that the bus is up."""
+    argv = [sys.executable, "-c", "from nrmbus.cli import main; main()", "up", "--play", "--data", str(tmp_path)]
+    folder = BusFolder(tmp_path)
+    with subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
+        assert process.stdout
+        assert "is up: folder" in process.stdout.readline()
+        until("its services run", lambda: len(pids(folder)) >= 3, UP_SECONDS)
+        yield process, folder
+        process.kill()
+
+
+@pytest.mark.broker
+@pytest.mark.parametrize("told", [signal.SIGINT, signal.SIGTERM])
+def test_told_to_end_it_ends_cleanly(command: tuple[subprocess.Popen[str], BusFolder], told: signal.Signals) -> None:
+    """Ctrl-C, or kill: exit status 0 within 10 s, nobody left, the folder free."""
+    process, folder = command
+    running = pids(folder)
+    process.send_signal(told)
+
+    until("it ends", lambda: process.poll() is not None, END_SECONDS)
+    assert process.returncode == 0
+    assert not any(map(lives, running))
+    assert not folder.is_held
+    assert status(folder) == {}
+
+
+@pytest.mark.broker
+def test_a_service_that_does_not_listen_is_ended_too(command: tuple[subprocess.Popen[str], BusFolder]) -> None:
+    """Frozen services and a frozen broker hold nobody up."""
+    process, folder = command
+    running = pids(folder)
+    for pid in running:
+        os.kill(pid, signal.SIGSTOP)
+    process.send_signal(signal.SIGTERM)
+
+    until("it ends", lambda: process.poll() is not None, END_SECONDS)
+    until("all are gone", lambda: not any(map(lives, running)), 2.0)
+
+
+@pytest.mark.broker
+def test_kill_9_of_the_supervisor_leaves_nobody(command: tuple[subprocess.Popen[str], BusFolder]) -> None:
+    """No broker, no service; the next start finds a free folder."""
+    process, folder = command
+    running = pids(folder)
+    process.send_signal(signal.SIGKILL)
+
+    until("all are gone", lambda: not any(map(lives, running)), 5.0)
+    assert not folder.is_held
+
+
+def test_a_service_that_cannot_start_is_given_time() -> None:
+    """The first restarts are at once; then longer and longer pauses, so that a broken service does not eat the machine."""
+    service = Running("registrar")
+    pauses = []
+    for _ in range(10):
+        service.begin()
+        pauses.append(service.pause(service.started + 0.1))
+
+    assert pauses[0] == 0.0
+    assert pauses == sorted(pauses)
+    assert pauses[2] > 0.0
+    assert pauses[-1] == LONGEST_PAUSE_SECONDS
+    service.begin()
+    assert service.pause(service.started + 60) == 0.0
