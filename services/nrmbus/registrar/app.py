@@ -1,0 +1,136 @@
+"""The registrar as a process: ``nrmbus run registrar``. Health, metrics and signals as everywhere, on aiokafka alone.
+
+FastStream cannot serve it: it has no transactions, and its application does not start without a broker of its own.
+"""
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Iterable
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any, Final
+
+from prometheus_client import make_asgi_app
+
+from nrmbus import telemetry
+from nrmbus.bus.clock import Clock, SteppedClock, clock_of
+from nrmbus.bus.folder import BusFolder
+from nrmbus.bus.serving import Listening, Server, pages
+from nrmbus.directory import Directory, DirectoryReader, Entry, Identity, operator_key
+from nrmbus.registrar.batch import Batcher
+from nrmbus.registrar.owner import Owner, leave
+from nrmbus.registrar.shard import Shard
+from nrmbus.rules import Agency, Rules, load_profile
+
+NAME: Final = "registrar"
+PLACE: Final = "NRMBUS_PLACE"
+"""Environment variable: which of several registrars this is; each place has a name of its own. Default: ``a``."""
+
+
+class Registrar:
+    """One registrar process: directory, rules, clock, and the partitions it owns."""
+
+    def __init__(self, folder: BusFolder) -> None:
+        self._folder, self._settings = folder, folder.settings
+        self._identity = Identity.at(folder.service(NAME), NAME)
+        self._agencies: dict[str, Agency] = {}
+        self._rules = Rules(load_profile(self._settings.policy), self._agencies)
+        self._directory = Directory(self._settings.bus, operator_key(folder.path))
+        self._reader = DirectoryReader(folder.bootstrap, self._directory, self._admit)
+        self._clock: Clock | None = None
+        self._owner: Owner | None = None
+
+    def _admit(self, entry: Entry) -> None:
+        self._agencies[entry.agency] = Agency(entry.agency, entry.role, entry.supervisor)
+
+    async def _catch_up(self, sources: Iterable[str]) -> None:
+        # An agency's first event may overtake its entry: topics have no order among them.
+        if not all(self._directory.knows(source) for source in sources):
+            await self._reader.catch_up()
+
+    def _shard(self, partition: int) -> Shard:
+        return Shard(
+            bus=self._settings.bus,
+            partition=partition,
+            partitions=self._settings.partitions,
+            rules=self._rules,
+            directory=self._directory,
+            salt=lambda: os.urandom(16),
+        )
+
+    def _check_head(self, shard: Shard) -> None:
+        shard.memory.check_head(lambda kid: self._directory.any_verify_key(NAME, kid))
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Read the directory to its end, then own partitions until the block ends."""
+        bootstrap = self._folder.bootstrap
+        async with AsyncExitStack() as stack:
+            self._clock = await stack.enter_async_context(clock_of(bootstrap, play=self._settings.play))
+            await stack.enter_async_context(self._reader)
+            self._owner = Owner(
+                bootstrap=bootstrap,
+                place=os.environ.get(PLACE, "a"),
+                clock=self._clock,
+                batcher=Batcher(self._identity.signing, self._directory),
+                make_shard=self._shard,
+                check_head=self._check_head,
+                catch_up=self._catch_up,
+            )
+            tasks = [asyncio.create_task(self._owner.run()), asyncio.create_task(self._reader.follow())]
+            if isinstance(self._clock, SteppedClock):
+                tasks.append(asyncio.create_task(self._clock.run()))
+            for task in tasks:
+                task.add_done_callback(_must_not_end)
+            try:
+                yield
+            finally:
+                for task in tasks:
+                    task.cancel()
+                await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def health(self, ref: str = "") -> dict[str, Any]:
+        """How far it is. ``busy`` while a transaction is open: what ``inbox`` says may be behind then."""
+        del ref
+        owned = self._owner.owned if self._owner else {}
+        inbox: dict[str, dict[str, int]] = {}
+        for number, each in owned.items():
+            for agency, last in each.shard.memory.inbox_numbers.items():
+                inbox.setdefault(agency, {})[str(number)] = last
+        return {
+            "service": NAME,
+            "ready": bool(owned) and all(each.ready for each in owned.values()),
+            "busy": any(each.in_transaction for each in owned.values()),
+            "tick": self._clock.tick if isinstance(self._clock, SteppedClock) else 0,
+            "numbers": {str(number): each.shard.memory.number for number, each in owned.items()},
+            "inbox": inbox,
+            "outboxes": sorted({position.topic.removeprefix("nrm.outbox.") for each in owned.values() for position in each.positions}),
+            "repeats": sum(each.shard.repeats for each in owned.values()),
+        }
+
+    async def case(self, ref: str) -> dict[str, Any] | None:
+        """Where a case stands; nothing about the person, whom the registrar does not know."""
+        for each in (self._owner.owned if self._owner else {}).values():
+            case = each.shard.memory.case(ref)
+            if case is not None and case.view.status is not None:
+                return {"status": case.view.status, "open_referrals": list(case.view.open_referrals)}
+        return None
+
+
+def _must_not_end(task: asyncio.Task[None]) -> None:
+    error = None if task.cancelled() else task.exception()
+    if error is not None:
+        leave(type(error).__name__)
+
+
+def main(folder: BusFolder) -> None:
+    """Run until SIGTERM. Leaves with code 70 when a transaction was cut: the supervisor starts it again."""
+    telemetry.set_up(NAME)
+    listening = Listening(folder.service(NAME))
+
+    async def run() -> None:
+        registrar = Registrar(folder)
+        shown = {"/health": registrar.health, "/case": registrar.case}
+        app = pages(shown, listening, registrar.running, {"/metrics": make_asgi_app()})
+        await Server(app, listening).run_until_told()
+
+    asyncio.run(run())

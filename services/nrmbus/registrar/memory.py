@@ -1,0 +1,219 @@
+"""What one partition's registrar knows: a fold of ``nrm.cases``, and nothing else.
+
+Folding is quick, so that a registrar is back in seconds: of every record the number, the chain of digests and the
+commitments are checked at once, but a case is brought to life only when somebody speaks of it again.
+"""
+
+import json as plain_json
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Final
+
+from nrmbus.events.model import Event, Fact
+from nrmbus.registrar.records import Statement
+from nrmbus.rules import Rules, View
+from nrmbus.wire import base64, json, statement, times
+from nrmbus.wire.envelope import decode
+from nrmbus.wire.errors import WireError
+from nrmbus.wire.keys import VerifyKey
+from nrmbus.wire.record import AUDIENCE, MATERIAL, REGISTRATION, SUBMITTED, Record
+from nrmbus.wire.registration import NOTHING_BEFORE
+
+
+CONSENTS: Final = frozenset({"consent.given", "consent.overridden"})
+"""Types whose envelopes are kept: they are delivered again to whoever gets its first event of the case later."""
+
+
+class HistoryError(Exception):
+    """Raised when ``nrm.cases`` is not the history it claims to be; a person must look before this partition runs again."""
+
+    def __init__(self, partition: int, number: int, what: str) -> None:
+        super().__init__(f"nrm.cases partition {partition}: registration {number} {what}; restore the topic, then start again")
+
+
+@dataclass(slots=True)
+class Case:
+    """What is known of one case; *asleep* are committed records of it that were not looked into yet."""
+
+    view: View
+    sequences: dict[str, int] = field(default_factory=dict)
+    consents: dict[str, tuple[Record, Statement]] = field(default_factory=dict)
+    digests: dict[str, str] = field(default_factory=dict)
+    """Per registered event, the digest of its registration: what a later delivery of it names."""
+    asleep: list[tuple[Record, dict[str, Any], Statement]] = field(default_factory=list)
+
+    def count(self, source: str, sequence: int) -> None:
+        """Note that *source* used *sequence*. An id used again may come with any; only the due one counts."""
+        if sequence == self.sequences.get(source, 0) + 1:
+            self.sequences[source] = sequence
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """A submission that was answered: repeated bytes get these very statements again."""
+
+    envelope: str
+    registration: Statement
+    receipt: Statement
+    refused: bool
+
+
+@dataclass(slots=True)
+class _Inbox:
+    number: int = 0
+    previous: str = NOTHING_BEFORE
+
+
+class Memory:
+    """The state of one partition."""
+
+    def __init__(self, *, bus: str, partition: int, rules: Rules) -> None:
+        self.bus, self.partition = bus, partition
+        self.number = 0
+        """Number of the last registration; numbers start at 1 and have no gaps."""
+        self.previous = NOTHING_BEFORE
+        """Digest of the last registration."""
+        self.time: datetime | None = None
+        self.head: bytes | None = None
+        """The last committed registration, signed, as it stands in the topic."""
+        self.sources: dict[str, int] = {}
+        """Per outbox topic, the offset of its last registered submission."""
+        self.known: dict[tuple[str, str, str], Known] = {}
+        self._rules = rules
+        self._cases: dict[str, Case] = {}
+        self._inboxes: dict[str, _Inbox] = {}
+
+    def case(self, subject: str) -> Case | None:
+        """A case, awake.
+
+        Raises:
+            HistoryError: an envelope of it is not the one that was registered.
+        """
+        case = self._cases.get(subject)
+        if case is not None and case.asleep:
+            asleep, case.asleep = case.asleep, []
+            for record, registration, said in asleep:
+                self._wake(case, record, registration, said)
+        return case
+
+    def case_or_new(self, subject: str) -> Case:
+        """A case, awake, or a fresh one of which nothing is known."""
+        return self.case(subject) or self._cases.setdefault(subject, Case(self._rules.start(subject)))
+
+    def subjects(self) -> tuple[str, ...]:
+        """Every case and incident of this partition that somebody spoke of."""
+        return tuple(self._cases)
+
+    @property
+    def inbox_numbers(self) -> dict[str, int]:
+        """The last delivery number of each agency on this partition."""
+        return {agency: inbox.number for agency, inbox in self._inboxes.items()}
+
+    def next_delivery(self, agency: str, registration: str) -> Statement:
+        """The next delivery to *agency*, of the registration with this digest. Written as `Delivery.json` writes it."""
+        inbox = self._inboxes.setdefault(agency, _Inbox())
+        inbox.number += 1
+        body = (
+            f'{{"bus":"{self.bus}","inbox_number":{inbox.number},"partition":{self.partition},'
+            f'"previous":"{inbox.previous}","registration":"{registration}","to":"{agency}"}}'
+        ).encode()
+        inbox.previous = json.digest(body)
+        return Statement("delivery", body)
+
+    def remember(self, case: Case, event: Event, envelope: Record, told: tuple[str, ...], said: Statement) -> None:
+        """Let *event*, just registered as `number`, be part of the case."""
+        assert self.time is not None  # noqa: S101 - set with every number
+        case.count(event.source, event.sequence)
+        case.view = self._rules.evolve(case.view, Fact.of(event, told, self.time, self.number))
+        if event.type in CONSENTS:
+            case.consents[event.id] = (envelope, said)
+
+    # -- recovering --------------------------------------------------------------------------------------------------
+
+    def fold(self, record: Record) -> None:
+        """Take one committed record of ``nrm.cases``, in order.
+
+        Raises:
+            HistoryError: a number, a digest or an envelope is not the due one. Whoever folds refuses to run.
+        """
+        envelope, registration, audience, said, (topic, offset) = self._due(record)
+        self.number, self.previous, self.time = registration["number"], said.digest, times.read(registration["time"])
+        self.head = said.signed
+        self.sources[topic] = offset
+        source, subject = registration["source"], registration["subject"]
+        case = self._cases.get(subject) or self._cases.setdefault(subject, Case(self._rules.start(subject)))
+        case.count(source, registration["sequence"])
+        refused = registration["verdict"] == "refused"
+        if not refused:
+            self._committed(envelope, registration)
+            case.asleep.append((envelope, registration | {"told": tuple(audience["recipients"])}, said))
+            case.digests[registration["id"]] = said.digest
+            self._delivered(case, audience)
+        receipt = self.next_delivery(source, said.digest)
+        self.known.setdefault((source, subject, registration["id"]), Known(registration["envelope"], said, receipt, refused))
+
+    def _delivered(self, case: Case, audience: Mapping[str, Any]) -> None:
+        for agency in audience["recipients"]:
+            for earlier in audience["earlier"].get(agency, ()):
+                if earlier not in case.digests:
+                    raise HistoryError(self.partition, self.number, "delivers a consent that was not registered before")
+                self.next_delivery(agency, case.digests[earlier])
+            self.next_delivery(agency, self.previous)
+
+    def _due(self, record: Record) -> tuple[Record, dict[str, Any], dict[str, Any], Statement, tuple[str, int]]:
+        found = None
+        with suppress(WireError, KeyError, ValueError, TypeError):
+            envelope, added = record.split()
+            body = statement.body_of("registration", added[REGISTRATION])
+            registration, audience = plain_json.loads(body), plain_json.loads(added[AUDIENCE])
+            committed = registration["audience"] == json.digest(added[AUDIENCE])
+            ours = (registration["bus"], registration["partition"]) == (self.bus, self.partition)
+            topic, _, offset = added[SUBMITTED].decode("ascii").rpartition(":")
+            said = Statement("registration", body, added[REGISTRATION])
+            found = envelope, registration, audience, said, (topic, int(offset))
+        if found is None:
+            raise HistoryError(self.partition, self.number + 1, "is not a registration")
+        if not ours:
+            raise HistoryError(self.partition, self.number + 1, "belongs to another bus or partition")
+        if registration["number"] != self.number + 1:
+            raise HistoryError(self.partition, self.number + 1, "is due, another number came")
+        if registration["previous"] != self.previous:
+            raise HistoryError(self.partition, self.number + 1, "does not follow the one before it")
+        if not committed:
+            raise HistoryError(self.partition, self.number + 1, "names other recipients than it committed to")
+        return found
+
+    def _committed(self, envelope: Record, registration: Mapping[str, Any]) -> None:
+        material = next((value for name, value in envelope.headers if name == MATERIAL), b"")
+        digest = None
+        with suppress(WireError):
+            digest = json.digest(base64.decode(material.decode("ascii", "replace"), "signature_profile"))
+        if digest != registration["envelope"]:
+            raise HistoryError(self.partition, registration["number"], "has another envelope than it registered")
+
+    def _wake(self, case: Case, record: Record, registration: Mapping[str, Any], said: Statement) -> None:
+        event = None
+        with suppress(WireError):
+            signed = decode(record)
+            event = signed.event() if signed.fits else None
+        time = times.read(registration["time"])
+        if event is None or time is None:
+            raise HistoryError(self.partition, registration["number"], "has another envelope than it registered")
+        case.view = self._rules.evolve(case.view, Fact.of(event, registration["told"], time, registration["number"]))
+        if event.type in CONSENTS:
+            case.consents[event.id] = (record, said)
+
+    def check_head(self, key_of: Callable[[str], VerifyKey]) -> None:
+        """Verify the signature of the last registration: its chain of digests answers for all before it.
+
+        Raises:
+            HistoryError: the registrar of this bus did not sign it.
+        """
+        if self.head is None:
+            return
+        with suppress(WireError):
+            statement.verify("registration", self.head, key_of)
+            return
+        raise HistoryError(self.partition, self.number, "was not signed by the registrar of this bus")

@@ -1,0 +1,253 @@
+"""The registrar on Kafka: owns partitions, one transactional producer a partition, in the order that was found to hold.
+
+The order of operations is the decision record ``services/decisions/0002-registrar-order.md``; its steps are numbered
+there and named here. Any error with a transaction open leaves the process at once: start-up is the recovery.
+"""
+
+import asyncio
+import os
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Final, NoReturn
+
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
+from aiokafka.abc import ConsumerRebalanceListener
+from aiokafka.errors import IllegalStateError
+from aiokafka.structs import OffsetAndMetadata
+
+from nrmbus.bus import clients
+from nrmbus.bus.clock import Clock
+from nrmbus.bus.tolerant import read_any_header_name
+from nrmbus.registrar.batch import Batcher, read
+from nrmbus.registrar.records import CASES
+from nrmbus.registrar.memory import HistoryError
+from nrmbus.registrar.shard import Shard
+from nrmbus.telemetry import log
+from nrmbus.wire.record import Record
+
+GROUP: Final = "nrm-registrar"
+OUTBOXES: Final = r"^nrm\.outbox\.[a-z][a-z0-9-]{1,30}$"
+FAIR_SHARE: Final = 100
+"""Records of one outbox in a transaction, at most: one agency's flood delays nobody (W17)."""
+TRANSACTION_SECONDS: Final = 20.0
+REBALANCE_SECONDS: Final = 6.0
+EXIT_CODE: Final = 70
+
+
+def leave(reason: str) -> NoReturn:
+    """End this process now, with nothing tidied: an open transaction must be found by who comes next, not closed by us."""
+    log.said("left", error=reason)
+    os._exit(EXIT_CODE)
+
+
+@dataclass(slots=True)
+class Owned:
+    """One partition number that this process owns, with the producer whose epoch proves it."""
+
+    partition: int
+    shard: Shard
+    producer: AIOKafkaProducer
+    positions: dict[TopicPartition, int] = field(default_factory=dict)
+    due_number: int = 0
+    """The highest number that a committed offset speaks of; a history that ends before it was cut."""
+    in_transaction: bool = False
+    stopping: bool = False
+    ready: bool = False
+
+
+class Owner(ConsumerRebalanceListener):  # type: ignore[misc]
+    """Follows the assignment of outbox partitions, and keeps one `Owned` a partition number."""
+
+    def __init__(  # noqa: PLR0913 - made in one place
+        self,
+        *,
+        bootstrap: str,
+        place: str,
+        clock: Clock,
+        batcher: Batcher,
+        make_shard: Callable[[int], Shard],
+        check_head: Callable[[Shard], None],
+        catch_up: Callable[[Iterable[str]], Awaitable[None]],
+    ) -> None:
+        self._bootstrap, self._clock, self._batcher = bootstrap, clock, batcher
+        self._make_shard, self._check_head, self._catch_up = make_shard, check_head, catch_up
+        self._consumer: AIOKafkaConsumer = clients.group_consumer(
+            bootstrap, group=GROUP, instance=f"registrar-{place}", kind="registrar"
+        )
+        self._tasks: dict[int, asyncio.Task[None]] = {}
+        self._warm: dict[int, Owned] = {}
+        self.owned: dict[int, Owned] = {}
+
+    async def run(self) -> None:
+        """Serve until cancelled. Step 1: start, then subscribe with the listener from the first join."""
+        await self._consumer.start()
+        try:
+            self._consumer.subscribe(pattern=OUTBOXES, listener=self)
+            # The coordinator's task ends only by an error nobody else sees (step 9).
+            await self._consumer._coordinator._coordination_task  # noqa: SLF001 - aiokafka has no public way to learn it
+            leave("coordination_ended")
+        finally:
+            await self._pause_all()
+            for owned in [*self.owned.values(), *self._warm.values()]:
+                await owned.producer.stop()
+            await self._consumer.stop()
+
+    # -- assignment ----------------------------------------------------------------------------------------------
+
+    async def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
+        """Step 2: pause before anything else, then one task a partition number, and return: heartbeats start after this."""
+        topic_partitions = list(assigned)
+        if topic_partitions:
+            self._consumer.pause(*topic_partitions)
+        by_number: dict[int, list[TopicPartition]] = {}
+        for topic_partition in topic_partitions:
+            by_number.setdefault(topic_partition.partition, []).append(topic_partition)
+        for number, own in by_number.items():
+            warm = self._warm.pop(number, None)
+            self._tasks[number] = asyncio.create_task(self._guarded(number, own, warm), name=f"shard-{number}")
+        for owned in list(self._warm.values()):
+            await owned.producer.stop()
+        self._warm.clear()
+
+    async def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:
+        """Step 7: cancel shards that are idle, wait for those inside a transaction. Step 8: keep what they know warm."""
+        del revoked  # the protocol is eager: everything is revoked
+        await self._pause_all()
+        self._warm = {number: owned for number, owned in self.owned.items() if owned.ready}
+        self.owned = {}
+
+    async def _pause_all(self) -> None:
+        for number, task in self._tasks.items():
+            owned = self.owned.get(number)
+            if owned:
+                owned.stopping = True
+            # A shard waiting in `getmany` would wait for the next assignment, which waits for this callback.
+            if owned is None or not owned.in_transaction:
+                task.cancel()
+        if self._tasks:
+            done, late = await asyncio.wait(self._tasks.values(), timeout=REBALANCE_SECONDS)
+            del done
+            if late:
+                leave("transaction_outlived_rebalance")
+        self._tasks = {}
+
+    async def _guarded(self, number: int, own: list[TopicPartition], warm: Owned | None) -> None:
+        """One shard's task: nothing it raises may pass unseen."""
+        try:
+            await self._serve(number, own, warm)
+        except asyncio.CancelledError:
+            raise
+        except HistoryError as error:
+            log.said("history_refused", error=str(error), partition=number)
+            leave("history_refused")
+        except Exception as error:  # noqa: BLE001 - step 9: whatever it was, start-up is the recovery
+            leave(type(error).__name__)
+
+    # -- one shard -----------------------------------------------------------------------------------------------
+
+    async def _serve(self, number: int, own: list[TopicPartition], warm: Owned | None) -> None:
+        owned = warm or await self._take_over(number)
+        owned.stopping = False
+        self.owned[number] = owned
+        try:
+            await self._position(owned, own)
+            if not owned.ready:
+                await self._fold(owned)
+            self._consumer.resume(*own)
+        except (AssertionError, IllegalStateError):
+            # The assignment was replaced between callback and here; the next one comes. No transaction was begun.
+            return
+        owned.ready = True
+        log.said("owns", partition=number, number=owned.shard.memory.number)
+        while not owned.stopping:
+            records = await self._collect(owned, own)
+            if records and not owned.stopping:
+                await self._transact(owned, records)
+
+    async def _take_over(self, number: int) -> Owned:
+        """Step 3: a producer with the shard's id fences the owner before, ends its open transaction, frees the readers."""
+        producer = clients.transactional_producer(self._bootstrap, f"nrm-registrar-p{number}")
+        await producer.start()
+        return Owned(number, self._make_shard(number), producer)
+
+    async def _position(self, owned: Owned, own: list[TopicPartition]) -> None:
+        """Step 4: read what is committed again, now that nobody else can commit; a warm shard knows its positions."""
+        missing = [each for each in own if each not in owned.positions]
+        if missing:
+            committed = await self._consumer._coordinator.fetch_committed_offsets(missing)  # noqa: SLF001 - public API drops metadata
+            for each in missing:
+                found = committed.get(each)
+                owned.positions[each] = found.offset if found else 0
+                if found and found.metadata:
+                    owned.due_number = max(owned.due_number, int(found.metadata))
+        for each in own:
+            self._consumer.seek(each, owned.positions[each])
+
+    async def _fold(self, owned: Owned) -> None:
+        """Step 5: fold ``nrm.cases`` up to its end after the fencing; compare with what the offsets say was reached."""
+        cases = TopicPartition(CASES, owned.partition)
+        async with clients.reading(self._bootstrap, cases) as (reader, end):
+            while await reader.position(cases) < end:
+                for records in (await reader.getmany(cases, timeout_ms=200, max_records=2000)).values():
+                    for record in records:
+                        owned.shard.memory.fold(Record(record.key, record.value, tuple(record.headers)))
+                    await asyncio.sleep(0)  # heartbeats share this loop
+        self._check_head(owned.shard)
+        if owned.shard.memory.number < owned.due_number:
+            raise HistoryError(owned.partition, owned.shard.memory.number + 1, "is missing: offsets were committed past it")
+        for each, position in owned.positions.items():
+            # A broker that forgot the group's offsets answers "none"; the history itself says how far an outbox was read.
+            folded = owned.shard.memory.sources.get(each.topic, -1) + 1
+            if folded > position:
+                owned.positions[each] = folded
+                self._consumer.seek(each, folded)
+
+    async def _collect(self, owned: Owned, own: list[TopicPartition]) -> list[ConsumerRecord]:
+        """Step 6, reading: what is there of each outbox, a fair share of each."""
+        try:
+            batch = dict(await self._consumer.getmany(*own, timeout_ms=100, max_records=FAIR_SHARE))
+            if batch:
+                for each in own:
+                    if each not in batch:
+                        batch.update(await self._consumer.getmany(each, timeout_ms=0, max_records=FAIR_SHARE))
+        except UnicodeDecodeError:
+            log.said("header_name_unreadable", partition=owned.partition)
+            read_any_header_name()
+            for each in own:
+                self._consumer.seek(each, owned.positions[each])
+            return []
+        fresh: list[ConsumerRecord] = []
+        for each, records in batch.items():
+            due = owned.positions[each]
+            if records and records[0].offset > due:
+                log.said("offsets_missing", topic=each.topic, partition=each.partition, offset=due, count=records[0].offset - due)
+            fresh += [record for record in records if record.offset >= due]
+        return fresh
+
+    async def _transact(self, owned: Owned, records: list[ConsumerRecord]) -> None:
+        """Step 6, writing: judge, number, route, and commit with the offsets. Here, and only here, things become true."""
+        incoming = [read(record) for record in records]
+        await self._catch_up(each.signed.source for each in incoming if each.signed)
+        owned.in_transaction = True  # from here on the shard's state is ahead of the topic: no way back but out
+        try:
+            async with asyncio.timeout(TRANSACTION_SECONDS):
+                outs = await self._batcher.decide(owned.shard, incoming, self._clock.now())
+                await owned.producer.begin_transaction()
+                sent = [
+                    await owned.producer.send(
+                        out.topic, value=out.value, key=out.key, headers=out.all_headers(), partition=out.partition
+                    )
+                    for out in outs
+                ]
+                # A failed send does not fail aiokafka's transaction: every one is awaited before the commit.
+                await asyncio.gather(*sent)
+                ends: dict[TopicPartition, OffsetAndMetadata] = {
+                    TopicPartition(record.topic, record.partition): OffsetAndMetadata(record.offset + 1, str(owned.shard.memory.number))
+                    for record in records
+                }
+                await owned.producer.send_offsets_to_transaction(ends, GROUP)
+                await owned.producer.commit_transaction()
+        except BaseException as error:  # noqa: BLE001 - cancellation included: half a transaction has no way back
+            leave(type(error).__name__)
+        owned.positions.update({each: end.offset for each, end in ends.items()})
+        owned.in_transaction = False

@@ -1,0 +1,75 @@
+"""What the registrar writes: statements to be signed, and records that carry them."""
+
+from dataclasses import dataclass, field
+from typing import Final
+
+from nrmbus.wire import json, statement
+from nrmbus.wire.keys import SigningKey
+
+CASES: Final = "nrm.cases"
+QUARANTINE: Final = "nrm.quarantine"
+
+
+def inbox_of(agency: str) -> str:
+    """The topic that *agency* reads."""
+    return f"nrm.inbox.{agency}"
+
+
+@dataclass(frozen=True, slots=True)
+class Coordinates:
+    """Where a submission stands: the topic's owner is who may have written it."""
+
+    topic: str
+    partition: int
+    offset: int
+
+    @property
+    def owner(self) -> str:
+        """The agency whose outbox this is."""
+        return self.topic.removeprefix("nrm.outbox.")
+
+
+@dataclass(slots=True)
+class Statement:
+    """One thing the registrar says, as JSON bytes; signed late, so that a batch can be signed on two threads.
+
+    Ed25519 is deterministic: the same body signed again gives the same bytes, so a repeated answer is the same answer.
+    """
+
+    thing: statement.Thing
+    body: bytes
+    _signed: bytes | None = field(default=None, repr=False)
+
+    def sign(self, key: SigningKey) -> None:
+        """Sign, unless that was done before."""
+        if self._signed is None:
+            self._signed = statement.sign_bytes(self.thing, self.body, key)
+
+    @property
+    def signed(self) -> bytes:
+        """The DSSE envelope. Raises RuntimeError when `sign` was not called: nothing unsigned may leave."""
+        if self._signed is None:
+            message = "a statement was about to leave unsigned"
+            raise RuntimeError(message)
+        return self._signed
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the body: what the next statement of the chain names as ``previous``."""
+        return json.digest(self.body)
+
+
+@dataclass(frozen=True, slots=True)
+class Out:
+    """One record to write in the transaction; *statements* become headers when signed."""
+
+    topic: str
+    partition: int
+    key: bytes | None
+    value: bytes
+    headers: tuple[tuple[str, bytes], ...] = ()
+    statements: tuple[tuple[str, Statement], ...] = ()
+
+    def all_headers(self) -> list[tuple[str, bytes]]:
+        """Headers as aiokafka wants them."""
+        return [*self.headers, *((name, said.signed) for name, said in self.statements)]

@@ -1,0 +1,240 @@
+"""One partition's registrar without Kafka: judge, number, route. Its state is a fold of ``nrm.cases``.
+
+`take` never waits and never does I/O. Whoever calls it commits what it returns, or throws the shard away: there is no
+undo.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final, Literal
+
+from nrmbus.directory import Directory
+from nrmbus.events import Event
+from nrmbus.registrar.memory import Case, Known, Memory
+from nrmbus.registrar.records import CASES, QUARANTINE, Coordinates, Out, Statement, inbox_of
+from nrmbus.registrar.refusals import Refused, wire_refusal
+from nrmbus.rules import Rules, View
+from nrmbus.wire import ids, json
+from nrmbus.wire.envelope import Signed
+from nrmbus.wire.errors import WireError
+from nrmbus.wire.letter import Container
+from nrmbus.wire.record import ANSWER, AUDIENCE, DELIVERY, LETTER, REGISTRATION, SUBMITTED, Record
+from nrmbus.wire.registration import Answer, Audience, Policy, Registration
+
+STALE_AFTER: Final = timedelta(days=7)
+AHEAD_AT_MOST: Final = timedelta(minutes=5)
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What was decided about one submission, and the records that make it true."""
+
+    outcome: Literal["registered", "refused", "repeated", "answered", "quarantined"]
+    code: str | None
+    outs: list[Out]
+
+
+class Shard:
+    """Everything that decides about the submissions of one partition."""
+
+    def __init__(  # noqa: PLR0913 - a shard is made in one place, from what a bus is
+        self, *, bus: str, partition: int, partitions: int, rules: Rules, directory: Directory, salt: Callable[[], bytes]
+    ) -> None:
+        self.bus, self.partition, self.partitions = bus, partition, partitions
+        self.memory = Memory(bus=bus, partition=partition, rules=rules)
+        self.repeats = 0
+        """Submissions answered again since the start; more than relays resent means something repeats them."""
+        self._rules, self._directory, self._salt = rules, directory, salt
+        self._policy = Policy(name=rules.profile.name, digest=rules.profile.digest)
+
+    # -- deciding ------------------------------------------------------------------------------------------------
+
+    def unreadable(self, at: Coordinates, size: int, sha256: str, code: str, now: datetime) -> list[Out]:
+        """Answer what was not signed by the outbox's owner: a quarantine entry, and word to the owner; no number."""
+        entry = {"topic": at.topic, "partition": at.partition, "offset": at.offset, "size": size, "sha256": sha256, "code": code}
+        outs = [Out(QUARANTINE, 0, None, json.dumps(entry))]
+        if self._directory.knows(at.owner):
+            outs.append(self._answer(at, code, now, sha256=sha256))
+        return outs
+
+    def take(self, signed: Signed, at: Coordinates, sha256: str, now: datetime) -> Decision:
+        """Judge one submission whose signature holds; the decision has the records to commit, in order."""
+        try:
+            self._in_its_place(signed, at)
+        except WireError as error:
+            return Decision("quarantined", error.code, self.unreadable(at, signed.record.size(), sha256, error.code, now))
+        known = self.memory.known.get((signed.source, signed.subject, signed.id))
+        if known and known.envelope == signed.digest:
+            self.repeats += 1
+            envelope = None if known.refused else signed.record.without_letter()
+            again = self._copy(signed.source, signed.record.key, envelope, (known.registration, known.receipt), None)
+            return Decision("repeated", None, [again])
+        case = self.memory.case(signed.subject)
+        due = (case.sequences.get(signed.source, 0) if case else 0) + 1
+        if known is None and signed.sequence != due:
+            gap = self._answer(at, "sequence_gap", now, about=signed, sha256=sha256, expected_sequence=due)
+            return Decision("answered", "sequence_gap", [gap])
+        case = case or self.memory.case_or_new(signed.subject)
+        try:
+            if known:
+                raise WireError("id_reused")  # noqa: TRY301 - one way out for every refusal
+            event, letter = self._readable(signed, now)
+            told = self._judged(case.view, event, letter, now)
+        except (WireError, Refused) as error:
+            refused = wire_refusal(error) if isinstance(error, WireError) else error
+            return Decision("refused", refused.code, self._refuse(case, signed, at, now, refused))
+        return Decision("registered", None, self._register(case, signed, event, at, now, told))
+
+    def _in_its_place(self, signed: Signed, at: Coordinates) -> None:
+        if signed.record.key != signed.subject.encode():
+            raise WireError("key_mismatch")
+        if ids.partition_of(signed.subject, self.partitions) != at.partition:
+            raise WireError("wrong_partition")
+
+    def _readable(self, signed: Signed, now: datetime) -> tuple[Event, Container | None]:
+        """Everything the wire asks of an event whose sender is established."""
+        if now - signed.recordedtime > STALE_AFTER:
+            raise WireError("stale")
+        event = signed.event()
+        if max(event.time, event.recordedtime) - now > AHEAD_AT_MOST:
+            raise WireError("time_in_future")
+        if any(not self._directory.knows(agency) for agency in event.data.recipients):
+            raise WireError("unknown_recipient")
+        letter = signed.letter()
+        for part in letter.parts if letter else ():
+            for agency, kid in letter.wraps(part).items():  # type: ignore[union-attr]
+                key = self._directory.seal_to(agency, now)
+                if key is None:
+                    raise WireError("unknown_recipient")
+                if key.kid != kid:
+                    raise WireError("key_not_current")
+        return event, letter
+
+    def _judged(self, view: View, event: Event, letter: Container | None, now: datetime) -> "Told":
+        """What the Rules say: a refusal is raised, else who is told and who may open what."""
+        if event.expectedversion is not None and event.expectedversion != view.count_for(event.source):
+            raise WireError("version_passed")
+        refusal = self._rules.judge(view, event, now)
+        if refusal:
+            raise Refused(refusal.code, refusal.rule, refusal.article)
+        audience = self._rules.audience(view, event)
+        told = Told(audience.recipients, audience.earlier, {})
+        if letter is None:
+            return told
+        statistics = self._directory.of_role("statistics")
+        due = {
+            part: {*audience.opens.get(part, ()), event.source, *(statistics if part == "coded" else ())}
+            for part in letter.parts
+        }
+        if any(set(letter.wraps(part)) != agencies for part, agencies in due.items()):
+            raise Refused.audience_changed({part: tuple(sorted(agencies - {event.source})) for part, agencies in due.items()})
+        copies = {agency for agencies in due.values() for agency in agencies} - {event.source}
+        return Told(tuple(sorted({*audience.recipients, *copies})), audience.earlier, {a: letter.copy_for(a) for a in copies})
+
+    # -- saying --------------------------------------------------------------------------------------------------
+
+    def _register(self, case: Case, signed: Signed, event: Event, at: Coordinates, now: datetime, told: "Told") -> list[Out]:
+        audience = Audience(salt=self._salt().hex(), recipients=told.recipients, earlier=dict(told.earlier))
+        registration = self._statement(signed, self._advance(now), audience, None)
+        envelope = signed.record.without_letter()
+        outs = [self._case_record(envelope.key, at, registration, audience, envelope)]
+        outs += self._deliver(case, signed, envelope, registration, told)
+        self.memory.remember(case, event, envelope, told.recipients, registration)
+        case.digests[event.id] = registration.digest
+        return outs
+
+    def _refuse(self, case: Case, signed: Signed, at: Coordinates, now: datetime, refused: Refused) -> list[Out]:
+        audience = Audience(salt=self._salt().hex(), recipients=(), earlier={})
+        registration = self._statement(signed, self._advance(now), audience, refused)
+        receipt = self.memory.next_delivery(signed.source, registration.digest)
+        case.count(signed.source, signed.sequence)
+        identity = (signed.source, signed.subject, signed.id)
+        self.memory.known.setdefault(identity, Known(signed.digest, registration, receipt, refused=True))
+        key = signed.record.key
+        return [
+            self._case_record(key, at, registration, audience, None),
+            self._copy(signed.source, key, None, (registration, receipt), None),
+        ]
+
+    def _advance(self, now: datetime) -> datetime:
+        self.memory.number += 1
+        self.memory.time = now if self.memory.time is None else max(now, self.memory.time)
+        return self.memory.time
+
+    def _statement(self, signed: Signed, time: datetime, audience: Audience, refused: Refused | None) -> Statement:
+        registration = Registration(
+            bus=self.bus,
+            partition=self.partition,
+            number=self.memory.number,
+            time=time,
+            source=signed.source,
+            subject=signed.subject,
+            id=signed.id,
+            sequence=signed.sequence,
+            envelope=signed.digest,
+            key=signed.kid,
+            verdict="refused" if refused else "registered",
+            code=refused.code if refused else None,
+            rule=refused.rule if refused else None,
+            article=refused.article if refused else None,
+            seal_to=refused.seal_to if refused else None,
+            policy=self._policy,
+            audience=audience.commitment(),
+            previous=self.memory.previous,
+        )
+        said = Statement("registration", registration.json())
+        self.memory.previous = said.digest
+        return said
+
+    def _case_record(
+        self, key: bytes | None, at: Coordinates, registration: Statement, audience: Audience, envelope: Record | None
+    ) -> Out:
+        own = ((AUDIENCE, audience.json()), (SUBMITTED, f"{at.topic}:{at.offset}".encode()))
+        headers = (*(envelope.headers if envelope else ()), *own)
+        value = (envelope.value if envelope else None) or b""
+        return Out(CASES, self.partition, key, value, headers, ((REGISTRATION, registration),))
+
+    def _deliver(self, case: Case, signed: Signed, envelope: Record, registration: Statement, told: "Told") -> list[Out]:
+        """To each recipient what it must know first, then the event; to the sender its receipt."""
+        outs: list[Out] = []
+        next_delivery, digest = self.memory.next_delivery, registration.digest
+        for agency in told.recipients:
+            for earlier in told.earlier.get(agency, ()):
+                record, said = case.consents[earlier]
+                outs.append(self._copy(agency, record.key, record, (said, next_delivery(agency, said.digest)), None))
+            said_to = (registration, next_delivery(agency, digest))
+            outs.append(self._copy(agency, envelope.key, envelope, said_to, told.copies.get(agency)))
+        receipt = next_delivery(signed.source, digest)
+        known = Known(signed.digest, registration, receipt, refused=False)
+        self.memory.known[signed.source, signed.subject, signed.id] = known
+        outs.append(self._copy(signed.source, envelope.key, envelope, (registration, receipt), None))
+        return outs
+
+    def _copy(
+        self, agency: str, key: bytes | None, envelope: Record | None, said: tuple[Statement, Statement], letter: bytes | None
+    ) -> Out:
+        headers = envelope.headers if envelope else ()
+        if letter:
+            headers = (*headers, (LETTER, letter))
+        value = (envelope.value if envelope else None) or b""
+        return Out(inbox_of(agency), self.partition, key, value, headers, ((REGISTRATION, said[0]), (DELIVERY, said[1])))
+
+    def _answer(  # noqa: PLR0913 - one answer, all its facts
+        self, at: Coordinates, code: str, now: datetime, *, sha256: str, about: Signed | None = None, expected_sequence: int | None = None
+    ) -> Out:
+        answer = Answer(
+            bus=self.bus, to=at.owner, partition=at.partition, time=now, code=code, topic=at.topic, offset=at.offset, sha256=sha256,
+            subject=about.subject if about else None, id=about.id if about else None, expected_sequence=expected_sequence,
+        )  # fmt: skip
+        said = Statement("answer", answer.json())
+        return Out(inbox_of(at.owner), at.partition, about.record.key if about else None, b"", (), ((ANSWER, said),))
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """Who is told, what each must know first, and each one's copy of the letter."""
+
+    recipients: tuple[str, ...]
+    earlier: Mapping[str, tuple[str, ...]]
+    copies: Mapping[str, bytes]

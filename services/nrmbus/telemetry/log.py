@@ -1,0 +1,58 @@
+"""Structured log lines: a static event name, and identifiers from a closed list."""
+
+import logging
+import sys
+from typing import Any, Final
+
+import structlog
+
+FIELDS: Final = frozenset(
+    {
+        "service", "event", "level", "timestamp", "trace_id", "span_id",
+        "type", "id", "number", "partition", "outcome", "code", "rule", "milliseconds", "topic", "offset", "size",
+        "sha256", "agency", "tick", "count", "port", "pid", "bus", "error", "attempt", "seconds",
+    }
+)  # fmt: skip
+"""The only names a log line may carry. No case reference: who may read logs need not know which case an event is of."""
+
+
+def _only_known_fields(_logger: object, _method: str, line: dict[str, Any]) -> dict[str, Any]:
+    unknown = set(line) - FIELDS
+    for name in unknown:  # dropped, not printed: a stray field is where a person's data would leak
+        del line[name]
+    if unknown:
+        line["error"] = "log_field_dropped"
+    return line
+
+
+def set_up_log(service: str) -> None:
+    """Write JSON lines to standard error; the level is INFO. Third-party loggers stay silent below ERROR."""
+    # Libraries format records, keys and exception texts into their messages; only our own lines may say anything.
+    logging.basicConfig(level=logging.CRITICAL, handlers=[logging.NullHandler()], force=True)
+
+    def _service(_logger: object, _method: str, line: dict[str, Any]) -> dict[str, Any]:
+        return {**line, "service": service}  # not a context variable: threads would not inherit it
+
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            _service,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True, key="timestamp"),
+            _only_known_fields,
+            structlog.processors.JSONRenderer(sort_keys=True),
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
+        logger_factory=structlog.PrintLoggerFactory(file=sys.stderr),
+        cache_logger_on_first_use=True,
+    )
+
+
+def handled(outcome: str, **fields: Any) -> None:
+    """Say that one message was handled: *outcome* and identifiers (see `FIELDS`)."""
+    structlog.get_logger().info("handled", outcome=outcome, **fields)
+
+
+def said(event: str, **fields: Any) -> None:
+    """Say that a service did something that is not one message: started, stopped, fenced."""
+    structlog.get_logger().info(event, **fields)

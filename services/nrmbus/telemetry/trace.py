@@ -1,0 +1,75 @@
+"""Spans of a message's way: a producer span where it is made, a consumer span in each service that handles it.
+
+The record key is never on a span. Each decision is one trace; cases are joined by ``correlationid``, not by a trace
+kept open for months. Spans go out by OTLP when OTEL_EXPORTER_OTLP_ENDPOINT is set, else nowhere.
+"""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from opentelemetry import trace
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import BatchSpanProcessor
+from opentelemetry.trace import Link, SpanContext, SpanKind, TraceFlags
+from opentelemetry.trace.propagation import set_span_in_context
+
+_TRACER = trace.get_tracer("nrmbus")
+
+
+def set_up_trace(service: str) -> None:
+    """Name the service on its spans, and export them where OTEL_EXPORTER_OTLP_ENDPOINT says."""
+    provider = TracerProvider(resource=Resource.create({"service.name": f"nrmbus.{service}"}))
+    if os.environ.get("OTEL_EXPORTER_OTLP_ENDPOINT"):
+        from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter  # noqa: PLC0415 - 0.2 s
+
+        provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter(), schedule_delay_millis=500))
+    trace.set_tracer_provider(provider)
+
+
+def _context(traceparent: str | None) -> SpanContext | None:
+    if traceparent is None:
+        return None
+    _, trace_id, span_id, flags = traceparent.split("-")
+    return SpanContext(int(trace_id, 16), int(span_id, 16), is_remote=True, trace_flags=TraceFlags(int(flags, 16)))
+
+
+def traceparent_of(span: trace.Span) -> str | None:
+    """The W3C ``traceparent`` of *span*; none when nothing is being traced."""
+    context = span.get_span_context()
+    if not context.is_valid:
+        return None
+    return f"00-{context.trace_id:032x}-{context.span_id:016x}-{int(context.trace_flags) & 1:02x}"
+
+
+def current_traceparent() -> str | None:
+    """The ``traceparent`` of the span that is open here; captured into an outbox row when the row is made."""
+    return traceparent_of(trace.get_current_span())
+
+
+@contextmanager
+def produced(event_type: str, event_id: str) -> Iterator[str | None]:
+    """Open the producer span of an event being made; yields its ``traceparent``, which is signed with the event."""
+    attributes = {"messaging.system": "kafka", "nrm.event.type": event_type, "nrm.event.id": event_id}
+    with _TRACER.start_as_current_span(f"create {event_type}", kind=SpanKind.PRODUCER, attributes=attributes) as span:
+        yield traceparent_of(span)
+
+
+@contextmanager
+def consumed(*, event_type: str, event_id: str, traceparent: str | None, name: str = "process") -> Iterator[None]:
+    """Open a consumer span: its parent and its link are the span that made the event."""
+    remote = _context(traceparent)
+    attributes = {"messaging.system": "kafka", "nrm.event.type": event_type, "nrm.event.id": event_id}
+    parent = set_span_in_context(trace.NonRecordingSpan(remote)) if remote else None
+    links = [Link(remote)] if remote else []
+    with _TRACER.start_as_current_span(
+        f"{name} {event_type}",
+        context=parent,
+        kind=SpanKind.CONSUMER,
+        attributes=attributes,
+        links=links,
+        record_exception=False,  # an exception's text may hold what was put in
+        set_status_on_exception=False,
+    ):
+        yield

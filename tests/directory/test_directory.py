@@ -1,0 +1,127 @@
+"""The directory: whom everybody believes, and what stops them from believing anybody else."""
+
+import base64
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from nrmbus.directory import Directory, DirectoryError, Identity, Operator
+from nrmbus.wire import json, statement
+from nrmbus.wire.errors import WireError
+from nrmbus.wire.keys import SigningKey, VerifyKey
+
+NOW = datetime(2026, 3, 2, 5, 0, tzinfo=UTC)
+LATER = datetime(2026, 4, 2, 5, 0, tzinfo=UTC)
+
+
+@pytest.fixture(name="operator")
+def _operator(tmp_path: Path) -> Operator:
+    return Operator(tmp_path / "operator")
+
+
+@pytest.fixture(name="directory")
+def _directory(operator: Operator) -> Directory:
+    return Directory("play-0001", VerifyKey(operator.public))
+
+
+def admitted(directory: Directory, operator: Operator, home: Path, agency: str = "ngo-a", role: str = "ngo_outreach") -> Identity:
+    """An agency that stands in the directory."""
+    identity = Identity.at(home / agency, agency)
+    entry = operator.entry(directory, identity, role, NOW)
+    assert entry is not None
+    directory.add(entry)
+    return identity
+
+
+class TestEntries:
+    def test_an_admitted_agency_is_known_by_its_current_key(self, directory: Directory, operator: Operator, tmp_path: Path) -> None:
+        """What an agency signs can be verified with the key that the operator admitted, from that time on."""
+        identity = admitted(directory, operator, tmp_path)
+
+        assert directory.verify_key("ngo-a", identity.signing.kid, NOW).public == identity.signing.public
+        assert directory.seal_to("ngo-a", NOW) is not None
+        with pytest.raises(WireError, match="signature_invalid"):
+            directory.verify_key("ngo-a", identity.signing.kid, datetime(2026, 3, 1, tzinfo=UTC))
+
+    def test_the_same_entry_twice_changes_nothing(self, directory: Directory, operator: Operator, tmp_path: Path) -> None:
+        """Reading the topic again from its start is harmless, and admitting the same agency again says nothing new."""
+        identity = Identity.at(tmp_path / "ngo-a", "ngo-a")
+        entry = operator.entry(directory, identity, "ngo_outreach", NOW)
+        assert entry is not None
+        directory.add(entry)
+        directory.add(entry)
+
+        assert directory.number == 1
+        assert operator.entry(directory, identity, "ngo_outreach", LATER) is None
+
+    def test_a_stranger_cannot_admit(self, directory: Directory, tmp_path: Path) -> None:
+        """An entry signed by anybody but the operator of this bus stops whoever reads it."""
+        stranger = Operator(tmp_path / "stranger")
+        entry = stranger.entry(directory, Identity.at(tmp_path / "x", "ngo-x"), "ngo_outreach", NOW)
+        assert entry is not None
+
+        with pytest.raises(DirectoryError, match="not one that the operator"):
+            directory.add(entry)
+
+    def test_a_cut_topic_is_noticed(self, directory: Directory, operator: Operator, tmp_path: Path) -> None:
+        """When an entry was taken out, the next one does not have the due number."""
+        shadow = Directory("play-0001", VerifyKey(operator.public))
+        admitted(shadow, operator, tmp_path, "ngo-a")
+        second = operator.entry(shadow, Identity.at(tmp_path / "vac", "vac"), "vac", NOW)
+        assert second is not None
+
+        with pytest.raises(DirectoryError, match="entry 1 is due"):
+            directory.add(second)
+
+    def test_an_entry_of_another_bus_is_refused(self, operator: Operator, tmp_path: Path) -> None:
+        """An operator of two buses cannot have an admission to one read on the other."""
+        other = Directory("play-0002", VerifyKey(operator.public))
+        entry = operator.entry(other, Identity.at(tmp_path / "a", "ngo-a"), "ngo_outreach", NOW)
+        assert entry is not None
+
+        with pytest.raises(DirectoryError, match="another bus"):
+            Directory("play-0001", VerifyKey(operator.public)).add(entry)
+
+    def test_a_weak_key_is_never_admitted(self, directory: Directory, operator: Operator, tmp_path: Path) -> None:
+        """A small-order signing key verifies any message; an entry with it is worth nothing."""
+        identity = Identity.at(tmp_path / "a", "ngo-a")
+        body = {
+            "bus": "play-0001", "number": 1, "agency": "ngo-a", "role": "ngo_outreach", "valid_from": "2026-03-02T05:00:00Z",
+            "signing": base64.b64encode(bytes(32)).decode(), "sealing": base64.b64encode(identity.sealing.public).decode(),
+        }  # fmt: skip
+        key = SigningKey.from_seed((tmp_path / "operator" / "keys" / "operator.seed").read_bytes())
+
+        with pytest.raises(DirectoryError):
+            directory.add(statement.sign("directory", body, key))
+        assert json.loads(json.dumps(body), limit=8192)["agency"] == "ngo-a"
+
+    @pytest.mark.parametrize("name", ["operator", "registrar", "broker"])
+    def test_a_name_of_the_bus_itself_is_no_agency(self, directory: Directory, operator: Operator, tmp_path: Path, name: str) -> None:
+        """Nobody can be admitted under a name that stands for a part of the bus."""
+        with pytest.raises(DirectoryError, match="reserved"):
+            operator.entry(directory, Identity.at(tmp_path / name, name), "ngo_outreach", NOW)
+
+    def test_a_role_stays_with_its_id(self, directory: Directory, operator: Operator, tmp_path: Path) -> None:
+        """Old cases are judged by roles, so an id never changes its role."""
+        identity = admitted(directory, operator, tmp_path)
+
+        with pytest.raises(DirectoryError, match="another role"):
+            operator.entry(directory, identity, "special_unit", LATER)
+
+
+class TestKeys:
+    def test_private_keys_are_readable_by_their_agency_only(self, tmp_path: Path) -> None:
+        """Key files have mode 0600 and a second start finds the same keys."""
+        first = Identity.at(tmp_path / "vac", "vac")
+        again = Identity.at(tmp_path / "vac", "vac")
+
+        assert first.signing.kid == again.signing.kid
+        assert first.sealing.kid == again.sealing.kid
+        modes = {path.stat().st_mode & 0o777 for path in (tmp_path / "vac" / "keys").iterdir()}
+        assert modes == {0o600}
+
+    def test_no_private_key_is_shown(self, tmp_path: Path) -> None:
+        """Neither the identity nor its keys print a seed."""
+        identity = Identity.at(tmp_path / "vac", "vac")
+
+        assert identity.signing.seed.hex() not in repr(identity) + repr(identity.signing)

@@ -1,0 +1,189 @@
+"""A bus under fire: a real broker, registrars that are killed and frozen, senders that never stop."""
+
+import asyncio
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterable
+from contextlib import AbstractAsyncContextManager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from nrmbus.bus import clients
+from nrmbus.bus.embedded import EmbeddedKafka
+from nrmbus.bus.folder import BusFolder
+from nrmbus.directory import Identity
+from nrmbus.directory.admission import Newcomer, admit
+from nrmbus.play.load import Agency, Submission
+from nrmbus.play.trail import Anomalies, check, read_all
+from nrmbus.wire import ids
+
+LAUNCH = Path(__file__).with_name("launch.py")
+FIRST = {"ngo-a": "ngo_outreach", "ngo-l": "ngo_legal", "vac": "vac", "special-unit": "special_unit"}
+
+
+class Place:
+    """One registrar's place: a process that is started again at once whenever it ends."""
+
+    def __init__(self, name: str, folder: BusFolder, *, sabotage: bool) -> None:
+        self.name, self._folder, self._sabotage = name, folder, sabotage
+        self.starts = 0
+        self._process: subprocess.Popen[bytes] | None = None
+        self._wanted = True
+
+    def poll(self) -> None:
+        """Start it, if it is not running."""
+        if self._wanted and (self._process is None or self._process.poll() is not None):
+            self.starts += 1
+            command = [sys.executable, str(LAUNCH), str(self._folder.path), "sabotage" if self._sabotage else "sound"]
+            log = (self._folder.path / f"registrar-{self.name}.log").open("ab")
+            self._process = subprocess.Popen(command, env={**os.environ, "NRMBUS_PLACE": self.name}, stderr=log, stdout=log)
+            log.close()
+
+    def signal(self, number: int) -> None:
+        """Send it a signal."""
+        assert self._process is not None
+        self._process.send_signal(number)
+
+    def end(self) -> None:
+        """Kill it for good."""
+        self._wanted = False
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+
+    @property
+    def log(self) -> str:
+        """All that it wrote."""
+        return (self._folder.path / f"registrar-{self.name}.log").read_text()
+
+
+class Fire(AbstractAsyncContextManager["Fire"]):
+    """The bus, its places and its senders; leaving the block ends everything."""
+
+    def __init__(self, home: Path, *, partitions: int, places: int, rate: int = 300, sabotage: bool = False) -> None:
+        self.folder = BusFolder(home)
+        self.folder.create(partitions=partitions)
+        self.kafka = EmbeddedKafka(self.folder)
+        self.places = [Place("abc"[number], self.folder, sabotage=sabotage) for number in range(places)]
+        self.partitions, self.rate = partitions, rate
+        self.acknowledged: list[tuple[str, str, str]] = []
+        self.agencies: list[Agency] = []
+        self._tasks: list[asyncio.Task[None]] = []
+        self._sending = True
+
+    async def __aenter__(self) -> Self:
+        await asyncio.to_thread(self.kafka.fetch)
+        await asyncio.to_thread(self.kafka.start)
+        await self.admit(FIRST)
+        self._tasks.append(asyncio.create_task(self._supervise()))
+        return self
+
+    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._sending = False
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        for place in self.places:
+            place.end()
+        await asyncio.to_thread(self.kafka.stop)
+
+    async def admit(self, agencies: dict[str, str]) -> None:
+        """Admit *agencies*, and have each of them send from now on."""
+        since = datetime.now(UTC).replace(microsecond=0) - timedelta(minutes=1)
+        await admit(self.folder, {agency: Newcomer(role) for agency, role in agencies.items()}, since)
+        for agency in agencies:
+            identity = Identity.at(self.folder.agency(agency).path, agency)
+            self.agencies.append(Agency(identity, "fund", [ids.new_ref() for _ in range(100)]))
+
+    async def _supervise(self) -> None:
+        while True:
+            for place in self.places:
+                place.poll()
+            await asyncio.sleep(0.05)
+
+    def send(self) -> None:
+        """Every agency sends from now on, together *rate* a second."""
+        for agency in self.agencies:
+            self._tasks.append(asyncio.create_task(self._sender(agency)))
+
+    def send_for(self, name: str) -> None:
+        """One more agency sends."""
+        agency = next(each for each in self.agencies if each.identity.agency == name)
+        self._tasks.append(asyncio.create_task(self._sender(agency)))
+
+    async def owner(self) -> Place:
+        """The place that owns partition 0 now: the last one that said so."""
+        lines = [(line, place) for place in self.places for line in place.log.splitlines() if '"event": "owns"' in line]
+        return max(lines, key=lambda each: json.loads(each[0])["timestamp"])[1]
+
+    def history_refused(self) -> bool:
+        """Whether a fold met a history that is none, and refused to run."""
+        return any('"history_refused"' in log for log in self.logs())
+
+    async def _sender(self, agency: Agency) -> None:
+        async with clients.producer(self.kafka.bootstrap) as producer:
+            turn = 0
+            while self._sending:
+                started = time.monotonic()
+                batch = [self._next(agency, turn + each) for each in range(10)]
+                turn += len(batch)
+                futures = [await self._send(producer, each) for each in batch]
+                for each, future in zip(batch, futures, strict=True):
+                    await future
+                    self.acknowledged.append((each.agency, each.subject, each.id))
+                pause = len(batch) * len(self.agencies) / self.rate - (time.monotonic() - started)
+                await asyncio.sleep(max(0, pause))
+
+    def _next(self, agency: Agency, turn: int) -> Submission:
+        now = datetime.now(UTC).replace(microsecond=0)
+        return agency.say(agency.cases[turn % len(agency.cases)], now, self.partitions)
+
+    @staticmethod
+    async def _send(producer: object, each: Submission) -> asyncio.Future[object]:
+        record = each.record
+        return await producer.send(  # type: ignore[attr-defined, no-any-return]
+            each.topic, value=record.value, key=record.key, headers=list(record.headers), partition=each.partition
+        )
+
+    async def settle(self, seconds: float = 40) -> Anomalies:
+        """Stop sending, wait until all that was acknowledged has an answer, and check what the broker holds."""
+        self._sending = False
+        until = time.monotonic() + seconds
+        found = Anomalies()
+        while time.monotonic() < until:
+            await asyncio.sleep(1)
+            found = await asyncio.to_thread(self.check)
+            if not found.lost and found.registered + found.refused >= len(set(self.acknowledged)):
+                break
+        return found
+
+    def check(self) -> Anomalies:
+        """What the broker holds now, against what was acknowledged so far."""
+        return check(self.kafka.bootstrap, list(self.acknowledged))
+
+    def registered(self) -> int:
+        """How many registrations there are."""
+        return sum(1 for _ in read_all(self.kafka.bootstrap, r"nrm\.cases"))
+
+    async def until_registered(self, count: int, seconds: float = 30) -> None:
+        """Wait until at least *count* registrations stand."""
+        until = time.monotonic() + seconds
+        while await asyncio.to_thread(self.registered) < count:
+            assert time.monotonic() < until, [place.log[-2000:] for place in self.places]
+            await asyncio.sleep(0.2)
+
+    async def freeze(self, place: Place, seconds: float) -> None:
+        """SIGSTOP, and SIGCONT after *seconds*: longer than a session, and it wakes up as a zombie."""
+        place.signal(signal.SIGSTOP)
+        await asyncio.sleep(seconds)
+        place.signal(signal.SIGCONT)
+
+    def logs(self) -> Iterable[str]:
+        """What every place wrote."""
+        return [place.log for place in self.places]

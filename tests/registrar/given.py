@@ -1,0 +1,144 @@
+"""A bus without Kafka for the registrar's tests: agencies with real keys, their signed submissions, one shard."""
+
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from nrmbus.directory import Directory, Identity, Operator
+from nrmbus.events import data_type
+from nrmbus.events.model import Event
+from nrmbus.registrar.records import Coordinates, Out
+from nrmbus.registrar.shard import Decision, Shard
+from nrmbus.rules import Agency, Rules, load_profile
+from nrmbus.wire import ids, json, letter
+from nrmbus.wire.envelope import decode, encode, with_letter
+from nrmbus.wire.keys import SigningKey
+from nrmbus.wire.record import Record
+
+BUS = "play-0123456789abcdef"
+NOW = datetime(2026, 3, 2, 5, 0, tzinfo=UTC)
+CASE = "ab" * 16
+ROLES = {
+    "ngo-a": "ngo_outreach",
+    "ngo-l": "ngo_legal",
+    "special-unit": "special_unit",
+    "shelter": "shelter_state",
+    "vac": "vac",
+    "fund": "fund",
+    "migration": "migration",
+    "embassy": "embassy",
+    "statistics": "statistics",
+}
+SIGNAL = {"detector": "ngo_outreach", "child": False, "urgency": "emergency", "detected_abroad": False, "basis": ["indicators"]}
+
+
+class Bus:
+    """Everybody on one bus, in memory."""
+
+    def __init__(self, home: Path, partitions: int = 1) -> None:
+        self.partitions = partitions
+        operator = Operator(home)
+        self.directory = Directory(BUS, _key(operator))
+        self.agencies: dict[str, Agency] = {}
+        self.identities: dict[str, Identity] = {}
+        for agency, role in ROLES.items():
+            self.identities[agency] = Identity.at(home / agency, agency)
+            entry = operator.entry(self.directory, self.identities[agency], role, datetime(2026, 1, 1, tzinfo=UTC))
+            assert entry is not None
+            self.directory.add(entry)
+            self.agencies[agency] = Agency(agency, role)
+        self.rules = Rules(load_profile("az@2022-04-29"), self.agencies)
+        self.key = SigningKey.from_seed(bytes(range(32)))
+        self.history: list[Record] = []
+        self._sequences: dict[tuple[str, str], int] = {}
+        self._offsets: dict[str, int] = {}
+        self._salt = 0
+
+    def shard(self, partition: int = 0) -> Shard:
+        """A shard that has seen nothing."""
+
+        def salt() -> bytes:
+            self._salt += 1
+            return self._salt.to_bytes(16)
+
+        return Shard(
+            bus=BUS, partition=partition, partitions=self.partitions, rules=self.rules, directory=self.directory, salt=salt
+        )
+
+    def event(self, by: str, type_: str, data: dict[str, Any], *, case: str = CASE, at: datetime = NOW, **more: Any) -> Event:
+        """An event as *by*'s desk would write it."""
+        sequence = more.pop("sequence", None) or self._sequences.get((by, case), 0) + 1
+        self._sequences[by, case] = sequence
+        return Event(
+            id=more.pop("id", None) or ids.new_event_id(), source=by, type=type_, version=1, subject=case, time=at,
+            recordedtime=more.pop("recordedtime", at), sequence=sequence, actor="S-1", policy="az@2022-04-29",
+            data=data_type(type_, 1).from_json(json.dumps(data)), **more,
+        )  # fmt: skip
+
+    def signed(self, event: Event, parts: dict[str, dict[str, Any]] | None = None, to: Iterable[str] = ()) -> Record:
+        """Sign *event*; with *parts*, seal each to its sender and to those of *to*."""
+        if parts is None:
+            return encode(event, self.identities[event.source].signing)
+        readers = [(agency, self.identities[agency].sealing.seal_to) for agency in sorted({*to, event.source})]
+        container = letter.seal(
+            parts, dict.fromkeys(parts, readers), bus=BUS, source=event.source, id=event.id, subject=event.subject
+        )  # type: ignore[arg-type]
+        event = Event(**{**dict(event), "sealeddigest": letter.Container.parse(container).digest, "dataclassification": "DC4"})
+        return with_letter(encode(event, self.identities[event.source].signing), container)
+
+    def take(self, shard: Shard, record: Record, *, owner: str, now: datetime = NOW) -> Decision:
+        """Have *shard* decide, sign what it says, and keep what it writes to the history."""
+        offset = self._offsets.get(owner, -1) + 1
+        self._offsets[owner] = offset
+        signed = decode(record)
+        decision = shard.take(signed, Coordinates(f"nrm.outbox.{owner}", shard.partition, offset), record.digest(), now)
+        for out in decision.outs:
+            for _, said in out.statements:
+                said.sign(self.key)
+            if out.topic == "nrm.cases":
+                self.history.append(as_record(out))
+        return decision
+
+    def say(self, shard: Shard, by: str, type_: str, data: dict[str, Any], *, now: datetime = NOW, **more: Any) -> Decision:
+        """Write, sign and submit one event without a letter."""
+        return self.take(shard, self.signed(self.event(by, type_, data, at=more.pop("at", now), **more)), owner=by, now=now)
+
+    def signal(self, shard: Shard, **more: Any) -> Decision:
+        """The first event of a case."""
+        return self.say(shard, "ngo-a", "case.signal_recorded", SIGNAL, **more)
+
+
+def as_record(out: Out) -> Record:
+    """What a reader of the topic sees."""
+    return Record(out.key, out.value, tuple(out.all_headers()))
+
+
+def to(decision: Decision, agency: str) -> list[Out]:
+    """What of a decision goes into the inbox of *agency*."""
+    return [out for out in decision.outs if out.topic == f"nrm.inbox.{agency}"]
+
+
+def _key(operator: Operator) -> Any:
+    from nrmbus.wire.keys import VerifyKey
+
+    return VerifyKey(operator.public)
+
+
+def check_history(bus: Bus, live: Shard) -> Shard:
+    """Whatever happened, a fold of the history is the live state: numbers, chains, inboxes, and every later answer.
+
+    Called at the end of every test that touches history.
+    """
+    folded = bus.shard(live.partition)
+    for record in bus.history:
+        folded.memory.fold(record)
+    folded.memory.check_head(lambda kid: {bus.key.kid: bus.key.verify_key}[kid])
+    assert folded.memory.number == live.memory.number == len(bus.history)
+    assert folded.memory.inbox_numbers == live.memory.inbox_numbers
+    for subject in live.memory.subjects():
+        then, now = folded.memory.case(subject), live.memory.case(subject)
+        assert then is not None
+        assert now is not None
+        assert (then.view, then.sequences, then.consents.keys()) == (now.view, now.sequences, now.consents.keys())
+    return folded

@@ -1,0 +1,354 @@
+"""One partition's registrar: what it decides, numbers and routes, and that its history says it all."""
+
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from nrmbus.registrar.records import Coordinates
+from nrmbus.registrar.memory import HistoryError
+from nrmbus.registrar.shard import Decision
+from nrmbus.wire import ids
+from nrmbus.wire.envelope import decode, encode, with_letter
+from nrmbus.wire.keys import SealingKey
+from nrmbus.wire.letter import Container, seal
+from nrmbus.wire.record import Record
+from nrmbus.wire.registration import Delivery, Registration
+
+from registrar.given import BUS, CASE, NOW, Bus, as_record, check_history, to
+
+CONSENT = {"purposes": ["information_sharing", "services"], "given_by": "individual", "form": "written"}
+REFERRAL = {
+    "to": ["special-unit"], "mode": "referral", "reason": "FormalIdentification", "urgency": "emergency", "services": [],
+}  # fmt: skip
+LETTER: dict[str, dict[str, Any]] = {"coded": {}, "contact": {}, "identity": {"name": "Example"}, "money": {}, "story": {}}
+
+
+@pytest.fixture(name="bus")
+def _bus(tmp_path: Path) -> Bus:
+    return Bus(tmp_path)
+
+
+def registration(decision: Decision) -> Registration:
+    """The registration that a decision wrote to the history."""
+    return next(Registration.parse(said.body) for out in decision.outs for name, said in out.statements if name == "nrm_registration")
+
+
+def deliveries(decision: Decision, agency: str) -> list[int]:
+    """The inbox numbers under which *agency* gets something."""
+    return [Delivery.parse(said.body).inbox_number for out in to(decision, agency) for name, said in out.statements if name == "nrm_delivery"]
+
+
+class TestAnAcceptedEvent:
+    def test_is_numbered_and_reaches_exactly_its_audience(self, bus: Bus) -> None:
+        """P1, P2: one registration, one copy to the special unit, one receipt to the sender, nothing to anybody else."""
+        shard = bus.shard()
+        decision = bus.signal(shard)
+
+        assert decision.outcome == "registered"
+        assert registration(decision).number == 1
+        assert sorted(out.topic for out in decision.outs) == ["nrm.cases", "nrm.inbox.ngo-a", "nrm.inbox.special-unit"]
+        check_history(bus, shard)
+
+    def test_submitted_again_gets_the_very_same_answer(self, bus: Bus) -> None:
+        """P1: a repeated submission changes nothing, and its receipt is equal byte for byte, also after a restart."""
+        shard = bus.shard()
+        record = bus.signed(bus.event("ngo-a", "case.signal_recorded", _signal()))
+        first = bus.take(shard, record, owner="ngo-a")
+        again = bus.take(shard, record, owner="ngo-a")
+        folded = check_history(bus, shard)
+        after_restart = bus.take(folded, record, owner="ngo-a")
+
+        assert again.outcome == after_restart.outcome == "repeated"
+        receipt = as_record(to(first, "ngo-a")[0])
+        assert [as_record(out) for out in again.outs] == [receipt]
+        assert [as_record(out) for out in after_restart.outs] == [receipt]
+        assert shard.memory.number == 1
+
+    def test_brings_a_newcomer_the_consent_that_covers_it_first(self, bus: Bus) -> None:
+        """Who gets its first event of a case is given the standing consent just before, as an earlier number's registration."""
+        shard = bus.shard()
+        referred(bus, shard, receivers=["special-unit", "migration"])
+        bus.say(shard, "special-unit", "referral.acknowledged", {"receipt_no": "SU-1", "duty_role": "duty_officer"}, referral=REF)
+        bus.say(shard, "special-unit", "referral.accepted", {"next_step": "reception"}, referral=REF)
+        bus.say(shard, "special-unit", "identification.stage_entered", {"stage": "initial_assistance"})
+        event = bus.event("special-unit", "stay.hold_requested", {"to": ["migration"], "ground": "identification", "until_days": 30}, referral="cd" * 16)
+        decision = bus.take(shard, bus.signed(event, {"identity": {"name": "Example"}, "story": {}}, ["migration"]), owner="special-unit")
+
+        assert decision.outcome == "registered", decision.code
+        types = [dict(out.headers)["ce_type"] for out in to(decision, "migration")]
+        assert types == [b"nrm.consent.given", b"nrm.stay.hold_requested"]
+        assert deliveries(decision, "migration") == [1, 2]
+        check_history(bus, shard)
+
+
+REF = "ef" * 16
+
+
+def _signal() -> dict[str, Any]:
+    return {"detector": "ngo_outreach", "child": False, "urgency": "emergency", "detected_abroad": False, "basis": ["indicators"]}
+
+
+def referred(bus: Bus, shard: Any, receivers: list[str]) -> Decision:
+    """A signal, a consent for each of *receivers*, and a referral to the special unit."""
+    bus.signal(shard)
+    for receiver in receivers:
+        bus.say(shard, "ngo-a", "consent.given", {**CONSENT, "receivers": [receiver]})
+    event = bus.event("ngo-a", "referral.submitted", REFERRAL, referral=REF, legalbasis="CoM 21/2008 art. 7")
+    return bus.take(shard, bus.signed(event, LETTER, ["special-unit", "statistics"]), owner="ngo-a")
+
+
+class TestARefusedEvent:
+    def test_is_numbered_with_code_rule_and_article_and_without_its_envelope(self, bus: Bus) -> None:
+        """P3: the refusal names rule, policy and article; nobody but the sender learns of it, and no envelope is kept."""
+        shard = bus.shard()
+        decision = bus.say(shard, "vac", "plan.completed", {"outcome": "achieved"})
+
+        said = registration(decision)
+        assert (said.verdict, said.code, said.rule) == ("refused", "unknown_case", "G-02")
+        assert said.article
+        assert said.policy.name == "az@2022-04-29"
+        assert [out.topic for out in decision.outs] == ["nrm.cases", "nrm.inbox.vac"]
+        assert all(out.value == b"" for out in decision.outs)
+        check_history(bus, shard)
+
+    def test_submitted_again_is_refused_by_the_same_registration(self, bus: Bus) -> None:
+        """A refusal is an answer like any other: the same bytes get it again."""
+        shard = bus.shard()
+        record = bus.signed(bus.event("vac", "plan.completed", {"outcome": "achieved"}))
+        first, again = bus.take(shard, record, owner="vac"), bus.take(shard, record, owner="vac")
+
+        assert [as_record(out) for out in again.outs] == [as_record(out) for out in to(first, "vac")]
+        check_history(bus, shard)
+
+    def test_counts_in_its_senders_sequence(self, bus: Bus) -> None:
+        """After a refusal the next event of that sender and case has the next sequence."""
+        shard = bus.shard()
+        bus.signal(shard)
+        bus.say(shard, "ngo-a", "consent.given", {**CONSENT, "receivers": ["ngo-a"]})
+        decision = bus.say(shard, "ngo-a", "consent.given", {**CONSENT, "receivers": ["vac"]})
+
+        assert decision.outcome == "registered"
+        check_history(bus, shard)
+
+    def test_an_id_used_again_with_other_bytes(self, bus: Bus) -> None:
+        """Another event under a known id is refused, and does not replace the first."""
+        shard = bus.shard()
+        event = bus.event("ngo-a", "case.signal_recorded", _signal())
+        bus.take(shard, bus.signed(event), owner="ngo-a")
+        other = bus.event("ngo-a", "case.signal_recorded", {**_signal(), "urgency": "normal"}, id=event.id, sequence=2)
+        decision = bus.take(shard, bus.signed(other), owner="ngo-a")
+
+        assert (decision.outcome, decision.code) == ("refused", "id_reused")
+        assert bus.take(shard, bus.signed(event), owner="ngo-a").outcome == "repeated"
+        check_history(bus, shard)
+
+    @pytest.mark.parametrize(
+        ("shift", "code"), [(timedelta(minutes=6), "time_in_future"), (-timedelta(days=8), "stale")], ids=["ahead", "stale"]
+    )
+    def test_a_time_that_cannot_be(self, bus: Bus, shift: timedelta, code: str) -> None:
+        """More than five minutes ahead, or written down more than seven days ago."""
+        shard = bus.shard()
+        decision = bus.signal(shard, at=NOW + shift)
+
+        assert (decision.outcome, decision.code) == ("refused", code)
+        check_history(bus, shard)
+
+    def test_a_recipient_that_nobody_admitted(self, bus: Bus) -> None:
+        """An event to an agency that the directory does not know goes nowhere."""
+        shard = bus.shard()
+        bus.signal(shard)
+        decision = bus.say(shard, "ngo-a", "safeguard.child_flagged", {"to": ["nobody-here"], "basis": "stated_age"})
+
+        assert decision.code == "unknown_recipient"
+        check_history(bus, shard)
+
+    def test_an_expected_version_that_has_passed(self, bus: Bus) -> None:
+        """A sender that says what it had seen is refused when the case has moved on since."""
+        shard = bus.shard()
+        bus.signal(shard)
+        consent = {**CONSENT, "receivers": ["vac"]}
+
+        assert bus.say(shard, "ngo-a", "consent.given", consent, expectedversion=0).code == "version_passed"
+        assert bus.say(shard, "ngo-a", "consent.given", consent, expectedversion=1).outcome == "registered"
+        check_history(bus, shard)
+
+
+class TestALetter:
+    @pytest.mark.parametrize(
+        "readers",
+        [["special-unit"], ["special-unit", "statistics", "vac"], ["statistics"]],
+        ids=["not to statistics", "to one too many", "to one too few"],
+    )
+    def test_sealed_to_others_than_may_open_it_is_answered_with_who_may(self, bus: Bus, readers: list[str]) -> None:
+        """P2: too many or too few, the answer names the agencies by part, and nobody was told."""
+        shard = bus.shard()
+        bus.signal(shard)
+        bus.say(shard, "ngo-a", "consent.given", {**CONSENT, "receivers": ["special-unit"]})
+        event = bus.event("ngo-a", "referral.submitted", REFERRAL, referral=REF, legalbasis="CoM 21/2008 art. 7")
+        parts = {part: (["special-unit"] if part != "money" else []) for part in LETTER}
+        decision = bus.take(shard, bus.signed(event, LETTER, readers), owner="ngo-a")
+
+        said = registration(decision)
+        assert said.code == "audience_changed"
+        assert said.seal_to is not None
+        assert {part: list(agencies) for part, agencies in said.seal_to.items()} == {
+            **parts,
+            "coded": ["special-unit", "statistics"],
+        }
+        assert to(decision, "special-unit") == []
+        check_history(bus, shard)
+
+    def test_reaches_a_recipient_with_its_own_parts_only(self, bus: Bus) -> None:
+        """P2: of a referral the special unit gets no money part, not even closed; the digest still verifies."""
+        shard = bus.shard()
+        bus.signal(shard)
+        bus.say(shard, "ngo-a", "consent.given", {**CONSENT, "receivers": ["special-unit"]})
+        decision = bus.take(shard, sealed_right(bus), owner="ngo-a")
+
+        assert decision.outcome == "registered", decision.code
+        (copy,) = to(decision, "special-unit")
+        container = Container.parse(dict(copy.headers)["nrm_letter"])
+        assert container.digest == dict(copy.headers)["ce_sealeddigest"].decode()
+        opened = container.open(
+            "special-unit", bus.identities["special-unit"].sealing, bus=BUS, source="ngo-a",
+            id=dict(copy.headers)["ce_id"].decode(), subject=CASE,
+        )  # fmt: skip
+        assert opened["identity"] == {"name": "Example"}
+        assert "money" not in opened
+        check_history(bus, shard)
+
+    def test_never_stands_in_the_history(self, bus: Bus) -> None:
+        """The history has the envelope and the digest of the letter, never the letter."""
+        shard = bus.shard()
+        bus.signal(shard)
+        bus.say(shard, "ngo-a", "consent.given", {**CONSENT, "receivers": ["special-unit"]})
+        bus.take(shard, sealed_right(bus), owner="ngo-a")
+
+        assert all("nrm_letter" not in dict(record.headers) for record in bus.history)
+        check_history(bus, shard)
+
+    def test_sealed_to_a_retired_key_is_refused(self, bus: Bus) -> None:
+        """A key that the directory does not name as current would leave the letter shut, or open to its thief."""
+        shard = bus.shard()
+        bus.signal(shard)
+        bus.say(shard, "ngo-a", "consent.given", {**CONSENT, "receivers": ["special-unit"]})
+        decision = bus.take(shard, sealed_right(bus, retired=True), owner="ngo-a")
+
+        assert (decision.outcome, decision.code) == ("refused", "key_not_current")
+        check_history(bus, shard)
+
+    def test_that_is_not_the_signed_one_is_refused(self, bus: Bus) -> None:
+        """Another letter than the one whose digest was signed."""
+        shard = bus.shard()
+        bus.signal(shard)
+        bus.say(shard, "ngo-a", "consent.given", {**CONSENT, "receivers": ["special-unit"]})
+        right, other = sealed_right(bus), dict(sealed_right(bus).headers)["nrm_letter"]
+        bus._sequences["ngo-a", CASE] -= 1
+        swapped = with_letter(right.without_letter(), other)
+        decision = bus.take(shard, swapped, owner="ngo-a")
+
+        assert (decision.outcome, decision.code) == ("refused", "letter_digest_mismatch")
+        check_history(bus, shard)
+
+
+def sealed_right(bus: Bus, *, retired: bool = False) -> Record:
+    """A referral whose parts are sealed to exactly those who may open them."""
+    event = bus.event("ngo-a", "referral.submitted", REFERRAL, referral=REF, legalbasis="CoM 21/2008 art. 7")
+    own = ("ngo-a", bus.identities["ngo-a"].sealing.seal_to)
+    unit_key = SealingKey.generate() if retired else bus.identities["special-unit"].sealing
+    unit, statistics = ("special-unit", unit_key.seal_to), ("statistics", bus.identities["statistics"].sealing.seal_to)
+    audience = {part: [own, unit] for part in LETTER} | {"money": [own], "coded": [own, unit, statistics]}
+    container = seal(LETTER, audience, bus=BUS, source="ngo-a", id=event.id, subject=CASE)  # type: ignore[arg-type]
+    event = type(event)(**{**dict(event), "sealeddigest": Container.parse(container).digest, "dataclassification": "DC4"})
+    return with_letter(encode(event, bus.identities["ngo-a"].signing), container)
+
+
+class TestAPassingAnswer:
+    def test_a_gap_in_the_sequence_is_answered_and_forgotten(self, bus: Bus) -> None:
+        """The event behind a gap gets the due sequence, no number; sent again in order it is registered."""
+        shard = bus.shard()
+        first = bus.signed(bus.event("ngo-a", "case.signal_recorded", _signal()))
+        second = bus.signed(bus.event("ngo-a", "consent.given", {**CONSENT, "receivers": ["vac"]}))
+        early = bus.take(shard, second, owner="ngo-a")
+
+        assert (early.outcome, early.code, shard.memory.number) == ("answered", "sequence_gap", 0)
+        assert b'"expected_sequence":1' in early.outs[0].statements[0][1].body
+        assert bus.take(shard, first, owner="ngo-a").outcome == "registered"
+        assert bus.take(shard, second, owner="ngo-a").outcome == "registered"
+        check_history(bus, shard)
+
+    def test_a_record_on_the_wrong_partition_is_set_aside(self, tmp_path: Path) -> None:
+        """librdkafka's default partitioner differs from Kafka's own; the answer's code says so, and no number is spent."""
+        bus = Bus(tmp_path, partitions=3)
+        wrong = (ids.partition_of(CASE, 3) + 1) % 3
+        shard = bus.shard(wrong)
+        decision = bus.signal(shard)
+
+        assert (decision.outcome, decision.code, shard.memory.number) == ("quarantined", "wrong_partition", 0)
+        assert [out.topic for out in decision.outs] == ["nrm.quarantine", "nrm.inbox.ngo-a"]
+        check_history(bus, shard)
+
+    def test_what_cannot_be_decoded_is_answered_to_the_topics_owner(self, bus: Bus) -> None:
+        """Coordinates, size and digest are kept, never the record; the owner's relay learns not to send it again."""
+        shard = bus.shard()
+        outs = shard.unreadable(Coordinates("nrm.outbox.ngo-a", 0, 7), 12, "0" * 64, "unreadable", NOW)
+
+        assert [out.topic for out in outs] == ["nrm.quarantine", "nrm.inbox.ngo-a"]
+        assert b'"offset":7' in outs[0].value
+        assert shard.memory.number == 0
+
+    def test_a_stranger_in_a_topic_gets_no_inbox(self, bus: Bus) -> None:
+        """An outbox whose owner nobody admitted is quarantined and not answered."""
+        outs = bus.shard().unreadable(Coordinates("nrm.outbox.stranger", 0, 0), 1, "0" * 64, "unreadable", NOW)
+
+        assert [out.topic for out in outs] == ["nrm.quarantine"]
+
+
+class TestAHistoryThatIsNotOne:
+    @pytest.fixture(name="three")
+    def _three(self, bus: Bus) -> list[Record]:
+        shard = bus.shard()
+        bus.signal(shard)
+        bus.say(shard, "ngo-a", "consent.given", {**CONSENT, "receivers": ["vac"]})
+        bus.say(shard, "ngo-a", "consent.given", {**CONSENT, "receivers": ["fund"]})
+        return bus.history
+
+    @pytest.mark.parametrize(
+        ("alter", "why"),
+        [
+            (lambda history: [history[0], history[2]], "is due"),
+            (lambda history: [history[1], history[0], history[2]], "is due"),
+            (lambda history: [history[0], history[0]], "is due"),
+            (lambda history: [Record(history[0].key, history[1].value, history[0].headers)], "another envelope"),
+            (lambda history: [Record(history[0].key, b"{}", ())], "is not a registration"),
+        ],
+        ids=["a record cut out", "two swapped", "one twice", "another's data", "no registration"],
+    )
+    def test_stops_the_registrar(self, bus: Bus, three: list[Record], alter: Any, why: str) -> None:
+        """A fold that meets anything but the due record refuses to run and says which number it stopped at."""
+        shard = bus.shard()
+        with pytest.raises(HistoryError, match=why):
+            for record in alter(three):
+                shard.memory.fold(record)
+            for subject in shard.memory.subjects():
+                shard.memory.case(subject)  # looked into when somebody speaks of it again
+
+    def test_signed_by_somebody_else_stops_the_registrar(self, bus: Bus, three: list[Record]) -> None:
+        """The signature of the last registration answers for the chain before it."""
+        shard = bus.shard()
+        for record in three:
+            shard.memory.fold(record)
+        stranger = bus.identities["vac"].signing.verify_key
+
+        with pytest.raises(HistoryError, match="not signed by the registrar"):
+            shard.memory.check_head(lambda _: stranger)
+
+
+def test_a_signature_covers_what_is_judged(bus: Bus) -> None:
+    """An envelope whose data were exchanged no longer verifies."""
+    record = bus.signed(bus.event("ngo-a", "case.signal_recorded", _signal()))
+    forged = Record(record.key, (record.value or b"").replace(b"emergency", b"normal"), record.headers)
+
+    with pytest.raises(Exception, match="signature_invalid"):
+        decode(forged).verify(bus.identities["ngo-a"].signing.verify_key)

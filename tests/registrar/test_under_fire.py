@@ -1,0 +1,60 @@
+"""P1: no accepted event is lost or doubled, whatever is killed: the registrar alone, on a real broker, under load."""
+
+import asyncio
+import signal
+from pathlib import Path
+
+import pytest
+
+from registrar.fire import Fire
+
+pytestmark = pytest.mark.broker
+
+
+async def test_p1_killed_again_and_again(tmp_path: Path) -> None:
+    """P1: SIGKILL in the middle of its transactions: every acknowledged event is registered once, in order, without a gap."""
+    async with Fire(tmp_path / "bus", partitions=1, places=1) as fire:
+        fire.send()
+        await fire.until_registered(100)
+        for _ in range(4):
+            await asyncio.sleep(1.3)
+            fire.places[0].signal(signal.SIGKILL)
+        found = await fire.settle()
+
+        assert not found.any, found
+        assert found.registered > 500
+        assert fire.places[0].starts >= 5
+
+
+async def test_p1_killed_frozen_and_joined_by_a_new_agency(tmp_path: Path) -> None:
+    """P1: three partitions, two registrars; one killed, one frozen past its session, a new agency under load."""
+    async with Fire(tmp_path / "bus", partitions=3, places=2) as fire:
+        fire.send()
+        await fire.until_registered(100)
+        fire.places[0].signal(signal.SIGKILL)
+        await asyncio.sleep(2)
+        await fire.admit({"ngo-new": "ngo_outreach"})
+        fire.send_for("ngo-new")
+        await fire.freeze(fire.places[1], 8)
+        await asyncio.sleep(1)
+        fire.places[1].signal(signal.SIGKILL)
+        found = await fire.settle()
+
+        assert not found.any, found
+        assert any(source == "ngo-new" for source, _, _ in fire.acknowledged)
+
+
+async def test_p1_the_check_sees_a_wrong_transactional_id(tmp_path: Path) -> None:
+    """Sabotage: with an id of the process instead of the shard, a frozen registrar commits as a zombie, and the check sees it."""
+    async with Fire(tmp_path / "bus", partitions=1, places=2, sabotage=True, rate=600) as fire:
+        fire.send()
+        await fire.until_registered(200)
+        for _ in range(3):
+            owner = await fire.owner()
+            await fire.freeze(owner, 7.5)
+            await asyncio.sleep(1.0)
+            found = await asyncio.to_thread(fire.check)
+            if found.any_doubled or fire.history_refused():
+                break
+
+        assert found.any_doubled or fire.history_refused(), found
