@@ -1,0 +1,108 @@
+"""The door of an agency's desk, from outside: HTTP on this machine, a token from a file that only the agency can read."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final, Self
+
+import httpx
+
+_PATIENCE: Final = httpx.Timeout(35.0, connect=2.0)
+Json = dict[str, Any]
+
+
+class DoorError(Exception):
+    """The desk did not do what it was asked. The message says why and what to do; ``code`` is one word for programs."""
+
+    def __init__(self, code: str, message: str, status: int = 0) -> None:
+        super().__init__(message)
+        self.code, self.status = code, status
+
+
+class Door:
+    """One agency's desk. Use as an async context manager.
+
+    Every method raises DoorError: ``unreachable`` when no desk answers, else the desk's own code.
+    """
+
+    def __init__(self, url: str, token: str) -> None:
+        self._http = httpx.AsyncClient(base_url=url, headers={"authorization": f"Bearer {token}"}, timeout=_PATIENCE, trust_env=False)
+
+    @classmethod
+    def of(cls, home: Path) -> Self:
+        """The door of the desk whose folder is *home*: it writes address and token to ``door.json`` there (mode 0600).
+
+        Raises:
+            DoorError: ``unreachable`` when the desk never ran.
+        """
+        try:
+            found = json.loads((home / "door.json").read_text())
+        except FileNotFoundError:
+            found = None
+        if found is None:
+            raise DoorError("unreachable", "this desk is not running; start the bus with `nrmbus up`, or it with `nrmbus run`")
+        return cls(found["url"], found["token"])
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        await self._http.aclose()
+
+    async def publish(self, event: Mapping[str, Any], *, wait: float = 0) -> Json:
+        """Say *event* (the desk signs and seals). With *wait* seconds, the answer has the verdict when it came in time."""
+        return await self._ask("POST", "/v1/events", json=dict(event), params={"wait": wait})
+
+    async def again(self, event_id: str, *, wait: float = 0) -> Json:
+        """Send the very same bytes of an earlier event once more; the answer is the same registration."""
+        return await self._ask("POST", f"/v1/events/{event_id}/again", params={"wait": wait})
+
+    async def event(self, event_id: str) -> Json:
+        """What became of an event of this agency."""
+        return await self._ask("GET", f"/v1/events/{event_id}")
+
+    async def inbox(self, *, after: int = 0, case: str | None = None, limit: int = 200, opened: bool = False) -> Json:
+        """Events received, in order, from row *after* on. *opened*: with letters, each on record as read first."""
+        params = {"after": after, "limit": limit, "open": str(opened).lower(), **({"case": case} if case else {})}
+        return await self._ask("GET", "/v1/inbox", params=params)
+
+    async def follow(self, *, after: int = 0, opened: bool = False, every: float = 0.5) -> AsyncIterator[Json]:
+        """Events as they come, for ever."""
+        while True:
+            page = await self.inbox(after=after, opened=opened)
+            for event in page["events"]:
+                after = event["row"]
+                yield event
+            if not page["events"]:
+                await asyncio.sleep(every)
+
+    async def case(self, ref: str) -> Json:
+        """A case as this agency sees it."""
+        return await self._ask("GET", f"/v1/cases/{ref}")
+
+    async def tasks(self) -> Json:
+        """What waits for a person at this agency."""
+        return await self._ask("GET", "/v1/tasks")
+
+    async def health(self) -> Json:
+        """How far the desk is: clock, positions, unanswered rows; one moment's snapshot."""
+        return await self._ask("GET", "/health")
+
+    async def get(self, path: str, **params: str) -> Json:
+        """Look at another page of this desk or service."""
+        return await self._ask("GET", path, params=params)
+
+    async def _ask(self, method: str, path: str, **how: Any) -> Json:
+        answer = None
+        try:
+            answer = await self._http.request(method, path, **how)
+        except httpx.TransportError:
+            pass
+        if answer is None:
+            raise DoorError("unreachable", "the desk does not answer; is the bus up?")
+        body: Json = answer.json() if answer.content else {}
+        if answer.is_error:
+            raise DoorError(body.get("code", "refused"), body.get("title", "the desk refused the request"), answer.status_code)
+        return body

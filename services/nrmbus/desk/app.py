@@ -1,0 +1,181 @@
+"""A desk as a process: ``nrmbus run AGENCY``. Inbox, relay, door, directory and clock in one event loop."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from typing import Any, Final
+
+from faststream import FastStream
+
+from nrmbus import telemetry
+from nrmbus.bus.clock import SteppedClock, WallClock, clock_of
+from nrmbus.bus.folder import AgencyFolder, BusFolder
+from nrmbus.bus.serving import Listening, Server
+from nrmbus.desk.broker import check_settings, make_broker, make_endpoints
+from nrmbus.desk.desk import Desk
+from nrmbus.desk.door import Door, application
+from nrmbus.desk.errors import DeskError
+from nrmbus.desk.handlers import Inbox
+from nrmbus.desk.ledger import Ledger
+from nrmbus.desk.procedure import Settings
+from nrmbus.desk.relay import Relay, through
+from nrmbus.desk.release import release
+from nrmbus.desk.roles import procedure_of
+from nrmbus.desk.seat import Seat
+from nrmbus.directory import Directory, DirectoryReader, Entry, Identity, operator_key
+from nrmbus.rules import Agency, Rules, load_profile
+
+RESTART: Final = 70
+"""Exit code of a desk that could not go on; its supervisor starts it again."""
+
+_LOOK: Final = 0.01
+_PATIENCE: Final = 0.25
+
+
+class DeskProcess:
+    """One agency's desk, at *home* in a bus's *folder*, and everything it runs on."""
+
+    def __init__(self, folder: BusFolder, home: AgencyFolder, ledger: Ledger) -> None:
+        settings = folder.settings
+        self._bootstrap, self._play, self._home = folder.bootstrap, settings.play, home
+        agencies: dict[str, Agency] = {}
+
+        def admitted(entry: Entry) -> None:
+            agencies[entry.agency] = Agency(entry.agency, entry.role, entry.supervisor)
+
+        directory = Directory(settings.bus, operator_key(folder.path))
+        self._reader = DirectoryReader(self._bootstrap, directory, admitted)
+        self.seat = Seat(
+            bus=settings.bus,
+            identity=Identity.at(home.path, home.id),
+            ledger=ledger,
+            directory=directory,
+            rules=Rules(load_profile(settings.policy), agencies),
+            agencies=agencies,
+            clock=WallClock(),
+            catch_up=self._reader.catch_up,
+        )
+        self.desk = Desk(self.seat)
+        self._inbox: Inbox | None = None
+        self._relay: Relay | None = None
+        self.failed = False
+        """Whether something that must not end has ended."""
+        self.stop: Callable[[], None] = lambda: None
+        """Ends the process; set by who serves it."""
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Read the directory to its end, then receive and send until the block ends."""
+        async with AsyncExitStack() as stack:
+            clock = await stack.enter_async_context(clock_of(self._bootstrap, play=self._play))
+            self.seat.clock = clock
+            await stack.enter_async_context(self._reader)
+            if self.seat.role is None:
+                raise DeskError("not_admitted")
+            self.seat.procedure = procedure_of(self.seat.role)
+            await self.desk.load(_settings(self._home))
+            broker = make_broker(self._bootstrap, self.seat.me, self.desk)
+            self._inbox, outbox = make_endpoints(broker, self.desk)
+            check_settings(broker, self.seat.me)
+            await stack.enter_async_context(FastStream(broker, logger=None))
+            self._relay = Relay(self.desk, through(outbox.publish))
+            background = asyncio.create_task(self._background(clock, self._relay))
+            background.add_done_callback(self.ended)
+            try:
+                yield
+            finally:
+                background.cancel()
+                with suppress(asyncio.CancelledError, Exception):
+                    await background
+
+    async def _background(self, clock: WallClock | SteppedClock, relay: Relay) -> None:
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(relay.run())
+            tasks.create_task(self._reader.follow())
+            tasks.create_task(self._catch_up(relay))
+            if isinstance(clock, SteppedClock):
+                tasks.create_task(clock.run())
+
+    def ended(self, task: "asyncio.Task[None]") -> None:
+        """End the process when a *task* that must not end has failed."""
+        error = None if task.cancelled() else task.exception()
+        if error is not None:
+            causes = error.exceptions if isinstance(error, BaseExceptionGroup) else (error,)
+            telemetry.handled("stopped", error=type(causes[0]).__name__)
+            self.failed = True
+            self.stop()
+
+    async def _catch_up(self, relay: Relay) -> None:
+        """Let the relay sign once the inbox has been read to where it ends now."""
+        await self.desk.assigned.wait()
+        consumer = self._inbox.consumer if self._inbox else None
+        if consumer is None:
+            return
+        ends = await consumer.end_offsets(list(consumer.assignment()))
+        # aiokafka tells a position only when asked.
+        while self.desk.working or any([await consumer.position(each) < end for each, end in ends.items()]):  # noqa: ASYNC110
+            await asyncio.sleep(_LOOK)
+        relay.caught_up.set()
+        self.seat.ledger.changed.set()
+
+    async def health(self) -> dict[str, Any]:
+        """What only the process knows: clock, lag, and whether it is getting on."""
+        clock, relay, lag = self.seat.clock, self._relay, await self._lag()
+        return {
+            "ready": relay is not None and relay.caught_up.is_set() and self.seat.trouble is None and lag is not None,
+            "tick": clock.tick if isinstance(clock, SteppedClock) else 0,
+            "lag": lag,
+        }
+
+    async def _lag(self) -> int | None:
+        """Records of the inbox that wait to be read; none while that is not known."""
+        consumer = self._inbox.consumer if self._inbox else None
+        if consumer is None or not consumer.assignment():
+            return None
+        lag = 0
+        for partition in consumer.assignment():
+            end, position = consumer.last_stable_offset(partition), None
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_PATIENCE):
+                    position = await consumer.position(partition)
+            if position is None:
+                return None
+            lag += max(0, (end or 0) - position)
+        return lag
+
+    async def release(self, subject: str) -> int:
+        """Let the parked records of a case through; how many are left."""
+        return await release(self.desk, self._inbox, subject) if self._inbox else 0
+
+
+def _settings(home: AgencyFolder) -> Settings:
+    # A service of the bus that speaks through a desk has keys, and nothing to say about itself.
+    body = json.loads(home.agency_json.read_bytes()) if home.agency_json.exists() else {}
+    return Settings(capacity=body.get("capacity", {}))
+
+
+async def _run(folder: BusFolder, agency: str) -> bool:
+    home = folder.agency(agency)
+    listening = Listening(home.path)
+    ledger = await Ledger.open(home.ledger, bus=folder.settings.bus, agency=agency)
+    try:
+        process = DeskProcess(folder, home, ledger)
+        door = Door(process.desk, health=process.health, release=process.release)
+        server = Server(application(door, listening.allows, process.running), listening)
+        process.stop = server.stop
+        await server.run_until_told()
+        return not process.failed
+    finally:
+        await ledger.close()
+
+
+def main(folder: BusFolder, agency: str) -> None:
+    """Run the desk of *agency* until SIGTERM.
+
+    Raises:
+        SystemExit: 70 when the desk could not go on.
+    """
+    telemetry.set_up(agency)
+    if not asyncio.run(_run(folder, agency)):
+        raise SystemExit(RESTART)

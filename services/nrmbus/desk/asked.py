@@ -1,0 +1,184 @@
+"""What comes through the door, read: plain JSON becomes drafts of published events, and nothing else does.
+
+Errors name fields of ours and say what is wrong with them; they never repeat a value, nor a name that is not published.
+"""
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Final
+
+from pydantic import Field
+
+from nrmbus.desk.errors import DeskError, of_invalid, of_unknown, of_wire
+from nrmbus.desk.seat import Seat
+from nrmbus.events import UnknownType, UnknownVersion, data_type
+from nrmbus.events.errors import Invalid, Problem
+from nrmbus.events.model import AgencyId, CaseRef, Code, Data, Draft, EventId, Frozen, Letter, Printable, Time
+from nrmbus.wire import json
+from nrmbus.wire.errors import WireError
+from nrmbus.wire.ids import new_event_id, new_ref, said_by_itself
+from nrmbus.wire.record import DATA_LIMIT
+
+BODY_LIMIT: Final = 512 * 1024
+"""The most bytes of a request: a letter's parts, and what JSON's escapes add to them."""
+
+LEGAL_BASIS_LIMIT: Final = 200
+
+OPENING: Final = frozenset({"case.signal_recorded", "case.re_referred"})
+"""Types that begin a case: without ``case`` the desk gives it its reference."""
+
+
+class Asked(Frozen):
+    """An event as an agency's own system, a page or the command line asks for it."""
+
+    type: Annotated[str, Field(max_length=100, description="The type, without the prefix `nrm.`")]
+    version: Annotated[int, Field(ge=1, le=9999)] = 1
+    case: CaseRef | None = None
+    incident: CaseRef | None = None
+    to: Annotated[tuple[AgencyId, ...] | None, Field(min_length=1, max_length=64)] = None
+    data: Annotated[dict[str, Any], Field(default_factory=dict)]
+    sealed: dict[str, Any] | None = None
+    ref: CaseRef | None = None
+    consent: Annotated[tuple[EventId, ...] | None, Field(min_length=1, max_length=64)] = None
+    decision: EventId | None = None
+    cause: EventId | None = None
+    time: Time | None = None
+    occurred: Time | None = None
+    actor: Code
+    approver: Code | None = None
+    legal_basis: Printable | None = None
+    expected_version: Annotated[int | None, Field(ge=0, le=2**31 - 1)] = None
+    id: EventId | None = None
+
+
+def read(raw: bytes) -> tuple[Asked, str]:
+    """The request in *raw*, and the digest by which the same request is known again.
+
+    Raises:
+        DeskError: ``json_invalid``, ``json_duplicate``, ``too_large``, ``unknown_field``.
+    """
+    failed: DeskError
+    try:
+        body = json.loads(raw, limit=BODY_LIMIT)
+        return Asked.from_json(raw), json.digest(json.dumps(body))
+    except WireError as error:
+        failed = of_wire(error)
+    except Invalid as error:
+        failed = of_invalid(error)
+    raise failed
+
+
+def drafts_of(seat: Seat, asked: Asked) -> tuple[Draft, ...]:
+    """The drafts that *asked* amounts to: of a consent with n receivers n, so that no receiver learns of another.
+
+    Raises:
+        DeskError: ``unknown_type``, ``unknown_version``, ``unknown_field``, ``too_large``.
+    """
+    model = _model(asked)
+    legal_basis, data = _lifted(asked, model)
+    if (asked.time is None) != (asked.occurred is None):
+        time = asked.time or asked.occurred
+    elif asked.time is None:
+        time = seat.now()
+    else:
+        raise _wrong("/occurred", "twice")
+    subject = _subject(asked, model)
+    receivers = data.get("receivers")
+    each: list[Mapping[str, Any]] = [data]
+    if "receivers" in model.model_fields and isinstance(receivers, list) and len(receivers) > 1:
+        each = [{**data, "receivers": [receiver]} for receiver in receivers]
+    said = [_of_wire_size(_fit(model, one)) for one in each]
+    letter = _letter(asked, model)
+    first = asked.id or new_event_id(int(seat.now().timestamp() * 1000))
+    return tuple(
+        Draft(
+            type=model.type,
+            version=model.version,
+            subject=subject,
+            data=one,
+            time=time or seat.now(),
+            letter=letter,
+            actor=asked.actor,
+            approver=asked.approver,
+            legalbasis=legal_basis,
+            consent=" ".join(asked.consent) if asked.consent else None,
+            referral=asked.ref,
+            incident=asked.incident if model.keyed_by == "case" else None,
+            causationid=asked.cause,
+            expectedversion=asked.expected_version,
+            id=first if index == 0 else said_by_itself(seat.me, first, str(index)),
+        )
+        for index, one in enumerate(said)
+    )
+
+
+def _wrong(pointer: str, kind: str) -> DeskError:
+    return DeskError("unknown_field", [Problem(pointer, kind)])
+
+
+def _model(asked: Asked) -> type[Data]:
+    unknown: UnknownType | UnknownVersion = UnknownType()
+    try:
+        model = data_type(asked.type, asked.version)
+        if not model.technical:  # what a desk says about a letter, no person says for it
+            return model
+    except (UnknownType, UnknownVersion) as error:
+        unknown = error
+    raise of_unknown(unknown)
+
+
+def _lifted(asked: Asked, model: type[Data]) -> tuple[str | None, dict[str, Any]]:
+    """The data with what stands beside them put in, and the legal basis, which belongs to the envelope, taken out."""
+    data = dict(asked.data)
+    legal_basis = asked.legal_basis
+    if "legal_basis" in data and "legal_basis" not in model.model_fields:
+        inside = data.pop("legal_basis")
+        if legal_basis is not None or not _printable(inside):
+            raise _wrong("/legal_basis", "twice" if legal_basis is not None else "string_pattern_mismatch")
+        legal_basis = inside
+    for name, value in (("to", sorted(set(asked.to)) if asked.to else None), ("decision", asked.decision)):
+        if value is None:
+            continue
+        if name in data or name not in model.model_fields:
+            raise _wrong(f"/{name}", "twice" if name in data else "unknown_field")
+        data[name] = value
+    return legal_basis, data
+
+
+def _printable(text: object) -> bool:
+    return isinstance(text, str) and 0 < len(text) <= LEGAL_BASIS_LIMIT and text.isascii() and text.isprintable()
+
+
+def _subject(asked: Asked, model: type[Data]) -> str:
+    if model.keyed_by == "incident":
+        if asked.case is not None:
+            raise _wrong("/case", "keyed_by_incident")
+        return asked.incident or new_ref()
+    if asked.case is None and model.type not in OPENING:
+        raise _wrong("/case", "missing")
+    return asked.case or new_ref()
+
+
+def _fit(model: type[Data], data: Mapping[str, Any]) -> Data:
+    try:
+        return model.from_mapping(data)
+    except Invalid as error:
+        found = [Problem(f"/data{pointer}", kind) for pointer, kind in error.problems]
+    raise DeskError("unknown_field", found)
+
+
+def _of_wire_size(data: Data) -> Data:
+    if len(json.dumps(data.to_mapping())) > DATA_LIMIT:
+        raise DeskError("too_large")
+    return data
+
+
+def _letter(asked: Asked, model: type[Data]) -> Letter | None:
+    if asked.sealed is None:
+        return None
+    if model.letter is None:
+        raise _wrong("/sealed", "no_letter")
+    try:
+        return model.letter.from_mapping(asked.sealed)
+    except Invalid as error:
+        found = [Problem(f"/sealed{pointer}", kind) for pointer, kind in error.problems]
+    raise DeskError("unknown_field", found)

@@ -1,0 +1,92 @@
+"""A desk while it runs: the agency's seat, its views of cases, its procedure's book, and which cases are parked."""
+
+import asyncio
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from sqlalchemy import func, select
+from sqlalchemy.dialects.sqlite import insert as upsert
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from nrmbus.desk import outbox, tables
+from nrmbus.desk.cases import Cases
+from nrmbus.desk.ledger import open_task
+from nrmbus.desk.procedure import Said, Settings, refused
+from nrmbus.desk.seat import Seat
+from nrmbus.events.model import Event, Frozen
+
+
+class Desk:
+    """What the handling of one record needs beside the record. Its memory follows the ledger's commits."""
+
+    def __init__(self, seat: Seat) -> None:
+        self.seat = seat
+        self.cases = Cases(seat)
+        self.book: Frozen = Frozen()
+        self.parked: set[str] = set()
+        """Cases that wait for a person, because a record of them could not be handled."""
+        self.attempts: dict[tuple[int, int], int] = {}
+        """How often the record at (partition, offset) was tried in vain."""
+        self.set_aside = 0
+        """How many records of the inbox nobody whom this desk believes has put there."""
+        self.assigned = asyncio.Event()
+        """Set once the inbox is this desk's to read."""
+        self.working = False
+        """Whether a record is being handled right now."""
+
+    async def load(self, settings: Settings) -> None:
+        """Take from the ledger what is kept in memory; a procedure that has heard nothing yet begins with *settings*."""
+        async with self.seat.ledger.read() as tx:
+            self.parked = set((await tx.scalars(select(tables.parked.c.subject).distinct())).all())
+            self.set_aside = await tx.scalar(select(func.count()).select_from(tables.set_aside)) or 0
+            state = await tx.scalar(select(tables.book.c.state).where(tables.book.c.procedure == self._procedure_name))
+        if self.seat.procedure is not None:
+            self.book = self.seat.procedure.begin(settings)
+            if state is not None:
+                self.book = type(self.book).from_json(state)
+
+    @property
+    def _procedure_name(self) -> str:
+        return getattr(self.seat.procedure, "__name__", "")
+
+    async def save_book(self, tx: AsyncConnection, book: Frozen) -> None:
+        """Store within *tx* what the procedure keeps."""
+        state = json.dumps(book.to_mapping()).encode()
+        statement = upsert(tables.book).values(procedure=self._procedure_name, state=state)
+        await tx.execute(statement.on_conflict_do_update(index_elements=["procedure"], set_={"state": state}))
+
+    async def say(self, tx: AsyncConnection, said: Said, cause: Event | None) -> None:
+        """Put within *tx* what a procedure answers where it belongs: drafts into the outbox, tasks onto the list."""
+        correlation = (cause.correlationid or cause.id) if cause else None
+        for draft in said.drafts:
+            await outbox.put(self.seat, tx, draft, origin="procedure", correlationid=correlation)
+        for task in said.tasks:
+            about = {"sentence": task.sentence, "alternatives": list(task.alternatives)}
+            if task.referral:
+                about["referral"] = task.referral
+            await open_task(
+                tx,
+                opened=self.seat.stamp(),
+                subject=task.subject,
+                event_id=task.event,
+                kind=task.code,
+                about=json.dumps(about),
+            )
+
+    async def take_back(self, tx: AsyncConnection, event: Event, code: str) -> None:
+        """Let the procedure take back within *tx* what it had set aside for *event*, which is refused with *code*."""
+        if self.seat.procedure is None:
+            about = json.dumps({"type": event.type, "code": code})
+            await open_task(
+                tx, opened=self.seat.stamp(), subject=event.subject, event_id=event.id, kind="refused", about=about
+            )
+            return
+        book, said = refused(self.seat.procedure, self.book, event, code)
+        await self.save_book(tx, book)
+        await self.say(tx, said, None)
+        self.seat.ledger.then(lambda: setattr(self, "book", book))
+
+    def health(self) -> Mapping[str, Any]:
+        """What stands still, without a look into the ledger."""
+        return {"trouble": self.seat.trouble, "parked": len(self.parked), "set_aside": self.set_aside}

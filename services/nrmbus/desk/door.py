@@ -1,0 +1,253 @@
+"""The desk's door: HTTP on this machine, for the agency's own system, its pages, the player and the command line.
+
+Nothing that came in is ever sent back in an error (RFC 9457), and nothing is done before the token was right.
+"""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from functools import partial
+from typing import Annotated, Any, Final
+
+from fastapi import FastAPI, Query, Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from sqlalchemy import update
+from sqlalchemy.exc import SQLAlchemyError
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from nrmbus.desk import answers, asked, outbox, tables, views
+from nrmbus.desk.desk import Desk
+from nrmbus.desk.errors import DeskCode, DeskError, of_wire, problem
+from nrmbus.desk.ledger import finish_task
+from nrmbus.wire.errors import WireError
+
+LONGEST_WAIT: Final = 60.0
+Wait = Annotated[float, Query(ge=0, le=LONGEST_WAIT)]
+Limit = Annotated[int, Query(ge=1, le=1000)]
+After = Annotated[int, Query(ge=0)]
+Who = Annotated[str, Query(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
+Flag = Annotated[bool, Query()]
+Ref = Annotated[str, Query(pattern=r"^[0-9a-f]{32}$")]
+
+_STATUS: Final[dict[int, DeskCode]] = {404: "not_found", 405: "method_not_allowed", 413: "too_large"}
+
+
+class Token:
+    """Lets nobody in without the token: the first thing that looks at a request, before its body is read."""
+
+    def __init__(self, app: ASGIApp, allows: Callable[[str | None], bool]) -> None:
+        self._app, self._allows = app, allows
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass on what has the token; answer 401 to the rest."""
+        if scope["type"] == "lifespan":
+            await self._app(scope, receive, send)
+            return
+        sent = [value.decode("latin-1") for name, value in scope.get("headers", ()) if name == b"authorization"]
+        if scope["type"] == "http" and len(sent) == 1 and self._allows(sent[0]):
+            await self._app(scope, receive, send)
+        elif scope["type"] == "http":
+            await _answer(DeskError("token_required"))(scope, receive, send)
+
+
+def _answer(error: DeskError) -> Response:
+    headers = {"www-authenticate": "Bearer"} if error.status == DeskError("token_required").status else None
+    return JSONResponse(problem(error), error.status, headers, media_type="application/problem+json")
+
+
+async def body_of(request: Request) -> bytes:
+    """The body, as long as it is not too long.
+
+    Raises:
+        DeskError: ``too_large``, also when the length that it announces is.
+    """
+    announced = request.headers.get("content-length", "0")
+    if not announced.isdecimal() or int(announced[:12]) > asked.BODY_LIMIT:
+        raise DeskError("too_large")
+    parts, size = [], 0
+    async for part in request.stream():
+        size += len(part)
+        if size > asked.BODY_LIMIT:
+            raise DeskError("too_large")
+        parts.append(part)
+    return b"".join(parts)
+
+
+class Door:
+    """The doors of one desk."""
+
+    def __init__(
+        self, desk: Desk, *, health: Callable[[], Awaitable[dict[str, Any]]], release: Callable[[str], Awaitable[int]]
+    ) -> None:
+        """Open on *desk*; *health* adds what only the process knows, *release* lets a case's parked records through."""
+        self._desk, self._seat, self._ledger = desk, desk.seat, desk.seat.ledger
+        self._health, self._release = health, release
+
+    # -- saying ------------------------------------------------------------------------------------------------------
+
+    async def say(self, request: Request, wait: Wait = 0) -> JSONResponse:
+        """Say an event: the desk signs, numbers and seals it. 202 while it waits for its answer, 200 with the verdict."""
+        wanted, digest = asked.read(await body_of(request))
+        drafts = asked.drafts_of(self._seat, wanted)
+        ids = [(draft.subject, draft.id or "") for draft in drafts]
+        async with self._ledger.write() as tx:
+            for draft, (subject, id) in zip(drafts, ids, strict=True):
+                row = await answers.row_of(tx, subject, id)
+                if row is not None and row.asked != digest:
+                    raise DeskError("id_reused")
+                try:
+                    await outbox.put(self._seat, tx, draft, origin="door", asked=digest)
+                except WireError as error:
+                    raise of_wire(error) from None
+        answer = await self._until(lambda: self._said(ids), lambda found: found["verdict"] != "pending", wait)
+        return JSONResponse(answer, 202 if answer["verdict"] == "pending" else 200)
+
+    async def _said(self, ids: list[tuple[str, str]]) -> dict[str, Any]:
+        async with self._ledger.read() as tx:
+            found = [await views.said(tx, subject, id) for subject, id in ids]
+        return views.together([part for part in found if part is not None])
+
+    async def _until(
+        self, look: Callable[[], Awaitable[dict[str, Any]]], enough: Callable[[dict[str, Any]], bool], seconds: float
+    ) -> dict[str, Any]:
+        until = time.monotonic() + seconds
+        while True:
+            seen = self._ledger.count
+            found = await look()
+            left = until - time.monotonic()
+            if enough(found) or left <= 0:
+                return found
+            with suppress(TimeoutError):
+                async with asyncio.timeout(left), self._ledger.commits:
+                    await self._ledger.commits.wait_for(partial(self._ledger.passed, seen))
+
+    async def again(self, id: str, wait: Wait = 0) -> JSONResponse:
+        """Send the very bytes of an answered event once more; with *wait*, the answer comes with the same receipt."""
+        async with self._ledger.write() as tx:
+            subject = await views.subject_of(tx, id)
+            row = await answers.row_of(tx, subject, id) if subject else None
+            if row is None:
+                raise DeskError("not_found")
+            if row.state == "signed":
+                raise DeskError("still_open")
+            if row.value is None:
+                raise DeskError("not_sent_yet")
+            await tx.execute(update(tables.outbox).where(tables.outbox.c.seq == row.seq).values(again=1))
+        of_row = [(row.subject, id)]
+        answer = await self._until(lambda: self._said(of_row), lambda found: not found["events"][0]["again"], wait)
+        return JSONResponse(answer, 202 if answer["events"][0]["again"] else 200)
+
+    async def event(self, id: str) -> dict[str, Any]:
+        """What became of an event of this agency."""
+        async with self._ledger.read() as tx:
+            subject = await views.subject_of(tx, id)
+            found = await views.said(tx, subject, id) if subject else None
+        if found is None:
+            raise DeskError("not_found")
+        return found
+
+    # -- looking -----------------------------------------------------------------------------------------------------
+
+    async def inbox(
+        self,
+        case: Ref | None = None,
+        after: After = 0,
+        limit: Limit = 200,
+        open: Flag = False,  # noqa: FBT002 - a query parameter has its default in the signature
+        technical: Flag = False,  # noqa: FBT002 - the same
+        actor: Who = "door",
+        purpose: Who = "read",
+    ) -> dict[str, Any]:
+        """Events received, in order. With *open*, their letters, each opening on record first as of *actor* for *purpose*."""
+        async with self._ledger.read() as tx:
+            rows = await views.received(tx, self._seat, case=case, after=after, limit=limit, technical=technical)
+        if open:
+            return {"events": [await views.opened(self._seat, row, who=actor, purpose=purpose) for row in rows]}
+        return {"events": [views.heard(row) for row in rows]}
+
+    async def case(self, ref: str) -> dict[str, Any]:
+        """A case as this agency sees it: the fold of what it sent and received."""
+        async with self._ledger.read() as tx:
+            found = await views.case(tx, self._desk, ref)
+        if found is None:
+            raise DeskError("not_found")
+        return found
+
+    async def cases(self, after: Annotated[str, Query(max_length=32)] = "", limit: Limit = 200) -> dict[str, Any]:
+        """The cases that this agency knows."""
+        async with self._ledger.read() as tx:
+            return {"cases": await views.cases(tx, after=after, limit=limit)}
+
+    async def tasks(self, after: After = 0, limit: Limit = 200) -> dict[str, Any]:
+        """What waits for a person."""
+        async with self._ledger.read() as tx:
+            return {"tasks": await views.tasks(tx, after=after, limit=limit)}
+
+    async def done(self, task: int) -> dict[str, Any]:
+        """A person has looked after a task."""
+        async with self._ledger.write() as tx:
+            if not await finish_task(tx, task, self._seat.stamp()):
+                raise DeskError("not_found")
+        return {"task": task, "done": True}
+
+    async def release(self, ref: str) -> dict[str, Any]:
+        """Let a case's parked records through, in order; stops at the first that fails again."""
+        if ref not in self._desk.parked:
+            raise DeskError("not_parked")
+        return {"case": ref, "left": await self._release(ref)}
+
+    async def health(self) -> dict[str, Any]:
+        """How far the desk is, in one snapshot."""
+        process = await self._health()
+        async with self._ledger.read() as tx:
+            return {
+                "service": self._seat.me,
+                "live": True,
+                **process,
+                **self._desk.health(),
+                **await views.position(tx),
+            }
+
+
+@asynccontextmanager
+async def _at_once() -> AsyncIterator[None]:
+    yield
+
+
+def application(
+    door: Door,
+    allows: Callable[[str | None], bool],
+    running: Callable[[], AbstractAsyncContextManager[None]] = _at_once,
+) -> ASGIApp:
+    """The HTTP face of *door*; *allows* knows the token, *running* is what must run while it is open."""
+    app = FastAPI(title="nrmbus desk", docs_url=None, redoc_url=None, lifespan=lambda _: running())
+    app.post("/v1/events", response_model=None)(door.say)
+    app.post("/v1/events/{id}/again", response_model=None)(door.again)
+    app.get("/v1/events/{id}")(door.event)
+    app.get("/v1/inbox")(door.inbox)
+    app.get("/v1/cases")(door.cases)
+    app.get("/v1/cases/{ref}")(door.case)
+    app.post("/v1/cases/{ref}/release")(door.release)
+    app.get("/v1/tasks")(door.tasks)
+    app.post("/v1/tasks/{task}/done")(door.done)
+    app.get("/health")(door.health)
+
+    async def desk_error(_request: Request, error: Exception) -> Response:
+        return _answer(error if isinstance(error, DeskError) else DeskError("not_available"))
+
+    async def http_error(_request: Request, error: Exception) -> Response:
+        code = _STATUS.get(error.status_code, "not_found") if isinstance(error, HTTPException) else "not_available"
+        return _answer(DeskError(code))
+
+    async def parameter_error(_request: Request, _error: Exception) -> Response:
+        return _answer(DeskError("unknown_field"))  # FastAPI's own would repeat what was sent
+
+    app.add_exception_handler(DeskError, desk_error)
+    app.add_exception_handler(SQLAlchemyError, desk_error)
+    app.add_exception_handler(HTTPException, http_error)
+    app.add_exception_handler(RequestValidationError, parameter_error)
+    app.add_exception_handler(Exception, desk_error)
+    return Token(app, allows)

@@ -1,0 +1,93 @@
+"""What can go wrong at a desk: one closed list of codes, each with its sentence and its HTTP status.
+
+A message says what happened and what to do, and never repeats what came in.
+"""
+
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
+from typing import Any, Final, Literal, NamedTuple
+
+from nrmbus.events.errors import Invalid, Problem, UnknownType, UnknownVersion
+from nrmbus.wire.errors import SENTENCES, WireError
+
+DeskCode = Literal[
+    "token_required", "not_found", "method_not_allowed", "not_sent_yet", "still_open", "not_parked", "not_available",
+    "inbox_gap", "inbox_forked", "not_a_delivery", "not_admitted", "ledger_foreign", "settings_drift",
+    "id_reused", "json_invalid", "json_duplicate", "too_large", "letter_too_large", "unknown_field", "unknown_type",
+    "unknown_version",
+]  # fmt: skip
+"""Everything that a desk itself says no to; what the registrar refuses has codes of its own."""
+
+
+class _Meaning(NamedTuple):
+    status: int
+    sentence: str
+
+
+MEANINGS: Final[Mapping[DeskCode, _Meaning]] = MappingProxyType(
+    {
+        "token_required": _Meaning(401, "The door opens with the token of door.json only: send it as a bearer token."),
+        "not_found": _Meaning(404, "This desk has nothing there: check the id in the address."),
+        "method_not_allowed": _Meaning(405, "The door does not take this method here: see the list of doors."),
+        "not_sent_yet": _Meaning(409, "The event was not signed yet, so there is nothing to send again: wait for its answer."),
+        "still_open": _Meaning(409, "The event waits for its answer: ask for its state instead."),
+        "not_parked": _Meaning(409, "Nothing of this case is parked: there is nothing to release."),
+        "not_available": _Meaning(503, "The desk cannot reach its ledger: look at its health, then try again."),
+        "inbox_gap": _Meaning(503, "A delivery is missing before this one: the desk stops here until a person has asked the bus's operator."),
+        "inbox_forked": _Meaning(503, "A delivery contradicts one that came before: keep the ledger and ask the bus's operator."),
+        "not_a_delivery": _Meaning(400, "A record of the inbox was not delivered to this desk by the registrar; it was set aside."),
+        "not_admitted": _Meaning(503, "The directory does not know this agency: admit it, then start its desk."),
+        "ledger_foreign": _Meaning(500, "The ledger belongs to another bus or agency: start the desk on its own folder."),
+        "settings_drift": _Meaning(500, "A subscriber's settings would lose or repeat records: make it by desk/broker.py."),
+        "id_reused": _Meaning(409, SENTENCES["id_reused"]),
+        "json_invalid": _Meaning(400, SENTENCES["json_invalid"]),
+        "json_duplicate": _Meaning(400, SENTENCES["json_duplicate"]),
+        "too_large": _Meaning(413, "The request is larger than the door takes: send less, or in several events."),
+        "letter_too_large": _Meaning(413, SENTENCES["letter_too_large"]),
+        "unknown_field": _Meaning(422, SENTENCES["unknown_field"]),
+        "unknown_type": _Meaning(422, SENTENCES["unknown_type"]),
+        "unknown_version": _Meaning(422, SENTENCES["unknown_version"]),
+    }
+)  # fmt: skip
+"""Status and sentence of each code."""
+
+
+class DeskError(Exception):
+    """Raised when a desk cannot do what was asked; may be logged and shown, since it holds nothing that came in."""
+
+    def __init__(self, code: DeskCode, problems: Iterable[Problem] = ()) -> None:
+        """Name the *code*, and the *problems* with pointers of published names only."""
+        self.code: DeskCode = code
+        self.status, self.sentence = MEANINGS[code]
+        self.problems = tuple(problems)
+        super().__init__(f"{code}: {self.sentence}")
+
+
+def of_invalid(error: Invalid) -> DeskError:
+    """Data or a letter that does not fit its published schema."""
+    return DeskError("unknown_field", error.problems)
+
+
+def of_unknown(error: UnknownType | UnknownVersion) -> DeskError:
+    """A type or version that is not published."""
+    return DeskError("unknown_type" if isinstance(error, UnknownType) else "unknown_version")
+
+
+def of_wire(error: WireError) -> DeskError:
+    """What the wire says about bytes that came through the door."""
+    known = next((code for code in MEANINGS if code == error.code), None)
+    return DeskError(known or "unknown_field")
+
+
+def problem(error: DeskError) -> dict[str, Any]:
+    """The body of an RFC 9457 answer: ``application/problem+json``."""
+    body: dict[str, Any] = {
+        "type": f"urn:nrmbus:problem:{error.code}",
+        "title": error.sentence,
+        "detail": error.sentence,
+        "status": error.status,
+        "code": error.code,
+    }
+    if error.problems:
+        body["problems"] = [{"pointer": found.pointer, "kind": found.kind} for found in error.problems]
+    return body

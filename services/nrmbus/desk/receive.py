@@ -1,0 +1,363 @@
+"""What one record of the inbox does, in one transaction: delivery, event, answers to rows, tasks, drafts, position.
+
+`Work.begin` verifies and stores, `Work.say` takes what a handler answers, `Work.end` commits, or undoes everything and
+waits, and at last parks the case. Nothing of a record is half done: what is killed in between is read again.
+"""
+
+import asyncio
+import json
+import time
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from typing import Final
+
+from sqlalchemy import delete, insert, select
+from sqlalchemy.dialects.sqlite import insert as upsert
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from nrmbus import telemetry
+from nrmbus.desk import answers, arrival, letters, outbox, tables
+from nrmbus.desk.arrival import Consumed, Delivered, SetAside
+from nrmbus.desk.cases import pack
+from nrmbus.desk.desk import Desk
+from nrmbus.desk.errors import DeskError
+from nrmbus.desk.ledger import Position, open_task
+from nrmbus.desk.procedure import BY_ITSELF, Heard, Said, unhandled
+from nrmbus.events import LetterOpened, LetterUnreadable
+from nrmbus.events.model import Draft, Event, Frozen
+from nrmbus.rules import View
+from nrmbus.wire import times
+from nrmbus.wire.ids import said_by_itself
+from nrmbus.wire.registration import Answer
+
+TRIES: Final = 4
+"""How often a record is tried before its case is parked."""
+
+FIRST_WAIT: Final = 0.1
+"""Seconds before a record is tried again; each further wait is twice as long."""
+
+LONGEST_WAIT: Final = 5.0
+
+BEHIND: Final = "Behind"
+"""Why a record is parked that only waits for one before it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Released:
+    """A parked record that a person lets through: the same bytes, and where it stands in the ledger."""
+
+    topic: str
+    partition: int
+    offset: int
+    timestamp: int
+    key: bytes
+    value: bytes
+    headers: tuple[tuple[str, bytes], ...]
+    position: int
+    consumer: object
+
+
+class Work:
+    """The handling of one record."""
+
+    def __init__(self, desk: Desk, consumed: Consumed, *, park_as: str | None = None) -> None:
+        """Handle *consumed*; with *park_as* (an error's class) store it without its handler, and park its case."""
+        self.heard: Heard | None = None
+        """What a handler hears; none where the record is no event, or must wait."""
+        self._desk, self._seat, self._consumed = desk, desk.seat, consumed
+        self._released = consumed.position if isinstance(consumed, Released) else None
+        self._stack = AsyncExitStack()
+        self._tx: AsyncConnection | None = None
+        self._arrived: Delivered | Answer | SetAside | None = None
+        self._outcome, self._started = "handled", time.monotonic()
+        self._code: str | None = None
+        self._said: Said | None = None
+        self._view: tuple[int, View] | None = None
+        self._book: Frozen | None = None
+        self._park_as, self._parked = park_as, False
+        self._at_fault = False
+        """Whether from here on an error is the record's, not the surroundings'."""
+
+    @property
+    def tx(self) -> AsyncConnection:
+        """The open transaction."""
+        if self._tx is None:
+            raise RuntimeError("a record is handled between begin and end only")
+        return self._tx
+
+    async def begin(self) -> None:
+        """Verify the record, open its letter, and store it in a transaction that stays open until `end`.
+
+        Raises:
+            DeskError: ``inbox_gap``, ``inbox_forked``: the inbox stands still until a person has looked.
+        """
+        self._arrived = await arrival.read(self._seat, self._consumed)
+        fresh = isinstance(self._arrived, Delivered) and (self._released is not None or self._is_next(self._arrived))
+        opened = letters.Opened()
+        if fresh and isinstance(self._arrived, Delivered):
+            opened = await self._open(self._arrived)
+        self._tx = await self._stack.enter_async_context(self._seat.ledger.write())
+        if isinstance(self._arrived, SetAside):
+            await self._set_aside(self._arrived.code, self._arrived.size, self._arrived.sha256)
+        elif isinstance(self._arrived, Answer):
+            self._outcome, self._code = "answered", self._arrived.code
+            event = await answers.answered(self._seat, self.tx, self._arrived)
+            await self._refused(event, self._arrived)
+        elif not fresh:
+            await self._known(self._arrived)
+        elif self._released is not None:
+            await self._let_through(self._arrived, opened, self._released)
+        else:
+            await self._take(self._arrived, opened)
+        await self._advance(fresh=fresh)
+
+    def _is_next(self, arrived: Delivered) -> bool:
+        position = self._seat.ledger.positions.get(arrived.delivery.partition, Position())
+        return arrival.is_next(position, arrived.delivery)
+
+    async def _open(self, arrived: Delivered) -> letters.Opened:
+        if arrived.signed is None or arrived.event is None or arrived.registration.source == self._seat.me:
+            return letters.Opened()
+        purpose = "receipt" if self._released is None else "release"
+        return await letters.open_copy(self._seat, arrived.signed, who=letters.DESK, purpose=purpose)
+
+    async def _advance(self, *, fresh: bool) -> None:
+        if self._released is not None:
+            return
+        partition, following = self._consumed.partition, self._consumed.offset + 1
+        now = self._seat.ledger.positions.get(partition, Position())
+        number, digest = now.inbox_number, now.digest
+        if fresh and isinstance(self._arrived, Delivered):
+            number, digest = self._arrived.delivery.inbox_number, self._arrived.delivery.digest
+        await self._seat.ledger.advance(self.tx, partition, Position(number, digest, max(now.next_offset, following)))
+
+    # -- storing -----------------------------------------------------------------------------------------------------
+
+    async def _set_aside(self, code: str, size: int, sha256: str) -> None:
+        self._outcome, self._code = "set_aside", code
+        row = {"size": size, "sha256": sha256, "code": code, "at": self._seat.stamp()}
+        where = {"partition": self._consumed.partition, "offset": self._consumed.offset}
+        await self.tx.execute(upsert(tables.set_aside).values(**where, **row).on_conflict_do_nothing())
+
+    async def _known(self, arrived: Delivered) -> None:
+        self._outcome = "repeated"
+        columns, delivery = tables.inbox.c, arrived.delivery
+        same = (columns.partition == delivery.partition) & (columns.inbox_number == delivery.inbox_number)
+        digest = await self.tx.scalar(select(columns.digest).where(same))
+        if digest == delivery.digest:
+            await answers.repeated(self._seat, self.tx, arrived.registration)
+            return
+        # The chain that this desk holds is whole; another one under the same number is evidence, not news.
+        record = arrival.record_of(self._consumed)
+        await self._set_aside("inbox_forked", record.size(), record.digest())
+        await self._alarm("inbox_forked", arrived)
+
+    async def _alarm(self, kind: str, arrived: Delivered) -> None:
+        said = arrived.registration
+        about = json.dumps({"source": said.source, "number": said.number, "partition": said.partition})
+        await open_task(
+            self.tx, opened=self._seat.stamp(), subject=said.subject, event_id=said.id, kind=kind, about=about
+        )
+
+    async def _take(self, arrived: Delivered, opened: letters.Opened) -> None:
+        said, delivery = arrived.registration, arrived.delivery
+        row = {
+            "partition": delivery.partition, "inbox_number": delivery.inbox_number, "number": said.number,
+            "subject": said.subject, "source": said.source, "id": said.id, "verdict": said.verdict,
+            "digest": delivery.digest, "delivery": arrived.delivery_bytes, "registration": arrived.registration_bytes,
+            "received": self._seat.stamp(),
+        }  # fmt: skip
+        await self.tx.execute(insert(tables.inbox).values(**row))
+        if said.verdict == "refused":
+            self._outcome, self._code = "refused", said.code
+            event = await answers.refused(self._seat, self.tx, said)
+            self._at_fault = True
+            await self._refused(event, arrived)
+            return
+        if arrived.forged:
+            self._outcome = "forged"
+            await self._alarm("forged", arrived)
+            return
+        position = await self._event(arrived, opened)
+        self._at_fault = True
+        if position is None:
+            self._outcome = "known"
+            return
+        if arrived.event is not None and opened.came:
+            await self._receipt(arrived.event, opened)
+        if self._park_as or said.subject in self._desk.parked or arrived.event is None:
+            await self._set_behind(arrived, position)
+            return
+        await self._listen(arrived, opened, position)
+
+    async def _event(self, arrived: Delivered, opened: letters.Opened) -> int | None:
+        said, signed = arrived.registration, arrived.signed
+        if signed is None:
+            return None
+        own = said.source == self._seat.me
+        told = await answers.registered(self._seat, self.tx, said) if own else (self._seat.me,)
+        chosen = arrived.event.data.recipients if arrived.event else ()
+        row = {
+            "subject": said.subject, "source": said.source, "id": said.id, "type": signed.type,
+            "technical": int(arrived.event is not None and arrived.event.data.technical),
+            "time": times.write(signed.time), "registered": times.write(said.time), "partition": said.partition,
+            "inbox_number": arrived.delivery.inbox_number, "number": said.number,
+            "referral": signed.attributes.get("ce_referral"),
+            "recipients": json.dumps(sorted({*told, *chosen} - {said.source})),
+            "headers": pack(signed.record.without_letter().headers), "value": signed.data,
+            "letter": signed.letter_bytes, "parts": json.dumps(sorted(opened.parts)), "shut": opened.shut,
+        }  # fmt: skip
+        statement = upsert(tables.events).values(**row).on_conflict_do_nothing().returning(tables.events.c.position)
+        position: int | None = await self.tx.scalar(statement)
+        return position
+
+    async def _receipt(self, event: Event, opened: letters.Opened) -> None:
+        data = LetterUnreadable(reason=opened.shut) if opened.shut else LetterOpened()
+        assert isinstance(self._arrived, Delivered)  # noqa: S101 - only a delivery has an event
+        draft = Draft(
+            type=data.type, version=data.version, subject=event.subject, data=data, time=self._arrived.registration.time,
+            actor=BY_ITSELF, causationid=event.id, id=said_by_itself(self._seat.me, event.id, "letter"),
+        )  # fmt: skip
+        await outbox.put(self._seat, self.tx, draft, origin="receipt", correlationid=event.correlationid or event.id)
+
+    async def _set_behind(self, arrived: Delivered, position: int) -> None:
+        self._outcome, self._parked = "parked", True
+        error = self._park_as or ("UnknownType" if arrived.event is None else BEHIND)
+        row = {
+            "subject": arrived.registration.subject,
+            "position": position,
+            "error": error,
+            "since": self._seat.stamp(),
+        }
+        await self.tx.execute(insert(tables.parked).values(**row))
+        if arrived.registration.subject not in self._desk.parked:
+            await self._alarm("parked", arrived)
+
+    async def _let_through(self, arrived: Delivered, opened: letters.Opened, position: int) -> None:
+        if (
+            arrived.event is not None and opened.came
+        ):  # said already, unless this release is the first that knows the type
+            await self._receipt(arrived.event, opened)
+        await self._listen(arrived, opened, position)
+
+    async def _listen(self, arrived: Delivered, opened: letters.Opened, position: int) -> None:
+        self._at_fault = True
+        if arrived.event is None:
+            raise DeskError("unknown_type")
+        view = await self._desk.cases.view(self.tx, arrived.event.subject, up_to=position)
+        self._view = (position, view)
+        self._stack.enter_context(
+            telemetry.consumed(
+                event_type=arrived.event.type, event_id=arrived.event.id, traceparent=arrived.event.traceparent
+            )
+        )
+        self.heard = Heard(
+            event=arrived.event, letter=opened.fields, view=view, me=self._seat.me,
+            registered=arrived.registration.time, rules=self._seat.rules, agencies=self._seat.agencies,
+        )  # fmt: skip
+
+    async def _refused(self, event: Event | None, arrived: Delivered | Answer) -> None:
+        if event is None:
+            return
+        code = (arrived.code if isinstance(arrived, Answer) else arrived.registration.code) or ""
+        if self._park_as and isinstance(arrived, Delivered):  # the procedure could not take it back: a person does
+            await self._alarm("refused", arrived)
+        else:
+            await self._desk.take_back(self.tx, event, code)
+
+    # -- answering ---------------------------------------------------------------------------------------------------
+
+    async def say(self, said: Said) -> None:
+        """Take what a handler answers: drafts into the outbox, tasks onto the list."""
+        self._said = said
+        await self._desk.say(self.tx, said, self.heard.event if self.heard else None)
+
+    async def _close_book(self) -> None:
+        if self.heard is not None:
+            kept = self._desk.book
+            if self._seat.procedure is not None:
+                kept = self._seat.procedure.keep(self._desk.book, self.heard)
+            if self._said is None and kept == self._desk.book:
+                await self._desk.say(self.tx, unhandled(self.heard), self.heard.event)
+            self._book = kept
+        if self._book is not None and self._book != self._desk.book and self._seat.procedure is not None:
+            await self._desk.save_book(self.tx, self._book)
+
+    # -- ending ------------------------------------------------------------------------------------------------------
+
+    async def end(self, error: BaseException | None) -> bool:
+        """Commit; or undo, wait, and let the record be read again; or, tried often enough, park its case.
+
+        Returns whether *error* is dealt with, so that the record counts as handled.
+        """
+        if error is None:
+            error = await self._commit()
+        else:
+            await self._stack.__aexit__(type(error), error, error.__traceback__)
+        return error is None or (isinstance(error, Exception) and await self._after(error))
+
+    async def _commit(self) -> Exception | None:
+        try:
+            if self._tx is not None:
+                await self._close_book()
+                if self._released is not None:
+                    await self.tx.execute(delete(tables.parked).where(tables.parked.c.position == self._released))
+                self._seat.ledger.then(self._remember)
+            await self._stack.aclose()
+        except BaseException as error:
+            await self._stack.__aexit__(type(error), error, error.__traceback__)
+            if isinstance(error, Exception):  # whatever it is, nothing was committed: the record is read again
+                return error
+            raise
+        self._log()
+        return None
+
+    def _remember(self) -> None:
+        self._seat.trouble = None
+        self._desk.attempts.pop((self._consumed.partition, self._consumed.offset), None)
+        if self._outcome == "set_aside":
+            self._desk.set_aside += 1
+        if self._book is not None:
+            self._desk.book = self._book
+        if isinstance(self._arrived, Delivered):
+            if self._parked:
+                self._desk.parked.add(self._arrived.registration.subject)
+            if self._view is not None and self._released is None:
+                self._desk.cases.keep(self._arrived.registration.subject, *self._view)
+
+    async def _after(self, error: Exception) -> bool:
+        where = (self._consumed.partition, self._consumed.offset)
+        tried = self._desk.attempts[where] = self._desk.attempts.get(where, 0) + 1
+        if self._released is not None:
+            self._desk.attempts.pop(where)
+            return False
+        if self._at_fault and tried >= TRIES and self._park_as is None and await self._give_up(error):
+            return True
+        if (
+            not self._at_fault
+        ):  # not the record's fault: the ledger, the directory, a gap. Other records would fare no better
+            self._seat.trouble = error.code if isinstance(error, DeskError) else "not_available"
+        telemetry.handled("retried", error=type(error).__name__, attempt=tried, offset=self._consumed.offset)
+        await asyncio.sleep(min(FIRST_WAIT * 2 ** (tried - 1), LONGEST_WAIT))
+        return False
+
+    async def _give_up(self, error: Exception) -> bool:
+        parked = Work(self._desk, self._consumed, park_as=type(error).__name__)
+        failed: Exception | None = None
+        try:
+            await parked.begin()
+        except Exception as another:  # noqa: BLE001 - undone in `end`; the record is read again
+            failed = another
+        return await parked.end(failed)
+
+    def _log(self) -> None:
+        milliseconds = round((time.monotonic() - self._started) * 1000)
+        where = {"partition": self._consumed.partition, "offset": self._consumed.offset}
+        fields: dict[str, int | str] = {**where, "milliseconds": milliseconds}
+        if self._code:
+            fields["code"] = self._code
+        if isinstance(self._arrived, Delivered):
+            fields |= {"id": self._arrived.registration.id, "number": self._arrived.registration.number}
+            if self._arrived.signed is not None:
+                fields["type"] = self._arrived.signed.type
+        telemetry.handled(self._outcome, **fields)

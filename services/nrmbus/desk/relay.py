@@ -1,0 +1,139 @@
+"""Sends the outbox: of each case one row at a time, until the registrar's receipt closes it.
+
+Sending twice is harmless, since a known id gets the same receipt; so after a restart, and after a wait, whatever is
+unanswered is sent again. Cases do not wait for one another.
+"""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Any, Final
+
+from sqlalchemy import Row, select, update
+from sqlalchemy.exc import SQLAlchemyError
+
+from nrmbus import telemetry
+from nrmbus.desk import answers, outbox, tables
+from nrmbus.desk.desk import Desk
+from nrmbus.wire.record import CORRELATION, Record
+
+LOOK_EVERY: Final = 1.0
+"""Seconds after which the relay looks for rows to send again, though nothing was committed."""
+
+FIRST_PATIENCE: Final = 10.0
+"""Seconds until an unanswered row is sent again; each further time it is twice as long."""
+
+LONGEST_PATIENCE: Final = 300.0
+SEND_SECONDS: Final = 30.0
+"""How long one sending may take. Beyond it nobody knows whether it arrived, and it is sent again."""
+
+Send = Callable[[Record], Awaitable[None]]
+_ROW: Final = tables.outbox.c
+
+
+class Relay:
+    """The one sender of a desk. *send* returns when the broker has the record on all replicas, or raises."""
+
+    def __init__(self, desk: Desk, send: Send) -> None:
+        self._desk, self._seat, self._send = desk, desk.seat, send
+        self._sent: dict[int, tuple[float, int]] = {}
+        """Row to when it was last sent and how often, since the start."""
+        self.caught_up = asyncio.Event()
+        """Set when the inbox has been read to where it ended at the start. Before that nothing is signed: what is there
+        may answer rows, or change who may open what."""
+
+    async def run(self) -> None:
+        """Send what is due at every commit, until cancelled."""
+        while True:
+            self._seat.ledger.changed.clear()
+            try:
+                await self.once()
+            except SQLAlchemyError as error:  # a full disk, a held file: looked at again
+                telemetry.handled("not_available", error=type(error).__name__)
+            try:
+                async with asyncio.timeout(LOOK_EVERY):
+                    await self._seat.ledger.changed.wait()
+            except TimeoutError:
+                pass
+
+    async def once(self) -> None:
+        """Sign and send all that is due now: the first open row of each case, and what is to be sent again."""
+        async with self._seat.ledger.read() as tx:
+            has_bytes = _ROW.value.is_not(None).label("bytes")
+            light = select(_ROW.seq, _ROW.subject, _ROW.id, _ROW.type, _ROW.state, _ROW.again, has_bytes)
+            due = light.where((_ROW.state != "closed") | (_ROW.again == 1))
+            rows = (await tx.execute(due.order_by(_ROW.subject, _ROW.turn, _ROW.seq))).all()
+        cases: dict[str, list[Row[Any]]] = {}
+        for row in rows:
+            cases.setdefault(row.subject, []).append(row)
+        for seq in self._sent.keys() - {row.seq for row in rows}:
+            del self._sent[seq]
+        async with asyncio.TaskGroup() as tasks:
+            for of_case in cases.values():
+                tasks.create_task(self._case(of_case))
+
+    async def _case(self, rows: Iterable[Row[Any]]) -> None:
+        for row in rows:
+            if row.state != "closed":
+                await self._head(row)
+                return
+            if row.bytes and self._due(row.seq):
+                await self._once_more(row, again=1)
+
+    async def _once_more(self, row: Row[Any], again: int = 0) -> None:
+        # A row that is answered stays marked until the same receipt has come; one that is not is sent again anyway.
+        counted = update(tables.outbox).where(_ROW.seq == row.seq).values(attempts=_ROW.attempts + 1, again=again)
+        async with self._seat.ledger.write() as tx:
+            await tx.execute(counted)
+            whole = await answers.row_of(tx, row.subject, row.id)
+        if whole is not None:
+            await self._out(row.seq, row.type, row.id, outbox.to_send(whole))
+
+    async def _head(self, row: Row[Any]) -> None:
+        if row.state == "signed":
+            if row.again or self._due(row.seq):
+                await self._once_more(row)
+            return
+        if not self.caught_up.is_set():
+            return
+        sealed = None
+        async with self._seat.ledger.write() as tx:
+            now = await answers.row_of(tx, row.subject, row.id)
+            if now is None or now.state != "waiting":
+                return
+            made = await outbox.sign(self._seat, self._desk.cases, tx, now)
+            if isinstance(made, outbox.Refused):
+                said = await answers.fail(self._seat, tx, now, made)
+                if said is not None:
+                    await self._desk.take_back(tx, said, made.code)
+            else:
+                sealed = made
+        if sealed is not None:
+            await self._out(row.seq, row.type, row.id, outbox.as_sent(sealed.record, sealed.letter, row.id))
+
+    def _due(self, seq: int) -> bool:
+        last, times = self._sent.get(seq, (0.0, 0))
+        patience = min(FIRST_PATIENCE * 2 ** max(times - 1, 0), LONGEST_PATIENCE)
+        return times == 0 or time.monotonic() - last >= patience
+
+    async def _out(self, seq: int, type_: str, id: str, record: Record) -> None:
+        times = self._sent.get(seq, (0.0, 0))[1] + 1
+        outcome, error = "sent", {}
+        try:
+            async with asyncio.timeout(SEND_SECONDS):
+                await self._send(record)
+        except Exception as failed:  # noqa: BLE001 - unknown, not failed: it is sent again
+            outcome, error = "not_sent", {"error": type(failed).__name__}
+        self._sent[seq] = (time.monotonic(), times)
+        telemetry.handled(outcome, type=type_, id=id, attempt=times, **error)
+
+
+def through(publish: Callable[..., Awaitable[Any]]) -> Send:
+    """Send through a FastStream publisher, which adds ``correlation_id`` and would add an empty ``content-type``: both are given."""
+
+    async def send(record: Record) -> None:
+        headers = {name: value.decode("ascii") for name, value in record.headers}
+        correlation = headers.pop(CORRELATION)
+        await publish(record.value, key=record.key, headers=headers, correlation_id=correlation)
+
+    return send

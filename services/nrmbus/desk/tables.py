@@ -1,0 +1,201 @@
+"""The tables of a desk's ledger. What a person said stands in them sealed: letters and drafts as containers only.
+
+Times are UTC to the second, as on the wire. ``subject`` is the case or the incident.
+"""
+
+from typing import Final
+
+from sqlalchemy import (
+    CheckConstraint,
+    Column,
+    ForeignKeyConstraint,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Table,
+    Text,
+    UniqueConstraint,
+    text,
+)
+
+METADATA: Final = MetaData()
+
+meta: Final = Table(
+    "meta",
+    METADATA,
+    Column("name", Text, primary_key=True),
+    Column("value", Text, nullable=False),
+    comment="Whose ledger this is: bus and agency. A ledger opened by another desk is refused",
+)
+
+positions: Final = Table(
+    "positions",
+    METADATA,
+    Column("partition", Integer, primary_key=True),
+    Column("inbox_number", Integer, nullable=False, comment="The last delivery; the next one has this plus one"),
+    Column("digest", Text, nullable=False, comment="SHA-256 of the last delivery; the next one names it"),
+    Column("next_offset", Integer, nullable=False, comment="Where reading goes on, whatever Kafka remembers"),
+    comment="How far each partition of the inbox was read: the chain of deliveries, and the guard of a restored backup",
+)
+
+inbox: Final = Table(
+    "inbox",
+    METADATA,
+    Column("partition", Integer, primary_key=True),
+    Column("inbox_number", Integer, primary_key=True),
+    Column("number", Integer, nullable=False, comment="The registration's number"),
+    Column("subject", Text, nullable=False),
+    Column("source", Text, nullable=False),
+    Column("id", Text, nullable=False),
+    Column("verdict", Text, nullable=False),
+    Column("digest", Text, nullable=False, comment="SHA-256 of the delivery"),
+    Column("delivery", LargeBinary, nullable=False, comment="As the registrar signed it"),
+    Column("registration", LargeBinary, nullable=False, comment="As the registrar signed it"),
+    Column("received", Text, nullable=False),
+    comment="Every delivery, once",
+)
+
+events: Final = Table(
+    "events",
+    METADATA,
+    Column("position", Integer, primary_key=True, autoincrement=True, comment="The order in which this desk heard"),
+    Column("subject", Text, nullable=False),
+    Column("source", Text, nullable=False),
+    Column("id", Text, nullable=False),
+    Column("type", Text, nullable=False),
+    Column("technical", Integer, nullable=False),
+    Column("time", Text, nullable=False),
+    Column("registered", Text, nullable=False),
+    Column("partition", Integer, nullable=False),
+    Column("inbox_number", Integer, nullable=False),
+    Column("number", Integer, nullable=False),
+    Column("referral", Text),
+    Column("recipients", Text, nullable=False, comment="JSON: who was told, as far as this desk knows"),
+    Column("headers", LargeBinary, nullable=False, comment="JSON: the envelope's headers, as signed"),
+    Column("value", LargeBinary, nullable=False, comment="The envelope's data, as signed"),
+    Column("letter", LargeBinary, comment="This desk's copy of the letter: sealed"),
+    Column("parts", Text, nullable=False, comment="JSON: parts that this desk's key opened when the letter came"),
+    Column("shut", Text, comment="Why the letter could not be opened"),
+    UniqueConstraint("subject", "source", "id"),
+    ForeignKeyConstraint(["partition", "inbox_number"], ["inbox.partition", "inbox.inbox_number"]),
+    Index("events_by_case", "subject", "position"),
+    comment="Every event that this desk sent or received and that was registered",
+)
+
+outbox: Final = Table(
+    "outbox",
+    METADATA,
+    Column("seq", Integer, primary_key=True, autoincrement=True),
+    Column(
+        "turn",
+        Integer,
+        nullable=False,
+        comment="The order within a case: a row sealed again keeps the turn of the first",
+    ),
+    Column("subject", Text, nullable=False),
+    Column("id", Text, nullable=False),
+    Column("type", Text, nullable=False),
+    Column("origin", Text, nullable=False, comment="door, procedure or receipt: who made the draft"),
+    Column("state", Text, nullable=False),
+    Column("asked", Text, nullable=False, comment="SHA-256 of what was asked, to know the same asked twice"),
+    Column("clear", LargeBinary, nullable=False, comment="JSON: the draft without its letter"),
+    Column("draft", LargeBinary, comment="The draft's letter, sealed to this desk alone"),
+    Column("traceparent", Text),
+    Column("seal_to", Text, comment="JSON: who may open which part, when the registrar said so"),
+    Column("sequence", Integer),
+    Column("resealed", Integer, nullable=False, server_default=text("0"), comment="How often it was sealed again"),
+    Column("recipients", Text, comment="JSON: who will be told, by the view that it was sealed under"),
+    Column("digest", Text, comment="SHA-256 of the record as it is sent; an answer may name it by that alone"),
+    Column("headers", LargeBinary, comment="JSON: the signed envelope's headers"),
+    Column("value", LargeBinary, comment="The signed envelope's data"),
+    Column("letter", LargeBinary, comment="The letter, sealed to its audience"),
+    Column("attempts", Integer, nullable=False, server_default=text("0"), comment="How often it was sent"),
+    Column(
+        "again", Integer, nullable=False, server_default=text("0"), comment="1: to be sent once more, though answered"
+    ),
+    Column("receipts", Integer, nullable=False, server_default=text("0"), comment="How often the same receipt came"),
+    Column("verdict", Text, comment="registered, refused or failed"),
+    Column("code", Text),
+    Column("rule", Text),
+    Column("article", Text),
+    Column("number", Integer),
+    Column("receipt", Text, comment="SHA-256 of the registration"),
+    Column("replaced_by", Text, comment="The id under which it was sealed again"),
+    Column("made", Text, nullable=False),
+    Column("closed", Text),
+    UniqueConstraint("subject", "id"),
+    CheckConstraint("state in ('waiting', 'signed', 'closed')", name="outbox_state"),
+    Index("outbox_open", "state", "subject", "turn", "seq"),
+    comment="What this agency wants to say, said, and was answered",
+)
+
+sequences: Final = Table(
+    "sequences",
+    METADATA,
+    Column("subject", Text, primary_key=True),
+    Column("next", Integer, nullable=False),
+    comment="The number that the next signed event of a case gets",
+)
+
+reads: Final = Table(
+    "reads",
+    METADATA,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("at", Text, nullable=False),
+    Column("who", Text, nullable=False, comment="The member of staff by number, or the desk itself"),
+    Column("subject", Text, nullable=False),
+    Column("source", Text, nullable=False),
+    Column("event", Text, nullable=False),
+    Column("part", Text, nullable=False),
+    Column("purpose", Text, nullable=False),
+    comment="Who opened which part of which letter, when and what for: written before it is opened",
+)
+
+tasks: Final = Table(
+    "tasks",
+    METADATA,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("opened", Text, nullable=False),
+    Column("subject", Text, nullable=False),
+    Column("event", Text, comment="The event that asks for it"),
+    Column("kind", Text, nullable=False),
+    Column("about", Text, nullable=False, comment="JSON: codes and ids a person needs to act on it"),
+    Column("done", Text),
+    UniqueConstraint("subject", "event", "kind"),
+    Index("tasks_open", "done", "id"),
+    comment="What a person has to look at",
+)
+
+parked: Final = Table(
+    "parked",
+    METADATA,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("subject", Text, nullable=False),
+    Column("position", Integer, nullable=False, unique=True, comment="The event that was not handled"),
+    Column("error", Text, nullable=False, comment="The error's class, never its text"),
+    Column("since", Text, nullable=False),
+    ForeignKeyConstraint(["position"], ["events.position"]),
+    Index("parked_by_case", "subject", "id"),
+    comment="Cases of which a record could not be handled, and what came behind it, in order",
+)
+
+set_aside: Final = Table(
+    "set_aside",
+    METADATA,
+    Column("partition", Integer, primary_key=True),
+    Column("offset", Integer, primary_key=True),
+    Column("size", Integer, nullable=False),
+    Column("sha256", Text, nullable=False),
+    Column("code", Text, nullable=False),
+    Column("at", Text, nullable=False),
+    comment="Records of the inbox that no registrar delivered to this desk: where they lie, never what they hold",
+)
+
+book: Final = Table(
+    "book",
+    METADATA,
+    Column("procedure", Text, primary_key=True),
+    Column("state", LargeBinary, nullable=False, comment="JSON: what the agency's procedure keeps over all cases"),
+    comment="The procedure's own state",
+)

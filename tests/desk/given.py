@@ -1,0 +1,313 @@
+"""A desk without Kafka: a town of agencies with real keys, a small registrar that says yes or no, and one desk."""
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import cache, partial
+from pathlib import Path
+from tempfile import mkdtemp
+from typing import Any
+
+import httpx
+from aiokafka import ConsumerRecord
+from faststream.kafka import TestKafkaBroker
+from sqlalchemy import select
+
+from nrmbus.desk import tables
+from nrmbus.desk.broker import make_broker, make_endpoints
+from nrmbus.desk.desk import Desk
+from nrmbus.desk.door import Door, application
+from nrmbus.desk.handlers import Inbox
+from nrmbus.desk.ledger import Ledger
+from nrmbus.desk.procedure import Settings
+from nrmbus.desk.relay import Relay
+from nrmbus.desk.release import release
+from nrmbus.desk.roles import procedure_of
+from nrmbus.desk.seat import Seat
+from nrmbus.directory import Directory, Identity, Operator
+from nrmbus.events import data_type
+from nrmbus.events.model import Event, Part
+from nrmbus.rules import Agency, Rules, load_profile
+from nrmbus.wire import ids, json, letter
+from nrmbus.wire.envelope import decode, encode, with_letter
+from nrmbus.wire.keys import VerifyKey
+from nrmbus.wire.record import ANSWER, DELIVERY, REGISTRATION, Record
+from nrmbus.wire.registration import (
+    NOTHING_BEFORE,
+    Answer,
+    Delivery,
+    Policy,
+    Registration,
+    sign_answer,
+    sign_delivery,
+    sign_registration,
+)
+
+BUS = "play-0123456789abcdef"
+NOW = datetime(2026, 3, 2, 5, 0, tzinfo=UTC)
+CASE = "ab" * 16
+REF = "cd" * 16
+CANARY = "CANARY-a name that must stay sealed"
+ROLES = {
+    "ngo-a": "ngo_outreach",
+    "special-unit": "special_unit",
+    "shelter": "shelter_state",
+    "vac": "vac",
+    "fund": "fund",
+    "migration": "migration",
+    "registrar": "registrar",
+    "statistics": "statistics",
+}
+TOKEN = "a-token-of-the-door"
+SIGNAL = {
+    "detector": "ngo_outreach",
+    "child": False,
+    "urgency": "emergency",
+    "detected_abroad": False,
+    "basis": ["indicators"],
+}
+BED = {"to": ["shelter"], "urgency": "emergency"}
+
+
+class StandingClock:
+    """Shows one time until it is told another."""
+
+    def __init__(self) -> None:
+        self.time = NOW
+
+    def now(self) -> datetime:
+        """The time."""
+        return self.time
+
+
+class Town:
+    """Everybody on one bus, with keys and a directory."""
+
+    def __init__(self, home: Path) -> None:
+        operator = Operator(home)
+        self.directory = Directory(BUS, VerifyKey(operator.public))
+        self.agencies: dict[str, Agency] = {}
+        self.identities: dict[str, Identity] = {}
+        for agency, role in ROLES.items():
+            self.identities[agency] = Identity.at(home / agency, agency)
+            entry = operator.entry(self.directory, self.identities[agency], role, datetime(2026, 1, 1, tzinfo=UTC))
+            assert entry is not None
+            self.directory.add(entry)
+            self.agencies[agency] = Agency(agency, role)
+        self.rules = Rules(load_profile("az@2022-04-29"), self.agencies)
+
+
+@cache
+def town() -> Town:
+    """The one town of these tests: its keys take time to make, and nothing changes them."""
+    return Town(Path(mkdtemp(prefix="town-")))
+
+
+@dataclass
+class Read(ConsumerRecord):  # type: ignore[misc]  # aiokafka has no types
+    """A consumed record that remembers whether its offset was committed or it was read again."""
+
+    consumer: "Offsets"
+
+
+@dataclass
+class Offsets:
+    """Stands for the consumer of one record."""
+
+    committed: int = 0
+    again: list[int] = field(default_factory=list)
+
+    async def commit(self) -> None:
+        """Count a commit."""
+        self.committed += 1
+
+    def seek(self, partition: object, offset: int) -> None:
+        """Note where reading goes on."""
+        del partition
+        self.again.append(offset)
+
+
+class FakeRegistrar:
+    """Numbers, signs and delivers as the registrar does, and decides what the test says."""
+
+    def __init__(self, town: Town, partition: int = 0) -> None:
+        self.town, self.partition, self.number, self._previous = town, partition, 0, NOTHING_BEFORE
+        self._chains: dict[str, tuple[int, str]] = {}
+        self._offsets: dict[str, int] = {}
+        self._sequences: dict[tuple[str, str], int] = {}
+        self.time = NOW
+        self._key = town.identities["registrar"].signing
+
+    def event(
+        self, by: str, type_: str, data: Mapping[str, Any], *, case: str = CASE, parts: Mapping[str, Any] | None = None,
+        opens: Sequence[str] = (), **more: Any,
+    ) -> Record:  # fmt: skip
+        """What *by*'s desk would send: signed, with a letter of *parts* that *opens* and the sender can open."""
+        sequence = more.pop("sequence", None) or self._sequences.get((by, case), 0) + 1
+        self._sequences[by, case] = sequence
+        said = data_type(type_, 1).from_json(json.dumps(data))
+        id, container, digest = more.pop("id", None) or ids.new_event_id(), None, None
+        if parts is not None and said.letter is not None:
+            whole: dict[Part, dict[str, Any]] = {part: {} for part in said.letter.part_names()}
+            whole |= parts  # type: ignore[arg-type]  # the test's parts
+            readers = [(each, self.town.identities[each].sealing.seal_to) for each in (by, *opens)]
+            container = letter.seal(whole, dict.fromkeys(whole, readers), bus=BUS, source=by, id=id, subject=case)
+            digest = letter.Container.parse(container).digest
+        event = Event(
+            id=id, source=by, type=type_, version=1, subject=case, time=more.pop("time", self.time), recordedtime=self.time,
+            sequence=sequence, actor="S-1", policy="az@2022-04-29", data=said, sealeddigest=digest, **more,
+        )  # fmt: skip
+        record = encode(event, self.town.identities[by].signing)
+        return record if container is None else with_letter(record, container)
+
+    def register(self, submitted: Record, *, to: str) -> Read:
+        """Register *submitted*; what the inbox of *to* gets: the receipt, or the event with *to*'s copy of the letter."""
+        signed = decode(submitted)
+        registration = self._registration(submitted)
+        container = signed.letter(whole=False) if signed.source != to and signed.letter_bytes else None
+        kept = submitted.without_letter()
+        copy = (("nrm_letter", container.copy_for(to)),) if container else ()
+        return self._deliver(to, registration, Record(kept.key, kept.value, (*kept.headers, *copy)))
+
+    def refuse(self, submitted: Record, code: str, rule: str = "G-30", **more: Any) -> Read:
+        """Refuse *submitted*; the receipt that its sender gets."""
+        registration = self._registration(submitted, verdict="refused", code=code, rule=rule, article="[D]", **more)
+        return self._deliver(registration.source, registration, Record(submitted.key, b"", ()))
+
+    def answer(self, submitted: Record, code: str, **more: Any) -> Read:
+        """Answer *submitted* without a number."""
+        to = decode(submitted).source
+        answer = Answer(
+            bus=BUS, to=to, partition=self.partition, time=self.time, code=code, topic=f"nrm.outbox.{to}", offset=0,
+            sha256=submitted.digest(), **more,
+        )  # fmt: skip
+        return self._consumed(to, Record(submitted.key, b"", ((ANSWER, sign_answer(answer, self._key)),)))
+
+    def _registration(self, submitted: Record, **more: Any) -> Registration:
+        signed = decode(submitted)
+        self.number += 1
+        body: dict[str, Any] = {
+            "bus": BUS, "partition": self.partition, "number": self.number, "time": self.time, "source": signed.source,
+            "subject": signed.subject, "id": signed.id, "sequence": signed.sequence, "envelope": signed.digest,
+            "key": signed.kid, "verdict": "registered", "policy": Policy(name="az@2022-04-29", digest="0" * 64),
+            "audience": "0" * 64, "previous": self._previous,
+        }  # fmt: skip
+        registration = Registration(**body | more)
+        self._previous = registration.digest
+        return registration
+
+    def _deliver(self, to: str, registration: Registration, envelope: Record) -> Read:
+        number, previous = self._chains.get(to, (0, NOTHING_BEFORE))
+        delivery = Delivery(
+            bus=BUS,
+            to=to,
+            partition=self.partition,
+            inbox_number=number + 1,
+            registration=registration.digest,
+            previous=previous,
+        )
+        self._chains[to] = (number + 1, delivery.digest)
+        said = (
+            (REGISTRATION, sign_registration(registration, self._key)),
+            (DELIVERY, sign_delivery(delivery, self._key)),
+        )
+        return self._consumed(to, Record(envelope.key, envelope.value, (*envelope.headers, *said)))
+
+    def _consumed(self, to: str, record: Record) -> Read:
+        offset = self._offsets.get(to, 0)
+        self._offsets[to] = offset + 1
+        return consumed(record, to=to, partition=self.partition, offset=offset)
+
+
+def consumed(record: Record, *, to: str, partition: int = 0, offset: int = 0) -> Read:
+    """*record* as a consumer gives it."""
+    return Read(
+        topic=f"nrm.inbox.{to}", partition=partition, offset=offset, timestamp=0, timestamp_type=0, key=record.key,
+        value=record.value, checksum=None, serialized_key_size=0, serialized_value_size=0, headers=record.headers,
+        consumer=Offsets(),
+    )  # fmt: skip
+
+
+@dataclass
+class Given:
+    """One desk, wired as in its process, with a hand on what goes out and what comes in."""
+
+    town: Town
+    registrar: FakeRegistrar
+    desk: Desk
+    inbox: Inbox
+    relay: Relay
+    clock: StandingClock
+    sent: list[Record]
+    door: httpx.AsyncClient
+
+    async def ask(self, **event: Any) -> dict[str, Any]:
+        """Ask the door to say *event*; its answer, which must not be an error."""
+        answer = await self.door.post("/v1/events", json={"actor": "S-1", "case": CASE} | event)
+        assert answer.status_code in {200, 202}, answer.text
+        return dict(answer.json())
+
+    async def out(self) -> list[Record]:
+        """Let the relay work once; what it sent in doing so."""
+        before = len(self.sent)
+        await self.relay.once()
+        return self.sent[before:]
+
+    async def said(self, **event: Any) -> Record:
+        """Ask for *event* and have it sent: the record that lies in the outbox topic then."""
+        await self.ask(**event)
+        (record,) = await self.out()
+        return record
+
+    async def registered(self, **event: Any) -> Record:
+        """The same, and have it registered: from then on it is part of the case."""
+        record = await self.said(**event)
+        await self.hear(self.registrar.register(record, to=self.desk.seat.me))
+        return record
+
+    async def hear(self, record: Read) -> None:
+        """Let the desk read *record* once; raises what its handling raised."""
+        await self.inbox.process_message(record)
+
+    async def rows(self, table: str) -> list[Any]:
+        """Every row of a table of the ledger."""
+        async with self.desk.seat.ledger.read() as tx:
+            return list((await tx.execute(select(tables.METADATA.tables[table]))).all())
+
+
+@asynccontextmanager
+async def desk_of(agency: str, home: Path, *, registrar: FakeRegistrar | None = None) -> AsyncIterator[Given]:
+    """The desk of *agency*, its ledger at *home*: opened again, it goes on where it was."""
+    here, clock, sent = town(), StandingClock(), []
+    ledger = await Ledger.open(home / "ledger.sqlite", bus=BUS, agency=agency)
+    seat = Seat(
+        bus=BUS, identity=here.identities[agency], ledger=ledger, directory=here.directory, rules=here.rules,
+        agencies=here.agencies, clock=clock, procedure=procedure_of(ROLES[agency]),
+    )  # fmt: skip
+    desk = Desk(seat)
+    await desk.load(Settings(capacity={"women": 1}))
+    broker = make_broker("127.0.0.1:1", agency, desk)
+    inbox, _ = make_endpoints(broker, desk)
+
+    async def send(record: Record) -> None:
+        sent.append(record)
+
+    relay = Relay(desk, send)
+    relay.caught_up.set()
+
+    async def health() -> dict[str, Any]:
+        return {"ready": True, "tick": 7, "lag": 0}
+
+    face = application(
+        Door(desk, health=health, release=partial(release, desk, inbox)), lambda given: given == f"Bearer {TOKEN}"
+    )
+    client = httpx.AsyncClient(
+        transport=httpx.ASGITransport(face, raise_app_exceptions=False),
+        base_url="http://desk", headers={"authorization": f"Bearer {TOKEN}"},
+    )  # fmt: skip
+    try:
+        async with TestKafkaBroker(broker, connect_only=False), client:
+            yield Given(here, registrar or FakeRegistrar(here), desk, inbox, relay, clock, sent, client)
+    finally:
+        await ledger.close()

@@ -1,0 +1,115 @@
+"""A whole small bus on a real broker: the registrar and desks as processes of their own, and their doors."""
+
+import asyncio
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from brokers import Broker
+from nrmbus.bus import clients
+from nrmbus.bus.clock import tick_clock
+from nrmbus.bus.folder import BusFolder
+from nrmbus.client import Door, DoorError
+from nrmbus.directory.admission import Newcomer, admit
+
+STARTS = datetime(2026, 3, 2, 5, 0, tzinfo=UTC)
+PATIENCE = 20.0
+_RUN = "import sys\nfrom pathlib import Path\nfrom nrmbus.bus.folder import BusFolder\nfrom nrmbus.cli.services import run_service\nrun_service(sys.argv[1], BusFolder(Path(sys.argv[2])))"
+
+
+class LiveBus:
+    """Services by name, each a process that can be killed and started again."""
+
+    def __init__(self, folder: BusFolder) -> None:
+        self.folder = folder
+        self._processes: dict[str, subprocess.Popen[bytes]] = {}
+
+    def start(self, *names: str) -> None:
+        """Start services; `ready` waits for them."""
+        for name in names:
+            self.folder.logs.mkdir(parents=True, exist_ok=True)
+            with (self.folder.logs / f"{name}.log").open("ab") as log:
+                command = [sys.executable, "-c", _RUN, name, str(self.folder.path)]
+                self._processes[name] = subprocess.Popen(command, stderr=log, stdout=log)
+
+    def kill(self, name: str, how: signal.Signals = signal.SIGKILL) -> float:
+        """End a service and wait for it; the seconds that took."""
+        started = time.monotonic()
+        self._processes[name].send_signal(how)
+        self._processes[name].wait(10)
+        return time.monotonic() - started
+
+    def status(self, name: str) -> int | None:
+        """With what a service ended."""
+        return self._processes[name].returncode
+
+    def door(self, agency: str) -> Door:
+        """The door of a desk."""
+        return Door.of(self.folder.agency(agency).path)
+
+    async def ready(self, *names: str) -> None:
+        """Wait until the desks *names* handle their inbox; no longer than `PATIENCE`."""
+        for name in names:
+            await self.until(name, lambda health: bool(health["ready"]))
+
+    async def until(self, name: str, enough: Any) -> dict[str, Any]:
+        """Wait until the health of a desk is *enough*."""
+        until, health = time.monotonic() + PATIENCE, {}
+        while time.monotonic() < until:
+            try:
+                async with self.door(name) as door:
+                    health = await door.health()
+                if enough(health):
+                    return health
+            except (DoorError, httpx.HTTPError, KeyError):
+                pass
+            await asyncio.sleep(0.02)
+        logs = "\n".join(log_of(self.folder, each)[-2000:] for each in (name, "registrar"))
+        raise AssertionError(f"{name} did not get there: {health}\n{logs}")
+
+    def stop(self) -> None:
+        """Kill whatever runs."""
+        for process in self._processes.values():
+            process.kill()
+            process.wait(10)
+
+
+@asynccontextmanager
+async def live(
+    broker: Broker, agencies: Mapping[str, str], *, run: Sequence[str] = (), partitions: int = 1
+) -> AsyncIterator[LiveBus]:
+    """A play bus with *agencies* (id to role), its registrar and the desks *run* running and ready."""
+    folder = await asyncio.to_thread(broker.fresh_bus, partitions=partitions)
+    capacity = {"women": 2, "men": 1}
+    await admit(folder, {agency: Newcomer(role, None, capacity) for agency, role in agencies.items()}, STARTS)
+    async with clients.producer(folder.bootstrap) as producer:
+        await tick_clock(producer, 1, STARTS)
+    bus = LiveBus(folder)
+    try:
+        bus.start("registrar", *run)
+        await bus.ready(*run)
+        yield bus
+    finally:
+        bus.stop()
+
+
+def signal_of(case: str) -> dict[str, Any]:
+    """What an NGO says first about somebody."""
+    return {
+        "type": "case.signal_recorded", "case": case, "actor": "S-1",
+        "data": {"detector": "ngo_outreach", "child": False, "urgency": "emergency", "detected_abroad": False, "basis": ["indicators"]},
+        "sealed": {"age_band": "25-34", "sex": "F", "notes": "CANARY-desk-story she may not leave"},
+    }  # fmt: skip
+
+
+def log_of(folder: BusFolder, name: str) -> str:
+    """What a service wrote to its log."""
+    return Path(folder.logs / f"{name}.log").read_text()
