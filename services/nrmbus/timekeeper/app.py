@@ -1,0 +1,147 @@
+"""The timekeeper as a process: ``nrmbus run timekeeper``. An agency with a desk of its own, which watches all cases.
+
+It reads ``nrm.cases`` from the start, without a group: what it knows is the history, and nothing else is kept.
+What is due goes into its desk's outbox under an id derived from the clock, so that a restart cannot say it twice.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any, Final
+
+from aiokafka import TopicPartition
+
+from nrmbus import telemetry
+from nrmbus.bus import clients
+from nrmbus.bus.clock import SteppedClock, Tick
+from nrmbus.bus.folder import AgencyFolder, BusFolder
+from nrmbus.bus.serving import Listening, Server, pages
+from nrmbus.desk import outbox, views
+from nrmbus.desk.app import DeskProcess
+from nrmbus.desk.ledger import Ledger
+from nrmbus.timekeeper.watch import NAME, Watch, registration_of
+from nrmbus.wire import times
+from nrmbus.wire.record import Record
+from nrmbus.wire.registration import verify_registration
+
+CASES: Final = "nrm.cases"
+LOOK_MS: Final = 250
+"""How long it waits for a record before it looks at the clock: far below the minute within which a breach must be said."""
+
+
+class Timekeeper:
+    """The watch over all cases, and the desk that speaks for it."""
+
+    def __init__(self, folder: BusFolder, process: DeskProcess) -> None:
+        self._folder, self._process = folder, process
+        self._watch: Watch | None = None
+        self._numbers: dict[int, int] = {}
+        self._tick = 0
+        self._turn = asyncio.Lock()
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Run the desk, read the history to its end, then say what is due until the block ends."""
+        async with AsyncExitStack() as stack:
+            await stack.enter_async_context(self._process.running())
+            seat = self._process.seat
+            self._watch = Watch(seat.rules)
+            reader = clients.reader(self._folder.bootstrap, client_id=NAME)
+            await reader.start()
+            stack.push_async_callback(reader.stop)
+            partitions = [TopicPartition(CASES, number) for number in range(self._folder.settings.partitions)]
+            reader.assign(partitions)
+            await reader.seek_to_beginning(*partitions)
+            if isinstance(seat.clock, SteppedClock):
+                seat.clock.on_tick(self._at)
+            following = asyncio.create_task(self._follow(reader, partitions))
+            following.add_done_callback(self._process.ended)
+            try:
+                yield
+            finally:
+                following.cancel()
+                await asyncio.gather(following, return_exceptions=True)
+
+    async def _follow(self, reader: Any, partitions: list[TopicPartition]) -> None:
+        # Nothing is said before the history was read to where it ended at the start: a clock may have ended in it.
+        ends = await reader.end_offsets(partitions)
+        while any([await reader.position(each) < end for each, end in ends.items()]):
+            await self._read(reader)
+        clock = self._process.seat.clock
+        self._tick = clock.tick if isinstance(clock, SteppedClock) else 0
+        while True:
+            async with self._turn:
+                await self._say()
+            await self._read(reader)
+
+    async def _read(self, reader: Any) -> None:
+        found = await reader.getmany(timeout_ms=LOOK_MS, max_records=1000)
+        if not found or self._watch is None:
+            return
+        await self._process.seat.catch_up()
+        async with self._turn:
+            for records in found.values():
+                for each in records:
+                    record = Record(each.key, each.value, tuple(each.headers))
+                    self._watch.take(record, verify_registration(registration_of(record), self._process.seat.registrar_key))
+
+    async def _say(self) -> None:
+        seat, watch = self._process.seat, self._watch
+        if watch is None:
+            return
+        reached, drafts = dict(watch.numbers), list(watch.due(seat.now()))
+        if drafts:
+            async with seat.ledger.write() as tx:
+                for draft in drafts:
+                    await outbox.put(seat, tx, draft, origin="procedure")
+        self._numbers = reached
+
+    async def _at(self, tick: Tick) -> None:
+        async with self._turn:
+            await self._say()
+        self._tick = tick.number
+
+    async def health(self, ref: str = "") -> dict[str, Any]:
+        """How far it is: what was read *and* answered; ``next_due`` is when it will speak next."""
+        del ref
+        seat = self._process.seat
+        process = await self._process.health()
+        async with seat.ledger.read() as tx:
+            position = await views.position(tx)
+        next_due = self._watch.next_due() if self._watch else None
+        return {
+            "service": NAME,
+            "live": True,
+            **process,
+            **position,
+            "tick": self._tick,
+            "numbers": {str(number): last for number, last in self._numbers.items()},
+            "next_due": times.write(next_due) if next_due else None,
+        }
+
+    async def case(self, ref: str) -> dict[str, Any]:
+        """The duties of a case that run or are overdue."""
+        return {"open_deadlines": list(self._watch.open_deadlines(ref)) if self._watch else []}
+
+
+async def _run(folder: BusFolder) -> bool:
+    home = AgencyFolder(folder.service(NAME))
+    listening = Listening(home.path)
+    ledger = await Ledger.open(home.ledger, bus=folder.settings.bus, agency=NAME)
+    try:
+        process = DeskProcess(folder, home, ledger)
+        timekeeper = Timekeeper(folder, process)
+        app = pages({"/health": timekeeper.health, "/case": timekeeper.case}, listening, timekeeper.running)
+        server = Server(app, listening)
+        process.stop = server.stop
+        await server.run_until_told()
+        return not process.failed
+    finally:
+        await ledger.close()
+
+
+def main(folder: BusFolder) -> None:
+    """Run until SIGTERM. Raises SystemExit 70 when it could not go on: its supervisor starts it again."""
+    telemetry.set_up(NAME)
+    if not asyncio.run(_run(folder)):
+        raise SystemExit(70)

@@ -1,0 +1,86 @@
+"""Every case folded from ``nrm.cases``, and what is due of each: pure, so that a restart says the same things again."""
+
+import heapq
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Final
+
+from nrmbus.events.model import Draft, Fact
+from nrmbus.rules import Due, Rules, View
+from nrmbus.wire.envelope import decode
+from nrmbus.wire.ids import said_by_itself
+from nrmbus.wire.record import AUDIENCE, REGISTRATION, Record
+from nrmbus.wire.registration import Audience, Registration
+
+NAME: Final = "timekeeper"
+BY_ITSELF: Final = "by-itself"
+"""The ``actor`` of what no member of staff said."""
+
+
+class Watch:
+    """The clocks of all cases. Its state is a function of the history alone."""
+
+    def __init__(self, rules: Rules) -> None:
+        self._rules = rules
+        self._views: dict[str, View] = {}
+        self._due: dict[str, tuple[Due, ...]] = {}
+        self._soonest: list[tuple[datetime, str]] = []
+        self.numbers: dict[int, int] = {}
+        """Per partition, the number of the last registration taken."""
+
+    def take(self, record: Record, registration: Registration) -> None:
+        """Take one record of ``nrm.cases`` with its verified *registration*, in number order. Refusals start no clock."""
+        if registration.number <= self.numbers.get(registration.partition, 0):
+            return
+        self.numbers[registration.partition] = registration.number
+        if registration.verdict == "refused":
+            return
+        envelope, added = record.split()
+        event = decode(envelope).event()
+        told = Audience.parse(added[AUDIENCE]).recipients
+        view = self._views.get(event.subject) or self._rules.start(event.subject)
+        view = self._rules.evolve(view, Fact.of(event, told, registration.time, registration.number))
+        self._views[event.subject] = view
+        due = self._rules.due(view)
+        self._due[event.subject] = due
+        if due:
+            heapq.heappush(self._soonest, (due[0].at, event.subject))
+
+    def due(self, now: datetime) -> Iterator[Draft]:
+        """What is to be said at *now* or was before, earliest first; again each time until it has come back registered."""
+        ready = sorted({subject for at, subject in self._soonest if at <= now})
+        said = [(each.at, subject, each) for subject in ready for each in self._due[subject] if each.at <= now]
+        for _, subject, each in sorted(said, key=lambda found: found[:2]):
+            yield Draft(
+                type=each.type,
+                version=each.data.version,
+                subject=subject,
+                data=each.data,
+                time=each.at,
+                actor=BY_ITSELF,
+                referral=each.ref,
+                causationid=each.cause,
+                id=said_by_itself(NAME, each.key, each.rule),
+            )
+
+    def next_due(self) -> datetime | None:
+        """When something is to be said next; None when nothing waits."""
+        while self._soonest:
+            at, subject = self._soonest[0]
+            due = self._due[subject]
+            if due and due[0].at == at:
+                return at
+            heapq.heappop(self._soonest)  # the case has moved on since this was noted
+            if due and due[0].at > at:
+                heapq.heappush(self._soonest, (due[0].at, subject))
+        return None
+
+    def open_deadlines(self, subject: str) -> tuple[str, ...]:
+        """The codes of the duties of a case that run or are overdue, one for each duty, sorted."""
+        view = self._views.get(subject)
+        return tuple(sorted(clock.code for clock in self._rules.clocks(view))) if view else ()
+
+
+def registration_of(record: Record) -> bytes:
+    """The signed registration in *record*; empty when it has none, which no registrar writes."""
+    return next((value for name, value in record.headers if name == REGISTRATION), b"")
