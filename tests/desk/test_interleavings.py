@@ -121,7 +121,7 @@ OPERATIONS = st.lists(
 
 
 @given(OPERATIONS)
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_every_event_is_answered_once_in_any_order_of_things(operations: list[Any]) -> None:
     """Kills, double sendings, late and double receipts, refusals, gaps: every row ends answered, and nothing became true twice."""
     with TemporaryDirectory() as home:

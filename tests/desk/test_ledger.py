@@ -9,12 +9,15 @@ import pytest
 from sqlalchemy import create_engine, event, inspect
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from desk.given import BED, BUS, CANARY, CASE, REF, FakeRegistrar, Given, Read, desk_of, town
+from desk.given import BED, BUS, CANARY, CASE, REF, SIGNAL, FakeRegistrar, Given, Read, desk_of, town
 from nrmbus.desk import letters, outbox, receive, schema
 from nrmbus.desk.errors import DeskError
 from nrmbus.desk.ledger import Ledger
 from nrmbus.shelter import procedure
+from nrmbus.wire.envelope import decode
 from nrmbus.wire.record import Record
+
+WITHDRAWN = {"stage": "referral", "requested_by": "person"}
 
 
 class Killed(BaseException):
@@ -158,6 +161,7 @@ async def test_a_missing_delivery_stops_the_inbox_until_it_comes(
                 await given.hear(second)
         assert await given.rows("events") == []
         assert (await given.door.get("/health")).json()["trouble"] == "inbox_gap"
+        assert [row.kind for row in await given.rows("tasks")] == ["inbox_gap"], "reported once, not at each try"
         assert second.consumer.again == [second.offset] * (receive.TRIES + 1)
 
         await given.hear(first)
@@ -334,6 +338,22 @@ async def test_a_ledger_restored_from_a_backup_reads_again_what_it_lost(tmp_path
             await given.hear(record)
 
         assert await outcome(given) == whole
+
+
+async def test_a_restored_ledger_learns_from_receipts_what_it_had_said(tmp_path: Path) -> None:
+    """The receipt of an own event that the ledger no longer knows enters the case, and the next number follows it."""
+    registrar = FakeRegistrar(town())
+    lost = [
+        registrar.event("ngo-a", "case.signal_recorded", SIGNAL),
+        registrar.event("ngo-a", "case.withdrawn", WITHDRAWN),
+    ]
+    async with desk_of("ngo-a", tmp_path) as given:
+        for said in lost:
+            await given.hear(registrar.register(said, to="ngo-a"))
+        following = await given.said(type="case.closed", data={"reason": "withdrawn", "follow_up": False})
+
+        assert [row.source for row in await given.rows("events")] == ["ngo-a", "ngo-a"]
+        assert decode(following).sequence == 3
 
 
 async def backup(tx: AsyncConnection, home: Path) -> None:

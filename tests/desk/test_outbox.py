@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from desk.given import CANARY, CASE, REF, SIGNAL, FakeRegistrar, Given, desk_of, town
+from desk.given import CANARY, CASE, REF, SIGNAL, FakeRegistrar, desk_of, town
 from nrmbus.desk import outbox
 from nrmbus.wire.envelope import decode
 from nrmbus.wire.letter import Container
@@ -261,34 +261,6 @@ async def test_a_refusal_closes_the_row_and_counts(tmp_path: Path) -> None:
         )
         assert [row.type for row in await given.rows("events")] == ["case.signal_recorded"]
         assert decode(await given.said(**consent("special-unit"))).sequence == 3
-
-
-async def test_a_refused_offer_frees_the_bed_it_held(tmp_path: Path) -> None:
-    """What the procedure had set aside for something refused is free again, and a person looks at it."""
-    async with desk_of("shelter", tmp_path) as given:
-        await given.hear(given.registrar.register(bed(given), to="shelter"))
-        await answer_receipt(given)
-        (offer,) = await given.out()
-        assert type_of(offer) == "shelter.bed_offered"
-        await given.hear(given.registrar.refuse(offer, "not_on_case", rule="G-05"))
-
-        assert getattr(given.desk.book, "beds", None) == ()
-        assert [row.kind for row in await given.rows("tasks")] == ["refused"]
-
-
-def bed(given: Given) -> Record:
-    """The special unit asks for a bed."""
-    return given.registrar.event(
-        "special-unit", "shelter.bed_requested", {"to": ["shelter"], "urgency": "emergency"}, referral=REF,
-        parts={"coded": {"category": "women"}}, opens=["shelter"],
-    )  # fmt: skip
-
-
-async def answer_receipt(given: Given) -> None:
-    """Register the technical receipt that goes first."""
-    (receipt,) = await given.out()
-    assert type_of(receipt) == "letter.opened"
-    await given.hear(given.registrar.register(receipt, to=given.desk.seat.me))
 
 
 async def test_a_consent_for_three_is_three_events_and_none_names_another(tmp_path: Path) -> None:

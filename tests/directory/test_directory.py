@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+
 from nrmbus.directory import Directory, DirectoryError, Identity, Operator
 from nrmbus.wire import json, statement
 from nrmbus.wire.errors import WireError
@@ -24,7 +25,9 @@ def _directory(operator: Operator) -> Directory:
     return Directory("play-0001", VerifyKey(operator.public))
 
 
-def admitted(directory: Directory, operator: Operator, home: Path, agency: str = "ngo-a", role: str = "ngo_outreach") -> Identity:
+def admitted(
+    directory: Directory, operator: Operator, home: Path, agency: str = "ngo-a", role: str = "ngo_outreach"
+) -> Identity:
     """An agency that stands in the directory."""
     identity = Identity.at(home / agency, agency)
     entry = operator.entry(directory, identity, role, NOW)
@@ -34,7 +37,9 @@ def admitted(directory: Directory, operator: Operator, home: Path, agency: str =
 
 
 class TestEntries:
-    def test_an_admitted_agency_is_known_by_its_current_key(self, directory: Directory, operator: Operator, tmp_path: Path) -> None:
+    def test_an_admitted_agency_is_known_by_its_current_key(
+        self, directory: Directory, operator: Operator, tmp_path: Path
+    ) -> None:
         """What an agency signs can be verified with the key that the operator admitted, from that time on."""
         identity = admitted(directory, operator, tmp_path)
 
@@ -43,7 +48,9 @@ class TestEntries:
         with pytest.raises(WireError, match="signature_invalid"):
             directory.verify_key("ngo-a", identity.signing.kid, datetime(2026, 3, 1, tzinfo=UTC))
 
-    def test_the_same_entry_twice_changes_nothing(self, directory: Directory, operator: Operator, tmp_path: Path) -> None:
+    def test_the_same_entry_twice_changes_nothing(
+        self, directory: Directory, operator: Operator, tmp_path: Path
+    ) -> None:
         """Reading the topic again from its start is harmless, and admitting the same agency again says nothing new."""
         identity = Identity.at(tmp_path / "ngo-a", "ngo-a")
         entry = operator.entry(directory, identity, "ngo_outreach", NOW)
@@ -96,7 +103,9 @@ class TestEntries:
         assert json.loads(json.dumps(body), limit=8192)["agency"] == "ngo-a"
 
     @pytest.mark.parametrize("name", ["operator", "registrar", "broker"])
-    def test_a_name_of_the_bus_itself_is_no_agency(self, directory: Directory, operator: Operator, tmp_path: Path, name: str) -> None:
+    def test_a_name_of_the_bus_itself_is_no_agency(
+        self, directory: Directory, operator: Operator, tmp_path: Path, name: str
+    ) -> None:
         """Nobody can be admitted under a name that stands for a part of the bus."""
         with pytest.raises(DirectoryError, match="reserved"):
             operator.entry(directory, Identity.at(tmp_path / name, name), "ngo_outreach", NOW)

@@ -42,7 +42,9 @@ class Place:
             self.starts += 1
             command = [sys.executable, str(LAUNCH), str(self._folder.path), "sabotage" if self._sabotage else "sound"]
             log = (self._folder.path / f"registrar-{self.name}.log").open("ab")
-            self._process = subprocess.Popen(command, env={**os.environ, "NRMBUS_PLACE": self.name}, stderr=log, stdout=log)
+            self._process = subprocess.Popen(
+                command, env={**os.environ, "NRMBUS_PLACE": self.name}, stderr=log, stdout=log
+            )
             log.close()
 
     def signal(self, number: int) -> None:
@@ -84,7 +86,9 @@ class Fire(AbstractAsyncContextManager["Fire"]):
         self._tasks.append(asyncio.create_task(self._supervise()))
         return self
 
-    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self._sending = False
         for task in self._tasks:
             task.cancel()

@@ -1,19 +1,19 @@
 """A bus without Kafka for the registrar's tests: agencies with real keys, their signed submissions, one shard."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from nrmbus.directory import Directory, Identity, Operator
 from nrmbus.events import data_type
-from nrmbus.events.model import Event
+from nrmbus.events.model import Event, Part
 from nrmbus.registrar.records import Coordinates, Out
 from nrmbus.registrar.shard import Decision, Shard
 from nrmbus.rules import Agency, Rules, load_profile
 from nrmbus.wire import ids, json, letter
 from nrmbus.wire.envelope import decode, encode, with_letter
-from nrmbus.wire.keys import SigningKey
+from nrmbus.wire.keys import SigningKey, VerifyKey
 from nrmbus.wire.record import Record
 
 BUS = "play-0123456789abcdef"
@@ -30,7 +30,13 @@ ROLES = {
     "embassy": "embassy",
     "statistics": "statistics",
 }
-SIGNAL = {"detector": "ngo_outreach", "child": False, "urgency": "emergency", "detected_abroad": False, "basis": ["indicators"]}
+SIGNAL = {
+    "detector": "ngo_outreach",
+    "child": False,
+    "urgency": "emergency",
+    "detected_abroad": False,
+    "basis": ["indicators"],
+}
 
 
 class Bus:
@@ -63,10 +69,17 @@ class Bus:
             return self._salt.to_bytes(16)
 
         return Shard(
-            bus=BUS, partition=partition, partitions=self.partitions, rules=self.rules, directory=self.directory, salt=salt
+            bus=BUS,
+            partition=partition,
+            partitions=self.partitions,
+            rules=self.rules,
+            directory=self.directory,
+            salt=salt,
         )
 
-    def event(self, by: str, type_: str, data: dict[str, Any], *, case: str = CASE, at: datetime = NOW, **more: Any) -> Event:
+    def event(
+        self, by: str, type_: str, data: dict[str, Any], *, case: str = CASE, at: datetime = NOW, **more: Any
+    ) -> Event:
         """An event as *by*'s desk would write it."""
         sequence = more.pop("sequence", None) or self._sequences.get((by, case), 0) + 1
         self._sequences[by, case] = sequence
@@ -76,15 +89,19 @@ class Bus:
             data=data_type(type_, 1).from_json(json.dumps(data)), **more,
         )  # fmt: skip
 
-    def signed(self, event: Event, parts: dict[str, dict[str, Any]] | None = None, to: Iterable[str] = ()) -> Record:
+    def signed(
+        self, event: Event, parts: Mapping[Part, Mapping[str, Any]] | None = None, to: Iterable[str] = ()
+    ) -> Record:
         """Sign *event*; with *parts*, seal each to its sender and to those of *to*."""
         if parts is None:
             return encode(event, self.identities[event.source].signing)
         readers = [(agency, self.identities[agency].sealing.seal_to) for agency in sorted({*to, event.source})]
         container = letter.seal(
             parts, dict.fromkeys(parts, readers), bus=BUS, source=event.source, id=event.id, subject=event.subject
-        )  # type: ignore[arg-type]
-        event = Event(**{**dict(event), "sealeddigest": letter.Container.parse(container).digest, "dataclassification": "DC4"})
+        )
+        event = Event(
+            **{**dict(event), "sealeddigest": letter.Container.parse(container).digest, "dataclassification": "DC4"}
+        )
         return with_letter(encode(event, self.identities[event.source].signing), container)
 
     def take(self, shard: Shard, record: Record, *, owner: str, now: datetime = NOW) -> Decision:
@@ -100,9 +117,13 @@ class Bus:
                 self.history.append(as_record(out))
         return decision
 
-    def say(self, shard: Shard, by: str, type_: str, data: dict[str, Any], *, now: datetime = NOW, **more: Any) -> Decision:
+    def say(
+        self, shard: Shard, by: str, type_: str, data: dict[str, Any], *, now: datetime = NOW, **more: Any
+    ) -> Decision:
         """Write, sign and submit one event without a letter."""
-        return self.take(shard, self.signed(self.event(by, type_, data, at=more.pop("at", now), **more)), owner=by, now=now)
+        return self.take(
+            shard, self.signed(self.event(by, type_, data, at=more.pop("at", now), **more)), owner=by, now=now
+        )
 
     def signal(self, shard: Shard, **more: Any) -> Decision:
         """The first event of a case."""
@@ -120,8 +141,6 @@ def to(decision: Decision, agency: str) -> list[Out]:
 
 
 def _key(operator: Operator) -> Any:
-    from nrmbus.wire.keys import VerifyKey
-
     return VerifyKey(operator.public)
 
 

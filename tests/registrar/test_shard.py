@@ -5,23 +5,30 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from nrmbus.registrar.records import Coordinates
+
+from nrmbus.events.model import Part
 from nrmbus.registrar.memory import HistoryError
-from nrmbus.registrar.shard import Decision
+from nrmbus.registrar.records import Coordinates
+from nrmbus.registrar.shard import Decision, Shard
 from nrmbus.wire import ids
 from nrmbus.wire.envelope import decode, encode, with_letter
 from nrmbus.wire.keys import SealingKey
 from nrmbus.wire.letter import Container, seal
 from nrmbus.wire.record import Record
 from nrmbus.wire.registration import Delivery, Registration
-
-from registrar.given import BUS, CASE, NOW, Bus, as_record, check_history, to
+from registrar.given import BUS, CASE, NOW, SIGNAL, Bus, as_record, check_history, to
 
 CONSENT = {"purposes": ["information_sharing", "services"], "given_by": "individual", "form": "written"}
 REFERRAL = {
     "to": ["special-unit"], "mode": "referral", "reason": "FormalIdentification", "urgency": "emergency", "services": [],
 }  # fmt: skip
-LETTER: dict[str, dict[str, Any]] = {"coded": {}, "contact": {}, "identity": {"name": "Example"}, "money": {}, "story": {}}
+LETTER: dict[Part, dict[str, Any]] = {
+    "coded": {},
+    "contact": {},
+    "identity": {"name": "Example"},
+    "money": {},
+    "story": {},
+}
 
 
 @pytest.fixture(name="bus")
@@ -31,12 +38,22 @@ def _bus(tmp_path: Path) -> Bus:
 
 def registration(decision: Decision) -> Registration:
     """The registration that a decision wrote to the history."""
-    return next(Registration.parse(said.body) for out in decision.outs for name, said in out.statements if name == "nrm_registration")
+    return next(
+        Registration.parse(said.body)
+        for out in decision.outs
+        for name, said in out.statements
+        if name == "nrm_registration"
+    )
 
 
 def deliveries(decision: Decision, agency: str) -> list[int]:
     """The inbox numbers under which *agency* gets something."""
-    return [Delivery.parse(said.body).inbox_number for out in to(decision, agency) for name, said in out.statements if name == "nrm_delivery"]
+    return [
+        Delivery.parse(said.body).inbox_number
+        for out in to(decision, agency)
+        for name, said in out.statements
+        if name == "nrm_delivery"
+    ]
 
 
 class TestAnAcceptedEvent:
@@ -53,7 +70,7 @@ class TestAnAcceptedEvent:
     def test_submitted_again_gets_the_very_same_answer(self, bus: Bus) -> None:
         """P1: a repeated submission changes nothing, and its receipt is equal byte for byte, also after a restart."""
         shard = bus.shard()
-        record = bus.signed(bus.event("ngo-a", "case.signal_recorded", _signal()))
+        record = bus.signed(bus.event("ngo-a", "case.signal_recorded", SIGNAL))
         first = bus.take(shard, record, owner="ngo-a")
         again = bus.take(shard, record, owner="ngo-a")
         folded = check_history(bus, shard)
@@ -69,11 +86,26 @@ class TestAnAcceptedEvent:
         """Who gets its first event of a case is given the standing consent just before, as an earlier number's registration."""
         shard = bus.shard()
         referred(bus, shard, receivers=["special-unit", "migration"])
-        bus.say(shard, "special-unit", "referral.acknowledged", {"receipt_no": "SU-1", "duty_role": "duty_officer"}, referral=REF)
+        bus.say(
+            shard,
+            "special-unit",
+            "referral.acknowledged",
+            {"receipt_no": "SU-1", "duty_role": "duty_officer"},
+            referral=REF,
+        )
         bus.say(shard, "special-unit", "referral.accepted", {"next_step": "reception"}, referral=REF)
         bus.say(shard, "special-unit", "identification.stage_entered", {"stage": "initial_assistance"})
-        event = bus.event("special-unit", "stay.hold_requested", {"to": ["migration"], "ground": "identification", "until_days": 30}, referral="cd" * 16)
-        decision = bus.take(shard, bus.signed(event, {"identity": {"name": "Example"}, "story": {}}, ["migration"]), owner="special-unit")
+        event = bus.event(
+            "special-unit",
+            "stay.hold_requested",
+            {"to": ["migration"], "ground": "identification", "until_days": 30},
+            referral="cd" * 16,
+        )
+        decision = bus.take(
+            shard,
+            bus.signed(event, {"identity": {"name": "Example"}, "story": {}}, ["migration"]),
+            owner="special-unit",
+        )
 
         assert decision.outcome == "registered", decision.code
         types = [dict(out.headers)["ce_type"] for out in to(decision, "migration")]
@@ -83,10 +115,6 @@ class TestAnAcceptedEvent:
 
 
 REF = "ef" * 16
-
-
-def _signal() -> dict[str, Any]:
-    return {"detector": "ngo_outreach", "child": False, "urgency": "emergency", "detected_abroad": False, "basis": ["indicators"]}
 
 
 def referred(bus: Bus, shard: Any, receivers: list[str]) -> Decision:
@@ -134,9 +162,9 @@ class TestARefusedEvent:
     def test_an_id_used_again_with_other_bytes(self, bus: Bus) -> None:
         """Another event under a known id is refused, and does not replace the first."""
         shard = bus.shard()
-        event = bus.event("ngo-a", "case.signal_recorded", _signal())
+        event = bus.event("ngo-a", "case.signal_recorded", SIGNAL)
         bus.take(shard, bus.signed(event), owner="ngo-a")
-        other = bus.event("ngo-a", "case.signal_recorded", {**_signal(), "urgency": "normal"}, id=event.id, sequence=2)
+        other = bus.event("ngo-a", "case.signal_recorded", {**SIGNAL, "urgency": "normal"}, id=event.id, sequence=2)
         decision = bus.take(shard, bus.signed(other), owner="ngo-a")
 
         assert (decision.outcome, decision.code) == ("refused", "id_reused")
@@ -144,7 +172,9 @@ class TestARefusedEvent:
         check_history(bus, shard)
 
     @pytest.mark.parametrize(
-        ("shift", "code"), [(timedelta(minutes=6), "time_in_future"), (-timedelta(days=8), "stale")], ids=["ahead", "stale"]
+        ("shift", "code"),
+        [(timedelta(minutes=6), "time_in_future"), (-timedelta(days=8), "stale")],
+        ids=["ahead", "stale"],
     )
     def test_a_time_that_cannot_be(self, bus: Bus, shift: timedelta, code: str) -> None:
         """More than five minutes ahead, or written down more than seven days ago."""
@@ -259,8 +289,10 @@ def sealed_right(bus: Bus, *, retired: bool = False) -> Record:
     unit_key = SealingKey.generate() if retired else bus.identities["special-unit"].sealing
     unit, statistics = ("special-unit", unit_key.seal_to), ("statistics", bus.identities["statistics"].sealing.seal_to)
     audience = {part: [own, unit] for part in LETTER} | {"money": [own], "coded": [own, unit, statistics]}
-    container = seal(LETTER, audience, bus=BUS, source="ngo-a", id=event.id, subject=CASE)  # type: ignore[arg-type]
-    event = type(event)(**{**dict(event), "sealeddigest": Container.parse(container).digest, "dataclassification": "DC4"})
+    container = seal(LETTER, audience, bus=BUS, source="ngo-a", id=event.id, subject=CASE)
+    event = type(event)(
+        **{**dict(event), "sealeddigest": Container.parse(container).digest, "dataclassification": "DC4"}
+    )
     return with_letter(encode(event, bus.identities["ngo-a"].signing), container)
 
 
@@ -268,7 +300,7 @@ class TestAPassingAnswer:
     def test_a_gap_in_the_sequence_is_answered_and_forgotten(self, bus: Bus) -> None:
         """The event behind a gap gets the due sequence, no number; sent again in order it is registered."""
         shard = bus.shard()
-        first = bus.signed(bus.event("ngo-a", "case.signal_recorded", _signal()))
+        first = bus.signed(bus.event("ngo-a", "case.signal_recorded", SIGNAL))
         second = bus.signed(bus.event("ngo-a", "consent.given", {**CONSENT, "receivers": ["vac"]}))
         early = bus.take(shard, second, owner="ngo-a")
 
@@ -305,6 +337,14 @@ class TestAPassingAnswer:
         assert [out.topic for out in outs] == ["nrm.quarantine"]
 
 
+def fold_and_look(shard: Shard, history: list[Record]) -> None:
+    """Fold a history, and look into every case of it, as is done when somebody speaks of it again."""
+    for record in history:
+        shard.memory.fold(record)
+    for subject in shard.memory.subjects():
+        shard.memory.case(subject)
+
+
 class TestAHistoryThatIsNotOne:
     @pytest.fixture(name="three")
     def _three(self, bus: Bus) -> list[Record]:
@@ -329,10 +369,7 @@ class TestAHistoryThatIsNotOne:
         """A fold that meets anything but the due record refuses to run and says which number it stopped at."""
         shard = bus.shard()
         with pytest.raises(HistoryError, match=why):
-            for record in alter(three):
-                shard.memory.fold(record)
-            for subject in shard.memory.subjects():
-                shard.memory.case(subject)  # looked into when somebody speaks of it again
+            fold_and_look(shard, alter(three))
 
     def test_signed_by_somebody_else_stops_the_registrar(self, bus: Bus, three: list[Record]) -> None:
         """The signature of the last registration answers for the chain before it."""
@@ -347,7 +384,7 @@ class TestAHistoryThatIsNotOne:
 
 def test_a_signature_covers_what_is_judged(bus: Bus) -> None:
     """An envelope whose data were exchanged no longer verifies."""
-    record = bus.signed(bus.event("ngo-a", "case.signal_recorded", _signal()))
+    record = bus.signed(bus.event("ngo-a", "case.signal_recorded", SIGNAL))
     forged = Record(record.key, (record.value or b"").replace(b"emergency", b"normal"), record.headers)
 
     with pytest.raises(Exception, match="signature_invalid"):

@@ -49,6 +49,7 @@ async def test_p1_the_check_sees_a_wrong_transactional_id(tmp_path: Path) -> Non
     async with Fire(tmp_path / "bus", partitions=1, places=2, sabotage=True, rate=600) as fire:
         fire.send()
         await fire.until_registered(200)
+        found = fire.check()
         for _ in range(3):
             owner = await fire.owner()
             await fire.freeze(owner, 7.5)

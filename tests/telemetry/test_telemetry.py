@@ -1,14 +1,16 @@
 """What a service says about itself: identifiers, never a content, and one trace over sender and receivers."""
 
 import json
+import logging
 from collections.abc import Iterator
 
 import pytest
-from nrmbus.telemetry import log, trace
 from opentelemetry import trace as api
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+
+from nrmbus.telemetry import log, trace
 
 CANARY = "CANARY-she-may-not-leave"
 
@@ -27,8 +29,6 @@ class TestALogLine:
 
     def test_of_a_library_is_not_written(self, capsys: pytest.CaptureFixture[str]) -> None:
         """P9: other libraries put keys and values into their messages; they stay silent."""
-        import logging
-
         log.set_up_log("shelter")
         logging.getLogger("aiokafka").error("could not send %s", CANARY)
 

@@ -26,7 +26,8 @@ class Listening:
 
     def __init__(self, home: Path) -> None:
         """Bind a free port of 127.0.0.1 and write address and token to *home*/door.json (mode 0600)."""
-        self.socket = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        # With the protocol named: else asyncio does not switch Nagle's algorithm off, and each answer waits 40 ms.
+        self.socket = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
         self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         self.socket.bind(("127.0.0.1", 0))
         self.port: int = self.socket.getsockname()[1]
@@ -50,7 +51,13 @@ class Server(uvicorn.Server):
     def __init__(self, app: Any, listening: Listening) -> None:
         """Serve the ASGI *app* on *listening*; nothing is logged, since paths and errors may hold content."""
         config = uvicorn.Config(
-            app, log_config=None, access_log=False, server_header=False, date_header=False, timeout_graceful_shutdown=1, lifespan="on"
+            app,
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            date_header=False,
+            timeout_graceful_shutdown=1,
+            lifespan="on",
         )
         super().__init__(config)
         self._listening = listening

@@ -25,7 +25,9 @@ class _Lenient(bytearray):
         return super().decode(encoding, errors)
 
 
-class _TolerantBatch(_DefaultRecordBatchPy):  # type: ignore[misc]  # aiokafka has no types
+class _TolerantBatch(_DefaultRecordBatchPy):  # type: ignore[misc]  # final to its makers; nothing of it is replaced
+    _buffer: Any
+
     def _read_msg(self, *how: Any) -> Any:
         if not isinstance(self._buffer, _Lenient):
             self._buffer = _Lenient(self._buffer)

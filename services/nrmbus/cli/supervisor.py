@@ -12,7 +12,7 @@ import signal
 import socket
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from types import TracebackType
@@ -25,7 +25,7 @@ from nrmbus.bus.folder import BusFolder, utc_now, write_json
 from nrmbus.bus.jars import Progress
 from nrmbus.cli.services import SERVICES
 from nrmbus.cli.spawn import Spawner, spawner
-from nrmbus.directory.admission import admit
+from nrmbus.directory.admission import Newcomer, admit
 
 BROKER: Final = "broker"
 LOOK_SECONDS: Final = 0.2
@@ -78,6 +78,7 @@ class Supervisor:
         folder: BusFolder,
         *,
         fork: bool | None = None,
+        agencies: Mapping[str, Newcomer] | None = None,
         say: Callable[[str], None] = _quiet,
         progress: Progress = _no_progress,
     ) -> None:
@@ -86,11 +87,13 @@ class Supervisor:
         Args:
             folder: where a bus was made.
             fork: whether services are forked from a warm process; by default where that is safe.
+            agencies: who is admitted at the start, as far as the directory does not know them.
             say: told in a sentence what happens to services.
             progress: told how far fetching Kafka is.
         """
         self.folder = folder
         self._fork, self._say, self._progress = fork, say, progress
+        self._newcomers = agencies or {}
         self._kafka = None if folder.settings.bootstrap else EmbeddedKafka(folder)
         self._services: dict[str, Running] = {}
         self._selector = selectors.DefaultSelector()
@@ -166,7 +169,7 @@ class Supervisor:
         settings = self.folder.settings
         # A stepped clock shows a time long before now, and these services were there from its beginning.
         since = BEFORE_ANY_TICK if settings.play else WallClock().now()
-        asyncio.run(admit(self.folder, {}, since))
+        asyncio.run(admit(self.folder, self._newcomers, since))
         for name in SERVICES:
             self._services[name] = Running(name)
         self._thread = threading.Thread(target=self._watch, name="supervisor")

@@ -3,6 +3,7 @@
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Annotated, NoReturn
 
 import typer
@@ -40,20 +41,17 @@ def until_told() -> Iterator[None]:
 @contextmanager
 def progress_bar() -> Iterator[Callable[[str, int, int], None]]:
     """A progress bar that appears with the first thing it is told."""
-    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
+    from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
-    bar = Progress(
-        TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn(), transient=True
-    )
-    tasks = {}
+    bar = Progress(TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn())
+    tasks: dict[str, TaskID] = {}
 
     def tell(what: str, done: int, total: int) -> None:
         if what not in tasks:
             bar.start()
-            tasks[what] = bar.add_task(
-                what, total=total if total > 1 else None
-            )  # of one thing nobody knows how far it is
-        bar.update(tasks[what], completed=done, total=total if done else None)
+            tasks[what] = bar.add_task(what, total=None)
+        # Nobody knows how far a thing is that has but one step: the bar only moves.
+        bar.update(tasks[what], completed=done, total=total if total > 1 or done else None)
         if done == total:
             bar.stop()
 
@@ -78,6 +76,9 @@ def up(
     bootstrap: Annotated[
         str | None, typer.Option(metavar="HOST:PORT", help="Use this Kafka cluster; start none.")
     ] = None,
+    agencies: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Admit the agencies that this YAML file lists, where they are new.")
+    ] = None,
     fork: Annotated[
         bool | None, typer.Option("--fork/--no-fork", help="Fork services from a warm process. (default: on Linux)")
     ] = None,
@@ -86,11 +87,18 @@ def up(
 
     The first time, it makes the bus, and fetches Kafka.
     """
+    from nrmbus.cli.admitting import admitting, newcomers_of
     from nrmbus.cli.supervisor import Supervisor
 
     folder = folder_of(data, bus)
     settings = folder.create(play=play, partitions=partitions, policy=policy, bootstrap=bootstrap)
-    with until_told(), progress_bar() as progress, Supervisor(folder, fork=fork, say=typer.echo, progress=progress):
+    newcomers = newcomers_of(agencies, settings.policy) if agencies else {}
+    with (
+        until_told(),
+        admitting(agencies),
+        progress_bar() as progress,
+        Supervisor(folder, fork=fork, agencies=newcomers, say=typer.echo, progress=progress),
+    ):
         typer.echo(f"Bus {settings.bus} is up: folder {folder.path}, Kafka {folder.bootstrap}. Ctrl-C ends it.")
         while True:
             signal.pause()

@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
@@ -14,11 +15,14 @@ Json = dict[str, Any]
 
 
 class DoorError(Exception):
-    """The desk did not do what it was asked. The message says why and what to do; ``code`` is one word for programs."""
+    """The desk did not do what it was asked. The message says why and what to do; ``code`` is one word for programs.
 
-    def __init__(self, code: str, message: str, status: int = 0) -> None:
+    ``problems`` names the fields that do not fit, each as (pointer, kind), in the words of the published schemas.
+    """
+
+    def __init__(self, code: str, message: str, status: int = 0, problems: tuple[tuple[str, str], ...] = ()) -> None:
         super().__init__(message)
-        self.code, self.status = code, status
+        self.code, self.status, self.problems = code, status, problems
 
 
 class Door:
@@ -28,7 +32,9 @@ class Door:
     """
 
     def __init__(self, url: str, token: str) -> None:
-        self._http = httpx.AsyncClient(base_url=url, headers={"authorization": f"Bearer {token}"}, timeout=_PATIENCE, trust_env=False)
+        self._http = httpx.AsyncClient(
+            base_url=url, headers={"authorization": f"Bearer {token}"}, timeout=_PATIENCE, trust_env=False
+        )
 
     @classmethod
     def of(cls, home: Path) -> Self:
@@ -42,13 +48,17 @@ class Door:
         except FileNotFoundError:
             found = None
         if found is None:
-            raise DoorError("unreachable", "this desk is not running; start the bus with `nrmbus up`, or it with `nrmbus run`")
+            raise DoorError(
+                "unreachable", "this desk is not running; start the bus with `nrmbus up`, or it with `nrmbus run`"
+            )
         return cls(found["url"], found["token"])
 
     async def __aenter__(self) -> Self:
         return self
 
-    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         await self._http.aclose()
 
     async def publish(self, event: Mapping[str, Any], *, wait: float = 0) -> Json:
@@ -96,13 +106,13 @@ class Door:
 
     async def _ask(self, method: str, path: str, **how: Any) -> Json:
         answer = None
-        try:
+        with suppress(httpx.TransportError):  # its text would show the address of the request
             answer = await self._http.request(method, path, **how)
-        except httpx.TransportError:
-            pass
         if answer is None:
             raise DoorError("unreachable", "the desk does not answer; is the bus up?")
         body: Json = answer.json() if answer.content else {}
         if answer.is_error:
-            raise DoorError(body.get("code", "refused"), body.get("title", "the desk refused the request"), answer.status_code)
+            problems = tuple((each["pointer"], each["kind"]) for each in body.get("problems", ()))
+            title = body.get("title", "the desk refused the request")
+            raise DoorError(body.get("code", "refused"), title, answer.status_code, problems)
         return body

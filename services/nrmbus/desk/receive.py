@@ -91,25 +91,30 @@ class Work:
         Raises:
             DeskError: ``inbox_gap``, ``inbox_forked``: the inbox stands still until a person has looked.
         """
-        self._arrived = await arrival.read(self._seat, self._consumed)
-        fresh = isinstance(self._arrived, Delivered) and (self._released is not None or self._is_next(self._arrived))
-        opened = letters.Opened()
-        if fresh and isinstance(self._arrived, Delivered):
-            opened = await self._open(self._arrived)
+        arrived = self._arrived = await arrival.read(self._seat, self._consumed)
+        fresh = isinstance(arrived, Delivered) and (self._released is not None or self._is_next(arrived))
+        opened = await self._open(arrived) if isinstance(arrived, Delivered) and fresh else letters.Opened()
         self._tx = await self._stack.enter_async_context(self._seat.ledger.write())
-        if isinstance(self._arrived, SetAside):
-            await self._set_aside(self._arrived.code, self._arrived.size, self._arrived.sha256)
-        elif isinstance(self._arrived, Answer):
-            self._outcome, self._code = "answered", self._arrived.code
-            event = await answers.answered(self._seat, self.tx, self._arrived)
-            await self._refused(event, self._arrived)
-        elif not fresh:
-            await self._known(self._arrived)
-        elif self._released is not None:
-            await self._let_through(self._arrived, opened, self._released)
-        else:
-            await self._take(self._arrived, opened)
+        match arrived:
+            case SetAside():
+                await self._set_aside(arrived.code, arrived.size, arrived.sha256)
+            case Answer():
+                self._outcome, self._code = "answered", arrived.code
+                await self._refused(await answers.answered(self._seat, self.tx, arrived), arrived)
+            case Delivered() if fresh:
+                await self._new(arrived, opened)
+            case Delivered():
+                await self._known(arrived)
         await self._advance(fresh=fresh)
+
+    async def _new(self, arrived: Delivered, opened: letters.Opened) -> None:
+        if (said := arrived.signed) is not None:
+            span = telemetry.consumed(event_type=said.type, event_id=said.id, traceparent=said.traceparent)
+            self._stack.enter_context(span)
+        if self._released is None:
+            await self._take(arrived, opened)
+        else:
+            await self._let_through(arrived, opened, self._released)
 
     def _is_next(self, arrived: Delivered) -> bool:
         position = self._seat.ledger.positions.get(arrived.delivery.partition, Position())
@@ -246,11 +251,6 @@ class Work:
             raise DeskError("unknown_type")
         view = await self._desk.cases.view(self.tx, arrived.event.subject, up_to=position)
         self._view = (position, view)
-        self._stack.enter_context(
-            telemetry.consumed(
-                event_type=arrived.event.type, event_id=arrived.event.id, traceparent=arrived.event.traceparent
-            )
-        )
         self.heard = Heard(
             event=arrived.event, letter=opened.fields, view=view, me=self._seat.me,
             registered=arrived.registration.time, rules=self._seat.rules, agencies=self._seat.agencies,
@@ -333,13 +333,19 @@ class Work:
             return False
         if self._at_fault and tried >= TRIES and self._park_as is None and await self._give_up(error):
             return True
-        if (
-            not self._at_fault
-        ):  # not the record's fault: the ledger, the directory, a gap. Other records would fare no better
-            self._seat.trouble = error.code if isinstance(error, DeskError) else "not_available"
+        if not self._at_fault:  # the ledger, the directory, a gap: other records would fare no better
+            await self._stand_still(error.code if isinstance(error, DeskError) else "not_available")
         telemetry.handled("retried", error=type(error).__name__, attempt=tried, offset=self._consumed.offset)
         await asyncio.sleep(min(FIRST_WAIT * 2 ** (tried - 1), LONGEST_WAIT))
         return False
+
+    async def _stand_still(self, code: str) -> None:
+        known, self._seat.trouble = self._seat.trouble, code
+        if code in {known, "not_available"}:
+            return
+        where = f"{self._consumed.partition}/{self._consumed.offset}"
+        async with self._seat.ledger.write() as tx:
+            await open_task(tx, opened=self._seat.stamp(), subject="", event_id=where, kind=code, about="{}")
 
     async def _give_up(self, error: Exception) -> bool:
         parked = Work(self._desk, self._consumed, park_as=type(error).__name__)

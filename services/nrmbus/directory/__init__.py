@@ -4,4 +4,13 @@ from nrmbus.directory.directory import Directory, DirectoryError, Entry
 from nrmbus.directory.operator import SERVICES, Identity, Operator, operator_key
 from nrmbus.directory.reader import DirectoryReader
 
-__all__ = ["SERVICES", "Directory", "DirectoryError", "DirectoryReader", "Entry", "Identity", "Operator", "operator_key"]
+__all__ = [
+    "SERVICES",
+    "Directory",
+    "DirectoryError",
+    "DirectoryReader",
+    "Entry",
+    "Identity",
+    "Operator",
+    "operator_key",
+]

@@ -11,6 +11,7 @@ from nrmbus.directory.directory import Directory, DirectoryError, Entry
 from nrmbus.wire import ids, statement
 from nrmbus.wire.keys import SealingKey, SigningKey, VerifyKey
 
+
 def operator_key(home: Path) -> VerifyKey:
     """The operator's public key as it lies in *home*/keys/operator.pub: what a service or a desk trusts.
 

@@ -21,6 +21,7 @@ class DirectoryReader:
 
     def __init__(self, bootstrap: str, directory: Directory, on_entry: Callable[[Entry], None]) -> None:
         self.directory = directory
+        self._bootstrap = bootstrap
         self._on_entry = on_entry
         self._partition = TopicPartition(TOPIC, 0)
         self._consumer = clients.reader(bootstrap)
@@ -33,7 +34,9 @@ class DirectoryReader:
         await self.catch_up()
         return self
 
-    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         await self._consumer.stop()
 
     async def catch_up(self) -> None:
@@ -42,8 +45,10 @@ class DirectoryReader:
         Raises:
             DirectoryError: an entry cannot be trusted.
         """
+        # Asked by a client of its own: ours waits in a long fetch, and a broker answers a connection one by one.
+        async with clients.reading(self._bootstrap, self._partition) as (_, end):
+            pass
         async with self._lock:
-            end = (await self._consumer.end_offsets([self._partition]))[self._partition]
             while await self._consumer.position(self._partition) < end:
                 await self._take(200)
 

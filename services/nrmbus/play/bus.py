@@ -51,11 +51,15 @@ class BusStage:
         self._agencies: tuple[str, ...] = ()
         self._sender: dict[str, str] = {}
         self._inboxes: dict[str, list[dict[str, Any]]] = {}
+        self._looked: dict[str, Any] = {}
+        """Per agency, how far its inbox was when we last looked into it."""
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self._run(self._close())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
@@ -78,7 +82,9 @@ class BusStage:
         if not self._settings.play:
             raise StageError("this bus runs by the wall's clock; play on one made with `nrmbus up --play`")
         if self._settings.policy != policy:
-            raise StageError(f"this bus is under {self._settings.policy}; a play under another policy needs a bus of its own")
+            raise StageError(
+                f"this bus is under {self._settings.policy}; a play under another policy needs a bus of its own"
+            )
         try:
             self._run(self._admit(agencies, starts))
         except (BusError, DirectoryError) as error:
@@ -105,7 +111,11 @@ class BusStage:
 
     def _same_places(self, name: str, newcomer: Newcomer) -> None:
         path = self._folder.agency(name).agency_json
-        if path.exists() and newcomer.capacity and json.loads(path.read_bytes()).get("capacity") != dict(newcomer.capacity):
+        if (
+            path.exists()
+            and newcomer.capacity
+            and json.loads(path.read_bytes()).get("capacity") != dict(newcomer.capacity)
+        ):
             raise StageError(f"{name} is on this bus already, with other places: play on a fresh one")
 
     async def _find_doors(self) -> None:
@@ -147,7 +157,7 @@ class BusStage:
         except DoorError as error:
             outcome = Outcome("", "", error.code)
         self._sender[outcome.id] = words.by
-        await self._quiet.wait()
+        await self._quiet.wait({words.by})
         return outcome
 
     def again(self, event: str) -> Outcome:
@@ -156,7 +166,7 @@ class BusStage:
 
     async def _again(self, event: str) -> Outcome:
         said = await self._doors[self._sender[event]].again(event, wait=VERDICT_SECONDS)
-        await self._quiet.wait()
+        await self._quiet.wait({self._sender[event]})
         return _outcome(said)
 
     def advance(self, at: datetime) -> None:
@@ -182,7 +192,7 @@ class BusStage:
 
     def history(self, subject: str) -> tuple[Happened, ...]:
         """The registered events of a case, from the history."""
-        self._run(self._history.catch_up())
+        self._run(self._history.catch_up(self._numbers()))
         return tuple(
             Happened(
                 id=fact.event.id, subject=subject, at=fact.event.time, by=fact.event.source, type=fact.event.type,
@@ -192,10 +202,18 @@ class BusStage:
             if not fact.event.data.technical
         )  # fmt: skip
 
+    def _numbers(self) -> dict[str, int]:
+        """How far the history had come when the bus was last quiet."""
+        numbers: dict[str, int] = self._quiet.seen.get(REGISTRAR, {}).get("numbers", {})
+        return numbers
+
     async def _received(self) -> dict[str, list[dict[str, Any]]]:
         """What each desk says it received; only desks that got something since are asked again."""
         for name in self._agencies:
-            rows = self._inboxes.setdefault(name, [])
+            rows, position = self._inboxes.setdefault(name, []), self._quiet.seen.get(name, {}).get("inbox")
+            if position == self._looked.get(name):
+                continue
+            self._looked[name] = position
             while page := (await self._doors[name].inbox(after=rows[-1]["row"] if rows else 0))["events"]:
                 rows += page
         return self._inboxes
@@ -228,7 +246,9 @@ class BusStage:
             at_timekeeper = await self._doors[TIMEKEEPER].get("/case", ref=subject)
         except DoorError:
             return Standing(None, (), ())
-        return Standing(at_registrar["status"], tuple(at_registrar["open_referrals"]), tuple(at_timekeeper["open_deadlines"]))
+        return Standing(
+            at_registrar["status"], tuple(at_registrar["open_referrals"]), tuple(at_timekeeper["open_deadlines"])
+        )
 
     def status_at(self, agency: str, subject: str) -> str | None:
         """The status that the agency's own desk shows."""
@@ -247,7 +267,9 @@ class BusStage:
 
     def statistics(self, year: int, table: str) -> Mapping[str, int | str]:
         """There is no Coordinator's service yet."""
-        raise StageError(f"no service of this bus makes statistics yet, so there is no table {table} of {year} to look at")
+        raise StageError(
+            f"no service of this bus makes statistics yet, so there is no table {table} of {year} to look at"
+        )
 
     # -- doing harm, and comparing -----------------------------------------------------------------------------------
 
@@ -266,9 +288,13 @@ class BusStage:
                 raise StageError(f"{service} was killed and did not come back")
             await asyncio.sleep(0.02)
         if service in self._doors:
-            home = self._folder.service(service) if service in (REGISTRAR, TIMEKEEPER) else self._folder.agency(service).path
+            home = (
+                self._folder.service(service)
+                if service in (REGISTRAR, TIMEKEEPER)
+                else self._folder.agency(service).path
+            )
             await self._open(service, home, until)
-        await self._quiet.wait()
+        await self._quiet.wait(self._doors)
 
     def _pid(self, service: str) -> int | None:
         try:
@@ -283,7 +309,7 @@ class BusStage:
         return self._run(self._replay(subject))
 
     async def _replay(self, subject: str | None) -> tuple[str, ...]:
-        await self._history.catch_up()
+        await self._history.catch_up(self._numbers())
         rules = rules_of(self._directory, self._settings.policy)
         found: list[str] = []
         for case in self._history.subjects() if subject is None else (subject,):

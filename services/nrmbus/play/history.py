@@ -1,6 +1,6 @@
 """The history as an auditor reads it: the records of ``nrm.cases``, and folds of them for whoever is compared with it."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -41,6 +41,7 @@ class History:
         self._consumer: AIOKafkaConsumer = clients.reader(bootstrap, client_id="nrm-history")
         self._partitions = [TopicPartition(CASES, number) for number in range(partitions)]
         self._directory = directory
+        self._numbers: dict[int, int] = {}
         self.entries: list[Entry] = []
         """Everything read so far; the numbers of a partition in order."""
 
@@ -54,16 +55,28 @@ class History:
         """Read no more."""
         await self._consumer.stop()
 
-    async def catch_up(self) -> None:
-        """Read what stands in the topic now."""
+    async def catch_up(self, numbers: Mapping[str, int] | None = None) -> None:
+        """Read what stands in the topic now: up to *numbers* of each partition, where the caller knows them."""
+        if numbers is not None:
+            while any(self._numbers.get(int(partition), 0) < number for partition, number in numbers.items()):
+                await self._read()
+            return
         ends = await self._consumer.end_offsets(self._partitions)
         while any([await self._consumer.position(each) < end for each, end in ends.items()]):
-            for records in (await self._consumer.getmany(timeout_ms=200)).values():
-                self.entries += [self._entry(Record(each.key, each.value, tuple(each.headers))) for each in records]
+            await self._read()
+
+    async def _read(self) -> None:
+        for records in (await self._consumer.getmany(timeout_ms=200)).values():
+            for each in records:
+                entry = self._entry(Record(each.key, each.value, tuple(each.headers)))
+                self._numbers[entry.registration.partition] = entry.registration.number
+                self.entries.append(entry)
 
     def _entry(self, record: Record) -> Entry:
         envelope, added = record.split()
-        registration = verify_registration(added[REGISTRATION], lambda kid: self._directory.any_verify_key(REGISTRAR, kid))
+        registration = verify_registration(
+            added[REGISTRATION], lambda kid: self._directory.any_verify_key(REGISTRAR, kid)
+        )
         event = decode(envelope).event() if registration.verdict == "registered" else None
         return Entry(registration, event, Audience.parse(added[AUDIENCE]), added[REGISTRATION])
 

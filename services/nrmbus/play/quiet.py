@@ -3,12 +3,13 @@
 Desks and timekeeper are asked first, the registrar last. Each desk answers in one snapshot: how far it has read its
 inbox, and how many rows of its outbox are unanswered. If the registrar, asked afterwards, is inside no transaction and
 has issued no delivery that a desk had not read when it was asked, then nothing was on its way: whatever a desk said had
-been answered, and whatever was answered had been read.
+been answered, and whatever was answered had been read. When the clock was moved everybody is asked; when somebody spoke,
+he, and whoever was told something since.
 """
 
 import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from nrmbus.client import Door, DoorError
@@ -28,26 +29,30 @@ class Quiet:
         self._doors, self._patience = doors, patience
         self.tick = 0
         """The tick that everybody must have seen."""
+        self._tick_seen = -1
+        self._concerned: set[str] = set()
         self.seen: dict[str, Health] = {}
         """What each service answered when it was last quiet."""
 
-    async def wait(self) -> None:
-        """Wait for quiet.
+    async def wait(self, spoke: Iterable[str] = ()) -> None:
+        """Wait for quiet after the agencies *spoke*, or after the clock was moved.
 
         Raises:
             StageError: after the time limit; names who lags and why.
         """
         until = time.monotonic() + self._patience
         pause = LOOK_SECONDS
+        self._concerned = {TIMEKEEPER, *spoke} if self._tick_seen == self.tick else set(self._doors)
         while lagging := await self._lagging():
             if time.monotonic() > until:
                 who = "; ".join(f"{name} {why}" for name, why in sorted(lagging.items()))
                 raise StageError(f"the bus was not quiet after {self._patience:.0f} s: {who}")
             await asyncio.sleep(pause)
             pause = min(pause * 1.5, 0.2)
+        self._tick_seen = self.tick
 
     async def _lagging(self) -> dict[str, str]:
-        desks = [name for name in self._doors if name != REGISTRAR]
+        desks = sorted(self._concerned & self._doors.keys() - {REGISTRAR})
         answers = dict(zip(desks, await asyncio.gather(*(self._ask(name) for name in desks)), strict=True))
         lagging = {name: why for name, health in answers.items() if (why := self._behind(health)) is not None}
         if lagging:
@@ -56,15 +61,17 @@ class Quiet:
         why = self._behind(registrar, busy=True)
         if registrar is None or why is not None:
             return {REGISTRAR: why or "does not answer"}
-        for name, health in answers.items():
-            issued = registrar["inbox"].get(name, {})
-            if health is not None and any(health["inbox"].get(partition, 0) < last for partition, last in issued.items()):
+        for name, issued in registrar["inbox"].items():
+            # Who was quiet, and has been told nothing since, has nothing to say: only the others are asked.
+            read = (answers.get(name) or self.seen.get(name) or {"inbox": {}})["inbox"]
+            if name in self._doors and any(read.get(partition, 0) < last for partition, last in issued.items()):
+                self._concerned.add(name)
                 lagging[name] = "has not read its inbox to the end"
         timekeeper = answers.get(TIMEKEEPER)
         if timekeeper and timekeeper["numbers"] != {each: last for each, last in registrar["numbers"].items() if last}:
             lagging[TIMEKEEPER] = "has not read the history to the end"
         if not lagging:
-            self.seen = {name: health for name, health in answers.items() if health} | {REGISTRAR: registrar}
+            self.seen |= {name: health for name, health in answers.items() if health} | {REGISTRAR: registrar}
         return lagging
 
     async def _ask(self, name: str) -> Health | None:

@@ -80,11 +80,11 @@ def read_all(bootstrap: str, pattern: str) -> Iterator[Read]:
         consumer.assign(assigned)
         unread = {where for where, end in ends.items() if end > 0}
         while unread:
-            for message in consumer.consume(1000, timeout=1.0):
+            for message in consumer.consume(1000, timeout=0.05):
                 where, offset = (str(message.topic()), message.partition() or 0), message.offset() or 0
                 if message.error() is None and where in unread and offset < ends[where]:
-                    headers = {name: value for name, value in message.headers() or [] if isinstance(value, bytes)}
-                    yield Read(*where, headers)
+                    headers = {str(each[0]): each[1] for each in message.headers() or [] if isinstance(each[1], bytes)}
+                    yield Read(where[0], where[1], headers)
                 if message.error() is not None or offset >= ends[where] - 1:
                     unread.discard(where)
     finally:

@@ -103,7 +103,9 @@ class Registrar:
             "tick": self._clock.tick if isinstance(self._clock, SteppedClock) else 0,
             "numbers": {str(number): each.shard.memory.number for number, each in owned.items()},
             "inbox": inbox,
-            "outboxes": sorted({position.topic.removeprefix("nrm.outbox.") for each in owned.values() for position in each.positions}),
+            "outboxes": sorted(
+                {position.topic.removeprefix("nrm.outbox.") for each in owned.values() for position in each.positions}
+            ),
             "repeats": sum(each.shard.repeats for each in owned.values()),
         }
 

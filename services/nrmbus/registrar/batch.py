@@ -18,9 +18,9 @@ from nrmbus.directory import Directory
 from nrmbus.registrar.records import Coordinates, Out
 from nrmbus.registrar.shard import Shard
 from nrmbus.wire.envelope import Signed, decode
-from nrmbus.wire.record import Record
 from nrmbus.wire.errors import WireError
 from nrmbus.wire.keys import SigningKey
+from nrmbus.wire.record import Record
 
 THREADS: Final = 2
 """Two cores are the measure; more threads would only wait for one another."""
@@ -82,13 +82,22 @@ class Batcher:
         for each, code in zip(incoming, codes, strict=True):
             if code is not None or each.signed is None:
                 outs += shard.unreadable(each.at, each.size, each.sha256, code or "unreadable", now)
-                telemetry.handled("quarantined", partition=each.at.partition, offset=each.at.offset, topic=each.at.topic, code=code)
+                telemetry.handled(
+                    "quarantined", partition=each.at.partition, offset=each.at.offset, topic=each.at.topic, code=code
+                )
                 continue
             signed = each.signed
-            with telemetry.consumed(event_type=signed.type, event_id=signed.id, traceparent=signed.attributes.get("ce_traceparent"), name="register"):
+            with telemetry.consumed(
+                event_type=signed.type,
+                event_id=signed.id,
+                traceparent=signed.attributes.get("ce_traceparent"),
+                name="register",
+            ):
                 decision = shard.take(signed, each.at, each.sha256, now)
             outs += decision.outs
-            telemetry.handled(decision.outcome, type=signed.type, id=signed.id, code=decision.code, number=shard.memory.number)
+            telemetry.handled(
+                decision.outcome, type=signed.type, id=signed.id, code=decision.code, number=shard.memory.number
+            )
         await self._spread(self._sign, outs)
         return outs
 

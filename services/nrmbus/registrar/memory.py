@@ -21,7 +21,6 @@ from nrmbus.wire.keys import VerifyKey
 from nrmbus.wire.record import AUDIENCE, MATERIAL, REGISTRATION, SUBMITTED, Record
 from nrmbus.wire.registration import NOTHING_BEFORE
 
-
 CONSENTS: Final = frozenset({"consent.given", "consent.overridden"})
 """Types whose envelopes are kept: they are delivered again to whoever gets its first event of the case later."""
 
@@ -30,7 +29,9 @@ class HistoryError(Exception):
     """Raised when ``nrm.cases`` is not the history it claims to be; a person must look before this partition runs again."""
 
     def __init__(self, partition: int, number: int, what: str) -> None:
-        super().__init__(f"nrm.cases partition {partition}: registration {number} {what}; restore the topic, then start again")
+        super().__init__(
+            f"nrm.cases partition {partition}: registration {number} {what}; restore the topic, then start again"
+        )
 
 
 @dataclass(slots=True)
@@ -152,7 +153,9 @@ class Memory:
             case.digests[registration["id"]] = said.digest
             self._delivered(case, audience)
         receipt = self.next_delivery(source, said.digest)
-        self.known.setdefault((source, subject, registration["id"]), Known(registration["envelope"], said, receipt, refused))
+        self.known.setdefault(
+            (source, subject, registration["id"]), Known(registration["envelope"], said, receipt, refused)
+        )
 
     def _delivered(self, case: Case, audience: Mapping[str, Any]) -> None:
         for agency in audience["recipients"]:

@@ -19,8 +19,8 @@ from nrmbus.bus import clients
 from nrmbus.bus.clock import Clock
 from nrmbus.bus.tolerant import read_any_header_name
 from nrmbus.registrar.batch import Batcher, read
-from nrmbus.registrar.records import CASES
 from nrmbus.registrar.memory import HistoryError
+from nrmbus.registrar.records import CASES
 from nrmbus.registrar.shard import Shard
 from nrmbus.telemetry import log
 from nrmbus.wire.record import Record
@@ -58,7 +58,7 @@ class Owned:
 class Owner(ConsumerRebalanceListener):  # type: ignore[misc]
     """Follows the assignment of outbox partitions, and keeps one `Owned` a partition number."""
 
-    def __init__(  # noqa: PLR0913 - made in one place
+    def __init__(
         self,
         *,
         bootstrap: str,
@@ -194,7 +194,9 @@ class Owner(ConsumerRebalanceListener):  # type: ignore[misc]
                     await asyncio.sleep(0)  # heartbeats share this loop
         self._check_head(owned.shard)
         if owned.shard.memory.number < owned.due_number:
-            raise HistoryError(owned.partition, owned.shard.memory.number + 1, "is missing: offsets were committed past it")
+            raise HistoryError(
+                owned.partition, owned.shard.memory.number + 1, "is missing: offsets were committed past it"
+            )
         for each, position in owned.positions.items():
             # A broker that forgot the group's offsets answers "none"; the history itself says how far an outbox was read.
             folded = owned.shard.memory.sources.get(each.topic, -1) + 1
@@ -220,7 +222,13 @@ class Owner(ConsumerRebalanceListener):  # type: ignore[misc]
         for each, records in batch.items():
             due = owned.positions[each]
             if records and records[0].offset > due:
-                log.said("offsets_missing", topic=each.topic, partition=each.partition, offset=due, count=records[0].offset - due)
+                log.said(
+                    "offsets_missing",
+                    topic=each.topic,
+                    partition=each.partition,
+                    offset=due,
+                    count=records[0].offset - due,
+                )
             fresh += [record for record in records if record.offset >= due]
         return fresh
 
@@ -242,7 +250,9 @@ class Owner(ConsumerRebalanceListener):  # type: ignore[misc]
                 # A failed send does not fail aiokafka's transaction: every one is awaited before the commit.
                 await asyncio.gather(*sent)
                 ends: dict[TopicPartition, OffsetAndMetadata] = {
-                    TopicPartition(record.topic, record.partition): OffsetAndMetadata(record.offset + 1, str(owned.shard.memory.number))
+                    TopicPartition(record.topic, record.partition): OffsetAndMetadata(
+                        record.offset + 1, str(owned.shard.memory.number)
+                    )
                     for record in records
                 }
                 await owned.producer.send_offsets_to_transaction(ends, GROUP)

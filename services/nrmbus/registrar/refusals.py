@@ -21,7 +21,7 @@ BASIS: Final = "[D]"
 
 
 @dataclass(eq=False)  # an exception must stay writable: Python sets its traceback
-class Refused(Exception):  # noqa: N818 - the field's word, and not an error of ours
+class Refused(Exception):
     """Raised inside a shard when a submission is refused; becomes a numbered registration."""
 
     code: str

@@ -38,8 +38,15 @@ class Decision:
 class Shard:
     """Everything that decides about the submissions of one partition."""
 
-    def __init__(  # noqa: PLR0913 - a shard is made in one place, from what a bus is
-        self, *, bus: str, partition: int, partitions: int, rules: Rules, directory: Directory, salt: Callable[[], bytes]
+    def __init__(
+        self,
+        *,
+        bus: str,
+        partition: int,
+        partitions: int,
+        rules: Rules,
+        directory: Directory,
+        salt: Callable[[], bytes],
     ) -> None:
         self.bus, self.partition, self.partitions = bus, partition, partitions
         self.memory = Memory(bus=bus, partition=partition, rules=rules)
@@ -52,7 +59,14 @@ class Shard:
 
     def unreadable(self, at: Coordinates, size: int, sha256: str, code: str, now: datetime) -> list[Out]:
         """Answer what was not signed by the outbox's owner: a quarantine entry, and word to the owner; no number."""
-        entry = {"topic": at.topic, "partition": at.partition, "offset": at.offset, "size": size, "sha256": sha256, "code": code}
+        entry = {
+            "topic": at.topic,
+            "partition": at.partition,
+            "offset": at.offset,
+            "size": size,
+            "sha256": sha256,
+            "code": code,
+        }
         outs = [Out(QUARANTINE, 0, None, json.dumps(entry))]
         if self._directory.knows(at.owner):
             outs.append(self._answer(at, code, now, sha256=sha256))
@@ -63,7 +77,9 @@ class Shard:
         try:
             self._in_its_place(signed, at)
         except WireError as error:
-            return Decision("quarantined", error.code, self.unreadable(at, signed.record.size(), sha256, error.code, now))
+            return Decision(
+                "quarantined", error.code, self.unreadable(at, signed.record.size(), sha256, error.code, now)
+            )
         known = self.memory.known.get((signed.source, signed.subject, signed.id))
         if known and known.envelope == signed.digest:
             self.repeats += 1
@@ -78,7 +94,7 @@ class Shard:
         case = case or self.memory.case_or_new(signed.subject)
         try:
             if known:
-                raise WireError("id_reused")  # noqa: TRY301 - one way out for every refusal
+                raise WireError("id_reused")
             event, letter = self._readable(signed, now)
             told = self._judged(case.view, event, letter, now)
         except (WireError, Refused) as error:
@@ -128,13 +144,19 @@ class Shard:
             for part in letter.parts
         }
         if any(set(letter.wraps(part)) != agencies for part, agencies in due.items()):
-            raise Refused.audience_changed({part: tuple(sorted(agencies - {event.source})) for part, agencies in due.items()})
+            raise Refused.audience_changed(
+                {part: tuple(sorted(agencies - {event.source})) for part, agencies in due.items()}
+            )
         copies = {agency for agencies in due.values() for agency in agencies} - {event.source}
-        return Told(tuple(sorted({*audience.recipients, *copies})), audience.earlier, {a: letter.copy_for(a) for a in copies})
+        return Told(
+            tuple(sorted({*audience.recipients, *copies})), audience.earlier, {a: letter.copy_for(a) for a in copies}
+        )
 
     # -- saying --------------------------------------------------------------------------------------------------
 
-    def _register(self, case: Case, signed: Signed, event: Event, at: Coordinates, now: datetime, told: "Told") -> list[Out]:
+    def _register(
+        self, case: Case, signed: Signed, event: Event, at: Coordinates, now: datetime, told: "Told"
+    ) -> list[Out]:
         audience = Audience(salt=self._salt().hex(), recipients=told.recipients, earlier=dict(told.earlier))
         registration = self._statement(signed, self._advance(now), audience, None)
         envelope = signed.record.without_letter()
@@ -195,7 +217,9 @@ class Shard:
         value = (envelope.value if envelope else None) or b""
         return Out(CASES, self.partition, key, value, headers, ((REGISTRATION, registration),))
 
-    def _deliver(self, case: Case, signed: Signed, envelope: Record, registration: Statement, told: "Told") -> list[Out]:
+    def _deliver(
+        self, case: Case, signed: Signed, envelope: Record, registration: Statement, told: "Told"
+    ) -> list[Out]:
         """To each recipient what it must know first, then the event; to the sender its receipt."""
         outs: list[Out] = []
         next_delivery, digest = self.memory.next_delivery, registration.digest
@@ -212,16 +236,30 @@ class Shard:
         return outs
 
     def _copy(
-        self, agency: str, key: bytes | None, envelope: Record | None, said: tuple[Statement, Statement], letter: bytes | None
+        self,
+        agency: str,
+        key: bytes | None,
+        envelope: Record | None,
+        said: tuple[Statement, Statement],
+        letter: bytes | None,
     ) -> Out:
         headers = envelope.headers if envelope else ()
         if letter:
             headers = (*headers, (LETTER, letter))
         value = (envelope.value if envelope else None) or b""
-        return Out(inbox_of(agency), self.partition, key, value, headers, ((REGISTRATION, said[0]), (DELIVERY, said[1])))
+        return Out(
+            inbox_of(agency), self.partition, key, value, headers, ((REGISTRATION, said[0]), (DELIVERY, said[1]))
+        )
 
-    def _answer(  # noqa: PLR0913 - one answer, all its facts
-        self, at: Coordinates, code: str, now: datetime, *, sha256: str, about: Signed | None = None, expected_sequence: int | None = None
+    def _answer(
+        self,
+        at: Coordinates,
+        code: str,
+        now: datetime,
+        *,
+        sha256: str,
+        about: Signed | None = None,
+        expected_sequence: int | None = None,
     ) -> Out:
         answer = Answer(
             bus=self.bus, to=at.owner, partition=at.partition, time=now, code=code, topic=at.topic, offset=at.offset, sha256=sha256,

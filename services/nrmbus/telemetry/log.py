@@ -2,6 +2,7 @@
 
 import logging
 import sys
+from collections.abc import MutableMapping
 from typing import Any, Final
 
 import structlog
@@ -16,7 +17,7 @@ FIELDS: Final = frozenset(
 """The only names a log line may carry. No case reference: who may read logs need not know which case an event is of."""
 
 
-def _only_known_fields(_logger: object, _method: str, line: dict[str, Any]) -> dict[str, Any]:
+def _only_known_fields(_logger: Any, _method: str, line: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
     unknown = set(line) - FIELDS
     for name in unknown:  # dropped, not printed: a stray field is where a person's data would leak
         del line[name]
@@ -30,7 +31,7 @@ def set_up_log(service: str) -> None:
     # Libraries format records, keys and exception texts into their messages; only our own lines may say anything.
     logging.basicConfig(level=logging.CRITICAL, handlers=[logging.NullHandler()], force=True)
 
-    def _service(_logger: object, _method: str, line: dict[str, Any]) -> dict[str, Any]:
+    def _service(_logger: Any, _method: str, line: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
         return {**line, "service": service}  # not a context variable: threads would not inherit it
 
     structlog.configure(

@@ -19,7 +19,7 @@ from nrmbus.bus.serving import Listening, Server, pages
 from nrmbus.desk import outbox, views
 from nrmbus.desk.app import DeskProcess
 from nrmbus.desk.ledger import Ledger
-from nrmbus.timekeeper.watch import NAME, Watch, registration_of
+from nrmbus.timekeeper.watch import NAME, Watch, named_in, registration_of
 from nrmbus.wire import times
 from nrmbus.wire.record import Record
 from nrmbus.wire.registration import verify_registration
@@ -78,12 +78,16 @@ class Timekeeper:
         found = await reader.getmany(timeout_ms=LOOK_MS, max_records=1000)
         if not found or self._watch is None:
             return
-        await self._process.seat.catch_up()
-        async with self._turn:
-            for records in found.values():
-                for each in records:
-                    record = Record(each.key, each.value, tuple(each.headers))
-                    self._watch.take(record, verify_registration(registration_of(record), self._process.seat.registrar_key))
+        seat = self._process.seat
+        for records in found.values():
+            for each in records:
+                record = Record(each.key, each.value, tuple(each.headers))
+                # An agency's first event may overtake its entry: topics have no order among them.
+                if not all(seat.directory.knows(agency) for agency in named_in(record)):
+                    await seat.catch_up()
+                registration = verify_registration(registration_of(record), seat.registrar_key)
+                async with self._turn:
+                    self._watch.take(record, registration)
 
     async def _say(self) -> None:
         seat, watch = self._process.seat, self._watch

@@ -13,6 +13,7 @@ from nrmbus.wire.record import AUDIENCE, REGISTRATION, Record
 from nrmbus.wire.registration import Audience, Registration
 
 NAME: Final = "timekeeper"
+REGISTRAR: Final = "registrar"
 BY_ITSELF: Final = "by-itself"
 """The ``actor`` of what no member of staff said."""
 
@@ -84,3 +85,11 @@ class Watch:
 def registration_of(record: Record) -> bytes:
     """The signed registration in *record*; empty when it has none, which no registrar writes."""
     return next((value for name, value in record.headers if name == REGISTRATION), b"")
+
+
+def named_in(record: Record) -> tuple[str, ...]:
+    """The agencies that a record of ``nrm.cases`` names, and the registrar who signed it: the Rules must know their roles."""
+    headers = dict(record.headers)
+    source = headers.get("ce_source", b"").decode("ascii", "replace").removeprefix("/agency/")
+    told = Audience.parse(headers[AUDIENCE]).recipients
+    return (REGISTRAR, *told, *((source,) if source else ()))

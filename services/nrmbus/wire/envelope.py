@@ -143,11 +143,6 @@ class Signed:
         """The W3C trace context, if the event has one."""
         return self.attributes.get("ce_traceparent")
 
-    @property
-    def intact(self) -> bool:
-        """Whether attributes and data are those whose digests were signed; who signed them is for `verify` to say."""
-        return self._fits
-
     def verify(self, key: VerifyKey) -> None:
         """Return if *key* signed exactly this; raises ``signature_invalid`` if not. May run in a thread."""
         if key.kid != self.kid or not self.fits:

@@ -1,0 +1,84 @@
+"""The file of ``nrmbus up --agencies``: who is admitted to a bus, read as strictly as a scenario."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+from nrmbus.bus.errors import BusError
+from nrmbus.directory import DirectoryError
+from nrmbus.directory.admission import Newcomer
+from nrmbus.directory.operator import SERVICES
+from nrmbus.events.errors import Invalid
+from nrmbus.play.scenario import Participant
+from nrmbus.play.strict import NotStrictError, load
+from nrmbus.rules import load_profile
+from nrmbus.wire.ids import is_agency
+
+SHELTERS: Final = frozenset({"shelter_state", "ngo_shelter"})
+"""Roles that have places."""
+
+
+def newcomers_of(path: Path, policy: str) -> Mapping[str, Newcomer]:
+    """The agencies that the file at *path* lists: id to role, and where there are any supervisor and places.
+
+    Args:
+        path: a YAML file, as ``deploy/agencies/az-example.yaml`` is one.
+        policy: the dated profile whose roles are meant.
+
+    Raises:
+        BusError: it cannot be read, or a line of it says something that cannot be admitted; the message names the line.
+    """
+    try:
+        body, lines = load(path.read_text(encoding="utf-8"))
+    except NotStrictError as error:
+        message = f"{path}, {error}; see deploy/agencies/az-example.yaml"
+    except OSError as error:
+        message = f"{path} cannot be read ({error.strerror}): name a file like deploy/agencies/az-example.yaml"
+    except UnicodeDecodeError:
+        message = f"{path} is not UTF-8; see deploy/agencies/az-example.yaml"
+    else:
+        return _admissible(path, body, lines, policy)
+    raise BusError(message)
+
+
+def _admissible(
+    path: Path, body: object, lines: Mapping[tuple[str | int, ...], int], policy: str
+) -> Mapping[str, Newcomer]:
+    if not isinstance(body, dict):
+        raise BusError(f"{path}, line 1: a list of agencies is wanted; see deploy/agencies/az-example.yaml")
+    roles = load_profile(policy).expand(("AGENCIES",))
+    found: dict[str, Newcomer] = {}
+    for agency, about in body.items():
+        where = f"{path}, line {lines[agency,]}"
+        if not is_agency(agency) or agency in SERVICES:
+            raise BusError(f"{where}: this id is not allowed or reserved for a part of the bus; choose another")
+        one = None
+        try:
+            one = Participant.from_mapping(about) if isinstance(about, dict) else None
+        except Invalid as error:
+            raise BusError(f"{where}: {agency} {error}") from None
+        if one is None:
+            raise BusError(f"{where}: say {agency}'s role, like {{role: ngo_outreach}}")
+        if one.role not in roles:
+            raise BusError(f"{where}: {policy} has no such role; it has {', '.join(sorted(roles))}")
+        if one.capacity and one.role not in SHELTERS:
+            raise BusError(f"{where}: only a shelter has a capacity")
+        found[agency] = Newcomer(one.role, one.supervisor, one.capacity or {})
+    for agency, newcomer in found.items():
+        if newcomer.supervisor is not None and newcomer.supervisor not in found:
+            raise BusError(f"{path}, line {lines[agency,]}: the supervisor of {agency} is not in this file")
+    return found
+
+
+@contextmanager
+def admitting(path: Path | None) -> Iterator[None]:
+    """Say in a sentence why the directory does not take an agency of the file at *path*.
+
+    Raises:
+        BusError: one has another role in the directory than in the file.
+    """
+    try:
+        yield
+    except DirectoryError as error:
+        raise BusError(f"{path}: {error}" if path else str(error)) from None

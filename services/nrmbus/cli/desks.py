@@ -1,0 +1,94 @@
+"""The desk of an agency as the commands reach it: through its door, and with a sentence when that stays shut."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+from typing import Final
+
+from nrmbus.bus.errors import BusError
+from nrmbus.bus.folder import BusFolder
+from nrmbus.client import Door, DoorError
+
+START_SECONDS: Final = 20.0
+"""How long a desk may take to open, on a bus that was just started or whose desk was just killed."""
+
+LEAST_PREFIX: Final = 4
+"""A reference may be given by so many of its first digits, or more, where they mean one only."""
+
+WHOLE: Final = 32
+_HEX: Final = frozenset("0123456789abcdef")
+
+
+@asynccontextmanager
+async def door_of(folder: BusFolder, agency: str) -> AsyncIterator[Door]:
+    """The open door of *agency*'s desk; what the desk says no to in the block becomes the sentence of a BusError.
+
+    Raises:
+        BusError: no bus was made or runs in *folder*, the agency is not on it, its desk does not open, or it said no.
+    """
+    folder.bootstrap  # noqa: B018 - raises where no bus runs
+    agencies = folder.agencies()
+    if agency not in agencies:
+        known = f"it has {', '.join(agencies)}" if agencies else "it has none"
+        raise BusError(
+            f"The bus in {folder.path} has no such agency; {known}: nrmbus up --agencies FILE admits those of a file."
+        )
+    try:
+        async with await _opened(folder, agency) as door:
+            yield door
+    except DoorError as error:
+        raise BusError(_sentence(folder, agency, error)) from None
+
+
+async def _opened(folder: BusFolder, agency: str) -> Door:
+    until = time.monotonic() + (START_SECONDS if folder.is_held else 0)
+    while True:
+        try:
+            door = Door.of(folder.agency(agency).path)
+            await door.health()
+            return door
+        except DoorError as error:
+            if error.code != "unreachable" or time.monotonic() > until:
+                raise
+        await asyncio.sleep(0.1)
+
+
+def _sentence(folder: BusFolder, agency: str, error: DoorError) -> str:
+    if error.code == "unreachable":
+        log = folder.logs / f"{agency}.log"
+        return f"The desk of {agency} does not answer: look at {log}, or start it with nrmbus run {agency}."
+    where = "; ".join(f"{pointer or '/'} {kind}" for pointer, kind in error.problems)
+    return f"{error.code}: {error}" + (f" ({where})" if where else "")
+
+
+def whole(ref: str, known: Iterable[str], option: str = "--case") -> str:
+    """The whole reference that *ref*, or its first digits, means among those that are *known*.
+
+    Raises:
+        BusError: it is no reference, or means none of them, or several; the message names the *option*.
+    """
+    if not LEAST_PREFIX <= len(ref) <= WHOLE or not _HEX.issuperset(ref):
+        raise BusError(f"{option} wants a reference: {WHOLE} hexadecimal digits, or the first {LEAST_PREFIX} or more.")
+    found = {each for each in known if each.startswith(ref)}
+    if len(found) == 1:
+        return found.pop()
+    what = "More than one reference here begins so: give more digits" if found else "Nothing here has this reference"
+    raise BusError(f"{what}; nrmbus inbox AGENCY and nrmbus replay show those that there are ({option}).")
+
+
+async def known_cases(door: Door) -> list[str]:
+    """Every case that a desk knows."""
+    found: list[str] = []
+    while page := (await door.get("/v1/cases", after=found[-1] if found else ""))["cases"]:
+        found += [each["case"] for each in page]
+    return found
+
+
+async def known_refs(door: Door, case: str) -> list[str]:
+    """Every referral, bed, hold or payment of a case that a desk heard of, and the referrals that wait for an answer."""
+    found, after = list((await door.case(case))["open_referrals"]), 0
+    while page := (await door.inbox(after=after, case=case))["events"]:
+        after = page[-1]["row"]
+        found += [each["ref"] for each in page if "ref" in each]
+    return found

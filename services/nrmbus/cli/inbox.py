@@ -1,0 +1,168 @@
+"""``nrmbus inbox``: what an agency was told, in the order in which it became true."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Iterable, Mapping
+from typing import TYPE_CHECKING, Annotated, Any, Final
+
+import typer
+
+from nrmbus.cli.options import DEFAULT_BUS, Bus, Data, folder_of
+
+if TYPE_CHECKING:
+    from rich.text import Text
+
+    from nrmbus.bus.folder import BusFolder
+    from nrmbus.client import Door
+
+_EVERY: Final = 0.5
+_SHORT: Final = 8
+"""Digits of a case's reference that are shown; ``--case`` takes them."""
+
+
+def inbox(
+    agency: Annotated[str, typer.Argument(help="The agency whose inbox it is.")],
+    *,
+    follow: Annotated[bool, typer.Option("--follow", help="Go on, a line an event, until Ctrl-C.")] = False,
+    case: Annotated[str | None, typer.Option(metavar="REF", help="This case alone: its reference, or the first digits.")] = None,
+    after: Annotated[int, typer.Option(metavar="ROW", min=0, help="Only what came after this row.")] = 0,
+    opened: Annotated[bool, typer.Option("--open", help="Open the letters; each opening goes on record first.")] = False,
+    actor: Annotated[str, typer.Option(metavar="CODE", help="Who opens them, as the record says.")] = "cli",
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON; with --follow, an object a line.")] = False,
+    data: Data = None,
+    bus: Bus = DEFAULT_BUS,
+) -> None:
+    """Show what an agency received: row, time (UTC), type, from whom, the case, and the letter's parts that it may open.
+
+    Letters stay sealed unless you say --open.
+    """
+    from rich.console import Console
+
+    folder = folder_of(data, bus)
+    page = Page(folder, agency, {"open": str(opened).lower(), "actor": actor}, case)
+    console = Console()
+    if opened:
+        Console(stderr=True).print(f"Each opening is on record at the desk of {agency}, as of {actor}.", style="dim")
+    if follow:
+        _follow(page, after, console, as_json=as_json)
+        return
+    events = asyncio.run(page.all(after))
+    if as_json:
+        typer.echo(json.dumps({"events": events}, indent=2, ensure_ascii=False))
+    elif events:
+        _print_table(events, console)
+    else:
+        typer.echo(f"{agency} received nothing{' after that row' if after else ''}{' of this case' if case else ''}.")
+
+
+class Page:
+    """The inbox of one agency, as asked for."""
+
+    def __init__(self, folder: "BusFolder", agency: str, how: Mapping[str, str], case: str | None) -> None:
+        self._folder, self._agency, self._how, self._case = folder, agency, how, case
+
+    async def _asked(self, door: "Door") -> dict[str, str]:
+        from nrmbus.cli.desks import known_cases, whole
+
+        return {**self._how, **({"case": whole(self._case, await known_cases(door))} if self._case else {})}
+
+    async def all(self, after: int) -> list[dict[str, Any]]:
+        """Every event after row *after* that is there now."""
+        from nrmbus.cli.desks import door_of
+
+        found: list[dict[str, Any]] = []
+        async with door_of(self._folder, self._agency) as door:
+            asked = await self._asked(door)
+            while events := (await door.get("/v1/inbox", after=str(found[-1]["row"] if found else after), **asked))["events"]:
+                found += events
+        return found
+
+    async def follow(self, after: int) -> AsyncIterator[dict[str, Any]]:
+        """Events as they come, until the bus ends; a desk that starts again meanwhile is found again."""
+        from nrmbus.cli.desks import door_of
+        from nrmbus.client import DoorError
+
+        while True:
+            async with door_of(self._folder, self._agency) as door:
+                asked = await self._asked(door)
+                while True:
+                    try:
+                        events = (await door.get("/v1/inbox", after=str(after), **asked))["events"]
+                    except DoorError as error:
+                        if error.code != "unreachable":
+                            raise
+                        break
+                    for event in events:
+                        after = event["row"]
+                        yield event
+                    if not events:
+                        await asyncio.sleep(_EVERY)
+
+
+def _follow(page: Page, after: int, console: Any, *, as_json: bool) -> None:
+    from contextlib import suppress
+
+    async def tell() -> None:
+        async for event in page.follow(after):
+            if as_json:
+                typer.echo(json.dumps(event, ensure_ascii=False))
+            else:
+                console.print(_streamed(event), soft_wrap=True)
+                _print_letter(event, console)
+
+    with suppress(KeyboardInterrupt):
+        asyncio.run(tell())
+
+
+def _time(text: str) -> str:
+    """A time to the minute, in UTC as everything on the wire."""
+    return f"{text[:10]} {text[11:16]}"
+
+
+def _parts(event: Mapping[str, Any]) -> str:
+    return ", ".join(event["parts"]) or (f"shut: {event['shut']}" if event.get("shut") else "–")
+
+
+def _streamed(event: Mapping[str, Any]) -> "Text":
+    from rich.text import Text
+
+    return Text.assemble(
+        (f"{event['row']:>4}", "dim"), "  ", _time(event["time"]), "  ", (event["type"], "bold"), "  from ",
+        (event["source"], "cyan"), "  case ", event["case"][:_SHORT],
+        *(["  ref ", event["ref"][:_SHORT]] if "ref" in event else []), "  letter: ", _parts(event),
+    )  # fmt: skip
+
+
+def _print_table(events: Iterable[Mapping[str, Any]], console: Any) -> None:
+    from rich import box
+    from rich.table import Table
+
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
+    table.add_column("row", justify="right", style="dim", no_wrap=True)
+    table.add_column("time (UTC)", no_wrap=True)
+    table.add_column("type", style="bold", overflow="fold")
+    table.add_column("from", style="cyan", overflow="fold")
+    table.add_column("case", no_wrap=True)
+    table.add_column("ref", no_wrap=True)
+    table.add_column("letter", overflow="fold")
+    for event in events:
+        cells = (str(event["row"]), _time(event["time"]), event["type"], event["source"], event["case"][:_SHORT])
+        table.add_row(*cells, event.get("ref", "")[:_SHORT], _parts(event))
+    console.print(table)
+    for event in events:
+        _print_letter(event, console, row=True)
+
+
+def _print_letter(event: Mapping[str, Any], console: Any, *, row: bool = False) -> None:
+    from rich.text import Text
+
+    for part, fields in event.get("letter", {}).items():
+        for name, value in fields.items():
+            text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+            number = f"{event['row']:>4}  " if row else " " * 6
+            console.print(Text.assemble((number, "dim"), (f"{part}: {name} ", "dim"), _plain(text)), soft_wrap=True)
+
+
+def _plain(text: str) -> str:
+    """*text* without what would move a terminal's cursor: a letter is somebody else's words."""
+    return "".join(letter if letter.isprintable() else " " for letter in text)

@@ -1,0 +1,157 @@
+"""``nrmbus publish``: says an event through the agency's own desk, and prints the registrar's verdict."""
+
+import asyncio
+import json
+import sys
+from collections.abc import Mapping
+from enum import Enum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Final
+
+import typer
+
+from nrmbus.cli.options import DEFAULT_BUS, Bus, Data, folder_of
+
+if TYPE_CHECKING:
+    from nrmbus.bus.folder import BusFolder
+
+REFUSED: Final = 1
+"""Exit status when the event was refused, as for all that goes wrong."""
+UNANSWERED: Final = 3
+"""Exit status when the desk has the event, and no verdict came in time."""
+
+
+class Field(str, Enum):
+    """What ``--print`` prints."""
+
+    case = "case"
+    id = "id"
+    ref = "ref"
+    number = "number"
+
+
+def publish(
+    agency: Annotated[str, typer.Argument(help="The agency that says it.")],
+    type: Annotated[str | None, typer.Argument(metavar="[TYPE]", help="What happened, if FILE does not say.")] = None,
+    *,
+    event: Annotated[
+        str | None,
+        typer.Option(metavar="FILE", help="The event as JSON, `-` for standard input: type, case, to, data, sealed, …"),
+    ] = None,
+    case: Annotated[str | None, typer.Option(metavar="REF", help="The case: its reference, or the first digits.")] = None,
+    to: Annotated[str | None, typer.Option(metavar="A,B", help="Whom you choose to tell.")] = None,
+    ref: Annotated[
+        str | None, typer.Option(metavar="REF", help="The referral, bed, hold or payment it is about; `new` for a new one.")
+    ] = None,
+    consent: Annotated[str | None, typer.Option(metavar="ID,ID", help="The consents that it rests on.")] = None,
+    decision: Annotated[str | None, typer.Option(metavar="ID", help="The decision that it rests on.")] = None,
+    legal_basis: Annotated[str | None, typer.Option(metavar="TEXT", help="Act and article.")] = None,
+    actor: Annotated[str | None, typer.Option(metavar="CODE", help="Who acts: a code that only you can read.")] = None,
+    approver: Annotated[str | None, typer.Option(metavar="CODE", help="Who acts too, where two must.")] = None,
+    wait: Annotated[float, typer.Option(min=0, max=30, help="Seconds to wait for the verdict.")] = 20.0,
+    alone: Annotated[
+        Field | None, typer.Option("--print", help="Print this alone of what was registered, for scripts.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the desk's whole answer.")] = False,
+    data: Data = None,
+    bus: Bus = DEFAULT_BUS,
+) -> None:
+    """Say that something happened: the agency's desk signs it, seals its letter, sends it, and prints the verdict.
+
+    What may name a person comes from FILE or standard input, never from the command line, which other users can see.
+    Exit status: 0 registered, 1 refused, 3 no verdict yet (the desk keeps it and sends it on).
+    """
+    words = {
+        "type": type,
+        "case": case,
+        "to": _listed(to),
+        "ref": ref,
+        "consent": _listed(consent),
+        "decision": decision,
+        "legal_basis": legal_basis,
+        "actor": actor,
+        "approver": approver,
+    }
+    body = _together(_read(event), {name: value for name, value in words.items() if value is not None})
+    folder = folder_of(data, bus)
+    answer = asyncio.run(_say(folder, agency, body, wait))
+    if as_json:
+        typer.echo(json.dumps(answer, indent=2, ensure_ascii=False))
+    elif alone and answer["verdict"] == "registered":
+        typer.echo(" ".join(str(said.get(alone.value, "-")) for said in answer["events"]))
+    else:
+        for said in answer["events"]:
+            typer.echo(_line(said, folder.settings.policy), err=alone is not None)
+    raise typer.Exit({"registered": 0, "pending": UNANSWERED}.get(answer["verdict"], REFUSED))
+
+
+def _listed(names: str | None) -> list[str] | None:
+    return [name.strip() for name in names.split(",") if name.strip()] if names is not None else None
+
+
+def _read(file: str | None) -> dict[str, Any]:
+    """The event in *file*; nothing of it is repeated when it cannot be read."""
+    from nrmbus.bus.errors import BusError
+    from nrmbus.wire import json as strict
+    from nrmbus.wire.errors import WireError
+
+    if file is None:
+        return {}
+    message = ""
+    try:
+        raw = sys.stdin.buffer.read() if file == "-" else Path(file.removeprefix("@")).read_bytes()
+        return strict.loads(raw, limit=512 * 1024)
+    except OSError as error:
+        message = f"The file cannot be read ({error.strerror}): name one with --event FILE, or give it by --event -"
+    except WireError as error:
+        message = f"The event is not one JSON object as the wire takes it: {error}"
+    raise BusError(message)
+
+
+def _together(body: dict[str, Any], words: Mapping[str, Any]) -> dict[str, Any]:
+    from nrmbus.bus.errors import BusError
+
+    for name in words:
+        if name in body and body[name] != words[name]:
+            option = "TYPE" if name == "type" else f"--{name.replace('_', '-')}"
+            raise BusError(f"{option} and the file say different things: leave one of them out.")
+    body |= words
+    if "type" not in body:
+        raise BusError("Say what happened: nrmbus publish AGENCY TYPE, or `type` in the file; schemas/ lists the types.")
+    if "actor" not in body:
+        raise BusError("Say who acts, by a code that only your agency can read: --actor CODE, or `actor` in the file.")
+    return body
+
+
+async def _say(folder: "BusFolder", agency: str, body: dict[str, Any], wait: float) -> dict[str, Any]:
+    from nrmbus.cli.desks import WHOLE, door_of, known_cases, known_refs, whole
+    from nrmbus.wire.ids import new_ref
+
+    async with door_of(folder, agency) as door:
+        case, ref = body.get("case"), body.get("ref")
+        if isinstance(case, str) and len(case) != WHOLE:
+            body = body | {"case": whole(case, await known_cases(door))}
+        if ref == "new":
+            body = body | {"ref": new_ref()}
+        elif isinstance(ref, str) and len(ref) != WHOLE and case is not None:
+            body = body | {"ref": whole(ref, await known_refs(door, body["case"]), "--ref")}
+        return await door.publish(body, wait=wait)
+
+
+def _line(said: Mapping[str, Any], policy: str) -> str:
+    ref = f", ref {said['ref']}" if said.get("ref") else ""
+    where = f"event {said['id']}, case {said['case']}{ref}"
+    if said["verdict"] == "registered":
+        return f"registered as number {said['number']}, {where}"
+    if said["verdict"] == "pending":
+        return f"pending: the desk keeps it and sends it as soon as it can, {where}"
+    ground = " ".join(str(said[name]) for name in ("code", "rule") if said.get(name))
+    article = f" ({said['article']})" if said.get("article") else ""
+    return f"refused {ground}{article}: {_sentence(said, policy)}"
+
+
+def _sentence(said: Mapping[str, Any], policy: str) -> str:
+    from nrmbus.rules import load_profile
+
+    cited = load_profile(policy).refusals.get(said.get("rule", ""))
+    return cited.says if cited else said.get("sentence", "the desk's answer has no more; see its log.")
