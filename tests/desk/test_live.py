@@ -110,7 +110,7 @@ async def test_two_desks_hand_over_one_referral(broker: Broker) -> None:
 
 
 async def test_desks_killed_again_and_again_lose_and_double_nothing(kafka: Broker) -> None:
-    """SIGKILL at any moment, both desks, while events flow: each arrives once, in order per case, answered and closed."""
+    """SIGKILL at any moment, desks and at last the broker, while events flow: each arrives once, answered and closed."""
     # A broker of its own: a stable member that comes back to a group gets what it had, and the tests before had one partition.
     async with live(kafka, TWO, run=list(TWO), partitions=3) as bus:
         cases = [f"{number:02x}" * 16 for number in range(24)]
@@ -122,15 +122,21 @@ async def test_desks_killed_again_and_again_lose_and_double_nothing(kafka: Broke
                 bus.kill(name)
                 bus.start(name)
         await quiet(bus, *TWO)
+        await asyncio.to_thread(kafka.kafka.kill)
+        async with bus.door("ngo-a") as ngo:
+            away = await ngo.publish(signal_of("ff" * 16), wait=0.5)
+        await asyncio.to_thread(kafka.kafka.restart)
+        await quiet(bus, *TWO)
 
+        assert away["verdict"] == "pending", "what is said while the broker is away waits in the ledger"
         async with bus.door("special-unit") as unit:
             heard = (await unit.inbox(limit=1000))["events"]
-        assert sorted(event["case"] for event in heard) == cases
+        assert sorted(event["case"] for event in heard) == [*cases, "ff" * 16]
         assert rows(bus, "ngo-a", "SELECT DISTINCT state, verdict FROM outbox") == [("closed", "registered")]
         assert rows(
             bus, "special-unit", "SELECT count(*), count(DISTINCT subject || id) FROM outbox WHERE origin = 'receipt'"
-        ) == [(24, 24)]
-        assert rows(bus, "ngo-a", "SELECT count(*) FROM events WHERE type = 'letter.opened'") == [(24,)]
+        ) == [(25, 25)]
+        assert rows(bus, "ngo-a", "SELECT count(*) FROM events WHERE type = 'letter.opened'") == [(25,)]
         assert (
             rows(bus, "ngo-a", "SELECT count(*) FROM set_aside")
             == rows(bus, "ngo-a", "SELECT count(*) FROM parked")

@@ -44,22 +44,26 @@ class Bus:
 
     def __init__(self, home: Path, partitions: int = 1) -> None:
         self.partitions = partitions
-        operator = Operator(home)
-        self.directory = Directory(BUS, _key(operator))
+        self._home, self._operator = home, Operator(home)
+        self.directory = Directory(BUS, VerifyKey(self._operator.public))
         self.agencies: dict[str, Agency] = {}
         self.identities: dict[str, Identity] = {}
         for agency, role in ROLES.items():
-            self.identities[agency] = Identity.at(home / agency, agency)
-            entry = operator.entry(self.directory, self.identities[agency], role, datetime(2026, 1, 1, tzinfo=UTC))
-            assert entry is not None
-            self.directory.add(entry)
-            self.agencies[agency] = Agency(agency, role)
+            self.admit(agency, role)
         self.rules = Rules(load_profile("az@2022-04-29"), self.agencies)
         self.key = SigningKey.from_seed(bytes(range(32)))
         self.history: list[Record] = []
         self._sequences: dict[tuple[str, str], int] = {}
         self._offsets: dict[str, int] = {}
         self._salt = 0
+
+    def admit(self, agency: str, role: str) -> None:
+        """Make keys for *agency* and enter it in the directory."""
+        self.identities[agency] = Identity.at(self._home / agency, agency)
+        entry = self._operator.entry(self.directory, self.identities[agency], role, datetime(2026, 1, 1, tzinfo=UTC))
+        assert entry is not None
+        self.directory.add(entry)
+        self.agencies[agency] = Agency(agency, role)
 
     def shard(self, partition: int = 0) -> Shard:
         """A shard that has seen nothing."""
@@ -138,10 +142,6 @@ def as_record(out: Out) -> Record:
 def to(decision: Decision, agency: str) -> list[Out]:
     """What of a decision goes into the inbox of *agency*."""
     return [out for out in decision.outs if out.topic == f"nrm.inbox.{agency}"]
-
-
-def _key(operator: Operator) -> Any:
-    return VerifyKey(operator.public)
 
 
 def check_history(bus: Bus, live: Shard) -> Shard:

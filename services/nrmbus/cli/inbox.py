@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from nrmbus.client import Door
 
 _EVERY: Final = 0.5
+_WIDE: Final = 110
+"""From so many columns on, a row has a column for each thing it says."""
 _SHORT: Final = 8
 """Digits of a case's reference that are shown; ``--case`` takes them."""
 
@@ -24,9 +26,13 @@ def inbox(
     agency: Annotated[str, typer.Argument(help="The agency whose inbox it is.")],
     *,
     follow: Annotated[bool, typer.Option("--follow", help="Go on, a line an event, until Ctrl-C.")] = False,
-    case: Annotated[str | None, typer.Option(metavar="REF", help="This case alone: its reference, or the first digits.")] = None,
+    case: Annotated[
+        str | None, typer.Option(metavar="REF", help="This case alone: its reference, or the first digits.")
+    ] = None,
     after: Annotated[int, typer.Option(metavar="ROW", min=0, help="Only what came after this row.")] = 0,
-    opened: Annotated[bool, typer.Option("--open", help="Open the letters; each opening goes on record first.")] = False,
+    opened: Annotated[
+        bool, typer.Option("--open", help="Open the letters; each opening goes on record first.")
+    ] = False,
     actor: Annotated[str, typer.Option(metavar="CODE", help="Who opens them, as the record says.")] = "cli",
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON; with --follow, an object a line.")] = False,
     data: Data = None,
@@ -42,7 +48,9 @@ def inbox(
     page = Page(folder, agency, {"open": str(opened).lower(), "actor": actor}, case)
     console = Console()
     if opened:
-        Console(stderr=True).print(f"Each opening is on record at the desk of {agency}, as of {actor}.", style="dim")
+        Console(stderr=True).print(
+            f"Each opening is on record at the desk of {agency}, under the name {actor}.", style="dim"
+        )
     if follow:
         _follow(page, after, console, as_json=as_json)
         return
@@ -73,7 +81,9 @@ class Page:
         found: list[dict[str, Any]] = []
         async with door_of(self._folder, self._agency) as door:
             asked = await self._asked(door)
-            while events := (await door.get("/v1/inbox", after=str(found[-1]["row"] if found else after), **asked))["events"]:
+            while events := (await door.get("/v1/inbox", after=str(found[-1]["row"] if found else after), **asked))[
+                "events"
+            ]:
                 found += events
         return found
 
@@ -134,20 +144,25 @@ def _streamed(event: Mapping[str, Any]) -> "Text":
 
 
 def _print_table(events: Iterable[Mapping[str, Any]], console: Any) -> None:
+    """The rows; where there is little room, sender and letter stand below the type."""
     from rich import box
     from rich.table import Table
+    from rich.text import Text
 
+    wide = console.width >= _WIDE
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
     table.add_column("row", justify="right", style="dim", no_wrap=True)
     table.add_column("time (UTC)", no_wrap=True)
-    table.add_column("type", style="bold", overflow="fold")
-    table.add_column("from", style="cyan", overflow="fold")
-    table.add_column("case", no_wrap=True)
-    table.add_column("ref", no_wrap=True)
-    table.add_column("letter", overflow="fold")
+    for title in ("type", "from", "letter", "case", "ref") if wide else ("type, from, letter", "case, ref"):
+        table.add_column(title, overflow="fold")
     for event in events:
-        cells = (str(event["row"]), _time(event["time"]), event["type"], event["source"], event["case"][:_SHORT])
-        table.add_row(*cells, event.get("ref", "")[:_SHORT], _parts(event))
+        what, ref = Text(event["type"], "bold"), event.get("ref", "")[:_SHORT]
+        source, case = Text(event["source"], "cyan"), event["case"][:_SHORT]
+        if wide:
+            cells: tuple[str | Text, ...] = (what, source, _parts(event), case, ref)
+        else:
+            cells = (Text.assemble(what, "\nfrom ", source, "\nletter: ", _parts(event)), f"{case}\n{ref}")
+        table.add_row(str(event["row"]), _time(event["time"]), *cells)
     console.print(table)
     for event in events:
         _print_letter(event, console, row=True)

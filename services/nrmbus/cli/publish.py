@@ -4,7 +4,7 @@ import asyncio
 import json
 import sys
 from collections.abc import Mapping
-from enum import Enum
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
@@ -21,7 +21,7 @@ UNANSWERED: Final = 3
 """Exit status when the desk has the event, and no verdict came in time."""
 
 
-class Field(str, Enum):
+class Field(StrEnum):
     """What ``--print`` prints."""
 
     case = "case"
@@ -30,18 +30,21 @@ class Field(str, Enum):
     number = "number"
 
 
-def publish(
+def publish(  # noqa: PLR0913 - a command's options are its arguments
     agency: Annotated[str, typer.Argument(help="The agency that says it.")],
-    type: Annotated[str | None, typer.Argument(metavar="[TYPE]", help="What happened, if FILE does not say.")] = None,
+    type: Annotated[str | None, typer.Argument(metavar="TYPE", help="What happened, if FILE does not say.")] = None,
     *,
     event: Annotated[
         str | None,
         typer.Option(metavar="FILE", help="The event as JSON, `-` for standard input: type, case, to, data, sealed, …"),
     ] = None,
-    case: Annotated[str | None, typer.Option(metavar="REF", help="The case: its reference, or the first digits.")] = None,
+    case: Annotated[
+        str | None, typer.Option(metavar="REF", help="The case: its reference, or the first digits.")
+    ] = None,
     to: Annotated[str | None, typer.Option(metavar="A,B", help="Whom you choose to tell.")] = None,
     ref: Annotated[
-        str | None, typer.Option(metavar="REF", help="The referral, bed, hold or payment it is about; `new` for a new one.")
+        str | None,
+        typer.Option(metavar="REF", help="The referral, bed, hold or payment it is about; `new` for a new one."),
     ] = None,
     consent: Annotated[str | None, typer.Option(metavar="ID,ID", help="The consents that it rests on.")] = None,
     decision: Annotated[str | None, typer.Option(metavar="ID", help="The decision that it rests on.")] = None,
@@ -117,7 +120,9 @@ def _together(body: dict[str, Any], words: Mapping[str, Any]) -> dict[str, Any]:
             raise BusError(f"{option} and the file say different things: leave one of them out.")
     body |= words
     if "type" not in body:
-        raise BusError("Say what happened: nrmbus publish AGENCY TYPE, or `type` in the file; schemas/ lists the types.")
+        raise BusError(
+            "Say what happened: nrmbus publish AGENCY TYPE, or `type` in the file; schemas/ lists the types."
+        )
     if "actor" not in body:
         raise BusError("Say who acts, by a code that only your agency can read: --actor CODE, or `actor` in the file.")
     return body

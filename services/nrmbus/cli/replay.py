@@ -22,7 +22,9 @@ _WIDE: Final = 110
 
 def replay(
     *,
-    case: Annotated[str | None, typer.Option(metavar="REF", help="This case alone: its reference, or the first digits.")] = None,
+    case: Annotated[
+        str | None, typer.Option(metavar="REF", help="This case alone: its reference, or the first digits.")
+    ] = None,
     as_of: Annotated[
         str | None, typer.Option(metavar="TIME", help="What was registered up to then, like 2026-03-02T09:00:00Z.")
     ] = None,

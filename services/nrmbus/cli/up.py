@@ -77,7 +77,8 @@ def up(
         str | None, typer.Option(metavar="HOST:PORT", help="Use this Kafka cluster; start none.")
     ] = None,
     agencies: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Admit the agencies that this YAML file lists, where they are new.")
+        Path | None,
+        typer.Option(metavar="FILE", help="Admit the agencies that this YAML file lists, where they are new."),
     ] = None,
     fork: Annotated[
         bool | None, typer.Option("--fork/--no-fork", help="Fork services from a warm process. (default: on Linux)")

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from typing import Any, Final
@@ -28,6 +29,9 @@ from nrmbus.rules import Agency, Rules, load_profile
 
 RESTART: Final = 70
 """Exit code of a desk that could not go on; its supervisor starts it again."""
+
+STUCK_SECONDS: Final = 15.0
+"""A desk that has something to read and has dealt with nothing for so long is not ready, whatever else it says."""
 
 _LOOK: Final = 0.01
 _PATIENCE: Final = 0.25
@@ -122,8 +126,10 @@ class DeskProcess:
     async def health(self) -> dict[str, Any]:
         """What only the process knows: clock, lag, and whether it is getting on."""
         clock, relay, lag = self.seat.clock, self._relay, await self._lag()
+        started = relay is not None and relay.caught_up.is_set() and self.seat.trouble is None
+        moving = lag == 0 or time.monotonic() - self.desk.progress < STUCK_SECONDS
         return {
-            "ready": relay is not None and relay.caught_up.is_set() and self.seat.trouble is None and lag is not None,
+            "ready": started and lag is not None and moving,
             "tick": clock.tick if isinstance(clock, SteppedClock) else 0,
             "lag": lag,
         }

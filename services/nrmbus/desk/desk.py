@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -32,6 +33,8 @@ class Desk:
         """How many records of the inbox nobody whom this desk believes has put there."""
         self.assigned = asyncio.Event()
         """Set once the inbox is this desk's to read."""
+        self.progress = time.monotonic()
+        """When a record was last dealt with, by the process's own clock."""
         self.working = False
         """Whether a record is being handled right now."""
 

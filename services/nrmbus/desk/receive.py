@@ -313,7 +313,7 @@ class Work:
         return None
 
     def _remember(self) -> None:
-        self._seat.trouble = None
+        self._seat.trouble, self._desk.progress = None, time.monotonic()
         self._desk.attempts.pop((self._consumed.partition, self._consumed.offset), None)
         if self._outcome == "set_aside":
             self._desk.set_aside += 1

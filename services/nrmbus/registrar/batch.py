@@ -7,6 +7,7 @@ sequential, since each verdict rests on the one before.
 import asyncio
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, TypeVar
@@ -73,6 +74,7 @@ class Batcher:
 
     def __init__(self, key: SigningKey, directory: Directory) -> None:
         self._key, self._directory = key, directory
+        self._traced = telemetry.exported()
         self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="sign")
 
     async def decide(self, shard: Shard, incoming: Sequence[Incoming], now: datetime) -> list[Out]:
@@ -87,19 +89,24 @@ class Batcher:
                 )
                 continue
             signed = each.signed
-            with telemetry.consumed(
-                event_type=signed.type,
-                event_id=signed.id,
-                traceparent=signed.attributes.get("ce_traceparent"),
-                name="register",
-            ):
+            with self._span(signed):
                 decision = shard.take(signed, each.at, each.sha256, now)
             outs += decision.outs
-            telemetry.handled(
-                decision.outcome, type=signed.type, id=signed.id, code=decision.code, number=shard.memory.number
-            )
+            said: dict[str, str | int] = {"type": signed.type, "id": signed.id}
+            if decision.code:
+                said["code"] = decision.code
+            if decision.outcome in ("registered", "refused"):
+                said["number"] = shard.memory.number
+            telemetry.handled(decision.outcome, partition=each.at.partition, offset=each.at.offset, **said)
         await self._spread(self._sign, outs)
         return outs
+
+    def _span(self, signed: Signed) -> AbstractContextManager[None]:
+        if not self._traced:
+            return nullcontext()
+        return telemetry.consumed(
+            event_type=signed.type, event_id=signed.id, traceparent=signed.traceparent, name="register"
+        )
 
     def _sign(self, out: Out) -> None:
         for _, said in out.statements:

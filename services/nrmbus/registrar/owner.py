@@ -235,7 +235,7 @@ class Owner(ConsumerRebalanceListener):  # type: ignore[misc]
     async def _transact(self, owned: Owned, records: list[ConsumerRecord]) -> None:
         """Step 6, writing: judge, number, route, and commit with the offsets. Here, and only here, things become true."""
         incoming = [read(record) for record in records]
-        await self._catch_up(each.signed.source for each in incoming if each.signed)
+        await self._catch_up({each.at.owner for each in incoming})  # nobody else is believed there
         owned.in_transaction = True  # from here on the shard's state is ahead of the topic: no way back but out
         try:
             async with asyncio.timeout(TRANSACTION_SECONDS):

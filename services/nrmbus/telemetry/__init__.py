@@ -4,9 +4,9 @@ The audit trail is the history itself; what is here may be lost without loss of 
 """
 
 from nrmbus.telemetry.log import handled, set_up_log
-from nrmbus.telemetry.trace import consumed, current_traceparent, produced, set_up_trace
+from nrmbus.telemetry.trace import consumed, current_traceparent, exported, produced, set_up_trace
 
-__all__ = ["consumed", "current_traceparent", "handled", "produced", "set_up", "set_up_log", "set_up_trace"]
+__all__ = ["consumed", "current_traceparent", "exported", "handled", "produced", "set_up", "set_up_log", "set_up_trace"]
 
 
 def set_up(service: str) -> None:

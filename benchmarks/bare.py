@@ -1,0 +1,69 @@
+"""The other side of the comparison: read, write as many records and bytes, commit; no check, no signature, no numbering.
+
+A process of its own, as the registrar is one: ``python benchmarks/bare.py BOOTSTRAP GROUP OUTBOXES PLAN``. *PLAN* is
+JSON: per topic to write to, how many records an event makes on average and how many bytes the registrar adds to each.
+"""
+
+import asyncio
+import json
+import sys
+from dataclasses import dataclass
+from typing import Any
+
+from aiokafka import TopicPartition
+from aiokafka.structs import OffsetAndMetadata
+
+from nrmbus.bus import clients
+from nrmbus.registrar.owner import FAIR_SHARE
+
+
+@dataclass(slots=True)
+class Written:
+    """One topic to write to: *share* records an event, each with *added* bytes in one more header."""
+
+    topic: str
+    share: float
+    added: int
+    owed: float = 0.0
+
+    def due(self) -> int:
+        """How many records the next event makes here."""
+        self.owed += self.share
+        now = int(self.owed)
+        self.owed -= now
+        return now
+
+
+async def run(bootstrap: str, group: str, outboxes: str, plan: list[Written]) -> None:
+    """Copy until killed, with the registrar's client settings, batch size and order of a transaction."""
+    consumer = clients.group_consumer(bootstrap, group=group, instance=group, kind="registrar")
+    producer = clients.transactional_producer(bootstrap, group)
+    await producer.start()
+    await consumer.start()
+    consumer.subscribe(pattern=outboxes)
+    filler = {each.topic: [("filler", bytes(each.added))] if each.added else [] for each in plan}
+    while True:
+        batch: dict[TopicPartition, list[Any]] = await consumer.getmany(timeout_ms=100, max_records=FAIR_SHARE)
+        for each in consumer.assignment() if batch else ():
+            if each not in batch:
+                batch.update(await consumer.getmany(each, timeout_ms=0, max_records=FAIR_SHARE))
+        if not batch:
+            continue
+        await producer.begin_transaction()
+        sent = [
+            await producer.send(
+                to.topic, value=record.value, key=record.key, headers=[*record.headers, *filler[to.topic]], partition=0
+            )
+            for records in batch.values()
+            for record in records
+            for to in plan
+            for _ in range(to.due())
+        ]
+        await asyncio.gather(*sent)
+        ends = {each: OffsetAndMetadata(records[-1].offset + 1, "") for each, records in batch.items() if records}
+        await producer.send_offsets_to_transaction(ends, group)
+        await producer.commit_transaction()
+
+
+if __name__ == "__main__":
+    asyncio.run(run(*sys.argv[1:4], [Written(**each) for each in json.loads(sys.argv[4])]))

@@ -1,0 +1,164 @@
+"""The README's commands: a newcomer who types them one after the other sees what the page shows.
+
+Every ``console`` and ``python`` block is run in its order on a fresh bus. A line after a command is output that must be
+shown, ``…`` standing for anything. A command that shows a refusal must fail; every other must end with status 0, and one
+that goes on until Ctrl-C must end with 0 at Ctrl-C.
+"""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import pytest
+
+from contract.tree import ROOT
+from patience import until
+
+BLOCK = re.compile(r"^```(console|python)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+ELSEWHERE = {"make demo", "make test", ". .venv/bin/activate"}
+"""Commands that other tests run (make calls this one); the PATH laid here does what activating does."""
+SECONDS = 60.0
+
+
+class Misleading(AssertionError):
+    """The page shows what a newcomer would not see."""
+
+
+def pattern(shown: str) -> re.Pattern[str]:
+    """What finds the line *shown* in output: words apart by any space, and anything where the page has an ellipsis."""
+    pieces = [r"\s+".join(map(re.escape, piece.split())) for piece in shown.split("…")]
+    return re.compile(r"\s*.*?\s*".join(pieces))
+
+
+def steps(page: str) -> Iterator[tuple[str, str, list[str]]]:
+    """Kind, command, and the lines shown after it, of each command of *page*; a Python block is one command."""
+    for kind, text in BLOCK.findall(page):
+        if kind == "python":
+            yield kind, text, []
+            continue
+        for part in re.split(r"^\$ ", text, flags=re.MULTILINE)[1:]:
+            command, *shown = part.splitlines()
+            yield kind, command, [line for line in shown if line]
+
+
+class Terminal:
+    """A shell whose variables stay, and a window of its own for each command that goes on until Ctrl-C."""
+
+    def __init__(self, home: Path) -> None:
+        self._home = home
+        self._environment = os.environ | {
+            "XDG_DATA_HOME": str(home / "data"),
+            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+            "COLUMNS": "100",
+        }
+        self._variables = home / "variables"
+        self._variables.write_text("")
+
+    def type(self, command: str) -> tuple[int, str]:
+        """Type *command* and wait for its end; status and what it said on either stream."""
+        script = f". '{self._variables}'\n{command}\nstatus=$?\nset >'{self._variables}.new'\nexit $status"
+        done = self._run(["sh", "-c", script])
+        kept = [
+            line for line in Path(f"{self._variables}.new").read_text().splitlines() if re.match(r"(?:CASE|REF)=", line)
+        ]
+        self._variables.write_text("\n".join(kept) + "\n")
+        return done
+
+    def python(self, text: str) -> tuple[int, str]:
+        """Run *text* as a program."""
+        return self._run([sys.executable, "-c", text])
+
+    def _run(self, words: list[str]) -> tuple[int, str]:
+        done = subprocess.run(
+            words, cwd=ROOT, env=self._environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+            check=False, timeout=SECONDS,
+        )  # fmt: skip
+        return done.returncode, done.stdout
+
+    @contextmanager
+    def window(self, command: str, shown: list[str]) -> Iterator[None]:
+        """Run *command* until the end of the block, and wait until it has *shown* what it must; it ends at Ctrl-C."""
+        with tempfile.TemporaryFile("w+", dir=self._home) as output:
+            process = subprocess.Popen(
+                ["sh", "-c", f"exec {command}"], cwd=ROOT, env=self._environment, stdout=output, stderr=output,
+                start_new_session=True,
+            )  # fmt: skip
+
+            def said() -> str:
+                return os.pread(output.fileno(), 1 << 20, 0).decode()
+
+            def enough() -> bool:
+                return process.poll() is not None or all(pattern(line).search(said()) for line in shown)
+
+            try:
+                until(f"{command} shows {shown}", enough, SECONDS)
+                if process.poll() is not None:
+                    raise Misleading(command, said())
+                yield
+            finally:
+                if process.poll() is None:
+                    process.send_signal(signal.SIGINT)
+                    process.wait(SECONDS)
+            if process.returncode != 0:
+                raise Misleading(command, process.returncode, said())
+
+
+def walk(page: str, terminal: Terminal) -> int:
+    """Type every command of *page*; answers how many.
+
+    Raises:
+        Misleading: one of them ended otherwise than the page lets expect, or did not show what the page shows.
+    """
+    typed = 0
+    with ExitStack() as windows:
+        for kind, command, shown in steps(page):
+            if command in ELSEWHERE:
+                continue
+            typed += 1
+            if command.startswith("nrmbus up ") or command.endswith(" --follow"):
+                windows.enter_context(terminal.window(command, shown))
+                continue
+            status, said = terminal.python(command) if kind == "python" else terminal.type(command)
+            refused = any(line.startswith("refused ") for line in shown)
+            missing = [line for line in shown if not pattern(line).search(said)]
+            if missing or (status != 0) != refused:
+                raise Misleading(command, status, missing, said)
+    return typed
+
+
+@pytest.mark.broker
+def test_a_newcomer_sees_what_the_readme_shows(tmp_path: Path) -> None:
+    """Five minutes for each of the three users, on a fresh bus, in the order of the page."""
+    page = (ROOT / "README.md").read_text(encoding="utf-8")
+
+    assert walk(page, Terminal(tmp_path)) == sum(command not in ELSEWHERE for _, command, _ in steps(page)) >= 10
+
+
+def test_each_example_event_is_used_in_the_readme() -> None:
+    """An example that no page runs would grow old unseen."""
+    page = (ROOT / "README.md").read_text(encoding="utf-8")
+
+    assert [path.name for path in (ROOT / "deploy" / "examples").iterdir() if path.name not in page] == []
+
+
+@pytest.mark.parametrize(
+    "page",
+    [
+        "```console\n$ nrmbus inbocks ngo-a\n```\n",
+        "```console\n$ nrmbus topics docs --topicz\n```\n",
+        "```console\n$ nrmbus topics docs\nA line that it does not print\n```\n",
+        "```console\n$ nrmbus topics docs\nrefused …\n```\n",
+        "```console\n$ nrmbus inbox ngo-a --fallow --follow\n```\n",
+        "```python\nfrom nrmbus.client import Dor\n```\n",
+    ],
+)
+def test_a_misspelt_command_is_found(tmp_path: Path, page: str) -> None:
+    """Sabotage: a command that does not exist, an option, a line that is not shown, a name that is not there."""
+    with pytest.raises(Misleading):
+        walk(page, Terminal(tmp_path))

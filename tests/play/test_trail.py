@@ -1,0 +1,107 @@
+"""The check of what the brokers hold: it sees each kind of anomaly, and none where there is none."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from nrmbus.play import trail
+from nrmbus.play.trail import Anomalies, Read
+from nrmbus.registrar.records import Out
+from registrar.given import Bus, as_record, check_history
+
+CONSENT = {"purposes": ["services"], "given_by": "individual", "form": "written"}
+History = list[Read]
+
+
+def read(out: Out) -> Read:
+    """A record as another client reads it."""
+    return Read(out.topic, out.partition, dict(as_record(out).headers))
+
+
+@pytest.fixture(name="records")
+def _records(tmp_path: Path) -> History:
+    bus = Bus(tmp_path)
+    shard = bus.shard()
+    decisions = [bus.signal(shard)]
+    decisions += [
+        bus.say(shard, "ngo-a", "consent.given", {**CONSENT, "receivers": [each]}) for each in ("vac", "fund")
+    ]
+    check_history(bus, shard)
+    return [read(out) for decision in decisions for out in decision.outs]
+
+
+def checked(monkeypatch: pytest.MonkeyPatch, records: History, *more: tuple[str, str, str]) -> Anomalies:
+    """The anomalies of *records*, where all that they register was acknowledged, and *more*."""
+
+    def of_topics(_bootstrap: str, pattern: str) -> "trail.Iterator[Read]":
+        wanted = pattern.replace("\\", "").removesuffix(".*")
+        return iter([record for record in records if record.topic.startswith(wanted)])
+
+    monkeypatch.setattr(trail, "read_all", of_topics)
+    return trail.check("nowhere:0", more)
+
+
+def cases(records: History) -> list[int]:
+    """Where the records of the history stand in *records*."""
+    return [at for at, record in enumerate(records) if record.topic == "nrm.cases"]
+
+
+def without(at: int) -> Callable[[History], History]:
+    """Take the *at*-th record of the history out."""
+    return lambda records: [record for place, record in enumerate(records) if place != cases(records)[at]]
+
+
+def twice(at: int) -> Callable[[History], History]:
+    """Have the *at*-th record of the history twice."""
+    return lambda records: [*records, records[cases(records)[at]]]
+
+
+def swapped(records: History) -> History:
+    """Two records of the history in the other order."""
+    first, second = cases(records)[1:3]
+    altered = list(records)
+    altered[first], altered[second] = altered[second], altered[first]
+    return altered
+
+
+def not_delivered(records: History) -> History:
+    """The special unit's copy is missing."""
+    return [record for record in records if record.topic != "nrm.inbox.special-unit"]
+
+
+def delivered_elsewhere(records: History) -> History:
+    """The special unit's copy lies in somebody else's inbox."""
+    return [
+        Read("nrm.inbox.fund", each.partition, each.headers) if "special" in each.topic else each for each in records
+    ]
+
+
+def test_a_sound_history_has_no_anomaly(monkeypatch: pytest.MonkeyPatch, records: History) -> None:
+    """P1: nothing is found where nothing is wrong, and what was registered is counted."""
+    found = checked(monkeypatch, records)
+
+    assert not found.any, found
+    assert found.registered == 3
+
+
+@pytest.mark.parametrize(
+    ("alter", "kind"),
+    [
+        (without(1), "gap"), (twice(2), "twice"), (swapped, "disordered"), (not_delivered, "undelivered"),
+        (delivered_elsewhere, "misdelivered"), (without(2), "misdelivered"),
+    ],
+    ids=["cut out", "doubled", "swapped", "not delivered", "delivered elsewhere", "delivered without a registration"],
+)  # fmt: skip
+def test_an_altered_history_is_seen(
+    monkeypatch: pytest.MonkeyPatch, records: History, alter: Callable[[History], History], kind: str
+) -> None:
+    """Sabotage: a record cut out, doubled, swapped, not delivered or delivered elsewhere is named by its kind."""
+    found = checked(monkeypatch, alter(records))
+
+    assert getattr(found, kind) > 0, found
+
+
+def test_what_was_acknowledged_and_is_not_there_is_lost(monkeypatch: pytest.MonkeyPatch, records: History) -> None:
+    """Sabotage: an acknowledged submission without a registration is lost."""
+    assert checked(monkeypatch, records, ("ngo-a", "ab" * 16, "nowhere")).lost == 1

@@ -1,0 +1,135 @@
+"""The timekeeper's watch: what it says, exactly when, and that a restart says the same."""
+
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from nrmbus.events.model import Draft
+from nrmbus.registrar.shard import Shard
+from nrmbus.timekeeper.watch import Watch, named_in, registration_of
+from nrmbus.wire.registration import verify_registration
+from registrar.given import CASE, NOW, Bus, check_history
+
+DAY = timedelta(hours=24)
+
+
+@pytest.fixture(name="bus")
+def _bus(tmp_path: Path) -> Bus:
+    bus = Bus(tmp_path)
+    bus.admit("timekeeper", "timekeeper")
+    return bus
+
+
+def watching(bus: Bus) -> Watch:
+    """A watch that has read the whole history."""
+    watch = Watch(bus.rules)
+    for record in bus.history:
+        registration = verify_registration(registration_of(record), lambda _: bus.key.verify_key)
+        watch.take(record, registration)
+    return watch
+
+
+def due(bus: Bus, now: datetime) -> list[Draft]:
+    """What a freshly started timekeeper says at *now*."""
+    return list(watching(bus).due(now))
+
+
+def said(bus: Bus, shard: Shard, draft: Draft, now: datetime) -> str:
+    """Submit what the timekeeper says; how it was decided."""
+    decision = bus.say(
+        shard, "timekeeper", draft.type, draft.data.to_mapping(), now=now, at=draft.time, recordedtime=now,
+        causationid=draft.causationid, id=draft.id,
+    )  # fmt: skip
+    return decision.code or decision.outcome
+
+
+class TestADutyThatIsMissed:
+    def test_is_said_at_its_due_time_and_not_a_second_before(self, bus: Bus) -> None:
+        """P10: nobody refers within 24 hours: the breach is due at 24:00 exactly."""
+        shard = bus.shard()
+        bus.signal(shard)
+
+        assert watching(bus).next_due() == NOW + DAY
+        assert due(bus, NOW + DAY - timedelta(seconds=1)) == []
+        (breach,) = due(bus, NOW + DAY)
+        assert (breach.type, breach.data.to_mapping()["rule"], breach.time) == (
+            "deadline.breached",
+            "D-REFER",
+            NOW + DAY,
+        )
+        check_history(bus, shard)
+
+    def test_gets_the_same_id_from_a_timekeeper_that_lost_everything(self, bus: Bus) -> None:
+        """P1: a restart, or a lost ledger, says the same thing under the same id, which the registrar knows."""
+        shard = bus.shard()
+        bus.signal(shard)
+        first, later = due(bus, NOW + DAY), due(bus, NOW + 3 * DAY)
+
+        assert [each.id for each in first] == [each.id for each in later]
+        check_history(bus, shard)
+
+    def test_is_said_once(self, bus: Bus) -> None:
+        """Once the breach is registered nothing more is due, though the duty stays overdue."""
+        shard = bus.shard()
+        bus.signal(shard)
+        (breach,) = due(bus, NOW + DAY)
+
+        assert said(bus, shard, breach, NOW + DAY) == "registered"
+        watch = watching(bus)
+        assert list(watch.due(NOW + 10 * DAY)) == []
+        assert watch.open_deadlines(CASE) == ("D-REFER",)
+        check_history(bus, shard)
+
+    def test_is_not_said_when_it_was_met(self, bus: Bus) -> None:
+        """A signal that is dismissed ends the clock."""
+        shard = bus.shard()
+        bus.signal(shard)
+        decision = bus.say(shard, "ngo-a", "case.signal_dismissed", {"reason": "no_indicator"})
+
+        assert decision.outcome == "registered", decision.code
+        assert due(bus, NOW + DAY) == []
+        assert watching(bus).next_due() is None
+        check_history(bus, shard)
+
+
+class TestReading:
+    def test_a_refusal_starts_no_clock(self, bus: Bus) -> None:
+        """What was refused is no event."""
+        shard = bus.shard()
+        bus.say(shard, "vac", "plan.completed", {"outcome": "achieved"})
+        watch = watching(bus)
+
+        assert watch.next_due() is None
+        assert watch.numbers == {0: 1}
+        check_history(bus, shard)
+
+    def test_a_record_read_twice_counts_once(self, bus: Bus) -> None:
+        """Reading the topic again from its start changes nothing."""
+        shard = bus.shard()
+        bus.signal(shard)
+        watch = watching(bus)
+        for record in bus.history:
+            watch.take(record, verify_registration(registration_of(record), lambda _: bus.key.verify_key))
+
+        assert len(list(watch.due(NOW + DAY))) == 1
+        check_history(bus, shard)
+
+    def test_it_knows_whom_a_record_names(self, bus: Bus) -> None:
+        """Sender, recipients and registrar must be in the directory before a record is folded."""
+        shard = bus.shard()
+        bus.signal(shard)
+
+        assert set(named_in(bus.history[0])) == {"registrar", "ngo-a", "special-unit"}
+        check_history(bus, shard)
+
+
+def test_a_watch_that_does_not_look_says_nothing(bus: Bus, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Sabotage: a timekeeper that forgets to note what comes due is found by the test of the due time."""
+    shard = bus.shard()
+    bus.signal(shard)
+    monkeypatch.setattr("nrmbus.timekeeper.watch.heapq.heappush", lambda *_: None)
+
+    assert due(bus, NOW + DAY) == []
+    assert watching(bus).next_due() is None
+    check_history(bus, shard)
