@@ -91,7 +91,11 @@ async def send(bootstrap: str, load: Sequence[Submission]) -> None:
         for start in range(0, len(load), 1000):
             sent = [
                 await producer.send(
-                    each.topic, value=each.record.value, key=each.record.key, headers=list(each.record.headers), partition=0
+                    each.topic,
+                    value=each.record.value,
+                    key=each.record.key,
+                    headers=list(each.record.headers),
+                    partition=0,
                 )
                 for each in load[start : start + 1000]
             ]
@@ -164,7 +168,9 @@ def plan(bootstrap: str, count: int) -> tuple[list[dict[str, Any]], float, float
         written[COPY] += asyncio.run(committed(bootstrap, f"nrm.inbox.{agency}"))
     found, records, total = [], 0.0, 0.0
     for topic, all_of_it in written.items():
-        added = [sum(len(name) + len(value) for name, value in each.headers if name in STATEMENTS) for each in all_of_it]
+        added = [
+            sum(len(name) + len(value) for name, value in each.headers if name in STATEMENTS) for each in all_of_it
+        ]
         found.append(
             {"topic": topic, "share": len(all_of_it) / count, "added": round(sum(added) / len(added) - len("filler"))}
         )

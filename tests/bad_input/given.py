@@ -5,7 +5,7 @@ import contextlib
 import json
 import shutil
 import time
-from base64 import b64decode, b64encode
+from base64 import b64decode
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -19,7 +19,7 @@ from nrmbus.bus import clients
 from nrmbus.bus.clock import tick_clock
 from nrmbus.bus.folder import BusFolder
 from nrmbus.directory import Identity
-from nrmbus.directory.admission import Newcomer, admit
+from nrmbus.directory.admission import Newcomer, admit, home_of
 from nrmbus.events import data_type
 from nrmbus.events.model import Event, Part
 from nrmbus.wire import ids
@@ -50,19 +50,6 @@ ROLES: Final = {
 }  # fmt: skip
 
 
-def spellings(text: str) -> tuple[bytes, ...]:
-    """How *text* may stand in bytes: plainly, or in base64 (as the payload of a statement does), at any of three offsets."""
-    raw = text.encode()
-    encoded = [b64encode(bytes(shift) + raw) for shift in range(3)]
-    # The first and the last group of four also hold what stands around.
-    return (raw, *(each[4:-4] for each in encoded))
-
-
-def holds(content: bytes, text: str) -> bool:
-    """Whether *content* has *text* in any spelling."""
-    return any(each in content for each in spellings(text))
-
-
 @dataclass(frozen=True, slots=True)
 class Fate:
     """What became of one record of an outbox, and all that was written about it."""
@@ -81,7 +68,7 @@ class Post:
 
     def __init__(self, folder: BusFolder) -> None:
         self.folder = folder
-        self.identities = {name: Identity.at(folder.agency(name).path, name) for name in ROLES}
+        self.identities = {name: Identity.at(home_of(folder, name), name) for name in ROLES}
         self.good: list[tuple[str, str, str]] = []
         self.sent: list[Record] = []
         self.written: list[bytes] = []

@@ -157,6 +157,7 @@ def test_each_example_event_is_used_in_the_readme() -> None:
         "```console\n$ nrmbus inbox ngo-a --fallow --follow\n```\n",
         "```python\nfrom nrmbus.client import Dor\n```\n",
     ],
+    ids=["command", "option", "line", "refusal", "follow", "python"],
 )
 def test_a_misspelt_command_is_found(tmp_path: Path, page: str) -> None:
     """Sabotage: a command that does not exist, an option, a line that is not shown, a name that is not there."""

@@ -1,15 +1,16 @@
 """What the agency says goes out in turn, sealed to those who may read it at that moment, and is answered once."""
 
+import asyncio
 import json
 from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy.exc import OperationalError
 
 from desk.given import CANARY, CASE, REF, SIGNAL, FakeRegistrar, desk_of, town
 from nrmbus.desk import outbox
 from nrmbus.wire.envelope import decode
-from nrmbus.wire.letter import Container
 from nrmbus.wire.record import Record
 
 UNIT_CONSENT = {
@@ -334,36 +335,47 @@ async def test_a_draft_that_cannot_be_sealed_is_closed_with_a_code(tmp_path: Pat
         assert (row.state, answer["verdict"], answer["code"]) == ("waiting", "failed", "letter_malformed")
 
 
-async def test_no_word_of_a_letter_stands_readable_in_the_ledger(tmp_path: Path) -> None:
-    """Drafts, sent letters and received ones are sealed from the first moment: the canary is in no file of the ledger."""
+async def test_a_mistake_about_one_case_keeps_no_other_from_being_sent(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where signing fails by a mistake of ours, the row waits and is tried again later; the next case goes out at once."""
+    whole = outbox.sign
+
+    async def mistaken(seat: Any, cases: Any, tx: Any, row: Any) -> Any:
+        if row.subject == CASE:
+            raise RuntimeError(CANARY)
+        return await whole(seat, cases, tx, row)
+
+    async with desk_of("ngo-a", tmp_path) as given:
+        monkeypatch.setattr(outbox, "sign", mistaken)
+        await given.ask(**signal_())
+        await given.ask(**signal_(case="ef" * 16))
+
+        assert [decode(each).subject for each in await given.out()] == ["ef" * 16]
+        monkeypatch.setattr(outbox, "sign", whole)
+        assert await given.out() == [], "with patience"
+        monkeypatch.setattr("nrmbus.desk.relay.FIRST_PATIENCE", 0.0)
+        assert [decode(each).subject for each in await given.out()][:1] == [CASE]
+
+
+async def test_a_ledger_that_is_full_stops_the_relay_only_as_long_as_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The relay looks again by itself once the disk has room."""
     async with desk_of("ngo-a", tmp_path) as given:
         await given.ask(**signal_())
-        holds_none(tmp_path)
-        (sent,) = await given.out()
-        holds_none(tmp_path)
-        await given.hear(given.registrar.register(sent, to="ngo-a"))
-        parts = {"story": {"answer": CANARY}}
-        supplied = given.registrar.event(
-            "vac", "referral.info_supplied", {"question": "language"}, referral=REF, parts=parts, opens=["ngo-a"]
-        )
-        await given.hear(given.registrar.register(supplied, to="ngo-a"))
-        opened = (await given.door.get("/v1/inbox", params={"open": True})).json()
-        assert opened["events"][0]["letter"]["story"] == {"answer": CANARY}
-    holds_none(tmp_path)
+        ledger, whole = given.desk.seat.ledger, given.desk.seat.ledger.write
 
+        def full() -> Any:
+            raise OperationalError("BEGIN", {}, Exception("database or disk is full"))
 
-def holds_none(home: Path) -> None:
-    """No file of the ledger holds the canary."""
-    files = [path for path in home.rglob("*") if path.is_file()]
-    assert files
-    assert [path.name for path in files if CANARY.encode() in path.read_bytes()] == []
+        monkeypatch.setattr(ledger, "write", full)
+        monkeypatch.setattr("nrmbus.desk.relay.LOOK_EVERY", 0.01)
+        running = asyncio.create_task(given.relay.run())
+        await asyncio.sleep(0.1)
+        assert (running.done(), given.sent) == (False, [])
+        monkeypatch.setattr(ledger, "write", whole)
+        await asyncio.sleep(0.3)
+        running.cancel()
 
-
-async def test_the_letter_that_is_sent_is_the_one_that_was_signed(tmp_path: Path) -> None:
-    """The registrar's first check of a letter holds for what the desk sends, parts and sender's wrap included."""
-    async with desk_of("ngo-a", tmp_path) as given:
-        sent = decode(await given.said(**signal_()))
-
-        letter = sent.letter()
-        assert isinstance(letter, Container)
-        assert letter.digest == sent.sealeddigest
+        assert len(given.sent) == 1

@@ -1,6 +1,6 @@
 """The check of what the brokers hold: it sees each kind of anomaly, and none where there is none."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -34,7 +34,7 @@ def _records(tmp_path: Path) -> History:
 def checked(monkeypatch: pytest.MonkeyPatch, records: History, *more: tuple[str, str, str]) -> Anomalies:
     """The anomalies of *records*, where all that they register was acknowledged, and *more*."""
 
-    def of_topics(_bootstrap: str, pattern: str) -> "trail.Iterator[Read]":
+    def of_topics(_bootstrap: str, pattern: str) -> Iterator[Read]:
         wanted = pattern.replace("\\", "").removesuffix(".*")
         return iter([record for record in records if record.topic.startswith(wanted)])
 

@@ -113,7 +113,7 @@ class Bus:
         offset = self._offsets.get(owner, -1) + 1
         self._offsets[owner] = offset
         signed = decode(record)
-        decision = shard.take(signed, Coordinates(f"nrm.outbox.{owner}", shard.partition, offset), record.digest(), now)
+        decision = shard.take(signed, Coordinates(f"nrm.outbox.{owner}", shard.partition, offset), now)
         for out in decision.outs:
             for _, said in out.statements:
                 said.sign(self.key)

@@ -39,6 +39,9 @@ SETTINGS: Final[Mapping[Kind, Mapping[str, Any]]] = MappingProxyType(
             "heartbeat_interval_ms": 1_000,
             "rebalance_timeout_ms": 6_000,
             "max_poll_interval_ms": 300_000,
+            # One request to a broker is open at a time: an outbox that was just read to its end waits until the request
+            # for the others is answered, and where these are silent, that is after this time.
+            "fetch_max_wait_ms": 50,
         },
         "desk": {
             "session_timeout_ms": 45_000,  # a slow handler is not expelled; the stable instance id makes a restart quick all the same

@@ -92,6 +92,8 @@ def up(
     from nrmbus.cli.supervisor import Supervisor
 
     folder = folder_of(data, bus)
+    if policy is not None:
+        known_policy(policy)
     settings = folder.create(play=play, partitions=partitions, policy=policy, bootstrap=bootstrap)
     newcomers = newcomers_of(agencies, settings.policy) if agencies else {}
     with (
@@ -103,6 +105,20 @@ def up(
         typer.echo(f"Bus {settings.bus} is up: folder {folder.path}, Kafka {folder.bootstrap}. Ctrl-C ends it.")
         while True:
             signal.pause()
+
+
+def known_policy(name: str) -> None:
+    """Look that there is a profile called *name*, before a bus is made under it for ever.
+
+    Raises:
+        NoBus: there is none; the message names those there are.
+    """
+    from nrmbus.bus.errors import NoBus
+    from nrmbus.rules import profile_names
+
+    if name not in profile_names():
+        message = f"There is no such policy profile: nrmbus up --policy {' or '.join(profile_names())}"
+        raise NoBus(message)
 
 
 def run(

@@ -9,7 +9,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
-from pydantic import ValidationError
 from sqlalchemy import Row, insert, select, update
 from sqlalchemy.dialects.sqlite import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -125,8 +124,8 @@ async def sign(seat: Seat, cases: Cases, tx: AsyncConnection, row: Row[Any]) -> 
         sealed = made
     except WireError as error:
         refused = Refused(error.code)
-    except ValidationError:  # an attribute that no event may have: its text would show it, so it ends here
-        pass
+    except (ValueError, KeyError, TypeError):  # no event: an attribute that none may have, or a row that was altered
+        pass  # its text would show what was written, so it ends here
     if sealed is None:
         return refused
     values = {

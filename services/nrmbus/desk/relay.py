@@ -36,8 +36,8 @@ class Relay:
 
     def __init__(self, desk: Desk, send: Send) -> None:
         self._desk, self._seat, self._send = desk, desk.seat, send
-        self._sent: dict[int, tuple[float, int]] = {}
-        """Row to when it was last sent and how often, since the start."""
+        self._tried: dict[tuple[int, str], tuple[float, int]] = {}
+        """Row and its state to when it was last signed or sent and how often, since the start."""
         self.caught_up = asyncio.Event()
         """Set when the inbox has been read to where it ended at the start. Before that nothing is signed: what is there
         may answer rows, or change who may open what."""
@@ -48,8 +48,8 @@ class Relay:
             self._seat.ledger.changed.clear()
             try:
                 await self.once()
-            except SQLAlchemyError as error:  # a full disk, a held file: looked at again
-                telemetry.handled("not_available", error=type(error).__name__)
+            except* SQLAlchemyError as errors:  # a full disk, a held file: looked at again
+                telemetry.handled("not_available", error=type(errors.exceptions[0]).__name__)
             try:
                 async with asyncio.timeout(LOOK_EVERY):
                     await self._seat.ledger.changed.wait()
@@ -66,19 +66,26 @@ class Relay:
         cases: dict[str, list[Row[Any]]] = {}
         for row in rows:
             cases.setdefault(row.subject, []).append(row)
-        for seq in self._sent.keys() - {row.seq for row in rows}:
-            del self._sent[seq]
+        for tried in self._tried.keys() - {(row.seq, row.state) for row in rows}:
+            del self._tried[tried]
         async with asyncio.TaskGroup() as tasks:
             for of_case in cases.values():
                 tasks.create_task(self._case(of_case))
 
     async def _case(self, rows: Iterable[Row[Any]]) -> None:
         for row in rows:
-            if row.state != "closed":
-                await self._head(row)
+            try:
+                if row.state != "closed":
+                    await self._head(row)
+                    return
+                if row.bytes and self._due(row):
+                    await self._once_more(row, again=1)
+            except SQLAlchemyError:
+                raise
+            except Exception as error:  # noqa: BLE001 - a mistake about one case must not keep the others from being sent
+                self._put_off(row.seq, row.state)
+                telemetry.handled("not_sent", type=row.type, id=row.id, error=type(error).__name__)
                 return
-            if row.bytes and self._due(row.seq):
-                await self._once_more(row, again=1)
 
     async def _once_more(self, row: Row[Any], again: int = 0) -> None:
         # A row that is answered stays marked until the same receipt has come; one that is not is sent again anyway.
@@ -87,14 +94,14 @@ class Relay:
             await tx.execute(counted)
             whole = await answers.row_of(tx, row.subject, row.id)
         if whole is not None:
-            await self._out(row.seq, row.type, row.id, outbox.to_send(whole))
+            await self._out(whole, outbox.to_send(whole))
 
     async def _head(self, row: Row[Any]) -> None:
         if row.state == "signed":
-            if row.again or self._due(row.seq):
+            if row.again or self._due(row):
                 await self._once_more(row)
             return
-        if not self.caught_up.is_set():
+        if not self.caught_up.is_set() or not self._due(row):
             return
         sealed = None
         async with self._seat.ledger.write() as tx:
@@ -109,23 +116,28 @@ class Relay:
             else:
                 sealed = made
         if sealed is not None:
-            await self._out(row.seq, row.type, row.id, outbox.as_sent(sealed.record, sealed.letter, row.id))
+            await self._out(row, outbox.as_sent(sealed.record, sealed.letter, row.id), state="signed")
 
-    def _due(self, seq: int) -> bool:
-        last, times = self._sent.get(seq, (0.0, 0))
+    def _due(self, row: Row[Any]) -> bool:
+        last, times = self._tried.get((row.seq, row.state), (0.0, 0))
         patience = min(FIRST_PATIENCE * 2 ** max(times - 1, 0), LONGEST_PATIENCE)
         return times == 0 or time.monotonic() - last >= patience
 
-    async def _out(self, seq: int, type_: str, id: str, record: Record) -> None:
-        times = self._sent.get(seq, (0.0, 0))[1] + 1
+    async def _out(self, row: Row[Any], record: Record, *, state: str | None = None) -> None:
         outcome, error = "sent", {}
         try:
             async with asyncio.timeout(SEND_SECONDS):
                 await self._send(record)
         except Exception as failed:  # noqa: BLE001 - unknown, not failed: it is sent again
             outcome, error = "not_sent", {"error": type(failed).__name__}
-        self._sent[seq] = (time.monotonic(), times)
-        telemetry.handled(outcome, type=type_, id=id, attempt=times, **error)
+        telemetry.handled(
+            outcome, type=row.type, id=row.id, attempt=self._put_off(row.seq, state or row.state), **error
+        )
+
+    def _put_off(self, seq: int, state: str) -> int:
+        times = self._tried.get((seq, state), (0.0, 0))[1] + 1
+        self._tried[seq, state] = (time.monotonic(), times)
+        return times
 
 
 def through(publish: Callable[..., Awaitable[Any]]) -> Send:

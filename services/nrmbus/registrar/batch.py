@@ -5,9 +5,10 @@ sequential, since each verdict rests on the one before.
 """
 
 import asyncio
+import sys
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, TypeVar
@@ -20,7 +21,7 @@ from nrmbus.registrar.records import Coordinates, Out
 from nrmbus.registrar.shard import Shard
 from nrmbus.wire.envelope import Signed, decode
 from nrmbus.wire.errors import WireError
-from nrmbus.wire.keys import SigningKey
+from nrmbus.wire.keys import SigningKey, VerifyKey
 from nrmbus.wire.record import Record
 
 THREADS: Final = 2
@@ -28,6 +29,10 @@ THREADS: Final = 2
 
 WORTH_A_THREAD: Final = 8
 """Below this many signatures, handing them to a thread costs more than it saves."""
+
+SWITCH_SECONDS: Final = 0.0002
+"""How long a thread back from a signature waits for the interpreter. Python's 5 ms would have the threads verify one
+signature each while the loop judges fifty events."""
 
 _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
@@ -38,10 +43,22 @@ class Incoming:
     """One outbox record, read as far as it can be read without trusting it."""
 
     at: Coordinates
-    size: int
-    sha256: str
+    raw: Record
     signed: Signed | None
     code: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """What was found of source and signature when the record came, and by which clock and directory."""
+
+    incoming: Incoming
+    code: str | None
+    """What is wrong; none when the outbox's owner signed it."""
+    key: VerifyKey | None
+    """The key under which the signature holds."""
+    under: tuple[int, datetime]
+    """The directory's number and the time when this was found."""
 
 
 def read(record: ConsumerRecord) -> Incoming:
@@ -53,20 +70,34 @@ def read(record: ConsumerRecord) -> Incoming:
         signed = decode(raw)
     except WireError as error:
         code = error.code
-    return Incoming(at, raw.size(), raw.digest(), signed, code)
+    return Incoming(at, raw, signed, code)
 
 
-def check(incoming: Incoming, directory: Directory, now: datetime) -> str | None:
-    """The code of what is wrong with source or signature; none when the outbox's owner signed it."""
-    if incoming.signed is None:
-        return incoming.code
-    if incoming.signed.source != incoming.at.owner:
-        return "source_not_owner"
+def check(incoming: Incoming, directory: Directory, now: datetime) -> Checked:
+    """See whether the outbox's owner signed it with the key that is its own at *now*."""
+    under, signed = (directory.number, now), incoming.signed
+    if signed is None:
+        return Checked(incoming, incoming.code, None, under)
+    if signed.source != incoming.at.owner:
+        return Checked(incoming, "source_not_owner", None, under)
     try:
-        incoming.signed.verify(directory.verify_key(incoming.signed.source, incoming.signed.kid, now))
+        key = directory.verify_key(signed.source, signed.kid, now)
+        signed.verify(key)
     except WireError as error:
-        return error.code
-    return None
+        return Checked(incoming, error.code, None, under)
+    return Checked(incoming, None, key, under)
+
+
+def check_again(checked: Checked, directory: Directory, now: datetime) -> Checked:
+    """The same as `check` at *now*; the signature is verified again only if another key is due since it was checked."""
+    signed = checked.incoming.signed
+    if signed is None or checked.under == (directory.number, now):
+        return checked
+    if checked.key is not None:
+        with suppress(WireError):
+            if directory.verify_key(signed.source, signed.kid, now) is checked.key:
+                return checked
+    return check(checked.incoming, directory, now)
 
 
 class Batcher:
@@ -75,22 +106,31 @@ class Batcher:
     def __init__(self, key: SigningKey, directory: Directory) -> None:
         self._key, self._directory = key, directory
         self._traced = telemetry.exported()
+        sys.setswitchinterval(SWITCH_SECONDS)
         self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="sign")
 
-    async def decide(self, shard: Shard, incoming: Sequence[Incoming], now: datetime) -> list[Out]:
-        """Judge *incoming* in order; every statement in the result is signed."""
-        codes = await self._spread(lambda each: check(each, self._directory, now), incoming)
+    async def check(self, records: Sequence[ConsumerRecord], now: datetime) -> list[Checked]:
+        """Read *records* and check who signed them. Touches no shard, so that it may run while one commits."""
+
+        def look(record: ConsumerRecord) -> Checked:
+            return check(read(record), self._directory, now)
+
+        return await self._spread(look, records)
+
+    async def decide(self, shard: Shard, checked: Sequence[Checked], now: datetime) -> list[Out]:
+        """Judge what was *checked*, in order; every statement in the result is signed."""
         outs: list[Out] = []
-        for each, code in zip(incoming, codes, strict=True):
+        for found in [check_again(each, self._directory, now) for each in checked]:
+            each, code = found.incoming, found.code
             if code is not None or each.signed is None:
-                outs += shard.unreadable(each.at, each.size, each.sha256, code or "unreadable", now)
+                outs += shard.unreadable(each.at, each.raw, code or "unreadable", now)
                 telemetry.handled(
                     "quarantined", partition=each.at.partition, offset=each.at.offset, topic=each.at.topic, code=code
                 )
                 continue
             signed = each.signed
             with self._span(signed):
-                decision = shard.take(signed, each.at, each.sha256, now)
+                decision = shard.take(signed, each.at, now)
             outs += decision.outs
             said: dict[str, str | int] = {"type": signed.type, "id": signed.id}
             if decision.code:
@@ -118,7 +158,9 @@ class Batcher:
         loop = asyncio.get_running_loop()
         share = -(-len(items) // THREADS)
         shares = [items[start : start + share] for start in range(0, len(items), share)]
-        done = await asyncio.gather(
-            *(loop.run_in_executor(self._pool, lambda part=part: [work(item) for item in part]) for part in shares)
-        )
+
+        def do(part: Sequence[_Item]) -> list[_Result]:
+            return [work(item) for item in part]
+
+        done = await asyncio.gather(*(loop.run_in_executor(self._pool, do, part) for part in shares))
         return [result for part in done for result in part]

@@ -18,9 +18,9 @@ from aiokafka.structs import OffsetAndMetadata
 from nrmbus.bus import clients
 from nrmbus.bus.clock import Clock
 from nrmbus.bus.tolerant import read_any_header_name
-from nrmbus.registrar.batch import Batcher, read
+from nrmbus.registrar.batch import Batcher, Checked
 from nrmbus.registrar.memory import HistoryError
-from nrmbus.registrar.records import CASES
+from nrmbus.registrar.records import CASES, Coordinates
 from nrmbus.registrar.shard import Shard
 from nrmbus.telemetry import log
 from nrmbus.wire.record import Record
@@ -48,6 +48,8 @@ class Owned:
     shard: Shard
     producer: AIOKafkaProducer
     positions: dict[TopicPartition, int] = field(default_factory=dict)
+    taken: dict[TopicPartition, int] = field(default_factory=dict)
+    """How far records were taken from the consumer: ahead of *positions* by what is not committed yet."""
     due_number: int = 0
     """The highest number that a committed offset speaks of; a history that ends before it was cut."""
     in_transaction: bool = False
@@ -76,6 +78,7 @@ class Owner(ConsumerRebalanceListener):  # type: ignore[misc]
         )
         self._tasks: dict[int, asyncio.Task[None]] = {}
         self._warm: dict[int, Owned] = {}
+        self._joined_before = False
         self.owned: dict[int, Owned] = {}
 
     async def run(self) -> None:
@@ -99,6 +102,12 @@ class Owner(ConsumerRebalanceListener):  # type: ignore[misc]
         topic_partitions = list(assigned)
         if topic_partitions:
             self._consumer.pause(*topic_partitions)
+        if not self._joined_before and self._outboxes() - set(topic_partitions):
+            # A stable member that is back within its session gets what it had; an outbox made meanwhile is nobody's.
+            self._joined_before = True
+            self._consumer._coordinator.request_rejoin()  # noqa: SLF001 - aiokafka has no public way to ask
+            return
+        self._joined_before = True
         by_number: dict[int, list[TopicPartition]] = {}
         for topic_partition in topic_partitions:
             by_number.setdefault(topic_partition.partition, []).append(topic_partition)
@@ -108,6 +117,10 @@ class Owner(ConsumerRebalanceListener):  # type: ignore[misc]
         for owned in list(self._warm.values()):
             await owned.producer.stop()
         self._warm.clear()
+
+    def _outboxes(self) -> set[TopicPartition]:
+        known = self._consumer.partitions_for_topic
+        return {TopicPartition(topic, number) for topic in self._consumer.subscription() for number in known(topic) or ()}
 
     async def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:
         """Step 7: cancel shards that are idle, wait for those inside a transaction. Step 8: keep what they know warm."""
@@ -159,10 +172,20 @@ class Owner(ConsumerRebalanceListener):  # type: ignore[misc]
             return
         owned.ready = True
         log.said("owns", partition=number, number=owned.shard.memory.number)
-        while not owned.stopping:
-            records = await self._collect(owned, own)
-            if records and not owned.stopping:
-                await self._transact(owned, records)
+        owned.taken = dict(owned.positions)
+        ahead = asyncio.create_task(self._ahead(owned, own))
+        try:
+            while not owned.stopping:
+                checked = await ahead
+                # Signatures of the next batch are verified while this one commits. Nothing is judged before that:
+                # a verdict rests on the state that the commit before it made true.
+                ahead = asyncio.create_task(self._ahead(owned, own))
+                if checked and not owned.stopping:
+                    await self._transact(owned, checked)
+        finally:
+            # What it took is not lost: whoever is assigned next begins at what was committed.
+            ahead.cancel()
+            await asyncio.gather(ahead, return_exceptions=True)
 
     async def _take_over(self, number: int) -> Owned:
         """Step 3: a producer with the shard's id fences the owner before, ends its open transaction, frees the readers."""
@@ -216,11 +239,11 @@ class Owner(ConsumerRebalanceListener):  # type: ignore[misc]
             log.said("header_name_unreadable", partition=owned.partition)
             read_any_header_name()
             for each in own:
-                self._consumer.seek(each, owned.positions[each])
+                self._consumer.seek(each, owned.taken[each])
             return []
         fresh: list[ConsumerRecord] = []
         for each, records in batch.items():
-            due = owned.positions[each]
+            due = owned.taken[each]
             if records and records[0].offset > due:
                 log.said(
                     "offsets_missing",
@@ -230,16 +253,23 @@ class Owner(ConsumerRebalanceListener):  # type: ignore[misc]
                     count=records[0].offset - due,
                 )
             fresh += [record for record in records if record.offset >= due]
+            owned.taken[each] = max([due, *(record.offset + 1 for record in records[-1:])])
         return fresh
 
-    async def _transact(self, owned: Owned, records: list[ConsumerRecord]) -> None:
+    async def _ahead(self, owned: Owned, own: list[TopicPartition]) -> list[Checked]:
+        """Step 6, before the transaction: read what is there, and check who signed it. No state of the shard is looked at."""
+        records = await self._collect(owned, own)
+        if not records:
+            return []
+        await self._catch_up({Coordinates(each.topic, each.partition, each.offset).owner for each in records})
+        return await self._batcher.check(records, self._clock.now())
+
+    async def _transact(self, owned: Owned, checked: list[Checked]) -> None:
         """Step 6, writing: judge, number, route, and commit with the offsets. Here, and only here, things become true."""
-        incoming = [read(record) for record in records]
-        await self._catch_up({each.at.owner for each in incoming})  # nobody else is believed there
         owned.in_transaction = True  # from here on the shard's state is ahead of the topic: no way back but out
         try:
             async with asyncio.timeout(TRANSACTION_SECONDS):
-                outs = await self._batcher.decide(owned.shard, incoming, self._clock.now())
+                outs = await self._batcher.decide(owned.shard, checked, self._clock.now())
                 await owned.producer.begin_transaction()
                 sent = [
                     await owned.producer.send(
@@ -248,13 +278,11 @@ class Owner(ConsumerRebalanceListener):  # type: ignore[misc]
                     for out in outs
                 ]
                 # A failed send does not fail aiokafka's transaction: every one is awaited before the commit.
-                await asyncio.gather(*sent)
-                ends: dict[TopicPartition, OffsetAndMetadata] = {
-                    TopicPartition(record.topic, record.partition): OffsetAndMetadata(
-                        record.offset + 1, str(owned.shard.memory.number)
-                    )
-                    for record in records
-                }
+                for future in sent:
+                    await future
+                last = {(each.incoming.at.topic, owned.partition): each.incoming.at.offset for each in checked}
+                metadata = str(owned.shard.memory.number)
+                ends = {TopicPartition(*each): OffsetAndMetadata(at + 1, metadata) for each, at in last.items()}
                 await owned.producer.send_offsets_to_transaction(ends, GROUP)
                 await owned.producer.commit_transaction()
         except BaseException as error:  # noqa: BLE001 - cancellation included: half a transaction has no way back

@@ -1,5 +1,6 @@
 """What the registrar writes: statements to be signed, and records that carry them."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -57,6 +58,16 @@ class Statement:
     def digest(self) -> str:
         """SHA-256 of the body: what the next statement of the chain names as ``previous``."""
         return json.digest(self.body)
+
+
+def audience_json(recipients: Sequence[str], earlier: Mapping[str, Sequence[str]], salt: str) -> bytes:
+    """Who was told, as `nrmbus.wire.registration.Audience.json` writes it: ids of agencies, ids of events, a salt in hex."""
+    before = ",".join([f'"{agency}":{_listed(events)}' for agency, events in sorted(earlier.items())])
+    return f'{{"earlier":{{{before}}},"recipients":{_listed(recipients)},"salt":"{salt}"}}'.encode()
+
+
+def _listed(ids: Sequence[str]) -> str:
+    return '["' + '","'.join(ids) + '"]' if ids else "[]"
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,26 @@
+"""Who was not there when something happened, and hears of it all the same."""
+
+import asyncio
+
+import pytest
+
+from brokers import Broker
+from desk.live import STARTS, live, signal_of
+from nrmbus.directory.admission import Newcomer, admit
+
+pytestmark = pytest.mark.broker
+
+
+async def test_an_agency_admitted_while_the_registrar_was_dead_is_heard_when_it_is_back(broker: Broker) -> None:
+    """P1: the broker gives a registrar that is back at once the outboxes it had before; the new one must not be forgotten."""
+    async with live(broker, {"ngo-a": "ngo_outreach"}, run=["ngo-a"]) as bus:
+        async with bus.door("ngo-a") as door:
+            assert (await door.publish(signal_of("ab" * 16), wait=20))["verdict"] == "registered"
+        bus.kill("registrar")
+        await admit(bus.folder, {"ngo-l": Newcomer("ngo_legal")}, STARTS)
+        bus.start("registrar", "ngo-l")
+        await bus.ready("ngo-l")
+        async with asyncio.timeout(10), bus.door("ngo-l") as door:
+            said = await door.publish(signal_of("cd" * 16) | {"actor": "S-2"}, wait=9)
+
+        assert said["verdict"] in {"registered", "refused"}

@@ -1,0 +1,107 @@
+"""The first story on a real bus, and then a search: what stood in its letters stands nowhere else."""
+
+import asyncio
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from canaries import files_with, holds
+from collector import Collector, collecting
+from nrmbus.bus.folder import BusFolder
+from nrmbus.cli.supervisor import Supervisor
+from nrmbus.client import Door
+from nrmbus.play.bus import BusStage
+from nrmbus.play.player import play
+from nrmbus.play.reader import parse
+from play.stories import WOMAN, text_of
+
+pytestmark = [pytest.mark.broker, pytest.mark.timeout(180)]
+
+WORD = "CANARY-"
+"""How every made-up content of a letter begins."""
+
+
+class Played:
+    """A bus on which the first story was played, and which is still up."""
+
+    def __init__(self, folder: BusFolder, collector: Collector) -> None:
+        self.folder, self.collector = folder, collector
+
+    def pages(self) -> dict[str, bytes]:
+        """The metrics of every service that shows any."""
+        return asyncio.run(self._pages())
+
+    async def _pages(self) -> dict[str, bytes]:
+        homes = {name: self.folder.agency(name).path for name in self.folder.agencies()}
+        homes |= {name: self.folder.service(name) for name in ("registrar", "timekeeper")}
+        shown = {}
+        for name, home in homes.items():
+            async with Door.of(home) as door:
+                answer = await door._http.get("/metrics", follow_redirects=True)
+                shown[name] = answer.content if answer.is_success else b""
+        return shown
+
+
+@pytest.fixture(scope="module", name="played")
+def _played(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Played]:
+    folder = BusFolder(tmp_path_factory.mktemp("played") / "bus")
+    folder.create(play=True)
+    with collecting() as collector, pytest.MonkeyPatch.context() as environment:
+        environment.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", collector.url)
+        with Supervisor(folder):
+            with BusStage(folder) as stage:
+                report = play(parse(text_of(WOMAN), "woman.yaml"), stage)
+            assert [str(failure) for failure in report.failures] == []
+            yield Played(folder, collector)
+
+
+def test_the_story_has_what_must_not_be_found() -> None:
+    """The search below would find nothing in a story without any."""
+    assert text_of(WOMAN).count(WORD) > 5
+
+
+def test_no_file_of_the_bus_has_it(played: Played) -> None:
+    """P2: not the broker's files, no log, no quarantine, no ledger nor its journal, no list of services: letters are sealed."""
+    assert files_with(played.folder.path, WORD) == []
+
+
+def test_no_span_has_it(played: Played) -> None:
+    """P10: what every service exported about the whole story."""
+    assert len(played.collector.spans) > 50
+    assert not any(holds(raw, WORD) for raw in played.collector.raw)
+
+
+def test_no_metric_has_it(played: Played) -> None:
+    """P10: counters name services and types at most."""
+    pages = played.pages()
+
+    assert b"# HELP" in pages["registrar"]
+    assert not any(holds(page, WORD) for page in pages.values())
+
+
+def test_the_ledgers_hold_the_letters_closed(played: Played) -> None:
+    """P2: the special unit's ledger has the referral's letter, and it is the sealed one."""
+    ledger = played.folder.agency("special-unit").ledger
+    with sqlite3.connect(f"file:{ledger}?mode=ro", uri=True) as connection:
+        letters = [letter for (letter,) in connection.execute("SELECT letter FROM events WHERE letter IS NOT NULL")]
+    connection.close()
+
+    assert letters
+    assert all(letter.startswith(b'{"parts":') for letter in letters)
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["CANARY-by-hand", '{"payload":"eyJuYW1lIjoiQ0FOQVJZLWJ5LWhhbmQifQ=="}'],
+    ids=["plainly", "inside a signed statement"],
+)
+def test_one_written_by_hand_is_found(played: Played, line: str) -> None:
+    """Sabotage: the search finds a canary in a log, and one in base64."""
+    log = Path(played.folder.logs / "by-hand.log")
+    log.write_text(f"{line}\n")
+    try:
+        assert files_with(played.folder.path, WORD) == ["logs/by-hand.log"]
+    finally:
+        log.unlink()

@@ -1,0 +1,69 @@
+"""One event handed over on a real bus: one trace over three services, and a line in each log that says so and no more."""
+
+import asyncio
+import json
+from typing import Any
+
+import pytest
+
+from brokers import Broker
+from canaries import holds
+from collector import Collector, collecting
+from desk.live import live, log_of, signal_of
+from nrmbus.bus.folder import BusFolder
+from nrmbus.telemetry.log import FIELDS
+
+pytestmark = pytest.mark.broker
+
+CASE = "cd" * 16
+TYPE = "case.signal_recorded"
+TWO = {"ngo-a": "ngo_outreach", "special-unit": "special_unit"}
+
+
+async def came(collector: Collector, *wanted: tuple[str, str]) -> None:
+    """Wait until a span of each (name, service) was exported; they come in half-second batches."""
+    async with asyncio.timeout(15):
+        while not all(collector.named(*each) for each in wanted):  # noqa: ASYNC110 - another thread fills it
+            await asyncio.sleep(0.05)
+
+
+def lines(folder: BusFolder, service: str) -> list[dict[str, Any]]:
+    """What *service* logged."""
+    return [json.loads(line) for line in log_of(folder, service).splitlines()]
+
+
+async def test_one_event_is_one_trace_over_three_services(broker: Broker, monkeypatch: pytest.MonkeyPatch) -> None:
+    """P10: sender, registrar and receiver have spans of one trace; no span and no log line has case, person or content."""
+    made, judged, heard = (f"create {TYPE}", "ngo-a"), (f"register {TYPE}", "registrar"), (f"process {TYPE}", "special-unit")
+    with collecting() as collector:
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", collector.url)
+        async with live(broker, TWO, run=["ngo-a", "special-unit"]) as bus:
+            async with bus.door("ngo-a") as door:
+                said = await door.publish(signal_of(CASE), wait=20)
+            await came(collector, made, judged, heard)
+            logs = {service: lines(bus.folder, service) for service in ("ngo-a", "registrar", "special-unit")}
+
+    (first,), (second,), (third,) = (collector.named(*each) for each in (made, judged, heard))
+    assert first.trace == second.trace == third.trace
+    assert second.parent == third.parent == first.id
+    assert {span.attributes["nrm.event.id"] for span in (first, second, third)} == {f'string_value: "{said["id"]}"\n'}
+    for span in (first, second, third):
+        assert span.attributes.keys() == {"messaging.system", "nrm.event.type", "nrm.event.id"}
+    for secret in (CASE, "CANARY-"):
+        assert not any(holds(raw, secret) for raw in collector.raw)
+        assert not holds(json.dumps(logs).encode(), secret)
+    told(logs, said["id"])
+
+
+def told(logs: dict[str, list[dict[str, Any]]], event: str) -> None:
+    """P10: each service has one line about the event: which, what came of it and when; fields of the closed list only."""
+    for service, said in logs.items():
+        about = [line for line in said if line.get("id") == event and line["outcome"] != "sent"]
+
+        assert [line["outcome"] for line in about] == ["registered" if service == "registrar" else "handled"]
+        assert {"service", "type", "id", "outcome", "number", "timestamp", "partition", "offset"} <= about[0].keys()
+        assert about[0]["type"] == TYPE
+        assert about[0]["service"] == service
+        for line in said:
+            assert line.keys() <= FIELDS
+            assert line.get("error") != "log_field_dropped"
