@@ -66,4 +66,4 @@ async def run(bootstrap: str, group: str, outboxes: str, plan: list[Written]) ->
 
 
 if __name__ == "__main__":
-    asyncio.run(run(*sys.argv[1:4], [Written(**each) for each in json.loads(sys.argv[4])]))
+    asyncio.run(run(sys.argv[1], sys.argv[2], sys.argv[3], [Written(**each) for each in json.loads(sys.argv[4])]))

@@ -34,7 +34,9 @@ class Collector:
         """Take one request."""
         self.raw.append(raw)
         for resource in ExportTraceServiceRequest.FromString(raw).resource_spans:
-            service = next(each.value.string_value for each in resource.resource.attributes if each.key == "service.name")
+            service = next(
+                each.value.string_value for each in resource.resource.attributes if each.key == "service.name"
+            )
             for scope in resource.scope_spans:
                 for span in scope.spans:
                     attributes = {each.key: str(each.value) for each in span.attributes}

@@ -101,7 +101,15 @@ class Post:
     # -- making ------------------------------------------------------------------------------------------------------
 
     def event(
-        self, by: str, type_: str, data: dict[str, Any], *, case: str, sequence: int = 1, at: datetime = STARTS, **more: Any
+        self,
+        by: str,
+        type_: str,
+        data: dict[str, Any],
+        *,
+        case: str,
+        sequence: int = 1,
+        at: datetime = STARTS,
+        **more: Any,
     ) -> Event:
         """An event as *by*'s desk would write it."""
         return Event(
@@ -124,7 +132,12 @@ class Post:
         return case
 
     def referral(
-        self, case: str, *, readers: Sequence[str] = ("special-unit",), to: str = "special-unit", retired: SealingKey | None = None
+        self,
+        case: str,
+        *,
+        readers: Sequence[str] = ("special-unit",),
+        to: str = "special-unit",
+        retired: SealingKey | None = None,
     ) -> Record:
         """A referral whose letter is sealed as is right, unless told otherwise: *retired* is the key used for its reader."""
         event = self.event(
@@ -138,9 +151,7 @@ class Post:
         audience = {part: sorted([own, *((name, seal_to[name]) for name in readers)]) for part in LETTER}
         audience |= {"money": [own], "coded": sorted([*audience["coded"], ("statistics", seal_to["statistics"])])}
         container = seal(LETTER, audience, bus=self.folder.settings.bus, source="ngo-a", id=event.id, subject=case)
-        event = Event(
-            **{**dict(event), "sealeddigest": Container.parse(container).digest, "dataclassification": "DC4"}
-        )
+        event = Event(**{**dict(event), "sealeddigest": Container.parse(container).digest, "dataclassification": "DC4"})
         return with_letter(encode(event, self.identities["ngo-a"].signing), container)
 
     # -- sending -----------------------------------------------------------------------------------------------------
@@ -153,7 +164,9 @@ class Post:
         """Put *record* into the outbox of *owner* as it is; answers where it lies."""
         return self.put([record], owner, self.partition_of(record) if partition is None else partition)[0]
 
-    def put(self, records: Sequence[Record], owner: str, partition: int, producer: Producer | None = None) -> list[Where]:
+    def put(
+        self, records: Sequence[Record], owner: str, partition: int, producer: Producer | None = None
+    ) -> list[Where]:
         """Put many into the outbox of *owner*; answers where each lies. Raises `KafkaError`'s text if the broker refused."""
         done: list[tuple[KafkaError | None, Message]] = []
         sender = producer or self.producer

@@ -25,7 +25,9 @@ class Row:
     beside: bool = False
 
 
-def resigned(post: Post, record: Record, *, data: bytes | None = None, key: SigningKey | None = None, **attributes: str) -> Record:
+def resigned(
+    post: Post, record: Record, *, data: bytes | None = None, key: SigningKey | None = None, **attributes: str
+) -> Record:
     """*record* with other data or headers, and signed anew, so that its sender has said exactly this."""
     headers = {name: value.decode() for name, value in record.headers if name.startswith(("ce_", "content"))}
     headers = {name: value for name, value in headers.items() if name != "ce_dssematerial"} | attributes
@@ -36,9 +38,9 @@ def resigned(post: Post, record: Record, *, data: bytes | None = None, key: Sign
     return Record(record.key, value, (*every, ("ce_dssematerial", base64.encode(envelope).encode())))
 
 
-def said(data: bytes, **attributes: str) -> Callable[[Post], Record]:
+def said(data: bytes) -> Callable[[Post], Record]:
     """A signal whose signed data are *data*."""
-    return lambda post: resigned(post, post.signal(), data=data, **attributes)
+    return lambda post: resigned(post, post.signal(), data=data)
 
 
 def typed(type_: str, version: int) -> Callable[[Post], Record]:

@@ -11,9 +11,9 @@ from nrmbus.directory.admission import Newcomer, admit
 pytestmark = pytest.mark.broker
 
 
-async def test_an_agency_admitted_while_the_registrar_was_dead_is_heard_when_it_is_back(broker: Broker) -> None:
+async def test_an_agency_admitted_while_the_registrar_was_dead_is_heard_when_it_is_back(kafka: Broker) -> None:
     """P1: the broker gives a registrar that is back at once the outboxes it had before; the new one must not be forgotten."""
-    async with live(broker, {"ngo-a": "ngo_outreach"}, run=["ngo-a"]) as bus:
+    async with live(kafka, {"ngo-a": "ngo_outreach"}, run=["ngo-a"]) as bus:
         async with bus.door("ngo-a") as door:
             assert (await door.publish(signal_of("ab" * 16), wait=20))["verdict"] == "registered"
         bus.kill("registrar")

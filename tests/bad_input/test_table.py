@@ -26,8 +26,8 @@ BOMB = 32 * 1024 * 1024
 
 
 @pytest.fixture(scope="module", name="bus")
-def _bus(broker: Broker) -> Iterator[tuple[Post, SealingKey]]:
-    with posted(broker) as bus:
+def _bus(kafka: Broker) -> Iterator[tuple[Post, SealingKey]]:
+    with posted(kafka) as bus:
         yield bus
 
 
@@ -120,15 +120,15 @@ def test_a_header_name_that_is_not_utf8_is_set_aside(post: Post, monkeypatch: py
 
     assert told(post.fate(("nrm.outbox.ngo-a", 0, offset + 1))) == ("quarantined", "header_not_allowed")
     fates = [told(post.fate(("nrm.outbox.ngo-a", 0, offset + turn))) for turn in (0, 2)]
-    right = [("registered", None) if post.partition_of(each) == 0 else ("quarantined", "wrong_partition") for each in good]
+    right = [
+        ("registered", None) if post.partition_of(each) == 0 else ("quarantined", "wrong_partition") for each in good
+    ]
     assert fates == right
     post.goes_on()
     assert left_nothing(post)
 
 
-@pytest.mark.parametrize(
-    "values", [[bytes(BOMB)], [bytes(BOMB // 64)] * 64], ids=["one record", "64 records"]
-)
+@pytest.mark.parametrize("values", [[bytes(BOMB)], [bytes(BOMB // 64)] * 64], ids=["one record", "64 records"])
 def test_a_gzip_bomb_does_not_get_into_an_outbox(post: Post, values: list[bytes]) -> None:
     """Some 30 KiB on the wire, below every limit, and 32 MiB when unpacked: the broker unpacks it and refuses it."""
     bomb = Producer(
@@ -154,7 +154,10 @@ def test_a_compressed_event_is_an_event(post: Post) -> None:
 
 def test_a_flood_of_junk_delays_another_agency_by_less_than_a_second(post: Post) -> None:
     """Ten thousand bad records in a row in one outbox: a good event of another agency passes them, and each is answered."""
-    junk = [[Record(b"x", b"%d " % turn + CANARY.encode(), ()) for turn in range(JUNK // PARTITIONS)] for _ in range(PARTITIONS)]
+    junk = [
+        [Record(b"x", b"%d " % turn + CANARY.encode(), ()) for turn in range(JUNK // PARTITIONS)]
+        for _ in range(PARTITIONS)
+    ]
     before = len(post.fates)
     lies = [post.put(each, "ngo-l", partition) for partition, each in enumerate(junk)]
     post.read()

@@ -134,3 +134,9 @@ class TestKeys:
         identity = Identity.at(tmp_path / "vac", "vac")
 
         assert identity.signing.seed.hex() not in repr(identity) + repr(identity.signing)
+
+
+def test_a_record_without_a_value_is_no_entry(directory: Directory) -> None:
+    """Whoever reads the directory says which entry is wrong, and does not end over a record that is none."""
+    with pytest.raises(DirectoryError, match="entry 1"):
+        directory.add(None)  # type: ignore[arg-type]  # as Kafka hands over a null value

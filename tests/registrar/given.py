@@ -155,6 +155,8 @@ def check_history(bus: Bus, live: Shard) -> Shard:
     folded.memory.check_head(lambda kid: {bus.key.kid: bus.key.verify_key}[kid])
     assert folded.memory.number == live.memory.number == len(bus.history)
     assert folded.memory.inbox_numbers == live.memory.inbox_numbers
+    for agency in live.memory.inbox_numbers:  # the next delivery of each chain: its number and what it follows
+        assert folded.memory.next_delivery(agency, "0" * 64).body == live.memory.next_delivery(agency, "0" * 64).body
     for subject in live.memory.subjects():
         then, now = folded.memory.case(subject), live.memory.case(subject)
         assert then is not None

@@ -32,12 +32,16 @@ def lines(folder: BusFolder, service: str) -> list[dict[str, Any]]:
     return [json.loads(line) for line in log_of(folder, service).splitlines()]
 
 
-async def test_one_event_is_one_trace_over_three_services(broker: Broker, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_one_event_is_one_trace_over_three_services(kafka: Broker, monkeypatch: pytest.MonkeyPatch) -> None:
     """P10: sender, registrar and receiver have spans of one trace; no span and no log line has case, person or content."""
-    made, judged, heard = (f"create {TYPE}", "ngo-a"), (f"register {TYPE}", "registrar"), (f"process {TYPE}", "special-unit")
+    made, judged, heard = (
+        (f"create {TYPE}", "ngo-a"),
+        (f"register {TYPE}", "registrar"),
+        (f"process {TYPE}", "special-unit"),
+    )
     with collecting() as collector:
         monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", collector.url)
-        async with live(broker, TWO, run=["ngo-a", "special-unit"]) as bus:
+        async with live(kafka, TWO, run=["ngo-a", "special-unit"]) as bus:
             async with bus.door("ngo-a") as door:
                 said = await door.publish(signal_of(CASE), wait=20)
             await came(collector, made, judged, heard)

@@ -133,3 +133,16 @@ def test_a_watch_that_does_not_look_says_nothing(bus: Bus, monkeypatch: pytest.M
     assert due(bus, NOW + DAY) == []
     assert watching(bus).next_due() is None
     check_history(bus, shard)
+
+
+def test_notes_of_what_has_passed_do_not_pile_up(bus: Bus) -> None:
+    """A timekeeper that runs for years looks at what is due now, not at everything that ever was."""
+    shard = bus.shard()
+    bus.signal(shard)
+    consent = {"purposes": ["services"], "given_by": "individual", "form": "written", "receivers": ["vac"]}
+    for _ in range(20):
+        bus.say(shard, "ngo-a", "consent.given", consent)
+    watch = watching(bus)
+
+    assert [len(list(watch.due(NOW + DAY))) for _ in range(3)] == [1, 1, 1]
+    assert len(watch._soonest) == 1

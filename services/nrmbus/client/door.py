@@ -25,6 +25,22 @@ class DoorError(Exception):
         self.code, self.status, self.problems = code, status, problems
 
 
+def _read(answer: httpx.Response) -> Json:
+    """The JSON object that a desk answers; of a failure that never reached its pages (a bare 500), an empty one.
+
+    Raises:
+        DoorError: ``not_a_desk`` when what is no object came with a status of success.
+    """
+    body: Any = None
+    with suppress(ValueError):  # its text would show what came
+        body = answer.json() if answer.content else {}
+    if isinstance(body, dict):
+        return body
+    if answer.is_success:
+        raise DoorError("not_a_desk", "what answers there is no desk of this bus; start the desk again")
+    return {}
+
+
 class Door:
     """One agency's desk. Use as an async context manager.
 
@@ -110,7 +126,7 @@ class Door:
             answer = await self._http.request(method, path, **how)
         if answer is None:
             raise DoorError("unreachable", "the desk does not answer; is the bus up?")
-        body: Json = answer.json() if answer.content else {}
+        body = _read(answer)
         if answer.is_error:
             problems = tuple((each["pointer"], each["kind"]) for each in body.get("problems", ()))
             title = body.get("title", "the desk refused the request")

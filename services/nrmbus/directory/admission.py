@@ -1,13 +1,15 @@
 """Admitting agencies to a bus on this machine: topics first, then the entry, then the folder that starts its desk."""
 
 import asyncio
+import fcntl
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
 from nrmbus.bus import clients, topics
-from nrmbus.bus.folder import BusFolder, write_json
+from nrmbus.bus.folder import BusFolder, make_private, write_json
 from nrmbus.directory.directory import Directory
 from nrmbus.directory.operator import SERVICES, Identity, Operator, operator_key
 from nrmbus.directory.reader import TOPIC, DirectoryReader
@@ -37,6 +39,17 @@ async def admit(folder: BusFolder, newcomers: Mapping[str, Newcomer], valid_from
     Raises:
         DirectoryError: a name is reserved, or an agency stands in the directory with another role.
     """
+    make_private(folder.run)
+    descriptor = os.open(folder.run / "admitting", os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        # Two at once would write two entries with one number, which nobody could read past.
+        await asyncio.to_thread(fcntl.flock, descriptor, fcntl.LOCK_EX)
+        return await _admit(folder, newcomers, valid_from)
+    finally:
+        os.close(descriptor)
+
+
+async def _admit(folder: BusFolder, newcomers: Mapping[str, Newcomer], valid_from: datetime) -> tuple[str, ...]:
     operator, settings = Operator(folder.path), folder.settings
     bootstrap = folder.bootstrap
     await asyncio.to_thread(topics.apply, bootstrap, [], settings.partitions, play=settings.play)

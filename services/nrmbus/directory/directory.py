@@ -74,7 +74,7 @@ class Directory:
                 VerifyKey(base64.b64decode(entry.signing, validate=True)),
                 SealTo(base64.b64decode(entry.sealing, validate=True)),
             )
-        except (WireError, ValidationError, ValueError, KeyError):
+        except (WireError, ValidationError, ValueError, KeyError, TypeError):  # TypeError: a record without a value
             pass
         if entry is None or keys is None:
             message = f"directory entry {self.number + 1} is not one that the operator of this bus signed; stop and ask"

@@ -179,6 +179,9 @@ class BusStage:
             if instant is None or instant > at:
                 break
             await self._tick(max(instant, self._now))
+            # Quiet means that it was said and answered; still due can only be what the registrar did not take.
+            if self._quiet.seen.get(TIMEKEEPER, {}).get("next_due") == due:
+                raise StageError(f"what was due at {due} was said and not registered: see the timekeeper's inbox")
         if at > self._now:
             await self._tick(at)
 

@@ -17,6 +17,7 @@ from aiokafka import ConsumerRecord
 
 from nrmbus import telemetry
 from nrmbus.directory import Directory
+from nrmbus.events import TYPES
 from nrmbus.registrar.records import Coordinates, Out
 from nrmbus.registrar.shard import Shard
 from nrmbus.wire.envelope import Signed, decode
@@ -100,6 +101,11 @@ def check_again(checked: Checked, directory: Directory, now: datetime) -> Checke
     return check(checked.incoming, directory, now)
 
 
+def _name(signed: Signed) -> str:
+    """The type, if it is one of ours: an unknown one is the sender's word, and may hold anything (P9)."""
+    return signed.type if (signed.type, signed.version) in TYPES else "unknown"
+
+
 class Batcher:
     """Turns a batch of outbox records into the records of one transaction."""
 
@@ -132,7 +138,7 @@ class Batcher:
             with self._span(signed):
                 decision = shard.take(signed, each.at, now)
             outs += decision.outs
-            said: dict[str, str | int] = {"type": signed.type, "id": signed.id}
+            said: dict[str, str | int] = {"type": _name(signed), "id": signed.id}
             if decision.code:
                 said["code"] = decision.code
             if decision.outcome in ("registered", "refused"):
@@ -145,7 +151,7 @@ class Batcher:
         if not self._traced:
             return nullcontext()
         return telemetry.consumed(
-            event_type=signed.type, event_id=signed.id, traceparent=signed.traceparent, name="register"
+            event_type=_name(signed), event_id=signed.id, traceparent=signed.traceparent, name="register"
         )
 
     def _sign(self, out: Out) -> None:

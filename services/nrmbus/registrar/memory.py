@@ -94,9 +94,14 @@ class Memory:
         """
         case = self._cases.get(subject)
         if case is not None and case.asleep:
-            asleep, case.asleep = case.asleep, []
-            for record, registration, said in asleep:
-                self._wake(case, record, registration, said)
+            before = case.view
+            try:
+                for record, registration, said in case.asleep:
+                    self._wake(case, record, registration, said)
+            except HistoryError:
+                case.view = before  # half a case must not pass for one
+                raise
+            case.asleep = []
         return case
 
     def case_or_new(self, subject: str) -> Case:
@@ -150,7 +155,7 @@ class Memory:
         if not refused:
             self._committed(envelope, registration)
             case.asleep.append((envelope, registration | {"told": tuple(audience["recipients"])}, said))
-            case.digests[registration["id"]] = said.digest
+            case.digests.setdefault(registration["id"], said.digest)
             self._delivered(case, audience)
         receipt = self.next_delivery(source, said.digest)
         self.known.setdefault(

@@ -6,6 +6,7 @@ there and named here. Any error with a transaction open leaves the process at on
 
 import asyncio
 import os
+import time
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Final, NoReturn
@@ -16,7 +17,7 @@ from aiokafka.errors import IllegalStateError
 from aiokafka.structs import OffsetAndMetadata
 
 from nrmbus.bus import clients
-from nrmbus.bus.clock import Clock
+from nrmbus.bus.clock import Clock, SteppedClock
 from nrmbus.bus.tolerant import read_any_header_name
 from nrmbus.registrar.batch import Batcher, Checked
 from nrmbus.registrar.memory import HistoryError
@@ -31,6 +32,8 @@ FAIR_SHARE: Final = 100
 """Records of one outbox in a transaction, at most: one agency's flood delays nobody (W17)."""
 TRANSACTION_SECONDS: Final = 20.0
 REBALANCE_SECONDS: Final = 6.0
+TICK_SECONDS: Final = 1.0
+"""How long a submission may wait for a clock that is moved by hand; what is ahead of it still, is refused."""
 EXIT_CODE: Final = 70
 
 
@@ -81,6 +84,15 @@ class Owner(ConsumerRebalanceListener):  # type: ignore[misc]
         self._joined_before = False
         self.owned: dict[int, Owned] = {}
 
+    @property
+    def standing(self) -> bool:
+        """Whether every partition that was assigned to this process is folded and served."""
+        return (
+            bool(self.owned)
+            and self._tasks.keys() == self.owned.keys()
+            and all(each.ready for each in self.owned.values())
+        )
+
     async def run(self) -> None:
         """Serve until cancelled. Step 1: start, then subscribe with the listener from the first join."""
         await self._consumer.start()
@@ -120,7 +132,9 @@ class Owner(ConsumerRebalanceListener):  # type: ignore[misc]
 
     def _outboxes(self) -> set[TopicPartition]:
         known = self._consumer.partitions_for_topic
-        return {TopicPartition(topic, number) for topic in self._consumer.subscription() for number in known(topic) or ()}
+        return {
+            TopicPartition(topic, number) for topic in self._consumer.subscription() for number in known(topic) or ()
+        }
 
     async def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:
         """Step 7: cancel shards that are idle, wait for those inside a transaction. Step 8: keep what they know warm."""
@@ -264,8 +278,19 @@ class Owner(ConsumerRebalanceListener):  # type: ignore[misc]
         await self._catch_up({Coordinates(each.topic, each.partition, each.offset).owner for each in records})
         return await self._batcher.check(records, self._clock.now())
 
+    async def _not_behind(self, checked: list[Checked]) -> None:
+        """On a bus for playing, let our clock come to where the senders' is: a tick may reach them before us."""
+        said = [each.incoming.signed for each in checked if each.incoming.signed and each.code is None]
+        latest = max((max(each.time, each.recordedtime) for each in said), default=None)
+        until = time.monotonic() + TICK_SECONDS
+        if latest is None or not isinstance(self._clock, SteppedClock):
+            return
+        while latest > self._clock.now() and time.monotonic() < until:  # noqa: ASYNC110 - the clock has no event of its own
+            await asyncio.sleep(0.005)
+
     async def _transact(self, owned: Owned, checked: list[Checked]) -> None:
         """Step 6, writing: judge, number, route, and commit with the offsets. Here, and only here, things become true."""
+        await self._not_behind(checked)
         owned.in_transaction = True  # from here on the shard's state is ahead of the topic: no way back but out
         try:
             async with asyncio.timeout(TRANSACTION_SECONDS):

@@ -11,7 +11,7 @@ from typing import Final, Literal
 
 from nrmbus.directory import Directory
 from nrmbus.events import Event
-from nrmbus.registrar.memory import Case, Known, Memory
+from nrmbus.registrar.memory import CONSENTS, Case, Known, Memory
 from nrmbus.registrar.records import CASES, QUARANTINE, Coordinates, Out, Statement, audience_json, inbox_of
 from nrmbus.registrar.refusals import Refused, wire_refusal
 from nrmbus.rules import Rules, View
@@ -97,6 +97,9 @@ class Shard:
             if known:
                 raise WireError("id_reused")
             event, letter = self._readable(signed, now)
+            if event.type in CONSENTS and event.id in case.digests:
+                # A consent is found by its id alone when it is delivered to a newcomer later: nobody may take its place.
+                raise WireError("id_reused")
             told = self._judged(case.view, event, letter, now)
         except (WireError, Refused) as error:
             refused = wire_refusal(error) if isinstance(error, WireError) else error
@@ -164,7 +167,7 @@ class Shard:
         outs = [self._case_record(envelope.key, at, registration, audience, envelope)]
         outs += self._deliver(case, signed, envelope, registration, told)
         self.memory.remember(case, event, envelope, told.recipients, registration)
-        case.digests[event.id] = registration.digest
+        case.digests.setdefault(event.id, registration.digest)
         return outs
 
     def _refuse(self, case: Case, signed: Signed, at: Coordinates, now: datetime, refused: Refused) -> list[Out]:

@@ -16,7 +16,7 @@ def _opened(step: Step, mark: Mark) -> Changes:
     return {
         "opened": mark,
         "child": value(step.event, "child", step.view.child),
-        "parts": parts_with(parts, step.roles.having(UNIT), "signal"),
+        "parts": parts_with(parts, [each for each in step.recipients if step.roles.of(each) == UNIT], "signal"),
     }
 
 

@@ -49,7 +49,7 @@ class Watch:
 
     def due(self, now: datetime) -> Iterator[Draft]:
         """What is to be said at *now* or was before, earliest first; again each time until it has come back registered."""
-        ready = sorted({subject for at, subject in self._soonest if at <= now})
+        ready = self._ready(now)
         said = [(each.at, subject, each) for subject in ready for each in self._due[subject] if each.at <= now]
         for _, subject, each in sorted(said, key=lambda found: found[:2]):
             yield Draft(
@@ -63,6 +63,17 @@ class Watch:
                 causationid=each.cause,
                 id=said_by_itself(NAME, each.key, each.rule),
             )
+
+    def _ready(self, now: datetime) -> list[str]:
+        """The cases of which something is due at *now*. Notes that the case has outlived are dropped, or they would pile up."""
+        ready: set[str] = set()
+        while self._soonest and self._soonest[0][0] <= now:
+            _, subject = heapq.heappop(self._soonest)
+            ready.add(subject)
+        for subject in ready:
+            if due := self._due[subject]:
+                heapq.heappush(self._soonest, (due[0].at, subject))
+        return sorted(ready)
 
     def next_due(self) -> datetime | None:
         """When something is to be said next; None when nothing waits."""

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from nrmbus.wire import base64, json
 from nrmbus.wire.errors import WireError
-from nrmbus.wire.record import CORE, EXTENSIONS, STATEMENT_LIMIT, header_of
+from nrmbus.wire.record import CORE, EXTENSIONS, MATERIAL_LIMIT, header_of
 
 PAYLOAD_TYPE: Final = "https://cloudevents.io/verifiability/dsse/v0.1"
 
@@ -56,13 +56,13 @@ def fits(signed: bytes, headers: Mapping[str, str], data: bytes) -> bool:
     names = signed_names(headers)
     due = payload(headers, data, names)
     # As every desk spells it; other libraries may write blanks or another order.
-    return signed == due or _read(signed, names) == json.loads(due, limit=STATEMENT_LIMIT)
+    return signed == due or _read(signed, names) == json.loads(due, limit=MATERIAL_LIMIT)
 
 
 def _read(signed: bytes, names: Sequence[str]) -> dict[str, Any]:
     material: dict[str, Any] = {}
     try:
-        material = json.loads(signed, limit=STATEMENT_LIMIT)
+        material = json.loads(signed, limit=MATERIAL_LIMIT)
     except WireError:
         material = {}
     if material.keys() != _MEMBERS or material["signedextattrs"] != names:

@@ -10,7 +10,9 @@ from nrmbus.wire.errors import WireError
 DATA_LIMIT: Final = 16 * 1024
 RECORD_LIMIT: Final = 256 * 1024
 LETTER_LIMIT: Final = 240 * 1024
-STATEMENT_LIMIT: Final = 8 * 1024
+MATERIAL_LIMIT: Final = 8 * 1024
+STATEMENT_LIMIT: Final = 64 * 1024
+"""Of what the registrar adds: an answer names up to 64 agencies for each of seven parts, and must be readable for ever."""
 ATTRIBUTE_LIMIT: Final = 1024
 
 MATERIAL: Final = "ce_dssematerial"
@@ -45,7 +47,7 @@ def header_of(attribute: str) -> str:
 _LIMITS: Final[Mapping[str, int]] = {
     **{header_of(name): ATTRIBUTE_LIMIT for name in CORE + EXTENSIONS},
     CORRELATION: ATTRIBUTE_LIMIT,
-    MATERIAL: STATEMENT_LIMIT,
+    MATERIAL: MATERIAL_LIMIT,
     LETTER: LETTER_LIMIT,
 }
 _READ_LATER: Final = frozenset({MATERIAL, LETTER})
@@ -85,7 +87,7 @@ class Record:
     def split(self) -> tuple["Record", dict[str, bytes]]:
         """What the registrar received, and the headers that it added, by name.
 
-        Raises ``header_not_allowed`` if one of these stands twice or is empty, ``too_large`` beyond 8 KiB.
+        Raises ``header_not_allowed`` if one of these stands twice or is empty, ``too_large`` beyond 64 KiB.
         """
         added: dict[str, bytes] = {}
         for name, value in self.headers:

@@ -14,7 +14,7 @@ from nrmbus.wire.keys import SigningKey, VerifyKey
 
 Thing = Literal["registration", "delivery", "directory", "directory-head", "admission", "erasure", "answer"]
 
-LIMIT: Final = 8 * 1024
+LIMIT: Final = 64 * 1024
 """The most bytes of a statement with its signature."""
 
 _SPELLED: Final = re.compile(

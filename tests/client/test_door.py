@@ -1,0 +1,43 @@
+"""The door from outside: whatever comes back, an agency's own system meets one kind of error."""
+
+import asyncio
+
+import httpx
+import pytest
+
+from nrmbus.client import Door, DoorError
+
+CANARY = "Leyla"
+
+
+def asked(answer: httpx.Response) -> object:
+    """What a desk's health is to a caller whom *answer* reaches."""
+
+    async def ask() -> object:
+        async with Door("http://127.0.0.1:1", "token") as door:
+            await door._http.aclose()
+            door._http = httpx.AsyncClient(base_url="http://desk", transport=httpx.MockTransport(lambda _: answer))
+            return await door.health()
+
+    return asyncio.run(ask())
+
+
+@pytest.mark.parametrize(
+    ("answer", "code"),
+    [
+        (httpx.Response(500, text=f"Internal Server Error {CANARY}"), "refused"),
+        (httpx.Response(500, json=[CANARY]), "refused"),
+        (httpx.Response(200, text=f"<html>{CANARY}</html>"), "not_a_desk"),
+        (httpx.Response(200, json=[CANARY]), "not_a_desk"),
+        (httpx.Response(401), "refused"),
+    ],
+    ids=["a bare failure", "a failure that is a list", "a page", "a list", "another's token"],
+)
+def test_what_is_no_answer_of_a_desk_is_a_door_error_without_its_text(answer: httpx.Response, code: str) -> None:
+    """P9: a failure of a service, or another program on its port, is said in a sentence and never repeated."""
+    with pytest.raises(DoorError) as raised:
+        asked(answer)
+
+    assert raised.value.code == code
+    assert CANARY not in str(raised.value)
+    assert raised.value.__cause__ is None

@@ -1,0 +1,83 @@
+"""P1 on a whole bus: whatever is killed or frozen, nothing that was accepted is lost, doubled or out of order."""
+
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from nrmbus.bus.folder import BusFolder
+from nrmbus.play.chaos import DESKS, FIRST, look_into_ledgers, play
+from nrmbus.play.chaos_report import Fault, Found
+
+ACCEPTED = [("ngo-a", "case-1", "event-1"), ("ngo-a", "case-2", "event-2"), ("ngo-b", "case-3", "event-3")]
+
+
+def ledgers(home: Path) -> BusFolder:
+    """Ledgers in which everything of ACCEPTED was closed once and heard once."""
+    folder = BusFolder(home)
+    for desk in DESKS:
+        path = folder.agency(desk).ledger
+        path.parent.mkdir(parents=True)
+        with closing(sqlite3.connect(path)) as ledger, ledger:
+            ledger.execute("create table outbox (subject, id, state, verdict)")
+            ledger.execute("create table events (subject, source, id)")
+            for agency, case, event in ACCEPTED:
+                if agency == desk:
+                    ledger.execute("insert into outbox values (?, ?, 'closed', 'registered')", (case, event))
+                if desk in (agency, "special-unit"):
+                    ledger.execute("insert into events values (?, ?, ?)", (case, agency, event))
+    return folder
+
+
+def looked(folder: BusFolder, desk: str = "ngo-a", harm: str = "") -> tuple[int, int, int]:
+    """What is found after *harm* was done to the ledger of *desk*: unclosed, doubled, unheard."""
+    with closing(sqlite3.connect(folder.agency(desk).ledger)) as ledger, ledger:
+        ledger.execute(harm)
+    found = Found("", 0)
+    look_into_ledgers(folder, ACCEPTED, found)
+    assert found.anomaly == any((found.unclosed, found.doubled, found.unheard))
+    return found.unclosed, found.doubled, found.unheard
+
+
+def test_ledgers_in_order_are_found_in_order(tmp_path: Path) -> None:
+    """Everything that a door accepted was closed once, and heard once."""
+    assert looked(ledgers(tmp_path)) == (0, 0, 0)
+
+
+@pytest.mark.parametrize(
+    ("desk", "harm", "found"),
+    [
+        ("ngo-a", "update outbox set state = 'signed' where id = 'event-1'", (1, 0, 0)),
+        ("ngo-a", "update outbox set verdict = 'refused' where id = 'event-1'", (1, 0, 0)),
+        ("ngo-a", "delete from events where id = 'event-2'", (1, 0, 0)),
+        ("ngo-b", "insert into outbox select * from outbox", (0, 1, 0)),
+        ("special-unit", "insert into events select * from events where id = 'event-3'", (0, 1, 0)),
+        ("special-unit", "delete from events where id = 'event-3'", (0, 0, 1)),
+    ],
+)
+def test_a_ledger_that_lost_or_doubled_is_found(
+    tmp_path: Path, desk: str, harm: str, found: tuple[int, int, int]
+) -> None:
+    """Sabotage: one row is altered, and the look into the ledgers says what."""
+    assert looked(ledgers(tmp_path), desk, harm) == found
+
+
+def test_who_comes_back_late_is_named() -> None:
+    """A registrar has 10 s, a desk 2 s; where the broker was killed, nothing is promised."""
+    slow = [Fault(kind, "", seconds) for kind, seconds in (("kill registrar", 10.0), ("restart desk", 2.0))]
+    quick = [Fault(kind, "", seconds) for kind, seconds in (("kill registrar", 9.9), ("kill broker", 30.0))]
+
+    assert Found("", 0, faults=[*slow, *quick]).late == slow
+
+
+@pytest.mark.broker
+@pytest.mark.slow
+def test_p1_a_bus_under_faults_loses_and_doubles_nothing(tmp_path: Path) -> None:
+    """Registrar, timekeeper, a desk and the broker killed, a registrar frozen past its session, services restarted."""
+    found = play(tmp_path / "bus", faults=len(FIRST), seed=7)
+
+    assert not found.anomaly, found
+    assert {each.kind for each in found.faults} == set(FIRST)
+    assert found.acknowledged > 100
+    assert found.accepted > 50
