@@ -127,7 +127,18 @@ def command(tmp_path: Path) -> Iterator[tuple[subprocess.Popen[str], BusFolder]]
     """``nrmbus up`` as a person starts it, when it says that the bus is up."""
     argv = [sys.executable, "-c", "from nrmbus.cli import main; main()", "up", "--play", "--data", str(tmp_path)]
     folder = BusFolder(tmp_path)
-    with subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
+
+    def hearing() -> None:
+        # Where the tests themselves run in the background, Ctrl-C would be ignored by whoever they start.
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+    with subprocess.Popen(
+        argv,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        preexec_fn=hearing,  # noqa: PLW1509 - pytest has no other thread here
+    ) as process:
         assert process.stdout
         assert "is up: folder" in process.stdout.readline()
         until("its services run", lambda: len(pids(folder)) >= 3, UP_SECONDS)

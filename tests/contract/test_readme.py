@@ -88,6 +88,8 @@ class Terminal:
             process = subprocess.Popen(
                 ["sh", "-c", f"exec {command}"], cwd=ROOT, env=self._environment, stdout=output, stderr=output,
                 start_new_session=True,
+                # Where the tests themselves run in the background, Ctrl-C would be ignored by whoever they start.
+                preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509 - no other thread here
             )  # fmt: skip
 
             def said() -> str:

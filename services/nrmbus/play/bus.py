@@ -51,6 +51,7 @@ class BusStage:
         self._agencies: tuple[str, ...] = ()
         self._sender: dict[str, str] = {}
         self._inboxes: dict[str, list[dict[str, Any]]] = {}
+        self._trail_at: dict[str, int] | None = None
         self._looked: dict[str, Any] = {}
         """Per agency, how far its inbox was when we last looked into it."""
 
@@ -319,7 +320,9 @@ class BusStage:
             standing = await self._standing(case)
             shown = {agency: await self._case_at(agency, case) for agency in self._agencies}
             found += differences.of_case(rules, self._history, case, standing, shown)
-        found += await asyncio.to_thread(differences.of_trail, self._folder.bootstrap)
+        if self._trail_at != self._numbers():  # where nothing was registered since, it was looked at already
+            found += await asyncio.to_thread(differences.of_trail, self._folder.bootstrap)
+            self._trail_at = self._numbers()
         return tuple(found)
 
 
