@@ -130,7 +130,7 @@ def test_random_bytes_are_refused(raw: bytes) -> None:
 
 
 def test_too_large() -> None:
-    """A statement of more than 8 KiB is not looked at."""
-    signed = statement.sign("delivery", {"a": CANARY * 1000}, KEY)
+    """A statement of more than 64 KiB is not looked at."""
+    signed = statement.sign("delivery", {"a": CANARY * 10_000}, KEY)
 
     refused("signature_profile", lambda: statement.verify("delivery", signed, KEYS.__getitem__))
