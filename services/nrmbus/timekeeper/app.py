@@ -109,6 +109,8 @@ class Timekeeper:
         """How far it is: what was read *and* answered; ``next_due`` is when it will speak next."""
         del ref
         seat = self._process.seat
+        # First how far it is, then what that left to say: a tick that passes between the two must not look answered.
+        tick, numbers = self._tick, dict(self._numbers)
         process = await self._process.health()
         async with seat.ledger.read() as tx:
             position = await views.position(tx)
@@ -118,8 +120,8 @@ class Timekeeper:
             "live": True,
             **process,
             **position,
-            "tick": self._tick,
-            "numbers": {str(number): last for number, last in self._numbers.items()},
+            "tick": tick,
+            "numbers": {str(number): last for number, last in numbers.items()},
             "next_due": times.write(next_due) if next_due else None,
         }
 
