@@ -186,7 +186,9 @@ def test_whoever_seals_reads_too() -> None:
         letter.seal({CANARY: {}}, {CANARY: [(SENDER, TO[SENDER])]}, **PLACE)  # type: ignore[dict-item]  # on purpose
 
 
-@pytest.mark.parametrize("data", [data for data in TYPES.values() if data.letter], ids=lambda data: data.type)
+@pytest.mark.parametrize(
+    "data", [data for data in TYPES.values() if data.letter], ids=lambda data: f"{data.type}-{data.version}"
+)
 def test_every_letter_fits(data: type[Data]) -> None:
     """All parts of every published letter, empty ones too, fit into one container for ten readers."""
     assert data.letter is not None

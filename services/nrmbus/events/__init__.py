@@ -40,6 +40,7 @@ from nrmbus.events.case import (
     SignalRecordedLetter,
     Withdrawn,
 )
+from nrmbus.events.casting import Cast, Lost, cast, in_version
 from nrmbus.events.consent import (
     ConsentGiven,
     ConsentOverridden,
@@ -80,6 +81,7 @@ from nrmbus.events.identification import (
 from nrmbus.events.model import (
     PARTS,
     AgencyId,
+    Body,
     CaseRef,
     Data,
     DataClass,
@@ -89,6 +91,7 @@ from nrmbus.events.model import (
     Fact,
     Frozen,
     Letter,
+    Lowered,
     Part,
     Time,
 )
@@ -178,7 +181,9 @@ __all__ = [
     "BedRequested",
     "BedRequestedLetter",
     "BestInterestsDecided",
+    "Body",
     "CaseRef",
+    "Cast",
     "ChildFlagged",
     "Closed",
     "ConsentGiven",
@@ -219,6 +224,8 @@ __all__ = [
     "LetterUnreadable",
     "Linked",
     "LinkedLetter",
+    "Lost",
+    "Lowered",
     "NeedsAssessed",
     "NeedsAssessedLetter",
     "OfferLapsed",
@@ -278,7 +285,10 @@ __all__ = [
     "UnknownType",
     "UnknownVersion",
     "Withdrawn",
+    "cast",
     "data_type",
+    "in_version",
+    "versions",
 ]
 
 MODULES: tuple[ModuleType, ...] = (
@@ -322,11 +332,25 @@ TYPES: Mapping[tuple[str, int], type[Data]] = _published(MODULES)
 """Every published (type, version), types without the prefix ``nrm.``, in the order of the mechanism."""
 
 
+def _by_type() -> Mapping[str, Mapping[int, type[Data]]]:
+    found: dict[str, dict[int, type[Data]]] = {}
+    for (name, version), data in sorted(TYPES.items()):
+        found.setdefault(name, {})[version] = data
+    return MappingProxyType({name: MappingProxyType(each) for name, each in found.items()})
+
+
+_VERSIONS: Mapping[str, Mapping[int, type[Data]]] = _by_type()
+
+
+def versions(name: str) -> Mapping[int, type[Data]]:
+    """The models of the type *name* by version, lowest first; empty if there is no such type."""
+    return _VERSIONS.get(name, MappingProxyType({}))
+
+
 def data_type(name: str, version: int) -> type[Data]:
     """The model of the type *name* in *version*. Raise UnknownType or UnknownVersion, which do not repeat what was asked."""
     if found := TYPES.get((name, version)):
         return found
-    known = [v for t, v in TYPES if t == name]
-    if not known:
-        raise UnknownType
-    raise UnknownVersion(known)
+    if known := versions(name):
+        raise UnknownVersion(known)
+    raise UnknownType

@@ -2,6 +2,8 @@
 
 from typing import Annotated
 
+from pydantic import AfterValidator, Field
+
 from nrmbus.events.case import IndicatorCounts
 from nrmbus.events.codes import (
     Attendee,
@@ -15,7 +17,19 @@ from nrmbus.events.codes import (
     Stage,
     VictimStatus,
 )
-from nrmbus.events.model import Codes, Data, Days, Letter, Text, clear, sealed
+from nrmbus.events.model import (
+    AgencyId,
+    Body,
+    Codes,
+    Data,
+    Days,
+    Frozen,
+    Letter,
+    Lowered,
+    Text,
+    clear,
+    sealed,
+)
 
 
 class StageEntered(Data):
@@ -89,6 +103,80 @@ class StatusDecided(Data):
     review_until_days: Annotated[
         Days | None, clear("Calendar days within which a review may be asked for; owed when negative")
     ] = None
+
+
+Article = Annotated[
+    str,
+    Field(
+        pattern=r"^[A-Za-z][A-Za-z0-9/-]{0,15}( [A-Za-z0-9./-]{1,16}){0,2} [0-9][0-9./-]{0,15}$",
+        max_length=64,
+        description="Act and article, as `legalbasis` has them",
+        examples=["Law art. 17.2"],
+    ),
+]
+
+
+class Decider(Frozen):
+    """Who decided."""
+
+    type: Annotated[DecidingBody, Field(description="Kind of body")]
+    agency: Annotated[
+        AgencyId | None,
+        Field(description="The agency, if it is one of the directory", examples=["example-unit"]),
+    ] = None
+
+
+class ReasonGiven(Frozen):
+    """One reason of a decision."""
+
+    code: Annotated[DecisionReason, Field(description="Which reason")]
+    article: Annotated[Article | None, Field(description="Act and article that it rests on")] = None
+
+
+def _each_once(given: tuple[ReasonGiven, ...]) -> tuple[ReasonGiven, ...]:
+    if len(given) != len({each.code for each in given}):
+        message = "a list of reasons names each once"
+        raise ValueError(message)
+    return given
+
+
+class StatusDecidedV2(Data):
+    """As version 1; the deciding body is named, and each reason rests on its article. Law art. 17.2 [S15]; [S2]; [D]."""
+
+    type = "identification.status_decided"
+    version = 2
+    letter = StatusDecidedLetter
+
+    status: Annotated[VictimStatus, clear("What was decided")]
+    deciding_body: Annotated[Decider, clear("Who decided")]
+    reasons: Annotated[
+        tuple[ReasonGiven, ...] | None,
+        Field(min_length=1, max_length=32),
+        AfterValidator(lambda given: given and _each_once(given)),
+        clear("Why, each code once; owed when negative"),
+    ] = None
+    review_until_days: Annotated[
+        Days | None, clear("Calendar days within which a review may be asked for; owed when negative")
+    ] = None
+
+    @classmethod
+    def up(cls, said: Body) -> Body:
+        """Version 1 says neither which agency decided nor on which articles."""
+        data = {**said.data, "deciding_body": {"type": said.data["deciding_body"]}}
+        if "reasons" in data:
+            data["reasons"] = [{"code": code} for code in data["reasons"]]
+        return Body(data, said.letter)
+
+    @classmethod
+    def down(cls, said: Body) -> Lowered:
+        """Version 1 has room for the kind of body and the bare reasons."""
+        decider, given = said.data["deciding_body"], said.data.get("reasons", ())
+        lost = ["/data/deciding_body/agency"] if "agency" in decider else []
+        lost += [f"/data/reasons/{at}/article" for at, each in enumerate(given) if "article" in each]
+        data = {**said.data, "deciding_body": decider["type"]}
+        if given:
+            data["reasons"] = [each["code"] for each in given]
+        return Lowered(Body(data, said.letter), tuple(lost))
 
 
 class StatusRevoked(Data):

@@ -9,7 +9,7 @@ import re
 from collections.abc import Hashable, Mapping
 from datetime import UTC, datetime
 from functools import cache
-from typing import Annotated, Any, ClassVar, Literal, Self, TypeAlias, TypeVar
+from typing import Annotated, Any, ClassVar, Literal, NamedTuple, Self, TypeAlias, TypeVar
 
 from pydantic import (
     AfterValidator,
@@ -135,15 +135,22 @@ Days = Annotated[int, Field(ge=1, le=3660)]
 
 
 def clear(
-    description: str, *, data_class: Literal["DC0", "DC1"] = "DC1", ge: int | None = None, le: int | None = None
+    description: str,
+    *,
+    data_class: Literal["DC0", "DC1"] = "DC1",
+    ge: int | None = None,
+    le: int | None = None,
+    example: object = None,
 ) -> Any:
-    """Describe a field that stands in the clear: process metadata only."""
-    return Field(description=description, json_schema_extra={"x-class": data_class}, ge=ge, le=le)
+    """Describe a field that stands in the clear: process metadata only. *example* is owed where no code list has one."""
+    shown = None if example is None else [example]
+    return Field(description=description, json_schema_extra={"x-class": data_class}, ge=ge, le=le, examples=shown)
 
 
-def sealed(part: Part, data_class: DataClass, description: str) -> Any:
-    """Describe a field of a letter: which *part* it lies in and which class of data it is."""
-    return Field(description=description, json_schema_extra={"x-class": data_class, "x-part": part})
+def sealed(part: Part, data_class: DataClass, description: str, *, example: object = None) -> Any:
+    """Describe a field of a letter: which *part* it lies in and which class of data it is; *example* as in `clear`."""
+    extra: dict[str, Any] = {"x-class": data_class, "x-part": part}
+    return Field(description=description, json_schema_extra=extra, examples=None if example is None else [example])
 
 
 class Frozen(BaseModel):
@@ -252,6 +259,20 @@ class Letter(Frozen):
         return cls.from_mapping(whole)
 
 
+class Body(NamedTuple):
+    """What an event says, in JSON types: its clear data, and its letter flat, as far as that was opened."""
+
+    data: Mapping[str, Any]
+    letter: Mapping[str, Any]
+
+
+class Lowered(NamedTuple):
+    """A body one version lower, and the pointers (RFC 6901, from ``/data`` or ``/letter``) of what had no place there."""
+
+    body: Body
+    lost: tuple[str, ...]
+
+
 _LetterClass: TypeAlias = type[Letter]  # `Data.type` hides the builtin from here on
 
 
@@ -272,6 +293,20 @@ class Data(Frozen):
     def recipients(self) -> tuple[str, ...]:
         """Whom the sender chose: the field ``to``, where the type has one."""
         return getattr(self, "to", None) or ()
+
+    @classmethod
+    def up(cls, said: Body) -> Body:
+        """What the version before this one *said*, in this version. Every version after the first writes its own.
+
+        Nothing is lost, and nothing invented: a field that the version before did not have stays out. *said* fits the
+        version before; of its letter any field may be missing, since not every reader opens every part.
+        """
+        raise NotImplementedError(cls.type)
+
+    @classmethod
+    def down(cls, said: Body) -> Lowered:
+        """What this version *said*, as the version before can say it, and what it could not. The way back of `up`."""
+        raise NotImplementedError(cls.type)
 
 
 class Event(Frozen):

@@ -1,8 +1,8 @@
 """Referral: one agency asks another to take the person on, and gets an answer. CoM 21/2008 art. 7 [S2]."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from nrmbus.events.codes import (
     ContactMethod,
@@ -22,13 +22,16 @@ from nrmbus.events.codes import (
 from nrmbus.events.model import (
     Agencies,
     AgencyId,
+    Body,
     Code,
+    Codes,
     CodesOrNone,
     Data,
     Day,
     Frozen,
     Letter,
     Line,
+    Lowered,
     Text,
     clear,
     sealed,
@@ -69,6 +72,83 @@ class ReferralSubmitted(Data):
     withhold_from: Annotated[Agencies | None, clear("Who must not hear of it, because the person has refused them")] = (
         None
     )
+
+
+TimeFrame = Literal["24_hours", "72_hours", "14_days", "30_days", "90_days"]
+
+
+class ServiceAsked(Frozen):
+    """One service that is asked for."""
+
+    code: Annotated[Service, Field(description="Which service")]
+    time_frame: Annotated[TimeFrame | None, Field(description="Within which time; left out: as the urgency says")] = (
+        None
+    )
+
+
+def _each_once(asked: tuple[ServiceAsked, ...]) -> tuple[ServiceAsked, ...]:
+    if len(asked) != len({each.code for each in asked}):
+        message = "a list of services names each once"
+        raise ValueError(message)
+    return asked
+
+
+class ReferralSubmittedLetterV2(Letter):
+    """The person, for those in `to`; a role opens at most the parts that the Rules let it read of any referral."""
+
+    interpreter: Annotated[
+        Codes[Language] | None,
+        sealed("coded", "DC2", "Languages to interpret from, ISO 639-2/T, the preferred first", example=["rus", "tur"]),
+    ] = None
+    name: Annotated[Line | None, sealed("identity", "DC3", "Name, or the name to go by")] = None
+    birth_date: Annotated[Day | None, sealed("identity", "DC3", "Date of birth")] = None
+    contact: Annotated[Contact | None, sealed("contact", "DC3", "How to reach the person safely")] = None
+    facts: Annotated[Text | None, sealed("story", "DC4", "What happened, in short")] = None
+    income: Annotated[Line | None, sealed("money", "DC4", "What the person lives on")] = None
+
+
+class ReferralSubmittedV2(Data):
+    """As version 1; each service has its time frame, and there may be several languages to interpret from. [D]."""
+
+    type = "referral.submitted"
+    version = 2
+    letter = ReferralSubmittedLetterV2
+
+    to: Annotated[Agencies, clear("Whom the sender asks")]
+    mode: Annotated[ReferralMode, clear("Whether the sender goes on with the case, or hands it over")]
+    reason: Annotated[ReferralReason, clear("What for")]
+    urgency: Annotated[Urgency, clear("How soon: 24 hours, 72 hours, 14 days")]
+    services: Annotated[
+        tuple[ServiceAsked, ...],
+        Field(max_length=32),
+        AfterValidator(_each_once),
+        clear("Services asked for, each code once"),
+    ]
+    child: Annotated[bool | None, clear("Whether the procedure for children applies")] = None
+    withhold_from: Annotated[Agencies | None, clear("Who must not hear of it, because the person has refused them")] = (
+        None
+    )
+
+    @classmethod
+    def up(cls, said: Body) -> Body:
+        """Version 1's services say no time frame, and its one language becomes a list of one."""
+        data = {**said.data, "services": [{"code": code} for code in said.data["services"]]}
+        letter = dict(said.letter)
+        if "interpreter" in letter:
+            letter["interpreter"] = [letter["interpreter"]]
+        return Body(data, letter)
+
+    @classmethod
+    def down(cls, said: Body) -> Lowered:
+        """Version 1 has no time frames, and room for one language: the preferred one."""
+        asked = said.data["services"]
+        lost = [f"/data/services/{at}/time_frame" for at, each in enumerate(asked) if "time_frame" in each]
+        data = {**said.data, "services": [each["code"] for each in asked]}
+        letter = dict(said.letter)
+        if "interpreter" in letter:
+            letter["interpreter"], *others = letter["interpreter"]
+            lost += [f"/letter/interpreter/{at}" for at, _ in enumerate(others, 1)]
+        return Lowered(Body(data, letter), tuple(lost))
 
 
 class ReferralAcknowledged(Data):

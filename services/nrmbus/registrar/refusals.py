@@ -28,6 +28,7 @@ class Refused(Exception):
     rule: str
     article: str
     seal_to: dict[Part, tuple[str, ...]] | None = field(default=None)
+    accepts: tuple[int, ...] | None = None
 
     @classmethod
     def audience_changed(cls, seal_to: dict[Part, tuple[str, ...]]) -> Self:
@@ -37,4 +38,7 @@ class Refused(Exception):
 
 def wire_refusal(error: WireError) -> Refused:
     """The wire's refusal as a registration says it."""
-    return Refused(error.code, _WIRE_RULES.get(error.code, "W2"), BASIS)
+    accepts = error.safe.get("accepts")
+    return Refused(
+        error.code, _WIRE_RULES.get(error.code, "W2"), BASIS, accepts=accepts if isinstance(accepts, tuple) else None
+    )

@@ -216,6 +216,7 @@ class Shard:
             rule=refused.rule,
             article=refused.article,
             seal_to=refused.seal_to,
+            accepts=refused.accepts,
             policy=self._policy,
             audience=audience,
             previous=self.memory.previous,

@@ -14,6 +14,7 @@ from nrmbus.rules.profile import (
     read_profile,
 )
 from nrmbus.rules.rules import Rules
+from nrmbus.rules.versions import read
 from nrmbus.rules.view import Agency, Status, View
 
 __all__ = [
@@ -31,5 +32,6 @@ __all__ = [
     "load_profile",
     "profile_names",
     "profile_text",
+    "read",
     "read_profile",
 ]

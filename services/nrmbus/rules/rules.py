@@ -13,11 +13,15 @@ from nrmbus.rules.judging import Question
 from nrmbus.rules.profile import Profile
 from nrmbus.rules.step import Step
 from nrmbus.rules.tables import Roles, Tables
+from nrmbus.rules.versions import read
 from nrmbus.rules.view import Agency, View
 
 
 class Rules:
-    """What may happen, who is told, what is due. *agencies* may grow; an id keeps its role for life."""
+    """What may happen, who is told, what is due. *agencies* may grow; an id keeps its role for life.
+
+    Events may be of any published version: they are read as the version that the Rules are written for.
+    """
 
     def __init__(self, profile: Profile, agencies: Mapping[str, Agency]) -> None:
         """Take *profile* and *agencies*, by id. Raise ProfileError if the profile names a rule that is not written."""
@@ -38,15 +42,18 @@ class Rules:
         *letter_parts* has the names of the filled fields by part, where the letter is still open (the desk's door).
         Source: section 4 of the rules text, by the profile.
         """
-        return self._judge.refusal(Question(self._tables, self._roles, view, event, (), now, letter_parts))
+        return self._judge.refusal(Question(self._tables, self._roles, view, read(event), (), now, letter_parts))
 
     def audience(self, view: View, event: Event) -> Audience:
         """Who gets *event*, who opens which part of its letter, and which consents go before it; on the view before it."""
-        return audience_of(Step(self._tables, self._roles, view, event))
+        return audience_of(Step(self._tables, self._roles, view, read(event)))
 
     def evolve(self, view: View, fact: Fact) -> View:
         """*view* after *fact*. Never raises; a history with gaps, as an agency has it, gives the view of that agency."""
-        return evolve_view(Step(self._tables, self._roles, view, fact.event, fact.recipients), fact)
+        event = read(fact.event)
+        if event is not fact.event:
+            fact = Fact(event=event, recipients=fact.recipients, registered=fact.registered, number=fact.number)
+        return evolve_view(Step(self._tables, self._roles, view, event, fact.recipients), fact)
 
     def clocks(self, view: View) -> tuple[Clock, ...]:
         """Every duty that runs or is overdue: ``open_deadlines``, one entry each."""

@@ -30,7 +30,7 @@ from nrmbus.events import UnknownType, UnknownVersion, data_type
 from nrmbus.events.errors import Invalid, Problem
 from nrmbus.events.model import Data, Event
 from nrmbus.wire import base64, ids, json, material, statement, times
-from nrmbus.wire.errors import LetterClosed, WireCode, WireError
+from nrmbus.wire.errors import LetterClosed, WireError
 from nrmbus.wire.keys import SigningKey, VerifyKey
 from nrmbus.wire.letter import Container
 from nrmbus.wire.record import (
@@ -251,14 +251,14 @@ def _number(text: str) -> int | None:
 
 
 def _model(signed: Signed) -> type[Data]:
-    code: WireCode
+    known: tuple[int, ...] = ()
     try:
         return data_type(signed.type, signed.version)
     except UnknownType:
-        code = "unknown_type"
-    except UnknownVersion:
-        code = "unknown_version"
-    raise WireError(code)
+        pass
+    except UnknownVersion as error:
+        known = error.known
+    raise WireError("unknown_version", accepts=known) if known else WireError("unknown_type")
 
 
 def _data(model: type[Data], raw: bytes) -> Data:

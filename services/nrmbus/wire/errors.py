@@ -34,7 +34,7 @@ SENTENCES: Final[Mapping[WireCode, str]] = MappingProxyType(
         "wrong_partition": "The record lies on another partition than its key asks for: set the partitioner to murmur2.",
         "unknown_field": "The data do not fit this type and version: a field is unknown, missing, or has a value it may not have.",
         "unknown_type": "No event of this type is published on this bus: see the schemas.",
-        "unknown_version": "This version of the type is not published on this bus: see the schemas.",
+        "unknown_version": "This version of the type is not judged on this bus: say it in one of those in `accepts`.",
         "too_large": "The record, its data or a header is larger than the bus carries.",
         "letter_too_large": "The letter is larger than the bus carries: send less, or in several events.",
         "letter_malformed": "The letter does not have the form of the wire: seal it again.",
@@ -57,11 +57,11 @@ class WireError(Exception):
     ours that help (a limit, the name of a header that we know), never a piece of the input, so this may be logged.
     """
 
-    def __init__(self, code: WireCode, sentence: str | None = None, **safe: str | int) -> None:
+    def __init__(self, code: WireCode, sentence: str | None = None, **safe: "str | int | tuple[int, ...]") -> None:
         """Name the *code*; the *sentence* is the code's own unless one is given."""
         self.code: WireCode = code
         self.sentence = SENTENCES[code] if sentence is None else sentence
-        self.safe: Mapping[str, str | int] = safe
+        self.safe: Mapping[str, str | int | tuple[int, ...]] = safe
         super().__init__(f"{code}: {self.sentence}")
 
 

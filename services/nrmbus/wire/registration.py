@@ -84,9 +84,10 @@ class Registration(_Stated):
     It is the receipt, the history and the Merkle leaf (RFC 9162: SHA-256 over 0x00 and `json`). ``envelope`` is the
     digest of the signed material, ``key`` the kid it verified with, ``audience`` commits to who was told, ``previous``
     is the digest of the registration before it in the partition. ``seal_to`` comes with ``audience_changed`` only: whom
-    to seal each part to.
+    to seal each part to. ``accepts`` comes with ``unknown_version`` only: the versions of the type that are judged.
     """
 
+    accepts: tuple[Annotated[int, Field(ge=1, le=9999)], ...] | None = None
     article: Line | None = None
     audience: Digest
     bus: Bus
@@ -113,6 +114,8 @@ class Registration(_Stated):
             raise ValueError("a refusal has code, rule and article; a registered event has none")
         if self.seal_to is not None and self.code != "audience_changed":
             raise ValueError("only audience_changed says whom to seal to")
+        if (self.accepts is None) != (self.code != "unknown_version"):
+            raise ValueError("unknown_version, and nothing else, says which versions are accepted")
         return self
 
     @field_serializer("seal_to")
