@@ -85,12 +85,13 @@ class Bus:
         self, by: str, type_: str, data: dict[str, Any], *, case: str = CASE, at: datetime = NOW, **more: Any
     ) -> Event:
         """An event as *by*'s desk would write it."""
+        version = more.pop("version", 1)
         sequence = more.pop("sequence", None) or self._sequences.get((by, case), 0) + 1
         self._sequences[by, case] = sequence
         return Event(
-            id=more.pop("id", None) or ids.new_event_id(), source=by, type=type_, version=1, subject=case, time=at,
+            id=more.pop("id", None) or ids.new_event_id(), source=by, type=type_, version=version, subject=case, time=at,
             recordedtime=more.pop("recordedtime", at), sequence=sequence, actor="S-1", policy="az@2022-04-29",
-            data=data_type(type_, 1).from_json(json.dumps(data)), **more,
+            data=data_type(type_, version).from_json(json.dumps(data)), **more,
         )  # fmt: skip
 
     def signed(
@@ -128,6 +129,16 @@ class Bus:
         return self.take(
             shard, self.signed(self.event(by, type_, data, at=more.pop("at", now), **more)), owner=by, now=now
         )
+
+    def consents(self, shard: Shard, to: str, *, case: str = CASE) -> Decision:
+        """The person lets the NGO share what it knows with *to*."""
+        data = {
+            "purposes": ["services", "information_sharing"],
+            "receivers": [to],
+            "given_by": "individual",
+            "form": "written",
+        }
+        return self.say(shard, "ngo-a", "consent.given", data, case=case)
 
     def signal(self, shard: Shard, **more: Any) -> Decision:
         """The first event of a case."""

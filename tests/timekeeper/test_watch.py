@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from generations import before_version
 from nrmbus.events.model import Draft
 from nrmbus.registrar.shard import Shard
 from nrmbus.timekeeper.watch import Watch, named_in, registration_of
@@ -121,6 +122,34 @@ class TestReading:
         bus.signal(shard)
 
         assert set(named_in(bus.history[0])) == {"registrar", "ngo-a", "special-unit"}
+        check_history(bus, shard)
+
+
+class TestAVersionThatThisReleaseDoesNotKnow:
+    def test_silences_the_clocks_of_its_case_alone_until_an_upgrade(self, bus: Bus) -> None:
+        """A referral of a later version may have met the duty: of that case nothing is said; another case's breach is."""
+        shard, other = bus.shard(), "cd" * 16
+        bus.signal(shard)
+        bus.signal(shard, case=other)
+        bus.consents(shard, "special-unit")
+        asked = {
+            "to": ["special-unit"], "mode": "referral", "reason": "FormalIdentification", "urgency": "emergency",
+            "services": [{"code": "safe_shelter", "time_frame": "24_hours"}],
+        }  # fmt: skip
+        decision = bus.say(
+            shard, "ngo-a", "referral.submitted", asked, version=2, referral="f" * 32,
+            legalbasis="CoM 21/2008 art. 7",
+        )  # fmt: skip
+        assert decision.outcome == "registered", decision.code
+
+        with before_version(2):
+            older = watching(bus)
+            assert older.unknown == {CASE}
+            assert {each.subject for each in older.due(NOW + DAY)} == {other}
+            assert older.numbers == {0: 4}
+
+        assert watching(bus).unknown == set()
+        assert watching(bus).open_deadlines(CASE) != ()
         check_history(bus, shard)
 
 

@@ -12,7 +12,6 @@ from nrmbus.directory.admission import read_directory
 from nrmbus.events.errors import EventError
 from nrmbus.play.history import Entry, History, fold, rules_of
 from nrmbus.rules import Rules, View
-from nrmbus.wire.envelope import decode
 from nrmbus.wire.errors import WireError
 from nrmbus.wire.record import Record
 from nrmbus.wire.registration import NOTHING_BEFORE
@@ -28,8 +27,7 @@ class AuditedHistory(History):
         registration = entry.registration
         if registration.audience != entry.audience.commitment():
             raise WireError("signature_invalid")
-        if entry.event is not None:
-            signed = decode(record.split()[0])
+        if (signed := entry.said) is not None:
             if signed.digest != registration.envelope or signed.id != registration.id:
                 raise WireError("signature_invalid")
             signed.verify(self._directory.any_verify_key(signed.source, signed.kid))
@@ -58,7 +56,7 @@ class Audited:
         ]
 
     def view(self, subject: str, entries: Iterable[Entry]) -> View:
-        """Where the case stands after *entries*."""
+        """Where the case stands after *entries*, as far as this release can read them."""
         return fold(self.rules, subject, (fact for entry in entries if (fact := entry.fact) is not None))
 
 

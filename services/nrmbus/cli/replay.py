@@ -83,12 +83,14 @@ def _mapping(seen: "Audited", subject: str, entries: "list[Entry]") -> dict[str,
             "time": times.write(said.time),
             "source": said.source,
             "id": said.id,
-            "type": entry.event.type if entry.event else None,
+            "type": entry.said.type if entry.said else None,
+            "version": entry.said.version if entry.said else None,
+            "unknown": True if entry.said and not entry.event else None,
             "verdict": said.verdict,
             "code": said.code,
             "rule": said.rule,
             "article": said.article,
-            "told": list(entry.audience.recipients) if entry.event else None,
+            "told": list(entry.audience.recipients) if entry.said else None,
         }
         history.append({name: value for name, value in row.items() if value is not None})
     clocks = [
@@ -128,16 +130,26 @@ def _table(seen: "Audited", entries: "list[Entry]", *, wide: bool) -> "Table":
     for entry in entries:
         said = entry.registration
         number = str(said.number) if seen.partitions == 1 else f"{said.partition}/{said.number}"
-        told = ", ".join(entry.audience.recipients) if entry.event else ""
+        told = ", ".join(entry.audience.recipients) if entry.said else ""
         cells = [
-            Text(entry.event.type if entry.event else "not kept, as it was refused", "bold" if entry.event else "dim"),
+            _type(entry),
             Text.assemble(said.verdict, *(f" {each}" for each in (said.code, said.rule) if each), _article(entry)),
             Text(told or "nobody", "" if told else "dim"),
         ]
         if not wide:
-            cells = [Text("\n").join([*cells[:2], Text("told ", "dim") + cells[2]] if entry.event else [cells[1]])]
+            cells = [Text("\n").join([*cells[:2], Text("told ", "dim") + cells[2]] if entry.said else [cells[1]])]
         table.add_row(number, f"{said.time:%Y-%m-%d %H:%M}", said.source, *cells)
     return table
+
+
+def _type(entry: "Entry") -> "Text":
+    from rich.text import Text
+
+    if entry.said is None:
+        return Text("not kept, as it was refused", "dim")
+    version = f" v{entry.said.version}" if entry.said.version > 1 else ""
+    unknown = "" if entry.event else "\nthis release cannot read it: upgrade to replay the case to its end"
+    return Text.assemble((f"{entry.said.type}{version}", "bold"), (unknown, "red"))
 
 
 def _article(entry: "Entry") -> "Text":

@@ -9,7 +9,8 @@ from nrmbus.bus import clients
 from nrmbus.directory import Directory
 from nrmbus.events.model import Event, Fact
 from nrmbus.rules import Agency, Rules, View, load_profile
-from nrmbus.wire.envelope import decode
+from nrmbus.wire.envelope import Signed, decode
+from nrmbus.wire.errors import WireError
 from nrmbus.wire.record import AUDIENCE, REGISTRATION, Record
 from nrmbus.wire.registration import Audience, Registration, verify_registration
 
@@ -19,16 +20,21 @@ REGISTRAR = "registrar"
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One registration, its event if it was registered, and who was told."""
+    """One registration, what was said if it was registered, and who was told.
+
+    ``said`` is the signed envelope; ``event`` is read from it, and is None also where this release does not know its
+    type or version: the history is whole without it, a fold of the case is not.
+    """
 
     registration: Registration
+    said: Signed | None
     event: Event | None
     audience: Audience
     signed: bytes
 
     @property
     def fact(self) -> Fact | None:
-        """The registered event as a folder meets it; None of a refusal."""
+        """The registered event as a folder meets it; None of a refusal, and of what this release cannot read."""
         if self.event is None:
             return None
         return Fact.of(self.event, self.audience.recipients, self.registration.time, self.registration.number)
@@ -77,8 +83,14 @@ class History:
         registration = verify_registration(
             added[REGISTRATION], lambda kid: self._directory.any_verify_key(REGISTRAR, kid)
         )
-        event = decode(envelope).event() if registration.verdict == "registered" else None
-        return Entry(registration, event, Audience.parse(added[AUDIENCE]), added[REGISTRATION])
+        said = decode(envelope) if registration.verdict == "registered" else None
+        event = None
+        try:
+            event = said.event() if said else None
+        except WireError as error:
+            if error.code not in ("unknown_type", "unknown_version"):
+                raise
+        return Entry(registration, said, event, Audience.parse(added[AUDIENCE]), added[REGISTRATION])
 
     def facts(self, subject: str | None = None) -> Iterator[Fact]:
         """The registered events of a case, or of all, in number order."""

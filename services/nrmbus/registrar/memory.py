@@ -28,10 +28,8 @@ CONSENTS: Final = frozenset({"consent.given", "consent.overridden"})
 class HistoryError(Exception):
     """Raised when ``nrm.cases`` is not the history it claims to be; a person must look before this partition runs again."""
 
-    def __init__(self, partition: int, number: int, what: str) -> None:
-        super().__init__(
-            f"nrm.cases partition {partition}: registration {number} {what}; restore the topic, then start again"
-        )
+    def __init__(self, partition: int, number: int, what: str, remedy: str = "restore the topic") -> None:
+        super().__init__(f"nrm.cases partition {partition}: registration {number} {what}; {remedy}, then start again")
 
 
 @dataclass(slots=True)
@@ -202,10 +200,15 @@ class Memory:
             raise HistoryError(self.partition, registration["number"], "has another envelope than it registered")
 
     def _wake(self, case: Case, record: Record, registration: Mapping[str, Any], said: Statement) -> None:
-        event = None
-        with suppress(WireError):
+        event, code = None, ""
+        try:
             signed = decode(record)
             event = signed.event() if signed.fits else None
+        except WireError as error:
+            code = error.code
+        if code in ("unknown_type", "unknown_version"):
+            what = "was said in a type or version that this release does not know"
+            raise HistoryError(self.partition, registration["number"], what, "upgrade the registrar")
         time = times.read(registration["time"])
         if event is None or time is None:
             raise HistoryError(self.partition, registration["number"], "has another envelope than it registered")

@@ -8,6 +8,7 @@ from typing import Final
 from nrmbus.events.model import Draft, Fact
 from nrmbus.rules import Due, Rules, View
 from nrmbus.wire.envelope import decode
+from nrmbus.wire.errors import WireError
 from nrmbus.wire.ids import said_by_itself
 from nrmbus.wire.record import AUDIENCE, REGISTRATION, Record
 from nrmbus.wire.registration import Audience, Registration
@@ -28,6 +29,8 @@ class Watch:
         self._soonest: list[tuple[datetime, str]] = []
         self.numbers: dict[int, int] = {}
         """Per partition, the number of the last registration taken."""
+        self.unknown: set[str] = set()
+        """Cases of which something was said that this release cannot read: nothing is said of them before an upgrade."""
 
     def take(self, record: Record, registration: Registration) -> None:
         """Take one record of ``nrm.cases`` with its verified *registration*, in number order. Refusals start no clock."""
@@ -37,7 +40,18 @@ class Watch:
         if registration.verdict == "refused":
             return
         envelope, added = record.split()
-        event = decode(envelope).event()
+        signed = decode(envelope)
+        try:
+            event = signed.event()
+        except WireError as error:
+            if error.code not in ("unknown_type", "unknown_version"):
+                raise
+            # What it said may have ended a clock: silence can be made up for after an upgrade, a false breach cannot.
+            self.unknown.add(signed.subject)
+            self._due[signed.subject] = ()
+            return
+        if signed.subject in self.unknown:
+            return
         told = Audience.parse(added[AUDIENCE]).recipients
         view = self._views.get(event.subject) or self._rules.start(event.subject)
         view = self._rules.evolve(view, Fact.of(event, told, registration.time, registration.number))
