@@ -56,11 +56,11 @@ def resolve(python: str, requirements: Iterable[str], pinned: Mapping[str, str])
 
 
 def lines(resolved: Mapping[str, Mapping[str, str]]) -> list[str]:
-    """Merge what each Python got: one bare line where all that need a package agree, else one line with a marker for each."""
+    """Merge what each Python got: one bare line where all need a package and agree, else one line with a marker for each."""
     written = []
     for name in sorted({name for packages in resolved.values() for name in packages}):
         versions = {python: packages[name] for python, packages in resolved.items() if name in packages}
-        if len(set(versions.values())) == 1:
+        if len(versions) == len(resolved) and len(set(versions.values())) == 1:
             written.append(f"{name}=={next(iter(versions.values()))}")
         else:
             written += [f'{name}=={version} ; python_version == "{python}"' for python, version in versions.items()]

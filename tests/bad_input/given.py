@@ -151,7 +151,7 @@ class Post:
         audience = {part: sorted([own, *((name, seal_to[name]) for name in readers)]) for part in LETTER}
         audience |= {"money": [own], "coded": sorted([*audience["coded"], ("statistics", seal_to["statistics"])])}
         container = seal(LETTER, audience, bus=self.folder.settings.bus, source="ngo-a", id=event.id, subject=case)
-        event = Event(**{**dict(event), "sealeddigest": Container.parse(container).digest, "dataclassification": "DC4"})
+        event = Event(**{**dict(event), "sealeddigest": Container.parse(container).digest})
         return with_letter(encode(event, self.identities["ngo-a"].signing), container)
 
     # -- sending -----------------------------------------------------------------------------------------------------

@@ -16,7 +16,12 @@ from nrmbus.bus.folder import BusFolder
 from nrmbus.directory.admission import Newcomer, admit
 
 HELP_SECONDS = 0.5
-COMMANDS = [["up"], ["run"], ["play"], ["topics", "apply"], ["topics", "check"], ["topics", "docs"]]
+COMMANDS = [
+    ["up"], ["run"], ["play"], ["publish"], ["inbox"], ["replay"],
+    ["topics", "apply"], ["topics", "check"], ["topics", "docs"],
+    ["schema", "list"], ["schema", "show"], ["schema", "diff"], ["schema", "check"], ["schema", "cast"],
+    ["schema", "freeze"],
+]  # fmt: skip
 
 
 def nrmbus(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
@@ -61,11 +66,15 @@ def test_every_help_has_an_example(command: list[str]) -> None:
 
 
 def test_every_command_is_listed_here() -> None:
-    """A new command gets an example too."""
-    shown = nrmbus("--help").stdout
-    listed = [line.split()[1] for line in shown.partition("Commands")[2].splitlines() if line.startswith("│ ")]
+    """A new command gets an example too, and so does one below another."""
+    assert _listed("--help") == {command[0] for command in COMMANDS}
+    for group in ("topics", "schema"):
+        assert _listed(group, "--help") == {command[1] for command in COMMANDS if command[0] == group}
 
-    assert {name for name in listed if name != "│" and name.isalpha()} >= {command[0] for command in COMMANDS}
+
+def _listed(*arguments: str) -> set[str]:
+    shown = nrmbus(*arguments).stdout.partition("Commands")[2]
+    return {line.split()[1] for line in shown.splitlines() if line.startswith("│ ") and line[2] != " "}
 
 
 @pytest.mark.parametrize("arguments", [["run", "registrar"], ["topics", "check"], ["topics", "apply"]], ids=" ".join)

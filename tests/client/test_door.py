@@ -41,3 +41,12 @@ def test_what_is_no_answer_of_a_desk_is_a_door_error_without_its_text(answer: ht
     assert raised.value.code == code
     assert CANARY not in str(raised.value)
     assert raised.value.__cause__ is None
+
+
+def test_a_version_that_the_desk_does_not_know_comes_with_those_that_it_knows() -> None:
+    """A program can choose another by itself."""
+    problem = {"code": "unknown_version", "title": "Say it in another.", "accepts": [1, 2]}
+    with pytest.raises(DoorError) as raised:
+        asked(httpx.Response(422, json=problem))
+
+    assert (raised.value.code, raised.value.accepts) == ("unknown_version", (1, 2))

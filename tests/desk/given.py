@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from functools import cache, partial
 from pathlib import Path
 from tempfile import mkdtemp
+from types import MappingProxyType
 from typing import Any
 
 import httpx
@@ -143,10 +144,14 @@ class FakeRegistrar:
         self, by: str, type_: str, data: Mapping[str, Any], *, case: str = CASE, parts: Mapping[str, Any] | None = None,
         opens: Sequence[str] = (), **more: Any,
     ) -> Record:  # fmt: skip
-        """What *by*'s desk would send: signed, with a letter of *parts* that *opens* and the sender can open."""
+        """What *by*'s desk would send: signed, with a letter of *parts* that *opens* and the sender can open.
+
+        In version 1 of its type, unless *more* says another ``version``.
+        """
+        version = more.pop("version", 1)
         sequence = more.pop("sequence", None) or self._sequences.get((by, case), 0) + 1
         self._sequences[by, case] = sequence
-        said = data_type(type_, 1).from_json(json.dumps(data))
+        said = data_type(type_, version).from_json(json.dumps(data))
         id, container, digest = more.pop("id", None) or ids.new_event_id(), None, None
         if parts is not None and said.letter is not None:
             whole: dict[Part, dict[str, Any]] = {part: {} for part in said.letter.part_names()}
@@ -155,7 +160,7 @@ class FakeRegistrar:
             container = letter.seal(whole, dict.fromkeys(whole, readers), bus=BUS, source=by, id=id, subject=case)
             digest = letter.Container.parse(container).digest
         event = Event(
-            id=id, source=by, type=type_, version=1, subject=case, time=more.pop("time", self.time), recordedtime=self.time,
+            id=id, source=by, type=type_, version=version, subject=case, time=more.pop("time", self.time), recordedtime=self.time,
             sequence=sequence, actor="S-1", policy="az@2022-04-29", data=said, sealeddigest=digest, **more,
         )  # fmt: skip
         record = encode(event, self.town.identities[by].signing)
@@ -277,8 +282,10 @@ class Given:
 
 
 @asynccontextmanager
-async def desk_of(agency: str, home: Path, *, registrar: FakeRegistrar | None = None) -> AsyncIterator[Given]:
-    """The desk of *agency*, its ledger at *home*: opened again, it goes on where it was."""
+async def desk_of(
+    agency: str, home: Path, *, registrar: FakeRegistrar | None = None, speaks: Mapping[str, int] = MappingProxyType({})
+) -> AsyncIterator[Given]:
+    """The desk of *agency*, whose system *speaks* these, its ledger at *home*: opened again, it goes on where it was."""
     here, clock, sent = town(), StandingClock(), []
     ledger = await Ledger.open(home / "ledger.sqlite", bus=BUS, agency=agency)
     seat = Seat(
@@ -286,7 +293,7 @@ async def desk_of(agency: str, home: Path, *, registrar: FakeRegistrar | None = 
         agencies=here.agencies, clock=clock, procedure=procedure_of(ROLES[agency]),
     )  # fmt: skip
     desk = Desk(seat)
-    await desk.load(Settings(capacity={"women": 1}))
+    await desk.load(Settings(capacity={"women": 1}, speaks=dict(speaks)))
     broker = make_broker("127.0.0.1:1", agency, desk)
     inbox, _ = make_endpoints(broker, desk)
 

@@ -24,6 +24,8 @@ STARTS = datetime(2026, 3, 2, 5, 0, tzinfo=UTC)
 PATIENCE = 20.0
 _RUN = "import sys\nfrom pathlib import Path\nfrom nrmbus.bus.folder import BusFolder\nfrom nrmbus.cli.services import run_service\nrun_service(sys.argv[1], BusFolder(Path(sys.argv[2])))"
 
+_RUN_EARLIER = f"import sys\nsys.path.append(sys.argv[3])\nfrom generations import before_version\nwith before_version(2):\n    exec({_RUN!r})"
+
 
 class LiveBus:
     """Services by name, each a process that can be killed and started again."""
@@ -39,6 +41,12 @@ class LiveBus:
             with (self.folder.logs / f"{name}.log").open("ab") as log:
                 command = [sys.executable, "-c", _RUN, name, str(self.folder.path)]
                 self._processes[name] = subprocess.Popen(command, stderr=log, stdout=log)
+
+    def start_earlier(self, name: str) -> None:
+        """Start a service as a release that knows the first version of each type alone."""
+        with (self.folder.logs / f"{name}.log").open("ab") as log:
+            command = [sys.executable, "-c", _RUN_EARLIER, name, str(self.folder.path), str(Path(__file__).parents[1])]
+            self._processes[name] = subprocess.Popen(command, stderr=log, stdout=log)
 
     def kill(self, name: str, how: signal.Signals = signal.SIGKILL) -> float:
         """End a service and wait for it; the seconds that took."""

@@ -382,7 +382,7 @@ def test_no_error_of_the_door_holds_what_came_in(text: str) -> None:
         EVENT | {"sealed": {marked: marked}}, EVENT | {"case": marked}, EVENT | {"consent": [marked]},
     ):  # fmt: skip
         with pytest.raises(DeskError) as caught:
-            asked.drafts_of(seat, asked.read(json.dumps(body).encode())[0])
+            asked.drafts_of(seat, asked.read(json.dumps(body).encode())[0], {})
         said = f"{caught.value} {caught.value.problems}"
         assert marked not in said
         assert caught.value.__cause__ is None

@@ -1,8 +1,12 @@
 """Desks on a real broker, each a process of its own, with the real registrar between them."""
 
 import asyncio
+import json
 import shutil
 import signal
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,6 +16,9 @@ from sqlalchemy import create_engine, text
 from brokers import Broker
 from desk.live import LiveBus, live, log_of, signal_of
 from nrmbus.bus import clients
+from nrmbus.bus.folder import write_json
+from nrmbus.client import Door, verify_original
+from nrmbus.directory.admission import read_directory
 from nrmbus.wire.record import Record
 
 pytestmark = pytest.mark.broker
@@ -45,6 +52,11 @@ async def quiet(bus: LiveBus, *names: str) -> dict[str, dict[str, Any]]:
         name: await bus.until(name, lambda health: health["ready"] and not health["outbox_open"] and not health["lag"])
         for name in names
     }
+
+
+async def delivered(bus: LiveBus, name: str, deliveries: int) -> None:
+    """Wait until a desk has taken so many deliveries: a consumer that has not asked yet does not know of a lag."""
+    await bus.until(name, lambda health: sum(health["inbox"].values()) >= deliveries)
 
 
 def rows(bus: LiveBus, agency: str, query: str) -> list[tuple[Any, ...]]:
@@ -128,6 +140,7 @@ async def test_desks_killed_again_and_again_lose_and_double_nothing(kafka: Broke
         await asyncio.to_thread(kafka.kafka.restart)
         await quiet(bus, *TWO)
 
+        await delivered(bus, "ngo-a", 50)  # 25 receipts of its own, and 25 that its letters opened
         assert away["verdict"] == "pending", "what is said while the broker is away waits in the ledger"
         async with bus.door("special-unit") as unit:
             heard = (await unit.inbox(limit=1000))["events"]
@@ -254,3 +267,107 @@ async def test_a_desk_is_one_stable_member_of_its_group(broker: Broker) -> None:
         await bus.ready("special-unit")
 
         assert loop.time() - started < clients.settings("desk")["session_timeout_ms"] / 1000 / 3
+
+
+NEWER = REFERRAL | {"services": [{"code": "safe_shelter", "time_frame": "24_hours"}]}
+REFERRED: dict[str, Any] = {"ref": REF, "to": ["special-unit"], "legal_basis": "CoM 21/2008 art. 7"}
+
+
+def declare(bus: LiveBus, agency: str, speaks: dict[str, int]) -> None:
+    """Write into an agency's own file what its system speaks; its desk reads it when it starts."""
+    path = bus.folder.agency(agency).agency_json
+    write_json(path, json.loads(path.read_bytes()) | {"speaks": speaks})
+
+
+async def test_each_agency_is_told_in_the_version_that_it_speaks(broker: Broker) -> None:
+    """The NGO's new system says version 2; the unit's old one hears version 1 and what that lacks; the original verifies."""
+    async with live(broker, TWO) as bus:
+        declare(bus, "ngo-a", {"referral.submitted": 2})
+        bus.start(*TWO)
+        await bus.ready(*TWO)
+        async with bus.door("ngo-a") as ngo, bus.door("special-unit") as unit:
+            await ngo.publish(signal_of(CASE), wait=20)
+            await ngo.publish(about("consent.given", CONSENT), wait=20)
+            sealed = {"interpreter": ["rus", "tur"], "name": "Alina Example"}
+            said = await ngo.publish(about("referral.submitted", NEWER, **REFERRED, sealed=sealed), wait=20)
+            await delivered(bus, "special-unit", 3)
+            await quiet(bus, *TWO)
+            *_, heard = (await unit.inbox(opened=True))["events"]
+            tasks = [task["kind"] for task in (await unit.tasks())["tasks"]]
+        async with Door.of(bus.folder.agency("special-unit").path, speaks={"referral.submitted": 2}) as newer:
+            *_, as_said = (await newer.inbox(opened=True))["events"]
+        directory = await read_directory(bus.folder)
+
+    assert said["verdict"] == "registered"
+    assert (heard["published"], heard["version"], heard["data"]["services"]) == (2, 1, ["safe_shelter"])
+    assert heard["letter"]["coded"] == {"interpreter": "rus"}
+    assert [each["pointer"] for each in heard["lost"]] == ["/data/services/0/time_frame", "/letter/interpreter/1"]
+    assert (as_said["version"], as_said["data"]["services"]) == (2, NEWER["services"])
+    assert as_said["letter"]["coded"] == {"interpreter": ["rus", "tur"]}
+    assert tasks.count("duty_officer") == 1
+    for row in (heard, as_said):
+        assert json.loads(verify_original(row, directory.any_verify_key).data)["services"] == NEWER["services"]
+
+
+async def test_what_an_earlier_release_did_not_know_goes_on_by_itself_after_the_upgrade(broker: Broker) -> None:
+    """The case waits in order, others go on; killed again and again while it goes on, the desk loses and doubles nothing."""
+    async with live(broker, TWO, run=["ngo-a"]) as bus:
+        bus.start_earlier("special-unit")
+        await bus.ready("special-unit")
+        async with bus.door("ngo-a") as ngo, bus.door("special-unit") as unit:
+            await ngo.publish(signal_of(CASE), wait=20)
+            await ngo.publish(about("consent.given", CONSENT), wait=20)
+            newer = about("referral.submitted", NEWER, **REFERRED, version=2, sealed={"name": "Alina Example"})
+            said = await ngo.publish(newer, wait=20)
+            await ngo.publish(about("consent.given", CONSENT | {"form": "oral"}), wait=20)
+            await ngo.publish(signal_of("ef" * 16), wait=20)
+            await delivered(bus, "special-unit", 5)
+            await quiet(bus, *TWO)
+            before = await unit.case(CASE)
+            shown = (await unit.inbox(opened=True))["events"]
+        receipts = "SELECT count(*) FROM outbox WHERE origin = 'receipt'"
+        told = rows(bus, "special-unit", receipts)
+        for patience in (0.5, 1.0, 1.5):
+            bus.kill("special-unit")
+            bus.start("special-unit")
+            await asyncio.sleep(patience)
+        bus.kill("special-unit")
+        bus.start("special-unit")
+        await quiet(bus, *TWO)
+        async with bus.door("special-unit") as unit:
+            after, heard = await unit.case(CASE), (await unit.inbox(opened=True))["events"]
+            tasks = [(task["kind"], task["event"]) for task in (await unit.tasks())["tasks"]]
+        done = rows(bus, "special-unit", receipts)
+        left = rows(bus, "special-unit", "SELECT count(*) FROM parked")
+
+    assert before["parked_because"].items() >= {"error": "UnknownVersion", "published": 2, "waiting": 2}.items()
+    assert [event.get("unknown", False) for event in shown] == [False, False, True, False, False]
+    assert [event.get("parked", False) for event in shown] == [False, False, True, True, False]
+    assert (after["parked"], left) == (False, [(0,)])
+    assert [event["version"] for event in heard] == [1] * 5
+    assert heard[2]["letter"]["identity"] == {"name": "Alina Example"}
+    assert done == [(told[0][0] + 1,)], "the sender hears once that the letter opened"
+    assert [each for each in tasks if each[1] == said["id"]] == [("duty_officer", said["id"])]
+
+
+async def test_a_desk_that_cannot_speak_what_it_declares_says_so_and_does_not_start(broker: Broker) -> None:
+    """In a sentence with the type, not with a trace of the program."""
+    async with live(broker, TWO) as bus:
+        declare(bus, "ngo-a", {"referral.submitted": 999})
+        run: list[str | Path] = [
+            sys.executable,
+            "-c",
+            "from nrmbus.cli import main; main()",
+            "run",
+            "ngo-a",
+            "--data",
+            bus.folder.path,
+        ]
+        process = await asyncio.create_subprocess_exec(*run, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        async with asyncio.timeout(30):
+            _, said = await process.communicate()
+
+    assert process.returncode == 1
+    assert b"The desk of ngo-a does not start" in said
+    assert b"/speaks/referral.submitted unknown_version" in said
+    assert b"Traceback" not in said

@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from desk.given import BED, CASE, REF, FakeRegistrar, Given, desk_of, town
-from nrmbus.desk import arrival, receive
+from generations import before_type
+from nrmbus.desk import receive
 from nrmbus.shelter import procedure
 from nrmbus.wire.record import Record
 
@@ -71,6 +72,44 @@ async def test_a_record_that_fails_is_tried_again_and_then_its_case_is_parked(
     assert b"CANARY" not in (tmp_path / "ledger.sqlite").read_bytes()
 
 
+async def test_a_record_that_fails_only_at_its_end_is_tried_again_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """When all is written and cannot be kept: it is not acknowledged, and it is neither lost nor passed over."""
+    async with desk_of("shelter", tmp_path) as given:
+        first, second = (given.registrar.register(bed(given.registrar, case), to="shelter") for case in (CASE, OTHER))
+        with monkeypatch.context() as patch:
+            patch.setattr(procedure, "keep", _broken)
+            with pytest.raises(Broken):
+                await given.hear(first)
+        assert (first.consumer.committed, first.consumer.again) == (0, [first.offset])
+        assert await given.rows("events") == []
+
+        await given.hear(first)
+        await given.hear(second)
+        assert [row.subject for row in await given.rows("events")] == [CASE, OTHER]
+        assert await given.rows("parked") == []
+
+
+async def test_what_fails_at_its_end_again_and_again_parks_its_case(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As what fails earlier does; let through while it still fails, it stays, and nothing runs in a circle."""
+    async with desk_of("shelter", tmp_path) as given:
+        monkeypatch.setattr(procedure, "keep", _broken)
+        record = given.registrar.register(bed(given.registrar, CASE), to="shelter")
+        await until_parked(given, record)
+        answer = await given.door.post(f"/v1/cases/{CASE}/release")
+
+        assert record.consumer.committed == 1
+        assert answer.json() == {"case": CASE, "left": 1}
+        assert [(row.subject, row.error) for row in await given.rows("parked")] == [(CASE, "Broken")]
+
+
+def _broken(*_: Any) -> Any:
+    raise Broken
+
+
 async def test_later_records_of_the_case_wait_behind_it_and_other_cases_go_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -126,22 +165,12 @@ async def test_what_fails_again_stays_parked(tmp_path: Path, monkeypatch: pytest
         assert [row.type for row in await given.rows("outbox")] == ["letter.opened", "letter.opened"]
 
 
-async def test_an_event_of_a_type_that_this_release_lacks_parks_its_case(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_an_event_of_a_type_that_this_release_lacks_parks_its_case(tmp_path: Path) -> None:
     """An unknown type is a known outcome: it is stored whole and waits for a newer release; after it, it is let through."""
     async with desk_of("shelter", tmp_path) as given:
-        with monkeypatch.context() as patch:
-            believed = arrival._believed
-
-            def older(*args: Any) -> arrival.Delivered:
-                new = believed(*args)
-                return arrival.Delivered(
-                    new.delivery, new.registration, new.delivery_bytes, new.registration_bytes, new.signed, event=None
-                )
-
-            patch.setattr(arrival, "_believed", older)
-            await given.hear(given.registrar.register(bed(given.registrar, CASE), to="shelter"))
+        record = given.registrar.register(bed(given.registrar, CASE), to="shelter")
+        with before_type("shelter.bed_requested"):
+            await given.hear(record)
         assert [row.error for row in await given.rows("parked")] == ["UnknownType"]
         assert (await given.door.post(f"/v1/cases/{CASE}/release")).json()["left"] == 0
 

@@ -1,11 +1,14 @@
 """Stories on a real bus: Kafka, a process for every service, agencies who speak through their doors alone."""
 
 import asyncio
+import json
+import os
 import re
+import signal
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -27,6 +30,8 @@ pytestmark = [pytest.mark.broker, pytest.mark.timeout(180)]
 
 SERVICES = ("fund", "special-unit", "shelter", "registrar", "timekeeper", "ngo-a", "broker")
 """Whom the restarted story kills, each once, at a different point."""
+
+MINUTE = timedelta(minutes=1)
 
 
 @contextmanager
@@ -93,21 +98,32 @@ class TestAMissedDeadline:
     def test_p10_is_an_event_within_a_minute_by_the_walls_clock(self, tmp_path: Path) -> None:
         """P10: on a bus that is not played on, a signal that is typed 24 hours late breaches at once, one second early soon."""
         with up(tmp_path, playing=False) as folder:
-            now = WallClock().now()
-            asyncio.run(
-                admit(folder, {"ngo-a": Newcomer("ngo_outreach"), "special-unit": Newcomer("special_unit")}, now)
-            )
-            case, seconds = asyncio.run(
-                _breached(folder.agency("ngo-a").path, times.write(now - timedelta(hours=24) + timedelta(seconds=15)))
-            )
-            found = check(folder.bootstrap, [("ngo-a", *case)])
+            check_breach(folder, due=timedelta(seconds=15))
 
-        assert seconds < 60
-        assert not found.any
+    def test_p10_a_timekeeper_that_is_held_is_found(self, tmp_path: Path) -> None:
+        """Sabotage: due 45 s ago, she is said to be late at once; with the timekeeper held the same check goes red."""
+        with up(tmp_path, playing=False) as folder:
+            check_breach(folder, due=timedelta(seconds=-45))
+            running = json.loads((folder.run / "services.json").read_bytes())
+            os.kill(running["timekeeper"]["pid"], signal.SIGSTOP)
+
+            with pytest.raises(AssertionError, match="no breach within a minute"):
+                check_breach(folder, due=timedelta(seconds=-45))
 
 
-async def _breached(home: Path, since: str) -> tuple[tuple[str, str], float]:
-    """Publish a signal suspected *since*, wait for its breach; case and event, and how long after 24 hours it came."""
+def check_breach(folder: BusFolder, *, due: timedelta) -> None:
+    """P10, on a bus by the wall's clock: a signal whose 24 hours end *due* from now breaches within a minute of their end."""
+    now = WallClock().now()
+    asyncio.run(admit(folder, {"ngo-a": Newcomer("ngo_outreach"), "special-unit": Newcomer("special_unit")}, now))
+    case, late = asyncio.run(_breached(folder.agency("ngo-a").path, now + due))
+    found = check(folder.bootstrap, [("ngo-a", *case)])
+
+    assert late < MINUTE
+    assert not found.any
+
+
+async def _breached(home: Path, due: datetime) -> tuple[tuple[str, str], timedelta]:
+    """Publish a signal whose 24 hours end at *due*, wait for its breach; case and event, and how long after *due* it came."""
     door = await _opened(home)
     async with door:
         data = {
@@ -117,21 +133,21 @@ async def _breached(home: Path, since: str) -> tuple[tuple[str, str], float]:
             "detected_abroad": False,
             "basis": ["indicators"],
         }
+        since = times.write(due - timedelta(hours=24))
         said = await door.publish(
             {"type": "case.signal_recorded", "data": data, "actor": "S-1", "time": since}, wait=20
         )
         assert said["verdict"] == "registered", said
-        until = time.monotonic() + 80
-        while time.monotonic() < until:
+        while WallClock().now() < due + MINUTE:
             heard = (await door.inbox(case=said["case"]))["events"]
             if heard:
                 assert [(each["type"], each["data"]["rule"]) for each in heard] == [("deadline.breached", "D-REFER")]
-                due, registered = times.read(heard[0]["data"]["due"]), times.read(heard[0]["registered"])
-                assert due is not None
+                assert times.read(heard[0]["data"]["due"]) == due
+                registered = times.read(heard[0]["registered"])
                 assert registered is not None
-                return (said["case"], said["id"]), (registered - due).total_seconds()
+                return (said["case"], said["id"]), registered - due
             await asyncio.sleep(0.2)
-        raise AssertionError("no breach came")
+        raise AssertionError("no breach within a minute")
 
 
 async def _opened(home: Path) -> Door:

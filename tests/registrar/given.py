@@ -104,9 +104,7 @@ class Bus:
         container = letter.seal(
             parts, dict.fromkeys(parts, readers), bus=BUS, source=event.source, id=event.id, subject=event.subject
         )
-        event = Event(
-            **{**dict(event), "sealeddigest": letter.Container.parse(container).digest, "dataclassification": "DC4"}
-        )
+        event = Event(**{**dict(event), "sealeddigest": letter.Container.parse(container).digest})
         return with_letter(encode(event, self.identities[event.source].signing), container)
 
     def take(self, shard: Shard, record: Record, *, owner: str, now: datetime = NOW) -> Decision:

@@ -290,9 +290,7 @@ def sealed_right(bus: Bus, *, retired: bool = False) -> Record:
     unit, statistics = ("special-unit", unit_key.seal_to), ("statistics", bus.identities["statistics"].sealing.seal_to)
     audience = {part: [own, unit] for part in LETTER} | {"money": [own], "coded": [own, unit, statistics]}
     container = seal(LETTER, audience, bus=BUS, source="ngo-a", id=event.id, subject=CASE)
-    event = type(event)(
-        **{**dict(event), "sealeddigest": Container.parse(container).digest, "dataclassification": "DC4"}
-    )
+    event = type(event)(**{**dict(event), "sealeddigest": Container.parse(container).digest})
     return with_letter(encode(event, bus.identities["ngo-a"].signing), container)
 
 

@@ -256,6 +256,7 @@ def test_what_cannot_be_decoded(code: str, record: Record) -> None:
         ("header_not_allowed", signed({**HEADERS, "ce_actor": b"(" + CANARY.encode() + b")"})),
         ("header_not_allowed", signed({name: value for name, value in HEADERS.items() if name != "ce_policy"})),
         ("header_not_allowed", signed({**HEADERS, "ce_dataclassification": b"DC9"})),
+        ("header_not_allowed", signed({**HEADERS, "ce_dataclassification": b"DC4"})),  # nothing so dear is in the clear
         ("header_not_allowed", signed({**HEADERS, "ce_expectedversion": b"-1"})),
         ("header_not_allowed", signed({**HEADERS, "ce_expectedversion": b"1e3"})),
         ("header_not_allowed", signed({**HEADERS, "ce_consent": CANARY.encode()})),
@@ -263,7 +264,7 @@ def test_what_cannot_be_decoded(code: str, record: Record) -> None:
         ("header_not_allowed", signed({**HEADERS, "ce_sealeddigest": CANARY.encode()})),
         ("header_not_allowed", signed({**HEADERS, "ce_traceparent": b"01-" + CANARY.encode()})),
     ],
-    ids=range(23),
+    ids=range(24),
 )
 def test_what_its_sender_is_told(code: str, record: Record) -> None:
     """Signed by its source, and wrong: refused by a registration, with a code that helps and nothing of what was sent."""

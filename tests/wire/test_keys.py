@@ -1,9 +1,15 @@
 """Keys: which are refused, what they sign and open, and what they show."""
 
+from collections.abc import Callable, Iterator
+from hashlib import sha512
+
 import pytest
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from hypothesis import given
 from hypothesis import strategies as st
+from nacl.bindings import crypto_sign_open
+from nacl.exceptions import BadSignatureError
 
 from nrmbus.wire import vectors
 from nrmbus.wire.errors import LetterClosed, WireError
@@ -151,3 +157,90 @@ def test_xwing_as_its_authors_have_it() -> None:
 
     assert key.public.hex().startswith("e2236b35a8c24b39b10aa1323a96a919a2ced88400633a7b07131713fc14b2b5b19cfc3d")
     assert len(key.public) == 1216
+
+
+class TestTwoLibrariesOneVerdict:
+    """libsodium is asked first and OpenSSL has the last word: the verdict is OpenSSL's, on every signature."""
+
+    ORDER = 2**252 + 27742317777372353535851937790883648493
+    BASE = point(4 * pow(5, -1, P) % P)
+    EIGHTH = point(0x7A03AC9277FDC74EC6CC392CFA53202A0F67100D760B3CBA4FD84D3D706A17C7)
+    SECRET, NONCE = 3**150, 7**80
+
+    @staticmethod
+    def times(number: int, of: Point) -> Point:
+        """*of* added to itself."""
+        found = (0, 1)
+        while number:
+            if number & 1:
+                found = add(found, of)
+            of, number = add(of, of), number >> 1
+        return found
+
+    @staticmethod
+    def written(of: Point) -> bytes:
+        """The 32 bytes of a point (RFC 8032 section 5.1.2)."""
+        return raw(of[1] | (of[0] & 1) << 255)
+
+    def signed(self, key: bytes, commitment: bytes, message: bytes, nonce: int = NONCE) -> bytes:
+        """A signature with *commitment* as its R, whatever that is."""
+        challenge = int.from_bytes(sha512(commitment + key + message).digest(), "little")
+        return commitment + raw((nonce + challenge * self.SECRET) % self.ORDER)
+
+    def odd_ones(self) -> Iterator[tuple[bytes, bytes, bytes]]:
+        """Key, signature, message: on which implementations of Ed25519 are known to differ."""
+        public, commitment = self.times(self.SECRET, self.BASE), self.times(self.NONCE, self.BASE)
+        key, plain = self.written(public), self.written(commitment)
+        for number in range(8):
+            message, twisted = bytes([number]), self.times(number, self.EIGHTH)
+            signature = self.signed(key, plain, message)
+            beyond = raw(int.from_bytes(signature[32:], "little") + self.ORDER)
+            mixed = self.written(add(public, twisted))
+            small = self.written(twisted)
+            yield key, signature, message
+            yield key, signature[:32] + beyond, message
+            yield key, self.signed(key, self.written(add(commitment, twisted)), message), message
+            yield key, self.signed(key, small, message, 0), message
+            for more in range(16):  # the challenge is a multiple of eight for some of them, of four or two for others
+                yield mixed, self.signed(mixed, plain, bytes([number, more])), bytes([number, more])
+                far = self.written(add(commitment, self.times(more % 8, self.EIGHTH)))
+                yield mixed, self.signed(mixed, far, bytes([number, more])), bytes([number, more])
+        yield key, self.signed(key, raw(P + 1), b"", 0), b""
+
+    def test_on_what_implementations_differ_about(self) -> None:
+        """What libsodium accepts, OpenSSL accepts; what only OpenSSL accepts, we accept: R of small order."""
+        seen = set()
+        for key, signature, message in self.odd_ones():
+            first, last, ours = (
+                _accepts(crypto_sign_open, signature + message, key),
+                _accepts(Ed25519PublicKey.from_public_bytes(key).verify, signature, message),
+                _accepts(VerifyKey(key).verify, signature, message),
+            )
+            assert ours == last
+            seen.add((first, last))
+
+        assert seen == {(True, True), (False, True), (False, False)}
+
+    @pytest.mark.parametrize("size", [0, 63, 65])
+    def test_a_signature_has_64_bytes(self, size: int) -> None:
+        """The border between signature and message is not for the message to move."""
+        key = SigningKey.generate()
+        whole = key.sign(b"message") + b"message"
+
+        refused("signature_invalid", lambda: key.verify_key.verify(whole[:size], whole[size:]))
+
+    @given(st.binary(min_size=32, max_size=32), st.binary(max_size=300))
+    def test_signs_as_the_other_does(self, seed: bytes, message: bytes) -> None:
+        """RFC 8032 leaves no choice: the same key and message give the same 64 bytes."""
+        other = Ed25519PrivateKey.from_private_bytes(seed)
+
+        assert SigningKey(seed).sign(message) == other.sign(message)
+        assert SigningKey(seed).public == other.public_key().public_bytes_raw()
+
+
+def _accepts(verify: Callable[[bytes, bytes], object], one: bytes, other: bytes) -> bool:
+    try:
+        verify(one, other)
+    except (BadSignatureError, InvalidSignature, WireError):
+        return False
+    return True

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 KAFKA: Final = "4.3.1"
 ROOTS: Final = (f"org.apache.kafka:kafka_2.13:{KAFKA}", f"org.apache.kafka:kafka-tools:{KAFKA}")
+LOGGING: Final = "org.apache.logging.log4j:log4j-slf4j-impl:2.25.4"
+"""What Kafka logs goes through it; without, nothing is logged. Taken alone, for its own wishes would change Kafka's versions."""
 AT_ONCE: Final = 8
 """Downloads at the same time: 53 MB in 15 s, where one after the other takes a minute."""
 
@@ -172,6 +174,7 @@ def _resolve(scratch: Path) -> tuple[Jar, ...]:
     context = _maven(scratch)
     roots, others = context.resolver.get_dependency_list([context.create_dependency(each) for each in ROOTS])
     artifacts = [node.dep.artifact for node in [*roots.children, *others]]
+    artifacts.append(context.create_dependency(LOGGING).artifact)
     with ThreadPoolExecutor(AT_ONCE) as pool:
         contents = list(pool.map(lambda artifact: artifact.resolve().read_bytes(), artifacts))
     return tuple(

@@ -2,7 +2,7 @@
 
 import typer
 
-from nrmbus.cli import inbox, play, publish, replay, topics, up
+from nrmbus.cli import inbox, play, publish, replay, schema, topics, up
 
 app = typer.Typer(
     name="nrmbus",
@@ -19,3 +19,4 @@ app.command(epilog="Example: nrmbus publish ngo-a --event deploy/examples/signal
 app.command(epilog="Example: nrmbus inbox special-unit --follow")(inbox.inbox)
 app.command(epilog="Example: nrmbus replay --case 5f0c1a2b --as-of 2026-03-02T09:00:00Z")(replay.replay)
 app.add_typer(topics.app, name="topics")
+app.add_typer(schema.app, name="schema")

@@ -40,7 +40,7 @@ def inbox(
 ) -> None:
     """Show what an agency received: row, time (UTC), type, from whom, the case, and the letter's parts that it may open.
 
-    Letters stay sealed unless you say --open.
+    Letters stay sealed unless you say --open. An event comes in the version that the agency speaks, with what that lacks.
     """
     from rich.console import Console
 
@@ -118,7 +118,7 @@ def _follow(page: Page, after: int, console: Any, *, as_json: bool) -> None:
                 typer.echo(json.dumps(event, ensure_ascii=False))
             else:
                 console.print(_streamed(event), soft_wrap=True)
-                _print_letter(event, console)
+                _print_below(event, console)
 
     with suppress(KeyboardInterrupt):
         asyncio.run(tell())
@@ -133,11 +133,21 @@ def _parts(event: Mapping[str, Any]) -> str:
     return ", ".join(event["parts"]) or (f"shut: {event['shut']}" if event.get("shut") else "–")
 
 
+def _version(event: Mapping[str, Any]) -> str:
+    """What is to be said of its version: nothing where it was said as it is shown."""
+    if event.get("unknown"):
+        return f" (version {event['published']}, which this desk does not know: the case waits for its upgrade)"
+    waits = " (the case waits)" if event.get("parked") else ""
+    if event["published"] == event["version"]:
+        return waits
+    return f" (said in version {event['published']}, shown in {event['version']}){waits}"
+
+
 def _streamed(event: Mapping[str, Any]) -> "Text":
     from rich.text import Text
 
     return Text.assemble(
-        (f"{event['row']:>4}", "dim"), "  ", _time(event["time"]), "  ", (event["type"], "bold"), "  from ",
+        (f"{event['row']:>4}", "dim"), "  ", _time(event["time"]), "  ", (event["type"], "bold"), (_version(event), "dim"), "  from ",
         (event["source"], "cyan"), "  case ", event["case"][:_SHORT],
         *(["  ref ", event["ref"][:_SHORT]] if "ref" in event else []), "  letter: ", _parts(event),
     )  # fmt: skip
@@ -156,7 +166,7 @@ def _print_table(events: Iterable[Mapping[str, Any]], console: Any) -> None:
     for title in ("type", "from", "letter", "case", "ref") if wide else ("type, from, letter", "case, ref"):
         table.add_column(title, overflow="fold")
     for event in events:
-        what, ref = Text(event["type"], "bold"), event.get("ref", "")[:_SHORT]
+        what, ref = Text.assemble((event["type"], "bold"), (_version(event), "dim")), event.get("ref", "")[:_SHORT]
         source, case = Text(event["source"], "cyan"), event["case"][:_SHORT]
         if wide:
             cells: tuple[str | Text, ...] = (what, source, _parts(event), case, ref)
@@ -165,17 +175,21 @@ def _print_table(events: Iterable[Mapping[str, Any]], console: Any) -> None:
         table.add_row(str(event["row"]), _time(event["time"]), *cells)
     console.print(table)
     for event in events:
-        _print_letter(event, console, row=True)
+        _print_below(event, console, row=True)
 
 
-def _print_letter(event: Mapping[str, Any], console: Any, *, row: bool = False) -> None:
+def _print_below(event: Mapping[str, Any], console: Any, *, row: bool = False) -> None:
+    """The opened letter, and what the version shown has no place for."""
     from rich.text import Text
 
+    number = f"{event['row']:>4}  " if row else " " * 6
     for part, fields in event.get("letter", {}).items():
         for name, value in fields.items():
             text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-            number = f"{event['row']:>4}  " if row else " " * 6
             console.print(Text.assemble((number, "dim"), (f"{part}: {name} ", "dim"), _plain(text)), soft_wrap=True)
+    for lost in event.get("lost", ()):
+        what = f"left out, for version {event['version']} has no place for it: {lost['pointer']} of version {lost['version']}"
+        console.print(Text.assemble((number, "dim"), (what, "yellow")), soft_wrap=True)
 
 
 def _plain(text: str) -> str:

@@ -152,7 +152,8 @@ def _line(said: Mapping[str, Any], policy: str) -> str:
         return f"pending: the desk keeps it and sends it as soon as it can, {where}"
     ground = " ".join(str(said[name]) for name in ("code", "rule") if said.get(name))
     article = f" ({said['article']})" if said.get("article") else ""
-    return f"refused {ground}{article}: {_sentence(said, policy)}"
+    accepts = f" (accepts: {', '.join(map(str, said['accepts']))})" if said.get("accepts") else ""
+    return f"refused {ground}{article}: {_sentence(said, policy)}{accepts}"
 
 
 def _sentence(said: Mapping[str, Any], policy: str) -> str:

@@ -5,24 +5,33 @@ import json
 from collections.abc import AsyncIterator, Mapping
 from contextlib import suppress
 from pathlib import Path
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 from typing import Any, Final, Self
 
 import httpx
 
 _PATIENCE: Final = httpx.Timeout(35.0, connect=2.0)
 Json = dict[str, Any]
+_AS_DECLARED: Final[Mapping[str, int]] = MappingProxyType({})
 
 
 class DoorError(Exception):
     """The desk did not do what it was asked. The message says why and what to do; ``code`` is one word for programs.
 
-    ``problems`` names the fields that do not fit, each as (pointer, kind), in the words of the published schemas.
+    ``problems`` names the fields that do not fit, each as (pointer, kind), in the words of the published schemas;
+    ``accepts`` the versions of the type that the desk knows, where it does not know the one that was asked for.
     """
 
-    def __init__(self, code: str, message: str, status: int = 0, problems: tuple[tuple[str, str], ...] = ()) -> None:
+    def __init__(
+        self,
+        code: str,
+        message: str,
+        status: int = 0,
+        problems: tuple[tuple[str, str], ...] = (),
+        accepts: tuple[int, ...] = (),
+    ) -> None:
         super().__init__(message)
-        self.code, self.status, self.problems = code, status, problems
+        self.code, self.status, self.problems, self.accepts = code, status, problems, accepts
 
 
 def _read(answer: httpx.Response) -> Json:
@@ -47,13 +56,21 @@ class Door:
     Every method raises DoorError: ``unreachable`` when no desk answers, else the desk's own code.
     """
 
-    def __init__(self, url: str, token: str) -> None:
+    def __init__(self, url: str, token: str, *, speaks: Mapping[str, int] = _AS_DECLARED) -> None:
+        """Ask at *url* with *token*. *speaks*: of each type named, the version that this program says and is handed.
+
+        A type that is not named is spoken as the agency's ``agency.json`` declares, else in version 1.
+        """
         self._http = httpx.AsyncClient(
-            base_url=url, headers={"authorization": f"Bearer {token}"}, timeout=_PATIENCE, trust_env=False
+            base_url=url,
+            headers={"authorization": f"Bearer {token}"},
+            params={"speaks": [f"{name}:{version}" for name, version in speaks.items()]},
+            timeout=_PATIENCE,
+            trust_env=False,
         )
 
     @classmethod
-    def of(cls, home: Path) -> Self:
+    def of(cls, home: Path, *, speaks: Mapping[str, int] = _AS_DECLARED) -> Self:
         """The door of the desk whose folder is *home*: it writes address and token to ``door.json`` there (mode 0600).
 
         Raises:
@@ -67,7 +84,7 @@ class Door:
             raise DoorError(
                 "unreachable", "this desk is not running; start the bus with `nrmbus up`, or it with `nrmbus run`"
             )
-        return cls(found["url"], found["token"])
+        return cls(found["url"], found["token"], speaks=speaks)
 
     async def __aenter__(self) -> Self:
         return self
@@ -78,7 +95,10 @@ class Door:
         await self._http.aclose()
 
     async def publish(self, event: Mapping[str, Any], *, wait: float = 0) -> Json:
-        """Say *event* (the desk signs and seals). With *wait* seconds, the answer has the verdict when it came in time."""
+        """Say *event* (the desk signs and seals). With *wait* seconds, the answer has the verdict when it came in time.
+
+        It is signed and registered as it is, in its ``version``, else in the one that is spoken.
+        """
         return await self._ask("POST", "/v1/events", json=dict(event), params={"wait": wait})
 
     async def again(self, event_id: str, *, wait: float = 0) -> Json:
@@ -90,7 +110,12 @@ class Door:
         return await self._ask("GET", f"/v1/events/{event_id}")
 
     async def inbox(self, *, after: int = 0, case: str | None = None, limit: int = 200, opened: bool = False) -> Json:
-        """Events received, in order, from row *after* on. *opened*: with letters, each on record as read first."""
+        """Events received, in order, from row *after* on. *opened*: with letters, each on record as read first.
+
+        Each comes in the ``version`` that is spoken; ``lost`` has what that cannot carry, and ``original`` what was signed
+        (`verify_original`). One that is ``unknown`` to the desk's release has no data yet: ask for its row again when the
+        desk was upgraded.
+        """
         params = {"after": after, "limit": limit, "open": str(opened).lower(), **({"case": case} if case else {})}
         return await self._ask("GET", "/v1/inbox", params=params)
 
@@ -130,5 +155,6 @@ class Door:
         if answer.is_error:
             problems = tuple((each["pointer"], each["kind"]) for each in body.get("problems", ()))
             title = body.get("title", "the desk refused the request")
-            raise DoorError(body.get("code", "refused"), title, answer.status_code, problems)
+            accepts = tuple(body.get("accepts", ()))
+            raise DoorError(body.get("code", "refused"), title, answer.status_code, problems, accepts)
         return body

@@ -11,6 +11,7 @@ from faststream import FastStream
 
 from nrmbus import telemetry
 from nrmbus.bus.clock import SteppedClock, WallClock, clock_of
+from nrmbus.bus.errors import BusError
 from nrmbus.bus.folder import AgencyFolder, BusFolder
 from nrmbus.bus.serving import Listening, Server
 from nrmbus.desk.broker import check_settings, make_broker, make_endpoints
@@ -20,8 +21,9 @@ from nrmbus.desk.errors import DeskError
 from nrmbus.desk.handlers import Inbox
 from nrmbus.desk.ledger import Ledger
 from nrmbus.desk.procedure import Settings
+from nrmbus.desk.reading import declared
 from nrmbus.desk.relay import Relay, through
-from nrmbus.desk.release import release
+from nrmbus.desk.release import release, release_by_itself
 from nrmbus.desk.roles import procedure_of
 from nrmbus.desk.seat import Seat
 from nrmbus.directory import Directory, DirectoryReader, Entry, Identity, operator_key
@@ -41,8 +43,9 @@ class DeskProcess:
     """One agency's desk, at *home* in a bus's *folder*, and everything it runs on."""
 
     def __init__(self, folder: BusFolder, home: AgencyFolder, ledger: Ledger) -> None:
+        """Make it; nothing runs yet. Raises DeskError ``speaks_unpublished``."""
         settings = folder.settings
-        self._bootstrap, self._play, self._home = folder.bootstrap, settings.play, home
+        self._bootstrap, self._play, self._settings = folder.bootstrap, settings.play, _settings(home)
         agencies: dict[str, Agency] = {}
 
         def admitted(entry: Entry) -> None:
@@ -63,6 +66,8 @@ class DeskProcess:
         self.desk = Desk(self.seat)
         self._inbox: Inbox | None = None
         self._relay: Relay | None = None
+        self._went_on = False
+        """Whether the cases that waited for this release have been let through."""
         self.failed = False
         """Whether something that must not end has ended."""
         self.stop: Callable[[], None] = lambda: None
@@ -78,7 +83,7 @@ class DeskProcess:
             if self.seat.role is None:
                 raise DeskError("not_admitted")
             self.seat.procedure = procedure_of(self.seat.role)
-            await self.desk.load(_settings(self._home))
+            await self.desk.load(self._settings)
             broker = make_broker(self._bootstrap, self.seat.me, self.desk)
             self._inbox, outbox = make_endpoints(broker, self.desk)
             check_settings(broker, self.seat.me)
@@ -111,10 +116,11 @@ class DeskProcess:
             self.stop()
 
     async def _catch_up(self, relay: Relay) -> None:
-        """Let the relay sign once the inbox has been read to where it ends now."""
+        """Once the inbox has been read to where it ends now, let the relay sign, and go on with what waited for this release."""
         await self.desk.assigned.wait()
-        consumer = self._inbox.consumer if self._inbox else None
-        if consumer is None:
+        inbox = self._inbox
+        consumer = inbox.consumer if inbox else None
+        if inbox is None or consumer is None:
             return
         ends = await consumer.end_offsets(list(consumer.assignment()))
         # aiokafka tells a position only when asked.
@@ -122,11 +128,13 @@ class DeskProcess:
             await asyncio.sleep(_LOOK)
         relay.caught_up.set()
         self.seat.ledger.changed.set()
+        await release_by_itself(self.desk, inbox)
+        self._went_on = True
 
     async def health(self) -> dict[str, Any]:
         """What only the process knows: clock, lag, and whether it is getting on."""
         clock, relay, lag = self.seat.clock, self._relay, await self._lag()
-        started = relay is not None and relay.caught_up.is_set() and self.seat.trouble is None
+        started = relay is not None and relay.caught_up.is_set() and self._went_on and self.seat.trouble is None
         moving = lag == 0 or time.monotonic() - self.desk.progress < STUCK_SECONDS
         return {
             "ready": started and lag is not None and moving,
@@ -158,7 +166,7 @@ class DeskProcess:
 def _settings(home: AgencyFolder) -> Settings:
     # A service of the bus that speaks through a desk has keys, and nothing to say about itself.
     body = json.loads(home.agency_json.read_bytes()) if home.agency_json.exists() else {}
-    return Settings(capacity=body.get("capacity", {}))
+    return Settings(capacity=body.get("capacity", {}), speaks=dict(declared(body.get("speaks", {}))))
 
 
 async def _run(folder: BusFolder, agency: str) -> bool:
@@ -181,7 +189,13 @@ def main(folder: BusFolder, agency: str) -> None:
 
     Raises:
         SystemExit: 70 when the desk could not go on.
+        BusError: it did not start, and a person has to mend what the message says.
     """
     telemetry.set_up(agency)
-    if not asyncio.run(_run(folder, agency)):
+    try:
+        going = asyncio.run(_run(folder, agency))
+    except DeskError as error:
+        where = "".join(f" ({found.pointer} {found.kind})" for found in error.problems)
+        raise BusError(f"The desk of {agency} does not start: {error.sentence}{where}") from None
+    if not going:
         raise SystemExit(RESTART)

@@ -13,7 +13,7 @@ from nrmbus.desk.ledger import Position
 from nrmbus.desk.seat import Seat
 from nrmbus.events.model import Event
 from nrmbus.wire.envelope import Signed, decode
-from nrmbus.wire.errors import WireError
+from nrmbus.wire.errors import WireCode, WireError
 from nrmbus.wire.record import ANSWER, DELIVERY, REGISTRATION, Record
 from nrmbus.wire.registration import (
     Answer,
@@ -51,9 +51,10 @@ class Consumed(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Delivered:
-    """A delivery whose signatures hold. ``event`` is none where the registrar refused, or this desk lacks the type.
+    """A delivery whose signatures hold. ``event`` is none where the registrar refused, or this release cannot read it.
 
-    ``forged`` is true when the registrar registered something that its source did not sign.
+    ``forged`` is true when the registrar registered something that its source did not sign; ``unread`` says why this
+    release cannot read it.
     """
 
     delivery: Delivery
@@ -63,6 +64,7 @@ class Delivered:
     signed: Signed | None
     event: Event | None
     forged: bool = False
+    unread: WireCode | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,8 +150,8 @@ def _believed(seat: Seat, whole: tuple[Delivery, Registration, bytes, bytes], si
         return Delivered(*whole, signed=signed, event=None, forged=True)
     try:
         event = signed.event()
-    except WireError:  # a type that this release does not have: known to exist, not yet understood
-        return Delivered(*whole, signed=signed, event=None)
+    except WireError as error:  # known to exist, not yet understood
+        return Delivered(*whole, signed=signed, event=None, unread=error.code)
     return Delivered(*whole, signed=signed, event=event)
 
 

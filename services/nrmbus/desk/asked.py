@@ -9,6 +9,7 @@ from typing import Annotated, Any, Final
 from pydantic import Field
 
 from nrmbus.desk.errors import DeskError, of_invalid, of_unknown, of_wire
+from nrmbus.desk.reading import Speaks, version_of
 from nrmbus.desk.seat import Seat
 from nrmbus.events import UnknownType, UnknownVersion, data_type
 from nrmbus.events.errors import Invalid, Problem
@@ -31,7 +32,9 @@ class Asked(Frozen):
     """An event as an agency's own system, a page or the command line asks for it."""
 
     type: Annotated[str, Field(max_length=100, description="The type, without the prefix `nrm.`")]
-    version: Annotated[int, Field(ge=1, le=9999)] = 1
+    version: Annotated[
+        int | None, Field(ge=1, le=9999, description="Left out: the one that the asking system speaks")
+    ] = None
     case: CaseRef | None = None
     incident: CaseRef | None = None
     to: Annotated[tuple[AgencyId, ...] | None, Field(min_length=1, max_length=64)] = None
@@ -67,14 +70,16 @@ def read(raw: bytes) -> tuple[Asked, str]:
     raise failed
 
 
-def drafts_of(seat: Seat, asked: Asked) -> tuple[Draft, ...]:
+def drafts_of(seat: Seat, asked: Asked, speaks: Speaks) -> tuple[Draft, ...]:
     """The drafts that *asked* amounts to: of a consent with n receivers n, so that no receiver learns of another.
+
+    They are in the version that *asked* says, else in the one that the asking system *speaks*.
 
     Raises:
         DeskError: ``unknown_type``, ``unknown_version``, ``unknown_field``, ``too_large``.
     """
-    model = _model(asked)
-    legal_basis, data = _lifted(asked, model)
+    model = _model(asked, speaks)
+    legal_basis, said, letter = parts_of(asked, model)
     if (asked.time is None) != (asked.occurred is None):
         time = asked.time or asked.occurred
     elif asked.time is None:
@@ -82,12 +87,6 @@ def drafts_of(seat: Seat, asked: Asked) -> tuple[Draft, ...]:
     else:
         raise _wrong("/occurred", "twice")
     subject = _subject(asked, model)
-    receivers = data.get("receivers")
-    each: list[Mapping[str, Any]] = [data]
-    if "receivers" in model.model_fields and isinstance(receivers, list) and len(receivers) > 1:
-        each = [{**data, "receivers": [receiver]} for receiver in receivers]
-    said = [_of_wire_size(_fit(model, one)) for one in each]
-    letter = _letter(asked, model)
     first = asked.id or new_event_id(int(seat.now().timestamp() * 1000))
     return tuple(
         Draft(
@@ -111,14 +110,28 @@ def drafts_of(seat: Seat, asked: Asked) -> tuple[Draft, ...]:
     )
 
 
+def parts_of(asked: Asked, model: type[Data]) -> tuple[str | None, list[Data], Letter | None]:
+    """The legal basis, the data (of a consent one for each receiver) and the letter of *asked*, read by *model*.
+
+    Raises:
+        DeskError: ``unknown_field``, ``too_large``.
+    """
+    legal_basis, data = _lifted(asked, model)
+    receivers = data.get("receivers")
+    each: list[Mapping[str, Any]] = [data]
+    if "receivers" in model.model_fields and isinstance(receivers, list) and len(receivers) > 1:
+        each = [{**data, "receivers": [receiver]} for receiver in receivers]
+    return legal_basis, [_of_wire_size(_fit(model, one)) for one in each], _letter(asked, model)
+
+
 def _wrong(pointer: str, kind: str) -> DeskError:
     return DeskError("unknown_field", [Problem(pointer, kind)])
 
 
-def _model(asked: Asked) -> type[Data]:
+def _model(asked: Asked, speaks: Speaks) -> type[Data]:
     unknown: UnknownType | UnknownVersion = UnknownType()
     try:
-        model = data_type(asked.type, asked.version)
+        model = data_type(asked.type, asked.version or version_of(speaks, asked.type))
         if not model.technical:  # what a desk says about a letter, no person says for it
             return model
     except (UnknownType, UnknownVersion) as error:

@@ -40,9 +40,14 @@ def signed_of(row: Row[Any] | Mapping[str, Any]) -> Signed:
 
 
 def event_of(row: Row[Any]) -> Event | None:
-    """The event in a row of ``events``; none where this release does not have its type."""
+    """The event in a row of ``events``, as published; none where this release does not have its type or version."""
+    return known(signed_of(row))
+
+
+def known(signed: Signed) -> Event | None:
+    """The event that was *signed*; none where this release does not have its type or version."""
     try:
-        return signed_of(row).event()
+        return signed.event()
     except WireError:
         return None
 

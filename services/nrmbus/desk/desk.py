@@ -14,8 +14,10 @@ from nrmbus.desk import outbox, tables
 from nrmbus.desk.cases import Cases
 from nrmbus.desk.ledger import open_task
 from nrmbus.desk.procedure import Said, Settings, refused
+from nrmbus.desk.reading import Speaks
 from nrmbus.desk.seat import Seat
 from nrmbus.events.model import Event, Frozen
+from nrmbus.rules import read
 
 
 class Desk:
@@ -25,8 +27,10 @@ class Desk:
         self.seat = seat
         self.cases = Cases(seat)
         self.book: Frozen = Frozen()
+        self.speaks: Speaks = {}
+        """Of each type that the agency names, the version that its own system speaks."""
         self.parked: set[str] = set()
-        """Cases that wait for a person, because a record of them could not be handled."""
+        """Cases that wait for a person or an upgrade, because a record of them could not be handled."""
         self.attempts: dict[tuple[int, int], int] = {}
         """How often the record at (partition, offset) was tried in vain."""
         self.set_aside = 0
@@ -40,6 +44,7 @@ class Desk:
 
     async def load(self, settings: Settings) -> None:
         """Take from the ledger what is kept in memory; a procedure that has heard nothing yet begins with *settings*."""
+        self.speaks = settings.speaks
         async with self.seat.ledger.read() as tx:
             self.parked = set((await tx.scalars(select(tables.parked.c.subject).distinct())).all())
             self.set_aside = await tx.scalar(select(func.count()).select_from(tables.set_aside)) or 0
@@ -85,7 +90,7 @@ class Desk:
                 tx, opened=self.seat.stamp(), subject=event.subject, event_id=event.id, kind="refused", about=about
             )
             return
-        book, said = refused(self.seat.procedure, self.book, event, code)
+        book, said = refused(self.seat.procedure, self.book, read(event), code)
         await self.save_book(tx, book)
         await self.say(tx, said, None)
         self.seat.ledger.then(lambda: setattr(self, "book", book))

@@ -13,12 +13,13 @@ from typing import Annotated, Any, Final
 from fastapi import FastAPI, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from pydantic import StringConstraints
 from sqlalchemy import update
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from nrmbus.desk import answers, asked, outbox, tables, views
+from nrmbus.desk import answers, asked, outbox, reading, tables, views
 from nrmbus.desk.desk import Desk
 from nrmbus.desk.errors import DeskCode, DeskError, of_wire, problem
 from nrmbus.desk.ledger import finish_task
@@ -31,6 +32,11 @@ After = Annotated[int, Query(ge=0)]
 Who = Annotated[str, Query(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
 Flag = Annotated[bool, Query()]
 Ref = Annotated[str, Query(pattern=r"^[0-9a-f]{32}$")]
+Spoken = Annotated[
+    list[Annotated[str, StringConstraints(pattern=r"^[a-z][a-z_]{0,40}\.[a-z][a-z_]{0,40}:[1-9][0-9]{0,3}$")]] | None,
+    Query(max_length=256),
+]
+"""Of a type, the version that the asking system speaks, as ``referral.submitted:2``; before what the desk declares."""
 
 _STATUS: Final[dict[int, DeskCode]] = {404: "not_found", 405: "method_not_allowed", 413: "too_large"}
 
@@ -88,10 +94,10 @@ class Door:
 
     # -- saying ------------------------------------------------------------------------------------------------------
 
-    async def say(self, request: Request, wait: Wait = 0) -> JSONResponse:
+    async def say(self, request: Request, wait: Wait = 0, speaks: Spoken = None) -> JSONResponse:
         """Say an event: the desk signs, numbers and seals it. 202 while it waits for its answer, 200 with the verdict."""
         wanted, digest = asked.read(await body_of(request))
-        drafts = asked.drafts_of(self._seat, wanted)
+        drafts = asked.drafts_of(self._seat, wanted, reading.asked(speaks or (), self._desk.speaks))
         ids = [(draft.subject, draft.id or "") for draft in drafts]
         async with self._ledger.write() as tx:
             for draft, (subject, id) in zip(drafts, ids, strict=True):
@@ -160,13 +166,18 @@ class Door:
         technical: Flag = False,  # noqa: FBT002 - the same
         actor: Who = "door",
         purpose: Who = "read",
+        speaks: Spoken = None,
     ) -> dict[str, Any]:
-        """Events received, in order. With *open*, their letters, each opening on record first as of *actor* for *purpose*."""
+        """Events received, in order, each in the version that is spoken.
+
+        With *open*, their letters, each opening on record first as of *actor* for *purpose*.
+        """
+        spoken = reading.asked(speaks or (), self._desk.speaks)
         async with self._ledger.read() as tx:
             rows = await views.received(tx, self._seat, case=case, after=after, limit=limit, technical=technical)
         if open:
-            return {"events": [await views.opened(self._seat, row, who=actor, purpose=purpose) for row in rows]}
-        return {"events": [views.heard(row) for row in rows]}
+            return {"events": [await views.opened(self._seat, row, spoken, who=actor, purpose=purpose) for row in rows]}
+        return {"events": [views.heard(row, spoken) for row in rows]}
 
     async def case(self, ref: str) -> dict[str, Any]:
         """A case as this agency sees it: the fold of what it sent and received."""

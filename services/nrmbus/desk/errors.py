@@ -14,7 +14,7 @@ DeskCode = Literal[
     "token_required", "not_found", "method_not_allowed", "not_sent_yet", "still_open", "not_parked", "not_available",
     "inbox_gap", "inbox_forked", "not_a_delivery", "not_admitted", "ledger_foreign", "settings_drift",
     "id_reused", "json_invalid", "json_duplicate", "too_large", "letter_too_large", "unknown_field", "unknown_type",
-    "unknown_version",
+    "unknown_version", "speaks_unpublished",
 ]  # fmt: skip
 """Everything that a desk itself says no to; what the registrar refuses has codes of its own."""
 
@@ -47,6 +47,7 @@ MEANINGS: Final[Mapping[DeskCode, _Meaning]] = MappingProxyType(
         "unknown_field": _Meaning(422, SENTENCES["unknown_field"]),
         "unknown_type": _Meaning(422, SENTENCES["unknown_type"]),
         "unknown_version": _Meaning(422, SENTENCES["unknown_version"]),
+        "speaks_unpublished": _Meaning(500, "`speaks` in agency.json names a type or version that this release does not have: correct it by `nrmbus schema list`, or upgrade the desk."),
     }
 )  # fmt: skip
 """Status and sentence of each code."""
@@ -55,11 +56,12 @@ MEANINGS: Final[Mapping[DeskCode, _Meaning]] = MappingProxyType(
 class DeskError(Exception):
     """Raised when a desk cannot do what was asked; may be logged and shown, since it holds nothing that came in."""
 
-    def __init__(self, code: DeskCode, problems: Iterable[Problem] = ()) -> None:
-        """Name the *code*, and the *problems* with pointers of published names only."""
+    def __init__(self, code: DeskCode, problems: Iterable[Problem] = (), accepts: Iterable[int] = ()) -> None:
+        """Name the *code*, the *problems* with pointers of published names only, and the versions that would do."""
         self.code: DeskCode = code
         self.status, self.sentence = MEANINGS[code]
         self.problems = tuple(problems)
+        self.accepts = tuple(accepts)
         super().__init__(f"{code}: {self.sentence}")
 
 
@@ -70,7 +72,9 @@ def of_invalid(error: Invalid) -> DeskError:
 
 def of_unknown(error: UnknownType | UnknownVersion) -> DeskError:
     """A type or version that is not published."""
-    return DeskError("unknown_type" if isinstance(error, UnknownType) else "unknown_version")
+    return (
+        DeskError("unknown_type") if isinstance(error, UnknownType) else DeskError("unknown_version", (), error.known)
+    )
 
 
 def of_wire(error: WireError) -> DeskError:
@@ -90,4 +94,6 @@ def problem(error: DeskError) -> dict[str, Any]:
     }
     if error.problems:
         body["problems"] = [{"pointer": found.pointer, "kind": found.kind} for found in error.problems]
+    if error.accepts:
+        body["accepts"] = list(error.accepts)
     return body

@@ -15,6 +15,7 @@ from faststream.kafka.subscriber.usecase import DefaultSubscriber
 from nrmbus.desk.procedure import Heard, Line, Said
 from nrmbus.desk.roles import ROOMS
 from nrmbus.events.model import Data
+from nrmbus.rules import read
 from nrmbus.wire.envelope import decode
 from nrmbus.wire.record import Record
 
@@ -37,11 +38,11 @@ Kept = Annotated[Any, Depends(_book)]
 
 
 def about(*types: type[Data]) -> Callable[[StreamMessage[Any]], Awaitable[bool]]:
-    """Let through events of these *types*, of the version that the model has."""
-    schemas = {f"urn:nrmbus:nrm.{each.type}:{each.version}" for each in types}
+    """Let through events of these *types*, of whichever version: a handler hears each in the one that procedures read."""
+    names = {f"nrm.{each.type}" for each in types}
 
     async def is_about(message: StreamMessage[Any]) -> bool:
-        return message.headers.get("ce_dataschema") in schemas
+        return message.headers.get("ce_type") in names
 
     return is_about
 
@@ -61,10 +62,10 @@ def hears(inbox: Inbox, outbox: Outbox, line: Line[Any], *types: type[Data]) -> 
 
 
 async def data_of(message: StreamMessage[Any]) -> Data:
-    """FastStream's decoder: the event's data by their published model. The record was verified before a handler hears it."""
+    """FastStream's decoder: the event's data, in the version that procedures read. The record was verified before."""
     raw = message.raw_message
     submitted, _ = Record(raw.key, raw.value, tuple(raw.headers)).split()
-    return decode(submitted).event().data
+    return read(decode(submitted).event()).data
 
 
 def join(role: str | None, inbox: Inbox, outbox: Outbox) -> None:

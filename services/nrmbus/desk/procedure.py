@@ -68,9 +68,14 @@ class Said:
 
 
 class Settings(Frozen):
-    """What an agency sets about itself: a shelter its places by category of the person they are for."""
+    """What an agency sets about itself.
+
+    A shelter its places by category of the person they are for; each agency the version that its own system speaks of a
+    type, where that is not the first.
+    """
 
     capacity: dict[str, int] = Field(default_factory=dict)
+    speaks: dict[str, int] = Field(default_factory=dict)
 
 
 B = TypeVar("B", bound=Frozen)

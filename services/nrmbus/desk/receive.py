@@ -11,12 +11,13 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import Final
 
-from sqlalchemy import delete, insert, select
+from sqlalchemy import insert, select, update
 from sqlalchemy.dialects.sqlite import insert as upsert
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from nrmbus import telemetry
-from nrmbus.desk import answers, arrival, letters, outbox, tables
+from nrmbus.desk import answers, arrival, letters, outbox, parking, reading, tables
 from nrmbus.desk.arrival import Consumed, Delivered, SetAside
 from nrmbus.desk.cases import pack
 from nrmbus.desk.desk import Desk
@@ -27,6 +28,7 @@ from nrmbus.events import LetterOpened, LetterUnreadable
 from nrmbus.events.model import Draft, Event, Frozen
 from nrmbus.rules import View
 from nrmbus.wire import times
+from nrmbus.wire.envelope import Signed
 from nrmbus.wire.ids import said_by_itself
 from nrmbus.wire.registration import Answer
 
@@ -38,13 +40,10 @@ FIRST_WAIT: Final = 0.1
 
 LONGEST_WAIT: Final = 5.0
 
-BEHIND: Final = "Behind"
-"""Why a record is parked that only waits for one before it."""
-
 
 @dataclass(frozen=True, slots=True)
 class Released:
-    """A parked record that a person lets through: the same bytes, and where it stands in the ledger."""
+    """A parked record that is let through: the same bytes, and where it stands in the ledger."""
 
     topic: str
     partition: int
@@ -55,6 +54,16 @@ class Released:
     headers: tuple[tuple[str, bytes], ...]
     position: int
     consumer: object
+
+
+def _read(arrived: Delivered, opened: letters.Opened, told: tuple[str, ...]) -> dict[str, int | str | None]:
+    """What a row of ``events`` says that only who can read the event knows."""
+    data = arrived.event.data if arrived.event else None
+    recipients = {*told, *(data.recipients if data else ())} - {arrived.registration.source}
+    return {
+        "technical": int(data is not None and data.technical), "recipients": json.dumps(sorted(recipients)),
+        "parts": json.dumps(sorted(opened.parts)), "shut": opened.shut,
+    }  # fmt: skip
 
 
 class Work:
@@ -157,11 +166,16 @@ class Work:
         await self._set_aside("inbox_forked", record.size(), record.digest())
         await self._alarm("inbox_forked", arrived)
 
-    async def _alarm(self, kind: str, arrived: Delivered) -> None:
+    async def _alarm(self, kind: str, arrived: Delivered, **more: str) -> None:
         said = arrived.registration
-        about = json.dumps({"source": said.source, "number": said.number, "partition": said.partition})
+        about = {"source": said.source, "number": said.number, "partition": said.partition, **more}
         await open_task(
-            self.tx, opened=self._seat.stamp(), subject=said.subject, event_id=said.id, kind=kind, about=about
+            self.tx,
+            opened=self._seat.stamp(),
+            subject=said.subject,
+            event_id=said.id,
+            kind=kind,
+            about=json.dumps(about),
         )
 
     async def _take(self, arrived: Delivered, opened: letters.Opened) -> None:
@@ -185,15 +199,15 @@ class Work:
             return
         position = await self._event(arrived, opened)
         self._at_fault = True
-        if position is None:
+        if position is None or arrived.signed is None:
             self._outcome = "known"
             return
         if arrived.event is not None and opened.came:
             await self._receipt(arrived.event, opened)
         if self._park_as or said.subject in self._desk.parked or arrived.event is None:
-            await self._set_behind(arrived, position)
+            await self._set_behind(arrived, arrived.signed, position)
             return
-        await self._listen(arrived, opened, position)
+        await self._listen(arrived, arrived.event, opened, position)
 
     async def _event(self, arrived: Delivered, opened: letters.Opened) -> int | None:
         said, signed = arrived.registration, arrived.signed
@@ -201,16 +215,13 @@ class Work:
             return None
         own = said.source == self._seat.me
         told = await answers.registered(self._seat, self.tx, said) if own else (self._seat.me,)
-        chosen = arrived.event.data.recipients if arrived.event else ()
         row = {
             "subject": said.subject, "source": said.source, "id": said.id, "type": signed.type,
-            "technical": int(arrived.event is not None and arrived.event.data.technical),
             "time": times.write(signed.time), "registered": times.write(said.time), "partition": said.partition,
             "inbox_number": arrived.delivery.inbox_number, "number": said.number,
             "referral": signed.attributes.get("ce_referral"),
-            "recipients": json.dumps(sorted({*told, *chosen} - {said.source})),
             "headers": pack(signed.record.without_letter().headers), "value": signed.data,
-            "letter": signed.letter_bytes, "parts": json.dumps(sorted(opened.parts)), "shut": opened.shut,
+            "letter": signed.letter_bytes, **_read(arrived, opened, told),
         }  # fmt: skip
         statement = upsert(tables.events).values(**row).on_conflict_do_nothing().returning(tables.events.c.position)
         position: int | None = await self.tx.scalar(statement)
@@ -225,34 +236,34 @@ class Work:
         )  # fmt: skip
         await outbox.put(self._seat, self.tx, draft, origin="receipt", correlationid=event.correlationid or event.id)
 
-    async def _set_behind(self, arrived: Delivered, position: int) -> None:
-        self._outcome, self._parked = "parked", True
-        error = self._park_as or ("UnknownType" if arrived.event is None else BEHIND)
-        row = {
-            "subject": arrived.registration.subject,
-            "position": position,
-            "error": error,
-            "since": self._seat.stamp(),
-        }
-        await self.tx.execute(insert(tables.parked).values(**row))
-        if arrived.registration.subject not in self._desk.parked:
-            await self._alarm("parked", arrived)
+    async def _set_behind(self, arrived: Delivered, signed: Signed, position: int) -> None:
+        self._outcome, self._code, self._parked = "parked", arrived.unread, True
+        subject, error = arrived.registration.subject, self._park_as or parking.BEHIND
+        if arrived.unread is not None:
+            error = parking.UNKNOWN.get(arrived.unread, parking.UNREAD)
+        await parking.park(self.tx, subject=subject, position=position, error=error, since=self._seat.stamp())
+        if subject not in self._desk.parked:
+            await self._alarm(parking.TASK, arrived, sentence=parking.sentence_of(error, signed))
 
     async def _let_through(self, arrived: Delivered, opened: letters.Opened, position: int) -> None:
-        if (
-            arrived.event is not None and opened.came
-        ):  # said already, unless this release is the first that knows the type
-            await self._receipt(arrived.event, opened)
-        await self._listen(arrived, opened, position)
-
-    async def _listen(self, arrived: Delivered, opened: letters.Opened, position: int) -> None:
-        self._at_fault = True
         if arrived.event is None:
-            raise DeskError("unknown_type")
-        view = await self._desk.cases.view(self.tx, arrived.event.subject, up_to=position)
+            raise DeskError("unknown_version" if arrived.unread == "unknown_version" else "unknown_type")
+        self._at_fault = True
+        columns = tables.events.c
+        told = await self.tx.scalar(select(columns.recipients).where(columns.position == position))
+        # What this release is perhaps the first to read.
+        now = _read(arrived, opened, tuple(json.loads(told or "[]")))
+        await self.tx.execute(update(tables.events).where(columns.position == position).values(**now))
+        if opened.came:
+            await self._receipt(arrived.event, opened)
+        await self._listen(arrived, arrived.event, opened, position)
+
+    async def _listen(self, arrived: Delivered, event: Event, opened: letters.Opened, position: int) -> None:
+        view = await self._desk.cases.view(self.tx, event.subject, up_to=position)
         self._view = (position, view)
+        event, letter = reading.heard(event, opened.fields)
         self.heard = Heard(
-            event=arrived.event, letter=opened.fields, view=view, me=self._seat.me,
+            event=event, letter=letter, view=view, me=self._seat.me,
             registered=arrived.registration.time, rules=self._seat.rules, agencies=self._seat.agencies,
         )  # fmt: skip
 
@@ -288,20 +299,23 @@ class Work:
     async def end(self, error: BaseException | None) -> bool:
         """Commit; or undo, wait, and let the record be read again; or, tried often enough, park its case.
 
-        Returns whether *error* is dealt with, so that the record counts as handled.
+        Returns whether *error* is dealt with, so that the record counts as handled. Raises what kept the commit from
+        being made: nothing else would tell FastStream, which would acknowledge the record.
         """
-        if error is None:
-            error = await self._commit()
-        else:
+        if error is not None:
             await self._stack.__aexit__(type(error), error, error.__traceback__)
-        return error is None or (isinstance(error, Exception) and await self._after(error))
+            return isinstance(error, Exception) and await self._after(error)
+        failed = await self._commit()
+        if failed is not None and not await self._after(failed):
+            raise failed
+        return True
 
     async def _commit(self) -> Exception | None:
         try:
             if self._tx is not None:
                 await self._close_book()
                 if self._released is not None:
-                    await self.tx.execute(delete(tables.parked).where(tables.parked.c.position == self._released))
+                    await parking.let_go(self.tx, self._released, self._seat.stamp())
                 self._seat.ledger.then(self._remember)
             await self._stack.aclose()
         except BaseException as error:
@@ -330,6 +344,7 @@ class Work:
         tried = self._desk.attempts[where] = self._desk.attempts.get(where, 0) + 1
         if self._released is not None:
             self._desk.attempts.pop(where)
+            await self._still_parked(self._released, error)
             return False
         if self._at_fault and tried >= TRIES and self._park_as is None and await self._give_up(error):
             return True
@@ -338,6 +353,16 @@ class Work:
         telemetry.handled("retried", error=type(error).__name__, attempt=tried, offset=self._consumed.offset)
         await asyncio.sleep(min(FIRST_WAIT * 2 ** (tried - 1), LONGEST_WAIT))
         return False
+
+    async def _still_parked(self, position: int, error: Exception) -> None:
+        """Have a person look at a record that is not handled even now; one that only met a fault of ours is tried again."""
+        arrived, of_ours = self._arrived, isinstance(error, SQLAlchemyError) or not self._at_fault
+        if not isinstance(arrived, Delivered) or arrived.signed is None or (of_ours and not arrived.unread):
+            return
+        why = parking.UNKNOWN.get(arrived.unread, parking.UNREAD) if arrived.unread else type(error).__name__
+        async with self._seat.ledger.write() as self._tx:
+            await parking.keep(self.tx, position, why)
+            await self._alarm(parking.TASK, arrived, sentence=parking.sentence_of(why, arrived.signed))
 
     async def _stand_still(self, code: str) -> None:
         known, self._seat.trouble = self._seat.trouble, code

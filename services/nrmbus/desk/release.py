@@ -1,13 +1,22 @@
-"""A person lets a case's parked records through: the same bytes by the same handlers, in the order in which they came."""
+"""Parked records are let through: the same bytes by the same handlers, in the order in which they came.
+
+By a person, once what failed is mended; by the desk itself, once its release knows what it did not know. Each record is
+one transaction, so wherever that is cut, it goes on with the next one at the next start.
+"""
+
+import asyncio
+from typing import Any
 
 from faststream.kafka.message import FAKE_CONSUMER
-from sqlalchemy import Row, select
+from sqlalchemy import Row
+from sqlalchemy.exc import SQLAlchemyError
 
-from nrmbus.desk import tables
+from nrmbus import telemetry
+from nrmbus.desk import parking
 from nrmbus.desk.cases import unpack
 from nrmbus.desk.desk import Desk
 from nrmbus.desk.handlers import Inbox
-from nrmbus.desk.receive import Released
+from nrmbus.desk.receive import FIRST_WAIT, LONGEST_WAIT, Released
 from nrmbus.wire.record import DELIVERY, REGISTRATION
 
 
@@ -28,24 +37,40 @@ async def release(desk: Desk, inbox: Inbox, subject: str) -> int:
     return left
 
 
-async def _first(desk: Desk, subject: str) -> Row | None:  # type: ignore[type-arg]  # columns of two tables
-    parked, events, inbox = tables.parked, tables.events, tables.inbox
-    rows = (
-        select(events, inbox.c.registration, inbox.c.delivery)
-        .join(parked, parked.c.position == events.c.position)
-        .join(inbox, (inbox.c.partition == events.c.partition) & (inbox.c.inbox_number == events.c.inbox_number))
-        .where(parked.c.subject == subject)
-    )
+async def release_by_itself(desk: Desk, inbox: Inbox) -> None:
+    """Let through every case that waits for nobody: this release knows its first record, or was letting it through.
+
+    Stops at what fails again, which is then for a person, and at what this release does not know either.
+    """
+    for subject in sorted(desk.parked):
+        wait = FIRST_WAIT
+        while not await _through(desk, inbox, subject):  # the ledger or the directory: no record's fault
+            await asyncio.sleep(wait)
+            wait = min(wait * 2, LONGEST_WAIT)
+
+
+async def _through(desk: Desk, inbox: Inbox, subject: str) -> bool:
+    try:
+        row = await _first(desk, subject)
+        if row is not None and not parking.waits_for_nobody(row):
+            return True
+        return await release(desk, inbox, subject) == 0
+    except SQLAlchemyError as error:
+        telemetry.handled("not_available", error=type(error).__name__)
+        return False
+
+
+async def _first(desk: Desk, subject: str) -> Row[Any] | None:
     async with desk.seat.ledger.read() as tx:
-        return (await tx.execute(rows.order_by(parked.c.id).limit(1))).first()
+        return await parking.first(tx, subject)
 
 
 async def _left(desk: Desk, subject: str) -> int:
     async with desk.seat.ledger.read() as tx:
-        return len((await tx.scalars(select(tables.parked.c.id).where(tables.parked.c.subject == subject))).all())
+        return await parking.count(tx, subject)
 
 
-def _released(row: Row, topic: str) -> Released:  # type: ignore[type-arg]  # the same
+def _released(row: Row[Any], topic: str) -> Released:
     record = unpack(row.subject, row.headers, row.value, row.letter)
     statements = ((REGISTRATION, row.registration), (DELIVERY, row.delivery))
     return Released(

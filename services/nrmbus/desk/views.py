@@ -7,13 +7,17 @@ from typing import Any
 from sqlalchemy import Row, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from nrmbus.desk import letters, tables
+from nrmbus.desk import letters, parking, reading, tables
 from nrmbus.desk.answers import row_of
-from nrmbus.desk.cases import event_of, signed_of
+from nrmbus.desk.cases import known, signed_of
 from nrmbus.desk.desk import Desk
+from nrmbus.desk.reading import Speaks
 from nrmbus.desk.seat import Seat
-from nrmbus.wire import times
+from nrmbus.wire import base64, times
+from nrmbus.wire.envelope import Signed
 from nrmbus.wire.errors import SENTENCES
+from nrmbus.wire.registration import Registration
+from nrmbus.wire.statement import body_of
 
 _OUTBOX, _EVENTS, _TASKS = tables.outbox.c, tables.events.c, tables.tasks.c
 
@@ -38,10 +42,12 @@ async def said(tx: AsyncConnection, subject: str, id: str) -> dict[str, Any] | N
             "asked_id": asked if asked != row.id else None,
             "case": row.subject,
             "type": row.type,
+            "version": clear["version"],
             "state": row.state,
             "verdict": row.verdict or "pending",
             "code": row.code,
             "sentence": sentence,
+            "accepts": await _accepted(tx, row) if row.code == "unknown_version" else None,
             "rule": row.rule,
             "article": row.article,
             "number": row.number,
@@ -56,11 +62,21 @@ async def said(tx: AsyncConnection, subject: str, id: str) -> dict[str, Any] | N
     )
 
 
+async def _accepted(tx: AsyncConnection, row: Row[Any]) -> list[int] | None:
+    """The versions of the type that the registrar would have judged, by its refusal of *row*."""
+    inbox = tables.inbox.c
+    refusal = (inbox.subject == row.subject) & (inbox.id == row.id) & (inbox.number == row.number)
+    raw = await tx.scalar(select(inbox.registration).where(refusal))
+    if raw is None:
+        return None
+    return list(Registration.parse(body_of("registration", raw)).accepts or ())  # verified before it was stored
+
+
 def together(parts: list[dict[str, Any]]) -> dict[str, Any]:
     """The answer for everything that one request said: pending until all is answered, then the first that is not registered."""
     first = next((part for part in parts if part["verdict"] != "registered"), parts[0])
     pending = any(part["verdict"] == "pending" for part in parts)
-    names = ("id", "case", "type", "code", "sentence", "rule", "article", "number", "receipt")
+    names = ("id", "case", "type", "code", "sentence", "accepts", "rule", "article", "number", "receipt")
     return {
         "verdict": "pending" if pending else first["verdict"],
         **{name: first[name] for name in names if name in first},
@@ -77,8 +93,14 @@ async def subject_of(tx: AsyncConnection, id: str) -> str | None:
 async def received(
     tx: AsyncConnection, seat: Seat, *, case: str | None, after: int, limit: int, technical: bool
 ) -> list[Row[Any]]:
-    """Rows of the events that this desk received, in order, those after row *after*."""
-    rows = select(tables.events).where(_EVENTS.position > after, _EVENTS.source != seat.me)
+    """Rows of the events that this desk received, in order, those after row *after*; with the registrar's word on each."""
+    inbox, parked = tables.inbox, tables.parked
+    rows = (
+        select(tables.events, inbox.c.registration, parked.c.error)
+        .join(inbox, (inbox.c.partition == _EVENTS.partition) & (inbox.c.inbox_number == _EVENTS.inbox_number))
+        .outerjoin(parked, parked.c.position == _EVENTS.position)
+        .where(_EVENTS.position > after, _EVENTS.source != seat.me)
+    )
     if case is not None:
         rows = rows.where(_EVENTS.subject == case)
     if not technical:
@@ -86,39 +108,60 @@ async def received(
     return list((await tx.execute(rows.order_by(_EVENTS.position).limit(limit))).all())
 
 
-def heard(row: Row[Any]) -> dict[str, Any]:
-    """One received event: what stands in the clear, and which parts of its letter opened when it came."""
-    event = event_of(row)
-    return _there(
-        {
-            "row": row.position,
-            "partition": row.partition,
-            "inbox_number": row.inbox_number,
-            "number": row.number,
-            "id": row.id,
-            "type": row.type,
-            "case": row.subject,
-            "source": row.source,
-            "time": row.time,
-            "registered": row.registered,
-            "ref": row.referral,
-            "data": event.data.to_mapping() if event else {},
-            "parts": json.loads(row.parts),
-            "shut": row.shut,
-            "technical": bool(row.technical),
-        }
-    )
+def heard(row: Row[Any], speaks: Speaks, letter: letters.Opened | None = None) -> dict[str, Any]:
+    """One received event in the version that its reader *speaks*: what stands in the clear, and the *letter* if it was opened.
+
+    Of one that this release does not know, there is only what the envelope says. ``original`` always comes along.
+    """
+    signed = signed_of(row)
+    event = known(signed)
+    body = {
+        "row": row.position,
+        "partition": row.partition,
+        "inbox_number": row.inbox_number,
+        "number": row.number,
+        "id": row.id,
+        "type": row.type,
+        "published": signed.version,
+        "case": row.subject,
+        "source": row.source,
+        "time": row.time,
+        "registered": row.registered,
+        "ref": row.referral,
+        "parts": json.loads(row.parts),
+        "shut": (letter.shut if letter else None) or row.shut,
+        "technical": bool(row.technical),
+        "parked": True if row.error else None,
+        "unknown": True if event is None else None,
+        "original": original(signed, row.registration),
+    }
+    if event is not None:
+        version = reading.version_of(speaks, row.type)
+        said = reading.told(event, letter.fields if letter else {}, version)
+        body |= {"version": version, "data": said.data, "lost": reading.listed(said.lost) or None}
+        if letter is not None:
+            body["letter"] = reading.by_part(row.type, version, said.letter, letter.parts)
+    return _there(body)
 
 
-async def opened(seat: Seat, row: Row[Any], *, who: str, purpose: str) -> dict[str, Any]:
+def original(signed: Signed, registration: bytes) -> dict[str, Any]:
+    """What the source signed, and what the registrar said of it: the headers as text, all else in base64.
+
+    The letter is not there: the headers name its digest, so the signature verifies without it.
+    """
+    headers = signed.record.without_letter().headers
+    return {
+        "headers": {name: value.decode("ascii") for name, value in headers},
+        "value": base64.encode(signed.data),
+        "registration": base64.encode(registration),
+    }
+
+
+async def opened(seat: Seat, row: Row[Any], speaks: Speaks, *, who: str, purpose: str) -> dict[str, Any]:
     """The same with its letter, whose opening is on record before it happens."""
-    body = heard(row)
-    if row.letter is not None and body["parts"]:
-        letter = await letters.open_copy(seat, signed_of(row), who=who, purpose=purpose)
-        body["letter"] = {part: dict(fields) for part, fields in letter.parts.items()}
-        if letter.shut:
-            body["shut"] = letter.shut
-    return body
+    if row.letter is None or row.parts == "[]":
+        return heard(row, speaks)
+    return heard(row, speaks, await letters.open_copy(seat, signed_of(row), who=who, purpose=purpose))
 
 
 async def case(tx: AsyncConnection, desk: Desk, subject: str) -> dict[str, Any] | None:
@@ -142,8 +185,26 @@ async def case(tx: AsyncConnection, desk: Desk, subject: str) -> dict[str, Any] 
                 for duty in duties
             ],
             "parked": subject in desk.parked,
+            "parked_because": await _because(tx, subject),
         }
     )
+
+
+async def _because(tx: AsyncConnection, subject: str) -> dict[str, Any] | None:
+    """Why a case stands still: of the record that has waited longest, what it is, what is wrong and what is to be done."""
+    row = await parking.first(tx, subject)
+    if row is None:
+        return None
+    signed = signed_of(row)
+    return {
+        "error": row.error,
+        "sentence": parking.sentence_of(row.error, signed),
+        "row": row.position,
+        "type": row.type,
+        "published": signed.version,
+        "since": row.since,
+        "waiting": await parking.count(tx, subject),
+    }
 
 
 async def cases(tx: AsyncConnection, *, after: str, limit: int) -> list[dict[str, Any]]:

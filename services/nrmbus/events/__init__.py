@@ -22,6 +22,7 @@ from nrmbus.events import (
     stay,
     support,
 )
+from nrmbus.events.body import Body, Lowered
 from nrmbus.events.case import (
     Closed,
     FollowUpDue,
@@ -81,7 +82,6 @@ from nrmbus.events.identification import (
 from nrmbus.events.model import (
     PARTS,
     AgencyId,
-    Body,
     CaseRef,
     Data,
     DataClass,
@@ -91,7 +91,6 @@ from nrmbus.events.model import (
     Fact,
     Frozen,
     Letter,
-    Lowered,
     Part,
     Time,
 )

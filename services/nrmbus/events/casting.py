@@ -6,8 +6,9 @@ Pure functions over JSON types. What was signed stays as it is; a cast is how so
 from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
+from nrmbus.events.body import Body
 from nrmbus.events.errors import UnknownType, UnknownVersion
-from nrmbus.events.model import Body, Data, Event
+from nrmbus.events.model import Data, Event
 
 
 class Lost(NamedTuple):

@@ -4,6 +4,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field
 
+from nrmbus.events.body import Body, Lowered
 from nrmbus.events.case import IndicatorCounts
 from nrmbus.events.codes import (
     Attendee,
@@ -17,19 +18,7 @@ from nrmbus.events.codes import (
     Stage,
     VictimStatus,
 )
-from nrmbus.events.model import (
-    AgencyId,
-    Body,
-    Codes,
-    Data,
-    Days,
-    Frozen,
-    Letter,
-    Lowered,
-    Text,
-    clear,
-    sealed,
-)
+from nrmbus.events.model import AgencyId, Codes, Data, Days, Frozen, Letter, Text, clear, sealed
 
 
 class StageEntered(Data):

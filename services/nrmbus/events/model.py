@@ -9,7 +9,7 @@ import re
 from collections.abc import Hashable, Mapping
 from datetime import UTC, datetime
 from functools import cache
-from typing import Annotated, Any, ClassVar, Literal, NamedTuple, Self, TypeAlias, TypeVar
+from typing import Annotated, Any, ClassVar, Literal, Self, TypeAlias, TypeVar
 
 from pydantic import (
     AfterValidator,
@@ -23,6 +23,7 @@ from pydantic import (
     WithJsonSchema,
 )
 
+from nrmbus.events.body import Body, Lowered
 from nrmbus.events.errors import Invalid, Problem, problems_of
 
 _UUID = r"[0-9a-f]{8}-[0-9a-f]{4}-[78][0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}"
@@ -46,6 +47,8 @@ Seen = Annotated[int, Field(ge=0, le=_INT32)]
 Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Trace = Annotated[str, Field(pattern=r"^00-[0-9a-f]{32}-[0-9a-f]{16}-0[01]$")]
 DataClass = Literal["DC0", "DC1", "DC2", "DC3", "DC4"]
+ClearClass = Literal["DC0", "DC1"]
+"""Classes that may stand in the clear."""
 Part = Literal["coded", "contact", "health", "identity", "money", "place", "story"]
 
 PARTS: tuple[Part, ...] = ("coded", "contact", "health", "identity", "money", "place", "story")
@@ -137,7 +140,7 @@ Days = Annotated[int, Field(ge=1, le=3660)]
 def clear(
     description: str,
     *,
-    data_class: Literal["DC0", "DC1"] = "DC1",
+    data_class: ClearClass = "DC1",
     ge: int | None = None,
     le: int | None = None,
     example: object = None,
@@ -259,20 +262,6 @@ class Letter(Frozen):
         return cls.from_mapping(whole)
 
 
-class Body(NamedTuple):
-    """What an event says, in JSON types: its clear data, and its letter flat, as far as that was opened."""
-
-    data: Mapping[str, Any]
-    letter: Mapping[str, Any]
-
-
-class Lowered(NamedTuple):
-    """A body one version lower, and the pointers (RFC 6901, from ``/data`` or ``/letter``) of what had no place there."""
-
-    body: Body
-    lost: tuple[str, ...]
-
-
 _LetterClass: TypeAlias = type[Letter]  # `Data.type` hides the builtin from here on
 
 
@@ -295,18 +284,18 @@ class Data(Frozen):
         return getattr(self, "to", None) or ()
 
     @classmethod
-    def up(cls, said: Body) -> Body:
+    def up(cls, said: Body) -> Body:  # noqa: ARG003 - the first version has nothing to cast
         """What the version before this one *said*, in this version. Every version after the first writes its own.
 
         Nothing is lost, and nothing invented: a field that the version before did not have stays out. *said* fits the
         version before; of its letter any field may be missing, since not every reader opens every part.
         """
-        raise NotImplementedError(cls.type)
+        raise TypeError(f"{cls.__name__} has no version before it")
 
     @classmethod
-    def down(cls, said: Body) -> Lowered:
+    def down(cls, said: Body) -> Lowered:  # noqa: ARG003 - the same
         """What this version *said*, as the version before can say it, and what it could not. The way back of `up`."""
-        raise NotImplementedError(cls.type)
+        raise TypeError(f"{cls.__name__} has no version before it")
 
 
 class Event(Frozen):
@@ -354,7 +343,7 @@ class Event(Frozen):
     expectedversion: Annotated[
         Seen | None, Field(description="Events of the case that the sender had seen; more: `version_passed`")
     ] = None
-    dataclassification: Annotated[DataClass, Field(description="The highest class of data in the clear")] = "DC1"
+    dataclassification: Annotated[ClearClass, Field(description="The highest class of data in the clear")] = "DC1"
     sealeddigest: Annotated[Digest | None, Field(description="The digest of the letter")] = None
     traceparent: Annotated[Trace | None, Field(description="W3C trace context")] = None
 

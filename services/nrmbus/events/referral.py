@@ -4,6 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
+from nrmbus.events.body import Body, Lowered
 from nrmbus.events.codes import (
     ContactMethod,
     DeclinedBy,
@@ -22,7 +23,6 @@ from nrmbus.events.codes import (
 from nrmbus.events.model import (
     Agencies,
     AgencyId,
-    Body,
     Code,
     Codes,
     CodesOrNone,
@@ -31,7 +31,6 @@ from nrmbus.events.model import (
     Frozen,
     Letter,
     Line,
-    Lowered,
     Text,
     clear,
     sealed,

@@ -1,22 +1,24 @@
 """What partner agencies read: a JSON Schema and two examples for every published type and version.
 
-``python -m nrmbus.events.schemas write`` makes the files of ``schemas/nrm.*``; ``check`` prints what differs from them
-and exits 1. They are frozen: what is once published there changes only by a new version. Only this command does I/O.
+``python -m nrmbus.events.schemas write`` makes the files that ``schemas/nrm.*`` lacks; ``check`` prints what the gate
+finds (`nrmbus.events.gate`) and exits 1. They are frozen: what is once published there changes only by a new version.
 """
 
 import argparse
 import json
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core import core_schema
 
 from nrmbus.events import TYPES
+from nrmbus.events.errors import Invalid
 from nrmbus.events.examples import example
-from nrmbus.events.model import Data, DataClass, Event
+from nrmbus.events.model import Data, Event
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 FOLDER = Path(__file__).parents[3] / "schemas"
@@ -41,16 +43,19 @@ _SIGNED = (
 """Extension attributes in the order in which they are signed (wire.md, W4)."""
 
 
-class _AsOnTheWire(GenerateJsonSchema):
+class AsOnTheWire(GenerateJsonSchema):
     """An optional field is absent on the wire, never null; and a title that repeats the name helps nobody."""
 
     def nullable_schema(self, schema: core_schema.NullableSchema) -> JsonSchemaValue:
+        """What may be none in Python is what it is otherwise."""
         return self.generate_inner(schema["schema"])
 
     def default_schema(self, schema: core_schema.WithDefaultSchema) -> JsonSchemaValue:
+        """What stands for an absent field is not told."""
         return self.generate_inner(schema["schema"])
 
     def field_title_should_be_set(self, schema: Any) -> bool:  # noqa: ARG002  # pydantic's signature
+        """No field is titled."""
         return False
 
 
@@ -82,7 +87,7 @@ def schema_of(data: type[Data]) -> dict[str, Any]:
 
 
 def _model(model: type[Any]) -> dict[str, Any]:
-    schema: dict[str, Any] = model.model_json_schema(schema_generator=_AsOnTheWire, mode="serialization")
+    schema: dict[str, Any] = model.model_json_schema(schema_generator=AsOnTheWire, mode="serialization")
     return schema
 
 
@@ -111,7 +116,6 @@ def _event(data: type[Data]) -> dict[str, Any]:
     }
     for attribute in properties.values():
         attribute["x-class"] = "DC1"
-    properties["dataclassification"]["enum"] = list(get_args(DataClass))[:2]
     optional = {name for name, field in Event.model_fields.items() if field.default is None} | {"dssematerial"}
     if data.letter is None:
         del properties["sealeddigest"]
@@ -125,50 +129,64 @@ def _event(data: type[Data]) -> dict[str, Any]:
 
 
 def documents(types: Iterable[type[Data]] = tuple(TYPES.values())) -> Mapping[str, str]:
-    """Every file of the folder ``schemas``, by its path there: what *types* say today."""
+    """Every file of the folder ``schemas``, by its path there: what *types* say today.
+
+    Raises KeyError, with a sentence, for a field that needs an example, or has one that does not fit it.
+    """
     files: dict[str, str] = {}
     for data in types:
         schema, stem = schema_of(data), f"nrm.{data.type}/v{data.version}"
         files[f"{stem}.schema.json"] = _text(schema)
-        files[f"{stem}/minimal.json"] = _text(example(schema, full=False))
-        files[f"{stem}/full.json"] = _text(example(schema, full=True))
+        files[f"{stem}/minimal.json"] = _text(_example(data, schema, full=False))
+        files[f"{stem}/full.json"] = _text(_example(data, schema, full=True))
     return files
+
+
+def _example(data: type[Data], schema: dict[str, Any], *, full: bool) -> dict[str, Any]:
+    made = example(schema, full=full)
+    try:
+        data.from_mapping(made["event"]["data"])
+        if data.letter and "letter" in made:
+            data.letter.from_mapping(made["letter"])
+    except Invalid as error:
+        problem = error.problems[0]
+    else:
+        return made
+    raise KeyError(f"the example at {problem.pointer} does not fit ({problem.kind}): write one beside the field")
 
 
 def _text(content: dict[str, Any]) -> str:
     return json.dumps(content, indent=2, ensure_ascii=False) + "\n"
 
 
-def differences(folder: Path = FOLDER) -> Iterator[str]:
-    """What in *folder* is missing, edited, or no type's: one sentence each."""
-    wanted = documents()
-    there = {path.relative_to(folder).as_posix() for path in folder.glob("nrm.*/**/*") if path.is_file()}
-    for path in sorted(wanted.keys() | there):
-        if path not in there:
-            yield f"{path} is missing"
-        elif path not in wanted:
-            yield f"{path} belongs to no published type"
-        elif (folder / path).read_text(encoding="utf-8") != wanted[path]:
-            yield f"{path} differs from its model; a published version is never edited, make a new one"
+def write(folder: Path = FOLDER) -> tuple[str, ...]:
+    """Write the schemas and examples that *folder* lacks, never over one that is there; answer their paths in it.
 
-
-def write(folder: Path = FOLDER) -> None:
-    """Write every schema and example into *folder*, over what is there; nothing is deleted."""
-    for path, text in documents().items():
-        (folder / path).parent.mkdir(parents=True, exist_ok=True)
-        (folder / path).write_text(text, encoding="utf-8")
+    A version whose examples cannot be made is passed over; the gate says what it needs.
+    """
+    written = []
+    for data in TYPES.values():
+        with suppress(KeyError):
+            for path, text in documents((data,)).items():
+                if not (folder / path).exists():
+                    (folder / path).parent.mkdir(parents=True, exist_ok=True)
+                    (folder / path).write_text(text, encoding="utf-8")
+                    written.append(path)
+    return tuple(written)
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Write or check the folder; return the exit code."""
+    """Write what the folder lacks, or check it; return the exit code."""
+    from nrmbus.events import gate  # noqa: PLC0415  # it asks this module what the models say
+
     parser = argparse.ArgumentParser(prog="python -m nrmbus.events.schemas", description=main.__doc__)
     parser.add_argument("what", choices=("write", "check"))
     parser.add_argument("--folder", type=Path, default=FOLDER, help="the folder `schemas` of a clone")
     chosen = parser.parse_args(arguments)
     if chosen.what == "write":
-        write(chosen.folder)
+        sys.stdout.writelines(f"wrote {path}\n" for path in write(chosen.folder))
         return 0
-    found = list(differences(chosen.folder))
+    found = list(gate.findings(chosen.folder))
     sys.stdout.writelines(f"{sentence}\n" for sentence in found)
     return 1 if found else 0
 

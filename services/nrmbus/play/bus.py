@@ -136,7 +136,7 @@ class BusStage:
             await old.__aexit__(None, None, None)
         while True:
             try:
-                door = Door.of(home)
+                door = self._door(name, home)
                 await door.health()
             except DoorError as error:
                 if time.monotonic() > until:
@@ -145,6 +145,9 @@ class BusStage:
             else:
                 self._doors[name] = door
                 return
+
+    def _door(self, name: str, home: Path) -> Door:  # noqa: ARG002 - another stage may speak otherwise for some
+        return Door.of(home)
 
     # -- saying ------------------------------------------------------------------------------------------------------
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from nrmbus.desk import reading
 from nrmbus.desk.procedure import Heard, Settings, Task, hear, refused, unhandled
 from nrmbus.desk.roles import procedure_of
 from nrmbus.events.model import Draft, Event, Fact, Part
@@ -87,8 +88,11 @@ class MemoryDesk:
         fact = delivery.fact
         before = self._views.get(fact.event.subject) or self._rules.start(fact.event.subject)
         view = self._views[fact.event.subject] = self._rules.evolve(before, fact)
-        letter = {name: value for fields in delivery.opened.values() for name, value in fields.items()}
-        heard = Heard(fact.event, letter, view, self._agency.id, fact.registered, self._rules, self._agencies)
+        letter: Mapping[str, Any] = {
+            name: value for fields in delivery.opened.values() for name, value in fields.items()
+        }
+        event, letter = reading.heard(fact.event, letter)
+        heard = Heard(event, letter, view, self._agency.id, fact.registered, self._rules, self._agencies)
         said = unhandled(heard)
         if self._procedure is not None:
             self._book, said = hear(self._procedure, self._book, heard)

@@ -1,5 +1,6 @@
 """Structured log lines: a static event name, and identifiers from a closed list."""
 
+import json
 import logging
 import sys
 from collections.abc import MutableMapping
@@ -17,8 +18,15 @@ FIELDS: Final = frozenset(
 """The only names a log line may carry. No case reference: who may read logs need not know which case an event is of."""
 
 
+_ENCODER: Final = json.JSONEncoder(sort_keys=True, default=repr)
+
+
+def _json(line: MutableMapping[str, Any], **_options: Any) -> str:
+    return _ENCODER.encode(line)  # one encoder for all lines: `json.dumps` with options makes one for each
+
+
 def _only_known_fields(_logger: Any, _method: str, line: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    unknown = set(line) - FIELDS
+    unknown = line.keys() - FIELDS
     for name in unknown:  # dropped, not printed: a stray field is where a person's data would leak
         del line[name]
     if unknown:
@@ -32,7 +40,8 @@ def set_up_log(service: str) -> None:
     logging.basicConfig(level=logging.CRITICAL, handlers=[logging.NullHandler()], force=True)
 
     def _service(_logger: Any, _method: str, line: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-        return {**line, "service": service}  # not a context variable: threads would not inherit it
+        line["service"] = service  # not a context variable: threads would not inherit it
+        return line
 
     structlog.configure(
         processors=[
@@ -41,10 +50,10 @@ def set_up_log(service: str) -> None:
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True, key="timestamp"),
             _only_known_fields,
-            structlog.processors.JSONRenderer(sort_keys=True),
+            structlog.processors.JSONRenderer(_json),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
-        logger_factory=structlog.PrintLoggerFactory(file=sys.stderr),
+        logger_factory=structlog.WriteLoggerFactory(file=sys.stderr),
         cache_logger_on_first_use=True,
     )
 

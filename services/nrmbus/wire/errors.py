@@ -80,3 +80,47 @@ class LetterClosed(WireError):
         """Name the *reason*; the code follows from it."""
         self.reason: ClosedReason = reason
         super().__init__(_CLOSED[reason])
+
+
+ProofCode = Literal[
+    "index_outside_tree", "inclusion_invalid", "tree_shrank", "root_differs", "consistency_invalid", "note_malformed",
+    "note_too_large", "key_malformed", "signature_invalid", "note_unsigned", "checkpoint_malformed", "origin_differs",
+    "log_signature_missing", "quorum_missing", "policy_invalid",
+]  # fmt: skip
+"""Why a proof, a note or a checkpoint is not believed."""
+
+PROOF_SENTENCES: Final[Mapping[ProofCode, str]] = MappingProxyType(
+    {
+        "index_outside_tree": "The tree of this size has no such leaf.",
+        "inclusion_invalid": "The proof does not lead from this leaf, at this place, to the root of the tree.",
+        "tree_shrank": "The newer tree is smaller than the older one: its tail was cut.",
+        "root_differs": "Two roots are given for one size: the history was forked.",
+        "consistency_invalid": "The proof does not show that the newer tree begins with the older one.",
+        "note_malformed": "The note has not the form of C2SP signed-note v1.0.0.",
+        "note_too_large": "The note is larger, or has more signatures, than is read here.",
+        "key_malformed": "The verifier key has not the form of C2SP signed-note v1.0.0, is weak, or of a kind not known here.",
+        "signature_invalid": "A signature in the name of a known key does not fit the note.",
+        "note_unsigned": "No key that is known here has signed the note.",
+        "checkpoint_malformed": "The note's text is not a checkpoint: origin, size and root, and nothing else.",
+        "origin_differs": "The checkpoint is of another log: another bus, another partition, or a bus for playing.",
+        "log_signature_missing": "A key of the log has not signed the checkpoint.",
+        "quorum_missing": "Fewer witnesses have co-signed the checkpoint than the policy asks for.",
+        "policy_invalid": "The policy names a key twice, a key of the wrong kind, no log, or a quorum that cannot be met.",
+    }
+)
+"""One sentence a code."""
+
+
+class ProofError(Exception):
+    """A proof, a note or a checkpoint that is not believed.
+
+    ``code`` is of the closed list `ProofCode`; ``safe`` holds numbers of ours (how many signed, how many are asked
+    for), never a piece of the input, so this may be logged.
+    """
+
+    def __init__(self, code: ProofCode, **safe: int) -> None:
+        """Name the *code*."""
+        self.code: ProofCode = code
+        self.sentence = PROOF_SENTENCES[code]
+        self.safe: Mapping[str, int] = safe
+        super().__init__(f"{code}: {self.sentence}")

@@ -12,7 +12,9 @@ from nrmbus.wire import base64, json
 from nrmbus.wire.errors import WireError
 from nrmbus.wire.keys import SigningKey, VerifyKey
 
-Thing = Literal["registration", "delivery", "directory", "directory-head", "admission", "erasure", "answer"]
+Thing = Literal[
+    "registration", "delivery", "directory", "directory-head", "admission", "erasure", "answer", "publication"
+]
 
 LIMIT: Final = 64 * 1024
 """The most bytes of a statement with its signature."""

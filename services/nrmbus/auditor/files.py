@@ -1,0 +1,106 @@
+"""Files that are whole or not there, whenever the process is killed or the power fails.
+
+A file is written beside its place, synced, and renamed; `settle` syncs the folders, and only then is it there for good.
+"""
+
+import fcntl
+import os
+from contextlib import suppress
+from pathlib import Path, PurePosixPath
+from typing import Final
+
+TEMPORARY: Final = "tmp"
+
+
+class Files:
+    """The files of one folder, by their paths below it; one process has it at a time."""
+
+    def __init__(self, folder: Path) -> None:
+        """Take *folder*, made if it is not there. Raises BlockingIOError while another process has it."""
+        self.folder = folder
+        self._unsettled: set[Path] = set()
+        self._make(folder)
+        self._lock = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)  # the system's: a killed process holds nothing
+        except BlockingIOError:
+            os.close(self._lock)
+            raise
+        self._make(folder / TEMPORARY)
+        for left in (folder / TEMPORARY).iterdir():
+            left.unlink()
+
+    def close(self) -> None:
+        """Let another process have the folder. What was not settled stays as it is."""
+        os.close(self._lock)
+
+    def read(self, path: str) -> bytes | None:
+        """The bytes of the file at *path*; none where there is no such file."""
+        with suppress(FileNotFoundError):
+            return (self.folder / path).read_bytes()
+        return None
+
+    def put(self, path: str, raw: bytes) -> None:
+        """Have *raw* at *path*, whole or not at all; there for good after `settle`."""
+        target = self.folder / path
+        temporary = self.folder / TEMPORARY / path.replace("/", "-")
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(raw)
+            file.flush()
+            os.fsync(file.fileno())
+        self._make(target.parent)
+        os.replace(temporary, target)  # noqa: PTH105 - the call that is atomic, by its own name
+        self._unsettled.add(target.parent)
+
+    def settle(self) -> None:
+        """Return when everything that was put is there for good."""
+        for folder in sorted(self._unsettled):
+            _sync(folder)
+        self._unsettled.clear()
+
+    def remove(self, path: str) -> None:
+        """Remove the file at *path*, and folders that are empty then. After a failure of power it may be there again."""
+        target = self.folder / path
+        target.unlink(missing_ok=True)
+        for folder in target.parents:
+            if folder == self.folder or any(folder.iterdir()):
+                break
+            folder.rmdir()
+            self._unsettled.discard(folder)
+
+    def sizes(self, below: str) -> dict[str, int]:
+        """The size in bytes of each file below the folder *below*, by its path."""
+        found = {}
+        for at, _, names in os.walk(self.folder / below):
+            where = PurePosixPath(Path(at).relative_to(self.folder).as_posix())
+            found.update({str(where / name): (Path(at) / name).stat().st_size for name in names})
+        return found
+
+    def set_aside(self, *paths: str) -> str:
+        """Move the files and folders at *paths* out of the way, into a new folder, whose path comes back."""
+        number = 1
+        while (self.folder / f"damaged-{number}").exists():
+            number += 1
+        aside = self.folder / f"damaged-{number}"
+        self._make(aside)
+        for path in paths:
+            with suppress(FileNotFoundError):
+                os.replace(self.folder / path, aside / path)  # noqa: PTH105 - as above
+        self._unsettled |= {self.folder, aside}
+        self.settle()
+        return aside.name
+
+    def _make(self, folder: Path) -> None:
+        if not folder.is_dir():
+            self._make(folder.parent)
+            folder.mkdir(exist_ok=True)
+            self._unsettled.add(folder.parent)
+
+
+def _sync(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

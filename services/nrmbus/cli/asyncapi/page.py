@@ -1,0 +1,134 @@
+"""The page of the document for people: one HTML file that loads nothing, from ``page.html.j2``."""
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
+from markupsafe import Markup, escape
+
+_STATEMENTS: Final = ("Registration", "Delivery", "Answer", "Audience", "DirectoryEntry", "Quarantined", "Tick")
+_FORMS: Final = {"outbox": "SubmittedHeaders", "inbox": "DeliveredHeaders", "cases": "RecordedHeaders"}
+_QUOTED: Final = re.compile("`([^`]+)`")
+_JOINTS: Final = re.compile("([._])")
+
+
+def page(document: Mapping[str, Any]) -> str:
+    """The HTML page of an AsyncAPI *document* as `nrmbus.cli.asyncapi.document` makes it; equal documents, equal pages."""
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent),
+        autoescape=select_autoescape(["j2"]),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters |= {"code": _code, "form": _form, "words": _words, "name": _name, "breaks": _breaks}
+    schemas = document["components"]["schemas"]
+    profile, rules = list(document["x-rules"].items())[-1]
+    return environment.get_template("page.html.j2").render(
+        document=document,
+        info=document["info"],
+        channels=_channels(document),
+        headers=_headers(schemas),
+        statements={name: schemas[name] for name in _STATEMENTS},
+        steps=_steps(document, rules["types"]),
+        rooms=_rooms(document),
+        profile=profile,
+        roles=rules["roles"],
+    )
+
+
+# -- what the template is given --------------------------------------------------------------------------------------
+
+
+def _channels(document: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The channels, those first that an agency writes and reads."""
+    found = []
+    for name, channel in sorted(document["channels"].items(), key=lambda each: "parameters" not in each[1]):
+        refs = [each["$ref"] for each in channel["messages"].values()]
+        others = [document["components"]["messages"][_name(each)] for each in refs if "/nrm." not in each]
+        events = len(refs) - len(others)
+        found.append({"name": name, **channel, "events": events, "others": others})
+    return found
+
+
+def _headers(schemas: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Every header of an event: in which channels it is, and whether it is owed wherever it is."""
+    found: dict[str, dict[str, Any]] = {}
+    for channel, form in _FORMS.items():
+        for name, schema in schemas[form]["properties"].items():
+            row = found.setdefault(name, {"name": name, "schema": schema, "on": [], "owed": True})
+            row["on"].append(channel)
+            row["owed"] &= name in schemas[form]["required"]
+    return list(found.values())
+
+
+def _steps(document: Mapping[str, Any], rules: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The steps of the mechanism, each with its types, each type with its versions, the newest first."""
+    types: dict[str, dict[str, Any]] = {}
+    for message in document["components"]["messages"].values():
+        if "x-type" not in message:
+            continue
+        row = types.setdefault(
+            message["x-type"],
+            {"name": message["x-type"], "step": message["tags"][0]["name"], "says": message["summary"], "versions": []},
+        )
+        row["versions"].insert(0, message)
+        row["rules"] = rules.get(message["x-type"])
+    return [
+        {**tag, "types": [row for row in types.values() if row["step"] == tag["name"]]}
+        for tag in document["info"]["tags"]
+    ]
+
+
+def _rooms(document: Mapping[str, Any]) -> dict[str, list[dict[str, Any]]]:
+    """What desks do by themselves: operations of handlers, by room."""
+    found: dict[str, list[dict[str, Any]]] = {}
+    for name, operation in document["operations"].items():
+        room, _, line = name.partition(".")
+        if "summary" in operation and operation["action"] == "receive":
+            names = [_name(each["$ref"]) for each in operation.get("messages", ())]
+            found.setdefault(room, []).append({"line": line, "hears": names, **operation})
+    return found
+
+
+# -- filters ---------------------------------------------------------------------------------------------------------
+
+
+def _name(reference: str) -> str:
+    return reference.rpartition("/")[2]
+
+
+def _code(text: str) -> Markup:
+    """Markdown's quoted code as HTML; nothing else of Markdown is used."""
+    return Markup(_QUOTED.sub(r"<code>\1</code>", str(escape(text))))  # noqa: S704 - escaped just before
+
+
+def _breaks(name: str) -> Markup:
+    """A long name, which may be broken after a dot or an underscore."""
+    return Markup(_JOINTS.sub(r"\1<wbr>", str(escape(name))))  # noqa: S704 - escaped just before
+
+
+def _words(term: str) -> str:
+    return term.replace("_", " ")
+
+
+def _form(schema: Mapping[str, Any]) -> str:
+    """What a value must be, in one line."""
+    if "$ref" in schema:
+        return _name(schema["$ref"])
+    if "const" in schema:
+        return str(schema["const"])
+    if "enum" in schema:
+        return " | ".join(map(str, schema["enum"]))
+    if schema.get("format"):
+        return "YYYY-MM-DDTHH:MM:SSZ" if schema["format"] == "date-time" else str(schema["format"])
+    if "pattern" in schema:
+        return str(schema["pattern"])
+    if schema.get("type") == "array":
+        return "list of " + _form(schema["items"])
+    if "maxLength" in schema:
+        return f"text, at most {schema['maxLength']:,}"
+    return str(schema.get("type", "any"))

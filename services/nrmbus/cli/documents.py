@@ -1,0 +1,143 @@
+"""An event in a file, as ``schemas/`` shows it or as it is posted at a desk's door; held against its schema, and cast."""
+
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from nrmbus.bus.errors import BusError
+from nrmbus.desk.asked import BODY_LIMIT, Asked, parts_of
+from nrmbus.desk.errors import DeskError
+from nrmbus.events import Cast, Lost, cast, data_type, versions
+from nrmbus.events.errors import EventError, Invalid, Problem
+from nrmbus.events.model import Data, Event
+from nrmbus.wire import json as strict
+from nrmbus.wire.errors import WireError
+
+_SOURCE: Final = "/agency/"
+_BESIDE: Final = ("to", "decision")
+"""Data that may stand beside them at the door."""
+_OVER_THE_BYTES: Final = ("dssematerial", "sealeddigest")
+"""Attributes that hold for the bytes which were signed, and for no others."""
+_CONSTANT: Final = {"specversion": "1.0", "datacontenttype": "application/json"}
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """One event in a file; *name* is its type without ``nrm.``."""
+
+    name: str
+    version: int
+    model: type[Data]
+    body: Mapping[str, Any]
+
+    @property
+    def posted(self) -> bool:
+        """Whether it has the form of the door, and not that of ``schemas/``."""
+        return "event" not in self.body
+
+    def problems(self) -> list[Problem]:
+        """Where it does not fit its type and version: pointers and kinds of ours; empty if it does."""
+        return _posted(self.body, self.model) if self.posted else _published(self.body, self.model)
+
+    def cast(self, to: int) -> tuple[dict[str, Any], tuple[Lost, ...]]:
+        """The document in version *to*, and what that could not carry. Only for one without problems."""
+        return self._cast_posted(to) if self.posted else self._cast_published(to)
+
+    def _cast_posted(self, to: int) -> tuple[dict[str, Any], tuple[Lost, ...]]:
+        beside = {name: self.body[name] for name in _BESIDE if name in self.body}
+        found = self._found({**self.body.get("data", {}), **beside}, self.body.get("sealed"), to)
+        data = {name: value for name, value in found.data.items() if name not in beside}
+        said = {**self.body, "version": to, "data": data}
+        return said | ({"sealed": dict(found.letter)} if "sealed" in self.body else {}), found.lost
+
+    def _cast_published(self, to: int) -> tuple[dict[str, Any], tuple[Lost, ...]]:
+        event = self.body["event"]
+        found = self._found(event["data"], self.body.get("letter"), to)
+        said = {name: value for name, value in event.items() if name not in _OVER_THE_BYTES}
+        said |= {"dataschema": f"urn:nrmbus:nrm.{self.name}:{to}", "data": dict(found.data)}
+        return {"event": said} | ({"letter": dict(found.letter)} if "letter" in self.body else {}), found.lost
+
+    def _found(self, data: Mapping[str, Any], letter: Mapping[str, Any] | None, to: int) -> Cast:
+        return cast(versions(self.name), self.version, to, data, letter or {})
+
+
+def read(file: str) -> Document:
+    """The document in *file*, ``-`` for standard input.
+
+    Raises:
+        BusError: it cannot be read, is not JSON as the wire takes it, or says no published type and version.
+    """
+    body = _json(file)
+    event = body.get("event", body)
+    if not isinstance(event, dict):
+        raise BusError("`event` is an object in schemas/nrm.*/v1/full.json: see there for the form.")
+    name, version = event.get("type"), event.get("version", 1)
+    if "event" in body:
+        version = str(event.get("dataschema", "")).rpartition(":")[2]
+        version = int(version) if version.isdecimal() and len(version) < 5 else 0
+    if not isinstance(name, str) or not isinstance(version, int):
+        raise BusError("Say the type, and the version as a number: `type` and `version`, or `dataschema`.")
+    message = ""
+    try:
+        name = name.removeprefix("nrm.")
+        return Document(name, version, data_type(name, version), body)
+    except EventError as error:
+        message = str(error)
+    raise BusError(f"{message[:1].upper()}{message[1:]}: nrmbus schema list")
+
+
+def _json(file: str) -> dict[str, Any]:
+    message = ""
+    try:
+        raw = sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()
+        return strict.loads(raw, limit=BODY_LIMIT)
+    except OSError as error:
+        message = f"The file cannot be read ({error.strerror}): name one, or give the event by -"
+    except WireError as error:
+        message = f"The event is not one JSON object as the wire takes it: {error}"
+    raise BusError(message)
+
+
+def _posted(body: Mapping[str, Any], model: type[Data]) -> list[Problem]:
+    try:
+        parts_of(Asked.from_mapping(body), model)
+    except Invalid as error:
+        return list(error.problems)
+    except DeskError as error:
+        return list(error.problems) or [Problem("", error.code)]
+    return []
+
+
+def _published(body: Mapping[str, Any], model: type[Data]) -> list[Problem]:
+    event = body["event"]
+    found = [Problem("", "unknown_field") for name in body if name not in ("event", "letter")]
+    attributes = {name: value for name, value in event.items() if name not in ("data", "dataschema", "dssematerial")}
+    for name, value in _CONSTANT.items():
+        if attributes.pop(name, None) != value:
+            found.append(Problem(f"/event/{name}", "literal_error"))
+    data = _at("/event/data", model, event.get("data"), found)
+    if "letter" in body and model.letter is None:
+        found.append(Problem("/letter", "no_letter"))
+    elif model.letter is not None and "letter" in body:
+        _at("/letter", model.letter, body["letter"], found)
+    source = attributes.get("source")
+    attributes["source"] = (
+        source.removeprefix(_SOURCE) if isinstance(source, str) and source.startswith(_SOURCE) else ""
+    )
+    attributes |= {"type": model.type, "version": model.version}
+    if data is not None:
+        _at("/event", Event, {**attributes, "data": {}}, found)
+    return found
+
+
+def _at(pointer: str, model: type[Any], value: object, found: list[Problem]) -> Any:
+    if not isinstance(value, dict):
+        found.append(Problem(pointer, "missing" if value is None else "object_type"))
+        return None
+    try:
+        return model.from_mapping(value)
+    except Invalid as error:
+        found += [Problem(pointer + each.pointer, each.kind) for each in error.problems]
+    return None

@@ -1,0 +1,138 @@
+"""Checkpoints: C2SP tlog-checkpoint v1.0.0 (c2sp.org/tlog-checkpoint@v1.0.0): how large a log is, and its root.
+
+Stricter: extension lines are refused, since a witness says nothing about them. The origin names bus and partition, so
+no checkpoint reads as one of another bus, of another partition, or of a bus for playing.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Final, Self
+
+from nrmbus.wire import base64, merkle
+from nrmbus.wire.errors import ProofError
+from nrmbus.wire.note import ED25519, Note, Verifier
+
+MAX_SIZE: Final = 2**63 - 1
+
+COSIGNATURE_ED25519: Final = 0x04
+COSIGNATURE_MLDSA44: Final = 0x06
+
+_ORIGIN: Final = re.compile(r"nrmbus/((?:play-)?[0-9a-f]{16})/p(0|[1-9][0-9]{0,8})")
+_TEXT: Final = re.compile(r"([^\n]+)\n(0|[1-9][0-9]{0,18})\n([A-Za-z0-9+/=]{44})\n")
+
+
+def origin_of(bus: str, partition: int) -> str:
+    """The origin of the log of one partition: ``nrmbus/<bus>/p<partition>``."""
+    return f"nrmbus/{bus}/p{partition}"
+
+
+def place_of(origin: str) -> tuple[str, int]:
+    """Bus and partition that *origin* names; raises ``origin_differs`` for the log of somebody else."""
+    match = _ORIGIN.fullmatch(origin)
+    if match is None:
+        raise ProofError("origin_differs")
+    return match[1], int(match[2])
+
+
+def witness_name(bus: str, agency: str) -> str:
+    """The name of an agency's witness keys: ``nrmbus/<bus>/witness/<agency>``."""
+    return f"nrmbus/{bus}/witness/{agency}"
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """The tree of a log at one size: origin, number of leaves, root (32 bytes)."""
+
+    origin: str
+    size: int
+    root: bytes
+
+    @property
+    def text(self) -> bytes:
+        """The text of the note."""
+        return f"{self.origin}\n{self.size}\n{base64.encode(self.root)}\n".encode()
+
+    @classmethod
+    def parse(cls, text: bytes) -> Self:
+        """Read the text of a note; raises ``checkpoint_malformed``, also for no leaves with another root than theirs."""
+        match = None
+        with suppress(UnicodeDecodeError):
+            match = _TEXT.fullmatch(text.decode())
+        root = base64.read(match[3]) if match else None
+        if match is None or root is None or len(root) != merkle.HASH_BYTES:
+            raise ProofError("checkpoint_malformed")
+        read = cls(match[1], int(match[2]), root)
+        if read.size > MAX_SIZE or (read.size == 0 and root != merkle.EMPTY):
+            raise ProofError("checkpoint_malformed")
+        return read
+
+    def follows(self, older: Self, proof: Sequence[bytes]) -> None:
+        """Return if this is the same log as *older*, grown by appending only: what a witness asks before it co-signs.
+
+        Raises ``origin_differs``, and ``tree_shrank``, ``root_differs`` or ``consistency_invalid``.
+        """
+        if self.origin != older.origin:
+            raise ProofError("origin_differs")
+        merkle.verify_consistency(older.size, self.size, older.root, self.root, proof)
+
+
+@dataclass(frozen=True, slots=True)
+class Believed:
+    """A checkpoint that a policy accepts, and when each witness co-signed it, in POSIX seconds, by name."""
+
+    checkpoint: Checkpoint
+    witnesses: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """Whose word on a log is taken: every key of *log*, and at least *quorum* of the witnesses.
+
+    The names of the log's keys are its origin. A witness is a name: with an Ed25519 and an ML-DSA-44 key it counts
+    once. Raises ``policy_invalid`` for a key that stands twice, one that may not sign what it is named for, no log,
+    and a quorum that cannot be met.
+    """
+
+    log: tuple[Verifier, ...]
+    witnesses: tuple[Verifier, ...]
+    quorum: int
+
+    def __post_init__(self) -> None:
+        """Refuse a policy under which a signature would count for more than it is."""
+        names = {each.name for each in self.witnesses}
+        keys = [each.public for each in (*self.log, *self.witnesses)]
+        if (
+            len({each.name for each in self.log}) != 1
+            or len(set(keys)) != len(keys)
+            or names & {each.name for each in self.log}
+            or any(each.kind not in {ED25519, COSIGNATURE_MLDSA44} for each in self.log)
+            or any(each.kind not in {COSIGNATURE_ED25519, COSIGNATURE_MLDSA44} for each in self.witnesses)
+            or not 0 <= self.quorum <= len(names)
+        ):
+            raise ProofError("policy_invalid")
+
+    def believe(self, raw: bytes) -> Believed:
+        """Read a signed checkpoint, and give it if this policy takes it.
+
+        A witness that says no time (0) is not counted: it does not say that it saw no larger tree.
+
+        Raises:
+            ProofError: as `Note.parse`, `Note.verified` and `Checkpoint.parse`; ``origin_differs``,
+                ``log_signature_missing``, or ``quorum_missing`` with ``have`` and ``need``.
+        """
+        note = Note.parse(raw)
+        signed = note.verified((*self.log, *self.witnesses))
+        checkpoint = Checkpoint.parse(note.text)
+        if checkpoint.origin != self.log[0].name:
+            raise ProofError("origin_differs")
+        if not {each.public for each in self.log} <= {each.public for each, _ in signed}:
+            raise ProofError("log_signature_missing")
+        times: dict[str, int] = {}
+        for verifier, time in signed:
+            if time and verifier.name != checkpoint.origin:
+                times[verifier.name] = max(time, times.get(verifier.name, 0))
+        if len(times) < self.quorum:
+            raise ProofError("quorum_missing", have=len(times), need=self.quorum)
+        return Believed(checkpoint, times)

@@ -1,0 +1,95 @@
+"""What is small on the wire and large when unpacked: the broker refuses it, lives on, and delays nobody for long."""
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
+from typing import Final
+
+import pytest
+
+from bad_input.bombs import MEBIBYTE, answered, batch, records, varint
+from bad_input.given import PARTITIONS, Post, posted
+from brokers import Broker
+from nrmbus.play.trail import check
+from patience import lives
+
+pytestmark = pytest.mark.broker
+
+UNPACKED: Final = 200 * MEBIBYTE
+LIMIT: Final = 384 * 1024
+"""The most that an outbox takes: a bomb below it is refused for what it unpacks to, and nothing else."""
+SECONDS: Final = 5.0
+MESSAGE_TOO_LARGE: Final = 10
+REFUSED: Final = (-1, MESSAGE_TOO_LARGE)
+"""-1 is what Kafka says when it lacked the memory; both tell a producer that another try is of no use."""
+BOMBERS: Final = ("ngo-l", "vac")
+
+
+@pytest.fixture(scope="module", name="post")
+def _post(kafka: Broker) -> Iterator[Post]:
+    with posted(kafka) as (post, _):
+        yield post
+
+
+@cache
+def bomb(codec: str, count: int) -> bytes:
+    """200 MiB of zeros in *count* records."""
+    made = batch(codec, count, records(count, UNPACKED // count))
+    assert len(made) < LIMIT
+    return made
+
+
+def codes(post: Post, sent: bytes, *, at_once: int = 1) -> set[int]:
+    """The broker's answers to *sent*, *at_once* on partitions of other agencies; meanwhile and afterwards a good event passes."""
+    places = [(f"nrm.outbox.{name}", number) for name in BOMBERS for number in range(PARTITIONS)][:at_once]
+    with ThreadPoolExecutor(at_once) as bombers:
+        answers = [bombers.submit(answered, post.folder.bootstrap, *place, sent) for place in places]
+        during = post.goes_on("ngo-a")
+        found = {each.result() for each in answers}
+    assert max(during, post.goes_on("ngo-a"), post.goes_on("ngo-l")) < SECONDS
+    return found
+
+
+@pytest.mark.parametrize("count", [1, 64], ids=["one record", "64 records"])
+@pytest.mark.parametrize("codec", ["gzip", "zstd"])
+@pytest.mark.parametrize("at_once", [1, 3], ids=["one", "three at once"])
+def test_a_bomb_of_200_mib_is_refused_and_the_same_broker_goes_on(
+    post: Post, kafka: Broker, codec: str, count: int, at_once: int
+) -> None:
+    """W17: below every limit on the wire; refused for its size by a broker that neither ends nor runs out of memory."""
+    before = kafka.kafka.pid
+    assert before is not None
+
+    assert codes(post, bomb(codec, count), at_once=at_once) == {MESSAGE_TOO_LARGE}
+    assert lives(before)
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        pytest.param(lambda: batch("gzip", 1, [varint(2**31 - 1)]), id="89 bytes that speak of 2 GiB"),
+        pytest.param(lambda: batch("zstd", 1, records(1, 1500 * MEBIBYTE)), id="1.5 GiB"),
+    ],
+)  # fmt: skip
+def test_what_no_memory_could_hold_is_refused_too(post: Post, kafka: Broker, sent: object) -> None:
+    """A sender who means harm need not stop at 200 MiB: his batch fails, and he alone hears of it."""
+    before = kafka.kafka.pid
+    assert before is not None
+    assert callable(sent)
+
+    assert codes(post, sent()) <= set(REFUSED)
+    assert lives(before)
+
+
+def test_a_batch_made_by_hand_is_taken(post: Post) -> None:
+    """What is refused above is refused for its size: the same batch with little in it gets in."""
+    assert codes(post, batch("zstd", 2, records(2, 10))) == {0}
+    assert codes(post, batch("gzip", 2, records(2, 10))) == {0}
+
+
+def test_after_the_bombs_the_history_is_whole(post: Post) -> None:
+    """P1: nothing that was acknowledged before, during or after them is lost or doubled."""
+    found = check(post.folder.bootstrap, post.good)
+
+    assert not found.any, found
+    assert found.registered >= len(post.good)

@@ -1,0 +1,330 @@
+"""The bus as AsyncAPI says it: by AsyncAPI's own code a document without fault, and what the services really write."""
+
+import json
+import re
+from collections.abc import Callable, Mapping
+from functools import cache
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from jsonschema import Draft7Validator  # type: ignore[import-untyped]  # it ships no types
+
+from cli.asyncapi_judges import FROZEN, Faults, by_the_parser, by_the_schema, inlined, installed, resolved, schema_file
+from nrmbus.bus.declarations import load_declarations
+from nrmbus.cli import asyncapi
+from nrmbus.cli.asyncapi.page import page
+from nrmbus.events import TYPES, Data
+from nrmbus.events.model import Event, Part
+from nrmbus.events.schemas import FOLDER
+from nrmbus.registrar.records import Coordinates
+from nrmbus.wire import letter
+from nrmbus.wire.envelope import encode, with_letter
+from nrmbus.wire.record import Record
+from registrar.given import BUS, NOW, SIGNAL, as_record
+from registrar.given import Bus as AgenciesOfABus
+
+BREAKAGES: dict[str, Callable[[Any], object]] = {
+    "an operation does what none can": lambda it: it["operations"]["agency.reads.inbox"].update(action="hear"),
+    "a channel that is not there": lambda it: it["operations"]["agency.reads.inbox"]["channel"].update(
+        {"$ref": "#/channels/letters"}
+    ),
+    "a schema file that is not there": lambda it: it["components"]["messages"]["nrm.case.closed.v1"].update(
+        payload={"$ref": "./nrm.case.closed/v999.schema.json#/$defs/Data"}
+    ),
+    "a member that AsyncAPI does not have": lambda it: it["channels"]["outbox"].update(topic="nrm.outbox"),
+    "a retention in words": lambda it: it["channels"]["outbox"]["bindings"]["kafka"]["topicConfiguration"].update(
+        {"retention.ms": "7 days"}
+    ),
+    "a server without a protocol": lambda it: it["servers"]["bus"].pop("protocol"),
+}
+
+
+def broken(breakage: str) -> dict[str, Any]:
+    """The frozen document with one fault."""
+    document: dict[str, Any] = json.loads(json.dumps(FROZEN))
+    BREAKAGES[breakage](document)
+    return document
+
+
+@pytest.fixture(scope="module", name="verdicts")
+def _verdicts(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Mapping[str, dict[str, Faults]]:
+    """What each judge says of the frozen document and of each broken one; where the parser cannot be had, the schema alone."""
+    documents = {"frozen": FROZEN} | {breakage: broken(breakage) for breakage in BREAKAGES}
+    schema = {name: by_the_schema(document) for name, document in documents.items()}
+    kept = getattr(request.config, "cache", None)  # pytest may run without one
+    home = installed(kept.mkdir("asyncapi-parser") if kept else tmp_path_factory.mktemp("parser"))
+    parser = by_the_parser(home, tmp_path_factory.mktemp("schemas"), documents) if home else schema
+    return {"schema": schema, "parser": parser}
+
+
+@cache
+def headers_schema(message: str) -> Draft7Validator:
+    """The headers that *message* of the components may have; none where it says nothing of headers."""
+    described = FROZEN["components"]["messages"][message].get("headers", {"maxProperties": 0})
+    return Draft7Validator(inlined(described))
+
+
+def payload_schema(message: str) -> Draft7Validator:
+    """The value that *message* of the components may have."""
+    return Draft7Validator(inlined(FROZEN["components"]["messages"][message]["payload"]))
+
+
+# -- the files -------------------------------------------------------------------------------------------------------
+
+
+def test_both_files_are_as_the_code_says() -> None:
+    """The document and its page are frozen, and whatever changes the bus shows in them."""
+    assert list(asyncapi.differences()) == []
+
+
+def test_the_check_tells_every_place_that_differs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """What is missing, edited or in no source is named by its place, and the command fails."""
+    assert asyncapi.main(["write", "--folder", str(tmp_path)]) == 0
+    assert capsys.readouterr().out.splitlines() == ["wrote asyncapi.yaml", "wrote asyncapi.html"]
+    assert asyncapi.main(["check", "--folder", str(tmp_path)]) == 0
+    assert asyncapi.write(tmp_path) == ()
+    edited = yaml.safe_load((tmp_path / "asyncapi.yaml").read_text(encoding="utf-8"))
+    del edited["channels"]["inbox"]["messages"]["nrm.referral.submitted.v2"]
+    edited["operations"]["ngo.invented"] = {"action": "send"}
+    edited["servers"]["bus"]["protocol"] = "kafka-secure"
+    (tmp_path / "asyncapi.yaml").write_text(yaml.safe_dump(edited, sort_keys=False), encoding="utf-8")
+    (tmp_path / "asyncapi.html").unlink()
+
+    assert asyncapi.main(["check", "--folder", str(tmp_path)]) == 1
+    assert capsys.readouterr().out.splitlines() == [
+        "asyncapi.yaml#/servers/bus/protocol differs",
+        "asyncapi.yaml#/channels/inbox/messages/nrm.referral.submitted.v2 is missing",
+        "asyncapi.yaml#/operations/ngo.invented is in no source",
+        "asyncapi.html is missing: nrmbus schema freeze",
+    ]
+
+
+@pytest.mark.oracle
+@pytest.mark.slow
+@pytest.mark.timeout(240)  # the parser is installed once, from whatever network there is
+@pytest.mark.parametrize("judge", ["schema", "parser"])
+def test_the_document_is_asyncapi(verdicts: Mapping[str, dict[str, Faults]], judge: str) -> None:
+    """AsyncAPI's schema and AsyncAPI's parser find no fault in the frozen document, and every reference leads somewhere."""
+    assert verdicts[judge]["frozen"] == []
+
+
+@pytest.mark.oracle
+@pytest.mark.slow
+@pytest.mark.timeout(240)  # the parser is installed once, from whatever network there is
+@pytest.mark.parametrize("breakage", BREAKAGES)
+@pytest.mark.parametrize("judge", ["schema", "parser"])
+def test_each_judge_sees_what_is_broken(verdicts: Mapping[str, dict[str, Faults]], judge: str, breakage: str) -> None:
+    """Sabotage: a document with one fault does not pass, whoever judges."""
+    assert verdicts[judge][breakage] != []
+
+
+# -- what stands in it -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("channel", ["outbox", "inbox", "cases"])
+def test_every_type_and_version_is_a_message_of_its_own(channel: str) -> None:
+    """No version stands for another: each has its message, in the outbox, the inbox and the history."""
+    messages = FROZEN["channels"][channel]["messages"]
+
+    assert {name for name in messages if name.startswith("nrm.")} == {
+        f"nrm.{type}.v{version}" for type, version in TYPES
+    }
+    assert {"nrm.referral.submitted.v1", "nrm.referral.submitted.v2"} <= messages.keys()
+
+
+@pytest.mark.parametrize("data", [pytest.param(data, id=f"{data.type}-{data.version}") for data in TYPES.values()])
+def test_each_message_takes_its_own_examples_and_no_other_type(data: type[Data]) -> None:
+    """Both examples of a type and version fit its message, payload and headers; as another type they do not."""
+    name = f"nrm.{data.type}.v{data.version}"
+    other = "nrm.case.closed.v1" if name != "nrm.case.closed.v1" else "nrm.case.linked.v1"
+    for path in FROZEN["components"]["messages"][name]["x-examples"]:
+        event = schema_file(path)["event"]
+        headers = {
+            "content-type" if key == "datacontenttype" else f"ce_{key}": str(value)
+            for key, value in event.items()
+            if key != "data"
+        } | {"ce_dssematerial": "e30="}
+
+        payload_schema(name).validate(event["data"])
+        headers_schema(name).validate(headers)
+        assert not headers_schema(other).is_valid(headers)
+
+
+def test_every_topic_is_a_channel_with_its_settings() -> None:
+    """Address, key, partitions and retention are those of the topic files, and whoever writes or reads has an operation."""
+    operations = FROZEN["operations"]
+    for declared in load_declarations():
+        name = declared.topic.split(".")[1]
+        channel = FROZEN["channels"][name]
+        kafka = channel["bindings"]["kafka"]
+        assert channel["address"] == kafka["topic"] == declared.topic
+        assert kafka["topicConfiguration"]["retention.ms"] == declared.retention_ms
+        assert kafka.get("partitions", "P") == declared.partitions
+        assert ("parameters" in channel) == declared.of_each_agency
+        for who, action, verb in [(w, "send", "writes") for w in declared.writers] + [
+            (r, "receive", "reads") for r in declared.readers
+        ]:
+            operation = operations[f"{who.strip('{}')}.{verb}.{name}"]
+            assert (operation["action"], operation["channel"]) == (action, {"$ref": f"#/channels/{name}"})
+
+
+def test_a_procedures_lines_are_operations() -> None:
+    """Each handler of a desk is an operation, with its numbered line, and hears its types in every version."""
+    heard = FROZEN["operations"]["ngo.receive"]
+
+    assert heard["summary"].startswith("1. A referral comes: a case worker acknowledges it")
+    assert heard["x-roles"] == ["ngo_outreach", "ngo_legal"]
+    assert heard["bindings"]["kafka"]["groupId"]["pattern"] == r"^[a-z][a-z0-9-]{1,30}\.desk$"
+    assert [each["$ref"].rpartition("/")[2] for each in heard["messages"]] == [
+        f"nrm.referral.submitted.v{version}" for type, version in TYPES if type == "referral.submitted"
+    ]
+    lines = {
+        name for name in FROZEN["operations"] if name.split(".")[0] in {"police", "shelter", "fund", "ngo", "desk"}
+    }
+    assert lines == {
+        "police.receive", "police.warn", "police.reflect", "shelter.answer", "fund.allowance",
+        "ngo.receive", "ngo.decline", "ngo.expire", "ngo.supply", "ngo.note", "desk.leave_to_a_person",
+    }  # fmt: skip
+
+
+def test_the_document_claims_no_security_that_the_bus_has_not() -> None:
+    """Kafka is reached without TLS and without authentication today, and the door by a bearer token: it says just that."""
+    bus, door = FROZEN["servers"]["bus"], FROZEN["servers"]["door"]
+
+    assert bus["protocol"] == "kafka"
+    assert "security" not in bus
+    assert "without TLS and without authentication" in bus["description"].replace("Without", "without")
+    assert [each["$ref"] for each in door["security"]] == ["#/components/securitySchemes/door"]
+    assert {each["type"] for each in FROZEN["components"]["securitySchemes"].values()} == {"http"}
+
+
+# -- what the services really write ----------------------------------------------------------------------------------
+
+
+def fits(record: Record, message: str) -> None:
+    """Assert that the headers, the key and the value of *record* are those of *message*."""
+    headers_schema(message).validate({name: value.decode() for name, value in record.headers})
+    described = FROZEN["components"]["messages"][message]
+    value: object = json.loads(record.value) if record.value else ""
+    payload_schema(message).validate(value)
+    for trait in [described, *(resolved(FROZEN, each["$ref"]) for each in described.get("traits", ()))]:
+        if key := trait.get("bindings", {}).get("kafka", {}).get("key"):
+            assert record.key is not None
+            Draft7Validator(inlined(key)).validate(record.key.decode())
+
+
+def test_what_the_registrar_writes_is_what_the_document_says(tmp_path: Path) -> None:
+    """A submission with a letter, its record in the history, each recipient's copy, the receipt, a refusal, an answer, a quarantine."""
+    bus = AgenciesOfABus(tmp_path)
+    shard = bus.shard()
+    event = bus.event("ngo-a", "case.signal_recorded", SIGNAL)
+    kind = TYPES["case.signal_recorded", 1].letter
+    assert kind is not None
+    parts: dict[Part, dict[str, Any]] = {part: {} for part in kind.part_names()}
+    readers = {
+        part: [
+            (agency, bus.identities[agency].sealing.seal_to)
+            for agency in sorted({"ngo-a", *(["special-unit", "statistics"] if part == "coded" else [])})
+        ]
+        for part in parts
+    }
+    container = letter.seal(parts, readers, bus=BUS, source="ngo-a", id=event.id, subject=event.subject)
+    event = Event(**{**dict(event), "sealeddigest": letter.Container.parse(container).digest})
+    submitted = with_letter(encode(event, bus.identities["ngo-a"].signing), container)
+    fits(submitted, "nrm.case.signal_recorded.v1")
+
+    decision = bus.take(shard, submitted, owner="ngo-a")
+    assert (decision.outcome, decision.code) == ("registered", None)
+    written = {out.topic: as_record(out) for out in decision.outs}
+    assert {"nrm.cases", "nrm.inbox.ngo-a", "nrm.inbox.special-unit"} <= written.keys()
+    fits(written.pop("nrm.cases"), "nrm.case.signal_recorded.v1.recorded")
+    for record in written.values():
+        fits(record, "nrm.case.signal_recorded.v1.delivered")
+    assert "nrm_letter" in dict(written["nrm.inbox.special-unit"].headers)
+
+    refused = bus.say(shard, "ngo-a", "case.signal_recorded", SIGNAL)
+    assert refused.outcome == "refused"
+    recorded, receipt = map(as_record, refused.outs)
+    fits(recorded, "refusal.recorded")
+    fits(receipt, "refusal.delivered")
+
+    gap = bus.say(shard, "ngo-a", "case.signal_recorded", SIGNAL, sequence=9)
+    assert gap.outcome == "answered"
+    fits(as_record(gap.outs[0]), "answer")
+
+    junk = Record(b"key", b"{", (("ce_id", b"1"),))
+    quarantined, answer = shard.unreadable(Coordinates("nrm.outbox.ngo-a", 0, 7), junk, "unreadable", NOW)
+    fits(as_record(quarantined), "quarantined")
+    answer.statements[0][1].sign(bus.key)
+    fits(as_record(answer), "answer")
+
+
+def test_a_header_that_is_not_the_buss_does_not_fit() -> None:
+    """The forms are closed: a submission with what only the registrar writes, or with an unknown header, does not fit."""
+    event = schema_file("nrm.case.closed/v1/minimal.json")["event"]
+    headers = {
+        "content-type" if key == "datacontenttype" else f"ce_{key}": str(value)
+        for key, value in event.items()
+        if key != "data"
+    } | {"ce_dssematerial": "e30="}
+    validator = headers_schema("nrm.case.closed.v1")
+
+    assert validator.is_valid(headers)
+    for more in ({"nrm_registration": "{}"}, {"reply_to": "x"}, {"ce_sequence": "-1"}, {"nrm_letter": "{}"}):
+        assert not validator.is_valid(headers | more), more
+    assert not validator.is_valid({name: value for name, value in headers.items() if name != "ce_dssematerial"})
+
+
+# -- the page --------------------------------------------------------------------------------------------------------
+
+
+class _Links(HTMLParser):
+    """Collects what a page points at, loads, and can be pointed at."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.links: list[str] = []
+        self.ids: set[str] = set()
+        self.loads: list[str] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        found = dict(attrs)
+        if tag == "a":
+            self.links.append(found.get("href") or "")
+        if tag in {"script", "img", "link", "iframe", "object"} or "src" in found:
+            self.loads.append(tag)
+        if identifier := found.get("id"):
+            assert identifier not in self.ids
+            self.ids.add(identifier)
+
+
+def test_the_page_loads_nothing_and_every_link_leads_somewhere() -> None:
+    """It is read from a folder, offline: no script, no picture, no font from elsewhere, and no dead link."""
+    text = (FOLDER / asyncapi.PAGE).read_text(encoding="utf-8")
+    found = _Links(text)
+
+    assert found.loads == []
+    assert not re.search(r"url\(|@import", text)
+    assert len(found.links) > 3 * len(TYPES)
+    for link in found.links:
+        assert link[1:] in found.ids if link.startswith("#") else (FOLDER / link).is_file(), link
+
+
+def test_the_page_shows_every_version_and_escapes_what_it_is_given() -> None:
+    """Each type is on it with all its versions; a text of the document is text on the page."""
+    text = page(FROZEN)
+    bare = text.replace("<wbr>", "")
+    for type, version in TYPES:
+        assert f"<code>nrm.{type}</code>" in bare
+        assert f'href="nrm.{type}/v{version}.schema.json"' in text
+    hostile = json.loads(json.dumps(FROZEN))
+    hostile["channels"]["outbox"]["description"] = "<script>`<b>`"
+
+    assert "&lt;script&gt;<code>&lt;b&gt;</code>" in page(hostile)
+    assert "<script>" not in page(hostile)

@@ -1,0 +1,162 @@
+"""``nrmbus schema``: a partner's developer reads the published language and holds a file against it."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from nrmbus.bus.errors import BusError
+from nrmbus.cli.app import app
+from nrmbus.events import TYPES
+from nrmbus.events.schemas import FOLDER
+
+SECRET = "Alina-CANARY"
+POSTED = FOLDER.parent / "deploy" / "examples" / "referral.json"
+
+
+def nrmbus(*arguments: object, stdin: str | None = None) -> Result:
+    """What ``nrmbus schema`` says; a sentence for its user is raised as `BusError`, as `__main__` prints it."""
+    done = CliRunner().invoke(app, ["schema", *map(str, arguments)], input=stdin)
+    if done.exception and not isinstance(done.exception, SystemExit):
+        raise done.exception
+    return done
+
+
+def posted(**altered: Any) -> str:
+    """The referral of deploy/examples, altered at its top level."""
+    return json.dumps(json.loads(POSTED.read_bytes()) | altered)
+
+
+def test_every_type_is_listed_with_its_versions() -> None:
+    """For scripts too."""
+    listed = {each["type"]: each for each in json.loads(nrmbus("list", "--json").stdout)["types"]}
+
+    assert set(listed) == {f"nrm.{name}" for name, _ in TYPES}
+    assert listed["nrm.referral.submitted"]["versions"][:2] == [1, 2]
+    assert "identity" in listed["nrm.referral.submitted"]["parts"]
+    assert "nrm.referral.submitted" in nrmbus("list").stdout
+
+
+@pytest.mark.parametrize(("name", "version"), TYPES)
+def test_what_is_shown_is_what_is_frozen(name: str, version: int) -> None:
+    """The schema and both examples, byte for byte as in ``schemas/``."""
+    folder = FOLDER / f"nrm.{name}"
+
+    shown = nrmbus("show", f"nrm.{name}", "--version", version).stdout
+    assert shown == (folder / f"v{version}.schema.json").read_text(encoding="utf-8")
+    example = nrmbus("show", name, "--version", version, "--example", "full").stdout
+    assert example == (folder / f"v{version}" / "full.json").read_text(encoding="utf-8")
+
+
+def test_a_type_or_version_that_is_not_there_is_said_without_repeating_it() -> None:
+    """Whatever was typed may have been pasted from a case."""
+    for arguments, told in (
+        (("show", SECRET), "No event of this type is published"),
+        (("show", "referral.submitted", "--version", "77"), "those that are: 1, 2"),
+        (("cast", POSTED, "--to", "77"), "those that are: 1, 2"),
+    ):
+        with pytest.raises(BusError, match=told) as raised:
+            nrmbus(*arguments)
+        assert SECRET not in str(raised.value)
+        assert "77" not in str(raised.value)
+
+
+@pytest.mark.parametrize("name", sorted(path.relative_to(FOLDER).as_posix() for path in FOLDER.glob("nrm.*/v*/*.json")))
+def test_every_published_example_fits(name: str) -> None:
+    """Exit status 0."""
+    done = nrmbus("check", FOLDER / name)
+
+    assert done.exit_code == 0, done.stdout
+
+
+@pytest.mark.parametrize("path", sorted(POSTED.parent.glob("*.json")), ids=lambda path: path.name)
+def test_every_example_of_the_door_fits(path: Path) -> None:
+    """What the README has one post is what is published."""
+    assert nrmbus("check", path).exit_code == 0
+
+
+def published(alter: str, value: Any) -> str:
+    """The full example of a referral with *value* at the slash-separated place *alter*."""
+    whole = json.loads((FOLDER / "nrm.referral.submitted" / "v1" / "full.json").read_bytes())
+    *steps, last = alter.split("/")
+    inner = whole
+    for step in steps:
+        inner = inner[step]
+    inner[last] = value
+    return json.dumps(whole)
+
+
+@pytest.mark.parametrize(
+    ("document", "pointer"),
+    [
+        (published("event/data/urgency", SECRET), "/event/data/urgency"),
+        (published("event/data/services", [SECRET]), "/event/data/services/0"),
+        (published(f"event/data/{SECRET}", 1), "/event/data"),
+        (published("event/source", SECRET), "/event/source"),
+        (published("event/sequence", 0), "/event/sequence"),
+        (published("event/specversion", SECRET), "/event/specversion"),
+        (published(f"event/{SECRET}", "x"), "/event"),
+        (published("letter/birth_date", SECRET), "/letter/birth_date"),
+        (published("letter/contact/method", SECRET), "/letter/contact/method"),
+        (published(f"letter/{SECRET}", 1), "/letter"),
+        (published("event/data", SECRET), "/event/data"),
+        (posted(data={"mode": SECRET}), "/data/mode"),
+        (posted(sealed={"name": 7}), "/sealed/name"),
+        (posted(**{SECRET: 1}), "/"),
+        (posted(to=[SECRET]), "/to/0"),
+        (posted(version=2), "/data/services/0"),
+    ],
+    ids=range(16),
+)
+def test_what_does_not_fit_is_named_and_never_repeated(document: str, pointer: str) -> None:
+    """P9: a pointer of published names, a kind, exit status 1."""
+    done = nrmbus("check", "-", "--json", stdin=document)
+
+    assert done.exit_code == 1
+    assert pointer in [each["pointer"] or "/" for each in json.loads(done.stdout)["problems"]]
+    assert SECRET not in done.output
+    assert SECRET not in nrmbus("check", "-", stdin=document).output
+
+
+@pytest.mark.parametrize(
+    "text", ["", "{", '{"type":"a","type":"b"}', f'{{"{SECRET}":1.5}}', "[]", '{"event":[]}'], ids=range(6)
+)
+def test_what_is_no_event_at_all_is_one_sentence(text: str) -> None:
+    """No traceback, no echo."""
+    with pytest.raises(BusError) as raised:
+        nrmbus("check", "-", stdin=text)
+    assert SECRET not in str(raised.value)
+
+
+class TestCasting:
+    def test_down_names_what_was_lost_on_standard_error(self) -> None:
+        """The time frame and the second language have no place in version 1."""
+        done = nrmbus("cast", FOLDER / "nrm.referral.submitted" / "v2" / "full.json", "--to", 1)
+
+        said = json.loads(done.stdout)
+        assert said["event"]["dataschema"] == "urn:nrmbus:nrm.referral.submitted:1"
+        assert said["event"]["data"]["services"] == ["water_sanitation"]
+        assert said["letter"]["interpreter"] == "rus"
+        assert "dssematerial" not in said["event"]
+        assert done.stderr.splitlines() == [
+            "lost: /data/services/0/time_frame of version 2",
+            "lost: /letter/interpreter/1 of version 2",
+        ]
+        assert nrmbus("check", "-", stdin=done.stdout).exit_code == 0
+
+    def test_up_loses_nothing(self) -> None:
+        """And what comes out fits."""
+        done = nrmbus("cast", POSTED, "--to", 2, "--json")
+        body = json.loads(done.stdout)
+
+        assert body["lost"] == []
+        assert body["document"]["data"]["services"] == [{"code": "safe_shelter"}, {"code": "health"}]
+        assert body["document"]["to"] == ["special-unit"]
+        assert nrmbus("check", "-", stdin=json.dumps(body["document"])).exit_code == 0
+
+    def test_what_does_not_fit_is_not_cast(self) -> None:
+        """A cast of nonsense would be nonsense that fits."""
+        with pytest.raises(BusError, match="/data"):
+            nrmbus("cast", "-", "--to", 2, stdin=posted(data={"mode": SECRET}))

@@ -1,0 +1,146 @@
+"""Two generations of desks on one bus: whoever upgrades when, the woman's case goes through, and nobody is told otherwise."""
+
+import base64
+import json
+import random
+from pathlib import Path
+from typing import Any, Literal
+
+import pytest
+
+from nrmbus.bus.folder import BusFolder
+from nrmbus.cli import supervisor
+from nrmbus.cli.spawn import WARM, Started, Warm
+from nrmbus.client import Door
+from nrmbus.events import Cast, cast, versions
+from nrmbus.play.bus import BusStage
+from nrmbus.play.player import play
+from nrmbus.play.reader import parse
+from nrmbus.play.stage import Outcome, Words
+from play.stories import WOMAN, text_of
+
+pytestmark = [pytest.mark.broker, pytest.mark.timeout(240)]
+
+NEW = {"referral.submitted": 2, "identification.status_decided": 2}
+PUBLISHERS = {"ngo-a", "vac"}
+"""Who refers; everybody else receives, and the special unit decides."""
+Generation = Literal["older", "newer"]
+SEED = 7
+
+
+class TwoGenerations:
+    """Forks a desk from the older release as long as its agency is among *older*."""
+
+    def __init__(self, older: set[str]) -> None:
+        self.older = older
+        self._newer, self._older = Warm(), Warm(("older_release", *WARM))
+
+    def spawn(self, name: str, folder: Path) -> Started:
+        """Start the service *name*."""
+        return (self._older if name in self.older else self._newer).spawn(name, folder)
+
+    def close(self) -> None:
+        """Start no more."""
+        self._newer.close()
+        self._older.close()
+
+
+class Agencies(BusStage):
+    """A stage whose agencies are of two generations; a desk that stands still before a new version is upgraded then."""
+
+    def __init__(self, folder: BusFolder, older: set[str], speaks: dict[str, dict[str, int]]) -> None:
+        super().__init__(folder)
+        self._older, self._speaks, self._chance = older, speaks, random.Random(SEED)
+        self.said: set[int] = set()
+        """Versions in which something of the types that have two was registered."""
+        self.parked: set[str] = set()
+        """Agencies whose desk stood still before a version that it did not know."""
+
+    def _door(self, name: str, home: Path) -> Door:
+        return Door.of(home, speaks={} if name in self._older else self._speaks.get(name, {}))
+
+    def publish(self, words: Words) -> Outcome:
+        """Say *words* in the version that their agency speaks; then upgrade who stands still, and others, in any order."""
+        words = self._said(words)
+        outcome = super().publish(words)
+        if outcome.registered and words.type in NEW:
+            self.said.add(self._version(words))
+        stuck = {name for name in self._older if self._stands_still(name)}
+        self.parked |= stuck
+        # As long as nobody says anything new, nobody stands still: somebody upgrades all the same.
+        if self._older >= PUBLISHERS or stuck:
+            stuck |= {name for name in self._older if self._chance.random() < 1 / 8}
+        for name in self._chance.sample(sorted(stuck), len(stuck)):
+            self._older.discard(name)
+            self.restart(name)
+        return outcome
+
+    def _version(self, words: Words) -> int:
+        return 1 if words.by in self._older else self._speaks.get(words.by, {}).get(words.type, 1)
+
+    def _said(self, words: Words) -> Words:
+        found = cast(versions(words.type), 1, self._version(words), words.data, words.sealed or {})
+        return Words(
+            **{name: getattr(words, name) for name in words.__slots__}
+            | {"data": found.data, "sealed": None if words.sealed is None else found.letter}
+        )
+
+    def _stands_still(self, name: str) -> bool:
+        return any(row.get("unknown") for row in self.rows(name))
+
+    def rows(self, name: str) -> list[dict[str, Any]]:
+        """What the desk of *name* hands to its system now."""
+        return self._run(self._rows(name))
+
+    async def _rows(self, name: str) -> list[dict[str, Any]]:
+        rows: list[dict[str, Any]] = []
+        while page := (await self._doors[name].inbox(after=rows[-1]["row"] if rows else 0))["events"]:
+            rows += page
+        return rows
+
+
+MIXES = [("older", "older"), ("older", "newer"), ("newer", "older"), ("newer", "newer")]
+OLD_WORDS = {"special-unit", "ngo-l"}
+"""Agencies whose system goes on in the first version though their desk is of the newer release."""
+
+
+@pytest.mark.parametrize(("publishers", "receivers"), MIXES)
+def test_the_first_story_holds(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, publishers: Generation, receivers: Generation
+) -> None:
+    """P8: scenario 1, every expectation, while agencies of both generations hand her on and upgrade in any order."""
+    scenario = parse(text_of(WOMAN), "woman.yaml")
+    of = {name: publishers if name in PUBLISHERS else receivers for name in scenario.agencies}
+    older = {name for name, generation in of.items() if generation == "older"}
+    speaks = {name: NEW for name in of if name not in OLD_WORDS}
+    folder = BusFolder(tmp_path / "bus")
+    folder.create(play=True)
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[1]))
+    monkeypatch.setattr(supervisor, "spawner", lambda **_: TwoGenerations(older))
+    with supervisor.Supervisor(folder), Agencies(folder, older, speaks) as stage:
+        report = play(scenario, stage)
+        handed = {name: [row for row in stage.rows(name) if row["type"] in NEW] for name in scenario.agencies}
+        wanted = {name: {} if name in older else speaks.get(name, {}) for name in handed}
+
+    assert [str(failure) for failure in report.failures] == []
+    assert handed["special-unit"]
+    assert handed["fund"]
+    for name, rows in handed.items():
+        for row in rows:
+            version = wanted[name].get(row["type"], 1)
+            said = told(row, version)
+            assert (row["version"], row["data"], row.get("lost", [])) == (version, said.data, listed(said))
+    assert {row["published"] for rows in handed.values() for row in rows} == stage.said
+    if publishers == "newer":
+        assert bool(stage.parked) == (receivers == "older")
+
+
+def told(row: dict[str, Any], version: int) -> Cast:
+    """What the signed bytes in *row* say in *version*."""
+    data = json.loads(base64.b64decode(row["original"]["value"]))
+    return cast(versions(row["type"]), row["published"], version, data)
+
+
+def listed(found: Cast) -> list[dict[str, Any]]:
+    """What got lost, as the door says it."""
+    return [{"version": each.version, "pointer": each.pointer} for each in found.lost]

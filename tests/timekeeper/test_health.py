@@ -1,0 +1,57 @@
+"""What the timekeeper says of itself: never that it is further than it has spoken."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from desk.given import SIGNAL, Given, desk_of
+from nrmbus.bus.clock import Tick
+from nrmbus.bus.folder import BusFolder
+from nrmbus.timekeeper.app import Timekeeper
+
+REACHED = {0: 5}
+
+
+class Moving:
+    """A desk process on which a tick passes, once, while it is asked how far it is; what came due then stands in its outbox."""
+
+    def __init__(self, given: Given, moment: str) -> None:
+        self._given, self._moment = given, moment
+        self.seat = SimpleNamespace(ledger=self, now=given.desk.seat.now)
+        self.timekeeper = Timekeeper(BusFolder(Path()), self)  # type: ignore[arg-type]  # a stand-in for it
+        self.timekeeper._watch = SimpleNamespace(numbers=REACHED, due=lambda _: (), next_due=lambda: None, unknown=())  # type: ignore[assignment]
+
+    async def _passes(self, moment: str) -> None:
+        if moment == self._moment:
+            self._moment = ""
+            await self._given.ask(type="case.signal_recorded", data=SIGNAL, sealed={"age_band": "25-34"})
+            await self.timekeeper._at(Tick(1, self.seat.now()))
+
+    async def health(self) -> dict[str, Any]:
+        """As of the desk's process: the clock itself has moved already."""
+        await self._passes("before the outbox is read")
+        return {"ready": True, "tick": 1, "lag": 0}
+
+    @asynccontextmanager
+    async def read(self) -> AsyncIterator[AsyncConnection]:
+        """The ledger, for reading."""
+        async with self._given.desk.seat.ledger.read() as tx:
+            yield tx
+        await self._passes("after the outbox is read")
+
+
+@pytest.mark.parametrize("moment", ["before the outbox is read", "after the outbox is read"])
+async def test_a_tick_that_passes_while_it_is_asked_does_not_look_answered(tmp_path: Path, moment: str) -> None:
+    """Who sees the new tick or number sees what it left to say: else a story goes on before the breach is registered."""
+    async with desk_of("ngo-a", tmp_path) as given:
+        process = Moving(given, moment)
+        during = await process.timekeeper.health()
+        after = await process.timekeeper.health()
+
+    assert (during["tick"], during["numbers"]) == (0, {}) or during["outbox_open"] == 1
+    assert (after["tick"], after["numbers"], after["outbox_open"]) == (1, {"0": 5}, 1)
