@@ -19,7 +19,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Final
 
-from stages import letters, stages
+from stages import casts, letters, stages
 from throughput import PATIENCE_SECONDS, SENDERS, Round, both, grouped, spread
 
 from nrmbus.bus.folder import BusFolder
@@ -117,6 +117,7 @@ def table(rounds: list[Round], home: Path, events: int, facts: str) -> str:
         f"| memory of all its services (PSS), broker apart | {memory:.0f} MiB |",
         f"| memory of the broker | {broker:.0f} MiB |",
         *(f"| letter of 2,000 characters: {name} | {value / 1000:.2f} ms |" for name, value in sealed.items()),
+        *(f"| cast of a referral {name} (aim: under 10 µs) | {value:.1f} µs |" for name, value in casts().items()),
     ]
     return "\n".join(lines)
 

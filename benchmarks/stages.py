@@ -1,5 +1,6 @@
-"""Where the registrar's time goes, without a broker; and what a letter costs."""
+"""Where the registrar's time goes, without a broker; and what a letter and a cast cost."""
 
+import json
 import time
 from collections.abc import Callable
 from datetime import datetime
@@ -9,6 +10,8 @@ from typing import Any, Final, TypeVar
 from aiokafka import ConsumerRecord
 
 from nrmbus.directory import Directory, Identity, Operator
+from nrmbus.events import cast, versions
+from nrmbus.events.schemas import FOLDER
 from nrmbus.play.load import POLICY, Agency, stream
 from nrmbus.registrar.batch import check, read
 from nrmbus.registrar.shard import Shard
@@ -91,3 +94,14 @@ def letters() -> dict[str, float]:
 
     opening, _ = _timed(LETTERS, open_all)
     return {f"seal to {READERS} readers": sealing, "open": opening}
+
+
+def casts() -> dict[str, float]:
+    """Microseconds to cast the fullest example of a referral, with its letter, to the version before or after."""
+    steps, found = versions("referral.submitted"), {}
+    for version, to in ((1, 2), (2, 1)):
+        full = json.loads((FOLDER / "nrm.referral.submitted" / f"v{version}" / "full.json").read_text(encoding="utf-8"))
+        data, sealed = full["event"]["data"], full["letter"]
+        took, _ = _timed(EVENTS, lambda: [cast(steps, version, to, data, sealed) for _ in range(EVENTS)])  # noqa: B023
+        found[f"from version {version} to {to}"] = took
+    return found
