@@ -375,7 +375,10 @@ async def test_a_ledger_that_is_full_stops_the_relay_only_as_long_as_it_is(
         await asyncio.sleep(0.1)
         assert (running.done(), given.sent) == (False, [])
         monkeypatch.setattr(ledger, "write", whole)
-        await asyncio.sleep(0.3)
+        async with asyncio.timeout(10):
+            while not given.sent:
+                await asyncio.sleep(0.01)
         running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
 
         assert len(given.sent) == 1

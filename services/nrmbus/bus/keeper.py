@@ -14,6 +14,8 @@ from collections.abc import Callable
 from contextlib import suppress
 
 PR_SET_PDEATHSIG = 1  # prctl(2)
+_OURS = (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD, signal.SIGPIPE)
+"""Signals that mean something to the keeper, or to Python, and nothing special to the program."""
 
 
 def _die_with_keeper() -> Callable[[], object]:
@@ -28,8 +30,11 @@ def _die_with_keeper() -> Callable[[], object]:
 
 def _start(program: list[str]) -> int:
     die_with_keeper = _die_with_keeper()
+    # Until the child has put our handlers off, a SIGTERM for it would be ours, and lost: it waits for that.
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _OURS)
     pid = os.fork()
     if pid:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
         with suppress(PermissionError):  # it has set its group itself, and is the program already
             os.setpgid(pid, pid)
         return pid
@@ -38,8 +43,9 @@ def _start(program: list[str]) -> int:
     null = os.open(os.devnull, os.O_RDONLY)
     os.dup2(null, 0)
     os.dup2(2, 1)  # the pid pipe must not stay open in the program
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD, signal.SIGPIPE):
+    for number in _OURS:
         signal.signal(number, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _OURS)
     try:
         os.execv(program[0], program)  # noqa: S606 - no shell is wanted
     finally:
