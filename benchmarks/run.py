@@ -19,6 +19,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Final
 
+from replay import replays
 from stages import casts, letters, stages
 from throughput import PATIENCE_SECONDS, SENDERS, Round, both, grouped, spread
 
@@ -31,6 +32,12 @@ README: Final = Path(__file__).with_name("README.md")
 BEGIN: Final = "<!-- what `make bench` measured last -->"
 END: Final = "<!-- end of what it measured -->"
 DESKS: Final = {**SENDERS, "shelter": "shelter_state", "fund": "fund"}
+
+_READ: Final = (
+    ("bare", "bare consumer, `json.loads` of the data, no fold", ""),
+    ("last", "replay: digests, chain, the registrar's last signature", "≥ 0.4"),
+    ("all", "replay: every signature, of registrar and senders", ""),
+)
 
 
 def machine() -> str:
@@ -91,6 +98,7 @@ def table(rounds: list[Round], home: Path, events: int, facts: str) -> str:
     way = {side: spread(values) for side, values in grouped(rounds).items()}
     parts, sealed = stages(home / "stages", now, SENDERS), letters()
     first, second, memory, broker = whole_bus(home / "whole")
+    again = replays(home / "replay", now)
     alone = sum(parts.values()) + cpu["bare"]
     lines = [
         f"{now:%Y-%m-%d %H:%M} UTC. {facts}.",
@@ -110,6 +118,10 @@ def table(rounds: list[Round], home: Path, events: int, facts: str) -> str:
         f"| Kafka client, as in the bare loop | {cpu['bare']:.0f} |",
         f"| the rest: log line, threads' hand-over, collecting garbage | {cpu['registrar'] - alone:.0f} |",
         "",
+        "| a history read again, with fold | registrations a second | / bare | aim |",
+        "| --- | --- | --- | --- |",
+        *(_again(again, *each) for each in _READ),
+        "",
         "| the rest of a bus | |",
         "| --- | --- |",
         f"| start of a bus with {len(DESKS)} desks, the first time | {first:.1f} s |",
@@ -120,6 +132,10 @@ def table(rounds: list[Round], home: Path, events: int, facts: str) -> str:
         *(f"| cast of a referral {name} (aim: under 10 µs) | {value:.1f} µs |" for name, value in casts().items()),
     ]
     return "\n".join(lines)
+
+
+def _again(again: dict[str, float], side: str, name: str, aim: str) -> str:
+    return f"| {name} | {again[side]:,.0f} | {again[side] / again['bare']:.2f} | {aim} |"
 
 
 def _way(way: dict[str, dict[str, float]], which: str, aim: str) -> str:

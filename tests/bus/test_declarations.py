@@ -89,6 +89,7 @@ def test_the_projects_own_files_are_the_wires() -> None:
         "nrm.inbox.{agency}",
         "nrm.outbox.{agency}",
         "nrm.quarantine",
+        "nrm.witness.{agency}",
     ]
     outbox, inbox = found["nrm.outbox.{agency}"], found["nrm.inbox.{agency}"]
     assert (outbox.retention_ms, inbox.retention_ms) == (7 * DAY, 30 * DAY)

@@ -75,7 +75,8 @@ def test_a_new_agency_gets_its_topics(bus: BusFolder) -> None:
 
     topics.apply(bus.bootstrap, [*AGENCIES, "shelter"], 3, play=True)
 
-    assert set(admin.list_topics(timeout=5).topics) - before == {"nrm.inbox.shelter", "nrm.outbox.shelter"}
+    made = set(admin.list_topics(timeout=5).topics) - before
+    assert made == {"nrm.inbox.shelter", "nrm.outbox.shelter", "nrm.witness.shelter"}
     assert len(admin.list_topics("nrm.inbox.shelter", timeout=5).topics["nrm.inbox.shelter"].partitions) == 3
 
 
@@ -138,8 +139,9 @@ def test_a_topic_that_is_not_declared_is_told_and_left(bus: BusFolder) -> None:
     assert [(each.topic, each.kind) for each in topics.check(bus.bootstrap, AGENCIES, 3, play=True)] == [
         ("nrm.inbox.closed", "stray"),
         ("nrm.outbox.closed", "stray"),
+        ("nrm.witness.closed", "stray"),
     ]
-    assert len(apply(bus)) == 2
+    assert len(apply(bus)) == 3
     assert "nrm.inbox.closed" in clients.admin(bus.bootstrap).list_topics(timeout=5).topics
 
 
@@ -163,6 +165,7 @@ def test_what_is_missing_is_told(bus: BusFolder) -> None:
     assert missing == [
         "nrm.inbox.shelter is declared, and not on the broker: nrmbus topics apply",
         "nrm.outbox.shelter is declared, and not on the broker: nrmbus topics apply",
+        "nrm.witness.shelter is declared, and not on the broker: nrmbus topics apply",
     ]
     assert "nrm.inbox.shelter" not in clients.admin(bus.bootstrap).list_topics(timeout=5).topics
 

@@ -135,7 +135,7 @@ def test_the_log_of_a_service_that_failed_never_says_what_it_handled(
 
 def test_an_unknown_service_is_told_which_there_are(folder: BusFolder) -> None:
     """The sentence stands in its log."""
-    with pytest.raises(NoBus, match=r"has no such service; it has registrar, timekeeper"):
+    with pytest.raises(NoBus, match=r"has no such service; it has registrar, timekeeper, auditor"):
         services.run_service("registrer", folder)
 
 

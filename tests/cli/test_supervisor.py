@@ -45,12 +45,16 @@ def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Supervisor]:
     folder = BusFolder(tmp_path_factory.mktemp("up"))
     folder.create(play=True)
     with Supervisor(folder) as supervisor:
-        until("its services run", lambda: status(folder).keys() >= {"broker", "registrar", "timekeeper"}, UP_SECONDS)
+        until(
+            "its services run",
+            lambda: status(folder).keys() >= {"broker", "registrar", "timekeeper", "auditor"},
+            UP_SECONDS,
+        )
         yield supervisor
 
 
 @pytest.mark.broker
-@pytest.mark.parametrize("service", ["registrar", "timekeeper"])
+@pytest.mark.parametrize("service", ["registrar", "timekeeper", "auditor"])
 def test_a_killed_service_is_started_at_once(up: Supervisor, service: str) -> None:
     """By itself, in less than a second, and the restart is counted."""
     before = status(up.folder)[service]
@@ -100,14 +104,14 @@ def test_a_second_instance_is_told_who_holds_the_folder(up: Supervisor) -> None:
 @pytest.mark.broker
 def test_killing_who_is_not_there_is_said(up: Supervisor) -> None:
     """With the names of those who are."""
-    with pytest.raises(NoBus, match=r"there are broker, .*registrar, timekeeper"):
-        up.kill("auditor")
+    with pytest.raises(NoBus, match=r"there are auditor, broker, .*registrar, timekeeper"):
+        up.kill("coordinator")
 
 
 @pytest.mark.broker
 def test_every_service_has_a_log_of_its_own(up: Supervisor) -> None:
     """For its owner only."""
-    for service in ("broker", "registrar", "timekeeper"):
+    for service in ("broker", "registrar", "timekeeper", "auditor"):
         assert (up.folder.logs / f"{service}.log").stat().st_mode & 0o077 == 0
 
 
@@ -117,7 +121,7 @@ def test_on_a_cluster_that_is_there_no_broker_is_started(broker: Broker) -> None
     folder = broker.fresh_bus()
 
     with Supervisor(folder):
-        until("its services run", lambda: status(folder).keys() == {"registrar", "timekeeper"}, UP_SECONDS)
+        until("its services run", lambda: status(folder).keys() == {"registrar", "timekeeper", "auditor"}, UP_SECONDS)
         assert folder.bootstrap == broker.bootstrap
     assert lives(broker.kafka.pid or 0)
 

@@ -10,13 +10,15 @@ from contract.tree import ROOT, files, lay
 LONGEST = 399
 PROCEDURE = 150
 APP = 30
+SINGLE_FILE = {Path("services/nrmbus/auditor/verifier.py"): 799}
+"""What is handed to a stranger as one file cannot be cut in two."""
 
 
 def budget(name: Path) -> int:
     """Lines that the file *name* (below the root) may have; an agency's folder holds little but its procedure."""
     if name.parts[:2] == ("services", "nrmbus") and len(name.parts) > 2 and name.parts[2] in AGENCIES:
         return {"procedure.py": PROCEDURE, "app.py": APP}.get(name.name, LONGEST)
-    return LONGEST
+    return SINGLE_FILE.get(name, LONGEST)
 
 
 def too_long(root: Path) -> list[str]:
@@ -43,6 +45,8 @@ def test_no_file_is_longer_than_its_budget() -> None:
         ("tests/desk/test_ledger.py", 400),
         ("services/nrmbus/police/procedure.py", 151),
         ("services/nrmbus/ngo/app.py", 31),
+        ("services/nrmbus/auditor/verifier.py", 800),
+        ("services/nrmbus/auditor/bundle.py", 400),
     ],
 )
 def test_one_line_too_many_is_found(tmp_path: Path, name: str, lines: int) -> None:

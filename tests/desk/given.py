@@ -26,7 +26,7 @@ from nrmbus.desk.relay import Relay
 from nrmbus.desk.release import release
 from nrmbus.desk.roles import procedure_of
 from nrmbus.desk.seat import Seat
-from nrmbus.directory import Directory, Identity, Operator
+from nrmbus.directory import Directory, Identity, LogIdentity, Operator
 from nrmbus.events import data_type
 from nrmbus.events.model import Event, Part
 from nrmbus.rules import Agency, Rules, load_profile
@@ -59,6 +59,7 @@ ROLES = {
     "migration": "migration",
     "registrar": "registrar",
     "statistics": "statistics",
+    "auditor": "auditor",
 }
 TOKEN = "a-token-of-the-door"
 SIGNAL = {
@@ -90,9 +91,12 @@ class Town:
         self.directory = Directory(BUS, VerifyKey(operator.public))
         self.agencies: dict[str, Agency] = {}
         self.identities: dict[str, Identity] = {}
+        self.log = LogIdentity.at(home / "auditor")
         for agency, role in ROLES.items():
             self.identities[agency] = Identity.at(home / agency, agency)
-            entry = operator.entry(self.directory, self.identities[agency], role, datetime(2026, 1, 1, tzinfo=UTC))
+            log = self.log if agency == "auditor" else None
+            since = datetime(2026, 1, 1, tzinfo=UTC)
+            entry = operator.entry(self.directory, self.identities[agency], role, since, log=log)
             assert entry is not None
             self.directory.add(entry)
             self.agencies[agency] = Agency(agency, role)

@@ -160,7 +160,7 @@ async def test_an_error_of_ours_shows_nothing_of_itself(tmp_path: Path, monkeypa
     async def mistaken(*_: Any, **__: Any) -> None:
         raise ValueError(CANARY)
 
-    monkeypatch.setattr(views, "position", mistaken)
+    monkeypatch.setattr(views.Shown, "position", mistaken)
     async with desk_of("ngo-a", tmp_path) as here:
         answer = await here.door.get("/health")
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from nrmbus.directory import Directory, DirectoryError, Identity, Operator
+from nrmbus.directory import Directory, DirectoryError, Identity, LogIdentity, Operator
 from nrmbus.wire import json, statement
 from nrmbus.wire.errors import WireError
 from nrmbus.wire.keys import SigningKey, VerifyKey
@@ -134,6 +134,109 @@ class TestKeys:
         identity = Identity.at(tmp_path / "vac", "vac")
 
         assert identity.signing.seed.hex() not in repr(identity) + repr(identity.signing)
+
+
+class TestKeysOfTheTrail:
+    def test_an_agency_is_a_witness_by_a_key_of_its_own(
+        self, directory: Directory, operator: Operator, tmp_path: Path
+    ) -> None:
+        """What its desk co-signs is verified with a key that signs nothing else, under a name that names bus and agency."""
+        identity = admitted(directory, operator, tmp_path)
+
+        assert directory.witness_key("ngo-a", identity.witness.kid).public == identity.witness.public
+        assert identity.witness.public not in {identity.signing.public, identity.sealing.public}
+        (witness,) = directory.witnesses()
+        assert (witness.name, witness.public) == ("nrmbus/play-0001/witness/ngo-a", identity.witness.public)
+        assert directory.witnesses("vac") == ()
+        for agency, kid in (("ngo-a", identity.signing.kid), ("vac", identity.witness.kid)):
+            with pytest.raises(WireError, match="signature_invalid"):
+                directory.witness_key(agency, kid)
+
+    def test_a_service_of_the_bus_is_no_witness(self, directory: Directory, operator: Operator, tmp_path: Path) -> None:
+        """A bus that vouched for itself would need no witnesses."""
+        admitted(directory, operator, tmp_path, "timekeeper", "timekeeper")
+
+        assert directory.witnesses() == ()
+
+    def test_the_auditors_entry_names_the_keys_of_its_logs(
+        self, directory: Directory, operator: Operator, tmp_path: Path
+    ) -> None:
+        """Both of them, the same at each start, readable by their owner only; in anybody else's entry they say nothing."""
+        home = tmp_path / "auditor"
+        identity, log = Identity.at(home, "auditor"), LogIdentity.at(home)
+        entry = operator.entry(directory, identity, "auditor", NOW, log=log)
+        assert entry is not None
+        directory.add(entry)
+        other = operator.entry(
+            directory, Identity.at(tmp_path / "a", "ngo-a"), "ngo_outreach", NOW, log=LogIdentity.at(tmp_path)
+        )
+        assert other is not None
+        directory.add(other)
+
+        (keys,) = directory.log_keys()
+        assert (keys.verify.public, keys.lasting.public) == (log.signing.public, log.lasting.public)
+        assert [each.name for each in keys.verifiers("nrmbus/play-0001/p0")] == ["nrmbus/play-0001/p0"] * 2
+        again = LogIdentity.at(home)
+        assert (again.signing.kid, again.lasting.kid) == (log.signing.kid, log.lasting.kid)
+        assert operator.entry(directory, identity, "auditor", LATER, log=again) is None
+        assert {path.stat().st_mode & 0o777 for path in (home / "keys").iterdir()} == {0o600}
+        assert log.signing.seed.hex() not in repr(log)
+
+    def test_keys_that_were_replaced_stay_known(self, directory: Directory, operator: Operator, tmp_path: Path) -> None:
+        """Old checkpoints are verified years later."""
+        before = admitted(directory, operator, tmp_path)
+        (tmp_path / "ngo-a" / "keys" / "witness.seed").unlink()
+        after = admitted(directory, operator, tmp_path)
+
+        assert [each.public for each in directory.witnesses("ngo-a")] == [before.witness.public, after.witness.public]
+        assert directory.witness_key("ngo-a", before.witness.kid).public == before.witness.public
+
+    def test_an_entry_from_before_there_were_witnesses_stays_valid(
+        self, directory: Directory, operator: Operator, tmp_path: Path
+    ) -> None:
+        """Its agency is no witness; a new entry makes it one, and changes nothing else."""
+        identity = Identity.at(tmp_path / "a", "ngo-a")
+        directory.add(statement.sign("directory", without_witness(directory, operator, identity), key_of(tmp_path)))
+
+        assert directory.witnesses() == ()
+        renewed = operator.entry(directory, identity, "ngo_outreach", LATER)
+        assert renewed is not None
+        directory.add(renewed)
+        assert [each.public for each in directory.witnesses("ngo-a")] == [identity.witness.public]
+        assert directory.verify_key("ngo-a", identity.signing.kid, NOW).public == identity.signing.public
+
+    @pytest.mark.parametrize(
+        "member",
+        [
+            {"witness": base64.b64encode(bytes(32)).decode()},
+            {"witness": "short"},
+            {"log": {"ed25519": base64.b64encode(bytes(32)).decode(), "mldsa44": ""}},
+            {"log": {"ed25519": base64.b64encode(bytes(range(32))).decode(), "mldsa44": "AAAA"}},
+            {"log": {}},
+        ],
+    )
+    def test_a_key_that_is_none_is_never_admitted(
+        self, directory: Directory, operator: Operator, tmp_path: Path, member: dict[str, object]
+    ) -> None:
+        """A weak key of a witness or a log would make any checkpoint look signed."""
+        body = without_witness(directory, operator, Identity.at(tmp_path / "a", "ngo-a"))
+
+        with pytest.raises(DirectoryError):
+            directory.add(statement.sign("directory", {**body, **member}, key_of(tmp_path)))
+
+
+def key_of(home: Path) -> SigningKey:
+    """The operator's key."""
+    return SigningKey.from_seed((home / "operator" / "keys" / "operator.seed").read_bytes())
+
+
+def without_witness(directory: Directory, operator: Operator, identity: Identity) -> dict[str, object]:
+    """The body of the next entry, as a release without witnesses wrote it."""
+    entry = operator.entry(directory, identity, "ngo_outreach", NOW)
+    assert entry is not None
+    body = json.loads(statement.body_of("directory", entry), limit=8192)
+    assert isinstance(body, dict)
+    return {name: value for name, value in body.items() if name != "witness"}
 
 
 def test_a_record_without_a_value_is_no_entry(directory: Directory) -> None:

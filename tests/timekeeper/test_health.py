@@ -37,6 +37,11 @@ class Moving:
         await self._passes("before the outbox is read")
         return {"ready": True, "tick": 1, "lag": 0}
 
+    @property
+    def count(self) -> int:
+        """The ledger's count of commits."""
+        return self._given.desk.seat.ledger.count
+
     @asynccontextmanager
     async def read(self) -> AsyncIterator[AsyncConnection]:
         """The ledger, for reading."""

@@ -6,7 +6,7 @@ from typing import Final, Literal
 
 LogCode = Literal[
     "gap", "duplicate", "out_of_turn", "chain_broken", "foreign", "leaf_too_large", "folder_busy", "state_damaged",
-    "split_view", "tail_cut",
+    "split_view", "tail_cut", "unreadable", "signature_invalid", "envelope_altered", "audience_altered",
 ]  # fmt: skip
 
 SENTENCES: Final[Mapping[LogCode, str]] = MappingProxyType(
@@ -20,7 +20,11 @@ SENTENCES: Final[Mapping[LogCode, str]] = MappingProxyType(
         "folder_busy": "Another process has this log open.",
         "state_damaged": "A file of the log is missing, cut or altered; what is here can be made anew from the topic.",
         "split_view": "Another tree of this log was signed before: what was signed is not what the history holds now.",
-        "tail_cut": "A larger tree of this log was signed before: the history lost its tail.",
+        "tail_cut": "A larger tree of this log was there before: the history lost its tail.",
+        "unreadable": "The record is not a registration.",
+        "signature_invalid": "The registrar of this bus did not sign the registration.",
+        "envelope_altered": "The record does not carry the envelope that was registered.",
+        "audience_altered": "The record does not carry the audience that the registration commits to.",
     }
 )
 """One sentence a code."""

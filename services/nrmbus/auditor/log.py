@@ -54,6 +54,16 @@ class Log:
         return self._tree.head
 
     @property
+    def signed(self) -> Checkpoint:
+        """The tree that was signed last; the empty one before that."""
+        return self._signed
+
+    @property
+    def reaches_signed(self) -> bool:
+        """Whether what was appended reaches as far as what was signed."""
+        return self._signed.size <= self.size
+
+    @property
     def has_caught_up(self) -> bool:
         """Whether what is committed reaches as far as what was signed; until then nothing new can be signed."""
         return self._signed.size <= self.head.size
@@ -80,12 +90,15 @@ class Log:
         if number > self.size + 1:
             raise LogError("gap", self.origin, number=number)
         if number <= self.size:
-            same = self._tree.leaf_hash(number - 1) == merkle.leaf_hash(leaf)
-            raise LogError("duplicate" if same else "out_of_turn", self.origin, number=number)
+            raise LogError("duplicate" if self.holds(number, leaf) else "out_of_turn", self.origin, number=number)
         if registration.previous != self._previous:
             raise LogError("chain_broken", self.origin, number=number)
         self._tree.append(leaf)
         self._previous = sha256(leaf).hexdigest()
+
+    def holds(self, number: int, leaf: bytes) -> bool:
+        """Whether the registration *number*, which was appended, is *leaf*; raises IndexError, and ``state_damaged``."""
+        return self._tree.leaf_hash(number - 1) == merkle.leaf_hash(leaf)
 
     def commit(self) -> None:
         """Have on disk, for good, what was appended.

@@ -4,7 +4,8 @@ bus.json                    what was decided when the bus was made, for ever
 kafka/                      the embedded broker's data
 keys/operator.seed          who signs the directory
 registrar/, timekeeper/     those services' keys
-agencies/<id>/              agency.json, keys/signing.seed, keys/sealing.seed, ledger.sqlite, door.json
+auditor/                    its keys, what they have signed, the logs
+agencies/<id>/              agency.json, keys/{signing,sealing,witness}.seed, ledger.sqlite, door.json
 logs/                       one file a service
 run/                        lock, broker.json, services.json: what runs now
 """
@@ -99,7 +100,7 @@ class AgencyFolder:
 
     @property
     def keys(self) -> Path:
-        """The folder of its private keys, ``signing.seed`` and ``sealing.seed``."""
+        """The folder of its private keys, ``signing.seed``, ``sealing.seed`` and ``witness.seed``."""
         return self.path / "keys"
 
     @property
@@ -212,7 +213,7 @@ class BusFolder:
         return self.path / "logs"
 
     def service(self, name: str) -> Path:
-        """The folder of the registrar or the timekeeper."""
+        """The folder of the registrar, the timekeeper or the auditor."""
         return self.path / name
 
     def agency(self, agency: str) -> AgencyFolder:

@@ -2,7 +2,7 @@
 
 import typer
 
-from nrmbus.cli import inbox, play, publish, replay, schema, topics, up
+from nrmbus.cli import export, inbox, play, publish, replay, schema, topics, up, verify, why
 
 app = typer.Typer(
     name="nrmbus",
@@ -18,5 +18,8 @@ app.command()(play.play)
 app.command(epilog="Example: nrmbus publish ngo-a --event deploy/examples/signal.json")(publish.publish)
 app.command(epilog="Example: nrmbus inbox special-unit --follow")(inbox.inbox)
 app.command(epilog="Example: nrmbus replay --case 5f0c1a2b --as-of 2026-03-02T09:00:00Z")(replay.replay)
+app.command(epilog="Example: nrmbus why 12 --case 5f0c1a2b")(why.why)
+app.command(epilog="Example: nrmbus export --case 5f0c1a2b --out evidence.zip")(export.export)
+app.command(epilog="Example: nrmbus verify evidence.zip --log KEY --witness KEY")(verify.verify)
 app.add_typer(topics.app, name="topics")
 app.add_typer(schema.app, name="schema")

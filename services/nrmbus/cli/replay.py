@@ -1,121 +1,168 @@
 """``nrmbus replay``: the history of a case once more, verified, as of any moment."""
 
 import asyncio
+import gc
 import json
-from datetime import datetime
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
 from nrmbus.cli.options import DEFAULT_BUS, Bus, Data, folder_of
 
 if TYPE_CHECKING:
+    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
-    from nrmbus.cli.auditing import Audited
-    from nrmbus.play.history import Entry
+    from nrmbus.auditor.history import Audited, Entry
+    from nrmbus.bus.folder import BusFolder
+    from nrmbus.cli.replayed import Case, Replayed
 
 _WIDE: Final = 110
 """From so many columns on, a row has a column for each thing it says."""
 
 
-def replay(
+def replay(  # noqa: PLR0913 - one each for what a history may be narrowed to
     *,
     case: Annotated[
         str | None, typer.Option(metavar="REF", help="This case alone: its reference, or the first digits.")
     ] = None,
+    agency: Annotated[
+        str | None, typer.Option(metavar="A", help="What this agency said, was refused, or was told.")
+    ] = None,
+    kind: Annotated[
+        str | None, typer.Option("--type", metavar="T", help="This type alone, or those that begin so: 'referral.*'.")
+    ] = None,
+    first: Annotated[
+        str | None, typer.Option("--from", metavar="TIME", help="Registered then or later; a day, or a time.")
+    ] = None,
+    last: Annotated[
+        str | None, typer.Option("--to", metavar="TIME", help="Registered then or before; a day counts to its end.")
+    ] = None,
+    number: Annotated[
+        str | None, typer.Option(metavar="N[..M]", help="This registration, or those from N on, to M.")
+    ] = None,
     as_of: Annotated[
-        str | None, typer.Option(metavar="TIME", help="What was registered up to then, like 2026-03-02T09:00:00Z.")
+        str | None,
+        typer.Option(metavar="TIME", help="What was known then: a day to its end, or 2026-03-02T09:00:00Z."),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    as_lines: Annotated[bool, typer.Option("--jsonl", help="Print JSON Lines: a registration a line.")] = False,
+    html: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write the timeline as one HTML file that loads nothing.")
+    ] = None,
     data: Data = None,
     bus: Bus = DEFAULT_BUS,
 ) -> None:
     """Replay the history of a case, or of all: what was registered and refused, by which rule, and who was told.
 
     Every signature is verified, of registrar and of senders, and that no number is missing; letters stay sealed.
+    Days are those of the policy's zone. What is left out is still verified, and counts for status and clocks.
     """
-    from nrmbus.cli.auditing import audited
+    from nrmbus.bus.errors import BusError
     from nrmbus.cli.desks import whole
+    from nrmbus.cli.replayed import Replayed, mapping, rows
+    from nrmbus.cli.selection import Selection, moment, numbers, time_of
+    from nrmbus.rules import load_profile
 
-    moment = _moment(as_of)
-    seen = asyncio.run(audited(folder_of(data, bus)))
-    chosen = [whole(case, seen.subjects)] if case else [each for each in seen.subjects if seen.of(each, moment)]
-    cases = {subject: seen.of(subject, moment) for subject in chosen}
+    if sum((as_json, as_lines, html is not None)) > 1:
+        raise BusError("--json, --jsonl and --html are three forms of the same: choose one.")
+    folder = folder_of(data, bus)
+    zone = load_profile(folder.settings.policy).zone
+    chosen = Selection(
+        agency=agency,
+        type=kind.removeprefix("nrm.") if kind else None,
+        first=moment(first, zone, "--from", begin=True),
+        last=moment(last, zone, "--to"),
+        numbers=numbers(number),
+    )
+    then = moment(as_of, zone, "--as-of")
+    seen = verified(folder)
+    if agency is not None and agency not in seen.directory.entries:
+        raise BusError(
+            f"The directory never had an agency of this name; it has {', '.join(sorted(seen.directory.entries))}."
+        )
+    subject = whole(case, seen.history.spoken_of()) if case else None
+    replayed = Replayed.of(seen, chosen, subject=subject, as_of=then, now=then or time_of(folder, seen.history))
     if as_json:
-        body = {"verified": len(seen.history.entries), "cases": [_mapping(seen, *each) for each in cases.items()]}
-        typer.echo(json.dumps(body, indent=2))
+        typer.echo(json.dumps(mapping(replayed), indent=2))
+    elif as_lines:
+        for row in rows(replayed):
+            typer.echo(json.dumps(row, separators=(",", ":")))
+    elif html:
+        from nrmbus.cli.timeline import page
+
+        html.write_text(page(replayed), encoding="utf-8")
+        typer.echo(f"Wrote {html}. Verified: {replayed.verified}.")
+    else:
+        _print(replayed)
+
+
+def verified(folder: "BusFolder") -> "Audited":
+    """The whole history of the bus in *folder*; raises as `nrmbus.auditor.history.audited`."""
+    from nrmbus.auditor.history import audited
+
+    gc.disable()  # all of it is kept: looking through it for garbage would take a third of the time
+    try:
+        with progress() as told:
+            return asyncio.run(audited(folder, told=told))
+    finally:
+        gc.enable()
+
+
+@contextmanager
+def progress() -> Iterator[Callable[[int, int], None] | None]:
+    """A bar on standard error for what takes long; nothing where that is no terminal."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield None
         return
-    for subject, entries in cases.items():
-        _print_case(seen, subject, entries)
-    numbers = len(seen.history.entries)
-    if not numbers:
+    columns = (TextColumn("verifying"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, transient=True) as bar:
+        task = bar.add_task("verifying", total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+def _print(replayed: "Replayed") -> None:
+    from rich.console import Console
+
+    console = Console()
+    for case in replayed.cases:
+        _print_case(console, replayed, case)
+    if not replayed.total:
         typer.echo("Nothing was registered on this bus yet.")
         return
-    kept = "" if seen.partitions == 1 else f" in {seen.partitions} partitions"
+    if not replayed.cases:
+        typer.echo("Nothing of the history is what you asked for.")
     typer.echo(
-        f"Verified: {numbers} registrations{kept}, each signed by the registrar and chained to the one before, no number\n"
+        f"Verified: {replayed.verified}, each signed by the registrar and chained to the one before, no number\n"
         "missing; every event signed by its sender with a key of the directory."
     )
 
 
-def _moment(text: str | None) -> datetime | None:
-    from nrmbus.bus.errors import BusError
-    from nrmbus.wire import times
-
-    moment = times.read(text) if text is not None else None
-    if text is not None and moment is None:
-        raise BusError("--as-of wants a time in UTC, to the second: 2026-03-02T09:00:00Z.")
-    return moment
-
-
-def _mapping(seen: "Audited", subject: str, entries: "list[Entry]") -> dict[str, Any]:
-    from nrmbus.wire import times
-
-    view = seen.view(subject, entries)
-    history = []
-    for entry in entries:
-        said = entry.registration
-        row = {
-            "number": said.number,
-            "partition": said.partition,
-            "time": times.write(said.time),
-            "source": said.source,
-            "id": said.id,
-            "type": entry.said.type if entry.said else None,
-            "version": entry.said.version if entry.said else None,
-            "unknown": True if entry.said and not entry.event else None,
-            "verdict": said.verdict,
-            "code": said.code,
-            "rule": said.rule,
-            "article": said.article,
-            "told": list(entry.audience.recipients) if entry.said else None,
-        }
-        history.append({name: value for name, value in row.items() if value is not None})
-    clocks = [
-        {"code": clock.code, "due": times.write(clock.due) if clock.due else None} for clock in seen.rules.clocks(view)
-    ]
-    return {"case": subject, "status": view.status, "open_deadlines": clocks, "history": history}
-
-
-def _print_case(seen: "Audited", subject: str, entries: "list[Entry]") -> None:
-    from rich.console import Console
+def _print_case(console: "Console", replayed: "Replayed", case: "Case") -> None:
     from rich.text import Text
 
-    console = Console()
-    view = seen.view(subject, entries)
-    console.print(Text.assemble(("case ", "dim"), (subject, "bold"), *([f"  {view.status}"] if view.status else [])))
-    if entries:
-        console.print(_table(seen, entries, wide=console.width >= _WIDE))
+    status = [f"  {case.status}"] if case.status else []
+    console.print(Text.assemble(("case ", "dim"), (case.subject, "bold"), *status))
+    if case.entries:
+        console.print(_table(replayed, case.entries, wide=console.width >= _WIDE))
     else:
         console.print("Nothing was registered of it by then.")
-    for clock in seen.rules.clocks(view):
-        console.print(Text(f"runs: {clock.code}" + (f", due {clock.due:%Y-%m-%d %H:%M} UTC" if clock.due else "")))
+    for clock in case.clocks:
+        due = f", due {clock.due:%Y-%m-%d %H:%M} UTC" if clock.due else ", paused by a question"
+        late = ", breached" if clock.breached else ", overdue" if clock.due and clock.due < replayed.now else ""
+        console.print(Text(f"runs: {clock.code} of {clock.answerable}{due}{late}"))
     console.print()
 
 
-def _table(seen: "Audited", entries: "list[Entry]", *, wide: bool) -> "Table":
+def _table(replayed: "Replayed", entries: "list[Entry]", *, wide: bool) -> "Table":
     """The rows; where there is little room, verdict and who was told stand below the type."""
     from rich import box
     from rich.table import Table
@@ -129,7 +176,6 @@ def _table(seen: "Audited", entries: "list[Entry]", *, wide: bool) -> "Table":
         table.add_column(title, overflow="fold")
     for entry in entries:
         said = entry.registration
-        number = str(said.number) if seen.partitions == 1 else f"{said.partition}/{said.number}"
         told = ", ".join(entry.audience.recipients) if entry.said else ""
         cells = [
             _type(entry),
@@ -138,7 +184,7 @@ def _table(seen: "Audited", entries: "list[Entry]", *, wide: bool) -> "Table":
         ]
         if not wide:
             cells = [Text("\n").join([*cells[:2], Text("told ", "dim") + cells[2]] if entry.said else [cells[1]])]
-        table.add_row(number, f"{said.time:%Y-%m-%d %H:%M}", said.source, *cells)
+        table.add_row(replayed.place(entry), f"{said.time:%Y-%m-%d %H:%M}", said.source, *cells)
     return table
 
 

@@ -6,7 +6,11 @@ from typing import Final
 from nrmbus.bus.errors import NoBus
 from nrmbus.bus.folder import BusFolder
 
-SERVICES: Final = {"registrar": "nrmbus.registrar.app", "timekeeper": "nrmbus.timekeeper.app"}
+SERVICES: Final = {
+    "registrar": "nrmbus.registrar.app",
+    "timekeeper": "nrmbus.timekeeper.app",
+    "auditor": "nrmbus.auditor.app",
+}
 """The bus's own services, and the module whose ``main(folder)`` is one of them. Every other name is an agency's."""
 
 DESK: Final = "nrmbus.desk.app"

@@ -14,6 +14,7 @@ from nrmbus.bus.clock import SteppedClock, WallClock, clock_of
 from nrmbus.bus.errors import BusError
 from nrmbus.bus.folder import AgencyFolder, BusFolder
 from nrmbus.bus.serving import Listening, Server
+from nrmbus.desk import witnessing
 from nrmbus.desk.broker import check_settings, make_broker, make_endpoints
 from nrmbus.desk.desk import Desk
 from nrmbus.desk.door import Door, application
@@ -26,6 +27,7 @@ from nrmbus.desk.relay import Relay, through
 from nrmbus.desk.release import release, release_by_itself
 from nrmbus.desk.roles import procedure_of
 from nrmbus.desk.seat import Seat
+from nrmbus.desk.witnessing import Witness
 from nrmbus.directory import Directory, DirectoryReader, Entry, Identity, operator_key
 from nrmbus.rules import Agency, Rules, load_profile
 
@@ -66,6 +68,7 @@ class DeskProcess:
         self.desk = Desk(self.seat)
         self._inbox: Inbox | None = None
         self._relay: Relay | None = None
+        self.witness = Witness(self.seat, self._inbox_is_read)
         self._went_on = False
         """Whether the cases that waited for this release have been let through."""
         self.failed = False
@@ -103,6 +106,7 @@ class DeskProcess:
             tasks.create_task(relay.run())
             tasks.create_task(self._reader.follow())
             tasks.create_task(self._catch_up(relay))
+            tasks.create_task(witnessing.run(self.witness, self._bootstrap))
             if isinstance(clock, SteppedClock):
                 tasks.create_task(clock.run())
 
@@ -131,15 +135,19 @@ class DeskProcess:
         await release_by_itself(self.desk, inbox)
         self._went_on = True
 
+    def _inbox_is_read(self) -> bool:
+        return self._relay is not None and self._relay.caught_up.is_set() and self.seat.trouble is None
+
     async def health(self) -> dict[str, Any]:
-        """What only the process knows: clock, lag, and whether it is getting on."""
-        clock, relay, lag = self.seat.clock, self._relay, await self._lag()
-        started = relay is not None and relay.caught_up.is_set() and self._went_on and self.seat.trouble is None
+        """What only the process knows: clock, lag, whether it is getting on, and whether it co-signs checkpoints."""
+        clock, lag = self.seat.clock, await self._lag()
+        started = self._inbox_is_read() and self._went_on
         moving = lag == 0 or time.monotonic() - self.desk.progress < STUCK_SECONDS
         return {
             "ready": started and lag is not None and moving,
             "tick": clock.tick if isinstance(clock, SteppedClock) else 0,
             "lag": lag,
+            "cosigns": self.witness.cosigns,
         }
 
     async def _lag(self) -> int | None:

@@ -19,7 +19,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from nrmbus.desk import answers, asked, outbox, reading, tables, views
+from nrmbus.desk import answers, asked, outbox, reading, tables, views, witnessed
 from nrmbus.desk.desk import Desk
 from nrmbus.desk.errors import DeskCode, DeskError, of_wire, problem
 from nrmbus.desk.ledger import finish_task
@@ -91,6 +91,7 @@ class Door:
         """Open on *desk*; *health* adds what only the process knows, *release* lets a case's parked records through."""
         self._desk, self._seat, self._ledger = desk, desk.seat, desk.seat.ledger
         self._health, self._release = health, release
+        self._shown = views.Shown(self._ledger)
 
     # -- saying ------------------------------------------------------------------------------------------------------
 
@@ -210,17 +211,21 @@ class Door:
             raise DeskError("not_parked")
         return {"case": ref, "left": await self._release(ref)}
 
+    async def witness(self) -> dict[str, Any]:
+        """What this desk co-signed of the history's logs, and what is wrong with one."""
+        async with self._ledger.read() as tx:
+            return {"logs": await witnessed.view(tx)}
+
     async def health(self) -> dict[str, Any]:
         """How far the desk is, in one snapshot."""
         process = await self._health()
-        async with self._ledger.read() as tx:
-            return {
-                "service": self._seat.me,
-                "live": True,
-                **process,
-                **self._desk.health(),
-                **await views.position(tx),
-            }
+        return {
+            "service": self._seat.me,
+            "live": True,
+            **process,
+            **self._desk.health(),
+            **await self._shown.position(),
+        }
 
 
 @asynccontextmanager
@@ -244,6 +249,7 @@ def application(
     app.post("/v1/cases/{ref}/release")(door.release)
     app.get("/v1/tasks")(door.tasks)
     app.post("/v1/tasks/{task}/done")(door.done)
+    app.get("/v1/witness")(door.witness)
     app.get("/health")(door.health)
 
     async def desk_error(_request: Request, error: Exception) -> Response:

@@ -199,3 +199,42 @@ book: Final = Table(
     Column("state", LargeBinary, nullable=False, comment="JSON: what the agency's procedure keeps over all cases"),
     comment="The procedure's own state",
 )
+
+followed: Final = Table(
+    "followed",
+    METADATA,
+    Column("topic", Text, primary_key=True),
+    Column("next_offset", Integer, nullable=False, comment="Where reading goes on"),
+    comment="How far the topics of checkpoints and of this desk's own co-signatures were read",
+)
+
+witnessed: Final = Table(
+    "witnessed",
+    METADATA,
+    Column("origin", Text, primary_key=True),
+    Column("size", Integer, primary_key=True),
+    Column("root", LargeBinary, nullable=False),
+    Column("offset", Integer, comment="Where the checkpoint lies; none while only this desk's co-signature was read"),
+    Column("digest", LargeBinary, comment="SHA-256 of the note"),
+    Column(
+        "note", LargeBinary, comment="As the log signed it: of the newest checkpoint alone, the topic has the others"
+    ),
+    Column("cosignature", LargeBinary, comment="The note that this desk signed"),
+    Column("sent", Integer, nullable=False, server_default=text("0"), comment="1: the broker has the co-signature"),
+    Column("at", Text, nullable=False, comment="When it was co-signed, and before that, when it was checked"),
+    Index("witnessed_unsent", "sent", "origin", "size"),
+    comment="Checkpoints that this desk found to follow one another, and which of them it co-signed, before it was sent",
+)
+
+witness_alarms: Final = Table(
+    "witness_alarms",
+    METADATA,
+    Column("source", Text, primary_key=True, comment="Topic and offset; the task that it opened has it as its event"),
+    Column("origin", Text, comment="The log that signed it; none where no log of this bus did"),
+    Column("size", Integer, comment="Of the tree that is claimed"),
+    Column("code", Text, nullable=False),
+    Column("record", LargeBinary, nullable=False, comment="The record as it came: evidence"),
+    Column("held", LargeBinary, comment="The newest note of that log that was checked: what it contradicts"),
+    Column("at", Text, nullable=False),
+    comment="Checkpoints that were not co-signed, and why",
+)

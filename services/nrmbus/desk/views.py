@@ -7,10 +7,11 @@ from typing import Any
 from sqlalchemy import Row, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from nrmbus.desk import letters, parking, reading, tables
+from nrmbus.desk import letters, parking, reading, tables, witnessed
 from nrmbus.desk.answers import row_of
 from nrmbus.desk.cases import known, signed_of
 from nrmbus.desk.desk import Desk
+from nrmbus.desk.ledger import Ledger
 from nrmbus.desk.reading import Speaks
 from nrmbus.desk.seat import Seat
 from nrmbus.wire import base64, times
@@ -224,8 +225,29 @@ async def tasks(tx: AsyncConnection, *, after: int, limit: int) -> list[dict[str
     return found
 
 
-async def position(tx: AsyncConnection) -> dict[str, Any]:
-    """How far the desk is: what it read, and what it said that is not answered; both of one moment."""
+class Shown:
+    """How far a desk is, as its ledger says: read once a commit, since whoever waits for quiet asks far more often."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        """Nothing is read yet."""
+        self._ledger = ledger
+        self._count = -1
+        self._read: dict[str, Any] = {}
+
+    async def position(self) -> dict[str, Any]:
+        """What was read, what was said and is not answered, what waits for a person, and the witness; of one moment.
+
+        A commit that ends meanwhile may be missing, and then all of it is.
+        """
+        count = self._ledger.count
+        if count != self._count:
+            async with self._ledger.read() as tx:
+                self._read = {**await _position(tx), "witness": await witnessed.health(tx)}
+            self._count = count
+        return self._read
+
+
+async def _position(tx: AsyncConnection) -> dict[str, Any]:
     open_rows = (
         select(func.count()).select_from(tables.outbox).where((_OUTBOX.state != "closed") | (_OUTBOX.again == 1))
     )

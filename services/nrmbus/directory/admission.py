@@ -10,8 +10,8 @@ from pathlib import Path
 
 from nrmbus.bus import clients, topics
 from nrmbus.bus.folder import BusFolder, make_private, write_json
-from nrmbus.directory.directory import Directory
-from nrmbus.directory.operator import SERVICES, Identity, Operator, operator_key
+from nrmbus.directory.directory import AUDITOR, Directory
+from nrmbus.directory.operator import SERVICES, Identity, LogIdentity, Operator, operator_key
 from nrmbus.directory.reader import TOPIC, DirectoryReader
 
 
@@ -32,9 +32,9 @@ async def read_directory(folder: BusFolder) -> Directory:
 
 
 async def admit(folder: BusFolder, newcomers: Mapping[str, Newcomer], valid_from: datetime) -> tuple[str, ...]:
-    """Admit the bus's own services and *newcomers*, as far as the directory does not know them; answers who is new.
+    """Admit the bus's own services and *newcomers*, as far as the directory does not know them; answers who has an entry.
 
-    Their keys are made in their folders. Safe to repeat after it was cut anywhere.
+    An agency of this machine that has no witness key yet gets one. Their keys are made in their folders. Safe to repeat after it was cut anywhere.
 
     Raises:
         DirectoryError: a name is reserved, or an agency stands in the directory with another role.
@@ -57,12 +57,15 @@ async def _admit(folder: BusFolder, newcomers: Mapping[str, Newcomer], valid_fro
     everybody = sorted({*directory.entries, *newcomers, *SERVICES})
     # Topics before the entry: from the entry on, the registrar may write to that inbox.
     await asyncio.to_thread(topics.apply, bootstrap, everybody, settings.partitions, play=settings.play)
-    asking = {name: Newcomer(role) for name, role in SERVICES.items()} | dict(newcomers)
+    asking = {name: Newcomer(role) for name, role in SERVICES.items()}
+    asking |= _without_witness(folder, directory) | dict(newcomers)
     new: list[str] = []
     async with clients.producer(bootstrap) as producer:
         for agency, newcomer in asking.items():
             home = home_of(folder, agency)
-            entry = operator.entry(directory, Identity.at(home, agency), newcomer.role, valid_from, newcomer.supervisor)
+            log = LogIdentity.at(home) if agency == AUDITOR else None
+            identity, role = Identity.at(home, agency), newcomer.role
+            entry = operator.entry(directory, identity, role, valid_from, newcomer.supervisor, log)
             if entry is not None:
                 directory.add(entry)
                 await producer.send_and_wait(TOPIC, value=entry, key=agency.encode(), partition=0)
@@ -73,6 +76,12 @@ async def _admit(folder: BusFolder, newcomers: Mapping[str, Newcomer], valid_fro
             body = {"agency": agency, "role": newcomer.role, "capacity": dict(newcomer.capacity)}
             write_json(path, body | ({"supervisor": newcomer.supervisor} if newcomer.supervisor else {}))
     return tuple(new)
+
+
+def _without_witness(folder: BusFolder, directory: Directory) -> dict[str, Newcomer]:
+    """Agencies of this machine that were admitted by a release whose desks were no witnesses yet."""
+    here = {agency: directory.entries[agency] for agency in folder.agencies() if directory.knows(agency)}
+    return {agency: Newcomer(entry.role, entry.supervisor) for agency, entry in here.items() if entry.witness is None}
 
 
 def home_of(folder: BusFolder, agency: str) -> Path:

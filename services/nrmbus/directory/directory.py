@@ -3,18 +3,32 @@
 import base64
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Final, Self
 
 from pydantic import Field, ValidationError
 
 from nrmbus.events.model import AgencyId, Code, Frozen, Time
 from nrmbus.wire import json, statement
+from nrmbus.wire.checkpoint import witness_name
+from nrmbus.wire.cosignature import CosignatureVerifier
 from nrmbus.wire.errors import WireError
 from nrmbus.wire.keys import SealTo, VerifyKey
+from nrmbus.wire.mldsa import MLDSA44VerifyKey
+from nrmbus.wire.note import Ed25519Verifier
+
+AUDITOR: Final = "auditor"
+"""Who keeps the logs: ``log`` in anybody else's entry says nothing."""
 
 
 class DirectoryError(Exception):
     """Raised when an entry of the directory cannot be trusted; the message says which number and what to do."""
+
+
+class LogEntry(Frozen):
+    """The public keys that sign the checkpoints of the auditor's logs."""
+
+    ed25519: Annotated[str, Field(max_length=64, description="Ed25519 public key, 32 bytes, base64")]
+    mldsa44: Annotated[str, Field(max_length=1800, description="ML-DSA-44 public key, 1312 bytes, base64")]
 
 
 class Entry(Frozen):
@@ -27,7 +41,23 @@ class Entry(Frozen):
     supervisor: AgencyId | None = None
     signing: Annotated[str, Field(max_length=64, description="Ed25519 public key, 32 bytes, base64")]
     sealing: Annotated[str, Field(max_length=1700, description="X-Wing public key, 1216 bytes, base64")]
+    witness: Annotated[
+        str | None, Field(max_length=64, description="Ed25519 public key, 32 bytes, base64; absent: not a witness")
+    ] = None
+    log: LogEntry | None = None
     valid_from: Time
+
+
+@dataclass(frozen=True, slots=True)
+class LogKeys:
+    """The public keys of the auditor's logs; every checkpoint is signed by both."""
+
+    verify: VerifyKey
+    lasting: MLDSA44VerifyKey
+
+    def verifiers(self, origin: str) -> tuple[Ed25519Verifier, CosignatureVerifier]:
+        """Both keys under the name of the log *origin*."""
+        return Ed25519Verifier(origin, self.verify.public), CosignatureVerifier(origin, self.lasting)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +67,24 @@ class Keys:
     entry: Entry
     verify: VerifyKey
     seal_to: SealTo
+    witness: VerifyKey | None
+    log: LogKeys | None
+
+    @classmethod
+    def of(cls, entry: Entry) -> Self:
+        """Decode the keys of *entry*; raises ValueError or ``weak_key``."""
+        log = entry.log
+        return cls(
+            entry,
+            VerifyKey(_raw(entry.signing)),
+            SealTo(_raw(entry.sealing)),
+            VerifyKey(_raw(entry.witness)) if entry.witness is not None else None,
+            LogKeys(VerifyKey(_raw(log.ed25519)), MLDSA44VerifyKey(_raw(log.mldsa44))) if log else None,
+        )
+
+
+def _raw(text: str) -> bytes:
+    return base64.b64decode(text, validate=True)
 
 
 class Directory:
@@ -54,6 +102,11 @@ class Directory:
         return len(self._raw)
 
     @property
+    def signed(self) -> tuple[bytes, ...]:
+        """All entries as they stand in the topic."""
+        return tuple(self._raw)
+
+    @property
     def entries(self) -> dict[str, Entry]:
         """The newest entry of each agency, by agency id."""
         return {agency: keys[-1].entry for agency, keys in self._keys.items()}
@@ -69,11 +122,7 @@ class Directory:
         try:
             body, _ = statement.verify("directory", raw, trusted.__getitem__)
             entry = Entry.model_validate_json(json.dumps(body))
-            keys = Keys(
-                entry,
-                VerifyKey(base64.b64decode(entry.signing, validate=True)),
-                SealTo(base64.b64decode(entry.sealing, validate=True)),
-            )
+            keys = Keys.of(entry)
         except (WireError, ValidationError, ValueError, KeyError, TypeError):  # TypeError: a record without a value
             pass
         if entry is None or keys is None:
@@ -136,6 +185,36 @@ class Directory:
         """The key to seal letters to for *agency* at *at*; none when it is not admitted then."""
         keys = self._at(agency, at)
         return keys.seal_to if keys else None
+
+    def witness_key(self, agency: str, kid: str) -> VerifyKey:
+        """A key that *agency* co-signed checkpoints with at any time.
+
+        Raises:
+            WireError: ``signature_invalid`` when it never had such a key.
+        """
+        for keys in self._keys.get(agency, ()):
+            if keys.witness is not None and keys.witness.kid == kid:
+                return keys.witness
+        raise WireError("signature_invalid")
+
+    def witnesses(self, agency: str | None = None) -> tuple[CosignatureVerifier, ...]:
+        """Every key that witnesses co-signed checkpoints with at any time, under their names; those of *agency* only."""
+        found = {
+            keys.witness.public: CosignatureVerifier(witness_name(self.bus, each), keys.witness)
+            for each in ([agency] if agency is not None else self._keys)
+            for keys in self._keys.get(each, ())
+            if keys.witness is not None
+        }
+        return tuple(found.values())
+
+    def log_keys(self) -> tuple[LogKeys, ...]:
+        """Every pair that the auditor's logs were signed with, oldest first; the last one signs now."""
+        found = {
+            keys.log.verify.public + keys.log.lasting.public: keys.log
+            for keys in self._keys.get(AUDITOR, ())
+            if keys.log is not None
+        }
+        return tuple(found.values())
 
     def of_role(self, role: str) -> tuple[str, ...]:
         """Agencies with *role*, sorted."""

@@ -2,14 +2,18 @@
 
 import base64
 import os
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Final, Self
+from typing import Final, Protocol, Self
 
-from nrmbus.directory.directory import Directory, DirectoryError, Entry
+from nrmbus.directory.directory import AUDITOR, Directory, DirectoryError, Entry, LogEntry
 from nrmbus.wire import ids, statement
+from nrmbus.wire.cosignature import Cosigner
 from nrmbus.wire.keys import SealingKey, SigningKey, VerifyKey
+from nrmbus.wire.mldsa import MLDSA44SigningKey
+from nrmbus.wire.note import Ed25519Signer
 
 
 def operator_key(home: Path) -> VerifyKey:
@@ -25,7 +29,12 @@ def operator_key(home: Path) -> VerifyKey:
     return VerifyKey(bytes.fromhex(path.read_text().strip()))
 
 
-SERVICES: Final = {"registrar": "registrar", "timekeeper": "timekeeper", "statistics": "statistics"}
+SERVICES: Final = {
+    "registrar": "registrar",
+    "timekeeper": "timekeeper",
+    "statistics": "statistics",
+    AUDITOR: "auditor",
+}
 """Services that sign or open something, and their role: they stand in the directory like agencies."""
 
 
@@ -41,23 +50,68 @@ def _write_secret(path: Path, secret: bytes) -> None:
     partial.rename(path)
 
 
+class _Pair(Protocol):
+    @property
+    def seed(self) -> bytes: ...
+
+
+def _secret(home: Path, purpose: str, generate: Callable[[], _Pair]) -> bytes:
+    path = home / "keys" / f"{purpose}.seed"
+    if not path.exists():
+        _write_secret(path, generate().seed)
+    return path.read_bytes()
+
+
+def _text(raw: bytes) -> str:
+    return base64.b64encode(raw).decode()
+
+
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """An agency's own private keys, each for one purpose. They never leave *home*."""
+    """An agency's own private keys, each for one purpose. They never leave *home*.
+
+    ``witness`` co-signs the checkpoints of the auditor's logs; the bus's own services are no witnesses.
+    """
 
     agency: str
     signing: SigningKey = field(repr=False)
     sealing: SealingKey = field(repr=False)
+    witness: SigningKey = field(repr=False)
 
     @classmethod
     def at(cls, home: Path, agency: str) -> Self:
         """Load the keys in *home*/keys, or make them there on first use (files 0600)."""
-        signing, sealing = home / "keys" / "signing.seed", home / "keys" / "sealing.seed"
-        if not signing.exists():
-            _write_secret(signing, SigningKey.generate().seed)
-        if not sealing.exists():
-            _write_secret(sealing, SealingKey.generate().seed)
-        return cls(agency, SigningKey.from_seed(signing.read_bytes()), SealingKey.from_seed(sealing.read_bytes()))
+        return cls(
+            agency,
+            SigningKey.from_seed(_secret(home, "signing", SigningKey.generate)),
+            SealingKey.from_seed(_secret(home, "sealing", SealingKey.generate)),
+            SigningKey.from_seed(_secret(home, "witness", SigningKey.generate)),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class LogIdentity:
+    """The auditor's pairs that sign the checkpoints of its logs: Ed25519, and ML-DSA-44 for when that no longer holds."""
+
+    signing: SigningKey = field(repr=False)
+    lasting: MLDSA44SigningKey = field(repr=False)
+
+    @classmethod
+    def at(cls, home: Path) -> Self:
+        """Load the pairs in *home*/keys, or make them there on first use (files 0600)."""
+        return cls(
+            SigningKey.from_seed(_secret(home, "log-ed25519", SigningKey.generate)),
+            MLDSA44SigningKey(_secret(home, "log-mldsa44", MLDSA44SigningKey.generate)),
+        )
+
+    def signers(self, origin: str) -> tuple[Ed25519Signer, Cosigner]:
+        """Both pairs under the name of the log *origin*."""
+        return Ed25519Signer(origin, self.signing), Cosigner(origin, self.lasting)
+
+    @property
+    def public(self) -> LogEntry:
+        """The public halves, as an entry of the directory names them."""
+        return LogEntry(ed25519=_text(self.signing.public), mldsa44=_text(self.lasting.public))
 
 
 class Operator:
@@ -79,9 +133,15 @@ class Operator:
         return self._key.public
 
     def entry(
-        self, directory: Directory, identity: Identity, role: str, valid_from: datetime, supervisor: str | None = None
+        self,
+        directory: Directory,
+        identity: Identity,
+        role: str,
+        valid_from: datetime,
+        supervisor: str | None = None,
+        log: LogIdentity | None = None,
     ) -> bytes | None:
-        """The next signed entry for *identity*; none when the directory already says the same.
+        """The next signed entry for *identity*; none when the directory already says the same. *log* is the auditor's.
 
         Raises:
             DirectoryError: the id is reserved, or the agency stands there with another role.
@@ -90,11 +150,7 @@ class Operator:
         if reserved and SERVICES.get(identity.agency) != role:
             message = "this id is reserved for a part of the bus; choose another"
             raise DirectoryError(message)
-        signing = base64.b64encode(identity.signing.public).decode()
-        sealing = base64.b64encode(identity.sealing.public).decode()
         now = directory.entries.get(identity.agency)
-        if now and (now.role, now.supervisor, now.signing, now.sealing) == (role, supervisor, signing, sealing):
-            return None
         if now and now.role != role:
             message = "this agency stands in the directory with another role; admit the new role under a new id"
             raise DirectoryError(message)
@@ -104,8 +160,13 @@ class Operator:
             agency=identity.agency,
             role=role,
             supervisor=supervisor,
-            signing=signing,
-            sealing=sealing,
+            signing=_text(identity.signing.public),
+            sealing=_text(identity.sealing.public),
+            witness=None if reserved else _text(identity.witness.public),
+            log=log.public if log else None,
             valid_from=valid_from,
         )
+        when = {"number", "valid_from"}
+        if now and now.model_dump(exclude=when) == entry.model_dump(exclude=when):
+            return None
         return statement.sign("directory", entry.model_dump(mode="json", exclude_none=True), self._key)

@@ -60,18 +60,19 @@ _DAY = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$"
 def _from_text(value: object, info: ValidationInfo) -> object:
     if info.mode != "json" or not isinstance(value, str):
         return value  # in Python a time is a datetime
-    read = _parsed(value, "%Y-%m-%dT%H:%M:%SZ") if re.fullmatch(_TIME, value) else None
+    read = _parsed(value) if re.fullmatch(_TIME, value) else None
     if read is None:
         message = "a time is written YYYY-MM-DDTHH:MM:SSZ"
         raise ValueError(message)
     return read
 
 
-def _parsed(value: str, form: str) -> datetime | None:
+def _parsed(value: str) -> datetime | None:
     try:
-        return datetime.strptime(value, form).replace(tzinfo=UTC)
+        read = datetime.fromisoformat(value)
     except ValueError:  # swallowed, since its message repeats the value
         return None
+    return read if read.isoformat().startswith(value.removesuffix("Z")) else None  # no 24:00, which some Pythons read
 
 
 def _utc_seconds(value: datetime) -> datetime:
@@ -90,7 +91,7 @@ Time = Annotated[
 
 
 def _in_calendar(value: str) -> str:
-    if _parsed(value, "%Y-%m-%d") is None:
+    if _parsed(value) is None:
         message = "a day of the calendar is written YYYY-MM-DD"
         raise ValueError(message)
     return value

@@ -15,6 +15,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self, TypeVar
 
+from nrmbus.auditor.history import History, HistoryReader, rules_of
 from nrmbus.bus import clients
 from nrmbus.bus.clock import BEFORE_ANY_TICK, SteppedClock, tick_clock
 from nrmbus.bus.errors import BusError
@@ -24,8 +25,7 @@ from nrmbus.directory import DirectoryError
 from nrmbus.directory.admission import Newcomer, admit, read_directory
 from nrmbus.events.model import Part
 from nrmbus.play import differences, traces_left
-from nrmbus.play.history import History, rules_of
-from nrmbus.play.quiet import REGISTRAR, TIMEKEEPER, Quiet
+from nrmbus.play.quiet import AUDITOR, REGISTRAR, TIMEKEEPER, Quiet
 from nrmbus.play.scenario import Participant
 from nrmbus.play.stage import Happened, Outcome, StageError, Standing, Words
 from nrmbus.wire import times
@@ -72,8 +72,8 @@ class BusStage:
     async def _close(self) -> None:
         for door in self._doors.values():
             await door.__aexit__(None, None, None)
-        if hasattr(self, "_history"):
-            await self._history.stop()
+        if hasattr(self, "_reader"):
+            await self._reader.stop()
             await self._producer.stop()
 
     # -- before the play ---------------------------------------------------------------------------------------------
@@ -103,8 +103,9 @@ class BusStage:
         await admit(self._folder, newcomers, starts)
         self._agencies = tuple(agencies)
         self._directory = await read_directory(self._folder)
-        self._history = History(bootstrap, self._settings.partitions, self._directory)
-        await self._history.start()
+        self._history = History(self._directory)
+        self._reader = HistoryReader(bootstrap, self._settings.partitions, self._history)
+        await self._reader.start()
         self._producer = clients.producer(bootstrap)
         await self._producer.start()
         await self._find_doors()
@@ -122,7 +123,7 @@ class BusStage:
     async def _find_doors(self) -> None:
         until = time.monotonic() + START_SECONDS
         homes = {name: self._folder.agency(name).path for name in self._folder.agencies()}
-        homes |= {name: self._folder.service(name) for name in (REGISTRAR, TIMEKEEPER)}
+        homes |= {name: self._folder.service(name) for name in (REGISTRAR, TIMEKEEPER, AUDITOR)}
         for name, home in homes.items():
             await self._open(name, home, until)
         while not set(self._agencies) <= set((await self._doors[REGISTRAR].health())["outboxes"]):
@@ -199,7 +200,7 @@ class BusStage:
 
     def history(self, subject: str) -> tuple[Happened, ...]:
         """The registered events of a case, from the history."""
-        self._run(self._history.catch_up(self._numbers()))
+        self._run(self._catch_up())
         return tuple(
             Happened(
                 id=fact.event.id, subject=subject, at=fact.event.time, by=fact.event.source, type=fact.event.type,
@@ -208,6 +209,12 @@ class BusStage:
             for fact in self._history.facts(subject)
             if not fact.event.data.technical
         )  # fmt: skip
+
+    async def _catch_up(self) -> None:
+        try:
+            await self._reader.catch_up(self._numbers())
+        except BusError as error:  # what does not verify, too: the step fails, and says where
+            raise StageError(str(error)) from None
 
     def _numbers(self) -> dict[str, int]:
         """How far the history had come when the bus was last quiet."""
@@ -297,7 +304,7 @@ class BusStage:
         if service in self._doors:
             home = (
                 self._folder.service(service)
-                if service in (REGISTRAR, TIMEKEEPER)
+                if service in (REGISTRAR, TIMEKEEPER, AUDITOR)
                 else self._folder.agency(service).path
             )
             await self._open(service, home, until)
@@ -316,7 +323,7 @@ class BusStage:
         return self._run(self._replay(subject))
 
     async def _replay(self, subject: str | None) -> tuple[str, ...]:
-        await self._history.catch_up(self._numbers())
+        await self._catch_up()
         rules = rules_of(self._directory, self._settings.policy)
         found: list[str] = []
         for case in self._history.subjects() if subject is None else (subject,):

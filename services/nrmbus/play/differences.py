@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from nrmbus.play.history import History, fold
+from nrmbus.auditor.history import History, fold
 from nrmbus.play.stage import Standing
 from nrmbus.play.trail import check
 from nrmbus.rules import Rules, View

@@ -19,6 +19,7 @@ PATIENCE_SECONDS: Final = 30.0
 LOOK_SECONDS: Final = 0.01
 REGISTRAR: Final = "registrar"
 TIMEKEEPER: Final = "timekeeper"
+AUDITOR: Final = "auditor"
 Health = dict[str, Any]
 
 
@@ -38,11 +39,13 @@ class Quiet:
         """Wait for quiet after the agencies *spoke*, or after the clock was moved.
 
         Raises:
-            StageError: after the time limit; names who lags and why.
+            StageError: after the time limit; names who lags and why. When the clock was moved, also where the auditor
+                has stopped; names the record.
         """
         until = time.monotonic() + self._patience
         pause = LOOK_SECONDS
-        self._concerned = {TIMEKEEPER, *spoke} if self._tick_seen == self.tick else set(self._doors)
+        moved = self._tick_seen != self.tick
+        self._concerned = (set(self._doors) if moved else {TIMEKEEPER, *spoke}) - {AUDITOR}
         while lagging := await self._lagging():
             if time.monotonic() > until:
                 who = "; ".join(f"{name} {why}" for name, why in sorted(lagging.items()))
@@ -50,6 +53,14 @@ class Quiet:
             await asyncio.sleep(pause)
             pause = min(pause * 1.5, 0.2)
         self._tick_seen = self.tick
+        if moved and AUDITOR in self._doors:
+            await self._audited()
+
+    async def _audited(self) -> None:
+        # Nothing follows from what it does, so nobody waits for it; a history that it refuses is no ground to go on.
+        health = await self._ask(AUDITOR)
+        if health and health["trouble"]:
+            raise StageError(f"the auditor stands still: {health['trouble']}")
 
     async def _lagging(self) -> dict[str, str]:
         desks = sorted(self._concerned & self._doors.keys() - {REGISTRAR})

@@ -16,6 +16,7 @@ from nrmbus.rules.profile import (
 from nrmbus.rules.rules import Rules
 from nrmbus.rules.versions import read
 from nrmbus.rules.view import Agency, Status, View
+from nrmbus.rules.why import Reason
 
 __all__ = [
     "Agency",
@@ -24,6 +25,7 @@ __all__ = [
     "Due",
     "Profile",
     "ProfileError",
+    "Reason",
     "Refusal",
     "Rules",
     "Status",

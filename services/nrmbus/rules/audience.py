@@ -47,11 +47,11 @@ def _recipients(step: Step, row: Row) -> set[str]:
         found.update(TERMS[term](step))
     found.discard(step.source)
     if not row.stops:
-        found = {agency for agency in found if not step.barred(agency) or _granted_to(step, agency)}
+        found = {agency for agency in found if not step.barred(agency) or granted_to(step, agency)}
     return found
 
 
-def _granted_to(step: Step, agency: str) -> bool:
+def granted_to(step: Step, agency: str) -> bool:
     """The event is itself the consent that lets this agency hear again."""
     if step.event.type not in GRANTS or agency not in receivers_of(step.event):
         return False

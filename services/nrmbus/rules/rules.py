@@ -15,6 +15,7 @@ from nrmbus.rules.step import Step
 from nrmbus.rules.tables import Roles, Tables
 from nrmbus.rules.versions import read
 from nrmbus.rules.view import Agency, View
+from nrmbus.rules.why import Reason, reason_for
 
 
 class Rules:
@@ -47,6 +48,11 @@ class Rules:
     def audience(self, view: View, event: Event) -> Audience:
         """Who gets *event*, who opens which part of its letter, and which consents go before it; on the view before it."""
         return audience_of(Step(self._tables, self._roles, view, read(event)))
+
+    def why(self, view: View, event: Event, agency: str) -> Reason:
+        """Why *event* reaches *agency*, or why not, on the view before it; told exactly where `audience` has it."""
+        step = Step(self._tables, self._roles, view, read(event))
+        return reason_for(step, agency, audience_of(step))
 
     def evolve(self, view: View, fact: Fact) -> View:
         """*view* after *fact*. Never raises; a history with gaps, as an agency has it, gives the view of that agency."""

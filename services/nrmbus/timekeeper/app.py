@@ -38,6 +38,7 @@ class Timekeeper:
         self._numbers: dict[int, int] = {}
         self._tick = 0
         self._turn = asyncio.Lock()
+        self._shown = views.Shown(process.seat.ledger)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -108,12 +109,10 @@ class Timekeeper:
     async def health(self, ref: str = "") -> dict[str, Any]:
         """How far it is: what was read *and* answered; ``next_due`` is when it will speak next."""
         del ref
-        seat = self._process.seat
         # First how far it is, then what that left to say: a tick that passes between the two must not look answered.
         tick, numbers = self._tick, dict(self._numbers)
         process = await self._process.health()
-        async with seat.ledger.read() as tx:
-            position = await views.position(tx)
+        position = await self._shown.position()
         next_due = self._watch.next_due() if self._watch else None
         return {
             "service": NAME,

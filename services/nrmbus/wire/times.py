@@ -19,6 +19,7 @@ def read(text: str) -> datetime | None:
     if not _TIME.fullmatch(text):
         return None
     try:
-        return datetime.fromisoformat(text)
+        found = datetime.fromisoformat(text)
     except ValueError:
         return None
+    return found if write(found) == text else None  # some Pythons read 24:00 as the next day

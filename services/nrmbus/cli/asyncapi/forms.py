@@ -59,6 +59,7 @@ def schemas_of_forms() -> dict[str, Schema]:
     found["SignedDirectoryEntry"] = _dsse("directory", "DirectoryEntry")
     found["Quarantined"] = _quarantined()
     found["Tick"] = _tick()
+    found |= _checkpoints()
     return found
 
 
@@ -236,6 +237,32 @@ def _quarantined() -> Schema:
         },
         "required": ["topic", "partition", "offset", "size", "sha256", "code"],
         "additionalProperties": False,
+    }
+
+
+_CHECKPOINT: Final = r"nrmbus/(play-)?[0-9a-f]{16}/p(0|[1-9][0-9]*)\n(0|[1-9][0-9]*)\n[A-Za-z0-9+/]{43}=\n"
+_SIGNED: Final = r"\n(\u2014 [^ +\n]+ [A-Za-z0-9+/]+={0,2}\n)+"
+
+
+def _checkpoints() -> dict[str, Schema]:
+    return {
+        "SubmittedCheckpoint": {
+            "type": "string",
+            "description": (
+                "The body of an add-checkpoint request of C2SP tlog-witness v1.0.0: `old N`, the consistency proof from the "
+                "tree of N leaves, an empty line, the checkpoint, signed with the log's Ed25519 and ML-DSA-44 keys. "
+                "N is the size of the record before it of the same log."
+            ),
+            "pattern": rf"^old (0|[1-9][0-9]*)\n([A-Za-z0-9+/]{{43}}=\n){{0,63}}\n{_CHECKPOINT}{_SIGNED}$",
+        },
+        "CosignedCheckpoint": {
+            "type": "string",
+            "description": (
+                "The checkpoint as a C2SP signed note, with the signatures of C2SP tlog-cosignature that this agency's "
+                "witness key made; others in it are passed over."
+            ),
+            "pattern": f"^{_CHECKPOINT}{_SIGNED}$",
+        },
     }
 
 

@@ -128,6 +128,20 @@ def _others() -> dict[str, Message]:
             "bindings": _keyed(AGENCY_KEY),
             "payload": ref("SignedDirectoryEntry"),
         },
+        "checkpoint": {
+            "name": "checkpoint",
+            "title": "A signed checkpoint",
+            "summary": "How large the log of a partition is, and its root; with the proof that it grew by appending only.",
+            "contentType": "text/plain",
+            "payload": ref("SubmittedCheckpoint"),
+        },
+        "cosigned": {
+            "name": "cosigned",
+            "title": "A co-signed checkpoint",
+            "summary": "An agency's desk has seen this log grow by appending only up to here.",
+            "contentType": "text/plain",
+            "payload": ref("CosignedCheckpoint"),
+        },
         "tick": {
             "name": "tick",
             "title": "A tick of the clock",
@@ -153,7 +167,9 @@ _BESIDE: Final[Mapping[str, Mapping[str, str]]] = {
     "cases": {"refusal": "refusal.recorded"},
     "quarantine": {"quarantined": "quarantined"},
     "directory": {"entry": "entry"},
+    "checkpoints": {"checkpoint": "checkpoint"},
     "clock": {"tick": "tick"},
+    "witness": {"cosigned": "cosigned"},
 }
 
 

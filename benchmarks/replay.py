@@ -1,0 +1,114 @@
+"""How quickly a history is read again: verified and folded, against a bare consumer that only does ``json.loads``."""
+
+import asyncio
+import gc
+import json
+import statistics
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Final
+
+from aiokafka import TopicPartition
+from throughput import CASES, SENDERS, bus
+
+from nrmbus.auditor.history import History, HistoryReader, Signatures, rules_of
+from nrmbus.bus import clients, topics
+from nrmbus.directory import Directory, Identity, Operator
+from nrmbus.play.load import POLICY, Agency, stream
+from nrmbus.registrar.records import Coordinates
+from nrmbus.registrar.shard import Shard
+from nrmbus.wire import ids
+from nrmbus.wire.envelope import decode
+from nrmbus.wire.keys import VerifyKey
+from nrmbus.wire.record import Record
+
+BUS: Final = "0123456789abcdef"
+ROUNDS: Final = 3
+
+
+def history(home: Path, now: datetime, count: int) -> tuple[Directory, list[Record]]:
+    """*count* registrations as the registrar writes them, and the directory that they verify by."""
+    operator = Operator(home)
+    directory = Directory(BUS, VerifyKey(operator.public))
+    identities = {name: Identity.at(home / name, name) for name in (*SENDERS, "registrar")}
+    for name, identity in identities.items():
+        entry = operator.entry(directory, identity, SENDERS.get(name, name), now.replace(year=now.year - 1))
+        assert entry is not None
+        directory.add(entry)
+    rules = rules_of(directory, POLICY)
+    shard = Shard(bus=BUS, partition=0, partitions=1, rules=rules, directory=directory, salt=lambda: bytes(16))
+    agencies = [Agency(identities[name], "fund", [ids.new_ref() for _ in range(100)]) for name in SENDERS]
+    records = []
+    for number, each in enumerate(stream(agencies, now, 1, count=count)):
+        for out in shard.take(decode(each.record), Coordinates(each.topic, 0, number), now).outs:
+            if out.topic == CASES:
+                for _, statement in out.statements:
+                    statement.sign(identities["registrar"].signing)
+                records.append(Record(out.key, out.value, tuple(out.all_headers())))
+    return directory, records
+
+
+async def _write(bootstrap: str, records: Sequence[Record]) -> None:
+    async with clients.producer(bootstrap) as producer:
+        for start in range(0, len(records), 1000):
+            sent = [
+                await producer.send(CASES, value=each.value, key=each.key, headers=list(each.headers), partition=0)
+                for each in records[start : start + 1000]
+            ]
+            await asyncio.gather(*sent)
+
+
+async def _bare(bootstrap: str, count: int) -> None:
+    seen = 0
+    async with clients.reading(bootstrap, TopicPartition(CASES, 0)) as (reader, end):
+        while seen < end:
+            for records in (await reader.getmany(timeout_ms=500)).values():
+                for each in records:
+                    json.loads(each.value)
+                seen += len(records)
+    assert seen == count
+
+
+async def _replay(bootstrap: str, count: int, directory: Directory, signatures: Signatures) -> None:
+    read, rules = History(directory, signatures=signatures), rules_of(directory, POLICY)
+    async with HistoryReader(bootstrap, 1, read) as reader:
+        await reader.catch_up()
+    for subject in read.spoken_of():
+        view = rules.start(subject)
+        for fact in read.facts(subject):
+            view = rules.evolve(view, fact)
+    assert len(read.entries) == count
+
+
+def replays(home: Path, now: datetime, count: int = 20_000) -> dict[str, float]:
+    """Registrations a second: a bare consumer; a replay with fold that verifies the last signature, and one that verifies all."""
+    directory, records = history(home / "keys", now, count)
+    with bus(home / "bus") as (folder, _):
+        bootstrap = folder.bootstrap
+        asyncio.run(_make(bootstrap))
+        asyncio.run(_write(bootstrap, records))
+        sides: dict[str, Callable[[], Awaitable[None]]] = {
+            "bare": lambda: _bare(bootstrap, count),
+            "last": lambda: _replay(bootstrap, count, directory, "last"),
+            "all": lambda: _replay(bootstrap, count, directory, "all"),
+        }
+        took: dict[str, list[float]] = {name: [] for name in sides}
+        for _ in range(ROUNDS):
+            for name, side in sides.items():
+                gc.collect()
+                gc.disable()  # on every side, as `nrmbus replay` does: what is read is kept
+                started = time.perf_counter()
+                asyncio.run(_run(side))
+                took[name].append(count / (time.perf_counter() - started))
+                gc.enable()
+    return {name: statistics.median(rates) for name, rates in took.items()}
+
+
+async def _run(side: Callable[[], Awaitable[None]]) -> None:
+    await side()
+
+
+async def _make(bootstrap: str) -> None:
+    await asyncio.to_thread(topics.apply, bootstrap, [], 1, play=False)

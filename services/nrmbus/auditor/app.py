@@ -1,0 +1,260 @@
+"""The auditor as a process: ``nrmbus run auditor``. It reads ``nrm.cases`` into the logs, signs, publishes, and collects.
+
+A history that is not what it must be stops it for good: it says so in log and health, answers what it knows, signs and
+appends nothing more, and ends with exit status 70. Any other failure ends it at once, and its supervisor starts it again.
+"""
+
+import asyncio
+import signal
+from collections import deque
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from typing import Any, Final
+
+from aiokafka import AIOKafkaProducer, TopicPartition
+
+from nrmbus import telemetry
+from nrmbus.auditor.door import door
+from nrmbus.auditor.errors import LogError
+from nrmbus.auditor.following import Following
+from nrmbus.auditor.logs import Logs
+from nrmbus.auditor.publishing import TOPIC, Published, published
+from nrmbus.bus import clients
+from nrmbus.bus.clock import Clock, SteppedClock, clock_of
+from nrmbus.bus.folder import BusFolder
+from nrmbus.bus.serving import Listening, Server, pages
+from nrmbus.directory import Directory, DirectoryReader, Entry, operator_key
+from nrmbus.telemetry import log
+from nrmbus.wire.checkpoint import place_of
+from nrmbus.wire.errors import ProofError
+from nrmbus.wire.record import Record
+
+NAME: Final = "auditor"
+CASES: Final = "nrm.cases"
+WITNESS: Final = "nrm.witness."
+LOOK_MS: Final = 250
+"""How long it waits for a record before it looks at the clock."""
+COMMIT_SECONDS: Final = 1.0
+"""How long a registration may wait to be on disk: what is not there yet is read again from the topic."""
+PAUSE_SECONDS: Final = 10.0
+"""Of the wall's time between two checkpoints, however fast a stepped clock goes: every desk has work with each of them."""
+CLOSING_SECONDS: Final = 2.0
+"""How long the last checkpoint may take; one that was signed and not published is published at the next start."""
+
+
+class Auditor:
+    """One auditor process: all logs of a bus."""
+
+    def __init__(self, folder: BusFolder) -> None:
+        self._folder, self._settings = folder, folder.settings
+        self.home = folder.service(NAME)
+        self._directory = Directory(self._settings.bus, operator_key(folder.path))
+        self._reader = DirectoryReader(folder.bootstrap, self._directory, self._admitted)
+        self._clock: Clock | None = None
+        self._ends: dict[TopicPartition, int] = {}
+        self._unread: set[str] = set()
+        self._ending = asyncio.Event()
+        self._committed = self._signed = 0.0
+        self._caught_up = False
+        self._trouble: LogError | None = None
+        self.logs: Logs | None = None
+        self.turn = asyncio.Lock()
+        """Held by whoever works on the logs."""
+        self.failed = False
+        self.stop: Callable[[], None] = self._ending.set
+
+    def _admitted(self, entry: Entry) -> None:
+        if entry.witness is not None:
+            self._unread.add(WITNESS + entry.agency)
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Audit until the block ends; then sign what is new."""
+        bootstrap = self._folder.bootstrap
+        async with AsyncExitStack() as stack:
+            self._clock = await stack.enter_async_context(clock_of(bootstrap, play=self._settings.play, client_id=NAME))
+            await stack.enter_async_context(self._reader)
+            following = await stack.enter_async_context(Following(bootstrap, NAME))
+            producer = clients.producer(bootstrap, client_id=NAME)
+            await producer.start()
+            stack.push_async_callback(producer.stop)
+            auditing = asyncio.create_task(self._audit(following, producer))
+            beside = [asyncio.create_task(self._reader.follow())]
+            if isinstance(self._clock, SteppedClock):
+                beside.append(asyncio.create_task(self._clock.run()))
+            for task in (auditing, *beside):
+                task.add_done_callback(self._ended)
+            try:
+                yield
+            finally:
+                self._ending.set()  # not cancelled: a thread at work on the logs would go on
+                await asyncio.gather(auditing, return_exceptions=True)
+                for task in beside:
+                    task.cancel()
+                await asyncio.gather(*beside, return_exceptions=True)
+                if self.logs:
+                    self.logs.close()
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        error = None if task.cancelled() else task.exception()
+        if error is not None:
+            log.said("stopped", error=error.code if isinstance(error, LogError) else type(error).__name__)
+            self.failed = True
+            self.stop()
+
+    # -- the work ----------------------------------------------------------------------------------------------------
+
+    async def _audit(self, following: Following, producer: AIOKafkaProducer) -> None:
+        try:
+            await self._begin(following)
+            while not self._ending.is_set():
+                await self._step(following, producer, LOOK_MS)
+            await self._close(following, producer)
+        except LogError as error:
+            if error.code == "folder_busy":  # another auditor has the logs: this one may have them later
+                raise
+            self._trouble = error
+            log.said("history_refused", code=error.code, partition=place_of(error.origin)[1], number=error.number)
+            if self.logs:
+                with suppress(LogError):  # what came before it holds
+                    await asyncio.to_thread(self.logs.commit)
+
+    async def _begin(self, following: Following) -> None:
+        shown = [each async for each in self._shown()]
+        partitions = self._settings.partitions
+        self.logs = await asyncio.to_thread(Logs, self.home, self._directory, partitions, shown)
+        for partition, where in self.logs.set_aside.items():
+            log.said("log_set_aside", partition=partition, error=where)
+        cases = [TopicPartition(CASES, number) for number in range(partitions)]
+        following.join(dict.fromkeys(cases, 0))
+        self._ends = await following.ends(cases)
+
+    async def _shown(self) -> AsyncIterator[Published]:
+        """What stands in ``nrm.checkpoints``, oldest first."""
+        topic = TopicPartition(TOPIC, 0)
+        async with Following(self._folder.bootstrap, NAME) as following:
+            following.join({topic: 0})
+            ends = await following.ends([topic])
+            while not await following.passed(ends):
+                for records in (await following.take(LOOK_MS)).values():
+                    for each in records:
+                        said = published(each.value, self._settings.bus, self._directory.log_keys())
+                        if said:
+                            yield said
+
+    async def _step(self, following: Following, producer: AIOKafkaProducer, wait_ms: int) -> bool:
+        """Take what came, and do what is due; answer whether anything of the history came."""
+        assert self.logs is not None  # noqa: S101 - made before the first step
+        assert self._clock is not None  # noqa: S101 - likewise
+        if self._unread:
+            await self._join(following, self.logs)
+        found = await following.take(wait_ms)
+        records = deque((each.partition, one) for each, some in found.items() if each.topic == CASES for one in some)
+        came = bool(records)
+        async with self.turn:
+            await self._take(self.logs, records)
+            if not self._caught_up and await following.passed(self._ends):
+                await asyncio.to_thread(self.logs.end)
+                self._caught_up = True
+            now = asyncio.get_running_loop().time()
+            if now - self._committed >= COMMIT_SECONDS:
+                self._committed = now
+                await asyncio.to_thread(self.logs.commit)
+            if self._caught_up and now - self._signed >= PAUSE_SECONDS:
+                await asyncio.to_thread(self.logs.sign, self._clock.now())
+                if await self._publish(self.logs, producer):
+                    self._signed = now
+        for each, some in found.items():
+            if each.topic != CASES:
+                await self._collect(self.logs, following, each, some)
+        return came
+
+    async def _take(self, logs: Logs, records: deque[tuple[int, Record]]) -> None:
+        try:
+            await asyncio.to_thread(logs.take, records)
+        except LogError as error:
+            if error.code != "signature_invalid":
+                raise
+        if records:  # signed by a key that is newer than what we know of the directory, or by nobody
+            await self._reader.catch_up()
+            await asyncio.to_thread(logs.take, records)
+
+    async def _publish(self, logs: Logs, producer: AIOKafkaProducer) -> bool:
+        """Publish what was signed and is not yet; answer whether there was anything."""
+        due = await asyncio.to_thread(logs.unpublished)
+        for value, said in due:
+            await producer.send_and_wait(TOPIC, value, partition=0)
+            await asyncio.to_thread(logs.published, said)
+        return bool(due)
+
+    async def _join(self, following: Following, logs: Logs) -> None:
+        topics, self._unread = self._unread, set()
+        following.join({TopicPartition(topic, 0): logs.cosigned.offset(topic) for topic in topics})
+
+    async def _collect(self, logs: Logs, following: Following, topic: TopicPartition, records: list[Record]) -> None:
+        agency = topic.topic.removeprefix(WITNESS)
+        for each in records:
+            try:
+                await asyncio.to_thread(logs.cosigned.add, each.value, self._directory.witnesses(agency))
+            except ProofError as error:
+                log.said("cosignature_refused", agency=agency, code=error.code)
+        await asyncio.to_thread(logs.cosigned.read_to, topic.topic, following.offset(topic))
+
+    async def _close(self, following: Following, producer: AIOKafkaProducer) -> None:
+        """The last checkpoint: of whatever was read, and came meanwhile."""
+        if self.logs is None or self._clock is None or not self._caught_up:
+            return
+        with suppress(TimeoutError):
+            async with asyncio.timeout(CLOSING_SECONDS):
+                while await self._step(following, producer, 50):
+                    pass
+                async with self.turn:
+                    self.logs.sign(self._clock.now(), closing=True)
+                    await self._publish(self.logs, producer)
+
+    @property
+    def status(self) -> int:
+        """The exit status: 70 when it could not go on, or the history stopped it."""
+        return 70 if self.failed or self._trouble else 0
+
+    # -- what it says ------------------------------------------------------------------------------------------------
+
+    async def health(self, ref: str = "") -> dict[str, Any]:
+        """How far it is, by partition; ``trouble`` names the record that it stopped at."""
+        del ref
+        trouble = self._trouble
+        where = (
+            None
+            if trouble is None
+            else f"{trouble.code} at number {trouble.number} of partition {place_of(trouble.origin)[1]}"
+        )
+        return {
+            "service": NAME,
+            "live": True,
+            "ready": self._caught_up and trouble is None,
+            "trouble": where,
+            "tick": self._clock.tick if isinstance(self._clock, SteppedClock) else 0,
+            **(self.logs.state() if self.logs else {"numbers": {}, "size": {}, "signed": {}, "cosigned": {}}),
+        }
+
+
+async def _run(folder: BusFolder) -> None:
+    auditor = Auditor(folder)
+    listening = Listening(auditor.home)
+    app = pages({"/health": auditor.health}, listening, auditor.running, {"": door(auditor, listening)})
+    server = Server(app, listening)
+    auditor.stop = server.stop
+
+    def told(_signal: int, _frame: object) -> None:
+        raise SystemExit(auditor.status)
+
+    # uvicorn raises the signal again when it has served; by default that would be the exit status, not ours.
+    signal.signal(signal.SIGTERM, told)
+    await server.run_until_told()
+    raise SystemExit(auditor.status)
+
+
+def main(folder: BusFolder) -> None:
+    """Run until SIGTERM. Raises SystemExit: 0, or 70 when it could not go on, or the history stopped it."""
+    telemetry.set_up(NAME)
+    asyncio.run(_run(folder))

@@ -1,0 +1,50 @@
+"""``nrmbus export``: the evidence of a case in one file, for somebody who trusts nobody here."""
+
+import asyncio
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from nrmbus.cli.options import DEFAULT_BUS, Bus, Data, folder_of
+
+
+def export(
+    *,
+    case: Annotated[str, typer.Option(metavar="REF", help="The case: its reference, or the first digits.")],
+    out: Annotated[Path, typer.Option(metavar="FILE", help="Where to write the zip; no file may be there yet.")],
+    data: Data = None,
+    bus: Bus = DEFAULT_BUS,
+) -> None:
+    """Write the evidence of a case: what was registered, and what proves it, with a verifier in one file.
+
+    What the auditor's newest checkpoint covers is in it; what is later waits for the next one. Letters stay sealed.
+    """
+    from nrmbus.bus.errors import BusError
+    from nrmbus.bus.folder import write_private
+    from nrmbus.cli.evidence import exported
+    from nrmbus.cli.replay import progress
+
+    if out.exists():
+        raise BusError(f"{out} is there already: choose another file with --out FILE.")
+    with progress() as told:
+        made = asyncio.run(exported(folder_of(data, bus), case, told))
+    write_private(out.absolute(), made.raw)
+    status, verdict = made.check(out)
+    if status == 1:
+        out.unlink()
+        raise BusError(
+            f"What was exported does not verify ({verdict}): keep the bus's folder as it is, and ask its operator."
+        )
+    typer.echo(f"{out}: {made.registrations} registrations of case {made.case}.")
+    if made.later:
+        typer.echo(
+            f"{made.later} more are later than the newest checkpoint: export again after the next one, within the hour."
+        )
+    if not made.is_signed:
+        typer.echo("No checkpoint was signed yet, so the file is not anchored: export again while the auditor runs.")
+        return
+    typer.echo(
+        "Whoever verifies it needs these public keys, from you and from the agencies themselves, not with the file:\n"
+        + "\n".join(f"  {option} {key}" for option, key in made.keys)
+    )

@@ -1,0 +1,122 @@
+"""What a replay shows, whatever its form: cases with their registrations, status and clocks, as of a moment."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Self
+
+from nrmbus.auditor.history import Audited, Entry
+from nrmbus.cli.selection import Selection
+from nrmbus.rules import Clock, Profile
+from nrmbus.wire import times
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One case: the registrations that were asked for; its status and clocks after all that was known."""
+
+    subject: str
+    status: str | None
+    clocks: tuple[Clock, ...]
+    entries: list[Entry]
+
+
+@dataclass(frozen=True, slots=True)
+class Replayed:
+    """A history as of ``now``; ``as_of`` is None where that is the moment of looking. ``total``: verified registrations."""
+
+    bus: str
+    profile: Profile
+    partitions: int
+    total: int
+    as_of: datetime | None
+    now: datetime
+    cases: tuple[Case, ...]
+
+    @classmethod
+    def of(
+        cls, seen: Audited, chosen: Selection, *, subject: str | None, as_of: datetime | None, now: datetime
+    ) -> Self:
+        """Replay *seen*: what is *chosen* of the case *subject*, or of all, as it was known at *as_of*."""
+        cases = []
+        for each in (subject,) if subject else seen.history.spoken_of():
+            known = seen.history.about(each, as_of)
+            shown = [entry for entry in known if chosen.has(entry)]
+            if shown or (subject and chosen.all):
+                view = seen.view(each, known)
+                cases.append(Case(each, view.status, seen.rules.clocks(view), shown))
+        return cls(
+            bus=seen.directory.bus,
+            profile=seen.rules.profile,
+            partitions=seen.partitions,
+            total=len(seen.history.entries),
+            as_of=as_of,
+            now=now,
+            cases=tuple(cases),
+        )
+
+    @property
+    def verified(self) -> str:
+        """How much was verified, in words: the whole history, whatever is shown of it."""
+        kept = "" if self.partitions == 1 else f" in {self.partitions} partitions"
+        return f"{self.total} registrations{kept}"
+
+    def place(self, entry: Entry) -> str:
+        """The number of *entry*, after its partition where there are several; `nrmbus why` takes it."""
+        said = entry.registration
+        return str(said.number) if self.partitions == 1 else f"{said.partition}/{said.number}"
+
+
+def mapping(replayed: Replayed) -> dict[str, Any]:
+    """One JSON object."""
+    cases = [
+        {
+            "case": case.subject,
+            "status": case.status,
+            "open_deadlines": [_clock(clock, replayed.now) for clock in case.clocks],
+            "history": [row_of(entry) for entry in case.entries],
+        }
+        for case in replayed.cases
+    ]
+    as_of = {"as_of": times.write(replayed.as_of)} if replayed.as_of else {}
+    return {"verified": replayed.total, **as_of, "cases": cases}
+
+
+def rows(replayed: Replayed) -> Iterator[dict[str, Any]]:
+    """One JSON object a registration, each with its case."""
+    for case in replayed.cases:
+        yield from ({"case": case.subject, **row_of(entry)} for entry in case.entries)
+
+
+def row_of(entry: Entry) -> dict[str, Any]:
+    """One registration in JSON types; what does not apply is left out."""
+    said = entry.registration
+    row = {
+        "number": said.number,
+        "partition": said.partition,
+        "time": times.write(said.time),
+        "source": said.source,
+        "id": said.id,
+        "type": entry.said.type if entry.said else None,
+        "version": entry.said.version if entry.said else None,
+        "unknown": True if entry.said and not entry.event else None,
+        "verdict": said.verdict,
+        "code": said.code,
+        "rule": said.rule,
+        "article": said.article,
+        "policy": said.policy.name,
+        "told": list(entry.audience.recipients) if entry.said else None,
+    }
+    return {name: value for name, value in row.items() if value is not None}
+
+
+def _clock(clock: Clock, now: datetime) -> dict[str, Any]:
+    return {
+        "code": clock.code,
+        "answerable": clock.answerable,
+        "cause": clock.cause,
+        "start": times.write(clock.start),
+        "due": times.write(clock.due) if clock.due else None,
+        "overdue": clock.breached or (clock.due is not None and clock.due < now),
+        "breached": clock.breached,
+    }

@@ -1,0 +1,32 @@
+"""``nrmbus verify``: a bundle of evidence, offline; the very code that is in each bundle as ``verify.py``."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def verify(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="The zip that nrmbus export made, or its folder.")],
+    *,
+    log: Annotated[
+        list[str] | None, typer.Option(metavar="KEY", help="A key of the log; each must have signed.")
+    ] = None,
+    witness: Annotated[list[str] | None, typer.Option(metavar="KEY", help="A key of a witness.")] = None,
+    quorum: Annotated[
+        int | None, typer.Option(metavar="K", help="How many witnesses must have co-signed. (default: all)")
+    ] = None,
+    operator: Annotated[str | None, typer.Option(metavar="KEY", help="The key that signs the directory.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Verify the evidence of a case, with keys that you have from elsewhere: one line for each check.
+
+    Exit status: 0 verified; 3 consistent, not anchored, since nobody whom you named vouches for it; 1 failed; 2 usage.
+    """
+    from nrmbus.auditor import verifier
+
+    arguments = [*(["--json"] if as_json else []), *(["--operator", operator] if operator else [])]
+    arguments += [part for key in log or () for part in ("--log", key)]
+    arguments += [part for key in witness or () for part in ("--witness", key)]
+    arguments += ["--quorum", str(quorum)] if quorum is not None else []
+    raise typer.Exit(verifier.main([*arguments, "--", str(file)]))

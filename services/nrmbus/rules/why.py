@@ -1,0 +1,178 @@
+"""Why an agency is told of an event, and why not: the same rows and terms as ``audience.py``, asked one agency at a time.
+
+Adds nothing to the audience: an agency is told here exactly where it is among the recipients there.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from nrmbus.events.model import Part
+from nrmbus.rules.audience import TERMS, Audience, granted_to
+from nrmbus.rules.profile import Row
+from nrmbus.rules.step import SHARING, UNIT, Step, receivers_of
+from nrmbus.rules.view import Standing
+from nrmbus.rules.vocabulary import Term
+
+ReasonCode = Literal[
+    "told", "told_to_stop", "source", "consent_refused", "consent_withdrawn", "condition_unmet", "not_named", "not_on_case",
+    "nobody_is_told", "unknown_type",
+]  # fmt: skip
+
+SENTENCES: Final[Mapping[ReasonCode, str]] = {
+    "told": "Told, as {words}.",
+    "told_to_stop": "Told, as {words}: this stops something, and reaches it though the person's refusal or withdrawal stands.",
+    "source": "Said it itself.",
+    "consent_refused": "The row names it ({words}), but the person has refused that it be told.",
+    "consent_withdrawn": "The row names it ({words}), but the person has withdrawn the consent that it be told.",
+    "condition_unmet": "The row tells {words}; that did not hold of it then.",
+    "not_named": "It has a part in the case, but the row of this type does not name it.",
+    "not_on_case": "It has no part in the case, and the row of this type does not name it; that a case exists is secret.",
+    "nobody_is_told": "The row of this type tells nobody.",
+    "unknown_type": "The policy has no row for this type, so nobody is told.",
+}
+"""One sentence a code; ``words`` are those of the row."""
+
+WORDS: Final[Mapping[Term, str]] = {
+    "answerable": "who owed what was due",
+    "asked": "who was asked to hold the removal",
+    "asker": "who asked for it",
+    "consent_receiver_knowing": "the receiver of the consent, if it knows the case",
+    "consent_receiver_on_case": "the receiver of the consent, if it has a part in the case",
+    "decider": "who decides on the review",
+    "fund_on_recognition": "the fund, once the person is recognised and named it or is a child",
+    "guardian_bodies": "the child-protection bodies that a child's flag reached",
+    "guardian_bodies_of_child_to_unit": "the child-protection bodies, when a child is referred to the special unit",
+    "guardianship_of_child": "guardianship, if a child's flag reached it",
+    "holder": "the holder of the case",
+    "housing_shelter": "the shelter that offered or gave the bed",
+    "lapsing_shelter": "the shelter whose offer lapsed",
+    "letter_sender": "who sent the letter",
+    "members": "the members of the plan in force",
+    "migration_with_hold": "the migration service that a standing hold was asked of",
+    "migration_with_hold_on_positive": "the migration service that a standing hold was asked of, on a positive decision",
+    "open_referral_parties": "sender and receivers of a referral that waits for an answer",
+    "other_party": "the other side of the service",
+    "plan_holder": "who holds the plan",
+    "questioner": "whose question is answered",
+    "referrer": "who referred to the special unit",
+    "referring_ngo": "the NGO that referred to the special unit",
+    "referring_ngo_that_attended": "the NGO that referred to the special unit, if it attended",
+    "shelters_on_case": "shelters with a part in the case",
+    "special_unit": "the special unit",
+    "special_unit_of_child": "the special unit, of a child",
+    "special_unit_on_case": "the special unit, if it has a part in the case",
+    "supervisor": "the supervisor of who owed it",
+    "to": "whom the sender chose",
+    "unanswering": "receivers who have not answered",
+    "vac_on_case": "the assistance centre, if it has a part in the case",
+    "vac_on_case_or_named": "the assistance centre, if it has a part in the case or a consent names it",
+    "waiting": "who waits for it",
+    "withdrawer": "who recorded the withdrawal",
+}
+"""Each term of a row in a few words."""
+
+FOR: Final[Mapping[Term, tuple[str, ...]]] = {
+    "decider": ("court", UNIT),
+    "fund_on_recognition": ("fund",),
+    "guardian_bodies": ("GUARDIANS",),
+    "guardian_bodies_of_child_to_unit": ("GUARDIANS",),
+    "guardianship_of_child": ("guardianship",),
+    "housing_shelter": ("SHELTERS",),
+    "lapsing_shelter": ("SHELTERS",),
+    "migration_with_hold": ("migration",),
+    "migration_with_hold_on_positive": ("migration",),
+    "referring_ngo": ("NGOS",),
+    "referring_ngo_that_attended": ("NGOS",),
+    "shelters_on_case": ("SHELTERS",),
+    "special_unit": (UNIT,),
+    "special_unit_of_child": (UNIT,),
+    "special_unit_on_case": (UNIT,),
+    "vac_on_case": ("vac",),
+    "vac_on_case_or_named": ("vac",),
+}
+"""The roles and groups that a term is for; a term without one names agencies by what they did, whatever their role."""
+
+_OF_A_CONSENT: Final = ("consent_receiver_knowing", "consent_receiver_on_case")
+
+_BARS: Final[Mapping[str, tuple[ReasonCode, str]]] = {
+    "refused": ("consent_refused", "G-30"),
+    "withdrawn": ("consent_withdrawn", "G-31"),
+}
+"""What kept an agency out, with the rule of section 4 that says the same of whoever would write to it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """Why one agency is told of an event, or not.
+
+    ``terms`` are the words of the row that name the agency (told, refused, withdrawn), or would but for
+    their condition (``condition_unmet``).
+    ``consent`` is the id of what the person said last about it: the consent or override that covers it where it is told,
+    the refusal or withdrawal that keeps it out or would. ``rule`` and ``basis`` are cited as the profile has them; without a
+    rule, the row itself is the rule. ``parts``: what it may open of the letter.
+    """
+
+    agency: str
+    code: ReasonCode
+    terms: tuple[Term, ...] = ()
+    rule: str | None = None
+    basis: str | None = None
+    unverified: bool = False
+    consent: str | None = None
+    parts: tuple[Part, ...] = ()
+
+    @property
+    def told(self) -> bool:
+        """Whether the event reaches the agency."""
+        return self.code in ("told", "told_to_stop")
+
+    @property
+    def sentence(self) -> str:
+        """The code in a sentence, with the words of the row."""
+        return SENTENCES[self.code].format(words="; ".join(WORDS[term] for term in self.terms))
+
+
+def reason_for(step: Step, agency: str, audience: Audience) -> Reason:
+    """Why *agency* is told of the event of *step*, or not; *audience* is that of the same step."""
+    parts = tuple(sorted(part for part, openers in audience.opens.items() if agency in openers))
+    row = step.tables.row(step.event.type)
+    standing = step.standing(agency, SHARING)
+    if agency == step.source:
+        return _by_row(row, agency, "source")
+    if row is None:
+        return Reason(agency, "unknown_type")
+    terms = tuple(term for term in row.sees if agency in TERMS[term](step))
+    if agency in audience.recipients:
+        code, consent = _told(step, agency, standing)
+        return Reason(agency, code, terms, None, row.basis, row.unverified, consent, parts)
+    if terms and standing:  # named by the row and not told: the person's word stands against it
+        code, rule = _BARS[standing.kind]
+        cited = step.tables.profile.refusals.get(rule)
+        basis = cited.basis if cited else row.basis
+        return Reason(agency, code, terms, rule, basis, bool(cited and cited.unverified), standing.id)
+    if not row.sees:
+        return _by_row(row, agency, "nobody_is_told")
+    near = tuple(term for term in row.sees if _is_for(step, term, agency))
+    if near:
+        return _by_row(row, agency, "condition_unmet", near)
+    return _by_row(row, agency, "not_named" if step.view.on_case(agency) else "not_on_case")
+
+
+def _told(step: Step, agency: str, standing: Standing | None) -> tuple[ReasonCode, str | None]:
+    """What it is told by beside the row: the consent that covers it, or that this stops something."""
+    if granted_to(step, agency):
+        return "told", step.event.id
+    if standing and standing.kind in _BARS:
+        return ("told", None) if step.child else ("told_to_stop", standing.id)
+    return "told", standing.id if standing else None
+
+
+def _by_row(row: Row | None, agency: str, code: ReasonCode, terms: tuple[Term, ...] = ()) -> Reason:
+    return Reason(agency, code, terms, None, row.basis if row else None, bool(row and row.unverified))
+
+
+def _is_for(step: Step, term: Term, agency: str) -> bool:
+    if term in _OF_A_CONSENT:
+        return agency in receivers_of(step.event)
+    return step.roles.of(agency) in step.tables.profile.expand(FOR.get(term, ()))

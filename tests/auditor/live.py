@@ -1,0 +1,156 @@
+"""The auditor as a process on a real broker, and a history written to the topic as the registrar writes it."""
+
+import asyncio
+import json
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import httpx
+from aiokafka import TopicPartition
+
+from auditor.given import FIRST, altered
+from brokers import Broker
+from nrmbus.auditor.publishing import Published, published
+from nrmbus.bus import clients
+from nrmbus.bus.clock import tick_clock
+from nrmbus.bus.folder import BusFolder
+from nrmbus.directory import Directory, Identity
+from nrmbus.directory.admission import Newcomer, admit, read_directory
+from nrmbus.wire import json as canonical
+from nrmbus.wire.record import AUDIENCE, REGISTRATION, Record
+from nrmbus.wire.registration import NOTHING_BEFORE, Audience, sign_registration
+
+STARTS = datetime.fromisoformat("2026-03-02T05:00:00Z")
+PATIENCE = 30.0
+_RUN = "import sys\nfrom pathlib import Path\nfrom nrmbus.bus.folder import BusFolder\nfrom nrmbus.cli.services import run_service\nrun_service('auditor', BusFolder(Path(sys.argv[1])))"
+NOBODY = Audience(earlier={}, recipients=(), salt="0" * 32).json()
+
+
+class AuditedBus:
+    """A bus whose history we write, and its auditor, which can be killed and started again."""
+
+    def __init__(self, folder: BusFolder) -> None:
+        """Take the keys of the bus in *folder*, which was admitted to."""
+        self.folder, self.home = folder, folder.service("auditor")
+        self._registrar = Identity.at(folder.service("registrar"), "registrar").signing
+        self._previous: dict[int, str] = {}
+        self._numbers: dict[int, int] = {}
+        self._ticks = 0
+        self.running: list[subprocess.Popen[bytes]] = []
+
+    @classmethod
+    async def fresh(cls, broker: Broker, *, partitions: int = 1, agencies: tuple[str, ...] = ()) -> "AuditedBus":
+        """A new bus for playing, at `STARTS`."""
+        folder = await asyncio.to_thread(broker.fresh_bus, partitions=partitions)
+        await admit(folder, {agency: Newcomer("ngo_outreach") for agency in agencies}, STARTS)
+        bus = cls(folder)
+        await bus.tick(STARTS)
+        return bus
+
+    async def tick(self, at: datetime) -> None:
+        """Move the clock."""
+        self._ticks += 1
+        async with clients.producer(self.folder.bootstrap) as producer:
+            await tick_clock(producer, self._ticks, at)
+
+    def refusal(self, partition: int = 0) -> Record:
+        """The next record of a partition: a refusal, which carries no envelope."""
+        number = self._numbers[partition] = self._numbers.get(partition, 0) + 1
+        said = altered(
+            FIRST, bus=self.folder.settings.bus, partition=partition, number=number, verdict="refused", code="wrong_state",
+            rule="P1", article="art. 1", audience=canonical.digest(NOBODY),
+            previous=self._previous.get(partition, NOTHING_BEFORE),
+        )  # fmt: skip
+        self._previous[partition] = said.digest
+        headers = ((AUDIENCE, NOBODY), (REGISTRATION, sign_registration(said, self._registrar)))
+        return Record(said.subject.encode(), b"", headers)
+
+    async def write(self, records: list[Record], partition: int = 0) -> None:
+        """Write *records* to the history as they are."""
+        async with clients.producer(self.folder.bootstrap) as producer:
+            for each in records:
+                await producer.send(
+                    "nrm.cases", each.value, key=each.key, headers=list(each.headers), partition=partition
+                )
+            await producer.flush()
+
+    async def register(self, count: int, partition: int = 0) -> None:
+        """Have *count* more registrations in the history."""
+        await self.write([self.refusal(partition) for _ in range(count)], partition)
+
+    # -- the process -------------------------------------------------------------------------------------------------
+
+    def start(self) -> subprocess.Popen[bytes]:
+        """Start an auditor."""
+        self.folder.logs.mkdir(parents=True, exist_ok=True)
+        with (self.folder.logs / "auditor.log").open("ab") as log:
+            process = subprocess.Popen([sys.executable, "-c", _RUN, str(self.folder.path)], stderr=log, stdout=log)
+        self.running.append(process)
+        return process
+
+    def end(self, how: signal.Signals = signal.SIGTERM) -> int:
+        """End the auditor that was started last; its exit status."""
+        process = self.running.pop()
+        process.send_signal(how)
+        return process.wait(20)
+
+    def stop(self) -> None:
+        """Kill whatever runs."""
+        while self.running:
+            self.end(signal.SIGKILL)
+
+    def log(self) -> list[dict[str, Any]]:
+        """What it said of itself."""
+        lines = (self.folder.logs / "auditor.log").read_text().splitlines()
+        return [json.loads(line) for line in lines if line.startswith("{")]
+
+    async def get(self, path: str, *, token: str | None = None) -> httpx.Response:
+        """Ask at its door."""
+        door = json.loads((self.home / "door.json").read_bytes())
+        headers = {"authorization": f"Bearer {door['token'] if token is None else token}"}
+        async with httpx.AsyncClient(base_url=door["url"], headers=headers) as client:
+            return await client.get(path)
+
+    async def until(self, enough: Callable[[dict[str, Any]], object]) -> dict[str, Any]:
+        """Wait until its health is *enough*."""
+        until = time.monotonic() + PATIENCE
+        health: dict[str, Any] = {}
+        while time.monotonic() < until:
+            try:
+                health = (await self.get("/health")).json()
+                if enough(health):
+                    return health
+            except (httpx.HTTPError, FileNotFoundError, KeyError):  # not up yet, or has not opened its logs
+                pass
+            await asyncio.sleep(0.05)
+        log = (self.folder.logs / "auditor.log").read_text()[-2000:]
+        raise AssertionError(f"the auditor did not get there: {health}\n{log}")
+
+    async def directory(self) -> Directory:
+        """The directory of the bus."""
+        return await read_directory(self.folder)
+
+    async def checkpoints(self) -> list[tuple[bytes, Published]]:
+        """What stands in the topic, and what it says."""
+        topic, keys = TopicPartition("nrm.checkpoints", 0), (await self.directory()).log_keys()
+        found: list[tuple[bytes, Published]] = []
+        async with clients.reading(self.folder.bootstrap, topic) as (reader, end):
+            while await reader.position(topic) < end:
+                for records in (await reader.getmany(timeout_ms=200)).values():
+                    for each in records:
+                        said = published(each.value, self.folder.settings.bus, keys)
+                        assert said is not None
+                        found.append((each.value, said))
+        return found
+
+    def files(self, partition: int = 0) -> dict[str, bytes]:
+        """Every file of a log that says something, by its path."""
+        folder: Path = self.home / "logs" / f"p{partition}"
+        paths = [path for path in folder.rglob("*") if path.is_file() and path.name != "lock"]
+        return {path.relative_to(folder).as_posix(): path.read_bytes() for path in sorted(paths)}

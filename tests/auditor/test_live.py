@@ -1,0 +1,321 @@
+"""The auditor on a real broker: from the topic to files, checkpoints and answers, whatever is killed or deleted."""
+
+import asyncio
+import random
+import shutil
+import signal
+import time
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from functools import partial
+from typing import Any
+
+import pytest
+from aiokafka.producer import message_accumulator
+from aiokafka.record.default_records import _DefaultRecordBatchBuilderPy
+
+from auditor.live import STARTS, AuditedBus
+from brokers import Broker
+from desk.live import live, signal_of
+from nrmbus.auditor.tiles import unbundle
+from nrmbus.bus import clients, topics
+from nrmbus.directory import SERVICES, Identity
+from nrmbus.wire import base64, ids, merkle
+from nrmbus.wire.checkpoint import Checkpoint, Policy, origin_of, witness_name
+from nrmbus.wire.cosignature import Cosigner
+from nrmbus.wire.note import Note
+from nrmbus.wire.record import Record
+
+pytestmark = pytest.mark.broker
+
+HOUR = timedelta(hours=1)
+
+
+@pytest.fixture(name="bus")
+async def _bus(broker: Broker) -> AsyncIterator[AuditedBus]:
+    bus = await AuditedBus.fresh(broker, partitions=2, agencies=("ngo-a", "ngo-l"))
+    try:
+        yield bus
+    finally:
+        bus.stop()
+
+
+async def check_trail(bus: AuditedBus) -> None:
+    """Every checkpoint in the topic follows the one before it of its log."""
+    seen: dict[str, Checkpoint] = {}
+    for value, said in await bus.checkpoints():
+        before = seen.get(said.checkpoint.origin, Checkpoint(said.checkpoint.origin, 0, merkle.EMPTY))
+        old, *lines = value.partition(b"\n\n")[0].decode().split("\n")
+        assert old == f"old {before.size}"
+        said.checkpoint.follows(before, [base64.read(line) or b"" for line in lines])
+        seen[said.checkpoint.origin] = said.checkpoint
+
+
+async def test_what_is_registered_is_in_the_log_and_a_checkpoint_says_so(bus: AuditedBus) -> None:
+    """Each partition has its log; the door gives checkpoint, proof, tiles and bundles that fit together."""
+    await bus.register(300)
+    await bus.register(3, partition=1)
+    bus.start()
+    health = await bus.until(lambda health: health["signed"] == {"0": 300, "1": 3} == health["size"])
+
+    assert (health["ready"], health["trouble"], health["numbers"]) == (True, None, {"0": 300, "1": 3})
+    origin = origin_of(bus.folder.settings.bus, 0)
+    (keys,) = (await bus.directory()).log_keys()
+    checkpoint = Policy(keys.verifiers(origin), (), 0).believe((await bus.get("/checkpoint/0")).content).checkpoint
+    assert (checkpoint.origin, checkpoint.size) == (origin, 300)
+    shown = (await bus.get("/proof/0/300")).json()
+    leaf, proof = base64.read(shown["registration"]) or b"", [base64.read(each) or b"" for each in shown["proof"]]
+    merkle.verify_inclusion(shown["index"], shown["size"], merkle.leaf_hash(leaf), proof, checkpoint.root)
+    leaves = unbundle((await bus.get("/entries/0/000")).content) + unbundle(
+        (await bus.get("/entries/0/001.p/44")).content
+    )
+    assert leaves[-1] == leaf
+    assert (await bus.get("/tile/0/0/000")).content == b"".join(map(merkle.leaf_hash, leaves[:256]))
+    await check_trail(bus)
+
+
+async def test_the_door_is_shut_to_whoever_has_no_token_and_shows_nothing_else(bus: AuditedBus) -> None:
+    """Registrations are for auditors; no path leads out of the logs."""
+    await bus.register(3)
+    bus.start()
+    await bus.until(lambda health: health["signed"] == {"0": 3, "1": 0})
+
+    for path in ("/health", "/checkpoint/0", "/proof/0/1", "/tile/0/0/000.p/3", "/entries/0/000.p/3"):
+        assert (await bus.get(path)).status_code == 200
+        assert (await bus.get(path, token="wrong")).status_code == 401
+    for path in (
+        "/checkpoint/1", "/checkpoint/2", "/checkpoint/0?witnesses=1", "/proof/0/0", "/proof/0/4", "/proof/2/1",
+        "/tile/0/0/000", "/tile/0/0/..%2f..%2fhead", "/tile/0/entries/000.p/3", "/entries/0/..%2f0%2f000.p%2f3",
+    ):  # fmt: skip
+        assert (await bus.get(path)).status_code == 404, path
+
+
+async def test_a_checkpoint_an_hour_by_the_buss_clock_and_one_at_closing(bus: AuditedBus) -> None:
+    """Not before the hour has passed, not if nothing is new, and at a clean end whatever is new."""
+    await bus.register(3)
+    bus.start()
+    await bus.until(lambda health: health["signed"]["0"] == 3)
+    await bus.register(2)
+    await bus.tick(STARTS + HOUR - timedelta(seconds=1))
+    await bus.until(lambda health: health["tick"] == 2 and health["size"]["0"] == 5)
+    await bus.tick(STARTS + HOUR)
+    health = await bus.until(lambda health: health["signed"]["0"] == 5)
+    assert health["tick"] == 3
+    await bus.register(2)
+    await bus.until(lambda health: health["size"]["0"] == 7)
+    assert bus.end() == 0
+
+    said = [each for _, each in await bus.checkpoints()]
+    expected = [(3, STARTS), (5, STARTS + HOUR), (7, STARTS + HOUR)]
+    assert [(each.checkpoint.size, each.time) for each in said] == expected
+    await check_trail(bus)
+
+
+async def test_a_folder_that_was_deleted_is_made_again_byte_for_byte(bus: AuditedBus) -> None:
+    """Tiles, bundles, head and signed checkpoint: a function of the topic and of what was signed."""
+    await bus.register(600)
+    bus.start()
+    await bus.until(lambda health: health["signed"]["0"] == 600)
+    await bus.register(10)
+    await bus.until(lambda health: health["size"]["0"] == 610)
+    bus.end()
+    before = bus.files()
+    assert before.keys() >= {"head", "checkpoint", "tile/0/000", "tile/entries/001", "tile/0/002.p/98"}
+
+    shutil.rmtree(bus.home / "logs")
+    (bus.home / "cosigned.db").unlink()
+    bus.start()
+    await bus.until(lambda health: health["ready"] and health["size"]["0"] == 610)
+    bus.end()
+
+    assert bus.files() == before
+    await check_trail(bus)
+
+
+def _has_read(due: int, health: dict[str, Any]) -> bool:
+    return int(health["numbers"]["0"]) >= due
+
+
+async def test_killed_while_it_appends_it_goes_on_where_it_was(bus: AuditedBus) -> None:
+    """Wherever kill -9 hits: the files are those of an auditor that was never killed, and the checkpoints one history."""
+    chance = random.Random(7)
+    bus.start()
+    await bus.until(lambda health: health["ready"])
+    for hour in range(5):
+        await bus.register(400)
+        await bus.tick(STARTS + (hour + 1) * HOUR)
+        due = 400 * hour + chance.randrange(400)
+        await bus.until(partial(_has_read, due))
+        bus.end(signal.SIGKILL)
+        bus.start()
+    await bus.until(lambda health: health["signed"]["0"] == 2000 == health["size"]["0"])
+    bus.end()
+    killed = bus.files()
+    shutil.rmtree(bus.home / "logs")
+    bus.start()
+    await bus.until(lambda health: health["ready"] and health["size"]["0"] == 2000)
+    bus.end()
+
+    assert bus.files() == killed
+    await check_trail(bus)
+
+
+async def test_a_record_that_is_none_stops_it_and_is_named(bus: AuditedBus) -> None:
+    """It stays up to say so, appends nothing more of any partition, signs nothing, and ends with another status."""
+    await bus.register(4)
+    bus.start()
+    await bus.until(lambda health: health["signed"]["0"] == 4)
+    await bus.register(2)
+    await bus.write([Record(b"junk", b"CANARY", (("nrm_registration", b"{}"),))])
+    await bus.register(5)
+    health = await bus.until(lambda health: health["trouble"])
+
+    assert (health["ready"], health["trouble"]) == (False, "unreadable at number 7 of partition 0")
+    assert (health["numbers"]["0"], health["size"]["0"], health["signed"]["0"]) == (6, 6, 4)
+    assert (await bus.get("/proof/0/4")).status_code == 200
+    await bus.tick(STARTS + 5 * HOUR)
+    assert bus.end() == 70
+    (line,) = [each for each in bus.log() if each["event"] == "history_refused"]
+    assert (line["code"], line["partition"], line["number"]) == ("unreadable", 0, 7)
+    assert "CANARY" not in (bus.folder.logs / "auditor.log").read_text()
+    assert [said.checkpoint.size for _, said in await bus.checkpoints()] == [4]
+
+    bus.start()  # as its supervisor does
+    again = await bus.until(lambda health: health["trouble"])
+    assert again["trouble"] == health["trouble"]
+    await check_trail(bus)
+
+
+class _NotUtf8(str):
+    """A name that goes over the wire as bytes that are not UTF-8."""
+
+    __slots__ = ()
+
+    def encode(self, *_how: Any) -> bytes:
+        return b"x-\xff\xfe"
+
+
+async def test_a_header_whose_name_is_no_text_stops_it_by_number_too(
+    bus: AuditedBus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The client cannot decode such a record and would try for ever; it is read all the same, and named."""
+    monkeypatch.setattr(message_accumulator, "DefaultRecordBatchBuilder", _DefaultRecordBatchBuilderPy)
+    await bus.register(3)
+    bus.start()
+    await bus.until(lambda health: health["size"]["0"] == 3)
+    async with clients.producer(bus.folder.bootstrap) as producer:
+        batch = producer.create_batch()
+        batch.append(key=None, value=b"junk", timestamp=None, headers=[(_NotUtf8("x"), b"1")])
+        await (await producer.send_batch(batch, "nrm.cases", partition=0))
+
+    health = await bus.until(lambda health: health["trouble"])
+    assert health["trouble"] == "unreadable at number 4 of partition 0"
+    await check_trail(bus)
+
+
+async def test_a_second_auditor_gets_nothing(bus: AuditedBus) -> None:
+    """The first goes on; the second leaves with another status, for its supervisor to try again."""
+    await bus.register(3)
+    bus.start()
+    await bus.until(lambda health: health["signed"]["0"] == 3)
+    door = (bus.home / "door.json").read_bytes()
+    second = bus.start()
+    assert second.wait(30) == 70
+    bus.running.pop()
+    (bus.home / "door.json").write_bytes(door)
+    assert [each["error"] for each in bus.log() if each["event"] == "stopped"] == ["folder_busy"]
+    await bus.register(2)
+
+    await bus.until(lambda health: health["size"]["0"] == 5)
+    assert bus.end() == 0
+    await check_trail(bus)
+
+
+async def test_an_old_folder_that_was_restored_does_not_sign_what_it_has_forgotten(bus: AuditedBus) -> None:
+    """With its keys and its table of what was signed: the topics know more, and it catches up; a shorter history stops it."""
+    await bus.register(3)
+    bus.start()
+    await bus.until(lambda health: health["signed"]["0"] == 3)
+    bus.end()
+    shutil.copytree(bus.home, bus.folder.path / "backup")
+    bus.start()
+    await bus.register(5)
+    await bus.until(lambda health: health["size"]["0"] == 8)
+    bus.end()
+
+    shutil.rmtree(bus.home)
+    shutil.copytree(bus.folder.path / "backup", bus.home)
+    bus.start()
+    health = await bus.until(lambda health: health["ready"] and health["size"]["0"] == 8)
+    assert health["signed"]["0"] == 8
+    bus.end()
+    await check_trail(bus)
+
+    await asyncio.to_thread(emptied, bus, "nrm.cases")
+    again = AuditedBus(bus.folder)
+    await again.register(6)
+    again.start()
+    health = await again.until(lambda health: health["trouble"])
+    again.stop()
+    assert health["trouble"] == "tail_cut at number 7 of partition 0"
+
+
+def emptied(bus: AuditedBus, topic: str) -> None:
+    """Have *topic* begin anew, as on a broker whose disk was replaced."""
+    admin = clients.admin(bus.folder.bootstrap)
+    admin.delete_topics([topic])[topic].result(10)
+    until = time.monotonic() + 10
+    while topic in admin.list_topics(timeout=10).topics:
+        assert time.monotonic() < until
+        time.sleep(0.05)
+    topics.apply(bus.folder.bootstrap, ["ngo-a", "ngo-l", *SERVICES], bus.folder.settings.partitions, play=True)
+
+
+async def test_what_witnesses_say_is_put_to_the_checkpoint(bus: AuditedBus) -> None:
+    """Verified by the directory's keys, kept over a restart; of another's topic, or forged, it counts for nothing."""
+    await bus.register(3)
+    bus.start()
+    await bus.until(lambda health: health["signed"]["0"] == 3)
+    text = Note.parse((await bus.get("/checkpoint/0")).content).text
+    name = bus.folder.settings.bus
+
+    async def says(agency: str, of: str, text: bytes = text) -> None:
+        key = Identity.at(bus.folder.agency(of).path, of).witness
+        note = Note(text, (Cosigner(witness_name(name, of), key).cosign(text, 1_772_427_700),)).bytes()
+        async with clients.producer(bus.folder.bootstrap) as producer:
+            await producer.send_and_wait(f"nrm.witness.{agency}", note)
+
+    await says("ngo-a", "ngo-l")
+    await says("ngo-l", "ngo-l", Checkpoint(origin_of(name, 0), 3, bytes(32)).text)
+    await says("ngo-a", "ngo-a")
+    await bus.until(lambda health: health["cosigned"] == {"0": {"size": 3, "witnesses": 1}})
+    bus.end(signal.SIGKILL)
+    bus.start()
+    await says("ngo-l", "ngo-l")
+    await bus.until(lambda health: health["cosigned"] == {"0": {"size": 3, "witnesses": 2}})
+
+    note = Note.parse((await bus.get("/checkpoint/0?witnesses=2")).content)
+    assert {each.name for each, _ in note.verified((await bus.directory()).witnesses())} == {
+        witness_name(name, "ngo-a"),
+        witness_name(name, "ngo-l"),
+    }
+    refused = [(each["agency"], each["code"]) for each in bus.log() if each["event"] == "cosignature_refused"]
+    assert refused == [("ngo-a", "note_unsigned"), ("ngo-l", "root_differs")]
+    await check_trail(bus)
+
+
+async def test_what_the_registrar_writes_is_audited_and_its_desks_are_witnesses(broker: Broker) -> None:
+    """Registrar, desk and auditor as they are: events with letters are leaves, and the desk co-signs the checkpoint."""
+    agencies = {"ngo-a": "ngo_outreach", "special-unit": "special_unit"}
+    async with live(broker, agencies, run=("ngo-a",)) as running:
+        bus = AuditedBus(running.folder)
+        async with running.door("ngo-a") as door:
+            for _ in range(5):
+                assert (await door.publish(signal_of(ids.new_ref()), wait=20))["verdict"] == "registered"
+        bus.start()
+        try:
+            await bus.until(lambda health: health["cosigned"]["0"] == {"size": health["size"]["0"], "witnesses": 1})
+            assert (await bus.until(lambda health: health["ready"]))["numbers"]["0"] >= 5
+            await check_trail(bus)
+        finally:
+            bus.stop()

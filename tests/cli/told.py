@@ -1,0 +1,55 @@
+"""The commands that read the history, typed without a broker: what they read is the first story, played in memory."""
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from auditor.played import first_scenario
+from nrmbus.auditor import history
+from nrmbus.auditor.history import Audited
+from nrmbus.bus.errors import BusError
+from nrmbus.bus.folder import BusFolder
+from nrmbus.cli.app import app
+
+
+class Commands:
+    """A terminal of 100 columns, on a bus for playing that only has its folder."""
+
+    def __init__(self, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.seen = first_scenario().audited()
+        self.home = home
+        BusFolder(home).create(play=True)
+
+        async def audited(_: BusFolder, *, told: Callable[[int, int], None] | None = None) -> Audited:
+            await asyncio.sleep(0)
+            if told:
+                told(1, 2)
+            return self.seen
+
+        monkeypatch.setattr(history, "audited", audited)
+        monkeypatch.setenv("COLUMNS", "100")
+
+    @property
+    def case(self) -> str:
+        """The story's only case."""
+        (subject,) = self.seen.history.spoken_of()
+        return subject
+
+    def type(self, *arguments: str | Path) -> Result:
+        """Type ``nrmbus`` with *arguments*."""
+        return CliRunner().invoke(app, [*map(str, arguments), "--data", str(self.home)])
+
+    def shown(self, *arguments: str | Path) -> str:
+        """What it prints, and that it went well."""
+        result = self.type(*arguments)
+        assert result.exit_code == 0, result.exception
+        return result.stdout
+
+    def refused(self, *arguments: str | Path) -> str:
+        """The sentence with which it says no."""
+        result = self.type(*arguments)
+        assert isinstance(result.exception, BusError), result.exception
+        return str(result.exception)
