@@ -7,7 +7,7 @@ import re
 import signal
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -153,12 +153,16 @@ async def _breached(home: Path, due: datetime) -> tuple[tuple[str, str], timedel
 async def _opened(home: Path) -> Door:
     until = time.monotonic() + 20
     while True:
-        try:
+        with suppress(DoorError):
             door = Door.of(home)
-            if (await door.health())["ready"]:
+            ready = False
+            try:
+                ready = (await door.health())["ready"]
+            finally:
+                if not ready:
+                    await door.__aexit__(None, None, None)
+            if ready:
                 return door
-        except DoorError:
-            pass
         assert time.monotonic() < until, "the desk did not come up"
         await asyncio.sleep(0.1)
 

@@ -136,10 +136,13 @@ class BusStage:
         if old is not None:
             await old.__aexit__(None, None, None)
         while True:
+            door = None
             try:
                 door = self._door(name, home)
                 await door.health()
             except DoorError as error:
+                if door is not None:
+                    await door.__aexit__(None, None, None)
                 if time.monotonic() > until:
                     raise StageError(f"{name} did not start: see {self._folder.logs / name}.log") from error
                 await asyncio.sleep(0.02)
