@@ -19,9 +19,8 @@ install: ## Install into .venv; asks the network only when pyproject.toml or con
 demo: install ## Play one woman's referral over a real Kafka and print the story
 	@.venv/bin/nrmbus play $(scenario)
 
-test: lint types ## All that CI runs: lint, types, tests
-	@echo '== Tests'
-	@$(python) -m pytest
+test: lint ## All that CI runs: lint, types, tests
+	@$(python) .ci/tests.py
 
 lint: install ## Check style, with a reason behind each exception (pyproject.toml)
 	@echo '== Style: ruff'

@@ -11,25 +11,29 @@ from pathlib import Path
 from typing import Final
 
 from aiokafka import TopicPartition
+from stages import timed
 from throughput import CASES, SENDERS, bus
 
-from nrmbus.auditor.history import History, HistoryReader, Signatures, rules_of
+from nrmbus.auditor.history import History, HistoryReader, Signatures, fold, rules_of
 from nrmbus.bus import clients, topics
 from nrmbus.directory import Directory, Identity, Operator
 from nrmbus.play.load import POLICY, Agency, stream
 from nrmbus.registrar.records import Coordinates
 from nrmbus.registrar.shard import Shard
-from nrmbus.wire import ids
+from nrmbus.wire import ids, statement
 from nrmbus.wire.envelope import decode
 from nrmbus.wire.keys import VerifyKey
-from nrmbus.wire.record import Record
+from nrmbus.wire.record import AUDIENCE, REGISTRATION, Record
+from nrmbus.wire.registration import Audience, Registration
 
 BUS: Final = "0123456789abcdef"
 ROUNDS: Final = 3
 
 
-def history(home: Path, now: datetime, count: int) -> tuple[Directory, list[Record]]:
-    """*count* registrations as the registrar writes them, and the directory that they verify by."""
+def history(
+    home: Path, now: datetime, count: int, *, cases: int = 100, senders: Sequence[str] = tuple(SENDERS)
+) -> tuple[Directory, list[Record]]:
+    """*count* registrations as the registrar writes them, of *cases* of each sender, and the directory that they verify by."""
     operator = Operator(home)
     directory = Directory(BUS, VerifyKey(operator.public))
     identities = {name: Identity.at(home / name, name) for name in (*SENDERS, "registrar")}
@@ -39,13 +43,13 @@ def history(home: Path, now: datetime, count: int) -> tuple[Directory, list[Reco
         directory.add(entry)
     rules = rules_of(directory, POLICY)
     shard = Shard(bus=BUS, partition=0, partitions=1, rules=rules, directory=directory, salt=lambda: bytes(16))
-    agencies = [Agency(identities[name], "fund", [ids.new_ref() for _ in range(100)]) for name in SENDERS]
+    agencies = [Agency(identities[name], "fund", [ids.new_ref() for _ in range(cases)]) for name in senders]
     records = []
     for number, each in enumerate(stream(agencies, now, 1, count=count)):
         for out in shard.take(decode(each.record), Coordinates(each.topic, 0, number), now).outs:
             if out.topic == CASES:
-                for _, statement in out.statements:
-                    statement.sign(identities["registrar"].signing)
+                for _, said in out.statements:
+                    said.sign(identities["registrar"].signing)
                 records.append(Record(out.key, out.value, tuple(out.all_headers())))
     return directory, records
 
@@ -76,14 +80,38 @@ async def _replay(bootstrap: str, count: int, directory: Directory, signatures: 
     async with HistoryReader(bootstrap, 1, read) as reader:
         await reader.catch_up()
     for subject in read.spoken_of():
-        view = rules.start(subject)
-        for fact in read.facts(subject):
-            view = rules.evolve(view, fact)
+        fold(rules, subject, read.facts(subject))
     assert len(read.entries) == count
 
 
-def replays(home: Path, now: datetime, count: int = 20_000) -> dict[str, float]:
-    """Registrations a second: a bare consumer; a replay with fold that verifies the last signature, and one that verifies all."""
+def steps(directory: Directory, records: Sequence[Record]) -> dict[str, float]:
+    """Microseconds a registration on one thread without a broker: what a replay with the last signature alone does."""
+    read, rules, count = History(directory, signatures="last"), rules_of(directory, POLICY), len(records)
+    reading, _ = timed(count, lambda: [read.take(each, 0) for each in records])
+    folding, _ = timed(count, lambda: [fold(rules, each, read.facts(each)) for each in read.spoken_of()])
+    added = [each.split()[1] for each in records]
+    stating, _ = timed(count, lambda: [_stated(each) for each in added])
+    decoding, said = timed(count, lambda: [decode(each.split()[0]) for each in records])
+    modelling, _ = timed(count, lambda: [each.event() for each in said])
+    return {
+        "envelope (headers, base64, digests)": decoding,
+        "event (JSON, models)": modelling,
+        "registration and audience (base64, models)": stating,
+        "the rest of reading: chain, what is kept": reading - decoding - modelling - stating,
+        "fold (facts, views)": folding,
+    }
+
+
+def _stated(added: dict[str, bytes]) -> tuple[Registration, Audience]:
+    body = statement.body_of("registration", added[REGISTRATION])
+    return Registration.model_validate_json(body), Audience.model_validate_json(added[AUDIENCE])
+
+
+def replays(home: Path, now: datetime, count: int = 20_000) -> tuple[dict[str, float], dict[str, float]]:
+    """Registrations a second: a bare consumer; a replay with fold that verifies the last signature, and one that verifies all.
+
+    And the `steps` of the one with the last signature, in microseconds.
+    """
     directory, records = history(home / "keys", now, count)
     with bus(home / "bus") as (folder, _):
         bootstrap = folder.bootstrap
@@ -103,7 +131,7 @@ def replays(home: Path, now: datetime, count: int = 20_000) -> dict[str, float]:
                 asyncio.run(_run(side))
                 took[name].append(count / (time.perf_counter() - started))
                 gc.enable()
-    return {name: statistics.median(rates) for name, rates in took.items()}
+    return {name: statistics.median(rates) for name, rates in took.items()}, steps(directory, records)
 
 
 async def _run(side: Callable[[], Awaitable[None]]) -> None:

@@ -19,6 +19,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Final
 
+from proving import EVENTS, LEAVES, trail
 from replay import replays
 from stages import casts, letters, stages
 from throughput import PATIENCE_SECONDS, SENDERS, Round, both, grouped, spread
@@ -98,7 +99,9 @@ def table(rounds: list[Round], home: Path, events: int, facts: str) -> str:
     way = {side: spread(values) for side, values in grouped(rounds).items()}
     parts, sealed = stages(home / "stages", now, SENDERS), letters()
     first, second, memory, broker = whole_bus(home / "whole")
-    again = replays(home / "replay", now)
+    again, steps = replays(home / "replay", now)
+    kept = trail(home / "trail", now)
+    proof = spread(kept.proofs)
     alone = sum(parts.values()) + cpu["bare"]
     lines = [
         f"{now:%Y-%m-%d %H:%M} UTC. {facts}.",
@@ -121,6 +124,21 @@ def table(rounds: list[Round], home: Path, events: int, facts: str) -> str:
         "| a history read again, with fold | registrations a second | / bare | aim |",
         "| --- | --- | --- | --- |",
         *(_again(again, *each) for each in _READ),
+        "",
+        "| where the time of a replay with the last signature goes | µs a registration |",
+        "| --- | --- |",
+        *(f"| {name} | {value:.0f} |" for name, value in steps.items()),
+        f"| Kafka client, `json.loads`, as in the bare consumer | {1e6 / again['bare']:.0f} |",
+        f"| the whole, at the rate above | {1e6 / again['last']:.0f} |",
+        "",
+        "| the audit trail | | aim |",
+        "| --- | --- | --- |",
+        f"| registrations a second, verified and appended, with fsync | {kept.appended:,.0f} | |",
+        f"| … / registrar | {kept.appended / rate['registrar']:.1f} | ≥ 2 |",
+        f"| inclusion proof at {LEAVES:,} leaves, p50, ms | {proof['p50']:.2f} | < 1 |",
+        f"| … p99, ms | {proof['p99']:.2f} | |",
+        f"| evidence of {EVENTS:,} registrations, verified by its `verify.py`, s | {kept.verified:.1f} | < 3 |",
+        f"| … its {2 * EVENTS:,} signatures alone, one processor, s | {kept.signatures:.1f} | |",
         "",
         "| the rest of a bus | |",
         "| --- | --- |",

@@ -28,7 +28,8 @@ STORY: Final = {"text": "A" * 2_000}
 _Result = TypeVar("_Result")
 
 
-def _timed(count: int, work: Callable[[], _Result]) -> tuple[float, _Result]:
+def timed(count: int, work: Callable[[], _Result]) -> tuple[float, _Result]:
+    """Microseconds for each of the *count* things that *work* does, and what it gives."""
     started = time.perf_counter()
     result = work()
     return (time.perf_counter() - started) / count * 1e6, result
@@ -54,18 +55,18 @@ def stages(home: Path, now: datetime, senders: dict[str, str]) -> dict[str, floa
     rules = Rules(load_profile(POLICY), admitted)
     shard = Shard(bus=BUS, partition=0, partitions=1, rules=rules, directory=directory, salt=lambda: bytes(16))
     key = SigningKey.generate()
-    reading, incoming = _timed(EVENTS, lambda: [read(each) for each in records])
-    verifying, checked = _timed(EVENTS, lambda: [check(each, directory, now) for each in incoming])
+    reading, incoming = timed(EVENTS, lambda: [read(each) for each in records])
+    verifying, checked = timed(EVENTS, lambda: [check(each, directory, now) for each in incoming])
     assert not any(each.code for each in checked)
     submissions = [(each.signed, each.at) for each in incoming if each.signed]
-    judging, decided = _timed(EVENTS, lambda: [shard.take(signed, at, now) for signed, at in submissions])
+    judging, decided = timed(EVENTS, lambda: [shard.take(signed, at, now) for signed, at in submissions])
     said = [statement for each in decided for out in each.outs for _, statement in out.statements]
 
     def sign_all() -> None:
         for each in said:
             each.sign(key)
 
-    signing, _ = _timed(EVENTS, sign_all)
+    signing, _ = timed(EVENTS, sign_all)
     return {
         "read (headers, JSON, digests)": reading,
         "verify the sender's signature": verifying,
@@ -79,7 +80,7 @@ def letters() -> dict[str, float]:
     keys = {f"agency-{number}": SealingKey.generate() for number in range(READERS)}
     to = [(agency, key.seal_to) for agency, key in keys.items()]
     names = [(ids.new_event_id(), ids.new_ref()) for _ in range(LETTERS)]
-    sealing, sealed = _timed(
+    sealing, sealed = timed(
         LETTERS,
         lambda: [
             letter.seal({"story": STORY}, {"story": to}, bus=BUS, source="agency-0", id=id_, subject=subject)
@@ -92,7 +93,7 @@ def letters() -> dict[str, float]:
         for raw, (id_, subject) in zip(sealed, names, strict=True):
             letter.Container.parse(raw).open("agency-1", key, bus=BUS, source="agency-0", id=id_, subject=subject)
 
-    opening, _ = _timed(LETTERS, open_all)
+    opening, _ = timed(LETTERS, open_all)
     return {f"seal to {READERS} readers": sealing, "open": opening}
 
 
@@ -102,6 +103,6 @@ def casts() -> dict[str, float]:
     for version, to in ((1, 2), (2, 1)):
         full = json.loads((FOLDER / "nrm.referral.submitted" / f"v{version}" / "full.json").read_text(encoding="utf-8"))
         data, sealed = full["event"]["data"], full["letter"]
-        took, _ = _timed(EVENTS, lambda: [cast(steps, version, to, data, sealed) for _ in range(EVENTS)])  # noqa: B023
+        took, _ = timed(EVENTS, lambda: [cast(steps, version, to, data, sealed) for _ in range(EVENTS)])  # noqa: B023
         found[f"from version {version} to {to}"] = took
     return found

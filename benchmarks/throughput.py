@@ -65,7 +65,7 @@ class Round:
 def bus(home: Path) -> Iterator[tuple[BusFolder, EmbeddedKafka]]:
     """A broker of this round's own."""
     folder = BusFolder(home)
-    folder.create(partitions=1)
+    folder.create(partitions=1, tls=False)  # either side in plain text, as the aims were set
     kafka = EmbeddedKafka(folder)
     kafka.fetch()
     kafka.start()

@@ -8,6 +8,7 @@ from pathlib import Path
 from nrmbus.bus import clients, topics
 from nrmbus.bus.embedded import EmbeddedKafka
 from nrmbus.bus.folder import BusFolder
+from trail import WATCH
 
 ANSWER_SECONDS = 10.0
 
@@ -31,10 +32,12 @@ class Broker:
         Stop the clients of the bus before it first: a consumer whose topic vanishes spins for ever.
         """
         self._made += 1
+        WATCH.ends(self.bootstrap)
         self._empty()
         folder = BusFolder(self._home / f"bus-{self._made}")
-        folder.create(play=play, partitions=partitions, bootstrap=self.bootstrap)
+        folder.create(play=play, partitions=partitions, bootstrap=self.bootstrap, tls=False)
         topics.apply(self.bootstrap, agencies, partitions, play=play)
+        WATCH.begins(folder)
         return folder
 
     def _empty(self) -> None:
@@ -58,7 +61,7 @@ class Broker:
 def running(home: Path) -> Iterator[Broker]:
     """A broker with its data below *home*, until the end of the block."""
     folder = BusFolder(home / "broker")
-    folder.create(play=True)
+    folder.create(play=True, tls=False)
     kafka = EmbeddedKafka(folder)
     kafka.fetch()
     kafka.start()

@@ -19,6 +19,8 @@ class Span:
     id: str
     parent: str
     attributes: dict[str, str]
+    links: list[str]
+    """Trace and span of each, with a dash between."""
 
 
 class Collector:
@@ -41,7 +43,8 @@ class Collector:
                 for span in scope.spans:
                     attributes = {each.key: str(each.value) for each in span.attributes}
                     ids = (span.trace_id.hex(), span.span_id.hex(), span.parent_span_id.hex())
-                    self.spans.append(Span(service, span.name, *ids, attributes))
+                    links = [f"{link.trace_id.hex()}-{link.span_id.hex()}" for link in span.links]
+                    self.spans.append(Span(service, span.name, *ids, attributes, links))
 
     def named(self, name: str, service: str) -> list[Span]:
         """The spans called *name* of *service*."""

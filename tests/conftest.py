@@ -9,6 +9,32 @@ from collections.abc import Iterator
 import pytest
 
 from brokers import Broker, running
+from trail import PARTS, WATCH
+
+
+def _parts_of(request: pytest.FixtureRequest) -> set[str]:
+    marker = request.node.get_closest_marker("broken_trail")
+    return {each for each in PARTS if marker is None or (marker.args and each not in marker.args)}
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _watched() -> Iterator[None]:
+    """Have every bus, and every play in memory, looked at before it goes."""
+    with pytest.MonkeyPatch.context() as patch:
+        WATCH.install(patch)
+        yield
+    WATCH.end()
+
+
+@pytest.fixture(autouse=True)
+def _trail(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Whatever the test did to a bus that it began, the trail is whole at its end (`trail.check_trail`)."""
+    WATCH.parts, since = _parts_of(request), WATCH.begun
+    yield
+    try:
+        WATCH.end(since)
+    finally:
+        WATCH.parts = PARTS
 
 
 @pytest.fixture(scope="session")
@@ -19,7 +45,9 @@ def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
 
 
 @pytest.fixture(scope="module")
-def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
+def kafka(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
     """A broker of this module's own, to be killed or reconfigured at will."""
     with running(tmp_path_factory.mktemp("kafka")) as broker:
         yield broker
+        WATCH.parts = _parts_of(request)
+    WATCH.end(WATCH.begun)

@@ -16,11 +16,11 @@ from aiokafka import TopicPartition
 
 from auditor.given import FIRST, altered
 from brokers import Broker
-from nrmbus.auditor.publishing import Published, published
+from nrmbus.auditor.publishing import published
 from nrmbus.bus import clients
 from nrmbus.bus.clock import tick_clock
 from nrmbus.bus.folder import BusFolder
-from nrmbus.directory import Directory, Identity
+from nrmbus.directory import Directory, Identity, Published
 from nrmbus.directory.admission import Newcomer, admit, read_directory
 from nrmbus.wire import json as canonical
 from nrmbus.wire.record import AUDIENCE, REGISTRATION, Record

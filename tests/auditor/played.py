@@ -13,7 +13,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from nrmbus.auditor.history import Audited, Entry, History, Signatures, rules_of
-from nrmbus.directory import Directory, Identity, Operator
+from nrmbus.directory import Directory, Identity, LogIdentity, Operator
 from nrmbus.events import LetterOpened
 from nrmbus.events.model import Event, Fact
 from nrmbus.play.memory import MemoryBus
@@ -99,25 +99,33 @@ class Written:
 @cache
 def first_scenario() -> Written:
     """The first scenario; the same for all tests, who only read it."""
+    return written()
+
+
+def written(auditor: Path | None = None) -> Written:
+    """The first scenario, to be written on; with an auditor in the directory whose keys lie in the folder *auditor*."""
     text = resources.files("nrmbus.play").joinpath("scenarios", f"{FIRST}.yaml").read_text(encoding="utf-8")
     scenario, stage = parse(text, FIRST), MemoryBus()
     assert play(scenario, stage, keep_going=True).played == len(scenario.steps)
     roles = {name: each.role for name, each in scenario.agencies.items()}
     roles |= {"registrar": "registrar", "timekeeper": "timekeeper", "statistics": "statistics", LATER: "hotline"}
+    roles |= {"auditor": "auditor"} if auditor else {}
     with TemporaryDirectory() as scratch:
         home = Path(scratch)
         operator = Operator(home)
         directory = Directory(BUS, VerifyKey(operator.public))
-        identities = {name: Identity.at(home / name, name) for name in roles}
+        homes = {name: auditor if auditor and name == "auditor" else home / name for name in roles}
+        identities = {name: Identity.at(homes[name], name) for name in roles}
         for name, role in roles.items():
             since = scenario.starts - timedelta(days=1) if name != LATER else scenario.starts + timedelta(days=3650)
-            entry = operator.entry(directory, identities[name], role, since)
+            log = LogIdentity.at(homes[name]) if name == "auditor" else None
+            entry = operator.entry(directory, identities[name], role, since, log=log)
             assert entry is not None
             directory.add(entry)
-    written = Written(directory, identities, rules_of(directory, POLICY))
-    for event, now, refusal in _happened(stage, written.rules):
-        written.register(event, now, refusal)
-    return written
+    found = Written(directory, identities, rules_of(directory, POLICY))
+    for event, now, refusal in _happened(stage, found.rules):
+        found.register(event, now, refusal)
+    return found
 
 
 def _happened(stage: MemoryBus, rules: Rules) -> Iterator[tuple[Event, datetime, Refusal | None]]:

@@ -40,17 +40,7 @@ async def _bus(broker: Broker) -> AsyncIterator[AuditedBus]:
         bus.stop()
 
 
-async def check_trail(bus: AuditedBus) -> None:
-    """Every checkpoint in the topic follows the one before it of its log."""
-    seen: dict[str, Checkpoint] = {}
-    for value, said in await bus.checkpoints():
-        before = seen.get(said.checkpoint.origin, Checkpoint(said.checkpoint.origin, 0, merkle.EMPTY))
-        old, *lines = value.partition(b"\n\n")[0].decode().split("\n")
-        assert old == f"old {before.size}"
-        said.checkpoint.follows(before, [base64.read(line) or b"" for line in lines])
-        seen[said.checkpoint.origin] = said.checkpoint
-
-
+@pytest.mark.broken_trail("anomalies", reason="written by hand, and delivered to nobody")
 async def test_what_is_registered_is_in_the_log_and_a_checkpoint_says_so(bus: AuditedBus) -> None:
     """Each partition has its log; the door gives checkpoint, proof, tiles and bundles that fit together."""
     await bus.register(300)
@@ -71,9 +61,9 @@ async def test_what_is_registered_is_in_the_log_and_a_checkpoint_says_so(bus: Au
     )
     assert leaves[-1] == leaf
     assert (await bus.get("/tile/0/0/000")).content == b"".join(map(merkle.leaf_hash, leaves[:256]))
-    await check_trail(bus)
 
 
+@pytest.mark.broken_trail("anomalies", reason="written by hand, and delivered to nobody")
 async def test_the_door_is_shut_to_whoever_has_no_token_and_shows_nothing_else(bus: AuditedBus) -> None:
     """Registrations are for auditors; no path leads out of the logs."""
     await bus.register(3)
@@ -90,6 +80,7 @@ async def test_the_door_is_shut_to_whoever_has_no_token_and_shows_nothing_else(b
         assert (await bus.get(path)).status_code == 404, path
 
 
+@pytest.mark.broken_trail("anomalies", reason="written by hand, and delivered to nobody")
 async def test_a_checkpoint_an_hour_by_the_buss_clock_and_one_at_closing(bus: AuditedBus) -> None:
     """Not before the hour has passed, not if nothing is new, and at a clean end whatever is new."""
     await bus.register(3)
@@ -108,9 +99,9 @@ async def test_a_checkpoint_an_hour_by_the_buss_clock_and_one_at_closing(bus: Au
     said = [each for _, each in await bus.checkpoints()]
     expected = [(3, STARTS), (5, STARTS + HOUR), (7, STARTS + HOUR)]
     assert [(each.checkpoint.size, each.time) for each in said] == expected
-    await check_trail(bus)
 
 
+@pytest.mark.broken_trail("anomalies", reason="written by hand, and delivered to nobody")
 async def test_a_folder_that_was_deleted_is_made_again_byte_for_byte(bus: AuditedBus) -> None:
     """Tiles, bundles, head and signed checkpoint: a function of the topic and of what was signed."""
     await bus.register(600)
@@ -129,13 +120,13 @@ async def test_a_folder_that_was_deleted_is_made_again_byte_for_byte(bus: Audite
     bus.end()
 
     assert bus.files() == before
-    await check_trail(bus)
 
 
 def _has_read(due: int, health: dict[str, Any]) -> bool:
     return int(health["numbers"]["0"]) >= due
 
 
+@pytest.mark.broken_trail("anomalies", reason="written by hand, and delivered to nobody")
 async def test_killed_while_it_appends_it_goes_on_where_it_was(bus: AuditedBus) -> None:
     """Wherever kill -9 hits: the files are those of an auditor that was never killed, and the checkpoints one history."""
     chance = random.Random(7)
@@ -157,9 +148,9 @@ async def test_killed_while_it_appends_it_goes_on_where_it_was(bus: AuditedBus) 
     bus.end()
 
     assert bus.files() == killed
-    await check_trail(bus)
 
 
+@pytest.mark.broken_trail("anomalies", "history", reason="junk is written into the history")
 async def test_a_record_that_is_none_stops_it_and_is_named(bus: AuditedBus) -> None:
     """It stays up to say so, appends nothing more of any partition, signs nothing, and ends with another status."""
     await bus.register(4)
@@ -183,7 +174,6 @@ async def test_a_record_that_is_none_stops_it_and_is_named(bus: AuditedBus) -> N
     bus.start()  # as its supervisor does
     again = await bus.until(lambda health: health["trouble"])
     assert again["trouble"] == health["trouble"]
-    await check_trail(bus)
 
 
 class _NotUtf8(str):
@@ -195,6 +185,7 @@ class _NotUtf8(str):
         return b"x-\xff\xfe"
 
 
+@pytest.mark.broken_trail(reason="a record that no client can read lies in the history")
 async def test_a_header_whose_name_is_no_text_stops_it_by_number_too(
     bus: AuditedBus, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -210,9 +201,9 @@ async def test_a_header_whose_name_is_no_text_stops_it_by_number_too(
 
     health = await bus.until(lambda health: health["trouble"])
     assert health["trouble"] == "unreadable at number 4 of partition 0"
-    await check_trail(bus)
 
 
+@pytest.mark.broken_trail("anomalies", reason="written by hand, and delivered to nobody")
 async def test_a_second_auditor_gets_nothing(bus: AuditedBus) -> None:
     """The first goes on; the second leaves with another status, for its supervisor to try again."""
     await bus.register(3)
@@ -228,9 +219,11 @@ async def test_a_second_auditor_gets_nothing(bus: AuditedBus) -> None:
 
     await bus.until(lambda health: health["size"]["0"] == 5)
     assert bus.end() == 0
-    await check_trail(bus)
 
 
+@pytest.mark.broken_trail(
+    "anomalies", "checkpoints", reason="at last the history is shorter than what was signed of it"
+)
 async def test_an_old_folder_that_was_restored_does_not_sign_what_it_has_forgotten(bus: AuditedBus) -> None:
     """With its keys and its table of what was signed: the topics know more, and it catches up; a shorter history stops it."""
     await bus.register(3)
@@ -249,7 +242,6 @@ async def test_an_old_folder_that_was_restored_does_not_sign_what_it_has_forgott
     health = await bus.until(lambda health: health["ready"] and health["size"]["0"] == 8)
     assert health["signed"]["0"] == 8
     bus.end()
-    await check_trail(bus)
 
     await asyncio.to_thread(emptied, bus, "nrm.cases")
     again = AuditedBus(bus.folder)
@@ -271,6 +263,7 @@ def emptied(bus: AuditedBus, topic: str) -> None:
     topics.apply(bus.folder.bootstrap, ["ngo-a", "ngo-l", *SERVICES], bus.folder.settings.partitions, play=True)
 
 
+@pytest.mark.broken_trail("anomalies", "witnesses", reason="some of what witnesses say is forged")
 async def test_what_witnesses_say_is_put_to_the_checkpoint(bus: AuditedBus) -> None:
     """Verified by the directory's keys, kept over a restart; of another's topic, or forged, it counts for nothing."""
     await bus.register(3)
@@ -301,7 +294,6 @@ async def test_what_witnesses_say_is_put_to_the_checkpoint(bus: AuditedBus) -> N
     }
     refused = [(each["agency"], each["code"]) for each in bus.log() if each["event"] == "cosignature_refused"]
     assert refused == [("ngo-a", "note_unsigned"), ("ngo-l", "root_differs")]
-    await check_trail(bus)
 
 
 async def test_what_the_registrar_writes_is_audited_and_its_desks_are_witnesses(broker: Broker) -> None:
@@ -316,6 +308,5 @@ async def test_what_the_registrar_writes_is_audited_and_its_desks_are_witnesses(
         try:
             await bus.until(lambda health: health["cosigned"]["0"] == {"size": health["size"]["0"], "witnesses": 1})
             assert (await bus.until(lambda health: health["ready"]))["numbers"]["0"] >= 5
-            await check_trail(bus)
         finally:
             bus.stop()

@@ -10,11 +10,11 @@ from auditor.given import BUS, ORIGIN, PARTITION, Home, fed, history, refused
 from nrmbus.auditor.cosigned import Cosigned
 from nrmbus.auditor.heads import SignedHeads
 from nrmbus.auditor.log import Log
-from nrmbus.auditor.publishing import Published, Publisher, published, record
+from nrmbus.auditor.publishing import Publisher, published
 from nrmbus.cli.asyncapi.forms import schemas_of_forms
-from nrmbus.directory import LogIdentity, LogKeys
+from nrmbus.directory import LogIdentity, LogKeys, Published
 from nrmbus.wire import base64
-from nrmbus.wire.checkpoint import Checkpoint, witness_name
+from nrmbus.wire.checkpoint import AddCheckpoint, Checkpoint, witness_name
 from nrmbus.wire.cosignature import Cosigner, message
 from nrmbus.wire.errors import ProofError
 from nrmbus.wire.keys import SigningKey, VerifyKey
@@ -185,7 +185,14 @@ def test_what_somebody_else_wrote_into_the_topic_says_nothing(home: Home, tmp_pa
         one = Note(note.text, note.signatures[:1]).bytes()
         theirs = Note(note.text, (stranger.signers(ORIGIN)[0].sign(note.text),)).bytes()
 
-        for junk in (None, b"", b"old 0\n\n", record(0, [], one), record(0, [], theirs), b"\xff" * 100):
+        for junk in (
+            None,
+            b"",
+            b"old 0\n\n",
+            AddCheckpoint(0, (), one).bytes(),
+            AddCheckpoint(0, (), theirs).bytes(),
+            b"\xff" * 100,
+        ):
             assert published(junk, BUS, desk.keys) is None
         assert published(desk.topic[0], "00112233445566ff", desk.keys) is None
         assert published(desk.topic[0], BUS, keys_of(stranger)) is None

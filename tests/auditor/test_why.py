@@ -8,8 +8,8 @@ import pytest
 
 from auditor.played import DOWN, LATER, Written, first_scenario, of_type
 from nrmbus.auditor.history import Audited, Entry
+from nrmbus.auditor.selection import found_event
 from nrmbus.auditor.why import Explained, Whom, explain
-from nrmbus.cli.selection import found_event
 from nrmbus.events import data_type
 from nrmbus.events.model import Event
 from nrmbus.rules import Refusal
@@ -167,6 +167,19 @@ class TestReceipts:
 
         case.later(minutes=5).say("migration", "letter.opened", cause=referral.id)
         assert [(each.state, each.reason) for each in case.explain(referral).receipts] == [("opened", None)]
+
+    def test_what_was_kept_shut_is_told_apart_and_the_senders_duty_stays_met(self) -> None:
+        """Neither opened nor faulty; and who referred in time has done so, though the person then took consent back."""
+        case = Case()
+        signal = case.say("ngo-a", "case.signal_recorded")
+        case.say("ngo-a", "consent.given", receivers=["special-unit"])
+        said: dict[str, Any] = {"letter": True, "to": ["special-unit"], "ref": "cd" * 16}
+        referral = case.later(hours=1).say("ngo-a", "referral.submitted", **said)
+        case.later(minutes=1).say("ngo-a", "consent.withdrawn", receivers=["special-unit"])
+        case.later(minutes=1).say("special-unit", "letter.kept_shut", cause=referral.id)
+
+        assert [(each.state, each.reason) for each in case.explain(referral).receipts] == [("kept_shut", None)]
+        assert [each.state for each in case.explain(signal).clocks] == ["met"]
 
     def test_an_event_without_a_letter_owes_none(self, seen: Audited) -> None:
         """There is nothing to open."""

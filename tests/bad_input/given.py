@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import json
-import shutil
 import time
 from base64 import b64decode
 from collections.abc import Iterator, Sequence
@@ -18,8 +17,9 @@ from desk.live import STARTS, LiveBus
 from nrmbus.bus import clients
 from nrmbus.bus.clock import tick_clock
 from nrmbus.bus.folder import BusFolder
-from nrmbus.directory import Identity
-from nrmbus.directory.admission import Newcomer, admit, home_of
+from nrmbus.directory import Identity, Operator
+from nrmbus.directory.admission import Newcomer, admit, home_of, read_directory
+from nrmbus.directory.changes import publish
 from nrmbus.events import data_type
 from nrmbus.events.model import Event, Part
 from nrmbus.wire import ids
@@ -289,11 +289,14 @@ def posted(broker: Broker) -> Iterator[tuple[Post, SealingKey]]:
 
 
 async def _admitted(folder: BusFolder) -> SealingKey:
-    keys = folder.agency("special-unit").path / "keys"
+    home = folder.agency("special-unit").path
     await admit(folder, {name: Newcomer(role) for name, role in ROLES.items()}, STARTS)
-    retired = Identity.at(keys.parent, "special-unit").sealing
-    shutil.rmtree(keys)
-    await admit(folder, {"special-unit": Newcomer(ROLES["special-unit"])}, STARTS)
+    retired = Identity.at(home, "special-unit").sealing
+    (home / "keys" / "sealing.seed").unlink()
+    identity, directory = Identity.at(home, "special-unit"), await read_directory(folder)
+    rotated = Operator(folder.path).entry(directory, identity, ROLES["special-unit"], STARTS)
+    assert rotated is not None
+    await publish(folder, [rotated])
     async with clients.producer(folder.bootstrap) as producer:
         await tick_clock(producer, 1, STARTS)
     return retired

@@ -17,6 +17,7 @@ from nrmbus.bus.archive import Archive
 from nrmbus.bus.embedded import EmbeddedKafka, cluster_id
 from nrmbus.bus.errors import FolderHeld, JarAltered, KafkaFailed
 from nrmbus.bus.folder import BusFolder
+from nrmbus.bus.reach import Reach
 from patience import lives, until
 
 pytestmark = pytest.mark.broker
@@ -46,24 +47,24 @@ def embedded(tmp_path: Path) -> EmbeddedKafka:
     return made
 
 
-def make(bootstrap: str, topic: str) -> None:
+def make(where: Reach, topic: str) -> None:
     """A topic of one partition."""
-    admin = clients.admin(bootstrap)
+    admin = clients.admin(where)
     admin.create_topics([NewTopic(topic, 1, 1)])[topic].result(10)
 
 
-def write(bootstrap: str, topic: str, value: bytes) -> None:
+def write(where: Reach, topic: str, value: bytes) -> None:
     """One record, acknowledged."""
     errors: list[object] = []
-    producer = Producer({"bootstrap.servers": bootstrap, "acks": "all"})
+    producer = Producer({**where.confluent(), "acks": "all"})
     producer.produce(topic, value, on_delivery=lambda error, _: errors.append(error))
     assert producer.flush(10) == 0
     assert errors == [None]
 
 
-def read(bootstrap: str, topic: str) -> list[bytes | None]:
+def read(where: Reach, topic: str) -> list[bytes | None]:
     """All records of the topic's one partition."""
-    consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": "none", "enable.auto.commit": False})
+    consumer = Consumer({**where.confluent(), "group.id": "none", "enable.auto.commit": False})
     consumer.assign([TopicPartition(topic, 0, 0)])
     found: list[bytes | None] = []
     while record := consumer.poll(10 if not found else 0.5):
@@ -76,15 +77,16 @@ def test_it_is_ready_in_time_and_its_data_survive_a_restart(embedded: EmbeddedKa
     """Under a folder name that no properties file could hold; the port may be another, the records are the same."""
     try:
         assert until("it is ready", embedded.start, READY_SECONDS) < READY_SECONDS
-        make(embedded.bootstrap, "kept")
-        write(embedded.bootstrap, "kept", b"record")
+        make(embedded.folder.as_operator, "kept")
+        write(embedded.folder.as_operator, "kept", b"record")
     finally:
         embedded.stop()
     assert not ports.accepts(int(embedded.bootstrap.rpartition(":")[2]))
 
     again = EmbeddedKafka(embedded.folder)
     try:
-        assert read(again.start(), "kept") == [b"record"]
+        again.start()
+        assert read(again.folder.as_operator, "kept") == [b"record"]
     finally:
         again.stop()
 
@@ -93,13 +95,13 @@ def test_a_broker_that_was_killed_comes_back_where_it_was(embedded: EmbeddedKafk
     """Clients find it again at the same address, with all that was acknowledged."""
     try:
         where = embedded.start()
-        make(where, "kept")
-        write(where, "kept", b"record")
+        make(embedded.folder.as_operator, "kept")
+        write(embedded.folder.as_operator, "kept", b"record")
         embedded.kill()
         until("it is gone", lambda: not ports.accepts(int(where.rpartition(":")[2])))
 
         assert embedded.restart() == where
-        assert read(where, "kept") == [b"record"]
+        assert read(embedded.folder.as_operator, "kept") == [b"record"]
     finally:
         embedded.stop()
 
@@ -126,7 +128,8 @@ def test_a_second_instance_is_told_who_holds_the_folder(embedded: EmbeddedKafka)
 def test_it_answers_as_this_buss_own(embedded: EmbeddedKafka) -> None:
     """The cluster id is derived from the bus's: a client can tell whose broker it talks to."""
     try:
-        found = str(clients.admin(embedded.start()).list_topics(timeout=5).cluster_id)
+        embedded.start()
+        found = str(clients.admin(embedded.folder.as_operator).list_topics(timeout=5).cluster_id)
     finally:
         embedded.stop()
 

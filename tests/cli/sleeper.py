@@ -6,6 +6,7 @@ import time
 
 from nrmbus.bus.folder import BusFolder, write_private
 from nrmbus.cli.services import SERVICES
+from nrmbus.wire import keyfile
 
 SERVICES["sleeper"] = "cli.sleeper"
 SERVICES["raiser"] = "cli.raiser"
@@ -14,5 +15,7 @@ SERVICES["raiser"] = "cli.raiser"
 def main(folder: BusFolder) -> None:
     """Note pid, threads and session, then sleep until SIGTERM."""
     seen = f"{os.getpid()} {threading.active_count()} {os.getpgrp()}"
+    held = keyfile.held()
+    write_private(folder.run / "told", held.hand_on() if held else b"")
     write_private(folder.run / "sleeper", seen.encode())
     time.sleep(60)

@@ -20,7 +20,8 @@ COMMANDS = [
     ["up"], ["run"], ["play"], ["publish"], ["inbox"], ["replay"], ["why"], ["export"], ["verify"],
     ["topics", "apply"], ["topics", "check"], ["topics", "docs"],
     ["schema", "list"], ["schema", "show"], ["schema", "diff"], ["schema", "check"], ["schema", "cast"],
-    ["schema", "freeze"],
+    ["schema", "freeze"], ["agency", "list"], ["admitter", "list"], ["doctor"], ["keys", "new"], ["keys", "protect"],
+    ["erasure", "certificate"], ["erasure", "hold"], ["retention", "due"], ["retention", "apply"], ["trace"], ["reads"], ["person-report"], ["auditor", "page"],
 ]  # fmt: skip
 
 
@@ -30,6 +31,7 @@ def nrmbus(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(argv, capture_output=True, text=True, check=False, timeout=60)
 
 
+@pytest.mark.timed
 def test_help_is_quick() -> None:
     """Under half a second, the best of three: nothing heavy is imported for it."""
     took = []

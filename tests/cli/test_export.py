@@ -69,6 +69,7 @@ def covered(folder: BusFolder, evidence: Evidence) -> None:
 
 
 @pytest.mark.broker
+@pytest.mark.broken_trail("anomalies", reason="written by hand, and delivered to nobody")
 def test_a_case_is_exported_and_verified(bus: tuple[BusFolder, Evidence], tmp_path: Path) -> None:
     """Before the first checkpoint it is not anchored, and export says so; after it, it is verified with the keys."""
     folder, evidence = bus
@@ -98,6 +99,7 @@ def test_a_case_is_exported_and_verified(bus: tuple[BusFolder, Evidence], tmp_pa
 
 
 @pytest.mark.broker
+@pytest.mark.broken_trail("anomalies", reason="written by hand, and delivered to nobody")
 def test_what_cannot_be_exported_is_one_sentence(bus: tuple[BusFolder, Evidence], tmp_path: Path) -> None:
     """An unknown case; a file that is there already stays as it is."""
     folder, _ = bus

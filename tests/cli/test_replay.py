@@ -12,10 +12,10 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from cli.told import Commands
+from nrmbus.auditor.selection import Selection, moment, numbers
 from nrmbus.bus.errors import BusError
 from nrmbus.cli import replay
 from nrmbus.cli.replayed import Replayed, mapping
-from nrmbus.cli.selection import Selection, moment, numbers
 from nrmbus.wire import times
 
 BAKU = ZoneInfo("Asia/Baku")

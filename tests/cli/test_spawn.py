@@ -14,6 +14,7 @@ from nrmbus.bus.errors import NoBus
 from nrmbus.bus.folder import BusFolder
 from nrmbus.cli import services
 from nrmbus.cli.spawn import Fresh, Spawner, Started, Warm, spawner
+from nrmbus.wire import keyfile
 from patience import lives, until
 
 TESTS = Path(__file__).parents[1]
@@ -106,6 +107,24 @@ def test_a_service_ends_with_its_lifeline(way: Spawner, folder: BusFolder, begin
     service.lifeline.close()
 
     until("it is gone", lambda: not lives(service.pid), 2.0)
+
+
+def test_a_service_is_told_the_passphrase_where_nobody_else_sees_it(
+    way: Spawner, folder: BusFolder, begin: Begin
+) -> None:
+    """Not among its arguments, not in its environment, and in no file of the bus."""
+    keyfile.hold(keyfile.Passphrase(b"CANARY wrong horse"))
+    try:
+        service = begin(way)
+    finally:
+        keyfile.hold(None)
+
+    assert (folder.run / "told").read_bytes() == b"CANARY wrong horse"
+    (folder.run / "told").unlink()
+    seen = [Path(f"/proc/{service.pid}/{name}") for name in ("cmdline", "environ")] if sys.platform == "linux" else []
+    seen += [path for path in folder.path.rglob("*") if path.is_file()]
+    assert all(b"CANARY" not in path.read_bytes() for path in seen)
+    assert not any("CANARY" in value for value in os.environ.values())
 
 
 def test_no_service_holds_anothers_lifeline(way: Spawner, folder: BusFolder, begin: Begin) -> None:

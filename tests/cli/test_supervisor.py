@@ -6,16 +6,22 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 from brokers import Broker
+from nrmbus.bus import certificate
+from nrmbus.bus.authority import Authority
 from nrmbus.bus.clock import BEFORE_ANY_TICK
 from nrmbus.bus.errors import FolderHeld, NoBus
 from nrmbus.bus.folder import BusFolder
-from nrmbus.cli.supervisor import LONGEST_PAUSE_SECONDS, Running, Supervisor
+from nrmbus.bus.gate import Gate
+from nrmbus.bus.reach import Tls
+from nrmbus.cli.supervisor import HELD_SECONDS, LONGEST_PAUSE_SECONDS, Running, Supervisor
 from nrmbus.directory.admission import Newcomer, admit
 from patience import lives, until
 
@@ -67,6 +73,24 @@ def test_a_killed_service_is_started_at_once(up: Supervisor, service: str) -> No
 
 
 @pytest.mark.broker
+@pytest.mark.parametrize("service", ["auditor", "broker"])
+def test_whose_certificate_is_due_gets_another_and_is_started_anew(up: Supervisor, service: str) -> None:
+    """Renewal is nobody's errand: a service's connections, and the broker, carry the new certificate from then on."""
+    before, tls = status(up.folder)[service]["pid"], Tls(up.folder.service(service))
+    if service == "broker":
+        tls.certificate.unlink()
+    else:  # a good one, in the last third of its life
+        short = Authority(up.folder).issue(service, certificate.request(tls), life=timedelta(minutes=1))
+        certificate.keep(tls, short, tls.ca.read_bytes())
+    assert certificate.is_due(tls, certificate.now())
+
+    up.look_at_certificates()
+    until("it has another pid", lambda: status(up.folder)[service]["pid"] != before, READY_SECONDS)
+    assert not certificate.is_due(tls, certificate.now())
+    assert Gate(up.folder).check() == ()
+
+
+@pytest.mark.broker
 def test_a_killed_broker_comes_back_where_it_was(up: Supervisor) -> None:
     """Clients find it again by themselves: nobody else is restarted for it."""
     before, where = status(up.folder), up.folder.bootstrap
@@ -85,6 +109,22 @@ def test_a_new_agencys_desk_is_started(up: Supervisor) -> None:
     until("its desk runs", lambda: "ngo-a" in status(up.folder))
     assert lives(status(up.folder)["ngo-a"]["pid"])
     until("its desk has a door", up.folder.agency("ngo-a").door.exists)
+
+
+@pytest.mark.broker
+def test_the_desk_of_who_is_suspended_stands_still_until_it_is_admitted_again(up: Supervisor) -> None:
+    """The broker serves it nothing, so it could only end and begin for ever."""
+    asyncio.run(admit(up.folder, {"ngo-a": Newcomer("ngo_outreach")}, BEFORE_ANY_TICK))
+    until("its desk runs", lambda: "ngo-a" in status(up.folder))
+    gate = Gate(up.folder)
+    gate.suspend("ngo-a")
+    up.kill("ngo-a")
+
+    until("it has ended", lambda: "ngo-a" not in status(up.folder))
+    time.sleep(1.5 * HELD_SECONDS)
+    assert "ngo-a" not in status(up.folder)
+    gate.admit_again("ngo-a")
+    until("its desk runs again", lambda: "ngo-a" in status(up.folder))
 
 
 @pytest.mark.broker

@@ -17,6 +17,8 @@ def test_the_wheel_carries_every_file_of_the_rooms(tmp_path: Path) -> None:
         carried = {name for name in archive.namelist() if ".dist-info/" not in name}
     services, topics = ROOT / "services", ROOT / "deploy" / "topics"
     rooms = {path.relative_to(services).as_posix() for path in files() if path.is_relative_to(services / "nrmbus")}
-    declared = {f"nrmbus/deploy/topics/{path.name}" for path in files() if path.parent == topics}
+    declared = {f"nrmbus/deploy/topics/{path.name}" for path in files() if path.parent == topics} | {
+        "nrmbus/deploy/quotas.yaml"
+    }
 
     assert carried == rooms | declared

@@ -1,6 +1,7 @@
 """A desk without Kafka: a town of agencies with real keys, a small registrar that says yes or no, and one desk."""
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -60,6 +61,7 @@ ROLES = {
     "registrar": "registrar",
     "statistics": "statistics",
     "auditor": "auditor",
+    "timekeeper": "timekeeper",
 }
 TOKEN = "a-token-of-the-door"
 SIGNAL = {
@@ -88,6 +90,7 @@ class Town:
 
     def __init__(self, home: Path) -> None:
         operator = Operator(home)
+        self.home = home
         self.directory = Directory(BUS, VerifyKey(operator.public))
         self.agencies: dict[str, Agency] = {}
         self.identities: dict[str, Identity] = {}
@@ -278,6 +281,27 @@ class Given:
     async def hear(self, record: Read) -> None:
         """Let the desk read *record* once; raises what its handling raised."""
         await self.inbox.process_message(record)
+
+    async def during(self, request: Awaitable[httpx.Response]) -> httpx.Response:
+        """The door's answer to *request*, the registrar registering meanwhile whatever the desk says."""
+        asking = asyncio.ensure_future(request)
+        while not asking.done():
+            await asyncio.wait([asking], timeout=0.01)
+            await self.settle()
+        return asking.result()
+
+    async def settle(self) -> None:
+        """Have everything registered that the desk wants to say."""
+        while sent := await self.out():
+            for record in sent:
+                await self.hear(self.registrar.register(record, to=self.desk.seat.me))
+
+    async def read(self, **how: str | bool) -> list[dict[str, Any]]:
+        """The inbox as a person reads it, letters opened."""
+        asked: dict[str, str | bool] = {"open": True, **how}
+        answer = await self.during(self.door.get("/v1/inbox", params=asked))
+        assert answer.status_code == 200, answer.text
+        return list(answer.json()["events"])
 
     async def rows(self, table: str) -> list[Any]:
         """Every row of a table of the ledger."""

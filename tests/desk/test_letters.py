@@ -75,7 +75,7 @@ async def test_without_a_row_nothing_is_opened(tmp_path: Path, monkeypatch: pyte
             await tx.exec_driver_sql(
                 "CREATE TRIGGER no_reads BEFORE INSERT ON reads BEGIN SELECT RAISE(ABORT, 'disk full'); END"
             )
-        answer = await given.door.get("/v1/inbox", params={"open": True})
+        answer = await given.during(given.door.get("/v1/inbox", params={"open": True}))
 
         assert len(opened) == 1
         assert answer.status_code == 503
@@ -89,13 +89,12 @@ async def test_a_person_who_reads_is_on_record_by_number_and_purpose(tmp_path: P
         shown = (await given.door.get("/v1/inbox")).json()["events"]
         assert "letter" not in shown[0]
         assert shown[0]["parts"] == ["story"]
-        how: dict[str, str | bool] = {"open": True, "actor": "S-17", "purpose": "case-work"}
-        read = (await given.door.get("/v1/inbox", params=how)).json()["events"]
+        read = await given.read(actor="S-17", purpose="complaint")
 
         assert read[0]["letter"] == {"story": {"answer": CANARY}}
         assert [(row.who, row.purpose) for row in await given.rows("reads")] == [
             ("desk", "receipt"),
-            ("S-17", "case-work"),
+            ("S-17", "complaint"),
         ]
 
 
@@ -160,7 +159,7 @@ async def test_the_sender_hears_why_his_letter_stayed_shut(how: str, tmp_path: P
 
         event = decode(sent).event()
         assert (event.type, event.data.to_mapping()) == ("letter.unreadable", {"reason": how})
-        (shown,) = (await given.door.get("/v1/inbox", params={"open": True})).json()["events"]
+        (shown,) = await given.read()
         assert (shown["parts"], shown["shut"]) == ([], how)
         assert CANARY not in str(shown)
 

@@ -163,18 +163,20 @@ async def test_a_changed_audience_is_sealed_again_by_itself_before_anything_else
         asked = await given.ask(**signal_())
         (sent,) = await given.out()
         await given.ask(**consent("special-unit"))
-        seal_to = {"coded": ("special-unit", "statistics"), "story": ("vac",)}
+        seal_to = {"coded": ("special-unit", "statistics"), "story": ("special-unit",)}
         await given.hear(given.registrar.refuse(sent, "audience_changed", rule="W9", seal_to=seal_to))
         (again,) = await given.out()
 
         assert type_of(again) == "case.signal_recorded"
         assert decode(again).id != decode(sent).id
         assert decode(again).sequence == 2, "a refusal counts"
-        assert readers(again) == {"coded": ["ngo-a", "special-unit", "statistics"], "story": ["ngo-a", "vac"]}
+        assert readers(again) == {"coded": ["ngo-a", "special-unit", "statistics"], "story": ["ngo-a", "special-unit"]}
         opened = decode(again).letter()
         assert opened is not None
         place = {"bus": given.desk.seat.bus, "source": "ngo-a", "id": decode(again).id, "subject": CASE}
-        assert opened.open("vac", town().identities["vac"].sealing, **place)["story"] == {"notes": CANARY}
+        assert opened.open("special-unit", town().identities["special-unit"].sealing, **place)["story"] == {
+            "notes": CANARY
+        }
         await given.hear(given.registrar.register(again, to="ngo-a"))
         followed = (await given.door.get(f"/v1/events/{asked['id']}")).json()
         assert (followed["id"], followed["asked_id"], followed["verdict"]) == (

@@ -22,8 +22,8 @@ async def test_no_word_of_a_letter_stands_readable_in_the_ledger(tmp_path: Path)
             "vac", "referral.info_supplied", {"question": "language"}, referral=REF, parts=parts, opens=["ngo-a"]
         )
         await given.hear(given.registrar.register(supplied, to="ngo-a"))
-        opened = (await given.door.get("/v1/inbox", params={"open": True})).json()
-        assert opened["events"][0]["letter"]["story"] == {"answer": CANARY}
+        opened = await given.read()
+        assert opened[0]["letter"]["story"] == {"answer": CANARY}
     holds_none(tmp_path)
 
 

@@ -47,7 +47,7 @@ class TestAfterTheUpgrade:
         await waiting(tmp_path, registrar)
         async with desk_of("fund", tmp_path, registrar=registrar) as given:
             await by_itself(given)
-            (first, *_) = (await given.door.get("/v1/inbox", params={"open": True})).json()["events"]
+            (first, *_) = await given.read()
 
             receipts = [row.type for row in await given.rows("outbox") if row.origin == "receipt"]
             assert receipts == ["letter.opened", "letter.opened"]

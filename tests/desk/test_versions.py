@@ -44,7 +44,7 @@ def referral(given: Given, version: int, **more: Any) -> Record:
 
 async def told(given: Given, **how: Any) -> dict[str, Any]:
     """The one event that the desk hands to a system that asks *how*."""
-    answer = await given.door.get("/v1/inbox", params=how)
+    answer = await given.during(given.door.get("/v1/inbox", params=how))
     (event,) = answer.json()["events"]
     return dict(event)
 

@@ -15,7 +15,7 @@ from nrmbus.desk.witness import SENTENCES, Alarm, Known, Submitted, follows
 from nrmbus.directory import LogIdentity
 from nrmbus.wire import base64
 from nrmbus.wire.checkpoint import Checkpoint
-from nrmbus.wire.note import Note
+from nrmbus.wire.note import LIMIT, Note
 
 LEAVES, FORK = 9, 5
 
@@ -71,6 +71,7 @@ BAD: dict[str, tuple[str, Callable[[], bytes | None]]] = {
         "body_malformed",
         lambda: honest().replace(b"\n", b"\n" + (base64.encode(bytes(32)) + "\n").encode() * 61, 1),
     ),
+    "a note that is too long": ("note_too_large", lambda: honest() + bytes(LIMIT)),
     "a body without a note": ("note_malformed", lambda: b"old 0\n\nnothing\n"),
     "a note that is no checkpoint": ("checkpoint_malformed", lambda: honest().replace(LOG.encode() + b"\n", b"\n", 1)),
     "another bus": ("origin_differs", lambda: foreign("play-00000000000000ff")),

@@ -11,11 +11,10 @@ from auditor.given import FIRST, altered
 from desk.given import BUS, NOW, Given, desk_of, town
 from nrmbus.auditor.heads import SignedHeads
 from nrmbus.auditor.log import Log
-from nrmbus.auditor.publishing import record
 from nrmbus.desk import witnessed
 from nrmbus.desk.witnessing import TOPIC, Witness
 from nrmbus.directory import LogIdentity
-from nrmbus.wire.checkpoint import Checkpoint, origin_of
+from nrmbus.wire.checkpoint import AddCheckpoint, Checkpoint, origin_of
 from nrmbus.wire.note import Note
 from nrmbus.wire.registration import NOTHING_BEFORE, Registration
 
@@ -56,7 +55,7 @@ class FakeAuditor:
         self._time += 3600
         note = self.log.sign(*self._keys, self._time)
         start, self.published = self.published if old is None else old, size
-        return record(start, self.log.consistency_proof(start, size), note)
+        return AddCheckpoint(start, tuple(self.log.consistency_proof(start, size)), note).bytes()
 
 
 class Killed(BaseException):

@@ -1,43 +1,61 @@
-"""Admission on a real broker: what a bus from an earlier release gets at its next start."""
+"""Admission on a real broker: what a bus gets at its start, and what a desk and a registrar find out about the directory."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from brokers import Broker
-from directory.test_directory import without_witness
-from nrmbus.bus import clients
-from nrmbus.bus.folder import write_json
-from nrmbus.directory import SERVICES, Directory, Identity, Operator, operator_key
-from nrmbus.directory.admission import admit, read_directory
-from nrmbus.directory.reader import TOPIC
-from nrmbus.wire import statement
-from nrmbus.wire.keys import SigningKey
+from nrmbus.directory import SERVICES, DirectoryError, DirectoryReader, Operator
+from nrmbus.directory.admission import Newcomer, admit, read_directory
+from nrmbus.directory.changes import publish, sign_head
+from nrmbus.directory.heads import is_due, is_stale, utc_time
+from nrmbus.directory.operator import Admitter
 
 NOW = datetime(2026, 3, 2, 5, 0, tzinfo=UTC)
 
 pytestmark = pytest.mark.broker
 
 
-async def test_an_agency_from_before_there_were_witnesses_becomes_one_at_the_next_start(broker: Broker) -> None:
-    """By a new entry with the keys that it has; the auditor gets the keys of its logs; done twice, nothing is new."""
-    folder = broker.fresh_bus(agencies=("ngo-a", "ngo-l"))
-    operator = Operator(folder.path)
-    key = SigningKey.from_seed((folder.keys / "operator.seed").read_bytes())
-    directory = Directory(folder.settings.bus, operator_key(folder.path))
-    before = Identity.at(folder.agency("ngo-a").path, "ngo-a")
-    elsewhere = Identity.at(folder.path / "elsewhere", "ngo-l")
-    async with clients.producer(folder.bootstrap) as producer:
-        for identity in (before, elsewhere):
-            entry = statement.sign("directory", without_witness(directory, operator, identity), key)
-            directory.add(entry)
-            await producer.send_and_wait(TOPIC, value=entry, key=identity.agency.encode(), partition=0)
-    write_json(folder.agency("ngo-a").agency_json, {"agency": "ngo-a", "role": "ngo_outreach"})
+async def test_a_bus_is_founded_once_and_tells_how_far_its_directory_goes(broker: Broker) -> None:
+    """Two admitters, the bus's services, the agencies named, a head; done twice, nothing is new."""
+    folder = broker.fresh_bus(agencies=("ngo-a",))
 
-    assert set(await admit(folder, {}, NOW)) == {"ngo-a", *SERVICES}
-    assert await admit(folder, {}, NOW) == ()
+    assert set(await admit(folder, {"ngo-a": Newcomer("ngo_outreach")}, NOW)) == {"ngo-a", *SERVICES}
+    assert await admit(folder, {"ngo-a": Newcomer("ngo_outreach")}, NOW) == ()
+    with pytest.raises(DirectoryError, match="role_changed"):
+        await admit(folder, {"ngo-a": Newcomer("vac")}, NOW)
 
-    now = await read_directory(folder)
-    assert [each.public for each in now.witnesses()] == [before.witness.public]
-    assert now.verify_key("ngo-a", before.signing.kid, NOW).public == before.signing.public
-    assert len(now.log_keys()) == 1
+    directory = await read_directory(folder)
+    assert directory.number == 1 + 1 + len(SERVICES)
+    assert len(directory.roll.admitter_kids) == 2
+    assert directory.seal_to("ngo-a", NOW) is not None
+    assert directory.head is not None
+    assert directory.head.number == directory.number
+    now = utc_time()
+    assert not is_due(directory, now)
+    assert not is_stale(directory, now)
+    assert is_due(directory, now + timedelta(hours=1))
+    assert is_stale(directory, now + timedelta(hours=3, minutes=1))
+
+    (folder.path / "admitters" / "admitter-b" / "keys" / "admission.seed").unlink()  # it was moved to its person
+    assert await admit(folder, {"ngo-a": Newcomer("ngo_outreach")}, NOW) == ()
+    with pytest.raises(DirectoryError, match="admitters_missing"):
+        await admit(folder, {"ngo-l": Newcomer("ngo_legal")}, NOW)
+    assert len(Admitter.here(folder.path)) == 1
+
+
+async def test_a_directory_without_fresh_heads_is_stale(broker: Broker) -> None:
+    """Whoever keeps entries from a reader cannot keep it from noticing; a fresh head mends it, and time moves on."""
+    folder = broker.fresh_bus()
+    await admit(folder, {}, NOW)
+    directory = await read_directory(folder)
+    directory.head = None
+    reader = DirectoryReader(folder.as_operator, directory, lambda _: None)
+
+    assert [reader.stale] == [True]
+    old = Operator(folder.path).head(directory, utc_time() - timedelta(hours=4))
+    await publish(folder, [old])
+    async with reader:  # the newest head counts, wherever it stands
+        found = [reader.stale, directory.head is None]
+    assert found == [False, False]
+    assert (await sign_head(folder)).number == directory.number

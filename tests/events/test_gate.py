@@ -62,6 +62,7 @@ def found(folder: Path, models: Models = PUBLISHED) -> str:
     return "\n".join(gate.findings(folder, models))
 
 
+@pytest.mark.timed
 def test_what_is_published_here_passes() -> None:
     """The folder `schemas` is whole, every version in it is as it was published, and looking takes no time to speak of."""
     began = time.perf_counter()

@@ -137,6 +137,7 @@ BUSES = {
 }  # fmt: skip
 
 
+@pytest.mark.broken_trail("anomalies", reason="each bus breaks a promise, one of them that of its own fold")
 @pytest.mark.parametrize(("stage", "step", "failure"), BUSES.values(), ids=BUSES)
 def test_a_bus_that_breaks_a_promise_is_found(stage: MemoryBus, step: str, failure: str) -> None:
     """Sabotage: each broken promise fails at its step, with what was expected and what was found."""

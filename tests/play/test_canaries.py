@@ -1,6 +1,7 @@
 """The first story on a real bus, and then a search: what stood in its letters stands nowhere else."""
 
 import asyncio
+import base64
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,7 +10,9 @@ import pytest
 
 from canaries import files_with, holds
 from collector import Collector, collecting
+from nrmbus.auditor.traces import all_spans, spans_of, waterfall
 from nrmbus.bus.folder import BusFolder
+from nrmbus.cli.keys import private_keys
 from nrmbus.cli.supervisor import Supervisor
 from nrmbus.client import Door
 from nrmbus.play.bus import BusStage
@@ -65,6 +68,36 @@ def test_the_story_has_what_must_not_be_found() -> None:
 def test_no_file_of_the_bus_has_it(played: Played) -> None:
     """P2: not the broker's files, no log, no quarantine, no ledger nor its journal, no list of services: letters are sealed."""
     assert files_with(played.folder.path, WORD) == []
+
+
+def test_no_file_but_its_own_has_a_private_key(played: Played) -> None:
+    """Not the broker's records, no log, no span, no ledger: as bytes, in hex, in base64; of some that were used a lot."""
+    folder = played.folder
+    homes = [folder.path, folder.service("registrar"), folder.agency("ngo-a").path]
+    keys = {path: path.read_bytes() for home in homes for path in sorted((home / "keys").glob("*.seed"))}
+    assert len(keys) >= 8
+    forms = [form for seed in keys.values() for form in (seed, seed.hex().encode(), base64.b64encode(seed))]
+    raw = set(private_keys(folder))
+    files = [path for path in folder.path.rglob("*") if path.is_file() and path not in raw]
+    searched = [
+        path for path in files if path.suffix not in {".index", ".timeindex"}
+    ]  # offsets of the broker's, mostly empty
+    assert len(searched) > 100
+    for path in searched:
+        content = path.read_bytes()
+        assert not any(form in content for form in forms), path.name
+
+
+def test_one_waterfall_shows_every_service_that_had_to_do_with_an_event(played: Played) -> None:
+    """Sender, relay, registrar, timekeeper, auditor, receiver: all kept their spans, in files that were searched above."""
+    steps = {
+        ("ngo-a", "create"), ("ngo-a", "send"), ("registrar", "register"), ("registrar", "commit"), ("ngo-a", "process"),
+        ("timekeeper", "watch"), ("auditor", "audit"), ("special-unit", "process"),
+    }  # fmt: skip
+    (event,) = {each.event for each in all_spans(played.folder) if each.type == "case.signal_recorded"}
+    rows = waterfall(spans_of(played.folder, event))
+
+    assert steps == {(row.span.service, row.span.name) for row in rows if row.depth == 1 or row.span.event == event}
 
 
 def test_no_span_has_it(played: Played) -> None:

@@ -281,6 +281,7 @@ class TestProcedures:
 class TestReplay:
     """The fold of the history is the live state, or somebody is told."""
 
+    @pytest.mark.broken_trail("anomalies", reason="views lose a case")
     def test_a_view_that_went_astray_is_named(self) -> None:
         """Sabotage: one agency's view loses a case, the registrar's another."""
         stage = bus()
@@ -293,6 +294,7 @@ class TestReplay:
             "special-unit shows a case otherwise than its own events tell it",
         )
 
+    @pytest.mark.broken_trail("anomalies", reason="a book forgets a bed")
     def test_a_book_that_went_astray_is_named(self) -> None:
         """Sabotage: a shelter's book forgets a bed."""
         stage = bus()

@@ -116,7 +116,7 @@ def check_breach(folder: BusFolder, *, due: timedelta) -> None:
     now = WallClock().now()
     asyncio.run(admit(folder, {"ngo-a": Newcomer("ngo_outreach"), "special-unit": Newcomer("special_unit")}, now))
     case, late = asyncio.run(_breached(folder.agency("ngo-a").path, now + due))
-    found = check(folder.bootstrap, [("ngo-a", *case)])
+    found = check(folder.as_operator, [("ngo-a", *case)])
 
     assert late < MINUTE
     assert not found.any

@@ -16,7 +16,7 @@ History = list[Read]
 
 def read(out: Out) -> Read:
     """A record as another client reads it."""
-    return Read(out.topic, out.partition, dict(as_record(out).headers))
+    return Read(out.topic, out.partition, as_record(out))
 
 
 @pytest.fixture(name="records")
@@ -73,7 +73,7 @@ def not_delivered(records: History) -> History:
 def delivered_elsewhere(records: History) -> History:
     """The special unit's copy lies in somebody else's inbox."""
     return [
-        Read("nrm.inbox.fund", each.partition, each.headers) if "special" in each.topic else each for each in records
+        Read("nrm.inbox.fund", each.partition, each.record) if "special" in each.topic else each for each in records
     ]
 
 

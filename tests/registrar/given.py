@@ -95,15 +95,23 @@ class Bus:
         )  # fmt: skip
 
     def signed(
-        self, event: Event, parts: Mapping[Part, Mapping[str, Any]] | None = None, to: Iterable[str] = ()
+        self,
+        event: Event,
+        parts: Mapping[Part, Mapping[str, Any]] | None = None,
+        to: Iterable[str] | Mapping[Part, Iterable[str]] = (),
     ) -> Record:
-        """Sign *event*; with *parts*, seal each to its sender and to those of *to*."""
+        """Sign *event*; with *parts*, seal each to its sender and to those of *to*, which may name them by part."""
         if parts is None:
             return encode(event, self.identities[event.source].signing)
-        readers = [(agency, self.identities[agency].sealing.seal_to) for agency in sorted({*to, event.source})]
-        container = letter.seal(
-            parts, dict.fromkeys(parts, readers), bus=BUS, source=event.source, id=event.id, subject=event.subject
-        )
+        due = to if isinstance(to, Mapping) else dict.fromkeys(parts, tuple(to))
+        readers = {
+            part: [
+                (agency, self.identities[agency].sealing.seal_to)
+                for agency in sorted({*due.get(part, ()), event.source})
+            ]
+            for part in parts
+        }
+        container = letter.seal(parts, readers, bus=BUS, source=event.source, id=event.id, subject=event.subject)
         event = Event(**{**dict(event), "sealeddigest": letter.Container.parse(container).digest})
         return with_letter(encode(event, self.identities[event.source].signing), container)
 

@@ -12,7 +12,7 @@ if __name__ == "__main__":
     folder, sabotage = sys.argv[1:]
     if sabotage == "sabotage":
         whole = clients.transactional_producer
-        clients.transactional_producer = lambda bootstrap, transactional_id: whole(
-            bootstrap, f"{transactional_id}-{os.getpid()}"
+        clients.transactional_producer = lambda where, transactional_id: whole(
+            where, f"{transactional_id}-{os.getpid()}"
         )
     main(BusFolder(Path(folder)))

@@ -103,7 +103,7 @@ class TestAnAcceptedEvent:
         )
         decision = bus.take(
             shard,
-            bus.signed(event, {"identity": {"name": "Example"}, "story": {}}, ["migration"]),
+            bus.signed(event, {"identity": {"name": "Example"}, "story": {}}, {"identity": ["migration"]}),
             owner="special-unit",
         )
 

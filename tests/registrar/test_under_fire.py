@@ -44,6 +44,7 @@ async def test_p1_killed_frozen_and_joined_by_a_new_agency(tmp_path: Path) -> No
         assert any(source == "ngo-new" for source, _, _ in fire.acknowledged)
 
 
+@pytest.mark.broken_trail(reason="two registrars write under two transactional ids, to see that the check finds it")
 async def test_p1_the_check_sees_a_wrong_transactional_id(tmp_path: Path) -> None:
     """Sabotage: with an id of the process instead of the shard, a frozen registrar commits as a zombie, and the check sees it."""
     async with Fire(tmp_path / "bus", partitions=1, places=2, sabotage=True, rate=600) as fire:

@@ -1,9 +1,12 @@
 """Who sees and who opens what: for each row of section 3 the cases that show each of its words at work."""
 
 from collections.abc import Callable, Iterator
+from types import SimpleNamespace
 from typing import Any
 
+from rules.audience_erasure import ending
 from rules.audience_words import MOST, UNIT, Seen, barring, going_on, opened_by, opened_by_nobody
+from rules.emergency_rows import EMERGENCY
 from rules.given import NEGATIVE, NOT_A_VICTIM, Bench
 from rules.stories import (
     BODIES,
@@ -85,6 +88,25 @@ def _closed_child(b: Bench) -> Bench:
     return b
 
 
+def child_consented(b: Bench) -> Bench:
+    """A school records a consent about the assistance centre."""
+    child_signalled(b).consents("vac", by="school")
+    return b
+
+
+def with_school(b: Bench) -> Bench:
+    """An NGO records a consent about a school, which is then asked for a service."""
+    consented(b).consents("school", by="ngo-a")
+    b.say("ngo-a", "referral.submitted", ref="R-9", to=["school"])
+    return b
+
+
+def _paper(receiver: str, number: int) -> dict[str, Any]:
+    """An objection to the consent about *receiver*, which is the case's event *number*."""
+    paper = SimpleNamespace(id=f"{number:08x}-0000-7000-8000-{number:012x}")
+    return {"receivers": [receiver], "consent": [paper]}
+
+
 def _consent() -> Iterator[Seen]:
     yield Seen(signalled, "ngo-a", "consent.given", (UNIT,), said={"receivers": [UNIT]})
     yield Seen(signalled, "ngo-a", "consent.given", (), said={"receivers": ["vac"]})
@@ -102,6 +124,11 @@ def _consent() -> Iterator[Seen]:
     yield Seen(planned, "vac", "consent.withdrawn", ("ngo-l",), said={"receivers": ["ngo-l"]})
     yield Seen(planned, "vac", "consent.withdrawn", (), said={"receivers": ["fund"]})
     yield Seen(barring(planned, "ngo-l"), "vac", "consent.withdrawn", ("ngo-l",), said={"receivers": ["ngo-l"]})
+    yield Seen(planned, "vac", "consent.objected", ("ngo-a",), said=_paper("fund", 6))
+    yield Seen(planned, "vac", "consent.objected", ("ngo-a", "ngo-l"), said=_paper("ngo-l", 5))
+    yield Seen(barring(planned, "ngo-l"), "vac", "consent.objected", ("ngo-a",), said=_paper("ngo-l", 5))
+    yield Seen(child_consented, UNIT, "consent.objected", ("district", "school"), said=_paper("vac", 2))
+    yield Seen(with_school, "vac", "consent.objected", ("district", "ngo-a", "school"), said=_paper("school", 8))
     yield Seen(barring(planned, "ngo-l", "vac"), "ngo-l", "consent.stop_confirmed", ("vac",))
     both = barring(barring(planned, "ngo-l", "vac"), "vac")
     yield Seen(both, "ngo-l", "consent.stop_confirmed", ("vac",))
@@ -292,9 +319,7 @@ def _money_stay_review() -> Iterator[Seen]:
         yield Seen(paid, "fund", type, (UNIT, "vac"), said={"ref": "P-1"})
         yield Seen(ordered, "fund", type, ("guardianship", UNIT, "vac"), said={"ref": "P-1"})
     hold = {"ref": "H-9", "to": ["migration"]}
-    yield Seen(
-        begun, UNIT, "stay.hold_requested", ("migration",), opened_by("migration", parts=("identity", "story")), hold
-    )
+    yield Seen(begun, UNIT, "stay.hold_requested", ("migration",), {"identity": ("migration",), "story": ()}, hold)
     asked = going_on(begun, UNIT, "stay.hold_requested", **hold)
     yield Seen(asked, "migration", "stay.hold_confirmed", (UNIT,), said={"ref": "H-9"})
     yield Seen(identified, UNIT, "stay.hold_ended", ("migration",), said={"ref": "H-1"})
@@ -338,8 +363,12 @@ def _services_and_letters() -> Iterator[Seen]:
     letter = {"cause": "00000001-0000-7000-8000-000000000001"}
     yield Seen(signalled, UNIT, "letter.opened", ("ngo-a",), said=letter)
     yield Seen(signalled, UNIT, "letter.unreadable", ("ngo-a",), said=letter)
-    for type in ("letter.opened", "letter.unreadable"):
+    yield Seen(signalled, UNIT, "letter.kept_shut", ("ngo-a",), said=letter)
+    for type in ("letter.opened", "letter.kept_shut", "letter.unreadable"):
         yield Seen(barring(signalled, "ngo-a", UNIT), UNIT, type, ("ngo-a",), said=letter)
+    yield Seen(planned, "auditor", "access.granted", ())
+    yield Seen(planned, UNIT, "access.granted", ())
+    yield from (*ending(), *EMERGENCY)
     yield Seen(unit_refused, "ngo-a", "case.signal_dismissed", ())
     yield Seen(_school_asked, "timekeeper", "deadline.breached", ("district", "school", "vac"), said=_late_for_school())
 

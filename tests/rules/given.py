@@ -65,6 +65,7 @@ DEFAULTS: Final[Mapping[str, Mapping[str, Any]]] = {
     "consent.refused": {"purposes": ["services", "information_sharing"], "given_by": "individual"},
     "consent.withdrawn": {"purposes": ["services", "information_sharing"]},
     "consent.overridden": {"ground": "imminent_danger", "approver_role": "head_of_agency"},
+    "consent.objected": {"ground": "not_informed"},
     "consent.stop_confirmed": {"answer": "deleted"},
     "referral.submitted": {"mode": "referral", "reason": "Other", "urgency": "emergency", "services": []},
     "referral.acknowledged": {"receipt_no": "N-1", "duty_role": "duty_officer"},
@@ -116,6 +117,15 @@ DEFAULTS: Final[Mapping[str, Mapping[str, Any]]] = {
     "review.requested": {"kind": "reconsideration", "new_evidence": True},
     "review.decided": {"outcome": "reopen", "reasons": ["new_evidence"]},
     "letter.unreadable": {"reason": "key"},
+    "access.granted": {"what": "case", "purpose": "audit"},
+    "access.break_glass": {"reason": "missing_person"},
+    "access.break_glass_objected": {"reason": "person_safe", "duty_role": "duty_officer"},
+    "access.reseal_due": {"holder": "vac"},
+    "access.resealed": {"parts": ["identity"]},
+    "access.terminated": {"body": "court", "scope": "case"},
+    "access.hold_placed": {"reasons": ["objection"], "until": "2026-03-31"},
+    "access.erasure_due": {"ground": "decision"},
+    "access.erasure_confirmed": {"ground": "decision", "horizon": "2026-07-01T00:00:00Z"},
 }  # fmt: skip
 """What a type says where a test does not care."""
 

@@ -236,7 +236,7 @@ def _of_answers() -> Cases:
     review.say("special-unit", "review.decided", ref="V-1", outcome="upheld")
     stop = planned(Bench())
     stop.say("vac", "consent.withdrawn", receivers=["ngo-l"])
-    stop.say("ngo-l", "consent.stop_confirmed", answer="must_retain")
+    stop.say("ngo-l", "consent.stop_confirmed", answer="must_retain", legal_basis="x")
     return [
         ("a second receipt", acknowledged(Bench()).ask("special-unit", "referral.acknowledged", ref="R-1"), "G-51"),
         ("asking goes on after acceptance", b.ask("special-unit", "referral.info_requested", ref="R-1"), None),

@@ -115,6 +115,24 @@ STORIES = {
 }  # fmt: skip
 
 
+def _objections(b: Bench) -> list[tuple[str, Refusal | None, str | None]]:
+    """She has agreed; the NGO that detected her holds the case, and the special unit has recorded a consent of its own."""
+    b = b.fork()
+    (by_unit,) = b.consents("hospital", by="special-unit")
+    b.say("ngo-a", "consent.refused", receivers=["embassy"])
+    fund = next(fact.event for fact in b.facts if "fund" in str(fact.event.data))
+    refusal = b.facts[-1].event
+    of = {"receivers": ["hospital"]}
+    return [
+        ("the holder objects to another's", b.ask("ngo-a", "consent.objected", consent=[by_unit], **of), None),
+        ("another than the holder", b.ask("special-unit", "consent.objected", consent=[by_unit], **of), "G-06"),
+        ("an objection to nothing", b.ask("ngo-a", "consent.objected", **of), "G-03"),
+        ("to a consent of another receiver", b.ask("ngo-a", "consent.objected", consent=[fund], **of), "G-03"),
+        ("one of two is another's", b.ask("ngo-a", "consent.objected", consent=[by_unit, fund], **of), "G-03"),
+        ("to a refusal", b.ask("ngo-a", "consent.objected", consent=[refusal], receivers=["embassy"]), "G-03"),
+    ]
+
+
 def more() -> list[tuple[str, Refusal | None, str | None]]:
     """Further cases of these rules: what is asked, its answer, and the rule expected (None: allowed)."""
     found: list[tuple[str, Refusal | None, str | None]] = []
@@ -131,6 +149,7 @@ def more() -> list[tuple[str, Refusal | None, str | None]]:
         ("a flag for an NGO", b.ask("ngo-a", "safeguard.child_flagged", to=["ngo-l"]), "G-10"),
         ("a flag for the guardian bodies", b.ask("ngo-a", "safeguard.child_flagged", to=BODIES), None),
         ("somebody else's signal", b.ask("special-unit", "case.signal_dismissed"), "G-06"),
+        *_objections(b),
     ]
     b = begun(Bench())
     found += [
@@ -151,6 +170,11 @@ def more() -> list[tuple[str, Refusal | None, str | None]]:
     grounds = next(fact.event.id for fact in b.facts if fact.event.type.endswith("grounds_decided"))
     found += [
         ("a decision the fund has not heard of", b.ask("fund", "payment.executed", decision=grounds), "G-03"),
+        ("the auditor reads any case", b.ask("auditor", "access.granted"), None),
+        ("the auditor says nothing else of it", b.ask("auditor", "letter.opened", cause=b.facts[0].event.id), "G-02"),
+        ("who knows the case reads it", b.ask("fund", "access.granted", what="letter", parts=["money"]), None),
+        ("who does not know it does not", b.ask("hospital", "access.granted"), "G-02"),
+        ("no service of the bus reads", b.ask("timekeeper", "access.granted"), "G-01"),
         ("a letter the fund has not got", b.ask("fund", "letter.opened", cause=b.facts[0].event.id), "G-03"),
     ]
     b = planned(Bench())
@@ -162,6 +186,10 @@ def more() -> list[tuple[str, Refusal | None, str | None]]:
     ]
     b = closed(Bench()).at("d160 9:00")
     found += [
+        ("the special unit reads a closed case", b.ask("special-unit", "access.granted"), None),
+        ("the auditor reads a closed case", b.ask("auditor", "access.granted"), None),
+        ("the auditor asks over all cases", Bench().ask("auditor", "access.granted", what="search"), None),
+        ("an agency asks over all cases", Bench().ask("ngo-a", "access.granted", what="search"), "G-02"),
         ("the special unit opens a closed case", b.ask("special-unit", "case.reopened"), None),
         ("another opens a closed case", b.ask("ngo-a", "case.reopened"), "G-06"),
     ]

@@ -117,9 +117,23 @@ def g_36() -> Pair:
     return b.ask("ngo-a", "consent.given", receivers=["ngo-a"]), b.ask("ngo-a", "consent.given", receivers=["vac"])
 
 
+def g_26() -> Pair:
+    """Nothing about a person is written into a case to whose data access was ended; what has no letter goes on."""
+    b = planned(Bench())
+    b.say("court", "access.terminated", approver="A-2", letter=True)
+    return b.ask("vac", "plan.revised", letter=True), b.ask("vac", "plan.revised")
+
+
+def g_27() -> Pair:
+    """A hold ends within the year."""
+    b = planned(Bench())
+    hold = "access.hold_placed"
+    return b.ask("auditor", hold, until="2028-03-03"), b.ask("auditor", hold, until="2027-03-02")
+
+
 STORIES = {
     "G-20": g_20, "G-21": g_21, "G-22": g_22, "G-23": g_23, "G-24": g_24, "G-25": g_25, "G-30": g_30,
-    "G-31": g_31, "G-32": g_32, "G-33": g_33, "G-34": g_34, "G-35": g_35, "G-36": g_36,
+    "G-26": g_26, "G-27": g_27, "G-31": g_31, "G-32": g_32, "G-33": g_33, "G-34": g_34, "G-35": g_35, "G-36": g_36,
 }  # fmt: skip
 
 
@@ -145,6 +159,13 @@ def _of_consent() -> list[tuple[str, Refusal | None, str | None]]:
     found += [
         ("the unit decides after withdrawal", b.ask("special-unit", "identification.status_decided"), "G-31"),
         ("the unit extends after withdrawal", b.ask("special-unit", "recovery.extended"), "G-31"),
+        ("retained by no law", b.ask("special-unit", "consent.stop_confirmed", answer="must_retain"), "G-35"),
+        (
+            "retained by a law that is named",
+            b.ask("special-unit", "consent.stop_confirmed", answer="must_retain", legal_basis="Law 958-IIQ"),
+            None,
+        ),
+        ("deleted, by no law", b.ask("special-unit", "consent.stop_confirmed"), None),
         ("the unit ends the period after withdrawal", b.ask("special-unit", "recovery.ended"), "G-31"),
     ]
     return found

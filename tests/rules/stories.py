@@ -181,6 +181,13 @@ def child_housed(b: Bench) -> Bench:
     return b
 
 
+def erasing(b: Bench) -> Bench:
+    """The court has ended access to what is stored, nobody objected, and it is to be erased now."""
+    decision = planned(b).say("court", "access.terminated", approver="A-2")
+    b.say("timekeeper", "access.erasure_due", cause=decision.id)
+    return b
+
+
 def child_screened(b: Bench) -> Bench:
     """d4 10:00: stages and screening."""
     child_housed(b).at("d1 12:00").say("special-unit", "identification.stage_entered", stage="inquiry")

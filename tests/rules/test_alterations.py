@@ -17,7 +17,9 @@ from rules.stories import (
     acknowledged,
     begun,
     consented,
+    erasing,
     identified,
+    planned,
     presumed,
     referred,
     served,
@@ -99,7 +101,7 @@ def _alter(values: Any, path: tuple[Any, ...], by: Callable[[Any], Any]) -> None
     values[path[-1]] = by(values[path[-1]])
 
 
-CLOCK_STORIES = (signalled, referred, acknowledged, begun, presumed, served, under_review)
+CLOCK_STORIES = (signalled, referred, acknowledged, begun, presumed, served, under_review, erasing)
 URGENCIES = ("emergency", "urgent", "normal")
 
 
@@ -210,6 +212,9 @@ def _moving(profile: Profile) -> list[list[str]]:
     b = referred(Bench(profile))
     b.say("ngo-a", "consent.withdrawn", receivers=["special-unit"])
     found.append(b.deadlines)
+    b = erasing(Bench(profile))
+    b.say("vac", "case.withdrawn")
+    found.append(b.deadlines)
     b = served(Bench(profile))
     b.say("vac", "consent.withdrawn", receivers=["ngo-l"])
     b.say("vac", "case.withdrawn")
@@ -233,13 +238,29 @@ def test_an_altered_tariff_refuses_what_was_right(key: str, value: str) -> None:
 
 @pytest.mark.parametrize("rule", list(VALUES["refusals"]))
 def test_a_rule_taken_out_of_the_profile_refuses_no_more(rule: str) -> None:
-    """The order of the others stays as it was."""
-    profile = altered(lambda values: values["refusals"].pop(rule))
+    """The order of the others stays as it was. Where others read as it, they read as themselves then."""
+
+    def taken_out(values: dict[str, Any]) -> None:
+        values["refusals"].pop(rule)
+        for row in values["types"].values():
+            if row.get("refused_as") == rule:
+                del row["refused_as"]
+
+    profile = altered(taken_out)
     by_type = Judge.of(profile).by_type
     assert by_type == {
         type: tuple(check for check in checks if check.rule != rule)
         for type, checks in Judge.of(altered(lambda _: None)).by_type.items()
     }
+
+
+@pytest.mark.parametrize(("rule", "said"), [("G-01", "fund"), ("G-02", "hospital"), ("G-20", "shelter")])
+def test_without_its_word_a_refusal_in_an_emergency_would_tell_why(rule: str, said: str) -> None:
+    """The word that has them all read alike, taken out of the row."""
+    b = planned(Bench(altered(lambda values: values["types"]["access.break_glass"].pop("refused_as"))))
+    refused = b.ask(said, "access.break_glass", ref="E-1")
+    assert refused is not None
+    assert (refused.rule, refused.because) == (rule, None)
 
 
 def test_a_value_of_another_kind_does_not_read() -> None:

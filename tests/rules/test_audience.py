@@ -121,7 +121,7 @@ def test_a_shelter_that_housed_keeps_its_part_and_one_that_confirmed_deletion_ha
     assert b.view.on_case("shelter")
     b.say("vac", "consent.withdrawn", receivers=["shelter"])
     kept = b.fork()
-    kept.say("shelter", "consent.stop_confirmed", answer="must_retain")
+    kept.say("shelter", "consent.stop_confirmed", answer="must_retain", legal_basis="x")
     assert kept.view.on_case("shelter")
     b.say("shelter", "consent.stop_confirmed", answer="deleted")
     assert not b.view.on_case("shelter")

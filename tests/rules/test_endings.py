@@ -13,6 +13,7 @@ from rules.stories import (
     acknowledged,
     begun,
     child_flagged,
+    erasing,
     housed,
     planned,
     presumed,
@@ -87,6 +88,7 @@ ENDINGS: Final[list[tuple[str, Story, str, str, dict[str, Any]]]] = [
     ("D-HOLD", _hold_asked, "migration", "stay.hold_confirmed", {"ref": "H-1"}),
     ("D-HOLD", _hold_asked, UNIT, "stay.hold_ended", {"ref": "H-1"}),
     ("D-STOP", _stopping, "ngo-l", "consent.stop_confirmed", {}),
+    ("D-ERASE", erasing, "ngo-a", "access.erasure_confirmed", {}),
     ("D-REVIEW", under_review, UNIT, "review.decided", {"ref": "V-1", "outcome": "upheld"}),
 ]  # fmt: skip
 IDS = [f"{n} {code} {type}" for n, (code, _, _, type, _) in enumerate(ENDINGS)]
@@ -159,6 +161,7 @@ def test_each_clock_starts_where_the_profile_says_and_is_owed_by_whom_it_names()
         _hold_asked,
         under_review,
         _stopping,
+        erasing,
     ]
     for story in stories:
         b = story(Bench())
@@ -179,6 +182,7 @@ def test_each_clock_starts_where_the_profile_says_and_is_owed_by_whom_it_names()
         ("D-HOLD", "migration"): (UNIT,),
         ("D-STOP", "ngo-l"): ("vac",),
         ("D-REVIEW", UNIT): ("ngo-a",),
+        **{("D-ERASE", each): ("court",) for each in ("court", "migration", "ngo-a", "ngo-l", "shelter", UNIT, "vac")},
     }
     assert {code for code, _ in found} == set(load_profile(AZ).clocks)
     court = unit_refused(Bench())

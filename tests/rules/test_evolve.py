@@ -219,3 +219,25 @@ def test_a_shelf_is_a_dictionary_that_keeps_its_past(entries: list[tuple[int, in
         assert old.get("nowhere") is None
         assert old.get(None) is None
     assert len(shelf.last) <= DRAWER
+
+
+@pytest.mark.parametrize("story", STORIES, ids=lambda story: story.__name__)
+def test_a_look_changes_nothing_of_what_is_looked_at(story: Callable[[Bench], Bench]) -> None:
+    """Status, parties, counts and clocks of a case stay as they are, however often somebody reads it."""
+    b = story(Bench(case=story.__name__))
+    before, duties, due = b.view, b.rules.clocks(b.view), b.rules.due(b.view)
+    b.say("auditor", "access.granted", what="case", purpose="court")
+    b.say("special-unit", "access.granted", what="letter", purpose="case_work", parts=["identity"])
+
+    assert b.view == before
+    assert (b.rules.clocks(b.view), b.rules.due(b.view)) == (duties, due)
+
+
+def test_a_question_over_no_case_makes_none() -> None:
+    """What the auditor asks over all cases stands under a number of its own, of which nothing exists and nothing runs."""
+    b = Bench()
+    b.say("auditor", "access.granted", what="search", purpose="audit")
+
+    assert b.view == b.rules.start(b.view.subject)
+    assert not b.view.exists
+    assert (b.rules.clocks(b.view), b.rules.due(b.view)) == ((), ())

@@ -21,7 +21,7 @@ PROFILE = load_profile(AZ)
 TEXT = profile_text(AZ)
 CALENDAR = Calendar.of(PROFILE)
 
-PINNED = "4897fdbc0faaca8432275dd6b408bec0deaef024bb29c72cba240e2fb8acfd9c"
+PINNED = "0c00ed22a6c2974ad1a0c2136cd36b8cb92591fcef83b33c53afe005d12929b1"
 """The digest that registrations of this profile carry.
 
 If this fails, a value of the profile was altered. Before the profile is in force anywhere: see that a behaviour test

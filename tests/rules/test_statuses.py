@@ -66,6 +66,7 @@ FROM: Final[list[tuple[str, str, dict[str, Any], str]]] = [
         ("vac", f"consent.{kind}", {"receivers": ["shelter"]}, ANY)
         for kind in ("given", "refused", "withdrawn", "overridden")
     ),
+    ("vac", "consent.objected", {"receivers": ["shelter"]}, ANY),
     ("vac", "consent.stop_confirmed", {}, ANY),
     *((UNIT, f"recovery.{kind}", {}, "P") for kind in ("period_started", "extended", "reviewed", "ended")),
     ("vac", "needs.assessed", {"to": ["shelter"]}, HELPED),
@@ -87,7 +88,18 @@ FROM: Final[list[tuple[str, str, dict[str, Any], str]]] = [
     ("timekeeper", "shelter.offer_lapsed", {"shelter": "shelter"}, ANY),
     ("timekeeper", "deadline.breached", {"rule": "D-RG", "due": "2026-03-03T05:00:00Z", "late_by_minutes": 0}, ANY),
     (UNIT, "letter.opened", {}, ANY),
+    (UNIT, "letter.kept_shut", {}, ANY),
     (UNIT, "letter.unreadable", {}, ANY),
+    (UNIT, "access.granted", {}, ANY),
+    ("auditor", "access.granted", {}, ANY),
+    ("ngo-l", "access.break_glass", {}, ANY),
+    ("vac", "access.break_glass_objected", {}, ANY),
+    ("timekeeper", "access.reseal_due", {}, ANY),
+    ("vac", "access.resealed", {}, ANY),
+    ("court", "access.terminated", {}, ANY),
+    ("ngo-a", "access.hold_placed", {}, ANY),
+    ("timekeeper", "access.erasure_due", {}, ANY),
+    ("ngo-a", "access.erasure_confirmed", {}, ANY),
 ]
 
 

@@ -9,7 +9,9 @@ import pytest
 from brokers import Broker
 from canaries import holds
 from collector import Collector, collecting
+from collector import Span as Exported
 from desk.live import live, log_of, signal_of
+from nrmbus.auditor.traces import spans_of
 from nrmbus.bus.folder import BusFolder
 from nrmbus.telemetry.log import FIELDS
 
@@ -18,6 +20,9 @@ pytestmark = pytest.mark.broker
 CASE = "cd" * 16
 TYPE = "case.signal_recorded"
 TWO = {"ngo-a": "ngo_outreach", "special-unit": "special_unit"}
+STEPS = {
+    ("ngo-a", "create"), ("ngo-a", "send"), ("registrar", "register"), ("ngo-a", "process"), ("special-unit", "process"),
+}  # fmt: skip
 
 
 async def came(collector: Collector, *wanted: tuple[str, str]) -> None:
@@ -25,6 +30,24 @@ async def came(collector: Collector, *wanted: tuple[str, str]) -> None:
     async with asyncio.timeout(15):
         while not all(collector.named(*each) for each in wanted):  # noqa: ASYNC110 - another thread fills it
             await asyncio.sleep(0.05)
+
+
+async def kept_as_sent(collector: Collector, folder: BusFolder, event: str) -> set[tuple[str, str]]:
+    """Wait until this machine keeps exactly the spans that were exported of the event's trace; who did what with the event."""
+    done: set[tuple[str, str]] = set()
+    async with asyncio.timeout(15):
+        while len(done) < len(STEPS):
+            await asyncio.sleep(0.1)
+            kept = spans_of(folder, event)
+            sent = {each.id for each in collector.spans for one in kept[:1] if related(each, one.trace)}
+            if sent == {each.id for each in kept}:
+                done = {(each.service, each.name) for each in kept if each.event == event}
+    return done
+
+
+def related(span: Exported, trace: str) -> bool:
+    """Whether *span* is of *trace*, or linked to it."""
+    return trace in (span.trace, *(link.partition("-")[0] for link in span.links))
 
 
 def lines(folder: BusFolder, service: str) -> list[dict[str, Any]]:
@@ -45,6 +68,7 @@ async def test_one_event_is_one_trace_over_three_services(kafka: Broker, monkeyp
             async with bus.door("ngo-a") as door:
                 said = await door.publish(signal_of(CASE), wait=20)
             await came(collector, made, judged, heard)
+            steps = await kept_as_sent(collector, bus.folder, said["id"])
             logs = {service: lines(bus.folder, service) for service in ("ngo-a", "registrar", "special-unit")}
 
     (first,), (second,), (third,) = (collector.named(*each) for each in (made, judged, heard))
@@ -52,7 +76,9 @@ async def test_one_event_is_one_trace_over_three_services(kafka: Broker, monkeyp
     assert second.parent == third.parent == first.id
     assert {span.attributes["nrm.event.id"] for span in (first, second, third)} == {f'string_value: "{said["id"]}"\n'}
     for span in (first, second, third):
-        assert span.attributes.keys() == {"messaging.system", "nrm.event.type", "nrm.event.id"}
+        assert span.attributes.keys() - {"nrm.outcome"} == {"messaging.system", "nrm.event.type", "nrm.event.id"}
+    assert second.attributes["nrm.outcome"] == 'string_value: "registered"\n'
+    assert steps == STEPS
     for secret in (CASE, "CANARY-"):
         assert not any(holds(raw, secret) for raw in collector.raw)
         assert not holds(json.dumps(logs).encode(), secret)

@@ -6,12 +6,9 @@ from collections.abc import Iterator
 
 import pytest
 import structlog
-from opentelemetry import trace as api
-from opentelemetry.sdk.trace import TracerProvider
-from opentelemetry.sdk.trace.export import SimpleSpanProcessor
-from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from nrmbus.telemetry import log, trace
+from nrmbus.telemetry.span import Span
 
 CANARY = "CANARY-she-may-not-leave"
 
@@ -44,32 +41,50 @@ class TestALogLine:
 
 
 @pytest.fixture(name="spans")
-def _spans(monkeypatch: pytest.MonkeyPatch) -> Iterator[InMemorySpanExporter]:
-    exporter = InMemorySpanExporter()
-    provider = TracerProvider()
-    provider.add_span_processor(SimpleSpanProcessor(exporter))
-    monkeypatch.setattr(trace, "_TRACER", provider.get_tracer("nrmbus"))
-    yield exporter
-    provider.shutdown()
+def _spans(monkeypatch: pytest.MonkeyPatch) -> list[Span]:
+    spans: list[Span] = []
+    monkeypatch.setattr(trace._Here, "keep", (spans.append,))
+    return spans
 
 
 class TestATrace:
-    def test_goes_on_at_the_receiver(self, spans: InMemorySpanExporter) -> None:
-        """The span that handles an event has the one that made it as parent and as link."""
-        with trace.produced("referral.submitted", "e-1") as traceparent:
+    def test_goes_on_at_the_receiver(self, spans: list[Span]) -> None:
+        """The span that handles an event has the one that made it as parent, and what it makes itself goes on below it."""
+        with trace.produced("referral.submitted", "e-1") as made:
             pass
-        with trace.consumed(event_type="referral.submitted", event_id="e-1", traceparent=traceparent):
-            assert (trace.current_traceparent() or "").split("-")[1] == (traceparent or "").split("-")[1]
-        made, handled = spans.get_finished_spans()
+        with trace.consumed(event_type="referral.submitted", event_id="e-1", traceparent=made.traceparent) as handled:
+            handled.said("handled")
+            with trace.produced("letter.opened", "e-2"):
+                pass
+        first, inner, second = spans
 
-        assert handled.parent is not None
-        assert made.context is not None
-        assert handled.parent.span_id == made.context.span_id
-        assert [link.context.span_id for link in handled.links] == [made.context.span_id]
-        assert handled.kind is api.SpanKind.CONSUMER
+        assert first.trace == second.trace == inner.trace == made.traceparent.split("-")[1]
+        assert (first.parent, second.parent, inner.parent) == ("", first.id, second.id)
+        assert [(each.name, each.kind, each.outcome) for each in (first, second)] == [
+            ("create", "producer", ""),
+            ("process", "consumer", "handled"),
+        ]
+        assert first.start <= first.end <= second.start <= inner.start <= inner.end <= second.end
 
-    def test_never_holds_an_exceptions_text(self, spans: InMemorySpanExporter) -> None:
-        """P9: what a handler raises may hold what was put in; the span shows neither event nor status text."""
+    def test_of_work_on_many_events_names_them_all(self, spans: list[Span]) -> None:
+        """A transaction has a trace of its own, and a link to each event in it that says where it was made."""
+        with trace.joined("commit", [f"00-{'a' * 32}-{'b' * 16}-01", None, "no traceparent"]):
+            pass
+        with trace.joined("commit", []):
+            pass
+
+        (commit,) = spans
+        assert (commit.links, commit.parent, commit.event) == ((f"{'a' * 32}-{'b' * 16}",), "", "")
+
+    def test_is_signed_as_not_kept_where_nobody_keeps_it(self) -> None:
+        """W3C's flag says so; whoever keeps spans elsewhere still finds them joined."""
+        with trace.produced("referral.submitted", "e-1") as made:
+            assert made.traceparent.endswith("-00")
+            with trace.produced("referral.submitted", "e-2") as inner:
+                assert inner.trace == made.trace
+
+    def test_never_holds_an_exceptions_text(self, spans: list[Span]) -> None:
+        """P9: what a handler raises may hold what was put in; the span says that it failed, and no more."""
 
         def fails() -> None:
             with trace.consumed(event_type="referral.submitted", event_id="e-1", traceparent=None):
@@ -78,4 +93,17 @@ class TestATrace:
         with pytest.raises(ValueError, match="CANARY"):
             fails()
 
-        assert CANARY not in "".join(span.to_json() for span in spans.get_finished_spans())
+        (span,) = spans
+        assert span.outcome == "failed"
+        assert CANARY not in repr(span)
+
+    @pytest.mark.parametrize("text", [CANARY, "she may not leave", '","person":"x', "Ə", "a" * 65, ""])
+    def test_takes_words_of_known_shapes_only(self, spans: list[Span], text: str) -> None:
+        """P9: a type, an outcome or a parent that somebody made up is not written down."""
+        made = trace.consumed(event_type=text, event_id=f"{text} ", traceparent=f"00-{text}-{'b' * 16}-01")
+        with made as span:
+            span.said(text, text)
+
+        (kept,) = spans
+        assert (kept.type, kept.event, kept.outcome, kept.code) == ("unknown", "unknown", "", "")
+        assert kept.parent == ""

@@ -9,21 +9,29 @@ import signal
 from collections import deque
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from functools import partial
 from typing import Any, Final
 
 from aiokafka import AIOKafkaProducer, TopicPartition
 
 from nrmbus import telemetry
+from nrmbus.auditor.asking import OUTBOX, Asking
 from nrmbus.auditor.door import door
 from nrmbus.auditor.errors import LogError
 from nrmbus.auditor.following import Following
 from nrmbus.auditor.logs import Logs
-from nrmbus.auditor.publishing import TOPIC, Published, published
+from nrmbus.auditor.pages.answers import Opened
+from nrmbus.auditor.pages.site import Site
+from nrmbus.auditor.publishing import TOPIC, published
+from nrmbus.auditor.seen import Seen
+from nrmbus.auditor.traces import spans_of
 from nrmbus.bus import clients
 from nrmbus.bus.clock import Clock, SteppedClock, clock_of
 from nrmbus.bus.folder import BusFolder
+from nrmbus.bus.reach import Reach
 from nrmbus.bus.serving import Listening, Server, pages
-from nrmbus.directory import Directory, DirectoryReader, Entry, operator_key
+from nrmbus.directory import Directory, DirectoryReader, Entry, Identity, Published, operator_key
+from nrmbus.rules import load_profile
 from nrmbus.telemetry import log
 from nrmbus.wire.checkpoint import place_of
 from nrmbus.wire.errors import ProofError
@@ -49,7 +57,7 @@ class Auditor:
         self._folder, self._settings = folder, folder.settings
         self.home = folder.service(NAME)
         self._directory = Directory(self._settings.bus, operator_key(folder.path))
-        self._reader = DirectoryReader(folder.bootstrap, self._directory, self._admitted)
+        self._reader = DirectoryReader(folder.reach(folder.service(NAME)), self._directory, self._admitted)
         self._clock: Clock | None = None
         self._ends: dict[TopicPartition, int] = {}
         self._unread: set[str] = set()
@@ -60,6 +68,14 @@ class Auditor:
         self.logs: Logs | None = None
         self.turn = asyncio.Lock()
         """Held by whoever works on the logs."""
+        self.refused: dict[str, str] = {}
+        """By agency, why its last co-signature was not taken."""
+        self.site = Site(
+            self.home,
+            bus=self._settings.bus,
+            partitions=self._settings.partitions,
+            profile=load_profile(self._settings.policy),
+        )
         self.failed = False
         self.stop: Callable[[], None] = self._ending.set
 
@@ -70,14 +86,15 @@ class Auditor:
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Audit until the block ends; then sign what is new."""
-        bootstrap = self._folder.bootstrap
+        where = self._folder.reach(self._folder.service(NAME))
         async with AsyncExitStack() as stack:
-            self._clock = await stack.enter_async_context(clock_of(bootstrap, play=self._settings.play, client_id=NAME))
+            self._clock = await stack.enter_async_context(clock_of(where, play=self._settings.play, client_id=NAME))
             await stack.enter_async_context(self._reader)
-            following = await stack.enter_async_context(Following(bootstrap, NAME))
-            producer = clients.producer(bootstrap, client_id=NAME)
+            following = await stack.enter_async_context(Following(where, NAME))
+            producer = clients.producer(where, client_id=NAME)
             await producer.start()
             stack.push_async_callback(producer.stop)
+            stack.push_async_callback(self._open_site(where, producer, self._clock).close)
             auditing = asyncio.create_task(self._audit(following, producer))
             beside = [asyncio.create_task(self._reader.follow())]
             if isinstance(self._clock, SteppedClock):
@@ -94,6 +111,27 @@ class Auditor:
                 await asyncio.gather(*beside, return_exceptions=True)
                 if self.logs:
                     self.logs.close()
+
+    def _open_site(self, where: Reach, producer: AIOKafkaProducer, clock: Clock) -> Seen:
+        """Have the page answer; what it reads is read when somebody asks."""
+        policy, partitions = self._settings.policy, self._settings.partitions
+
+        async def send(record: Record, partition: int) -> object:
+            headers = list(record.headers)
+            return await producer.send_and_wait(OUTBOX, record.value, record.key, partition, headers=headers)
+
+        seen = Seen(
+            where=where,
+            directory=self._directory,
+            catch_up=self._reader.catch_up,
+            policy=policy,
+            partitions=partitions,
+        )
+        key = Identity.at(self.home, NAME).signing
+        asking = Asking(seen=seen, key=key, policy=policy, partitions=partitions, clock=clock, send=send)
+        spans = partial(spans_of, self._folder)
+        self.site.open(Opened(self, asking, seen, clock, self._directory, spans))
+        return seen
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         error = None if task.cancelled() else task.exception()
@@ -132,7 +170,7 @@ class Auditor:
     async def _shown(self) -> AsyncIterator[Published]:
         """What stands in ``nrm.checkpoints``, oldest first."""
         topic = TopicPartition(TOPIC, 0)
-        async with Following(self._folder.bootstrap, NAME) as following:
+        async with Following(self._folder.reach(self._folder.service(NAME)), NAME) as following:
             following.join({topic: 0})
             ends = await following.ends([topic])
             while not await following.passed(ends):
@@ -170,6 +208,11 @@ class Auditor:
         return came
 
     async def _take(self, logs: Logs, records: deque[tuple[int, Record]]) -> None:
+        # What is read again at a start has been in a trace before.
+        with telemetry.joined("audit", [each.traceparent for _, each in records] if self._caught_up else ()):
+            await self._append(logs, records)
+
+    async def _append(self, logs: Logs, records: deque[tuple[int, Record]]) -> None:
         try:
             await asyncio.to_thread(logs.take, records)
         except LogError as error:
@@ -196,7 +239,9 @@ class Auditor:
         for each in records:
             try:
                 await asyncio.to_thread(logs.cosigned.add, each.value, self._directory.witnesses(agency))
+                self.refused.pop(agency, None)
             except ProofError as error:
+                self.refused[agency] = error.code
                 log.said("cosignature_refused", agency=agency, code=error.code)
         await asyncio.to_thread(logs.cosigned.read_to, topic.topic, following.offset(topic))
 
@@ -217,22 +262,29 @@ class Auditor:
         """The exit status: 70 when it could not go on, or the history stopped it."""
         return 70 if self.failed or self._trouble else 0
 
+    @property
+    def caught_up(self) -> bool:
+        """Whether the history has been read to where it ended at the start."""
+        return self._caught_up
+
+    @property
+    def stopped_at(self) -> str | None:
+        """Why and at which record the history stopped it."""
+        trouble = self._trouble
+        if trouble is None:
+            return None
+        return f"{trouble.code} at number {trouble.number} of partition {place_of(trouble.origin)[1]}"
+
     # -- what it says ------------------------------------------------------------------------------------------------
 
     async def health(self, ref: str = "") -> dict[str, Any]:
         """How far it is, by partition; ``trouble`` names the record that it stopped at."""
         del ref
-        trouble = self._trouble
-        where = (
-            None
-            if trouble is None
-            else f"{trouble.code} at number {trouble.number} of partition {place_of(trouble.origin)[1]}"
-        )
         return {
             "service": NAME,
             "live": True,
-            "ready": self._caught_up and trouble is None,
-            "trouble": where,
+            "ready": self._caught_up and self._trouble is None,
+            "trouble": self.stopped_at,
             "tick": self._clock.tick if isinstance(self._clock, SteppedClock) else 0,
             **(self.logs.state() if self.logs else {"numbers": {}, "size": {}, "signed": {}, "cosigned": {}}),
         }
@@ -241,7 +293,9 @@ class Auditor:
 async def _run(folder: BusFolder) -> None:
     auditor = Auditor(folder)
     listening = Listening(auditor.home)
-    app = pages({"/health": auditor.health}, listening, auditor.running, {"": door(auditor, listening)})
+    app = pages(
+        {"/health": auditor.health}, listening, auditor.running, {"": door(auditor, listening, auditor.site.routes())}
+    )
     server = Server(app, listening)
     auditor.stop = server.stop
 
@@ -256,5 +310,5 @@ async def _run(folder: BusFolder) -> None:
 
 def main(folder: BusFolder) -> None:
     """Run until SIGTERM. Raises SystemExit: 0, or 70 when it could not go on, or the history stopped it."""
-    telemetry.set_up(NAME)
+    telemetry.set_up(NAME, folder.service(NAME))
     asyncio.run(_run(folder))

@@ -14,6 +14,9 @@ from nrmbus.wire.cosignature import CosignatureVerifier
 from nrmbus.wire.errors import ProofError
 from nrmbus.wire.note import Note, key_id_of
 
+LATEST = 48
+"""How many checkpoints are looked through for a witness that is behind: two days of them."""
+
 _TABLES = """
 CREATE TABLE IF NOT EXISTS checkpoint (
     origin TEXT, size INTEGER, note BLOB NOT NULL, witnesses INTEGER NOT NULL, PRIMARY KEY (origin, size)
@@ -72,6 +75,12 @@ class Cosigned:
         with self._open() as connection:
             row = connection.execute(wanted + " LIMIT 1", (origin, witnesses)).fetchone()
         return None if row is None else (int(row[0]), bytes(row[1]), int(row[2]))
+
+    def latest(self, origin: str) -> list[bytes]:
+        """The notes of the largest checkpoints of a log, with all that witnesses added; the largest first."""
+        wanted = "SELECT note FROM checkpoint WHERE origin = ? ORDER BY size DESC LIMIT ?"
+        with self._open() as connection:
+            return [bytes(row[0]) for row in connection.execute(wanted, (origin, LATEST))]
 
     def offset(self, topic: str) -> int:
         """Where to go on reading *topic*."""

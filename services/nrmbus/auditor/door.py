@@ -5,7 +5,7 @@ Paths of tiles are those of C2SP tlog-tiles below ``/tile/<partition>/`` and, fo
 
 import asyncio
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -105,16 +105,16 @@ class _Pages:
         return Response(file.read_bytes(), media_type="application/octet-stream", headers=headers)
 
 
-def door(keeper: Keeper, listening: Listening) -> ASGIApp:
-    """The pages of *keeper*'s logs behind the token of *listening*."""
+def door(keeper: Keeper, listening: Listening, page: Iterable[Route] = ()) -> ASGIApp:
+    """The pages of *keeper*'s logs behind the token of *listening*; beside them *page*, which people sign in to."""
     shown = _Pages(keeper)
 
-    def route(path: str, page: Callable[[Request], Awaitable[Response | None]]) -> Route:
+    def route(path: str, show: Callable[[Request], Awaitable[Response | None]]) -> Route:
         async def answer(request: Request) -> Response:
             if not listening.allows(request.headers.get("authorization")):
                 return Response(status_code=401)
             try:
-                found = await page(request)
+                found = await show(request)
             except LogError as error:
                 return JSONResponse({"code": error.code}, 500)
             return JSONResponse({"code": "not_found"}, 404) if found is None else found
@@ -127,5 +127,6 @@ def door(keeper: Keeper, listening: Listening) -> ASGIApp:
             route("/proof/{partition:int}/{number:int}", shown.proof),
             route("/tile/{partition:int}/{path:path}", shown.tile),
             route("/entries/{partition:int}/{path:path}", shown.entries),
+            *page,
         ]
     )

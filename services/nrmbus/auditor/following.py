@@ -7,6 +7,7 @@ from typing import Final, Self
 from aiokafka import TopicPartition
 
 from nrmbus.bus import clients
+from nrmbus.bus.reach import Where
 from nrmbus.bus.tolerant import read_any_header_name
 from nrmbus.wire.record import Record
 
@@ -17,9 +18,9 @@ BATCH: Final = 1000
 class Following:
     """A reader of topic partitions that can be joined by more of them; use as an async context manager."""
 
-    def __init__(self, bootstrap: str, client_id: str) -> None:
-        """Prepare to read from *bootstrap*."""
-        self._consumer = clients.reader(bootstrap, client_id=client_id)
+    def __init__(self, where: Where, client_id: str) -> None:
+        """Prepare to read from *where*."""
+        self._consumer = clients.reader(where, client_id=client_id)
         self._positions: dict[TopicPartition, int] = {}
 
     async def __aenter__(self) -> Self:

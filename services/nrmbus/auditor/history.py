@@ -16,6 +16,7 @@ from pydantic import ValidationError
 from nrmbus.bus import clients
 from nrmbus.bus.errors import BusError
 from nrmbus.bus.folder import BusFolder
+from nrmbus.bus.reach import Where
 from nrmbus.directory import Directory
 from nrmbus.directory.admission import read_directory
 from nrmbus.events.errors import EventError
@@ -42,6 +43,12 @@ By the chain of digests, the last one answers for all registrations before it, a
 and audience. What "last" takes on trust is that the registrar verified each sender's signature when it registered.
 """
 
+HistoryCode = Literal[
+    "unreadable", "signature_invalid", "foreign", "chain_broken", "envelope_altered", "audience_altered",
+]  # fmt: skip
+"""Why a record does not verify: no registration or not its event; a signature; another bus or partition; out of its turn;
+an envelope, or an audience, that was not registered."""
+
 _OTHER_RELEASE: Final = ("unknown_type", "unknown_version")
 _LOOK: Final = "look whether the bus runs and its broker answers: nrmbus topics check"
 
@@ -49,12 +56,13 @@ _LOOK: Final = "look whether the bus runs and its broker answers: nrmbus topics 
 class HistoryError(BusError):
     """Raised when a record is not what it must be; ``code`` says why, the record is named by its place alone."""
 
-    def __init__(self, partition: int, number: int, code: str) -> None:
+    def __init__(self, partition: int, number: int, code: HistoryCode) -> None:
         super().__init__(
             f"The history does not verify at number {number} of partition {partition} ({code}): "
             "keep the broker's data as they are, and ask the bus's operator."
         )
-        self.partition, self.number, self.code = partition, number, code
+        self.partition, self.number = partition, number
+        self.code: HistoryCode = code
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,11 +124,13 @@ class Verifier:
             HistoryError: it is not the next one, or not what was registered.
         """
         chain = self._chains.setdefault(partition, _Chain())
-        entry, code = None, "unreadable"
+        entry = None
+        code: HistoryCode = "unreadable"
         try:
             entry = self._entry(record, partition, chain)
         except (WireError, EventError) as error:
-            code = error.code if isinstance(error, WireError) else "unreadable"
+            if isinstance(error, WireError) and error.code == "signature_invalid":
+                code = "signature_invalid"
         if entry is None:  # raised out here: what was caught may hold what came in
             raise HistoryError(partition, chain.number + 1, code)
         return entry
@@ -161,6 +171,8 @@ class Verifier:
             raise HistoryError(partition, chain.number + 1, "chain_broken")
         if sha256(added[AUDIENCE]).hexdigest() != registration.audience:
             raise HistoryError(partition, chain.number + 1, "audience_altered")
+        if registration.verdict == "refused" and (envelope.headers or envelope.value):
+            raise HistoryError(partition, chain.number + 1, "envelope_altered")
         said = self._said(envelope, registration) if registration.verdict == "registered" else None
         event = None
         try:
@@ -247,9 +259,9 @@ class History:
 class HistoryReader:
     """Reads ``nrm.cases`` from the start into a `History`. Use as an async context manager."""
 
-    def __init__(self, bootstrap: str, partitions: int, history: History) -> None:
+    def __init__(self, where: Where, partitions: int, history: History) -> None:
         self.history = history
-        self._consumer: AIOKafkaConsumer = clients.reader(bootstrap, client_id="nrm-history")
+        self._consumer: AIOKafkaConsumer = clients.reader(where, client_id="nrm-history")
         self._partitions = [TopicPartition(CASES, number) for number in range(partitions)]
 
     async def start(self) -> None:
@@ -351,6 +363,6 @@ async def audited(
     """
     directory, settings = await read_directory(folder), folder.settings
     history = History(directory, signatures=signatures)
-    async with HistoryReader(folder.bootstrap, settings.partitions, history) as reader:
+    async with HistoryReader(folder.as_operator, settings.partitions, history) as reader:
         await reader.catch_up(told=told)
     return Audited(history, directory, rules_of(directory, settings.policy), settings.partitions)

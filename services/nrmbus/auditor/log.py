@@ -3,6 +3,7 @@
 The leaf of number n is at index n - 1. Nothing here knows Kafka: the same registrations give the same files.
 """
 
+from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from nrmbus.auditor.tree import StoredTree
 from nrmbus.wire import merkle
 from nrmbus.wire.checkpoint import Checkpoint, origin_of
 from nrmbus.wire.cosignature import Cosigner
+from nrmbus.wire.errors import ProofError
 from nrmbus.wire.note import Ed25519Signer, Note
 from nrmbus.wire.registration import NOTHING_BEFORE, Registration
 
@@ -23,16 +25,17 @@ class Log:
         """Open the log in *folder*, or begin it; *heads* knows what was signed of it before.
 
         Raises:
-            LogError: as `StoredTree`; ``split_view`` where the tree on disk is not the one that was signed.
+            LogError: as `StoredTree`; ``split_view`` where the tree on disk is not the one that was signed, and
+                ``state_damaged`` where *heads* has something else than a checkpoint of this log.
         """
         self.origin = origin_of(bus, partition)
         self._place = bus, partition
         self._heads = heads
         self._tree = StoredTree(folder, self.origin)
-        note = heads.last(self.origin)
-        self._signed = Checkpoint(self.origin, 0, merkle.EMPTY) if note is None else _checkpoint(note)
         self._previous = NOTHING_BEFORE
         try:
+            note = heads.last(self.origin)
+            self._signed = Checkpoint(self.origin, 0, merkle.EMPTY) if note is None else _checkpoint(note, self.origin)
             for last in self._tree.entries(max(0, self.size - 1), self.size):
                 self._previous = sha256(last).hexdigest()
             self._met_signed = self._meets(self._signed)
@@ -121,7 +124,7 @@ class Log:
         text = self.head.text
         with self._heads.turn(self.origin) as turn:
             if turn.last is not None:
-                last = _checkpoint(turn.last)
+                last = _checkpoint(turn.last, self.origin)
                 if not self._meets(last):
                     raise LogError("tail_cut", self.origin, number=last.size)
             turn.signed = Note(text, (key.sign(text), lasting.cosign(text, time))).bytes()
@@ -166,5 +169,10 @@ class Log:
         return True
 
 
-def _checkpoint(note: bytes) -> Checkpoint:
-    return Checkpoint.parse(Note.parse(note).text)
+def _checkpoint(note: bytes, origin: str) -> Checkpoint:
+    """What was signed last; raises ``state_damaged`` where it is not a checkpoint of *origin*."""
+    with suppress(ProofError):
+        signed = Checkpoint.parse(Note.parse(note).text)
+        if signed.origin == origin:
+            return signed
+    raise LogError("state_damaged", origin)

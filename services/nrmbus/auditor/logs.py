@@ -13,9 +13,9 @@ from nrmbus.auditor.cosigned import Cosigned
 from nrmbus.auditor.errors import LogError
 from nrmbus.auditor.heads import SignedHeads
 from nrmbus.auditor.log import Log
-from nrmbus.auditor.publishing import Published, Publisher
+from nrmbus.auditor.publishing import Publisher
 from nrmbus.auditor.reading import Reading
-from nrmbus.directory import Directory, LogIdentity
+from nrmbus.directory import Directory, LogIdentity, Published
 from nrmbus.wire.checkpoint import origin_of
 from nrmbus.wire.record import Record
 

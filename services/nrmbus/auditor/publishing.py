@@ -1,21 +1,18 @@
 """What goes out: signed checkpoints as ``nrm.checkpoints`` carries them, and when the next one is due.
 
-A record is the body of an add-checkpoint request of C2SP tlog-witness v1.0.0: ``old N``, the consistency proof from N, an
-empty line, the checkpoint. N is the size of the record before it of the same log, so that its readers miss none.
+A record is a `AddCheckpoint`; its old size is that of the record before it of the same log, so that its readers miss none.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from contextlib import suppress
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from typing import Final, Self
+from datetime import datetime, timedelta
+from typing import Final
 
 from nrmbus.auditor.errors import LogError
 from nrmbus.auditor.heads import SignedHeads
 from nrmbus.auditor.log import Log
-from nrmbus.directory import LogIdentity, LogKeys
-from nrmbus.wire import base64
-from nrmbus.wire.checkpoint import Checkpoint, place_of
+from nrmbus.directory import LogIdentity, LogKeys, Published
+from nrmbus.wire.checkpoint import AddCheckpoint, Checkpoint, place_of
 from nrmbus.wire.errors import ProofError
 from nrmbus.wire.note import Note
 
@@ -24,45 +21,10 @@ EVERY: Final = timedelta(hours=1)
 """How long a registration waits, at most, until a checkpoint covers it."""
 
 
-@dataclass(frozen=True, slots=True)
-class Published:
-    """A checkpoint that the logs of this bus have signed: ``note`` is the signed text, ``time`` what it says of when."""
-
-    checkpoint: Checkpoint
-    note: bytes
-    time: datetime
-
-    @classmethod
-    def read(cls, note: bytes, bus: str, pairs: Iterable[LogKeys]) -> Self:
-        """Read a signed checkpoint of *bus*, which both keys of one of *pairs* must have signed.
-
-        Raises:
-            ProofError: as `Note.parse`, `Note.verified` and `Checkpoint.parse`; ``origin_differs`` or
-                ``log_signature_missing``.
-        """
-        parsed = Note.parse(note)
-        checkpoint = Checkpoint.parse(parsed.text)
-        if place_of(checkpoint.origin)[0] != bus:
-            raise ProofError("origin_differs")
-        under = [pair.verifiers(checkpoint.origin) for pair in pairs]
-        signed = {each.public: time for each, time in parsed.verified([each for pair in under for each in pair])}
-        for pair in under:
-            if {each.public for each in pair} <= signed.keys():
-                return cls(checkpoint, note, datetime.fromtimestamp(signed[pair[1].public], UTC))
-        raise ProofError("log_signature_missing")
-
-
-def record(old: int, proof: Sequence[bytes], note: bytes) -> bytes:
-    """The value of a record: the checkpoint *note*, and the *proof* that its tree begins with the one of *old* leaves."""
-    lines = [f"old {old}\n", *(f"{base64.encode(each)}\n" for each in proof), "\n"]
-    return "".join(lines).encode() + note
-
-
 def published(value: bytes | None, bus: str, pairs: Iterable[LogKeys]) -> Published | None:
     """What a record of the topic says; none where no log of *bus* signed it: that says nothing about one."""
-    _, _, note = (value or b"").partition(b"\n\n")
     with suppress(ProofError):
-        return Published.read(note, bus, pairs)
+        return Published.read(AddCheckpoint.parse(value or b"").note, bus, pairs)
     return None
 
 
@@ -121,4 +83,6 @@ class Publisher:
         if note is None:
             return None
         proof = log.consistency_proof(self._size, log.signed.size)
-        return record(self._size, proof, note), Published.read(note, place_of(self._origin)[0], pairs)
+        return AddCheckpoint(self._size, tuple(proof), note).bytes(), Published.read(
+            note, place_of(self._origin)[0], pairs
+        )

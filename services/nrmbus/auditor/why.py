@@ -6,8 +6,7 @@ from datetime import datetime, timedelta
 from typing import Final, Literal
 
 from nrmbus.auditor.history import Audited, Entry
-from nrmbus.directory import Directory
-from nrmbus.directory.operator import SERVICES
+from nrmbus.directory import SERVICES, Directory
 from nrmbus.events.model import Fact, Part
 from nrmbus.rules import Clock, Profile, Reason, Rules, View
 from nrmbus.rules.profile import matches
@@ -74,7 +73,7 @@ class Receipt:
     """What the desk of a recipient said of the letter; ``missing`` until it says something."""
 
     agency: str
-    state: Literal["opened", "unreadable", "missing"]
+    state: Literal["opened", "kept_shut", "unreadable", "missing"]
     reason: str | None = None
     at: Point | None = None
 
@@ -97,12 +96,16 @@ class Ran:
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """Why it was refused; ``sentence`` says what to do."""
+    """Why it was refused; ``sentence`` says what to do.
+
+    ``because`` is the rule that applied, where the sender was told another one, as which several read.
+    """
 
     code: str
     rule: str
     article: str
     sentence: str
+    because: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +159,7 @@ def _refused(entry: Entry, profile: Profile) -> Refused | None:
     known = {**{str(code): sentence for code, sentence in SENTENCES.items()}, **_SAYS}
     other = known.get(said.code, "This release has no sentence for it.")
     sentence = cited.says if cited and cited.code == said.code else other
-    return Refused(said.code, said.rule, said.article, sentence)
+    return Refused(said.code, said.rule, said.article, sentence, entry.audience.because)
 
 
 def _whom(seen: Audited, entry: Entry, case: Sequence[Entry], before: View) -> Iterator[Whom]:
@@ -226,6 +229,8 @@ def _receipts(entry: Entry, whom: Iterable[Whom], later: Iterable[Entry]) -> Ite
             continue
         if event.type == "letter.opened":
             found[event.source] = Receipt(event.source, "opened", None, Point.of(each))
+        elif event.type == "letter.kept_shut":
+            found[event.source] = Receipt(event.source, "kept_shut", None, Point.of(each))
         elif event.type == "letter.unreadable":
             reason = event.data.to_mapping().get("reason")
             found[event.source] = Receipt(event.source, "unreadable", reason, Point.of(each))

@@ -12,8 +12,11 @@ from typing import Final
 from nrmbus.bus import clients
 from nrmbus.bus.errors import KafkaFailed
 from nrmbus.bus.folder import PRIVATE_FILE, write_private
+from nrmbus.bus.reach import Where, reach
 
 SECONDS: Final = 30.0
+_REHEARSED: Final = "with TLS and access rules"
+"""What the rehearsal has in it; another one is another archive."""
 NONE: Final = "none"
 """Stands in the digest's file where a rehearsal made no archive: it is not tried again at each start."""
 
@@ -23,7 +26,7 @@ class Archive:
 
     def __init__(self, cache: Path, java: Sequence[str]) -> None:
         """Name it by *java*, the command line up to the program: another runtime or option is another archive."""
-        key = hashlib.sha256("\0".join(java).encode()).hexdigest()[:12]
+        key = hashlib.sha256("\0".join([*java, _REHEARSED]).encode()).hexdigest()[:12]
         self.path = cache / f"classes-{key}.aot"
         self._digest = self.path.with_suffix(".sha256")
 
@@ -60,7 +63,7 @@ class Archive:
         return self._digest.read_text() if self._digest.exists() else None
 
 
-def rehearse(bootstrap: str) -> None:
+def rehearse(where: Where) -> None:
     """Have a broker do once what every bus has it do: make a topic, run a transaction, feed a group.
 
     Raises:
@@ -69,9 +72,9 @@ def rehearse(bootstrap: str) -> None:
     from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition  # noqa: PLC0415 - only here
     from confluent_kafka.admin import NewTopic  # noqa: PLC0415 - only here
 
-    quiet = {"bootstrap.servers": bootstrap, "log_level": 0}
+    quiet = {**reach(where).confluent(), "log_level": 0}
     try:
-        admin = clients.admin(bootstrap)  # kept: without a name it would be gone before it answers
+        admin = clients.admin(where)  # kept: without a name it would be gone before it answers
         admin.create_topics([NewTopic("rehearsal", 1, 1)])["rehearsal"].result(SECONDS)
         producer = Producer({**quiet, "transactional.id": "rehearsal"})
         consumer = Consumer({**quiet, "group.id": "rehearsal", "auto.offset.reset": "earliest"})

@@ -3,7 +3,8 @@
 The values are those measured under broker and process faults (decision record 0002, section 4). A client that
 differs is a mistake: an automatic commit loses records, `read_uncommitted` shows what a transaction took back, and a
 40-second request time-out stops the bus for half a minute when one host freezes.
-Every factory returns a client that is not started yet; who makes it starts and stops it.
+Every factory returns a client that is not started yet; who makes it starts and stops it. *where* says which broker, and
+as whom one comes to it.
 """
 
 from collections.abc import AsyncIterator, Mapping
@@ -14,10 +15,15 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.coordinator.assignors.range import RangePartitionAssignor
 
+from nrmbus.bus.parting import without_farewell
+from nrmbus.bus.reach import Where, reach
+
 if TYPE_CHECKING:
     from confluent_kafka.admin import AdminClient
 
-Kind = Literal["every", "reader", "registrar", "desk", "producer", "shard"]
+without_farewell()
+
+Kind = Literal["every", "reader", "watcher", "registrar", "desk", "producer", "shard"]
 
 MAX_RECORD: Final = 384 * 1024
 """The largest record on any topic, in bytes (wire W17): 256 KiB of submission, and what the registrar adds."""
@@ -34,6 +40,9 @@ SETTINGS: Final[Mapping[Kind, Mapping[str, Any]]] = MappingProxyType(
             "isolation_level": "read_committed",
             "max_partition_fetch_bytes": 1024 * 1024,
         },
+        # Of a topic in which hardly anything happens. A record still comes at once; but whatever else is asked on the
+        # same connection waits so long, so whoever watches asks nothing else.
+        "watcher": {"fetch_max_wait_ms": 2_000},
         "registrar": {
             "session_timeout_ms": 6_000,
             "heartbeat_interval_ms": 1_000,
@@ -69,66 +78,69 @@ def settings(*kinds: Kind) -> dict[str, Any]:
     return merged
 
 
-def reader(bootstrap: str, *, client_id: str = "nrm-reader") -> AIOKafkaConsumer:
-    """A consumer outside any group, for who assigns partitions and keeps positions itself."""
-    return AIOKafkaConsumer(bootstrap_servers=bootstrap, client_id=client_id, group_id=None, **settings("reader"))
+def reader(where: Where, *, client_id: str = "nrm-reader", watcher: bool = False) -> AIOKafkaConsumer:
+    """A consumer outside any group, for who assigns partitions and keeps positions itself; a *watcher* only waits for records."""
+    kinds: tuple[Kind, ...] = ("reader", "watcher") if watcher else ("reader",)
+    return AIOKafkaConsumer(client_id=client_id, group_id=None, **reach(where).settings(), **settings(*kinds))
 
 
-def group_consumer(
-    bootstrap: str, *, group: str, instance: str, kind: Literal["registrar", "desk"]
-) -> AIOKafkaConsumer:
+def group_consumer(where: Where, *, group: str, instance: str, kind: Literal["registrar", "desk"]) -> AIOKafkaConsumer:
     """A member of *group* under the stable name *instance*: killed and restarted, it has its partitions back in 0.6 s.
 
     Without a stable name the group waits out the dead member's session. Range is the one assignor that gives equal
     partition numbers of all topics to one member.
     """
     return AIOKafkaConsumer(
-        bootstrap_servers=bootstrap,
         client_id=instance,
         group_id=group,
         group_instance_id=instance,
         partition_assignment_strategy=(RangePartitionAssignor,),
+        **reach(where).settings(),
         **settings("reader", kind),
     )
 
 
-def producer(bootstrap: str, *, client_id: str = "nrm-producer") -> AIOKafkaProducer:
+def producer(where: Where, *, client_id: str = "nrm-producer") -> AIOKafkaProducer:
     """An idempotent producer that waits for all replicas."""
-    return AIOKafkaProducer(bootstrap_servers=bootstrap, client_id=client_id, **settings("producer"))
+    return AIOKafkaProducer(client_id=client_id, **reach(where).settings(), **settings("producer"))
 
 
-def transactional_producer(bootstrap: str, transactional_id: str) -> AIOKafkaProducer:
+def transactional_producer(where: Where, transactional_id: str) -> AIOKafkaProducer:
     """The producer of one shard. *transactional_id* names the shard, never the process: starting it fences who had it before.
 
     Await every send's future before the commit: a failed send does not fail aiokafka's transaction.
     """
     return AIOKafkaProducer(
-        bootstrap_servers=bootstrap, client_id=transactional_id, transactional_id=transactional_id, **settings("shard")
+        client_id=transactional_id,
+        transactional_id=transactional_id,
+        **reach(where).settings(),
+        **settings("shard"),
     )
 
 
 @asynccontextmanager
 async def reading(
-    bootstrap: str, partition: TopicPartition, *, offset: int = 0
+    where: Where, partition: TopicPartition, *, offset: int = 0, watcher: bool = False
 ) -> AsyncIterator[tuple[AIOKafkaConsumer, int]]:
     """A started reader of *partition* that stands at *offset*, and the end as it is now, after what is committed."""
-    consumer = reader(bootstrap)
+    consumer = reader(where, watcher=watcher)
     await consumer.start()
     try:
+        end = (await consumer.end_offsets([partition]))[partition]  # before it fetches: a broker answers one by one
         consumer.assign([partition])
         consumer.seek(partition, offset)
-        yield consumer, (await consumer.end_offsets([partition]))[partition]
+        yield consumer, end
     finally:
         await consumer.stop()
 
 
-def admin(bootstrap: str) -> "AdminClient":
+def admin(where: Where) -> "AdminClient":
     """The administration client: topics, settings, offsets. Blocking; never in a service's data path."""
     from confluent_kafka.admin import AdminClient  # noqa: PLC0415 - a second client library: services never load it
 
     return AdminClient(
         {
-            "bootstrap.servers": bootstrap,
+            **reach(where).confluent(),
             "client.id": "nrm-admin",
             "socket.timeout.ms": 5_000,
             "reconnect.backoff.ms": 50,

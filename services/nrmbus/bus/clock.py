@@ -15,6 +15,7 @@ from typing import Final, NamedTuple, Protocol, Self
 from aiokafka import AIOKafkaProducer, TopicPartition
 
 from nrmbus.bus import clients
+from nrmbus.bus.reach import Where
 
 TOPIC: Final = "nrm.clock"
 BEFORE_ANY_TICK: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -72,8 +73,8 @@ class SteppedClock:
     the clock starts no task of its own, so what is done at a tick is done where, and in the order, its owner wants.
     """
 
-    def __init__(self, bootstrap: str, *, client_id: str = "nrm-clock") -> None:
-        self._consumer = clients.reader(bootstrap, client_id=client_id)
+    def __init__(self, where: Where, *, client_id: str = "nrm-clock") -> None:
+        self._consumer = clients.reader(where, client_id=client_id, watcher=True)
         self._partition = TopicPartition(TOPIC, 0)
         self._last = Tick(0, BEFORE_ANY_TICK)
         self._coming: deque[Tick] = deque()
@@ -94,9 +95,9 @@ class SteppedClock:
 
     async def __aenter__(self) -> Self:
         await self._consumer.start()
+        end = (await self._consumer.end_offsets([self._partition]))[self._partition]
         self._consumer.assign([self._partition])
         self._consumer.seek(self._partition, 0)
-        end = (await self._consumer.end_offsets([self._partition]))[self._partition]
         while await self._consumer.position(self._partition) < end:
             await self._fetch()
         while self._coming:
@@ -135,11 +136,11 @@ class SteppedClock:
 
 @asynccontextmanager
 async def clock_of(
-    bootstrap: str, *, play: bool, client_id: str = "nrm-clock"
+    where: Where, *, play: bool, client_id: str = "nrm-clock"
 ) -> AsyncIterator[WallClock | SteppedClock]:
     """The clock of a bus: stepped where the bus was made for playing, else the wall's."""
     if not play:
         yield WallClock()
         return
-    async with SteppedClock(bootstrap, client_id=client_id) as clock:
+    async with SteppedClock(where, client_id=client_id) as clock:
         yield clock

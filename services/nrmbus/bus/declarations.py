@@ -11,15 +11,20 @@ import yaml
 from nrmbus.bus.errors import DeclarationError
 
 _KEYS: Final = frozenset(
-    {"topic", "description", "buses", "writers", "readers", "key", "partitions", "retention", "dead_letter", "config"}
-)
-_OPTIONAL: Final = frozenset({"buses"})
+    {
+        "topic", "description", "buses", "writers", "readers", "group", "transactional_id", "key", "partitions",
+        "retention", "dead_letter", "config",
+    }
+)  # fmt: skip
+_OPTIONAL: Final = frozenset({"buses", "group", "transactional_id"})
 _CONFIG: Final = frozenset(
     {"cleanup.policy", "segment.ms", "message.timestamp.type", "compression.type", "max.message.bytes"}
 )
 _AGENCY: Final = "{agency}"
 _NAME: Final = re.compile(r"nrm\.[a-z]+(\.\{agency\})?")
 _WHO: Final = re.compile(r"[a-z][a-z-]*|\{agency\}")
+_GROUP: Final = re.compile(r"(\{agency\}\.)?[a-z][a-z-]*")
+_SHARD: Final = re.compile(r"[a-z][a-z-]*\{partition\}")
 _DAYS: Final = re.compile(r"([1-9][0-9]*) days")
 _DAY_MS: Final = 86_400_000
 
@@ -39,6 +44,10 @@ class Declaration:
     """How long records are kept, in milliseconds; -1 is for ever."""
     dead_letter: str
     config: Mapping[str, str]
+    group: str = ""
+    """The group that its readers read it in; with ``{agency}`` in it, one for each. None where each keeps its own place."""
+    transactional_id: str = ""
+    """The transactional id of who writes it, with ``{partition}`` for the partition's number; none where nobody has one."""
 
     @property
     def of_each_agency(self) -> bool:
@@ -105,6 +114,8 @@ class _File:
             retention_ms=self._retention(self._one(values, "retention")),
             dead_letter=self._one(values, "dead_letter"),
             config={key: self._scalar(node) for key, node in config.items()},
+            group=self._optional(values, "group", _GROUP, "a name, or {agency}.NAME"),
+            transactional_id=self._optional(values, "transactional_id", _SHARD, "NAME{partition}"),
         )
 
     def _mapping(self, node: yaml.Node | None, known: frozenset[str], what: str) -> dict[str, yaml.Node]:
@@ -129,6 +140,9 @@ class _File:
         if key not in values:
             raise self._wrong(self._lines[key], f"{key} is one word, number or sentence.")
         return values[key]
+
+    def _optional(self, values: Mapping[str, str], key: str, pattern: re.Pattern[str], what: str) -> str:
+        return self._matching(values, key, pattern, what) if key in self._lines else ""
 
     def _matching(self, values: Mapping[str, str], key: str, pattern: re.Pattern[str], what: str) -> str:
         if not pattern.fullmatch(value := self._one(values, key)):

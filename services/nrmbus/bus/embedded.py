@@ -16,10 +16,13 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import IO, Final
 
-from nrmbus.bus import clients, jars, ports
+from nrmbus.bus import certificate, clients, jars, ports
 from nrmbus.bus.archive import Archive, rehearse
+from nrmbus.bus.authority import BROKER, OPERATOR, Authority
 from nrmbus.bus.errors import KafkaFailed
 from nrmbus.bus.folder import BusFolder, utc_now, write_json, write_private
+from nrmbus.bus.gate import Gate
+from nrmbus.bus.reach import Tls, Where
 
 START_SECONDS: Final = 60.0
 """How long a start may take before it has failed; 1 to 3 s are usual."""
@@ -83,6 +86,39 @@ BROKER_SETTINGS: Final = {
 }
 
 
+def cluster_settings(bus: str) -> dict[str, str]:
+    """What any cluster must be set to that lets *bus* in: only names that its authority writes, and only what is entitled.
+
+    A certificate's subject is turned into a name only where it is one that the authority writes; there is no default.
+    """
+    subject = f"OU=[1-9][0-9]*,OU={bus},O=nrmbus"
+    counted = subject.replace("OU=[1-9][0-9]*", "OU=([1-9][0-9]*)")
+    return {
+        "ssl.client.auth": "required",
+        "ssl.principal.mapping.rules": (
+            f"RULE:^CN=({BROKER}|{OPERATOR}),{subject}$/$1/,RULE:^CN=([a-z][a-z0-9-]*),{counted}$/$1.$2/"
+        ),
+        "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
+        "allow.everyone.if.no.acl.found": "false",
+        "super.users": f"User:{BROKER};User:{OPERATOR}",
+    }
+
+
+def tls_settings(bus: str) -> dict[str, str]:
+    """What closes our own broker of *bus*, on both of its ports."""
+    return {
+        **cluster_settings(bus),
+        "listener.security.protocol.map": "SSL:SSL,CONTROLLER:SSL",
+        "inter.broker.listener.name": "SSL",
+        "ssl.protocol": "TLSv1.3",
+        "ssl.enabled.protocols": "TLSv1.3",
+        "ssl.keystore.type": "PEM",
+        "ssl.keystore.location": "broker/tls/keystore.pem",
+        "ssl.truststore.type": "PEM",
+        "ssl.truststore.location": "broker/tls/clients.pem",
+    }
+
+
 def cluster_id(bus: str) -> str:
     """The Kafka cluster id of a bus: 22 characters, derived from its id, so that no other broker is taken for its own."""
     raw = bytearray(hashlib.sha256(b"nrmbus/cluster/v1\0" + bus.encode()).digest()[:16])
@@ -136,12 +172,16 @@ class EmbeddedKafka:
         """Run a broker of no bus through what ours will do, so that the archive has its classes."""
         with tempfile.TemporaryDirectory(dir=self._cache, prefix=".rehearsal-") as scratch:
             folder = BusFolder(Path(scratch))
-            folder.create()
+            folder.create(tls=True)  # as most buses are, so that the archive has what TLS needs
             kafka = EmbeddedKafka(folder, cache=self._cache, rehearsal=True)
             # Without an archive the start takes longer, and nothing else.
             with suppress(KafkaFailed):
                 try:
-                    rehearse(kafka.start())
+                    kafka.start()
+                    rehearse(folder.as_operator)
+                    gate = Gate(folder)
+                    gate.equip({"rehearsal": folder.service("rehearsal")})
+                    gate.apply()
                 finally:
                     kafka.stop()
             archive.keep()
@@ -164,6 +204,11 @@ class EmbeddedKafka:
             raise KafkaFailed("Kafka was not started.")
         return self._keeper.stdout
 
+    @property
+    def is_due(self) -> bool:
+        """Whether its certificate is to be renewed, which a start does."""
+        return self.folder.settings.tls and certificate.is_due(Tls(self.folder.service(BROKER)), certificate.now())
+
     def start(self) -> str:
         """Start the broker, wait until it answers as this bus's own, and say where: HOST:PORT.
 
@@ -174,6 +219,7 @@ class EmbeddedKafka:
         """
         self._held.enter_context(self.folder.held())
         try:
+            self._equip()
             java = _java(jars.class_path(self._cache))
             archive = Archive(self._cache, java)
             self._format([*java, *archive.options()])
@@ -224,6 +270,13 @@ class EmbeddedKafka:
             keeper.stdout.close()
         self._keeper, self.pid = None, None
 
+    def _equip(self) -> None:
+        """Have the broker's certificate, and the operator's, who comes to it first."""
+        if self.folder.settings.tls:
+            authority = Authority(self.folder)
+            authority.equip(BROKER, self.folder.service(BROKER))
+            authority.equip(OPERATOR, self.folder.keys)
+
     # -- steps of a start --------------------------------------------------------------------------------------------
 
     def _format(self, java: list[str]) -> None:
@@ -256,8 +309,11 @@ class EmbeddedKafka:
 
     def _properties(self, data: str, own_ports: list[int]) -> Path:
         broker, controller = own_ports
+        settings = self.folder.settings
+        name = "SSL" if settings.tls else "PLAINTEXT"
         listeners = {
-            "listeners": f"PLAINTEXT://{ports.HOST}:{broker},CONTROLLER://{ports.HOST}:{controller}",
+            **(tls_settings(settings.bus) if settings.tls else {}),
+            "listeners": f"{name}://{ports.HOST}:{broker},CONTROLLER://{ports.HOST}:{controller}",
             "controller.quorum.bootstrap.servers": f"{ports.HOST}:{controller}",
             # Relative to the bus's folder: a comma or an umlaut in its path would not survive a properties file.
             "log.dirs": data,
@@ -305,7 +361,7 @@ class EmbeddedKafka:
                     return False
                 break
             if ports.accepts(self._ports[0]):
-                answer = _asked(self.bootstrap)
+                answer = _asked(self.folder.as_operator)
                 if answer == ours:
                     return True
                 if answer is not None:
@@ -328,12 +384,12 @@ def _java(class_path: str) -> list[str]:
     return [str(JAVA), *JAVA_OPTIONS, "-cp", class_path]
 
 
-def _asked(bootstrap: str) -> str | None:
-    """The cluster id that *bootstrap* answers with; none while it does not, or has no broker yet."""
+def _asked(where: Where) -> str | None:
+    """The cluster id that *where* answers with; none while it does not, or has no broker yet."""
     from confluent_kafka import KafkaException  # noqa: PLC0415 - only here and in `clients.admin`
 
     try:
-        metadata = clients.admin(bootstrap).list_topics(timeout=2)
+        metadata = clients.admin(where).list_topics(timeout=2)
     except KafkaException:
         return None
     return str(metadata.cluster_id) if metadata.brokers else None

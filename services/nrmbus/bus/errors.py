@@ -1,5 +1,7 @@
 """What can go wrong with a bus on this machine. Each message is one sentence with the command that mends it."""
 
+from typing import Final
+
 
 class BusError(Exception):
     """Raised when the bus cannot do what was asked; the message says what happened and what to do."""
@@ -23,3 +25,24 @@ class KafkaFailed(BusError):
 
 class DeclarationError(BusError):
     """Raised when a topic file says something that is not understood; the message names the file and the line."""
+
+
+class KeysSealed(BusError):
+    """Raised when private keys cannot be opened, or would be made unprotected; the message says what to give."""
+
+
+class NotCertified(BusError):
+    """Raised when the authority certifies nobody: ``code`` is ``reserved``, ``not_readable``, ``weak_key`` or ``key_in_use``."""
+
+    def __init__(self, code: str) -> None:
+        super().__init__(_NOT_CERTIFIED[code])
+        self.code = code
+
+
+_NOT_CERTIFIED: Final = {
+    "reserved": "This name is reserved for a part of the bus, or is no name of an agency: choose another.",
+    "not_readable": "This is no request for a certificate, or no certificate, in PEM: have its sender make it again.",
+    "weak_key": "The request is not signed by a key of the curve P-256: have its sender make it again.",
+    "key_in_use": "The key of this request is another's: have its sender make a key of its own.",
+}
+"""By code: the sentence."""

@@ -3,8 +3,11 @@
 bus.json                    what was decided when the bus was made, for ever
 kafka/                      the embedded broker's data
 keys/operator.seed          who signs the directory
+keys/authority/             who says who somebody is to the broker
 registrar/, timekeeper/     those services' keys
 auditor/                    its keys, what they have signed, the logs
+broker/tls/                 the embedded broker's key and certificate
+*/tls/                      key.pem, cert.pem, ca.pem: who the owner of that folder is to the broker
 agencies/<id>/              agency.json, keys/{signing,sealing,witness}.seed, ledger.sqlite, door.json
 logs/                       one file a service
 run/                        lock, broker.json, services.json: what runs now
@@ -22,6 +25,7 @@ from pathlib import Path
 from typing import Any, Final, Self
 
 from nrmbus.bus.errors import FolderHeld, NoBus
+from nrmbus.bus.reach import Reach, Tls
 
 PRIVATE_FOLDER: Final = 0o700
 PRIVATE_FILE: Final = 0o600
@@ -46,7 +50,10 @@ def cache_home() -> Path:
 
 def make_private(folder: Path) -> Path:
     """Make *folder* and what is missing above it, for its owner only; answer it."""
-    folder.mkdir(mode=PRIVATE_FOLDER, parents=True, exist_ok=True)
+    # The mode that `mkdir` is given holds for the last one only, not for those that it makes above it.
+    for each in reversed([folder, *folder.parents]):
+        if not each.exists():
+            each.mkdir(mode=PRIVATE_FOLDER, exist_ok=True)
     return folder
 
 
@@ -80,6 +87,8 @@ class BusSettings:
     """The dated policy profile."""
     bootstrap: str | None = None
     """HOST:PORT of a cluster that is not ours; none where the broker is embedded."""
+    tls: bool = True
+    """Whether the broker is reached over TLS and takes nobody without a certificate; else in plain text, by anybody."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,13 +149,14 @@ class BusFolder:
         partitions: int | None = None,
         policy: str | None = None,
         bootstrap: str | None = None,
+        tls: bool | None = None,
     ) -> BusSettings:
         """Make a bus here, or answer the one that is here. What is not given is as it is, or as `BusSettings` says.
 
         Raises:
             NoBus: the bus that is here was made otherwise.
         """
-        asked = {"play": play, "partitions": partitions, "policy": policy, "bootstrap": bootstrap}
+        asked = {"play": play, "partitions": partitions, "policy": policy, "bootstrap": bootstrap, "tls": tls}
         given: dict[str, Any] = {key: value for key, value in asked.items() if value is not None}
         if self.exists:
             found = self.settings
@@ -169,7 +179,10 @@ class BusFolder:
             NoBus: there is none here, or its file cannot be read.
         """
         try:
-            return BusSettings(**json.loads((self.path / "bus.json").read_bytes()))
+            made = json.loads((self.path / "bus.json").read_bytes())
+            if "bootstrap" in made:  # made for another's cluster before there was a choice: as plain as it was
+                made.setdefault("tls", False)
+            return BusSettings(**made)
         except FileNotFoundError:
             message = f"No bus was made in {self.path}: nrmbus up --data '{self.path}'"
         except (ValueError, TypeError):
@@ -191,6 +204,19 @@ class BusFolder:
             with suppress(FileNotFoundError, ValueError, KeyError):
                 return str(json.loads((self.run / "broker.json").read_bytes())["bootstrap"])
         raise NoBus(f"The bus in {self.path} is not running: nrmbus up --data '{self.path}'")
+
+    def reach(self, home: Path) -> Reach:
+        """The broker that serves this bus now, for whoever's folder is *home*: ``service(…)``, an agency's, or ``keys``.
+
+        Raises:
+            NoBus: no bus was made here, or its broker is not running.
+        """
+        return Reach(self.bootstrap, Tls(home) if self.settings.tls else None)
+
+    @property
+    def as_operator(self) -> Reach:
+        """The broker that serves this bus now, for who runs the bus; raises as `reach` does."""
+        return self.reach(self.keys)
 
     @property
     def kafka(self) -> Path:

@@ -55,6 +55,7 @@ class Server(uvicorn.Server):
             access_log=False,
             server_header=False,
             date_header=False,
+            proxy_headers=False,  # nobody stands between
             timeout_graceful_shutdown=1,
             lifespan="on",
         )

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 from nrmbus.bus import clients
 from nrmbus.bus.declarations import Declaration, load_declarations
 from nrmbus.bus.errors import KafkaFailed
+from nrmbus.bus.reach import Where
 
 if TYPE_CHECKING:
     from confluent_kafka.admin import AdminClient
@@ -62,7 +63,7 @@ class Drift:
 
 
 def check(
-    bootstrap: str,
+    where: Where,
     agencies: Iterable[str],
     partitions: int,
     *,
@@ -72,7 +73,7 @@ def check(
     """How the broker's topics differ from the files; nothing is changed. Topics whose name is not ``nrm.…`` are not ours.
 
     Args:
-        bootstrap: HOST:PORT of the broker.
+        where: the broker, as who may make topics.
         agencies: whose outboxes and inboxes are due.
         partitions: P of the bus.
         play: whether it is a bus for playing, which has a clock topic.
@@ -81,11 +82,11 @@ def check(
     Raises:
         KafkaFailed: the broker does not answer.
     """
-    return _Broker(bootstrap).drift(_wanted(declarations, agencies, partitions, play=play))
+    return _Broker(where).drift(_wanted(declarations, agencies, partitions, play=play))
 
 
 def apply(
-    bootstrap: str,
+    where: Where,
     agencies: Iterable[str],
     partitions: int,
     *,
@@ -102,7 +103,7 @@ def apply(
         KafkaFailed: the broker does not answer, or a topic cannot be used in time.
     """
     wanted = _wanted(declarations, agencies, partitions, play=play)
-    broker = _Broker(bootstrap)
+    broker = _Broker(where)
     drift = broker.drift(wanted)
     broker.make([wanted[each.topic] for each in drift if each.kind == "missing"])
     broker.set([each for each in drift if each.kind == "setting" and (shorten or not each.lengthened)])
@@ -114,17 +115,27 @@ def apply(
 def docs(declarations: Iterable[Declaration] | None = None) -> str:
     """A table of all topics, in Markdown."""
     rows = [
-        "| topic | holds | written by | read by | key | partitions | kept |",
-        "| --- | --- | --- | --- | --- | --- | --- |",
+        "| topic | holds | written by | read by | in the group | with the transactional id | key | partitions | kept |",
+        "| --- | --- | --- | --- | --- | --- | --- | --- | --- |",
     ]
     for each in load_declarations() if declarations is None else declarations:
         kept = "for ever" if each.retention_ms < 0 else f"{each.retention_ms // 86_400_000} days"
         holds = each.description + (
             f" What cannot be decoded goes to `{each.dead_letter}`." if each.dead_letter != "none" else ""
         )
-        writers, readers = ", ".join(each.writers), ", ".join(each.readers)
-        rows.append(f"| `{each.topic}` | {holds} | {writers} | {readers} | {each.key} | {each.partitions} | {kept} |")
-    return "\n".join(rows) + "\n"
+        cells = [
+            f"`{each.topic}`", holds, ", ".join(each.writers), ", ".join(each.readers), each.group or "–",
+            each.transactional_id or "–", each.key, str(each.partitions), kept,
+        ]  # fmt: skip
+        rows.append(f"| {' | '.join(cells)} |")
+    return "\n".join(rows) + RIGHTS
+
+
+RIGHTS: Final = """
+
+These are the rights as well: who writes a topic may write it, under the transactional id that stands there; who reads it
+may read it, in the group that stands there. Nothing else is allowed to anybody but the operator, who is the player too.
+"""
 
 
 # -- what is wanted --------------------------------------------------------------------------------------------------
@@ -174,9 +185,9 @@ def _answer(future: "Future[Any]") -> Any:
 class _Broker:
     """What topics asks of a broker."""
 
-    def __init__(self, bootstrap: str) -> None:
-        self._bootstrap = bootstrap
-        self._admin: AdminClient = clients.admin(bootstrap)
+    def __init__(self, where: Where) -> None:
+        self._where = where
+        self._admin: AdminClient = clients.admin(where)
 
     def drift(self, wanted: Mapping[str, _Topic]) -> tuple[Drift, ...]:
         found = self._partitions()
@@ -198,7 +209,7 @@ class _Broker:
         try:
             topics = self._admin.list_topics(timeout=ANSWER_SECONDS).topics
         except KafkaException:
-            raise KafkaFailed(f"No broker answers at {self._bootstrap}: start one with nrmbus up") from None
+            raise KafkaFailed(f"No broker answers at {self._where}: start one with nrmbus up") from None
         return {name: len(topic.partitions) for name, topic in topics.items() if name.startswith("nrm.")}
 
     def _settings(self, names: Iterable[str]) -> dict[str, dict[str, tuple[str, bool]]]:
@@ -269,7 +280,7 @@ class _Broker:
             if waiting:
                 time.sleep(0.05)
                 # A client that once heard "no such topic" goes on saying so from memory: the next round asks afresh.
-                self._admin = clients.admin(self._bootstrap)
+                self._admin = clients.admin(self._where)
 
 
 def _reason(error: Exception) -> str:

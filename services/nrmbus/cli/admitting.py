@@ -6,14 +6,13 @@ from pathlib import Path
 from typing import Final
 
 from nrmbus.bus.errors import BusError
-from nrmbus.directory import DirectoryError
+from nrmbus.directory import SERVICES, DirectoryError
 from nrmbus.directory.admission import Newcomer
-from nrmbus.directory.operator import SERVICES
 from nrmbus.events.errors import Invalid
 from nrmbus.play.scenario import Participant
 from nrmbus.play.strict import NotStrictError, load
 from nrmbus.rules import load_profile
-from nrmbus.wire.ids import is_agency
+from nrmbus.wire.ids import REF, is_agency
 
 SHELTERS: Final = frozenset({"shelter_state", "ngo_shelter"})
 """Roles that have places."""
@@ -68,6 +67,43 @@ def _admissible(
     for agency, newcomer in found.items():
         if newcomer.supervisor is not None and newcomer.supervisor not in found:
             raise BusError(f"{path}, line {lines[agency,]}: the supervisor of {agency} is not in this file")
+    return found
+
+
+def known_role(role: str, policy: str) -> None:
+    """See whether *policy* has such a role.
+
+    Raises:
+        BusError: it has not; the message names those it has.
+    """
+    roles = load_profile(policy).expand(("AGENCIES",))
+    if role not in roles:
+        raise BusError(f"{policy} has no such role; it has {', '.join(sorted(roles))}")
+
+
+def disposals_of(path: Path) -> Mapping[str, str | None]:
+    """What the file at *path* says of each case of an agency that leaves: to whom it was handed over; none where deleted.
+
+    Raises:
+        BusError: a line of it says something else; the message names the line.
+    """
+    try:
+        body, lines = load(path.read_text(encoding="utf-8"))
+    except NotStrictError as error:
+        raise BusError(f"{path}, {error}") from None
+    if not isinstance(body, dict):
+        raise BusError(f"{path}, line 1: a line for each case is wanted, like `REF: deleted`")
+    found: dict[str, str | None] = {}
+    for case, outcome in body.items():
+        match outcome:
+            case "deleted":
+                found[str(case)] = None
+            case {"handed_over": str() as to} if len(outcome) == 1 and is_agency(to):
+                found[str(case)] = to
+            case _:
+                raise BusError(f"{path}, line {lines[case,]}: say `deleted`, or `{{handed_over: AGENCY}}`")
+        if REF.fullmatch(str(case)) is None:
+            raise BusError(f"{path}, line {lines[case,]}: a case is named by its whole reference, in quotes")
     return found
 
 

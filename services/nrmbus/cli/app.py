@@ -2,7 +2,28 @@
 
 import typer
 
-from nrmbus.cli import export, inbox, play, publish, replay, schema, topics, up, verify, why
+from nrmbus.cli import (
+    admitter,
+    agency,
+    auditor,
+    doctor,
+    erasure,
+    export,
+    inbox,
+    keys,
+    person_report,
+    play,
+    publish,
+    reads,
+    replay,
+    retention,
+    schema,
+    topics,
+    trace,
+    up,
+    verify,
+    why,
+)
 
 app = typer.Typer(
     name="nrmbus",
@@ -19,7 +40,17 @@ app.command(epilog="Example: nrmbus publish ngo-a --event deploy/examples/signal
 app.command(epilog="Example: nrmbus inbox special-unit --follow")(inbox.inbox)
 app.command(epilog="Example: nrmbus replay --case 5f0c1a2b --as-of 2026-03-02T09:00:00Z")(replay.replay)
 app.command(epilog="Example: nrmbus why 12 --case 5f0c1a2b")(why.why)
+app.command(epilog="Example: nrmbus trace referral.submitted --case 5f0c1a2b")(trace.trace)
+app.command(epilog="Example: nrmbus reads --case 5f0c1a2b")(reads.reads)
+app.command(epilog="Example: nrmbus person-report --case 5f0c1a2b --language az")(person_report.person_report)
 app.command(epilog="Example: nrmbus export --case 5f0c1a2b --out evidence.zip")(export.export)
 app.command(epilog="Example: nrmbus verify evidence.zip --log KEY --witness KEY")(verify.verify)
+app.command(epilog="Example: nrmbus doctor --data ./my-bus")(doctor.doctor)
+app.add_typer(auditor.app, name="auditor")
+app.add_typer(agency.app, name="agency")
+app.add_typer(admitter.app, name="admitter")
+app.add_typer(keys.app, name="keys")
+app.add_typer(erasure.app, name="erasure")
+app.add_typer(retention.app, name="retention")
 app.add_typer(topics.app, name="topics")
 app.add_typer(schema.app, name="schema")

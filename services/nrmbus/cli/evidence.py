@@ -73,7 +73,7 @@ async def exported(folder: BusFolder, ref: str, told: Callable[[int, int], None]
     directory, settings = await read_directory(folder), folder.settings
     found = checkpoints(folder, directory, settings.partitions)  # before the topic, which reaches at least as far
     history = _Kept(directory, ref)
-    async with HistoryReader(folder.bootstrap, settings.partitions, history) as reader:
+    async with HistoryReader(folder.as_operator, settings.partitions, history) as reader:
         await reader.catch_up(told=told)
     case = whole(ref, history.spoken_of())
     numbers: dict[int, list[int]] = {}

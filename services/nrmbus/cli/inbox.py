@@ -130,7 +130,7 @@ def _time(text: str) -> str:
 
 
 def _parts(event: Mapping[str, Any]) -> str:
-    return ", ".join(event["parts"]) or (f"shut: {event['shut']}" if event.get("shut") else "–")
+    return f"shut: {event['shut']}" if event.get("shut") else ", ".join(event["parts"]) or "–"
 
 
 def _version(event: Mapping[str, Any]) -> str:

@@ -14,9 +14,13 @@ from typing import Final, NoReturn
 from nrmbus.bus.errors import BusError
 from nrmbus.bus.folder import BusFolder
 from nrmbus.cli.services import run_service
+from nrmbus.wire import keyfile
 
 ORPHANED: Final = 71
 """Exit status of a service whose supervisor is gone."""
+
+PASSPHRASE_LENGTH: Final = 4
+"""Bytes of the length before the passphrase on the lifeline, big-endian."""
 
 
 def become(name: str, path: Path, lifeline: int) -> NoReturn:
@@ -35,6 +39,9 @@ def become(name: str, path: Path, lifeline: int) -> NoReturn:
         os.umask(0o077)
         folder = BusFolder(path)
         _log_to(folder.logs / f"{name}.log")
+        keyfile.hold(_passphrase(lifeline))
+        if keyfile.held() is None:
+            print("Private keys lie unprotected on this bus.", file=sys.stderr)  # noqa: T201 - the service's log
         threading.Thread(target=_end_with, args=(lifeline,), name="lifeline", daemon=True).start()
         run_service(name, folder)
         status = 0
@@ -49,6 +56,22 @@ def become(name: str, path: Path, lifeline: int) -> NoReturn:
     finally:
         sys.stderr.flush()
         os._exit(status)  # nothing of the process that it was forked from may run its tidying here
+
+
+def _passphrase(lifeline: int) -> keyfile.Passphrase | None:
+    """What the supervisor says first on the lifeline: the passphrase of the private keys, or that there is none."""
+    secret = _exactly(lifeline, int.from_bytes(_exactly(lifeline, PASSPHRASE_LENGTH)))
+    return keyfile.Passphrase(secret) if secret else None
+
+
+def _exactly(descriptor: int, size: int) -> bytes:
+    found = b""
+    while len(found) < size:
+        more = os.read(descriptor, size - len(found))
+        if not more:
+            os._exit(ORPHANED)
+        found += more
+    return found
 
 
 def _log_to(path: Path) -> None:

@@ -62,10 +62,10 @@ def replay(  # noqa: PLR0913 - one each for what a history may be narrowed to
     Every signature is verified, of registrar and of senders, and that no number is missing; letters stay sealed.
     Days are those of the policy's zone. What is left out is still verified, and counts for status and clocks.
     """
+    from nrmbus.auditor.selection import Selection, moment, numbers, time_of
     from nrmbus.bus.errors import BusError
     from nrmbus.cli.desks import whole
     from nrmbus.cli.replayed import Replayed, mapping, rows
-    from nrmbus.cli.selection import Selection, moment, numbers, time_of
     from nrmbus.rules import load_profile
 
     if sum((as_json, as_lines, html is not None)) > 1:

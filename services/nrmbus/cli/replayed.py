@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any, Self
 
 from nrmbus.auditor.history import Audited, Entry
-from nrmbus.cli.selection import Selection
+from nrmbus.auditor.selection import Selection
 from nrmbus.rules import Clock, Profile
 from nrmbus.wire import times
 

@@ -3,6 +3,7 @@
 import importlib
 from typing import Final
 
+from nrmbus import telemetry
 from nrmbus.bus.errors import NoBus
 from nrmbus.bus.folder import BusFolder
 
@@ -24,10 +25,13 @@ def run_service(name: str, folder: BusFolder) -> None:
         NoBus: there is no such bus, or no such service on it.
     """
     folder.settings  # noqa: B018 - raises where no bus was made
-    if name in SERVICES:
-        importlib.import_module(SERVICES[name]).main(folder)
-    elif name in folder.agencies():
-        importlib.import_module(DESK).main(folder, name)
-    else:
-        known = ", ".join([*SERVICES, *folder.agencies()])
-        raise NoBus(f"The bus in {folder.path} has no such service; it has {known}.")
+    try:
+        if name in SERVICES:
+            importlib.import_module(SERVICES[name]).main(folder)
+        elif name in folder.agencies():
+            importlib.import_module(DESK).main(folder, name)
+        else:
+            known = ", ".join([*SERVICES, *folder.agencies()])
+            raise NoBus(f"The bus in {folder.path} has no such service; it has {known}.")
+    finally:
+        telemetry.shut_down()  # whoever called us may leave without tidying

@@ -10,7 +10,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final, NamedTuple, Protocol
 
+from nrmbus.cli.process import PASSPHRASE_LENGTH
 from nrmbus.cli.services import DESK, SERVICES
+from nrmbus.wire.keyfile import held
 
 WARM: Final = (
     *SERVICES.values(),
@@ -35,6 +37,14 @@ class Started(NamedTuple):
 
     pid: int
     lifeline: socket.socket
+
+
+def hand_on(lifeline: socket.socket) -> None:
+    """Tell the new process the passphrase of the private keys, or that there is none: never by its arguments or environment."""
+    passphrase = held()
+    secret = passphrase.hand_on() if passphrase else b""
+    with contextlib.suppress(OSError):  # it has ended already, which its lifeline tells
+        lifeline.sendall(len(secret).to_bytes(PASSPHRASE_LENGTH) + secret)
 
 
 class Spawner(Protocol):
@@ -65,6 +75,7 @@ class Fresh:
                 start_new_session=True,
             )
         self._processes.append(process)
+        hand_on(ours)
         return Started(process.pid, ours)
 
     def close(self) -> None:
@@ -116,7 +127,9 @@ class Warm:
             with theirs:
                 request = json.dumps({"name": name, "folder": str(folder)}).encode()
                 socket.send_fds(self._control, [request], [theirs.fileno()])
-            return Started(int(self._control.recv(32)), ours)
+            started = Started(int(self._control.recv(32)), ours)
+            hand_on(ours)
+            return started
         except BaseException:
             ours.close()
             raise

@@ -18,14 +18,21 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Final, Self
 
+from aiokafka.errors import KafkaError
+
+from nrmbus.bus.authority import OPERATOR
 from nrmbus.bus.clock import BEFORE_ANY_TICK, WallClock
 from nrmbus.bus.embedded import EmbeddedKafka
 from nrmbus.bus.errors import BusError, NoBus
 from nrmbus.bus.folder import BusFolder, utc_now, write_json
+from nrmbus.bus.gate import Gate
 from nrmbus.bus.jars import Progress
 from nrmbus.cli.services import SERVICES
 from nrmbus.cli.spawn import Spawner, spawner
-from nrmbus.directory.admission import Newcomer, admit
+from nrmbus.directory import DirectoryError
+from nrmbus.directory.admission import Newcomer, admit, home_of
+from nrmbus.directory.changes import sign_head
+from nrmbus.directory.heads import EVERY
 
 BROKER: Final = "broker"
 LOOK_SECONDS: Final = 0.2
@@ -33,6 +40,12 @@ LOOK_SECONDS: Final = 0.2
 SETTLED_SECONDS: Final = 5.0
 """A service that lived so long had no trouble starting: when it dies, it is started at once."""
 LONGEST_PAUSE_SECONDS: Final = 5.0
+HELD_SECONDS: Final = 2.0
+"""How often we look whether an agency is no longer suspended."""
+CERTIFICATE_SECONDS: Final = 10.0
+"""How often we look whether a certificate is due or has ended; so long one that ended may go on being served."""
+AGAIN_SECONDS: Final = 60.0
+"""When to try again to sign a head of the directory; it is good for three hours."""
 END_SECONDS: Final = 4.0
 """How long services may take to end by themselves; with the broker's own grace, all is over within 10 s."""
 
@@ -50,6 +63,8 @@ class Running:
     early_deaths: int = 0
     due: float | None = field(default=0.0)
     """When to start it, on the monotonic clock; none while it lives."""
+    held: bool = False
+    """Whether it stands still because its agency is suspended or retired."""
 
     def begin(self) -> None:
         """Note that it is being started."""
@@ -101,6 +116,9 @@ class Supervisor:
         self._spawner: Spawner | None = None
         self._thread: threading.Thread | None = None
         self._stopping = False
+        self._gate = Gate(folder)
+        self._look_at = time.monotonic() + CERTIFICATE_SECONDS
+        self._head_due = 0.0
         self._status = folder.run / "services.json"
         self._open = ExitStack()
 
@@ -133,6 +151,10 @@ class Supervisor:
             raise NoBus(f"No such service is running; there are {', '.join(sorted(self._services))}.")
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
+
+    def look_at_certificates(self) -> None:
+        """Do at once what is done every ten seconds: renew certificates that are due, take rights from those that ended."""
+        self._look_at = 0.0
 
     def stop(self) -> None:
         """End all services, then the broker, within 10 s; done twice, the second does nothing."""
@@ -167,9 +189,12 @@ class Supervisor:
             broker.begin()
             self._begin_broker(broker, self._kafka)
         settings = self.folder.settings
+        if settings.bootstrap:  # who comes to another's cluster first is the operator
+            self._gate.equip({OPERATOR: self.folder.keys})
         # A stepped clock shows a time long before now, and these services were there from its beginning.
         since = BEFORE_ANY_TICK if settings.play else WallClock().now()
         asyncio.run(admit(self.folder, self._newcomers, since))
+        self._head_due = time.monotonic() + EVERY.total_seconds()
         for name in SERVICES:
             self._services[name] = Running(name)
         self._thread = threading.Thread(target=self._watch, name="supervisor")
@@ -195,15 +220,40 @@ class Supervisor:
             for agency in self.folder.agencies():
                 self._services.setdefault(agency, Running(agency))
             now = time.monotonic()
-            due = [each for each in self._services.values() if each.due is not None and each.due <= now]
+            if now >= self._head_due:
+                self._sign_head(now)
+            due = self._whom_to_begin(now)
             for each in due:
                 self._begin(each)
             if due:
                 self._write_status()
+            if now >= self._look_at:
+                self._look_at = now + CERTIFICATE_SECONDS
+                self._keep_certificates()
             for key, _ in self._selector.select(LOOK_SECONDS):
                 if isinstance(key.data, Running):
                     self._selector.unregister(key.fileobj)
                     self._has_ended(key.data)
+
+    def _whom_to_begin(self, now: float) -> list[Running]:
+        due = [each for each in self._services.values() if each.due is not None and each.due <= now]
+        suspended = self._gate.suspended if due else frozenset()
+        for each in due:
+            if each.name in suspended:  # the broker would not even let it read that it is
+                each.due = now + HELD_SECONDS
+                if not each.held:
+                    self._say(f"{each.name} is suspended or retired, so its desk is not started.")
+                    self._write_status()
+            each.held = each.name in suspended
+        return [each for each in due if not each.held]
+
+    def _sign_head(self, now: float) -> None:
+        self._head_due = now + EVERY.total_seconds()
+        try:
+            asyncio.run(sign_head(self.folder))
+        except (BusError, DirectoryError, KafkaError, OSError) as error:
+            self._head_due = now + AGAIN_SECONDS
+            self._say(f"The directory's head could not be signed ({type(error).__name__}); it is tried again.")
 
     def _begin(self, service: Running) -> None:
         service.begin()
@@ -215,6 +265,25 @@ class Supervisor:
         except (BusError, OSError) as error:  # no memory for another process, a jar that was altered meanwhile
             self._say(f"{service.name} could not be started: {error}")
             self._has_ended(service)
+
+    def _keep_certificates(self) -> None:
+        """Renew the certificates of who lives here, and start anew whoever has another one."""
+        broker = self._services.get(BROKER)
+        if not self.folder.settings.tls or (broker and broker.pid is None):
+            return
+        homes = {name: home_of(self.folder, name) for name in self._services if name != BROKER}
+        try:
+            renewed = self._gate.keep({**homes, OPERATOR: self.folder.keys})
+        except BusError as error:  # it is tried again at the next look
+            self._say(f"Certificates could not be kept: {error}")
+            return
+        if self._kafka and self._kafka.is_due:
+            renewed |= {BROKER}
+        for name in renewed - {OPERATOR}:
+            pid = self._services[name].pid
+            if pid is not None:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGTERM)
 
     def _has_ended(self, service: Running) -> None:
         now = time.monotonic()

@@ -21,8 +21,8 @@ def _agencies(folder: "BusFolder") -> list[str]:
     """Everybody with an outbox and an inbox: who is in the directory, and the bus's own services."""
     import asyncio
 
+    from nrmbus.directory import SERVICES
     from nrmbus.directory.admission import read_directory
-    from nrmbus.directory.operator import SERVICES
 
     return sorted({*asyncio.run(read_directory(folder)).entries, *SERVICES})
 
@@ -37,19 +37,25 @@ def apply(
         bool, typer.Option("--shorten", help="Let a retention become shorter, which deletes what is older.")
     ] = False,
 ) -> None:
-    """Make the topics that are missing and set what was altered; nothing is deleted, no partition taken away."""
+    """Make the topics that are missing and set what was altered; nothing is deleted, no partition taken away.
+
+    Access rules and quotas are made to be what is declared, and no others.
+    """
     from nrmbus.bus import topics
+    from nrmbus.bus.gate import Gate
 
     folder = folder_of(data, bus)
     settings = folder.settings
+    declarations = topics.load_declarations(files)
     left = topics.apply(
-        folder.bootstrap,
+        folder.as_operator,
         _agencies(folder),
         settings.partitions,
         play=settings.play,
         shorten=shorten,
-        declarations=topics.load_declarations(files),
+        declarations=declarations,
     )
+    Gate(folder).apply(declarations)
     for each in left:
         typer.echo(str(each))
     raise typer.Exit(any(each.kind != "stray" for each in left))
@@ -57,26 +63,29 @@ def apply(
 
 @app.command(epilog="Example: nrmbus topics check --data ./my-bus")
 def check(data: Data = None, bus: Bus = DEFAULT_BUS, files: Files = None) -> None:
-    """Print how the broker's topics differ from their files, and exit 1 if they do; nothing is changed."""
+    """Print how the broker's topics, access rules and quotas differ from their files; exit 1 if they do. Nothing is changed."""
     from nrmbus.bus import topics
+    from nrmbus.bus.gate import Gate
 
     folder = folder_of(data, bus)
     settings = folder.settings
+    declarations = topics.load_declarations(files)
     drift = topics.check(
-        folder.bootstrap,
+        folder.as_operator,
         _agencies(folder),
         settings.partitions,
         play=settings.play,
-        declarations=topics.load_declarations(files),
+        declarations=declarations,
     )
-    for each in drift:
-        typer.echo(str(each))
-    raise typer.Exit(bool(drift))
+    found = [*map(str, drift), *Gate(folder).check(declarations)]
+    for each in found:
+        typer.echo(each)
+    raise typer.Exit(bool(found))
 
 
 @app.command(epilog="Example: nrmbus topics docs > topics.md")
 def docs(files: Files = None) -> None:
-    """Print a table of all topics, in Markdown."""
+    """Print a table of all topics, and of who may do what, in Markdown."""
     from nrmbus.bus import topics
 
     typer.echo(topics.docs(topics.load_declarations(files)), nl=False)

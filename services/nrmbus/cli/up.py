@@ -4,11 +4,15 @@ import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
+from nrmbus.cli.keys import Unprotected, unlock
 from nrmbus.cli.options import DEFAULT_BUS, Bus, Data, folder_of
+
+if TYPE_CHECKING:
+    from nrmbus.bus.folder import BusFolder
 
 
 class Ended(BaseException):
@@ -61,7 +65,8 @@ def progress_bar() -> Iterator[Callable[[str, int, int], None]]:
         bar.stop()
 
 
-def up(
+def up(  # noqa: PLR0913 - one each for what may be asked
+    *,
     data: Data = None,
     bus: Bus = DEFAULT_BUS,
     play: Annotated[
@@ -76,6 +81,18 @@ def up(
     bootstrap: Annotated[
         str | None, typer.Option(metavar="HOST:PORT", help="Use this Kafka cluster; start none.")
     ] = None,
+    tls: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR", help="With --bootstrap: DIR/ca.pem certifies that cluster's brokers; reach them by TLS."
+        ),
+    ] = None,
+    plaintext: Annotated[
+        bool,
+        typer.Option(
+            "--plaintext", help="With --bootstrap: reach that cluster in plain text, with no rights enforced."
+        ),
+    ] = False,
     agencies: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="Admit the agencies that this YAML file lists, where they are new."),
@@ -83,6 +100,7 @@ def up(
     fork: Annotated[
         bool | None, typer.Option("--fork/--no-fork", help="Fork services from a warm process. (default: on Linux)")
     ] = None,
+    keys_unprotected: Unprotected = False,
 ) -> None:
     """Run a bus on this machine until Ctrl-C: Kafka, the registrar, the timekeeper, a desk for each agency.
 
@@ -94,8 +112,15 @@ def up(
     folder = folder_of(data, bus)
     if policy is not None:
         known_policy(policy)
-    settings = folder.create(play=play, partitions=partitions, policy=policy, bootstrap=bootstrap)
+    is_tls = reached_by_tls(bootstrap, tls, plaintext=plaintext, is_new=not folder.exists)
+    settings = folder.create(play=play, partitions=partitions, policy=policy, bootstrap=bootstrap, tls=is_tls)
+    if tls:
+        for line in introduced(folder, tls):
+            typer.echo(line)
+    if not settings.tls:
+        typer.echo("Kafka is reached in plain text: whoever reaches it may read and write everything there.")
     newcomers = newcomers_of(agencies, settings.policy) if agencies else {}
+    unlock(folder, unprotected=keys_unprotected)
     with (
         until_told(),
         admitting(agencies),
@@ -105,6 +130,50 @@ def up(
         typer.echo(f"Bus {settings.bus} is up: folder {folder.path}, Kafka {folder.bootstrap}. Ctrl-C ends it.")
         while True:
             signal.pause()
+
+
+def reached_by_tls(bootstrap: str | None, tls: Path | None, *, plaintext: bool, is_new: bool) -> bool | None:
+    """Whether another's cluster is reached over TLS; none where nothing was said about it. Nothing is taken for granted.
+
+    Raises:
+        NoBus: the options do not go together, or a new bus on another's cluster has neither; the message says what to give.
+    """
+    from nrmbus.bus.errors import NoBus
+
+    if bootstrap is None and (tls or plaintext):
+        raise NoBus("Our own Kafka is always reached over TLS: --tls and --plaintext go with --bootstrap HOST:PORT.")
+    if tls and plaintext:
+        raise NoBus("A cluster is reached over TLS or in plain text: give --tls DIR or --plaintext.")
+    if bootstrap and is_new and not (tls or plaintext):
+        raise NoBus(
+            f"Say how {bootstrap} is reached: --tls DIR, where DIR/ca.pem certifies its brokers; "
+            "or --plaintext, where nobody's rights are enforced."
+        )
+    return True if tls else False if plaintext else None
+
+
+def introduced(folder: "BusFolder", tls: Path) -> tuple[str, ...]:
+    """Have everybody on the bus trust the brokers that *tls*/ca.pem certifies; what its cluster must be set to, in lines.
+
+    Raises:
+        BusError: there is no such certificate.
+    """
+    from nrmbus.bus.authority import Authority
+    from nrmbus.bus.embedded import cluster_settings
+    from nrmbus.bus.errors import NoBus
+
+    try:
+        ca = (tls / "ca.pem").read_bytes()
+    except OSError as error:
+        raise NoBus(
+            f"{tls / 'ca.pem'} cannot be read ({error.strerror}): put there what certifies the brokers"
+        ) from None
+    authority = Authority(folder)
+    authority.trust_brokers_of(ca)
+    return (
+        f"The cluster lets this bus in when its truststore has {authority.path}, and it is set to",
+        *(f"  {key}={value}" for key, value in cluster_settings(folder.settings.bus).items()),
+    )
 
 
 def known_policy(name: str) -> None:
@@ -125,6 +194,7 @@ def run(
     service: Annotated[str, typer.Argument(help="registrar, timekeeper, broker, or an agency's id.")],
     data: Data = None,
     bus: Bus = DEFAULT_BUS,
+    keys_unprotected: Unprotected = False,  # noqa: FBT002 - the same
 ) -> None:
     """Run one service of a bus until Ctrl-C, here in the foreground; its broker must be running."""
     from nrmbus.cli.services import run_service
@@ -132,6 +202,7 @@ def run(
     folder = folder_of(data, bus)
     if service != "broker":
         folder.bootstrap  # noqa: B018 - raises where no broker is running
+        unlock(folder, unprotected=keys_unprotected)
         run_service(service, folder)
         return
     from nrmbus.bus.embedded import EmbeddedKafka

@@ -40,11 +40,11 @@ def why(
     Also: why it was refused, which letters opened, who answered, and how long each clock ran that it started.
     The history is verified first, and no letter is opened.
     """
+    from nrmbus.auditor.selection import found_event, moment, time_of
     from nrmbus.auditor.why import explain
     from nrmbus.bus.errors import BusError
     from nrmbus.cli.desks import whole
     from nrmbus.cli.replay import verified
-    from nrmbus.cli.selection import found_event, moment, time_of
     from nrmbus.rules import load_profile
 
     folder = folder_of(data, bus)
@@ -148,7 +148,8 @@ def _section(console: "Console", title: str, lines: "list[tuple[str, str | Text]
 def _because(explained: "Explained") -> str:
     assert explained.refusal  # noqa: S101 - asked for only then
     refusal = explained.refusal
-    return f"{refusal.sentence}\n{refusal.rule}, {refusal.article}"
+    beside = f"; by {refusal.because}, which its sender was not told" if refusal.because else ""
+    return f"{refusal.sentence}\n{refusal.rule}, {refusal.article}{beside}"
 
 
 def _told(whom: "Whom") -> str:
@@ -187,7 +188,9 @@ def _grouped(whom: "Iterable[Whom]") -> "Iterable[tuple[str, str]]":
 def _receipt(state: str, reason: str | None, at: "Point | None") -> str:
     if at is None:
         return "no receipt yet: its desk has not said whether the letter opened"
-    words = "opened" if state == "opened" else f"could not be opened ({reason}): counts as not said, and clocks run on"
+    words = f"could not be opened ({reason}): counts as not said, and clocks run on"
+    if state != "unreadable":
+        words = "opened" if state == "opened" else "kept shut: the person had refused or taken back consent by then"
     return f"{words}, {_point(at)}"
 
 

@@ -133,6 +133,14 @@ class Door:
         """A case as this agency sees it."""
         return await self._ask("GET", f"/v1/cases/{ref}")
 
+    async def read_case(self, ref: str, *, what: str, actor: str, purpose: str) -> Json:
+        """Have the registrar put on record that *actor* now reads a case as a whole, or hands it on; then it may be done.
+
+        *what* is ``case``, ``person_report`` or ``export``. Raises DoorError ``read_not_registered``, ``read_refused``.
+        """
+        params = {"what": what, "actor": actor, "purpose": purpose}
+        return await self._ask("POST", f"/v1/cases/{ref}/reads", params=params)
+
     async def tasks(self) -> Json:
         """What waits for a person at this agency."""
         return await self._ask("GET", "/v1/tasks")
@@ -144,6 +152,10 @@ class Door:
     async def get(self, path: str, **params: str) -> Json:
         """Look at another page of this desk or service."""
         return await self._ask("GET", path, params=params)
+
+    async def post(self, path: str) -> Json:
+        """Have this desk do what the page *path* does, which asks for nothing more."""
+        return await self._ask("POST", path)
 
     async def _ask(self, method: str, path: str, **how: Any) -> Json:
         answer = None

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from typing import Any, Final
 
+from aiokafka import TopicPartition
 from faststream import FastStream
 
 from nrmbus import telemetry
@@ -14,13 +15,14 @@ from nrmbus.bus.clock import SteppedClock, WallClock, clock_of
 from nrmbus.bus.errors import BusError
 from nrmbus.bus.folder import AgencyFolder, BusFolder
 from nrmbus.bus.serving import Listening, Server
-from nrmbus.desk import witnessing
+from nrmbus.desk import erasing, witnessing
 from nrmbus.desk.broker import check_settings, make_broker, make_endpoints
 from nrmbus.desk.desk import Desk
 from nrmbus.desk.door import Door, application
 from nrmbus.desk.errors import DeskError
 from nrmbus.desk.handlers import Inbox
 from nrmbus.desk.ledger import Ledger
+from nrmbus.desk.lost import ask_to_send_again
 from nrmbus.desk.procedure import Settings
 from nrmbus.desk.reading import declared
 from nrmbus.desk.relay import Relay, through
@@ -29,7 +31,9 @@ from nrmbus.desk.roles import procedure_of
 from nrmbus.desk.seat import Seat
 from nrmbus.desk.witnessing import Witness
 from nrmbus.directory import Directory, DirectoryReader, Entry, Identity, operator_key
+from nrmbus.directory.own import Own
 from nrmbus.rules import Agency, Rules, load_profile
+from nrmbus.wire.keyfile import is_sealed
 
 RESTART: Final = 70
 """Exit code of a desk that could not go on; its supervisor starts it again."""
@@ -47,25 +51,53 @@ class DeskProcess:
     def __init__(self, folder: BusFolder, home: AgencyFolder, ledger: Ledger) -> None:
         """Make it; nothing runs yet. Raises DeskError ``speaks_unpublished``."""
         settings = folder.settings
-        self._bootstrap, self._play, self._settings = folder.bootstrap, settings.play, _settings(home)
+        self._where, self._play, self._settings = folder.reach(home.path), settings.play, _settings(home)
+        self._home = home.path
         agencies: dict[str, Agency] = {}
+        self._lost: asyncio.Queue[Entry] = asyncio.Queue()
+        """Entries by which another agency lost its keys, not yet looked after."""
+
+        directory, identity = Directory(settings.bus, operator_key(folder.path)), Identity.at(home.path, home.id)
+
+        def made() -> frozenset[str]:
+            self.seat.identity = Identity.at(home.path, home.id)  # letters to keys that it asked for open from now on
+            return self.seat.identity.kids
+
+        self._keys_sealed = is_sealed(home.keys / "signing.seed")
+
+        def renew() -> None:
+            kid = directory.signing_kid(home.id, self.seat.now())
+            if kid in (None, self.seat.identity.signing.kid) or kid not in self.seat.identity.kids:
+                return
+            made()  # `nrmbus agency check` may have put them in place already
+            if self.seat.identity.signing.kid != kid:
+                self.seat.identity.promote(home.path)
+                made()
+
+        own = Own(home.id, identity.kids, made)
 
         def admitted(entry: Entry) -> None:
             agencies[entry.agency] = Agency(entry.agency, entry.role, entry.supervisor)
+            own.take(entry, directory.kids(entry))
+            if entry.kind == "lost" and entry.agency != home.id:
+                self._lost.put_nowait(entry)
 
-        directory = Directory(settings.bus, operator_key(folder.path))
-        self._reader = DirectoryReader(self._bootstrap, directory, admitted)
+        self._reader = DirectoryReader(self._where, directory, admitted)
         self.seat = Seat(
             bus=settings.bus,
-            identity=Identity.at(home.path, home.id),
+            identity=identity,
             ledger=ledger,
             directory=directory,
             rules=Rules(load_profile(settings.policy), agencies),
             agencies=agencies,
             clock=WallClock(),
             catch_up=self._reader.catch_up,
+            stale=lambda: self._reader.stale,
+            own=own,
+            renew=renew,
         )
         self.desk = Desk(self.seat)
+        self.desk.end_of = self._end_of
         self._inbox: Inbox | None = None
         self._relay: Relay | None = None
         self.witness = Witness(self.seat, self._inbox_is_read)
@@ -80,14 +112,16 @@ class DeskProcess:
     async def running(self) -> AsyncIterator[None]:
         """Read the directory to its end, then receive and send until the block ends."""
         async with AsyncExitStack() as stack:
-            clock = await stack.enter_async_context(clock_of(self._bootstrap, play=self._play))
+            clock = await stack.enter_async_context(clock_of(self._where, play=self._play))
             self.seat.clock = clock
             await stack.enter_async_context(self._reader)
             if self.seat.role is None:
                 raise DeskError("not_admitted")
+            if self.seat.own is not None:
+                self.seat.own.read_to_the_end(self.seat.directory.number)
             self.seat.procedure = procedure_of(self.seat.role)
             await self.desk.load(self._settings)
-            broker = make_broker(self._bootstrap, self.seat.me, self.desk)
+            broker = make_broker(self._where, self.seat.me, self.desk)
             self._inbox, outbox = make_endpoints(broker, self.desk)
             check_settings(broker, self.seat.me)
             await stack.enter_async_context(FastStream(broker, logger=None))
@@ -106,9 +140,15 @@ class DeskProcess:
             tasks.create_task(relay.run())
             tasks.create_task(self._reader.follow())
             tasks.create_task(self._catch_up(relay))
-            tasks.create_task(witnessing.run(self.witness, self._bootstrap))
+            tasks.create_task(self._look_after_lost())
+            tasks.create_task(witnessing.run(self.witness, self._where))
+            tasks.create_task(erasing.run(self.desk, self._home, self._inbox_is_read))
             if isinstance(clock, SteppedClock):
                 tasks.create_task(clock.run())
+
+    async def _look_after_lost(self) -> None:
+        while True:
+            await ask_to_send_again(self.seat, await self._lost.get())
 
     def ended(self, task: "asyncio.Task[None]") -> None:
         """End the process when a *task* that must not end has failed."""
@@ -134,6 +174,31 @@ class DeskProcess:
         self.seat.ledger.changed.set()
         await release_by_itself(self.desk, inbox)
         self._went_on = True
+        await self._open_what_waited(inbox)
+
+    async def _open_what_waited(self, inbox: Inbox) -> None:
+        """Let through each case whose letter waited, once the inbox has been read to where it ended when that came."""
+        while True:
+            await self.desk.waits.wait()
+            self.desk.waits.clear()
+            for subject, (partition, end) in tuple(self.desk.ahead.items()):
+                while self.desk.working or await self._position(partition) < end:  # noqa: ASYNC110 - the same
+                    await asyncio.sleep(_LOOK)
+                await release_by_itself(self.desk, inbox, (subject,))
+                if self.desk.ahead.get(subject) == (partition, end):
+                    del self.desk.ahead[subject]
+
+    async def _position(self, partition: int) -> int:
+        consumer = self._inbox.consumer if self._inbox else None
+        where = TopicPartition(f"nrm.inbox.{self.seat.me}", partition)
+        if consumer is None or where not in consumer.assignment():
+            return -1
+        return int(await consumer.position(where))
+
+    def _end_of(self, partition: int) -> int | None:
+        consumer = self._inbox.consumer if self._inbox else None
+        where = TopicPartition(f"nrm.inbox.{self.seat.me}", partition)
+        return consumer.last_stable_offset(where) if consumer and where in consumer.assignment() else None
 
     def _inbox_is_read(self) -> bool:
         return self._relay is not None and self._relay.caught_up.is_set() and self.seat.trouble is None
@@ -144,10 +209,14 @@ class DeskProcess:
         started = self._inbox_is_read() and self._went_on
         moving = lag == 0 or time.monotonic() - self.desk.progress < STUCK_SECONDS
         return {
-            "ready": started and lag is not None and moving,
+            "ready": started and lag is not None and moving and not self.desk.ahead and self.seat.held_up is None,
+            "state": self.seat.directory.state(self.seat.me, self.seat.now()),
+            "held_up": self.seat.held_up,
+            "directory_stale": self._reader.stale,
             "tick": clock.tick if isinstance(clock, SteppedClock) else 0,
             "lag": lag,
             "cosigns": self.witness.cosigns,
+            "keys_sealed": self._keys_sealed,
         }
 
     async def _lag(self) -> int | None:
@@ -168,6 +237,8 @@ class DeskProcess:
 
     async def release(self, subject: str) -> int:
         """Let the parked records of a case through; how many are left."""
+        if not self._inbox_is_read():
+            raise DeskError("inbox_unread")
         return await release(self.desk, self._inbox, subject) if self._inbox else 0
 
 
@@ -199,7 +270,7 @@ def main(folder: BusFolder, agency: str) -> None:
         SystemExit: 70 when the desk could not go on.
         BusError: it did not start, and a person has to mend what the message says.
     """
-    telemetry.set_up(agency)
+    telemetry.set_up(agency, folder.agency(agency).path)
     try:
         going = asyncio.run(_run(folder, agency))
     except DeskError as error:

@@ -132,7 +132,7 @@ def _model(asked: Asked, speaks: Speaks) -> type[Data]:
     unknown: UnknownType | UnknownVersion = UnknownType()
     try:
         model = data_type(asked.type, asked.version or version_of(speaks, asked.type))
-        if not model.technical:  # what a desk says about a letter, no person says for it
+        if not model.technical:  # what a desk says about a letter or a reading, no person says for it
             return model
     except (UnknownType, UnknownVersion) as error:
         unknown = error

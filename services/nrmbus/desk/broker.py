@@ -14,8 +14,10 @@ from aiokafka.coordinator.assignors.range import RangePartitionAssignor
 from faststream.kafka import KafkaBroker
 from faststream.kafka.message import KafkaAckableMessage
 from faststream.middlewares import AckPolicy
+from faststream.security import BaseSecurity
 
 from nrmbus.bus import clients
+from nrmbus.bus.reach import Where, reach
 from nrmbus.desk.desk import Desk
 from nrmbus.desk.errors import DeskError
 from nrmbus.desk.handlers import Inbox, Outbox, data_of, join
@@ -68,10 +70,13 @@ async def tolerant(record: Any, original: Callable[[Any], Awaitable[KafkaAckable
     return message
 
 
-def make_broker(bootstrap: str, service: str, desk: Desk | None = None) -> KafkaBroker:
+def make_broker(where: Where, service: str, desk: Desk | None = None) -> KafkaBroker:
     """A broker whose every publisher and subscriber goes by `LedgerMiddleware`; without *desk* by none."""
+    place = reach(where)
+    context = place.context()
     return KafkaBroker(
-        bootstrap,
+        place.bootstrap,
+        security=BaseSecurity(ssl_context=context) if context else None,
         client_id=service,
         acks=_WRITING["acks"],
         enable_idempotence=_WRITING["enable_idempotence"],

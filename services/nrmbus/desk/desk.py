@@ -3,8 +3,8 @@
 import asyncio
 import json
 import time
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, Final
 
 from sqlalchemy import func, select
 from sqlalchemy.dialects.sqlite import insert as upsert
@@ -19,6 +19,13 @@ from nrmbus.desk.seat import Seat
 from nrmbus.events.model import Event, Frozen
 from nrmbus.rules import read
 
+_MARKER: Final = 1
+"""Offsets that the end of a transaction takes: a record of Kafka's own, which nobody reads."""
+
+
+def _unknown(_: int) -> int | None:
+    return None
+
 
 class Desk:
     """What the handling of one record needs beside the record. Its memory follows the ledger's commits."""
@@ -31,6 +38,14 @@ class Desk:
         """Of each type that the agency names, the version that its own system speaks."""
         self.parked: set[str] = set()
         """Cases that wait for a person or an upgrade, because a record of them could not be handled."""
+        self.ahead: dict[str, tuple[int, int]] = {}
+        """Of each case whose letter waits until the inbox is read: the partition, and where it ended when the letter came."""
+        self.waits = asyncio.Event()
+        """Set when a case is put there."""
+        self.end_of: Callable[[int], int | None] = _unknown
+        """Where a partition of the inbox ends, as far as the broker has said; set by the process."""
+        self.releasing = asyncio.Lock()
+        """Held while a case is let through: a record is handled by one hand."""
         self.attempts: dict[tuple[int, int], int] = {}
         """How often the record at (partition, offset) was tried in vain."""
         self.set_aside = 0
@@ -94,6 +109,17 @@ class Desk:
         await self.save_book(tx, book)
         await self.say(tx, said, None)
         self.seat.ledger.then(lambda: setattr(self, "book", book))
+
+    def read_first(self, partition: int, offset: int) -> int | None:
+        """Where the inbox ends that must be read before a letter at *offset* is opened; none where nothing stands behind it."""
+        end = self.end_of(partition)
+        return end if end is not None and end > offset + 1 + _MARKER else None
+
+    def read_ahead(self, subject: str, partition: int, end: int | None) -> None:
+        """Remember that *subject* waits for *partition* to be read to its *end*; nothing where that is none."""
+        if end is not None:
+            self.ahead[subject] = (partition, end)
+            self.waits.set()
 
     def health(self) -> Mapping[str, Any]:
         """What stands still, without a look into the ledger."""

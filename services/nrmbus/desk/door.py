@@ -4,11 +4,12 @@ Nothing that came in is ever sent back in an error (RFC 9457), and nothing is do
 """
 
 import asyncio
+import re
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from functools import partial
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Literal
 
 from fastapi import FastAPI, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
@@ -19,10 +20,12 @@ from sqlalchemy.exc import SQLAlchemyError
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from nrmbus.desk import answers, asked, outbox, reading, tables, views, witnessed
+from nrmbus.desk import answers, asked, opening, outbox, reading, retention, tables, views, witnessed
 from nrmbus.desk.desk import Desk
 from nrmbus.desk.errors import DeskCode, DeskError, of_wire, problem
 from nrmbus.desk.ledger import finish_task
+from nrmbus.events.access import AccessPurpose
+from nrmbus.events.model import Draft
 from nrmbus.wire.errors import WireError
 
 LONGEST_WAIT: Final = 60.0
@@ -31,6 +34,10 @@ Limit = Annotated[int, Query(ge=1, le=1000)]
 After = Annotated[int, Query(ge=0)]
 Who = Annotated[str, Query(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
 Flag = Annotated[bool, Query()]
+Handed = Literal["case", "person_report", "export"]
+"""What is read or handed on as a whole: `events/access.py` says what each is."""
+
+CASE_REF: Final = re.compile("[0-9a-f]{32}")
 Ref = Annotated[str, Query(pattern=r"^[0-9a-f]{32}$")]
 Spoken = Annotated[
     list[Annotated[str, StringConstraints(pattern=r"^[a-z][a-z_]{0,40}\.[a-z][a-z_]{0,40}:[1-9][0-9]{0,3}$")]] | None,
@@ -166,19 +173,51 @@ class Door:
         open: Flag = False,  # noqa: FBT002 - a query parameter has its default in the signature
         technical: Flag = False,  # noqa: FBT002 - the same
         actor: Who = "door",
-        purpose: Who = "read",
+        purpose: AccessPurpose = "case_work",
         speaks: Spoken = None,
     ) -> dict[str, Any]:
         """Events received, in order, each in the version that is spoken.
 
-        With *open*, their letters, each opening on record first as of *actor* for *purpose*.
+        With *open*, their letters: the registrar has each reading on record first, as of *actor* for *purpose*.
         """
         spoken = reading.asked(speaks or (), self._desk.speaks)
+        most = min(limit, opening.MOST) if open else limit
         async with self._ledger.read() as tx:
-            rows = await views.received(tx, self._seat, case=case, after=after, limit=limit, technical=technical)
-        if open:
-            return {"events": [await views.opened(self._seat, row, spoken, who=actor, purpose=purpose) for row in rows]}
-        return {"events": [views.heard(row, spoken) for row in rows]}
+            rows = await views.received(tx, self._seat, case=case, after=after, limit=most, technical=technical)
+        if not open:
+            return {"events": [views.heard(row, spoken) for row in rows]}
+        due = await opening.to_open(self._desk, rows, who=actor, purpose=purpose)
+        await self._put_on_record(due.values())
+        events = []
+        for row in rows:
+            may = row.position in due
+            events.append(await views.opened(self._desk, row, spoken, who=actor, purpose=purpose, on_record=may))
+        return {"events": events}
+
+    async def _put_on_record(self, drafts: Collection[Draft]) -> dict[str, Any]:
+        """Have the registrar put on record what is then read. Nothing was read when this raises."""
+        if not drafts:
+            return {}
+        ids = await opening.put(self._desk, drafts)
+        found = await self._until(
+            lambda: self._said(ids), lambda found: found["verdict"] != "pending", opening.WITHIN_SECONDS
+        )
+        if found["verdict"] != "registered":
+            raise DeskError("read_not_registered" if found["verdict"] in ("pending", "failed") else "read_refused")
+        return found
+
+    async def read_case(
+        self, ref: str, what: Handed, actor: Who = "door", purpose: AccessPurpose = "case_work"
+    ) -> dict[str, Any]:
+        """Put on record that *actor* now reads the case as a whole, or hands it on: from then on it may be done."""
+        if CASE_REF.fullmatch(ref) is None:
+            raise DeskError("not_found")
+        return await self._put_on_record([opening.access(self._desk, ref, what, who=actor, purpose=purpose)])
+
+    async def reads(self, ref: str) -> dict[str, Any]:
+        """What this desk has opened of a case's letters, and for whom."""
+        async with self._ledger.read() as tx:
+            return {"reads": await views.reads(tx, ref)}
 
     async def case(self, ref: str) -> dict[str, Any]:
         """A case as this agency sees it: the fold of what it sent and received."""
@@ -210,6 +249,16 @@ class Door:
         if ref not in self._desk.parked:
             raise DeskError("not_parked")
         return {"case": ref, "left": await self._release(ref)}
+
+    async def retention(self) -> dict[str, Any]:
+        """The closed cases of this desk: how long each is kept, and which are due to be erased."""
+        today = self._seat.now().astimezone(self._seat.rules.profile.zone).date()
+        async with self._ledger.read() as tx:
+            return {"cases": [each.body(today) for each in await retention.cases(self._desk, tx)]}
+
+    async def apply_retention(self) -> dict[str, Any]:
+        """Have the cases erased that are due."""
+        return {"cases": await retention.apply(self._desk, self._seat.now())}
 
     async def witness(self) -> dict[str, Any]:
         """What this desk co-signed of the history's logs, and what is wrong with one."""
@@ -246,9 +295,13 @@ def application(
     app.get("/v1/inbox")(door.inbox)
     app.get("/v1/cases")(door.cases)
     app.get("/v1/cases/{ref}")(door.case)
+    app.get("/v1/cases/{ref}/reads")(door.reads)
+    app.post("/v1/cases/{ref}/reads")(door.read_case)
     app.post("/v1/cases/{ref}/release")(door.release)
     app.get("/v1/tasks")(door.tasks)
     app.post("/v1/tasks/{task}/done")(door.done)
+    app.get("/v1/retention")(door.retention)
+    app.post("/v1/retention/apply")(door.apply_retention)
     app.get("/v1/witness")(door.witness)
     app.get("/health")(door.health)
 

@@ -57,7 +57,10 @@ class Ledger:
     """One agency's ledger on one bus."""
 
     def __init__(self, path: Path) -> None:
-        self._writer = _engine(path, "BEGIN IMMEDIATE", size=1)
+        self.path = path
+        """Where it lies."""
+        # What is deleted is overwritten with zeros: an erased key must not be found in a free page.
+        self._writer = _engine(path, "BEGIN IMMEDIATE", "secure_delete=ON", size=1)
         self._readers = _engine(path, "BEGIN", "query_only=ON", size=2)
         self._turn = asyncio.Lock()
         self._positions: dict[int, Position] = {}

@@ -1,12 +1,13 @@
 """Letters at a desk: opened only after the opening is on record, kept sealed, and drafts sealed to the desk itself."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from sqlalchemy import insert
+from sqlalchemy.ext.asyncio import AsyncConnection
 
-from nrmbus.desk import tables
+from nrmbus.desk import kept, tables
 from nrmbus.desk.seat import Seat
 from nrmbus.events.errors import EventError
 from nrmbus.events.model import Data, Part
@@ -19,13 +20,20 @@ DESK: Final = "desk"
 
 STATISTICS: Final = "statistics"
 
+KEPT_SHUT: Final = "consent_withdrawn"
+"""Why a letter that could be opened was not: the person has refused or taken back that this agency be told."""
+
+Shut = ClosedReason | Literal["consent_withdrawn"]
+StaysShut = Callable[[AsyncConnection], Awaitable[bool]]
+"""Asked in the transaction that puts an opening on record: whether the letter must stay closed."""
+
 
 @dataclass(frozen=True, slots=True)
 class Opened:
     """What a letter holds for this desk: nothing when none came; ``shut`` says why it could not be opened."""
 
     parts: Mapping[Part, Mapping[str, Any]] = field(default_factory=dict)
-    shut: ClosedReason | None = None
+    shut: Shut | None = None
 
     @property
     def fields(self) -> dict[str, Any]:
@@ -45,43 +53,65 @@ def _model(signed: Signed) -> type[Data] | None:
         return None
 
 
-async def open_copy(seat: Seat, signed: Signed, *, who: str, purpose: str) -> Opened:
-    """Open this desk's copy of the letter that came with *signed*.
+def copy_of(seat: Seat, signed: Signed) -> tuple[letter.Container | None, tuple[Part, ...], ClosedReason | None]:
+    """This desk's copy of the letter, still closed: the parts sealed to it, or why there is no copy though one should be."""
+    if signed.letter_bytes is None or signed.sealeddigest is None:
+        return None, (), None
+    reason: ClosedReason = "malformed"
+    try:
+        container = signed.letter(whole=False)
+    except LetterClosed as closed:
+        reason = closed.reason
+    except WireError:
+        reason = "malformed"
+    else:
+        mine = [part for part in container.parts if seat.me in container.wraps(part)] if container else []
+        return container, tuple(mine), None
+    return None, (), reason
+
+
+async def open_copy(seat: Seat, signed: Signed, *, who: str, purpose: str, stays_shut: StaysShut) -> Opened:
+    """Open this desk's copy of the letter that came with *signed*, unless it *stays_shut*.
 
     A row ``reads`` for each part is committed first: if it cannot be written, nothing is opened. A letter that cannot be
     opened is an answer, not an error: ``shut`` has the reason.
     """
-    if signed.letter_bytes is None or signed.sealeddigest is None:
-        return Opened()
-    container, shut = None, None
-    try:
-        container = signed.letter(whole=False)
-    except LetterClosed as closed:
-        shut = closed.reason
-    except WireError:
-        shut = "malformed"
-    if container is None:
-        return Opened(shut=shut)
-    mine = [part for part in container.parts if seat.me in container.wraps(part)]
-    if not mine:
-        return Opened()
-    await record_reads(seat, signed, mine, who=who, purpose=purpose)
-    return _open(seat, signed, container)
+    container, mine, reason = copy_of(seat, signed)
+    if container is None or not mine:
+        return Opened(shut=reason)
+    if not await record_reads(seat, signed, mine, who=who, purpose=purpose, stays_shut=stays_shut):
+        return Opened(shut=KEPT_SHUT)
+    wraps = {kid for part in mine for agency, kid in container.wraps(part).items() if agency == seat.me}
+    if wraps <= seat.identity.opening.keys():
+        return _open(seat, signed, container)
+    async with seat.ledger.read() as tx:  # it came under a key that was destroyed since
+        secrets = await kept.secrets_of(seat, tx, kept.place_of(seat, signed))
+    return _open(seat, signed, container, secrets)
 
 
-async def record_reads(seat: Seat, signed: Signed, parts: Iterable[Part], *, who: str, purpose: str) -> None:
-    """Put on record, on disk, that *who* opens *parts* of the letter of *signed*, and what for."""
+async def record_reads(
+    seat: Seat, signed: Signed, parts: Iterable[Part], *, who: str, purpose: str, stays_shut: StaysShut
+) -> bool:
+    """Put on record, on disk, that *who* opens *parts* of the letter of *signed*, and what for; false if it must stay shut.
+
+    Asked and written in one transaction, so that a withdrawal is read before it or after it, never in between.
+    """
     row = {"at": seat.stamp(), "who": who, "purpose": purpose}
     about = {"subject": signed.subject, "source": signed.source, "event": signed.id}
     async with seat.ledger.write() as tx:
+        if await stays_shut(tx):
+            return False
         await tx.execute(insert(tables.reads), [{**row, **about, "part": part} for part in parts])
+    return True
 
 
-def _open(seat: Seat, signed: Signed, container: letter.Container) -> Opened:
-    place = {"bus": seat.bus, "source": signed.source, "id": signed.id, "subject": signed.subject}
-    model = _model(signed)
+def _open(
+    seat: Seat, signed: Signed, container: letter.Container, secrets: Mapping[Part, bytes] | None = None
+) -> Opened:
+    place, model = kept.place_of(seat, signed), _model(signed)
     try:
-        parts = container.open(seat.me, seat.identity.sealing, **place)
+        secrets = secrets or container.unwrap(seat.me, seat.identity.opening, place)
+        parts = container.open_with(secrets, place)
         if model is None or model.letter is None:
             return Opened(shut="malformed")
         model.letter.from_parts(parts)
@@ -101,7 +131,7 @@ def seal_draft(seat: Seat, parts: Mapping[Part, Mapping[str, Any]], *, id: str, 
 def unseal_draft(seat: Seat, draft: bytes, *, id: str, subject: str) -> dict[Part, dict[str, Any]]:
     """Open what `seal_draft` sealed: this agency's own words, not yet sent, so no row ``reads`` is owed."""
     container = letter.Container.parse(draft)
-    return container.open(seat.me, seat.identity.sealing, bus=seat.bus, source=seat.me, id=id, subject=subject)
+    return container.open(seat.me, seat.identity.opening, bus=seat.bus, source=seat.me, id=id, subject=subject)
 
 
 def seal_letter(
@@ -115,7 +145,8 @@ def seal_letter(
     statistics = seat.directory.of_role(STATISTICS)
     audience = {}
     for part in parts:
-        readers = {seat.me, *opens.get(part, ()), *(statistics if part == "coded" else ())}
-        audience[part] = [(agency, seat.seal_to(agency)) for agency in sorted(readers)]
+        readers = {*opens.get(part, ()), *(statistics if part == "coded" else ())}
+        due = {seat.me, *(agency for agency in readers if not seat.is_shut_out(agency))}
+        audience[part] = [(agency, seat.seal_to(agency)) for agency in sorted(due)]
     raw = letter.seal(parts, audience, bus=seat.bus, source=seat.me, id=id, subject=subject)
     return raw, letter.Container.parse(raw).digest

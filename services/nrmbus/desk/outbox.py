@@ -5,7 +5,7 @@ unanswered, so that number, audience and view are those of the moment. The bytes
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
@@ -19,6 +19,7 @@ from nrmbus.desk.cases import Cases, pack, unpack
 from nrmbus.desk.seat import Seat
 from nrmbus.events import data_type
 from nrmbus.events.model import Draft, Event, Part
+from nrmbus.rules import View
 from nrmbus.wire import json as wire_json
 from nrmbus.wire import times
 from nrmbus.wire.envelope import encode, with_letter
@@ -84,10 +85,10 @@ async def put(
     sealed = None
     if draft.letter is not None:
         sealed = letters.seal_draft(seat, draft.letter.parts(), id=id, subject=draft.subject)
-    with telemetry.produced(draft.type, id) as traceparent:
+    with telemetry.produced(draft.type, id) as span:
         row = {
             "turn": 0, "subject": draft.subject, "id": id, "type": draft.type, "origin": origin, "state": "waiting",
-            "asked": asked or wire_json.digest(raw), "clear": raw, "draft": sealed, "traceparent": traceparent,
+            "asked": asked or wire_json.digest(raw), "clear": raw, "draft": sealed, "traceparent": span.traceparent,
             "made": seat.stamp(),
         }  # fmt: skip
         statement = upsert(tables.outbox).values(**row).on_conflict_do_nothing().returning(tables.outbox.c.seq)
@@ -153,10 +154,22 @@ async def _seal(seat: Seat, cases: Cases, tx: AsyncConnection, row: Row[Any]) ->
     if parts is None:
         return Sealed(encode(bare, seat.identity.signing), None, sequence, audience.recipients)
     opens = json.loads(row.seal_to) if row.seal_to else audience.opens
+    if row.seal_to and _beyond(seat, view, bare, opens):
+        return Refused("audience_not_allowed")
     container, digest = letters.seal_letter(seat, parts, opens, id=row.id, subject=row.subject)
     record = encode(_event(seat, row, clear, sequence, digest), seat.identity.signing)
     with_letter(as_sent(record, None, row.id), container)  # for its size: the registrar would set a larger one aside
     return Sealed(record, container, sequence, audience.recipients)
+
+
+def _beyond(seat: Seat, view: View, event: Event, opens: Mapping[Part, Iterable[str]]) -> bool:
+    """Whether the registrar named somebody who may open the part in no history: it routes, it lets nobody in."""
+    statistics = seat.directory.of_role(letters.STATISTICS)
+    return any(
+        not (part == "coded" and agency in statistics) and not seat.rules.could_open(view, event, part, agency)
+        for part, agencies in opens.items()
+        for agency in agencies
+    )
 
 
 def _event(seat: Seat, row: Row[Any], clear: Mapping[str, Any], sequence: int, sealeddigest: str | None) -> Event:

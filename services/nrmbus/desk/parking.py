@@ -19,8 +19,14 @@ BEHIND: Final = "Behind"
 UNREAD: Final = "Unread"
 """Why a record is parked whose data are not what this release knows of their version."""
 
+AHEAD: Final = "InboxUnread"
+"""Why a record is parked whose letter waits until the inbox is read to where it ends: a withdrawal may stand there."""
+
 UNKNOWN: Final = {"unknown_type": "UnknownType", "unknown_version": "UnknownVersion"}
 """What the wire says of an event that an earlier release does not know, and why it is then parked."""
+
+NOT_READ: Final = (*UNKNOWN.values(), UNREAD)
+"""Why a record is parked that this release cannot read."""
 
 TASK: Final = "parked"
 
@@ -33,6 +39,8 @@ def sentence_of(error: str, signed: Signed) -> str:
         what = f"This desk's release does not know {signed.type} in version {signed.version}"
     elif error == UNKNOWN["unknown_type"]:
         what = f"This desk's release does not know {signed.type}"
+    elif error == AHEAD:
+        return "Nothing: the desk opens the letter once it has read its inbox to the end, and goes on by itself."
     elif error == BEHIND:
         return "Nothing: what stood before it was let through, and the desk goes on by itself."
     else:
@@ -77,4 +85,4 @@ async def count(tx: AsyncConnection, subject: str) -> int:
 
 def waits_for_nobody(row: Row[Any]) -> bool:
     """Whether the parked *row* can be handled now without a person: an upgrade brought what it lacked, or it is its turn."""
-    return row.error == BEHIND or (row.error in UNKNOWN.values() and known(signed_of(row)) is not None)
+    return row.error in (BEHIND, AHEAD) or (row.error in UNKNOWN.values() and known(signed_of(row)) is not None)

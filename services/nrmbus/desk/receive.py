@@ -17,19 +17,17 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from nrmbus import telemetry
-from nrmbus.desk import answers, arrival, letters, outbox, parking, reading, tables
+from nrmbus.desk import answers, arrival, kept, letters, opening, outbox, parking, reading, resealing, tables
 from nrmbus.desk.arrival import Consumed, Delivered, SetAside
 from nrmbus.desk.cases import pack
 from nrmbus.desk.desk import Desk
 from nrmbus.desk.errors import DeskError
 from nrmbus.desk.ledger import Position, open_task
-from nrmbus.desk.procedure import BY_ITSELF, Heard, Said, unhandled
-from nrmbus.events import LetterOpened, LetterUnreadable
-from nrmbus.events.model import Draft, Event, Frozen
+from nrmbus.desk.procedure import Heard, Said, unhandled
+from nrmbus.events.model import Event, Frozen
 from nrmbus.rules import View
 from nrmbus.wire import times
 from nrmbus.wire.envelope import Signed
-from nrmbus.wire.ids import said_by_itself
 from nrmbus.wire.registration import Answer
 
 TRIES: Final = 4
@@ -80,10 +78,14 @@ class Work:
         self._arrived: Delivered | Answer | SetAside | None = None
         self._outcome, self._started = "handled", time.monotonic()
         self._code: str | None = None
+        self._span: telemetry.Open | None = None
         self._said: Said | None = None
+        self._resealed = Said()
         self._view: tuple[int, View] | None = None
         self._book: Frozen | None = None
         self._park_as, self._parked = park_as, False
+        self._ahead: int | None = None
+        """Where the inbox ends that is to be read before this record's letter is opened; none where nothing waits."""
         self._at_fault = False
         """Whether from here on an error is the record's, not the surroundings'."""
 
@@ -119,7 +121,7 @@ class Work:
     async def _new(self, arrived: Delivered, opened: letters.Opened) -> None:
         if (said := arrived.signed) is not None:
             span = telemetry.consumed(event_type=said.type, event_id=said.id, traceparent=said.traceparent)
-            self._stack.enter_context(span)
+            self._span = self._stack.enter_context(span)
         if self._released is None:
             await self._take(arrived, opened)
         else:
@@ -130,10 +132,15 @@ class Work:
         return arrival.is_next(position, arrived.delivery)
 
     async def _open(self, arrived: Delivered) -> letters.Opened:
+        self._resealed = await resealing.by_itself(self._desk, arrived.event, arrived.registration.time)
         if arrived.signed is None or arrived.event is None or arrived.registration.source == self._seat.me:
             return letters.Opened()
+        if self._released is None and opening.rests_on_consent(self._desk, arrived.signed):
+            self._ahead = self._desk.read_first(self._consumed.partition, self._consumed.offset)
+        if self._ahead is not None:
+            return letters.Opened()
         purpose = "receipt" if self._released is None else "release"
-        return await letters.open_copy(self._seat, arrived.signed, who=letters.DESK, purpose=purpose)
+        return await opening.open_letter(self._desk, arrived.signed, who=letters.DESK, purpose=purpose)
 
     async def _advance(self, *, fresh: bool) -> None:
         if self._released is not None:
@@ -170,13 +177,9 @@ class Work:
         said = arrived.registration
         about = {"source": said.source, "number": said.number, "partition": said.partition, **more}
         await open_task(
-            self.tx,
-            opened=self._seat.stamp(),
-            subject=said.subject,
-            event_id=said.id,
-            kind=kind,
+            self.tx, opened=self._seat.stamp(), subject=said.subject, event_id=said.id, kind=kind,
             about=json.dumps(about),
-        )
+        )  # fmt: skip
 
     async def _take(self, arrived: Delivered, opened: letters.Opened) -> None:
         said, delivery = arrived.registration, arrived.delivery
@@ -204,7 +207,7 @@ class Work:
             return
         if arrived.event is not None and opened.came:
             await self._receipt(arrived.event, opened)
-        if self._park_as or said.subject in self._desk.parked or arrived.event is None:
+        if self._park_as or said.subject in self._desk.parked or arrived.event is None or self._ahead is not None:
             await self._set_behind(arrived, arrived.signed, position)
             return
         await self._listen(arrived, arrived.event, opened, position)
@@ -213,8 +216,7 @@ class Work:
         said, signed = arrived.registration, arrived.signed
         if signed is None:
             return None
-        own = said.source == self._seat.me
-        told = await answers.registered(self._seat, self.tx, said) if own else (self._seat.me,)
+        told = await answers.registered(self._seat, self.tx, said) if said.source == self._seat.me else (self._seat.me,)
         row = {
             "subject": said.subject, "source": said.source, "id": said.id, "type": signed.type,
             "time": times.write(signed.time), "registered": times.write(said.time), "partition": said.partition,
@@ -224,25 +226,23 @@ class Work:
             "letter": signed.letter_bytes, **_read(arrived, opened, told),
         }  # fmt: skip
         statement = upsert(tables.events).values(**row).on_conflict_do_nothing().returning(tables.events.c.position)
+        await kept.keep(self._seat, self.tx, signed)
         position: int | None = await self.tx.scalar(statement)
         return position
 
     async def _receipt(self, event: Event, opened: letters.Opened) -> None:
-        data = LetterUnreadable(reason=opened.shut) if opened.shut else LetterOpened()
         assert isinstance(self._arrived, Delivered)  # noqa: S101 - only a delivery has an event
-        draft = Draft(
-            type=data.type, version=data.version, subject=event.subject, data=data, time=self._arrived.registration.time,
-            actor=BY_ITSELF, causationid=event.id, id=said_by_itself(self._seat.me, event.id, "letter"),
-        )  # fmt: skip
+        draft = opening.receipt(self._seat.me, event, opened, self._arrived.registration.time)
         await outbox.put(self._seat, self.tx, draft, origin="receipt", correlationid=event.correlationid or event.id)
 
     async def _set_behind(self, arrived: Delivered, signed: Signed, position: int) -> None:
         self._outcome, self._code, self._parked = "parked", arrived.unread, True
-        subject, error = arrived.registration.subject, self._park_as or parking.BEHIND
+        subject = arrived.registration.subject
+        error = self._park_as or (parking.BEHIND if self._ahead is None else parking.AHEAD)
         if arrived.unread is not None:
             error = parking.UNKNOWN.get(arrived.unread, parking.UNREAD)
         await parking.park(self.tx, subject=subject, position=position, error=error, since=self._seat.stamp())
-        if subject not in self._desk.parked:
+        if subject not in self._desk.parked and error != parking.AHEAD:
             await self._alarm(parking.TASK, arrived, sentence=parking.sentence_of(error, signed))
 
     async def _let_through(self, arrived: Delivered, opened: letters.Opened, position: int) -> None:
@@ -288,6 +288,7 @@ class Work:
             kept = self._desk.book
             if self._seat.procedure is not None:
                 kept = self._seat.procedure.keep(self._desk.book, self.heard)
+            await self._desk.say(self.tx, self._resealed, self.heard.event)
             if self._said is None and kept == self._desk.book:
                 await self._desk.say(self.tx, unhandled(self.heard), self.heard.event)
             self._book = kept
@@ -317,6 +318,8 @@ class Work:
                 if self._released is not None:
                     await parking.let_go(self.tx, self._released, self._seat.stamp())
                 self._seat.ledger.then(self._remember)
+            if self._span is not None:
+                self._span.said(self._outcome, self._code)
             await self._stack.aclose()
         except BaseException as error:
             await self._stack.__aexit__(type(error), error, error.__traceback__)
@@ -336,6 +339,7 @@ class Work:
         if isinstance(self._arrived, Delivered):
             if self._parked:
                 self._desk.parked.add(self._arrived.registration.subject)
+                self._desk.read_ahead(self._arrived.registration.subject, self._consumed.partition, self._ahead)
             if self._view is not None and self._released is None:
                 self._desk.cases.keep(self._arrived.registration.subject, *self._view)
 

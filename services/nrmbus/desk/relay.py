@@ -5,6 +5,7 @@ unanswered is sent again. Cases do not wait for one another.
 """
 
 import asyncio
+import json
 import time
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Any, Final
@@ -15,6 +16,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from nrmbus import telemetry
 from nrmbus.desk import answers, outbox, tables
 from nrmbus.desk.desk import Desk
+from nrmbus.desk.ledger import open_task
 from nrmbus.wire.record import CORRELATION, Record
 
 LOOK_EVERY: Final = 1.0
@@ -38,6 +40,7 @@ class Relay:
         self._desk, self._seat, self._send = desk, desk.seat, send
         self._tried: dict[tuple[int, str], tuple[float, int]] = {}
         """Row and its state to when it was last signed or sent and how often, since the start."""
+        self._alarmed: int | None = None
         self.caught_up = asyncio.Event()
         """Set when the inbox has been read to where it ended at the start. Before that nothing is signed: what is there
         may answer rows, or change who may open what."""
@@ -58,9 +61,14 @@ class Relay:
 
     async def once(self) -> None:
         """Sign and send all that is due now: the first open row of each case, and what is to be sent again."""
+        if self._seat.held_up == "entry_not_asked":
+            await self._alarm()
+            return
         async with self._seat.ledger.read() as tx:
             has_bytes = _ROW.value.is_not(None).label("bytes")
-            light = select(_ROW.seq, _ROW.subject, _ROW.id, _ROW.type, _ROW.state, _ROW.again, has_bytes)
+            light = select(
+                _ROW.seq, _ROW.subject, _ROW.id, _ROW.type, _ROW.state, _ROW.again, _ROW.traceparent, has_bytes
+            )
             due = light.where((_ROW.state != "closed") | (_ROW.again == 1))
             rows = (await tx.execute(due.order_by(_ROW.subject, _ROW.turn, _ROW.seq))).all()
         cases: dict[str, list[Row[Any]]] = {}
@@ -71,6 +79,19 @@ class Relay:
         async with asyncio.TaskGroup() as tasks:
             for of_case in cases.values():
                 tasks.create_task(self._case(of_case))
+
+    async def _alarm(self) -> None:
+        """Somebody else may speak as this agency, or read what is sealed to it: a person has to look."""
+        number = self._seat.own.alarm if self._seat.own else None
+        if self._alarmed == number:
+            return
+        async with self._seat.ledger.write() as tx:
+            about = json.dumps({"code": "entry_not_asked"})
+            await open_task(
+                tx, opened=self._seat.stamp(), subject="", event_id=f"nrm.directory/{number}", kind="alarm", about=about
+            )
+        self._alarmed = number
+        telemetry.handled("alarm", code="entry_not_asked")
 
     async def _case(self, rows: Iterable[Row[Any]]) -> None:
         for row in rows:
@@ -101,9 +122,10 @@ class Relay:
             if row.again or self._due(row):
                 await self._once_more(row)
             return
-        if not self.caught_up.is_set() or not self._due(row):
+        if not self.caught_up.is_set() or self._seat.held_up or not self._due(row):
             return
         sealed = None
+        self._seat.renew()
         async with self._seat.ledger.write() as tx:
             now = await answers.row_of(tx, row.subject, row.id)
             if now is None or now.state != "waiting":
@@ -125,11 +147,14 @@ class Relay:
 
     async def _out(self, row: Row[Any], record: Record, *, state: str | None = None) -> None:
         outcome, error = "sent", {}
-        try:
-            async with asyncio.timeout(SEND_SECONDS):
-                await self._send(record)
-        except Exception as failed:  # noqa: BLE001 - unknown, not failed: it is sent again
-            outcome, error = "not_sent", {"error": type(failed).__name__}
+        of_event = {"event_type": row.type, "event_id": row.id, "traceparent": row.traceparent}
+        with telemetry.consumed(**of_event, name="send", kind="client") as span:
+            try:
+                async with asyncio.timeout(SEND_SECONDS):
+                    await self._send(record)
+            except Exception as failed:  # noqa: BLE001 - unknown, not failed: it is sent again
+                outcome, error = "not_sent", {"error": type(failed).__name__}
+            span.said(outcome)
         telemetry.handled(
             outcome, type=row.type, id=row.id, attempt=self._put_off(row.seq, state or row.state), **error
         )

@@ -5,6 +5,7 @@ one transaction, so wherever that is cut, it goes on with the next one at the ne
 """
 
 import asyncio
+from collections.abc import Iterable
 from typing import Any
 
 from faststream.kafka.message import FAKE_CONSUMER
@@ -22,6 +23,11 @@ from nrmbus.wire.record import DELIVERY, REGISTRATION
 
 async def release(desk: Desk, inbox: Inbox, subject: str) -> int:
     """Handle what is parked of *subject* until it is empty or one fails again; how many records are left."""
+    async with desk.releasing:
+        return await _release(desk, inbox, subject)
+
+
+async def _release(desk: Desk, inbox: Inbox, subject: str) -> int:
     while True:
         row = await _first(desk, subject)
         if row is None:
@@ -37,12 +43,12 @@ async def release(desk: Desk, inbox: Inbox, subject: str) -> int:
     return left
 
 
-async def release_by_itself(desk: Desk, inbox: Inbox) -> None:
-    """Let through every case that waits for nobody: this release knows its first record, or was letting it through.
+async def release_by_itself(desk: Desk, inbox: Inbox, subjects: Iterable[str] | None = None) -> None:
+    """Let through every case, or each of *subjects*, that waits for nobody: this release knows its first record, or was letting it through.
 
     Stops at what fails again, which is then for a person, and at what this release does not know either.
     """
-    for subject in sorted(desk.parked):
+    for subject in sorted(desk.parked) if subjects is None else subjects:
         wait = FIRST_WAIT
         while not await _through(desk, inbox, subject):  # the ledger or the directory: no record's fault
             await asyncio.sleep(wait)

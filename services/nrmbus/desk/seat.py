@@ -3,12 +3,13 @@
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from nrmbus.bus.clock import Clock
 from nrmbus.desk.ledger import Ledger
 from nrmbus.desk.procedure import Procedure
 from nrmbus.directory import Directory, Identity
+from nrmbus.directory.own import Own
 from nrmbus.rules import Agency, Rules
 from nrmbus.wire import times
 from nrmbus.wire.errors import WireError
@@ -16,8 +17,19 @@ from nrmbus.wire.keys import SealTo, VerifyKey
 
 REGISTRAR: Final = "registrar"
 
+HeldUp = Literal["entry_not_asked", "directory_stale"]
+"""Why a desk sends nothing: the directory has an entry of this agency that it did not ask for, or may be behind."""
+
 
 async def _nothing_new() -> None:
+    return None
+
+
+def _never() -> bool:
+    return False
+
+
+def _nothing_to_renew() -> None:
     return None
 
 
@@ -35,6 +47,12 @@ class Seat:
     procedure: Procedure[Any] | None = None
     catch_up: Callable[[], Awaitable[None]] = _nothing_new
     """Reads the directory to its end now: before a key is called unknown."""
+    stale: Callable[[], bool] = _never
+    """Whether the directory may be behind, so that a key in it may be one that was replaced."""
+    renew: Callable[[], None] = _nothing_to_renew
+    """Takes the agency's next keys, once they are the ones that the directory names."""
+    own: Own | None = None
+    """The watch over this agency's own entries in the directory."""
     trouble: str | None = None
     """Why the inbox stands still, as a code; none while it moves."""
 
@@ -68,15 +86,27 @@ class Seat:
             raise LookupError
         return key
 
+    @property
+    def held_up(self) -> HeldUp | None:
+        """Why nothing new is signed and sealed now; none while nothing keeps it."""
+        if self.own is not None and self.own.alarm is not None:
+            return "entry_not_asked"
+        return "directory_stale" if self.stale() else None
+
+    def is_shut_out(self, agency: str) -> bool:
+        """Whether *agency* is on the bus and nothing is sealed to it now: it is suspended, or has no key that it confirmed."""
+        now = self.now()
+        return self.directory.state(agency, now) is not None and self.directory.seal_to(agency, now) is None
+
     def seal_to(self, agency: str) -> SealTo:
         """The key to seal letters to for *agency* now.
 
         Raises:
             WireError: ``unknown_recipient`` when the directory has no such agency.
         """
-        if agency == self.me:
-            return self.identity.sealing.seal_to
         key = self.directory.seal_to(agency, self.now())
+        if agency == self.me:  # new keys of its own may wait to be confirmed, and it opens what went to the ones before
+            return key if key is not None and key.kid in self.identity.opening else self.identity.sealing.seal_to
         if key is None:
             raise WireError("unknown_recipient")
         return key

@@ -238,3 +238,35 @@ witness_alarms: Final = Table(
     Column("at", Text, nullable=False),
     comment="Checkpoints that were not co-signed, and why",
 )
+
+case_keys: Final = Table(
+    "case_keys",
+    METADATA,
+    Column("subject", Text, primary_key=True),
+    Column("kid", Text, nullable=False, comment="This agency's sealing key that it is sealed to"),
+    Column("sealed", LargeBinary, nullable=False, comment="32 random bytes, sealed: never derived, never sent"),
+    comment="Of each case, the key under which its letters' keys are kept: without it what is kept opens no more",
+)
+
+letter_keys: Final = Table(
+    "letter_keys",
+    METADATA,
+    Column("subject", Text, primary_key=True),
+    Column("source", Text, primary_key=True),
+    Column("event", Text, primary_key=True),
+    Column("part", Text, primary_key=True),
+    Column("sealed", LargeBinary, nullable=False, comment="The part's content key, under the key of its case"),
+    comment="What opens the letters that are kept, once the sealing key that they came under is destroyed",
+)
+
+erasures: Final = Table(
+    "erasures",
+    METADATA,
+    Column("subject", Text, primary_key=True),
+    Column("cause", Text, nullable=False, comment="The event that ordered it; empty where its time was over"),
+    Column("ground", Text, nullable=False),
+    Column("asked", Text, nullable=False),
+    Column("done", Text, comment="When the keys and letters were destroyed here"),
+    Column("horizon", Text, comment="From when on no backup of this ledger opens them either"),
+    comment="Cases whose letters this desk has to destroy, or has destroyed",
+)

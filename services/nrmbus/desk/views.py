@@ -2,23 +2,27 @@
 
 import json
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy import Row, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from nrmbus.desk import letters, parking, reading, tables, witnessed
+from nrmbus.desk import letters, opening, parking, reading, tables, witnessed
 from nrmbus.desk.answers import row_of
 from nrmbus.desk.cases import known, signed_of
 from nrmbus.desk.desk import Desk
 from nrmbus.desk.ledger import Ledger
 from nrmbus.desk.reading import Speaks
 from nrmbus.desk.seat import Seat
+from nrmbus.rules import View
 from nrmbus.wire import base64, times
 from nrmbus.wire.envelope import Signed
 from nrmbus.wire.errors import SENTENCES
 from nrmbus.wire.registration import Registration
 from nrmbus.wire.statement import body_of
+
+STOP: Final = "D-STOP"
+"""The duty to answer a withdrawal of consent."""
 
 _OUTBOX, _EVENTS, _TASKS = tables.outbox.c, tables.events.c, tables.tasks.c
 
@@ -158,11 +162,15 @@ def original(signed: Signed, registration: bytes) -> dict[str, Any]:
     }
 
 
-async def opened(seat: Seat, row: Row[Any], speaks: Speaks, *, who: str, purpose: str) -> dict[str, Any]:
-    """The same with its letter, whose opening is on record before it happens."""
-    if row.letter is None or row.parts == "[]":
+async def opened(
+    desk: Desk, row: Row[Any], speaks: Speaks, *, who: str, purpose: str, on_record: bool
+) -> dict[str, Any]:
+    """The same with its letter, if the registrar has the opening *on_record*; else it stays closed, whatever came since."""
+    if not opening.can_open(row):
         return heard(row, speaks)
-    return heard(row, speaks, await letters.open_copy(seat, signed_of(row), who=who, purpose=purpose))
+    if not on_record:
+        return heard(row, speaks, letters.Opened(shut=letters.KEPT_SHUT))
+    return heard(row, speaks, await opening.open_letter(desk, signed_of(row), who=who, purpose=purpose))
 
 
 async def case(tx: AsyncConnection, desk: Desk, subject: str) -> dict[str, Any] | None:
@@ -185,10 +193,38 @@ async def case(tx: AsyncConnection, desk: Desk, subject: str) -> dict[str, Any] 
                 _there({"code": duty.code, "due": times.write(duty.due) if duty.due else None, "ref": duty.ref})
                 for duty in duties
             ],
+            "stops": _stops(desk, view) or None,
             "parked": subject in desk.parked,
             "parked_because": await _because(tx, subject),
         }
     )
+
+
+def _stops(desk: Desk, view: View) -> list[dict[str, Any]]:
+    """What this agency was told of withdrawals: its own, and of those that it recorded, who has answered and who has not."""
+    me, due = desk.seat.me, {duty.answerable: duty for duty in desk.seat.rules.clocks(view) if duty.code == STOP}
+    found = []
+    for agency, stop in view.stops.items():
+        if me not in (agency, stop.mark.source):
+            continue
+        duty = due.get(agency) if stop.open else None
+        row = {
+            "agency": agency,
+            "withdrawn": times.write(stop.mark.registered),
+            "event": stop.mark.id,
+            "answer": stop.answer or ("missing" if stop.open else "confirmed"),
+            "due": times.write(duty.due) if duty and duty.due else None,
+            "overdue": (duty.breached or (duty.due is not None and duty.due < desk.seat.now())) if duty else None,
+        }
+        found.append(_there(row))
+    return found
+
+
+async def reads(tx: AsyncConnection, subject: str) -> list[dict[str, Any]]:
+    """What this desk has opened of the case's letters: by whom, what for, and which part; its own openings too."""
+    rows = await tx.execute(select(tables.reads).where(tables.reads.c.subject == subject).order_by(tables.reads.c.id))
+    names = ("at", "who", "source", "event", "part", "purpose")
+    return [{name: getattr(row, name) for name in names} for row in rows]
 
 
 async def _because(tx: AsyncConnection, subject: str) -> dict[str, Any] | None:

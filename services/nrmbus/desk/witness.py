@@ -4,7 +4,6 @@ C2SP tlog-witness v1.0.0, on a topic instead of HTTP. Pure: what is known of a l
 A witness that decides wrongly signs two histories, so whatever does not connect is an alarm, never skipped.
 """
 
-import re
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -12,13 +11,13 @@ from hashlib import sha256
 from types import MappingProxyType
 from typing import Final, Literal, Self
 
-from nrmbus.directory import LogKeys
-from nrmbus.wire import base64, merkle
-from nrmbus.wire.checkpoint import Checkpoint, place_of
+from nrmbus.directory import LogKeys, Published
+from nrmbus.wire import merkle
+from nrmbus.wire.checkpoint import AddCheckpoint, Checkpoint, place_of
 from nrmbus.wire.errors import PROOF_SENTENCES, ProofCode, ProofError
 from nrmbus.wire.note import Note, Verifier
 
-AlarmCode = ProofCode | Literal["gap", "body_malformed"]
+AlarmCode = ProofCode | Literal["gap"]
 """Why a record of ``nrm.checkpoints`` is an alarm."""
 
 SENTENCES: Final[Mapping[AlarmCode, str]] = MappingProxyType(
@@ -26,16 +25,10 @@ SENTENCES: Final[Mapping[AlarmCode, str]] = MappingProxyType(
         [
             *PROOF_SENTENCES.items(),
             ("gap", "The record does not begin where the one before it ended: a checkpoint is missing between them."),
-            ("body_malformed", "The record has not the form of an add-checkpoint request of C2SP tlog-witness v1.0.0."),
         ]
     )
 )
 """One sentence a code."""
-
-MAX_PROOF: Final = 63
-"""The most hashes of a consistency proof that C2SP tlog-witness allows."""
-
-_OLD: Final = re.compile(rb"old (0|[1-9][0-9]{0,18})")
 
 
 class Alarm(Exception):
@@ -78,30 +71,11 @@ class Submitted:
         """
         code: AlarmCode
         try:
-            return cls._believed(raw or b"", bus, tuple(keys))
-        except Alarm:
-            raise
+            body = AddCheckpoint.parse(raw or b"")
+            return cls(Published.read(body.note, bus, keys).checkpoint, body.old, body.proof, body.note)
         except ProofError as error:
             code = error.code
         raise Alarm(code)
-
-    @classmethod
-    def _believed(cls, raw: bytes, bus: str, pairs: tuple[LogKeys, ...]) -> Self:
-        head, separator, note = raw.partition(b"\n\n")
-        old, *lines = head.split(b"\n")
-        match = _OLD.fullmatch(old)
-        proof = tuple(hash for line in lines if (hash := base64.read(line)) and len(hash) == merkle.HASH_BYTES)
-        if match is None or not separator or len(proof) != len(lines) or len(proof) > MAX_PROOF:
-            raise Alarm("body_malformed")
-        read = Note.parse(note)
-        checkpoint = Checkpoint.parse(read.text)
-        if place_of(checkpoint.origin)[0] != bus:
-            raise Alarm("origin_differs")
-        under = [pair.verifiers(checkpoint.origin) for pair in pairs]
-        signed = {verifier.public for verifier, _ in read.verified([each for pair in under for each in pair])}
-        if not any({each.public for each in pair} <= signed for pair in under):
-            raise Alarm("log_signature_missing")
-        return cls(checkpoint, int(match[1]), proof, note)
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from aiokafka import TopicPartition
 
 from nrmbus import telemetry
 from nrmbus.bus import clients
+from nrmbus.bus.reach import Where
 from nrmbus.bus.tolerant import read_any_header_name
 from nrmbus.desk import witness, witnessed
 from nrmbus.desk.seat import Seat
@@ -27,6 +28,9 @@ LOOK_MS: Final = 1_000
 """How long to wait for a checkpoint before looking whether something else lets this desk sign."""
 
 AGAIN_SECONDS: Final = 2.0
+BEGIN_SECONDS: Final = 3.0
+"""What a desk is there for comes first; a checkpoint, one an hour, can wait until every desk of a machine has started."""
+
 _UNKNOWN_KEY: Final = {"note_unsigned", "log_signature_missing"}
 
 Sent = tuple[int, bytes | None]
@@ -147,12 +151,13 @@ class Witness:
             telemetry.handled("cosigned", topic=self.own_topic, size=row.size)
 
 
-async def run(witness: Witness, bootstrap: str) -> None:
+async def run(witness: Witness, where: Where) -> None:
     """Be a witness until cancelled. Whatever goes wrong is tried again: the desk's other work goes on."""
+    await asyncio.sleep(BEGIN_SECONDS)
     while True:
         try:
-            await _recall(witness, bootstrap)
-            await _follow(witness, bootstrap)
+            await _recall(witness, where)
+            await _follow(witness, where)
         except Exception as error:  # noqa: BLE001 - no record of a topic that concerns no case may stop a desk
             if isinstance(error, UnicodeDecodeError):
                 read_any_header_name()
@@ -161,23 +166,24 @@ async def run(witness: Witness, bootstrap: str) -> None:
         await asyncio.sleep(AGAIN_SECONDS)
 
 
-async def _recall(witness: Witness, bootstrap: str) -> None:
+async def _recall(witness: Witness, where: Where) -> None:
     own, sent = TopicPartition(witness.own_topic, 0), list[Sent]()
     start = await witness.next_offset(witness.own_topic)
-    async with clients.reading(bootstrap, own, offset=start) as (consumer, end):
+    async with clients.reading(where, own, offset=start) as (consumer, end):
         while await consumer.position(own) < end:
             for records in (await consumer.getmany(own, timeout_ms=LOOK_MS)).values():
                 sent += [(record.offset, record.value) for record in records]
     await witness.recall(sent)
 
 
-async def _follow(witness: Witness, bootstrap: str) -> None:
+async def _follow(witness: Witness, where: Where) -> None:
     async def publish(note: bytes) -> None:
-        async with clients.producer(bootstrap) as producer:  # once an hour: no connection is kept for it
+        async with clients.producer(where) as producer:  # once an hour: no connection is kept for it
             await producer.send_and_wait(witness.own_topic, value=note, partition=0)
 
     topic = TopicPartition(TOPIC, 0)
-    async with clients.reading(bootstrap, topic, offset=await witness.next_offset(TOPIC)) as (consumer, _):
+    start = await witness.next_offset(TOPIC)
+    async with clients.reading(where, topic, offset=start, watcher=True) as (consumer, _):
         while True:
             for records in (await consumer.getmany(topic, timeout_ms=LOOK_MS)).values():
                 for record in records:

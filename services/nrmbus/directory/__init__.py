@@ -1,7 +1,9 @@
 """Who is an agency, and which key was valid when: a fold of the signed topic ``nrm.directory``."""
 
+from nrmbus.directory.checkpoints import Published
 from nrmbus.directory.directory import Directory, DirectoryError, Entry, LogKeys
-from nrmbus.directory.operator import SERVICES, Identity, LogIdentity, Operator, operator_key
+from nrmbus.directory.fold import SERVICES
+from nrmbus.directory.operator import Identity, LogIdentity, Operator, operator_key
 from nrmbus.directory.reader import DirectoryReader
 
 __all__ = [
@@ -14,5 +16,6 @@ __all__ = [
     "LogIdentity",
     "LogKeys",
     "Operator",
+    "Published",
     "operator_key",
 ]

@@ -3,15 +3,20 @@
 import asyncio
 import fcntl
 import os
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
 from nrmbus.bus import clients, topics
 from nrmbus.bus.folder import BusFolder, make_private, write_json
-from nrmbus.directory.directory import AUDITOR, Directory
-from nrmbus.directory.operator import SERVICES, Identity, LogIdentity, Operator, operator_key
+from nrmbus.bus.gate import Gate
+from nrmbus.directory.directory import Directory
+from nrmbus.directory.errors import DirectoryError
+from nrmbus.directory.fold import AUDITOR, SERVICES
+from nrmbus.directory.heads import is_due, utc_time
+from nrmbus.directory.operator import Identity, LogIdentity, Operator, operator_key
 from nrmbus.directory.reader import TOPIC, DirectoryReader
 
 
@@ -27,41 +32,60 @@ class Newcomer:
 async def read_directory(folder: BusFolder) -> Directory:
     """The directory as it stands now."""
     directory = Directory(folder.settings.bus, operator_key(folder.path))
-    async with DirectoryReader(folder.bootstrap, directory, lambda _: None):
+    async with DirectoryReader(folder.as_operator, directory, lambda _: None):
         return directory
 
 
 async def admit(folder: BusFolder, newcomers: Mapping[str, Newcomer], valid_from: datetime) -> tuple[str, ...]:
     """Admit the bus's own services and *newcomers*, as far as the directory does not know them; answers who has an entry.
 
-    An agency of this machine that has no witness key yet gets one. Their keys are made in their folders. Safe to repeat after it was cut anywhere.
+    Their keys are made in their folders, and whoever admits has to have two admitters' keys here. Safe to repeat after it
+    was cut anywhere.
 
     Raises:
-        DirectoryError: a name is reserved, or an agency stands in the directory with another role.
+        DirectoryError: a name is reserved, an agency stands in the directory with another role, or two admitters' keys are
+            not here.
     """
+    async with numbering(folder):
+        return await _admit(folder, newcomers, valid_from)
+
+
+@asynccontextmanager
+async def numbering(folder: BusFolder) -> AsyncIterator[None]:
+    """Be the one who numbers entries: two at once would write two with one number, which nobody could read past."""
     make_private(folder.run)
     descriptor = os.open(folder.run / "admitting", os.O_RDWR | os.O_CREAT, 0o600)
     try:
-        # Two at once would write two entries with one number, which nobody could read past.
         await asyncio.to_thread(fcntl.flock, descriptor, fcntl.LOCK_EX)
-        return await _admit(folder, newcomers, valid_from)
+        yield
     finally:
         os.close(descriptor)
 
 
 async def _admit(folder: BusFolder, newcomers: Mapping[str, Newcomer], valid_from: datetime) -> tuple[str, ...]:
     operator, settings = Operator(folder.path), folder.settings
-    bootstrap = folder.bootstrap
-    await asyncio.to_thread(topics.apply, bootstrap, [], settings.partitions, play=settings.play)
-    directory = await read_directory(folder)
-    everybody = sorted({*directory.entries, *newcomers, *SERVICES})
+    where = folder.as_operator
     # Topics before the entry: from the entry on, the registrar may write to that inbox.
-    await asyncio.to_thread(topics.apply, bootstrap, everybody, settings.partitions, play=settings.play)
+    asking_now = {*newcomers, *SERVICES}
+    await asyncio.to_thread(topics.apply, where, sorted(asking_now), settings.partitions, play=settings.play)
+    directory = await read_directory(folder)
+    if earlier := sorted(directory.entries.keys() - asking_now):
+        await asyncio.to_thread(topics.apply, where, earlier, settings.partitions, play=settings.play)
+    gate, here = Gate(folder), {*newcomers, *SERVICES, *folder.agencies()}
+    await asyncio.to_thread(gate.equip, {each: home_of(folder, each) for each in here})
+    await asyncio.to_thread(gate.apply)
     asking = {name: Newcomer(role) for name, role in SERVICES.items()}
-    asking |= _without_witness(folder, directory) | dict(newcomers)
+    asking |= dict(newcomers)
     new: list[str] = []
-    async with clients.producer(bootstrap) as producer:
+    async with clients.producer(where) as producer:
+        if (founding := operator.found(directory)) is not None:
+            await producer.send_and_wait(TOPIC, value=founding, partition=0)
         for agency, newcomer in asking.items():
+            known = directory.entries.get(agency)
+            if known is not None and agency not in SERVICES:
+                if known.role != newcomer.role:
+                    raise DirectoryError("role_changed")
+                continue  # other keys are for `nrmbus agency rotate`
             home = home_of(folder, agency)
             log = LogIdentity.at(home) if agency == AUDITOR else None
             identity, role = Identity.at(home, agency), newcomer.role
@@ -70,18 +94,14 @@ async def _admit(folder: BusFolder, newcomers: Mapping[str, Newcomer], valid_fro
                 directory.add(entry)
                 await producer.send_and_wait(TOPIC, value=entry, key=agency.encode(), partition=0)
                 new.append(agency)
+        if new or is_due(directory, utc_time()):
+            await producer.send_and_wait(TOPIC, value=operator.head(directory, utc_time()), partition=0)
     for agency, newcomer in newcomers.items():
         path = folder.agency(agency).agency_json
         if not path.exists():
             body = {"agency": agency, "role": newcomer.role, "capacity": dict(newcomer.capacity)}
             write_json(path, body | ({"supervisor": newcomer.supervisor} if newcomer.supervisor else {}))
     return tuple(new)
-
-
-def _without_witness(folder: BusFolder, directory: Directory) -> dict[str, Newcomer]:
-    """Agencies of this machine that were admitted by a release whose desks were no witnesses yet."""
-    here = {agency: directory.entries[agency] for agency in folder.agencies() if directory.knows(agency)}
-    return {agency: Newcomer(entry.role, entry.supervisor) for agency, entry in here.items() if entry.witness is None}
 
 
 def home_of(folder: BusFolder, agency: str) -> Path:

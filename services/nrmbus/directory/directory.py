@@ -1,174 +1,268 @@
-"""The directory as a fold of its entries: numbered, signed by the operator, kept for ever."""
+"""The directory of one bus: entries as they stand in the topic, verified, and what they say of keys at any time.
 
-import base64
-from dataclasses import dataclass
-from datetime import datetime
-from typing import Annotated, Final, Self
+Signatures are checked here, everything else is decided by `fold.Roll`.
+"""
 
-from pydantic import Field, ValidationError
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from hashlib import sha256
+from typing import Final, NamedTuple, TypeVar
 
-from nrmbus.events.model import AgencyId, Code, Frozen, Time
+from pydantic import ValidationError
+
+from nrmbus.directory.entry import Admitters, Entry, Head, LogEntry, admission_of, request_of
+from nrmbus.directory.errors import DirectoryError
+from nrmbus.directory.fold import AUDITOR, Kids, Period, Roll, Signed, State
+from nrmbus.directory.keys import Keys, LogKeys, verify_key
+from nrmbus.directory.signatures import holding
 from nrmbus.wire import json, statement
 from nrmbus.wire.checkpoint import witness_name
 from nrmbus.wire.cosignature import CosignatureVerifier
 from nrmbus.wire.errors import WireError
 from nrmbus.wire.keys import SealTo, VerifyKey
-from nrmbus.wire.mldsa import MLDSA44VerifyKey
-from nrmbus.wire.note import Ed25519Verifier
 
-AUDITOR: Final = "auditor"
-"""Who keeps the logs: ``log`` in anybody else's entry says nothing."""
+INSTANTS: Final = 4_096
+"""Of how many agencies and moments the answers are kept."""
 
+HEARD: Final = timedelta(hours=1)
+"""By when after a change a desk has heard of its own new keys."""
 
-class DirectoryError(Exception):
-    """Raised when an entry of the directory cannot be trusted; the message says which number and what to do."""
-
-
-class LogEntry(Frozen):
-    """The public keys that sign the checkpoints of the auditor's logs."""
-
-    ed25519: Annotated[str, Field(max_length=64, description="Ed25519 public key, 32 bytes, base64")]
-    mldsa44: Annotated[str, Field(max_length=1800, description="ML-DSA-44 public key, 1312 bytes, base64")]
+_HEAD: Final = b'"application/vnd.nrmbus.directory-head.v1+json"'
 
 
-class Entry(Frozen):
-    """One admission or key change: from *valid_from* on, these are the agency's role and public keys."""
+class _Instant(NamedTuple):
+    """What holds of an agency at one moment."""
 
-    bus: Code
-    number: Annotated[int, Field(ge=1)]
-    agency: AgencyId
-    role: Annotated[str, Field(pattern=r"^[a-z][a-z_]{1,40}$")]
-    supervisor: AgencyId | None = None
-    signing: Annotated[str, Field(max_length=64, description="Ed25519 public key, 32 bytes, base64")]
-    sealing: Annotated[str, Field(max_length=1700, description="X-Wing public key, 1216 bytes, base64")]
-    witness: Annotated[
-        str | None, Field(max_length=64, description="Ed25519 public key, 32 bytes, base64; absent: not a witness")
-    ] = None
-    log: LogEntry | None = None
-    valid_from: Time
-
-
-@dataclass(frozen=True, slots=True)
-class LogKeys:
-    """The public keys of the auditor's logs; every checkpoint is signed by both."""
-
-    verify: VerifyKey
-    lasting: MLDSA44VerifyKey
-
-    def verifiers(self, origin: str) -> tuple[Ed25519Verifier, CosignatureVerifier]:
-        """Both keys under the name of the log *origin*."""
-        return Ed25519Verifier(origin, self.verify.public), CosignatureVerifier(origin, self.lasting)
-
-
-@dataclass(frozen=True, slots=True)
-class Keys:
-    """The keys of one entry, decoded once."""
-
-    entry: Entry
-    verify: VerifyKey
-    seal_to: SealTo
-    witness: VerifyKey | None
-    log: LogKeys | None
-
-    @classmethod
-    def of(cls, entry: Entry) -> Self:
-        """Decode the keys of *entry*; raises ValueError or ``weak_key``."""
-        log = entry.log
-        return cls(
-            entry,
-            VerifyKey(_raw(entry.signing)),
-            SealTo(_raw(entry.sealing)),
-            VerifyKey(_raw(entry.witness)) if entry.witness is not None else None,
-            LogKeys(VerifyKey(_raw(log.ed25519)), MLDSA44VerifyKey(_raw(log.mldsa44))) if log else None,
-        )
-
-
-def _raw(text: str) -> bytes:
-    return base64.b64decode(text, validate=True)
+    state: State | None
+    effective: tuple[Period, ...]
+    sealing: Period | None
 
 
 class Directory:
-    """All entries of one bus, in number order. Adding an entry twice changes nothing; a gap or a bad signature raises."""
+    """All entries of one bus, in number order. Adding an entry twice changes nothing; one that is not believed raises."""
 
     def __init__(self, bus: str, operator: VerifyKey) -> None:
         self.bus = bus
         self._operator = operator
+        self.roll = Roll(bus, used={operator.kid: ("operator", "directory")})
         self._raw: list[bytes] = []
-        self._keys: dict[str, list[Keys]] = {}
+        self._digest = bytes(32)
+        self._keys: dict[tuple[str, int], Keys] = {}
+        """Decoded keys by agency and step."""
+        self._instants: dict[tuple[str, datetime], _Instant] = {}
+        self._admitters: dict[str, VerifyKey] = {}
+        self._head_key: VerifyKey | None = None
+        self.head: Head | None = None
+        """The newest head that was seen."""
 
     @property
     def number(self) -> int:
         """The number of the last entry; 0 when there is none."""
-        return len(self._raw)
+        return self.roll.number
+
+    @property
+    def digest(self) -> str:
+        """What a head signs of all entries: a chain of their digests."""
+        return self._digest.hex()
 
     @property
     def signed(self) -> tuple[bytes, ...]:
-        """All entries as they stand in the topic."""
+        """All entries as they stand in the topic, without heads."""
         return tuple(self._raw)
 
     @property
     def entries(self) -> dict[str, Entry]:
         """The newest entry of each agency, by agency id."""
-        return {agency: keys[-1].entry for agency, keys in self._keys.items()}
+        return {agency: standing.last for agency, standing in self.roll.agencies.items()}
 
-    def add(self, raw: bytes) -> Entry:
-        """Take the next entry as it stands in the topic.
+    # -- reading -----------------------------------------------------------------------------------------------------
+
+    def add(self, raw: bytes | None) -> Entry | None:
+        """Take the next record of the topic: an entry, which is answered, a list of admitters, or a head.
 
         Raises:
-            DirectoryError: signature, number, bus, role or key are not what they must be.
+            DirectoryError: it is not believed; the code says why.
         """
-        trusted = {self._operator.kid: self._operator}
-        entry, keys = None, None
+        raw = raw or b""  # Kafka hands over a record without a value as none
+        if _HEAD in raw:
+            self._take_head(raw)
+            return None
+        due = self.number + 1
+        body: dict[str, object] | None = None
         try:
-            body, _ = statement.verify("directory", raw, trusted.__getitem__)
-            entry = Entry.model_validate_json(json.dumps(body))
-            keys = Keys.of(entry)
-        except (WireError, ValidationError, ValueError, KeyError, TypeError):  # TypeError: a record without a value
-            pass
-        if entry is None or keys is None:
-            message = f"directory entry {self.number + 1} is not one that the operator of this bus signed; stop and ask"
-            raise DirectoryError(message)
-        if entry.number <= self.number and self._raw[entry.number - 1] == raw:
-            return entry
-        self._check(entry)
+            body, _ = statement.verify("directory", raw, {self._operator.kid: self._operator}.__getitem__)
+        except WireError:
+            body = None
+        if body is None:
+            raise DirectoryError("operator_signature_invalid", due)
+        known = body.get("number")
+        if isinstance(known, int) and 0 < known < due:
+            if self._raw[known - 1] != raw:
+                raise DirectoryError("entry_replaced", known)
+            return None if "admitters" in body else Entry.model_validate_json(json.dumps(body))
+        entry = None
+        if "admitters" in body:
+            self._take_admitters(body, due)
+        else:
+            entry = self._take(body, due)
         self._raw.append(raw)
-        self._keys.setdefault(entry.agency, []).append(keys)
+        self._digest = sha256(self._digest + sha256(raw).digest()).digest()
         return entry
 
-    def _check(self, entry: Entry) -> None:
+    def _take(self, body: Mapping[str, object], due: int) -> Entry:
+        entry = _read(Entry, body, due)
+        keys = self.checked(entry, due)
+        self.roll = self.roll.after(entry, keys.kids)
+        self._keys[entry.agency, entry.step] = keys
+        self._instants = {}
+        return entry
+
+    def checked(self, entry: Entry, due: int | None = None) -> Keys:
+        """The keys of *entry*, which is believed as the next one.
+
+        Raises:
+            DirectoryError: it is not.
+        """
+        keys, asked = self._asked(entry, due)
+        signed = Signed(asked, self._admitting(entry, due))
+        if code := self.roll.refuses(entry, keys.kids, signed):
+            raise DirectoryError(code, due)
+        return keys
+
+    def check_request(self, entry: Entry) -> None:
+        """See whether what an agency asks for can be admitted, before any admitter has signed.
+
+        Raises:
+            DirectoryError: it cannot.
+        """
+        keys, asked = self._asked(entry, None)
         if entry.bus != self.bus:
-            message = f"directory entry {self.number + 1} belongs to another bus"
-            raise DirectoryError(message)
-        if entry.number != self.number + 1:
-            message = f"directory entry {self.number + 1} is due, another came; the topic was cut or altered"
-            raise DirectoryError(message)
-        earlier = self._keys.get(entry.agency)
-        # A role stays with an id for good: history is judged by it years later. A new role is a new agency.
-        if earlier and earlier[-1].entry.role != entry.role:
-            message = f"directory entry {entry.number} gives an agency another role; admit it under another id"
-            raise DirectoryError(message)
+            raise DirectoryError("other_bus")
+        if code := self.roll.refuses_request(entry, keys.kids, asked):
+            raise DirectoryError(code)
+
+    def _asked(self, entry: Entry, due: int | None) -> tuple[Keys, frozenset[str]]:
+        keys = None
+        try:
+            keys = Keys.of(entry)
+        except WireError:
+            keys = None
+        if keys is None:
+            raise DirectoryError("weak_key", due)
+        own = {key.kid: key for key in (keys.verify, keys.witness) if key is not None}
+        own |= {each.verify.kid: each.verify for each in self._periods(entry.agency)}
+        asked = holding("request", request_of(entry), entry.asked, own)
+        if asked is None:
+            raise DirectoryError("request_invalid", due)
+        return keys, frozenset(asked)
+
+    def _take_admitters(self, body: Mapping[str, object], due: int) -> None:
+        listed = _read(Admitters, body, due)
+        keys: dict[str, VerifyKey] = {}
+        head = None
+        try:
+            keys = {each.name: verify_key(each.key) for each in listed.admitters}
+            head = verify_key(listed.head)
+        except WireError:
+            head = None
+        if head is None:
+            raise DirectoryError("weak_key", due)
+        admitted = self._admitting(listed, due)
+        kids = {key.kid: name for name, key in keys.items()}
+        if code := self.roll.refuses_admitters(listed, kids, head.kid, Signed(admitted=admitted)):
+            raise DirectoryError(code, due)
+        self.roll = self.roll.with_admitters(listed, kids, head.kid)
+        self._admitters, self._head_key = {key.kid: key for key in keys.values()}, head
+
+    def _admitting(self, entry: Entry | Admitters, due: int | None) -> tuple[str, ...]:
+        known = [
+            each for each in entry.admitted if each.keyid in self._admitters
+        ]  # another's counts for nothing: the roll
+        if holding("admission", admission_of(entry), known, self._admitters) is None:
+            raise DirectoryError("admission_invalid", due)
+        return tuple(each.keyid for each in entry.admitted)
+
+    def _take_head(self, raw: bytes) -> None:
+        head, key = None, self._head_key
+        try:
+            if key is not None:
+                body, _ = statement.verify("directory-head", raw, {key.kid: key}.__getitem__)
+                head = Head.model_validate_json(json.dumps(body))
+        except (WireError, ValidationError):
+            head = None
+        if head is None or head.bus != self.bus:
+            raise DirectoryError("head_invalid")
+        if head.number > self.number:
+            raise DirectoryError("head_ahead", self.number + 1)
+        if head.number == self.number and head.digest != self.digest:
+            raise DirectoryError("head_differs", self.number)
+        if self.head is None or head.time >= self.head.time:
+            self.head = head
+
+    # -- asking ------------------------------------------------------------------------------------------------------
+
+    def kids(self, entry: Entry) -> Kids:
+        """The keys of *entry*, which was added, by their kids."""
+        return self._keys[entry.agency, entry.step].kids
 
     def knows(self, agency: str) -> bool:
         """Whether *agency* was ever admitted."""
-        return agency in self._keys
+        return agency in self.roll.agencies
 
-    def _at(self, agency: str, at: datetime) -> Keys | None:
-        current = None
-        for keys in self._keys.get(agency, ()):
-            if keys.entry.valid_from <= at:
-                current = keys
-        return current
+    def state(self, agency: str, at: datetime) -> State | None:
+        """Whether *agency* is admitted, suspended or retired at *at*; none before it was admitted."""
+        found = self._at(agency, at)
+        return found.state if found else None
 
-    def verify_key(self, agency: str, kid: str, at: datetime) -> VerifyKey:
-        """The key that *agency* signs with at *at*.
+    def _at(self, agency: str, at: datetime) -> "_Instant | None":
+        # Asked several times an event, and one second has thousands of them.
+        instants = self._instants
+        found = instants.get((agency, at))
+        if found is not None:
+            return found
+        standing = self.roll.agencies.get(agency)
+        if standing is None:
+            return None
+        if len(instants) >= INSTANTS:
+            instants.clear()
+        found = _Instant(standing.state(at), standing.effective(at), standing.sealing(at))
+        instants[agency, at] = found
+        return found
+
+    def _decoded(self, period: Period) -> Keys:
+        return self._keys[period.entry.agency, period.entry.step]
+
+    def _periods(self, agency: str) -> list[Keys]:
+        standing = self.roll.agencies.get(agency)
+        return [self._decoded(each) for each in standing.periods] if standing else []
+
+    def verify_key(self, agency: str, kid: str, at: datetime, written: datetime | None = None) -> VerifyKey:
+        """The key that *agency* signs with at *at*, or did when this was *written*, as far as the two overlap.
+
+        When its keys change, what it writes within an hour may still be signed with the key before: its desk has to hear.
 
         Raises:
-            WireError: ``signature_invalid`` when *kid* is not that key.
+            WireError: ``signature_invalid`` when *kid* is not that key, ``agency_suspended`` also when it is retired.
         """
-        keys = self._at(agency, at)
-        if keys is None or keys.verify.kid != kid:
+        found = self._at(agency, at)
+        if found is None or not found.effective:
             raise WireError("signature_invalid")
-        return keys.verify
+        if found.state != "admitted":
+            raise WireError("agency_suspended")
+        effective = found.effective
+        current = effective[-1]
+        if current.kids.signing == kid:
+            return self._decoded(current).verify
+        if written is not None and len(effective) > 1 and current.overlaps(at) and written < current.since + HEARD:
+            before = effective[-2]
+            if before.kids.signing == kid:
+                return self._decoded(before).verify
+        raise WireError("signature_invalid")
+
+    def signing_kid(self, agency: str, at: datetime) -> str | None:
+        """The kid of the key that *agency* signs with at *at*; none before it was admitted."""
+        found = self._at(agency, at)
+        return found.effective[-1].kids.signing if found and found.effective else None
 
     def any_verify_key(self, agency: str, kid: str) -> VerifyKey:
         """A key that *agency* signed with at any time, for reading old history.
@@ -176,15 +270,29 @@ class Directory:
         Raises:
             WireError: ``signature_invalid`` when it never had such a key.
         """
-        for keys in self._keys.get(agency, ()):
+        for keys in self._periods(agency):
             if keys.verify.kid == kid:
                 return keys.verify
         raise WireError("signature_invalid")
 
     def seal_to(self, agency: str, at: datetime) -> SealTo | None:
-        """The key to seal letters to for *agency* at *at*; none when it is not admitted then."""
-        keys = self._at(agency, at)
-        return keys.seal_to if keys else None
+        """The key to seal letters to for *agency* at *at*: one that it has opened a challenge with.
+
+        None when it has no such key, or is not admitted, suspended or retired then.
+        """
+        found = self._at(agency, at)
+        if found is None or found.sealing is None or found.state != "admitted":
+            return None
+        return self._decoded(found.sealing).seal_to
+
+    def opens(self, agency: str, kid: str, at: datetime) -> bool:
+        """Whether a letter that is sealed for *agency* to the key *kid* may still come in at *at*."""
+        current = self.seal_to(agency, at)
+        if current is None or current.kid == kid:
+            return current is not None
+        found = self._at(agency, at)
+        effective = found.effective if found else ()
+        return len(effective) > 1 and effective[-1].overlaps(at) and effective[-2].kids.sealing == kid
 
     def witness_key(self, agency: str, kid: str) -> VerifyKey:
         """A key that *agency* co-signed checkpoints with at any time.
@@ -192,7 +300,7 @@ class Directory:
         Raises:
             WireError: ``signature_invalid`` when it never had such a key.
         """
-        for keys in self._keys.get(agency, ()):
+        for keys in self._periods(agency):
             if keys.witness is not None and keys.witness.kid == kid:
                 return keys.witness
         raise WireError("signature_invalid")
@@ -201,8 +309,8 @@ class Directory:
         """Every key that witnesses co-signed checkpoints with at any time, under their names; those of *agency* only."""
         found = {
             keys.witness.public: CosignatureVerifier(witness_name(self.bus, each), keys.witness)
-            for each in ([agency] if agency is not None else self._keys)
-            for keys in self._keys.get(each, ())
+            for each in ([agency] if agency is not None else self.roll.agencies)
+            for keys in self._periods(each)
             if keys.witness is not None
         }
         return tuple(found.values())
@@ -211,7 +319,7 @@ class Directory:
         """Every pair that the auditor's logs were signed with, oldest first; the last one signs now."""
         found = {
             keys.log.verify.public + keys.log.lasting.public: keys.log
-            for keys in self._keys.get(AUDITOR, ())
+            for keys in self._periods(AUDITOR)
             if keys.log is not None
         }
         return tuple(found.values())
@@ -219,3 +327,20 @@ class Directory:
     def of_role(self, role: str) -> tuple[str, ...]:
         """Agencies with *role*, sorted."""
         return tuple(sorted(agency for agency, entry in self.entries.items() if entry.role == role))
+
+
+_Model = TypeVar("_Model", Entry, Admitters)
+
+
+def _read(model: type[_Model], body: Mapping[str, object], due: int) -> _Model:
+    found = None
+    try:
+        found = model.model_validate_json(json.dumps(body))
+    except ValidationError:
+        found = None
+    if found is None:
+        raise DirectoryError("entry_malformed", due)
+    return found
+
+
+__all__ = ["AUDITOR", "Directory", "DirectoryError", "Entry", "Keys", "LogEntry", "LogKeys", "verify_key"]

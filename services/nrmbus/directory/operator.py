@@ -1,15 +1,30 @@
-"""Keys on disk, and the operator who signs entries. Admission by two people is a later step; here one key admits."""
+"""Keys on disk: an agency's own, and those of the operator and of admitters, who make entries of the directory."""
 
 import base64
-import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Final, Protocol, Self
 
-from nrmbus.directory.directory import AUDITOR, Directory, DirectoryError, Entry, LogEntry
-from nrmbus.wire import ids, statement
+from nrmbus.bus.errors import KeysSealed
+from nrmbus.bus.folder import write_private
+from nrmbus.directory import joining, signatures
+from nrmbus.directory.directory import Directory
+from nrmbus.directory.entry import (
+    NOTHING_BEFORE,
+    AdmitterKey,
+    Admitters,
+    Entry,
+    Head,
+    LogEntry,
+    admission_of,
+    body_of,
+    digest_of,
+)
+from nrmbus.directory.errors import DirectoryError
+from nrmbus.directory.fold import SERVICES, TWO
+from nrmbus.wire import ids, keyfile, statement
 from nrmbus.wire.cosignature import Cosigner
 from nrmbus.wire.keys import SealingKey, SigningKey, VerifyKey
 from nrmbus.wire.mldsa import MLDSA44SigningKey
@@ -24,30 +39,14 @@ def operator_key(home: Path) -> VerifyKey:
     """
     path = home / "keys" / "operator.pub"
     if not path.exists():
-        message = "keys/operator.pub is missing: copy it from the machine where the bus was set up"
-        raise DirectoryError(message)
+        raise DirectoryError("operator_key_missing")
     return VerifyKey(bytes.fromhex(path.read_text().strip()))
 
 
-SERVICES: Final = {
-    "registrar": "registrar",
-    "timekeeper": "timekeeper",
-    "statistics": "statistics",
-    AUDITOR: "auditor",
-}
-"""Services that sign or open something, and their role: they stand in the directory like agencies."""
-
-
-def _write_secret(path: Path, secret: bytes) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    # Written under another name first: a key half on disk would lock its agency out.
-    partial = path.with_suffix(".partial")
-    descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(secret)
-        file.flush()
-        os.fsync(file.fileno())
-    partial.rename(path)
+NEXT: Final = "next"
+PAST: Final = "past"
+MADE: Final = "made"
+"""The file of the kids of every key that was made here: public, and kept when the keys themselves are gone."""
 
 
 class _Pair(Protocol):
@@ -58,8 +57,16 @@ class _Pair(Protocol):
 def _secret(home: Path, purpose: str, generate: Callable[[], _Pair]) -> bytes:
     path = home / "keys" / f"{purpose}.seed"
     if not path.exists():
-        _write_secret(path, generate().seed)
-    return path.read_bytes()
+        keyfile.write(path, generate().seed)
+    return _read(path)
+
+
+def _read(path: Path) -> bytes:
+    """The private key at *path*. Raises KeysSealed where it cannot be opened."""
+    try:
+        return keyfile.read(path)
+    except keyfile.KeyFileError as error:
+        raise KeysSealed(str(error)) from None
 
 
 def _text(raw: bytes) -> str:
@@ -70,23 +77,65 @@ def _text(raw: bytes) -> str:
 class Identity:
     """An agency's own private keys, each for one purpose. They never leave *home*.
 
-    ``witness`` co-signs the checkpoints of the auditor's logs; the bus's own services are no witnesses.
+    ``witness`` co-signs the checkpoints of the auditor's logs; the bus's own services are no witnesses. ``opening`` has
+    every sealing key, by kid: letters under way may be sealed to one that was replaced, or to the next. ``kids`` names
+    every key that was ever made here.
     """
 
     agency: str
     signing: SigningKey = field(repr=False)
     sealing: SealingKey = field(repr=False)
     witness: SigningKey = field(repr=False)
+    opening: Mapping[str, SealingKey] = field(repr=False)
+    kids: frozenset[str] = frozenset()
 
     @classmethod
     def at(cls, home: Path, agency: str) -> Self:
         """Load the keys in *home*/keys, or make them there on first use (files 0600)."""
+        signing = SigningKey.from_seed(_secret(home, "signing", SigningKey.generate))
+        sealing = SealingKey.from_seed(_secret(home, "sealing", SealingKey.generate))
+        witness = SigningKey.from_seed(_secret(home, "witness", SigningKey.generate))
+        past = [SealingKey.from_seed(_read(path)) for path in sorted((home / "keys" / PAST).glob("sealing-*.seed"))]
+        opening, kids = [sealing, *past], {signing.kid, witness.kid}
+        coming = {each.stem: _read(each) for each in (home / "keys" / NEXT).glob("*.seed")}
+        opening += [SealingKey.from_seed(seed) for purpose, seed in coming.items() if purpose == "sealing"]
+        kids |= {SigningKey.from_seed(seed).kid for purpose, seed in coming.items() if purpose != "sealing"}
+        kids |= {each.kid for each in opening}
+        listed = home / "keys" / MADE
+        kids |= set(listed.read_text(encoding="ascii").split()) if listed.exists() else set()
+        return cls(agency, signing, sealing, witness, {each.kid: each for each in opening}, frozenset(kids))
+
+    @classmethod
+    def next_at(cls, home: Path, agency: str) -> Self:
+        """The pairs that are to replace those of *home*; made on first use, and in use only after `promote`."""
+        signing = SigningKey.from_seed(_secret(home, f"{NEXT}/signing", SigningKey.generate))
+        sealing = SealingKey.from_seed(_secret(home, f"{NEXT}/sealing", SealingKey.generate))
+        witness = SigningKey.from_seed(_secret(home, f"{NEXT}/witness", SigningKey.generate))
         return cls(
             agency,
-            SigningKey.from_seed(_secret(home, "signing", SigningKey.generate)),
-            SealingKey.from_seed(_secret(home, "sealing", SealingKey.generate)),
-            SigningKey.from_seed(_secret(home, "witness", SigningKey.generate)),
+            signing,
+            sealing,
+            witness,
+            {sealing.kid: sealing},
+            frozenset({signing.kid, sealing.kid, witness.kid}),
         )
+
+    def promote(self, home: Path) -> None:
+        """Have the next pairs of *home* take the place of these. The old sealing key is kept, for letters under way."""
+        keys = home / "keys"
+        listed = keys / MADE
+        before = set(listed.read_text(encoding="ascii").split()) if listed.exists() else set()
+        write_private(listed, " ".join(sorted(before | self.kids)).encode())
+        keyfile.write(keys / PAST / f"sealing-{self.sealing.kid.partition(':')[2]}.seed", self.sealing.seed)
+        for purpose in ("sealing", "signing", "witness"):  # cut in between, the rest is done the next time
+            coming = keys / NEXT / f"{purpose}.seed"
+            if coming.exists():
+                coming.rename(keys / f"{purpose}.seed")
+
+    @staticmethod
+    def destroy(home: Path, kid: str) -> None:
+        """Destroy the sealing key *kid* that was replaced: overwritten, then removed. Its kid stays among those made here."""
+        keyfile.destroy(home / "keys" / PAST / f"sealing-{kid.partition(':')[2]}.seed")
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,15 +163,43 @@ class LogIdentity:
         return LogEntry(ed25519=_text(self.signing.public), mldsa44=_text(self.lasting.public))
 
 
+@dataclass(frozen=True, slots=True)
+class Admitter:
+    """A person who admits, with a key of their own that signs nothing else."""
+
+    name: str
+    key: SigningKey = field(repr=False)
+
+    @classmethod
+    def at(cls, home: Path, name: str) -> Self:
+        """Load the key in *home*/admitters/*name*/keys, or make it there on first use (file 0600)."""
+        return cls(name, SigningKey.from_seed(_secret(home / "admitters" / name, "admission", SigningKey.generate)))
+
+    @classmethod
+    def here(cls, home: Path) -> tuple[Self, ...]:
+        """Those whose keys lie below *home*, by name."""
+        names = sorted(path.parents[1].name for path in (home / "admitters").glob("*/keys/admission.seed"))
+        return tuple(cls.at(home, name) for name in names)
+
+    @property
+    def public(self) -> AdmitterKey:
+        """Name and public key, as the directory has them."""
+        return AdmitterKey(name=self.name, key=_text(self.key.public))
+
+
+FIRST_ADMITTERS: Final = ("admitter-a", "admitter-b")
+"""Whom a new bus gets where nobody was named: both keys lie with the operator's until they are moved to two people."""
+
+
 class Operator:
-    """Who signs the directory of one bus."""
+    """Who numbers and signs the entries of one bus, and its heads. Who is admitted is for two admitters to say."""
 
     def __init__(self, home: Path) -> None:
-        """Load the operator's key in *home*/keys/operator.seed, or make it on first use."""
-        path = home / "keys" / "operator.seed"
-        if not path.exists():
-            _write_secret(path, SigningKey.generate().seed)
-        self._key = SigningKey.from_seed(path.read_bytes())
+        """Load the keys in *home*/keys, or make them on first use: ``operator.seed``, ``head.seed``."""
+        self.home = home
+        self._here: tuple[Admitter, ...] | None = None
+        self._key = SigningKey.from_seed(_secret(home, "operator", SigningKey.generate))
+        self._head = SigningKey.from_seed(_secret(home, "head", SigningKey.generate))
         public = home / "keys" / "operator.pub"
         if not public.exists():
             public.write_text(self._key.public.hex() + "\n")
@@ -131,6 +208,49 @@ class Operator:
     def public(self) -> bytes:
         """The key that everybody on this bus trusts for the directory: 32 bytes."""
         return self._key.public
+
+    def number(self, entry: Entry | Admitters, directory: Directory) -> bytes:
+        """*entry* under the next number, signed: as it goes into the topic. Whether it is believed, `Directory.add` says."""
+        return statement.sign("directory", body_of(entry) | {"number": directory.number + 1}, self._key)
+
+    def admitters(self, directory: Directory, listed: tuple[AdmitterKey, ...]) -> bytes:
+        """The next list of admitters, signed by the admitters who are here; the first list of a bus needs none of them."""
+        before = directory.roll.admitters
+        made = Admitters(
+            bus=directory.bus,
+            number=directory.number + 1,
+            admitters=listed,
+            head=_text(self._head.public),
+            previous=digest_of(before) if before else NOTHING_BEFORE,
+        )
+        signed = [signatures.sign("admission", admission_of(made), each.key) for each in self._admitting(directory)]
+        return statement.sign("directory", body_of(made) | {"admitted": list(map(body_of, signed))}, self._key)
+
+    def found(self, directory: Directory) -> bytes | None:
+        """The list of admitters that a bus begins with, added to *directory*; none when it has one.
+
+        Raises:
+            DirectoryError: ``admitters_few``: only one was named.
+        """
+        if directory.roll.admitters is not None:
+            return None
+        here = Admitter.here(self.home) or tuple(Admitter.at(self.home, name) for name in FIRST_ADMITTERS)
+        if len(here) < TWO:
+            raise DirectoryError("admitters_few")
+        raw = self.admitters(directory, tuple(each.public for each in here))
+        directory.add(raw)
+        return raw
+
+    def _admitting(self, directory: Directory) -> tuple[Admitter, ...]:
+        known = directory.roll.admitter_kids
+        if self._here is None:
+            self._here = Admitter.here(self.home)  # opening keys that are under a passphrase takes a while
+        return tuple(each for each in self._here if each.key.kid in known)[:TWO]
+
+    def head(self, directory: Directory, time: datetime) -> bytes:
+        """How far *directory* goes, signed at *time* by the wall's clock."""
+        head = Head(bus=directory.bus, number=directory.number, digest=directory.digest, time=time)
+        return statement.sign("directory-head", body_of(head), self._head)
 
     def entry(
         self,
@@ -141,32 +261,40 @@ class Operator:
         supervisor: str | None = None,
         log: LogIdentity | None = None,
     ) -> bytes | None:
-        """The next signed entry for *identity*; none when the directory already says the same. *log* is the auditor's.
+        """The next entry for *identity*, whose private keys are here, with every signature; none when nothing would change.
+
+        A *directory* without entries is founded first. *log* is the auditor's.
 
         Raises:
-            DirectoryError: the id is reserved, or the agency stands there with another role.
+            DirectoryError: the id is reserved, the agency stands there with another role, its key before is not here
+                (``previous_key_missing``), or those of two admitters are not (``admitters_missing``).
         """
+        self.found(directory)
         reserved = identity.agency in ids.RESERVED_NAMES | SERVICES.keys()
         if reserved and SERVICES.get(identity.agency) != role:
-            message = "this id is reserved for a part of the bus; choose another"
-            raise DirectoryError(message)
+            raise DirectoryError("id_reserved")
         now = directory.entries.get(identity.agency)
         if now and now.role != role:
-            message = "this agency stands in the directory with another role; admit the new role under a new id"
-            raise DirectoryError(message)
-        entry = Entry(
-            bus=directory.bus,
-            number=directory.number + 1,
-            agency=identity.agency,
-            role=role,
-            supervisor=supervisor,
-            signing=_text(identity.signing.public),
-            sealing=_text(identity.sealing.public),
-            witness=None if reserved else _text(identity.witness.public),
-            log=log.public if log else None,
-            valid_from=valid_from,
+            raise DirectoryError("role_changed")
+        wanted = joining.Wanted(
+            identity.agency,
+            role,
+            identity.signing.public,
+            identity.sealing.public,
+            None if reserved else identity.witness.public,
+            supervisor,
+            log.public if log else None,
         )
-        when = {"number", "valid_from"}
-        if now and now.model_dump(exclude=when) == entry.model_dump(exclude=when):
+        asked = joining.proposed(directory, wanted, "rotated" if now else "admitted", made=valid_from)
+        if now and all(getattr(now, name) == getattr(asked, name) for name in _SAID):
             return None
-        return statement.sign("directory", entry.model_dump(mode="json", exclude_none=True), self._key)
+        entry = joining.challenged(asked)
+        entry = joining.changed(entry, opened=joining.opened(entry, [identity.sealing]))
+        entry = joining.asked_by(entry, [identity.signing, *([] if reserved else [identity.witness])])
+        for admitter in self._admitting(directory):
+            entry = joining.admitted_by(entry, admitter.key)
+        directory.checked(entry)
+        return self.number(entry, directory)
+
+
+_SAID: Final = ("role", "supervisor", "signing", "sealing", "witness", "log")

@@ -8,7 +8,10 @@ from typing import Final, Self
 from aiokafka import TopicPartition
 
 from nrmbus.bus import clients
-from nrmbus.directory.directory import Directory, Entry
+from nrmbus.bus.reach import Where
+from nrmbus.directory.directory import Directory
+from nrmbus.directory.entry import Entry
+from nrmbus.directory.heads import is_stale, utc_time
 
 TOPIC: Final = "nrm.directory"
 
@@ -19,19 +22,20 @@ class DirectoryReader:
     Use as an async context manager: on entering, the directory has been read to its end.
     """
 
-    def __init__(self, bootstrap: str, directory: Directory, on_entry: Callable[[Entry], None]) -> None:
+    def __init__(self, where: Where, directory: Directory, on_entry: Callable[[Entry], None]) -> None:
         self.directory = directory
-        self._bootstrap = bootstrap
+        self._where = where
         self._on_entry = on_entry
         self._partition = TopicPartition(TOPIC, 0)
-        self._consumer = clients.reader(bootstrap)
+        self._consumer = clients.reader(where, watcher=True)
         self._lock = asyncio.Lock()
 
     async def __aenter__(self) -> Self:
         await self._consumer.start()
+        end = (await self._consumer.end_offsets([self._partition]))[self._partition]
         self._consumer.assign([self._partition])
-        await self._consumer.seek_to_beginning(self._partition)
-        await self.catch_up()
+        self._consumer.seek(self._partition, 0)  # the topic is kept whole
+        await self._read_to(end)
         return self
 
     async def __aexit__(
@@ -46,11 +50,19 @@ class DirectoryReader:
             DirectoryError: an entry cannot be trusted.
         """
         # Asked by a client of its own: ours waits in a long fetch, and a broker answers a connection one by one.
-        async with clients.reading(self._bootstrap, self._partition) as (_, end):
+        async with clients.reading(self._where, self._partition) as (_, end):
             pass
+        await self._read_to(end)
+
+    async def _read_to(self, end: int) -> None:
         async with self._lock:
             while await self._consumer.position(self._partition) < end:
                 await self._take(200)
+
+    @property
+    def stale(self) -> bool:
+        """Whether the newest head is older than three hours by the wall's clock: new entries may be withheld."""
+        return is_stale(self.directory, utc_time())
 
     async def follow(self) -> None:
         """Take new entries as they come, until cancelled."""
@@ -64,5 +76,5 @@ class DirectoryReader:
             for record in records:
                 known = self.directory.number
                 entry = self.directory.add(record.value)
-                if self.directory.number > known:
+                if entry is not None and self.directory.number > known:
                     self._on_entry(entry)

@@ -7,10 +7,12 @@ from collections.abc import Mapping
 from types import MappingProxyType, ModuleType
 
 from nrmbus.events import (
+    access,
     case,
     consent,
     deadline,
     delivery,
+    erasure,
     handover,
     identification,
     payment,
@@ -21,6 +23,14 @@ from nrmbus.events import (
     shelter,
     stay,
     support,
+)
+from nrmbus.events.access import (
+    AccessBreakGlass,
+    AccessBreakGlassObjected,
+    AccessGranted,
+    AccessResealDue,
+    AccessResealed,
+    AccessResealedLetter,
 )
 from nrmbus.events.body import Body, Lowered
 from nrmbus.events.case import (
@@ -44,6 +54,7 @@ from nrmbus.events.case import (
 from nrmbus.events.casting import Cast, Lost, cast, in_version
 from nrmbus.events.consent import (
     ConsentGiven,
+    ConsentObjected,
     ConsentOverridden,
     ConsentRefused,
     ConsentStopConfirmed,
@@ -53,8 +64,16 @@ from nrmbus.events.deadline import (
     DeadlineBreached,
 )
 from nrmbus.events.delivery import (
+    LetterKeptShut,
     LetterOpened,
     LetterUnreadable,
+)
+from nrmbus.events.erasure import (
+    AccessErasureConfirmed,
+    AccessErasureDue,
+    AccessHoldPlaced,
+    AccessTerminated,
+    AccessTerminatedLetter,
 )
 from nrmbus.events.errors import (
     EventError,
@@ -171,6 +190,17 @@ __all__ = [
     "MODULES",
     "PARTS",
     "TYPES",
+    "AccessBreakGlass",
+    "AccessBreakGlassObjected",
+    "AccessErasureConfirmed",
+    "AccessErasureDue",
+    "AccessGranted",
+    "AccessHoldPlaced",
+    "AccessResealDue",
+    "AccessResealed",
+    "AccessResealedLetter",
+    "AccessTerminated",
+    "AccessTerminatedLetter",
     "Admitted",
     "AgeAssessed",
     "AgencyId",
@@ -186,6 +216,7 @@ __all__ = [
     "ChildFlagged",
     "Closed",
     "ConsentGiven",
+    "ConsentObjected",
     "ConsentOverridden",
     "ConsentRefused",
     "ConsentStopConfirmed",
@@ -219,6 +250,7 @@ __all__ = [
     "InterviewHeldLetter",
     "Invalid",
     "Letter",
+    "LetterKeptShut",
     "LetterOpened",
     "LetterUnreadable",
     "Linked",
@@ -305,6 +337,8 @@ MODULES: tuple[ModuleType, ...] = (
     review,
     deadline,
     delivery,
+    access,
+    erasure,
 )
 """In the order of the mechanism."""
 

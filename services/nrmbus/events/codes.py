@@ -101,6 +101,7 @@ Purpose = Literal["services", "information_sharing", "anonymous_reporting", "tra
 GivenBy = Literal["individual", "caregiver", "other"]
 ConsentForm = Literal["written", "oral"]
 OverrideGround = Literal["child_protection", "imminent_danger", "legal_duty"]
+ConsentObjection = Literal["not_informed", "not_free", "not_by_the_person", "receiver_endangers", "other"]
 StopAnswer = Literal["deleted", "must_retain"]
 
 # Referral and hand-over

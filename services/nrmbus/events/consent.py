@@ -5,7 +5,15 @@ Each event names exactly one receiver, so that no receiver learns of another.
 
 from typing import Annotated
 
-from nrmbus.events.codes import ApproverRole, ConsentForm, GivenBy, OverrideGround, Purpose, StopAnswer
+from nrmbus.events.codes import (
+    ApproverRole,
+    ConsentForm,
+    ConsentObjection,
+    GivenBy,
+    OverrideGround,
+    Purpose,
+    StopAnswer,
+)
 from nrmbus.events.model import Codes, Data, Day, OneAgency, clear
 
 
@@ -48,6 +56,18 @@ class ConsentOverridden(Data):
     receivers: Annotated[OneAgency, clear("The one agency that it is about")]
     ground: Annotated[OverrideGround, clear("On which ground")]
     approver_role: Annotated[ApproverRole, clear("Role of the member of staff who approved it")]
+
+
+class ConsentObjected(Data):
+    """The case holder doubts a consent or override that another agency recorded; it stands until the person says otherwise.
+
+    `consent` names it. Who recorded it, its receiver and their supervisors hear of the doubt, and ask the person [D].
+    """
+
+    type = "consent.objected"
+
+    receivers: Annotated[OneAgency, clear("The one agency that the consent is about")]
+    ground: Annotated[ConsentObjection, clear("What the holder doubts")]
 
 
 class ConsentStopConfirmed(Data):

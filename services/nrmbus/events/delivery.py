@@ -13,6 +13,16 @@ class LetterOpened(Data):
     technical = True
 
 
+class LetterKeptShut(Data):
+    """The recipient's desk did not open the letter: the person had refused or taken back consent for that agency by then.
+
+    It moves no clock: the sender has done what it owed [D].
+    """
+
+    type = "letter.kept_shut"
+    technical = True
+
+
 class LetterUnreadable(Data):
     """The recipient's desk could not open the letter: what it came with counts as not said, and clocks run on [D]."""
 

@@ -277,7 +277,7 @@ class Data(Frozen):
     letter: ClassVar[_LetterClass | None] = None
     keyed_by: ClassVar[Literal["case", "incident"]] = "case"
     technical: ClassVar[bool] = False
-    """Said by a desk about a letter, not by a person about a case; moves no state."""
+    """Said about a letter or a reading, not by a person about a case; moves no state."""
 
     @property
     def recipients(self) -> tuple[str, ...]:

@@ -7,7 +7,7 @@ finds (`nrmbus.events.gate`) and exits 1. They are frozen: what is once publishe
 import argparse
 import json
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -175,20 +175,31 @@ def write(folder: Path = FOLDER) -> tuple[str, ...]:
     return tuple(written)
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Write what the folder lacks, or check it; return the exit code."""
-    from nrmbus.events import gate  # noqa: PLC0415  # it asks this module what the models say
-
-    parser = argparse.ArgumentParser(prog="python -m nrmbus.events.schemas", description=main.__doc__)
+def write_or_check(
+    prog: str,
+    about: str | None,
+    write: Callable[[Path], Iterable[str]],
+    findings: Callable[[Path], Iterable[str]],
+    arguments: list[str] | None,
+) -> int:
+    """Do what *arguments* ask of the folder ``schemas``, ``write`` or ``check``, as the command *prog*; return the exit code."""
+    parser = argparse.ArgumentParser(prog=prog, description=about)
     parser.add_argument("what", choices=("write", "check"))
     parser.add_argument("--folder", type=Path, default=FOLDER, help="the folder `schemas` of a clone")
     chosen = parser.parse_args(arguments)
     if chosen.what == "write":
         sys.stdout.writelines(f"wrote {path}\n" for path in write(chosen.folder))
         return 0
-    found = list(gate.findings(chosen.folder))
+    found = list(findings(chosen.folder))
     sys.stdout.writelines(f"{sentence}\n" for sentence in found)
     return 1 if found else 0
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Write what the folder lacks, or check it; return the exit code."""
+    from nrmbus.events import gate  # noqa: PLC0415  # it asks this module what the models say
+
+    return write_or_check("python -m nrmbus.events.schemas", main.__doc__, write, gate.findings, arguments)
 
 
 if __name__ == "__main__":

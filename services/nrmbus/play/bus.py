@@ -92,8 +92,8 @@ class BusStage:
             raise StageError(str(error)) from None
 
     async def _admit(self, agencies: Mapping[str, Participant], starts: datetime) -> None:
-        bootstrap = self._folder.bootstrap
-        async with SteppedClock(bootstrap) as clock:
+        where = self._folder.as_operator
+        async with SteppedClock(where) as clock:
             self._quiet.tick, self._now = clock.tick, clock.now()
         if self._now > starts:
             raise StageError("this bus is past the start of the play: play on a fresh one")
@@ -104,9 +104,9 @@ class BusStage:
         self._agencies = tuple(agencies)
         self._directory = await read_directory(self._folder)
         self._history = History(self._directory)
-        self._reader = HistoryReader(bootstrap, self._settings.partitions, self._history)
+        self._reader = HistoryReader(where, self._settings.partitions, self._history)
         await self._reader.start()
-        self._producer = clients.producer(bootstrap)
+        self._producer = clients.producer(where)
         await self._producer.start()
         await self._find_doors()
         await self._tick(starts)
@@ -334,7 +334,7 @@ class BusStage:
             shown = {agency: await self._case_at(agency, case) for agency in self._agencies}
             found += differences.of_case(rules, self._history, case, standing, shown)
         if self._trail_at != self._numbers():  # where nothing was registered since, it was looked at already
-            found += await asyncio.to_thread(differences.of_trail, self._folder.bootstrap)
+            found += await asyncio.to_thread(differences.of_trail, self._folder.as_operator)
             self._trail_at = self._numbers()
         return tuple(found)
 

@@ -93,9 +93,9 @@ class Chaos:
         """Admit those who write into their outboxes themselves."""
         operator, directory = Operator(self._folder.path), await read_directory(self._folder)
         everybody, partitions = sorted({*directory.entries, *OUTBOXES}), self._folder.settings.partitions
-        await asyncio.to_thread(topics.apply, self._folder.bootstrap, everybody, partitions, play=False)
+        await asyncio.to_thread(topics.apply, self._folder.as_operator, everybody, partitions, play=False)
         agencies = []
-        async with clients.producer(self._folder.bootstrap) as producer:
+        async with clients.producer(self._folder.as_operator) as producer:
             for name, role in OUTBOXES.items():
                 identity = Identity.at(self._folder.agency(name).path, name)
                 entry = operator.entry(directory, identity, role, _now() - timedelta(minutes=1))
@@ -110,7 +110,7 @@ class Chaos:
         turn = 0
         while self._speaking:
             with contextlib.suppress(KafkaError, OSError):
-                async with clients.producer(self._folder.bootstrap) as producer:
+                async with clients.producer(self._folder.as_operator) as producer:
                     while self._speaking:
                         said = agency.say(
                             agency.cases[turn % len(agency.cases)], _now(), self._folder.settings.partitions
@@ -153,7 +153,7 @@ class Chaos:
         where = [TopicPartition(CASES, each) for each in range(self._folder.settings.partitions)]
         while True:
             with contextlib.suppress(KafkaError, OSError):
-                async with clients.reader(self._folder.bootstrap) as reader:
+                async with clients.reader(self._folder.as_operator) as reader:
                     reader.assign(where)
                     await reader.seek_to_end(*where)
                     async for record in reader:
@@ -273,14 +273,14 @@ class Chaos:
         until = time.monotonic() + SETTLE_SECONDS
         while True:
             everything = [*self.acknowledged, *self.accepted]
-            self.found.trail = await asyncio.to_thread(check, self._folder.bootstrap, everything)
+            self.found.trail = await asyncio.to_thread(check, self._folder.as_operator, everything)
             if not self.found.trail.lost or time.monotonic() > until:
                 break
             await asyncio.sleep(1)
         doors = {name: self._door(name) for name in (REGISTRAR, TIMEKEEPER, *DESKS)}
         try:
             await Quiet(doors, SETTLE_SECONDS).wait(DESKS)
-            self.found.trail = await asyncio.to_thread(check, self._folder.bootstrap, everything)
+            self.found.trail = await asyncio.to_thread(check, self._folder.as_operator, everything)
         except StageError as error:
             self.found.restless = str(error)
         finally:

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from nrmbus.auditor.history import History, fold
+from nrmbus.bus.reach import Where
 from nrmbus.play.stage import Standing
 from nrmbus.play.trail import check
 from nrmbus.rules import Rules, View
@@ -36,7 +37,7 @@ def _duties(rules: Rules, view: View) -> list[str]:
     return sorted(clock.code for clock in rules.clocks(view))
 
 
-def of_trail(bootstrap: str) -> list[str]:
+def of_trail(where: Where) -> list[str]:
     """Numbers, chains and deliveries of the whole bus, read by another client."""
-    anomalies = check(bootstrap, ())
+    anomalies = check(where, ())
     return [f"the trail does not hold: {anomalies}"] if anomalies.any else []

@@ -8,6 +8,7 @@ import json
 from collections import deque
 from collections.abc import Collection, Mapping
 from datetime import UTC, datetime
+from types import MappingProxyType
 from typing import Any, Final
 
 from nrmbus.desk.procedure import BY_ITSELF, Settings, Task
@@ -179,7 +180,9 @@ class MemoryBus:
         view = self._views.get(event.subject) or self._rules.start(event.subject)
         filled = {part: frozenset(fields) for part, fields in letter.items()}
         number = len(self._submitted)
-        refusal = self._rules.judge(view, event, self._now, letter_parts=filled if event.sealeddigest else None)
+        refusal = self._rules.judge(
+            view, event, self._now, letter_parts=filled if event.sealeddigest else None, spent=self._spent(event.source)
+        )
         if refusal is not None:
             outcome = Outcome(event.id, f"refusal {number}", refusal.code, refusal.rule, refusal.article)
             self._submitted[event.id] = (event, letter, outcome)
@@ -190,7 +193,7 @@ class MemoryBus:
         outcome = Outcome(event.id, f"registration {number}")
         self._submitted[event.id] = (event, letter, outcome)
         self._history.setdefault(event.subject, {})[event.id] = fact
-        self._deliver(fact, (), event.source, {})
+        self._deliver(fact, (), event.source, {}, letter)
         for agency in audience.recipients:
             for consent in audience.earlier.get(agency, ()):
                 self._deliver(self._history[event.subject][consent], (agency,), agency, {})
@@ -198,14 +201,30 @@ class MemoryBus:
             self._deliver(fact, (agency,), agency, opened if event.sealeddigest else {})
         return outcome
 
+    def _spent(self, agency: str) -> int:
+        """How often *agency* has broken the glass this month."""
+        month = self._rules.month(self._now)
+        return sum(
+            fact.event.type == "access.break_glass"
+            and fact.event.source == agency
+            and self._rules.month(fact.registered) == month
+            for facts in self._history.values()
+            for fact in facts.values()
+        )
+
     def _deliver(
-        self, fact: Fact, recipients: tuple[str, ...], agency: str, opened: Mapping[Part, Mapping[str, Any]]
+        self,
+        fact: Fact,
+        recipients: tuple[str, ...],
+        agency: str,
+        opened: Mapping[Part, Mapping[str, Any]],
+        own: Mapping[Part, Mapping[str, Any]] = MappingProxyType({}),
     ) -> None:
         """Hand a fact to one desk, which learns of no other recipient."""
         desk = self._desks.get(agency)
         if desk is not None:
-            own = Fact.of(fact.event, recipients, fact.registered, fact.number)
-            self._drafts.extend((agency, draft) for draft in desk.receive(Delivery(own, opened)))
+            heard = Fact.of(fact.event, recipients, fact.registered, fact.number)
+            self._drafts.extend((agency, draft) for draft in desk.receive(Delivery(heard, opened, own)))
 
     def _until_quiet(self) -> None:
         """Register what procedures and timekeeper say by themselves, until they say nothing more."""

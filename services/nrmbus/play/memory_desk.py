@@ -1,10 +1,10 @@
 """An agency's desk in memory: what it received, its views, its procedure. No keys, no bytes, no waiting."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
-from nrmbus.desk import reading
+from nrmbus.desk import reading, resealing
 from nrmbus.desk.procedure import Heard, Settings, Task, hear, refused, unhandled
 from nrmbus.desk.roles import procedure_of
 from nrmbus.events.model import Draft, Event, Fact, Part
@@ -13,10 +13,11 @@ from nrmbus.rules import Agency, Rules, View
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """One record of an inbox, or an own event that came back registered: the fact, and the parts that opened."""
+    """One record of an inbox: the fact, and the parts that opened; or an own event that came back registered, and its letter."""
 
     fact: Fact
     opened: Mapping[Part, Mapping[str, Any]]
+    own: Mapping[Part, Mapping[str, Any]] = field(default_factory=dict)
 
 
 class MemoryDesk:
@@ -36,6 +37,7 @@ class MemoryDesk:
         self._views: dict[str, View] = {}
         self._book: Any = self._procedure.begin(self._settings) if self._procedure else None
         self.tasks: tuple[Task, ...] = ()
+        self._letters: dict[str, list[resealing.Parts]] = {}
 
     @property
     def inbox(self) -> tuple[Event, ...]:
@@ -96,6 +98,10 @@ class MemoryDesk:
         said = unhandled(heard)
         if self._procedure is not None:
             self._book, said = hear(self._procedure, self._book, heard)
+        held = self._letters.setdefault(event.subject, [])
+        held.append(delivery.own or delivery.opened)
+        if parts := resealing.needed(self._agency.id, event, view):
+            said += resealing.answer(self._agency.id, event, parts, held, fact.registered)
         self.tasks += said.tasks
         return said.drafts
 

@@ -22,6 +22,8 @@ from typing import Any
 
 from confluent_kafka import Consumer, TopicPartition
 
+from nrmbus.bus.reach import Where, reach
+from nrmbus.wire.record import Record
 from nrmbus.wire.registration import NOTHING_BEFORE
 
 
@@ -55,19 +57,25 @@ class Read:
 
     topic: str
     partition: int
-    headers: dict[str, bytes]
+    record: Record
+
+    @property
+    def headers(self) -> dict[str, bytes]:
+        """Its headers by name."""
+        return dict(self.record.headers)
 
 
-def read_all(bootstrap: str, pattern: str) -> Iterator[Read]:
+def read_all(broker: Where, pattern: str) -> Iterator[Read]:
     """Every committed record of the topics whose name matches *pattern* whole, of each partition in order."""
     consumer = Consumer(
         {
-            "bootstrap.servers": bootstrap,
+            **reach(broker).confluent(),
             "group.id": "nrm-check",
             "enable.auto.commit": False,
             "isolation.level": "read_committed",
             "auto.offset.reset": "earliest",
             "enable.partition.eof": True,
+            "fetch.wait.max.ms": 10,  # the end of a partition is told by a fetch that found nothing
             "log_level": 0,
         }
     )
@@ -83,12 +91,16 @@ def read_all(bootstrap: str, pattern: str) -> Iterator[Read]:
             for message in consumer.consume(1000, timeout=0.05):
                 where, offset = (str(message.topic()), message.partition() or 0), message.offset() or 0
                 if message.error() is None and where in unread and offset < ends[where]:
-                    headers = {str(each[0]): each[1] for each in message.headers() or [] if isinstance(each[1], bytes)}
-                    yield Read(where[0], where[1], headers)
+                    headers = tuple([(str(each[0]), _bytes(each[1])) for each in message.headers() or []])
+                    yield Read(where[0], where[1], Record(message.key(), message.value(), headers))
                 if message.error() is not None or offset >= ends[where] - 1:
                     unread.discard(where)
     finally:
         consumer.close()
+
+
+def _bytes(value: object) -> bytes:
+    return value if isinstance(value, bytes) else b""
 
 
 def _body(envelope: bytes) -> tuple[dict[str, Any], str]:
@@ -96,15 +108,20 @@ def _body(envelope: bytes) -> tuple[dict[str, Any], str]:
     return json.loads(payload), sha256(payload).hexdigest()
 
 
-def check(bootstrap: str, acknowledged: Iterable[tuple[str, str, str]]) -> Anomalies:
+def check(broker: Where, acknowledged: Iterable[tuple[str, str, str]]) -> Anomalies:
     """Compare the topics with *acknowledged*: (source, case, id) of every submission that Kafka took from its sender."""
+    return compare(read_all(broker, r"nrm\.cases"), read_all(broker, r"nrm\.inbox\..*"), acknowledged)
+
+
+def compare(cases: Iterable[Read], inboxes: Iterable[Read], acknowledged: Iterable[tuple[str, str, str]]) -> Anomalies:
+    """Compare what ``nrm.cases`` and the inboxes hold with each other and with *acknowledged*, as `check` does."""
     found = Anomalies()
     registered: Counter[tuple[str, str, str]] = Counter()
     order: dict[tuple[str, str], int] = {}
     chain: dict[int, tuple[int, str]] = {}
     expected: dict[tuple[str, int], Counter[str]] = defaultdict(Counter)
     digests: dict[tuple[str, str, str], str] = {}
-    for record in read_all(bootstrap, r"nrm\.cases"):
+    for record in cases:
         body, digest = _body(record.headers["nrm_registration"])
         number, previous = chain.get(record.partition, (0, NOTHING_BEFORE))
         if body["number"] != number + 1 or body["previous"] != previous:
@@ -132,11 +149,11 @@ def check(bootstrap: str, acknowledged: Iterable[tuple[str, str, str]]) -> Anoma
                 expected[agency, record.partition][digest] += 1
     found.lost = sum(1 for identity in set(acknowledged) if identity not in registered)
     found.twice = sum(count - 1 for count in registered.values() if count > 1)
-    _inboxes(found, read_all(bootstrap, r"nrm\.inbox\..*"), expected)
+    _inboxes(found, inboxes, expected)
     return found
 
 
-def _inboxes(found: Anomalies, records: Iterator[Read], expected: dict[tuple[str, int], Counter[str]]) -> None:
+def _inboxes(found: Anomalies, records: Iterable[Read], expected: dict[tuple[str, int], Counter[str]]) -> None:
     chain: dict[tuple[str, int], tuple[int, str]] = {}
     seen: dict[tuple[str, int], dict[int, str]] = defaultdict(dict)
     got: dict[tuple[str, int], Counter[str]] = defaultdict(Counter)

@@ -42,12 +42,14 @@ class Registrar:
         self._agencies: dict[str, Agency] = {}
         self._rules = Rules(load_profile(self._settings.policy), self._agencies)
         self._directory = Directory(self._settings.bus, operator_key(folder.path))
-        self._reader = DirectoryReader(folder.bootstrap, self._directory, self._admit)
+        self._reader = DirectoryReader(folder.reach(folder.service(NAME)), self._directory, self._admit)
         self._clock: Clock | None = None
         self._owner: Owner | None = None
 
     def _admit(self, entry: Entry) -> None:
         self._agencies[entry.agency] = Agency(entry.agency, entry.role, entry.supervisor)
+        if self._owner is not None:
+            self._owner.look_for_outboxes()
 
     async def _catch_up(self, sources: Iterable[str]) -> None:
         # An agency's first event may overtake its entry: topics have no order among them.
@@ -62,7 +64,13 @@ class Registrar:
             rules=self._rules,
             directory=self._directory,
             salt=lambda: os.urandom(16),
+            spent=self._spent,
         )
+
+    def _spent(self, agency: str, month: str) -> int:
+        """Over all partitions that this process owns."""
+        owned = self._owner.owned.values() if self._owner else ()
+        return sum(each.shard.spent(agency, month) for each in owned)
 
     def _check_head(self, shard: Shard) -> None:
         shard.memory.check_head(lambda kid: self._directory.any_verify_key(NAME, kid))
@@ -70,12 +78,12 @@ class Registrar:
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Read the directory to its end, then own partitions until the block ends."""
-        bootstrap = self._folder.bootstrap
+        where = self._folder.reach(self._folder.service(NAME))
         async with AsyncExitStack() as stack:
-            self._clock = await stack.enter_async_context(clock_of(bootstrap, play=self._settings.play))
+            self._clock = await stack.enter_async_context(clock_of(where, play=self._settings.play))
             await stack.enter_async_context(self._reader)
             self._owner = Owner(
-                bootstrap=bootstrap,
+                where=where,
                 place=os.environ.get(PLACE, "a"),
                 clock=self._clock,
                 batcher=Batcher(self._identity.signing, self._directory),
@@ -106,6 +114,7 @@ class Registrar:
         return {
             "service": NAME,
             "ready": self._owner is not None and self._owner.standing,
+            "directory_stale": self._reader.stale,
             "busy": any(each.in_transaction for each in owned.values()),
             "tick": self._clock.tick if isinstance(self._clock, SteppedClock) else 0,
             "numbers": {str(number): each.shard.memory.number for number, each in owned.items()},
@@ -137,7 +146,7 @@ def _must_not_end(task: asyncio.Task[None]) -> None:
 
 def main(folder: BusFolder) -> None:
     """Run until SIGTERM. Leaves with code 70 when a transaction was cut: the supervisor starts it again."""
-    telemetry.set_up(NAME)
+    telemetry.set_up(NAME, folder.service(NAME))
     # What a shard remembers only grows and has no cycles: looking through it for some took a quarter of the time.
     gc.freeze()
     gc.set_threshold(GARBAGE)

@@ -8,7 +8,7 @@ import asyncio
 import sys
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, nullcontext, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, TypeVar
@@ -61,6 +61,11 @@ class Checked:
     under: tuple[int, datetime]
     """The directory's number and the time when this was found."""
 
+    @property
+    def traceparent(self) -> str | None:
+        """The span in which it was made, where its sender says so."""
+        return self.incoming.signed.traceparent if self.incoming.signed and self.code is None else None
+
 
 def read(record: ConsumerRecord) -> Incoming:
     """Decode one outbox record. What cannot be decoded carries the code instead; nothing is raised."""
@@ -75,14 +80,14 @@ def read(record: ConsumerRecord) -> Incoming:
 
 
 def check(incoming: Incoming, directory: Directory, now: datetime) -> Checked:
-    """See whether the outbox's owner signed it with the key that is its own at *now*."""
+    """See whether the outbox's owner signed it with the key that is its own at *now*, or was, while two keys overlap."""
     under, signed = (directory.number, now), incoming.signed
     if signed is None:
         return Checked(incoming, incoming.code, None, under)
     if signed.source != incoming.at.owner:
         return Checked(incoming, "source_not_owner", None, under)
     try:
-        key = directory.verify_key(signed.source, signed.kid, now)
+        key = directory.verify_key(signed.source, signed.kid, now, signed.recordedtime)
         signed.verify(key)
     except WireError as error:
         return Checked(incoming, error.code, None, under)
@@ -96,7 +101,7 @@ def check_again(checked: Checked, directory: Directory, now: datetime) -> Checke
         return checked
     if checked.key is not None:
         with suppress(WireError):
-            if directory.verify_key(signed.source, signed.kid, now) is checked.key:
+            if directory.verify_key(signed.source, signed.kid, now, signed.recordedtime) is checked.key:
                 return checked
     return check(checked.incoming, directory, now)
 
@@ -111,7 +116,6 @@ class Batcher:
 
     def __init__(self, key: SigningKey, directory: Directory) -> None:
         self._key, self._directory = key, directory
-        self._traced = telemetry.exported()
         sys.setswitchinterval(SWITCH_SECONDS)
         self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="sign")
 
@@ -135,8 +139,11 @@ class Batcher:
                 )
                 continue
             signed = each.signed
-            with self._span(signed):
+            with telemetry.consumed(
+                event_type=_name(signed), event_id=signed.id, traceparent=signed.traceparent, name="register"
+            ) as span:
                 decision = shard.take(signed, each.at, now)
+                span.said(decision.outcome, decision.code)
             outs += decision.outs
             said: dict[str, str | int] = {"type": _name(signed), "id": signed.id}
             if decision.code:
@@ -146,13 +153,6 @@ class Batcher:
             telemetry.handled(decision.outcome, partition=each.at.partition, offset=each.at.offset, **said)
         await self._spread(self._sign, outs)
         return outs
-
-    def _span(self, signed: Signed) -> AbstractContextManager[None]:
-        if not self._traced:
-            return nullcontext()
-        return telemetry.consumed(
-            event_type=_name(signed), event_id=signed.id, traceparent=signed.traceparent, name="register"
-        )
 
     def _sign(self, out: Out) -> None:
         for _, said in out.statements:

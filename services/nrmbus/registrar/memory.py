@@ -5,6 +5,7 @@ commitments are checked at once, but a case is brought to life only when somebod
 """
 
 import json as plain_json
+from collections import Counter
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -18,11 +19,15 @@ from nrmbus.wire import base64, json, statement, times
 from nrmbus.wire.envelope import decode
 from nrmbus.wire.errors import WireError
 from nrmbus.wire.keys import VerifyKey
-from nrmbus.wire.record import AUDIENCE, MATERIAL, REGISTRATION, SUBMITTED, Record
+from nrmbus.wire.record import AUDIENCE, MATERIAL, REGISTRATION, SUBMITTED, Record, header_of
 from nrmbus.wire.registration import NOTHING_BEFORE
 
 CONSENTS: Final = frozenset({"consent.given", "consent.overridden"})
 """Types whose envelopes are kept: they are delivered again to whoever gets its first event of the case later."""
+
+
+EMERGENCY: Final = "access.break_glass"
+"""The type that an agency may say only so often a month, over all cases."""
 
 
 class HistoryError(Exception):
@@ -59,6 +64,10 @@ class Known:
     refused: bool
 
 
+_TYPE: Final = header_of("type")
+_EMERGENCY: Final = f"nrm.{EMERGENCY}".encode()
+
+
 @dataclass(slots=True)
 class _Inbox:
     number: int = 0
@@ -80,6 +89,8 @@ class Memory:
         self.sources: dict[str, int] = {}
         """Per outbox topic, the offset of its last registered submission."""
         self.known: dict[tuple[str, str, str], Known] = {}
+        self.spent: Counter[tuple[str, str]] = Counter()
+        """How often each agency has broken the glass in each month, in the cases of this partition."""
         self._rules = rules
         self._cases: dict[str, Case] = {}
         self._inboxes: dict[str, _Inbox] = {}
@@ -133,6 +144,8 @@ class Memory:
         case.view = self._rules.evolve(case.view, Fact.of(event, told, self.time, self.number))
         if event.type in CONSENTS:
             case.consents[event.id] = (envelope, said)
+        if event.type == EMERGENCY:
+            self.spent[event.source, self._rules.month(self.time)] += 1
 
     # -- recovering --------------------------------------------------------------------------------------------------
 
@@ -155,6 +168,8 @@ class Memory:
             case.asleep.append((envelope, registration | {"told": tuple(audience["recipients"])}, said))
             case.digests.setdefault(registration["id"], said.digest)
             self._delivered(case, audience)
+            if self.time is not None and (_TYPE, _EMERGENCY) in envelope.headers:
+                self.spent[source, self._rules.month(self.time)] += 1
         receipt = self.next_delivery(source, said.digest)
         self.known.setdefault(
             (source, subject, registration["id"]), Known(registration["envelope"], said, receipt, refused)

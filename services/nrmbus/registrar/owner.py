@@ -16,8 +16,10 @@ from aiokafka.abc import ConsumerRebalanceListener
 from aiokafka.errors import IllegalStateError
 from aiokafka.structs import OffsetAndMetadata
 
+from nrmbus import telemetry
 from nrmbus.bus import clients
 from nrmbus.bus.clock import Clock, SteppedClock
+from nrmbus.bus.reach import Where
 from nrmbus.bus.tolerant import read_any_header_name
 from nrmbus.registrar.batch import Batcher, Checked
 from nrmbus.registrar.memory import HistoryError
@@ -55,9 +57,22 @@ class Owned:
     """How far records were taken from the consumer: ahead of *positions* by what is not committed yet."""
     due_number: int = 0
     """The highest number that a committed offset speaks of; a history that ends before it was cut."""
+    tracked: set[str] = field(default_factory=set)
+    """Topics that the producer was told of."""
     in_transaction: bool = False
     stopping: bool = False
     ready: bool = False
+
+
+async def _track(owned: Owned, topics: set[str]) -> None:
+    """Have the producer know who leads *topics*.
+
+    Until it is told of one topic, aiokafka asks for all; from then on for those that it was told of, and forgets the rest.
+    So after an admission a batch for ``nrm.cases`` would find no leader, and fail the transaction.
+    """
+    if new := topics - owned.tracked:
+        await asyncio.gather(*[owned.producer.client.add_topic(each) for each in new])
+        owned.tracked |= new
 
 
 class Owner(ConsumerRebalanceListener):  # type: ignore[misc]
@@ -66,7 +81,7 @@ class Owner(ConsumerRebalanceListener):  # type: ignore[misc]
     def __init__(
         self,
         *,
-        bootstrap: str,
+        where: Where,
         place: str,
         clock: Clock,
         batcher: Batcher,
@@ -74,10 +89,10 @@ class Owner(ConsumerRebalanceListener):  # type: ignore[misc]
         check_head: Callable[[Shard], None],
         catch_up: Callable[[Iterable[str]], Awaitable[None]],
     ) -> None:
-        self._bootstrap, self._clock, self._batcher = bootstrap, clock, batcher
+        self._where, self._clock, self._batcher = where, clock, batcher
         self._make_shard, self._check_head, self._catch_up = make_shard, check_head, catch_up
         self._consumer: AIOKafkaConsumer = clients.group_consumer(
-            bootstrap, group=GROUP, instance=f"registrar-{place}", kind="registrar"
+            where, group=GROUP, instance=f"registrar-{place}", kind="registrar"
         )
         self._tasks: dict[int, asyncio.Task[None]] = {}
         self._warm: dict[int, Owned] = {}
@@ -106,6 +121,10 @@ class Owner(ConsumerRebalanceListener):  # type: ignore[misc]
             for owned in [*self.owned.values(), *self._warm.values()]:
                 await owned.producer.stop()
             await self._consumer.stop()
+
+    def look_for_outboxes(self) -> None:
+        """An agency was admitted: ask for its outbox now, not at the next refresh, which is up to five seconds away."""
+        self._consumer._client.force_metadata_update()  # noqa: SLF001 - aiokafka has no public way to ask
 
     # -- assignment ----------------------------------------------------------------------------------------------
 
@@ -203,7 +222,7 @@ class Owner(ConsumerRebalanceListener):  # type: ignore[misc]
 
     async def _take_over(self, number: int) -> Owned:
         """Step 3: a producer with the shard's id fences the owner before, ends its open transaction, frees the readers."""
-        producer = clients.transactional_producer(self._bootstrap, f"nrm-registrar-p{number}")
+        producer = clients.transactional_producer(self._where, f"nrm-registrar-p{number}")
         await producer.start()
         return Owned(number, self._make_shard(number), producer)
 
@@ -223,7 +242,7 @@ class Owner(ConsumerRebalanceListener):  # type: ignore[misc]
     async def _fold(self, owned: Owned) -> None:
         """Step 5: fold ``nrm.cases`` up to its end after the fencing; compare with what the offsets say was reached."""
         cases = TopicPartition(CASES, owned.partition)
-        async with clients.reading(self._bootstrap, cases) as (reader, end):
+        async with clients.reading(self._where, cases) as (reader, end):
             while await reader.position(cases) < end:
                 for records in (await reader.getmany(cases, timeout_ms=200, max_records=2000)).values():
                     for record in records:
@@ -295,21 +314,23 @@ class Owner(ConsumerRebalanceListener):  # type: ignore[misc]
         try:
             async with asyncio.timeout(TRANSACTION_SECONDS):
                 outs = await self._batcher.decide(owned.shard, checked, self._clock.now())
-                await owned.producer.begin_transaction()
-                sent = [
-                    await owned.producer.send(
-                        out.topic, value=out.value, key=out.key, headers=out.all_headers(), partition=out.partition
-                    )
-                    for out in outs
-                ]
-                # A failed send does not fail aiokafka's transaction: every one is awaited before the commit.
-                for future in sent:
-                    await future
-                last = {(each.incoming.at.topic, owned.partition): each.incoming.at.offset for each in checked}
-                metadata = str(owned.shard.memory.number)
-                ends = {TopicPartition(*each): OffsetAndMetadata(at + 1, metadata) for each, at in last.items()}
-                await owned.producer.send_offsets_to_transaction(ends, GROUP)
-                await owned.producer.commit_transaction()
+                await _track(owned, {out.topic for out in outs})
+                with telemetry.joined("commit", (each.traceparent for each in checked)):
+                    await owned.producer.begin_transaction()
+                    sent = [
+                        await owned.producer.send(
+                            out.topic, value=out.value, key=out.key, headers=out.all_headers(), partition=out.partition
+                        )
+                        for out in outs
+                    ]
+                    # A failed send does not fail aiokafka's transaction: every one is awaited before the commit.
+                    for future in sent:
+                        await future
+                    last = {(each.incoming.at.topic, owned.partition): each.incoming.at.offset for each in checked}
+                    metadata = str(owned.shard.memory.number)
+                    ends = {TopicPartition(*each): OffsetAndMetadata(at + 1, metadata) for each, at in last.items()}
+                    await owned.producer.send_offsets_to_transaction(ends, GROUP)
+                    await owned.producer.commit_transaction()
         except BaseException as error:  # noqa: BLE001 - cancellation included: half a transaction has no way back
             leave(type(error).__name__)
         owned.positions.update({each: end.offset for each, end in ends.items()})

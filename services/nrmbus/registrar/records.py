@@ -60,10 +60,16 @@ class Statement:
         return json.digest(self.body)
 
 
-def audience_json(recipients: Sequence[str], earlier: Mapping[str, Sequence[str]], salt: str) -> bytes:
-    """Who was told, as `nrmbus.wire.registration.Audience.json` writes it: ids of agencies, ids of events, a salt in hex."""
+def audience_json(
+    recipients: Sequence[str], earlier: Mapping[str, Sequence[str]], salt: str, because: str | None = None
+) -> bytes:
+    """Who was told, as `nrmbus.wire.registration.Audience.json` writes it: ids of agencies, ids of events, a salt in hex.
+
+    *because* is the rule behind a refusal that does not name it.
+    """
     before = ",".join([f'"{agency}":{_listed(events)}' for agency, events in sorted(earlier.items())])
-    return f'{{"earlier":{{{before}}},"recipients":{_listed(recipients)},"salt":"{salt}"}}'.encode()
+    why = f'"because":"{because}",' if because else ""
+    return f'{{{why}"earlier":{{{before}}},"recipients":{_listed(recipients)},"salt":"{salt}"}}'.encode()
 
 
 def _listed(ids: Sequence[str]) -> str:

@@ -12,7 +12,7 @@ _WIRE_RULES: Final[Mapping[str, str]] = {
     "unknown_recipient": "W3", "time_in_future": "W3", "stale": "W3", "unknown_type": "W3", "unknown_version": "W3",
     "key_mismatch": "W3", "version_passed": "W4", "signature_profile": "W4", "signature_invalid": "W5", "weak_key": "W6",
     "letter_too_large": "W8", "letter_malformed": "W8", "suite_unknown": "W9", "letter_missing": "W9",
-    "letter_digest_mismatch": "W9", "key_not_current": "W6", "id_reused": "W11",
+    "letter_digest_mismatch": "W9", "key_not_current": "W6", "agency_suspended": "W6", "id_reused": "W11",
 }  # fmt: skip
 """Which section of ``services/nrmbus/wire/README.md`` each refusal rests on."""
 
@@ -29,6 +29,8 @@ class Refused(Exception):
     article: str
     seal_to: dict[Part, tuple[str, ...]] | None = field(default=None)
     accepts: tuple[int, ...] | None = None
+    because: str | None = None
+    """The rule that applied, where *rule* is the one as which several read: for the history alone."""
 
     @classmethod
     def audience_changed(cls, seal_to: dict[Part, tuple[str, ...]]) -> Self:

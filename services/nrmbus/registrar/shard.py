@@ -4,14 +4,15 @@
 undo.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final, Literal
 
 from nrmbus.directory import Directory
 from nrmbus.events import Event
-from nrmbus.registrar.memory import CONSENTS, Case, Known, Memory
+from nrmbus.events.model import Part
+from nrmbus.registrar.memory import CONSENTS, EMERGENCY, Case, Known, Memory
 from nrmbus.registrar.records import CASES, QUARANTINE, Coordinates, Out, Statement, audience_json, inbox_of
 from nrmbus.registrar.refusals import Refused, wire_refusal
 from nrmbus.rules import Rules, View
@@ -47,14 +48,21 @@ class Shard:
         rules: Rules,
         directory: Directory,
         salt: Callable[[], bytes],
+        spent: Callable[[str, str], int] | None = None,
     ) -> None:
+        """*spent* says how often an agency broke the glass in a month (``2026-03``), over all that the process can see."""
         self.bus, self.partition, self.partitions = bus, partition, partitions
         self.memory = Memory(bus=bus, partition=partition, rules=rules)
         self.repeats = 0
         """Submissions answered again since the start; more than relays resent means something repeats them."""
         self._rules, self._directory, self._salt = rules, directory, salt
+        self._spent = spent or self.spent
         self._policy = Policy(name=rules.profile.name, digest=rules.profile.digest)
         self._policy_json = json.dumps({"digest": rules.profile.digest, "name": rules.profile.name}).decode()
+
+    def spent(self, agency: str, month: str) -> int:
+        """How often *agency* has broken the glass in *month*, in the cases of this partition."""
+        return self.memory.spent[agency, month]
 
     # -- deciding ------------------------------------------------------------------------------------------------
 
@@ -124,29 +132,35 @@ class Shard:
         letter = signed.letter()
         for part in letter.parts if letter else ():
             for agency, kid in letter.wraps(part).items():  # type: ignore[union-attr]
-                key = self._directory.seal_to(agency, now)
-                if key is None:
+                if self._directory.state(agency, now) is None:
                     raise WireError("unknown_recipient")
-                if key.kid != kid:
+                if not self._is_key_of(agency, kid, event.source, now):
                     raise WireError("key_not_current")
+        if letter and any(self._directory.state(agency, now) != "admitted" for agency in event.data.recipients):
+            raise WireError("agency_suspended")
         return event, letter
+
+    def _is_key_of(self, agency: str, kid: str, source: str, now: datetime) -> bool:
+        """Whether a letter of *source* may be sealed for *agency* to the key *kid*."""
+        if self._directory.seal_to(agency, now):
+            return self._directory.opens(agency, kid, now)
+        # To whom nothing is sealed now, nothing is due either: `_judged` answers with who is. But the sender always has
+        # its own words, if need be under a key that it has not confirmed yet.
+        return agency != source or kid == self._directory.kids(self._directory.entries[agency]).sealing
 
     def _judged(self, view: View, event: Event, letter: Container | None, now: datetime) -> "Told":
         """What the Rules say: a refusal is raised, else who is told and who may open what."""
         if event.expectedversion is not None and event.expectedversion != view.count_for(event.source):
             raise WireError("version_passed")
-        refusal = self._rules.judge(view, event, now)
+        spent = self._spent(event.source, self._rules.month(now)) if event.type == EMERGENCY else 0
+        refusal = self._rules.judge(view, event, now, spent=spent)
         if refusal:
-            raise Refused(refusal.code, refusal.rule, refusal.article)
+            raise Refused(refusal.code, refusal.rule, refusal.article, because=refusal.because)
         audience = self._rules.audience(view, event)
         told = Told(audience.recipients, audience.earlier, {})
         if letter is None:
             return told
-        statistics = self._directory.of_role("statistics")
-        due = {
-            part: {*audience.opens.get(part, ()), event.source, *(statistics if part == "coded" else ())}
-            for part in letter.parts
-        }
+        due = {part: {event.source, *self._sealed_to(part, audience.opens, now)} for part in letter.parts}
         if any(set(letter.wraps(part)) != agencies for part, agencies in due.items()):
             raise Refused.audience_changed(
                 {part: tuple(sorted(agencies - {event.source})) for part, agencies in due.items()}
@@ -155,6 +169,13 @@ class Shard:
         return Told(
             tuple(sorted({*audience.recipients, *copies})), audience.earlier, {a: letter.copy_for(a) for a in copies}
         )
+
+    def _sealed_to(self, part: Part, opens: Mapping[Part, Iterable[str]], now: datetime) -> Iterator[str]:
+        """Who may open *part* and has a key to open it with: not who is suspended."""
+        statistics = self._directory.of_role("statistics") if part == "coded" else ()
+        for agency in (*opens.get(part, ()), *statistics):
+            if self._directory.seal_to(agency, now):
+                yield agency
 
     # -- saying --------------------------------------------------------------------------------------------------
 
@@ -171,7 +192,7 @@ class Shard:
         return outs
 
     def _refuse(self, case: Case, signed: Signed, at: Coordinates, now: datetime, refused: Refused) -> list[Out]:
-        audience = audience_json((), {}, self._salt().hex())
+        audience = audience_json((), {}, self._salt().hex(), refused.because)
         registration = self._refused(signed, self._advance(now), json.digest(audience), refused)
         receipt = self.memory.next_delivery(signed.source, registration.digest)
         case.count(signed.source, signed.sequence)

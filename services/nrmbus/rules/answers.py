@@ -91,7 +91,23 @@ def _taken(step: Step) -> bool:
     return opened is not None and still_stands(opened)
 
 
+def _not_waiting(step: Step) -> bool:
+    return step.emergency is None or step.emergency.state != "asked"
+
+
+def _past_objecting(step: Step) -> bool:
+    return step.emergency is None or step.emergency.at_once or step.emergency.state != "asked"
+
+
+def _not_to_reseal(step: Step) -> bool:
+    return step.emergency is None or step.emergency.state != "due"
+
+
 _OVER: Final[Mapping[str, Callable[[Step], bool]]] = {
+    "access.break_glass": _taken,
+    "access.break_glass_objected": _past_objecting,
+    "access.reseal_due": _not_waiting,
+    "access.resealed": _not_to_reseal,
     "case.follow_up_due": _not_to_remind,
     "consent.stop_confirmed": _stopped,
     "deadline.breached": _clock_over,

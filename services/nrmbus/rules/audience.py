@@ -11,11 +11,14 @@ from typing import Final
 from nrmbus.events.model import Data, Part
 from nrmbus.rules.clocks import breached_by, told
 from nrmbus.rules.conditions import holds
+from nrmbus.rules.emergency import second_agencies
 from nrmbus.rules.profile import Row
 from nrmbus.rules.step import SHARING, UNIT, Step, receivers_of, value
 from nrmbus.rules.vocabulary import Term
 
-REFERRAL = "referral.submitted"
+CHOSEN: Final[frozenset[Term]] = frozenset({"members", "questioner", "to"})
+"""Words for whom the sender turns to, of whatever role: their role bounds what they open."""
+AUTHORITIES = frozenset({"auditor", "court", "prosecution"})
 GRANTS = ("consent.given", "consent.overridden")
 
 
@@ -62,19 +65,34 @@ def _opens(step: Step, row: Row, recipients: set[str]) -> dict[Part, tuple[str, 
     parts = parts_of(type(step.event.data))
     if not parts:
         return {}
-    opens = {
-        part: _openers(step, row.opens.get(part, row.opens.get("rest", row.opens.get("all", ())))) for part in parts
-    }
-    if step.event.type == REFERRAL:
-        opens = {part: {a for a in agencies if may_open(step, a, part)} for part, agencies in opens.items()}
-    return {part: tuple(sorted(agencies & recipients)) for part, agencies in opens.items()}
+    return {part: tuple(sorted(_openers(step, part, openers_of(row, part)) & recipients)) for part in parts}
 
 
-def _openers(step: Step, terms: Iterable[Term]) -> set[str]:
+def openers_of(row: Row, part: Part) -> tuple[Term, ...]:
+    """The words of *row* that say who opens *part*."""
+    return row.opens.get(part, row.opens.get("rest", row.opens.get("all", ())))
+
+
+def _openers(step: Step, part: Part, terms: Iterable[Term]) -> set[str]:
     found: set[str] = set()
     for term in terms:
-        found.update(_asked_by_sender(step) if term == "housing_shelter" else TERMS[term](step))
+        named = _asked_by_sender(step) if term == "housing_shelter" else TERMS[term](step)
+        found.update(agency for agency in named if _within(step, term, agency, part))
     return found
+
+
+def _within(step: Step, term: Term, agency: str, part: Part) -> bool:
+    """Whether what names *agency* goes as far as *part*."""
+    if term == "rescuer":
+        return step.emergency is not None and part in step.emergency.parts
+    return term not in CHOSEN or may_open(step, agency, part)
+
+
+def chosen_by_sender(step: Step) -> set[str]:
+    """Who opens a part of the letter because the sender turned to it; each only what its role may."""
+    row = step.tables.row(step.event.type)
+    terms = {term for each in row.opens.values() for term in each} if row else set()
+    return {agency for term in terms & CHOSEN for agency in TERMS[term](step)}
 
 
 def _asked_by_sender(step: Step) -> Iterable[str]:
@@ -83,7 +101,7 @@ def _asked_by_sender(step: Step) -> Iterable[str]:
 
 
 def may_open(step: Step, agency: str, part: Part) -> bool:
-    """Whether *agency*'s role may open *part* of a referral, whoever names it."""
+    """Whether *agency*'s role may open *part* of what somebody turns to it with, whoever names it."""
     return part in step.tables.may_open_of_referral(step.roles.of(agency))
 
 
@@ -198,6 +216,23 @@ def _open_referral_parties(step: Step) -> Iterable[str]:
             yield from (party.agency for party in referral.receivers if party.state == "submitted")
 
 
+def _consent_giver(step: Step) -> Iterable[str]:
+    papers = (step.view.papers.get(each) for each in step.event.consents)
+    return [paper.source for paper in papers if paper]
+
+
+def _giver_supervisor(step: Step) -> Iterable[str]:
+    return _supervisors(step, _consent_giver(step))
+
+
+def _receiver_supervisor(step: Step) -> Iterable[str]:
+    return _supervisors(step, _consent_receiver_on_case(step))
+
+
+def _supervisors(step: Step, agencies: Iterable[str]) -> Iterable[str]:
+    return tuple(boss for agency in agencies if (boss := step.roles.supervisor(agency)))
+
+
 def _consent_receiver_on_case(step: Step) -> Iterable[str]:
     return (agency for agency in receivers_of(step.event) if step.view.on_case(agency))
 
@@ -218,6 +253,14 @@ def _asker(step: Step) -> Iterable[str]:
 
 def _asked(step: Step) -> Iterable[str]:
     return step.hold.migration if step.hold else ()
+
+
+def _emergency_holder(step: Step) -> Iterable[str]:
+    return (step.emergency.holder,) if step.emergency and step.emergency.holder else ()
+
+
+def _rescuer(step: Step) -> Iterable[str]:
+    return (step.emergency.mark.source,) if step.emergency else ()
 
 
 def _unanswering(step: Step) -> Iterable[str]:
@@ -261,7 +304,7 @@ def _answerable(step: Step) -> Iterable[str]:
 
 
 def _supervisor(step: Step) -> Iterable[str]:
-    return tuple(boss for agency in _answerable(step) if (boss := step.roles.supervisor(agency)))
+    return _supervisors(step, _answerable(step))
 
 
 def _waiting(step: Step) -> Iterable[str]:
@@ -269,17 +312,32 @@ def _waiting(step: Step) -> Iterable[str]:
     return told(step.tables, step.roles, step.view, clock) if clock else ()
 
 
+def _terminator(step: Step) -> Iterable[str]:
+    decision = step.view.erasure.terminated
+    return (decision.source,) if decision else ()
+
+
+def _holders_by_authority(step: Step) -> Iterable[str]:
+    # An agency that objects shows by it that it holds the case: only who decides hears of it.
+    return step.holders if step.role in AUTHORITIES else ()
+
+
 TERMS: Final[Mapping[Term, Callable[[Step], Iterable[str]]]] = {
     "answerable": _answerable,
     "asked": _asked,
     "asker": _asker,
+    "consent_giver": _consent_giver,
     "consent_receiver_knowing": _consent_receiver_knowing,
     "consent_receiver_on_case": _consent_receiver_on_case,
     "decider": _decider,
+    "emergency_holder": _emergency_holder,
     "fund_on_recognition": _fund_on_recognition,
+    "giver_supervisor": _giver_supervisor,
     "guardian_bodies": _guardian_bodies,
     "guardian_bodies_of_child_to_unit": _guardians_of_child_to_unit,
     "guardianship_of_child": _guardianship_of_child,
+    "holders": lambda step: step.holders,
+    "holders_by_authority": _holders_by_authority,
     "holder": _holder,
     "housing_shelter": _housing,
     "lapsing_shelter": _lapsing_shelter,
@@ -291,14 +349,18 @@ TERMS: Final[Mapping[Term, Callable[[Step], Iterable[str]]]] = {
     "other_party": _other_party,
     "plan_holder": _plan_holder,
     "questioner": _questioner,
+    "receiver_supervisor": _receiver_supervisor,
     "referrer": _referrer,
     "referring_ngo": _referring_ngo,
     "referring_ngo_that_attended": _referring_ngo_that_attended,
+    "rescuer": _rescuer,
+    "second_agency": second_agencies,
     "shelters_on_case": _shelters_on_case,
     "special_unit": lambda step: step.roles.having(UNIT),
     "special_unit_of_child": _unit_of_child,
     "special_unit_on_case": _units_on_case,
     "supervisor": _supervisor,
+    "terminator": _terminator,
     "to": lambda step: step.to,
     "unanswering": _unanswering,
     "vac_on_case": _vac_on_case,

@@ -67,6 +67,7 @@ def _decider(step: Step) -> Iterable[str]:
 
 ANSWERABLE: Final[Mapping[Answerable, Callable[[Step], Iterable[str]]]] = {
     "decider": _decider,
+    "holders": lambda step: step.holders,
     "others_in_to": lambda step: (agency for agency in step.to if step.roles.of(agency) != UNIT),
     "receivers_knowing": _known_receivers,
     "source": lambda step: (step.source,),
@@ -366,6 +367,8 @@ def told(tables: Tables, roles: Roles, view: View, clock: Running) -> tuple[str,
         found = referrer(view, roles)
     elif whom == "plan_holder":
         found = view.plan.holder if view.plan else None
+    elif whom == "terminator":
+        found = view.erasure.terminated.source if view.erasure.terminated else None
     elif whom == "supervisor":
         found = roles.supervisor(clock.answerable)
     return (found,) if found else ()

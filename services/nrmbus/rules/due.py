@@ -2,11 +2,12 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 
-from nrmbus.events import DeadlineBreached, FollowUpDue, OfferLapsed, ReferralExpired
+from nrmbus.events import AccessErasureDue, AccessResealDue, DeadlineBreached, FollowUpDue, OfferLapsed, ReferralExpired
 from nrmbus.events.model import Data
 from nrmbus.rules.clocks import clocks_of, due_of, length_of
+from nrmbus.rules.emergency import refused_by_person
 from nrmbus.rules.step import UNIT
 from nrmbus.rules.tables import Roles, Tables
 from nrmbus.rules.view import Referral, Running, View
@@ -41,6 +42,8 @@ def due_of_view(tables: Tables, roles: Roles, view: View) -> tuple[Due, ...]:
         *_expiries(tables, roles, view),
         *_lapses(tables, view),
         *_follow_ups(tables, view),
+        *_erasures(tables, view),
+        *_reseals(tables, view),
     ]
     return tuple(sorted(found, key=lambda each: each.at))
 
@@ -113,3 +116,23 @@ def _follow_ups(tables: Tables, view: View) -> Iterator[Due]:
         if month not in closing.said:
             at = max(calendar.begins(calendar.months_after(closed, month)), closing.mark.registered)
             yield _due(at, FollowUpDue.type, closing.mark.id, FollowUpDue(month=month), None, str(month))
+
+
+def _erasures(tables: Tables, view: View) -> Iterator[Due]:
+    """What a decision ends is erased when the days for objecting are over and no hold stands; once for each decision."""
+    decision, calendar = view.erasure.terminated, tables.calendar
+    if decision is None or view.erasure.due == decision.id:
+        return
+    ends = [calendar.ends(date.fromisoformat(hold.until)) for hold in view.erasure.holds]
+    at = max([calendar.days_after(decision.registered, tables.profile.retention.objection_days), *ends])
+    yield _due(at, AccessErasureDue.type, decision.id, AccessErasureDue(ground="decision"), None, "")
+
+
+def _reseals(tables: Tables, view: View) -> Iterator[Due]:
+    """The holder's desk seals to who broke the glass when the minutes for objecting are over, or at once; not if she refuses."""
+    for each in view.emergencies.values():
+        if each.state != "asked" or each.holder is None or refused_by_person(view, each.mark.source):
+            continue
+        wait = timedelta(minutes=0 if each.at_once else tables.profile.emergency.object_minutes)
+        data = AccessResealDue(holder=each.holder)
+        yield _due(each.mark.registered + wait, data.type, each.mark.id, data, each.ref, "")

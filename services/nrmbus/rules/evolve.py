@@ -12,12 +12,14 @@ from nrmbus.rules.audience import earlier
 from nrmbus.rules.clocks import advance, surviving
 from nrmbus.rules.conditions import holds
 from nrmbus.rules.fold_case import CASE
+from nrmbus.rules.fold_emergency import EMERGENCY
+from nrmbus.rules.fold_erasure import ERASURE
 from nrmbus.rules.fold_help import HELP
 from nrmbus.rules.folding import Changes, Folder, parts_with
 from nrmbus.rules.step import Step
 from nrmbus.rules.view import Letters, Status, View
 
-FOLDERS: Mapping[str, Folder] = {**CASE, **HELP}
+FOLDERS: Mapping[str, Folder] = {**CASE, **HELP, **ERASURE, **EMERGENCY}
 TOLD = frozenset({"vac", "fund"})
 TELLING = frozenset(
     {
@@ -27,12 +29,16 @@ TELLING = frozenset(
     }
 )
 """Types that reach an assistance centre or the fund by consent alone, and so make it a part of the case."""
+READING = frozenset({"access.granted"})
+"""Types that say that somebody looks: what is looked at stays as it is, and what is no case becomes none by it."""
 ENDING = frozenset({"case.closed", "case.signal_dismissed", "case.withdrawn"})
 
 
 def evolve_view(step: Step, fact: Fact) -> View:
     """The view after *fact*. Never raises; *step* is the fact's event on the view before."""
     event = step.event
+    if event.type in READING:
+        return step.view
     mark = step.mark(fact.registered, fact.number)
     status = _status(step)
     running = advance(step, mark)

@@ -77,7 +77,7 @@ def _consent(step: Step, mark: Mark) -> Changes:
                     number=mark.number,
                     last_day=last_day,
                 )
-        papers = papers.put(mark.id, Paper(receiver, kind in ("given", "overridden"), heard_by(step)))
+        papers = papers.put(mark.id, Paper(step.source, receiver, kind in ("given", "overridden"), heard_by(step)))
     return {"consents": consents, "papers": papers}
 
 
@@ -91,7 +91,8 @@ def _stop_confirmed(step: Step, _: Mark) -> Changes:
     changes: Changes = {}
     stop = step.view.stops.get(step.source)
     if stop:
-        changes["stops"] = put(step.view.stops, step.source, replace(stop, open=False))
+        answered = replace(stop, open=False, answer=value(step.event, "answer"))
+        changes["stops"] = put(step.view.stops, step.source, answered)
     if value(step.event, "answer") == "deleted":
         changes["parts"] = {agency: parts for agency, parts in step.view.parts.items() if agency != step.source}
     return changes

@@ -7,25 +7,30 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from nrmbus.rules import judge_course, judge_parties, judge_protection
+from nrmbus.rules import judge_course, judge_emergency, judge_parties, judge_protection
 from nrmbus.rules.judging import Check, Question
 from nrmbus.rules.profile import Profile, ProfileError
 
 OF_THE_ROW = "of the row"
 CHECKS: Final[Mapping[str, Check]] = {
-    check.rule: check for check in (*judge_parties.CHECKS, *judge_protection.CHECKS, *judge_course.CHECKS)
+    check.rule: check
+    for check in (*judge_parties.CHECKS, *judge_protection.CHECKS, *judge_course.CHECKS, *judge_emergency.CHECKS)
 }
 """Every rule that is written, by its id."""
 
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """Why not: code and rule, the article or other basis as cited, and a sentence that says what to do."""
+    """Why not: code and rule, the article or other basis as cited, and a sentence that says what to do.
+
+    Of a type whose refusals all read alike, ``because`` is the rule that applied: for the history, never for the sender.
+    """
 
     code: str
     rule: str
     article: str
     sentence: str
+    because: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +67,9 @@ class Judge:
         return None
 
     def _refusal(self, rule: str, kind: str) -> Refusal:
-        cited = self.profile.refusals[rule]
         row = self.profile.types.get(kind)
+        because = rule if row and row.refused_as else None
+        rule = row.refused_as if row and row.refused_as else rule
+        cited = self.profile.refusals[rule]
         basis = cited.basis if cited.basis != OF_THE_ROW else (row.basis if row else "[D]")
-        return Refusal(code=cited.code, rule=rule, article=basis, sentence=cited.says)
+        return Refusal(code=cited.code, rule=rule, article=basis, sentence=cited.says, because=because)

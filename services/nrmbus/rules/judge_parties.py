@@ -2,16 +2,21 @@
 
 from typing import Final
 
-from nrmbus.rules.audience import may_open
+from nrmbus.rules.audience import AUTHORITIES, chosen_by_sender, may_open
 from nrmbus.rules.clocks import TIMEKEEPER
+from nrmbus.rules.emergency import OBJECTED
 from nrmbus.rules.judging import WITH_TO, Book, Check, Question
 from nrmbus.rules.profile import Row
 from nrmbus.rules.records import ANSWERED_BY_REFERENCE, RECORDS, opened_record
-from nrmbus.rules.step import UNIT, value
+from nrmbus.rules.step import COURT, UNIT, receivers_of, value
 
 _book = Book()
-COURT = "court"
-_LETTERS = ("letter.opened", "letter.unreadable")
+AUDITOR = "auditor"
+_LETTERS = ("letter.opened", "letter.kept_shut", "letter.unreadable")
+_ACCESS = "access.granted"
+_OBJECTION = "consent.objected"
+_ENDING_ACCESS = ("access.terminated", "access.hold_placed")
+_ERASING = ("access.erasure_confirmed", *_ENDING_ACCESS)
 
 
 def _row(q: Question) -> Row | None:
@@ -31,11 +36,17 @@ def publisher_not_allowed(q: Question) -> bool:
 
 @_book.rule("G-02")
 def unknown_case(q: Question) -> bool:
-    """The sender does not know the case, or there is none (opening types excepted)."""
-    if _opening(q):
+    """The sender does not know the case, or there is none (opening types excepted).
+
+    An auditor reads every case, and asks questions over none. Auditor, court and prosecution need not have heard of a
+    case whose data they have erased or kept.
+    """
+    if _opening(q) or (q.event.type == _ACCESS and q.role == AUDITOR):
         return False
-    if not q.view.exists or (q.view.incident and q.event.type not in _LETTERS):
+    if not q.view.exists or (q.view.incident and q.event.type not in (_ACCESS, *_LETTERS)):
         return True
+    if q.event.type in _ENDING_ACCESS and q.role in AUTHORITIES:
+        return False
     return q.role != TIMEKEEPER and not q.view.count_for(q.source)
 
 
@@ -43,7 +54,7 @@ def unknown_case(q: Question) -> bool:
 def unknown_reference(q: Question) -> bool:
     """A referral, bed, hold, review, decision or consent that is not of this case or that the sender does not know.
 
-    What can be answered by its reference alone must have one.
+    What can be answered by its reference alone must have one; an objection names a consent or override, of its receiver.
     """
     if q.event.referral is None and q.event.type in ANSWERED_BY_REFERENCE:
         return True
@@ -55,8 +66,11 @@ def unknown_reference(q: Question) -> bool:
         found = q.view.decisions.get(decision)
         if found is None or q.source not in found.known_to:
             return True
-    papers = (q.view.papers.get(each) for each in q.event.consents)
-    return any(paper is None or q.source not in paper.known_to for paper in papers)
+    papers = [q.view.papers.get(each) for each in q.event.consents]
+    if any(paper is None or q.source not in paper.known_to for paper in papers):
+        return True
+    about = [paper for paper in papers if paper and paper.grants and paper.receiver in receivers_of(q.event)]
+    return q.event.type == _OBJECTION and (not papers or about != papers)
 
 
 @_book.rule("G-04")
@@ -72,15 +86,19 @@ def not_a_party(q: Question) -> bool:
 
 @_book.rule("G-05")
 def not_on_case(q: Question) -> bool:
-    """No part of the sender stands (`consent.stop_confirmed` and decisions of a court excepted)."""
-    if _opening(q) or q.role in (TIMEKEEPER, COURT) or q.event.type in ("consent.stop_confirmed", *_LETTERS):
+    """No part of the sender stands (`consent.stop_confirmed`, decisions of a court and what is read later excepted)."""
+    if (
+        _opening(q)
+        or q.role in (TIMEKEEPER, COURT)
+        or q.event.type in ("consent.stop_confirmed", _ACCESS, *_ERASING, *_LETTERS)
+    ):
         return False
     return not q.view.on_case(q.source)
 
 
-@_book.rule("G-06", "case.closed", "case.reopened", "case.signal_dismissed")
+@_book.rule("G-06", "case.closed", "case.reopened", "case.signal_dismissed", _OBJECTION)
 def not_case_holder(q: Question) -> bool:
-    """Closing or re-opening by another than the holder (T21, T22); a signal is dismissed by its detector (T04)."""
+    """Closing, re-opening or objecting by another than the holder (T21, T22); its detector dismisses a signal (T04)."""
     if q.event.type == "case.signal_dismissed":
         return q.source != q.view.detector
     if q.event.type == "case.reopened" and q.role in (COURT, UNIT):
@@ -88,10 +106,10 @@ def not_case_holder(q: Question) -> bool:
     return q.source != q.holder
 
 
-@_book.rule("G-07", "handover.person_received", "referral.acknowledged")
+@_book.rule("G-07", "handover.person_received", "referral.acknowledged", OBJECTED)
 def duty_officer_only(q: Question) -> bool:
-    """Person received, or referral acknowledged by the special unit, with `duty_role` not `duty_officer`."""
-    return q.role == UNIT and value(q.event, "duty_role") != "duty_officer"
+    """Person received, referral acknowledged by the special unit, or an emergency objected to, by no `duty_officer`."""
+    return (q.role == UNIT or q.event.type == OBJECTED) and value(q.event, "duty_role") != "duty_officer"
 
 
 @_book.rule("G-08")
@@ -116,11 +134,12 @@ def recipient_not_allowed(q: Question) -> bool:
     return q.event.type == "safeguard.child_flagged" and not all(q.in_group(agency, "GUARDIANS") for agency in to)
 
 
-@_book.rule("G-11", "referral.submitted")
+@_book.rule("G-11")
 def part_not_allowed(q: Question) -> bool:
-    """Something in a part of a referral that none of its recipients may open (asked at the desk's door)."""
+    """Something in a part that none of those whom the sender turns to may open (asked at the desk's door)."""
     filled = [part for part, fields in (q.letter_parts or {}).items() if fields]
-    return any(not any(may_open(q, agency, part) for agency in q.to) for part in filled)
+    chosen = chosen_by_sender(q) if filled else ()
+    return bool(chosen) and any(not any(may_open(q, agency, part) for agency in chosen) for part in filled)
 
 
 CHECKS: Final[tuple[Check, ...]] = tuple(_book.checks)

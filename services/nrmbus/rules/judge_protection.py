@@ -1,8 +1,10 @@
 """G-20 to G-36: the child first, then what the person has consented to, refused or withdrawn."""
 
 from collections.abc import Iterator
+from datetime import timedelta
 from typing import Final
 
+from nrmbus.rules.emergency import ASKED
 from nrmbus.rules.judging import WITH_TO, Book, Check, Question
 from nrmbus.rules.step import SERVICES, SHARING, UNIT, receivers_of, value
 
@@ -10,6 +12,8 @@ _book = Book()
 _INTERVIEW = "identification.interview_held"
 _REFERRAL = "referral.submitted"
 _BED = "shelter.bed_requested"
+_STOPPED = "consent.stop_confirmed"
+_TERMINATED = "access.terminated"
 _OWN = (
     "handover.person_received",
     "identification.stage_entered",
@@ -26,10 +30,10 @@ _OWN = (
 """What the special unit does with the person itself, and so may not while consent to it is missing."""
 
 
-@_book.rule("G-20", "case.signal_dismissed")
+@_book.rule("G-20", "case.signal_dismissed", _TERMINATED, ASKED)
 def two_person_rule(q: Question) -> bool:
-    """A child's signal dismissed with no `approver`, or `approver` = `actor`."""
-    return q.child and q.event.approver in (None, q.event.actor)
+    """A child's signal dismissed, access terminated or the glass broken, with no `approver`, or `approver` = `actor`."""
+    return (q.child or q.event.type in (_TERMINATED, ASKED)) and q.event.approver in (None, q.event.actor)
 
 
 @_book.rule("G-21", _REFERRAL)
@@ -62,6 +66,24 @@ def best_interests_required(q: Question) -> bool:
 def child_may_not_withdraw(q: Question) -> bool:
     """`case.withdrawn` for a child."""
     return q.child
+
+
+@_book.rule("G-26")
+def access_terminated(q: Question) -> bool:
+    """A letter in a case to whose data access was terminated, or which is being erased, while no hold stands."""
+    erasure = q.view.erasure
+    if q.event.sealeddigest is None or q.event.type == _TERMINATED:
+        return False
+    terminated = erasure.terminated is not None and not q.held(q.tables.calendar.day(q.now))
+    return terminated or (erasure.due is not None)
+
+
+@_book.rule("G-27", "access.hold_placed")
+def hold_too_long(q: Question) -> bool:
+    """A hold whose last day has passed, or lies beyond the longest that the profile allows."""
+    today = q.tables.calendar.day(q.now)
+    last = today + timedelta(days=q.tables.profile.retention.hold_days)
+    return not today.isoformat() <= value(q.event, "until", "") <= last.isoformat()
 
 
 def _needed(q: Question) -> Iterator[tuple[str, str]]:
@@ -117,11 +139,13 @@ def withhold_required(q: Question) -> bool:
     return q.unit_refused and not q.withholds_from_unit and not q.units_in_to
 
 
-@_book.rule("G-35", _REFERRAL)
+@_book.rule("G-35", _REFERRAL, _STOPPED)
 def legal_basis_required(q: Question) -> bool:
-    """A referral to the special unit, of a child, or under an override, without `legal_basis`."""
+    """A referral to the special unit, of a child, or under an override, or a duty to retain, without `legal_basis`."""
     if q.event.legalbasis:
         return False
+    if q.event.type == _STOPPED:
+        return bool(value(q.event, "answer") == "must_retain")
     return q.child or bool(q.units_in_to) or any(q.stands(agency, SHARING) == "overridden" for agency in q.to)
 
 

@@ -15,10 +15,14 @@ WITH_TO = frozenset(name for (name, _), data in TYPES.items() if "to" in data.mo
 
 @dataclass(frozen=True, slots=True)
 class Question(Step):
-    """May this event be registered now? ``letter_parts`` are the filled fields by part, where the letter is still open."""
+    """May this event be registered now? ``letter_parts`` are the filled fields by part, where the letter is still open.
+
+    ``spent``: how often the sender broke the glass in this month, over all cases that the judge can see.
+    """
 
     now: datetime = LAST
     letter_parts: Mapping[Part, frozenset[str]] | None = None
+    spent: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,12 +9,13 @@ from collections.abc import Iterator
 from datetime import date
 from functools import cache, cached_property
 from importlib import resources
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal, Self, get_args
 from zoneinfo import ZoneInfo
 
 import yaml
 from pydantic import AfterValidator, Field, ValidationError, model_validator
 
+from nrmbus.events.access import Emergency
 from nrmbus.events.model import Frozen, Part
 from nrmbus.rules.view import Status
 from nrmbus.rules.vocabulary import Answerable, Condition, Record, Side, Term, Told
@@ -46,7 +47,10 @@ class Cited(Frozen):
 
 
 class Row(Cited):
-    """One type of event: who publishes it, who sees it, who opens which part of its letter (section 3)."""
+    """One type of event: who publishes it, who sees it, who opens which part of its letter (section 3).
+
+    ``refused_as`` is the rule as which every refusal of the type reads to its sender.
+    """
 
     by: tuple[str, ...]
     sees: tuple[Term, ...]
@@ -55,6 +59,7 @@ class Row(Cited):
     opening: bool = False
     about: Record | None = None
     party: Side | None = None
+    refused_as: str | None = None
 
 
 class Transition(Frozen):
@@ -138,6 +143,15 @@ class Periods(Frozen):
     recovery_days: Annotated[int, Field(ge=1)]
 
 
+class EmergencyRule(Cited):
+    """Breaking the glass: the minutes for objecting and for which reasons there are none, how often a month, which parts."""
+
+    object_minutes: Annotated[int, Field(ge=1)]
+    monthly: Annotated[int, Field(ge=1)]
+    at_once: tuple[str, ...]
+    parts: dict[str, Annotated[tuple[Part, ...], Field(min_length=1)]]
+
+
 class Tariff(Cited):
     """An amount of money, and the first day of decisions that it holds for."""
 
@@ -163,11 +177,21 @@ class CalendarRule(Cited):
     working_days: tuple[Day, ...]
 
 
+class RetentionClass(Cited):
+    """How long the letters of some types are kept after a case is closed; None where no value is known."""
+
+    types: Annotated[tuple[str, ...], Field(min_length=1)]
+    years: Annotated[int | None, Field(ge=1, le=100)] = None
+
+
 class Retention(Cited):
-    """How long things are kept; None where no value is known."""
+    """How long things are kept; None where no value is known. A type is of the first class that names it."""
 
     letter_days: Annotated[int, Field(ge=1)]
     envelope_days: Annotated[int | None, Field(ge=1)] = None
+    objection_days: Annotated[int, Field(ge=1)]
+    hold_days: Annotated[int, Field(ge=1)]
+    classes: dict[str, RetentionClass]
 
 
 class Profile(Frozen):
@@ -184,12 +208,13 @@ class Profile(Frozen):
     refusals: dict[str, RefusalRule]
     clocks: dict[str, ClockRule]
     periods: Periods
+    emergency: EmergencyRule
     allowance: Allowance
     calendar: CalendarRule
 
     @model_validator(mode="after")
     def _whole(self) -> Self:
-        problems = [*self._unknown_roles(), *self._unknown_types()]
+        problems = [*self._unknown_roles(), *self._unknown_types(), *self._unknown_words()]
         if problems:
             message = "; ".join(problems)
             raise ValueError(message)
@@ -209,9 +234,21 @@ class Profile(Frozen):
         for where, names in named:
             yield from (f"{where}: no such type" for name in names if name not in self.types)
         patterns: list[tuple[str, tuple[str, ...]]] = [("always", self.statuses.always), *self.statuses.only.items()]
+        patterns += [(name, row.types) for name, row in self.retention.classes.items()]
+        classed = [pattern for row in self.retention.classes.values() for pattern in row.types]
+        yield from (
+            f"{name}: no class of retention" for name in self.types if not any(matches(name, each) for each in classed)
+        )
         for where, listed in patterns:
             unmatched = (each for each in listed if not any(matches(name, each) for name in self.types))
             yield from (f"{where}: a pattern that no type matches" for _ in unmatched)
+
+    def _unknown_words(self) -> Iterator[str]:
+        for name, row in self.types.items():
+            if row.refused_as is not None and row.refused_as not in self.refusals:
+                yield f"{name}: no such rule"
+        for where, reasons in {"at_once": self.emergency.at_once, "parts": tuple(self.emergency.parts)}.items():
+            yield from (f"{where}: no such emergency" for each in reasons if each not in get_args(Emergency))
 
     @cached_property
     def digest(self) -> str:
@@ -235,6 +272,7 @@ class Profile(Frozen):
             dict(self.clocks),
             {tariff.tariff: tariff for tariff in self.allowance.tariffs},
             {"calendar": self.calendar, "retention": self.retention},
+            {f"retention of {name}": row for name, row in self.retention.classes.items()},
         )
         return tuple(name for table in tables for name, cited in table.items() if cited.unverified)
 
@@ -244,6 +282,12 @@ class Profile(Frozen):
         for name in names:
             found |= self.expand(self.roles[name]) if name.isupper() else {name}
         return frozenset(found)
+
+    def retention_class(self, name: str) -> str:
+        """The class of retention that the type *name* is of."""
+        return next(
+            each for each, row in self.retention.classes.items() if any(matches(name, pattern) for pattern in row.types)
+        )
 
     def tariff_on(self, day: date) -> Tariff | None:
         """The allowance's tariff for a decision of that *day* (local), or None before the first."""
@@ -256,7 +300,11 @@ def matches(name: str, pattern: str) -> bool:
     return name.startswith(pattern[:-1]) if pattern.endswith("*") else name == pattern
 
 
-class _Strict(yaml.SafeLoader):
+# libyaml's, where PyYAML was built with it: 7 ms instead of 70, at the start of every service.
+_Loader: type[yaml.SafeLoader] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+class _Strict(_Loader):  # type: ignore[valid-type, misc]  # one of two that read alike
     """YAML in which a key that is there twice is an error."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[object, object]:  # noqa: FBT001, FBT002 - the library's signature
@@ -264,7 +312,8 @@ class _Strict(yaml.SafeLoader):
         if len(names) != len(set(names)):
             message = f"line {node.start_mark.line + 1}: a key is there twice"
             raise ProfileError(message)
-        return super().construct_mapping(node, deep)
+        found: dict[object, object] = super().construct_mapping(node, deep)
+        return found
 
 
 def read_profile(text: str) -> Profile:

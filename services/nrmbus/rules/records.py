@@ -6,10 +6,10 @@ from typing import Final
 
 from nrmbus.rules.clocks import TIMEKEEPER
 from nrmbus.rules.step import Step
-from nrmbus.rules.view import Bed, Hold, Payment, Referral, Review, Service
+from nrmbus.rules.view import Bed, Emergency, Hold, Payment, Referral, Review, Service
 from nrmbus.rules.vocabulary import Record
 
-Opened = Referral | Bed | Hold | Review | Service | Payment
+Opened = Referral | Bed | Hold | Review | Service | Payment | Emergency
 Ask = Callable[[Step], bool]
 
 
@@ -68,11 +68,16 @@ def _stop_known(step: Step) -> bool:
     return step.source in step.view.stops
 
 
-def _is_known(step: Step, record: Referral | Bed | Hold | Review | None) -> bool:
+def _is_known(step: Step, record: Referral | Bed | Hold | Review | Emergency | None) -> bool:
     return record is not None and (step.role == TIMEKEEPER or step.source in record.known_to)
 
 
 RECORDS: Final[Mapping[Record, Sides]] = {
+    "emergency": Sides(
+        lambda step: _is_known(step, step.emergency),
+        lambda step: step.emergency is not None and step.emergency.holder == step.source,
+        lambda step: step.emergency is not None and step.emergency.mark.source == step.source,
+    ),
     "bed": Sides(lambda step: _is_known(step, step.bed), _bed_asked),
     "hold": Sides(lambda step: _is_known(step, step.hold), _hold_asked, _hold_asker),
     "letter": Sides(_letter_known, _letter_known),
@@ -99,11 +104,13 @@ def opened_record(step: Step) -> Opened | None:
         found = view.services.get(ref)
     elif kind == "payment.ordered":
         found = view.payments.get(ref)
+    elif kind == "access.break_glass":
+        found = view.emergencies.get(ref)
     return found
 
 
 ANSWERED_BY_REFERENCE: Final = frozenset(
-    {"referral.submitted", "shelter.bed_requested", "stay.hold_requested", "review.requested"}
+    {"referral.submitted", "shelter.bed_requested", "stay.hold_requested", "review.requested", "access.break_glass"}
 )
 """Types that open a record which can be answered only by its reference."""
 

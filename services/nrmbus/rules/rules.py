@@ -7,11 +7,12 @@ from nrmbus.events.model import Event, Fact, Part
 from nrmbus.rules.audience import Audience, audience_of
 from nrmbus.rules.clocks import Clock, clocks_of
 from nrmbus.rules.due import Due, due_of_view
+from nrmbus.rules.entitled import could_open
 from nrmbus.rules.evolve import evolve_view
 from nrmbus.rules.judge import Judge, Refusal
 from nrmbus.rules.judging import Question
 from nrmbus.rules.profile import Profile
-from nrmbus.rules.step import Step
+from nrmbus.rules.step import Step, shut_for
 from nrmbus.rules.tables import Roles, Tables
 from nrmbus.rules.versions import read
 from nrmbus.rules.view import Agency, View
@@ -36,18 +37,36 @@ class Rules:
         return View(subject)
 
     def judge(
-        self, view: View, event: Event, now: datetime, *, letter_parts: Mapping[Part, frozenset[str]] | None = None
+        self,
+        view: View,
+        event: Event,
+        now: datetime,
+        *,
+        letter_parts: Mapping[Part, frozenset[str]] | None = None,
+        spent: int = 0,
     ) -> Refusal | None:
         """Whether *event* may be registered at *now* (aware UTC), given *view*; None if it may.
 
         *letter_parts* has the names of the filled fields by part, where the letter is still open (the desk's door).
+        *spent* is how often its sender broke the glass in the month of *now*, over all cases that the caller can see.
         Source: section 4 of the rules text, by the profile.
         """
-        return self._judge.refusal(Question(self._tables, self._roles, view, read(event), (), now, letter_parts))
+        return self._judge.refusal(Question(self._tables, self._roles, view, read(event), (), now, letter_parts, spent))
 
     def audience(self, view: View, event: Event) -> Audience:
         """Who gets *event*, who opens which part of its letter, and which consents go before it; on the view before it."""
         return audience_of(Step(self._tables, self._roles, view, read(event)))
+
+    def could_open(self, view: View, event: Event, part: Part, agency: str) -> bool:
+        """Whether *agency* could be among those who open *part* of the letter of *event*, whatever *view* does not know."""
+        return could_open(Step(self._tables, self._roles, view, read(event)), agency, part)
+
+    def keeps_shut(self, view: View, event: Event, agency: str) -> bool:
+        """Whether *agency* must leave the letter of *event* closed: by *view*, the person refuses that it be told (C8).
+
+        What reaches it all the same (a signal, whose coded facts rest on no consent) may be opened; a child is not asked.
+        """
+        return shut_for(Step(self._tables, self._roles, view, read(event)), agency)
 
     def why(self, view: View, event: Event, agency: str) -> Reason:
         """Why *event* reaches *agency*, or why not, on the view before it; told exactly where `audience` has it."""
@@ -60,6 +79,14 @@ class Rules:
         if event is not fact.event:
             fact = Fact(event=event, recipients=fact.recipients, registered=fact.registered, number=fact.number)
         return evolve_view(Step(self._tables, self._roles, view, event, fact.recipients), fact)
+
+    def holder(self, view: View, event: Event) -> str | None:
+        """Who holds the case by *view*, at the time of *event*, one of its own."""
+        return Step(self._tables, self._roles, view, read(event)).holder
+
+    def month(self, instant: datetime) -> str:
+        """The month of *instant* in the profile's zone, as ``2026-03``: what the limit on breaking the glass counts by."""
+        return f"{self._tables.calendar.day(instant):%Y-%m}"
 
     def clocks(self, view: View) -> tuple[Clock, ...]:
         """Every duty that runs or is overdue: ``open_deadlines``, one entry each."""

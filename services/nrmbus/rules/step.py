@@ -1,16 +1,19 @@
 """One event as it meets a view: what judging, routing, folding and clocks all ask of the two."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 
 from nrmbus.events.model import Event
 from nrmbus.rules.tables import Roles, Tables
-from nrmbus.rules.view import Bed, Hold, Mark, Referral, Review, Service, Standing, View
+from nrmbus.rules.view import Bed, Emergency, Hold, Mark, Referral, Review, Service, Standing, View
 
 SHARING = "information_sharing"
 SERVICES = "services"
 UNIT = "special_unit"
+COURT = "court"
+NO_HOLDERS = frozenset({"auditor", "coordinator", "registrar", "statistics", "timekeeper"})
+"""Roles that keep no letter; of a letter the statistics get coded facts, and no service of theirs is built yet."""
 CHILD_FLAGGED = "safeguard.child_flagged"
 
 
@@ -66,6 +69,15 @@ class Step:
         return known if known is not None else value(self.event, "child") is True
 
     @property
+    def holders(self) -> tuple[str, ...]:
+        """Who may hold a letter of the case: whoever sent or received one of its events, sorted."""
+        return tuple(sorted(each for each in self.view.counts if self.roles.of(each) not in NO_HOLDERS))
+
+    def held(self, day: date) -> bool:
+        """Whether a hold stops an erasure of the case on *day*, of the profile's zone."""
+        return any(each.until >= day.isoformat() for each in self.view.erasure.holds)
+
+    @property
     def units_in_to(self) -> tuple[str, ...]:
         """The special unit, if it is asked."""
         return tuple(agency for agency in self.to if self.roles.of(agency) == UNIT)
@@ -98,6 +110,11 @@ class Step:
     def review(self) -> Review | None:
         """The review that the event names."""
         return self.view.reviews.get(self.event.referral or "")
+
+    @property
+    def emergency(self) -> Emergency | None:
+        """The breaking of the glass that the event names."""
+        return self.view.emergencies.get(self.event.referral or "")
 
     @property
     def service(self) -> Service | None:
@@ -150,6 +167,12 @@ class Step:
         """Where this event stands in the history."""
         event = self.event
         return Mark(event.id, event.source, event.time, registered, number)
+
+
+def shut_for(step: Step, agency: str) -> bool:
+    """Whether the letter of the event reached *agency* by consent, and a refusal or withdrawal of it stands now."""
+    row = step.tables.row(step.event.type)
+    return row is not None and not row.stops and step.barred(agency)
 
 
 def referrer(view: View, roles: Roles) -> str | None:

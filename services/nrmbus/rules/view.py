@@ -9,19 +9,13 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
 
+from nrmbus.events.model import Part
 from nrmbus.rules.shelf import Shelf
 
 Status = Literal[
-    "SUSPECTED",
-    "REFERRED",
-    "UNDER_IDENTIFICATION",
-    "PRESUMED",
-    "IDENTIFIED",
-    "NOT_IDENTIFIED",
-    "SUPPORT_NO_STATUS",
-    "WITHDRAWN",
-    "CLOSED",
-]
+    "SUSPECTED", "REFERRED", "UNDER_IDENTIFICATION", "PRESUMED", "IDENTIFIED", "NOT_IDENTIFIED", "SUPPORT_NO_STATUS",
+    "WITHDRAWN", "CLOSED",
+]  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,6 +206,7 @@ class Standing:
 class Paper:
     """One consent, refusal, withdrawal or override on record, for references to it; ``grants`` the first and the last."""
 
+    source: str
     receiver: str
     grants: bool
     known_to: frozenset[str]
@@ -219,10 +214,11 @@ class Paper:
 
 @dataclass(frozen=True, slots=True)
 class Stop:
-    """One withdrawal of consent, until its receiver confirms that use has stopped."""
+    """One withdrawal of consent, until its receiver confirms that use has stopped; ``answer`` is what it then said."""
 
     mark: Mark
     open: bool = True
+    answer: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -299,6 +295,43 @@ class Letters:
 
 
 @dataclass(frozen=True, slots=True)
+class AccessHold:
+    """What stops an erasure until the end of the day *until*; *objects_only* if it does nothing but object to a decision."""
+
+    source: str
+    until: str
+    objects_only: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Erasure:
+    """The end of access to what is stored: the decision, what stops it, for which it was said to be *due*, who confirmed."""
+
+    terminated: Mark | None = None
+    holds: tuple[AccessHold, ...] = ()
+    due: str | None = None
+    confirmed: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Emergency:
+    """One breaking of the glass: who holds what is asked for, which ``parts``, and whether it waits for an objection."""
+
+    ref: str
+    mark: Mark
+    holder: str | None
+    parts: tuple[Part, ...]
+    at_once: bool
+    known_to: frozenset[str]
+    state: Literal["asked", "objected", "due", "resealed"] = "asked"
+
+    @property
+    def open(self) -> bool:
+        """Whether it has neither been objected to nor answered."""
+        return self.state in ("asked", "due")
+
+
+@dataclass(frozen=True, slots=True)
 class View:
     """A case as somebody sees it. ``status`` and ``child`` are None as long as nothing seen tells."""
 
@@ -332,6 +365,8 @@ class View:
     closing: Closing | None = None
     running: tuple[Running, ...] = ()
     letters: Shelf[Letters] = field(default_factory=Shelf)
+    erasure: Erasure = field(default_factory=Erasure)
+    emergencies: Mapping[str, Emergency] = field(default_factory=dict)
 
     @property
     def detector(self) -> str | None:

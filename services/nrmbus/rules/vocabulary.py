@@ -9,14 +9,19 @@ Term = Literal[
     "answerable",
     "asked",
     "asker",
+    "consent_giver",
     "consent_receiver_knowing",
     "consent_receiver_on_case",
     "decider",
+    "emergency_holder",
     "fund_on_recognition",
+    "giver_supervisor",
     "guardian_bodies",
     "guardian_bodies_of_child_to_unit",
     "guardianship_of_child",
     "holder",
+    "holders",
+    "holders_by_authority",
     "housing_shelter",
     "lapsing_shelter",
     "letter_sender",
@@ -27,14 +32,18 @@ Term = Literal[
     "other_party",
     "plan_holder",
     "questioner",
+    "receiver_supervisor",
     "referrer",
     "referring_ngo",
     "referring_ngo_that_attended",
+    "rescuer",
+    "second_agency",
     "shelters_on_case",
     "special_unit",
     "special_unit_of_child",
     "special_unit_on_case",
     "supervisor",
+    "terminator",
     "to",
     "unanswering",
     "vac_on_case",
@@ -63,14 +72,14 @@ Condition = Literal[
 ]
 """What must hold for a row of section 2 or 5 to apply to an event."""
 
-Record = Literal["bed", "hold", "letter", "referral", "review", "service", "withdrawal"]
+Record = Literal["bed", "emergency", "hold", "letter", "referral", "review", "service", "withdrawal"]
 """What an event may answer, found by its reference (a letter's event by the causation)."""
 
 Side = Literal["asked", "asker"]
 """On which side of that record its sender must stand."""
 
-Answerable = Literal["decider", "others_in_to", "receivers_knowing", "source", "to", "unit", "units_in_to"]
+Answerable = Literal["decider", "holders", "others_in_to", "receivers_knowing", "source", "to", "unit", "units_in_to"]
 """Who owes what a clock waits for."""
 
-Told = Literal["asker", "nobody", "plan_holder", "referrer", "supervisor"]
+Told = Literal["asker", "nobody", "plan_holder", "referrer", "supervisor", "terminator"]
 """Who is told of a breach beside the answerable agency and its supervisor."""

@@ -3,13 +3,15 @@
 The audit trail is the history itself; what is here may be lost without loss of evidence.
 """
 
+from pathlib import Path
+
 from nrmbus.telemetry.log import handled, set_up_log
-from nrmbus.telemetry.trace import consumed, current_traceparent, exported, produced, set_up_trace
+from nrmbus.telemetry.trace import Open, consumed, joined, produced, set_up_trace, shut_down
 
-__all__ = ["consumed", "current_traceparent", "exported", "handled", "produced", "set_up", "set_up_log", "set_up_trace"]
+__all__ = ["Open", "consumed", "handled", "joined", "produced", "set_up", "shut_down"]
 
 
-def set_up(service: str) -> None:
-    """Prepare logging and tracing for *service* (an agency's id, or ``registrar``, ``timekeeper``)."""
+def set_up(service: str, home: Path | None = None) -> None:
+    """Prepare logging and tracing for *service* (an agency's id, or ``registrar``, ``timekeeper``), whose folder is *home*."""
     set_up_log(service)
-    set_up_trace(service)
+    set_up_trace(service, home)

@@ -47,7 +47,7 @@ class Timekeeper:
             await stack.enter_async_context(self._process.running())
             seat = self._process.seat
             self._watch = Watch(seat.rules)
-            reader = clients.reader(self._folder.bootstrap, client_id=NAME)
+            reader = clients.reader(self._folder.reach(self._folder.service(NAME)), client_id=NAME)
             await reader.start()
             stack.push_async_callback(reader.stop)
             partitions = [TopicPartition(CASES, number) for number in range(self._folder.settings.partitions)]
@@ -73,22 +73,26 @@ class Timekeeper:
         while True:
             async with self._turn:
                 await self._say()
-            await self._read(reader)
+            await self._read(reader, new=True)
 
-    async def _read(self, reader: Any) -> None:
+    async def _read(self, reader: Any, *, new: bool = False) -> None:
         found = await reader.getmany(timeout_ms=LOOK_MS, max_records=1000)
         if not found or self._watch is None:
             return
+        records = [Record(each.key, each.value, tuple(each.headers)) for some in found.values() for each in some]
+        # What is read again at a start has been in a trace before.
+        with telemetry.joined("watch", [each.traceparent for each in records] if new else ()):
+            await self._take(self._watch, records)
+
+    async def _take(self, watch: Watch, records: list[Record]) -> None:
         seat = self._process.seat
-        for records in found.values():
-            for each in records:
-                record = Record(each.key, each.value, tuple(each.headers))
-                # An agency's first event may overtake its entry: topics have no order among them.
-                if not all(seat.directory.knows(agency) for agency in named_in(record)):
-                    await seat.catch_up()
-                registration = verify_registration(registration_of(record), seat.registrar_key)
-                async with self._turn:
-                    self._watch.take(record, registration)
+        for record in records:
+            # An agency's first event may overtake its entry: topics have no order among them.
+            if not all(seat.directory.knows(agency) for agency in named_in(record)):
+                await seat.catch_up()
+            registration = verify_registration(registration_of(record), seat.registrar_key)
+            async with self._turn:
+                watch.take(record, registration)
 
     async def _say(self) -> None:
         seat, watch = self._process.seat, self._watch
@@ -148,6 +152,6 @@ async def _run(folder: BusFolder) -> bool:
 
 def main(folder: BusFolder) -> None:
     """Run until SIGTERM. Raises SystemExit 70 when it could not go on: its supervisor starts it again."""
-    telemetry.set_up(NAME)
+    telemetry.set_up(NAME, folder.service(NAME))
     if not asyncio.run(_run(folder)):
         raise SystemExit(70)

@@ -21,6 +21,10 @@ COSIGNATURE_MLDSA44: Final = 0x06
 
 _ORIGIN: Final = re.compile(r"nrmbus/((?:play-)?[0-9a-f]{16})/p(0|[1-9][0-9]{0,8})")
 _TEXT: Final = re.compile(r"([^\n]+)\n(0|[1-9][0-9]{0,18})\n([A-Za-z0-9+/=]{44})\n")
+_OLD: Final = re.compile(rb"old (0|[1-9][0-9]{0,18})")
+
+MAX_PROOF: Final = 63
+"""The most hashes of a consistency proof that C2SP tlog-witness allows."""
 
 
 def origin_of(bus: str, partition: int) -> str:
@@ -76,6 +80,35 @@ class Checkpoint:
         if self.origin != older.origin:
             raise ProofError("origin_differs")
         merkle.verify_consistency(older.size, self.size, older.root, self.root, proof)
+
+
+@dataclass(frozen=True, slots=True)
+class AddCheckpoint:
+    """The body of an add-checkpoint request of C2SP tlog-witness v1.0.0, which is a record of ``nrm.checkpoints``.
+
+    ``old N``, the consistency proof from N, an empty line, the signed checkpoint. Nothing of it is believed yet.
+    """
+
+    old: int
+    """The size that the log published before; the proof leads from there."""
+    proof: tuple[bytes, ...]
+    note: bytes
+
+    @classmethod
+    def parse(cls, raw: bytes) -> Self:
+        """Read a body, not yet its note; raises ``body_malformed``."""
+        head, separator, note = raw.partition(b"\n\n")
+        old, *lines = head.split(b"\n")
+        match = _OLD.fullmatch(old)
+        proof = tuple(hash for line in lines if (hash := base64.read(line)) and len(hash) == merkle.HASH_BYTES)
+        if match is None or not separator or len(proof) != len(lines) or len(proof) > MAX_PROOF:
+            raise ProofError("body_malformed")
+        return cls(int(match[1]), proof, note)
+
+    def bytes(self) -> bytes:
+        """Write the body."""
+        lines = [f"old {self.old}\n", *(f"{base64.encode(each)}\n" for each in self.proof), "\n"]
+        return "".join(lines).encode() + self.note
 
 
 @dataclass(frozen=True, slots=True)

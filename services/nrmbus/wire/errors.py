@@ -85,7 +85,7 @@ class LetterClosed(WireError):
 ProofCode = Literal[
     "index_outside_tree", "inclusion_invalid", "tree_shrank", "root_differs", "consistency_invalid", "note_malformed",
     "note_too_large", "key_malformed", "signature_invalid", "note_unsigned", "checkpoint_malformed", "origin_differs",
-    "log_signature_missing", "quorum_missing", "policy_invalid",
+    "log_signature_missing", "quorum_missing", "policy_invalid", "body_malformed",
 ]  # fmt: skip
 """Why a proof, a note or a checkpoint is not believed."""
 
@@ -106,6 +106,7 @@ PROOF_SENTENCES: Final[Mapping[ProofCode, str]] = MappingProxyType(
         "log_signature_missing": "A key of the log has not signed the checkpoint.",
         "quorum_missing": "Fewer witnesses have co-signed the checkpoint than the policy asks for.",
         "policy_invalid": "The policy names a key twice, a key of the wrong kind, no log, or a quorum that cannot be met.",
+        "body_malformed": "The record has not the form of an add-checkpoint request of C2SP tlog-witness v1.0.0.",
     }
 )
 """One sentence a code."""

@@ -139,12 +139,24 @@ class Sealed:
             "wraps": [_body(wrap) for wrap in self.wraps],
         }
 
-    def open(self, key: SealingKey, wrap: Wrap, place: Place) -> dict[str, Any]:
-        """Open with *key* what *wrap* holds for it; raises `LetterClosed`."""
+    def unwrap(self, key: SealingKey, wrap: Wrap, place: Place) -> bytes:
+        """The part's content key, which *wrap* holds for *key*; raises `LetterClosed`."""
         secret = key.open(wrap.w, place.info(self.name, wrap.to, wrap.kid))
+        self._check(secret)
+        return secret
+
+    def _check(self, secret: bytes) -> None:
         # Before opening, not after: a second key that fits the tag would show a second story.
         if len(secret) != _KEY or commitment(secret) != self.commit:
             raise LetterClosed("malformed")
+
+    def open(self, key: SealingKey, wrap: Wrap, place: Place) -> dict[str, Any]:
+        """Open with *key* what *wrap* holds for it; raises `LetterClosed`."""
+        return self.open_with(self.unwrap(key, wrap, place), place)
+
+    def open_with(self, secret: bytes, place: Place) -> dict[str, Any]:
+        """Open with the content key *secret*; raises `LetterClosed`."""
+        self._check(secret)
         plain, fields = None, None
         try:
             plain = AESGCM(secret).decrypt(self.iv, self.ct, place.aad(self.name))
@@ -288,8 +300,12 @@ class Container:
                 and is not what a letter holds). One part that fails closes all.
         """
         place = Place(bus, source, id, subject)
+        return self.open_with(self.unwrap(agency, key, place), place)
+
+    def unwrap(self, agency: str, key: SealingKey | Mapping[str, SealingKey], place: Place) -> dict[Part, bytes]:
+        """The content keys of the parts that are sealed to *agency*: what opens them without its key. Raises as `open`."""
         keys = {key.kid: key} if isinstance(key, SealingKey) else key
-        opened: dict[Part, dict[str, Any]] = {}
+        found: dict[Part, bytes] = {}
         for part in self.sealed:
             wrap = part.wrap_for(agency) if isinstance(part, Sealed) else None
             if wrap is None:
@@ -298,8 +314,12 @@ class Container:
             if own is None:
                 raise LetterClosed("key")
             sealed = cast("Sealed", part)
-            opened[sealed.name] = sealed.open(own, wrap, place)
-        return opened
+            found[sealed.name] = sealed.unwrap(own, wrap, place)
+        return found
+
+    def open_with(self, secrets: Mapping[Part, bytes], place: Place) -> dict[Part, dict[str, Any]]:
+        """Open the parts that *secrets* has the content keys of; raises as `open`, and ``missing`` for a part that is not here."""
+        return {name: self._part(name).open_with(secret, place) for name, secret in secrets.items()}
 
 
 def _in_order(names: list[str]) -> None:

@@ -44,6 +44,7 @@ def header_of(attribute: str) -> str:
     return "content-type" if attribute == "datacontenttype" else f"ce_{attribute}"
 
 
+_TRACEPARENT: Final = header_of("traceparent")
 _LIMITS: Final[Mapping[str, int]] = {
     **{header_of(name): ATTRIBUTE_LIMIT for name in CORE + EXTENSIONS},
     CORRELATION: ATTRIBUTE_LIMIT,
@@ -62,6 +63,12 @@ class Record:
     key: bytes | None
     value: bytes | None
     headers: tuple[tuple[str, bytes], ...]
+
+    @property
+    def traceparent(self) -> str | None:
+        """The W3C trace context among its headers, as it stands there; whoever uses it looks at its form."""
+        value = next((value for name, value in self.headers if name == _TRACEPARENT), None)
+        return value.decode("ascii", "replace") if value else None
 
     def size(self) -> int:
         """Key, value and headers, in bytes."""

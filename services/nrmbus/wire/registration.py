@@ -32,6 +32,7 @@ Offset = Annotated[int, Field(ge=0, le=json.MAX_INTEGER)]
 Kid = Annotated[str, Field(pattern=r"^ed25519:[0-9a-f]{32}$")]
 Word = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
 Line = Annotated[str, Field(min_length=1, max_length=400)]
+RuleId = Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9-]{0,15}$")]
 Topic = Annotated[str, Field(pattern=r"^[a-z][a-z0-9._-]{0,248}$")]
 
 
@@ -99,7 +100,7 @@ class Registration(_Stated):
     partition: Annotated[int, Field(ge=0)]
     policy: Policy
     previous: Digest
-    rule: Annotated[str | None, Field(pattern=r"^[A-Z][A-Z0-9-]{0,15}$")] = None
+    rule: RuleId | None = None
     seal_to: dict[Part, tuple[AgencyId, ...]] | None = None
     sequence: Number
     source: AgencyId
@@ -160,9 +161,12 @@ class Answer(_Stated):
 class Audience(_Stated):
     """Whom a registered event was told to, the sender left out, and which consents were delivered just before, to whom.
 
+    ``because`` comes with a refusal that reads like others to its sender: the rule that applied, for the history alone.
+
     ``salt`` is 16 random bytes in hex, so that nobody finds the list by trying all lists.
     """
 
+    because: RuleId | None = None
     earlier: Mapping[AgencyId, tuple[EventId, ...]]
     recipients: tuple[AgencyId, ...]
     salt: Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]

@@ -13,7 +13,15 @@ from nrmbus.wire.errors import WireError
 from nrmbus.wire.keys import SigningKey, VerifyKey
 
 Thing = Literal[
-    "registration", "delivery", "directory", "directory-head", "admission", "erasure", "answer", "publication"
+    "registration",
+    "delivery",
+    "directory",
+    "directory-head",
+    "admission",
+    "request",
+    "erasure",
+    "answer",
+    "publication",
 ]
 
 LIMIT: Final = 64 * 1024
@@ -66,13 +74,14 @@ def _members(raw: bytes) -> tuple[bytes, ...]:
     return spelled.groups()
 
 
-def _payload_type(thing: Thing) -> str:
+def payload_type(thing: Thing) -> str:
+    """The DSSE payload type of a *thing*."""
     return f"application/vnd.nrmbus.{thing}.v1+json"
 
 
 def sign_bytes(thing: Thing, payload: bytes, key: SigningKey) -> bytes:
     """Sign canonical JSON bytes that the caller keeps, as the registrar keeps the leaf."""
-    return wrap(_payload_type(thing), payload, key)
+    return wrap(payload_type(thing), payload, key)
 
 
 def sign(thing: Thing, body: Mapping[str, Any], key: SigningKey) -> bytes:
@@ -85,7 +94,7 @@ def body_of(thing: Thing, raw: bytes) -> bytes:
 
     Raises ``signature_profile`` for another form or another thing.
     """
-    payload, _, _ = unwrap(_payload_type(thing), raw)
+    payload, _, _ = unwrap(payload_type(thing), raw)
     return payload
 
 
@@ -95,7 +104,7 @@ def verify_bytes(thing: Thing, raw: bytes, key_of: Callable[[str], VerifyKey]) -
     *key_of* finds the key of a kid; a LookupError of it becomes ``key_not_current``. Raises ``signature_profile`` for
     another form or another thing, ``signature_invalid`` for another signature.
     """
-    payload, kid, signature = unwrap(_payload_type(thing), raw)
+    payload, kid, signature = unwrap(payload_type(thing), raw)
     key = None
     try:
         key = key_of(kid)
@@ -105,7 +114,7 @@ def verify_bytes(thing: Thing, raw: bytes, key_of: Callable[[str], VerifyKey]) -
         raise WireError("key_not_current")
     if key.kid != kid:
         raise WireError("signature_invalid")
-    key.verify(signature, pae(_payload_type(thing).encode(), payload))
+    key.verify(signature, pae(payload_type(thing).encode(), payload))
     return payload, kid
 
 

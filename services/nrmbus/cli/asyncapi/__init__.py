@@ -6,8 +6,6 @@ them is written by hand. A new type, version, topic or line of a procedure needs
 ``python -m nrmbus.cli.asyncapi write`` makes them; ``check`` prints what differs and exits 1.
 """
 
-import argparse
-import sys
 from collections.abc import Iterator, Mapping
 from importlib import metadata
 from pathlib import Path
@@ -18,7 +16,7 @@ import yaml
 from nrmbus.bus.jars import KAFKA
 from nrmbus.cli.asyncapi import brokers, forms, messages
 from nrmbus.cli.asyncapi.page import page
-from nrmbus.events.schemas import FOLDER
+from nrmbus.events.schemas import FOLDER, write_or_check
 from nrmbus.rules import Profile, load_profile, profile_names
 
 DOCUMENT: Final = "asyncapi.yaml"
@@ -193,13 +191,4 @@ def _places(found: Any, due: Any, at: str) -> Iterator[str]:
 
 def main(arguments: list[str] | None = None) -> int:
     """Write or check both files; return the exit code."""
-    parser = argparse.ArgumentParser(prog="python -m nrmbus.cli.asyncapi", description=main.__doc__)
-    parser.add_argument("what", choices=("write", "check"))
-    parser.add_argument("--folder", type=Path, default=FOLDER, help="the folder `schemas` of a clone")
-    chosen = parser.parse_args(arguments)
-    if chosen.what == "write":
-        sys.stdout.writelines(f"wrote {path}\n" for path in write(chosen.folder))
-        return 0
-    found = list(differences(chosen.folder))
-    sys.stdout.writelines(f"{sentence}\n" for sentence in found)
-    return 1 if found else 0
+    return write_or_check("python -m nrmbus.cli.asyncapi", main.__doc__, write, differences, arguments)

@@ -11,7 +11,7 @@ from nrmbus.desk.broker import make_broker, make_endpoints
 from nrmbus.desk.desk import Desk
 from nrmbus.desk.handlers import Inbox
 from nrmbus.desk.roles import ROOMS
-from nrmbus.directory.operator import SERVICES
+from nrmbus.directory import SERVICES
 from nrmbus.events import TYPES
 from nrmbus.registrar.owner import GROUP
 from nrmbus.rules import Profile

@@ -8,7 +8,7 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final
 
-from nrmbus.directory import Entry
+from nrmbus.directory.entry import Admitters, Entry, Head
 from nrmbus.events import TYPES, schemas
 from nrmbus.events.model import Data, Frozen
 from nrmbus.wire import record as wire
@@ -19,13 +19,13 @@ Schema = dict[str, Any]
 
 DIGITS: Final = r"^(0|[1-9][0-9]{0,9})$"
 _STATEMENTS: Final[Mapping[str, type[Frozen]]] = {
-    each.__name__: each for each in (Registration, Delivery, Answer, Audience, Entry)
+    each.__name__: each for each in (Registration, Delivery, Answer, Audience, Entry, Admitters, Head)
 }
 _OWN: Final = {
     "ce_type": r"^nrm(\.[a-z][a-z_]{0,40}){2}$",
     "ce_dataschema": r"^urn:nrmbus:nrm(\.[a-z][a-z_]{0,40}){2}:[1-9][0-9]{0,3}$",
 }
-_NAMES: Final = {"Entry": "DirectoryEntry"}
+_NAMES: Final = {"Entry": "DirectoryEntry", "Admitters": "DirectoryAdmitters", "Head": "DirectoryHead"}
 
 
 def ref(name: str) -> Schema:
@@ -57,6 +57,8 @@ def schemas_of_forms() -> dict[str, Schema]:
     for name, model in _STATEMENTS.items():
         found |= _statement(_NAMES.get(name, name), model)
     found["SignedDirectoryEntry"] = _dsse("directory", "DirectoryEntry")
+    found["SignedDirectoryAdmitters"] = _dsse("directory", "DirectoryAdmitters")
+    found["SignedDirectoryHead"] = _dsse("directory-head", "DirectoryHead")
     found["Quarantined"] = _quarantined()
     found["Tick"] = _tick()
     found |= _checkpoints()

@@ -8,7 +8,10 @@ from typing import Any, Final
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 from markupsafe import Markup, escape
 
-_STATEMENTS: Final = ("Registration", "Delivery", "Answer", "Audience", "DirectoryEntry", "Quarantined", "Tick")
+_STATEMENTS: Final = (
+    "Registration", "Delivery", "Answer", "Audience", "DirectoryEntry", "DirectoryAdmitters", "DirectoryHead",
+    "Quarantined", "Tick",
+)  # fmt: skip
 _FORMS: Final = {"outbox": "SubmittedHeaders", "inbox": "DeliveredHeaders", "cases": "RecordedHeaders"}
 _QUOTED: Final = re.compile("`([^`]+)`")
 _JOINTS: Final = re.compile("([._])")

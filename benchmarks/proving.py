@@ -1,0 +1,107 @@
+"""What the audit trail costs: appending to a log, a proof from a large one, and verifying evidence as a stranger does."""
+
+import statistics
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Final
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from replay import BUS, history
+
+from nrmbus.auditor import verifier
+from nrmbus.auditor.bundle import Source, bundle
+from nrmbus.auditor.heads import SignedHeads
+from nrmbus.auditor.log import Log
+from nrmbus.auditor.reading import Reading
+from nrmbus.auditor.tree import StoredTree
+from nrmbus.play.load import POLICY
+from nrmbus.wire import merkle, times
+from nrmbus.wire.cosignature import Cosigner
+from nrmbus.wire.keys import SigningKey
+from nrmbus.wire.mldsa import MLDSA44SigningKey
+from nrmbus.wire.note import Ed25519Signer, vkey
+
+EVENTS: Final = 10_000
+COMMIT: Final = 1_000
+"""Registrations a commit; at its own pace the auditor commits once a second, so less often than here."""
+LEAVES: Final = 1_000_003
+PROOFS: Final = 2_000
+STRIDE: Final = 400_009
+"""From one leaf that is asked for to the next: far enough that no two stand in the same tile."""
+ROUNDS: Final = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Trail:
+    """Registrations a second, verified and appended; milliseconds a proof, sorted; seconds to verify evidence, and its signatures alone."""
+
+    appended: float
+    proofs: list[float]
+    verified: float
+    signatures: float
+
+
+def trail(home: Path, now: datetime) -> Trail:
+    """Append `EVENTS` registrations of one case, export them, and verify the zip by the script that is in it."""
+    directory, records = history(home / "keys", now, EVENTS, cases=1, senders=("ngo-a",))
+    log = Log(home / "log", SignedHeads(home / "heads.db"), BUS, 0)
+    reading = Reading(log, lambda kid: directory.any_verify_key("registrar", kid))
+    started = time.perf_counter()
+    for start in range(0, EVENTS, COMMIT):
+        for each in records[start : start + COMMIT]:
+            reading.take(each)
+        log.commit()
+    appended = EVENTS / (time.perf_counter() - started)
+    key = Ed25519Signer(log.origin, SigningKey.generate())
+    lasting = Cosigner(log.origin, MLDSA44SigningKey.generate())
+    note = log.sign(key, lasting, int(now.timestamp()))
+    source = Source(
+        bus=BUS, policy=POLICY, made=times.write(now), records=records, logs={0: log}, checkpoints={0: note},
+        directory=directory.signed,
+    )  # fmt: skip
+    (home / "evidence.zip").write_bytes(bundle((records[0].key or b"").decode(), source))
+    log.close()
+    command = [sys.executable, verifier.__file__, str(home / "evidence.zip"), "--quorum", "0"]
+    command += [part for each in (key, lasting) for part in ("--log", vkey(each.verifier))]
+    verified = statistics.median(_seconds(command) for _ in range(ROUNDS))
+    return Trail(appended, _proofs(home / "large"), verified, _signatures(2 * EVENTS))
+
+
+def _seconds(command: list[str]) -> float:
+    started = time.perf_counter()
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    return time.perf_counter() - started
+
+
+def _proofs(home: Path) -> list[float]:
+    """Milliseconds of inclusion proofs anywhere in a tree of `LEAVES`, opened anew, so nothing of it is in memory."""
+    tree = StoredTree(home, "large")
+    for number in range(LEAVES):
+        tree.append(number.to_bytes(4))
+        if number % 100_000 == 0:
+            tree.commit()
+    tree.commit()
+    tree.close()
+    tree = StoredTree(home, "large")
+    found = []
+    for number in range(PROOFS):
+        index = number * STRIDE % LEAVES
+        started = time.perf_counter()
+        merkle.inclusion_proof(index, LEAVES, tree.node)
+        found.append((time.perf_counter() - started) * 1000)
+    tree.close()
+    return sorted(found)
+
+
+def _signatures(count: int) -> float:
+    """Seconds that *count* signatures take by `cryptography` on one processor: what verifying cannot do without."""
+    key, message = Ed25519PrivateKey.generate(), bytes(800)
+    signature, public = key.sign(message), key.public_key()
+    started = time.perf_counter()
+    for _ in range(count):
+        public.verify(signature, message)
+    return time.perf_counter() - started

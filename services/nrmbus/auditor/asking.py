@@ -1,0 +1,153 @@
+"""What an auditor asks is on record in the same history before it is answered: one ``access.granted`` a question.
+
+The auditor has no desk: it reads the whole history anyway, so the next sequence, and whether its record came back
+registered, are read there. Decision record 0010.
+"""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
+from typing import Final
+
+from aiokafka.errors import KafkaError
+
+from nrmbus import telemetry
+from nrmbus.auditor.history import Entry, History
+from nrmbus.auditor.seen import Seen
+from nrmbus.bus.clock import Clock
+from nrmbus.events.access import Access, AccessGranted, AccessPurpose
+from nrmbus.events.model import Data, Event
+from nrmbus.wire import ids
+from nrmbus.wire.envelope import encode
+from nrmbus.wire.keys import SigningKey
+from nrmbus.wire.record import Record
+
+SOURCE: Final = "auditor"
+OUTBOX: Final = "nrm.outbox.auditor"
+PATIENCE_SECONDS: Final = 10.0
+"""How long the registrar may take; a question that is not on record by then is not answered."""
+
+
+class NotOnRecordError(Exception):
+    """Raised when a question must not be answered: ``code`` is ``unanswered``, or why the registrar refused it."""
+
+    def __init__(self, code: str) -> None:
+        super().__init__(code)
+        self.code = code
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What somebody wants to see: of *subject*, a case, or the auditor's own number where it is about none."""
+
+    actor: str
+    purpose: AccessPurpose
+    what: Access
+    subject: str
+    event: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class OnRecord:
+    """Where a question stands in the history."""
+
+    question: Question
+    id: str
+    partition: int
+    number: int
+    time: datetime
+
+
+Send = Callable[[Record, int], Awaitable[object]]
+"""Writes a record to a partition of the auditor's outbox, and returns when the broker has it."""
+
+
+class Asking:
+    """Puts questions on record."""
+
+    def __init__(self, *, seen: Seen, key: SigningKey, policy: str, partitions: int, clock: Clock, send: Send) -> None:
+        """Sign with *key* under *policy*, by *clock*; *seen* is where the answer is read."""
+        self._seen, self._key, self._policy, self._partitions = seen, key, policy, partitions
+        self._clock, self._send = clock, send
+        self._turns: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+
+    async def record(self, question: Question) -> OnRecord:
+        """Have *question* registered.
+
+        Raises:
+            NotOnRecordError: it is not, within `PATIENCE_SECONDS` or at all.
+        """
+        data = AccessGranted(what=question.what, purpose=question.purpose, event=question.event)
+        said = (await self.say(question.subject, question.actor, data)).registration
+        return OnRecord(question, said.id, said.partition, said.number, said.time)
+
+    async def say(self, subject: str, actor: str, data: Data) -> Entry:
+        """Have *data* registered about *subject*, as *actor* of the auditor says it; raises as `record`."""
+        with suppress(TimeoutError, KafkaError):
+            async with self._seen.reading():  # the first time, all of the history: that is not the registrar's time
+                pass
+            deadline = asyncio.get_running_loop().time() + PATIENCE_SECONDS
+            async with asyncio.timeout_at(deadline):
+                await self._turns[subject].acquire()
+            try:
+                return await self._say(subject, actor, data, deadline)
+            finally:
+                self._turns[subject].release()
+        raise NotOnRecordError("unanswered")
+
+    async def _say(self, subject: str, actor: str, data: Data, deadline: float) -> Entry:
+        id = ids.new_event_id(int(self._clock.now().timestamp() * 1000))
+        while True:
+            async with self._seen.reading() as audited:
+                due = _last_sequence(audited.history, subject) + 1
+            record = encode(self._event(subject, actor, data, id, due), self._key)
+            async with asyncio.timeout_at(deadline):
+                await self._send(record, ids.partition_of(subject, self._partitions))
+            if not await self._seen.until(partial(_has_come, subject, due), deadline):
+                raise NotOnRecordError("unanswered")
+            async with self._seen.reading() as audited:
+                found = _own(audited.history, subject, id)
+            if found is not None:
+                if found.registration.verdict == "refused":
+                    raise NotOnRecordError(found.registration.code or "unanswered")
+                return found
+            # What was given up before was registered after all, in this one's place: once more, behind it.
+
+    def _event(self, subject: str, actor: str, data: Data, id: str, sequence: int) -> Event:
+        now = self._clock.now()
+        with telemetry.produced(data.type, id) as span:
+            return Event(
+                id=id,
+                source=SOURCE,
+                type=data.type,
+                version=data.version,
+                subject=subject,
+                time=now,
+                recordedtime=now,
+                sequence=sequence,
+                actor=actor,
+                policy=self._policy,
+                data=data,
+                traceparent=span.traceparent,
+            )
+
+
+def _own(history: History, subject: str, id: str) -> Entry | None:
+    entries = history.about(subject)
+    return next(
+        (each for each in reversed(entries) if (each.registration.source, each.registration.id) == (SOURCE, id)), None
+    )
+
+
+def _last_sequence(history: History, subject: str) -> int:
+    return max(
+        (each.registration.sequence for each in history.about(subject) if each.registration.source == SOURCE), default=0
+    )
+
+
+def _has_come(subject: str, sequence: int, history: History) -> bool:
+    return _last_sequence(history, subject) >= sequence

@@ -1,0 +1,167 @@
+"""What is held of a person, by whom and on which ground, who read it and who was told: from the verified history. Pure.
+
+The history says to whom a letter was sealed and when somebody was about to read it; it has no word of any letter, and
+cannot say which of its parts were filled.
+"""
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Final, Literal
+
+from nrmbus.auditor.history import Audited, Entry
+from nrmbus.events.access import Access, AccessGranted, AccessPurpose
+from nrmbus.events.model import Event, Part
+from nrmbus.rules import View
+from nrmbus.rules.step import SHARING
+
+Ground = Literal["consent", "override", "law"]
+StopState = Literal["missing", "deleted", "must_retain"]
+
+STOP: Final = "D-STOP"
+SERVICES: Final = ("timekeeper", "statistics")
+"""Roles of services that are told of every case and hold no person's file."""
+_SOURCES: Final = re.compile(r" *\[[^\]]*\]")
+"""Where a profile's basis was found, for those who maintain it: ``[S2]``, ``[D]``."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """Somebody was about to read or hand on something, and the registrar had it on record."""
+
+    agency: str
+    actor: str
+    what: Access
+    purpose: AccessPurpose
+    parts: tuple[Part, ...]
+    event: str | None
+    at: datetime
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
+class Stopped:
+    """The person took consent back: when, and what the agency answered, or by when it should have."""
+
+    at: datetime
+    state: StopState
+    due: datetime | None = None
+    breached: bool = False
+
+
+@dataclass(slots=True)
+class Holder:
+    """One agency that knows of the case: what it may hold, and why."""
+
+    agency: str
+    role: str
+    ground: Ground = "law"
+    basis: str = ""
+    """The act that the Rules name for what it was told first; empty where that is a rule of the bus alone."""
+    since: datetime | None = None
+    """When the consent or override was registered that it goes by, or when it was first told."""
+    parts: set[Part] = field(default_factory=set)
+    told: dict[str, datetime] = field(default_factory=dict)
+    """Each type of event that it was told of, and when first."""
+    said: dict[str, datetime] = field(default_factory=dict)
+    """Each type of event that it said itself, and when first."""
+    readings: list[Reading] = field(default_factory=list)
+    stopped: Stopped | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """All of one case; ``statistics`` says whether a service makes figures of its coded facts."""
+
+    subject: str
+    child: bool
+    holders: tuple[Holder, ...]
+    statistics: bool
+
+
+def readings(entries: Iterable[Entry]) -> list[Reading]:
+    """What was put on record of reading, in order."""
+    return [reading for entry in entries if entry.event and (reading := _reading(entry.event, entry)) is not None]
+
+
+def _reading(event: Event, entry: Entry) -> Reading | None:
+    if not isinstance(event.data, AccessGranted):
+        return None
+    said, at = event.data, entry.registration
+    parts = tuple(said.parts or ())
+    return Reading(event.source, event.actor, said.what, said.purpose, parts, said.event, at.time, at.number)
+
+
+def held(seen: Audited, subject: str) -> Held:
+    """What agencies hold of the case *subject*, by the history as it stands."""
+    entries, rules = seen.history.about(subject), seen.rules
+    holders: dict[str, Holder] = {}
+    papers: dict[str, datetime] = {}
+    coded = False
+
+    def holder(agency: str) -> Holder:
+        entry = seen.directory.entries.get(agency)
+        return holders.setdefault(agency, Holder(agency, entry.role if entry else ""))
+
+    view = rules.start(subject)
+    for entry in entries:
+        event, fact, at = entry.event, entry.fact, entry.registration.time
+        if event is None or fact is None:
+            continue
+        papers[event.id] = at
+        if not event.data.technical:
+            holder(event.source).said.setdefault(event.type, at)
+            for agency in fact.recipients:
+                _tell(holder(agency), event, at, _basis(seen, event.type))
+        if event.sealeddigest is not None and event.data.letter is not None:
+            holder(event.source).parts.update(event.data.letter.part_names())
+            for part, agencies in rules.audience(view, event).opens.items():
+                coded = coded or part == "coded"
+                for agency in agencies:
+                    holder(agency).parts.add(part)
+        view = rules.evolve(view, fact)
+    for reading in readings(entries):
+        holder(reading.agency).readings.append(reading)
+    stops = _stops(seen, view)
+    for each in holders.values():
+        _ground(each, view, papers)
+        each.stopped = stops.get(each.agency)
+    found = tuple(each for _, each in sorted(holders.items()) if each.role not in SERVICES)
+    return Held(subject, view.child is True, found, coded and bool(seen.directory.of_role("statistics")))
+
+
+def _basis(seen: Audited, kind: str) -> str:
+    row = seen.rules.profile.types.get(kind)
+    return _SOURCES.sub("", row.basis).partition(";")[0].strip(" ,") if row else ""
+
+
+def _tell(holder: Holder, event: Event, at: datetime, basis: str) -> None:
+    if not holder.told and not holder.said:
+        holder.basis, holder.since = basis, at
+    holder.told.setdefault(event.type, at)
+
+
+def _ground(holder: Holder, view: View, papers: Mapping[str, datetime]) -> None:
+    """The consent or override that stands for it, or stood before the person took it back; else the law."""
+    standing = view.consents.get((holder.agency, SHARING))
+    if standing is None or view.child or standing.kind == "refused":
+        return
+    holder.ground = "override" if standing.kind == "overridden" else "consent"
+    holder.since = papers.get(standing.id) if standing.kind != "withdrawn" else None
+
+
+def _stops(seen: Audited, view: View) -> dict[str, Stopped]:
+    due = {clock.answerable: clock for clock in seen.rules.clocks(view) if clock.code == STOP}
+    found = {}
+    for agency, stop in view.stops.items():
+        state: StopState = "missing"
+        if not stop.open:
+            state = "must_retain" if stop.answer == "must_retain" else "deleted"
+        clock = due.get(agency) if stop.open else None
+        if stop.open and clock is None:
+            continue  # it was told nothing, so it owes no answer
+        found[agency] = Stopped(
+            stop.mark.registered, state, clock.due if clock else None, breached=bool(clock and clock.breached)
+        )
+    return found

@@ -1,0 +1,125 @@
+"""Who may sign in at the auditor's page: one file that only its owner can read, passwords as scrypt hashes.
+
+A user's ``actor`` is a random number, and stands in the history with what he asked; only this file says whose it is. So a
+user who leaves stays in it, without a password.
+"""
+
+import base64
+import hashlib
+import hmac
+import json
+import re
+import secrets
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final
+
+from nrmbus.bus.errors import BusError
+from nrmbus.bus.folder import write_json
+from nrmbus.wire.ids import new_ref
+
+FILE: Final = "users.json"
+LEAST: Final = 12
+"""Characters of a password, at least."""
+MOST: Final = 256
+_NAME: Final = re.compile(r"[a-z][a-z0-9._-]{1,30}")
+_COST: Final = {"n": 2**15, "r": 8, "p": 1}
+"""RFC 7914: 32 MiB and a tenth of a second for each guess."""
+_MEMORY: Final = 64 * 1024 * 1024
+_NOBODY: Final = base64.b64encode(b"\0" * 32).decode()
+
+
+class Users:
+    """The users in *home*/users.json; the file is read each time, so who is added or removed is so at once."""
+
+    def __init__(self, home: Path) -> None:
+        """Look in *home*; nothing is made."""
+        self._path = home / FILE
+
+    def _read(self) -> dict[str, Any]:
+        try:
+            found: dict[str, Any] = json.loads(self._path.read_bytes())
+        except FileNotFoundError:
+            return {"users": {}}
+        except ValueError:
+            found = {}
+        if not isinstance(found.get("users"), dict):
+            raise BusError(
+                f"{self._path} cannot be read: restore it from a backup, or remove it and add the users again."
+            )
+        return found
+
+    def names(self) -> Iterator[tuple[str, str, bool]]:
+        """Name, actor, and whether he may sign in, of every user there ever was."""
+        for name, each in sorted(self._read()["users"].items()):
+            yield name, each["actor"], each.get("hash") is not None
+
+    def own_number(self) -> str:
+        """The subject of questions about no case: random, made once, and never a case's."""
+        body = self._read()
+        if "questions" not in body:
+            body["questions"] = new_ref()
+            write_json(self._path, body)
+        return str(body["questions"])
+
+    @staticmethod
+    def check_name(name: str) -> None:
+        """Raise BusError where *name* has not the form of one."""
+        if not _NAME.fullmatch(name):
+            raise BusError("A name has 2 to 31 of a-z, 0-9, '.', '_' and '-', and begins with a letter.")
+
+    def add(self, name: str, password: str) -> str:
+        """Let *name* sign in with *password*, another one than before if he is here already; his actor.
+
+        Raises:
+            BusError: the name has another form, or the password is too short or too long.
+        """
+        self.check_name(name)
+        if not LEAST <= len(password) <= MOST:
+            raise BusError(f"A password has {LEAST} to {MOST} characters.")
+        body = self._read()
+        users = body["users"]
+        taken = {each["actor"] for each in users.values()}
+        actor = users[name]["actor"] if name in users else _random(taken)
+        salt = secrets.token_bytes(16)
+        users[name] = {"actor": actor, "salt": _text(salt), "hash": _text(_hashed(password, salt, _COST)), **_COST}
+        body.setdefault("questions", new_ref())
+        write_json(self._path, body)
+        return str(actor)
+
+    def remove(self, name: str) -> None:
+        """Let *name* sign in no more; raises BusError where there is none."""
+        body = self._read()
+        if name not in body["users"]:
+            raise BusError("There is no user of this name: nrmbus auditor user list")
+        body["users"][name] = {"actor": body["users"][name]["actor"]}
+        write_json(self._path, body)
+
+    def actor(self, name: str) -> str | None:
+        """The actor of *name*, as long as he may sign in."""
+        user = self._read()["users"].get(name, {})
+        return user["actor"] if user.get("hash") else None
+
+    def signed_in(self, name: str, password: str) -> str | None:
+        """The actor of *name* if *password* is his. Takes as long for a name that is nobody's; blocks for a tenth of a second."""
+        user = self._read()["users"].get(name, {})
+        known = base64.b64decode(user.get("hash") or _NOBODY)
+        cost = {each: int(user.get(each, value)) for each, value in _COST.items()}
+        found = _hashed(password[:MOST], base64.b64decode(user.get("salt") or _NOBODY), cost)
+        same = hmac.compare_digest(found, known)
+        return str(user["actor"]) if same and user.get("hash") else None
+
+
+def _hashed(password: str, salt: bytes, cost: dict[str, int]) -> bytes:
+    raw = password.encode("utf-8", "replace")
+    return hashlib.scrypt(raw, salt=salt, maxmem=_MEMORY, dklen=32, **cost)
+
+
+def _text(raw: bytes) -> str:
+    return base64.b64encode(raw).decode()
+
+
+def _random(taken: set[str]) -> str:
+    while (actor := str(secrets.randbelow(900_000) + 100_000)) in taken:
+        pass
+    return actor

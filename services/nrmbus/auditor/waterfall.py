@@ -1,0 +1,155 @@
+"""Spans as a waterfall: who did what of an event, after what, for how long. Pure; as rows, and as a piece of a page."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from html import escape
+from typing import Final
+
+from nrmbus.telemetry.span import Span
+
+_NANOSECONDS: Final = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One span in the waterfall. ``after`` and ``took`` are milliseconds; ``left`` and ``width`` shares of the whole, 0 to 1.
+
+    ``depth``: how many spans stand above it. ``lost``: it has a parent, of which nothing is kept here. ``linked``: it did
+    the work of several events at once, as a transaction does, and stands below the first of them that is shown;
+    ``others``: how many more there were.
+    """
+
+    span: Span
+    depth: int
+    last: tuple[bool, ...]
+    """Of each level down to this one, whether nothing of it comes below: what the lines of a tree are drawn by."""
+    lost: bool
+    after: float
+    took: float
+    left: float
+    width: float
+    linked: bool
+    others: int
+
+
+def waterfall(spans: Iterable[Span]) -> list[Row]:
+    """*spans* as rows, each below its parent or what it is linked to, by their beginning; times from the earliest one on.
+
+    The clocks of several machines may differ: what is shown is what each said.
+    """
+    unique = {each.id: each for each in spans}
+    ordered = sorted(unique.values(), key=lambda each: (each.start, each.end, each.id))
+    if not ordered:
+        return []
+    first = ordered[0].start
+    whole = max(max(each.end for each in ordered) - first, 1)
+    below: dict[str, list[Span]] = {}
+    for each in ordered:
+        below.setdefault(_above(each, unique), []).append(each)
+    return [_row(span, last, unique, first, whole) for span, last in _walk(below, unique)]
+
+
+def _above(span: Span, unique: Mapping[str, Span]) -> str:
+    """The span below which *span* stands; empty at the top."""
+    candidates = (span.parent, *(each.partition("-")[2] for each in span.links))
+    return next((each for each in candidates if each in unique), "")
+
+
+def _walk(below: Mapping[str, Sequence[Span]], unique: Mapping[str, Span]) -> Iterator[tuple[Span, tuple[bool, ...]]]:
+    """Depth first. Spans that are each other's parents, which nobody writes, come at the end rather than never."""
+    shown: set[str] = set()
+    tops: Sequence[Span] = below.get("", ())
+    while True:
+        waiting = _beside(tops, ())
+        while waiting:
+            span, last = waiting.pop()
+            if span.id not in shown:
+                shown.add(span.id)
+                yield span, last
+                waiting += _beside([each for each in below.get(span.id, ()) if each.id not in shown], last)
+        tops = [each for each in unique.values() if each.id not in shown][:1]
+        if not tops:
+            return
+
+
+def _beside(spans: Sequence[Span], above: tuple[bool, ...]) -> list[tuple[Span, tuple[bool, ...]]]:
+    """Siblings, the last first, each with whether it is the last of them."""
+    return [(span, (*above, index == len(spans) - 1)) for index, span in enumerate(spans)][::-1]
+
+
+def _row(span: Span, last: tuple[bool, ...], unique: Mapping[str, Span], first: int, whole: int) -> Row:
+    return Row(
+        span=span,
+        depth=len(last) - 1,
+        last=last,
+        lost=bool(span.parent) and span.parent not in unique,
+        after=(span.start - first) / _NANOSECONDS,
+        took=(span.end - span.start) / _NANOSECONDS,
+        left=(span.start - first) / whole,
+        width=max(span.end - span.start, 0) / whole,
+        linked=bool(span.links),
+        others=sum(each.partition("-")[2] not in unique for each in span.links),
+    )
+
+
+# -- as a piece of a page --------------------------------------------------------------------------------------------
+
+WATERFALL_CSS: Final = """\
+.waterfall { list-style: none; margin: 0; padding: 0; }
+.waterfall li { border-top: 1px solid #ddd; padding: 0.3em 0; break-inside: avoid; }
+.waterfall p { display: flex; flex-wrap: wrap; gap: 0 0.8em; margin: 0; }
+.waterfall .tree { font-family: monospace; white-space: pre; }
+.waterfall .time { margin-left: auto; font-variant-numeric: tabular-nums; }
+.waterfall svg { display: block; }
+"""
+"""What a page puts into its stylesheet. Without it the same is readable, one thing below the other."""
+
+
+@dataclass(frozen=True, slots=True)
+class WaterfallWords:
+    """The words of the piece, in the page's language; names of services, types and steps are the same in all."""
+
+    after: str = "after {ms} ms"
+    took: str = "took {ms} ms"
+    lost: str = "its parent span is not kept here"
+    others: str = "other events in the same step: {count}"
+
+
+def waterfall_html(rows: Iterable[Row], words: WaterfallWords = WaterfallWords()) -> str:
+    """*rows* as one ``<ol class="waterfall">``: no script, no style attribute, nothing loaded; every value escaped."""
+    return '<ol class="waterfall">\n' + "".join(_item(row, words) for row in rows) + "</ol>\n"
+
+
+def _item(row: Row, words: WaterfallWords) -> str:
+    span = row.span
+    what = f"{span.name} {span.type}".strip()
+    result = " ".join(each for each in (span.outcome, span.code) if each)
+    times = f"{words.after.format(ms=milliseconds(row.after))}, {words.took.format(ms=milliseconds(row.took))}"
+    notes = [words.lost] if row.lost else []
+    if row.others:
+        notes.append(words.others.format(count=row.others))
+    left = min(row.left, 0.995)
+    width = max(min(row.width, 1 - left), 0.005)
+    return (
+        f'<li><p><span class="tree">{escape(tree(row))}<b>{escape(span.service)}</b></span>'
+        f"<span>{escape(what)}</span>"
+        + (f"<span>{escape(result)}</span>" if result else "")
+        + f'<span class="time">{escape(times)}</span></p>'
+        + "".join(f"<p><small>{escape(each)}</small></p>" for each in notes)
+        + '<svg width="100%" height="10" role="presentation" aria-hidden="true">'
+        f'<rect width="100%" height="10" fill="#eef1f4"/>'
+        f'<rect x="{left:.2%}" width="{width:.2%}" height="10" fill="#1f5f8b"/></svg></li>\n'
+    )
+
+
+def tree(row: Row) -> str:
+    """The lines that lead to *row*, as characters; empty at the top."""
+    if row.depth == 0:
+        return ""
+    above = "".join("  " if last else "│ " for last in row.last[1:-1])
+    return f"{above}{'└' if row.last[-1] else '├'} "
+
+
+def milliseconds(value: float) -> str:
+    """A length as people read it: one decimal below a hundred."""
+    return f"{value:.1f}" if abs(value) < 100 else f"{value:.0f}"

@@ -1,0 +1,64 @@
+"""A holder's side of its certificate: the key that never leaves its folder, what it asks the authority for, what it got."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from nrmbus.bus.folder import write_private
+from nrmbus.bus.reach import Tls
+
+LIFE: Final = timedelta(days=30)
+"""How long a certificate lives."""
+RENEWED_BEFORE: Final = timedelta(days=10)
+"""How long before its end it is renewed: a holder that was off for a week still has one that is good."""
+
+
+def request(tls: Tls, *, anew: bool = False) -> bytes:
+    """A request for a certificate (PKCS #10, PEM), signed by the key, which is made on first use, or *anew*.
+
+    It names nobody: who is certified is written by the authority.
+    """
+    if anew or not tls.key.exists():
+        fresh = ec.generate_private_key(ec.SECP256R1())
+        write_private(
+            tls.key,
+            fresh.private_bytes(
+                serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+            ),
+        )
+    key = serialization.load_pem_private_key(tls.key.read_bytes(), None)
+    if not isinstance(key, ec.EllipticCurvePrivateKey):
+        raise TypeError("a TLS key of the bus is of the curve P-256")
+    made = x509.CertificateSigningRequestBuilder().subject_name(x509.Name([])).sign(key, hashes.SHA256())
+    return made.public_bytes(serialization.Encoding.PEM)
+
+
+def keep(tls: Tls, certificate: bytes, ca: bytes) -> None:
+    """Keep the *certificate* that came back, and the *ca* that the broker is certified by; both PEM."""
+    write_private(tls.ca, ca)
+    write_private(tls.certificate, certificate)
+
+
+def is_due(tls: Tls, at: datetime) -> bool:
+    """Whether there is no certificate, or one that ends within ten days, or sooner if it was made for less."""
+    end = ends(tls)
+    if end is None:
+        return True
+    begins = x509.load_pem_x509_certificate(tls.certificate.read_bytes()).not_valid_before_utc
+    return at >= end - min(RENEWED_BEFORE, (end - begins) / 3)
+
+
+def ends(tls: Tls) -> datetime | None:
+    """When the certificate ends; none where there is none."""
+    try:
+        return x509.load_pem_x509_certificate(tls.certificate.read_bytes()).not_valid_after_utc
+    except (FileNotFoundError, ValueError):
+        return None
+
+
+def now() -> datetime:
+    """The wall's time: certificates live by it, also on a bus for playing."""
+    return datetime.now(UTC)

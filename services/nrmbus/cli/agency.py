@@ -1,0 +1,332 @@
+"""``nrmbus agency``: how an agency comes onto the bus, changes its keys, and leaves. Two admitters agree to each step."""
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from nrmbus.cli.keys import Unprotected, unlock
+from nrmbus.cli.options import DEFAULT_BUS, Bus, Data, folder_of
+
+if TYPE_CHECKING:
+    from nrmbus.bus.folder import BusFolder
+    from nrmbus.directory.requests import Request
+
+app = typer.Typer(help="Agencies: joining the bus, changing keys, leaving. Two admitters agree.", no_args_is_help=True)
+
+Agency = Annotated[str, typer.Argument(help="The agency's id.")]
+File = Annotated[Path, typer.Argument(help="The request's file.")]
+Out = Annotated[
+    Path | None, typer.Option("--out", metavar="FILE", help="The request's file. (default: AGENCY.request.json)")
+]
+As = Annotated[
+    str | None, typer.Option("--as", metavar="NAME", help="Which admitter signs. (default: the one whose key is here)")
+]
+
+
+@contextmanager
+def sentences() -> Iterator[None]:
+    """Say in a sentence why something is not admitted, or a file not read.
+
+    Raises:
+        BusError: in place of what the block raised.
+    """
+    from nrmbus.bus.errors import BusError
+    from nrmbus.directory import DirectoryError
+
+    try:
+        yield
+    except DirectoryError as error:
+        raise BusError(str(error)) from None
+    except OSError as error:
+        raise BusError(f"The file cannot be used ({error.strerror}): name another.") from None
+
+
+def unlocked(data: Path | None, bus: str, *, unprotected: bool) -> "BusFolder":
+    """The folder that the options mean, its private keys ready to be opened; raises as `nrmbus.cli.keys.unlock`."""
+    folder = folder_of(data, bus)
+    folder.settings  # noqa: B018 - raises where no bus was made
+    unlock(folder, unprotected=unprotected)
+    return folder
+
+
+# -- at the agency ---------------------------------------------------------------------------------------------------
+
+
+@app.command(epilog="Example: nrmbus agency request ngo-b --role ngo_legal")
+def request(
+    agency: Agency,
+    *,
+    role: Annotated[str, typer.Option(help="Its role in the policy profile; it stays with the id for good.")],
+    supervisor: Annotated[str | None, typer.Option(metavar="AGENCY", help="Who supervises it.")] = None,
+    out: Out = None,
+    data: Data = None,
+    bus: Bus = DEFAULT_BUS,
+    keys_unprotected: Unprotected = False,
+) -> None:
+    """At the agency: make its keys, which stay in its folder, and a request for two admitters to sign."""
+    from nrmbus.cli.admitting import known_role
+    from nrmbus.directory.changes import ask_first
+
+    folder = unlocked(data, bus, unprotected=keys_unprotected)
+    known_role(role, folder.settings.policy)
+    with sentences():
+        asked = ask_first(folder, agency, role, supervisor)
+        _written(asked, agency, out, "two admitters sign it: nrmbus agency admit")
+
+
+@app.command(epilog="Example: nrmbus agency rotate ngo-a --overlap 72")
+def rotate(
+    agency: Agency,
+    *,
+    overlap: Annotated[
+        int, typer.Option(min=0, max=720, metavar="HOURS", help="How long the old keys stay good.")
+    ] = 72,
+    out: Out = None,
+    data: Data = None,
+    bus: Bus = DEFAULT_BUS,
+    keys_unprotected: Unprotected = False,
+) -> None:
+    """At the agency: make new keys, and a request that the present key signs too.
+
+    Until the overlap ends, what is under way holds: events that were signed, and letters that were sealed, to the old keys.
+    """
+    from nrmbus.directory.changes import ask_for_new_keys
+
+    folder = unlocked(data, bus, unprotected=keys_unprotected)
+    with sentences():
+        asked = asyncio.run(ask_for_new_keys(folder, agency, "rotated", timedelta(hours=overlap)))
+        _written(asked, agency, out, "two admitters sign it: nrmbus agency admit")
+
+
+@app.command(epilog="Example: nrmbus agency lost ngo-a")
+def lost(
+    agency: Agency, out: Out = None, *, data: Data = None, bus: Bus = DEFAULT_BUS, keys_unprotected: Unprotected = False
+) -> None:
+    """At the agency: new keys in place of ones that are gone, or in wrong hands.
+
+    With the old key at hand (a stolen copy) they hold at once; without it (a dead disk) 72 hours after the first admitter
+    signed, so that its owner can object. Until then, and at once after a theft, `nrmbus agency suspend` keeps the old keys
+    from being used. Every certificate of the agency ends when it is entered.
+    """
+    from nrmbus.directory.changes import ask_for_new_keys
+
+    folder = unlocked(data, bus, unprotected=keys_unprotected)
+    with sentences():
+        asked = asyncio.run(ask_for_new_keys(folder, agency, "lost", timedelta()))
+        _written(asked, agency, out, "two admitters sign it: nrmbus agency admit")
+    vouched = len(asked.entry.asked) > 2
+    typer.echo(
+        "They hold at once."
+        if vouched
+        else "They hold 72 hours after the first admitter signs: the old key did not sign."
+    )
+    typer.echo("Each desk that sent it a letter within 30 days gets a task to send it again.")
+
+
+@app.command(epilog="Example: nrmbus agency check ngo-b ngo-b.request.json")
+def check(
+    agency: Agency,
+    file: Annotated[Path | None, typer.Argument(help="The request's file, as it came back.")] = None,
+    *,
+    data: Data = None,
+    bus: Bus = DEFAULT_BUS,
+    keys_unprotected: Unprotected = False,
+) -> None:
+    """At the agency: keep its certificate, open the challenge to its sealing key, and start its desk once its keys hold."""
+    folder = unlocked(data, bus, unprotected=keys_unprotected)
+    with sentences():
+        typer.echo(asyncio.run(_checked(folder, agency, file)))
+
+
+async def _checked(folder: "BusFolder", agency: str, file: Path | None) -> str:
+    from nrmbus.directory.changes import check, enter
+    from nrmbus.directory.requests import Request
+
+    came_back = Request.read(file) if file is not None else None
+    outcome, answer = await check(folder, agency, came_back)
+    if answer is not None and _is_operator(folder):
+        await enter(folder, answer)
+        outcome, answer = await check(folder, agency, None)
+    if answer is not None:
+        path = file or Path(f"{agency}.request.json")
+        answer.write(path)
+        return f"The challenge was opened: {path} goes to the operator, who runs nrmbus agency admit {path}; then check again."
+    return {
+        "waiting": "The directory does not have these keys yet: two admitters sign the request, then the operator enters it.",
+        "pending": "Two admitters have agreed; the new keys hold later: check again then.",
+        "current": f"The keys of {agency} are current; its desk may start.",
+    }[outcome]
+
+
+@app.command(epilog="Example: nrmbus agency retire ngo-a --cases cases.yaml")
+def retire(
+    agency: Agency,
+    *,
+    cases: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="YAML: of each case `REF: deleted`, or `REF: {handed_over: AGENCY}`."),
+    ] = None,
+    out: Out = None,
+    data: Data = None,
+    bus: Bus = DEFAULT_BUS,
+    keys_unprotected: Unprotected = False,
+) -> None:
+    """At the agency: leave for good. Of each case that it was part of it signs that it deleted, or handed over, what it had."""
+    from nrmbus.cli.admitting import disposals_of
+    from nrmbus.directory.changes import ask_to_leave
+
+    folder = unlocked(data, bus, unprotected=keys_unprotected)
+    with sentences():
+        asked = asyncio.run(ask_to_leave(folder, agency, disposals_of(cases) if cases else {}))
+        _written(asked, agency, out, "two admitters sign it: nrmbus agency admit")
+
+
+# -- at an admitter, at the operator ---------------------------------------------------------------------------------
+
+
+@app.command(epilog="Example: nrmbus agency admit ngo-b.request.json --as leyla")
+def admit(
+    file: File, name: As = None, *, data: Data = None, bus: Bus = DEFAULT_BUS, keys_unprotected: Unprotected = False
+) -> None:
+    """Sign a request as an admitter; the second of two enters it, where the operator's key is.
+
+    Run where the operator's key is, it also enters what two have signed elsewhere, or what the agency confirmed.
+    """
+    folder = unlocked(data, bus, unprotected=keys_unprotected)
+    with sentences():
+        typer.echo(asyncio.run(_admitted(folder, file, name)))
+
+
+async def _admitted(folder: "BusFolder", file: Path, name: str | None) -> str:
+    from nrmbus.directory.changes import admitter_of, enter, is_complete, read_as, reader_of, sign, time_of
+    from nrmbus.directory.requests import Request
+
+    asked = Request.read(file)
+    agency, kind = asked.entry.agency, asked.entry.kind
+    if not is_complete(asked):
+        admitter, home = admitter_of(folder, name), reader_of(folder)
+        directory, now = await read_as(folder, home), await time_of(folder, folder.reach(home))
+        open_cases = await _cases(folder, agency) if kind == "retired" else ()
+        asked = sign(directory, asked, admitter, now, open_cases)
+        asked.write(file)
+    if not is_complete(asked):
+        return f"{agency} ({kind}, {asked.entry.role}): one admitter has signed {file}; a second one has to."
+    if not _is_operator(folder):
+        return (
+            f"{agency} ({kind}): two admitters have signed {file}; the operator enters it: nrmbus agency admit {file}"
+        )
+    asked = await enter(folder, asked)
+    asked.write(file)
+    more = f" {file} goes back to the agency: nrmbus agency check {agency} {file}" if asked.csr else ""
+    return f"{agency} is entered as {kind}.{more}"
+
+
+async def _cases(folder: "BusFolder", agency: str) -> set[str]:
+    from nrmbus.auditor.history import audited
+
+    history = (await audited(folder)).history
+    return {each.registration.subject for each in history.entries if each.concerns(agency)}
+
+
+@app.command(epilog="Example: nrmbus agency suspend ngo-a --as leyla")
+def suspend(
+    agency: Agency,
+    name: As = None,
+    out: Out = None,
+    *,
+    data: Data = None,
+    bus: Bus = DEFAULT_BUS,
+    keys_unprotected: Unprotected = False,
+) -> None:
+    """At an admitter: have an agency neither heard nor told anything, also on open connections. A second admitter signs."""
+    with sentences():
+        typer.echo(
+            asyncio.run(_begun(unlocked(data, bus, unprotected=keys_unprotected), agency, "suspended", name, out))
+        )
+
+
+@app.command(epilog="Example: nrmbus agency resume ngo-a --as leyla")
+def resume(
+    agency: Agency,
+    name: As = None,
+    out: Out = None,
+    *,
+    data: Data = None,
+    bus: Bus = DEFAULT_BUS,
+    keys_unprotected: Unprotected = False,
+) -> None:
+    """At an admitter: end a suspension. A second admitter signs."""
+    with sentences():
+        typer.echo(asyncio.run(_begun(unlocked(data, bus, unprotected=keys_unprotected), agency, "resumed", name, out)))
+
+
+async def _begun(folder: "BusFolder", agency: str, kind: str, name: str | None, out: Path | None) -> str:
+    from nrmbus.directory.changes import propose
+
+    path = out or Path(f"{agency}.request.json")
+    (await propose(folder, agency, "suspended" if kind == "suspended" else "resumed")).write(path)
+    return await _admitted(folder, path, name)
+
+
+@app.command(epilog="Example: nrmbus agency head")
+def head(*, data: Data = None, bus: Bus = DEFAULT_BUS, keys_unprotected: Unprotected = False) -> None:
+    """At the operator: sign how far the directory goes. `nrmbus up` does so by itself every hour."""
+    from nrmbus.directory.changes import sign_head
+
+    with sentences():
+        directory = asyncio.run(sign_head(unlocked(data, bus, unprotected=keys_unprotected)))
+    typer.echo(f"Signed: {directory.number} entries.")
+
+
+# -- for everybody ---------------------------------------------------------------------------------------------------
+
+
+@app.command(name="list", epilog="Example: nrmbus agency list")
+def list_(data: Data = None, bus: Bus = DEFAULT_BUS) -> None:
+    """Print every agency with its role and its state."""
+    from nrmbus.directory.changes import read_as, reader_of
+
+    folder = folder_of(data, bus)
+    with sentences():
+        directory = asyncio.run(read_as(folder, reader_of(folder)))
+    width = max((len(each) for each in directory.roll.agencies), default=0)
+    for agency, standing in sorted(directory.roll.agencies.items()):
+        typer.echo(f"{agency:{width}}  {standing.states[-1][1]:9}  {standing.last.role}")
+
+
+@app.command(epilog="Example: nrmbus agency show ngo-a")
+def show(agency: Agency, data: Data = None, bus: Bus = DEFAULT_BUS) -> None:
+    """Print every step of an agency: its number in the directory, what it did, from when on, and the keys."""
+    from nrmbus.directory import DirectoryError
+    from nrmbus.directory.changes import read_as, reader_of
+    from nrmbus.wire import times
+
+    folder = folder_of(data, bus)
+    with sentences():
+        directory = asyncio.run(read_as(folder, reader_of(folder)))
+        standing = directory.roll.agencies.get(agency)
+        if standing is None:
+            raise DirectoryError("agency_unknown")
+    typer.echo(f"{agency}  {standing.last.role}  {standing.states[-1][1]}  {standing.last.step} steps")
+    for since, state in standing.states:
+        typer.echo(f"{times.write(since)}  {state}")
+    for period in standing.periods:
+        confirmed = f"confirmed {times.write(period.confirmed)}" if period.confirmed else "not confirmed"
+        typer.echo(f"{times.write(period.since)}  {period.entry.kind}  entry {period.entry.number}")
+        for purpose, kid in period.kids.named():
+            typer.echo(f"    {purpose:8} {kid}{f'  {confirmed}' if purpose == 'sealing' else ''}")
+
+
+def _is_operator(folder: "BusFolder") -> bool:
+    return (folder.keys / "operator.seed").exists()
+
+
+def _written(asked: "Request", agency: str, out: Path | None, what: str) -> None:
+    path = out or Path(f"{agency}.request.json")
+    asked.write(path)
+    typer.echo(f"{path} is the request of {agency} ({asked.entry.kind}); {what} {path}")

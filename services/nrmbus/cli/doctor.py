@@ -1,0 +1,264 @@
+"""``nrmbus doctor``: what is wrong with a bus on this machine, each finding in one line with what mends it. Changes nothing."""
+
+import asyncio
+import json
+import os
+import shutil
+import sys
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Final
+
+import typer
+
+from nrmbus.cli.options import DEFAULT_BUS, Bus, Data, folder_of
+
+if TYPE_CHECKING:
+    from nrmbus.bus.folder import BusFolder
+    from nrmbus.bus.reach import Reach
+
+SKEW: Final = timedelta(seconds=5)
+"""Clocks that are set by a time server differ by milliseconds; legal clocks are told to the second."""
+
+LEAST_FREE: Final = 2 * 1024**3
+"""Bytes: below that Kafka and the ledgers may stop in the middle of a day."""
+
+SOON: Final = timedelta(days=7)
+"""A certificate is renewed by itself from ten days before its end: one with less was not."""
+
+_PLACES: Final = (
+    "*.json", "keys", "keys/**/*", "run", "run/*", "logs", "logs/*", "kafka", "*/tls", "*/tls/*", "*/keys", "*/keys/**/*",
+    "agencies", "agencies/*", "agencies/*/*", "agencies/*/keys/**/*", "agencies/*/tls/*", "admitters", "admitters/**/*",
+)  # fmt: skip
+_PUBLIC: Final = frozenset({"operator.pub", "cert.pem", "ca.pem", "broker-ca.pem", "made"})
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What is wrong, why it matters, the command that mends it. *serious*: the exit status tells of it."""
+
+    code: str
+    what: str
+    why: str
+    mend: str
+    serious: bool = True
+
+    def __str__(self) -> str:
+        return f"{'' if self.serious else '(note) '}{self.what} {self.why} Mend: {self.mend}"
+
+
+def findings(folder: "BusFolder", now: datetime) -> Iterator[Finding]:
+    """What files say, without asking the broker."""
+    yield from _permissions(folder)
+    yield from _keys(folder)
+    yield from _certificates(folder, now)
+    yield from _disk(folder)
+
+
+def _permissions(folder: "BusFolder") -> Iterator[Finding]:
+    found = {folder.path} | {path for place in _PLACES for path in folder.path.glob(place)}
+    loose = [path for path in sorted(found) if path.name not in _PUBLIC and _open_to_others(path)]
+    for path in loose:
+        mode = "700" if path.is_dir() else "600"
+        yield Finding(
+            "permissions",
+            f"{path} is open to others than its owner.",
+            "Keys, ledgers and the door's token speak for an agency.",
+            f"chmod {mode} '{path}'",
+        )
+
+
+def _open_to_others(path: Path) -> bool:
+    try:
+        return bool(path.lstat().st_mode & 0o077) and not path.is_symlink()
+    except FileNotFoundError:  # a file that came and went while we looked
+        return False
+
+
+def _keys(folder: "BusFolder") -> Iterator[Finding]:
+    from nrmbus.cli.keys import private_keys
+    from nrmbus.wire import keyfile
+
+    found = private_keys(folder)
+    raw = [path for path in found if not keyfile.is_sealed(path)]
+    if folder.settings.play:
+        yield Finding(
+            "keys_unprotected",
+            "This is a bus for playing: its private keys lie unprotected, and its clock can be moved.",
+            "Nothing real may be said on it.",
+            "nrmbus up --no-play --data DIR makes another.",
+            serious=False,
+        )
+    elif raw:
+        yield Finding(
+            "keys_unprotected",
+            f"{len(raw)} of {len(found)} private keys lie unprotected.",
+            "Who copies the folder, or finds a backup of it, opens letters and speaks for agencies.",
+            f"{keyfile.SETTING}=FILE nrmbus keys protect --data '{folder.path}'",
+        )
+    named = os.environ.get(keyfile.SETTING)
+    if named and Path(named).resolve().is_relative_to(folder.path.resolve()):
+        yield Finding(
+            "key_file_inside",
+            f"The file that {keyfile.SETTING} names lies in the folder whose keys it opens.",
+            "Who takes one has both.",
+            f"mv it to where neither the folder nor its backups are, and name it in {keyfile.SETTING}.",
+        )
+
+
+def _certificates(folder: "BusFolder", now: datetime) -> Iterator[Finding]:
+    from nrmbus.bus.certificate import ends
+    from nrmbus.bus.reach import Tls
+
+    for path in sorted(folder.path.glob("**/tls/cert.pem")):
+        home, end = path.parents[1], ends(Tls(path.parents[1]))
+        if end is not None and end - now > SOON:
+            continue
+        says = "cannot be read" if end is None else "has ended" if end <= now else f"ends on {end:%Y-%m-%d %H:%M} UTC"
+        mend = f"nrmbus agency renew {home.name}" if home.parent.name == "agencies" else "nrmbus up"
+        yield Finding(
+            "certificate",
+            f"The certificate of {home.name} {says}.",
+            "It renews by itself ten days before its end: what does that was not running, or failed.",
+            f"{mend} --data '{folder.path}'",
+        )
+
+
+def _disk(folder: "BusFolder") -> Iterator[Finding]:
+    free = shutil.disk_usage(folder.path).free
+    if free < LEAST_FREE:
+        yield Finding(
+            "disk",
+            f"{free // 1024**2} MiB are free where {folder.path} lies.",
+            "A full disk stops Kafka and every desk; nothing is lost, and nothing becomes true.",
+            f"make room, or move the bus: du -sh '{folder.path}'/*",
+        )
+
+
+# -- what the broker says ----------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """What the directory's topic says of clocks: the newest record by the broker's clock, and the newest head by both."""
+
+    newest: datetime | None = None
+    head_signed: datetime | None = None
+    head_appended: datetime | None = None
+    stale: bool = False
+
+
+def of_clocks(heard: Heard, now: datetime) -> Iterator[Finding]:
+    """What is wrong with the clocks and the directory by what was *heard* at *now*, this machine's time."""
+    mend = "set both by a time server: timedatectl set-ntp true"
+    why = "Legal clocks run by these times, and a certificate or a head that is good looks as if it were not."
+    if heard.newest is not None and heard.newest - now > SKEW:
+        yield Finding(
+            "clock_skew",
+            f"This machine's clock is at least {_seconds(heard.newest - now)} behind the broker's.",
+            why,
+            mend,
+        )
+    if heard.head_signed is not None and heard.head_appended is not None:
+        by = heard.head_signed - heard.head_appended
+        if abs(by) > SKEW:
+            where = "ahead of" if by > timedelta() else "behind"
+            yield Finding("clock_skew", f"The operator's clock is {_seconds(abs(by))} {where} the broker's.", why, mend)
+    if heard.stale:
+        yield Finding(
+            "directory_stale",
+            "The newest head of the directory is older than three hours.",
+            "Somebody may be keeping a suspension or a new key from this machine; desks hold up what they would seal.",
+            "nrmbus up where the operator's key is signs one an hour; if it does, ask who runs the broker.",
+        )
+
+
+def _seconds(span: timedelta) -> str:
+    return f"{span.total_seconds():.0f} s"
+
+
+async def heard_of(folder: "BusFolder", where: "Reach") -> Heard:
+    """Read the directory's topic to its end.
+
+    Raises:
+        DirectoryError: an entry cannot be trusted.
+        KafkaError: the broker does not answer.
+    """
+    from aiokafka import TopicPartition
+
+    from nrmbus.bus import clients
+    from nrmbus.directory import Directory, operator_key
+    from nrmbus.directory.heads import is_stale, utc_time
+    from nrmbus.directory.reader import TOPIC
+
+    directory = Directory(folder.settings.bus, operator_key(folder.path))
+    newest = appended = None
+    partition = TopicPartition(TOPIC, 0)
+    async with clients.reading(where, partition) as (consumer, end):
+        while await consumer.position(partition) < end:
+            for record in (await consumer.getmany(partition, timeout_ms=200)).get(partition, ()):
+                before, newest = directory.head, datetime.fromtimestamp(record.timestamp / 1000, UTC)
+                directory.add(record.value)
+                if directory.head is not before:
+                    appended = newest
+    head = directory.head
+    return Heard(newest, head.time if head else None, appended, is_stale(directory, utc_time()))
+
+
+async def _of_the_broker(folder: "BusFolder") -> list[Finding]:
+    from aiokafka.errors import KafkaError
+
+    from nrmbus.bus.errors import BusError
+    from nrmbus.directory import DirectoryError
+
+    try:
+        bootstrap = folder.bootstrap
+    except BusError:
+        return [Finding("not_running", "The bus does not run.", "Clocks and directory were not looked at.",
+                        f"nrmbus up --data '{folder.path}'", serious=False)]  # fmt: skip
+    homes = [folder.keys, *(folder.agency(each).path for each in folder.agencies())]
+    home = next((each for each in homes if (each / "tls").exists()), folder.keys)
+    try:
+        async with asyncio.timeout(20):
+            return list(of_clocks(await heard_of(folder, folder.reach(home)), datetime.now(UTC)))
+    except DirectoryError as error:
+        return [
+            Finding(
+                "directory",
+                "The directory cannot be believed.",
+                str(error),
+                "ask the operator before anything is sent.",
+            )
+        ]
+    except (KafkaError, BusError, TimeoutError, OSError) as error:
+        return [Finding("broker", f"The broker at {bootstrap} does not answer ({type(error).__name__}).",
+                        "Nothing is sent or heard.", f"look at {folder.logs}/, or nrmbus up --data '{folder.path}'")]  # fmt: skip
+
+
+def doctor(
+    data: Data = None,
+    bus: Bus = DEFAULT_BUS,
+    as_json: Annotated[bool, typer.Option("--json", help="One object, for a program.")] = False,  # noqa: FBT002 - an option
+) -> None:
+    """Look for what is wrong: open files, unprotected keys, clocks, a stale directory, certificates, the disk.
+
+    Exit status 1 when something is; notes do not count.
+    """
+    folder = folder_of(data, bus)
+    folder.settings  # noqa: B018 - raises where no bus was made
+    found = list(findings(folder, datetime.now(UTC)))
+    with suppress(KeyboardInterrupt):
+        found += asyncio.run(_of_the_broker(folder))
+    if as_json:
+        typer.echo(
+            json.dumps({"well": not any(each.serious for each in found), "findings": [asdict(each) for each in found]})
+        )
+    else:
+        for each in found:
+            typer.echo(str(each))
+        if not any(each.serious for each in found):
+            typer.echo(f"Nothing is wrong in {folder.path}.")
+    sys.exit(any(each.serious for each in found))

@@ -1,0 +1,187 @@
+"""``nrmbus erasure``: what the history proves of a case's erasure, and a hold of the auditor's that stops one."""
+
+import json
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from nrmbus.cli.options import DEFAULT_BUS, Bus, Data, folder_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from nrmbus.auditor.erased import Certificate
+    from nrmbus.bus.folder import BusFolder
+    from nrmbus.events import AccessHoldPlaced
+    from nrmbus.wire.record import Record
+
+app = typer.Typer(help="What was erased, and who says so.", no_args_is_help=True)
+
+
+@app.command(name="certificate", epilog="Example: nrmbus erasure certificate --case 5f0c1a2b")
+def certificate(
+    case: Annotated[str, typer.Option("--case", metavar="REF", help="The case: its reference, or the first digits.")],
+    *,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    data: Data = None,
+    bus: Bus = DEFAULT_BUS,
+) -> None:
+    """Say who has confirmed to have erased a case, who has not, and from when on no backup opens it.
+
+    The history is verified first, every confirmation's signature with it. Exit status 1 while somebody's word is missing.
+    """
+    from nrmbus.auditor import erased
+    from nrmbus.cli.desks import whole
+    from nrmbus.cli.replay import verified
+
+    seen = verified(folder_of(data, bus))
+    subject = whole(case, seen.history.spoken_of())
+    found = erased.certificate(seen.history.about(subject))
+    if as_json:
+        typer.echo(json.dumps(mapping(subject, found), indent=2))
+    else:
+        for line in lines(subject, found):
+            typer.echo(line)
+    if not found.complete:
+        raise typer.Exit(1)
+
+
+def mapping(subject: str, found: "Certificate") -> dict[str, Any]:
+    """One JSON object; what is not known is left out."""
+    from nrmbus.wire import times
+
+    body: dict[str, Any] = {
+        "case": subject,
+        "ground": found.ground,
+        "decided_by": found.decided_by,
+        "decision": found.decision,
+        "decided": times.write(found.decided) if found.decided else None,
+        "due": times.write(found.due) if found.due else None,
+        "horizon": times.write(found.horizon) if found.horizon else None,
+    }
+    return {
+        **{name: value for name, value in body.items() if value is not None},
+        "complete": found.complete,
+        "holds": [{"agency": each.agency, "number": each.number, "until": each.until} for each in found.holds],
+        "confirmed": [
+            {
+                "agency": each.agency,
+                "number": each.number,
+                "at": times.write(each.at),
+                "horizon": times.write(each.horizon),
+            }
+            for each in found.confirmed
+        ],
+        "missing": list(found.missing),
+    }
+
+
+def lines(subject: str, found: "Certificate") -> "Iterator[str]":
+    """The same for people."""
+    yield f"case {subject}"
+    if found.decided:
+        yield f"access ended by {found.decided_by}, number {found.decision}, {found.decided:%Y-%m-%d %H:%M} UTC"
+    for hold in found.holds:
+        yield f"held by {hold.agency} through {hold.until}, number {hold.number}"
+    if found.due:
+        yield f"to be erased since {found.due:%Y-%m-%d %H:%M} UTC ({found.ground})"
+    for each in found.confirmed:
+        yield (
+            f"erased at {each.agency}: confirmed {each.at:%Y-%m-%d %H:%M} UTC, number {each.number}; "
+            f"none of its backups opens it from {each.horizon:%Y-%m-%d} on"
+        )
+    for agency in found.missing:
+        yield f"NOT CONFIRMED by {agency}: its desk has not erased, or does not run"
+    if found.horizon:
+        yield f"From {found.horizon:%Y-%m-%d %H:%M} UTC on no backup opens a letter of this case."
+    elif not found.confirmed and not found.due:
+        yield "Nothing was erased, and nobody was told to erase."
+    yield "Registrations, numbers and proofs stay, and verify: nrmbus export, nrmbus verify."
+
+
+@app.command(epilog="Example: nrmbus erasure hold --case 5f0c1a2b --until 2026-09-30 --reason inspection")
+def hold(
+    case: Annotated[str, typer.Option("--case", metavar="REF", help="The case: its reference, or the first digits.")],
+    *,
+    until: Annotated[str, typer.Option(metavar="DAY", help="The last day of the hold; a year away at most.")],
+    reason: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="objection, criminal_proceedings, civil_claim, inspection or person_request. (default: inspection)"
+        ),
+    ] = None,
+    actor: Annotated[str, typer.Option(metavar="NUMBER", help="The auditor's number of who decides it.")] = "cli",
+    data: Data = None,
+    bus: Bus = DEFAULT_BUS,
+) -> None:
+    """As the auditor, on the auditor's machine: keep a case from being erased, until the end of a day.
+
+    An agency, a court and prosecution place a hold through their own desks: nrmbus publish, access.hold_placed.
+    """
+    import asyncio
+
+    from nrmbus.auditor.asking import NotOnRecordError
+    from nrmbus.bus.errors import BusError
+    from nrmbus.cli.desks import whole
+    from nrmbus.cli.keys import unlock
+    from nrmbus.cli.replay import verified
+    from nrmbus.events import AccessHoldPlaced
+    from nrmbus.events.errors import Invalid
+
+    folder = folder_of(data, bus)
+    placed = None
+    try:
+        placed = AccessHoldPlaced.from_mapping({"reasons": reason or ["inspection"], "until": until})
+    except Invalid:
+        placed = None
+    if placed is None:
+        raise BusError("The hold cannot be said so: --until is a day (2026-09-30), --reason one of those in --help.")
+    unlock(folder, unprotected=True)
+    subject = whole(case, verified(folder).history.spoken_of())
+    try:
+        number = asyncio.run(_place(folder, subject, actor, placed))
+    except NotOnRecordError as error:
+        raise BusError(
+            f"The hold is not registered ({error.code}): look at the registrar's log, and say it again."
+        ) from None
+    typer.echo(f"registered as number {number}: nothing of case {subject} is erased through {until}")
+
+
+async def _place(folder: "BusFolder", subject: str, actor: str, placed: "AccessHoldPlaced") -> int:
+    from nrmbus.auditor.asking import OUTBOX, Asking
+    from nrmbus.auditor.seen import Seen
+    from nrmbus.bus import clients
+    from nrmbus.bus.clock import clock_of
+    from nrmbus.directory import Directory, DirectoryReader, Identity, operator_key
+
+    settings, home = folder.settings, folder.service("auditor")
+    where, directory = folder.reach(home), Directory(settings.bus, operator_key(folder.path))
+    async with (
+        clock_of(where, play=settings.play, client_id="auditor-hold") as clock,
+        DirectoryReader(where, directory, lambda _: None) as reader,
+        clients.producer(where, client_id="auditor-hold") as producer,
+    ):
+
+        async def send(record: "Record", partition: int) -> object:
+            headers = list(record.headers)
+            return await producer.send_and_wait(OUTBOX, record.value, record.key, partition, headers=headers)
+
+        seen = Seen(
+            where=where,
+            directory=directory,
+            catch_up=reader.catch_up,
+            policy=settings.policy,
+            partitions=settings.partitions,
+        )
+        asking = Asking(
+            seen=seen,
+            key=Identity.at(home, "auditor").signing,
+            policy=settings.policy,
+            partitions=settings.partitions,
+            clock=clock,
+            send=send,
+        )
+        try:
+            return (await asking.say(subject, actor, placed)).registration.number
+        finally:
+            await seen.close()

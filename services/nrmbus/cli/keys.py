@@ -1,0 +1,163 @@
+"""``nrmbus keys``: private keys at rest, and what keeps a bus from being run with keys that lie open."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Final
+
+import typer
+
+from nrmbus.cli.options import DEFAULT_BUS, Bus, Data, folder_of
+
+if TYPE_CHECKING:
+    from nrmbus.bus.folder import BusFolder
+    from nrmbus.wire.keyfile import Passphrase
+
+app = typer.Typer(help="Private keys at rest: sealing them, and a key file to seal them under.", no_args_is_help=True)
+
+Unprotected = Annotated[
+    bool,
+    typer.Option("--keys-unprotected", help="Leave private keys unprotected on disk; a bus for playing always does."),
+]
+
+_PLACES: Final = (
+    "keys/*.seed",
+    "keys/authority/key.pem",
+    "*/keys/*.seed",
+    "agencies/*/keys/**/*.seed",
+    "admitters/*/keys/*.seed",
+)
+
+
+def private_keys(folder: "BusFolder") -> tuple[Path, ...]:
+    """Every private key's file of the bus in *folder*, sorted: of agencies, services, admitters, operator and authority."""
+    return tuple(sorted({path for place in _PLACES for path in folder.path.glob(place)}))
+
+
+@contextmanager
+def sentences() -> Iterator[None]:
+    """Say in a sentence why a key cannot be opened.
+
+    Raises:
+        KeysSealed: in place of what the block raised.
+    """
+    from nrmbus.bus.errors import KeysSealed
+    from nrmbus.wire.keyfile import KeyFileError
+
+    try:
+        yield
+    except KeyFileError as error:
+        raise KeysSealed(str(error)) from None
+
+
+def unlock(folder: "BusFolder", *, unprotected: bool = False) -> None:
+    """Have this process hold what the private keys of *folder* are, or are to be, sealed under; call it before any is made.
+
+    A bus for playing has its keys raw, always. On another bus nothing is made or used raw unless *unprotected* says so.
+
+    Raises:
+        KeysSealed: nothing protects the keys, or what is given does not open those that are sealed.
+    """
+    from nrmbus.bus.errors import KeysSealed
+    from nrmbus.wire import keyfile
+
+    if folder.settings.play:
+        return
+    found = private_keys(folder)
+    sealed = [path for path in found if keyfile.is_sealed(path)]
+    if unprotected and not sealed:
+        typer.echo("Private keys lie unprotected on this bus: who reads its folder speaks for its agencies.", err=True)
+        return
+    if len(sealed) < len(found) and not unprotected:
+        raise KeysSealed(
+            f"{len(found) - len(sealed)} of {len(found)} private keys lie unprotected: nrmbus keys protect "
+            f"--data '{folder.path}', or say --keys-unprotected."
+        )
+    with sentences():
+        passphrase = keyfile.asked()
+        if passphrase is None:
+            raise KeysSealed(
+                "Nothing protects the private keys of this bus: name a key file kept elsewhere with "
+                f"{keyfile.SETTING}=FILE (nrmbus keys new FILE makes one), or say --keys-unprotected."
+            )
+        _kept_elsewhere(folder)
+        _tried(passphrase, sealed)
+        keyfile.hold(passphrase)
+
+
+def _named() -> Path | None:
+    from nrmbus.wire.keyfile import SETTING
+
+    named = os.environ.get(SETTING)
+    return Path(named) if named else None
+
+
+def _kept_elsewhere(folder: "BusFolder") -> None:
+    from nrmbus.bus.errors import KeysSealed
+
+    named = _named()
+    if named is not None and named.resolve().is_relative_to(folder.path.resolve()):
+        raise KeysSealed(
+            "The key file lies in the folder whose keys it opens: who takes one has both; move it elsewhere."
+        )
+
+
+def _tried(passphrase: "Passphrase", sealed: list[Path]) -> None:
+    """Look that *passphrase* opens what is sealed; where nothing is yet, have what was typed typed again."""
+    import getpass
+
+    from nrmbus.bus.errors import KeysSealed
+
+    if sealed:
+        passphrase.open(sealed[0].read_bytes())
+    elif _named() is None and getpass.getpass("Once more: ").encode() != passphrase.hand_on():
+        raise KeysSealed("The two differ: type the same passphrase twice.")
+
+
+@app.command(epilog="Example: nrmbus keys new /media/usb/nrmbus.key")
+def new(
+    file: Annotated[
+        Path, typer.Argument(help="Where the key file is made; outside the bus's folder, and of its backups.")
+    ],
+) -> None:
+    """Make a key file with a random content, readable by its owner only."""
+    import secrets
+
+    from nrmbus.bus.errors import BusError
+
+    try:
+        descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except OSError as error:
+        raise BusError(f"{file} cannot be made ({error.strerror}): name another.") from None
+    with os.fdopen(descriptor, "w") as made:
+        made.write(secrets.token_hex(32) + "\n")
+    typer.echo(
+        f"{file} is made. Without it the keys that are sealed under it are lost: keep a copy where the bus is not."
+    )
+
+
+@app.command(epilog="Example: nrmbus keys protect --data ./my-bus")
+def protect(data: Data = None, bus: Bus = DEFAULT_BUS) -> None:
+    """Seal the private keys of a bus that lie raw, under a passphrase or the key file that NRMBUS_KEY_FILE names.
+
+    The raw files are overwritten. Copies of them, in backups, are not reached: change those keys (nrmbus agency rotate).
+    """
+    from nrmbus.bus.errors import BusError, KeysSealed
+    from nrmbus.wire import keyfile
+
+    folder = folder_of(data, bus)
+    if folder.settings.play:
+        raise BusError("This is a bus for playing, whose keys are raw for good: nothing real may be said on it.")
+    if folder.is_held:
+        raise BusError(f"The bus in {folder.path} is running: end it first, and start it with the same passphrase.")
+    found = private_keys(folder)
+    with sentences():
+        passphrase = keyfile.asked()
+        if passphrase is None:
+            raise KeysSealed(f"Name a key file kept elsewhere with {keyfile.SETTING}=FILE, or run this at a terminal.")
+        _kept_elsewhere(folder)
+        _tried(passphrase, [path for path in found if keyfile.is_sealed(path)])
+        keyfile.hold(passphrase)
+        done = [path for path in found if keyfile.protect(path)]
+    typer.echo(f"{len(done)} of {len(found)} private keys were sealed; the others were already.")

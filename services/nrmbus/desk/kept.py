@@ -1,0 +1,143 @@
+"""Letters that are kept: each part's content key lies once more in the ledger, under a random key of its case.
+
+The key of a case is sealed to this agency's current sealing key, and anew to each that follows. So a sealing key can be
+destroyed and what is kept still opens; and where the key of a case is destroyed, nothing of that case does.
+"""
+
+import os
+from typing import Final
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from sqlalchemy import insert, select, update
+from sqlalchemy.dialects.sqlite import insert as upsert
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from nrmbus.desk import tables
+from nrmbus.desk.seat import Seat
+from nrmbus.events.model import Part
+from nrmbus.wire import ids
+from nrmbus.wire.envelope import Signed
+from nrmbus.wire.errors import LetterClosed, WireError
+from nrmbus.wire.letter import Container, Place
+
+_KEY: Final = 32
+_IV: Final = 12
+_CASES, _KEYS = tables.case_keys.c, tables.letter_keys.c
+
+
+def _info(seat: Seat, subject: str, kid: str) -> bytes:
+    return b"nrmbus/case-key/v1\0" + b"".join(map(ids.lp, (seat.bus, seat.me, subject, kid)))
+
+
+def _aad(place: Place, part: str) -> bytes:
+    return b"nrmbus/kept/v1\0" + b"".join(map(ids.lp, (place.bus, place.source, place.id, place.subject, part)))
+
+
+def place_of(seat: Seat, signed: Signed) -> Place:
+    """Where the letter of *signed* belongs."""
+    return Place(seat.bus, signed.source, signed.id, signed.subject)
+
+
+# -- keeping ---------------------------------------------------------------------------------------------------------
+
+
+async def keep(seat: Seat, tx: AsyncConnection, signed: Signed) -> None:
+    """Keep what opens the letter of *signed*, which came, or which this agency said itself: within the transaction.
+
+    What cannot be opened is left as it is; whether it opens, its receipt tells. Nothing is read here, so nothing is owed
+    to the record of readings.
+    """
+    raw = signed.letter_bytes
+    if signed.source == seat.me:
+        outbox = tables.outbox.c
+        raw = await tx.scalar(select(outbox.letter).where(outbox.subject == signed.subject, outbox.id == signed.id))
+    if raw is not None:
+        await keep_letter(seat, tx, raw, place_of(seat, signed))
+
+
+async def keep_letter(seat: Seat, tx: AsyncConnection, raw: bytes, place: Place) -> None:
+    """Keep what opens the letter *raw* that belongs to *place*; done twice, the second changes nothing."""
+    secrets: dict[Part, bytes] = {}
+    try:
+        secrets = Container.parse(raw).unwrap(seat.me, seat.identity.opening, place)
+    except (LetterClosed, WireError):
+        secrets = {}
+    if not secrets:
+        return
+    key = await case_key(seat, tx, place.subject) or await _new_case_key(seat, tx, place.subject)
+    rows = []
+    for part, secret in secrets.items():
+        iv = os.urandom(_IV)
+        sealed = iv + AESGCM(key).encrypt(iv, secret, _aad(place, part))
+        rows.append(
+            {"subject": place.subject, "source": place.source, "event": place.id, "part": part, "sealed": sealed}
+        )
+    await tx.execute(upsert(tables.letter_keys).on_conflict_do_nothing(), rows)
+
+
+async def _new_case_key(seat: Seat, tx: AsyncConnection, subject: str) -> bytes:
+    key = os.urandom(_KEY)
+    await tx.execute(insert(tables.case_keys).values(subject=subject, **_sealed(seat, subject, key)))
+    return key
+
+
+def _sealed(seat: Seat, subject: str, key: bytes) -> dict[str, str | bytes]:
+    to = seat.identity.sealing.seal_to
+    return {"kid": to.kid, "sealed": to.wrap(key, _info(seat, subject, to.kid))}
+
+
+# -- opening ---------------------------------------------------------------------------------------------------------
+
+
+async def case_key(seat: Seat, tx: AsyncConnection, subject: str) -> bytes | None:
+    """The key of a case; None where there is none, or the sealing key that it is sealed to is gone."""
+    row = (await tx.execute(select(tables.case_keys).where(_CASES.subject == subject))).first()
+    own = seat.identity.opening.get(row.kid) if row is not None else None
+    if row is None or own is None:
+        return None
+    try:
+        return own.open(row.sealed, _info(seat, subject, row.kid))
+    except LetterClosed:
+        return None
+
+
+async def secrets_of(seat: Seat, tx: AsyncConnection, place: Place) -> dict[Part, bytes]:
+    """The content keys of a letter that are kept, by part; empty where none are, or they open no more."""
+    key = await case_key(seat, tx, place.subject)
+    if key is None:
+        return {}
+    of_letter = (_KEYS.subject == place.subject) & (_KEYS.source == place.source) & (_KEYS.event == place.id)
+    found: dict[Part, bytes] = {}
+    for row in await tx.execute(select(_KEYS.part, _KEYS.sealed).where(of_letter)):
+        try:
+            found[row.part] = AESGCM(key).decrypt(row.sealed[:_IV], row.sealed[_IV:], _aad(place, row.part))
+        except InvalidTag:
+            return {}
+    return found
+
+
+# -- from one sealing key to the next --------------------------------------------------------------------------------
+
+
+async def hand_over(seat: Seat, tx: AsyncConnection) -> int:
+    """Keep every letter that is not kept yet, and seal every key of a case to the current sealing key; how many cases.
+
+    After that, and its commit, no other sealing key is needed for what lies in this ledger.
+    """
+    events, outbox = tables.events.c, tables.outbox.c
+    came = select(events.subject, events.source, events.id, events.letter).where(events.letter.is_not(None))
+    said = select(outbox.subject, outbox.id, outbox.letter).where(outbox.letter.is_not(None))
+    for row in (await tx.execute(came)).all():
+        await keep_letter(seat, tx, row.letter, Place(seat.bus, row.source, row.id, row.subject))
+    for own in (await tx.execute(said)).all():
+        await keep_letter(seat, tx, own.letter, Place(seat.bus, seat.me, own.id, own.subject))
+    count = 0
+    others = select(_CASES.subject).where(_CASES.kid != seat.identity.sealing.kid)
+    for subject in (await tx.execute(others)).scalars().all():
+        key = await case_key(seat, tx, subject)
+        if key is not None:
+            again = update(tables.case_keys).where(_CASES.subject == subject)
+            await tx.execute(again.values(**_sealed(seat, subject, key)))
+            count += 1
+    return count

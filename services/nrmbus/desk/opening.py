@@ -1,0 +1,139 @@
+"""Whether a letter may be opened, and the one way in: by the desk itself when it comes, by a person at the door.
+
+A letter that reached this agency by consent stays closed while the person refuses that the agency be told, or has taken
+that back. What a person had opened before may be opened again only where the agency has said that the law has it retain
+it. Before a person reads, the registrar has the reading on record: ``access.granted``, which comes back through the
+inbox, so that everything told before it has been read by then, a withdrawal too.
+"""
+
+from collections.abc import Iterable
+from datetime import datetime
+from functools import partial
+from typing import Any, Final
+
+from sqlalchemy import Row, select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from nrmbus.desk import letters, outbox, parking, tables
+from nrmbus.desk.cases import known, signed_of
+from nrmbus.desk.desk import Desk
+from nrmbus.desk.errors import DeskError
+from nrmbus.desk.procedure import BY_ITSELF
+from nrmbus.events import LetterKeptShut, LetterOpened, LetterUnreadable
+from nrmbus.events.access import Access, AccessGranted, AccessPurpose
+from nrmbus.events.model import Data, Draft, Event, Part
+from nrmbus.wire.envelope import Signed
+from nrmbus.wire.ids import said_by_itself
+
+MOST: Final = 50
+"""Letters that one request opens at most: each is an event of its case, and those of one case are said one by one."""
+
+WITHIN_SECONDS: Final = 20.0
+"""How long the registrar may take until a reading is on record; what is not by then is not read."""
+
+_WITHDRAWING: Final = ("consent.refused", "consent.withdrawn")
+
+
+async def open_letter(desk: Desk, signed: Signed, *, who: str, purpose: str) -> letters.Opened:
+    """Open this desk's copy of the letter of *signed*, each part on record first; ``shut`` says why it stayed closed."""
+    shut = partial(stays_shut, desk, signed)
+    return await letters.open_copy(desk.seat, signed, who=who, purpose=purpose, stays_shut=shut)
+
+
+def rests_on_consent(desk: Desk, signed: Signed) -> bool:
+    """Whether a withdrawal could close the letter of *signed*, and something of it is sealed to this desk."""
+    row = desk.seat.rules.profile.types.get(signed.type)
+    return (row is None or not row.stops) and bool(letters.copy_of(desk.seat, signed)[1])
+
+
+async def stays_shut(desk: Desk, signed: Signed, tx: AsyncConnection) -> bool:
+    """Whether the letter of *signed* must stay closed, by all that this desk was told of the case so far."""
+    event = known(signed)
+    if event is None:
+        return False  # of a type or version that this release cannot open at all
+    view = await desk.cases.view(tx, signed.subject)
+    if not desk.seat.rules.keeps_shut(view, event, desk.seat.me):
+        return rests_on_consent(desk, signed) and await _unread_word(tx, signed.subject)
+    stop = view.stops.get(desk.seat.me)
+    retained = stop is not None and stop.answer == "must_retain"
+    return not (retained and await _read_before(tx, signed))
+
+
+async def _unread_word(tx: AsyncConnection, subject: str) -> bool:
+    """Whether the person may have said something about this agency that this release cannot read yet."""
+    events, parked = tables.events.c, tables.parked.c
+    rows = (
+        select(parked.position)
+        .join(tables.events, events.position == parked.position)
+        .where(parked.subject == subject, events.type.in_(_WITHDRAWING), parked.error.in_(parking.NOT_READ))
+    )
+    return (await tx.execute(rows.limit(1))).first() is not None
+
+
+async def _read_before(tx: AsyncConnection, signed: Signed) -> bool:
+    reads = tables.reads.c
+    about = (reads.subject == signed.subject) & (reads.source == signed.source) & (reads.event == signed.id)
+    row = select(reads.id).where(about, reads.who != letters.DESK).limit(1)
+    return (await tx.execute(row)).first() is not None
+
+
+def receipt(me: str, event: Event, opened: letters.Opened, at: datetime) -> Draft:
+    """What the desk of *me* tells the sender of the letter of *event*: that it opened, why it could not, or was not."""
+    data: Data = LetterOpened()
+    if opened.shut == letters.KEPT_SHUT:
+        data = LetterKeptShut()
+    elif opened.shut is not None:
+        data = LetterUnreadable(reason=opened.shut)
+    return Draft(
+        type=data.type, version=data.version, subject=event.subject, data=data, time=at, actor=BY_ITSELF,
+        causationid=event.id, id=said_by_itself(me, event.id, "letter"),
+    )  # fmt: skip
+
+
+# What people read
+
+
+def access(
+    desk: Desk,
+    subject: str,
+    what: Access,
+    *,
+    who: str,
+    purpose: AccessPurpose,
+    parts: Iterable[Part] = (),
+    event: str | None = None,
+) -> Draft:
+    """What this agency says before *who* reads or hands on *what* of the case *subject*.
+
+    Raises:
+        DeskError: ``unknown_field``: *who* is the desk's own name, under which no person reads.
+    """
+    if who == letters.DESK:
+        raise DeskError("unknown_field")
+    data = AccessGranted(what=what, purpose=purpose, parts=tuple(parts) or None, event=event)
+    now = desk.seat.now()
+    return Draft(type=data.type, version=data.version, subject=subject, data=data, time=now, actor=who)
+
+
+async def to_open(desk: Desk, rows: Iterable[Row[Any]], *, who: str, purpose: AccessPurpose) -> dict[int, Draft]:
+    """What has to be on record before *who* opens the letters of *rows*, by their position; those that stay closed left out."""
+    drafts = {}
+    async with desk.seat.ledger.read() as tx:
+        for row in rows:
+            signed = signed_of(row)
+            parts = letters.copy_of(desk.seat, signed)[1] if can_open(row) else ()
+            if parts and not await stays_shut(desk, signed, tx):
+                how: dict[str, Any] = {"who": who, "purpose": purpose, "parts": parts, "event": row.id}
+                drafts[row.position] = access(desk, row.subject, "letter", **how)
+    return drafts
+
+
+def can_open(row: Row[Any]) -> bool:
+    """Whether the letter of *row* opened when it came, so that it will again."""
+    return row.letter is not None and row.parts != "[]"
+
+
+async def put(desk: Desk, drafts: Iterable[Draft]) -> list[tuple[str, str]]:
+    """Put what has to be on record first into the outbox, together; subject and id of each."""
+    async with desk.seat.ledger.write() as tx:
+        return [(draft.subject, await outbox.put(desk.seat, tx, draft, origin="door")) for draft in drafts]

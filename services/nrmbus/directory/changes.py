@@ -1,0 +1,277 @@
+"""What `nrmbus agency` does, each at its place: at the agency, at an admitter, at the operator. Reads and writes the topic."""
+
+import asyncio
+from collections.abc import Collection, Iterable, Mapping
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from nrmbus.bus import certificate, clients, topics
+from nrmbus.bus.authority import Authority
+from nrmbus.bus.clock import clock_of
+from nrmbus.bus.folder import BusFolder, write_json
+from nrmbus.bus.gate import Gate
+from nrmbus.bus.reach import Tls, Where
+from nrmbus.directory import joining
+from nrmbus.directory.admission import numbering, read_directory
+from nrmbus.directory.directory import Directory
+from nrmbus.directory.entry import AdmitterKey, Kind
+from nrmbus.directory.errors import DirectoryError
+from nrmbus.directory.fold import SERVICES, TWO
+from nrmbus.directory.heads import utc_time
+from nrmbus.directory.operator import Admitter, Identity, Operator, operator_key
+from nrmbus.directory.reader import TOPIC, DirectoryReader
+from nrmbus.directory.requests import Disposal, Request, digest, disposed, disposed_cases
+from nrmbus.wire.ids import is_agency
+
+
+async def time_of(folder: BusFolder, where: Where) -> datetime:
+    """The bus's time now: the wall's, or on a bus for playing what the player last set."""
+    async with clock_of(where, play=folder.settings.play) as clock:
+        return clock.now()
+
+
+async def read_as(folder: BusFolder, home: Path) -> Directory:
+    """The directory as it stands now, read by whoever's folder is *home*."""
+    directory = Directory(folder.settings.bus, operator_key(folder.path))
+    async with DirectoryReader(folder.reach(home), directory, lambda _: None):
+        return directory
+
+
+def reader_of(folder: BusFolder) -> Path:
+    """Whose files reach the broker here: the operator's, else those of an agency; everybody may read the directory.
+
+    Raises:
+        DirectoryError: ``not_operator``: nobody's are here.
+    """
+    if not folder.settings.tls or Tls(folder.keys).certificate.exists():
+        return folder.keys
+    for path in sorted((folder.path / "agencies").glob("*/tls/cert.pem")):
+        return path.parents[1]
+    raise DirectoryError("not_operator")
+
+
+# -- at the agency ---------------------------------------------------------------------------------------------------
+
+
+def ask_first(folder: BusFolder, agency: str, role: str, supervisor: str | None) -> Request:
+    """The request of an agency that is new on the bus. Its keys are made in its folder; no broker is needed.
+
+    Raises:
+        DirectoryError: ``id_reserved``.
+    """
+    if not is_agency(agency) or agency in SERVICES:
+        raise DirectoryError("id_reserved")
+    home = folder.agency(agency).path
+    identity, directory = Identity.at(home, agency), Directory(folder.settings.bus, operator_key(folder.path))
+    csr = certificate.request(Tls(home)).decode("ascii")
+    wanted = _wanted(identity, role, supervisor, csr)
+    entry = joining.proposed(directory, wanted, "admitted", made=utc_time())
+    return Request(entry=joining.asked_by(entry, [identity.signing, identity.witness]), csr=csr)
+
+
+async def ask_for_new_keys(folder: BusFolder, agency: str, kind: Kind, overlap: timedelta) -> Request:
+    """The request of an agency for other keys: ``rotated``, or ``lost`` where the old ones are gone or in wrong hands.
+
+    Raises:
+        DirectoryError: ``agency_unknown``; ``previous_key_missing`` where a rotation lacks the present key.
+    """
+    home = folder.agency(agency).path
+    directory = await read_as(folder, home)
+    last = directory.entries.get(agency)
+    if last is None:
+        raise DirectoryError("agency_unknown")
+    now, present = await time_of(folder, folder.reach(home)), Identity.at(home, agency)
+    has_present = directory.kids(last).signing == present.signing.kid
+    if not has_present and kind == "rotated":
+        raise DirectoryError("previous_key_missing")
+    coming = Identity.next_at(home, agency) if has_present else present
+    csr = certificate.request(Tls(home), anew=kind == "lost").decode("ascii")
+    wanted = _wanted(coming, last.role, last.supervisor, csr)
+    until = now + overlap if kind == "rotated" else None
+    entry = joining.proposed(directory, wanted, kind, made=now, until=until)
+    old = [present.signing] if has_present else []
+    return Request(entry=joining.asked_by(entry, [coming.signing, coming.witness, *old]), csr=csr)
+
+
+def _wanted(identity: Identity, role: str, supervisor: str | None, csr: str) -> joining.Wanted:
+    public = (identity.signing.public, identity.sealing.public, identity.witness.public)
+    return joining.Wanted(identity.agency, role, *public, supervisor=supervisor, csr=digest(csr))
+
+
+async def ask_to_leave(folder: BusFolder, agency: str, cases: Mapping[str, str | None]) -> Request:
+    """The request of an agency that leaves. *cases*: to whom each was handed over; none where the agency deleted its own copy."""
+    home = folder.agency(agency).path
+    directory, key = await read_as(folder, home), Identity.at(home, agency).signing
+    now = await time_of(folder, folder.reach(home))
+    said = [
+        Disposal(bus=directory.bus, agency=agency, case=case, outcome="handed_over" if to else "deleted", to=to, at=now)
+        for case, to in sorted(cases.items())
+    ]
+    disposals = tuple(disposed(each, key) for each in said)
+    entry = joining.repeated(directory, agency, "retired", made=now)
+    entry = joining.changed(entry, **({"cases": digest(*disposals)} if disposals else {}))
+    return Request(entry=joining.asked_by(entry, [key]), disposals=disposals)
+
+
+async def check(folder: BusFolder, agency: str, request: Request | None) -> tuple[str, Request | None]:
+    """See at the agency how far its admission is, and do its next step.
+
+    ``waiting``: two admitters have not signed. ``opened``: it opened the challenge, and the request that is answered has
+    to go to the operator. ``pending``: its new keys hold later. ``current``: its keys, and its desk may start.
+
+    Raises:
+        DirectoryError: ``challenge_unopened``.
+    """
+    home = folder.agency(agency)
+    if request is not None and request.certificate and request.ca:
+        certificate.keep(Tls(home.path), request.certificate.encode(), request.ca.encode())
+    directory = await read_as(folder, home.path)
+    standing, identity = directory.roll.agencies.get(agency), Identity.at(home.path, agency)
+    if standing is None or not {standing.periods[-1].kids.signing} <= identity.kids:
+        return "waiting", None
+    now, newest = await time_of(folder, folder.reach(home.path)), standing.periods[-1]
+    if newest.confirmed is None:
+        secret = joining.opened(newest.entry, identity.opening.values())
+        keys = identity if newest.kids.signing == identity.signing.kid else Identity.next_at(home.path, agency)
+        entry = joining.repeated(directory, agency, "confirmed", made=now, opened=secret)
+        return "opened", Request(entry=joining.asked_by(entry, [keys.signing]))
+    if now < max(newest.since, newest.confirmed):
+        return "pending", None
+    if identity.signing.kid != newest.kids.signing:
+        identity.promote(home.path)
+    if not home.agency_json.exists():
+        who = {"agency": agency, "role": standing.last.role}
+        write_json(
+            home.agency_json, who | ({"supervisor": standing.last.supervisor} if standing.last.supervisor else {})
+        )
+    return "current", None
+
+
+# -- at an admitter --------------------------------------------------------------------------------------------------
+
+
+async def propose(folder: BusFolder, agency: str, kind: Kind) -> Request:
+    """What an admitter begins: ``suspended`` or ``resumed``."""
+    home = reader_of(folder)
+    directory, now = await read_as(folder, home), await time_of(folder, folder.reach(home))
+    return Request(entry=joining.repeated(directory, agency, kind, made=now))
+
+
+def admitter_of(folder: BusFolder, name: str | None) -> Admitter:
+    """The admitter who acts here. Raises DirectoryError ``admitter_key_missing``."""
+    here = {each.name: each for each in Admitter.here(folder.path)}
+    if name is None and len(here) == 1:
+        return next(iter(here.values()))
+    if name is None or name not in here:
+        raise DirectoryError("admitter_key_missing")
+    return here[name]
+
+
+def sign(
+    directory: Directory, request: Request, admitter: Admitter, at: datetime, open_cases: Collection[str] = ()
+) -> Request:
+    """*request* with one admitter's signature more; the first says from when on it holds, and makes the challenge.
+
+    Raises:
+        DirectoryError: it cannot be admitted; the code says why.
+    """
+    entry = request.entry
+    directory.check_request(entry)
+    if entry.kind == "retired" and not set(open_cases) <= disposed_cases(directory, request):
+        raise DirectoryError("case_open")
+    if admitter.key.kid not in directory.roll.admitter_kids:
+        raise DirectoryError("admitter_unknown")
+    if admitter.key.kid in {each.keyid for each in entry.admitted}:
+        raise DirectoryError("admitter_twice")
+    if not entry.admitted:
+        entry = joining.challenged(joining.holding_from(directory, entry, at))
+    entry = joining.admitted_by(entry, admitter.key)
+    if len(entry.admitted) >= TWO:
+        directory.checked(joining.changed(entry, number=directory.number + 1))
+    return request.having(entry)
+
+
+def _operator(folder: BusFolder) -> Operator:
+    # Made on first use where a bus is set up; here a fresh one would be nobody's.
+    if not (folder.keys / "operator.seed").exists():
+        raise DirectoryError("not_operator")
+    return Operator(folder.path)
+
+
+# -- at the operator -------------------------------------------------------------------------------------------------
+
+
+def is_complete(request: Request) -> bool:
+    """Whether nothing but the operator's number is missing."""
+    return request.entry.kind == "confirmed" or len(request.entry.admitted) >= TWO
+
+
+async def enter(folder: BusFolder, request: Request) -> Request:
+    """Number and publish what was admitted or confirmed, and have the broker keep it; with the certificate, if one was asked for.
+
+    Raises:
+        DirectoryError: it is not complete, or not believed.
+    """
+    if not is_complete(request):
+        raise DirectoryError("not_yet_two")
+    async with numbering(folder):
+        return await _enter(folder, request)
+
+
+async def _enter(folder: BusFolder, request: Request) -> Request:
+    operator, directory, entry = _operator(folder), await read_directory(folder), request.entry
+    raw = operator.number(entry, directory)
+    everybody = sorted({*directory.entries, entry.agency, *SERVICES})
+    directory.add(raw)
+    settings = folder.settings
+    await asyncio.to_thread(topics.apply, folder.as_operator, everybody, settings.partitions, play=settings.play)
+    issued = await asyncio.to_thread(_at_the_gate, folder, request)
+    await publish(folder, [raw, operator.head(directory, utc_time())])
+    return request.having(entry, *(issued or ()))
+
+
+def _at_the_gate(folder: BusFolder, request: Request) -> tuple[bytes, bytes] | None:
+    gate, entry, authority, issued = Gate(folder), request.entry, Authority(folder), None
+    if entry.kind in ("lost", "retired"):
+        gate.revoke(entry.agency)
+    if entry.kind in ("suspended", "retired"):
+        gate.suspend(entry.agency)
+    if entry.kind == "resumed":
+        gate.admit_again(entry.agency)
+    if request.csr is not None:
+        issued = (authority.issue(entry.agency, request.csr.encode()), authority.brokers_ca)
+    gate.apply()
+    return issued
+
+
+async def publish(folder: BusFolder, records: Iterable[bytes]) -> None:
+    """Write *records* into the topic, in order."""
+    async with clients.producer(folder.as_operator) as producer:
+        for raw in records:
+            await producer.send_and_wait(TOPIC, value=raw, partition=0)
+
+
+async def sign_head(folder: BusFolder) -> Directory:
+    """Sign how far the directory goes now, as the operator does every hour; the directory."""
+    async with numbering(folder):
+        directory = await read_directory(folder)
+        await publish(folder, [_operator(folder).head(directory, utc_time())])
+    return directory
+
+
+async def name_admitters(folder: BusFolder, named: Mapping[str, str]) -> Directory:
+    """Have those who are *named* (name to public key, base64) be admitters beside those there are.
+
+    Raises:
+        DirectoryError: fewer than two in all, or two of the present ones are not here to sign.
+    """
+    async with numbering(folder):
+        directory, operator = await read_directory(folder), _operator(folder)
+        present = (
+            {each.name: each.key for each in directory.roll.admitters.admitters} if directory.roll.admitters else {}
+        )
+        listed = tuple(AdmitterKey(name=name, key=key) for name, key in sorted({**present, **named}.items()))
+        raw = operator.admitters(directory, listed)
+        directory.add(raw)
+        await publish(folder, [raw, operator.head(directory, utc_time())])
+    return directory

@@ -1,0 +1,77 @@
+"""Why an entry, a request or a head is not believed: one closed list of codes, each with a sentence that says what to do."""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Final, Literal
+
+DirectoryCode = Literal[
+    "operator_key_missing", "operator_signature_invalid", "entry_malformed", "other_bus", "number_skipped", "entry_replaced",
+    "not_founded", "admitters_few", "admitter_unknown", "admitter_twice", "admitters_missing", "admission_invalid",
+    "step_replayed", "step_skipped", "previous_differs", "agency_unknown", "agency_known", "agency_retired", "state_same",
+    "id_reserved", "role_changed", "keys_changed", "possession_unproven", "previous_key_missing", "request_invalid",
+    "weak_key", "key_in_use", "key_two_purposes", "lost_too_soon", "overlap_missing", "time_backwards", "challenge_missing",
+    "challenge_unopened", "nothing_to_confirm", "head_invalid", "head_differs", "head_ahead",
+    "request_malformed", "request_changed", "case_open", "admitter_key_missing", "not_yet_two", "not_operator",
+]  # fmt: skip
+"""Everything for which the directory says no."""
+
+SENTENCES: Final[Mapping[DirectoryCode, str]] = MappingProxyType(
+    {
+        "operator_key_missing": "keys/operator.pub is missing: copy it from the machine where the bus was set up.",
+        "operator_signature_invalid": "It is not one that the operator of this bus signed: stop and ask the operator.",
+        "entry_malformed": "It has not the form of this release: upgrade, or ask the operator what wrote it.",
+        "other_bus": "It belongs to another bus: make it anew for this one.",
+        "number_skipped": "Another number is due: the topic was cut or altered; stop and ask the operator.",
+        "entry_replaced": "Another entry had this number before: the topic was altered; stop and ask the operator.",
+        "not_founded": "The directory does not yet name its admitters: nrmbus admitter add.",
+        "admitters_few": "At least two admitters are wanted, each with a name and a key of their own.",
+        "admitter_unknown": "Who signed is no admitter of this bus: nrmbus admitter list shows who is.",
+        "admitter_twice": "One admitter signed twice: a second person has to sign.",
+        "admitters_missing": "Fewer than two admitters have signed: a second person runs nrmbus agency admit.",
+        "admission_invalid": "An admitter's signature does not fit what is written: sign the file that the agency sent.",
+        "step_replayed": "The agency has a later entry already: make the request anew.",
+        "step_skipped": "An entry of the agency before this one is missing: make the request anew.",
+        "previous_differs": "It does not follow the agency's last entry: make the request anew.",
+        "agency_unknown": "The agency was never admitted: nrmbus agency request makes the first request.",
+        "agency_known": "The agency was admitted before: nrmbus agency rotate changes its keys.",
+        "agency_retired": "The agency is retired for good: admit it under another id.",
+        "state_same": "The agency is in that state already: nothing is to be done.",
+        "id_reserved": "This id is reserved for a part of the bus: choose another.",
+        "role_changed": "The agency stands in the directory with another role: admit the new role under a new id.",
+        "keys_changed": "Only a change of keys may change keys or supervisor: nrmbus agency rotate.",
+        "possession_unproven": "A new key did not sign the request: make it with nrmbus agency request.",
+        "previous_key_missing": "The agency's present key did not sign: if it is gone, nrmbus agency lost.",
+        "request_invalid": "A signature of the agency does not fit what is written: send the file again as it was made.",
+        "weak_key": "A key would accept signatures or secrets of anybody: make a new pair with nrmbus agency request.",
+        "key_in_use": "A key stands in the directory already, for another agency or purpose: make a new pair.",
+        "key_two_purposes": "One key is named for two purposes: each has a pair of its own; make new ones.",
+        "lost_too_soon": "Without the agency's old key, new keys hold after 72 hours at the earliest: name a later time.",
+        "overlap_missing": "The old keys cannot end before the new ones begin: name a later end of the overlap.",
+        "time_backwards": "It would hold earlier than the agency's entry before it: name a later time.",
+        "challenge_missing": "A new sealing key needs a challenge: nrmbus agency admit makes it.",
+        "challenge_unopened": "The challenge to the sealing key was not opened: the agency runs nrmbus agency check.",
+        "nothing_to_confirm": "The agency has no sealing key that waits to be confirmed: nothing is to be done.",
+        "head_invalid": "A head of the directory is not signed by the key for heads: stop and ask the operator.",
+        "head_differs": "A head of the directory was signed over other entries than are here: it was forked; stop and ask the operator.",
+        "head_ahead": "A head of the directory speaks of entries that are not here: the topic was cut; stop and ask the operator.",
+        "request_malformed": "The file is no request of nrmbus agency, or was altered: have the agency send it again.",
+        "request_changed": "The request was changed after an admitter signed it: begin again with the agency's own file.",
+        "case_open": "A case of the agency has neither a signed deletion nor a hand-over: list it with --cases FILE.",
+        "admitter_key_missing": "No key of an admitter lies here: nrmbus admitter add, or --as NAME with the key in admitters/NAME/keys.",
+        "not_operator": "The operator's key does not lie here: run it on the operator's machine.",
+        "not_yet_two": "Two admitters have to sign before the operator can enter it: a second person runs nrmbus agency admit.",
+    }
+)  # fmt: skip
+"""One sentence a code: what is wrong and what to do."""
+
+
+class DirectoryError(Exception):
+    """Raised when an entry, a request or a head is not believed. Holds a code and a number of ours, never what was read."""
+
+    def __init__(self, code: DirectoryCode, number: int | None = None) -> None:
+        """Name the *code*, and the *number* of the entry that was due, where it is about one."""
+        self.code: DirectoryCode = code
+        self.sentence = SENTENCES[code]
+        self.number = number
+        where = "" if number is None else f"directory entry {number}: "
+        super().__init__(f"{where}{code}: {self.sentence}")

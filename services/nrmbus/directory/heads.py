@@ -1,0 +1,27 @@
+"""Heads of the directory: signed hourly by the wall's clock, so that whoever is kept from new entries notices.
+
+On a bus for playing too: months pass there in seconds, but what is withheld is withheld in real time.
+"""
+
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+from nrmbus.directory.directory import Directory
+
+EVERY: Final = timedelta(hours=1)
+STALE_AFTER: Final = timedelta(hours=3)
+
+
+def utc_time() -> datetime:
+    """The wall's time in UTC, to the second."""
+    return datetime.now(UTC).replace(microsecond=0)
+
+
+def is_due(directory: Directory, now: datetime) -> bool:
+    """Whether the next head should be signed at *now*."""
+    return directory.head is None or now - directory.head.time >= EVERY
+
+
+def is_stale(directory: Directory, now: datetime) -> bool:
+    """Whether what is known may be behind: the newest head is older than three hours at *now*, or there is none."""
+    return directory.head is None or now - directory.head.time > STALE_AFTER

@@ -1,0 +1,150 @@
+"""What an agency asks for and what admitters add, as steps from one `Entry` to the next; no file and no topic here."""
+
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from nrmbus.directory.directory import Directory
+from nrmbus.directory.entry import (
+    CHANGES_KEYS,
+    NOTHING_BEFORE,
+    Challenge,
+    Entry,
+    Kind,
+    LogEntry,
+    admission_of,
+    body_of,
+    challenge_digest,
+    challenge_info,
+    request_of,
+)
+from nrmbus.directory.errors import DirectoryError
+from nrmbus.directory.fold import WITHOUT_OLD_KEY
+from nrmbus.directory.signatures import sign
+from nrmbus.wire import base64, json, times
+from nrmbus.wire.errors import LetterClosed
+from nrmbus.wire.keys import SealingKey, SealTo, SigningKey
+
+OVERLAP: Final = timedelta(hours=72)
+"""How long old keys stay good for what is under way, unless an agency asks for another time."""
+
+_SECRET: Final = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What an agency wants to stand in the directory: who it is, and its public keys."""
+
+    agency: str
+    role: str
+    signing: bytes
+    sealing: bytes
+    witness: bytes | None = None
+    supervisor: str | None = None
+    log: LogEntry | None = None
+    csr: str | None = None
+
+
+def changed(entry: Entry, **members: Any) -> Entry:
+    """*entry* with other *members*, in JSON types."""
+    return Entry.model_validate_json(json.dumps({**body_of(entry), **members}))
+
+
+def _place(directory: Directory, agency: str) -> dict[str, Any]:
+    standing = directory.roll.agencies.get(agency)
+    return {
+        "bus": directory.bus,
+        "number": directory.number + 1,
+        "agency": agency,
+        "step": standing.last.step + 1 if standing else 1,
+        "previous": standing.digest if standing else NOTHING_BEFORE,
+    }
+
+
+def proposed(
+    directory: Directory, wanted: Wanted, kind: Kind, *, made: datetime, until: datetime | None = None
+) -> Entry:
+    """The entry that would bring the keys of *wanted*, unsigned."""
+    return Entry(
+        **_place(directory, wanted.agency),
+        kind=kind,
+        role=wanted.role,
+        supervisor=wanted.supervisor,
+        signing=base64.encode(wanted.signing),
+        sealing=base64.encode(wanted.sealing),
+        witness=None if wanted.witness is None else base64.encode(wanted.witness),
+        log=wanted.log,
+        csr=wanted.csr,
+        until=until,
+        made=made,
+        valid_from=made,
+    )
+
+
+def repeated(directory: Directory, agency: str, kind: Kind, *, made: datetime, opened: str | None = None) -> Entry:
+    """The entry that changes the state of *agency* (or confirms its sealing key) and repeats its keys, unsigned.
+
+    Raises:
+        DirectoryError: ``agency_unknown``.
+    """
+    last = directory.entries.get(agency)
+    if last is None:
+        raise DirectoryError("agency_unknown")
+    same = {name: getattr(last, name) for name in ("role", "supervisor", "signing", "sealing", "witness", "log")}
+    return Entry(**_place(directory, agency), kind=kind, **same, made=made, valid_from=made, opened=opened)
+
+
+def asked_by(entry: Entry, keys: Iterable[SigningKey]) -> Entry:
+    """*entry* with the agency's signatures, one a key."""
+    by_kid = {key.kid: key for key in keys}
+    return changed(entry, asked=[body_of(sign("request", request_of(entry), key)) for key in by_kid.values()])
+
+
+def admitted_by(entry: Entry, key: SigningKey) -> Entry:
+    """*entry* with one admitter's signature more."""
+    return changed(
+        entry, admitted=[body_of(each) for each in (*entry.admitted, sign("admission", admission_of(entry), key))]
+    )
+
+
+def holding_from(directory: Directory, entry: Entry, at: datetime) -> Entry:
+    """*entry* as the first admitter finds it, who says from when on it holds: from *at*, or 72 hours later without the old key."""
+    standing = directory.roll.agencies.get(entry.agency)
+    effective = standing.effective(at) if standing else ()
+    vouched = not effective or effective[-1].kids.signing in {each.keyid for each in entry.asked}
+    since = at if vouched or entry.kind != "lost" else at + WITHOUT_OLD_KEY
+    return changed(entry, made=times.write(at), valid_from=times.write(since))
+
+
+def challenged(entry: Entry, secret: bytes | None = None) -> Entry:
+    """*entry* with a challenge to its sealing key, where it brings one."""
+    if entry.kind not in CHANGES_KEYS:
+        return entry
+    held = secret or os.urandom(_SECRET)
+    seal_to = SealTo(base64.read(entry.sealing) or b"")
+    info = challenge_info(entry.bus, entry.agency, entry.step, seal_to.kid)
+    made = Challenge(sealed=base64.encode(seal_to.wrap(held, info)), digest=challenge_digest(held))
+    return changed(entry, challenge=body_of(made))
+
+
+def opened(entry: Entry, keys: Iterable[SealingKey]) -> str:
+    """What the challenge of *entry* holds, opened by the agency whose sealing key it went to.
+
+    Raises:
+        DirectoryError: ``challenge_missing``; ``challenge_unopened`` where none of *keys* opens it.
+    """
+    if entry.challenge is None:
+        raise DirectoryError("challenge_missing")
+    sealed, secret = base64.read(entry.challenge.sealed) or b"", None
+    for key in keys:
+        info = challenge_info(entry.bus, entry.agency, entry.step, key.kid)
+        if base64.encode(key.public) == entry.sealing:
+            try:
+                secret = key.open(sealed, info)
+            except LetterClosed:
+                secret = None
+    if secret is None or challenge_digest(secret) != entry.challenge.digest:
+        raise DirectoryError("challenge_unopened")
+    return base64.encode(secret)

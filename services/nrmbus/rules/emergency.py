@@ -1,0 +1,55 @@
+"""Breaking the glass: which parts an emergency needs, who must hear of it, whom the person refused, which month it counts in.
+
+All values are the profile's (``emergency``); the engine has none of its own [D].
+"""
+
+from collections.abc import Iterable
+
+from nrmbus.events.model import Part
+from nrmbus.rules.step import Step, value
+from nrmbus.rules.view import View
+
+ASKED = "access.break_glass"
+OBJECTED = "access.break_glass_objected"
+RESEALED = "access.resealed"
+
+
+def parts_needed(step: Step) -> tuple[Part, ...]:
+    """The parts that the reason of *step* needs, as far as the asking agency's role opens them of a referral; sorted."""
+    needed = step.tables.profile.emergency.parts.get(value(step.event, "reason", ""), ())
+    may = step.tables.may_open_of_referral(step.role)
+    return tuple(sorted(part for part in needed if part in may))
+
+
+def at_once(step: Step) -> bool:
+    """Whether the danger does not wait for an objection."""
+    return value(step.event, "reason") in step.tables.profile.emergency.at_once
+
+
+def refused_by_person(view: View, agency: str) -> bool:
+    """Whether a refusal or withdrawal for *agency* stands, for whatever purpose; a child's word counts here as well."""
+    return any(
+        receiver == agency and standing.kind in ("refused", "withdrawn")
+        for (receiver, _), standing in view.consents.items()
+    )
+
+
+def second_agencies(step: Step) -> Iterable[str]:
+    """Who hears of it beside the holder: the supervisors of both, or else who has had a part in the case for longest.
+
+    One is enough, and no more than that need learn who else is on the case; never one that the person refused, which
+    would learn here that she is in danger.
+    """
+    emergency = step.emergency if step.event.type != ASKED else None  # one that ended may have had the reference before
+    both = (emergency.mark.source, emergency.holder) if emergency else (step.source, step.holder)
+    bosses = {step.roles.supervisor(agency) for agency in both if agency}
+    found = _others(step, bosses, both)
+    return found or _others(step, step.view.parts, both)[:1]
+
+
+def _others(step: Step, agencies: Iterable[str | None], both: tuple[str | None, ...]) -> tuple[str, ...]:
+    return tuple(
+        agency
+        for agency in agencies
+        if agency is not None and agency not in both and not refused_by_person(step.view, agency)
+    )

@@ -1,0 +1,36 @@
+"""What breaking the glass makes of a view: asked, objected to or due, and at last sealed anew."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Final, Literal
+
+from nrmbus.rules.emergency import ASKED, OBJECTED, RESEALED, at_once, parts_needed
+from nrmbus.rules.folding import Changes, Folder, heard_by, put, put_last
+from nrmbus.rules.step import Step, value
+from nrmbus.rules.view import Emergency, Mark
+
+
+def _asked(step: Step, mark: Mark) -> Changes:
+    holder = step.holder if step.holder != step.source else None
+    asked = Emergency(step.ref, mark, holder, parts_needed(step), at_once(step), heard_by(step))
+    return {"emergencies": put_last(step.view.emergencies, step.ref, asked)}
+
+
+def _to(state: Literal["objected", "due", "resealed"]) -> Folder:
+    def changed(step: Step, _: Mark) -> Changes:
+        found = step.emergency
+        if found is None:
+            return {}
+        # Who is not the holder may not know who is; what is due says it.
+        now = replace(found, state=state, holder=value(step.event, "holder", found.holder))
+        return {"emergencies": put(step.view.emergencies, found.ref, now)}
+
+    return changed
+
+
+EMERGENCY: Final[Mapping[str, Folder]] = {
+    ASKED: _asked,
+    OBJECTED: _to("objected"),
+    "access.reseal_due": _to("due"),
+    RESEALED: _to("resealed"),
+}

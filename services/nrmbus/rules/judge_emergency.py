@@ -1,0 +1,33 @@
+"""G-70 to G-72: breaking the glass. To who asks every refusal of it reads G-70; the history says beside it which rule it was."""
+
+from typing import Final
+
+from nrmbus.rules.emergency import ASKED, RESEALED, parts_needed, refused_by_person, second_agencies
+from nrmbus.rules.judging import Book, Check, Question
+
+_book = Book()
+
+
+@_book.rule("G-70", ASKED)
+def not_available(q: Question) -> bool:
+    """Nobody else holds the case, nobody could be told beside the holder, nothing is needed, or the agency has asked already."""
+    if q.holder in (None, q.source) or refused_by_person(q.view, q.holder or ""):
+        return True
+    open_ones = [each for each in q.view.emergencies.values() if each.open and each.mark.source == q.source]
+    return bool(open_ones) or not parts_needed(q) or not tuple(second_agencies(q))
+
+
+@_book.rule("G-71", ASKED, RESEALED)
+def person_refused(q: Question) -> bool:
+    """The person has refused the asking agency, or taken back what she had allowed it, for whatever purpose; a child too."""
+    asking = q.emergency.mark.source if q.event.type == RESEALED and q.emergency else q.source
+    return refused_by_person(q.view, asking)
+
+
+@_book.rule("G-72", ASKED)
+def monthly_limit(q: Question) -> bool:
+    """The agency has broken the glass as often in this month, over all cases, as the profile allows."""
+    return q.spent >= q.tables.profile.emergency.monthly
+
+
+CHECKS: Final[tuple[Check, ...]] = tuple(_book.checks)

@@ -1,0 +1,241 @@
+"""One byte, anywhere: it is noticed, or it changed nothing that anybody is told."""
+
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import replace
+from functools import cached_property
+from typing import Any, get_args
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from auditor.altered_topics import cosigned, reading_of, taken
+from auditor.evidence import ORIGIN, WITNESSES, Evidence
+from auditor.folders import Folder
+from auditor.table import Place
+from desk.given import BUS as TOWN
+from desk.given import town
+from desk.test_witness import honest, tree
+from nrmbus.auditor.bundle import packed
+from nrmbus.auditor.cosigned import Cosigned
+from nrmbus.auditor.errors import LogCode, LogError
+from nrmbus.auditor.heads import SignedHeads
+from nrmbus.auditor.history import History, HistoryCode, HistoryError
+from nrmbus.auditor.log import Log
+from nrmbus.auditor.publishing import published
+from nrmbus.auditor.verifier import CODES
+from nrmbus.desk.witness import SENTENCES, Alarm, Known, Submitted, follows
+from nrmbus.wire.errors import ProofError
+from nrmbus.wire.record import Record
+from registrar.given import BUS
+
+ANYWHERE = st.floats(0, 1, exclude_max=True)
+OTHERWISE = st.integers(1, 255)
+some = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+
+
+class Sound(Place):
+    """What is altered, and what is said of it as it is."""
+
+    @cached_property
+    def told(self) -> tuple[Any, ...]:
+        """What the sound log says."""
+        return told(self.folders.sound)
+
+    @cached_property
+    def facts(self) -> list[Any]:
+        """The facts of the sound history."""
+        return replayed(self.evidence, self.evidence.bus.history)
+
+
+@pytest.fixture(name="place", scope="module")
+def _place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sound]:
+    place = Sound(tmp_path_factory.mktemp("altered"))
+    yield place
+    place.evidence.log.close()
+
+
+def altered(raw: bytes, where: float, how: int) -> bytes:
+    """The bytes with one of them altered: *where* as a share of the whole, *how* by exclusive or."""
+    at = int(where * len(raw))
+    return raw[:at] + bytes([raw[at] ^ how]) + raw[at + 1 :]
+
+
+# -- a bundle ----------------------------------------------------------------------------------------------------------
+
+
+def looked(evidence: Evidence, raw: bytes) -> tuple[list[str], Any]:
+    """Codes, and all that is said where there are none."""
+    found = evidence.verified(raw)
+    return [line.result for line in found.failures], (found.lines, found.verdict)
+
+
+@some
+@given(where=ANYWHERE, how=OTHERWISE)
+def test_in_a_bundle(place: Sound, where: float, how: int) -> None:
+    """Wherever the byte lies in the zip."""
+    evidence = place.evidence
+    codes, said = looked(evidence, altered(evidence.whole, where, how))
+
+    assert set(codes) <= CODES.keys()
+    assert codes or said == looked(evidence, evidence.whole)[1]
+
+
+@some
+@given(data=st.data(), where=ANYWHERE, how=OTHERWISE)
+def test_in_a_file_of_a_bundle_whose_manifest_was_written_anew(
+    place: Sound, data: st.DataObject, where: float, how: int
+) -> None:
+    """By somebody who knows the format: what he can alter is what nobody verifies by, and it says no other fact."""
+    evidence = place.evidence
+    name = data.draw(st.sampled_from(sorted(each for each, raw in evidence.files.items() if raw)))
+    codes, said = looked(evidence, rewritten(evidence, name, lambda raw: altered(raw, where, how)))
+
+    assert set(codes) <= CODES.keys()
+    if name == "README.md":
+        assert codes == []
+    assert codes or said == looked(evidence, rewritten(evidence, name, lambda raw: raw))[1]
+
+
+def rewritten(evidence: Evidence, name: str, how: Callable[[bytes], bytes]) -> bytes:
+    """The bundle with other bytes in one file, its manifest written anew but where it is the manifest itself."""
+    files = dict(evidence.files)
+    files[name] = how(files[name])
+    return (
+        packed(files) if name == "manifest.json" else evidence.resealed(lambda them: them.update({name: files[name]}))
+    )
+
+
+# -- a log on disk -----------------------------------------------------------------------------------------------------
+
+
+def files(folder: Folder) -> dict[str, bytes]:
+    """Every file of a log that says something."""
+    found = (each for each in folder.log.rglob("*") if each.is_file() and each.name != "lock")
+    return {str(each.relative_to(folder.log)): each.read_bytes() for each in sorted(found)}
+
+
+def told(folder: Folder) -> tuple[Any, ...]:
+    """All that a log says and shows, once it was opened and checked; what was put aside is noticed."""
+    with closing(folder.opened()) as log:
+        if log.set_aside:
+            raise LogError("state_damaged", log.origin)
+        log.check()
+        proofs = [log.inclusion_proof(7, 520), log.consistency_proof(300, 600)]
+        return log.head, log.signed, proofs, files(folder)
+
+
+@some
+@given(data=st.data(), where=ANYWHERE, how=OTHERWISE)
+def test_in_a_file_of_a_log(place: Sound, data: st.DataObject, where: float, how: int) -> None:
+    """Tiles, bundles, head and checkpoint, full or at the edge: it is noticed, or every file is as it was after a start."""
+    before = place.told
+    name = data.draw(st.sampled_from(sorted(before[-1])))
+    home = place.fresh()
+    folder = place.folders.copy(home)
+    folder.change(name, lambda raw: altered(raw, where, how))
+    code, after = None, None
+    try:
+        after = told(folder)
+    except LogError as error:
+        code = error.code
+    shutil.rmtree(home)
+
+    assert code in get_args(LogCode) or after == before
+
+
+# -- a record of a topic -----------------------------------------------------------------------------------------------
+
+
+def bytes_of(record: Record) -> list[tuple[str | int, bytes]]:
+    """What a record has: its key, its value, and each header's value by its place."""
+    headers: list[tuple[str | int, bytes]] = [(at, value) for at, (_, value) in enumerate(record.headers)]
+    return [each for each in [("key", record.key or b""), ("value", record.value or b""), *headers] if each[1]]
+
+
+def put(record: Record, place: str | int, raw: bytes) -> Record:
+    """The record with other bytes in one place."""
+    if isinstance(place, str):
+        return Record(raw, record.value, record.headers) if place == "key" else replace(record, value=raw)
+    name = record.headers[place][0]
+    return replace(record, headers=(*record.headers[:place], (name, raw), *record.headers[place + 1 :]))
+
+
+def kept(history: History) -> list[Any]:
+    """The facts of a history."""
+    return [(each.registration, each.event, each.audience) for each in history.entries]
+
+
+def replayed(evidence: Evidence, records: list[Record]) -> list[Any]:
+    """The facts of *records*."""
+    history = History(evidence.bus.directory)
+    for each in records:
+        history.take(each, 0)
+    return kept(history)
+
+
+@some
+@given(data=st.data(), where=ANYWHERE, how=OTHERWISE)
+def test_in_a_record_of_the_history(place: Sound, data: st.DataObject, where: float, how: int) -> None:
+    """Its key, its data or a header: the auditor stops, and so does whoever replays, or both have the same facts."""
+    evidence, home = place.evidence, place.fresh()
+    number = data.draw(st.integers(0, len(evidence.bus.history) - 1))
+    spot, raw = data.draw(st.sampled_from(bytes_of(evidence.bus.history[number])))
+    records = list(evidence.bus.history)
+    records[number] = put(records[number], spot, altered(raw, where, how))
+    replaying = auditing = facts = head = None
+    try:
+        facts = replayed(evidence, records)
+    except HistoryError as error:
+        replaying = error.code, error.number
+    with closing(Log(home / "log", SignedHeads(home / "heads.db"), BUS, 0)) as log:
+        try:
+            taken(reading_of(log, evidence), records)
+            log.commit()
+            head = log.head
+        except LogError as error:
+            auditing = error.code, error.number
+    shutil.rmtree(home)
+
+    due = number + 1
+    assert replaying in {(code, due) for code in get_args(HistoryCode)} or facts == place.facts
+    assert auditing in {(code, due) for code in get_args(LogCode)} or head == evidence.log.head
+
+
+@some
+@given(where=ANYWHERE, how=OTHERWISE)
+def test_in_a_published_checkpoint(where: float, how: int) -> None:
+    """A desk raises an alarm or checks the same step; an auditor who starts again finds that checkpoint or none."""
+    keys, raw = town().directory.log_keys(), altered(honest(), where, how)
+    known = Known(tree(0, 3), tree(0, 3))
+    sound, code, step = Submitted.believed(honest(), TOWN, keys), None, None
+    try:
+        submitted = Submitted.believed(raw, TOWN, keys)
+        step = submitted.checkpoint, submitted.old, submitted.proof, follows(submitted, known)
+    except Alarm as alarm:
+        code = alarm.code
+    said = published(raw, TOWN, keys)
+
+    assert code in SENTENCES or step == (sound.checkpoint, sound.old, sound.proof, True)
+    assert said is None or said.checkpoint == sound.checkpoint
+
+
+@some
+@given(where=ANYWHERE, how=OTHERWISE)
+def test_in_a_co_signature(place: Sound, where: float, how: int) -> None:
+    """It counts as it was made, or it does not count."""
+    head = place.evidence.log.head
+    home = place.fresh()
+    found = Cosigned(home / "cosigned.db")
+    found.publish(head, place.evidence.note(witnesses=0))
+    code = None
+    try:
+        found.add(altered(cosigned(head.text), where, how), [WITNESSES[0].verifier])
+    except ProofError as error:
+        code = error.code
+    newest = found.newest(ORIGIN)
+    shutil.rmtree(home)
+
+    assert code in SENTENCES or newest == (head.size, place.evidence.note(witnesses=1), 1)

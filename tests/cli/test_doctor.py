@@ -1,0 +1,221 @@
+"""The doctor and the keys: what is wrong is said in a line that mends it, and a real bus is not run with open keys."""
+
+import io
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from brokers import Broker
+from nrmbus.bus.authority import Authority
+from nrmbus.bus.errors import KeysSealed
+from nrmbus.bus.folder import BusFolder, write_json
+from nrmbus.cli import doctor
+from nrmbus.cli.app import app
+from nrmbus.cli.doctor import Heard, of_clocks
+from nrmbus.cli.keys import private_keys, unlock
+from nrmbus.directory import Identity, Operator
+from nrmbus.directory.admission import admit
+from nrmbus.directory.operator import Admitter
+from nrmbus.wire import keyfile
+
+NOW = datetime(2026, 3, 2, 8, 0, tzinfo=UTC)
+
+
+@pytest.fixture(autouse=True)
+def _nothing_held(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """No passphrase, nobody to ask."""
+    monkeypatch.delenv(keyfile.SETTING, raising=False)
+    monkeypatch.setattr("sys.stdin", io.StringIO())
+    keyfile.hold(None)
+    yield
+    keyfile.hold(None)
+
+
+def made(path: Path, *, play: bool = False) -> BusFolder:
+    """A bus with one agency and the operator's keys, as a first start leaves it, without a broker."""
+    folder = BusFolder(path)
+    folder.create(play=play)
+    Identity.at(folder.agency("ngo-a").path, "ngo-a")
+    Operator(folder.path)
+    Admitter.at(folder.path, "admitter-a")
+    assert Authority(folder).ca
+    write_json(folder.agency("ngo-a").agency_json, {"agency": "ngo-a", "role": "ngo_outreach"})
+    write_json(folder.agency("ngo-a").door, {"url": "http://127.0.0.1:1", "token": "example"})
+    return folder
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> BusFolder:
+    """A bus on which something real could be said."""
+    return made(tmp_path / "bus")
+
+
+@pytest.fixture
+def key_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A key file kept elsewhere, and named."""
+    path = tmp_path / "elsewhere" / "nrmbus.key"
+    path.parent.mkdir()
+    assert CliRunner().invoke(app, ["keys", "new", str(path)]).exit_code == 0
+    monkeypatch.setenv(keyfile.SETTING, str(path))
+    return path
+
+
+def codes(folder: BusFolder, now: datetime = NOW) -> set[str]:
+    """What is wrong by the files, notes left out."""
+    return {each.code for each in doctor.findings(folder, now) if each.serious}
+
+
+class TestARealBus:
+    """Its keys are not open by accident."""
+
+    def test_it_is_not_run_with_nothing_to_protect_its_keys(self, tmp_path: Path) -> None:
+        """The sentence says both ways out, before any key is made."""
+        folder = BusFolder(tmp_path / "bus")
+        folder.create()
+
+        with pytest.raises(KeysSealed, match=r"NRMBUS_KEY_FILE=FILE .*--keys-unprotected"):
+            unlock(folder)
+        assert not private_keys(folder)
+
+    def test_said_explicitly_it_is(self, folder: BusFolder, capsys: pytest.CaptureFixture[str]) -> None:
+        """And it says each time what that means."""
+        unlock(folder, unprotected=True)
+
+        assert "lie unprotected" in capsys.readouterr().err
+        assert keyfile.held() is None
+
+    def test_open_keys_are_not_used_because_a_key_file_was_named(self, folder: BusFolder, key_file: Path) -> None:
+        """They are sealed first: a mixture would look protected."""
+        del key_file
+        with pytest.raises(KeysSealed, match="nrmbus keys protect"):
+            unlock(folder)
+
+    def test_its_keys_are_sealed_by_one_command_and_open_with_the_key_file_alone(
+        self, folder: BusFolder, key_file: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """The same keys afterwards; without the file, or with another, none."""
+        kids = Identity.at(folder.agency("ngo-a").path, "ngo-a").kids
+        shown = CliRunner().invoke(app, ["keys", "protect", "--data", str(folder.path)])
+        assert shown.exit_code == 0, shown.output
+        assert shown.output.startswith("7 of 7 private keys")
+        assert all(map(keyfile.is_sealed, private_keys(folder)))
+
+        keyfile.hold(None)
+        unlock(folder)
+        assert Identity.at(folder.agency("ngo-a").path, "ngo-a").kids == kids
+        assert Authority(folder).equip("ngo-a", folder.agency("ngo-a").path)
+        keyfile.hold(None)
+        key_file.write_text("another key file altogether")
+        with pytest.raises(KeysSealed, match="does not open"):
+            unlock(folder)
+        monkeypatch.delenv(keyfile.SETTING)
+        with pytest.raises(KeysSealed):
+            unlock(folder, unprotected=True)
+        with pytest.raises(KeysSealed, match="NRMBUS_KEY_FILE=FILE"):
+            Identity.at(folder.agency("ngo-a").path, "ngo-a")
+        with pytest.raises(KeysSealed, match="NRMBUS_KEY_FILE=FILE"):
+            assert Authority(folder).ca
+
+    def test_a_key_file_beside_the_keys_is_refused(
+        self, folder: BusFolder, key_file: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Who takes the folder would have both."""
+        inside = folder.path / "nrmbus.key"
+        key_file.rename(inside)
+        monkeypatch.setenv(keyfile.SETTING, str(inside))
+
+        assert "key_file_inside" in codes(folder)
+        for path in private_keys(folder):
+            path.unlink()
+        with pytest.raises(KeysSealed, match="elsewhere"):
+            unlock(folder)
+
+    def test_a_bus_for_playing_has_them_raw_whatever_is_named(self, tmp_path: Path, key_file: Path) -> None:
+        """As ever; the doctor notes it, and does not call it wrong."""
+        del key_file
+        folder = made(tmp_path / "play", play=True)
+        unlock(folder)
+
+        assert keyfile.held() is None
+        assert codes(folder) == set()
+        assert [each.code for each in doctor.findings(folder, NOW)] == ["keys_unprotected"]
+
+
+class TestTheDoctor:
+    """One line a finding: what, why, the command."""
+
+    def test_open_keys_are_found(self, folder: BusFolder) -> None:
+        """The one thing that is wrong with a bus that was just made so."""
+        assert codes(folder) == {"keys_unprotected"}
+
+    @pytest.mark.parametrize(
+        "where",
+        ["agencies/ngo-a/keys/signing.seed", "agencies/ngo-a/door.json", "agencies/ngo-a", "bus.json", "keys", "."],
+    )
+    def test_what_others_may_read_is_found(self, folder: BusFolder, where: str) -> None:
+        """Files and folders; the command is chmod with its path."""
+        path = folder.path / where
+        path.chmod(path.stat().st_mode | 0o040)
+
+        found = [each for each in doctor.findings(folder, NOW) if each.code == "permissions"]
+        assert [each.mend for each in found] == [f"chmod {'700' if path.is_dir() else '600'} '{path.resolve()}'"]
+
+    @pytest.mark.parametrize(("days", "wrong"), [(0, False), (22, False), (24, True), (31, True)])
+    def test_a_certificate_that_nobody_renewed_is_found(self, folder: BusFolder, days: int, wrong: bool) -> None:  # noqa: FBT001 - a column
+        """It lives 30 days, and renews itself ten before its end."""
+        Authority(folder).equip("ngo-a", folder.agency("ngo-a").path)
+
+        assert ("certificate" in codes(folder, datetime.now(UTC) + timedelta(days=days))) is wrong
+
+    def test_a_full_disk_is_found(self, folder: BusFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Before Kafka stops."""
+        monkeypatch.setattr(doctor, "LEAST_FREE", 2**62)
+
+        assert "disk" in codes(folder)
+
+    @pytest.mark.parametrize(
+        ("heard", "wrong"),
+        [
+            (Heard(NOW, NOW, NOW), []),
+            (Heard(NOW + timedelta(seconds=4), NOW, NOW), []),
+            (Heard(NOW + timedelta(seconds=60), NOW, NOW), ["clock_skew"]),
+            (Heard(NOW, NOW + timedelta(minutes=2), NOW), ["clock_skew"]),
+            (Heard(NOW, NOW - timedelta(minutes=2), NOW), ["clock_skew"]),
+            (Heard(NOW, NOW, NOW, stale=True), ["directory_stale"]),
+            (Heard(), []),
+        ],
+    )
+    def test_clocks_and_directory(self, heard: Heard, wrong: list[str]) -> None:
+        """By the broker's time of the newest record, and of the head that the operator signed."""
+        assert [each.code for each in of_clocks(heard, NOW)] == wrong
+
+    def test_its_exit_status_tells(self, folder: BusFolder, key_file: Path) -> None:
+        """1 while something is wrong, 0 when all is mended; as one object for a program."""
+        shown = CliRunner().invoke(app, ["doctor", "--json", "--data", str(folder.path)])
+        assert shown.exit_code == 1
+        assert json.loads(shown.output)["well"] is False
+
+        assert CliRunner().invoke(app, ["keys", "protect", "--data", str(folder.path)]).exit_code == 0
+        shown = CliRunner().invoke(app, ["doctor", "--data", str(folder.path)])
+        assert shown.exit_code == 0
+        assert "Nothing is wrong" in shown.output
+        assert key_file.read_text().strip() not in shown.output
+
+
+@pytest.mark.broker
+async def test_on_a_bus_that_runs_clocks_and_directory_are_looked_at(broker: Broker) -> None:
+    """The head that the operator signed a moment ago has both clocks, which are one here: nothing is wrong with them."""
+    folder = broker.fresh_bus()
+    await admit(folder, {}, NOW)
+
+    heard = await doctor.heard_of(folder, folder.as_operator)
+
+    assert heard.newest is not None
+    assert heard.head_appended is not None
+    assert list(of_clocks(heard, datetime.now(UTC))) == []
+    slow = datetime.now(UTC) - timedelta(minutes=1)
+    assert [each.code for each in of_clocks(heard, slow)] == ["clock_skew"]

@@ -1,0 +1,170 @@
+"""What the directory means for a desk: to whom it seals, with which keys it opens, and when it falls silent."""
+
+import json
+from pathlib import Path
+
+from desk.given import BUS, CASE, NOW, REF, Given, desk_of, town
+from desk.test_outbox import REFERRAL, consent, readers, signal_
+from nrmbus.desk.lost import ask_to_send_again
+from nrmbus.directory import Directory, Identity, Operator, joining
+from nrmbus.directory.entry import Entry, Kind
+from nrmbus.directory.operator import Admitter
+from nrmbus.directory.own import Own
+from nrmbus.wire.envelope import decode
+from nrmbus.wire.keys import VerifyKey
+
+
+def directory() -> Directory:
+    """The directory of these tests once more, to be written on."""
+    found = Directory(BUS, VerifyKey(Operator(town().home).public))
+    for raw in town().directory.signed:
+        found.add(raw)
+    return found
+
+
+def entered(found: Directory, entry: Entry) -> Entry:
+    """*entry* as two admitters sign it now, taken."""
+    signed = joining.challenged(joining.holding_from(found, entry, NOW))
+    for admitter in Admitter.here(town().home):
+        signed = joining.admitted_by(signed, admitter.key)
+    taken = found.add(Operator(town().home).number(signed, found))
+    assert taken is not None
+    return taken
+
+
+def state(found: Directory, agency: str, kind: Kind) -> Entry:
+    """Two admitters suspend or retire *agency*."""
+    return entered(found, joining.repeated(found, agency, kind, made=NOW))
+
+
+def lost(found: Directory, agency: str, home: Path) -> Entry:
+    """*agency* lost its keys, and has others."""
+    new = Identity.at(home, agency)
+    wanted = joining.Wanted(
+        agency, found.entries[agency].role, new.signing.public, new.sealing.public, new.witness.public
+    )
+    entry = joining.proposed(found, wanted, "lost", made=NOW)
+    return entered(found, joining.asked_by(entry, [new.signing, new.witness]))
+
+
+async def referred(given: Given) -> None:
+    """A referral to the special unit, with the consent that it needs, is registered."""
+    await given.registered(**signal_())
+    await given.registered(**consent("special-unit"))
+    referral = {"type": "referral.submitted", "ref": REF, "to": ["special-unit"], "data": REFERRAL}
+    await given.registered(**referral, legal_basis="CoM 21/2008", sealed={"name": "Alina Example"})
+
+
+async def test_nothing_is_signed_by_a_directory_that_may_be_behind(tmp_path: Path) -> None:
+    """A key in it may be one that was replaced: what is asked waits, and goes out once a head is fresh."""
+    async with desk_of("ngo-a", tmp_path) as given:
+        stale = True
+        given.desk.seat.stale = lambda: stale
+        await given.ask(**signal_())
+
+        assert await given.out() == []
+        assert given.desk.seat.held_up == "directory_stale"
+        stale = False
+        (record,) = await given.out()
+        assert decode(record).subject == CASE
+
+
+async def test_an_entry_that_its_agency_did_not_ask_for_silences_its_desk(tmp_path: Path) -> None:
+    """Not even what was signed is sent again; a person gets one task, however often the relay looks."""
+    async with desk_of("ngo-a", tmp_path) as given:
+        await given.said(**signal_())
+        found, seat = directory(), given.desk.seat
+        seat.own = Own("ngo-a", seat.identity.kids, lambda: seat.identity.kids)
+        seat.own.take(found.entries["ngo-a"], found.kids(found.entries["ngo-a"]))
+        theirs = lost(found, "ngo-a", tmp_path / "theirs")
+        seat.own.take(theirs, found.kids(theirs))
+        await given.ask(**signal_(case="ef" * 16))
+        given.relay._tried.clear()
+
+        assert [await given.out() for _ in range(2)] == [[], []]
+        (task,) = await given.rows("tasks")
+        assert (task.kind, task.event) == ("alarm", f"nrm.directory/{theirs.number}")
+        assert seat.held_up == "entry_not_asked"
+
+
+async def test_nothing_is_sealed_to_who_is_suspended(tmp_path: Path) -> None:
+    """The event goes its way to the others; until then the same letter was for both."""
+    async with desk_of("ngo-a", tmp_path) as given:
+        given.desk.seat.directory = directory()
+        state(given.desk.seat.directory, "statistics", "suspended")
+
+        assert readers(await given.said(**signal_()))["coded"] == ["ngo-a", "special-unit"]
+    async with desk_of("ngo-a", tmp_path / "other") as given:
+        assert readers(await given.said(**signal_()))["coded"] == ["ngo-a", "special-unit", "statistics"]
+
+
+async def test_letters_to_keys_that_were_lost_are_asked_for_once_more(tmp_path: Path) -> None:
+    """A task for each letter of the last 30 days to that agency; none twice, none for what others got."""
+    async with desk_of("ngo-a", tmp_path) as given:
+        await referred(given)
+        found = directory()
+        entry = lost(found, "special-unit", tmp_path / "new")
+
+        assert [await ask_to_send_again(given.desk.seat, entry) for _ in range(2)] == [2, 2]
+        tasks = [each for each in await given.rows("tasks") if each.kind == "send_again"]
+        assert [each.subject for each in tasks] == [CASE, CASE]
+        assert [json.loads(each.about)["type"] for each in tasks] == ["case.signal_recorded", "referral.submitted"]
+        assert {json.loads(each.about)["agency"] for each in tasks} == {"special-unit"}
+        assert await ask_to_send_again(given.desk.seat, lost(directory(), "vac", tmp_path / "vac")) == 0
+        late = joining.changed(entry, made="2026-08-02T05:00:00Z", valid_from="2026-08-02T05:00:00Z")
+        assert await ask_to_send_again(given.desk.seat, late) == 0
+
+
+async def test_a_letter_sealed_to_the_key_before_opens_after_a_rotation(tmp_path: Path) -> None:
+    """What was under way is read; drafts that waited, sealed to the desk's own old key, are sent."""
+    home = tmp_path / "keys"
+    before = Identity.at(home, "ngo-a")
+    Identity.next_at(home, "ngo-a")
+    during = Identity.at(home, "ngo-a")
+    during.promote(home)
+    after = Identity.at(home, "ngo-a")
+
+    assert before.sealing.kid in after.opening
+    assert after.sealing.kid in during.opening
+    assert after.signing.kid != before.signing.kid
+    assert before.kids < after.kids
+    assert {path.stat().st_mode & 0o777 for path in (home / "keys").rglob("*") if path.is_file()} == {0o600}
+    async with desk_of("ngo-a", tmp_path) as given:
+        given.desk.seat.identity = before
+        await given.ask(**signal_())
+        given.desk.seat.identity = after
+        (record,) = await given.out()
+        assert readers(record)["coded"] == ["ngo-a", "special-unit", "statistics"]
+
+
+def test_half_a_promotion_is_finished_by_the_next(tmp_path: Path) -> None:
+    """Cut between two keys, the agency's folder still has all of both, and ends with the new ones."""
+    home = tmp_path
+    before, coming = Identity.at(home, "ngo-a"), Identity.next_at(home, "ngo-a")
+    before.promote(home)
+    again = Identity.at(home, "ngo-a")
+    again.promote(home)
+
+    assert Identity.at(home, "ngo-a").signing.kid == coming.signing.kid
+    assert before.sealing.kid in Identity.at(home, "ngo-a").opening
+
+
+async def test_until_its_new_key_is_confirmed_a_desk_seals_to_the_one_before(tmp_path: Path) -> None:
+    """Else the registrar would refuse its letters, though the agency has done nothing wrong."""
+    home = tmp_path / "keys"
+    async with desk_of("ngo-a", tmp_path) as given:
+        seat, found = given.desk.seat, directory()
+        old, new = seat.identity, Identity.at(home, "ngo-a")
+        public = (new.signing.public, new.sealing.public, new.witness.public)
+        wanted = joining.Wanted("ngo-a", found.entries["ngo-a"].role, *public)
+        asked = joining.proposed(found, wanted, "rotated", made=NOW, until=NOW)
+        entered(found, joining.asked_by(asked, [new.signing, new.witness, old.signing]))
+        seat.directory = found
+        opening = {**new.opening, **old.opening}
+        seat.identity = Identity("ngo-a", new.signing, new.sealing, new.witness, opening, new.kids | old.kids)
+
+        assert seat.seal_to("ngo-a").kid == old.sealing.kid
+        secret = joining.opened(found.entries["ngo-a"], [new.sealing])
+        confirmed = joining.repeated(found, "ngo-a", "confirmed", made=NOW, opened=secret)
+        found.add(Operator(town().home).number(joining.asked_by(confirmed, [new.signing]), found))
+        assert seat.seal_to("ngo-a").kid == new.sealing.kid

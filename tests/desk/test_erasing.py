@@ -1,0 +1,184 @@
+"""A case is erased: what opens its letters is gone, whoever has the folder; what was signed in the clear stays and verifies."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import insert
+
+from desk.given import BUS, CANARY, CASE, NOW, REF, SIGNAL, Given, desk_of
+from nrmbus.desk import erasing, kept, tables
+from nrmbus.events import AccessErasureConfirmed
+from nrmbus.wire import times
+from nrmbus.wire.envelope import decode
+from nrmbus.wire.letter import Container, Place
+from nrmbus.wire.record import Record
+
+OTHER = "ef" * 16
+
+
+async def hear_a_letter(given: Given, case: str = CASE) -> tuple[Container, Place]:
+    """An NGO tells vac something under seal; the letter as it travelled, and its place."""
+    said = given.registrar.event(
+        "ngo-a", "referral.info_supplied", {"question": "language"}, case=case, referral=REF,
+        parts={"story": {"answer": CANARY}}, opens=["vac"],
+    )  # fmt: skip
+    await given.hear(given.registrar.register(said, to="vac"))
+    signed = decode(said)
+    letter = signed.letter()
+    assert letter is not None
+    return letter, Place(BUS, "ngo-a", signed.id, case)
+
+
+async def hear_that_it_is_due(given: Given, case: str = CASE) -> str:
+    """The bus says that the case is to be erased now; the id under which it says so."""
+    said = given.registrar.event("registrar", "access.erasure_due", {"ground": "decision"}, case=case)
+    await given.hear(given.registrar.register(said, to="vac"))
+    return decode(said).id
+
+
+async def secrets_of(given: Given, place: Place) -> dict[Any, bytes]:
+    """The letter's content keys, as far as the ledger still opens them."""
+    async with given.desk.seat.ledger.read() as tx:
+        return dict(await kept.secrets_of(given.desk.seat, tx, place))
+
+
+def of_type(sent: list[Record], type_: str) -> list[Any]:
+    """The events of one type among what was *sent*."""
+    return [decode(each).event() for each in sent if decode(each).type == type_]
+
+
+async def test_nothing_is_erased_before_it_is_due(tmp_path: Path) -> None:
+    """A decision alone destroys nothing: there is a week to object."""
+    async with desk_of("vac", tmp_path) as given:
+        _, place = await hear_a_letter(given)
+        assert await erasing.erase_due(given.desk) == ()
+        assert await secrets_of(given, place)
+
+
+async def test_after_an_erasure_no_file_of_the_folder_opens_the_letter(tmp_path: Path) -> None:
+    """An attacker with today's folder, the agency's keys and the letter as it travelled finds nothing that opens it.
+
+    Key of the case, kept content keys and ciphertext were in its files before; afterwards none is, in no free page and
+    not in the write-ahead file. The other case opens as before.
+    """
+    async with desk_of("vac", tmp_path) as given:
+        letter, place = await hear_a_letter(given)
+        _, other = await hear_a_letter(given, OTHER)
+        (part,) = [each for each in letter.sealed if not isinstance(each, bytes)][:1]
+        before = [row.sealed for row in await given.rows("case_keys") if row.subject == CASE]
+        before += [row.sealed for row in await given.rows("letter_keys") if row.subject == CASE]
+        before += [row.letter[100:400] for row in await given.rows("events") if row.subject == CASE and row.letter]
+        assert len(before) == 3
+        assert part.name in await secrets_of(given, place)
+        content = b"".join(path.read_bytes() for path in sorted(tmp_path.iterdir()))
+        assert all(secret in content for secret in before)
+
+        await hear_that_it_is_due(given)
+        assert await erasing.erase_due(given.desk) == (CASE,)
+
+        content = b"".join(path.read_bytes() for path in sorted(tmp_path.iterdir()))
+        assert not any(secret in content for secret in before)
+        assert await secrets_of(given, place) == {}
+        assert await secrets_of(given, other)
+    content = b"".join(path.read_bytes() for path in sorted(tmp_path.iterdir()))
+    assert not any(secret in content for secret in before)
+
+
+async def test_what_was_signed_in_the_clear_stays(tmp_path: Path) -> None:
+    """Envelopes, registrations and who read what; the door says that the letter was erased."""
+    async with desk_of("vac", tmp_path) as given:
+        await hear_a_letter(given)
+        await hear_that_it_is_due(given)
+        rows = [(row.number, row.headers, row.value) for row in await given.rows("events")]
+        reads, inbox = await given.rows("reads"), await given.rows("inbox")
+        await erasing.erase_due(given.desk)
+
+        assert [(row.number, row.headers, row.value) for row in await given.rows("events")] == rows
+        assert (await given.rows("reads"), await given.rows("inbox")) == (reads, inbox)
+        assert [row.shut for row in await given.rows("events")] == ["erased", None]
+        (read, _) = (await given.door.get("/v1/inbox", params={"technical": True})).json()["events"]
+        assert read["shut"] == "erased"
+        assert "letter" not in read
+
+
+async def test_it_is_confirmed_once_with_the_horizon(tmp_path: Path) -> None:
+    """Signed by the agency, about the word that ordered it; a second look, and a restart, say nothing more."""
+    async with desk_of("vac", tmp_path) as given:
+        await hear_a_letter(given)
+        due = await hear_that_it_is_due(given)
+        await given.out()
+        assert await erasing.erase_due(given.desk) == (CASE,)
+        assert await erasing.erase_due(given.desk) == ()
+        rows = [row for row in await given.rows("outbox") if row.type == AccessErasureConfirmed.type]
+        assert len(rows) == 1
+        assert due in rows[0].clear.decode()
+        (done,) = await given.rows("erasures")
+        assert (done.ground, done.cause, done.done) == ("decision", due, times.write(NOW))
+        assert '"ground":"decision"' in rows[0].clear.decode()
+        assert f'"horizon":"{done.horizon}"' in rows[0].clear.decode()
+        # Keys of 1 January: their 90 days are over on 1 April, and 30 days later they are gone.
+        assert done.horizon == "2026-05-01T00:00:00Z"
+    async with desk_of("vac", tmp_path) as given:
+        assert await erasing.erase_due(given.desk) == ()
+
+
+async def test_what_this_agency_had_said_itself_goes_too(tmp_path: Path) -> None:
+    """Its own letters and drafts, once they are answered; one that is under way is waited for."""
+    async with desk_of("vac", tmp_path) as given:
+        signal = SIGNAL | {"detector": "vac"}
+        await given.ask(type="case.signal_recorded", data=signal, sealed={"notes": CANARY})
+        (sent,) = await given.out()
+        await hear_that_it_is_due(given)
+        assert await erasing.erase_due(given.desk) == ()
+        await given.hear(given.registrar.register(sent, to="vac"))
+        assert await erasing.erase_due(given.desk) == (CASE,)
+        (row,) = [row for row in await given.rows("outbox") if row.type == "case.signal_recorded"]
+        assert (row.letter, row.draft) == (None, None)
+        assert await given.rows("letter_keys") == []
+
+
+async def test_what_comes_after_an_erasure_is_erased_too(tmp_path: Path) -> None:
+    """A letter that was under way, and a draft that the registrar refuses then."""
+    async with desk_of("vac", tmp_path) as given:
+        await hear_a_letter(given)
+        await hear_that_it_is_due(given)
+        await erasing.erase_due(given.desk)
+        await hear_a_letter(given)
+        assert await given.rows("case_keys")
+        assert await erasing.erase_due(given.desk) == ()
+        assert await given.rows("case_keys") == []
+        assert [row.letter for row in await given.rows("events") if row.subject == CASE] == [None, None, None]
+
+
+async def test_cut_in_between_it_is_all_or_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Killed while it erases: afterwards it is as before, and the next look does it, confirmation included."""
+    async with desk_of("vac", tmp_path) as given:
+        _, place = await hear_a_letter(given)
+        await hear_that_it_is_due(given)
+
+        async def cut(*_: Any) -> None:
+            raise KeyboardInterrupt
+
+        with monkeypatch.context() as patch:
+            patch.setattr(erasing, "_confirm", cut)
+            with pytest.raises(KeyboardInterrupt):
+                await erasing.erase_due(given.desk)
+        assert await secrets_of(given, place)
+        assert await erasing.erase_due(given.desk) == (CASE,)
+
+
+async def test_a_ledger_that_does_not_overwrite_would_be_noticed(tmp_path: Path) -> None:
+    """Sabotage of the test above: without ``secure_delete`` a deleted key is still found in the file."""
+    import sqlite3  # noqa: PLC0415 - a connection as another program makes it
+
+    async with desk_of("vac", tmp_path) as given, given.desk.seat.ledger.write() as tx:
+        row = {"subject": CASE, "kid": "x", "sealed": b"a key that is deleted" * 3}
+        await tx.execute(insert(tables.case_keys).values(**row))
+    with sqlite3.connect(tmp_path / "ledger.sqlite") as other:
+        other.execute("PRAGMA secure_delete=OFF")
+        other.execute("DELETE FROM case_keys")
+        other.commit()
+        other.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    other.close()
+    assert b"a key that is deleted" in (tmp_path / "ledger.sqlite").read_bytes()

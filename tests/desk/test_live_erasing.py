@@ -1,0 +1,82 @@
+"""A case is erased on a real bus: by a court's word, after a week, by every desk that holds it, and the history proves it."""
+
+import asyncio
+from datetime import timedelta
+
+import pytest
+
+from brokers import Broker
+from desk.live import STARTS, live, signal_of
+from nrmbus.auditor.erased import Certificate, certificate
+from nrmbus.bus import clients
+from nrmbus.bus.clock import tick_clock
+from nrmbus.bus.folder import BusFolder
+from nrmbus.cli import erasure
+from nrmbus.cli.replay import verified
+from nrmbus.events import AccessHoldPlaced
+from patience import until
+
+pytestmark = [pytest.mark.broker, pytest.mark.timeout(180)]
+
+CASE = "ab" * 16
+HOLDERS = {"ngo-a": "ngo_outreach", "special-unit": "special_unit", "court": "court"}
+TERMINATED = {
+    "type": "access.terminated",
+    "case": CASE,
+    "actor": "S-1",
+    "approver": "S-2",
+    "data": {"body": "court", "scope": "case"},
+    "sealed": {"decision_number": "CANARY-17/2026"},
+}
+
+
+def of_the_case(folder: BusFolder) -> Certificate:
+    """What the verified history says of the erasure."""
+    return certificate(verified(folder).history.about(CASE))
+
+
+async def test_a_court_ends_access_and_every_holder_erases_and_confirms(broker: Broker) -> None:
+    """The court never heard of the case; its desk seals the decision's number to those whom the registrar names.
+
+    Nothing is erased in the week of objection, nor while the auditor's hold stands. Afterwards no ledger has a letter or a key of the case, whoever said it.
+    """
+    async with live(broker, HOLDERS, run=tuple(HOLDERS)) as bus:
+        bus.start("timekeeper")
+        async with bus.door("ngo-a") as door:
+            assert (await door.publish(signal_of(CASE), wait=30))["verdict"] == "registered"
+        async with bus.door("court") as door:
+            assert (await door.publish(TERMINATED, wait=30))["verdict"] == "registered"
+        held = AccessHoldPlaced(reasons=("inspection",), until="2026-03-10")
+        assert await erasure._place(bus.folder, CASE, "S-9", held)
+        async with clients.producer(bus.folder.bootstrap) as producer:
+            await tick_clock(producer, 2, STARTS + timedelta(days=6))
+            await asyncio.sleep(1)
+            assert (await asyncio.to_thread(of_the_case, bus.folder)).due is None
+            await tick_clock(producer, 3, STARTS + timedelta(days=9))
+
+        def complete() -> bool:
+            return of_the_case(bus.folder).complete
+
+        await asyncio.to_thread(until, "every holder has confirmed", complete, 90.0)
+        found = await asyncio.to_thread(of_the_case, bus.folder)
+        assert {each.agency for each in found.confirmed} == set(HOLDERS)
+        assert (found.decided_by, found.ground) == ("court", "decision")
+        assert [(each.agency, each.until) for each in found.holds] == [("auditor", "2026-03-10")]
+        for agency in HOLDERS:
+            assert left_in(bus.folder, agency) == (0, 0, 0)
+
+
+def left_in(folder: BusFolder, agency: str) -> tuple[int, ...]:
+    """How many keys of cases, letters that came, and letters that were said, a ledger still has."""
+    import sqlite3  # noqa: PLC0415 - a second connection, as another process has it
+
+    asked = (
+        "SELECT count(*) FROM case_keys",
+        "SELECT count(*) FROM events WHERE letter IS NOT NULL",
+        "SELECT count(*) FROM outbox WHERE letter IS NOT NULL OR draft IS NOT NULL",
+    )
+    other = sqlite3.connect(folder.agency(agency).ledger)
+    try:
+        return tuple(other.execute(each).fetchone()[0] for each in asked)
+    finally:
+        other.close()

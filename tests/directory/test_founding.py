@@ -1,0 +1,111 @@
+"""The two records that are no agency's: who admits, and how far the directory goes. Neither can be forged or played back."""
+
+import base64
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from directory.given import BUS, NOW, Office, refused
+from nrmbus.directory import Directory, DirectoryError, joining
+from nrmbus.directory.entry import AdmitterKey, Admitters, admission_of, body_of
+from nrmbus.directory.operator import Admitter
+from nrmbus.directory.signatures import sign
+from nrmbus.wire import json, statement
+from nrmbus.wire.keys import SigningKey, VerifyKey
+
+
+@pytest.fixture(name="office")
+def _office(tmp_path: Path) -> Office:
+    return Office(tmp_path)
+
+
+class TestHeads:
+    def test_a_head_of_other_entries_is_a_fork(self, office: Office, tmp_path: Path) -> None:
+        """The key for heads signed something else than what is here: whoever reads it stops."""
+        office.joins("ngo-a")
+        other = Directory(BUS, VerifyKey(office.operator.public))
+        other.add(office.directory.signed[0])
+        office.operator.entry(other, office.identity("ngo-z"), "ngo_outreach", NOW)
+
+        head = office.operator.head(office.directory, NOW)
+        with pytest.raises(DirectoryError, match="head_ahead"):
+            other.add(head)
+        forked = {"bus": BUS, "number": office.directory.number, "digest": "0" * 64, "time": "2026-03-02T05:00:00Z"}
+        key = SigningKey.from_seed((tmp_path / "keys" / "head.seed").read_bytes())
+        with pytest.raises(DirectoryError, match="head_differs"):
+            office.directory.add(statement.sign("directory-head", forked, key))
+        office.directory.add(head)
+        assert office.directory.head is not None
+
+    def test_a_head_by_another_key_says_nothing(self, office: Office) -> None:
+        """Neither the operator's key for entries nor a stranger's signs heads."""
+        body = {"bus": BUS, "number": 1, "digest": office.directory.digest, "time": "2026-03-02T05:00:00Z"}
+
+        for key in (office.key, SigningKey.generate()):
+            with pytest.raises(DirectoryError, match="head_invalid"):
+                office.directory.add(statement.sign("directory-head", body, key))
+
+
+class TestAdmitters:
+    def listed(self, office: Office, names: Sequence[AdmitterKey], **members: object) -> bytes:
+        """The next list with *names*, as the operator and the present admitters sign it; *members* altered before."""
+        body = json.loads(
+            statement.body_of("directory", office.operator.admitters(office.directory, tuple(names))), limit=65536
+        )
+        made = Admitters.model_validate_json(json.dumps({**body, **members, "admitted": []}))
+        signed = [body_of(sign("admission", admission_of(made), each.key)) for each in office.admitters]
+        return statement.sign("directory", {**body_of(made), "admitted": signed}, office.key)
+
+    def others(self, office: Office, *names: str) -> list[AdmitterKey]:
+        """Present admitters, and further ones with keys of their own."""
+        return [
+            *(each.public for each in office.admitters),
+            *(Admitter(name, SigningKey.generate()).public for name in names),
+        ]
+
+    def test_two_present_ones_name_a_third(self, office: Office) -> None:
+        """From then on any two of the three may sign."""
+        office.directory.add(self.listed(office, self.others(office, "third")))
+
+        assert sorted(office.directory.roll.admitter_kids.values()) == ["admitter-a", "admitter-b", "third"]
+        office.joins("ngo-a")
+
+    def test_a_list_has_two_people_with_a_key_each(self, office: Office) -> None:
+        """Not one person under two names, nor two keys under one name."""
+        first, second = (each.public for each in office.admitters)
+        same_key = [first, AdmitterKey(name="other", key=first.key)]
+        same_name = [first, AdmitterKey(name=first.name, key=second.key)]
+
+        for names in (same_key, same_name):
+            assert refused(office, self.listed(office, names)) == "admitters_few"
+
+    def test_a_list_follows_the_one_before(self, office: Office) -> None:
+        """An old one is not played back."""
+        assert refused(office, self.listed(office, self.others(office), previous="0" * 64)) == "previous_differs"
+        first = self.listed(office, self.others(office, "third"))
+        office.directory.add(first)
+        body = json.loads(statement.body_of("directory", first), limit=65536)
+        again = statement.sign("directory", {**body, "number": office.directory.number + 1}, office.key)
+        assert refused(office, again) == "previous_differs"
+
+    def test_keys_have_one_purpose_here_too(self, office: Office) -> None:
+        """The key for heads admits nobody, and an agency's key neither."""
+        identity = office.joins("ngo-a")
+        head = SigningKey.from_seed((office.home / "keys" / "head.seed").read_bytes())
+        for key, code in ((head, "key_two_purposes"), (identity.signing, "key_in_use"), (office.key, "key_in_use")):
+            names = [*self.others(office), Admitter("third", key).public]
+            assert refused(office, self.listed(office, names)) == code
+
+    def test_a_weak_key_admits_nobody(self, office: Office) -> None:
+        """It would sign whatever anybody writes."""
+        weak_one = AdmitterKey(name="third", key=base64.b64encode(bytes(32)).decode())
+
+        assert refused(office, self.listed(office, [*self.others(office), weak_one])) == "weak_key"
+
+    def test_without_a_list_nobody_is_admitted(self, office: Office) -> None:
+        """The first record of a bus says who admits."""
+        fresh = Directory(BUS, VerifyKey(office.operator.public))
+        entry = joining.changed(office.admitted(office.asked(office.identity("ngo-b"))), number=1)
+        with pytest.raises(DirectoryError, match="not_founded"):
+            fresh.add(office.operator.number(entry, fresh))

@@ -1,0 +1,102 @@
+"""The file between an agency and its admitters: what it may hold, and what an agency that leaves has signed of each case."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from directory.given import BUS, NOW, Office
+from nrmbus.directory import DirectoryError, joining
+from nrmbus.directory.changes import is_complete, sign
+from nrmbus.directory.entry import body_of
+from nrmbus.directory.requests import Disposal, Request, digest, disposed
+from nrmbus.wire import json
+
+CASE, OTHER = "ab" * 16, "cd" * 16
+
+
+@pytest.fixture(name="office")
+def _office(tmp_path: Path) -> Office:
+    return Office(tmp_path)
+
+
+def leaving(office: Office, cases: Mapping[str, str | None], by: str = "ngo-a") -> Request:
+    """The request of ngo-a to leave, with what *by* signed of *cases*."""
+    key = office.identity(by).signing
+    said = tuple(
+        disposed(
+            Disposal(bus=BUS, agency="ngo-a", case=case, outcome="handed_over" if to else "deleted", to=to, at=NOW), key
+        )
+        for case, to in cases.items()
+    )
+    entry = joining.repeated(office.directory, "ngo-a", "retired", made=NOW)
+    entry = joining.changed(entry, **({"cases": digest(*said)} if said else {}))
+    return Request(entry=joining.asked_by(entry, [office.identity("ngo-a").signing]), disposals=said)
+
+
+def test_a_file_is_read_as_it_was_written(office: Office, tmp_path: Path) -> None:
+    """And is readable by its owner only."""
+    request = Request(entry=office.asked(office.identity("ngo-b")))
+    request.write(tmp_path / "file")
+
+    assert Request.read(tmp_path / "file") == request
+    assert (tmp_path / "file").stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize(
+    "member", [{"csr": "other"}, {"disposals": ["x"]}, {"form": "other"}, {"more": 1}, {"entry": {}}]
+)
+def test_what_came_with_it_is_what_the_agency_signed(office: Office, tmp_path: Path, member: dict[str, object]) -> None:
+    """Another certificate request, other statements about cases, another form: not read."""
+    request = Request(entry=office.asked(office.identity("ngo-b")))
+    (tmp_path / "file").write_bytes(json.dumps({**body_of(request), **member}))
+
+    with pytest.raises(DirectoryError, match=r"request_changed|request_malformed"):
+        Request.read(tmp_path / "file")
+
+
+@pytest.mark.parametrize("raw", [b"", b"{}", b"[]", b"\xff", b"{" * 100_000, b'{"form":1.5}'])
+def test_what_is_no_request_is_refused(tmp_path: Path, raw: bytes) -> None:
+    """Whatever it is, by one code, repeating nothing."""
+    (tmp_path / "file").write_bytes(raw)
+
+    with pytest.raises(DirectoryError, match="request_malformed"):
+        Request.read(tmp_path / "file")
+
+
+def test_an_agency_leaves_when_each_case_is_deleted_or_handed_over(office: Office) -> None:
+    """Nobody signs before."""
+    office.joins("ngo-a")
+    office.joins("ngo-b")
+    for said in ({}, {CASE: None}, {OTHER: "ngo-b"}):
+        with pytest.raises(DirectoryError, match="case_open"):
+            sign(office.directory, leaving(office, said), office.admitters[0], NOW, {CASE, OTHER})
+
+    request = leaving(office, {CASE: None, OTHER: "ngo-b"})
+    for admitter in office.admitters:
+        assert not is_complete(request)
+        request = sign(office.directory, request, admitter, NOW, {CASE, OTHER})
+    assert is_complete(request)
+    office.enter(request.entry)
+    assert office.directory.state("ngo-a", NOW) == "retired"
+
+
+def test_only_its_own_signature_counts(office: Office) -> None:
+    """Not that of another agency, and not a hand-over to nobody."""
+    office.joins("ngo-a")
+    office.joins("ngo-b")
+
+    for request in (leaving(office, {CASE: None}, by="ngo-b"), leaving(office, {CASE: "ngo-z"})):
+        with pytest.raises(DirectoryError, match="request_invalid"):
+            sign(office.directory, request, office.admitters[0], NOW, {CASE})
+
+
+def test_an_admitter_signs_once(office: Office) -> None:
+    """The same person, asked twice, is told so before anything is entered."""
+    request = sign(office.directory, Request(entry=office.asked(office.identity("ngo-b"))), office.admitters[0], NOW)
+
+    with pytest.raises(DirectoryError, match="admitter_twice"):
+        sign(office.directory, request, office.admitters[0], NOW)
+    altered = request.having(joining.changed(request.entry, role="special_unit"))
+    with pytest.raises(DirectoryError, match="request_invalid"):
+        sign(office.directory, altered, office.admitters[1], NOW)

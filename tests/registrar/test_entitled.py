@@ -1,0 +1,227 @@
+"""Letters only for the entitled: a part that is sealed beyond its row, or to a key that is not current, is refused.
+
+The table is written out of section 3 of the rules text by hand, so that a slip of the profile shows here.
+"""
+
+from collections.abc import Callable, Mapping
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+
+from nrmbus.directory import Identity, joining
+from nrmbus.events.model import PARTS, Event, Part
+from nrmbus.registrar.shard import Shard
+from nrmbus.rules import Agency
+from nrmbus.wire import ids
+from nrmbus.wire.envelope import encode, with_letter
+from nrmbus.wire.keys import SealingKey, SealTo
+from nrmbus.wire.letter import Container, seal
+from nrmbus.wire.record import Record
+from registrar.given import BUS, NOW, SIGNAL, Bus, check_history, to
+from registrar.test_directory import entered, rotated, state
+from registrar.test_shard import LETTER, REF, REFERRAL, registration
+
+MOST: Final = "coded identity contact story health"
+FEW: Final = "coded identity contact"
+TABLE: Final[Mapping[str, str]] = {
+    "special_unit": MOST, "vac": MOST, "ngo_outreach": MOST, "ngo_legal": MOST, "ngo_shelter": MOST, "shelter_state": MOST,
+    "guardianship": MOST, "child_commission": MOST, "prosecution": MOST,
+    "fund": "coded identity contact money",
+    "migration": "coded identity",
+    "health": "coded identity contact health",
+    "education": FEW, "employment": FEW, "social_services": FEW, "consulate": FEW, "embassy": FEW,
+    "international_organisation": FEW,
+}  # fmt: skip
+"""Whom a referral may be sent to, and what that role opens of it at most."""
+
+Readers = dict[str, SealTo]
+
+
+def agency_of(role: str) -> str:
+    """The agency of *role* in these tests."""
+    return f"the-{role.replace('_', '-')}"
+
+
+@pytest.fixture(scope="module", name="bus")
+def _bus(tmp_path_factory: pytest.TempPathFactory) -> Bus:
+    bus = Bus(tmp_path_factory.mktemp("bus"))
+    for role in TABLE:
+        bus.admit(agency_of(role), role)
+    return bus
+
+
+@pytest.fixture(name="fresh")
+def _fresh(tmp_path: Path) -> Bus:
+    return Bus(tmp_path)
+
+
+def sealed(bus: Bus, event: Event, readers: Mapping[Part, Readers]) -> Record:
+    """*event* with a letter whose parts are sealed to just these *readers*, by whoever can write to an outbox."""
+    container = seal({part: LETTER.get(part, {}) for part in readers}, {part: each.items() for part, each in readers.items()}, bus=BUS, source=event.source,
+                     id=event.id, subject=event.subject)  # fmt: skip
+    event = Event(**{**dict(event), "sealeddigest": Container.parse(container).digest})
+    return with_letter(encode(event, bus.identities[event.source].signing), container)
+
+
+def key(bus: Bus, agency: str) -> SealTo:
+    """The current key of *agency*."""
+    return bus.identities[agency].sealing.seal_to
+
+
+def due(bus: Bus, agency: str, opened: str) -> dict[Part, Readers]:
+    """Each part sealed to its sender and, where it is among *opened*, to *agency*; the coded facts to statistics too."""
+    parts: dict[Part, Readers] = {}
+    for part in LETTER:
+        names = ["ngo-a", *([agency] if part in opened.split() else []), *(["statistics"] if part == "coded" else [])]
+        parts[part] = {name: key(bus, name) for name in names}
+    return parts
+
+
+def asked(bus: Bus, shard: Shard, agency: str) -> Callable[[], Event]:
+    """A case in which a referral to *agency* may be made; each call gives the referral once more."""
+    case = ids.new_ref()
+    bus.signal(shard, case=case)
+    bus.consents(shard, agency, case=case)
+    said = {**REFERRAL, "to": [agency]}
+    return lambda: bus.event("ngo-a", "referral.submitted", said, referral=REF, legalbasis="CoM 21/2008", case=case)
+
+
+@pytest.mark.parametrize("role", TABLE)
+def test_of_a_referral_a_role_is_sealed_its_parts_and_no_other(bus: Bus, role: str) -> None:
+    """The fund opens no story, migration no contact, nobody the place; one part more or fewer and nobody is told."""
+    shard, agency = bus.shard(), agency_of(role)
+    right, referral = due(bus, agency, TABLE[role]), asked(bus, shard, agency)
+    for part in right:
+        readers = dict(right[part])
+        if agency in readers:
+            del readers[agency]
+        else:
+            readers[agency] = key(bus, agency)
+        decision = bus.take(shard, sealed(bus, referral(), {**right, part: readers}), owner="ngo-a")
+        assert decision.code == "audience_changed", part
+        named = {name: set(agencies) for name, agencies in (registration(decision).seal_to or {}).items()}
+        assert named == {name: each.keys() - {"ngo-a"} for name, each in right.items()}
+        assert to(decision, agency) == []
+    decision = bus.take(shard, sealed(bus, referral(), right), owner="ngo-a")
+    assert decision.outcome == "registered", decision.code
+    copy = Container.parse(dict(to(decision, agency)[-1].headers)["nrm_letter"])
+    assert {part for part in copy.parts if copy.wraps(part)} == set(TABLE[role].split()) & set(LETTER)
+
+
+WITHOUT_A_REFERRAL: Final[Mapping[str, dict[str, Any]]] = {
+    "needs.assessed": {}, "plan.adopted": {"services": ["legal"], "planned_end_days": 30},
+    "service.requested": {"service": "legal", "urgency": "normal"},
+    "stay.hold_requested": {"ground": "status", "until_days": 30},
+    "shelter.bed_requested": {"urgency": "normal"},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("type_", WITHOUT_A_REFERRAL)
+def test_whatever_a_sender_turns_to_a_role_with_its_row_bounds_what_it_opens(bus: Bus, type_: str) -> None:
+    """What is said in notes to the migration service, the fund or a school stays with its sender."""
+    view = bus.rules.start(ids.new_ref())
+    for role, opened in TABLE.items():
+        event = bus.event("the-vac", type_, {"to": [agency_of(role)], **WITHOUT_A_REFERRAL[type_]}, case=view.subject)
+        beyond = {
+            part
+            for part, agencies in bus.rules.audience(view, event).opens.items()
+            if set(agencies) - ({agency_of(role)} if part in opened.split() else set())
+        }
+        assert beyond == set(), role
+
+
+def test_the_table_speaks_of_every_part_and_nobody_opens_the_place(bus: Bus) -> None:
+    """Where the person is stays with whoever knows: no row names it, in the table or in the Rules."""
+    view = bus.rules.start(ids.new_ref())
+    for role, opened in TABLE.items():
+        referral = bus.event("ngo-a", "referral.submitted", {**REFERRAL, "to": [agency_of(role)]}, case=view.subject)
+        could = {part for part in PARTS if bus.rules.could_open(view, referral, part, agency_of(role))}
+        assert could == set(opened.split())
+
+
+def _beyond(readers: dict[Part, Readers], part: Part, **more: SealTo) -> dict[Part, Readers]:
+    return {**readers, part: readers[part] | {name.replace("_", "-"): each for name, each in more.items()}}
+
+
+def _without(readers: dict[Part, Readers], part: Part, agency: str) -> dict[Part, Readers]:
+    return {**readers, part: {name: each for name, each in readers[part].items() if name != agency}}
+
+
+Attack = Callable[[Bus, dict[Part, Readers]], dict[Part, Readers]]
+ATTACKS: Final[Mapping[str, tuple[str, Attack]]] = {
+    "an agency that is not told at all": (
+        "audience_changed", lambda bus, right: _beyond(right, "story", migration=key(bus, "migration"))),
+    "an agency of the same role as the recipient": (
+        "audience_changed", lambda bus, right: _beyond(right, "identity", ngo_l=key(bus, "ngo-l"))),
+    "statistics beyond the coded facts": (
+        "audience_changed", lambda bus, right: _beyond(right, "story", statistics=key(bus, "statistics"))),
+    "statistics left out": (
+        "audience_changed", lambda bus, right: _without(right, "coded", "statistics")),
+    "a name that nobody admitted": (
+        "unknown_recipient", lambda bus, right: _beyond(right, "story", nobody=key(bus, "vac"))),
+    "a key of nobody": (
+        "key_not_current", lambda bus, right: _beyond(right, "story", vac=SealingKey.generate().seal_to)),
+    "another agency's key under the recipient's name": (
+        "key_not_current", lambda bus, right: _beyond(right, "story", vac=key(bus, "migration"))),
+    "a stranger's key in the place of the sender's own": (
+        "key_not_current", lambda bus, right: _beyond(right, "story", ngo_a=SealingKey.generate().seal_to)),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("attack", ATTACKS)
+def test_a_letter_that_is_sealed_otherwise_is_refused_and_reaches_nobody(fresh: Bus, attack: str) -> None:
+    """Whoever writes to an outbox without a desk of ours is held to the same audience and the same keys."""
+    shard = fresh.shard()
+    right, referral = due(fresh, "vac", MOST), asked(fresh, shard, "vac")
+    code, altered = ATTACKS[attack]
+    decision = fresh.take(shard, sealed(fresh, referral(), altered(fresh, right)), owner="ngo-a")
+    assert (decision.outcome, decision.code) == ("refused", code)
+    assert {out.topic for out in decision.outs} == {"nrm.cases", "nrm.inbox.ngo-a"}
+    assert fresh.take(shard, sealed(fresh, referral(), right), owner="ngo-a").outcome == "registered"
+    check_history(fresh, shard)
+
+
+@pytest.mark.parametrize("agency", ["vac", "migration", "statistics"])
+def test_nothing_is_sealed_to_who_is_suspended(fresh: Bus, agency: str) -> None:
+    """The recipient, somebody else or statistics: whoever is suspended gets no part of any letter."""
+    shard = fresh.shard()
+    right, referral = due(fresh, "vac", MOST), asked(fresh, shard, "vac")
+    state(fresh, agency, "suspended", NOW)
+    sealed_to = _beyond(right, "coded", **{agency.replace("-", "_"): key(fresh, agency)})
+    decision = fresh.take(shard, sealed(fresh, referral(), sealed_to), owner="ngo-a")
+    assert decision.code == ("agency_suspended" if agency == "vac" else "audience_changed")
+    assert agency not in str(registration(decision).seal_to)
+
+
+def test_a_key_that_was_replaced_is_refused_after_the_overlap_also_for_the_sender(fresh: Bus) -> None:
+    """A stolen laptop's key opens nothing that is sealed once its time is over."""
+    shard = fresh.shard()
+    referral = asked(fresh, shard, "vac")
+    old = rotated(fresh, "ngo-a", NOW, timedelta(hours=72)).sealing.seal_to
+    after = NOW + timedelta(hours=73)
+    right = due(fresh, "vac", MOST)
+    own_old = _beyond(right, "story", ngo_a=old)
+    assert fresh.take(shard, sealed(fresh, referral(), own_old), owner="ngo-a", now=after).code == "key_not_current"
+    assert fresh.take(shard, sealed(fresh, referral(), right), owner="ngo-a", now=after).outcome == "registered"
+
+
+def test_who_has_not_confirmed_its_key_yet_has_its_own_words_under_that_key_and_no_other(fresh: Bus) -> None:
+    """An agency that has just joined may speak at once; a stranger's key in the place of its own is refused all the same."""
+    new = Identity.at(fresh._home / "ngo-new", "ngo-new")
+    wanted = joining.Wanted(
+        "ngo-new", "ngo_outreach", new.signing.public, new.sealing.public, new.witness.public, None, None
+    )
+    asked_ = joining.proposed(fresh.directory, wanted, "admitted", made=NOW)
+    entered(fresh, joining.asked_by(asked_, [new.signing, new.witness]), NOW)
+    fresh.identities["ngo-new"], fresh.agencies["ngo-new"] = new, Agency("ngo-new", "ngo_outreach")
+    assert fresh.directory.seal_to("ngo-new", NOW) is None
+
+    shard, codes = fresh.shard(), []
+    for own in (SealingKey.generate().seal_to, key(fresh, "vac"), key(fresh, "ngo-new")):
+        event = fresh.event("ngo-new", "case.signal_recorded", SIGNAL)
+        readers: dict[Part, Readers] = {"coded": {"ngo-new": own}, "story": {"ngo-new": own}}
+        readers["coded"] |= {name: key(fresh, name) for name in ("special-unit", "statistics")}
+        codes.append(fresh.take(shard, sealed(fresh, event, readers), owner="ngo-new").code)
+    assert codes == ["key_not_current", "key_not_current", None]

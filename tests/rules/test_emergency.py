@@ -1,0 +1,110 @@
+"""Breaking the glass: who hears of it, when it is due, what is opened, and that every refusal of it reads alike."""
+
+from dataclasses import asdict
+
+import pytest
+
+from nrmbus.rules import Refusal
+from rules.given import Bench
+from rules.refused_emergency import ASKED, TWO, UNIT, g_71, g_72, more
+from rules.stories import child_signalled, planned, presumed
+
+
+def asked(**said: str) -> Bench:
+    """The shelter asks in an emergency; the assistance centre holds the case."""
+    b = planned(Bench()).at("d8 12:00")
+    b.say("shelter", ASKED, **TWO, **said)
+    return b
+
+
+def test_holder_and_a_second_agency_hear_of_it_at_once() -> None:
+    """Without a supervisor of either, who has been on the case for longest; where there is one, the supervisor."""
+    b = planned(Bench())
+    assert b.say("shelter", ASKED, **TWO).audience.recipients == ("ngo-a", "vac")
+    assert child_signalled(Bench()).say(UNIT, ASKED, **TWO).audience.recipients == ("district", "school")
+
+
+def test_a_reference_that_is_used_again_names_nobody_of_before() -> None:
+    """The case has another holder by now: holder and second agency are those of the new asking."""
+    b = presumed(Bench())
+    assert b.say("shelter", ASKED, **TWO).audience.recipients == ("ngo-a", UNIT)
+    b.say(UNIT, "access.break_glass_objected", ref="E-1")
+    b.say("ngo-a", "plan.adopted", to=["shelter"])
+    assert b.rules.judge(b.view, b.event("shelter", ASKED, **TWO), b.now) is None
+    assert b.say("shelter", ASKED, **TWO).audience.recipients == ("ngo-a", UNIT)
+    assert b.ask("ngo-a", "access.break_glass_objected", ref="E-1") is None
+
+
+def test_the_holder_has_ten_minutes_and_no_second_more() -> None:
+    """From the registration on; then the timekeeper says so to both and to who had heard of it."""
+    b = asked()
+    assert b.through("d8 12:09") == []
+    (said,) = b.through("d8 12:10")
+    assert said == "access.reseal_due 10 Mar 12:10 ngo-a,shelter,vac"
+    assert b.through("d9 12:00") == []
+
+
+def test_danger_does_not_wait() -> None:
+    """It is due with its registration."""
+    assert len(asked(reason="imminent_danger").through("d8 12:00")) == 1
+
+
+def test_an_objection_ends_it_and_the_asking_agency_hears_so() -> None:
+    """Nothing is due any more."""
+    b = asked().at("d8 12:09")
+    assert "shelter" in b.say("vac", "access.break_glass_objected", ref="E-1").audience.recipients
+    assert b.through("d20 0:00") == []
+
+
+def test_a_refusal_meanwhile_ends_it_too() -> None:
+    """Nothing becomes due for an agency that the person has refused since."""
+    b = asked()
+    b.say("vac", "consent.refused", receivers=["shelter"], purposes=["tracing"])
+    assert b.through("d8 13:00") == []
+
+
+@pytest.mark.parametrize(
+    ("by", "reason", "parts"),
+    [
+        ("shelter", "missing_person", "contact identity"),
+        ("shelter", "medical_emergency", "contact health identity"),
+        ("shelter", "security_breach", "contact"),
+        ("shelter", "imminent_danger", "contact identity"),
+    ],
+)
+def test_who_asked_opens_the_parts_that_the_reason_needs_and_nobody_else_any(by: str, reason: str, parts: str) -> None:
+    """Whatever the holder's desk put into the letter."""
+    b = asked(reason=reason)
+    b.through("d8 12:10")
+    event = b.event("vac", "access.resealed", ref="E-1", letter=True)
+    opens = b.rules.audience(b.view, event).opens
+    assert opens == {
+        part: (by,) if part in parts.split() else () for part in ("contact", "health", "identity", "story")
+    }
+    could = {part for part in opens if b.rules.could_open(b.view, event, part, by)}
+    assert could == set(parts.split())
+    assert not any(b.rules.could_open(b.view, event, part, "migration") for part in opens)
+
+
+def test_every_refusal_reads_alike_and_the_history_knows_why() -> None:
+    """To the sender one code, one rule, one sentence; beside it, for the history alone, the rule that applied."""
+    refusals = [answer for _, answer, rule in more() if answer and answer.because and rule]
+    refusals += [answer for answer in (g_71()[0], g_72()[0]) if answer]
+    shown = {tuple({**asdict(each), "because": None}.values()) for each in refusals}
+    assert len(shown) == 1
+    assert next(iter(shown))[:2] == ("not_available", "G-70")
+    assert {each.because for each in refusals} >= {"G-01", "G-02", "G-03", "G-20", "G-70", "G-71", "G-72"}
+
+
+def test_of_other_types_the_reason_is_said_to_the_sender() -> None:
+    """Nothing stands beside it."""
+    answer = planned(Bench()).ask("hospital", "referral.accepted", ref="R-1")
+    assert isinstance(answer, Refusal)
+    assert (answer.rule, answer.because) == ("G-01" if answer.rule == "G-01" else "G-02", None)
+
+
+def test_the_limit_counts_by_the_month_of_the_profiles_zone() -> None:
+    """The last evening of a month in Baku is one of that month, whatever London says."""
+    b = planned(Bench())
+    assert b.rules.month(b.at("d30 1:00").now) == "2026-04"
+    assert b.rules.month(b.at("d29 23:59").now) == "2026-03"

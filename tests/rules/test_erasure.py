@@ -1,0 +1,110 @@
+"""The end of access: a decision, a week to object, holds, and who is to erase by when."""
+
+import pytest
+
+from rules.given import Bench
+from rules.stories import closed, planned, signalled
+
+UNIT = "special-unit"
+
+
+def ended(b: Bench, by: str = "court") -> Bench:
+    """A court, or prosecution, ends access to what is stored about the person; it never heard of the case before."""
+    b.say(by, "access.terminated", approver="A-2", letter=True)
+    return b
+
+
+def test_after_a_week_all_who_hold_the_case_are_told_once() -> None:
+    """Not in the week, not twice, and whoever decided with them."""
+    b = ended(planned(Bench()))
+    assert not [said for said in b.through("d14 23:00") if said.startswith("access.")]
+    (said,) = [said for said in b.through("d60 0:00") if said.startswith("access.")]
+    assert said == "access.erasure_due 17 Mar 24:00 court,migration,ngo-a,ngo-l,shelter,special-unit,vac"
+
+
+def test_each_holder_owes_a_confirmation_and_the_court_hears_of_a_missing_one() -> None:
+    """A holder that does not answer stays visible."""
+    b = ended(signalled(Bench()))
+    b.through("d9 0:00")
+    owed = {clock.answerable for clock in b.rules.clocks(b.view) if clock.code == "D-ERASE"}
+    assert owed == {"court", "ngo-a", UNIT}
+    b.say("ngo-a", "access.erasure_confirmed")
+    b.say("court", "access.erasure_confirmed")
+    breached = [said for said in b.through("d40 0:00") if said.startswith("D-ERASE")]
+    assert [said.rpartition(" ")[2] for said in breached] == ["court,special-unit"]
+    assert b.view.erasure.confirmed == {"ngo-a", "court"}
+
+
+def test_an_objection_stops_it_until_a_court_decides_again() -> None:
+    """The same hold in prosecution's way goes on standing: only a court hears an objection."""
+    b = ended(planned(Bench()), "prosecution")
+    b.say("ngo-a", "access.hold_placed")
+    assert not [said for said in b.fork().through("d29 0:00") if said.startswith("access.")]
+    again = b.fork()
+    ended(again, "prosecution")
+    assert not [said for said in again.through("d29 0:00") if said.startswith("access.")]
+    ended(b.at("d10 9:00"))
+    (said,) = [said for said in b.through("d29 0:00") if said.startswith("access.")]
+    assert said.startswith("access.erasure_due 19 Mar 24:00 ")
+
+
+def test_a_hold_on_other_grounds_ends_by_its_day_alone() -> None:
+    """No court's second decision shortens it; after its last day the erasure is due."""
+    b = planned(Bench())
+    b.say("auditor", "access.hold_placed", reasons=["criminal_proceedings", "objection"], until="2026-04-30")
+    ended(b)
+    ended(b.at("d10 9:00"))
+    assert not [said for said in b.through("d59 23:00") if said.startswith("access.")]
+    (said,) = [said for said in b.through("d62 0:00") if said.startswith("access.")]
+    assert said.startswith("access.erasure_due 30 Apr 24:00 ")
+
+
+def test_an_objection_shows_nobody_but_the_court_who_else_holds_the_case() -> None:
+    """Co-holders do not learn of one another by it; what an authority has kept, all holders must know."""
+    b = ended(planned(Bench()))
+    assert b.say("ngo-a", "access.hold_placed").audience.recipients == ("court",)
+    assert "ngo-a" in b.say("auditor", "access.hold_placed").audience.recipients
+
+
+@pytest.mark.parametrize(("by", "rule"), [("fund", "G-01"), ("auditor", "G-01"), (UNIT, "G-01"), ("prosecution", None)])
+def test_who_may_end_access(by: str, rule: str | None) -> None:
+    """A court or prosecution, heard of the case or not; nobody else."""
+    refusal = planned(Bench()).ask(by, "access.terminated", approver="A-2")
+    assert (refusal.rule if refusal else None) == rule
+
+
+def test_two_of_the_court_act() -> None:
+    """Actor and approver, and they are two."""
+    b = planned(Bench())
+    for approver in (None, "A-1"):
+        refusal = b.ask("court", "access.terminated", approver=approver)
+        assert refusal is not None
+        assert refusal.rule == "G-20"
+
+
+def test_a_case_that_is_not_there_is_not_ended() -> None:
+    """And who does not know a case does not object in it."""
+    for refusal in (
+        Bench().ask("court", "access.terminated", approver="A-2"),
+        planned(Bench()).ask("hospital", "access.hold_placed"),
+        planned(Bench()).ask("hospital", "access.erasure_confirmed"),
+    ):
+        assert refusal is not None
+        assert refusal.rule == "G-02"
+
+
+def test_while_a_hold_stands_letters_go_on() -> None:
+    """What is kept may be worked on; once the erasure is due, nothing comes to it any more."""
+    b = ended(planned(Bench()))
+    b.say("auditor", "access.hold_placed", until="2026-03-31")
+    assert b.ask("vac", "plan.revised", letter=True) is None
+    b.through("d31 9:00")
+    refusal = b.ask("vac", "plan.revised", letter=True)
+    assert refusal is not None
+    assert refusal.code == "access_terminated"
+
+
+def test_a_closed_case_is_erased_too() -> None:
+    """In any status."""
+    b = ended(closed(Bench()))
+    assert [said for said in b.through("d400 0:00") if said.startswith("access.erasure_due")]

@@ -1,0 +1,46 @@
+"""What PRIVACY.md tells an authority about grounds is what the Rules enforce."""
+
+from pathlib import Path
+
+import pytest
+
+from nrmbus.rules import load_profile
+from nrmbus.rules.grounds import BEGINS, ENDS, PROFILE, renewed, table
+from nrmbus.rules.profile import profile_text, read_profile
+
+PRIVACY = Path(__file__).parents[2] / "PRIVACY.md"
+
+
+def test_privacy_md_has_the_table_of_the_profile() -> None:
+    """Whoever changes who is told, or on which ground, changes what the authority reads in the same commit."""
+    text = PRIVACY.read_text(encoding="utf-8")
+    assert renewed(text, load_profile(PROFILE)) == text, "renew it: python -m nrmbus.rules.grounds PRIVACY.md"
+
+
+def test_each_type_has_a_row_with_its_ground() -> None:
+    """A type that may be published has a ground that can be read, and says so where the law could not be."""
+    profile = load_profile(PROFILE)
+    rows = {row.split("`")[1]: row for row in table(profile).splitlines()[2:]}
+    assert rows.keys() == profile.types.keys()
+    for name, row in profile.types.items():
+        assert row.basis in rows[name]
+        assert rows[name].endswith("*u* |") == row.unverified
+
+
+def test_a_change_of_the_profile_is_seen() -> None:
+    """A row that is told to one more role makes another table."""
+    profile = load_profile(PROFILE)
+    text = profile_text(PROFILE).replace(
+        "consent.refused:             {by: [DETECTORS,", "consent.refused: {by: [court, DETECTORS,"
+    )
+    changed = table(read_profile(text)).splitlines()
+    assert [row for row in changed if row not in table(profile).splitlines()] == [
+        next(r for r in changed if "`court`, `DETECTORS`" in r)
+    ]
+
+
+@pytest.mark.parametrize("text", ["", BEGINS, ENDS, f"{ENDS}\n{BEGINS}"])
+def test_a_file_without_a_place_for_it_is_said(text: str) -> None:
+    """Nothing is written into a file that does not ask for the table."""
+    with pytest.raises(ValueError, match="no place"):
+        renewed(text, load_profile(PROFILE))

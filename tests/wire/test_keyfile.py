@@ -1,0 +1,254 @@
+"""Private keys at rest: what lies on disk opens for nobody without the passphrase, and no secret shows itself."""
+
+import base64
+import io
+import json
+import os
+import pickle
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from nrmbus.directory import Identity, LogIdentity
+from nrmbus.directory.operator import Admitter
+from nrmbus.wire import keyfile
+from nrmbus.wire.cosignature import Cosigner
+from nrmbus.wire.keyfile import KeyFileError, Passphrase
+from nrmbus.wire.keys import SealingKey, SigningKey
+from nrmbus.wire.mldsa import MLDSA44SigningKey
+from nrmbus.wire.note import Ed25519Signer
+
+SEED = bytes(range(32))
+WORDS = b"wrong horse, right stable"
+
+
+@pytest.fixture(autouse=True)
+def _nothing_held(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Each test begins and ends without a passphrase, and with nobody to ask."""
+    monkeypatch.delenv(keyfile.SETTING, raising=False)
+    monkeypatch.setattr("sys.stdin", io.StringIO())
+    keyfile.hold(None)
+    yield
+    keyfile.hold(None)
+
+
+@pytest.fixture
+def sealed(tmp_path: Path) -> Path:
+    """A private key that lies sealed under `WORDS`, while nothing is held any more."""
+    path = tmp_path / "keys" / "signing.seed"
+    keyfile.hold(Passphrase(WORDS))
+    keyfile.write(path, SEED)
+    keyfile.hold(None)
+    return path
+
+
+def code_of(path: Path) -> str | None:
+    """Why the key at *path* is not read."""
+    try:
+        keyfile.read(path)
+    except KeyFileError as error:
+        return error.code
+    return None
+
+
+class TestAFile:
+    """One private key on disk."""
+
+    def test_it_is_raw_where_nothing_protects_it(self, tmp_path: Path) -> None:
+        """32 bytes for its owner only, as on every bus for playing."""
+        keyfile.write(tmp_path / "a.seed", SEED)
+
+        assert (tmp_path / "a.seed").read_bytes() == SEED == keyfile.read(tmp_path / "a.seed")
+        assert (tmp_path / "a.seed").stat().st_mode & 0o777 == 0o600
+        keyfile.write(tmp_path / "b" / "c" / "a.seed", SEED)
+        assert [(tmp_path / each).stat().st_mode & 0o777 for each in ("b", "b/c")] == [0o700, 0o700]
+        assert not keyfile.is_sealed(tmp_path / "a.seed")
+
+    def test_the_authoritys_is_pem_and_is_sealed_like_the_others(self, tmp_path: Path) -> None:
+        """Whatever a key is written as; and a seed that begins like JSON is a seed."""
+        pem, odd = b"-----BEGIN PRIVATE KEY-----\nexample\n", b"{" + bytes(31)
+        for content in (pem, odd):
+            keyfile.write(tmp_path / "a", content)
+            assert (keyfile.is_sealed(tmp_path / "a"), keyfile.read(tmp_path / "a")) == (False, content)
+        keyfile.write(tmp_path / "a", pem)
+        keyfile.hold(Passphrase(WORDS))
+        assert keyfile.protect(tmp_path / "a")
+        assert keyfile.read(tmp_path / "a") == pem
+
+    def test_sealed_it_opens_under_the_same_words_alone(self, sealed: Path) -> None:
+        """The seed does not stand in it; the parameters of scrypt do."""
+        content = sealed.read_bytes()
+        assert SEED not in content
+        assert WORDS not in content
+        assert keyfile.is_sealed(sealed)
+        assert {"kdf": "scrypt", "n": 32768, "r": 8, "p": 3, "aead": "aes-256-gcm"}.items() <= json.loads(
+            content
+        ).items()
+        assert sealed.stat().st_mode & 0o777 == 0o600
+
+        keyfile.hold(Passphrase(WORDS))
+        assert keyfile.read(sealed) == SEED
+        keyfile.hold(Passphrase(WORDS + b"!"))
+        assert code_of(sealed) == "key_passphrase_wrong"
+
+    def test_without_a_passphrase_it_stays_shut(self, sealed: Path) -> None:
+        """The sentence says what to give."""
+        with pytest.raises(KeyFileError, match="NRMBUS_KEY_FILE=FILE") as caught:
+            keyfile.read(sealed)
+        assert caught.value.code == "key_locked"
+
+    @pytest.mark.parametrize(
+        "change", [{"n": 2**24}, {"n": 2**13}, {"n": 30000}, {"r": 99}, {"kdf": "none"}, {"more": 1}]
+    )
+    def test_parameters_that_nobody_wrote_are_refused(self, sealed: Path, change: dict[str, object]) -> None:
+        """Before anything is computed: a huge n would fill the memory."""
+        sealed.write_text(json.dumps(json.loads(sealed.read_bytes()) | change))
+        keyfile.hold(Passphrase(WORDS))
+
+        assert code_of(sealed) == "key_malformed"
+
+    def test_parameters_are_bound_to_what_they_seal(self, sealed: Path) -> None:
+        """A weaker n in the file does not go unseen."""
+        sealed.write_text(json.dumps(json.loads(sealed.read_bytes()) | {"n": 2**14}))
+        keyfile.hold(Passphrase(WORDS))
+
+        assert code_of(sealed) == "key_passphrase_wrong"
+
+    @pytest.mark.parametrize("content", [b"", b"x", b"{}", bytes(31), bytes(33), b"{" * 5000])
+    def test_what_is_no_key_is_refused(self, tmp_path: Path, content: bytes) -> None:
+        """With a code, whatever it is."""
+        (tmp_path / "a.seed").write_bytes(content)
+        keyfile.hold(Passphrase(WORDS))
+
+        assert code_of(tmp_path / "a.seed") == "key_malformed"
+
+    @pytest.mark.parametrize("cut", ["before", "linked", "written"])
+    def test_protecting_leaves_no_raw_copy(self, tmp_path: Path, cut: str) -> None:
+        """Whenever it was cut the time before: as many files as before, and the seed in none of them."""
+        path, old = tmp_path / "a.seed", tmp_path / ".a.seed.raw"
+        keyfile.write(path, SEED)
+        keyfile.hold(Passphrase(WORDS))
+        if cut != "before":
+            os.link(path, old)
+        if cut == "written":
+            keyfile.write(path, SEED)
+
+        assert keyfile.protect(path) is (cut != "written")
+        assert [each.name for each in tmp_path.iterdir()] == ["a.seed"]
+        assert SEED not in path.read_bytes()
+        assert keyfile.read(path) == SEED
+        assert keyfile.protect(path) is False
+
+    def test_destroyed_it_is_overwritten_first(self, tmp_path: Path) -> None:
+        """Whoever holds the file open, as a disk does, finds other bytes."""
+        keyfile.write(tmp_path / "a.seed", SEED)
+        with (tmp_path / "a.seed").open("rb") as held:
+            keyfile.destroy(tmp_path / "a.seed")
+
+            assert SEED not in held.read()
+        assert not (tmp_path / "a.seed").exists()
+
+
+class TestAKeyFile:
+    """The file that NRMBUS_KEY_FILE names: a path in the environment, never a secret."""
+
+    def test_it_opens_what_was_sealed_under_its_content(
+        self, sealed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """White space at its end does not count: editors add it."""
+        (tmp_path / "elsewhere").write_bytes(WORDS + b"\n")
+        (tmp_path / "elsewhere").chmod(0o600)
+        monkeypatch.setenv(keyfile.SETTING, str(tmp_path / "elsewhere"))
+
+        assert keyfile.read(sealed) == SEED
+        assert keyfile.held() is not None
+
+    @pytest.mark.parametrize(
+        ("content", "mode", "code"),
+        [(WORDS, 0o644, "key_file_open_to_others"), (b"short", 0o600, "key_file_short"), (None, 0, "key_file_missing")],
+    )
+    def test_one_that_protects_nothing_is_refused(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: bytes | None, mode: int, code: str
+    ) -> None:
+        """Open to others, short, or not there."""
+        path = tmp_path / "elsewhere"
+        if content is not None:
+            path.write_bytes(content)
+            path.chmod(mode)
+        monkeypatch.setenv(keyfile.SETTING, str(path))
+
+        with pytest.raises(KeyFileError) as caught:
+            keyfile.asked()
+        assert caught.value.code == code
+        assert str(path) not in str(caught.value)
+
+
+class TestAnIdentity:
+    """All keys of an agency, through the two functions."""
+
+    def test_its_keys_are_made_sealed_and_read_again(self, tmp_path: Path) -> None:
+        """Nothing below its folder has a seed in it."""
+        keyfile.hold(Passphrase(WORDS))
+        made = Identity.at(tmp_path, "ngo-a")
+
+        assert Identity.at(tmp_path, "ngo-a").kids == made.kids
+        seeds = [made.signing.seed, made.sealing.seed, made.witness.seed]
+        files = [path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()]
+        assert len(files) == 3
+        assert not any(seed in content for seed in seeds for content in files)
+
+    def test_keys_that_come_by_a_rotation_are_sealed_too(self, tmp_path: Path) -> None:
+        """The next ones, and the one that is kept for letters under way."""
+        keyfile.hold(Passphrase(WORDS))
+        made = Identity.at(tmp_path, "ngo-a")
+        coming = Identity.next_at(tmp_path, "ngo-a")
+        made.promote(tmp_path)
+
+        now = Identity.at(tmp_path, "ngo-a")
+        assert now.sealing.kid == coming.sealing.kid
+        assert made.sealing.kid in now.opening
+        assert all(keyfile.is_sealed(path) for path in tmp_path.rglob("*.seed"))
+
+
+def _showing(home: Path) -> dict[str, tuple[object, bytes]]:
+    """Everything that holds a secret, and the secret."""
+    signing, sealing, lasting = SigningKey(SEED), SealingKey(SEED), MLDSA44SigningKey(SEED)
+    identity, log, admitter = Identity.at(home, "ngo-a"), LogIdentity.at(home), Admitter.at(home, "example")
+    return {
+        "signing": (signing, SEED),
+        "sealing": (sealing, SEED),
+        "lasting": (lasting, SEED),
+        "signer": (Ed25519Signer("example", signing), SEED),
+        "cosigner": (Cosigner("example", signing), SEED),
+        "identity": (identity, identity.signing.seed),
+        "log identity": (log, log.signing.seed),
+        "admitter": (admitter, admitter.key.seed),
+        "passphrase": (Passphrase(WORDS), WORDS),
+        "error": (KeyFileError("key_locked"), WORDS),
+    }
+
+
+@pytest.mark.parametrize("what", [
+    "signing", "sealing", "lasting", "signer", "cosigner", "identity", "log identity", "admitter", "passphrase", "error",
+])  # fmt: skip
+def test_no_key_shows_its_secret(tmp_path: Path, what: str) -> None:
+    """Not by repr, str or format, alone or inside another object; raw, hex and base64 are looked for."""
+    shown, secret = _showing(tmp_path)[what]
+    texts = [
+        repr(shown),
+        str(shown),
+        f"{shown}",
+        repr({"a": [shown]}),
+        repr(vars(shown)) if hasattr(shown, "__dict__") else "",
+    ]
+
+    for text in texts:
+        for form in (secret.hex(), base64.b64encode(secret).decode(), secret.decode("latin-1"), repr(secret)[2:-1]):
+            assert form not in text
+
+
+def test_a_passphrase_is_not_written_down() -> None:
+    """Pickled with whatever holds it, it would be."""
+    with pytest.raises(TypeError):
+        pickle.dumps([Passphrase(WORDS)])
