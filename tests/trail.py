@@ -257,7 +257,8 @@ class Watch:
         assert not faults, "\n".join(faults)
 
     def _look(self, folder: BusFolder) -> None:
-        if self.parts and _answers(folder):
+        # Where there is no operator nobody was admitted: what is in the topics then is no bus's history.
+        if self.parts and (folder.keys / "operator.pub").exists() and _answers(folder):
             self._collect(check_trail, folder, self.parts)
 
     def _collect(self, check: Any, *given: Any) -> None:

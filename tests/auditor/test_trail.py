@@ -212,7 +212,10 @@ def test_a_play_in_memory_that_doubled_a_delivery_is_found(monkeypatch: pytest.M
 @pytest.mark.broken_trail(reason="a registration is written twice, to see that the end of every test finds it")
 async def test_a_bus_on_which_a_registration_was_doubled_is_found(broker: Broker) -> None:
     """Sabotage: sound at first; then one record is written once more, and the look that ends every test is red."""
-    async with live(broker, {"ngo-a": "ngo_outreach"}, run=["ngo-a"]) as bus, bus.door("ngo-a") as door:
+    async with (
+        live(broker, {"ngo-a": "ngo_outreach", "special-unit": "special_unit"}, run=["ngo-a"]) as bus,
+        bus.door("ngo-a") as door,
+    ):
         assert (await door.publish(signal_of("ab" * 16), wait=20))["verdict"] == "registered"
     await asyncio.to_thread(check_trail, bus.folder)
     (record,) = [each.record for each in read_all(bus.folder.as_operator, r"nrm\.cases")]

@@ -28,7 +28,7 @@ async def row(home: Path, **how: Any) -> Row:
             "ngo-a", TYPE, DATA, version=2, referral=REF, parts={"story": {"facts": CANARY}}, opens=["special-unit"]
         )
         await given.hear(given.registrar.register(event, to="special-unit"))
-        (found,) = (await given.door.get("/v1/inbox", params=how)).json()["events"]
+        (found,) = (await given.during(given.door.get("/v1/inbox", params=how))).json()["events"]
         return dict(found)
 
 

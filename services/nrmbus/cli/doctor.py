@@ -118,12 +118,11 @@ def _certificates(folder: "BusFolder", now: datetime) -> Iterator[Finding]:
         if end is not None and end - now > SOON:
             continue
         says = "cannot be read" if end is None else "has ended" if end <= now else f"ends on {end:%Y-%m-%d %H:%M} UTC"
-        mend = f"nrmbus agency renew {home.name}" if home.parent.name == "agencies" else "nrmbus up"
         yield Finding(
             "certificate",
             f"The certificate of {home.name} {says}.",
             "It renews by itself ten days before its end: what does that was not running, or failed.",
-            f"{mend} --data '{folder.path}'",
+            f"nrmbus up --data '{folder.path}'",
         )
 
 

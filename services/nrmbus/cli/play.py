@@ -76,7 +76,7 @@ def _stage(scenario: "Scenario", data: Path | None) -> Iterator["BusStage"]:
     from nrmbus.bus.folder import BusFolder, data_home, make_private
     from nrmbus.cli.supervisor import Supervisor
     from nrmbus.cli.up import progress_bar, until_told
-    from nrmbus.play.bus import BusStage
+    from nrmbus.play.bus import BusStage, newcomers_of
 
     folder = BusFolder(data) if data else None
     if folder is None:
@@ -92,9 +92,11 @@ def _stage(scenario: "Scenario", data: Path | None) -> Iterator["BusStage"]:
         with BusStage(folder) as stage:
             yield stage
         return
+    agencies = {}
     if not folder.exists:
         folder.create(play=True, policy=scenario.policy)
-    with until_told(), progress_bar() as progress, Supervisor(folder, progress=progress):
+        agencies = newcomers_of(scenario.agencies)  # their desks start together with the services of the bus
+    with until_told(), progress_bar() as progress, Supervisor(folder, agencies=agencies, progress=progress):
         try:
             with BusStage(folder) as stage:
                 yield stage

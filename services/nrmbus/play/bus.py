@@ -97,12 +97,15 @@ class BusStage:
             self._quiet.tick, self._now = clock.tick, clock.now()
         if self._now > starts:
             raise StageError("this bus is past the start of the play: play on a fresh one")
-        newcomers = {name: Newcomer(each.role, each.supervisor, each.capacity or {}) for name, each in agencies.items()}
+        newcomers = newcomers_of(agencies)
         for name, newcomer in newcomers.items():
             self._same_places(name, newcomer)
-        await admit(self._folder, newcomers, starts)
         self._agencies = tuple(agencies)
         self._directory = await read_directory(self._folder)
+        known = {name: entry.role for name, entry in self._directory.entries.items()}
+        if any(known.get(name) != newcomer.role for name, newcomer in newcomers.items()):
+            await admit(self._folder, newcomers, starts)
+            self._directory = await read_directory(self._folder)
         self._history = History(self._directory)
         self._reader = HistoryReader(where, self._settings.partitions, self._history)
         await self._reader.start()
@@ -337,6 +340,11 @@ class BusStage:
             found += await asyncio.to_thread(differences.of_trail, self._folder.as_operator)
             self._trail_at = self._numbers()
         return tuple(found)
+
+
+def newcomers_of(agencies: Mapping[str, Participant]) -> dict[str, Newcomer]:
+    """How those who take part in a play ask to be admitted."""
+    return {name: Newcomer(each.role, each.supervisor, each.capacity or {}) for name, each in agencies.items()}
 
 
 def _asked(words: Words) -> dict[str, Any]:

@@ -31,6 +31,7 @@ from rich.progress import Progress
 
 from nrmbus.bus import clients, topics
 from nrmbus.bus.folder import BusFolder
+from nrmbus.bus.gate import Gate
 from nrmbus.cli.supervisor import Supervisor
 from nrmbus.client import Door, DoorError
 from nrmbus.directory import Identity, Operator
@@ -94,7 +95,9 @@ class Chaos:
         operator, directory = Operator(self._folder.path), await read_directory(self._folder)
         everybody, partitions = sorted({*directory.entries, *OUTBOXES}), self._folder.settings.partitions
         await asyncio.to_thread(topics.apply, self._folder.as_operator, everybody, partitions, play=False)
-        agencies = []
+        gate, agencies = Gate(self._folder), []
+        await asyncio.to_thread(gate.equip, {name: self._folder.agency(name).path for name in OUTBOXES})
+        await asyncio.to_thread(gate.apply)  # who has no certificate has no rights on its topics, nor has the registrar
         async with clients.producer(self._folder.as_operator) as producer:
             for name, role in OUTBOXES.items():
                 identity = Identity.at(self._folder.agency(name).path, name)
