@@ -7,9 +7,14 @@ a module that kills or reconfigures it, which takes 1.5 s. Neither touches the n
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import settings
 
 from brokers import Broker, running
 from trail import PARTS, WATCH
+
+# The wall's time of one example says who else had the processor; an example that hangs meets pytest's own limit.
+settings.register_profile("nrmbus", deadline=None)
+settings.load_profile("nrmbus")
 
 
 def _parts_of(request: pytest.FixtureRequest) -> set[str]:
