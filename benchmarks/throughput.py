@@ -231,7 +231,8 @@ def both(home: Path, events: int, singles: int, every: float) -> Round:
         now = datetime.now(UTC).replace(microsecond=0)
         asyncio.run(send(where, list(stream(agencies, now, 1, count=events))))
         inboxes = [f"nrm.inbox.{agency}" for agency in SENDERS]
-        command = [sys.executable, "-c", "from nrmbus.cli import main; main()", "run", "registrar", "--data", str(home)]
+        run = ["run", "registrar", "--keys-unprotected", "--data", str(home)]
+        command = [sys.executable, "-c", "from nrmbus.cli import main; main()", *run]
         with process(command, home / "registrar.log") as pid:
             registrar = measured(where, GROUP, CASES, events, pid)
             copies, records, size = plan(where, events)

@@ -163,6 +163,41 @@ async def _checked(folder: "BusFolder", agency: str, file: Path | None) -> str:
     }[outcome]
 
 
+@app.command(
+    epilog="Example: nrmbus agency renew ngo-b, and again with the file that it writes, at the operator and back"
+)
+def renew(
+    agency: Agency,
+    file: Annotated[Path | None, typer.Argument(help="The file, once it was written.")] = None,
+    *,
+    data: Data = None,
+    bus: Bus = DEFAULT_BUS,
+    keys_unprotected: Unprotected = False,
+) -> None:
+    """Another certificate for an agency away from the operator, whose own does not renew itself: asked for, issued, kept."""
+    folder = unlocked(data, bus, unprotected=keys_unprotected)
+    with sentences():
+        typer.echo(_renewed(folder, agency, file))
+
+
+def _renewed(folder: "BusFolder", agency: str, file: Path | None) -> str:
+    from nrmbus.directory import renewal
+    from nrmbus.directory.admission import read_directory
+
+    if file is None:
+        path = Path(f"{agency}.renewal.json")
+        renewal.ask(folder, agency).write(path)
+        return f"{path} goes to the operator: nrmbus agency renew {agency} {path}"
+    found = renewal.Renewal.read(file)
+    if found.certificate is not None:
+        renewal.keep(folder, agency, found)
+        return f"{agency} has its certificate; its desk takes it at its next start."
+    if not _is_operator(folder):
+        return f"{file} has no certificate yet: the operator runs nrmbus agency renew {agency} {file}"
+    renewal.issue(folder, asyncio.run(read_directory(folder)), found).write(file)
+    return f"{file} goes back to the agency: nrmbus agency renew {agency} {file}"
+
+
 @app.command(epilog="Example: nrmbus agency retire ngo-a --cases cases.yaml")
 def retire(
     agency: Agency,
