@@ -95,18 +95,6 @@ class TestUnderAWithdrawnConsent:
         assert [shown.get("shut") for shown in after] == [None, None, "consent_withdrawn", None]
         assert after[1]["letter"] == {"story": {"answer": CANARY}}
 
-    async def test_what_was_deleted_is_not_opened_again(self, tmp_path: Path) -> None:
-        """An agency that says that it deleted does not read what its desk still holds sealed."""
-        async with desk_of("vac", tmp_path) as given:
-            await given.hear(consented(given.registrar))
-            await given.hear(supplied(given.registrar))
-            await given.read(actor="S-17")
-            await given.hear(withdrawn(given.registrar))
-            await given.registered(type="consent.stop_confirmed", data={"answer": "deleted"})
-            (_, shown, _) = await given.read(actor="S-17")
-
-        assert shown["shut"] == "consent_withdrawn"
-
     async def test_a_new_consent_opens_what_it_closed(self, tmp_path: Path) -> None:
         """What the person said last stands."""
         async with desk_of("vac", tmp_path) as given:

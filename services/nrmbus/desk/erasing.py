@@ -3,6 +3,7 @@
 A case's erasure is ordered by the bus (`access.erasure_due`, which nobody says while a hold stands), or asked for here
 when the profile's years are over. What is destroyed: the key of the case, the keys kept under it, letters and drafts.
 What stays: envelopes, numbers, registrations, who read what and when. It is confirmed in the same transaction.
+What an agency confirms to have deleted after a withdrawal is destroyed too: of the case, what it was told.
 """
 
 import asyncio
@@ -15,7 +16,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
-from sqlalchemy import Row, delete, or_, select, update
+from sqlalchemy import Row, delete, exists, or_, select, update
 from sqlalchemy.dialects.sqlite import insert as upsert
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -28,7 +29,7 @@ from nrmbus.desk.ledger import open_task
 from nrmbus.desk.procedure import BY_ITSELF
 from nrmbus.desk.seat import Seat
 from nrmbus.directory import Identity
-from nrmbus.events import AccessErasureConfirmed, AccessErasureDue
+from nrmbus.events import AccessErasureConfirmed, AccessErasureDue, ConsentStopConfirmed
 from nrmbus.events.erasure import ErasureGround
 from nrmbus.events.model import Draft
 from nrmbus.wire import times
@@ -52,6 +53,7 @@ async def run(desk: Desk, home: Path, ready: Callable[[], bool]) -> None:
         try:
             if ready():
                 await erase_due(desk)
+                await delete_stopped(desk)
                 await end_epochs(desk.seat, home)
         except (SQLAlchemyError, OSError) as error:  # a full disk, a held file: looked at again
             telemetry.handled("not_available", error=type(error).__name__)
@@ -149,6 +151,43 @@ async def _off_the_disk(seat: Seat) -> None:
 def _checkpoint(path: Path) -> None:
     with closing(sqlite3.connect(path, timeout=5, isolation_level=None)) as connection:
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
+
+# -- of what an agency has confirmed to have deleted -----------------------------------------------------------------
+
+
+async def delete_stopped(desk: Desk) -> tuple[str, ...]:
+    """Destroy what this agency was told, of each case of which it has confirmed that it deleted it; answers which cases.
+
+    `consent.stop_confirmed` with ``deleted`` is signed, and believed by who withdrew: so nothing that came before it opens
+    here any more, after a new consent neither. What the agency said itself, and what comes later, stays.
+    """
+    seat = desk.seat
+    async with seat.ledger.read() as tx:
+        said = (await tx.execute(_deletable(seat.me))).all()
+    due = {row.subject: row.position for row in said if json.loads(row.value)["answer"] == "deleted"}
+    if not due:
+        return ()
+    async with seat.ledger.write() as tx:
+        for subject, position in due.items():
+            told = (_EVENTS.subject == subject) & (_EVENTS.source != seat.me) & (_EVENTS.position < position)
+            gone = await tx.execute(select(_EVENTS.source, _EVENTS.id).where(told, _EVENTS.letter.is_not(None)))
+            await kept.forget(seat, tx, subject, {(row.source, row.id) for row in gone})
+            await tx.execute(
+                update(tables.events).where(told, _EVENTS.letter.is_not(None)).values(letter=None, shut=ERASED)
+            )
+    await _off_the_disk(seat)
+    telemetry.handled("deleted", count=len(due))
+    return tuple(due)
+
+
+def _deletable(me: str) -> Any:
+    """Own confirmations, the latest of a case last, before which something came that still has its letter."""
+    came = tables.events.alias("came")
+    left = (came.c.subject == _EVENTS.subject) & (came.c.source != me) & came.c.letter.is_not(None)
+    there = exists().where(left, came.c.position < _EVENTS.position)
+    own = (_EVENTS.type == ConsentStopConfirmed.type) & (_EVENTS.source == me)
+    return select(_EVENTS.subject, _EVENTS.position, _EVENTS.value).where(own, there).order_by(_EVENTS.position)
 
 
 # -- of an epoch -----------------------------------------------------------------------------------------------------

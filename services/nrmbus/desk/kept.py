@@ -5,11 +5,12 @@ destroyed and what is kept still opens; and where the key of a case is destroyed
 """
 
 import os
+from collections.abc import Collection, Mapping
 from typing import Final
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-from sqlalchemy import insert, select, update
+from sqlalchemy import delete, insert, select, update
 from sqlalchemy.dialects.sqlite import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -63,6 +64,10 @@ async def keep_letter(seat: Seat, tx: AsyncConnection, raw: bytes, place: Place)
         secrets = Container.parse(raw).unwrap(seat.me, seat.identity.opening, place)
     except (LetterClosed, WireError):
         secrets = {}
+    await _keep(seat, tx, place, secrets)
+
+
+async def _keep(seat: Seat, tx: AsyncConnection, place: Place, secrets: Mapping[Part, bytes]) -> None:
     if not secrets:
         return
     key = await case_key(seat, tx, place.subject) or await _new_case_key(seat, tx, place.subject)
@@ -115,6 +120,21 @@ async def secrets_of(seat: Seat, tx: AsyncConnection, place: Place) -> dict[Part
         except InvalidTag:
             return {}
     return found
+
+
+async def forget(seat: Seat, tx: AsyncConnection, subject: str, gone: Collection[tuple[str, str]]) -> None:
+    """Destroy within *tx* what opens the letters *gone* (source and id) of a case; the others open as before.
+
+    The case gets another key: whoever has both today's ledger and one from before finds none that opens what is gone, but
+    that which the sealing key of the epoch opens.
+    """
+    rows = (await tx.execute(select(tables.letter_keys).where(_KEYS.subject == subject))).all()
+    left = [Place(seat.bus, row.source, row.event, subject) for row in rows if (row.source, row.event) not in gone]
+    secrets = {place: await secrets_of(seat, tx, place) for place in dict.fromkeys(left)}
+    await tx.execute(delete(tables.letter_keys).where(_KEYS.subject == subject))
+    await tx.execute(delete(tables.case_keys).where(_CASES.subject == subject))
+    for place, found in secrets.items():
+        await _keep(seat, tx, place, found)
 
 
 # -- from one sealing key to the next --------------------------------------------------------------------------------
