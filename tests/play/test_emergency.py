@@ -57,7 +57,7 @@ def objects(bus: MemoryBus) -> Outcome:
 
 def types(bus: MemoryBus) -> list[str]:
     """What became true of the emergency, in order."""
-    return [each.type for each in bus.history(CASE) if each.type.startswith("access.")]
+    return [each.type for each in bus.history(CASE, technical=True) if each.type.startswith("access.")]
 
 
 def resealed(bus: MemoryBus) -> dict[str, dict[str, object]]:

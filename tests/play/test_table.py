@@ -11,7 +11,7 @@ from nrmbus.play.player import play
 from nrmbus.play.reader import find, read
 from nrmbus.play.scenario import Scenario
 from nrmbus.play.table import Storyteller
-from play.stories import CHILD, CONSENT, REFERRAL, SIGNAL, WOMAN, expecting, scenario
+from play.stories import CHILD, CONSENT, REFERRAL, SIGNAL, TAKEN_BACK, WOMAN, expecting, scenario
 
 
 def printed(told: Scenario, width: int, *, encoding: str = "utf-8", colours: bool = False) -> str:
@@ -76,7 +76,7 @@ def test_a_small_story_looks_like_this(width: int, expected: str) -> None:
     assert [line.rstrip() for line in text.splitlines()] == expected.splitlines()
 
 
-@pytest.mark.parametrize("name", [WOMAN, CHILD], ids=["woman", "child"])
+@pytest.mark.parametrize("name", [WOMAN, CHILD, TAKEN_BACK], ids=["woman", "child", "taken back"])
 @pytest.mark.parametrize("width", [80, 100, 111, 120, 160])
 def test_no_line_is_longer_than_the_terminal(name: Path, width: int) -> None:
     """Nothing is cut off and nothing runs over the edge, at any usual width."""

@@ -22,7 +22,7 @@ class Moving:
 
     def __init__(self, given: Given, moment: str) -> None:
         self._given, self._moment = given, moment
-        self.seat = SimpleNamespace(ledger=self, now=given.desk.seat.now)
+        self.seat = SimpleNamespace(ledger=self, me=given.desk.seat.me, now=given.desk.seat.now)
         self.timekeeper = Timekeeper(BusFolder(Path()), self)  # type: ignore[arg-type]  # a stand-in for it
         self.timekeeper._watch = SimpleNamespace(numbers=REACHED, due=lambda _: (), next_due=lambda: None, unknown=())  # type: ignore[assignment]
 

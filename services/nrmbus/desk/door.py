@@ -98,7 +98,7 @@ class Door:
         """Open on *desk*; *health* adds what only the process knows, *release* lets a case's parked records through."""
         self._desk, self._seat, self._ledger = desk, desk.seat, desk.seat.ledger
         self._health, self._release = health, release
-        self._shown = views.Shown(self._ledger)
+        self._shown = views.Shown(self._ledger, desk.seat.me)
 
     # -- saying ------------------------------------------------------------------------------------------------------
 

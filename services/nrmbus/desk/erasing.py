@@ -10,13 +10,13 @@ import asyncio
 import json
 import sqlite3
 from collections.abc import Callable, Iterable
-from contextlib import closing
+from contextlib import closing, suppress
 from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
-from sqlalchemy import Row, delete, exists, or_, select, update
+from sqlalchemy import Row, case, delete, exists, func, or_, select, update
 from sqlalchemy.dialects.sqlite import insert as upsert
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -25,7 +25,7 @@ from nrmbus import telemetry
 from nrmbus.bus.folder import PLAY
 from nrmbus.desk import epochs, kept, letters, outbox, tables
 from nrmbus.desk.desk import Desk
-from nrmbus.desk.ledger import open_task
+from nrmbus.desk.ledger import Ledger, open_task
 from nrmbus.desk.procedure import BY_ITSELF
 from nrmbus.desk.seat import Seat
 from nrmbus.directory import Identity
@@ -44,11 +44,15 @@ ERASED: Final = "erased"
 EPOCH_OVER: Final = "sealing_key_old"
 """The task for who changes the agency's keys."""
 
+WORDS: Final = (AccessErasureDue.type, ConsentStopConfirmed.type)
+"""Upon which a desk destroys something."""
+
 _EVENTS, _OUTBOX, _ERASURES = tables.events.c, tables.outbox.c, tables.erasures.c
 
 
 async def run(desk: Desk, home: Path, ready: Callable[[], bool]) -> None:
     """Destroy what is due, now and every few seconds, until cancelled; nothing before the inbox has been read."""
+    seen = 0
     while True:
         try:
             if ready():
@@ -57,7 +61,24 @@ async def run(desk: Desk, home: Path, ready: Callable[[], bool]) -> None:
                 await end_epochs(desk.seat, home)
         except (SQLAlchemyError, OSError) as error:  # a full disk, a held file: looked at again
             telemetry.handled("not_available", error=type(error).__name__)
-        await asyncio.sleep(LOOK_EVERY)
+        seen = await _until_asked(desk.seat.ledger, seen)
+
+
+async def _until_asked(ledger: Ledger, seen: int) -> int:
+    """Wait for the next look: at once when a word came upon which something is destroyed; how far the events were seen."""
+    words = select(func.max(_EVENTS.position), func.count(case((_EVENTS.type.in_(WORDS), 1))))
+    with suppress(TimeoutError):
+        async with asyncio.timeout(LOOK_EVERY):
+            while True:
+                count = ledger.count
+                async with ledger.read() as tx:
+                    last, asked = (await tx.execute(words.where(_EVENTS.position > seen))).one()
+                seen = last or seen
+                if asked:
+                    break
+                async with ledger.commits:
+                    await ledger.commits.wait_for(partial(ledger.passed, count))
+    return seen
 
 
 # -- of a case -------------------------------------------------------------------------------------------------------
@@ -188,6 +209,14 @@ def _deletable(me: str) -> Any:
     there = exists().where(left, came.c.position < _EVENTS.position)
     own = (_EVENTS.type == ConsentStopConfirmed.type) & (_EVENTS.source == me)
     return select(_EVENTS.subject, _EVENTS.position, _EVENTS.value).where(own, there).order_by(_EVENTS.position)
+
+
+async def waiting(tx: AsyncConnection, me: str) -> int:
+    """How many cases have something that is to be destroyed and is not yet."""
+    ordered = await tx.execute(select(_ERASURES.subject).where(_ERASURES.done.is_(None)))
+    said = (await tx.execute(_deletable(me))).all()
+    stopped = {row.subject for row in said if json.loads(row.value)["answer"] == "deleted"}
+    return len({*ordered.scalars(), *(row.subject for row in await tx.execute(_told())), *stopped})
 
 
 # -- of an epoch -----------------------------------------------------------------------------------------------------

@@ -7,7 +7,7 @@ from typing import Any, Final
 from sqlalchemy import Row, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from nrmbus.desk import letters, opening, parking, reading, tables, witnessed
+from nrmbus.desk import erasing, letters, opening, parking, reading, tables, witnessed
 from nrmbus.desk.answers import row_of
 from nrmbus.desk.cases import known, signed_of
 from nrmbus.desk.desk import Desk
@@ -264,9 +264,9 @@ async def tasks(tx: AsyncConnection, *, after: int, limit: int) -> list[dict[str
 class Shown:
     """How far a desk is, as its ledger says: read once a commit, since whoever waits for quiet asks far more often."""
 
-    def __init__(self, ledger: Ledger) -> None:
-        """Nothing is read yet."""
-        self._ledger = ledger
+    def __init__(self, ledger: Ledger, me: str) -> None:
+        """Nothing is read yet of the *ledger* of the agency *me*."""
+        self._ledger, self._me = ledger, me
         self._count = -1
         self._read: dict[str, Any] = {}
 
@@ -278,7 +278,11 @@ class Shown:
         count = self._ledger.count
         if count != self._count:
             async with self._ledger.read() as tx:
-                self._read = {**await _position(tx), "witness": await witnessed.health(tx)}
+                self._read = {
+                    **await _position(tx),
+                    "erasing": await erasing.waiting(tx, self._me),
+                    "witness": await witnessed.health(tx),
+                }
             self._count = count
         return self._read
 

@@ -204,7 +204,7 @@ class BusStage:
 
     # -- looking -----------------------------------------------------------------------------------------------------
 
-    def history(self, subject: str) -> tuple[Happened, ...]:
+    def history(self, subject: str, *, technical: bool = False) -> tuple[Happened, ...]:
         """The registered events of a case, from the history."""
         self._run(self._catch_up())
         return tuple(
@@ -213,7 +213,7 @@ class BusStage:
                 data=fact.event.data.to_mapping(), ref=fact.event.referral,
             )
             for fact in self._history.facts(subject)
-            if not fact.event.data.technical
+            if technical or not fact.event.data.technical
         )  # fmt: skip
 
     async def _catch_up(self) -> None:

@@ -148,7 +148,8 @@ class Judge:
                 return "killed and back", []
 
     def _events(self, check: CheckEvents) -> tuple[str, list[Difference]]:
-        events = [event for alias in check.subjects for event in self._stage.history(self._aliases.case(alias))]
+        cases = map(self._aliases.case, check.subjects)
+        events = [event for case in cases for event in self._stage.history(case, technical=True)]
         of_type = [event for event in events if event.type == check.type and check.by in (None, event.by)]
         count = sum(_has(event.data, check.data) for event in of_type)
         if count == check.count:

@@ -87,9 +87,10 @@ class MemoryBus:
             self._until_quiet()
         self._now = max(self._now, at)
 
-    def history(self, subject: str) -> tuple[Happened, ...]:
-        """Every registered event of a case or incident."""
-        return tuple(_happened(fact) for fact in self._history.get(subject, {}).values())
+    def history(self, subject: str, *, technical: bool = False) -> tuple[Happened, ...]:
+        """The registered events of a case or incident."""
+        facts = self._history.get(subject, {}).values()
+        return tuple(_happened(fact) for fact in facts if technical or not fact.event.data.technical)
 
     def received(self, event: str) -> tuple[str, ...]:
         """Whose inbox has *event*."""

@@ -5,10 +5,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from nrmbus.desk import reading, resealing
-from nrmbus.desk.procedure import Heard, Settings, Task, hear, refused, unhandled
+from nrmbus.desk.procedure import BY_ITSELF, Heard, Settings, Task, hear, refused, unhandled
 from nrmbus.desk.roles import procedure_of
+from nrmbus.events import AccessErasureConfirmed, AccessErasureDue
 from nrmbus.events.model import Draft, Event, Fact, Part
 from nrmbus.rules import Agency, Rules, View
+from nrmbus.wire.ids import said_by_itself
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,9 +105,24 @@ class MemoryDesk:
         if parts := resealing.needed(self._agency.id, event, view):
             said += resealing.answer(self._agency.id, event, parts, held, fact.registered)
         self.tasks += said.tasks
-        return said.drafts
+        return (*said.drafts, *_erased(self._agency.id, fact))
 
     def _lose(self, event: Event, code: str) -> None:
         if self._procedure is not None:
             self._book, said = refused(self._procedure, self._book, event, code)
             self.tasks += said.tasks
+
+
+def _erased(me: str, fact: Fact) -> tuple[Draft, ...]:
+    """What the desk of *me* confirms when an erasure is due. No key lives here, so no backup opens anything from now on."""
+    data = fact.event.data
+    if not isinstance(data, AccessErasureDue):
+        return ()
+    done = AccessErasureConfirmed(ground=data.ground, horizon=fact.registered)
+    id = said_by_itself(me, fact.event.id, done.type)
+    subject, cause = fact.event.subject, fact.event.id
+    return (
+        Draft(
+            type=done.type, subject=subject, data=done, time=fact.registered, actor=BY_ITSELF, causationid=cause, id=id
+        ),
+    )

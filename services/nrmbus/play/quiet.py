@@ -104,4 +104,6 @@ class Quiet:
             return "is inside a transaction"
         if health.get("outbox_open"):
             return f"has {health['outbox_open']} unanswered events"
+        if health.get("erasing"):
+            return f"has {health['erasing']} cases to erase"
         return None

@@ -94,8 +94,8 @@ class Stage(Protocol):
     def advance(self, at: datetime) -> None:
         """Move the clock to *at*, through every due time on the way in order, with quiet at each."""
 
-    def history(self, subject: str) -> tuple[Happened, ...]:
-        """Every registered event of a case or an incident, technical ones left out."""
+    def history(self, subject: str, *, technical: bool = False) -> tuple[Happened, ...]:
+        """Every registered event of a case or an incident; *technical* ones only if they are asked for."""
 
     def received(self, event: str) -> tuple[str, ...]:
         """Which agencies have *event* in their inbox by now, its sender left out; in any order."""

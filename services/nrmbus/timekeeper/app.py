@@ -38,7 +38,7 @@ class Timekeeper:
         self._numbers: dict[int, int] = {}
         self._tick = 0
         self._turn = asyncio.Lock()
-        self._shown = views.Shown(process.seat.ledger)
+        self._shown = views.Shown(process.seat.ledger, process.seat.me)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
