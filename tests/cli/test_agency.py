@@ -12,6 +12,7 @@ from nrmbus.bus.clock import BEFORE_ANY_TICK
 from nrmbus.bus.errors import BusError
 from nrmbus.bus.folder import BusFolder
 from nrmbus.cli import admitter, agency, supervisor
+from nrmbus.cli.desks import door_of
 from nrmbus.directory.admission import Newcomer, admit, read_directory
 from nrmbus.directory.heads import utc_time
 from nrmbus.directory.operator import Identity
@@ -61,6 +62,7 @@ def test_an_agency_joins_changes_its_keys_and_leaves(typed: Typed) -> None:
     assert "a second one has to" in typed("admit", file, A)
     assert "admitter_twice" in typed.refused("admit", file, A)
     assert "admitter_key_missing" in typed.refused("admit", file, "nobody")
+    assert "admitter_unnamed" in typed.refused("admit", file, None)
     assert "goes back to the agency" in typed("admit", file, B)
     assert Request.read(file).certificate is not None
     assert "agency_known" in typed.refused("admit", file, A)
@@ -91,11 +93,18 @@ def test_an_agency_joins_changes_its_keys_and_leaves(typed: Typed) -> None:
     assert directory.opens("ngo-b", first.sealing.kid, utc_time())
     assert first.sealing.kid in second.opening
 
+    async def reached() -> None:
+        async with door_of(typed.bus, "ngo-b"):
+            pass
+
     for command, state in (("suspend", "suspended"), ("resume", "admitted"), ("retire", "retired")):
         typed(command, "ngo-b", **({} if command == "retire" else {"name": A}), out=file)
         for name in (A, B) if command == "retire" else (B,):
             typed("admit", file, name)
         assert asyncio.run(read_directory(typed.bus)).state("ngo-b", utc_time()) == state
+        if state == "suspended":
+            with pytest.raises(BusError, match="suspended or has left, so its desk does not run"):
+                asyncio.run(reached())
     assert [line.split() for line in typed("list_").splitlines() if line.startswith("ngo-b")] == [
         ["ngo-b", "retired", "ngo_legal"]
     ]

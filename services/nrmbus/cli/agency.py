@@ -211,14 +211,37 @@ def retire(
     bus: Bus = DEFAULT_BUS,
     keys_unprotected: Unprotected = False,
 ) -> None:
-    """At the agency: leave for good. Of each case that it was part of it signs that it deleted, or handed over, what it had."""
+    """At the agency: leave for good. Of each case that it was part of it signs that it deleted, or handed over, what it had.
+
+    What opens the letters of a case that it says to have deleted is destroyed here before the request is written. That
+    cannot be undone, whether or not two admitters sign.
+    """
     from nrmbus.cli.admitting import disposals_of
     from nrmbus.directory.changes import ask_to_leave
 
     folder = unlocked(data, bus, unprotected=keys_unprotected)
+    disposals = disposals_of(cases) if cases else {}
     with sentences():
-        asked = asyncio.run(ask_to_leave(folder, agency, disposals_of(cases) if cases else {}))
+        asked = asyncio.run(ask_to_leave(folder, agency, disposals))
+        if deleted := [case for case, to in disposals.items() if to is None]:
+            typer.echo(asyncio.run(_destroyed(folder, agency, deleted)))
         _written(asked, agency, out, "two admitters sign it: nrmbus agency admit")
+
+
+async def _destroyed(folder: "BusFolder", agency: str, cases: list[str]) -> str:
+    from nrmbus.bus.errors import BusError
+    from nrmbus.desk.errors import DeskError
+    from nrmbus.desk.leaving import delete
+
+    try:
+        here = await delete(folder.agency(agency).ledger, bus=folder.settings.bus, agency=agency, cases=cases)
+    except DeskError as error:
+        raise BusError(str(error)) from None
+    return (
+        f"What opens the letters of {len(cases)} cases was destroyed here."
+        if here
+        else "There is no ledger here, so nothing was destroyed: what was deleted is the agency's word."
+    )
 
 
 # -- at an admitter, at the operator ---------------------------------------------------------------------------------

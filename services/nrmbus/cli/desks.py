@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from typing import Final
 
+from nrmbus.bus.authority import Authority
 from nrmbus.bus.errors import BusError
 from nrmbus.bus.folder import BusFolder
 from nrmbus.client import Door, DoorError
@@ -49,12 +50,14 @@ async def _opened(folder: BusFolder, agency: str) -> Door:
             await door.health()
             return door
         except DoorError as error:
-            if error.code != "unreachable" or time.monotonic() > until:
+            if error.code != "unreachable" or time.monotonic() > until or agency in Authority(folder).suspended:
                 raise
         await asyncio.sleep(0.1)
 
 
 def _sentence(folder: BusFolder, agency: str, error: DoorError) -> str:
+    if error.code == "unreachable" and agency in Authority(folder).suspended:
+        return f"{agency} is suspended or has left, so its desk does not run: nrmbus agency show {agency}"
     if error.code == "unreachable":
         log = folder.logs / f"{agency}.log"
         return f"The desk of {agency} does not answer: look at {log}, or start it with nrmbus run {agency}."

@@ -108,13 +108,13 @@ async def erase_due(desk: Desk) -> tuple[str, ...]:
     done = []
     async with seat.ledger.write() as tx:
         for row in due:
-            if await _may_be_sent(tx, row.subject):
+            if await may_be_sent(tx, row.subject):
                 continue  # the registrar refuses what has a letter now; its answer is awaited, so that no bytes are wanted again
             await erase(tx, [row.subject])
             await _confirm(seat, tx, row)
             done.append(row.subject)
         await erase(tx, late)
-    await _off_the_disk(seat)
+    await off_the_disk(seat.ledger)
     telemetry.handled("erased", count=len(done))
     return tuple(done)
 
@@ -133,7 +133,8 @@ def _left_over() -> Any:
     return came.union(select(_OUTBOX.subject).where(_OUTBOX.subject.in_(cases), closed))
 
 
-async def _may_be_sent(tx: AsyncConnection, subject: str) -> bool:
+async def may_be_sent(tx: AsyncConnection, subject: str) -> bool:
+    """Whether something with a letter was said of the case and is not answered yet: its bytes may be wanted again."""
     has_letter = or_(_OUTBOX.draft.is_not(None), _OUTBOX.letter.is_not(None))
     row = select(_OUTBOX.seq).where(_OUTBOX.subject == subject, _OUTBOX.state != "closed", has_letter)
     return (await tx.execute(row.limit(1))).first() is not None
@@ -163,10 +164,9 @@ async def _confirm(seat: Seat, tx: AsyncConnection, row: Row[Any]) -> None:
     await tx.execute(done.values(done=times.write(now), horizon=times.write(horizon)))
 
 
-async def _off_the_disk(seat: Seat) -> None:
+async def off_the_disk(ledger: Ledger) -> None:
     """Empty the ledger's write-ahead file, which holds pages as they were: deleted rows are zeros in the ledger itself."""
-    path = seat.ledger.path
-    await asyncio.to_thread(partial(_checkpoint, path))
+    await asyncio.to_thread(partial(_checkpoint, ledger.path))
 
 
 def _checkpoint(path: Path) -> None:
@@ -197,7 +197,7 @@ async def delete_stopped(desk: Desk) -> tuple[str, ...]:
             await tx.execute(
                 update(tables.events).where(told, _EVENTS.letter.is_not(None)).values(letter=None, shut=ERASED)
             )
-    await _off_the_disk(seat)
+    await off_the_disk(seat.ledger)
     telemetry.handled("deleted", count=len(due))
     return tuple(due)
 
@@ -234,7 +234,7 @@ async def end_epochs(seat: Seat, home: Path) -> tuple[str, ...]:
     async with seat.ledger.write() as tx:
         await _seal_drafts_anew(seat, tx)
         await kept.hand_over(seat, tx)
-    await _off_the_disk(seat)
+    await off_the_disk(seat.ledger)
     for kid in due:
         Identity.destroy(home, kid)
     seat.identity = Identity.at(home, seat.me)

@@ -158,10 +158,12 @@ async def propose(folder: BusFolder, agency: str, kind: Kind) -> Request:
 
 
 def admitter_of(folder: BusFolder, name: str | None) -> Admitter:
-    """The admitter who acts here. Raises DirectoryError ``admitter_key_missing``."""
+    """The admitter who acts here. Raises DirectoryError ``admitter_key_missing``, or ``admitter_unnamed`` where several could."""
     here = {each.name: each for each in Admitter.here(folder.path)}
     if name is None and len(here) == 1:
         return next(iter(here.values()))
+    if name is None and here:
+        raise DirectoryError("admitter_unnamed")
     if name is None or name not in here:
         raise DirectoryError("admitter_key_missing")
     return here[name]

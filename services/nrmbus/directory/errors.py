@@ -11,7 +11,7 @@ DirectoryCode = Literal[
     "id_reserved", "role_changed", "keys_changed", "possession_unproven", "previous_key_missing", "request_invalid",
     "weak_key", "key_in_use", "key_two_purposes", "lost_too_soon", "overlap_missing", "time_backwards", "challenge_missing",
     "challenge_unopened", "nothing_to_confirm", "head_invalid", "head_differs", "head_ahead",
-    "request_malformed", "request_changed", "case_open", "admitter_key_missing", "not_yet_two", "not_operator",
+    "request_malformed", "request_changed", "case_open", "admitter_key_missing", "admitter_unnamed", "not_yet_two", "not_operator",
 ]  # fmt: skip
 """Everything for which the directory says no."""
 
@@ -58,6 +58,7 @@ SENTENCES: Final[Mapping[DirectoryCode, str]] = MappingProxyType(
         "request_changed": "The request was changed after an admitter signed it: begin again with the agency's own file.",
         "case_open": "A case of the agency has neither a signed deletion nor a hand-over: list it with --cases FILE.",
         "admitter_key_missing": "No key of an admitter lies here: nrmbus admitter add, or --as NAME with the key in admitters/NAME/keys.",
+        "admitter_unnamed": "The keys of several admitters lie here: say whose signs with --as NAME; nrmbus admitter list shows them.",
         "not_operator": "The operator's key does not lie here: run it on the operator's machine.",
         "not_yet_two": "Two admitters have to sign before the operator can enter it: a second person runs nrmbus agency admit.",
     }

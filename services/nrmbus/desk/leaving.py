@@ -1,0 +1,31 @@
+"""What an agency that leaves destroys: of each case that it signs as deleted, what opens its letters."""
+
+from collections.abc import Collection
+from pathlib import Path
+
+from nrmbus.desk import erasing
+from nrmbus.desk.errors import DeskError
+from nrmbus.desk.ledger import Ledger
+
+
+async def delete(path: Path, *, bus: str, agency: str, cases: Collection[str]) -> bool:
+    """Destroy in the ledger at *path* what opens the letters of *cases*, and the letters; whether there is a ledger.
+
+    Envelopes, registrations and who read what stay, as after an erasure. Done twice, the second changes nothing.
+
+    Raises:
+        DeskError: ``ledger_foreign``; ``still_open`` when something of these cases was not answered yet.
+    """
+    if not path.exists():
+        return False
+    ledger = await Ledger.open(path, bus=bus, agency=agency)
+    try:
+        async with ledger.write() as tx:
+            for case in cases:
+                if await erasing.may_be_sent(tx, case):
+                    raise DeskError("still_open")
+            await erasing.erase(tx, cases)
+        await erasing.off_the_disk(ledger)
+    finally:
+        await ledger.close()
+    return True

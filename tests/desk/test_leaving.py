@@ -1,0 +1,38 @@
+"""An agency that leaves says of each case that it deleted it: what opened its letters is gone from its ledger by then."""
+
+from pathlib import Path
+
+import pytest
+
+from desk.given import BUS, CASE, SIGNAL, desk_of
+from desk.test_erasing import OTHER, hear_a_letter, secrets_of
+from nrmbus.desk.errors import DeskError
+from nrmbus.desk.leaving import delete
+
+
+async def test_what_it_signs_as_deleted_opens_no_more(tmp_path: Path) -> None:
+    """No file of its folder has what opened that case's letter; the case that it hands over opens as before."""
+    async with desk_of("vac", tmp_path) as given:
+        _, place = await hear_a_letter(given)
+        _, other = await hear_a_letter(given, OTHER)
+        secrets = [row.sealed for row in await given.rows("case_keys") if row.subject == CASE]
+        secrets += [row.sealed for row in await given.rows("letter_keys") if row.subject == CASE]
+    assert len(secrets) == 2
+
+    assert await delete(tmp_path / "ledger.sqlite", bus=BUS, agency="vac", cases=[CASE])
+
+    assert not [each for each in secrets for path in tmp_path.iterdir() if each in path.read_bytes()]
+    async with desk_of("vac", tmp_path) as given:
+        assert await secrets_of(given, place) == {}
+        assert await secrets_of(given, other)
+
+
+async def test_what_is_not_answered_yet_is_waited_for(tmp_path: Path) -> None:
+    """A letter that is under way cannot be called deleted; and where no ledger is, nothing is destroyed, and it says so."""
+    async with desk_of("vac", tmp_path) as given:
+        await given.ask(type="case.signal_recorded", data=SIGNAL | {"detector": "vac"}, sealed={"notes": "CANARY"})
+    with pytest.raises(DeskError) as caught:
+        await delete(tmp_path / "ledger.sqlite", bus=BUS, agency="vac", cases=[CASE])
+
+    assert caught.value.code == "still_open"
+    assert not await delete(tmp_path / "no.sqlite", bus=BUS, agency="vac", cases=[CASE])
