@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from brokers import Broker
-from nrmbus.directory import SERVICES, DirectoryError, DirectoryReader, Operator
+from nrmbus.directory import RUNNING, SERVICES, DirectoryError, DirectoryReader, Operator
 from nrmbus.directory.admission import Newcomer, admit, read_directory
 from nrmbus.directory.changes import publish, sign_head
 from nrmbus.directory.heads import is_due, is_stale, utc_time
@@ -20,13 +20,14 @@ async def test_a_bus_is_founded_once_and_tells_how_far_its_directory_goes(broker
     """Two admitters, the bus's services, the agencies named, a head; done twice, nothing is new."""
     folder = broker.fresh_bus(agencies=("ngo-a",))
 
-    assert set(await admit(folder, {"ngo-a": Newcomer("ngo_outreach")}, NOW)) == {"ngo-a", *SERVICES}
+    assert set(await admit(folder, {"ngo-a": Newcomer("ngo_outreach")}, NOW)) == {"ngo-a", *RUNNING}
     assert await admit(folder, {"ngo-a": Newcomer("ngo_outreach")}, NOW) == ()
     with pytest.raises(DirectoryError, match="role_changed"):
         await admit(folder, {"ngo-a": Newcomer("vac")}, NOW)
 
     directory = await read_directory(folder)
-    assert directory.number == 1 + 1 + len(SERVICES)
+    assert directory.number == 1 + 1 + len(RUNNING)
+    assert SERVICES.keys() - directory.entries.keys() == {"statistics"}, "it is not built: nothing is sealed to it"
     assert len(directory.roll.admitter_kids) == 2
     assert directory.seal_to("ngo-a", NOW) is not None
     assert directory.head is not None

@@ -21,10 +21,10 @@ def _agencies(folder: "BusFolder") -> list[str]:
     """Everybody with an outbox and an inbox: who is in the directory, and the bus's own services."""
     import asyncio
 
-    from nrmbus.directory import SERVICES
+    from nrmbus.directory import RUNNING
     from nrmbus.directory.admission import read_directory
 
-    return sorted({*asyncio.run(read_directory(folder)).entries, *SERVICES})
+    return sorted({*asyncio.run(read_directory(folder)).entries, *RUNNING})
 
 
 @app.command(epilog="Example: nrmbus topics apply --data ./my-bus")

@@ -2,11 +2,12 @@
 
 from nrmbus.directory.checkpoints import Published
 from nrmbus.directory.directory import Directory, DirectoryError, Entry, LogKeys
-from nrmbus.directory.fold import SERVICES
+from nrmbus.directory.fold import RUNNING, SERVICES
 from nrmbus.directory.operator import Identity, LogIdentity, Operator, operator_key
 from nrmbus.directory.reader import DirectoryReader
 
 __all__ = [
+    "RUNNING",
     "SERVICES",
     "Directory",
     "DirectoryError",

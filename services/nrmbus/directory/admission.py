@@ -14,7 +14,7 @@ from nrmbus.bus.folder import BusFolder, make_private, write_json
 from nrmbus.bus.gate import Gate
 from nrmbus.directory.directory import Directory
 from nrmbus.directory.errors import DirectoryError
-from nrmbus.directory.fold import AUDITOR, SERVICES
+from nrmbus.directory.fold import AUDITOR, RUNNING, SERVICES
 from nrmbus.directory.heads import is_due, utc_time
 from nrmbus.directory.operator import Identity, LogIdentity, Operator, operator_key
 from nrmbus.directory.reader import TOPIC, DirectoryReader
@@ -66,15 +66,15 @@ async def _admit(folder: BusFolder, newcomers: Mapping[str, Newcomer], valid_fro
     operator, settings = Operator(folder.path), folder.settings
     where = folder.as_operator
     # Topics before the entry: from the entry on, the registrar may write to that inbox.
-    asking_now = {*newcomers, *SERVICES}
+    asking_now = {*newcomers, *RUNNING}
     await asyncio.to_thread(topics.apply, where, sorted(asking_now), settings.partitions, play=settings.play)
     directory = await read_directory(folder)
     if earlier := sorted(directory.entries.keys() - asking_now):
         await asyncio.to_thread(topics.apply, where, earlier, settings.partitions, play=settings.play)
-    gate, here = Gate(folder), {*newcomers, *SERVICES, *folder.agencies()}
+    gate, here = Gate(folder), {*newcomers, *RUNNING, *folder.agencies()}
     await asyncio.to_thread(gate.equip, {each: home_of(folder, each) for each in here})
     await asyncio.to_thread(gate.apply)
-    asking = {name: Newcomer(role) for name, role in SERVICES.items()}
+    asking = {name: Newcomer(role) for name, role in RUNNING.items()}
     asking |= dict(newcomers)
     new: list[str] = []
     async with clients.producer(where) as producer:

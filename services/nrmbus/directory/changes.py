@@ -16,7 +16,7 @@ from nrmbus.directory.admission import numbering, read_directory
 from nrmbus.directory.directory import Directory
 from nrmbus.directory.entry import AdmitterKey, Kind
 from nrmbus.directory.errors import DirectoryError
-from nrmbus.directory.fold import SERVICES, TWO
+from nrmbus.directory.fold import RUNNING, SERVICES, TWO
 from nrmbus.directory.heads import utc_time
 from nrmbus.directory.operator import Admitter, Identity, Operator, operator_key
 from nrmbus.directory.reader import TOPIC, DirectoryReader
@@ -223,7 +223,7 @@ async def enter(folder: BusFolder, request: Request) -> Request:
 async def _enter(folder: BusFolder, request: Request) -> Request:
     operator, directory, entry = _operator(folder), await read_directory(folder), request.entry
     raw = operator.number(entry, directory)
-    everybody = sorted({*directory.entries, entry.agency, *SERVICES})
+    everybody = sorted({*directory.entries, entry.agency, *RUNNING})
     directory.add(raw)
     settings = folder.settings
     await asyncio.to_thread(topics.apply, folder.as_operator, everybody, settings.partitions, play=settings.play)

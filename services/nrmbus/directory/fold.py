@@ -30,6 +30,12 @@ SERVICES: Final[Mapping[str, str]] = MappingProxyType(
 )
 """Services that sign or open something, and their role: they stand in the directory like agencies."""
 
+RUNNING: Final[Mapping[str, str]] = MappingProxyType(
+    {name: role for name, role in SERVICES.items() if name != "statistics"}
+)
+"""Those that are built. Nobody stands in the directory of a new bus for the others: a letter sealed to a key that no process
+keeps, changes and destroys would open for whoever runs the bus, and after every erasure."""
+
 WITHOUT_OLD_KEY: Final = timedelta(hours=72)
 """How long new keys wait that the old key did not vouch for: time for its owner to object."""
 
