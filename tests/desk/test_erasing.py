@@ -32,7 +32,7 @@ async def hear_a_letter(given: Given, case: str = CASE) -> tuple[Container, Plac
 
 async def hear_that_it_is_due(given: Given, case: str = CASE) -> str:
     """The bus says that the case is to be erased now; the id under which it says so."""
-    said = given.registrar.event("registrar", "access.erasure_due", {"ground": "decision"}, case=case)
+    said = given.registrar.event("timekeeper", "access.erasure_due", {"ground": "decision"}, case=case)
     await given.hear(given.registrar.register(said, to="vac"))
     return decode(said).id
 
