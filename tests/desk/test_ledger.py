@@ -10,7 +10,7 @@ from sqlalchemy import create_engine, event, inspect
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from desk.given import BED, BUS, CANARY, CASE, REF, SIGNAL, FakeRegistrar, Given, Read, desk_of, town
-from nrmbus.desk import erasing, letters, outbox, receive, schema
+from nrmbus.desk import letters, outbox, receive, schema
 from nrmbus.desk.errors import DeskError
 from nrmbus.desk.ledger import Ledger
 from nrmbus.shelter import procedure
@@ -234,26 +234,6 @@ async def test_an_event_that_its_source_did_not_sign_is_never_shown(tmp_path: Pa
 
         assert len(await given.rows("events")) == 1
         assert [row.kind for row in await given.rows("tasks")] == ["forged"]
-
-
-@pytest.mark.parametrize(
-    ("type_", "data"),
-    [("access.erasure_due", {"ground": "decision"}), ("access.reseal_due", {"holder": "shelter"})],
-    ids=["that a case is to be erased", "that the glass is broken"],
-)
-async def test_what_an_agency_may_never_say_does_nothing_though_the_registrar_lets_it(
-    tmp_path: Path, type_: str, data: dict[str, Any]
-) -> None:
-    """An agency and a registrar in wrong hands have no case erased, and no letter sealed anew: the desk knows who says it."""
-    registrar = FakeRegistrar(town())
-    referral = "9e" * 16 if type_ == "access.reseal_due" else None
-    async with desk_of("shelter", tmp_path) as given:
-        await given.hear(registrar.register(bed_request(registrar), to="shelter"))
-        await given.hear(registrar.register(registrar.event("migration", type_, data, referral=referral), to="shelter"))
-
-        assert await erasing.erase_due(given.desk) == ()
-        assert [row.type for row in await given.rows("events")] == ["shelter.bed_requested"]
-        assert "forged" in [row.kind for row in await given.rows("tasks")]
 
 
 async def test_a_desk_refuses_the_ledger_of_another(tmp_path: Path) -> None:
