@@ -32,7 +32,7 @@ async def hear_a_letter(given: Given, case: str = CASE) -> tuple[Container, Plac
 
 async def hear_that_it_is_due(given: Given, case: str = CASE) -> str:
     """The bus says that the case is to be erased now; the id under which it says so."""
-    said = given.registrar.event("registrar", "access.erasure_due", {"ground": "decision"}, case=case)
+    said = given.registrar.event("timekeeper", "access.erasure_due", {"ground": "decision"}, case=case)
     await given.hear(given.registrar.register(said, to="vac"))
     return decode(said).id
 
@@ -54,6 +54,27 @@ async def test_nothing_is_erased_before_it_is_due(tmp_path: Path) -> None:
         _, place = await hear_a_letter(given)
         assert await erasing.erase_due(given.desk) == ()
         assert await secrets_of(given, place)
+
+
+@pytest.mark.parametrize(
+    ("type_", "data"),
+    [("access.erasure_due", {"ground": "decision"}), ("access.reseal_due", {"holder": "vac"})],
+    ids=["that a case is to be erased", "that the glass is broken"],
+)
+async def test_what_the_timekeeper_alone_says_does_nothing_in_anothers_mouth(
+    tmp_path: Path, type_: str, data: dict[str, Any]
+) -> None:
+    """An agency and a registrar in wrong hands have no case erased, and no letter sealed anew: the desk knows who says it."""
+    referral = "9e" * 16 if type_ == "access.reseal_due" else None
+    async with desk_of("vac", tmp_path) as given:
+        _, place = await hear_a_letter(given)
+        said = given.registrar.event("migration", type_, data, referral=referral)
+        await given.hear(given.registrar.register(said, to="vac"))
+
+        assert await erasing.erase_due(given.desk) == ()
+        assert await secrets_of(given, place)
+        assert type_ not in [row.type for row in await given.rows("events")]
+        assert "forged" in [row.kind for row in await given.rows("tasks")]
 
 
 async def test_after_an_erasure_no_file_of_the_folder_opens_the_letter(tmp_path: Path) -> None:

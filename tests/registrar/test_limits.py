@@ -12,6 +12,7 @@ from nrmbus.wire.record import Record
 from registrar.given import CASE, SIGNAL, Bus, check_history, to
 
 CONSENT = {"purposes": ["information_sharing", "services"], "given_by": "individual", "form": "written"}
+REFUSAL = {"purposes": ["tracing"], "given_by": "individual"}
 REFERRAL = {"mode": "referral", "reason": "LegalAid", "urgency": "normal", "services": ["legal"]}
 LETTER: dict[Part, dict[str, Any]] = {"coded": {}, "contact": {}, "identity": {}, "money": {}, "story": {}}
 
@@ -64,6 +65,41 @@ def test_a_consent_keeps_its_place_though_another_uses_its_id(bus: Bus) -> None:
 
     assert decision.code == "id_reused"
     check_history(bus, shard)
+
+
+def test_nobody_puts_an_event_in_the_place_of_anothers(bus: Bus) -> None:
+    """Who was sent a letter says something under its id: else its sender would never hear who could read it."""
+    shard = bus.shard()
+    bus.signal(shard)
+    for receiver in ("special-unit", "vac"):
+        bus.say(shard, "ngo-a", "consent.given", {**CONSENT, "receivers": [receiver]})
+    readers = ["special-unit", "vac", "statistics"]
+    referral = bus.event(
+        "ngo-a", "referral.submitted", {**REFERRAL, "to": readers[:2]}, referral="cd" * 16, legalbasis="CoM 21/2008"
+    )
+    parts: dict[Part, tuple[str, ...]] = {
+        part: () if part == "money" else (*readers[:2], *(["statistics"] if part == "coded" else [])) for part in LETTER
+    }
+    told = bus.take(shard, bus.signed(referral, LETTER, parts), owner="ngo-a")
+    assert told.outcome == "registered", (told.code, told.outs)
+    taking = bus.event("vac", "consent.refused", {**REFUSAL, "receivers": ["fund"]}, id=referral.id)
+    decision = bus.take(shard, bus.signed(taking), owner="vac")
+    opened = bus.say(shard, "special-unit", "letter.opened", {}, causationid=referral.id)
+
+    assert (decision.outcome, decision.code) == ("refused", "id_reused")
+    assert to(opened, "ngo-a"), "its sender hears that it was opened"
+    check_history(bus, shard)
+
+
+def test_who_knows_an_id_and_not_the_case_learns_nothing_by_using_it(bus: Bus) -> None:
+    """The answer is the same, whether an event of that id stands in the case or not."""
+    shard = bus.shard()
+    bus.signal(shard)
+    given = bus.event("ngo-a", "consent.given", {**CONSENT, "receivers": ["special-unit"]})
+    bus.take(shard, bus.signed(given), owner="ngo-a")
+    tried = [bus.event("vac", "consent.given", {**CONSENT, "receivers": ["fund"]}, id=id) for id in (given.id, None)]
+
+    assert [bus.take(shard, bus.signed(each), owner="vac").code for each in tried] == ["unknown_case", "unknown_case"]
 
 
 def test_a_case_that_does_not_wake_is_not_taken_for_an_empty_one(bus: Bus) -> None:

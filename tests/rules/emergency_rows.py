@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from rules.audience_words import UNIT, Seen, barring, going_on
+from rules.given import Bench
 from rules.stories import child_signalled, planned
 
 
@@ -16,7 +17,11 @@ def _emergency() -> Iterator[Seen]:
     told = ("ngo-a", "shelter")
     yield Seen(asked, "vac", "access.break_glass_objected", told, said={"ref": "E-1"})
     yield Seen(asked, "timekeeper", "access.reseal_due", (*told, "vac"), said={"ref": "E-1"})
-    due = going_on(asked, "timekeeper", "access.reseal_due", ref="E-1")
+
+    def due(b: Bench) -> Bench:
+        asked(b).say_due("access.reseal_due")
+        return b
+
     opened = {"contact": ("shelter",), "identity": ("shelter",), "health": (), "story": ()}
     yield Seen(due, "vac", "access.resealed", told, opened, {"ref": "E-1"})
 

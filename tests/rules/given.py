@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 
 from nrmbus.events import data_type
 from nrmbus.events.model import Event, Fact, Part
-from nrmbus.rules import Agency, Audience, Profile, Refusal, Rules, View, load_profile
+from nrmbus.rules import Agency, Audience, Due, Profile, Refusal, Rules, View, load_profile
 
 AZ: Final = "az@2022-04-29"
 BAKU = ZoneInfo("Asia/Baku")
@@ -195,8 +195,9 @@ class Bench:
         return self
 
     def event(self, by: str, type: str, **said: Any) -> Event:
-        """An event as *by* would say it now. Envelope's words: ref, occurred, letter, legal_basis, approver, consent, cause."""
-        occurred, ref = said.pop("occurred", None), said.pop("ref", None)
+        """An event as *by* would say it now. Envelope's words: ref, occurred, letter, legal_basis, actor, approver, consent, cause."""
+        occurred, ref, at = said.pop("occurred", None), said.pop("ref", None), said.pop("at", self.now)
+        recorded, actor = said.pop("recorded", self.now), said.pop("actor", "A-1")
         ref = reference(ref) if ref else said.pop("reference", None)
         letter, legal = said.pop("letter", False), said.pop("legal_basis", None)
         approver, consent, cause = said.pop("approver", None), said.pop("consent", ()), said.pop("cause", None)
@@ -208,10 +209,10 @@ class Bench:
             type=type,
             version=1,
             subject=self.subject,
-            time=moment(occurred) if occurred else self.now,
-            recordedtime=self.now,
+            time=moment(occurred) if occurred else at,
+            recordedtime=recorded,
             sequence=number,
-            actor="A-1",
+            actor=actor,
             policy=AZ,
             data=data,
             approver=approver,
@@ -250,16 +251,24 @@ class Bench:
         """Let the timekeeper speak until then; what he said, as ``rule at to``."""
         until, said = moment(text), []
         while (due := next(iter(self.rules.due(self.view)), None)) is not None and due.at <= until:
-            self.now = max(self.now, due.at)
-            event = self.event("timekeeper", due.type, data=due.data, cause=due.cause, reference=due.ref)
-            refusal = self.rules.judge(self.view, event, self.now)
-            if refusal is not None:
-                raise AssertionError(f"the Rules refuse what the timekeeper says: {refusal.rule}")
-            audience = self.rules.audience(self.view, event)
-            self.hear(Fact.of(event, audience.recipients, self.now, len(self.facts) + 1))
-            said.append(f"{due.rule} {local(due.at)} {','.join(audience.recipients)}")
+            recipients = self._say(due)
+            said.append(f"{due.rule} {local(due.at)} {','.join(recipients)}")
         self.now = until
         return said
+
+    def say_due(self, type: str) -> None:
+        """Let the timekeeper say what is due next of *type*, and nothing else that may be due before."""
+        self._say(next(due for due in self.rules.due(self.view) if due.type == type))
+
+    def _say(self, due: Due) -> tuple[str, ...]:
+        self.now = max(self.now, due.at)
+        event = self.event("timekeeper", due.type, data=due.data, cause=due.cause, reference=due.ref, at=due.at)
+        refusal = self.rules.judge(self.view, event, self.now)
+        if refusal is not None:
+            raise AssertionError(f"the Rules refuse what the timekeeper says: {refusal.rule}")
+        audience = self.rules.audience(self.view, event)
+        self.hear(Fact.of(event, audience.recipients, self.now, len(self.facts) + 1))
+        return audience.recipients
 
     @property
     def deadlines(self) -> list[str]:

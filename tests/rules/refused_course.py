@@ -259,6 +259,34 @@ def _of_answers() -> Cases:
     ]  # fmt: skip
 
 
+def _of_a_timekeeper_that_lies() -> Cases:
+    """Whatever it says that the history does not make due, it says in vain."""
+    ended, held, asked = planned(Bench()), planned(Bench()), planned(Bench())
+    decision = ended.say("court", "access.terminated", approver="A-2").id
+    erase = {"cause": decision}
+    early, due = ended.fork().at("d15 23:58"), ended.fork().at("d16 0:00")
+    court = held.say("court", "access.terminated", approver="A-2").id
+    held.say("ngo-a", "access.hold_placed", reasons=["inspection"], until="2026-03-31")
+    held.at("d16 0:00")
+    glass = asked.say("shelter", "access.break_glass", ref="E-1", approver="A-2").id
+    reseal = {"ref": "E-1", "cause": glass, "holder": "vac"}
+    soon, ten = asked.fork().at("d8 10:08"), asked.fork().at("d8 10:10")
+    referral = served(Bench())
+    return [
+        ("erased, though nobody has decided it", planned(Bench()).ask("timekeeper", "access.erasure_due"), "G-51"),
+        ("erased before the week for objecting is over", early.ask("timekeeper", "access.erasure_due", **erase), "G-51"),
+        ("the same, dated to its end", early.ask("timekeeper", "access.erasure_due", at=due.now, **erase), "G-51"),
+        ("erased on its day", due.ask("timekeeper", "access.erasure_due", **erase), None),
+        ("erased by a decision that is none", due.ask("timekeeper", "access.erasure_due"), "G-51"),
+        ("erased while a hold stands", held.ask("timekeeper", "access.erasure_due", cause=court), "G-51"),
+        ("sealed anew before the ten minutes", soon.ask("timekeeper", "access.reseal_due", **reseal), "G-51"),
+        ("the same, dated to their end", soon.ask("timekeeper", "access.reseal_due", at=ten.now, **reseal), "G-51"),
+        ("sealed anew after them", ten.ask("timekeeper", "access.reseal_due", **reseal), None),
+        ("sealed anew by another than the holder", ten.ask("timekeeper", "access.reseal_due", **{**reseal, "holder": "ngo-a"}), "G-51"),
+        ("a referral expired while it may be answered", referral.ask("timekeeper", "referral.expired", ref="R-2"), "G-51"),
+    ]  # fmt: skip
+
+
 def _late(due: str) -> dict[str, object]:
     return {"rule": "D-RG", "due": due, "late_by_minutes": 0, "cause": "0000000f-0000-7000-8000-00000000000f"}
 
@@ -307,4 +335,4 @@ def _after_revocation() -> Refusal | None:
 
 def more() -> Cases:
     """Further cases of these rules."""
-    return [*_of_status(), *_of_answers(), *_of_ends()]
+    return [*_of_status(), *_of_answers(), *_of_a_timekeeper_that_lies(), *_of_ends()]

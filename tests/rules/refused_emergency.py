@@ -55,6 +55,11 @@ def more() -> list[tuple[str, Refusal | None, str | None]]:
     answers = [
         ("one of the staff alone", b.ask("shelter", ASKED, ref="E-1"), "G-20"),
         ("twice the same one", b.ask("shelter", ASKED, ref="E-1", approver="A-1"), "G-20"),
+        ("the same one in other spelling", b.ask("shelter", ASKED, ref="E-1", approver="a-1"), "G-20"),
+        ("the same one with other signs", b.ask("shelter", ASKED, ref="E-1", approver="A.01"), "G-20"),
+        ("with the desk as the second one", b.ask("shelter", ASKED, ref="E-1", approver="by-itself"), "G-20"),
+        ("with the desk as the first one", b.ask("shelter", ASKED, **TWO, actor="Desk"), "G-20"),
+        ("two whose numbers are alike in part", b.ask("shelter", ASKED, ref="E-1", approver="A-10"), None),
         ("without a reference", b.ask("shelter", ASKED, approver="A-2"), "G-03"),
         ("the fund, which is nobody's rescuer", b.ask("fund", ASKED, **TWO), "G-01"),
         ("a hospital that knows of no case", b.ask("hospital", ASKED, **TWO), "G-02"),

@@ -1,7 +1,7 @@
 """G-20 to G-36: for each rule what it refuses, and the neighbouring case that it lets pass."""
 
 from nrmbus.rules import Refusal
-from rules.given import Bench, Said
+from rules.given import Bench, Said, moment
 from rules.stories import (
     LEGAL,
     child_flagged,
@@ -191,6 +191,11 @@ def _of_override_and_time() -> list[tuple[str, Refusal | None, str | None]]:
     found += [
         ("on the last day of a consent", b.at("d2 23:59").ask("ngo-a", REFERRAL, **vac), None),
         ("on the day after it", b.at("d3 0:00").ask("ngo-a", REFERRAL, **vac), "G-32"),
+        (
+            "dated back to its last day",
+            b.at("d5 9:00").ask("ngo-a", REFERRAL, recorded=moment("d2 9:00"), **vac),
+            "G-32",
+        ),
     ]
     return found
 

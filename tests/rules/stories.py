@@ -183,8 +183,8 @@ def child_housed(b: Bench) -> Bench:
 
 def erasing(b: Bench) -> Bench:
     """The court has ended access to what is stored, nobody objected, and it is to be erased now."""
-    decision = planned(b).say("court", "access.terminated", approver="A-2")
-    b.say("timekeeper", "access.erasure_due", cause=decision.id)
+    planned(b).say("court", "access.terminated", approver="A-2")
+    b.say_due("access.erasure_due")
     return b
 
 

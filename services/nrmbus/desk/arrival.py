@@ -12,6 +12,8 @@ from nrmbus.desk.errors import DeskError
 from nrmbus.desk.ledger import Position
 from nrmbus.desk.seat import Seat
 from nrmbus.events.model import Event
+from nrmbus.rules.clocks import TIMEKEEPER
+from nrmbus.rules.due import SAID_WHEN_DUE
 from nrmbus.wire.envelope import Signed, decode
 from nrmbus.wire.errors import WireCode, WireError
 from nrmbus.wire.record import ANSWER, DELIVERY, REGISTRATION, Record
@@ -53,8 +55,8 @@ class Consumed(Protocol):
 class Delivered:
     """A delivery whose signatures hold. ``event`` is none where the registrar refused, or this release cannot read it.
 
-    ``forged`` is true when the registrar registered something that its source did not sign; ``unread`` says why this
-    release cannot read it.
+    ``forged`` is true when the registrar registered something that its source did not sign, or that the timekeeper alone
+    says; ``unread`` says why this release cannot read it.
     """
 
     delivery: Delivery
@@ -152,7 +154,9 @@ def _believed(seat: Seat, whole: tuple[Delivery, Registration, bytes, bytes], si
         event = signed.event()
     except WireError as error:  # known to exist, not yet understood
         return Delivered(*whole, signed=signed, event=None, unread=error.code)
-    return Delivered(*whole, signed=signed, event=event)
+    # A desk erases, and seals anew, because the timekeeper says that it is time: nobody else does, whoever registers it.
+    forged = event.type in SAID_WHEN_DUE and seat.rules.role_of(event.source) != TIMEKEEPER
+    return Delivered(*whole, signed=signed, event=None if forged else event, forged=forged)
 
 
 def is_next(position: Position, delivery: Delivery) -> bool:

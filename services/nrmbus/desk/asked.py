@@ -3,6 +3,7 @@
 Errors name fields of ours and say what is wrong with them; they never repeat a value, nor a name that is not published.
 """
 
+import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Final
 
@@ -23,6 +24,9 @@ BODY_LIMIT: Final = 512 * 1024
 """The most bytes of a request: a letter's parts, and what JSON's escapes add to them."""
 
 LEGAL_BASIS_LIMIT: Final = 200
+_DIGIT: Final = re.compile("[0-9]")
+_TELEPHONE: Final = re.compile("(?:[0-9][ -]?){7}")
+"""More digits than an act or an article has; no date, and no number of a law, is as long."""
 
 OPENING: Final = frozenset({"case.signal_recorded", "case.re_referred"})
 """Types that begin a case: without ``case`` the desk gives it its reference."""
@@ -80,6 +84,8 @@ def drafts_of(seat: Seat, asked: Asked, speaks: Speaks) -> tuple[Draft, ...]:
     """
     model = _model(asked, speaks)
     legal_basis, said, letter = parts_of(asked, model)
+    if (pointer := _named_in_the_clear(asked, legal_basis)) is not None:
+        raise _wrong(pointer, "string_pattern_mismatch")
     if (asked.time is None) != (asked.occurred is None):
         time = asked.time or asked.occurred
     elif asked.time is None:
@@ -159,6 +165,20 @@ def _lifted(asked: Asked, model: type[Data]) -> tuple[str | None, dict[str, Any]
 
 def _printable(text: object) -> bool:
     return isinstance(text, str) and 0 < len(text) <= LEGAL_BASIS_LIMIT and text.isascii() and text.isprintable()
+
+
+def _named_in_the_clear(asked: Asked, legal_basis: str | None) -> str | None:
+    """Where something stands in the envelope that is no number of a member of staff, or no act and article; none if nowhere.
+
+    All on the way read the envelope, and it stays for good: a name or a telephone number typed there would too.
+    """
+    for name in ("actor", "approver"):
+        number = getattr(asked, name)
+        if number is not None and _DIGIT.search(number) is None:
+            return f"/{name}"
+    if legal_basis is not None and (_DIGIT.search(legal_basis) is None or _TELEPHONE.search(legal_basis)):
+        return "/legal_basis"
+    return None
 
 
 def _subject(asked: Asked, model: type[Data]) -> str:

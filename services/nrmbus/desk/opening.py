@@ -22,6 +22,7 @@ from nrmbus.desk.procedure import BY_ITSELF
 from nrmbus.events import LetterKeptShut, LetterOpened, LetterUnreadable
 from nrmbus.events.access import Access, AccessGranted, AccessPurpose
 from nrmbus.events.model import Data, Draft, Event, Part
+from nrmbus.rules.step import NOBODYS
 from nrmbus.wire.envelope import Signed
 from nrmbus.wire.ids import said_by_itself
 
@@ -106,9 +107,9 @@ def access(
     """What this agency says before *who* reads or hands on *what* of the case *subject*.
 
     Raises:
-        DeskError: ``unknown_field``: *who* is the desk's own name, under which no person reads.
+        DeskError: ``unknown_field``: *who* is a name of machines, under which no person reads.
     """
-    if who == letters.DESK:
+    if who.lower() in NOBODYS:
         raise DeskError("unknown_field")
     data = AccessGranted(what=what, purpose=purpose, parts=tuple(parts) or None, event=event)
     now = desk.seat.now()

@@ -33,7 +33,7 @@ class Aliases:
 
     def staff(self, alias: str) -> str:
         """The number of a member of staff, whose meaning only the agency would know."""
-        return self._staff.setdefault(alias, self._mint()[:12])
+        return self._staff.setdefault(alias, f"S-{int(self._mint()[:12], 16)}")
 
     def ref(self, alias: str, case: str | None, *, one_of_several: bool = False) -> str:
         """The referral, bed, hold, payment, service or review that *alias* means on *case* (an alias too).

@@ -12,7 +12,7 @@ from typing import Final, Literal
 from nrmbus.directory import Directory
 from nrmbus.events import Event
 from nrmbus.events.model import Part
-from nrmbus.registrar.memory import CONSENTS, EMERGENCY, Case, Known, Memory
+from nrmbus.registrar.memory import EMERGENCY, Case, Known, Memory
 from nrmbus.registrar.records import CASES, QUARANTINE, Coordinates, Out, Statement, audience_json, inbox_of
 from nrmbus.registrar.refusals import Refused, wire_refusal
 from nrmbus.rules import Rules, View
@@ -105,10 +105,11 @@ class Shard:
             if known:
                 raise WireError("id_reused")
             event, letter = self._readable(signed, now)
-            if event.type in CONSENTS and event.id in case.digests:
-                # A consent is found by its id alone when it is delivered to a newcomer later: nobody may take its place.
-                raise WireError("id_reused")
             told = self._judged(case.view, event, letter, now)
+            if event.id in case.digests:
+                # Consents, letters and decisions are found by their id alone: nobody may take the place of another's. Asked
+                # last, so that who knows an id, and not the case, learns nothing.
+                raise WireError("id_reused")
         except (WireError, Refused) as error:
             refused = wire_refusal(error) if isinstance(error, WireError) else error
             return Decision("refused", refused.code, self._refuse(case, signed, at, now, refused))

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
 from nrmbus.events import AccessErasureDue, AccessResealDue, DeadlineBreached, FollowUpDue, OfferLapsed, ReferralExpired
-from nrmbus.events.model import Data
+from nrmbus.events.model import Data, Event
 from nrmbus.rules.clocks import clocks_of, due_of, length_of
 from nrmbus.rules.emergency import refused_by_person
 from nrmbus.rules.step import UNIT
@@ -15,6 +15,15 @@ from nrmbus.rules.view import Referral, Running, View
 MOST_MINUTES = 5_270_400
 """The latest that a breach can say it is late: ten years."""
 MINUTE = timedelta(minutes=1)
+EARLY_AT_MOST = MINUTE
+"""How far the timekeeper's clock may be ahead of the registrar's."""
+SAID_WHEN_DUE = frozenset(
+    {
+        AccessErasureDue.type, AccessResealDue.type, DeadlineBreached.type, FollowUpDue.type, OfferLapsed.type,
+        ReferralExpired.type,
+    }
+)  # fmt: skip
+"""What the timekeeper alone says: nobody has to believe it that it is time, since that follows from the history."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +57,19 @@ def due_of_view(tables: Tables, roles: Roles, view: View) -> tuple[Due, ...]:
     return tuple(sorted(found, key=lambda each: each.at))
 
 
+def is_due(tables: Tables, roles: Roles, view: View, event: Event, now: datetime) -> bool:
+    """Whether *event* says at *now* what is due by *view*, to the word: its time, cause, reference and data."""
+    return any(
+        (each.type, each.at, each.cause, each.ref, each.data)
+        == (event.type, event.time, event.causationid, event.referral, event.data)
+        for each in due_of_view(tables, roles, view)
+        if each.at - EARLY_AT_MOST <= now
+    )
+
+
 def _due(at: datetime, rule: str, cause: str, data: Data, ref: str | None, detail: str) -> Due:
-    return Due(at, rule, cause, data.type, data, ref, f"{cause}|{data.type}|{rule}|{detail}")
+    # The instant belongs to it: what was refused because it came too early is said again, under another id.
+    return Due(at, rule, cause, data.type, data, ref, f"{cause}|{data.type}|{rule}|{detail}|{at.isoformat()}")
 
 
 def _breaches(tables: Tables, roles: Roles, view: View) -> Iterator[Due]:

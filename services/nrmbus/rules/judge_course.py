@@ -4,6 +4,7 @@ from typing import Final
 
 from nrmbus.rules.answers import is_over
 from nrmbus.rules.conditions import holds
+from nrmbus.rules.due import SAID_WHEN_DUE, is_due
 from nrmbus.rules.judging import Book, Check, Question
 from nrmbus.rules.step import UNIT, review_window, value
 
@@ -127,8 +128,10 @@ def closure_reason_not_allowed(q: Question) -> bool:
 
 @_book.rule("G-51")
 def not_open(q: Question) -> bool:
-    """A second answer to a referral or review; execution of an order that is not open."""
-    return is_over(q)
+    """A second answer to a referral or review; execution of an order that is not open; what is not due by the history."""
+    if is_over(q):
+        return True
+    return q.event.type in SAID_WHEN_DUE and not is_due(q.tables, q.roles, q.view, q.event, q.now)
 
 
 @_book.rule("G-52", "shelter.admitted", "shelter.discharged")

@@ -1,12 +1,13 @@
 """G-20 to G-36: the child first, then what the person has consented to, refused or withdrawn."""
 
+import re
 from collections.abc import Iterator
 from datetime import timedelta
 from typing import Final
 
 from nrmbus.rules.emergency import ASKED
 from nrmbus.rules.judging import WITH_TO, Book, Check, Question
-from nrmbus.rules.step import SERVICES, SHARING, UNIT, receivers_of, value
+from nrmbus.rules.step import NOBODYS, SERVICES, SHARING, UNIT, receivers_of, value
 
 _book = Book()
 _INTERVIEW = "identification.interview_held"
@@ -32,8 +33,22 @@ _OWN = (
 
 @_book.rule("G-20", "case.signal_dismissed", _TERMINATED, ASKED)
 def two_person_rule(q: Question) -> bool:
-    """A child's signal dismissed, access terminated or the glass broken, with no `approver`, or `approver` = `actor`."""
-    return (q.child or q.event.type in (_TERMINATED, ASKED)) and q.event.approver in (None, q.event.actor)
+    """A child's signal dismissed, access terminated or the glass broken, with no `approver`, or `approver` = `actor`.
+
+    However the number is spelt; and no desk is one of the two.
+    """
+    if not q.child and q.event.type not in (_TERMINATED, ASKED):
+        return False
+    two = {_person(q.event.actor), _person(q.event.approver or "")}
+    return len(two) == 1 or not two.isdisjoint(_NOBODY)
+
+
+def _person(number: str) -> str:
+    """A staff number as it is read aloud: no difference of case, signs or leading zeros makes another person of it."""
+    return re.sub(r"[^a-z0-9]|(?<![0-9])0+(?=[0-9])", "", number.lower())
+
+
+_NOBODY = {"", *map(_person, NOBODYS)}
 
 
 @_book.rule("G-21", _REFERRAL)

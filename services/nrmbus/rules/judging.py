@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 
 from nrmbus.events import TYPES
 from nrmbus.events.model import Part
@@ -23,6 +23,11 @@ class Question(Step):
     now: datetime = LAST
     letter_parts: Mapping[Part, frozenset[str]] | None = None
     spent: int = 0
+
+    @property
+    def today(self) -> date:
+        """The day of judging too: a paper dated back does not make a consent hold that has expired since."""
+        return max(self.tables.calendar.day(self.event.recordedtime), self.tables.calendar.day(self.now))
 
 
 @dataclass(frozen=True, slots=True)

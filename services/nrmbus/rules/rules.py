@@ -53,6 +53,10 @@ class Rules:
         """
         return self._judge.refusal(Question(self._tables, self._roles, view, read(event), (), now, letter_parts, spent))
 
+    def role_of(self, agency: str) -> str:
+        """The role of *agency*; of one that is not known, none that may say anything."""
+        return self._roles.of(agency)
+
     def audience(self, view: View, event: Event) -> Audience:
         """Who gets *event*, who opens which part of its letter, and which consents go before it; on the view before it."""
         return audience_of(Step(self._tables, self._roles, view, read(event)))

@@ -15,6 +15,8 @@ COURT = "court"
 NO_HOLDERS = frozenset({"auditor", "coordinator", "registrar", "statistics", "timekeeper"})
 """Roles that keep no letter; of a letter the statistics get coded facts, and no service of theirs is built yet."""
 CHILD_FLAGGED = "safeguard.child_flagged"
+NOBODYS = frozenset({"by-itself", "desk"})
+"""Names under which machines act: no member of staff has one of them."""
 
 
 def value(event: Event, name: str, default: Any = None) -> Any:
@@ -121,10 +123,15 @@ class Step:
         """The service that the event names."""
         return self.view.services.get(self.event.referral or "")
 
+    @property
+    def today(self) -> date:
+        """The day, of the profile's zone, on which a consent must still hold."""
+        return self.tables.calendar.day(self.event.recordedtime)
+
     def standing(self, agency: str, purpose: str) -> Standing | None:
         """What the person has said last about *agency* and *purpose*; an expired consent stands no more."""
         found = self.view.consents.get((agency, purpose))
-        if found and found.last_day and self.tables.calendar.day(self.event.recordedtime).isoformat() > found.last_day:
+        if found and found.last_day and self.today.isoformat() > found.last_day:
             return None
         return found
 
