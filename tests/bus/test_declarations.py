@@ -82,6 +82,7 @@ def test_the_projects_own_files_are_the_wires() -> None:
     found = {each.topic: each for each in load_declarations()}
 
     assert sorted(found) == [
+        "nrm.answers",
         "nrm.cases",
         "nrm.checkpoints",
         "nrm.clock",
@@ -89,6 +90,7 @@ def test_the_projects_own_files_are_the_wires() -> None:
         "nrm.inbox.{agency}",
         "nrm.outbox.{agency}",
         "nrm.quarantine",
+        "nrm.requests.{agency}",
         "nrm.witness.{agency}",
     ]
     outbox, inbox = found["nrm.outbox.{agency}"], found["nrm.inbox.{agency}"]

@@ -24,10 +24,12 @@ def test_an_agency_may_do_these_things_and_no_other() -> None:
         ("topic", "nrm.outbox.ngo-a", "write"),
         ("topic", "nrm.inbox.ngo-a", "read"),
         ("group", "ngo-a.desk", "read"),
+        ("topic", "nrm.requests.ngo-a", "write"),
         ("topic", "nrm.witness.ngo-a", "write"),
         ("topic", "nrm.witness.ngo-a", "read"),
         ("topic", "nrm.directory", "read"),
         ("topic", "nrm.checkpoints", "read"),
+        ("topic", "nrm.answers", "read"),
     }
     assert of("ngo-a", play=True) - of("ngo-a") == {("topic", "nrm.clock", "read")}
 

@@ -76,7 +76,7 @@ def test_a_new_agency_gets_its_topics(bus: BusFolder) -> None:
     topics.apply(bus.bootstrap, [*AGENCIES, "shelter"], 3, play=True)
 
     made = set(admin.list_topics(timeout=5).topics) - before
-    assert made == {"nrm.inbox.shelter", "nrm.outbox.shelter", "nrm.witness.shelter"}
+    assert made == {"nrm.inbox.shelter", "nrm.outbox.shelter", "nrm.requests.shelter", "nrm.witness.shelter"}
     assert len(admin.list_topics("nrm.inbox.shelter", timeout=5).topics["nrm.inbox.shelter"].partitions) == 3
 
 
@@ -139,9 +139,10 @@ def test_a_topic_that_is_not_declared_is_told_and_left(bus: BusFolder) -> None:
     assert [(each.topic, each.kind) for each in topics.check(bus.bootstrap, AGENCIES, 3, play=True)] == [
         ("nrm.inbox.closed", "stray"),
         ("nrm.outbox.closed", "stray"),
+        ("nrm.requests.closed", "stray"),
         ("nrm.witness.closed", "stray"),
     ]
-    assert len(apply(bus)) == 3
+    assert len(apply(bus)) == 4
     assert "nrm.inbox.closed" in clients.admin(bus.bootstrap).list_topics(timeout=5).topics
 
 
@@ -165,6 +166,7 @@ def test_what_is_missing_is_told(bus: BusFolder) -> None:
     assert missing == [
         "nrm.inbox.shelter is declared, and not on the broker: nrmbus topics apply",
         "nrm.outbox.shelter is declared, and not on the broker: nrmbus topics apply",
+        "nrm.requests.shelter is declared, and not on the broker: nrmbus topics apply",
         "nrm.witness.shelter is declared, and not on the broker: nrmbus topics apply",
     ]
     assert "nrm.inbox.shelter" not in clients.admin(bus.bootstrap).list_topics(timeout=5).topics

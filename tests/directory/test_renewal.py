@@ -1,5 +1,6 @@
 """Another certificate for an agency on a machine of its own: asked for by nobody but itself, and not for ever."""
 
+import shutil
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -10,6 +11,7 @@ from cryptography import x509
 
 from directory.given import BUS, NOW, Office
 from nrmbus.bus import certificate
+from nrmbus.bus.authority import Authority
 from nrmbus.bus.folder import BusFolder
 from nrmbus.bus.gate import Gate
 from nrmbus.bus.reach import Tls
@@ -79,7 +81,7 @@ def test_who_is_suspended_gets_none(office: Office) -> None:
 
 
 def test_it_goes_there_and_back(tmp_path: Path) -> None:
-    """At the agency alone: what it writes is read again, and what comes back is kept; without a certificate nothing is."""
+    """At the agency alone: what it writes is read again; without a certificate nothing is kept."""
     folder = BusFolder(tmp_path / "bus")
     folder.create(play=True, bootstrap="127.0.0.1:1", tls=True)
     Identity.at(folder.agency("ngo-a").path, "ngo-a")
@@ -90,8 +92,6 @@ def test_it_goes_there_and_back(tmp_path: Path) -> None:
 
     with pytest.raises(DirectoryError, match="request_invalid"):
         renewal.keep(folder, "ngo-a", found)
-    renewal.keep(folder, "ngo-a", Renewal(asked=found.asked, certificate="certificate", ca="authority"))
-    assert (folder.agency("ngo-a").path / "tls" / "cert.pem").read_text() == "certificate"
 
 
 def test_the_authority_writes_the_name_and_the_broker_hears_of_it(
@@ -111,3 +111,95 @@ def test_the_authority_writes_the_name_and_the_broker_hears_of_it(
     assert names.get_attributes_for_oid(x509.NameOID.COMMON_NAME)[0].value == "ngo-a"
     assert told == ["applied"]
     assert not certificate.is_due(tls, certificate.now())
+
+
+class There:
+    """An agency with a certificate in its last days, and the authority that it is from."""
+
+    def __init__(self, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(Gate, "apply", lambda _: None)
+        self.folder = BusFolder(home / "bus")
+        self.folder.create(play=True, bootstrap="127.0.0.1:1", tls=True)
+        self.authority, self.tls = Authority(self.folder), Tls(self.folder.agency("ngo-a").path)
+        self.authority.equip("ngo-a", self.tls.home, life=timedelta(days=9))
+
+    def back(self, who: str = "ngo-a", *, own: bool = True, by: Authority | None = None, days: int = 30) -> Renewal:
+        """What comes back: a certificate of *who*, over its *own* key, from the authority or *by* another."""
+        authority, other = by or self.authority, Tls(self.folder.path / "other")
+        issued = authority.issue(who, certificate.request(self.tls if own else other), life=timedelta(days=days))
+        return Renewal(asked="", certificate=issued.decode(), ca="broker", authority=authority.ca.decode())
+
+    def stranger(self) -> Authority:
+        """Another authority, which calls the bus by the same name."""
+        folder = BusFolder(self.folder.path.parent / "forged")
+        folder.create(play=True, bootstrap="127.0.0.1:1", tls=True)
+        made = json.loads((self.folder.path / "bus.json").read_bytes(), limit=65536)
+        (folder.path / "bus.json").write_bytes(json.dumps(made))
+        return Authority(folder)
+
+    def of_another_bus(self) -> Authority:
+        """The same authority, had it been another bus's."""
+        folder = BusFolder(self.folder.path.parent / "elsewhere")
+        folder.create(play=True, bootstrap="127.0.0.1:1", tls=True)
+        shutil.copytree(self.folder.keys, folder.keys)
+        return Authority(folder)
+
+
+@pytest.fixture(name="there")
+def _there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> There:
+    return There(tmp_path, monkeypatch)
+
+
+def test_the_next_certificate_is_taken_and_who_is_trusted_stays(there: There) -> None:
+    """Over the topic nobody says whom to trust at the broker; who brings a file does."""
+    trusted, back = there.tls.ca.read_bytes(), there.back()
+    renewal.take(there.folder, "ngo-a", back)
+    assert there.tls.certificate.read_text() == back.certificate
+    assert there.tls.ca.read_bytes() == trusted
+
+    renewal.keep(there.folder, "ngo-a", there.back(days=31))
+    assert there.tls.ca.read_text() == "broker"
+
+
+@pytest.mark.parametrize(
+    "forged",
+    [
+        lambda there: there.back("ngo-b", own=False),
+        lambda there: there.back(own=False),
+        lambda there: there.back(by=there.stranger()),
+        lambda there: there.back(by=there.of_another_bus()),
+        lambda there: there.back(days=8),
+        lambda there: Renewal(asked="", certificate=there.back().certificate, ca="broker"),
+        lambda there: Renewal(
+            asked="", certificate=there.back().certificate, authority=there.stranger().ca.decode(), ca="broker"
+        ),
+        lambda there: Renewal(asked="", certificate="CANARY", authority="CANARY", ca="broker"),
+    ],
+    ids=[
+        "another's",
+        "over another key",
+        "by another authority",
+        "of another bus",
+        "an earlier one",
+        "without its authority",
+        "with another's authority",
+        "no certificate",
+    ],
+)
+def test_what_is_not_the_next_certificate_is_not_taken(there: There, forged: Callable[[There], Renewal]) -> None:
+    """Neither over the topic nor from a file; the one that is there stays."""
+    before, back = there.tls.certificate.read_bytes(), forged(there)
+
+    for keeps in (renewal.take, renewal.keep):
+        with pytest.raises(DirectoryError, match="certificate_invalid"):
+            keeps(there.folder, "ngo-a", back)
+    assert there.tls.certificate.read_bytes() == before
+
+
+def test_who_has_none_at_all_takes_what_a_person_brings(there: There) -> None:
+    """And who has one that nobody can read."""
+    back = there.back()
+    for left in (b"", b"CANARY"):
+        there.tls.certificate.write_bytes(left)
+        renewal.keep(there.folder, "ngo-a", back)
+        assert there.tls.certificate.read_text() == back.certificate

@@ -5,8 +5,11 @@ plain text the broker knows nobody, and there is nothing to keep.
 """
 
 import asyncio
+import fcntl
+import os
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
@@ -17,7 +20,7 @@ from nrmbus.bus.certificate import now
 from nrmbus.bus.declarations import Declaration, load_declarations
 from nrmbus.bus.entitlements import Entitlement, Kind, entitlements
 from nrmbus.bus.errors import KafkaFailed
-from nrmbus.bus.folder import BusFolder
+from nrmbus.bus.folder import BusFolder, make_private
 
 if TYPE_CHECKING:
     from confluent_kafka.admin import AdminClient
@@ -66,9 +69,10 @@ class Gate:
         """
         if not self._folder.settings.tls:
             return
-        self._client, wanted, at = None, self._wanted(declarations), now()
-        self._have(wanted, self._found())
-        asyncio.run(self._have_quotas(at))
+        with self._alone():
+            self._client, wanted, at = None, self._wanted(declarations), now()
+            self._have(wanted, self._found())
+            asyncio.run(self._have_quotas(at))
 
     def equip(self, homes: Mapping[str, Path]) -> frozenset[str]:
         """Have a good certificate for each id in *homes*, who lives on this machine there; who got a new one.
@@ -182,6 +186,16 @@ class Gate:
 
     # -- the broker --------------------------------------------------------------------------------------------------
 
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Be the only one who sets rights: whoever began before a certificate was issued would take its rights away again."""
+        descriptor = os.open(make_private(self._folder.keys) / "gate.lock", os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(descriptor)
+
     def _admin(self) -> "AdminClient":
         if self._client is None:
             self._client = clients.admin(self._folder.as_operator)
@@ -190,10 +204,11 @@ class Gate:
     def _keep_denied(self) -> None:
         if not self._folder.settings.tls:
             return
-        self._client = None
-        wanted, found = self._denied(), self._found()
-        denied = frozenset(rule for rule in found if rule.permission == "deny")
-        self._have(found - denied | wanted, found)
+        with self._alone():
+            self._client = None
+            wanted, found = self._denied(), self._found()
+            denied = frozenset(rule for rule in found if rule.permission == "deny")
+            self._have(found - denied | wanted, found)
 
     def _have(self, wanted: frozenset[Rule], found: frozenset[Rule]) -> None:
         self._add(wanted - found)

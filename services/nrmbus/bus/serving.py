@@ -47,8 +47,11 @@ class Listening:
 class Server(uvicorn.Server):
     """uvicorn without its own signal handlers' second life: SIGTERM and SIGINT end it once, cleanly."""
 
-    def __init__(self, app: Any, listening: Listening) -> None:
-        """Serve the ASGI *app* on *listening*; nothing is logged, since paths and errors may hold content."""
+    def __init__(self, app: Any, listening: Listening, *, keep: bool = False) -> None:
+        """Serve the ASGI *app* on *listening*; nothing is logged, since paths and errors may hold content.
+
+        With *keep*, the door stays when this server ends: whoever knocks waits for the next one, at the same address.
+        """
         config = uvicorn.Config(
             app,
             log_config=None,
@@ -60,11 +63,12 @@ class Server(uvicorn.Server):
             lifespan="on",
         )
         super().__init__(config)
-        self._listening = listening
+        self._listening, self._keep = listening, keep
 
     async def run_until_told(self) -> None:
         """Serve until SIGTERM or SIGINT. Raises RuntimeError when the application did not start."""
-        await self.serve(sockets=[self._listening.socket])
+        door = self._listening.socket
+        await self.serve(sockets=[door.dup() if self._keep else door])
         if not self.started:
             message = "the service did not start; its log says why"
             raise RuntimeError(message)

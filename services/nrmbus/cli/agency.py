@@ -191,7 +191,7 @@ def _renewed(folder: "BusFolder", agency: str, file: Path | None) -> str:
     found = renewal.Renewal.read(file)
     if found.certificate is not None:
         renewal.keep(folder, agency, found)
-        return f"{agency} has its certificate; its desk takes it at its next start."
+        return f"{agency} has its certificate; its desk takes it within a minute, or when it starts."
     if not _is_operator(folder):
         return f"{file} has no certificate yet: the operator runs nrmbus agency renew {agency} {file}"
     renewal.issue(folder, asyncio.run(read_directory(folder)), found).write(file)
@@ -333,12 +333,27 @@ async def _begun(folder: "BusFolder", agency: str, kind: str, name: str | None, 
 
 @app.command(epilog="Example: nrmbus agency head")
 def head(*, data: Data = None, bus: Bus = DEFAULT_BUS, keys_unprotected: Unprotected = False) -> None:
-    """At the operator: sign how far the directory goes. `nrmbus up` does so by itself every hour."""
+    """At the operator: sign how far the directory goes, and answer what agencies ask for. For a timer, once an hour.
+
+    `nrmbus up` does both by itself, the second every few seconds.
+    """
+    folder = unlocked(data, bus, unprotected=keys_unprotected)
+    with sentences():
+        for line in asyncio.run(_looked_after(folder)):
+            typer.echo(line)
+
+
+async def _looked_after(folder: "BusFolder") -> list[str]:
+    from nrmbus.bus.authority import OPERATOR
+    from nrmbus.bus.gate import Gate
+    from nrmbus.directory.answering import answer
     from nrmbus.directory.changes import sign_head
 
-    with sentences():
-        directory = asyncio.run(sign_head(unlocked(data, bus, unprotected=keys_unprotected)))
-    typer.echo(f"Signed: {directory.number} entries.")
+    if _is_operator(folder):  # its own certificate, and the rights of those that ended since
+        await asyncio.to_thread(Gate(folder).equip, {OPERATOR: folder.keys})
+        await asyncio.to_thread(Gate(folder).apply)
+    directory = await sign_head(folder)
+    return [f"Signed: {directory.number} entries.", *map(str, await answer(folder))]
 
 
 # -- for everybody ---------------------------------------------------------------------------------------------------

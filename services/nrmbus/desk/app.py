@@ -15,7 +15,7 @@ from nrmbus.bus.clock import SteppedClock, WallClock, clock_of
 from nrmbus.bus.errors import BusError
 from nrmbus.bus.folder import AgencyFolder, BusFolder
 from nrmbus.bus.serving import Listening, Server
-from nrmbus.desk import erasing, witnessing
+from nrmbus.desk import erasing, renewing, witnessing
 from nrmbus.desk.broker import check_settings, make_broker, make_endpoints
 from nrmbus.desk.desk import Desk
 from nrmbus.desk.door import Door, application
@@ -27,6 +27,7 @@ from nrmbus.desk.procedure import Settings
 from nrmbus.desk.reading import declared
 from nrmbus.desk.relay import Relay, through
 from nrmbus.desk.release import release, release_by_itself
+from nrmbus.desk.renewing import Renewing
 from nrmbus.desk.roles import procedure_of
 from nrmbus.desk.seat import Seat
 from nrmbus.desk.witnessing import Witness
@@ -48,8 +49,8 @@ _PATIENCE: Final = 0.25
 class DeskProcess:
     """One agency's desk, at *home* in a bus's *folder*, and everything it runs on."""
 
-    def __init__(self, folder: BusFolder, home: AgencyFolder, ledger: Ledger) -> None:
-        """Make it; nothing runs yet. Raises DeskError ``speaks_unpublished``."""
+    def __init__(self, folder: BusFolder, home: AgencyFolder, ledger: Ledger, *, renews: bool = False) -> None:
+        """Make it; nothing runs yet. *renews*: it looks after its certificate. Raises DeskError ``speaks_unpublished``."""
         settings = folder.settings
         self._where, self._play, self._settings = folder.reach(home.path), settings.play, _settings(home)
         self._home = home.path
@@ -103,6 +104,9 @@ class DeskProcess:
         self.witness = Witness(self.seat, self._inbox_is_read)
         self._went_on = False
         """Whether the cases that waited for this release have been let through."""
+        self._renewing = Renewing(folder, self.seat) if renews and settings.tls else None
+        self.anew = False
+        """Whether it ends only to make its connections anew, with another certificate."""
         self.failed = False
         """Whether something that must not end has ended."""
         self.stop: Callable[[], None] = lambda: None
@@ -143,8 +147,14 @@ class DeskProcess:
             tasks.create_task(self._look_after_lost())
             tasks.create_task(witnessing.run(self.witness, self._where))
             tasks.create_task(erasing.run(self.desk, self._home, self._inbox_is_read))
+            if self._renewing is not None:
+                tasks.create_task(renewing.run(self._renewing, self._begin_anew))
             if isinstance(clock, SteppedClock):
                 tasks.create_task(clock.run())
+
+    def _begin_anew(self) -> None:
+        self.anew = True
+        self.stop()
 
     async def _look_after_lost(self) -> None:
         while True:
@@ -248,17 +258,16 @@ def _settings(home: AgencyFolder) -> Settings:
     return Settings(capacity=body.get("capacity", {}), speaks=dict(declared(body.get("speaks", {}))))
 
 
-async def _run(folder: BusFolder, agency: str) -> bool:
+async def _run(folder: BusFolder, agency: str, listening: Listening) -> DeskProcess:
     home = folder.agency(agency)
-    listening = Listening(home.path)
     ledger = await Ledger.open(home.ledger, bus=folder.settings.bus, agency=agency)
     try:
-        process = DeskProcess(folder, home, ledger)
+        process = DeskProcess(folder, home, ledger, renews=True)
         door = Door(process.desk, health=process.health, release=process.release)
-        server = Server(application(door, listening.allows, process.running), listening)
+        server = Server(application(door, listening.allows, process.running), listening, keep=True)
         process.stop = server.stop
         await server.run_until_told()
-        return not process.failed
+        return process
     finally:
         await ledger.close()
 
@@ -266,15 +275,23 @@ async def _run(folder: BusFolder, agency: str) -> bool:
 def main(folder: BusFolder, agency: str) -> None:
     """Run the desk of *agency* until SIGTERM.
 
+    When it has another certificate it ends in order and begins again in this process, since a connection carries the
+    certificate that it was made with: the door stays where it is, and whoever knocks meanwhile waits.
+
     Raises:
         SystemExit: 70 when the desk could not go on.
         BusError: it did not start, and a person has to mend what the message says.
     """
-    telemetry.set_up(agency, folder.agency(agency).path)
+    home = folder.agency(agency).path
+    telemetry.set_up(agency, home)
+    listening = Listening(home)
     try:
-        going = asyncio.run(_run(folder, agency))
+        while (ended := asyncio.run(_run(folder, agency, listening))).anew and not ended.failed:
+            telemetry.handled("connections_anew")
     except DeskError as error:
         where = "".join(f" ({found.pointer} {found.kind})" for found in error.problems)
         raise BusError(f"The desk of {agency} does not start: {error.sentence}{where}") from None
-    if not going:
+    finally:
+        listening.socket.close()
+    if ended.failed:
         raise SystemExit(RESTART)

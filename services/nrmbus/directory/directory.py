@@ -141,6 +141,19 @@ class Directory:
         if code := self.roll.refuses_request(entry, keys.kids, asked):
             raise DirectoryError(code)
 
+    def check_admitting(self, entry: Entry) -> int:
+        """How many admitters have signed what is admitted so far, each once.
+
+        Raises:
+            DirectoryError: ``admission_invalid``, ``admitter_unknown``, ``admitter_twice``.
+        """
+        kids = self._admitting(entry, None)
+        if any(kid not in self._admitters for kid in kids):
+            raise DirectoryError("admitter_unknown")
+        if len(set(kids)) != len(kids):
+            raise DirectoryError("admitter_twice")
+        return len(kids)
+
     def _asked(self, entry: Entry, due: int | None) -> tuple[Keys, frozenset[str]]:
         keys = None
         try:

@@ -1,13 +1,19 @@
-"""Another certificate for an agency on a machine of its own, asked for by file; where the operator is, it renews itself.
+"""Another certificate for an agency on a machine of its own: asked for, issued, believed and kept.
 
-The file goes to the operator and back: the agency signs what it asks for with the signing key that is current, so nobody
-else is certified in its name, and a suspended agency not at all.
+What is asked for goes to the operator and back over the topics of requests and answers, or, where the certificate has
+ended already, by file. The agency signs it with the signing key that is current, so nobody else is certified in its
+name, and a suspended agency not at all.
 """
 
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Final, Literal
 
+from cryptography import x509
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKeyTypes
+from cryptography.x509.oid import NameOID
 from pydantic import Field, ValidationError
 
 from nrmbus.bus import certificate
@@ -24,9 +30,24 @@ from nrmbus.directory.requests import LARGEST, Pem
 from nrmbus.events.model import AgencyId, Code, Frozen, Time
 from nrmbus.wire import json, statement
 from nrmbus.wire.errors import WireError
+from nrmbus.wire.keys import SigningKey
+
+REQUESTS: Final = "nrm.requests."
+"""How the name of an agency's topic begins: what it asks of the operator."""
+
+ANSWERS: Final = "nrm.answers"
+"""The topic of what comes back, for everybody to read."""
 
 GOOD_FOR: Final = timedelta(days=7)
 """How old a request may be: one that was found on an old disk asks for nothing."""
+
+MOST: Final = 3
+"""How many good certificates an agency may have: the one that ends, the next, and one whose answer was lost on the way."""
+
+
+def topic_of(agency: str) -> str:
+    """Where *agency* asks."""
+    return f"{REQUESTS}{agency}"
 
 
 class Asked(Frozen):
@@ -39,17 +60,26 @@ class Asked(Frozen):
 
 
 class Renewal(Frozen):
-    """The file. *certificate* and *ca* come back."""
+    """The file, and the record. *certificate*, *ca* and *authority* come back.
+
+    *ca* certifies the broker; *authority* is the certificate of who issued, which is another where the cluster is another's.
+    """
 
     form: Literal["nrmbus-renewal/1"] = "nrmbus-renewal/1"
     asked: Annotated[str, Field(max_length=32768)]
     certificate: Pem | None = None
     ca: Pem | None = None
+    authority: Pem | None = None
 
     @classmethod
     def read(cls, path: Path) -> "Renewal":
         """Read the file at *path*. Raises DirectoryError ``request_malformed``; OSError when it cannot be read."""
-        raw, found = path.read_bytes(), None
+        return cls.parsed(path.read_bytes())
+
+    @classmethod
+    def parsed(cls, raw: bytes) -> "Renewal":
+        """Read what stands in a file or a record. Raises DirectoryError ``request_malformed``."""
+        found = None
         try:
             if len(raw) <= LARGEST:
                 found = cls.model_validate_json(json.dumps(json.loads(raw, limit=LARGEST)))
@@ -64,8 +94,8 @@ class Renewal(Frozen):
         write_json(path, body_of(self))
 
 
-def ask(folder: BusFolder, agency: str) -> Renewal:
-    """At the agency: a request for another certificate of its TLS key, signed with its signing key."""
+def ask(folder: BusFolder, agency: str, signing: SigningKey | None = None) -> Renewal:
+    """At the agency: a request for another certificate of its TLS key, signed with its *signing* key, which else is read."""
     home = folder.agency(agency).path
     asked = Asked(
         bus=folder.settings.bus,
@@ -73,7 +103,8 @@ def ask(folder: BusFolder, agency: str) -> Renewal:
         csr=certificate.request(Tls(home)).decode("ascii"),
         made=utc_time(),
     )
-    return Renewal(asked=statement.sign("request", body_of(asked), Identity.at(home, agency).signing).decode("ascii"))
+    key = signing or Identity.at(home, agency).signing
+    return Renewal(asked=statement.sign("request", body_of(asked), key).decode("ascii"))
 
 
 def asked_by(directory: Directory, renewal: Renewal) -> Asked:
@@ -101,25 +132,97 @@ def asked_by(directory: Directory, renewal: Renewal) -> Asked:
     return found
 
 
-def issue(folder: BusFolder, directory: Directory, renewal: Renewal) -> Renewal:
-    """At the operator: certify what is asked for, and have the broker let it in. Blocking.
+def certified(folder: BusFolder, directory: Directory, renewal: Renewal) -> Renewal:
+    """At the operator: *renewal* with the certificate that it asks for, which gives no right before `Gate.apply`. Blocking.
 
     Raises:
-        DirectoryError: as `asked_by`.
+        DirectoryError: as `asked_by`; ``certificates_many``.
         NotCertified: the key that comes with it is weak, or another's.
     """
     asked, authority = asked_by(directory, renewal), Authority(folder)
+    if len(authority.standing(certificate.now()).get(asked.agency, ())) >= MOST:
+        raise DirectoryError("certificates_many")
     issued = authority.issue(asked.agency, asked.csr.encode())
+    return Renewal(
+        asked=renewal.asked,
+        certificate=issued.decode("ascii"),
+        ca=authority.brokers_ca.decode("ascii"),
+        authority=authority.ca.decode("ascii"),
+    )
+
+
+def issue(folder: BusFolder, directory: Directory, renewal: Renewal) -> Renewal:
+    """At the operator: certify what is asked for, and have the broker let it in. Blocking; raises as `certified`."""
+    issued = certified(folder, directory, renewal)
     Gate(folder).apply()
-    return Renewal(asked=renewal.asked, certificate=issued.decode("ascii"), ca=authority.brokers_ca.decode("ascii"))
+    return issued
 
 
 def keep(folder: BusFolder, agency: str, renewal: Renewal) -> None:
-    """At the agency: keep the certificate that came back; its desk makes its connections anew at its next start.
+    """At the agency: keep the certificate that a person brought back, and whom to trust at the broker.
 
     Raises:
-        DirectoryError: ``request_invalid`` when there is no certificate in it.
+        DirectoryError: ``request_invalid`` when there is no certificate in it; as `check`.
     """
     if renewal.certificate is None or renewal.ca is None:
         raise DirectoryError("request_invalid")
+    check(folder, agency, renewal)
     certificate.keep(Tls(folder.agency(agency).path), renewal.certificate.encode(), renewal.ca.encode())
+
+
+def take(folder: BusFolder, agency: str, renewal: Renewal) -> None:
+    """At the agency: keep the certificate that came over the topic. Whom it trusts at the broker stays as it is.
+
+    Raises:
+        DirectoryError: as `check`.
+        OSError: nobody is trusted yet.
+    """
+    check(folder, agency, renewal)
+    tls = Tls(folder.agency(agency).path)
+    certificate.keep(tls, (renewal.certificate or "").encode(), tls.ca.read_bytes())
+
+
+def check(folder: BusFolder, agency: str, renewal: Renewal) -> None:
+    """See that what came back is the agency's next certificate: its name, its own key, longer than the one that it has.
+
+    It has to be signed by whoever signed the one that it has; where it has none, by whoever comes with it.
+
+    Raises:
+        DirectoryError: ``certificate_invalid``.
+    """
+    tls, sound = Tls(folder.agency(agency).path), False
+    try:
+        new, by = _read(renewal.certificate), _read(renewal.authority)
+        own = x509.load_pem_x509_csr(certificate.request(tls)).public_key()
+        new.verify_directly_issued_by(by)
+        before = _read(tls.certificate.read_text("ascii")) if certificate.ends(tls) else None
+        if before is not None:
+            before.verify_directly_issued_by(by)
+        sound = (
+            _names(new) == (["nrmbus"], [agency], folder.settings.bus)
+            and _bytes_of(new.public_key()) == _bytes_of(own)
+            and new.not_valid_before_utc <= certificate.now() < new.not_valid_after_utc
+            and (before is None or before.not_valid_after_utc < new.not_valid_after_utc)
+        )
+    except (ValueError, TypeError, InvalidSignature, UnsupportedAlgorithm, x509.InvalidVersion):
+        sound = False
+    if not sound:
+        raise DirectoryError("certificate_invalid")
+
+
+def _read(pem: str | None) -> x509.Certificate:
+    return x509.load_pem_x509_certificate((pem or "").encode())
+
+
+def _names(found: x509.Certificate) -> tuple[list[str | bytes], list[str | bytes], str | bytes]:
+    """Organization, id and bus, as the authority writes them."""
+
+    def of(oid: x509.ObjectIdentifier) -> list[str | bytes]:
+        return [each.value for each in found.subject.get_attributes_for_oid(oid)]
+
+    bus, _count = of(NameOID.ORGANIZATIONAL_UNIT_NAME)
+    return of(NameOID.ORGANIZATION_NAME), of(NameOID.COMMON_NAME), bus
+
+
+def _bytes_of(key: CertificatePublicKeyTypes) -> bytes:
+    return key.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)

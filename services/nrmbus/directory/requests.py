@@ -51,7 +51,12 @@ class Request(Frozen):
             DirectoryError: ``request_malformed``, ``request_changed`` where what came with the entry is not what it names.
             OSError: it cannot be read.
         """
-        raw, found = path.read_bytes(), None
+        return cls.parsed(path.read_bytes())
+
+    @classmethod
+    def parsed(cls, raw: bytes) -> "Request":
+        """Read what stands in a file or a record. Raises DirectoryError as `read`."""
+        found = None
         try:
             if len(raw) <= LARGEST:
                 found = cls.model_validate_json(json.dumps(json.loads(raw, limit=LARGEST)))

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from nrmbus.directory.entry import Admitters, Entry, Head
+from nrmbus.directory.renewal import Asked, Renewal
 from nrmbus.events import TYPES, schemas
 from nrmbus.events.model import Data, Frozen
 from nrmbus.wire import record as wire
@@ -62,6 +63,7 @@ def schemas_of_forms() -> dict[str, Schema]:
     found["Quarantined"] = _quarantined()
     found["Tick"] = _tick()
     found |= _checkpoints()
+    found |= _requests()
     return found
 
 
@@ -266,6 +268,13 @@ def _checkpoints() -> dict[str, Schema]:
             "pattern": f"^{_CHECKPOINT}{_SIGNED}$",
         },
     }
+
+
+def _requests() -> dict[str, Schema]:
+    found = _statement("Asked", Asked) | _statement("Renewal", Renewal)
+    found["Renewal"]["properties"]["asked"]["x-content"] = ref("SignedAsked")
+    found["SignedAsked"] = _dsse("request", "Asked")
+    return found
 
 
 def _tick() -> Schema:

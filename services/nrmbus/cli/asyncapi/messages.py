@@ -156,6 +156,21 @@ def _others() -> dict[str, Message]:
             "contentType": "text/plain",
             "payload": ref("CosignedCheckpoint"),
         },
+        "renewal": {
+            "name": "renewal",
+            "title": "A request for another certificate",
+            "summary": "Signed with the agency's signing key, over its TLS key; the authority writes the name.",
+            "contentType": "application/json",
+            "payload": ref("Renewal"),
+        },
+        "renewed": {
+            "name": "renewed",
+            "title": "A request, answered with a certificate",
+            "summary": "The agency believes it when it is for its own key, and signed by whoever signed the one before.",
+            "contentType": "application/json",
+            "bindings": _keyed(AGENCY_KEY),
+            "payload": ref("Renewal"),
+        },
         "tick": {
             "name": "tick",
             "title": "A tick of the clock",
@@ -184,6 +199,8 @@ _BESIDE: Final[Mapping[str, Mapping[str, str]]] = {
     "checkpoints": {"checkpoint": "checkpoint"},
     "clock": {"tick": "tick"},
     "witness": {"cosigned": "cosigned"},
+    "requests": {"renewal": "renewal"},
+    "answers": {"renewed": "renewed"},
 }
 
 

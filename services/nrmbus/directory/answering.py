@@ -1,0 +1,253 @@
+"""The operator's side of the topics of requests: reads what agencies ask for, and answers what is in order.
+
+One pass at a time, by `nrmbus up` every few seconds or by `nrmbus agency head` from a timer. It looks how far the topics
+go and reads what is new, so much of each a pass and no more: who floods its own topic waits, and nobody else. What is
+not in order is passed over with a code. What was issued is on disk before the broker hears of it, so that a pass that was
+cut is finished by the next one.
+"""
+
+import asyncio
+import fcntl
+import os
+from collections.abc import AsyncIterator, Iterable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any, Final, Literal
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import KafkaError
+from pydantic import Field, ValidationError
+
+from nrmbus.bus import clients
+from nrmbus.bus.errors import NotCertified
+from nrmbus.bus.folder import BusFolder, make_private, write_json
+from nrmbus.bus.gate import Gate
+from nrmbus.bus.tolerant import read_any_header_name
+from nrmbus.directory import changes, renewal, rotation
+from nrmbus.directory.admission import read_directory
+from nrmbus.directory.directory import Directory
+from nrmbus.directory.entry import body_of
+from nrmbus.directory.errors import DirectoryError
+from nrmbus.directory.heads import utc_time
+from nrmbus.directory.renewal import ANSWERS, REQUESTS, Renewal
+from nrmbus.directory.requests import Request
+from nrmbus.events.model import AgencyId, Frozen
+from nrmbus.wire import json
+
+A_PASS: Final = 200
+"""So many records of one agency are read in a pass."""
+
+_CHANGE: Final = b"nrmbus-request/1"
+"""The form that a change of keys names; what says so and is none is refused like any other."""
+
+READ_SECONDS: Final = 5.0
+"""How long reading one agency's topic may take; what cannot be read in that time is tried again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What came of what stood in an agency's topic: *done*, or the *code* why not."""
+
+    agency: str
+    code: str | None = None
+    done: Literal["certificate", "waiting", "entered"] = "certificate"
+
+    def __str__(self) -> str:
+        if self.code is None:
+            return f"{self.agency} {_DONE[self.done]}"
+        return f"A request in the topic of {self.agency} was passed over: {self.code}."
+
+
+_DONE: Final = {
+    "certificate": "has asked for another certificate, and has it.",
+    "waiting": "asks for other keys: an admitter signs with nrmbus agency admit --waiting.",
+    "entered": "has asked for other keys, two admitters have signed, and it is entered; or it has confirmed them.",
+}
+
+
+class Answer(Frozen):
+    """A record of the topic of answers."""
+
+    agency: AgencyId
+    record: str
+
+
+class State(Frozen):
+    """What is kept from one pass to the next, in ``keys/requests.json``: where reading goes on, and answers not yet out."""
+
+    next: Mapping[str, int] = Field(default_factory=dict)
+    answers: tuple[Answer, ...] = ()
+    waiting: Mapping[str, str] = Field(default_factory=dict)
+    """By agency, the change of keys that waits for admitters: one, so that nobody is shown a heap of them."""
+
+
+@dataclass(slots=True)
+class _Found:
+    """What is new in the topics."""
+
+    records: dict[str, list[bytes]] = field(default_factory=dict)
+    """By agency, oldest first."""
+    next: dict[str, int] = field(default_factory=dict)
+    unread: list[Outcome] = field(default_factory=list)
+
+
+async def answer(folder: BusFolder) -> tuple[Outcome, ...]:
+    """Make one pass; what came of it, at most one outcome an agency and code. Nothing that stands in a topic makes it raise.
+
+    Raises:
+        BusError, KafkaError: the broker does not answer, or does not do it; the next pass does what is left.
+        DirectoryError: the directory cannot be believed.
+    """
+    async with _alone(folder):
+        state = _kept(folder)
+        found = await _read(folder, state.next)
+        outcomes = dict.fromkeys(found.unread)
+        if found.records:
+            directory = await read_directory(folder)
+            issued, waits = list[Answer](), dict(state.waiting)
+            for agency, records in found.records.items():
+                changed = [each for each in records if _CHANGE in each]
+                asked = [each for each in records if _CHANGE not in each]
+                made, codes = await asyncio.to_thread(_answered, folder, directory, agency, asked)
+                outcomes |= dict.fromkeys(Outcome(agency, code) for code in codes)
+                if made is not None:
+                    issued.append(Answer(agency=agency, record=json.dumps(body_of(made)).decode()))
+                    outcomes[Outcome(agency)] = None
+                async for outcome, waiting in _changed(folder, agency, changed, waits):
+                    outcomes[outcome] = None
+                    issued += [waiting] if waiting else []
+            state = State(next={**state.next, **found.next}, answers=(*state.answers, *issued), waiting=waits)
+            _keep(folder, state)
+        if state.answers:
+            await asyncio.to_thread(Gate(folder).apply)
+            await _publish(folder, state.answers)
+            _keep(folder, State(next=state.next, waiting=state.waiting))
+        return tuple(outcomes)
+
+
+# -- certificates ----------------------------------------------------------------------------------------------------
+
+
+def _answered(
+    folder: BusFolder, directory: Directory, agency: str, records: Iterable[bytes]
+) -> tuple[Renewal | None, list[str]]:
+    """The answer to the newest request in *agency*'s topic that is in order, if one is; and why others are not."""
+    newest: Renewal | None = None
+    codes: list[str] = []
+    for raw in records:
+        try:
+            asked = Renewal.parsed(raw)
+            if renewal.asked_by(directory, asked).agency != agency:
+                raise DirectoryError("request_invalid")
+            newest = asked
+        except DirectoryError as error:
+            codes.append(error.code)
+    if newest is None:
+        return None, codes
+    try:
+        return renewal.certified(folder, directory, newest), codes
+    except (DirectoryError, NotCertified) as error:
+        return None, [*codes, error.code]
+
+
+# -- changes of keys -------------------------------------------------------------------------------------------------
+
+
+async def _changed(
+    folder: BusFolder, agency: str, records: Iterable[bytes], waits: dict[str, str]
+) -> AsyncIterator[tuple[Outcome, Answer | None]]:
+    """Enter what two admitters, or the agency itself, have signed; note in *waits*, and answer, what one more has to sign."""
+    for raw in records:
+        try:
+            request = Request.parsed(raw)
+            directory = await read_directory(folder)  # what was entered a moment ago counts
+            count, owner = rotation.signed(directory, request, agency), request.entry.agency
+            if changes.is_complete(request):
+                await changes.enter(folder, request)
+                waits.pop(owner, None)
+                yield Outcome(owner, done="entered"), None
+            elif count > _waiting(directory, waits.get(owner)):
+                waits[owner] = json.dumps(body_of(request)).decode()
+                yield Outcome(owner, done="waiting"), Answer(agency=owner, record=waits[owner])
+        except DirectoryError as error:
+            yield Outcome(agency, error.code), None
+
+
+def _waiting(directory: Directory, record: str | None) -> int:
+    """How many admitters have signed what waits already; -1 where nothing does that could still be entered."""
+    if record is None:
+        return -1
+    try:
+        request = Request.parsed(record.encode())
+        over = request.entry.until is not None and request.entry.until < utc_time()
+        return -1 if over else rotation.signed(directory, request, request.entry.agency)
+    except DirectoryError:
+        return -1
+
+
+# -- the topics ------------------------------------------------------------------------------------------------------
+
+
+async def _read(folder: BusFolder, positions: Mapping[str, int]) -> _Found:
+    found, consumer = _Found(), clients.reader(folder.as_operator)
+    await consumer.start()
+    try:
+        there = [TopicPartition(each, 0) for each in sorted(await consumer.topics()) if each.startswith(REQUESTS)]
+        ends = await consumer.end_offsets(there) if there else {}
+        for each, end in ends.items():
+            if end > 0 and positions.get(each.topic) != end:
+                await _read_one(consumer, each, positions.get(each.topic, 0), end, found)
+    finally:
+        await consumer.stop()
+    return found
+
+
+async def _read_one(consumer: AIOKafkaConsumer, topic: TopicPartition, start: int, end: int, found: _Found) -> None:
+    agency, records = topic.topic.removeprefix(REQUESTS), list[Any]()
+    consumer.assign([topic])
+    consumer.seek(topic, start)
+    try:
+        async with asyncio.timeout(READ_SECONDS):
+            while len(records) < A_PASS and await consumer.position(topic) < end:
+                records += (await consumer.getmany(topic, timeout_ms=200, max_records=A_PASS)).get(topic, ())
+        found.next[topic.topic] = await consumer.position(topic)
+    except (KafkaError, TimeoutError, UnicodeDecodeError) as error:
+        if isinstance(error, UnicodeDecodeError):
+            read_any_header_name()  # from the next pass on
+        found.unread.append(Outcome(agency, "not_available"))
+        return
+    found.records[agency] = [each.value or b"" for each in records]
+
+
+async def _publish(folder: BusFolder, answers: Iterable[Answer]) -> None:
+    async with clients.producer(folder.as_operator) as producer:
+        for each in answers:
+            await producer.send_and_wait(ANSWERS, value=each.record.encode(), key=each.agency.encode(), partition=0)
+
+
+# -- from one pass to the next ---------------------------------------------------------------------------------------
+
+
+@asynccontextmanager
+async def _alone(folder: BusFolder) -> AsyncIterator[None]:
+    descriptor = os.open(make_private(folder.keys) / "requests.lock", os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        await asyncio.to_thread(fcntl.flock, descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _kept(folder: BusFolder) -> State:
+    path = folder.keys / "requests.json"
+    try:
+        return State.model_validate_json(path.read_bytes())
+    except (
+        FileNotFoundError,
+        ValidationError,
+    ):  # all is read again: what is old is refused, and how many are good is bounded
+        return State()
+
+
+def _keep(folder: BusFolder, state: State) -> None:
+    write_json(folder.keys / "requests.json", body_of(state))

@@ -1,0 +1,225 @@
+"""What stands in the topics of requests: what is in order is answered, and nothing else does anything."""
+
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from aiokafka import TopicPartition
+from aiokafka.consumer import fetcher
+from aiokafka.producer import message_accumulator
+from aiokafka.record import memory_records
+from aiokafka.record.default_records import _DefaultRecordBatchBuilderPy
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+
+from brokers import Broker
+from nrmbus.bus import certificate, clients
+from nrmbus.bus.authority import Authority
+from nrmbus.bus.clock import BEFORE_ANY_TICK
+from nrmbus.bus.errors import KafkaFailed
+from nrmbus.bus.folder import BusFolder
+from nrmbus.bus.gate import Gate
+from nrmbus.bus.reach import Tls
+from nrmbus.directory import renewal
+from nrmbus.directory.admission import Newcomer, admit
+from nrmbus.directory.answering import A_PASS, Outcome, answer
+from nrmbus.directory.entry import body_of
+from nrmbus.directory.heads import utc_time
+from nrmbus.directory.operator import Identity
+from nrmbus.directory.renewal import ANSWERS, GOOD_FOR, MOST, Renewal, topic_of
+from nrmbus.wire import json, statement, times
+from nrmbus.wire.keys import SigningKey
+
+pytestmark = pytest.mark.broker
+
+
+@pytest.fixture(name="bus")
+async def _bus(broker: Broker) -> BusFolder:
+    folder = broker.fresh_bus(play=False)
+    await admit(folder, {"ngo-a": Newcomer("ngo_outreach"), "ngo-b": Newcomer("ngo_legal")}, BEFORE_ANY_TICK)
+    return folder
+
+
+class _NotUtf8(str):
+    """A name that goes over the wire as bytes that are not UTF-8."""
+
+    __slots__ = ()
+
+    def encode(self, *_how: Any) -> bytes:
+        return b"x-\xff\xfe"
+
+
+async def put(bus: BusFolder, agency: str, *records: bytes | None) -> None:
+    """Write *records* into an agency's topic, as whoever has its certificate may."""
+    async with clients.producer(bus.bootstrap) as producer:
+        for each in records:
+            await producer.send(topic_of(agency), value=each, key=b"x", partition=0)
+        await producer.flush()
+
+
+async def came(bus: BusFolder) -> list[Renewal]:
+    """All answers."""
+    topic, found = TopicPartition(ANSWERS, 0), list[Renewal]()
+    async with clients.reading(bus.bootstrap, topic) as (consumer, end):
+        while await consumer.position(topic) < end:
+            for records in (await consumer.getmany(topic, timeout_ms=200)).values():
+                found += [Renewal.parsed(each.value) for each in records]
+    return found
+
+
+def asked(
+    where: BusFolder,
+    agency: str = "ngo-a",
+    /,
+    key: SigningKey | None = None,
+    named: str | None = None,
+    **altered: Any,
+) -> bytes:
+    """What the desk of *agency* asks for, for itself or for who is *named*; *altered* before it is signed."""
+    home = where.agency(agency).path
+    body = {
+        "bus": where.settings.bus,
+        "agency": named or agency,
+        "csr": certificate.request(Tls(home)).decode(),
+        "made": times.write(utc_time()),
+        **altered,
+    }
+    return wrapped(statement.sign("request", body, key or Identity.at(home, agency).signing).decode())
+
+
+def wrapped(signed: str) -> bytes:
+    """*signed* as a record."""
+    return json.dumps(body_of(Renewal(asked=signed)))
+
+
+def csr(key: ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey, *, named: str = "special-unit") -> str:
+    """A request for a certificate over *key*, in another's name."""
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, named)])
+    made = x509.CertificateSigningRequestBuilder().subject_name(name).sign(key, hashes.SHA256())
+    return made.public_bytes(serialization.Encoding.PEM).decode()
+
+
+def whose(found: Renewal) -> str:
+    """Whom the certificate that came back names."""
+    names = x509.load_pem_x509_certificate((found.certificate or "").encode()).subject
+    return str(names.get_attributes_for_oid(x509.NameOID.COMMON_NAME)[0].value)
+
+
+async def test_who_asks_gets_one_certificate_and_can_keep_it(bus: BusFolder) -> None:
+    """Once; the next pass finds nothing new, and what came back is believed."""
+    await put(bus, "ngo-a", asked(bus))
+
+    assert await answer(bus) == (Outcome("ngo-a"),)
+    assert await answer(bus) == ()
+    (back,) = await came(bus)
+    assert whose(back) == "ngo-a"
+    renewal.keep(bus, "ngo-a", back)
+    assert not certificate.is_due(Tls(bus.agency("ngo-a").path), certificate.now())
+
+
+HOSTILE: dict[str, tuple[Callable[[BusFolder], bytes | None], str]] = {
+    "nothing": (lambda _: None, "request_malformed"),
+    "no JSON": (lambda _: b"\xff\x00{", "request_malformed"),
+    "a thousand levels": (lambda _: b'{"asked":' + b"[" * 1000 + b"]" * 1000 + b"}", "request_malformed"),
+    "another form": (lambda _: b'{"form":"nrmbus-request/1"}', "request_malformed"),
+    "no statement": (lambda _: wrapped("{}"), "request_malformed"),
+    "more than there is": (lambda bus: asked(bus, more="than there is"), "request_malformed"),
+    "a stranger's key": (lambda bus: asked(bus, key=SigningKey.generate()), "request_invalid"),
+    "in another's name": (lambda bus: asked(bus, named="ngo-b"), "request_invalid"),
+    "another's, found somewhere": (lambda bus: asked(bus, "ngo-b"), "request_invalid"),
+    "for another bus": (lambda bus: asked(bus, bus="0" * 16), "request_invalid"),
+    "of last week": (lambda bus: asked(bus, made=times.write(utc_time() - GOOD_FOR * 2)), "request_invalid"),
+    "of next week": (lambda bus: asked(bus, made=times.write(utc_time() + GOOD_FOR * 2)), "request_invalid"),
+    "no request for a certificate": (lambda bus: asked(bus, csr="-----BEGIN"), "not_readable"),
+    "RSA": (lambda bus: asked(bus, csr=csr(rsa.generate_private_key(65537, 2048))), "weak_key"),
+    "another curve": (lambda bus: asked(bus, csr=csr(ec.generate_private_key(ec.SECP384R1()))), "weak_key"),
+    "another's key": (lambda bus: asked(bus, csr=of_another(bus)), "key_in_use"),
+}
+
+
+def of_another(bus: BusFolder) -> str:
+    """A request over the key of another agency, which has a certificate over it."""
+    made = certificate.request(Tls(bus.agency("ngo-b").path))
+    Authority(bus).issue("ngo-b", made)
+    return made.decode()
+
+
+async def test_what_is_not_in_order_is_passed_over(bus: BusFolder) -> None:
+    """Each with its code, and without a certificate; who asks properly in another topic is answered in the same pass."""
+    for what, (record, code) in HOSTILE.items():
+        await put(bus, "ngo-a", record(bus))
+        assert await answer(bus) == (Outcome("ngo-a", code),), what
+    await put(bus, "ngo-a", *(record(bus) for record, _ in HOSTILE.values()))
+    await put(bus, "ngo-b", asked(bus, "ngo-b"))
+
+    assert Outcome("ngo-b") in await answer(bus)
+    assert [whose(each) for each in await came(bus)] == ["ngo-b"]
+    assert "ngo-a" not in Authority(bus).standing(certificate.now())
+
+
+async def test_whatever_name_a_request_asks_for_it_is_its_own(bus: BusFolder) -> None:
+    """The authority writes the name: of a request only the key is taken."""
+    await put(bus, "ngo-a", asked(bus, csr=csr(ec.generate_private_key(ec.SECP256R1()))))
+
+    assert await answer(bus) == (Outcome("ngo-a"),)
+    assert [whose(each) for each in await came(bus)] == ["ngo-a"]
+
+
+async def test_who_asks_for_ever_gets_three_and_holds_up_nobody(bus: BusFolder) -> None:
+    """A flood is read a little at a time, one certificate a pass at most, and three at once in all."""
+    flood = [asked(bus), *[b"junk"] * (A_PASS - 1)] * 6
+    await put(bus, "ngo-a", *flood)
+    await put(bus, "ngo-b", asked(bus, "ngo-b"))
+
+    passes = [await answer(bus) for _ in range(7)]
+    assert Outcome("ngo-b") in passes[0]
+    assert [Outcome("ngo-a") in each for each in passes] == [True] * MOST + [False] * (7 - MOST)
+    assert Outcome("ngo-a", "certificates_many") in passes[MOST]
+    assert passes[6] == ()
+    assert len(Authority(bus).standing(certificate.now())["ngo-a"]) == MOST
+
+
+async def test_a_header_that_no_client_reads_stops_nobody(bus: BusFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its record is passed over like any other, and what stands behind it is answered."""
+    monkeypatch.setattr(message_accumulator, "DefaultRecordBatchBuilder", _DefaultRecordBatchBuilderPy)
+    for module, name in ((memory_records, "DefaultRecordBatch"), (fetcher, "MemoryRecords")):
+        monkeypatch.setattr(module, name, getattr(module, name))  # `tolerant` replaces them for good
+    async with clients.producer(bus.bootstrap) as producer:
+        batch = producer.create_batch()
+        batch.append(key=None, value=b"junk", timestamp=None, headers=[(_NotUtf8("x"), b"1")])
+        await (await producer.send_batch(batch, topic_of("ngo-a"), partition=0))
+    await put(bus, "ngo-a", asked(bus))
+    await put(bus, "ngo-b", asked(bus, "ngo-b"))
+
+    assert set(await answer(bus)) == {Outcome("ngo-a", "not_available"), Outcome("ngo-b")}
+    assert set(await answer(bus)) == {Outcome("ngo-a", "request_malformed"), Outcome("ngo-a")}
+
+
+async def test_a_pass_that_was_cut_is_finished_by_the_next(bus: BusFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was issued goes out, and no second one is issued for it; nothing goes out before the broker knows of it."""
+
+    def fails(_gate: Gate) -> None:
+        raise KafkaFailed("the broker does not answer")
+
+    await put(bus, "ngo-a", asked(bus))
+    with monkeypatch.context() as patch:
+        patch.setattr(Gate, "apply", fails)
+        with pytest.raises(KafkaFailed):
+            await answer(bus)
+    assert await came(bus) == []
+
+    await answer(bus)
+    assert [whose(each) for each in await came(bus)] == ["ngo-a"]
+    assert len(Authority(bus).standing(certificate.now())["ngo-a"]) == 1
+
+
+async def test_what_was_kept_of_earlier_passes_may_be_lost(bus: BusFolder) -> None:
+    """All is read again: what is old is refused, and how many are good is bounded."""
+    old = asked(bus, made=times.write(utc_time() - GOOD_FOR - timedelta(seconds=1)))
+    await put(bus, "ngo-a", old, asked(bus))
+    await answer(bus)
+    (bus.keys / "requests.json").write_text("{")
+
+    assert set(await answer(bus)) == {Outcome("ngo-a", "request_invalid"), Outcome("ngo-a")}
