@@ -61,7 +61,7 @@ def test_the_authority_writes_the_subject_itself(authority: Authority, folder: B
 
 @pytest.mark.parametrize(
     "name",
-    ["broker", "operator", "player", "admin", "kafka", "everybody", "anonymous", "ANONYMOUS", "User", "user", "User:broker",
+    ["broker", "operator", "player", "play", "nrm", "admin", "kafka", "everybody", "anonymous", "ANONYMOUS", "User", "user", "User:broker",
      "ngo-a,OU=1", "ngo-a.1", "ngo a", "", "-", "*", "ngo-a\n", "a" * 32],
 )  # fmt: skip
 def test_a_reserved_name_is_certified_to_nobody(authority: Authority, name: str) -> None:

@@ -1,6 +1,7 @@
 """Nobody gets anything from the broker without a good certificate of its own authority, also on a connection opened before."""
 
 import asyncio
+import json
 import socket
 import ssl
 from collections.abc import AsyncIterator
@@ -10,7 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from aiokafka.conn import create_conn
 from aiokafka.errors import KafkaConnectionError, TopicAuthorizationFailedError, TransactionalIdAuthorizationFailed
+from aiokafka.protocol.admin import CreateTopicsRequest
 from aiokafka.protocol.fetch import FetchRequest
 from aiokafka.protocol.offset import OffsetRequest
 from aiokafka.protocol.produce import ProduceRequest
@@ -20,6 +23,7 @@ from confluent_kafka.admin import (
     AclBindingFilter,
     AclOperation,
     AclPermissionType,
+    ConfigResource,
     ResourcePatternType,
     ResourceType,
 )
@@ -51,6 +55,12 @@ async def gets_nothing(where: Reach, context: ssl.SSLContext | None = None) -> N
     with pytest.raises(KafkaConnectionError):
         async with speaking(where, context) as send:
             await send(OffsetRequest(-1, 0, [("nrm.directory", [(0, -1)])]))
+
+
+def controller(bus: Closed) -> tuple[str, int]:
+    """Host and port by which brokers vote."""
+    host, _, port = json.loads((bus.folder.run / "broker.json").read_bytes())["controller"].rpartition(":")
+    return host, int(port)
 
 
 @pytest.mark.parametrize("who", ["ngo-a", "registrar", "operator", "broker"])
@@ -125,18 +135,17 @@ async def test_a_client_speaks_to_no_other_broker(closed_bus: Closed, tmp_path: 
 
 
 def test_the_controller_is_as_closed(closed_bus: Closed, tmp_path: Path) -> None:
-    """The broker's other port, by which brokers vote, takes neither plain text nor strangers, nor an agency's request."""
-    text = (closed_bus.folder.run / "server.properties").read_text()
-    port = int(text.split("controller.quorum.bootstrap.servers=127.0.0.1:")[1].split("\n")[0])
+    """The broker's other port, by which brokers vote, takes neither plain text nor a stranger."""
+    host, port = controller(closed_bus)
     # A request for the versions that it speaks: what every client begins with.
-    begin = bytes.fromhex("0000000f001200000000000100056e726d2d31")[: 4 + 15]
+    begin = bytes.fromhex("0000000f001200000000000100056e726d2d31")
     strange = stranger(tmp_path, "broker", closed_bus.authority.ca).context()
     assert strange is not None
 
     def answer(context: ssl.SSLContext | None) -> bytes:
-        with socket.create_connection(("127.0.0.1", port), timeout=5) as plain:
+        with socket.create_connection((host, port), timeout=5) as plain:
             try:
-                with context.wrap_socket(plain, server_hostname="127.0.0.1") if context else plain as connection:
+                with context.wrap_socket(plain, server_hostname=host) if context else plain as connection:
                     connection.sendall(begin)
                     return connection.recv(4)
             except OSError:  # an alert, or a connection that is closed under us
@@ -146,6 +155,19 @@ def test_the_controller_is_as_closed(closed_bus: Closed, tmp_path: Path) -> None
     assert answer(strange) == b""
     broker = Reach("", Tls(closed_bus.folder.service("broker"))).context()
     assert answer(broker), "who belongs there is answered, so that the silence above says something"
+
+
+async def test_the_controller_does_nothing_for_an_agency(closed_bus: Closed) -> None:
+    """Whoever has a certificate may open a connection there; what it asks for is refused, and is done for the operator."""
+    made = CreateTopicsRequest([("nrm.forged", 1, 1, [], [])], 5_000, True)  # noqa: FBT003 - only looked at, not made
+    codes = {}
+    for who, where in (("ngo-a", closed_bus.reach("ngo-a")), ("operator", closed_bus.folder.as_operator)):
+        host, port = controller(closed_bus)
+        connection = await create_conn(host, port, ssl_context=where.context(), security_protocol="SSL")
+        answer = await connection.send(made)
+        codes[who] = {code for _, code, *_ in answer.topic_errors}
+        connection.close()
+    assert codes == {"ngo-a": {TOPIC}, "operator": {0}}
 
 
 # -- what ends later -------------------------------------------------------------------------------------------------
@@ -316,3 +338,15 @@ def test_secrets_are_for_their_owner_and_in_no_command_line(closed_bus: Closed) 
     bodies = {line for path in keys for line in path.read_bytes().split(b"\n")[1:3] if len(line) == 64}
     told = [Path(f"/proc/{closed_bus.kafka.pid}/cmdline"), *(folder / "logs").iterdir(), *(folder / "run").iterdir()]
     assert not [path.name for path in told if any(body in path.read_bytes() for body in bodies)]
+
+
+def test_the_broker_shows_its_private_key_to_nobody(closed_bus: Closed) -> None:
+    """Not even to the operator, who may ask for all of its settings."""
+    resource = ConfigResource(ConfigResource.Type.BROKER, "1")
+    admin = clients.admin(closed_bus.folder.as_operator)  # kept: without a name it would be gone before it answers
+    (answer,) = admin.describe_configs([resource]).values()
+    shown = answer.result(10)
+
+    assert shown["ssl.client.auth"].value == "required"
+    assert {shown[name].value for name in ("ssl.keystore.key", "ssl.keystore.certificate.chain")} == {None}
+    assert not any("PRIVATE KEY" in str(each.value) for each in shown.values())

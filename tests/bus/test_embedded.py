@@ -14,7 +14,8 @@ from confluent_kafka.admin import NewTopic
 from brokers import Broker
 from nrmbus.bus import clients, jars, ports
 from nrmbus.bus.archive import Archive
-from nrmbus.bus.embedded import EmbeddedKafka, cluster_id
+from nrmbus.bus.cluster import cluster_id
+from nrmbus.bus.embedded import EmbeddedKafka
 from nrmbus.bus.errors import FolderHeld, JarAltered, KafkaFailed
 from nrmbus.bus.folder import BusFolder
 from nrmbus.bus.reach import Reach

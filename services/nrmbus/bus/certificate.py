@@ -9,6 +9,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from nrmbus.bus.folder import write_private
 from nrmbus.bus.reach import Tls
+from nrmbus.wire import keyfile
 
 LIFE: Final = timedelta(days=30)
 """How long a certificate lives."""
@@ -19,17 +20,20 @@ RENEWED_BEFORE: Final = timedelta(days=10)
 def request(tls: Tls, *, anew: bool = False) -> bytes:
     """A request for a certificate (PKCS #10, PEM), signed by the key, which is made on first use, or *anew*.
 
-    It names nobody: who is certified is written by the authority.
+    It names nobody: who is certified is written by the authority. The key is sealed as this process holds it (`keyfile.hold`).
+
+    Raises:
+        KeysSealed: nothing given opens the key that is there.
     """
     if anew or not tls.key.exists():
         fresh = ec.generate_private_key(ec.SECP256R1())
-        write_private(
+        keyfile.write(
             tls.key,
             fresh.private_bytes(
                 serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
             ),
         )
-    key = serialization.load_pem_private_key(tls.key.read_bytes(), None)
+    key = serialization.load_pem_private_key(tls.private_key(), None)
     if not isinstance(key, ec.EllipticCurvePrivateKey):
         raise TypeError("a TLS key of the bus is of the curve P-256")
     made = x509.CertificateSigningRequestBuilder().subject_name(x509.Name([])).sign(key, hashes.SHA256())

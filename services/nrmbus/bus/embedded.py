@@ -4,8 +4,6 @@ It lives no longer than its parent (see ``keeper.py``), keeps its data over rest
 folder and, what can be fetched again, into the cache.
 """
 
-import base64
-import hashlib
 import os
 import signal
 import subprocess
@@ -19,17 +17,17 @@ from typing import IO, Final
 from nrmbus.bus import certificate, clients, jars, ports
 from nrmbus.bus.archive import Archive, rehearse
 from nrmbus.bus.authority import BROKER, OPERATOR, Authority
+from nrmbus.bus.cluster import BROKER_SETTINGS, cluster_id, tls_settings
 from nrmbus.bus.errors import KafkaFailed
-from nrmbus.bus.folder import BusFolder, utc_now, write_json, write_private
+from nrmbus.bus.folder import BusFolder, utc_now, write_json
 from nrmbus.bus.gate import Gate
-from nrmbus.bus.reach import Tls, Where
+from nrmbus.bus.reach import Tls, Where, piped
 
 START_SECONDS: Final = 60.0
 """How long a start may take before it has failed; 1 to 3 s are usual."""
 GRACE_SECONDS: Final = 3.0
 """How long the broker may take to end by itself; 0.2 s are usual."""
 REHEARSAL_GRACE_SECONDS: Final = 60.0
-NODE: Final = 1
 HERE: Final = Path(__file__).parent
 
 JAVA_OPTIONS: Final = (
@@ -46,84 +44,14 @@ JAVA_OPTIONS: Final = (
     # The quick compiler only: half the processor time at this load, and a start 0.4 s shorter.
     "-XX:TieredStopAtLevel=1",
     "-XX:-UsePerfData",
+    # It has its private key in memory: no dump of that, neither at a crash, whose report shows what registers point to, nor
+    # asked for by another program.
+    "-XX:-CreateCoredumpOnCrash",
+    "-XX:+SuppressFatalErrorMessage",
+    "-XX:+DisableAttachMechanism",
     "-Xlog:disable",
     f"-Dlog4j2.configurationFile={(HERE / 'log4j2.properties').as_uri()}",
 )
-
-BROKER_SETTINGS: Final = {
-    "process.roles": "broker,controller",
-    "node.id": NODE,
-    "controller.listener.names": "CONTROLLER",
-    # A single broker: what a cluster has three of, it has once.
-    "default.replication.factor": 1,
-    "min.insync.replicas": 1,
-    "offsets.topic.replication.factor": 1,
-    "transaction.state.log.replication.factor": 1,
-    "transaction.state.log.min.isr": 1,
-    # Fewer partitions of the broker's own topics to load at each start.
-    "offsets.topic.num.partitions": 3,
-    "transaction.state.log.num.partitions": 3,
-    # A topic made by a spelling mistake would have another number of partitions; a loss is worse than a halt.
-    "auto.create.topics.enable": "false",
-    "unclean.leader.election.enable": "false",
-    # Recovery: as measured under faults.
-    # (A broker that was killed may come back only when its own session has ended: nobody else takes over here.)
-    "broker.session.timeout.ms": 1500,
-    "broker.heartbeat.interval.ms": 300,
-    "controller.quorum.fetch.timeout.ms": 1500,
-    "controller.quorum.election.timeout.ms": 500,
-    "controller.quorum.election.backoff.max.ms": 300,
-    "group.initial.rebalance.delay.ms": 0,
-    "transaction.abort.timed.out.transaction.cleanup.interval.ms": 1000,
-    # A desk that was off for months must find where it stopped; the default forgets after a week.
-    "offsets.retention.minutes": 525_600,
-    # Sizes for a small machine: else gigabytes of sparse index files and 128 MB for a cleaner without work.
-    "log.index.size.max.bytes": 1_048_576,
-    "log.cleaner.dedupe.buffer.size": 16_777_216,
-    "num.network.threads": 2,
-    # So many batches are unpacked at the same time: the heap has room for two large ones.
-    "num.io.threads": 2,
-}
-
-
-def cluster_settings(bus: str) -> dict[str, str]:
-    """What any cluster must be set to that lets *bus* in: only names that its authority writes, and only what is entitled.
-
-    A certificate's subject is turned into a name only where it is one that the authority writes; there is no default.
-    """
-    subject = f"OU=[1-9][0-9]*,OU={bus},O=nrmbus"
-    counted = subject.replace("OU=[1-9][0-9]*", "OU=([1-9][0-9]*)")
-    return {
-        "ssl.client.auth": "required",
-        "ssl.principal.mapping.rules": (
-            f"RULE:^CN=({BROKER}|{OPERATOR}),{subject}$/$1/,RULE:^CN=([a-z][a-z0-9-]*),{counted}$/$1.$2/"
-        ),
-        "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
-        "allow.everyone.if.no.acl.found": "false",
-        "super.users": f"User:{BROKER};User:{OPERATOR}",
-    }
-
-
-def tls_settings(bus: str) -> dict[str, str]:
-    """What closes our own broker of *bus*, on both of its ports."""
-    return {
-        **cluster_settings(bus),
-        "listener.security.protocol.map": "SSL:SSL,CONTROLLER:SSL",
-        "inter.broker.listener.name": "SSL",
-        "ssl.protocol": "TLSv1.3",
-        "ssl.enabled.protocols": "TLSv1.3",
-        "ssl.keystore.type": "PEM",
-        "ssl.keystore.location": "broker/tls/keystore.pem",
-        "ssl.truststore.type": "PEM",
-        "ssl.truststore.location": "broker/tls/clients.pem",
-    }
-
-
-def cluster_id(bus: str) -> str:
-    """The Kafka cluster id of a bus: 22 characters, derived from its id, so that no other broker is taken for its own."""
-    raw = bytearray(hashlib.sha256(b"nrmbus/cluster/v1\0" + bus.encode()).digest()[:16])
-    raw[0] &= 0x7F  # never a leading dash, which Kafka's command line would take for an option
-    return base64.urlsafe_b64encode(raw).decode().rstrip("=")
 
 
 def _no_progress(_what: str, _done: int, _total: int) -> None:
@@ -284,18 +212,18 @@ class EmbeddedKafka:
         if self.folder.kafka.exists():
             return
         partial = self.folder.path / "kafka.partial"
-        properties = self._properties("kafka.partial", [1, 2])
         command = ["kafka.tools.StorageTool", "format", "--standalone", "--ignore-formatted"]
-        command += ["--cluster-id", cluster_id(self.folder.settings.bus), "--config", str(properties)]
-        with self._log() as log:
+        command += ["--cluster-id", cluster_id(self.folder.settings.bus), "--config"]
+        with self._log() as log, piped(self._properties("kafka.partial", [1, 2])) as properties:
             done = subprocess.run(
-                [*java, *command],
+                [*java, *command, f"/dev/fd/{properties}"],
                 cwd=self.folder.path,
                 env=_ENVIRONMENT,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
                 umask=0o077,
+                pass_fds=[properties],
                 check=False,
             )
         if done.returncode != 0:
@@ -307,22 +235,27 @@ class EmbeddedKafka:
         if not (self._ports and all(map(ports.is_free, self._ports))):
             self._ports = ports.free_ports(2, avoid=self._ports)
 
-    def _properties(self, data: str, own_ports: list[int]) -> Path:
+    def _properties(self, data: str, own_ports: list[int]) -> bytes:
+        """What ``server.properties`` would hold. Kafka reads it from a pipe: its private key is on no disk in the clear."""
         broker, controller = own_ports
         settings = self.folder.settings
         name = "SSL" if settings.tls else "PLAINTEXT"
         listeners = {
-            **(tls_settings(settings.bus) if settings.tls else {}),
+            **({**tls_settings(settings.bus), **self._own()} if settings.tls else {}),
             "listeners": f"{name}://{ports.HOST}:{broker},CONTROLLER://{ports.HOST}:{controller}",
             "controller.quorum.bootstrap.servers": f"{ports.HOST}:{controller}",
             # Relative to the bus's folder: a comma or an umlaut in its path would not survive a properties file.
             "log.dirs": data,
         }
-        path = self.folder.run / "server.properties"
-        write_private(
-            path, "".join(f"{key}={value}\n" for key, value in {**BROKER_SETTINGS, **listeners}.items()).encode()
+        return "".join(f"{key}={value}\n" for key, value in {**BROKER_SETTINGS, **listeners}.items()).encode()
+
+    def _own(self) -> dict[str, str]:
+        """Who the broker is; Kafka masks both in what it says of its settings."""
+        tls = Tls(self.folder.service(BROKER))
+        key, chain = (
+            each.decode("ascii").replace("\n", "\\n") for each in (tls.private_key(), tls.certificate.read_bytes())
         )
-        return path
+        return {"ssl.keystore.key": key, "ssl.keystore.certificate.chain": chain}
 
     def _log(self) -> IO[bytes]:
         self.folder.logs.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -330,20 +263,21 @@ class EmbeddedKafka:
         return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "ab")
 
     def _launch(self, java: list[str]) -> None:
-        program = [*java, "kafka.Kafka", str(self._properties("kafka", self._ports))]
         keeper = [sys.executable, "-S", "-E", "-I", str(HERE / "keeper.py"), str(self._grace)]
-        with self._log() as log:
+        with self._log() as log, piped(self._properties("kafka", self._ports)) as properties:
             self._keeper = subprocess.Popen(
-                [*keeper, *program],
+                [*keeper, *java, "kafka.Kafka", f"/dev/fd/{properties}"],
                 cwd=self.folder.path,
                 env=_ENVIRONMENT,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=log,
+                pass_fds=[properties],
                 start_new_session=True,  # a terminal's Ctrl-C is for the parent, who ends us in order
             )
         self.pid = int(self._keeper.stdout.readline())  # type: ignore[union-attr]  # a pipe, as asked for above
-        now = {"bootstrap": self.bootstrap, "pid": self.pid, "since": utc_now()}
+        controller = f"{ports.HOST}:{self._ports[1]}"
+        now = {"bootstrap": self.bootstrap, "controller": controller, "pid": self.pid, "since": utc_now()}
         write_json(self.folder.run / "broker.json", now)
 
     def _wait(self) -> bool:

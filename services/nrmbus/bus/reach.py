@@ -3,12 +3,17 @@
 HOST:PORT alone is plain text, as whoever the broker takes anybody for: a bus's own broker answers nobody who comes so.
 """
 
+import errno
+import os
 import ssl
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
-from nrmbus.bus.errors import NoBus
+from nrmbus.bus.errors import KeysSealed, NoBus
+from nrmbus.wire import keyfile
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +29,7 @@ class Tls:
 
     @property
     def key(self) -> Path:
-        """The private key, PKCS #8."""
+        """The private key's file: raw on a bus for playing, else sealed (`nrmbus.wire.keyfile`)."""
         return self.folder / "key.pem"
 
     @property
@@ -36,6 +41,18 @@ class Tls:
     def ca(self) -> Path:
         """Whom the holder trusts to name the broker."""
         return self.folder / "ca.pem"
+
+    def private_key(self) -> bytes:
+        """The private key, PKCS #8 in PEM: for memory only.
+
+        Raises:
+            KeysSealed: nothing given opens it; the message says what to give.
+            OSError: there is none.
+        """
+        try:
+            return keyfile.read(self.key)
+        except keyfile.KeyFileError as error:
+            raise KeysSealed(str(error)) from None
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,14 +70,16 @@ class Reach:
 
         Raises:
             NoBus: a file is missing, or they do not belong together.
+            KeysSealed: nothing given opens the private key.
         """
         if self.tls is None:
             return None
         try:
             context = ssl.create_default_context(cafile=str(self.tls.ca))
-            context.load_cert_chain(self.tls.certificate, self.tls.key)
+            with piped(self.tls.private_key()) as key:
+                context.load_cert_chain(self.tls.certificate, f"/dev/fd/{key}")
         except (OSError, ssl.SSLError):
-            raise NoBus(f"{self.tls.folder} has no certificate that can be used: nrmbus up makes one") from None
+            raise NoBus(_UNUSABLE.format(self.tls.folder)) from None
         context.minimum_version = ssl.TLSVersion.TLSv1_3
         return context
 
@@ -71,17 +90,51 @@ class Reach:
         return {"bootstrap_servers": self.bootstrap, **secured}
 
     def confluent(self) -> dict[str, Any]:
-        """What librdkafka must be told."""
+        """What librdkafka must be told. It holds the private key: hand it to a client, and to nothing that writes it down.
+
+        Raises:
+            NoBus: there is no private key.
+            KeysSealed: nothing given opens it.
+        """
         if self.tls is None:
             return {"bootstrap.servers": self.bootstrap}
+        try:
+            key = self.tls.private_key().decode("ascii")
+        except OSError:
+            raise NoBus(_UNUSABLE.format(self.tls.folder)) from None
         return {
             "bootstrap.servers": self.bootstrap,
             "security.protocol": "ssl",
             "ssl.ca.location": str(self.tls.ca),
             "ssl.certificate.location": str(self.tls.certificate),
-            "ssl.key.location": str(self.tls.key),
+            "ssl.key.pem": key,
             "ssl.endpoint.identification.algorithm": "https",
         }
+
+
+_PIPED: Final = 4096
+"""Bytes that every system's pipe holds, however many of them there are."""
+_UNUSABLE: Final = "{} has no certificate that can be used: nrmbus up makes one"
+
+
+@contextmanager
+def piped(content: bytes) -> Iterator[int]:
+    """A pipe that holds *content*, for whoever reads files only: the N of ``/dev/fd/N``, to be read once; nothing is on disk.
+
+    It takes 4096 bytes before anybody reads, and is handed to another process by name alone (`subprocess`' ``pass_fds``).
+
+    Raises:
+        OSError: the content is larger than that, or no pipe can be had.
+    """
+    ours, theirs = os.pipe()
+    try:
+        with os.fdopen(theirs, "wb", buffering=0) as end:
+            os.set_blocking(theirs, False)  # where it is too large, no reader is there yet who could take it
+            if len(content) > _PIPED or end.write(content) != len(content):
+                raise OSError(errno.EMSGSIZE, "too large for a pipe that nobody reads yet")
+        yield ours
+    finally:
+        os.close(ours)
 
 
 Where = Reach | str

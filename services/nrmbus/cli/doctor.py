@@ -210,7 +210,7 @@ async def heard_of(folder: "BusFolder", where: "Reach") -> Heard:
 async def _of_the_broker(folder: "BusFolder") -> list[Finding]:
     from aiokafka.errors import KafkaError
 
-    from nrmbus.bus.errors import BusError
+    from nrmbus.bus.errors import BusError, KeysSealed
     from nrmbus.directory import DirectoryError
 
     try:
@@ -232,6 +232,9 @@ async def _of_the_broker(folder: "BusFolder") -> list[Finding]:
                 "ask the operator before anything is sent.",
             )
         ]
+    except KeysSealed as error:
+        return [Finding("keys_locked", "The broker was not asked: nobody comes to it without a private key.", str(error),
+                        f"nrmbus doctor --data '{folder.path}', with the key file or the passphrase", serious=False)]  # fmt: skip
     except (KafkaError, BusError, TimeoutError, OSError) as error:
         return [Finding("broker", f"The broker at {bootstrap} does not answer ({type(error).__name__}).",
                         "Nothing is sent or heard.", f"look at {folder.logs}/, or nrmbus up --data '{folder.path}'")]  # fmt: skip

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
@@ -24,6 +24,8 @@ Unprotected = Annotated[
 _PLACES: Final = (
     "keys/*.seed",
     "keys/authority/key.pem",
+    "*/tls/key.pem",
+    "agencies/*/tls/key.pem",
     "*/keys/*.seed",
     "agencies/*/keys/**/*.seed",
     "admitters/*/keys/*.seed",
@@ -31,7 +33,7 @@ _PLACES: Final = (
 
 
 def private_keys(folder: "BusFolder") -> tuple[Path, ...]:
-    """Every private key's file of the bus in *folder*, sorted: of agencies, services, admitters, operator and authority."""
+    """Every private key's file of the bus in *folder*, sorted: of agencies, services, admitters, operator, authority and broker."""
     return tuple(sorted({path for place in _PLACES for path in folder.path.glob(place)}))
 
 
@@ -160,4 +162,6 @@ def protect(data: Data = None, bus: Bus = DEFAULT_BUS) -> None:
         _tried(passphrase, [path for path in found if keyfile.is_sealed(path)])
         keyfile.hold(passphrase)
         done = [path for path in found if keyfile.protect(path)]
+        with suppress(FileNotFoundError):  # the broker's key once more, as an earlier version had it
+            keyfile.destroy(folder.service("broker") / "tls" / "keystore.pem")
     typer.echo(f"{len(done)} of {len(found)} private keys were sealed; the others were already.")

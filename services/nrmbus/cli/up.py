@@ -159,7 +159,7 @@ def introduced(folder: "BusFolder", tls: Path) -> tuple[str, ...]:
         BusError: there is no such certificate.
     """
     from nrmbus.bus.authority import Authority
-    from nrmbus.bus.embedded import cluster_settings
+    from nrmbus.bus.cluster import cluster_settings
     from nrmbus.bus.errors import NoBus
 
     try:
@@ -202,7 +202,8 @@ def run(
     folder = folder_of(data, bus)
     if service != "broker":
         folder.bootstrap  # noqa: B018 - raises where no broker is running
-        unlock(folder, unprotected=keys_unprotected)
+    unlock(folder, unprotected=keys_unprotected)
+    if service != "broker":
         run_service(service, folder)
         return
     from nrmbus.bus.embedded import EmbeddedKafka

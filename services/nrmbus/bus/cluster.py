@@ -1,0 +1,83 @@
+"""What Kafka is set to: our own broker, and any cluster that lets a bus in."""
+
+import base64
+import hashlib
+from typing import Final
+
+from nrmbus.bus.authority import BROKER, OPERATOR
+
+NODE: Final = 1
+
+BROKER_SETTINGS: Final = {
+    "process.roles": "broker,controller",
+    "node.id": NODE,
+    "controller.listener.names": "CONTROLLER",
+    # A single broker: what a cluster has three of, it has once.
+    "default.replication.factor": 1,
+    "min.insync.replicas": 1,
+    "offsets.topic.replication.factor": 1,
+    "transaction.state.log.replication.factor": 1,
+    "transaction.state.log.min.isr": 1,
+    # Fewer partitions of the broker's own topics to load at each start.
+    "offsets.topic.num.partitions": 3,
+    "transaction.state.log.num.partitions": 3,
+    # A topic made by a spelling mistake would have another number of partitions; a loss is worse than a halt.
+    "auto.create.topics.enable": "false",
+    "unclean.leader.election.enable": "false",
+    # Recovery: as measured under faults.
+    # (A broker that was killed may come back only when its own session has ended: nobody else takes over here.)
+    "broker.session.timeout.ms": 1500,
+    "broker.heartbeat.interval.ms": 300,
+    "controller.quorum.fetch.timeout.ms": 1500,
+    "controller.quorum.election.timeout.ms": 500,
+    "controller.quorum.election.backoff.max.ms": 300,
+    "group.initial.rebalance.delay.ms": 0,
+    "transaction.abort.timed.out.transaction.cleanup.interval.ms": 1000,
+    # A desk that was off for months must find where it stopped; the default forgets after a week.
+    "offsets.retention.minutes": 525_600,
+    # Sizes for a small machine: else gigabytes of sparse index files and 128 MB for a cleaner without work.
+    "log.index.size.max.bytes": 1_048_576,
+    "log.cleaner.dedupe.buffer.size": 16_777_216,
+    "num.network.threads": 2,
+    # So many batches are unpacked at the same time: the heap has room for two large ones.
+    "num.io.threads": 2,
+}
+
+
+def cluster_settings(bus: str) -> dict[str, str]:
+    """What any cluster must be set to that lets *bus* in: only names that its authority writes, and only what is entitled.
+
+    A certificate's subject is turned into a name only where it is one that the authority writes; there is no default.
+    """
+    subject = f"OU=[1-9][0-9]*,OU={bus},O=nrmbus"
+    counted = subject.replace("OU=[1-9][0-9]*", "OU=([1-9][0-9]*)")
+    return {
+        "ssl.client.auth": "required",
+        "ssl.principal.mapping.rules": (
+            f"RULE:^CN=({BROKER}|{OPERATOR}),{subject}$/$1/,RULE:^CN=([a-z][a-z0-9-]*),{counted}$/$1.$2/"
+        ),
+        "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
+        "allow.everyone.if.no.acl.found": "false",
+        "super.users": f"User:{BROKER};User:{OPERATOR}",
+    }
+
+
+def tls_settings(bus: str) -> dict[str, str]:
+    """What closes our own broker of *bus*, on both of its ports."""
+    return {
+        **cluster_settings(bus),
+        "listener.security.protocol.map": "SSL:SSL,CONTROLLER:SSL",
+        "inter.broker.listener.name": "SSL",
+        "ssl.protocol": "TLSv1.3",
+        "ssl.enabled.protocols": "TLSv1.3",
+        "ssl.keystore.type": "PEM",
+        "ssl.truststore.type": "PEM",
+        "ssl.truststore.location": "broker/tls/clients.pem",
+    }
+
+
+def cluster_id(bus: str) -> str:
+    """The Kafka cluster id of a bus: 22 characters, derived from its id, so that no other broker is taken for its own."""
+    raw = bytearray(hashlib.sha256(b"nrmbus/cluster/v1\0" + bus.encode()).digest()[:16])
+    raw[0] &= 0x7F  # never a leading dash, which Kafka's command line would take for an option
+    return base64.urlsafe_b64encode(raw).decode().rstrip("=")

@@ -1,0 +1,83 @@
+"""A holder's private key goes from its sealed file into memory, and past any other file."""
+
+import io
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from nrmbus.bus.authority import Authority
+from nrmbus.bus.errors import KeysSealed, NoBus
+from nrmbus.bus.folder import BusFolder
+from nrmbus.bus.reach import Reach, Tls, piped
+from nrmbus.wire import keyfile
+
+
+@pytest.fixture(autouse=True)
+def _held(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A passphrase for the test, and nobody to ask for another."""
+    monkeypatch.delenv(keyfile.SETTING, raising=False)
+    monkeypatch.setattr("sys.stdin", io.StringIO())
+    keyfile.hold(keyfile.Passphrase(b"of the example"))
+    yield
+    keyfile.hold(None)
+
+
+@pytest.fixture
+def where(tmp_path: Path) -> Reach:
+    """Who was certified, on a bus that does not run."""
+    folder = BusFolder(tmp_path / "bus")
+    folder.create(bootstrap="127.0.0.1:1", tls=True)
+    Authority(folder).equip("ngo-a", folder.agency("ngo-a").path)
+    return folder.reach(folder.agency("ngo-a").path)
+
+
+def test_both_clients_have_the_key_and_no_file_has(where: Reach) -> None:
+    """aiokafka's context is made through a pipe, librdkafka is told it in memory; on disk it stays sealed."""
+    assert where.tls
+    pem = where.tls.private_key()
+
+    assert pem.startswith(b"-----BEGIN PRIVATE KEY-----")
+    assert keyfile.is_sealed(where.tls.key)
+    assert where.context() is not None
+    assert where.confluent()["ssl.key.pem"] == pem.decode()
+    assert pem.decode() not in repr(where)
+
+
+def test_who_does_not_hold_the_passphrase_is_told_what_to_give(where: Reach) -> None:
+    """Also who holds another one; a sentence, and nothing of the key in it."""
+    for passphrase, sentence in (
+        (None, f"{keyfile.SETTING}=FILE"),
+        (keyfile.Passphrase(b"another passphrase"), "does not open"),
+    ):
+        for ask in (where.context, where.confluent, where.settings):
+            keyfile.hold(passphrase)
+            with pytest.raises(KeysSealed, match=sentence):
+                ask()
+
+
+def test_who_has_no_key_is_told_how_one_is_made(tmp_path: Path) -> None:
+    """By either client."""
+    nobody = Reach("127.0.0.1:1", Tls(tmp_path))
+    for ask in (nobody.context, nobody.confluent):
+        with pytest.raises(NoBus, match="nrmbus up makes one"):
+            ask()
+
+
+def test_a_pipe_is_read_once_and_gone() -> None:
+    """By its path, as a library does that reads files; no descriptor is left, and no process that is started has it."""
+    before = {each.name for each in Path("/dev/fd").iterdir()}
+    with piped(b"content") as pipe:
+        assert not os.get_inheritable(pipe)
+        assert Path(f"/dev/fd/{pipe}").read_bytes() == b"content"
+        assert Path(f"/dev/fd/{pipe}").read_bytes() == b""
+    assert {each.name for each in Path("/dev/fd").iterdir()} == before
+
+
+def test_what_no_pipe_holds_is_refused_at_once() -> None:
+    """Nobody reads yet: it would wait for ever."""
+    with pytest.raises(OSError, match="too large"), piped(bytes(4097)):
+        pass
+    with piped(bytes(4096)) as pipe:
+        assert len(os.read(pipe, 8192)) == 4096
