@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Final
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from replay import BUS, history
+from replay import history
+from town import BUS
 
 from nrmbus.auditor import verifier
 from nrmbus.auditor.bundle import Source, bundle

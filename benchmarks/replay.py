@@ -13,20 +13,18 @@ from typing import Final
 from aiokafka import TopicPartition
 from stages import timed
 from throughput import CASES, SENDERS, bus
+from town import Town
 
 from nrmbus.auditor.history import History, HistoryReader, Signatures, fold, rules_of
 from nrmbus.bus import clients, topics
-from nrmbus.directory import Directory, Identity, Operator
-from nrmbus.play.load import POLICY, Agency, stream
+from nrmbus.directory import Directory
+from nrmbus.play.load import POLICY, stream
 from nrmbus.registrar.records import Coordinates
-from nrmbus.registrar.shard import Shard
-from nrmbus.wire import ids, statement
+from nrmbus.wire import statement
 from nrmbus.wire.envelope import decode
-from nrmbus.wire.keys import VerifyKey
 from nrmbus.wire.record import AUDIENCE, REGISTRATION, Record
 from nrmbus.wire.registration import Audience, Registration
 
-BUS: Final = "0123456789abcdef"
 ROUNDS: Final = 3
 
 
@@ -34,24 +32,15 @@ def history(
     home: Path, now: datetime, count: int, *, cases: int = 100, senders: Sequence[str] = tuple(SENDERS)
 ) -> tuple[Directory, list[Record]]:
     """*count* registrations as the registrar writes them, of *cases* of each sender, and the directory that they verify by."""
-    operator = Operator(home)
-    directory = Directory(BUS, VerifyKey(operator.public))
-    identities = {name: Identity.at(home / name, name) for name in (*SENDERS, "registrar")}
-    for name, identity in identities.items():
-        entry = operator.entry(directory, identity, SENDERS.get(name, name), now.replace(year=now.year - 1))
-        assert entry is not None
-        directory.add(entry)
-    rules = rules_of(directory, POLICY)
-    shard = Shard(bus=BUS, partition=0, partitions=1, rules=rules, directory=directory, salt=lambda: bytes(16))
-    agencies = [Agency(identities[name], "fund", [ids.new_ref() for _ in range(cases)]) for name in senders]
-    records = []
-    for number, each in enumerate(stream(agencies, now, 1, count=count)):
+    town = Town.at(home, now)
+    shard, key, records = town.shard(), town.identities["registrar"].signing, []
+    for number, each in enumerate(stream(town.agencies(cases, senders), now, 1, count=count)):
         for out in shard.take(decode(each.record), Coordinates(each.topic, 0, number), now).outs:
             if out.topic == CASES:
                 for _, said in out.statements:
-                    said.sign(identities["registrar"].signing)
+                    said.sign(key)
                 records.append(Record(out.key, out.value, tuple(out.all_headers())))
-    return directory, records
+    return town.directory, records
 
 
 async def _write(bootstrap: str, records: Sequence[Record]) -> None:

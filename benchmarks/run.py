@@ -5,34 +5,34 @@
 
 import argparse
 import asyncio
-import contextlib
-import json
 import os
 import platform
 import re
 import statistics
 import sys
 import tempfile
-import time
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import Final
 
+from certificates import certificates
+from closed import Closed, checking, closed
+from closed_table import lines as closed_lines
+from ledgers import ledgers
 from proving import EVENTS, LEAVES, trail
 from replay import replays
-from stages import casts, letters, stages
-from throughput import PATIENCE_SECONDS, SENDERS, Round, both, grouped, spread
-
-from nrmbus.bus.folder import BusFolder
-from nrmbus.cli.supervisor import Supervisor
-from nrmbus.client import Door, DoorError
-from nrmbus.directory.admission import Newcomer
+from sealing import sealing
+from stages import casts, spine
+from throughput import Round, Side, both, spread
+from town import Town
+from whole import DESKS, whole_bus
 
 README: Final = Path(__file__).with_name("README.md")
 BEGIN: Final = "<!-- what `make bench` measured last -->"
 END: Final = "<!-- end of what it measured -->"
-DESKS: Final = {**SENDERS, "shelter": "shelter_state", "fund": "fund"}
+SHARE: Final = 10
+"""Of how many events of a round one is a referral of the comparison of letters, which take longer."""
 
 _READ: Final = (
     ("bare", "bare consumer, `json.loads` of the data, no fold", ""),
@@ -52,56 +52,27 @@ def machine() -> str:
     )
 
 
-async def _ready(folder: BusFolder, services: list[str]) -> None:
-    until = time.monotonic() + PATIENCE_SECONDS
-    for name in services:
-        home = folder.service(name) if name in ("registrar", "timekeeper") else folder.agency(name).path
-        while True:
-            with contextlib.suppress(DoorError):
-                async with Door.of(home) as door:
-                    if (await door.health())["ready"]:
-                        break
-            assert time.monotonic() < until, f"{name} did not start"
-            await asyncio.sleep(0.02)
-
-
-def whole_bus(home: Path) -> tuple[float, float, float, float]:
-    """Seconds until a fresh bus with a desk an agency is ready, and again; MiB of all services (PSS), and of the broker."""
-    took: list[float] = []
-    memory, broker = 0.0, 0.0
-    folder = BusFolder(home)
-    folder.create(partitions=1)
-    for _ in range(2):
-        started = time.monotonic()
-        with Supervisor(folder, agencies={name: Newcomer(role) for name, role in DESKS.items()}):
-            asyncio.run(_ready(folder, ["registrar", "timekeeper", *DESKS]))
-            took.append(time.monotonic() - started)
-            running = json.loads((folder.run / "services.json").read_bytes())
-            memory = sum(_pss(each["pid"]) for name, each in running.items() if name != "broker")
-            broker = _pss(running["broker"]["pid"])
-    return took[0], took[1], memory, broker
-
-
-def _pss(pid: int) -> float:
-    """MiB that a process alone has, and its share of what it shares."""
-    found = re.search(r"^Pss:\s+(\d+) kB$", Path(f"/proc/{pid}/smaps_rollup").read_text(), re.MULTILINE)
-    return int(found[1]) / 1024 if found else 0.0
-
-
-def table(rounds: list[Round], home: Path, events: int, facts: str) -> str:
+def table(rounds: list[Round], closing: list[Closed], home: Path, events: int, facts: str) -> str:
     """Everything measured, as the README shows it."""
     now = datetime.now(UTC).replace(microsecond=0)
-    ratio = statistics.median(each.registrar.rate / each.bare.rate for each in rounds)
-    rate = {
-        side: statistics.median(getattr(each, side).rate for each in rounds) for side in ("registrar", "bare")
-    }  # fmt: skip
-    cpu = {side: statistics.median(getattr(each, side).cpu for each in rounds) for side in ("registrar", "bare")}
-    way = {side: spread(values) for side, values in grouped(rounds).items()}
-    parts, sealed = stages(home / "stages", now, SENDERS), letters()
-    first, second, memory, broker = whole_bus(home / "whole")
+    ratio = statistics.median(each.registrar.run.rate / each.bare.run.rate for each in rounds)
+    sides = {"registrar": [each.registrar for each in rounds], "bare": [each.bare for each in rounds]}
+    rate = {name: statistics.median(each.run.rate for each in side) for name, side in sides.items()}
+    cpu = {name: statistics.median(each.run.cpu for each in side) for name, side in sides.items()}
+    way = {name: spread([value for each in side for value in each.ways]) for name, side in sides.items()}
+    said("the registrar's steps, letters and ledgers, without a broker")
+    town = Town.at(home / "town", now)
+    parts, checked, sealed = spine(town, now), checking(town, now), sealing(town, now)
+    kept = asyncio.run(ledgers(town, home / "ledger", now))
+    said("certificates, rights and connections")
+    certified = certificates(home / "certificates")
+    said("a whole bus, and readings at its desks")
+    whole = whole_bus(home / "whole")
+    said("a history read again")
     again, steps = replays(home / "replay", now)
-    kept = trail(home / "trail", now)
-    proof = spread(kept.proofs)
+    said("the audit trail")
+    trail_of = trail(home / "trail", now)
+    proof = spread(trail_of.proofs)
     alone = sum(parts.values()) + cpu["bare"]
     lines = [
         f"{now:%Y-%m-%d %H:%M} UTC. {facts}.",
@@ -111,7 +82,7 @@ def table(rounds: list[Round], home: Path, events: int, facts: str) -> str:
         "| | registrar, all checks | bare loop | registrar / bare | aim |",
         "| --- | --- | --- | --- | --- |",
         f"| events a second | {rate['registrar']:,.0f} | {rate['bare']:,.0f} | {ratio:.2f} | ≥ 0.4 |",
-        f"| … lowest and highest round | {_range(rounds, 'registrar')} | {_range(rounds, 'bare')} | | |",
+        f"| … lowest and highest round | {_range(sides['registrar'])} | {_range(sides['bare'])} | | |",
         f"| own CPU an event, µs | {cpu['registrar']:.0f} | {cpu['bare']:.0f} | {cpu['registrar'] / cpu['bare']:.1f} | |",
         *(_way(way, each, aim) for each, aim in (("p50", ""), ("p99", "≤ 2"))),
         "",
@@ -133,20 +104,21 @@ def table(rounds: list[Round], home: Path, events: int, facts: str) -> str:
         "",
         "| the audit trail | | aim |",
         "| --- | --- | --- |",
-        f"| registrations a second, verified and appended, with fsync | {kept.appended:,.0f} | |",
-        f"| … / registrar | {kept.appended / rate['registrar']:.1f} | ≥ 2 |",
+        f"| registrations a second, verified and appended, with fsync | {trail_of.appended:,.0f} | |",
+        f"| … / registrar | {trail_of.appended / rate['registrar']:.1f} | ≥ 2 |",
         f"| inclusion proof at {LEAVES:,} leaves, p50, ms | {proof['p50']:.2f} | < 1 |",
         f"| … p99, ms | {proof['p99']:.2f} | |",
-        f"| evidence of {EVENTS:,} registrations, verified by its `verify.py`, s | {kept.verified:.1f} | < 3 |",
-        f"| … its {2 * EVENTS:,} signatures alone, one processor, s | {kept.signatures:.1f} | |",
+        f"| evidence of {EVENTS:,} registrations, verified by its `verify.py`, s | {trail_of.verified:.1f} | < 3 |",
+        f"| … its {2 * EVENTS:,} signatures alone, one processor, s | {trail_of.signatures:.1f} | |",
+        "",
+        *closed_lines(rounds, closing, checked, sealed, kept, certified, whole.readings),
         "",
         "| the rest of a bus | |",
         "| --- | --- |",
-        f"| start of a bus with {len(DESKS)} desks, the first time | {first:.1f} s |",
-        f"| … again, on its data | {second:.1f} s |",
-        f"| memory of all its services (PSS), broker apart | {memory:.0f} MiB |",
-        f"| memory of the broker | {broker:.0f} MiB |",
-        *(f"| letter of 2,000 characters: {name} | {value / 1000:.2f} ms |" for name, value in sealed.items()),
+        f"| start of a bus with {len(DESKS)} desks, the first time | {whole.first:.1f} s |",
+        f"| … again, on its data | {whole.again:.1f} s |",
+        f"| memory of all its services (PSS), broker apart | {whole.memory:.0f} MiB |",
+        f"| memory of the broker | {whole.broker:.0f} MiB |",
         *(f"| cast of a referral {name} (aim: under 10 µs) | {value:.1f} µs |" for name, value in casts().items()),
     ]
     return "\n".join(lines)
@@ -161,9 +133,14 @@ def _way(way: dict[str, dict[str, float]], which: str, aim: str) -> str:
     return f"| publish to inbox, {which}, ms | {registrar:.1f} | {bare:.1f} | {registrar / bare:.1f} | {aim} |"
 
 
-def _range(rounds: list[Round], side: str) -> str:
-    rates = sorted(getattr(each, side).rate for each in rounds)
+def _range(side: list[Side]) -> str:
+    rates = sorted(each.run.rate for each in side)
     return f"{rates[0]:,.0f} – {rates[-1]:,.0f}"
+
+
+def said(what: str) -> None:
+    """Say on the terminal what is measured now: the whole takes many minutes."""
+    print(what, file=sys.stderr)
 
 
 def main() -> None:
@@ -177,11 +154,14 @@ def main() -> None:
     asked = parser.parse_args()
     facts = machine()
     with tempfile.TemporaryDirectory(prefix="nrmbus-bench-") as scratch:
-        rounds = []
+        rounds, closing = [], []
         for number in range(asked.rounds):
-            print(f"round {number + 1} of {asked.rounds}", file=sys.stderr)
-            rounds.append(both(Path(scratch) / f"round-{number}", asked.events, asked.singles, 0.02))
-        written = table(rounds, Path(scratch), asked.events, facts)
+            said(f"round {number + 1} of {asked.rounds}: in plain text, the registrar and the bare loop")
+            home = Path(scratch) / f"round-{number}"
+            rounds.append(both(home / "plain", asked.events, asked.singles, 0.02))
+            said(f"round {number + 1} of {asked.rounds}: closed, without and with letters")
+            closing.append(closed(home / "closed", asked.events, asked.events // SHARE, asked.singles, 0.02))
+        written = table(rounds, closing, Path(scratch), asked.events, facts)
     print(written)
     before, _, rest = README.read_text().partition(BEGIN)
     _, _, after = rest.partition(END)

@@ -1,30 +1,21 @@
-"""Where the registrar's time goes, without a broker; and what a letter and a cast cost."""
+"""Where the registrar's time goes, without a broker; and what a cast costs."""
 
 import json
 import time
 from collections.abc import Callable
 from datetime import datetime
-from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Final, TypeVar
 
-from aiokafka import ConsumerRecord
+from throughput import Load
+from town import Town, consumed
 
-from nrmbus.directory import Directory, Identity, Operator
 from nrmbus.events import cast, versions
 from nrmbus.events.schemas import FOLDER
-from nrmbus.play.load import POLICY, Agency, stream
+from nrmbus.play.load import stream
 from nrmbus.registrar.batch import check, read
-from nrmbus.registrar.shard import Shard
-from nrmbus.rules import Agency as Admitted
-from nrmbus.rules import Rules, load_profile
-from nrmbus.wire import ids, letter
-from nrmbus.wire.keys import SealingKey, SigningKey
+from nrmbus.wire.keys import SigningKey
 
-BUS: Final = "0123456789abcdef"
 EVENTS: Final = 4_000
-LETTERS: Final = 200
-READERS: Final = 4
-STORY: Final = {"text": "A" * 2_000}
 _Result = TypeVar("_Result")
 
 
@@ -35,66 +26,40 @@ def timed(count: int, work: Callable[[], _Result]) -> tuple[float, _Result]:
     return (time.perf_counter() - started) / count * 1e6, result
 
 
-def stages(home: Path, now: datetime, senders: dict[str, str]) -> dict[str, float]:
-    """Microseconds an event on one thread: reading, verifying, judging and numbering, signing what is said."""
-    operator = Operator(home)
-    directory = Directory(BUS, SigningKey.from_seed((home / "keys" / "operator.seed").read_bytes()).verify_key)
-    admitted: dict[str, Admitted] = {}
-    agencies = []
-    for name, role in senders.items():
-        identity = Identity.at(home / name, name)
-        entry = operator.entry(directory, identity, role, now.replace(year=now.year - 1))
-        assert entry is not None
-        directory.add(entry)
-        admitted[name] = Admitted(name, role)
-        agencies.append(Agency(identity, "fund", [ids.new_ref() for _ in range(100)]))
-    records: list[Any] = [
-        ConsumerRecord(each.topic, 0, number, 0, 0, each.record.key, each.record.value, None, 0, 0, each.record.headers)
-        for number, each in enumerate(stream(agencies, now, 1, count=EVENTS))
-    ]
-    rules = Rules(load_profile(POLICY), admitted)
-    shard = Shard(bus=BUS, partition=0, partitions=1, rules=rules, directory=directory, salt=lambda: bytes(16))
-    key = SigningKey.generate()
-    reading, incoming = timed(EVENTS, lambda: [read(each) for each in records])
-    verifying, checked = timed(EVENTS, lambda: [check(each, directory, now) for each in incoming])
+def spine(town: Town, now: datetime) -> dict[str, float]:
+    """The `stages` of events without a letter, of a hundred cases of each sender."""
+    return stages(town, Load([], list(stream(town.agencies(100), now, 1, count=EVENTS)), []), now)
+
+
+def stages(town: Town, load: Load, now: datetime) -> dict[str, float]:
+    """Microseconds an event on one thread: reading, verifying, judging and numbering, signing what is said.
+
+    What is *before* in *load* is judged first, and not measured.
+    """
+    shard, key, count = town.shard(), SigningKey.generate(), len(load.counted)
+    for each in map(read, consumed(load.before)):
+        assert each.signed is not None
+        assert shard.take(each.signed, each.at, now).outcome == "registered"
+    records = consumed(load.counted)
+    reading, incoming = timed(count, lambda: [read(each) for each in records])
+    verifying, checked = timed(count, lambda: [check(each, town.directory, now) for each in incoming])
     assert not any(each.code for each in checked)
     submissions = [(each.signed, each.at) for each in incoming if each.signed]
-    judging, decided = timed(EVENTS, lambda: [shard.take(signed, at, now) for signed, at in submissions])
+    judging, decided = timed(count, lambda: [shard.take(signed, at, now) for signed, at in submissions])
+    assert all(each.outcome == "registered" for each in decided), {each.code for each in decided}
     said = [statement for each in decided for out in each.outs for _, statement in out.statements]
 
     def sign_all() -> None:
         for each in said:
             each.sign(key)
 
-    signing, _ = timed(EVENTS, sign_all)
+    signing, _ = timed(count, sign_all)
     return {
         "read (headers, JSON, digests)": reading,
         "verify the sender's signature": verifying,
         "judge, number, route": judging,
         "sign registration and deliveries": signing,
     }
-
-
-def letters() -> dict[str, float]:
-    """Microseconds to seal a letter of one part of 2,000 characters to some readers, and to open one reader's copy."""
-    keys = {f"agency-{number}": SealingKey.generate() for number in range(READERS)}
-    to = [(agency, key.seal_to) for agency, key in keys.items()]
-    names = [(ids.new_event_id(), ids.new_ref()) for _ in range(LETTERS)]
-    sealing, sealed = timed(
-        LETTERS,
-        lambda: [
-            letter.seal({"story": STORY}, {"story": to}, bus=BUS, source="agency-0", id=id_, subject=subject)
-            for id_, subject in names
-        ],
-    )
-    key = keys["agency-1"]
-
-    def open_all() -> None:
-        for raw, (id_, subject) in zip(sealed, names, strict=True):
-            letter.Container.parse(raw).open("agency-1", key, bus=BUS, source="agency-0", id=id_, subject=subject)
-
-    opening, _ = timed(LETTERS, open_all)
-    return {f"seal to {READERS} readers": sealing, "open": opening}
 
 
 def casts() -> dict[str, float]:

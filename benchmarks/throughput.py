@@ -7,21 +7,22 @@ import os
 import subprocess
 import sys
 import time
-from collections import defaultdict
-from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
-from confluent_kafka import ConsumerGroupTopicPartitions, KafkaException
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import KafkaError
 from confluent_kafka.admin import NewTopic
 
-from nrmbus.bus import clients
+from nrmbus.bus import clients, quotas
 from nrmbus.bus.embedded import EmbeddedKafka
 from nrmbus.bus.folder import BusFolder
+from nrmbus.bus.reach import Where, reach
 from nrmbus.directory import Identity
 from nrmbus.directory.admission import Newcomer, admit
 from nrmbus.play.load import Agency, Submission, stream
@@ -42,30 +43,51 @@ BARE: Final = Path(__file__).with_name("bare.py")
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One side of one round: events a second, its own CPU in microseconds an event, events in a transaction."""
+    """One side of one round: events a second; CPU in microseconds an event, its own and the broker's; events in a transaction."""
 
     rate: float
     cpu: float
+    broker: float
     batch: float
 
 
 @dataclass(frozen=True, slots=True)
-class Round:
-    """Both sides over the same load, with the latencies (milliseconds, sorted) of single events afterwards."""
+class Load:
+    """What is sent: *before* is not measured; *counted* waits for the registrar; *singles* come one by one afterwards."""
 
-    registrar: Run
-    bare: Run
+    before: Sequence[Submission]
+    counted: Sequence[Submission]
+    singles: Sequence[Submission]
+
+    @property
+    def waiting(self) -> list[Submission]:
+        """What lies in the outboxes when the registrar starts."""
+        return [*self.before, *self.counted]
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """A run, with the latencies (milliseconds, sorted) of single events afterwards."""
+
+    run: Run
     ways: list[float]
-    bare_ways: list[float]
+
+
+@dataclass(frozen=True, slots=True)
+class Round:
+    """The registrar and the bare loop over the same load, each on a bus in plain text; records and bytes out an event."""
+
+    registrar: Side
+    bare: Side
     records: float
     bytes: float
 
 
 @contextmanager
-def bus(home: Path) -> Iterator[tuple[BusFolder, EmbeddedKafka]]:
-    """A broker of this round's own."""
+def bus(home: Path, *, closed: bool = False) -> Iterator[tuple[BusFolder, EmbeddedKafka]]:
+    """A broker of this round's own: in plain text, as the aims were set, or *closed*, as every bus is by default."""
     folder = BusFolder(home)
-    folder.create(partitions=1, tls=False)  # either side in plain text, as the aims were set
+    folder.create(partitions=1, tls=closed)
     kafka = EmbeddedKafka(folder)
     kafka.fetch()
     kafka.start()
@@ -75,19 +97,37 @@ def bus(home: Path) -> Iterator[tuple[BusFolder, EmbeddedKafka]]:
         kafka.stop()
 
 
-def senders(folder: BusFolder, cases: int) -> list[Agency]:
-    """Admit those who send, and give each of them *cases* cases."""
+def admitted(folder: BusFolder) -> None:
+    """Admit those who send. On a closed bus their quotas are taken away: who is held back by one measures it alone."""
     since = datetime.now(UTC).replace(microsecond=0) - timedelta(minutes=1)
     asyncio.run(admit(folder, {agency: Newcomer(role) for agency, role in SENDERS.items()}, since))
+    if folder.settings.tls:
+        asyncio.run(_without_quotas(folder.as_operator))
+
+
+async def _without_quotas(where: Where) -> None:
+    kept = await quotas.found(where)
+    assert len(kept) == len(SENDERS), "each agency has a quota of its own"
+    await quotas.put(where, {principal: {} for principal in kept})
+
+
+def agencies_of(folder: BusFolder, cases: int, names: Sequence[str] = tuple(SENDERS), to: str = "fund") -> list[Agency]:
+    """Those of *names*, each with *cases* new cases, whose people let the agency *to* hear of them."""
     return [
-        Agency(Identity.at(folder.agency(name).path, name), "fund", [ids.new_ref() for _ in range(cases)])
-        for name in SENDERS
+        Agency(Identity.at(folder.agency(name).path, name), to, [ids.new_ref() for _ in range(cases)]) for name in names
     ]
 
 
-async def send(bootstrap: str, load: Sequence[Submission]) -> None:
+def events_without_letter(folder: BusFolder, events: int, singles: int) -> Load:
+    """The spine's load: *events*, then *singles*, of a hundred cases of each sender."""
+    now = datetime.now(UTC).replace(microsecond=0)
+    said = list(stream(agencies_of(folder, 100), now, 1, count=events + singles))
+    return Load([], said[:events], said[events:])
+
+
+async def send(where: Where, load: Sequence[Submission]) -> None:
     """Put *load* into the outboxes."""
-    async with clients.producer(bootstrap) as producer:
+    async with clients.producer(where) as producer:
         for start in range(0, len(load), 1000):
             sent = [
                 await producer.send(
@@ -102,13 +142,13 @@ async def send(bootstrap: str, load: Sequence[Submission]) -> None:
             await asyncio.gather(*sent)
 
 
-async def committed(bootstrap: str, topic: str, partition: int = 0) -> list[Any]:
+async def committed(where: Where, topic: str, number: int = 0) -> list[Any]:
     """Every committed record of a partition."""
     found: list[Any] = []
-    where = TopicPartition(topic, partition)
-    async with clients.reading(bootstrap, where) as (reader, end):
-        while await reader.position(where) < end:
-            for records in (await reader.getmany(where, timeout_ms=500)).values():
+    partition = TopicPartition(topic, number)
+    async with clients.reading(where, partition) as (reader, end):
+        while await reader.position(partition) < end:
+            for records in (await reader.getmany(partition, timeout_ms=500)).values():
                 found += records
     return found
 
@@ -129,43 +169,54 @@ def process(command: Sequence[str], log: Path) -> Iterator[int]:
             started.kill()
 
 
-def _cpu_of(bootstrap: str, group: str, events: int, pid: int) -> float:
-    """Wait until *group* has committed that it read *events*; CPU seconds an event that the process used, start-up left out."""
-    admin, started, read = clients.admin(bootstrap), (0.0, 0), 0
+async def _cpu_of(where: Where, group: str, begin: int, end: int, pids: Sequence[int]) -> list[float]:
+    """Wait until *group* has committed that it read *end* events; CPU seconds an event of each of *pids*, from *begin* on."""
+    # aiokafka's: librdkafka ends the process now and then when it is asked for a group that is only being formed.
+    admin, read = AIOKafkaAdminClient(**reach(where).settings(), **clients.settings()), 0
+    started: tuple[list[float], int] = ([], 0)
     until = time.monotonic() + PATIENCE_SECONDS
-    while read < events:
-        # Asked seldom, and only how far the group is: whoever read along would take CPU from those who are measured.
-        time.sleep(0.1)
-        (answer,) = admin.list_consumer_group_offsets([ConsumerGroupTopicPartitions(group)]).values()
-        with contextlib.suppress(KafkaException):
-            read = sum(each.offset for each in answer.result(10).topic_partitions if each.offset > 0)
-        if not started[1] and read:
-            started = (cpu_seconds(pid), read)
-        assert time.monotonic() < until, f"{group} has read {read} of {events} after {PATIENCE_SECONDS:.0f} s"
-    return (cpu_seconds(pid) - started[0]) / max(1, read - started[1])
+    await admin.start()
+    try:
+        while read < end:
+            # Asked seldom, and only how far the group is: whoever read along would take CPU from those who are measured.
+            await asyncio.sleep(0.1)
+            with contextlib.suppress(KafkaError):
+                read = sum(each.offset for each in (await admin.list_consumer_group_offsets(group)).values())
+            if not started[1] and read > begin:
+                started = (list(map(cpu_seconds, pids)), read)
+            assert time.monotonic() < until, f"{group} has read {read} of {end} after {PATIENCE_SECONDS:.0f} s"
+    finally:
+        await admin.close()
+    assert read > started[1], f"{group} read all of {end - begin} events at once: too few to measure"
+    return [(now - then) / (read - started[1]) for now, then in zip(map(cpu_seconds, pids), started[0], strict=True)]
 
 
-def measured(bootstrap: str, group: str, topic: str, events: int, pid: int) -> Run:
-    """Wait until *group* has dealt with *events*, then judge by the times at which it wrote them to *topic*."""
-    cpu = _cpu_of(bootstrap, group, events, pid)
-    records = asyncio.run(committed(bootstrap, topic))
-    assert len(records) == events, f"{topic} has {len(records)} records, not {events}"
-    first = int(WARM_UP * events)
-    seconds = (records[-1].timestamp - records[first].timestamp) / 1000
-    markers = records[-1].offset - records[0].offset + 1 - events
-    return Run((events - first) / seconds, cpu * 1e6, events / (markers + 1))
+def measured(where: Where, group: str, topic: str, count: int, pids: tuple[int, int], *, before: int = 0) -> Run:
+    """Wait until *group* has dealt with *before* and *count* more, then judge by the times at which it wrote them to *topic*.
+
+    *pids*: its own process, and the broker's.
+    """
+    own, broker = asyncio.run(_cpu_of(where, group, before, before + count, pids))
+    records = asyncio.run(committed(where, topic))
+    assert len(records) == before + count, f"{topic} has {len(records)} records, not {before + count}"
+    counted = records[before:]
+    first = int(WARM_UP * count)
+    seconds = (counted[-1].timestamp - counted[first].timestamp) / 1000
+    markers = counted[-1].offset - counted[0].offset + 1 - count
+    return Run((count - first) / seconds, own * 1e6, broker * 1e6, count / (markers + 1))
 
 
-def _size(record: Any) -> int:
+def size_of(record: Any) -> int:
+    """Bytes of key, value and headers."""
     headers = sum(len(name) + len(value) for name, value in record.headers)
     return len(record.key or b"") + len(record.value or b"") + headers
 
 
-def plan(bootstrap: str, count: int) -> tuple[list[dict[str, Any]], float, float]:
+def plan(where: Where, count: int) -> tuple[list[dict[str, Any]], float, float]:
     """What the registrar wrote for *count* events, so that the bare loop writes as much; records and bytes an event."""
-    written = {HISTORY: asyncio.run(committed(bootstrap, CASES)), COPY: []}
+    written = {HISTORY: asyncio.run(committed(where, CASES)), COPY: []}
     for agency in SENDERS:
-        written[COPY] += asyncio.run(committed(bootstrap, f"nrm.inbox.{agency}"))
+        written[COPY] += asyncio.run(committed(where, f"nrm.inbox.{agency}"))
     found, records, total = [], 0.0, 0.0
     for topic, all_of_it in written.items():
         added = [
@@ -175,44 +226,52 @@ def plan(bootstrap: str, count: int) -> tuple[list[dict[str, Any]], float, float
             {"topic": topic, "share": len(all_of_it) / count, "added": round(sum(added) / len(added) - len("filler"))}
         )
         records += len(all_of_it) / count
-        total += sum(map(_size, all_of_it)) / count
+        total += sum(map(size_of, all_of_it)) / count
     return found, records, total
 
 
 @asynccontextmanager
-async def _listening(bootstrap: str, topics: Sequence[str]) -> AsyncIterator[dict[str, float]]:
-    """Notes when each event's record can be read, read_committed, by event id."""
+async def _listening(topics: Mapping[str, Where]) -> AsyncIterator[dict[str, float]]:
+    """Notes when each event's record can be read, read_committed, by event id; each of *topics* as its owner reads it."""
     seen: dict[str, float] = {}
-    reader: AIOKafkaConsumer = clients.reader(bootstrap)
-    await reader.start()
-    where = [TopicPartition(topic, 0) for topic in topics]
-    reader.assign(where)
-    await reader.seek_to_end(*where)
-    for each in where:
-        await reader.position(each)
+    tasks: list[asyncio.Task[None]] = []
 
-    async def follow() -> None:
+    async def follow(reader: AIOKafkaConsumer) -> None:
         async for record in reader:
             identity = dict(record.headers).get("ce_id")
             if identity:
                 seen.setdefault(identity.decode(), time.monotonic())
 
-    task = asyncio.create_task(follow())
-    try:
-        yield seen
-    finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
-        await reader.stop()
+    async with AsyncExitStack() as stack:
+        for topic, where in topics.items():
+            reader = await stack.enter_async_context(clients.reader(where))
+            partition = TopicPartition(topic, 0)
+            reader.assign([partition])
+            await reader.seek_to_end(partition)
+            await reader.position(partition)
+            tasks.append(asyncio.create_task(follow(reader)))
+        try:
+            yield seen
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
 
 
-async def ways(bootstrap: str, load: Sequence[Submission], topics: Sequence[str], every: float) -> list[float]:
-    """Send *load* one by one; milliseconds from each sending to when its record stands in one of *topics*, sorted."""
+async def ways(
+    load: Sequence[Submission], sender: Callable[[str], Where], topics: Mapping[str, Where], every: float
+) -> list[float]:
+    """Send *load* one by one, each as its sender; milliseconds until its record stands in one of *topics*, sorted."""
     left: dict[str, float] = {}
-    async with clients.producer(bootstrap) as producer, _listening(bootstrap, topics) as seen:
+    async with AsyncExitStack() as stack:
+        producers = {
+            name: await stack.enter_async_context(clients.producer(sender(name)))
+            for name in sorted({each.agency for each in load})
+        }
+        seen = await stack.enter_async_context(_listening(topics))
         for each in load:
             left[each.id] = time.monotonic()
-            await producer.send(
+            await producers[each.agency].send(
                 each.topic, value=each.record.value, key=each.record.key, headers=list(each.record.headers), partition=0
             )
             await asyncio.sleep(every)
@@ -224,39 +283,45 @@ async def ways(bootstrap: str, load: Sequence[Submission], topics: Sequence[str]
     return sorted((seen[each] - at) * 1000 for each, at in left.items())
 
 
+def registered(
+    folder: BusFolder, kafka: EmbeddedKafka, load: Load, every: float, readers: Sequence[str] = tuple(SENDERS)
+) -> Side:
+    """The registrar over *load*: what waits for it at once, then the singles until they stand in an inbox of *readers*."""
+    where = folder.as_operator
+    asyncio.run(send(where, load.waiting))
+    run = ["run", "registrar", "--keys-unprotected", "--data", str(folder.path)]
+    command = [sys.executable, "-c", "from nrmbus.cli import main; main()", *run]
+    with process(command, folder.path / "registrar.log") as pid:
+        pids = (pid, kafka.pid or 0)
+        side = measured(where, GROUP, CASES, len(load.counted), pids, before=len(load.before))
+
+        def comes(agency: str) -> Where:
+            return folder.reach(folder.agency(agency).path)
+
+        inboxes = {f"nrm.inbox.{agency}": comes(agency) for agency in readers}
+        return Side(side, asyncio.run(ways(load.singles, comes, inboxes, every)))
+
+
 def both(home: Path, events: int, singles: int, every: float) -> Round:
     """One round: a fresh broker, *events* at once, then *singles* one by one, through either side."""
     with bus(home) as (folder, kafka):
-        where, agencies = kafka.bootstrap, senders(folder, 100)
-        now = datetime.now(UTC).replace(microsecond=0)
-        asyncio.run(send(where, list(stream(agencies, now, 1, count=events))))
-        inboxes = [f"nrm.inbox.{agency}" for agency in SENDERS]
-        run = ["run", "registrar", "--keys-unprotected", "--data", str(home)]
-        command = [sys.executable, "-c", "from nrmbus.cli import main; main()", *run]
-        with process(command, home / "registrar.log") as pid:
-            registrar = measured(where, GROUP, CASES, events, pid)
-            copies, records, size = plan(where, events)
-            registrar_ways = asyncio.run(ways(where, list(stream(agencies, now, 1, count=singles)), inboxes, every))
+        admitted(folder)
+        where, load = kafka.bootstrap, events_without_letter(folder, events, 2 * singles)
+        load, rest = Load([], load.counted, load.singles[:singles]), load.singles[singles:]
+        registrar = registered(folder, kafka, load, every)
+        copies, records, size = plan(where, events + singles)
         admin = clients.admin(where)
         for made in admin.create_topics([NewTopic(topic, 1, 1) for topic in (HISTORY, COPY)]).values():
             made.result(10)
         command = [sys.executable, str(BARE), where, "bench", OUTBOXES, json.dumps(copies)]
         with process(command, home / "bare.log") as pid:
             # It reads the single events too, which are a small part and the same for every event.
-            bare = measured(where, "bench", HISTORY, events + singles, pid)
-            bare_ways = asyncio.run(ways(where, list(stream(agencies, now, 1, count=singles)), [COPY], every))
-    return Round(registrar, bare, registrar_ways, bare_ways, records, size)
+            bare = measured(where, "bench", HISTORY, events + singles, (pid, kafka.pid or 0))
+            bare_ways = asyncio.run(ways(rest, lambda _: where, {COPY: where}, every))
+    return Round(registrar, Side(bare, bare_ways), records, size)
 
 
 def spread(values: Sequence[float]) -> dict[str, float]:
-    """Median, p99 of sorted *values*."""
-    return {"p50": values[len(values) // 2], "p99": values[min(len(values) - 1, int(len(values) * 0.99))]}
-
-
-def grouped(rounds: Sequence[Round]) -> dict[str, list[float]]:
-    """All latencies of all rounds, sorted, by side."""
-    found: dict[str, list[float]] = defaultdict(list)
-    for each in rounds:
-        found["registrar"] += each.ways
-        found["bare"] += each.bare_ways
-    return {side: sorted(values) for side, values in found.items()}
+    """Median, p99 of *values*."""
+    found = sorted(values)
+    return {"p50": found[len(found) // 2], "p99": found[min(len(found) - 1, int(len(found) * 0.99))]}

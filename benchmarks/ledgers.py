@@ -1,0 +1,130 @@
+"""What keeping and destroying letters costs in a desk's ledger, on disk: each commit synced, as a desk does it."""
+
+import dataclasses
+import json
+import time
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Final
+
+from referrals import FROM, TO, Sealer, load
+from sealing import Spread, ranged
+from sqlalchemy import func, insert, select
+from structlog.testing import capture_logs
+from town import Town
+
+from nrmbus.desk import erasing, kept, tables
+from nrmbus.desk.desk import Desk
+from nrmbus.desk.ledger import Ledger
+from nrmbus.desk.seat import Seat
+from nrmbus.wire import times
+from nrmbus.wire.envelope import Signed, decode
+from nrmbus.wire.keys import SealingKey
+from nrmbus.wire.letter import Place
+
+LETTERS: Final = 1_000
+"""Each of a case of its own, with four parts for this desk."""
+ERASED: Final = 50
+HAND_OVERS: Final = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Ledgers:
+    """Milliseconds to keep a letter; seconds to hand `LETTERS` over, with lowest and highest; milliseconds an erasure, sorted."""
+
+    keeping: float
+    hand_over: Spread
+    erasures: list[float]
+
+
+@dataclass(frozen=True, slots=True)
+class _Standing:
+    """A clock that shows one time."""
+
+    time: datetime
+
+    def now(self) -> datetime:
+        return self.time
+
+
+async def ledgers(town: Town, home: Path, now: datetime) -> Ledgers:
+    """A ledger with `LETTERS`: they are kept, handed over to the next sealing key, and some cases erased."""
+    ledger = await Ledger.open(home / "ledger.sqlite", bus=town.bus, agency=TO)
+    seat = Seat(
+        bus=town.bus, identity=town.identities[TO], ledger=ledger, directory=town.directory, rules=town.rules,
+        agencies={}, clock=_Standing(now),
+    )  # fmt: skip
+    try:
+        sealer = Sealer(town.bus, town.directory, town.rules, letters=True)
+        agencies = town.agencies(-(-LETTERS // len(FROM)), FROM, TO)
+        came = [decode(each.record) for each in load(sealer, agencies, now, LETTERS, 0).counted]
+        copies = [_copy(each) for each in came]
+        await _store(ledger, came, copies, now)
+        started = time.perf_counter()
+        async with ledger.write() as tx:
+            for signed, copy in zip(came, copies, strict=True):
+                await kept.keep_letter(seat, tx, copy, kept.place_of(seat, signed))
+        keeping = (time.perf_counter() - started) / LETTERS * 1000
+        hand_over = ranged([await _hand_over(seat, kept.place_of(seat, came[0])) for _ in range(HAND_OVERS)])
+        return Ledgers(keeping, hand_over, await _erase(seat, [each.subject for each in came[:ERASED]]))
+    finally:
+        await ledger.close()
+
+
+def _copy(signed: Signed) -> bytes:
+    container = signed.letter()
+    assert container is not None
+    return container.copy_for(TO)
+
+
+async def _store(ledger: Ledger, came: list[Signed], copies: list[bytes], now: datetime) -> None:
+    """The rows of letters that came: what the inbox leaves there, as far as keeping and erasing look at it."""
+    at, inbox, events = times.write(now), list[dict[str, Any]](), list[dict[str, Any]]()
+    for number, (each, copy) in enumerate(zip(came, copies, strict=True), 1):
+        one = {"partition": 0, "inbox_number": number, "number": number, "subject": each.subject, "source": each.source}
+        inbox.append(
+            {**one, "id": each.id, "verdict": "registered", "digest": "", "delivery": b"", "registration": b"", "received": at}
+        )  # fmt: skip
+        events.append(
+            {
+                **one, "id": each.id, "type": each.type, "technical": 0, "time": at, "registered": at, "recipients": "[]",
+                "headers": json.dumps(dict(each.attributes)).encode(), "value": each.data, "letter": copy, "parts": "[]",
+            }
+        )  # fmt: skip
+    async with ledger.write() as tx:
+        await tx.execute(insert(tables.inbox), inbox)
+        await tx.execute(insert(tables.events), events)
+
+
+async def _hand_over(seat: Seat, place: Place) -> float:
+    """Seconds; afterwards the new sealing key alone opens what is kept."""
+    fresh, before = SealingKey.generate(), seat.identity.opening
+    seat.identity = dataclasses.replace(seat.identity, sealing=fresh, opening={**before, fresh.kid: fresh})
+    started = time.perf_counter()
+    async with seat.ledger.write() as tx:
+        count = await kept.hand_over(seat, tx)
+    took = time.perf_counter() - started
+    assert count == LETTERS, f"{count} of {LETTERS} cases were handed over"
+    before = seat.identity.opening
+    seat.identity = dataclasses.replace(seat.identity, opening={fresh.kid: fresh})
+    async with seat.ledger.read() as tx:
+        assert await kept.secrets_of(seat, tx, place), "what was handed over does not open"
+    seat.identity = dataclasses.replace(seat.identity, opening=before)
+    return took
+
+
+async def _erase(seat: Seat, subjects: list[str]) -> list[float]:
+    """Milliseconds from the order until the desk has destroyed what opens the case, confirmed it, and emptied the log file."""
+    desk, found = Desk(seat), []
+    with capture_logs():  # it says of each that it was done
+        for subject in subjects:
+            async with seat.ledger.write() as tx:
+                await erasing.order(tx, subject, cause="", ground="decision", at=seat.stamp())
+            started = time.perf_counter()
+            assert await erasing.erase_due(desk) == (subject,)
+            found.append((time.perf_counter() - started) * 1000)
+    async with seat.ledger.read() as tx:
+        left = await tx.scalar(select(func.count()).select_from(tables.case_keys))
+    assert left == LETTERS - len(subjects), f"{left} keys of cases are left"
+    return found

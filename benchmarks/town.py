@@ -1,0 +1,61 @@
+"""Everybody on one bus, in memory: keys, directory and rules. What is measured without a broker is measured on this."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Final, Self
+
+from aiokafka import ConsumerRecord
+from throughput import SENDERS
+
+from nrmbus.auditor.history import rules_of
+from nrmbus.directory import Directory, Identity, Operator
+from nrmbus.play.load import POLICY, Agency, Submission
+from nrmbus.registrar.shard import Shard
+from nrmbus.rules import Rules
+from nrmbus.wire import ids
+from nrmbus.wire.keys import VerifyKey
+
+BUS: Final = "0123456789abcdef"
+SERVICES: Final = ("registrar", "statistics")
+
+
+@dataclass(frozen=True, slots=True)
+class Town:
+    """The agencies of `throughput.SENDERS`, the registrar and the statistics, all with keys and an entry."""
+
+    bus: str
+    directory: Directory
+    rules: Rules
+    identities: dict[str, Identity]
+
+    @classmethod
+    def at(cls, home: Path, now: datetime) -> Self:
+        """Make the keys below *home*, and the entries valid a year before *now*."""
+        operator = Operator(home)
+        directory = Directory(BUS, VerifyKey(operator.public))
+        identities = {name: Identity.at(home / name, name) for name in (*SENDERS, *SERVICES)}
+        for name, identity in identities.items():
+            entry = operator.entry(directory, identity, SENDERS.get(name, name), now.replace(year=now.year - 1))
+            assert entry is not None
+            directory.add(entry)
+        return cls(BUS, directory, rules_of(directory, POLICY), identities)
+
+    def shard(self) -> Shard:
+        """A registrar's one partition that has seen nothing."""
+        return Shard(
+            bus=self.bus, partition=0, partitions=1, rules=self.rules, directory=self.directory, salt=lambda: bytes(16)
+        )
+
+    def agencies(self, cases: int, names: Sequence[str] = tuple(SENDERS), receiver: str = "fund") -> list[Agency]:
+        """Those of *names*, each with *cases* new cases, whose people let *receiver* hear of them."""
+        return [Agency(self.identities[name], receiver, [ids.new_ref() for _ in range(cases)]) for name in names]
+
+
+def consumed(load: Sequence[Submission]) -> list[Any]:
+    """*load* as a consumer of the outboxes gives it."""
+    return [
+        ConsumerRecord(each.topic, 0, number, 0, 0, each.record.key, each.record.value, None, 0, 0, each.record.headers)
+        for number, each in enumerate(load)
+    ]

@@ -1,0 +1,139 @@
+"""A whole bus as its operator starts it: how long that takes, what it has of memory, and a person's reading at a desk."""
+
+import asyncio
+import contextlib
+import json
+import re
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from throughput import PATIENCE_SECONDS, SENDERS
+
+from nrmbus.bus.folder import BusFolder
+from nrmbus.cli.supervisor import Supervisor
+from nrmbus.client import Door, DoorError
+from nrmbus.directory.admission import Newcomer
+from nrmbus.wire import ids
+
+DESKS: Final = {**SENDERS, "shelter": "shelter_state", "fund": "fund"}
+READINGS: Final = 100
+FROM: Final = "ngo-a"
+TO: Final = "special-unit"
+STORY: Final = "A" * 2_000
+_SIGNAL: Final = {
+    "type": "case.signal_recorded",
+    "data": {
+        "detector": "ngo_outreach",
+        "child": False,
+        "urgency": "normal",
+        "detected_abroad": False,
+        "basis": ["indicators"],
+    },
+}
+_CONSENT: Final = {
+    "type": "consent.given",
+    "data": {
+        "purposes": ["information_sharing"],
+        "receivers": [TO],
+        "given_by": "individual",
+        "form": "written",
+    },
+}
+_REFERRAL: Final = {
+    "type": "referral.submitted",
+    "legal_basis": "CoM 21/2008 art. 7",
+    "data": {"mode": "referral", "reason": "FormalIdentification", "urgency": "emergency", "services": []},
+    "to": [TO],
+    "sealed": {"name": "Example", "facts": STORY},
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Whole:
+    """Seconds until a fresh bus with a desk an agency is ready, and again; MiB of all services (PSS), and of the broker.
+
+    *readings*: milliseconds from a person's asking for a letter until it is there, open, on record first.
+    """
+
+    first: float
+    again: float
+    memory: float
+    broker: float
+    readings: list[float]
+
+
+def whole_bus(home: Path, readings: int = READINGS) -> Whole:
+    """Start a bus twice on the same data, closed as it is by default; then have letters said, and read one by one."""
+    took: list[float] = []
+    memory, broker = 0.0, 0.0
+    read: list[float] = []
+    folder = BusFolder(home)
+    folder.create(partitions=1)
+    for number in range(2):
+        started = time.monotonic()
+        with Supervisor(folder, agencies={name: Newcomer(role) for name, role in DESKS.items()}):
+            asyncio.run(_ready(folder, ["registrar", "timekeeper", *DESKS]))
+            took.append(time.monotonic() - started)
+            running = json.loads((folder.run / "services.json").read_bytes())
+            memory = sum(_pss(each["pid"]) for name, each in running.items() if name != "broker")
+            broker = _pss(running["broker"]["pid"])
+            if number:
+                read = asyncio.run(_readings(folder, readings))
+    return Whole(took[0], took[1], memory, broker, read)
+
+
+async def _ready(folder: BusFolder, services: list[str]) -> None:
+    until = time.monotonic() + PATIENCE_SECONDS
+    for name in services:
+        home = folder.service(name) if name in ("registrar", "timekeeper") else folder.agency(name).path
+        while True:
+            with contextlib.suppress(DoorError):
+                async with Door.of(home) as door:
+                    if (await door.health())["ready"]:
+                        break
+            assert time.monotonic() < until, f"{name} did not start"
+            await asyncio.sleep(0.02)
+
+
+def _pss(pid: int) -> float:
+    """MiB that a process alone has, and its share of what it shares."""
+    found = re.search(r"^Pss:\s+(\d+) kB$", Path(f"/proc/{pid}/smaps_rollup").read_text(), re.MULTILINE)
+    return int(found[1]) / 1024 if found else 0.0
+
+
+async def _readings(folder: BusFolder, count: int) -> list[float]:
+    async with Door.of(folder.agency(FROM).path) as sender, Door.of(folder.agency(TO).path) as reader:
+        cases = [ids.new_ref() for _ in range(count)]
+        for said in (_SIGNAL, _CONSENT, _REFERRAL):
+            ref = {"ref": ids.new_ref()} if said is _REFERRAL else {}
+            for case in cases:
+                answer = await sender.publish({**said, **ref, "case": case, "actor": "S-1"})
+                assert answer["verdict"] in ("pending", "registered"), answer
+        rows = await _heard(reader, set(cases))
+        found = []
+        for row in rows:
+            started = time.perf_counter()
+            (event,) = (await reader.inbox(after=row - 1, limit=1, opened=True))["events"]
+            found.append((time.perf_counter() - started) * 1000)
+            assert event["row"] == row
+            assert event["letter"]["story"] == {"facts": STORY}, "a letter did not open"
+        reads = await reader.get(f"/v1/cases/{cases[0]}/reads")
+        assert "door" in json.dumps(reads), "a reading is not on record"
+        return found
+
+
+async def _heard(reader: Door, cases: set[str]) -> list[int]:
+    """The rows of the referrals of *cases*, once all have come."""
+    until = time.monotonic() + PATIENCE_SECONDS
+    rows: dict[str, int] = {}
+    after = 0
+    while rows.keys() != cases:
+        page: list[dict[str, Any]] = (await reader.inbox(after=after))["events"]
+        after = page[-1]["row"] if page else after
+        rows |= {each["case"]: each["row"] for each in page if each["type"] == "referral.submitted"}
+        assert time.monotonic() < until, f"{len(rows)} of {len(cases)} referrals came"
+        if not page:
+            await asyncio.sleep(0.05)
+    return sorted(rows.values())
