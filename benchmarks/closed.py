@@ -38,8 +38,8 @@ from nrmbus.wire.record import LETTER
 REFERRALS: Final = 1_000
 """Referrals of the steps without a broker."""
 ROUNDS: Final = 3
-READERS: Final = (TO, "statistics")
-"""Who gets a copy of a part of the letter: the receiver, and of the coded facts the statistics."""
+READERS: Final = (TO,)
+"""Who gets a copy of the letter."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +122,7 @@ def checking(town: Town, now: datetime) -> Checking:
     longer = sealed["judge, number, route"] - bare["judge, number, route"]
     more = {
         "read the letter, and its digest": reading,
-        f"copies for {len(READERS)} readers": copying,
+        "a copy for its reader": copying,
         "the rest: keys current, readers entitled": longer - reading - copying,
     }
     return Checking({name: (value, sealed[name]) for name, value in bare.items()}, more)

@@ -59,14 +59,7 @@ class Sealer:
 
     def _seal(self, event: Event, now: datetime) -> bytes:
         opens = self.rules.audience(self.rules.start(event.subject), event).opens
-        statistics = self.directory.of_role("statistics")
-        audience = {
-            part: [
-                (each, self._key(each, now))
-                for each in (event.source, *opens[part], *(statistics if part == "coded" else ()))
-            ]
-            for part in PARTS
-        }
+        audience = {part: [(each, self._key(each, now)) for each in (event.source, *opens[part])] for part in PARTS}
         return letter.seal(PARTS, audience, bus=self.bus, source=event.source, id=event.id, subject=event.subject)
 
     def _key(self, agency: str, now: datetime) -> SealTo:

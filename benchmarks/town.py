@@ -18,12 +18,12 @@ from nrmbus.wire import ids
 from nrmbus.wire.keys import VerifyKey
 
 BUS: Final = "0123456789abcdef"
-SERVICES: Final = ("registrar", "statistics")
+SERVICES: Final = ("registrar",)
 
 
 @dataclass(frozen=True, slots=True)
 class Town:
-    """The agencies of `throughput.SENDERS`, the registrar and the statistics, all with keys and an entry."""
+    """The agencies of `throughput.SENDERS`, and the registrar, all with keys and an entry."""
 
     bus: str
     directory: Directory
