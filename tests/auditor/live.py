@@ -86,11 +86,14 @@ class AuditedBus:
 
     # -- the process -------------------------------------------------------------------------------------------------
 
-    def start(self) -> subprocess.Popen[bytes]:
-        """Start an auditor."""
+    def start(self, patience: float | None = None) -> subprocess.Popen[bytes]:
+        """Start an auditor; *patience*: the seconds that it gives the registrar to put a question on record."""
+        hasty = f"from nrmbus.auditor import asking\nasking.PATIENCE_SECONDS = {patience}\n" if patience else ""
         self.folder.logs.mkdir(parents=True, exist_ok=True)
         with (self.folder.logs / "auditor.log").open("ab") as log:
-            process = subprocess.Popen([sys.executable, "-c", _RUN, str(self.folder.path)], stderr=log, stdout=log)
+            process = subprocess.Popen(
+                [sys.executable, "-c", hasty + _RUN, str(self.folder.path)], stderr=log, stdout=log
+            )
         self.running.append(process)
         return process
 

@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from nrmbus.auditor import pages
-from nrmbus.auditor.pages.site import PURPOSES
+from nrmbus.auditor.asking import PURPOSES
 from nrmbus.auditor.pages.words import LANGUAGES, Words, catalogue, language_of
 from nrmbus.auditor.why import ClockState, Receipt, WhyCode
 from nrmbus.directory import SERVICES

@@ -2,6 +2,7 @@
 
 import json
 import stat
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -48,6 +49,29 @@ def test_a_password_is_kept_as_a_dear_hash_that_only_the_owner_can_read(tmp_path
     assert users.signed_in("leyla", PASSWORD) == actor
     assert users.signed_in("leyla", PASSWORD + " ") is None
     assert users.signed_in("nobody", PASSWORD) is None
+
+
+def test_an_account_of_the_machine_has_a_number_of_its_own(tmp_path: Path) -> None:
+    """Made when it first asks and kept; never a user's, and nobody signs in with it."""
+    users = Users(tmp_path)
+    number = users.account("leyla")
+    actor, questions = users.add("leyla", PASSWORD), users.own_number()
+
+    assert number != actor
+    assert (users.account("leyla"), users.own_number()) == (number, questions)
+    assert list(users.accounts()) == [("leyla", number)]
+    assert (users.knows(number), users.knows(actor), users.knows("000000")) == (True, True, False)
+    users.remove("leyla")
+    assert (users.knows(number), users.knows(actor), users.actor("leyla")) == (True, False, None)
+
+
+def test_who_is_added_by_several_at_once_has_one_number(tmp_path: Path) -> None:
+    """Commands side by side write one file: none undoes what another wrote."""
+    with ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(lambda number: Users(tmp_path).account(f"account-{number % 4}"), range(32)))
+
+    assert len(set(found)) == 4
+    assert {actor for _, actor in Users(tmp_path).accounts()} == set(found)
 
 
 def test_a_number_stays_with_a_user_for_good(tmp_path: Path) -> None:

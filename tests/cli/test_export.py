@@ -12,6 +12,7 @@ from auditor.evidence import LASTING, LOG, ORIGIN, TIME, Evidence
 from brokers import Broker
 from cli.test_commands import nrmbus
 from nrmbus.auditor.cosigned import Cosigned
+from nrmbus.auditor.unrecorded import OffTheRecord
 from nrmbus.bus import clients
 from nrmbus.bus.folder import BusFolder, write_json
 from nrmbus.directory import Identity, LogIdentity, Operator
@@ -25,6 +26,7 @@ from registrar.given import BUS, CASE
 
 HERE = LogIdentity(SigningKey(vectors.seed("log")), MLDSA44SigningKey(vectors.seed("log lasting")))
 """The pairs of `LOG` and `LASTING`."""
+OFF = "--off-the-record"
 AGENCIES = ("ngo-a", "special-unit", "vac")
 
 
@@ -71,14 +73,22 @@ def covered(folder: BusFolder, evidence: Evidence) -> None:
 @pytest.mark.broker
 @pytest.mark.broken_trail("anomalies", reason="written by hand, and delivered to nobody")
 def test_a_case_is_exported_and_verified(bus: tuple[BusFolder, Evidence], tmp_path: Path) -> None:
-    """Before the first checkpoint it is not anchored, and export says so; after it, it is verified with the keys."""
+    """Before the first checkpoint it is not anchored, and export says so; after it, it is verified with the keys.
+
+    No auditor runs here, so it is off the record, and said; without a word nothing is written.
+    """
     folder, evidence = bus
     keys = [part for each in (LOG, LASTING) for part in ("--log", vkey(each.verifier))]
     keys += [part for each in witnesses(evidence) for part in ("--witness", vkey(each.verifier))]
     early, late = tmp_path / "early.zip", tmp_path / "late.zip"
 
-    done = nrmbus("export", "--case", CASE[:8], "--out", early, "--data", folder.path)
-    assert (done.returncode, done.stderr) == (0, "")
+    refused = nrmbus("export", "--case", CASE[:8], "--out", early, "--data", folder.path)
+    assert (refused.returncode, refused.stdout, early.exists()) == (1, "", False)
+    assert refused.stderr.startswith("nrmbus: The auditor does not answer, so this cannot be put on record: nrmbus up")
+
+    done = nrmbus("export", "--case", CASE[:8], "--out", early, "--data", folder.path, OFF)
+    assert done.returncode == 0
+    assert re.fullmatch(r"OFF THE RECORD \(unreachable\): export, by [0-9]{6}, for audit\. .*\n", done.stderr)
     assert done.stdout == (
         f"{early}: 5 registrations of case {CASE}.\n"
         "No checkpoint was signed yet, so the file is not anchored: export again while the auditor runs.\n"
@@ -87,8 +97,10 @@ def test_a_case_is_exported_and_verified(bus: tuple[BusFolder, Evidence], tmp_pa
     assert "checkpoint_unsigned" in nrmbus("verify", early, *keys).stdout
 
     covered(folder, evidence)
-    done = nrmbus("export", "--case", CASE, "--out", late, "--data", folder.path)
-    assert (done.returncode, done.stderr) == (0, "")
+    done = nrmbus("export", "--case", CASE, "--out", late, "--data", folder.path, OFF)
+    assert done.returncode == 0
+    assert done.stderr.startswith("OFF THE RECORD")
+    assert [each.what for each in OffTheRecord(folder.service("auditor")).left().readings] == ["export", "export"]
     assert re.findall(r"--(\w+) ", done.stdout) == ["log", "log", *["witness"] * 8, "operator"]
     assert set(keys) < set(done.stdout.split())
     verified = nrmbus("verify", late, *keys)
@@ -106,11 +118,12 @@ def test_what_cannot_be_exported_is_one_sentence(bus: tuple[BusFolder, Evidence]
     there = tmp_path / "there.zip"
     there.write_bytes(b"mine")
 
-    unknown = nrmbus("export", "--case", "00000000", "--out", tmp_path / "x.zip", "--data", folder.path)
+    unknown = nrmbus("export", "--case", "00000000", "--out", tmp_path / "x.zip", "--data", folder.path, OFF)
     again = nrmbus("export", "--case", CASE, "--out", there, "--data", folder.path)
 
     assert (unknown.returncode, again.returncode) == (1, 1)
-    assert unknown.stderr.startswith("nrmbus: Nothing here has this reference")
+    assert unknown.stderr.startswith("OFF THE RECORD (unreachable): search, ")  # that there is none is an answer too
+    assert unknown.stderr.splitlines()[-1].startswith("nrmbus: Nothing here has this reference")
     assert again.stderr == f"nrmbus: {there} is there already: choose another file with --out FILE.\n"
     assert there.read_bytes() == b"mine"
     assert not (tmp_path / "x.zip").exists()

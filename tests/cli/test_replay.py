@@ -150,9 +150,10 @@ class TestText:
         assert "Verified:" in shown
 
     def test_the_bar_is_for_a_terminal_only(self, commands: Commands, monkeypatch: pytest.MonkeyPatch) -> None:
-        """Piped, standard error stays empty; on a terminal it is drawn, and standard output is the same."""
+        """Piped, standard error has where the question is on record alone; on a terminal it is drawn."""
         result = commands.type("replay")
-        assert result.stderr == ""
+        (asked,) = commands.asked
+        assert result.stderr == f"On record as number 4711: search, by {asked['actor']}, for audit.\n"
 
         monkeypatch.setenv("FORCE_COLOR", "1")
         with replay.progress() as told:

@@ -1,8 +1,12 @@
-"""The commands that read the history, typed without a broker: what they read is the first story, played in memory."""
+"""The commands that read the history, typed without a broker: what they read is the first story, played in memory.
+
+The auditor puts on record what they ask, is away, or says why not.
+"""
 
 import asyncio
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from typer.testing import CliRunner, Result
@@ -12,7 +16,9 @@ from nrmbus.auditor import history
 from nrmbus.auditor.history import Audited
 from nrmbus.bus.errors import BusError
 from nrmbus.bus.folder import BusFolder
+from nrmbus.cli import on_record
 from nrmbus.cli.app import app
+from nrmbus.cli.on_record import NoDoor
 
 
 class Commands:
@@ -29,7 +35,27 @@ class Commands:
                 told(1, 2)
             return self.seen
 
+        self.asked: list[dict[str, Any]] = []
+        """What was put on record, oldest first."""
+        self.away: str | None = None
+        """The code of why the auditor puts nothing on record."""
+        self.away_later: str | None = None
+        """The same, once it has been asked whether it would."""
+
+        def begin(_: object, _patience: float) -> None:
+            if self.away:
+                raise NoDoor(self.away)
+
+        def put(_: object, question: dict[str, Any], _patience: float) -> dict[str, Any]:
+            if self.away_later:
+                raise NoDoor(self.away_later)
+            self.asked.append(question)
+            return {"partition": 0, "number": 4711}
+
         monkeypatch.setattr(history, "audited", audited)
+        monkeypatch.setattr(on_record, "asked", on_record.Question)  # whether a bus runs is not asked
+        monkeypatch.setattr(on_record.AuditorsDoor, "begin", begin)
+        monkeypatch.setattr(on_record.AuditorsDoor, "put", put)
         monkeypatch.setenv("COLUMNS", "100")
 
     @property

@@ -23,8 +23,11 @@ from nrmbus.auditor.logs import Logs
 from nrmbus.auditor.pages.answers import Opened
 from nrmbus.auditor.pages.site import Site
 from nrmbus.auditor.publishing import TOPIC, published
+from nrmbus.auditor.questions import Questions
 from nrmbus.auditor.seen import Seen
 from nrmbus.auditor.traces import spans_of
+from nrmbus.auditor.unrecorded import OffTheRecord
+from nrmbus.auditor.users import Users
 from nrmbus.bus import clients
 from nrmbus.bus.clock import Clock, SteppedClock, clock_of
 from nrmbus.bus.folder import BusFolder
@@ -76,6 +79,7 @@ class Auditor:
             partitions=self._settings.partitions,
             profile=load_profile(self._settings.policy),
         )
+        self.questions = Questions(self, Users(self.home), OffTheRecord(self.home))
         self.failed = False
         self.stop: Callable[[], None] = self._ending.set
 
@@ -96,7 +100,7 @@ class Auditor:
             stack.push_async_callback(producer.stop)
             stack.push_async_callback(self._open_site(where, producer, self._clock).close)
             auditing = asyncio.create_task(self._audit(following, producer))
-            beside = [asyncio.create_task(self._reader.follow())]
+            beside = [asyncio.create_task(self._reader.follow()), asyncio.create_task(self.questions.settle())]
             if isinstance(self._clock, SteppedClock):
                 beside.append(asyncio.create_task(self._clock.run()))
             for task in (auditing, *beside):
@@ -130,7 +134,9 @@ class Auditor:
         key = Identity.at(self.home, NAME).signing
         asking = Asking(seen=seen, key=key, policy=policy, partitions=partitions, clock=clock, send=send)
         spans = partial(spans_of, self._folder)
-        self.site.open(Opened(self, asking, seen, clock, self._directory, spans))
+        opened = Opened(self, asking, seen, clock, self._directory, spans)
+        self.site.open(opened)
+        self.questions.open(opened)
         return seen
 
     def _ended(self, task: asyncio.Task[None]) -> None:
@@ -293,9 +299,8 @@ class Auditor:
 async def _run(folder: BusFolder) -> None:
     auditor = Auditor(folder)
     listening = Listening(auditor.home)
-    app = pages(
-        {"/health": auditor.health}, listening, auditor.running, {"": door(auditor, listening, auditor.site.routes())}
-    )
+    shown = door(auditor, listening, [*auditor.questions.routes(listening), *auditor.site.routes()])
+    app = pages({"/health": auditor.health}, listening, auditor.running, {"": shown})
     server = Server(app, listening)
     auditor.stop = server.stop
 

@@ -1,7 +1,8 @@
 """What an auditor asks is on record in the same history before it is answered: one ``access.granted`` a question.
 
 The auditor has no desk: it reads the whole history anyway, so the next sequence, and whether its record came back
-registered, are read there. Decision record 0010.
+registered, are read there. What was read off the record while that could not be had is put there afterwards, under the
+time of its reading. Decision records 0010, 0021.
 """
 
 import asyncio
@@ -9,7 +10,7 @@ from collections import defaultdict
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Final
 
@@ -30,6 +31,10 @@ SOURCE: Final = "auditor"
 OUTBOX: Final = "nrm.outbox.auditor"
 PATIENCE_SECONDS: Final = 10.0
 """How long the registrar may take; a question that is not on record by then is not answered."""
+PURPOSES: Final[tuple[AccessPurpose, ...]] = ("audit", "complaint", "court", "person_request", "incident")
+"""Why an auditor reads, of the published list."""
+_EARLIER: Final = timedelta(seconds=1)
+"""What is put on record afterwards happened at least so long before, whatever a stepped clock says."""
 
 
 class NotOnRecordError(Exception):
@@ -74,6 +79,8 @@ class Asking:
         self._seen, self._key, self._policy, self._partitions = seen, key, policy, partitions
         self._clock, self._send = clock, send
         self._turns: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._sent: dict[str, int] = {}
+        """Of what is put on record afterwards, by id: the sequence under which it was sent last."""
 
     async def record(self, question: Question) -> OnRecord:
         """Have *question* registered.
@@ -85,8 +92,23 @@ class Asking:
         said = (await self.say(question.subject, question.actor, data)).registration
         return OnRecord(question, said.id, said.partition, said.number, said.time)
 
-    async def say(self, subject: str, actor: str, data: Data) -> Entry:
-        """Have *data* registered about *subject*, as *actor* of the auditor says it; raises as `record`."""
+    async def afterwards(self, question: Question, id: str, read: datetime) -> OnRecord:
+        """Have *question* registered, which was answered off the record at *read*; once, however often it is said under *id*.
+
+        It happened at *read* and is recorded now: that a reading's two times differ says that it was off the record.
+
+        Raises:
+            NotOnRecordError: as `record`.
+        """
+        data = AccessGranted(what=question.what, purpose=question.purpose, event=question.event)
+        said = (await self.say(question.subject, question.actor, data, earlier=(id, read))).registration
+        return OnRecord(question, said.id, said.partition, said.number, said.time)
+
+    async def say(self, subject: str, actor: str, data: Data, *, earlier: tuple[str, datetime] | None = None) -> Entry:
+        """Have *data* registered about *subject*, as *actor* of the auditor says it; raises as `record`.
+
+        *earlier*: the id and the time of what happened before now.
+        """
         with suppress(TimeoutError, KafkaError):
             async with self._seen.reading():  # the first time, all of the history: that is not the registrar's time
                 pass
@@ -94,19 +116,27 @@ class Asking:
             async with asyncio.timeout_at(deadline):
                 await self._turns[subject].acquire()
             try:
-                return await self._say(subject, actor, data, deadline)
+                return await self._say(subject, actor, data, deadline, earlier)
             finally:
                 self._turns[subject].release()
         raise NotOnRecordError("unanswered")
 
-    async def _say(self, subject: str, actor: str, data: Data, deadline: float) -> Entry:
-        id = ids.new_event_id(int(self._clock.now().timestamp() * 1000))
+    async def _say(
+        self, subject: str, actor: str, data: Data, deadline: float, earlier: tuple[str, datetime] | None
+    ) -> Entry:
+        id, read = earlier or (ids.new_event_id(int(self._clock.now().timestamp() * 1000)), None)
         while True:
             async with self._seen.reading() as audited:
                 due = _last_sequence(audited.history, subject) + 1
-            record = encode(self._event(subject, actor, data, id, due), self._key)
-            async with asyncio.timeout_at(deadline):
-                await self._send(record, ids.partition_of(subject, self._partitions))
+                found = _own(audited.history, subject, id) if earlier else None
+            if found is not None:  # said before, and its answer was not waited for
+                return found
+            record = encode(self._event(subject, actor, data, id, due, read), self._key)
+            if self._sent.get(id) != due:  # else it lies in the outbox since it was given up, and is only waited for
+                async with asyncio.timeout_at(deadline):
+                    await self._send(record, ids.partition_of(subject, self._partitions))
+                if earlier:
+                    self._sent[id] = due
             if not await self._seen.until(partial(_has_come, subject, due), deadline):
                 raise NotOnRecordError("unanswered")
             async with self._seen.reading() as audited:
@@ -117,7 +147,7 @@ class Asking:
                 return found
             # What was given up before was registered after all, in this one's place: once more, behind it.
 
-    def _event(self, subject: str, actor: str, data: Data, id: str, sequence: int) -> Event:
+    def _event(self, subject: str, actor: str, data: Data, id: str, sequence: int, read: datetime | None) -> Event:
         now = self._clock.now()
         with telemetry.produced(data.type, id) as span:
             return Event(
@@ -126,7 +156,7 @@ class Asking:
                 type=data.type,
                 version=data.version,
                 subject=subject,
-                time=now,
+                time=min(read, now - _EARLIER) if read else now,
                 recordedtime=now,
                 sequence=sequence,
                 actor=actor,
@@ -137,10 +167,9 @@ class Asking:
 
 
 def _own(history: History, subject: str, id: str) -> Entry | None:
-    entries = history.about(subject)
-    return next(
-        (each for each in reversed(entries) if (each.registration.source, each.registration.id) == (SOURCE, id)), None
-    )
+    """What became of it: of several answers under one id, that it was registered."""
+    same = [each for each in history.about(subject) if (each.registration.source, each.registration.id) == (SOURCE, id)]
+    return next((each for each in reversed(same) if each.said is not None), same[-1] if same else None)
 
 
 def _last_sequence(history: History, subject: str) -> int:

@@ -38,6 +38,8 @@ class Reading:
     event: str | None
     at: datetime
     number: int
+    off_record: datetime | None = None
+    """When it was read, where that was before it went on record: it was off the record then."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +92,8 @@ def _reading(event: Event, entry: Entry) -> Reading | None:
         return None
     said, at = event.data, entry.registration
     parts = tuple(said.parts or ())
-    return Reading(event.source, event.actor, said.what, said.purpose, parts, said.event, at.time, at.number)
+    before = event.time if event.time < event.recordedtime else None
+    return Reading(event.source, event.actor, said.what, said.purpose, parts, said.event, at.time, at.number, before)
 
 
 def held(seen: Audited, subject: str) -> Held:

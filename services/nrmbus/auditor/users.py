@@ -1,21 +1,25 @@
 """Who may sign in at the auditor's page: one file that only its owner can read, passwords as scrypt hashes.
 
 A user's ``actor`` is a random number, and stands in the history with what he asked; only this file says whose it is. So a
-user who leaves stays in it, without a password.
+user who leaves stays in it, without a password. Accounts of this machine, whose commands ask without a password, have
+numbers beside them, never a user's.
 """
 
 import base64
+import fcntl
 import hashlib
 import hmac
 import json
+import os
 import re
 import secrets
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
 from nrmbus.bus.errors import BusError
-from nrmbus.bus.folder import write_json
+from nrmbus.bus.folder import PRIVATE_FILE, make_private, write_json
 from nrmbus.wire.ids import new_ref
 
 FILE: Final = "users.json"
@@ -56,11 +60,41 @@ class Users:
 
     def own_number(self) -> str:
         """The subject of questions about no case: random, made once, and never a case's."""
+        found = self._read().get("questions")
+        if found is None:
+            with self._changing() as body:
+                found = body.setdefault("questions", new_ref())
+        return str(found)
+
+    def account(self, name: str) -> str:
+        """The actor of the account *name* of this machine: random, made when it first asks, and kept."""
+        found = self._read().get("accounts", {}).get(name)
+        if found is None:
+            with self._changing() as body:
+                found = body.setdefault("accounts", {}).setdefault(name, _random(_taken(body)))
+        return str(found)
+
+    def accounts(self) -> Iterator[tuple[str, str]]:
+        """Name and actor of every account of this machine that has asked."""
+        yield from sorted(self._read().get("accounts", {}).items())
+
+    def knows(self, actor: str) -> bool:
+        """Whether *actor* is an account's, or of a user who may sign in."""
         body = self._read()
-        if "questions" not in body:
-            body["questions"] = new_ref()
+        admitted = {each["actor"] for each in body["users"].values() if each.get("hash")}
+        return actor in admitted or actor in body.get("accounts", {}).values()
+
+    @contextmanager
+    def _changing(self) -> Iterator[dict[str, Any]]:
+        """What the file says, to be changed in the block; one process at a time, or one would undo what another wrote."""
+        descriptor = os.open(make_private(self._path.parent) / "users.lock", os.O_RDWR | os.O_CREAT, PRIVATE_FILE)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            body = self._read()
+            yield body
             write_json(self._path, body)
-        return str(body["questions"])
+        finally:
+            os.close(descriptor)
 
     @staticmethod
     def check_name(name: str) -> None:
@@ -77,23 +111,21 @@ class Users:
         self.check_name(name)
         if not LEAST <= len(password) <= MOST:
             raise BusError(f"A password has {LEAST} to {MOST} characters.")
-        body = self._read()
-        users = body["users"]
-        taken = {each["actor"] for each in users.values()}
-        actor = users[name]["actor"] if name in users else _random(taken)
         salt = secrets.token_bytes(16)
-        users[name] = {"actor": actor, "salt": _text(salt), "hash": _text(_hashed(password, salt, _COST)), **_COST}
-        body.setdefault("questions", new_ref())
-        write_json(self._path, body)
+        hashed = _hashed(password, salt, _COST)
+        with self._changing() as body:
+            users = body["users"]
+            actor = users[name]["actor"] if name in users else _random(_taken(body))
+            users[name] = {"actor": actor, "salt": _text(salt), "hash": _text(hashed), **_COST}
+            body.setdefault("questions", new_ref())
         return str(actor)
 
     def remove(self, name: str) -> None:
         """Let *name* sign in no more; raises BusError where there is none."""
-        body = self._read()
-        if name not in body["users"]:
-            raise BusError("There is no user of this name: nrmbus auditor user list")
-        body["users"][name] = {"actor": body["users"][name]["actor"]}
-        write_json(self._path, body)
+        with self._changing() as body:
+            if name not in body["users"]:
+                raise BusError("There is no user of this name: nrmbus auditor user list")
+            body["users"][name] = {"actor": body["users"][name]["actor"]}
 
     def actor(self, name: str) -> str | None:
         """The actor of *name*, as long as he may sign in."""
@@ -117,6 +149,10 @@ def _hashed(password: str, salt: bytes, cost: dict[str, int]) -> bytes:
 
 def _text(raw: bytes) -> str:
     return base64.b64encode(raw).decode()
+
+
+def _taken(body: dict[str, Any]) -> set[str]:
+    return {each["actor"] for each in body["users"].values()} | set(body.get("accounts", {}).values())
 
 
 def _random(taken: set[str]) -> str:

@@ -34,11 +34,14 @@ def remove(name: str, data: Data = None, bus: Bus = DEFAULT_BUS) -> None:
 
 @user.command("list", epilog="Example: nrmbus auditor user list")
 def list_(data: Data = None, bus: Bus = DEFAULT_BUS) -> None:
-    """List everybody who ever could sign in, with the number that stands in the history."""
+    """List everybody who ever could sign in, and this machine's accounts whose commands have asked, by their numbers."""
     from nrmbus.auditor.users import Users
 
-    for name, actor, admitted in Users(folder_of(data, bus).service("auditor")).names():
+    users = Users(folder_of(data, bus).service("auditor"))
+    for name, actor, admitted in users.names():
         typer.echo(f"{actor}  {name}{'' if admitted else '  (may not sign in any more)'}")
+    for name, actor in users.accounts():
+        typer.echo(f"{actor}  {name}  (account of this machine, by commands)")
 
 
 @app.command(epilog="Example: nrmbus auditor page")

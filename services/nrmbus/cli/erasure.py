@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from nrmbus.cli.on_record import As, For, Off, Purpose
 from nrmbus.cli.options import DEFAULT_BUS, Bus, Data, folder_of
 
 if TYPE_CHECKING:
@@ -23,19 +24,27 @@ def certificate(
     case: Annotated[str, typer.Option("--case", metavar="REF", help="The case: its reference, or the first digits.")],
     *,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    name: As = None,
+    purpose: For = Purpose.audit,
+    off_the_record: Off = False,
     data: Data = None,
     bus: Bus = DEFAULT_BUS,
 ) -> None:
     """Say who has confirmed to have erased a case, who has not, and from when on no backup opens it.
 
-    The history is verified first, every confirmation's signature with it. Exit status 1 while somebody's word is missing.
+    What is asked goes on record first. The history is verified, every confirmation's signature with it. Exit status 1 while somebody's word is missing.
     """
     from nrmbus.auditor import erased
     from nrmbus.cli.desks import whole
+    from nrmbus.cli.on_record import asked
     from nrmbus.cli.replay import verified
 
-    seen = verified(folder_of(data, bus))
-    subject = whole(case, seen.history.spoken_of())
+    folder = folder_of(data, bus)
+    question = asked(folder, name, purpose, off=off_the_record)
+    seen = verified(folder)
+    with question.finding():
+        subject = whole(case, seen.history.spoken_of())
+    question.put("case", subject)
     found = erased.certificate(seen.history.about(subject))
     if as_json:
         typer.echo(json.dumps(mapping(subject, found), indent=2))

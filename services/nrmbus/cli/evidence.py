@@ -1,6 +1,6 @@
 """From a running bus to the evidence of a case: the topic is read and its tree made anew, the auditor's word is asked for."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -13,7 +13,6 @@ from nrmbus.auditor.history import Entry, History, HistoryReader
 from nrmbus.auditor.log import Log
 from nrmbus.bus.errors import BusError
 from nrmbus.bus.folder import BusFolder, utc_now
-from nrmbus.cli.desks import whole
 from nrmbus.directory import Directory, operator_key
 from nrmbus.directory.admission import read_directory
 from nrmbus.wire.checkpoint import origin_of
@@ -62,12 +61,20 @@ class _Kept(History):
         return entry
 
 
-async def exported(folder: BusFolder, ref: str, told: Callable[[int, int], None] | None = None) -> Exported:
-    """The evidence of the case *ref*, or of the one that begins so; *told* as in `HistoryReader.catch_up`.
+async def exported(
+    folder: BusFolder,
+    ref: str,
+    meant: Callable[[Iterable[str]], str],
+    told: Callable[[int, int], None] | None = None,
+) -> Exported:
+    """The evidence of the case that begins with *ref*; *told* as in `HistoryReader.catch_up`.
+
+    *meant* finds it among all that there are, and has it on record that it is handed on, before anything is made of it.
+    That record itself is later than this evidence.
 
     Raises:
         HistoryError: something in the history does not verify.
-        BusError: no bus was made or runs there, or it has no such case.
+        BusError: no bus was made or runs there, or as *meant* does.
         LogError: the history is not the one that the auditor signed.
     """
     directory, settings = await read_directory(folder), folder.settings
@@ -75,7 +82,7 @@ async def exported(folder: BusFolder, ref: str, told: Callable[[int, int], None]
     history = _Kept(directory, ref)
     async with HistoryReader(folder.as_operator, settings.partitions, history) as reader:
         await reader.catch_up(told=told)
-    case = whole(ref, history.spoken_of())
+    case = meant(history.spoken_of())
     numbers: dict[int, list[int]] = {}
     for entry in history.about(case):
         numbers.setdefault(entry.registration.partition, []).append(entry.registration.number)

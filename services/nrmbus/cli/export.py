@@ -1,11 +1,13 @@
 """``nrmbus export``: the evidence of a case in one file, for somebody who trusts nobody here."""
 
 import asyncio
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from nrmbus.cli.on_record import As, For, Off, Purpose
 from nrmbus.cli.options import DEFAULT_BUS, Bus, Data, folder_of
 
 
@@ -13,22 +15,36 @@ def export(
     *,
     case: Annotated[str, typer.Option(metavar="REF", help="The case: its reference, or the first digits.")],
     out: Annotated[Path, typer.Option(metavar="FILE", help="Where to write the zip; no file may be there yet.")],
+    name: As = None,
+    purpose: For = Purpose.audit,
+    off_the_record: Off = False,
     data: Data = None,
     bus: Bus = DEFAULT_BUS,
 ) -> None:
     """Write the evidence of a case: what was registered, and what proves it, with a verifier in one file.
 
-    What the auditor's newest checkpoint covers is in it; what is later waits for the next one. Letters stay sealed.
+    That it is handed on goes on record first. What the auditor's newest checkpoint covers is in it; what is later waits for the next one. Letters stay sealed.
     """
     from nrmbus.bus.errors import BusError
     from nrmbus.bus.folder import write_private
+    from nrmbus.cli.desks import whole
     from nrmbus.cli.evidence import exported
+    from nrmbus.cli.on_record import asked
     from nrmbus.cli.replay import progress
 
     if out.exists():
         raise BusError(f"{out} is there already: choose another file with --out FILE.")
+    folder = folder_of(data, bus)
+    question = asked(folder, name, purpose, off=off_the_record)
+
+    def meant(known: Iterable[str]) -> str:
+        with question.finding():
+            subject = whole(case, known)
+        question.put("export", subject)
+        return subject
+
     with progress() as told:
-        made = asyncio.run(exported(folder_of(data, bus), case, told))
+        made = asyncio.run(exported(folder, case, meant, told))
     write_private(out.absolute(), made.raw)
     status, verdict = made.check(out)
     if status == 1:

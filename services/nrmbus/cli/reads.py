@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
+from nrmbus.cli.on_record import As, For, Off, Purpose
 from nrmbus.cli.options import DEFAULT_BUS, Bus, Data, folder_of
 
 if TYPE_CHECKING:
     from nrmbus.auditor.held import Reading
+    from nrmbus.auditor.unrecorded import Unrecorded
     from nrmbus.bus.folder import BusFolder
 
 _DESK: Final = "desk"
@@ -27,29 +29,49 @@ def reads(
     *,
     agency: Annotated[str | None, typer.Option(metavar="ID", help="What was read at this agency alone.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    name: As = None,
+    purpose: For = Purpose.audit,
+    off_the_record: Off = False,
     data: Data = None,
     bus: Bus = DEFAULT_BUS,
 ) -> None:
     """Say who read what of a case, when and what for.
 
-    What the registrar put on record before it was read comes from the verified history. Where an agency's desk is here,
-    its own table is held against that, and a difference is said. Exit status: 1 when something was read off the record.
+    What the registrar put on record before it was read comes from the verified history; so will this question, which goes
+    on record first. Where an agency's desk is here, its own table is held against that, and a difference is said; where
+    the auditor's folder is here, what was read off the record. Exit status: 1 when something was read that is on no record.
     """
     from nrmbus.auditor.held import readings
+    from nrmbus.auditor.unrecorded import OffTheRecord
     from nrmbus.cli.desks import whole
+    from nrmbus.cli.on_record import asked
     from nrmbus.cli.replay import verified
 
     folder = folder_of(data, bus)
+    question = asked(folder, name, purpose, off=off_the_record)
+    left = OffTheRecord(folder.service("auditor")).left()  # before this question, which may be written there itself
     seen = verified(folder)
-    subject = whole(case, seen.history.spoken_of())
+    with question.finding():
+        subject = whole(case, seen.history.spoken_of())
+    question.put("case", subject)
     found = [each for each in readings(seen.history.about(subject)) if agency in (None, each.agency)]
     here = asyncio.run(tables_of(folder, subject, agency))
-    differences = [each for name, rows in sorted(here.items()) for each in differing(name, found, rows)]
+    differences = [each for other, rows in sorted(here.items()) for each in differing(other, found, rows)]
+    unrecorded = [
+        each for each in (*left.readings, *left.refused) if each.subject == subject and agency in (None, "auditor")
+    ]
     if as_json:
-        typer.echo(json.dumps(mapping(subject, found, here, differences), indent=2))
+        typer.echo(json.dumps(mapping(subject, found, here, differences, unrecorded), indent=2))
     else:
         _print(subject, found, here, differences)
-    if any(each["missing"] == "history" for each in differences):
+        for reading in unrecorded:
+            typer.echo(
+                f"OFF THE RECORD: read at {reading.at} and not registered ({reading.why}): auditor, {reading.actor}, "
+                f"{reading.what}, {reading.purpose}."
+            )
+        if left.unreadable:
+            typer.echo(f"OFF THE RECORD: {left.unreadable} lines of what the auditor read so cannot be read any more.")
+    if unrecorded or left.unreadable or any(each["missing"] == "history" for each in differences):
         raise typer.Exit(1)
 
 
@@ -91,6 +113,7 @@ def mapping(
     found: Iterable["Reading"],
     here: Mapping[str, list[dict[str, Any]]],
     differences: list[dict[str, Any]],
+    unrecorded: Iterable["Unrecorded"] = (),
 ) -> dict[str, Any]:
     """One JSON object."""
     from nrmbus.wire import times
@@ -105,10 +128,12 @@ def mapping(
             "purpose": each.purpose,
             **({"parts": list(each.parts)} if each.parts else {}),
             **({"event": each.event} if each.event else {}),
+            **({"read": times.write(each.off_record)} if each.off_record else {}),
         }
         for each in found
     ]
-    return {"case": subject, "registered": rows, "desks": dict(here), "differences": differences}
+    off = [each.model_dump(exclude={"kind", "id", "subject"}, exclude_none=True) for each in unrecorded]
+    return {"case": subject, "registered": rows, "desks": dict(here), "differences": differences, "off_the_record": off}
 
 
 def _print(
@@ -130,6 +155,8 @@ def _print(
         for each in found:
             parts = f": {', '.join(each.parts)}" if each.parts else ""
             what = f"{each.what}{parts}" + (f"\nof event {each.event}" if each.event else "")
+            if each.off_record:
+                what += f"\nread {each.off_record:%Y-%m-%d %H:%M}, off the record then"
             at = each.at.strftime("%Y-%m-%d %H:%M")
             table.add_row(str(each.number), at, each.agency, each.actor, what, each.purpose)
         console.print(table)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
+from nrmbus.cli.on_record import As, For, Off, Purpose
 from nrmbus.cli.options import DEFAULT_BUS, Bus, Data, folder_of
 
 if TYPE_CHECKING:
@@ -54,17 +55,22 @@ def replay(  # noqa: PLR0913 - one each for what a history may be narrowed to
     html: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Write the timeline as one HTML file that loads nothing.")
     ] = None,
+    name: As = None,
+    purpose: For = Purpose.audit,
+    off_the_record: Off = False,
     data: Data = None,
     bus: Bus = DEFAULT_BUS,
 ) -> None:
     """Replay the history of a case, or of all: what was registered and refused, by which rule, and who was told.
 
-    Every signature is verified, of registrar and of senders, and that no number is missing; letters stay sealed.
+    What is asked goes on record first. Every signature is verified, of registrar and of senders, and that no number is
+    missing; letters stay sealed.
     Days are those of the policy's zone. What is left out is still verified, and counts for status and clocks.
     """
     from nrmbus.auditor.selection import Selection, moment, numbers, time_of
     from nrmbus.bus.errors import BusError
     from nrmbus.cli.desks import whole
+    from nrmbus.cli.on_record import asked
     from nrmbus.cli.replayed import Replayed, mapping, rows
     from nrmbus.rules import load_profile
 
@@ -80,12 +86,15 @@ def replay(  # noqa: PLR0913 - one each for what a history may be narrowed to
         numbers=numbers(number),
     )
     then = moment(as_of, zone, "--as-of")
+    question = asked(folder, name, purpose, off=off_the_record)
     seen = verified(folder)
     if agency is not None and agency not in seen.directory.entries:
         raise BusError(
             f"The directory never had an agency of this name; it has {', '.join(sorted(seen.directory.entries))}."
         )
-    subject = whole(case, seen.history.spoken_of()) if case else None
+    with question.finding():
+        subject = whole(case, seen.history.spoken_of()) if case else None
+    question.put("case" if subject else "search", subject)
     replayed = Replayed.of(seen, chosen, subject=subject, as_of=then, now=then or time_of(folder, seen.history))
     if as_json:
         typer.echo(json.dumps(mapping(replayed), indent=2))

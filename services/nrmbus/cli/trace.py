@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
+from nrmbus.cli.on_record import As, For, Off, Purpose
 from nrmbus.cli.options import DEFAULT_BUS, Bus, Data, folder_of
 
 if TYPE_CHECKING:
@@ -36,21 +37,29 @@ def trace(
         str | None, typer.Option(metavar="REF", help="Of this case: its reference, or the first digits.")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    name: As = None,
+    purpose: For = Purpose.audit,
+    off_the_record: Off = False,
     data: Data = None,
     bus: Bus = DEFAULT_BUS,
 ) -> None:
     """Show who worked on an event, after what and for how long: its sender, the registrar, each receiver.
 
-    Spans are kept by each service on its own machine, for a while. What the history knows is shown in any case: when the
+    What is asked goes on record first. Spans are kept by each service on its own machine, for a while. What the history knows is shown in any case: when the
     event was recorded and registered, which letters opened, what it answers and what came of it.
     """
     from nrmbus.bus.errors import BusError
-    from nrmbus.cli.traced import mapping, traced_event, traced_trace
+    from nrmbus.cli.on_record import Question
+    from nrmbus.cli.traced import asked_for, history_of, mapping, traced_event, traced_trace
 
     if (event is None) == (trace_id is None):
         raise BusError("nrmbus trace wants an EVENT, or the way back with --trace TRACE.")
     folder = folder_of(data, bus)
-    found = traced_trace(folder, trace_id) if trace_id else traced_event(folder, event or "", case)
+    question = Question(folder, name, purpose, off=off_the_record)
+    seen = history_of(folder)
+    with question.finding():
+        found = traced_trace(folder, seen, trace_id) if trace_id else traced_event(folder, seen, event or "", case)
+    question.put(*asked_for(found))
     if as_json:
         typer.echo(json.dumps(mapping(found), indent=2))
         return

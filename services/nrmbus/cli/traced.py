@@ -11,6 +11,7 @@ from nrmbus.auditor.why import Point, Receipt, explain
 from nrmbus.bus.errors import BusError, NoBus
 from nrmbus.bus.folder import BusFolder
 from nrmbus.cli.desks import whole
+from nrmbus.cli.on_record import What
 from nrmbus.cli.replay import verified
 from nrmbus.cli.replayed import row_of
 from nrmbus.telemetry.span import Span
@@ -44,13 +45,14 @@ class Traced:
     readable: bool
 
 
-def traced_event(folder: BusFolder, event: str, case: str | None) -> Traced:
+def traced_event(folder: BusFolder, seen: Audited | None, event: str, case: str | None) -> Traced:
     """What there is of an event, meant as for `found_event`, of *case* if given; by its spans alone where no history knows it.
+
+    *seen* is None where the history could not be asked.
 
     Raises:
         BusError: it means none, or several.
     """
-    seen = _history(folder)
     entry, missing = None, BusError("No span of this is kept here, and the bus does not run: nrmbus up, and ask again.")
     try:
         if seen is not None:
@@ -69,15 +71,14 @@ def traced_event(folder: BusFolder, event: str, case: str | None) -> Traced:
     return Traced(id, tuple(traces), spans, told, seen is not None)
 
 
-def traced_trace(folder: BusFolder, trace: str) -> Traced:
-    """What there is of the trace that begins with *trace*.
+def traced_trace(folder: BusFolder, seen: Audited | None, trace: str) -> Traced:
+    """What there is of the trace that begins with *trace*; *seen* as in `traced_event`.
 
     Raises:
         BusError: none does, or several.
     """
     if len(trace) < LEAST:
         raise BusError(f"--trace wants the first {LEAST} digits of a trace, or more.")
-    seen = _history(folder)
     entries = of_trace(seen.history, trace) if seen else []
     named = {found for each in entries if (found := trace_of(each))}
     named |= {each.trace for each in all_spans(folder) if each.trace.startswith(trace) and each.event}
@@ -90,7 +91,18 @@ def traced_trace(folder: BusFolder, trace: str) -> Traced:
     return Traced(None, (only,), spans_of_trace(folder, only), told, seen is not None)
 
 
-def _history(folder: BusFolder) -> "Audited | None":
+def asked_for(found: Traced) -> tuple[What, str | None, str | None]:
+    """What is read, of which case and event: an event, the case of several, or events of more than one case."""
+    events = {each.entry.registration.id for each in found.told} | {each.event for each in found.spans if each.event}
+    events = {found.event} if found.event else events
+    cases = {each.entry.registration.subject for each in found.told}
+    case = next(iter(cases)) if len(cases) == 1 else None
+    if len(events) == 1 and len(cases) <= 1:
+        return "event", case, events.pop()
+    return ("case", case, None) if case else ("search", None, None)
+
+
+def history_of(folder: BusFolder) -> Audited | None:
     """The history; None while the bus does not run, since spans lie in its folder all the same."""
     folder.settings  # noqa: B018 - raises where no bus was made
     try:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from nrmbus.cli.on_record import As, For, Off, Purpose
 from nrmbus.cli.options import DEFAULT_BUS, Bus, Data, folder_of
 
 if TYPE_CHECKING:
@@ -32,28 +33,35 @@ def why(
         str | None, typer.Option(metavar="TIME", help="As it was known then: a day to its end, or a time in UTC.")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    name: As = None,
+    purpose: For = Purpose.audit,
+    off_the_record: Off = False,
     data: Data = None,
     bus: Bus = DEFAULT_BUS,
 ) -> None:
     """Say who was told of an event, who was not and which rule kept it from them, and what became of it.
 
     Also: why it was refused, which letters opened, who answered, and how long each clock ran that it started.
-    The history is verified first, and no letter is opened.
+    What is asked goes on record first. The history is verified, and no letter is opened.
     """
     from nrmbus.auditor.selection import found_event, moment, time_of
     from nrmbus.auditor.why import explain
     from nrmbus.bus.errors import BusError
     from nrmbus.cli.desks import whole
+    from nrmbus.cli.on_record import asked
     from nrmbus.cli.replay import verified
     from nrmbus.rules import load_profile
 
     folder = folder_of(data, bus)
     then = moment(as_of, load_profile(folder.settings.policy).zone, "--as-of")
+    question = asked(folder, name, purpose, off=off_the_record)
     seen = verified(folder)
-    subject = whole(case, seen.history.spoken_of()) if case else None
-    entry = found_event(seen.history, event, subject)
-    if then and entry.registration.time > then:
-        raise BusError("This event was registered after that time: leave --as-of out, or choose a later one.")
+    with question.finding():
+        subject = whole(case, seen.history.spoken_of()) if case else None
+        entry = found_event(seen.history, event, subject)
+        if then and entry.registration.time > then:
+            raise BusError("This event was registered after that time: leave --as-of out, or choose a later one.")
+    question.put("event", entry.registration.subject, entry.registration.id)
     explained = explain(seen, entry, then or time_of(folder, seen.history))
     if as_json:
         typer.echo(json.dumps(mapping(explained), indent=2))

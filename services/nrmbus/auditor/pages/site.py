@@ -17,19 +17,15 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
-from nrmbus.auditor.asking import NotOnRecordError, OnRecord, Question
+from nrmbus.auditor.asking import PURPOSES, NotOnRecordError, OnRecord, Question
 from nrmbus.auditor.pages.answers import Answers, Missing, Opened, Shown
 from nrmbus.auditor.pages.visit import Visit, comes_from, form_of, inside, same_origin
 from nrmbus.auditor.pages.words import LANGUAGES, Words, language_of
 from nrmbus.auditor.sessions import Attempts, Session, Sessions
 from nrmbus.auditor.users import Users
 from nrmbus.auditor.waterfall import WATERFALL_CSS
-from nrmbus.events.access import AccessPurpose
 from nrmbus.rules import Profile
 from nrmbus.telemetry import log
-
-PURPOSES: Final[tuple[AccessPurpose, ...]] = ("audit", "complaint", "court", "person_request", "incident")
-"""Why an auditor reads, of the published list."""
 
 HEADERS: Final = {
     "cache-control": "no-store",
