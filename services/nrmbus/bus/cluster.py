@@ -80,7 +80,7 @@ def tls_settings(bus: str) -> dict[str, str]:
         "inter.broker.listener.name": "SSL",
         "ssl.protocol": "TLSv1.3",
         "ssl.keystore.type": "PEM",
-        "ssl.truststore.location": "broker/tls/clients.pem",
+        "ssl.truststore.location": "broker/tls/ca.pem",
     }
 
 
