@@ -62,7 +62,10 @@ def test_holders_trust_the_cluster_and_the_cluster_is_told_whom_to_trust(tmp_pat
     Authority(folder).equip("ngo-a", folder.agency("ngo-a").path)
 
     assert (folder.agency("ngo-a").path / "tls" / "ca.pem").read_bytes() == Authority(cluster).ca
-    assert any("super.users=User:broker;User:operator" in line for line in lines)
+    assert "  super.users=User:operator" in lines, "our own broker's name is nobody's there"
+    assert "  allow.everyone.if.no.acl.found=false" in lines
+    assert "  listener.name.nrmbus.ssl.client.auth=required" in lines
+    assert f"  listener.name.nrmbus.ssl.truststore.location={folder.keys / 'authority' / 'cert.pem'}" in lines
     assert not any("DEFAULT" in line for line in lines)
     (tmp_path / "dir" / "ca.pem").write_text("no certificate")
     with pytest.raises(BusError):

@@ -114,8 +114,6 @@ class Authority:
         request = certificate.request(tls)
         issued = self._certify(who, _key_of(request), life) if who in OF_THE_OPERATOR else None
         certificate.keep(tls, issued or self.issue(who, request, life=life), self.brokers_ca)
-        if who == BROKER:  # whom it lets in, which is not who certified it where the cluster is another's
-            write_private(tls.folder / "clients.pem", self.ca)
         return True
 
     # -- who is in good standing -------------------------------------------------------------------------------------

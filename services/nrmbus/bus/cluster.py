@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+from pathlib import Path
 from typing import Final
 
 from nrmbus.bus.authority import BROKER, OPERATOR
@@ -44,8 +45,8 @@ BROKER_SETTINGS: Final = {
 }
 
 
-def cluster_settings(bus: str) -> dict[str, str]:
-    """What any cluster must be set to that lets *bus* in: only names that its authority writes, and only what is entitled.
+def listener_settings(bus: str, *operators: str) -> dict[str, str]:
+    """What a listener must be set to by which *bus* is reached: only names that its authority writes.
 
     A certificate's subject is turned into a name only where it is one that the authority writes; there is no default.
     """
@@ -54,26 +55,47 @@ def cluster_settings(bus: str) -> dict[str, str]:
     return {
         "ssl.client.auth": "required",
         "ssl.principal.mapping.rules": (
-            f"RULE:^CN=({BROKER}|{OPERATOR}),{subject}$/$1/,RULE:^CN=([a-z][a-z0-9-]*),{counted}$/$1.$2/"
+            f"RULE:^CN=({'|'.join(operators)}),{subject}$/$1/,RULE:^CN=([a-z][a-z0-9-]*),{counted}$/$1.$2/"
         ),
+        "ssl.enabled.protocols": "TLSv1.3",
+        "ssl.truststore.type": "PEM",
+    }
+
+
+def rights_settings(*super_users: str) -> dict[str, str]:
+    """What a whole cluster must be set to: only what is entitled is done, for all but *super_users*."""
+    return {
         "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
         "allow.everyone.if.no.acl.found": "false",
-        "super.users": f"User:{BROKER};User:{OPERATOR}",
+        "super.users": ";".join(f"User:{each}" for each in super_users),
     }
 
 
 def tls_settings(bus: str) -> dict[str, str]:
     """What closes our own broker of *bus*, on both of its ports."""
     return {
-        **cluster_settings(bus),
+        **listener_settings(bus, BROKER, OPERATOR),
+        **rights_settings(BROKER, OPERATOR),
         "listener.security.protocol.map": "SSL:SSL,CONTROLLER:SSL",
         "inter.broker.listener.name": "SSL",
         "ssl.protocol": "TLSv1.3",
-        "ssl.enabled.protocols": "TLSv1.3",
         "ssl.keystore.type": "PEM",
-        "ssl.truststore.type": "PEM",
-        "ssl.truststore.location": "broker/tls/clients.pem",
+        "ssl.truststore.location": "broker/tls/ca.pem",
     }
+
+
+GUEST: Final = "nrmbus"
+"""The listener by which a bus is reached on a cluster that is another's, in lower case as Kafka wants it in settings."""
+
+
+def guest_settings(bus: str, authority: Path) -> tuple[dict[str, str], dict[str, str]]:
+    """What a cluster that is another's must be set to: each broker, on a listener for *bus* alone; each broker and controller.
+
+    The listener trusts the bus's *authority*, a file, and nobody else, so that the cluster's other listeners, and who
+    comes by them, stay as they are. Whom the cluster's own brokers are known as, is to be added to ``super.users``.
+    """
+    listener = {**listener_settings(bus, OPERATOR), "ssl.truststore.location": str(authority)}
+    return {f"listener.name.{GUEST}.{key}": value for key, value in listener.items()}, rights_settings(OPERATOR)
 
 
 def cluster_id(bus: str) -> str:

@@ -6,7 +6,7 @@ keys/operator.seed          who signs the directory
 keys/authority/             who says who somebody is to the broker
 registrar/, timekeeper/     those services' keys
 auditor/                    its keys, what they have signed, the logs
-broker/tls/                 the embedded broker's key and certificate, and clients.pem: whom it lets in
+broker/tls/                 the embedded broker's key and certificate
 */tls/                      key.pem (sealed), cert.pem, ca.pem: who the owner of that folder is to the broker
 agencies/<id>/              agency.json, keys/{signing,sealing,witness}.seed, ledger.sqlite, door.json
 logs/                       one file a service

@@ -7,6 +7,7 @@ plain text the broker knows nobody, and there is nothing to keep.
 import asyncio
 import fcntl
 import os
+import re
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -21,6 +22,7 @@ from nrmbus.bus.declarations import Declaration, load_declarations
 from nrmbus.bus.entitlements import Entitlement, Kind, entitlements
 from nrmbus.bus.errors import KafkaFailed
 from nrmbus.bus.folder import BusFolder, make_private
+from nrmbus.wire.ids import AGENCY_ID
 
 if TYPE_CHECKING:
     from confluent_kafka.admin import AdminClient
@@ -29,6 +31,8 @@ ANSWER_SECONDS: Final = 10.0
 SERVICES_WITHOUT_QUOTA: Final = frozenset({"registrar", "timekeeper", "auditor", "statistics"})
 """The bus's own: all of its traffic is theirs."""
 _ANY: Final = "*"
+_OURS: Final = re.compile(rf"{AGENCY_ID.pattern}\.[1-9][0-9]*")
+"""A principal as the mapping of subjects makes one of a certificate that the authority wrote."""
 _KINDS: Final[tuple[Kind, ...]] = ("topic", "group", "transactional_id")
 
 
@@ -65,14 +69,17 @@ class Gate:
         """Have the broker's rules and quotas be what is declared, for everybody whose certificate is good.
 
         Raises:
-            KafkaFailed: the broker does not answer, or does not do it.
+            KafkaFailed: the broker does not answer, or does not do it; or the cluster is another's, and has rules or
+                quotas for others, which are left as they are.
         """
         if not self._folder.settings.tls:
             return
         with self._alone():
             self._client, wanted, at = None, self._wanted(declarations), now()
-            self._have(wanted, self._found())
-            asyncio.run(self._have_quotas(at))
+            found, has = self._found(), asyncio.run(quotas.found(self._folder.as_operator))
+            self._see_that_nobody_else_is_there({rule.principal for rule in found} | has.keys())
+            self._have(wanted, found)
+            self._have_quotas(has, at)
 
     def equip(self, homes: Mapping[str, Path]) -> frozenset[str]:
         """Have a good certificate for each id in *homes*, who lives on this machine there; who got a new one.
@@ -177,12 +184,21 @@ class Gate:
         agencies = standing.keys() - SERVICES_WITHOUT_QUOTA - OF_THE_OPERATOR
         return {principal: quota for who in agencies for principal in standing[who]}
 
-    async def _have_quotas(self, at: datetime) -> None:
-        due, has = self._quotas(at), await quotas.found(self._folder.as_operator)
+    def _have_quotas(self, has: Mapping[str, quotas.Quota], at: datetime) -> None:
+        due = self._quotas(at)
         changed = {
             each: due.get(each, {}) for each in due.keys() | has.keys() if due.get(each, {}) != has.get(each, {})
         }
-        await quotas.put(self._folder.as_operator, changed)
+        asyncio.run(quotas.put(self._folder.as_operator, changed))
+
+    def _see_that_nobody_else_is_there(self, principals: Iterable[str]) -> None:
+        """On our own broker whatever we did not write is taken back. A cluster that is another's may have other users."""
+        others = sorted(each for each in principals if _OURS.fullmatch(each) is None)
+        if self._folder.settings.bootstrap and others:
+            raise KafkaFailed(
+                f"This cluster has access rules or quotas for others, {others[0]} for one; they are left as they are. "
+                "A bus has its cluster for itself: name another with --bootstrap, on a new bus, or remove them."
+            )
 
     # -- the broker --------------------------------------------------------------------------------------------------
 

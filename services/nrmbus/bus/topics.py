@@ -209,7 +209,9 @@ class _Broker:
         try:
             topics = self._admin.list_topics(timeout=ANSWER_SECONDS).topics
         except KafkaException:
-            raise KafkaFailed(f"No broker answers at {self._where}: start one with nrmbus up") from None
+            raise KafkaFailed(
+                f"No broker answers at {self._where}: start one with nrmbus up, or set another's cluster as deploy/README.md says"
+            ) from None
         return {name: len(topic.partitions) for name, topic in topics.items() if name.startswith("nrm.")}
 
     def _settings(self, names: Iterable[str]) -> dict[str, dict[str, tuple[str, bool]]]:

@@ -114,13 +114,13 @@ def up(  # noqa: PLR0913 - one each for what may be asked
         known_policy(policy)
     is_tls = reached_by_tls(bootstrap, tls, plaintext=plaintext, is_new=not folder.exists)
     settings = folder.create(play=play, partitions=partitions, policy=policy, bootstrap=bootstrap, tls=is_tls)
-    if tls:
-        for line in introduced(folder, tls):
-            typer.echo(line)
     if not settings.tls:
         typer.echo("Kafka is reached in plain text: whoever reaches it may read and write everything there.")
     newcomers = newcomers_of(agencies, settings.policy) if agencies else {}
     unlock(folder, unprotected=keys_unprotected)
+    if tls:  # not before: the authority's key may be made here
+        for line in introduced(folder, tls):
+            typer.echo(line)
     with (
         until_told(),
         admitting(agencies),
@@ -159,7 +159,7 @@ def introduced(folder: "BusFolder", tls: Path) -> tuple[str, ...]:
         BusError: there is no such certificate.
     """
     from nrmbus.bus.authority import Authority
-    from nrmbus.bus.cluster import cluster_settings
+    from nrmbus.bus.cluster import GUEST, guest_settings
     from nrmbus.bus.errors import NoBus
 
     try:
@@ -170,9 +170,12 @@ def introduced(folder: "BusFolder", tls: Path) -> tuple[str, ...]:
         ) from None
     authority = Authority(folder)
     authority.trust_brokers_of(ca)
+    listener, rights = guest_settings(folder.settings.bus, authority.path)
     return (
-        f"The cluster lets this bus in when its truststore has {authority.path}, and it is set to",
-        *(f"  {key}={value}" for key, value in cluster_settings(folder.settings.bus).items()),
+        f"The cluster lets this bus in when {folder.settings.bootstrap} is its listener {GUEST.upper()}, which is SSL and, on each broker, set to",
+        *(f"  {key}={value}" for key, value in listener.items()),
+        "and when, on each broker and controller, with the cluster's own brokers added to super.users, it is set to",
+        *(f"  {key}={value}" for key, value in rights.items()),
     )
 
 
