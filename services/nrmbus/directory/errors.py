@@ -9,7 +9,7 @@ DirectoryCode = Literal[
     "not_founded", "admitters_few", "admitter_unknown", "admitter_twice", "admitters_missing", "admission_invalid",
     "step_replayed", "step_skipped", "previous_differs", "agency_unknown", "agency_known", "agency_retired", "state_same",
     "id_reserved", "role_changed", "keys_changed", "possession_unproven", "previous_key_missing", "request_invalid",
-    "weak_key", "key_in_use", "key_two_purposes", "lost_too_soon", "overlap_missing", "time_backwards", "challenge_missing",
+    "weak_key", "key_in_use", "key_two_purposes", "key_replaced", "lost_too_soon", "overlap_missing", "time_backwards", "challenge_missing",
     "challenge_unopened", "nothing_to_confirm", "head_invalid", "head_differs", "head_ahead",
     "request_malformed", "request_changed", "case_open", "admitter_key_missing", "not_yet_two", "not_operator",
 ]  # fmt: skip
@@ -45,6 +45,7 @@ SENTENCES: Final[Mapping[DirectoryCode, str]] = MappingProxyType(
         "weak_key": "A key would accept signatures or secrets of anybody: make a new pair with nrmbus agency request.",
         "key_in_use": "A key stands in the directory already, for another agency or purpose: make a new pair.",
         "key_two_purposes": "One key is named for two purposes: each has a pair of its own; make new ones.",
+        "key_replaced": "Another sealing key took this one's place, and none comes back: make a new pair with nrmbus agency rotate.",
         "lost_too_soon": "Without the agency's old key, new keys hold after 72 hours at the earliest: name a later time.",
         "overlap_missing": "The old keys cannot end before the new ones begin: name a later end of the overlap.",
         "time_backwards": "It would hold earlier than the agency's entry before it: name a later time.",
