@@ -2,6 +2,7 @@
 
 from inspect import iscoroutinefunction
 from itertools import count
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -111,3 +112,12 @@ class TestItIsTold:
         bus.admit(bus.asked())
         assert await erasing.remind(bus.given.desk.seat) is None
         assert bus.given.desk.health()["sealing_key"] is None
+
+
+def test_a_key_that_was_admitted_and_never_used_is_destroyed_where_it_waits(tmp_path: Path) -> None:
+    """Its 90 and 30 days count all the same; a request made after that makes another."""
+    here, coming = Identity.at(tmp_path, "vac"), Identity.next_at(tmp_path, "vac")
+    Identity.destroy(tmp_path, coming.sealing.kid)
+    assert Identity.at(tmp_path, "vac").opening.keys() == {here.sealing.kid}
+    assert Identity.next_at(tmp_path, "vac").sealing.kid != coming.sealing.kid
+    assert not list(tmp_path.rglob("*.gone"))
