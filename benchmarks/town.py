@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Final, Self
 
@@ -32,12 +32,12 @@ class Town:
 
     @classmethod
     def at(cls, home: Path, now: datetime) -> Self:
-        """Make the keys below *home*, and the entries valid a year before *now*."""
+        """Make the keys below *home*, and the entries valid for 30 days at *now*."""
         operator = Operator(home)
         directory = Directory(BUS, VerifyKey(operator.public))
         identities = {name: Identity.at(home / name, name) for name in (*SENDERS, *SERVICES)}
         for name, identity in identities.items():
-            entry = operator.entry(directory, identity, SENDERS.get(name, name), now.replace(year=now.year - 1))
+            entry = operator.entry(directory, identity, SENDERS.get(name, name), now - timedelta(days=30))
             assert entry is not None
             directory.add(entry)
         return cls(BUS, directory, rules_of(directory, POLICY), identities)

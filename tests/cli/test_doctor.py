@@ -15,8 +15,9 @@ from nrmbus.bus.errors import KeysSealed
 from nrmbus.bus.folder import BusFolder, write_json
 from nrmbus.cli import doctor
 from nrmbus.cli.app import app
-from nrmbus.cli.doctor import Heard, of_clocks
+from nrmbus.cli.doctor import Heard, of_clocks, of_sealing_keys
 from nrmbus.cli.keys import private_keys, unlock
+from nrmbus.desk.epochs import Ending
 from nrmbus.directory import Identity, Operator
 from nrmbus.directory.admission import admit
 from nrmbus.directory.operator import Admitter
@@ -193,6 +194,18 @@ class TestTheDoctor:
         """By the broker's time of the newest record, and of the head that the operator signed."""
         assert [each.code for each in of_clocks(heard, NOW)] == wrong
 
+    def test_a_sealing_key_near_its_end_is_found_with_the_command(self) -> None:
+        """Before letters stop to reach the agency and after; what mends it is a person's command."""
+        soon = Ending("ngo-a", NOW + timedelta(days=3), "sealing_key_old")
+        over = Ending("vac", NOW - timedelta(days=3), "sealing_key_over")
+        service = Ending("statistics", NOW, "sealing_key_over")
+        found = list(of_sealing_keys(Heard(ending=(soon, over, service)), NOW))
+        assert [each.code for each in found] == ["sealing_key"] * 3
+        assert [each.mend for each in found] == ["nrmbus agency rotate ngo-a", "nrmbus agency rotate vac", "nrmbus up"]
+        assert "ends on 2026-03-05" in found[0].what
+        assert "has ended" in found[1].what
+        assert all(each.serious for each in found)
+
     def test_its_exit_status_tells(self, folder: BusFolder, key_file: Path) -> None:
         """1 while something is wrong, 0 when all is mended; as one object for a program."""
         shown = CliRunner().invoke(app, ["doctor", "--json", "--data", str(folder.path)])
@@ -219,3 +232,18 @@ async def test_on_a_bus_that_runs_clocks_and_directory_are_looked_at(broker: Bro
     assert list(of_clocks(heard, datetime.now(UTC))) == []
     slow = datetime.now(UTC) - timedelta(minutes=1)
     assert [each.code for each in of_clocks(heard, slow)] == ["clock_skew"]
+
+
+@pytest.mark.broker
+async def test_a_bus_started_late_changes_the_sealing_keys_of_its_own_services(broker: Broker) -> None:
+    """Eleven weeks later they end soon: the doctor finds it, the next start makes others, and one after that none."""
+    folder = broker.fresh_bus(play=False)
+    long_ago = datetime.now(UTC).replace(microsecond=0) - timedelta(days=77)
+    services = set(await admit(folder, {}, long_ago))
+    before = (await doctor.heard_of(folder, folder.as_operator)).ending
+    assert {each.agency for each in before} == services
+
+    now = datetime.now(UTC).replace(microsecond=0)
+    assert set(await admit(folder, {}, now)) == services
+    assert (await doctor.heard_of(folder, folder.as_operator)).ending == ()
+    assert await admit(folder, {}, now) == ()

@@ -13,8 +13,9 @@ import pytest
 
 from desk.given import BUS, CANARY, CASE, NOW, REF, SIGNAL, FakeRegistrar, Given, desk_of, town
 from nrmbus.desk import epochs, erasing, kept
-from nrmbus.desk.epochs import GRACE, LIFE, Epoch
+from nrmbus.desk.epochs import GRACE, Epoch
 from nrmbus.directory import Identity
+from nrmbus.directory.fold import LIFE
 from nrmbus.wire import keyfile
 from nrmbus.wire.envelope import decode
 from nrmbus.wire.errors import LetterClosed
@@ -30,37 +31,43 @@ class TestTheRules:
     """Which key is whose, by the directory alone; each time is handed in."""
 
     @pytest.mark.parametrize(
-        ("day", "keys"), [(-1, ()), (0, (A,)), (86, (A,)), (88, (A, B)), (91, (B,)), (171, (C,)), (999, (C,))]
+        ("day", "gone"), [(119, ()), (120, (A,)), (199, (A,)), (200, (A, B)), (289, (A, B)), (290, (A, B, C))]
     )
-    def test_a_letter_opens_by_the_key_of_its_time(self, day: int, keys: tuple[str, ...]) -> None:
-        """Two while they overlap, so that what was under way arrives."""
-        assert epochs.opening(EPOCHS, NOW + day * DAY) == keys
-
-    @pytest.mark.parametrize(("day", "gone"), [(119, ()), (120, (A,)), (199, (A,)), (200, (A, B)), (9999, (A, B))])
     def test_a_key_is_destroyed_30_days_after_its_epoch(self, day: int, gone: tuple[str, ...]) -> None:
-        """Never the current one, however old it is."""
+        """Also the last one, 30 days after its 90, whether or not another was admitted."""
         assert epochs.to_destroy(EPOCHS, NOW + day * DAY) == gone
 
-    def test_a_key_that_is_current_again_is_not_destroyed(self) -> None:
-        """Its earlier epoch ended long ago."""
-        again = (Epoch(A, NOW, NOW + DAY), Epoch(B, NOW + DAY, NOW + 2 * DAY), Epoch(A, NOW + 2 * DAY))
-        assert epochs.to_destroy(again, NOW + 999 * DAY) == (B,)
-
-    @pytest.mark.parametrize(("day", "horizon"), [(0, 170 + 30), (180, 260 + 30), (300, 300 + 30)])
+    @pytest.mark.parametrize(("day", "horizon"), [(0, 170 + 30), (180, 260 + 30), (280, 260 + 30), (300, 300)])
     def test_the_horizon_is_when_the_last_key_is_gone(self, day: int, horizon: int) -> None:
-        """The current key's 90 days, or what is left of an earlier one's; never earlier than a key is really replaced."""
+        """The current key's 90 days, or what is left of an earlier one's; nobody rotates, and it stays the same day."""
         known = EPOCHS[:2] if day == 0 else EPOCHS
         assert epochs.horizon(known, NOW + day * DAY) == NOW + horizon * DAY
 
-    def test_after_90_days_it_is_time_for_another(self) -> None:
-        """Of the current one only."""
-        assert [each.over(NOW + 200 * DAY) for each in EPOCHS] == [False, False, False]
-        assert EPOCHS[2].over(NOW + 260 * DAY)
+    def test_a_key_is_spent_after_90_days_whether_or_not_another_came(self) -> None:
+        """From then on what is kept has to be sealed to another one."""
+        assert [epochs.is_spent(EPOCHS, C, NOW + day * DAY) for day in (259, 260)] == [False, True]
+        assert not epochs.is_spent(EPOCHS, "xwing:" + "d" * 32, NOW + 999 * DAY)
+
+    def test_on_a_bus_for_playing_a_key_is_used_until_it_is_replaced(self) -> None:
+        """Months pass there in seconds; the horizon says what it would be if the agency changed its key in time."""
+        played = (Epoch(A, NOW, NOW + DAY, None), Epoch(B, NOW + DAY, None, None))
+        assert epochs.to_destroy(played, NOW + 9999 * DAY) == (A,)
+        assert not epochs.is_spent(played, B, NOW + 9999 * DAY)
+        assert epochs.horizon(played, NOW + 2 * DAY) == NOW + 121 * DAY
+        assert epochs.horizon(played, NOW + 999 * DAY) == NOW + 1029 * DAY
+
+    def test_an_interim_key_gives_way_to_the_next_that_holds(self) -> None:
+        """Known to nobody but the desk, it ends like any other."""
+        interim = "xwing:" + "d" * 32
+        alone = epochs.with_interim(EPOCHS[:1], [(interim, NOW + 90 * DAY)])
+        assert alone[-1].destroyed_from == NOW + 210 * DAY
+        followed = epochs.with_interim((*EPOCHS[:1], Epoch(B, NOW + 100 * DAY)), [(interim, NOW + 90 * DAY)])
+        assert followed[-1] == Epoch(interim, NOW + 90 * DAY, NOW + 100 * DAY)
 
     def test_they_follow_from_the_directory(self) -> None:
         """The town's keys are current since its agencies were admitted; of who was never admitted there is none."""
         (only,) = epochs.epochs_of(town().directory, "vac")
-        assert only == Epoch(town().identities["vac"].sealing.kid, datetime(2026, 1, 1, tzinfo=UTC))
+        assert only == Epoch(town().identities["vac"].sealing.kid, datetime(2026, 1, 1, tzinfo=UTC), None, None)
         assert epochs.epochs_of(town().directory, "nobody") == ()
         assert (LIFE, GRACE) == (90 * DAY, 30 * DAY)
 
@@ -212,23 +219,6 @@ class TestAKeptLetter:
             await erasing.end_epochs(seat, tmp_path)
             assert not opens(seat.identity, backup)
             assert await desk.kept(place)
-
-
-async def test_when_90_days_are_over_a_person_is_asked_for_another_key_once(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A task with the command; not on a bus for playing, whose agencies are admitted before any time."""
-    async with desk_with_keys(tmp_path, monkeypatch) as desk:
-        seat, known = desk.given.desk.seat, tuple(desk.known)
-        desk.given.clock.time = NOW + LIFE
-        await erasing.end_epochs(seat, tmp_path)
-        assert await desk.given.rows("tasks") == []
-        await erasing._remind(seat, known, NOW + LIFE - timedelta(seconds=1))
-        assert await desk.given.rows("tasks") == []
-        for _ in range(2):
-            await erasing._remind(seat, known, NOW + LIFE)
-        (task,) = await desk.given.rows("tasks")
-        assert (task.kind, "nrmbus agency rotate vac" in task.about) == ("sealing_key_old", True)
 
 
 def opens(identity: Identity, backup: tuple[str, bytes]) -> bool:

@@ -149,6 +149,20 @@ class TestAFile:
             assert SEED not in held.read()
         assert not (tmp_path / "a.seed").exists()
 
+    def test_a_key_that_is_set_aside_survives_the_sealing_of_its_other_name(self, tmp_path: Path) -> None:
+        """Cut between setting aside and writing the next: what is overwritten later must be it, and not before."""
+        path, aside = tmp_path / "sealing.seed", tmp_path / "past" / "sealing-a.seed"
+        keyfile.write(path, SEED)
+        keyfile.set_aside(path, aside)
+        keyfile.set_aside(path, aside)
+        assert path.samefile(aside)
+        keyfile.hold(Passphrase(WORDS))
+        assert keyfile.protect(path)
+        assert aside.read_bytes() == SEED
+        assert keyfile.protect(aside)
+        assert keyfile.read(path) == keyfile.read(aside) == SEED
+        assert SEED not in path.read_bytes() + aside.read_bytes()
+
 
 class TestAKeyFile:
     """The file that NRMBUS_KEY_FILE names: a path in the environment, never a secret."""

@@ -205,7 +205,7 @@ def _code(
         return "told_later", _SAYS["told_later"]
     if not told and agency in SERVICES:
         return "service", _STATISTICS if agency == "statistics" else _SERVICE
-    if not told and directory.seal_to(agency, entry.registration.time) is None:
+    if not told and directory.state(agency, entry.registration.time) is None:
         return "not_admitted", _SAYS["not_admitted"]
     if reason is None:
         return "unreadable", _SAYS["unreadable"]

@@ -19,6 +19,7 @@ from nrmbus.cli.options import DEFAULT_BUS, Bus, Data, folder_of
 if TYPE_CHECKING:
     from nrmbus.bus.folder import BusFolder
     from nrmbus.bus.reach import Reach
+    from nrmbus.desk.epochs import Ending
 
 SKEW: Final = timedelta(seconds=5)
 """Clocks that are set by a time server differ by milliseconds; legal clocks are told to the second."""
@@ -33,7 +34,7 @@ _PLACES: Final = (
     "*.json", "keys", "keys/**/*", "run", "run/*", "logs", "logs/*", "kafka", "*/tls", "*/tls/*", "*/keys", "*/keys/**/*",
     "agencies", "agencies/*", "agencies/*/*", "agencies/*/keys/**/*", "agencies/*/tls/*", "admitters", "admitters/**/*",
 )  # fmt: skip
-_PUBLIC: Final = frozenset({"operator.pub", "cert.pem", "ca.pem", "broker-ca.pem", "made"})
+_PUBLIC: Final = frozenset({"operator.pub", "cert.pem", "ca.pem", "broker-ca.pem", "made", "interim"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,12 +143,28 @@ def _disk(folder: "BusFolder") -> Iterator[Finding]:
 
 @dataclass(frozen=True, slots=True)
 class Heard:
-    """What the directory's topic says of clocks: the newest record by the broker's clock, and the newest head by both."""
+    """What the directory's topic says of clocks: the newest record by the broker's clock, and the newest head by both.
+
+    *ending* are agencies and services of this machine whose sealing key ends within 14 days, or has ended.
+    """
 
     newest: datetime | None = None
     head_signed: datetime | None = None
     head_appended: datetime | None = None
     stale: bool = False
+    ending: "tuple[Ending, ...]" = ()
+
+
+def of_sealing_keys(heard: Heard, now: datetime) -> Iterator[Finding]:
+    """Whose sealing key ends soon, or has ended, by what was *heard*."""
+    for each in heard.ending:
+        ended = each.ends <= now
+        yield Finding(
+            "sealing_key",
+            f"The sealing key of {each.agency} {'has ended' if ended else f'ends on {each.ends:%Y-%m-%d %H:%M} UTC'}.",
+            f"A sealing key lives 90 days; {'since' if ended else 'from'} then no letter reaches {each.agency}.",
+            each.command,
+        )
 
 
 def of_clocks(heard: Heard, now: datetime) -> Iterator[Finding]:
@@ -189,7 +206,8 @@ async def heard_of(folder: "BusFolder", where: "Reach") -> Heard:
     from aiokafka import TopicPartition
 
     from nrmbus.bus import clients
-    from nrmbus.directory import Directory, operator_key
+    from nrmbus.desk import epochs
+    from nrmbus.directory import SERVICES, Directory, operator_key
     from nrmbus.directory.heads import is_stale, utc_time
     from nrmbus.directory.reader import TOPIC
 
@@ -203,8 +221,10 @@ async def heard_of(folder: "BusFolder", where: "Reach") -> Heard:
                 directory.add(record.value)
                 if directory.head is not before:
                     appended = newest
-    head = directory.head
-    return Heard(newest, head.time if head else None, appended, is_stale(directory, utc_time()))
+    head, now = directory.head, utc_time()
+    here = [*folder.agencies(), *(each for each in SERVICES if (folder.service(each) / "keys").exists())]
+    ending = tuple(found for each in here if (found := epochs.ending(directory, each, now)))
+    return Heard(newest, head.time if head else None, appended, is_stale(directory, now), ending)
 
 
 async def _of_the_broker(folder: "BusFolder") -> list[Finding]:
@@ -222,7 +242,8 @@ async def _of_the_broker(folder: "BusFolder") -> list[Finding]:
     home = next((each for each in homes if (each / "tls").exists()), folder.keys)
     try:
         async with asyncio.timeout(20):
-            return list(of_clocks(await heard_of(folder, folder.reach(home)), datetime.now(UTC)))
+            heard, now = await heard_of(folder, folder.reach(home)), datetime.now(UTC)
+            return [*of_clocks(heard, now), *of_sealing_keys(heard, now)]
     except DirectoryError as error:
         return [
             Finding(
@@ -245,7 +266,7 @@ def doctor(
     bus: Bus = DEFAULT_BUS,
     as_json: Annotated[bool, typer.Option("--json", help="One object, for a program.")] = False,  # noqa: FBT002 - an option
 ) -> None:
-    """Look for what is wrong: open files, unprotected keys, clocks, a stale directory, certificates, the disk.
+    """Look for what is wrong: open files, unprotected keys, sealing keys near their end, clocks, a stale directory, certificates, the disk.
 
     Exit status 1 when something is; notes do not count.
     """

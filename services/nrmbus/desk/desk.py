@@ -10,7 +10,7 @@ from sqlalchemy import func, select
 from sqlalchemy.dialects.sqlite import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from nrmbus.desk import outbox, tables
+from nrmbus.desk import epochs, outbox, tables
 from nrmbus.desk.cases import Cases
 from nrmbus.desk.ledger import open_task
 from nrmbus.desk.procedure import Said, Settings, refused
@@ -18,6 +18,7 @@ from nrmbus.desk.reading import Speaks
 from nrmbus.desk.seat import Seat
 from nrmbus.events.model import Event, Frozen
 from nrmbus.rules import read
+from nrmbus.wire import times
 
 _MARKER: Final = 1
 """Offsets that the end of a transaction takes: a record of Kafka's own, which nobody reads."""
@@ -123,4 +124,9 @@ class Desk:
 
     def health(self) -> Mapping[str, Any]:
         """What stands still, without a look into the ledger."""
-        return {"trouble": self.seat.trouble, "parked": len(self.parked), "set_aside": self.set_aside}
+        standing = {"trouble": self.seat.trouble, "parked": len(self.parked), "set_aside": self.set_aside}
+        found = epochs.ending(self.seat.directory, self.seat.me, self.seat.now())
+        if found is None:
+            return {**standing, "sealing_key": None}
+        about = {"code": found.state, "ends": times.write(found.ends), "sentence": found.sentence}
+        return {**standing, "sealing_key": about}

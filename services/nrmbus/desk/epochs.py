@@ -1,18 +1,18 @@
 """How long a sealing key lives: the epochs of an agency, by the directory, as pure rules; no clock and no file here.
 
-A key lives 90 days, and is destroyed 30 days after another took its place: what was sealed to it in its last hour has
-left the topics by then. What a desk keeps longer, it keeps under the key of the case (`kept`), which is sealed to the
-key that is current; so with each epoch every backup of before ends.
+A key is used for 90 days at most, from when it first holds, and is destroyed 30 days after its use ended, whether or not
+the directory has another by then. What was sealed to it in its last hour has left the topics by that time; what a desk
+keeps longer, it keeps under the key of the case (`kept`), sealed to the key in use. So every backup ends with a key.
 """
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Final, Literal
 
-from nrmbus.directory import Directory
-
-LIFE: Final = timedelta(days=90)
-"""After so long another key has to take a key's place."""
+from nrmbus.directory import SERVICES, Directory, Identity
+from nrmbus.directory.fold import LIFE, WARNED, Period
+from nrmbus.wire import times
 
 GRACE: Final = timedelta(days=30)
 """How long a key is kept after the end of its epoch: as long as letters lie in inboxes (W17)."""
@@ -20,57 +20,127 @@ GRACE: Final = timedelta(days=30)
 
 @dataclass(frozen=True, slots=True)
 class Epoch:
-    """The time in which letters to an agency are sealed to the key *kid*; *until* is None while it is current."""
+    """The time in which the key *kid* is used: from *since*, to *until* when another took its place, or for as long as it *lasts*.
+
+    *lasts* is None on a bus for playing: months pass there in seconds, and a key is used until it is replaced.
+    """
 
     kid: str
     since: datetime
     until: datetime | None = None
+    lasts: timedelta | None = LIFE
+
+    @property
+    def spent_from(self) -> datetime | None:
+        """From when on it has lived as long as any key may; never on a bus for playing."""
+        return None if self.lasts is None else self.since + self.lasts
+
+    @property
+    def ends(self) -> datetime | None:
+        """From when on nothing is sealed to it; None where nobody knows yet."""
+        return min((each for each in (self.until, self.spent_from) if each is not None), default=None)
 
     @property
     def destroyed_from(self) -> datetime | None:
-        """From when on its private key has to be gone; None while it is current."""
-        return None if self.until is None else self.until + GRACE
-
-    def over(self, now: datetime) -> bool:
-        """Whether it is current and has lived its 90 days: it is time for another key."""
-        return self.until is None and now >= self.since + LIFE
+        """From when on its private key has to be gone."""
+        return None if self.ends is None else self.ends + GRACE
 
 
 def epochs_of(directory: Directory, agency: str) -> tuple[Epoch, ...]:
-    """The epochs of *agency*, oldest first; none of a key that the directory never called good.
+    """The epochs of the sealing keys that the directory names for *agency*, in the order of its entries.
 
-    An epoch ends when the next begins, and where both overlap, when the overlap ends.
+    An epoch ends at the latest when another key is confirmed, and where both overlap, when the overlap ends. A key that
+    waits to be confirmed has one too: its agency may use it for its own words.
     """
     standing = directory.roll.agencies.get(agency)
-    found: list[Epoch] = []
-    for period in standing.periods if standing else ():
-        if period.confirmed is None or (found and found[-1].kid == period.kids.sealing):
-            continue
-        since = max(period.confirmed, period.since)
-        if found:
-            overlap = period.entry.until if period.entry.kind == "rotated" else None
-            found[-1] = Epoch(found[-1].kid, found[-1].since, max(since, overlap or since))
-        found.append(Epoch(period.kids.sealing, since))
-    return tuple(found)
+    periods = standing.periods if standing else ()
+    found: dict[str, Epoch] = {}
+    for turn, period in enumerate(periods):
+        kid = period.kids.sealing
+        since = min(period.since, found[kid].since) if kid in found else period.since
+        found[kid] = Epoch(kid, since, _replaced(kid, periods[turn + 1 :]), directory.life)
+    return tuple(found.values())
 
 
-def opening(epochs: tuple[Epoch, ...], at: datetime) -> tuple[str, ...]:
-    """Which keys open what was sealed at *at*: one, two while they overlap, none before the first."""
-    return tuple(each.kid for each in epochs if each.since <= at and (each.until is None or at <= each.until))
+def _replaced(kid: str, later: Iterable[Period]) -> datetime | None:
+    ends = []
+    for each in later:
+        if each.kids.sealing != kid and each.confirmed is not None:
+            begins = max(each.confirmed, each.since)
+            overlap = each.entry.until if each.entry.kind == "rotated" else None
+            ends.append(max(begins, overlap or begins))
+    return min(ends, default=None)
 
 
-def to_destroy(epochs: tuple[Epoch, ...], now: datetime) -> tuple[str, ...]:
+def of_desk(directory: Directory, identity: Identity) -> tuple[Epoch, ...]:
+    """The epochs of all sealing keys of *identity*: those that the directory names, and its interim ones."""
+    return with_interim(epochs_of(directory, identity.agency), identity.interim.items())
+
+
+def with_interim(known: tuple[Epoch, ...], interim: Iterable[tuple[str, datetime]]) -> tuple[Epoch, ...]:
+    """The epochs *known* to the directory, and those of *interim* keys: kid, and since when it is used.
+
+    An interim key gives way to the next one, and to the next that the directory names.
+    """
+    own = [Epoch(kid, since) for kid, since in interim]
+    begun = [each.since for each in (*known, *own)]
+    return (
+        *known,
+        *(replace(one, until=min((each for each in begun if each > one.since), default=None)) for one in own),
+    )
+
+
+def is_spent(known: Iterable[Epoch], kid: str, now: datetime) -> bool:
+    """Whether the key *kid* has lived its 90 days, so that what is kept has to be sealed to another from *now* on."""
+    return any(each.kid == kid and each.spent_from is not None and each.spent_from <= now for each in known)
+
+
+def to_destroy(known: Iterable[Epoch], now: datetime) -> tuple[str, ...]:
     """Of which epochs the private keys have to be gone at *now*."""
-    current = {each.kid for each in epochs if each.until is None}
-    ended = [each for each in epochs if each.destroyed_from is not None and each.destroyed_from <= now]
-    return tuple(each.kid for each in ended if each.kid not in current)
+    return tuple(each.kid for each in known if each.destroyed_from is not None and each.destroyed_from <= now)
 
 
-def horizon(epochs: tuple[Epoch, ...], now: datetime) -> datetime:
+def horizon(known: Iterable[Epoch], now: datetime) -> datetime:
     """From when on nothing opens what is erased at *now*, in whichever backup of a ledger, a topic or a disk it lies.
 
-    A key may still be used whose epoch ended less than 30 days ago; the current one ends when its 90 days are over, and
-    where these are over already, not before now. An agency that changes its key sooner brings the horizon nearer.
+    It is when the last key is destroyed that is, or was, in use. An agency that changes its key sooner brings it nearer.
+    On a bus for playing it says when that would be if the agency changed its key in time.
     """
-    ends = [max(each.since + LIFE, now) if each.until is None else each.until for each in epochs]
-    return max([end + GRACE for end in ends] or [now + LIFE + GRACE])
+    ends = [each.destroyed_from or max(each.since + LIFE, now) + GRACE for each in known]
+    return max([*ends, now]) if ends else now + LIFE + GRACE
+
+
+# -- what a person is told -------------------------------------------------------------------------------------------
+
+State = Literal["sealing_key_old", "sealing_key_over"]
+_SENTENCES: Final[dict[State, str]] = {
+    "sealing_key_old": "The sealing key ends on {ends}; from then on no letter reaches this agency. Change it now: {command}",
+    "sealing_key_over": "The sealing key ended on {ends}: no letter reaches this agency until it has another. Change it: {command}",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """The sealing key of an agency ends within 14 days, or has ended."""
+
+    agency: str
+    ends: datetime
+    state: State
+
+    @property
+    def command(self) -> str:
+        """What a person runs; the start of the bus changes the keys of its own services, where two admitters' keys are."""
+        return "nrmbus up" if self.agency in SERVICES else f"nrmbus agency rotate {self.agency}"
+
+    @property
+    def sentence(self) -> str:
+        """What happens, when, and the command."""
+        return _SENTENCES[self.state].format(ends=times.write(self.ends), command=self.command)
+
+
+def ending(directory: Directory, agency: str, now: datetime) -> Ending | None:
+    """What has to be said of the sealing key of *agency* at *now*; nothing while it has more than 14 days, or none has an end."""
+    ends = directory.sealing_ends(agency, now)
+    if ends is None or now < ends - WARNED:
+        return None
+    return Ending(agency, ends, "sealing_key_old" if now < ends else "sealing_key_over")

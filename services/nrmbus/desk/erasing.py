@@ -11,7 +11,6 @@ import json
 import sqlite3
 from collections.abc import Callable, Iterable
 from contextlib import closing, suppress
-from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
@@ -22,17 +21,18 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from nrmbus import telemetry
-from nrmbus.bus.folder import PLAY
 from nrmbus.desk import epochs, kept, letters, outbox, tables
 from nrmbus.desk.desk import Desk
 from nrmbus.desk.ledger import Ledger, open_task
 from nrmbus.desk.procedure import BY_ITSELF
 from nrmbus.desk.seat import Seat
-from nrmbus.directory import Identity
+from nrmbus.directory import SERVICES, Identity
 from nrmbus.events import AccessErasureConfirmed, AccessErasureDue, ConsentStopConfirmed
 from nrmbus.events.erasure import ErasureGround
 from nrmbus.events.model import Draft
+from nrmbus.telemetry import log
 from nrmbus.wire import times
+from nrmbus.wire.errors import WireError
 from nrmbus.wire.ids import said_by_itself
 
 LOOK_EVERY: Final = 5.0
@@ -41,8 +41,7 @@ LOOK_EVERY: Final = 5.0
 ERASED: Final = "erased"
 """What an event's row says in place of why its letter does not open."""
 
-EPOCH_OVER: Final = "sealing_key_old"
-"""The task for who changes the agency's keys."""
+_ROTATE: Final = "nrmbus agency rotate"
 
 WORDS: Final = (AccessErasureDue.type, ConsentStopConfirmed.type)
 """Upon which a desk destroys something."""
@@ -52,13 +51,14 @@ _EVENTS, _OUTBOX, _ERASURES = tables.events.c, tables.outbox.c, tables.erasures.
 
 async def run(desk: Desk, home: Path, ready: Callable[[], bool]) -> None:
     """Destroy what is due, now and every few seconds, until cancelled; nothing before the inbox has been read."""
-    seen = 0
+    seen, said = 0, None
     while True:
         try:
             if ready():
+                await end_epochs(desk.seat, home)
                 await erase_due(desk)
                 await delete_stopped(desk)
-                await end_epochs(desk.seat, home)
+                said = await remind(desk.seat, said)
         except (SQLAlchemyError, OSError) as error:  # a full disk, a held file: looked at again
             telemetry.handled("not_available", error=type(error).__name__)
         seen = await _until_asked(desk.seat.ledger, seen)
@@ -91,8 +91,13 @@ async def order(tx: AsyncConnection, subject: str, *, cause: str, ground: Erasur
 
 
 async def erase_due(desk: Desk) -> tuple[str, ...]:
-    """Erase every case that was ordered, confirm it, and answer which; what came to an erased case since goes too."""
+    """Erase every case that was ordered, confirm it, and answer which; what came to an erased case since goes too.
+
+    Nothing while the directory does not name the keys here: nobody could say from when on a backup opens no more.
+    """
     seat = desk.seat
+    if all(each.kid != seat.identity.sealing.kid for each in epochs.of_desk(seat.directory, seat.identity)):
+        return ()
     async with seat.ledger.read() as tx:
         told = (await tx.execute(_told())).all()
     if told:
@@ -153,7 +158,7 @@ async def erase(tx: AsyncConnection, subjects: Iterable[str]) -> None:
 
 async def _confirm(seat: Seat, tx: AsyncConnection, row: Row[Any]) -> None:
     now = seat.now()
-    horizon = epochs.horizon(epochs.epochs_of(seat.directory, seat.me), now)
+    horizon = epochs.horizon(epochs.of_desk(seat.directory, seat.identity), now)
     data = AccessErasureConfirmed(ground=row.ground, horizon=horizon)
     draft = Draft(
         type=data.type, version=data.version, subject=row.subject, data=data, time=now, actor=BY_ITSELF,
@@ -223,41 +228,73 @@ async def waiting(tx: AsyncConnection, me: str) -> int:
 
 
 async def end_epochs(seat: Seat, home: Path) -> tuple[str, ...]:
-    """Destroy this agency's sealing keys whose time is over, what they opened handed over first; answers their kids."""
-    now, known = seat.now(), epochs.epochs_of(seat.directory, seat.me)
-    if not seat.bus.startswith(PLAY):
-        await _remind(seat, known, now)
-    ended = epochs.to_destroy(known, now)
-    due = [kid for kid in ended if kid in seat.identity.opening and kid != seat.identity.sealing.kid]
-    if not due:
-        return ()
-    async with seat.ledger.write() as tx:
-        await _seal_drafts_anew(seat, tx)
-        await kept.hand_over(seat, tx)
-    await off_the_disk(seat.ledger)
+    """Destroy this agency's sealing keys whose time is over, what they opened handed over first; answers their kids.
+
+    Where the key in use has lived its 90 days and no other has come, the desk makes an interim one and hands over to that.
+    The desk's own clock decides, also when the directory may be behind: what stands there can only end a key sooner.
+    Cut anywhere, the next round does what is left.
+    """
+    Identity.finish_destroying(home)
+    seat.renew()
+    now, known = seat.now(), epochs.of_desk(seat.directory, seat.identity)
+    ours = seat.me not in SERVICES and (seat.own is None or seat.own.alarm is None)
+    if ours and epochs.is_spent(known, seat.identity.sealing.kid, now):
+        seat.identity = seat.identity.succeeded(home, now)
+        telemetry.handled("interim_key_made")
+    ended = set(epochs.to_destroy(known, now)) & seat.identity.opening.keys()
+    due = sorted(ended - {seat.identity.sealing.kid})
+    await _hand_over(seat, whole=bool(due))
     for kid in due:
         Identity.destroy(home, kid)
-    seat.identity = Identity.at(home, seat.me)
-    telemetry.handled("epoch_ended")
+    if due:
+        seat.identity = Identity.at(home, seat.me)
+        telemetry.handled("epoch_ended", count=len(due))
     return tuple(due)
+
+
+async def _hand_over(seat: Seat, *, whole: bool) -> None:
+    """Seal what is kept to the key in use, if it is not; the *whole* ledger is looked through before a key is destroyed."""
+    using = seat.identity.sealing.kid
+    if not whole:
+        if seat.handed_to == using:
+            return
+        async with seat.ledger.read() as tx:
+            whole = await kept.is_behind(seat, tx)
+    if whole:
+        async with seat.ledger.write() as tx:
+            await _seal_drafts_anew(seat, tx)
+            await kept.keep_all(seat, tx)
+            await kept.hand_over(seat, tx)
+        await off_the_disk(seat.ledger)
+    seat.handed_to = using
 
 
 async def _seal_drafts_anew(seat: Seat, tx: AsyncConnection) -> None:
     waiting = select(_OUTBOX.seq, _OUTBOX.id, _OUTBOX.subject, _OUTBOX.draft).where(_OUTBOX.draft.is_not(None))
     for row in (await tx.execute(waiting.where(_OUTBOX.state != "closed"))).all():
-        parts = letters.unseal_draft(seat, row.draft, id=row.id, subject=row.subject)
+        try:
+            parts = letters.unseal_draft(seat, row.draft, id=row.id, subject=row.subject)
+        except WireError:  # in a ledger from an old backup: its turn comes, and a person is told that it cannot be sent
+            continue
         draft = letters.seal_draft(seat, parts, id=row.id, subject=row.subject)
         await tx.execute(update(tables.outbox).where(_OUTBOX.seq == row.seq).values(draft=draft))
 
 
-async def _remind(seat: Seat, known: tuple[epochs.Epoch, ...], now: datetime) -> None:
-    for epoch in known:
-        if not epoch.over(now):
-            continue
-        about = json.dumps({"code": EPOCH_OVER, "kid": epoch.kid, "command": f"nrmbus agency rotate {seat.me}"})
-        at, tasks = seat.stamp(), tables.tasks.c
-        async with seat.ledger.read() as tx:
-            there = await tx.scalar(select(tasks.id).where(tasks.kind == EPOCH_OVER, tasks.event == epoch.kid))
-        if there is None:
-            async with seat.ledger.write() as tx:
-                await open_task(tx, opened=at, subject="", event_id=epoch.kid, kind=EPOCH_OVER, about=about)
+async def remind(seat: Seat, said: object = None) -> object:
+    """Say that the sealing key ends, or has ended: one task each, and one line a day in the log; answers what was *said*."""
+    now = seat.now()
+    found = epochs.ending(seat.directory, seat.me, now)
+    if found is None:
+        return None
+    key, at = f"{found.state}/{times.write(found.ends)}", seat.stamp()
+    about = {"code": found.state, "sentence": found.sentence, "command": found.command, "ends": times.write(found.ends)}
+    there = select(tables.tasks.c.id).where(tables.tasks.c.kind == found.state, tables.tasks.c.event == key)
+    async with seat.ledger.read() as tx:
+        known = await tx.scalar(there)
+    if known is None:
+        async with seat.ledger.write() as tx:
+            await open_task(tx, opened=at, subject="", event_id=key, kind=found.state, about=json.dumps(about))
+    saying = (found.state, now.date())
+    if saying != said:
+        log.said(f"{found.state}: {_ROTATE}", agency=seat.me, seconds=int((found.ends - now).total_seconds()))
+    return saying

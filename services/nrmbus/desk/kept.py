@@ -1,6 +1,6 @@
 """Letters that are kept: each part's content key lies once more in the ledger, under a random key of its case.
 
-The key of a case is sealed to this agency's current sealing key, and anew to each that follows. So a sealing key can be
+The key of a case is sealed to the sealing key that this agency uses, and anew to each that follows. So a sealing key can be
 destroyed and what is kept still opens; and where the key of a case is destroyed, nothing of that case does.
 """
 
@@ -10,7 +10,7 @@ from typing import Final
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-from sqlalchemy import delete, insert, select, update
+from sqlalchemy import delete, exists, select, update
 from sqlalchemy.dialects.sqlite import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -83,7 +83,10 @@ async def _keep(seat: Seat, tx: AsyncConnection, place: Place, secrets: Mapping[
 
 async def _new_case_key(seat: Seat, tx: AsyncConnection, subject: str) -> bytes:
     key = os.urandom(_KEY)
-    await tx.execute(insert(tables.case_keys).values(subject=subject, **_sealed(seat, subject, key)))
+    # In a ledger from an old backup a key may lie that no sealing key opens any more: the case goes on under another.
+    values = _sealed(seat, subject, key)
+    new = upsert(tables.case_keys).values(subject=subject, **values)
+    await tx.execute(new.on_conflict_do_update(index_elements=["subject"], set_=values))
     return key
 
 
@@ -140,18 +143,35 @@ async def forget(seat: Seat, tx: AsyncConnection, subject: str, gone: Collection
 # -- from one sealing key to the next --------------------------------------------------------------------------------
 
 
-async def hand_over(seat: Seat, tx: AsyncConnection) -> int:
-    """Keep every letter that is not kept yet, and seal every key of a case to the current sealing key; how many cases.
+async def is_behind(seat: Seat, tx: AsyncConnection) -> bool:
+    """Whether a key of a case is sealed to another sealing key of this agency than the one in use."""
+    used = set((await tx.execute(select(_CASES.kid).distinct())).scalars())
+    return bool((used & seat.identity.opening.keys()) - {seat.identity.sealing.kid})
 
-    After that, and its commit, no other sealing key is needed for what lies in this ledger.
-    """
+
+async def keep_all(seat: Seat, tx: AsyncConnection) -> None:
+    """Keep every letter that is not kept yet, as far as it opens."""
     events, outbox = tables.events.c, tables.outbox.c
-    came = select(events.subject, events.source, events.id, events.letter).where(events.letter.is_not(None))
-    said = select(outbox.subject, outbox.id, outbox.letter).where(outbox.letter.is_not(None))
+    of_case, of_event = _KEYS.subject, _KEYS.event
+    came = select(events.subject, events.source, events.id, events.letter).where(
+        events.letter.is_not(None),
+        ~exists().where(of_case == events.subject, _KEYS.source == events.source, of_event == events.id),
+    )
+    said = select(outbox.subject, outbox.id, outbox.letter).where(
+        outbox.letter.is_not(None),
+        ~exists().where(of_case == outbox.subject, _KEYS.source == seat.me, of_event == outbox.id),
+    )
     for row in (await tx.execute(came)).all():
         await keep_letter(seat, tx, row.letter, Place(seat.bus, row.source, row.id, row.subject))
     for own in (await tx.execute(said)).all():
         await keep_letter(seat, tx, own.letter, Place(seat.bus, seat.me, own.id, own.subject))
+
+
+async def hand_over(seat: Seat, tx: AsyncConnection) -> int:
+    """Seal every key of a case to the sealing key in use; how many cases.
+
+    After that, `keep_all` and their commit, no other sealing key is needed for what lies in this ledger.
+    """
     count = 0
     others = select(_CASES.subject).where(_CASES.kid != seat.identity.sealing.kid)
     for subject in (await tx.execute(others)).scalars().all():

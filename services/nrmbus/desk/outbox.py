@@ -16,6 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from nrmbus import telemetry
 from nrmbus.desk import letters, tables
 from nrmbus.desk.cases import Cases, pack, unpack
+from nrmbus.desk.ledger import open_task
 from nrmbus.desk.seat import Seat
 from nrmbus.events import data_type
 from nrmbus.events.model import Draft, Event, Part
@@ -31,6 +32,11 @@ Origin = Literal["door", "procedure", "receipt"]
 
 RESEAL_AT_MOST: Final = 5
 """How often a row is sealed again by itself; an audience that goes on changing is for a person to look at."""
+
+NOT_SEALED: Final = "not_sealed"
+"""The task for who must tell somebody in another way: they may read a letter, and have no key that it could be sealed to."""
+
+_NOT_SEALED: Final = "The letter was sealed to none of these agencies, which are suspended or have no current key: tell them another way."
 
 _OPTIONAL: Final = (
     "approver", "legalbasis", "consent", "referral", "incident", "causationid", "correlationid", "expectedversion",
@@ -157,9 +163,22 @@ async def _seal(seat: Seat, cases: Cases, tx: AsyncConnection, row: Row[Any]) ->
     if row.seal_to and _beyond(seat, view, bare, opens):
         return Refused("audience_not_allowed")
     container, digest = letters.seal_letter(seat, parts, opens, id=row.id, subject=row.subject)
+    left_out = {
+        each for part in parts if parts[part] for each in audience.opens.get(part, ()) if seat.is_shut_out(each)
+    }
+    if left_out:
+        await _not_sealed(seat, tx, row, sorted(left_out))
     record = encode(_event(seat, row, clear, sequence, digest), seat.identity.signing)
     with_letter(as_sent(record, None, row.id), container)  # for its size: the registrar would set a larger one aside
     return Sealed(record, container, sequence, audience.recipients)
+
+
+async def _not_sealed(seat: Seat, tx: AsyncConnection, row: Row[Any], agencies: list[str]) -> None:
+    """Have a person know whom the letter of *row* does not reach, though the Rules would let them read it."""
+    about = {"type": row.type, "code": "key_not_current", "agencies": agencies, "sentence": _NOT_SEALED}
+    await open_task(
+        tx, opened=seat.stamp(), subject=row.subject, event_id=row.id, kind=NOT_SEALED, about=json.dumps(about)
+    )
 
 
 def _beyond(seat: Seat, view: View, event: Event, opens: Mapping[Part, Iterable[str]]) -> bool:

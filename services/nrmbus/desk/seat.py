@@ -51,6 +51,8 @@ class Seat:
     """Whether the directory may be behind, so that a key in it may be one that was replaced."""
     renew: Callable[[], None] = _nothing_to_renew
     """Takes the agency's next keys, once they are the ones that the directory names."""
+    handed_to: str | None = None
+    """The sealing key to which everything that is kept was handed over since this desk started."""
     own: Own | None = None
     """The watch over this agency's own entries in the directory."""
     trouble: str | None = None
@@ -102,11 +104,22 @@ class Seat:
         """The key to seal letters to for *agency* now.
 
         Raises:
-            WireError: ``unknown_recipient`` when the directory has no such agency.
+            WireError: ``unknown_recipient`` when the directory has no such agency; ``key_not_current`` for this agency
+                itself, when the last of its keys that the directory names was destroyed.
         """
         key = self.directory.seal_to(agency, self.now())
-        if agency == self.me:  # new keys of its own may wait to be confirmed, and it opens what went to the ones before
-            return key if key is not None and key.kid in self.identity.opening else self.identity.sealing.seal_to
+        if agency == self.me:
+            return self._own(key)
         if key is None:
             raise WireError("unknown_recipient")
         return key
+
+    def _own(self, current: SealTo | None) -> SealTo:
+        # New keys may wait to be confirmed, and what went to the ones before opens until they are destroyed.
+        opening, entry = self.identity.opening, self.directory.entries.get(self.me)
+        if current is not None and current.kid in opening:
+            return current
+        named = opening.get(self.directory.kids(entry).sealing) if entry else None
+        if named is None and self.identity.sealing.kid in self.identity.interim:
+            raise WireError("key_not_current")
+        return (named or self.identity.sealing).seal_to

@@ -14,9 +14,9 @@ from nrmbus.bus.folder import BusFolder, make_private, write_json
 from nrmbus.bus.gate import Gate
 from nrmbus.directory.directory import Directory
 from nrmbus.directory.errors import DirectoryError
-from nrmbus.directory.fold import AUDITOR, RUNNING, SERVICES
+from nrmbus.directory.fold import AUDITOR, RUNNING, SERVICES, TWO, WARNED
 from nrmbus.directory.heads import is_due, utc_time
-from nrmbus.directory.operator import Identity, LogIdentity, Operator, operator_key
+from nrmbus.directory.operator import Admitter, Identity, LogIdentity, Operator, operator_key
 from nrmbus.directory.reader import TOPIC, DirectoryReader
 
 
@@ -89,6 +89,8 @@ async def _admit(folder: BusFolder, newcomers: Mapping[str, Newcomer], valid_fro
             home = home_of(folder, agency)
             log = LogIdentity.at(home) if agency == AUDITOR else None
             identity, role = Identity.at(home, agency), newcomer.role
+            if _is_ending(directory, agency, valid_from) and len(Admitter.here(folder.path)) >= TWO:
+                identity = identity.succeeded(home)
             entry = operator.entry(directory, identity, role, valid_from, newcomer.supervisor, log)
             if entry is not None:
                 directory.add(entry)
@@ -102,6 +104,12 @@ async def _admit(folder: BusFolder, newcomers: Mapping[str, Newcomer], valid_fro
             body = {"agency": agency, "role": newcomer.role, "capacity": dict(newcomer.capacity)}
             write_json(path, body | ({"supervisor": newcomer.supervisor} if newcomer.supervisor else {}))
     return tuple(new)
+
+
+def _is_ending(directory: Directory, agency: str, now: datetime) -> bool:
+    # Of the bus's own services, whose keys no command changes: its start does.
+    ends = directory.sealing_ends(agency, now) if agency in SERVICES else None
+    return ends is not None and now >= ends - WARNED
 
 
 def home_of(folder: BusFolder, agency: str) -> Path:

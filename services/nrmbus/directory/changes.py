@@ -84,7 +84,7 @@ async def ask_for_new_keys(folder: BusFolder, agency: str, kind: Kind, overlap: 
     has_present = directory.kids(last).signing == present.signing.kid
     if not has_present and kind == "rotated":
         raise DirectoryError("previous_key_missing")
-    coming = Identity.next_at(home, agency) if has_present else present
+    coming = Identity.next_at(home, agency) if has_present else present.to_ask_for(home)
     csr = certificate.request(Tls(home), anew=kind == "lost").decode("ascii")
     wanted = _wanted(coming, last.role, last.supervisor, csr)
     until = now + overlap if kind == "rotated" else None

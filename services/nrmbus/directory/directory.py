@@ -10,9 +10,10 @@ from typing import Final, NamedTuple, TypeVar
 
 from pydantic import ValidationError
 
+from nrmbus.bus.folder import PLAY
 from nrmbus.directory.entry import Admitters, Entry, Head, LogEntry, admission_of, request_of
 from nrmbus.directory.errors import DirectoryError
-from nrmbus.directory.fold import AUDITOR, Kids, Period, Roll, Signed, State
+from nrmbus.directory.fold import AUDITOR, LIFE, Kids, Period, Roll, Signed, State
 from nrmbus.directory.keys import Keys, LogKeys, verify_key
 from nrmbus.directory.signatures import holding
 from nrmbus.wire import json, statement
@@ -43,6 +44,8 @@ class Directory:
 
     def __init__(self, bus: str, operator: VerifyKey) -> None:
         self.bus = bus
+        self.life = None if bus.startswith(PLAY) else LIFE
+        """How long a sealing key is current; without end on a bus for playing, where months pass in seconds."""
         self._operator = operator
         self.roll = Roll(bus, used={operator.kid: ("operator", "directory")})
         self._raw: list[bytes] = []
@@ -238,7 +241,7 @@ class Directory:
             return None
         if len(instants) >= INSTANTS:
             instants.clear()
-        found = _Instant(standing.state(at), standing.effective(at), standing.sealing(at))
+        found = _Instant(standing.state(at), standing.effective(at), standing.sealing(at, self.life))
         instants[agency, at] = found
         return found
 
@@ -291,7 +294,7 @@ class Directory:
     def seal_to(self, agency: str, at: datetime) -> SealTo | None:
         """The key to seal letters to for *agency* at *at*: one that it has opened a challenge with.
 
-        None when it has no such key, or is not admitted, suspended or retired then.
+        None when it has no such key, its 90 days are over, or it is not admitted, suspended or retired then.
         """
         found = self._at(agency, at)
         if found is None or found.sealing is None or found.state != "admitted":
@@ -305,7 +308,19 @@ class Directory:
             return current is not None
         found = self._at(agency, at)
         effective = found.effective if found else ()
-        return len(effective) > 1 and effective[-1].overlaps(at) and effective[-2].kids.sealing == kid
+        before = len(effective) > 1 and effective[-1].overlaps(at) and effective[-2].kids.sealing == kid
+        return before and (self.life is None or at < self.roll.agencies[agency].first_held(kid) + self.life)
+
+    def sealing_ends(self, agency: str, at: datetime) -> datetime | None:
+        """When the sealing key of *agency* ends, or ended: of the one that is current at *at*, else of the last that was.
+
+        None where none has an end, or none was confirmed.
+        """
+        standing = self.roll.agencies.get(agency)
+        if standing is None or self.life is None or self.state(agency, at) == "retired":
+            return None
+        current = standing.sealing(at)
+        return standing.first_held(current.kids.sealing) + self.life if current is not None else None
 
     def witness_key(self, agency: str, kid: str) -> VerifyKey:
         """A key that *agency* co-signed checkpoints with at any time.

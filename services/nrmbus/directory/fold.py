@@ -39,6 +39,12 @@ keeps, changes and destroys would open for whoever runs the bus, and after every
 WITHOUT_OLD_KEY: Final = timedelta(hours=72)
 """How long new keys wait that the old key did not vouch for: time for its owner to object."""
 
+LIFE: Final = timedelta(days=90)
+"""How long a sealing key is current at most, from when it first holds; confirming it later makes that no longer."""
+
+WARNED: Final = timedelta(days=14)
+"""How long before that end its agency is told."""
+
 TWO: Final = 2
 """How many admitters have to agree."""
 
@@ -105,14 +111,20 @@ class Standing:
         found = [state for since, state in self.states if since <= at]
         return found[-1] if found else None
 
-    def sealing(self, at: datetime) -> Period | None:
-        """The period whose sealing key is current at *at*: confirmed, and no later one was lost."""
+    def first_held(self, kid: str) -> datetime:
+        """From when on the sealing key *kid*, which stands here, was the agency's."""
+        return min(each.since for each in self.periods if each.kids.sealing == kid)
+
+    def sealing(self, at: datetime, life: timedelta | None = None) -> Period | None:
+        """The period whose sealing key is current at *at*: confirmed, no later one was lost, and its *life* is not over."""
         current = None
         for each in self.effective(at):
             if each.confirmed is not None and each.confirmed <= at:
                 current = each
             elif each.entry.kind != "rotated":
                 current = None
+        if current is not None and life is not None and at >= self.first_held(current.kids.sealing) + life:
+            return None
         return current
 
 
@@ -188,7 +200,7 @@ class Roll:
         named = [(entry.agency, purpose, kid) for purpose, kid in kids.named()]
         if len({kid for _, _, kid in named}) != len(named):
             return "key_two_purposes"
-        return self._taken(named) or _unproven(kids, standing, asked)
+        return self._taken(named) or _came_back(kids, standing) or _unproven(kids, standing, asked)
 
     def after(self, entry: Entry, kids: Kids) -> "Roll":
         """The roll after *entry*, which was found good."""
@@ -290,6 +302,14 @@ def _repeats_wrongly(entry: Entry, standing: Standing | None, asked: frozenset[s
 def _opens(challenge: Challenge | None, opened: str) -> bool:
     secret = base64.read(opened)
     return challenge is not None and secret is not None and challenge_digest(secret) == challenge.digest
+
+
+def _came_back(kids: Kids, standing: Standing | None) -> DirectoryCode | None:
+    """A sealing key that another took the place of: its private key is destroyed when it was said that it would be."""
+    sealing = [(each.kids.sealing, each.confirmed) for each in standing.periods] if standing else []
+    first = next((turn for turn, (kid, _) in enumerate(sealing) if kid == kids.sealing), len(sealing))
+    after = [kid for kid, confirmed in sealing[first:] if kid != kids.sealing and confirmed is not None]
+    return "key_replaced" if after else None
 
 
 def _unproven(kids: Kids, standing: Standing | None, asked: frozenset[str]) -> DirectoryCode | None:

@@ -1,7 +1,7 @@
 """Keys on disk: an agency's own, and those of the operator and of admitters, who make entries of the directory."""
 
 import base64
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -24,7 +24,7 @@ from nrmbus.directory.entry import (
 )
 from nrmbus.directory.errors import DirectoryError
 from nrmbus.directory.fold import SERVICES, TWO
-from nrmbus.wire import ids, keyfile, statement
+from nrmbus.wire import ids, keyfile, statement, times
 from nrmbus.wire.cosignature import Cosigner
 from nrmbus.wire.keys import SealingKey, SigningKey, VerifyKey
 from nrmbus.wire.mldsa import MLDSA44SigningKey
@@ -47,6 +47,9 @@ NEXT: Final = "next"
 PAST: Final = "past"
 MADE: Final = "made"
 """The file of the kids of every key that was made here: public, and kept when the keys themselves are gone."""
+INTERIM: Final = "interim"
+"""The file of the kids of interim keys, each with the time since which it is used."""
+_GONE: Final = ".gone"
 
 
 class _Pair(Protocol):
@@ -79,7 +82,8 @@ class Identity:
 
     ``witness`` co-signs the checkpoints of the auditor's logs; the bus's own services are no witnesses. ``opening`` has
     every sealing key, by kid: letters under way may be sealed to one that was replaced, or to the next. ``kids`` names
-    every key that was ever made here.
+    every key that was ever made here. ``interim`` are sealing keys that a desk made for itself when the admitted one's
+    time was over, each with the time since which it is used: what it keeps is sealed to them, and no request names them.
     """
 
     agency: str
@@ -88,6 +92,7 @@ class Identity:
     witness: SigningKey = field(repr=False)
     opening: Mapping[str, SealingKey] = field(repr=False)
     kids: frozenset[str] = frozenset()
+    interim: Mapping[str, datetime] = field(default_factory=dict)
 
     @classmethod
     def at(cls, home: Path, agency: str) -> Self:
@@ -101,9 +106,8 @@ class Identity:
         opening += [SealingKey.from_seed(seed) for purpose, seed in coming.items() if purpose == "sealing"]
         kids |= {SigningKey.from_seed(seed).kid for purpose, seed in coming.items() if purpose != "sealing"}
         kids |= {each.kid for each in opening}
-        listed = home / "keys" / MADE
-        kids |= set(listed.read_text(encoding="ascii").split()) if listed.exists() else set()
-        return cls(agency, signing, sealing, witness, {each.kid: each for each in opening}, frozenset(kids))
+        by_kid = {each.kid: each for each in opening}
+        return cls(agency, signing, sealing, witness, by_kid, frozenset(kids | _made(home)), _interim(home))
 
     @classmethod
     def next_at(cls, home: Path, agency: str) -> Self:
@@ -123,19 +127,69 @@ class Identity:
     def promote(self, home: Path) -> None:
         """Have the next pairs of *home* take the place of these. The old sealing key is kept, for letters under way."""
         keys = home / "keys"
-        listed = keys / MADE
-        before = set(listed.read_text(encoding="ascii").split()) if listed.exists() else set()
-        write_private(listed, " ".join(sorted(before | self.kids)).encode())
-        keyfile.write(keys / PAST / f"sealing-{self.sealing.kid.partition(':')[2]}.seed", self.sealing.seed)
+        _note_made(home, self.kids)
+        if (keys / NEXT / "sealing.seed").exists():
+            keyfile.set_aside(keys / "sealing.seed", _past(home, self.sealing.kid))
         for purpose in ("sealing", "signing", "witness"):  # cut in between, the rest is done the next time
             coming = keys / NEXT / f"{purpose}.seed"
             if coming.exists():
                 coming.rename(keys / f"{purpose}.seed")
 
+    def succeeded(self, home: Path, at: datetime | None = None) -> Self:
+        """These keys with another sealing key, made here and now; the old one is kept as one that was replaced.
+
+        With *at*, the bus's time, it is an interim key, used since then. Without, it is one to ask for in the directory.
+        Cut anywhere, all keys are still there.
+        """
+        made = SealingKey.generate()
+        _note_made(home, {*self.kids, made.kid})
+        if at is not None:
+            before = "".join(f"{kid} {times.write(since)}\n" for kid, since in self.interim.items())
+            write_private(home / "keys" / INTERIM, f"{before}{made.kid} {times.write(at)}\n".encode())
+        current = home / "keys" / "sealing.seed"
+        keyfile.set_aside(current, _past(home, self.sealing.kid))
+        keyfile.write(current, made.seed)
+        return self.at(home, self.agency)
+
+    def to_ask_for(self, home: Path) -> Self:
+        """These keys, as a request may name them: an interim one has another end than the directory would give it."""
+        return self.succeeded(home) if self.sealing.kid in self.interim else self
+
     @staticmethod
     def destroy(home: Path, kid: str) -> None:
         """Destroy the sealing key *kid* that was replaced: overwritten, then removed. Its kid stays among those made here."""
-        keyfile.destroy(home / "keys" / PAST / f"sealing-{kid.partition(':')[2]}.seed")
+        path, coming = _past(home, kid), home / "keys" / NEXT / "sealing.seed"
+        if not path.exists() and coming.exists() and SealingKey.from_seed(_read(coming)).kid == kid:
+            path = coming  # admitted, and its time over before it was ever used
+        gone = path.with_suffix(_GONE)  # cut in between, it is no key that somebody tries to read
+        path.rename(gone)
+        keyfile.destroy(gone)
+
+    @staticmethod
+    def finish_destroying(home: Path) -> None:
+        """Destroy what `destroy` was cut at."""
+        for gone in (home / "keys").glob(f"*/*{_GONE}"):
+            keyfile.destroy(gone)
+
+
+def _past(home: Path, kid: str) -> Path:
+    return home / "keys" / PAST / f"sealing-{kid.partition(':')[2]}.seed"
+
+
+def _made(home: Path) -> frozenset[str]:
+    listed = home / "keys" / MADE
+    return frozenset(listed.read_text(encoding="ascii").split() if listed.exists() else ())
+
+
+def _note_made(home: Path, kids: Iterable[str]) -> None:
+    write_private(home / "keys" / MADE, " ".join(sorted({*_made(home), *kids})).encode())
+
+
+def _interim(home: Path) -> dict[str, datetime]:
+    listed = home / "keys" / INTERIM
+    lines = listed.read_text(encoding="ascii").splitlines() if listed.exists() else []
+    read = {kid: times.read(since) for kid, since in map(str.split, lines)}
+    return {kid: since for kid, since in read.items() if since is not None}
 
 
 @dataclass(frozen=True, slots=True)

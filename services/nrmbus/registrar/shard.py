@@ -139,6 +139,8 @@ class Shard:
                     raise WireError("key_not_current")
         if letter and any(self._directory.state(agency, now) != "admitted" for agency in event.data.recipients):
             raise WireError("agency_suspended")
+        if letter and any(self._directory.seal_to(agency, now) is None for agency in event.data.recipients):
+            raise WireError("key_not_current")  # what is asked of somebody who cannot read it is asked of nobody
         return event, letter
 
     def _is_key_of(self, agency: str, kid: str, source: str, now: datetime) -> bool:

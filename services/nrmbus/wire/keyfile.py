@@ -247,14 +247,32 @@ def protect(path: Path) -> bool:
         raise KeyFileError("key_locked")
     old = path.with_name(f".{path.name}.raw")
     if old.exists():  # cut the last time, before the sealed file was written or after
-        old.unlink() if old.samefile(path) else destroy(old)
+        old.unlink() if old.samefile(path) else _end(old)
     if is_sealed(path):
         return False
     seed = path.read_bytes()
     os.link(path, old)
     write(path, seed)
-    destroy(old)
+    _end(old)
     return True
+
+
+def _end(old: Path) -> None:
+    # A key that is being set aside has another name for a moment, and is wanted there.
+    old.unlink() if old.stat().st_nlink > 1 else destroy(old)
+
+
+def set_aside(path: Path, to: Path) -> None:
+    """Give the private key at *path* the name *to* too, on disk when this returns; done twice, nothing changes.
+
+    Whoever then writes another key to *path* leaves the old one where `destroy` overwrites it: a copy would leave its
+    first bytes on the disk.
+    """
+    for missing in reversed([each for each in (to.parent, *to.parent.parents) if not each.exists()]):
+        missing.mkdir(mode=0o700, exist_ok=True)
+    if not to.exists():
+        os.link(path, to)
+    _sync(to.parent)
 
 
 def destroy(path: Path) -> None:

@@ -1,0 +1,115 @@
+"""A desk on a bus that is not for playing, with keys and a directory of its own that a test writes on: for what takes months."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import desk.given
+from desk.given import CANARY, CASE, NOW, REF, FakeRegistrar, Given, Town, desk_of
+from nrmbus.desk import erasing, kept
+from nrmbus.directory import Identity, joining
+from nrmbus.directory.operator import Admitter, Operator
+from nrmbus.wire.envelope import decode
+from nrmbus.wire.letter import Container, Place
+
+BUS = "0123456789abcdef"
+DAY = timedelta(days=1)
+JOINED = datetime.fromisoformat("2026-01-01T00:00:00+00:00")
+"""When the agencies of a town were admitted."""
+
+
+@dataclass
+class OwnBus:
+    """A town for one test, and the desk of vac, whose keys lie in *home*."""
+
+    town: Town
+    given: Given
+    home: Path
+
+    @property
+    def identity(self) -> Identity:
+        """The keys that the desk goes by."""
+        return self.given.desk.seat.identity
+
+    def at(self, day: float) -> None:
+        """It is so many days after the agencies were admitted, to the second."""
+        now = JOINED + timedelta(seconds=round(day * 86400))
+        self.given.clock.time = self.given.registrar.time = now
+
+    async def round(self, day: float) -> tuple[str, ...]:
+        """The desk looks what is due, so many days after; the kids of the keys that it destroyed."""
+        self.at(day)
+        destroyed = await erasing.end_epochs(self.given.desk.seat, self.home)
+        await erasing.erase_due(self.given.desk)
+        return destroyed
+
+    async def hear_a_letter(self, case: str = CASE) -> tuple[Container, Place]:
+        """An NGO answers a question, under seal; the whole letter as it travelled, and its place."""
+        said = self.given.registrar.event(
+            "ngo-a", "referral.info_supplied", {"question": "language"}, case=case, referral=REF,
+            parts={"story": {"answer": CANARY}}, opens=["vac"],
+        )  # fmt: skip
+        await self.given.hear(self.given.registrar.register(said, to="vac"))
+        signed = decode(said)
+        letter = signed.letter()
+        assert letter is not None
+        return letter, Place(BUS, "ngo-a", signed.id, case)
+
+    def asked(self) -> Any:
+        """The request of `nrmbus agency rotate` at this moment."""
+        seat, directory = self.given.desk.seat, self.town.directory
+        coming, last = Identity.next_at(self.home, "vac"), directory.entries["vac"]
+        public = (coming.signing.public, coming.sealing.public, coming.witness.public)
+        wanted = joining.Wanted("vac", last.role, *public)
+        entry = joining.proposed(directory, wanted, "rotated", made=seat.now(), until=seat.now() + 3 * DAY)
+        return joining.asked_by(entry, [coming.signing, coming.witness, seat.identity.signing])
+
+    def admit(self, asked: Any) -> None:
+        """Two admitters sign, the operator enters it, the agency confirms, and its desk takes the keys."""
+        directory, operator = self.town.directory, Operator(self.town.home)
+        signed = joining.challenged(joining.holding_from(directory, asked, self.given.clock.time))
+        for admitter in Admitter.here(self.town.home):
+            signed = joining.admitted_by(signed, admitter.key)
+        directory.add(operator.number(signed, directory))
+        here = Identity.at(self.home, "vac")
+        secret = joining.opened(directory.entries["vac"], here.opening.values())
+        done = joining.repeated(directory, "vac", "confirmed", made=self.given.clock.time, opened=secret)
+        key = Identity.next_at(self.home, "vac").signing
+        directory.add(operator.number(joining.asked_by(done, [key]), directory))
+        here.promote(self.home)
+        self.given.desk.seat.identity = self.town.identities["vac"] = Identity.at(self.home, "vac")
+
+    def held(self) -> set[str]:
+        """The kids of the sealing keys whose private halves lie in the folder."""
+        return set(Identity.at(self.home, "vac").opening)
+
+
+@asynccontextmanager
+async def own_bus(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[OwnBus]:
+    """The desk of vac on a bus of its own."""
+    monkeypatch.setattr(desk.given, "BUS", BUS)
+    here = Town(tmp_path / "town")
+    monkeypatch.setattr(desk.given, "town", lambda: here)
+    home = here.home / "vac"
+    async with desk_of("vac", home, registrar=FakeRegistrar(here)) as given:
+        bus = OwnBus(here, given, home)
+        assert given.clock.time == NOW
+        yield bus
+
+
+@pytest.fixture
+async def bus(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[OwnBus]:
+    """A bus of its own, with the desk of vac."""
+    async with own_bus(tmp_path, monkeypatch) as found:
+        yield found
+
+
+async def read(bus: OwnBus, place: Place) -> bool:
+    """Whether the desk itself still opens the letter."""
+    async with bus.given.desk.seat.ledger.read() as tx:
+        return bool(await kept.secrets_of(bus.given.desk.seat, tx, place))

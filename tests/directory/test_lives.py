@@ -1,0 +1,102 @@
+"""How long a sealing key is current: 90 days from when it holds, on every bus that is not for playing."""
+
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from directory.given import BUS, HOUR, NOW, Office, refused
+from nrmbus.directory import Identity
+from nrmbus.directory.fold import LIFE
+
+DAY = 24 * HOUR
+SECOND = timedelta(seconds=1)
+REAL = "0123456789abcdef"
+
+
+@pytest.fixture(name="office")
+def _office(tmp_path: Path) -> Office:
+    return Office(tmp_path, REAL)
+
+
+def current(office: Office, after: timedelta) -> str | None:
+    """The kid of the key that is current for the agency so long after it was admitted."""
+    found = office.directory.seal_to("ngo-a", NOW + after)
+    return found.kid if found else None
+
+
+def rotated(office: Office, old: Identity, after: timedelta, overlap: timedelta, turn: int = 2) -> Identity:
+    """The agency's next keys, confirmed at once."""
+    new, at = office.identity("ngo-a", turn), NOW + after
+    office.enter(office.admitted(office.asked(new, "rotated", before=old, made=at, until=at + overlap), at))
+    office.confirms(new, at)
+    return new
+
+
+def test_after_90_days_nothing_is_sealed_to_a_key_that_nobody_replaced(office: Office) -> None:
+    """And no letter to it is believed; the agency itself is admitted as before, and may speak."""
+    key = office.joins("ngo-a").sealing.kid
+    assert [current(office, LIFE - SECOND), current(office, LIFE)] == [key, None]
+    assert [office.directory.opens("ngo-a", key, NOW + after) for after in (LIFE - SECOND, LIFE)] == [True, False]
+    assert office.directory.state("ngo-a", NOW + LIFE) == "admitted"
+    assert office.directory.sealing_ends("ngo-a", NOW + 999 * DAY) == NOW + LIFE
+
+
+def test_on_a_bus_for_playing_it_stays_current(tmp_path: Path) -> None:
+    """Months pass there in seconds, and nobody admits in between."""
+    office = Office(tmp_path, BUS)
+    key = office.joins("ngo-a").sealing.kid
+    assert current(office, 9999 * DAY) == key
+    assert office.directory.sealing_ends("ngo-a", NOW) is None
+
+
+def test_the_next_one_has_90_days_of_its_own(office: Office) -> None:
+    """From when it holds."""
+    new = rotated(office, office.joins("ngo-a"), 80 * DAY, 3 * DAY)
+    assert [current(office, after) for after in (90 * DAY, 170 * DAY - SECOND, 170 * DAY)] == [
+        new.sealing.kid, new.sealing.kid, None,
+    ]  # fmt: skip
+
+
+def test_it_comes_back_to_life_with_another_key_only(office: Office) -> None:
+    """An agency that forgot is reached again from the moment on that its next key is confirmed."""
+    old = office.joins("ngo-a")
+    assert current(office, 120 * DAY) is None
+    new = rotated(office, old, 130 * DAY, 3 * DAY)
+    assert [current(office, after) for after in (129 * DAY, 130 * DAY)] == [None, new.sealing.kid]
+    assert not office.directory.opens("ngo-a", old.sealing.kid, NOW + 131 * DAY)
+
+
+def test_an_overlap_makes_no_key_live_longer(office: Office) -> None:
+    """Letters under way are taken until the old key's 90 days are over, whatever overlap was asked for."""
+    old = office.joins("ngo-a")
+    rotated(office, old, 80 * DAY, 30 * DAY)
+    opens = [office.directory.opens("ngo-a", old.sealing.kid, NOW + after) for after in (LIFE - SECOND, LIFE)]
+    assert opens == [True, False]
+
+
+def test_confirming_it_late_makes_it_live_no_longer(office: Office) -> None:
+    """It was in use from when it held: for its agency's own words."""
+    new = office.identity("ngo-a")
+    office.enter(office.admitted(office.asked(new)))
+    office.confirms(new, NOW + 60 * DAY)
+    assert [current(office, 60 * DAY), current(office, LIFE)] == [new.sealing.kid, None]
+
+
+def test_a_key_that_was_replaced_is_not_taken_back(office: Office) -> None:
+    """Its private key is destroyed on a day that certificates of erasure have named."""
+    old = office.joins("ngo-a")
+    new = rotated(office, old, 10 * DAY, 3 * DAY)
+    at = NOW + 20 * DAY
+    entry = office.asked(old, "rotated", before=new, made=at, until=at + DAY)
+    raw = office.operator.number(office.admitted(entry, at), office.directory)
+    assert refused(office, raw) == "key_replaced"
+
+
+def test_one_that_was_never_confirmed_may_give_way_to_the_one_before(office: Office) -> None:
+    """Nothing was sealed to it, and the old one was current all the while."""
+    old, pending = office.joins("ngo-a"), office.identity("ngo-a", 2)
+    at = NOW + 10 * DAY
+    office.enter(office.admitted(office.asked(pending, "lost", made=at), at))
+    office.enter(office.admitted(office.asked(old, "rotated", before=old, made=at + HOUR, until=at + DAY), at + HOUR))
+    assert [current(office, after) for after in (40 * DAY, LIFE - SECOND, LIFE)] == [old.sealing.kid] * 2 + [None]
