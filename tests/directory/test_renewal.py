@@ -14,8 +14,10 @@ from nrmbus.bus.folder import BusFolder
 from nrmbus.bus.gate import Gate
 from nrmbus.bus.reach import Tls
 from nrmbus.directory import DirectoryError, renewal
-from nrmbus.directory.operator import Identity
+from nrmbus.directory.changes import check
+from nrmbus.directory.operator import Identity, Operator
 from nrmbus.directory.renewal import GOOD_FOR, Asked, Renewal, asked_by
+from nrmbus.directory.requests import Request, digest
 from nrmbus.wire import json, statement, times
 from nrmbus.wire.keys import SigningKey
 
@@ -83,6 +85,7 @@ def test_it_goes_there_and_back(tmp_path: Path) -> None:
     folder = BusFolder(tmp_path / "bus")
     folder.create(play=True, bootstrap="127.0.0.1:1", tls=True)
     Identity.at(folder.agency("ngo-a").path, "ngo-a")
+    Operator(folder.path)
     file = tmp_path / "ngo-a.renewal.json"
     renewal.ask(folder, "ngo-a").write(file)
     found = Renewal.read(file)
@@ -90,7 +93,8 @@ def test_it_goes_there_and_back(tmp_path: Path) -> None:
 
     with pytest.raises(DirectoryError, match="request_invalid"):
         renewal.keep(folder, "ngo-a", found)
-    renewal.keep(folder, "ngo-a", Renewal(asked=found.asked, certificate="certificate", ca="authority"))
+    pem, ca, word = Operator(folder.path).vouched(folder.settings.bus, "ngo-a", b"certificate", b"authority")
+    renewal.keep(folder, "ngo-a", Renewal(asked=found.asked, certificate=pem, ca=ca, word=word))
     assert (folder.agency("ngo-a").path / "tls" / "cert.pem").read_text() == "certificate"
 
 
@@ -110,4 +114,67 @@ def test_the_authority_writes_the_name_and_the_broker_hears_of_it(
     names = x509.load_pem_x509_certificate((back.certificate or "").encode()).subject
     assert names.get_attributes_for_oid(x509.NameOID.COMMON_NAME)[0].value == "ngo-a"
     assert told == ["applied"]
+    assert tls.ca.read_text() == back.ca
     assert not certificate.is_due(tls, certificate.now())
+
+
+def came_back(folder: BusFolder, operator: Operator, **altered: Any) -> Renewal:
+    """What the operator sends back, *altered* on the way."""
+    pem, ca, word = operator.vouched(folder.settings.bus, "ngo-a", b"certificate", b"authority")
+    return Renewal.model_validate({"asked": "{}", "certificate": pem, "ca": ca, "word": word} | altered)
+
+
+ANOTHER_WORD: dict[str, Callable[[BusFolder, Operator, Path], dict[str, Any]]] = {
+    "another certificate": lambda *_: {"certificate": "another"},
+    "another authority for the broker": lambda *_: {"ca": "another"},
+    "no word of the operator's": lambda *_: {"word": None},
+    "a word that is none": lambda *_: {"word": "\u0259" * 100},
+    "the word on another agency's": lambda folder, operator, _: {
+        "word": operator.vouched(folder.settings.bus, "ngo-b", b"certificate", b"authority")[2]
+    },
+    "the word of another bus": lambda _, operator, __: {
+        "word": operator.vouched("play-ffffffffffffffff", "ngo-a", b"certificate", b"authority")[2]
+    },
+    "another operator's word on his own": lambda folder, _, home: dict(
+        zip(
+            ("certificate", "ca", "word"),
+            Operator(home / "other").vouched(folder.settings.bus, "ngo-a", b"other", b"his own"),
+            strict=True,
+        )
+    ),
+    "the operator's word on something else": lambda folder, operator, _: {
+        "word": statement.sign(
+            "directory",
+            {"bus": folder.settings.bus, "agency": "ngo-a", "certificate": digest("x"), "ca": digest("y")},
+            SigningKey.from_seed((operator.home / "keys" / "operator.seed").read_bytes()),
+        ).decode()
+    },
+}
+
+
+@pytest.mark.parametrize("what", ANOTHER_WORD)
+def test_whoever_carries_the_file_back_puts_nothing_else_into_it(what: str, tmp_path: Path) -> None:
+    """He would be the broker to that agency, or cut it off: what it has stays as it is."""
+    folder = BusFolder(tmp_path / "bus")
+    folder.create(play=True, bootstrap="127.0.0.1:1", tls=True)
+    operator, tls = Operator(folder.path), Tls(folder.agency("ngo-a").path)
+    renewal.keep(folder, "ngo-a", came_back(folder, operator))
+    kept = [tls.ca.read_bytes(), tls.certificate.read_bytes()]
+
+    with pytest.raises(DirectoryError) as refused:
+        renewal.keep(folder, "ngo-a", came_back(folder, operator, **ANOTHER_WORD[what](folder, operator, tmp_path)))
+    assert refused.value.code == "certificate_altered"
+    assert [tls.ca.read_bytes(), tls.certificate.read_bytes()] == kept
+
+
+async def test_nor_into_the_file_of_an_admission(tmp_path: Path, office: Office) -> None:
+    """Before the agency has ever been at the broker there is nothing to compare with: the operator's word alone tells."""
+    folder = BusFolder(tmp_path / "bus")
+    folder.create(play=True, bootstrap="127.0.0.1:1", tls=True)
+    pem, ca, word = Operator(folder.path).vouched(folder.settings.bus, "ngo-a", b"certificate", b"authority")
+    asked = Request(entry=office.asked(office.identity("ngo-b")))
+
+    for came in ((pem, "another", word), ("another", ca, word), (pem, ca, None)):
+        with pytest.raises(DirectoryError, match="certificate_altered"):
+            await check(folder, "ngo-a", asked.having(asked.entry, *came))
+    assert not Tls(folder.agency("ngo-a").path).ca.exists()

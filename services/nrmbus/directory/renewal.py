@@ -19,10 +19,10 @@ from nrmbus.directory.directory import Directory
 from nrmbus.directory.entry import body_of
 from nrmbus.directory.errors import DirectoryError
 from nrmbus.directory.heads import utc_time
-from nrmbus.directory.operator import Identity
-from nrmbus.directory.requests import LARGEST, Pem
+from nrmbus.directory.operator import Identity, Operator, operator_key
+from nrmbus.directory.requests import LARGEST, Pem, Word, believe
 from nrmbus.events.model import AgencyId, Code, Frozen, Time
-from nrmbus.wire import json, statement
+from nrmbus.wire import files, json, statement
 from nrmbus.wire.errors import WireError
 
 GOOD_FOR: Final = timedelta(days=7)
@@ -39,17 +39,18 @@ class Asked(Frozen):
 
 
 class Renewal(Frozen):
-    """The file. *certificate* and *ca* come back."""
+    """The file. *certificate* and *ca* come back, and *word*, the operator's on both."""
 
     form: Literal["nrmbus-renewal/1"] = "nrmbus-renewal/1"
     asked: Annotated[str, Field(max_length=32768)]
     certificate: Pem | None = None
     ca: Pem | None = None
+    word: Word | None = None
 
     @classmethod
     def read(cls, path: Path) -> "Renewal":
         """Read the file at *path*. Raises DirectoryError ``request_malformed``; OSError when it cannot be read."""
-        raw, found = path.read_bytes(), None
+        (raw, _), found = files.read(path, LARGEST + 1), None
         try:
             if len(raw) <= LARGEST:
                 found = cls.model_validate_json(json.dumps(json.loads(raw, limit=LARGEST)))
@@ -111,15 +112,19 @@ def issue(folder: BusFolder, directory: Directory, renewal: Renewal) -> Renewal:
     asked, authority = asked_by(directory, renewal), Authority(folder)
     issued = authority.issue(asked.agency, asked.csr.encode())
     Gate(folder).apply()
-    return Renewal(asked=renewal.asked, certificate=issued.decode("ascii"), ca=authority.brokers_ca.decode("ascii"))
+    operator = Operator(folder.path)
+    pem, ca, word = operator.vouched(folder.settings.bus, asked.agency, issued, authority.brokers_ca)
+    return Renewal(asked=renewal.asked, certificate=pem, ca=ca, word=word)
 
 
 def keep(folder: BusFolder, agency: str, renewal: Renewal) -> None:
     """At the agency: keep the certificate that came back; its desk makes its connections anew at its next start.
 
     Raises:
-        DirectoryError: ``request_invalid`` when there is no certificate in it.
+        DirectoryError: ``request_invalid`` when there is no certificate in it, ``certificate_altered``.
     """
     if renewal.certificate is None or renewal.ca is None:
         raise DirectoryError("request_invalid")
+    came, operator = (renewal.certificate, renewal.ca, renewal.word), operator_key(folder.path)
+    believe(folder.settings.bus, agency, *came, operator)
     certificate.keep(Tls(folder.agency(agency).path), renewal.certificate.encode(), renewal.ca.encode())
