@@ -1,6 +1,7 @@
 """Requests for a certificate from somebody who means harm: each is refused with a code, or its key alone is taken."""
 
 from base64 import b64encode
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed448, ed25519, rsa
+from cryptography.x509.oid import ExtendedKeyUsageOID
 from hypothesis import HealthCheck, given, settings
 
 from hostile import bounded, spoilt
@@ -67,7 +69,7 @@ def versioned(number: int) -> bytes:
     return pem(der[: at + 2] + bytes([number]) + der[at + 3 :])
 
 
-REFUSED = {
+REFUSED: dict[str, tuple[Callable[[], bytes], str]] = {
     "version 2": (lambda: versioned(1), "not_readable"),
     "version 128": (lambda: versioned(127), "not_readable"),
     "version -1": (lambda: versioned(255), "not_readable"),
@@ -114,7 +116,7 @@ def test_it_is_refused_with_a_code(what: str, authority: Authority) -> None:
     assert not authority.standing(now())
 
 
-TAKEN = {
+TAKEN: dict[str, Callable[[], bytes]] = {
     "no name": asked,
     "another's name": lambda: asked(name="operator"),
     "a name with commas": lambda: asked(name="ngo-b,OU=1,O=nrmbus"),
@@ -124,7 +126,7 @@ TAKEN = {
     "a name with a zero byte": lambda: asked(name="operator\0.example"),
     "an authority's": lambda: asked(extension=x509.BasicConstraints(ca=True, path_length=0)),
     "a broker's": lambda: asked(extension=x509.SubjectAlternativeName([x509.DNSName("localhost")])),
-    "a server's": lambda: asked(extension=x509.ExtendedKeyUsage([x509.ExtendedKeyUsageOID.SERVER_AUTH])),
+    "a server's": lambda: asked(extension=x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH])),
 }
 
 
@@ -137,7 +139,7 @@ def test_of_what_it_asks_for_only_the_key_is_taken(what: str, authority: Authori
     assert made.public_key() == KEY.public_key()
     assert not made.extensions.get_extension_for_class(x509.BasicConstraints).value.ca
     assert list(made.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value) == [
-        x509.ExtendedKeyUsageOID.CLIENT_AUTH
+        ExtendedKeyUsageOID.CLIENT_AUTH
     ]
     with pytest.raises(x509.ExtensionNotFound):
         made.extensions.get_extension_for_class(x509.SubjectAlternativeName)
