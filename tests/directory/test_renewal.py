@@ -16,8 +16,10 @@ from nrmbus.bus.folder import BusFolder
 from nrmbus.bus.gate import Gate
 from nrmbus.bus.reach import Tls
 from nrmbus.directory import DirectoryError, renewal
-from nrmbus.directory.operator import Identity
+from nrmbus.directory.changes import check
+from nrmbus.directory.operator import Identity, Operator
 from nrmbus.directory.renewal import GOOD_FOR, Asked, Renewal, asked_by
+from nrmbus.directory.requests import Request, digest
 from nrmbus.wire import json, statement, times
 from nrmbus.wire.keys import SigningKey
 
@@ -85,6 +87,7 @@ def test_it_goes_there_and_back(tmp_path: Path) -> None:
     folder = BusFolder(tmp_path / "bus")
     folder.create(play=True, bootstrap="127.0.0.1:1", tls=True)
     Identity.at(folder.agency("ngo-a").path, "ngo-a")
+    Operator(folder.path)
     file = tmp_path / "ngo-a.renewal.json"
     renewal.ask(folder, "ngo-a").write(file)
     found = Renewal.read(file)
@@ -110,6 +113,7 @@ def test_the_authority_writes_the_name_and_the_broker_hears_of_it(
     names = x509.load_pem_x509_certificate((back.certificate or "").encode()).subject
     assert names.get_attributes_for_oid(x509.NameOID.COMMON_NAME)[0].value == "ngo-a"
     assert told == ["applied"]
+    assert tls.ca.read_text() == back.ca
     assert not certificate.is_due(tls, certificate.now())
 
 
@@ -127,7 +131,13 @@ class There:
         """What comes back: a certificate of *who*, over its *own* key, from the authority or *by* another."""
         authority, other = by or self.authority, Tls(self.folder.path / "other")
         issued = authority.issue(who, certificate.request(self.tls if own else other), life=timedelta(days=days))
-        return Renewal(asked="", certificate=issued.decode(), ca="broker", authority=authority.ca.decode())
+        return self.vouched(issued, authority)
+
+    def vouched(self, issued: bytes, authority: Authority | None = None) -> Renewal:
+        """*issued* with the operator's word on it, and the *authority* that it is said to be from."""
+        pem, ca, word = Operator(self.folder.path).vouched(self.folder.settings.bus, "ngo-a", issued, b"broker")
+        by = authority.ca.decode() if authority else None
+        return Renewal(asked="", certificate=pem, ca=ca, word=word, authority=by)
 
     def stranger(self) -> Authority:
         """Another authority, which calls the bus by the same name."""
@@ -169,11 +179,9 @@ def test_the_next_certificate_is_taken_and_who_is_trusted_stays(there: There) ->
         lambda there: there.back(by=there.stranger()),
         lambda there: there.back(by=there.of_another_bus()),
         lambda there: there.back(days=8),
-        lambda there: Renewal(asked="", certificate=there.back().certificate, ca="broker"),
-        lambda there: Renewal(
-            asked="", certificate=there.back().certificate, authority=there.stranger().ca.decode(), ca="broker"
-        ),
-        lambda there: Renewal(asked="", certificate="CANARY", authority="CANARY", ca="broker"),
+        lambda there: there.vouched((there.back().certificate or "").encode()),
+        lambda there: there.vouched((there.back().certificate or "").encode(), there.stranger()),
+        lambda there: there.vouched(b"CANARY", there.authority),
     ],
     ids=[
         "another's",
@@ -203,3 +211,58 @@ def test_who_has_none_at_all_takes_what_a_person_brings(there: There) -> None:
         there.tls.certificate.write_bytes(left)
         renewal.keep(there.folder, "ngo-a", back)
         assert there.tls.certificate.read_text() == back.certificate
+
+
+ANOTHER_WORD: dict[str, Callable[[BusFolder, Operator, Path], dict[str, Any]]] = {
+    "another certificate": lambda *_: {"certificate": "another"},
+    "another authority for the broker": lambda *_: {"ca": "another"},
+    "no word of the operator's": lambda *_: {"word": None},
+    "a word that is none": lambda *_: {"word": "\u0259" * 100},
+    "the word on another agency's": lambda folder, operator, _: {
+        "word": operator.vouched(folder.settings.bus, "ngo-b", b"certificate", b"authority")[2]
+    },
+    "the word of another bus": lambda _, operator, __: {
+        "word": operator.vouched("play-ffffffffffffffff", "ngo-a", b"certificate", b"authority")[2]
+    },
+    "another operator's word on his own": lambda folder, _, home: dict(
+        zip(
+            ("certificate", "ca", "word"),
+            Operator(home / "other").vouched(folder.settings.bus, "ngo-a", b"other", b"his own"),
+            strict=True,
+        )
+    ),
+    "the operator's word on something else": lambda folder, operator, _: {
+        "word": statement.sign(
+            "directory",
+            {"bus": folder.settings.bus, "agency": "ngo-a", "certificate": digest("x"), "ca": digest("y")},
+            SigningKey.from_seed((operator.home / "keys" / "operator.seed").read_bytes()),
+        ).decode()
+    },
+}
+
+
+@pytest.mark.parametrize("what", ANOTHER_WORD)
+def test_whoever_carries_the_file_back_puts_nothing_else_into_it(what: str, there: There, tmp_path: Path) -> None:
+    """He would be the broker to that agency, or cut it off: what it has stays as it is."""
+    folder, operator, tls = there.folder, Operator(there.folder.path), there.tls
+    renewal.keep(folder, "ngo-a", there.back())
+    kept = [tls.ca.read_bytes(), tls.certificate.read_bytes()]
+    came = there.back(days=31)
+
+    with pytest.raises(DirectoryError) as refused:
+        renewal.keep(folder, "ngo-a", came.model_validate(dict(came) | ANOTHER_WORD[what](folder, operator, tmp_path)))
+    assert refused.value.code == "certificate_altered"
+    assert [tls.ca.read_bytes(), tls.certificate.read_bytes()] == kept
+
+
+async def test_nor_into_the_file_of_an_admission(tmp_path: Path, office: Office) -> None:
+    """Before the agency has ever been at the broker there is nothing to compare with: the operator's word alone tells."""
+    folder = BusFolder(tmp_path / "bus")
+    folder.create(play=True, bootstrap="127.0.0.1:1", tls=True)
+    pem, ca, word = Operator(folder.path).vouched(folder.settings.bus, "ngo-a", b"certificate", b"authority")
+    asked = Request(entry=office.asked(office.identity("ngo-b")))
+
+    for came in ((pem, "another", word), ("another", ca, word), (pem, ca, None)):
+        with pytest.raises(DirectoryError, match="certificate_altered"):
+            await check(folder, "ngo-a", asked.having(asked.entry, *came))
+    assert not Tls(folder.agency("ngo-a").path).ca.exists()

@@ -9,7 +9,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given, settings
 
+from hostile import bounded, not_plain, spoilt
+from nrmbus.bus.errors import KeysSealed
 from nrmbus.directory import Identity, LogIdentity
 from nrmbus.directory.operator import Admitter
 from nrmbus.wire import keyfile
@@ -21,6 +24,7 @@ from nrmbus.wire.note import Ed25519Signer
 
 SEED = bytes(range(32))
 WORDS = b"wrong horse, right stable"
+CHEAP = Passphrase(WORDS).seal(SEED)
 
 
 @pytest.fixture(autouse=True)
@@ -99,14 +103,50 @@ class TestAFile:
         assert caught.value.code == "key_locked"
 
     @pytest.mark.parametrize(
-        "change", [{"n": 2**24}, {"n": 2**13}, {"n": 30000}, {"r": 99}, {"kdf": "none"}, {"more": 1}]
-    )
+        "change",
+        [
+            {"n": 2**24}, {"n": 2**13}, {"n": 30000}, {"n": 0}, {"n": -(2**15)}, {"n": True}, {"n": "32768"},
+            {"r": 99}, {"r": 0}, {"r": -8}, {"r": True}, {"p": 0}, {"p": -1}, {"p": True},
+            {"n": 2**20}, {"n": 2**20, "r": 16, "p": 16}, {"n": 2**17, "r": 16}, {"n": 2**17, "p": 3}, {"p": 10}, {"p": 2**53 - 1},
+            {"kdf": "none"}, {"kdf": "argon2id"}, {"aead": "none"}, {"more": 1}, {"salt": 1},
+        ],
+        ids=str,
+    )  # fmt: skip
     def test_parameters_that_nobody_wrote_are_refused(self, sealed: Path, change: dict[str, object]) -> None:
-        """Before anything is computed: a huge n would fill the memory."""
+        """Before anything is computed: a large n or r would fill the memory, a large p keep its owner for minutes."""
         sealed.write_text(json.dumps(json.loads(sealed.read_bytes()) | change))
         keyfile.hold(Passphrase(WORDS))
 
-        assert code_of(sealed) == "key_malformed"
+        with bounded(0.1):
+            assert code_of(sealed) == "key_malformed"
+
+    @pytest.mark.parametrize(("n", "r", "p"), [(2**17, 8, 1), (2**16, 8, 2), (2**15, 8, 3), (2**14, 8, 5)])
+    def test_other_settings_that_are_held_equal_are_borne(self, sealed: Path, n: int, r: int, p: int) -> None:
+        """Those of OWASP's page: computed in moments, and found not to be those that this file was sealed under."""
+        sealed.write_text(json.dumps(json.loads(sealed.read_bytes()) | {"n": n, "r": r, "p": p, "salt": "AAAA"}))
+        keyfile.hold(Passphrase(WORDS))
+
+        with bounded(3):
+            assert code_of(sealed) == "key_passphrase_wrong"
+
+    @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+    @given(spoilt(CHEAP))
+    def test_whatever_was_done_to_it(self, tmp_path: Path, content: bytes) -> None:
+        """It is read as it was, or refused with a code."""
+        (tmp_path / "a.seed").write_bytes(content)
+        keyfile.hold(Passphrase(WORDS))
+
+        with bounded(3):
+            found = code_of(tmp_path / "a.seed")
+        assert found in {"key_malformed", "key_passphrase_wrong"} or keyfile.read(tmp_path / "a.seed") == SEED
+
+    @pytest.mark.parametrize("what", ["pipe", "device"])
+    def test_what_is_no_plain_file_is_not_read(self, tmp_path: Path, what: str) -> None:
+        """A pipe might never answer, and a device never end."""
+        keyfile.hold(Passphrase(WORDS))
+
+        with bounded():
+            assert code_of(not_plain(tmp_path)[what]) == "key_malformed"
 
     def test_parameters_are_bound_to_what_they_seal(self, sealed: Path) -> None:
         """A weaker n in the file does not go unseen."""
@@ -114,6 +154,23 @@ class TestAFile:
         keyfile.hold(Passphrase(WORDS))
 
         assert code_of(sealed) == "key_passphrase_wrong"
+
+    @pytest.mark.parametrize(
+        ("purpose", "content"),
+        [
+            ("signing", b"-----BEGIN PRIVATE KEY-----\n"), ("sealing", b"-----BEGIN "), ("witness", Passphrase(WORDS).seal(b"short")),
+            ("signing", bytes(64)), ("signing", Passphrase(WORDS).seal(bytes(33))),
+        ],
+        ids=range(5),
+    )  # fmt: skip
+    def test_another_kind_of_key_is_none_of_an_agencys(self, tmp_path: Path, purpose: str, content: bytes) -> None:
+        """PEM is the authority's; a seed has 32 bytes, sealed or not."""
+        (tmp_path / "keys").mkdir()
+        (tmp_path / "keys" / f"{purpose}.seed").write_bytes(content)
+        keyfile.hold(Passphrase(WORDS))
+
+        with pytest.raises(KeysSealed, match="restore it from a backup"):
+            Identity.at(tmp_path, "ngo-a")
 
     @pytest.mark.parametrize("content", [b"", b"x", b"{}", bytes(31), bytes(33), b"{" * 5000])
     def test_what_is_no_key_is_refused(self, tmp_path: Path, content: bytes) -> None:
@@ -196,6 +253,23 @@ class TestAKeyFile:
             keyfile.asked()
         assert caught.value.code == code
         assert str(path) not in str(caught.value)
+
+    @pytest.mark.parametrize("what", ["pipe", "folder", "device"])
+    def test_what_is_no_plain_file_is_none(self, tmp_path: Path, what: str) -> None:
+        """Nobody waits for it, and no memory is filled."""
+        with bounded(), pytest.raises(KeyFileError) as caught:
+            Passphrase.of_file(not_plain(tmp_path)[what])
+        assert caught.value.code == "key_file_missing"
+
+    def test_one_that_is_no_key_is_not_read_to_its_end(self, tmp_path: Path) -> None:
+        """A film has many bytes too."""
+        path = tmp_path / "elsewhere"
+        path.touch(mode=0o600)
+        os.truncate(path, 2**40)
+
+        with bounded(), pytest.raises(KeyFileError) as caught:
+            Passphrase.of_file(path)
+        assert caught.value.code == "key_file_long"
 
 
 class TestAnIdentity:

@@ -96,10 +96,30 @@ def test_x25519_of_small_order(y: int) -> None:
     refused("weak_key", lambda: SealTo(good[:1184] + raw(y)))
 
 
-def test_mlkem_that_is_no_key() -> None:
-    """ML-KEM coefficients beyond its modulus are refused (FIPS 203 section 7.2)."""
+@pytest.mark.parametrize("y", [*range(P, 2**255), 2**255 + 9, 2**256 - 1])
+def test_x25519_in_a_second_spelling(y: int) -> None:
+    """RFC 7748 reads a u beyond p, and the highest bit either way: one key would have several kids, and be nobody's yet."""
     good = SealingKey.generate().public
 
+    refused("weak_key", lambda: SealTo(good[:1184] + raw(y)))
+
+
+def test_a_key_that_is_in_use_cannot_be_spelled_otherwise() -> None:
+    """Another agency's key with its highest bit set would pass as a new one."""
+    good = SealingKey.generate().public
+
+    refused("weak_key", lambda: SealTo(good[:-1] + bytes([good[-1] | 0x80])))
+
+
+@pytest.mark.parametrize("at", [0, 1, 255, 256, 767])
+@pytest.mark.parametrize("coefficient", [3329, 3330, 4095])
+def test_mlkem_that_is_no_key(at: int, coefficient: int) -> None:
+    """One coefficient from ML-KEM's modulus on is refused (FIPS 203 section 7.2), wherever it stands."""
+    good = SealingKey.generate().public
+    packed = int.from_bytes(good[:1152], "little")
+    packed ^= (packed >> 12 * at & 0xFFF ^ coefficient) << 12 * at
+
+    refused("weak_key", lambda: SealTo(packed.to_bytes(1152, "little") + good[1152:]))
     refused("weak_key", lambda: SealTo(b"\xff" * 1184 + good[1184:]))
 
 

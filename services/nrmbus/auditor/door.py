@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Final, Protocol
 
 from starlette.applications import Starlette
+from starlette.convertors import Convertor, register_url_convertor
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
@@ -25,6 +26,25 @@ from nrmbus.wire.note import Note
 _PLACE: Final = r"(?:x[0-9]{3}/)*[0-9]{3}(?:\.p/[1-9][0-9]{0,2})?"
 _TILE: Final = re.compile(r"(?:0|[1-9][0-9]?)/" + _PLACE)
 _BUNDLE: Final = re.compile(_PLACE)
+_LONGEST_PLACE: Final = 64
+"""Characters; C2SP tlog-tiles writes 2^64 leaves in fewer."""
+
+
+class _Number(Convertor[int]):
+    """A number of a path, as long as anything that is counted here; Starlette's own takes more digits than Python reads."""
+
+    regex = "[0-9]{1,19}"
+
+    def convert(self, value: str) -> int:
+        """The number."""
+        return int(value)
+
+    def to_string(self, value: int) -> str:
+        """Its digits."""
+        return str(value)
+
+
+register_url_convertor("number", _Number())
 
 
 class Keeper(Protocol):
@@ -95,7 +115,7 @@ class _Pages:
 
     def _file(self, request: Request, form: re.Pattern[str], below: str) -> Response | None:
         path = request.path_params["path"]
-        if not form.fullmatch(path):
+        if len(path) > _LONGEST_PLACE or not form.fullmatch(path):
             return None
         file = self._keeper.home / "logs" / f"p{request.path_params['partition']}" / below / path
         if not file.is_file():
@@ -123,10 +143,10 @@ def door(keeper: Keeper, listening: Listening, page: Iterable[Route] = ()) -> AS
 
     return Starlette(
         routes=[
-            route("/checkpoint/{partition:int}", shown.checkpoint),
-            route("/proof/{partition:int}/{number:int}", shown.proof),
-            route("/tile/{partition:int}/{path:path}", shown.tile),
-            route("/entries/{partition:int}/{path:path}", shown.entries),
+            route("/checkpoint/{partition:number}", shown.checkpoint),
+            route("/proof/{partition:number}/{number:number}", shown.proof),
+            route("/tile/{partition:number}/{path:path}", shown.tile),
+            route("/entries/{partition:number}/{path:path}", shown.entries),
             *page,
         ]
     )

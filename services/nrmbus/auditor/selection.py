@@ -16,6 +16,7 @@ from nrmbus.wire import times
 LEAST_OF_AN_ID: Final = 8
 """An event may be given by so many of its first characters, or more; fewer digits are a number."""
 
+_DAY: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _NUMBERS: Final = re.compile(r"(\d{1,15})(\.\.(\d{1,15})?)?")
 _PLACE: Final = re.compile(r"(?:(\d{1,4})/)?(\d{1,15})")
 
@@ -61,17 +62,17 @@ def moment(text: str | None, zone: ZoneInfo, option: str, *, begin: bool = False
     read = times.read(text)
     if read is not None:
         return read
-    day = None
+    midnight = None
     try:
-        day = date.fromisoformat(text) if len(text) == len("2026-03-02") else None
+        day = date.fromisoformat(text) if _DAY.fullmatch(text) else None
         day = day if begin or day is None else day + timedelta(days=1)
-    except (ValueError, OverflowError):
-        day = None
-    if day is None:
+        midnight = datetime.combine(day, time(), zone).astimezone(UTC) if day else None
+    except (ValueError, OverflowError):  # the first and the last day that there are lie outside, in UTC
+        midnight = None
+    if midnight is None:
         raise BusError(
             f"{option} wants a day like 2026-03-02, or a time in UTC to the second like 2026-03-02T09:00:00Z."
         )
-    midnight = datetime.combine(day, time(), zone).astimezone(UTC)
     return midnight if begin else midnight - timedelta(seconds=1)
 
 

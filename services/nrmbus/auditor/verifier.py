@@ -319,15 +319,15 @@ def files_of(path: Path) -> dict[str, bytes]:
     return files
 
 
-def in_folder(path: Path) -> Found:
+def in_folder(path: Path, levels: int = 3) -> Found:
     """Name, size and reader of each file of a folder."""
     for entry in sorted(os.scandir(path), key=lambda entry: entry.name):
-        if entry.is_dir(follow_symlinks=False):
-            yield from ((f"{entry.name}/{name}", size, read) for name, size, read in in_folder(Path(entry.path)))
+        if levels and entry.is_dir(follow_symlinks=False):
+            yield from ((f"{entry.name}/{each[0]}", *each[1:]) for each in in_folder(Path(entry.path), levels - 1))
         elif entry.is_file(follow_symlinks=False):
             yield entry.name, entry.stat().st_size, Path(entry.path).read_bytes
         else:
-            raise Failed("name_unsafe")  # a link, a pipe, a device
+            raise Failed("name_unsafe")  # a link, a pipe, a device; a folder deeper than any of ours
 
 
 def in_zip(path: Path) -> Found:
@@ -335,7 +335,7 @@ def in_zip(path: Path) -> Found:
     try:
         if path.stat().st_size > TOTAL_LIMIT:
             raise Failed("bundle_too_large")
-        raw = path.read_bytes()
+        raw = path.read_bytes() if path.is_file() else b""  # a pipe might never answer
     except OSError:
         raise Failed("bundle_unreadable") from None
     if raw[:4] != b"PK\3\4" and b"PK\5\6" not in raw:

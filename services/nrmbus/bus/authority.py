@@ -9,6 +9,7 @@ import fcntl
 import hashlib
 import json
 import os
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -40,6 +41,9 @@ _CA_LIFE: Final = timedelta(days=3650)
 _SKEW: Final = timedelta(minutes=5)
 """A holder's clock may be so late."""
 _LARGEST_REQUEST: Final = 8 * 1024
+_ONE_BLOCK: Final = re.compile(
+    rb"\s*-----BEGIN (?:NEW )?CERTIFICATE REQUEST-----[A-Za-z0-9+/=\s]+-----END (?:NEW )?CERTIFICATE REQUEST-----\s*"
+)
 _WRITTEN: Final = "%Y-%m-%dT%H:%M:%SZ"
 
 
@@ -85,7 +89,7 @@ class Authority:
         """
         try:
             x509.load_pem_x509_certificates(ca)
-        except ValueError:
+        except (ValueError, x509.InvalidVersion):
             raise NotCertified("not_readable") from None
         write_private(self._home / "broker-ca.pem", ca)
 
@@ -274,15 +278,24 @@ class Authority:
 
 
 def _key_of(request: bytes) -> ec.EllipticCurvePublicKey:
-    """The key of a request that was signed by it."""
+    """The key of a request that was signed by it.
+
+    Nothing stands beside the request: in a file that goes by any way, a private key may have been pasted along.
+    """
     code, key = "not_readable", None
     try:
-        if len(request) <= _LARGEST_REQUEST:
+        if len(request) <= _LARGEST_REQUEST and request.count(b"-----BEGIN ") == 1 and _ONE_BLOCK.fullmatch(request):
             read = x509.load_pem_x509_csr(request)
-            code = "weak_key"
-            key = read.public_key() if read.is_signature_valid else None
-    except (ValueError, TypeError, UnsupportedAlgorithm, InvalidSignature):
-        pass
-    if not isinstance(key, ec.EllipticCurvePublicKey) or key.curve.name != "secp256r1":
+            code, asked = "weak_key", read.public_key()
+            # The kind of key first: what checking the signature costs is then known.
+            if (
+                isinstance(asked, ec.EllipticCurvePublicKey)
+                and asked.curve.name == "secp256r1"
+                and read.is_signature_valid
+            ):
+                key = asked
+    except (ValueError, TypeError, UnsupportedAlgorithm, InvalidSignature, x509.InvalidVersion):
+        key = None
+    if key is None:
         raise NotCertified(code)
     return key

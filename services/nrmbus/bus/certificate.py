@@ -59,7 +59,7 @@ def ends(tls: Tls) -> datetime | None:
     """When the certificate ends; none where there is none."""
     try:
         return x509.load_pem_x509_certificate(tls.certificate.read_bytes()).not_valid_after_utc
-    except (FileNotFoundError, ValueError):
+    except (FileNotFoundError, ValueError, x509.InvalidVersion):
         return None
 
 

@@ -12,10 +12,21 @@ from nrmbus.events.errors import Invalid
 from nrmbus.play.scenario import Participant
 from nrmbus.play.strict import NotStrictError, load
 from nrmbus.rules import load_profile
+from nrmbus.wire import files
 from nrmbus.wire.ids import REF, is_agency
 
 SHELTERS: Final = frozenset({"shelter_state", "ngo_shelter"})
 """Roles that have places."""
+
+_LARGEST: Final = 1024 * 1024
+"""More bytes than a country's agencies, or an agency's cases, need."""
+
+
+def _text(path: Path) -> str:
+    raw, _ = files.read(path, _LARGEST + 1)
+    if len(raw) > _LARGEST:
+        raise NotStrictError(1, "the file is larger than a list of agencies or cases gets")
+    return raw.decode()
 
 
 def newcomers_of(path: Path, policy: str) -> Mapping[str, Newcomer]:
@@ -29,7 +40,7 @@ def newcomers_of(path: Path, policy: str) -> Mapping[str, Newcomer]:
         BusError: it cannot be read, or a line of it says something that cannot be admitted; the message names the line.
     """
     try:
-        body, lines = load(path.read_text(encoding="utf-8"))
+        body, lines = load(_text(path))
     except NotStrictError as error:
         message = f"{path}, {error}; see deploy/agencies/az-example.yaml"
     except OSError as error:
@@ -88,9 +99,13 @@ def disposals_of(path: Path) -> Mapping[str, str | None]:
         BusError: a line of it says something else; the message names the line.
     """
     try:
-        body, lines = load(path.read_text(encoding="utf-8"))
+        body, lines = load(_text(path))
     except NotStrictError as error:
         raise BusError(f"{path}, {error}") from None
+    except OSError as error:
+        raise BusError(f"{path} cannot be read ({error.strerror})") from None
+    except UnicodeDecodeError:
+        raise BusError(f"{path} is not UTF-8") from None
     if not isinstance(body, dict):
         raise BusError(f"{path}, line 1: a line for each case is wanted, like `REF: deleted`")
     found: dict[str, str | None] = {}

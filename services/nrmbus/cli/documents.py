@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -91,7 +92,8 @@ def read(file: str) -> Document:
 def _json(file: str) -> dict[str, Any]:
     message = ""
     try:
-        raw = sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()
+        with nullcontext(sys.stdin.buffer) if file == "-" else Path(file).open("rb") as stream:
+            raw = stream.read(BODY_LIMIT + 1)
         return strict.loads(raw, limit=BODY_LIMIT)
     except OSError as error:
         message = f"The file cannot be read ({error.strerror}): name one, or give the event by -"

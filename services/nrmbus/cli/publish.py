@@ -4,6 +4,7 @@ import asyncio
 import json
 import sys
 from collections.abc import Mapping
+from contextlib import nullcontext
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
@@ -19,6 +20,8 @@ REFUSED: Final = 1
 """Exit status when the event was refused, as for all that goes wrong."""
 UNANSWERED: Final = 3
 """Exit status when the desk has the event, and no verdict came in time."""
+_LARGEST: Final = 512 * 1024
+"""Bytes of an event in a file; more is not read."""
 
 
 class Field(StrEnum):
@@ -102,8 +105,9 @@ def _read(file: str | None) -> dict[str, Any]:
         return {}
     message = ""
     try:
-        raw = sys.stdin.buffer.read() if file == "-" else Path(file.removeprefix("@")).read_bytes()
-        return strict.loads(raw, limit=512 * 1024)
+        with nullcontext(sys.stdin.buffer) if file == "-" else Path(file.removeprefix("@")).open("rb") as stream:
+            raw = stream.read(_LARGEST + 1)
+        return strict.loads(raw, limit=_LARGEST)
     except OSError as error:
         message = f"The file cannot be read ({error.strerror}): name one with --event FILE, or give it by --event -"
     except WireError as error:

@@ -27,6 +27,8 @@ LEGAL_BASIS_LIMIT: Final = 200
 _DIGIT: Final = re.compile("[0-9]")
 _TELEPHONE: Final = re.compile("(?:[0-9][ -]?){7}")
 """More digits than an act or an article has; no date, and no number of a law, is as long."""
+MOST_RECEIVERS: Final = 64
+"""Of one consent: each is an event of its own, as many as an event may name recipients."""
 
 OPENING: Final = frozenset({"case.signal_recorded", "case.re_referred"})
 """Types that begin a case: without ``case`` the desk gives it its reference."""
@@ -126,6 +128,8 @@ def parts_of(asked: Asked, model: type[Data]) -> tuple[str | None, list[Data], L
     receivers = data.get("receivers")
     each: list[Mapping[str, Any]] = [data]
     if "receivers" in model.model_fields and isinstance(receivers, list) and len(receivers) > 1:
+        if len(receivers) > MOST_RECEIVERS or len({str(each) for each in receivers}) < len(receivers):
+            raise _wrong("/data/receivers", "too_long" if len(receivers) > MOST_RECEIVERS else "twice")
         each = [{**data, "receivers": [receiver]} for receiver in receivers]
     return legal_basis, [_of_wire_size(_fit(model, one)) for one in each], _letter(asked, model)
 

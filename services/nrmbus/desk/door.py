@@ -12,6 +12,7 @@ from functools import partial
 from typing import Annotated, Any, Final, Literal
 
 from fastapi import FastAPI, Query, Request, Response
+from fastapi import Path as PathParam
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import StringConstraints
@@ -31,7 +32,10 @@ from nrmbus.wire.errors import WireError
 LONGEST_WAIT: Final = 60.0
 Wait = Annotated[float, Query(ge=0, le=LONGEST_WAIT)]
 Limit = Annotated[int, Query(ge=1, le=1000)]
-After = Annotated[int, Query(ge=0)]
+LAST_ROW: Final = 2**63 - 1
+"""The last row that SQLite can number."""
+After = Annotated[int, Query(ge=0, le=LAST_ROW)]
+Task = Annotated[int, PathParam(ge=0, le=LAST_ROW)]
 Who = Annotated[str, Query(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
 Flag = Annotated[bool, Query()]
 Handed = Literal["case", "person_report", "export"]
@@ -237,7 +241,7 @@ class Door:
         async with self._ledger.read() as tx:
             return {"tasks": await views.tasks(tx, after=after, limit=limit)}
 
-    async def done(self, task: int) -> dict[str, Any]:
+    async def done(self, task: Task) -> dict[str, Any]:
         """A person has looked after a task."""
         async with self._ledger.write() as tx:
             if not await finish_task(tx, task, self._seat.stamp()):

@@ -20,7 +20,7 @@ from nrmbus.directory.fold import RUNNING, SERVICES, TWO
 from nrmbus.directory.heads import utc_time
 from nrmbus.directory.operator import Admitter, Identity, Operator, operator_key
 from nrmbus.directory.reader import TOPIC, DirectoryReader
-from nrmbus.directory.requests import Disposal, Request, digest, disposed, disposed_cases
+from nrmbus.directory.requests import Disposal, Request, believe, digest, disposed, disposed_cases
 from nrmbus.wire.ids import is_agency
 
 
@@ -120,10 +120,12 @@ async def check(folder: BusFolder, agency: str, request: Request | None) -> tupl
     to go to the operator. ``pending``: its new keys hold later. ``current``: its keys, and its desk may start.
 
     Raises:
-        DirectoryError: ``challenge_unopened``.
+        DirectoryError: ``challenge_unopened``; ``certificate_altered`` where *request* came back with another authority.
     """
     home = folder.agency(agency)
     if request is not None and request.certificate and request.ca:
+        came, operator = (request.certificate, request.ca, request.word), operator_key(folder.path)
+        believe(folder.settings.bus, agency, *came, operator)
         certificate.keep(Tls(home.path), request.certificate.encode(), request.ca.encode())
     directory = await read_as(folder, home.path)
     standing, identity = directory.roll.agencies.get(agency), Identity.at(home.path, agency)
@@ -229,7 +231,8 @@ async def _enter(folder: BusFolder, request: Request) -> Request:
     await asyncio.to_thread(topics.apply, folder.as_operator, everybody, settings.partitions, play=settings.play)
     issued = await asyncio.to_thread(_at_the_gate, folder, request)
     await publish(folder, [raw, operator.head(directory, utc_time())])
-    return request.having(entry, *(issued or ()))
+    came = operator.vouched(directory.bus, entry.agency, *issued) if issued else ()
+    return request.having(entry, *came)
 
 
 def _at_the_gate(folder: BusFolder, request: Request) -> tuple[bytes, bytes] | None:

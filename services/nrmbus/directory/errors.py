@@ -5,20 +5,21 @@ from types import MappingProxyType
 from typing import Final, Literal
 
 DirectoryCode = Literal[
-    "operator_key_missing", "operator_signature_invalid", "entry_malformed", "other_bus", "number_skipped", "entry_replaced",
+    "operator_key_missing", "operator_key_malformed", "operator_signature_invalid", "entry_malformed", "other_bus", "number_skipped", "entry_replaced",
     "not_founded", "admitters_few", "admitter_unknown", "admitter_twice", "admitters_missing", "admission_invalid",
     "step_replayed", "step_skipped", "previous_differs", "agency_unknown", "agency_known", "agency_retired", "state_same",
     "id_reserved", "role_changed", "keys_changed", "possession_unproven", "previous_key_missing", "request_invalid",
     "weak_key", "key_in_use", "key_two_purposes", "key_replaced", "lost_too_soon", "overlap_missing", "time_backwards", "challenge_missing",
     "challenge_unopened", "nothing_to_confirm", "head_invalid", "head_differs", "head_ahead",
     "request_malformed", "request_changed", "case_open", "admitter_key_missing", "admitter_unnamed", "not_yet_two", "not_operator",
-    "certificates_many", "certificate_invalid",
+    "certificates_many", "certificate_invalid", "certificate_altered",
 ]  # fmt: skip
 """Everything for which the directory says no."""
 
 SENTENCES: Final[Mapping[DirectoryCode, str]] = MappingProxyType(
     {
         "operator_key_missing": "keys/operator.pub is missing: copy it from the machine where the bus was set up.",
+        "operator_key_malformed": "keys/operator.pub is no key: copy it again from the machine where the bus was set up.",
         "operator_signature_invalid": "It is not one that the operator of this bus signed: stop and ask the operator.",
         "entry_malformed": "It has not the form of this release: upgrade, or ask the operator what wrote it.",
         "other_bus": "It belongs to another bus: make it anew for this one.",
@@ -64,6 +65,7 @@ SENTENCES: Final[Mapping[DirectoryCode, str]] = MappingProxyType(
         "not_operator": "The operator's key does not lie here: run it on the operator's machine.",
         "certificates_many": "The agency has three good certificates already: wait until one has ended, or, if they are not its own, nrmbus agency lost.",
         "certificate_invalid": "It is no certificate of this bus's authority for this agency's own key, or no newer one: nrmbus agency renew asks again.",
+        "certificate_altered": "The certificate in the file is not as the operator of this bus gave it: have the operator send the file again.",
         "not_yet_two": "Two admitters have to sign before the operator can enter it: a second person runs nrmbus agency admit.",
     }
 )  # fmt: skip

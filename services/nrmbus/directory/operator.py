@@ -9,7 +9,7 @@ from typing import Final, Protocol, Self
 
 from nrmbus.bus.errors import KeysSealed
 from nrmbus.bus.folder import write_private
-from nrmbus.directory import joining, signatures
+from nrmbus.directory import joining, requests, signatures
 from nrmbus.directory.directory import Directory
 from nrmbus.directory.entry import (
     NOTHING_BEFORE,
@@ -24,8 +24,9 @@ from nrmbus.directory.entry import (
 )
 from nrmbus.directory.errors import DirectoryError
 from nrmbus.directory.fold import SERVICES, TWO
-from nrmbus.wire import ids, keyfile, statement, times
+from nrmbus.wire import files, ids, keyfile, statement, times
 from nrmbus.wire.cosignature import Cosigner
+from nrmbus.wire.errors import WireError
 from nrmbus.wire.keys import SealingKey, SigningKey, VerifyKey
 from nrmbus.wire.mldsa import MLDSA44SigningKey
 from nrmbus.wire.note import Ed25519Signer
@@ -35,14 +36,23 @@ def operator_key(home: Path) -> VerifyKey:
     """The operator's public key as it lies in *home*/keys/operator.pub: what a service or a desk trusts.
 
     Raises:
-        DirectoryError: there is none; the bus was not set up, or the file was not copied to this machine.
+        DirectoryError: ``operator_key_missing``: the bus was not set up, or the file was not copied to this machine;
+            ``operator_key_malformed``.
     """
-    path = home / "keys" / "operator.pub"
-    if not path.exists():
-        raise DirectoryError("operator_key_missing")
-    return VerifyKey(bytes.fromhex(path.read_text().strip()))
+    found: VerifyKey | None = None
+    try:
+        raw, _ = files.read(home / "keys" / "operator.pub", _KEY_LINE)
+        found = VerifyKey(bytes.fromhex(raw.decode("ascii").strip()))
+    except FileNotFoundError:
+        raise DirectoryError("operator_key_missing") from None
+    except (OSError, ValueError, WireError):
+        found = None
+    if found is None:
+        raise DirectoryError("operator_key_malformed")
+    return found
 
 
+_KEY_LINE: Final = 128
 NEXT: Final = "next"
 PAST: Final = "past"
 MADE: Final = "made"
@@ -65,9 +75,12 @@ def _secret(home: Path, purpose: str, generate: Callable[[], _Pair]) -> bytes:
 
 
 def _read(path: Path) -> bytes:
-    """The private key at *path*. Raises KeysSealed where it cannot be opened."""
+    """The private key at *path*. Raises KeysSealed where it cannot be opened, or is another kind of key."""
     try:
-        return keyfile.read(path)
+        seed = keyfile.read(path)
+        if len(seed) != keyfile.SEED_BYTES:
+            raise keyfile.KeyFileError("key_malformed")
+        return seed
     except keyfile.KeyFileError as error:
         raise KeysSealed(str(error)) from None
 
@@ -266,6 +279,11 @@ class Operator:
     def number(self, entry: Entry | Admitters, directory: Directory) -> bytes:
         """*entry* under the next number, signed: as it goes into the topic. Whether it is believed, `Directory.add` says."""
         return statement.sign("directory", body_of(entry) | {"number": directory.number + 1}, self._key)
+
+    def vouched(self, bus: str, agency: str, certificate: bytes, ca: bytes) -> tuple[str, str, str]:
+        """A *certificate* of *agency* and the *ca* of the broker, both PEM, and this operator's word on them, for the way back."""
+        texts = certificate.decode("ascii"), ca.decode("ascii")
+        return (*texts, requests.vouched(bus, agency, *texts, self._key))
 
     def admitters(self, directory: Directory, listed: tuple[AdmitterKey, ...]) -> bytes:
         """The next list of admitters, signed by the admitters who are here; the first list of a bus needs none of them."""

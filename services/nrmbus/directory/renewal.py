@@ -25,10 +25,10 @@ from nrmbus.directory.directory import Directory
 from nrmbus.directory.entry import body_of
 from nrmbus.directory.errors import DirectoryError
 from nrmbus.directory.heads import utc_time
-from nrmbus.directory.operator import Identity
-from nrmbus.directory.requests import LARGEST, Pem
+from nrmbus.directory.operator import Identity, Operator, operator_key
+from nrmbus.directory.requests import LARGEST, Pem, Word, believe
 from nrmbus.events.model import AgencyId, Code, Frozen, Time
-from nrmbus.wire import json, statement
+from nrmbus.wire import files, json, statement
 from nrmbus.wire.errors import WireError
 from nrmbus.wire.keys import SigningKey
 
@@ -60,7 +60,7 @@ class Asked(Frozen):
 
 
 class Renewal(Frozen):
-    """The file, and the record. *certificate*, *ca* and *authority* come back.
+    """The file, and the record. *certificate*, *ca* and *authority* come back, and *word*, the operator's on the first two.
 
     *ca* certifies the broker; *authority* is the certificate of who issued, which is another where the cluster is another's.
     """
@@ -70,11 +70,13 @@ class Renewal(Frozen):
     certificate: Pem | None = None
     ca: Pem | None = None
     authority: Pem | None = None
+    word: Word | None = None
 
     @classmethod
     def read(cls, path: Path) -> "Renewal":
         """Read the file at *path*. Raises DirectoryError ``request_malformed``; OSError when it cannot be read."""
-        return cls.parsed(path.read_bytes())
+        raw, _ = files.read(path, LARGEST + 1)
+        return cls.parsed(raw)
 
     @classmethod
     def parsed(cls, raw: bytes) -> "Renewal":
@@ -143,12 +145,9 @@ def certified(folder: BusFolder, directory: Directory, renewal: Renewal) -> Rene
     if len(authority.standing(certificate.now()).get(asked.agency, ())) >= MOST:
         raise DirectoryError("certificates_many")
     issued = authority.issue(asked.agency, asked.csr.encode())
-    return Renewal(
-        asked=renewal.asked,
-        certificate=issued.decode("ascii"),
-        ca=authority.brokers_ca.decode("ascii"),
-        authority=authority.ca.decode("ascii"),
-    )
+    operator = Operator(folder.path)
+    pem, ca, word = operator.vouched(folder.settings.bus, asked.agency, issued, authority.brokers_ca)
+    return Renewal(asked=renewal.asked, certificate=pem, ca=ca, word=word, authority=authority.ca.decode("ascii"))
 
 
 def issue(folder: BusFolder, directory: Directory, renewal: Renewal) -> Renewal:
@@ -162,10 +161,12 @@ def keep(folder: BusFolder, agency: str, renewal: Renewal) -> None:
     """At the agency: keep the certificate that a person brought back, and whom to trust at the broker.
 
     Raises:
-        DirectoryError: ``request_invalid`` when there is no certificate in it; as `check`.
+        DirectoryError: ``request_invalid`` when there is no certificate in it, ``certificate_altered``; as `check`.
     """
     if renewal.certificate is None or renewal.ca is None:
         raise DirectoryError("request_invalid")
+    came, operator = (renewal.certificate, renewal.ca, renewal.word), operator_key(folder.path)
+    believe(folder.settings.bus, agency, *came, operator)
     check(folder, agency, renewal)
     certificate.keep(Tls(folder.agency(agency).path), renewal.certificate.encode(), renewal.ca.encode())
 

@@ -1,6 +1,7 @@
 """The file that goes from an agency to its admitters, and back: the entry as far as it is signed, and what comes with it.
 
-It holds public keys and signatures only, and may be sent by any way: whoever alters it, breaks a signature.
+It holds public keys and signatures only, and may be sent by any way: whoever alters it, breaks a signature. So it is with
+what comes back: whoever could put another authority into it, would be the broker to that agency.
 """
 
 import hashlib
@@ -13,13 +14,14 @@ from nrmbus.bus.folder import write_json
 from nrmbus.directory.directory import Directory
 from nrmbus.directory.entry import Entry, body_of
 from nrmbus.directory.errors import DirectoryError
-from nrmbus.events.model import AgencyId, CaseRef, Code, Frozen, Time
-from nrmbus.wire import json, statement
+from nrmbus.events.model import AgencyId, CaseRef, Code, Digest, Frozen, Time
+from nrmbus.wire import files, json, statement
 from nrmbus.wire.errors import WireError
-from nrmbus.wire.keys import SigningKey
+from nrmbus.wire.keys import SigningKey, VerifyKey
 
 LARGEST: Final = 4 * 1024 * 1024
 Pem = Annotated[str, Field(max_length=8192)]
+Word = Annotated[str, Field(max_length=2048)]
 
 
 class Disposal(Frozen):
@@ -33,8 +35,38 @@ class Disposal(Frozen):
     at: Time
 
 
+class Issued(Frozen):
+    """What the operator signs of a certificate that goes back to an agency: by digest, itself and whoever certified the broker."""
+
+    bus: Code
+    agency: AgencyId
+    certificate: Digest
+    ca: Digest
+
+
+def vouched(bus: str, agency: str, certificate: str, ca: str, key: SigningKey) -> str:
+    """The operator's word that *certificate* is that of *agency*, and that the broker is certified by *ca*; both PEM."""
+    body = Issued(bus=bus, agency=agency, certificate=digest(certificate), ca=digest(ca))
+    return statement.sign("certificate", body_of(body), key).decode("ascii")
+
+
+def believe(bus: str, agency: str, certificate: str, ca: str, word: str | None, operator: VerifyKey) -> None:
+    """Return if *word* is the operator's, as `vouched` makes it, on just these two.
+
+    Raises:
+        DirectoryError: ``certificate_altered``.
+    """
+    said = None
+    try:
+        said, _ = statement.verify("certificate", (word or "").encode(), {operator.kid: operator}.__getitem__)
+    except WireError:
+        said = None
+    if said != body_of(Issued(bus=bus, agency=agency, certificate=digest(certificate), ca=digest(ca))):
+        raise DirectoryError("certificate_altered")
+
+
 class Request(Frozen):
-    """The file. *certificate* and *ca* come back with the admission."""
+    """The file. *certificate* and *ca* come back with the admission, and *word*, the operator's on both."""
 
     form: Literal["nrmbus-request/1"] = "nrmbus-request/1"
     entry: Entry
@@ -42,6 +74,7 @@ class Request(Frozen):
     disposals: tuple[Annotated[str, Field(max_length=4096)], ...] = ()
     certificate: Pem | None = None
     ca: Pem | None = None
+    word: Word | None = None
 
     @classmethod
     def read(cls, path: Path) -> "Request":
@@ -51,7 +84,8 @@ class Request(Frozen):
             DirectoryError: ``request_malformed``, ``request_changed`` where what came with the entry is not what it names.
             OSError: it cannot be read.
         """
-        return cls.parsed(path.read_bytes())
+        raw, _ = files.read(path, LARGEST + 1)
+        return cls.parsed(raw)
 
     @classmethod
     def parsed(cls, raw: bytes) -> "Request":
@@ -74,14 +108,17 @@ class Request(Frozen):
         """Write the file to *path*, whole or not at all, for its owner only."""
         write_json(path, body_of(self))
 
-    def having(self, entry: Entry, certificate: bytes | None = None, ca: bytes | None = None) -> "Request":
+    def having(
+        self, entry: Entry, certificate: str | None = None, ca: str | None = None, word: str | None = None
+    ) -> "Request":
         """The same with *entry* one step on, and what the authority answered."""
         return Request(
             entry=entry,
             csr=self.csr,
             disposals=self.disposals,
-            certificate=certificate.decode("ascii") if certificate else self.certificate,
-            ca=ca.decode("ascii") if ca else self.ca,
+            certificate=certificate or self.certificate,
+            ca=ca or self.ca,
+            word=word or self.word,
         )
 
 

@@ -60,8 +60,10 @@ def load(text: str) -> tuple[Any, dict[Path, int]]:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         problem = NotStrictError(mark.line + 1 if mark else 1, f"this is not YAML: {error.problem or error.context}")
-    except yaml.YAMLError:
+    except (yaml.YAMLError, OverflowError, ValueError):  # the latter two for an escape beyond Unicode
         problem = NotStrictError(1, "this is not YAML: a character that YAML does not allow")
+    except RecursionError:
+        problem = NotStrictError(1, "it is nested deeper than anything that is meant here")
     else:
         if root is None:
             raise NotStrictError(1, "the file is empty")

@@ -13,8 +13,8 @@ from nrmbus.wire.keys import SigningKey, VerifyKey
 from nrmbus.wire.mldsa import MLDSA44SigningKey, MLDSA44VerifyKey
 from nrmbus.wire.note import ED25519, Ed25519Verifier, Signature, Verifier, key_id_of, named, parse_vkey
 
-MAX_TIME: Final = 2**63 - 1
-"""The latest time, in POSIX seconds, that a cosignature may say."""
+MAX_TIME: Final = 253_402_300_799
+"""The latest time, in POSIX seconds, that a cosignature may say: the last that is written here (`times`), 9999-12-31T23:59:59Z."""
 
 _TIME_BYTES: Final = 8
 _LABEL: Final = b"subtree/v1\n\0"

@@ -19,7 +19,7 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
 
-from nrmbus.wire import base64, json
+from nrmbus.wire import base64, files, json
 from nrmbus.wire.errors import WireError
 
 SETTING: Final = "NRMBUS_KEY_FILE"
@@ -32,13 +32,16 @@ LEAST: Final = 12
 COST: Final = (2**15, 8, 3)
 """scrypt's n, r and p: 32 MiB and a fifth of a second, one of the settings that OWASP's password storage page holds equal."""
 
-_MOST_N: Final = 2**20
-"""A file that asks for more would fill the memory of whoever opens it."""
+_MOST_MEMORY: Final = 2**20
+_MOST_WORK: Final = 2**21
+"""Of n times r (128 bytes each: 128 MiB), and of that times p (half a second): a file that asks for more would fill the memory of
+whoever opens it, or keep him for minutes."""
 _SEALED: Final = b'{"aead":'
 _PEM: Final = b"-----BEGIN "
 _SALT: Final = 16
 _IV: Final = 12
 _FILE_LIMIT: Final = 4096
+_KEY_FILE_LIMIT: Final = 64 * 1024
 _BOUND: Final = b"nrmbus/key-file/v1\0"
 
 KeyFileCode = Literal[
@@ -48,6 +51,7 @@ KeyFileCode = Literal[
     "key_file_missing",
     "key_file_open_to_others",
     "key_file_short",
+    "key_file_long",
 ]
 
 _SENTENCES: Final[dict[KeyFileCode, str]] = {
@@ -57,6 +61,7 @@ _SENTENCES: Final[dict[KeyFileCode, str]] = {
     "key_file_missing": f"The file that {SETTING} names cannot be read: mount or restore it, or name another.",
     "key_file_open_to_others": f"The file that {SETTING} names can be read by others than its owner: chmod 600 FILE.",
     "key_file_short": f"A passphrase or key file has at least {LEAST} bytes: nrmbus keys new FILE makes a good one.",
+    "key_file_long": f"A key file has at most {_KEY_FILE_LIMIT} bytes: nrmbus keys new FILE makes a good one.",
 }
 
 
@@ -86,16 +91,18 @@ class Passphrase:
         """What the key file at *path* holds, white space around it left out.
 
         Raises:
-            KeyFileError: ``key_file_missing``, ``key_file_open_to_others``, ``key_file_short``.
+            KeyFileError: ``key_file_missing`` (also for what is no plain file), ``key_file_open_to_others``,
+                ``key_file_short``, ``key_file_long``.
         """
         try:
-            open_to_others = path.stat().st_mode & 0o077
-            secret = path.read_bytes().strip()
-        except OSError:
+            secret, mode = files.read(path, _KEY_FILE_LIMIT + 1)
+        except (OSError, ValueError):  # a name with a zero byte is no name
             raise KeyFileError("key_file_missing") from None
-        if open_to_others:
+        if mode & 0o077:
             raise KeyFileError("key_file_open_to_others")
-        return cls(secret)
+        if len(secret) > _KEY_FILE_LIMIT:
+            raise KeyFileError("key_file_long")
+        return cls(secret.strip())
 
     def seal(self, seed: bytes) -> bytes:
         """The file of *seed*. Files that one process seals share a salt: what opens them, scrypt makes once."""
@@ -136,6 +143,12 @@ class Passphrase:
         raise TypeError("a passphrase is not written down")
 
 
+def _is_borne(n: int, r: int, p: int) -> bool:
+    """Whether scrypt with these parameters is neither too cheap for a thief nor too dear for whoever opens it."""
+    whole = n >= 2**14 and n & (n - 1) == 0 and r >= 1 and p >= 1
+    return whole and n * r <= _MOST_MEMORY and n * r * p <= _MOST_WORK
+
+
 def _aad(about: dict[str, Any]) -> bytes:
     return _BOUND + sha256(json.dumps(about)).digest()
 
@@ -154,7 +167,7 @@ def _read(content: bytes) -> dict[str, Any]:
             "salt": str(),
             "iv": str(),
             "ct": str(),
-        } if len(body) == 8 and 2**14 <= n <= _MOST_N and n & (n - 1) == 0 and 1 <= r <= 16 and 1 <= p <= 16:
+        } if len(body) == 8 and bool not in {type(r), type(p)} and _is_borne(n, r, p):
             return body
     raise KeyFileError("key_malformed")
 
@@ -166,7 +179,7 @@ def asked() -> Passphrase | None:
     """The passphrase by the file that NRMBUS_KEY_FILE names, else as typed at the terminal; None where nobody can be asked.
 
     Raises:
-        KeyFileError: ``key_file_missing``, ``key_file_open_to_others``, ``key_file_short``.
+        KeyFileError: as `Passphrase.of_file`.
     """
     named = os.environ.get(SETTING)
     if named:
@@ -197,8 +210,7 @@ def held() -> Passphrase | None:
 
 def is_sealed(path: Path) -> bool:
     """Whether the private key at *path* lies sealed."""
-    with path.open("rb") as file:
-        return file.read(len(_SEALED)) == _SEALED
+    return files.read(path, len(_SEALED))[0] == _SEALED
 
 
 def read(path: Path) -> bytes:
@@ -208,7 +220,9 @@ def read(path: Path) -> bytes:
         KeyFileError: ``key_locked``, ``key_passphrase_wrong``, ``key_malformed``.
         OSError: there is no such file, or it cannot be read.
     """
-    content = path.read_bytes()
+    content = b""
+    with contextlib.suppress(files.NotPlainError):
+        content, _ = files.read(path, _FILE_LIMIT + 1)
     if not content.startswith(_SEALED) and (len(content) == SEED_BYTES or content.startswith(_PEM)):
         return content
     _read(content)

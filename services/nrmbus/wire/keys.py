@@ -135,9 +135,12 @@ class SealTo:
     __slots__ = ("_key", "kid", "public")
 
     def __init__(self, public: bytes) -> None:
-        """Take 1,216 raw bytes. Raises ``weak_key`` if either half is no key, or X25519's is of small order."""
-        key = None
-        if len(public) == SEALING_PUBLIC_BYTES:
+        """Take 1,216 raw bytes. Raises ``weak_key`` if either half is no key, or X25519's is of small order or has u >= p.
+
+        RFC 7748 reads every u: one key would have two spellings, and so two kids, of which one looks like nobody's yet.
+        """
+        key, u = None, int.from_bytes(public[_MLKEM_PUBLIC_BYTES:], "little")
+        if len(public) == SEALING_PUBLIC_BYTES and u < _P:
             try:
                 x25519 = X25519PublicKey.from_public_bytes(public[_MLKEM_PUBLIC_BYTES:])
                 _PROBE.exchange(x25519)

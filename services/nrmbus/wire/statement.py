@@ -22,6 +22,7 @@ Thing = Literal[
     "erasure",
     "answer",
     "publication",
+    "certificate",
 ]
 
 LIMIT: Final = 64 * 1024

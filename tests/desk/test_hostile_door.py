@@ -1,0 +1,86 @@
+"""The door of a desk, and numbers, texts and lists that nobody means well with: a code of its own for each, at once."""
+
+import json
+from pathlib import Path
+from urllib.parse import quote
+
+import pytest
+
+from desk.given import CASE, SIGNAL, desk_of
+from hostile import bounded
+
+HUGE, LONG = "9" * 30, "9" * 5000
+CONSENT = {"purposes": ["services"], "given_by": "individual", "form": "written"}
+
+ADDRESSES: dict[str, tuple[str, str, int, str]] = {
+    "a row beyond the ledger's": ("GET", f"/v1/inbox?after={2**63}", 422, "unknown_field"),
+    "a row of thirty digits": ("GET", f"/v1/inbox?after={HUGE}", 422, "unknown_field"),
+    "a row of five thousand digits": ("GET", f"/v1/tasks?after={LONG}", 422, "unknown_field"),
+    "a row before the first": ("GET", "/v1/inbox?after=-1", 422, "unknown_field"),
+    "a row in other digits": ("GET", f"/v1/inbox?after={quote(chr(0x661))}", 422, "unknown_field"),
+    "a row as a float": ("GET", "/v1/tasks?after=1e3", 422, "unknown_field"),
+    "a task beyond the ledger's": ("POST", f"/v1/tasks/{2**63}/done", 422, "unknown_field"),
+    "a task of thirty digits": ("POST", f"/v1/tasks/{HUGE}/done", 422, "unknown_field"),
+    "a task before the first": ("POST", "/v1/tasks/-1/done", 422, "unknown_field"),
+    "the last task that may be": ("POST", f"/v1/tasks/{2**63 - 1}/done", 404, "not_found"),
+    "a limit above ours": ("GET", "/v1/inbox?limit=1001", 422, "unknown_field"),
+    "a case with a zero byte": ("GET", "/v1/cases/%00", 404, "not_found"),
+    "a case that leads out": ("GET", "/v1/cases/..%2f..%2fdoor.json", 404, "not_found"),
+    "a case that is not UTF-8": ("GET", "/v1/cases/%ff%fe", 404, "not_found"),
+    "a case with a line end": ("POST", f"/v1/cases/{CASE}%0A/reads?what=case", 404, "not_found"),
+    "an event that is half a letter": ("GET", "/v1/events/%ED%A0%80", 404, "not_found"),
+    "a reader with a line end": ("GET", "/v1/inbox?open=true&actor=x%0a", 422, "unknown_field"),
+    "a reader in another script": ("GET", "/v1/inbox?open=true&actor=%D0%B0", 422, "unknown_field"),
+    "three hundred versions": ("GET", "/v1/inbox?" + "&".join(["speaks=a.b:1"] * 300), 422, "unknown_field"),
+    "a method that is none": ("TRACE", "/v1/inbox", 405, "method_not_allowed"),
+}
+
+
+@pytest.mark.parametrize("what", ADDRESSES)
+async def test_an_address_that_no_system_of_an_agency_asks_for(what: str, tmp_path: Path) -> None:
+    """It is no fault of the ledger's, and nothing of it stands in the answer."""
+    method, path, status, code = ADDRESSES[what]
+    async with desk_of("ngo-a", tmp_path) as here:
+        with bounded():
+            answer = await here.door.request(method, path)
+
+        assert (answer.status_code, answer.json()["code"]) == (status, code)
+        assert not {HUGE, LONG} & set(answer.text.split())
+
+
+@pytest.mark.parametrize("wait", ["nan", "inf", "-inf", "60.0001", "1e400", "0x1", "", "\uff16"])
+async def test_nobody_waits_for_ever(wait: str, tmp_path: Path) -> None:
+    """A wait is a number of seconds up to a minute."""
+    async with desk_of("ngo-a", tmp_path) as here:
+        answer = await here.door.post(f"/v1/events?wait={quote(wait)}", content=b"{}")
+
+        assert (answer.status_code, answer.json()["code"]) == (422, "unknown_field")
+
+
+@pytest.mark.parametrize(
+    ("receivers", "kind"),
+    [(["vac"] * 2, "twice"), (["vac", "vac", "fund"], "twice"), ([f"ngo-{n}" for n in range(65)], "too_long"),
+     (["vac"] * 40_000, "too_long")],
+    ids=["twice", "one of them twice", "65", "40,000"],
+)  # fmt: skip
+async def test_one_request_says_no_flood_of_consents(receivers: list[str], kind: str, tmp_path: Path) -> None:
+    """A consent for n receivers is n events: for as many as an event names recipients, each once, and else for none."""
+    body = {"type": "consent.given", "case": CASE, "actor": "S-1", "data": CONSENT | {"receivers": receivers}}
+    async with desk_of("ngo-a", tmp_path) as here:
+        with bounded():
+            answer = await here.door.post("/v1/events", content=json.dumps(body).encode())
+
+        assert (answer.status_code, answer.json()["code"]) == (422, "unknown_field")
+        assert answer.json()["problems"] == [{"pointer": "/data/receivers", "kind": kind}]
+        assert await here.rows("outbox") == []
+
+
+async def test_many_members_are_read_at_once(tmp_path: Path) -> None:
+    """Half a mebibyte of them: refused within moments."""
+    body = {"type": "case.signal_recorded", "case": CASE, "actor": "S-1", "data": SIGNAL}
+    many = json.dumps(body | {f"m{n}": 1 for n in range(30_000)}).encode()
+    async with desk_of("ngo-a", tmp_path) as here:
+        with bounded(2):
+            answer = await here.door.post("/v1/events", content=many)
+
+        assert (answer.status_code, answer.json()["code"]) == (422, "unknown_field")
