@@ -1,6 +1,7 @@
 """An agency on a machine of its own: a folder with the bus's name, the operator's public key, and what is the agency's."""
 
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -28,8 +29,12 @@ PATIENCE = 30.0
 A, B = "admitter-a", "admitter-b"
 _RUN = f"""
 import sys
-from nrmbus.desk import renewing
-renewing.LOOK_SECONDS = {LOOK}
+from datetime import timedelta
+from nrmbus.desk import renewing, rotating
+renewing.LOOK_SECONDS = rotating.LOOK_SECONDS = {LOOK}
+if "rotates" in sys.argv:
+    sys.argv.remove("rotates")
+    rotating.BEFORE = timedelta(days=89, hours=23, minutes=59, seconds=50)
 from nrmbus.cli import main
 main()
 """
@@ -64,9 +69,10 @@ class Apart:
         assert end is not None
         return end
 
-    def start(self) -> None:
-        """Run its desk alone, as a person or a service manager does."""
+    def start(self, *, rotates: bool = False) -> None:
+        """Run its desk alone, as a person or a service manager does; *rotates*: as if its sealing key had 76 days."""
         argv = ["nrmbus", "run", self.name, "--data", str(self.folder.path), "--keys-unprotected"]
+        argv += ["rotates"] if rotates else []
         with (self.folder.path / "desk.log").open("ab") as log:
             command = [sys.executable, "-c", f"import sys; sys.argv = {argv!r}\n{_RUN}"]
             self.process = subprocess.Popen(command, stdout=log, stderr=log)
@@ -123,6 +129,17 @@ def apart(operator: BusFolder, home: Path, name: str, role: str) -> Iterator[Apa
         yield found
     finally:
         found.stop()
+
+
+def admitters_place(one: Apart, home: Path, name: str) -> BusFolder:
+    """The machine of an admitter who comes with an agency's certificate; the key is moved there, from the operator's."""
+    folder = BusFolder(home / name)
+    for each in ("bus.json", "keys/operator.pub", f"agencies/{one.name}/tls"):
+        source, target = one.folder.path / each, folder.path / each
+        make_private(target.parent)
+        (shutil.copytree if source.is_dir() else shutil.copyfile)(source, target)
+    shutil.move(one.operator.path / "admitters" / name, make_private(folder.path / "admitters") / name)
+    return folder
 
 
 def until_over(end: datetime) -> None:

@@ -8,15 +8,19 @@ import pytest
 from typer.testing import CliRunner
 
 from brokers import Broker
+from nrmbus.bus import clients
 from nrmbus.bus.clock import BEFORE_ANY_TICK
 from nrmbus.bus.errors import BusError
 from nrmbus.bus.folder import BusFolder
 from nrmbus.cli import admitter, agency, supervisor
 from nrmbus.cli.desks import door_of
+from nrmbus.directory import renewal
 from nrmbus.directory.admission import Newcomer, admit, read_directory
+from nrmbus.directory.entry import body_of
 from nrmbus.directory.heads import utc_time
 from nrmbus.directory.operator import Identity
 from nrmbus.directory.requests import Request
+from nrmbus.wire import json
 
 A, B = "admitter-a", "admitter-b"
 
@@ -110,6 +114,23 @@ def test_an_agency_joins_changes_its_keys_and_leaves(typed: Typed) -> None:
     ]
     shown = typed("show", "ngo-b")
     assert [word for word in ("admitted", "rotated", "confirmed", "suspended", "retired") if word not in shown] == []
+
+
+@pytest.mark.broker
+def test_a_timer_does_what_up_does(typed: Typed) -> None:
+    """Where no `nrmbus up` of the operator runs: the head is signed, and what agencies ask for is answered."""
+
+    async def asks() -> None:
+        asked = json.dumps(body_of(renewal.ask(typed.bus, "ngo-a")))
+        async with clients.producer(typed.bus.bootstrap) as producer:
+            await producer.send_and_wait(renewal.topic_of("ngo-a"), value=asked, partition=0)
+
+    asyncio.run(asks())
+    said = typed("head").splitlines()
+
+    assert said[0].startswith("Signed: ")
+    assert said[1:] == ["ngo-a has asked for another certificate, and has it."]
+    assert len(typed("head").splitlines()) == 1
 
 
 @pytest.mark.broker

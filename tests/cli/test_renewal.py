@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from cli.apart import PATIENCE, Apart, apart, until_over
+from cli.apart import PATIENCE, A, Apart, B, admitters_place, apart, until_over
 from desk.live import signal_of
 from desk.test_live import CASE, CONSENT, REF, REFERRAL, about
 from nrmbus.auditor.history import audited
@@ -20,7 +20,10 @@ from nrmbus.bus.gate import Gate
 from nrmbus.cli import agency, supervisor
 from nrmbus.cli.desks import door_of
 from nrmbus.cli.supervisor import Supervisor
-from nrmbus.directory.admission import Newcomer
+from nrmbus.directory import Directory
+from nrmbus.directory.admission import Newcomer, read_directory
+from nrmbus.directory.heads import utc_time
+from nrmbus.directory.operator import Identity
 from patience import until
 
 pytestmark = [pytest.mark.broker, pytest.mark.slow]
@@ -125,3 +128,46 @@ def test_one_that_has_ended_is_renewed_by_file(up: Supervisor, tmp_path: Path) -
         one.start()
         ready(one)
         assert says(one) == "registered"
+
+
+def test_keys_change_and_nobody_carries_a_file(
+    up: Supervisor, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The desk asks and confirms; the admitters sign, one at the operator's, one elsewhere; the operator's `up` does its part."""
+
+    def waits() -> str:
+        capsys.readouterr()
+        agency.waiting(data=up.folder.path)
+        return capsys.readouterr().out
+
+    def directory() -> Directory:
+        return asyncio.run(read_directory(up.folder))
+
+    with apart(up.folder, tmp_path, "ngo-k", "ngo_outreach") as one:
+        before = Identity.at(one.folder.agency("ngo-k").path, "ngo-k")
+        time.sleep(12)  # as long as the desk is told that its key may live
+        one.start(rotates=True)
+        ready(one)
+        until("it asks", lambda: "ngo-k (rotated" in waits(), PATIENCE)
+        agency.admit(name=A, waiting=True, data=up.folder.path, keys_unprotected=True)
+        until("one has signed", lambda: f"signed by {A}" in waits(), PATIENCE)
+        elsewhere = admitters_place(one, tmp_path, B)
+        agency.admit(Path("ngo-k"), B, waiting=True, data=elsewhere.path, keys_unprotected=True)
+
+        until(
+            "it is confirmed",
+            lambda: (directory().seal_to("ngo-k", utc_time()) or before.sealing).kid != before.sealing.kid,
+            PATIENCE,
+        )
+        until(
+            "it has the next",
+            lambda: not (one.folder.agency("ngo-k").keys / "next" / "signing.seed").exists(),
+            PATIENCE,
+        )
+        after = Identity.at(one.folder.agency("ngo-k").path, "ngo-k")
+        assert {after.signing.kid, after.sealing.kid, after.witness.kid}.isdisjoint(before.kids)
+        assert before.sealing.kid in after.opening
+        assert directory().signing_kid("ngo-k", utc_time()) == after.signing.kid
+        assert says(one) == "registered"
+        assert asyncio.run(one.health())["held_up"] is None
+        assert "Nothing waits" in waits()

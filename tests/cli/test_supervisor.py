@@ -22,8 +22,10 @@ from nrmbus.bus.errors import FolderHeld, NoBus
 from nrmbus.bus.folder import BusFolder
 from nrmbus.bus.gate import Gate
 from nrmbus.bus.reach import Tls
+from nrmbus.cli import supervisor
 from nrmbus.cli.supervisor import HELD_SECONDS, LONGEST_PAUSE_SECONDS, Running, Supervisor
 from nrmbus.directory.admission import Newcomer, admit
+from nrmbus.directory.answering import Outcome
 from patience import lives, until
 
 RESTART_SECONDS = 1.0
@@ -229,6 +231,38 @@ def test_kill_9_of_the_supervisor_leaves_nobody(command: tuple[subprocess.Popen[
 
     until("all are gone", lambda: not any(map(lives, running)), 5.0)
     assert not folder.is_held
+
+
+def test_whatever_happens_to_requests_a_bus_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An error that nobody thought of is said once and tried again, and so is what is passed over; what is done is said."""
+    said: list[str] = []
+    passes: list[Exception | tuple[Outcome, ...]] = [
+        RuntimeError("CANARY"),
+        RuntimeError("CANARY"),
+        (Outcome("ngo-a", "request_invalid"), Outcome("ngo-b")),
+        (Outcome("ngo-a", "request_invalid"),),
+    ]
+    folder = BusFolder(tmp_path)
+    folder.create(play=True)
+    running = Supervisor(folder, say=said.append)
+
+    async def answers(_folder: BusFolder) -> tuple[Outcome, ...]:
+        found = passes.pop(0)
+        if not passes:
+            running._ended.set()
+        if isinstance(found, Exception):
+            raise found
+        return found
+
+    monkeypatch.setattr(supervisor, "answer", answers)
+    monkeypatch.setattr(supervisor, "REQUESTS_SECONDS", 0.0)
+    running._answer()
+
+    assert said == [
+        "Requests of agencies could not be answered (RuntimeError); it is tried again.",
+        "ngo-b has asked for another certificate, and has it.",
+        "A request in the topic of ngo-a was passed over: request_invalid.",
+    ]
 
 
 def test_a_service_that_cannot_start_is_given_time() -> None:

@@ -139,6 +139,11 @@ class There:
         by = authority.ca.decode() if authority else None
         return Renewal(asked="", certificate=pem, ca=ca, word=word, authority=by)
 
+    def forgetting(self) -> "There":
+        """The same, where the authority no longer knows whose key this is."""
+        (self.folder.keys / "authority" / "issued.json").unlink()
+        return self
+
     def stranger(self) -> Authority:
         """Another authority, which calls the bus by the same name."""
         folder = BusFolder(self.folder.path.parent / "forged")
@@ -175,6 +180,7 @@ def test_the_next_certificate_is_taken_and_who_is_trusted_stays(there: There) ->
     "forged",
     [
         lambda there: there.back("ngo-b", own=False),
+        lambda there: there.forgetting().back("ngo-b"),
         lambda there: there.back(own=False),
         lambda there: there.back(by=there.stranger()),
         lambda there: there.back(by=there.of_another_bus()),
@@ -185,6 +191,7 @@ def test_the_next_certificate_is_taken_and_who_is_trusted_stays(there: There) ->
     ],
     ids=[
         "another's",
+        "in another's name over its own key",
         "over another key",
         "by another authority",
         "of another bus",

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 app = typer.Typer(help="Agencies: joining the bus, changing keys, leaving. Two admitters agree.", no_args_is_help=True)
 
 Agency = Annotated[str, typer.Argument(help="The agency's id.")]
-File = Annotated[Path, typer.Argument(help="The request's file.")]
 Out = Annotated[
     Path | None, typer.Option("--out", metavar="FILE", help="The request's file. (default: AGENCY.request.json)")
 ]
@@ -144,12 +143,12 @@ def check(
 
 
 async def _checked(folder: "BusFolder", agency: str, file: Path | None) -> str:
-    from nrmbus.directory.changes import check, enter
+    from nrmbus.directory.changes import check, enter, is_operator
     from nrmbus.directory.requests import Request
 
     came_back = Request.read(file) if file is not None else None
     outcome, answer = await check(folder, agency, came_back)
-    if answer is not None and _is_operator(folder):
+    if answer is not None and is_operator(folder):
         await enter(folder, answer)
         outcome, answer = await check(folder, agency, None)
     if answer is not None:
@@ -174,28 +173,12 @@ def renew(
     bus: Bus = DEFAULT_BUS,
     keys_unprotected: Unprotected = False,
 ) -> None:
-    """Another certificate for an agency away from the operator, whose own does not renew itself: asked for, issued, kept."""
+    """Another certificate by file, for an agency whose own has ended: asked for, issued, kept. Else it renews by itself."""
+    from nrmbus.cli.renewal import renewed
+
     folder = unlocked(data, bus, unprotected=keys_unprotected)
     with sentences():
-        typer.echo(_renewed(folder, agency, file))
-
-
-def _renewed(folder: "BusFolder", agency: str, file: Path | None) -> str:
-    from nrmbus.directory import renewal
-    from nrmbus.directory.admission import read_directory
-
-    if file is None:
-        path = Path(f"{agency}.renewal.json")
-        renewal.ask(folder, agency).write(path)
-        return f"{path} goes to the operator: nrmbus agency renew {agency} {path}"
-    found = renewal.Renewal.read(file)
-    if found.certificate is not None:
-        renewal.keep(folder, agency, found)
-        return f"{agency} has its certificate; its desk takes it within a minute, or when it starts."
-    if not _is_operator(folder):
-        return f"{file} has no certificate yet: the operator runs nrmbus agency renew {agency} {file}"
-    renewal.issue(folder, asyncio.run(read_directory(folder)), found).write(file)
-    return f"{file} goes back to the agency: nrmbus agency renew {agency} {file}"
+        typer.echo(renewed(folder, agency, file))
 
 
 @app.command(epilog="Example: nrmbus agency retire ngo-a --cases cases.yaml")
@@ -249,19 +232,34 @@ async def _destroyed(folder: "BusFolder", agency: str, cases: list[str]) -> str:
 
 @app.command(epilog="Example: nrmbus agency admit ngo-b.request.json --as leyla")
 def admit(
-    file: File, name: As = None, *, data: Data = None, bus: Bus = DEFAULT_BUS, keys_unprotected: Unprotected = False
+    file: Annotated[Path | None, typer.Argument(help="The request's file; with --waiting, the agency's id.")] = None,
+    name: As = None,
+    *,
+    waiting: Annotated[
+        bool, typer.Option("--waiting", help="Sign what waits on the bus, of one agency or all.")
+    ] = False,
+    data: Data = None,
+    bus: Bus = DEFAULT_BUS,
+    keys_unprotected: Unprotected = False,
 ) -> None:
     """Sign a request as an admitter; the second of two enters it, where the operator's key is.
 
     Run where the operator's key is, it also enters what two have signed elsewhere, or what the agency confirmed.
     """
+    from nrmbus.cli.waiting import signed
+
     folder = unlocked(data, bus, unprotected=keys_unprotected)
+    if file is None and not waiting:
+        raise typer.BadParameter("name the request's file, or say --waiting")
     with sentences():
-        typer.echo(asyncio.run(_admitted(folder, file, name)))
+        if waiting:
+            typer.echo("\n".join(asyncio.run(signed(folder, str(file) if file else None, name))))
+        else:
+            typer.echo(asyncio.run(_admitted(folder, file or Path(), name)))
 
 
 async def _admitted(folder: "BusFolder", file: Path, name: str | None) -> str:
-    from nrmbus.directory.changes import admitter_of, enter, is_complete, read_as, reader_of, sign, time_of
+    from nrmbus.directory.changes import admitter_of, enter, is_complete, is_operator, read_as, reader_of, sign, time_of
     from nrmbus.directory.requests import Request
 
     asked = Request.read(file)
@@ -274,7 +272,7 @@ async def _admitted(folder: "BusFolder", file: Path, name: str | None) -> str:
         asked.write(file)
     if not is_complete(asked):
         return f"{agency} ({kind}, {asked.entry.role}): one admitter has signed {file}; a second one has to."
-    if not _is_operator(folder):
+    if not is_operator(folder):
         return (
             f"{agency} ({kind}): two admitters have signed {file}; the operator enters it: nrmbus agency admit {file}"
         )
@@ -337,23 +335,21 @@ def head(*, data: Data = None, bus: Bus = DEFAULT_BUS, keys_unprotected: Unprote
 
     `nrmbus up` does both by itself, the second every few seconds.
     """
+    from nrmbus.cli.renewal import looked_after
+
     folder = unlocked(data, bus, unprotected=keys_unprotected)
     with sentences():
-        for line in asyncio.run(_looked_after(folder)):
+        for line in asyncio.run(looked_after(folder)):
             typer.echo(line)
 
 
-async def _looked_after(folder: "BusFolder") -> list[str]:
-    from nrmbus.bus.authority import OPERATOR
-    from nrmbus.bus.gate import Gate
-    from nrmbus.directory.answering import answer
-    from nrmbus.directory.changes import sign_head
+@app.command(epilog="Example: nrmbus agency waiting")
+def waiting(*, data: Data = None, bus: Bus = DEFAULT_BUS) -> None:
+    """At an admitter: print what waits for a signature on the bus; `nrmbus agency admit --waiting` signs it."""
+    from nrmbus.cli.waiting import listed
 
-    if _is_operator(folder):  # its own certificate, and the rights of those that ended since
-        await asyncio.to_thread(Gate(folder).equip, {OPERATOR: folder.keys})
-        await asyncio.to_thread(Gate(folder).apply)
-    directory = await sign_head(folder)
-    return [f"Signed: {directory.number} entries.", *map(str, await answer(folder))]
+    with sentences():
+        typer.echo("\n".join(asyncio.run(listed(folder_of(data, bus)))))
 
 
 # -- for everybody ---------------------------------------------------------------------------------------------------
@@ -393,10 +389,6 @@ def show(agency: Agency, data: Data = None, bus: Bus = DEFAULT_BUS) -> None:
         typer.echo(f"{times.write(period.since)}  {period.entry.kind}  entry {period.entry.number}")
         for purpose, kid in period.kids.named():
             typer.echo(f"    {purpose:8} {kid}{f'  {confirmed}' if purpose == 'sealing' else ''}")
-
-
-def _is_operator(folder: "BusFolder") -> bool:
-    return (folder.keys / "operator.seed").exists()
 
 
 def _written(asked: "Request", agency: str, out: Path | None, what: str) -> None:

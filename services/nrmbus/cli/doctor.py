@@ -113,17 +113,20 @@ def _keys(folder: "BusFolder") -> Iterator[Finding]:
 def _certificates(folder: "BusFolder", now: datetime) -> Iterator[Finding]:
     from nrmbus.bus.certificate import ends
     from nrmbus.bus.reach import Tls
+    from nrmbus.directory.changes import is_operator
 
     for path in sorted(folder.path.glob("**/tls/cert.pem")):
         home, end = path.parents[1], ends(Tls(path.parents[1]))
         if end is not None and end - now > SOON:
             continue
         says = "cannot be read" if end is None else "has ended" if end <= now else f"ends on {end:%Y-%m-%d %H:%M} UTC"
+        lives_here = is_operator(folder) or home.parent.name != "agencies"
+        up = f"nrmbus up --data '{folder.path}'"
         yield Finding(
             "certificate",
             f"The certificate of {home.name} {says}.",
             "It renews by itself ten days before its end: what does that was not running, or failed.",
-            f"nrmbus up --data '{folder.path}'",
+            up if lives_here else f"nrmbus agency renew {home.name} --data '{folder.path}'",
         )
 
 

@@ -15,7 +15,7 @@ from nrmbus.bus.clock import SteppedClock, WallClock, clock_of
 from nrmbus.bus.errors import BusError
 from nrmbus.bus.folder import AgencyFolder, BusFolder
 from nrmbus.bus.serving import Listening, Server
-from nrmbus.desk import erasing, renewing, witnessing
+from nrmbus.desk import erasing, renewing, rotating, witnessing
 from nrmbus.desk.broker import check_settings, make_broker, make_endpoints
 from nrmbus.desk.desk import Desk
 from nrmbus.desk.door import Door, application
@@ -29,6 +29,7 @@ from nrmbus.desk.relay import Relay, through
 from nrmbus.desk.release import release, release_by_itself
 from nrmbus.desk.renewing import Renewing
 from nrmbus.desk.roles import procedure_of
+from nrmbus.desk.rotating import Rotating
 from nrmbus.desk.seat import Seat
 from nrmbus.desk.witnessing import Witness
 from nrmbus.directory import Directory, DirectoryReader, Entry, Identity, operator_key
@@ -50,7 +51,7 @@ class DeskProcess:
     """One agency's desk, at *home* in a bus's *folder*, and everything it runs on."""
 
     def __init__(self, folder: BusFolder, home: AgencyFolder, ledger: Ledger, *, renews: bool = False) -> None:
-        """Make it; nothing runs yet. *renews*: it looks after its certificate. Raises DeskError ``speaks_unpublished``."""
+        """Make it; nothing runs yet. *renews*: it looks after its certificate and keys. Raises DeskError ``speaks_unpublished``."""
         settings = folder.settings
         self._where, self._play, self._settings = folder.reach(home.path), settings.play, _settings(home)
         self._home = home.path
@@ -105,6 +106,7 @@ class DeskProcess:
         self._went_on = False
         """Whether the cases that waited for this release have been let through."""
         self._renewing = Renewing(folder, self.seat) if renews and settings.tls else None
+        self._rotating = Rotating(folder, self.seat) if renews else None
         self.anew = False
         """Whether it ends only to make its connections anew, with another certificate."""
         self.failed = False
@@ -147,6 +149,8 @@ class DeskProcess:
             tasks.create_task(self._look_after_lost())
             tasks.create_task(witnessing.run(self.witness, self._where))
             tasks.create_task(erasing.run(self.desk, self._home, self._inbox_is_read))
+            if self._rotating is not None:
+                tasks.create_task(rotating.run(self._rotating, self._begin_anew))
             if self._renewing is not None:
                 tasks.create_task(renewing.run(self._renewing, self._begin_anew))
             if isinstance(clock, SteppedClock):

@@ -19,11 +19,11 @@ from aiokafka.errors import KafkaError
 from pydantic import Field, ValidationError
 
 from nrmbus.bus import clients
-from nrmbus.bus.errors import NotCertified
+from nrmbus.bus.errors import BusError, NotCertified
 from nrmbus.bus.folder import BusFolder, make_private, write_json
 from nrmbus.bus.gate import Gate
 from nrmbus.bus.tolerant import read_any_header_name
-from nrmbus.directory import changes, renewal, rotation
+from nrmbus.directory import changes, joining, renewal, rotation
 from nrmbus.directory.admission import read_directory
 from nrmbus.directory.directory import Directory
 from nrmbus.directory.entry import body_of
@@ -102,9 +102,14 @@ async def answer(folder: BusFolder) -> tuple[Outcome, ...]:
         state = _kept(folder)
         found = await _read(folder, state.next)
         outcomes = dict.fromkeys(found.unread)
+        waits = dict(state.waiting)
+        for agency, record in state.waiting.items():  # one that an earlier pass could not enter
+            if changes.is_complete(Request.parsed(record.encode())):
+                del waits[agency]
+                found.records.setdefault(agency, []).insert(0, record.encode())
         if found.records:
             directory = await read_directory(folder)
-            issued, waits = list[Answer](), dict(state.waiting)
+            issued = list[Answer]()
             for agency, records in found.records.items():
                 changed = [each for each in records if _CHANGE in each]
                 asked = [each for each in records if _CHANGE not in each]
@@ -113,7 +118,7 @@ async def answer(folder: BusFolder) -> tuple[Outcome, ...]:
                 if made is not None:
                     issued.append(Answer(agency=agency, record=json.dumps(body_of(made)).decode()))
                     outcomes[Outcome(agency)] = None
-                async for outcome, waiting in _changed(folder, agency, changed, waits):
+                async for outcome, waiting in _changed(folder, directory, agency, changed, waits):
                     outcomes[outcome] = None
                     issued += [waiting] if waiting else []
             state = State(next={**state.next, **found.next}, answers=(*state.answers, *issued), waiting=waits)
@@ -154,23 +159,28 @@ def _answered(
 
 
 async def _changed(
-    folder: BusFolder, agency: str, records: Iterable[bytes], waits: dict[str, str]
+    folder: BusFolder, directory: Directory, agency: str, records: Iterable[bytes], waits: dict[str, str]
 ) -> AsyncIterator[tuple[Outcome, Answer | None]]:
     """Enter what two admitters, or the agency itself, have signed; note in *waits*, and answer, what one more has to sign."""
     for raw in records:
         try:
             request = Request.parsed(raw)
-            directory = await read_directory(folder)  # what was entered a moment ago counts
             count, owner = rotation.signed(directory, request, agency), request.entry.agency
+            record = json.dumps(body_of(request)).decode()
             if changes.is_complete(request):
+                directory.checked(joining.changed(request.entry, number=directory.number + 1))
+                waits[owner] = record
                 await changes.enter(folder, request)
-                waits.pop(owner, None)
+                del waits[owner]
+                directory = await read_directory(folder)
                 yield Outcome(owner, done="entered"), None
             elif count > _waiting(directory, waits.get(owner)):
-                waits[owner] = json.dumps(body_of(request)).decode()
-                yield Outcome(owner, done="waiting"), Answer(agency=owner, record=waits[owner])
+                waits[owner] = record
+                yield Outcome(owner, done="waiting"), Answer(agency=owner, record=record)
         except DirectoryError as error:
             yield Outcome(agency, error.code), None
+        except (BusError, KafkaError):  # what is complete stays there for the next pass
+            yield Outcome(agency, "not_available"), None
 
 
 def _waiting(directory: Directory, record: str | None) -> int:

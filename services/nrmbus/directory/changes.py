@@ -69,8 +69,12 @@ def ask_first(folder: BusFolder, agency: str, role: str, supervisor: str | None)
     return Request(entry=joining.asked_by(entry, [identity.signing, identity.witness]), csr=csr)
 
 
-async def ask_for_new_keys(folder: BusFolder, agency: str, kind: Kind, overlap: timedelta) -> Request:
+async def ask_for_new_keys(
+    folder: BusFolder, agency: str, kind: Kind, overlap: timedelta, *, certified: bool = True
+) -> Request:
     """The request of an agency for other keys: ``rotated``, or ``lost`` where the old ones are gone or in wrong hands.
+
+    *certified*: another certificate is asked for with them.
 
     Raises:
         DirectoryError: ``agency_unknown``; ``previous_key_missing`` where a rotation lacks the present key.
@@ -85,7 +89,7 @@ async def ask_for_new_keys(folder: BusFolder, agency: str, kind: Kind, overlap: 
     if not has_present and kind == "rotated":
         raise DirectoryError("previous_key_missing")
     coming = Identity.next_at(home, agency) if has_present else present.to_ask_for(home)
-    csr = certificate.request(Tls(home), anew=kind == "lost").decode("ascii")
+    csr = certificate.request(Tls(home), anew=kind == "lost").decode("ascii") if certified else None
     wanted = _wanted(coming, last.role, last.supervisor, csr)
     until = now + overlap if kind == "rotated" else None
     entry = joining.proposed(directory, wanted, kind, made=now, until=until)
@@ -93,9 +97,9 @@ async def ask_for_new_keys(folder: BusFolder, agency: str, kind: Kind, overlap: 
     return Request(entry=joining.asked_by(entry, [coming.signing, coming.witness, *old]), csr=csr)
 
 
-def _wanted(identity: Identity, role: str, supervisor: str | None, csr: str) -> joining.Wanted:
+def _wanted(identity: Identity, role: str, supervisor: str | None, csr: str | None) -> joining.Wanted:
     public = (identity.signing.public, identity.sealing.public, identity.witness.public)
-    return joining.Wanted(identity.agency, role, *public, supervisor=supervisor, csr=digest(csr))
+    return joining.Wanted(identity.agency, role, *public, supervisor=supervisor, csr=digest(csr) if csr else None)
 
 
 async def ask_to_leave(folder: BusFolder, agency: str, cases: Mapping[str, str | None]) -> Request:
@@ -197,12 +201,17 @@ def sign(
 
 def _operator(folder: BusFolder) -> Operator:
     # Made on first use where a bus is set up; here a fresh one would be nobody's.
-    if not (folder.keys / "operator.seed").exists():
+    if not is_operator(folder):
         raise DirectoryError("not_operator")
     return Operator(folder.path)
 
 
 # -- at the operator -------------------------------------------------------------------------------------------------
+
+
+def is_operator(folder: BusFolder) -> bool:
+    """Whether the operator's key lies here."""
+    return (folder.keys / "operator.seed").exists()
 
 
 def is_complete(request: Request) -> bool:

@@ -12,7 +12,7 @@ DirectoryCode = Literal[
     "weak_key", "key_in_use", "key_two_purposes", "key_replaced", "lost_too_soon", "overlap_missing", "time_backwards", "challenge_missing",
     "challenge_unopened", "nothing_to_confirm", "head_invalid", "head_differs", "head_ahead",
     "request_malformed", "request_changed", "case_open", "admitter_key_missing", "admitter_unnamed", "not_yet_two", "not_operator",
-    "certificates_many", "certificate_invalid", "certificate_altered",
+    "certificates_many", "certificate_invalid", "certificate_altered", "nothing_waiting",
 ]  # fmt: skip
 """Everything for which the directory says no."""
 
@@ -66,6 +66,7 @@ SENTENCES: Final[Mapping[DirectoryCode, str]] = MappingProxyType(
         "certificates_many": "The agency has three good certificates already: wait until one has ended, or, if they are not its own, nrmbus agency lost.",
         "certificate_invalid": "It is no certificate of this bus's authority for this agency's own key, or no newer one: nrmbus agency renew asks again.",
         "certificate_altered": "The certificate in the file is not as the operator of this bus gave it: have the operator send the file again.",
+        "nothing_waiting": "Nothing waits for an admitter: nrmbus agency waiting shows what does; the operator's nrmbus up puts it there.",
         "not_yet_two": "Two admitters have to sign before the operator can enter it: a second person runs nrmbus agency admit.",
     }
 )  # fmt: skip

@@ -16,6 +16,7 @@ from nrmbus.directory.changes import is_complete
 from nrmbus.directory.directory import Directory
 from nrmbus.directory.entry import Kind, body_of
 from nrmbus.directory.errors import DirectoryError
+from nrmbus.directory.heads import utc_time
 from nrmbus.directory.renewal import ANSWERS, topic_of
 from nrmbus.directory.requests import Request
 from nrmbus.wire import json
@@ -40,6 +41,10 @@ def signed(directory: Directory, request: Request, agency: str) -> int:
     if entry.agency != agency and (not entry.admitted or entry.kind == "confirmed"):
         raise DirectoryError("request_invalid")
     directory.check_request(entry)
+    if entry.kind == "rotated" and directory.signing_kid(entry.agency, utc_time()) not in {
+        each.keyid for each in entry.asked
+    }:
+        raise DirectoryError("previous_key_missing")
     return directory.check_admitting(entry)
 
 

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from nrmbus.directory.entry import Admitters, Entry, Head
 from nrmbus.directory.renewal import Asked, Renewal
+from nrmbus.directory.requests import Request
 from nrmbus.events import TYPES, schemas
 from nrmbus.events.model import Data, Frozen
 from nrmbus.wire import record as wire
@@ -274,6 +275,14 @@ def _requests() -> dict[str, Schema]:
     found = _statement("Asked", Asked) | _statement("Renewal", Renewal)
     found["Renewal"]["properties"]["asked"]["x-content"] = ref("SignedAsked")
     found["SignedAsked"] = _dsse("request", "Asked")
+    change = Request.model_json_schema(schema_generator=schemas.AsOnTheWire, mode="serialization")
+    found["ChangeOfKeys"] = {
+        "type": "object",
+        "description": "An entry of the directory, as far as it is signed: by the agency, by one admitter, or by two.",
+        "properties": {"form": change["properties"]["form"], "entry": ref("DirectoryEntry")},
+        "required": ["form", "entry"],
+        "additionalProperties": False,
+    }
     return found
 
 

@@ -171,6 +171,21 @@ def _others() -> dict[str, Message]:
             "bindings": _keyed(AGENCY_KEY),
             "payload": ref("Renewal"),
         },
+        "change": {
+            "name": "change",
+            "title": "A change of keys, as far as it is signed",
+            "summary": "By the agency alone, or by admitters as well; or its confirmation.",
+            "contentType": "application/json",
+            "payload": ref("ChangeOfKeys"),
+        },
+        "waiting": {
+            "name": "waiting",
+            "title": "A change of keys that waits for an admitter",
+            "summary": "In order as far as it is signed.",
+            "contentType": "application/json",
+            "bindings": _keyed(AGENCY_KEY),
+            "payload": ref("ChangeOfKeys"),
+        },
         "tick": {
             "name": "tick",
             "title": "A tick of the clock",
@@ -199,8 +214,8 @@ _BESIDE: Final[Mapping[str, Mapping[str, str]]] = {
     "checkpoints": {"checkpoint": "checkpoint"},
     "clock": {"tick": "tick"},
     "witness": {"cosigned": "cosigned"},
-    "requests": {"renewal": "renewal"},
-    "answers": {"renewed": "renewed"},
+    "requests": {"renewal": "renewal", "change": "change"},
+    "answers": {"renewed": "renewed", "waiting": "waiting"},
 }
 
 

@@ -1,0 +1,49 @@
+"""What `nrmbus agency renew` and `nrmbus agency head` do: a certificate by file, and what an operator without `up` looks after."""
+
+import asyncio
+from pathlib import Path
+
+from nrmbus.bus.authority import OPERATOR
+from nrmbus.bus.folder import BusFolder
+from nrmbus.bus.gate import Gate
+from nrmbus.directory import renewal
+from nrmbus.directory.admission import read_directory
+from nrmbus.directory.answering import answer
+from nrmbus.directory.changes import is_operator, sign_head
+
+
+def renewed(folder: BusFolder, agency: str, file: Path | None) -> str:
+    """Do the next step with *file*: ask, issue or keep; a sentence of what was done.
+
+    Raises:
+        DirectoryError, NotCertified: what is in the file is not in order.
+    """
+    if file is None:
+        path = Path(f"{agency}.renewal.json")
+        renewal.ask(folder, agency).write(path)
+        return f"{path} goes to the operator: nrmbus agency renew {agency} {path}"
+    found = renewal.Renewal.read(file)
+    if found.certificate is not None:
+        renewal.keep(folder, agency, found)
+        return f"{agency} has its certificate; its desk takes it within a minute, or when it starts."
+    if not is_operator(folder):
+        return f"{file} has no certificate yet: the operator runs nrmbus agency renew {agency} {file}"
+    renewal.issue(folder, asyncio.run(read_directory(folder)), found).write(file)
+    return f"{file} goes back to the agency: nrmbus agency renew {agency} {file}"
+
+
+async def looked_after(folder: BusFolder) -> list[str]:
+    """Sign how far the directory goes, and answer what agencies ask for; a line for each thing that was done.
+
+    The operator's own certificate is renewed first, and the rights of those that ended are taken.
+
+    Raises:
+        DirectoryError: ``not_operator``.
+        BusError, KafkaError: the broker does not answer.
+    """
+    if is_operator(folder):
+        gate = Gate(folder)
+        await asyncio.to_thread(gate.equip, {OPERATOR: folder.keys})
+        await asyncio.to_thread(gate.apply)
+    directory = await sign_head(folder)
+    return [f"Signed: {directory.number} entries.", *map(str, await answer(folder))]

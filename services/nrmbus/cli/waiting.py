@@ -1,0 +1,60 @@
+"""What `nrmbus agency waiting` prints and `nrmbus agency admit --waiting` signs: changes of keys that wait on the bus."""
+
+from collections.abc import Mapping
+from typing import Final
+
+from nrmbus.bus.folder import BusFolder
+from nrmbus.directory.changes import admitter_of, is_complete, read_as, reader_of, sign, time_of
+from nrmbus.directory.errors import DirectoryError
+from nrmbus.directory.requests import Request
+from nrmbus.directory.rotation import send, waiting
+from nrmbus.wire import base64, times
+from nrmbus.wire.keys import SealTo, VerifyKey
+
+NOTHING: Final = "Nothing waits for an admitter."
+
+
+async def listed(folder: BusFolder) -> list[str]:
+    """A line for each change of keys that waits: whose, how many have signed, the new keys.
+
+    Raises:
+        DirectoryError: the directory cannot be read from here, or believed.
+    """
+    home = reader_of(folder)
+    directory = await read_as(folder, home)
+    names = directory.roll.admitter_kids
+    found = await waiting(folder, home, directory)
+    return [_line(each, names) for each in found.values()] or [NOTHING]
+
+
+def _line(request: Request, names: Mapping[str, str]) -> str:
+    entry = request.entry
+    by = [names[each.keyid] for each in entry.admitted]
+    keys = [VerifyKey(base64.read(entry.signing) or b"").kid, SealTo(base64.read(entry.sealing) or b"").kid]
+    until = f", the old ones until {times.write(entry.until)}" if entry.until else ""
+    return f"{entry.agency} ({entry.kind}, {entry.role}): {', '.join(keys)}{until}; signed by {' and '.join(by) or 'nobody yet'}."
+
+
+async def signed(folder: BusFolder, agency: str | None, name: str | None) -> list[str]:
+    """Sign as an admitter what waits of *agency*, or of all, and send it; a line for each.
+
+    Raises:
+        DirectoryError: as `listed`; ``nothing_waiting`` of this agency; ``admitter_key_missing``.
+    """
+    admitter, home = admitter_of(folder, name), reader_of(folder)
+    directory, now = await read_as(folder, home), await time_of(folder, folder.reach(home))
+    found = await waiting(folder, home, directory)
+    if agency is not None:
+        found = {agency: found[agency]} if agency in found else {}
+    if not found:
+        raise DirectoryError("nothing_waiting")
+    lines = []
+    for request in found.values():
+        try:
+            done = sign(directory, request, admitter, now)
+            await send(folder, home, done)
+            left = "the operator enters it" if is_complete(done) else "a second admitter has to sign as well"
+            lines.append(f"{request.entry.agency} ({request.entry.kind}): {admitter.name} has signed; {left}.")
+        except DirectoryError as error:
+            lines.append(f"{request.entry.agency}: {error}")
+    return lines

@@ -1,0 +1,221 @@
+"""A change of keys over the topics: the agency asks, two admitters sign where they are, and nothing less enters it."""
+
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+from aiokafka import TopicPartition
+
+from brokers import Broker
+from nrmbus.bus import clients
+from nrmbus.bus.clock import BEFORE_ANY_TICK
+from nrmbus.bus.errors import KafkaFailed
+from nrmbus.bus.folder import BusFolder
+from nrmbus.cli.waiting import NOTHING, listed, signed
+from nrmbus.desk.rotating import Rotating
+from nrmbus.desk.seat import Seat
+from nrmbus.directory import DirectoryError, changes, joining, rotation
+from nrmbus.directory.admission import Newcomer, admit, read_directory
+from nrmbus.directory.answering import A_PASS, Outcome, answer
+from nrmbus.directory.entry import Entry
+from nrmbus.directory.heads import utc_time
+from nrmbus.directory.operator import Admitter, Identity
+from nrmbus.directory.renewal import ANSWERS
+from nrmbus.directory.requests import Request
+
+pytestmark = pytest.mark.broker
+
+A, B = "admitter-a", "admitter-b"
+WAITS, ENTERED = Outcome("ngo-a", done="waiting"), Outcome("ngo-a", done="entered")
+
+
+@pytest.fixture(name="bus")
+async def _bus(broker: Broker) -> BusFolder:
+    folder = broker.fresh_bus(play=False)
+    await admit(folder, {"ngo-a": Newcomer("ngo_outreach"), "ngo-b": Newcomer("ngo_legal")}, BEFORE_ANY_TICK)
+    return folder
+
+
+async def look(bus: BusFolder) -> None:
+    """What ngo-a's desk does at its next look; its sealing key is older than 90 days."""
+    directory = await read_directory(bus)
+    seat = SimpleNamespace(
+        me="ngo-a",
+        bus=bus.settings.bus,
+        directory=directory,
+        held_up=None,
+        now=utc_time,
+        renew=lambda: None,
+        identity=Identity.at(bus.agency("ngo-a").path, "ngo-a"),
+    )
+    await Rotating(bus, cast("Seat", seat)).look()
+
+
+async def asked(bus: BusFolder, kind: Any = "rotated") -> Request:
+    """What ngo-a asks for."""
+    return await changes.ask_for_new_keys(bus, "ngo-a", kind, timedelta(days=14), certified=False)
+
+
+async def put(bus: BusFolder, request: Request, agency: str = "ngo-a") -> None:
+    """Write *request* into the topic of *agency*, as whoever comes with its certificate may."""
+    await rotation.send(bus, bus.agency(agency).path, request)
+
+
+async def by(bus: BusFolder, request: Request, *names: str) -> Request:
+    """*request* with the signatures of these admitters more."""
+    for name in names:
+        directory = await read_directory(bus)
+        request = changes.sign(directory, request, changes.admitter_of(bus, name), utc_time())
+    return request
+
+
+async def shown(bus: BusFolder) -> int:
+    """How many records the topic of answers has."""
+    topic = TopicPartition(ANSWERS, 0)
+    async with clients.reading(bus.bootstrap, topic) as (_, end):
+        return int(end)
+
+
+async def test_keys_change_with_nobody_carrying_a_file(bus: BusFolder) -> None:
+    """The desk asks and confirms; two admitters see what waits, and sign; the operator enters it."""
+    before = Identity.at(bus.agency("ngo-a").path, "ngo-a")
+    assert await listed(bus) == [NOTHING]
+    await look(bus)
+    assert await answer(bus) == (WAITS,)
+    (line,) = await listed(bus)
+    assert line.startswith("ngo-a (rotated, ngo_outreach): ")
+    assert "signed by nobody yet" in line
+
+    assert "a second admitter" in (await signed(bus, "ngo-a", A))[0]
+    assert await answer(bus) == (WAITS,)
+    assert f"signed by {A}" in (await listed(bus))[0]
+    assert "admitter_twice" in (await signed(bus, None, A))[0]
+    assert "the operator enters it" in (await signed(bus, None, B))[0]
+    assert await answer(bus) == (ENTERED,)
+    assert await listed(bus) == [NOTHING]
+    with pytest.raises(DirectoryError, match="nothing_waiting"):
+        await signed(bus, "ngo-a", A)
+
+    await look(bus)
+    assert await answer(bus) == (ENTERED,)
+    directory, coming = await read_directory(bus), Identity.next_at(bus.agency("ngo-a").path, "ngo-a")
+    sealed_to = directory.seal_to("ngo-a", utc_time())
+    assert sealed_to is not None
+    assert sealed_to.kid == coming.sealing.kid != before.sealing.kid
+    assert directory.opens("ngo-a", before.sealing.kid, utc_time()), "what is under way still comes in"
+    assert await answer(bus) == ()
+
+
+async def test_an_admitter_signs_from_another_agency_s_place(bus: BusFolder) -> None:
+    """What is signed counts by its signatures, whoever's topic it came in."""
+    await look(bus)
+    await answer(bus)
+    request = await asked(bus)
+
+    await put(bus, await by(bus, request, A), "ngo-b")
+    assert await answer(bus) == (WAITS,)
+    await put(bus, await by(bus, request, A, B), "ngo-b")
+    assert await answer(bus) == (ENTERED,)
+
+
+def altered(entry: Entry, **members: Any) -> Request:
+    """*entry* with other *members*, whoever signed it."""
+    return Request(entry=joining.changed(entry, **members))
+
+
+async def _unsigned(bus: BusFolder, request: Request) -> Request:
+    return altered(request.entry, asked=[])
+
+
+async def _other_key(bus: BusFolder, request: Request) -> Request:
+    return altered((await by(bus, request, A, B)).entry, sealing=(await read_directory(bus)).entries["ngo-b"].sealing)
+
+
+async def _later(bus: BusFolder, request: Request) -> Request:
+    done = await by(bus, request, A, B)
+    return altered(done.entry, valid_from="2020-01-01T00:00:00Z", made="2020-01-01T00:00:00Z")
+
+
+async def _one_twice(bus: BusFolder, request: Request) -> Request:
+    entry = (await by(bus, request, A)).entry
+    return altered(entry, admitted=[each.model_dump() for each in (*entry.admitted, *entry.admitted)])
+
+
+async def _a_stranger(bus: BusFolder, request: Request) -> Request:
+    entry = (await by(bus, request, A)).entry
+    stranger = Admitter.at(Path(bus.path / "elsewhere"), "leyla")
+    return Request(entry=joining.admitted_by(entry, stranger.key))
+
+
+async def _without_its_key(bus: BusFolder, request: Request) -> Request:
+    kid = Identity.at(bus.agency("ngo-a").path, "ngo-a").signing.kid
+    kept = [each.model_dump() for each in request.entry.asked if each.keyid != kid]
+    return await by(bus, altered(request.entry, asked=kept), A)
+
+
+async def _lost(bus: BusFolder, _request: Request) -> Request:
+    return await by(bus, await asked(bus, "lost"), A, B)
+
+
+async def _suspended(bus: BusFolder, _request: Request) -> Request:
+    return await by(bus, await changes.propose(bus, "ngo-a", "suspended"), A, B)
+
+
+@pytest.mark.parametrize(
+    "forge",
+    [_unsigned, _other_key, _later, _one_twice, _a_stranger, _without_its_key, _lost, _suspended],
+    ids=lambda each: each.__name__.strip("_"),
+)
+async def test_what_is_not_in_order_changes_nothing(bus: BusFolder, forge: Callable[[BusFolder, Request], Any]) -> None:
+    """It is neither entered nor shown to an admitter, in whichever topic it lies."""
+    try:
+        forged = await forge(bus, await asked(bus))
+    except DirectoryError:  # no admitter's own command signs it
+        return
+    before = (await read_directory(bus)).digest, await shown(bus)
+    for agency in ("ngo-a", "ngo-b"):
+        await put(bus, forged, agency)
+
+    outcomes = await answer(bus)
+    assert outcomes
+    assert all(each.code for each in outcomes)
+    assert ((await read_directory(bus)).digest, await shown(bus)) == before
+    assert await listed(bus) == [NOTHING]
+
+
+async def test_what_nobody_admitted_counts_in_its_own_topic_only(bus: BusFolder) -> None:
+    """Another agency cannot put it before the admitters."""
+    await put(bus, await asked(bus), "ngo-b")
+
+    assert await answer(bus) == (Outcome("ngo-b", "request_invalid"),)
+
+
+async def test_one_change_of_an_agency_waits_at_a_time(bus: BusFolder) -> None:
+    """However many it asks for: admitters are shown one."""
+    request = await asked(bus)
+    for _ in range(20):
+        await put(bus, request)
+    assert await answer(bus) == (WAITS,)
+    assert await shown(bus) == 1
+    assert A_PASS > 20
+
+
+async def test_what_could_not_be_entered_is_entered_by_the_next_pass(
+    bus: BusFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two people have signed, and need not sign again because a broker was away."""
+
+    async def fails(_folder: BusFolder, _request: Request) -> None:
+        raise KafkaFailed("the broker does not answer")
+
+    await put(bus, await by(bus, await asked(bus), A, B))
+    with monkeypatch.context() as patch:
+        patch.setattr(changes, "enter", fails)
+        assert await answer(bus) == (Outcome("ngo-a", "not_available"),)
+    assert await listed(bus) == [NOTHING]
+
+    assert await answer(bus) == (ENTERED,)
+    assert await answer(bus) == ()
