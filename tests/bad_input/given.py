@@ -47,6 +47,7 @@ LETTER: Final[dict[Part, dict[str, Any]]] = {
 }  # fmt: skip
 ROLES: Final = {
     "ngo-a": "ngo_outreach", "ngo-l": "ngo_legal", "special-unit": "special_unit", "vac": "vac", "statistics": "statistics",
+    "court": "court",
 }  # fmt: skip
 
 

@@ -2,16 +2,19 @@
 
 import asyncio
 import base64
+import gzip
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
-from canaries import files_with, holds
+from canaries import files_with, holds, processes_with
 from collector import Collector, collecting
 from nrmbus.auditor.traces import all_spans, spans_of, waterfall
 from nrmbus.bus.folder import BusFolder
+from nrmbus.cli.app import app
 from nrmbus.cli.keys import private_keys
 from nrmbus.cli.supervisor import Supervisor
 from nrmbus.client import Door
@@ -70,6 +73,22 @@ def test_no_file_of_the_bus_has_it(played: Played) -> None:
     assert files_with(played.folder.path, WORD) == []
 
 
+def test_no_process_was_told_it(played: Played) -> None:
+    """What stands in arguments or in an environment is read by all on the machine, or by its crash reports."""
+    count, told = processes_with(str(played.folder.path), WORD)
+
+    assert count, "there are processes of this bus"
+    assert told == 0
+
+
+def test_nothing_of_it_lies_beside_the_bus(played: Played) -> None:
+    """No file of a crash, and none that somebody left beside the folder of the bus."""
+    beside = [path for path in played.folder.path.parent.iterdir() if path != played.folder.path]
+
+    assert beside == []
+    assert not [path for path in played.folder.path.rglob("*") if path.name.startswith(("core", "hs_err", "java_pid"))]
+
+
 def test_no_file_but_its_own_has_a_private_key(played: Played) -> None:
     """Not the broker's records, no log, no span, no ledger: as bytes, in hex, in base64; of some that were used a lot."""
     folder = played.folder
@@ -114,6 +133,13 @@ def test_no_metric_has_it(played: Played) -> None:
     assert not any(holds(page, WORD) for page in pages.values())
 
 
+def test_the_history_went_by_the_rules(played: Played) -> None:
+    """Judged again, nothing was let in and nobody told beside the Rules, by the command that an auditor runs."""
+    told = CliRunner().invoke(app, ["auditor", "judge", "--data", str(played.folder.path)])
+
+    assert (told.exit_code, "none went otherwise" in told.output) == (0, True), told.output
+
+
 def test_the_ledgers_hold_the_letters_closed(played: Played) -> None:
     """P2: the special unit's ledger has the referral's letter, and it is the sealed one."""
     ledger = played.folder.agency("special-unit").ledger
@@ -127,14 +153,20 @@ def test_the_ledgers_hold_the_letters_closed(played: Played) -> None:
 
 @pytest.mark.parametrize(
     "line",
-    ["CANARY-by-hand", '{"payload":"eyJuYW1lIjoiQ0FOQVJZLWJ5LWhhbmQifQ=="}'],
-    ids=["plainly", "inside a signed statement"],
+    [
+        b"CANARY-by-hand",
+        b'{"payload":"eyJuYW1lIjoiQ0FOQVJZLWJ5LWhhbmQifQ=="}',
+        "CANARY-by-hand".encode("utf-16"),
+        b"CANARY-by-hand".hex().encode(),
+        b"before" + gzip.compress(b"CANARY-by-hand"),
+    ],
+    ids=["plainly", "inside a signed statement", "as Windows writes it", "in hex", "packed"],
 )
-def test_one_written_by_hand_is_found(played: Played, line: str) -> None:
-    """Sabotage: the search finds a canary in a log, and one in base64."""
+def test_one_written_by_hand_is_found(played: Played, line: bytes) -> None:
+    """Sabotage: the search finds a canary in a log, in whatever way it may have got there."""
     log = Path(played.folder.logs / "by-hand.log")
-    log.write_text(f"{line}\n")
+    log.write_bytes(line + b"\n")
     try:
-        assert files_with(played.folder.path, WORD) == ["logs/by-hand.log"]
+        assert files_with(played.folder.logs, WORD) == ["by-hand.log"]
     finally:
         log.unlink()

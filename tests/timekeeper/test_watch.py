@@ -82,6 +82,21 @@ class TestADutyThatIsMissed:
         assert watch.open_deadlines(CASE) == ("D-REFER",)
         check_history(bus, shard)
 
+    def test_is_said_again_to_a_registrar_whose_clock_is_behind(self, bus: Bus) -> None:
+        """What was refused as not due yet is lost for nobody: a minute later it is said once more, and not before."""
+        shard, minute = bus.shard(), timedelta(minutes=1)
+        bus.signal(shard)
+        (early,) = due(bus, NOW + DAY)
+        behind = NOW + DAY - 2 * minute
+
+        assert said(bus, shard, early, behind) == "not_open"
+        assert due(bus, behind + minute - timedelta(seconds=1)) == []
+        (again,) = due(bus, NOW + DAY)
+        assert (again.id == early.id, again.data, again.time) == (False, early.data, early.time)
+        assert said(bus, shard, again, NOW + DAY) == "registered"
+        assert due(bus, NOW + 10 * DAY) == []
+        check_history(bus, shard)
+
     def test_is_not_said_when_it_was_met(self, bus: Bus) -> None:
         """A signal that is dismissed ends the clock."""
         shard = bus.shard()

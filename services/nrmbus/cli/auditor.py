@@ -58,3 +58,22 @@ def page(data: Data = None, bus: Bus = DEFAULT_BUS) -> None:
     except FileNotFoundError:
         raise BusError("The auditor has not started yet: nrmbus up") from None
     typer.echo(f"{door['url']}/")
+
+
+@app.command(epilog="Example: nrmbus auditor judge")
+def judge(data: Data = None, bus: Bus = DEFAULT_BUS) -> None:
+    """Verify the history, and judge all of it again: what the registrar let in, or told, otherwise than by the Rules.
+
+    Exit status 1 if there is anything. A refusal keeps nothing of what was refused, so none is judged again.
+    """
+    from nrmbus.auditor.judged import otherwise
+    from nrmbus.cli.replay import verified
+
+    seen = verified(folder_of(data, bus))
+    found = list(otherwise(seen.history.entries, seen.rules, seen.directory))
+    for each in found:
+        about = each.rule or ", ".join(each.agencies)
+        typer.echo(f"number {each.number} of partition {each.partition}: {each.code}{f' ({about})' if about else ''}")
+    if found:
+        raise typer.Exit(1)
+    typer.echo(f"Of {len(seen.history.entries)} registrations none went otherwise than by the Rules.")

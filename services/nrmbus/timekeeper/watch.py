@@ -2,7 +2,7 @@
 
 import heapq
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final
 
 from nrmbus.events.model import Draft, Fact
@@ -17,6 +17,8 @@ NAME: Final = "timekeeper"
 REGISTRAR: Final = "registrar"
 BY_ITSELF: Final = "by-itself"
 """The ``actor`` of what no member of staff said."""
+SAY_AGAIN_AFTER: Final = timedelta(minutes=1)
+"""How long after a refusal that is still due it is said once more."""
 
 
 class Watch:
@@ -29,6 +31,8 @@ class Watch:
         self._soonest: list[tuple[datetime, str]] = []
         self.numbers: dict[int, int] = {}
         """Per partition, the number of the last registration taken."""
+        self._refused: dict[str, datetime] = {}
+        """What the registrar did not take, by its id, and when: its clock may be behind."""
         self.unknown: set[str] = set()
         """Cases of which something was said that this release cannot read: nothing is said of them before an upgrade."""
 
@@ -38,6 +42,8 @@ class Watch:
             return
         self.numbers[registration.partition] = registration.number
         if registration.verdict == "refused":
+            if registration.source == NAME:
+                self._refused[registration.id] = registration.time
             return
         envelope, added = record.split()
         signed = decode(envelope)
@@ -66,6 +72,9 @@ class Watch:
         ready = self._ready(now)
         said = [(each.at, subject, each) for subject in ready for each in self._due[subject] if each.at <= now]
         for _, subject, each in sorted(said, key=lambda found: found[:2]):
+            id = self._id(each, now)
+            if id is None:
+                continue
             yield Draft(
                 type=each.type,
                 version=each.data.version,
@@ -75,8 +84,18 @@ class Watch:
                 actor=BY_ITSELF,
                 referral=each.ref,
                 causationid=each.cause,
-                id=said_by_itself(NAME, each.key, each.rule),
+                id=id,
             )
+
+    def _id(self, each: Due, now: datetime) -> str | None:
+        """Under which id it is said: another after each refusal, since the registrar knows an id for good; none too soon."""
+        id, again = said_by_itself(NAME, each.key, each.rule), 0
+        while (refused := self._refused.get(id)) is not None:
+            if now - refused < SAY_AGAIN_AFTER:
+                return None
+            again += 1
+            id = said_by_itself(NAME, f"{each.key}|{again}", each.rule)
+        return id
 
     def _ready(self, now: datetime) -> list[str]:
         """The cases of which something is due at *now*. Notes that the case has outlived are dropped, or they would pile up."""
