@@ -1,52 +1,63 @@
-"""``nrmbus retention``: what an agency has kept for as long as the profile says, and its erasure."""
+"""``nrmbus retention``: which closed cases are kept until when, and which envelopes leave the history."""
 
 import asyncio
 import json
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from nrmbus.cli.options import DEFAULT_BUS, Bus, Data, folder_of
 
-app = typer.Typer(help="Closed cases that were kept long enough, by the profile's years.", no_args_is_help=True)
+if TYPE_CHECKING:
+    from datetime import date
 
-Agency = Annotated[str, typer.Argument(help="The agency's id.")]
+    from nrmbus.auditor.history import Audited
+
+app = typer.Typer(
+    help="Closed cases, how long they are kept by the profile's years, and what goes then.", no_args_is_help=True
+)
+
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 
 
-@app.command(epilog="Example: nrmbus retention due vac")
-def due(agency: Agency, *, as_json: AsJson = False, data: Data = None, bus: Bus = DEFAULT_BUS) -> None:
-    """List an agency's closed cases: until when each is kept, what holds it, and which are due. Changes nothing."""
-    from nrmbus.cli.desks import door_of
+@app.command(epilog="Example: nrmbus retention due")
+def due(*, as_json: AsJson = False, data: Data = None, bus: Bus = DEFAULT_BUS) -> None:
+    """List the closed cases: until when each is kept, what holds it, and which are over. Changes nothing.
 
-    async def asked() -> dict[str, Any]:
-        async with door_of(folder_of(data, bus), agency) as door:
-            return await door.get("/v1/retention")
-
-    answer = asyncio.run(asked())
-    if as_json:
-        typer.echo(json.dumps(answer, indent=2))
-        return
-    for case in answer["cases"]:
-        through = f"kept through {case['through']}" if "through" in case else "kept: the profile names no years"
-        held = f", held through {case['held_through']}" if "held_through" in case else ""
-        typer.echo(f"{'DUE ' if case['due'] else ''}case {case['case']}  closed {case['closed']}  {through}{held}")
-    typer.echo(f"{sum(case['due'] for case in answer['cases'])} of {len(answer['cases'])} closed cases are due.")
-
-
-@app.command(epilog="Example: nrmbus retention apply vac")
-def apply(agency: Agency, *, as_json: AsJson = False, data: Data = None, bus: Bus = DEFAULT_BUS) -> None:
-    """Erase an agency's cases that are due, and have its desk confirm it. This cannot be undone.
-
-    A case that is held is left. Envelopes, numbers and proofs stay; nrmbus erasure certificate says who has erased.
+    Of a case that is over the timekeeper has told all who hold it to erase it, and its envelopes leave the history.
     """
-    from nrmbus.cli.desks import door_of
+    from nrmbus.auditor.history import audited
+    from nrmbus.bus.clock import WallClock
 
-    async def asked() -> dict[str, Any]:
-        async with door_of(folder_of(data, bus), agency) as door:
-            return await door.post("/v1/retention/apply")
+    seen = asyncio.run(audited(folder_of(data, bus), signatures="last"))
+    cases = [found for each in seen.history.subjects() if (found := _case(seen, each)) is not None]
+    if as_json:
+        typer.echo(json.dumps({"cases": cases}, indent=2))
+        return
+    today = WallClock().now().astimezone(seen.rules.profile.zone).date()
+    for case in cases:
+        typer.echo(_line(case, today))
+    typer.echo(f"{len(cases)} closed cases.")
 
-    answer = asyncio.run(asked())
-    typer.echo(
-        json.dumps(answer, indent=2) if as_json else f"{len(answer['cases'])} cases are being erased at {agency}."
+
+def _case(seen: "Audited", subject: str) -> dict[str, Any] | None:
+    """One closed case; what is not known is left out."""
+    found = seen.rules.kept(seen.view(subject, seen.history.about(subject)))
+    if found is None:
+        return None
+    body = {
+        "case": subject,
+        "closed": found.closed.isoformat(),
+        "classes": list(found.classes),
+        "through": found.through.isoformat() if found.through else None,
+        "held_through": found.held_through,
+    }
+    return {name: value for name, value in body.items() if value is not None}
+
+
+def _line(case: dict[str, Any], today: "date") -> str:
+    through = f"kept through {case['through']}" if "through" in case else "kept: the profile names no years"
+    held = case.get("held_through", "") >= today.isoformat()
+    return f"case {case['case']}  closed {case['closed']}  {through}" + (
+        f", held through {case['held_through']}" if held else ""
     )

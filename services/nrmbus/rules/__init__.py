@@ -13,6 +13,7 @@ from nrmbus.rules.profile import (
     profile_text,
     read_profile,
 )
+from nrmbus.rules.retention import Kept
 from nrmbus.rules.rules import Rules
 from nrmbus.rules.versions import read
 from nrmbus.rules.view import Agency, Status, View
@@ -23,6 +24,7 @@ __all__ = [
     "Audience",
     "Clock",
     "Due",
+    "Kept",
     "Profile",
     "ProfileError",
     "Reason",
