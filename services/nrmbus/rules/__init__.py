@@ -3,6 +3,7 @@
 from nrmbus.rules.audience import Audience
 from nrmbus.rules.clocks import Clock
 from nrmbus.rules.due import Due
+from nrmbus.rules.fold_erasure import ends_keeping
 from nrmbus.rules.judge import Refusal
 from nrmbus.rules.profile import (
     Profile,
@@ -33,6 +34,7 @@ __all__ = [
     "Status",
     "UnknownProfileError",
     "View",
+    "ends_keeping",
     "load_profile",
     "profile_names",
     "profile_text",
