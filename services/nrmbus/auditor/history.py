@@ -385,6 +385,15 @@ async def audited(
     """
     directory, settings = await read_directory(folder), folder.settings
     history = History(directory, signatures=signatures)
-    async with HistoryReader(folder.as_operator, settings.partitions, history) as reader:
-        await reader.catch_up(told=told)
+    for again in (True, False):
+        try:
+            async with HistoryReader(folder.as_operator, settings.partitions, history) as reader:
+                await reader.catch_up(told=told)
+            break
+        except HistoryError:  # what was kept long enough may have left while we read; what is wrong is wrong twice
+            if folder.rewriting.exists():
+                raise BusError("The history is being written anew: ask again in a moment.") from None
+            if not again:
+                raise
+            history = History(directory, signatures=signatures)
     return Audited(history, directory, rules_of(directory, settings.policy), settings.partitions)

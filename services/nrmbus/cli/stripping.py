@@ -10,7 +10,7 @@ from nrmbus.bus.errors import BusError
 from nrmbus.bus.folder import BusFolder
 from nrmbus.cli.services import SERVICES
 from nrmbus.client import Door, DoorError
-from nrmbus.registrar.rewriting import Rewriting, Stripped, Told, marker_of
+from nrmbus.registrar.rewriting import Rewriting, Stripped, Told
 
 STAND_STILL: Final = tuple(SERVICES)
 """Registrar, timekeeper and auditor: nobody else reads ``nrm.cases`` on and on."""
@@ -18,7 +18,7 @@ STAND_STILL: Final = tuple(SERVICES)
 
 def is_unfinished(folder: BusFolder) -> bool:
     """Whether a rewriting was cut off: until `finish`, nobody of `STAND_STILL` may run."""
-    return marker_of(folder).exists()
+    return folder.rewriting.exists()
 
 
 def finish(folder: BusFolder) -> bool:

@@ -36,7 +36,6 @@ from nrmbus.wire.record import REGISTRATION, STATEMENTS, Record
 Told = Callable[[str, int, int], None]
 """Told what is being done, how much of it is, and of how much."""
 
-MARKER: Final = "rewriting.json"
 BATCH: Final = 500
 """Records that are on their way at a time."""
 TIMEKEEPER: Final = "timekeeper"
@@ -96,11 +95,6 @@ def without_envelope(record: Record) -> Record:
     return Record(record.key, b"", tuple(each for each in record.headers if each[0] in STATEMENTS))
 
 
-def marker_of(folder: BusFolder) -> Path:
-    """The file that is there while a partition of the bus in *folder* is written anew, and after somebody was cut off at it."""
-    return folder.service("registrar") / MARKER
-
-
 class Rewriting:
     """The history of one bus being written anew. Use `due` to look, `strip` to do it, `finish` after a crash."""
 
@@ -108,7 +102,7 @@ class Rewriting:
         """Prepare for the bus in *folder*; *told* hears how far it is, and may raise to have it left as it was."""
         self._folder, self._directory = folder, directory
         self._where: Where = folder.as_operator
-        self._marker = marker_of(folder)
+        self._marker = folder.rewriting
         self._told: Told = told or (lambda *_: None)
         settings = folder.settings
         agencies = {name: Agency(name, each.role, each.supervisor) for name, each in directory.entries.items()}
