@@ -84,6 +84,11 @@ def said_of(envelope: Record, other: Record) -> Record:
     return replace(kept, headers=(*kept.headers, *((name, header(other, name)) for name in (AUDIENCE, REGISTRATION))))
 
 
+def bare(record: Record, _: Evidence) -> Record:
+    """Without its envelope, as one that was kept long enough; nobody says that it was."""
+    return Record(record.key, b"", tuple(each for each in record.headers if each[0].startswith("nrm_")))
+
+
 def sender_forged(record: Record, evidence: Evidence) -> Record:
     """Somebody else's signature in the sender's name, registered by a registrar who is in it."""
     body = json.loads(
@@ -127,7 +132,11 @@ HISTORIES: list[tuple[str, Alter, str, str]] = [
     ("an attribute that nobody signed", put(2, lambda record, _: record.with_header("ce_note", b"urgent")), "envelope_altered", "unreadable"),
     ("the sender's signature taken out", put(2, lambda record, _: without(record, MATERIAL)), "envelope_altered", "unreadable"),
     ("the envelope of another event", put(3, lambda record, evidence: said_of(evidence.bus.history[5], record)), "envelope_altered", "envelope_altered"),
-    ("a refusal made a registration", put(5, resigned(verdict="registered", code=None, rule=None, article=None)), "envelope_altered", "unreadable"),
+    ("a refusal made a registration", put(5, resigned(verdict="registered", code=None, rule=None, article=None)), "chain_broken", "chain_broken"),
+    ("an envelope taken out", put(3, bare), "envelope_missing", "envelope_missing"),
+    ("the envelope of the last one taken out", put(8, bare), "envelope_missing", "envelope_missing"),
+    ("every envelope of a case taken out", lambda records, evidence: [put(n, bare)(records, evidence) for n in (2, 3, 6, 8)], "envelope_missing", "envelope_missing"),
+    ("an envelope's data left, the rest taken out", put(3, lambda record, evidence: replace(bare(record, evidence), value=record.value)), "envelope_altered", "unreadable"),
     ("data put to a refusal", put(5, lambda record, _: replace(record, value=b"{}")), "envelope_altered", "envelope_altered"),
     ("an attribute put to a refusal", put(5, lambda record, _: record.with_header("ce_id", b"x")), "envelope_altered", "envelope_altered"),
     ("an audience altered", put(2, lambda record, _: with_header(record, AUDIENCE, header(record, AUDIENCE).replace(b"special-unit", b"fund"))), "audience_altered", "audience_altered"),
@@ -187,6 +196,7 @@ def replayed(alter: Alter) -> Callable[[Place], str]:
         try:
             for each in records:
                 history.take(each, 0)
+            history.verifier.check_last()
         except HistoryError as error:
             return error.code
         return ""
@@ -201,6 +211,7 @@ REWRITTEN: list[tuple[str, Alter, str]] = [
     ("all of it taken out afterwards", lambda records, _: records.clear(), "tail_cut"),
     ("one twice afterwards", lambda records, _: records.insert(3, records[2]), "duplicate"),
     ("one rewritten afterwards, by the registrar", put(3, resigned(envelope="e" * 64)), "out_of_turn"),
+    ("an envelope taken out afterwards", put(3, bare), "envelope_missing"),
     ("one made unreadable afterwards", put(3, lambda _, __: Record(None, None, ())), "unreadable"),
 ]
 """What was done to a history that the auditor had read before."""

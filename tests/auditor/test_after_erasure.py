@@ -22,7 +22,7 @@ from nrmbus.registrar.shard import Decision
 from nrmbus.wire import base64
 from nrmbus.wire.envelope import decode
 from nrmbus.wire.letter import Container, Place
-from nrmbus.wire.record import MATERIAL, Record
+from nrmbus.wire.record import Record
 from registrar.given import BUS, CASE, NOW, Bus, as_record, to
 
 CANARY = "CANARY Alina Example"
@@ -191,23 +191,3 @@ async def test_the_certificate_says_who_confirmed_and_who_has_not(
     found = story.certificate()
     assert (found.complete, found.missing, found.horizon) == (True, (), datetime(2026, 7, 3, tzinfo=UTC))
     assert erasure.mapping(CASE, found)["horizon"] == "2026-07-03T00:00:00Z"
-
-
-async def test_p6_envelopes_whose_time_is_over_go_and_the_rest_still_verifies(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Registrations, numbers, leaves and proofs need no envelope; what is missing is listed as ended."""
-    story = Story(tmp_path, monkeypatch)
-    await erased(story, tmp_path / "vac-desk")
-    gone = [Record(each.key, b"", _without_envelope(each)) for each in story.bus.history]
-    story.bus.history[:] = gone
-
-    files = story.exported("ended", "open")
-    assert not [name for name in files if name.startswith("envelopes/")]
-    leaves = [json.loads(json.loads(row)["leaf"]) for row in files["registrations.jsonl"].splitlines()]
-    registered = [each for each in leaves if each["verdict"] == "registered"]
-    assert len(json.loads(files["gaps.json"])["ended"]) == len(registered) > 5
-
-
-def _without_envelope(record: Record) -> tuple[tuple[str, bytes], ...]:
-    return tuple((name, value) for name, value in record.headers if name.startswith("nrm_") and name != MATERIAL)

@@ -21,7 +21,7 @@ COMMANDS = [
     ["topics", "apply"], ["topics", "check"], ["topics", "docs"],
     ["schema", "list"], ["schema", "show"], ["schema", "diff"], ["schema", "check"], ["schema", "cast"],
     ["schema", "freeze"], ["agency", "list"], ["admitter", "list"], ["doctor"], ["keys", "new"], ["keys", "protect"],
-    ["erasure", "certificate"], ["erasure", "hold"], ["retention", "due"], ["retention", "apply"], ["trace"], ["reads"], ["person-report"], ["auditor", "page"],
+    ["erasure", "certificate"], ["erasure", "hold"], ["retention", "due"], ["trace"], ["reads"], ["person-report"], ["auditor", "page"],
 ]  # fmt: skip
 
 

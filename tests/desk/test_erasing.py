@@ -30,9 +30,9 @@ async def hear_a_letter(given: Given, case: str = CASE) -> tuple[Container, Plac
     return letter, Place(BUS, "ngo-a", signed.id, case)
 
 
-async def hear_that_it_is_due(given: Given, case: str = CASE) -> str:
+async def hear_that_it_is_due(given: Given, case: str = CASE, ground: str = "decision") -> str:
     """The bus says that the case is to be erased now; the id under which it says so."""
-    said = given.registrar.event("timekeeper", "access.erasure_due", {"ground": "decision"}, case=case)
+    said = given.registrar.event("timekeeper", "access.erasure_due", {"ground": ground}, case=case)
     await given.hear(given.registrar.register(said, to="vac"))
     return decode(said).id
 
@@ -203,3 +203,17 @@ async def test_a_ledger_that_does_not_overwrite_would_be_noticed(tmp_path: Path)
         other.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     other.close()
     assert b"a key that is deleted" in (tmp_path / "ledger.sqlite").read_bytes()
+
+
+async def test_what_a_decision_had_erased_is_confirmed_again_when_its_years_are_over(tmp_path: Path) -> None:
+    """Each order has its own answer, once; a second decision asks for nothing new."""
+    async with desk_of("vac", tmp_path) as given:
+        await hear_a_letter(given)
+        causes = []
+        for ground, erased in (("decision", (CASE,)), ("decision", ()), ("retention", (CASE,))):
+            causes.append(await hear_that_it_is_due(given, ground=ground))
+            assert await erasing.erase_due(given.desk) == erased
+            assert await erasing.erase_due(given.desk) == ()
+        said = [row.clear.decode() for row in await given.rows("outbox") if row.type == AccessErasureConfirmed.type]
+        assert [(causes[0] in said[0], causes[2] in said[1], len(said))] == [(True, True, 2)]
+        assert '"ground":"retention"' in said[1]

@@ -135,6 +135,16 @@ NOT_A_VICTIM: Final = {
 }  # fmt: skip
 
 
+def with_years(**years: int) -> Profile:
+    """The profile after a lawyer has filled in *years* by class."""
+    profile = load_profile(AZ)
+    rows = {name: row.model_copy(update={"years": years.get(name)}) for name, row in profile.retention.classes.items()}
+    return profile.model_copy(update={"retention": profile.retention.model_copy(update={"classes": rows})})
+
+
+ONE_YEAR: Final = with_years(care=1, decisions=1, money=1)
+
+
 def reference(alias: str) -> str:
     """The 128 random bits that *alias* stands for; here not random, so that tests repeat."""
     return hashlib.sha256(alias.encode()).hexdigest()[:32]

@@ -1,13 +1,14 @@
 """G-20 to G-36: for each rule what it refuses, and the neighbouring case that it lets pass."""
 
 from nrmbus.rules import Refusal
-from rules.given import Bench, Said, moment
+from rules.given import ONE_YEAR, Bench, Said, moment
 from rules.stories import (
     LEGAL,
     child_flagged,
     child_housed,
     child_identified,
     child_signalled,
+    closed,
     consented,
     planned,
     presumed,
@@ -131,9 +132,18 @@ def g_27() -> Pair:
     return b.ask("auditor", hold, until="2028-03-03"), b.ask("auditor", hold, until="2027-03-02")
 
 
+def g_28() -> Pair:
+    """What is kept is not said to be over; the day after it may be."""
+    b = closed(Bench(ONE_YEAR))
+    due = {"ground": "retention"}
+    return b.at("d515 23:59").ask("timekeeper", "access.erasure_due", **due), b.at("d516 0:00").ask(
+        "timekeeper", "access.erasure_due", **due
+    )
+
+
 STORIES = {
     "G-20": g_20, "G-21": g_21, "G-22": g_22, "G-23": g_23, "G-24": g_24, "G-25": g_25, "G-30": g_30,
-    "G-26": g_26, "G-27": g_27, "G-31": g_31, "G-32": g_32, "G-33": g_33, "G-34": g_34, "G-35": g_35, "G-36": g_36,
+    "G-26": g_26, "G-27": g_27, "G-28": g_28, "G-31": g_31, "G-32": g_32, "G-33": g_33, "G-34": g_34, "G-35": g_35, "G-36": g_36,
 }  # fmt: skip
 
 

@@ -7,6 +7,7 @@ from typing import Final, Literal
 LogCode = Literal[
     "gap", "duplicate", "out_of_turn", "chain_broken", "foreign", "leaf_too_large", "folder_busy", "state_damaged",
     "split_view", "tail_cut", "unreadable", "signature_invalid", "envelope_altered", "audience_altered",
+    "envelope_missing",
 ]  # fmt: skip
 
 SENTENCES: Final[Mapping[LogCode, str]] = MappingProxyType(
@@ -24,6 +25,7 @@ SENTENCES: Final[Mapping[LogCode, str]] = MappingProxyType(
         "unreadable": "The record is not a registration.",
         "signature_invalid": "The registrar of this bus did not sign the registration.",
         "envelope_altered": "The record does not carry the envelope that was registered.",
+        "envelope_missing": "The record has no envelope, and nothing in the history says that its case was kept long enough.",
         "audience_altered": "The record does not carry the audience that the registration commits to.",
     }
 )

@@ -37,7 +37,7 @@ def by_agency(seen: Audited, period: Period = (None, None)) -> list[Figures]:
             continue
         if said.code is not None:
             found[said.source].refusals[said.code, said.rule or ""] += 1
-        elif entry.said is not None and entry.said.type != "access.granted":
+        elif entry.ended or (entry.said is not None and entry.said.type != "access.granted"):
             found[said.source].registered += 1
     for subject in seen.history.spoken_of():
         for entry, owed_by in _breaches(seen, subject):

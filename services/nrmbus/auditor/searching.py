@@ -59,7 +59,7 @@ def cases_of(entries: list[Entry], history: History, without: str) -> Iterator[C
         about = [each for each in history.about(subject) if not is_reading(each)]
         if not about:
             continue
-        refused = sum(each.said is None for each in about)
+        refused = sum(each.registration.verdict == "refused" for each in about)
         times = [each.registration.time for each in about]
         yield CaseFound(subject, min(times), max(times), len(about) - refused, refused)
 

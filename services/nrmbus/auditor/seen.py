@@ -64,7 +64,14 @@ class Seen:
             ends = await following.ends(self._cases)
             while self.trouble is None and not await following.passed(ends):
                 await self._read(following)
+            self._look_for_missing()
             yield self._audited()
+
+    def _look_for_missing(self) -> None:
+        try:
+            self._history.verifier.check_last()
+        except HistoryError as error:
+            self.trouble = self.trouble or error
 
     async def until(self, found: Callable[[History], bool], deadline: float) -> bool:
         """Read on until *found* holds; false when it does not by *deadline*, in the loop's time, or never will."""

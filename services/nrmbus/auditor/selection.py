@@ -113,7 +113,7 @@ def found_event(history: History, event: str, subject: str | None) -> Entry:
             f"EVENT wants an id, its first {LEAST_OF_AN_ID} characters or more, a number of nrmbus replay, or a type."
         )
     found = [each for each in entries if each.registration.id.startswith(event.lower())]
-    return _one([each for each in found if each.said is not None] or found)
+    return _one([each for each in found if each.registration.verdict == "registered"] or found)
 
 
 def _stands_at(entry: Entry, partition: int | None, number: int) -> bool:

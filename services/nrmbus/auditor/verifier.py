@@ -73,7 +73,7 @@ CODES: Final = {
     "index_differs": "The proof is for another leaf.",
     "index_outside_tree": "The checkpoint is older than the registration: its tree has no such leaf.",
     "inclusion_invalid": "The proof does not lead from this leaf to the root in the checkpoint.",
-    "envelope_missing": "An envelope is not here, and the gap report does not say that its retention has ended.",
+    "envelope_missing": "An envelope is not here, and nothing in the bundle says that its retention has ended.",
     "envelope_unexpected": "There is an envelope of a refusal, or of one whose retention is said to have ended.",
     "envelope_malformed": "An envelope has not its form.",
     "envelope_differs": "The envelope is not the one that was registered.",
@@ -103,6 +103,7 @@ FIXED_FILES: Final = frozenset(
 )
 BUS: Final = re.compile(r"(?:play-)?[0-9a-f]{16}")
 NAME: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*(?:/[A-Za-z0-9_][A-Za-z0-9_.-]*){0,3}")
+OVER: Final = (b'["ce_type","nrm.access.erasure_due"]', b'"value":"{\\"ground\\":\\"retention\\"}"')
 SCHEMA: Final = re.compile(r"schemas/nrm\.[a-z_.]{1,90}/v[1-9][0-9]{0,3}\.schema\.json")
 
 
@@ -431,6 +432,7 @@ class Verification:
         self._digests: dict[tuple[int, int], str] = {}
         self._last = (-1, 0)
         self._ended: list[Any] = []
+        self._over: dict[str, int] = {}
         self._claims: list[tuple[int, str, Ed25519PublicKey, bytes, bytes]] = []
         if self._check("bundle", path.name, self._open, path) and self._check("manifest", "all", self._manifest):
             self._check("directory", "all", self._directory)
@@ -452,8 +454,7 @@ class Verification:
             self.lines.append(Line(name, about, failed.code, CODES[failed.code]))
             return False
         # What a bundle says must look like no other line, and steer no terminal.
-        if not says.isprintable():
-            says = "".join(each if each.isprintable() else "?" for each in says)
+        says = says if says.isprintable() else "".join(each if each.isprintable() else "?" for each in says)
         self.lines.append(Line(name, about, "open" if says.startswith("not ") else "ok", says))
         return True
 
@@ -500,6 +501,9 @@ class Verification:
     def _retention(self) -> str:
         said = plain(self._file("gaps.json"), "gap_report_differs").get("ended")
         self._ended = said if isinstance(said, list) else []
+        for name, raw in self.files.items():  # each of them is checked as an envelope later on
+            if all(each in raw for each in OVER) and (at := re.fullmatch(r"envelopes/(\d+)-(\d+)\.json", name)):
+                self._over[at[1]] = max(int(at[2]), self._over.get(at[1], 0))
         return f"the gap report names {len(self._ended)} registrations whose envelopes are no longer kept"
 
     def _signed_by(self, who: str, kid: str, agency: str, signature: bytes, message: bytes) -> None:
@@ -542,7 +546,7 @@ class Verification:
         if partition in self._checkpoints:
             self._check("inclusion", about, self._inclusion, place, row["leaf"].encode())
         self._check("envelope", about, self._envelope, about, leaf)
-        self._check("audience", about, self._audience, about, row, leaf)
+        self._check("audience", about, self._audience, row, leaf)
 
     def _read(self, raw: bytes, row: dict[str, Any], leaf: dict[str, Any]) -> str:
         code = "registration_malformed"
@@ -613,8 +617,8 @@ class Verification:
             raise Failed("envelope_unexpected")
         if leaf["verdict"] == "refused":
             return "of what was refused no envelope is kept"
-        if ended:
-            return "not here, since its retention has ended, as the gap report says: registration, leaf and proof stand without it"
+        if ended and leaf["number"] < (over := self._over.get(about.partition("-")[0], 0)):
+            return f"not here, since its retention has ended, as number {over} says: registration, leaf and proof stand without it"
         if raw is None:
             raise Failed("envelope_missing")
         code = "envelope_malformed"
@@ -646,10 +650,8 @@ class Verification:
         self._signed_by("sender", kid, leaf["source"], signature, signed)
         return f"{headers.get('ce_type')} signed by {leaf['source']} with {kid}"
 
-    def _audience(self, about: str, row: dict[str, Any], leaf: dict[str, Any]) -> str:
+    def _audience(self, row: dict[str, Any], leaf: dict[str, Any]) -> str:
         if "audience" not in row:
-            if about in self._ended:
-                return "not here, since its retention has ended, as the gap report says"
             raise Failed("audience_missing")
         if sha256(row["audience"].encode()).hexdigest() != leaf["audience"]:
             raise Failed("audience_differs")
@@ -668,8 +670,7 @@ class Verification:
     def _vouched(self, partition: int) -> str:
         checkpoint, trust = self._checkpoints[partition], self.trust
         if not trust.log:
-            nobody = "" if checkpoint.signatures else "; nobody has signed it"
-            return f"not anchored: no key of the log was given{nobody}"
+            return "not anchored: no key of the log was given" + "; nobody has signed it" * (not checkpoint.signatures)
         if not checkpoint.signatures:
             raise Failed("checkpoint_unsigned")
         log = [key for key in trust.log if key.name == checkpoint.origin]
@@ -785,8 +786,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     done = Verification(given.bundle, trust)
     status, verdict = done.verdict
     if given.json:
-        said = {"status": status, "verdict": verdict, "checks": [line._asdict() for line in done.lines]}
-        text = json.dumps(said, indent=1)
+        text = json.dumps({"status": status, "verdict": verdict, "checks": [*map(Line._asdict, done.lines)]}, indent=1)
     else:
         shown = [f"{line.result:<5} {line.check:<12} {line.about}: {line.says}" for line in done.lines]
         text = "\n".join([*shown, verdict])

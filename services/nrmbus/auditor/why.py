@@ -13,10 +13,11 @@ from nrmbus.rules.profile import matches
 from nrmbus.rules.why import ReasonCode
 from nrmbus.wire.errors import SENTENCES
 
-WhyCode = ReasonCode | Literal["refused", "told_later", "service", "not_admitted", "unreadable", "otherwise"]
+WhyCode = ReasonCode | Literal["refused", "ended", "told_later", "service", "not_admitted", "unreadable", "otherwise"]
 
 _SAYS: Final[Mapping[str, str]] = {
     "refused": "The event was refused: nobody but its sender was told anything.",
+    "ended": "Whom it was told is on record; its envelope was kept long enough and is gone, so the Rules cannot be asked.",
     "told_later": "Told with its first event of the case: the consents that cover it go before that.",
     "not_admitted": "The directory admitted it later.",
     "unreadable": "This release does not know the type or version, so the Rules cannot be asked; who was told is on record.",
@@ -112,6 +113,8 @@ class Refused:
 class Explained:
     """Everything that the history answers about one event, as of ``now``.
 
+    ``over``: what says that its case was kept long enough, where the event's own envelope is gone since.
+
     ``also``: other registrations under the same id. ``answers``: what a recipient said to it, by cause or reference.
     ``ended``: clocks that it ended, by code and who owed it. ``policy_known``: the Rules asked are those it was judged by.
     """
@@ -126,6 +129,7 @@ class Explained:
     clocks: tuple[Ran, ...]
     ended: tuple[tuple[str, str], ...]
     also: tuple[Point, ...]
+    over: Point | None = None
 
 
 def explain(seen: Audited, entry: Entry, now: datetime) -> Explained:
@@ -148,6 +152,7 @@ def explain(seen: Audited, entry: Entry, now: datetime) -> Explained:
         clocks=clocks,
         ended=ended,
         also=tuple(Point.of(each) for each in case if each.registration != said and each.registration.id == said.id),
+        over=Point.of(over) if entry.ended and (over := seen.history.over(said.subject)) else None,
     )
 
 
@@ -185,7 +190,7 @@ def _whom(seen: Audited, entry: Entry, case: Sequence[Entry], before: View) -> I
 
 
 def _told(entry: Entry, agency: str) -> bool:
-    return entry.said is not None and agency in entry.audience.recipients
+    return entry.registration.verdict == "registered" and agency in entry.audience.recipients
 
 
 def _brings(later: Entry, agency: str, entry: Entry) -> bool:
@@ -199,7 +204,9 @@ def _code(
     told = _told(entry, agency)
     if agency == entry.registration.source:
         return "source", "Said it itself."
-    if entry.said is None:
+    if entry.ended and (told or agency not in SERVICES):
+        return "ended", _SAYS["ended"]
+    if entry.registration.verdict == "refused":
         return "refused", _SAYS["refused"]
     if not told and later:
         return "told_later", _SAYS["told_later"]

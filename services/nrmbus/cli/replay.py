@@ -185,14 +185,18 @@ def _table(replayed: "Replayed", entries: "list[Entry]", *, wide: bool) -> "Tabl
         table.add_column(title, overflow="fold")
     for entry in entries:
         said = entry.registration
-        told = ", ".join(entry.audience.recipients) if entry.said else ""
+        told = ", ".join(entry.audience.recipients)
         cells = [
             _type(entry),
             Text.assemble(said.verdict, *(f" {each}" for each in (said.code, said.rule) if each), _article(entry)),
             Text(told or "nobody", "" if told else "dim"),
         ]
         if not wide:
-            cells = [Text("\n").join([*cells[:2], Text("told ", "dim") + cells[2]] if entry.said else [cells[1]])]
+            cells = [
+                Text("\n").join(
+                    [*cells[:2], Text("told ", "dim") + cells[2]] if entry.said or entry.ended else [cells[1]]
+                )
+            ]
         table.add_row(replayed.place(entry), f"{said.time:%Y-%m-%d %H:%M}", said.source, *cells)
     return table
 
@@ -201,7 +205,7 @@ def _type(entry: "Entry") -> "Text":
     from rich.text import Text
 
     if entry.said is None:
-        return Text("not kept, as it was refused", "dim")
+        return Text("gone: it was kept long enough" if entry.ended else "not kept, as it was refused", "dim")
     version = f" v{entry.said.version}" if entry.said.version > 1 else ""
     unknown = "" if entry.event else "\nthis release cannot read it: upgrade to replay the case to its end"
     return Text.assemble((f"{entry.said.type}{version}", "bold"), (unknown, "red"))

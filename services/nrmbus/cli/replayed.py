@@ -101,11 +101,12 @@ def row_of(entry: Entry) -> dict[str, Any]:
         "version": entry.said.version if entry.said else None,
         "unknown": True if entry.said and not entry.event else None,
         "verdict": said.verdict,
+        "ended": True if entry.ended else None,
         "code": said.code,
         "rule": said.rule,
         "article": said.article,
         "policy": said.policy.name,
-        "told": list(entry.audience.recipients) if entry.said else None,
+        "told": list(entry.audience.recipients) if entry.said or entry.ended else None,
     }
     return {name: value for name, value in row.items() if value is not None}
 

@@ -1,52 +1,124 @@
-"""``nrmbus retention``: what an agency has kept for as long as the profile says, and its erasure."""
+"""``nrmbus retention``: which closed cases are kept until when, and which envelopes leave the history."""
 
 import asyncio
 import json
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from nrmbus.cli.options import DEFAULT_BUS, Bus, Data, folder_of
 
-app = typer.Typer(help="Closed cases that were kept long enough, by the profile's years.", no_args_is_help=True)
+if TYPE_CHECKING:
+    from nrmbus.auditor.history import Audited
 
-Agency = Annotated[str, typer.Argument(help="The agency's id.")]
+app = typer.Typer(
+    help="Closed cases, how long they are kept by the profile's years, and what goes then.", no_args_is_help=True
+)
+
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 
 
-@app.command(epilog="Example: nrmbus retention due vac")
-def due(agency: Agency, *, as_json: AsJson = False, data: Data = None, bus: Bus = DEFAULT_BUS) -> None:
-    """List an agency's closed cases: until when each is kept, what holds it, and which are due. Changes nothing."""
-    from nrmbus.cli.desks import door_of
+@app.command(epilog="Example: nrmbus retention due")
+def due(*, as_json: AsJson = False, data: Data = None, bus: Bus = DEFAULT_BUS) -> None:
+    """List the closed cases: until when each is kept, what holds it, and which are over. Changes nothing.
 
-    async def asked() -> dict[str, Any]:
-        async with door_of(folder_of(data, bus), agency) as door:
-            return await door.get("/v1/retention")
-
-    answer = asyncio.run(asked())
-    if as_json:
-        typer.echo(json.dumps(answer, indent=2))
-        return
-    for case in answer["cases"]:
-        through = f"kept through {case['through']}" if "through" in case else "kept: the profile names no years"
-        held = f", held through {case['held_through']}" if "held_through" in case else ""
-        typer.echo(f"{'DUE ' if case['due'] else ''}case {case['case']}  closed {case['closed']}  {through}{held}")
-    typer.echo(f"{sum(case['due'] for case in answer['cases'])} of {len(answer['cases'])} closed cases are due.")
-
-
-@app.command(epilog="Example: nrmbus retention apply vac")
-def apply(agency: Agency, *, as_json: AsJson = False, data: Data = None, bus: Bus = DEFAULT_BUS) -> None:
-    """Erase an agency's cases that are due, and have its desk confirm it. This cannot be undone.
-
-    A case that is held is left. Envelopes, numbers and proofs stay; nrmbus erasure certificate says who has erased.
+    Of a case that is over the timekeeper has told all who hold it to erase it, and its envelopes leave the history.
     """
-    from nrmbus.cli.desks import door_of
+    from nrmbus.auditor.history import audited
 
-    async def asked() -> dict[str, Any]:
-        async with door_of(folder_of(data, bus), agency) as door:
-            return await door.post("/v1/retention/apply")
+    seen = asyncio.run(audited(folder_of(data, bus), signatures="last"))
+    cases = [found for each in seen.history.subjects() if (found := _case(seen, each)) is not None]
+    if as_json:
+        typer.echo(json.dumps({"cases": cases}, indent=2))
+        return
+    for case in cases:
+        typer.echo(_line(case))
+    due = sum(case.get("envelopes", 0) for case in cases)
+    typer.echo(f"{len(cases)} closed cases; {due} envelopes are due to leave the history.")
 
-    answer = asyncio.run(asked())
+
+def _case(seen: "Audited", subject: str) -> dict[str, Any] | None:
+    """One closed case; what is not known is left out. ``envelopes``: of one that is over, how many are still there."""
+    from nrmbus.wire import times
+
+    said = seen.history.over(subject)
+    if said is not None:
+        before = [
+            each
+            for each in seen.history.about(subject)
+            if each.said and each.registration.number < said.registration.number
+        ]
+        since = times.write(said.registration.time)
+        return {
+            "case": subject,
+            "over": True,
+            "since": since,
+            "number": said.registration.number,
+            "envelopes": len(before),
+        }
+    found = seen.rules.kept(seen.view(subject, seen.history.about(subject)))
+    if found is None:
+        return None
+    body = {
+        "case": subject,
+        "over": False,
+        "closed": found.closed.isoformat(),
+        "classes": list(found.classes),
+        "through": found.through.isoformat() if found.through else None,
+        "held_through": found.held_through,
+    }
+    return {name: value for name, value in body.items() if value is not None}
+
+
+def _line(case: dict[str, Any]) -> str:
+    if case["over"]:
+        left = f"{case['envelopes']} envelopes are due" if case["envelopes"] else "its envelopes are gone"
+        return f"case {case['case']}  over since {case['since']}, number {case['number']}: {left}"
+    through = f"kept through {case['through']}" if "through" in case else "kept: the profile names no years"
+    held = f", held through {case['held_through']}" if "held_through" in case else ""
+    return f"case {case['case']}  closed {case['closed']}  {through}{held}"
+
+
+@app.command(epilog="Example: nrmbus retention apply")
+def apply(*, as_json: AsJson = False, data: Data = None, bus: Bus = DEFAULT_BUS) -> None:
+    """Take the envelopes out of the history whose cases were kept long enough. This cannot be undone.
+
+    For who runs each service by itself: registrar, timekeeper and auditor must be stopped, the broker must run.
+    Under nrmbus up it happens by itself, once a day. Cut off anywhere, the same command brings it to its end.
+    """
+    from nrmbus.bus.errors import BusError
+    from nrmbus.cli import stripping
+    from nrmbus.cli.up import progress_bar
+    from nrmbus.registrar.memory import HistoryError
+    from nrmbus.registrar.rewriting import Stripped
+
+    folder = folder_of(data, bus)
+    if who := stripping.running(folder):
+        raise BusError(f"Nothing was changed, since {', '.join(who)} runs: end it, and give the command again.")
+    problem, found = "", tuple[Stripped, ...]()
+    with progress_bar() as progress:
+        finished = stripping.finish(folder)
+        try:
+            found = stripping.strip(folder, progress)
+        except HistoryError as error:
+            problem = str(error)
+    if problem:
+        raise BusError(f"Nothing was changed: {problem}")
+    body = {
+        "finished": finished,
+        "partitions": [
+            {"partition": each.partition, "cases": each.cases, "envelopes": each.envelopes} for each in found
+        ],
+    }
+    if as_json:
+        typer.echo(json.dumps(body, indent=2))
+        return
+    if finished:
+        typer.echo("What was cut off before was brought to its end first.")
+    for each in found:
+        typer.echo(f"partition {each.partition}: {each.envelopes} envelopes of {each.cases} cases are gone.")
     typer.echo(
-        json.dumps(answer, indent=2) if as_json else f"{len(answer['cases'])} cases are being erased at {agency}."
+        "Registrations, numbers and proofs stay. The broker deletes the old bytes within a minute."
+        if found
+        else "Nothing was due."
     )

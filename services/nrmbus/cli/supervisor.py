@@ -12,7 +12,7 @@ import signal
 import socket
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from types import TracebackType
@@ -27,6 +27,7 @@ from nrmbus.bus.errors import BusError, NoBus
 from nrmbus.bus.folder import BusFolder, utc_now, write_json
 from nrmbus.bus.gate import Gate
 from nrmbus.bus.jars import Progress
+from nrmbus.cli import stripping
 from nrmbus.cli.services import SERVICES
 from nrmbus.cli.spawn import Spawner, spawner
 from nrmbus.directory import DirectoryError
@@ -34,6 +35,7 @@ from nrmbus.directory.admission import Newcomer, admit, home_of
 from nrmbus.directory.answering import answer
 from nrmbus.directory.changes import sign_head
 from nrmbus.directory.heads import EVERY
+from nrmbus.registrar.memory import HistoryError
 
 BROKER: Final = "broker"
 LOOK_SECONDS: Final = 0.2
@@ -51,6 +53,10 @@ AGAIN_SECONDS: Final = 60.0
 """When to try again to sign a head of the directory; it is good for three hours."""
 ANSWERED_SECONDS: Final = 1.0
 """How long an answer to an agency that is being made may take at the end."""
+KEPT_SECONDS: Final = 86_400.0
+"""How often we look whether something was kept long enough."""
+FIRST_LOOK_SECONDS: Final = 60.0
+"""When we do so first: the timekeeper has read the history by then."""
 END_SECONDS: Final = 4.0
 """How long services may take to end by themselves; with the broker's own grace, all is over within 10 s."""
 
@@ -126,6 +132,7 @@ class Supervisor:
         self._gate = Gate(folder)
         self._look_at = time.monotonic() + CERTIFICATE_SECONDS
         self._head_due = 0.0
+        self._kept_at, self._finish_at = time.monotonic() + FIRST_LOOK_SECONDS, 0.0
         self._status = folder.run / "services.json"
         self._open = ExitStack()
 
@@ -162,6 +169,10 @@ class Supervisor:
     def look_at_certificates(self) -> None:
         """Do at once what is done every ten seconds: renew certificates that are due, take rights from those that ended."""
         self._look_at = 0.0
+
+    def look_at_what_was_kept(self) -> None:
+        """Do at once what is done once a day: take out of the history the envelopes of cases that were kept long enough."""
+        self._kept_at = 0.0
 
     def stop(self) -> None:
         """End all services, then the broker, within 10 s; done twice, the second does nothing."""
@@ -236,6 +247,9 @@ class Supervisor:
             now = time.monotonic()
             if now >= self._head_due:
                 self._sign_head(now)
+            if now >= self._finish_at and stripping.is_unfinished(self.folder):
+                self._finish_at = now + HELD_SECONDS
+                self._finish()
             due = self._whom_to_begin(now)
             for each in due:
                 self._begin(each)
@@ -244,6 +258,9 @@ class Supervisor:
             if now >= self._look_at:
                 self._look_at = now + CERTIFICATE_SECONDS
                 self._keep_certificates()
+            if now >= self._kept_at:
+                self._kept_at = now + KEPT_SECONDS
+                self._strip()
             for key, _ in self._selector.select(LOOK_SECONDS):
                 if isinstance(key.data, Running):
                     self._selector.unregister(key.fileobj)
@@ -251,6 +268,8 @@ class Supervisor:
 
     def _whom_to_begin(self, now: float) -> list[Running]:
         due = [each for each in self._services.values() if each.due is not None and each.due <= now]
+        if stripping.is_unfinished(self.folder):  # what they would read has numbers twice
+            due = [each for each in due if each.name not in stripping.STAND_STILL]
         suspended = self._gate.suspended if due else frozenset()
         for each in due:
             if each.name in suspended:  # the broker would not even let it read that it is
@@ -314,6 +333,50 @@ class Supervisor:
                 self._say(line)
             said |= lines  # what goes on for days is said once
 
+    def _strip(self) -> None:
+        """Where something was kept long enough: stop who writes or follows the history, take it out, and let them go on."""
+        if not stripping.cases_over(self.folder):
+            return
+        standing = [self._services[name] for name in stripping.STAND_STILL]
+        self._end({each.name for each in standing})
+        try:
+            for gone in stripping.strip(self.folder, self._not_while_ending):
+                self._say(f"{gone.envelopes} envelopes of {gone.cases} cases were kept long enough, and are gone.")
+        except (BusError, HistoryError, KafkaError, OSError) as error:
+            self._say(f"What was kept long enough could not be taken out, it is tried again tomorrow: {error}")
+        for each in standing:
+            each.due, each.early_deaths = 0.0, 0
+
+    def _not_while_ending(self, _what: str, _done: int, _total: int) -> None:
+        if self._stopping:
+            raise NoBus("the bus is being ended")
+
+    def _finish(self) -> None:
+        try:
+            stripping.finish(self.folder)
+        except (
+            BusError,
+            DirectoryError,
+            KafkaError,
+            OSError,
+        ) as error:  # the broker may be on its way; asked again at once
+            self._say(f"A rewriting of the history that was cut off is not finished yet: {error}")
+
+    def _end(self, names: set[str]) -> None:
+        """End the services *names*, and wait until they have: in order, or after a while at once."""
+        self._signal_all(signal.SIGTERM, names)
+        self._signal_all(signal.SIGCONT, names)  # one that was stopped would not hear it
+        until = time.monotonic() + END_SECONDS
+        left = {each.name for each in self._services.values() if each.name in names and each.lifeline}
+        while left:
+            if time.monotonic() >= until:
+                self._signal_all(signal.SIGKILL, left)
+            for key, _ in self._selector.select(0.1):
+                if isinstance(key.data, Running):
+                    self._selector.unregister(key.fileobj)
+                    self._has_ended(key.data)
+                    left.discard(key.data.name)
+
     def _has_ended(self, service: Running) -> None:
         now = time.monotonic()
         if service.lifeline:
@@ -335,24 +398,14 @@ class Supervisor:
 
     # -- end ---------------------------------------------------------------------------------------------------------
 
-    def _signal_all(self, number: int) -> None:
+    def _signal_all(self, number: int, names: Container[str] | None = None) -> None:
         for each in self._services.values():
-            if each.pid is not None and each.name != BROKER:
+            if each.pid is not None and each.name != BROKER and (names is None or each.name in names):
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(each.pid, number)
 
     def _end_services(self) -> None:
-        self._signal_all(signal.SIGTERM)
-        self._signal_all(signal.SIGCONT)  # one that was stopped would not hear it
-        until = time.monotonic() + END_SECONDS
-        left = {each.name for each in self._services.values() if each.lifeline}
-        while left and time.monotonic() < until:
-            for key, _ in self._selector.select(0.1):
-                if isinstance(key.data, Running):
-                    self._selector.unregister(key.fileobj)
-                    self._has_ended(key.data)
-                    left.discard(key.data.name)
-        self._signal_all(signal.SIGKILL)
+        self._end(set(self._services) - {BROKER})
         for each in self._services.values():
             if each.lifeline:
                 each.lifeline.close()

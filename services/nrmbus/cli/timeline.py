@@ -43,7 +43,7 @@ def page(replayed: Replayed) -> str:
 
 
 def _case(replayed: Replayed, case: Case) -> dict[str, Any]:
-    refused = sum(1 for entry in case.entries if entry.said is None)
+    refused = sum(1 for entry in case.entries if entry.registration.verdict == "refused")
     return {
         "subject": case.subject,
         "status": (case.status or "no status").replace("_", " "),
@@ -97,7 +97,7 @@ def _entry(replayed: Replayed, entry: Entry, places: Mapping[str, str]) -> dict[
         "version": entry.said.version if entry.said else None,
         "unknown": entry.said is not None and entry.event is None,
         "letter": entry.said is not None and entry.said.sealeddigest is not None,
-        "told": entry.audience.recipients if entry.said else (),
+        "told": entry.audience.recipients,
         "earlier": [
             (agency, [places.get(each, each) for each in consents])
             for agency, consents in (entry.audience.earlier.items() if entry.said else ())
@@ -112,7 +112,7 @@ def _entry(replayed: Replayed, entry: Entry, places: Mapping[str, str]) -> dict[
 
 def _kind(entry: Entry) -> str:
     if entry.said is None:
-        return "refused"
+        return "ended" if entry.ended else "refused"
     if entry.said.type == "deadline.breached":
         return "breach"
     return "receipt" if entry.said.type.startswith("letter.") else "event"

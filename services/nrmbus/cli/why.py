@@ -122,6 +122,8 @@ def show(explained: "Explained", console: "Console") -> None:
     )
     if not explained.policy_known:
         console.print("It was judged by another policy than the Rules that are asked here.", style="red")
+    if explained.over:
+        console.print(f"Its envelope is gone since the case was kept long enough, as {_point(explained.over)} says.")
     if explained.refusal:
         _section(console, "refused", [(explained.refusal.code, _because(explained))])
     _section(console, "told", [(each.agency, _told(each)) for each in explained.whom if each.told])

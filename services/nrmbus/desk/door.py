@@ -21,7 +21,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from nrmbus.desk import answers, asked, opening, outbox, reading, retention, tables, views, witnessed
+from nrmbus.desk import answers, asked, opening, outbox, reading, tables, views, witnessed
 from nrmbus.desk.desk import Desk
 from nrmbus.desk.errors import DeskCode, DeskError, of_wire, problem
 from nrmbus.desk.ledger import finish_task
@@ -254,16 +254,6 @@ class Door:
             raise DeskError("not_parked")
         return {"case": ref, "left": await self._release(ref)}
 
-    async def retention(self) -> dict[str, Any]:
-        """The closed cases of this desk: how long each is kept, and which are due to be erased."""
-        today = self._seat.now().astimezone(self._seat.rules.profile.zone).date()
-        async with self._ledger.read() as tx:
-            return {"cases": [each.body(today) for each in await retention.cases(self._desk, tx)]}
-
-    async def apply_retention(self) -> dict[str, Any]:
-        """Have the cases erased that are due."""
-        return {"cases": await retention.apply(self._desk, self._seat.now())}
-
     async def witness(self) -> dict[str, Any]:
         """What this desk co-signed of the history's logs, and what is wrong with one."""
         async with self._ledger.read() as tx:
@@ -304,8 +294,6 @@ def application(
     app.post("/v1/cases/{ref}/release")(door.release)
     app.get("/v1/tasks")(door.tasks)
     app.post("/v1/tasks/{task}/done")(door.done)
-    app.get("/v1/retention")(door.retention)
-    app.post("/v1/retention/apply")(door.apply_retention)
     app.get("/v1/witness")(door.witness)
     app.get("/health")(door.health)
 

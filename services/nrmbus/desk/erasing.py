@@ -1,7 +1,7 @@
 """What a desk destroys, and when: sealing keys after their epoch, and of a case what opens its letters, when it is due.
 
-A case's erasure is ordered by the bus (`access.erasure_due`, which nobody says while a hold stands), or asked for here
-when the profile's years are over. What is destroyed: the key of the case, the keys kept under it, letters and drafts.
+A case's erasure is ordered by the bus alone: `access.erasure_due`, upon a decision or when the profile's years are over,
+which nobody says while a hold stands. What is destroyed: the key of the case, the keys kept under it, letters and drafts.
 What stays: envelopes, numbers, registrations, who read what and when. It is confirmed in the same transaction.
 What an agency confirms to have deleted after a withdrawal is destroyed too: of the case, what it was told.
 """
@@ -31,6 +31,7 @@ from nrmbus.events import AccessErasureConfirmed, AccessErasureDue, ConsentStopC
 from nrmbus.events.erasure import ErasureGround
 from nrmbus.events.model import Draft
 from nrmbus.telemetry import log
+from nrmbus.wire import json as wire_json
 from nrmbus.wire import times
 from nrmbus.wire.errors import WireError
 from nrmbus.wire.ids import said_by_itself
@@ -45,6 +46,9 @@ _ROTATE: Final = "nrmbus agency rotate"
 
 WORDS: Final = (AccessErasureDue.type, ConsentStopConfirmed.type)
 """Upon which a desk destroys something."""
+
+_OVER: Final = wire_json.dumps(AccessErasureDue(ground="retention").to_mapping())
+"""What the bus says when the years are over; it is confirmed too where a decision had the case erased before."""
 
 _EVENTS, _OUTBOX, _ERASURES = tables.events.c, tables.outbox.c, tables.erasures.c
 
@@ -85,9 +89,16 @@ async def _until_asked(ledger: Ledger, seen: int) -> int:
 
 
 async def order(tx: AsyncConnection, subject: str, *, cause: str, ground: ErasureGround, at: str) -> None:
-    """Note within *tx* that what opens the letters of *subject* has to be destroyed; a second order changes nothing."""
-    row = {"subject": subject, "cause": cause, "ground": ground, "asked": at}
-    await tx.execute(upsert(tables.erasures).values(**row).on_conflict_do_nothing())
+    """Note within *tx* that what opens the letters of *subject* has to be destroyed, for *cause*.
+
+    A second decision changes nothing; that its time is over has it done, and confirmed, once more.
+    """
+    noted = upsert(tables.erasures).values(subject=subject, cause=cause, ground=ground, asked=at)
+    again = {"cause": cause, "ground": ground, "asked": at, "done": None, "horizon": None}
+    once = noted.on_conflict_do_nothing()
+    await tx.execute(
+        once if ground == "decision" else noted.on_conflict_do_update(index_elements=["subject"], set_=again)
+    )
 
 
 async def erase_due(desk: Desk) -> tuple[str, ...]:
@@ -126,8 +137,9 @@ async def erase_due(desk: Desk) -> tuple[str, ...]:
 
 def _told() -> Any:
     """What the bus has said is due, and is not noted yet."""
-    noted = select(_ERASURES.subject)
-    due = (_EVENTS.type == AccessErasureDue.type) & _EVENTS.subject.not_in(noted)
+    noted, causes = select(_ERASURES.subject), select(_ERASURES.cause)
+    new = _EVENTS.subject.not_in(noted) | ((_EVENTS.value == _OVER) & _EVENTS.id.not_in(causes))
+    due = (_EVENTS.type == AccessErasureDue.type) & new
     return select(_EVENTS.subject, _EVENTS.id, _EVENTS.value).where(due).order_by(_EVENTS.position)
 
 

@@ -13,7 +13,12 @@ from nrmbus.rules import Rules, View
 def of_case(
     rules: Rules, history: History, subject: str, standing: Standing, shown: Mapping[str, Mapping[str, Any]]
 ) -> list[str]:
-    """Compare registrar and timekeeper with the fold of all, and each agency's desk with the fold of its own events."""
+    """Compare registrar and timekeeper with the fold of all, and each agency's desk with the fold of its own events.
+
+    Of a case that was kept long enough the history has no events any more to fold; that nobody serves it is all there is.
+    """
+    if history.over(subject):
+        return [] if standing.status is None else ["the registrar holds a case that was kept long enough"]
     whole = fold(rules, subject, history.facts(subject))
     found = []
     if (standing.status, sorted(standing.open_referrals)) != (whole.status, sorted(whole.open_referrals)):

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from nrmbus.events.model import Event, Fact
 from nrmbus.registrar.records import Statement
-from nrmbus.rules import Rules, View
+from nrmbus.rules import Rules, View, ends_keeping
 from nrmbus.wire import base64, json, statement, times
 from nrmbus.wire.envelope import decode
 from nrmbus.wire.errors import WireError
@@ -66,6 +66,7 @@ class Known:
 
 _TYPE: Final = header_of("type")
 _EMERGENCY: Final = f"nrm.{EMERGENCY}".encode()
+_DUE: Final = b"nrm.access.erasure_due"
 
 
 @dataclass(slots=True)
@@ -94,6 +95,10 @@ class Memory:
         self._rules = rules
         self._cases: dict[str, Case] = {}
         self._inboxes: dict[str, _Inbox] = {}
+        self.over: dict[str, int] = {}
+        """Per case whose time of keeping is over, the number that says so; envelopes before it may be gone."""
+        self._missing: dict[str, int] = {}
+        """Per case, the first number whose envelope is not there, until it is said that the case's time is over."""
 
     def case(self, subject: str) -> Case | None:
         """A case, awake.
@@ -144,6 +149,9 @@ class Memory:
         case.view = self._rules.evolve(case.view, Fact.of(event, told, self.time, self.number))
         if event.type in CONSENTS:
             case.consents[event.id] = (envelope, said)
+        if case.view.over:
+            case.consents.clear()  # nobody comes to it any more
+            self.over.setdefault(event.subject, self.number)
         if event.type == EMERGENCY:
             self.spent[event.source, self._rules.month(self.time)] += 1
 
@@ -163,8 +171,16 @@ class Memory:
         case = self._cases.get(subject) or self._cases.setdefault(subject, Case(self._rules.start(subject)))
         case.count(source, registration["sequence"])
         refused = registration["verdict"] == "refused"
-        if not refused:
+        if not refused and not envelope.headers and not envelope.value:
+            self._missing.setdefault(subject, self.number)
+            case.digests.setdefault(registration["id"], said.digest)
+            self._delivered(case, audience)
+        elif not refused:
             self._committed(envelope, registration)
+            if (_TYPE, _DUE) in envelope.headers and self._ends_keeping(envelope):
+                self._missing.pop(subject, None)
+                self.over.setdefault(subject, self.number)
+                case.asleep.clear()  # the view after it is made of it alone
             case.asleep.append((envelope, registration | {"told": tuple(audience["recipients"])}, said))
             case.digests.setdefault(registration["id"], said.digest)
             self._delivered(case, audience)
@@ -174,6 +190,12 @@ class Memory:
         self.known.setdefault(
             (source, subject, registration["id"]), Known(registration["envelope"], said, receipt, refused)
         )
+
+    def _ends_keeping(self, envelope: Record) -> bool:
+        with suppress(WireError):
+            signed = decode(envelope)
+            return signed.fits and ends_keeping(signed.event())
+        return False
 
     def _delivered(self, case: Case, audience: Mapping[str, Any]) -> None:
         for agency in audience["recipients"]:
@@ -198,6 +220,9 @@ class Memory:
             raise HistoryError(self.partition, self.number + 1, "is not a registration")
         if not ours:
             raise HistoryError(self.partition, self.number + 1, "belongs to another bus or partition")
+        if registration["number"] == 1 and self.number:
+            what = "is due, and number 1 came again: the history was being written anew"
+            raise HistoryError(self.partition, self.number + 1, what, "finish that with nrmbus retention apply")
         if registration["number"] != self.number + 1:
             raise HistoryError(self.partition, self.number + 1, "is due, another number came")
         if registration["previous"] != self.previous:
@@ -232,11 +257,13 @@ class Memory:
             case.consents[event.id] = (record, said)
 
     def check_head(self, key_of: Callable[[str], VerifyKey]) -> None:
-        """Verify the signature of the last registration: its chain of digests answers for all before it.
+        """After the last `fold`: verify the signature of the last registration, whose chain of digests answers for all before it.
 
         Raises:
-            HistoryError: the registrar of this bus did not sign it.
+            HistoryError: the registrar of this bus did not sign it, or an envelope is missing that was not to go.
         """
+        for number in self._missing.values():
+            raise HistoryError(self.partition, number, "has no envelope, and nothing says that its case's time is over")
         if self.head is None:
             return
         with suppress(WireError):

@@ -3,6 +3,7 @@
 from nrmbus.rules.audience import Audience
 from nrmbus.rules.clocks import Clock
 from nrmbus.rules.due import Due
+from nrmbus.rules.fold_erasure import ends_keeping
 from nrmbus.rules.judge import Refusal
 from nrmbus.rules.profile import (
     Profile,
@@ -13,6 +14,7 @@ from nrmbus.rules.profile import (
     profile_text,
     read_profile,
 )
+from nrmbus.rules.retention import Kept
 from nrmbus.rules.rules import Rules
 from nrmbus.rules.versions import read
 from nrmbus.rules.view import Agency, Status, View
@@ -23,6 +25,7 @@ __all__ = [
     "Audience",
     "Clock",
     "Due",
+    "Kept",
     "Profile",
     "ProfileError",
     "Reason",
@@ -31,6 +34,7 @@ __all__ = [
     "Status",
     "UnknownProfileError",
     "View",
+    "ends_keeping",
     "load_profile",
     "profile_names",
     "profile_text",

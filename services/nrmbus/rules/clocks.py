@@ -67,7 +67,9 @@ def _decider(step: Step) -> Iterable[str]:
 
 ANSWERABLE: Final[Mapping[Answerable, Callable[[Step], Iterable[str]]]] = {
     "decider": _decider,
-    "holders": lambda step: step.holders,
+    "holders": lambda step: (
+        step.recipients
+    ),  # whom the event reached: of a case that is over, the view knows no holders
     "others_in_to": lambda step: (agency for agency in step.to if step.roles.of(agency) != UNIT),
     "receivers_knowing": _known_receivers,
     "source": lambda step: (step.source,),

@@ -8,6 +8,7 @@ from nrmbus.events import AccessErasureDue, AccessResealDue, DeadlineBreached, F
 from nrmbus.events.model import Data, Event
 from nrmbus.rules.clocks import clocks_of, due_of, length_of
 from nrmbus.rules.emergency import refused_by_person
+from nrmbus.rules.retention import kept
 from nrmbus.rules.step import UNIT
 from nrmbus.rules.tables import Roles, Tables
 from nrmbus.rules.view import Referral, Running, View
@@ -52,6 +53,7 @@ def due_of_view(tables: Tables, roles: Roles, view: View) -> tuple[Due, ...]:
         *_lapses(tables, view),
         *_follow_ups(tables, view),
         *_erasures(tables, view),
+        *_ends_of_keeping(tables, view),
         *_reseals(tables, view),
     ]
     return tuple(sorted(found, key=lambda each: each.at))
@@ -146,6 +148,14 @@ def _erasures(tables: Tables, view: View) -> Iterator[Due]:
     ends = [calendar.ends(date.fromisoformat(hold.until)) for hold in view.erasure.holds]
     at = max([calendar.days_after(decision.registered, tables.profile.retention.objection_days), *ends])
     yield _due(at, AccessErasureDue.type, decision.id, AccessErasureDue(ground="decision"), None, "")
+
+
+def _ends_of_keeping(tables: Tables, view: View) -> Iterator[Due]:
+    """A closed case is erased when the years of its longest class are over and no hold stands; a hold is another time."""
+    found = kept(tables, view)
+    if found and found.over and view.closing:
+        data = AccessErasureDue(ground="retention")
+        yield _due(found.over, data.type, view.closing.mark.id, data, None, found.over.isoformat())
 
 
 def _reseals(tables: Tables, view: View) -> Iterator[Due]:

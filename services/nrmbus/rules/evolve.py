@@ -13,7 +13,7 @@ from nrmbus.rules.clocks import advance, surviving
 from nrmbus.rules.conditions import holds
 from nrmbus.rules.fold_case import CASE
 from nrmbus.rules.fold_emergency import EMERGENCY
-from nrmbus.rules.fold_erasure import ERASURE
+from nrmbus.rules.fold_erasure import ERASURE, ends_keeping, over
 from nrmbus.rules.fold_help import HELP
 from nrmbus.rules.folding import Changes, Folder, parts_with
 from nrmbus.rules.step import Step
@@ -37,14 +37,16 @@ ENDING = frozenset({"case.closed", "case.signal_dismissed", "case.withdrawn"})
 def evolve_view(step: Step, fact: Fact) -> View:
     """The view after *fact*. Never raises; *step* is the fact's event on the view before."""
     event = step.event
-    if event.type in READING:
-        return step.view
     mark = step.mark(fact.registered, fact.number)
+    if ends_keeping(event):
+        return over(step, mark)
+    if event.type in READING:
+        return replace(step.view, classes=_classes(step)) if step.view.exists else step.view
     status = _status(step)
     running = advance(step, mark)
     if event.type in ENDING and status is not None:
         running = surviving(step.tables, running, status)
-    changes: Changes = {"status": status, "running": running, "exists": True}
+    changes: Changes = {"status": status, "running": running, "exists": True, "classes": _classes(step)}
     folder = FOLDERS.get(event.type)
     if folder is not None:
         changes |= folder(step, mark)
@@ -57,6 +59,11 @@ def evolve_view(step: Step, fact: Fact) -> View:
     if event.sealeddigest is not None:
         changes["letters"] = step.view.letters.put(event.id, Letters(event.source, fact.recipients))
     return replace(step.view, **changes)
+
+
+def _classes(step: Step) -> frozenset[str]:
+    known, found = step.view.classes, step.tables.classes.get(step.event.type)
+    return known if found is None or found in known else known | {found}
 
 
 def _status(step: Step) -> Status | None:

@@ -4,11 +4,29 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Final
 
+from nrmbus.events.model import Event
+from nrmbus.rules.clocks import advance
+from nrmbus.rules.erasure import AccessHold, Erasure
 from nrmbus.rules.folding import Changes, Folder
 from nrmbus.rules.step import COURT, Step, value
-from nrmbus.rules.view import AccessHold, Mark
+from nrmbus.rules.view import Mark, View
 
 OBJECTION: Final = "objection"
+DUE: Final = "access.erasure_due"
+
+
+def ends_keeping(event: Event) -> bool:
+    """Whether *event* says that the case's time of keeping is over: the ground on which envelopes before it may be missing."""
+    return event.type == DUE and value(event, "ground") == "retention"
+
+
+def over(step: Step, mark: Mark) -> View:
+    """The view after an event that `ends_keeping`, by that event alone.
+
+    So it is the same before and after the envelopes are gone, and whoever folds either decides alike.
+    """
+    bare = View(step.view.subject, erasure=Erasure(retention=mark, told=frozenset(step.recipients)))
+    return replace(bare, running=advance(replace(step, view=bare), mark))
 
 
 def _terminated(step: Step, mark: Mark) -> Changes:
@@ -38,6 +56,6 @@ def _confirmed(step: Step, _: Mark) -> Changes:
 ERASURE: Final[Mapping[str, Folder]] = {
     "access.terminated": _terminated,
     "access.hold_placed": _held,
-    "access.erasure_due": _due,
+    DUE: _due,
     "access.erasure_confirmed": _confirmed,
 }

@@ -39,8 +39,11 @@ def unknown_case(q: Question) -> bool:
     """The sender does not know the case, or there is none (opening types excepted).
 
     An auditor reads every case, and asks questions over none. Auditor, court and prosecution need not have heard of a
-    case whose data they have erased or kept.
+    case whose data they have erased or kept. When its time of keeping is over there is none: who was told erases and says
+    so, the timekeeper says who did not, and nothing opens it anew.
     """
+    if q.view.over:
+        return not _of_the_erasure(q)
     if _opening(q) or (q.event.type == _ACCESS and q.role == AUDITOR):
         return False
     if not q.view.exists or (q.view.incident and q.event.type not in (_ACCESS, *_LETTERS)):
@@ -48,6 +51,15 @@ def unknown_case(q: Question) -> bool:
     if q.event.type in _ENDING_ACCESS and q.role in AUTHORITIES:
         return False
     return q.role != TIMEKEEPER and not q.view.count_for(q.source)
+
+
+def _of_the_erasure(q: Question) -> bool:
+    kind = q.event.type
+    return (
+        (kind == _ACCESS and q.role == AUDITOR)
+        or (kind == "deadline.breached" and q.role == TIMEKEEPER)
+        or (kind == "access.erasure_confirmed" and q.source in q.view.erasure.told)
+    )
 
 
 @_book.rule("G-03")

@@ -7,6 +7,7 @@ from typing import Final
 
 from nrmbus.rules.emergency import ASKED
 from nrmbus.rules.judging import WITH_TO, Book, Check, Question
+from nrmbus.rules.retention import kept
 from nrmbus.rules.step import NOBODYS, SERVICES, SHARING, UNIT, receivers_of, value
 
 _book = Book()
@@ -99,6 +100,18 @@ def hold_too_long(q: Question) -> bool:
     today = q.tables.calendar.day(q.now)
     last = today + timedelta(days=q.tables.profile.retention.hold_days)
     return not today.isoformat() <= value(q.event, "until", "") <= last.isoformat()
+
+
+@_book.rule("G-28", "access.erasure_due")
+def still_kept(q: Question) -> bool:
+    """`ground: retention` for a case that is not closed, whose years are not over, or that is held.
+
+    By the event's time, which is when it was due: a registrar whose clock is behind refuses nothing.
+    """
+    if value(q.event, "ground") != "retention":
+        return False
+    found = kept(q.tables, q.view)
+    return found is None or found.over is None or q.event.time < found.over
 
 
 def _needed(q: Question) -> Iterator[tuple[str, str]]:

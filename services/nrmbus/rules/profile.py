@@ -178,7 +178,7 @@ class CalendarRule(Cited):
 
 
 class RetentionClass(Cited):
-    """How long the letters of some types are kept after a case is closed; None where no value is known."""
+    """How long what is said by some types is kept after a case is closed; None where no value is known."""
 
     types: Annotated[tuple[str, ...], Field(min_length=1)]
     years: Annotated[int | None, Field(ge=1, le=100)] = None
@@ -188,7 +188,6 @@ class Retention(Cited):
     """How long things are kept; None where no value is known. A type is of the first class that names it."""
 
     letter_days: Annotated[int, Field(ge=1)]
-    envelope_days: Annotated[int | None, Field(ge=1)] = None
     objection_days: Annotated[int, Field(ge=1)]
     hold_days: Annotated[int, Field(ge=1)]
     classes: dict[str, RetentionClass]

@@ -12,6 +12,7 @@ from nrmbus.rules.evolve import evolve_view
 from nrmbus.rules.judge import Judge, Refusal
 from nrmbus.rules.judging import Question
 from nrmbus.rules.profile import Profile
+from nrmbus.rules.retention import Kept, kept
 from nrmbus.rules.step import Step, shut_for
 from nrmbus.rules.tables import Roles, Tables
 from nrmbus.rules.versions import read
@@ -99,3 +100,7 @@ class Rules:
     def due(self, view: View) -> tuple[Due, ...]:
         """What the timekeeper says by itself if nothing else happens, earliest first."""
         return due_of_view(self._tables, self._roles, view)
+
+    def kept(self, view: View) -> Kept | None:
+        """How long the closed case of *view* is kept; None of a case that is not closed, or whose time is over."""
+        return kept(self._tables, view)

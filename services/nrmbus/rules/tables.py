@@ -53,6 +53,8 @@ class Tables:
     permitted: Mapping[str, frozenset[str]]
     starts: Mapping[str, tuple[Trigger, ...]]
     ends: Mapping[str, frozenset[str]]
+    classes: Mapping[str, str]
+    """The class of retention of each type."""
 
     @classmethod
     def of(cls, profile: Profile) -> "Tables":
@@ -86,6 +88,7 @@ class Tables:
                 )
                 for name in profile.types
             },
+            classes={name: profile.retention_class(name) for name in profile.types},
         )
 
     def row(self, name: str) -> Row | None:

@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import Literal
 
 from nrmbus.events.model import Part
+from nrmbus.rules.erasure import Erasure
 from nrmbus.rules.shelf import Shelf
 
 Status = Literal[
@@ -295,25 +296,6 @@ class Letters:
 
 
 @dataclass(frozen=True, slots=True)
-class AccessHold:
-    """What stops an erasure until the end of the day *until*; *objects_only* if it does nothing but object to a decision."""
-
-    source: str
-    until: str
-    objects_only: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Erasure:
-    """The end of access to what is stored: the decision, what stops it, for which it was said to be *due*, who confirmed."""
-
-    terminated: Mark | None = None
-    holds: tuple[AccessHold, ...] = ()
-    due: str | None = None
-    confirmed: frozenset[str] = frozenset()
-
-
-@dataclass(frozen=True, slots=True)
 class Emergency:
     """One breaking of the glass: who holds what is asked for, which ``parts``, and whether it waits for an objection."""
 
@@ -338,6 +320,8 @@ class View:
     subject: str
     status: Status | None = None
     exists: bool = False
+    classes: frozenset[str] = frozenset()
+    """The classes of retention of what was said in it; that somebody read it counts as well."""
     incident: bool = False
     counts: Mapping[str, int] = field(default_factory=dict)
     parts: Mapping[str, frozenset[str]] = field(default_factory=dict)
@@ -372,6 +356,11 @@ class View:
     def detector(self) -> str | None:
         """Who gave the signal, if it was seen."""
         return self.opened.source if self.opened else None
+
+    @property
+    def over(self) -> bool:
+        """Whether its time of keeping is over: nothing may be said in it any more, and nothing is known of it."""
+        return self.erasure.retention is not None
 
     @property
     def open_referrals(self) -> tuple[str, ...]:

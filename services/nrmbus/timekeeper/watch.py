@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from nrmbus.events.model import Draft, Fact
-from nrmbus.rules import Due, Rules, View
+from nrmbus.rules import Due, Rules, View, ends_keeping
 from nrmbus.wire.envelope import decode
 from nrmbus.wire.errors import WireError
 from nrmbus.wire.ids import said_by_itself
@@ -35,6 +35,10 @@ class Watch:
         """What the registrar did not take, by its id, and when: its clock may be behind."""
         self.unknown: set[str] = set()
         """Cases of which something was said that this release cannot read: nothing is said of them before an upgrade."""
+        self.over: set[str] = set()
+        """Cases whose time of keeping is over, and whose envelopes were still there when they were read."""
+        self.gone: set[str] = set()
+        """Cases of which an envelope is not there, until it is said that their time is over."""
 
     def take(self, record: Record, registration: Registration) -> None:
         """Take one record of ``nrm.cases`` with its verified *registration*, in number order. Refusals start no clock."""
@@ -46,6 +50,9 @@ class Watch:
                 self._refused[registration.id] = registration.time
             return
         envelope, added = record.split()
+        if not envelope.headers:  # it was kept long enough, or taken out: a fold without it would say what is not so
+            self.gone.add(registration.subject)
+            return
         signed = decode(envelope)
         try:
             event = signed.event()
@@ -56,7 +63,11 @@ class Watch:
             self.unknown.add(signed.subject)
             self._due[signed.subject] = ()
             return
-        if signed.subject in self.unknown:
+        if ends_keeping(event):
+            self.gone.discard(event.subject)
+            if event.subject in self._views:
+                self.over.add(event.subject)
+        if signed.subject in self.unknown or signed.subject in self.gone:
             return
         told = Audience.parse(added[AUDIENCE]).recipients
         view = self._views.get(event.subject) or self._rules.start(event.subject)

@@ -251,7 +251,7 @@ def _found(entries: Iterable[Entry], visit: Visit) -> Entry | None:
         for each in same
         if (str(each.registration.partition), str(each.registration.number)) == (partition, number)
     ]
-    registered = [each for each in same if each.said is not None]
+    registered = [each for each in same if each.registration.verdict == "registered"]
     return next(iter([*exact, *registered, *same]), None)
 
 

@@ -29,7 +29,8 @@ def row(entry: Entry) -> dict[str, Any]:
         "version": event.version if event else 1,
         "unknown": event is not None and entry.event is None,
         "letter": event is not None and event.sealeddigest is not None,
-        "told": entry.audience.recipients if event else (),
+        "gone": entry.ended,
+        "told": entry.audience.recipients,
         "about": getattr(entry.event.data, "receivers", ()) if entry.event else (),
         "happened": event.time if event and event.time != said.time else None,
         "code": said.code,
@@ -41,7 +42,7 @@ def row(entry: Entry) -> dict[str, Any]:
 
 def _kind(entry: Entry) -> str:
     if entry.said is None:
-        return "refused"
+        return "ended" if entry.ended else "refused"
     if entry.said.type == "deadline.breached":
         return "breach"
     return "receipt" if entry.said.type.startswith("letter.") else "event"
@@ -79,10 +80,12 @@ def case(
         }
         for clock in seen.rules.clocks(view)
     ]
-    refused = sum(each.said is None for each in known)
+    refused = sum(each.registration.verdict == "refused" for each in known)
+    over = seen.history.over(subject)
     return {
         "subject": subject,
         "status": view.status,
+        "over": row(over) if over is not None and over in known else None,
         "as_of": then,
         "day": at.astimezone(t.zone).date().isoformat(),
         "step": len(known),
@@ -145,6 +148,7 @@ def event(seen: Audited, entry: Entry, now: datetime) -> dict[str, Any]:
         "happened": entry.said.time if entry.said else None,
         "recorded": entry.said.recordedtime if entry.said else None,
         "refusal": why.refusal,
+        "over": why.over,
         "basis": table.basis if table else None,
         "unverified": table.unverified if table else False,
         "legalbasis": event.legalbasis if event else None,

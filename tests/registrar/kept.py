@@ -1,0 +1,74 @@
+"""A history in which one case was kept long enough: what was said of it, of others, and that its time is over."""
+
+from datetime import timedelta
+from pathlib import Path
+
+from nrmbus.rules import Rules
+from nrmbus.wire import statement
+from nrmbus.wire.record import MATERIAL, REGISTRATION, Record
+from nrmbus.wire.registration import Registration
+from registrar.given import NOW, SIGNAL, Bus
+from rules.given import ONE_YEAR
+
+OTHER_CASE = "cd" * 16
+OPEN_CASE = "ef" * 16
+CLOSED = {"reason": "no_indicator"}
+OVER = {"ground": "retention"}
+LATER = NOW + timedelta(days=400)
+
+
+class Kept:
+    """A bus under a profile that names years. Number 9 says that the case is over; 1, 3, 5 and 6 are its envelopes before."""
+
+    ENVELOPES = (1, 3, 5, 6)
+    SAYS_SO = 9
+
+    def __init__(self, home: Path) -> None:
+        """Say it all."""
+        self.bus = bus = Bus(home)
+        bus.rules = Rules(ONE_YEAR, bus.agencies)
+        for service in ("registrar", "timekeeper", "auditor"):
+            bus.admit(service, service)
+        bus.key = bus.identities["registrar"].signing
+        self.shard = shard = bus.shard()
+        bus.signal(shard)
+        bus.signal(shard, case=OTHER_CASE)
+        bus.consents(shard, "special-unit")
+        bus.say(shard, "vac", "case.signal_recorded", SIGNAL)
+        bus.consents(shard, "vac")
+        bus.say(shard, "ngo-a", "case.signal_dismissed", CLOSED)
+        bus.say(shard, "ngo-a", "case.signal_dismissed", CLOSED, case=OTHER_CASE)
+        bus.signal(shard, case=OPEN_CASE)
+        assert bus.say(shard, "timekeeper", "access.erasure_due", OVER, now=LATER).outcome == "registered"
+        data = OVER | {"horizon": "2027-12-01T00:00:00Z"}
+        assert bus.say(shard, "ngo-a", "access.erasure_confirmed", data, now=LATER).outcome == "registered"
+        held = {"reasons": ["inspection"], "until": "2027-12-31"}
+        bus.say(shard, "auditor", "access.hold_placed", held, case=OTHER_CASE, now=LATER)
+
+    @property
+    def history(self) -> list[Record]:
+        """What the topic holds."""
+        return self.bus.history
+
+    @property
+    def stripped(self) -> list[Record]:
+        """What it holds when the envelopes of the case that is over are gone."""
+        return [bare(each) if at in self.ENVELOPES else each for at, each in enumerate(self.history, 1)]
+
+    @property
+    def secrets(self) -> list[bytes]:
+        """Of each envelope that is to go, bytes that stand nowhere else."""
+        return [dict(self.history[at - 1].headers)[MATERIAL] for at in self.ENVELOPES]
+
+
+def bare(record: Record) -> Record:
+    """Without what its sender signed."""
+    return Record(record.key, b"", tuple(each for each in record.headers if each[0].startswith("nrm_")))
+
+
+def numbers(records: list[Record]) -> list[int]:
+    """The numbers that *records* were registered under."""
+    return [
+        Registration.parse(statement.body_of("registration", dict(each.headers)[REGISTRATION])).number
+        for each in records
+    ]
