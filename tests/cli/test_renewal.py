@@ -17,7 +17,7 @@ from nrmbus.auditor.history import audited
 from nrmbus.bus import certificate
 from nrmbus.bus.folder import BusFolder
 from nrmbus.bus.gate import Gate
-from nrmbus.cli import agency, supervisor
+from nrmbus.cli import agency, answering
 from nrmbus.cli.desks import door_of
 from nrmbus.cli.supervisor import Supervisor
 from nrmbus.directory import Directory
@@ -45,7 +45,7 @@ def _up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Supervisor]:
     folder = BusFolder(tmp_path_factory.mktemp("operator"))
     folder.create(play=False)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(supervisor, "REQUESTS_SECONDS", 0.5)
+        patch.setattr(answering, "REQUESTS_SECONDS", 0.5)
         with Supervisor(folder, agencies={"special-unit": Newcomer("special_unit")}) as running:
             yield running
 

@@ -22,7 +22,7 @@ from nrmbus.bus.errors import FolderHeld, NoBus
 from nrmbus.bus.folder import BusFolder
 from nrmbus.bus.gate import Gate
 from nrmbus.bus.reach import Tls
-from nrmbus.cli import supervisor
+from nrmbus.cli import answering
 from nrmbus.cli.supervisor import HELD_SECONDS, LONGEST_PAUSE_SECONDS, Running, Supervisor
 from nrmbus.directory.admission import Newcomer, admit
 from nrmbus.directory.answering import Outcome
@@ -244,7 +244,7 @@ def test_whatever_happens_to_requests_a_bus_goes_on(tmp_path: Path, monkeypatch:
     ]
     folder = BusFolder(tmp_path)
     folder.create(play=True)
-    running = Supervisor(folder, say=said.append)
+    running = answering.Answering(folder, said.append)
 
     async def answers(_folder: BusFolder) -> tuple[Outcome, ...]:
         found = passes.pop(0)
@@ -254,8 +254,8 @@ def test_whatever_happens_to_requests_a_bus_goes_on(tmp_path: Path, monkeypatch:
             raise found
         return found
 
-    monkeypatch.setattr(supervisor, "answer", answers)
-    monkeypatch.setattr(supervisor, "REQUESTS_SECONDS", 0.0)
+    monkeypatch.setattr(answering, "answer", answers)
+    monkeypatch.setattr(answering, "REQUESTS_SECONDS", 0.0)
     running._answer()
 
     assert said == [

@@ -46,7 +46,7 @@ CUTS: dict[str, tuple[Any, str]] = {
     "sealing drafts anew": (erasing, "_seal_drafts_anew"),
     "keeping letters": (kept, "keep_all"),
     "handing over": (kept, "hand_over"),
-    "emptying the write-ahead file": (erasing, "_off_the_disk"),
+    "emptying the write-ahead file": (erasing, "off_the_disk"),
     "destroying": (keyfile, "destroy"),
 }
 

@@ -28,11 +28,11 @@ from nrmbus.bus.folder import BusFolder, utc_now, write_json
 from nrmbus.bus.gate import Gate
 from nrmbus.bus.jars import Progress
 from nrmbus.cli import stripping
+from nrmbus.cli.answering import Answering
 from nrmbus.cli.services import SERVICES
 from nrmbus.cli.spawn import Spawner, spawner
 from nrmbus.directory import DirectoryError
 from nrmbus.directory.admission import Newcomer, admit, home_of
-from nrmbus.directory.answering import answer
 from nrmbus.directory.changes import sign_head
 from nrmbus.directory.heads import EVERY
 from nrmbus.registrar.memory import HistoryError
@@ -47,12 +47,8 @@ HELD_SECONDS: Final = 2.0
 """How often we look whether an agency is no longer suspended."""
 CERTIFICATE_SECONDS: Final = 10.0
 """How often we look whether a certificate is due or has ended; so long one that ended may go on being served."""
-REQUESTS_SECONDS: Final = 15.0
-"""How often we look whether agencies have asked for something."""
 AGAIN_SECONDS: Final = 60.0
 """When to try again to sign a head of the directory; it is good for three hours."""
-ANSWERED_SECONDS: Final = 1.0
-"""How long an answer to an agency that is being made may take at the end."""
 KEPT_SECONDS: Final = 86_400.0
 """How often we look whether something was kept long enough."""
 FIRST_LOOK_SECONDS: Final = 60.0
@@ -126,8 +122,7 @@ class Supervisor:
         self._wake: socket.socket | None = None
         self._spawner: Spawner | None = None
         self._thread: threading.Thread | None = None
-        self._answering: threading.Thread | None = None
-        self._ended = threading.Event()
+        self._answering = Answering(folder, say)
         self._stopping = False
         self._gate = Gate(folder)
         self._look_at = time.monotonic() + CERTIFICATE_SECONDS
@@ -182,13 +177,10 @@ class Supervisor:
         if self._wake:
             self._wake.send(b".")
             self._wake = None
-        self._ended.set()
         if self._thread:
             self._thread.join()
             self._thread = None
-        if self._answering:
-            self._answering.join(ANSWERED_SECONDS)  # what is cut there, the next start finishes
-            self._answering = None
+        self._answering.stop()
         self._end_services()
         if self._spawner:
             self._spawner.close()
@@ -222,7 +214,6 @@ class Supervisor:
         self._thread = threading.Thread(target=self._watch, name="supervisor")
         self._thread.start()
         # By itself: nobody waits for a service to be started while an answer is made.
-        self._answering = threading.Thread(target=self._answer, name="answering", daemon=True)
         self._answering.start()
 
     def _begin_broker(self, broker: Running, kafka: EmbeddedKafka) -> None:
@@ -317,21 +308,6 @@ class Supervisor:
             if pid is not None:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGTERM)
-
-    def _answer(self) -> None:
-        """Answer what agencies ask for, until the end; in a thread of its own."""
-        said: set[str] = set()
-        while not self._ended.wait(REQUESTS_SECONDS):
-            try:
-                outcomes = asyncio.run(answer(self.folder))
-            except Exception as error:  # noqa: BLE001 - whatever stands in a topic, and wherever the broker is, a bus goes on
-                lines = {f"Requests of agencies could not be answered ({type(error).__name__}); it is tried again."}
-                outcomes = ()
-            else:
-                lines = {str(each) for each in outcomes if each.code is not None}
-            for line in [*(str(each) for each in outcomes if each.code is None), *sorted(lines - said)]:
-                self._say(line)
-            said |= lines  # what goes on for days is said once
 
     def _strip(self) -> None:
         """Where something was kept long enough: stop who writes or follows the history, take it out, and let them go on."""
