@@ -200,8 +200,8 @@ def _waiting(directory: Directory, record: str | None) -> int:
 
 async def _read(folder: BusFolder, positions: Mapping[str, int]) -> _Found:
     found, consumer = _Found(), clients.reader(folder.as_operator)
-    await consumer.start()
     try:
+        await consumer.start()  # one that did not start has connections to end as well
         there = [TopicPartition(each, 0) for each in sorted(await consumer.topics()) if each.startswith(REQUESTS)]
         ends = await consumer.end_offsets(there) if there else {}
         for each, end in ends.items():
