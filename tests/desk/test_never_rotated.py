@@ -190,7 +190,7 @@ class TestWhoeverReadsItsBackups:
             await bus.round(then)
             letters[then] = await bus.hear_a_letter(CASE)
             backups[then] = backup(bus, tmp_path / f"backup-{number}")
-        order = bus.given.registrar.event("registrar", "access.erasure_due", {"ground": "decision"})
+        order = bus.given.registrar.event("timekeeper", "access.erasure_due", {"ground": "decision"})
         await bus.given.hear(bus.given.registrar.register(order, to="vac"))
         await bus.round(119)
         (done,) = await bus.given.rows("erasures")
@@ -265,7 +265,7 @@ class TestWhoeverReadsItsBackups:
         """A machine whose keys the directory does not have yet confirms no erasure."""
         bus.at(60)
         await bus.hear_a_letter()
-        order = bus.given.registrar.event("registrar", "access.erasure_due", {"ground": "decision"})
+        order = bus.given.registrar.event("timekeeper", "access.erasure_due", {"ground": "decision"})
         await bus.given.hear(bus.given.registrar.register(order, to="vac"))
         seat = bus.given.desk.seat
         ours, seat.identity = seat.identity, Identity.at(bus.home / "another", "vac")
@@ -320,7 +320,7 @@ class TestADeskThatWasOff:
         old = bus.identity.sealing.kid
         assert await bus.round(260) == (old,)
         assert await read(bus, place)
-        order = bus.given.registrar.event("registrar", "access.erasure_due", {"ground": "decision"})
+        order = bus.given.registrar.event("timekeeper", "access.erasure_due", {"ground": "decision"})
         await bus.given.hear(bus.given.registrar.register(order, to="vac"))
         await bus.round(260)
         (done,) = await bus.given.rows("erasures")

@@ -135,7 +135,8 @@ def g_27() -> Pair:
 def g_28() -> Pair:
     """What is kept is not said to be over; the day after it may be."""
     b = closed(Bench(ONE_YEAR))
-    due = {"ground": "retention"}
+    cause = next(each.cause for each in b.rules.due(b.view) if each.type == "access.erasure_due")
+    due = {"ground": "retention", "cause": cause}
     return b.at("d515 23:59").ask("timekeeper", "access.erasure_due", **due), b.at("d516 0:00").ask(
         "timekeeper", "access.erasure_due", **due
     )
