@@ -24,7 +24,9 @@ class Moving:
         self._given, self._moment = given, moment
         self.seat = SimpleNamespace(ledger=self, me=given.desk.seat.me, now=given.desk.seat.now)
         self.timekeeper = Timekeeper(BusFolder(Path()), self)  # type: ignore[arg-type]  # a stand-in for it
-        self.timekeeper._watch = SimpleNamespace(numbers=REACHED, due=lambda _: (), next_due=lambda: None, unknown=())  # type: ignore[assignment]
+        self.timekeeper._watch = SimpleNamespace(
+            numbers=REACHED, due=lambda _: (), next_due=lambda: None, unknown=(), over=()
+        )  # type: ignore[assignment]
 
     async def _passes(self, moment: str) -> None:
         if moment == self._moment:
