@@ -1,5 +1,6 @@
 """Looking for words that may stand nowhere: in the clear, in UTF-16, in hex, in base64, or packed."""
 
+import os
 import subprocess
 import zlib
 from base64 import b64encode
@@ -58,7 +59,7 @@ def _content(path: Path) -> bytes:
 
 
 def processes_with(named: str, text: str) -> tuple[int, int]:
-    """Of the processes in whose command *named* stands: how many there are, and how many were told *text*.
+    """Of the processes in whose command, or as whose working folder, *named* stands: how many there are, and how many were told *text*.
 
     Looked at are their arguments and their environment, as whoever is on the machine may see them.
     """
@@ -73,4 +74,5 @@ def _told() -> Iterator[bytes]:
         ).stdout.splitlines()
     for process in Path("/proc").glob("[0-9]*"):
         with suppress(OSError):  # it ended, or is another's
-            yield (process / "cmdline").read_bytes() + (process / "environ").read_bytes()
+            where = os.fsencode((process / "cwd").readlink())
+            yield b"\0".join([where, (process / "cmdline").read_bytes(), (process / "environ").read_bytes()])

@@ -26,7 +26,7 @@ from nrmbus.timekeeper.watch import Watch, registration_of
 from nrmbus.wire.record import Record
 from nrmbus.wire.registration import verify_registration
 from registrar.given import BUS, CASE, Bus, check_history, to
-from registrar.kept import LATER, OPEN_CASE, OTHER_CASE, Kept, bare
+from registrar.kept import LATER, OPEN_CASE, OTHER_CASE, OVER_AT, Kept, bare
 
 Strip = Callable[[Kept], list[Record]]
 
@@ -68,7 +68,7 @@ class TestWhoReadsIt:
         assert [each.registration.number for each in history.entries if each.ended] == list(kept.ENVELOPES)
         over = history.over(CASE)
         assert over is not None
-        assert (over.registration.number, over.registration.time) == (kept.SAYS_SO, LATER)
+        assert (over.registration.number, over.registration.time) == (kept.SAYS_SO, OVER_AT)
         assert (history.over(OTHER_CASE), history.over(OPEN_CASE)) == (None, None)
         assert all(each.audience.commitment() == each.registration.audience for each in history.entries)
 

@@ -39,6 +39,7 @@ def allowed() -> set[tuple[str, str, str, str]]:
         found |= {
             (who, "topic", topic, "read") for topic in ("nrm.checkpoints", "nrm.clock", "nrm.directory")
         }  # this bus is for playing
+        found |= {(who, "topic", f"nrm.requests.{who}", "write"), (who, "topic", "nrm.answers", "read")}
         found |= {(who, "topic", f"nrm.outbox.{who}", "write"), ("registrar", "topic", f"nrm.outbox.{who}", "read")}
         found |= {(who, "topic", f"nrm.inbox.{who}", "read"), ("registrar", "topic", f"nrm.inbox.{who}", "write")}
         found |= {(who, "topic", f"nrm.witness.{who}", each) for each in ("read", "write")}
@@ -115,8 +116,7 @@ def test_what_no_client_of_ours_asks_is_refused_as_well(closed_bus: Closed, requ
 
 def test_nobody_speaks_in_anothers_name(closed_bus: Closed) -> None:
     """Neither at the port of clients nor at that of brokers: a request wrapped with another's name is not taken."""
-    text = (closed_bus.folder.run / "server.properties").read_text()
-    controller = int(text.split("controller.quorum.bootstrap.servers=127.0.0.1:")[1].split("\n")[0])
+    _, controller = closed_bus.kafka._ports
     for who in (AGENCIES[0], SERVICES[0]):
         assert answer(closed_bus.reach(who), ENVELOPE) == b""
         told = answer(closed_bus.reach(who), ENVELOPE, controller)

@@ -136,7 +136,7 @@ def test_every_private_key_is_sealed_those_of_connections_too(kept: Kept) -> Non
     found = private_keys(kept.folder)
     holders = {path.parents[1].name for path in found if path.parent.name == "tls"}
 
-    assert holders == {"keys", "statistics", *SERVICES}
+    assert holders == {"keys", *SERVICES}
     assert len(found) > 15
     assert all(map(keyfile.is_sealed, found))
 

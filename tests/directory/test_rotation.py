@@ -11,7 +11,6 @@ from aiokafka import TopicPartition
 
 from brokers import Broker
 from nrmbus.bus import clients
-from nrmbus.bus.clock import BEFORE_ANY_TICK
 from nrmbus.bus.errors import KafkaFailed
 from nrmbus.bus.folder import BusFolder
 from nrmbus.cli.waiting import NOTHING, listed, signed
@@ -29,18 +28,19 @@ from nrmbus.directory.requests import Request
 pytestmark = pytest.mark.broker
 
 A, B = "admitter-a", "admitter-b"
+AGE = timedelta(days=80)
 WAITS, ENTERED = Outcome("ngo-a", done="waiting"), Outcome("ngo-a", done="entered")
 
 
 @pytest.fixture(name="bus")
 async def _bus(broker: Broker) -> BusFolder:
     folder = broker.fresh_bus(play=False)
-    await admit(folder, {"ngo-a": Newcomer("ngo_outreach"), "ngo-b": Newcomer("ngo_legal")}, BEFORE_ANY_TICK)
+    await admit(folder, {"ngo-a": Newcomer("ngo_outreach"), "ngo-b": Newcomer("ngo_legal")}, utc_time() - AGE)
     return folder
 
 
 async def look(bus: BusFolder) -> None:
-    """What ngo-a's desk does at its next look; its sealing key is older than 90 days."""
+    """What ngo-a's desk does at its next look; its sealing key is in the last days of its time."""
     directory = await read_directory(bus)
     seat = SimpleNamespace(
         me="ngo-a",

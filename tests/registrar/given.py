@@ -136,6 +136,13 @@ class Bus:
             shard, self.signed(self.event(by, type_, data, at=more.pop("at", now), **more)), owner=by, now=now
         )
 
+    def say_due(self, shard: Shard, type_: str, *, case: str = CASE) -> Decision:
+        """Let the timekeeper say, when it is due, what of *type_* the history makes due."""
+        found = shard.memory.case(case)
+        assert found is not None
+        due = next(each for each in self.rules.due(found.view) if each.type == type_)
+        return self.say(shard, "timekeeper", type_, due.data.to_mapping(), now=due.at, case=case, causationid=due.cause)
+
     def consents(self, shard: Shard, to: str, *, case: str = CASE) -> Decision:
         """The person lets the NGO share what it knows with *to*."""
         data = {

@@ -1,6 +1,6 @@
 """A history in which one case was kept long enough: what was said of it, of others, and that its time is over."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from nrmbus.rules import Rules
@@ -15,6 +15,8 @@ OPEN_CASE = "ef" * 16
 CLOSED = {"reason": "no_indicator"}
 OVER = {"ground": "retention"}
 LATER = NOW + timedelta(days=400)
+OVER_AT = datetime(2027, 3, 2, 20, tzinfo=UTC)
+"""A year after the day on which the case was closed: the end of that day in Baku."""
 
 
 class Kept:
@@ -39,7 +41,7 @@ class Kept:
         bus.say(shard, "ngo-a", "case.signal_dismissed", CLOSED)
         bus.say(shard, "ngo-a", "case.signal_dismissed", CLOSED, case=OTHER_CASE)
         bus.signal(shard, case=OPEN_CASE)
-        assert bus.say(shard, "timekeeper", "access.erasure_due", OVER, now=LATER).outcome == "registered"
+        assert bus.say_due(shard, "access.erasure_due").outcome == "registered"
         data = OVER | {"horizon": "2027-12-01T00:00:00Z"}
         assert bus.say(shard, "ngo-a", "access.erasure_confirmed", data, now=LATER).outcome == "registered"
         held = {"reasons": ["inspection"], "until": "2027-12-31"}

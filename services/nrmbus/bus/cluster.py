@@ -37,7 +37,7 @@ BROKER_SETTINGS: Final = {
     # A desk that was off for months must find where it stopped; the default forgets after a week.
     "offsets.retention.minutes": 525_600,
     # What was cut off a topic is off the disk within seconds; the default looks every five minutes.
-    "log.retention.check.interval.ms": 10_000,
+    "log.retention.check.interval.ms": 2000,
     "log.segment.delete.delay.ms": 1000,
     # Sizes for a small machine: else gigabytes of sparse index files and 128 MB for a cleaner without work.
     "log.index.size.max.bytes": 1_048_576,
