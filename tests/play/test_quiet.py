@@ -31,6 +31,12 @@ async def test_an_auditor_that_is_behind_is_not_waited_for() -> None:
     await quiet_with(ready=False, tick=-1).wait()
 
 
+async def test_receipts_of_what_the_auditor_said_are_read_by_nobody() -> None:
+    """It has no inbox that could be read: what it asked, and was answered, holds up no play."""
+    doors = {"registrar": Shows(inbox={"auditor": {"0": 3}}), "timekeeper": Shows(), "auditor": Shows()}
+    await Quiet(doors, patience=0).wait()
+
+
 async def test_a_history_that_the_auditor_refuses_ends_the_play() -> None:
     """By the record's number, when the clock is moved."""
     with pytest.raises(StageError, match="the auditor stands still: gap at number 3 of partition 0"):

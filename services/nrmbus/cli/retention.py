@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from nrmbus.cli.on_record import As, For, Off, Purpose
 from nrmbus.cli.options import DEFAULT_BUS, Bus, Data, folder_of
 
 if TYPE_CHECKING:
@@ -19,14 +20,27 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 
 
 @app.command(epilog="Example: nrmbus retention due")
-def due(*, as_json: AsJson = False, data: Data = None, bus: Bus = DEFAULT_BUS) -> None:
+def due(
+    *,
+    as_json: AsJson = False,
+    name: As = None,
+    purpose: For = Purpose.audit,
+    off_the_record: Off = False,
+    data: Data = None,
+    bus: Bus = DEFAULT_BUS,
+) -> None:
     """List the closed cases: until when each is kept, what holds it, and which are over. Changes nothing.
 
-    Of a case that is over the timekeeper has told all who hold it to erase it, and its envelopes leave the history.
+    What is asked goes on record first. Of a case that is over the timekeeper has told all who hold it to erase it, and its
+    envelopes leave the history.
     """
     from nrmbus.auditor.history import audited
+    from nrmbus.cli.on_record import asked
 
-    seen = asyncio.run(audited(folder_of(data, bus), signatures="last"))
+    folder = folder_of(data, bus)
+    question = asked(folder, name, purpose, off=off_the_record)
+    seen = asyncio.run(audited(folder, signatures="last"))
+    question.put("search")
     cases = [found for each in seen.history.subjects() if (found := _case(seen, each)) is not None]
     if as_json:
         typer.echo(json.dumps({"cases": cases}, indent=2))

@@ -73,9 +73,11 @@ class Quiet:
         if registrar is None or why is not None:
             return {REGISTRAR: why or "does not answer"}
         for name, issued in registrar["inbox"].items():
+            if name not in self._doors or name == AUDITOR:  # who reads the history, and no inbox
+                continue
             # Who was quiet, and has been told nothing since, has nothing to say: only the others are asked.
             read = (answers.get(name) or self.seen.get(name) or {"inbox": {}})["inbox"]
-            if name in self._doors and any(read.get(partition, 0) < last for partition, last in issued.items()):
+            if any(read.get(partition, 0) < last for partition, last in issued.items()):
                 self._concerned.add(name)
                 lagging[name] = "has not read its inbox to the end"
         timekeeper = answers.get(TIMEKEEPER)
