@@ -39,6 +39,9 @@ from nrmbus.wire.ids import said_by_itself
 LOOK_EVERY: Final = 5.0
 """Seconds of the wall's clock between two looks at what is due."""
 
+TOGETHER: Final = 0.05
+"""Seconds in which commits that come in a row are looked at once."""
+
 ERASED: Final = "erased"
 """What an event's row says in place of why its letter does not open."""
 
@@ -46,6 +49,9 @@ _ROTATE: Final = "nrmbus agency rotate"
 
 WORDS: Final = (AccessErasureDue.type, ConsentStopConfirmed.type)
 """Upon which a desk destroys something."""
+
+_DELETED: Final = b'"answer":"deleted"'
+"""How a confirmation says so, in canonical JSON."""
 
 _OVER: Final = wire_json.dumps(AccessErasureDue(ground="retention").to_mapping())
 """What the bus says when the years are over; it is confirmed too where a decision had the case erased before."""
@@ -82,6 +88,7 @@ async def _until_asked(ledger: Ledger, seen: int) -> int:
                     break
                 async with ledger.commits:
                     await ledger.commits.wait_for(partial(ledger.passed, count))
+                await asyncio.sleep(TOGETHER)
     return seen
 
 
@@ -110,7 +117,7 @@ async def erase_due(desk: Desk) -> tuple[str, ...]:
     if all(each.kid != seat.identity.sealing.kid for each in epochs.of_desk(seat.directory, seat.identity)):
         return ()
     async with seat.ledger.read() as tx:
-        told = (await tx.execute(_told())).all()
+        told = (await tx.execute(select(tables.events).where(_told()).order_by(_EVENTS.position))).all()
     if told:
         async with seat.ledger.write() as tx:
             for row in told:
@@ -139,8 +146,7 @@ def _told() -> Any:
     """What the bus has said is due, and is not noted yet."""
     noted, causes = select(_ERASURES.subject), select(_ERASURES.cause)
     new = _EVENTS.subject.not_in(noted) | ((_EVENTS.value == _OVER) & _EVENTS.id.not_in(causes))
-    due = (_EVENTS.type == AccessErasureDue.type) & new
-    return select(_EVENTS.subject, _EVENTS.id, _EVENTS.value).where(due).order_by(_EVENTS.position)
+    return (_EVENTS.type == AccessErasureDue.type) & new
 
 
 def _left_over() -> Any:
@@ -202,8 +208,8 @@ async def delete_stopped(desk: Desk) -> tuple[str, ...]:
     """
     seat = desk.seat
     async with seat.ledger.read() as tx:
-        said = (await tx.execute(_deletable(seat.me))).all()
-    due = {row.subject: row.position for row in said if json.loads(row.value)["answer"] == "deleted"}
+        said = select(_EVENTS.subject, _EVENTS.position).where(_deletable(seat.me)).order_by(_EVENTS.position)
+        due = {row.subject: row.position for row in await tx.execute(said)}
     if not due:
         return ()
     async with seat.ledger.write() as tx:
@@ -220,20 +226,18 @@ async def delete_stopped(desk: Desk) -> tuple[str, ...]:
 
 
 def _deletable(me: str) -> Any:
-    """Own confirmations, the latest of a case last, before which something came that still has its letter."""
+    """Own confirmations of having deleted, before which something came that still has its letter."""
     came = tables.events.alias("came")
     left = (came.c.subject == _EVENTS.subject) & (came.c.source != me) & came.c.letter.is_not(None)
-    there = exists().where(left, came.c.position < _EVENTS.position)
     own = (_EVENTS.type == ConsentStopConfirmed.type) & (_EVENTS.source == me)
-    return select(_EVENTS.subject, _EVENTS.position, _EVENTS.value).where(own, there).order_by(_EVENTS.position)
+    return own & (func.instr(_EVENTS.value, _DELETED) > 0) & exists().where(left, came.c.position < _EVENTS.position)
 
 
 async def waiting(tx: AsyncConnection, me: str) -> int:
     """How many cases have something that is to be destroyed and is not yet."""
-    ordered = await tx.execute(select(_ERASURES.subject).where(_ERASURES.done.is_(None)))
-    said = (await tx.execute(_deletable(me))).all()
-    stopped = {row.subject for row in said if json.loads(row.value)["answer"] == "deleted"}
-    return len({*ordered.scalars(), *(row.subject for row in await tx.execute(_told())), *stopped})
+    ordered = select(_ERASURES.subject).where(_ERASURES.done.is_(None))
+    said = select(_EVENTS.subject).where(_told() | _deletable(me))
+    return await tx.scalar(select(func.count()).select_from(ordered.union(said).subquery())) or 0
 
 
 # -- of an epoch -----------------------------------------------------------------------------------------------------

@@ -181,7 +181,7 @@ class Identity:
     @staticmethod
     def finish_destroying(home: Path) -> None:
         """Destroy what `destroy` was cut at."""
-        for gone in (home / "keys").glob(f"*/*{_GONE}"):
+        for gone in sorted((home / "keys").glob(f"*/*{_GONE}")):
             keyfile.destroy(gone)
 
 
