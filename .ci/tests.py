@@ -10,6 +10,7 @@ import os
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from contextlib import ExitStack
 from typing import Final
 
@@ -44,15 +45,24 @@ _BEHIND: Final = {
 }
 
 
+def _call(command: Sequence[str]) -> bool:
+    """Run *command*, its temporary files in a folder of its own; whether it failed.
+
+    pytest clears away what earlier runs left, and stumbles where another one does so at the same moment.
+    """
+    with tempfile.TemporaryDirectory(prefix="nrmbus-tests-", ignore_cleanup_errors=True) as home:
+        return subprocess.call(command, env=os.environ | {"PYTEST_DEBUG_TEMPROOT": home}) != 0
+
+
 def _behind(part: str) -> int:
     """Do one after the other what is behind; 1 if anything failed."""
     os.nice(19)
-    failed = 0
+    failed = False
     for name, command in _BEHIND[part]:
         sys.stdout.write(f"== {name}\n")
         sys.stdout.flush()
-        failed |= subprocess.call(command) != 0
-    return failed
+        failed |= _call(command)
+    return int(failed)
 
 
 def main() -> int:
@@ -66,7 +76,7 @@ def main() -> int:
         try:
             sys.stdout.write("== Tests with a broker; types and the other tests run beside them, and are shown after\n")
             sys.stdout.flush()
-            failed = subprocess.call((*_PYTEST, "-m", _FRONT, *(f"--ignore={each}" for each in _PATIENT))) != 0
+            failed = _call((*_PYTEST, "-m", _FRONT, *(f"--ignore={each}" for each in _PATIENT)))
             for each in behind.values():
                 failed |= each.wait() != 0
         finally:
