@@ -67,6 +67,7 @@ async def ledgers(town: Town, home: Path, now: datetime) -> Ledgers:
                 await kept.keep_letter(seat, tx, copy, kept.place_of(seat, signed))
         keeping = (time.perf_counter() - started) / LETTERS * 1000
         hand_over = ranged([await _hand_over(seat, kept.place_of(seat, came[0])) for _ in range(HAND_OVERS)])
+        seat.identity = town.identities[TO]  # nothing is erased under a key that the directory does not name
         return Ledgers(keeping, hand_over, await _erase(seat, [each.subject for each in came[:ERASED]]))
     finally:
         await ledger.close()
