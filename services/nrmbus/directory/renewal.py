@@ -6,7 +6,6 @@ name, and a suspended agency not at all.
 """
 
 from datetime import timedelta
-from pathlib import Path
 from typing import Annotated, Final, Literal
 
 from cryptography import x509
@@ -18,7 +17,7 @@ from pydantic import Field, ValidationError
 
 from nrmbus.bus import certificate
 from nrmbus.bus.authority import Authority
-from nrmbus.bus.folder import BusFolder, write_json
+from nrmbus.bus.folder import BusFolder
 from nrmbus.bus.gate import Gate
 from nrmbus.bus.reach import Tls
 from nrmbus.directory.directory import Directory
@@ -26,9 +25,9 @@ from nrmbus.directory.entry import body_of
 from nrmbus.directory.errors import DirectoryError
 from nrmbus.directory.heads import utc_time
 from nrmbus.directory.operator import Identity, Operator, operator_key
-from nrmbus.directory.requests import LARGEST, Pem, Word, believe
+from nrmbus.directory.requests import Carried, Pem, Word, believe
 from nrmbus.events.model import AgencyId, Code, Frozen, Time
-from nrmbus.wire import files, json, statement
+from nrmbus.wire import statement
 from nrmbus.wire.errors import WireError
 from nrmbus.wire.keys import SigningKey
 
@@ -59,7 +58,7 @@ class Asked(Frozen):
     made: Time
 
 
-class Renewal(Frozen):
+class Renewal(Carried):
     """The file, and the record. *certificate*, *ca* and *authority* come back, and *word*, the operator's on the first two.
 
     *ca* certifies the broker; *authority* is the certificate of who issued, which is another where the cluster is another's.
@@ -71,29 +70,6 @@ class Renewal(Frozen):
     ca: Pem | None = None
     authority: Pem | None = None
     word: Word | None = None
-
-    @classmethod
-    def read(cls, path: Path) -> "Renewal":
-        """Read the file at *path*. Raises DirectoryError ``request_malformed``; OSError when it cannot be read."""
-        raw, _ = files.read(path, LARGEST + 1)
-        return cls.parsed(raw)
-
-    @classmethod
-    def parsed(cls, raw: bytes) -> "Renewal":
-        """Read what stands in a file or a record. Raises DirectoryError ``request_malformed``."""
-        found = None
-        try:
-            if len(raw) <= LARGEST:
-                found = cls.model_validate_json(json.dumps(json.loads(raw, limit=LARGEST)))
-        except (WireError, ValidationError):
-            found = None
-        if found is None:
-            raise DirectoryError("request_malformed")
-        return found
-
-    def write(self, path: Path) -> None:
-        """Write the file to *path*, whole or not at all, for its owner only."""
-        write_json(path, body_of(self))
 
 
 def ask(folder: BusFolder, agency: str, signing: SigningKey | None = None) -> Renewal:

@@ -6,7 +6,7 @@ what comes back: whoever could put another authority into it, would be the broke
 
 import hashlib
 from pathlib import Path
-from typing import Annotated, Final, Literal
+from typing import Annotated, Final, Literal, Self
 
 from pydantic import Field, ValidationError
 
@@ -65,7 +65,34 @@ def believe(bus: str, agency: str, certificate: str, ca: str, word: str | None, 
         raise DirectoryError("certificate_altered")
 
 
-class Request(Frozen):
+class Carried(Frozen):
+    """What goes between an agency and those who admit: by file, or as a record of its topic."""
+
+    @classmethod
+    def read(cls, path: Path) -> Self:
+        """Read the file at *path*. Raises DirectoryError as `parsed`; OSError when it cannot be read."""
+        raw, _ = files.read(path, LARGEST + 1)
+        return cls.parsed(raw)
+
+    @classmethod
+    def parsed(cls, raw: bytes) -> Self:
+        """Read what stands in a file or a record. Raises DirectoryError ``request_malformed``."""
+        found = None
+        try:
+            if len(raw) <= LARGEST:
+                found = cls.model_validate_json(json.dumps(json.loads(raw, limit=LARGEST)))
+        except (WireError, ValidationError):
+            found = None
+        if found is None:
+            raise DirectoryError("request_malformed")
+        return found
+
+    def write(self, path: Path) -> None:
+        """Write the file to *path*, whole or not at all, for its owner only."""
+        write_json(path, body_of(self))
+
+
+class Request(Carried):
     """The file. *certificate* and *ca* come back with the admission, and *word*, the operator's on both."""
 
     form: Literal["nrmbus-request/1"] = "nrmbus-request/1"
@@ -77,36 +104,14 @@ class Request(Frozen):
     word: Word | None = None
 
     @classmethod
-    def read(cls, path: Path) -> "Request":
-        """Read the file at *path*.
-
-        Raises:
-            DirectoryError: ``request_malformed``, ``request_changed`` where what came with the entry is not what it names.
-            OSError: it cannot be read.
-        """
-        raw, _ = files.read(path, LARGEST + 1)
-        return cls.parsed(raw)
-
-    @classmethod
-    def parsed(cls, raw: bytes) -> "Request":
-        """Read what stands in a file or a record. Raises DirectoryError as `read`."""
-        found = None
-        try:
-            if len(raw) <= LARGEST:
-                found = cls.model_validate_json(json.dumps(json.loads(raw, limit=LARGEST)))
-        except (WireError, ValidationError):
-            found = None
-        if found is None:
-            raise DirectoryError("request_malformed")
+    def parsed(cls, raw: bytes) -> Self:
+        """As `Carried.parsed`; ``request_changed`` too, where what came with the entry is not what it names."""
+        found = super().parsed(raw)
         if found.entry.csr != (digest(found.csr) if found.csr is not None else None):
             raise DirectoryError("request_changed")
         if found.entry.cases != (digest(*found.disposals) if found.disposals else None):
             raise DirectoryError("request_changed")
         return found
-
-    def write(self, path: Path) -> None:
-        """Write the file to *path*, whole or not at all, for its owner only."""
-        write_json(path, body_of(self))
 
     def having(
         self, entry: Entry, certificate: str | None = None, ca: str | None = None, word: str | None = None
