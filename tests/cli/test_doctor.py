@@ -213,7 +213,7 @@ class TestTheDoctor:
         """Of an agency or of a service: it opens letters for weeks, and is sealed with the others."""
         for home, name in ((folder.agency("ngo-a").path, "ngo-a"), (folder.service("timekeeper"), "timekeeper")):
             before = set(private_keys(folder))
-            assert Identity.at(home, name).succeeded(home)
+            Identity.at(home, name).succeeded(home)
             added = {path.parent.name for path in set(private_keys(folder)) - before}
             assert added >= {"past"}, name
 
