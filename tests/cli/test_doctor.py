@@ -21,7 +21,7 @@ from nrmbus.cli.doctor import Heard, of_clocks, of_sealing_keys
 from nrmbus.cli.keys import private_keys, unlock
 from nrmbus.desk import tables
 from nrmbus.desk.epochs import Ending
-from nrmbus.directory import Identity, Operator
+from nrmbus.directory import Identity, Operator, heads
 from nrmbus.directory.admission import admit
 from nrmbus.directory.operator import Admitter
 from nrmbus.wire import keyfile, times
@@ -298,8 +298,13 @@ class TestTheDoctor:
 
 
 @pytest.mark.broker
-async def test_on_a_bus_that_runs_clocks_and_directory_are_looked_at(broker: Broker) -> None:
-    """The head that the operator signed a moment ago has both clocks, which are one here: nothing is wrong with them."""
+async def test_on_a_bus_that_runs_clocks_and_directory_are_looked_at(
+    broker: Broker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The head that the operator signed a moment ago has both clocks, which are one here: nothing is wrong with them.
+
+    Four hours later without another head, the directory is stale.
+    """
     folder = broker.fresh_bus()
     await admit(folder, {}, NOW)
 
@@ -310,6 +315,10 @@ async def test_on_a_bus_that_runs_clocks_and_directory_are_looked_at(broker: Bro
     assert list(of_clocks(heard, datetime.now(UTC))) == []
     slow = datetime.now(UTC) - timedelta(minutes=1)
     assert [each.code for each in of_clocks(heard, slow)] == ["clock_skew"]
+
+    monkeypatch.setattr(heads, "utc_time", lambda: datetime.now(UTC) + timedelta(hours=4))
+    later = await doctor.heard_of(folder, folder.as_operator)
+    assert [each.code for each in of_clocks(later, datetime.now(UTC))] == ["directory_stale"]
 
 
 @pytest.mark.broker
