@@ -1,6 +1,5 @@
 """The door at which the command line has its questions put on record: who may ask, and what it takes."""
 
-import asyncio
 import json
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
@@ -88,6 +87,7 @@ async def test_p4_a_question_is_registered_and_then_answered(door: Door) -> None
             for each in (
                 {}, {"what": "event", "event": event}, {"what": "export", "purpose": "court"},
                 {"what": "search", "case": None}, {"what": "event", "event": event, "case": None},
+                {"what": "person_report", "purpose": "person_request"},
             )
         ]  # fmt: skip
     assert begun.json() == {"trouble": None}
@@ -96,12 +96,12 @@ async def test_p4_a_question_is_registered_and_then_answered(door: Door) -> None
     found = readings(entries[number] for number in numbers)
     assert [(each.what, each.purpose, each.event) for each in found] == [
         ("case", "audit", None), ("event", "audit", event), ("export", "court", None), ("search", "audit", None),
-        ("event", "audit", event),
+        ("event", "audit", event), ("person_report", "person_request", None),
     ]  # fmt: skip
     assert {each.actor for each in found} == {door.account}
-    assert [each.off_record for each in found] == [None] * 5
+    assert [each.off_record for each in found] == [None] * 6
     about = [entries[number].registration.subject for number in numbers]
-    assert about == [hall.case] * 3 + [hall.users.own_number()] * 2
+    assert about == [hall.case] * 3 + [hall.users.own_number()] * 2 + [hall.case]
 
 
 async def test_without_the_token_nothing_is_asked(door: Door) -> None:
@@ -118,6 +118,7 @@ HOSTILE: list[dict[str, Any]] = [
     {"actor": "999999"}, {"actor": "S-17"}, {"actor": None}, {"actor": 482911}, {"actor": "482911\n"},
     {"purpose": "curiosity"}, {"purpose": "case_work"}, {"purpose": ["audit"]}, {"purpose": None},
     {"what": "letter"}, {"what": "figures"}, {"what": "person_report"}, {"what": None},
+    {"what": "person_report", "purpose": "person_request", "case": None},
     {"case": None}, {"case": "5f0c"}, {"case": "Z" * 32}, {"case": "0" * 31 + "\n"}, {"what": "export", "case": None},
     {"what": "search"}, {"what": "event"}, {"what": "event", "event": "12"}, {"event": "1" * 36},
     {"what": "search", "case": None, "event": "01930000-0000-7000-8000-000000000000"}, {"parts": ["story"]},
@@ -206,14 +207,6 @@ def test_purposes_are_those_of_the_page() -> None:
 # -- off the record ---------------------------------------------------------------------------------------------------
 
 
-async def settled(door: Door) -> None:
-    """Let the auditor look once."""
-    task = asyncio.create_task(door.questions.settle())
-    await asyncio.sleep(0.3)
-    task.cancel()
-    await asyncio.gather(task, return_exceptions=True)
-
-
 async def test_p4_what_was_read_off_the_record_is_put_there_afterwards(door: Door) -> None:
     """Once, under the time of its reading, which is how it is told apart; the registrar being away, it waits."""
     hall = door.hall
@@ -221,14 +214,14 @@ async def test_p4_what_was_read_off_the_record_is_put_there_afterwards(door: Doo
     door.unrecorded.note(question, READ, "unreachable")
     hall.away()
     for _ in range(3):
-        await settled(door)
+        await door.questions.look()
     assert [each.question for each in door.unrecorded.left().readings] == [question]
     assert len(hall.sent) == 1  # however long he is away, he finds one of it
 
     hall.back()
     await hall.register(hall.sent[0])
     for _ in range(2):
-        await settled(door)
+        await door.questions.look()
     (found,) = [each for each in readings(hall.audited().history.about(hall.case)) if each.purpose == "incident"]
     assert (found.actor, found.what, found.off_record, found.at) == (door.account, "case", READ, LATER)
     assert door.unrecorded.left().readings == ()
@@ -247,7 +240,7 @@ async def test_a_time_to_come_is_a_time_before(door: Door) -> None:
     """A stepped clock may stand long before the machine's: what is afterwards is told as afterwards all the same."""
     question = Question(door.account, "incident", "case", door.hall.case)
     door.unrecorded.note(question, datetime(2030, 1, 1, tzinfo=UTC), "unreachable")
-    await settled(door)
+    await door.questions.look()
     (found,) = [each for each in readings(door.hall.audited().history.about(door.hall.case)) if each.off_record]
     assert found.off_record is not None
     assert found.off_record < LATER
@@ -257,7 +250,7 @@ async def test_what_the_registrar_refuses_is_asked_once(door: Door) -> None:
     """Its code is in the file, and it stays among what is on no record."""
     door.unrecorded.note(Question(door.account, "incident", "case", door.hall.case), READ, "unreachable")
     door.hall.registrar = "refuses"
-    await settled(door)
+    await door.questions.look()
     left = door.unrecorded.left()
     assert (left.readings, [each.purpose for each in left.refused]) == ((), ["incident"])
     assert '"code":"wrong_state"' in (door.hall.home / FILE).read_text()

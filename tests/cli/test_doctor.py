@@ -5,8 +5,10 @@ import json
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
+from sqlalchemy import create_engine, insert
 from typer.testing import CliRunner
 
 from brokers import Broker
@@ -17,11 +19,12 @@ from nrmbus.cli import doctor
 from nrmbus.cli.app import app
 from nrmbus.cli.doctor import Heard, of_clocks, of_sealing_keys
 from nrmbus.cli.keys import private_keys, unlock
+from nrmbus.desk import tables
 from nrmbus.desk.epochs import Ending
-from nrmbus.directory import Identity, Operator
+from nrmbus.directory import Identity, Operator, heads
 from nrmbus.directory.admission import admit
 from nrmbus.directory.operator import Admitter
-from nrmbus.wire import keyfile
+from nrmbus.wire import keyfile, times
 
 NOW = datetime(2026, 3, 2, 8, 0, tzinfo=UTC)
 
@@ -68,6 +71,23 @@ def key_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def codes(folder: BusFolder, now: datetime = NOW) -> set[str]:
     """What is wrong by the files, notes left out."""
     return {each.code for each in doctor.findings(folder, now) if each.serious}
+
+
+def heard(number: int, event: str, source: str) -> dict[str, Any]:
+    """A row of what a desk heard, registered at NOW."""
+    return {
+        "subject": "c" * 32, "source": source, "id": event, "type": "case.closed", "technical": 0, "time": times.write(NOW),
+        "registered": times.write(NOW), "partition": 0, "inbox_number": number, "number": number, "recipients": "[]",
+        "headers": b"{}", "value": b"{}", "parts": "[]",
+    }  # fmt: skip
+
+
+def said_at(number: int, event: str, made: datetime) -> dict[str, Any]:
+    """A row of what a desk said at *made*, by its clock."""
+    return {
+        "turn": number, "subject": "c" * 32, "id": event, "type": "case.closed", "origin": "door", "state": "closed",
+        "asked": "", "clear": b"{}", "made": times.write(made),
+    }  # fmt: skip
 
 
 class TestARealBus:
@@ -165,6 +185,64 @@ class TestTheDoctor:
         found = [each for each in doctor.findings(folder, NOW) if each.code == "permissions"]
         assert [each.mend for each in found] == [f"chmod {'700' if path.is_dir() else '600'} '{path.resolve()}'"]
 
+    @pytest.mark.parametrize(
+        "where",
+        ["auditor/users.json", "auditor/logs/p0/head", "timekeeper/ledger.sqlite", "registrar/spans/spans.jsonl"],
+    )
+    def test_what_others_may_read_of_a_service_is_found(self, folder: BusFolder, where: str) -> None:
+        """Its folder is found too, whichever services there are; Kafka's own files lie behind a door that is shut."""
+        for path in (folder.path / where, folder.kafka / "nrm.cases-0" / "0.log"):
+            path.parent.mkdir(parents=True)
+            path.touch(0o644)
+        found = [each.what for each in doctor.findings(folder, NOW) if each.code == "permissions"]
+
+        loose = [folder.path / where, *(folder.path / where).parents, folder.kafka]
+        expected = {path for path in loose if path.is_relative_to(folder.path) and path.stat().st_mode & 0o077}
+        assert found == [f"{path.resolve()} is open to others than its owner." for path in sorted(expected)]
+
+    def test_a_folder_of_which_all_is_open_is_one_finding(self, folder: BusFolder) -> None:
+        """Copied by who kept no modes: a line for each file would hide the others."""
+        for path in folder.path.rglob("*"):
+            path.chmod(0o755)
+
+        (found,) = [each for each in doctor.findings(folder, NOW) if each.code == "permissions"]
+        assert "files and folders are open" in found.what
+        assert found.mend == f"chmod -R go= '{folder.path.resolve()}'"
+
+    def test_a_key_that_was_replaced_is_a_private_key_still(self, folder: BusFolder) -> None:
+        """Of an agency or of a service: it opens letters for weeks, and is sealed with the others."""
+        for home, name in ((folder.agency("ngo-a").path, "ngo-a"), (folder.service("timekeeper"), "timekeeper")):
+            before = set(private_keys(folder))
+            Identity.at(home, name).succeeded(home)
+            added = {path.parent.name for path in set(private_keys(folder)) - before}
+            assert added >= {"past"}, name
+
+    @pytest.mark.parametrize(("seconds", "wrong"), [(-3600, False), (4, False), (60, True)])
+    def test_a_desk_whose_clock_is_ahead_is_found(self, folder: BusFolder, seconds: int, wrong: bool) -> None:  # noqa: FBT001 - a column
+        """By what it said last; what was said before its clock was set counts no more, nor what others said."""
+        ledger = folder.agency("ngo-a").ledger
+        engine = create_engine(f"sqlite:///{ledger}")
+        with engine.connect() as connection:
+            connection.exec_driver_sql("PRAGMA journal_mode = WAL")
+        tables.METADATA.create_all(engine)
+        said = [("a1", "ngo-a", 9999), ("b2", "ngo-a", seconds), ("c3", "vac", 9999)]
+        with engine.begin() as connection:
+            connection.exec_driver_sql("PRAGMA foreign_keys = OFF")
+            for number, (event, source, ahead) in enumerate(said):
+                connection.execute(insert(tables.events), [heard(number, event, source)])
+                connection.execute(insert(tables.outbox), [said_at(number, event, NOW + timedelta(seconds=ahead))])
+        engine.dispose()
+        ledger.chmod(0o600)
+        before = set(ledger.parent.iterdir())
+
+        found = [each for each in doctor.findings(folder, NOW) if each.code == "clock_skew"]
+        assert set(ledger.parent.iterdir()) == before
+        assert [each.what for each in found] == (
+            ["The clock of ngo-a's desk is at least 60 s ahead of the registrar's, by what it said last."]
+            if wrong
+            else []
+        )
+
     @pytest.mark.parametrize(("days", "wrong"), [(0, False), (22, False), (24, True), (31, True)])
     def test_a_certificate_that_nobody_renewed_is_found(self, folder: BusFolder, days: int, wrong: bool) -> None:  # noqa: FBT001 - a column
         """It lives 30 days, and renews itself ten before its end."""
@@ -220,8 +298,13 @@ class TestTheDoctor:
 
 
 @pytest.mark.broker
-async def test_on_a_bus_that_runs_clocks_and_directory_are_looked_at(broker: Broker) -> None:
-    """The head that the operator signed a moment ago has both clocks, which are one here: nothing is wrong with them."""
+async def test_on_a_bus_that_runs_clocks_and_directory_are_looked_at(
+    broker: Broker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The head that the operator signed a moment ago has both clocks, which are one here: nothing is wrong with them.
+
+    Four hours later without another head, the directory is stale.
+    """
     folder = broker.fresh_bus()
     await admit(folder, {}, NOW)
 
@@ -232,6 +315,10 @@ async def test_on_a_bus_that_runs_clocks_and_directory_are_looked_at(broker: Bro
     assert list(of_clocks(heard, datetime.now(UTC))) == []
     slow = datetime.now(UTC) - timedelta(minutes=1)
     assert [each.code for each in of_clocks(heard, slow)] == ["clock_skew"]
+
+    monkeypatch.setattr(heads, "utc_time", lambda: datetime.now(UTC) + timedelta(hours=4))
+    later = await doctor.heard_of(folder, folder.as_operator)
+    assert [each.code for each in of_clocks(later, datetime.now(UTC))] == ["directory_stale"]
 
 
 @pytest.mark.broker

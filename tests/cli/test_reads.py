@@ -1,6 +1,8 @@
 """``nrmbus reads`` and ``nrmbus person-report``: who read what, and what a person is told of it, on record first."""
 
 import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
@@ -11,9 +13,11 @@ import pytest
 from auditor.played import Written, first_scenario
 from cli.told import Commands
 from nrmbus.auditor.held import held, readings
-from nrmbus.auditor.history import Entry
+from nrmbus.auditor.history import Audited, Entry
 from nrmbus.auditor.pages.words import LANGUAGES
 from nrmbus.bus.errors import BusError
+from nrmbus.bus.folder import BusFolder
+from nrmbus.cli import desks as desks_here
 from nrmbus.cli import person_report, reads
 from nrmbus.events import data_type
 from nrmbus.events.model import Event
@@ -31,7 +35,8 @@ def story() -> Written:
 def read_by(found: Written, agency: str, about: Event, **said: Any) -> str:
     """Have it on record that somebody at *agency* reads the letter of *about*; the event's id."""
     last = found.audited().history.entries[-1].registration.time
-    data = {"what": "letter", "purpose": "case_work", "parts": ["story"], "event": about.id} | said
+    whole = {"what": "letter", "purpose": "case_work", "parts": ["story"], "event": about.id} | said
+    data = {name: each for name, each in whole.items() if each is not None}
     event = Event(
         id=ids.new_event_id(), source=agency, type="access.granted", version=1, subject=about.subject, time=last,
         recordedtime=last, sequence=900 + len(found.records), actor=READER, policy="az@2022-04-29",
@@ -122,6 +127,18 @@ class TestReads:
         assert "Registered and then not opened, 1 times" in commands.shown("reads", "--case", commands.case)
 
 
+HERE = ("ngo-a", "vac")
+
+
+def reported(agency: str) -> Audited:
+    """The story, after the desk of *agency* has put a report for the person on record."""
+    found = story()
+    read_by(found, "special-unit", letter_to(found, "special-unit"))
+    about = letter_to(found, "special-unit")
+    read_by(found, agency, about, what="person_report", purpose="person_request", parts=None, event=None)
+    return found.audited()
+
+
 class Tags(HTMLParser):
     """What a page loads."""
 
@@ -140,15 +157,28 @@ class Tags(HTMLParser):
 
 class TestPersonReport:
     @pytest.fixture(autouse=True)
-    def registered(self, monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
-        """The desk puts it on record; who asked it to."""
+    def registered(self, commands: Commands, monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
+        """Two desks are here, and put it on record; who asked them to."""
         asked: list[tuple[str, str]] = []
 
-        async def on_record(_: object, agency: str, subject: str, actor: str) -> int:
-            asked.append((agency, actor))
-            return 4711
+        class Desk:
+            def __init__(self, agency: str) -> None:
+                self.agency = agency
 
-        monkeypatch.setattr(person_report, "_on_record", on_record)
+            async def read_case(self, case: str, *, what: str, actor: str, purpose: str) -> dict[str, Any]:
+                assert (case, what, purpose) == (commands.case, "person_report", "person_request")
+                asked.append((self.agency, actor))
+                commands.seen = reported(self.agency)
+                return {"verdict": "registered", "number": 4711}
+
+        @asynccontextmanager
+        async def door_of(_: BusFolder, agency: str) -> AsyncIterator[Desk]:
+            if agency not in HERE:
+                raise BusError("The bus has no such agency")
+            yield Desk(agency)
+
+        monkeypatch.setattr(desks_here, "door_of", door_of)
+        monkeypatch.setattr(BusFolder, "agencies", lambda _: HERE)
         return asked
 
     @pytest.mark.parametrize("language", LANGUAGES)
@@ -184,19 +214,22 @@ class TestPersonReport:
         async def refused(*_: object) -> int:
             raise BusError("read_not_registered: …")
 
-        monkeypatch.setattr(person_report, "_on_record", refused)
+        monkeypatch.setattr(person_report, "_by_its_desk", refused)
         how = ("person-report", "--case", commands.case, "--language", "az", "--html", tmp_path / "report.html")
 
         assert "read_not_registered" in commands.refused(*how)
         assert not (tmp_path / "report.html").exists()
         assert commands.type(*how[:-2]).stdout == ""
 
-    def test_a_missing_answer_is_said_with_its_last_day(self, commands: Commands) -> None:
+    def test_a_missing_answer_is_said_with_its_last_day(
+        self, commands: Commands, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         """Taken back on Monday 18 May: three working days end on Thursday the 21st, at 24:00."""
         found = story()
         cut = next(n for n, each in enumerate(found.audited().history.entries) if _is(each, "consent.stop_confirmed"))
         found.records[cut:] = []
         commands.seen = found.audited()
+        monkeypatch.setattr(BusFolder, "agencies", lambda _: ())
         text = commands.shown("person-report", "--case", commands.case, "--language", "en")
 
         assert "It has not answered yet; its answer is due by 21 May 2026." in text
@@ -208,6 +241,36 @@ class TestPersonReport:
         commands.shown(*how, "--agency", "ngo-a")
 
         assert registered == [("vac", "S-9"), ("ngo-a", "cli")]
+        assert "no such agency" in commands.refused(*how, "--agency", "ngo-l")
+
+    @pytest.mark.parametrize("language", LANGUAGES)
+    def test_p4_where_no_desk_of_the_holder_is_the_auditor_tells_it(
+        self, language: str, commands: Commands, registered: list[tuple[str, str]], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """On a bus of many machines the history is read on one: who asks there is on record first, by the auditor's number."""
+        monkeypatch.setattr(BusFolder, "agencies", lambda _: ())
+        how = ("person-report", "--case", commands.case, "--language", language)
+        text = commands.shown(*how)
+
+        said = {"purpose": "person_request", "what": "person_report", "case": commands.case}
+        assert [{**each, "actor": "…"} for each in commands.asked] == [{"actor": "…", **said}]
+        assert tuple(word for word in ("auditor", "4711") if word in text) == ("auditor", "4711")
+        assert registered == []
+        commands.away_later = "unanswered"
+        assert "Nothing is shown." in commands.refused(*how)
+        assert commands.type(*how).stdout == ""
+
+    def test_it_tells_of_itself(self, commands: Commands) -> None:
+        """Read again after it was put on record: that the person was told is among what was read."""
+        how = ("person-report", "--case", commands.case, "--language", "en")
+        assert "a report for the person; purpose: request of the person" in commands.shown(*how)
+
+    def test_the_page_is_for_its_owner_only(self, commands: Commands, tmp_path: Path) -> None:
+        """Who knows of a person is on it; also where a file of that name was open to all."""
+        page = tmp_path / "report.html"
+        page.touch(0o644)
+        commands.shown("person-report", "--case", commands.case, "--language", "en", "--html", page)
+        assert page.stat().st_mode & 0o777 == 0o600
 
     def test_every_sentence_is_there_in_three_languages(self) -> None:
         """None is empty, and each language has the same places for what is put in."""

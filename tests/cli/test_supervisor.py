@@ -22,7 +22,7 @@ from nrmbus.bus.errors import FolderHeld, NoBus
 from nrmbus.bus.folder import BusFolder
 from nrmbus.bus.gate import Gate
 from nrmbus.bus.reach import Tls
-from nrmbus.cli import answering
+from nrmbus.cli import answering, logs
 from nrmbus.cli.supervisor import HELD_SECONDS, LONGEST_PAUSE_SECONDS, Running, Supervisor
 from nrmbus.directory.admission import Newcomer, admit
 from nrmbus.directory.answering import Outcome
@@ -91,6 +91,18 @@ def test_whose_certificate_is_due_gets_another_and_is_started_anew(up: Superviso
     until("it has another pid", lambda: status(up.folder)[service]["pid"] != before, READY_SECONDS)
     assert not certificate.is_due(tls, certificate.now())
     assert Gate(up.folder).check() == ()
+
+
+@pytest.mark.broker
+def test_a_log_that_is_full_is_emptied_while_its_service_runs(up: Supervisor, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of months there are the newest lines."""
+    log = up.folder.logs / "registrar.log"
+    before = log.stat().st_size
+    monkeypatch.setattr(logs, "FULL", before)
+
+    up.look_at_certificates()
+    until("it is emptied", lambda: log.stat().st_size < before, READY_SECONDS)
+    assert log.with_name("registrar.log.1").stat().st_size >= before
 
 
 @pytest.mark.broker

@@ -19,7 +19,7 @@ def rows(page: str) -> list[list[str]]:
 
 
 def unshown(page: str) -> list[str]:
-    """Rows without four cells or without a test, and tests that are not there."""
+    """Rows without four cells or without a test, and tests that are not there or have no name: a file shows nothing by itself."""
     found = []
     for cells in rows(page):
         tests = re.findall(r"`([a-z_/]+\.py)(?:::(\w+))?`", cells[-1])
@@ -27,7 +27,7 @@ def unshown(page: str) -> list[str]:
             found.append(cells[0])
         for path, name in tests:
             file = ROOT / "tests" / path
-            if not file.exists() or (name and f"def {name}(" not in file.read_text(encoding="utf-8")):
+            if not file.exists() or not name or f"def {name}(" not in file.read_text(encoding="utf-8"):
                 found.append(f"{path}::{name}")
     return found
 
@@ -41,8 +41,8 @@ def test_every_threat_has_a_control_a_default_and_a_test() -> None:
 
 
 def test_a_row_without_its_test_is_named() -> None:
-    """Sabotage: a test that is gone, and a row that names none."""
+    """Sabotage: a test that is gone, a row that names none, and one that names a whole file."""
     head = "| threat | control | shipped default | test |\n| --- | --- | --- | --- |\n"
-    page = f"{head}| a | b | c | `wire/test_nowhere.py::test_x` |\n| d | e | f | none |\n"
+    page = f"{head}| a | b | c | `wire/test_nowhere.py::test_x` |\n| d | e | f | none |\n| g | h | i | `wire/test_keys.py` |\n"
 
-    assert unshown(page) == ["wire/test_nowhere.py::test_x", "d"]
+    assert unshown(page) == ["wire/test_nowhere.py::test_x", "d", "wire/test_keys.py::"]

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from desk.given import CANARY, CASE, REF, SIGNAL, FakeRegistrar, Given, Read, desk_of, town
+from generations import before_type
 from nrmbus.desk import letters, opening, parking
 from nrmbus.desk.procedure import BY_ITSELF
 from nrmbus.desk.release import release_by_itself
@@ -122,6 +123,22 @@ class TestUnderAWithdrawnConsent:
 
             assert CANARY not in str(shown)
             assert await readings(given) == [("desk", "receipt")]
+
+    async def test_a_word_that_this_release_cannot_read_may_be_a_withdrawal(self, tmp_path: Path) -> None:
+        """A refusal or withdrawal of a later version waits for an upgrade: till then nobody reads what it may be about."""
+        async with desk_of("vac", tmp_path) as given:
+            await given.hear(consented(given.registrar))
+            await given.hear(supplied(given.registrar))
+            await given.settle()
+            word = withdrawn(given.registrar)
+            with before_type("consent.withdrawn"):
+                await given.hear(word)
+                shown = (await given.door.get("/v1/inbox", params={"open": True, "actor": "S-17"})).json()["events"]
+                said = await given.out()
+
+        assert CANARY not in str(shown)
+        assert shown[1]["shut"] == "consent_withdrawn"
+        assert [record for record in said if decode(record).type == "access.granted"] == []
 
     async def test_a_signal_rests_on_no_consent(self, tmp_path: Path) -> None:
         """The anonymous notice reaches the special unit though the person refuses it, and may be read."""

@@ -10,6 +10,7 @@ from sqlalchemy.exc import OperationalError
 
 from desk.given import CANARY, CASE, REF, SIGNAL, FakeRegistrar, desk_of, town
 from nrmbus.desk import outbox
+from nrmbus.directory import RUNNING, SERVICES, Directory
 from nrmbus.wire.envelope import decode
 from nrmbus.wire.record import Record
 
@@ -97,6 +98,16 @@ async def test_a_letter_shows_its_coded_facts_to_statistics_and_its_story_to_nob
         sent = await given.said(**signal_())
 
         assert readers(sent) == {"coded": ["ngo-a", "special-unit", "statistics"], "story": ["ngo-a"]}
+
+
+async def test_where_no_service_makes_figures_coded_facts_are_sealed_to_nobody_in_its_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So it is on every bus: no start admits one, and its name is nobody else's."""
+    assert ("statistics" in SERVICES, "statistics" in RUNNING) == (True, False)
+    monkeypatch.setattr(Directory, "of_role", lambda _, __: ())
+    async with desk_of("ngo-a", tmp_path) as given:
+        assert readers(await given.said(**signal_())) == {"coded": ["ngo-a", "special-unit"], "story": ["ngo-a"]}
 
 
 @pytest.mark.parametrize("killed", ["before signing", "before sending", "after sending"])

@@ -1,12 +1,15 @@
 """Sealing anew at a real desk: in an emergency, or to whom a registrar names; what is on record first, what stays closed."""
 
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from desk.given import BUS, CANARY, CASE, SIGNAL, FakeRegistrar, Given, Read, desk_of, town
+from desk.given import BUS, CANARY, CASE, NOW, SIGNAL, FakeRegistrar, Given, Read, desk_of, town
+from desk.test_epochs import desk_with_keys
 from desk.test_opening import consented, readings, withdrawn
+from nrmbus.desk import erasing
 from nrmbus.wire.envelope import decode
 from nrmbus.wire.record import Record
 
@@ -89,6 +92,24 @@ async def test_its_own_words_are_sealed_anew_too(tmp_path: Path) -> None:
 
         assert opened(answer, "special-unit") == {"contact": SEALED["contact"]}
         assert [row for row in await given.rows("reads") if row.purpose == "emergency"] == []
+
+
+async def test_what_came_under_a_key_that_was_destroyed_since_is_sealed_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An emergency asks for no epoch: what the holder keeps under the key of the case helps months later too."""
+    async with desk_with_keys(tmp_path, monkeypatch) as desk:
+        for record in (consented(desk.given.registrar), referred(desk.given.registrar)):
+            await desk.given.hear(record)
+        old = desk.given.desk.seat.identity.sealing.kid
+        desk.rotate(NOW + timedelta(days=1))
+        desk.given.clock.time = NOW + timedelta(days=31)
+        assert await erasing.end_epochs(desk.given.desk.seat, tmp_path) == (old,)
+        for record in (broken(desk.given.registrar, "vac"), due(desk.given.registrar, "vac")):
+            await desk.given.hear(record)
+        answer = await resealed(desk.given)
+
+    assert opened(answer, "special-unit") == {"contact": SEALED["contact"], "identity": SEALED["identity"]}
 
 
 async def test_what_she_has_taken_back_stays_closed_in_an_emergency(tmp_path: Path) -> None:

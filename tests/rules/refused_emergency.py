@@ -50,6 +50,8 @@ def more() -> list[tuple[str, Refusal | None, str | None]]:
     withdrawn.say("vac", "consent.withdrawn", receivers=["shelter"], purposes=["tracing"])
     done = due.fork()
     done.say("vac", "access.resealed", **said)
+    held_no_more = planned(Bench())
+    held_no_more.say("ngo-a", "consent.refused", receivers=["vac"], purposes=["tracing"])
     child = child_signalled(Bench())
     child.say("school", "consent.refused", receivers=[UNIT])
     answers = [
@@ -64,6 +66,7 @@ def more() -> list[tuple[str, Refusal | None, str | None]]:
         ("the fund, which is nobody's rescuer", b.ask("fund", ASKED, **TWO), "G-01"),
         ("a hospital that knows of no case", b.ask("hospital", ASKED, **TWO), "G-02"),
         ("of a case that there is not", Bench().ask("hospital", ASKED, **TWO), "G-02"),
+        ("a holder that she has refused must not hear of it", held_no_more.ask("shelter", ASKED, **TWO), "G-70"),
         ("the holder has it all", b.ask("vac", ASKED, **TWO), "G-70"),
         ("an agency that waits for its answer", asked.ask("shelter", ASKED, ref="E-2", approver="A-2"), "G-70"),
         ("another agency meanwhile", asked.ask(UNIT, ASKED, ref="E-2", approver="A-2"), None),

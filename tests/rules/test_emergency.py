@@ -4,8 +4,9 @@ from dataclasses import asdict
 
 import pytest
 
-from nrmbus.rules import Refusal
-from rules.given import Bench
+from nrmbus.events.model import Part
+from nrmbus.rules import Refusal, load_profile
+from rules.given import AZ, Bench
 from rules.refused_emergency import ASKED, TWO, UNIT, g_71, g_72, more
 from rules.stories import child_signalled, planned, presumed
 
@@ -84,6 +85,25 @@ def test_who_asked_opens_the_parts_that_the_reason_needs_and_nobody_else_any(by:
     could = {part for part in opens if b.rules.could_open(b.view, event, part, by)}
     assert could == set(parts.split())
     assert not any(b.rules.could_open(b.view, event, part, "migration") for part in opens)
+
+
+@pytest.mark.parametrize(
+    ("needed", "opens"), [(["contact", "money", "story"], {"contact"}), (["money", "story"], None)]
+)
+def test_an_emergency_opens_nothing_that_the_role_may_never_open(needed: list[Part], opens: set[Part] | None) -> None:
+    """Whatever a profile says that a reason needs: a hospital gets no story; where nothing is left, there is no asking."""
+    profile = load_profile(AZ)
+    parts = {**profile.emergency.parts, "missing_person": tuple(needed)}
+    b = planned(Bench(profile.model_copy(update={"emergency": profile.emergency.model_copy(update={"parts": parts})})))
+    b.say("vac", "consent.given", receivers=["hospital"])
+    b.say("vac", "referral.submitted", ref="R-9", to=["hospital"], services=["health"], letter=True)
+    refused = b.ask("hospital", ASKED, **TWO)
+    assert (refused and refused.because) == (None if opens else "G-70")
+    if opens:
+        b.say("hospital", ASKED, **TWO)
+        b.through("d8 12:10")
+        found = b.rules.audience(b.view, b.event("vac", "access.resealed", ref="E-1", letter=True)).opens
+        assert {part for part, readers in found.items() if readers} == opens
 
 
 def test_every_refusal_reads_alike_and_the_history_knows_why() -> None:

@@ -1,5 +1,6 @@
 """What PRIVACY.md tells an authority about grounds is what the Rules enforce."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,22 @@ def test_privacy_md_has_the_table_of_the_profile() -> None:
     """Whoever changes who is told, or on which ground, changes what the authority reads in the same commit."""
     text = PRIVACY.read_text(encoding="utf-8")
     assert renewed(text, load_profile(PROFILE)) == text, "renew it: python -m nrmbus.rules.grounds PRIVACY.md"
+
+
+def test_every_source_that_is_cited_is_listed() -> None:
+    """Whoever is to confirm a ground can find what it was read in; of a profile's too."""
+    before, _, sources = PRIVACY.read_text(encoding="utf-8").partition("## Sources")
+    listed = {
+        each for row in sources.splitlines() for each in re.findall(r"S\d+", row.split("|")[1] if "|" in row else "")
+    }
+    cited = {
+        each
+        for found in re.findall(r"\[(S[^]]*)\]", before + profile_text(PROFILE))
+        for each in re.findall(r"S\d+", found)
+    }
+
+    assert cited - listed == set()
+    assert listed - cited == set()
 
 
 def test_each_type_has_a_row_with_its_ground() -> None:

@@ -237,7 +237,12 @@ class TestAKeyFile:
 
     @pytest.mark.parametrize(
         ("content", "mode", "code"),
-        [(WORDS, 0o644, "key_file_open_to_others"), (b"short", 0o600, "key_file_short"), (None, 0, "key_file_missing")],
+        [
+            (WORDS, 0o644, "key_file_open_to_others"),
+            (WORDS, 0o640, "key_file_open_to_others"),
+            (b"short", 0o600, "key_file_short"),
+            (None, 0, "key_file_missing"),
+        ],
     )
     def test_one_that_protects_nothing_is_refused(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: bytes | None, mode: int, code: str

@@ -29,25 +29,28 @@ SETTLE_SECONDS: Final = 10.0
 
 
 class Asked(BaseModel):
-    """What the command line is about to show: a case, an event, all cases, or a case that is handed on as evidence.
+    """What the command line is about to show: a case, an event, all cases, or a case that is handed on.
 
-    An event that the history does not know yet is of no case.
+    It is handed on as evidence, or to the person, who asked for it. An event that the history does not know yet is of no
+    case.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
     actor: Annotated[str, Field(pattern=r"^[0-9]{6}$")]
     purpose: AccessPurpose
-    what: Literal["case", "event", "search", "export"]
+    what: Literal["case", "event", "search", "export", "person_report"]
     case: Annotated[str, Field(pattern=f"^{ids.REF.pattern}$")] | None = None
     event: Annotated[str, Field(pattern=f"^{ids.EVENT_ID.pattern}$")] | None = None
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
-        about_case = {"case": True, "export": True, "search": False}.get(self.what, self.case is not None)
+        about_case = self.case is not None if self.what == "event" else self.what != "search"
         if self.purpose not in PURPOSES or about_case != (self.case is not None):
             raise ValueError
         if (self.what == "event") != (self.event is not None):
+            raise ValueError
+        if self.what == "person_report" and self.purpose != "person_request":
             raise ValueError
         return self
 
@@ -114,13 +117,17 @@ class Questions:
     async def settle(self) -> None:
         """Put on record what was read off it, whenever there is something, for ever."""
         while True:
-            left = await asyncio.to_thread(self._unrecorded.left)
-            if self._opened is not None and left.readings:
-                try:
-                    await self._settle(self._opened)
-                except (NotOnRecordError, KafkaError, OSError) as error:  # it is tried again
-                    log.said("read_off_the_record", error=type(error).__name__)
+            await self.look()
             await asyncio.sleep(SETTLE_SECONDS)
+
+    async def look(self) -> None:
+        """Put on record what was read off it, if anything was and it can be had; else it is looked at again."""
+        left = await asyncio.to_thread(self._unrecorded.left)
+        if self._opened is not None and left.readings:
+            try:
+                await self._settle(self._opened)
+            except (NotOnRecordError, KafkaError, OSError) as error:
+                log.said("read_off_the_record", error=type(error).__name__)
 
     async def _settle(self, opened: Opened) -> None:
         for each in self._unrecorded.left().readings:

@@ -6,7 +6,7 @@ import os
 import shutil
 import sys
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -30,10 +30,10 @@ LEAST_FREE: Final = 2 * 1024**3
 SOON: Final = timedelta(days=7)
 """A certificate is renewed by itself from ten days before its end: one with less was not."""
 
-_PLACES: Final = (
-    "*.json", "keys", "keys/**/*", "run", "run/*", "logs", "logs/*", "kafka", "*/tls", "*/tls/*", "*/keys", "*/keys/**/*",
-    "agencies", "agencies/*", "agencies/*/*", "agencies/*/keys/**/*", "agencies/*/tls/*", "admitters", "admitters/**/*",
-)  # fmt: skip
+_SET_CLOCKS: Final = "set both by a time server: timedatectl set-ntp true"
+MOST_NAMED: Final = 10
+"""More files than these that are open to others are one finding, which mends them together."""
+
 _PUBLIC: Final = frozenset({"operator.pub", "cert.pem", "ca.pem", "broker-ca.pem", "made", "interim"})
 
 
@@ -56,20 +56,30 @@ def findings(folder: "BusFolder", now: datetime) -> Iterator[Finding]:
     yield from _permissions(folder)
     yield from _keys(folder)
     yield from _certificates(folder, now)
+    yield from _clocks_ahead(folder)
     yield from _disk(folder)
 
 
 def _permissions(folder: "BusFolder") -> Iterator[Finding]:
-    found = {folder.path} | {path for place in _PLACES for path in folder.path.glob(place)}
-    loose = [path for path in sorted(found) if path.name not in _PUBLIC and _open_to_others(path)]
+    why = "Keys, ledgers and the door's token speak for an agency."
+    loose = [path for path in sorted(_lying(folder)) if path.name not in _PUBLIC and _open_to_others(path)]
+    if len(loose) > MOST_NAMED:
+        first = f"{len(loose)} files and folders are open to others than their owner, {loose[0]} first."
+        yield Finding("permissions", first, why, f"chmod -R go= '{folder.path}'")
+        return
     for path in loose:
         mode = "700" if path.is_dir() else "600"
-        yield Finding(
-            "permissions",
-            f"{path} is open to others than its owner.",
-            "Keys, ledgers and the door's token speak for an agency.",
-            f"chmod {mode} '{path}'",
-        )
+        yield Finding("permissions", f"{path} is open to others than its owner.", why, f"chmod {mode} '{path}'")
+
+
+def _lying(folder: "BusFolder") -> Iterator[Path]:
+    """All that lies in the bus's folder, itself included; of Kafka's own data the folder alone, which bars the way."""
+    yield folder.path
+    for at, folders, files in os.walk(folder.path):
+        here = Path(at)
+        yield from (here / name for name in (*folders, *files))
+        if here == folder.path:
+            folders[:] = [name for name in folders if here / name != folder.kafka]
 
 
 def _open_to_others(path: Path) -> bool:
@@ -130,6 +140,38 @@ def _certificates(folder: "BusFolder", now: datetime) -> Iterator[Finding]:
         )
 
 
+_NEWEST_OWN: Final = """
+    SELECT outbox.made, events.registered FROM events JOIN outbox ON outbox.subject = events.subject AND outbox.id = events.id
+    WHERE events.source = ? ORDER BY events.position DESC LIMIT 1
+"""
+
+
+def _clocks_ahead(folder: "BusFolder") -> Iterator[Finding]:
+    """Desks here that said something later, by their own clock, than the registrar registered it."""
+    for agency in folder.agencies():
+        ahead = _ahead(folder.agency(agency).ledger, agency)
+        if ahead > SKEW:
+            yield Finding(
+                "clock_skew",
+                f"The clock of {agency}'s desk is at least {_seconds(ahead)} ahead of the registrar's, by what it said last.",
+                "It destroys a sealing key too soon, and what it says is refused as from the future.",
+                _SET_CLOCKS,
+            )
+
+
+def _ahead(ledger: Path, agency: str) -> timedelta:
+    """By how much the newest of *agency*'s own words in *ledger* is later than its registration; zero where there is none."""
+    import sqlite3
+
+    in_use = ledger.with_name(f"{ledger.name}-wal").exists()
+    how = "mode=ro" if in_use else "immutable=1"  # else SQLite would make files beside a ledger that nobody uses
+    with suppress(sqlite3.Error), closing(sqlite3.connect(f"{ledger.as_uri()}?{how}", uri=True)) as connection:
+        if row := connection.execute(_NEWEST_OWN, (agency,)).fetchone():
+            made, registered = map(datetime.fromisoformat, row)
+            return made - registered
+    return timedelta()
+
+
 def _disk(folder: "BusFolder") -> Iterator[Finding]:
     free = shutil.disk_usage(folder.path).free
     if free < LEAST_FREE:
@@ -172,20 +214,21 @@ def of_sealing_keys(heard: Heard, now: datetime) -> Iterator[Finding]:
 
 def of_clocks(heard: Heard, now: datetime) -> Iterator[Finding]:
     """What is wrong with the clocks and the directory by what was *heard* at *now*, this machine's time."""
-    mend = "set both by a time server: timedatectl set-ntp true"
     why = "Legal clocks run by these times, and a certificate or a head that is good looks as if it were not."
     if heard.newest is not None and heard.newest - now > SKEW:
         yield Finding(
             "clock_skew",
             f"This machine's clock is at least {_seconds(heard.newest - now)} behind the broker's.",
             why,
-            mend,
+            _SET_CLOCKS,
         )
     if heard.head_signed is not None and heard.head_appended is not None:
         by = heard.head_signed - heard.head_appended
         if abs(by) > SKEW:
             where = "ahead of" if by > timedelta() else "behind"
-            yield Finding("clock_skew", f"The operator's clock is {_seconds(abs(by))} {where} the broker's.", why, mend)
+            yield Finding(
+                "clock_skew", f"The operator's clock is {_seconds(abs(by))} {where} the broker's.", why, _SET_CLOCKS
+            )
     if heard.stale:
         yield Finding(
             "directory_stale",

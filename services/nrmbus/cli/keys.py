@@ -26,7 +26,7 @@ _PLACES: Final = (
     "keys/authority/key.pem",
     "*/tls/key.pem",
     "agencies/*/tls/key.pem",
-    "*/keys/*.seed",
+    "*/keys/**/*.seed",
     "agencies/*/keys/**/*.seed",
     "admitters/*/keys/*.seed",
 )

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from nrmbus.bus.folder import BusFolder
 
-What = Literal["case", "event", "search", "export"]
+What = Literal["case", "event", "search", "export", "person_report"]
 
 START_SECONDS: Final = 20.0
 """How long the auditor may take to open its door, on a bus that was just started."""
@@ -120,8 +120,10 @@ class AuditorsDoor:
 class Question:
     """One command's question: `put` it on record, then show."""
 
-    def __init__(self, folder: "BusFolder", name: str | None, purpose: Purpose, *, off: bool) -> None:
+    def __init__(self, folder: "BusFolder", name: str | None, purpose: Purpose, *, off: bool | None) -> None:
         """Find who asks, and whether it can go on record; asks for a password where *name* is given.
+
+        *off* says whether it is shown off the record where it cannot; None where that is not offered.
 
         Raises:
             BusError: it cannot go on record, and *off* is not said; or *name* and password are nobody's.
@@ -145,10 +147,12 @@ class Question:
         self._why = code
         if not self._off:
             sentence = _SENTENCES.get(code, _REFUSED.format(code=code))
-            raise BusError(f"{sentence}. Nothing is shown; {_ALL_THE_SAME}")
+            raise BusError(f"{sentence}. Nothing is shown{'.' if self._off is None else f'; {_ALL_THE_SAME}'}")
 
-    def put(self, what: What, case: str | None = None, event: str | None = None) -> None:
+    def put(self, what: What, case: str | None = None, event: str | None = None) -> int | None:
         """Have it on record that *what* is read, of *case* and *event* where it is about one; then it may be shown.
+
+        Answers the number of the record; None where it was written down to be put on record later.
 
         Raises:
             BusError: it is not on record, and off the record it may not be shown.
@@ -163,8 +167,9 @@ class Question:
                 self._cannot(error.code)
             else:
                 _say(f"On record as number {record['number']}: {what}, by {self._actor}, for {self._purpose}.")
-                return
+                return int(record["number"])
         self._write_down(what, case, event)
+        return None
 
     @contextmanager
     def finding(self) -> Iterator[None]:
@@ -202,7 +207,7 @@ class Question:
         )
 
 
-def asked(folder: "BusFolder", name: str | None, purpose: Purpose, *, off: bool) -> Question:
+def asked(folder: "BusFolder", name: str | None, purpose: Purpose, *, off: bool | None) -> Question:
     """The question of a command that reads the history of a bus that runs; raises as `Question`, and NoBus."""
     folder.bootstrap  # noqa: B018 - raises where no bus runs
     return Question(folder, name, purpose, off=off)

@@ -11,14 +11,17 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
+from nrmbus.cli.on_record import As, Purpose
 from nrmbus.cli.options import DEFAULT_BUS, Bus, Data, folder_of
 
 if TYPE_CHECKING:
     from nrmbus.auditor.held import Held, Holder
+    from nrmbus.auditor.history import Audited
     from nrmbus.auditor.pages.words import Words
     from nrmbus.bus.folder import BusFolder
 
 _HERE: Final = Path(__file__).parent
+_AUDITOR: Final = "auditor"
 
 
 class Language(StrEnum):
@@ -35,33 +38,35 @@ def person_report(
     *,
     agency: Annotated[
         str | None,
-        typer.Option(metavar="ID", help="The agency that hands it to the person. (default: who holds the case)"),
+        typer.Option(
+            metavar="ID",
+            help="Who hands it to the person: an agency whose desk is here, or auditor. (default: who holds the case, if its desk is here)",
+        ),
     ] = None,
-    actor: Annotated[str, typer.Option(metavar="CODE", help="Who hands it over, as the record says.")] = "cli",
+    actor: Annotated[
+        str, typer.Option(metavar="CODE", help="Who of the agency hands it over, as the record says.")
+    ] = "cli",
+    name: As = None,
     html: Annotated[Path | None, typer.Option(metavar="FILE", help="Write a page to print, in place of text.")] = None,
     data: Data = None,
     bus: Bus = DEFAULT_BUS,
 ) -> None:
     """Tell the person what is held about them: by which agency, on which ground, who read it, who was told what.
 
-    That it is told is put on record first, and nothing is printed where that fails. It names no member of staff, and says
-    nothing of what stands in a letter.
+    That it is told is put on record first, by the desk of who tells it or by the auditor, and nothing is printed where
+    that fails. It names no member of staff, and says nothing of what stands in a letter.
     """
     from nrmbus.auditor.held import held
     from nrmbus.auditor.pages.words import Words
-    from nrmbus.bus.errors import BusError
+    from nrmbus.bus.folder import write_private
     from nrmbus.cli.desks import whole
     from nrmbus.cli.replay import verified
 
     folder = folder_of(data, bus)
     seen = verified(folder)
     subject = whole(case, seen.history.spoken_of())
-    entries = seen.history.about(subject)
-    last = next((each.event for each in reversed(entries) if each.event), None)
-    teller = agency or (seen.rules.holder(seen.view(subject, entries), last) if last else None)
-    if teller is None:
-        raise BusError("Nobody holds this case yet: say by --agency who hands the report to the person.")
-    number = asyncio.run(_on_record(folder, teller, subject, actor))
+    teller = agency or _teller(folder, seen, subject)
+    number = _on_record(folder, teller, subject, actor, name)
     seen = verified(folder)  # once more: this report is a part of what it tells
     made = max(entry.registration.time for entry in seen.history.about(subject))
     words = Words(language.value, seen.rules.profile.zone)
@@ -69,12 +74,27 @@ def person_report(
     if html is None:
         typer.echo(report.text())
     else:
-        html.touch(mode=0o600)
-        html.write_text(report.html(), encoding="utf-8")
+        write_private(html.absolute(), report.html().encode())
         typer.echo(f"Wrote {html}. On record as number {number}.")
 
 
-async def _on_record(folder: "BusFolder", agency: str, subject: str, actor: str) -> int:
+def _teller(folder: "BusFolder", seen: "Audited", subject: str) -> str:
+    """Who tells it where nobody was named: the holder of the case if its desk is on this machine, else the auditor."""
+    entries = seen.history.about(subject)
+    last = next((each.event for each in reversed(entries) if each.event), None)
+    holder = seen.rules.holder(seen.view(subject, entries), last) if last else None
+    return holder if holder in folder.agencies() else _AUDITOR
+
+
+def _on_record(folder: "BusFolder", teller: str, subject: str, actor: str, name: str | None) -> int | None:
+    if teller != _AUDITOR:
+        return asyncio.run(_by_its_desk(folder, teller, subject, actor))
+    from nrmbus.cli import on_record
+
+    return on_record.asked(folder, name, Purpose.person_request, off=None).put("person_report", subject)
+
+
+async def _by_its_desk(folder: "BusFolder", agency: str, subject: str, actor: str) -> int:
     from nrmbus.cli.desks import door_of
 
     async with door_of(folder, agency) as door:
@@ -135,7 +155,7 @@ class Report:
         return environment.get_template("person_report.html.j2").render(report=self)
 
 
-def written(of: "Held", words: "Words", *, teller: str, number: int, made: datetime) -> Report:
+def written(of: "Held", words: "Words", *, teller: str, number: int | None, made: datetime) -> Report:
     """The report about what is *of* the person held, in the language of *words*; *teller* hands it over."""
 
     def say(key: str, **values: Any) -> str:

@@ -102,9 +102,10 @@ def replay(  # noqa: PLR0913 - one each for what a history may be narrowed to
         for row in rows(replayed):
             typer.echo(json.dumps(row, separators=(",", ":")))
     elif html:
+        from nrmbus.bus.folder import write_private
         from nrmbus.cli.timeline import page
 
-        html.write_text(page(replayed), encoding="utf-8")
+        write_private(html.absolute(), page(replayed).encode())
         typer.echo(f"Wrote {html}. Verified: {replayed.verified}.")
     else:
         _print(replayed)

@@ -27,7 +27,7 @@ from nrmbus.bus.errors import BusError, NoBus
 from nrmbus.bus.folder import BusFolder, utc_now, write_json
 from nrmbus.bus.gate import Gate
 from nrmbus.bus.jars import Progress
-from nrmbus.cli import stripping
+from nrmbus.cli import logs, stripping
 from nrmbus.cli.answering import Answering
 from nrmbus.cli.services import SERVICES
 from nrmbus.cli.spawn import Spawner, spawner
@@ -162,7 +162,10 @@ class Supervisor:
             os.kill(pid, signal.SIGKILL)
 
     def look_at_certificates(self) -> None:
-        """Do at once what is done every ten seconds: renew certificates that are due, take rights from those that ended."""
+        """Do at once what is done every ten seconds: renew certificates that are due, take rights from those that ended.
+
+        Logs that are full are emptied then, too.
+        """
         self._look_at = 0.0
 
     def look_at_what_was_kept(self) -> None:
@@ -249,6 +252,8 @@ class Supervisor:
             if now >= self._look_at:
                 self._look_at = now + CERTIFICATE_SECONDS
                 self._keep_certificates()
+                with contextlib.suppress(OSError):  # a full disk: tried again at the next look
+                    logs.bound(self.folder.logs)
             if now >= self._kept_at:
                 self._kept_at = now + KEPT_SECONDS
                 self._strip()

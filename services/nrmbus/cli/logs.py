@@ -1,0 +1,26 @@
+"""The logs of a bus's services are bounded, so that the oldest lines go and no disk fills.
+
+Whoever writes one appends by a descriptor that it was started with: a log that is full is copied and then emptied, not
+renamed. A line that is written in between is lost; what has to be found later stands in the history, and in no log.
+"""
+
+import os
+import shutil
+from pathlib import Path
+from typing import Final
+
+FULL: Final = 16 << 20
+"""Bytes of one log; of each service at most twice as many are kept."""
+
+
+def bound(folder: Path) -> None:
+    """Empty each log in *folder* that is full; what it held takes the place of ``<name>.log.1``, for its owner only."""
+    for log in sorted(folder.glob("*.log")):
+        if log.stat().st_size < FULL:
+            continue
+        earlier = log.with_name(f"{log.name}.1")
+        earlier.unlink(missing_ok=True)
+        descriptor = os.open(earlier, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with log.open("rb") as full, os.fdopen(descriptor, "wb") as kept:
+            shutil.copyfileobj(full, kept)
+        os.truncate(log, 0)

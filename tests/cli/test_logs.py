@@ -1,0 +1,37 @@
+"""Logs of services are bounded: the oldest lines go, the writer goes on, nobody else may read them."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from nrmbus.cli import logs
+
+
+@pytest.fixture(name="writer")
+def _writer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
+    """A service that appends to its log, by the descriptor that it was started with."""
+    monkeypatch.setattr(logs, "FULL", 10)
+    descriptor = os.open(tmp_path / "vac.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    yield descriptor
+    os.close(descriptor)
+
+
+def test_a_log_that_is_full_begins_anew_and_the_one_before_goes(tmp_path: Path, writer: int) -> None:
+    """Of each service at most two: what stands in neither is gone."""
+    for line in (b"the oldest\n", b"the middle\n", b"the newest\n"):
+        os.write(writer, line)
+        logs.bound(tmp_path)
+    os.write(writer, b"short\n")
+    logs.bound(tmp_path)
+
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == {
+        "vac.log": b"short\n", "vac.log.1": b"the newest\n",
+    }  # fmt: skip
+    assert {path.stat().st_mode & 0o777 for path in tmp_path.iterdir()} == {0o600}
+
+
+def test_where_no_log_is_there_is_nothing_to_do(tmp_path: Path) -> None:
+    """A bus that was never started."""
+    logs.bound(tmp_path / "logs")
