@@ -99,7 +99,13 @@ class AuditorsDoor:
         """Have *question* put on record: its ``partition`` and ``number``. Raises NoDoor."""
         return self._ask("POST", patience, question)
 
-    def _ask(self, method: str, patience: float, body: dict[str, Any] | None = None) -> dict[str, Any]:
+    def hold(self, hold: dict[str, Any], patience: float) -> dict[str, Any]:
+        """Have the auditor place a *hold*: its ``partition`` and ``number``. Raises NoDoor."""
+        return self._ask("POST", patience, hold, "/holds")
+
+    def _ask(
+        self, method: str, patience: float, body: dict[str, Any] | None = None, path: str = "/questions"
+    ) -> dict[str, Any]:
         import httpx
 
         code = "unreachable"
@@ -109,7 +115,7 @@ class AuditorsDoor:
             with httpx.Client(
                 base_url=door["url"], headers=headers, timeout=httpx.Timeout(patience, connect=2.0), trust_env=False
             ) as client:
-                answer = client.request(method, "/questions", json=body)
+                answer = client.request(method, path, json=body)
                 found = answer.json() if answer.content else {}
                 if answer.is_success and isinstance(found, dict):
                     return found
@@ -120,8 +126,10 @@ class AuditorsDoor:
 class Question:
     """One command's question: `put` it on record, then show."""
 
-    def __init__(self, folder: "BusFolder", name: str | None, purpose: Purpose, *, off: bool) -> None:
+    def __init__(self, folder: "BusFolder", name: str | None, purpose: Purpose, *, off: bool | None) -> None:
         """Find who asks, and whether it can go on record; asks for a password where *name* is given.
+
+        *off*: whether ``--off-the-record`` was said; None where a command has no such option.
 
         Raises:
             BusError: it cannot go on record, and *off* is not said; or *name* and password are nobody's.
@@ -145,7 +153,7 @@ class Question:
         self._why = code
         if not self._off:
             sentence = _SENTENCES.get(code, _REFUSED.format(code=code))
-            raise BusError(f"{sentence}. Nothing is shown; {_ALL_THE_SAME}")
+            raise BusError(f"{sentence}. Nothing is shown" + (f"; {_ALL_THE_SAME}" if self._off is False else "."))
 
     def put(self, what: What, case: str | None = None, event: str | None = None) -> None:
         """Have it on record that *what* is read, of *case* and *event* where it is about one; then it may be shown.
@@ -165,6 +173,21 @@ class Question:
                 _say(f"On record as number {record['number']}: {what}, by {self._actor}, for {self._purpose}.")
                 return
         self._write_down(what, case, event)
+
+    def hold(self, case: str, reasons: list[str], until: str) -> int:
+        """Have the auditor keep *case* from being erased through the day *until*; the number of the registration.
+
+        Raises:
+            BusError: it is not registered.
+        """
+        from nrmbus.bus.errors import BusError
+
+        try:
+            body = {"actor": self._actor, "case": case, "reasons": reasons, "until": until}
+            return int(self._door.hold(body, PATIENCE_SECONDS + 4 * (time.monotonic() - self._began))["number"])
+        except NoDoor as error:
+            code = error.code
+        raise BusError(f"The hold is not registered ({code}): look at the registrar's log, and say it again.")
 
     @contextmanager
     def finding(self) -> Iterator[None]:
@@ -202,7 +225,23 @@ class Question:
         )
 
 
-def asked(folder: "BusFolder", name: str | None, purpose: Purpose, *, off: bool) -> Question:
+@contextmanager
+def refused_on_record(folder: "BusFolder", what: What = "search", case: str | None = None) -> Iterator[None]:
+    """For a command that agencies' desks put on record: where it says no, that is an answer of the auditor's history too.
+
+    Raises:
+        BusError: as the block does, once that is on record; or it cannot be, and then the answer is not told.
+    """
+    from nrmbus.bus.errors import BusError
+
+    try:
+        yield
+    except BusError:
+        asked(folder, None, Purpose.person_request, off=None).put(what, case)
+        raise
+
+
+def asked(folder: "BusFolder", name: str | None, purpose: Purpose, *, off: bool | None) -> Question:
     """The question of a command that reads the history of a bus that runs; raises as `Question`, and NoBus."""
     folder.bootstrap  # noqa: B018 - raises where no bus runs
     return Question(folder, name, purpose, off=off)

@@ -44,24 +44,28 @@ def person_report(
 ) -> None:
     """Tell the person what is held about them: by which agency, on which ground, who read it, who was told what.
 
-    That it is told is put on record first, and nothing is printed where that fails. It names no member of staff, and says
-    nothing of what stands in a letter.
+    That it is told is put on record first, and nothing is printed where that fails; so is that there is no such case, or
+    that the agency cannot tell of it, by the auditor. It names no member of staff, and says nothing of what stands in a
+    letter.
     """
     from nrmbus.auditor.held import held
     from nrmbus.auditor.pages.words import Words
     from nrmbus.bus.errors import BusError
     from nrmbus.cli.desks import whole
+    from nrmbus.cli.on_record import refused_on_record
     from nrmbus.cli.replay import verified
 
     folder = folder_of(data, bus)
     seen = verified(folder)
-    subject = whole(case, seen.history.spoken_of())
+    with refused_on_record(folder):
+        subject = whole(case, seen.history.spoken_of())
     entries = seen.history.about(subject)
     last = next((each.event for each in reversed(entries) if each.event), None)
     teller = agency or (seen.rules.holder(seen.view(subject, entries), last) if last else None)
-    if teller is None:
-        raise BusError("Nobody holds this case yet: say by --agency who hands the report to the person.")
-    number = asyncio.run(_on_record(folder, teller, subject, actor))
+    with refused_on_record(folder, "case", subject):
+        if teller is None:
+            raise BusError("Nobody holds this case yet: say by --agency who hands the report to the person.")
+        number = asyncio.run(_on_record(folder, teller, subject, actor))
     seen = verified(folder)  # once more: this report is a part of what it tells
     made = max(entry.registration.time for entry in seen.history.about(subject))
     words = Words(language.value, seen.rules.profile.zone)
