@@ -156,6 +156,47 @@ async def test_what_nobody_spoke_of_gets_no_number(door: Door) -> None:
     assert door.hall.sent == []
 
 
+def held(door: Door, **more: Any) -> dict[str, Any]:
+    """A hold that is placed, but for *more*."""
+    body = {"actor": door.account, "case": door.hall.case, "reasons": ["inspection"], "until": "2026-12-31"} | more
+    return {name: each for name, each in body.items() if each is not None}
+
+
+async def test_a_hold_is_said_by_the_auditor_that_runs(door: Door) -> None:
+    """Under the number of who decides it; behind the same token as questions, and in turn with them."""
+    hall = door.hall
+    async with door.asked() as client:
+        assert (await client.post("/questions", json=door.question())).status_code == 200
+        answer = await client.post("/holds", json=held(door))
+        assert (await client.post("/questions", json=door.question())).status_code == 200
+    async with door.asked("x") as client:
+        assert (await client.post("/holds", json=held(door))).status_code == 401
+    entry = next(each for each in hall.audited().history.entries if each.registration.id == answer.json()["id"])
+    assert entry.event is not None
+    assert (entry.event.type, entry.event.source, entry.event.actor) == ("access.hold_placed", "auditor", door.account)
+    assert (entry.registration.subject, entry.registration.number) == (hall.case, answer.json()["number"])
+    assert len(hall.sent) == 3
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"actor": "999999"}, {"actor": "cli"}, {"actor": None}, {"case": None}, {"case": "5f0c"}, {"reasons": []},
+        {"reasons": ["curiosity"]}, {"reasons": "inspection"}, {"until": "2026-02-30"}, {"until": "for ever"},
+        {"until": None}, {"what": "case"}, {"reasons": ["inspection"] * 9},
+    ],
+    ids=str,
+)  # fmt: skip
+async def test_what_is_no_hold_is_refused_by_a_code(door: Door, more: dict[str, Any]) -> None:
+    """And nothing of it is repeated."""
+    async with door.asked() as client:
+        answer = await client.post("/holds", json=held(door, **more))
+        assert (answer.status_code, answer.json()) == (422, {"code": "not_a_hold"})
+        answer = await client.post("/holds", json=held(door, case=NO_CASE))
+        assert (answer.status_code, answer.json()) == (404, {"code": "not_found"})
+    assert door.hall.sent == []
+
+
 async def test_who_was_removed_asks_no_more(door: Door) -> None:
     """By his number, from his removal on."""
     async with door.asked() as client:

@@ -20,8 +20,9 @@ from nrmbus.auditor.users import Users
 from nrmbus.auditor.verifier import Trust, Verification
 from nrmbus.bus import clients
 from nrmbus.bus.clock import tick_clock
+from nrmbus.bus.errors import BusError
 from nrmbus.bus.folder import BusFolder
-from nrmbus.cli import replay
+from nrmbus.cli import person_report, replay
 from nrmbus.cli.app import app
 from nrmbus.cli.on_record import AuditorsDoor, NoDoor
 from nrmbus.wire import ids
@@ -125,14 +126,53 @@ def test_that_there_is_no_such_case_is_an_answer_too(commands: Commands) -> None
     assert "Nothing here has this reference" in commands.refused("replay", "--case", "00000000")
     assert [each["what"] for each in commands.asked] == ["search"]
 
+    assert "Nothing here has this" in commands.refused("person-report", "--case", "00000000", "--language", "az")
+    assert [(each["what"], each["purpose"]) for each in commands.asked[1:]] == [("search", "person_request")]
+
     commands.away_later = "unanswered"
     for command in (
         ("replay", "--case", "00000000"),
         ("why", "9000"),
         ("trace", "9000"),
         ("reads", "--case", "00000000"),
+        ("person-report", "--case", "00000000", "--language", "az"),
+        ("erasure", "hold", "--case", "00000000", "--until", "2026-12-31"),
     ):
         assert "The registrar has not put this on record" in commands.refused(*command)
+
+
+def test_p4_that_an_agency_cannot_tell_the_person_is_an_answer_too(
+    commands: Commands, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """That there is a case, and this agency does not know it: on record with the auditor, and told only then."""
+    how = ("person-report", "--case", commands.case, "--language", "az", "--agency", "fund-abroad")
+
+    async def unknown(*_: object) -> int:
+        raise BusError("read_refused: …")
+
+    monkeypatch.setattr(person_report, "_on_record", unknown)
+    assert "read_refused" in commands.refused(*how)
+    assert [(each["what"], each["case"]) for each in commands.asked] == [("case", commands.case)]
+
+    commands.away = "unreachable"
+    said = commands.refused(*how)
+    assert "Nothing is shown." in said
+    assert OFF not in said  # it has no such option
+
+
+def test_a_hold_is_placed_by_the_auditor_that_runs(commands: Commands) -> None:
+    """Under the number of who types it; not by a second process with the auditor's key, and not where none runs."""
+    how = ("erasure", "hold", "--case", commands.case[:6], "--until", "2026-12-31", "--reason", "objection")
+    assert "registered as number 4712" in commands.shown(*how)
+    ((_, actor),) = Users(commands.home / "auditor").accounts()
+    hold = {"actor": actor, "case": commands.case, "reasons": ["objection"], "until": "2026-12-31"}
+    assert (commands.held, commands.asked) == ([hold], [])
+
+    commands.away_later = "wrong_state"
+    assert "not registered (wrong_state)" in commands.refused(*how)
+    commands.away = "unreachable"
+    assert "The auditor does not answer" in commands.refused(*how)
+    assert len(commands.held) == 1
 
 
 def test_a_history_that_does_not_verify_is_said_and_nothing_else(

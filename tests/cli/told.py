@@ -52,6 +52,15 @@ class Commands:
             self.asked.append(question)
             return {"partition": 0, "number": 4711}
 
+        def hold(_: object, hold: dict[str, Any], _patience: float) -> dict[str, Any]:
+            if self.away_later:
+                raise NoDoor(self.away_later)
+            self.held.append(hold)
+            return {"partition": 0, "number": 4712}
+
+        self.held: list[dict[str, Any]] = []
+        """The holds that the auditor placed."""
+        monkeypatch.setattr(on_record.AuditorsDoor, "hold", hold)
         monkeypatch.setattr(history, "audited", audited)
         monkeypatch.setattr(on_record, "asked", on_record.Question)  # whether a bus runs is not asked
         monkeypatch.setattr(on_record.AuditorsDoor, "begin", begin)

@@ -33,6 +33,10 @@ LEFT_OUT = {
     "cli/test_retention.py": {"test_envelopes_of_a_closed_case_leave_the_bus_by_themselves"},
     "desk/test_live_witness.py": {"test_a_desk_cosigns_what_grows_and_refuses_what_forks"},
     "play/test_broken_buses.py": {"test_a_bus_that_breaks_a_promise_is_found"},
+    "registrar/test_askings.py": {
+        "test_what_is_written_elsewhere_is_waited_for_until_it_holds_or_not",
+        "test_what_no_registrar_of_this_bus_signed_is_not_counted_but_stops_it",
+    },
     "registrar/test_under_fire.py": {"test_p1_the_check_sees_a_wrong_transactional_id"},
     "play/test_withdrawal.py": {"test_p7_the_check_sees_a_recipient_that_is_left_out"},
     "play/test_memory.py": {"test_a_view_that_went_astray_is_named", "test_a_book_that_went_astray_is_named"},

@@ -4,16 +4,17 @@ import asyncio
 from datetime import timedelta
 
 import pytest
+from typer.testing import CliRunner
 
+from auditor.live import AuditedBus
 from brokers import Broker
 from desk.live import STARTS, live, signal_of
 from nrmbus.auditor.erased import Certificate, certificate
 from nrmbus.bus import clients
 from nrmbus.bus.clock import tick_clock
 from nrmbus.bus.folder import BusFolder
-from nrmbus.cli import erasure
+from nrmbus.cli.app import app
 from nrmbus.cli.replay import verified
-from nrmbus.events import AccessHoldPlaced
 from patience import until
 
 pytestmark = [pytest.mark.broker, pytest.mark.timeout(180)]
@@ -46,8 +47,15 @@ async def test_a_court_ends_access_and_every_holder_erases_and_confirms(broker: 
             assert (await door.publish(signal_of(CASE), wait=30))["verdict"] == "registered"
         async with bus.door("court") as door:
             assert (await door.publish(TERMINATED, wait=30))["verdict"] == "registered"
-        held = AccessHoldPlaced(reasons=("inspection",), until="2026-03-10")
-        assert await erasure._place(bus.folder, CASE, "S-9", held)
+        how = ["erasure", "hold", "--case", CASE, "--until", "2026-03-10", "--data", str(bus.folder.path)]
+        auditor = AuditedBus(bus.folder)
+        auditor.start()
+        try:
+            await auditor.until(lambda health: health["ready"])
+            placed = await asyncio.to_thread(CliRunner().invoke, app, how)
+        finally:
+            auditor.stop()
+        assert placed.stdout.startswith("registered as number"), placed.exception
         async with clients.producer(bus.folder.bootstrap) as producer:
             await tick_clock(producer, 2, STARTS + timedelta(days=6))
             await asyncio.sleep(1)

@@ -111,15 +111,28 @@ def test_an_agency_breaks_the_glass_three_times_a_month_over_all_its_cases(bus: 
     assert later.outcome == "registered", later.code
 
 
-def test_partitions_of_one_process_count_together(bus: Bus) -> None:
-    """Whichever partition a case falls on."""
-    elsewhere = {"special-unit": 2}
+def test_what_is_known_of_other_partitions_counts(bus: Bus) -> None:
+    """Whichever partition a case falls on; of the agency alone, and not twice."""
+    known_elsewhere = {(0, "special-unit", "2026-03"): 2}
     shard = Shard(
         bus=bus.shard().bus, partition=0, partitions=1, rules=bus.rules, directory=bus.directory,
-        salt=lambda: bytes(16), spent=lambda agency, month: elsewhere.get(agency, 0) + shard.spent(agency, month),
+        salt=lambda: bytes(16), elsewhere=lambda *asked: known_elsewhere.get(asked, 0),
     )  # fmt: skip
     assert asks(bus, shard, known(bus, shard, ids.new_ref())).outcome == "registered"
     assert asks(bus, shard, known(bus, shard, ids.new_ref())).code == "not_available"
+    assert asks(bus, shard, known(bus, shard, ids.new_ref()), by="ngo-l").outcome == "registered"
+
+
+def test_an_asking_counts_in_the_month_of_its_registration(bus: Bus) -> None:
+    """A registrar whose clock is behind what was registered last gives it that time, and so that month."""
+    shard = bus.shard()
+    april = NOW + timedelta(days=30)
+    for _ in range(3):
+        case = known(bus, shard, ids.new_ref())
+        assert asks(bus, shard, case, now=april).outcome == "registered"
+    case = known(bus, shard, ids.new_ref())
+    assert asks(bus, shard, case, now=april - timedelta(days=2)).code == "not_available"
+    assert shard.spent("special-unit", "2026-04") == 3
 
 
 def test_beside_any_other_refusal_nothing_stands(bus: Bus) -> None:

@@ -1,11 +1,12 @@
-"""The door at which the auditor's command line has its questions put on record, before it shows what it reads.
+"""The door at which the auditor's command line has its questions put on record, before it shows what it reads, and its holds.
 
 One process signs with the auditor's key: a second one beside it would quarrel over the next sequence. Decision record 0021.
 """
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from typing import Annotated, Final, Literal, Self
+from typing import Annotated, Final, Literal, Self, TypeVar
 
 from aiokafka.errors import KafkaError
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -19,7 +20,9 @@ from nrmbus.auditor.pages.answers import Kept, Opened
 from nrmbus.auditor.unrecorded import OffTheRecord
 from nrmbus.auditor.users import Users
 from nrmbus.bus.serving import Listening
+from nrmbus.events import AccessHoldPlaced
 from nrmbus.events.access import AccessPurpose
+from nrmbus.events.errors import Invalid
 from nrmbus.telemetry import log
 from nrmbus.wire import ids
 
@@ -62,6 +65,24 @@ class Asked(BaseModel):
         return any(self.event in (None, each.registration.id) for each in about)
 
 
+class Held(BaseModel):
+    """A hold of the auditor's: nothing of a case is erased through a day."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    actor: Annotated[str, Field(pattern=r"^[0-9]{6}$")]
+    case: Annotated[str, Field(pattern=f"^{ids.REF.pattern}$")]
+    reasons: Annotated[list[str], Field(min_length=1, max_length=8)]
+    until: Annotated[str, Field(max_length=10)]
+
+    def placed(self) -> AccessHoldPlaced | None:
+        """As the event says it; none where it cannot be said so."""
+        try:
+            return AccessHoldPlaced.from_mapping({"reasons": self.reasons, "until": self.until})
+        except Invalid:  # it repeats what came
+            return None
+
+
 class Questions:
     """What is asked at this door, and what was asked while it was shut."""
 
@@ -76,21 +97,28 @@ class Questions:
         self._opened = opened
 
     def routes(self, listening: Listening) -> list[Route]:
-        """The path of the door, behind the token of *listening*."""
+        """The paths of the door, behind the token of *listening*."""
 
-        async def answer(request: Request) -> Response:
-            if not listening.allows(request.headers.get("authorization")):
-                return Response(status_code=401)
-            if self._opened is None:
-                return JSONResponse({"code": "not_ready"}, 503)
-            try:
-                return await (self._begin if request.method == "GET" else self._record)(request, self._opened)
-            except NotOnRecordError as error:
-                return JSONResponse({"code": error.code}, 503)
-            except KafkaError:
-                return JSONResponse({"code": "unanswered"}, 503)
+        def behind(does: Callable[[Request, Opened], Awaitable[Response]]) -> Callable[[Request], Awaitable[Response]]:
+            async def answer(request: Request) -> Response:
+                if not listening.allows(request.headers.get("authorization")):
+                    return Response(status_code=401)
+                if self._opened is None:
+                    return JSONResponse({"code": "not_ready"}, 503)
+                try:
+                    return await does(request, self._opened)
+                except NotOnRecordError as error:
+                    return JSONResponse({"code": error.code}, 503)
+                except KafkaError:
+                    return JSONResponse({"code": "unanswered"}, 503)
 
-        return [Route("/questions", answer, methods=["GET", "POST"])]
+            return answer
+
+        return [
+            Route("/questions", behind(self._begin), methods=["GET"]),
+            Route("/questions", behind(self._record), methods=["POST"]),
+            Route("/holds", behind(self._hold), methods=["POST"]),
+        ]
 
     async def _begin(self, _: Request, opened: Opened) -> Response:
         """Somebody is about to ask: the history is read meanwhile, where nobody asked before."""
@@ -99,18 +127,25 @@ class Questions:
         return JSONResponse({"trouble": self._kept.stopped_at})
 
     async def _record(self, request: Request, opened: Opened) -> Response:
-        asked = await _asked(request)
+        asked = await _read_as(Asked, request)
         if asked is None or not self._users.knows(asked.actor):
             return JSONResponse({"code": "not_a_question"}, 422)
-        async with opened.seen.reading() as seen:
-            if opened.seen.trouble is not None:  # what is registered behind it would not be seen
-                return JSONResponse({"code": "not_verified"}, 503)
-            if not asked.is_known(seen.history):
-                return JSONResponse({"code": "not_found"}, 404)
+        if said_no := await _not_known(opened, asked.is_known):
+            return said_no
         subject = asked.case or self._users.own_number()
         question = Question(asked.actor, asked.purpose, asked.what, subject, asked.event)
         record = await opened.asking.record(question)
         return JSONResponse({"id": record.id, "partition": record.partition, "number": record.number})
+
+    async def _hold(self, request: Request, opened: Opened) -> Response:
+        held = await _read_as(Held, request)
+        placed = held.placed() if held is not None and self._users.knows(held.actor) else None
+        if held is None or placed is None:
+            return JSONResponse({"code": "not_a_hold"}, 422)
+        if said_no := await _not_known(opened, lambda history: any(True for _ in history.about(held.case))):
+            return said_no
+        said = (await opened.asking.say(held.case, held.actor, placed)).registration
+        return JSONResponse({"id": said.id, "partition": said.partition, "number": said.number})
 
     # -- what was read off the record ----------------------------------------------------------------------------------
 
@@ -151,14 +186,25 @@ async def _read(opened: Opened) -> None:
             pass
 
 
-async def _asked(request: Request) -> Asked | None:
-    """The question of *request*; none where it is none of ours."""
+async def _not_known(opened: Opened, is_known: Callable[[History], bool]) -> Response | None:
+    """Why nothing is put on record about this, if so: only what stands in a history that verifies gets a number there."""
+    async with opened.seen.reading() as seen:
+        if opened.seen.trouble is not None:  # what is registered behind it would not be seen
+            return JSONResponse({"code": "not_verified"}, 503)
+        return None if is_known(seen.history) else JSONResponse({"code": "not_found"}, 404)
+
+
+_Model = TypeVar("_Model", Asked, Held)
+
+
+async def _read_as(model: type[_Model], request: Request) -> _Model | None:
+    """What *request* says; none where it is nothing of ours."""
     body = b""
     async for chunk in request.stream():
         body += chunk
         if len(body) > BODY_LIMIT:
             return None
     try:
-        return Asked.model_validate_json(body)
+        return model.model_validate_json(body)
     except ValidationError:  # it repeats what came
         return None

@@ -7,6 +7,7 @@ Every factory returns a client that is not started yet; who makes it starts and 
 as whom one comes to it.
 """
 
+import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from types import MappingProxyType
@@ -142,6 +143,37 @@ async def reading(
         consumer.assign([partition])
         consumer.seek(partition, offset)
         yield consumer, end
+    finally:
+        await consumer.stop()
+
+
+@asynccontextmanager
+async def reading_past(
+    where: Where, offsets: Mapping[TopicPartition, int]
+) -> AsyncIterator[tuple[AIOKafkaConsumer, dict[TopicPartition, int]]]:
+    """A started reader of what is committed that stands at *offsets*, and the ends of all that is acknowledged by now.
+
+    These count what stands in open transactions too: the reader gets there when they have ended, either way.
+    """
+    asking = AIOKafkaConsumer(
+        client_id="nrm-ends",
+        group_id=None,
+        **reach(where).settings(),
+        **{**settings("reader"), "isolation_level": "read_uncommitted"},  # it reads no record
+    )
+    await asking.start()
+    try:
+        ends = await asking.end_offsets(list(offsets))
+    finally:
+        await asking.stop()
+    consumer = reader(where)
+    await consumer.start()
+    try:
+        consumer.assign(list(offsets))
+        for each, offset in offsets.items():
+            consumer.seek(each, offset)
+        await asyncio.sleep(0)  # stopped before its tasks have begun, aiokafka raises CancelledError at who stops it
+        yield consumer, ends
     finally:
         await consumer.stop()
 

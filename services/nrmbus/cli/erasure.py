@@ -12,9 +12,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from nrmbus.auditor.erased import Certificate
-    from nrmbus.bus.folder import BusFolder
-    from nrmbus.events import AccessHoldPlaced
-    from nrmbus.wire.record import Record
 
 app = typer.Typer(help="What was erased, and who says so.", no_args_is_help=True)
 
@@ -119,78 +116,33 @@ def hold(
             help="objection, criminal_proceedings, civil_claim, inspection or person_request. (default: inspection)"
         ),
     ] = None,
-    actor: Annotated[str, typer.Option(metavar="NUMBER", help="The auditor's number of who decides it.")] = "cli",
+    name: As = None,
     data: Data = None,
     bus: Bus = DEFAULT_BUS,
 ) -> None:
     """As the auditor, on the auditor's machine: keep a case from being erased, until the end of a day.
 
-    An agency, a court and prosecution place a hold through their own desks: nrmbus publish, access.hold_placed.
+    The running auditor says it, under the number of who decides it. An agency, a court and prosecution place a hold
+    through their own desks: nrmbus publish, access.hold_placed.
     """
-    import asyncio
-
-    from nrmbus.auditor.asking import NotOnRecordError
     from nrmbus.bus.errors import BusError
     from nrmbus.cli.desks import whole
-    from nrmbus.cli.keys import unlock
+    from nrmbus.cli.on_record import asked
     from nrmbus.cli.replay import verified
     from nrmbus.events import AccessHoldPlaced
     from nrmbus.events.errors import Invalid
 
-    folder = folder_of(data, bus)
+    folder, reasons = folder_of(data, bus), reason or ["inspection"]
     placed = None
     try:
-        placed = AccessHoldPlaced.from_mapping({"reasons": reason or ["inspection"], "until": until})
+        placed = AccessHoldPlaced.from_mapping({"reasons": reasons, "until": until})
     except Invalid:
         placed = None
     if placed is None:
         raise BusError("The hold cannot be said so: --until is a day (2026-09-30), --reason one of those in --help.")
-    unlock(folder, unprotected=True)
-    subject = whole(case, verified(folder).history.spoken_of())
-    try:
-        number = asyncio.run(_place(folder, subject, actor, placed))
-    except NotOnRecordError as error:
-        raise BusError(
-            f"The hold is not registered ({error.code}): look at the registrar's log, and say it again."
-        ) from None
+    question = asked(folder, name, Purpose.audit, off=None)
+    seen = verified(folder)
+    with question.finding():
+        subject = whole(case, seen.history.spoken_of())
+    number = question.hold(subject, reasons, until)
     typer.echo(f"registered as number {number}: nothing of case {subject} is erased through {until}")
-
-
-async def _place(folder: "BusFolder", subject: str, actor: str, placed: "AccessHoldPlaced") -> int:
-    from nrmbus.auditor.asking import OUTBOX, Asking
-    from nrmbus.auditor.seen import Seen
-    from nrmbus.bus import clients
-    from nrmbus.bus.clock import clock_of
-    from nrmbus.directory import Directory, DirectoryReader, Identity, operator_key
-
-    settings, home = folder.settings, folder.service("auditor")
-    where, directory = folder.reach(home), Directory(settings.bus, operator_key(folder.path))
-    async with (
-        clock_of(where, play=settings.play, client_id="auditor-hold") as clock,
-        DirectoryReader(where, directory, lambda _: None) as reader,
-        clients.producer(where, client_id="auditor-hold") as producer,
-    ):
-
-        async def send(record: "Record", partition: int) -> object:
-            headers = list(record.headers)
-            return await producer.send_and_wait(OUTBOX, record.value, record.key, partition, headers=headers)
-
-        seen = Seen(
-            where=where,
-            directory=directory,
-            catch_up=reader.catch_up,
-            policy=settings.policy,
-            partitions=settings.partitions,
-        )
-        asking = Asking(
-            seen=seen,
-            key=Identity.at(home, "auditor").signing,
-            policy=settings.policy,
-            partitions=settings.partitions,
-            clock=clock,
-            send=send,
-        )
-        try:
-            return (await asking.say(subject, actor, placed)).registration.number
-        finally:
-            await seen.close()

@@ -99,7 +99,13 @@ class AuditorsDoor:
         """Have *question* put on record: its ``partition`` and ``number``. Raises NoDoor."""
         return self._ask("POST", patience, question)
 
-    def _ask(self, method: str, patience: float, body: dict[str, Any] | None = None) -> dict[str, Any]:
+    def hold(self, hold: dict[str, Any], patience: float) -> dict[str, Any]:
+        """Have the auditor place a *hold*: its ``partition`` and ``number``. Raises NoDoor."""
+        return self._ask("POST", patience, hold, "/holds")
+
+    def _ask(
+        self, method: str, patience: float, body: dict[str, Any] | None = None, path: str = "/questions"
+    ) -> dict[str, Any]:
         import httpx
 
         code = "unreachable"
@@ -109,7 +115,7 @@ class AuditorsDoor:
             with httpx.Client(
                 base_url=door["url"], headers=headers, timeout=httpx.Timeout(patience, connect=2.0), trust_env=False
             ) as client:
-                answer = client.request(method, "/questions", json=body)
+                answer = client.request(method, path, json=body)
                 found = answer.json() if answer.content else {}
                 if answer.is_success and isinstance(found, dict):
                     return found
@@ -171,6 +177,21 @@ class Question:
         self._write_down(what, case, event)
         return None
 
+    def hold(self, case: str, reasons: list[str], until: str) -> int:
+        """Have the auditor keep *case* from being erased through the day *until*; the number of the registration.
+
+        Raises:
+            BusError: it is not registered.
+        """
+        from nrmbus.bus.errors import BusError
+
+        try:
+            body = {"actor": self._actor, "case": case, "reasons": reasons, "until": until}
+            return int(self._door.hold(body, PATIENCE_SECONDS + 4 * (time.monotonic() - self._began))["number"])
+        except NoDoor as error:
+            code = error.code
+        raise BusError(f"The hold is not registered ({code}): look at the registrar's log, and say it again.")
+
     @contextmanager
     def finding(self) -> Iterator[None]:
         """Find what is meant; that there is no such thing, or several, is an answer too, and on record before it is told.
@@ -205,6 +226,22 @@ class Question:
             f"OFF THE RECORD ({self._why}): {what}, by {self._actor}, for {self._purpose}. It is written down in "
             f"{self._home / FILE}, and the auditor puts it on record when it can."
         )
+
+
+@contextmanager
+def refused_on_record(folder: "BusFolder", what: What = "search", case: str | None = None) -> Iterator[None]:
+    """For a command that agencies' desks put on record: where it says no, that is an answer of the auditor's history too.
+
+    Raises:
+        BusError: as the block does, once that is on record; or it cannot be, and then the answer is not told.
+    """
+    from nrmbus.bus.errors import BusError
+
+    try:
+        yield
+    except BusError:
+        asked(folder, None, Purpose.person_request, off=None).put(what, case)
+        raise
 
 
 def asked(folder: "BusFolder", name: str | None, purpose: Purpose, *, off: bool | None) -> Question:

@@ -54,17 +54,20 @@ def person_report(
     """Tell the person what is held about them: by which agency, on which ground, who read it, who was told what.
 
     That it is told is put on record first, by the desk of who tells it or by the auditor, and nothing is printed where
-    that fails. It names no member of staff, and says nothing of what stands in a letter.
+    that fails; so is that there is no such case, or that the agency cannot tell of it, by the auditor. It names no member
+    of staff, and says nothing of what stands in a letter.
     """
     from nrmbus.auditor.held import held
     from nrmbus.auditor.pages.words import Words
     from nrmbus.bus.folder import write_private
     from nrmbus.cli.desks import whole
+    from nrmbus.cli.on_record import refused_on_record
     from nrmbus.cli.replay import verified
 
     folder = folder_of(data, bus)
     seen = verified(folder)
-    subject = whole(case, seen.history.spoken_of())
+    with refused_on_record(folder):
+        subject = whole(case, seen.history.spoken_of())
     teller = agency or _teller(folder, seen, subject)
     number = _on_record(folder, teller, subject, actor, name)
     seen = verified(folder)  # once more: this report is a part of what it tells
@@ -87,10 +90,11 @@ def _teller(folder: "BusFolder", seen: "Audited", subject: str) -> str:
 
 
 def _on_record(folder: "BusFolder", teller: str, subject: str, actor: str, name: str | None) -> int | None:
-    if teller != _AUDITOR:
-        return asyncio.run(_by_its_desk(folder, teller, subject, actor))
     from nrmbus.cli import on_record
 
+    if teller != _AUDITOR:
+        with on_record.refused_on_record(folder, "case", subject):
+            return asyncio.run(_by_its_desk(folder, teller, subject, actor))
     return on_record.asked(folder, name, Purpose.person_request, off=None).put("person_report", subject)
 
 

@@ -17,12 +17,14 @@ from nrmbus.bus.clock import Clock, SteppedClock, clock_of
 from nrmbus.bus.folder import BusFolder
 from nrmbus.bus.serving import Listening, Server, pages
 from nrmbus.directory import Directory, DirectoryReader, Entry, Identity, operator_key
+from nrmbus.registrar.askings import Askings
 from nrmbus.registrar.batch import Batcher
 from nrmbus.registrar.memory import HistoryError
 from nrmbus.registrar.owner import Owner, leave
 from nrmbus.registrar.shard import Shard
 from nrmbus.rules import Agency, Rules, load_profile
 from nrmbus.telemetry import log
+from nrmbus.wire.keys import VerifyKey
 
 NAME: Final = "registrar"
 PLACE: Final = "NRMBUS_PLACE"
@@ -43,6 +45,8 @@ class Registrar:
         self._rules = Rules(load_profile(self._settings.policy), self._agencies)
         self._directory = Directory(self._settings.bus, operator_key(folder.path))
         self._reader = DirectoryReader(folder.reach(folder.service(NAME)), self._directory, self._admit)
+        where = folder.reach(folder.service(NAME))
+        self._askings = Askings(where, self._settings.partitions, self._rules, self._key_of)
         self._clock: Clock | None = None
         self._owner: Owner | None = None
 
@@ -64,16 +68,14 @@ class Registrar:
             rules=self._rules,
             directory=self._directory,
             salt=lambda: os.urandom(16),
-            spent=self._spent,
+            elsewhere=self._askings.elsewhere,
         )
 
-    def _spent(self, agency: str, month: str) -> int:
-        """Over all partitions that this process owns."""
-        owned = self._owner.owned.values() if self._owner else ()
-        return sum(each.shard.spent(agency, month) for each in owned)
+    def _key_of(self, kid: str) -> VerifyKey:
+        return self._directory.any_verify_key(NAME, kid)
 
     def _check_head(self, shard: Shard) -> None:
-        shard.memory.check_head(lambda kid: self._directory.any_verify_key(NAME, kid))
+        shard.memory.check_head(self._key_of)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -87,6 +89,7 @@ class Registrar:
                 place=os.environ.get(PLACE, "a"),
                 clock=self._clock,
                 batcher=Batcher(self._identity.signing, self._directory),
+                askings=self._askings,
                 make_shard=self._shard,
                 check_head=self._check_head,
                 catch_up=self._catch_up,

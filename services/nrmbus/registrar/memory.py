@@ -6,7 +6,7 @@ commitments are checked at once, but a case is brought to life only when somebod
 
 import json as plain_json
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -28,6 +28,15 @@ CONSENTS: Final = frozenset({"consent.given", "consent.overridden"})
 
 EMERGENCY: Final = "access.break_glass"
 """The type that an agency may say only so often a month, over all cases."""
+
+_TYPE: Final = header_of("type")
+_EMERGENCY: Final = f"nrm.{EMERGENCY}".encode()
+_DUE: Final = b"nrm.access.erasure_due"
+
+
+def is_asking(headers: Iterable[tuple[str, bytes]]) -> bool:
+    """Whether *headers* are of an agency that breaks the glass; of a refusal, which keeps no envelope, they never are."""
+    return (_TYPE, _EMERGENCY) in headers
 
 
 class HistoryError(Exception):
@@ -62,11 +71,6 @@ class Known:
     registration: Statement
     receipt: Statement
     refused: bool
-
-
-_TYPE: Final = header_of("type")
-_EMERGENCY: Final = f"nrm.{EMERGENCY}".encode()
-_DUE: Final = b"nrm.access.erasure_due"
 
 
 @dataclass(slots=True)
@@ -121,6 +125,11 @@ class Memory:
     def case_or_new(self, subject: str) -> Case:
         """A case, awake, or a fresh one of which nothing is known."""
         return self.case(subject) or self._cases.setdefault(subject, Case(self._rules.start(subject)))
+
+    def has_events(self, subject: str) -> bool:
+        """Whether anything of this case was ever registered; it is not woken for that."""
+        case = self._cases.get(subject)
+        return case is not None and bool(case.digests)
 
     def subjects(self) -> tuple[str, ...]:
         """Every case and incident of this partition that somebody spoke of."""
@@ -184,7 +193,7 @@ class Memory:
             case.asleep.append((envelope, registration | {"told": tuple(audience["recipients"])}, said))
             case.digests.setdefault(registration["id"], said.digest)
             self._delivered(case, audience)
-            if self.time is not None and (_TYPE, _EMERGENCY) in envelope.headers:
+            if self.time is not None and is_asking(envelope.headers):
                 self.spent[source, self._rules.month(self.time)] += 1
         receipt = self.next_delivery(source, said.digest)
         self.known.setdefault(

@@ -21,6 +21,7 @@ from nrmbus.bus import clients
 from nrmbus.bus.clock import Clock, SteppedClock
 from nrmbus.bus.reach import Where
 from nrmbus.bus.tolerant import read_any_header_name
+from nrmbus.registrar.askings import Askings
 from nrmbus.registrar.batch import Batcher, Checked
 from nrmbus.registrar.memory import HistoryError
 from nrmbus.registrar.records import CASES, Coordinates
@@ -85,11 +86,12 @@ class Owner(ConsumerRebalanceListener):  # type: ignore[misc]
         place: str,
         clock: Clock,
         batcher: Batcher,
+        askings: Askings,
         make_shard: Callable[[int], Shard],
         check_head: Callable[[Shard], None],
         catch_up: Callable[[Iterable[str]], Awaitable[None]],
     ) -> None:
-        self._where, self._clock, self._batcher = where, clock, batcher
+        self._where, self._clock, self._batcher, self._askings = where, clock, batcher, askings
         self._make_shard, self._check_head, self._catch_up = make_shard, check_head, catch_up
         self._consumer: AIOKafkaConsumer = clients.group_consumer(
             where, group=GROUP, instance=f"registrar-{place}", kind="registrar"
@@ -310,9 +312,14 @@ class Owner(ConsumerRebalanceListener):  # type: ignore[misc]
     async def _transact(self, owned: Owned, checked: list[Checked]) -> None:
         """Step 6, writing: judge, number, route, and commit with the offsets. Here, and only here, things become true."""
         await self._not_behind(checked)
+        async with self._askings.turn(owned.shard, checked):
+            await self._commit(owned, checked)
+
+    async def _commit(self, owned: Owned, checked: list[Checked]) -> None:
         owned.in_transaction = True  # from here on the shard's state is ahead of the topic: no way back but out
         try:
             async with asyncio.timeout(TRANSACTION_SECONDS):
+                before = dict(owned.shard.memory.spent)
                 outs = await self._batcher.decide(owned.shard, checked, self._clock.now())
                 await _track(owned, {out.topic for out in outs})
                 with telemetry.joined("commit", (each.traceparent for each in checked)):
@@ -326,6 +333,8 @@ class Owner(ConsumerRebalanceListener):  # type: ignore[misc]
                     # A failed send does not fail aiokafka's transaction: every one is awaited before the commit.
                     for future in sent:
                         await future
+                    if not await self._askings.none_beyond(owned.shard, before):
+                        leave("monthly_limit")  # judged again, by what others let in meanwhile, it is refused
                     last = {(each.incoming.at.topic, owned.partition): each.incoming.at.offset for each in checked}
                     metadata = str(owned.shard.memory.number)
                     ends = {TopicPartition(*each): OffsetAndMetadata(at + 1, metadata) for each, at in last.items()}

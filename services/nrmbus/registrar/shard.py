@@ -48,21 +48,21 @@ class Shard:
         rules: Rules,
         directory: Directory,
         salt: Callable[[], bytes],
-        spent: Callable[[str, str], int] | None = None,
+        elsewhere: Callable[[int, str, str], int] = lambda *_: 0,
     ) -> None:
-        """*spent* says how often an agency broke the glass in a month (``2026-03``), over all that the process can see."""
+        """*elsewhere* says how often an agency broke the glass in a month (``2026-03``) in all partitions but this one."""
         self.bus, self.partition, self.partitions = bus, partition, partitions
         self.memory = Memory(bus=bus, partition=partition, rules=rules)
         self.repeats = 0
         """Submissions answered again since the start; more than relays resent means something repeats them."""
         self._rules, self._directory, self._salt = rules, directory, salt
-        self._spent = spent or self.spent
+        self._elsewhere = elsewhere
         self._policy = Policy(name=rules.profile.name, digest=rules.profile.digest)
         self._policy_json = json.dumps({"digest": rules.profile.digest, "name": rules.profile.name}).decode()
 
     def spent(self, agency: str, month: str) -> int:
-        """How often *agency* has broken the glass in *month*, in the cases of this partition."""
-        return self.memory.spent[agency, month]
+        """How often *agency* has broken the glass in *month*: in the cases of this partition, and elsewhere as far as is known."""
+        return self.memory.spent[agency, month] + self._elsewhere(self.partition, agency, month)
 
     # -- deciding ------------------------------------------------------------------------------------------------
 
@@ -155,7 +155,8 @@ class Shard:
         """What the Rules say: a refusal is raised, else who is told and who may open what."""
         if event.expectedversion is not None and event.expectedversion != view.count_for(event.source):
             raise WireError("version_passed")
-        spent = self._spent(event.source, self._rules.month(now)) if event.type == EMERGENCY else 0
+        # It counts in the month of its registration, whose time never falls.
+        spent = self.spent(event.source, self._rules.month(self._time(now))) if event.type == EMERGENCY else 0
         refusal = self._rules.judge(view, event, now, spent=spent)
         if refusal:
             raise Refused(refusal.code, refusal.rule, refusal.article, because=refusal.because)
@@ -207,9 +208,12 @@ class Shard:
             self._copy(signed.source, key, None, (registration, receipt), None),
         ]
 
+    def _time(self, now: datetime) -> datetime:
+        return now if self.memory.time is None else max(now, self.memory.time)
+
     def _advance(self, now: datetime) -> datetime:
         self.memory.number += 1
-        self.memory.time = now if self.memory.time is None else max(now, self.memory.time)
+        self.memory.time = self._time(now)
         return self.memory.time
 
     def _registered(self, signed: Signed, time: datetime, audience: str) -> Statement:

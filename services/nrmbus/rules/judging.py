@@ -17,7 +17,7 @@ WITH_TO = frozenset(name for (name, _), data in TYPES.items() if "to" in data.mo
 class Question(Step):
     """May this event be registered now? ``letter_parts`` are the filled fields by part, where the letter is still open.
 
-    ``spent``: how often the sender broke the glass in this month, over all cases that the judge can see.
+    ``spent``: how often the sender broke the glass in this month, over all cases.
     """
 
     now: datetime = LAST
