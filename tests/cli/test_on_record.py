@@ -21,7 +21,7 @@ from nrmbus.auditor.verifier import Trust, Verification
 from nrmbus.bus import clients
 from nrmbus.bus.clock import tick_clock
 from nrmbus.bus.folder import BusFolder
-from nrmbus.cli import replay
+from nrmbus.cli import erasure, replay
 from nrmbus.cli.app import app
 from nrmbus.cli.on_record import AuditorsDoor, NoDoor
 from nrmbus.wire import ids
@@ -47,10 +47,12 @@ def typed(commands: Commands) -> dict[str, tuple[str | Path, ...]]:
         "trace": ("trace", "referral.submitted"),
         "reads": ("reads", "--case", commands.case),
         "erasure certificate": ("erasure", "certificate", "--case", commands.case),
+        "retention due": ("retention", "due"),
     }
 
 
-NAMES = ("replay", "replay of all", "replay as a page", "why", "trace", "reads", "erasure certificate")
+OF_ALL = ("replay of all", "retention due")
+NAMES = ("replay", "replay as a page", "why", "trace", "reads", "erasure certificate", *OF_ALL)
 
 
 def test_p4_each_command_asks_for_what_it_shows(commands: Commands) -> None:
@@ -72,7 +74,7 @@ def test_p4_each_command_asks_for_what_it_shows(commands: Commands) -> None:
 
     assert commands.asked == [
         {"actor": actor, "purpose": "audit", **each}
-        for each in (case, {"what": "search"}, case, {**event, "event": twelfth}, event, case, case)
+        for each in (case, {"what": "search"}, case, {**event, "event": twelfth}, event, case, case, {"what": "search"})
     ]
     assert list(who.names()) == []
 
@@ -100,7 +102,28 @@ def test_p4_off_the_record_is_loud_and_written_down_before_it_is_shown(commands:
     assert result.stdout != ""
     (line,) = OffTheRecord(commands.home / "auditor").left().readings
     assert (line.why, line.purpose) == ("not_verified", "incident")
-    assert (line.subject == commands.case) == (name != "replay of all")
+    assert (line.subject == commands.case) == (name not in OF_ALL)
+
+
+def test_who_keeps_a_case_from_being_erased_is_on_record_by_number(
+    commands: Commands, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the account's own where none is given; a name is not taken, since what is signed stays."""
+    placed: list[str] = []
+
+    async def place(_: BusFolder, subject: str, actor: str, __: object) -> int:
+        assert subject == commands.case
+        placed.append(actor)
+        return 4711
+
+    monkeypatch.setattr(erasure, "_place", place)
+    how = ("erasure", "hold", "--case", commands.case, "--until", "2026-09-30")
+    assert "registered as number 4711" in commands.shown(*how)
+    commands.shown(*how, "--actor", "482911")
+    assert "is a number, no name" in commands.refused(*how, "--actor", "leyla")
+
+    ((_, account),) = Users(commands.home / "auditor").accounts()
+    assert placed == [account, "482911"]
 
 
 def test_off_the_record_is_not_taken_where_the_record_can_be_had(commands: Commands) -> None:

@@ -119,7 +119,10 @@ def hold(
             help="objection, criminal_proceedings, civil_claim, inspection or person_request. (default: inspection)"
         ),
     ] = None,
-    actor: Annotated[str, typer.Option(metavar="NUMBER", help="The auditor's number of who decides it.")] = "cli",
+    actor: Annotated[
+        str | None,
+        typer.Option(metavar="NUMBER", help="Who decides it, by number. (default: that of this machine's account)"),
+    ] = None,
     data: Data = None,
     bus: Bus = DEFAULT_BUS,
 ) -> None:
@@ -128,11 +131,13 @@ def hold(
     An agency, a court and prosecution place a hold through their own desks: nrmbus publish, access.hold_placed.
     """
     import asyncio
+    from string import digits
 
     from nrmbus.auditor.asking import NotOnRecordError
     from nrmbus.bus.errors import BusError
     from nrmbus.cli.desks import whole
     from nrmbus.cli.keys import unlock
+    from nrmbus.cli.on_record import account_here
     from nrmbus.cli.replay import verified
     from nrmbus.events import AccessHoldPlaced
     from nrmbus.events.errors import Invalid
@@ -145,10 +150,13 @@ def hold(
         placed = None
     if placed is None:
         raise BusError("The hold cannot be said so: --until is a day (2026-09-30), --reason one of those in --help.")
+    who = actor or account_here(folder.service("auditor"))
+    if not any(each in digits for each in who):
+        raise BusError("--actor is a number, no name: nrmbus auditor user list shows those that there are.")
     unlock(folder, unprotected=True)
     subject = whole(case, verified(folder).history.spoken_of())
     try:
-        number = asyncio.run(_place(folder, subject, actor, placed))
+        number = asyncio.run(_place(folder, subject, who, placed))
     except NotOnRecordError as error:
         raise BusError(
             f"The hold is not registered ({error.code}): look at the registrar's log, and say it again."

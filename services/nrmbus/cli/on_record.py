@@ -213,13 +213,20 @@ def asked(folder: "BusFolder", name: str | None, purpose: Purpose, *, off: bool 
     return Question(folder, name, purpose, off=off)
 
 
+def account_here(home: "Path") -> str:
+    """The number of the account that runs this process, among those of the auditor whose folder is *home*."""
+    from nrmbus.auditor.users import Users
+
+    return Users(home).account(_account())
+
+
 def _actor(home: "Path", name: str | None) -> str:
     from nrmbus.auditor.users import Users
     from nrmbus.bus.errors import BusError
 
-    users = Users(home)
     if name is None:
-        return users.account(_account())
+        return account_here(home)
+    users = Users(home)
     password = typer.prompt(f"Password of {name}", hide_input=True, err=True)
     actor = users.signed_in(name, password)
     if actor is None:
