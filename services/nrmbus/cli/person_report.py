@@ -183,7 +183,16 @@ def _name(holder: "Holder", words: "Words") -> str:
 
 def _about(holder: "Holder", words: "Words", say: Any) -> Iterator[tuple[str, tuple[str, ...]]]:
     parts = "; ".join(say(f"part.{part}") for part in sorted(holder.parts))
-    yield say("held", parts=parts) if parts else say("held.nothing"), ()
+    deleted = holder.stopped is not None and holder.stopped.state == "deleted"
+    if parts:
+        yield say("held", parts=parts), ()
+    elif holder.erased is None and not deleted:
+        yield say("held.nothing"), ()
+    if holder.erased:
+        days = {"day": words.day(holder.erased.at), "horizon": words.day(holder.erased.horizon)}
+        yield say("erased", **days), ()
+    if holder.owes_erasure_since:
+        yield say("erased.missing", day=words.day(holder.owes_erasure_since)), ()
     if holder.told or holder.said:
         yield _ground(holder, words, say), ()
     if holder.stopped:
