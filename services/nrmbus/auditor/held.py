@@ -81,12 +81,17 @@ class Holder:
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """All of one case; ``statistics`` says whether a service makes figures of its coded facts."""
+    """All of one case; ``statistics`` says whether a service makes figures of its coded facts.
+
+    ``over``: since when the time of keeping is over. What was said before has left the history, so that nobody can say any
+    more what was sealed to whom, or who read it.
+    """
 
     subject: str
     child: bool
     holders: tuple[Holder, ...]
     statistics: bool
+    over: datetime | None = None
 
 
 def readings(entries: Iterable[Entry]) -> list[Reading]:
@@ -143,7 +148,9 @@ def held(seen: Audited, subject: str) -> Held:
         _ground(each, view, papers)
         each.stopped = stops.get(each.agency)
     found = tuple(each for _, each in sorted(holders.items()) if each.role not in SERVICES)
-    return Held(subject, view.child is True, found, coded and bool(seen.directory.of_role("statistics")))
+    figures = coded and bool(seen.directory.of_role("statistics"))
+    over = seen.history.over(subject)
+    return Held(subject, view.child is True, found, figures, over.registration.time if over else None)
 
 
 def _erasures(entries: Iterable[Entry], holder: Callable[[str], Holder]) -> None:
