@@ -12,14 +12,15 @@ from auditor.evidence import Evidence
 from nrmbus.auditor.bundle import bundle
 from nrmbus.auditor.errors import LogError
 from nrmbus.auditor.heads import SignedHeads
+from nrmbus.auditor.held import held
 from nrmbus.auditor.history import Audited, History, HistoryError
 from nrmbus.auditor.log import Log
 from nrmbus.auditor.pages import shown
-from nrmbus.auditor.pages.words import Words
+from nrmbus.auditor.pages.words import LANGUAGES, Language, Words
 from nrmbus.auditor.selection import Selection
 from nrmbus.auditor.verifier import Verification, files_of
 from nrmbus.auditor.why import explain
-from nrmbus.cli import replay, timeline
+from nrmbus.cli import person_report, replay, timeline
 from nrmbus.cli.replayed import Replayed, row_of
 from nrmbus.play.trail import Read, compare
 from nrmbus.timekeeper.watch import Watch, registration_of
@@ -223,6 +224,15 @@ class TestInWords:
         replayed = Replayed.of(seen, Selection(), subject=CASE, as_of=None, now=LATER)
         page = timeline.page(replayed)
         assert page.count("its envelope is gone") == len(kept.ENVELOPES)
+
+    @pytest.mark.parametrize("language", LANGUAGES)
+    def test_the_person_is_told_what_can_still_be_said(self, kept: Kept, language: Language) -> None:
+        """Who destroyed what it held, and who has not said so; of who read it, that nobody can say, and not that nobody did."""
+        seen, words = self.seen(kept), Words(language, kept.bus.rules.profile.zone)
+        text = person_report.written(held(seen, CASE), words, teller="auditor", number=1, made=LATER).text()
+        said = {key: each[language].split("{")[0] for key, each in person_report.sentences().items()}
+        assert [key for key in ("over", "erased", "erased.missing") if said[key] not in text] == []
+        assert [key for key in ("held", "held.nothing", "read.nothing") if said[key] in text] == []
 
     def test_the_page_shows_ground_and_lines(self, kept: Kept) -> None:
         """Of the case and of each event, in words of its own."""

@@ -155,11 +155,14 @@ class TestARealBus:
         with pytest.raises(KeysSealed, match="elsewhere"):
             unlock(folder)
 
-    def test_a_bus_for_playing_has_them_raw_whatever_is_named(self, tmp_path: Path, key_file: Path) -> None:
-        """As ever; the doctor notes it, and does not call it wrong."""
+    def test_a_bus_for_playing_has_them_raw_whatever_is_named(
+        self, tmp_path: Path, key_file: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        """And says so at each start; the doctor notes it, and does not call it wrong."""
         del key_file
         folder = made(tmp_path / "play", play=True)
         unlock(folder)
+        assert "a bus for playing: its private keys lie unprotected" in capsys.readouterr().err
 
         assert keyfile.held() is None
         assert codes(folder) == set()
@@ -170,8 +173,10 @@ class TestTheDoctor:
     """One line a finding: what, why, the command."""
 
     def test_open_keys_are_found(self, folder: BusFolder) -> None:
-        """The one thing that is wrong with a bus that was just made so."""
+        """The one thing that is wrong with a bus that was just made so; and looking leaves nothing behind."""
+        before = set(folder.path.rglob("*"))
         assert codes(folder) == {"keys_unprotected"}
+        assert set(folder.path.rglob("*")) == before
 
     @pytest.mark.parametrize(
         "where",

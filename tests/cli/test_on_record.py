@@ -48,10 +48,12 @@ def typed(commands: Commands) -> dict[str, tuple[str | Path, ...]]:
         "trace": ("trace", "referral.submitted"),
         "reads": ("reads", "--case", commands.case),
         "erasure certificate": ("erasure", "certificate", "--case", commands.case),
+        "retention due": ("retention", "due"),
     }
 
 
-NAMES = ("replay", "replay of all", "replay as a page", "why", "trace", "reads", "erasure certificate")
+OF_ALL = ("replay of all", "retention due")
+NAMES = ("replay", "replay as a page", "why", "trace", "reads", "erasure certificate", *OF_ALL)
 
 
 def test_p4_each_command_asks_for_what_it_shows(commands: Commands) -> None:
@@ -73,7 +75,7 @@ def test_p4_each_command_asks_for_what_it_shows(commands: Commands) -> None:
 
     assert commands.asked == [
         {"actor": actor, "purpose": "audit", **each}
-        for each in (case, {"what": "search"}, case, {**event, "event": twelfth}, event, case, case)
+        for each in (case, {"what": "search"}, case, {**event, "event": twelfth}, event, case, case, {"what": "search"})
     ]
     assert list(who.names()) == []
 
@@ -101,7 +103,7 @@ def test_p4_off_the_record_is_loud_and_written_down_before_it_is_shown(commands:
     assert result.stdout != ""
     (line,) = OffTheRecord(commands.home / "auditor").left().readings
     assert (line.why, line.purpose) == ("not_verified", "incident")
-    assert (line.subject == commands.case) == (name != "replay of all")
+    assert (line.subject == commands.case) == (name not in OF_ALL)
 
 
 def test_off_the_record_is_not_taken_where_the_record_can_be_had(commands: Commands) -> None:
@@ -150,7 +152,7 @@ def test_p4_that_an_agency_cannot_tell_the_person_is_an_answer_too(
     async def unknown(*_: object) -> int:
         raise BusError("read_refused: …")
 
-    monkeypatch.setattr(person_report, "_on_record", unknown)
+    monkeypatch.setattr(person_report, "_by_its_desk", unknown)
     assert "read_refused" in commands.refused(*how)
     assert [(each["what"], each["case"]) for each in commands.asked] == [("case", commands.case)]
 

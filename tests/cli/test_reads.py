@@ -32,18 +32,23 @@ def story() -> Written:
     return replace(found, records=[*found.records], view={**found.view})
 
 
-def read_by(found: Written, agency: str, about: Event, **said: Any) -> str:
-    """Have it on record that somebody at *agency* reads the letter of *about*; the event's id."""
+def say(found: Written, agency: str, kind: str, **said: Any) -> str:
+    """Have *agency* say something at the end of the story; the event's id."""
     last = found.audited().history.entries[-1].registration.time
-    whole = {"what": "letter", "purpose": "case_work", "parts": ["story"], "event": about.id} | said
-    data = {name: each for name, each in whole.items() if each is not None}
+    (subject,) = found.audited().history.spoken_of()
     event = Event(
-        id=ids.new_event_id(), source=agency, type="access.granted", version=1, subject=about.subject, time=last,
+        id=ids.new_event_id(), source=agency, type=kind, version=1, subject=subject, time=last,
         recordedtime=last, sequence=900 + len(found.records), actor=READER, policy="az@2022-04-29",
-        data=data_type("access.granted", 1).from_mapping(data),
+        data=data_type(kind, 1).from_mapping(said),
     )  # fmt: skip
     found.register(event, last)
     return event.id
+
+
+def read_by(found: Written, agency: str, about: Event, **said: Any) -> str:
+    """Have it on record that somebody at *agency* reads the letter of *about*; the event's id."""
+    whole = {"what": "letter", "purpose": "case_work", "parts": ["story"], "event": about.id} | said
+    return say(found, agency, "access.granted", **{name: each for name, each in whole.items() if each is not None})
 
 
 @pytest.fixture
@@ -234,6 +239,26 @@ class TestPersonReport:
 
         assert "It has not answered yet; its answer is due by 21 May 2026." in text
 
+    @pytest.mark.parametrize("language", LANGUAGES)
+    def test_what_was_destroyed_is_told_as_such(
+        self, language: str, commands: Commands, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """By whom, since when, and from when on no backup opens it; who was told to and has not confirmed it, too."""
+        found = story()
+        say(found, "timekeeper", "access.erasure_due", ground="decision")
+        say(found, "vac", "access.erasure_confirmed", ground="decision", horizon="2027-01-05T00:00:00Z")
+        commands.seen = found.audited()
+        monkeypatch.setattr(BusFolder, "agencies", lambda _: ())
+        text = commands.shown("person-report", "--case", commands.case, "--language", language)
+
+        said = {key: each[language] for key, each in person_report.sentences().items()}
+        sections = {part.partition(" ")[0]: part for part in text.split("\n\n")}
+        assert said["erased"].split("{")[0] in sections["vac"]
+        assert "2027" in sections["vac"]
+        assert said["held"].split("{")[0] not in sections["vac"]
+        assert said["erased.missing"].split("{")[0] in sections["fund"]
+        assert said["held"].split("{")[0] in sections["fund"]
+
     def test_by_whom_it_is_handed_over(self, commands: Commands, registered: list[tuple[str, str]]) -> None:
         """Who holds the case, unless another is named."""
         how = ("person-report", "--case", commands.case, "--language", "en")
@@ -302,6 +327,7 @@ def test_what_is_held_follows_from_whom_the_letters_were_sealed_to() -> None:
     assert (by["fund"].ground, by["ngo-l"].ground, by["ngo-a"].ground) == ("consent", "consent", "law")
     assert by["ngo-l"].stopped is not None
     assert by["ngo-l"].stopped.state == "deleted"
+    assert by["ngo-l"].parts == set()
     assert by["vac"].stopped is None
     assert "timekeeper" not in by
 

@@ -200,6 +200,7 @@ def command(tmp_path: Path) -> Iterator[tuple[subprocess.Popen[str], BusFolder]]
         preexec_fn=hearing,  # noqa: PLW1509 - pytest has no other thread here
     ) as process:
         assert process.stdout
+        assert "its private keys lie unprotected" in process.stdout.readline()
         assert "is up: folder" in process.stdout.readline()
         until("its services run", lambda: len(pids(folder)) >= 3, UP_SECONDS)
         yield process, folder

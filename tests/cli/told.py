@@ -29,7 +29,10 @@ class Commands:
         self.home = home
         BusFolder(home).create(play=True)
 
-        async def audited(_: BusFolder, *, told: Callable[[int, int], None] | None = None) -> Audited:
+        async def audited(
+            _: BusFolder, *, signatures: str = "all", told: Callable[[int, int], None] | None = None
+        ) -> Audited:
+            del signatures
             await asyncio.sleep(0)
             if told:
                 told(1, 2)

@@ -295,16 +295,20 @@ class TestOnRecordBeforeItIsRead:
             assert (await given.read(actor="S-17"))[0]["letter"] == {"story": {"answer": CANARY}}
 
     async def test_nobody_reads_in_the_desks_name(self, tmp_path: Path) -> None:
-        """A reading that no person answers for would pass as the desk's own: it is not taken, nor a purpose of its own."""
+        """A reading that no person answers for would pass as the desk's own: it is not taken, nor a purpose of its own.
+
+        Nor is a person's name: who reads has a number, and the envelope that says so stays.
+        """
         async with desk_of("vac", tmp_path) as given:
             await given.hear(supplied(given.registrar))
             machines = [
                 await given.door.get("/v1/inbox", params={"open": True, "actor": name})
-                for name in ("desk", "Desk", letters.DESK, BY_ITSELF)
+                for name in ("desk", "Desk", letters.DESK, BY_ITSELF, "leyla", "CANARY-Alina")
             ]
             receipt = await given.door.get("/v1/inbox", params={"open": True, "actor": "S-1", "purpose": "receipt"})
 
-            assert {each.json()["code"] for each in (*machines, receipt)} == {"unknown_field"}
+            handed = await given.door.post(f"/v1/cases/{CASE}/reads", params={"what": "case", "actor": "leyla"})
+            assert {each.json()["code"] for each in (*machines, receipt, handed)} == {"unknown_field"}
             assert await readings(given) == [("desk", "receipt")]
 
     async def test_no_program_says_at_the_door_that_it_was_allowed_to_read(self, tmp_path: Path) -> None:

@@ -5,12 +5,14 @@ cannot say which of its parts were filled.
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final, Literal
 
+from nrmbus.auditor.erased import Confirmed, certificate
 from nrmbus.auditor.history import Audited, Entry
+from nrmbus.events import ConsentStopConfirmed
 from nrmbus.events.access import Access, AccessGranted, AccessPurpose
 from nrmbus.events.model import Event, Part
 from nrmbus.rules import View
@@ -64,22 +66,32 @@ class Holder:
     since: datetime | None = None
     """When the consent or override was registered that it goes by, or when it was first told."""
     parts: set[Part] = field(default_factory=set)
+    """Of what letters sealed to it, its own among them, may hold: what it has confirmed to have deleted is left out."""
     told: dict[str, datetime] = field(default_factory=dict)
     """Each type of event that it was told of, and when first."""
     said: dict[str, datetime] = field(default_factory=dict)
     """Each type of event that it said itself, and when first."""
     readings: list[Reading] = field(default_factory=list)
     stopped: Stopped | None = None
+    erased: Confirmed | None = None
+    """Its word that it destroyed all that it held of the case, and from when on no backup of its opens that."""
+    owes_erasure_since: datetime | None = None
+    """When it was told to do so, and has not confirmed it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """All of one case; ``statistics`` says whether a service makes figures of its coded facts."""
+    """All of one case; ``statistics`` says whether a service makes figures of its coded facts.
+
+    ``over``: since when the time of keeping is over. What was said before has left the history, so that nobody can say any
+    more what was sealed to whom, or who read it.
+    """
 
     subject: str
     child: bool
     holders: tuple[Holder, ...]
     statistics: bool
+    over: datetime | None = None
 
 
 def readings(entries: Iterable[Entry]) -> list[Reading]:
@@ -101,6 +113,7 @@ def held(seen: Audited, subject: str) -> Held:
     entries, rules = seen.history.about(subject), seen.rules
     holders: dict[str, Holder] = {}
     papers: dict[str, datetime] = {}
+    own: dict[str, set[Part]] = {}
     coded = False
 
     def holder(agency: str) -> Holder:
@@ -118,20 +131,36 @@ def held(seen: Audited, subject: str) -> Held:
             for agency in fact.recipients:
                 _tell(holder(agency), event, at, _basis(seen, event.type))
         if event.sealeddigest is not None and event.data.letter is not None:
-            holder(event.source).parts.update(event.data.letter.part_names())
+            own.setdefault(event.source, set()).update(event.data.letter.part_names())
+            holder(event.source).parts |= own[event.source]
             for part, agencies in rules.audience(view, event).opens.items():
                 coded = coded or part == "coded"
                 for agency in agencies:
                     holder(agency).parts.add(part)
+        if isinstance(event.data, ConsentStopConfirmed) and event.data.answer == "deleted":
+            holder(event.source).parts = set(own.get(event.source, ()))
         view = rules.evolve(view, fact)
     for reading in readings(entries):
         holder(reading.agency).readings.append(reading)
+    _erasures(entries, holder)
     stops = _stops(seen, view)
     for each in holders.values():
         _ground(each, view, papers)
         each.stopped = stops.get(each.agency)
     found = tuple(each for _, each in sorted(holders.items()) if each.role not in SERVICES)
-    return Held(subject, view.child is True, found, coded and bool(seen.directory.of_role("statistics")))
+    figures = coded and bool(seen.directory.of_role("statistics"))
+    over = seen.history.over(subject)
+    return Held(subject, view.child is True, found, figures, over.registration.time if over else None)
+
+
+def _erasures(entries: Iterable[Entry], holder: Callable[[str], Holder]) -> None:
+    """Who of the holders has destroyed what it held, and who was told to and has not confirmed it."""
+    said = certificate(entries)
+    for each in said.confirmed:
+        holder(each.agency).erased = each
+        holder(each.agency).parts = set()
+    for agency in said.missing:
+        holder(agency).owes_erasure_since = said.due
 
 
 def _basis(seen: Audited, kind: str) -> str:

@@ -164,7 +164,9 @@ def _ahead(ledger: Path, agency: str) -> timedelta:
     import sqlite3
 
     in_use = ledger.with_name(f"{ledger.name}-wal").exists()
-    how = "mode=ro" if in_use else "immutable=1"  # else SQLite would make files beside a ledger that nobody uses
+    how = (
+        "mode=ro" if in_use else "mode=ro&immutable=1"
+    )  # else SQLite would make files beside a ledger that nobody uses
     with suppress(sqlite3.Error), closing(sqlite3.connect(f"{ledger.as_uri()}?{how}", uri=True)) as connection:
         if row := connection.execute(_NEWEST_OWN, (agency,)).fetchone():
             made, registered = map(datetime.fromisoformat, row)

@@ -56,7 +56,8 @@ def sentences() -> Iterator[None]:
 def unlock(folder: "BusFolder", *, unprotected: bool = False) -> None:
     """Have this process hold what the private keys of *folder* are, or are to be, sealed under; call it before any is made.
 
-    A bus for playing has its keys raw, always. On another bus nothing is made or used raw unless *unprotected* says so.
+    A bus for playing has its keys raw, always, and says so. On another bus nothing is made or used raw unless *unprotected*
+    says so.
 
     Raises:
         KeysSealed: nothing protects the keys, or what is given does not open those that are sealed.
@@ -65,6 +66,7 @@ def unlock(folder: "BusFolder", *, unprotected: bool = False) -> None:
     from nrmbus.wire import keyfile
 
     if folder.settings.play:
+        typer.echo("This is a bus for playing: its private keys lie unprotected. Say nothing real on it.", err=True)
         return
     found = private_keys(folder)
     sealed = [path for path in found if keyfile.is_sealed(path)]

@@ -174,8 +174,11 @@ def written(of: "Held", words: "Words", *, teller: str, number: int | None, made
         say("sealed"),
         *([say("child")] if of.child else []),
         *([say("statistics")] if of.statistics else []),
+        *([say("over", day=words.day(of.over))] if of.over else []),
     ]
-    sections = [Section(names[each.agency], tuple(_about(each, words, say))) for each in of.holders]
+    sections = [
+        Section(names[each.agency], tuple(_about(each, words, say, whole=of.over is None))) for each in of.holders
+    ]
     rights = Section(say("rights"), ((say("rights.withdraw"), ()), (say("rights.ask"), ())))
     return Report(words.language, say("title"), tuple(intro), (*sections, rights))
 
@@ -185,9 +188,18 @@ def _name(holder: "Holder", words: "Words") -> str:
     return f"{holder.agency} ({role})" if role else holder.agency
 
 
-def _about(holder: "Holder", words: "Words", say: Any) -> Iterator[tuple[str, tuple[str, ...]]]:
+def _about(holder: "Holder", words: "Words", say: Any, *, whole: bool) -> Iterator[tuple[str, tuple[str, ...]]]:
     parts = "; ".join(say(f"part.{part}") for part in sorted(holder.parts))
-    yield say("held", parts=parts) if parts else say("held.nothing"), ()
+    deleted = holder.stopped is not None and holder.stopped.state == "deleted"
+    if parts:
+        yield say("held", parts=parts), ()
+    elif whole and holder.erased is None and not deleted:
+        yield say("held.nothing"), ()
+    if holder.erased:
+        days = {"day": words.day(holder.erased.at), "horizon": words.day(holder.erased.horizon)}
+        yield say("erased", **days), ()
+    if holder.owes_erasure_since:
+        yield say("erased.missing", day=words.day(holder.owes_erasure_since)), ()
     if holder.told or holder.said:
         yield _ground(holder, words, say), ()
     if holder.stopped:
@@ -202,7 +214,8 @@ def _about(holder: "Holder", words: "Words", say: Any) -> Iterator[tuple[str, tu
         )
         for each in holder.readings
     ]
-    yield (say("read"), tuple(readings)) if readings else (say("read.nothing"), ())
+    if readings or whole:
+        yield (say("read"), tuple(readings)) if readings else (say("read.nothing"), ())
     for key, steps in (("told", holder.told), ("said", holder.said)):
         if steps:
             yield say(key), tuple(_steps(steps.items(), words, say))

@@ -9,6 +9,7 @@ inbox, so that everything told before it has been read by then, a withdrawal too
 from collections.abc import Iterable
 from datetime import datetime
 from functools import partial
+from string import digits
 from typing import Any, Final
 
 from sqlalchemy import Row, select
@@ -31,6 +32,9 @@ MOST: Final = 50
 
 WITHIN_SECONDS: Final = 20.0
 """How long the registrar may take until a reading is on record; what is not by then is not read."""
+
+PROGRAMS: Final = frozenset({"cli", "door"})
+"""Under which somebody reads whom the command line, or an agency's own program, did not name."""
 
 _WITHDRAWING: Final = ("consent.refused", "consent.withdrawn")
 
@@ -107,9 +111,10 @@ def access(
     """What this agency says before *who* reads or hands on *what* of the case *subject*.
 
     Raises:
-        DeskError: ``unknown_field``: *who* is a name of machines, under which no person reads.
+        DeskError: ``unknown_field``: *who* is a name of machines, under which no person reads, or of a person: members of
+            staff have numbers, and what goes into the envelope stays.
     """
-    if who.lower() in NOBODYS:
+    if who.lower() in NOBODYS or not (who in PROGRAMS or any(each in digits for each in who)):
         raise DeskError("unknown_field")
     data = AccessGranted(what=what, purpose=purpose, parts=tuple(parts) or None, event=event)
     now = desk.seat.now()
