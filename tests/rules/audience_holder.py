@@ -23,6 +23,7 @@ def to_the_unit(b: Bench) -> Bench:
 
 
 def _handed_on() -> Iterator[Seen]:
+    yield Seen(presumed, "vac", "plan.adopted", ("ngo-l", "shelter", UNIT), said={"to": ["ngo-l", "shelter"]})
     yield Seen(barring(presumed, UNIT), "vac", "plan.adopted", ("ngo-a", "shelter"), said={"to": ["shelter"]})
     yield Seen(planned, "ngo-l", "plan.adopted", ("shelter", "vac"), said={"to": ["shelter"]})
     yield Seen(barring(planned, "vac"), "ngo-l", "plan.adopted", ("shelter",), said={"to": ["shelter"]})

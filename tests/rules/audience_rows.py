@@ -281,7 +281,6 @@ def _shelter_and_support() -> Iterator[Seen]:
     yield Seen(identified, "shelter", "shelter.discharged", (UNIT, "vac"), said={"ref": "B-1"})
     yield Seen(child_planned, "ngo-shelter", "shelter.discharged", ("guardianship", UNIT, "vac"), said={"ref": "B-10"})
     yield Seen(presumed, "vac", "needs.assessed", ("shelter",), opened_by("shelter"), {"to": ["shelter"]})
-    yield Seen(presumed, "vac", "plan.adopted", ("ngo-l", "shelter", UNIT), said={"to": ["ngo-l", "shelter"]})
     yield Seen(planned, "vac", "plan.revised", ("ngo-l", "shelter"))
     yield Seen(planned, "vac", "plan.completed", ("ngo-l", "shelter"))
     service = {"ref": "S-1", "to": ["ngo-l"]}
