@@ -15,6 +15,7 @@ from cli.told import Commands
 from nrmbus.auditor.held import held, readings
 from nrmbus.auditor.history import Audited, Entry
 from nrmbus.auditor.pages.words import LANGUAGES
+from nrmbus.auditor.users import Users
 from nrmbus.bus.errors import BusError
 from nrmbus.bus.folder import BusFolder
 from nrmbus.cli import desks as desks_here
@@ -265,7 +266,8 @@ class TestPersonReport:
         commands.shown(*how, "--actor", "S-9")
         commands.shown(*how, "--agency", "ngo-a")
 
-        assert registered == [("vac", "S-9"), ("ngo-a", "cli")]
+        ((_, number),) = Users(BusFolder(commands.home).agency("ngo-a").path).accounts()
+        assert registered == [("vac", "S-9"), ("ngo-a", number)]
         assert "no such agency" in commands.refused(*how, "--agency", "ngo-l")
 
     @pytest.mark.parametrize("language", LANGUAGES)
@@ -296,6 +298,18 @@ class TestPersonReport:
         page.touch(0o644)
         commands.shown("person-report", "--case", commands.case, "--language", "en", "--html", page)
         assert page.stat().st_mode & 0o777 == 0o600
+
+    def test_p4_who_names_nobody_is_the_account_of_this_machine(
+        self, commands: Commands, registered: list[tuple[str, str]]
+    ) -> None:
+        """By a number that a file of the agency alone explains, the same each time."""
+        folder = BusFolder(commands.home)
+        for _ in range(2):
+            commands.shown("person-report", "--case", commands.case, "--language", "en")
+
+        ((_, number),) = Users(folder.agency("vac").path).accounts()
+        assert registered == [("vac", number)] * 2
+        assert number.isdecimal()
 
     def test_every_sentence_is_there_in_three_languages(self) -> None:
         """None is empty, and each language has the same places for what is put in."""

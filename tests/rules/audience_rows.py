@@ -5,6 +5,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from rules.audience_erasure import ending
+from rules.audience_holder import HANDED_ON
 from rules.audience_words import MOST, UNIT, Seen, barring, going_on, opened_by, opened_by_nobody
 from rules.emergency_rows import EMERGENCY
 from rules.given import NEGATIVE, NOT_A_VICTIM, Bench
@@ -280,7 +281,6 @@ def _shelter_and_support() -> Iterator[Seen]:
     yield Seen(identified, "shelter", "shelter.discharged", (UNIT, "vac"), said={"ref": "B-1"})
     yield Seen(child_planned, "ngo-shelter", "shelter.discharged", ("guardianship", UNIT, "vac"), said={"ref": "B-10"})
     yield Seen(presumed, "vac", "needs.assessed", ("shelter",), opened_by("shelter"), {"to": ["shelter"]})
-    yield Seen(presumed, "vac", "plan.adopted", ("ngo-l", "shelter"), said={"to": ["ngo-l", "shelter"]})
     yield Seen(planned, "vac", "plan.revised", ("ngo-l", "shelter"))
     yield Seen(planned, "vac", "plan.completed", ("ngo-l", "shelter"))
     service = {"ref": "S-1", "to": ["ngo-l"]}
@@ -368,7 +368,7 @@ def _services_and_letters() -> Iterator[Seen]:
         yield Seen(barring(signalled, "ngo-a", UNIT), UNIT, type, ("ngo-a",), said=letter)
     yield Seen(planned, "auditor", "access.granted", ())
     yield Seen(planned, UNIT, "access.granted", ())
-    yield from (*ending(), *EMERGENCY)
+    yield from (*ending(), *EMERGENCY, *HANDED_ON)
     yield Seen(unit_refused, "ngo-a", "case.signal_dismissed", ())
     yield Seen(_school_asked, "timekeeper", "deadline.breached", ("district", "school", "vac"), said=_late_for_school())
 

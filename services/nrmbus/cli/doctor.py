@@ -5,7 +5,7 @@ import json
 import os
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import closing, suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from nrmbus.bus.folder import BusFolder
     from nrmbus.bus.reach import Reach
     from nrmbus.desk.epochs import Ending
+    from nrmbus.directory import Directory
 
 SKEW: Final = timedelta(seconds=5)
 """Clocks that are set by a time server differ by milliseconds; legal clocks are told to the second."""
@@ -192,7 +193,8 @@ def _disk(folder: "BusFolder") -> Iterator[Finding]:
 class Heard:
     """What the directory's topic says of clocks: the newest record by the broker's clock, and the newest head by both.
 
-    *ending* are agencies and services of this machine whose sealing key ends within 14 days, or has ended.
+    *ending* are agencies and services of this machine whose sealing key ends within 14 days, or has ended; *left* those in
+    whose folder private keys lie, so many, that had to be destroyed a day ago or before.
     """
 
     newest: datetime | None = None
@@ -200,6 +202,7 @@ class Heard:
     head_appended: datetime | None = None
     stale: bool = False
     ending: "tuple[Ending, ...]" = ()
+    left: tuple[tuple[str, int], ...] = ()
 
 
 def of_sealing_keys(heard: Heard, now: datetime) -> Iterator[Finding]:
@@ -211,6 +214,21 @@ def of_sealing_keys(heard: Heard, now: datetime) -> Iterator[Finding]:
             f"The sealing key of {each.agency} {'has ended' if ended else f'ends on {each.ends:%Y-%m-%d %H:%M} UTC'}.",
             f"A sealing key lives 90 days; {'since' if ended else 'from'} then no letter reaches {each.agency}.",
             each.command,
+        )
+
+
+def of_left_keys(heard: Heard) -> Iterator[Finding]:
+    """Who has sealing keys whose time is over, by what was *heard*."""
+    from nrmbus.cli.outlived import WITHOUT_DESK
+
+    for agency, count in heard.left:
+        yield Finding(
+            "key_left",
+            f"{count} replaced sealing keys of {agency} had to be destroyed, and lie here still.",
+            "While they do, a backup may open that was to open no more, also after an erasure.",
+            "nrmbus up destroys them within a day"
+            if agency in WITHOUT_DESK
+            else f"nrmbus run {agency}: a desk destroys them in its first round",
         )
 
 
@@ -272,7 +290,19 @@ async def heard_of(folder: "BusFolder", where: "Reach") -> Heard:
     head, now = directory.head, utc_time()
     here = [*folder.agencies(), *(each for each in SERVICES if (folder.service(each) / "keys").exists())]
     ending = tuple(found for each in here if (found := epochs.ending(directory, each, now)))
-    return Heard(newest, head.time if head else None, appended, is_stale(directory, now), ending)
+    left = () if folder.settings.play else tuple(_left(folder, directory, here, now - timedelta(days=1)))
+    return Heard(newest, head.time if head else None, appended, is_stale(directory, now), ending, left)
+
+
+def _left(
+    folder: "BusFolder", directory: "Directory", agencies: Iterable[str], by: datetime
+) -> Iterator[tuple[str, int]]:
+    from nrmbus.desk import epochs
+    from nrmbus.directory.admission import home_of
+
+    for agency in agencies:
+        if found := epochs.left_at(home_of(folder, agency), directory, agency, by):
+            yield agency, len(found)
 
 
 async def _of_the_broker(folder: "BusFolder") -> list[Finding]:
@@ -291,7 +321,7 @@ async def _of_the_broker(folder: "BusFolder") -> list[Finding]:
     try:
         async with asyncio.timeout(20):
             heard, now = await heard_of(folder, folder.reach(home)), datetime.now(UTC)
-            return [*of_clocks(heard, now), *of_sealing_keys(heard, now)]
+            return [*of_clocks(heard, now), *of_sealing_keys(heard, now), *of_left_keys(heard)]
     except DirectoryError as error:
         return [
             Finding(

@@ -74,7 +74,7 @@ async def exported(
 
     Raises:
         HistoryError: something in the history does not verify.
-        BusError: no bus was made or runs there, or as *meant* does.
+        BusError: no bus was made or runs there, or as *meant* and `fitting` do.
         LogError: the history is not the one that the auditor signed.
     """
     directory, settings = await read_directory(folder), folder.settings
@@ -90,9 +90,9 @@ async def exported(
         logs = {number: _log(Path(temporary), directory.bus, number, history) for number in numbers}
         notes, keys = {}, dict[str, str]()
         for number, log in logs.items():
-            covering = [each for each in found.get(number, ()) if head_of(each).size >= numbers[number][0]]
-            notes[number] = covering[0] if covering else log.head.text
-            keys |= _keys(directory, number) if covering else {}
+            note = fitting(found.get(number, ()), numbers[number][0], history.over(case))
+            notes[number] = note or log.head.text
+            keys |= _keys(directory, number) if note else {}
         source = Source(
             bus=directory.bus,
             policy=settings.policy,
@@ -116,6 +116,25 @@ async def exported(
         is_signed=bool(keys),
         keys=tuple((option, key) for key, option in {**keys, operator: "--operator"}.items()),
     )
+
+
+def fitting(best_first: Iterable[bytes], first: int, over: Entry | None) -> bytes | None:
+    """The best checkpoint that covers the registration *first*, and the one that a case is *over* by; None where none covers the first.
+
+    Without the latter a stranger would miss the envelopes that went with it, and call it an alteration.
+
+    Raises:
+        BusError: one covers the first, and none that word.
+    """
+    covering = [each for each in best_first if head_of(each).size >= first]
+    least = over.registration.number if over is not None else first
+    fits = next((each for each in covering if head_of(each).size >= least), None)
+    if covering and fits is None:
+        raise BusError(
+            f"checkpoint_due: the time of this case is over, as number {least} says, and no checkpoint covers that yet; "
+            "without it a file would miss the envelopes. Export again after the next checkpoint, within the hour."
+        )
+    return fits
 
 
 def checkpoints(folder: BusFolder, directory: Directory, partitions: int) -> Mapping[int, list[bytes]]:

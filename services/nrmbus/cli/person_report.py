@@ -44,8 +44,9 @@ def person_report(
         ),
     ] = None,
     actor: Annotated[
-        str, typer.Option(metavar="CODE", help="Who of the agency hands it over, as the record says.")
-    ] = "cli",
+        str | None,
+        typer.Option(metavar="NUMBER", help="Its number of who hands it over. (default: this machine's account's)"),
+    ] = None,
     name: As = None,
     html: Annotated[Path | None, typer.Option(metavar="FILE", help="Write a page to print, in place of text.")] = None,
     data: Data = None,
@@ -89,12 +90,13 @@ def _teller(folder: "BusFolder", seen: "Audited", subject: str) -> str:
     return holder if holder in folder.agencies() else _AUDITOR
 
 
-def _on_record(folder: "BusFolder", teller: str, subject: str, actor: str, name: str | None) -> int | None:
+def _on_record(folder: "BusFolder", teller: str, subject: str, actor: str | None, name: str | None) -> int | None:
     from nrmbus.cli import on_record
 
     if teller != _AUDITOR:
         with on_record.refused_on_record(folder, "case", subject):
-            return asyncio.run(_by_its_desk(folder, teller, subject, actor))
+            who = on_record.number_at(folder, teller, actor)
+            return asyncio.run(_by_its_desk(folder, teller, subject, who))
     return on_record.asked(folder, name, Purpose.person_request, off=None).put("person_report", subject)
 
 

@@ -27,7 +27,7 @@ from nrmbus.bus.errors import BusError, NoBus
 from nrmbus.bus.folder import BusFolder, utc_now, write_json
 from nrmbus.bus.gate import Gate
 from nrmbus.bus.jars import Progress
-from nrmbus.cli import logs, stripping
+from nrmbus.cli import logs, outlived, stripping
 from nrmbus.cli.answering import Answering
 from nrmbus.cli.services import SERVICES
 from nrmbus.cli.spawn import Spawner, spawner
@@ -169,7 +169,7 @@ class Supervisor:
         self._look_at = 0.0
 
     def look_at_what_was_kept(self) -> None:
-        """Do at once what is done once a day: take out of the history the envelopes of cases that were kept long enough."""
+        """Do at once what is done once a day: destroy services' keys, and take out of the history what was kept long enough."""
         self._kept_at = 0.0
 
     def stop(self) -> None:
@@ -256,6 +256,7 @@ class Supervisor:
                     logs.bound(self.folder.logs)
             if now >= self._kept_at:
                 self._kept_at = now + KEPT_SECONDS
+                outlived.look(self.folder, self._say)
                 self._strip()
             for key, _ in self._selector.select(LOOK_SECONDS):
                 if isinstance(key.data, Running):

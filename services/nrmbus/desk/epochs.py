@@ -8,6 +8,7 @@ keeps longer, it keeps under the key of the case (`kept`), sealed to the key in 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Final, Literal
 
 from nrmbus.directory import SERVICES, Directory, Identity
@@ -98,6 +99,12 @@ def is_spent(known: Iterable[Epoch], kid: str, now: datetime) -> bool:
 def to_destroy(known: Iterable[Epoch], now: datetime) -> tuple[str, ...]:
     """Of which epochs the private keys have to be gone at *now*."""
     return tuple(each.kid for each in known if each.destroyed_from is not None and each.destroyed_from <= now)
+
+
+def left_at(home: Path, directory: Directory, agency: str, now: datetime) -> tuple[str, ...]:
+    """Which private keys that were replaced lie in *agency*'s folder *home* though they have to be gone at *now*; none is opened."""
+    known = with_interim(epochs_of(directory, agency), Identity.interim_at(home).items())
+    return tuple(sorted(Identity.replaced_at(home).intersection(to_destroy(known, now))))
 
 
 def horizon(known: Iterable[Epoch], now: datetime) -> datetime:

@@ -169,6 +169,17 @@ class Identity:
         return self.succeeded(home) if self.sealing.kid in self.interim else self
 
     @staticmethod
+    def replaced_at(home: Path) -> frozenset[str]:
+        """The kids of the sealing keys that were replaced and whose private keys lie in *home*/keys still; none is opened."""
+        files = (home / "keys" / PAST).glob("sealing-*.seed")
+        return frozenset(f"xwing:{path.stem.removeprefix('sealing-')}" for path in files)
+
+    @staticmethod
+    def interim_at(home: Path) -> Mapping[str, datetime]:
+        """The interim keys of *home*, each with the time since which it is used; none is opened."""
+        return _interim(home)
+
+    @staticmethod
     def destroy(home: Path, kid: str) -> None:
         """Destroy the sealing key *kid* that was replaced: overwritten, then removed. Its kid stays among those made here."""
         path, coming = _past(home, kid), home / "keys" / NEXT / "sealing.seed"

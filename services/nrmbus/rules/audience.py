@@ -191,6 +191,22 @@ def _holder(step: Step) -> Iterable[str]:
     return (step.holder,) if step.holder else ()
 
 
+def _former_holder(step: Step) -> Iterable[str]:
+    """Who holds the case until this event gives it to another; not who may hear nothing of the person any more."""
+    holder = step.holder
+    return (holder,) if holder and not step.barred(holder) and _moves_holder(step) else ()
+
+
+def _moves_holder(step: Step) -> bool:
+    """Whether the case has another holder by this event (`Step.holder`): a plan before a first stage before a transfer."""
+    view, kind = step.view, step.event.type
+    if kind == "plan.adopted" or view.plan:
+        return kind == "plan.adopted"
+    if kind == "identification.stage_entered" or view.stage:
+        return not view.stage and not step.barred(step.source)
+    return step.referral is not None and (step.referral.transfer or step.referral.made_support)
+
+
 def _plan_holder(step: Step) -> Iterable[str]:
     return (step.view.plan.holder,) if step.view.plan else ()
 
@@ -331,6 +347,7 @@ TERMS: Final[Mapping[Term, Callable[[Step], Iterable[str]]]] = {
     "consent_receiver_on_case": _consent_receiver_on_case,
     "decider": _decider,
     "emergency_holder": _emergency_holder,
+    "former_holder": _former_holder,
     "fund_on_recognition": _fund_on_recognition,
     "giver_supervisor": _giver_supervisor,
     "guardian_bodies": _guardian_bodies,

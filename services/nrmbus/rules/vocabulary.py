@@ -14,6 +14,7 @@ Term = Literal[
     "consent_receiver_on_case",
     "decider",
     "emergency_holder",
+    "former_holder",
     "fund_on_recognition",
     "giver_supervisor",
     "guardian_bodies",

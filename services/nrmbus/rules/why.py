@@ -42,6 +42,7 @@ WORDS: Final[Mapping[Term, str]] = {
     "consent_receiver_on_case": "the receiver of the consent, if it has a part in the case",
     "decider": "who decides on the review",
     "emergency_holder": "who holds what was asked for in an emergency",
+    "former_holder": "who held the case until this gave it to another",
     "fund_on_recognition": "the fund, once the person is recognised and named it or is a child",
     "giver_supervisor": "the supervisor of who recorded the consent",
     "guardian_bodies": "the child-protection bodies that a child's flag reached",

@@ -1,0 +1,49 @@
+"""Sealing keys of the bus's own services that have no desk, once their time is over: destroyed like any agency's.
+
+Nothing is sealed to registrar or auditor, so nothing is handed over first. Whose desk runs, the timekeeper's too, does it
+itself (`nrmbus.desk.erasing`).
+"""
+
+import asyncio
+from collections.abc import Callable
+from datetime import datetime
+from typing import Final
+
+from aiokafka.errors import KafkaError
+
+from nrmbus.bus.errors import BusError
+from nrmbus.bus.folder import BusFolder
+from nrmbus.desk import epochs
+from nrmbus.directory import Directory, DirectoryError, Identity
+from nrmbus.directory.admission import home_of, read_directory
+from nrmbus.directory.changes import time_of
+
+WITHOUT_DESK: Final = ("auditor", "registrar")
+
+
+def destroy(folder: BusFolder, directory: Directory, now: datetime) -> tuple[str, ...]:
+    """Destroy what *directory* says that has to be gone at *now*; the kids. Cut anywhere, the next time does what is left."""
+    gone: list[str] = []
+    for service in WITHOUT_DESK:
+        home = home_of(folder, service)
+        Identity.finish_destroying(home)
+        for kid in epochs.left_at(home, directory, service, now):
+            Identity.destroy(home, kid)
+            gone.append(kid)
+    return tuple(gone)
+
+
+def look(folder: BusFolder, say: Callable[[str], None]) -> None:
+    """Do so by the directory and the bus's time as they are; *say* is told in a sentence what was done, or what hindered."""
+    try:
+        directory, now = asyncio.run(_read(folder))
+        if gone := destroy(folder, directory, now):
+            say(f"{len(gone)} sealing keys of services were replaced long ago, and are destroyed.")
+    except (BusError, DirectoryError, KafkaError, OSError) as error:
+        say(
+            f"Replaced keys of services could not be looked through ({type(error).__name__}); it is tried again tomorrow."
+        )
+
+
+async def _read(folder: BusFolder) -> tuple[Directory, datetime]:
+    return await read_directory(folder), await time_of(folder, folder.as_operator)

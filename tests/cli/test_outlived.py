@@ -1,0 +1,103 @@
+"""Replaced sealing keys of services that have no desk: destroyed when their time is over, and found where they are not."""
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from brokers import Broker
+from nrmbus.bus.folder import BusFolder
+from nrmbus.cli import doctor, outlived
+from nrmbus.cli.doctor import Heard, of_left_keys
+from nrmbus.desk import epochs
+from nrmbus.directory import Directory, Identity, Operator
+from nrmbus.directory.admission import admit
+from nrmbus.wire.keys import VerifyKey
+
+JANUARY = datetime(2026, 1, 1, tzinfo=UTC)
+APRIL = JANUARY + timedelta(days=80)
+
+
+class Replaced:
+    """A bus in which the registrar has had another sealing key since `APRIL`; no broker."""
+
+    def __init__(self, home: Path, *, play: bool = False) -> None:
+        self.folder = BusFolder(home)
+        self.folder.create(play=play)
+        operator = Operator(self.folder.path)
+        self.directory = Directory(self.folder.settings.bus, VerifyKey(operator.public))
+        self.home = self.folder.service("registrar")
+        first = Identity.at(self.home, "registrar")
+        self.directory.add(operator.entry(self.directory, first, "registrar", JANUARY))
+        second = first.succeeded(self.home)
+        self.directory.add(operator.entry(self.directory, second, "registrar", APRIL))
+        self.old, self.new = first.sealing.kid, second.sealing.kid
+
+    @property
+    def there(self) -> set[str]:
+        """The sealing keys whose private halves are there."""
+        return set(Identity.at(self.home, "registrar").opening)
+
+    def over(self) -> datetime:
+        """From when on the old one has to be gone."""
+        ends = {each.kid: each.destroyed_from for each in epochs.epochs_of(self.directory, "registrar")}[self.old]
+        assert ends is not None
+        return ends
+
+
+def test_a_replaced_key_is_destroyed_when_its_time_is_over_and_no_other(tmp_path: Path) -> None:
+    """30 days after the other took its place; overwritten and removed, and the second time there is nothing to do."""
+    bus = Replaced(tmp_path)
+    over = bus.over()
+    assert APRIL + timedelta(days=30) <= over <= APRIL + timedelta(days=40)
+    assert outlived.destroy(bus.folder, bus.directory, over - timedelta(seconds=1)) == ()
+    assert bus.there == {bus.old, bus.new}
+    assert outlived.destroy(bus.folder, bus.directory, over) == (bus.old,)
+    assert bus.there == {bus.new}
+    assert bus.old in Identity.at(bus.home, "registrar").kids  # it is known as one that was made here
+    assert outlived.destroy(bus.folder, bus.directory, over) == ()
+
+
+def test_cut_between_two_steps_the_next_look_finishes(tmp_path: Path) -> None:
+    """A key that was renamed to be destroyed, and is not yet."""
+    bus = Replaced(tmp_path)
+    (left,) = (bus.home / "keys" / "past").glob("*.seed")
+    left.rename(left.with_suffix(".gone"))
+    outlived.destroy(bus.folder, bus.directory, bus.over())
+    assert [*(bus.home / "keys" / "past").iterdir()] == []
+
+
+def test_what_the_directory_does_not_name_stays(tmp_path: Path) -> None:
+    """The key in use, and one that nobody admitted, are none of its business."""
+    bus = Replaced(tmp_path)
+    third = Identity.at(bus.home, "registrar").succeeded(bus.home).sealing.kid
+    outlived.destroy(bus.folder, bus.directory, bus.over())
+    assert bus.there == {bus.new, third}
+
+
+def test_the_doctor_says_what_is_left_and_who_destroys_it() -> None:
+    """For a service the start of the bus, for an agency its desk."""
+    found = list(of_left_keys(Heard(left=(("registrar", 1), ("ngo-a", 2)))))
+    assert [each.code for each in found] == ["key_left"] * 2
+    assert [each.mend.partition(" destroys")[0] for each in found] == ["nrmbus up", "nrmbus run ngo-a: a desk"]
+    assert all(each.serious for each in found)
+
+
+@pytest.mark.broker
+async def test_on_a_bus_that_runs_they_are_found_and_destroyed(broker: Broker) -> None:
+    """By the directory as it stands in the topic: the doctor finds them a day late, the look of each day leaves none.
+
+    The timekeeper's is its desk's to destroy; the doctor goes on finding it while that does not run.
+    """
+    folder = broker.fresh_bus(play=False)
+    now = datetime.now(UTC).replace(microsecond=0)
+    await admit(folder, {}, now - timedelta(days=120))
+    await admit(folder, {}, now - timedelta(days=43))
+    before = dict((await doctor.heard_of(folder, folder.as_operator)).left)
+    assert before == {"auditor": 1, "registrar": 1, "timekeeper": 1}
+
+    said = list[str]()
+    await asyncio.to_thread(outlived.look, folder, said.append)
+    assert said == ["2 sealing keys of services were replaced long ago, and are destroyed."]
+    assert dict((await doctor.heard_of(folder, folder.as_operator)).left) == {"timekeeper": 1}
