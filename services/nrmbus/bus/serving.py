@@ -15,7 +15,7 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Mount, Route
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 DOOR_FILE: Final = "door.json"
 
@@ -53,7 +53,7 @@ class Server(uvicorn.Server):
         With *keep*, the door stays when this server ends: whoever knocks waits for the next one, at the same address.
         """
         config = uvicorn.Config(
-            app,
+            self._kept_in_mind(app),
             log_config=None,
             access_log=False,
             server_header=False,
@@ -64,14 +64,31 @@ class Server(uvicorn.Server):
         )
         super().__init__(config)
         self._listening, self._keep = listening, keep
+        self._failure: Exception | None = None
+
+    def _kept_in_mind(self, app: Any) -> ASGIApp:
+        """*app*; why it did not start, or end, is kept: uvicorn tells it to a logger that is silent, and leaves."""
+
+        async def served(scope: Scope, receive: Receive, send: Send) -> None:
+            try:
+                await app(scope, receive, send)
+            except Exception as error:
+                if scope["type"] == "lifespan":
+                    self._failure = error
+                raise
+
+        return served
 
     async def run_until_told(self) -> None:
-        """Serve until SIGTERM or SIGINT. Raises RuntimeError when the application did not start."""
+        """Serve until SIGTERM or SIGINT. Raises what the application raised when it did not start."""
         door = self._listening.socket
-        await self.serve(sockets=[door.dup() if self._keep else door])
+        try:
+            await self.serve(sockets=[door.dup() if self._keep else door])
+        except SystemExit:
+            if self.started:
+                raise
         if not self.started:
-            message = "the service did not start; its log says why"
-            raise RuntimeError(message)
+            raise self._failure or RuntimeError("the service did not start")
 
     def stop(self) -> None:
         """End in order. Unlike a signal, which uvicorn raises again when it has served, this lets the caller's exit code count."""

@@ -4,8 +4,9 @@ import importlib
 from typing import Final
 
 from nrmbus import telemetry
-from nrmbus.bus.errors import NoBus
+from nrmbus.bus.errors import BusError, NoBus
 from nrmbus.bus.folder import BusFolder
+from nrmbus.directory.errors import DirectoryError
 
 SERVICES: Final = {
     "registrar": "nrmbus.registrar.app",
@@ -23,6 +24,7 @@ def run_service(name: str, folder: BusFolder) -> None:
 
     Raises:
         NoBus: there is no such bus, or no such service on it.
+        BusError: it did not start, and a person has to mend what the message says.
     """
     folder.settings  # noqa: B018 - raises where no bus was made
     try:
@@ -33,5 +35,7 @@ def run_service(name: str, folder: BusFolder) -> None:
         else:
             known = ", ".join([*SERVICES, *folder.agencies()])
             raise NoBus(f"The bus in {folder.path} has no such service; it has {known}.")
+    except DirectoryError as error:  # a code, a number and a sentence of ours
+        raise BusError(f"{name} does not go on: {error}") from None
     finally:
         telemetry.shut_down()  # whoever called us may leave without tidying
