@@ -167,7 +167,7 @@ async def _place(folder: "BusFolder", subject: str, actor: str, placed: "AccessH
     where, directory = folder.reach(home), Directory(settings.bus, operator_key(folder.path))
     async with (
         clock_of(where, play=settings.play, client_id="auditor-hold") as clock,
-        DirectoryReader(where, directory, lambda _: None) as reader,
+        DirectoryReader(where, directory, lambda _: None, home=home) as reader,
         clients.producer(where, client_id="auditor-hold") as producer,
     ):
 

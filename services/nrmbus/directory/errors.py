@@ -10,7 +10,7 @@ DirectoryCode = Literal[
     "step_replayed", "step_skipped", "previous_differs", "agency_unknown", "agency_known", "agency_retired", "state_same",
     "id_reserved", "role_changed", "keys_changed", "possession_unproven", "previous_key_missing", "request_invalid",
     "weak_key", "key_in_use", "key_two_purposes", "key_replaced", "lost_too_soon", "overlap_missing", "time_backwards", "challenge_missing",
-    "challenge_unopened", "nothing_to_confirm", "head_invalid", "head_differs", "head_ahead",
+    "challenge_unopened", "nothing_to_confirm", "head_invalid", "head_differs", "head_ahead", "went_back",
     "request_malformed", "request_changed", "case_open", "admitter_key_missing", "admitter_unnamed", "not_yet_two", "not_operator",
     "certificates_many", "certificate_invalid", "certificate_altered", "nothing_waiting",
 ]  # fmt: skip
@@ -57,6 +57,7 @@ SENTENCES: Final[Mapping[DirectoryCode, str]] = MappingProxyType(
         "head_invalid": "A head of the directory is not signed by the key for heads: stop and ask the operator.",
         "head_differs": "A head of the directory was signed over other entries than are here: it was forked; stop and ask the operator.",
         "head_ahead": "A head of the directory speaks of entries that are not here: the topic was cut; stop and ask the operator.",
+        "went_back": "It ends before an entry that was here, or had another there: the topic was restored from an old state, cut or forked; stop and ask the operator.",
         "request_malformed": "The file is no request of nrmbus agency, or was altered: have the agency send it again.",
         "request_changed": "The request was changed after an admitter signed it: begin again with the agency's own file.",
         "case_open": "A case of the agency has neither a signed deletion nor a hand-over: list it with --cases FILE.",

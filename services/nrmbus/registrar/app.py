@@ -42,7 +42,8 @@ class Registrar:
         self._agencies: dict[str, Agency] = {}
         self._rules = Rules(load_profile(self._settings.policy), self._agencies)
         self._directory = Directory(self._settings.bus, operator_key(folder.path))
-        self._reader = DirectoryReader(folder.reach(folder.service(NAME)), self._directory, self._admit)
+        home = folder.service(NAME)
+        self._reader = DirectoryReader(folder.reach(home), self._directory, self._admit, home=home)
         self._clock: Clock | None = None
         self._owner: Owner | None = None
 
