@@ -34,7 +34,8 @@ def test_why_a_service_did_not_start_is_not_swallowed(tmp_path: Path) -> None:
 
     @asynccontextmanager
     async def running() -> AsyncIterator[None]:
-        raise BusError("the directory went back")
+        if listening.port:
+            raise BusError("the directory went back")
         yield
 
     with pytest.raises(BusError, match="the directory went back"):
