@@ -1,5 +1,6 @@
 """A door on this machine: HTTP on 127.0.0.1, a free port, a token in a file that only its owner can read."""
 
+import asyncio
 import hmac
 import json
 import os
@@ -16,6 +17,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 DOOR_FILE: Final = "door.json"
 
@@ -44,6 +46,26 @@ class Listening:
         return hmac.compare_digest(given, f"Bearer {self.token}".encode())
 
 
+MOST: Final = 100
+"""Connections to a door at once. Each is a file that this process has open, of 1,024 where nobody allows more; without them
+no ledger is written, nothing destroyed, and no broker reached."""
+
+
+class _Bounded(H11Protocol):
+    """One connection. Where there are too many, one that asks nothing goes, so that who has the token still gets in."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        there = [each for each in self.connections if isinstance(each, _Bounded) and not each.transport.is_closing()]
+        if len(there) > MOST:
+            next((each for each in there if each is not self and not each.is_asked), self).transport.abort()
+
+    @property
+    def is_asked(self) -> bool:
+        """Whether a request of it is being answered."""
+        return not getattr(self.cycle, "response_complete", True)  # it has none before the first
+
+
 class Server(uvicorn.Server):
     """uvicorn without its own signal handlers' second life: SIGTERM and SIGINT end it once, cleanly."""
 
@@ -54,6 +76,8 @@ class Server(uvicorn.Server):
         """
         config = uvicorn.Config(
             self._kept_in_mind(app),
+            http=_Bounded,
+            backlog=MOST,  # so many are taken in at a time
             log_config=None,
             access_log=False,
             server_header=False,
