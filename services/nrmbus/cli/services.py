@@ -1,6 +1,7 @@
 """The services of a bus, by name, and where each of them begins."""
 
 import importlib
+from contextlib import nullcontext
 from typing import Final
 
 from nrmbus import telemetry
@@ -15,6 +16,9 @@ SERVICES: Final = {
 }
 """The bus's own services, and the module whose ``main(folder)`` is one of them. Every other name is an agency's."""
 
+TIMEKEEPER: Final = "timekeeper"
+"""It has a ledger, as desks have. Several registrars may stand by, and the auditor's table says whose turn it is."""
+
 DESK: Final = "nrmbus.desk.app"
 """The module whose ``main(folder, agency)`` is an agency's desk."""
 
@@ -23,15 +27,18 @@ def run_service(name: str, folder: BusFolder) -> None:
     """Be the service *name* of the bus in *folder* until SIGTERM.
 
     Raises:
+        FolderHeld: another process is it here already. Two of one ledger would take each other's place at the broker and at the door.
         NoBus: there is no such bus, or no such service on it.
         BusError: it did not start, and a person has to mend what the message says.
     """
     folder.settings  # noqa: B018 - raises where no bus was made
     try:
         if name in SERVICES:
-            importlib.import_module(SERVICES[name]).main(folder)
+            with folder.alone(name) if name == TIMEKEEPER else nullcontext():
+                importlib.import_module(SERVICES[name]).main(folder)
         elif name in folder.agencies():
-            importlib.import_module(DESK).main(folder, name)
+            with folder.alone(name):
+                importlib.import_module(DESK).main(folder, name)
         else:
             known = ", ".join([*SERVICES, *folder.agencies()])
             raise NoBus(f"The bus in {folder.path} has no such service; it has {known}.")
