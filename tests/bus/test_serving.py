@@ -2,10 +2,15 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
+from typing import Any
 
-from nrmbus.bus.serving import Listening, Server, pages
+import httpx
+import pytest
+
+from nrmbus.bus.errors import BusError
+from nrmbus.bus.serving import MOST, Listening, Server, pages
 
 
 def test_a_service_that_ends_itself_tidies_and_keeps_its_exit_code(tmp_path: Path) -> None:
@@ -23,3 +28,46 @@ def test_a_service_that_ends_itself_tidies_and_keeps_its_exit_code(tmp_path: Pat
     asyncio.run(server.run_until_told())
 
     assert ended == ["what ran beside it"]
+
+
+def test_why_a_service_did_not_start_is_not_swallowed(tmp_path: Path) -> None:
+    """Who calls it learns the reason, which is all that its log will ever say: a desk that does not believe the directory, say."""
+    listening = Listening(tmp_path)
+
+    @asynccontextmanager
+    async def running() -> AsyncIterator[None]:
+        if listening.port:
+            raise BusError("the directory went back")
+        yield
+
+    with pytest.raises(BusError, match="the directory went back"):
+        asyncio.run(Server(pages({}, listening, running), listening).run_until_told())
+    listening.socket.close()
+
+
+async def test_who_opens_connections_without_end_keeps_nobody_out(tmp_path: Path) -> None:
+    """Anybody on the machine may connect: so many stay open, who asks something is answered, and files are left for the desk."""
+    listening = Listening(tmp_path)
+
+    async def page(_: str) -> dict[str, Any]:
+        return {"here": True}
+
+    @asynccontextmanager
+    async def running() -> AsyncIterator[None]:
+        yield
+
+    server = Server(pages({"/health": page}, listening, running), listening)
+    serving = asyncio.create_task(server.run_until_told())
+    while not server.started:  # noqa: ASYNC110 - uvicorn tells it in no other way
+        await asyncio.sleep(0.01)
+    async with AsyncExitStack() as stack:
+        for number in range(3 * MOST):
+            _, writer = await asyncio.open_connection("127.0.0.1", listening.port)
+            stack.callback(writer.close)
+            writer.write(b"GET /heal" if number % 2 else b"GET /health HTTP/1.1\r\nhost: x\r\n\r\n")
+        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{listening.port}") as client:
+            answer = await client.get("/health", headers={"authorization": f"Bearer {listening.token}"})
+        assert answer.json() == {"here": True}
+        assert len(server.server_state.connections) <= MOST
+    server.stop()
+    await serving

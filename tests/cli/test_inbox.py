@@ -1,12 +1,13 @@
 """``nrmbus inbox`` and ``publish`` say in which version something was said, and never hide what is missing."""
 
 import io
+import json
 from typing import Any
 
 import pytest
 from rich.console import Console
 
-from nrmbus.cli.inbox import _print_below, _print_table, _streamed
+from nrmbus.cli.inbox import _json, _print_below, _print_table, _streamed
 from nrmbus.cli.publish import _line
 
 ROW: dict[str, Any] = {
@@ -66,3 +67,14 @@ def test_a_refused_version_names_those_that_would_do() -> None:
     assert _line(said, "az@2022-04-29") == (
         "refused unknown_version W3: Say it in one of those in `accepts`. (accepts: 1, 2)"
     )
+
+
+def test_json_moves_no_cursor_either() -> None:
+    """A letter is somebody else's words: what a terminal obeys, or what turns text round, comes escaped; its alphabet does not."""
+    said = {"letter": {"story": {"notes": "Ə\x1b]52;c;eA==\x07\x9b2J\u202e\U000e0041\nend"}}}
+    written = _json(said)
+
+    assert json.loads(written) == said
+    assert written.isprintable()
+    assert "Ə" in written
+    assert _json(said, indent=2).count("\n") == 6

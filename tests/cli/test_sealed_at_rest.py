@@ -3,6 +3,7 @@
 import base64
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -195,6 +196,14 @@ if sys.platform == "linux":  # no other system shows it in files
                 content = Path(f"/proc/{pid}/{shown}").read_bytes()
                 assert content or shown == "environ"
                 assert not any(form in content for form in forms)
+
+    def test_no_process_leaves_a_core(kept: Kept) -> None:
+        """A desk has the passphrase and letters in its memory; whoever set ``ulimit -c unlimited`` has no file of it either."""
+        for pid in [kept.process.pid, *kept.pids().values()]:
+            (line,) = re.findall(
+                r"^Max core file size +(\w+) +(\w+)", Path(f"/proc/{pid}/limits").read_text(), re.MULTILINE
+            )
+            assert line == ("0", "0")
 
     def test_a_broker_that_crashes_leaves_no_picture_of_its_memory(kept: Kept) -> None:
         """Java would write a report, which shows what registers point to, beside its data."""

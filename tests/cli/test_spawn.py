@@ -1,5 +1,6 @@
 """A service's process: quick to start, gone with its supervisor, and silent about what it handled."""
 
+import importlib
 import os
 import signal
 import subprocess
@@ -7,11 +8,12 @@ import sys
 import textwrap
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
-from nrmbus.bus.errors import NoBus
-from nrmbus.bus.folder import BusFolder
+from nrmbus.bus.errors import FolderHeld, NoBus
+from nrmbus.bus.folder import BusFolder, write_json
 from nrmbus.cli import services
 from nrmbus.cli.spawn import Fresh, Spawner, Started, Warm, spawner
 from nrmbus.wire import keyfile
@@ -228,3 +230,19 @@ def test_forking_can_be_forbidden(monkeypatch: pytest.MonkeyPatch) -> None:
 
     assert isinstance(with_argument, Fresh)
     assert isinstance(by_environment, Fresh)
+
+
+@pytest.mark.parametrize("service", ["ngo-a", "timekeeper"])
+def test_one_ledger_has_one_process(service: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A desk run by hand beside the one that runs would take its place at the broker, and its door, and end with both."""
+    folder = BusFolder(tmp_path / "bus")
+    folder.create(play=True)
+    write_json(folder.agency("ngo-a").agency_json, {"agency": "ngo-a", "role": "ngo_outreach"})
+    began: list[object] = []
+    monkeypatch.setattr(importlib, "import_module", lambda _: SimpleNamespace(main=lambda *of: began.append(of)))
+
+    with folder.alone(service), pytest.raises(FolderHeld, match=rf"ledger of {service} .* is held by process \d+"):
+        services.run_service(service, BusFolder(folder.path))
+    assert began == []
+    services.run_service(service, folder)
+    assert len(began) == 1

@@ -1,5 +1,6 @@
 """A case is erased: what opens its letters is gone, whoever has the folder; what was signed in the clear stays and verifies."""
 
+import asyncio
 from pathlib import Path
 from typing import Any
 
@@ -203,6 +204,34 @@ async def test_a_ledger_that_does_not_overwrite_would_be_noticed(tmp_path: Path)
         other.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     other.close()
     assert b"a key that is deleted" in (tmp_path / "ledger.sqlite").read_bytes()
+
+
+async def test_who_reads_the_ledger_meanwhile_keeps_nothing_of_it_on_the_disk(tmp_path: Path) -> None:
+    """A backup is being made while a case is erased: what opened its letters leaves the write-ahead file as soon as that is done."""
+    import sqlite3  # noqa: PLC0415 - a connection as another program makes it
+
+    def left(keys: list[bytes]) -> int:
+        files = [path.read_bytes() for path in tmp_path.glob("ledger.sqlite*")]
+        return sum(any(key in file for file in files) for key in keys)
+
+    async with desk_of("vac", tmp_path) as given:
+        await hear_a_letter(given)
+        keys = [row.sealed for table in ("case_keys", "letter_keys") for row in await given.rows(table)]
+        assert left(keys) == len(keys) == 2
+        await hear_that_it_is_due(given)
+        backup = sqlite3.connect(tmp_path / "ledger.sqlite")
+        backup.execute("BEGIN")
+        backup.execute("SELECT count(*) FROM events").fetchone()
+        assert await erasing.erase_due(given.desk) == (CASE,)
+        assert (left(keys), (await given.door.get("/health")).json()["erasing"]) == (2, 1)
+        backup.close()
+
+        looking = asyncio.create_task(erasing.run(given.desk, tmp_path, lambda: True))
+        async with asyncio.timeout(10):
+            while (await given.door.get("/health")).json()["erasing"]:  # noqa: ASYNC110 - a door is asked
+                await asyncio.sleep(0.05)
+        looking.cancel()
+        assert left(keys) == 0
 
 
 async def test_what_a_decision_had_erased_is_confirmed_again_when_its_years_are_over(tmp_path: Path) -> None:

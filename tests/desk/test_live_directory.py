@@ -11,6 +11,7 @@ from nrmbus.directory import Identity, Operator, joining
 from nrmbus.directory.admission import read_directory
 from nrmbus.directory.changes import publish
 from nrmbus.directory.operator import Admitter
+from nrmbus.directory.seen import FILE
 
 pytestmark = pytest.mark.broker
 
@@ -42,3 +43,13 @@ async def test_a_substituted_key_stops_the_desk_whose_it_would_be(broker: Broker
                     await asyncio.sleep(0.05)
         (task,) = tasks
         assert task["event"] == f"nrm.directory/{directory.number + 1}"
+
+
+async def test_each_remembers_how_far_the_directory_went(broker: Broker) -> None:
+    """Desk, registrar and operator, each in its own folder, as long as they run."""
+    async with live(broker, {"ngo-a": "ngo_outreach"}, run=["ngo-a"]) as bus:
+        await bus.until("ngo-a", lambda health: bool(health["ready"]))
+        directory = await read_directory(bus.folder)
+        homes = (bus.folder.agency("ngo-a").path, bus.folder.service("registrar"), bus.folder.keys)
+        noted = f"{directory.number} {directory.digest}\n"
+        assert {(home / FILE).read_text() for home in homes} == {noted}

@@ -60,7 +60,8 @@ class Auditor:
         self._folder, self._settings = folder, folder.settings
         self.home = folder.service(NAME)
         self._directory = Directory(self._settings.bus, operator_key(folder.path))
-        self._reader = DirectoryReader(folder.reach(folder.service(NAME)), self._directory, self._admitted)
+        where = folder.reach(self.home)
+        self._reader = DirectoryReader(where, self._directory, self._admitted, home=self.home)
         self._clock: Clock | None = None
         self._ends: dict[TopicPartition, int] = {}
         self._unread: set[str] = set()

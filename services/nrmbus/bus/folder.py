@@ -9,8 +9,9 @@ auditor/                    its keys, what they have signed, the logs
 broker/tls/                 the embedded broker's key and certificate
 */tls/                      key.pem (sealed), cert.pem, ca.pem: who the owner of that folder is to the broker
 agencies/<id>/              agency.json, keys/{signing,sealing,witness}.seed, ledger.sqlite, door.json
+*/directory                 how far the directory went when it was last read there
 logs/                       one file a service
-run/                        lock, broker.json, services.json: what runs now
+run/                        lock, <service>.lock, broker.json, services.json: what runs now
 """
 
 import fcntl
@@ -298,18 +299,32 @@ class BusFolder:
             self._lock = None
             os.close(descriptor)
 
-    def _take(self, descriptor: int) -> None:
+    @contextmanager
+    def alone(self, service: str) -> Iterator[None]:
+        """Be the one process that is *service* here, until the end of the block.
+
+        Raises:
+            FolderHeld: another process is; the message says which, and since when.
+        """
+        descriptor = os.open(make_private(self.run) / f"{service}.lock", os.O_RDWR | os.O_CREAT, PRIVATE_FILE)
+        try:
+            self._take(descriptor, f"The ledger of {service}")
+            yield
+        finally:
+            os.close(descriptor)
+
+    def _take(self, descriptor: int, what: str = "The bus") -> None:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise FolderHeld(self._holder(descriptor)) from None
+            raise FolderHeld(self._holder(descriptor, what)) from None
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, json.dumps({"pid": os.getpid(), "since": utc_now()}).encode(), 0)
 
-    def _holder(self, descriptor: int) -> str:
+    def _holder(self, descriptor: int, what: str) -> str:
         try:
             holder = json.loads(os.pread(descriptor, 1024, 0))
             who = f"process {holder['pid']} since {holder['since']}: end it with kill {holder['pid']}"
         except (ValueError, KeyError):  # it is about to write who it is
             who = "a process that has just started: wait for it"
-        return f"The bus in {self.path} is held by {who}, or choose another folder with --data DIR."
+        return f"{what} in {self.path} is held by {who}, or choose another folder with --data DIR."

@@ -1,5 +1,6 @@
 """A door on this machine: HTTP on 127.0.0.1, a free port, a token in a file that only its owner can read."""
 
+import asyncio
 import hmac
 import json
 import os
@@ -15,7 +16,8 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Mount, Route
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Receive, Scope, Send
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 DOOR_FILE: Final = "door.json"
 
@@ -44,6 +46,26 @@ class Listening:
         return hmac.compare_digest(given, f"Bearer {self.token}".encode())
 
 
+MOST: Final = 100
+"""Connections to a door at once. Each is a file that this process has open, of 1,024 where nobody allows more; without them
+no ledger is written, nothing destroyed, and no broker reached."""
+
+
+class _Bounded(H11Protocol):
+    """One connection. Where there are too many, one that asks nothing goes, so that who has the token still gets in."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        there = [each for each in self.connections if isinstance(each, _Bounded) and not each.transport.is_closing()]
+        if len(there) > MOST:
+            next((each for each in there if each is not self and not each.is_asked), self).transport.abort()
+
+    @property
+    def is_asked(self) -> bool:
+        """Whether a request of it is being answered."""
+        return not getattr(self.cycle, "response_complete", True)  # it has none before the first
+
+
 class Server(uvicorn.Server):
     """uvicorn without its own signal handlers' second life: SIGTERM and SIGINT end it once, cleanly."""
 
@@ -53,7 +75,9 @@ class Server(uvicorn.Server):
         With *keep*, the door stays when this server ends: whoever knocks waits for the next one, at the same address.
         """
         config = uvicorn.Config(
-            app,
+            self._kept_in_mind(app),
+            http=_Bounded,
+            backlog=MOST,  # so many are taken in at a time
             log_config=None,
             access_log=False,
             server_header=False,
@@ -64,14 +88,31 @@ class Server(uvicorn.Server):
         )
         super().__init__(config)
         self._listening, self._keep = listening, keep
+        self._failure: Exception | None = None
+
+    def _kept_in_mind(self, app: Any) -> ASGIApp:
+        """*app*; why it did not start, or end, is kept: uvicorn tells it to a logger that is silent, and leaves."""
+
+        async def served(scope: Scope, receive: Receive, send: Send) -> None:
+            try:
+                await app(scope, receive, send)
+            except Exception as error:
+                if scope["type"] == "lifespan":
+                    self._failure = error
+                raise
+
+        return served
 
     async def run_until_told(self) -> None:
-        """Serve until SIGTERM or SIGINT. Raises RuntimeError when the application did not start."""
+        """Serve until SIGTERM or SIGINT. Raises what the application raised when it did not start."""
         door = self._listening.socket
-        await self.serve(sockets=[door.dup() if self._keep else door])
+        try:
+            await self.serve(sockets=[door.dup() if self._keep else door])
+        except SystemExit:
+            if self.started:
+                raise
         if not self.started:
-            message = "the service did not start; its log says why"
-            raise RuntimeError(message)
+            raise self._failure or RuntimeError("the service did not start")
 
     def stop(self) -> None:
         """End in order. Unlike a signal, which uvicorn raises again when it has served, this lets the caller's exit code count."""

@@ -62,7 +62,7 @@ def inbox(
         return
     events = asyncio.run(page.all(after))
     if as_json:
-        typer.echo(json.dumps({"events": events}, indent=2, ensure_ascii=False))
+        typer.echo(_json({"events": events}, indent=2))
     elif events:
         _print_table(events, console)
     else:
@@ -121,7 +121,7 @@ def _follow(page: Page, after: int, console: Any, *, as_json: bool) -> None:
     async def tell() -> None:
         async for event in page.follow(after):
             if as_json:
-                typer.echo(json.dumps(event, ensure_ascii=False))
+                typer.echo(_json(event))
             else:
                 console.print(_streamed(event), soft_wrap=True)
                 _print_below(event, console)
@@ -196,6 +196,12 @@ def _print_below(event: Mapping[str, Any], console: Any, *, row: bool = False) -
     for lost in event.get("lost", ()):
         what = f"left out, for version {event['version']} has no place for it: {lost['pointer']} of version {lost['version']}"
         console.print(Text.assemble((number, "dim"), (what, "yellow")), soft_wrap=True)
+
+
+def _json(body: Any, indent: int | None = None) -> str:
+    """*body* as JSON, in its own letters; what would move a terminal's cursor, or turn what stands after it round, escaped."""
+    written = json.dumps(body, indent=indent, ensure_ascii=False)
+    return "".join(letter if letter.isprintable() or letter == "\n" else json.dumps(letter)[1:-1] for letter in written)
 
 
 def _plain(text: str) -> str:

@@ -13,6 +13,7 @@ from typing import Final, NoReturn
 
 from nrmbus.bus.errors import BusError
 from nrmbus.bus.folder import BusFolder
+from nrmbus.cli import leave_no_core
 from nrmbus.cli.services import run_service
 from nrmbus.wire import keyfile
 
@@ -37,6 +38,7 @@ def become(name: str, path: Path, lifeline: int) -> NoReturn:
         if os.getpgrp() != os.getpid():
             os.setpgid(0, 0)
         os.umask(0o077)
+        leave_no_core()
         folder = BusFolder(path)
         _log_to(folder.logs / f"{name}.log")
         keyfile.hold(_passphrase(lifeline))

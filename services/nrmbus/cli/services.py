@@ -1,11 +1,13 @@
 """The services of a bus, by name, and where each of them begins."""
 
 import importlib
+from contextlib import nullcontext
 from typing import Final
 
 from nrmbus import telemetry
-from nrmbus.bus.errors import NoBus
+from nrmbus.bus.errors import BusError, NoBus
 from nrmbus.bus.folder import BusFolder
+from nrmbus.directory.errors import DirectoryError
 
 SERVICES: Final = {
     "registrar": "nrmbus.registrar.app",
@@ -13,6 +15,9 @@ SERVICES: Final = {
     "auditor": "nrmbus.auditor.app",
 }
 """The bus's own services, and the module whose ``main(folder)`` is one of them. Every other name is an agency's."""
+
+TIMEKEEPER: Final = "timekeeper"
+"""It has a ledger, as desks have. Several registrars may stand by, and the auditor's table says whose turn it is."""
 
 DESK: Final = "nrmbus.desk.app"
 """The module whose ``main(folder, agency)`` is an agency's desk."""
@@ -22,16 +27,22 @@ def run_service(name: str, folder: BusFolder) -> None:
     """Be the service *name* of the bus in *folder* until SIGTERM.
 
     Raises:
+        FolderHeld: another process is it here already. Two of one ledger would take each other's place at the broker and at the door.
         NoBus: there is no such bus, or no such service on it.
+        BusError: it did not start, and a person has to mend what the message says.
     """
     folder.settings  # noqa: B018 - raises where no bus was made
     try:
         if name in SERVICES:
-            importlib.import_module(SERVICES[name]).main(folder)
+            with folder.alone(name) if name == TIMEKEEPER else nullcontext():
+                importlib.import_module(SERVICES[name]).main(folder)
         elif name in folder.agencies():
-            importlib.import_module(DESK).main(folder, name)
+            with folder.alone(name):
+                importlib.import_module(DESK).main(folder, name)
         else:
             known = ", ".join([*SERVICES, *folder.agencies()])
             raise NoBus(f"The bus in {folder.path} has no such service; it has {known}.")
+    except DirectoryError as error:  # a code, a number and a sentence of ours
+        raise BusError(f"{name} does not go on: {error}") from None
     finally:
         telemetry.shut_down()  # whoever called us may leave without tidying

@@ -85,7 +85,7 @@ class DeskProcess:
             if entry.kind == "lost" and entry.agency != home.id:
                 self._lost.put_nowait(entry)
 
-        self._reader = DirectoryReader(self._where, directory, admitted)
+        self._reader = DirectoryReader(self._where, directory, admitted, home=home.path)
         self.seat = Seat(
             bus=settings.bus,
             identity=identity,

@@ -68,6 +68,8 @@ async def run(desk: Desk, home: Path, ready: Callable[[], bool]) -> None:
                 await end_epochs(desk.seat, home)
                 await erase_due(desk)
                 await delete_stopped(desk)
+                if desk.seat.ledger.holds_deleted:
+                    await off_the_disk(desk.seat.ledger)
                 said = await remind(desk.seat, said)
         except (SQLAlchemyError, OSError) as error:  # a full disk, a held file: looked at again
             telemetry.handled("not_available", error=type(error).__name__)
@@ -188,13 +190,19 @@ async def _confirm(seat: Seat, tx: AsyncConnection, row: Row[Any]) -> None:
 
 
 async def off_the_disk(ledger: Ledger) -> None:
-    """Empty the ledger's write-ahead file, which holds pages as they were: deleted rows are zeros in the ledger itself."""
-    await asyncio.to_thread(partial(_checkpoint, ledger.path))
+    """Empty the ledger's write-ahead file, which holds pages as they were: deleted rows are zeros in the ledger itself.
+
+    While another program reads the ledger, a backup say, it cannot be emptied: then the next look does it.
+    """
+    ledger.holds_deleted = True
+    ledger.holds_deleted = not await asyncio.to_thread(partial(_checkpoint, ledger.path))
 
 
-def _checkpoint(path: Path) -> None:
-    with closing(sqlite3.connect(path, timeout=5, isolation_level=None)) as connection:
-        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+def _checkpoint(path: Path) -> bool:
+    # Nobody writes while it waits for readers, so it waits less than whoever writes would.
+    with closing(sqlite3.connect(path, timeout=1, isolation_level=None)) as connection:
+        busy, _, _ = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        return not busy
 
 
 # -- of what an agency has confirmed to have deleted -----------------------------------------------------------------

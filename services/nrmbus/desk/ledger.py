@@ -70,6 +70,8 @@ class Ledger:
         """Set at every commit; the relay clears it before it looks."""
         self.commits = asyncio.Condition()
         """Notified at every commit: for whoever waits for an answer."""
+        self.holds_deleted = False
+        """Whether the write-ahead file still has pages of what was destroyed, since another program reads the ledger."""
         self.count = 0
         """Commits so far, so that none is missed between looking and waiting."""
 

@@ -284,7 +284,7 @@ class Shown:
                     "witness": await witnessed.health(tx),
                 }
             self._count = count
-        return self._read
+        return {**self._read, "erasing": self._read["erasing"] + self._ledger.holds_deleted}
 
 
 async def _position(tx: AsyncConnection) -> dict[str, Any]:

@@ -33,7 +33,7 @@ async def time_of(folder: BusFolder, where: Where) -> datetime:
 async def read_as(folder: BusFolder, home: Path) -> Directory:
     """The directory as it stands now, read by whoever's folder is *home*."""
     directory = Directory(folder.settings.bus, operator_key(folder.path))
-    async with DirectoryReader(folder.reach(home), directory, lambda _: None):
+    async with DirectoryReader(folder.reach(home), directory, lambda _: None, home=home):
         return directory
 
 

@@ -49,7 +49,8 @@ class Directory:
         self._operator = operator
         self.roll = Roll(bus, used={operator.kid: ("operator", "directory")})
         self._raw: list[bytes] = []
-        self._digest = bytes(32)
+        self._digests = [bytes(32)]
+        """By number, what a head signs of the entries so far."""
         self._keys: dict[tuple[str, int], Keys] = {}
         """Decoded keys by agency and step."""
         self._instants: dict[tuple[str, datetime], _Instant] = {}
@@ -66,7 +67,7 @@ class Directory:
     @property
     def digest(self) -> str:
         """What a head signs of all entries: a chain of their digests."""
-        return self._digest.hex()
+        return self._digests[-1].hex()
 
     @property
     def signed(self) -> tuple[bytes, ...]:
@@ -109,7 +110,7 @@ class Directory:
         else:
             entry = self._take(body, due)
         self._raw.append(raw)
-        self._digest = sha256(self._digest + sha256(raw).digest()).digest()
+        self._digests.append(sha256(self._digests[-1] + sha256(raw).digest()).digest())
         return entry
 
     def _take(self, body: Mapping[str, object], due: int) -> Entry:
@@ -210,10 +211,22 @@ class Directory:
             raise DirectoryError("head_invalid")
         if head.number > self.number:
             raise DirectoryError("head_ahead", self.number + 1)
-        if head.number == self.number and head.digest != self.digest:
-            raise DirectoryError("head_differs", self.number)
-        if self.head is None or head.time >= self.head.time:
+        if head.digest != self._digests[head.number].hex():
+            raise DirectoryError("head_differs", head.number)
+        newest = self.head
+        if newest is not None and head.time > newest.time and head.number < newest.number:
+            raise DirectoryError("went_back", newest.number)
+        if newest is None or head.time >= newest.time:
             self.head = head
+
+    def see_that_it_has(self, number: int, digest: str) -> None:
+        """See that these entries go on from the *number* that were here once, of which a head would have signed *digest*.
+
+        Raises:
+            DirectoryError: ``went_back``: a key that was lost, or an agency that was suspended, would be good again.
+        """
+        if number > self.number or self._digests[number].hex() != digest:
+            raise DirectoryError("went_back", number)
 
     # -- asking ------------------------------------------------------------------------------------------------------
 

@@ -192,6 +192,8 @@ class Roll:
             return "id_reserved"
         if entry.role in SERVICES.values() and entry.agency not in SERVICES:
             return "id_reserved"
+        if entry.supervisor == entry.agency:
+            return "supervisor_itself"  # it would hear of its own silence, and nobody else
         standing = self.agencies.get(entry.agency)
         if code := _out_of_turn(entry, standing):
             return code

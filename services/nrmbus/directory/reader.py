@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
@@ -12,6 +13,7 @@ from nrmbus.bus.reach import Where
 from nrmbus.directory.directory import Directory
 from nrmbus.directory.entry import Entry
 from nrmbus.directory.heads import is_stale, utc_time
+from nrmbus.directory.seen import Seen
 
 TOPIC: Final = "nrm.directory"
 
@@ -19,23 +21,35 @@ TOPIC: Final = "nrm.directory"
 class DirectoryReader:
     """Follows ``nrm.directory``; *on_entry* is called once for each entry, in order.
 
-    Use as an async context manager: on entering, the directory has been read to its end.
+    Use as an async context manager: on entering, the directory has been read to its end. Who lives in *home* remembers
+    there how far it went, and takes none that went back: DirectoryError.
     """
 
-    def __init__(self, where: Where, directory: Directory, on_entry: Callable[[Entry], None]) -> None:
+    def __init__(
+        self, where: Where, directory: Directory, on_entry: Callable[[Entry], None], *, home: Path | None = None
+    ) -> None:
         self.directory = directory
         self._where = where
         self._on_entry = on_entry
         self._partition = TopicPartition(TOPIC, 0)
         self._consumer = clients.reader(where, watcher=True)
         self._lock = asyncio.Lock()
+        self._seen = Seen(home) if home else None
 
     async def __aenter__(self) -> Self:
+        if self._seen:
+            self._seen.load()
         await self._consumer.start()
-        end = (await self._consumer.end_offsets([self._partition]))[self._partition]
-        self._consumer.assign([self._partition])
-        self._consumer.seek(self._partition, 0)  # the topic is kept whole
-        await self._read_to(end)
+        try:
+            end = (await self._consumer.end_offsets([self._partition]))[self._partition]
+            self._consumer.assign([self._partition])
+            self._consumer.seek(self._partition, 0)  # the topic is kept whole
+            await self._read_to(end)
+            if self._seen:
+                self._seen.hold(self.directory)
+        except BaseException:
+            await self._consumer.stop()
+            raise
         return self
 
     async def __aexit__(
@@ -69,6 +83,8 @@ class DirectoryReader:
         while True:
             async with self._lock:
                 await self._take(0)
+            if self._seen:
+                self._seen.hold(self.directory)
             await asyncio.sleep(0.25)
 
     async def _take(self, timeout_ms: int) -> None:

@@ -44,9 +44,9 @@ class Registrar:
         self._agencies: dict[str, Agency] = {}
         self._rules = Rules(load_profile(self._settings.policy), self._agencies)
         self._directory = Directory(self._settings.bus, operator_key(folder.path))
-        self._reader = DirectoryReader(folder.reach(folder.service(NAME)), self._directory, self._admit)
-        where = folder.reach(folder.service(NAME))
-        self._askings = Askings(where, self._settings.partitions, self._rules, self._key_of)
+        home = folder.service(NAME)
+        self._reader = DirectoryReader(folder.reach(home), self._directory, self._admit, home=home)
+        self._askings = Askings(folder.reach(home), self._settings.partitions, self._rules, self._key_of)
         self._clock: Clock | None = None
         self._owner: Owner | None = None
 

@@ -1,0 +1,108 @@
+"""A directory that was restored from an old state: what was lost or suspended since would be good again."""
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from directory.given import HOUR, NOW, Office
+from nrmbus.directory import Directory, DirectoryError
+from nrmbus.directory.seen import FILE, Seen
+from nrmbus.wire.keys import VerifyKey
+
+WALL = datetime(2026, 3, 2, 6, 0, tzinfo=UTC)
+
+
+@pytest.fixture(name="office")
+def _office(tmp_path: Path) -> Office:
+    office = Office(tmp_path / "operator")
+    office.joins()
+    return office
+
+
+def again(office: Office, records: tuple[bytes, ...]) -> Directory:
+    """What somebody believes who starts now and reads *records*."""
+    directory = Directory(office.directory.bus, VerifyKey(office.operator.public))
+    for raw in records:
+        directory.add(raw)
+    return directory
+
+
+def seen(home: Path, directory: Directory) -> None:
+    """Read the directory once in *home*, as a desk does when it starts."""
+    at = Seen(home)
+    at.load()
+    at.hold(directory)
+
+
+@pytest.mark.parametrize("what", ["cut before it", "another in its place"])
+def test_whoever_saw_an_entry_takes_no_directory_without_it(what: str, office: Office, tmp_path: Path) -> None:
+    """An agency is suspended; then the broker's folder is restored, and the operator signs heads over what is there."""
+    before = office.directory.signed
+    office.state("ngo-a", "suspended", NOW + HOUR)
+    seen(tmp_path, office.directory)
+    old = again(office, before)
+    if what == "another in its place":
+        office.directory = old
+        office.joins("ngo-z", NOW + 2 * HOUR)
+    old.add(office.operator.head(old, WALL))
+    assert old.state("ngo-a", NOW + 2 * HOUR) == "admitted", "whoever starts after that believes it"
+
+    with pytest.raises(DirectoryError) as refused:
+        seen(tmp_path, old)
+    assert refused.value.code == "went_back"
+    (tmp_path / FILE).unlink()  # who has made sure that it is right says so
+    seen(tmp_path, old)
+
+
+def test_the_same_and_what_goes_on_from_it_are_taken(office: Office, tmp_path: Path) -> None:
+    """At each start, however much was entered meanwhile; what is no note of ours says nothing."""
+    seen(tmp_path, office.directory)
+    seen(tmp_path, office.directory)
+    office.state("ngo-a", "suspended", NOW + HOUR)
+    seen(tmp_path, office.directory)
+    assert (tmp_path / FILE).read_text() == f"{office.directory.number} {office.directory.digest}\n"
+    assert (tmp_path / FILE).stat().st_mode & 0o077 == 0
+    (tmp_path / FILE).write_text("half a no")
+    seen(tmp_path, office.directory)
+
+
+def test_somebody_else_may_see_more_while_one_reads(office: Office, tmp_path: Path) -> None:
+    """What is held against the topic is what was noted before it was read: several programs of the operator share a note."""
+    slow = Seen(tmp_path)
+    slow.load()
+    old = again(office, office.directory.signed)
+    office.state("ngo-a", "suspended", NOW + HOUR)
+    seen(tmp_path, office.directory)
+    slow.hold(old)
+
+
+class TestWhoeverGoesOnReading:
+    """A desk that has run since before the broker was restored reads it again from its beginning."""
+
+    def test_sees_the_next_head(self, office: Office) -> None:
+        """It covers fewer entries than one before it."""
+        early = office.operator.head(office.directory, WALL - HOUR)
+        old = again(office, office.directory.signed)
+        office.state("ngo-a", "suspended", NOW + HOUR)
+        office.directory.add(early)
+        office.directory.add(office.operator.head(office.directory, WALL))
+        office.directory.add(early)  # read again, it is an old one and no new word
+
+        with pytest.raises(DirectoryError) as refused:
+            office.directory.add(office.operator.head(old, WALL + timedelta(minutes=1)))
+        assert refused.value.code == "went_back"
+
+    def test_sees_a_head_of_other_entries_than_it_has(self, office: Office) -> None:
+        """Also where it has more of them by now."""
+        fork = again(office, office.directory.signed[:1])
+        office.directory, real = fork, office.directory
+        office.joins("ngo-z")
+        head = office.operator.head(fork, WALL)
+        assert fork.number == real.number
+
+        office.directory = real
+        office.state("ngo-a", "suspended", NOW + HOUR)
+        with pytest.raises(DirectoryError) as refused:
+            real.add(head)
+        assert refused.value.code == "head_differs"
