@@ -128,7 +128,9 @@ class Directory:
         """
         keys, asked = self._asked(entry, due)
         signed = Signed(asked, self._admitting(entry, due))
-        if code := self.roll.refuses(entry, keys.kids, signed):
+        # On a bus for playing entries go by its own clock, and heads by the wall's.
+        seen = self.head.time if self.head and self.life else None
+        if code := self.roll.refuses(entry, keys.kids, signed, seen):
             raise DirectoryError(code, due)
         return keys
 
