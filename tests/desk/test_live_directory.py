@@ -1,15 +1,18 @@
-"""A desk on a real broker, and an entry of its agency that it did not ask for."""
+"""What a desk on a real broker makes of the directory: entries that it did not ask for, heads that are old, keys that were lost."""
 
 import asyncio
+import shutil
 from datetime import timedelta
 
 import pytest
 
 from brokers import Broker
-from desk.live import PATIENCE, STARTS, live
-from nrmbus.directory import Identity, Operator, joining
+from desk.live import PATIENCE, STARTS, LiveBus, live, signal_of
+from desk.test_live import CASE, TWO
+from nrmbus.directory import Identity, Operator, admission, changes, joining
 from nrmbus.directory.admission import read_directory
 from nrmbus.directory.changes import publish
+from nrmbus.directory.heads import utc_time
 from nrmbus.directory.operator import Admitter
 
 pytestmark = pytest.mark.broker
@@ -42,3 +45,57 @@ async def test_a_substituted_key_stops_the_desk_whose_it_would_be(broker: Broker
                     await asyncio.sleep(0.05)
         (task,) = tasks
         assert task["event"] == f"nrm.directory/{directory.number + 1}"
+
+
+async def test_behind_an_old_head_a_desk_signs_nothing_until_a_fresh_one(
+    broker: Broker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is not ready and says why; what was asked of it waits, and goes out when the operator has signed a head."""
+    monkeypatch.setattr(admission, "utc_time", lambda: utc_time() - timedelta(hours=3, minutes=1))
+    async with live(broker, {"ngo-a": "ngo_outreach"}) as bus:
+        bus.start("ngo-a")
+        health = await bus.until("ngo-a", lambda health: health["held_up"] is not None)
+        assert (health["held_up"], health["ready"]) == ("directory_stale", False)
+        async with bus.door("ngo-a") as ngo:
+            waits = await ngo.publish(signal_of(CASE), wait=1)
+            assert waits["verdict"] == "pending"
+            await changes.sign_head(bus.folder)
+            await bus.ready("ngo-a")
+            async with asyncio.timeout(PATIENCE):
+                while (said := await ngo.event(waits["id"]))["verdict"] == "pending":  # noqa: ASYNC110 - the same
+                    await asyncio.sleep(0.05)
+    assert said["verdict"] == "registered"
+
+
+async def lost(bus: LiveBus, agency: str, *, vouched: bool) -> None:
+    """*agency* loses its keys, and asks for others; *vouched*: its old one is at hand."""
+    home = bus.folder.agency(agency).path
+    if not vouched:
+        home.rename(home.with_suffix(".away"))
+    request = await changes.ask_for_new_keys(bus.folder, agency, "lost", timedelta())
+    if not vouched:
+        shutil.rmtree(home)
+        home.with_suffix(".away").rename(home)
+    directory, now = await read_directory(bus.folder), await changes.time_of(bus.folder, bus.folder.as_operator)
+    for admitter in Admitter.here(bus.folder.path):
+        request = changes.sign(directory, request, admitter, now)
+    await changes.enter(bus.folder, request)
+
+
+async def test_who_wrote_to_an_agency_is_told_when_its_keys_are_lost(broker: Broker) -> None:
+    """When its new ones hold: a task for the letter that went to the old ones; none for keys that wait, and may be objected to."""
+    async with live(broker, TWO, run=["ngo-a"]) as bus, bus.door("ngo-a") as ngo:
+        said = await ngo.publish(signal_of(CASE), wait=PATIENCE)
+
+        async def again() -> list[str]:
+            tasks = (await ngo.get("/v1/tasks"))["tasks"]
+            return [each["event"] for each in tasks if each["kind"] == "send_again"]
+
+        await lost(bus, "special-unit", vouched=False)
+        await asyncio.sleep(2)  # as long as the desk may take to hear of it, and to look
+        assert await again() == []
+        await lost(bus, "special-unit", vouched=True)
+        async with asyncio.timeout(PATIENCE):
+            while not (found := await again()):  # noqa: ASYNC110 - the same
+                await asyncio.sleep(0.05)
+        assert found == [said["id"]]

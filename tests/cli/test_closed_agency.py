@@ -1,10 +1,11 @@
-"""Keys in an agency's name that its present key did not ask for: its desk hears of them in time, and its owner may object."""
+"""What `nrmbus agency` does at a closed broker: who is served, by which certificate, and until when."""
 
 import asyncio
 import time
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from aiokafka.protocol.offset import OffsetRequest
@@ -16,7 +17,7 @@ from nrmbus.bus.clock import BEFORE_ANY_TICK
 from nrmbus.bus.embedded import EmbeddedKafka
 from nrmbus.bus.folder import BusFolder
 from nrmbus.bus.gate import Gate
-from nrmbus.bus.reach import Reach, Tls
+from nrmbus.bus.reach import Tls
 from nrmbus.cli import agency
 from nrmbus.directory import changes, joining
 from nrmbus.directory.admission import Newcomer, admit, read_directory
@@ -26,7 +27,8 @@ from nrmbus.directory.requests import Request
 
 pytestmark = pytest.mark.broker
 
-US = "ngo-a"
+US, GONE = "ngo-a", "ngo-g"
+A, B = "admitter-a", "admitter-b"
 
 
 @pytest.fixture(name="bus", scope="module")
@@ -38,7 +40,7 @@ def _bus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BusFolder]:
     kafka.fetch()
     kafka.start()
     try:
-        asyncio.run(admit(folder, {US: Newcomer("ngo_outreach")}, BEFORE_ANY_TICK))
+        asyncio.run(admit(folder, {each: Newcomer("ngo_outreach") for each in (US, GONE)}, BEFORE_ANY_TICK))
         yield folder
     finally:
         kafka.stop()
@@ -46,7 +48,7 @@ def _bus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BusFolder]:
 
 def entered(bus: BusFolder, file: Path) -> Request:
     """Two admitters sign *file*, and it is entered."""
-    for name in ("admitter-a", "admitter-b"):
+    for name in (A, B):
         agency.admit(file, name, data=bus.path, keys_unprotected=True)
     return Request.read(file)
 
@@ -67,15 +69,43 @@ def others_keys(bus: BusFolder, home: Path) -> Request:
     return entered(bus, home / "file")
 
 
-async def _asked(where: Reach) -> int:
-    async with speaking(where) as send:
-        answer = await send(OffsetRequest(-1, 0, [(f"nrm.inbox.{US}", [(0, -1)])]))
-        return int(answer.topics[0][1][0][1])
+async def _asked(send: Any, agency: str) -> bool:
+    answer = await send(OffsetRequest(-1, 0, [(f"nrm.inbox.{agency}", [(0, -1)])]))
+    return bool(answer.topics[0][1][0][1] == 0)
 
 
 def is_served(bus: BusFolder) -> bool:
     """Whether the broker tells the agency, by its certificate, how far its own inbox is."""
-    return asyncio.run(_asked(bus.reach(bus.agency(US).path))) == 0
+
+    async def asks() -> bool:
+        async with speaking(bus.reach(bus.agency(US).path)) as send:
+            return await _asked(send, US)
+
+    return asyncio.run(asks())
+
+
+def test_suspend_resume_and_retire_are_kept_by_the_broker(bus: BusFolder, tmp_path: Path) -> None:
+    """On a connection that was opened before, from the second admitter's command on; nobody runs anything besides."""
+    file = tmp_path / "file"
+    typed: dict[str, Any] = {"data": bus.path, "keys_unprotected": True}
+
+    def signed(command: str) -> None:
+        if command == "retire":
+            agency.retire(GONE, out=file, **typed)
+            agency.admit(file, A, **typed)
+        else:
+            getattr(agency, command)(GONE, A, file, **typed)
+        agency.admit(file, B, **typed)
+
+    async def found() -> list[bool]:
+        async with speaking(bus.reach(bus.agency(GONE).path)) as send:
+            served = [await _asked(send, GONE)]
+            for command in ("suspend", "resume", "retire"):
+                await asyncio.to_thread(signed, command)
+                served.append(await _asked(send, GONE))
+        return served
+
+    assert asyncio.run(found()) == [True, False, True, False]
 
 
 def test_the_owner_of_the_old_key_is_there_and_may_object(bus: BusFolder, tmp_path: Path) -> None:
