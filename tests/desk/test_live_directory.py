@@ -3,12 +3,16 @@
 import asyncio
 import shutil
 from datetime import timedelta
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 from brokers import Broker
 from desk.live import PATIENCE, STARTS, LiveBus, live, signal_of
 from desk.test_live import CASE, TWO
+from nrmbus.bus.errors import BusError
+from nrmbus.cli import agency
 from nrmbus.directory import Identity, Operator, admission, changes, joining
 from nrmbus.directory.admission import read_directory
 from nrmbus.directory.changes import publish
@@ -67,12 +71,12 @@ async def test_behind_an_old_head_a_desk_signs_nothing_until_a_fresh_one(
     assert said["verdict"] == "registered"
 
 
-async def lost(bus: LiveBus, agency: str, *, vouched: bool) -> None:
-    """*agency* loses its keys, and asks for others; *vouched*: its old one is at hand."""
-    home = bus.folder.agency(agency).path
+async def lost(bus: LiveBus, who: str, *, vouched: bool) -> None:
+    """*who* loses its keys, and asks for others; *vouched*: its old one is at hand."""
+    home = bus.folder.agency(who).path
     if not vouched:
         home.rename(home.with_suffix(".away"))
-    request = await changes.ask_for_new_keys(bus.folder, agency, "lost", timedelta())
+    request = await changes.ask_for_new_keys(bus.folder, who, "lost", timedelta())
     if not vouched:
         shutil.rmtree(home)
         home.with_suffix(".away").rename(home)
@@ -99,3 +103,22 @@ async def test_who_wrote_to_an_agency_is_told_when_its_keys_are_lost(broker: Bro
             while not (found := await again()):  # noqa: ASYNC110 - the same
                 await asyncio.sleep(0.05)
         assert found == [said["id"]]
+
+
+async def test_nobody_leaves_as_long_as_a_case_of_its_own_is_open(broker: Broker, tmp_path: Path) -> None:
+    """An admitter's command looks into the history: of each case the agency has signed what it did, or nobody signs."""
+    file, cases = tmp_path / "file", tmp_path / "cases.yaml"
+    cases.write_text(f'"{CASE}": {{handed_over: special-unit}}\n')
+    async with live(broker, TWO, run=["ngo-a"]) as bus:
+        async with bus.door("ngo-a") as ngo:
+            await ngo.publish(signal_of(CASE), wait=PATIENCE)
+        typed: dict[str, Any] = {"data": bus.folder.path, "keys_unprotected": True}
+
+        await asyncio.to_thread(agency.retire, "ngo-a", out=file, **typed)
+        with pytest.raises(BusError, match="case_open"):
+            await asyncio.to_thread(agency.admit, file, "admitter-a", **typed)
+        await asyncio.to_thread(agency.retire, "ngo-a", cases=cases, out=file, **typed)
+        for name in ("admitter-a", "admitter-b"):
+            await asyncio.to_thread(agency.admit, file, name, **typed)
+        found = await read_directory(bus.folder)
+    assert found.state("ngo-a", STARTS + timedelta(days=1)) == "retired"

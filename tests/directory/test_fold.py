@@ -197,7 +197,7 @@ class TestStates:
     def test_retired_is_for_good(self, office: Office) -> None:
         """Its old words stay verifiable; nothing new comes, under no keys."""
         identity = office.joins("ngo-a")
-        office.state("ngo-a", "retired", NOW + HOUR)
+        office.leaves(identity, NOW + HOUR)
 
         assert signs(office, identity, NOW + HOUR) == "agency_suspended"
         assert office.directory.any_verify_key("ngo-a", identity.signing.kid).kid == identity.signing.kid
@@ -328,7 +328,9 @@ def _taken(office: Office, identities: list[Identity], kind: str, at: datetime, 
     effective = office.directory.roll.agencies["ngo-a"].effective(at)[-1].kids.signing
     old = next(each for each in identities if each.signing.kid == effective)
     try:
-        if kind in ("suspended", "resumed", "retired"):
+        if kind == "retired":
+            return office.leaves(old, at)
+        if kind in ("suspended", "resumed"):
             return office.state("ngo-a", kind, at)  # type: ignore[arg-type]  # one of these
         if kind == "confirmed":
             return office.confirms(identities[-1], at)

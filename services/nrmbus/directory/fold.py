@@ -308,6 +308,9 @@ def _repeats_wrongly(entry: Entry, standing: Standing | None, asked: frozenset[s
         if not _opens(newest.entry.challenge, entry.opened or ""):
             return "challenge_unopened"
         return None if newest.kids.signing in asked else "previous_key_missing"
+    prior = _prior(standing, entry.valid_from)
+    if entry.kind == "retired" and (prior is None or prior.kids.signing not in asked):
+        return "previous_key_missing"  # what is for good, nobody says in its place: others suspend it
     return "state_same" if _STATE[entry.kind] == standing.states[-1][1] else None
 
 
