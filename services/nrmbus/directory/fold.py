@@ -105,16 +105,18 @@ class Standing:
     periods: tuple[Period, ...]
     states: tuple[tuple[datetime, State], ...]
 
-    def effective(self, at: datetime) -> tuple[Period, ...]:
-        """The periods that have begun at *at*, in the order of their entries; the last one holds.
-
-        One whose place another took before it began was never the agency's: its owner objected.
-        """
+    @property
+    def undisputed(self) -> tuple[Period, ...]:
+        """The periods without those whose place another took before they began: they never were the agency's, its owner objected."""
         return tuple(
             each
             for turn, each in enumerate(self.periods)
-            if each.since <= at and not any(later.since < each.since for later in self.periods[turn + 1 :])
+            if not any(later.since < each.since for later in self.periods[turn + 1 :])
         )
+
+    def effective(self, at: datetime) -> tuple[Period, ...]:
+        """The undisputed periods that have begun at *at*, in the order of their entries; the last one holds."""
+        return tuple(each for each in self.undisputed if each.since <= at)
 
     def state(self, at: datetime) -> State | None:
         """Its state at *at*; none before it was admitted."""
