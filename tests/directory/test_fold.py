@@ -135,6 +135,8 @@ class TestLostKeys:
         for at in (NOW + 2 * HOUR, NOW + 40 * DAY):
             assert signs(office, ours, at) == "ok"
             assert signs(office, theirs, at) == "signature_invalid"
+        witnesses = [each.public for each in office.directory.witnesses("ngo-a")]
+        assert witnesses == [old.witness.public, ours.witness.public]
 
     def test_keys_that_were_objected_to_have_no_part_in_an_overlap(self, office: Office) -> None:
         """What they signed as of earlier does not come in when their time has come, nor a letter that is sealed to them."""
