@@ -9,7 +9,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import suppress
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -24,8 +24,9 @@ from nrmbus.bus.gate import Gate
 from nrmbus.bus.reach import Tls
 from nrmbus.cli import answering, logs
 from nrmbus.cli.supervisor import HELD_SECONDS, LONGEST_PAUSE_SECONDS, Running, Supervisor
-from nrmbus.directory.admission import Newcomer, admit
+from nrmbus.directory.admission import Newcomer, admit, read_directory
 from nrmbus.directory.answering import Outcome
+from nrmbus.directory.heads import EVERY
 from patience import lives, until
 
 RESTART_SECONDS = 1.0
@@ -103,6 +104,22 @@ def test_a_log_that_is_full_is_emptied_while_its_service_runs(up: Supervisor, mo
     up.look_at_certificates()
     until("it is emptied", lambda: log.stat().st_size < before, READY_SECONDS)
     assert log.with_name("registrar.log.1").stat().st_size >= before
+
+
+@pytest.mark.broker
+def test_the_directorys_head_is_signed_when_it_is_due(up: Supervisor) -> None:
+    """Without a person and without a timer; an hour later again."""
+
+    def signed() -> datetime:
+        head = asyncio.run(read_directory(up.folder)).head
+        assert head is not None
+        return head.time
+
+    before = signed()
+    time.sleep(1.1)  # heads go by the second
+    up._head_due = 0.0  # as if the hour were over
+    until("another head is there", lambda: signed() > before, READY_SECONDS)
+    assert EVERY.total_seconds() - 60 < up._head_due - time.monotonic() <= EVERY.total_seconds() == 3600
 
 
 @pytest.mark.broker

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from desk.given import BUS, CANARY, CASE, NOW, REF, SIGNAL, FakeRegistrar, Given, desk_of, town
+from directory.given import Office
 from nrmbus.desk import epochs, erasing, kept
 from nrmbus.desk.epochs import GRACE, Epoch
 from nrmbus.directory import Identity
@@ -70,6 +71,24 @@ class TestTheRules:
         assert only == Epoch(town().identities["vac"].sealing.kid, datetime(2026, 1, 1, tzinfo=UTC), None, None)
         assert epochs.epochs_of(town().directory, "nobody") == ()
         assert (LIFE, GRACE) == (90 * DAY, 30 * DAY)
+
+    def test_keys_that_were_objected_to_end_no_epoch(self, tmp_path: Path) -> None:
+        """Though they were confirmed, and the agency's own next key is not yet: the present one is used on."""
+        office = Office(tmp_path, "0123456789abcdef")
+        old, theirs, ours = office.joins("vac"), office.identity("vac", 2), office.identity("vac", 3)
+        office.enter(office.admitted(office.asked(theirs, "lost")))
+        office.confirms(theirs)
+        asked = office.asked(ours, "rotated", before=old, until=joined(office) + DAY)
+        office.enter(office.admitted(asked, joined(office) + DAY))
+        since = joined(office)
+        known = {each.kid: each for each in epochs.epochs_of(office.directory, "vac")}
+        assert known[old.sealing.kid] == Epoch(old.sealing.kid, since)
+        assert known[ours.sealing.kid] == Epoch(ours.sealing.kid, since + DAY)
+
+
+def joined(office: Office) -> datetime:
+    """When vac was admitted."""
+    return office.directory.roll.agencies["vac"].periods[0].since
 
 
 @dataclass

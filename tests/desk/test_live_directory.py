@@ -1,15 +1,22 @@
-"""A desk on a real broker, and an entry of its agency that it did not ask for."""
+"""What a desk on a real broker makes of the directory: entries that it did not ask for, heads that are old, keys that were lost."""
 
 import asyncio
+import shutil
 from datetime import timedelta
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 from brokers import Broker
-from desk.live import PATIENCE, STARTS, live
-from nrmbus.directory import Identity, Operator, joining
+from desk.live import PATIENCE, STARTS, LiveBus, live, signal_of
+from desk.test_live import CASE, TWO
+from nrmbus.bus.errors import BusError
+from nrmbus.cli import agency
+from nrmbus.directory import Identity, Operator, admission, changes, joining
 from nrmbus.directory.admission import read_directory
 from nrmbus.directory.changes import publish
+from nrmbus.directory.heads import utc_time
 from nrmbus.directory.operator import Admitter
 from nrmbus.directory.seen import FILE
 
@@ -53,3 +60,76 @@ async def test_each_remembers_how_far_the_directory_went(broker: Broker) -> None
         homes = (bus.folder.agency("ngo-a").path, bus.folder.service("registrar"), bus.folder.keys)
         noted = f"{directory.number} {directory.digest}\n"
         assert {(home / FILE).read_text() for home in homes} == {noted}
+
+
+async def test_behind_an_old_head_a_desk_signs_nothing_until_a_fresh_one(
+    broker: Broker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is not ready and says why; what was asked of it waits, and goes out when the operator has signed a head."""
+    monkeypatch.setattr(admission, "utc_time", lambda: utc_time() - timedelta(hours=3, minutes=1))
+    async with live(broker, {"ngo-a": "ngo_outreach"}) as bus:
+        bus.start("ngo-a")
+        health = await bus.until("ngo-a", lambda health: health["held_up"] is not None)
+        assert (health["held_up"], health["ready"]) == ("directory_stale", False)
+        async with bus.door("ngo-a") as ngo:
+            waits = await ngo.publish(signal_of(CASE), wait=1)
+            assert waits["verdict"] == "pending"
+            await changes.sign_head(bus.folder)
+            await bus.ready("ngo-a")
+            async with asyncio.timeout(PATIENCE):
+                while (said := await ngo.event(waits["id"]))["verdict"] == "pending":  # noqa: ASYNC110 - the same
+                    await asyncio.sleep(0.05)
+    assert said["verdict"] == "registered"
+
+
+async def lost(bus: LiveBus, who: str, *, vouched: bool) -> None:
+    """*who* loses its keys, and asks for others; *vouched*: its old one is at hand."""
+    home = bus.folder.agency(who).path
+    if not vouched:
+        home.rename(home.with_suffix(".away"))
+    request = await changes.ask_for_new_keys(bus.folder, who, "lost", timedelta())
+    if not vouched:
+        shutil.rmtree(home)
+        home.with_suffix(".away").rename(home)
+    directory, now = await read_directory(bus.folder), await changes.time_of(bus.folder, bus.folder.as_operator)
+    for admitter in Admitter.here(bus.folder.path):
+        request = changes.sign(directory, request, admitter, now)
+    await changes.enter(bus.folder, request)
+
+
+async def test_who_wrote_to_an_agency_is_told_when_its_keys_are_lost(broker: Broker) -> None:
+    """When its new ones hold: a task for the letter that went to the old ones; none for keys that wait, and may be objected to."""
+    async with live(broker, TWO, run=["ngo-a"]) as bus, bus.door("ngo-a") as ngo:
+        said = await ngo.publish(signal_of(CASE), wait=PATIENCE)
+
+        async def again() -> list[str]:
+            tasks = (await ngo.get("/v1/tasks"))["tasks"]
+            return [each["event"] for each in tasks if each["kind"] == "send_again"]
+
+        await lost(bus, "special-unit", vouched=False)
+        await asyncio.sleep(2)  # as long as the desk may take to hear of it, and to look
+        assert await again() == []
+        await lost(bus, "special-unit", vouched=True)
+        async with asyncio.timeout(PATIENCE):
+            while not (found := await again()):  # noqa: ASYNC110 - the same
+                await asyncio.sleep(0.05)
+        assert found == [said["id"]]
+
+
+async def test_nobody_leaves_as_long_as_a_case_of_its_own_is_open(broker: Broker, tmp_path: Path) -> None:
+    """An admitter's command looks into the history: of each case the agency has signed what it did, or nobody signs."""
+    file, cases = tmp_path / "file", tmp_path / "cases.yaml"
+    cases.write_text(f'"{CASE}": {{handed_over: special-unit}}\n')
+    async with live(broker, TWO, run=["ngo-a"]) as bus:
+        async with bus.door("ngo-a") as ngo:
+            await ngo.publish(signal_of(CASE), wait=PATIENCE)
+        typed: dict[str, Any] = {"data": bus.folder.path, "keys_unprotected": True}
+
+        await asyncio.to_thread(agency.retire, "ngo-a", out=file, **typed)
+        with pytest.raises(BusError, match="case_open"):
+            await asyncio.to_thread(agency.admit, file, "admitter-a", **typed)
+        await asyncio.to_thread(agency.retire, "ngo-a", cases=cases, out=file, **typed)
+        for name in ("admitter-a", "admitter-b"):
+            await asyncio.to_thread(agency.admit, file, name, **typed)
+        found = await read_directory(bus.folder)
+    assert found.state("ngo-a", STARTS + timedelta(days=1)) == "retired"

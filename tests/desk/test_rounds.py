@@ -1,5 +1,8 @@
 """A desk's rounds at the end of its sealing key: a person is told in time, and a desk that is killed anywhere loses nothing."""
 
+import asyncio
+from collections.abc import Callable
+from contextlib import suppress
 from inspect import iscoroutinefunction
 from itertools import count
 from pathlib import Path
@@ -79,6 +82,32 @@ async def test_cut_anywhere_the_next_round_does_what_is_left(
     assert old not in bus.held()
     assert not list(bus.home.rglob("*.gone"))
     assert len(list((bus.home / "keys").glob("past/*"))) == len(bus.held()) - 1
+
+
+async def test_a_desk_that_runs_makes_its_rounds_by_itself(bus: OwnBus, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing before its inbox has been read; then the next key when the 90 days are over, and the old one gone after 30 more."""
+    monkeypatch.setattr(erasing, "LOOK_EVERY", 0.02)
+    first, is_read = bus.identity.sealing.kid, False
+
+    async def passes(what: Callable[[], bool]) -> bool:
+        for _ in range(150):
+            if what():
+                return True
+            await asyncio.sleep(0.02)
+        return False
+
+    bus.at(90)
+    running = asyncio.create_task(erasing.run(bus.given.desk, bus.home, lambda: is_read))
+    await asyncio.sleep(0.2)
+    assert bus.identity.sealing.kid == first
+    is_read = True
+    assert await passes(lambda: bus.identity.sealing.kid != first)
+    assert first in bus.held()
+    bus.at(121)
+    assert await passes(lambda: first not in bus.held())
+    running.cancel()
+    with suppress(asyncio.CancelledError):
+        await running
 
 
 class TestItIsTold:

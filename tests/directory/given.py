@@ -84,8 +84,13 @@ class Office:
         return self.enter(joining.asked_by(entry, [identity.signing]))
 
     def state(self, agency: str, kind: Kind, at: datetime) -> Entry:
-        """Two admitters suspend, resume or retire an agency."""
+        """Two admitters suspend or resume an agency."""
         return self.enter(self.admitted(joining.repeated(self.directory, agency, kind, made=at), at))
+
+    def leaves(self, identity: Identity, at: datetime) -> Entry:
+        """An agency retires, by its own word."""
+        entry = joining.repeated(self.directory, identity.agency, "retired", made=at)
+        return self.enter(self.admitted(joining.asked_by(entry, [identity.signing]), at))
 
     def forged(self, entry: Entry, **members: Any) -> bytes:
         """*entry* with other *members*, as the operator alone could write it."""

@@ -181,6 +181,11 @@ def service(office: Office) -> bytes:
     return _numbered(office, office.admitted(office.asked(office.identity("ngo-b"), role="registrar")))
 
 
+def retired_by_others(office: Office) -> bytes:
+    """Two admitters have an agency leave for good that did not say so."""
+    return _numbered(office, office.admitted(joining.repeated(office.directory, "ngo-a", "retired", made=NOW)))
+
+
 def suspended_with_other_keys(office: Office) -> bytes:
     """A change of state that brings keys along."""
     entry, other = joining.repeated(office.directory, "ngo-a", "suspended", made=NOW), office.identity("ngo-a", 2)
@@ -324,6 +329,7 @@ ATTACKS = [
     (weak("sealing", b""), "weak_key"),
     (reserved, "id_reserved"),
     (service, "id_reserved"),
+    (retired_by_others, "previous_key_missing"),
     (suspended_with_other_keys, "keys_changed"),
     (confirmed_unopened, "challenge_unopened"),
     (confirmed_by_an_admitter, "previous_key_missing"),

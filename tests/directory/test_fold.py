@@ -101,11 +101,11 @@ class TestAnOverlap:
 
 
 class TestLostKeys:
-    def test_hold_after_72_hours_without_the_old_key(self, office: Office) -> None:
+    def test_hold_after_four_days_without_the_old_key(self, office: Office) -> None:
         """Until then the old key is the agency's; then nothing that it signed comes in, and nothing is sealed to it."""
         old, new = office.joins("ngo-a"), office.identity("ngo-a", 2)
         office.enter(office.admitted(office.asked(new, "lost"), NOW + HOUR))
-        since = NOW + HOUR + timedelta(hours=72)
+        since = NOW + HOUR + timedelta(hours=24 + 72)
 
         assert signs(office, old, since - HOUR) == "ok"
         assert signs(office, old, since, NOW) == "signature_invalid"
@@ -135,6 +135,39 @@ class TestLostKeys:
         for at in (NOW + 2 * HOUR, NOW + 40 * DAY):
             assert signs(office, ours, at) == "ok"
             assert signs(office, theirs, at) == "signature_invalid"
+        witnesses = [each.public for each in office.directory.witnesses("ngo-a")]
+        assert witnesses == [old.witness.public, ours.witness.public]
+
+    def test_keys_that_were_objected_to_have_no_part_in_an_overlap(self, office: Office) -> None:
+        """What they signed as of earlier does not come in when their time has come, nor a letter that is sealed to them."""
+        old, theirs, ours = office.joins("ngo-a"), office.identity("ngo-a", 2), office.identity("ngo-a", 3)
+        office.enter(office.admitted(office.asked(theirs, "lost"), NOW))
+        since = office.confirms(theirs, NOW).valid_from + 4 * DAY
+        objected = NOW + 90 * HOUR
+        until = objected + 72 * HOUR
+        office.enter(office.admitted(office.asked(ours, "rotated", before=old, until=until), objected))
+
+        assert signs(office, theirs, since + HOUR, NOW) == "signature_invalid"
+        assert signs(office, old, since + HOUR, NOW) == "ok"
+        current = office.directory.seal_to("ngo-a", since + HOUR)
+        assert current is not None
+        assert current.kid == old.sealing.kid
+        assert not office.directory.opens("ngo-a", theirs.sealing.kid, since + HOUR)
+
+    def test_two_who_keep_an_admission_to_themselves_gain_no_time(self, tmp_path: Path) -> None:
+        """The 72 hours run from when everybody can see it, whatever the admitters wrote: a head was signed without it."""
+        office = Office(tmp_path, "bus-0123456789abcdef")
+        office.joins("ngo-a")
+        kept_back = office.admitted(office.asked(office.identity("ngo-a", 2), "lost"))
+        for hours, code in ((24, None), (25, "lost_too_soon"), (200, "lost_too_soon")):
+            office.directory.head = None
+            office.directory.add(office.operator.head(office.directory, NOW + hours * HOUR))
+            refused_with = None
+            try:
+                office.directory.checked(joining.changed(kept_back, number=office.directory.number + 1))
+            except DirectoryError as error:
+                refused_with = error.code
+            assert refused_with == code
 
 
 class TestStates:
@@ -166,7 +199,7 @@ class TestStates:
     def test_retired_is_for_good(self, office: Office) -> None:
         """Its old words stay verifiable; nothing new comes, under no keys."""
         identity = office.joins("ngo-a")
-        office.state("ngo-a", "retired", NOW + HOUR)
+        office.leaves(identity, NOW + HOUR)
 
         assert signs(office, identity, NOW + HOUR) == "agency_suspended"
         assert office.directory.any_verify_key("ngo-a", identity.signing.kid).kid == identity.signing.kid
@@ -212,6 +245,20 @@ class TestOwnEntries:
         number = office.enter(office.admitted(office.asked(office.identity("ngo-a", 2), "lost"))).number
 
         assert self.watch(office, old).alarm == number
+
+    def test_one_that_it_objected_to_in_time_is_none_any_more(self, office: Office) -> None:
+        """Its desk goes on with the agency's own keys; where the others held in between, it does not."""
+        old, ours = office.joins("ngo-a"), office.identity("ngo-a", 3)
+        lost = office.enter(office.admitted(office.asked(office.identity("ngo-a", 2), "lost"), NOW))
+        assert self.watch(office, old, ours).alarm == lost.number
+        office.enter(office.admitted(office.asked(ours, "rotated", before=old), NOW + HOUR))
+        assert self.watch(office, old, ours).alarm is None
+
+        stolen = office.enter(
+            office.admitted(office.asked(office.identity("ngo-a", 4), "rotated", before=ours), NOW + 2 * HOUR)
+        )
+        office.enter(office.admitted(office.asked(office.identity("ngo-a", 5), "lost"), NOW + 2 * HOUR))
+        assert self.watch(office, old, ours).alarm == stolen.number
 
     def test_keys_from_before_a_dead_disk_are_none(self, office: Office) -> None:
         """A new machine knows only its own keys, and what came before them was its agency's."""
@@ -283,7 +330,9 @@ def _taken(office: Office, identities: list[Identity], kind: str, at: datetime, 
     effective = office.directory.roll.agencies["ngo-a"].effective(at)[-1].kids.signing
     old = next(each for each in identities if each.signing.kid == effective)
     try:
-        if kind in ("suspended", "resumed", "retired"):
+        if kind == "retired":
+            return office.leaves(old, at)
+        if kind in ("suspended", "resumed"):
             return office.state("ngo-a", kind, at)  # type: ignore[arg-type]  # one of these
         if kind == "confirmed":
             return office.confirms(identities[-1], at)

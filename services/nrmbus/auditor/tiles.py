@@ -153,10 +153,6 @@ class Tiling:
             return bundle(self._entries[: tile.width])
         return bytes(self._edges[level][: tile.width * HASH_BYTES])
 
-    def last_entry(self) -> bytes | None:
-        """The last leaf, where it lies in the partial bundle."""
-        return self._entries[-1] if self._entries else None
-
     def _edge_hash(self, level: int, index: int) -> bytes:
         tile_level, _, start, count = place_of(level, index)
         return subtree(self._edges[tile_level], start, count)

@@ -143,6 +143,15 @@ class Authority:
         with self._altered() as register:
             register.setdefault(who, {"certificates": []})["suspended"] = suspended
 
+    def end(self, who: str, at: datetime | None) -> None:
+        """Have every certificate that *who* has or gets before *at* end then, if not sooner; with none, when it says itself."""
+        with self._altered() as register:
+            entry = register.setdefault(who, {"certificates": []})
+            for each in (entry, *entry["certificates"]):
+                each.pop("lost", None)
+                if at is not None:
+                    each["lost"] = at.strftime(_WRITTEN)
+
     def revoke(self, who: str) -> None:
         """End all certificates that *who* has now; the next one it gets is good."""
         with self._altered() as register:
@@ -154,7 +163,7 @@ class Authority:
     @staticmethod
     def _lasting(entry: Mapping[str, Any]) -> list[tuple[int, datetime]]:
         return [
-            (each["number"], datetime.strptime(each["ends"], _WRITTEN).replace(tzinfo=UTC))
+            (each["number"], _time(min(each["ends"], each.get("lost", each["ends"]))))
             for each in entry["certificates"]
             if not each.get("revoked")
         ]
@@ -243,12 +252,13 @@ class Authority:
             others = (each for other, entry in register.items() if other != who for each in entry["certificates"])
             if any(each["key"] == digest for each in others):
                 raise NotCertified("key_in_use")
-            certificates = register.setdefault(who, {"certificates": []})["certificates"]
-            number = len(certificates) + 1
+            entry = register.setdefault(who, {"certificates": []})
+            number, lost = len(entry["certificates"]) + 1, entry.get("lost")
             subject = self._name((NameOID.ORGANIZATIONAL_UNIT_NAME, str(number)), (NameOID.COMMON_NAME, who))
             made = self._finished(who, subject, key, life, ca)
             ends = made.not_valid_after_utc.strftime(_WRITTEN)
-            certificates.append({"number": number, "key": digest, "ends": ends})
+            until = {"lost": lost} if lost and now() < _time(lost) else {}
+            entry["certificates"].append({"number": number, "key": digest, "ends": ends, **until})
         return made.public_bytes(serialization.Encoding.PEM)
 
     def _finished(
@@ -275,6 +285,10 @@ class Authority:
             here = [x509.IPAddress(IPv4Address("127.0.0.1")), x509.DNSName("localhost")]
             builder = builder.add_extension(x509.SubjectAlternativeName(here), critical=False)
         return builder.sign(ca, hashes.SHA256())
+
+
+def _time(written: str) -> datetime:
+    return datetime.strptime(written, _WRITTEN).replace(tzinfo=UTC)
 
 
 def _key_of(request: bytes) -> ec.EllipticCurvePublicKey:

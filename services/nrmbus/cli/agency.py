@@ -108,9 +108,9 @@ def lost(
 ) -> None:
     """At the agency: new keys in place of ones that are gone, or in wrong hands.
 
-    With the old key at hand (a stolen copy) they hold at once; without it (a dead disk) 72 hours after the first admitter
-    signed, so that its owner can object. Until then, and at once after a theft, `nrmbus agency suspend` keeps the old keys
-    from being used. Every certificate of the agency ends when it is entered.
+    With the old key at hand (a stolen copy) they hold at once; without it (a dead disk) four days after the first admitter
+    signed, so that for 72 hours its owner sees it and can object. Until then, and at once after a theft, `nrmbus agency
+    suspend` keeps the old keys from being used. Every certificate of the agency ends when they hold.
     """
     from nrmbus.directory.changes import ask_for_new_keys
 
@@ -122,7 +122,7 @@ def lost(
     typer.echo(
         "They hold at once."
         if vouched
-        else "They hold 72 hours after the first admitter signs: the old key did not sign."
+        else "They hold four days after the first admitter signs: the old key did not sign, and its owner may object."
     )
     typer.echo("Each desk that sent it a letter within 30 days gets a task to send it again.")
 
@@ -278,7 +278,9 @@ async def _admitted(folder: "BusFolder", file: Path, name: str | None) -> str:
         )
     asked = await enter(folder, asked)
     asked.write(file)
-    more = f" {file} goes back to the agency: nrmbus agency check {agency} {file}" if asked.csr else ""
+    more = f" {file} goes back to the agency: nrmbus agency check {agency} {file}" if asked.certificate else ""
+    if asked.csr and not asked.certificate:
+        more = f" It holds from {asked.entry.valid_from:%Y-%m-%d %H:%M} UTC on; then nrmbus agency renew {agency}"
     return f"{agency} is entered as {kind}.{more}"
 
 

@@ -15,14 +15,13 @@ from nrmbus.bus.clock import SteppedClock, WallClock, clock_of
 from nrmbus.bus.errors import BusError
 from nrmbus.bus.folder import AgencyFolder, BusFolder
 from nrmbus.bus.serving import Listening, Server
-from nrmbus.desk import erasing, renewing, rotating, witnessing
+from nrmbus.desk import erasing, lost, renewing, rotating, witnessing
 from nrmbus.desk.broker import check_settings, make_broker, make_endpoints
 from nrmbus.desk.desk import Desk
 from nrmbus.desk.door import Door, application
 from nrmbus.desk.errors import DeskError
 from nrmbus.desk.handlers import Inbox
 from nrmbus.desk.ledger import Ledger
-from nrmbus.desk.lost import ask_to_send_again
 from nrmbus.desk.opening import is_reader
 from nrmbus.desk.procedure import Settings
 from nrmbus.desk.reading import declared
@@ -57,7 +56,7 @@ class DeskProcess:
         self._where, self._play, self._settings = folder.reach(home.path), settings.play, _settings(home)
         self._home = home.path
         agencies: dict[str, Agency] = {}
-        self._lost: asyncio.Queue[Entry] = asyncio.Queue()
+        self._lost: list[Entry] = []
         """Entries by which another agency lost its keys, not yet looked after."""
 
         directory, identity = Directory(settings.bus, operator_key(folder.path)), Identity.at(home.path, home.id)
@@ -83,7 +82,7 @@ class DeskProcess:
             agencies[entry.agency] = Agency(entry.agency, entry.role, entry.supervisor)
             own.take(entry, directory.kids(entry))
             if entry.kind == "lost" and entry.agency != home.id:
-                self._lost.put_nowait(entry)
+                self._lost.append(entry)
 
         self._reader = DirectoryReader(self._where, directory, admitted, home=home.path)
         self.seat = Seat(
@@ -147,7 +146,7 @@ class DeskProcess:
             tasks.create_task(relay.run())
             tasks.create_task(self._reader.follow())
             tasks.create_task(self._catch_up(relay))
-            tasks.create_task(self._look_after_lost())
+            tasks.create_task(lost.run(self.seat, self._lost))
             tasks.create_task(witnessing.run(self.witness, self._where))
             tasks.create_task(erasing.run(self.desk, self._home, self._inbox_is_read))
             if self._rotating is not None:
@@ -160,10 +159,6 @@ class DeskProcess:
     def _begin_anew(self) -> None:
         self.anew = True
         self.stop()
-
-    async def _look_after_lost(self) -> None:
-        while True:
-            await ask_to_send_again(self.seat, await self._lost.get())
 
     def ended(self, task: "asyncio.Task[None]") -> None:
         """End the process when a *task* that must not end has failed."""

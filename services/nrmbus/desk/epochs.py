@@ -51,15 +51,18 @@ def epochs_of(directory: Directory, agency: str) -> tuple[Epoch, ...]:
     """The epochs of the sealing keys that the directory names for *agency*, in the order of its entries.
 
     An epoch ends at the latest when another key is confirmed, and where both overlap, when the overlap ends. A key that
-    waits to be confirmed has one too: its agency may use it for its own words.
+    waits to be confirmed has one too: its agency may use it for its own words. One that was objected to ends no other.
     """
     standing = directory.roll.agencies.get(agency)
     periods = standing.periods if standing else ()
+    undisputed = standing.undisputed if standing else ()
     found: dict[str, Epoch] = {}
     for turn, period in enumerate(periods):
         kid = period.kids.sealing
         since = min(period.since, found[kid].since) if kid in found else period.since
-        found[kid] = Epoch(kid, since, _replaced(kid, periods[turn + 1 :]), directory.life)
+        found[kid] = Epoch(
+            kid, since, _replaced(kid, (each for each in periods[turn + 1 :] if each in undisputed)), directory.life
+        )
     return tuple(found.values())
 
 

@@ -1,5 +1,6 @@
 """When another agency lost its keys: which letters of this desk it may no longer be able to open, as tasks for a person."""
 
+import asyncio
 import json
 from datetime import timedelta
 from typing import Final
@@ -15,7 +16,22 @@ from nrmbus.wire import times
 KEPT: Final = timedelta(days=30)
 """How long a letter waits in an inbox: what was sent earlier was fetched, or is gone."""
 
+LOOK_SECONDS: Final = 1.0
+"""How often it is looked whose keys hold by now."""
+
 _ROW: Final = tables.outbox.c
+
+
+async def run(seat: Seat, lost: list[Entry]) -> None:
+    """Ask for each entry of *lost* when its keys hold, and for none whose owner objected before; until cancelled."""
+    while True:
+        now = seat.now()
+        for entry in [each for each in lost if each.valid_from <= now]:
+            effective = seat.directory.roll.agencies[entry.agency].effective(now)
+            if entry.number in {each.entry.number for each in effective}:
+                await ask_to_send_again(seat, entry)
+            lost.remove(entry)
+        await asyncio.sleep(LOOK_SECONDS)
 
 
 async def ask_to_send_again(seat: Seat, entry: Entry) -> int:

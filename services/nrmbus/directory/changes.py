@@ -14,7 +14,7 @@ from nrmbus.bus.reach import Tls, Where
 from nrmbus.directory import joining
 from nrmbus.directory.admission import numbering, read_directory
 from nrmbus.directory.directory import Directory
-from nrmbus.directory.entry import AdmitterKey, Kind
+from nrmbus.directory.entry import CHANGES_KEYS, AdmitterKey, Kind
 from nrmbus.directory.errors import DirectoryError
 from nrmbus.directory.fold import RUNNING, SERVICES, TWO
 from nrmbus.directory.heads import utc_time
@@ -85,7 +85,9 @@ async def ask_for_new_keys(
     if last is None:
         raise DirectoryError("agency_unknown")
     now, present = await time_of(folder, folder.reach(home)), Identity.at(home, agency)
-    has_present = directory.kids(last).signing == present.signing.kid
+    # Not the newest entry's: who objects to that has the key that holds until then.
+    holds = directory.signing_kid(agency, now) or directory.kids(last).signing
+    has_present = holds == present.signing.kid
     if not has_present and kind == "rotated":
         raise DirectoryError("previous_key_missing")
     coming = Identity.next_at(home, agency) if has_present else present.to_ask_for(home)
@@ -238,21 +240,27 @@ async def _enter(folder: BusFolder, request: Request) -> Request:
     directory.add(raw)
     settings = folder.settings
     await asyncio.to_thread(topics.apply, folder.as_operator, everybody, settings.partitions, play=settings.play)
-    issued = await asyncio.to_thread(_at_the_gate, folder, request)
+    waits = entry.valid_from - await time_of(folder, folder.as_operator) if entry.kind == "lost" else timedelta()
+    issued = await asyncio.to_thread(_at_the_gate, folder, request, max(waits, timedelta()))
     await publish(folder, [raw, operator.head(directory, utc_time())])
     came = operator.vouched(directory.bus, entry.agency, *issued) if issued else ()
     return request.having(entry, *came)
 
 
-def _at_the_gate(folder: BusFolder, request: Request) -> tuple[bytes, bytes] | None:
+def _at_the_gate(folder: BusFolder, request: Request, waits: timedelta) -> tuple[bytes, bytes] | None:
+    """Have the broker keep what *request* brings, which holds when *waits* is over; a certificate, where one is due now."""
     gate, entry, authority, issued = Gate(folder), request.entry, Authority(folder), None
-    if entry.kind in ("lost", "retired"):
+    if waits:  # until then the owner of the old key is there, hears of it, and may object; nobody else is let in
+        authority.end(entry.agency, certificate.now() + waits)
+    elif entry.kind in CHANGES_KEYS:
+        authority.end(entry.agency, None)
+    if entry.kind == "retired" or (entry.kind == "lost" and not waits):
         gate.revoke(entry.agency)
     if entry.kind in ("suspended", "retired"):
         gate.suspend(entry.agency)
     if entry.kind == "resumed":
         gate.admit_again(entry.agency)
-    if request.csr is not None:
+    if request.csr is not None and not waits:
         issued = (authority.issue(entry.agency, request.csr.encode()), authority.brokers_ca)
     gate.apply()
     return issued

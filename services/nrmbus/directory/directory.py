@@ -129,7 +129,9 @@ class Directory:
         """
         keys, asked = self._asked(entry, due)
         signed = Signed(asked, self._admitting(entry, due))
-        if code := self.roll.refuses(entry, keys.kids, signed):
+        # On a bus for playing entries go by its own clock, and heads by the wall's.
+        seen = self.head.time if self.head and self.life else None
+        if code := self.roll.refuses(entry, keys.kids, signed, seen):
             raise DirectoryError(code, due)
         return keys
 
@@ -335,23 +337,16 @@ class Directory:
         current = standing.sealing(at)
         return standing.first_held(current.kids.sealing) + self.life if current is not None else None
 
-    def witness_key(self, agency: str, kid: str) -> VerifyKey:
-        """A key that *agency* co-signed checkpoints with at any time.
-
-        Raises:
-            WireError: ``signature_invalid`` when it never had such a key.
-        """
-        for keys in self._periods(agency):
-            if keys.witness is not None and keys.witness.kid == kid:
-                return keys.witness
-        raise WireError("signature_invalid")
-
     def witnesses(self, agency: str | None = None) -> tuple[CosignatureVerifier, ...]:
-        """Every key that witnesses co-signed checkpoints with at any time, under their names; those of *agency* only."""
+        """Every key that witnesses co-signed checkpoints with at any time, under their names; those of *agency* only.
+
+        None that its owner objected to: nothing that was signed with it is the agency's word.
+        """
+        standings = [(each, self.roll.agencies.get(each)) for each in ([agency] if agency else self.roll.agencies)]
         found = {
             keys.witness.public: CosignatureVerifier(witness_name(self.bus, each), keys.witness)
-            for each in ([agency] if agency is not None else self.roll.agencies)
-            for keys in self._periods(each)
+            for each, standing in standings
+            for keys in map(self._decoded, standing.undisputed if standing else ())
             if keys.witness is not None
         }
         return tuple(found.values())

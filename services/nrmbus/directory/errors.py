@@ -49,7 +49,7 @@ SENTENCES: Final[Mapping[DirectoryCode, str]] = MappingProxyType(
         "key_in_use": "A key stands in the directory already, for another agency or purpose: make a new pair.",
         "key_two_purposes": "One key is named for two purposes: each has a pair of its own; make new ones.",
         "key_replaced": "Another sealing key took this one's place, and none comes back: make a new pair with nrmbus agency rotate.",
-        "lost_too_soon": "Without the agency's old key, new keys hold after 72 hours at the earliest: name a later time.",
+        "lost_too_soon": "Without the agency's old key, new keys hold 72 hours after they stand in the directory: have the request signed anew.",
         "overlap_missing": "The old keys cannot end before the new ones begin: name a later end of the overlap.",
         "time_backwards": "It would hold earlier than the agency's entry before it: name a later time.",
         "challenge_missing": "A new sealing key needs a challenge: nrmbus agency admit makes it.",

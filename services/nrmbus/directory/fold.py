@@ -37,7 +37,10 @@ RUNNING: Final[Mapping[str, str]] = MappingProxyType(
 keeps, changes and destroys would open for whoever runs the bus, and after every erasure."""
 
 WITHOUT_OLD_KEY: Final = timedelta(hours=72)
-"""How long new keys wait that the old key did not vouch for: time for its owner to object."""
+"""How long new keys wait that the old key did not vouch for, from when they stand in the directory: time for its owner to object."""
+
+TO_AGREE: Final = timedelta(hours=24)
+"""How long two admitters and the operator may take until such keys stand there: so much later they hold."""
 
 LIFE: Final = timedelta(days=90)
 """How long a sealing key is current at most, from when it first holds; confirming it later makes that no longer."""
@@ -102,9 +105,18 @@ class Standing:
     periods: tuple[Period, ...]
     states: tuple[tuple[datetime, State], ...]
 
+    @property
+    def undisputed(self) -> tuple[Period, ...]:
+        """The periods without those whose place another took before they began: they never were the agency's, its owner objected."""
+        return tuple(
+            each
+            for turn, each in enumerate(self.periods)
+            if not any(later.since < each.since for later in self.periods[turn + 1 :])
+        )
+
     def effective(self, at: datetime) -> tuple[Period, ...]:
-        """The periods that have begun at *at*, in the order of their entries; the last one holds."""
-        return tuple(each for each in self.periods if each.since <= at)
+        """The undisputed periods that have begun at *at*, in the order of their entries; the last one holds."""
+        return tuple(each for each in self.undisputed if each.since <= at)
 
     def state(self, at: datetime) -> State | None:
         """Its state at *at*; none before it was admitted."""
@@ -175,12 +187,12 @@ class Roll:
 
     # -- agencies ----------------------------------------------------------------------------------------------------
 
-    def refuses(self, entry: Entry, kids: Kids, signed: Signed) -> DirectoryCode | None:
-        """Why *entry* is not believed as the next one; none when it is."""
+    def refuses(self, entry: Entry, kids: Kids, signed: Signed, seen: datetime | None = None) -> DirectoryCode | None:
+        """Why *entry* is not believed as the next one; none when it is. *seen*: when it did not stand there yet, by a head."""
         return (
             self._out_of_place(entry.bus, entry.number)
             or self.refuses_request(entry, kids, signed.asked)
-            or self._holds_wrongly(entry, signed.asked)
+            or self._holds_wrongly(entry, signed.asked, seen)
             or (None if entry.kind == "confirmed" else self._too_few(signed.admitted))
         )
 
@@ -239,7 +251,7 @@ class Roll:
                 return "key_two_purposes"
         return None
 
-    def _holds_wrongly(self, entry: Entry, asked: frozenset[str]) -> DirectoryCode | None:
+    def _holds_wrongly(self, entry: Entry, asked: frozenset[str], seen: datetime | None) -> DirectoryCode | None:
         """Times and challenge: what the admitters add to a request."""
         standing = self.agencies.get(entry.agency)
         if entry.valid_from < entry.made or (standing and entry.made < standing.last.made):
@@ -252,7 +264,9 @@ class Roll:
         vouched = prior is None or prior.kids.signing in asked
         if not vouched and entry.kind != "lost":
             return "previous_key_missing"
-        if not vouched and entry.valid_from - entry.made < WITHOUT_OLD_KEY:  # a sum may lie beyond the year 9999
+        # Admitters say when it was made, and could keep it to themselves for so long: a head says since when it is seen.
+        since = max(entry.made, seen) if seen else entry.made
+        if not vouched and entry.valid_from - since < WITHOUT_OLD_KEY:  # a sum may lie beyond the year 9999
             return "lost_too_soon"
         if entry.opened is not None and not _opens(entry.challenge, entry.opened):
             return "challenge_unopened"
@@ -298,6 +312,9 @@ def _repeats_wrongly(entry: Entry, standing: Standing | None, asked: frozenset[s
         if not _opens(newest.entry.challenge, entry.opened or ""):
             return "challenge_unopened"
         return None if newest.kids.signing in asked else "previous_key_missing"
+    prior = _prior(standing, entry.valid_from)
+    if entry.kind == "retired" and (prior is None or prior.kids.signing not in asked):
+        return "previous_key_missing"  # what is for good, nobody says in its place: others suspend it
     return "state_same" if _STATE[entry.kind] == standing.states[-1][1] else None
 
 

@@ -21,7 +21,7 @@ from nrmbus.directory.entry import (
     request_of,
 )
 from nrmbus.directory.errors import DirectoryError
-from nrmbus.directory.fold import WITHOUT_OLD_KEY
+from nrmbus.directory.fold import TO_AGREE, WITHOUT_OLD_KEY
 from nrmbus.directory.signatures import sign
 from nrmbus.wire import base64, json, times
 from nrmbus.wire.errors import LetterClosed
@@ -110,11 +110,14 @@ def admitted_by(entry: Entry, key: SigningKey) -> Entry:
 
 
 def holding_from(directory: Directory, entry: Entry, at: datetime) -> Entry:
-    """*entry* as the first admitter finds it, who says from when on it holds: from *at*, or 72 hours later without the old key."""
+    """*entry* as the first admitter finds it, who says from when on it holds: from *at*, or without the old key later.
+
+    Its owner has 72 hours to object from when it stands in the directory; until then may be a day.
+    """
     standing = directory.roll.agencies.get(entry.agency)
     effective = standing.effective(at) if standing else ()
     vouched = not effective or effective[-1].kids.signing in {each.keyid for each in entry.asked}
-    since = at if vouched or entry.kind != "lost" else at + WITHOUT_OLD_KEY
+    since = at if vouched or entry.kind != "lost" else at + TO_AGREE + WITHOUT_OLD_KEY
     return changed(entry, made=times.write(at), valid_from=times.write(since))
 
 

@@ -1,8 +1,9 @@
 """What an agency looks for in the directory: an entry of its own that it did not ask for, which is how a key is substituted."""
 
 from collections.abc import Callable
+from datetime import datetime
 
-from nrmbus.directory.entry import Entry
+from nrmbus.directory.entry import CHANGES_KEYS, Entry
 from nrmbus.directory.fold import Kids
 
 
@@ -13,22 +14,28 @@ class Own:
         self._agency, self._kids, self._made = agency, kids, made
         self._seen = False
         self.alarm: int | None = None
-        """The number of the first entry that the agency did not ask for."""
+        """The number of the first entry that the agency did not ask for; none again when its own key has objected in time."""
+        self._theirs: datetime | None = None
+        """From when on the first keys hold that it did not ask for."""
 
     def take(self, entry: Entry, kids: Kids) -> None:
         """Look at the next entry; those of others say nothing.
 
         Entries before the first with keys of ours are of keys that were lost with an earlier machine.
         """
-        if entry.agency != self._agency or self.alarm is not None:
+        if entry.agency != self._agency:
             return
         named = {kids.signing, kids.sealing, *([kids.witness] if kids.witness else [])}
         if not named <= self._kids:
             self._kids = self._made()  # a request makes keys while the desk runs
         if named <= self._kids:
             self._seen = True
+            if self._theirs is not None and entry.kind in CHANGES_KEYS and entry.valid_from < self._theirs:
+                self.alarm = self._theirs = None
         elif self._seen:
-            self.alarm = entry.number
+            self.alarm = self.alarm or entry.number
+            if entry.kind in CHANGES_KEYS:
+                self._theirs = min(self._theirs or entry.valid_from, entry.valid_from)
 
     def read_to_the_end(self, number: int) -> None:
         """The directory was read to its end, at *number*: by now an entry must have named our keys."""

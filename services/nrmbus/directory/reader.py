@@ -1,4 +1,7 @@
-"""Keeps a `Directory` up to date from its topic. Whoever judges or seals reads it to the end first."""
+"""Keeps a `Directory` up to date from its topic, at its start to the end, then a quarter of a second behind.
+
+Before a name or a key is called unknown, it is read to the end (`DirectoryReader.catch_up`).
+"""
 
 import asyncio
 from collections.abc import Callable
