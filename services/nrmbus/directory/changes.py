@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from nrmbus.bus import certificate, clients, topics
-from nrmbus.bus.authority import Authority
+from nrmbus.bus.authority import RESERVED, Authority
 from nrmbus.bus.clock import clock_of
 from nrmbus.bus.folder import BusFolder, write_json, write_private
 from nrmbus.bus.gate import Gate
@@ -83,7 +83,7 @@ def ask_first(folder: BusFolder, agency: str, role: str, supervisor: str | None)
     Raises:
         DirectoryError: ``id_reserved``.
     """
-    if not is_agency(agency) or agency in SERVICES:
+    if not is_agency(agency) or agency in {*SERVICES, *RESERVED}:
         raise DirectoryError("id_reserved")
     home = folder.agency(agency).path
     identity, directory = Identity.at(home, agency), Directory(folder.settings.bus, operator_key(folder.path))
