@@ -57,6 +57,8 @@ class Directory:
         self._head_key: VerifyKey | None = None
         self.head: Head | None = None
         """The newest head that was seen."""
+        self.last_head: Head | None = None
+        """The one that was read last."""
 
     @property
     def number(self) -> int:
@@ -214,6 +216,7 @@ class Directory:
             raise DirectoryError("head_ahead", self.number + 1)
         if head.number == self.number and head.digest != self.digest:
             raise DirectoryError("head_differs", self.number)
+        self.last_head = head
         if self.head is None or head.time >= self.head.time:
             self.head = head
 
