@@ -147,6 +147,7 @@ def test_what_is_refused_is_one_sentence_that_repeats_nothing(typed: Typed, tmp_
         typed.refused("admit", tmp_path / "nowhere.json", A),
         typed.refused("request", "ngo-d", role="CANARY-7", out=typed.file),
         typed.refused("request", "registrar", role="ngo_legal", out=typed.file),
+        typed.refused("request", "everybody", role="ngo_legal", out=typed.file),
         typed.refused("rotate", "ngo-c", out=typed.file, overlap=1),
         typed.refused("show", "nobody"),
     ]
@@ -156,6 +157,7 @@ def test_what_is_refused_is_one_sentence_that_repeats_nothing(typed: Typed, tmp_
         "request_invalid",
         "cannot be used",
         "no such role",
+        "id_reserved",
         "id_reserved",
         "agency_unknown",
         "agency_unknown",

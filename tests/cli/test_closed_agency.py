@@ -1,6 +1,7 @@
 """What `nrmbus agency` does at a closed broker: who is served, by which certificate, and until when."""
 
 import asyncio
+import json
 import time
 from collections.abc import Iterator
 from datetime import timedelta
@@ -11,15 +12,16 @@ import pytest
 from aiokafka.protocol.offset import OffsetRequest
 
 from bus.closed import speaking
+from cli.apart import until_over
 from nrmbus.bus import certificate
 from nrmbus.bus.authority import Authority
 from nrmbus.bus.clock import BEFORE_ANY_TICK
 from nrmbus.bus.embedded import EmbeddedKafka
-from nrmbus.bus.folder import BusFolder
+from nrmbus.bus.folder import BusFolder, make_private, write_json
 from nrmbus.bus.gate import Gate
 from nrmbus.bus.reach import Tls
 from nrmbus.cli import agency
-from nrmbus.directory import changes, joining
+from nrmbus.directory import fold, joining
 from nrmbus.directory.admission import Newcomer, admit, read_directory
 from nrmbus.directory.heads import utc_time
 from nrmbus.directory.operator import Identity
@@ -27,7 +29,7 @@ from nrmbus.directory.requests import Request
 
 pytestmark = pytest.mark.broker
 
-US, GONE = "ngo-a", "ngo-g"
+US, GONE, DEAD = "ngo-a", "ngo-g", "ngo-d"
 A, B = "admitter-a", "admitter-b"
 
 
@@ -40,7 +42,7 @@ def _bus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BusFolder]:
     kafka.fetch()
     kafka.start()
     try:
-        asyncio.run(admit(folder, {each: Newcomer("ngo_outreach") for each in (US, GONE)}, BEFORE_ANY_TICK))
+        asyncio.run(admit(folder, {each: Newcomer("ngo_outreach") for each in (US, GONE, DEAD)}, BEFORE_ANY_TICK))
         yield folder
     finally:
         kafka.stop()
@@ -53,20 +55,22 @@ def entered(bus: BusFolder, file: Path) -> Request:
     return Request.read(file)
 
 
-def others_keys(bus: BusFolder, home: Path) -> Request:
-    """Somebody else asks for keys of their own in the agency's name, and two admitters believe that the old ones are gone."""
-    theirs = BusFolder(home)
-    theirs.path.mkdir(parents=True, exist_ok=True)
-    (home / "bus.json").write_bytes((bus.path / "bus.json").read_bytes())
-    (home / "keys").mkdir()
-    (home / "keys" / "operator.pub").write_bytes((bus.keys / "operator.pub").read_bytes())
-    identity = Identity.at(theirs.agency(US).path, US)
-    csr = certificate.request(Tls(theirs.agency(US).path)).decode()
-    directory = asyncio.run(read_directory(bus))
-    wanted = changes._wanted(identity, "ngo_outreach", None, csr)
-    asked = joining.proposed(directory, wanted, "lost", made=utc_time())
-    Request(entry=joining.asked_by(asked, [identity.signing, identity.witness]), csr=csr).write(home / "file")
-    return entered(bus, home / "file")
+def machine(bus: BusFolder, home: Path) -> BusFolder:
+    """A machine on which nothing of the agency is left: it knows where the bus is, and whose word to trust."""
+    folder = BusFolder(home)
+    made = json.loads((bus.path / "bus.json").read_bytes()) | {"bootstrap": bus.bootstrap, "tls": True}
+    write_json(folder.path / "bus.json", made)
+    make_private(folder.keys)
+    (folder.keys / "operator.pub").write_bytes((bus.keys / "operator.pub").read_bytes())
+    return folder
+
+
+def others_keys(bus: BusFolder, home: Path, who: str = US) -> tuple[BusFolder, Request]:
+    """Somebody asks for keys of their own in an agency's name, and two admitters believe that the old ones are gone."""
+    here, known, file = machine(bus, home), home / "directory", home / "file"
+    agency.list_(known, data=bus.path)
+    agency.lost(who, file, directory=known, data=here.path, keys_unprotected=True)
+    return here, entered(bus, file)
 
 
 async def _asked(send: Any, agency: str) -> bool:
@@ -74,12 +78,12 @@ async def _asked(send: Any, agency: str) -> bool:
     return bool(answer.topics[0][1][0][1] == 0)
 
 
-def is_served(bus: BusFolder) -> bool:
-    """Whether the broker tells the agency, by its certificate, how far its own inbox is."""
+def is_served(folder: BusFolder, who: str = US) -> bool:
+    """Whether the broker tells the agency, by its certificate in *folder*, how far its own inbox is."""
 
     async def asks() -> bool:
-        async with speaking(bus.reach(bus.agency(US).path)) as send:
-            return await _asked(send, US)
+        async with speaking(folder.reach(folder.agency(who).path)) as send:
+            return await _asked(send, who)
 
     return asyncio.run(asks())
 
@@ -110,7 +114,8 @@ def test_suspend_resume_and_retire_are_kept_by_the_broker(bus: BusFolder, tmp_pa
 
 def test_the_owner_of_the_old_key_is_there_and_may_object(bus: BusFolder, tmp_path: Path) -> None:
     """For 72 hours nobody else has a certificate, and the agency's own is good; with a `rotate` its keys stay its own."""
-    came_back, now = others_keys(bus, tmp_path / "theirs"), utc_time()
+    now = utc_time()
+    _, came_back = others_keys(bus, tmp_path / "theirs")
 
     assert (came_back.certificate, came_back.ca) == (None, None)
     assert came_back.entry.valid_from >= now + timedelta(hours=72)
@@ -129,7 +134,7 @@ def test_the_owner_of_the_old_key_is_there_and_may_object(bus: BusFolder, tmp_pa
 
 def test_when_they_hold_every_certificate_before_them_ends(bus: BusFolder, tmp_path: Path) -> None:
     """By itself, on open connections too; also one that was renewed meanwhile, with the old key."""
-    since = others_keys(bus, tmp_path / "theirs").entry.valid_from
+    since = others_keys(bus, tmp_path / "theirs")[1].entry.valid_from
     authority = Authority(bus)
     authority.issue(US, certificate.request(Tls(bus.agency(US).path)))
     assert len(authority.standing(certificate.now())[US]) > 1
@@ -141,3 +146,34 @@ def test_when_they_hold_every_certificate_before_them_ends(bus: BusFolder, tmp_p
     time.sleep(1.1)
     gate.keep({})  # as `nrmbus up` does at each look
     assert not is_served(bus)
+
+
+def test_an_agency_whose_disk_is_gone_comes_back(
+    bus: BusFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a new machine, which nobody lets in yet: by files, and when its keys hold, with a certificate; the old one has ended."""
+    monkeypatch.chdir(tmp_path)
+    for where, name, seconds in (
+        (fold, "WITHOUT_OLD_KEY", 2),
+        (joining, "WITHOUT_OLD_KEY", 2),
+        (joining, "TO_AGREE", 1),
+    ):
+        monkeypatch.setattr(where, name, timedelta(seconds=seconds))
+    there: dict[str, Any] = {"data": bus.path, "keys_unprotected": True}
+    new, asked = others_keys(bus, tmp_path / "new", DEAD)
+    here: dict[str, Any] = {"data": new.path, "keys_unprotected": True}
+    assert is_served(bus, DEAD)
+    until_over(asked.entry.valid_from)
+
+    agency.renew(DEAD, **here)
+    for place in (there, here):
+        agency.renew(DEAD, Path(f"{DEAD}.renewal.json"), **place)
+    agency.check(DEAD, **here)
+    agency.admit(Path(f"{DEAD}.request.json"), **there)
+    agency.check(DEAD, **here)
+
+    assert new.agency(DEAD).agency_json.exists()
+    assert (is_served(new, DEAD), is_served(bus, DEAD)) == (True, False)
+    sealed_to = asyncio.run(read_directory(bus)).seal_to(DEAD, utc_time())
+    assert sealed_to is not None
+    assert sealed_to.kid == Identity.at(new.agency(DEAD).path, DEAD).sealing.kid

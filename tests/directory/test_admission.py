@@ -50,7 +50,7 @@ async def test_a_directory_without_fresh_heads_is_stale(broker: Broker) -> None:
     folder = broker.fresh_bus()
     await admit(folder, {}, NOW)
     directory = await read_directory(folder)
-    directory.head = None
+    directory.head = directory.last_head = None
     reader = DirectoryReader(folder.as_operator, directory, lambda _: None)
 
     assert [reader.stale] == [True]

@@ -2,6 +2,7 @@
 
 import base64
 from collections.abc import Sequence
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from directory.given import BUS, NOW, Office, refused
 from nrmbus.directory import Directory, DirectoryError, joining
 from nrmbus.directory.entry import AdmitterKey, Admitters, admission_of, body_of
+from nrmbus.directory.heads import is_due, is_stale
 from nrmbus.directory.operator import Admitter
 from nrmbus.directory.signatures import sign
 from nrmbus.wire import json, statement
@@ -45,6 +47,17 @@ class TestHeads:
         for key in (office.key, SigningKey.generate()):
             with pytest.raises(DirectoryError, match="head_invalid"):
                 office.directory.add(statement.sign("directory-head", body, key))
+
+    def test_a_head_from_years_ahead_keeps_no_directory_fresh(self, office: Office) -> None:
+        """Whoever gets hold of the key for heads cannot withhold entries with it; a head of today mends it."""
+        years = timedelta(days=3650)
+        for ahead in (years, timedelta(hours=1)):
+            office.directory.add(office.operator.head(office.directory, NOW + ahead))
+            assert is_stale(office.directory, NOW) is (ahead == years)
+        office.directory.add(office.operator.head(office.directory, NOW))
+        assert not is_stale(office.directory, NOW)
+        assert not is_due(office.directory, NOW)
+        assert is_stale(office.directory, NOW + timedelta(hours=4))
 
 
 class TestAdmitters:

@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 
 from directory.given import BUS, NOW, Office
+from nrmbus.bus.folder import BusFolder, write_json
 from nrmbus.directory import DirectoryError, joining
-from nrmbus.directory.changes import is_complete, sign
+from nrmbus.directory.changes import is_complete, read_file, sign, write_file
 from nrmbus.directory.entry import body_of
 from nrmbus.directory.requests import Disposal, Request, digest, disposed
 from nrmbus.wire import json
@@ -100,3 +101,24 @@ def test_an_admitter_signs_once(office: Office) -> None:
     altered = request.having(joining.changed(request.entry, role="special_unit"))
     with pytest.raises(DirectoryError, match="request_invalid"):
         sign(office.directory, altered, office.admitters[1], NOW)
+
+
+def test_entries_in_a_file_are_believed_as_far_as_the_operator_signed_them(office: Office, tmp_path: Path) -> None:
+    """For a machine that the broker does not let in: whoever carries the file leaves nothing out but its end, and adds nothing."""
+    office.joins("ngo-a")
+    file, folder = tmp_path / "entries", BusFolder(office.home)
+    write_json(folder.path / "bus.json", {"bus": BUS, "created": "2026-03-02T05:00:00Z"})
+    write_file(office.directory, file)
+    assert read_file(folder, file).digest == office.directory.digest
+
+    lines = file.read_bytes().splitlines()
+    forged = office.forged(office.admitted(office.asked(office.identity("ngo-b")), by=office.admitters[:1]))
+    for altered, code in (
+        ([lines[0], lines[2]], "number_skipped"),
+        ([*lines, forged], "admitters_missing"),
+        ([*lines, b"{}"], "operator_signature_invalid"),
+        ([lines[0], lines[1].replace(b"a", b"b", 1)], "operator_signature_invalid"),
+    ):
+        file.write_bytes(b"\n".join(altered))
+        with pytest.raises(DirectoryError, match=code):
+            read_file(folder, file)

@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
+from nrmbus.bus.authority import RESERVED
 from nrmbus.bus.errors import BusError
 from nrmbus.directory import SERVICES, DirectoryError
 from nrmbus.directory.admission import Newcomer
@@ -61,7 +62,7 @@ def _admissible(
     found: dict[str, Newcomer] = {}
     for agency, about in body.items():
         where = f"{path}, line {lines[agency,]}"
-        if not is_agency(agency) or agency in SERVICES:
+        if not is_agency(agency) or agency in {*SERVICES, *RESERVED}:
             raise BusError(f"{where}: this id is not allowed or reserved for a part of the bus; choose another")
         one = None
         try:

@@ -104,7 +104,16 @@ def rotate(
 
 @app.command(epilog="Example: nrmbus agency lost ngo-a")
 def lost(
-    agency: Agency, out: Out = None, *, data: Data = None, bus: Bus = DEFAULT_BUS, keys_unprotected: Unprotected = False
+    agency: Agency,
+    out: Out = None,
+    *,
+    directory: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="On a new machine: what nrmbus agency list --signed FILE has written."),
+    ] = None,
+    data: Data = None,
+    bus: Bus = DEFAULT_BUS,
+    keys_unprotected: Unprotected = False,
 ) -> None:
     """At the agency: new keys in place of ones that are gone, or in wrong hands.
 
@@ -112,11 +121,12 @@ def lost(
     signed, so that for 72 hours its owner sees it and can object. Until then, and at once after a theft, `nrmbus agency
     suspend` keeps the old keys from being used. Every certificate of the agency ends when they hold.
     """
-    from nrmbus.directory.changes import ask_for_new_keys
+    from nrmbus.directory.changes import ask_for_new_keys, read_file
 
     folder = unlocked(data, bus, unprotected=keys_unprotected)
     with sentences():
-        asked = asyncio.run(ask_for_new_keys(folder, agency, "lost", timedelta()))
+        known = read_file(folder, directory) if directory else None
+        asked = asyncio.run(ask_for_new_keys(folder, agency, "lost", timedelta(), known=known))
         _written(asked, agency, out, "two admitters sign it: nrmbus agency admit")
     vouched = len(asked.entry.asked) > 2
     typer.echo(
@@ -246,6 +256,7 @@ def admit(
 
     Run where the operator's key is, it also enters what two have signed elsewhere, or what the agency confirmed.
     """
+    from nrmbus.cli.signing import admitted
     from nrmbus.cli.waiting import signed
 
     folder = unlocked(data, bus, unprotected=keys_unprotected)
@@ -255,40 +266,7 @@ def admit(
         if waiting:
             typer.echo("\n".join(asyncio.run(signed(folder, str(file) if file else None, name))))
         else:
-            typer.echo(asyncio.run(_admitted(folder, file or Path(), name)))
-
-
-async def _admitted(folder: "BusFolder", file: Path, name: str | None) -> str:
-    from nrmbus.directory.changes import admitter_of, enter, is_complete, is_operator, read_as, reader_of, sign, time_of
-    from nrmbus.directory.requests import Request
-
-    asked = Request.read(file)
-    agency, kind = asked.entry.agency, asked.entry.kind
-    if not is_complete(asked):
-        admitter, home = admitter_of(folder, name), reader_of(folder)
-        directory, now = await read_as(folder, home), await time_of(folder, folder.reach(home))
-        open_cases = await _cases(folder, agency) if kind == "retired" else ()
-        asked = sign(directory, asked, admitter, now, open_cases)
-        asked.write(file)
-    if not is_complete(asked):
-        return f"{agency} ({kind}, {asked.entry.role}): one admitter has signed {file}; a second one has to."
-    if not is_operator(folder):
-        return (
-            f"{agency} ({kind}): two admitters have signed {file}; the operator enters it: nrmbus agency admit {file}"
-        )
-    asked = await enter(folder, asked)
-    asked.write(file)
-    more = f" {file} goes back to the agency: nrmbus agency check {agency} {file}" if asked.certificate else ""
-    if asked.csr and not asked.certificate:
-        more = f" It holds from {asked.entry.valid_from:%Y-%m-%d %H:%M} UTC on; then nrmbus agency renew {agency}"
-    return f"{agency} is entered as {kind}.{more}"
-
-
-async def _cases(folder: "BusFolder", agency: str) -> set[str]:
-    from nrmbus.auditor.history import audited
-
-    history = (await audited(folder)).history
-    return {each.registration.subject for each in history.entries if each.concerns(agency)}
+            typer.echo(asyncio.run(admitted(folder, file or Path(), name)))
 
 
 @app.command(epilog="Example: nrmbus agency suspend ngo-a --as leyla")
@@ -324,11 +302,12 @@ def resume(
 
 
 async def _begun(folder: "BusFolder", agency: str, kind: str, name: str | None, out: Path | None) -> str:
+    from nrmbus.cli.signing import admitted
     from nrmbus.directory.changes import propose
 
     path = out or Path(f"{agency}.request.json")
     (await propose(folder, agency, "suspended" if kind == "suspended" else "resumed")).write(path)
-    return await _admitted(folder, path, name)
+    return await admitted(folder, path, name)
 
 
 @app.command(epilog="Example: nrmbus agency head")
@@ -358,13 +337,23 @@ def waiting(*, data: Data = None, bus: Bus = DEFAULT_BUS) -> None:
 
 
 @app.command(name="list", epilog="Example: nrmbus agency list")
-def list_(data: Data = None, bus: Bus = DEFAULT_BUS) -> None:
+def list_(
+    signed: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Write the signed entries too, for an agency with a new machine."),
+    ] = None,
+    *,
+    data: Data = None,
+    bus: Bus = DEFAULT_BUS,
+) -> None:
     """Print every agency with its role and its state."""
-    from nrmbus.directory.changes import read_as, reader_of
+    from nrmbus.directory.changes import read_as, reader_of, write_file
 
     folder = folder_of(data, bus)
     with sentences():
         directory = asyncio.run(read_as(folder, reader_of(folder)))
+        if signed:
+            write_file(directory, signed)
     width = max((len(each) for each in directory.roll.agencies), default=0)
     for agency, standing in sorted(directory.roll.agencies.items()):
         typer.echo(f"{agency:{width}}  {standing.states[-1][1]:9}  {standing.last.role}")

@@ -4,11 +4,12 @@ import asyncio
 from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Final
 
 from nrmbus.bus import certificate, clients, topics
-from nrmbus.bus.authority import Authority
+from nrmbus.bus.authority import RESERVED, Authority
 from nrmbus.bus.clock import clock_of
-from nrmbus.bus.folder import BusFolder, write_json
+from nrmbus.bus.folder import BusFolder, write_json, write_private
 from nrmbus.bus.gate import Gate
 from nrmbus.bus.reach import Tls, Where
 from nrmbus.directory import joining
@@ -21,7 +22,11 @@ from nrmbus.directory.heads import utc_time
 from nrmbus.directory.operator import Admitter, Identity, Operator, operator_key
 from nrmbus.directory.reader import TOPIC, DirectoryReader
 from nrmbus.directory.requests import Disposal, Request, believe, digest, disposed, disposed_cases
+from nrmbus.wire import files
 from nrmbus.wire.ids import is_agency
+
+_LARGEST: Final = 64 * 1024 * 1024
+"""Bytes of a file of all entries: some thousand changes of keys."""
 
 
 async def time_of(folder: BusFolder, where: Where) -> datetime:
@@ -35,6 +40,25 @@ async def read_as(folder: BusFolder, home: Path) -> Directory:
     directory = Directory(folder.settings.bus, operator_key(folder.path))
     async with DirectoryReader(folder.reach(home), directory, lambda _: None, home=home):
         return directory
+
+
+def write_file(directory: Directory, file: Path) -> None:
+    """Write every entry of *directory* to *file*, a line each, for whoever has no certificate to read it with."""
+    write_private(file, b"".join(each + b"\n" for each in directory.signed))
+
+
+def read_file(folder: BusFolder, file: Path) -> Directory:
+    """The directory as it stood when *file* was written: what the operator signed, and nothing else.
+
+    Raises:
+        DirectoryError: an entry cannot be believed.
+        OSError: it cannot be read.
+    """
+    raw, _ = files.read(file, _LARGEST)
+    directory = Directory(folder.settings.bus, operator_key(folder.path))
+    for line in raw.splitlines():
+        directory.add(line)
+    return directory
 
 
 def reader_of(folder: BusFolder) -> Path:
@@ -59,7 +83,7 @@ def ask_first(folder: BusFolder, agency: str, role: str, supervisor: str | None)
     Raises:
         DirectoryError: ``id_reserved``.
     """
-    if not is_agency(agency) or agency in SERVICES:
+    if not is_agency(agency) or agency in {*SERVICES, *RESERVED}:
         raise DirectoryError("id_reserved")
     home = folder.agency(agency).path
     identity, directory = Identity.at(home, agency), Directory(folder.settings.bus, operator_key(folder.path))
@@ -70,17 +94,23 @@ def ask_first(folder: BusFolder, agency: str, role: str, supervisor: str | None)
 
 
 async def ask_for_new_keys(
-    folder: BusFolder, agency: str, kind: Kind, overlap: timedelta, *, certified: bool = True
+    folder: BusFolder,
+    agency: str,
+    kind: Kind,
+    overlap: timedelta,
+    *,
+    certified: bool = True,
+    known: Directory | None = None,
 ) -> Request:
     """The request of an agency for other keys: ``rotated``, or ``lost`` where the old ones are gone or in wrong hands.
 
-    *certified*: another certificate is asked for with them.
+    *certified*: another certificate is asked for with them. *known*: the directory, where nothing here can read it.
 
     Raises:
         DirectoryError: ``agency_unknown``; ``previous_key_missing`` where a rotation lacks the present key.
     """
     home = folder.agency(agency).path
-    directory = await read_as(folder, home)
+    directory = known or await read_as(folder, home)
     last = directory.entries.get(agency)
     if last is None:
         raise DirectoryError("agency_unknown")

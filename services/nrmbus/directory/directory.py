@@ -58,6 +58,8 @@ class Directory:
         self._head_key: VerifyKey | None = None
         self.head: Head | None = None
         """The newest head that was seen."""
+        self.last_head: Head | None = None
+        """The one that was read last."""
 
     @property
     def number(self) -> int:
@@ -215,7 +217,7 @@ class Directory:
             raise DirectoryError("head_ahead", self.number + 1)
         if head.digest != self._digests[head.number].hex():
             raise DirectoryError("head_differs", head.number)
-        newest = self.head
+        newest, self.last_head = self.head, head
         if newest is not None and head.time > newest.time and head.number < newest.number:
             raise DirectoryError("went_back", newest.number)
         if newest is None or head.time >= newest.time:

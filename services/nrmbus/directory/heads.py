@@ -19,9 +19,18 @@ def utc_time() -> datetime:
 
 def is_due(directory: Directory, now: datetime) -> bool:
     """Whether the next head should be signed at *now*."""
-    return directory.head is None or now - directory.head.time >= EVERY
+    return _age(directory, now) >= EVERY
 
 
 def is_stale(directory: Directory, now: datetime) -> bool:
-    """Whether what is known may be behind: the newest head is older than three hours at *now*, or there is none."""
-    return directory.head is None or now - directory.head.time > STALE_AFTER
+    """Whether what is known may be behind: the newest head is older than three hours at *now*, or there is none.
+
+    One from further ahead than that says nothing: with it, entries could be withheld for as long as it is ahead.
+    """
+    return _age(directory, now) > STALE_AFTER
+
+
+def _age(directory: Directory, now: datetime) -> timedelta:
+    # The last one too: one from years ahead stays the newest.
+    heads = (directory.head, directory.last_head)
+    return min((abs(now - each.time) for each in heads if each is not None), default=timedelta.max)
