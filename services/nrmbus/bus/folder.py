@@ -9,6 +9,7 @@ auditor/                    its keys, what they have signed, the logs
 broker/tls/                 the embedded broker's key and certificate
 */tls/                      key.pem (sealed), cert.pem, ca.pem: who the owner of that folder is to the broker
 agencies/<id>/              agency.json, keys/{signing,sealing,witness}.seed, ledger.sqlite, door.json
+registrar/history/          how far the history of each partition went when it was last written there
 */directory                 how far the directory went when it was last read there
 logs/                       one file a service
 run/                        lock, <service>.lock, broker.json, services.json: what runs now

@@ -20,6 +20,7 @@ from nrmbus.directory import Directory, DirectoryReader, Entry, Identity, operat
 from nrmbus.registrar.askings import Askings
 from nrmbus.registrar.batch import Batcher
 from nrmbus.registrar.memory import HistoryError
+from nrmbus.registrar.noted import Noted
 from nrmbus.registrar.owner import Owner, leave
 from nrmbus.registrar.shard import Shard
 from nrmbus.rules import Agency, Rules, load_profile
@@ -93,6 +94,7 @@ class Registrar:
                 make_shard=self._shard,
                 check_head=self._check_head,
                 catch_up=self._catch_up,
+                noted=Noted(self._folder.service(NAME) / "history"),
             )
             tasks = [asyncio.create_task(self._owner.run()), asyncio.create_task(self._reader.follow())]
             if isinstance(self._clock, SteppedClock):

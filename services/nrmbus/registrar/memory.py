@@ -200,6 +200,15 @@ class Memory:
             (source, subject, registration["id"]), Known(registration["envelope"], said, receipt, refused)
         )
 
+    def hold_against(self, noted: tuple[int, str] | None) -> None:
+        """See that the registration just folded is the one that was *noted* under its number.
+
+        Raises:
+            HistoryError: it is another.
+        """
+        if noted is not None and noted[0] == self.number and noted[1] != self.previous:
+            raise HistoryError(self.partition, self.number, "is not the one that was here")
+
     def _ends_keeping(self, envelope: Record) -> bool:
         with suppress(WireError):
             signed = decode(envelope)

@@ -24,6 +24,7 @@ from nrmbus.bus.tolerant import read_any_header_name
 from nrmbus.registrar.askings import Askings
 from nrmbus.registrar.batch import Batcher, Checked
 from nrmbus.registrar.memory import HistoryError
+from nrmbus.registrar.noted import Noted
 from nrmbus.registrar.records import CASES, Coordinates
 from nrmbus.registrar.shard import Shard
 from nrmbus.telemetry import log
@@ -90,7 +91,9 @@ class Owner(ConsumerRebalanceListener):  # type: ignore[misc]
         make_shard: Callable[[int], Shard],
         check_head: Callable[[Shard], None],
         catch_up: Callable[[Iterable[str]], Awaitable[None]],
+        noted: Noted,
     ) -> None:
+        self._noted = noted
         self._where, self._clock, self._batcher, self._askings = where, clock, batcher, askings
         self._make_shard, self._check_head, self._catch_up = make_shard, check_head, catch_up
         self._consumer: AIOKafkaConsumer = clients.group_consumer(
@@ -120,6 +123,7 @@ class Owner(ConsumerRebalanceListener):  # type: ignore[misc]
             leave("coordination_ended")
         finally:
             await self._pause_all()
+            self._noted.write()
             for owned in [*self.owned.values(), *self._warm.values()]:
                 await owned.producer.stop()
             await self._consumer.stop()
@@ -243,18 +247,21 @@ class Owner(ConsumerRebalanceListener):  # type: ignore[misc]
 
     async def _fold(self, owned: Owned) -> None:
         """Step 5: fold ``nrm.cases`` up to its end after the fencing; compare with what the offsets say was reached."""
-        cases = TopicPartition(CASES, owned.partition)
+        cases, noted = TopicPartition(CASES, owned.partition), self._noted.of(owned.partition)
         async with clients.reading(self._where, cases) as (reader, end):
             while await reader.position(cases) < end:
                 for records in (await reader.getmany(cases, timeout_ms=200, max_records=2000)).values():
                     for record in records:
                         owned.shard.memory.fold(Record(record.key, record.value, tuple(record.headers)))
+                        owned.shard.memory.hold_against(noted)
                     await asyncio.sleep(0)  # heartbeats share this loop
         self._check_head(owned.shard)
         if owned.shard.memory.number < owned.due_number:
             raise HistoryError(
                 owned.partition, owned.shard.memory.number + 1, "is missing: offsets were committed past it"
             )
+        if noted is not None and owned.shard.memory.number < noted[0]:
+            raise HistoryError(owned.partition, owned.shard.memory.number + 1, "was here, and is missing")
         for each, position in owned.positions.items():
             # A broker that forgot the group's offsets answers "none"; the history itself says how far an outbox was read.
             folded = owned.shard.memory.sources.get(each.topic, -1) + 1
@@ -344,3 +351,4 @@ class Owner(ConsumerRebalanceListener):  # type: ignore[misc]
             leave(type(error).__name__)
         owned.positions.update({each: end.offset for each, end in ends.items()})
         owned.in_transaction = False
+        self._noted.note(owned.partition, owned.shard.memory.number, owned.shard.memory.previous)
