@@ -3,6 +3,7 @@
 import base64
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -195,6 +196,14 @@ if sys.platform == "linux":  # no other system shows it in files
                 content = Path(f"/proc/{pid}/{shown}").read_bytes()
                 assert content or shown == "environ"
                 assert not any(form in content for form in forms)
+
+    def test_no_process_leaves_a_picture_of_its_memory(kept: Kept) -> None:
+        """Desks have keys and open letters in it; what a system does with core files, it does not with theirs."""
+        raised = os.geteuid() == 0 or resource.getrlimit(resource.RLIMIT_CORE)[1] != 0
+        for name, pid in {**kept.pids(), "supervisor": kept.process.pid}.items():
+            limits = Path(f"/proc/{pid}/limits").read_text(encoding="ascii").splitlines()
+            (line,) = (each for each in limits if each.startswith("Max core file size"))
+            assert line.split()[4:6] == (["1", "1"] if raised else ["0", "0"]), name
 
     def test_a_broker_that_crashes_leaves_no_picture_of_its_memory(kept: Kept) -> None:
         """Java would write a report, which shows what registers point to, beside its data."""
