@@ -156,7 +156,7 @@ async def test_what_this_agency_had_said_itself_goes_too(tmp_path: Path) -> None
         await given.hear(given.registrar.register(sent, to="vac"))
         assert await erasing.erase_due(given.desk) == (CASE,)
         (row,) = [row for row in await given.rows("outbox") if row.type == "case.signal_recorded"]
-        assert (row.letter, row.draft) == (None, None)
+        assert (row.letter, row.draft, row.asked) == (None, None, "")
         assert await given.rows("letter_keys") == []
 
 

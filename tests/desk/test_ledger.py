@@ -295,25 +295,6 @@ def test_a_new_ledger_and_a_migrated_one_have_the_same_tables(tmp_path: Path) ->
     assert schema.revision_of(tmp_path / "migrated.sqlite") == schema.REVISION
 
 
-def test_a_ledger_of_an_earlier_release_keeps_what_it_holds(tmp_path: Path) -> None:
-    """Renewed when the desk starts, with the new tables beside the old rows."""
-    path = tmp_path / "ledger.sqlite"
-    engine = schema._engine(path)
-    schema.migrate(engine, "0001")
-    with engine.begin() as connection:
-        connection.exec_driver_sql("INSERT INTO meta VALUES ('bus', 'of before')")
-    engine.dispose()
-    assert schema.revision_of(path) == "0001"
-
-    schema.bring_up(path)
-
-    assert schema.revision_of(path) == schema.REVISION
-    with sqlite3.connect(path) as found:
-        assert found.execute("SELECT value FROM meta").fetchall() == [("of before",)]
-        assert found.execute("SELECT count(*) FROM witnessed").fetchone() == (0,)
-    found.close()
-
-
 @pytest.mark.parametrize("make", ["fresh", "migrated"])
 def test_a_desk_killed_while_it_makes_its_tables_makes_them_next_time(make: str, tmp_path: Path) -> None:
     """Half a schema is never left behind."""

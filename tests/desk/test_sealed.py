@@ -1,11 +1,19 @@
 """What was said under seal stays sealed at the desk, and goes out as it was signed."""
 
+from datetime import timedelta
+from hashlib import sha256
 from pathlib import Path
 
-from desk.given import CANARY, REF, SIGNAL, desk_of
+import pytest
+
+from desk.given import CANARY, CASE, NOW, REF, SIGNAL, desk_of
+from desk.test_epochs import desk_with_keys
+from nrmbus.desk import erasing
+from nrmbus.wire import json
 from nrmbus.wire.envelope import decode
 from nrmbus.wire.letter import Container
 
+ID = "01930000-0000-7000-8000-000000000000"
 SAID = {"type": "case.signal_recorded", "data": SIGNAL, "sealed": {"age_band": "25-34", "notes": CANARY}}
 
 
@@ -32,6 +40,46 @@ def holds_none(home: Path) -> None:
     files = [path for path in home.rglob("*") if path.is_file()]
     assert files
     assert [path.name for path in files if CANARY.encode() in path.read_bytes()] == []
+
+
+async def test_the_ledger_has_nothing_by_which_a_letter_could_be_guessed(tmp_path: Path) -> None:
+    """By what a request is known again is keyed: a digest of it would tell of every age and language whether it was said."""
+    request = {**SAID, "id": ID, "case": CASE, "actor": "S-1"}
+    async with desk_of("ngo-a", tmp_path) as given:
+        first, again = [(await given.door.post("/v1/events", json=request)).json() for _ in range(2)]
+        other = await given.door.post("/v1/events", json=request | {"sealed": {"age_band": "18-24", "notes": CANARY}})
+        assert (first["events"][0]["id"], again) == (ID, first)
+        assert other.json()["code"] == "id_reused"
+        (row,) = await given.rows("outbox")
+        guessed = sha256(json.dumps(request)).hexdigest()
+        assert row.asked != guessed
+        assert guessed.encode() not in b"".join(path.read_bytes() for path in tmp_path.rglob("*") if path.is_file())
+
+
+async def test_a_request_is_known_again_as_long_as_the_key_in_whose_time_it_came(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also after another took its place; with the key that ends too, as what opens the letter does."""
+    signal = SIGNAL | {"detector": "vac"}
+    request = {
+        "type": "case.signal_recorded",
+        "data": signal,
+        "sealed": {"notes": CANARY},
+        "id": ID,
+        "case": CASE,
+        "actor": "S-1",
+    }
+    async with desk_with_keys(tmp_path, monkeypatch) as desk:
+        codes = []
+        first = (await desk.given.door.post("/v1/events", json=request)).json()
+        desk.rotate(NOW + timedelta(days=1))
+        for day in (30, 31):
+            desk.given.clock.time = NOW + timedelta(days=day)
+            await erasing.end_epochs(desk.given.desk.seat, tmp_path)
+            answer = (await desk.given.door.post("/v1/events", json=request)).json()
+            codes.append("the same" if answer == first else answer["code"])
+
+    assert codes == ["the same", "id_reused"]
 
 
 async def test_the_letter_that_is_sent_is_the_one_that_was_signed(tmp_path: Path) -> None:

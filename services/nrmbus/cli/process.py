@@ -13,7 +13,7 @@ from typing import Final, NoReturn
 
 from nrmbus.bus.errors import BusError
 from nrmbus.bus.folder import BusFolder
-from nrmbus.cli import leave_no_core
+from nrmbus.cli import leave_no_picture
 from nrmbus.cli.services import run_service
 from nrmbus.wire import keyfile
 
@@ -38,7 +38,7 @@ def become(name: str, path: Path, lifeline: int) -> NoReturn:
         if os.getpgrp() != os.getpid():
             os.setpgid(0, 0)
         os.umask(0o077)
-        leave_no_core()
+        leave_no_picture()
         folder = BusFolder(path)
         _log_to(folder.logs / f"{name}.log")
         keyfile.hold(_passphrase(lifeline))

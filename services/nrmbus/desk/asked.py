@@ -3,8 +3,10 @@
 Errors name fields of ours and say what is wrong with them; they never repeat a value, nor a name that is not published.
 """
 
+import hmac
 import re
 from collections.abc import Mapping
+from hashlib import sha256
 from typing import Annotated, Any, Final
 
 from pydantic import Field
@@ -24,6 +26,7 @@ BODY_LIMIT: Final = 512 * 1024
 """The most bytes of a request: a letter's parts, and what JSON's escapes add to them."""
 
 LEGAL_BASIS_LIMIT: Final = 200
+_BOUND: Final = b"nrmbus/asked/v1\0"
 _DIGIT: Final = re.compile("[0-9]")
 _TELEPHONE: Final = re.compile("(?:[0-9][ -]?){7}")
 """More digits than an act or an article has; no date, and no number of a law, is as long."""
@@ -59,8 +62,8 @@ class Asked(Frozen):
     id: EventId | None = None
 
 
-def read(raw: bytes) -> tuple[Asked, str]:
-    """The request in *raw*, and the digest by which the same request is known again.
+def read(raw: bytes) -> tuple[Asked, bytes]:
+    """The request in *raw*, and its canonical bytes: the same for the same request.
 
     Raises:
         DeskError: ``json_invalid``, ``json_duplicate``, ``too_large``, ``unknown_field``.
@@ -68,12 +71,23 @@ def read(raw: bytes) -> tuple[Asked, str]:
     failed: DeskError
     try:
         body = json.loads(raw, limit=BODY_LIMIT)
-        return Asked.from_json(raw), json.digest(json.dumps(body))
+        return Asked.from_json(raw), json.dumps(body)
     except WireError as error:
         failed = of_wire(error)
     except Invalid as error:
         failed = of_invalid(error)
     raise failed
+
+
+def known_by(seat: Seat, request: bytes) -> tuple[str, ...]:
+    """By what the canonical *request* is known again: under the sealing key in use, then under each other that is here.
+
+    A request has the letter in it. Of a bare digest, whoever has the ledger could find by trying what stands in a letter
+    of few words, also after its erasure; under a key it ends as the letter does, when the key is destroyed.
+    """
+    using = seat.identity.sealing
+    others = (key for kid, key in seat.identity.opening.items() if kid != using.kid)
+    return tuple(hmac.new(key.seed, _BOUND + request, sha256).hexdigest() for key in (using, *others))
 
 
 def drafts_of(seat: Seat, asked: Asked, speaks: Speaks) -> tuple[Draft, ...]:

@@ -108,16 +108,17 @@ class Door:
 
     async def say(self, request: Request, wait: Wait = 0, speaks: Spoken = None) -> JSONResponse:
         """Say an event: the desk signs, numbers and seals it. 202 while it waits for its answer, 200 with the verdict."""
-        wanted, digest = asked.read(await body_of(request))
+        wanted, canonical = asked.read(await body_of(request))
+        known = asked.known_by(self._seat, canonical)
         drafts = asked.drafts_of(self._seat, wanted, reading.asked(speaks or (), self._desk.speaks))
         ids = [(draft.subject, draft.id or "") for draft in drafts]
         async with self._ledger.write() as tx:
             for draft, (subject, id) in zip(drafts, ids, strict=True):
                 row = await answers.row_of(tx, subject, id)
-                if row is not None and row.asked != digest:
+                if row is not None and row.asked not in known:
                     raise DeskError("id_reused")
                 try:
-                    await outbox.put(self._seat, tx, draft, origin="door", asked=digest)
+                    await outbox.put(self._seat, tx, draft, origin="door", asked=known[0])
                 except WireError as error:
                     raise of_wire(error) from None
         answer = await self._until(lambda: self._said(ids), lambda found: found["verdict"] != "pending", wait)

@@ -173,7 +173,7 @@ async def erase(tx: AsyncConnection, subjects: Iterable[str]) -> None:
         had = update(tables.events).where(_EVENTS.subject == subject, _EVENTS.letter.is_not(None))
         await tx.execute(had.values(letter=None, shut=ERASED))
         rows = update(tables.outbox).where(_OUTBOX.subject == subject, _OUTBOX.state == "closed")
-        await tx.execute(rows.values(letter=None, draft=None))
+        await tx.execute(rows.values(letter=None, draft=None, asked=""))
 
 
 async def _confirm(seat: Seat, tx: AsyncConnection, row: Row[Any]) -> None:

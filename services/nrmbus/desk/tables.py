@@ -98,7 +98,7 @@ outbox: Final = Table(
     Column("type", Text, nullable=False),
     Column("origin", Text, nullable=False, comment="door, procedure or receipt: who made the draft"),
     Column("state", Text, nullable=False),
-    Column("asked", Text, nullable=False, comment="SHA-256 of what was asked, to know the same asked twice"),
+    Column("asked", Text, nullable=False, comment="Keyed digest of what was asked, to know it again"),
     Column("clear", LargeBinary, nullable=False, comment="JSON: the draft without its letter"),
     Column("draft", LargeBinary, comment="The draft's letter, sealed to this desk alone"),
     Column("traceparent", Text),
