@@ -13,7 +13,9 @@ from cli.told import Commands
 from nrmbus.auditor.held import held, readings
 from nrmbus.auditor.history import Entry
 from nrmbus.auditor.pages.words import LANGUAGES
+from nrmbus.auditor.users import Users
 from nrmbus.bus.errors import BusError
+from nrmbus.bus.folder import BusFolder, write_json
 from nrmbus.cli import person_report, reads
 from nrmbus.events import data_type
 from nrmbus.events.model import Event
@@ -207,7 +209,20 @@ class TestPersonReport:
         commands.shown(*how, "--actor", "S-9")
         commands.shown(*how, "--agency", "ngo-a")
 
-        assert registered == [("vac", "S-9"), ("ngo-a", "cli")]
+        assert registered == [("vac", "S-9"), ("ngo-a", "")]  # that agency is not here, as its door says
+
+    def test_p4_who_names_nobody_is_the_account_of_this_machine(
+        self, commands: Commands, registered: list[tuple[str, str]]
+    ) -> None:
+        """By a number that a file of the agency alone explains, the same each time."""
+        folder = BusFolder(commands.home)
+        write_json(folder.agency("vac").agency_json, {"agency": "vac", "role": "vac"})
+        for _ in range(2):
+            commands.shown("person-report", "--case", commands.case, "--language", "en")
+
+        ((_, number),) = Users(folder.agency("vac").path).accounts()
+        assert registered == [("vac", number)] * 2
+        assert number.isdecimal()
 
     def test_every_sentence_is_there_in_three_languages(self) -> None:
         """None is empty, and each language has the same places for what is put in."""

@@ -37,7 +37,9 @@ def key_of(agency: str, kid: str) -> VerifyKey:
     return town().directory.any_verify_key(agency, kid)
 
 
-@pytest.mark.parametrize("how", [{}, {"speaks": f"{TYPE}:2"}, {"open": True}], ids=["cast", "as published", "opened"])
+@pytest.mark.parametrize(
+    "how", [{}, {"speaks": f"{TYPE}:2"}, {"open": True, "actor": "S-1"}], ids=["cast", "as published", "opened"]
+)
 async def test_the_original_verifies_whatever_the_row_was_cast_to(how: dict[str, Any], tmp_path: Path) -> None:
     """The source's own signature over its own bytes, and the registrar's over the number under which they became true."""
     found = await row(tmp_path, **how)
@@ -49,7 +51,7 @@ async def test_the_original_verifies_whatever_the_row_was_cast_to(how: dict[str,
 
 async def test_the_original_holds_nothing_that_was_sealed(tmp_path: Path) -> None:
     """The envelope alone: the letter's digest is signed, so the signature needs no letter, open or sealed."""
-    found = await row(tmp_path, open=True)
+    found = await row(tmp_path, open=True, actor="S-1")
 
     assert CANARY not in json.dumps(found["original"])
     assert set(found["original"]) == {"headers", "value", "registration"}

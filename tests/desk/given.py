@@ -298,7 +298,7 @@ class Given:
 
     async def read(self, **how: str | bool) -> list[dict[str, Any]]:
         """The inbox as a person reads it, letters opened."""
-        asked: dict[str, str | bool] = {"open": True, **how}
+        asked: dict[str, str | bool] = {"open": True, "actor": "S-1", **how}
         answer = await self.during(self.door.get("/v1/inbox", params=asked))
         assert answer.status_code == 200, answer.text
         return list(answer.json()["events"])

@@ -32,7 +32,7 @@ async def test_p7_what_was_withdrawn_while_a_desk_was_down_stays_closed(broker: 
         await delivered(bus, "special-unit", 5)
         await quiet(bus, *TWO)
         async with bus.door("special-unit") as unit:
-            heard = (await unit.inbox(opened=True))["events"]
+            heard = (await unit.inbox(opened=True, actor="S-1"))["events"]
         opened = rows(bus, "special-unit", "SELECT DISTINCT who, purpose, event FROM reads ORDER BY id")
         receipts = rows(
             bus, "ngo-a", "SELECT type FROM events WHERE technical = 1 AND source = 'special-unit' ORDER BY position"
@@ -41,5 +41,5 @@ async def test_p7_what_was_withdrawn_while_a_desk_was_down_stays_closed(broker: 
     signal, _, referral, _ = heard
     assert referral["shut"] == "consent_withdrawn"
     assert "CANARY-desk-name" not in str(heard)
-    assert opened == [("desk", "receipt", signal["id"]), ("door", "case_work", signal["id"])]
+    assert opened == [("desk", "receipt", signal["id"]), ("S-1", "case_work", signal["id"])]
     assert receipts == [("letter.opened",), ("letter.kept_shut",)]

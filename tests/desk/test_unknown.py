@@ -30,7 +30,7 @@ class TestADeskOfAnEarlierRelease:
             decision = decided(given.registrar)
             with before_version(2):
                 await given.hear(decision)
-                answer = await given.door.get("/v1/inbox", params={"open": True})
+                answer = await given.door.get("/v1/inbox", params={"open": True, "actor": "S-1"})
 
             assert await given.rows("outbox") == await given.rows("reads") == []
             assert CANARY not in answer.text

@@ -85,7 +85,7 @@ async def test_a_letter_is_cast_with_the_data_once_it_is_opened(
     """By part, in the version that is spoken; of what got lost only the place is named."""
     async with desk_of("special-unit", tmp_path, speaks={TYPE: spoken}) as given:
         await given.hear(given.registrar.register(referral(given, published), to="special-unit"))
-        event = await told(given, open=True)
+        event = await told(given, open=True, actor="S-1")
 
     assert event["letter"]["coded"] == {"interpreter": interpreter}
     assert event["letter"]["story"] == {"facts": CANARY}

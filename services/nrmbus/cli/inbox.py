@@ -33,7 +33,12 @@ def inbox(
     opened: Annotated[
         bool, typer.Option("--open", help="Open the letters; each opening goes on record first.")
     ] = False,
-    actor: Annotated[str, typer.Option(metavar="CODE", help="Who opens them, as the record says.")] = "cli",
+    actor: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NUMBER", help="The agency's number of who opens them. (default: this machine's account's)"
+        ),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON; with --follow, an object a line.")] = False,
     data: Data = None,
     bus: Bus = DEFAULT_BUS,
@@ -44,13 +49,14 @@ def inbox(
     """
     from rich.console import Console
 
+    from nrmbus.cli.on_record import number_at
+
     folder = folder_of(data, bus)
-    page = Page(folder, agency, {"open": str(opened).lower(), "actor": actor}, case)
+    who = number_at(folder, agency, actor) if opened else ""
+    page = Page(folder, agency, {"open": str(opened).lower(), **({"actor": who} if who else {})}, case)
     console = Console()
     if opened:
-        Console(stderr=True).print(
-            f"Each opening is on record at the desk of {agency}, under the name {actor}.", style="dim"
-        )
+        Console(stderr=True).print(f"Each opening is on record at the desk of {agency}, as read by {who}.", style="dim")
     if follow:
         _follow(page, after, console, as_json=as_json)
         return

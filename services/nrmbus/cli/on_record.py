@@ -261,6 +261,19 @@ def _actor(home: "Path", name: str | None) -> str:
     return actor
 
 
+def number_at(folder: "BusFolder", agency: str, actor: str | None) -> str:
+    """Who reads at the desk of *agency*: *actor*, or the number of this machine's account in that agency's folder.
+
+    Raises:
+        BusError: the file with the numbers cannot be read.
+    """
+    from nrmbus.auditor.users import Users
+
+    if actor is not None or agency not in folder.agencies():  # the door says that there is none
+        return actor or ""
+    return Users(folder.agency(agency).path).account(_account())
+
+
 def _account() -> str:
     """The account that runs this process, by the system and not by the environment, which anybody may set."""
     try:

@@ -37,7 +37,10 @@ def person_report(
         str | None,
         typer.Option(metavar="ID", help="The agency that hands it to the person. (default: who holds the case)"),
     ] = None,
-    actor: Annotated[str, typer.Option(metavar="CODE", help="Who hands it over, as the record says.")] = "cli",
+    actor: Annotated[
+        str | None,
+        typer.Option(metavar="NUMBER", help="Its number of who hands it over. (default: this machine's account's)"),
+    ] = None,
     html: Annotated[Path | None, typer.Option(metavar="FILE", help="Write a page to print, in place of text.")] = None,
     data: Data = None,
     bus: Bus = DEFAULT_BUS,
@@ -52,7 +55,7 @@ def person_report(
     from nrmbus.auditor.pages.words import Words
     from nrmbus.bus.errors import BusError
     from nrmbus.cli.desks import whole
-    from nrmbus.cli.on_record import refused_on_record
+    from nrmbus.cli.on_record import number_at, refused_on_record
     from nrmbus.cli.replay import verified
 
     folder = folder_of(data, bus)
@@ -65,7 +68,7 @@ def person_report(
     with refused_on_record(folder, "case", subject):
         if teller is None:
             raise BusError("Nobody holds this case yet: say by --agency who hands the report to the person.")
-        number = asyncio.run(_on_record(folder, teller, subject, actor))
+        number = asyncio.run(_on_record(folder, teller, subject, number_at(folder, teller, actor)))
     seen = verified(folder)  # once more: this report is a part of what it tells
     made = max(entry.registration.time for entry in seen.history.about(subject))
     words = Words(language.value, seen.rules.profile.zone)

@@ -109,20 +109,34 @@ class Door:
         """What became of an event of this agency."""
         return await self._ask("GET", f"/v1/events/{event_id}")
 
-    async def inbox(self, *, after: int = 0, case: str | None = None, limit: int = 200, opened: bool = False) -> Json:
-        """Events received, in order, from row *after* on. *opened*: with letters, each on record as read first.
+    async def inbox(
+        self,
+        *,
+        after: int = 0,
+        case: str | None = None,
+        limit: int = 200,
+        opened: bool = False,
+        actor: str | None = None,
+    ) -> Json:
+        """Events received, in order, from row *after* on. *opened*: with letters, each on record as read first, by *actor*.
+
+        *actor* is the agency's number of who reads. Without it, who answers for its system by ``agency.json``; where that
+        names nobody, DoorError ``reader_unnamed``.
 
         Each comes in the ``version`` that is spoken; ``lost`` has what that cannot carry, and ``original`` what was signed
         (`verify_original`). One that is ``unknown`` to the desk's release has no data yet: ask for its row again when the
         desk was upgraded.
         """
-        params = {"after": after, "limit": limit, "open": str(opened).lower(), **({"case": case} if case else {})}
+        params = {"after": after, "limit": limit, "open": str(opened).lower()}
+        params |= {name: each for name, each in {"case": case, "actor": actor}.items() if each is not None}
         return await self._ask("GET", "/v1/inbox", params=params)
 
-    async def follow(self, *, after: int = 0, opened: bool = False, every: float = 0.5) -> AsyncIterator[Json]:
-        """Events as they come, for ever."""
+    async def follow(
+        self, *, after: int = 0, opened: bool = False, actor: str | None = None, every: float = 0.5
+    ) -> AsyncIterator[Json]:
+        """Events as they come, for ever; as `inbox`."""
         while True:
-            page = await self.inbox(after=after, opened=opened)
+            page = await self.inbox(after=after, opened=opened, actor=actor)
             for event in page["events"]:
                 after = event["row"]
                 yield event

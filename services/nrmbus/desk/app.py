@@ -23,6 +23,7 @@ from nrmbus.desk.errors import DeskError
 from nrmbus.desk.handlers import Inbox
 from nrmbus.desk.ledger import Ledger
 from nrmbus.desk.lost import ask_to_send_again
+from nrmbus.desk.opening import is_reader
 from nrmbus.desk.procedure import Settings
 from nrmbus.desk.reading import declared
 from nrmbus.desk.relay import Relay, through
@@ -259,7 +260,10 @@ class DeskProcess:
 def _settings(home: AgencyFolder) -> Settings:
     # A service of the bus that speaks through a desk has keys, and nothing to say about itself.
     body = json.loads(home.agency_json.read_bytes()) if home.agency_json.exists() else {}
-    return Settings(capacity=body.get("capacity", {}), speaks=dict(declared(body.get("speaks", {}))))
+    reader = body.get("reader")
+    if reader is not None and not (isinstance(reader, str) and is_reader(reader)):
+        raise DeskError("reader_unfit")
+    return Settings(capacity=body.get("capacity", {}), speaks=dict(declared(body.get("speaks", {}))), reader=reader)
 
 
 async def _run(folder: BusFolder, agency: str, listening: Listening) -> DeskProcess:

@@ -37,6 +37,8 @@ class Desk:
         self.book: Frozen = Frozen()
         self.speaks: Speaks = {}
         """Of each type that the agency names, the version that its own system speaks."""
+        self.reader: str | None = None
+        """As who the agency's own system reads where it names nobody."""
         self.parked: set[str] = set()
         """Cases that wait for a person or an upgrade, because a record of them could not be handled."""
         self.ahead: dict[str, tuple[int, int]] = {}
@@ -60,7 +62,7 @@ class Desk:
 
     async def load(self, settings: Settings) -> None:
         """Take from the ledger what is kept in memory; a procedure that has heard nothing yet begins with *settings*."""
-        self.speaks = settings.speaks
+        self.speaks, self.reader = settings.speaks, settings.reader
         async with self.seat.ledger.read() as tx:
             self.parked = set((await tx.scalars(select(tables.parked.c.subject).distinct())).all())
             self.set_aside = await tx.scalar(select(func.count()).select_from(tables.set_aside)) or 0

@@ -176,7 +176,7 @@ class Door:
         limit: Limit = 200,
         open: Flag = False,  # noqa: FBT002 - a query parameter has its default in the signature
         technical: Flag = False,  # noqa: FBT002 - the same
-        actor: Who = "door",
+        actor: Who | None = None,
         purpose: AccessPurpose = "case_work",
         speaks: Spoken = None,
     ) -> dict[str, Any]:
@@ -190,12 +190,13 @@ class Door:
             rows = await views.received(tx, self._seat, case=case, after=after, limit=most, technical=technical)
         if not open:
             return {"events": [views.heard(row, spoken) for row in rows]}
-        due = await opening.to_open(self._desk, rows, who=actor, purpose=purpose)
+        who = opening.reader(self._desk, actor)
+        due = await opening.to_open(self._desk, rows, who=who, purpose=purpose)
         await self._put_on_record(due.values())
         events = []
         for row in rows:
             may = row.position in due
-            events.append(await views.opened(self._desk, row, spoken, who=actor, purpose=purpose, on_record=may))
+            events.append(await views.opened(self._desk, row, spoken, who=who, purpose=purpose, on_record=may))
         return {"events": events}
 
     async def _put_on_record(self, drafts: Collection[Draft]) -> dict[str, Any]:
@@ -211,12 +212,13 @@ class Door:
         return found
 
     async def read_case(
-        self, ref: str, what: Handed, actor: Who = "door", purpose: AccessPurpose = "case_work"
+        self, ref: str, what: Handed, actor: Who | None = None, purpose: AccessPurpose = "case_work"
     ) -> dict[str, Any]:
         """Put on record that *actor* now reads the case as a whole, or hands it on: from then on it may be done."""
         if CASE_REF.fullmatch(ref) is None:
             raise DeskError("not_found")
-        return await self._put_on_record([opening.access(self._desk, ref, what, who=actor, purpose=purpose)])
+        who = opening.reader(self._desk, actor)
+        return await self._put_on_record([opening.access(self._desk, ref, what, who=who, purpose=purpose)])
 
     async def reads(self, ref: str) -> dict[str, Any]:
         """What this desk has opened of a case's letters, and for whom."""

@@ -12,7 +12,7 @@ from nrmbus.wire.errors import SENTENCES, WireError
 
 DeskCode = Literal[
     "token_required", "not_found", "method_not_allowed", "not_sent_yet", "still_open", "not_parked", "not_available",
-    "inbox_gap", "inbox_forked", "inbox_unread", "read_not_registered", "read_refused", "not_a_delivery", "not_admitted", "ledger_foreign", "settings_drift",
+    "inbox_gap", "inbox_forked", "inbox_unread", "read_not_registered", "read_refused", "reader_unnamed", "reader_unfit", "not_a_delivery", "not_admitted", "ledger_foreign", "settings_drift",
     "id_reused", "json_invalid", "json_duplicate", "too_large", "letter_too_large", "unknown_field", "unknown_type",
     "unknown_version", "speaks_unpublished",
 ]  # fmt: skip
@@ -38,6 +38,8 @@ MEANINGS: Final[Mapping[DeskCode, _Meaning]] = MappingProxyType(
         "inbox_unread": _Meaning(503, "The desk has not read its inbox to the end, and a withdrawal may stand there: wait until its health says ready, then ask again."),
         "read_not_registered": _Meaning(503, "The registrar did not put this reading on record in time, so nothing was opened: look at the desk's health, then ask again."),
         "read_refused": _Meaning(409, "The registrar refused to put this reading on record, so nothing was opened: this agency may not read this case now."),
+        "reader_unnamed": _Meaning(422, "Nobody is named who reads, so nothing was opened: say by `actor` the number that this agency has for who reads."),
+        "reader_unfit": _Meaning(500, "`reader` in agency.json is no number under which somebody reads: it has letters, digits, `.`, `_` and `-`, and a digit among them."),
         "not_a_delivery": _Meaning(400, "A record of the inbox was not delivered to this desk by the registrar; it was set aside."),
         "not_admitted": _Meaning(503, "The directory does not know this agency: admit it, then start its desk."),
         "ledger_foreign": _Meaning(500, "The ledger belongs to another bus or agency: start the desk on its own folder."),

@@ -6,6 +6,7 @@ it. Before a person reads, the registrar has the reading on record: ``access.gra
 inbox, so that everything told before it has been read by then, a withdrawal too.
 """
 
+import re
 from collections.abc import Iterable
 from datetime import datetime
 from functools import partial
@@ -32,6 +33,7 @@ MOST: Final = 50
 WITHIN_SECONDS: Final = 20.0
 """How long the registrar may take until a reading is on record; what is not by then is not read."""
 
+_READER: Final = re.compile(r"(?=.*[0-9])[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _WITHDRAWING: Final = ("consent.refused", "consent.withdrawn")
 
 
@@ -94,6 +96,23 @@ def receipt(me: str, event: Event, opened: letters.Opened, at: datetime) -> Draf
 # What people read
 
 
+def is_reader(who: str) -> bool:
+    """Whether somebody may read as *who*: a number of this agency's, so with a digit, and no name of machines."""
+    return _READER.fullmatch(who) is not None and who.lower() not in NOBODYS
+
+
+def reader(desk: Desk, actor: str | None) -> str:
+    """Who reads: *actor*, or where nobody is named, who answers for the agency's system by its ``agency.json``.
+
+    Raises:
+        DeskError: ``reader_unnamed``: neither is there.
+    """
+    found = actor or desk.reader
+    if found is None:
+        raise DeskError("reader_unnamed")
+    return found
+
+
 def access(
     desk: Desk,
     subject: str,
@@ -107,9 +126,9 @@ def access(
     """What this agency says before *who* reads or hands on *what* of the case *subject*.
 
     Raises:
-        DeskError: ``unknown_field``: *who* is a name of machines, under which no person reads.
+        DeskError: ``unknown_field``: *who* is no number, or a name of machines, under which no person reads.
     """
-    if who.lower() in NOBODYS:
+    if not is_reader(who):
         raise DeskError("unknown_field")
     data = AccessGranted(what=what, purpose=purpose, parts=tuple(parts) or None, event=event)
     now = desk.seat.now()

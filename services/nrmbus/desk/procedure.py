@@ -71,11 +71,12 @@ class Settings(Frozen):
     """What an agency sets about itself.
 
     A shelter its places by category of the person they are for; each agency the version that its own system speaks of a
-    type, where that is not the first.
+    type, where that is not the first, and the number of who answers for what that system reads by itself.
     """
 
     capacity: dict[str, int] = Field(default_factory=dict)
     speaks: dict[str, int] = Field(default_factory=dict)
+    reader: str | None = None
 
 
 B = TypeVar("B", bound=Frozen)
