@@ -13,8 +13,11 @@ from nrmbus.auditor.history import History
 from nrmbus.auditor.judged import otherwise
 from nrmbus.directory import Identity
 from nrmbus.registrar.shard import Shard
-from nrmbus.rules import Agency, Audience, Rules
-from registrar.given import NOW, Bus
+from nrmbus.rules import Agency, Audience, Refusal, Rules
+from nrmbus.rules.emergency import ASKED
+from nrmbus.wire import ids
+from registrar.given import CASE, NOW, Bus
+from registrar.test_emergency import asks, known
 
 DAY = timedelta(days=1)
 CONSENT = {"purposes": ["information_sharing"], "receivers": ["vac"], "given_by": "individual", "form": "written"}
@@ -101,3 +104,119 @@ def test_who_was_admitted_later_is_not_missed(bus: Bus, tmp_path: Path) -> None:
     today = Rules(bus.rules.profile, {**bus.agencies, "unit-2": Agency("unit-2", "special_unit")})
 
     assert list(otherwise(history.entries, today, bus.directory)) == []
+
+
+class Stubborn(Rules):
+    """The Rules as a registrar would have them that refuses whom it does not like, under rules of the honest profile."""
+
+    says: Refusal | None = None
+
+    def judge(self, *asked: Any, **more: Any) -> Refusal | None:
+        """Refuse by that rule, once it is named."""
+        return self.says or super().judge(*asked, **more)
+
+
+class Refusing:
+    """A case of ngo-a that the special unit and ngo-l know; then its registrar refuses whatever comes."""
+
+    def __init__(self, bus: Bus) -> None:
+        self.bus, self.honest = bus, bus.rules
+        bus.rules = self.rules = Stubborn(self.honest.profile, bus.agencies)
+        self.shard: Shard = bus.shard()
+        known(bus, self.shard, CASE)
+
+    def refuses(self, rule: str, type_: str, data: dict[str, Any], *, by: str = "ngo-a", **more: Any) -> None:
+        """Have it refuse what *by* says by *rule*, with that rule's code and basis."""
+        cited = self.honest.profile.refusals[rule]
+        because = None
+        if type_ == ASKED:
+            because, cited, rule = rule, self.honest.profile.refusals["G-70"], "G-70"
+        self.rules.says = replace(Refusal(cited.code, rule, cited.basis, "", because), **more.pop("instead", {}))
+        decision = self.bus.say(self.shard, by, type_, data, **more)
+        self.rules.says = None
+        assert decision.outcome == "refused"
+
+    def found(self) -> list[tuple[str, str | None]]:
+        """What the honest Rules make of the history."""
+        history = History(self.bus.directory)
+        for record in self.bus.history:
+            history.take(record, 0)
+        history.verifier.check_last()
+        return [(each.code, each.rule) for each in otherwise(history.entries, self.honest, self.bus.directory)]
+
+
+REFUSED = {"purposes": ["information_sharing"], "receivers": ["special-unit"], "given_by": "individual"}
+ASKS = {"approver": "S-2", "referral": "e1" * 16}
+
+
+@pytest.mark.parametrize(
+    ("rule", "type_", "by"),
+    [("G-02", "consent.given", "ngo-a"), ("G-05", "consent.given", "ngo-a"), ("G-02", ASKED, "special-unit"),
+     ("G-71", ASKED, "special-unit"), ("G-72", ASKED, "special-unit")],
+)  # fmt: skip
+def test_whom_it_refused_by_a_rule_that_cannot_have_applied_is_found(bus: Bus, rule: str, type_: str, by: str) -> None:
+    """To a party of the case that it is unknown; a limit that was not reached; a refusal that the person never said."""
+    bent = Refusing(bus)
+    data, more = ({"reason": "missing_person"}, ASKS) if type_ == ASKED else (CONSENT, {})
+    bent.refuses(rule, type_, data, by=by, **more)
+
+    assert bent.found() == [("refused_wrongly", rule)]
+
+
+def test_who_was_refused_rightly_by_these_rules_is_no_finding(bus: Bus) -> None:
+    """The nearest cases in which they apply, by the honest Rules: a stranger, one without a part, her word, the limit."""
+    bent = Refusing(bus)
+    shard = bent.shard
+    stranger = bus.say(shard, "vac", "consent.given", CONSENT)
+    asked = [asks(bus, shard, known(bus, shard, ids.new_ref())) for _ in range(4)]
+    refused = known(bus, shard, ids.new_ref())
+    assert bus.say(shard, "ngo-a", "consent.refused", REFUSED, case=refused).outcome == "registered"
+    hers = asks(bus, shard, refused)
+    used = bus.event("ngo-a", "consent.given", CONSENT)
+    assert bus.take(shard, bus.signed(used), owner="ngo-a").outcome == "registered"
+    again = bus.say(shard, "ngo-a", "consent.given", CONSENT, id=used.id)
+
+    assert [each.outcome for each in (stranger, asked[-1], hers, again)] == ["refused"] * 4
+    assert bent.found() == []
+
+
+def test_an_id_that_nobody_used_is_not_reused(bus: Bus) -> None:
+    """Said of one that is new in its case."""
+    bent = Refusing(bus)
+    fresh = Refusal("id_reused", "W11", "[D]", "")
+    bent.rules.says = fresh
+    assert bus.say(bent.shard, "ngo-a", "consent.given", CONSENT).code == "id_reused"
+
+    assert bent.found() == [("refused_wrongly", "W11")]
+
+
+@pytest.mark.parametrize(
+    "instead",
+    [{"code": "wrong_state"}, {"article": "art. 99"}, {"rule": "G-99"}, {"rule": "W5"}, {"because": "G-02"}],
+    ids=str,
+)
+def test_a_refusal_under_another_code_or_basis_than_its_rules_is_found(bus: Bus, instead: dict[str, Any]) -> None:
+    """What a sender is told must be what the profile says of that rule."""
+    bent = Refusing(bus)
+    bent.refuses("G-32", "consent.given", CONSENT, instead=instead)
+
+    assert ("cited_otherwise", instead.get("rule", "G-32")) in bent.found()
+
+
+def test_a_fourth_asking_of_a_month_is_found_whichever_partition_it_was_let_in_on(tmp_path: Path) -> None:
+    """Three on one, and one on another by a registrar that did not look: together they are one too many."""
+    bus = Bus(tmp_path, partitions=2)
+    bus.admit("registrar", "registrar")
+    bus.key = bus.identities["registrar"].signing
+    shards, history = {number: bus.shard(number) for number in range(2)}, History(bus.directory)
+    for turn, number in enumerate((0, 0, 0, 1)):
+        while ids.partition_of(ref := ids.new_ref(), 2) != number:
+            pass
+        begin = len(bus.history)
+        assert asks(bus, shards[number], known(bus, shards[number], ref)).outcome == "registered"
+        for record in bus.history[begin:]:
+            history.take(record, number)
+        found = [
+            (each.partition, each.code, each.rule) for each in otherwise(history.entries, bus.rules, bus.directory)
+        ]
+        assert found == ([] if turn < 3 else [(1, "let_in", "G-72")])

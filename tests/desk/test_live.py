@@ -97,7 +97,7 @@ async def test_two_desks_hand_over_one_referral(broker: Broker) -> None:
         await quiet(bus, *TWO)
 
         assert [answer["verdict"] for answer in said] == ["registered"] * 5
-        heard = (await unit.inbox(opened=True))["events"]
+        heard = (await unit.inbox(opened=True, actor="S-1"))["events"]
         assert [event["type"] for event in heard] == ["case.signal_recorded", "consent.given", "referral.submitted"]
         assert [event.get("letter", {}).get("identity") for event in heard] == [
             None,
@@ -292,10 +292,10 @@ async def test_each_agency_is_told_in_the_version_that_it_speaks(broker: Broker)
             said = await ngo.publish(about("referral.submitted", NEWER, **REFERRED, sealed=sealed), wait=20)
             await delivered(bus, "special-unit", 3)
             await quiet(bus, *TWO)
-            *_, heard = (await unit.inbox(opened=True))["events"]
+            *_, heard = (await unit.inbox(opened=True, actor="S-1"))["events"]
             tasks = [task["kind"] for task in (await unit.tasks())["tasks"]]
         async with Door.of(bus.folder.agency("special-unit").path, speaks={"referral.submitted": 2}) as newer:
-            *_, as_said = (await newer.inbox(opened=True))["events"]
+            *_, as_said = (await newer.inbox(opened=True, actor="S-1"))["events"]
         directory = await read_directory(bus.folder)
 
     assert said["verdict"] == "registered"
@@ -324,7 +324,7 @@ async def test_what_an_earlier_release_did_not_know_goes_on_by_itself_after_the_
             await delivered(bus, "special-unit", 5)
             await quiet(bus, *TWO)
             before = await unit.case(CASE)
-            shown = (await unit.inbox(opened=True))["events"]
+            shown = (await unit.inbox(opened=True, actor="S-1"))["events"]
         receipts = "SELECT count(*) FROM outbox WHERE origin = 'receipt'"
         told = rows(bus, "special-unit", receipts)
         for patience in (0.5, 1.0, 1.5):
@@ -335,7 +335,7 @@ async def test_what_an_earlier_release_did_not_know_goes_on_by_itself_after_the_
         bus.start("special-unit")
         await quiet(bus, *TWO)
         async with bus.door("special-unit") as unit:
-            after, heard = await unit.case(CASE), (await unit.inbox(opened=True))["events"]
+            after, heard = await unit.case(CASE), (await unit.inbox(opened=True, actor="S-1"))["events"]
             tasks = [(task["kind"], task["event"]) for task in (await unit.tasks())["tasks"]]
         done = rows(bus, "special-unit", receipts)
         left = rows(bus, "special-unit", "SELECT count(*) FROM parked")

@@ -5,7 +5,7 @@ who holds its key could register what is not allowed, or tell a friend. The hist
 Pure: entries in, findings out.
 """
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final, Literal
@@ -14,13 +14,19 @@ from nrmbus.auditor.history import Entry
 from nrmbus.directory import Directory
 from nrmbus.events.model import Event
 from nrmbus.rules import Rules, View
+from nrmbus.rules.emergency import refused_by_person
+from nrmbus.rules.judge import OF_THE_ROW
+from nrmbus.wire.registration import Registration
 
 GLASS: Final = "access.break_glass"
 STATISTICS: Final = "statistics"
+OURS: Final = "[D]"
+"""The basis of the wire's refusals: rules of this project."""
 
-JudgedCode = Literal["let_in", "told_beyond", "told_short", "consents_differ"]
+JudgedCode = Literal["let_in", "told_beyond", "told_short", "consents_differ", "refused_wrongly", "cited_otherwise"]
 """Registered though the Rules refuse it; told to somebody whom they do not name, or not to one whom they name; with other
-consents before it than they name."""
+consents before it than they name; refused by a rule that cannot have applied, whatever was said; or refused under a code
+or basis that is not that rule's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,14 +43,28 @@ class Otherwise:
 def otherwise(entries: Iterable[Entry], rules: Rules, directory: Directory) -> Iterator[Otherwise]:
     """What in *entries*, verified and complete, went otherwise than by *rules*, in order of time.
 
-    Looked at is what was registered under the very profile of *rules*; of a case in which something cannot be read,
-    nothing after that. A refusal keeps no envelope, so who was refused wrongly has to say so himself.
+    Looked at is what was judged under the very profile of *rules*; of a case in which something cannot be read, nothing
+    after that. A refusal keeps no envelope: it is held against what its rule rests on beside that (`_never_applied`).
+    Who was refused wrongly by any other rule has to say so himself.
     """
+    ordered = sorted(entries, key=_when)
     views: dict[str, View] = {}
     unread: set[str] = set()
+    used: dict[str, set[tuple[str | None, str]]] = defaultdict(set)
     spent: Counter[tuple[str, str]] = Counter()
-    for entry in sorted(entries, key=_when):
+    asked = Counter(
+        (each.event.source, rules.month(each.registration.time))
+        for each in ordered
+        if each.event is not None and each.event.type == GLASS
+    )
+    for entry in ordered:
         said, event, fact = entry.registration, entry.event, entry.fact
+        before = used[said.subject]
+        if said.subject not in unread and said.verdict == "refused" and said.policy.digest == rules.profile.digest:
+            view = views.get(said.subject) or rules.start(said.subject)
+            yield from _refused(entry, view, rules, before, asked[said.source, rules.month(said.time)])
+        # An id is its sender's from the first submission on, and everybody's once it is registered.
+        before.add((said.source if said.verdict == "refused" else None, said.id))
         if said.verdict != "registered" or said.subject in unread:
             continue
         if event is None or fact is None:
@@ -60,6 +80,44 @@ def otherwise(entries: Iterable[Entry], rules: Rules, directory: Directory) -> I
         if event.type == GLASS:
             spent[month] += 1
         views[said.subject] = rules.evolve(view, fact)
+
+
+def _refused(
+    entry: Entry, view: View, rules: Rules, before: set[tuple[str | None, str]], asked: int
+) -> Iterator[Otherwise]:
+    said, because = entry.registration, entry.audience.because
+    if not _is_cited(said, because, rules):
+        yield Otherwise(said.partition, said.number, "cited_otherwise", said.rule)
+    rule = because or said.rule
+    reused = {(None, said.id), (said.source, said.id)} & before
+    wrong = not reused if said.code == "id_reused" else _never_applied(rule, view, said.source, rules, asked)
+    if wrong:
+        yield Otherwise(said.partition, said.number, "refused_wrongly", rule)
+
+
+def _never_applied(rule: str | None, view: View, source: str, rules: Rules, asked: int) -> bool:
+    """Whether *rule* cannot have applied to anything that *source* could say on *view*, whatever it was.
+
+    *asked* is how often it broke the glass in that month, in all partitions and also later: fewer there were not before.
+    """
+    if rule == "G-02":
+        return view.exists and not view.over and not view.incident and view.count_for(source) > 0
+    if rule == "G-05":
+        return view.on_case(source)
+    if rule == "G-71":
+        return not refused_by_person(view, source)
+    return rule == "G-72" and asked < rules.profile.emergency.monthly
+
+
+def _is_cited(said: Registration, because: str | None, rules: Rules) -> bool:
+    """Whether code and basis are those of the rule: the profile's, or one of the wire's, which are this project's."""
+    profile = rules.profile
+    cited = profile.refusals.get(said.rule or "")
+    if cited is None:
+        return because is None and (said.rule or "").startswith("W") and said.article == OURS
+    hidden = said.rule in {row.refused_as for row in profile.types.values()}
+    fits = because in profile.refusals if hidden else because is None
+    return fits and said.code == cited.code and cited.basis in (said.article, OF_THE_ROW)
 
 
 def _when(entry: Entry) -> tuple[object, int, int]:

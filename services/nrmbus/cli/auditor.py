@@ -62,9 +62,10 @@ def page(data: Data = None, bus: Bus = DEFAULT_BUS) -> None:
 
 @app.command(epilog="Example: nrmbus auditor judge")
 def judge(data: Data = None, bus: Bus = DEFAULT_BUS) -> None:
-    """Verify the history, and judge all of it again: what the registrar let in, or told, otherwise than by the Rules.
+    """Verify the history, and judge all of it again: what the registrar let in, told or refused otherwise than by the Rules.
 
-    Exit status 1 if there is anything. A refusal keeps nothing of what was refused, so none is judged again.
+    Exit status 1 if there is anything. A refusal keeps nothing of what was refused: it is judged as far as it rests on the
+    history, and by code and basis.
     """
     from nrmbus.auditor.judged import otherwise
     from nrmbus.cli.replay import verified
