@@ -28,8 +28,9 @@ def _numbered(office: Office, entry: Entry) -> bytes:
 
 
 def _retired(office: Office) -> Identity:
-    office.state("ngo-a", "retired", NOW)
-    return office.identity("ngo-a")
+    own = office.identity("ngo-a")
+    office.leaves(own, NOW)
+    return own
 
 
 def retired_id_again(office: Office) -> bytes:
