@@ -1,6 +1,5 @@
 """An agency on a machine of its own: a folder with the bus's name, the operator's public key, and what is the agency's."""
 
-import json
 import shutil
 import signal
 import subprocess
@@ -17,10 +16,10 @@ import httpx
 
 from nrmbus.bus import certificate
 from nrmbus.bus.authority import Authority
-from nrmbus.bus.folder import BusFolder, make_private, write_json
+from nrmbus.bus.folder import BusFolder, make_private
 from nrmbus.bus.gate import Gate
 from nrmbus.bus.reach import Tls
-from nrmbus.cli import agency
+from nrmbus.cli import agency, invitation
 from nrmbus.client import Door, DoorError
 from nrmbus.wire.ids import new_event_id
 
@@ -111,11 +110,9 @@ class Apart:
 def apart(operator: BusFolder, home: Path, name: str, role: str) -> Iterator[Apart]:
     """An agency that joins a running bus from another folder, by files alone; its desk ends with the block."""
     folder = BusFolder(home / name)
-    made = json.loads((operator.path / "bus.json").read_bytes()) | {"bootstrap": operator.bootstrap, "tls": True}
-    write_json(folder.path / "bus.json", made)
-    make_private(folder.keys)
-    (folder.keys / "operator.pub").write_bytes((operator.keys / "operator.pub").read_bytes())
-    file = home / f"{name}.request.json"
+    invited, file = home / f"{name}.invitation.json", home / f"{name}.request.json"
+    invitation.invite(invited, data=operator.path)
+    invitation.join(invited, data=folder.path)
     agency.request(name, role=role, out=file, data=folder.path, keys_unprotected=True)
     for admitter in (A, B):
         agency.admit(file, admitter, data=operator.path, keys_unprotected=True)

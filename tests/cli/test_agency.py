@@ -1,8 +1,10 @@
 """``nrmbus agency`` and ``nrmbus admitter``: from a request to a letter's key, and to an agency that left."""
 
 import asyncio
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
 from typer.testing import CliRunner
@@ -18,9 +20,10 @@ from nrmbus.directory import renewal
 from nrmbus.directory.admission import Newcomer, admit, read_directory
 from nrmbus.directory.entry import body_of
 from nrmbus.directory.heads import utc_time
-from nrmbus.directory.operator import Identity
+from nrmbus.directory.operator import Admitter, Identity
 from nrmbus.directory.requests import Request
 from nrmbus.wire import json
+from nrmbus.wire.keys import SigningKey
 
 A, B = "admitter-a", "admitter-b"
 
@@ -114,6 +117,31 @@ def test_an_agency_joins_changes_its_keys_and_leaves(typed: Typed) -> None:
     ]
     shown = typed("show", "ngo-b")
     assert [word for word in ("admitted", "rotated", "confirmed", "suspended", "retired") if word not in shown] == []
+
+
+@pytest.mark.broker
+def test_two_admitters_agree_on_who_admits(bus: BusFolder, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Each signs where their key is; the list holds when the operator has entered it, and who was removed is out."""
+    leyla, file = Admitter("leyla", SigningKey.generate()), tmp_path / "file"
+    here: dict[str, Any] = {"data": bus.path, "keys_unprotected": True}
+
+    def said(command: Callable[..., None], *given: object, **options: object) -> str:
+        command(*given, **options, **here)
+        return capsys.readouterr().out
+
+    away = (bus.path / "admitters" / B).rename(tmp_path / B)
+    assert "leyla is to admit. One admitter has signed" in said(admitter.add, "leyla", key=leyla.public.key, out=file)
+    assert "One admitter has signed" in said(admitter.sign, file)
+    with pytest.raises(BusError, match="admitter_key_missing"):
+        admitter.sign(file, by=B, **here)
+    away.rename(bus.path / "admitters" / B)
+    assert f"Entered: there are 3 now: {A}, {B}, leyla." in said(admitter.sign, file)
+
+    assert f"leyla is to admit no more. Entered: there are 2 now: {A}, {B}." in said(admitter.remove, "leyla")
+    with pytest.raises(BusError, match="admitter_unknown"):
+        admitter.remove("leyla", **here)
+    with pytest.raises(BusError, match="admitters_few"):
+        admitter.remove(A, **here)
 
 
 @pytest.mark.broker

@@ -1,7 +1,6 @@
 """What `nrmbus agency` does at a closed broker: who is served, by which certificate, and until when."""
 
 import asyncio
-import json
 import time
 from collections.abc import Iterator
 from datetime import timedelta
@@ -17,13 +16,14 @@ from nrmbus.bus import certificate
 from nrmbus.bus.authority import Authority
 from nrmbus.bus.clock import BEFORE_ANY_TICK
 from nrmbus.bus.embedded import EmbeddedKafka
-from nrmbus.bus.folder import BusFolder, make_private, write_json
+from nrmbus.bus.folder import BusFolder
 from nrmbus.bus.gate import Gate
 from nrmbus.bus.reach import Tls
 from nrmbus.cli import agency
 from nrmbus.directory import fold, joining
 from nrmbus.directory.admission import Newcomer, admit, read_directory
 from nrmbus.directory.heads import utc_time
+from nrmbus.directory.invitation import Invitation
 from nrmbus.directory.operator import Identity
 from nrmbus.directory.requests import Request
 
@@ -58,10 +58,7 @@ def entered(bus: BusFolder, file: Path) -> Request:
 def machine(bus: BusFolder, home: Path) -> BusFolder:
     """A machine on which nothing of the agency is left: it knows where the bus is, and whose word to trust."""
     folder = BusFolder(home)
-    made = json.loads((bus.path / "bus.json").read_bytes()) | {"bootstrap": bus.bootstrap, "tls": True}
-    write_json(folder.path / "bus.json", made)
-    make_private(folder.keys)
-    (folder.keys / "operator.pub").write_bytes((bus.keys / "operator.pub").read_bytes())
+    Invitation.to(bus).accept(folder)
     return folder
 
 

@@ -10,17 +10,23 @@ from hypothesis import HealthCheck, given, settings
 
 from directory.given import NOW, Office
 from hostile import bounded, not_plain, spoilt
-from nrmbus.directory import DirectoryError, joining, operator_key
+from nrmbus.bus.folder import BusFolder
+from nrmbus.directory import DirectoryError, Operator, admitters, joining, operator_key
+from nrmbus.directory.admitters import Listing, propose
 from nrmbus.directory.changes import sign
-from nrmbus.directory.entry import Signature, body_of
+from nrmbus.directory.entry import AdmitterKey, Signature, body_of
+from nrmbus.directory.invitation import Invitation
 from nrmbus.directory.renewal import Renewal, asked_by
-from nrmbus.directory.requests import LARGEST, Request
+from nrmbus.directory.requests import LARGEST, Carried, Request
 from nrmbus.wire import base64, json, statement
 from nrmbus.wire.keys import SealingKey, SigningKey
 
 LAST, FIRST = "9999-12-31T23:59:59Z", "0001-01-01T00:00:00Z"
-Reader = Callable[[Path], Request | Renewal]
-READERS: dict[str, Reader] = {"request": Request.read, "renewal": Renewal.read}
+Reader = Callable[[Path], Carried]
+READERS: dict[str, Reader] = {
+    "request": Request.read, "renewal": Renewal.read, "admitters": Listing.read, "invitation": Invitation.read,
+}  # fmt: skip
+CODES = {"invitation": "invitation_malformed"}
 
 
 @pytest.fixture(name="office")
@@ -55,7 +61,7 @@ def test_what_two_readers_could_read_in_two_ways_is_read_by_none(what: str, read
 
     with bounded(), pytest.raises(DirectoryError) as refused:
         READERS[reader](tmp_path / "file")
-    assert refused.value.code == "request_malformed"
+    assert refused.value.code == CODES.get(reader, "request_malformed")
 
 
 @pytest.mark.parametrize("reader", READERS)
@@ -179,7 +185,17 @@ def _good(tmp_path_factory: pytest.TempPathFactory) -> tuple[Office, Path, dict[
     body = {"bus": office.directory.bus, "agency": "ngo-a", "csr": "x", "made": "2026-03-02T05:00:00Z"}
     renewal = Renewal(asked=statement.sign("request", body, own.signing).decode())
     request = Request(entry=office.asked(office.identity("ngo-b")))
-    return office, home, {"request": json.dumps(body_of(request)), "renewal": json.dumps(body_of(renewal))}
+    carol = AdmitterKey(name="carol", key=base64.encode(SigningKey.from_seed(bytes(32)).public))
+    bus = BusFolder(home / "bus")
+    bus.create(play=True)
+    Operator(bus.path)
+    carried = {
+        "request": request,
+        "renewal": renewal,
+        "admitters": propose(office.directory, added={carol.name: carol.key}),
+        "invitation": Invitation.to(bus, "kafka.invalid:9093"),
+    }
+    return office, home, {name: json.dumps(body_of(each)) for name, each in carried.items()}
 
 
 @pytest.mark.parametrize("reader", READERS)
@@ -198,8 +214,12 @@ def test_whatever_was_done_to_it(reader: str, good: tuple[Office, Path, dict[str
                 if isinstance(found, Request):
                     sign(office.directory, found, office.admitters[0], NOW)
                     assert _signed(found) == _signed(cast("Request", whole))
+                elif isinstance(found, Listing):
+                    admitters.sign(office.directory, found, office.admitters[0])
+                elif isinstance(found, Invitation):
+                    assert found == whole or found.fingerprint != cast("Invitation", whole).fingerprint
                 else:
-                    asked_by(office.directory, found)
+                    asked_by(office.directory, cast("Renewal", found))
             except DirectoryError as error:
                 assert error.__context__ is None  # noqa: PT017 - either answer is right here
 

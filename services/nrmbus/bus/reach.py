@@ -114,7 +114,7 @@ class Reach:
 
 _PIPED: Final = 4096
 """Bytes that every system's pipe holds, however many of them there are."""
-_UNUSABLE: Final = "{} has no certificate that can be used: nrmbus up makes one"
+_UNUSABLE: Final = "{} has no certificate that can be used: nrmbus up makes one on the operator's machine, nrmbus agency check keeps one elsewhere"
 
 
 @contextmanager

@@ -1,6 +1,7 @@
 """The command line, ``nrmbus``, and the supervisor behind ``nrmbus up``."""
 
 import contextlib
+import logging
 import sys
 
 
@@ -19,9 +20,17 @@ def main() -> None:
     from nrmbus.cli.app import app
 
     leave_no_picture()
+    # Other libraries' loggers say nothing, as in the services: what went wrong is one sentence, below.
+    logging.basicConfig(level=logging.CRITICAL, handlers=[logging.NullHandler()])
     try:
         app()
     except BusError as error:
         sys.exit(f"nrmbus: {error}")
     except KeyboardInterrupt:
         sys.exit(130)
+    except Exception as error:
+        from nrmbus.bus.failures import sentence_of
+
+        if sentence := sentence_of(error):
+            sys.exit(f"nrmbus: {sentence}")
+        raise

@@ -1,55 +1,155 @@
-"""``nrmbus admitter``: the people who admit agencies; two of them have to agree."""
+"""``nrmbus admitter``: the people who admit agencies; two of them have to agree, also on who they are."""
 
-from typing import Annotated
+import asyncio
+from collections.abc import Collection, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
 from nrmbus.cli.keys import Unprotected
 from nrmbus.cli.options import DEFAULT_BUS, Bus, Data, folder_of
 
+if TYPE_CHECKING:
+    from nrmbus.bus.folder import BusFolder
+    from nrmbus.directory import Directory
+    from nrmbus.directory.admitters import Change, Listing
+
 app = typer.Typer(
     help="The people who admit agencies, each with a key of their own; two must agree.", no_args_is_help=True
 )
 
+Name = Annotated[str, typer.Argument(help="A name for this person: lower-case letters, digits, dashes.")]
+Out = Annotated[
+    Path, typer.Option("--out", metavar="FILE", help="Where it goes, if a second admitter signs elsewhere.")
+]
+As = Annotated[
+    str | None, typer.Option("--as", metavar="NAME", help="Which admitter signs. (default: those whose keys are here)")
+]
+_FILE: Final = Path("admitters.request.json")
 
-@app.command(epilog="Example: nrmbus admitter add leyla")
+
+@app.command(epilog="Example: nrmbus admitter add leyla --key KEY")
 def add(
-    name: Annotated[str, typer.Argument(help="A name for this person: lower-case letters, digits, dashes.")],
+    name: Name,
     *,
     key: Annotated[
         str | None,
         typer.Option(metavar="KEY", help="The public key that `nrmbus admitter key` printed at the person's machine."),
     ] = None,
+    by: As = None,
+    out: Out = _FILE,
     data: Data = None,
     bus: Bus = DEFAULT_BUS,
     keys_unprotected: Unprotected = False,
 ) -> None:
-    """Name one more admitter; two of the present ones sign, whose keys have to be here.
+    """Name one more admitter, or give one another key; two of the present ones sign, here or each on their own machine.
 
     Before the bus has any entry, the first two are made so: run it twice, then `nrmbus up`.
     """
-    import asyncio
-
     from nrmbus.cli.agency import sentences, unlocked
-    from nrmbus.directory.changes import name_admitters
-    from nrmbus.directory.operator import Admitter
+    from nrmbus.directory.operator import OPERATOR_KEY, Admitter
 
     folder = unlocked(data, bus, unprotected=keys_unprotected)
     with sentences():
         _allowed(name)
+        is_new = not (folder.keys / OPERATOR_KEY).exists()
+        if is_new and key is not None:
+            raise typer.BadParameter("before the first `nrmbus up` the key is made here, and moved to its person later")
         public = key or Admitter.at(folder.path, name).public.key
-        if not folder.is_held and not folder.settings.bootstrap:
+        if is_new:
             typer.echo(f"{name} has a key, and admits from the first `nrmbus up` on.")
             return
-        directory = asyncio.run(name_admitters(folder, {name: public}))
-    typer.echo(
-        f"{name} admits; there are {len(directory.roll.admitter_kids)}: {', '.join(sorted(directory.roll.admitter_kids.values()))}."
+        typer.echo(asyncio.run(_changed(folder, {name: public}, (), by, out)))
+
+
+@app.command(epilog="Example: nrmbus admitter remove leyla")
+def remove(
+    name: Name,
+    *,
+    by: As = None,
+    out: Out = _FILE,
+    data: Data = None,
+    bus: Bus = DEFAULT_BUS,
+    keys_unprotected: Unprotected = False,
+) -> None:
+    """Have a person admit no more: gone, or the key is in wrong hands. Two of the present ones sign, as for `add`."""
+    from nrmbus.cli.agency import sentences, unlocked
+
+    folder = unlocked(data, bus, unprotected=keys_unprotected)
+    with sentences():
+        typer.echo(asyncio.run(_changed(folder, {}, (name,), by, out)))
+
+
+@app.command(epilog="Example: nrmbus admitter sign admitters.request.json --as leyla")
+def sign(
+    file: Annotated[Path, typer.Argument(help="What `nrmbus admitter add` or `remove` has written.")],
+    *,
+    by: As = None,
+    data: Data = None,
+    bus: Bus = DEFAULT_BUS,
+    keys_unprotected: Unprotected = False,
+) -> None:
+    """Sign a change of who admits, as the second admitter; where the operator's key is, it is entered."""
+    from nrmbus.cli.agency import sentences, unlocked
+    from nrmbus.directory.admitters import Listing
+
+    folder = unlocked(data, bus, unprotected=keys_unprotected)
+    with sentences():
+        typer.echo(asyncio.run(_signed(folder, Listing.read(file), by, file)))
+
+
+async def _changed(
+    folder: "BusFolder", added: Mapping[str, str], removed: Collection[str], by: str | None, out: Path
+) -> str:
+    from nrmbus.directory.admitters import propose
+    from nrmbus.directory.changes import read_as, reader_of
+
+    directory = await read_as(folder, reader_of(folder))
+    return await _signed(folder, propose(directory, added=added, removed=removed), by, out)
+
+
+async def _signed(folder: "BusFolder", listing: "Listing", by: str | None, file: Path) -> str:
+    """Sign as whoever is here and is still wanted, enter it or write it to *file*; what was done, and what comes next."""
+    from nrmbus.directory.admitters import Change, enter, sign
+    from nrmbus.directory.changes import admitter_of, is_operator, read_as, reader_of
+    from nrmbus.directory.operator import Admitter
+
+    directory = await read_as(folder, reader_of(folder))
+    change = Change.of(directory, listing.listed)
+    already = {each.keyid for each in listing.listed.admitted}
+    here = [admitter_of(folder, by)] if by else Admitter.here(folder.path)
+    for each in here:
+        wanted = each.key.kid in directory.roll.admitter_kids and each.key.kid not in already
+        if by or (wanted and not listing.is_complete):
+            listing = sign(directory, listing, each)
+    said = f"{_said(change)}."
+    if listing.is_complete and is_operator(folder):
+        return f"{said} {_admitting(await enter(folder, listing))}"
+    listing.write(file)
+    if listing.is_complete:
+        return f"{said} Two admitters have signed {file}; the operator enters it: nrmbus admitter sign {file}"
+    count = "One admitter has" if listing.listed.admitted else "No admitter has"
+    return f"{said} {count} signed {file}; another one does: nrmbus admitter sign {file}"
+
+
+def _said(change: "Change") -> str:
+    named = (
+        *(f"{each} is to admit" for each in change.added),
+        *(f"{each} gets another key" for each in change.other_key),
+        *(f"{each} is to admit no more" for each in change.removed),
     )
+    return ", ".join(named)
+
+
+def _admitting(directory: "Directory") -> str:
+    names = sorted(directory.roll.admitter_kids.values())
+    return f"Entered: there are {len(names)} now: {', '.join(names)}."
 
 
 @app.command(epilog="Example: nrmbus admitter key leyla")
 def key(
-    name: Annotated[str, typer.Argument(help="A name for this person: lower-case letters, digits, dashes.")],
+    name: Name,
     *,
     data: Data = None,
     bus: Bus = DEFAULT_BUS,
@@ -68,8 +168,6 @@ def key(
 @app.command(name="list", epilog="Example: nrmbus admitter list")
 def list_(data: Data = None, bus: Bus = DEFAULT_BUS) -> None:
     """Print who may admit, and whose key lies here."""
-    import asyncio
-
     from nrmbus.cli.agency import sentences
     from nrmbus.directory.changes import read_as, reader_of
     from nrmbus.directory.operator import Admitter

@@ -10,6 +10,7 @@ from nrmbus.cli import (
     erasure,
     export,
     inbox,
+    invitation,
     keys,
     person_report,
     play,
@@ -46,6 +47,8 @@ app.command(epilog="Example: nrmbus person-report --case 5f0c1a2b --language az"
 app.command(epilog="Example: nrmbus export --case 5f0c1a2b --out evidence.zip")(export.export)
 app.command(epilog="Example: nrmbus verify evidence.zip --log KEY --witness KEY")(verify.verify)
 app.command(epilog="Example: nrmbus doctor --data ./my-bus")(doctor.doctor)
+app.command(epilog="Example: nrmbus invite bus.invitation.json")(invitation.invite)
+app.command(epilog="Example: nrmbus join bus.invitation.json --data ./ngo-b")(invitation.join)
 app.add_typer(auditor.app, name="auditor")
 app.add_typer(agency.app, name="agency")
 app.add_typer(admitter.app, name="admitter")

@@ -114,6 +114,7 @@ def up(  # noqa: PLR0913 - one each for what may be asked
         known_policy(policy)
     is_tls = reached_by_tls(bootstrap, tls, plaintext=plaintext, is_new=not folder.exists)
     settings = folder.create(play=play, partitions=partitions, policy=policy, bootstrap=bootstrap, tls=is_tls)
+    operators_own(folder)
     if not settings.tls:
         typer.echo("Kafka is reached in plain text: whoever reaches it may read and write everything there.")
     newcomers = newcomers_of(agencies, settings.policy) if agencies else {}
@@ -130,6 +131,22 @@ def up(  # noqa: PLR0913 - one each for what may be asked
         typer.echo(f"Bus {settings.bus} is up: folder {folder.path}, Kafka {folder.bootstrap}. Ctrl-C ends it.")
         while True:
             signal.pause()
+
+
+def operators_own(folder: "BusFolder") -> None:
+    """See that no other machine has the operator's key of this bus.
+
+    Raises:
+        NoBus: one has: the folder was made by nrmbus join, and desks are what may run here.
+    """
+    from nrmbus.bus.errors import NoBus
+    from nrmbus.directory.changes import is_operator
+    from nrmbus.directory.operator import OPERATOR_KEY
+
+    if (folder.keys / OPERATOR_KEY).exists() and not is_operator(folder):
+        raise NoBus(
+            f"Another machine runs this bus: a desk is started here with nrmbus run AGENCY --data '{folder.path}'."
+        )
 
 
 def reached_by_tls(bootstrap: str | None, tls: Path | None, *, plaintext: bool, is_new: bool) -> bool | None:

@@ -15,7 +15,7 @@ from nrmbus.bus.reach import Tls, Where
 from nrmbus.directory import joining
 from nrmbus.directory.admission import numbering, read_directory
 from nrmbus.directory.directory import Directory
-from nrmbus.directory.entry import CHANGES_KEYS, AdmitterKey, Kind
+from nrmbus.directory.entry import CHANGES_KEYS, Kind
 from nrmbus.directory.errors import DirectoryError
 from nrmbus.directory.fold import RUNNING, SERVICES, TWO
 from nrmbus.directory.heads import utc_time
@@ -65,13 +65,13 @@ def reader_of(folder: BusFolder) -> Path:
     """Whose files reach the broker here: the operator's, else those of an agency; everybody may read the directory.
 
     Raises:
-        DirectoryError: ``not_operator``: nobody's are here.
+        DirectoryError: ``certificate_missing``: nobody's are here.
     """
     if not folder.settings.tls or Tls(folder.keys).certificate.exists():
         return folder.keys
     for path in sorted((folder.path / "agencies").glob("*/tls/cert.pem")):
         return path.parents[1]
-    raise DirectoryError("not_operator")
+    raise DirectoryError("certificate_missing")
 
 
 # -- at the agency ---------------------------------------------------------------------------------------------------
@@ -156,13 +156,16 @@ async def check(folder: BusFolder, agency: str, request: Request | None) -> tupl
     to go to the operator. ``pending``: its new keys hold later. ``current``: its keys, and its desk may start.
 
     Raises:
-        DirectoryError: ``challenge_unopened``; ``certificate_altered`` where *request* came back with another authority.
+        DirectoryError: ``challenge_unopened``; ``certificate_altered`` where *request* came back with another authority;
+            ``certificate_missing`` where none has come yet.
     """
     home = folder.agency(agency)
     if request is not None and request.certificate and request.ca:
         came, operator = (request.certificate, request.ca, request.word), operator_key(folder.path)
         believe(folder.settings.bus, agency, *came, operator)
         certificate.keep(Tls(home.path), request.certificate.encode(), request.ca.encode())
+    if folder.settings.tls and not Tls(home.path).certificate.exists():
+        raise DirectoryError("certificate_missing")
     directory = await read_as(folder, home.path)
     standing, identity = directory.roll.agencies.get(agency), Identity.at(home.path, agency)
     if standing is None or not {standing.periods[-1].kids.signing} <= identity.kids:
@@ -231,7 +234,8 @@ def sign(
     return request.having(entry)
 
 
-def _operator(folder: BusFolder) -> Operator:
+def operator_of(folder: BusFolder) -> Operator:
+    """The operator, whose key lies here. Raises DirectoryError ``not_operator``."""
     # Made on first use where a bus is set up; here a fresh one would be nobody's.
     if not is_operator(folder):
         raise DirectoryError("not_operator")
@@ -264,7 +268,7 @@ async def enter(folder: BusFolder, request: Request) -> Request:
 
 
 async def _enter(folder: BusFolder, request: Request) -> Request:
-    operator, directory, entry = _operator(folder), await read_directory(folder), request.entry
+    operator, directory, entry = operator_of(folder), await read_directory(folder), request.entry
     raw = operator.number(entry, directory)
     everybody = sorted({*directory.entries, entry.agency, *RUNNING})
     directory.add(raw)
@@ -307,23 +311,5 @@ async def sign_head(folder: BusFolder) -> Directory:
     """Sign how far the directory goes now, as the operator does every hour; the directory."""
     async with numbering(folder):
         directory = await read_directory(folder)
-        await publish(folder, [_operator(folder).head(directory, utc_time())])
-    return directory
-
-
-async def name_admitters(folder: BusFolder, named: Mapping[str, str]) -> Directory:
-    """Have those who are *named* (name to public key, base64) be admitters beside those there are.
-
-    Raises:
-        DirectoryError: fewer than two in all, or two of the present ones are not here to sign.
-    """
-    async with numbering(folder):
-        directory, operator = await read_directory(folder), _operator(folder)
-        present = (
-            {each.name: each.key for each in directory.roll.admitters.admitters} if directory.roll.admitters else {}
-        )
-        listed = tuple(AdmitterKey(name=name, key=key) for name, key in sorted({**present, **named}.items()))
-        raw = operator.admitters(directory, listed)
-        directory.add(raw)
-        await publish(folder, [raw, operator.head(directory, utc_time())])
+        await publish(folder, [operator_of(folder).head(directory, utc_time())])
     return directory

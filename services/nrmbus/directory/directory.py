@@ -179,6 +179,16 @@ class Directory:
 
     def _take_admitters(self, body: Mapping[str, object], due: int) -> None:
         listed = _read(Admitters, body, due)
+        keys, head = self.checked_admitters(listed, due)
+        self.roll = self.roll.with_admitters(listed, {key.kid: name for name, key in keys.items()}, head.kid)
+        self._admitters, self._head_key = {key.kid: key for key in keys.values()}, head
+
+    def checked_admitters(self, listed: Admitters, due: int | None = None) -> tuple[Mapping[str, VerifyKey], VerifyKey]:
+        """The keys of those who are *listed*, by name, and the one that signs heads; it is believed as the next list.
+
+        Raises:
+            DirectoryError: it is not.
+        """
         keys: dict[str, VerifyKey] = {}
         head = None
         try:
@@ -192,8 +202,7 @@ class Directory:
         kids = {key.kid: name for name, key in keys.items()}
         if code := self.roll.refuses_admitters(listed, kids, head.kid, Signed(admitted=admitted)):
             raise DirectoryError(code, due)
-        self.roll = self.roll.with_admitters(listed, kids, head.kid)
-        self._admitters, self._head_key = {key.kid: key for key in keys.values()}, head
+        return keys, head
 
     def _admitting(self, entry: Entry | Admitters, due: int | None) -> tuple[str, ...]:
         known = [

@@ -12,14 +12,15 @@ DirectoryCode = Literal[
     "weak_key", "key_in_use", "key_two_purposes", "key_replaced", "lost_too_soon", "overlap_missing", "time_backwards", "challenge_missing",
     "challenge_unopened", "nothing_to_confirm", "head_invalid", "head_differs", "head_ahead", "went_back",
     "request_malformed", "request_changed", "case_open", "admitter_key_missing", "admitter_unnamed", "not_yet_two", "not_operator",
-    "certificates_many", "certificate_invalid", "certificate_altered", "nothing_waiting",
+    "certificates_many", "certificate_invalid", "certificate_altered", "certificate_missing", "nothing_waiting",
+    "invitation_malformed", "invitation_altered",
 ]  # fmt: skip
 """Everything for which the directory says no."""
 
 SENTENCES: Final[Mapping[DirectoryCode, str]] = MappingProxyType(
     {
-        "operator_key_missing": "keys/operator.pub is missing: copy it from the machine where the bus was set up.",
-        "operator_key_malformed": "keys/operator.pub is no key: copy it again from the machine where the bus was set up.",
+        "operator_key_missing": "keys/operator.pub is missing: nrmbus invite at the operator's machine, nrmbus join here.",
+        "operator_key_malformed": "keys/operator.pub is no key: remove it, then nrmbus invite at the operator's machine, nrmbus join here.",
         "operator_signature_invalid": "It is not one that the operator of this bus signed: stop and ask the operator.",
         "entry_malformed": "It has not the form of this release: upgrade, or ask the operator what wrote it.",
         "other_bus": "It belongs to another bus: make it anew for this one.",
@@ -68,6 +69,9 @@ SENTENCES: Final[Mapping[DirectoryCode, str]] = MappingProxyType(
         "certificates_many": "The agency has three good certificates already: wait until one has ended, or, if they are not its own, nrmbus agency lost.",
         "certificate_invalid": "It is no certificate of this bus's authority for this agency's own key, or no newer one: nrmbus agency renew asks again.",
         "certificate_altered": "The certificate in the file is not as the operator of this bus gave it: have the operator send the file again.",
+        "certificate_missing": "The broker lets nobody in from here yet: the file comes back from the operator, then nrmbus agency check AGENCY FILE.",
+        "invitation_malformed": "It is no invitation to a bus: have the operator make it again with nrmbus invite.",
+        "invitation_altered": "Its fingerprint is not the one that the operator read out: it was altered, or is of another bus; have it sent again.",
         "nothing_waiting": "Nothing waits for an admitter: nrmbus agency waiting shows what does; the operator's nrmbus up puts it there.",
         "not_yet_two": "Two admitters have to sign before the operator can enter it: a second person runs nrmbus agency admit.",
     }

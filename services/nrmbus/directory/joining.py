@@ -4,12 +4,14 @@ import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from nrmbus.directory.directory import Directory
 from nrmbus.directory.entry import (
     CHANGES_KEYS,
     NOTHING_BEFORE,
+    AdmitterKey,
+    Admitters,
     Challenge,
     Entry,
     Kind,
@@ -18,6 +20,7 @@ from nrmbus.directory.entry import (
     body_of,
     challenge_digest,
     challenge_info,
+    digest_of,
     request_of,
 )
 from nrmbus.directory.errors import DirectoryError
@@ -30,6 +33,7 @@ from nrmbus.wire.keys import SealingKey, SealTo, SigningKey
 OVERLAP: Final = timedelta(hours=72)
 """How long old keys stay good for what is under way, unless an agency asks for another time."""
 
+Admission = TypeVar("Admission", Entry, Admitters)
 _SECRET: Final = 32
 
 
@@ -47,9 +51,9 @@ class Wanted:
     csr: str | None = None
 
 
-def changed(entry: Entry, **members: Any) -> Entry:
+def changed(entry: Admission, **members: Any) -> Admission:
     """*entry* with other *members*, in JSON types."""
-    return Entry.model_validate_json(json.dumps({**body_of(entry), **members}))
+    return type(entry).model_validate_json(json.dumps({**body_of(entry), **members}))
 
 
 def _place(directory: Directory, agency: str) -> dict[str, Any]:
@@ -102,7 +106,19 @@ def asked_by(entry: Entry, keys: Iterable[SigningKey]) -> Entry:
     return changed(entry, asked=[body_of(sign("request", request_of(entry), key)) for key in by_kid.values()])
 
 
-def admitted_by(entry: Entry, key: SigningKey) -> Entry:
+def listed(directory: Directory, admitters: Iterable[AdmitterKey], head: str) -> Admitters:
+    """The next list of those who admit, unsigned; *head*: the public key that signs heads, base64."""
+    before = directory.roll.admitters
+    return Admitters(
+        bus=directory.bus,
+        number=directory.number + 1,
+        admitters=tuple(admitters),
+        head=head,
+        previous=digest_of(before) if before else NOTHING_BEFORE,
+    )
+
+
+def admitted_by(entry: Admission, key: SigningKey) -> Admission:
     """*entry* with one admitter's signature more."""
     return changed(
         entry, admitted=[body_of(each) for each in (*entry.admitted, sign("admission", admission_of(entry), key))]

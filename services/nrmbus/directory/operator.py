@@ -9,18 +9,15 @@ from typing import Final, Protocol, Self
 
 from nrmbus.bus.errors import KeysSealed
 from nrmbus.bus.folder import write_private
-from nrmbus.directory import joining, requests, signatures
+from nrmbus.directory import joining, requests
 from nrmbus.directory.directory import Directory
 from nrmbus.directory.entry import (
-    NOTHING_BEFORE,
     AdmitterKey,
     Admitters,
     Entry,
     Head,
     LogEntry,
-    admission_of,
     body_of,
-    digest_of,
 )
 from nrmbus.directory.errors import DirectoryError
 from nrmbus.directory.fold import SERVICES, TWO
@@ -41,7 +38,7 @@ def operator_key(home: Path) -> VerifyKey:
     """
     found: VerifyKey | None = None
     try:
-        raw, _ = files.read(home / "keys" / "operator.pub", _KEY_LINE)
+        raw, _ = files.read(home / "keys" / OPERATOR_KEY, _KEY_LINE)
         found = VerifyKey(bytes.fromhex(raw.decode("ascii").strip()))
     except FileNotFoundError:
         raise DirectoryError("operator_key_missing") from None
@@ -52,6 +49,7 @@ def operator_key(home: Path) -> VerifyKey:
     return found
 
 
+OPERATOR_KEY: Final = "operator.pub"
 _KEY_LINE: Final = 128
 NEXT: Final = "next"
 PAST: Final = "past"
@@ -273,12 +271,18 @@ class Operator:
     """Who numbers and signs the entries of one bus, and its heads. Who is admitted is for two admitters to say."""
 
     def __init__(self, home: Path) -> None:
-        """Load the keys in *home*/keys, or make them on first use: ``operator.seed``, ``head.seed``."""
+        """Load the keys in *home*/keys, or make them on first use: ``operator.seed``, ``head.seed``.
+
+        Raises:
+            DirectoryError: ``not_operator``: the bus has an operator, whose key is elsewhere.
+        """
         self.home = home
+        public = home / "keys" / OPERATOR_KEY
+        if public.exists() and not (home / "keys" / "operator.seed").exists():
+            raise DirectoryError("not_operator")
         self._here: tuple[Admitter, ...] | None = None
         self._key = SigningKey.from_seed(_secret(home, "operator", SigningKey.generate))
         self._head = SigningKey.from_seed(_secret(home, "head", SigningKey.generate))
-        public = home / "keys" / "operator.pub"
         if not public.exists():
             public.write_text(self._key.public.hex() + "\n")
 
@@ -298,16 +302,10 @@ class Operator:
 
     def admitters(self, directory: Directory, listed: tuple[AdmitterKey, ...]) -> bytes:
         """The next list of admitters, signed by the admitters who are here; the first list of a bus needs none of them."""
-        before = directory.roll.admitters
-        made = Admitters(
-            bus=directory.bus,
-            number=directory.number + 1,
-            admitters=listed,
-            head=_text(self._head.public),
-            previous=digest_of(before) if before else NOTHING_BEFORE,
-        )
-        signed = [signatures.sign("admission", admission_of(made), each.key) for each in self._admitting(directory)]
-        return statement.sign("directory", body_of(made) | {"admitted": list(map(body_of, signed))}, self._key)
+        made = joining.listed(directory, listed, _text(self._head.public))
+        for each in self._admitting(directory):
+            made = joining.admitted_by(made, each.key)
+        return self.number(made, directory)
 
     def found(self, directory: Directory) -> bytes | None:
         """The list of admitters that a bus begins with, added to *directory*; none when it has one.

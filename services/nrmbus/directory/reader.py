@@ -42,8 +42,8 @@ class DirectoryReader:
     async def __aenter__(self) -> Self:
         if self._seen:
             self._seen.load()
-        await self._consumer.start()
         try:
+            await self._consumer.start()
             end = (await self._consumer.end_offsets([self._partition]))[self._partition]
             self._consumer.assign([self._partition])
             self._consumer.seek(self._partition, 0)  # the topic is kept whole

@@ -6,14 +6,14 @@ what comes back: whoever could put another authority into it, would be the broke
 
 import hashlib
 from pathlib import Path
-from typing import Annotated, Final, Literal, Self
+from typing import Annotated, ClassVar, Final, Literal, Self
 
 from pydantic import Field, ValidationError
 
 from nrmbus.bus.folder import write_json
 from nrmbus.directory.directory import Directory
 from nrmbus.directory.entry import Entry, body_of
-from nrmbus.directory.errors import DirectoryError
+from nrmbus.directory.errors import DirectoryCode, DirectoryError
 from nrmbus.events.model import AgencyId, CaseRef, Code, Digest, Frozen, Time
 from nrmbus.wire import files, json, statement
 from nrmbus.wire.errors import WireError
@@ -68,6 +68,8 @@ def believe(bus: str, agency: str, certificate: str, ca: str, word: str | None, 
 class Carried(Frozen):
     """What goes between an agency and those who admit: by file, or as a record of its topic."""
 
+    malformed: ClassVar[DirectoryCode] = "request_malformed"
+
     @classmethod
     def read(cls, path: Path) -> Self:
         """Read the file at *path*. Raises DirectoryError as `parsed`; OSError when it cannot be read."""
@@ -76,7 +78,7 @@ class Carried(Frozen):
 
     @classmethod
     def parsed(cls, raw: bytes) -> Self:
-        """Read what stands in a file or a record. Raises DirectoryError ``request_malformed``."""
+        """Read what stands in a file or a record. Raises DirectoryError with the code `malformed`."""
         found = None
         try:
             if len(raw) <= LARGEST:
@@ -84,7 +86,7 @@ class Carried(Frozen):
         except (WireError, ValidationError):
             found = None
         if found is None:
-            raise DirectoryError("request_malformed")
+            raise DirectoryError(cls.malformed)
         return found
 
     def write(self, path: Path) -> None:

@@ -1,0 +1,106 @@
+"""The list of those who admit, changed as an agency is admitted: proposed in a file, signed by two of them, entered."""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from nrmbus.bus.folder import BusFolder
+from nrmbus.directory import joining
+from nrmbus.directory.admission import numbering, read_directory
+from nrmbus.directory.changes import operator_of, publish
+from nrmbus.directory.directory import Directory
+from nrmbus.directory.entry import AdmitterKey, Admitters
+from nrmbus.directory.errors import DirectoryError
+from nrmbus.directory.fold import TWO
+from nrmbus.directory.heads import utc_time
+from nrmbus.directory.operator import Admitter
+from nrmbus.directory.requests import Carried
+
+
+class Listing(Carried):
+    """The file that goes from one admitter to the next, and to the operator. Public keys and signatures only."""
+
+    form: Literal["nrmbus-admitters/1"] = "nrmbus-admitters/1"
+    listed: Admitters
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether nothing but the operator's number is missing."""
+        return len(self.listed.admitted) >= TWO
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What a list would change: the names of those who come, who get another key, and who go."""
+
+    added: tuple[str, ...]
+    other_key: tuple[str, ...]
+    removed: tuple[str, ...]
+
+    @classmethod
+    def of(cls, directory: Directory, listed: Admitters) -> "Change":
+        """What *listed* changes of the list that holds."""
+        before, after = _present(directory), {each.name: each.key for each in listed.admitters}
+        both = before.keys() & after.keys()
+        return cls(
+            tuple(sorted(after.keys() - both)),
+            tuple(sorted(each for each in both if before[each] != after[each])),
+            tuple(sorted(before.keys() - both)),
+        )
+
+
+def _present(directory: Directory) -> dict[str, str]:
+    """Name to public key, base64. Raises DirectoryError ``not_founded``."""
+    if directory.roll.admitters is None:
+        raise DirectoryError("not_founded")
+    return {each.name: each.key for each in directory.roll.admitters.admitters}
+
+
+def propose(directory: Directory, *, added: Mapping[str, str], removed: Collection[str] = ()) -> Listing:
+    """The list with those who are *added* (name to public key, base64) and without those who are *removed*, unsigned.
+
+    Raises:
+        DirectoryError: ``not_founded``; ``admitter_unknown``: one to be removed admits nobody; ``state_same``.
+    """
+    present = _present(directory)
+    if not set(removed) <= present.keys():
+        raise DirectoryError("admitter_unknown")
+    after = {name: key for name, key in {**present, **added}.items() if name not in removed}
+    if after == present:
+        raise DirectoryError("state_same")
+    if len(after) < TWO:
+        raise DirectoryError("admitters_few")
+    head = directory.roll.admitters.head if directory.roll.admitters else ""
+    keys = [AdmitterKey(name=name, key=key) for name, key in sorted(after.items())]
+    return Listing(listed=joining.listed(directory, keys, head))
+
+
+def sign(directory: Directory, listing: Listing, admitter: Admitter) -> Listing:
+    """*listing* with one admitter's signature more.
+
+    Raises:
+        DirectoryError: it would not be believed; the code says why.
+    """
+    signed = joining.admitted_by(listing.listed, admitter.key)
+    try:
+        directory.checked_admitters(joining.changed(signed, number=directory.number + 1))
+    except DirectoryError as error:
+        if error.code != "admitters_missing":  # the other one is still to sign
+            raise
+    return Listing(listed=signed)
+
+
+async def enter(folder: BusFolder, listing: Listing) -> Directory:
+    """Number and publish what two have signed; the directory after it.
+
+    Raises:
+        DirectoryError: ``not_yet_two``, ``not_operator``, or it is not believed.
+    """
+    if not listing.is_complete:
+        raise DirectoryError("not_yet_two")
+    async with numbering(folder):
+        directory, operator = await read_directory(folder), operator_of(folder)
+        raw = operator.number(listing.listed, directory)
+        directory.add(raw)
+        await publish(folder, [raw, operator.head(directory, utc_time())])
+    return directory

@@ -1,0 +1,93 @@
+"""The file by which another machine comes to know a bus: which it is, where its broker is, and whose word counts there.
+
+It holds no secret. But whoever could alter it on the way would be the operator to that machine, so it has a fingerprint,
+which two people compare by a way of their own, a telephone for one.
+"""
+
+import hashlib
+import re
+from dataclasses import asdict, fields, replace
+from typing import Annotated, ClassVar, Final, Literal, Self
+
+from pydantic import Field
+
+from nrmbus.bus.errors import NoBus
+from nrmbus.bus.folder import BusFolder, BusSettings, make_private, write_json, write_private
+from nrmbus.directory.entry import body_of
+from nrmbus.directory.errors import DirectoryCode, DirectoryError
+from nrmbus.directory.operator import OPERATOR_KEY, operator_key
+from nrmbus.directory.requests import Carried
+from nrmbus.wire import json
+
+_GROUP: Final = 4
+_DIGITS: Final = 32
+"""Hex digits of a fingerprint: 128 bits, which nobody meets by trying."""
+
+
+class Invitation(Carried):
+    """The file: what `nrmbus.bus.folder.BusSettings` holds of the bus, and its operator's public key."""
+
+    malformed: ClassVar[DirectoryCode] = "invitation_malformed"
+
+    form: Literal["nrmbus-invitation/1"] = "nrmbus-invitation/1"
+    bus: Annotated[str, Field(pattern=r"^(play-)?[0-9a-f]{16}$")]
+    created: Annotated[str, Field(pattern=r"^[0-9TZ:-]{20}$")]
+    play: bool
+    partitions: Annotated[int, Field(ge=1, le=1024)]
+    policy: Annotated[str, Field(pattern=r"^[a-z]{2,16}@[0-9]{4}-[0-9]{2}-[0-9]{2}$")]
+    bootstrap: Annotated[str, Field(pattern=r"^[A-Za-z0-9.\-\[\]:,]{3,1000}$")]
+    tls: bool
+    operator: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$", description="Its Ed25519 key, in hex")]
+
+    @property
+    def fingerprint(self) -> str:
+        """What two people read to one another: 32 hex digits in groups of four, over all of it."""
+        digits = hashlib.sha256(json.dumps(body_of(self))).hexdigest()[:_DIGITS]
+        return " ".join(digits[at : at + _GROUP] for at in range(0, _DIGITS, _GROUP))
+
+    @property
+    def settings(self) -> BusSettings:
+        """The bus, as the folder of whoever joins it keeps it."""
+        return BusSettings(**{each.name: getattr(self, each.name) for each in fields(BusSettings)})
+
+    @classmethod
+    def to(cls, folder: BusFolder, bootstrap: str | None = None) -> Self:
+        """Invite to the bus of *folder*; its broker is met at *bootstrap*, else where it is met from here.
+
+        Raises:
+            NoBus: no bus was made here, or its broker is not running.
+            DirectoryError: ``operator_key_missing``, ``invitation_malformed`` for an address that is none.
+        """
+        known = asdict(folder.settings) | {"bootstrap": bootstrap or folder.bootstrap}
+        return cls.parsed(json.dumps(known | {"operator": operator_key(folder.path).public.hex()}))
+
+    def accept(self, folder: BusFolder, fingerprint: str | None = None) -> bool:
+        """Have *folder* be one of this bus, or know that its broker has moved; whether it was one before.
+
+        Raises:
+            DirectoryError: ``invitation_altered``: *fingerprint*, as the operator read it out, is that of another, or the
+                folder trusts another operator's key.
+            NoBus: another bus is there, or the operator's own folder.
+        """
+        if fingerprint is not None and _digits(fingerprint) != _digits(self.fingerprint):
+            raise DirectoryError("invitation_altered")
+        was = folder.exists
+        if was and replace(folder.settings, bootstrap=self.bootstrap) != self.settings:
+            raise NoBus(f"There is another bus in {folder.path}: choose another folder with --data DIR.")
+        if was and operator_key(folder.path).public.hex() != self.operator:
+            raise DirectoryError("invitation_altered")
+        if (folder.keys / "operator.seed").exists():
+            raise NoBus(f"The folder {folder.path} is the operator's own: choose another with --data DIR.")
+        make_private(folder.keys)
+        write_private(folder.keys / OPERATOR_KEY, self.operator.encode() + b"\n")
+        write_json(folder.path / "bus.json", asdict(self.settings))
+        return was
+
+
+def _digits(fingerprint: str) -> str:
+    return re.sub(r"[^0-9a-f]", "", fingerprint.lower())
+
+
+def is_this_machine(bootstrap: str) -> bool:
+    """Whether *bootstrap* names this machine alone, so that no other machine meets the broker there."""
+    return any(bootstrap.startswith(each) for each in ("127.", "localhost", "[::1]"))

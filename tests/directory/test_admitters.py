@@ -1,0 +1,134 @@
+"""Who admits is agreed as an agency is admitted: by two of them, each on their own machine, and entered by the operator."""
+
+import base64
+from pathlib import Path
+
+import pytest
+
+from directory.given import Office
+from nrmbus.directory import DirectoryError
+from nrmbus.directory.admitters import Change, Listing, propose, sign
+from nrmbus.directory.operator import Admitter
+from nrmbus.wire.keys import SigningKey
+
+
+@pytest.fixture(name="office")
+def _office(tmp_path: Path) -> Office:
+    office = Office(tmp_path)
+    office.joins("ngo-a")
+    return office
+
+
+@pytest.fixture(name="leyla")
+def _leyla() -> Admitter:
+    return Admitter("leyla", SigningKey.generate())
+
+
+def _entered(office: Office, listing: Listing) -> None:
+    office.directory.add(office.operator.number(listing.listed, office.directory))
+
+
+def _agreed(office: Office, listing: Listing, *by: Admitter) -> Listing:
+    for each in by or office.admitters:
+        listing = sign(office.directory, listing, each)
+    return listing
+
+
+def _names(office: Office) -> set[str]:
+    return set(office.directory.roll.admitter_kids.values())
+
+
+def test_the_file_goes_from_one_to_the_next(office: Office, leyla: Admitter, tmp_path: Path) -> None:
+    """Each signs a file, and no key travels."""
+    first, second = office.admitters
+    sign(office.directory, propose(office.directory, added={"leyla": leyla.public.key}), first).write(tmp_path / "file")
+    came = Listing.read(tmp_path / "file")
+    assert not came.is_complete
+    came = sign(office.directory, came, second)
+    assert came.is_complete
+
+    _entered(office, came)
+    assert _names(office) == {"admitter-a", "admitter-b", "leyla"}
+
+
+def test_who_was_removed_admits_no_more(office: Office, leyla: Admitter) -> None:
+    """A stolen key is removed by the two who are left; what it signs after that counts for nothing."""
+    first, second = office.admitters
+    _entered(office, _agreed(office, propose(office.directory, added={"leyla": leyla.public.key})))
+    _entered(office, _agreed(office, propose(office.directory, added={}, removed={"admitter-a"}), second, leyla))
+    assert _names(office) == {"admitter-b", "leyla"}
+
+    asked = office.asked(office.identity("ngo-b"))
+    with pytest.raises(DirectoryError, match="admitter_unknown"):
+        office.enter(office.admitted(asked, by=[first, second]))
+    office.enter(office.admitted(asked, by=[second, leyla]))
+
+
+def test_another_key_takes_the_place_of_one_that_is_gone(office: Office, leyla: Admitter) -> None:
+    """Under the same name; the old one is out at once."""
+    another = Admitter("leyla", SigningKey.generate())
+    _entered(office, _agreed(office, propose(office.directory, added={"leyla": leyla.public.key})))
+    listing = propose(office.directory, added={"leyla": another.public.key})
+    assert Change.of(office.directory, listing.listed) == Change((), ("leyla",), ())
+    _entered(office, _agreed(office, listing))
+
+    assert another.key.kid in office.directory.roll.admitter_kids
+    assert leyla.key.kid not in office.directory.roll.admitter_kids
+
+
+def test_it_is_said_what_would_change(office: Office, leyla: Admitter) -> None:
+    """Whoever signs is told who comes and who goes."""
+    listing = propose(office.directory, added={"leyla": leyla.public.key}, removed={"admitter-b"})
+    assert Change.of(office.directory, listing.listed) == Change(("leyla",), (), ("admitter-b",))
+
+
+def test_what_cannot_be_is_not_proposed(office: Office) -> None:
+    """Two have to be left, who is to go has to be there, and something has to change."""
+    for removed, code in (
+        ({"admitter-a"}, "admitters_few"),
+        ({"leyla"}, "admitter_unknown"),
+        (set[str](), "state_same"),
+    ):
+        with pytest.raises(DirectoryError, match=code):
+            propose(office.directory, added={}, removed=removed)
+
+
+def test_one_alone_changes_nothing(office: Office, leyla: Admitter) -> None:
+    """Neither by signing twice, nor by bringing a second one who is not yet listed."""
+    first, _ = office.admitters
+    once = sign(office.directory, propose(office.directory, added={"leyla": leyla.public.key}), first)
+    with pytest.raises(DirectoryError, match="admitter_twice"):
+        sign(office.directory, once, first)
+    with pytest.raises(DirectoryError, match="admitter_unknown"):
+        sign(office.directory, once, leyla)
+    with pytest.raises(DirectoryError, match="admitters_missing"):
+        _entered(office, once)
+    assert "leyla" not in _names(office)
+
+
+def test_an_agencys_key_is_no_admitters(office: Office) -> None:
+    """It is seen when the first one signs."""
+    own = base64.b64encode(office.identity("ngo-a").signing.public).decode()
+    with pytest.raises(DirectoryError, match="key_in_use"):
+        sign(office.directory, propose(office.directory, added={"leyla": own}), office.admitters[0])
+
+
+def test_two_changes_at_once_are_one(office: Office, leyla: Admitter) -> None:
+    """The second was signed over a list that is gone: whoever was taken away would be back."""
+    third = Admitter("rauf", SigningKey.generate())
+    one, other = (
+        _agreed(office, propose(office.directory, added={each.name: each.public.key})) for each in (leyla, third)
+    )
+    _entered(office, one)
+    with pytest.raises(DirectoryError, match="previous_differs"):
+        _entered(office, other)
+
+
+def test_what_was_changed_after_one_signed_is_refused(office: Office, leyla: Admitter) -> None:
+    """The next one who signs sees it."""
+    first, second = office.admitters
+    once = sign(office.directory, propose(office.directory, added={"leyla": leyla.public.key}), first)
+    other = propose(office.directory, added={"rauf": Admitter("rauf", SigningKey.generate()).public.key})
+    spoilt = Listing(listed=other.listed.model_copy(update={"admitted": once.listed.admitted}))
+    with pytest.raises(DirectoryError, match="admission_invalid"):
+        sign(office.directory, spoilt, second)

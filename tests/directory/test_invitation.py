@@ -1,0 +1,156 @@
+"""How another machine comes to know a bus: by a file that anybody may carry, and a fingerprint that two people compare."""
+
+import json as plain
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hostile import bounded
+from nrmbus.bus.errors import BusError, NoBus
+from nrmbus.bus.folder import BusFolder
+from nrmbus.cli import invitation, up
+from nrmbus.directory import DirectoryError, Operator, operator_key
+from nrmbus.directory.invitation import Invitation
+
+BROKER = "kafka.invalid:9093"
+
+
+@pytest.fixture(name="operator")
+def _operator(tmp_path: Path) -> BusFolder:
+    folder = BusFolder(tmp_path / "operator")
+    folder.create(play=False, partitions=3)
+    Operator(folder.path)
+    return folder
+
+
+@pytest.fixture(name="file")
+def _file(operator: BusFolder, tmp_path: Path) -> Path:
+    invitation.invite(tmp_path / "bus.invitation.json", bootstrap=BROKER, data=operator.path)
+    return tmp_path / "bus.invitation.json"
+
+
+def _altered(file: Path, **members: Any) -> Path:
+    file.write_text(plain.dumps(plain.loads(file.read_text()) | members))
+    return file
+
+
+def test_whoever_joins_knows_the_same_bus_and_trusts_the_same_operator(
+    operator: BusFolder, file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """And nothing else of the operator's folder; both are told the same fingerprint."""
+    invitation.invite(file, bootstrap=BROKER, data=operator.path)
+    told = capsys.readouterr().out
+    joined = BusFolder(tmp_path / "ngo-b")
+    invitation.join(file, data=joined.path)
+    fingerprint = Invitation.read(file).fingerprint
+
+    assert operator_key(joined.path).public == operator_key(operator.path).public
+    assert (joined.settings.bus, joined.settings.partitions, joined.settings.bootstrap, joined.settings.tls) == (
+        operator.settings.bus, 3, BROKER, True,
+    )  # fmt: skip
+    assert sorted(each.name for each in joined.path.rglob("*") if each.is_file()) == ["bus.json", "operator.pub"]
+    assert joined.path.stat().st_mode & 0o777 == 0o700
+    assert fingerprint in told
+    assert fingerprint in capsys.readouterr().out
+    assert len(fingerprint.replace(" ", "")) == 32
+
+
+ALTERED: dict[str, dict[str, Any]] = {
+    "another operator": {"operator": "0" * 64},
+    "another broker": {"bootstrap": "evil.invalid:9093"},
+    "in plain text": {"tls": False},
+    "a bus for playing": {"play": True},
+    "another bus": {"bus": "0" * 16},
+    "other rules": {"policy": "az@2021-01-01"},
+}
+
+
+@pytest.mark.parametrize("what", ALTERED)
+def test_what_was_altered_on_the_way_has_another_fingerprint(what: str, file: Path, tmp_path: Path) -> None:
+    """Whoever types what the operator read out is told, and nothing is written."""
+    read_out = Invitation.read(file).fingerprint
+    with pytest.raises(BusError, match="invitation_altered"):
+        invitation.join(_altered(file, **ALTERED[what]), fingerprint=read_out, data=tmp_path / "ngo-b")
+    assert not (tmp_path / "ngo-b").exists()
+
+
+@pytest.mark.parametrize(
+    "typed",
+    [str.upper, lambda said: said.replace(" ", ""), lambda said: said.replace(" ", "-")],
+    ids=["in capitals", "in one", "with dashes"],
+)
+def test_a_fingerprint_is_typed_as_people_type(typed: Any, file: Path, tmp_path: Path) -> None:
+    """However the digits are set."""
+    invitation.join(file, fingerprint=typed(Invitation.read(file).fingerprint), data=tmp_path / "ngo-b")
+    assert BusFolder(tmp_path / "ngo-b").exists
+
+
+@pytest.mark.parametrize("typed", ["", "0000", "the same"])
+def test_a_part_of_a_fingerprint_is_none(typed: str, file: Path, tmp_path: Path) -> None:
+    """All of it counts."""
+    with pytest.raises(BusError, match="invitation_altered"):
+        invitation.join(file, fingerprint=typed, data=tmp_path / "ngo-b")
+
+
+def test_when_the_broker_has_moved_a_newer_invitation_says_where_it_is(
+    operator: BusFolder, file: Path, tmp_path: Path
+) -> None:
+    """Keys and all else that is in the folder stay."""
+    joined = BusFolder(tmp_path / "ngo-b")
+    invitation.join(file, data=joined.path)
+    (joined.agency("ngo-b").keys).mkdir(parents=True)
+    invitation.invite(file, bootstrap="kafka-2.invalid:9093", data=operator.path)
+    invitation.join(file, data=joined.path)
+
+    assert joined.bootstrap == "kafka-2.invalid:9093"
+    assert joined.agency("ngo-b").keys.exists()
+
+
+def test_a_folder_is_of_one_bus_and_one_operator(operator: BusFolder, file: Path, tmp_path: Path) -> None:
+    """Of another, or of another operator, it never becomes; and nobody joins the bus that is run here."""
+    joined = BusFolder(tmp_path / "ngo-b")
+    invitation.join(file, data=joined.path)
+    whole = file.read_bytes()
+
+    with pytest.raises(NoBus, match="another bus"):
+        invitation.join(_altered(file, bus="0" * 16), data=joined.path)
+    file.write_bytes(whole)
+    with pytest.raises(BusError, match="invitation_altered"):
+        invitation.join(_altered(file, operator="0" * 64), data=joined.path)
+    file.write_bytes(whole)
+    with pytest.raises(NoBus, match="operator's own"):
+        Invitation.to(operator, BROKER).accept(operator)
+    assert operator_key(joined.path).public == operator_key(operator.path).public
+
+
+def test_nobody_becomes_a_second_operator(file: Path, tmp_path: Path) -> None:
+    """Where the operator's key is not, `nrmbus up` makes no other one; a desk runs there."""
+    joined = BusFolder(tmp_path / "ngo-b")
+    invitation.join(file, data=joined.path)
+
+    with pytest.raises(NoBus, match="nrmbus run AGENCY"):
+        up.up(data=joined.path, keys_unprotected=True)
+    with pytest.raises(DirectoryError, match="not_operator"):
+        Operator(joined.path)
+    assert not (joined.keys / "operator.seed").exists()
+
+
+ODD: dict[str, dict[str, Any]] = {
+    "a line more in the address": {"bootstrap": "kafka.invalid:9093\nfoo"},
+    "no address": {"bootstrap": ""},
+    "a key that is short": {"operator": "00"},
+    "a number as text": {"partitions": "1"},
+    "no partition": {"partitions": 0},
+    "a path for rules": {"policy": "../../etc@2022-04-29"},
+    "a member more": {"agencies": []},
+    "another form": {"form": "nrmbus-request/1"},
+}
+
+
+@pytest.mark.parametrize("what", ODD)
+def test_what_is_no_invitation_makes_no_folder(what: str, file: Path, tmp_path: Path) -> None:
+    """By one code, whatever is wrong with it."""
+    with bounded(), pytest.raises(BusError, match="invitation_malformed"):
+        invitation.join(_altered(file, **ODD[what]), data=tmp_path / "ngo-b")
+    assert not (tmp_path / "ngo-b").exists()
