@@ -44,6 +44,11 @@ class Moving:
         """The ledger's count of commits."""
         return self._given.desk.seat.ledger.count
 
+    @property
+    def holds_deleted(self) -> bool:
+        """Whether what was destroyed still stands in the ledger's files."""
+        return self._given.desk.seat.ledger.holds_deleted
+
     @asynccontextmanager
     async def read(self) -> AsyncIterator[AsyncConnection]:
         """The ledger, for reading."""
