@@ -3,8 +3,6 @@
 import asyncio
 import json
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from datetime import datetime
@@ -16,10 +14,13 @@ from aiokafka import TopicPartition
 
 from auditor.given import FIRST, altered
 from brokers import Broker
+from forked import Forked
+from nrmbus.auditor import asking
 from nrmbus.auditor.publishing import published
 from nrmbus.bus import clients
 from nrmbus.bus.clock import tick_clock
 from nrmbus.bus.folder import BusFolder
+from nrmbus.cli.services import run_service
 from nrmbus.directory import Directory, Identity, Published
 from nrmbus.directory.admission import Newcomer, admit, read_directory
 from nrmbus.wire import json as canonical
@@ -28,8 +29,13 @@ from nrmbus.wire.registration import NOTHING_BEFORE, Audience, sign_registration
 
 STARTS = datetime.fromisoformat("2026-03-02T05:00:00Z")
 PATIENCE = 30.0
-_RUN = "import sys\nfrom pathlib import Path\nfrom nrmbus.bus.folder import BusFolder\nfrom nrmbus.cli.services import run_service\nrun_service('auditor', BusFolder(Path(sys.argv[1])))"
 NOBODY = Audience(earlier={}, recipients=(), salt="0" * 32).json()
+
+
+def _audits(path: Path, patience: float | None) -> None:
+    if patience is not None:
+        asking.PATIENCE_SECONDS = patience  # type: ignore[misc]
+    run_service("auditor", BusFolder(path))
 
 
 class AuditedBus:
@@ -42,7 +48,7 @@ class AuditedBus:
         self._previous: dict[int, str] = {}
         self._numbers: dict[int, int] = {}
         self._ticks = 0
-        self.running: list[subprocess.Popen[bytes]] = []
+        self.running: list[Forked] = []
 
     @classmethod
     async def fresh(cls, broker: Broker, *, partitions: int = 1, agencies: tuple[str, ...] = ()) -> "AuditedBus":
@@ -86,14 +92,9 @@ class AuditedBus:
 
     # -- the process -------------------------------------------------------------------------------------------------
 
-    def start(self, patience: float | None = None) -> subprocess.Popen[bytes]:
+    def start(self, patience: float | None = None) -> Forked:
         """Start an auditor; *patience*: the seconds that it gives the registrar to put a question on record."""
-        hasty = f"from nrmbus.auditor import asking\nasking.PATIENCE_SECONDS = {patience}\n" if patience else ""
-        self.folder.logs.mkdir(parents=True, exist_ok=True)
-        with (self.folder.logs / "auditor.log").open("ab") as log:
-            process = subprocess.Popen(
-                [sys.executable, "-c", hasty + _RUN, str(self.folder.path)], stderr=log, stdout=log
-            )
+        process = Forked(self.folder.logs / "auditor.log", _audits, self.folder.path, patience)
         self.running.append(process)
         return process
 

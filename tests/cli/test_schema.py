@@ -5,12 +5,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from typer.testing import CliRunner, Result
+from click.testing import Result
 
 from nrmbus.bus.errors import BusError
-from nrmbus.cli.app import app
 from nrmbus.events import TYPES
 from nrmbus.events.schemas import FOLDER
+from typed import typed
 
 SECRET = "Alina-CANARY"
 POSTED = FOLDER.parent / "deploy" / "examples" / "referral.json"
@@ -18,7 +18,7 @@ POSTED = FOLDER.parent / "deploy" / "examples" / "referral.json"
 
 def nrmbus(*arguments: object, stdin: str | None = None) -> Result:
     """What ``nrmbus schema`` says; a sentence for its user is raised as `BusError`, as `__main__` prints it."""
-    done = CliRunner().invoke(app, ["schema", *map(str, arguments)], input=stdin)
+    done = typed("schema", *map(str, arguments), stdin=stdin)
     if done.exception and not isinstance(done.exception, SystemExit):
         raise done.exception
     return done

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from typer.testing import CliRunner, Result
+from click.testing import Result
 
 from auditor.played import first_scenario
 from nrmbus.auditor import history
@@ -17,8 +17,8 @@ from nrmbus.auditor.history import Audited
 from nrmbus.bus.errors import BusError
 from nrmbus.bus.folder import BusFolder
 from nrmbus.cli import on_record
-from nrmbus.cli.app import app
 from nrmbus.cli.on_record import NoDoor
+from typed import typed
 
 
 class Commands:
@@ -78,7 +78,7 @@ class Commands:
 
     def type(self, *arguments: str | Path) -> Result:
         """Type ``nrmbus`` with *arguments*."""
-        return CliRunner().invoke(app, [*map(str, arguments), "--data", str(self.home)])
+        return typed(*arguments, "--data", self.home)
 
     def shown(self, *arguments: str | Path) -> str:
         """What it prints, and that it went well."""

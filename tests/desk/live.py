@@ -14,6 +14,7 @@ from typing import Any
 import httpx
 
 from brokers import Broker
+from forked import Forked, service
 from nrmbus.bus import clients
 from nrmbus.bus.clock import tick_clock
 from nrmbus.bus.folder import BusFolder
@@ -34,15 +35,12 @@ class LiveBus:
 
     def __init__(self, folder: BusFolder) -> None:
         self.folder = folder
-        self._processes: dict[str, subprocess.Popen[bytes]] = {}
+        self._processes: dict[str, subprocess.Popen[bytes] | Forked] = {}
 
     def start(self, *names: str) -> None:
         """Start services; `ready` waits for them."""
         for name in names:
-            self.folder.logs.mkdir(parents=True, exist_ok=True)
-            with (self.folder.logs / f"{name}.log").open("ab") as log:
-                command = [sys.executable, "-c", _RUN, name, str(self.folder.path)]
-                self._processes[name] = subprocess.Popen(command, stderr=log, stdout=log)
+            self._processes[name] = service(name, self.folder)
 
     def start_earlier(self, name: str) -> None:
         """Start a service as a release that knows the first version of each type alone."""

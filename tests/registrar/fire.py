@@ -2,18 +2,17 @@
 
 import asyncio
 import json
-import os
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Iterable
 from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from forked import Forked
 from nrmbus.bus import clients
 from nrmbus.bus.embedded import EmbeddedKafka
 from nrmbus.bus.folder import BusFolder
@@ -22,8 +21,8 @@ from nrmbus.directory.admission import Newcomer, admit
 from nrmbus.play.load import Agency, Submission
 from nrmbus.play.trail import Anomalies, check, read_all
 from nrmbus.wire import ids
+from registrar.launch import launch
 
-LAUNCH = Path(__file__).with_name("launch.py")
 FIRST = {"ngo-a": "ngo_outreach", "ngo-l": "ngo_legal", "vac": "vac", "special-unit": "special_unit"}
 
 
@@ -33,19 +32,15 @@ class Place:
     def __init__(self, name: str, folder: BusFolder, *, sabotage: bool) -> None:
         self.name, self._folder, self._sabotage = name, folder, sabotage
         self.starts = 0
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: Forked | None = None
         self._wanted = True
 
     def poll(self) -> None:
         """Start it, if it is not running."""
         if self._wanted and (self._process is None or self._process.poll() is not None):
             self.starts += 1
-            command = [sys.executable, str(LAUNCH), str(self._folder.path), "sabotage" if self._sabotage else "sound"]
-            log = (self._folder.path / f"registrar-{self.name}.log").open("ab")
-            self._process = subprocess.Popen(
-                command, env={**os.environ, "NRMBUS_PLACE": self.name}, stderr=log, stdout=log
-            )
-            log.close()
+            log, place = self._folder.path / f"registrar-{self.name}.log", {"NRMBUS_PLACE": self.name}
+            self._process = Forked(log, partial(launch, sabotage=self._sabotage), self._folder.path, environment=place)
 
     def signal(self, number: int) -> None:
         """Send it a signal."""

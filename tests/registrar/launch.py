@@ -1,18 +1,18 @@
-"""Start a registrar on a bus's folder; with ``sabotage``, with a transactional id of the process instead of the shard."""
+"""A registrar on a bus's folder, sound or spoilt."""
 
 import os
-import sys
 from pathlib import Path
 
 from nrmbus.bus import clients
 from nrmbus.bus.folder import BusFolder
 from nrmbus.registrar.app import main
 
-if __name__ == "__main__":
-    folder, sabotage = sys.argv[1:]
-    if sabotage == "sabotage":
+
+def launch(path: Path, *, sabotage: bool) -> None:
+    """Run it until it ends; with *sabotage*, with a transactional id of the process instead of the shard."""
+    if sabotage:
         whole = clients.transactional_producer
         clients.transactional_producer = lambda where, transactional_id: whole(
             where, f"{transactional_id}-{os.getpid()}"
         )
-    main(BusFolder(Path(folder)))
+    main(BusFolder(path))

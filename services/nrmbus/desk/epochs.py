@@ -55,14 +55,13 @@ def epochs_of(directory: Directory, agency: str) -> tuple[Epoch, ...]:
     """
     standing = directory.roll.agencies.get(agency)
     periods = standing.periods if standing else ()
-    undisputed = standing.undisputed if standing else ()
+    undisputed = {each.entry.step for each in standing.undisputed} if standing else set()
     found: dict[str, Epoch] = {}
     for turn, period in enumerate(periods):
         kid = period.kids.sealing
         since = min(period.since, found[kid].since) if kid in found else period.since
-        found[kid] = Epoch(
-            kid, since, _replaced(kid, (each for each in periods[turn + 1 :] if each in undisputed)), directory.life
-        )
+        later = (each for each in periods[turn + 1 :] if each.entry.step in undisputed)
+        found[kid] = Epoch(kid, since, _replaced(kid, later), directory.life)
     return tuple(found.values())
 
 

@@ -1,0 +1,16 @@
+"""``nrmbus``, typed in this process. Its commands are built once: each time would cost as much as what they do."""
+
+from pathlib import Path
+from typing import Any
+
+from click.testing import CliRunner, Result
+from typer.main import get_command
+
+from nrmbus.cli.app import app
+
+_COMMAND: Any = get_command(app)
+
+
+def typed(*arguments: str | Path, stdin: str | None = None) -> Result:
+    """What is printed, and how it ended."""
+    return CliRunner().invoke(_COMMAND, [*map(str, arguments)], input=stdin)
