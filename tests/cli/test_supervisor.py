@@ -30,7 +30,7 @@ from nrmbus.directory.heads import EVERY
 from patience import lives, until
 
 RESTART_SECONDS = 1.0
-READY_SECONDS = 8.0
+READY_SECONDS = 20.0
 UP_SECONDS = 30.0
 END_SECONDS = 10.0
 
