@@ -107,6 +107,18 @@ def test_when_the_broker_has_moved_a_newer_invitation_says_where_it_is(
     assert joined.agency("ngo-b").keys.exists()
 
 
+def test_an_operators_key_that_is_gone_comes_back(operator: BusFolder, file: Path, tmp_path: Path) -> None:
+    """As the refusal of who misses it says; a broken one is removed first."""
+    joined = BusFolder(tmp_path / "ngo-b")
+    invitation.join(file, data=joined.path)
+    (joined.keys / "operator.pub").write_text("no key\n")
+    with pytest.raises(BusError, match="operator_key_malformed"):
+        invitation.join(file, data=joined.path)
+    (joined.keys / "operator.pub").unlink()
+    invitation.join(file, data=joined.path)
+    assert operator_key(joined.path).public == operator_key(operator.path).public
+
+
 def test_a_folder_is_of_one_bus_and_one_operator(operator: BusFolder, file: Path, tmp_path: Path) -> None:
     """Of another, or of another operator, it never becomes; and nobody joins the bus that is run here."""
     joined = BusFolder(tmp_path / "ngo-b")

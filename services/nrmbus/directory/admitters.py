@@ -75,12 +75,19 @@ def propose(directory: Directory, *, added: Mapping[str, str], removed: Collecti
     return Listing(listed=joining.listed(directory, keys, head))
 
 
+def _see_that_heads_stay(directory: Directory, listing: Listing) -> None:
+    # Whoever signs is told of names only; and under another key each of the operator's heads would stop all who read it.
+    if directory.roll.admitters is None or listing.listed.head != directory.roll.admitters.head:
+        raise DirectoryError("head_key_changed")
+
+
 def sign(directory: Directory, listing: Listing, admitter: Admitter) -> Listing:
     """*listing* with one admitter's signature more.
 
     Raises:
-        DirectoryError: it would not be believed; the code says why.
+        DirectoryError: ``head_key_changed``, or it would not be believed; the code says why.
     """
+    _see_that_heads_stay(directory, listing)
     signed = joining.admitted_by(listing.listed, admitter.key)
     try:
         directory.checked_admitters(joining.changed(signed, number=directory.number + 1))
@@ -94,12 +101,13 @@ async def enter(folder: BusFolder, listing: Listing) -> Directory:
     """Number and publish what two have signed; the directory after it.
 
     Raises:
-        DirectoryError: ``not_yet_two``, ``not_operator``, or it is not believed.
+        DirectoryError: ``not_yet_two``, ``not_operator``, ``head_key_changed``, or it is not believed.
     """
     if not listing.is_complete:
         raise DirectoryError("not_yet_two")
     async with numbering(folder):
         directory, operator = await read_directory(folder), operator_of(folder)
+        _see_that_heads_stay(directory, listing)
         raw = operator.number(listing.listed, directory)
         directory.add(raw)
         await publish(folder, [raw, operator.head(directory, utc_time())])
