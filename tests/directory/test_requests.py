@@ -10,8 +10,10 @@ from nrmbus.bus.folder import BusFolder, write_json
 from nrmbus.directory import DirectoryError, joining
 from nrmbus.directory.changes import is_complete, read_file, sign, write_file
 from nrmbus.directory.entry import body_of
+from nrmbus.directory.operator import Admitter
 from nrmbus.directory.requests import Disposal, Request, digest, disposed
 from nrmbus.wire import json
+from nrmbus.wire.keys import SigningKey
 
 CASE, OTHER = "ab" * 16, "cd" * 16
 
@@ -101,6 +103,13 @@ def test_an_admitter_signs_once(office: Office) -> None:
     altered = request.having(joining.changed(request.entry, role="special_unit"))
     with pytest.raises(DirectoryError, match="request_invalid"):
         sign(office.directory, altered, office.admitters[1], NOW)
+
+
+def test_who_admits_nobody_signs_nothing(office: Office) -> None:
+    """Not as the first one either, where nothing is entered yet."""
+    stranger = Admitter("leyla", SigningKey.generate())
+    with pytest.raises(DirectoryError, match="admitter_unknown"):
+        sign(office.directory, Request(entry=office.asked(office.identity("ngo-b"))), stranger, NOW)
 
 
 def test_entries_in_a_file_are_believed_as_far_as_the_operator_signed_them(office: Office, tmp_path: Path) -> None:
