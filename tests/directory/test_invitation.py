@@ -119,6 +119,15 @@ def test_an_operators_key_that_is_gone_comes_back(operator: BusFolder, file: Pat
     assert operator_key(joined.path).public == operator_key(operator.path).public
 
 
+@pytest.mark.parametrize("tls", [True, False])
+def test_whoever_joins_a_bus_in_plain_text_is_told(
+    file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], *, tls: bool
+) -> None:
+    """Nobody's rights are kept there; where the fingerprint is not compared, it may be another who wants it so."""
+    invitation.join(_altered(file, tls=tls), data=tmp_path / "ngo-b")
+    assert ("in plain text" in capsys.readouterr().out) is not tls
+
+
 def test_a_folder_is_of_one_bus_and_one_operator(operator: BusFolder, file: Path, tmp_path: Path) -> None:
     """Of another, or of another operator, it never becomes; and nobody joins the bus that is run here."""
     joined = BusFolder(tmp_path / "ngo-b")
