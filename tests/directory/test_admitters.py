@@ -108,6 +108,15 @@ def test_one_alone_changes_nothing(office: Office, leyla: Admitter) -> None:
     assert "leyla" not in _names(office)
 
 
+@pytest.mark.parametrize("key", ["", "CANARY", "\u0259" * 44, "A" * 44, "A" * 65])
+def test_what_is_no_key_is_nobodys(key: str, office: Office) -> None:
+    """Mistyped or pasted with something else: by its code, and not repeated."""
+    with pytest.raises(DirectoryError, match="weak_key") as refused:
+        sign(office.directory, propose(office.directory, added={"leyla": key}), office.admitters[0])
+    assert refused.value.__context__ is None
+    assert "CANARY" not in str(refused.value)
+
+
 def test_an_agencys_key_is_no_admitters(office: Office) -> None:
     """It is seen when the first one signs."""
     own = base64.b64encode(office.identity("ngo-a").signing.public).decode()

@@ -4,6 +4,8 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+from pydantic import ValidationError
+
 from nrmbus.bus.folder import BusFolder
 from nrmbus.directory import joining
 from nrmbus.directory.admission import numbering, read_directory
@@ -60,7 +62,8 @@ def propose(directory: Directory, *, added: Mapping[str, str], removed: Collecti
     """The list with those who are *added* (name to public key, base64) and without those who are *removed*, unsigned.
 
     Raises:
-        DirectoryError: ``not_founded``; ``admitter_unknown``: one to be removed admits nobody; ``state_same``.
+        DirectoryError: ``not_founded``; ``admitter_unknown``: one to be removed admits nobody; ``state_same``; ``admitters_few``;
+            ``weak_key`` for what is longer than any key.
     """
     present = _present(directory)
     if not set(removed) <= present.keys():
@@ -71,7 +74,13 @@ def propose(directory: Directory, *, added: Mapping[str, str], removed: Collecti
     if len(after) < TWO:
         raise DirectoryError("admitters_few")
     head = directory.roll.admitters.head if directory.roll.admitters else ""
-    keys = [AdmitterKey(name=name, key=key) for name, key in sorted(after.items())]
+    keys = None
+    try:
+        keys = [AdmitterKey(name=name, key=key) for name, key in sorted(after.items())]
+    except ValidationError:
+        keys = None
+    if keys is None:
+        raise DirectoryError("weak_key")
     return Listing(listed=joining.listed(directory, keys, head))
 
 

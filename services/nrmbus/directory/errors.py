@@ -46,7 +46,7 @@ SENTENCES: Final[Mapping[DirectoryCode, str]] = MappingProxyType(
         "possession_unproven": "A new key did not sign the request: make it with nrmbus agency request.",
         "previous_key_missing": "The agency's present key did not sign: if it is gone, nrmbus agency lost.",
         "request_invalid": "A signature of the agency does not fit what is written: send the file again as it was made.",
-        "weak_key": "A key would accept signatures or secrets of anybody: make a new pair with nrmbus agency request.",
+        "weak_key": "A key is none, or would accept signatures or secrets of anybody: make a new pair with nrmbus agency request, or nrmbus admitter key.",
         "key_in_use": "A key stands in the directory already, for another agency or purpose: make a new pair.",
         "key_two_purposes": "One key is named for two purposes: each has a pair of its own; make new ones.",
         "key_replaced": "Another sealing key took this one's place, and none comes back: make a new pair with nrmbus agency rotate.",
