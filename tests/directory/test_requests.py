@@ -8,7 +8,7 @@ import pytest
 from directory.given import BUS, NOW, Office
 from nrmbus.bus.folder import BusFolder, write_json
 from nrmbus.directory import DirectoryError, joining
-from nrmbus.directory.changes import is_complete, read_file, sign, write_file
+from nrmbus.directory.changes import ask_first, is_complete, read_file, sign, write_file
 from nrmbus.directory.entry import body_of
 from nrmbus.directory.operator import Admitter
 from nrmbus.directory.requests import Disposal, Request, digest, disposed
@@ -82,6 +82,19 @@ def test_an_agency_leaves_when_each_case_is_deleted_or_handed_over(office: Offic
     assert is_complete(request)
     office.enter(request.entry)
     assert office.directory.state("ngo-a", NOW) == "retired"
+
+
+@pytest.mark.parametrize(
+    ("supervisor", "code"), [("CANARY 7", "id_reserved"), ("operator", "id_reserved"), ("ngo-b", "supervisor_itself")]
+)
+def test_who_cannot_be_a_supervisor_is_told_at_once(supervisor: str, code: str, tmp_path: Path) -> None:
+    """Before any key is made."""
+    folder = BusFolder(tmp_path)
+    folder.create()
+    with pytest.raises(DirectoryError, match=code) as refused:
+        ask_first(folder, "ngo-b", "ngo_legal", supervisor)
+    assert "CANARY" not in str(refused.value)
+    assert not folder.agency("ngo-b").path.exists()
 
 
 def test_only_its_own_signature_counts(office: Office) -> None:

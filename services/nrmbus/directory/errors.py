@@ -39,7 +39,7 @@ SENTENCES: Final[Mapping[DirectoryCode, str]] = MappingProxyType(
         "agency_known": "The agency was admitted before: nrmbus agency rotate changes its keys.",
         "agency_retired": "The agency is retired for good: admit it under another id.",
         "state_same": "It is so already: nothing is to be done.",
-        "id_reserved": "This id is reserved for a part of the bus: choose another.",
+        "id_reserved": "This id is none, or reserved for a part of the bus: choose another.",
         "role_changed": "The agency stands in the directory with another role: admit the new role under a new id.",
         "supervisor_itself": "An agency is not its own supervisor: name another with --supervisor, or none.",
         "keys_changed": "Only a change of keys may change keys or supervisor: nrmbus agency rotate.",
