@@ -1,48 +1,70 @@
-"""Looking for words that may stand nowhere: in the clear, in UTF-16, in hex, in base64, or packed."""
+"""Looking for words that may stand nowhere: in the clear, in UTF-16, in hex, in base64, escaped as JSON or addresses are, or packed."""
 
 import os
+import struct
 import subprocess
 import zlib
 from base64 import b64encode
 from collections.abc import Iterator
 from contextlib import suppress
+from itertools import chain
 from pathlib import Path
 from typing import Final
 
-GZIP: Final = b"\x1f\x8b\x08"
+PACKED: Final = {b"\x1f\x8b\x08": 31, b"\x78\x01": 15, b"\x78\x9c": 15, b"\x78\xda": 15, b"PK\x03\x04": -15}
+"""How gzip, zlib and a file in a zip begin, and what zlib calls each."""
 UNPACKED: Final = 4 << 20
 """How much of a packed stream is looked at."""
+DEEP: Final = 2
+"""How often something may be packed again."""
+_ZIP: Final = 30
+"""Bytes of a zip's header of one file, before its name."""
 
 
 def spellings(text: str) -> tuple[bytes, ...]:
-    """How *text* may stand in bytes: plainly, as other programs write it, or in base64 after any number of bytes.
+    """How *text* may stand in bytes: plainly, as other programs write it, escaped, or in base64 after any number of bytes.
 
     Of base64 the digits that it shares with what stands before and after it are left out.
     """
     raw = text.encode()
+    escaped = ["".join(form.format(each) for each in raw) for form in ("\\u{:04x}", "\\u{:04X}", "%{:02x}", "%{:02X}")]
     encoded = [
         b64encode(bytes(before) + each + bytes(3))[(before * 8 + 5) // 6 : (before + len(each)) * 8 // 6]
         for each in (raw, text.encode("utf-16-le"))
         for before in range(3)
     ]
-    return (
-        raw, text.encode("utf-16-le"), text.encode("utf-16-be"), raw.hex().encode(), raw.hex().upper().encode(), *encoded,
+    forms = (
+        raw, text.encode("utf-16-le"), text.encode("utf-16-be"), raw.hex().encode(), raw.hex().upper().encode(),
+        *(each.encode() for each in escaped), *encoded, *(each.translate(_OF_ADDRESSES) for each in encoded),
     )  # fmt: skip
+    return tuple(dict.fromkeys(forms))
+
+
+_OF_ADDRESSES: Final = bytes.maketrans(b"+/", b"-_")
+"""Base64 as it stands in addresses."""
 
 
 def holds(content: bytes, text: str) -> bool:
     """Whether *content* has *text* in any spelling, packed streams in it included."""
     forms = spellings(text)
-    return any(form in each for each in (content, *_unpacked(content)) for form in forms)
+    return any(form in each for each in chain((content,), _unpacked(content)) for form in forms)
 
 
-def _unpacked(content: bytes) -> Iterator[bytes]:
-    """What is packed by gzip anywhere in *content*."""
-    at = content.find(GZIP)
-    while at >= 0:
-        with suppress(zlib.error):  # three bytes that only look like it
-            yield zlib.decompressobj(wbits=31).decompress(content[at:], UNPACKED)
-        at = content.find(GZIP, at + 1)
+def _unpacked(content: bytes, deep: int = DEEP) -> Iterator[bytes]:
+    """What is packed by gzip or zlib anywhere in *content*, or lies in a zip; and what is packed in that."""
+    for sign, how in PACKED.items():
+        at = content.find(sign)
+        while at >= 0:
+            found = b""
+            with suppress(zlib.error, struct.error):  # bytes that only look like it
+                start = at if how > 0 else at + _ZIP + sum(struct.unpack_from("<HH", content, at + _ZIP - 4))
+                found = zlib.decompressobj(wbits=how).decompress(
+                    memoryview(content)[start : start + UNPACKED], UNPACKED
+                )
+            if found:
+                yield found
+                yield from _unpacked(found, deep - 1) if deep > 1 else ()
+            at = content.find(sign, at + 1)
 
 
 def files_with(folder: Path, text: str) -> list[str]:
@@ -53,7 +75,7 @@ def files_with(folder: Path, text: str) -> list[str]:
 
 def _content(path: Path) -> bytes:
     try:
-        return path.read_bytes()
+        return path.read_bytes().rstrip(b"\0") + b"\0"  # the broker's indices are made large, and hold little
     except FileNotFoundError:  # rolled away, or checkpointed, while we looked
         return b""
 

@@ -15,6 +15,7 @@ from nrmbus.bus.authority import Authority, principal
 from nrmbus.bus.certificate import LIFE, now
 from nrmbus.bus.errors import NotCertified
 from nrmbus.bus.folder import BusFolder
+from nrmbus.bus.gate import Gate
 from nrmbus.bus.reach import Tls
 
 Key = ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey | rsa.RSAPrivateKey
@@ -56,7 +57,9 @@ def test_the_authority_writes_the_subject_itself(authority: Authority, folder: B
     purposes = made.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
     assert list(purposes) == [ExtendedKeyUsageOID.CLIENT_AUTH]
     assert not made.extensions.get_extension_for_class(x509.BasicConstraints).value.ca
-    made.verify_directly_issued_by(x509.load_pem_x509_certificate(authority.ca))
+    by = x509.load_pem_x509_certificate(authority.ca)
+    made.verify_directly_issued_by(by)
+    assert by.extensions.get_extension_for_class(x509.BasicConstraints).value.path_length == 0
 
 
 @pytest.mark.parametrize(
@@ -156,3 +159,24 @@ def test_what_was_certified_is_on_record_without_a_secret(authority: Authority, 
 
     assert register.keys() == {"ngo-a"}
     assert register["ngo-a"]["certificates"][0].keys() == {"number", "key", "ends"}
+
+
+def test_who_lost_its_keys_has_certificates_until_the_new_ones_hold(authority: Authority) -> None:
+    """What it has, and what it gets meanwhile; it may object, and then each one ends when it says itself."""
+    authority.issue("ngo-a", request(curve()))
+    authority.end("ngo-a", now() + timedelta(days=4))
+    authority.issue("ngo-a", request(curve()))
+    later = now() + timedelta(days=5)
+    assert authority.standing(now())["ngo-a"] == ("ngo-a.1", "ngo-a.2")
+    assert authority.standing(later)["ngo-a"] == ()
+    assert authority.has_ended(now(), later)
+
+    authority.end("ngo-a", None)
+    assert authority.standing(later)["ngo-a"] == ("ngo-a.1", "ngo-a.2")
+
+
+def test_who_is_suspended_gets_no_certificate_by_itself(authority: Authority, folder: BusFolder) -> None:
+    """What renews those of a machine passes it over."""
+    homes = {who: folder.agency(who).path for who in ("ngo-a", "ngo-b")}
+    authority.suspend("ngo-a")
+    assert Gate(folder).equip(homes) == {"ngo-b"}

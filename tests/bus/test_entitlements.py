@@ -4,9 +4,12 @@ from pathlib import Path
 
 import pytest
 
+from nrmbus.bus.authority import Authority
 from nrmbus.bus.declarations import load_declarations
 from nrmbus.bus.entitlements import Entitlement, entitlements
 from nrmbus.bus.errors import DeclarationError
+from nrmbus.bus.folder import BusFolder
+from nrmbus.bus.gate import Gate
 from nrmbus.bus.quotas import load_quota
 from nrmbus.registrar.owner import GROUP
 
@@ -75,3 +78,16 @@ def test_a_quota_file_that_is_not_understood_is_refused(tmp_path: Path, text: st
 def test_the_quota_lets_the_largest_record_through_at_once() -> None:
     """A submission of the greatest size is not made to wait."""
     assert load_quota()["producer_byte_rate"] > 4 * 384 * 1024
+
+
+def test_who_may_do_anything_is_given_no_rule(tmp_path: Path) -> None:
+    """Broker and operator have certificates like others, and no topics: nobody is let to read or write any in their names."""
+    folder = BusFolder(tmp_path)
+    folder.create(play=True)
+    everybody = ("auditor", "broker", "ngo-a", "operator", "registrar")
+    for who in everybody:
+        Authority(folder).equip(who, tmp_path / who)
+    wanted = Gate(folder)._wanted(None)
+
+    assert {rule.principal for rule in wanted} == {"auditor.1", "ngo-a.1", "registrar.1"}
+    assert not {rule for rule in wanted if rule.name.rpartition(".")[2] in ("broker", "operator")}

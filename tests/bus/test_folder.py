@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from nrmbus.bus.errors import FolderHeld, NoBus
+from nrmbus.bus.errors import BusError, FolderHeld, NoBus
 from nrmbus.bus.folder import BusFolder, cache_home, data_home, write_private
 
 HOLDER = """
@@ -136,6 +136,21 @@ def test_an_agency_is_there_when_its_file_is(tmp_path: Path) -> None:
 
     assert folder.agencies() == ("police", "shelter")
     assert folder.agency("police").id == "police"
+
+
+@pytest.mark.parametrize("name", ["../../etc", "/etc", "ngo-a\n", "NGO-A", "ngo a", ".", "", "a"])
+def test_nobodys_keys_lie_anywhere_else(name: str, tmp_path: Path) -> None:
+    """What is no agency's id is no folder's name either, and is not repeated."""
+    with pytest.raises(BusError, match="no agency's id") as refused:
+        BusFolder(tmp_path).agency(name)
+    assert "etc" not in str(refused.value)
+
+
+def test_what_else_lies_among_agencies_is_none(tmp_path: Path) -> None:
+    """A copy that somebody made, or what a file manager leaves."""
+    for name in ("police", "police (copy)", ".DS_Store"):
+        write_private(tmp_path / "agencies" / name / "agency.json", b"{}")
+    assert BusFolder(tmp_path).agencies() == ("police",)
 
 
 def test_folders_follow_the_xdg_base_directories(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -20,6 +20,7 @@ from bus.asked_by_hand import ENVELOPE, REQUESTS, Request, answer
 from bus.asked_by_hand import TOPIC as TOPIC_CODE
 from bus.closed import AGENCIES, EVERYBODY, PARTITIONS, SERVICES, Closed
 from nrmbus.bus import clients
+from nrmbus.bus.authority import OF_THE_OPERATOR
 from nrmbus.bus.certificate import now
 
 pytestmark = pytest.mark.broker
@@ -73,6 +74,8 @@ def test_the_brokers_rules_are_those_words_and_no_others(closed_bus: Closed) -> 
     of_others = {each for each in found if each[2].count(".") == 2 and each[2].rpartition(".")[2] not in EVERYBODY}
     assert found - of_others == allowed()
     assert {who for who, _, _, _ in of_others} <= {"registrar", "auditor"}
+    assert not {each[2].rpartition(".")[2] for each in of_others} & OF_THE_OPERATOR, "no topic is theirs"
+    assert not [rule for rule in rules if rule.principal.removeprefix("User:") in OF_THE_OPERATOR]
     assert not [rule for rule in rules if rule.principal == "User:*"], "a rule for everybody, strangers included"
 
 

@@ -1,8 +1,10 @@
 """A case is erased: what opens its letters is gone, whoever has the folder; what was signed in the clear stays and verifies."""
 
 import asyncio
+import sqlite3
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 from sqlalchemy import insert
@@ -192,8 +194,6 @@ async def test_cut_in_between_it_is_all_or_nothing(tmp_path: Path, monkeypatch: 
 
 async def test_a_ledger_that_does_not_overwrite_would_be_noticed(tmp_path: Path) -> None:
     """Sabotage of the test above: without ``secure_delete`` a deleted key is still found in the file."""
-    import sqlite3  # noqa: PLC0415 - a connection as another program makes it
-
     async with desk_of("vac", tmp_path) as given, given.desk.seat.ledger.write() as tx:
         row = {"subject": CASE, "kid": "x", "sealed": b"a key that is deleted" * 3}
         await tx.execute(insert(tables.case_keys).values(**row))
@@ -208,7 +208,6 @@ async def test_a_ledger_that_does_not_overwrite_would_be_noticed(tmp_path: Path)
 
 async def test_who_reads_the_ledger_meanwhile_keeps_nothing_of_it_on_the_disk(tmp_path: Path) -> None:
     """A backup is being made while a case is erased: what opened its letters leaves the write-ahead file as soon as that is done."""
-    import sqlite3  # noqa: PLC0415 - a connection as another program makes it
 
     def left(keys: list[bytes]) -> int:
         files = [path.read_bytes() for path in tmp_path.glob("ledger.sqlite*")]
@@ -232,6 +231,38 @@ async def test_who_reads_the_ledger_meanwhile_keeps_nothing_of_it_on_the_disk(tm
                 await asyncio.sleep(0.05)
         looking.cancel()
         assert left(keys) == 0
+
+
+async def test_whoever_is_killed_before_the_file_is_emptied_empties_it_the_next_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And where the disk is full then, at the look after that: the desk does not end of it."""
+    full = iter([True, False])
+
+    def emptied(path: Path) -> bool:
+        if next(full, False):
+            raise sqlite3.OperationalError("database or disk is full")
+        return _checkpoint(path)
+
+    _checkpoint = erasing._checkpoint
+    async with desk_of("vac", tmp_path) as given:
+        await hear_a_letter(given)
+        key = (await given.rows("case_keys"))[0].sealed
+        await hear_that_it_is_due(given)
+        with monkeypatch.context() as killed:
+            killed.setattr(erasing, "off_the_disk", Mock(side_effect=KeyboardInterrupt))
+            with pytest.raises(KeyboardInterrupt):
+                await erasing.erase_due(given.desk)
+        assert any(key in path.read_bytes() for path in tmp_path.glob("ledger.sqlite*"))
+
+        monkeypatch.setattr(erasing, "_checkpoint", emptied)
+        monkeypatch.setattr(erasing, "LOOK_EVERY", 0.05)
+        looking = asyncio.create_task(erasing.run(given.desk, tmp_path, lambda: True))
+        async with asyncio.timeout(10):
+            while any(key in path.read_bytes() for path in tmp_path.glob("ledger.sqlite*")):
+                assert not looking.done()
+                await asyncio.sleep(0.05)
+        looking.cancel()
 
 
 async def test_what_a_decision_had_erased_is_confirmed_again_when_its_years_are_over(tmp_path: Path) -> None:

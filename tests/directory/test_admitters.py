@@ -5,10 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from directory.given import Office
-from nrmbus.directory import DirectoryError
+from directory.given import NOW, Office
+from nrmbus.directory import DirectoryError, changes, joining
 from nrmbus.directory.admitters import Change, Listing, propose, sign
+from nrmbus.directory.entry import SIGNATURES
 from nrmbus.directory.operator import Admitter
+from nrmbus.directory.requests import Request
 from nrmbus.wire.keys import SigningKey
 
 
@@ -106,6 +108,15 @@ def test_one_alone_changes_nothing(office: Office, leyla: Admitter) -> None:
     assert "leyla" not in _names(office)
 
 
+@pytest.mark.parametrize("key", ["", "CANARY", "\u0259" * 44, "A" * 44, "A" * 65])
+def test_what_is_no_key_is_nobodys(key: str, office: Office) -> None:
+    """Mistyped or pasted with something else: by its code, and not repeated."""
+    with pytest.raises(DirectoryError, match="weak_key") as refused:
+        sign(office.directory, propose(office.directory, added={"leyla": key}), office.admitters[0])
+    assert refused.value.__context__ is None
+    assert "CANARY" not in str(refused.value)
+
+
 def test_an_agencys_key_is_no_admitters(office: Office) -> None:
     """It is seen when the first one signs."""
     own = base64.b64encode(office.identity("ngo-a").signing.public).decode()
@@ -132,3 +143,25 @@ def test_what_was_changed_after_one_signed_is_refused(office: Office, leyla: Adm
     spoilt = Listing(listed=other.listed.model_copy(update={"admitted": once.listed.admitted}))
     with pytest.raises(DirectoryError, match="admission_invalid"):
         sign(office.directory, spoilt, second)
+
+
+def test_the_key_for_heads_is_not_changed_along(office: Office, leyla: Admitter) -> None:
+    """Whoever signs is told of names alone, and with another key each head would stop everybody who reads it."""
+    proposed = propose(office.directory, added={"leyla": leyla.public.key}).listed
+    other = base64.b64encode(SigningKey.generate().public).decode()
+    with pytest.raises(DirectoryError, match="head_key_changed"):
+        sign(office.directory, Listing(listed=joining.changed(proposed, head=other)), office.admitters[0])
+
+
+def test_a_file_full_of_signatures_is_signed_by_nobody(office: Office, leyla: Admitter) -> None:
+    """Of an agency or of admitters: refused by its code, however often somebody wrote one admitter's signature into it."""
+    first, second = office.admitters
+    listing = sign(office.directory, propose(office.directory, added={"leyla": leyla.public.key}), first)
+    full = {"admitted": listing.listed.admitted * SIGNATURES}
+    with pytest.raises(DirectoryError, match="admission_invalid"):
+        sign(office.directory, Listing(listed=listing.listed.model_copy(update=full)), second)
+
+    request = changes.sign(office.directory, Request(entry=office.asked(office.identity("ngo-b"))), first, NOW)
+    full = {"admitted": request.entry.admitted * SIGNATURES}
+    with pytest.raises(DirectoryError, match="admission_invalid"):
+        changes.sign(office.directory, Request(entry=request.entry.model_copy(update=full)), second, NOW)

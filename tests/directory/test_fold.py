@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -16,7 +16,7 @@ from nrmbus.directory import Directory, DirectoryError, Identity, joining
 from nrmbus.directory.entry import Entry, Kind
 from nrmbus.directory.own import Own
 from nrmbus.wire.errors import WireError
-from nrmbus.wire.keys import VerifyKey
+from nrmbus.wire.keys import SigningKey, VerifyKey
 
 DAY = 24 * HOUR
 
@@ -243,6 +243,14 @@ class TestOwnEntries:
         """Though two admitters agreed and 72 hours pass: its desk says which entry."""
         old = office.joins("ngo-a")
         number = office.enter(office.admitted(office.asked(office.identity("ngo-a", 2), "lost"))).number
+
+        assert self.watch(office, old).alarm == number
+
+    def test_a_witness_key_that_it_never_made_is_too(self, office: Office) -> None:
+        """Whoever has it co-signs another history in the agency's name, though signing and sealing keys are its own."""
+        old = office.joins("ngo-a")
+        other = replace(old, witness=SigningKey.generate())
+        number = office.enter(office.admitted(office.asked(other, "rotated", before=old))).number
 
         assert self.watch(office, old).alarm == number
 

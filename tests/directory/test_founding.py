@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from directory.given import BUS, NOW, Office, refused
+from directory.given import BUS, HOUR, NOW, Office, refused
 from nrmbus.directory import Directory, DirectoryError, joining
 from nrmbus.directory.entry import AdmitterKey, Admitters, admission_of, body_of
 from nrmbus.directory.heads import is_due, is_stale
@@ -57,7 +57,13 @@ class TestHeads:
         office.directory.add(office.operator.head(office.directory, NOW))
         assert not is_stale(office.directory, NOW)
         assert not is_due(office.directory, NOW)
-        assert is_stale(office.directory, NOW + timedelta(hours=4))
+
+    def test_it_is_old_after_three_hours_and_the_next_is_due_after_one(self, office: Office) -> None:
+        """To the second."""
+        office.directory.add(office.operator.head(office.directory, NOW))
+        second = timedelta(seconds=1)
+        assert [is_due(office.directory, NOW + HOUR - each) for each in (second, timedelta())] == [False, True]
+        assert [is_stale(office.directory, NOW + 3 * HOUR + each) for each in (timedelta(), second)] == [False, True]
 
 
 class TestAdmitters:

@@ -107,6 +107,27 @@ def test_when_the_broker_has_moved_a_newer_invitation_says_where_it_is(
     assert joined.agency("ngo-b").keys.exists()
 
 
+def test_an_operators_key_that_is_gone_comes_back(operator: BusFolder, file: Path, tmp_path: Path) -> None:
+    """As the refusal of who misses it says; a broken one is removed first."""
+    joined = BusFolder(tmp_path / "ngo-b")
+    invitation.join(file, data=joined.path)
+    (joined.keys / "operator.pub").write_text("no key\n")
+    with pytest.raises(BusError, match="operator_key_malformed"):
+        invitation.join(file, data=joined.path)
+    (joined.keys / "operator.pub").unlink()
+    invitation.join(file, data=joined.path)
+    assert operator_key(joined.path).public == operator_key(operator.path).public
+
+
+@pytest.mark.parametrize("tls", [True, False])
+def test_whoever_joins_a_bus_in_plain_text_is_told(
+    file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], *, tls: bool
+) -> None:
+    """Nobody's rights are kept there; where the fingerprint is not compared, it may be another who wants it so."""
+    invitation.join(_altered(file, tls=tls), data=tmp_path / "ngo-b")
+    assert ("in plain text" in capsys.readouterr().out) is not tls
+
+
 def test_a_folder_is_of_one_bus_and_one_operator(operator: BusFolder, file: Path, tmp_path: Path) -> None:
     """Of another, or of another operator, it never becomes; and nobody joins the bus that is run here."""
     joined = BusFolder(tmp_path / "ngo-b")

@@ -10,7 +10,7 @@ import pytest
 from cryptography import x509
 
 from directory.given import BUS, NOW, Office
-from nrmbus.bus import certificate
+from nrmbus.bus import authority, certificate
 from nrmbus.bus.authority import Authority
 from nrmbus.bus.folder import BusFolder
 from nrmbus.bus.gate import Gate
@@ -152,6 +152,12 @@ class There:
         (folder.path / "bus.json").write_bytes(json.dumps(made))
         return Authority(folder)
 
+    def of_next_week(self) -> Renewal:
+        """A certificate from an authority whose clock is a week ahead."""
+        with pytest.MonkeyPatch.context() as ahead:
+            ahead.setattr(authority, "now", lambda: certificate.now() + timedelta(days=7))
+            return self.back()
+
     def of_another_bus(self) -> Authority:
         """The same authority, had it been another bus's."""
         folder = BusFolder(self.folder.path.parent / "elsewhere")
@@ -185,6 +191,8 @@ def test_the_next_certificate_is_taken_and_who_is_trusted_stays(there: There) ->
         lambda there: there.back(by=there.stranger()),
         lambda there: there.back(by=there.of_another_bus()),
         lambda there: there.back(days=8),
+        lambda there: there.vouched(there.tls.certificate.read_bytes(), there.authority),
+        lambda there: there.of_next_week(),
         lambda there: there.vouched((there.back().certificate or "").encode()),
         lambda there: there.vouched((there.back().certificate or "").encode(), there.stranger()),
         lambda there: there.vouched(b"CANARY", there.authority),
@@ -196,6 +204,8 @@ def test_the_next_certificate_is_taken_and_who_is_trusted_stays(there: There) ->
         "by another authority",
         "of another bus",
         "an earlier one",
+        "the one that is there",
+        "one that is not good yet",
         "without its authority",
         "with another's authority",
         "no certificate",

@@ -8,10 +8,12 @@ import pytest
 from directory.given import BUS, NOW, Office
 from nrmbus.bus.folder import BusFolder, write_json
 from nrmbus.directory import DirectoryError, joining
-from nrmbus.directory.changes import is_complete, read_file, sign, write_file
+from nrmbus.directory.changes import ask_first, is_complete, read_file, sign, write_file
 from nrmbus.directory.entry import body_of
+from nrmbus.directory.operator import Admitter
 from nrmbus.directory.requests import Disposal, Request, digest, disposed
 from nrmbus.wire import json
+from nrmbus.wire.keys import SigningKey
 
 CASE, OTHER = "ab" * 16, "cd" * 16
 
@@ -82,6 +84,19 @@ def test_an_agency_leaves_when_each_case_is_deleted_or_handed_over(office: Offic
     assert office.directory.state("ngo-a", NOW) == "retired"
 
 
+@pytest.mark.parametrize(
+    ("supervisor", "code"), [("CANARY 7", "id_reserved"), ("operator", "id_reserved"), ("ngo-b", "supervisor_itself")]
+)
+def test_who_cannot_be_a_supervisor_is_told_at_once(supervisor: str, code: str, tmp_path: Path) -> None:
+    """Before any key is made."""
+    folder = BusFolder(tmp_path)
+    folder.create()
+    with pytest.raises(DirectoryError, match=code) as refused:
+        ask_first(folder, "ngo-b", "ngo_legal", supervisor)
+    assert "CANARY" not in str(refused.value)
+    assert not folder.agency("ngo-b").path.exists()
+
+
 def test_only_its_own_signature_counts(office: Office) -> None:
     """Not that of another agency, and not a hand-over to nobody."""
     office.joins("ngo-a")
@@ -101,6 +116,13 @@ def test_an_admitter_signs_once(office: Office) -> None:
     altered = request.having(joining.changed(request.entry, role="special_unit"))
     with pytest.raises(DirectoryError, match="request_invalid"):
         sign(office.directory, altered, office.admitters[1], NOW)
+
+
+def test_who_admits_nobody_signs_nothing(office: Office) -> None:
+    """Not as the first one either, where nothing is entered yet."""
+    stranger = Admitter("leyla", SigningKey.generate())
+    with pytest.raises(DirectoryError, match="admitter_unknown"):
+        sign(office.directory, Request(entry=office.asked(office.identity("ngo-b"))), stranger, NOW)
 
 
 def test_entries_in_a_file_are_believed_as_far_as_the_operator_signed_them(office: Office, tmp_path: Path) -> None:

@@ -68,13 +68,14 @@ def test_the_same_and_what_goes_on_from_it_are_taken(office: Office, tmp_path: P
 
 
 def test_somebody_else_may_see_more_while_one_reads(office: Office, tmp_path: Path) -> None:
-    """What is held against the topic is what was noted before it was read: several programs of the operator share a note."""
+    """What is held against the topic is what was noted before it was read, and whoever saw less does not take the note back."""
     slow = Seen(tmp_path)
     slow.load()
     old = again(office, office.directory.signed)
     office.state("ngo-a", "suspended", NOW + HOUR)
     seen(tmp_path, office.directory)
     slow.hold(old)
+    assert (tmp_path / FILE).read_text().split()[0] == str(office.directory.number)
 
 
 class TestWhoeverGoesOnReading:

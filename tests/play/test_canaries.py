@@ -3,8 +3,12 @@
 import asyncio
 import base64
 import gzip
+import io
 import sqlite3
+import zipfile
+import zlib
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -151,6 +155,23 @@ def test_the_ledgers_hold_the_letters_closed(played: Played) -> None:
     assert all(letter.startswith(b'{"parts":') for letter in letters)
 
 
+def _zipped(content: bytes) -> bytes:
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as made:
+        made.writestr("evidence/letter.json", content * 9)
+    return file.getvalue()
+
+
+def _deleted(content: str) -> bytes:
+    """A database from which *content* was deleted, and not overwritten."""
+    with closing(sqlite3.connect(":memory:", isolation_level=None)) as made:
+        made.execute("PRAGMA secure_delete=OFF")
+        made.execute("CREATE TABLE letters (letter)")
+        made.execute("INSERT INTO letters VALUES (?)", (content * 900,))
+        made.execute("DROP TABLE letters")
+        return made.serialize()
+
+
 @pytest.mark.parametrize(
     "line",
     [
@@ -158,10 +179,20 @@ def test_the_ledgers_hold_the_letters_closed(played: Played) -> None:
         b'{"payload":"eyJuYW1lIjoiQ0FOQVJZLWJ5LWhhbmQifQ=="}',
         "CANARY-by-hand".encode("utf-16"),
         b"CANARY-by-hand".hex().encode(),
+        b"CANARY-by-hand".hex().upper().encode(),
         b"before" + gzip.compress(b"CANARY-by-hand"),
+        b"before" + zlib.compress(b"CANARY-by-hand"),
+        b"twice" + zlib.compress(gzip.compress(b"CANARY-by-hand")),
+        _zipped(b"CANARY-by-hand"),
+        "".join(f"\\u{each:04x}" for each in b"CANARY-by-hand").encode(),
+        "".join(f"%{each:02X}" for each in b"CANARY-by-hand").encode(),
+        _deleted("CANARY-by-hand"),
     ],
-    ids=["plainly", "inside a signed statement", "as Windows writes it", "in hex", "packed"],
-)
+    ids=[
+        "plainly", "inside a signed statement", "as Windows writes it", "in hex", "in large hex", "by gzip", "by zlib",
+        "packed twice", "in a zip", "as JSON escapes it", "as addresses escape it", "on a page that SQLite has given up",
+    ],
+)  # fmt: skip
 def test_one_written_by_hand_is_found(played: Played, line: bytes) -> None:
     """Sabotage: the search finds a canary in a log, in whatever way it may have got there."""
     log = Path(played.folder.logs / "by-hand.log")

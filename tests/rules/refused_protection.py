@@ -12,6 +12,7 @@ from rules.stories import (
     consented,
     planned,
     presumed,
+    served,
     signalled,
     unit_refused,
 )
@@ -178,6 +179,13 @@ def _of_consent() -> list[tuple[str, Refusal | None, str | None]]:
         ),
         ("deleted, by no law", b.ask("special-unit", "consent.stop_confirmed"), None),
         ("the unit ends the period after withdrawal", b.ask("special-unit", "recovery.ended"), "G-31"),
+    ]
+    b = served(Bench())
+    b.say("fund", "referral.declined", ref="R-4")
+    b.say("ngo-a", "consent.withdrawn", receivers=["fund"])
+    found += [
+        ("deleted by who has no part any more", b.ask("fund", "consent.stop_confirmed"), None),
+        ("and nothing else said by it", b.ask("fund", "payment.ordered", ref="P-1"), "G-05"),
     ]
     return found
 

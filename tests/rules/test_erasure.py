@@ -98,10 +98,28 @@ def test_while_a_hold_stands_letters_go_on() -> None:
     b = ended(planned(Bench()))
     b.say("auditor", "access.hold_placed", until="2026-03-31")
     assert b.ask("vac", "plan.revised", letter=True) is None
+    b.at("d29 14:59")  # in Baku it is 31 March, 23:59
+    assert b.ask("vac", "plan.revised", letter=True) is None
     b.through("d31 9:00")
     refusal = b.ask("vac", "plan.revised", letter=True)
     assert refusal is not None
     assert refusal.code == "access_terminated"
+    b.say("auditor", "access.hold_placed", until="2026-06-30")  # too late: holders erase already
+    refusal = b.ask("vac", "plan.revised", letter=True)
+    assert refusal is not None
+    assert refusal.code == "access_terminated"
+
+
+@pytest.mark.parametrize(
+    ("until", "rule"),
+    [("2026-03-10", "G-27"), ("2026-03-11", None), ("2027-03-11", None), ("2027-03-12", "G-27")],
+)
+def test_the_last_day_of_a_hold_is_today_at_the_earliest_and_a_year_from_today_at_the_latest(
+    until: str, rule: str | None
+) -> None:
+    """Both days included."""
+    refusal = planned(Bench()).at("d9 9:00").ask("auditor", "access.hold_placed", until=until)
+    assert (refusal.rule if refusal else None) == rule
 
 
 def test_a_closed_case_is_erased_too() -> None:

@@ -26,8 +26,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final, Self
 
-from nrmbus.bus.errors import FolderHeld, NoBus
+from nrmbus.bus.errors import BusError, FolderHeld, NoBus
 from nrmbus.bus.reach import Reach, Tls
+from nrmbus.wire.ids import AGENCY_ID
 
 PRIVATE_FOLDER: Final = 0o700
 PRIVATE_FILE: Final = 0o600
@@ -250,7 +251,13 @@ class BusFolder:
         return self.path / name
 
     def agency(self, agency: str) -> AgencyFolder:
-        """The folder of *agency*, whether or not it is there."""
+        """The folder of *agency*, whether or not it is there.
+
+        Raises:
+            BusError: this is nobody's id: keys would lie somewhere else.
+        """
+        if AGENCY_ID.fullmatch(agency) is None:
+            raise BusError("This is no agency's id: 2 to 31 lower-case letters, digits and dashes, a letter first.")
         return AgencyFolder(self.path / "agencies" / agency)
 
     def agencies(self) -> tuple[str, ...]:
@@ -259,7 +266,8 @@ class BusFolder:
             found = [entry.name for entry in os.scandir(self.path / "agencies")]
         except FileNotFoundError:
             return ()
-        return tuple(sorted(each for each in found if self.agency(each).agency_json.exists()))
+        named = (each for each in found if AGENCY_ID.fullmatch(each))  # what a file manager leaves there is none
+        return tuple(sorted(each for each in named if self.agency(each).agency_json.exists()))
 
     # -- one holder --------------------------------------------------------------------------------------------------
 

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from nrmbus.cli.options import DEFAULT_BUS, Bus, Data, folder_of
+from nrmbus.cli.options import DEFAULT_BUS, PLAINTEXT, Bus, Data, folder_of
 
 
 def invite(
@@ -59,6 +59,8 @@ def join(
         was = found.accept(folder, fingerprint)
     where = f"{folder.path} {'knows' if was else 'is a folder of bus'} {found.bus} at {found.bootstrap}."
     typer.echo(where)
+    if not found.tls:
+        typer.echo(PLAINTEXT)
     if fingerprint is None:
         typer.echo(f"Before you go on, have the operator read out the fingerprint; it has to be: {found.fingerprint}")
     if not was:

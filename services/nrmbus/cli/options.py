@@ -13,6 +13,8 @@ Data = Annotated[
 ]
 Bus = Annotated[str, typer.Option("--bus", metavar="NAME", help="The bus's name below the XDG data folder.")]
 DEFAULT_BUS = "local"
+PLAINTEXT = "Kafka is reached in plain text: whoever reaches it may read and write everything there."
+"""What is said of a bus that does not know who comes to its broker."""
 
 
 def folder_of(data: Path | None, bus: str) -> "BusFolder":

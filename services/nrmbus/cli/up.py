@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 import typer
 
 from nrmbus.cli.keys import Unprotected, unlock
-from nrmbus.cli.options import DEFAULT_BUS, Bus, Data, folder_of
+from nrmbus.cli.options import DEFAULT_BUS, PLAINTEXT, Bus, Data, folder_of
 
 if TYPE_CHECKING:
     from nrmbus.bus.folder import BusFolder
@@ -116,7 +116,7 @@ def up(  # noqa: PLR0913 - one each for what may be asked
     settings = folder.create(play=play, partitions=partitions, policy=policy, bootstrap=bootstrap, tls=is_tls)
     operators_own(folder)
     if not settings.tls:
-        typer.echo("Kafka is reached in plain text: whoever reaches it may read and write everything there.")
+        typer.echo(PLAINTEXT)
     newcomers = newcomers_of(agencies, settings.policy) if agencies else {}
     unlock(folder, unprotected=keys_unprotected)
     if tls:  # not before: the authority's key may be made here

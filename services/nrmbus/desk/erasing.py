@@ -62,16 +62,18 @@ _EVENTS, _OUTBOX, _ERASURES = tables.events.c, tables.outbox.c, tables.erasures.
 async def run(desk: Desk, home: Path, ready: Callable[[], bool]) -> None:
     """Destroy what is due, now and every few seconds, until cancelled; nothing before the inbox has been read."""
     seen, said = 0, None
+    is_first = True  # whoever was killed after a deletion has left pages of what it was
     while True:
         try:
             if ready():
                 await end_epochs(desk.seat, home)
                 await erase_due(desk)
                 await delete_stopped(desk)
-                if desk.seat.ledger.holds_deleted:
+                if is_first or desk.seat.ledger.holds_deleted:
                     await off_the_disk(desk.seat.ledger)
+                    is_first = False
                 said = await remind(desk.seat, said)
-        except (SQLAlchemyError, OSError) as error:  # a full disk, a held file: looked at again
+        except (SQLAlchemyError, sqlite3.Error, OSError) as error:  # a full disk, a held file: looked at again
             telemetry.handled("not_available", error=type(error).__name__)
         seen = await _until_asked(desk.seat.ledger, seen)
 

@@ -4,6 +4,8 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+from pydantic import ValidationError
+
 from nrmbus.bus.folder import BusFolder
 from nrmbus.directory import joining
 from nrmbus.directory.admission import numbering, read_directory
@@ -60,7 +62,8 @@ def propose(directory: Directory, *, added: Mapping[str, str], removed: Collecti
     """The list with those who are *added* (name to public key, base64) and without those who are *removed*, unsigned.
 
     Raises:
-        DirectoryError: ``not_founded``; ``admitter_unknown``: one to be removed admits nobody; ``state_same``.
+        DirectoryError: ``not_founded``; ``admitter_unknown``: one to be removed admits nobody; ``state_same``; ``admitters_few``;
+            ``weak_key`` for what is longer than any key.
     """
     present = _present(directory)
     if not set(removed) <= present.keys():
@@ -71,16 +74,29 @@ def propose(directory: Directory, *, added: Mapping[str, str], removed: Collecti
     if len(after) < TWO:
         raise DirectoryError("admitters_few")
     head = directory.roll.admitters.head if directory.roll.admitters else ""
-    keys = [AdmitterKey(name=name, key=key) for name, key in sorted(after.items())]
+    keys = None
+    try:
+        keys = [AdmitterKey(name=name, key=key) for name, key in sorted(after.items())]
+    except ValidationError:
+        keys = None
+    if keys is None:
+        raise DirectoryError("weak_key")
     return Listing(listed=joining.listed(directory, keys, head))
+
+
+def _see_that_heads_stay(directory: Directory, listing: Listing) -> None:
+    # Whoever signs is told of names only; and under another key each of the operator's heads would stop all who read it.
+    if directory.roll.admitters is None or listing.listed.head != directory.roll.admitters.head:
+        raise DirectoryError("head_key_changed")
 
 
 def sign(directory: Directory, listing: Listing, admitter: Admitter) -> Listing:
     """*listing* with one admitter's signature more.
 
     Raises:
-        DirectoryError: it would not be believed; the code says why.
+        DirectoryError: ``head_key_changed``, or it would not be believed; the code says why.
     """
+    _see_that_heads_stay(directory, listing)
     signed = joining.admitted_by(listing.listed, admitter.key)
     try:
         directory.checked_admitters(joining.changed(signed, number=directory.number + 1))
@@ -94,12 +110,13 @@ async def enter(folder: BusFolder, listing: Listing) -> Directory:
     """Number and publish what two have signed; the directory after it.
 
     Raises:
-        DirectoryError: ``not_yet_two``, ``not_operator``, or it is not believed.
+        DirectoryError: ``not_yet_two``, ``not_operator``, ``head_key_changed``, or it is not believed.
     """
     if not listing.is_complete:
         raise DirectoryError("not_yet_two")
     async with numbering(folder):
         directory, operator = await read_directory(folder), operator_of(folder)
+        _see_that_heads_stay(directory, listing)
         raw = operator.number(listing.listed, directory)
         directory.add(raw)
         await publish(folder, [raw, operator.head(directory, utc_time())])

@@ -81,10 +81,12 @@ def ask_first(folder: BusFolder, agency: str, role: str, supervisor: str | None)
     """The request of an agency that is new on the bus. Its keys are made in its folder; no broker is needed.
 
     Raises:
-        DirectoryError: ``id_reserved``.
+        DirectoryError: ``id_reserved``, of the agency or of its supervisor; ``supervisor_itself``.
     """
-    if not is_agency(agency) or agency in {*SERVICES, *RESERVED}:
+    if not is_agency(agency) or agency in {*SERVICES, *RESERVED} or not is_agency(supervisor or agency):
         raise DirectoryError("id_reserved")
+    if supervisor == agency:
+        raise DirectoryError("supervisor_itself")
     home = folder.agency(agency).path
     identity, directory = Identity.at(home, agency), Directory(folder.settings.bus, operator_key(folder.path))
     csr = certificate.request(Tls(home)).decode("ascii")

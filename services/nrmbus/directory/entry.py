@@ -22,6 +22,9 @@ Kind = Literal["admitted", "rotated", "lost", "confirmed", "suspended", "resumed
 Ed25519 = Annotated[str, Field(max_length=64, description="Ed25519 public key, 32 bytes, base64")]
 Kid = Annotated[str, Field(pattern=r"^ed25519:[0-9a-f]{32}$")]
 
+SIGNATURES: Final = 8
+"""How many admitters' signatures an entry or a list has at most; two are wanted."""
+
 CHANGES_KEYS: Final = frozenset({"admitted", "rotated", "lost"})
 """Kinds that bring keys; every other repeats those of the entry before."""
 
@@ -72,7 +75,7 @@ class Entry(Frozen):
     challenge: Challenge | None = None
     opened: Annotated[str | None, Field(max_length=44, description="What the challenge held, 32 bytes, base64")] = None
     asked: Annotated[tuple[Signature, ...], Field(max_length=4, description="By the agency's keys")] = ()
-    admitted: Annotated[tuple[Signature, ...], Field(max_length=8, description="By admitters")] = ()
+    admitted: Annotated[tuple[Signature, ...], Field(max_length=SIGNATURES, description="By admitters")] = ()
 
 
 class AdmitterKey(Frozen):
@@ -90,7 +93,9 @@ class Admitters(Frozen):
     admitters: Annotated[tuple[AdmitterKey, ...], Field(min_length=2, max_length=64)]
     head: Annotated[Ed25519, Field(description="Signs heads of the directory: Ed25519 public key, 32 bytes, base64")]
     previous: Digest
-    admitted: Annotated[tuple[Signature, ...], Field(max_length=8, description="By admitters of the list before")] = ()
+    admitted: Annotated[
+        tuple[Signature, ...], Field(max_length=SIGNATURES, description="By admitters of the list before")
+    ] = ()
 
 
 class Head(Frozen):

@@ -74,7 +74,8 @@ class Invitation(Carried):
         was = folder.exists
         if was and replace(folder.settings, bootstrap=self.bootstrap) != self.settings:
             raise NoBus(f"There is another bus in {folder.path}: choose another folder with --data DIR.")
-        if was and operator_key(folder.path).public.hex() != self.operator:
+        trusts = (folder.keys / OPERATOR_KEY).exists()  # where that file is gone, this is how it comes back
+        if trusts and operator_key(folder.path).public.hex() != self.operator:
             raise DirectoryError("invitation_altered")
         if (folder.keys / "operator.seed").exists():
             raise NoBus(f"The folder {folder.path} is the operator's own: choose another with --data DIR.")

@@ -10,6 +10,7 @@ from nrmbus.directory.directory import Directory
 from nrmbus.directory.entry import (
     CHANGES_KEYS,
     NOTHING_BEFORE,
+    SIGNATURES,
     AdmitterKey,
     Admitters,
     Challenge,
@@ -119,7 +120,13 @@ def listed(directory: Directory, admitters: Iterable[AdmitterKey], head: str) ->
 
 
 def admitted_by(entry: Admission, key: SigningKey) -> Admission:
-    """*entry* with one admitter's signature more."""
+    """*entry* with one admitter's signature more.
+
+    Raises:
+        DirectoryError: ``admission_invalid``: it has as many as there may be, so most of them are not an admitter's.
+    """
+    if len(entry.admitted) >= SIGNATURES:
+        raise DirectoryError("admission_invalid")
     return changed(
         entry, admitted=[body_of(each) for each in (*entry.admitted, sign("admission", admission_of(entry), key))]
     )

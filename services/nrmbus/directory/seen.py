@@ -23,12 +23,16 @@ class Seen:
 
     def load(self) -> None:
         """Remember what was seen; to be called before the topic is read, since others may see more meanwhile."""
+        self._noted = self._written()
+
+    def _written(self) -> tuple[int, str] | None:
         with suppress(OSError, ValueError):
             number, digest = self._path.read_text(encoding="ascii").split()
-            self._noted = int(number), digest
+            return int(number), digest
+        return None
 
     def hold(self, directory: Directory) -> None:
-        """See that *directory* goes on from what was seen, and note how far it goes now.
+        """See that *directory* goes on from what was seen, and note how far it goes now, unless somebody here saw more meanwhile.
 
         Raises:
             DirectoryError: ``went_back``.
@@ -38,6 +42,8 @@ class Seen:
         now = directory.number, directory.digest
         if now == self._noted:
             return
-        with suppress(OSError):  # a full disk: what was noted before is still true
-            write_private(self._path, f"{directory.number} {directory.digest}\n".encode())
+        further = self._written()
+        if further is None or further[0] < directory.number:
+            with suppress(OSError):  # a full disk: what was noted before is still true
+                write_private(self._path, f"{directory.number} {directory.digest}\n".encode())
         self._noted = now
