@@ -20,7 +20,6 @@ from nrmbus import telemetry
 from nrmbus.bus import clients
 from nrmbus.bus.clock import Clock, SteppedClock
 from nrmbus.bus.reach import Where
-from nrmbus.bus.tolerant import read_any_header_name
 from nrmbus.registrar.askings import Askings
 from nrmbus.registrar.batch import Batcher, Checked
 from nrmbus.registrar.memory import HistoryError
@@ -271,18 +270,11 @@ class Owner(ConsumerRebalanceListener):  # type: ignore[misc]
 
     async def _collect(self, owned: Owned, own: list[TopicPartition]) -> list[ConsumerRecord]:
         """Step 6, reading: what is there of each outbox, a fair share of each."""
-        try:
-            batch = dict(await self._consumer.getmany(*own, timeout_ms=100, max_records=FAIR_SHARE))
-            if batch:
-                for each in own:
-                    if each not in batch:
-                        batch.update(await self._consumer.getmany(each, timeout_ms=0, max_records=FAIR_SHARE))
-        except UnicodeDecodeError:
-            log.said("header_name_unreadable", partition=owned.partition)
-            read_any_header_name()
+        batch = dict(await self._consumer.getmany(*own, timeout_ms=100, max_records=FAIR_SHARE))
+        if batch:
             for each in own:
-                self._consumer.seek(each, owned.taken[each])
-            return []
+                if each not in batch:
+                    batch.update(await self._consumer.getmany(each, timeout_ms=0, max_records=FAIR_SHARE))
         fresh: list[ConsumerRecord] = []
         for each, records in batch.items():
             due = owned.taken[each]
