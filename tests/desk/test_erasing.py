@@ -1,6 +1,7 @@
 """A case is erased: what opens its letters is gone, whoever has the folder; what was signed in the clear stays and verifies."""
 
 import asyncio
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +56,24 @@ async def test_nothing_is_erased_before_it_is_due(tmp_path: Path) -> None:
         _, place = await hear_a_letter(given)
         assert await erasing.erase_due(given.desk) == ()
         assert await secrets_of(given, place)
+
+
+async def test_what_is_due_by_a_clock_years_ahead_waits_for_this_desks_own(tmp_path: Path) -> None:
+    """Where the clock of the bus is wrong, all is over at once, and registrar and timekeeper agree; the desk's is another."""
+    async with desk_of("vac", tmp_path) as given:
+        _, place = await hear_a_letter(given)
+        given.registrar.time = NOW + timedelta(days=6 * 365)
+        await hear_that_it_is_due(given, ground="retention")
+
+        given.clock.time = NOW + timedelta(days=30)
+        assert await erasing.erase_due(given.desk) == ()
+        assert await secrets_of(given, place)
+        async with given.desk.seat.ledger.read() as tx:
+            assert await erasing.waiting(tx, "vac") == 1
+
+        given.clock.time = given.registrar.time - timedelta(minutes=5)
+        assert await erasing.erase_due(given.desk) == (CASE,)
+        assert await secrets_of(given, place) == {}
 
 
 @pytest.mark.parametrize(

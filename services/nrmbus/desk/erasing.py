@@ -11,6 +11,7 @@ import json
 import sqlite3
 from collections.abc import Callable, Iterable
 from contextlib import closing, suppress
+from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
@@ -41,6 +42,9 @@ LOOK_EVERY: Final = 5.0
 
 TOGETHER: Final = 0.05
 """Seconds in which commits that come in a row are looked at once."""
+
+AHEAD_AT_MOST: Final = timedelta(minutes=5)
+"""How far two clocks may differ that are set: a desk destroys nothing upon a word from further ahead."""
 
 ERASED: Final = "erased"
 """What an event's row says in place of why its letter does not open."""
@@ -119,7 +123,7 @@ async def erase_due(desk: Desk) -> tuple[str, ...]:
     if all(each.kid != seat.identity.sealing.kid for each in epochs.of_desk(seat.directory, seat.identity)):
         return ()
     async with seat.ledger.read() as tx:
-        told = (await tx.execute(select(tables.events).where(_told()).order_by(_EVENTS.position))).all()
+        told = (await tx.execute(select(tables.events).where(_told(), _is_past(seat)).order_by(_EVENTS.position))).all()
     if told:
         async with seat.ledger.write() as tx:
             for row in told:
@@ -149,6 +153,14 @@ def _told() -> Any:
     noted, causes = select(_ERASURES.subject), select(_ERASURES.cause)
     new = _EVENTS.subject.not_in(noted) | ((_EVENTS.value == _OVER) & _EVENTS.id.not_in(causes))
     return (_EVENTS.type == AccessErasureDue.type) & new
+
+
+def _is_past(seat: Seat) -> Any:
+    """What the registrar registered at a time that has come here too.
+
+    A clock of the bus that is years ahead makes everything due: its word waits for this desk's clock, or for a person.
+    """
+    return _EVENTS.registered <= times.write(seat.now() + AHEAD_AT_MOST)
 
 
 def _left_over() -> Any:
