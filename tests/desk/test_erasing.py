@@ -1,6 +1,7 @@
 """A case is erased: what opens its letters is gone, whoever has the folder; what was signed in the clear stays and verifies."""
 
 import asyncio
+import shutil
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -162,6 +163,36 @@ async def test_it_is_confirmed_once_with_the_horizon(tmp_path: Path) -> None:
         assert done.horizon == "2026-05-01T00:00:00Z"
     async with desk_of("vac", tmp_path) as given:
         assert await erasing.erase_due(given.desk) == ()
+
+
+async def test_a_folder_restored_from_before_an_erasure_erases_again_and_confirms_nothing_twice(tmp_path: Path) -> None:
+    """The inbox is read again from there: what it had destroyed is destroyed, and its confirmation is in the case already."""
+    home, old = tmp_path / "home", tmp_path / "old"
+    home.mkdir()
+    async with desk_of("vac", home) as given:
+        _, place = await hear_a_letter(given)
+        registrar = given.registrar
+    shutil.copytree(home, old)
+    since = []
+    async with desk_of("vac", home, registrar=registrar) as given:
+        due = registrar.event("timekeeper", "access.erasure_due", {"ground": "decision"})
+        since.append(registrar.register(due, to="vac"))
+        await given.hear(since[0])
+        assert await erasing.erase_due(given.desk) == (CASE,)
+        for type_ in ("letter.opened", AccessErasureConfirmed.type):  # one of a case is under way at a time
+            (said,) = await given.out()
+            assert decode(said).type == type_
+            since.append(registrar.register(said, to="vac"))
+            await given.hear(since[-1])
+
+    async with desk_of("vac", old, registrar=registrar) as given:
+        assert await secrets_of(given, place)
+        given.clock.time = NOW + timedelta(days=2)  # else it would say the same bytes
+        for each in since:
+            await given.hear(each)
+        assert await erasing.erase_due(given.desk) == (CASE,)
+        assert await secrets_of(given, place) == {}
+        assert of_type(await given.out(), AccessErasureConfirmed.type) == []
 
 
 async def test_what_this_agency_had_said_itself_goes_too(tmp_path: Path) -> None:

@@ -46,6 +46,9 @@ TOGETHER: Final = 0.05
 AHEAD_AT_MOST: Final = timedelta(minutes=5)
 """How far two clocks may differ that are set: a desk destroys nothing upon a word from further ahead."""
 
+WITHHELD: Final = frozenset({"inbox_gap", "inbox_forked"})
+"""Why an inbox stands still until a person has looked, however long that takes."""
+
 ERASED: Final = "erased"
 """What an event's row says in place of why its letter does not open."""
 
@@ -64,12 +67,17 @@ _EVENTS, _OUTBOX, _ERASURES = tables.events.c, tables.outbox.c, tables.erasures.
 
 
 async def run(desk: Desk, home: Path, ready: Callable[[], bool]) -> None:
-    """Destroy what is due, now and every few seconds, until cancelled; nothing before the inbox has been read."""
+    """Destroy what is due, now and every few seconds, until cancelled; nothing before the inbox has been read.
+
+    Where it cannot be read on, keys end all the same: who keeps a delivery back would keep them alive. What they open
+    was handed over by then, or has left the inbox.
+    """
     seen, said = 0, None
     while True:
         try:
-            if ready():
+            if ready() or desk.seat.trouble in WITHHELD:
                 await end_epochs(desk.seat, home)
+            if ready():
                 await erase_due(desk)
                 await delete_stopped(desk)
                 if desk.seat.ledger.holds_deleted:
