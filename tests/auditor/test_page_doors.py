@@ -113,6 +113,35 @@ async def test_a_machine_of_another_name_is_not_this_one(hall: Hall) -> None:
         assert (await browser.get("/search", headers={"host": "evil.example"})).status_code == 421
 
 
+HOSTS = [
+    "127.0.0.1@evil.example", "evil.example#127.0.0.1", "127.0.0.1.evil.example", "[", "[::1", "127.0.0.1:x",
+    "127.0.0.1/..", "localhost.", "0", "2130706433", "127.1", "[::ffff:127.0.0.1]",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("host", HOSTS)
+async def test_a_name_that_looks_like_this_machines_is_not_it(hall: Hall, host: str) -> None:
+    """Nothing is asked for whoever comes by it, and no page fails."""
+    async with hall.browser() as browser:
+        answer = await browser.get(f"/cases/{hall.case}", headers={"host": host})
+        assert answer.status_code == 421
+        assert "content-security-policy" in answer.headers
+    assert hall.sent == []
+
+
+@pytest.mark.parametrize("site", ["same-site", "cross-site"])
+async def test_no_page_elsewhere_asks_in_her_name(hall: Hall, site: str) -> None:
+    """Also one at another port of this machine, to which browsers give the same cookies: nothing goes on record under her number."""
+    async with hall.browser() as browser:
+        for path in places(hall):
+            answer = await browser.get(path, headers={"sec-fetch-site": site})
+            assert "Auditor&#39;s sign-in" in answer.text
+            assert hall.case not in answer.text.replace(f"/cases/{hall.case}", "")
+        assert hall.sent == []
+        for by in ("same-origin", "none"):  # our own page, or an address that she typed
+            assert "Auditor&#39;s sign-in" not in (await browser.get("/search", headers={"sec-fetch-site": by})).text
+
+
 # -- what goes with every page ---------------------------------------------------------------------------------------
 
 

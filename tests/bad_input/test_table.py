@@ -11,6 +11,9 @@ from aiokafka.producer import message_accumulator
 from aiokafka.record.default_records import _DefaultRecordBatchBuilderPy
 from confluent_kafka import Producer
 
+from bad_input.bombs import answered
+from bad_input.forged import FORGED, Forged
+from bad_input.forged import batch as forged
 from bad_input.given import CANARY, PARTITIONS, Fate, Post, posted
 from bad_input.rows import TABLE, Row, partition_of
 from brokers import Broker
@@ -126,6 +129,21 @@ def test_a_header_name_that_is_not_utf8_is_set_aside(post: Post, monkeypatch: py
     assert fates == right
     post.goes_on()
     assert left_nothing(post)
+
+
+def test_a_batch_that_no_client_would_make_is_set_aside(post: Post) -> None:
+    """The broker takes it, and our client would choke on it, or lose its place: each record is answered where it lies."""
+    broker, topic = post.folder.bootstrap, "nrm.outbox.ngo-l"
+    start = post.send(Record(b"x", b"", ()), "ngo-l", 0)[2] + 1
+    for each in FORGED.values():
+        assert answered(broker, topic, 0, forged([each])) == 0
+    assert answered(broker, topic, 0, forged([Forged(delta=1), Forged(delta=1), Forged(delta=-1)])) == 0
+
+    fates = [told(post.fate((topic, 0, start + turn))) for turn in range(len(FORGED) + 3)]
+
+    assert {verdict for verdict, _ in fates} == {"quarantined"}
+    assert {code for _, code in fates} == {"header_not_allowed"}
+    post.goes_on("ngo-l")
 
 
 @pytest.mark.parametrize("values", [[bytes(BOMB)], [bytes(BOMB // 64)] * 64], ids=["one record", "64 records"])

@@ -14,6 +14,9 @@ from nrmbus.bus.reach import Reach
 TOPIC, GROUP, CLUSTER, TRANSACTIONAL_ID = 29, 30, 31, 53
 """Kafka's codes for "not authorized", by what for."""
 
+NO_TOKENS: Final = 61
+"""Kafka's code for "there are no tokens here"."""
+
 CLIENT: Final = b"\0\1x"
 NO_TAGS: Final = b"\0"
 PRODUCER: Final = bytes(10)
@@ -112,6 +115,12 @@ REQUESTS: Final = (
     Request("delete a group", 42, 0, _list(_text("another")), GROUP),
     Request("join a group of the newer kind", 68, 0, _brief(DESK) + _brief("m") + _int(0) + bytes(2) + _int(1000) + _briefs(_brief(INBOX)) + bytes(1) + _briefs() + NO_TAGS, GROUP, None, brief=True),
     Request("look at a group of the newer kind", 69, 0, _briefs(_brief(DESK)) + bytes(1) + NO_TAGS, GROUP, "police", brief=True),
+    Request("join a sharing group", 76, 1, _brief(DESK) + _brief("m") + _int(0) + bytes(1) + _briefs(_brief(INBOX)) + NO_TAGS, GROUP, None, brief=True),
+    Request("read a sharing group's place", 90, 0, _briefs(_brief(DESK) + bytes(1) + NO_TAGS) + NO_TAGS, GROUP, None, brief=True),
+    Request("move a sharing group's place", 91, 0, _brief(DESK) + _briefs() + NO_TAGS, GROUP, None, brief=True),
+    Request("forget a sharing group's place", 92, 0, _brief(DESK) + _briefs() + NO_TAGS, GROUP, None, brief=True),
+    Request("read what a sharing group keeps", 84, 0, _brief(DESK) + _briefs(bytes(16) + _briefs(_int(0) * 2 + NO_TAGS) + NO_TAGS) + NO_TAGS, CLUSTER, None, brief=True),
+    Request("write what a sharing group keeps", 83, 0, _brief(DESK) + _briefs(bytes(16) + _briefs(_int(0) * 2 + _long(0) + NO_TAGS) + NO_TAGS) + NO_TAGS, CLUSTER, None, brief=True),
     Request("look at a sharing group", 77, 1, _briefs(_brief(DESK)) + bytes(1) + NO_TAGS, GROUP, "police", brief=True),
     # The registrar's transactions: fencing it, ending or joining what it has open, committing for it.
     Request("find a transaction's keeper", 10, 1, _text(SHARD) + b"\1", TRANSACTIONAL_ID, "registrar"),
@@ -140,7 +149,21 @@ REQUESTS: Final = (
     Request("put a broker out", 64, 0, _int(99) + NO_TAGS, CLUSTER, brief=True),
     Request("set features", 57, 0, _int(1000) + _briefs() + NO_TAGS, CLUSTER, None, brief=True),
     Request("list what clients measure", 74, 0, NO_TAGS, CLUSTER, brief=True),
+    Request("look at its folders", 35, 4, b"\0" + NO_TAGS, CLUSTER, None, brief=True),
+    Request("have leaders elected", 43, 2, bytes(2) + _int(1000) + NO_TAGS, CLUSTER, None, brief=True),
+    Request("set somebody a password", 51, 0, _briefs() + _briefs(_brief("police") + b"\1" + _int(4096) + _brief("s") + _brief("p") + NO_TAGS) + NO_TAGS, CLUSTER, None, brief=True),
+    Request("have a voter added", 80, 0, b"\0" + _int(1000) + _int(9) + bytes(16) + _briefs() + NO_TAGS, CLUSTER, brief=True),
+    Request("have a voter removed", 81, 0, b"\0" + _int(1) + bytes(16) + NO_TAGS, CLUSTER, brief=True),
+    Request("make a token to come with", 38, 2, _briefs() + _long(-1) + NO_TAGS, NO_TOKENS, None, brief=True),
 )  # fmt: skip
 
 ENVELOPE: Final = Request("speak in another's name", 58, 0, b"\5abcd\1\5abcd" + NO_TAGS, CLUSTER, None, brief=True)
 """What a broker passes on to the controller, with the name of who asked it: whoever could send one could be anybody."""
+
+
+def by_id(most: int, least: int) -> Request:
+    """Read the topic whose id has these two halves (Fetch 13)."""
+    partition = _int(0) + _int(-1) + _long(0) + _int(-1) + _long(-1) + _int(1 << 16) + NO_TAGS
+    topic = struct.pack(">qq", most, least) + _briefs(partition) + NO_TAGS
+    head = _int(-1) + _int(0) * 2 + _int(1 << 20) + b"\0" + _int(0) + _int(-1)
+    return Request("read by id", 1, 13, head + _briefs(topic) + _briefs() + b"\1" + NO_TAGS, TOPIC, None, brief=True)

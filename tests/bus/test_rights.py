@@ -16,7 +16,7 @@ from confluent_kafka.admin import (
 )
 
 from bus.asked_by_hand import CLUSTER as CLUSTER_CODE
-from bus.asked_by_hand import ENVELOPE, REQUESTS, Request, answer
+from bus.asked_by_hand import ENVELOPE, REQUESTS, Request, answer, by_id
 from bus.asked_by_hand import TOPIC as TOPIC_CODE
 from bus.closed import AGENCIES, EVERYBODY, PARTITIONS, SERVICES, Closed
 from nrmbus.bus import clients
@@ -115,6 +115,25 @@ def test_what_no_client_of_ours_asks_is_refused_as_well(closed_bus: Closed, requ
         served = answer(where, request_)
         assert served, "who may ask is answered, so that the refusal of the others says something"
         assert request_.refused.to_bytes(2) not in served
+
+
+def test_a_topic_is_as_closed_by_its_number_as_by_its_name(closed_bus: Closed) -> None:
+    """Kafka's newer requests to read name a topic by an id, which is no secret: it opens nothing."""
+    operator = clients.admin(closed_bus.folder.as_operator)
+    topics = ("nrm.cases", "nrm.inbox.police", "nrm.inbox.ngo-a")
+    told = operator.describe_topics(TopicCollection([*topics]))
+    numbers = {name: told[name].result(10).topic_id for name in topics}
+
+    codes = {
+        name: answer(closed_bus.reach("ngo-a"), by_id(id.get_most_significant_bits(), id.get_least_significant_bits()))
+        for name, id in numbers.items()
+    }
+
+    assert {name: TOPIC_CODE.to_bytes(2) in code for name, code in codes.items()} == {
+        "nrm.cases": True,
+        "nrm.inbox.police": True,
+        "nrm.inbox.ngo-a": False,
+    }
 
 
 def test_nobody_speaks_in_anothers_name(closed_bus: Closed) -> None:

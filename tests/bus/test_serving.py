@@ -8,6 +8,7 @@ from typing import Any
 
 import httpx
 import pytest
+from starlette.responses import Response
 
 from nrmbus.bus.errors import BusError
 from nrmbus.bus.serving import MOST, Listening, Server, pages
@@ -45,7 +46,15 @@ def test_why_a_service_did_not_start_is_not_swallowed(tmp_path: Path) -> None:
     listening.socket.close()
 
 
-async def test_who_opens_connections_without_end_keeps_nobody_out(tmp_path: Path) -> None:
+BEGUN = {
+    "half a question": b"GET /heal",
+    "a question": b"GET /health HTTP/1.1\r\nhost: x\r\n\r\n",
+    "half a form": b"POST /form/ HTTP/1.1\r\nhost: x\r\ncontent-length: 100\r\n\r\nname=",
+}
+
+
+@pytest.mark.parametrize("begun", BEGUN)
+async def test_who_opens_connections_without_end_keeps_nobody_out(tmp_path: Path, begun: str) -> None:
     """Anybody on the machine may connect: so many stay open, who asks something is answered, and files are left for the desk."""
     listening = Listening(tmp_path)
 
@@ -56,15 +65,20 @@ async def test_who_opens_connections_without_end_keeps_nobody_out(tmp_path: Path
     async def running() -> AsyncIterator[None]:
         yield
 
-    server = Server(pages({"/health": page}, listening, running), listening)
+    async def form(scope: Any, receive: Any, send: Any) -> None:
+        while (await receive()).get("more_body"):
+            pass
+        await Response()(scope, receive, send)
+
+    server = Server(pages({"/health": page}, listening, running, {"/form": form}), listening)
     serving = asyncio.create_task(server.run_until_told())
     while not server.started:  # noqa: ASYNC110 - uvicorn tells it in no other way
         await asyncio.sleep(0.01)
     async with AsyncExitStack() as stack:
-        for number in range(3 * MOST):
+        for _ in range(3 * MOST):
             _, writer = await asyncio.open_connection("127.0.0.1", listening.port)
             stack.callback(writer.close)
-            writer.write(b"GET /heal" if number % 2 else b"GET /health HTTP/1.1\r\nhost: x\r\n\r\n")
+            writer.write(BEGUN[begun])
         async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{listening.port}") as client:
             answer = await client.get("/health", headers={"authorization": f"Bearer {listening.token}"})
         assert answer.json() == {"here": True}

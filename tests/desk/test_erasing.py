@@ -1,7 +1,9 @@
 """A case is erased: what opens its letters is gone, whoever has the folder; what was signed in the clear stays and verifies."""
 
 import asyncio
+import shutil
 import sqlite3
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from unittest.mock import Mock
@@ -57,6 +59,24 @@ async def test_nothing_is_erased_before_it_is_due(tmp_path: Path) -> None:
         _, place = await hear_a_letter(given)
         assert await erasing.erase_due(given.desk) == ()
         assert await secrets_of(given, place)
+
+
+async def test_what_is_due_by_a_clock_years_ahead_waits_for_this_desks_own(tmp_path: Path) -> None:
+    """Where the clock of the bus is wrong, all is over at once, and registrar and timekeeper agree; the desk's is another."""
+    async with desk_of("vac", tmp_path) as given:
+        _, place = await hear_a_letter(given)
+        given.registrar.time = NOW + timedelta(days=6 * 365)
+        await hear_that_it_is_due(given, ground="retention")
+
+        given.clock.time = NOW + timedelta(days=30)
+        assert await erasing.erase_due(given.desk) == ()
+        assert await secrets_of(given, place)
+        async with given.desk.seat.ledger.read() as tx:
+            assert await erasing.waiting(tx, "vac") == 1
+
+        given.clock.time = given.registrar.time - timedelta(minutes=5)
+        assert await erasing.erase_due(given.desk) == (CASE,)
+        assert await secrets_of(given, place) == {}
 
 
 @pytest.mark.parametrize(
@@ -145,6 +165,36 @@ async def test_it_is_confirmed_once_with_the_horizon(tmp_path: Path) -> None:
         assert done.horizon == "2026-05-01T00:00:00Z"
     async with desk_of("vac", tmp_path) as given:
         assert await erasing.erase_due(given.desk) == ()
+
+
+async def test_a_folder_restored_from_before_an_erasure_erases_again_and_confirms_nothing_twice(tmp_path: Path) -> None:
+    """The inbox is read again from there: what it had destroyed is destroyed, and its confirmation is in the case already."""
+    home, old = tmp_path / "home", tmp_path / "old"
+    home.mkdir()
+    async with desk_of("vac", home) as given:
+        _, place = await hear_a_letter(given)
+        registrar = given.registrar
+    shutil.copytree(home, old)
+    since = []
+    async with desk_of("vac", home, registrar=registrar) as given:
+        due = registrar.event("timekeeper", "access.erasure_due", {"ground": "decision"})
+        since.append(registrar.register(due, to="vac"))
+        await given.hear(since[0])
+        assert await erasing.erase_due(given.desk) == (CASE,)
+        for type_ in ("letter.opened", AccessErasureConfirmed.type):  # one of a case is under way at a time
+            (said,) = await given.out()
+            assert decode(said).type == type_
+            since.append(registrar.register(said, to="vac"))
+            await given.hear(since[-1])
+
+    async with desk_of("vac", old, registrar=registrar) as given:
+        assert await secrets_of(given, place)
+        given.clock.time = NOW + timedelta(days=2)  # else it would say the same bytes
+        for each in since:
+            await given.hear(each)
+        assert await erasing.erase_due(given.desk) == (CASE,)
+        assert await secrets_of(given, place) == {}
+        assert of_type(await given.out(), AccessErasureConfirmed.type) == []
 
 
 async def test_what_this_agency_had_said_itself_goes_too(tmp_path: Path) -> None:

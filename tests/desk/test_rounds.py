@@ -14,6 +14,7 @@ from desk.given import CANARY, SIGNAL
 from desk.own_bus import OwnBus, read
 from desk.own_bus import bus as bus  # noqa: PLC0414 - a fixture
 from nrmbus.desk import erasing, kept
+from nrmbus.desk.errors import DeskError
 from nrmbus.directory import Identity, operator
 from nrmbus.telemetry import log
 from nrmbus.wire import keyfile
@@ -108,6 +109,29 @@ async def test_a_desk_that_runs_makes_its_rounds_by_itself(bus: OwnBus, monkeypa
     running.cancel()
     with suppress(asyncio.CancelledError):
         await running
+
+
+async def test_who_keeps_a_delivery_back_keeps_no_key_alive(bus: OwnBus, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A broker that withholds one delivery stops the inbox until a person looks; the key ends, and what it opened still opens."""
+    monkeypatch.setattr(erasing, "LOOK_EVERY", 0.02)
+    bus.at(60)
+    _, place = await bus.hear_a_letter()
+    first = bus.identity.sealing.kid
+    bus.given.registrar.register(bus.given.registrar.event("ngo-a", "case.signal_recorded", SIGNAL), to="vac")
+    with pytest.raises(DeskError, match="delivery is missing"):
+        await bus.hear_a_letter()
+    assert bus.given.desk.seat.trouble == "inbox_gap"
+
+    running = asyncio.create_task(erasing.run(bus.given.desk, bus.home, lambda: False))
+    for day in (90, 121):
+        bus.at(day)
+        await asyncio.sleep(0.3)
+    running.cancel()
+    with suppress(asyncio.CancelledError):
+        await running
+
+    assert first not in bus.held()
+    assert await read(bus, place)
 
 
 class TestItIsTold:

@@ -8,7 +8,6 @@ from aiokafka import TopicPartition
 
 from nrmbus.bus import clients
 from nrmbus.bus.reach import Where
-from nrmbus.bus.tolerant import read_any_header_name
 from nrmbus.wire.record import Record
 
 BATCH: Final = 1000
@@ -36,7 +35,8 @@ class Following:
         """Read these too, each from its offset."""
         self._positions = {**offsets, **self._positions}
         self._consumer.assign(list(self._positions))
-        self._seek()
+        for partition, offset in self._positions.items():
+            self._consumer.seek(partition, offset)
 
     async def ends(self, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
         """Where *partitions* end now, after what is committed."""
@@ -53,12 +53,7 @@ class Following:
 
     async def take(self, timeout_ms: int) -> dict[TopicPartition, list[Record]]:
         """What comes within *timeout_ms*, in the order of each partition."""
-        try:
-            found = await self._consumer.getmany(timeout_ms=timeout_ms, max_records=BATCH)
-        except UnicodeDecodeError:  # a header's name, which anybody may have written: the record is to be seen
-            read_any_header_name()
-            self._seek()
-            return {}
+        found = await self._consumer.getmany(timeout_ms=timeout_ms, max_records=BATCH)
         for partition, records in found.items():
             if records:
                 self._positions[partition] = records[-1].offset + 1
@@ -66,7 +61,3 @@ class Following:
             partition: [Record(each.key, each.value, tuple(each.headers)) for each in records]
             for partition, records in found.items()
         }
-
-    def _seek(self) -> None:
-        for partition, offset in self._positions.items():
-            self._consumer.seek(partition, offset)

@@ -18,11 +18,13 @@ from aiokafka.coordinator.assignors.range import RangePartitionAssignor
 
 from nrmbus.bus.parting import without_farewell
 from nrmbus.bus.reach import Where, reach
+from nrmbus.bus.tolerant import whatever_was_written
 
 if TYPE_CHECKING:
     from confluent_kafka.admin import AdminClient
 
 without_farewell()
+whatever_was_written()
 
 Kind = Literal["every", "reader", "watcher", "registrar", "desk", "producer", "shard", "rewriter"]
 

@@ -9,6 +9,9 @@ from nrmbus.bus.authority import BROKER, OPERATOR
 
 NODE: Final = 1
 
+MAX_REQUEST: Final = 4 * 1024 * 1024
+"""The largest request that a broker takes, in bytes; whoever writes much sends it in several."""
+
 BROKER_SETTINGS: Final = {
     "process.roles": "broker,controller",
     "node.id": NODE,
@@ -42,6 +45,13 @@ BROKER_SETTINGS: Final = {
     # Sizes for a small machine: else gigabytes of sparse index files and 128 MB for a cleaner without work.
     "log.index.size.max.bytes": 1_048_576,
     "log.cleaner.dedupe.buffer.size": 16_777_216,
+    # Who has a certificate may say that a request of so many bytes comes, and the broker sets them aside until it is there.
+    # Of the default, 100 MiB, eleven connections took all of its memory.
+    "socket.request.max.bytes": MAX_REQUEST,
+    # Who writes may number its records under as many names as it likes, and each is remembered for so long; the default is
+    # a day. Nobody of ours tries a record again later than this, and who comes back after it is let go on.
+    "producer.id.expiration.ms": 60_000,
+    "producer.id.expiration.check.interval.ms": 10_000,
     "num.network.threads": 2,
     # So many batches are unpacked at the same time: the heap has room for two large ones.
     "num.io.threads": 2,

@@ -62,8 +62,9 @@ class _Bounded(H11Protocol):
 
     @property
     def is_asked(self) -> bool:
-        """Whether a request of it is being answered."""
-        return not getattr(self.cycle, "response_complete", True)  # it has none before the first
+        """Whether a request of it is being answered that has come whole: who never ends one asks nothing."""
+        # It has no cycle before the first.
+        return not getattr(self.cycle, "response_complete", True) and not getattr(self.cycle, "more_body", True)
 
 
 class Server(uvicorn.Server):

@@ -11,6 +11,7 @@ import json
 import sqlite3
 from collections.abc import Callable, Iterable
 from contextlib import closing, suppress
+from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
@@ -42,6 +43,12 @@ LOOK_EVERY: Final = 5.0
 TOGETHER: Final = 0.05
 """Seconds in which commits that come in a row are looked at once."""
 
+AHEAD_AT_MOST: Final = timedelta(minutes=5)
+"""How far two clocks may differ that are set: a desk destroys nothing upon a word from further ahead."""
+
+WITHHELD: Final = frozenset({"inbox_gap", "inbox_forked"})
+"""Why an inbox stands still until a person has looked, however long that takes."""
+
 ERASED: Final = "erased"
 """What an event's row says in place of why its letter does not open."""
 
@@ -60,13 +67,18 @@ _EVENTS, _OUTBOX, _ERASURES = tables.events.c, tables.outbox.c, tables.erasures.
 
 
 async def run(desk: Desk, home: Path, ready: Callable[[], bool]) -> None:
-    """Destroy what is due, now and every few seconds, until cancelled; nothing before the inbox has been read."""
+    """Destroy what is due, now and every few seconds, until cancelled; nothing before the inbox has been read.
+
+    Where it cannot be read on, keys end all the same: who keeps a delivery back would keep them alive. What they open
+    was handed over by then, or has left the inbox.
+    """
     seen, said = 0, None
     is_first = True  # whoever was killed after a deletion has left pages of what it was
     while True:
         try:
-            if ready():
+            if ready() or desk.seat.trouble in WITHHELD:
                 await end_epochs(desk.seat, home)
+            if ready():
                 await erase_due(desk)
                 await delete_stopped(desk)
                 if is_first or desk.seat.ledger.holds_deleted:
@@ -121,7 +133,7 @@ async def erase_due(desk: Desk) -> tuple[str, ...]:
     if all(each.kid != seat.identity.sealing.kid for each in epochs.of_desk(seat.directory, seat.identity)):
         return ()
     async with seat.ledger.read() as tx:
-        told = (await tx.execute(select(tables.events).where(_told()).order_by(_EVENTS.position))).all()
+        told = (await tx.execute(select(tables.events).where(_told(), _is_past(seat)).order_by(_EVENTS.position))).all()
     if told:
         async with seat.ledger.write() as tx:
             for row in told:
@@ -151,6 +163,14 @@ def _told() -> Any:
     noted, causes = select(_ERASURES.subject), select(_ERASURES.cause)
     new = _EVENTS.subject.not_in(noted) | ((_EVENTS.value == _OVER) & _EVENTS.id.not_in(causes))
     return (_EVENTS.type == AccessErasureDue.type) & new
+
+
+def _is_past(seat: Seat) -> Any:
+    """What the registrar registered at a time that has come here too.
+
+    A clock of the bus that is years ahead makes everything due: its word waits for this desk's clock, or for a person.
+    """
+    return _EVENTS.registered <= times.write(seat.now() + AHEAD_AT_MOST)
 
 
 def _left_over() -> Any:

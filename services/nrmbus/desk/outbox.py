@@ -74,10 +74,14 @@ async def put(
 ) -> str:
     """Put *draft* into the outbox within *tx*; its id. A draft whose id is there already is not put again.
 
+    Nor is one that is part of the case: a ledger restored from a backup has forgotten that it said so, and heard it again.
+
     Raises:
         WireError: ``letter_too_large``.
     """
     id = draft.id or new_event_id(int(seat.now().timestamp() * 1000))
+    if draft.id is not None and await _is_heard(seat, tx, draft):
+        return id
     clear: dict[str, Any] = {
         "version": draft.version,
         "data": draft.data.to_mapping(),
@@ -102,6 +106,12 @@ async def put(
     if seq is not None:
         await tx.execute(update(tables.outbox).where(tables.outbox.c.seq == seq).values(turn=seq))
     return id
+
+
+async def _is_heard(seat: Seat, tx: AsyncConnection, draft: Draft) -> bool:
+    events = tables.events.c
+    same = (events.subject == draft.subject) & (events.source == seat.me) & (events.id == draft.id)
+    return await tx.scalar(select(events.position).where(same)) is not None
 
 
 async def put_again(

@@ -14,7 +14,6 @@ from aiokafka import TopicPartition
 from nrmbus import telemetry
 from nrmbus.bus import clients
 from nrmbus.bus.reach import Where
-from nrmbus.bus.tolerant import read_any_header_name
 from nrmbus.desk import witness, witnessed
 from nrmbus.desk.seat import Seat
 from nrmbus.desk.witness import Alarm, Submitted
@@ -159,8 +158,6 @@ async def run(witness: Witness, where: Where) -> None:
             await _recall(witness, where)
             await _follow(witness, where)
         except Exception as error:  # noqa: BLE001 - no record of a topic that concerns no case may stop a desk
-            if isinstance(error, UnicodeDecodeError):
-                read_any_header_name()
             witness.interrupted()
             telemetry.handled("not_available", topic=TOPIC, error=type(error).__name__)
         await asyncio.sleep(AGAIN_SECONDS)

@@ -22,7 +22,6 @@ from nrmbus.bus import clients
 from nrmbus.bus.errors import BusError, NotCertified
 from nrmbus.bus.folder import BusFolder, make_private, write_json
 from nrmbus.bus.gate import Gate
-from nrmbus.bus.tolerant import read_any_header_name
 from nrmbus.directory import changes, joining, renewal, rotation
 from nrmbus.directory.admission import read_directory
 from nrmbus.directory.directory import Directory
@@ -221,9 +220,7 @@ async def _read_one(consumer: AIOKafkaConsumer, topic: TopicPartition, start: in
             while len(records) < A_PASS and await consumer.position(topic) < end:
                 records += (await consumer.getmany(topic, timeout_ms=200, max_records=A_PASS)).get(topic, ())
         found.next[topic.topic] = await consumer.position(topic)
-    except (KafkaError, TimeoutError, UnicodeDecodeError) as error:
-        if isinstance(error, UnicodeDecodeError):
-            read_any_header_name()  # from the next pass on
+    except (KafkaError, TimeoutError):
         found.unread.append(Outcome(agency, "not_available"))
         return
     found.records[agency] = [each.value or b"" for each in records]

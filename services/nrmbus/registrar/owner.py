@@ -19,13 +19,13 @@ from aiokafka.structs import OffsetAndMetadata
 from nrmbus import telemetry
 from nrmbus.bus import clients
 from nrmbus.bus.clock import Clock, SteppedClock
+from nrmbus.bus.cluster import MAX_REQUEST
 from nrmbus.bus.reach import Where
-from nrmbus.bus.tolerant import read_any_header_name
 from nrmbus.registrar.askings import Askings
 from nrmbus.registrar.batch import Batcher, Checked
 from nrmbus.registrar.memory import HistoryError
 from nrmbus.registrar.noted import Noted
-from nrmbus.registrar.records import CASES, Coordinates
+from nrmbus.registrar.records import CASES, Coordinates, Out
 from nrmbus.registrar.shard import Shard
 from nrmbus.telemetry import log
 from nrmbus.wire.record import Record
@@ -34,6 +34,8 @@ GROUP: Final = "nrm-registrar"
 OUTBOXES: Final = r"^nrm\.outbox\.[a-z][a-z0-9-]{1,30}$"
 FAIR_SHARE: Final = 100
 """Records of one outbox in a transaction, at most: one agency's flood delays nobody (W17)."""
+AT_ONCE: Final = MAX_REQUEST // 2
+"""How many bytes of values and headers wait for the broker's answer, before the next are sent."""
 TRANSACTION_SECONDS: Final = 20.0
 REBALANCE_SECONDS: Final = 6.0
 TICK_SECONDS: Final = 1.0
@@ -75,6 +77,24 @@ async def _track(owned: Owned, topics: set[str]) -> None:
     if new := topics - owned.tracked:
         await asyncio.gather(*[owned.producer.client.add_topic(each) for each in new])
         owned.tracked |= new
+
+
+async def send_all(producer: AIOKafkaProducer, outs: Iterable[Out]) -> None:
+    """Have the broker take *outs*, in order, of which few enough wait for its answer: they may all go in one request.
+
+    A failed send does not fail aiokafka's transaction: every one is awaited.
+    """
+    waiting, size = [], 0
+    for out in outs:
+        headers = out.all_headers()
+        size += len(out.value) + sum([len(value) for _, value in headers])
+        waiting.append(
+            await producer.send(out.topic, value=out.value, key=out.key, headers=headers, partition=out.partition)
+        )
+        if size > AT_ONCE:
+            await asyncio.gather(*waiting)
+            waiting, size = [], 0
+    await asyncio.gather(*waiting)
 
 
 class Owner(ConsumerRebalanceListener):  # type: ignore[misc]
@@ -271,18 +291,11 @@ class Owner(ConsumerRebalanceListener):  # type: ignore[misc]
 
     async def _collect(self, owned: Owned, own: list[TopicPartition]) -> list[ConsumerRecord]:
         """Step 6, reading: what is there of each outbox, a fair share of each."""
-        try:
-            batch = dict(await self._consumer.getmany(*own, timeout_ms=100, max_records=FAIR_SHARE))
-            if batch:
-                for each in own:
-                    if each not in batch:
-                        batch.update(await self._consumer.getmany(each, timeout_ms=0, max_records=FAIR_SHARE))
-        except UnicodeDecodeError:
-            log.said("header_name_unreadable", partition=owned.partition)
-            read_any_header_name()
+        batch = dict(await self._consumer.getmany(*own, timeout_ms=100, max_records=FAIR_SHARE))
+        if batch:
             for each in own:
-                self._consumer.seek(each, owned.taken[each])
-            return []
+                if each not in batch:
+                    batch.update(await self._consumer.getmany(each, timeout_ms=0, max_records=FAIR_SHARE))
         fresh: list[ConsumerRecord] = []
         for each, records in batch.items():
             due = owned.taken[each]
@@ -331,15 +344,7 @@ class Owner(ConsumerRebalanceListener):  # type: ignore[misc]
                 await _track(owned, {out.topic for out in outs})
                 with telemetry.joined("commit", (each.traceparent for each in checked)):
                     await owned.producer.begin_transaction()
-                    sent = [
-                        await owned.producer.send(
-                            out.topic, value=out.value, key=out.key, headers=out.all_headers(), partition=out.partition
-                        )
-                        for out in outs
-                    ]
-                    # A failed send does not fail aiokafka's transaction: every one is awaited before the commit.
-                    for future in sent:
-                        await future
+                    await send_all(owned.producer, outs)
                     if not await self._askings.none_beyond(owned.shard, before):
                         leave("monthly_limit")  # judged again, by what others let in meanwhile, it is refused
                     last = {(each.incoming.at.topic, owned.partition): each.incoming.at.offset for each in checked}

@@ -4,6 +4,7 @@ Nothing is answered about the history that was not put on record before (`Asking
 """
 
 import asyncio
+import re
 import time
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
@@ -36,7 +37,7 @@ HEADERS: Final = {
     "cross-origin-opener-policy": "same-origin",
     "cross-origin-resource-policy": "same-origin",
 }
-HOSTS: Final = frozenset({"127.0.0.1", "localhost"})
+HOST: Final = re.compile(r"(127\.0\.0\.1|localhost)(:[0-9]{1,5})?")
 """How this machine calls itself: a page elsewhere that has its own name point here is not let in."""
 _FOLDER: Final = Path(__file__).parent
 _YEAR_SECONDS: Final = 365 * 86_400
@@ -82,7 +83,7 @@ class Site:
         """*answer* in the visitor's language, with the headers of every page, whatever happens in it."""
 
         async def guarded(request: Request) -> Response:
-            if request.url.hostname not in HOSTS:
+            if not HOST.fullmatch(request.headers.get("host", "")):
                 return Response(status_code=421, headers=HEADERS)
             asked = request.query_params.get("lang")
             language = language_of(asked, request.cookies.get("lang"), request.headers.get("accept-language"))
@@ -128,6 +129,9 @@ class Site:
     # -- who -----------------------------------------------------------------------------------------------------------
 
     def _session(self, request: Request) -> Session | None:
+        # A link from elsewhere brings no cookie, but one from another port of this machine does, and asks in his name.
+        if request.headers.get("sec-fetch-site") in {"cross-site", "same-site"}:
+            return None
         session = self._sessions.find(request.cookies.get(self._cookie, ""))
         # Who was removed meanwhile, or came back as another, is not let in by what he had before.
         return session if session and self._users.actor(session.name) == session.actor else None

@@ -1,0 +1,67 @@
+"""What one certificate may take of the broker: neither its memory, nor the place of others in it."""
+
+import socket
+import ssl
+import struct
+from contextlib import ExitStack
+from typing import Any
+
+import pytest
+from confluent_kafka.admin import ConfigResource
+
+from bus.asked_by_hand import REQUESTS, answer
+from bus.closed import Closed
+from nrmbus.bus import clients
+from nrmbus.bus.cluster import MAX_REQUEST
+
+pytestmark = pytest.mark.broker
+
+MOST = 12
+"""So many took all of the broker's memory, when each might announce 100 MiB."""
+
+
+def announcing(bus: Closed, size: int) -> ssl.SSLSocket:
+    """A connection of ngo-a on which the first bytes of a request of *size* are sent."""
+    where = bus.reach("ngo-a")
+    context = where.context()
+    assert context is not None
+    host, _, port = where.bootstrap.rpartition(":")
+    line = context.wrap_socket(socket.create_connection((host, int(port)), timeout=5), server_hostname=host)
+    line.sendall(struct.pack(">i", size) + b"\0\0\0\x09")
+    return line
+
+
+def hung_up(line: ssl.SSLSocket) -> bool:
+    """Whether the broker ended it."""
+    try:
+        return line.recv(1) == b""
+    except TimeoutError:
+        return False
+    except OSError:
+        return True
+
+
+def test_who_announces_what_never_comes_takes_no_memory(closed_bus: Closed) -> None:
+    """A request larger than any of ours is not waited for, and others are served meanwhile."""
+    (asking,) = [each for each in REQUESTS if each.what == "ask whether it is there"]
+    with ExitStack() as held:
+        lines = [held.enter_context(announcing(closed_bus, 100_000_000)) for _ in range(MOST)]
+        assert answer(closed_bus.reach("registrar"), asking)
+        assert all(map(hung_up, lines))
+        lines = [held.enter_context(announcing(closed_bus, MAX_REQUEST - 1)) for _ in range(MOST)]
+        assert answer(closed_bus.reach("registrar"), asking)
+        lines[0].settimeout(0.2)
+        assert not hung_up(lines[0]), "one of ours may come slowly"
+
+
+def test_nobodys_numbering_is_remembered_for_long(closed_bus: Closed) -> None:
+    """Whoever writes may invent a producer a record, of 320 bytes of memory each: they are gone after a minute, not a day."""
+    resource = ConfigResource(ConfigResource.Type.BROKER, "1")
+    admin: Any = clients.admin(closed_bus.folder.as_operator)
+    (told,) = admin.describe_configs([resource]).values()
+    has = told.result(10)
+
+    assert (
+        int(has["producer.id.expiration.ms"].value) + int(has["producer.id.expiration.check.interval.ms"].value)
+        < 90_000
+    )
