@@ -65,6 +65,10 @@ _SENTENCES: Final = {
     "not_found": "The auditor reads another history than this command: keep the broker's data as they are, and ask the "
     "bus's operator",
 }
+_ELSEWHERE: Final = (
+    "The history is read on the operator's machine, where the auditor runs and puts on record who reads: ask there. "
+    "What an agency was told is here: nrmbus inbox AGENCY."
+)
 _REFUSED: Final = "The registrar has refused to put this on record ({code}): look at the logs of registrar and auditor"
 
 
@@ -135,7 +139,7 @@ class Question:
             BusError: it cannot go on record, and *off* is not said; or *name* and password are nobody's.
         """
         folder.settings  # noqa: B018 - raises where no bus was made
-        self._home, self._purpose, self._off = folder.service("auditor"), purpose, off
+        self._folder, self._home, self._purpose, self._off = folder, folder.service("auditor"), purpose, off
         self._actor = _actor(self._home, name)
         self._door = AuditorsDoor(self._home)
         self._why = ""
@@ -149,10 +153,13 @@ class Question:
 
     def _cannot(self, code: str) -> None:
         from nrmbus.bus.errors import BusError
+        from nrmbus.directory.changes import is_joined
 
         self._why = code
         if not self._off:
             sentence = _SENTENCES.get(code, _REFUSED.format(code=code))
+            if code == "unreachable" and is_joined(self._folder):
+                raise BusError(_ELSEWHERE)
             raise BusError(f"{sentence}. Nothing is shown{'.' if self._off is None else f'; {_ALL_THE_SAME}'}")
 
     def put(self, what: What, case: str | None = None, event: str | None = None) -> int | None:
