@@ -146,7 +146,7 @@ class TestText:
         """And the history was verified all the same."""
         shown = commands.shown("replay", "--number", "9000")
 
-        assert "Nothing of the history is what you asked for." in shown
+        assert "The history has nothing that fits what you asked for." in shown
         assert "Verified:" in shown
 
     def test_the_bar_is_for_a_terminal_only(self, commands: Commands, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -153,13 +153,12 @@ class Question:
 
     def _cannot(self, code: str) -> None:
         from nrmbus.bus.errors import BusError
-        from nrmbus.directory.changes import is_joined
 
         self._why = code
         if not self._off:
             sentence = _SENTENCES.get(code, _REFUSED.format(code=code))
-            if code == "unreachable" and is_joined(self._folder):
-                raise BusError(_ELSEWHERE)
+            if code == "unreachable":
+                read_at_the_operator(self._folder)
             raise BusError(f"{sentence}. Nothing is shown{'.' if self._off is None else f'; {_ALL_THE_SAME}'}")
 
     def put(self, what: What, case: str | None = None, event: str | None = None) -> int | None:
@@ -249,6 +248,19 @@ def refused_on_record(folder: "BusFolder", what: What = "search", case: str | No
     except BusError:
         asked(folder, None, Purpose.person_request, off=None).put(what, case)
         raise
+
+
+def read_at_the_operator(folder: "BusFolder") -> None:
+    """See that the history can be read here.
+
+    Raises:
+        BusError: *folder* was made by `nrmbus join`: what is read is read, and put on record, on the operator's machine.
+    """
+    from nrmbus.bus.errors import BusError
+    from nrmbus.directory.changes import is_joined
+
+    if is_joined(folder):
+        raise BusError(_ELSEWHERE)
 
 
 def asked(folder: "BusFolder", name: str | None, purpose: Purpose, *, off: bool | None) -> Question:

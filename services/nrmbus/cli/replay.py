@@ -112,9 +112,11 @@ def replay(  # noqa: PLR0913 - one each for what a history may be narrowed to
 
 
 def verified(folder: "BusFolder") -> "Audited":
-    """The whole history of the bus in *folder*; raises as `nrmbus.auditor.history.audited`."""
+    """The whole history of the bus in *folder*; raises as `nrmbus.auditor.history.audited`, and `read_at_the_operator`."""
     from nrmbus.auditor.history import audited
+    from nrmbus.cli.on_record import read_at_the_operator
 
+    read_at_the_operator(folder)
     gc.disable()  # all of it is kept: looking through it for garbage would take a third of the time
     try:
         with progress() as told:
@@ -149,10 +151,10 @@ def _print(replayed: "Replayed") -> None:
         typer.echo("Nothing was registered on this bus yet.")
         return
     if not replayed.cases:
-        typer.echo("Nothing of the history is what you asked for.")
+        typer.echo("The history has nothing that fits what you asked for.")
     typer.echo(
-        f"Verified: {replayed.verified}, each signed by the registrar and chained to the one before, no number\n"
-        "missing; every event signed by its sender with a key of the directory."
+        f"Verified: {replayed.verified}, each signed by the registrar and chained to the one\n"
+        "before, no number missing; every event signed by its sender with a key of the\ndirectory."
     )
 
 
