@@ -161,6 +161,9 @@ def _print(replayed: "Replayed") -> None:
 def _print_case(console: "Console", replayed: "Replayed", case: "Case") -> None:
     from rich.text import Text
 
+    from nrmbus.auditor.pages.words import Words
+
+    words = Words("en", replayed.profile.zone)
     status = [f"  {case.status}"] if case.status else []
     console.print(Text.assemble(("case ", "dim"), (case.subject, "bold"), *status))
     if case.entries:
@@ -170,7 +173,8 @@ def _print_case(console: "Console", replayed: "Replayed", case: "Case") -> None:
     for clock in case.clocks:
         due = f", due {clock.due:%Y-%m-%d %H:%M} UTC" if clock.due else ", paused by a question"
         late = ", breached" if clock.breached else ", overdue" if clock.due and clock.due < replayed.now else ""
-        console.print(Text(f"runs: {clock.code} of {clock.answerable}{due}{late}"))
+        says = words.gloss("clock", clock.code)
+        console.print(Text(f"runs: {clock.code} of {clock.answerable}{f' ({says})' if says else ''}{due}{late}"))
     console.print()
 
 
