@@ -13,7 +13,7 @@ from nrmbus.bus.failures import sentence_of
 from nrmbus.bus.folder import BusFolder
 from nrmbus.directory import Operator
 
-NO_RIGHT, AWAY, OTHERWISE = "suspended", "does not answer", "refused or broke off"
+NO_RIGHT, AWAY, OTHERWISE = "may do nothing", "does not answer", "refused or broke off"
 
 
 @pytest.mark.parametrize(

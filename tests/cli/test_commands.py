@@ -17,7 +17,7 @@ from nrmbus.directory.admission import Newcomer, admit
 
 HELP_SECONDS = 0.5
 COMMANDS = [
-    ["up"], ["run"], ["play"], ["publish"], ["inbox"], ["replay"], ["why"], ["export"], ["verify"],
+    ["up"], ["run"], ["invite"], ["join"], ["play"], ["publish"], ["inbox"], ["replay"], ["why"], ["export"], ["verify"],
     ["topics", "apply"], ["topics", "check"], ["topics", "docs"],
     ["schema", "list"], ["schema", "show"], ["schema", "diff"], ["schema", "check"], ["schema", "cast"],
     ["schema", "freeze"], ["agency", "list"], ["admitter", "list"], ["doctor"], ["keys", "new"], ["keys", "protect"],

@@ -100,7 +100,7 @@ def test_a_case_is_exported_and_verified(bus: tuple[BusFolder, Evidence], tmp_pa
     assert re.fullmatch(r"OFF THE RECORD \(unreachable\): export, by [0-9]{6}, for audit\. .*\n", done.stderr)
     assert done.stdout == (
         f"{early}: 5 registrations of case {CASE}.\n"
-        "No checkpoint was signed yet, so the file is not anchored: export again while the auditor runs.\n"
+        "No checkpoint covers this case yet, so the file is not anchored: export again after the auditor's next one, within the hour.\n"
     )
     assert nrmbus("verify", early).returncode == 3
     assert "checkpoint_unsigned" in nrmbus("verify", early, *keys).stdout

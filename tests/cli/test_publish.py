@@ -4,12 +4,14 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from nrmbus.bus.errors import BusError
 from nrmbus.cli.admitting import newcomers_of
 from nrmbus.cli.desks import whole
+from nrmbus.cli.publish import waits_for
 from nrmbus.directory.admission import Newcomer
 
 ROOT = Path(__file__).parents[2]
@@ -43,6 +45,21 @@ def test_an_event_that_cannot_be_read_is_not_repeated(given: str, what: str) -> 
     assert done.stderr.count("\n") == 1
     assert what in done.stderr
     assert "CANARY" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("health", "why"),
+    [
+        ({"ready": True, "state": "suspended", "held_up": None}, "The agency is suspended"),
+        ({"ready": False, "state": "admitted", "held_up": "directory_stale"}, "nrmbus agency head"),
+        ({"ready": False, "state": "admitted", "held_up": "entry_not_asked"}, "did not ask for"),
+        ({"ready": False, "state": "admitted", "held_up": None}, "nrmbus doctor"),
+    ],
+)
+def test_who_waits_for_a_verdict_is_told_what_it_waits_for(health: dict[str, Any], why: str) -> None:
+    """Where the desk knows; it is not left at *as soon as it can*."""
+    assert why in (waits_for(health) or "")
+    assert waits_for({"ready": True, "state": "admitted", "held_up": None}) is None
 
 
 def test_file_and_command_line_may_not_contradict_each_other(tmp_path: Path) -> None:

@@ -139,14 +139,14 @@ class TestText:
 
         assert f"case {commands.case} UNDER_IDENTIFICATION" in shown
         assert "refused consent_refused G-30" in shown
-        assert "runs: D-RG of special-unit, due 2026-03-10 20:00 UTC" in shown
+        assert "runs: D-RG of special-unit (to decide on reasonable grounds), due 2026-03-10 20:00 UTC" in shown
         assert f"Verified: {len(commands.seen.history.entries)} registrations, each signed" in shown
 
     def test_what_is_asked_for_and_not_there_is_said(self, commands: Commands) -> None:
         """And the history was verified all the same."""
         shown = commands.shown("replay", "--number", "9000")
 
-        assert "Nothing of the history is what you asked for." in shown
+        assert "The history has nothing that fits what you asked for." in shown
         assert "Verified:" in shown
 
     def test_the_bar_is_for_a_terminal_only(self, commands: Commands, monkeypatch: pytest.MonkeyPatch) -> None:

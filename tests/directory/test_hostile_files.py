@@ -26,7 +26,7 @@ Reader = Callable[[Path], Carried]
 READERS: dict[str, Reader] = {
     "request": Request.read, "renewal": Renewal.read, "admitters": Listing.read, "invitation": Invitation.read,
 }  # fmt: skip
-CODES = {"invitation": "invitation_malformed"}
+CODES = {"invitation": "invitation_malformed", "admitters": "list_malformed"}
 
 
 @pytest.fixture(name="office")

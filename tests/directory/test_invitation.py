@@ -5,11 +5,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from typer import BadParameter
 
 from hostile import bounded
 from nrmbus.bus.errors import BusError, NoBus
 from nrmbus.bus.folder import BusFolder
-from nrmbus.cli import invitation, up
+from nrmbus.cli import agency, invitation, up
+from nrmbus.cli.on_record import Purpose, asked
 from nrmbus.directory import DirectoryError, Operator, operator_key
 from nrmbus.directory.invitation import Invitation
 
@@ -157,9 +159,45 @@ def test_nobody_becomes_a_second_operator(file: Path, tmp_path: Path) -> None:
     assert not (joined.keys / "operator.seed").exists()
 
 
+def test_nothing_of_the_operators_runs_where_a_bus_was_joined(file: Path, tmp_path: Path) -> None:
+    """No registrar, no broker, and no key of one is made; a desk is told what it lacks."""
+    joined = BusFolder(tmp_path / "ngo-b")
+    invitation.join(file, data=joined.path)
+
+    for service in ("registrar", "timekeeper", "auditor", "broker", "ngo-b"):
+        with pytest.raises(NoBus, match="Another machine runs this bus"):
+            up.run(service, data=joined.path, keys_unprotected=True)
+    assert sorted(each.name for each in joined.path.rglob("*") if each.is_file()) == ["bus.json", "operator.pub"]
+
+    agency.request("ngo-b", role="ngo_legal", out=tmp_path / "asked.json", data=joined.path, keys_unprotected=True)
+    with pytest.raises(NoBus, match="nrmbus agency check ngo-b"):
+        up.run("ngo-b", data=joined.path, keys_unprotected=True)
+
+
+def test_the_history_is_asked_for_at_the_operator(file: Path, tmp_path: Path) -> None:
+    """Who asks where a bus was joined is not sent to start an auditor there."""
+    joined = BusFolder(tmp_path / "ngo-b")
+    invitation.join(file, data=joined.path)
+    with pytest.raises(BusError, match="read on the operator's machine"):
+        asked(joined, None, Purpose.audit, off=False)
+
+
+@pytest.mark.parametrize(
+    "address", ["kafka", "kafka:", ":9093", "kafka.invalid:9093,", "a b:9093", "http://kafka:9093"]
+)
+def test_an_address_that_nobody_can_go_to_is_refused_where_it_is_typed(
+    operator: BusFolder, tmp_path: Path, address: str
+) -> None:
+    """The operator is told what it has to look like, and no invitation is written."""
+    with pytest.raises(BadParameter, match="HOST:PORT"):
+        invitation.invite(tmp_path / "x.json", bootstrap=address, data=operator.path)
+    assert not (tmp_path / "x.json").exists()
+
+
 ODD: dict[str, dict[str, Any]] = {
     "a line more in the address": {"bootstrap": "kafka.invalid:9093\nfoo"},
     "no address": {"bootstrap": ""},
+    "no port": {"bootstrap": "kafka.invalid"},
     "a key that is short": {"operator": "00"},
     "a number as text": {"partitions": "1"},
     "no partition": {"partitions": 0},

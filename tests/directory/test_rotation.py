@@ -68,7 +68,7 @@ async def by(bus: BusFolder, request: Request, *names: str) -> Request:
     """*request* with the signatures of these admitters more."""
     for name in names:
         directory = await read_directory(bus)
-        request = changes.sign(directory, request, changes.admitter_of(bus, name), utc_time())
+        request = changes.sign(directory, request, changes.admitter_of(bus, name, directory), utc_time())
     return request
 
 

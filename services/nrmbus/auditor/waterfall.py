@@ -97,7 +97,7 @@ def _row(span: Span, last: tuple[bool, ...], unique: Mapping[str, Span], first: 
 WATERFALL_CSS: Final = """\
 .waterfall { list-style: none; margin: 0; padding: 0; }
 .waterfall li { border-top: 1px solid #ddd; padding: 0.3em 0; break-inside: avoid; }
-.waterfall p { display: flex; flex-wrap: wrap; gap: 0 0.8em; margin: 0; }
+.waterfall p { display: flex; flex-wrap: wrap; gap: 0 0.8em; margin: 0; max-width: none; }
 .waterfall .tree { font-family: monospace; white-space: pre; }
 .waterfall .time { margin-left: auto; font-variant-numeric: tabular-nums; }
 .waterfall svg { display: block; }

@@ -274,8 +274,15 @@ class BusFolder:
     @property
     def is_held(self) -> bool:
         """Whether a process, this one or another, runs this bus now."""
+        return self._is_locked("lock")
+
+    def runs(self, service: str) -> bool:
+        """Whether a process is *service* here now, as `alone` has it."""
+        return self._is_locked(f"{service}.lock")
+
+    def _is_locked(self, name: str) -> bool:
         try:
-            descriptor = os.open(self.run / "lock", os.O_RDONLY)
+            descriptor = os.open(self.run / name, os.O_RDONLY)
         except FileNotFoundError:
             return False
         try:

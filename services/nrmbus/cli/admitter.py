@@ -27,6 +27,7 @@ As = Annotated[
     str | None, typer.Option("--as", metavar="NAME", help="Which admitter signs. (default: those whose keys are here)")
 ]
 _FILE: Final = Path("admitters.request.json")
+_KEY_BYTES: Final = 32
 
 
 @app.command(epilog="Example: nrmbus admitter add leyla --key KEY")
@@ -49,6 +50,7 @@ def add(
     """
     from nrmbus.cli.agency import sentences, unlocked
     from nrmbus.directory.operator import OPERATOR_KEY, Admitter
+    from nrmbus.wire import base64
 
     folder = unlocked(data, bus, unprotected=keys_unprotected)
     with sentences():
@@ -56,6 +58,8 @@ def add(
         is_new = not (folder.keys / OPERATOR_KEY).exists()
         if is_new and key is not None:
             raise typer.BadParameter("before the first `nrmbus up` the key is made here, and moved to its person later")
+        if key is not None and len(base64.read(key) or b"") != _KEY_BYTES:
+            raise typer.BadParameter("--key wants the line that nrmbus admitter key NAME has printed at that machine")
         public = key or Admitter.at(folder.path, name).public.key
         if is_new:
             typer.echo(f"{name} has a key, and admits from the first `nrmbus up` on.")
@@ -118,7 +122,7 @@ async def _signed(folder: "BusFolder", listing: "Listing", by: str | None, file:
     directory = await read_as(folder, reader_of(folder))
     change = Change.of(directory, listing.listed)
     already = {each.keyid for each in listing.listed.admitted}
-    here = [admitter_of(folder, by)] if by else Admitter.here(folder.path)
+    here = [admitter_of(folder, by, directory)] if by else Admitter.here(folder.path)
     for each in here:
         wanted = each.key.kid in directory.roll.admitter_kids and each.key.kid not in already
         if by or (wanted and not listing.is_complete):
@@ -162,7 +166,9 @@ def key(
     folder = unlocked(data, bus, unprotected=keys_unprotected)
     with sentences():
         _allowed(name)
-        typer.echo(Admitter.at(folder.path, name).public.key)
+        public = Admitter.at(folder.path, name).public.key
+    typer.echo(public)
+    typer.echo(f"At an admitter: nrmbus admitter add {name} --key {public}", err=True)
 
 
 @app.command(name="list", epilog="Example: nrmbus admitter list")
@@ -176,8 +182,10 @@ def list_(data: Data = None, bus: Bus = DEFAULT_BUS) -> None:
     with sentences():
         directory = asyncio.run(read_as(folder, reader_of(folder)))
     here = {each.key.kid for each in Admitter.here(folder.path)}
-    for kid, name in sorted(directory.roll.admitter_kids.items(), key=lambda each: each[1]):
-        typer.echo(f"{name}  {kid}{'  key here' if kid in here else ''}")
+    names = directory.roll.admitter_kids
+    width = max((len(name) for name in names.values()), default=0)
+    for kid, name in sorted(names.items(), key=lambda each: each[1]):
+        typer.echo(f"{name:{width}}  {kid}{'  key here' if kid in here else ''}")
 
 
 def _allowed(name: str) -> None:

@@ -168,7 +168,7 @@ async def _checked(folder: "BusFolder", agency: str, file: Path | None) -> str:
     return {
         "waiting": "The directory does not have these keys yet: two admitters sign the request, then the operator enters it.",
         "pending": "Two admitters have agreed; the new keys hold later: check again then.",
-        "current": f"The keys of {agency} are current; its desk may start.",
+        "current": f"The keys of {agency} are current; its desk runs by nrmbus up where the operator is, elsewhere by nrmbus run {agency}",
     }[outcome]
 
 

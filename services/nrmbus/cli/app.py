@@ -1,5 +1,7 @@
 """All commands. Their modules import what is heavy inside the commands, so that ``nrmbus --help`` is quick."""
 
+import inspect
+
 import typer
 
 from nrmbus.cli import (
@@ -57,3 +59,16 @@ app.add_typer(erasure.app, name="erasure")
 app.add_typer(retention.app, name="retention")
 app.add_typer(topics.app, name="topics")
 app.add_typer(schema.app, name="schema")
+
+
+def _reflow(commands: typer.Typer) -> None:
+    """Have each paragraph of a command's help fill the terminal; else it breaks where its docstring does, too."""
+    for command in commands.registered_commands:
+        told = inspect.getdoc(command.callback) or ""
+        command.help = "\n\n".join(" ".join(paragraph.split()) for paragraph in told.split("\n\n"))
+    for group in commands.registered_groups:
+        if group.typer_instance:
+            _reflow(group.typer_instance)
+
+
+_reflow(app)

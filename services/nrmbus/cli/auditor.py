@@ -50,9 +50,12 @@ def page(data: Data = None, bus: Bus = DEFAULT_BUS) -> None:
     import json
 
     from nrmbus.bus.errors import BusError
+    from nrmbus.directory.changes import is_joined
 
     folder = folder_of(data, bus)
     folder.bootstrap  # noqa: B018 - raises where no bus is up
+    if is_joined(folder):
+        raise BusError("The auditor's page is on the operator's machine: nrmbus auditor page there.")
     try:
         door = json.loads((folder.service("auditor") / "door.json").read_bytes())
     except FileNotFoundError:

@@ -43,7 +43,7 @@ async def door_of(folder: BusFolder, agency: str) -> AsyncIterator[Door]:
 
 
 async def _opened(folder: BusFolder, agency: str) -> Door:
-    until = time.monotonic() + (START_SECONDS if folder.is_held else 0)
+    until = time.monotonic() + (START_SECONDS if folder.is_held or folder.runs(agency) else 0)
     while True:
         try:
             door = Door.of(folder.agency(agency).path)
@@ -59,8 +59,9 @@ def _sentence(folder: BusFolder, agency: str, error: DoorError) -> str:
     if error.code == "unreachable" and agency in Authority(folder).suspended:
         return f"{agency} is suspended or has left, so its desk does not run: nrmbus agency show {agency}"
     if error.code == "unreachable":
-        log = folder.logs / f"{agency}.log"
-        return f"The desk of {agency} does not answer: look at {log}, or start it with nrmbus run {agency}."
+        log, how = folder.logs / f"{agency}.log", f"nrmbus run {agency} --data '{folder.path}'"
+        where = f"look at {log}, or start it with {how}" if folder.is_held else f"start it with {how}"
+        return f"The desk of {agency} does not answer: {where}"
     where = "; ".join(f"{pointer or '/'} {kind}" for pointer, kind in error.problems)
     return f"{error.code}: {error}" + (f" ({where})" if where else "")
 

@@ -310,19 +310,22 @@ async def _of_the_broker(folder: "BusFolder") -> list[Finding]:
 
     from nrmbus.bus.errors import BusError, KeysSealed
     from nrmbus.directory import DirectoryError
+    from nrmbus.directory.changes import is_joined, reader_of
 
     try:
         bootstrap = folder.bootstrap
     except BusError:
         return [Finding("not_running", "The bus does not run.", "Clocks and directory were not looked at.",
                         f"nrmbus up --data '{folder.path}'", serious=False)]  # fmt: skip
-    homes = [folder.keys, *(folder.agency(each).path for each in folder.agencies())]
-    home = next((each for each in homes if (each / "tls").exists()), folder.keys)
     try:
+        home = reader_of(folder)
         async with asyncio.timeout(20):
             heard, now = await heard_of(folder, folder.reach(home)), datetime.now(UTC)
             return [*of_clocks(heard, now), *of_sealing_keys(heard, now), *of_left_keys(heard)]
     except DirectoryError as error:
+        if error.code == "certificate_missing":
+            return [Finding("no_certificate", "No agency of this folder was admitted yet.", "Clocks and directory were not looked at.",
+                            "nrmbus agency check AGENCY FILE, with the file that comes back from the operator", serious=False)]  # fmt: skip
         return [
             Finding(
                 "directory",
@@ -335,8 +338,11 @@ async def _of_the_broker(folder: "BusFolder") -> list[Finding]:
         return [Finding("keys_locked", "The broker was not asked: nobody comes to it without a private key.", str(error),
                         f"nrmbus doctor --data '{folder.path}', with the key file or the passphrase", serious=False)]  # fmt: skip
     except (KafkaError, BusError, TimeoutError, OSError) as error:
+        mend = f"look at {folder.logs}/, or nrmbus up --data '{folder.path}'"
+        if is_joined(folder):
+            mend = "ask the operator whether the bus runs, and whether the agency is suspended (nrmbus agency list); where the broker has moved, nrmbus join with a newer invitation"
         return [Finding("broker", f"The broker at {bootstrap} does not answer ({type(error).__name__}).",
-                        "Nothing is sent or heard.", f"look at {folder.logs}/, or nrmbus up --data '{folder.path}'")]  # fmt: skip
+                        "Nothing is sent or heard.", mend)]  # fmt: skip
 
 
 def doctor(

@@ -113,7 +113,8 @@ def hold(
     reason: Annotated[
         list[str] | None,
         typer.Option(
-            help="objection, criminal_proceedings, civil_claim, inspection or person_request. (default: inspection)"
+            metavar="REASON",
+            help="objection, criminal_proceedings, civil_claim, inspection or person_request. (default: inspection)",
         ),
     ] = None,
     name: As = None,

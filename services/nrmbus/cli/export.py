@@ -58,7 +58,9 @@ def export(
             f"{made.later} more are later than the newest checkpoint: export again after the next one, within the hour."
         )
     if not made.is_signed:
-        typer.echo("No checkpoint was signed yet, so the file is not anchored: export again while the auditor runs.")
+        typer.echo(
+            "No checkpoint covers this case yet, so the file is not anchored: export again after the auditor's next one, within the hour."
+        )
         return
     typer.echo(
         "Whoever verifies it needs these public keys, from you and from the agencies themselves, not with the file:\n"

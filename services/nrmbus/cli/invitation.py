@@ -23,8 +23,10 @@ def invite(
     Nothing in it is secret. Read its fingerprint out to whoever joins.
     """
     from nrmbus.cli.agency import sentences
-    from nrmbus.directory.invitation import Invitation, is_this_machine
+    from nrmbus.directory.invitation import Invitation, is_address, is_this_machine
 
+    if bootstrap is not None and not is_address(bootstrap):
+        raise typer.BadParameter("--bootstrap wants HOST:PORT, or several of them with commas between")
     with sentences():
         made = Invitation.to(folder_of(data, bus), bootstrap)
         made.write(file)
@@ -57,7 +59,7 @@ def join(
     with sentences():
         found = Invitation.read(file)
         was = found.accept(folder, fingerprint)
-    where = f"{folder.path} {'knows' if was else 'is a folder of bus'} {found.bus} at {found.bootstrap}."
+    where = f"{folder.path} {'knows' if was else 'is a folder of'} bus {found.bus} at {found.bootstrap}."
     typer.echo(where)
     if not found.tls:
         typer.echo(PLAINTEXT)

@@ -65,6 +65,10 @@ _SENTENCES: Final = {
     "not_found": "The auditor reads another history than this command: keep the broker's data as they are, and ask the "
     "bus's operator",
 }
+_ELSEWHERE: Final = (
+    "The history is read on the operator's machine, where the auditor runs and puts on record who reads: ask there. "
+    "What an agency was told is here: nrmbus inbox AGENCY."
+)
 _REFUSED: Final = "The registrar has refused to put this on record ({code}): look at the logs of registrar and auditor"
 
 
@@ -135,7 +139,7 @@ class Question:
             BusError: it cannot go on record, and *off* is not said; or *name* and password are nobody's.
         """
         folder.settings  # noqa: B018 - raises where no bus was made
-        self._home, self._purpose, self._off = folder.service("auditor"), purpose, off
+        self._folder, self._home, self._purpose, self._off = folder, folder.service("auditor"), purpose, off
         self._actor = _actor(self._home, name)
         self._door = AuditorsDoor(self._home)
         self._why = ""
@@ -153,6 +157,8 @@ class Question:
         self._why = code
         if not self._off:
             sentence = _SENTENCES.get(code, _REFUSED.format(code=code))
+            if code == "unreachable":
+                read_at_the_operator(self._folder)
             raise BusError(f"{sentence}. Nothing is shown{'.' if self._off is None else f'; {_ALL_THE_SAME}'}")
 
     def put(self, what: What, case: str | None = None, event: str | None = None) -> int | None:
@@ -242,6 +248,19 @@ def refused_on_record(folder: "BusFolder", what: What = "search", case: str | No
     except BusError:
         asked(folder, None, Purpose.person_request, off=None).put(what, case)
         raise
+
+
+def read_at_the_operator(folder: "BusFolder") -> None:
+    """See that the history can be read here.
+
+    Raises:
+        BusError: *folder* was made by `nrmbus join`: what is read is read, and put on record, on the operator's machine.
+    """
+    from nrmbus.bus.errors import BusError
+    from nrmbus.directory.changes import is_joined
+
+    if is_joined(folder):
+        raise BusError(_ELSEWHERE)
 
 
 def asked(folder: "BusFolder", name: str | None, purpose: Purpose, *, off: bool | None) -> Question:

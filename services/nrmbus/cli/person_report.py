@@ -1,6 +1,9 @@
 """``nrmbus person-report``: what is held of a person, by whom, why, and who read it, in the person's language."""
 
 import asyncio
+import shutil
+import sys
+import textwrap
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -76,10 +79,21 @@ def person_report(
     words = Words(language.value, seen.rules.profile.zone)
     report = written(held(seen, subject), words, teller=teller, number=number, made=made)
     if html is None:
-        typer.echo(report.text())
+        typer.echo(_folded(report.text()))
     else:
         write_private(html.absolute(), report.html().encode())
         typer.echo(f"Wrote {html}. On record as number {number}.")
+
+
+def _folded(text: str) -> str:
+    """*text* as a terminal shows it, no word broken; whole for a file or another program."""
+    if not sys.stdout.isatty():
+        return text
+    width = shutil.get_terminal_size().columns
+    return "\n".join(
+        textwrap.fill(line, width, subsequent_indent="    " if line.startswith("  - ") else "") if line else line
+        for line in text.splitlines()
+    )
 
 
 def _teller(folder: "BusFolder", seen: "Audited", subject: str) -> str:
@@ -187,7 +201,7 @@ def written(of: "Held", words: "Words", *, teller: str, number: int | None, made
 
 def _name(holder: "Holder", words: "Words") -> str:
     role = words.gloss("role", holder.role)
-    return f"{holder.agency} ({role})" if role else holder.agency
+    return f"{holder.agency} ({role})" if role not in (None, holder.agency) else holder.agency
 
 
 def _about(holder: "Holder", words: "Words", say: Any, *, whole: bool) -> Iterator[tuple[str, tuple[str, ...]]]:

@@ -88,6 +88,8 @@ def publish(  # noqa: PLR0913 - a command's options are its arguments
     else:
         for said in answer["events"]:
             typer.echo(_line(said, folder.settings.policy), err=alone is not None)
+        if answer.get("waits_for"):
+            typer.echo(answer["waits_for"], err=True)
     raise typer.Exit({"registered": 0, "pending": UNANSWERED}.get(answer["verdict"], REFUSED))
 
 
@@ -144,7 +146,9 @@ async def _say(folder: "BusFolder", agency: str, body: dict[str, Any], wait: flo
             body = body | {"ref": new_ref()}
         elif isinstance(ref, str) and len(ref) != WHOLE and case is not None:
             body = body | {"ref": whole(ref, await known_refs(door, body["case"]), "--ref")}
-        return await door.publish(body, wait=wait)
+        answer = await door.publish(body, wait=wait)
+        why = waits_for(await door.health()) if answer["verdict"] == "pending" else None
+        return answer | {"waits_for": why} if why else answer
 
 
 def _line(said: Mapping[str, Any], policy: str) -> str:
@@ -153,11 +157,27 @@ def _line(said: Mapping[str, Any], policy: str) -> str:
     if said["verdict"] == "registered":
         return f"registered as number {said['number']}, {where}"
     if said["verdict"] == "pending":
-        return f"pending: the desk keeps it and sends it as soon as it can, {where}"
+        return f"pending: the desk keeps it, and sends it as soon as it can, {where}"
     ground = " ".join(str(said[name]) for name in ("code", "rule") if said.get(name))
     article = f" ({said['article']})" if said.get("article") else ""
     accepts = f" (accepts: {', '.join(map(str, said['accepts']))})" if said.get("accepts") else ""
     return f"refused {ground}{article}: {_sentence(said, policy)}{accepts}"
+
+
+def waits_for(health: Mapping[str, Any]) -> str | None:
+    """Why no verdict came, where the desk itself knows."""
+    state, held_up = health.get("state"), health.get("held_up")
+    if state in ("suspended", "retired"):
+        return f"The agency is {state}: the broker takes nothing from it; nrmbus agency show, at the operator, says since when."
+    if held_up == "directory_stale":
+        return "The directory is stale, so nothing new is signed: the operator's nrmbus up, or nrmbus agency head, signs how far it goes."
+    if held_up:
+        return "The directory has keys for this agency that it did not ask for: stop, and ask the operator and the admitters."
+    return (
+        None
+        if health.get("ready")
+        else "The desk has not read to the end what it was told, or does not reach the broker: nrmbus doctor looks for what is wrong."
+    )
 
 
 def _sentence(said: Mapping[str, Any], policy: str) -> str:

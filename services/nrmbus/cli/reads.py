@@ -13,6 +13,7 @@ from nrmbus.cli.options import DEFAULT_BUS, Bus, Data, folder_of
 
 if TYPE_CHECKING:
     from nrmbus.auditor.held import Reading
+    from nrmbus.auditor.history import Entry
     from nrmbus.auditor.unrecorded import Unrecorded
     from nrmbus.bus.folder import BusFolder
 
@@ -63,7 +64,8 @@ def reads(
     if as_json:
         typer.echo(json.dumps(mapping(subject, found, here, differences, unrecorded), indent=2))
     else:
-        _print(subject, found, here, differences)
+        read = {entry.registration.id: entry for entry in seen.history.about(subject)}
+        _print(subject, found, here, differences, read)
         for reading in unrecorded:
             typer.echo(
                 f"OFF THE RECORD: read at {reading.at} and not registered ({reading.why}): auditor, {reading.actor}, "
@@ -141,6 +143,7 @@ def _print(
     found: list["Reading"],
     here: Mapping[str, list[dict[str, Any]]],
     differences: Iterable[Mapping[str, Any]],
+    read: Mapping[str, "Entry"],
 ) -> None:
     from rich import box
     from rich.console import Console
@@ -150,15 +153,17 @@ def _print(
     console.print(f"case {subject}", style="dim", highlight=False)
     if found:
         table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
-        for title in ("number", "time (UTC)", "agency", "who", "what", "what for"):
+        table.add_column("no.", justify="right", style="dim", no_wrap=True)
+        table.add_column("time (UTC)", no_wrap=True)
+        for title in ("agency, who", "what, of which event, what for"):
             table.add_column(title, overflow="fold")
         for each in found:
             parts = f": {', '.join(each.parts)}" if each.parts else ""
-            what = f"{each.what}{parts}" + (f"\nof event {each.event}" if each.event else "")
+            what = f"{each.what}{parts}" + (f"\nof {_event(read.get(each.event), each.event)}" if each.event else "")
             if each.off_record:
                 what += f"\nread {each.off_record:%Y-%m-%d %H:%M}, off the record then"
             at = each.at.strftime("%Y-%m-%d %H:%M")
-            table.add_row(str(each.number), at, each.agency, each.actor, what, each.purpose)
+            table.add_row(str(each.number), at, f"{each.agency}\n{each.actor}", f"{what}\nfor {each.purpose}")
         console.print(table)
     else:
         typer.echo("Nobody is on record as having read anything of it.")
@@ -170,6 +175,12 @@ def _print(
         typer.echo(_sentence(difference))
     if here and not differences:
         typer.echo("What these desks opened for people is what was registered, no more and no less.")
+
+
+def _event(entry: "Entry | None", id: str) -> str:
+    if entry is None or entry.event is None:
+        return f"event {id}"
+    return f"{entry.event.type}, number {entry.registration.number}"
 
 
 def _sentence(difference: Mapping[str, Any]) -> str:

@@ -22,14 +22,16 @@ def renewed(folder: BusFolder, agency: str, file: Path | None) -> str:
         path = Path(f"{agency}.renewal.json")
         renewal.ask(folder, agency).write(path)
         return f"{path} goes to the operator: nrmbus agency renew {agency} {path}"
-    found = renewal.Renewal.read(file)
+    found, back = renewal.Renewal.read(file), f"{file} goes back to the agency: nrmbus agency renew {agency} {file}"
+    if found.certificate is not None and is_operator(folder) and agency not in folder.agencies():
+        return f"It has its certificate already: {back}"
     if found.certificate is not None:
         renewal.keep(folder, agency, found)
         return f"{agency} has its certificate; its desk takes it within a minute, or when it starts."
     if not is_operator(folder):
         return f"{file} has no certificate yet: the operator runs nrmbus agency renew {agency} {file}"
     renewal.issue(folder, asyncio.run(read_directory(folder)), found).write(file)
-    return f"{file} goes back to the agency: nrmbus agency renew {agency} {file}"
+    return back
 
 
 async def looked_after(folder: BusFolder) -> list[str]:

@@ -112,9 +112,11 @@ def replay(  # noqa: PLR0913 - one each for what a history may be narrowed to
 
 
 def verified(folder: "BusFolder") -> "Audited":
-    """The whole history of the bus in *folder*; raises as `nrmbus.auditor.history.audited`."""
+    """The whole history of the bus in *folder*; raises as `nrmbus.auditor.history.audited`, and `read_at_the_operator`."""
     from nrmbus.auditor.history import audited
+    from nrmbus.cli.on_record import read_at_the_operator
 
+    read_at_the_operator(folder)
     gc.disable()  # all of it is kept: looking through it for garbage would take a third of the time
     try:
         with progress() as told:
@@ -149,16 +151,19 @@ def _print(replayed: "Replayed") -> None:
         typer.echo("Nothing was registered on this bus yet.")
         return
     if not replayed.cases:
-        typer.echo("Nothing of the history is what you asked for.")
+        typer.echo("The history has nothing that fits what you asked for.")
     typer.echo(
-        f"Verified: {replayed.verified}, each signed by the registrar and chained to the one before, no number\n"
-        "missing; every event signed by its sender with a key of the directory."
+        f"Verified: {replayed.verified}, each signed by the registrar and chained to the one\n"
+        "before, no number missing; every event signed by its sender with a key of the\ndirectory."
     )
 
 
 def _print_case(console: "Console", replayed: "Replayed", case: "Case") -> None:
     from rich.text import Text
 
+    from nrmbus.auditor.pages.words import Words
+
+    words = Words("en", replayed.profile.zone)
     status = [f"  {case.status}"] if case.status else []
     console.print(Text.assemble(("case ", "dim"), (case.subject, "bold"), *status))
     if case.entries:
@@ -168,7 +173,8 @@ def _print_case(console: "Console", replayed: "Replayed", case: "Case") -> None:
     for clock in case.clocks:
         due = f", due {clock.due:%Y-%m-%d %H:%M} UTC" if clock.due else ", paused by a question"
         late = ", breached" if clock.breached else ", overdue" if clock.due and clock.due < replayed.now else ""
-        console.print(Text(f"runs: {clock.code} of {clock.answerable}{due}{late}"))
+        says = words.gloss("clock", clock.code)
+        console.print(Text(f"runs: {clock.code} of {clock.answerable}{f' ({says})' if says else ''}{due}{late}"))
     console.print()
 
 

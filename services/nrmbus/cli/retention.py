@@ -108,7 +108,10 @@ def apply(*, as_json: AsJson = False, data: Data = None, bus: Bus = DEFAULT_BUS)
 
     folder = folder_of(data, bus)
     if who := stripping.running(folder):
-        raise BusError(f"Nothing was changed, since {', '.join(who)} runs: end it, and give the command again.")
+        raise BusError(
+            f"Nothing was changed, since there runs still: {', '.join(who)}. nrmbus up does this by itself once a day; who "
+            "runs each service alone ends these three, and gives the command again."
+        )
     problem, found = "", tuple[Stripped, ...]()
     with progress_bar() as progress:
         finished = stripping.finish(folder)

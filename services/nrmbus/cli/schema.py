@@ -92,13 +92,14 @@ def diff(
 
     known = _versions(type)
     to = _one_of(known, second)
-    earlier = max((each for each in known if each < to), default=to)
-    old, new = (schema_of(known[each]) for each in (_one_of(known, first) if first else earlier, to))
+    since = _one_of(known, first) if first else max((each for each in known if each < to), default=to)
+    old, new = schema_of(known[since]), schema_of(known[to])
     found = changes(old, new)
     if as_json:
         typer.echo(json.dumps({"changes": [_change(each) for each in found]}, indent=2))
         return
     console = Console()
+    console.print(f"{type}, version {since} to {to}", style="dim", highlight=False)
     for each in found:
         whom = f" breaks {' and '.join(sorted(each.breaks))}" if each.breaks else ""
         console.print(Text.assemble((each.pointer, "bold"), f": {each.sentence}", (whom, "red")), soft_wrap=True)

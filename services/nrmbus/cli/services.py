@@ -1,6 +1,7 @@
 """The services of a bus, by name, and where each of them begins."""
 
 import importlib
+from collections.abc import Callable
 from contextlib import nullcontext
 from typing import Final
 
@@ -19,12 +20,14 @@ SERVICES: Final = {
 TIMEKEEPER: Final = "timekeeper"
 """It has a ledger, as desks have. Several registrars may stand by, and the auditor's table says whose turn it is."""
 
+_BEGINS: Final = "{} starts here, and says below what it does. Ctrl-C ends it."
+
 DESK: Final = "nrmbus.desk.app"
 """The module whose ``main(folder, agency)`` is an agency's desk."""
 
 
-def run_service(name: str, folder: BusFolder) -> None:
-    """Be the service *name* of the bus in *folder* until SIGTERM.
+def run_service(name: str, folder: BusFolder, say: Callable[[str], None] = lambda _: None) -> None:
+    """Be the service *name* of the bus in *folder* until SIGTERM. *say*: who is told that it begins.
 
     Raises:
         FolderHeld: another process is it here already. Two of one ledger would take each other's place at the broker and at the door.
@@ -35,10 +38,17 @@ def run_service(name: str, folder: BusFolder) -> None:
     try:
         if name in SERVICES:
             with folder.alone(name) if name == TIMEKEEPER else nullcontext():
+                say(_BEGINS.format(name))
                 importlib.import_module(SERVICES[name]).main(folder)
         elif name in folder.agencies():
             with folder.alone(name):
+                say(_BEGINS.format(f"The desk of {name}"))
                 importlib.import_module(DESK).main(folder, name)
+        elif folder.agency(name).keys.exists():
+            raise NoBus(
+                f"{name} is not on the bus yet, or its keys do not hold yet: nrmbus agency check {name} "
+                f"--data '{folder.path}' says what is missing."
+            )
         else:
             known = ", ".join([*SERVICES, *folder.agencies()])
             raise NoBus(f"The bus in {folder.path} has no such service; it has {known}.")

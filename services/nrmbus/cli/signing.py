@@ -17,13 +17,14 @@ async def admitted(folder: BusFolder, file: Path, name: str | None) -> str:
     asked = Request.read(file)
     agency, kind = asked.entry.agency, asked.entry.kind
     if not is_complete(asked):
-        admitter, home = admitter_of(folder, name), reader_of(folder)
+        home = reader_of(folder)
         directory, now = await read_as(folder, home), await time_of(folder, folder.reach(home))
+        admitter = admitter_of(folder, name, directory)
         open_cases = await _cases(folder, agency) if kind == "retired" else ()
         asked = sign(directory, asked, admitter, now, open_cases)
         asked.write(file)
     if not is_complete(asked):
-        return f"{agency} ({kind}, {asked.entry.role}): one admitter has signed {file}; a second one has to."
+        return f"{agency} ({kind}, {asked.entry.role}): one admitter has signed {file}; a second one does: nrmbus agency admit {file}"
     if not is_operator(folder):
         return (
             f"{agency} ({kind}): two admitters have signed {file}; the operator enters it: nrmbus agency admit {file}"
@@ -33,6 +34,8 @@ async def admitted(folder: BusFolder, file: Path, name: str | None) -> str:
     more = f" {file} goes back to the agency: nrmbus agency check {agency} {file}" if asked.certificate else ""
     if asked.csr and not asked.certificate:
         more = f" It holds from {asked.entry.valid_from:%Y-%m-%d %H:%M} UTC on; then nrmbus agency renew {agency}"
+    if kind == "confirmed":
+        more = f" At the agency: nrmbus agency check {agency}"
     return f"{agency} is entered as {kind}.{more}"
 
 

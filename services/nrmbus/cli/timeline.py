@@ -9,6 +9,7 @@ from typing import Any, Final
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 
 from nrmbus.auditor.history import Entry
+from nrmbus.auditor.pages.words import Words
 from nrmbus.cli.replayed import Case, Replayed
 
 _SHORT: Final = 8
@@ -52,6 +53,7 @@ def _case(replayed: Replayed, case: Case) -> dict[str, Any]:
         "clocks": [
             {
                 "code": clock.code,
+                "says": Words("en", replayed.profile.zone).gloss("clock", clock.code),
                 "answerable": clock.answerable,
                 "due": clock.due,
                 "state": _state(clock.due, replayed.now, breached=clock.breached),

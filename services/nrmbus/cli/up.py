@@ -140,12 +140,12 @@ def operators_own(folder: "BusFolder") -> None:
         NoBus: one has: the folder was made by nrmbus join, and desks are what may run here.
     """
     from nrmbus.bus.errors import NoBus
-    from nrmbus.directory.changes import is_operator
-    from nrmbus.directory.operator import OPERATOR_KEY
+    from nrmbus.directory.changes import is_joined
 
-    if (folder.keys / OPERATOR_KEY).exists() and not is_operator(folder):
+    if is_joined(folder):
         raise NoBus(
-            f"Another machine runs this bus: a desk is started here with nrmbus run AGENCY --data '{folder.path}'."
+            "Another machine runs this bus. Here runs the desk of an agency that was admitted: nrmbus agency request "
+            f"AGENCY --role ROLE, then nrmbus run AGENCY, each with --data '{folder.path}'."
         )
 
 
@@ -220,11 +220,22 @@ def run(
     from nrmbus.cli.services import run_service
 
     folder = folder_of(data, bus)
+    if service not in folder.agencies() and not folder.agency(service).keys.exists():
+        operators_own(folder)
     if service != "broker":
         folder.bootstrap  # noqa: B018 - raises where no broker is running
     unlock(folder, unprotected=keys_unprotected)
     if service != "broker":
-        run_service(service, folder)
+        try:
+            run_service(service, folder, say=typer.echo)
+        except SystemExit as error:
+            if error.code:
+                typer.echo(
+                    f"{service} cannot go on: the line above says what it met, TopicAuthorizationFailedError where the "
+                    "agency is suspended. Run it again when that is mended.",
+                    err=True,
+                )
+            raise
         return
     from nrmbus.bus.embedded import EmbeddedKafka
 

@@ -41,8 +41,9 @@ async def signed(folder: BusFolder, agency: str | None, name: str | None) -> lis
     Raises:
         DirectoryError: as `listed`; ``nothing_waiting`` of this agency; ``admitter_key_missing``.
     """
-    admitter, home = admitter_of(folder, name), reader_of(folder)
+    home = reader_of(folder)
     directory, now = await read_as(folder, home), await time_of(folder, folder.reach(home))
+    admitter = admitter_of(folder, name, directory)
     found = await waiting(folder, home, directory)
     if agency is not None:
         found = {agency: found[agency]} if agency in found else {}

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import ValidationError
 
@@ -12,7 +12,7 @@ from nrmbus.directory.admission import numbering, read_directory
 from nrmbus.directory.changes import operator_of, publish
 from nrmbus.directory.directory import Directory
 from nrmbus.directory.entry import AdmitterKey, Admitters
-from nrmbus.directory.errors import DirectoryError
+from nrmbus.directory.errors import DirectoryCode, DirectoryError
 from nrmbus.directory.fold import TWO
 from nrmbus.directory.heads import utc_time
 from nrmbus.directory.operator import Admitter
@@ -21,6 +21,8 @@ from nrmbus.directory.requests import Carried
 
 class Listing(Carried):
     """The file that goes from one admitter to the next, and to the operator. Public keys and signatures only."""
+
+    malformed: ClassVar[DirectoryCode] = "list_malformed"
 
     form: Literal["nrmbus-admitters/1"] = "nrmbus-admitters/1"
     listed: Admitters

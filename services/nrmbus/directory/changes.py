@@ -19,7 +19,7 @@ from nrmbus.directory.entry import CHANGES_KEYS, Kind
 from nrmbus.directory.errors import DirectoryError
 from nrmbus.directory.fold import RUNNING, SERVICES, TWO
 from nrmbus.directory.heads import utc_time
-from nrmbus.directory.operator import Admitter, Identity, Operator, operator_key
+from nrmbus.directory.operator import OPERATOR_KEY, Admitter, Identity, Operator, operator_key
 from nrmbus.directory.reader import TOPIC, DirectoryReader
 from nrmbus.directory.requests import Disposal, Request, believe, digest, disposed, disposed_cases
 from nrmbus.wire import files
@@ -200,9 +200,14 @@ async def propose(folder: BusFolder, agency: str, kind: Kind) -> Request:
     return Request(entry=joining.repeated(directory, agency, kind, made=now))
 
 
-def admitter_of(folder: BusFolder, name: str | None) -> Admitter:
-    """The admitter who acts here. Raises DirectoryError ``admitter_key_missing``, or ``admitter_unnamed`` where several could."""
-    here = {each.name: each for each in Admitter.here(folder.path)}
+def admitter_of(folder: BusFolder, name: str | None, directory: Directory) -> Admitter:
+    """The admitter who acts here: *name*, or whoever still admits by *directory* and has a key here.
+
+    Raises:
+        DirectoryError: ``admitter_key_missing``, or ``admitter_unnamed`` where several could.
+    """
+    kids = directory.roll.admitter_kids
+    here = {each.name: each for each in Admitter.here(folder.path) if name is not None or each.key.kid in kids}
     if name is None and len(here) == 1:
         return next(iter(here.values()))
     if name is None and here:
@@ -250,6 +255,11 @@ def operator_of(folder: BusFolder) -> Operator:
 def is_operator(folder: BusFolder) -> bool:
     """Whether the operator's key lies here."""
     return (folder.keys / "operator.seed").exists()
+
+
+def is_joined(folder: BusFolder) -> bool:
+    """Whether another machine has the operator's key: the folder was made by `nrmbus join`, and desks are what may run here."""
+    return (folder.keys / OPERATOR_KEY).exists() and not is_operator(folder)
 
 
 def is_complete(request: Request) -> bool:

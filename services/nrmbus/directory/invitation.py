@@ -24,6 +24,15 @@ _DIGITS: Final = 32
 """Hex digits of a fingerprint: 128 bits, which nobody meets by trying."""
 
 
+_ONE: Final = r"([A-Za-z0-9.\-]+|\[[0-9A-Fa-f:]+\]):[0-9]{1,5}"
+_ADDRESS: Final = f"^{_ONE}(,{_ONE})*$"
+
+
+def is_address(bootstrap: str) -> bool:
+    """Whether *bootstrap* has the form of a broker's address, HOST:PORT, or of several."""
+    return re.fullmatch(_ADDRESS, bootstrap) is not None
+
+
 class Invitation(Carried):
     """The file: what `nrmbus.bus.folder.BusSettings` holds of the bus, and its operator's public key."""
 
@@ -35,7 +44,7 @@ class Invitation(Carried):
     play: bool
     partitions: Annotated[int, Field(ge=1, le=1024)]
     policy: Annotated[str, Field(pattern=r"^[a-z]{2,16}@[0-9]{4}-[0-9]{2}-[0-9]{2}$")]
-    bootstrap: Annotated[str, Field(pattern=r"^[A-Za-z0-9.\-\[\]:,]{3,1000}$")]
+    bootstrap: Annotated[str, Field(pattern=_ADDRESS, max_length=1000)]
     tls: bool
     operator: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$", description="Its Ed25519 key, in hex")]
 
@@ -56,7 +65,7 @@ class Invitation(Carried):
 
         Raises:
             NoBus: no bus was made here, or its broker is not running.
-            DirectoryError: ``operator_key_missing``, ``invitation_malformed`` for an address that is none.
+            DirectoryError: ``operator_key_missing``, ``invitation_malformed`` for an address that is none (`is_address`).
         """
         known = asdict(folder.settings) | {"bootstrap": bootstrap or folder.bootstrap}
         return cls.parsed(json.dumps(known | {"operator": operator_key(folder.path).public.hex()}))
