@@ -14,3 +14,11 @@ _COMMAND: Any = get_command(app)
 def typed(*arguments: str | Path, stdin: str | None = None) -> Result:
     """What is printed, and how it ended."""
     return CliRunner().invoke(_COMMAND, [*map(str, arguments)], input=stdin)
+
+
+def every(command: Any = _COMMAND, before: tuple[str, ...] = ()) -> list[tuple[str, ...]]:
+    """Every command that can be typed, by its words."""
+    below = getattr(command, "commands", None)
+    if below is None:
+        return [before]
+    return [each for name, one in sorted(below.items()) for each in every(one, (*before, name))]

@@ -1,9 +1,9 @@
 """The command line: quick, with examples, and one sentence with the command that mends what went wrong."""
 
 import asyncio
+import resource
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -14,15 +14,9 @@ from nrmbus.bus import clients
 from nrmbus.bus.clock import BEFORE_ANY_TICK
 from nrmbus.bus.folder import BusFolder
 from nrmbus.directory.admission import Newcomer, admit
+from typed import every, typed
 
 HELP_SECONDS = 0.5
-COMMANDS = [
-    ["up"], ["run"], ["invite"], ["join"], ["play"], ["publish"], ["inbox"], ["replay"], ["why"], ["export"], ["verify"],
-    ["topics", "apply"], ["topics", "check"], ["topics", "docs"],
-    ["schema", "list"], ["schema", "show"], ["schema", "diff"], ["schema", "check"], ["schema", "cast"],
-    ["schema", "freeze"], ["agency", "list"], ["admitter", "list"], ["doctor"], ["keys", "new"], ["keys", "protect"],
-    ["erasure", "certificate"], ["erasure", "hold"], ["retention", "due"], ["trace"], ["reads"], ["person-report"], ["auditor", "page"],
-]  # fmt: skip
 
 
 def nrmbus(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
@@ -31,16 +25,20 @@ def nrmbus(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(argv, capture_output=True, text=True, check=False, timeout=60)
 
 
-@pytest.mark.timed
 def test_help_is_quick() -> None:
-    """Under half a second, the best of three: nothing heavy is imported for it."""
+    """Under half a second of a processor, the best of three: nothing heavy is imported for it. Neighbours do not count."""
     took = []
     for _ in range(3):
-        start = time.monotonic()
+        before = _spent()
         assert nrmbus("--help").returncode == 0
-        took.append(time.monotonic() - start)
+        took.append(_spent() - before)
 
     assert min(took) < HELP_SECONDS
+
+
+def _spent() -> float:
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def test_help_imports_nothing_heavy() -> None:
@@ -59,24 +57,17 @@ def test_help_imports_nothing_heavy() -> None:
     )
 
 
-@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
-def test_every_help_has_an_example(command: list[str]) -> None:
+@pytest.mark.parametrize("command", every(), ids=" ".join)
+def test_every_help_has_an_example(command: tuple[str, ...]) -> None:
     """One that can be typed as it stands."""
-    shown = nrmbus(*command, "--help").stdout
+    shown = typed(*command, "--help").stdout
 
     assert f"Example: nrmbus {' '.join(command)}" in " ".join(shown.split())
 
 
-def test_every_command_is_listed_here() -> None:
-    """A new command gets an example too, and so does one below another."""
-    assert _listed("--help") == {command[0] for command in COMMANDS}
-    for group in ("topics", "schema"):
-        assert _listed(group, "--help") == {command[1] for command in COMMANDS if command[0] == group}
-
-
-def _listed(*arguments: str) -> set[str]:
-    shown = nrmbus(*arguments).stdout.partition("Commands")[2]
-    return {line.split()[1] for line in shown.splitlines() if line.startswith("│ ") and line[2] != " "}
+def test_every_command_is_among_them() -> None:
+    """Those of a group too."""
+    assert {("up",), ("agency", "admit"), ("admitter", "sign"), ("retention", "apply")} <= set(every())
 
 
 @pytest.mark.parametrize("arguments", [["run", "registrar"], ["topics", "check"], ["topics", "apply"]], ids=" ".join)
