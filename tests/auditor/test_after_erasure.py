@@ -190,4 +190,8 @@ async def test_the_certificate_says_who_confirmed_and_who_has_not(
         story.say(agency, AccessErasureConfirmed.type, {"ground": "decision", "horizon": horizon}, 9)
     found = story.certificate()
     assert (found.complete, found.missing, found.horizon) == (True, (), datetime(2026, 7, 3, tzinfo=UTC))
+    story.say(
+        "special-unit", AccessErasureConfirmed.type, {"ground": "decision", "horizon": "2026-06-01T00:00:00Z"}, 10
+    )
+    assert story.certificate().horizon == datetime(2026, 7, 3, tzinfo=UTC), "what was said once is not taken back"
     assert erasure.mapping(CASE, found)["horizon"] == "2026-07-03T00:00:00Z"

@@ -144,6 +144,10 @@ def test_a_holder_is_equipped_once_and_anew_ten_days_before_the_end(authority: A
     assert not certificate.is_due(Tls(home), now() + timedelta(days=19))
     assert certificate.is_due(Tls(home), now() + timedelta(days=21))
 
+    short = folder.agency("short-lived").path
+    assert authority.equip("short-lived", short, life=timedelta(days=9))
+    assert [certificate.is_due(Tls(short), now() + timedelta(days=each)) for each in (5, 7)] == [False, True]
+
     Tls(home).certificate.write_bytes(b"half a file")
     assert authority.equip("ngo-a", home)
     assert Tls(home).key.read_bytes() == key

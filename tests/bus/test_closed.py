@@ -14,6 +14,7 @@ import pytest
 from aiokafka.conn import create_conn
 from aiokafka.errors import KafkaConnectionError, TopicAuthorizationFailedError, TransactionalIdAuthorizationFailed
 from aiokafka.protocol.admin import CreateTopicsRequest
+from aiokafka.protocol.coordination import FindCoordinatorRequest
 from aiokafka.protocol.fetch import FetchRequest
 from aiokafka.protocol.offset import OffsetRequest
 from aiokafka.protocol.produce import ProduceRequest
@@ -32,7 +33,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from bus.closed import SERVICES, Closed, speaking
-from bus.test_matrix import TOPIC, batch
+from bus.test_matrix import GROUP, TOPIC, batch
 from nrmbus.bus import certificate, clients, quotas
 from nrmbus.bus.authority import Authority
 from nrmbus.bus.folder import BusFolder
@@ -187,6 +188,10 @@ class Open:
         asked = await self._send(OffsetRequest(-1, 0, [("nrm.directory", [(0, -1)])]))
         return {each.topics[0][1][0][1] for each in (wrote, read, asked)}
 
+    async def finds_its_group(self) -> bool:
+        """Whether the broker lets it be a member of its desk's group, whose place in the inbox it may move."""
+        return (await self._send(FindCoordinatorRequest(f"{self._who}.desk", 0))).error_code != GROUP
+
 
 @asynccontextmanager
 async def connected(bus: Closed, who: str) -> AsyncIterator[Open]:
@@ -200,9 +205,11 @@ async def test_a_suspended_agency_gets_nothing_on_any_connection(closed_bus: Clo
     await asyncio.to_thread(closed_bus.admit, "ngo-s")
     async with connected(closed_bus, "ngo-s") as before:
         assert await before.codes() == {0}
+        assert await before.finds_its_group()
 
         await asyncio.to_thread(closed_bus.gate.suspend, "ngo-s")
         assert await before.codes() == {TOPIC}
+        assert not await before.finds_its_group()
         async with connected(closed_bus, "ngo-s") as after:
             assert await after.codes() == {TOPIC}
 

@@ -55,11 +55,18 @@ BEGUN = {
 
 @pytest.mark.parametrize("begun", BEGUN)
 async def test_who_opens_connections_without_end_keeps_nobody_out(tmp_path: Path, begun: str) -> None:
-    """Anybody on the machine may connect: so many stay open, who asks something is answered, and files are left for the desk."""
-    listening = Listening(tmp_path)
+    """Anybody on the machine may connect: so many stay open, who asks something is answered, and files are left for the desk.
+
+    Who waits for a long answer meanwhile, gets it.
+    """
+    listening, is_over = Listening(tmp_path), asyncio.Event()
 
     async def page(_: str) -> dict[str, Any]:
         return {"here": True}
+
+    async def slow(_: str) -> dict[str, Any]:
+        await is_over.wait()
+        return {"here": "after a while"}
 
     @asynccontextmanager
     async def running() -> AsyncIterator[None]:
@@ -70,18 +77,25 @@ async def test_who_opens_connections_without_end_keeps_nobody_out(tmp_path: Path
             pass
         await Response()(scope, receive, send)
 
-    server = Server(pages({"/health": page}, listening, running, {"/form": form}), listening)
+    server = Server(pages({"/health": page, "/slow": slow}, listening, running, {"/form": form}), listening)
     serving = asyncio.create_task(server.run_until_told())
     while not server.started:  # noqa: ASYNC110 - uvicorn tells it in no other way
         await asyncio.sleep(0.01)
-    async with AsyncExitStack() as stack:
+    async with (
+        httpx.AsyncClient(
+            base_url=f"http://127.0.0.1:{listening.port}", headers={"authorization": f"Bearer {listening.token}"}
+        ) as client,
+        AsyncExitStack() as stack,
+    ):
+        waiting = asyncio.create_task(client.get("/slow"))
+        await asyncio.sleep(0.1)
         for _ in range(3 * MOST):
             _, writer = await asyncio.open_connection("127.0.0.1", listening.port)
             stack.callback(writer.close)
             writer.write(BEGUN[begun])
-        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{listening.port}") as client:
-            answer = await client.get("/health", headers={"authorization": f"Bearer {listening.token}"})
-        assert answer.json() == {"here": True}
+        assert (await client.get("/health")).json() == {"here": True}
+        is_over.set()
+        assert (await waiting).json() == {"here": "after a while"}
         assert len(server.server_state.connections) <= MOST
     server.stop()
     await serving

@@ -16,8 +16,9 @@ from nrmbus.bus.errors import BusError
 from nrmbus.bus.folder import BusFolder
 from nrmbus.cli import admitter, agency, supervisor
 from nrmbus.cli.desks import door_of
-from nrmbus.directory import renewal
+from nrmbus.directory import joining, renewal
 from nrmbus.directory.admission import Newcomer, admit, read_directory
+from nrmbus.directory.admitters import Listing, propose
 from nrmbus.directory.entry import body_of
 from nrmbus.directory.heads import utc_time
 from nrmbus.directory.operator import Admitter, Identity
@@ -142,6 +143,16 @@ def test_two_admitters_agree_on_who_admits(bus: BusFolder, tmp_path: Path, capsy
         admitter.remove("leyla", **here)
     with pytest.raises(BusError, match="admitters_few"):
         admitter.remove(A, **here)
+
+    # Two who agree, and have a program of their own.
+    directory = asyncio.run(read_directory(bus))
+    made = propose(directory, added={"leyla": Admitter("leyla", SigningKey.generate()).public.key}).listed
+    made = joining.changed(made, head=Admitter("rauf", SigningKey.generate()).public.key)
+    for each in Admitter.here(bus.path):
+        made = joining.admitted_by(made, each.key)
+    Listing(listed=made).write(file)
+    with pytest.raises(BusError, match="head_key_changed"):
+        admitter.sign(file, **here)
 
 
 @pytest.mark.broker

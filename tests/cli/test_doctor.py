@@ -141,6 +141,28 @@ class TestARealBus:
         with pytest.raises(KeysSealed, match="NRMBUS_KEY_FILE=FILE"):
             assert Authority(folder).ca
 
+    def test_a_sealing_that_was_cut_is_found_and_ended(
+        self, folder: BusFolder, key_file: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Each key lies sealed by then, and one of them raw as well, under another name: no start passes over it."""
+        del key_file
+        seeds = [path.read_bytes() for path in private_keys(folder)]
+        protect = ["keys", "protect", "--data", str(folder.path)]
+        with monkeypatch.context() as cut:
+            cut.setattr(keyfile, "_end", lambda _: None)
+            assert CliRunner().invoke(app, protect).exit_code == 0
+        keyfile.hold(None)
+
+        assert "keys_unprotected" in codes(folder)
+        with pytest.raises(KeysSealed, match="nrmbus keys protect"):
+            unlock(folder)
+        assert CliRunner().invoke(app, protect).exit_code == 0
+        assert codes(folder) == set()
+        left = [path.read_bytes() for path in folder.path.rglob("*") if path.is_file()]
+        assert not [seed for seed in seeds for content in left if seed in content]
+        keyfile.hold(None)
+        unlock(folder)
+
     def test_a_key_file_beside_the_keys_is_refused(
         self, folder: BusFolder, key_file: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:

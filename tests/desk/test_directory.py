@@ -1,10 +1,15 @@
 """What the directory means for a desk: to whom it seals, with which keys it opens, and when it falls silent."""
 
+import asyncio
 import json
+from datetime import timedelta
 from pathlib import Path
+
+import pytest
 
 from desk.given import BUS, CASE, NOW, REF, Given, desk_of, town
 from desk.test_outbox import REFERRAL, consent, readers, signal_
+from nrmbus.desk import lost as lost_keys
 from nrmbus.desk.lost import ask_to_send_again
 from nrmbus.directory import Directory, Identity, Operator, joining
 from nrmbus.directory.entry import Entry, Kind
@@ -37,14 +42,14 @@ def state(found: Directory, agency: str, kind: Kind) -> Entry:
     return entered(found, joining.repeated(found, agency, kind, made=NOW))
 
 
-def lost(found: Directory, agency: str, home: Path) -> Entry:
-    """*agency* lost its keys, and has others."""
+def lost(found: Directory, agency: str, home: Path, old: Identity | None = None) -> Entry:
+    """*agency* lost its keys, and has others; its *old* key vouches for them, if it is there."""
     new = Identity.at(home, agency)
     wanted = joining.Wanted(
         agency, found.entries[agency].role, new.signing.public, new.sealing.public, new.witness.public
     )
     entry = joining.proposed(found, wanted, "lost", made=NOW)
-    return entered(found, joining.asked_by(entry, [new.signing, new.witness]))
+    return entered(found, joining.asked_by(entry, [new.signing, new.witness, *([old.signing] if old else [])]))
 
 
 async def referred(given: Given) -> None:
@@ -113,6 +118,27 @@ async def test_letters_to_keys_that_were_lost_are_asked_for_once_more(tmp_path: 
         assert await ask_to_send_again(given.desk.seat, lost(directory(), "vac", tmp_path / "vac")) == 0
         late = joining.changed(entry, made="2026-08-02T05:00:00Z", valid_from="2026-08-02T05:00:00Z")
         assert await ask_to_send_again(given.desk.seat, late) == 0
+
+
+@pytest.mark.parametrize("objected", [False, True])
+async def test_they_are_asked_for_when_the_new_keys_hold_and_never_for_those_that_were_objected_to(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, objected: bool
+) -> None:
+    """Four days after two admitters signed, without the old key: whoever it was would else be sent everything once more."""
+    monkeypatch.setattr(lost_keys, "LOOK_SECONDS", 0.01)
+    async with desk_of("ngo-a", tmp_path) as given:
+        await referred(given)
+        given.desk.seat.directory = found = directory()
+        waiting = [lost(found, "special-unit", tmp_path / "theirs")]
+        if objected:
+            lost(found, "special-unit", tmp_path / "own", town().identities["special-unit"])
+        running = asyncio.create_task(lost_keys.run(given.desk.seat, waiting))
+        for hours, count in ((0, 0), (95, 0), (96, 0 if objected else 2)):
+            given.clock.time = NOW + timedelta(hours=hours)
+            await asyncio.sleep(0.1)
+            assert len([each for each in await given.rows("tasks") if each.kind == "send_again"]) == count
+        assert waiting == []
+        running.cancel()
 
 
 async def test_a_letter_sealed_to_the_key_before_opens_after_a_rotation(tmp_path: Path) -> None:

@@ -315,15 +315,25 @@ async def test_whoever_is_killed_before_the_file_is_emptied_empties_it_the_next_
         looking.cancel()
 
 
-async def test_what_a_decision_had_erased_is_confirmed_again_when_its_years_are_over(tmp_path: Path) -> None:
-    """Each order has its own answer, once; a second decision asks for nothing new."""
+async def test_what_was_erased_is_confirmed_again_when_another_decides_so_or_its_years_are_over(tmp_path: Path) -> None:
+    """Each order has its own answer, once: a week runs for each, and who decided hears of whoever owes it."""
     async with desk_of("vac", tmp_path) as given:
         await hear_a_letter(given)
         causes = []
-        for ground, erased in (("decision", (CASE,)), ("decision", ()), ("retention", (CASE,))):
+        for ground, erased in (("decision", (CASE,)), ("decision", (CASE,)), ("retention", (CASE,))):
             causes.append(await hear_that_it_is_due(given, ground=ground))
             assert await erasing.erase_due(given.desk) == erased
             assert await erasing.erase_due(given.desk) == ()
         said = [row.clear.decode() for row in await given.rows("outbox") if row.type == AccessErasureConfirmed.type]
-        assert [(causes[0] in said[0], causes[2] in said[1], len(said))] == [(True, True, 2)]
-        assert '"ground":"retention"' in said[1]
+        assert [cause in each for cause, each in zip(causes, said, strict=True)] == [True] * 3
+        assert ['"ground":"retention"' in each for each in said] == [False, False, True]
+
+
+async def test_of_two_orders_that_come_together_the_last_is_answered(tmp_path: Path) -> None:
+    """One word of this agency ends both duties; and nothing is confirmed for ever."""
+    async with desk_of("vac", tmp_path) as given:
+        await hear_a_letter(given)
+        causes = [await hear_that_it_is_due(given) for _ in range(2)]
+        assert [await erasing.erase_due(given.desk) for _ in range(3)] == [(CASE,), (), ()]
+        (said,) = [row.clear.decode() for row in await given.rows("outbox") if row.type == AccessErasureConfirmed.type]
+        assert [cause in said for cause in causes] == [False, True]

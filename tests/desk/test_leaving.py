@@ -1,5 +1,7 @@
 """An agency that leaves says of each case that it deleted it: what opened its letters is gone from its ledger by then."""
 
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -36,3 +38,23 @@ async def test_what_is_not_answered_yet_is_waited_for(tmp_path: Path) -> None:
 
     assert caught.value.code == "still_open"
     assert not await delete(tmp_path / "no.sqlite", bus=BUS, agency="vac", cases=[CASE])
+
+
+async def test_while_a_backup_reads_it_nothing_is_called_deleted(tmp_path: Path) -> None:
+    """Its agency would sign for what still stands in a file; said again afterwards, it is true."""
+    async with desk_of("vac", tmp_path) as given:
+        await hear_a_letter(given)
+        secrets = [row.sealed for table in ("case_keys", "letter_keys") for row in await given.rows(table)]
+
+    def left() -> int:
+        return sum(any(each in path.read_bytes() for path in tmp_path.iterdir()) for each in secrets)
+
+    with closing(sqlite3.connect(tmp_path / "ledger.sqlite", isolation_level=None)) as backup:
+        backup.execute("BEGIN")
+        backup.execute("SELECT count(*) FROM events").fetchone()
+        with pytest.raises(DeskError) as caught:
+            await delete(tmp_path / "ledger.sqlite", bus=BUS, agency="vac", cases=[CASE])
+        assert (caught.value.code, left()) == ("ledger_in_use", 2)
+        backup.execute("COMMIT")
+        assert await delete(tmp_path / "ledger.sqlite", bus=BUS, agency="vac", cases=[CASE])
+        assert left() == 0

@@ -196,14 +196,22 @@ async def test_a_delivery_that_does_not_follow_the_last_one_stops_the_inbox(
 
 
 async def test_what_the_registrar_did_not_deliver_here_is_set_aside(tmp_path: Path) -> None:
-    """Junk, another agency's delivery and an event without the registrar's word are noted, never shown, and stop nothing."""
+    """Junk, what is another agency's (a delivery, an answer, a refusal) and an event without the registrar's word.
+
+    It is noted, never shown, and stops nothing.
+    """
     registrar = FakeRegistrar(town())
     theirs = registrar.register(bed_request(registrar), to="vac")
     bare = bed_request(registrar)
     good = registrar.register(bed_request(registrar, case="ef" * 16), to="shelter")
+    answered = registrar.answer(bare, "sequence_gap")
+    other = FakeRegistrar(town())
+    refused = other._registration(bed_request(other), verdict="refused", code="wrong_state", rule="G-40", article="[D]")
+    of_others = other._deliver("shelter", refused, Record(CASE.encode(), b"", ()))
     async with desk_of("shelter", tmp_path) as given:
         junk_headers = (("nrm_registration", b"\xff"), ("nrm_delivery", b"\xff"), ("x", CANARY.encode()))
-        for offset, headers in enumerate([theirs.headers, bare.headers, junk_headers]):
+        set_aside = [theirs.headers, bare.headers, junk_headers, answered.headers, of_others.headers]
+        for offset, headers in enumerate(set_aside):
             junk = Read(**{**vars(theirs), "headers": headers, "offset": 100 + offset})
             await given.hear(junk)
             assert junk.consumer.committed >= 1
@@ -213,9 +221,11 @@ async def test_what_the_registrar_did_not_deliver_here_is_set_aside(tmp_path: Pa
             "not_a_delivery",
             "not_a_delivery",
             "signature_profile",
+            "not_a_delivery",
+            "not_a_delivery",
         ]
         assert len(await given.rows("events")) == 1
-        assert (await given.door.get("/health")).json()["set_aside"] == 3
+        assert (await given.door.get("/health")).json()["set_aside"] == 5
 
 
 async def test_an_event_that_its_source_did_not_sign_is_never_shown(tmp_path: Path) -> None:

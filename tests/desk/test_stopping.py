@@ -2,10 +2,11 @@
 
 from pathlib import Path
 
-from desk.given import CANARY, CASE, SIGNAL, desk_of
+from desk.given import BUS, CANARY, CASE, SIGNAL, desk_of
 from desk.test_opening import consented, supplied, withdrawn
 from nrmbus.desk import erasing, kept
 from nrmbus.wire.envelope import decode
+from nrmbus.wire.letter import Place
 
 
 async def test_p7_what_an_agency_says_that_it_deleted_is_gone_from_its_desk(tmp_path: Path) -> None:
@@ -33,14 +34,35 @@ async def test_p7_what_an_agency_says_that_it_deleted_is_gone_from_its_desk(tmp_
         assert await erasing.delete_stopped(given.desk) == ()
         shown = [each for each in await given.read(actor="S-17") if each["type"] == "referral.info_supplied"]
         place = kept.place_of(given.desk.seat, decode(own))
+        gone = next(
+            Place(BUS, "ngo-a", row.id, CASE) for row in await given.rows("events") if row.type == shown[0]["type"]
+        )
         async with given.desk.seat.ledger.read() as tx:
             opens = await kept.secrets_of(given.desk.seat, tx, place)
+            assert await kept.secrets_of(given.desk.seat, tx, gone) == {}, (
+                "its inbox, or a backup, has the letter still"
+            )
 
     assert [each.get("shut") for each in shown] == ["erased", None]
     assert shown[1]["letter"] == {"story": {"answer": CANARY}}
     assert "story" in opens
     content = b"".join(path.read_bytes() for path in sorted(tmp_path.iterdir()))
     assert not any(secret in content for secret in secrets)
+
+
+async def test_what_comes_after_its_word_stays(tmp_path: Path) -> None:
+    """However late its desk comes to destroy what was before: a new consent has brought something new meanwhile."""
+    async with desk_of("vac", tmp_path) as given:
+        for record in (consented(given.registrar), supplied(given.registrar), withdrawn(given.registrar)):
+            await given.hear(record)
+        await given.settle()
+        await given.registered(type="consent.stop_confirmed", data={"answer": "deleted"})
+        await given.hear(consented(given.registrar))
+        await given.hear(supplied(given.registrar))
+
+        assert await erasing.delete_stopped(given.desk) == (CASE,)
+        shown = [each for each in await given.read(actor="S-17") if each["type"] == "referral.info_supplied"]
+        assert [each.get("shut") for each in shown] == ["erased", None]
 
 
 async def test_what_it_has_to_retain_stays(tmp_path: Path) -> None:

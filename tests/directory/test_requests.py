@@ -23,12 +23,12 @@ def _office(tmp_path: Path) -> Office:
     return Office(tmp_path)
 
 
-def leaving(office: Office, cases: Mapping[str, str | None], by: str = "ngo-a") -> Request:
-    """The request of ngo-a to leave, with what *by* signed of *cases*."""
+def leaving(office: Office, cases: Mapping[str, str | None], by: str = "ngo-a", bus: str = BUS) -> Request:
+    """The request of ngo-a to leave, with what *by* signed of *cases* of *bus*."""
     key = office.identity(by).signing
     said = tuple(
         disposed(
-            Disposal(bus=BUS, agency="ngo-a", case=case, outcome="handed_over" if to else "deleted", to=to, at=NOW), key
+            Disposal(bus=bus, agency="ngo-a", case=case, outcome="handed_over" if to else "deleted", to=to, at=NOW), key
         )
         for case, to in cases.items()
     )
@@ -98,11 +98,12 @@ def test_who_cannot_be_a_supervisor_is_told_at_once(supervisor: str, code: str, 
 
 
 def test_only_its_own_signature_counts(office: Office) -> None:
-    """Not that of another agency, and not a hand-over to nobody."""
+    """Not that of another agency or about another bus, and not a hand-over to nobody."""
     office.joins("ngo-a")
     office.joins("ngo-b")
 
-    for request in (leaving(office, {CASE: None}, by="ngo-b"), leaving(office, {CASE: "ngo-z"})):
+    of_another_bus = leaving(office, {CASE: None}, bus="play-ffffffffffffffff")
+    for request in (leaving(office, {CASE: None}, by="ngo-b"), leaving(office, {CASE: "ngo-z"}), of_another_bus):
         with pytest.raises(DirectoryError, match="request_invalid"):
             sign(office.directory, request, office.admitters[0], NOW, {CASE})
 

@@ -35,6 +35,24 @@ def test_each_holder_owes_a_confirmation_and_the_court_hears_of_a_missing_one() 
     assert b.view.erasure.confirmed == {"ngo-a", "court"}
 
 
+def test_another_decision_has_every_holder_say_so_once_more() -> None:
+    """Who decided later has heard of nobody's word; one word of a holder is for all that it owes."""
+
+    def owed(b: Bench) -> list[str]:
+        return [clock.answerable for clock in b.rules.clocks(b.view) if clock.code == "D-ERASE"]
+
+    b = ended(signalled(Bench()))
+    b.through("d9 0:00")
+    b.say("ngo-a", "access.erasure_confirmed")
+    assert sorted(owed(b)) == ["court", UNIT]
+    ended(b, "prosecution")
+    b.through("d20 0:00")
+    assert sorted(owed(b)) == ["court", "court", "ngo-a", "prosecution", UNIT, UNIT]
+    for each in ("ngo-a", "court"):
+        b.say(each, "access.erasure_confirmed")
+    assert sorted(owed(b)) == ["prosecution", UNIT, UNIT]
+
+
 def test_an_objection_stops_it_until_a_court_decides_again() -> None:
     """The same hold in prosecution's way goes on standing: only a court hears an objection."""
     b = ended(planned(Bench()), "prosecution")

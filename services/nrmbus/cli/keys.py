@@ -30,11 +30,16 @@ _PLACES: Final = (
     "agencies/*/keys/**/*.seed",
     "admitters/*/keys/*.seed",
 )
+_LEFT: Final = tuple("{}/.{}.raw".format(*place.rsplit("/", 1)) for place in _PLACES)
+"""Where a sealing that was cut leaves the raw key under another name; done again, it ends that too."""
 
 
 def private_keys(folder: "BusFolder") -> tuple[Path, ...]:
-    """Every private key's file of the bus in *folder*, sorted: of agencies, services, admitters, operator, authority and broker."""
-    return tuple(sorted({path for place in _PLACES for path in folder.path.glob(place)}))
+    """Every private key's file of the bus in *folder*, sorted: of agencies, services, admitters, operator, authority and broker.
+
+    What a sealing that was cut has left of one is among them.
+    """
+    return tuple(sorted({path for place in (*_PLACES, *_LEFT) for path in folder.path.glob(place)}))
 
 
 @contextmanager

@@ -32,7 +32,6 @@ from nrmbus.events import AccessErasureConfirmed, AccessErasureDue, ConsentStopC
 from nrmbus.events.erasure import ErasureGround
 from nrmbus.events.model import Draft
 from nrmbus.telemetry import log
-from nrmbus.wire import json as wire_json
 from nrmbus.wire import times
 from nrmbus.wire.errors import WireError
 from nrmbus.wire.ids import said_by_itself
@@ -59,9 +58,6 @@ WORDS: Final = (AccessErasureDue.type, ConsentStopConfirmed.type)
 
 _DELETED: Final = b'"answer":"deleted"'
 """How a confirmation says so, in canonical JSON."""
-
-_OVER: Final = wire_json.dumps(AccessErasureDue(ground="retention").to_mapping())
-"""What the bus says when the years are over; it is confirmed too where a decision had the case erased before."""
 
 _EVENTS, _OUTBOX, _ERASURES = tables.events.c, tables.outbox.c, tables.erasures.c
 
@@ -114,14 +110,11 @@ async def _until_asked(ledger: Ledger, seen: int) -> int:
 async def order(tx: AsyncConnection, subject: str, *, cause: str, ground: ErasureGround, at: str) -> None:
     """Note within *tx* that what opens the letters of *subject* has to be destroyed, for *cause*.
 
-    A second decision changes nothing; that its time is over has it done, and confirmed, once more.
+    Another decision, or that its time is over, has it done and confirmed once more: each time a clock runs for that.
     """
     noted = upsert(tables.erasures).values(subject=subject, cause=cause, ground=ground, asked=at)
     again = {"cause": cause, "ground": ground, "asked": at, "done": None, "horizon": None}
-    once = noted.on_conflict_do_nothing()
-    await tx.execute(
-        once if ground == "decision" else noted.on_conflict_do_update(index_elements=["subject"], set_=again)
-    )
+    await tx.execute(noted.on_conflict_do_update(index_elements=["subject"], set_=again))
 
 
 async def erase_due(desk: Desk) -> tuple[str, ...]:
@@ -159,10 +152,11 @@ async def erase_due(desk: Desk) -> tuple[str, ...]:
 
 
 def _told() -> Any:
-    """What the bus has said is due, and is not noted yet."""
-    noted, causes = select(_ERASURES.subject), select(_ERASURES.cause)
-    new = _EVENTS.subject.not_in(noted) | ((_EVENTS.value == _OVER) & _EVENTS.id.not_in(causes))
-    return (_EVENTS.type == AccessErasureDue.type) & new
+    """What the bus has said is due, of each case the last time, and is not noted yet."""
+    later = tables.events.alias("later")
+    again = (later.c.subject == _EVENTS.subject) & (later.c.type == AccessErasureDue.type)
+    is_last = ~exists().where(again, later.c.position > _EVENTS.position)
+    return (_EVENTS.type == AccessErasureDue.type) & is_last & _EVENTS.id.not_in(select(_ERASURES.cause))
 
 
 def _is_past(seat: Seat) -> Any:

@@ -1,6 +1,8 @@
 """What an agency that leaves destroys: of each case that it signs as deleted, what opens its letters."""
 
+import sqlite3
 from collections.abc import Collection
+from contextlib import suppress
 from pathlib import Path
 
 from nrmbus.desk import erasing
@@ -14,7 +16,8 @@ async def delete(path: Path, *, bus: str, agency: str, cases: Collection[str]) -
     Envelopes, registrations and who read what stay, as after an erasure. Done twice, the second changes nothing.
 
     Raises:
-        DeskError: ``ledger_foreign``; ``still_open`` when something of these cases was not answered yet.
+        DeskError: ``ledger_foreign``; ``still_open`` when something of these cases was not answered yet; ``ledger_in_use``
+            when it is destroyed and its pages could not be emptied: nobody may sign yet that it is gone.
     """
     if not path.exists():
         return False
@@ -25,7 +28,10 @@ async def delete(path: Path, *, bus: str, agency: str, cases: Collection[str]) -
                 if await erasing.may_be_sent(tx, case):
                     raise DeskError("still_open")
             await erasing.erase(tx, cases)
-        await erasing.off_the_disk(ledger)
+        with suppress(sqlite3.Error):  # a full disk: as if it were held
+            await erasing.off_the_disk(ledger)
+        if ledger.holds_deleted:
+            raise DeskError("ledger_in_use")
     finally:
         await ledger.close()
     return True
