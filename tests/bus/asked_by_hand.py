@@ -14,6 +14,8 @@ from nrmbus.bus.reach import Reach
 TOPIC, GROUP, CLUSTER, TRANSACTIONAL_ID = 29, 30, 31, 53
 """Kafka's codes for "not authorized", by what for."""
 
+UNSUPPORTED: Final = 35
+"""Kafka's code for what this broker does for nobody."""
 NO_TOKENS: Final = 61
 """Kafka's code for "there are no tokens here"."""
 
@@ -113,8 +115,7 @@ REQUESTS: Final = (
     Request("forget a group's place", 47, 0, _text(DESK) + _of(INBOX), GROUP),
     Request("look at a group", 15, 0, _list(_text(DESK)), GROUP, "police"),
     Request("delete a group", 42, 0, _list(_text("another")), GROUP),
-    Request("join a group of the newer kind", 68, 0, _brief(DESK) + _brief("m") + _int(0) + bytes(2) + _int(1000) + _briefs(_brief(INBOX)) + bytes(1) + _briefs() + NO_TAGS, GROUP, None, brief=True),
-    Request("look at a group of the newer kind", 69, 0, _briefs(_brief(DESK)) + bytes(1) + NO_TAGS, GROUP, "police", brief=True),
+    Request("look at a group of the newer kind", 69, 0, _briefs(_brief(DESK)) + bytes(1) + NO_TAGS, UNSUPPORTED, None, brief=True),
     Request("join a sharing group", 76, 1, _brief(DESK) + _brief("m") + _int(0) + bytes(1) + _briefs(_brief(INBOX)) + NO_TAGS, GROUP, None, brief=True),
     Request("read a sharing group's place", 90, 0, _briefs(_brief(DESK) + bytes(1) + NO_TAGS) + NO_TAGS, GROUP, None, brief=True),
     Request("move a sharing group's place", 91, 0, _brief(DESK) + _briefs() + NO_TAGS, GROUP, None, brief=True),
@@ -156,6 +157,14 @@ REQUESTS: Final = (
     Request("have a voter removed", 81, 0, b"\0" + _int(1) + bytes(16) + NO_TAGS, CLUSTER, brief=True),
     Request("make a token to come with", 38, 2, _briefs() + _long(-1) + NO_TAGS, NO_TOKENS, None, brief=True),
 )  # fmt: skip
+
+
+def by_pattern(group: str, pattern: str) -> Request:
+    """Join *group*, by the newer protocol, for the topics of a *pattern*."""
+    who = _brief(group) + _brief("m") + _int(0) + bytes(2)
+    what = _int(1000) + b"\0" + _brief(pattern) + b"\0" + _briefs()
+    return Request("join for a pattern", 68, 1, who + what + NO_TAGS, UNSUPPORTED, None, brief=True)
+
 
 ENVELOPE: Final = Request("speak in another's name", 58, 0, b"\5abcd\1\5abcd" + NO_TAGS, CLUSTER, None, brief=True)
 """What a broker passes on to the controller, with the name of who asked it: whoever could send one could be anybody."""

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from confluent_kafka.admin import ConfigResource
 
-from bus.asked_by_hand import REQUESTS, answer
+from bus.asked_by_hand import REQUESTS, UNSUPPORTED, answer, by_pattern
 from bus.closed import Closed
 from nrmbus.bus import clients
 from nrmbus.bus.cluster import MAX_REQUEST
@@ -52,6 +52,12 @@ def test_who_announces_what_never_comes_takes_no_memory(closed_bus: Closed) -> N
         assert answer(closed_bus.reach("registrar"), asking)
         lines[0].settimeout(0.2)
         assert not hung_up(lines[0]), "one of ours may come slowly"
+
+
+def test_no_pattern_of_topics_is_taken(closed_bus: Closed) -> None:
+    """Not even in one's own group: of a thousand times a thousand times a thousand letters the broker would make a machine."""
+    bomb = by_pattern("ngo-a.desk", "((a{1000}){1000}){1000}")
+    assert UNSUPPORTED.to_bytes(2) in answer(closed_bus.reach("ngo-a"), bomb)
 
 
 def test_nobodys_numbering_is_remembered_for_long(closed_bus: Closed) -> None:

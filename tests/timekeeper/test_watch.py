@@ -8,6 +8,7 @@ import pytest
 from generations import before_version
 from nrmbus.events.model import Draft
 from nrmbus.registrar.shard import Shard
+from nrmbus.rules import Due, View
 from nrmbus.timekeeper.watch import Watch, named_in, registration_of
 from nrmbus.wire.registration import verify_registration
 from registrar.given import CASE, NOW, Bus, check_history
@@ -166,6 +167,28 @@ class TestAVersionThatThisReleaseDoesNotKnow:
         assert watching(bus).unknown == set()
         assert watching(bus).open_deadlines(CASE) != ()
         check_history(bus, shard)
+
+
+def test_however_much_is_said_of_a_case_it_is_looked_at_once(bus: Bus, monkeypatch: pytest.MonkeyPatch) -> None:
+    """P10 for all others: who says thousands of things about one case does not keep the timekeeper from their clocks."""
+    shard = bus.shard()
+    bus.signal(shard)
+    for _ in range(20):
+        bus.consents(shard, "special-unit")
+    looked, look = list[str](), bus.rules.due
+
+    def noted(view: View) -> tuple[Due, ...]:
+        looked.append(view.subject)
+        return look(view)
+
+    monkeypatch.setattr(bus.rules, "due", noted)
+    watch = watching(bus)
+    (breach,) = watch.due(NOW + DAY)
+
+    assert breach.subject == CASE
+    assert looked == [CASE]
+    assert watch.next_due() == NOW + DAY
+    assert looked == [CASE]
 
 
 def test_a_watch_that_does_not_look_says_nothing(bus: Bus, monkeypatch: pytest.MonkeyPatch) -> None:

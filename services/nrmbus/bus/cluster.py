@@ -9,7 +9,7 @@ from nrmbus.bus.authority import BROKER, OPERATOR
 
 NODE: Final = 1
 
-MAX_REQUEST: Final = 4 * 1024 * 1024
+MAX_REQUEST: Final = 2 * 1024 * 1024
 """The largest request that a broker takes, in bytes; whoever writes much sends it in several."""
 
 BROKER_SETTINGS: Final = {
@@ -36,6 +36,12 @@ BROKER_SETTINGS: Final = {
     "controller.quorum.election.timeout.ms": 500,
     "controller.quorum.election.backoff.max.ms": 300,
     "group.initial.rebalance.delay.ms": 0,
+    # All of ours join by the older protocol. The newer ones take a pattern of topics, of which one of 24 characters needs more
+    # memory than there is; and a group has as many members as registrars at most.
+    "group.coordinator.rebalance.protocols": "classic",
+    "group.max.size": 20,
+    # Nor does any of ours have the broker remember what it fetches.
+    "max.incremental.fetch.session.cache.slots": 0,
     "transaction.abort.timed.out.transaction.cleanup.interval.ms": 1000,
     # A desk that was off for months must find where it stopped; the default forgets after a week.
     "offsets.retention.minutes": 525_600,

@@ -28,6 +28,8 @@ class Watch:
         self._rules = rules
         self._views: dict[str, View] = {}
         self._due: dict[str, tuple[Due, ...]] = {}
+        self._changed: set[str] = set()
+        """Cases of which something was said since somebody asked what is due: looked at once, however much that was."""
         self._soonest: list[tuple[datetime, str]] = []
         self.numbers: dict[int, int] = {}
         """Per partition, the number of the last registration taken."""
@@ -61,6 +63,7 @@ class Watch:
                 raise
             # What it said may have ended a clock: silence can be made up for after an upgrade, a false breach cannot.
             self.unknown.add(signed.subject)
+            self._changed.discard(signed.subject)
             self._due[signed.subject] = ()
             return
         if ends_keeping(event):
@@ -73,13 +76,11 @@ class Watch:
         view = self._views.get(event.subject) or self._rules.start(event.subject)
         view = self._rules.evolve(view, Fact.of(event, told, registration.time, registration.number))
         self._views[event.subject] = view
-        due = self._rules.due(view)
-        self._due[event.subject] = due
-        if due:
-            heapq.heappush(self._soonest, (due[0].at, event.subject))
+        self._changed.add(event.subject)
 
     def due(self, now: datetime) -> Iterator[Draft]:
         """What is to be said at *now* or was before, earliest first; again each time until it has come back registered."""
+        self._look()
         ready = self._ready(now)
         said = [(each.at, subject, each) for subject in ready for each in self._due[subject] if each.at <= now]
         for _, subject, each in sorted(said, key=lambda found: found[:2]):
@@ -97,6 +98,13 @@ class Watch:
                 causationid=each.cause,
                 id=id,
             )
+
+    def _look(self) -> None:
+        for subject in self._changed:
+            due = self._due[subject] = self._rules.due(self._views[subject])
+            if due:
+                heapq.heappush(self._soonest, (due[0].at, subject))
+        self._changed.clear()
 
     def _id(self, each: Due, now: datetime) -> str | None:
         """Under which id it is said: another after each refusal, since the registrar knows an id for good; none too soon."""
@@ -121,6 +129,7 @@ class Watch:
 
     def next_due(self) -> datetime | None:
         """When something is to be said next; None when nothing waits."""
+        self._look()
         while self._soonest:
             at, subject = self._soonest[0]
             due = self._due[subject]
