@@ -234,6 +234,16 @@ async def test_who_reads_the_ledger_meanwhile_keeps_nothing_of_it_on_the_disk(tm
         assert left(keys) == 0
 
 
+async def test_the_timekeeper_is_not_asked_and_confirms_nothing(tmp_path: Path) -> None:
+    """It keeps a ledger as desks do; what it confirmed would be refused, in the history of each erased case."""
+    async with desk_of("timekeeper", tmp_path) as given:
+        async with given.desk.seat.ledger.write() as tx:
+            await erasing.order(tx, CASE, cause="", ground="decision", at=times.write(NOW))
+
+        assert await erasing.erase_due(given.desk) == (CASE,)
+        assert await given.rows("outbox") == []
+
+
 async def test_what_a_decision_had_erased_is_confirmed_again_when_its_years_are_over(tmp_path: Path) -> None:
     """Each order has its own answer, once; a second decision asks for nothing new."""
     async with desk_of("vac", tmp_path) as given:
