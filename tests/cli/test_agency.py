@@ -66,7 +66,7 @@ def test_an_agency_joins_changes_its_keys_and_leaves(typed: Typed) -> None:
     home, file = typed.bus.agency("ngo-b"), typed.file
     typed("request", "ngo-b", role="ngo_legal", out=file)
     assert not [seed for seed in home.keys.rglob("*.seed") if seed.read_bytes() in file.read_bytes()]
-    assert "a second one has to" in typed("admit", file, A)
+    assert "a second one does: nrmbus agency admit" in typed("admit", file, A)
     assert "admitter_twice" in typed.refused("admit", file, A)
     assert "admitter_key_missing" in typed.refused("admit", file, "nobody")
     assert "admitter_unnamed" in typed.refused("admit", file, None)
