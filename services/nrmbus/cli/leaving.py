@@ -20,7 +20,7 @@ async def left_out(folder: BusFolder, agency: str, disposals: Mapping[str, str |
         raise BusError(str(error)) from None
     left = [f'"{case}":' for case in known if case not in disposals]
     said = (
-        f"No admitter will sign it yet: it says nothing of {len(left)} cases of {agency}. Write them into a file for",
+        f"No admitter will sign it yet: it says nothing of {_counted(len(left))} of {agency}. Write into a file for",
         "--cases, behind each `deleted` or `{handed_over: AGENCY}`, and ask again:",
     )
     return [*said, *left] if left else []
@@ -37,7 +37,11 @@ async def destroyed(folder: BusFolder, agency: str, cases: Collection[str]) -> s
     except DeskError as error:
         raise BusError(str(error)) from None
     return (
-        f"What opens the letters of {len(cases)} cases was destroyed here."
+        f"What opens the letters of {_counted(len(cases))} was destroyed here."
         if here
         else "There is no ledger here, so nothing was destroyed: what was deleted is the agency's word."
     )
+
+
+def _counted(cases: int) -> str:
+    return "1 case" if cases == 1 else f"{cases} cases"
