@@ -65,9 +65,13 @@ def _typed(bus: BusFolder, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -
 def test_an_agency_joins_changes_its_keys_and_leaves(typed: Typed) -> None:
     """Each step by two admitters; its letters are sealed to a key only when it has opened the challenge."""
     home, file = typed.bus.agency("ngo-b"), typed.file
-    typed("request", "ngo-b", role="ngo_legal", out=file)
+    *_, read_out = typed("request", "ngo-b", role="ngo_legal", out=file).strip().splitlines()
     assert not [seed for seed in home.keys.rglob("*.seed") if seed.read_bytes() in file.read_bytes()]
-    assert "a second one has to" in typed("admit", file, A)
+    digits = read_out.rpartition(": ")[2]
+    assert "request_other" in typed.refused("admit", file, A, fingerprint=digits[:-1] + "x")
+    said = typed("admit", file, A, fingerprint=digits.upper())
+    assert "a second one does: nrmbus agency admit" in said
+    assert digits in said
     assert "admitter_twice" in typed.refused("admit", file, A)
     assert "admitter_key_missing" in typed.refused("admit", file, "nobody")
     assert "admitter_unnamed" in typed.refused("admit", file, None)

@@ -315,6 +315,16 @@ async def test_whoever_is_killed_before_the_file_is_emptied_empties_it_the_next_
         looking.cancel()
 
 
+async def test_the_timekeeper_is_not_asked_and_confirms_nothing(tmp_path: Path) -> None:
+    """It keeps a ledger as desks do; what it confirmed would be refused, in the history of each erased case."""
+    async with desk_of("timekeeper", tmp_path) as given:
+        async with given.desk.seat.ledger.write() as tx:
+            await erasing.order(tx, CASE, cause="", ground="decision", at=times.write(NOW))
+
+        assert await erasing.erase_due(given.desk) == (CASE,)
+        assert await given.rows("outbox") == []
+
+
 async def test_what_was_erased_is_confirmed_again_when_another_decides_so_or_its_years_are_over(tmp_path: Path) -> None:
     """Each order has its own answer, once: a week runs for each, and who decided hears of whoever owes it."""
     async with desk_of("vac", tmp_path) as given:

@@ -9,7 +9,7 @@ import pytest
 from desk.given import BUS, CASE, SIGNAL, desk_of
 from desk.test_erasing import OTHER, hear_a_letter, secrets_of
 from nrmbus.desk.errors import DeskError
-from nrmbus.desk.leaving import delete
+from nrmbus.desk.leaving import delete, part_in
 
 
 async def test_what_it_signs_as_deleted_opens_no_more(tmp_path: Path) -> None:
@@ -58,3 +58,13 @@ async def test_while_a_backup_reads_it_nothing_is_called_deleted(tmp_path: Path)
         backup.execute("COMMIT")
         assert await delete(tmp_path / "ledger.sqlite", bus=BUS, agency="vac", cases=[CASE])
         assert left() == 0
+
+
+async def test_it_is_told_which_cases_it_has_to_say_something_of(tmp_path: Path) -> None:
+    """Those that it heard of and those that it spoke of; the admitters, who sign for none that is left out, learn of none."""
+    async with desk_of("vac", tmp_path) as given:
+        await hear_a_letter(given, OTHER)
+        await given.ask(type="case.signal_recorded", data=SIGNAL | {"detector": "vac"}, sealed={"notes": "CANARY"})
+
+    assert await part_in(tmp_path / "ledger.sqlite", bus=BUS, agency="vac") == tuple(sorted((OTHER, CASE)))
+    assert await part_in(tmp_path / "no.sqlite", bus=BUS, agency="vac") == ()

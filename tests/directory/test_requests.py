@@ -7,6 +7,7 @@ import pytest
 
 from directory.given import BUS, NOW, Office
 from nrmbus.bus.folder import BusFolder, write_json
+from nrmbus.cli.signing import to_read_out
 from nrmbus.directory import DirectoryError, joining
 from nrmbus.directory.changes import ask_first, is_complete, read_file, sign, write_file
 from nrmbus.directory.entry import body_of
@@ -44,6 +45,18 @@ def test_a_file_is_read_as_it_was_written(office: Office, tmp_path: Path) -> Non
 
     assert Request.read(tmp_path / "file") == request
     assert (tmp_path / "file").stat().st_mode & 0o777 == 0o600
+
+
+def test_what_two_people_read_out_is_of_these_keys_and_this_agency(office: Office) -> None:
+    """Whoever puts a request with keys of his own in its place has another; a request that brings no keys has none."""
+    ours, anothers = (office.asked(office.identity(name)) for name in ("ngo-b", "ngo-c"))
+    in_its_name = joining.changed(anothers, agency="ngo-b")
+
+    read_out = [to_read_out(Request(entry=each)) for each in (ours, anothers, in_its_name)]
+    assert len(set(read_out)) == 3
+    assert to_read_out(Request(entry=ours)) == read_out[0]
+    office.joins("ngo-a")
+    assert to_read_out(leaving(office, {})) is None
 
 
 @pytest.mark.parametrize(

@@ -30,6 +30,7 @@ pytestmark = pytest.mark.broker
 A, B = "admitter-a", "admitter-b"
 AGE = timedelta(days=80)
 WAITS, ENTERED = Outcome("ngo-a", done="waiting"), Outcome("ngo-a", done="entered")
+CONFIRMED = Outcome("ngo-a", done="confirmed")
 
 
 @pytest.fixture(name="bus")
@@ -100,7 +101,7 @@ async def test_keys_change_with_nobody_carrying_a_file(bus: BusFolder) -> None:
         await signed(bus, "ngo-a", A)
 
     await look(bus)
-    assert await answer(bus) == (ENTERED,)
+    assert await answer(bus) == (CONFIRMED,)
     directory, coming = await read_directory(bus), Identity.next_at(bus.agency("ngo-a").path, "ngo-a")
     sealed_to = directory.seal_to("ngo-a", utc_time())
     assert sealed_to is not None

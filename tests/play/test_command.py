@@ -8,7 +8,7 @@ import typer
 from typer.testing import CliRunner, Result
 
 from nrmbus.cli.play import play
-from play.stories import CHILD, SIGNAL, WOMAN, story
+from play.stories import CHILD, CONSENT, SIGNAL, WOMAN, story
 
 APP = typer.Typer()
 APP.command()(play)
@@ -19,6 +19,14 @@ def run(*arguments: str) -> Result:
     return CliRunner().invoke(APP, arguments)
 
 
+@pytest.fixture(name="wrong")
+def _wrong(tmp_path: Path) -> str:
+    """The file of a story whose first step does not hold."""
+    path = tmp_path / "wrong.yaml"
+    path.write_text(story(SIGNAL.replace("}}", "}, seen_by: [vac]}"), CONSENT), encoding="utf-8")
+    return str(path)
+
+
 def test_a_story_that_holds_exits_0() -> None:
     """The woman's story by its name, in memory."""
     result = run(str(WOMAN), "--memory")
@@ -27,20 +35,30 @@ def test_a_story_that_holds_exits_0() -> None:
     assert "70 steps, every expectation held" in " ".join(result.stdout.split())
 
 
-def test_a_story_that_does_not_hold_exits_1() -> None:
-    """The child's story stops at the figures, which a bus in memory has not."""
-    result = run(str(CHILD), "--memory")
+def test_a_story_that_does_not_hold_stops_and_exits_1(wrong: str) -> None:
+    """At the step that failed."""
+    result = run(wrong, "--memory")
 
     assert result.exit_code == 1
-    assert "46 of 47 steps were played" in " ".join(result.stdout.split())
+    assert "1 of 2 steps were played" in " ".join(result.stdout.split())
 
 
-def test_it_goes_on_if_told_so() -> None:
+def test_it_goes_on_if_told_so(wrong: str) -> None:
     """With --keep-going every step is played."""
-    result = run(str(CHILD), "--memory", "--keep-going")
+    result = run(wrong, "--memory", "--keep-going")
 
     assert result.exit_code == 1
-    assert "47 of 47 steps were played" in " ".join(result.stdout.split())
+    assert "2 of 2 steps were played" in " ".join(result.stdout.split())
+
+
+def test_the_childs_story_is_played_to_its_end_and_says_why_it_exits_1() -> None:
+    """Nobody makes the figures yet that it looks at; a reader of the end alone is told that the bus is well."""
+    result = run(str(CHILD), "--memory")
+    told = " ".join(result.stdout.split())
+
+    assert result.exit_code == 1
+    assert "47 of 47 steps were played" in told
+    assert "nothing is wrong with this bus" in told
 
 
 def test_json_is_the_whole_report_and_nothing_else() -> None:

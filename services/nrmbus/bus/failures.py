@@ -2,7 +2,7 @@
 
 from typing import Final
 
-_AWAY: Final = "Kafka does not answer: see that the bus runs and can be reached from here; whose certificate has ended gets another by nrmbus agency renew, and who is suspended or has left is told nothing."
+_AWAY: Final = "Kafka does not answer: see that the bus runs and can be reached from here. Where it has moved, nrmbus join with a newer invitation; whose certificate has ended gets another by nrmbus agency renew; who is suspended or has left is told nothing."
 _NOT_LET: Final = "Kafka lets whoever asks from here do that no more, or not yet: an agency that is suspended or has left may do nothing, another has its own topics only."
 _OTHERWISE: Final = "Kafka refused or broke off ({}): nrmbus doctor says what is wrong here."
 

@@ -210,6 +210,7 @@ def retire(
     cannot be undone, whether or not two admitters sign.
     """
     from nrmbus.cli.admitting import disposals_of
+    from nrmbus.cli.leaving import destroyed, left_out
     from nrmbus.directory.changes import ask_to_leave
 
     folder = unlocked(data, bus, unprotected=keys_unprotected)
@@ -217,24 +218,10 @@ def retire(
     with sentences():
         asked = asyncio.run(ask_to_leave(folder, agency, disposals))
         if deleted := [case for case, to in disposals.items() if to is None]:
-            typer.echo(asyncio.run(_destroyed(folder, agency, deleted)))
+            typer.echo(asyncio.run(destroyed(folder, agency, deleted)))
         _written(asked, agency, out, "two admitters sign it: nrmbus agency admit")
-
-
-async def _destroyed(folder: "BusFolder", agency: str, cases: list[str]) -> str:
-    from nrmbus.bus.errors import BusError
-    from nrmbus.desk.errors import DeskError
-    from nrmbus.desk.leaving import delete
-
-    try:
-        here = await delete(folder.agency(agency).ledger, bus=folder.settings.bus, agency=agency, cases=cases)
-    except DeskError as error:
-        raise BusError(str(error)) from None
-    return (
-        f"What opens the letters of {len(cases)} cases was destroyed here."
-        if here
-        else "There is no ledger here, so nothing was destroyed: what was deleted is the agency's word."
-    )
+        for line in asyncio.run(left_out(folder, agency, disposals)):
+            typer.echo(line)
 
 
 # -- at an admitter, at the operator ---------------------------------------------------------------------------------
@@ -248,6 +235,10 @@ def admit(
     waiting: Annotated[
         bool, typer.Option("--waiting", help="Sign what waits on the bus, of one agency or all.")
     ] = False,
+    fingerprint: Annotated[
+        str | None,
+        typer.Option(metavar="DIGITS", help="What the agency read out of its keys; a file with others is not signed."),
+    ] = None,
     data: Data = None,
     bus: Bus = DEFAULT_BUS,
     keys_unprotected: Unprotected = False,
@@ -266,7 +257,7 @@ def admit(
         if waiting:
             typer.echo("\n".join(asyncio.run(signed(folder, str(file) if file else None, name))))
         else:
-            typer.echo(asyncio.run(admitted(folder, file or Path(), name)))
+            typer.echo(asyncio.run(admitted(folder, file or Path(), name, fingerprint)))
 
 
 @app.command(epilog="Example: nrmbus agency suspend ngo-a --as leyla")
@@ -383,6 +374,10 @@ def show(agency: Agency, data: Data = None, bus: Bus = DEFAULT_BUS) -> None:
 
 
 def _written(asked: "Request", agency: str, out: Path | None, what: str) -> None:
+    from nrmbus.cli.signing import to_read_out
+
     path = out or Path(f"{agency}.request.json")
     asked.write(path)
     typer.echo(f"{path} is the request of {agency} ({asked.entry.kind}); {what} {path}")
+    if digits := to_read_out(asked):
+        typer.echo(f"Fingerprint of its keys, to be read out to both: {digits}")

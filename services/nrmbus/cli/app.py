@@ -38,7 +38,7 @@ app = typer.Typer(
 )
 app.command(epilog="Example: nrmbus up --data ./my-bus")(up.up)
 app.command(epilog="Example: nrmbus run registrar --data ./my-bus")(up.run)
-app.command()(play.play)
+app.command(epilog="Example: nrmbus play 01-woman-referred-by-ngo --memory")(play.play)
 app.command(epilog="Example: nrmbus publish ngo-a --event deploy/examples/signal.json")(publish.publish)
 app.command(epilog="Example: nrmbus inbox special-unit --follow")(inbox.inbox)
 app.command(epilog="Example: nrmbus replay --case 5f0c1a2b --as-of 2026-03-02T09:00:00Z")(replay.replay)

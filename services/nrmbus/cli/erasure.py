@@ -126,6 +126,7 @@ def hold(
     The running auditor says it, under the number of who decides it. An agency, a court and prosecution place a hold
     through their own desks: nrmbus publish, access.hold_placed.
     """
+    from nrmbus.auditor import erased
     from nrmbus.bus.errors import BusError
     from nrmbus.cli.desks import whole
     from nrmbus.cli.on_record import asked
@@ -147,3 +148,5 @@ def hold(
         subject = whole(case, seen.history.spoken_of())
     number = question.hold(subject, reasons, until)
     typer.echo(f"registered as number {number}: nothing of case {subject} is erased through {until}")
+    if gone := [each.agency for each in erased.certificate(seen.history.about(subject)).confirmed]:
+        typer.echo(f"It comes too late for {', '.join(gone)}: erased already, by nrmbus erasure certificate.")

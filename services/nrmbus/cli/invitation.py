@@ -33,7 +33,8 @@ def invite(
     typer.echo(f"{file} goes to the machine that joins: nrmbus join {file}")
     if is_this_machine(made.bootstrap):
         typer.echo(
-            f"Its broker, {made.bootstrap}, is met from this machine alone; nrmbus up --bootstrap serves others."
+            f"Its broker, {made.bootstrap}, is met from this machine alone, and elsewhere after the next nrmbus up; "
+            "nrmbus up --bootstrap serves other machines."
         )
     typer.echo(f"Fingerprint, to be read out: {made.fingerprint}")
 

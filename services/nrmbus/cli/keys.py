@@ -171,4 +171,5 @@ def protect(data: Data = None, bus: Bus = DEFAULT_BUS) -> None:
         done = [path for path in found if keyfile.protect(path)]
         with suppress(FileNotFoundError):  # the broker's key once more, as an earlier version had it
             keyfile.destroy(folder.service("broker") / "tls" / "keystore.pem")
-    typer.echo(f"{len(done)} of {len(found)} private keys were sealed; the others were already.")
+    others = "; the others were already" if len(done) < len(found) else ""
+    typer.echo(f"{len(done)} of {len(found)} private keys were sealed{others}.")

@@ -190,13 +190,16 @@ class Question:
             BusError: it is not registered.
         """
         from nrmbus.bus.errors import BusError
+        from nrmbus.rules import load_profile
 
         try:
             body = {"actor": self._actor, "case": case, "reasons": reasons, "until": until}
             return int(self._door.hold(body, PATIENCE_SECONDS + 4 * (time.monotonic() - self._began))["number"])
         except NoDoor as error:
             code = error.code
-        raise BusError(f"The hold is not registered ({code}): look at the registrar's log, and say it again.")
+        rules = load_profile(self._folder.settings.policy).refusals.values()
+        why = next((each.says for each in rules if each.code == code), "look at the logs of registrar and auditor.")
+        raise BusError(f"The hold is not registered ({code}): {why}")
 
     @contextmanager
     def finding(self) -> Iterator[None]:

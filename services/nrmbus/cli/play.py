@@ -35,7 +35,7 @@ def play(
 ) -> None:
     """Play a scenario and print its story: step, time, who, event, result, who received it.
 
-    Example: nrmbus play 01-woman-referred-by-ngo --memory
+    Exit status: 0 every expectation held, 1 one did not, 2 there was nothing to play.
     """
     from nrmbus.play.reader import ScenarioError, find, read
 

@@ -170,7 +170,8 @@ def _print(
     for name, rows in here.items():
         own = len({row["event"] for row in rows if row["who"] == _DESK})
         if own:
-            typer.echo(f"The desk of {name} is here: of {own} letters it looked by itself whether they open.")
+            letters = "1 letter opens" if own == 1 else f"{own} letters open"
+            typer.echo(f"The desk of {name} is here: it tried by itself whether {letters}.")
     for difference in differences:
         typer.echo(_sentence(difference))
     if here and not differences:

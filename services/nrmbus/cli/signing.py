@@ -1,20 +1,37 @@
 """What `nrmbus agency admit` does with a file: an admitter's signature, and where the operator's key is, the entry."""
 
+import hashlib
 from pathlib import Path
 
 from nrmbus.auditor.history import audited
 from nrmbus.bus.folder import BusFolder
 from nrmbus.directory.changes import admitter_of, enter, is_complete, is_operator, read_as, reader_of, sign, time_of
+from nrmbus.directory.entry import CHANGES_KEYS
+from nrmbus.directory.errors import DirectoryError
+from nrmbus.directory.invitation import digits_of, in_fours
 from nrmbus.directory.requests import Request
 
 
-async def admitted(folder: BusFolder, file: Path, name: str | None) -> str:
+def to_read_out(request: Request) -> str | None:
+    """What agency and admitters read to one another of the keys that a request brings: 32 hex digits; none where it brings none."""
+    entry = request.entry
+    if entry.kind not in CHANGES_KEYS:
+        return None
+    keys = "".join(f"{each}\n" for each in (entry.agency, entry.signing, entry.sealing, entry.witness))
+    return in_fours(hashlib.sha256(keys.encode()).hexdigest())
+
+
+async def admitted(folder: BusFolder, file: Path, name: str | None, fingerprint: str | None = None) -> str:
     """Sign the request in *file* as the admitter *name*, enter it where it is complete and the operator's key is here; what was done.
 
     Raises:
-        DirectoryError: it cannot be admitted, or nobody is here who could sign.
+        DirectoryError: it cannot be admitted, or nobody is here who could sign; ``request_other``: its keys have not the
+            *fingerprint* that the agency read out.
     """
     asked = Request.read(file)
+    digits = to_read_out(asked)
+    if fingerprint is not None and digits_of(fingerprint) != digits_of(digits or ""):
+        raise DirectoryError("request_other")
     agency, kind = asked.entry.agency, asked.entry.kind
     if not is_complete(asked):
         home = reader_of(folder)
@@ -24,7 +41,11 @@ async def admitted(folder: BusFolder, file: Path, name: str | None) -> str:
         asked = sign(directory, asked, admitter, now, open_cases)
         asked.write(file)
     if not is_complete(asked):
-        return f"{agency} ({kind}, {asked.entry.role}): one admitter has signed {file}; a second one does: nrmbus agency admit {file}"
+        compared = f"\nBefore that, have the agency read out its fingerprint; it has to be: {digits}" if digits else ""
+        return (
+            f"{agency} ({kind}, {asked.entry.role}): one admitter has signed {file}; a second one does: "
+            f"nrmbus agency admit {file}{compared}"
+        )
     if not is_operator(folder):
         return (
             f"{agency} ({kind}): two admitters have signed {file}; the operator enters it: nrmbus agency admit {file}"

@@ -55,7 +55,8 @@ async def signed(folder: BusFolder, agency: str | None, name: str | None) -> lis
             done = sign(directory, request, admitter, now)
             await send(folder, home, done)
             left = "the operator enters it" if is_complete(done) else "a second admitter has to sign as well"
-            lines.append(f"{request.entry.agency} ({request.entry.kind}): {admitter.name} has signed; {left}.")
+            signer = directory.roll.admitter_kids[admitter.key.kid]
+            lines.append(f"{request.entry.agency} ({request.entry.kind}): {signer} has signed; {left}.")
         except DirectoryError as error:
             lines.append(f"{request.entry.agency}: {error}")
     return lines

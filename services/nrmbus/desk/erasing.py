@@ -200,7 +200,8 @@ async def _confirm(seat: Seat, tx: AsyncConnection, row: Row[Any]) -> None:
         type=data.type, version=data.version, subject=row.subject, data=data, time=now, actor=BY_ITSELF,
         causationid=row.cause or None, id=said_by_itself(seat.me, row.cause or row.subject, data.type),
     )  # fmt: skip
-    await outbox.put(seat, tx, draft, origin="procedure")
+    if seat.me not in SERVICES:  # the timekeeper has a ledger, holds no case, and is not asked: it would be refused
+        await outbox.put(seat, tx, draft, origin="procedure")
     done = update(tables.erasures).where(_ERASURES.subject == row.subject)
     await tx.execute(done.values(done=times.write(now), horizon=times.write(horizon)))
 

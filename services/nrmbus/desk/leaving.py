@@ -5,7 +5,9 @@ from collections.abc import Collection
 from contextlib import suppress
 from pathlib import Path
 
-from nrmbus.desk import erasing
+from sqlalchemy import select
+
+from nrmbus.desk import erasing, tables
 from nrmbus.desk.errors import DeskError
 from nrmbus.desk.ledger import Ledger
 
@@ -35,3 +37,20 @@ async def delete(path: Path, *, bus: str, agency: str, cases: Collection[str]) -
     finally:
         await ledger.close()
     return True
+
+
+async def part_in(path: Path, *, bus: str, agency: str) -> tuple[str, ...]:
+    """Every case of which the ledger at *path* has that the agency said or was told something; none where there is no ledger.
+
+    Raises:
+        DeskError: ``ledger_foreign``.
+    """
+    if not path.exists():
+        return ()
+    ledger = await Ledger.open(path, bus=bus, agency=agency)
+    try:
+        known = select(tables.events.c.subject).union(select(tables.outbox.c.subject))
+        async with ledger.read() as tx:
+            return tuple(sorted((await tx.execute(known)).scalars()))
+    finally:
+        await ledger.close()

@@ -49,7 +49,7 @@ class Outcome:
 
     agency: str
     code: str | None = None
-    done: Literal["certificate", "waiting", "entered"] = "certificate"
+    done: Literal["certificate", "waiting", "entered", "confirmed"] = "certificate"
 
     def __str__(self) -> str:
         if self.code is None:
@@ -60,7 +60,8 @@ class Outcome:
 _DONE: Final = {
     "certificate": "has asked for another certificate, and has it.",
     "waiting": "asks for other keys: an admitter signs with nrmbus agency admit --waiting.",
-    "entered": "has asked for other keys, two admitters have signed, and it is entered; or it has confirmed them.",
+    "entered": "has asked for other keys, two admitters have signed, and it is entered.",
+    "confirmed": "has confirmed its other keys, and they are current.",
 }
 
 
@@ -172,7 +173,8 @@ async def _changed(
                 await changes.enter(folder, request)
                 del waits[owner]
                 directory = await read_directory(folder)
-                yield Outcome(owner, done="entered"), None
+                done: Literal["confirmed", "entered"] = "confirmed" if request.entry.kind == "confirmed" else "entered"
+                yield Outcome(owner, done=done), None
             elif count > _waiting(directory, waits.get(owner)):
                 waits[owner] = record
                 yield Outcome(owner, done="waiting"), Answer(agency=owner, record=record)

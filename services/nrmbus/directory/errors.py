@@ -13,7 +13,7 @@ DirectoryCode = Literal[
     "challenge_unopened", "nothing_to_confirm", "head_invalid", "head_differs", "head_ahead", "head_key_changed", "went_back",
     "request_malformed", "request_changed", "case_open", "admitter_key_missing", "admitter_unnamed", "not_yet_two", "not_operator",
     "certificates_many", "certificate_invalid", "certificate_altered", "certificate_missing", "nothing_waiting",
-    "invitation_malformed", "invitation_altered", "list_malformed",
+    "invitation_malformed", "invitation_altered", "list_malformed", "request_other",
 ]  # fmt: skip
 """Everything for which the directory says no."""
 
@@ -70,9 +70,10 @@ SENTENCES: Final[Mapping[DirectoryCode, str]] = MappingProxyType(
         "certificates_many": "The agency has three good certificates already: wait until one has ended, or, if they are not its own, nrmbus agency lost.",
         "certificate_invalid": "It is no certificate of this bus's authority for this agency's own key, or no newer one: nrmbus agency renew asks again.",
         "certificate_altered": "The certificate in the file is not as the operator of this bus gave it: have the operator send the file again.",
-        "certificate_missing": "The broker lets nobody in from here yet: the file comes back from the operator, then nrmbus agency check AGENCY FILE.",
+        "certificate_missing": "The broker lets nobody in from here yet: an agency's file comes back from the operator, then nrmbus agency check AGENCY FILE; an admitter signs where there is such an agency, or the operator.",
         "invitation_malformed": "It is no invitation to a bus: have the operator make it again with nrmbus invite.",
         "invitation_altered": "It has not the fingerprint that the operator read out, or names another operator than this folder trusts: it was altered, or is of another bus; have it sent again.",
+        "request_other": "Its keys are not the ones that the agency read out: it was altered, or is another's; have the agency send it again.",
         "list_malformed": "The file is no change of who admits, or was altered: nrmbus admitter add or remove makes one; what an agency asks for is signed by nrmbus agency admit.",
         "nothing_waiting": "Nothing waits for an admitter: nrmbus agency waiting shows what does; the operator's nrmbus up puts it there.",
         "not_yet_two": "Two admitters have to sign before the operator can enter it: a second person signs the same file.",

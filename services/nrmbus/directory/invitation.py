@@ -51,8 +51,7 @@ class Invitation(Carried):
     @property
     def fingerprint(self) -> str:
         """What two people read to one another: 32 hex digits in groups of four, over all of it."""
-        digits = hashlib.sha256(json.dumps(body_of(self))).hexdigest()[:_DIGITS]
-        return " ".join(digits[at : at + _GROUP] for at in range(0, _DIGITS, _GROUP))
+        return in_fours(hashlib.sha256(json.dumps(body_of(self))).hexdigest())
 
     @property
     def settings(self) -> BusSettings:
@@ -78,7 +77,7 @@ class Invitation(Carried):
                 folder trusts another operator's key.
             NoBus: another bus is there, or the operator's own folder.
         """
-        if fingerprint is not None and _digits(fingerprint) != _digits(self.fingerprint):
+        if fingerprint is not None and digits_of(fingerprint) != digits_of(self.fingerprint):
             raise DirectoryError("invitation_altered")
         was = folder.exists
         if was and replace(folder.settings, bootstrap=self.bootstrap) != self.settings:
@@ -94,7 +93,13 @@ class Invitation(Carried):
         return was
 
 
-def _digits(fingerprint: str) -> str:
+def in_fours(digest: str) -> str:
+    """The first 32 hex digits of a *digest* as two people read them to one another, in groups of four."""
+    return " ".join(digest[at : at + _GROUP] for at in range(0, _DIGITS, _GROUP))
+
+
+def digits_of(fingerprint: str) -> str:
+    """The digits alone of a *fingerprint*, however somebody has typed it."""
     return re.sub(r"[^0-9a-f]", "", fingerprint.lower())
 
 

@@ -27,7 +27,7 @@ from nrmbus.events.model import Part
 from nrmbus.play import differences, traces_left
 from nrmbus.play.quiet import AUDITOR, REGISTRAR, TIMEKEEPER, Quiet
 from nrmbus.play.scenario import Participant
-from nrmbus.play.stage import Happened, Outcome, StageError, Standing, Words
+from nrmbus.play.stage import Happened, NotBuiltError, Outcome, StageError, Standing, Words
 from nrmbus.wire import times
 
 START_SECONDS: Final = 40.0
@@ -287,8 +287,8 @@ class BusStage:
 
     def statistics(self, year: int, table: str) -> Mapping[str, int | str]:
         """There is no Coordinator's service yet."""
-        raise StageError(
-            f"no service of this bus makes statistics yet, so there is no table {table} of {year} to look at"
+        raise NotBuiltError(
+            f"nrmbus has no service that makes statistics yet, so there is no table {table} of {year} to look at"
         )
 
     # -- doing harm, and comparing -----------------------------------------------------------------------------------

@@ -16,7 +16,7 @@ from nrmbus.events import Invalid, UnknownType
 from nrmbus.events.model import Draft, Event, Fact, Part
 from nrmbus.play.memory_desk import Delivery, MemoryDesk
 from nrmbus.play.scenario import Participant
-from nrmbus.play.stage import Happened, Outcome, StageError, Standing, Words
+from nrmbus.play.stage import Happened, NotBuiltError, Outcome, StageError, Standing, Words
 from nrmbus.play.words import draft_of
 from nrmbus.rules import Agency, Due, Rules, View, load_profile
 from nrmbus.wire.ids import new_event_id, said_by_itself
@@ -125,8 +125,10 @@ class MemoryBus:
         return tuple(event.type for event in self._desks[agency].inbox if subject in (None, event.subject))
 
     def statistics(self, year: int, table: str) -> Mapping[str, int | str]:
-        """There is no Coordinator here, and nobody who could make the figures."""
-        raise StageError(f"a bus in memory has no Coordinator, so there is no table {table} of {year} to look at")
+        """There is no Coordinator's service yet."""
+        raise NotBuiltError(
+            f"nrmbus has no service that makes statistics yet, so there is no table {table} of {year} to look at"
+        )
 
     def restart(self, service: str) -> None:
         """Let a desk, the registrar or the timekeeper go through its history once more, and say again what it said."""

@@ -8,13 +8,14 @@ from nrmbus.play.aliases import Aliases
 from nrmbus.play.judge import Judge, Said
 from nrmbus.play.report import Failure, Report, Result, Row, Tell
 from nrmbus.play.scenario import Check, CheckReplay, Publish, Scenario, Step
-from nrmbus.play.stage import Happened, Outcome, Stage, StageError, Words
+from nrmbus.play.stage import Happened, NotBuiltError, Outcome, Stage, StageError, Words
 
 
 def play(scenario: Scenario, stage: Stage, *, keep_going: bool = False, tell: Tell = lambda _: None) -> Report:
     """Play *scenario* on *stage*; *tell* hears each row of the story as it happens.
 
-    Stops after the first step that fails, unless *keep_going*. Always ends with ``check: replay, case: all``.
+    Stops after the first step that fails, unless *keep_going*, or what it looks at is not built yet. Always ends with
+    ``check: replay, case: all``.
     """
     return _Play(scenario, stage, tell).run(keep_going=keep_going)
 
@@ -43,7 +44,7 @@ class _Play:
         for step in steps:
             self._step(step)
             played += 1
-            if self._failures and not keep_going:
+            if any(each.built for each in self._failures) and not keep_going:
                 break
         self._step(self._end(steps[played - 1]))
         return Report(self._scenario, tuple(self._rows), played, tuple(self._failures))
@@ -69,7 +70,8 @@ class _Play:
 
     def _stuck(self, step: Step, error: StageError) -> Row:
         by, named = (step.what.by, step.what.event) if isinstance(step.what, Publish) else ("", step.what.title)
-        failure = Failure(step.number, step.line, named, "an answer of the bus", f"none: {error}")
+        built = not isinstance(error, NotBuiltError)
+        failure = Failure(step.number, step.line, named, "an answer of the bus", f"none: {error}", built)
         return Row(step.number, step.line, step.at, by, named, "failed", failures=(failure,))
 
     def _by_themselves(self, step: Step, subjects: Iterable[str]) -> None:

@@ -18,6 +18,10 @@ class StageError(Exception):
     """Raised when the bus does not do what a play needs of it; the message says what happened and what to do."""
 
 
+class NotBuiltError(StageError):
+    """Raised for what a story may ask for and nrmbus does not have yet; the bus has done nothing wrong."""
+
+
 @dataclass(frozen=True, slots=True)
 class Words:
     """What an agency's door takes: plain data and a plain letter, before the desk signs, numbers and seals.

@@ -1,0 +1,47 @@
+"""What `nrmbus agency retire` says of an agency's cases: what was destroyed here, and which it has said nothing of yet."""
+
+from collections.abc import Collection, Mapping
+
+from nrmbus.bus.errors import BusError
+from nrmbus.bus.folder import BusFolder
+from nrmbus.desk.errors import DeskError
+from nrmbus.desk.leaving import delete, part_in
+
+
+async def left_out(folder: BusFolder, agency: str, disposals: Mapping[str, str | None]) -> list[str]:
+    """The cases for which no admitter will sign yet, in lines that can go into the file of ``--cases``.
+
+    Raises:
+        BusError: the ledger is another's.
+    """
+    try:
+        known = await part_in(folder.agency(agency).ledger, bus=folder.settings.bus, agency=agency)
+    except DeskError as error:
+        raise BusError(str(error)) from None
+    left = [f'"{case}":' for case in known if case not in disposals]
+    said = (
+        f"No admitter will sign it yet: it says nothing of {_counted(len(left))} of {agency}. Write into a file for",
+        "--cases, behind each `deleted` or `{handed_over: AGENCY}`, and ask again:",
+    )
+    return [*said, *left] if left else []
+
+
+async def destroyed(folder: BusFolder, agency: str, cases: Collection[str]) -> str:
+    """Destroy what opens the letters of *cases* at *agency*; a sentence of what was done.
+
+    Raises:
+        BusError: the ledger is another's, or something of these cases is not answered yet.
+    """
+    try:
+        here = await delete(folder.agency(agency).ledger, bus=folder.settings.bus, agency=agency, cases=cases)
+    except DeskError as error:
+        raise BusError(str(error)) from None
+    return (
+        f"What opens the letters of {_counted(len(cases))} was destroyed here."
+        if here
+        else "There is no ledger here, so nothing was destroyed: what was deleted is the agency's word."
+    )
+
+
+def _counted(cases: int) -> str:
+    return "1 case" if cases == 1 else f"{cases} cases"
