@@ -71,7 +71,7 @@ SENTENCES: Final[Mapping[DirectoryCode, str]] = MappingProxyType(
         "certificate_invalid": "It is no certificate of this bus's authority for this agency's own key, or no newer one: nrmbus agency renew asks again.",
         "certificate_altered": "The certificate in the file is not as the operator of this bus gave it: have the operator send the file again.",
         "certificate_missing": "The broker lets nobody in from here yet: the file comes back from the operator, then nrmbus agency check AGENCY FILE.",
-        "invitation_malformed": "It is no invitation to a bus: have the operator make it again with nrmbus invite.",
+        "invitation_malformed": "It is no invitation to a bus, whose broker has an address like HOST:PORT: have the operator make it again with nrmbus invite.",
         "invitation_altered": "Its fingerprint is not the one that the operator read out: it was altered, or is of another bus; have it sent again.",
         "nothing_waiting": "Nothing waits for an admitter: nrmbus agency waiting shows what does; the operator's nrmbus up puts it there.",
         "not_yet_two": "Two admitters have to sign before the operator can enter it: a second person signs the same file.",

@@ -19,6 +19,9 @@ from nrmbus.directory.operator import OPERATOR_KEY, operator_key
 from nrmbus.directory.requests import Carried
 from nrmbus.wire import json
 
+_PORT: Final = "([1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5])"
+_PLACE: Final = rf"([A-Za-z0-9][A-Za-z0-9.-]*|\[[0-9A-Fa-f:.]+\]):{_PORT}"
+"""HOST:PORT as each client of Kafka reads it."""
 _GROUP: Final = 4
 _DIGITS: Final = 32
 """Hex digits of a fingerprint: 128 bits, which nobody meets by trying."""
@@ -35,7 +38,7 @@ class Invitation(Carried):
     play: bool
     partitions: Annotated[int, Field(ge=1, le=1024)]
     policy: Annotated[str, Field(pattern=r"^[a-z]{2,16}@[0-9]{4}-[0-9]{2}-[0-9]{2}$")]
-    bootstrap: Annotated[str, Field(pattern=r"^[A-Za-z0-9.\-\[\]:,]{3,1000}$")]
+    bootstrap: Annotated[str, Field(pattern=f"^{_PLACE}(,{_PLACE})*$", max_length=1000)]
     tls: bool
     operator: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$", description="Its Ed25519 key, in hex")]
 
