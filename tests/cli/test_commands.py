@@ -21,6 +21,7 @@ COMMANDS = [
     ["topics", "apply"], ["topics", "check"], ["topics", "docs"],
     ["schema", "list"], ["schema", "show"], ["schema", "diff"], ["schema", "check"], ["schema", "cast"],
     ["schema", "freeze"], ["agency", "list"], ["admitter", "list"], ["doctor"], ["keys", "new"], ["keys", "protect"],
+    ["invite"], ["join"], ["admitter", "add"], ["admitter", "remove"], ["admitter", "sign"],
     ["erasure", "certificate"], ["erasure", "hold"], ["retention", "due"], ["trace"], ["reads"], ["person-report"], ["auditor", "page"],
 ]  # fmt: skip
 
