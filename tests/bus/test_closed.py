@@ -190,7 +190,7 @@ class Open:
 
     async def finds_its_group(self) -> bool:
         """Whether the broker lets it be a member of its desk's group, whose place in the inbox it may move."""
-        return (await self._send(FindCoordinatorRequest(f"{self._who}.desk", 0))).error_code != GROUP
+        return bool((await self._send(FindCoordinatorRequest(f"{self._who}.desk", 0))).error_code != GROUP)
 
 
 @asynccontextmanager
