@@ -197,7 +197,11 @@ def test_an_address_that_nobody_can_go_to_is_refused_where_it_is_typed(
 ODD: dict[str, dict[str, Any]] = {
     "a line more in the address": {"bootstrap": "kafka.invalid:9093\nfoo"},
     "no address": {"bootstrap": ""},
-    "no port": {"bootstrap": "kafka.invalid"},
+    "an address without a port": {"bootstrap": "kafka.invalid"},
+    "a port that is none": {"bootstrap": "kafka.invalid:https"},
+    "a port beyond the last": {"bootstrap": "kafka.invalid:65536"},
+    "an address with a path": {"bootstrap": "kafka.invalid:9093/x"},
+    "an address too many": {"bootstrap": "kafka.invalid:9093,"},
     "a key that is short": {"operator": "00"},
     "a number as text": {"partitions": "1"},
     "no partition": {"partitions": 0},
@@ -205,6 +209,13 @@ ODD: dict[str, dict[str, Any]] = {
     "a member more": {"agencies": []},
     "another form": {"form": "nrmbus-request/1"},
 }
+
+
+@pytest.mark.parametrize("place", ["k:1", "10.0.0.1:65535", "[::1]:9093", "a.example:9093,b-2.example:9094"])
+def test_a_broker_is_met_at_one_address_or_several(place: str, file: Path, tmp_path: Path) -> None:
+    """As they are given to Kafka's clients."""
+    invitation.join(_altered(file, bootstrap=place), data=tmp_path / "ngo-b")
+    assert BusFolder(tmp_path / "ngo-b").bootstrap == place
 
 
 @pytest.mark.parametrize("what", ODD)

@@ -121,6 +121,17 @@ def test_only_its_own_signature_counts(office: Office) -> None:
             sign(office.directory, request, office.admitters[0], NOW, {CASE})
 
 
+def test_a_case_is_handed_over_to_another_agency_that_is_there(office: Office) -> None:
+    """Not to oneself, to a service of the bus, or to one that has left."""
+    office.joins("ngo-a")
+    left = office.joins("ngo-b")
+    office.directory.add(office.operator.entry(office.directory, office.identity("auditor"), "auditor", NOW))
+    office.leaves(left, NOW)
+    for to in ("ngo-a", "auditor", "ngo-b"):
+        with pytest.raises(DirectoryError, match="request_invalid"):
+            sign(office.directory, leaving(office, {CASE: to}), office.admitters[0], NOW, {CASE})
+
+
 def test_an_admitter_signs_once(office: Office) -> None:
     """The same person, asked twice, is told so before anything is entered."""
     request = sign(office.directory, Request(entry=office.asked(office.identity("ngo-b"))), office.admitters[0], NOW)

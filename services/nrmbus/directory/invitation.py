@@ -19,13 +19,13 @@ from nrmbus.directory.operator import OPERATOR_KEY, operator_key
 from nrmbus.directory.requests import Carried
 from nrmbus.wire import json
 
+_PORT: Final = "([1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5])"
+_PLACE: Final = rf"([A-Za-z0-9][A-Za-z0-9.-]*|\[[0-9A-Fa-f:.]+\]):{_PORT}"
+"""HOST:PORT as each client of Kafka reads it."""
+_ADDRESS: Final = f"^{_PLACE}(,{_PLACE})*$"
 _GROUP: Final = 4
 _DIGITS: Final = 32
 """Hex digits of a fingerprint: 128 bits, which nobody meets by trying."""
-
-
-_ONE: Final = r"([A-Za-z0-9.\-]+|\[[0-9A-Fa-f:]+\]):[0-9]{1,5}"
-_ADDRESS: Final = f"^{_ONE}(,{_ONE})*$"
 
 
 def is_address(bootstrap: str) -> bool:

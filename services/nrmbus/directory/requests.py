@@ -14,6 +14,7 @@ from nrmbus.bus.folder import write_json
 from nrmbus.directory.directory import Directory
 from nrmbus.directory.entry import Entry, body_of
 from nrmbus.directory.errors import DirectoryCode, DirectoryError
+from nrmbus.directory.fold import SERVICES
 from nrmbus.events.model import AgencyId, CaseRef, Code, Digest, Frozen, Time
 from nrmbus.wire import files, json, statement
 from nrmbus.wire.errors import WireError
@@ -143,7 +144,7 @@ def disposed_cases(directory: Directory, request: Request) -> frozenset[str]:
     """The cases of which the agency of *request* has signed what it did.
 
     Raises:
-        DirectoryError: ``request_invalid``: one is not signed by it, or is another's.
+        DirectoryError: ``request_invalid``: one is not signed by it, is another's, or names nobody who could take the case over.
     """
     agency, found = request.entry.agency, set()
     for each in request.disposals:
@@ -155,7 +156,17 @@ def disposed_cases(directory: Directory, request: Request) -> frozenset[str]:
             body = None
         if body is None or (body.bus, body.agency) != (directory.bus, agency):
             raise DirectoryError("request_invalid")
-        if body.outcome == "handed_over" and (body.to is None or not directory.knows(body.to)):
+        if body.outcome == "handed_over" and not _takes_over(directory, body):
             raise DirectoryError("request_invalid")
         found.add(body.case)
     return frozenset(found)
+
+
+def _takes_over(directory: Directory, said: Disposal) -> bool:
+    """Whether a case may have been handed over as *said*: to another agency, that has not left itself."""
+    to = said.to
+    return (
+        to is not None
+        and to not in {said.agency, *SERVICES}
+        and directory.state(to, said.at) in ("admitted", "suspended")
+    )
