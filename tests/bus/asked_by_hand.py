@@ -166,6 +166,9 @@ def by_pattern(group: str, pattern: str) -> Request:
     return Request("join for a pattern", 68, 1, who + what + NO_TAGS, UNSUPPORTED, None, brief=True)
 
 
+MEASURING: Final = Request("ask how to tell what it measures", 71, 0, bytes(16) + NO_TAGS, 0, None, brief=True)
+"""As a client with no id yet, which is given one."""
+
 ENVELOPE: Final = Request("speak in another's name", 58, 0, b"\5abcd\1\5abcd" + NO_TAGS, CLUSTER, None, brief=True)
 """What a broker passes on to the controller, with the name of who asked it: whoever could send one could be anybody."""
 

@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 from confluent_kafka.admin import ConfigResource
 
-from bus.asked_by_hand import REQUESTS, UNSUPPORTED, answer, by_pattern
+from bus.asked_by_hand import MEASURING, REQUESTS, UNSUPPORTED, answer, by_pattern
 from bus.closed import Closed
 from nrmbus.bus import clients
 from nrmbus.bus.cluster import MAX_REQUEST
+from nrmbus.bus.measuring import INTERVAL_MILLISECONDS
 
 pytestmark = pytest.mark.broker
 
@@ -58,6 +59,15 @@ def test_no_pattern_of_topics_is_taken(closed_bus: Closed) -> None:
     """Not even in one's own group: of a thousand times a thousand times a thousand letters the broker would make a machine."""
     bomb = by_pattern("ngo-a.desk", "((a{1000}){1000}){1000}")
     assert UNSUPPORTED.to_bytes(2) in answer(closed_bus.reach("ngo-a"), bomb)
+
+
+def test_who_asks_how_to_tell_what_it_measures_is_forgotten_at_once(closed_bus: Closed) -> None:
+    """Each asking may be under a new id, and is remembered for three times the interval that the broker answers with."""
+    told = answer(closed_bus.reach("ngo-a"), MEASURING)
+    throttle, error, id = told[1:5], told[5:7], told[7:23]
+
+    assert (throttle, error, any(id)) == (bytes(4), bytes(2), True)
+    assert INTERVAL_MILLISECONDS.to_bytes(4) in told[23:]
 
 
 def test_nobodys_numbering_is_remembered_for_long(closed_bus: Closed) -> None:

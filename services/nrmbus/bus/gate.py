@@ -15,7 +15,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
-from nrmbus.bus import clients, quotas
+from nrmbus.bus import clients, measuring, quotas
 from nrmbus.bus.authority import OF_THE_OPERATOR, Authority
 from nrmbus.bus.certificate import now
 from nrmbus.bus.declarations import Declaration, load_declarations
@@ -80,6 +80,8 @@ class Gate:
             self._see_that_nobody_else_is_there({rule.principal for rule in found} | has.keys())
             self._have(wanted, found)
             self._have_quotas(has, at)
+            if not self._folder.settings.bootstrap:  # a cluster that is another's may have clients that do tell it
+                asyncio.run(measuring.forget_at_once(self._folder.as_operator))
 
     def equip(self, homes: Mapping[str, Path]) -> frozenset[str]:
         """Have a good certificate for each id in *homes*, who lives on this machine there; who got a new one.

@@ -59,7 +59,7 @@ async def found(where: Where) -> dict[str, dict[str, float]]:
     Raises:
         KafkaFailed: it does not answer.
     """
-    answer = await _asked(where, _Describe())
+    answer = await asked(where, _Describe())
     if answer.error_code:
         raise KafkaFailed(f"The broker did not tell its quotas (code {answer.error_code}).")
     return {
@@ -81,12 +81,17 @@ async def put(where: Where, wanted: Mapping[str, Quota]) -> None:
         entries.append(([(_USER, principal)], ops))
     if not entries:
         return
-    for code, _, _ in (await _asked(where, _Alter(entries))).entries:
+    for code, _, _ in (await asked(where, _Alter(entries))).entries:
         if code:
             raise KafkaFailed(f"The broker did not take a quota (code {code}).")
 
 
-async def _asked(where: Where, request: "Request[Any]") -> Any:
+async def asked(where: Where, request: "Request[Any]") -> Any:
+    """The broker's answer to *request*, sent as whoever *where* says.
+
+    Raises:
+        KafkaFailed: it does not answer.
+    """
     place = reach(where)
     client = AIOKafkaClient(client_id="nrm-admin", **clients.settings(), **place.settings())
     try:

@@ -35,7 +35,9 @@ OUTBOXES: Final = r"^nrm\.outbox\.[a-z][a-z0-9-]{1,30}$"
 FAIR_SHARE: Final = 100
 """Records of one outbox in a transaction, at most: one agency's flood delays nobody (W17)."""
 AT_ONCE: Final = MAX_REQUEST // 2
-"""How many bytes of values and headers wait for the broker's answer, before the next are sent."""
+"""How many bytes wait for the broker's answer, before the next are sent."""
+AROUND: Final = 200
+"""At most so many bytes a record has beside its value and headers: its key, the numbers in it, its share of what is around."""
 TRANSACTION_SECONDS: Final = 20.0
 REBALANCE_SECONDS: Final = 6.0
 TICK_SECONDS: Final = 1.0
@@ -87,7 +89,7 @@ async def send_all(producer: AIOKafkaProducer, outs: Iterable[Out]) -> None:
     waiting, size = [], 0
     for out in outs:
         headers = out.all_headers()
-        size += len(out.value) + sum([len(value) for _, value in headers])
+        size += len(out.value) + AROUND + sum([len(name) + len(value) for name, value in headers])
         waiting.append(
             await producer.send(out.topic, value=out.value, key=out.key, headers=headers, partition=out.partition)
         )
