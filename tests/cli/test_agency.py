@@ -230,11 +230,13 @@ def test_every_help_has_an_example(group: ModuleType) -> None:
         assert f"Example: nrmbus {group.__name__.rpartition('.')[2]} {name}" in " ".join(shown.split())
 
 
-def test_admitters_are_named_before_the_first_start(tmp_path: Path) -> None:
-    """Each makes a key; the first start of the bus founds its directory with them."""
-    BusFolder(tmp_path).create()
+def test_admitters_are_named_before_the_first_start(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Where nothing is yet: each makes a key; the first start of the bus founds its directory with them."""
     for name in ("leyla", "rauf"):
         admitter.add(name, data=tmp_path, keys_unprotected=True)
+
+    assert ["a second one is wanted" in line for line in capsys.readouterr().out.splitlines()] == [True, False]
+    assert not BusFolder(tmp_path).exists, "how many partitions it has, and by which rules, is for `nrmbus up` to say"
 
     assert {path.stat().st_mode & 0o777 for path in (tmp_path / "admitters").rglob("*.seed")} == {0o600}
     with pytest.raises(BusError, match="id_reserved"):
