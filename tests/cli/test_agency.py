@@ -65,13 +65,9 @@ def _typed(bus: BusFolder, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -
 def test_an_agency_joins_changes_its_keys_and_leaves(typed: Typed) -> None:
     """Each step by two admitters; its letters are sealed to a key only when it has opened the challenge."""
     home, file = typed.bus.agency("ngo-b"), typed.file
-    *_, read_out = typed("request", "ngo-b", role="ngo_legal", out=file).strip().splitlines()
+    typed("request", "ngo-b", role="ngo_legal", out=file)
     assert not [seed for seed in home.keys.rglob("*.seed") if seed.read_bytes() in file.read_bytes()]
-    digits = read_out.rpartition(": ")[2]
-    assert "request_other" in typed.refused("admit", file, A, fingerprint=digits[:-1] + "x")
-    said = typed("admit", file, A, fingerprint=digits.upper())
-    assert "a second one does: nrmbus agency admit" in said
-    assert digits in said
+    assert "a second one does: nrmbus agency admit" in typed("admit", file, A)
     assert "admitter_twice" in typed.refused("admit", file, A)
     assert "admitter_key_missing" in typed.refused("admit", file, "nobody")
     assert "admitter_unnamed" in typed.refused("admit", file, None)
@@ -122,6 +118,20 @@ def test_an_agency_joins_changes_its_keys_and_leaves(typed: Typed) -> None:
     ]
     shown = typed("show", "ngo-b")
     assert [word for word in ("admitted", "rotated", "confirmed", "suspended", "retired") if word not in shown] == []
+
+
+@pytest.mark.broker
+def test_an_admitter_is_told_whose_request_it_is(typed: Typed) -> None:
+    """By a fingerprint that the agency reads out, and who is to supervise it; a file with other keys is not signed."""
+    asked = {"role": "ngo_legal", "supervisor": "ngo-zz", "out": typed.file}
+    digits = typed("request", "ngo-b", **asked).strip().rpartition(": ")[2]
+    before = typed.file.read_bytes()
+
+    assert "request_other" in typed.refused("admit", typed.file, A, fingerprint=digits[:-1] + "x")
+    assert typed.file.read_bytes() == before
+    said = typed("admit", typed.file, A, fingerprint=digits.upper())
+    assert digits in said
+    assert "(admitted, ngo_legal, supervised by ngo-zz, who is not on this bus)" in said
 
 
 @pytest.mark.broker
@@ -241,11 +251,13 @@ def test_every_help_has_an_example(group: ModuleType) -> None:
         assert f"Example: nrmbus {group.__name__.rpartition('.')[2]} {name}" in " ".join(shown.split())
 
 
-def test_admitters_are_named_before_the_first_start(tmp_path: Path) -> None:
-    """Each makes a key; the first start of the bus founds its directory with them."""
-    BusFolder(tmp_path).create()
+def test_admitters_are_named_before_the_first_start(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Where nothing is yet: each makes a key; the first start of the bus founds its directory with them."""
     for name in ("leyla", "rauf"):
         admitter.add(name, data=tmp_path, keys_unprotected=True)
+
+    assert ["a second one is wanted" in line for line in capsys.readouterr().out.splitlines()] == [True, False]
+    assert not BusFolder(tmp_path).exists, "how many partitions it has, and by which rules, is for `nrmbus up` to say"
 
     assert {path.stat().st_mode & 0o777 for path in (tmp_path / "admitters").rglob("*.seed")} == {0o600}
     with pytest.raises(BusError, match="id_reserved"):

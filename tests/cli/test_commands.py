@@ -76,7 +76,9 @@ def test_what_goes_wrong_is_one_sentence(tmp_path: Path, arguments: list[str]) -
     done = nrmbus(*arguments, "--data", tmp_path)
 
     assert done.returncode == 1
-    assert done.stderr == f"nrmbus: No bus was made in {tmp_path}: nrmbus up --data '{tmp_path}'\n"
+    assert done.stderr == (
+        f"nrmbus: No bus was made in {tmp_path}: nrmbus up --data '{tmp_path}', or nrmbus join for another machine's.\n"
+    )
 
 
 def test_a_misspelt_topic_file_names_its_line(tmp_path: Path) -> None:

@@ -97,7 +97,9 @@ def test_without_a_bus_the_command_that_makes_one_is_told(tmp_path: Path, argume
     done = nrmbus(*arguments, "--data", tmp_path)
 
     assert done.returncode == 1
-    assert done.stderr == f"nrmbus: No bus was made in {tmp_path}: nrmbus up --data '{tmp_path}'\n"
+    assert done.stderr == (
+        f"nrmbus: No bus was made in {tmp_path}: nrmbus up --data '{tmp_path}', or nrmbus join for another machine's.\n"
+    )
 
 
 @pytest.mark.parametrize("command", ["publish", "inbox", "replay"])

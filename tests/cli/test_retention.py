@@ -215,4 +215,4 @@ def test_by_hand_only_while_who_reads_it_stands_still(tmp_path: Path, monkeypatc
         until("the services run", lambda: set(stripping.running(folder)) == set(stripping.STAND_STILL), 60.0)
         done = CliRunner().invoke(app, ["retention", "apply", "--data", str(folder.path)])
         assert done.exit_code != 0
-        assert "registrar, timekeeper, auditor runs" in str(done.exception)
+        assert "since these run: registrar, timekeeper, auditor." in str(done.exception)

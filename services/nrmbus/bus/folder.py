@@ -187,7 +187,9 @@ class BusFolder:
                 made.setdefault("tls", False)
             return BusSettings(**made)
         except FileNotFoundError:
-            message = f"No bus was made in {self.path}: nrmbus up --data '{self.path}'"
+            message = (
+                f"No bus was made in {self.path}: nrmbus up --data '{self.path}', or nrmbus join for another machine's."
+            )
         except (ValueError, TypeError):
             message = f"{self.path / 'bus.json'} cannot be read: restore it from a backup, or choose another folder with --data DIR."
         raise NoBus(message)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from nrmbus.cli.keys import Unprotected
+from nrmbus.cli.keys import Unprotected, unlock
 from nrmbus.cli.options import DEFAULT_BUS, Bus, Data, folder_of
 
 if TYPE_CHECKING:
@@ -48,11 +48,13 @@ def add(
 
     Before the bus has any entry, the first two are made so: run it twice, then `nrmbus up`.
     """
-    from nrmbus.cli.agency import sentences, unlocked
+    from nrmbus.cli.agency import sentences
+    from nrmbus.directory.fold import TWO
     from nrmbus.directory.operator import OPERATOR_KEY, Admitter
     from nrmbus.wire import base64
 
-    folder = unlocked(data, bus, unprotected=keys_unprotected)
+    folder = folder_of(data, bus)  # which the first `nrmbus up` makes a bus
+    unlock(folder, unprotected=keys_unprotected)
     with sentences():
         _allowed(name)
         is_new = not (folder.keys / OPERATOR_KEY).exists()
@@ -62,7 +64,9 @@ def add(
             raise typer.BadParameter("--key wants the line that nrmbus admitter key NAME has printed at that machine")
         public = key or Admitter.at(folder.path, name).public.key
         if is_new:
-            typer.echo(f"{name} has a key, and admits from the first `nrmbus up` on.")
+            here = len(Admitter.here(folder.path))
+            more = "nrmbus up makes the bus" if here >= TWO else "a second one is wanted before nrmbus up"
+            typer.echo(f"{name} has a key, and admits from the first nrmbus up on; {more}.")
             return
         typer.echo(asyncio.run(_changed(folder, {name: public}, (), by, out)))
 

@@ -62,7 +62,7 @@ def unlock(folder: "BusFolder", *, unprotected: bool = False) -> None:
     """Have this process hold what the private keys of *folder* are, or are to be, sealed under; call it before any is made.
 
     A bus for playing has its keys raw, always, and says so. On another bus nothing is made or used raw unless *unprotected*
-    says so.
+    says so. Where no bus was made yet it is taken for one that is not for playing.
 
     Raises:
         KeysSealed: nothing protects the keys, or what is given does not open those that are sealed.
@@ -70,7 +70,7 @@ def unlock(folder: "BusFolder", *, unprotected: bool = False) -> None:
     from nrmbus.bus.errors import KeysSealed
     from nrmbus.wire import keyfile
 
-    if folder.settings.play:
+    if folder.exists and folder.settings.play:
         typer.echo("This is a bus for playing: its private keys lie unprotected. Say nothing real on it.", err=True)
         return
     found = private_keys(folder)

@@ -109,7 +109,7 @@ def apply(*, as_json: AsJson = False, data: Data = None, bus: Bus = DEFAULT_BUS)
     folder = folder_of(data, bus)
     if who := stripping.running(folder):
         raise BusError(
-            f"Nothing was changed, since there runs still: {', '.join(who)}. nrmbus up does this by itself once a day; who "
+            f"Nothing was changed, since these run: {', '.join(who)}. nrmbus up does this by itself once a day; who "
             "runs each service alone ends these three, and gives the command again."
         )
     problem, found = "", tuple[Stripped, ...]()

@@ -32,7 +32,8 @@ async def admitted(folder: BusFolder, file: Path, name: str | None, fingerprint:
     digits = to_read_out(asked)
     if fingerprint is not None and digits_of(fingerprint) != digits_of(digits or ""):
         raise DirectoryError("request_other")
-    agency, kind = asked.entry.agency, asked.entry.kind
+    agency, kind, by = asked.entry.agency, asked.entry.kind, asked.entry.supervisor
+    supervised = f", supervised by {by}" if by else ""
     if not is_complete(asked):
         home = reader_of(folder)
         directory, now = await read_as(folder, home), await time_of(folder, folder.reach(home))
@@ -40,10 +41,12 @@ async def admitted(folder: BusFolder, file: Path, name: str | None, fingerprint:
         open_cases = await _cases(folder, agency) if kind == "retired" else ()
         asked = sign(directory, asked, admitter, now, open_cases)
         asked.write(file)
+        if by and by not in directory.roll.agencies:
+            supervised += ", who is not on this bus"
     if not is_complete(asked):
         compared = f"\nBefore that, have the agency read out its fingerprint; it has to be: {digits}" if digits else ""
         return (
-            f"{agency} ({kind}, {asked.entry.role}): one admitter has signed {file}; a second one does: "
+            f"{agency} ({kind}, {asked.entry.role}{supervised}): one admitter has signed {file}; a second one does: "
             f"nrmbus agency admit {file}{compared}"
         )
     if not is_operator(folder):
