@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from nrmbus.cli.keys import Unprotected, unlock
-from nrmbus.cli.options import DEFAULT_BUS, Bus, Data, folder_of
+from nrmbus.cli.options import DEFAULT_BUS, Bus, Data, Known, folder_of
 
 if TYPE_CHECKING:
     from nrmbus.bus.folder import BusFolder
@@ -40,6 +40,7 @@ def add(
     ] = None,
     by: As = None,
     out: Out = _FILE,
+    directory: Known = None,
     data: Data = None,
     bus: Bus = DEFAULT_BUS,
     keys_unprotected: Unprotected = False,
@@ -68,7 +69,7 @@ def add(
             more = "nrmbus up makes the bus" if here >= TWO else "a second one is wanted before nrmbus up"
             typer.echo(f"{name} has a key, and admits from the first nrmbus up on; {more}.")
             return
-        typer.echo(asyncio.run(_changed(folder, {name: public}, (), by, out)))
+        typer.echo(asyncio.run(_changed(folder, {name: public}, (), by, out, directory)))
 
 
 @app.command(epilog="Example: nrmbus admitter remove leyla")
@@ -77,6 +78,7 @@ def remove(
     *,
     by: As = None,
     out: Out = _FILE,
+    directory: Known = None,
     data: Data = None,
     bus: Bus = DEFAULT_BUS,
     keys_unprotected: Unprotected = False,
@@ -86,7 +88,7 @@ def remove(
 
     folder = unlocked(data, bus, unprotected=keys_unprotected)
     with sentences():
-        typer.echo(asyncio.run(_changed(folder, {}, (name,), by, out)))
+        typer.echo(asyncio.run(_changed(folder, {}, (name,), by, out, directory)))
 
 
 @app.command(epilog="Example: nrmbus admitter sign admitters.request.json --as leyla")
@@ -94,6 +96,7 @@ def sign(
     file: Annotated[Path, typer.Argument(help="What `nrmbus admitter add` or `remove` has written.")],
     *,
     by: As = None,
+    directory: Known = None,
     data: Data = None,
     bus: Bus = DEFAULT_BUS,
     keys_unprotected: Unprotected = False,
@@ -104,26 +107,31 @@ def sign(
 
     folder = unlocked(data, bus, unprotected=keys_unprotected)
     with sentences():
-        typer.echo(asyncio.run(_signed(folder, Listing.read(file), by, file)))
+        typer.echo(asyncio.run(_signed(folder, Listing.read(file), by, file, directory)))
 
 
 async def _changed(
-    folder: "BusFolder", added: Mapping[str, str], removed: Collection[str], by: str | None, out: Path
+    folder: "BusFolder",
+    added: Mapping[str, str],
+    removed: Collection[str],
+    by: str | None,
+    out: Path,
+    known: Path | None,
 ) -> str:
     from nrmbus.directory.admitters import propose
-    from nrmbus.directory.changes import read_as, reader_of
+    from nrmbus.directory.changes import seen_by_admitter
 
-    directory = await read_as(folder, reader_of(folder))
-    return await _signed(folder, propose(directory, added=added, removed=removed), by, out)
+    directory, _ = await seen_by_admitter(folder, known)
+    return await _signed(folder, propose(directory, added=added, removed=removed), by, out, known)
 
 
-async def _signed(folder: "BusFolder", listing: "Listing", by: str | None, file: Path) -> str:
+async def _signed(folder: "BusFolder", listing: "Listing", by: str | None, file: Path, known: Path | None) -> str:
     """Sign as whoever is here and is still wanted, enter it or write it to *file*; what was done, and what comes next."""
     from nrmbus.directory.admitters import Change, enter, sign
-    from nrmbus.directory.changes import admitter_of, is_operator, read_as, reader_of
+    from nrmbus.directory.changes import admitter_of, is_operator, seen_by_admitter
     from nrmbus.directory.operator import Admitter
 
-    directory = await read_as(folder, reader_of(folder))
+    directory, _ = await seen_by_admitter(folder, known)
     change = Change.of(directory, listing.listed)
     already = {each.keyid for each in listing.listed.admitted}
     here = [admitter_of(folder, by, directory)] if by else Admitter.here(folder.path)

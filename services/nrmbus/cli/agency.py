@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from nrmbus.cli.keys import Unprotected, unlock
-from nrmbus.cli.options import DEFAULT_BUS, Bus, Data, folder_of
+from nrmbus.cli.options import DEFAULT_BUS, Bus, Data, Known, folder_of
 
 if TYPE_CHECKING:
     from nrmbus.bus.folder import BusFolder
+    from nrmbus.directory.entry import Kind
     from nrmbus.directory.requests import Request
 
 app = typer.Typer(help="Agencies: joining the bus, changing keys, leaving. Two admitters agree.", no_args_is_help=True)
@@ -107,10 +108,7 @@ def lost(
     agency: Agency,
     out: Out = None,
     *,
-    directory: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="On a new machine: what nrmbus agency list --signed FILE has written."),
-    ] = None,
+    directory: Known = None,
     data: Data = None,
     bus: Bus = DEFAULT_BUS,
     keys_unprotected: Unprotected = False,
@@ -239,6 +237,7 @@ def admit(
         str | None,
         typer.Option(metavar="DIGITS", help="What the agency read out of its keys; a file with others is not signed."),
     ] = None,
+    directory: Known = None,
     data: Data = None,
     bus: Bus = DEFAULT_BUS,
     keys_unprotected: Unprotected = False,
@@ -257,7 +256,7 @@ def admit(
         if waiting:
             typer.echo("\n".join(asyncio.run(signed(folder, str(file) if file else None, name))))
         else:
-            typer.echo(asyncio.run(admitted(folder, file or Path(), name, fingerprint)))
+            typer.echo(asyncio.run(admitted(folder, file or Path(), name, fingerprint, directory)))
 
 
 @app.command(epilog="Example: nrmbus agency suspend ngo-a --as leyla")
@@ -266,15 +265,15 @@ def suspend(
     name: As = None,
     out: Out = None,
     *,
+    directory: Known = None,
     data: Data = None,
     bus: Bus = DEFAULT_BUS,
     keys_unprotected: Unprotected = False,
 ) -> None:
     """At an admitter: have an agency neither heard nor told anything, also on open connections. A second admitter signs."""
+    folder = unlocked(data, bus, unprotected=keys_unprotected)
     with sentences():
-        typer.echo(
-            asyncio.run(_begun(unlocked(data, bus, unprotected=keys_unprotected), agency, "suspended", name, out))
-        )
+        typer.echo(asyncio.run(_begun(folder, agency, "suspended", name, out, directory)))
 
 
 @app.command(epilog="Example: nrmbus agency resume ngo-a --as leyla")
@@ -283,22 +282,26 @@ def resume(
     name: As = None,
     out: Out = None,
     *,
+    directory: Known = None,
     data: Data = None,
     bus: Bus = DEFAULT_BUS,
     keys_unprotected: Unprotected = False,
 ) -> None:
     """At an admitter: end a suspension. A second admitter signs."""
+    folder = unlocked(data, bus, unprotected=keys_unprotected)
     with sentences():
-        typer.echo(asyncio.run(_begun(unlocked(data, bus, unprotected=keys_unprotected), agency, "resumed", name, out)))
+        typer.echo(asyncio.run(_begun(folder, agency, "resumed", name, out, directory)))
 
 
-async def _begun(folder: "BusFolder", agency: str, kind: str, name: str | None, out: Path | None) -> str:
+async def _begun(
+    folder: "BusFolder", agency: str, kind: "Kind", name: str | None, out: Path | None, known: Path | None
+) -> str:
     from nrmbus.cli.signing import admitted
     from nrmbus.directory.changes import propose
 
     path = out or Path(f"{agency}.request.json")
-    (await propose(folder, agency, "suspended" if kind == "suspended" else "resumed")).write(path)
-    return await admitted(folder, path, name)
+    (await propose(folder, agency, kind, known)).write(path)
+    return await admitted(folder, path, name, known=known)
 
 
 @app.command(epilog="Example: nrmbus agency head")

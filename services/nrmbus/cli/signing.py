@@ -5,7 +5,7 @@ from pathlib import Path
 
 from nrmbus.auditor.history import audited
 from nrmbus.bus.folder import BusFolder
-from nrmbus.directory.changes import admitter_of, enter, is_complete, is_operator, read_as, reader_of, sign, time_of
+from nrmbus.directory.changes import admitter_of, enter, is_complete, is_operator, seen_by_admitter, sign
 from nrmbus.directory.entry import CHANGES_KEYS
 from nrmbus.directory.errors import DirectoryError
 from nrmbus.directory.invitation import digits_of, in_fours
@@ -21,8 +21,12 @@ def to_read_out(request: Request) -> str | None:
     return in_fours(hashlib.sha256(keys.encode()).hexdigest())
 
 
-async def admitted(folder: BusFolder, file: Path, name: str | None, fingerprint: str | None = None) -> str:
+async def admitted(
+    folder: BusFolder, file: Path, name: str | None, fingerprint: str | None = None, known: Path | None = None
+) -> str:
     """Sign the request in *file* as the admitter *name*, enter it where it is complete and the operator's key is here; what was done.
+
+    *known* as for `nrmbus.directory.changes.seen_by_admitter`.
 
     Raises:
         DirectoryError: it cannot be admitted, or nobody is here who could sign; ``request_other``: its keys have not the
@@ -35,8 +39,7 @@ async def admitted(folder: BusFolder, file: Path, name: str | None, fingerprint:
     agency, kind, by = asked.entry.agency, asked.entry.kind, asked.entry.supervisor
     supervised = f", supervised by {by}" if by else ""
     if not is_complete(asked):
-        home = reader_of(folder)
-        directory, now = await read_as(folder, home), await time_of(folder, folder.reach(home))
+        directory, now = await seen_by_admitter(folder, known)
         admitter = admitter_of(folder, name, directory)
         open_cases = await _cases(folder, agency) if kind == "retired" else ()
         asked = sign(directory, asked, admitter, now, open_cases)

@@ -193,10 +193,24 @@ async def check(folder: BusFolder, agency: str, request: Request | None) -> tupl
 # -- at an admitter --------------------------------------------------------------------------------------------------
 
 
-async def propose(folder: BusFolder, agency: str, kind: Kind) -> Request:
-    """What an admitter begins: ``suspended`` or ``resumed``."""
+async def seen_by_admitter(folder: BusFolder, known: Path | None = None) -> tuple[Directory, datetime]:
+    """The directory and the time by which an admitter signs: as they are, or where the broker lets nobody in, by the file *known*.
+
+    The file tells what stood there when it was written. What was entered since is seen where the signed file is entered.
+
+    Raises:
+        DirectoryError: ``certificate_missing``; an entry in the file cannot be believed.
+        OSError: the file cannot be read.
+    """
+    if known is not None:
+        return read_file(folder, known), utc_time()
     home = reader_of(folder)
-    directory, now = await read_as(folder, home), await time_of(folder, folder.reach(home))
+    return await read_as(folder, home), await time_of(folder, folder.reach(home))
+
+
+async def propose(folder: BusFolder, agency: str, kind: Kind, known: Path | None = None) -> Request:
+    """What an admitter begins: ``suspended`` or ``resumed``; *known* as for `seen_by_admitter`."""
+    directory, now = await seen_by_admitter(folder, known)
     return Request(entry=joining.repeated(directory, agency, kind, made=now))
 
 

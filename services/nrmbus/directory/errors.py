@@ -70,7 +70,7 @@ SENTENCES: Final[Mapping[DirectoryCode, str]] = MappingProxyType(
         "certificates_many": "The agency has three good certificates already: wait until one has ended, or, if they are not its own, nrmbus agency lost.",
         "certificate_invalid": "It is no certificate of this bus's authority for this agency's own key, or no newer one: nrmbus agency renew asks again.",
         "certificate_altered": "The certificate in the file is not as the operator of this bus gave it: have the operator send the file again.",
-        "certificate_missing": "The broker lets nobody in from here yet: an agency's file comes back from the operator, then nrmbus agency check AGENCY FILE; an admitter signs where there is such an agency, or the operator.",
+        "certificate_missing": "The broker lets nobody in from here yet: an agency's file comes back from the operator, then nrmbus agency check AGENCY FILE; an admitter signs where there is such an agency, or the operator, or by a file with --directory FILE.",
         "invitation_malformed": "It is no invitation to a bus, whose broker has an address like HOST:PORT: have the operator make it again with nrmbus invite.",
         "invitation_altered": "It has not the fingerprint that the operator read out, or names another operator than this folder trusts: it was altered, or is of another bus; have it sent again.",
         "request_other": "Its keys are not the ones that the agency read out: it was altered, or is another's; have the agency send it again.",
