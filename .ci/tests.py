@@ -1,8 +1,8 @@
-"""Run types and tests in three parts, side by side: ``make test``.
+"""Run types and tests in four parts, side by side: ``make test``.
 
 Tests with a broker mostly wait for it; types and the other tests only compute, and have the turn whenever those wait.
 In front: what needs a broker, and what holds a time (``timed``). Behind, at the lowest priority: mypy and all the rest;
-and beside them the files with a broker that only wait for things to come out (`_PATIENT`). What they print is shown when
+and beside them the files with a broker that only wait for things to come out (`_PATIENT`, `_IDLE`). What they print is shown when
 the front has ended. The exit code is 0 only if everything passed.
 """
 
@@ -27,13 +27,21 @@ _PATIENT: Final = (
     "tests/contract/test_readme.py",
     "tests/desk/test_live_erasing.py",
     "tests/desk/test_live_withdrawal.py",
-    "tests/directory/test_rotation.py",
     "tests/play/test_canaries.py",
     "tests/play/test_generations.py",
     "tests/play/test_taken_back.py",
     "tests/registrar/test_rewriting.py",
 )
 """No line of them holds a time, and together they take as long as those in front."""
+_IDLE: Final = (
+    "tests/bus/test_topics.py",
+    "tests/cli/test_agency.py",
+    "tests/cli/test_closed_agency.py",
+    "tests/desk/test_live_witness.py",
+    "tests/directory/test_answering.py",
+    "tests/directory/test_rotation.py",
+)
+"""Nor do these, which need the processor least."""
 _BEHIND: Final = {
     "computing": (
         ("Types: mypy", (sys.executable, "-m", "mypy")),
@@ -42,6 +50,7 @@ _BEHIND: Final = {
     "waiting": (
         ("Tests with a broker that can wait", (*_PYTEST, "-p", "no:cacheprovider", "-m", "broker", *_PATIENT)),
     ),
+    "idle": (("Tests with a broker that do little", (*_PYTEST, "-p", "no:cacheprovider", "-m", "broker", *_IDLE)),),
 }
 
 
@@ -76,7 +85,7 @@ def main() -> int:
         try:
             sys.stdout.write("== Tests with a broker; types and the other tests run beside them, and are shown after\n")
             sys.stdout.flush()
-            failed = _call((*_PYTEST, "-m", _FRONT, *(f"--ignore={each}" for each in _PATIENT)))
+            failed = _call((*_PYTEST, "-m", _FRONT, *(f"--ignore={each}" for each in (*_PATIENT, *_IDLE))))
             for each in behind.values():
                 failed |= each.wait() != 0
         finally:

@@ -23,7 +23,7 @@ class Forked:
         self, log: Path, run: Callable[..., object], *given: object, environment: Mapping[str, str] | None = None
     ) -> None:
         log.parent.mkdir(parents=True, exist_ok=True)
-        begins = (str(log), dict(environment or {}), run, given)
+        begins = (str(log), {**os.environ, **(environment or {})}, run, given)
         self._process = _CONTEXT.Process(target=_begin, args=begins, daemon=True)  # type: ignore[attr-defined]
         self._process.start()
 
@@ -67,5 +67,6 @@ def _begin(log: str, environment: Mapping[str, str], run: Callable[..., object],
     for standard in (1, 2):
         os.dup2(descriptor, standard)
     os.close(descriptor)
+    os.environ.clear()  # of when the first one was forked
     os.environ.update(environment)
     run(*given)
