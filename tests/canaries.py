@@ -70,10 +70,11 @@ def _unpacked(content: bytes, deep: int = DEEP) -> Iterator[bytes]:
 def files_with(folder: Path, text: str) -> list[str]:
     """Every file below *folder* that has *text*, logs, ledgers and what SQLite keeps beside them included."""
     files = [path for path in sorted(folder.rglob("*")) if path.is_file()]
-    return [str(path.relative_to(folder)) for path in files if holds(_content(path), text)]
+    return [str(path.relative_to(folder)) for path in files if holds(content_of(path), text)]
 
 
-def _content(path: Path) -> bytes:
+def content_of(path: Path) -> bytes:
+    """What is in the file at *path*, the zeros at its end but for one; nothing, where it went while we looked."""
     try:
         return path.read_bytes().rstrip(b"\0") + b"\0"  # the broker's indices are made large, and hold little
     except FileNotFoundError:  # rolled away, or checkpointed, while we looked
