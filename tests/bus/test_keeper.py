@@ -124,6 +124,29 @@ if sys.platform == "linux":  # no other system ties a process to its parent
 
             until("the program ends", lambda: not lives(pid), 2.0)
 
+    def test_the_program_goes_with_a_keeper_that_was_killed_before_it_was_tied_to_it() -> None:
+        """Killed at the very moment of the fork: the program sees that it has no keeper, and is never begun."""
+        forked = textwrap.dedent(f"""
+            import os, signal, sys
+            sys.argv[1:] = ["5", sys.executable, "-c", {SLEEPS!r}]
+            sys.path.insert(0, {str(Path(keeper.__file__).parent)!r})
+            import keeper
+
+            def when_the_keeper_is_gone():
+                while os.getppid() == parent:
+                    pass
+
+            parent = os.getpid()
+            keeper._die_with_keeper = lambda: when_the_keeper_is_gone
+            keeper.main()
+        """)
+        with subprocess.Popen([sys.executable, "-c", forked], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+            assert process.stdout
+            pid = int(process.stdout.readline())
+            process.kill()
+
+            until("the program is not begun", lambda: not lives(pid), 5.0)
+
 
 def test_what_the_program_writes_is_for_its_owner_only(tmp_path: Path) -> None:
     """The broker's files hold envelopes: nobody else on the machine may read them."""

@@ -1,6 +1,7 @@
 """P1 on a whole bus: whatever is killed or frozen, nothing that was accepted is lost, doubled or out of order."""
 
 import sqlite3
+import time
 from contextlib import closing
 from pathlib import Path
 
@@ -73,9 +74,16 @@ def test_who_comes_back_late_is_named() -> None:
 
 @pytest.mark.broker
 @pytest.mark.slow
+@pytest.mark.timeout(300)  # longer than what it waits for itself: it is to say what did not come back
 def test_p1_a_bus_under_faults_loses_and_doubles_nothing(tmp_path: Path) -> None:
     """Services and broker killed, frozen past a session, restarted; the registrar is back within 10 s each time."""
-    found = play(tmp_path / "bus", faults=len(FIRST), seed=7)
+    since = time.monotonic()
+    found = play(
+        tmp_path / "bus",
+        faults=len(FIRST),
+        seed=7,
+        tell=lambda number, what: print(f"{time.monotonic() - since:6.1f} s  {number} {what}"),  # noqa: T201 - what it had come to
+    )
 
     assert not found.anomaly, found
     assert [each for each in found.late if limit_of(each.kind) == REGISTRAR_SECONDS] == []

@@ -32,6 +32,7 @@ def _start(program: list[str]) -> int:
     die_with_keeper = _die_with_keeper()
     # Until the child has put our handlers off, a SIGTERM for it would be ours, and lost: it waits for that.
     before = signal.pthread_sigmask(signal.SIG_BLOCK, _OURS)
+    keeper = os.getpid()
     pid = os.fork()
     if pid:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
@@ -40,6 +41,8 @@ def _start(program: list[str]) -> int:
         return pid
     os.setpgid(0, 0)  # a group of its own: what it starts is ended with it, and a terminal's Ctrl-C does not reach it
     die_with_keeper()
+    if os.getppid() != keeper:  # it was killed before we were tied to it, and nothing will tell us any more
+        os._exit(128 + signal.SIGKILL)
     null = os.open(os.devnull, os.O_RDONLY)
     os.dup2(null, 0)
     os.dup2(2, 1)  # the pid pipe must not stay open in the program
