@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from functools import cache
 from typing import Annotated, Any, ClassVar, Literal, TypeAlias
 
 from hypothesis import strategies as st
@@ -71,6 +72,7 @@ def objects(schema: Schema, definitions: Schema) -> st.SearchStrategy[dict[str, 
     return st.fixed_dictionaries(owed, optional={name: field for name, field in fields.items() if name not in owed})
 
 
+@cache
 def bodies(data: type[Data]) -> st.SearchStrategy[Body]:
     """What events of *data*'s type and version say; of the letter, any of the fields, as readers open some of its parts."""
     definitions = schema_of(data)["$defs"]

@@ -24,7 +24,9 @@ from nrmbus.wire.note import Ed25519Signer
 
 SEED = bytes(range(32))
 WORDS = b"wrong horse, right stable"
-CHEAP = Passphrase(WORDS).seal(SEED)
+OURS = Passphrase(WORDS)
+"""Held by most tests: what it has sealed once it opens without asking scrypt again."""
+CHEAP = OURS.seal(SEED)
 
 
 @pytest.fixture(autouse=True)
@@ -41,7 +43,7 @@ def _nothing_held(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 def sealed(tmp_path: Path) -> Path:
     """A private key that lies sealed under `WORDS`, while nothing is held any more."""
     path = tmp_path / "keys" / "signing.seed"
-    keyfile.hold(Passphrase(WORDS))
+    keyfile.hold(OURS)
     keyfile.write(path, SEED)
     keyfile.hold(None)
     return path
@@ -76,7 +78,7 @@ class TestAFile:
             keyfile.write(tmp_path / "a", content)
             assert (keyfile.is_sealed(tmp_path / "a"), keyfile.read(tmp_path / "a")) == (False, content)
         keyfile.write(tmp_path / "a", pem)
-        keyfile.hold(Passphrase(WORDS))
+        keyfile.hold(OURS)
         assert keyfile.protect(tmp_path / "a")
         assert keyfile.read(tmp_path / "a") == pem
 
@@ -91,7 +93,7 @@ class TestAFile:
         ).items()
         assert sealed.stat().st_mode & 0o777 == 0o600
 
-        keyfile.hold(Passphrase(WORDS))
+        keyfile.hold(OURS)
         assert keyfile.read(sealed) == SEED
         keyfile.hold(Passphrase(WORDS + b"!"))
         assert code_of(sealed) == "key_passphrase_wrong"
@@ -115,7 +117,7 @@ class TestAFile:
     def test_parameters_that_nobody_wrote_are_refused(self, sealed: Path, change: dict[str, object]) -> None:
         """Before anything is computed: a large n or r would fill the memory, a large p keep its owner for minutes."""
         sealed.write_text(json.dumps(json.loads(sealed.read_bytes()) | change))
-        keyfile.hold(Passphrase(WORDS))
+        keyfile.hold(OURS)
 
         with bounded(0.1):
             assert code_of(sealed) == "key_malformed"
@@ -124,7 +126,7 @@ class TestAFile:
     def test_other_settings_that_are_held_equal_are_borne(self, sealed: Path, n: int, r: int, p: int) -> None:
         """Those of OWASP's page: computed in moments, and found not to be those that this file was sealed under."""
         sealed.write_text(json.dumps(json.loads(sealed.read_bytes()) | {"n": n, "r": r, "p": p, "salt": "AAAA"}))
-        keyfile.hold(Passphrase(WORDS))
+        keyfile.hold(OURS)
 
         with bounded(3):
             assert code_of(sealed) == "key_passphrase_wrong"
@@ -134,7 +136,7 @@ class TestAFile:
     def test_whatever_was_done_to_it(self, tmp_path: Path, content: bytes) -> None:
         """It is read as it was, or refused with a code."""
         (tmp_path / "a.seed").write_bytes(content)
-        keyfile.hold(Passphrase(WORDS))
+        keyfile.hold(OURS)
 
         with bounded(3):
             found = code_of(tmp_path / "a.seed")
@@ -143,7 +145,7 @@ class TestAFile:
     @pytest.mark.parametrize("what", ["pipe", "device"])
     def test_what_is_no_plain_file_is_not_read(self, tmp_path: Path, what: str) -> None:
         """A pipe might never answer, and a device never end."""
-        keyfile.hold(Passphrase(WORDS))
+        keyfile.hold(OURS)
 
         with bounded():
             assert code_of(not_plain(tmp_path)[what]) == "key_malformed"
@@ -151,7 +153,7 @@ class TestAFile:
     def test_parameters_are_bound_to_what_they_seal(self, sealed: Path) -> None:
         """A weaker n in the file does not go unseen."""
         sealed.write_text(json.dumps(json.loads(sealed.read_bytes()) | {"n": 2**14}))
-        keyfile.hold(Passphrase(WORDS))
+        keyfile.hold(OURS)
 
         assert code_of(sealed) == "key_passphrase_wrong"
 
@@ -167,7 +169,7 @@ class TestAFile:
         """PEM is the authority's; a seed has 32 bytes, sealed or not."""
         (tmp_path / "keys").mkdir()
         (tmp_path / "keys" / f"{purpose}.seed").write_bytes(content)
-        keyfile.hold(Passphrase(WORDS))
+        keyfile.hold(OURS)
 
         with pytest.raises(KeysSealed, match="restore it from a backup"):
             Identity.at(tmp_path, "ngo-a")
@@ -176,7 +178,7 @@ class TestAFile:
     def test_what_is_no_key_is_refused(self, tmp_path: Path, content: bytes) -> None:
         """With a code, whatever it is."""
         (tmp_path / "a.seed").write_bytes(content)
-        keyfile.hold(Passphrase(WORDS))
+        keyfile.hold(OURS)
 
         assert code_of(tmp_path / "a.seed") == "key_malformed"
 
@@ -185,7 +187,7 @@ class TestAFile:
         """Whenever it was cut the time before: as many files as before, and the seed in none of them."""
         path, old = tmp_path / "a.seed", tmp_path / ".a.seed.raw"
         keyfile.write(path, SEED)
-        keyfile.hold(Passphrase(WORDS))
+        keyfile.hold(OURS)
         if cut != "before":
             os.link(path, old)
         if cut == "written":
@@ -213,7 +215,7 @@ class TestAFile:
         keyfile.set_aside(path, aside)
         keyfile.set_aside(path, aside)
         assert path.samefile(aside)
-        keyfile.hold(Passphrase(WORDS))
+        keyfile.hold(OURS)
         assert keyfile.protect(path)
         assert aside.read_bytes() == SEED
         assert keyfile.protect(aside)
@@ -282,7 +284,7 @@ class TestAnIdentity:
 
     def test_its_keys_are_made_sealed_and_read_again(self, tmp_path: Path) -> None:
         """Nothing below its folder has a seed in it."""
-        keyfile.hold(Passphrase(WORDS))
+        keyfile.hold(OURS)
         made = Identity.at(tmp_path, "ngo-a")
 
         assert Identity.at(tmp_path, "ngo-a").kids == made.kids
@@ -293,7 +295,7 @@ class TestAnIdentity:
 
     def test_keys_that_come_by_a_rotation_are_sealed_too(self, tmp_path: Path) -> None:
         """The next ones, and the one that is kept for letters under way."""
-        keyfile.hold(Passphrase(WORDS))
+        keyfile.hold(OURS)
         made = Identity.at(tmp_path, "ngo-a")
         coming = Identity.next_at(tmp_path, "ngo-a")
         made.promote(tmp_path)
