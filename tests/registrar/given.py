@@ -9,12 +9,14 @@ from nrmbus.directory import Directory, Identity, Operator
 from nrmbus.events import data_type
 from nrmbus.events.model import Event, Part
 from nrmbus.registrar.records import Coordinates, Out
+from nrmbus.registrar.scratch import Scratch, Submission
 from nrmbus.registrar.shard import Decision, Shard
 from nrmbus.rules import Agency, Rules, load_profile
 from nrmbus.wire import ids, json, letter
 from nrmbus.wire.envelope import decode, encode, with_letter
 from nrmbus.wire.keys import SigningKey, VerifyKey
-from nrmbus.wire.record import Record
+from nrmbus.wire.record import REGISTRATION, Record
+from nrmbus.wire.registration import verify_registration
 
 BUS = "play-0123456789abcdef"
 NOW = datetime(2026, 3, 2, 5, 0, tzinfo=UTC)
@@ -65,7 +67,7 @@ class Bus:
         self.directory.add(entry)
         self.agencies[agency] = Agency(agency, role)
 
-    def shard(self, partition: int = 0) -> Shard:
+    def shard(self, partition: int = 0, scratch: Scratch | None = None) -> Shard:
         """A shard that has seen nothing."""
 
         def salt() -> bytes:
@@ -79,6 +81,7 @@ class Bus:
             rules=self.rules,
             directory=self.directory,
             salt=salt,
+            scratch=scratch,
         )
 
     def event(
@@ -186,4 +189,17 @@ def check_history(bus: Bus, live: Shard) -> Shard:
         assert then is not None
         assert now is not None
         assert (then.view, then.sequences, then.consents.keys()) == (now.view, now.sequences, now.consents.keys())
+    for record in bus.history:
+        registration = verify_registration(dict(record.headers)[REGISTRATION], lambda _: bus.key.verify_key)
+        submission = registration.source, registration.subject, registration.id
+        assert answered(folded, submission, bus.key) == answered(live, submission, bus.key)
     return folded
+
+
+def answered(shard: Shard, submission: Submission, key: SigningKey) -> tuple[str, bool, bytes, bytes]:
+    """What who sends the same bytes again gets from *shard*, signed with *key*."""
+    known = shard.memory.answered(submission)
+    assert known is not None
+    for said in (known.registration, known.receipt):
+        said.sign(key)
+    return known.envelope, known.refused, known.registration.signed, known.receipt.signed

@@ -22,6 +22,7 @@ from nrmbus.registrar.batch import Batcher
 from nrmbus.registrar.memory import HistoryError
 from nrmbus.registrar.noted import Noted
 from nrmbus.registrar.owner import Owner, leave
+from nrmbus.registrar.scratch import Scratch
 from nrmbus.registrar.shard import Shard
 from nrmbus.rules import Agency, Rules, load_profile
 from nrmbus.telemetry import log
@@ -70,6 +71,7 @@ class Registrar:
             directory=self._directory,
             salt=lambda: os.urandom(16),
             elsewhere=self._askings.elsewhere,
+            scratch=Scratch(self._folder.service(NAME) / f"scratch-{partition}"),
         )
 
     def _key_of(self, kid: str) -> VerifyKey:

@@ -8,13 +8,15 @@ import json as plain_json
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
 from nrmbus.events.model import Event, Fact
+from nrmbus.registrar.case import Asleep, Case, Known
 from nrmbus.registrar.records import Statement
-from nrmbus.rules import Rules, View, ends_keeping
+from nrmbus.registrar.scratch import Scratch, Submission
+from nrmbus.rules import Rules, ends_keeping
 from nrmbus.wire import base64, json, statement, times
 from nrmbus.wire.envelope import decode
 from nrmbus.wire.errors import WireError
@@ -47,42 +49,15 @@ class HistoryError(Exception):
 
 
 @dataclass(slots=True)
-class Case:
-    """What is known of one case; *asleep* are committed records of it that were not looked into yet."""
-
-    view: View
-    sequences: dict[str, int] = field(default_factory=dict)
-    consents: dict[str, tuple[Record, Statement]] = field(default_factory=dict)
-    digests: dict[str, str] = field(default_factory=dict)
-    """Per registered event, the digest of its registration: what a later delivery of it names."""
-    asleep: list[tuple[Record, dict[str, Any], Statement]] = field(default_factory=list)
-
-    def count(self, source: str, sequence: int) -> None:
-        """Note that *source* used *sequence*. An id used again may come with any; only the due one counts."""
-        if sequence == self.sequences.get(source, 0) + 1:
-            self.sequences[source] = sequence
-
-
-@dataclass(frozen=True, slots=True)
-class Known:
-    """A submission that was answered: repeated bytes get these very statements again."""
-
-    envelope: str
-    registration: Statement
-    receipt: Statement
-    refused: bool
-
-
-@dataclass(slots=True)
 class _Inbox:
     number: int = 0
     previous: str = NOTHING_BEFORE
 
 
 class Memory:
-    """The state of one partition."""
+    """The state of one partition; what grows with every submission is in *scratch*."""
 
-    def __init__(self, *, bus: str, partition: int, rules: Rules) -> None:
+    def __init__(self, *, bus: str, partition: int, rules: Rules, scratch: Scratch | None = None) -> None:
         self.bus, self.partition = bus, partition
         self.number = 0
         """Number of the last registration; numbers start at 1 and have no gaps."""
@@ -93,11 +68,10 @@ class Memory:
         """The last committed registration, signed, as it stands in the topic."""
         self.sources: dict[str, int] = {}
         """Per outbox topic, the offset of its last registered submission."""
-        self.known: dict[tuple[str, str, str], Known] = {}
         self.spent: Counter[tuple[str, str]] = Counter()
         """How often each agency has broken the glass in each month, in the cases of this partition."""
         self._rules = rules
-        self._cases: dict[str, Case] = {}
+        self._scratch = scratch or Scratch()
         self._inboxes: dict[str, _Inbox] = {}
         self.over: dict[str, int] = {}
         """Per case whose time of keeping is over, the number that says so; envelopes before it may be gone."""
@@ -110,12 +84,12 @@ class Memory:
         Raises:
             HistoryError: an envelope of it is not the one that was registered.
         """
-        case = self._cases.get(subject)
+        case = self._scratch.case(subject)
         if case is not None and case.asleep:
             before = case.view
             try:
-                for record, registration, said in case.asleep:
-                    self._wake(case, record, registration, said)
+                for each in case.asleep:
+                    self._wake(case, each)
             except HistoryError:
                 case.view = before  # half a case must not pass for one
                 raise
@@ -124,16 +98,24 @@ class Memory:
 
     def case_or_new(self, subject: str) -> Case:
         """A case, awake, or a fresh one of which nothing is known."""
-        return self.case(subject) or self._cases.setdefault(subject, Case(self._rules.start(subject)))
+        return self.case(subject) or self._scratch.keep(subject, Case(self._rules.start(subject)))
+
+    def answered(self, submission: Submission) -> Known | None:
+        """How the submission with this source, subject and id was answered, if it was."""
+        return self._scratch.answered(submission)
+
+    def answer(self, submission: Submission, known: Known) -> None:
+        """Note how a submission is answered; what was noted first stays."""
+        self._scratch.answer(submission, known)
 
     def has_events(self, subject: str) -> bool:
         """Whether anything of this case was ever registered; it is not woken for that."""
-        case = self._cases.get(subject)
+        case = self._scratch.case(subject)
         return case is not None and bool(case.digests)
 
     def subjects(self) -> tuple[str, ...]:
         """Every case and incident of this partition that somebody spoke of."""
-        return tuple(self._cases)
+        return self._scratch.subjects()
 
     @property
     def inbox_numbers(self) -> dict[str, int]:
@@ -177,7 +159,7 @@ class Memory:
         self.head = said.signed
         self.sources[topic] = offset
         source, subject = registration["source"], registration["subject"]
-        case = self._cases.get(subject) or self._cases.setdefault(subject, Case(self._rules.start(subject)))
+        case = self._scratch.case(subject) or self._scratch.keep(subject, Case(self._rules.start(subject)))
         case.count(source, registration["sequence"])
         refused = registration["verdict"] == "refused"
         if not refused and not envelope.headers and not envelope.value:
@@ -190,15 +172,15 @@ class Memory:
                 self._missing.pop(subject, None)
                 self.over.setdefault(subject, self.number)
                 case.asleep.clear()  # the view after it is made of it alone
-            case.asleep.append((envelope, registration | {"told": tuple(audience["recipients"])}, said))
+            told = tuple(audience["recipients"])
+            case.asleep.append(Asleep(envelope, told, registration["time"], self.number, said.signed))
             case.digests.setdefault(registration["id"], said.digest)
             self._delivered(case, audience)
             if self.time is not None and is_asking(envelope.headers):
                 self.spent[source, self._rules.month(self.time)] += 1
         receipt = self.next_delivery(source, said.digest)
-        self.known.setdefault(
-            (source, subject, registration["id"]), Known(registration["envelope"], said, receipt, refused)
-        )
+        known = Known(registration["envelope"], said, receipt, refused)
+        self._scratch.answer((source, subject, registration["id"]), known)
 
     def hold_against(self, noted: tuple[int, str] | None) -> None:
         """See that the registration just folded is the one that was *noted* under its number.
@@ -257,22 +239,23 @@ class Memory:
         if digest != registration["envelope"]:
             raise HistoryError(self.partition, registration["number"], "has another envelope than it registered")
 
-    def _wake(self, case: Case, record: Record, registration: Mapping[str, Any], said: Statement) -> None:
+    def _wake(self, case: Case, asleep: Asleep) -> None:
         event, code = None, ""
         try:
-            signed = decode(record)
+            signed = decode(asleep.record)
             event = signed.event() if signed.fits else None
         except WireError as error:
             code = error.code
         if code in ("unknown_type", "unknown_version"):
             what = "was said in a type or version that this release does not know"
-            raise HistoryError(self.partition, registration["number"], what, "upgrade the registrar")
-        time = times.read(registration["time"])
+            raise HistoryError(self.partition, asleep.number, what, "upgrade the registrar")
+        time = times.read(asleep.time)
         if event is None or time is None:
-            raise HistoryError(self.partition, registration["number"], "has another envelope than it registered")
-        case.view = self._rules.evolve(case.view, Fact.of(event, registration["told"], time, registration["number"]))
+            raise HistoryError(self.partition, asleep.number, "has another envelope than it registered")
+        case.view = self._rules.evolve(case.view, Fact.of(event, asleep.told, time, asleep.number))
         if event.type in CONSENTS:
-            case.consents[event.id] = (record, said)
+            body = statement.body_of("registration", asleep.signed)
+            case.consents[event.id] = asleep.record, Statement("registration", body, asleep.signed)
 
     def check_head(self, key_of: Callable[[str], VerifyKey]) -> None:
         """After the last `fold`: verify the signature of the last registration, whose chain of digests answers for all before it.

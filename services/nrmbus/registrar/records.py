@@ -55,6 +55,11 @@ class Statement:
         return self._signed
 
     @property
+    def is_signed(self) -> bool:
+        """Whether it was signed yet."""
+        return self._signed is not None
+
+    @property
     def digest(self) -> str:
         """SHA-256 of the body: what the next statement of the chain names as ``previous``."""
         return json.digest(self.body)

@@ -27,6 +27,7 @@ from nrmbus.directory import Directory
 from nrmbus.directory.admission import read_directory
 from nrmbus.registrar.memory import HistoryError, Memory
 from nrmbus.registrar.records import CASES
+from nrmbus.registrar.scratch import Scratch
 from nrmbus.rules import Agency, Rules, load_profile
 from nrmbus.wire import statement
 from nrmbus.wire.envelope import decode
@@ -134,7 +135,8 @@ class Rewriting:
         return looked
 
     def _memory(self, partition: int) -> Memory:
-        return Memory(bus=self._folder.settings.bus, partition=partition, rules=self._rules)
+        scratch = Scratch(self._folder.service("registrar") / f"scratch-{partition}-rewriting")
+        return Memory(bus=self._folder.settings.bus, partition=partition, rules=self._rules, scratch=scratch)
 
     def _verified(self, memory: Memory) -> None:
         memory.check_head(lambda kid: self._directory.any_verify_key("registrar", kid))

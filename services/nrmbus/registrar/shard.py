@@ -1,7 +1,7 @@
 """One partition's registrar without Kafka: judge, number, route. Its state is a fold of ``nrm.cases``.
 
-`take` never waits and never does I/O. Whoever calls it commits what it returns, or throws the shard away: there is no
-undo.
+`take` never waits for anybody: what was set aside of its state lies in a file of this process alone (`scratch`). Whoever
+calls it commits what it returns, or throws the shard away: there is no undo.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -12,9 +12,11 @@ from typing import Final, Literal
 from nrmbus.directory import Directory
 from nrmbus.events import Event
 from nrmbus.events.model import Part
-from nrmbus.registrar.memory import EMERGENCY, Case, Known, Memory
+from nrmbus.registrar.case import Case, Known
+from nrmbus.registrar.memory import EMERGENCY, Memory
 from nrmbus.registrar.records import CASES, QUARANTINE, Coordinates, Out, Statement, audience_json, inbox_of
 from nrmbus.registrar.refusals import Refused, wire_refusal
+from nrmbus.registrar.scratch import Scratch
 from nrmbus.rules import Rules, View
 from nrmbus.wire import ids, json, times
 from nrmbus.wire.envelope import Signed
@@ -49,10 +51,11 @@ class Shard:
         directory: Directory,
         salt: Callable[[], bytes],
         elsewhere: Callable[[int, str, str], int] = lambda *_: 0,
+        scratch: Scratch | None = None,
     ) -> None:
         """*elsewhere* says how often an agency broke the glass in a month (``2026-03``) in all partitions but this one."""
         self.bus, self.partition, self.partitions = bus, partition, partitions
-        self.memory = Memory(bus=bus, partition=partition, rules=rules)
+        self.memory = Memory(bus=bus, partition=partition, rules=rules, scratch=scratch)
         self.repeats = 0
         """Submissions answered again since the start; more than relays resent means something repeats them."""
         self._rules, self._directory, self._salt = rules, directory, salt
@@ -88,7 +91,7 @@ class Shard:
             self._in_its_place(signed, at)
         except WireError as error:
             return Decision("quarantined", error.code, self.unreadable(at, signed.record, error.code, now))
-        known = self.memory.known.get((signed.source, signed.subject, signed.id))
+        known = self.memory.answered((signed.source, signed.subject, signed.id))
         if known and known.envelope == signed.digest:
             self.repeats += 1
             envelope = None if known.refused else signed.record.without_letter()
@@ -200,8 +203,8 @@ class Shard:
         registration = self._refused(signed, self._advance(now), json.digest(audience), refused)
         receipt = self.memory.next_delivery(signed.source, registration.digest)
         case.count(signed.source, signed.sequence)
-        identity = (signed.source, signed.subject, signed.id)
-        self.memory.known.setdefault(identity, Known(signed.digest, registration, receipt, refused=True))
+        submission = (signed.source, signed.subject, signed.id)
+        self.memory.answer(submission, Known(signed.digest, registration, receipt, refused=True))
         key = signed.record.key
         return [
             self._case_record(key, at, registration, audience, None),
@@ -277,8 +280,8 @@ class Shard:
             said_to = (registration, next_delivery(agency, digest))
             outs.append(self._copy(agency, envelope.key, envelope, said_to, told.copies.get(agency)))
         receipt = next_delivery(signed.source, digest)
-        known = Known(signed.digest, registration, receipt, refused=False)
-        self.memory.known[signed.source, signed.subject, signed.id] = known
+        submission = (signed.source, signed.subject, signed.id)
+        self.memory.answer(submission, Known(signed.digest, registration, receipt, refused=False))
         outs.append(self._copy(signed.source, envelope.key, envelope, (registration, receipt), None))
         return outs
 

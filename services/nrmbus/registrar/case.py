@@ -1,0 +1,46 @@
+"""What is known of one case, and of one answer."""
+
+from dataclasses import dataclass, field
+
+from nrmbus.registrar.records import Statement
+from nrmbus.rules import View
+from nrmbus.wire.record import Record
+
+
+@dataclass(frozen=True, slots=True)
+class Asleep:
+    """A committed event that was not looked into yet: *told* are its recipients, *time* and *number* the registration's."""
+
+    record: Record
+    told: tuple[str, ...]
+    time: str
+    number: int
+    signed: bytes
+    """The registration, as it stands in the topic."""
+
+
+@dataclass(slots=True)
+class Case:
+    """What is known of one case; *asleep* are committed records of it that were not looked into yet."""
+
+    view: View
+    sequences: dict[str, int] = field(default_factory=dict)
+    consents: dict[str, tuple[Record, Statement]] = field(default_factory=dict)
+    digests: dict[str, str] = field(default_factory=dict)
+    """Per registered event, the digest of its registration: what a later delivery of it names."""
+    asleep: list[Asleep] = field(default_factory=list)
+
+    def count(self, source: str, sequence: int) -> None:
+        """Note that *source* used *sequence*. An id used again may come with any; only the due one counts."""
+        if sequence == self.sequences.get(source, 0) + 1:
+            self.sequences[source] = sequence
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """A submission that was answered: repeated bytes get these very statements again."""
+
+    envelope: str
+    registration: Statement
+    receipt: Statement
+    refused: bool

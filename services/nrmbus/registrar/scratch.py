@@ -1,0 +1,149 @@
+"""What one partition's registrar need not have in memory: a file of this process alone, that has no name and goes with it.
+
+Whoever may submit can have the registrar remember something for each submission, refused or not, for ever. So memory holds
+the cases that were spoken of last, and the disk the rest: as much as ``nrm.cases`` itself takes there, about.
+"""
+
+import os
+import pickle
+import sqlite3
+import weakref
+from collections.abc import Sequence
+from hashlib import sha256
+from pathlib import Path
+from typing import Any, Final
+
+from nrmbus.registrar.case import Case, Known
+from nrmbus.registrar.records import Statement
+from nrmbus.wire import statement
+
+AT_HAND: Final = 4096
+"""Cases in memory. A country has some hundred open ones; of a bus with more, those that nobody speaks of are set aside."""
+_AT_ONCE: Final = 100
+_CACHE_KIB: Final = 16 * 1024
+_TABLES: Final = """
+create table answered (
+    submission blob primary key, envelope text not null, refused integer not null,
+    registration blob not null, signed integer not null, receipt blob not null
+);
+create table aside (subject text primary key, content blob not null);
+"""
+Submission = tuple[str, str, str]
+"""Source, subject and id of a submission."""
+
+
+class NoRoomError(Exception):
+    """Raised when the disk is full: whoever decides must not go on without what is known."""
+
+    def __init__(self) -> None:
+        super().__init__("the disk of the registrar's folder is full; make room there, then start again")
+
+
+class Scratch:
+    """Cases and answers. Without a *path* all of it is in memory, as tests want it."""
+
+    def __init__(self, path: Path | None = None, *, at_hand: int = AT_HAND) -> None:
+        """Nobody else opens *path*: what lay there goes, and what is written there has no name from the start."""
+        self._at_hand = at_hand
+        self._cases: dict[str, Case] = {}
+        """The last spoken of is last."""
+        self._any_aside = False
+        self._answered: dict[Submission, Known] = {}
+        """What is not written yet: many rows at once take a third of the time."""
+        if path is not None:
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            path.unlink(missing_ok=True)
+            os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+        self._file = sqlite3.connect(":memory:" if path is None else path, isolation_level=None)
+        weakref.finalize(self, self._file.close)
+        # No journal, no waiting for the disk, and one transaction that is never committed: nobody will read it after us.
+        for each in (
+            "journal_mode = off",
+            "synchronous = off",
+            "locking_mode = exclusive",
+            f"cache_size = -{_CACHE_KIB}",
+        ):
+            self._file.execute(f"pragma {each}")
+        self._file.executescript(_TABLES)
+        if path is not None:
+            path.unlink()
+        self._file.execute("begin exclusive")
+
+    # -- cases -------------------------------------------------------------------------------------------------------
+
+    def case(self, subject: str) -> Case | None:
+        """The case *subject*, at hand from now on. Valid until the next one is asked for, if only one may be at hand."""
+        case = self._cases.pop(subject, None) or self._taken_back(subject)
+        if case is not None:
+            self._cases[subject] = case
+        return case
+
+    def keep(self, subject: str, case: Case) -> Case:
+        """Have *case* at hand as the last spoken of; the one that waited longest is set aside for it."""
+        self._cases[subject] = case
+        if len(self._cases) > self._at_hand:
+            oldest = next(iter(self._cases))
+            content = pickle.dumps(self._cases.pop(oldest), pickle.HIGHEST_PROTOCOL)
+            self._do("insert into aside values (?, ?)", (oldest, content))
+            self._any_aside = True
+        return case
+
+    def _taken_back(self, subject: str) -> Case | None:
+        if not self._any_aside:
+            return None
+        found = self._do("select content from aside where subject = ?", (subject,))
+        if not found:
+            return None
+        self._do("delete from aside where subject = ?", (subject,))
+        # Nobody but this process has ever been able to open the file.
+        return self.keep(subject, pickle.loads(found[0][0]))  # noqa: S301
+
+    def subjects(self) -> tuple[str, ...]:
+        """Every case, at hand or set aside."""
+        return (*self._cases, *(subject for (subject,) in self._do("select subject from aside", ())))
+
+    # -- answers -----------------------------------------------------------------------------------------------------
+
+    def answered(self, submission: Submission) -> Known | None:
+        """How the submission was answered, the first time."""
+        query = "select envelope, refused, registration, signed, receipt from answered where submission = ?"
+        found = self._do(query, (_digest(submission),))
+        if not found:
+            return self._answered.get(submission)
+        envelope, refused, said, signed, receipt = found[0]
+        body = statement.body_of("registration", said) if signed else said
+        registration = Statement("registration", body, said if signed else None)
+        return Known(envelope, registration, Statement("delivery", receipt), bool(refused))
+
+    def answer(self, submission: Submission, known: Known) -> None:
+        """Note how the submission is answered; what was noted first stays."""
+        self._answered.setdefault(submission, known)
+        if len(self._answered) >= _AT_ONCE:
+            rows = [_row(*each) for each in self._answered.items()]
+            self._answered.clear()
+            self._do_all("insert or ignore into answered values (?, ?, ?, ?, ?, ?)", rows)
+
+    def _do(self, query: str, values: Sequence[Any]) -> list[Any]:
+        try:
+            return self._file.execute(query, values).fetchall()
+        except sqlite3.OperationalError:
+            raise NoRoomError from None
+
+    def _do_all(self, query: str, rows: Sequence[Sequence[Any]]) -> None:
+        try:
+            self._file.executemany(query, rows)
+        except sqlite3.OperationalError:
+            raise NoRoomError from None
+
+
+def _row(submission: Submission, known: Known) -> tuple[bytes, str, bool, bytes, bool, bytes]:
+    said = known.registration
+    signed = said.is_signed
+    return (
+        _digest(submission), known.envelope, known.refused, said.signed if signed else said.body, signed, known.receipt.body,
+    )  # fmt: skip
+
+
+def _digest(submission: Submission) -> bytes:
+    """No id holds a space."""
+    return sha256(" ".join(submission).encode()).digest()

@@ -1,0 +1,151 @@
+"""What the registrar knows and has no room for in memory: nothing of it is lost, and nobody can fill the memory."""
+
+import gc
+import tracemalloc
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from nrmbus.registrar.scratch import NoRoomError, Scratch
+from nrmbus.wire import ids, material
+from nrmbus.wire.keys import SigningKey
+from nrmbus.wire.record import REGISTRATION
+from nrmbus.wire.registration import verify_registration
+from registrar.given import SIGNAL, Bus, answered, as_record, check_history
+
+CASES = [f"{number:02x}" * 16 for number in range(6)]
+CONSENT = {"purposes": ["services"], "receivers": ["fund"], "given_by": "individual", "form": "written"}
+SAID = [
+    ("ngo-a", "case.signal_recorded", SIGNAL),
+    ("ngo-a", "consent.given", CONSENT),
+    ("fund", "consent.given", CONSENT),
+]
+
+
+@pytest.fixture(name="bus")
+def _bus(tmp_path: Path) -> Bus:
+    return Bus(tmp_path / "bus")
+
+
+@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(st.tuples(st.sampled_from(CASES), st.sampled_from(SAID)), max_size=25))
+def test_with_room_for_one_case_it_decides_as_with_room_for_all(
+    tmp_path_factory: pytest.TempPathFactory, steps: list[tuple[str, tuple[str, str, dict[str, object]]]]
+) -> None:
+    """Whatever was set aside and taken back meanwhile, and after a start anew too."""
+    home = tmp_path_factory.mktemp("bus")
+    bus = Bus(home)
+    narrow = bus.shard(scratch=Scratch(home / "scratch", at_hand=1))
+    for case, (by, type_, data) in steps:
+        bus.say(narrow, by, type_, data, case=case)
+
+    wide = check_history(bus, narrow)
+    again = bus.shard(scratch=Scratch(home / "scratch", at_hand=1))
+    for record in bus.history:
+        again.memory.fold(record)
+    for case in sorted(set(narrow.memory.subjects())):
+        assert again.memory.case(case) == wide.memory.case(case)
+    assert sorted(again.memory.subjects()) == sorted(narrow.memory.subjects()) == sorted({case for case, _ in steps})
+
+
+def test_p1_who_sends_again_what_was_set_aside_gets_the_very_same_answer(bus: Bus, tmp_path: Path) -> None:
+    """By the process that gave it, and by the next one."""
+    shard = bus.shard(scratch=Scratch(tmp_path / "scratch", at_hand=1))
+    first = bus.signed(bus.event("ngo-a", "case.signal_recorded", SIGNAL, case=CASES[0]))
+    said = bus.take(shard, first, owner="ngo-a")
+    for case in CASES[1:]:
+        bus.signal(shard, case=case)
+
+    again = bus.take(shard, first, owner="ngo-a")
+    assert again.outcome == "repeated"
+    (copy,) = again.outs
+    assert as_record(copy) == as_record(said.outs[-1])
+    check_history(bus, shard)
+
+
+def test_what_an_earlier_key_signed_is_given_again_as_it_was_signed(bus: Bus, tmp_path: Path) -> None:
+    """The registrar has another key since it started anew: a registration in the history is not signed a second time."""
+    before = bus.shard()
+    for _ in range(120):  # more than are at hand
+        bus.signal(before, case=ids.new_ref())
+    after = bus.shard(scratch=Scratch(tmp_path / "scratch", at_hand=1))
+    for record in bus.history:
+        after.memory.fold(record)
+
+    for record in bus.history:
+        said = dict(record.headers)[REGISTRATION]
+        registration = verify_registration(said, lambda _: bus.key.verify_key)
+        submission = registration.source, registration.subject, registration.id
+        assert answered(after, submission, SigningKey.from_seed(bytes(32)))[2] == said
+
+
+def test_what_lies_on_disk_has_no_name(bus: Bus, tmp_path: Path) -> None:
+    """Who copies the folder copies nothing of it; it ends with the process; what an earlier one left there goes."""
+    (tmp_path / "scratch").write_text("left by another")
+    shard = bus.shard(scratch=Scratch(tmp_path / "scratch", at_hand=1))
+    for case in CASES:
+        bus.signal(shard, case=case)
+
+    assert [each.name for each in tmp_path.iterdir()] == ["bus"]
+    check_history(bus, shard)
+
+
+@pytest.mark.parametrize(
+    ("type_", "data", "outcome"),
+    [("case.signal_recorded", SIGNAL, "registered"), ("consent.given", CONSENT, "refused")],
+    ids=["registered", "refused"],
+)
+def test_who_submits_without_end_fills_no_memory(
+    bus: Bus, tmp_path: Path, type_: str, data: dict[str, object], outcome: str
+) -> None:
+    """A new case each time, registered or refused: what stays in memory of each is next to nothing."""
+    shard = bus.shard(scratch=Scratch(tmp_path / "scratch", at_hand=16))
+
+    def flood(times: int) -> int:
+        for _ in range(times):
+            assert bus.say(shard, "ngo-a", type_, data, case=ids.new_ref()).outcome == outcome
+            bus.history.clear()
+            bus._sequences.clear()
+        for each in (ids.partition_of, material._hash):  # what they keep has an end, and is not the registrar's
+            each.cache_clear()
+        gc.collect()
+        return tracemalloc.get_traced_memory()[0]
+
+    tracemalloc.start()
+    try:
+        before = flood(100)
+        grown = flood(400) - before
+    finally:
+        tracemalloc.stop()
+    assert grown < 400 * 100
+
+
+def test_a_full_disk_ends_it(bus: Bus, tmp_path: Path) -> None:
+    """Nothing is decided without what is known: the process ends, and says what to do."""
+    scratch = Scratch(tmp_path / "scratch", at_hand=1)
+    shard = bus.shard(scratch=scratch)
+    pages = scratch._file.execute("pragma page_count").fetchone()[0]
+    scratch._file.execute(f"pragma max_page_count = {pages + 1}")
+
+    def flood() -> None:
+        for _ in range(100):
+            bus.signal(shard, case=ids.new_ref())
+
+    with pytest.raises(NoRoomError, match="make room there"):
+        flood()
+
+
+def test_what_was_answered_first_stays(bus: Bus, tmp_path: Path) -> None:
+    """An id used again with other bytes is refused, and changes nothing of what the first got."""
+    shard = bus.shard(scratch=Scratch(tmp_path / "scratch"))
+    event = bus.event("ngo-a", "case.signal_recorded", SIGNAL, case=CASES[0])
+    bus.take(shard, bus.signed(event), owner="ngo-a")
+    before = answered(shard, ("ngo-a", CASES[0], event.id), bus.key)
+
+    other = bus.event("ngo-a", "case.signal_recorded", {**SIGNAL, "child": True}, case=CASES[0], id=event.id)
+    for _ in range(150):  # so that neither is at hand any more
+        assert bus.take(shard, bus.signed(other), owner="ngo-a").code == "id_reused"
+        bus.signal(shard, case=ids.new_ref())
+        assert answered(shard, ("ngo-a", CASES[0], event.id), bus.key) == before
