@@ -10,10 +10,11 @@ from nrmbus.bus.entitlements import Entitlement, entitlements
 from nrmbus.bus.errors import DeclarationError
 from nrmbus.bus.folder import BusFolder
 from nrmbus.bus.gate import Gate
-from nrmbus.bus.quotas import load_quota
+from nrmbus.bus.quotas import load_quota, load_submissions
 from nrmbus.registrar.owner import GROUP
 
 EVERYBODY = ("registrar", "timekeeper", "auditor", "statistics", "ngo-a", "police")
+LIMITS = "write_bytes_a_second: 1\nread_bytes_a_second: 1\nsubmissions_at_once: 1\nsubmissions_a_second: 1\n"
 
 
 def of(who: str, *, play: bool = False, everybody: tuple[str, ...] = EVERYBODY) -> set[tuple[str, str, str]]:
@@ -65,14 +66,22 @@ def test_the_operator_and_strangers_have_no_entitlement() -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["", "write_bytes_a_second: 1\n", "write_bytes_a_second: 0\nread_bytes_a_second: 1\n",
-     "write_bytes_a_second: yes\nread_bytes_a_second: 1\n", "write_bytes_a_second: 1\nread_bytes_a_second: 1\nmore: 1\n", "- 1\n", "{"],
+    ["", "write_bytes_a_second: 1\n", LIMITS.replace("1", "0", 1), LIMITS.replace("1", "yes", 1), LIMITS.replace("1", "1.5", 1),
+     LIMITS.partition("\n")[2], LIMITS + "more: 1\n", "- 1\n", "{"],
 )  # fmt: skip
 def test_a_quota_file_that_is_not_understood_is_refused(tmp_path: Path, text: str) -> None:
     """A limit that is missing, unknown, or no number above 0."""
     (tmp_path / "quotas.yaml").write_text(text)
-    with pytest.raises(DeclarationError):
-        load_quota(tmp_path / "quotas.yaml")
+    for load in (load_quota, load_submissions):
+        with pytest.raises(DeclarationError, match="submissions_at_once"):
+            load(tmp_path / "quotas.yaml")
+
+
+def test_a_quota_file_is_read_as_it_is_written(tmp_path: Path) -> None:
+    """Each limit under its own name."""
+    (tmp_path / "quotas.yaml").write_text(LIMITS)
+    assert load_quota(tmp_path / "quotas.yaml") == {"producer_byte_rate": 1.0, "consumer_byte_rate": 1.0}
+    assert load_submissions(tmp_path / "quotas.yaml") == (1, 1)
 
 
 def test_the_quota_lets_the_largest_record_through_at_once() -> None:

@@ -1,6 +1,6 @@
-"""How many bytes a second each agency may write and read, as ``deploy/quotas.yaml`` says, and as the broker has it.
+"""How much each agency may write, read and submit, as ``deploy/quotas.yaml`` says; of the first two, as the broker has it.
 
-A sender beyond its quota is not refused: the broker lets it wait. The bus's own services have none.
+What is submitted too fast waits for the registrar (`nrmbus.registrar.pace`). A sender beyond its quota is not refused: the broker lets it wait. The bus's own services have none.
 aiokafka's client carries the two requests, which none of the Python administration clients has.
 """
 
@@ -21,6 +21,8 @@ from nrmbus.bus.reach import Where, reach
 Quota = Mapping[str, float]
 """Kafka's name of a limit to its value, in bytes a second."""
 
+SUBMISSIONS: Final = ("submissions_at_once", "submissions_a_second")
+"""What the file calls how many the registrar takes of an agency without waiting, and how many for each second since."""
 LIMITS: Final = {"write_bytes_a_second": "producer_byte_rate", "read_bytes_a_second": "consumer_byte_rate"}
 """What the file calls them, and what Kafka does."""
 _USER: Final = "user"
@@ -29,19 +31,34 @@ _ANY: Final = 2
 
 
 def load_quota(path: Path | None = None) -> Quota:
-    """The quota of each agency that the file at *path* (default: ``deploy/quotas.yaml``) declares.
+    """The quota of each agency at the broker that the file at *path* (default: ``deploy/quotas.yaml``) declares.
 
     Raises:
         DeclarationError: it is not a mapping of exactly the limits there are to whole numbers above 0.
     """
-    path = path or _file()
+    body = _load(path)
+    return {kafka: float(body[name]) for name, kafka in LIMITS.items()}
+
+
+def load_submissions(path: Path | None = None) -> tuple[int, int]:
+    """How many submissions of an agency are taken at once, and how many a second from then on, by the same file.
+
+    Raises:
+        DeclarationError: as `load_quota`.
+    """
+    at_once, a_second = map(_load(path).__getitem__, SUBMISSIONS)
+    return at_once, a_second
+
+
+def _load(path: Path | None) -> dict[str, int]:
+    path, due = path or _file(), (*LIMITS, *SUBMISSIONS)
     try:
         body = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, yaml.YAMLError):
         body = None
-    if not isinstance(body, dict) or body.keys() != LIMITS.keys() or not all(map(_is_rate, body.values())):
-        raise DeclarationError(f"{path.name}: {' and '.join(LIMITS)} are due, each a whole number above 0.")
-    return {LIMITS[name]: float(value) for name, value in body.items()}
+    if not isinstance(body, dict) or body.keys() != set(due) or not all(map(_is_rate, body.values())):
+        raise DeclarationError(f"{path.name}: {', '.join(due)} are due, each a whole number above 0.")
+    return body
 
 
 def _is_rate(value: object) -> bool:

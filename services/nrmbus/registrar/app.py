@@ -15,6 +15,7 @@ from prometheus_client import make_asgi_app
 from nrmbus import telemetry
 from nrmbus.bus.clock import Clock, SteppedClock, clock_of
 from nrmbus.bus.folder import BusFolder
+from nrmbus.bus.quotas import load_submissions
 from nrmbus.bus.serving import Listening, Server, pages
 from nrmbus.directory import Directory, DirectoryReader, Entry, Identity, operator_key
 from nrmbus.registrar.askings import Askings
@@ -22,6 +23,7 @@ from nrmbus.registrar.batch import Batcher
 from nrmbus.registrar.memory import HistoryError
 from nrmbus.registrar.noted import Noted
 from nrmbus.registrar.owner import Owner, leave
+from nrmbus.registrar.pace import Pace, Rate
 from nrmbus.registrar.scratch import Scratch
 from nrmbus.registrar.shard import Shard
 from nrmbus.rules import Agency, Rules, load_profile
@@ -97,6 +99,7 @@ class Registrar:
                 check_head=self._check_head,
                 catch_up=self._catch_up,
                 noted=Noted(self._folder.service(NAME) / "history"),
+                pace=Pace(Rate(*load_submissions())),
             )
             tasks = [asyncio.create_task(self._owner.run()), asyncio.create_task(self._reader.follow())]
             if isinstance(self._clock, SteppedClock):
@@ -129,6 +132,7 @@ class Registrar:
             "outboxes": sorted(
                 {position.topic.removeprefix("nrm.outbox.") for each in owned.values() for position in each.positions}
             ),
+            "held_back": [each.removeprefix("nrm.outbox.") for each in (self._owner.held if self._owner else ())],
             "repeats": sum(each.shard.repeats for each in owned.values()),
         }
 

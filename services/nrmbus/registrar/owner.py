@@ -25,6 +25,7 @@ from nrmbus.registrar.askings import Askings
 from nrmbus.registrar.batch import Batcher, Checked
 from nrmbus.registrar.memory import HistoryError
 from nrmbus.registrar.noted import Noted
+from nrmbus.registrar.pace import Pace
 from nrmbus.registrar.records import CASES, Coordinates, Out
 from nrmbus.registrar.shard import Shard
 from nrmbus.telemetry import log
@@ -40,6 +41,8 @@ AROUND: Final = 200
 """At most so many bytes a record has beside its value and headers: its key, the numbers in it, its share of what is around."""
 TRANSACTION_SECONDS: Final = 20.0
 REBALANCE_SECONDS: Final = 6.0
+HELD_SECONDS: Final = 0.1
+"""How long to wait where everybody is held back."""
 TICK_SECONDS: Final = 1.0
 """How long a submission may wait for a clock that is moved by hand; what is ahead of it still, is refused."""
 EXIT_CODE: Final = 70
@@ -102,7 +105,7 @@ async def send_all(producer: AIOKafkaProducer, outs: Iterable[Out]) -> None:
 class Owner(ConsumerRebalanceListener):  # type: ignore[misc]
     """Follows the assignment of outbox partitions, and keeps one `Owned` a partition number."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what a process is made of
         self,
         *,
         where: Where,
@@ -114,8 +117,10 @@ class Owner(ConsumerRebalanceListener):  # type: ignore[misc]
         check_head: Callable[[Shard], None],
         catch_up: Callable[[Iterable[str]], Awaitable[None]],
         noted: Noted,
+        pace: Pace,
     ) -> None:
-        self._noted = noted
+        self._noted, self._pace = noted, pace
+        self._held: tuple[str, ...] = ()
         self._where, self._clock, self._batcher, self._askings = where, clock, batcher, askings
         self._make_shard, self._check_head, self._catch_up = make_shard, check_head, catch_up
         self._consumer: AIOKafkaConsumer = clients.group_consumer(
@@ -292,12 +297,19 @@ class Owner(ConsumerRebalanceListener):  # type: ignore[misc]
                 self._consumer.seek(each, folded)
 
     async def _collect(self, owned: Owned, own: list[TopicPartition]) -> list[ConsumerRecord]:
-        """Step 6, reading: what is there of each outbox, a fair share of each."""
-        batch = dict(await self._consumer.getmany(*own, timeout_ms=100, max_records=FAIR_SHARE))
+        """Step 6, reading: what is there of each outbox, a fair share of each; nothing of who submits too fast."""
+        asked = self._not_held(own)
+        if not asked:
+            await asyncio.sleep(HELD_SECONDS)
+            return []
+        batch = dict(await self._consumer.getmany(*asked, timeout_ms=100, max_records=FAIR_SHARE))
         if batch:
-            for each in own:
+            for each in asked:
                 if each not in batch:
                     batch.update(await self._consumer.getmany(each, timeout_ms=0, max_records=FAIR_SHARE))
+        now = time.monotonic()
+        for each, records in batch.items():
+            self._pace.took(each.topic, len(records), now)
         fresh: list[ConsumerRecord] = []
         for each, records in batch.items():
             due = owned.taken[each]
@@ -312,6 +324,20 @@ class Owner(ConsumerRebalanceListener):  # type: ignore[misc]
             fresh += [record for record in records if record.offset >= due]
             owned.taken[each] = max([due, *(record.offset + 1 for record in records[-1:])])
         return fresh
+
+    def _not_held(self, own: list[TopicPartition]) -> list[TopicPartition]:
+        """Those of *own* of which something may be taken now; who is held back is said once."""
+        now = time.monotonic()
+        held = self._pace.held(now)
+        for outbox in set(held) - set(self._held):
+            log.said("held_back", topic=outbox)
+        self._held = held
+        return [each for each in own if self._pace.may(each.topic, now)]
+
+    @property
+    def held(self) -> tuple[str, ...]:
+        """The outboxes that wait since they submitted too fast."""
+        return self._held
 
     async def _ahead(self, owned: Owned, own: list[TopicPartition]) -> list[Checked]:
         """Step 6, before the transaction: read what is there, and check who signed it. No state of the shard is looked at."""
