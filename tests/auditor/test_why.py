@@ -246,6 +246,25 @@ class TestClocks:
 
         assert (clock.state, clock.seconds) == ("lifted", 3600)
 
+    def test_one_of_who_deleted_what_it_was_told_was_lifted_and_not_met(self) -> None:
+        """A late one too: the breach stays beside it. What it answered is told from what it could not do any more."""
+        case, referral = asked()
+        due = referral.time + 72 * HOUR
+        case.later(hours=73).say(
+            "timekeeper", "deadline.breached", cause=referral.id, rule="D-SERVICE", due=_text(due), late_by_minutes=0
+        )
+        case.say("ngo-a", "consent.withdrawn", receivers=["migration"])
+        stopped = case.later(hours=1).say("migration", "consent.stop_confirmed")
+        (clock,) = case.explain(referral).clocks
+        explained = case.explain(stopped)
+
+        assert (clock.state, clock.seconds) == ("lifted", 74 * 3600)
+        assert clock.breach is not None
+        assert clock.end is not None
+        assert (clock.end.type, clock.end.source) == ("consent.stop_confirmed", "migration")
+        assert explained.ended == (("D-STOP", "migration"),)
+        assert explained.lifted == (("D-SERVICE", "migration"),)
+
     def test_a_duty_whose_answer_could_not_be_read_runs_on(self) -> None:
         """The signal's clock ends with the referral to the unit, and begins again when its letter does not open."""
         case = Case()

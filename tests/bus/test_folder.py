@@ -55,6 +55,20 @@ def test_a_folder_without_a_bus_says_how_to_make_one(tmp_path: Path) -> None:
         _ = BusFolder(tmp_path).settings
 
 
+def test_what_runs_here_by_itself_is_seen_as_long_as_it_runs(tmp_path: Path) -> None:
+    """One desk for each agency; of a service of which several may stand by, one or more. What was killed runs no more."""
+    folder, other = BusFolder(tmp_path), BusFolder(tmp_path)
+    assert folder.running == ()
+    with folder.alone("ngo-a"), folder.among("registrar"):
+        with other.among("registrar"):
+            assert other.running == ("ngo-a", "registrar")
+        assert other.running == ("ngo-a", "registrar")
+        assert other.runs("ngo-a")
+        with pytest.raises(FolderHeld, match=str(os.getpid())), other.alone("ngo-a"):
+            pass
+    assert folder.running == ()
+
+
 def test_a_bus_that_does_not_run_says_how_to_start_it(tmp_path: Path) -> None:
     """Also where a killed holder left its broker's address behind."""
     folder = BusFolder(tmp_path)

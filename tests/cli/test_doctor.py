@@ -5,6 +5,7 @@ import json
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -19,6 +20,7 @@ from nrmbus.cli import doctor
 from nrmbus.cli.app import app
 from nrmbus.cli.doctor import Heard, of_clocks, of_sealing_keys
 from nrmbus.cli.keys import private_keys, unlock
+from nrmbus.cli.services import run_service
 from nrmbus.desk import tables
 from nrmbus.desk.epochs import Ending
 from nrmbus.directory import Identity, Operator, heads
@@ -114,6 +116,28 @@ class TestARealBus:
         del key_file
         with pytest.raises(KeysSealed, match="nrmbus keys protect"):
             unlock(folder)
+
+    @pytest.mark.parametrize("service", ["ngo-a", "timekeeper", "registrar", "auditor"])
+    def test_no_key_is_sealed_while_somebody_has_it_open(
+        self, folder: BusFolder, key_file: Path, service: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """What runs would start no more, and not know it: one that `nrmbus run` started is noticed as a whole bus is."""
+        del key_file
+        refusals = []
+
+        def main(*_: object) -> None:
+            shown = CliRunner().invoke(app, ["keys", "protect", "--data", str(folder.path)])
+            refusals.append((shown.exit_code, str(shown.exception)))
+
+        ran = ModuleType("ran")
+        monkeypatch.setattr(ran, "main", main, raising=False)
+        monkeypatch.setattr("nrmbus.cli.services.importlib.import_module", lambda _: ran)
+        run_service(service, folder)
+
+        ((status, said),) = refusals
+        assert status == 1
+        assert f"nrmbus run has started {service}: end that first" in said
+        assert not any(map(keyfile.is_sealed, private_keys(folder)))
 
     def test_its_keys_are_sealed_by_one_command_and_open_with_the_key_file_alone(
         self, folder: BusFolder, key_file: Path, monkeypatch: pytest.MonkeyPatch

@@ -2,6 +2,7 @@
 
 import base64
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -126,13 +127,39 @@ def one_who_was_put_off_comes_back_as_another(office: Office) -> bytes:
     return _listed(office, AdmitterKey(name="dave", key=_put_off(office).public.key))
 
 
-def its_own_supervisor(office: Office) -> bytes:
-    """What it fails to answer would be told to nobody but itself."""
-    own = office.identity("ngo-b")
-    public = (own.signing.public, own.sealing.public, own.witness.public)
-    wanted = joining.Wanted("ngo-b", "ngo_outreach", *public, supervisor="ngo-b")
+def _supervised(office: Office, agency: str, supervisor: str) -> bytes:
+    own = office.identity(agency)
+    wanted = replace(office.wanted(own), supervisor=supervisor)
     entry = joining.proposed(office.directory, wanted, "admitted", made=NOW)
     return _numbered(office, office.admitted(joining.asked_by(entry, [own.signing, own.witness])))
+
+
+def its_own_supervisor(office: Office) -> bytes:
+    """What it fails to answer would be told to nobody but itself."""
+    return _supervised(office, "ngo-b", "ngo-b")
+
+
+def each_others_supervisor(office: Office) -> bytes:
+    """Two who would hear of each other's silence, and nobody outside."""
+    office.directory.add(_supervised(office, "ngo-b", "ngo-c"))
+    return _supervised(office, "ngo-c", "ngo-b")
+
+
+def supervisors_in_a_circle(office: Office) -> bytes:
+    """The same over two others, who were admitted before."""
+    for agency, supervisor in (("ngo-b", "ngo-c"), ("ngo-c", "ngo-d")):
+        office.directory.add(_supervised(office, agency, supervisor))
+    return _supervised(office, "ngo-d", "ngo-b")
+
+
+def supervised_by_its_own_charge_since_a_change_of_keys(office: Office) -> bytes:
+    """Only such a change names another supervisor; the one who supervises brings it."""
+    office.directory.add(_supervised(office, "ngo-b", "ngo-a"))
+    own, new = office.identity("ngo-a"), office.identity("ngo-a", 2)
+    wanted = replace(office.wanted(new), supervisor="ngo-b")
+    entry = joining.proposed(office.directory, wanted, "rotated", made=NOW, until=NOW + 72 * HOUR)
+    signers = [new.signing, new.witness, own.signing]
+    return _numbered(office, office.admitted(joining.asked_by(entry, signers)))
 
 
 TRIES = [
@@ -149,6 +176,9 @@ TRIES = [
     (one_who_was_put_off_signs, "admitter_unknown"),
     (one_who_was_put_off_comes_back_as_another, "key_in_use"),
     (its_own_supervisor, "supervisor_itself"),
+    (each_others_supervisor, "supervisor_circle"),
+    (supervisors_in_a_circle, "supervisor_circle"),
+    (supervised_by_its_own_charge_since_a_change_of_keys, "supervisor_circle"),
 ]
 
 

@@ -159,6 +159,11 @@ def more() -> list[tuple[str, Refusal | None, str | None]]:
         ("the sender accepts its own", b.ask("ngo-a", "referral.accepted", ref="R-1"), "G-04"),
         ("an unknown bed", b.ask("shelter", "shelter.bed_offered", ref="B-1"), "G-02"),
     ]
+    b = planned(Bench())
+    found += [
+        ("a service of the fund", b.ask("vac", "service.requested", ref="S-9", to=["fund"]), "G-10"),
+        ("a service of a legal NGO", b.ask("vac", "service.requested", ref="S-9", to=["ngo-l"]), None),
+    ]
     b = offered(Bench())
     b.say("special-unit", "consent.refused", receivers=["vac"])
     found += [

@@ -150,6 +150,21 @@ def test_an_agency_and_the_registrar_count_the_same_events(story: Callable[[Benc
         assert _own(b, agency).count_for(agency) == b.view.count_for(agency), agency
 
 
+@pytest.mark.parametrize("agency", ["ngo-l", "vac"])
+def test_who_left_and_who_had_it_stop_see_that_it_owes_nothing_more(agency: str) -> None:
+    """By their own events alone, each desk shows the duties of the agency as the registrar has them."""
+    b = served(Bench())
+    b.say("ngo-l", "referral.accepted", ref="R-2")
+    b.say("vac", "consent.withdrawn", receivers=["ngo-l"])
+
+    def owed(view: View) -> list[str]:
+        return sorted(clock.code for clock in b.rules.clocks(view) if clock.answerable == "ngo-l")
+
+    assert owed(_own(b, agency)) == owed(b.view) == ["D-ASSIGN", "D-STOP"]
+    b.say("ngo-l", "consent.stop_confirmed")
+    assert owed(_own(b, agency)) == owed(b.view) == []
+
+
 def test_a_desk_is_not_told_of_a_wrong_status_that_it_cannot_know() -> None:
     """The centre has heard of no status before the plan; its own judge leaves that to the registrar."""
     b = child_planned(Bench())

@@ -29,6 +29,8 @@ _STATISTICS: Final = "A service of the bus: it reads every envelope, and the cod
 
 ClockState = Literal["runs", "paused", "overdue", "breached", "met", "met_late", "lifted"]
 """``breached``: said to be and still owed. ``met_late``: after it was due. ``lifted``: ended by something else than its own end."""
+Owed = tuple[str, str]
+"""A clock by its code, and who owed it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +118,8 @@ class Explained:
     ``over``: what says that its case was kept long enough, where the event's own envelope is gone since.
 
     ``also``: other registrations under the same id. ``answers``: what a recipient said to it, by cause or reference.
-    ``ended``: clocks that it ended, by code and who owed it. ``policy_known``: the Rules asked are those it was judged by.
+    ``ended``: clocks that it ended, by code and who owed it; ``lifted`` those that it took away without their being met.
+    ``policy_known``: the Rules asked are those it was judged by.
     """
 
     entry: Entry
@@ -127,7 +130,8 @@ class Explained:
     receipts: tuple[Receipt, ...]
     answers: tuple[Point, ...]
     clocks: tuple[Ran, ...]
-    ended: tuple[tuple[str, str], ...]
+    ended: tuple[Owed, ...]
+    lifted: tuple[Owed, ...]
     also: tuple[Point, ...]
     over: Point | None = None
 
@@ -140,7 +144,7 @@ def explain(seen: Audited, entry: Entry, now: datetime) -> Explained:
     before = seen.view(said.subject, case[:at])
     later = case[at + 1 :]
     whom = tuple(_whom(seen, entry, case, before))
-    clocks, ended = _clocks(rules, entry, before, later, now)
+    clocks, ended, lifted = _clocks(rules, entry, before, later, now)
     return Explained(
         entry=entry,
         now=now,
@@ -151,6 +155,7 @@ def explain(seen: Audited, entry: Entry, now: datetime) -> Explained:
         answers=tuple(_answers(entry, later)),
         clocks=clocks,
         ended=ended,
+        lifted=lifted,
         also=tuple(Point.of(each) for each in case if each.registration != said and each.registration.id == said.id),
         over=Point.of(over) if entry.ended and (over := seen.history.over(said.subject)) else None,
     )
@@ -279,21 +284,27 @@ def _running(rules: Rules, view: View) -> dict[tuple[str, str, str], Clock]:
 
 def _clocks(
     rules: Rules, entry: Entry, before: View, later: Iterable[Entry], now: datetime
-) -> tuple[tuple[Ran, ...], tuple[tuple[str, str], ...]]:
-    """The clocks that the event started, followed to their end or to *now*; and those that it ended."""
+) -> tuple[tuple[Ran, ...], tuple[Owed, ...], tuple[Owed, ...]]:
+    """The clocks that the event started, followed to their end or to *now*; those that it ended, and that it lifted."""
     fact = entry.fact
     if fact is None:
-        return (), ()
+        return (), (), ()
     view = rules.evolve(before, fact)
     ran_before, runs = _running(rules, before), _running(rules, view)
     watched = {key: _Watched(clock) for key, clock in runs.items() if clock.cause == fact.event.id}
-    ended = tuple((clock.code, clock.answerable) for key, clock in ran_before.items() if key not in runs)
+    over = [(clock.code, clock.answerable) for key, clock in ran_before.items() if key not in runs]
+    ended = tuple(each for each in over if _is_an_end(rules.profile, each[0], fact.event.type))
+    lifted = tuple(each for each in over if each not in ended)
     for each, next_fact in _facts(later) if watched else ():
         view = rules.evolve(view, next_fact)
         runs = _running(rules, view)
         for key, one in watched.items():
             _follow(rules.profile, one, runs.get(key), each)
-    return tuple(_ran(rules.profile, one, now) for one in watched.values()), ended
+    return tuple(_ran(rules.profile, one, now) for one in watched.values()), ended, lifted
+
+
+def _is_an_end(profile: Profile, code: str, type: str) -> bool:
+    return any(matches(type, name) for end in profile.clocks[code].ends_by for name in end.events)
 
 
 def _follow(profile: Profile, one: _Watched, runs: Clock | None, entry: Entry) -> None:
@@ -303,8 +314,7 @@ def _follow(profile: Profile, one: _Watched, runs: Clock | None, entry: Entry) -
         one.clock, one.end, one.ended = runs, None, None  # a letter that cannot be read begins the duty again
     elif one.end is None:
         one.end, one.ended = Point.of(entry), entry.registration.time
-        ends = profile.clocks[one.clock.code].ends_by
-        one.lifted = not any(matches(one.end.type, name) for end in ends for name in end.events)
+        one.lifted = not _is_an_end(profile, one.clock.code, one.end.type)
 
 
 def _ran(profile: Profile, one: _Watched, now: datetime) -> Ran:

@@ -282,13 +282,19 @@ class BusFolder:
         """Whether a process is *service* here now, as `alone` has it."""
         return self._is_locked(f"{service}.lock")
 
-    def _is_locked(self, name: str) -> bool:
+    @property
+    def running(self) -> tuple[str, ...]:
+        """Every service that a process is here now, as `alone` or `among` have it; sorted."""
+        names = sorted(path.stem for path in self.run.glob("*.lock"))
+        return tuple(name for name in names if self._is_locked(f"{name}.lock", fcntl.LOCK_EX))
+
+    def _is_locked(self, name: str, against: int = fcntl.LOCK_SH) -> bool:
         try:
             descriptor = os.open(self.run / name, os.O_RDONLY)
         except FileNotFoundError:
             return False
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            fcntl.flock(descriptor, against | fcntl.LOCK_NB)
         except BlockingIOError:
             return True
         finally:
@@ -327,6 +333,16 @@ class BusFolder:
         descriptor = os.open(make_private(self.run) / f"{service}.lock", os.O_RDWR | os.O_CREAT, PRIVATE_FILE)
         try:
             self._take(descriptor, f"The ledger of {service}")
+            yield
+        finally:
+            os.close(descriptor)
+
+    @contextmanager
+    def among(self, service: str) -> Iterator[None]:
+        """Be one of those that are *service* here, of which there may be several, until the end of the block."""
+        descriptor = os.open(make_private(self.run) / f"{service}.lock", os.O_RDWR | os.O_CREAT, PRIVATE_FILE)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_SH)
             yield
         finally:
             os.close(descriptor)

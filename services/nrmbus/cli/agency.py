@@ -245,6 +245,7 @@ def admit(
     """Sign a request as an admitter; the second of two enters it, where the operator's key is.
 
     Run where the operator's key is, it also enters what two have signed elsewhere, or what the agency confirmed.
+    With --waiting the exit status is 1 if one of them could not be signed; the others are signed all the same.
     """
     from nrmbus.cli.signing import admitted
     from nrmbus.cli.waiting import signed
@@ -254,9 +255,13 @@ def admit(
         raise typer.BadParameter("name the request's file, or say --waiting")
     with sentences():
         if waiting:
-            typer.echo("\n".join(asyncio.run(signed(folder, str(file) if file else None, name))))
+            answers = asyncio.run(signed(folder, str(file) if file else None, name))
+            typer.echo("\n".join(answer.line for answer in answers))
         else:
+            answers = []
             typer.echo(asyncio.run(admitted(folder, file or Path(), name, fingerprint, directory)))
+    if any(answer.refused for answer in answers):
+        raise typer.Exit(1)
 
 
 @app.command(epilog="Example: nrmbus agency suspend ngo-a --as leyla")

@@ -160,6 +160,10 @@ def protect(data: Data = None, bus: Bus = DEFAULT_BUS) -> None:
         raise BusError("This is a bus for playing, whose keys are raw for good: nothing real may be said on it.")
     if folder.is_held:
         raise BusError(f"The bus in {folder.path} is running: end it first, and start it with the same passphrase.")
+    if alone := folder.running:
+        raise BusError(
+            f"In {folder.path} nrmbus run has started {' and '.join(alone)}: end that first, and start it with the same passphrase."
+        )
     found = private_keys(folder)
     with sentences():
         passphrase = keyfile.asked()

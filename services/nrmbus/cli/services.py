@@ -2,7 +2,6 @@
 
 import importlib
 from collections.abc import Callable
-from contextlib import nullcontext
 from typing import Final
 
 from nrmbus import telemetry
@@ -37,7 +36,7 @@ def run_service(name: str, folder: BusFolder, say: Callable[[str], None] = lambd
     folder.settings  # noqa: B018 - raises where no bus was made
     try:
         if name in SERVICES:
-            with folder.alone(name) if name == TIMEKEEPER else nullcontext():
+            with folder.alone(name) if name == TIMEKEEPER else folder.among(name):
                 say(_BEGINS.format(name))
                 importlib.import_module(SERVICES[name]).main(folder)
         elif name in folder.agencies():

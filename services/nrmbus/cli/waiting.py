@@ -1,6 +1,7 @@
 """What `nrmbus agency waiting` prints and `nrmbus agency admit --waiting` signs: changes of keys that wait on the bus."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Final
 
 from nrmbus.bus.folder import BusFolder
@@ -35,8 +36,16 @@ def _line(request: Request, names: Mapping[str, str]) -> str:
     return f"{entry.agency} ({entry.kind}, {entry.role}): {', '.join(keys)}{until}; signed by {' and '.join(by) or 'nobody yet'}."
 
 
-async def signed(folder: BusFolder, agency: str | None, name: str | None) -> list[str]:
-    """Sign as an admitter what waits of *agency*, or of all, and send it; a line for each.
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """What became of one change that waited, in a line; ``refused`` if it was not signed."""
+
+    line: str
+    refused: bool = False
+
+
+async def signed(folder: BusFolder, agency: str | None, name: str | None) -> list[Answered]:
+    """Sign as an admitter what waits of *agency*, or of all, and send it; an answer for each, whatever became of another.
 
     Raises:
         DirectoryError: as `listed`; ``nothing_waiting`` of this agency; ``admitter_key_missing``.
@@ -49,14 +58,14 @@ async def signed(folder: BusFolder, agency: str | None, name: str | None) -> lis
         found = {agency: found[agency]} if agency in found else {}
     if not found:
         raise DirectoryError("nothing_waiting")
-    lines = []
+    answers = []
     for request in found.values():
         try:
             done = sign(directory, request, admitter, now)
             await send(folder, home, done)
             left = "the operator enters it" if is_complete(done) else "a second admitter has to sign as well"
             signer = directory.roll.admitter_kids[admitter.key.kid]
-            lines.append(f"{request.entry.agency} ({request.entry.kind}): {signer} has signed; {left}.")
+            answers.append(Answered(f"{request.entry.agency} ({request.entry.kind}): {signer} has signed; {left}."))
         except DirectoryError as error:
-            lines.append(f"{request.entry.agency}: {error}")
-    return lines
+            answers.append(Answered(f"{request.entry.agency}: {error}", refused=True))
+    return answers

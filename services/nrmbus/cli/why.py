@@ -89,6 +89,7 @@ def mapping(explained: "Explained") -> dict[str, Any]:
         "answers": [asdict(each) for each in explained.answers],
         "clocks": [asdict(each) for each in explained.clocks],
         "ended": [{"code": code, "answerable": agency} for code, agency in explained.ended],
+        "lifted": [{"code": code, "answerable": agency} for code, agency in explained.lifted],
         "also": [asdict(each) for each in explained.also],
     }
     plain: dict[str, Any] = _plain(body)
@@ -135,6 +136,7 @@ def show(explained: "Explained", console: "Console") -> None:
     _section(console, "answers", [(each.source, f"{each.type}, {_point(each)}") for each in explained.answers])
     _section(console, "clocks", [(each.code, _ran(each)) for each in explained.clocks])
     _section(console, "ended", [(code, f"the clock of {agency}") for code, agency in explained.ended])
+    _section(console, "lifted", [(code, f"the clock of {agency}, not met") for code, agency in explained.lifted])
     _section(console, "also", [(each.type or "refused", _point(each)) for each in explained.also])
     console.print(Text(f"\nAs of {_time(explained.now)}, from the verified history; no letter was opened.", "dim"))
 

@@ -206,6 +206,8 @@ class Roll:
             return "id_reserved"
         if entry.supervisor == entry.agency:
             return "supervisor_itself"  # it would hear of its own silence, and nobody else
+        if self._supervises(entry.agency, entry.supervisor):
+            return "supervisor_circle"  # each would hear of the other's, and nobody outside
         standing = self.agencies.get(entry.agency)
         if code := _out_of_turn(entry, standing):
             return code
@@ -236,6 +238,17 @@ class Roll:
         return replace(self, number=entry.number, used=used, agencies={**self.agencies, entry.agency: standing})
 
     # -- one rule each -----------------------------------------------------------------------------------------------
+
+    def _supervises(self, agency: str, other: str | None) -> bool:
+        """Whether *agency* supervises *other*, itself or over any number of others."""
+        for _ in self.agencies:  # a chain is no longer than there are agencies, since no circle was let in before
+            standing = self.agencies.get(other or "")
+            if standing is None:
+                return False
+            other = standing.last.supervisor
+            if other == agency:
+                return True
+        return False
 
     def _out_of_place(self, bus: str, number: int) -> DirectoryCode | None:
         if bus != self.bus:

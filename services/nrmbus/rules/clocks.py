@@ -11,10 +11,10 @@ from typing import Final
 from nrmbus.rules.calendar import LAST
 from nrmbus.rules.conditions import holds
 from nrmbus.rules.profile import ClockRule, End, Length
-from nrmbus.rules.step import SHARING, UNIT, Step, receivers_of, referrer, value
+from nrmbus.rules.step import UNIT, Step, receivers_of, referrer, value
 from nrmbus.rules.tables import Roles, Tables
 from nrmbus.rules.view import Ending, Mark, Pause, Running, Status, View
-from nrmbus.rules.vocabulary import Answerable
+from nrmbus.rules.vocabulary import Answerable, Parting
 
 ANSWERS = ("referral.acknowledged", "referral.accepted")
 TIMEKEEPER = "timekeeper"
@@ -37,7 +37,7 @@ class Clock:
 
 
 def advance(step: Step, mark: Mark) -> tuple[Running, ...]:
-    """The running clocks after the event of *step*, save those that closing and withdrawal end (``surviving``)."""
+    """The running clocks after the event of *step*, save those that end with more than the event (``surviving``, `leaving`)."""
     running = step.view.running
     kind = step.event.type
     if running:
@@ -49,9 +49,9 @@ def advance(step: Step, mark: Mark) -> tuple[Running, ...]:
     return _started(step, running, mark) if starts else running
 
 
-def surviving(tables: Tables, running: tuple[Running, ...], status: Status) -> tuple[Running, ...]:
-    """The clocks that go on when the case comes to *status* by closing, dismissal or withdrawal."""
-    return tuple(clock for clock in running if status in tables.profile.clocks[clock.code].outlives)
+def surviving(tables: Tables, running: tuple[Running, ...], end: Status | Parting) -> tuple[Running, ...]:
+    """The clocks that go on when the case comes to *end*: closed or dismissed, withdrawn, or to be erased."""
+    return tuple(clock for clock in running if end in tables.profile.clocks[clock.code].outlives)
 
 
 # Starting
@@ -62,7 +62,9 @@ def _known_receivers(step: Step) -> Iterable[str]:
 
 
 def _decider(step: Step) -> Iterable[str]:
-    return step.roles.having("court" if value(step.event, "kind") == "court" else UNIT)
+    """Who hears of the review: a unit that the person refuses is not told, and so owes no decision."""
+    deciders = step.roles.having("court" if value(step.event, "kind") == "court" else UNIT)
+    return (agency for agency in deciders if not step.barred(agency))
 
 
 ANSWERABLE: Final[Mapping[Answerable, Callable[[Step], Iterable[str]]]] = {
@@ -145,7 +147,17 @@ def _concerns(step: Step, clock: Running, rule: ClockRule) -> bool:
     if rule.scope == "agency":
         return step.source == clock.answerable
     same = step.event.referral is None or step.event.referral == clock.ref
-    return same and (step.source in (clock.answerable, clock.waits) or step.role == TIMEKEEPER)
+    return same and (
+        step.source in (clock.answerable, clock.waits) or step.role == TIMEKEEPER or _answers_for_all(step)
+    )
+
+
+def _answers_for_all(step: Step) -> bool:
+    """Whether nobody else can answer any more: one court decides for every court, one confirmation holds for all."""
+    kind = step.event.type
+    if kind == "review.decided":
+        return step.review is not None and step.review.decider == step.role
+    return kind == "stay.hold_confirmed" and step.hold is not None and step.source in step.hold.migration
 
 
 def _by_letter(step: Step, end: End) -> frozenset[str]:
@@ -206,13 +218,6 @@ def _planned(step: Step, running: tuple[Running, ...], mark: Mark) -> tuple[Runn
     )
 
 
-def _withdrawn(step: Step, running: tuple[Running, ...], _: Mark) -> tuple[Running, ...]:
-    unit = any(step.roles.of(agency) == UNIT for agency in receivers_of(step.event))
-    if not unit or step.child or SHARING not in value(step.event, "purposes", ()):
-        return running
-    return tuple(clock for clock in running if not step.tables.profile.clocks[clock.code].unit_consent)
-
-
 def _letter(step: Step, running: tuple[Running, ...], mark: Mark) -> tuple[Running, ...]:
     about, unread = step.event.causationid, step.event.type == "letter.unreadable"
     reader = frozenset((step.source,))
@@ -246,7 +251,6 @@ _MOVES: Final[Mapping[str, Callable[[Step, tuple[Running, ...], Mark], tuple[Run
     "recovery.extended": _extended,
     "plan.adopted": _planned,
     "plan.revised": _planned,
-    "consent.withdrawn": _withdrawn,
     "letter.opened": _letter,
     "letter.unreadable": _letter,
     "deadline.breached": _breached,

@@ -86,7 +86,10 @@ def _breaches(tables: Tables, roles: Roles, view: View) -> Iterator[Due]:
 
 
 def _expiries(tables: Tables, roles: Roles, view: View) -> Iterator[Due]:
-    """A referral expires as a whole, when all who have not answered are overdue as long again as they had time."""
+    """A referral expires as a whole, when all who have not answered are overdue as long again as they had time.
+
+    Who has left the case will not answer: there is nothing to wait for from then on.
+    """
     for referral in view.referrals.values():
         waiting = {
             party.agency
@@ -98,6 +101,7 @@ def _expiries(tables: Tables, roles: Roles, view: View) -> Iterator[Due]:
             for clock in view.running
             if clock.mark.id == referral.mark.id and clock.answerable in waiting and clock.runs
         ]
+        ends += [max(view.left[agency], referral.mark.registered) for agency in waiting if agency in view.left]
         known = [end for end in ends if end is not None]
         if waiting and len(known) == len(waiting):
             yield _expiry(referral, max(known))

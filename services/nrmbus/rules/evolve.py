@@ -13,9 +13,10 @@ from nrmbus.rules.clocks import advance, surviving
 from nrmbus.rules.conditions import holds
 from nrmbus.rules.fold_case import CASE
 from nrmbus.rules.fold_emergency import EMERGENCY
-from nrmbus.rules.fold_erasure import ERASURE, ends_keeping, over
+from nrmbus.rules.fold_erasure import DUE, ERASURE, ends_keeping, over
 from nrmbus.rules.fold_help import HELP
 from nrmbus.rules.folding import Changes, Folder, parts_with
+from nrmbus.rules.leaving import ERASED, settled
 from nrmbus.rules.step import Step
 from nrmbus.rules.view import Letters, Status, View
 
@@ -46,6 +47,8 @@ def evolve_view(step: Step, fact: Fact) -> View:
     running = advance(step, mark)
     if event.type in ENDING and status is not None:
         running = surviving(step.tables, running, status)
+    elif event.type == DUE:  # who is to erase the file is not asked to work by it
+        running = surviving(step.tables, running, ERASED)
     changes: Changes = {"status": status, "running": running, "exists": True, "classes": _classes(step)}
     folder = FOLDERS.get(event.type)
     if folder is not None:
@@ -58,7 +61,7 @@ def evolve_view(step: Step, fact: Fact) -> View:
         changes["parts"] = parts_with(parts, told, "told")
     if event.sealeddigest is not None:
         changes["letters"] = step.view.letters.put(event.id, Letters(event.source, fact.recipients))
-    return replace(step.view, **changes)
+    return settled(step.tables, replace(step.view, **changes))
 
 
 def _classes(step: Step) -> frozenset[str]:

@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import Final
 
 from nrmbus.rules.folding import Changes, Folder, heard_by, parts_with, parts_without, put
+from nrmbus.rules.leaving import left_by
 from nrmbus.rules.step import UNIT, Step, receivers_of, value
 from nrmbus.rules.view import Closing, Decision, Mark, Paper, Review, Service, Standing, Stop
 
@@ -86,15 +87,15 @@ def _consent_withdrawn(step: Step, mark: Mark) -> Changes:
     return {**_consent(step, mark), "stops": stops}
 
 
-def _stop_confirmed(step: Step, _: Mark) -> Changes:
-    """Deletion ends every part of the agency; a duty to retain ends none."""
+def _stop_confirmed(step: Step, mark: Mark) -> Changes:
+    """Deletion ends every part of the agency, and what waited for it alone; a duty to retain ends nothing."""
     changes: Changes = {}
     stop = step.view.stops.get(step.source)
     if stop:
         answered = replace(stop, open=False, answer=value(step.event, "answer"))
         changes["stops"] = put(step.view.stops, step.source, answered)
     if value(step.event, "answer") == "deleted":
-        changes["parts"] = {agency: parts for agency, parts in step.view.parts.items() if agency != step.source}
+        changes |= left_by(step, mark)
     return changes
 
 

@@ -141,6 +141,8 @@ def recipient_not_allowed(q: Question) -> bool:
         return only_unit or not all(q.in_group(agency, "RECEIVERS") for agency in to)
     if q.event.type == "shelter.bed_requested":
         return not all(q.in_group(agency, "SHELTERS") for agency in to)
+    if q.event.type == "service.requested":
+        return not all(q.in_group(agency, "SERVICE_PROVIDERS") for agency in to)
     if q.event.type == "stay.hold_requested":
         return not all(q.roles.of(agency) == "migration" for agency in to)
     return q.event.type == "safeguard.child_flagged" and not all(q.in_group(agency, "GUARDIANS") for agency in to)

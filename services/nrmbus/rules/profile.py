@@ -18,7 +18,7 @@ from pydantic import AfterValidator, Field, ValidationError, model_validator
 from nrmbus.events.access import Emergency
 from nrmbus.events.model import Frozen, Part
 from nrmbus.rules.view import Status
-from nrmbus.rules.vocabulary import Answerable, Condition, Record, Side, Term, Told
+from nrmbus.rules.vocabulary import Answerable, Condition, Parting, Record, Side, Term, Told
 
 Basis = Annotated[str, Field(min_length=3)]
 
@@ -131,7 +131,7 @@ class ClockRule(Cited):
     ends_by: tuple[End, ...]
     moved_by: Literal["info", "extension", "plan"] | None = None
     unit_consent: bool = False
-    outlives: tuple[Status, ...] = ()
+    outlives: tuple[Status | Parting, ...] = ()
 
 
 class Periods(Frozen):

@@ -335,6 +335,8 @@ class View:
     consents: Mapping[tuple[str, str], Standing] = field(default_factory=dict)
     papers: Shelf[Paper] = field(default_factory=Shelf)
     stops: Mapping[str, Stop] = field(default_factory=dict)
+    left: Mapping[str, datetime] = field(default_factory=dict)
+    """Who said that what it was told is deleted, and has had no part since; by when that was registered."""
     referrals: Mapping[str, Referral] = field(default_factory=dict)
     beds: Mapping[str, Bed] = field(default_factory=dict)
     holds: Mapping[str, Hold] = field(default_factory=dict)

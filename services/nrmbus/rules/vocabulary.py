@@ -82,5 +82,8 @@ Side = Literal["asked", "asker"]
 Answerable = Literal["decider", "holders", "others_in_to", "receivers_knowing", "source", "to", "unit", "units_in_to"]
 """Who owes what a clock waits for."""
 
+Parting = Literal["ERASED", "LEFT"]
+"""Beside the statuses, what a duty may outlive: that its case is to be erased, that who owes it has left the case."""
+
 Told = Literal["asker", "nobody", "plan_holder", "referrer", "supervisor", "terminator"]
 """Who is told of a breach beside the answerable agency and its supervisor."""

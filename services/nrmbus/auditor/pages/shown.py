@@ -168,6 +168,7 @@ def event(seen: Audited, entry: Entry, now: datetime) -> dict[str, Any]:
         "also": why.also,
         "clocks": why.clocks,
         "ended": why.ended,
+        "lifted": why.lifted,
     }
 
 

@@ -1,0 +1,69 @@
+"""What nobody can answer any more: duties of who may say nothing more in a case, and what waited for him alone.
+
+Such a duty is lifted, not met: it ends by an event that its row does not name, and the history shows by which.
+"""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Final
+
+from nrmbus.rules.folding import Changes
+from nrmbus.rules.step import SHARING, UNIT, Step
+from nrmbus.rules.tables import Tables
+from nrmbus.rules.view import Bed, House, Mark, Review, Running, Service, View
+
+ERASED: Final = "ERASED"
+LEFT: Final = "LEFT"
+
+
+def settled(tables: Tables, view: View) -> View:
+    """*view* with no duty resting upon who has left the case, or upon a special unit that the person refuses.
+
+    Who has a part again has come back, and owes what begins from there on.
+    """
+    if view.left:
+        left = {agency: at for agency, at in view.left.items() if agency not in view.parts}
+        view = replace(view, left=left) if len(left) < len(view.left) else view
+    owed = tuple(clock for clock in view.running if _owed(tables, view, clock))
+    return replace(view, running=owed) if len(owed) < len(view.running) else view
+
+
+def _owed(tables: Tables, view: View, clock: Running) -> bool:
+    rule = tables.profile.clocks[clock.code]
+    if clock.answerable in view.left and LEFT not in rule.outlives:
+        return False
+    return not (rule.unit_consent and _refused(view, clock.answerable))
+
+
+def _refused(view: View, unit: str) -> bool:
+    standing = view.consents.get((unit, SHARING))
+    return not view.child and standing is not None and standing.kind in ("refused", "withdrawn")
+
+
+def left_by(step: Step, mark: Mark) -> Changes:
+    """The sender has deleted what it was told: it has no part any more, houses nobody, and nothing waits for it alone."""
+    view, agency = step.view, step.source
+    gone = {agency, *view.left}
+    services: Mapping[str, Service] = {
+        ref: replace(each, open=each.open and not (each.receivers and gone.issuperset(each.receivers)))
+        for ref, each in view.services.items()
+    }
+    reviews: Mapping[str, Review] = {
+        ref: replace(each, open=each.open and not each.decider == step.role == UNIT)
+        for ref, each in view.reviews.items()
+    }
+    return {
+        "left": {**view.left, agency: mark.registered},
+        "parts": {each: parts for each, parts in view.parts.items() if each != agency},
+        "services": services,
+        "reviews": reviews,
+        "beds": {ref: _without_guest(bed, agency) for ref, bed in view.beds.items()},
+    }
+
+
+def _without_guest(bed: Bed, agency: str) -> Bed:
+    def emptied(house: House) -> House:
+        is_hers = house.agency == agency and house.state == "admitted"
+        return replace(house, state="discharged") if is_hers else house
+
+    return replace(bed, houses=tuple(map(emptied, bed.houses)))

@@ -1,0 +1,270 @@
+"""No duty rests upon who may say nothing more: it is lifted, and what can still be said stays owed."""
+
+from collections.abc import Callable
+
+import pytest
+
+from nrmbus.events.model import Fact
+from nrmbus.rules import Agency, Rules
+from rules.given import AGENCIES, Bench
+from rules.stories import (
+    acknowledged,
+    begun,
+    child_presumed,
+    housed,
+    planned,
+    presumed,
+    referred,
+    served,
+    signalled,
+    under_review,
+)
+
+UNIT = "special-unit"
+Story = Callable[[Bench], Bench]
+
+
+def owed(b: Bench, agency: str) -> list[str]:
+    """What *agency* owes in the case."""
+    return sorted(clock.code for clock in b.rules.clocks(b.view) if clock.answerable == agency)
+
+
+def leave(b: Bench, agency: str, *, by: str = "vac") -> Bench:
+    """She takes back what she agreed to for *agency*, and it deletes what it was told."""
+    b.say(by, "consent.withdrawn", receivers=[agency])
+    b.say(agency, "consent.stop_confirmed", answer="deleted")
+    return b
+
+
+def taken_on(b: Bench) -> Bench:
+    """The legal NGO has accepted, and owes the first step."""
+    served(b).say("ngo-l", "referral.accepted", ref="R-2")
+    return b
+
+
+def more_agencies(b: Bench, **roles: str) -> Bench:
+    """The same case on a bus that has these agencies too."""
+    more = {id.replace("_", "-"): Agency(id.replace("_", "-"), role) for id, role in roles.items()}
+    b.rules = Rules(b.rules.profile, {**AGENCIES, **more})
+    return b
+
+
+class TestWhoDeleted:
+    """An agency that said `deleted` has no part any more: it could answer nothing (G-05)."""
+
+    def test_owes_nothing_more_and_is_said_to_be_late_with_nothing(self) -> None:
+        """The assignment is lifted; what others owe is as it was."""
+        b = taken_on(Bench())
+        assert owed(b, "ngo-l") == ["D-ASSIGN"]
+        others = [clock for clock in b.rules.clocks(b.view) if clock.answerable != "ngo-l"]
+        leave(b, "ngo-l")
+
+        assert owed(b, "ngo-l") == []
+        assert list(b.rules.clocks(b.view)) == others
+        assert not any(line.startswith("D-ASSIGN") for line in b.through("d40 9:00"))
+
+    def test_owes_all_as_before_until_it_has_said_so(self) -> None:
+        """Taken back is not deleted yet: it may still answer, and has to."""
+        b = taken_on(Bench())
+        b.say("vac", "consent.withdrawn", receivers=["ngo-l"])
+
+        assert owed(b, "ngo-l") == ["D-ASSIGN", "D-STOP"]
+
+    def test_owes_all_as_before_if_the_law_has_it_keep(self) -> None:
+        """`must_retain` ends no part, so it may speak."""
+        b = taken_on(Bench())
+        b.say("vac", "consent.withdrawn", receivers=["ngo-l"])
+        b.say("ngo-l", "consent.stop_confirmed", answer="must_retain", legal_basis="a law")
+
+        assert owed(b, "ngo-l") == ["D-ASSIGN"]
+
+    def test_is_not_made_to_owe_again_by_a_letter_that_nobody_could_read(self) -> None:
+        """What it had done in time is not undone after it left."""
+        b = taken_on(Bench())
+        done = b.say("ngo-l", "needs.assessed", to=["vac"], letter=True)
+        leave(b, "ngo-l").say("vac", "letter.unreadable", cause=done.id)
+
+        assert owed(b, "ngo-l") == []
+
+    def test_still_owes_a_second_confirmation(self) -> None:
+        """Whoever has it stop once more is answered once more."""
+        b = leave(taken_on(Bench()), "ngo-l")
+        b.say("vac", "consent.withdrawn", receivers=["ngo-l"])
+        assert owed(b, "ngo-l") == ["D-STOP"]
+
+        b.say("ngo-l", "consent.stop_confirmed")
+        assert owed(b, "ngo-l") == []
+
+    def test_still_owes_an_erasure(self) -> None:
+        """It knows the case, so it is told when a court has ended access, and confirms."""
+        b = leave(planned(Bench()), "ngo-l").at("d9 9:00")
+        b.say("court", "access.terminated", approver="A-2")
+        b.say_due("access.erasure_due")
+        assert owed(b, "ngo-l") == ["D-ERASE"]
+
+        b.say("ngo-l", "access.erasure_confirmed")
+        assert owed(b, "ngo-l") == []
+
+    def test_owes_what_it_is_asked_after_it_has_come_back(self) -> None:
+        """She agrees anew, and it is turned to anew: a clock like any other's."""
+        b = leave(taken_on(Bench()), "ngo-l")
+        b.consents("ngo-l", by="vac")
+        b.say("vac", "referral.submitted", ref="R-9", to=["ngo-l"], urgency="urgent")
+
+        assert owed(b, "ngo-l") == ["D-SERVICE"]
+        assert b.ask("ngo-l", "referral.accepted", ref="R-9") is None
+
+    def test_is_not_bound_to_refer_somebody_of_whom_it_knows_nothing(self) -> None:
+        """Its 24 hours are lifted, which is in the history; the special unit has the signal."""
+        b = leave(signalled(Bench()), "ngo-a", by="ngo-a")
+
+        assert owed(b, "ngo-a") == []
+        assert not b.rules.due(b.view)
+
+    def test_is_late_with_nothing_by_a_breach_that_was_said_all_the_same(self) -> None:
+        """A history of before has such breaches: it folds, and they change nothing."""
+        b = taken_on(Bench())
+        due = next(each for each in b.rules.due(b.view) if each.rule == "D-ASSIGN")
+        leave(b, "ngo-l").at("d20 9:00")
+        before = b.rules.clocks(b.view)
+        event = b.event("timekeeper", due.type, data=due.data, cause=due.cause, reference=due.ref, at=due.at)
+        refusal = b.rules.judge(b.view, event, b.now)
+        b.hear(Fact.of(event, ("ngo-l", "vac"), b.now, 99))
+
+        assert refusal is not None
+        assert refusal.rule == "G-51"
+        assert b.rules.clocks(b.view) == before
+
+
+class TestWhoWaited:
+    """What only an agency that left could have answered is waited for no more."""
+
+    def test_is_told_at_once_that_a_referral_will_not_be_answered(self) -> None:
+        """By its expiry, which says nothing of why."""
+        b = leave(served(Bench()).at("d8 12:00"), "ngo-l")
+
+        assert b.through("d8 12:00") == ["referral.expired 10 Mar 12:00 ngo-l,vac"]
+        assert "R-2" not in b.view.open_referrals
+
+    def test_waits_for_the_others_who_were_asked(self) -> None:
+        """A referral expires as a whole: when the last who may answer is overdue as long again."""
+        b = planned(Bench()).at("d8 11:00")
+        b.say("vac", "referral.submitted", ref="R-9", to=["ngo-l", "shelter"], urgency="urgent")
+        leave(b.at("d8 12:00"), "ngo-l")
+        said = [line for line in b.through("d15 9:00") if line.startswith(("D-SERVICE", "referral"))]
+
+        assert said == ["D-SERVICE 13 Mar 11:00 shelter,vac", "referral.expired 16 Mar 11:00 ngo-l,shelter,vac"]
+
+    def test_may_close_though_a_service_was_asked_for(self) -> None:
+        """It is open no more; one that another was asked for too is."""
+        b = planned(Bench())
+        b.say("vac", "service.requested", ref="S-1", to=["ngo-l"])
+        b.say("shelter", "shelter.discharged", ref="B-1")
+        shared = b.fork()
+        shared.say("vac", "service.requested", ref="S-2", to=["ngo-l", "shelter"])
+        refused = leave(shared, "ngo-l").ask("vac", "case.closed")
+        assert refused is not None
+        assert refused.rule == "G-49"
+
+        leave(b, "ngo-l").say("vac", "case.closed")
+        assert b.codes == []
+
+    def test_may_house_her_elsewhere_when_the_house_has_left(self) -> None:
+        """Who has deleted all of her houses nobody: it owes no stay, and another house may admit."""
+        b = leave(housed(Bench()), "shelter", by="ngo-a")
+        assert owed(b, "shelter") == []
+
+        b.consents("ngo-shelter")
+        b.say(UNIT, "shelter.bed_requested", ref="B-2", to=["ngo-shelter"])
+        b.say("ngo-shelter", "shelter.bed_offered", ref="B-2")
+        b.say("ngo-shelter", "shelter.admitted", ref="B-2")
+
+    def test_waits_for_no_review_of_a_unit_that_has_left(self) -> None:
+        """It was not decided, and holds nobody in the house."""
+        b = leave(under_review(Bench()), UNIT, by="ngo-a").at("d60 9:00")
+
+        assert owed(b, UNIT) == []
+        assert b.ask("shelter", "shelter.discharged", ref="B-1") is None
+
+
+class TestACaseThatIsToBeErased:
+    """When the days for objecting are over, nobody is asked to work by a file that he is to erase."""
+
+    def test_leaves_the_erasure_and_the_stop_to_be_confirmed(self) -> None:
+        """All else is lifted by the timekeeper's word, and no breach comes of it."""
+        b = taken_on(Bench())
+        b.say("vac", "consent.withdrawn", receivers=["shelter"])
+        b.say("court", "access.terminated", approver="A-2")
+        assert {"D-ASSIGN", "D-SERVICE", "D-SHELTER", "D-STOP"} <= set(b.codes)
+        b.say_due("access.erasure_due")
+
+        assert set(b.codes) == {"D-ERASE", "D-STOP"}
+        assert {due.rule for due in b.rules.due(b.view)} <= {"D-ERASE", "D-STOP"}
+
+    def test_runs_as_before_as_long_as_somebody_may_object(self) -> None:
+        """A decision that may be heard again ends no duty; what needs no letter may be said."""
+        b = taken_on(Bench())
+        before = b.codes
+        b.say("court", "access.terminated", approver="A-2")
+
+        assert b.codes == before
+        assert b.ask("ngo-l", "referral.completed", ref="R-2") is None
+
+
+class TestAUnitThatSheRefuses:
+    """A refusal stops the special unit as a withdrawal does: it may decide nothing (G-30), so it owes no decision."""
+
+    @pytest.mark.parametrize("story", [referred, acknowledged, begun, presumed])
+    @pytest.mark.parametrize(("kind", "left"), [("consent.refused", []), ("consent.withdrawn", ["D-STOP"])])
+    def test_owes_nothing_that_rests_on_consent(self, story: Story, kind: str, left: list[str]) -> None:
+        """Receipt, answer, decision and recovery period alike."""
+        b = story(Bench())
+        assert owed(b, UNIT)
+        b.say("ngo-a", kind, receivers=[UNIT])
+
+        assert owed(b, UNIT) == left
+
+    def test_owes_it_all_for_a_child_and_nothing_once_he_is_an_adult_who_refused(self) -> None:
+        """A child is not asked; what he said counts from the day on which he is found to be grown up."""
+        b = child_presumed(Bench())
+        b.say("school", "consent.refused", receivers=[UNIT])
+        assert owed(b, UNIT) == ["D-RECOVERY", "D-REVIEW30"]
+
+        b.say(UNIT, "safeguard.age_assessed")
+        assert owed(b, UNIT) == []
+
+    def test_owes_no_review_of_which_it_is_not_told(self) -> None:
+        """The request does not reach a unit that she refuses; a court's clock is the court's."""
+        b = under_review(Bench())
+        b.say(UNIT, "review.decided", ref="V-1", outcome="upheld")
+        b.say("ngo-a", "consent.withdrawn", receivers=[UNIT])
+        asked = b.say("ngo-a", "review.requested", ref="V-2")
+        b.say("ngo-a", "review.requested", ref="V-3", kind="court")
+
+        assert UNIT not in asked.audience.recipients
+        assert owed(b, UNIT) == ["D-STOP"]
+        assert owed(b, "court") == ["D-REVIEW"]
+
+
+class TestWhatOneAnswersForAll:
+    """Several owe it, and the first answer leaves the others nothing to say (G-51)."""
+
+    def test_one_court_decides_for_every_court(self) -> None:
+        """The review is decided, whoever decided it."""
+        b = under_review(more_agencies(Bench(), court_2="court"))
+        b.say("ngo-a", "review.requested", ref="V-2", kind="court")
+        assert owed(b, "court") == owed(b, "court-2") == ["D-REVIEW"]
+        b.say("court-2", "review.decided", ref="V-2", outcome="upheld")
+
+        assert owed(b, "court") == owed(b, "court-2") == []
+        assert owed(b, UNIT) == ["D-REVIEW"]
+
+    def test_one_confirmation_of_a_hold_holds_for_all(self) -> None:
+        """Of that hold, and of no other."""
+        b = begun(more_agencies(Bench(), migration_2="migration"))
+        b.consents("migration-2")
+        for ref in ("H-1", "H-2"):
+            b.say(UNIT, "stay.hold_requested", ref=ref, to=["migration", "migration-2"])
+        b.say("migration-2", "stay.hold_confirmed", ref="H-1")
+
+        assert owed(b, "migration") == owed(b, "migration-2") == ["D-HOLD"]
