@@ -36,16 +36,19 @@ def publisher_not_allowed(q: Question) -> bool:
 
 @_book.rule("G-02")
 def unknown_case(q: Question) -> bool:
-    """The sender does not know the case, or there is none (opening types excepted).
+    """The sender does not know the case, or there is none; what opens one must find none, or the sender's own.
 
-    An auditor reads every case, and asks questions over none. Auditor, court and prosecution need not have heard of a
-    case whose data they have erased or kept. When its time of keeping is over there is none: who was told erases and says
-    so, the timekeeper says who did not, and nothing opens it anew.
+    Of a reference that another has opened nothing is told but that it is not free: not when its case began, nor what
+    became of it. An auditor reads every case, and asks questions over none. Auditor, court and prosecution need not have
+    heard of a case whose data they have erased or kept. When its time of keeping is over there is none: who was told
+    erases and says so, the timekeeper says who did not, and nothing opens it anew.
     """
     if q.view.over:
         return not _of_the_erasure(q)
-    if _opening(q) or (q.event.type == _ACCESS and q.role == AUDITOR):
+    if q.event.type == _ACCESS and q.role == AUDITOR:
         return False
+    if _opening(q):
+        return q.view.exists and not q.view.count_for(q.source)
     if not q.view.exists or (q.view.incident and q.event.type not in (_ACCESS, *_LETTERS)):
         return True
     if q.event.type in _ENDING_ACCESS and q.role in AUTHORITIES:
