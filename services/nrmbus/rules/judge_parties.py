@@ -7,7 +7,7 @@ from nrmbus.rules.clocks import TIMEKEEPER
 from nrmbus.rules.emergency import OBJECTED
 from nrmbus.rules.judging import WITH_TO, Book, Check, Question
 from nrmbus.rules.profile import Row
-from nrmbus.rules.records import ANSWERED_BY_REFERENCE, RECORDS, opened_record
+from nrmbus.rules.records import ANSWERED_BY_REFERENCE, RECORDS, is_anothers
 from nrmbus.rules.step import COURT, UNIT, receivers_of, value
 
 _book = Book()
@@ -90,13 +90,12 @@ def unknown_reference(q: Question) -> bool:
 
 @_book.rule("G-04")
 def not_a_party(q: Question) -> bool:
-    """An answer not by the receiver, a supplement or revocation not by the sender."""
+    """An answer not by the receiver, a supplement or revocation not by the sender, a reference that is another agency's."""
     row = _row(q)
     if row and row.about and row.party:
         record = RECORDS[row.about]
         return not (record.asked(q) if row.party == "asked" else record.asker(q))
-    opened = opened_record(q)
-    return opened is not None and opened.mark.source != q.source
+    return is_anothers(q)
 
 
 @_book.rule("G-05")
