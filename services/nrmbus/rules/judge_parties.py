@@ -134,13 +134,16 @@ def time_before_case(q: Question) -> bool:
 
 @_book.rule("G-10", *WITH_TO)
 def recipient_not_allowed(q: Question) -> bool:
-    """`to` names one who is never sent anything, or one who does not take what this type asks for."""
+    """`to` names one who is never sent anything, or one who does not take what this type asks for; of a referral, the sender.
+
+    Who refers to itself hands nothing over, and would take the case over with nobody asked.
+    """
     to = q.to
     if any(q.in_group(agency, "NEVER_RECIPIENTS") for agency in to):
         return True
     if q.event.type == "referral.submitted":
         only_unit = q.role == "police_other" and any(q.roles.of(agency) != UNIT for agency in to)
-        return only_unit or not all(q.in_group(agency, "RECEIVERS") for agency in to)
+        return only_unit or q.source in to or not all(q.in_group(agency, "RECEIVERS") for agency in to)
     if q.event.type == "shelter.bed_requested":
         return not all(q.in_group(agency, "SHELTERS") for agency in to)
     if q.event.type == "stay.hold_requested":

@@ -14,6 +14,8 @@ _book = Book()
 _INTERVIEW = "identification.interview_held"
 _REFERRAL = "referral.submitted"
 _BED = "shelter.bed_requested"
+_ACCEPTED = "referral.accepted"
+_PLAN = "plan.adopted"
 _STOPPED = "consent.stop_confirmed"
 _TERMINATED = "access.terminated"
 _OWN = (
@@ -130,16 +132,25 @@ def _needed(q: Question) -> Iterator[tuple[str, str]]:
             yield agency, SERVICES
 
 
-@_book.rule("G-30", *WITH_TO, *_OWN)
+def _concerned(q: Question) -> Iterator[tuple[str, str]]:
+    """The pairs of which an adult's refusal or withdrawal is in the way; also who takes the case over, by plan or transfer."""
+    yield from _needed(q)
+    referral = q.referral if q.event.type == _ACCEPTED else None
+    takes_over = q.event.type == _PLAN or (referral and (referral.transfer or referral.made_support))
+    if takes_over and not q.child:
+        yield q.source, SHARING
+
+
+@_book.rule("G-30", *WITH_TO, *_OWN, _ACCEPTED)
 def consent_refused(q: Question) -> bool:
-    """Adult; a refusal stands for an agency in `to`, or for the special unit that acts itself."""
-    return any(q.stands(agency, purpose) == "refused" for agency, purpose in _needed(q))
+    """Adult; a refusal stands for an agency in `to`, for the special unit that acts itself, or for who takes the case over."""
+    return any(q.stands(agency, purpose) == "refused" for agency, purpose in _concerned(q))
 
 
-@_book.rule("G-31", *WITH_TO, *_OWN)
+@_book.rule("G-31", *WITH_TO, *_OWN, _ACCEPTED)
 def consent_withdrawn(q: Question) -> bool:
     """The same, a withdrawal stands."""
-    return any(q.stands(agency, purpose) == "withdrawn" for agency, purpose in _needed(q))
+    return any(q.stands(agency, purpose) == "withdrawn" for agency, purpose in _concerned(q))
 
 
 @_book.rule("G-32", *WITH_TO, *_OWN)
