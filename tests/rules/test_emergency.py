@@ -8,7 +8,7 @@ from nrmbus.events.model import Part
 from nrmbus.rules import Refusal, load_profile
 from rules.given import AZ, Bench
 from rules.refused_emergency import ASKED, TWO, UNIT, g_71, g_72, more
-from rules.stories import child_signalled, planned, presumed
+from rules.stories import child_planned, child_signalled, planned, presumed
 
 
 def asked(**said: str) -> Bench:
@@ -62,6 +62,23 @@ def test_a_refusal_meanwhile_ends_it_too() -> None:
     b = asked()
     b.say("vac", "consent.refused", receivers=["shelter"], purposes=["tracing"])
     assert b.through("d8 13:00") == []
+
+
+@pytest.mark.parametrize("child", [False, True], ids=["an adult", "a child"])
+@pytest.mark.parametrize("type", ["consent.refused", "consent.withdrawn"])
+def test_her_word_after_it_was_sealed_keeps_it_shut(type: str, *, child: bool) -> None:
+    """For whatever purpose, and a child's too: what nobody has opened by then stays closed; another's word changes nothing."""
+    b = (child_planned if child else planned)(Bench()).at("d16 12:00")
+    by = UNIT if child else "shelter"
+    b.say(by, ASKED, **TWO)
+    b.through("d16 12:10")
+    sealed = b.say("vac", "access.resealed", ref="E-1", letter=True).event
+    b.say("vac", "consent.refused", receivers=["ngo-l"], purposes=["tracing"])
+    assert not b.rules.keeps_shut(b.view, sealed, by)
+    b.say("vac", type, receivers=[by], purposes=["tracing"])
+
+    assert b.rules.keeps_shut(b.view, sealed, by)
+    assert not b.rules.keeps_shut(b.view, b.facts[0].event, by), "of anything else, that purpose says nothing"
 
 
 @pytest.mark.parametrize(
