@@ -104,7 +104,7 @@ def test_who_knows_an_id_and_not_the_case_learns_nothing_by_using_it(bus: Bus) -
 
 
 def told(bus: Bus, shard: Shard, receivers: list[str]) -> str:
-    """The id of a referral to *receivers*, none of whom knows whom else it went to."""
+    """The id of a referral to *receivers*; whether another of them opened it is between that one and the sender."""
     bus.signal(shard)
     for receiver in receivers:
         bus.say(shard, "ngo-a", "consent.given", {**CONSENT, "receivers": [receiver]})

@@ -11,7 +11,7 @@ SHELTERS: Final = ["ngo-shelter", "shelter"]
 
 
 def beds_asked() -> Bench:
-    """The special unit has asked two shelters for a bed; neither knows that the other was asked."""
+    """The special unit has asked two shelters for a bed; what one answers is nothing to the other."""
     b = accepted(Bench())
     b.consents("ngo-shelter", "shelter")
     b.say("special-unit", "shelter.bed_requested", ref="B-9", to=SHELTERS)
