@@ -88,11 +88,11 @@ def child_may_not_withdraw(q: Question) -> bool:
 
 @_book.rule("G-26")
 def access_terminated(q: Question) -> bool:
-    """A letter in a case to whose data access was terminated, or which is being erased, while no hold stands."""
+    """A letter in a case to whose data access was terminated, while no authority holds it, or which is being erased."""
     erasure = q.view.erasure
     if q.event.sealeddigest is None or q.event.type == _TERMINATED:
         return False
-    terminated = erasure.terminated is not None and not q.held(q.tables.calendar.day(q.now))
+    terminated = erasure.terminated is not None and not q.kept_open(q.tables.calendar.day(q.now))
     return terminated or (erasure.due is not None)
 
 
