@@ -50,6 +50,16 @@ def test_danger_does_not_wait() -> None:
     assert len(asked(reason="imminent_danger").through("d8 12:00")) == 1
 
 
+def test_nobody_puts_an_emergency_off_by_dating_the_case_ahead() -> None:
+    """A signal may be dated five minutes ahead: what is due before then is said and sealed all the same."""
+    b = Bench(case="child")
+    b.say("school", "case.signal_recorded", detector="education", child=True, occurred="0:05")
+    b.say(UNIT, ASKED, reason="imminent_danger", **TWO)
+
+    assert len(b.through("0:00")) == 1
+    assert b.say("school", "access.resealed", ref="E-1", letter=True).audience.recipients
+
+
 def test_an_objection_ends_it_and_the_asking_agency_hears_so() -> None:
     """Nothing is due any more."""
     b = asked().at("d8 12:09")

@@ -128,8 +128,12 @@ def duty_officer_only(q: Question) -> bool:
 
 @_book.rule("G-08")
 def time_before_case(q: Question) -> bool:
-    """`time` earlier than the case's first event."""
-    return q.view.opened is not None and q.event.time < q.view.opened.time
+    """`time` earlier than the case's first event, which happened by its registration at the latest.
+
+    It may be dated some minutes ahead: what desks and the timekeeper say of it meanwhile does not wait for them.
+    """
+    opened = q.view.opened
+    return opened is not None and q.event.time < min(opened.time, opened.registered)
 
 
 @_book.rule("G-10", *WITH_TO)
