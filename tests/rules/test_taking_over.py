@@ -56,6 +56,21 @@ def test_no_plan_is_adopted_against_her_word(type: str, rule: str) -> None:
     assert told.ask("ngo-l", "plan.adopted", to=["shelter"]) is None
 
 
+@pytest.mark.parametrize(("type", "rule"), [("consent.refused", "G-30"), ("consent.withdrawn", "G-31")])
+def test_nothing_is_handed_on_in_a_letter_against_her_word(type: str, rule: str) -> None:
+    """Who has heard of it late or not at all is refused by the registrar; without a letter, help may still be asked for."""
+    b = identified(Bench())
+    b.consents("hospital", by="vac")
+    b.say("special-unit", type, receivers=["ngo-l"])
+    said = {"ref": "R-9", "to": ["hospital"]}
+    refusal = b.ask("ngo-l", "referral.submitted", letter=True, **said)
+
+    assert refusal is not None
+    assert refusal.rule == rule
+    assert b.ask("ngo-l", "referral.submitted", **said) is None
+    assert b.ask("vac", "referral.submitted", letter=True, **said) is None
+
+
 def test_of_a_child_and_without_the_special_unit_help_goes_on() -> None:
     """A child is not asked; and whoever she came to may help her when she refuses the special unit."""
     child = child_planned(Bench())

@@ -133,17 +133,21 @@ def _needed(q: Question) -> Iterator[tuple[str, str]]:
 
 
 def _concerned(q: Question) -> Iterator[tuple[str, str]]:
-    """The pairs of which an adult's refusal or withdrawal is in the way; also who takes the case over, by plan or transfer."""
+    """The pairs of which an adult's refusal or withdrawal is in the way.
+
+    Also who takes the case over, by plan or transfer, and who hands on in a letter what it knows.
+    """
     yield from _needed(q)
     referral = q.referral if q.event.type == _ACCEPTED else None
     takes_over = q.event.type == _PLAN or (referral and (referral.transfer or referral.made_support))
-    if takes_over and not q.child:
+    hands_on = q.event.type in WITH_TO and q.event.sealeddigest is not None
+    if (takes_over or hands_on) and not q.child:
         yield q.source, SHARING
 
 
 @_book.rule("G-30", *WITH_TO, *_OWN, _ACCEPTED)
 def consent_refused(q: Question) -> bool:
-    """Adult; a refusal stands for an agency in `to`, for the special unit that acts itself, or for who takes the case over."""
+    """Adult; a refusal stands for an agency in `to`, the special unit that acts itself, or who takes over or hands on."""
     return any(q.stands(agency, purpose) == "refused" for agency, purpose in _concerned(q))
 
 
