@@ -18,6 +18,11 @@ def asked(**said: str) -> Bench:
     return b
 
 
+def applied(refusal: Refusal | None) -> str | None:
+    """The rule that applied, which the history has."""
+    return refusal.because if refusal else None
+
+
 def test_holder_and_a_second_agency_hear_of_it_at_once() -> None:
     """Without a supervisor of either, who has been on the case for longest; where there is one, the supervisor."""
     b = planned(Bench())
@@ -58,6 +63,18 @@ def test_nobody_puts_an_emergency_off_by_dating_the_case_ahead() -> None:
 
     assert len(b.through("0:00")) == 1
     assert b.say("school", "access.resealed", ref="E-1", letter=True).audience.recipients
+
+
+def test_a_holder_that_does_not_answer_is_waited_for_as_long_as_it_holds_the_case() -> None:
+    """Its desk is off, say: it is not asked twice, and who holds the case after it is."""
+    b = asked()
+    b.through("d8 12:10")
+    again = {**TWO, "ref": "E-2"}
+    assert applied(b.ask("shelter", ASKED, **again)) == "G-70"
+    b.say("ngo-l", "plan.adopted", to=["shelter"])
+
+    assert b.say("shelter", ASKED, **again).audience.recipients == ("ngo-a", "ngo-l")
+    assert applied(b.ask("shelter", ASKED, **{**TWO, "ref": "E-3"})) == "G-70"
 
 
 def test_an_objection_ends_it_and_the_asking_agency_hears_so() -> None:
