@@ -175,8 +175,9 @@ def test_who_was_refused_rightly_by_these_rules_is_no_finding(bus: Bus) -> None:
     used = bus.event("ngo-a", "consent.given", CONSENT)
     assert bus.take(shard, bus.signed(used), owner="ngo-a").outcome == "registered"
     again = bus.say(shard, "ngo-a", "consent.given", CONSENT, id=used.id)
+    marked = bus.say(shard, "ngo-a", "consent.given", CONSENT, id=ids.said_by_itself("vac", used.id, "letter"))
 
-    assert [each.outcome for each in (stranger, asked[-1], hers, again)] == ["refused"] * 4
+    assert [each.outcome for each in (stranger, asked[-1], hers, again, marked)] == ["refused"] * 5
     assert bent.found() == []
 
 

@@ -181,12 +181,15 @@ TRIES: Final = (
     Try("a stranger says that a letter opened", on_known("ngo-l", "letter.opened", {}, causationid=ids.new_event_id()), "unknown_case"),
     Try("a stranger stops what it never had", on_known("vac", "consent.stop_confirmed", {"answer": "deleted"}), "unknown_case"),
     Try("a stranger breaks the glass", on_known("vac", "access.break_glass", GLASS, referral=ids.new_ref(), approver="S-2"), "not_available"),
-    Try("a stranger opens it a second time", on_known("ngo-l", "case.signal_recorded", SIGNAL), "wrong_state"),
+    Try("a stranger opens it a second time", on_known("ngo-l", "case.signal_recorded", SIGNAL), "unknown_case"),
+    Try("a stranger opens it a second time, from before it began", on_known("ngo-l", "case.signal_recorded", SIGNAL, at=STARTS - timedelta(days=1)), "unknown_case"),
+    Try("who has a part opens it a second time", on_known("ngo-a", "case.signal_recorded", SIGNAL), "wrong_state"),
     Try("a case is made of an incident", _on_an_incident("case.signal_recorded", SIGNAL), "wrong_state"),
     Try("a consent is recorded on an incident", _on_an_incident("consent.given", CONSENT), "unknown_case"),
     # What nobody agreed to.
     Try("an NGO names itself", on_known("ngo-a", "consent.given", {**CONSENT, "receivers": ["ngo-a"]}), "self_consent"),
     Try("a consent is played back after its withdrawal", _after_withdrawal, "consent_withdrawn"),
+    Try("an NGO hands the case to itself", on_known("ngo-a", "referral.submitted", {**REFERRAL, "mode": "transfer", "to": ["ngo-a"]}, referral=ids.new_ref()), "recipient_not_allowed"),
     Try("a case is kept for ever", on_known("ngo-a", "access.hold_placed", {**HOLD, "until": "2036-03-31"}), "hold_too_long"),
     # Two people who are one.
     Try("a court's officer alone", on_known("court", "access.terminated", ENDED), "two_person_rule"),
@@ -206,4 +209,5 @@ TRIES: Final = (
     Try("a key that nobody ever had", lambda all_: all_.refer(all_.readers(special_unit=SealingKey.from_seed(bytes(32)).seal_to)), "key_not_current"),
     Try("a reader twice", lambda all_: all_.refer(all_.readers(), alter=_twice), "letter_malformed"),
     Try("under the id of another's letter", _in_anothers_place, "id_reused"),
+    Try("under an id that another has yet to use", on_known("ngo-a", "access.granted", {"what": "case", "purpose": "audit"}, id=ids.said_by_itself(UNIT, ids.new_event_id(), "letter")), "id_reused"),
 )  # fmt: skip

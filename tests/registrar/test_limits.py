@@ -8,6 +8,7 @@ import pytest
 from nrmbus.events.model import Part
 from nrmbus.registrar.memory import HistoryError
 from nrmbus.registrar.shard import Shard
+from nrmbus.wire import ids
 from nrmbus.wire.record import Record
 from registrar.given import CASE, SIGNAL, Bus, check_history, to
 
@@ -100,6 +101,59 @@ def test_who_knows_an_id_and_not_the_case_learns_nothing_by_using_it(bus: Bus) -
     tried = [bus.event("vac", "consent.given", {**CONSENT, "receivers": ["fund"]}, id=id) for id in (given.id, None)]
 
     assert [bus.take(shard, bus.signed(each), owner="vac").code for each in tried] == ["unknown_case", "unknown_case"]
+
+
+def told(bus: Bus, shard: Shard, receivers: list[str]) -> str:
+    """The id of a referral to *receivers*; whether another of them opened it is between that one and the sender."""
+    bus.signal(shard)
+    for receiver in receivers:
+        bus.say(shard, "ngo-a", "consent.given", {**CONSENT, "receivers": [receiver]})
+    referral = bus.event(
+        "ngo-a", "referral.submitted", {**REFERRAL, "to": receivers}, referral="cd" * 16, legalbasis="CoM 21/2008"
+    )
+    readers: dict[Part, tuple[str, ...]] = {
+        part: () if part == "money" else (*receivers, *(["statistics"] if part == "coded" else [])) for part in LETTER
+    }
+    assert bus.take(shard, bus.signed(referral, LETTER, readers), owner="ngo-a").outcome == "registered"
+    return referral.id
+
+
+@pytest.mark.parametrize("said", [True, False], ids=["said", "not said yet"])
+def test_p2_nobody_finds_out_who_else_was_told_by_an_id_that_anybody_can_work_out(bus: Bus, *, said: bool) -> None:
+    """Receipts have ids that follow from reader and letter: tried by another reader, the answer is always the same."""
+    shard = bus.shard()
+    referral = told(bus, shard, ["special-unit", "vac"])
+    ids_ = {agency: ids.said_by_itself(agency, referral, "letter") for agency in ("special-unit", "ngo-l")}
+    if said:
+        bus.say(shard, "special-unit", "letter.opened", {}, causationid=referral, id=ids_["special-unit"])
+    read = {"what": "case", "purpose": "case_work"}
+    answers = {agency: bus.say(shard, "vac", "access.granted", read, id=id).code for agency, id in ids_.items()}
+
+    assert answers == {"special-unit": "id_reused", "ngo-l": "id_reused"}
+    check_history(bus, shard)
+
+
+def test_nobody_takes_beforehand_the_id_of_what_another_has_to_say(bus: Bus) -> None:
+    """Else a receipt, an erasure confirmed or what an emergency needs would be refused when it comes."""
+    shard = bus.shard()
+    referral = told(bus, shard, ["special-unit", "vac"])
+    id = ids.said_by_itself("special-unit", referral, "letter")
+    bus.say(shard, "vac", "access.granted", {"what": "case", "purpose": "case_work"}, id=id)
+    opened = bus.say(shard, "special-unit", "letter.opened", {}, causationid=referral, id=id)
+
+    assert opened.outcome == "registered"
+    assert to(opened, "ngo-a"), "its sender hears that it was opened"
+    check_history(bus, shard)
+
+
+def test_an_id_without_a_mark_is_its_senders(bus: Bus) -> None:
+    """A system of an agency's own, and a release before this one, work their ids out in another way."""
+    shard = bus.shard()
+    bus.signal(shard, id=ids.derived("ngo-a", "a case of its own system", "signal"))
+    given = {**CONSENT, "receivers": ["vac"]}
+
+    assert bus.say(shard, "ngo-a", "consent.given", given, id=ids.said_by_itself("ngo-a", "x", "y")).code is None
+    check_history(bus, shard)
 
 
 def test_a_case_that_does_not_wake_is_not_taken_for_an_empty_one(bus: Bus) -> None:

@@ -8,7 +8,7 @@ from nrmbus.events.model import Part
 from nrmbus.rules import Refusal, load_profile
 from rules.given import AZ, Bench
 from rules.refused_emergency import ASKED, TWO, UNIT, g_71, g_72, more
-from rules.stories import child_signalled, planned, presumed
+from rules.stories import child_planned, child_signalled, planned, presumed
 
 
 def asked(**said: str) -> Bench:
@@ -16,6 +16,11 @@ def asked(**said: str) -> Bench:
     b = planned(Bench()).at("d8 12:00")
     b.say("shelter", ASKED, **TWO, **said)
     return b
+
+
+def applied(refusal: Refusal | None) -> str | None:
+    """The rule that applied, which the history has."""
+    return refusal.because if refusal else None
 
 
 def test_holder_and_a_second_agency_hear_of_it_at_once() -> None:
@@ -50,6 +55,28 @@ def test_danger_does_not_wait() -> None:
     assert len(asked(reason="imminent_danger").through("d8 12:00")) == 1
 
 
+def test_nobody_puts_an_emergency_off_by_dating_the_case_ahead() -> None:
+    """A signal may be dated five minutes ahead: what is due before then is said and sealed all the same."""
+    b = Bench(case="child")
+    b.say("school", "case.signal_recorded", detector="education", child=True, occurred="0:05")
+    b.say(UNIT, ASKED, reason="imminent_danger", **TWO)
+
+    assert len(b.through("0:00")) == 1
+    assert b.say("school", "access.resealed", ref="E-1", letter=True).audience.recipients
+
+
+def test_a_holder_that_does_not_answer_is_waited_for_as_long_as_it_holds_the_case() -> None:
+    """Its desk is off, say: it is not asked twice, and who holds the case after it is."""
+    b = asked()
+    b.through("d8 12:10")
+    again = {**TWO, "ref": "E-2"}
+    assert applied(b.ask("shelter", ASKED, **again)) == "G-70"
+    b.say("ngo-l", "plan.adopted", to=["shelter"])
+
+    assert b.say("shelter", ASKED, **again).audience.recipients == ("ngo-a", "ngo-l")
+    assert applied(b.ask("shelter", ASKED, **{**TWO, "ref": "E-3"})) == "G-70"
+
+
 def test_an_objection_ends_it_and_the_asking_agency_hears_so() -> None:
     """Nothing is due any more."""
     b = asked().at("d8 12:09")
@@ -62,6 +89,23 @@ def test_a_refusal_meanwhile_ends_it_too() -> None:
     b = asked()
     b.say("vac", "consent.refused", receivers=["shelter"], purposes=["tracing"])
     assert b.through("d8 13:00") == []
+
+
+@pytest.mark.parametrize("child", [False, True], ids=["an adult", "a child"])
+@pytest.mark.parametrize("type", ["consent.refused", "consent.withdrawn"])
+def test_her_word_after_it_was_sealed_keeps_it_shut(type: str, *, child: bool) -> None:
+    """For whatever purpose, and a child's too: what nobody has opened by then stays closed; another's word changes nothing."""
+    b = (child_planned if child else planned)(Bench()).at("d16 12:00")
+    by = UNIT if child else "shelter"
+    b.say(by, ASKED, **TWO)
+    b.through("d16 12:10")
+    sealed = b.say("vac", "access.resealed", ref="E-1", letter=True).event
+    b.say("vac", "consent.refused", receivers=["ngo-l"], purposes=["tracing"])
+    assert not b.rules.keeps_shut(b.view, sealed, by)
+    b.say("vac", type, receivers=[by], purposes=["tracing"])
+
+    assert b.rules.keeps_shut(b.view, sealed, by)
+    assert not b.rules.keeps_shut(b.view, b.facts[0].event, by), "of anything else, that purpose says nothing"
 
 
 @pytest.mark.parametrize(

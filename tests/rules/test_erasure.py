@@ -128,6 +128,25 @@ def test_while_a_hold_stands_letters_go_on() -> None:
     assert refusal.code == "access_terminated"
 
 
+@pytest.mark.parametrize("reasons", [["objection"], ["civil_claim", "objection"]])
+@pytest.mark.parametrize("before", [False, True], ids=["after the decision", "before it"])
+def test_an_agency_that_objects_gives_itself_nothing_back(reasons: list[str], *, before: bool) -> None:
+    """Its hold stops the erasure; letters stay refused, so that no other holder can tell that somebody objects."""
+    hold = {"reasons": reasons, "until": "2026-03-31"}
+    b = planned(Bench())
+    if before:
+        b.say("vac", "access.hold_placed", **hold)
+    ended(b)
+    if not before:
+        b.say("vac", "access.hold_placed", **hold)
+
+    for agency in ("vac", "ngo-l"):
+        refusal = b.ask(agency, "plan.adopted", to=["shelter"], letter=True)
+        assert refusal is not None
+        assert refusal.code == "access_terminated"
+    assert (b.through("d20 9:00") == []) != (before and reasons == ["objection"])
+
+
 @pytest.mark.parametrize(
     ("until", "rule"),
     [("2026-03-10", "G-27"), ("2026-03-11", None), ("2027-03-11", None), ("2027-03-12", "G-27")],

@@ -39,6 +39,15 @@ def test_said_once(agency: str, cause: str, rule: str) -> None:
     assert not cause or once != ids.said_by_itself(agency + cause[0], cause[1:], rule)
 
 
+def test_what_an_agency_says_by_itself_bears_its_mark() -> None:
+    """Whose the id is can be seen by whoever knows the agencies; an id of no such kind has no mark."""
+    said = ids.said_by_itself("ngo-a", "cause", "rule")
+
+    assert ids.EVENT_ID.fullmatch(said)
+    assert ids.mark_in(said) == ids.mark_of("ngo-a") != ids.mark_of("ngo-ab")
+    assert ids.mark_in(ids.new_event_id()) is None
+
+
 @given(st.binary(max_size=70))
 def test_hash_is_kafkas(key: bytes) -> None:
     """Our hash is that of another client's port of Kafka's, for every length of the last word."""

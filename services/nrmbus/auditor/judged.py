@@ -16,6 +16,7 @@ from nrmbus.events.model import Event
 from nrmbus.rules import Rules, View
 from nrmbus.rules.emergency import refused_by_person
 from nrmbus.rules.judge import OF_THE_ROW
+from nrmbus.wire import ids
 from nrmbus.wire.registration import Registration
 
 GLASS: Final = "access.break_glass"
@@ -51,6 +52,7 @@ def otherwise(entries: Iterable[Entry], rules: Rules, directory: Directory) -> I
     views: dict[str, View] = {}
     unread: set[str] = set()
     used: dict[str, set[tuple[str | None, str]]] = defaultdict(set)
+    marks = {ids.mark_of(agency): agency for agency in directory.entries}
     spent: Counter[tuple[str, str]] = Counter()
     asked = Counter(
         (each.event.source, rules.month(each.registration.time))
@@ -62,7 +64,10 @@ def otherwise(entries: Iterable[Entry], rules: Rules, directory: Directory) -> I
         before = used[said.subject]
         if said.subject not in unread and said.verdict == "refused" and said.policy.digest == rules.profile.digest:
             view = views.get(said.subject) or rules.start(said.subject)
-            yield from _refused(entry, view, rules, before, asked[said.source, rules.month(said.time)])
+            # What another says by itself has an id that is its own, said already or not.
+            owner = marks.get(ids.mark_in(said.id) or "", said.source)
+            taken = before if owner == said.source else before | {(None, said.id)}
+            yield from _refused(entry, view, rules, taken, asked[said.source, rules.month(said.time)])
         # An id is its sender's from the first submission on, and everybody's once it is registered.
         before.add((said.source if said.verdict == "refused" else None, said.id))
         if said.verdict != "registered" or said.subject in unread:

@@ -14,7 +14,7 @@ from pydantic import Field
 
 from nrmbus.events.model import Data, Draft, Event, Frozen
 from nrmbus.rules import Agency, Rules, View
-from nrmbus.wire.ids import said_by_itself
+from nrmbus.wire.ids import derived, said_by_itself
 
 BY_ITSELF: Final = "by-itself"
 """The ``actor`` of what no member of staff said."""
@@ -158,4 +158,4 @@ def by_itself(heard: Heard, rule: str, data: Data, *, time: datetime | None = No
 
 def derived_ref(heard: Heard, rule: str) -> str:
     """A reference of its own (32 hex digits) for what *rule* makes out of what was *heard*; the same again each time."""
-    return said_by_itself(heard.me, heard.event.id, f"{rule} ref").replace("-", "")
+    return derived(heard.me, heard.event.id, f"{rule} ref").replace("-", "")

@@ -60,6 +60,8 @@ class Shard:
         """Submissions answered again since the start; more than relays resent means something repeats them."""
         self._rules, self._directory, self._salt = rules, directory, salt
         self._elsewhere = elsewhere
+        self._marks: dict[str, str] = {}
+        self._marked = 0
         self._policy = Policy(name=rules.profile.name, digest=rules.profile.digest)
         self._policy_json = json.dumps({"digest": rules.profile.digest, "name": rules.profile.name}).decode()
 
@@ -105,7 +107,7 @@ class Shard:
             return Decision("answered", "sequence_gap", [gap])
         case = case or self.memory.case_or_new(signed.subject)
         try:
-            if known:
+            if known or self._is_anothers(signed):
                 raise WireError("id_reused")
             event, letter = self._readable(signed, now)
             told = self._judged(case.view, event, letter, now)
@@ -117,6 +119,17 @@ class Shard:
             refused = wire_refusal(error) if isinstance(error, WireError) else error
             return Decision("refused", refused.code, self._refuse(case, signed, at, now, refused))
         return Decision("registered", None, self._register(case, signed, event, at, now, told))
+
+    def _is_anothers(self, signed: Signed) -> bool:
+        """Whether the id is one that another agency gives to what it says by itself, said already or not.
+
+        Those can be worked out beforehand. Taken in advance, what another has to say would be refused; tried, the answer
+        would tell that it has heard of something.
+        """
+        if self._marked != self._directory.number:
+            self._marks = {ids.mark_of(agency): agency for agency in self._directory.entries}
+            self._marked = self._directory.number
+        return self._marks.get(ids.mark_in(signed.id) or "", signed.source) != signed.source
 
     def _in_its_place(self, signed: Signed, at: Coordinates) -> None:
         if signed.record.key != signed.subject.encode():

@@ -13,12 +13,11 @@ from nrmbus.rules.clocks import breached_by, told
 from nrmbus.rules.conditions import holds
 from nrmbus.rules.emergency import second_agencies
 from nrmbus.rules.profile import Row
-from nrmbus.rules.step import SHARING, UNIT, Step, receivers_of, value
+from nrmbus.rules.step import AUTHORITIES, SHARING, UNIT, Step, receivers_of, value
 from nrmbus.rules.vocabulary import Term
 
 CHOSEN: Final[frozenset[Term]] = frozenset({"members", "questioner", "to"})
 """Words for whom the sender turns to, of whatever role: their role bounds what they open."""
-AUTHORITIES = frozenset({"auditor", "court", "prosecution"})
 GRANTS = ("consent.given", "consent.overridden")
 
 

@@ -10,11 +10,16 @@ _book = Book()
 
 @_book.rule("G-70", ASKED)
 def not_available(q: Question) -> bool:
-    """Nobody else holds the case, nobody could be told beside the holder, nothing is needed, or the agency has asked already."""
+    """Nobody else holds the case, nobody could be told beside the holder, nothing is needed, or the holder was asked already."""
     if q.holder in (None, q.source) or refused_by_person(q.view, q.holder or ""):
         return True
-    open_ones = [each for each in q.view.emergencies.values() if each.open and each.mark.source == q.source]
-    return bool(open_ones) or not parts_needed(q) or not tuple(second_agencies(q))
+    # Of a holder of before nobody waits for an answer: its desk may be off, or suspended.
+    waiting = [
+        each
+        for each in q.view.emergencies.values()
+        if each.open and (each.mark.source, each.holder) == (q.source, q.holder)
+    ]
+    return bool(waiting) or not parts_needed(q) or not tuple(second_agencies(q))
 
 
 @_book.rule("G-71", ASKED, RESEALED)

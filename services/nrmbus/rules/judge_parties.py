@@ -2,13 +2,13 @@
 
 from typing import Final
 
-from nrmbus.rules.audience import AUTHORITIES, chosen_by_sender, may_open
+from nrmbus.rules.audience import chosen_by_sender, may_open
 from nrmbus.rules.clocks import TIMEKEEPER
 from nrmbus.rules.emergency import OBJECTED
 from nrmbus.rules.judging import WITH_TO, Book, Check, Question
 from nrmbus.rules.profile import Row
-from nrmbus.rules.records import ANSWERED_BY_REFERENCE, RECORDS, opened_record
-from nrmbus.rules.step import COURT, UNIT, receivers_of, value
+from nrmbus.rules.records import ANSWERED_BY_REFERENCE, RECORDS, is_anothers
+from nrmbus.rules.step import AUTHORITIES, COURT, UNIT, receivers_of, value
 
 _book = Book()
 AUDITOR = "auditor"
@@ -36,16 +36,19 @@ def publisher_not_allowed(q: Question) -> bool:
 
 @_book.rule("G-02")
 def unknown_case(q: Question) -> bool:
-    """The sender does not know the case, or there is none (opening types excepted).
+    """The sender does not know the case, or there is none; what opens one must find none, or the sender's own.
 
-    An auditor reads every case, and asks questions over none. Auditor, court and prosecution need not have heard of a
-    case whose data they have erased or kept. When its time of keeping is over there is none: who was told erases and says
-    so, the timekeeper says who did not, and nothing opens it anew.
+    Of a reference that another has opened nothing is told but that it is not free: not when its case began, nor what
+    became of it. An auditor reads every case, and asks questions over none. Auditor, court and prosecution need not have
+    heard of a case whose data they have erased or kept. When its time of keeping is over there is none: who was told
+    erases and says so, the timekeeper says who did not, and nothing opens it anew.
     """
     if q.view.over:
         return not _of_the_erasure(q)
-    if _opening(q) or (q.event.type == _ACCESS and q.role == AUDITOR):
+    if q.event.type == _ACCESS and q.role == AUDITOR:
         return False
+    if _opening(q):
+        return q.view.exists and not q.view.count_for(q.source)
     if not q.view.exists or (q.view.incident and q.event.type not in (_ACCESS, *_LETTERS)):
         return True
     if q.event.type in _ENDING_ACCESS and q.role in AUTHORITIES:
@@ -87,13 +90,12 @@ def unknown_reference(q: Question) -> bool:
 
 @_book.rule("G-04")
 def not_a_party(q: Question) -> bool:
-    """An answer not by the receiver, a supplement or revocation not by the sender."""
+    """An answer not by the receiver, a supplement or revocation not by the sender, a reference that is another agency's."""
     row = _row(q)
     if row and row.about and row.party:
         record = RECORDS[row.about]
         return not (record.asked(q) if row.party == "asked" else record.asker(q))
-    opened = opened_record(q)
-    return opened is not None and opened.mark.source != q.source
+    return is_anothers(q)
 
 
 @_book.rule("G-05")
@@ -126,19 +128,26 @@ def duty_officer_only(q: Question) -> bool:
 
 @_book.rule("G-08")
 def time_before_case(q: Question) -> bool:
-    """`time` earlier than the case's first event."""
-    return q.view.opened is not None and q.event.time < q.view.opened.time
+    """`time` earlier than the case's first event, which happened by its registration at the latest.
+
+    It may be dated some minutes ahead: what desks and the timekeeper say of it meanwhile does not wait for them.
+    """
+    opened = q.view.opened
+    return opened is not None and q.event.time < min(opened.time, opened.registered)
 
 
 @_book.rule("G-10", *WITH_TO)
 def recipient_not_allowed(q: Question) -> bool:
-    """`to` names one who is never sent anything, or one who does not take what this type asks for."""
+    """`to` names one who is never sent anything, or one who does not take what this type asks for; of a referral, the sender.
+
+    Who refers to itself hands nothing over, and would take the case over with nobody asked.
+    """
     to = q.to
     if any(q.in_group(agency, "NEVER_RECIPIENTS") for agency in to):
         return True
     if q.event.type == "referral.submitted":
         only_unit = q.role == "police_other" and any(q.roles.of(agency) != UNIT for agency in to)
-        return only_unit or not all(q.in_group(agency, "RECEIVERS") for agency in to)
+        return only_unit or q.source in to or not all(q.in_group(agency, "RECEIVERS") for agency in to)
     if q.event.type == "shelter.bed_requested":
         return not all(q.in_group(agency, "SHELTERS") for agency in to)
     if q.event.type == "service.requested":

@@ -14,6 +14,8 @@ _book = Book()
 _INTERVIEW = "identification.interview_held"
 _REFERRAL = "referral.submitted"
 _BED = "shelter.bed_requested"
+_ACCEPTED = "referral.accepted"
+_PLAN = "plan.adopted"
 _STOPPED = "consent.stop_confirmed"
 _TERMINATED = "access.terminated"
 _OWN = (
@@ -86,11 +88,11 @@ def child_may_not_withdraw(q: Question) -> bool:
 
 @_book.rule("G-26")
 def access_terminated(q: Question) -> bool:
-    """A letter in a case to whose data access was terminated, or which is being erased, while no hold stands."""
+    """A letter in a case to whose data access was terminated, while no authority holds it, or which is being erased."""
     erasure = q.view.erasure
     if q.event.sealeddigest is None or q.event.type == _TERMINATED:
         return False
-    terminated = erasure.terminated is not None and not q.held(q.tables.calendar.day(q.now))
+    terminated = erasure.terminated is not None and not q.kept_open(q.tables.calendar.day(q.now))
     return terminated or (erasure.due is not None)
 
 
@@ -130,16 +132,29 @@ def _needed(q: Question) -> Iterator[tuple[str, str]]:
             yield agency, SERVICES
 
 
-@_book.rule("G-30", *WITH_TO, *_OWN)
+def _concerned(q: Question) -> Iterator[tuple[str, str]]:
+    """The pairs of which an adult's refusal or withdrawal is in the way.
+
+    Also who takes the case over, by plan or transfer, and who hands on in a letter what it knows.
+    """
+    yield from _needed(q)
+    referral = q.referral if q.event.type == _ACCEPTED else None
+    takes_over = q.event.type == _PLAN or (referral and (referral.transfer or referral.made_support))
+    hands_on = q.event.type in WITH_TO and q.event.sealeddigest is not None
+    if (takes_over or hands_on) and not q.child:
+        yield q.source, SHARING
+
+
+@_book.rule("G-30", *WITH_TO, *_OWN, _ACCEPTED)
 def consent_refused(q: Question) -> bool:
-    """Adult; a refusal stands for an agency in `to`, or for the special unit that acts itself."""
-    return any(q.stands(agency, purpose) == "refused" for agency, purpose in _needed(q))
+    """Adult; a refusal stands for an agency in `to`, the special unit that acts itself, or who takes over or hands on."""
+    return any(q.stands(agency, purpose) == "refused" for agency, purpose in _concerned(q))
 
 
-@_book.rule("G-31", *WITH_TO, *_OWN)
+@_book.rule("G-31", *WITH_TO, *_OWN, _ACCEPTED)
 def consent_withdrawn(q: Question) -> bool:
     """The same, a withdrawal stands."""
-    return any(q.stands(agency, purpose) == "withdrawn" for agency, purpose in _needed(q))
+    return any(q.stands(agency, purpose) == "withdrawn" for agency, purpose in _concerned(q))
 
 
 @_book.rule("G-32", *WITH_TO, *_OWN)

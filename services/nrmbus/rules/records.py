@@ -6,7 +6,7 @@ from typing import Final
 
 from nrmbus.rules.clocks import TIMEKEEPER
 from nrmbus.rules.step import Step
-from nrmbus.rules.view import Bed, Emergency, Hold, Payment, Referral, Review, Service
+from nrmbus.rules.view import Bed, Emergency, Hold, Payment, Referral, Review, Service, View
 from nrmbus.rules.vocabulary import Record
 
 Opened = Referral | Bed | Hold | Review | Service | Payment | Emergency
@@ -88,25 +88,40 @@ RECORDS: Final[Mapping[Record, Sides]] = {
 }
 
 
+def _opened_by(view: View) -> Mapping[str, Mapping[str, Opened]]:
+    """The records of *view* by reference, under the type that opens one."""
+    return {
+        "access.break_glass": view.emergencies,
+        "payment.ordered": view.payments,
+        "referral.submitted": view.referrals,
+        "review.requested": view.reviews,
+        "service.requested": view.services,
+        "shelter.bed_requested": view.beds,
+        "stay.hold_requested": view.holds,
+    }
+
+
 def opened_record(step: Step) -> Opened | None:
     """The record already there under the reference by which this event would open one."""
-    view, ref, kind = step.view, step.event.referral or "", step.event.type
-    found: Opened | None = None
-    if kind == "referral.submitted":
-        found = view.referrals.get(ref)
-    elif kind == "shelter.bed_requested":
-        found = view.beds.get(ref)
-    elif kind == "stay.hold_requested":
-        found = view.holds.get(ref)
-    elif kind == "review.requested":
-        found = view.reviews.get(ref)
-    elif kind == "service.requested":
-        found = view.services.get(ref)
-    elif kind == "payment.ordered":
-        found = view.payments.get(ref)
-    elif kind == "access.break_glass":
-        found = view.emergencies.get(ref)
-    return found
+    return _opened_by(step.view).get(step.event.type, {}).get(step.event.referral or "")
+
+
+def is_anothers(step: Step) -> bool:
+    """Whether this event would open a record under a reference that another agency uses, for whatever kind of record.
+
+    Answers, clocks and who hears go by the reference: a second record under it would stand in for the first. A service
+    that was given unasked waits for no answer.
+    """
+    ref, opened = step.event.referral, _opened_by(step.view)
+    if ref is None or step.event.type not in opened:
+        return False
+    same = opened[step.event.type].get(ref)
+    waiting = [records[ref] for records in opened.values() if ref in records and not _is_unasked(records[ref])]
+    return any(record.mark.source != step.source for record in (*waiting, *([same] if same else ())))
+
+
+def _is_unasked(record: Opened) -> bool:
+    return isinstance(record, Service) and record.requester is None
 
 
 ANSWERED_BY_REFERENCE: Final = frozenset(

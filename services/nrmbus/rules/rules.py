@@ -7,6 +7,7 @@ from nrmbus.events.model import Event, Fact, Part
 from nrmbus.rules.audience import Audience, audience_of
 from nrmbus.rules.clocks import Clock, clocks_of
 from nrmbus.rules.due import Due, due_of_view
+from nrmbus.rules.emergency import RESEALED, refused_by_person
 from nrmbus.rules.entitled import could_open
 from nrmbus.rules.evolve import evolve_view
 from nrmbus.rules.judge import Judge, Refusal
@@ -70,8 +71,10 @@ class Rules:
         """Whether *agency* must leave the letter of *event* closed: by *view*, the person refuses that it be told (C8).
 
         What reaches it all the same (a signal, whose coded facts rest on no consent) may be opened; a child is not asked.
+        What was sealed in an emergency is not, upon any word of hers against the agency, a child's too.
         """
-        return shut_for(Step(self._tables, self._roles, view, read(event)), agency)
+        step = Step(self._tables, self._roles, view, read(event))
+        return shut_for(step, agency) or (step.event.type == RESEALED and refused_by_person(view, agency))
 
     def why(self, view: View, event: Event, agency: str) -> Reason:
         """Why *event* reaches *agency*, or why not, on the view before it; told exactly where `audience` has it."""

@@ -12,6 +12,8 @@ SHARING = "information_sharing"
 SERVICES = "services"
 UNIT = "special_unit"
 COURT = "court"
+AUTHORITIES = frozenset({"auditor", "court", "prosecution"})
+"""Whose holds all who hold the case hear of."""
 NO_HOLDERS = frozenset({"auditor", "coordinator", "registrar", "statistics", "timekeeper"})
 """Roles that keep no letter; of a letter the statistics get coded facts, and no service of theirs is built yet."""
 CHILD_FLAGGED = "safeguard.child_flagged"
@@ -75,9 +77,14 @@ class Step:
         """Who may hold a letter of the case: whoever sent or received one of its events, sorted."""
         return tuple(sorted(each for each in self.view.counts if self.roles.of(each) not in NO_HOLDERS))
 
-    def held(self, day: date) -> bool:
-        """Whether a hold stops an erasure of the case on *day*, of the profile's zone."""
-        return any(each.until >= day.isoformat() for each in self.view.erasure.holds)
+    def kept_open(self, day: date) -> bool:
+        """Whether an authority has the case kept on *day*, of the profile's zone, so that it may be worked on.
+
+        An agency's hold stops the erasure alone: nobody gives itself back what a court has ended, and no other holder
+        finds out that somebody objects.
+        """
+        holds = self.view.erasure.holds
+        return any(each.until >= day.isoformat() and self.roles.of(each.source) in AUTHORITIES for each in holds)
 
     @property
     def units_in_to(self) -> tuple[str, ...]:

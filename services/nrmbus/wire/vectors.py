@@ -91,6 +91,11 @@ def _ids() -> Vector:
             "agency": "special-unit",
             "cause": EVENT_ID,
             "rule": "recovery",
+            "id": ids.derived("special-unit", EVENT_ID, "recovery"),
+        },
+        "marked": {
+            "agency": "special-unit",
+            "mark": ids.mark_of("special-unit"),
             "id": ids.said_by_itself("special-unit", EVENT_ID, "recovery"),
         },
         "partitions": [

@@ -1,0 +1,75 @@
+"""P2: whoever has no part in a case learns from no refusal what there is, whatever it says, and however often it asks."""
+
+from datetime import timedelta
+from typing import Any, Final
+
+import pytest
+
+from nrmbus.events import TYPES
+from nrmbus.rules import Refusal
+from rules.given import DEFAULTS, FIRST, ROLES, Bench, reference
+from rules.stories import accepted, child_signalled, closed, erasing
+
+SEEING: Final = {"court", "prosecution", "auditor", "timekeeper"}
+"""Who may speak of cases that it never heard of; what these learn by it is in the Rules, and in SECURITY.md."""
+STRANGERS: Final = ("embassy", "school", "police-x", "ngo-shelter", "guardianship")
+SAID: Final = {
+    "to": ["vac"], "receivers": ["vac"], "shelter": "shelter", "other_case": reference("another"), "holder": "vac",
+    "rule": "D-REFER", "due": "2026-03-03T05:00:00Z", "late_by_minutes": 0, "status": "NotAVictimOfTrafficking",
+}  # fmt: skip
+OPENING: Final = ("case.signal_recorded", "case.re_referred", "incident.opened")
+
+
+def incident() -> Bench:
+    """Something that the NGO saw, and that is no case."""
+    b = Bench()
+    b.say("ngo-a", "incident.opened")
+    return b
+
+
+def cases() -> dict[str, Bench]:
+    """Cases of others in every state that somebody could wish to know of."""
+    return {
+        "open": accepted(Bench()), "a child's": child_signalled(Bench()), "closed": closed(Bench()),
+        "ended by a court": erasing(Bench()), "an incident": incident(),
+    }  # fmt: skip
+
+
+def answers(b: Bench, type: str) -> set[str]:
+    """What each stranger is told by *b* that says *type* of it: of now and of the day before, with and without a letter."""
+    data = TYPES[type, 1]
+    said: dict[str, Any] = {name: value for name, value in SAID.items() if name in data.model_fields}
+    found: list[Refusal | None] = []
+    for by in STRANGERS:
+        assert ROLES[by] not in SEEING
+        if b.view.count_for(by):
+            continue
+        for at in (b.now, FIRST - timedelta(days=1)):
+            for letter in {False, data.letter is not None}:
+                more = {"ref": "R-1", "actor": "A-1", "approver": "A-2", "letter": letter, "at": at}
+                found.append(b.ask(by, type, **{**said, **more}))
+    return {f"{each.code} {each.rule} {each.article}" if each else "registered" for each in found}
+
+
+@pytest.mark.parametrize("type", sorted({name for name, version in TYPES if version == 1} & DEFAULTS.keys()))
+def test_p2_a_stranger_is_told_the_same_of_every_case(type: str) -> None:
+    """Open or closed, a child's or ended by a court: one answer a role; but for what opens a case, also of none at all."""
+    there = {name: answers(b, type) for name, b in cases().items()}
+    if type in OPENING:
+        of_none = answers(Bench(), type)
+        assert "registered" in of_none
+        there = {name: found - of_none for name, found in there.items()}
+    else:
+        there["none"] = answers(Bench(), type)
+
+    assert len({frozenset(found) for found in there.values()}) == 1, there
+
+
+@pytest.mark.parametrize("type", OPENING)
+def test_p2_who_opens_what_another_has_opened_learns_that_it_is_not_free(type: str) -> None:
+    """It reads as a case of which nothing is known: not when the case began, nor that a court ended access to it."""
+    for name, b in cases().items():
+        for at in (b.now, FIRST - timedelta(days=1)):
+            refusal = b.ask("embassy", type, letter=True, at=at)
+            assert refusal is not None
+            assert refusal.rule == "G-02", name
