@@ -21,7 +21,7 @@ PROFILE = load_profile(AZ)
 TEXT = profile_text(AZ)
 CALENDAR = Calendar.of(PROFILE)
 
-PINNED = "c6015bb367e602481aa12fbad65926a5f30adcb829d3b62fb4beb731252c4ed8"
+PINNED = "b2427116b4fffa437b74f70455bdb2d84243f2c041f49ed1f1cf4da98930a993"
 """The digest that registrations of this profile carry.
 
 If this fails, a value of the profile was altered. Before the profile is in force anywhere: see that a behaviour test

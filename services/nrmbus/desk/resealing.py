@@ -25,6 +25,10 @@ from nrmbus.wire.letter import Container, Place
 PURPOSE: Final = "emergency"
 """What the desk opens letters for here."""
 
+TOO_LATE: Final = (
+    "An agency broke the glass, and this desk heard of it too late to answer: see whether it still has to be told."
+)
+
 Parts = Mapping[Part, Mapping[str, Any]]
 
 
@@ -71,7 +75,10 @@ async def by_itself(desk: Desk, event: Event | None, registered: datetime) -> Sa
         return Said()
     seat = desk.seat
     async with seat.ledger.read() as tx:
-        parts = needed(seat.me, event, await desk.cases.view(tx, event.subject))
+        view = await desk.cases.view(tx, event.subject)
+        parts = needed(seat.me, event, view)
+        if parts and not seat.rules.may_be_answered(view.emergencies[event.referral or ""], seat.clock.now()):
+            return Said((), (Task("resealed", TOO_LATE, event.subject, event.id, event.referral),))
         rows = (await tx.execute(_with_letters(seat.me, event.subject))).all() if parts else ()
     if not parts:
         return Said()
