@@ -16,6 +16,7 @@ from nrmbus.desk.ledger import open_task
 from nrmbus.desk.procedure import Said, Settings, refused
 from nrmbus.desk.reading import Speaks
 from nrmbus.desk.seat import Seat
+from nrmbus.desk.unaltered import Unaltered
 from nrmbus.events.model import Event, Frozen
 from nrmbus.rules import read
 from nrmbus.wire import times
@@ -34,6 +35,7 @@ class Desk:
     def __init__(self, seat: Seat) -> None:
         self.seat = seat
         self.cases = Cases(seat)
+        self.unaltered = Unaltered(seat.ledger, seat.stamp)
         self.book: Frozen = Frozen()
         self.speaks: Speaks = {}
         """Of each type that the agency names, the version that its own system speaks."""

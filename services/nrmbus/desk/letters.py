@@ -26,7 +26,10 @@ KEPT_SHUT: Final = "consent_withdrawn"
 ERASED: Final = "erased"
 """Why a letter opens no more: this desk has destroyed it."""
 
-Shut = ClosedReason | Literal["consent_withdrawn", "erased"]
+ALTERED: Final = "ledger_altered"
+"""Why a letter is not handed out: the ledger does not say of its case what the registrar delivered."""
+
+Shut = ClosedReason | Literal["consent_withdrawn", "erased", "ledger_altered"]
 WhyShut = Callable[[AsyncConnection], Awaitable[Shut | None]]
 """Asked in the transaction that puts an opening on record: why the letter must stay closed; none where it need not."""
 

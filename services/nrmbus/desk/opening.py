@@ -98,10 +98,13 @@ async def _read_before(tx: AsyncConnection, signed: Signed) -> bool:
 def receipt(me: str, event: Event, opened: letters.Opened, at: datetime) -> Draft:
     """What the desk of *me* tells the sender of the letter of *event*: that it opened, why it could not, or was not."""
     data: Data = LetterOpened()
-    if opened.shut == letters.KEPT_SHUT or opened.shut == letters.ERASED:  # noqa: PLR1714 - mypy reads it so
-        data = LetterKeptShut()
-    elif opened.shut is not None:
-        data = LetterUnreadable(reason=opened.shut)
+    match opened.shut:
+        case None:
+            pass
+        case "consent_withdrawn" | "erased" | "ledger_altered":
+            data = LetterKeptShut()
+        case reason:
+            data = LetterUnreadable(reason=reason)
     return Draft(
         type=data.type, version=data.version, subject=event.subject, data=data, time=at, actor=BY_ITSELF,
         causationid=event.id, id=said_by_itself(me, event.id, "letter"),
@@ -160,11 +163,16 @@ class Asked:
 
 async def to_open(desk: Desk, rows: Iterable[Row[Any]], *, who: str, purpose: AccessPurpose) -> Asked:
     """Which letters of *rows* may be opened once it is on record that *who* does, and why the others may not."""
-    due, shut = {}, {}
+    closed = [row for row in rows if can_open(row)]
+    altered = {subject for subject in {row.subject for row in closed} if await desk.unaltered.is_altered(subject)}
+    shut: dict[int, letters.Shut] = {row.position: letters.ALTERED for row in closed if row.subject in altered}
+    due = {}
     async with desk.seat.ledger.read() as tx:
-        for row in rows:
+        for row in closed:
+            if row.position in shut:
+                continue
             signed = signed_of(row)
-            parts = letters.copy_of(desk.seat, signed)[1] if can_open(row) else ()
+            parts = letters.copy_of(desk.seat, signed)[1]
             if parts and (why := await why_shut(desk, signed, tx)) is not None:
                 shut[row.position] = why
             elif parts:
