@@ -22,7 +22,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from nrmbus import telemetry
-from nrmbus.desk import epochs, kept, letters, outbox, tables
+from nrmbus.desk import book, epochs, kept, letters, outbox, tables
 from nrmbus.desk.desk import Desk
 from nrmbus.desk.ledger import Ledger, open_task
 from nrmbus.desk.procedure import BY_ITSELF
@@ -297,12 +297,13 @@ async def _hand_over(seat: Seat, *, whole: bool) -> None:
         if seat.handed_to == using:
             return
         async with seat.ledger.read() as tx:
-            whole = await kept.is_behind(seat, tx)
+            whole = await kept.is_behind(seat, tx) or await book.is_behind(seat, tx)
     if whole:
         async with seat.ledger.write() as tx:
             await _seal_drafts_anew(seat, tx)
             await kept.keep_all(seat, tx)
             await kept.hand_over(seat, tx)
+            await book.hand_over(seat, tx)
         await off_the_disk(seat.ledger)
     seat.handed_to = using
 
