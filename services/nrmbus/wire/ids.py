@@ -71,6 +71,11 @@ def said_by_itself(agency: str, cause: str, rule: str) -> str:
     return _uuid(hashlib.sha256(lp(agency) + lp(cause) + lp(rule)).digest()[:16], 8)
 
 
+def is_derived(id: str) -> bool:
+    """Whether the event id *id* is of something that is said by itself: a UUIDv8."""
+    return id[14] == "8"
+
+
 def new_ref() -> str:
     """128 fresh random bits in lower hex: a case, an incident, a referral. Never derived from a person."""
     return os.urandom(16).hex()
