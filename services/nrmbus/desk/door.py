@@ -252,6 +252,8 @@ class Door:
         """Let a case's parked records through, in order; stops at the first that fails again."""
         if ref not in self._desk.parked:
             raise DeskError("not_parked")
+        if ref in self._desk.ahead:  # a withdrawal may stand behind its letter: the desk goes on by itself
+            raise DeskError("inbox_unread")
         return {"case": ref, "left": await self._release(ref)}
 
     async def witness(self) -> dict[str, Any]:
