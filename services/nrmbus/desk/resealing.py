@@ -115,9 +115,12 @@ async def _opened(desk: Desk, row: Row[Any], parts: Iterable[Part]) -> Parts:
 async def _on_record(desk: Desk, row: Row[Any], parts: Iterable[Part]) -> bool:
     if row.own is not None:  # this agency's own words
         return True
+    if await desk.unaltered.is_altered(row.subject):
+        return False
     signed = signed_of(row)
-    shut = partial(opening.stays_shut, desk, signed)
-    return await letters.record_reads(desk.seat, signed, parts, who=letters.DESK, purpose=PURPOSE, stays_shut=shut)
+    shut = partial(opening.why_shut, desk, signed)
+    how: dict[str, Any] = {"who": letters.DESK, "purpose": PURPOSE, "why_shut": shut}
+    return await letters.record_reads(desk.seat, signed, parts, **how) is None
 
 
 async def _secrets(desk: Desk, container: Container, place: Place) -> Mapping[Part, bytes]:
