@@ -17,6 +17,7 @@ _BED = "shelter.bed_requested"
 _ACCEPTED = "referral.accepted"
 _PLAN = "plan.adopted"
 _STOPPED = "consent.stop_confirmed"
+_DOCUMENTS = "handover.document_transferred"
 _TERMINATED = "access.terminated"
 _OWN = (
     "handover.person_received",
@@ -123,6 +124,8 @@ def _needed(q: Question) -> Iterator[tuple[str, str]]:
     if q.event.type in _OWN:
         yield q.source, SHARING
         return
+    if q.event.type == _DOCUMENTS:
+        yield from ((unit, SHARING) for unit in q.roles.having(UNIT))
     services = q.event.type == _REFERRAL and bool(value(q.event, "services", ()))
     for agency in q.to:
         if agency == q.source:
@@ -145,19 +148,19 @@ def _concerned(q: Question) -> Iterator[tuple[str, str]]:
         yield q.source, SHARING
 
 
-@_book.rule("G-30", *WITH_TO, *_OWN, _ACCEPTED)
+@_book.rule("G-30", *WITH_TO, *_OWN, _ACCEPTED, _DOCUMENTS)
 def consent_refused(q: Question) -> bool:
-    """Adult; a refusal stands for an agency in `to`, the special unit that acts itself, or who takes over or hands on."""
+    """Adult; a refusal stands for an agency in `to`, the special unit that acts or gets papers, who takes over or hands on."""
     return any(q.stands(agency, purpose) == "refused" for agency, purpose in _concerned(q))
 
 
-@_book.rule("G-31", *WITH_TO, *_OWN, _ACCEPTED)
+@_book.rule("G-31", *WITH_TO, *_OWN, _ACCEPTED, _DOCUMENTS)
 def consent_withdrawn(q: Question) -> bool:
     """The same, a withdrawal stands."""
     return any(q.stands(agency, purpose) == "withdrawn" for agency, purpose in _concerned(q))
 
 
-@_book.rule("G-32", *WITH_TO, *_OWN)
+@_book.rule("G-32", *WITH_TO, *_OWN, _DOCUMENTS)
 def consent_required(q: Question) -> bool:
     """The same, nothing stands; or `consent` is named and does not cover `to`."""
     if any(q.stands(agency, purpose) is None for agency, purpose in _needed(q)):
