@@ -254,9 +254,13 @@ class Ending:
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    """A clock that was started. ``waits`` is who asked; ``until`` moves a stay, ``more_days`` a recovery period."""
+    """A clock that was started. ``waits`` is who asked; ``until`` moves a stay, ``more_days`` a recovery period.
+
+    ``by`` is the type of the event that started it.
+    """
 
     code: str
+    by: str
     mark: Mark
     start: datetime
     answerable: str
