@@ -3,7 +3,7 @@
 import pytest
 
 from rules.given import Bench
-from rules.stories import planned, served
+from rules.stories import housed, planned, presumed, served
 
 
 def owed(b: Bench, code: str) -> list[str]:
@@ -56,3 +56,50 @@ def test_p6_a_service_that_nobody_could_answer_for_is_not_asked_for() -> None:
 
     assert refusal is not None
     assert refusal.rule == "G-03"
+
+
+@pytest.mark.parametrize("type", ["plan.revised", "plan.completed"])
+def test_p6_nobody_revises_or_ends_the_plan_of_another(type: str) -> None:
+    """A shelter put off the end of the stay in its own house, or ended the plan, and the centre that holds it heard nothing."""
+    b = planned(Bench())
+    refusals = [b.ask("shelter", type), b.ask("ngo-l", type), housed(Bench()).ask("shelter", type)]
+
+    assert [refusal and refusal.rule for refusal in refusals] == ["G-04"] * 3
+    assert b.ask("vac", type) is None
+
+
+def test_p6_another_plan_is_adopted_before_everybody() -> None:
+    """Who takes the plan over does so by one of its own: who held the case hears, and revises no more."""
+    b = planned(Bench())
+    taken = b.say("ngo-l", "plan.adopted", to=["shelter"])
+    refusal = b.ask("vac", "plan.revised")
+
+    assert "vac" in taken.audience.recipients
+    assert refusal is not None
+    assert refusal.rule == "G-04"
+    assert b.ask("ngo-l", "plan.revised") is None
+
+
+@pytest.mark.parametrize("type", ["plan.revised", "plan.completed"])
+def test_a_plan_that_was_completed_is_over(type: str) -> None:
+    """It moved the end of the stay on, with nobody told; a new plan is adopted."""
+    b = planned(Bench())
+    b.say("vac", "plan.completed")
+    refusal = b.ask("vac", type)
+
+    assert refusal is not None
+    assert refusal.rule == "G-51"
+    assert b.ask("vac", "plan.adopted", to=["shelter"]) is None
+
+
+def test_p6_the_recovery_period_is_extended_and_not_begun_anew() -> None:
+    """Begun again, the day by which the status is owed moved on, and again, without a ground that anybody reads."""
+    b = presumed(Bench()).at("d20 9:00")
+    refusal = b.ask("special-unit", "recovery.period_started", days=1)
+    b.say("special-unit", "recovery.extended", days=15)
+
+    assert refusal is not None
+    assert refusal.rule == "G-51"
+    assert "D-RECOVERY 20 Apr 24:00" in b.deadlines
+    b.say("special-unit", "recovery.ended")
+    assert b.ask("special-unit", "recovery.period_started") is None, "she may ask for it again"

@@ -67,6 +67,16 @@ def _order_over(step: Step) -> bool:
     return order is None or order.state != "ordered"
 
 
+def _plan_over(step: Step) -> bool:
+    return step.view.plan is not None and not step.view.plan.in_force
+
+
+def _runs_already(step: Step) -> bool:
+    """A duty of the whole case that this would begin anew still runs: it would put its end off, and nobody decided so."""
+    begun = {code for code, rule, _ in step.tables.starts.get(step.event.type, ()) if rule.scope == "case"}
+    return any(clock.code in begun and clock.runs for clock in step.view.running)
+
+
 def _stopped(step: Step) -> bool:
     stop = step.view.stops.get(step.source)
     return stop is not None and not stop.open
@@ -114,6 +124,9 @@ _OVER: Final[Mapping[str, Callable[[Step], bool]]] = {
     "payment.executed": _order_over,
     "payment.failed": _order_over,
     "payment.ordered": _taken,
+    "plan.completed": _plan_over,
+    "plan.revised": _plan_over,
+    "recovery.period_started": _runs_already,
     "referral.accepted": _answered,
     "referral.acknowledged": _acknowledged,
     "referral.completed": _not_taken_on,

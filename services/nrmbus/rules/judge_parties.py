@@ -15,6 +15,7 @@ AUDITOR = "auditor"
 _LETTERS = ("letter.opened", "letter.kept_shut", "letter.unreadable")
 _ACCESS = "access.granted"
 _DOCUMENTS = "handover.document_transferred"
+_OF_THE_PLAN = ("plan.revised", "plan.completed")
 _OBJECTION = "consent.objected"
 _ENDING_ACCESS = ("access.terminated", "access.hold_placed")
 _ERASING = ("access.erasure_confirmed", *_ENDING_ACCESS)
@@ -93,10 +94,13 @@ def unknown_reference(q: Question) -> bool:
 def not_a_party(q: Question) -> bool:
     """An answer not by the receiver, a supplement or revocation not by the sender, a reference that is another agency's.
 
-    Papers go to the special unit: under a referral that did not ask it, they are no supplement.
+    Papers go to the special unit: under a referral that did not ask it, they are no supplement. A plan is revised and
+    completed by who adopted it; another adopts one of its own, which who held the case hears of.
     """
     row = _row(q)
     if q.event.type == _DOCUMENTS and not _asks_unit(q):
+        return True
+    if q.event.type in _OF_THE_PLAN and not (q.view.plan and q.view.plan.holder == q.source):
         return True
     if row and row.about and row.party:
         record = RECORDS[row.about]
