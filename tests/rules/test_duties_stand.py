@@ -3,7 +3,7 @@
 import pytest
 
 from rules.given import Bench
-from rules.stories import housed, planned, presumed, served
+from rules.stories import begun, housed, planned, presumed, served, signalled
 
 
 def owed(b: Bench, code: str) -> list[str]:
@@ -103,3 +103,71 @@ def test_p6_the_recovery_period_is_extended_and_not_begun_anew() -> None:
     assert "D-RECOVERY 20 Apr 24:00" in b.deadlines
     b.say("special-unit", "recovery.ended")
     assert b.ask("special-unit", "recovery.period_started") is None, "she may ask for it again"
+
+
+def test_p6_the_24_hours_are_not_over_by_dismissing_and_opening_again() -> None:
+    """Dismissed after an hour, opened again ten days later: 23 hours are left, and then it is late."""
+    b = signalled(Bench()).at("1:00")
+    b.say("ngo-a", "case.signal_dismissed")
+    assert b.deadlines == []
+    b.at("d10 9:00").say("ngo-a", "case.reopened")
+
+    assert b.deadlines == ["D-REFER 13 Mar 8:00"]
+    assert [said.split(" ")[0] for said in b.through("d13 9:00")] == ["D-REFER"]
+
+
+def test_p6_a_decision_that_is_owed_is_owed_after_closing_and_opening_again() -> None:
+    """The unit closed its own case for lost contact: each time it is closed for, and no longer, the decision waits."""
+    b = begun(Bench()).at("d1 9:00")
+    b.say("special-unit", "case.closed", reason="lost_contact")
+    b.at("d1 17:00").say("special-unit", "case.reopened")
+    assert b.deadlines == ["D-RG 10 Mar 24:00"], "not a day was lost"
+    b.say("special-unit", "case.closed", reason="lost_contact")
+    b.at("d4 9:00").say("special-unit", "case.reopened")
+
+    assert b.deadlines == ["D-RG 13 Mar 24:00"], "three working days were"
+    b.say("special-unit", "identification.reasonable_grounds_decided")
+    assert b.deadlines == []
+
+
+def test_p6_what_was_late_when_it_was_closed_is_late_still() -> None:
+    """Its breach is on record, and comes once."""
+    b = begun(Bench())
+    assert [said.split(" ")[0] for said in b.through("d15 9:00")] == ["D-RG"]
+    b.say("special-unit", "case.closed", reason="lost_contact")
+    b.at("d20 9:00").say("special-unit", "case.reopened")
+
+    assert b.deadlines == ["D-RG 10 Mar 24:00"]
+    assert b.through("d60 9:00") == []
+
+
+def test_p6_what_became_late_unsaid_is_said_when_it_is_open_again() -> None:
+    """The timekeeper was away until the unit had closed the case: it says so later, and not as of before the closing."""
+    b = begun(Bench()).at("d15 9:00")
+    b.say("special-unit", "case.closed", reason="lost_contact")
+    b.at("d20 9:00").say("special-unit", "case.reopened")
+    due = b.rules.due(b.view)
+
+    assert [(each.rule, each.at) for each in due] == [("D-RG", b.now)]
+
+
+def test_a_question_that_was_open_when_it_was_closed_still_waits() -> None:
+    """It is answered when the case is open again."""
+    b = begun(Bench()).at("d1 9:00")
+    b.say("special-unit", "referral.info_requested", ref="R-1")
+    b.say("special-unit", "case.closed", reason="lost_contact")
+    b.at("d4 9:00").say("special-unit", "case.reopened")
+    assert b.deadlines == ["D-RG paused"]
+    b.say("ngo-a", "referral.info_supplied", ref="R-1")
+
+    assert b.deadlines == ["D-RG 13 Mar 24:00"]
+
+
+def test_nothing_comes_back_of_what_somebody_may_not_do_any_more() -> None:
+    """She took back her consent to the special unit while the case was closed."""
+    b = begun(Bench()).at("d1 9:00")
+    b.say("special-unit", "case.closed", reason="lost_contact")
+    b.say("ngo-a", "consent.refused", receivers=["special-unit"])
+    b.at("d4 9:00").say("special-unit", "case.reopened")
+
+    assert b.deadlines == []

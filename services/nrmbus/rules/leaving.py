@@ -1,6 +1,7 @@
 """What nobody can answer any more: duties of who may say nothing more in a case, and what waited for him alone.
 
-Such a duty is lifted, not met: it ends by an event that its row does not name, and the history shows by which.
+Such a duty is lifted, not met: it ends by an event that its row does not name, and the history shows by which. What a
+closing ended is owed again when the case is re-opened.
 """
 
 from collections.abc import Mapping
@@ -10,7 +11,7 @@ from typing import Final
 from nrmbus.rules.folding import Changes
 from nrmbus.rules.step import SHARING, UNIT, Step
 from nrmbus.rules.tables import Tables
-from nrmbus.rules.view import Bed, House, Mark, Review, Running, Service, View
+from nrmbus.rules.view import Bed, House, Mark, Pause, Review, Running, Service, Status, View
 
 ERASED: Final = "ERASED"
 LEFT: Final = "LEFT"
@@ -38,6 +39,26 @@ def _owed(tables: Tables, view: View, clock: Running) -> bool:
 def _refused(view: View, unit: str) -> bool:
     standing = view.consents.get((unit, SHARING))
     return not view.child and standing is not None and standing.kind in ("refused", "withdrawn")
+
+
+def stopped(tables: Tables, view: View, end: Status) -> tuple[Running, ...]:
+    """The duties of *view* that end because the case comes to *end*, and for nothing else."""
+    return tuple(clock for clock in view.running if end not in tables.profile.clocks[clock.code].outlives)
+
+
+def resumed(step: Step, mark: Mark) -> tuple[Running, ...]:
+    """The duties that the closing ended, of a case that is re-opened: each due later by as long as it was closed.
+
+    Nobody answers one by closing and opening again. Of a case that is to be erased they stay ended.
+    """
+    closing = step.view.closing
+    if closing is None:
+        return ()
+    again = closing.stopped
+    if step.view.erasure.due is not None:
+        again = tuple(clock for clock in again if ERASED in step.tables.profile.clocks[clock.code].outlives)
+    closed = Pause("", closing.mark.registered, mark.registered, step.event.id)
+    return tuple(replace(clock, pauses=(*clock.pauses, closed), reopened=mark.registered) for clock in again)
 
 
 def left_by(step: Step, mark: Mark) -> Changes:

@@ -283,12 +283,16 @@ class Running:
 
 @dataclass(frozen=True, slots=True)
 class Closing:
-    """How the case was closed or dismissed: from which status, and which follow-ups were asked for and said since."""
+    """How the case was closed or dismissed: from which status, and which follow-ups were asked for and said since.
+
+    ``stopped`` are the duties that it ended, which the case has again when it is re-opened.
+    """
 
     mark: Mark
     before: Status | None
     follow_up: bool
     said: frozenset[int] = frozenset()
+    stopped: tuple[Running, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
