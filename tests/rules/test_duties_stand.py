@@ -3,7 +3,7 @@
 import pytest
 
 from rules.given import Bench
-from rules.stories import begun, housed, planned, presumed, served, signalled
+from rules.stories import begun, child_begun, housed, planned, presumed, served, signalled
 
 
 def owed(b: Bench, code: str) -> list[str]:
@@ -171,3 +171,36 @@ def test_nothing_comes_back_of_what_somebody_may_not_do_any_more() -> None:
     b.at("d4 9:00").say("special-unit", "case.reopened")
 
     assert b.deadlines == []
+
+
+@pytest.mark.parametrize(("type", "rule"), [("consent.refused", "G-30"), ("consent.withdrawn", "G-31")])
+def test_p6_no_duty_waits_for_who_may_not_hear_the_question(type: str, rule: str) -> None:
+    """The NGO that referred her is told nothing more: a question to it stood for ever, and with it the decision."""
+    b = begun(Bench())
+    asked = b.fork()
+    b.say("special-unit", type, receivers=["ngo-a"])
+    refusal = b.ask("special-unit", "referral.info_requested", ref="R-1")
+
+    assert refusal is not None
+    assert refusal.rule == rule
+    asked.at("d1 9:00").say("special-unit", "referral.info_requested", ref="R-1")
+    assert asked.deadlines == ["D-RG paused"]
+    asked.at("d3 9:00").say("special-unit", type, receivers=["ngo-a"])
+    assert "D-RG 12 Mar 24:00" in asked.deadlines, "two working days were waited, and no more"
+
+
+def test_p6_no_duty_waits_for_who_has_left_the_case() -> None:
+    """A child's referrer has deleted what it had; a word about it later moves nothing any more."""
+    b = child_begun(Bench()).at("d1 9:00")
+    before = b.fork()
+    b.say("special-unit", "referral.info_requested", ref="R-10")
+    for each in (b, before):
+        each.at("d3 9:00").say("special-unit", "consent.withdrawn", receivers=["school"])
+        each.say("school", "consent.stop_confirmed")
+    refusal = before.ask("special-unit", "referral.info_requested", ref="R-10")
+
+    assert refusal is not None
+    assert refusal.rule == "G-51"
+    assert "D-RG 12 Mar 24:00" in b.deadlines
+    b.at("d4 9:00").say("special-unit", "consent.given", receivers=["school"])
+    assert "D-RG 12 Mar 24:00" in b.deadlines

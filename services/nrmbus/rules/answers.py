@@ -25,6 +25,11 @@ def _not_taken_on(step: Step) -> bool:
     return party is not None and party.state not in ("submitted", "accepted")
 
 
+def _nobody_answers(step: Step) -> bool:
+    """A question about what was not taken on, or to a sender that has left the case: the clock would wait for ever."""
+    return _not_taken_on(step) or (step.referral is not None and step.referral.sender in step.view.left)
+
+
 def _referral_ended(step: Step) -> bool:
     return step.referral is not None and not step.referral.stands
 
@@ -132,7 +137,7 @@ _OVER: Final[Mapping[str, Callable[[Step], bool]]] = {
     "referral.completed": _not_taken_on,
     "referral.declined": _answered,
     "referral.expired": _nothing_to_expire,
-    "referral.info_requested": _not_taken_on,
+    "referral.info_requested": _nobody_answers,
     "referral.info_supplied": _referral_ended,
     "referral.revoked": _referral_answered,
     "referral.submitted": _taken,

@@ -64,7 +64,7 @@ def evolve_view(step: Step, fact: Fact) -> View:
         changes["parts"] = parts_with(parts, told, "told")
     if event.sealeddigest is not None:
         changes["letters"] = step.view.letters.put(event.id, Letters(event.source, fact.recipients))
-    return settled(step.tables, replace(step.view, **changes))
+    return settled(step.tables, replace(step.view, **changes), mark.registered)
 
 
 def _classes(step: Step) -> frozenset[str]:

@@ -15,6 +15,7 @@ _INTERVIEW = "identification.interview_held"
 _REFERRAL = "referral.submitted"
 _BED = "shelter.bed_requested"
 _ACCEPTED = "referral.accepted"
+_QUESTION = "referral.info_requested"
 _PLAN = "plan.adopted"
 _STOPPED = "consent.stop_confirmed"
 _DOCUMENTS = "handover.document_transferred"
@@ -138,9 +139,12 @@ def _needed(q: Question) -> Iterator[tuple[str, str]]:
 def _concerned(q: Question) -> Iterator[tuple[str, str]]:
     """The pairs of which an adult's refusal or withdrawal is in the way.
 
-    Also who takes the case over, by plan or transfer, and who hands on in a letter what it knows.
+    Also who takes the case over, by plan or transfer, who hands on in a letter what it knows, and whom a question is put
+    to about a referral: it would not hear of it, and what is owed would wait for it for ever.
     """
     yield from _needed(q)
+    if q.event.type == _QUESTION and q.referral and not q.child:
+        yield q.referral.sender, SHARING
     referral = q.referral if q.event.type == _ACCEPTED else None
     takes_over = q.event.type == _PLAN or (referral and (referral.transfer or referral.made_support))
     hands_on = q.event.type in WITH_TO and q.event.sealeddigest is not None
@@ -148,13 +152,13 @@ def _concerned(q: Question) -> Iterator[tuple[str, str]]:
         yield q.source, SHARING
 
 
-@_book.rule("G-30", *WITH_TO, *_OWN, _ACCEPTED, _DOCUMENTS)
+@_book.rule("G-30", *WITH_TO, *_OWN, _ACCEPTED, _DOCUMENTS, _QUESTION)
 def consent_refused(q: Question) -> bool:
     """Adult; a refusal stands for an agency in `to`, the special unit that acts or gets papers, who takes over or hands on."""
     return any(q.stands(agency, purpose) == "refused" for agency, purpose in _concerned(q))
 
 
-@_book.rule("G-31", *WITH_TO, *_OWN, _ACCEPTED, _DOCUMENTS)
+@_book.rule("G-31", *WITH_TO, *_OWN, _ACCEPTED, _DOCUMENTS, _QUESTION)
 def consent_withdrawn(q: Question) -> bool:
     """The same, a withdrawal stands."""
     return any(q.stands(agency, purpose) == "withdrawn" for agency, purpose in _concerned(q))
