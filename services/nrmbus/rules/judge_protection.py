@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from datetime import timedelta
 from typing import Final
 
+from nrmbus.rules.audience import chosen_by_sender
 from nrmbus.rules.emergency import ASKED
 from nrmbus.rules.judging import WITH_TO, Book, Check, Question
 from nrmbus.rules.retention import kept
@@ -16,6 +17,7 @@ _REFERRAL = "referral.submitted"
 _BED = "shelter.bed_requested"
 _ACCEPTED = "referral.accepted"
 _QUESTION = "referral.info_requested"
+_GOING_ON = ("referral.info_supplied", "plan.revised", "plan.completed")
 _PLAN = "plan.adopted"
 _STOPPED = "consent.stop_confirmed"
 _DOCUMENTS = "handover.document_transferred"
@@ -136,6 +138,12 @@ def _needed(q: Question) -> Iterator[tuple[str, str]]:
             yield agency, SERVICES
 
 
+def _going_on(q: Question) -> Iterator[tuple[str, str]]:
+    """The pairs for a letter to who was turned to before; whom she has refused since is left out of it."""
+    if q.event.sealeddigest is not None and not q.child:
+        yield from ((agency, SHARING) for agency in chosen_by_sender(q) if agency != q.source)
+
+
 def _concerned(q: Question) -> Iterator[tuple[str, str]]:
     """The pairs of which an adult's refusal or withdrawal is in the way.
 
@@ -164,10 +172,14 @@ def consent_withdrawn(q: Question) -> bool:
     return any(q.stands(agency, purpose) == "withdrawn" for agency, purpose in _concerned(q))
 
 
-@_book.rule("G-32", *WITH_TO, *_OWN, _DOCUMENTS)
+@_book.rule("G-32", *WITH_TO, *_OWN, _DOCUMENTS, *_GOING_ON)
 def consent_required(q: Question) -> bool:
-    """The same, nothing stands; or `consent` is named and does not cover `to`."""
-    if any(q.stands(agency, purpose) is None for agency, purpose in _needed(q)):
+    """The same, nothing stands; or `consent` is named and does not cover `to`.
+
+    For what goes on in letters as well: answers to a question and changes of a plan, when a consent has expired, or the
+    person turned out to be no child.
+    """
+    if any(q.stands(agency, purpose) is None for agency, purpose in (*_needed(q), *_going_on(q))):
         return True
     named = q.event.consents
     if not named or q.child:
