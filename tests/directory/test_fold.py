@@ -169,6 +169,23 @@ class TestLostKeys:
                 refused_with = error.code
             assert refused_with == code
 
+    def test_who_has_the_old_key_does_not_object_when_the_new_ones_hold(self, tmp_path: Path) -> None:
+        """Dated back by two admitters, it would make the keys of who has the lost laptop good at once, with no 72 hours."""
+        office = Office(tmp_path, "bus-0123456789abcdef")
+        old, ours, theirs = office.joins("ngo-a"), office.identity("ngo-a", 2), office.identity("ngo-a", 3)
+        office.enter(office.admitted(office.asked(ours, "lost"), NOW + HOUR))
+        holds = office.directory.roll.agencies["ngo-a"].periods[-1].since
+        dated_back = office.admitted(office.asked(theirs, "rotated", before=old), NOW + 2 * HOUR)
+        for seen, code in ((holds - HOUR, None), (holds, "time_backwards"), (holds + 30 * DAY, "time_backwards")):
+            office.directory.head = None
+            office.directory.add(office.operator.head(office.directory, seen))
+            refused_with = None
+            try:
+                office.directory.checked(joining.changed(dated_back, number=office.directory.number + 1))
+            except DirectoryError as error:
+                refused_with = error.code
+            assert refused_with == code
+
 
 class TestStates:
     def test_a_suspended_agency_is_not_heard_and_nothing_is_sealed_to_it(self, office: Office) -> None:

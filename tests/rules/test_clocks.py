@@ -314,7 +314,7 @@ def test_a_dismissed_signal_owes_nothing() -> None:
 
 
 def test_reopening_does_not_bring_ended_clocks_back() -> None:
-    """What closing ended has ended."""
+    """What had ended before the closing has ended."""
     b = closed(Bench()).at("d160 9:00")
     b.say("vac", "case.reopened")
     assert (b.view.status, b.deadlines) == ("IDENTIFIED", [])

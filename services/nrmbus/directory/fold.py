@@ -277,6 +277,8 @@ class Roll:
         vouched = prior is None or prior.kids.signing in asked
         if not vouched and entry.kind != "lost":
             return "previous_key_missing"
+        if standing and seen and any(each.since > entry.valid_from for each in standing.effective(seen)):
+            return "time_backwards"  # the old key objects to what waits, and takes back nothing that holds
         # Admitters say when it was made, and could keep it to themselves for so long: a head says since when it is seen.
         since = max(entry.made, seen) if seen else entry.made
         if not vouched and entry.valid_from - since < WITHOUT_OLD_KEY:  # a sum may lie beyond the year 9999

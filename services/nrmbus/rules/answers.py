@@ -25,6 +25,11 @@ def _not_taken_on(step: Step) -> bool:
     return party is not None and party.state not in ("submitted", "accepted")
 
 
+def _nobody_answers(step: Step) -> bool:
+    """A question about what was not taken on, or to a sender that has left the case: the clock would wait for ever."""
+    return _not_taken_on(step) or (step.referral is not None and step.referral.sender in step.view.left)
+
+
 def _referral_ended(step: Step) -> bool:
     return step.referral is not None and not step.referral.stands
 
@@ -65,6 +70,16 @@ def _review_decided(step: Step) -> bool:
 def _order_over(step: Step) -> bool:
     order = ordered_before(step)
     return order is None or order.state != "ordered"
+
+
+def _plan_over(step: Step) -> bool:
+    return step.view.plan is not None and not step.view.plan.in_force
+
+
+def _runs_already(step: Step) -> bool:
+    """A duty of the whole case that this would begin anew still runs: it would put its end off, and nobody decided so."""
+    begun = {code for code, rule, _ in step.tables.starts.get(step.event.type, ()) if rule.scope == "case"}
+    return any(clock.code in begun and clock.runs for clock in step.view.running)
 
 
 def _stopped(step: Step) -> bool:
@@ -114,12 +129,15 @@ _OVER: Final[Mapping[str, Callable[[Step], bool]]] = {
     "payment.executed": _order_over,
     "payment.failed": _order_over,
     "payment.ordered": _taken,
+    "plan.completed": _plan_over,
+    "plan.revised": _plan_over,
+    "recovery.period_started": _runs_already,
     "referral.accepted": _answered,
     "referral.acknowledged": _acknowledged,
     "referral.completed": _not_taken_on,
     "referral.declined": _answered,
     "referral.expired": _nothing_to_expire,
-    "referral.info_requested": _not_taken_on,
+    "referral.info_requested": _nobody_answers,
     "referral.info_supplied": _referral_ended,
     "referral.revoked": _referral_answered,
     "referral.submitted": _taken,

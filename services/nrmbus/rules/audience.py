@@ -14,6 +14,7 @@ from nrmbus.rules.conditions import holds
 from nrmbus.rules.emergency import second_agencies
 from nrmbus.rules.profile import Row
 from nrmbus.rules.step import AUTHORITIES, SHARING, UNIT, Step, receivers_of, value
+from nrmbus.rules.view import Bed, House
 from nrmbus.rules.vocabulary import Term
 
 CHOSEN: Final[frozenset[Term]] = frozenset({"members", "questioner", "to"})
@@ -96,7 +97,7 @@ def chosen_by_sender(step: Step) -> set[str]:
 
 def _asked_by_sender(step: Step) -> Iterable[str]:
     """Housing shelters open only what comes from the agency that asked them for the bed."""
-    return (house.agency for bed, house in step.view.houses() if bed.asker == step.source)
+    return (house.agency for bed, house in _houses(step) if bed.asker == step.source)
 
 
 def may_open(step: Step, agency: str, part: Part) -> bool:
@@ -163,7 +164,14 @@ def _guardians_of_child_to_unit(step: Step) -> Iterable[str]:
 
 
 def _housing(step: Step) -> Iterable[str]:
-    return (house.agency for _, house in step.view.houses())
+    return (house.agency for _, house in _houses(step))
+
+
+def _houses(step: Step) -> list[tuple[Bed, House]]:
+    """The houses that may have to do with her: while she is in one, another that holds a bed as well hears what stops only."""
+    houses, row = list(step.view.houses()), step.tables.row(step.event.type)
+    hers = [each for each in houses if each[1].state == "admitted"]
+    return houses if not hers or (row and row.stops) else hers
 
 
 def _shelters_on_case(step: Step) -> Iterable[str]:

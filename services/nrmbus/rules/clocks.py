@@ -98,6 +98,7 @@ def _start(step: Step, code: str, rule: ClockRule, mark: Mark, first: datetime, 
     asker = answered.sender if answered else step.source
     return Running(
         code=code,
+        by=event.type,
         mark=mark,
         start=first,
         answerable=agency,
@@ -146,10 +147,25 @@ def _concerns(step: Step, clock: Running, rule: ClockRule) -> bool:
         return True
     if rule.scope == "agency":
         return step.source == clock.answerable
-    same = step.event.referral is None or step.event.referral == clock.ref
-    return same and (
+    return _same(step, clock) and (
         step.source in (clock.answerable, clock.waits) or step.role == TIMEKEEPER or _answers_for_all(step)
     )
+
+
+def _same(step: Step, clock: Running) -> bool:
+    """Whether the event is about what the clock waits for.
+
+    What answers a record does so by its reference and for its own kind: a service that is given unasked answers no
+    referral, and no other service that was asked for.
+    """
+    row, ref = step.tables.row(step.event.type), step.event.referral
+    if row is None or row.about is None:
+        return ref is None or ref == clock.ref
+    return ref == clock.ref and _kind(clock.by) == _kind(step.event.type)
+
+
+def _kind(type: str) -> str:
+    return type.partition(".")[0]
 
 
 def _answers_for_all(step: Step) -> bool:

@@ -16,7 +16,7 @@ from nrmbus.rules.fold_emergency import EMERGENCY
 from nrmbus.rules.fold_erasure import DUE, ERASURE, ends_keeping, over
 from nrmbus.rules.fold_help import HELP
 from nrmbus.rules.folding import Changes, Folder, parts_with
-from nrmbus.rules.leaving import ERASED, settled
+from nrmbus.rules.leaving import ERASED, resumed, settled
 from nrmbus.rules.step import Step
 from nrmbus.rules.view import Letters, Status, View
 
@@ -32,6 +32,7 @@ TELLING = frozenset(
 """Types that reach an assistance centre or the fund by consent alone, and so make it a part of the case."""
 READING = frozenset({"access.granted"})
 """Types that say that somebody looks: what is looked at stays as it is, and what is no case becomes none by it."""
+REOPENED = "case.reopened"
 ENDING = frozenset({"case.closed", "case.signal_dismissed", "case.withdrawn"})
 
 
@@ -49,6 +50,8 @@ def evolve_view(step: Step, fact: Fact) -> View:
         running = surviving(step.tables, running, status)
     elif event.type == DUE:  # who is to erase the file is not asked to work by it
         running = surviving(step.tables, running, ERASED)
+    elif event.type == REOPENED:
+        running += resumed(step, mark)
     changes: Changes = {"status": status, "running": running, "exists": True, "classes": _classes(step)}
     folder = FOLDERS.get(event.type)
     if folder is not None:
@@ -61,7 +64,7 @@ def evolve_view(step: Step, fact: Fact) -> View:
         changes["parts"] = parts_with(parts, told, "told")
     if event.sealeddigest is not None:
         changes["letters"] = step.view.letters.put(event.id, Letters(event.source, fact.recipients))
-    return settled(step.tables, replace(step.view, **changes))
+    return settled(step.tables, replace(step.view, **changes), mark.registered)
 
 
 def _classes(step: Step) -> frozenset[str]:

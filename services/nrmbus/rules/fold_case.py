@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Final
 
 from nrmbus.rules.folding import Changes, Folder, heard_by, parts_with, parts_without, put
-from nrmbus.rules.leaving import left_by
+from nrmbus.rules.leaving import left_by, stopped
 from nrmbus.rules.step import UNIT, Step, receivers_of, value
 from nrmbus.rules.view import Closing, Decision, Mark, Paper, Review, Service, Standing, Stop
 
@@ -26,7 +26,8 @@ def _incident(step: Step, _: Mark) -> Changes:
 
 
 def _closed(step: Step, mark: Mark) -> Changes:
-    return {"closing": Closing(mark, step.view.status, value(step.event, "follow_up", default=False) is True)}
+    view, follow_up = step.view, value(step.event, "follow_up", default=False) is True
+    return {"closing": Closing(mark, view.status, follow_up, stopped=stopped(step.tables, view, "CLOSED"))}
 
 
 def _reminded(step: Step, _: Mark) -> Changes:

@@ -210,12 +210,13 @@ def _ordered(step: Step, mark: Mark) -> Changes:
 
 
 def ordered_before(step: Step) -> Payment | None:
-    """The order that an execution or failure is about: found by its reference, or the latest of its kind and decision."""
-    named = step.view.payments.get(step.event.referral or "")
-    if named:
-        return named
-    kind, decision = value(step.event, "kind"), value(step.event, "decision")
-    alike = [each for each in step.view.payments.values() if each.kind == kind and decision in (None, each.decision)]
+    """The order that an execution or failure is about: the one of its reference, or the latest; of its kind and decision."""
+    kind, decision, ref = value(step.event, "kind"), value(step.event, "decision"), step.event.referral
+    alike = [
+        each
+        for each in step.view.payments.values()
+        if each.kind == kind and decision in (None, each.decision) and ref in (None, each.ref)
+    ]
     still = [each for each in alike if each.state == "ordered"]
     found = still or alike
     return found[-1] if found else None

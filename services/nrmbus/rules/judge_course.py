@@ -5,6 +5,7 @@ from typing import Final
 from nrmbus.rules.answers import is_over
 from nrmbus.rules.conditions import holds
 from nrmbus.rules.due import SAID_WHEN_DUE, is_due
+from nrmbus.rules.fold_help import ordered_before
 from nrmbus.rules.judging import Book, Check, Question
 from nrmbus.rules.step import UNIT, review_window, value
 
@@ -15,6 +16,7 @@ _GROUNDS = "identification.reasonable_grounds_decided"
 _STATUS = "identification.status_decided"
 _REVOKED = "identification.status_revoked"
 _ORDER = "payment.ordered"
+_EXECUTED = "payment.executed"
 
 
 @_book.rule("G-40")
@@ -158,11 +160,28 @@ def _allowance(q: Question) -> bool:
     return bool(value(q.event, "kind") == q.tables.profile.allowance.kind)
 
 
-@_book.rule("G-60", _ORDER)
+@_book.rule("G-60", _ORDER, _EXECUTED)
 def status_required(q: Question) -> bool:
-    """`one_time_allowance` without an effective decision `ActualVictimOfTrafficking`."""
+    """`one_time_allowance` without an effective decision `ActualVictimOfTrafficking`: ordered, or paid after it was revoked.
+
+    What was paid before stays paid, also when the paper comes later.
+    """
+    if not _allowance(q):
+        return False
+    if q.event.type == _EXECUTED:
+        return _revoked_before(q)
     effective = q.view.effective
-    return _allowance(q) and (effective is None or value(q.event, "decision", effective) != effective)
+    return effective is None or value(q.event, "decision", effective) != effective
+
+
+def _revoked_before(q: Question) -> bool:
+    """Whether the recognition that the order rests on had been taken back when it was executed."""
+    order, decisions = ordered_before(q), q.view.decisions
+    ground = decisions.get(order.decision or "") if order else None
+    return ground is not None and any(
+        each.negative and each.mark.number > ground.mark.number and each.mark.time <= q.event.time
+        for each in decisions.values()
+    )
 
 
 @_book.rule("G-61", _ORDER)

@@ -14,6 +14,8 @@ _book = Book()
 AUDITOR = "auditor"
 _LETTERS = ("letter.opened", "letter.kept_shut", "letter.unreadable")
 _ACCESS = "access.granted"
+_DOCUMENTS = "handover.document_transferred"
+_OF_THE_PLAN = ("plan.revised", "plan.completed")
 _OBJECTION = "consent.objected"
 _ENDING_ACCESS = ("access.terminated", "access.hold_placed")
 _ERASING = ("access.erasure_confirmed", *_ENDING_ACCESS)
@@ -90,12 +92,24 @@ def unknown_reference(q: Question) -> bool:
 
 @_book.rule("G-04")
 def not_a_party(q: Question) -> bool:
-    """An answer not by the receiver, a supplement or revocation not by the sender, a reference that is another agency's."""
+    """An answer not by the receiver, a supplement or revocation not by the sender, a reference that is another agency's.
+
+    Papers go to the special unit: under a referral that did not ask it, they are no supplement. A plan is revised and
+    completed by who adopted it; another adopts one of its own, which who held the case hears of.
+    """
     row = _row(q)
+    if q.event.type == _DOCUMENTS and not _asks_unit(q):
+        return True
+    if q.event.type in _OF_THE_PLAN and not (q.view.plan and q.view.plan.holder == q.source):
+        return True
     if row and row.about and row.party:
         record = RECORDS[row.about]
         return not (record.asked(q) if row.party == "asked" else record.asker(q))
     return is_anothers(q)
+
+
+def _asks_unit(q: Question) -> bool:
+    return q.referral is not None and any(q.referral.party(unit) for unit in q.roles.having(UNIT))
 
 
 @_book.rule("G-05")

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from datetime import timedelta
 from typing import Final
 
+from nrmbus.rules.audience import chosen_by_sender
 from nrmbus.rules.emergency import ASKED
 from nrmbus.rules.judging import WITH_TO, Book, Check, Question
 from nrmbus.rules.retention import kept
@@ -15,8 +16,11 @@ _INTERVIEW = "identification.interview_held"
 _REFERRAL = "referral.submitted"
 _BED = "shelter.bed_requested"
 _ACCEPTED = "referral.accepted"
+_QUESTION = "referral.info_requested"
+_GOING_ON = ("referral.info_supplied", "plan.revised", "plan.completed")
 _PLAN = "plan.adopted"
 _STOPPED = "consent.stop_confirmed"
+_DOCUMENTS = "handover.document_transferred"
 _TERMINATED = "access.terminated"
 _OWN = (
     "handover.person_received",
@@ -123,6 +127,8 @@ def _needed(q: Question) -> Iterator[tuple[str, str]]:
     if q.event.type in _OWN:
         yield q.source, SHARING
         return
+    if q.event.type == _DOCUMENTS:
+        yield from ((unit, SHARING) for unit in q.roles.having(UNIT))
     services = q.event.type == _REFERRAL and bool(value(q.event, "services", ()))
     for agency in q.to:
         if agency == q.source:
@@ -132,12 +138,21 @@ def _needed(q: Question) -> Iterator[tuple[str, str]]:
             yield agency, SERVICES
 
 
+def _going_on(q: Question) -> Iterator[tuple[str, str]]:
+    """The pairs for a letter to who was turned to before; whom she has refused since is left out of it."""
+    if q.event.sealeddigest is not None and not q.child:
+        yield from ((agency, SHARING) for agency in chosen_by_sender(q) if agency != q.source)
+
+
 def _concerned(q: Question) -> Iterator[tuple[str, str]]:
     """The pairs of which an adult's refusal or withdrawal is in the way.
 
-    Also who takes the case over, by plan or transfer, and who hands on in a letter what it knows.
+    Also who takes the case over, by plan or transfer, who hands on in a letter what it knows, and whom a question is put
+    to about a referral: it would not hear of it, and what is owed would wait for it for ever.
     """
     yield from _needed(q)
+    if q.event.type == _QUESTION and q.referral and not q.child:
+        yield q.referral.sender, SHARING
     referral = q.referral if q.event.type == _ACCEPTED else None
     takes_over = q.event.type == _PLAN or (referral and (referral.transfer or referral.made_support))
     hands_on = q.event.type in WITH_TO and q.event.sealeddigest is not None
@@ -145,22 +160,26 @@ def _concerned(q: Question) -> Iterator[tuple[str, str]]:
         yield q.source, SHARING
 
 
-@_book.rule("G-30", *WITH_TO, *_OWN, _ACCEPTED)
+@_book.rule("G-30", *WITH_TO, *_OWN, _ACCEPTED, _DOCUMENTS, _QUESTION)
 def consent_refused(q: Question) -> bool:
-    """Adult; a refusal stands for an agency in `to`, the special unit that acts itself, or who takes over or hands on."""
+    """Adult; a refusal stands for an agency in `to`, the special unit that acts or gets papers, who takes over or hands on."""
     return any(q.stands(agency, purpose) == "refused" for agency, purpose in _concerned(q))
 
 
-@_book.rule("G-31", *WITH_TO, *_OWN, _ACCEPTED)
+@_book.rule("G-31", *WITH_TO, *_OWN, _ACCEPTED, _DOCUMENTS, _QUESTION)
 def consent_withdrawn(q: Question) -> bool:
     """The same, a withdrawal stands."""
     return any(q.stands(agency, purpose) == "withdrawn" for agency, purpose in _concerned(q))
 
 
-@_book.rule("G-32", *WITH_TO, *_OWN)
+@_book.rule("G-32", *WITH_TO, *_OWN, _DOCUMENTS, *_GOING_ON)
 def consent_required(q: Question) -> bool:
-    """The same, nothing stands; or `consent` is named and does not cover `to`."""
-    if any(q.stands(agency, purpose) is None for agency, purpose in _needed(q)):
+    """The same, nothing stands; or `consent` is named and does not cover `to`.
+
+    For what goes on in letters as well: answers to a question and changes of a plan, when a consent has expired, or the
+    person turned out to be no child.
+    """
+    if any(q.stands(agency, purpose) is None for agency, purpose in (*_needed(q), *_going_on(q))):
         return True
     named = q.event.consents
     if not named or q.child:

@@ -125,7 +125,14 @@ def _is_unasked(record: Opened) -> bool:
 
 
 ANSWERED_BY_REFERENCE: Final = frozenset(
-    {"referral.submitted", "shelter.bed_requested", "stay.hold_requested", "review.requested", "access.break_glass"}
+    {
+        "access.break_glass",
+        "referral.submitted",
+        "review.requested",
+        "service.requested",
+        "shelter.bed_requested",
+        "stay.hold_requested",
+    }
 )
 """Types that open a record which can be answered only by its reference."""
 

@@ -198,8 +198,12 @@ def referrer(view: View, roles: Roles) -> str | None:
 
 
 def review_window(step: Step) -> datetime | None:
-    """When the days for asking for a review of the standing negative decision end, or None if there is none."""
+    """When the days for asking for a review of the standing negative decision end, or None if there is none.
+
+    They count from its registration, where it is dated back: nobody could ask before he was told.
+    """
     decision = step.view.decisions.get(step.view.negative or "")
     if decision is None:
         return None
-    return step.tables.calendar.days_after(decision.mark.time, decision.review_days)
+    told = max(decision.mark.time, decision.mark.registered)
+    return step.tables.calendar.days_after(told, decision.review_days)

@@ -254,9 +254,13 @@ class Ending:
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    """A clock that was started. ``waits`` is who asked; ``until`` moves a stay, ``more_days`` a recovery period."""
+    """A clock that was started. ``waits`` is who asked; ``until`` moves a stay, ``more_days`` a recovery period.
+
+    ``by`` is the type of the event that started it.
+    """
 
     code: str
+    by: str
     mark: Mark
     start: datetime
     answerable: str
@@ -279,12 +283,16 @@ class Running:
 
 @dataclass(frozen=True, slots=True)
 class Closing:
-    """How the case was closed or dismissed: from which status, and which follow-ups were asked for and said since."""
+    """How the case was closed or dismissed: from which status, and which follow-ups were asked for and said since.
+
+    ``stopped`` are the duties that it ended, which the case has again when it is re-opened.
+    """
 
     mark: Mark
     before: Status | None
     follow_up: bool
     said: frozenset[int] = frozenset()
+    stopped: tuple[Running, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

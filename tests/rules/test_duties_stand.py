@@ -1,0 +1,206 @@
+"""What an agency owes ends by what was asked of it, and not by something else that somebody says in the case."""
+
+import pytest
+
+from rules.given import Bench
+from rules.stories import begun, child_begun, housed, planned, presumed, served, signalled
+
+
+def owed(b: Bench, code: str) -> list[str]:
+    """Who owes something by clocks of *code*, in the order in which they began."""
+    return [clock.answerable for clock in b.rules.clocks(b.view) if clock.code == code]
+
+
+@pytest.mark.parametrize("by", ["vac", "ngo-l"])
+@pytest.mark.parametrize("type", ["service.scheduled", "service.delivered", "service.not_delivered"])
+@pytest.mark.parametrize("under", [{}, {"ref": "R-2"}])
+def test_p6_a_service_given_unasked_answers_no_referral(by: str, type: str, under: dict[str, str]) -> None:
+    """Two words of the receiver, or one of the sender about something else: the referral was neither late nor expired."""
+    b = served(Bench())
+    before = owed(b, "D-SERVICE")
+    b.say(by, type, **under)
+
+    assert owed(b, "D-SERVICE") == before == ["ngo-l", "fund"]
+    assert any(said.startswith("referral.expired") for said in b.through("d60 9:00")), (
+        "it expires as if nothing was said"
+    )
+
+
+def test_p6_a_service_given_unasked_answers_no_other_service() -> None:
+    """The centre asks the legal NGO, and tells of help that it gave itself: the NGO still owes its answer."""
+    b = planned(Bench())
+    b.say("vac", "service.requested", ref="S-2", to=["ngo-l"])
+    b.say("vac", "service.delivered", service="psychosocial")
+    b.say("ngo-l", "service.delivered", service="psychosocial")
+
+    assert owed(b, "D-SERVICE") == ["ngo-l"]
+    b.say("ngo-l", "service.delivered", ref="S-2")
+    assert owed(b, "D-SERVICE") == []
+
+
+def test_a_service_asked_for_and_a_referral_under_one_reference_are_answered_each_for_itself() -> None:
+    """Who asks may use its own reference twice; one answer ends one of the two."""
+    b = planned(Bench())
+    b.say("vac", "service.requested", ref="S-2", to=["ngo-l"], urgency="urgent")
+    b.say("vac", "referral.submitted", ref="S-2", to=["ngo-l"], urgency="normal", services=[])
+    b.say("ngo-l", "service.delivered", ref="S-2")
+
+    assert [clock.by for clock in b.view.running if clock.code == "D-SERVICE"] == ["referral.submitted"]
+    b.say("ngo-l", "referral.declined", ref="S-2")
+    assert owed(b, "D-SERVICE") == []
+
+
+def test_p6_a_service_that_nobody_could_answer_for_is_not_asked_for() -> None:
+    """Without a reference it stood open for ever, and the case could not be closed."""
+    refusal = planned(Bench()).ask("vac", "service.requested", to=["ngo-l"])
+
+    assert refusal is not None
+    assert refusal.rule == "G-03"
+
+
+@pytest.mark.parametrize("type", ["plan.revised", "plan.completed"])
+def test_p6_nobody_revises_or_ends_the_plan_of_another(type: str) -> None:
+    """A shelter put off the end of the stay in its own house, or ended the plan, and the centre that holds it heard nothing."""
+    b = planned(Bench())
+    refusals = [b.ask("shelter", type), b.ask("ngo-l", type), housed(Bench()).ask("shelter", type)]
+
+    assert [refusal and refusal.rule for refusal in refusals] == ["G-04"] * 3
+    assert b.ask("vac", type) is None
+
+
+def test_p6_another_plan_is_adopted_before_everybody() -> None:
+    """Who takes the plan over does so by one of its own: who held the case hears, and revises no more."""
+    b = planned(Bench())
+    taken = b.say("ngo-l", "plan.adopted", to=["shelter"])
+    refusal = b.ask("vac", "plan.revised")
+
+    assert "vac" in taken.audience.recipients
+    assert refusal is not None
+    assert refusal.rule == "G-04"
+    assert b.ask("ngo-l", "plan.revised") is None
+
+
+@pytest.mark.parametrize("type", ["plan.revised", "plan.completed"])
+def test_a_plan_that_was_completed_is_over(type: str) -> None:
+    """It moved the end of the stay on, with nobody told; a new plan is adopted."""
+    b = planned(Bench())
+    b.say("vac", "plan.completed")
+    refusal = b.ask("vac", type)
+
+    assert refusal is not None
+    assert refusal.rule == "G-51"
+    assert b.ask("vac", "plan.adopted", to=["shelter"]) is None
+
+
+def test_p6_the_recovery_period_is_extended_and_not_begun_anew() -> None:
+    """Begun again, the day by which the status is owed moved on, and again, without a ground that anybody reads."""
+    b = presumed(Bench()).at("d20 9:00")
+    refusal = b.ask("special-unit", "recovery.period_started", days=1)
+    b.say("special-unit", "recovery.extended", days=15)
+
+    assert refusal is not None
+    assert refusal.rule == "G-51"
+    assert "D-RECOVERY 20 Apr 24:00" in b.deadlines
+    b.say("special-unit", "recovery.ended")
+    assert b.ask("special-unit", "recovery.period_started") is None, "she may ask for it again"
+
+
+def test_p6_the_24_hours_are_not_over_by_dismissing_and_opening_again() -> None:
+    """Dismissed after an hour, opened again ten days later: 23 hours are left, and then it is late."""
+    b = signalled(Bench()).at("1:00")
+    b.say("ngo-a", "case.signal_dismissed")
+    assert b.deadlines == []
+    b.at("d10 9:00").say("ngo-a", "case.reopened")
+
+    assert b.deadlines == ["D-REFER 13 Mar 8:00"]
+    assert [said.split(" ")[0] for said in b.through("d13 9:00")] == ["D-REFER"]
+
+
+def test_p6_a_decision_that_is_owed_is_owed_after_closing_and_opening_again() -> None:
+    """The unit closed its own case for lost contact: each time it is closed for, and no longer, the decision waits."""
+    b = begun(Bench()).at("d1 9:00")
+    b.say("special-unit", "case.closed", reason="lost_contact")
+    b.at("d1 17:00").say("special-unit", "case.reopened")
+    assert b.deadlines == ["D-RG 10 Mar 24:00"], "not a day was lost"
+    b.say("special-unit", "case.closed", reason="lost_contact")
+    b.at("d4 9:00").say("special-unit", "case.reopened")
+
+    assert b.deadlines == ["D-RG 13 Mar 24:00"], "three working days were"
+    b.say("special-unit", "identification.reasonable_grounds_decided")
+    assert b.deadlines == []
+
+
+def test_p6_what_was_late_when_it_was_closed_is_late_still() -> None:
+    """Its breach is on record, and comes once."""
+    b = begun(Bench())
+    assert [said.split(" ")[0] for said in b.through("d15 9:00")] == ["D-RG"]
+    b.say("special-unit", "case.closed", reason="lost_contact")
+    b.at("d20 9:00").say("special-unit", "case.reopened")
+
+    assert b.deadlines == ["D-RG 10 Mar 24:00"]
+    assert b.through("d60 9:00") == []
+
+
+def test_p6_what_became_late_unsaid_is_said_when_it_is_open_again() -> None:
+    """The timekeeper was away until the unit had closed the case: it says so later, and not as of before the closing."""
+    b = begun(Bench()).at("d15 9:00")
+    b.say("special-unit", "case.closed", reason="lost_contact")
+    b.at("d20 9:00").say("special-unit", "case.reopened")
+    due = b.rules.due(b.view)
+
+    assert [(each.rule, each.at) for each in due] == [("D-RG", b.now)]
+
+
+def test_a_question_that_was_open_when_it_was_closed_still_waits() -> None:
+    """It is answered when the case is open again."""
+    b = begun(Bench()).at("d1 9:00")
+    b.say("special-unit", "referral.info_requested", ref="R-1")
+    b.say("special-unit", "case.closed", reason="lost_contact")
+    b.at("d4 9:00").say("special-unit", "case.reopened")
+    assert b.deadlines == ["D-RG paused"]
+    b.say("ngo-a", "referral.info_supplied", ref="R-1")
+
+    assert b.deadlines == ["D-RG 13 Mar 24:00"]
+
+
+def test_nothing_comes_back_of_what_somebody_may_not_do_any_more() -> None:
+    """She took back her consent to the special unit while the case was closed."""
+    b = begun(Bench()).at("d1 9:00")
+    b.say("special-unit", "case.closed", reason="lost_contact")
+    b.say("ngo-a", "consent.refused", receivers=["special-unit"])
+    b.at("d4 9:00").say("special-unit", "case.reopened")
+
+    assert b.deadlines == []
+
+
+@pytest.mark.parametrize(("type", "rule"), [("consent.refused", "G-30"), ("consent.withdrawn", "G-31")])
+def test_p6_no_duty_waits_for_who_may_not_hear_the_question(type: str, rule: str) -> None:
+    """The NGO that referred her is told nothing more: a question to it stood for ever, and with it the decision."""
+    b = begun(Bench())
+    asked = b.fork()
+    b.say("special-unit", type, receivers=["ngo-a"])
+    refusal = b.ask("special-unit", "referral.info_requested", ref="R-1")
+
+    assert refusal is not None
+    assert refusal.rule == rule
+    asked.at("d1 9:00").say("special-unit", "referral.info_requested", ref="R-1")
+    assert asked.deadlines == ["D-RG paused"]
+    asked.at("d3 9:00").say("special-unit", type, receivers=["ngo-a"])
+    assert "D-RG 12 Mar 24:00" in asked.deadlines, "two working days were waited, and no more"
+
+
+def test_p6_no_duty_waits_for_who_has_left_the_case() -> None:
+    """A child's referrer has deleted what it had; a word about it later moves nothing any more."""
+    b = child_begun(Bench()).at("d1 9:00")
+    before = b.fork()
+    b.say("special-unit", "referral.info_requested", ref="R-10")
+    for each in (b, before):
+        each.at("d3 9:00").say("special-unit", "consent.withdrawn", receivers=["school"])
+        each.say("school", "consent.stop_confirmed")
+    refusal = before.ask("special-unit", "referral.info_requested", ref="R-10")
+
+    assert refusal is not None
+    assert refusal.rule == "G-51"
+    assert "D-RG 12 Mar 24:00" in b.deadlines
+    b.at("d4 9:00").say("special-unit", "consent.given", receivers=["school"])
+    assert "D-RG 12 Mar 24:00" in b.deadlines

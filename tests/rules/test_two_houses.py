@@ -1,0 +1,53 @@
+"""Two houses hold a bed for her, and she is in one of them."""
+
+from rules.given import Bench
+from rules.stories import begun
+
+EXTENDED = "recovery.extended"
+
+
+def two_offers(b: Bench) -> Bench:
+    """The special unit asked two shelters, and both hold a bed: the NGO's for thirty days."""
+    begun(b).consents("ngo-shelter")
+    b.say("special-unit", "shelter.bed_requested", ref="B-1", to=["ngo-shelter", "shelter"], letter=True)
+    b.say("ngo-shelter", "shelter.bed_offered", ref="B-1", valid_hours=720)
+    b.say("shelter", "shelter.bed_offered", ref="B-1")
+    return b
+
+
+def recovering(b: Bench) -> Bench:
+    """… and there are reasonable grounds."""
+    b.say("special-unit", "identification.reasonable_grounds_decided")
+    b.say("special-unit", "recovery.period_started")
+    return b
+
+
+def test_p2_the_house_where_she_is_not_hears_nothing_more_of_her() -> None:
+    """It read on what ground her recovery was extended, her health, for as long as it had said that it holds the bed."""
+    before = recovering(two_offers(Bench())).say("special-unit", EXTENDED, letter=True).audience
+    admitted = two_offers(Bench())
+    admitted.say("shelter", "shelter.admitted", ref="B-1")
+    after = recovering(admitted).say("special-unit", EXTENDED, letter=True).audience
+
+    assert before.opens["health"] == ("ngo-shelter", "shelter", "vac")
+    assert after.opens["health"] == ("shelter", "vac")
+    assert "ngo-shelter" not in after.recipients
+
+
+def test_its_bed_is_free_again_and_it_hears_what_ends_all() -> None:
+    """Its offer lapses as it said; a withdrawal of the person reaches it before."""
+    b = two_offers(Bench())
+    b.say("shelter", "shelter.admitted", ref="B-1")
+
+    assert "ngo-shelter" in b.fork().say("special-unit", "case.withdrawn").audience.recipients
+    assert any(said.startswith("shelter.offer_lapsed") for said in b.through("d40 9:00"))
+
+
+def test_it_may_have_to_do_with_her_again_when_she_has_left_the_other() -> None:
+    """Its offer stands, so that she may go there."""
+    b = two_offers(Bench())
+    b.say("shelter", "shelter.admitted", ref="B-1")
+    b.say("shelter", "shelter.discharged", ref="B-1", reason="own_request")
+
+    assert "ngo-shelter" in recovering(b).say("special-unit", EXTENDED).audience.recipients
+    assert b.ask("ngo-shelter", "shelter.admitted", ref="B-1") is None

@@ -1,0 +1,30 @@
+"""A case that is withdrawn is over for good: somebody who could question that hears of it."""
+
+from rules.given import Bench
+from rules.stories import begun, identified
+
+WITHDRAWN = "case.withdrawn"
+
+
+def test_p7_no_case_is_withdrawn_before_nobody() -> None:
+    """The special unit has begun to assist her; the NGO that referred her knows whether she wanted it to end."""
+    b = begun(Bench())
+
+    assert b.say("special-unit", WITHDRAWN).audience.recipients == ("ngo-a",)
+    assert b.deadlines == []
+
+
+def test_p7_it_hears_also_if_it_may_hear_nothing_else() -> None:
+    """A word that stops something reaches who has to know; the person refused that the NGO hears how she is."""
+    b = begun(Bench())
+    b.say("special-unit", "consent.refused", receivers=["ngo-a"])
+
+    assert b.say("special-unit", WITHDRAWN).audience.recipients == ("ngo-a",)
+
+
+def test_p7_the_holder_hears_whoever_says_it() -> None:
+    """The legal NGO holds the case by a plan of which it is no member itself; migration says that she has gone."""
+    b = identified(Bench())
+    b.say("ngo-l", "plan.adopted", to=["shelter"])
+
+    assert "ngo-l" in b.say("migration", WITHDRAWN).audience.recipients
