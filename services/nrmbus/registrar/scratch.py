@@ -54,7 +54,10 @@ class Scratch:
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             path.unlink(missing_ok=True)
             os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
-        self._file = sqlite3.connect(":memory:" if path is None else path, isolation_level=None)
+        # Collected wherever Python collects: it may be closed by another thread.
+        self._file = sqlite3.connect(
+            ":memory:" if path is None else path, isolation_level=None, check_same_thread=False
+        )
         weakref.finalize(self, self._file.close)
         # No journal, no waiting for the disk, and one transaction that is never committed: nobody will read it after us.
         for each in (
