@@ -21,7 +21,7 @@ PROFILE = load_profile(AZ)
 TEXT = profile_text(AZ)
 CALENDAR = Calendar.of(PROFILE)
 
-PINNED = "3b2ec7833fd84f2ab9b72f6544bb1322f764ed207ace1f4a8244d29985dc7413"
+PINNED = "0aef3329b4d53f3019c4bcfe6ff742a446e325ab13766a2048157b28586dcccb"
 """The digest that registrations of this profile carry.
 
 If this fails, a value of the profile was altered. Before the profile is in force anywhere: see that a behaviour test
