@@ -195,3 +195,19 @@ async def test_the_certificate_says_who_confirmed_and_who_has_not(
     )
     assert story.certificate().horizon == datetime(2026, 7, 3, tzinfo=UTC), "what was said once is not taken back"
     assert erasure.mapping(CASE, found)["horizon"] == "2026-07-03T00:00:00Z"
+
+
+async def test_who_confirmed_one_decision_has_not_confirmed_the_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A second one is asked of everybody again: until all have said so once more the certificate is not complete."""
+    story = Story(tmp_path, monkeypatch)
+    holders = ("court", "ngo-a", "special-unit", "vac")
+    word = {"ground": "decision", "horizon": "2026-07-03T00:00:00Z"}
+    for day in (1, 20):
+        story.say("court", "access.terminated", {"body": "court", "scope": "case"}, day, approver="S-2")
+        assert story.bus.say_due(story.shard, AccessErasureDue.type).outcome == "registered"
+        assert story.certificate().missing == holders
+        for agency in holders:
+            story.say(agency, AccessErasureConfirmed.type, word, day + 9)
+        assert story.certificate().complete

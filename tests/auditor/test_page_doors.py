@@ -90,6 +90,17 @@ async def test_who_is_removed_is_out_at_once(hall: Hall) -> None:
     assert list(hall.users.names()) == [(NAME, hall.actor, False)]
 
 
+@pytest.mark.parametrize("removed", [False, True], ids=["another password", "removed and let in again"])
+async def test_another_password_ends_every_session(hall: Hall, *, removed: bool) -> None:
+    """Whoever had her password, or her browser, is out when she gets another: nobody goes on for hours by the one before."""
+    async with hall.browser() as browser:
+        if removed:
+            hall.users.remove(NAME)
+        hall.users.add(NAME, "another long password")
+        assert "<h1>Search</h1>" not in (await browser.get("/search")).text
+        assert (await sign_in(browser)).status_code == 401
+
+
 async def test_a_sign_in_that_another_site_sends_is_refused(hall: Hall) -> None:
     """So that nobody works under another's name without knowing."""
     async with hall.browser(signed_in=False) as browser:

@@ -62,7 +62,7 @@ def test_an_account_of_the_machine_has_a_number_of_its_own(tmp_path: Path) -> No
     assert list(users.accounts()) == [("leyla", number)]
     assert (users.knows(number), users.knows(actor), users.knows("000000")) == (True, True, False)
     users.remove("leyla")
-    assert (users.knows(number), users.knows(actor), users.actor("leyla")) == (True, False, None)
+    assert (users.knows(number), users.knows(actor), users.password_of("leyla")) == (True, False, None)
 
 
 def test_who_is_added_by_several_at_once_has_one_number(tmp_path: Path) -> None:
@@ -83,7 +83,7 @@ def test_a_number_stays_with_a_user_for_good(tmp_path: Path) -> None:
     assert users.signed_in("leyla", PASSWORD) is None
     users.remove("leyla")
     assert users.signed_in("leyla", PASSWORD + "!") is None
-    assert users.actor("leyla") is None
+    assert users.password_of("leyla") is None
     assert list(users.names()) == [("leyla", actor, False), ("samir", other, True)]
     assert users.add("leyla", PASSWORD) == actor
 
@@ -116,14 +116,14 @@ def test_a_file_that_is_none_is_said(tmp_path: Path) -> None:
     """Nobody is locked out without a word."""
     (tmp_path / "users.json").write_text("[")
     with pytest.raises(BusError, match="cannot be read"):
-        Users(tmp_path).actor("leyla")
+        Users(tmp_path).password_of("leyla")
 
 
 def test_a_session_ends_when_it_is_not_used_and_after_a_day_of_work() -> None:
     """Half an hour without a question, or eight hours; nobody else's token opens it."""
     clock = Moved()
     sessions = Sessions(clock)
-    token = sessions.begin("leyla", "1", "audit")
+    token = sessions.begin("leyla", "1", "salt", "audit")
     assert sessions.find(token + "x") is None
     for _ in range(LONGEST_SECONDS // IDLE_SECONDS):
         clock.now += IDLE_SECONDS - 1
@@ -131,7 +131,7 @@ def test_a_session_ends_when_it_is_not_used_and_after_a_day_of_work() -> None:
     clock.now += IDLE_SECONDS - 1
     assert sessions.find(token) is None
 
-    token = sessions.begin("leyla", "1", "audit")
+    token = sessions.begin("leyla", "1", "salt", "audit")
     clock.now += IDLE_SECONDS + 1
     assert sessions.find(token) is None
     clock.now -= IDLE_SECONDS
@@ -142,7 +142,7 @@ def test_a_question_is_the_same_for_a_quarter_of_an_hour() -> None:
     """Then it is put on record anew."""
     clock = Moved()
     sessions = Sessions(clock)
-    session = sessions.find(sessions.begin("leyla", "1", "audit"))
+    session = sessions.find(sessions.begin("leyla", "1", "salt", "audit"))
     assert session
     question = Question("1", "audit", "case", "0" * 32)
     record = OnRecord(question, "id", 0, 1, LATER)

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from auditor.evidence import Evidence
+from auditor.evidence import Evidence, trust
 from auditor.forger import FIRST, LAST, rows
 from nrmbus.auditor.bundle import packed
-from nrmbus.auditor.verifier import Failed, files_of
+from nrmbus.auditor.verifier import OVER, Failed, Verification, files_of
 
 TEXT = b"To the court"
 
@@ -95,3 +95,23 @@ def test_a_zip_that_says_two_things_is_refused(tmp_path: Path, raw: bytes) -> No
 
     with pytest.raises(Failed, match="zip_odd"):
         files_of(tmp_path / "odd.zip")
+
+
+def test_a_number_that_nobody_counts_to_is_refused_with_a_code(evidence: Evidence) -> None:
+    """Python reads no number of so many digits: what is named after one belongs to nothing, and ends no verifier."""
+    name = f"envelopes/0-{'9' * 5000}.json"
+
+    found = evidence.verified(evidence.resealed(lambda files: files.update({name: b"".join(OVER)})))
+
+    assert found.verdict == (1, "FAILED: file_extra")
+
+
+def test_the_name_of_a_file_steers_no_terminal(evidence: Evidence, tmp_path: Path) -> None:
+    """It comes with the file, from whoever sent it: text that is hidden after it would be the verdict."""
+    path = tmp_path / "evidence\u202e\x1b[8m.zip"
+    path.write_bytes(evidence.whole)
+
+    found = Verification(path, trust(operator=evidence.operator))
+
+    assert found.lines[0].about == "evidence??[8m.zip"
+    assert found.verdict[0] == 0

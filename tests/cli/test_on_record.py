@@ -43,7 +43,7 @@ def typed(commands: Commands) -> dict[str, tuple[str | Path, ...]]:
     return {
         "replay": ("replay", "--case", commands.case),
         "replay of all": ("replay", "--jsonl"),
-        "replay as a page": ("replay", "--case", commands.case[:6], "--html", commands.home / "shown.html"),
+        "replay as a page": ("replay", "--case", commands.case[:8], "--html", commands.home / "shown.html"),
         "why": ("why", "12"),
         "trace": ("trace", "referral.submitted"),
         "reads": ("reads", "--case", commands.case),
@@ -164,7 +164,7 @@ def test_p4_that_an_agency_cannot_tell_the_person_is_an_answer_too(
 
 def test_a_hold_is_placed_by_the_auditor_that_runs(commands: Commands) -> None:
     """Under the number of who types it; not by a second process with the auditor's key, and not where none runs."""
-    how = ("erasure", "hold", "--case", commands.case[:6], "--until", "2026-12-31", "--reason", "objection")
+    how = ("erasure", "hold", "--case", commands.case[:8], "--until", "2026-12-31", "--reason", "objection")
     assert "registered as number 4712" in commands.shown(*how)
     ((_, actor),) = Users(commands.home / "auditor").accounts()
     hold = {"actor": actor, "case": commands.case, "reasons": ["objection"], "until": "2026-12-31"}

@@ -79,7 +79,7 @@ class TestWhatIsShown:
     def test_filters_together(self, commands: Commands) -> None:
         """Each leaves out what the others keep."""
         rows = lines(
-            commands, "--agency", "vac", "--type", "consent.*", "--from", "2026-05-01", "--case", commands.case[:6]
+            commands, "--agency", "vac", "--type", "consent.*", "--from", "2026-05-01", "--case", commands.case[:8]
         )
 
         assert [row["type"] for row in rows] == ["consent.withdrawn", "consent.stop_confirmed"]

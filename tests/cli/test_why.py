@@ -63,7 +63,7 @@ def test_an_event_may_be_named_in_four_ways(commands: Commands) -> None:
     entry = of_type(commands.seen, "referral.submitted", -1)
     ways = [entry.registration.id, entry.registration.id[:30], str(entry.registration.number), "nrm.referral.submitted"]
 
-    shown = {commands.shown("why", way, "--case", commands.case[:4]) for way in (*ways, f"0/{ways[2]}")}
+    shown = {commands.shown("why", way, "--case", commands.case[:8]) for way in (*ways, f"0/{ways[2]}")}
     assert len(shown) == 1
     assert entry.registration.id in shown.pop()
 
@@ -78,7 +78,7 @@ def test_an_event_may_be_named_in_four_ways(commands: Commands) -> None:
         (("019cad0f",), "More than one event here is meant"),
         (("abc",), "EVENT wants an id"),
         (("66", "--as-of", "2026-03-02"), "registered after that time"),
-        (("1", "--case", "ffff"), "Nothing here has this reference"),
+        (("1", "--case", "ffffffff"), "Nothing here has this reference"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
 )

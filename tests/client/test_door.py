@@ -50,3 +50,18 @@ def test_a_version_that_the_desk_does_not_know_comes_with_those_that_it_knows() 
         asked(httpx.Response(422, json=problem))
 
     assert (raised.value.code, raised.value.accepts) == ("unknown_version", (1, 2))
+
+
+def test_only_a_door_behind_tls_reads_whom_the_machine_trusts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A door is plain HTTP on this machine, and asked for often while a bus starts; one behind TLS is verified as ever."""
+
+    class Read(Exception):
+        """The machine's authorities were read."""
+
+    def read(**_: object) -> None:
+        raise Read
+
+    monkeypatch.setattr("ssl.create_default_context", read)
+    Door("http://127.0.0.1:1", "token")
+    with pytest.raises(Read):
+        Door("https://desk.example", "token")

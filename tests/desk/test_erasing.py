@@ -12,10 +12,12 @@ import pytest
 from sqlalchemy import insert
 
 from desk.given import BUS, CANARY, CASE, NOW, REF, SIGNAL, Given, desk_of
+from desk.test_opening import CONSENT, readings, until_sent
 from nrmbus.desk import erasing, kept, tables
 from nrmbus.events import AccessErasureConfirmed
 from nrmbus.wire import times
 from nrmbus.wire.envelope import decode
+from nrmbus.wire.ids import said_by_itself
 from nrmbus.wire.letter import Container, Place
 from nrmbus.wire.record import Record
 
@@ -127,6 +129,40 @@ async def test_after_an_erasure_no_file_of_the_folder_opens_the_letter(tmp_path:
         assert await secrets_of(given, other)
     content = b"".join(path.read_bytes() for path in sorted(tmp_path.iterdir()))
     assert not any(secret in content for secret in before)
+
+
+async def test_erased_while_a_reading_is_being_put_on_record_it_is_not_opened(tmp_path: Path) -> None:
+    """The desk has confirmed by then that nothing opens here: who had asked before is told so, and reads nothing."""
+    async with desk_of("vac", tmp_path) as given:
+        await hear_a_letter(given)
+        await given.settle()
+        asking = asyncio.ensure_future(given.door.get("/v1/inbox", params={"open": True, "actor": "S-17"}))
+        sent = await until_sent(given)
+        await hear_that_it_is_due(given)
+        assert await erasing.erase_due(given.desk) == (CASE,)
+        await given.hear(given.registrar.register(sent, to="vac"))
+        (shown,) = (await asking).json()["events"]
+
+        assert CANARY not in str(shown)
+        assert shown["shut"] == "erased"
+        assert await readings(given) == [("desk", "receipt")]
+
+
+async def test_nobody_takes_the_id_of_what_the_desk_says_by_itself(tmp_path: Path) -> None:
+    """It follows from what the timekeeper will say: said before at the door, the desk would keep silent about its erasure."""
+    due = said_by_itself("timekeeper", "what anybody can work out", "D-ERASE")
+    taken = {"type": "consent.given", "data": CONSENT, "case": CASE, "actor": "S-1"}
+    async with desk_of("vac", tmp_path) as given:
+        await hear_a_letter(given)
+        id = said_by_itself("vac", due, AccessErasureConfirmed.type)
+        refused = await given.door.post("/v1/events", json=taken | {"id": id})
+        said = given.registrar.event("timekeeper", "access.erasure_due", {"ground": "decision"}, id=due)
+        await given.hear(given.registrar.register(said, to="vac"))
+        assert await erasing.erase_due(given.desk) == (CASE,)
+
+        assert [row.id for row in await given.rows("outbox") if row.type == AccessErasureConfirmed.type] == [id]
+        assert refused.status_code == 422
+        assert refused.json()["problems"] == [{"pointer": "/id", "kind": "string_pattern_mismatch"}]
 
 
 async def test_what_was_signed_in_the_clear_stays(tmp_path: Path) -> None:

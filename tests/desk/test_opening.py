@@ -181,6 +181,20 @@ class TestBeforeTheInboxIsRead:
             assert await receipts(given) == ["letter.kept_shut"]
             assert await given.rows("parked") == []
 
+    async def test_p7_nobody_has_it_opened_by_hand_meanwhile(self, tmp_path: Path) -> None:
+        """Who releases the case before the withdrawal behind the letter was read is told to wait."""
+        async with desk_of("vac", tmp_path) as given:
+            letter, word = supplied(given.registrar), withdrawn(given.registrar)
+            given.desk.end_of = lambda _: 3
+            await given.hear(letter)
+            answer = await given.door.post(f"/v1/cases/{CASE}/release")
+            await given.hear(word)
+            await release_by_itself(given.desk, given.inbox)
+
+            assert (answer.status_code, answer.json()["code"]) == (503, "inbox_unread")
+            assert await readings(given) == []
+            assert await receipts(given) == ["letter.kept_shut"]
+
     async def test_without_one_the_letter_opens_once_the_end_is_read(self, tmp_path: Path) -> None:
         """In the order in which everything came, and no person has anything to do about it."""
         async with desk_of("vac", tmp_path) as given:

@@ -43,13 +43,18 @@ def due(registrar: FakeRegistrar, to: str, holder: str | None = None) -> Read:
 
 async def resealed(given: Given) -> Record:
     """What the desk then sends by itself, its receipts left out."""
+    (record,) = await sealed_anew(given)
+    return record
+
+
+async def sealed_anew(given: Given) -> list[Record]:
+    """All of that, if there is any, once all that it says is registered."""
     sent: list[Record] = []
     while found := await given.out():
         for record in found:
             sent.append(record)
             await given.hear(given.registrar.register(record, to=given.desk.seat.me))
-    (record,) = (each for each in sent if decode(each).type == "access.resealed")
-    return record
+    return [each for each in sent if decode(each).type == "access.resealed"]
 
 
 def opened(record: Record, by: str) -> dict[str, Any]:
@@ -104,12 +109,30 @@ async def test_what_came_under_a_key_that_was_destroyed_since_is_sealed_anew(
         old = desk.given.desk.seat.identity.sealing.kid
         desk.rotate(NOW + timedelta(days=1))
         desk.given.clock.time = NOW + timedelta(days=31)
+        desk.given.registrar.time = desk.given.clock.time
         assert await erasing.end_epochs(desk.given.desk.seat, tmp_path) == (old,)
         for record in (broken(desk.given.registrar, "vac"), due(desk.given.registrar, "vac")):
             await desk.given.hear(record)
         answer = await resealed(desk.given)
 
     assert opened(answer, "special-unit") == {"contact": SEALED["contact"], "identity": SEALED["identity"]}
+
+
+@pytest.mark.parametrize(("hours", "answered"), [(24, True), (25, False)])
+async def test_a_desk_that_was_off_for_a_day_opens_and_seals_nothing(
+    tmp_path: Path, hours: int, *, answered: bool
+) -> None:
+    """It is an emergency no longer, and who needed it has found another way: a person is told, to see what is still due."""
+    async with desk_of("vac", tmp_path) as given:
+        for record in (consented(given.registrar), referred(given.registrar)):
+            await given.hear(record)
+        given.clock.time = NOW + timedelta(hours=hours)
+        for record in (broken(given.registrar, "vac"), due(given.registrar, "vac")):
+            await given.hear(record)
+
+        assert len(await sealed_anew(given)) == answered
+        assert (("desk", "emergency") in await readings(given)) is answered
+        assert [row.kind for row in await given.rows("tasks") if row.kind == "resealed"] == ["resealed"]
 
 
 async def test_what_she_has_taken_back_stays_closed_in_an_emergency(tmp_path: Path) -> None:

@@ -6,11 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from desk.given import CANARY, CASE, NOW, REF, SIGNAL, desk_of
+from desk.given import BUS, CANARY, CASE, NOW, REF, SIGNAL, desk_of
 from desk.test_epochs import desk_with_keys
 from nrmbus.desk import erasing
 from nrmbus.wire import json
 from nrmbus.wire.envelope import decode
+from nrmbus.wire.errors import LetterClosed
 from nrmbus.wire.letter import Container
 
 ID = "01930000-0000-7000-8000-000000000000"
@@ -90,3 +91,26 @@ async def test_the_letter_that_is_sent_is_the_one_that_was_signed(tmp_path: Path
         letter = sent.letter()
         assert isinstance(letter, Container)
         assert letter.digest == sent.sealeddigest
+
+
+async def test_what_was_refused_ends_with_the_key_that_it_was_sealed_to(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It became no case's, so that no erasure will ever be about it: nobody keeps what opens it."""
+    asked = {"type": "case.signal_recorded", "data": SIGNAL | {"detector": "vac"}, "sealed": {"notes": CANARY}}
+    async with desk_with_keys(tmp_path, monkeypatch) as desk:
+        given = desk.given
+        refused = await given.said(**asked, case=CASE)
+        await given.hear(given.registrar.refuse(refused, "wrong_state"))
+        registered = await given.registered(**asked, case="ef" * 16)
+        desk.rotate(NOW + timedelta(days=1))
+        for day in (2, 32):
+            given.clock.time = NOW + timedelta(days=day)
+            await erasing.end_epochs(given.desk.seat, tmp_path)
+
+        assert {row.event for row in await given.rows("letter_keys")} == {decode(registered).id}
+        (row, _) = await given.rows("outbox")
+        with pytest.raises(LetterClosed):
+            Container.parse(row.letter).open(
+                "vac", given.desk.seat.identity.opening, bus=BUS, source="vac", id=row.id, subject=row.subject
+            )

@@ -45,9 +45,10 @@ def more() -> list[tuple[str, Refusal | None, str | None]]:
     objected = asked.fork()
     objected.say("vac", "access.break_glass_objected", **said)
     due = asked.fork()
-    due.through("d10 9:00")
+    due.through("d8 11:00")
     withdrawn = due.fork()
     withdrawn.say("vac", "consent.withdrawn", receivers=["shelter"], purposes=["tracing"])
+    late = due.fork().at("d9 10:01")
     done = due.fork()
     done.say("vac", "access.resealed", **said)
     held_no_more = planned(Bench())
@@ -82,6 +83,9 @@ def more() -> list[tuple[str, Refusal | None, str | None]]:
         ("sealed before the minutes are over", asked.ask("vac", "access.resealed", **said), "G-51"),
         ("sealed though objected to", objected.ask("vac", "access.resealed", **said), "G-51"),
         ("sealed by the holder when it is due", due.ask("vac", "access.resealed", **said), None),
+        ("sealed within a day", due.fork().at("d9 9:00").ask("vac", "access.resealed", **said), None),
+        ("sealed by a desk that was off since", late.ask("vac", "access.resealed", **said), "G-70"),
+        ("asked again of a desk that is off", late.ask("shelter", ASKED, ref="E-2", approver="A-2"), None),
         ("sealed by another", due.ask("ngo-a", "access.resealed", **said), "G-04"),
         ("sealed though she has refused since", withdrawn.ask("vac", "access.resealed", **said), "G-71"),
         ("sealed twice", done.ask("vac", "access.resealed", **said), "G-51"),

@@ -30,7 +30,10 @@ class Placed:
 
 @dataclass(frozen=True, slots=True)
 class Certificate:
-    """All of it. ``missing`` are holders who were told and have not confirmed; ``due`` is None while nobody was told."""
+    """All of it. ``due`` is None while nobody was told; ``missing`` are holders who have not confirmed since they were told.
+
+    Who confirmed a decision has not confirmed the next: each time a clock runs, and what backups hold is counted anew.
+    """
 
     ground: ErasureGround | None
     decided_by: str | None
@@ -58,6 +61,7 @@ def certificate(entries: Iterable[Entry]) -> Certificate:
     due: Entry | None = None
     holds: list[Placed] = []
     confirmed: dict[str, Confirmed] = {}
+    answered: set[str] = set()
     ground: ErasureGround | None = None
     for entry in entries:
         said, number = entry.registration, entry.registration.number
@@ -66,12 +70,14 @@ def certificate(entries: Iterable[Entry]) -> Certificate:
             decision = entry
         elif isinstance(data, AccessErasureDue):
             due, ground = entry, data.ground
+            answered = set()
         elif isinstance(data, AccessHoldPlaced):
             holds.append(Placed(said.source, number, data.until))
         elif isinstance(data, AccessErasureConfirmed):
             ground = ground or data.ground
             before = confirmed.get(said.source)
             horizon = max(data.horizon, before.horizon) if before else data.horizon
+            answered.add(said.source)
             confirmed[said.source] = Confirmed(said.source, number, said.time, horizon)
     told = due.audience.recipients if due else ()
     return Certificate(
@@ -82,5 +88,5 @@ def certificate(entries: Iterable[Entry]) -> Certificate:
         due=due.registration.time if due else None,
         holds=tuple(holds),
         confirmed=tuple(sorted(confirmed.values(), key=lambda each: each.number)),
-        missing=tuple(sorted(set(told) - confirmed.keys())),
+        missing=tuple(sorted(set(told) - answered)),
     )

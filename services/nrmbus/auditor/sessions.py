@@ -24,10 +24,14 @@ WITHIN_SECONDS: Final = 15 * 60
 
 @dataclass(slots=True)
 class Session:
-    """One person at one browser; ``form`` goes into every form, so that no other page can send one."""
+    """One person at one browser; ``form`` goes into every form, so that no other page can send one.
+
+    ``password`` is what `Users.password_of` said when it began: another one ends it.
+    """
 
     name: str
     actor: str
+    password: str = field(repr=False)
     purpose: AccessPurpose
     began: float
     used: float
@@ -53,12 +57,12 @@ class Sessions:
         self._clock = clock
         self._sessions: dict[bytes, Session] = {}
 
-    def begin(self, name: str, actor: str, purpose: AccessPurpose) -> str:
+    def begin(self, name: str, actor: str, password: str, purpose: AccessPurpose) -> str:
         """Sign somebody in; the token for his cookie."""
         now = self._clock()
         self._sessions = {key: each for key, each in self._sessions.items() if not _over(each, now)}
         token = secrets.token_urlsafe(32)
-        self._sessions[_key(token)] = Session(name, actor, purpose, now, now)
+        self._sessions[_key(token)] = Session(name, actor, password, purpose, now, now)
         return token
 
     def find(self, token: str) -> Session | None:

@@ -127,10 +127,10 @@ class Users:
                 raise BusError("There is no user of this name: nrmbus auditor user list")
             body["users"][name] = {"actor": body["users"][name]["actor"]}
 
-    def actor(self, name: str) -> str | None:
-        """The actor of *name*, as long as he may sign in."""
+    def password_of(self, name: str) -> str | None:
+        """What differs with each password that *name* gets, and tells nothing of it; none while he may not sign in."""
         user = self._read()["users"].get(name, {})
-        return user["actor"] if user.get("hash") else None
+        return user["salt"] if user.get("hash") else None
 
     def signed_in(self, name: str, password: str) -> str | None:
         """The actor of *name* if *password* is his. Takes as long for a name that is nobody's; blocks for a tenth of a second."""

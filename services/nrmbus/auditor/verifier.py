@@ -449,14 +449,13 @@ class Verification:
     def _check(self, name: str, about: str, work: Callable[..., str], *given: Any) -> bool:
         """Do *work* and note a line: what it says, or the code that it failed with."""
         try:
-            says = work(*given)
+            result, says = None, work(*given)
         except Failed as failed:
-            self.lines.append(Line(name, about, failed.code, CODES[failed.code]))
-            return False
-        # What a bundle says must look like no other line, and steer no terminal.
-        says = says if says.isprintable() else "".join(each if each.isprintable() else "?" for each in says)
-        self.lines.append(Line(name, about, "open" if says.startswith("not ") else "ok", says))
-        return True
+            result, says = failed.code, CODES[failed.code]
+        # What a bundle says, and what its file is called, must look like no other line, and steer no terminal.
+        about, says = ("".join(each if each.isprintable() else "?" for each in text) for text in (about, says))
+        self.lines.append(Line(name, about, result or ("open" if says.startswith("not ") else "ok"), says))
+        return result is None
 
     def _open(self, path: Path) -> str:
         self.files = files_of(path)
@@ -502,7 +501,7 @@ class Verification:
         said = plain(self._file("gaps.json"), "gap_report_differs").get("ended")
         self._ended = said if isinstance(said, list) else []
         for name, raw in self.files.items():  # each of them is checked as an envelope later on
-            if all(each in raw for each in OVER) and (at := re.fullmatch(r"envelopes/(\d+)-(\d+)\.json", name)):
+            if all(each in raw for each in OVER) and (at := re.fullmatch(r"envelopes/(\d+)-(\d{1,19})\.json", name)):
                 self._over[at[1]] = max(int(at[2]), self._over.get(at[1], 0))
         return f"the gap report names {len(self._ended)} registrations whose envelopes are no longer kept"
 

@@ -14,8 +14,11 @@ from nrmbus.client import Door, DoorError
 START_SECONDS: Final = 20.0
 """How long a desk may take to open, on a bus that was just started or whose desk was just killed."""
 
-LEAST_PREFIX: Final = 4
-"""A reference may be given by so many of its first digits, or more, where they mean one only."""
+LEAST_PREFIX: Final = 8
+"""A reference may be given by so many of its first digits, or more, where they mean one only: as many as are shown.
+
+With fewer, a slip of one digit would now and then mean somebody else: her letter, or what is held of her, would go there.
+"""
 
 WHOLE: Final = 32
 _HEX: Final = frozenset("0123456789abcdef")

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from aiokafka import TopicPartition
 from faststream import FastStream
+from sqlalchemy.exc import SQLAlchemyError
 
 from nrmbus import telemetry
 from nrmbus.bus.clock import SteppedClock, WallClock, clock_of
@@ -146,6 +147,7 @@ class DeskProcess:
             tasks.create_task(relay.run())
             tasks.create_task(self._reader.follow())
             tasks.create_task(self._catch_up(relay))
+            tasks.create_task(self._look_over(relay))
             tasks.create_task(lost.run(self.seat, self._lost))
             tasks.create_task(witnessing.run(self.witness, self._where))
             tasks.create_task(erasing.run(self.desk, self._home, self._inbox_is_read))
@@ -155,6 +157,12 @@ class DeskProcess:
                 tasks.create_task(renewing.run(self._renewing, self._begin_anew))
             if isinstance(clock, SteppedClock):
                 tasks.create_task(clock.run())
+
+    async def _look_over(self, relay: Relay) -> None:
+        """Look whether the ledger is what was delivered, so that a person hears of it, and nobody waits who reads first."""
+        await relay.caught_up.wait()
+        with suppress(SQLAlchemyError):  # a full disk, a held file: who reads has it looked at again
+            await self.desk.unaltered.look()
 
     def _begin_anew(self) -> None:
         self.anew = True

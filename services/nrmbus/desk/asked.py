@@ -19,7 +19,7 @@ from nrmbus.events.errors import Invalid, Problem
 from nrmbus.events.model import AgencyId, CaseRef, Code, Data, Draft, EventId, Frozen, Letter, Printable, Time
 from nrmbus.wire import json
 from nrmbus.wire.errors import WireError
-from nrmbus.wire.ids import new_event_id, new_ref, said_by_itself
+from nrmbus.wire.ids import is_derived, new_event_id, new_ref, said_by_itself
 from nrmbus.wire.record import DATA_LIMIT
 
 BODY_LIMIT: Final = 512 * 1024
@@ -102,6 +102,10 @@ def drafts_of(seat: Seat, asked: Asked, speaks: Speaks) -> tuple[Draft, ...]:
     legal_basis, said, letter = parts_of(asked, model)
     if (pointer := _named_in_the_clear(asked, legal_basis)) is not None:
         raise _wrong(pointer, "string_pattern_mismatch")
+    if asked.id is not None and is_derived(asked.id):
+        raise _wrong(
+            "/id", "string_pattern_mismatch"
+        )  # a desk says something under it by itself, and would keep silent
     if (asked.time is None) != (asked.occurred is None):
         time = asked.time or asked.occurred
     elif asked.time is None:

@@ -7,15 +7,15 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from sqlalchemy import func, select
-from sqlalchemy.dialects.sqlite import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from nrmbus.desk import epochs, outbox, tables
+from nrmbus.desk import book, epochs, outbox, tables
 from nrmbus.desk.cases import Cases
 from nrmbus.desk.ledger import open_task
 from nrmbus.desk.procedure import Said, Settings, refused
 from nrmbus.desk.reading import Speaks
 from nrmbus.desk.seat import Seat
+from nrmbus.desk.unaltered import Unaltered
 from nrmbus.events.model import Event, Frozen
 from nrmbus.rules import read
 from nrmbus.wire import times
@@ -34,6 +34,7 @@ class Desk:
     def __init__(self, seat: Seat) -> None:
         self.seat = seat
         self.cases = Cases(seat)
+        self.unaltered = Unaltered(seat.ledger, seat.stamp)
         self.book: Frozen = Frozen()
         self.speaks: Speaks = {}
         """Of each type that the agency names, the version that its own system speaks."""
@@ -66,21 +67,25 @@ class Desk:
         async with self.seat.ledger.read() as tx:
             self.parked = set((await tx.scalars(select(tables.parked.c.subject).distinct())).all())
             self.set_aside = await tx.scalar(select(func.count()).select_from(tables.set_aside)) or 0
-            state = await tx.scalar(select(tables.book.c.state).where(tables.book.c.procedure == self._procedure_name))
-        if self.seat.procedure is not None:
-            self.book = self.seat.procedure.begin(settings)
-            if state is not None:
-                self.book = type(self.book).from_json(state)
+        if self.seat.procedure is None:
+            return
+        self.book = self.seat.procedure.begin(settings)
+        state, is_closed = await book.load(self.seat, self._procedure_name)
+        if state is not None:
+            self.book = type(self.book).from_json(state)
+        elif is_closed:
+            about = json.dumps({"code": book.TASK, "sentence": book.SENTENCE})
+            how = {"subject": "", "event_id": self._procedure_name, "kind": book.TASK, "about": about}
+            async with self.seat.ledger.write() as tx:
+                await open_task(tx, opened=self.seat.stamp(), **how)
 
     @property
     def _procedure_name(self) -> str:
         return getattr(self.seat.procedure, "__name__", "")
 
-    async def save_book(self, tx: AsyncConnection, book: Frozen) -> None:
+    async def save_book(self, tx: AsyncConnection, kept: Frozen) -> None:
         """Store within *tx* what the procedure keeps."""
-        state = json.dumps(book.to_mapping()).encode()
-        statement = upsert(tables.book).values(procedure=self._procedure_name, state=state)
-        await tx.execute(statement.on_conflict_do_update(index_elements=["procedure"], set_={"state": state}))
+        await book.store(self.seat, tx, self._procedure_name, json.dumps(kept.to_mapping()).encode())
 
     async def say(self, tx: AsyncConnection, said: Said, cause: Event | None) -> None:
         """Put within *tx* what a procedure answers where it belongs: drafts into the outbox, tasks onto the list."""
@@ -108,10 +113,10 @@ class Desk:
                 tx, opened=self.seat.stamp(), subject=event.subject, event_id=event.id, kind="refused", about=about
             )
             return
-        book, said = refused(self.seat.procedure, self.book, read(event), code)
-        await self.save_book(tx, book)
+        after, said = refused(self.seat.procedure, self.book, read(event), code)
+        await self.save_book(tx, after)
         await self.say(tx, said, None)
-        self.seat.ledger.then(lambda: setattr(self, "book", book))
+        self.seat.ledger.then(lambda: setattr(self, "book", after))
 
     def read_first(self, partition: int, offset: int) -> int | None:
         """Where the inbox ends that must be read before a letter at *offset* is opened; none where nothing stands behind it."""

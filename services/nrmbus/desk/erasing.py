@@ -22,7 +22,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from nrmbus import telemetry
-from nrmbus.desk import epochs, kept, letters, outbox, tables
+from nrmbus.desk import book, epochs, kept, letters, outbox, tables
 from nrmbus.desk.desk import Desk
 from nrmbus.desk.ledger import Ledger, open_task
 from nrmbus.desk.procedure import BY_ITSELF
@@ -47,9 +47,6 @@ AHEAD_AT_MOST: Final = timedelta(minutes=5)
 
 WITHHELD: Final = frozenset({"inbox_gap", "inbox_forked"})
 """Why an inbox stands still until a person has looked, however long that takes."""
-
-ERASED: Final = "erased"
-"""What an event's row says in place of why its letter does not open."""
 
 _ROTATE: Final = "nrmbus agency rotate"
 
@@ -187,7 +184,7 @@ async def erase(tx: AsyncConnection, subjects: Iterable[str]) -> None:
         await tx.execute(delete(tables.case_keys).where(tables.case_keys.c.subject == subject))
         await tx.execute(delete(tables.letter_keys).where(tables.letter_keys.c.subject == subject))
         had = update(tables.events).where(_EVENTS.subject == subject, _EVENTS.letter.is_not(None))
-        await tx.execute(had.values(letter=None, shut=ERASED))
+        await tx.execute(had.values(letter=None, shut=letters.ERASED))
         rows = update(tables.outbox).where(_OUTBOX.subject == subject, _OUTBOX.state == "closed")
         await tx.execute(rows.values(letter=None, draft=None, asked=""))
 
@@ -243,7 +240,7 @@ async def delete_stopped(desk: Desk) -> tuple[str, ...]:
             gone = await tx.execute(select(_EVENTS.source, _EVENTS.id).where(told, _EVENTS.letter.is_not(None)))
             await kept.forget(seat, tx, subject, {(row.source, row.id) for row in gone})
             await tx.execute(
-                update(tables.events).where(told, _EVENTS.letter.is_not(None)).values(letter=None, shut=ERASED)
+                update(tables.events).where(told, _EVENTS.letter.is_not(None)).values(letter=None, shut=letters.ERASED)
             )
     await off_the_disk(seat.ledger)
     telemetry.handled("deleted", count=len(due))
@@ -300,12 +297,13 @@ async def _hand_over(seat: Seat, *, whole: bool) -> None:
         if seat.handed_to == using:
             return
         async with seat.ledger.read() as tx:
-            whole = await kept.is_behind(seat, tx)
+            whole = await kept.is_behind(seat, tx) or await book.is_behind(seat, tx)
     if whole:
         async with seat.ledger.write() as tx:
             await _seal_drafts_anew(seat, tx)
             await kept.keep_all(seat, tx)
             await kept.hand_over(seat, tx)
+            await book.hand_over(seat, tx)
         await off_the_disk(seat.ledger)
     seat.handed_to = using
 

@@ -10,7 +10,7 @@ from typing import Final
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-from sqlalchemy import delete, exists, select, update
+from sqlalchemy import delete, exists, or_, select, update
 from sqlalchemy.dialects.sqlite import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -150,7 +150,10 @@ async def is_behind(seat: Seat, tx: AsyncConnection) -> bool:
 
 
 async def keep_all(seat: Seat, tx: AsyncConnection) -> None:
-    """Keep every letter that is not kept yet, as far as it opens."""
+    """Keep every letter that is not kept yet, as far as it opens; of what was refused or could not be sent none.
+
+    That is part of no case, so that no erasure would ever be about it.
+    """
     events, outbox = tables.events.c, tables.outbox.c
     of_case, of_event = _KEYS.subject, _KEYS.event
     came = select(events.subject, events.source, events.id, events.letter).where(
@@ -159,6 +162,7 @@ async def keep_all(seat: Seat, tx: AsyncConnection) -> None:
     )
     said = select(outbox.subject, outbox.id, outbox.letter).where(
         outbox.letter.is_not(None),
+        or_(outbox.verdict.is_(None), outbox.verdict == "registered"),
         ~exists().where(of_case == outbox.subject, _KEYS.source == seat.me, of_event == outbox.id),
     )
     for row in (await tx.execute(came)).all():

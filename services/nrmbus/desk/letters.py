@@ -23,9 +23,15 @@ STATISTICS: Final = "statistics"
 KEPT_SHUT: Final = "consent_withdrawn"
 """Why a letter that could be opened was not: the person has refused or taken back that this agency be told."""
 
-Shut = ClosedReason | Literal["consent_withdrawn"]
-StaysShut = Callable[[AsyncConnection], Awaitable[bool]]
-"""Asked in the transaction that puts an opening on record: whether the letter must stay closed."""
+ERASED: Final = "erased"
+"""Why a letter opens no more: this desk has destroyed it."""
+
+ALTERED: Final = "ledger_altered"
+"""Why a letter is not handed out: the ledger does not say of its case what the registrar delivered."""
+
+Shut = ClosedReason | Literal["consent_withdrawn", "erased", "ledger_altered"]
+WhyShut = Callable[[AsyncConnection], Awaitable[Shut | None]]
+"""Asked in the transaction that puts an opening on record: why the letter must stay closed; none where it need not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,8 +76,8 @@ def copy_of(seat: Seat, signed: Signed) -> tuple[letter.Container | None, tuple[
     return None, (), reason
 
 
-async def open_copy(seat: Seat, signed: Signed, *, who: str, purpose: str, stays_shut: StaysShut) -> Opened:
-    """Open this desk's copy of the letter that came with *signed*, unless it *stays_shut*.
+async def open_copy(seat: Seat, signed: Signed, *, who: str, purpose: str, why_shut: WhyShut) -> Opened:
+    """Open this desk's copy of the letter that came with *signed*, unless *why_shut* has a reason.
 
     A row ``reads`` for each part is committed first: if it cannot be written, nothing is opened. A letter that cannot be
     opened is an answer, not an error: ``shut`` has the reason.
@@ -79,8 +85,8 @@ async def open_copy(seat: Seat, signed: Signed, *, who: str, purpose: str, stays
     container, mine, reason = copy_of(seat, signed)
     if container is None or not mine:
         return Opened(shut=reason)
-    if not await record_reads(seat, signed, mine, who=who, purpose=purpose, stays_shut=stays_shut):
-        return Opened(shut=KEPT_SHUT)
+    if (shut := await record_reads(seat, signed, mine, who=who, purpose=purpose, why_shut=why_shut)) is not None:
+        return Opened(shut=shut)
     wraps = {kid for part in mine for agency, kid in container.wraps(part).items() if agency == seat.me}
     if wraps <= seat.identity.opening.keys():
         return _open(seat, signed, container)
@@ -90,19 +96,19 @@ async def open_copy(seat: Seat, signed: Signed, *, who: str, purpose: str, stays
 
 
 async def record_reads(
-    seat: Seat, signed: Signed, parts: Iterable[Part], *, who: str, purpose: str, stays_shut: StaysShut
-) -> bool:
-    """Put on record, on disk, that *who* opens *parts* of the letter of *signed*, and what for; false if it must stay shut.
+    seat: Seat, signed: Signed, parts: Iterable[Part], *, who: str, purpose: str, why_shut: WhyShut
+) -> Shut | None:
+    """Put on record, on disk, that *who* opens *parts* of the letter of *signed*, and what for; or why it must stay shut.
 
-    Asked and written in one transaction, so that a withdrawal is read before it or after it, never in between.
+    Asked and written in one transaction, so that a withdrawal, or an erasure, is before it or after it, never in between.
     """
     row = {"at": seat.stamp(), "who": who, "purpose": purpose}
     about = {"subject": signed.subject, "source": signed.source, "event": signed.id}
     async with seat.ledger.write() as tx:
-        if await stays_shut(tx):
-            return False
+        if (shut := await why_shut(tx)) is not None:
+            return shut
         await tx.execute(insert(tables.reads), [{**row, **about, "part": part} for part in parts])
-    return True
+    return None
 
 
 def _open(

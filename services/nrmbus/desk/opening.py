@@ -7,7 +7,8 @@ inbox, so that everything told before it has been read by then, a withdrawal too
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from typing import Any, Final
@@ -39,8 +40,8 @@ _WITHDRAWING: Final = ("consent.refused", "consent.withdrawn")
 
 async def open_letter(desk: Desk, signed: Signed, *, who: str, purpose: str) -> letters.Opened:
     """Open this desk's copy of the letter of *signed*, each part on record first; ``shut`` says why it stayed closed."""
-    shut = partial(stays_shut, desk, signed)
-    return await letters.open_copy(desk.seat, signed, who=who, purpose=purpose, stays_shut=shut)
+    shut = partial(why_shut, desk, signed)
+    return await letters.open_copy(desk.seat, signed, who=who, purpose=purpose, why_shut=shut)
 
 
 def rests_on_consent(desk: Desk, signed: Signed) -> bool:
@@ -49,8 +50,22 @@ def rests_on_consent(desk: Desk, signed: Signed) -> bool:
     return (row is None or not row.stops) and bool(letters.copy_of(desk.seat, signed)[1])
 
 
-async def stays_shut(desk: Desk, signed: Signed, tx: AsyncConnection) -> bool:
-    """Whether the letter of *signed* must stay closed, by all that this desk was told of the case so far."""
+async def why_shut(desk: Desk, signed: Signed, tx: AsyncConnection) -> letters.Shut | None:
+    """Why the letter of *signed* must stay closed, by all that this desk was told of the case, and destroyed, so far."""
+    if await _is_destroyed(tx, signed):
+        return letters.ERASED
+    return letters.KEPT_SHUT if await _is_kept_shut(desk, signed, tx) else None
+
+
+async def _is_destroyed(tx: AsyncConnection, signed: Signed) -> bool:
+    """Whether the letter was destroyed since somebody read it from the ledger: while his reading went on record, say."""
+    events = tables.events.c
+    same = (events.subject == signed.subject) & (events.source == signed.source) & (events.id == signed.id)
+    row = select(events.position).where(same, events.letter.is_(None), events.shut == letters.ERASED)
+    return await tx.scalar(row) is not None
+
+
+async def _is_kept_shut(desk: Desk, signed: Signed, tx: AsyncConnection) -> bool:
     event = known(signed)
     if event is None:
         return False  # of a type or version that this release cannot open at all
@@ -83,10 +98,13 @@ async def _read_before(tx: AsyncConnection, signed: Signed) -> bool:
 def receipt(me: str, event: Event, opened: letters.Opened, at: datetime) -> Draft:
     """What the desk of *me* tells the sender of the letter of *event*: that it opened, why it could not, or was not."""
     data: Data = LetterOpened()
-    if opened.shut == letters.KEPT_SHUT:
-        data = LetterKeptShut()
-    elif opened.shut is not None:
-        data = LetterUnreadable(reason=opened.shut)
+    match opened.shut:
+        case None:
+            pass
+        case "consent_withdrawn" | "erased" | "ledger_altered":
+            data = LetterKeptShut()
+        case reason:
+            data = LetterUnreadable(reason=reason)
     return Draft(
         type=data.type, version=data.version, subject=event.subject, data=data, time=at, actor=BY_ITSELF,
         causationid=event.id, id=said_by_itself(me, event.id, "letter"),
@@ -135,17 +153,32 @@ def access(
     return Draft(type=data.type, version=data.version, subject=subject, data=data, time=now, actor=who)
 
 
-async def to_open(desk: Desk, rows: Iterable[Row[Any]], *, who: str, purpose: AccessPurpose) -> dict[int, Draft]:
-    """What has to be on record before *who* opens the letters of *rows*, by their position; those that stay closed left out."""
-    drafts = {}
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A page of letters that somebody wants to read, by position: what has to be on record first, and why others stay shut."""
+
+    due: Mapping[int, Draft]
+    shut: Mapping[int, letters.Shut]
+
+
+async def to_open(desk: Desk, rows: Iterable[Row[Any]], *, who: str, purpose: AccessPurpose) -> Asked:
+    """Which letters of *rows* may be opened once it is on record that *who* does, and why the others may not."""
+    closed = [row for row in rows if can_open(row)]
+    altered = {subject for subject in {row.subject for row in closed} if await desk.unaltered.is_altered(subject)}
+    shut: dict[int, letters.Shut] = {row.position: letters.ALTERED for row in closed if row.subject in altered}
+    due = {}
     async with desk.seat.ledger.read() as tx:
-        for row in rows:
+        for row in closed:
+            if row.position in shut:
+                continue
             signed = signed_of(row)
-            parts = letters.copy_of(desk.seat, signed)[1] if can_open(row) else ()
-            if parts and not await stays_shut(desk, signed, tx):
+            parts = letters.copy_of(desk.seat, signed)[1]
+            if parts and (why := await why_shut(desk, signed, tx)) is not None:
+                shut[row.position] = why
+            elif parts:
                 how: dict[str, Any] = {"who": who, "purpose": purpose, "parts": parts, "event": row.id}
-                drafts[row.position] = access(desk, row.subject, "letter", **how)
-    return drafts
+                due[row.position] = access(desk, row.subject, "letter", **how)
+    return Asked(due, shut)
 
 
 def can_open(row: Row[Any]) -> bool:

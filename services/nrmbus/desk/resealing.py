@@ -25,6 +25,10 @@ from nrmbus.wire.letter import Container, Place
 PURPOSE: Final = "emergency"
 """What the desk opens letters for here."""
 
+TOO_LATE: Final = (
+    "An agency broke the glass, and this desk heard of it too late to answer: see whether it still has to be told."
+)
+
 Parts = Mapping[Part, Mapping[str, Any]]
 
 
@@ -71,7 +75,10 @@ async def by_itself(desk: Desk, event: Event | None, registered: datetime) -> Sa
         return Said()
     seat = desk.seat
     async with seat.ledger.read() as tx:
-        parts = needed(seat.me, event, await desk.cases.view(tx, event.subject))
+        view = await desk.cases.view(tx, event.subject)
+        parts = needed(seat.me, event, view)
+        if parts and not seat.rules.may_be_answered(view.emergencies[event.referral or ""], seat.clock.now()):
+            return Said((), (Task("resealed", TOO_LATE, event.subject, event.id, event.referral),))
         rows = (await tx.execute(_with_letters(seat.me, event.subject))).all() if parts else ()
     if not parts:
         return Said()
@@ -108,9 +115,12 @@ async def _opened(desk: Desk, row: Row[Any], parts: Iterable[Part]) -> Parts:
 async def _on_record(desk: Desk, row: Row[Any], parts: Iterable[Part]) -> bool:
     if row.own is not None:  # this agency's own words
         return True
+    if await desk.unaltered.is_altered(row.subject):
+        return False
     signed = signed_of(row)
-    shut = partial(opening.stays_shut, desk, signed)
-    return await letters.record_reads(desk.seat, signed, parts, who=letters.DESK, purpose=PURPOSE, stays_shut=shut)
+    shut = partial(opening.why_shut, desk, signed)
+    how: dict[str, Any] = {"who": letters.DESK, "purpose": PURPOSE, "why_shut": shut}
+    return await letters.record_reads(desk.seat, signed, parts, **how) is None
 
 
 async def _secrets(desk: Desk, container: Container, place: Place) -> Mapping[Part, bytes]:

@@ -196,7 +196,7 @@ book: Final = Table(
     "book",
     METADATA,
     Column("procedure", Text, primary_key=True),
-    Column("state", LargeBinary, nullable=False, comment="JSON: what the agency's procedure keeps over all cases"),
+    Column("state", LargeBinary, nullable=False, comment="Sealed: what the agency's procedure keeps over all cases"),
     comment="The procedure's own state",
 )
 

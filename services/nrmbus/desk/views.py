@@ -163,14 +163,13 @@ def original(signed: Signed, registration: bytes) -> dict[str, Any]:
 
 
 async def opened(
-    desk: Desk, row: Row[Any], speaks: Speaks, *, who: str, purpose: str, on_record: bool
+    desk: Desk, row: Row[Any], speaks: Speaks, *, who: str, purpose: str, asked: opening.Asked
 ) -> dict[str, Any]:
-    """The same with its letter, if the registrar has the opening *on_record*; else it stays closed, whatever came since."""
-    if not opening.can_open(row):
-        return heard(row, speaks)
-    if not on_record:
-        return heard(row, speaks, letters.Opened(shut=letters.KEPT_SHUT))
-    return heard(row, speaks, await opening.open_letter(desk, signed_of(row), who=who, purpose=purpose))
+    """The same with its letter, if the registrar has the opening on record as it was *asked*; else it stays closed."""
+    if row.position in asked.due:
+        return heard(row, speaks, await opening.open_letter(desk, signed_of(row), who=who, purpose=purpose))
+    shut = asked.shut.get(row.position)
+    return heard(row, speaks, None if shut is None else letters.Opened(shut=shut))
 
 
 async def case(tx: AsyncConnection, desk: Desk, subject: str) -> dict[str, Any] | None:

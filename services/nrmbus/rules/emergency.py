@@ -4,10 +4,12 @@ All values are the profile's (``emergency``); the engine has none of its own [D]
 """
 
 from collections.abc import Iterable
+from datetime import datetime, timedelta
 
 from nrmbus.events.model import Part
 from nrmbus.rules.step import Step, value
-from nrmbus.rules.view import View
+from nrmbus.rules.tables import Tables
+from nrmbus.rules.view import Emergency, View
 
 ASKED = "access.break_glass"
 OBJECTED = "access.break_glass_objected"
@@ -24,6 +26,11 @@ def parts_needed(step: Step) -> tuple[Part, ...]:
 def at_once(step: Step) -> bool:
     """Whether the danger does not wait for an objection."""
     return value(step.event, "reason") in step.tables.profile.emergency.at_once
+
+
+def is_too_late(tables: Tables, emergency: Emergency, now: datetime) -> bool:
+    """Whether *emergency* is none any more at *now*: a desk that was off seals nothing to who asked days ago."""
+    return now - emergency.mark.registered > timedelta(hours=tables.profile.emergency.answer_hours)
 
 
 def refused_by_person(view: View, agency: str) -> bool:

@@ -2,22 +2,29 @@
 
 from typing import Final
 
-from nrmbus.rules.emergency import ASKED, RESEALED, parts_needed, refused_by_person, second_agencies
+from nrmbus.rules.emergency import ASKED, RESEALED, is_too_late, parts_needed, refused_by_person, second_agencies
 from nrmbus.rules.judging import Book, Check, Question
 
 _book = Book()
 
 
-@_book.rule("G-70", ASKED)
+@_book.rule("G-70", ASKED, RESEALED)
 def not_available(q: Question) -> bool:
-    """Nobody else holds the case, nobody could be told beside the holder, nothing is needed, or the holder was asked already."""
+    """Nobody else holds the case, nobody could be told beside the holder, nothing is needed, or the holder was asked already.
+
+    Of an answer: what it answers is an emergency no longer.
+    """
+    if q.event.type == RESEALED:
+        return q.emergency is not None and is_too_late(q.tables, q.emergency, q.now)
     if q.holder in (None, q.source) or refused_by_person(q.view, q.holder or ""):
         return True
     # Of a holder of before nobody waits for an answer: its desk may be off, or suspended.
     waiting = [
         each
         for each in q.view.emergencies.values()
-        if each.open and (each.mark.source, each.holder) == (q.source, q.holder)
+        if each.open
+        and (each.mark.source, each.holder) == (q.source, q.holder)
+        and not is_too_late(q.tables, each, q.now)
     ]
     return bool(waiting) or not parts_needed(q) or not tuple(second_agencies(q))
 

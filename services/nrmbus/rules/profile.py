@@ -144,9 +144,10 @@ class Periods(Frozen):
 
 
 class EmergencyRule(Cited):
-    """Breaking the glass: the minutes for objecting and for which reasons there are none, how often a month, which parts."""
+    """Breaking the glass: the time for objecting and for answering, which reasons do not wait, how often a month, which parts."""
 
     object_minutes: Annotated[int, Field(ge=1)]
+    answer_hours: Annotated[int, Field(ge=1)]
     monthly: Annotated[int, Field(ge=1)]
     at_once: tuple[str, ...]
     parts: dict[str, Annotated[tuple[Part, ...], Field(min_length=1)]]

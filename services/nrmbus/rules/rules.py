@@ -7,7 +7,7 @@ from nrmbus.events.model import Event, Fact, Part
 from nrmbus.rules.audience import Audience, audience_of
 from nrmbus.rules.clocks import Clock, clocks_of
 from nrmbus.rules.due import Due, due_of_view
-from nrmbus.rules.emergency import RESEALED, refused_by_person
+from nrmbus.rules.emergency import RESEALED, is_too_late, refused_by_person
 from nrmbus.rules.entitled import could_open
 from nrmbus.rules.evolve import evolve_view
 from nrmbus.rules.judge import Judge, Refusal
@@ -17,7 +17,7 @@ from nrmbus.rules.retention import Kept, kept
 from nrmbus.rules.step import Step, shut_for
 from nrmbus.rules.tables import Roles, Tables
 from nrmbus.rules.versions import read
-from nrmbus.rules.view import Agency, View
+from nrmbus.rules.view import Agency, Emergency, View
 from nrmbus.rules.why import Reason, reason_for
 
 
@@ -75,6 +75,10 @@ class Rules:
         """
         step = Step(self._tables, self._roles, view, read(event))
         return shut_for(step, agency) or (step.event.type == RESEALED and refused_by_person(view, agency))
+
+    def may_be_answered(self, emergency: Emergency, now: datetime) -> bool:
+        """Whether what was asked for in *emergency* may still be sealed at *now*."""
+        return not is_too_late(self._tables, emergency, now)
 
     def why(self, view: View, event: Event, agency: str) -> Reason:
         """Why *event* reaches *agency*, or why not, on the view before it; told exactly where `audience` has it."""

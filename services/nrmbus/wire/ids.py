@@ -89,6 +89,11 @@ def mark_in(id: str) -> str | None:
     return id[:_MARK] if id[_MARK + 1 :].startswith("8") else None
 
 
+def is_derived(id: str) -> bool:
+    """Whether the event id *id* is of something that is said by itself: a UUIDv8."""
+    return id[14] == "8"
+
+
 def new_ref() -> str:
     """128 fresh random bits in lower hex: a case, an incident, a referral. Never derived from a person."""
     return os.urandom(16).hex()

@@ -133,8 +133,8 @@ class Site:
         if request.headers.get("sec-fetch-site") in {"cross-site", "same-site"}:
             return None
         session = self._sessions.find(request.cookies.get(self._cookie, ""))
-        # Who was removed meanwhile, or came back as another, is not let in by what he had before.
-        return session if session and self._users.actor(session.name) == session.actor else None
+        # Who was removed meanwhile, or has got another password, is not let in by what he had before.
+        return session if session and self._users.password_of(session.name) == session.password else None
 
     async def _sign_in(self, visit: Visit) -> Response:
         t, form = visit.t, await form_of(visit.request)
@@ -148,14 +148,15 @@ class Site:
             log.said("sign_in_refused", code="too_often")
             return self._sign_in_form(visit, back, t("sign_in.too_often"), 429)
         self._attempts.failed(name[:64])  # before it is known, or many at once would all be allowed
+        with_password = self._users.password_of(name)  # before it is tried: what is changed meanwhile ends the session
         async with self._one_at_a_time:
             actor = await asyncio.to_thread(self._users.signed_in, name, password)
-        if actor is None:
+        if actor is None or with_password is None:
             log.said("sign_in_refused", code="wrong")
             return self._sign_in_form(visit, back, t("sign_in.wrong"), 401)
         self._attempts.succeeded(name[:64])
         response = RedirectResponse(back, 303)
-        token = self._sessions.begin(name, actor, purpose)
+        token = self._sessions.begin(name, actor, with_password, purpose)
         secure = visit.request.url.scheme == "https"
         response.set_cookie(self._cookie, token, httponly=True, samesite="strict", secure=secure)
         return response
