@@ -1,6 +1,6 @@
 """Who is told that it holds the case no more: by a plan, a first stage, or a transfer, and by nothing else.
 
-And who is told that the special unit owes nothing more, by a word of the person that it wrote down itself.
+And who is told that the special unit owes nothing more, since it closed the case, or wrote down a word of hers.
 """
 
 from collections.abc import Iterator
@@ -48,6 +48,8 @@ def _handed_on() -> Iterator[Seen]:
 
 def _let_off() -> Iterator[Seen]:
     own = {"receivers": [UNIT]}
+    yield Seen(begun, UNIT, "case.closed", ("ngo-a",))
+    yield Seen(barring(begun, "ngo-a"), UNIT, "case.closed", ())
     for type in ("consent.refused", "consent.withdrawn"):
         yield Seen(begun, UNIT, type, ("ngo-a",), said=own)
         yield Seen(barring(begun, "ngo-a"), UNIT, type, (), said=own)

@@ -278,3 +278,12 @@ def test_p6_the_special_unit_lets_itself_off_before_somebody(type: str) -> None:
 
     assert "D-RG" not in b.codes
     assert said.audience.recipients == ("ngo-a",)
+
+
+def test_p6_the_special_unit_closes_no_case_before_nobody() -> None:
+    """It holds the case that it has begun, and may say that she cannot be found; the NGO may know where she is."""
+    b = begun(Bench())
+    said = b.say(UNIT, "case.closed", reason="lost_contact")
+
+    assert b.codes == []
+    assert said.audience.recipients == ("ngo-a",)

@@ -221,9 +221,9 @@ def _referrer(step: Step) -> Iterable[str]:
     return (found,) if found else ()
 
 
-def _referrer_of_refused_unit(step: Step) -> Iterable[str]:
-    """The unit owes nothing more by a word that it wrote down itself; not who may hear nothing of the person any more."""
-    own = step.role == UNIT and step.source in receivers_of(step.event)
+def _referrer_when_unit_ends(step: Step) -> Iterable[str]:
+    """The unit closes the case, or notes a word against itself, and owes nothing more; not who may hear nothing of her."""
+    own = step.role == UNIT and receivers_of(step.event) in ((), (step.source,))
     return (each for each in _referrer(step) if own and not step.barred(each))
 
 
@@ -379,7 +379,7 @@ TERMS: Final[Mapping[Term, Callable[[Step], Iterable[str]]]] = {
     "questioner": _questioner,
     "receiver_supervisor": _receiver_supervisor,
     "referrer": _referrer,
-    "referrer_of_refused_unit": _referrer_of_refused_unit,
+    "referrer_when_unit_ends": _referrer_when_unit_ends,
     "referring_ngo": _referring_ngo,
     "referring_ngo_that_attended": _referring_ngo_that_attended,
     "rescuer": _rescuer,
