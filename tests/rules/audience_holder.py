@@ -1,4 +1,7 @@
-"""Who is told that it holds the case no more: by a plan, a first stage, or a transfer, and by nothing else."""
+"""Who is told that it holds the case no more: by a plan, a first stage, or a transfer, and by nothing else.
+
+And who is told that the special unit owes nothing more, since it closed the case, or wrote down a word of hers.
+"""
 
 from collections.abc import Iterator
 
@@ -43,4 +46,16 @@ def _handed_on() -> Iterator[Seen]:
     yield Seen(of_the_unit, "ngo-l", "referral.accepted", ("ngo-a",), said={"ref": "R-8"})
 
 
-HANDED_ON = tuple(_handed_on())
+def _let_off() -> Iterator[Seen]:
+    own = {"receivers": [UNIT]}
+    yield Seen(begun, UNIT, "case.closed", ("ngo-a",))
+    yield Seen(barring(begun, "ngo-a"), UNIT, "case.closed", ())
+    for type in ("consent.refused", "consent.withdrawn"):
+        yield Seen(begun, UNIT, type, ("ngo-a",), said=own)
+        yield Seen(barring(begun, "ngo-a"), UNIT, type, (), said=own)
+        yield Seen(begun, UNIT, type, (), said={"receivers": ["vac"]})
+        yield Seen(begun, "ngo-a", type, (UNIT,), said=own)
+        yield Seen(consented, UNIT, type, (), said=own)
+
+
+HANDED_ON = (*_handed_on(), *_let_off())

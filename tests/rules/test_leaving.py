@@ -268,3 +268,22 @@ class TestWhatOneAnswersForAll:
         b.say("migration-2", "stay.hold_confirmed", ref="H-1")
 
         assert owed(b, "migration") == owed(b, "migration-2") == ["D-HOLD"]
+
+
+@pytest.mark.parametrize("type", ["consent.refused", "consent.withdrawn"])
+def test_p6_the_special_unit_lets_itself_off_before_somebody(type: str) -> None:
+    """It wrote down that she refuses it, owed no decision any more, and no agency heard: the NGO can ask her whether she did."""
+    b = begun(Bench())
+    said = b.say(UNIT, type, receivers=[UNIT])
+
+    assert "D-RG" not in b.codes
+    assert said.audience.recipients == ("ngo-a",)
+
+
+def test_p6_the_special_unit_closes_no_case_before_nobody() -> None:
+    """It holds the case that it has begun, and may say that she cannot be found; the NGO may know where she is."""
+    b = begun(Bench())
+    said = b.say(UNIT, "case.closed", reason="lost_contact")
+
+    assert b.codes == []
+    assert said.audience.recipients == ("ngo-a",)

@@ -45,9 +45,7 @@ def audience_of(step: Step) -> Audience:
 
 
 def _recipients(step: Step, row: Row) -> set[str]:
-    found: set[str] = set()
-    for term in row.sees:
-        found.update(TERMS[term](step))
+    found = {agency for term in row.sees for agency in TERMS[term](step)}
     found.discard(step.source)
     if not row.stops:
         found = {agency for agency in found if not step.barred(agency) or granted_to(step, agency)}
@@ -169,9 +167,9 @@ def _housing(step: Step) -> Iterable[str]:
 
 def _houses(step: Step) -> list[tuple[Bed, House]]:
     """The houses that may have to do with her: while she is in one, another that holds a bed as well hears what stops only."""
-    houses, row = list(step.view.houses()), step.tables.row(step.event.type)
-    hers = [each for each in houses if each[1].state == "admitted"]
-    return houses if not hers or (row and row.stops) else hers
+    row, houses = step.tables.row(step.event.type), list(step.view.houses())
+    hers = [] if row and row.stops else [each for each in houses if each[1].state == "admitted"]
+    return hers or houses
 
 
 def _shelters_on_case(step: Step) -> Iterable[str]:
@@ -221,6 +219,12 @@ def _plan_holder(step: Step) -> Iterable[str]:
 def _referrer(step: Step) -> Iterable[str]:
     found = step.referrer
     return (found,) if found else ()
+
+
+def _referrer_when_unit_ends(step: Step) -> Iterable[str]:
+    """The unit closes the case, or notes a word against itself, and owes nothing more; not who may hear nothing of her."""
+    own = step.role == UNIT and receivers_of(step.event) in ((), (step.source,))
+    return (each for each in _referrer(step) if own and not step.barred(each))
 
 
 def _referring_ngo(step: Step) -> Iterable[str]:
@@ -375,6 +379,7 @@ TERMS: Final[Mapping[Term, Callable[[Step], Iterable[str]]]] = {
     "questioner": _questioner,
     "receiver_supervisor": _receiver_supervisor,
     "referrer": _referrer,
+    "referrer_when_unit_ends": _referrer_when_unit_ends,
     "referring_ngo": _referring_ngo,
     "referring_ngo_that_attended": _referring_ngo_that_attended,
     "rescuer": _rescuer,

@@ -35,6 +35,7 @@ Term = Literal[
     "questioner",
     "receiver_supervisor",
     "referrer",
+    "referrer_when_unit_ends",
     "referring_ngo",
     "referring_ngo_that_attended",
     "rescuer",

@@ -63,6 +63,7 @@ WORDS: Final[Mapping[Term, str]] = {
     "questioner": "whose question is answered",
     "receiver_supervisor": "the supervisor of the receiver of the consent, if that has a part in the case",
     "referrer": "who referred to the special unit",
+    "referrer_when_unit_ends": "who referred to the special unit, where that itself ends what it owes",
     "referring_ngo": "the NGO that referred to the special unit",
     "referring_ngo_that_attended": "the NGO that referred to the special unit, if it attended",
     "rescuer": "who broke the glass",
