@@ -15,6 +15,12 @@ def until(what: str, holds: Callable[[], object], seconds: float = 10.0) -> floa
     return time.monotonic() - start
 
 
+def busy(pid: int) -> float:
+    """Seconds of a processor that the process has had: what else the machine does is not in it. Linux only."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 def lives(pid: int) -> bool:
     """Whether the process is there, a zombie not counted."""
     try:
