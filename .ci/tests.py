@@ -1,8 +1,8 @@
-"""Run types and tests in four parts, side by side: ``make test``.
+"""Run types and tests in five parts, side by side: ``make test``.
 
 Tests with a broker mostly wait for it; types and the other tests only compute, and have the turn whenever those wait.
-In front: what needs a broker, and what holds a time (``timed``). Behind, at the lowest priority: mypy and all the rest;
-and beside them the files with a broker that only wait for things to come out (`_PATIENT`, `_IDLE`). What they print is shown when
+In front: what needs a broker, and what holds a time (``timed``). Behind, at the lowest priority: mypy and all the rest, in two
+parts; and beside them the files with a broker that only wait for things to come out (`_PATIENT`, `_IDLE`). What they print is shown when
 the front has ended. The exit code is 0 only if everything passed.
 """
 
@@ -34,18 +34,36 @@ _PATIENT: Final = (
 )
 """No line of them holds a time, and together they take as long as those in front."""
 _IDLE: Final = (
+    "tests/auditor/test_trail.py",
+    "tests/bad_input/test_absent.py",
+    "tests/bad_input/test_bombs.py",
     "tests/bus/test_topics.py",
     "tests/cli/test_agency.py",
     "tests/cli/test_closed_agency.py",
+    "tests/desk/test_live_directory.py",
     "tests/desk/test_live_witness.py",
     "tests/directory/test_answering.py",
     "tests/directory/test_rotation.py",
+    "tests/registrar/test_askings.py",
+    "tests/registrar/test_noted.py",
+    "tests/telemetry/test_one_trace.py",
 )
-"""Nor do these, which need the processor least."""
+"""Nor do these, which need the processor less."""
+_LARGE: Final = ("tests/auditor", "tests/desk")
+"""Half of what only computes."""
 _BEHIND: Final = {
     "computing": (
+        (
+            "Tests without a broker: auditor and desk",
+            (*_PYTEST, "-p", "no:cacheprovider", "-m", f"not ({_FRONT})", *_LARGE),
+        ),
+    ),
+    "the rest": (
         ("Types: mypy", (sys.executable, "-m", "mypy")),
-        ("Tests without a broker", (*_PYTEST, "-p", "no:cacheprovider", "-m", f"not ({_FRONT})")),
+        (
+            "Tests without a broker: the others",
+            (*_PYTEST, "-p", "no:cacheprovider", "-m", f"not ({_FRONT})", *(f"--ignore={each}" for each in _LARGE)),
+        ),
     ),
     "waiting": (
         ("Tests with a broker that can wait", (*_PYTEST, "-p", "no:cacheprovider", "-m", "broker", *_PATIENT)),
