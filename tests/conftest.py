@@ -69,3 +69,13 @@ def kafka(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
         yield broker
         WATCH.parts = _parts_of(request)
     WATCH.end(WATCH.begun)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Name the files that are long enough for a reviewer to ask whether each has one subject (`contract/test_sizes.py`)."""
+    for report in terminalreporter.getreports("passed"):
+        for name, value in report.user_properties:
+            if name == "long_files" and value:
+                terminalreporter.write_line(
+                    "Does each of these long files have one subject? " + ", ".join(map(str, value))
+                )
