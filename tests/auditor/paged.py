@@ -23,9 +23,9 @@ from nrmbus.auditor import asking, seen, users
 from nrmbus.auditor.asking import Asking
 from nrmbus.auditor.history import Audited, Entry, History
 from nrmbus.auditor.logs import Logs
+from nrmbus.auditor.outcomes import is_reading
 from nrmbus.auditor.pages.answers import Opened
 from nrmbus.auditor.pages.site import Site
-from nrmbus.auditor.searching import is_reading
 from nrmbus.auditor.users import Users
 from nrmbus.rules import Refusal, load_profile
 from nrmbus.telemetry.span import Span

@@ -30,6 +30,8 @@ BUS = "play-0123456789abcdef"
 POLICY = "az@2022-04-29"
 FIRST = "01-woman-referred-by-ngo"
 DOWN = "migration"
+AUDIENCE_CHANGED = Refusal("audience_changed", "W9", "[D]", "")
+"""The registrar's answer to a letter that was sealed to others than may open it now."""
 LATER = "latecomer"
 """An agency that was admitted after everything."""
 
@@ -75,6 +77,15 @@ class Written:
             fact = Fact.of(event, told.recipients, now, number)
             self.view[event.subject] = self.rules.evolve(view, fact)
             self._open(event, now, {agency for agencies in told.opens.values() for agency in agencies})
+
+    def seal_again(self, event: Event, now: datetime) -> Event:
+        """Write that the audience of *event* had changed, and then the event as its desk sealed it again."""
+        self.register(event, now, AUDIENCE_CHANGED)
+        again = event.model_copy(
+            update={"id": ids.sealed_again(event.source, event.id), "sequence": event.sequence + 1}
+        )
+        self.register(again, now)
+        return again
 
     def _open(self, event: Event, now: datetime, openers: set[str]) -> None:
         for agency in sorted(openers - {DOWN}) if event.sealeddigest else ():

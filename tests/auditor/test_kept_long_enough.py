@@ -239,7 +239,7 @@ class TestInWords:
         words = Words("en", kept.bus.rules.profile.zone)
         case = shown.case(seen, CASE, words, step=None, as_of=None, now=LATER)
         assert case["over"]["number"] == kept.SAYS_SO
-        assert (case["refused"], case["status"]) == (1, None)
+        assert (case["counts"].refused, case["status"]) == (1, None)
         rows = [each for day in case["days"] for each in day["rows"]]
         assert [each["kind"] for each in rows].count("ended") == len(kept.ENVELOPES)
         event = shown.event(seen, seen.history.about(CASE)[0], LATER)

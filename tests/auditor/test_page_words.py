@@ -13,6 +13,7 @@ import pytest
 from nrmbus.auditor import pages
 from nrmbus.auditor.asking import PURPOSES
 from nrmbus.auditor.pages.words import LANGUAGES, Words, catalogue, language_of
+from nrmbus.auditor.searching import VERDICTS
 from nrmbus.auditor.why import ClockState, Receipt, WhyCode
 from nrmbus.directory import SERVICES
 from nrmbus.events import PARTS, TYPES
@@ -43,7 +44,7 @@ FAMILIES = {
     "day": {str(number) for number in range(7)},
     "length": {"d", "h", "min", "s"},
     "place": {"search", "agencies", "checkpoints"},
-    "verdict": {"registered", "refused"},
+    "verdict": set(VERDICTS),
 }
 """What is said by a code: each code of its list, and no other."""
 

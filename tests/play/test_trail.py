@@ -2,14 +2,18 @@
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from nrmbus.events.model import Part
 from nrmbus.play import trail
 from nrmbus.play.trail import Anomalies, Read
 from nrmbus.registrar.records import Out
-from registrar.given import Bus, as_record, check_history
+from nrmbus.wire.ids import sealed_again
+from registrar.given import SIGNAL, Bus, as_record, check_history
 
+LETTER: dict[Part, dict[str, Any]] = {"coded": {}, "story": {}}
 CONSENT = {"purposes": ["services"], "given_by": "individual", "form": "written"}
 History = list[Read]
 
@@ -105,3 +109,17 @@ def test_an_altered_history_is_seen(
 def test_what_was_acknowledged_and_is_not_there_is_lost(monkeypatch: pytest.MonkeyPatch, records: History) -> None:
     """Sabotage: an acknowledged submission without a registration is lost."""
     assert checked(monkeypatch, records, ("ngo-a", "ab" * 16, "nowhere")).lost == 1
+
+
+def test_what_was_sealed_again_is_not_counted_as_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A letter whose audience had changed is counted under its own name, and is no anomaly."""
+    bus = Bus(tmp_path)
+    shard = bus.shard()
+    event = bus.event("ngo-a", "case.signal_recorded", SIGNAL)
+    decisions = [bus.take(shard, bus.signed(event, LETTER, ["vac"]), owner="ngo-a")]
+    again = event.model_copy(update={"id": sealed_again("ngo-a", event.id), "sequence": event.sequence + 1})
+    decisions.append(bus.take(shard, bus.signed(again), owner="ngo-a"))
+    found = checked(monkeypatch, [read(out) for decision in decisions for out in decision.outs])
+
+    assert (found.registered, found.refused, found.sealed_again) == (1, 0, 1)
+    assert not found.any, found

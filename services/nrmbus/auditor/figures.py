@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from nrmbus.auditor.history import Audited, Entry
+from nrmbus.auditor.outcomes import kind_of
 from nrmbus.auditor.why import Point
 from nrmbus.events.deadline import DeadlineBreached
 
@@ -14,11 +15,15 @@ Period = tuple[datetime | None, datetime | None]
 
 @dataclass(slots=True)
 class Figures:
-    """One agency: how many of its events were registered, which were refused and why, which of its duties were breached."""
+    """One agency: how many of its events were registered, which were refused and why, which of its duties were breached.
+
+    ``sealed_again``: how often its desk had to seal an event again, as the audience had changed: no refusal.
+    """
 
     agency: str
     role: str
     registered: int = 0
+    sealed_again: int = 0
     refusals: Counter[tuple[str, str]] = field(default_factory=Counter)
     """By code and rule."""
     breaches: dict[str, list[Point]] = field(default_factory=dict)
@@ -28,17 +33,20 @@ class Figures:
 def by_agency(seen: Audited, period: Period = (None, None)) -> list[Figures]:
     """The figures of every agency of the directory, by its id; what was registered within *period* counts.
 
-    Readings count as nothing that an agency said of a case.
+    Readings are not counted.
     """
     found = {name: Figures(name, entry.role) for name, entry in sorted(seen.directory.entries.items())}
     for entry in seen.history.entries:
         said = entry.registration
         if not _within(said.time, period) or said.source not in found:
             continue
-        if said.code is not None:
-            found[said.source].refusals[said.code, said.rule or ""] += 1
-        elif entry.ended or (entry.said is not None and entry.said.type != "access.granted"):
-            found[said.source].registered += 1
+        kind, figures = kind_of(entry), found[said.source]
+        if kind == "refused":
+            figures.refusals[said.code or "", said.rule or ""] += 1
+        elif kind == "sealed_again":
+            figures.sealed_again += 1
+        elif kind != "reading":
+            figures.registered += 1
     for subject in seen.history.spoken_of():
         for entry, owed_by in _breaches(seen, subject):
             if _within(entry.registration.time, period):

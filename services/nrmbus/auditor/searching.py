@@ -7,25 +7,27 @@ from datetime import datetime
 from typing import Final
 
 from nrmbus.auditor.history import Entry, History
+from nrmbus.auditor.outcomes import Counts, is_reading, is_refusal, is_sealed_again
 from nrmbus.auditor.selection import LEAST_OF_AN_ID, Selection
 
+VERDICTS: Final = ("registered", "refused", "sealed_again")
+"""Verdicts that a search may ask for."""
 _REFERENCE: Final = re.compile(rf"[0-9a-f-]{{{LEAST_OF_AN_ID},36}}")
 
 
 @dataclass(frozen=True, slots=True)
 class CaseFound:
-    """One case or incident: its first and last registration, and how many of them there are."""
+    """One case or incident: its first and last registration but for readings, and how many of each outcome there are."""
 
     subject: str
     first: datetime
     last: datetime
-    registered: int
-    refused: int
+    counts: Counts
 
 
 @dataclass(frozen=True, slots=True)
 class Search:
-    """*reference*: the beginning of a case's reference or of an event's id; empty for any. *verdict*: likewise."""
+    """*reference*: the beginning of a case's reference or of an event's id. *verdict*: one of `VERDICTS`. Empty for any."""
 
     chosen: Selection
     reference: str = ""
@@ -39,7 +41,7 @@ class Search:
     def has(self, entry: Entry) -> bool:
         """Whether *entry* fits."""
         said = entry.registration
-        if self.verdict and said.verdict != self.verdict:
+        if self.verdict and self.verdict != _verdict(entry):
             return False
         if self.reference and not (said.subject.startswith(self.reference) or said.id.startswith(self.reference)):
             return False
@@ -51,19 +53,18 @@ class Search:
         return sorted(found, key=lambda each: (each.registration.time, each.registration.number), reverse=True)
 
 
+def _verdict(entry: Entry) -> str:
+    if is_sealed_again(entry):
+        return "sealed_again"
+    return "refused" if is_refusal(entry) else "registered"
+
+
 def cases_of(entries: list[Entry], history: History, without: str) -> Iterator[CaseFound]:
     """The cases of *entries* in their order, each counted whole; the subject *without* is none."""
     for subject in dict.fromkeys(each.registration.subject for each in entries):
         if subject == without:
             continue
-        about = [each for each in history.about(subject) if not is_reading(each)]
-        if not about:
-            continue
-        refused = sum(each.registration.verdict == "refused" for each in about)
-        times = [each.registration.time for each in about]
-        yield CaseFound(subject, min(times), max(times), len(about) - refused, refused)
-
-
-def is_reading(entry: Entry) -> bool:
-    """Whether it says that somebody reads."""
-    return entry.said is not None and entry.said.type == "access.granted"
+        about = history.about(subject)
+        times = [each.registration.time for each in about if not is_reading(each)]
+        if times:
+            yield CaseFound(subject, min(times), max(times), Counts.of(about))

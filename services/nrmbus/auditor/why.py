@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from typing import Final, Literal
 
 from nrmbus.auditor.history import Audited, Entry
+from nrmbus.auditor.outcomes import AUDIENCE_CHANGED, follower, is_sealed_again
 from nrmbus.directory import SERVICES, Directory
 from nrmbus.events.model import Fact, Part
 from nrmbus.rules import Clock, Profile, Reason, Rules, View
@@ -13,15 +14,19 @@ from nrmbus.rules.profile import matches
 from nrmbus.rules.why import ReasonCode
 from nrmbus.wire.errors import SENTENCES
 
-WhyCode = ReasonCode | Literal["refused", "ended", "told_later", "service", "not_admitted", "unreadable", "otherwise"]
+WhyCode = (
+    ReasonCode
+    | Literal["refused", "sealed_again", "ended", "told_later", "service", "not_admitted", "unreadable", "otherwise"]
+)
 
 _SAYS: Final[Mapping[str, str]] = {
     "refused": "The event was refused: nobody but its sender was told anything.",
+    "sealed_again": "Nobody but the sender was told in this form: its desk seals the event again for the changed audience.",
     "ended": "Whom it was told is on record; its envelope was kept long enough and is gone, so the Rules cannot be asked.",
     "told_later": "Told with its first event of the case: the consents that cover it go before that.",
     "not_admitted": "The directory admitted it later.",
     "unreadable": "This release does not know the type or version, so the Rules cannot be asked; who was told is on record.",
-    "audience_changed": "The letter was sealed to others than may open it now; the desk seals it again by itself, under a new id.",
+    AUDIENCE_CHANGED: "The audience had changed since the letter was sealed. The desk seals the event again automatically, under a new id.",
     "otherwise": "The record holds: by today's directory and Rules the answer would be another.",
 }
 _SERVICE: Final = "A service of the bus: it reads every envelope, and has no letter."
@@ -120,6 +125,8 @@ class Explained:
     ``also``: other registrations under the same id. ``answers``: what a recipient said to it, by cause or reference.
     ``ended``: clocks that it ended, by code and who owed it; ``lifted`` those that it took away without their being met.
     ``policy_known``: the Rules asked are those it was judged by.
+    ``followed_by``: the same event sealed for the changed audience, where this one had to be sealed again. Its ``refusal``
+    has code and rule as the registrar registered them, though no rule was broken.
     """
 
     entry: Entry
@@ -134,6 +141,12 @@ class Explained:
     lifted: tuple[Owed, ...]
     also: tuple[Point, ...]
     over: Point | None = None
+    followed_by: Point | None = None
+
+    @property
+    def sealed_again(self) -> bool:
+        """Whether the event was not refused, and only had to be sealed again for a changed audience."""
+        return is_sealed_again(self.entry)
 
 
 def explain(seen: Audited, entry: Entry, now: datetime) -> Explained:
@@ -158,6 +171,7 @@ def explain(seen: Audited, entry: Entry, now: datetime) -> Explained:
         lifted=lifted,
         also=tuple(Point.of(each) for each in case if each.registration != said and each.registration.id == said.id),
         over=Point.of(over) if entry.ended and (over := seen.history.over(said.subject)) else None,
+        followed_by=Point.of(again) if (again := follower(entry, case)) else None,
     )
 
 
@@ -212,7 +226,8 @@ def _code(
     if entry.ended and (told or agency not in SERVICES):
         return "ended", _SAYS["ended"]
     if entry.registration.verdict == "refused":
-        return "refused", _SAYS["refused"]
+        code: Literal["refused", "sealed_again"] = "sealed_again" if is_sealed_again(entry) else "refused"
+        return code, _SAYS[code]
     if not told and later:
         return "told_later", _SAYS["told_later"]
     if not told and agency in SERVICES:

@@ -167,7 +167,7 @@ def _print_case(console: "Console", replayed: "Replayed", case: "Case") -> None:
     status = [f"  {case.status}"] if case.status else []
     console.print(Text.assemble(("case ", "dim"), (case.subject, "bold"), *status))
     if case.entries:
-        console.print(_table(replayed, case.entries, wide=console.width >= _WIDE))
+        console.print(_table(replayed, case, wide=console.width >= _WIDE))
     else:
         console.print("Nothing was registered of it by then.")
     for clock in case.clocks:
@@ -178,7 +178,7 @@ def _print_case(console: "Console", replayed: "Replayed", case: "Case") -> None:
     console.print()
 
 
-def _table(replayed: "Replayed", entries: "list[Entry]", *, wide: bool) -> "Table":
+def _table(replayed: "Replayed", case: "Case", *, wide: bool) -> "Table":
     """The rows; where there is little room, verdict and who was told stand below the type."""
     from rich import box
     from rich.table import Table
@@ -190,12 +190,12 @@ def _table(replayed: "Replayed", entries: "list[Entry]", *, wide: bool) -> "Tabl
     table.add_column("who", style="cyan", overflow="fold")
     for title in ("type", "verdict", "told") if wide else ("type, verdict, told",):
         table.add_column(title, overflow="fold")
-    for entry in entries:
+    for entry in case.entries:
         said = entry.registration
         told = ", ".join(entry.audience.recipients)
         cells = [
             _type(entry),
-            Text.assemble(said.verdict, *(f" {each}" for each in (said.code, said.rule) if each), _article(entry)),
+            _verdict(replayed, case, entry),
             Text(told or "nobody", "" if told else "dim"),
         ]
         if not wide:
@@ -211,11 +211,28 @@ def _table(replayed: "Replayed", entries: "list[Entry]", *, wide: bool) -> "Tabl
 def _type(entry: "Entry") -> "Text":
     from rich.text import Text
 
+    from nrmbus.auditor.outcomes import is_sealed_again
+
     if entry.said is None:
+        if is_sealed_again(entry):
+            return Text("not kept, as it was sealed again", "dim")
         return Text("gone: it was kept long enough" if entry.ended else "not kept, as it was refused", "dim")
     version = f" v{entry.said.version}" if entry.said.version > 1 else ""
     unknown = "" if entry.event else "\nthis release cannot read it: upgrade to replay the case to its end"
     return Text.assemble((f"{entry.said.type}{version}", "bold"), (unknown, "red"))
+
+
+def _verdict(replayed: "Replayed", case: "Case", entry: "Entry") -> "Text":
+    from rich.text import Text
+
+    from nrmbus.auditor.outcomes import follower, is_sealed_again
+
+    said = entry.registration
+    if is_sealed_again(entry):
+        again = follower(entry, case.known)
+        came = f"as no. {replayed.place(again)}" if again else "not yet"
+        return Text.assemble("sealed again for a changed audience, ", came)
+    return Text.assemble(said.verdict, *(f" {each}" for each in (said.code, said.rule) if each), _article(entry))
 
 
 def _article(entry: "Entry") -> "Text":

@@ -1,11 +1,12 @@
 """What a replay shows, whatever its form: cases with their registrations, status and clocks, as of a moment."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Self
 
 from nrmbus.auditor.history import Audited, Entry
+from nrmbus.auditor.outcomes import Counts, follower, is_sealed_again
 from nrmbus.auditor.selection import Selection
 from nrmbus.rules import Clock, Profile
 from nrmbus.wire import times
@@ -13,12 +14,19 @@ from nrmbus.wire import times
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """One case: the registrations that were asked for; its status and clocks after all that was known."""
+    """One case: the registrations that were asked for; its status, clocks and counts after all that was known."""
 
     subject: str
     status: str | None
     clocks: tuple[Clock, ...]
     entries: list[Entry]
+    known: list[Entry]
+    """All that was registered and refused of it by then, whatever of it was asked for."""
+
+    @property
+    def counts(self) -> Counts:
+        """How many registrations of each outcome there are in all that was known."""
+        return Counts.of(self.known)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +52,7 @@ class Replayed:
             shown = [entry for entry in known if chosen.has(entry)]
             if shown or (subject and chosen.all):
                 view = seen.view(each, known)
-                cases.append(Case(each, view.status, seen.rules.clocks(view), shown))
+                cases.append(Case(each, view.status, seen.rules.clocks(view), shown, known))
         return cls(
             bus=seen.directory.bus,
             profile=seen.rules.profile,
@@ -74,7 +82,7 @@ def mapping(replayed: Replayed) -> dict[str, Any]:
             "case": case.subject,
             "status": case.status,
             "open_deadlines": [_clock(clock, replayed.now) for clock in case.clocks],
-            "history": [row_of(entry) for entry in case.entries],
+            "history": [row_of(entry, case.known) for entry in case.entries],
         }
         for case in replayed.cases
     ]
@@ -85,12 +93,16 @@ def mapping(replayed: Replayed) -> dict[str, Any]:
 def rows(replayed: Replayed) -> Iterator[dict[str, Any]]:
     """One JSON object a registration, each with its case."""
     for case in replayed.cases:
-        yield from ({"case": case.subject, **row_of(entry)} for entry in case.entries)
+        yield from ({"case": case.subject, **row_of(entry, case.known)} for entry in case.entries)
 
 
-def row_of(entry: Entry) -> dict[str, Any]:
-    """One registration in JSON types; what does not apply is left out."""
+def row_of(entry: Entry, known: Iterable[Entry] = ()) -> dict[str, Any]:
+    """Return one registration in JSON types; what does not apply is left out.
+
+    *known* are the registrations of its case, where the second sealing of an event is looked for.
+    """
     said = entry.registration
+    again = follower(entry, known)
     row = {
         "number": said.number,
         "partition": said.partition,
@@ -102,6 +114,8 @@ def row_of(entry: Entry) -> dict[str, Any]:
         "unknown": True if entry.said and not entry.event else None,
         "verdict": said.verdict,
         "ended": True if entry.ended else None,
+        "sealed_again": True if is_sealed_again(entry) else None,
+        "followed_by": _place(again) if again else None,
         "code": said.code,
         "rule": said.rule,
         "article": said.article,
@@ -109,6 +123,11 @@ def row_of(entry: Entry) -> dict[str, Any]:
         "told": list(entry.audience.recipients) if entry.said or entry.ended else None,
     }
     return {name: value for name, value in row.items() if value is not None}
+
+
+def _place(entry: Entry) -> dict[str, Any]:
+    said = entry.registration
+    return {"number": said.number, "partition": said.partition, "id": said.id}
 
 
 def _clock(clock: Clock, now: datetime) -> dict[str, Any]:

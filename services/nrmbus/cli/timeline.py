@@ -9,6 +9,7 @@ from typing import Any, Final
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 
 from nrmbus.auditor.history import Entry
+from nrmbus.auditor.outcomes import follower, kind_of
 from nrmbus.auditor.pages.words import Words
 from nrmbus.cli.replayed import Case, Replayed
 
@@ -44,12 +45,10 @@ def page(replayed: Replayed) -> str:
 
 
 def _case(replayed: Replayed, case: Case) -> dict[str, Any]:
-    refused = sum(1 for entry in case.entries if entry.registration.verdict == "refused")
     return {
         "subject": case.subject,
         "status": (case.status or "no status").replace("_", " "),
-        "registered": len(case.entries) - refused,
-        "refused": refused,
+        "counts": case.counts,
         "clocks": [
             {
                 "code": clock.code,
@@ -82,10 +81,11 @@ def _days(replayed: Replayed, case: Case) -> Iterator[dict[str, Any]]:
         return entry.registration.time.astimezone(zone).strftime("%A, %-d %B %Y")
 
     for name, entries in groupby(case.entries, key=day):
-        yield {"name": name, "entries": [_entry(replayed, entry, places) for entry in entries]}
+        yield {"name": name, "entries": [_entry(replayed, case, entry, places) for entry in entries]}
 
 
-def _entry(replayed: Replayed, entry: Entry, places: Mapping[str, str]) -> dict[str, Any]:
+def _entry(replayed: Replayed, case: Case, entry: Entry, places: Mapping[str, str]) -> dict[str, Any]:
+    again = follower(entry, case.known)
     said, time = entry.registration, entry.registration.time
     cited = replayed.profile.refusals.get(said.rule or "")
     return {
@@ -108,13 +108,6 @@ def _entry(replayed: Replayed, entry: Entry, places: Mapping[str, str]) -> dict[
         "rule": said.rule,
         "article": said.article,
         "says": cited.says if cited and cited.code == said.code else None,
-        "kind": _kind(entry),
+        "kind": kind_of(entry),
+        "followed_by": replayed.place(again) if again else None,
     }
-
-
-def _kind(entry: Entry) -> str:
-    if entry.said is None:
-        return "ended" if entry.ended else "refused"
-    if entry.said.type == "deadline.breached":
-        return "breach"
-    return "receipt" if entry.said.type.startswith("letter.") else "event"

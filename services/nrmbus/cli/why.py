@@ -83,6 +83,8 @@ def mapping(explained: "Explained") -> dict[str, Any]:
         "as_of": explained.now,
         "policy_known": explained.policy_known,
         "refusal": asdict(explained.refusal) if explained.refusal else None,
+        "sealed_again": True if explained.sealed_again else None,
+        "followed_by": asdict(explained.followed_by) if explained.followed_by else None,
         "told": [asdict(each) for each in explained.whom if each.told],
         "not_told": [asdict(each) for each in explained.whom if not each.told],
         "receipts": [asdict(each) for each in explained.receipts],
@@ -116,7 +118,8 @@ def show(explained: "Explained", console: "Console") -> None:
     entry, said = explained.entry, explained.entry.registration
     kind = entry.said.type if entry.said else "event"
     version = f" v{entry.said.version}" if entry.said and entry.said.version > 1 else ""
-    console.print(Text.assemble((f"{kind}{version}", "bold"), " of ", (said.source, "cyan"), f", {said.verdict}"))
+    verdict = "sealed again for a changed audience" if explained.sealed_again else said.verdict
+    console.print(Text.assemble((f"{kind}{version}", "bold"), " of ", (said.source, "cyan"), f", {verdict}"))
     console.print(Text(f"event {said.id}\ncase  {said.subject}", "dim"))
     console.print(
         Text(f"number {said.number} of partition {said.partition}, {_time(said.time)}, by {said.policy.name}", "dim")
@@ -126,7 +129,8 @@ def show(explained: "Explained", console: "Console") -> None:
     if explained.over:
         console.print(f"Its envelope is gone since the case was kept long enough, as {_point(explained.over)} says.")
     if explained.refusal:
-        _section(console, "refused", [(explained.refusal.code, _because(explained))])
+        title = "sealed again" if explained.sealed_again else "refused"
+        _section(console, title, [(explained.refusal.code, _because(explained))])
     _section(console, "told", [(each.agency, _told(each)) for each in explained.whom if each.told])
     if not explained.refusal:
         _section(console, "not told", list(_grouped(explained.whom)))
@@ -160,6 +164,10 @@ def _section(console: "Console", title: str, lines: "list[tuple[str, str | Text]
 def _because(explained: "Explained") -> str:
     assert explained.refusal  # noqa: S101 - asked for only then
     refusal = explained.refusal
+    if explained.sealed_again:
+        again = explained.followed_by
+        came = f"It came again: {again.type or 'event'}, {_point(again)}." if again else "It has not come again yet."
+        return f"{refusal.sentence}\n{came}\n{refusal.rule}, {refusal.article}"
     beside = f"; by {refusal.because}, which its sender was not told" if refusal.because else ""
     return f"{refusal.sentence}\n{refusal.rule}, {refusal.article}{beside}"
 

@@ -25,7 +25,7 @@ from nrmbus.wire import json as wire_json
 from nrmbus.wire import times
 from nrmbus.wire.envelope import encode, with_letter
 from nrmbus.wire.errors import WireError
-from nrmbus.wire.ids import new_event_id, said_by_itself
+from nrmbus.wire.ids import new_event_id, sealed_again
 from nrmbus.wire.record import CORRELATION, Record, header_of
 
 Origin = Literal["door", "procedure", "receipt"]
@@ -120,7 +120,7 @@ async def put_again(
     """Put *row* once more, to be sealed to *seal_to*, in the same turn under a new id; none when it was enough."""
     if row.resealed >= RESEAL_AT_MOST:
         return None
-    id = said_by_itself(seat.me, row.id, "audience_changed")
+    id = sealed_again(seat.me, row.id)
     draft = None
     if row.draft is not None:
         parts = letters.unseal_draft(seat, row.draft, id=row.id, subject=row.subject)

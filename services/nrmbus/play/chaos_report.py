@@ -75,7 +75,7 @@ def show(found: Found) -> None:
     trail = asdict(found.trail)
     console.print(
         f"{len(found.faults)} faults; {found.acknowledged} events acknowledged in outboxes, {found.accepted} accepted at doors; "
-        f"{trail.pop('registered')} registered, {trail.pop('refused')} refused"
+        f"{trail.pop('registered')} registered, {trail.pop('refused')} refused, {trail.pop('sealed_again')} sealed again"
     )
     trail |= {name: getattr(found, name) for name in ("unclosed", "doubled", "unheard")}
     console.print(", ".join(f"{count} {name}" for name, count in trail.items()))

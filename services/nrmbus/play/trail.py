@@ -39,6 +39,8 @@ class Anomalies:
     misdelivered: int = 0
     registered: int = field(default=0, metadata={"count": True})
     refused: int = field(default=0, metadata={"count": True})
+    sealed_again: int = field(default=0, metadata={"count": True})
+    """Events that their desk sealed again as the audience had changed: none of the refused."""
 
     @property
     def any(self) -> bool:
@@ -130,7 +132,8 @@ def compare(cases: Iterable[Read], inboxes: Iterable[Read], acknowledged: Iterab
         identity = (body["source"], body["subject"], body["id"])
         expected[body["source"], record.partition][digest] += 1
         if body["verdict"] == "refused":
-            found.refused += 1
+            found.refused += body.get("code") != "audience_changed"
+            found.sealed_again += body.get("code") == "audience_changed"
         due = order.get(identity[:2], 0) + 1
         if body.get("code") != "id_reused":
             registered[identity] += 1

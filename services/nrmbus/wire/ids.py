@@ -77,6 +77,11 @@ def said_by_itself(agency: str, cause: str, rule: str) -> str:
     return mark_of(agency) + derived(agency, cause, rule)[_MARK:]
 
 
+def sealed_again(agency: str, id: str) -> str:
+    """Return the id under which the desk of *agency* publishes its event *id* again, sealed for a changed audience."""
+    return said_by_itself(agency, id, "audience_changed")
+
+
 @lru_cache(maxsize=1024)
 def mark_of(agency: str) -> str:
     """How the ids begin that *agency* alone gives: six bytes of SHA-256("nrmbus/said-by/v1" || 0 || lp(agency)), as in a UUID."""

@@ -18,7 +18,7 @@ from nrmbus.auditor.pages.visit import Visit
 from nrmbus.auditor.pages.words import Words
 from nrmbus.auditor.proving import inclusion
 from nrmbus.auditor.proving import shown as logs_shown
-from nrmbus.auditor.searching import Search, cases_of
+from nrmbus.auditor.searching import VERDICTS, Search, cases_of
 from nrmbus.auditor.seen import Seen
 from nrmbus.auditor.selection import Selection, moment, numbers
 from nrmbus.auditor.sessions import Session
@@ -138,6 +138,7 @@ class Answers:
         form = {
             "asked": {**asked, "first": asked["from"], "last": asked["to"]},
             "agencies": sorted(self._opened.directory.entries),
+            "verdicts": VERDICTS,
             "types": list(dict.fromkeys(name for name, _ in TYPES)),
             "found": None,
         }
@@ -180,7 +181,10 @@ class Answers:
             "cases": cases[:CASES],
             "case_count": len(cases),
             "count": len(found),
-            "rows": [shown.row(each) for each in found[(page - 1) * PAGE : page * PAGE]],
+            "rows": [
+                shown.row(each, history.about(each.registration.subject))
+                for each in found[(page - 1) * PAGE : page * PAGE]
+            ],
             "page": page,
             "pages": pages,
             "before": at(page - 1),
@@ -274,6 +278,7 @@ def _figures(each: Figures) -> dict[str, Any]:
         "role": each.role,
         "registered": each.registered,
         "refused": each.refusals.total(),
+        "sealed_again": each.sealed_again,
         "refusals": [
             {"code": code, "rule": rule, "count": count} for (code, rule), count in each.refusals.most_common()
         ],

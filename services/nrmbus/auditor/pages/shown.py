@@ -7,17 +7,18 @@ from itertools import groupby
 from typing import Any
 
 from nrmbus.auditor.history import Audited, Entry
+from nrmbus.auditor.outcomes import Counts, follower, is_reading, kind_of
 from nrmbus.auditor.pages.words import Words
-from nrmbus.auditor.searching import is_reading
-from nrmbus.auditor.why import Explained, Whom, explain
+from nrmbus.auditor.why import Explained, Point, Whom, explain
 from nrmbus.events.access import AccessGranted
 from nrmbus.wire import base64
 from nrmbus.wire.keys import VerifyKey
 
 
-def row(entry: Entry) -> dict[str, Any]:
-    """One registration, as a line of a list."""
+def row(entry: Entry, known: Iterable[Entry] = ()) -> dict[str, Any]:
+    """Return one registration as a line of a list; *known* are those of its case, where its second sealing is looked for."""
     said, event = entry.registration, entry.said
+    again = follower(entry, known)
     return {
         "id": said.id,
         "partition": said.partition,
@@ -36,16 +37,9 @@ def row(entry: Entry) -> dict[str, Any]:
         "code": said.code,
         "rule": said.rule,
         "article": said.article,
-        "kind": _kind(entry),
+        "kind": kind_of(entry),
+        "followed_by": Point.of(again) if again else None,
     }
-
-
-def _kind(entry: Entry) -> str:
-    if entry.said is None:
-        return "ended" if entry.ended else "refused"
-    if entry.said.type == "deadline.breached":
-        return "breach"
-    return "receipt" if entry.said.type.startswith("letter.") else "event"
 
 
 # -- a case ----------------------------------------------------------------------------------------------------------
@@ -80,7 +74,6 @@ def case(
         }
         for clock in seen.rules.clocks(view)
     ]
-    refused = sum(each.registration.verdict == "refused" for each in known)
     over = seen.history.over(subject)
     return {
         "subject": subject,
@@ -91,8 +84,7 @@ def case(
         "step": len(known),
         "steps": len(whole),
         "times": [t.moment(each.registration.time) for each in whole],
-        "registered": len(known) - refused,
-        "refused": refused,
+        "counts": Counts.of(known),
         "first": known[0].registration.time if known else None,
         "last": known[-1].registration.time if known else None,
         "parties": [{"agency": each, "role": _role(seen, each)} for each in sorted(view.parts)],
@@ -111,9 +103,9 @@ def _state(due: datetime | None, now: datetime) -> str:
     return "overdue" if due < now else "runs"
 
 
-def _days(entries: Iterable[Entry], t: Words) -> Iterator[dict[str, Any]]:
-    for _, some in groupby(entries, key=lambda each: each.registration.time.astimezone(t.zone).date()):
-        rows = [row(each) for each in some]
+def _days(known: Sequence[Entry], t: Words) -> Iterator[dict[str, Any]]:
+    for _, some in groupby(known, key=lambda each: each.registration.time.astimezone(t.zone).date()):
+        rows = [row(each, known) for each in some]
         yield {"time": rows[0]["time"], "rows": rows}
 
 
@@ -147,7 +139,8 @@ def event(seen: Audited, entry: Entry, now: datetime) -> dict[str, Any]:
         "approver": event.approver if event else None,
         "happened": entry.said.time if entry.said else None,
         "recorded": entry.said.recordedtime if entry.said else None,
-        "refusal": why.refusal,
+        "refusal": None if why.sealed_again else why.refusal,
+        "followed_by": why.followed_by,
         "over": why.over,
         "basis": table.basis if table else None,
         "unverified": table.unverified if table else False,
