@@ -43,7 +43,7 @@ PASSWORD: Final = "a long example password"
 LATER: Final = datetime(2026, 12, 1, 8, 0, tzinfo=UTC)
 """The bus's time: after the whole story."""
 WITNESSES: Final = ("ngo-a", "special-unit", "vac")
-REFUSED: Final = Refusal("wrong_state", "G-40", "section 2", "")
+REFUSED: Final = Refusal("wrong_state", "G-40", "RULES.md#statuses [D]", "")
 
 
 class _Following:

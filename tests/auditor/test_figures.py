@@ -59,7 +59,12 @@ def _late() -> Story:
     story.say("ngo-a", "case.signal_recorded")
     story.say("ngo-a", "consent.given", receivers=["vac"])
     story.say("ngo-a", "consent.given", receivers=["ngo-l"])
-    story.say("ngo-a", "referral.submitted", refused=Refusal("consent_required", "G-32", "[S34]", ""), to=["fund"])
+    story.say(
+        "ngo-a",
+        "referral.submitted",
+        refused=Refusal("consent_required", "G-32", "RULES.md#g-32 [S34, S57]", ""),
+        to=["fund"],
+    )
     story.say("ngo-a", "referral.submitted", ref="cd" * 16, to=["ngo-l", "vac"], urgency="urgent")
     story.say("vac", "access.granted")
     return story

@@ -285,7 +285,9 @@ def test_what_was_refused_first_and_registered_then_is_one_event() -> None:
     case.say("ngo-a", "case.signal_recorded")
     event = case.say("ngo-a", "consent.given", receivers=["vac"])
     again = event.model_copy(update={"id": ids.new_event_id()})
-    case.written.register(again, case.now, Refusal("wrong_state", "G-40", "section 2", PROFILE.refusals["G-40"].says))
+    case.written.register(
+        again, case.now, Refusal("wrong_state", "G-40", "RULES.md#statuses [D]", PROFILE.refusals["G-40"].says)
+    )
     case.written.register(again, case.now)
     seen = case.written.audited()
     found = found_event(seen.history, again.id, CASE)

@@ -45,7 +45,7 @@ def test_of_a_refusal_it_tells_code_sentence_rule_and_article(commands: Commands
     assert "event of ngo-a, refused" in shown
     assert "by az@2022-04-29" in shown
     assert (
-        "consent_refused The person has refused this agency; respect it, or record a new consent first. G-30, [S34, S46]"
+        "consent_refused The person has refused this agency; respect it, or record a new consent first. G-30, RULES.md#g-30 [S34, S46]"
         in shown
     )
     assert "not told" not in shown

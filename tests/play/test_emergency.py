@@ -156,7 +156,9 @@ def test_of_no_case_a_strangers_and_a_refused_one_the_answer_is_one_and_the_same
         ),
         asks(bus, approver=None),
     ]
-    assert {(each.code, each.rule, each.article) for each in answers} == {("not_available", "G-70", "[D]")}
+    assert {(each.code, each.rule, each.article) for each in answers} == {
+        ("not_available", "G-70", "RULES.md#g-70 [D]")
+    }
 
 
 def test_a_holder_that_knows_nothing_of_it_says_so(bus: MemoryBus) -> None:

@@ -42,7 +42,8 @@ step  time   who           event                      result                    
 day 0  Mon 2 Mar 2026
    1  09:00  ngo-a         case.signal_recorded       ✓ registered                            special-unit
    2  09:20  ngo-a         referral.submitted         ✗ recipient_not_allowed
-                                                        refused by G-10 · CoM 21/2008 [S2]
+                                                        refused by G-10 · CoM 21/2008 [S2];
+                                                        RULES.md#g-10
    3         check         state woman                ✓ SUSPECTED · D-REFER
    4         check         replay all                 ✓ history and live state agree
 
@@ -58,7 +59,7 @@ day 0  Mon 2 Mar 2026
              case.signal_recorded                  to special-unit
    2  09:20  ngo-a                                 ✗ recipient_not_allowed
              referral.submitted                      refused by G-10 · CoM
-                                                     21/2008 [S2]
+                                                     21/2008 [S2]; RULES.md#g-10
    3         check state woman                     ✓ SUSPECTED · D-REFER
    4         check replay all                      ✓ history and live state
                                                      agree

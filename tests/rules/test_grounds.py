@@ -1,4 +1,4 @@
-"""What PRIVACY.md tells an authority about grounds is what the Rules enforce."""
+"""The grounds that PRIVACY.md and RULES.md name are those that the Rules enforce."""
 
 import re
 from pathlib import Path
@@ -10,23 +10,26 @@ from nrmbus.rules.grounds import BEGINS, ENDS, PROFILE, renewed, table
 from nrmbus.rules.profile import profile_text, read_profile
 
 PRIVACY = Path(__file__).parents[2] / "PRIVACY.md"
+RULES = Path(__file__).parents[2] / "services" / "nrmbus" / "rules" / "RULES.md"
 
 
-def test_privacy_md_has_the_table_of_the_profile() -> None:
-    """Whoever changes who is told, or on which ground, changes what the authority reads in the same commit."""
-    text = PRIVACY.read_text(encoding="utf-8")
-    assert renewed(text, load_profile(PROFILE)) == text, "renew it: python -m nrmbus.rules.grounds PRIVACY.md"
+@pytest.mark.parametrize("page", [PRIVACY, RULES], ids=lambda page: page.name)
+def test_each_page_has_the_table_of_the_profile(page: Path) -> None:
+    """A change of recipients or grounds changes, in the same commit, the pages that an authority and a lawyer read."""
+    text = page.read_text(encoding="utf-8")
+    command = "python -m nrmbus.rules.grounds services/nrmbus/rules/RULES.md PRIVACY.md"
+    assert renewed(text, load_profile(PROFILE)) == text, f"renew it: {command}"
 
 
 def test_every_source_that_is_cited_is_listed() -> None:
-    """Whoever is to confirm a ground can find what it was read in; of a profile's too."""
+    """A lawyer who confirms a ground finds each source: of PRIVACY.md, of the profile and of the text of the Rules."""
     before, _, sources = PRIVACY.read_text(encoding="utf-8").partition("## Sources")
     listed = {
         each for row in sources.splitlines() for each in re.findall(r"S\d+", row.split("|")[1] if "|" in row else "")
     }
     cited = {
         each
-        for found in re.findall(r"\[(S[^]]*)\]", before + profile_text(PROFILE))
+        for found in re.findall(r"\[(S[^]]*)\]", before + profile_text(PROFILE) + RULES.read_text(encoding="utf-8"))
         for each in re.findall(r"S\d+", found)
     }
 

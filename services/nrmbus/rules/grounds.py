@@ -1,6 +1,6 @@
 """The legal ground of each type of event, as a table that an authority can read: made from a profile, never by hand.
 
-``python -m nrmbus.rules.grounds FILE`` renews the table between the two marks in FILE.
+``python -m nrmbus.rules.grounds FILE…`` renews the table between the two marks in each FILE.
 """
 
 import argparse
@@ -27,16 +27,17 @@ def _opens(row: Row) -> str:
 
 
 def table(profile: Profile) -> str:
-    """The grounds of *profile*, a row of Markdown a type, in the order of the profile."""
+    """Return the grounds of *profile* as a Markdown table: a row per type, in the profile's order, with the type as anchor."""
     rows = [_HEAD, tuple("---" for _ in _HEAD)]
     for name, row in profile.types.items():
         told = _cell(row.sees)
-        rows.append((f"`{name}`", _cell(row.by), told, _opens(row), row.basis, "*u*" if row.unverified else ""))
+        kind = f'<a id="{name}"></a>`{name}`'
+        rows.append((kind, _cell(row.by), told, _opens(row), row.basis, "*u*" if row.unverified else ""))
     return "\n".join(f"| {' | '.join(cells)} |" for cells in rows)
 
 
 def renewed(text: str, profile: Profile) -> str:
-    """*text* with the table of *profile* between its marks. Raises ValueError where a mark is missing."""
+    """Return *text* with the table of *profile* between its marks. Raises ValueError where a mark is missing."""
     before, _, rest = text.partition(BEGINS)
     old, found, after = rest.partition(ENDS)
     if not found or ENDS in before + old:
@@ -46,13 +47,13 @@ def renewed(text: str, profile: Profile) -> str:
 
 
 def main() -> int:
-    """Renew the table in a file; return the exit code."""
+    """Renew the table in each file; return the exit code."""
     parser = argparse.ArgumentParser(prog="python -m nrmbus.rules.grounds", description=main.__doc__)
-    parser.add_argument("file", type=Path)
+    parser.add_argument("files", type=Path, nargs="+")
     parser.add_argument("--profile", default=PROFILE)
     chosen = parser.parse_args()
-    text = chosen.file.read_text(encoding="utf-8")
-    chosen.file.write_text(renewed(text, load_profile(chosen.profile)), encoding="utf-8")
+    for file in chosen.files:
+        file.write_text(renewed(file.read_text(encoding="utf-8"), load_profile(chosen.profile)), encoding="utf-8")
     return 0
 
 

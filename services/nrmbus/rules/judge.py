@@ -12,6 +12,8 @@ from nrmbus.rules.judging import Check, Question
 from nrmbus.rules.profile import Profile, ProfileError
 
 OF_THE_ROW = "of the row"
+UNKNOWN_TYPE: Final = "RULES.md#g-01 [D]"
+"""The basis for a type without a row."""
 CHECKS: Final[Mapping[str, Check]] = {
     check.rule: check
     for check in (*judge_parties.CHECKS, *judge_protection.CHECKS, *judge_course.CHECKS, *judge_emergency.CHECKS)
@@ -71,5 +73,5 @@ class Judge:
         because = rule if row and row.refused_as else None
         rule = row.refused_as if row and row.refused_as else rule
         cited = self.profile.refusals[rule]
-        basis = cited.basis if cited.basis != OF_THE_ROW else (row.basis if row else "[D]")
+        basis = cited.basis if cited.basis != OF_THE_ROW else (row.basis if row else UNKNOWN_TYPE)
         return Refusal(code=cited.code, rule=rule, article=basis, sentence=cited.says, because=because)
