@@ -22,3 +22,11 @@ def every(command: Any = _COMMAND, before: tuple[str, ...] = ()) -> list[tuple[s
     if below is None:
         return [before]
     return [each for name, one in sorted(below.items()) for each in every(one, (*before, name))]
+
+
+def command_of(words: tuple[str, ...]) -> Any:
+    """The command that is typed with *words*."""
+    found = _COMMAND
+    for each in words:
+        found = found.commands[each]
+    return found

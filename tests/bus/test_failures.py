@@ -1,5 +1,6 @@
-"""What a person at a command line is told when Kafka is away or says no: one sentence, and never a traceback."""
+"""Sentences for a person at a command line when Kafka or the operating system says no: one each, never a traceback."""
 
+import errno
 import socket
 import subprocess
 import sys
@@ -28,6 +29,10 @@ NO_RIGHT, AWAY, OTHERWISE = "may do nothing", "does not answer", "refused or bro
         (KafkaException(KafkaError(KafkaError._TRANSPORT, "CANARY")), AWAY),
         (errors.CorruptRecordException("CANARY"), OTHERWISE),
         (KafkaException(KafkaError(KafkaError.INVALID_MSG, "CANARY")), OTHERWISE),
+        (PermissionError(errno.EACCES, "Permission denied", "/a/b"), "/a/b cannot be used (Permission denied)"),
+        (NotADirectoryError(errno.ENOTDIR, "Not a directory", Path("/a/b")), "a part of this path is a file"),
+        (OSError(errno.EROFS, "Read-only file system", b"/a/b"), "nothing can be written there"),
+        (OSError(errno.ENOSPC, "No space left on device"), "The disk is full"),
     ],
     ids=repr,
 )

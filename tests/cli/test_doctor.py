@@ -158,7 +158,10 @@ class TestARealBus:
         with pytest.raises(KeysSealed, match="does not open"):
             unlock(folder)
         monkeypatch.delenv(keyfile.SETTING)
-        with pytest.raises(KeysSealed):
+        with pytest.raises(KeysSealed, match=r"are sealed.*NRMBUS_KEY_FILE=FILE") as refused:
+            unlock(folder)
+        assert "--keys-unprotected" not in str(refused.value)
+        with pytest.raises(KeysSealed, match=r"are sealed.*--keys-unprotected opens no sealed key"):
             unlock(folder, unprotected=True)
         with pytest.raises(KeysSealed, match="NRMBUS_KEY_FILE=FILE"):
             Identity.at(folder.agency("ngo-a").path, "ngo-a")

@@ -1,14 +1,32 @@
-"""What a person at a command line is told of a Kafka client's error: one sentence, with what to do."""
+"""Sentences for a person at a command line about errors of a Kafka client and of the operating system, with what to do."""
 
+import errno
+import os
 from typing import Final
 
 _AWAY: Final = "Kafka does not answer: see that the bus runs and can be reached from here. Where it has moved, nrmbus join with a newer invitation; whose certificate has ended gets another by nrmbus agency renew; who is suspended or has left is told nothing."
 _NOT_LET: Final = "Kafka lets whoever asks from here do that no more, or not yet: an agency that is suspended or has left may do nothing, another has its own topics only."
+_PLACES: Final = {
+    errno.EACCES: "choose another place, or have its owner give this account the right to it.",
+    errno.EPERM: "choose another place, or have its owner give this account the right to it.",
+    errno.ENOENT: "check the name, or make what is missing first.",
+    errno.ENOTDIR: "a part of this path is a file and not a folder; choose another path.",
+    errno.EEXIST: "a file is where a folder is needed; choose another path.",
+    errno.EISDIR: "this is a folder; name a file.",
+    errno.EROFS: "nothing can be written there; choose another place.",
+}
+"""By error number: what to do about a file or folder that the system refused."""
+_FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
 _OTHERWISE: Final = "Kafka refused or broke off ({}): nrmbus doctor says what is wrong here."
 
 
 def sentence_of(error: BaseException) -> str | None:
-    """The sentence for *error*; none where it is no Kafka client's. It names kinds of errors, and nothing that was read."""
+    """Return the sentence for *error*, or None if neither a Kafka client nor the operating system raised it.
+
+    The sentence names kinds of errors, files and folders, and nothing that was read.
+    """
+    if isinstance(error, OSError) and (sentence := of_system(error)):
+        return sentence
     # Imported where one of them was raised: whoever got here has loaded the client.
     library = type(error).__module__.partition(".")[0]
     if library == "aiokafka":
@@ -16,6 +34,16 @@ def sentence_of(error: BaseException) -> str | None:
     if library in ("confluent_kafka", "cimpl"):
         return _of_confluent(error)
     return None
+
+
+def of_system(error: OSError) -> str | None:
+    """Return the sentence for what the operating system refused, or None if *error* is about no file, folder or full disk."""
+    if error.errno in _FULL:
+        return "The disk is full: make room, then give the command again."
+    if not isinstance(error.filename, str | bytes) and not hasattr(error.filename, "__fspath__"):
+        return None
+    what = _PLACES.get(error.errno or 0, "choose another place.")
+    return f"{os.fsdecode(error.filename)} cannot be used ({error.strerror}): {what}"
 
 
 def _of_aiokafka(error: BaseException) -> str | None:

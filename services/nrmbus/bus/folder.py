@@ -18,6 +18,7 @@ run/                        lock, <service>.lock, broker.json, services.json: wh
 import fcntl
 import json
 import os
+import re
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -32,6 +33,8 @@ from nrmbus.wire.ids import AGENCY_ID
 
 PRIVATE_FOLDER: Final = 0o700
 PRIVATE_FILE: Final = 0o600
+BUS_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+"""A bus's name on this machine: one folder below `data_home`, and never a way out of it."""
 PLAY: Final = "play-"
 """How the id of a bus for playing starts. Fixed when it is made: only such a bus has a clock that can be moved."""
 
@@ -135,7 +138,16 @@ class BusFolder:
 
     @classmethod
     def named(cls, name: str) -> Self:
-        """The folder of the bus called *name* on this machine."""
+        """Return the folder of the bus called *name* on this machine.
+
+        Raises:
+            NoBus: *name* is not a plain name; as a path it could lead out of `data_home`.
+        """
+        if BUS_NAME.fullmatch(name) is None:
+            raise NoBus(
+                "--bus takes a plain name: up to 64 letters, digits, dots, dashes and underscores, a letter or digit "
+                "first. Name a folder elsewhere with --data DIR."
+            )
         return cls(data_home() / name)
 
     # -- made once ---------------------------------------------------------------------------------------------------

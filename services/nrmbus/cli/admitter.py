@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from nrmbus.cli.keys import Unprotected, unlock
-from nrmbus.cli.options import DEFAULT_BUS, Bus, Data, Known, folder_of
+from nrmbus.cli.options import DEFAULT_BUS, Bus, Data, Known, folder_of, to_write
 
 if TYPE_CHECKING:
     from nrmbus.bus.folder import BusFolder
@@ -21,7 +21,10 @@ app = typer.Typer(
 
 Name = Annotated[str, typer.Argument(help="A name for this person: lower-case letters, digits, dashes.")]
 Out = Annotated[
-    Path, typer.Option("--out", metavar="FILE", help="Where it goes, if a second admitter signs elsewhere.")
+    Path,
+    typer.Option(
+        "--out", metavar="FILE", help="Where it goes, if a second admitter signs elsewhere.", callback=to_write
+    ),
 ]
 As = Annotated[
     str | None, typer.Option("--as", metavar="NAME", help="Which admitter signs. (default: those whose keys are here)")

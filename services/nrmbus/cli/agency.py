@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from nrmbus.cli.keys import Unprotected, unlock
-from nrmbus.cli.options import DEFAULT_BUS, Bus, Data, Known, folder_of
+from nrmbus.cli.options import DEFAULT_BUS, Bus, Data, Known, folder_of, to_write
 
 if TYPE_CHECKING:
     from nrmbus.bus.folder import BusFolder
@@ -21,7 +21,8 @@ app = typer.Typer(help="Agencies: joining the bus, changing keys, leaving. Two a
 
 Agency = Annotated[str, typer.Argument(help="The agency's id.")]
 Out = Annotated[
-    Path | None, typer.Option("--out", metavar="FILE", help="The request's file. (default: AGENCY.request.json)")
+    Path | None,
+    typer.Option("--out", metavar="FILE", help="The request's file. (default: AGENCY.request.json)", callback=to_write),
 ]
 As = Annotated[
     str | None, typer.Option("--as", metavar="NAME", help="Which admitter signs. (default: the one whose key is here)")
@@ -36,6 +37,7 @@ def sentences() -> Iterator[None]:
         BusError: in place of what the block raised.
     """
     from nrmbus.bus.errors import BusError
+    from nrmbus.bus.failures import of_system
     from nrmbus.directory import DirectoryError
 
     try:
@@ -43,7 +45,7 @@ def sentences() -> Iterator[None]:
     except DirectoryError as error:
         raise BusError(str(error)) from None
     except OSError as error:
-        raise BusError(f"The file cannot be used ({error.strerror}): name another.") from None
+        raise BusError(of_system(error) or f"The file cannot be used ({error.strerror}): name another.") from None
 
 
 def unlocked(data: Path | None, bus: str, *, unprotected: bool) -> "BusFolder":
@@ -128,11 +130,11 @@ def lost(
         _written(asked, agency, out, "two admitters sign it: nrmbus agency admit")
     vouched = len(asked.entry.asked) > 2
     typer.echo(
-        "They hold at once."
+        "They hold as soon as two admitters have signed."
         if vouched
         else "They hold four days after the first admitter signs: the old key did not sign, and its owner may object."
     )
-    typer.echo("Each desk that sent it a letter within 30 days gets a task to send it again.")
+    typer.echo("Then each desk that sent it a letter within 30 days gets a task to send it again.")
 
 
 @app.command(epilog="Example: nrmbus agency check ngo-b ngo-b.request.json")
@@ -339,7 +341,9 @@ def waiting(*, data: Data = None, bus: Bus = DEFAULT_BUS) -> None:
 def list_(
     signed: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Write the signed entries too, for an agency with a new machine."),
+        typer.Option(
+            metavar="FILE", help="Write the signed entries too, for an agency with a new machine.", callback=to_write
+        ),
     ] = None,
     *,
     data: Data = None,

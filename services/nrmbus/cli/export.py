@@ -8,13 +8,16 @@ from typing import Annotated
 import typer
 
 from nrmbus.cli.on_record import As, For, Off, Purpose
-from nrmbus.cli.options import DEFAULT_BUS, Bus, Data, folder_of
+from nrmbus.cli.options import DEFAULT_BUS, Bus, Data, folder_of, to_write
 
 
 def export(
     *,
     case: Annotated[str, typer.Option(metavar="REF", help="The case: its reference, or the first digits.")],
-    out: Annotated[Path, typer.Option(metavar="FILE", help="Where to write the zip; no file may be there yet.")],
+    out: Annotated[
+        Path,
+        typer.Option(metavar="FILE", help="Where to write the zip; no file may be there yet.", callback=to_write),
+    ],
     name: As = None,
     purpose: For = Purpose.audit,
     off_the_record: Off = False,

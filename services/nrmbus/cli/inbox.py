@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
@@ -55,12 +55,19 @@ def inbox(
     who = number_at(folder, agency, actor) if opened else ""
     page = Page(folder, agency, {"open": str(opened).lower(), **({"actor": who} if who else {})}, case)
     console = Console()
-    if opened:
-        Console(stderr=True).print(f"Each opening is on record at the desk of {agency}, as read by {who}.", style="dim")
+
+    def told(letters: int) -> None:
+        what = "1 letter" if letters == 1 else f"{letters} letters"
+        Console(stderr=True).print(f"{what} opened, on record at the desk of {agency} as read by {who}.", style="dim")
+
     if follow:
-        _follow(page, after, console, as_json=as_json)
+        _follow(page, after, console, told, as_json=as_json)
         return
-    events = asyncio.run(page.all(after))
+    try:
+        events = asyncio.run(page.all(after))
+    finally:  # also where a later page failed: what was opened before it is on record
+        if page.opened:
+            told(page.opened)
     if as_json:
         typer.echo(_json({"events": events}, indent=2))
     elif events:
@@ -74,6 +81,8 @@ class Page:
 
     def __init__(self, folder: "BusFolder", agency: str, how: Mapping[str, str], case: str | None) -> None:
         self._folder, self._agency, self._how, self._case = folder, agency, how, case
+        self.opened = 0
+        """How many letters the desk has opened so far; it had each opening on record first."""
 
     async def _asked(self, door: "Door") -> dict[str, str]:
         from nrmbus.cli.desks import known_cases, whole
@@ -87,11 +96,14 @@ class Page:
         found: list[dict[str, Any]] = []
         async with door_of(self._folder, self._agency) as door:
             asked = await self._asked(door)
-            while events := (await door.get("/v1/inbox", after=str(found[-1]["row"] if found else after), **asked))[
-                "events"
-            ]:
+            while events := await self._after(found[-1]["row"] if found else after, door, asked):
                 found += events
         return found
+
+    async def _after(self, row: int, door: "Door", asked: Mapping[str, str]) -> list[dict[str, Any]]:
+        events: list[dict[str, Any]] = (await door.get("/v1/inbox", after=str(row), **asked))["events"]
+        self.opened += sum("letter" in event and "shut" not in event for event in events)
+        return events
 
     async def follow(self, after: int) -> AsyncIterator[dict[str, Any]]:
         """Events as they come, until the bus ends; a desk that starts again meanwhile is found again."""
@@ -103,7 +115,7 @@ class Page:
                 asked = await self._asked(door)
                 while True:
                     try:
-                        events = (await door.get("/v1/inbox", after=str(after), **asked))["events"]
+                        events = await self._after(after, door, asked)
                     except DoorError as error:
                         if error.code != "unreachable":
                             raise
@@ -115,11 +127,15 @@ class Page:
                         await asyncio.sleep(_EVERY)
 
 
-def _follow(page: Page, after: int, console: Any, *, as_json: bool) -> None:
+def _follow(page: Page, after: int, console: Any, told: Callable[[int], None], *, as_json: bool) -> None:
     from contextlib import suppress
 
     async def tell() -> None:
+        said = 0
         async for event in page.follow(after):
+            if page.opened > said:
+                told(page.opened - said)
+                said = page.opened
             if as_json:
                 typer.echo(_json(event))
             else:

@@ -5,11 +5,13 @@ from typing import Annotated
 
 import typer
 
-from nrmbus.cli.options import DEFAULT_BUS, PLAINTEXT, Bus, Data, folder_of
+from nrmbus.cli.options import DEFAULT_BUS, PLAINTEXT, Bus, Data, folder_of, to_write
 
 
 def invite(
-    file: Annotated[Path, typer.Argument(help="Where the invitation is written.")] = Path("bus.invitation.json"),
+    file: Annotated[Path, typer.Argument(help="Where the invitation is written.", callback=to_write)] = Path(
+        "bus.invitation.json"
+    ),
     *,
     bootstrap: Annotated[
         str | None,

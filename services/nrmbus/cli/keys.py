@@ -85,6 +85,12 @@ def unlock(folder: "BusFolder", *, unprotected: bool = False) -> None:
         )
     with sentences():
         passphrase = keyfile.asked()
+        if passphrase is None and sealed:
+            raise KeysSealed(
+                f"The private keys of this bus are sealed, so this needs what opens them: name their key file with "
+                f"{keyfile.SETTING}=FILE, or type the passphrase at a terminal."
+                + (" --keys-unprotected opens no sealed key: leave it out." if unprotected else "")
+            )
         if passphrase is None:
             raise KeysSealed(
                 "Nothing protects the private keys of this bus: name a key file kept elsewhere with "

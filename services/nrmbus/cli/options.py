@@ -1,5 +1,6 @@
 """Options that several commands have: which bus is meant, and by which file it is known."""
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -21,12 +22,43 @@ Known = Annotated[
     ),
 ]
 DEFAULT_BUS = "local"
+
+
+def to_write(file: Path | None) -> Path | None:
+    """Return *file*, which a command is to write, once it is clear that a file can be there. The callback of such an option.
+
+    A command that records something first would else record what it then cannot hand over. Folders are made by people:
+    a slip in a path would else leave a case's evidence in a folder that nobody knows of.
+
+    Raises:
+        BusError: its folder does not exist or takes no file, or *file* is a folder.
+    """
+    from nrmbus.bus.errors import BusError
+
+    if file is None:
+        return None
+    folder = file.expanduser().absolute().parent
+    if not folder.is_dir():
+        raise BusError(
+            f"{file} cannot be written, since {folder} is not a folder: make it first, or name another file."
+        )
+    if file.is_dir():
+        raise BusError(f"{file} is a folder: name a file.")
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise BusError(f"{file} cannot be written, since this account may not write to {folder}: name another file.")
+    return file
+
+
 PLAINTEXT = "Kafka is reached in plain text: whoever reaches it may read and write everything there."
 """What is said of a bus that does not know who comes to its broker."""
 
 
 def folder_of(data: Path | None, bus: str) -> "BusFolder":
-    """The folder that the options mean; whether or not a bus is in it."""
+    """Return the folder that the options mean, whether or not a bus is in it.
+
+    Raises:
+        NoBus: *bus* is not a plain name.
+    """
     from nrmbus.bus.folder import BusFolder
 
     return BusFolder(data) if data else BusFolder.named(bus)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from nrmbus.cli.on_record import As, Purpose
-from nrmbus.cli.options import DEFAULT_BUS, Bus, Data, folder_of
+from nrmbus.cli.options import DEFAULT_BUS, Bus, Data, folder_of, to_write
 
 if TYPE_CHECKING:
     from nrmbus.auditor.held import Held, Holder
@@ -51,7 +51,10 @@ def person_report(
         typer.Option(metavar="NUMBER", help="Its number of who hands it over. (default: this machine's account's)"),
     ] = None,
     name: As = None,
-    html: Annotated[Path | None, typer.Option(metavar="FILE", help="Write a page to print, in place of text.")] = None,
+    html: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Write a page to print, in place of text.", callback=to_write),
+    ] = None,
     data: Data = None,
     bus: Bus = DEFAULT_BUS,
 ) -> None:

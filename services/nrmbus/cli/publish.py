@@ -67,6 +67,7 @@ def publish(  # noqa: PLR0913 - a command's options are its arguments
     What may name a person comes from FILE or standard input, never from the command line, which other users can see.
     Exit status: 0 registered, 1 refused, 3 no verdict yet (the desk keeps it and sends it on).
     """
+    folder = folder_of(data, bus)
     words = {
         "type": type,
         "case": case,
@@ -79,7 +80,6 @@ def publish(  # noqa: PLR0913 - a command's options are its arguments
         "approver": approver,
     }
     body = _together(_read(event), {name: value for name, value in words.items() if value is not None})
-    folder = folder_of(data, bus)
     answer = asyncio.run(_say(folder, agency, body, wait))
     if as_json:
         typer.echo(json.dumps(answer, indent=2, ensure_ascii=False))

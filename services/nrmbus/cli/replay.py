@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from nrmbus.cli.on_record import As, For, Off, Purpose
-from nrmbus.cli.options import DEFAULT_BUS, Bus, Data, folder_of
+from nrmbus.cli.options import DEFAULT_BUS, Bus, Data, folder_of, to_write
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -53,7 +53,8 @@ def replay(  # noqa: PLR0913 - one each for what a history may be narrowed to
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
     as_lines: Annotated[bool, typer.Option("--jsonl", help="Print JSON Lines: a registration a line.")] = False,
     html: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Write the timeline as one HTML file that loads nothing.")
+        Path | None,
+        typer.Option(metavar="FILE", help="Write the timeline as one HTML file that loads nothing.", callback=to_write),
     ] = None,
     name: As = None,
     purpose: For = Purpose.audit,

@@ -52,9 +52,9 @@ def trace(
     from nrmbus.cli.on_record import Question
     from nrmbus.cli.traced import asked_for, history_of, mapping, traced_event, traced_trace
 
+    folder = folder_of(data, bus)
     if (event is None) == (trace_id is None):
         raise BusError("nrmbus trace wants an EVENT, or the way back with --trace TRACE.")
-    folder = folder_of(data, bus)
     question = Question(folder, name, purpose, off=off_the_record)
     seen = history_of(folder)
     with question.finding():
