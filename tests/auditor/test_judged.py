@@ -79,6 +79,23 @@ def test_what_it_let_in_is_found(bus: Bus) -> None:
     assert registered(bus, lambda _: None) == [("let_in", "G-36", ())]
 
 
+def test_a_consent_for_an_agency_that_was_on_no_directory_is_found(bus: Bus) -> None:
+    """The registrar's own check is judged again too: an honest one would have refused it as `unknown_recipient`."""
+    shard = bus.shard()
+    bus.signal(shard)
+    consent = bus.event("ngo-a", "consent.given", {**CONSENT, "receivers": ["vac-2"]})
+    before = bus.directory.state
+    bus.directory.state = lambda agency, at: before(agency if agency != "vac-2" else "vac", at)  # type: ignore[method-assign]  # bent
+    assert bus.take(shard, bus.signed(consent), owner="ngo-a").outcome == "registered"
+    bus.directory.state = before  # type: ignore[method-assign]
+    history = History(bus.directory)
+    for record in bus.history:
+        history.take(record, 0)
+
+    found = [(each.code, each.rule, each.agencies) for each in otherwise(history.entries, bus.rules, bus.directory)]
+    assert found == [("let_in", "W3", ("vac-2",))]
+
+
 def test_whom_it_told_beside_the_rules_is_found(bus: Bus) -> None:
     """A friend at the fund hears of a signal."""
     found = registered(bus, lambda bent: setattr(bent, "friends", ("fund",)))

@@ -131,6 +131,14 @@ DOORS = {
         words("ngo-a", "case.signal_dismissed", data={"reason": "other", "legal_basis": "art.\n7"}),
         "unknown_field",
     ),
+    "a consent for an unknown agency": (
+        words(
+            "ngo-a",
+            "consent.given",
+            data={"purposes": ["services"], "receivers": ["nobody"], "given_by": "individual", "form": "written"},
+        ),
+        "unknown_recipient",
+    ),
     "an unknown recipient": (
         words("ngo-a", "plan.adopted", to=("nobody",), data={"services": ["legal"], "planned_end_days": 30}),
         "unknown_recipient",

@@ -198,6 +198,24 @@ class TestARefusedEvent:
         assert decision.code == "unknown_recipient"
         check_history(bus, shard)
 
+    @pytest.mark.parametrize(
+        ("type_", "data"),
+        [
+            ("consent.given", {"given_by": "individual", "form": "written", "purposes": ["services"]}),
+            ("consent.refused", {"given_by": "individual", "purposes": ["services"]}),
+            ("consent.withdrawn", {"purposes": ["services"]}),
+            ("consent.overridden", {"ground": "legal_duty", "approver_role": "duty_officer"}),
+        ],
+    )
+    def test_a_consent_about_an_agency_that_nobody_admitted(self, bus: Bus, type_: str, data: dict[str, Any]) -> None:
+        """A slip in the receiver's id is refused: registered, it would allow or protect nothing, and say so to nobody."""
+        shard = bus.shard()
+        bus.signal(shard)
+        decision = bus.say(shard, "ngo-a", type_, {**data, "receivers": ["special-unt"]})
+
+        assert (decision.outcome, decision.code) == ("refused", "unknown_recipient")
+        check_history(bus, shard)
+
     def test_an_expected_version_that_has_passed(self, bus: Bus) -> None:
         """A sender that says what it had seen is refused when the case has moved on since."""
         shard = bus.shard()

@@ -24,6 +24,9 @@ STATISTICS: Final = "statistics"
 OURS: Final = "[D]"
 """The basis of the wire's refusals: rules of this project."""
 
+UNKNOWN_RECIPIENT: Final = "W3"
+"""The wire's rule that an agency which an event turns to, or a consent is about, is in the directory."""
+
 JudgedCode = Literal["let_in", "told_beyond", "told_short", "consents_differ", "refused_wrongly", "cited_otherwise"]
 """Registered though the Rules refuse it; told to somebody whom they do not name, or not to one whom they name; with other
 consents before it than they name; refused by a rule that cannot have applied, whatever was said; or refused under a code
@@ -32,7 +35,10 @@ or basis that is not that rule's."""
 
 @dataclass(frozen=True, slots=True)
 class Otherwise:
-    """One registration that went otherwise than by the Rules; ``rule`` would have refused it, ``agencies`` it is about."""
+    """One registration that went otherwise than by the Rules; ``rule`` would have refused it, ``agencies`` it is about.
+
+    Of what was let in by a rule of the Rules no agency is named; by the wire's, those that the directory did not have.
+    """
 
     partition: int
     number: int
@@ -79,7 +85,10 @@ def otherwise(entries: Iterable[Entry], rules: Rules, directory: Directory) -> I
         month = (event.source, rules.month(said.time))
         if said.policy.digest == rules.profile.digest:
             refusal = rules.judge(view, event, said.time, spent=spent[month])
-            if refusal is not None:
+            strangers = tuple(each for each in event.data.named if directory.state(each, said.time) is None)
+            if strangers:
+                yield Otherwise(said.partition, said.number, "let_in", UNKNOWN_RECIPIENT, strangers)
+            elif refusal is not None:
                 yield Otherwise(said.partition, said.number, "let_in", refusal.because or refusal.rule)
             yield from _told(entry, event, view, rules, directory)
         if event.type == GLASS:

@@ -21,7 +21,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from nrmbus.desk import answers, asked, opening, outbox, reading, tables, views, witnessed
+from nrmbus.desk import answers, asked, opening, outbox, reading, recipients, tables, views, witnessed
 from nrmbus.desk.desk import Desk
 from nrmbus.desk.errors import DeskCode, DeskError, of_wire, problem
 from nrmbus.desk.ledger import finish_task
@@ -111,6 +111,7 @@ class Door:
         wanted, canonical = asked.read(await body_of(request))
         known = asked.known_by(self._seat, canonical)
         drafts = asked.drafts_of(self._seat, wanted, reading.asked(speaks or (), self._desk.speaks))
+        await recipients.see(self._seat, wanted)
         ids = [(draft.subject, draft.id or "") for draft in drafts]
         async with self._ledger.write() as tx:
             for draft, (subject, id) in zip(drafts, ids, strict=True):

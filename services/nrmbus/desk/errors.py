@@ -14,7 +14,7 @@ DeskCode = Literal[
     "token_required", "not_found", "method_not_allowed", "not_sent_yet", "still_open", "not_parked", "not_available",
     "inbox_gap", "inbox_forked", "inbox_unread", "read_not_registered", "read_refused", "reader_unnamed", "reader_unfit", "not_a_delivery", "not_admitted", "ledger_foreign", "ledger_in_use", "settings_drift",
     "id_reused", "json_invalid", "json_duplicate", "too_large", "letter_too_large", "unknown_field", "unknown_type",
-    "unknown_version", "speaks_unpublished",
+    "unknown_recipient", "unknown_version", "speaks_unpublished",
 ]  # fmt: skip
 """Everything that a desk itself says no to; what the registrar refuses has codes of its own."""
 
@@ -53,6 +53,7 @@ MEANINGS: Final[Mapping[DeskCode, _Meaning]] = MappingProxyType(
         "unknown_field": _Meaning(422, SENTENCES["unknown_field"]),
         "unknown_type": _Meaning(422, SENTENCES["unknown_type"]),
         "unknown_version": _Meaning(422, SENTENCES["unknown_version"]),
+        "unknown_recipient": _Meaning(422, SENTENCES["unknown_recipient"]),
         "speaks_unpublished": _Meaning(500, "`speaks` in agency.json names a type or version that this release does not have: correct it by `nrmbus schema list`, or upgrade the desk."),
     }
 )  # fmt: skip
@@ -99,7 +100,12 @@ def problem(error: DeskError) -> dict[str, Any]:
         "code": error.code,
     }
     if error.problems:
-        body["problems"] = [{"pointer": found.pointer, "kind": found.kind} for found in error.problems]
+        body["problems"] = [_told(found) for found in error.problems]
     if error.accepts:
         body["accepts"] = list(error.accepts)
     return body
+
+
+def _told(found: Problem) -> dict[str, Any]:
+    hints = {"allowed": found.allowed, "nearest": found.nearest}
+    return {"pointer": found.pointer, "kind": found.kind} | {name: list(each) for name, each in hints.items() if each}

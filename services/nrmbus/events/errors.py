@@ -5,7 +5,7 @@ names either, since an unknown member's name may be a person's.
 """
 
 from collections.abc import Iterable
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 from pydantic import ValidationError
 
@@ -31,11 +31,26 @@ class UnknownVersion(EventError):
         super().__init__(f"this version is not published; those that are: {', '.join(map(str, self.known))}")
 
 
-class Problem(NamedTuple):
-    """One thing that does not fit: *pointer* (RFC 6901) as far as its names are published ones, and *kind*, a code."""
-
+class _Place(NamedTuple):
     pointer: str
     kind: str
+
+
+class Problem(_Place):
+    """One thing that does not fit: *pointer* (RFC 6901) as far as its names are published ones, and *kind*, a code.
+
+    ``allowed`` has the names or values that may stand there, ``nearest`` those that were probably meant; both are public
+    and never hold what came in. They are advice: a problem unpacks and compares as its place and kind.
+    """
+
+    allowed: tuple[str, ...]
+    nearest: tuple[str, ...]
+
+    def __new__(cls, pointer: str, kind: str, allowed: Iterable[str] = (), nearest: Iterable[str] = ()) -> Self:
+        """Say what is wrong where, with the public names of what would fit."""
+        made = super().__new__(cls, pointer, kind)
+        made.allowed, made.nearest = tuple(allowed), tuple(nearest)
+        return made
 
 
 class Invalid(EventError):

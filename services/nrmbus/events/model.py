@@ -284,6 +284,15 @@ class Data(Frozen):
         """Whom the sender chose: the field ``to``, where the type has one."""
         return getattr(self, "to", None) or ()
 
+    @property
+    def named(self) -> tuple[str, ...]:
+        """Agencies that must be in the directory: those that the sender chose, and the receiver of a consent.
+
+        A consent, refusal or withdrawal about an agency that nobody knows would protect or allow nothing, and say so to
+        nobody.
+        """
+        return (*self.recipients, *getattr(self, "receivers", ()))
+
     @classmethod
     def up(cls, said: Body) -> Body:  # noqa: ARG003 - the first version has nothing to cast
         """What the version before this one *said*, in this version. Every version after the first writes its own.

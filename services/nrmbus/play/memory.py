@@ -66,7 +66,7 @@ class MemoryBus:
             return self._not_taken("unknown_field")
         except UnknownType:
             return self._not_taken("unknown_type")
-        if set(draft.data.recipients) - set(self._desks):
+        if set(draft.data.named) - set(self._desks):
             return self._not_taken("unknown_recipient")
         outcome = self._submit(words.by, draft)
         self._until_quiet()

@@ -144,7 +144,7 @@ class Shard:
         event = signed.event()
         if max(event.time, event.recordedtime) - now > AHEAD_AT_MOST:
             raise WireError("time_in_future")
-        if any(not self._directory.knows(agency) for agency in event.data.recipients):
+        if any(self._directory.state(agency, now) is None for agency in event.data.named):
             raise WireError("unknown_recipient")
         letter = signed.letter()
         for part in letter.parts if letter else ():

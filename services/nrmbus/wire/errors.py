@@ -42,7 +42,7 @@ SENTENCES: Final[Mapping[WireCode, str]] = MappingProxyType(
         "letter_digest_mismatch": "The letter is not the one that was signed: send the one whose digest the event names.",
         "key_not_current": "The key is not, or no longer, its agency's, or a recipient has none now, so nothing was told: read the directory and try again; whose key ended runs nrmbus agency rotate.",
         "suite_unknown": "The letter is sealed by another suite than this bus knows: seal it with nrm1.",
-        "unknown_recipient": "A recipient is not in the directory: correct its id.",
+        "unknown_recipient": "An agency that is named is not in the directory: correct its id; nrmbus agency list shows all.",
         "time_in_future": "The event's time lies more than five minutes ahead: set the clock.",
         "version_passed": "The case has moved on since the sender looked at it: look again.",
     }
