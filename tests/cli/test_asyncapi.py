@@ -13,6 +13,7 @@ import yaml
 from jsonschema import Draft7Validator  # type: ignore[import-untyped]  # it ships no types
 
 from cli.asyncapi_judges import FROZEN, Faults, by_the_parser, by_the_schema, inlined, installed, resolved, schema_file
+from nrmbus.bus.cluster import tls_settings
 from nrmbus.bus.declarations import load_declarations
 from nrmbus.cli import asyncapi
 from nrmbus.cli.asyncapi.page import page
@@ -91,7 +92,7 @@ def test_the_check_tells_every_place_that_differs(tmp_path: Path, capsys: pytest
     edited = yaml.safe_load((tmp_path / "asyncapi.yaml").read_text(encoding="utf-8"))
     del edited["channels"]["inbox"]["messages"]["nrm.referral.submitted.v2"]
     edited["operations"]["ngo.invented"] = {"action": "send"}
-    edited["servers"]["bus"]["protocol"] = "kafka-secure"
+    edited["servers"]["bus"]["protocol"] = "kafka"
     (tmp_path / "asyncapi.yaml").write_text(yaml.safe_dump(edited, sort_keys=False), encoding="utf-8")
     (tmp_path / "asyncapi.html").unlink()
 
@@ -192,15 +193,30 @@ def test_a_procedures_lines_are_operations() -> None:
     }  # fmt: skip
 
 
-def test_the_document_claims_no_security_that_the_bus_has_not() -> None:
-    """Kafka is reached without TLS and without authentication today, and the door by a bearer token: it says just that."""
-    bus, door = FROZEN["servers"]["bus"], FROZEN["servers"]["door"]
+def security_of(server: str) -> list[str]:
+    """Return the types of the security schemes of *server* in the published document."""
+    schemes = FROZEN["components"]["securitySchemes"]
+    return [schemes[each["$ref"].rpartition("/")[2]]["type"] for each in FROZEN["servers"][server]["security"]]
 
-    assert bus["protocol"] == "kafka"
-    assert "security" not in bus
-    assert "without TLS and without authentication" in bus["description"].replace("Without", "without")
-    assert [each["$ref"] for each in door["security"]] == ["#/components/securitySchemes/door"]
-    assert {each["type"] for each in FROZEN["components"]["securitySchemes"].values()} == {"http"}
+
+def test_the_document_states_the_security_that_the_bus_has() -> None:
+    """Given the settings of the bus's own broker, its server in the document is mutual TLS 1.3 with enforced access rules."""
+    settings = tls_settings("play-0001")
+    bus = FROZEN["servers"]["bus"]
+
+    assert settings["ssl.client.auth"] == "required"
+    assert settings["ssl.enabled.protocols"] == "TLSv1.3"
+    assert settings["allow.everyone.if.no.acl.found"] == "false"
+    assert (bus["protocol"], security_of("bus")) == ("kafka-secure", ["X509"])
+    assert "Mutual TLS 1.3" in bus["description"]
+    assert "not yet" not in bus["description"]
+    assert "client certificate (X509)" in (FOLDER / "asyncapi.html").read_text(encoding="utf-8")
+
+
+def test_the_door_is_behind_a_bearer_token() -> None:
+    """The door of a desk is plain HTTP on the same machine, and says so."""
+    assert (FROZEN["servers"]["door"]["protocol"], security_of("door")) == ("http", ["http"])
+    assert "without TLS" in FROZEN["servers"]["door"]["description"]
 
 
 # -- what the services really write ----------------------------------------------------------------------------------

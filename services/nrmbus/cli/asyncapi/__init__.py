@@ -63,7 +63,14 @@ def document() -> dict[str, Any]:
                     "type": "http",
                     "scheme": "bearer",
                     "description": "The token in `agencies/<id>/door.json`, which only the agency's user can read.",
-                }
+                },
+                "certificate": {
+                    "type": "X509",
+                    "description": (
+                        "A client certificate of the bus's own authority, which names the agency or service; it lives 30 days. "
+                        "The agency requests it with `nrmbus agency request`, and its desk renews it over the bus."
+                    ),
+                },
             },
             "schemas": forms.schemas_of_forms() | messages.own_schemas(),
         },
@@ -75,13 +82,15 @@ def _servers() -> dict[str, Any]:
     return {
         "bus": {
             "host": "{host}:{port}",
-            "protocol": "kafka",
+            "protocol": "kafka-secure",
             "protocolVersion": KAFKA,
             "title": "Kafka",
             "description": (
-                "Without TLS and without authentication: run it on one machine, since whoever reaches the port can write to every topic. "
-                "`x-writers` and `x-readers` of a channel are declared, and not yet enforced by the broker. "
-                "What protects the record is in it: its source's Ed25519 signature, the registrar's, and the sealed letter."
+                "Mutual TLS 1.3: broker and client show each other a certificate, and the broker answers nobody else. "
+                "The broker's access rules allow the `x-writers` and `x-readers` of each channel, and nobody else. "
+                "A suspended agency, or one with an expired or revoked certificate, has no rights, on open connections too. "
+                "The record has its own protection besides: the signatures of its source and of the registrar (Ed25519), and the sealed letter. "
+                "Without TLS there are no access rules; only a bus that was made with `--plaintext` on an existing cluster is like that, for trying things."
             ),
             "variables": {
                 "host": {
@@ -93,6 +102,7 @@ def _servers() -> dict[str, Any]:
                     "examples": ["29092"],
                 },
             },
+            "security": [{"$ref": "#/components/securitySchemes/certificate"}],
         },
         "door": {
             "host": "127.0.0.1:{port}",
