@@ -28,7 +28,6 @@ _PATIENT: Final = (
     "tests/play/test_canaries.py",
     "tests/play/test_generations.py",
     "tests/play/test_taken_back.py",
-    "tests/registrar/test_rewriting.py",
 )
 """No line of them holds a time, and together they take as long as those in front."""
 _IDLE: Final = (

@@ -85,7 +85,7 @@ def said_of(envelope: Record, other: Record) -> Record:
 
 
 def bare(record: Record, _: Evidence) -> Record:
-    """Without its envelope, as one that was kept long enough; nobody says that it was."""
+    """Return the record without its envelope."""
     return Record(record.key, b"", tuple(each for each in record.headers if each[0].startswith("nrm_")))
 
 
@@ -132,7 +132,7 @@ HISTORIES: list[tuple[str, Alter, str, str]] = [
     ("an attribute that nobody signed", put(2, lambda record, _: record.with_header("ce_note", b"urgent")), "envelope_altered", "unreadable"),
     ("the sender's signature taken out", put(2, lambda record, _: without(record, MATERIAL)), "envelope_altered", "unreadable"),
     ("the envelope of another event", put(3, lambda record, evidence: said_of(evidence.bus.history[5], record)), "envelope_altered", "envelope_altered"),
-    ("a refusal made a registration", put(5, resigned(verdict="registered", code=None, rule=None, article=None)), "chain_broken", "chain_broken"),
+    ("a refusal made a registration", put(5, resigned(verdict="registered", code=None, rule=None, article=None)), "envelope_missing", "envelope_missing"),
     ("an envelope taken out", put(3, bare), "envelope_missing", "envelope_missing"),
     ("the envelope of the last one taken out", put(8, bare), "envelope_missing", "envelope_missing"),
     ("every envelope of a case taken out", lambda records, evidence: [put(n, bare)(records, evidence) for n in (2, 3, 6, 8)], "envelope_missing", "envelope_missing"),

@@ -135,8 +135,8 @@ def test_the_verifier_reads_proofs_as_the_services_make_them(size: int) -> None:
             assert verifier.root_from(other, size, leaves[index], proof) != merkle.root(size, read)
 
 
-def test_an_envelope_that_nobody_said_was_to_go_is_missed(evidence: Evidence) -> None:
-    """That its retention has ended stands in the history itself; an exporter's word for it is worth nothing."""
+def test_a_missing_envelope_is_an_alteration(evidence: Evidence) -> None:
+    """Given a history from which somebody cut an envelope, the evidence made of it does not verify."""
     last = evidence.bus.history[-1]
     kept = tuple(each for each in last.headers if each[0].startswith("nrm_"))
     records = (*evidence.bus.history[:-1], Record(last.key, b"", kept))

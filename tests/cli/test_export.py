@@ -3,26 +3,18 @@
 import asyncio
 import json
 import re
-from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from auditor.evidence import LASTING, LOG, ORIGIN, TIME, Evidence
-from auditor.test_kept_long_enough import history_of
 from brokers import Broker
 from cli.test_commands import nrmbus
-from nrmbus.auditor.bundle import Source, bundle
 from nrmbus.auditor.cosigned import Cosigned
-from nrmbus.auditor.heads import SignedHeads
-from nrmbus.auditor.log import Log
 from nrmbus.auditor.unrecorded import OffTheRecord
-from nrmbus.auditor.verifier import Trust, Verification
 from nrmbus.bus import clients
-from nrmbus.bus.errors import BusError
 from nrmbus.bus.folder import BusFolder, write_json
-from nrmbus.cli import evidence
 from nrmbus.directory import Identity, LogIdentity, Operator
 from nrmbus.wire import vectors
 from nrmbus.wire.checkpoint import Checkpoint, witness_name
@@ -31,7 +23,6 @@ from nrmbus.wire.keys import SigningKey
 from nrmbus.wire.mldsa import MLDSA44SigningKey
 from nrmbus.wire.note import Note, vkey
 from registrar.given import BUS, CASE
-from registrar.kept import Kept
 
 HERE = LogIdentity(SigningKey(vectors.seed("log")), MLDSA44SigningKey(vectors.seed("log lasting")))
 """The pairs of `LOG` and `LASTING`."""
@@ -117,48 +108,6 @@ def test_a_case_is_exported_and_verified(bus: tuple[BusFolder, Evidence], tmp_pa
     assert f"signed by {ORIGIN}+" in verified.stdout.splitlines()[-1]
     assert "3 of 3 witnesses, quorum 3" in verified.stdout.splitlines()[-1]
     assert nrmbus("verify", late).returncode == 3
-
-
-def test_a_case_whose_envelopes_went_waits_for_a_checkpoint_that_says_why(tmp_path: Path) -> None:
-    """Given checkpoints before and after the word that ended it: the better one, with more witnesses, is passed over.
-
-    Where only earlier ones are there, what to do is said under a code, and no file is made that a stranger would call
-    altered. A case that is kept goes with the best, as ever.
-    """
-    kept = Kept(tmp_path / "bus")
-    heads = dict[int, bytes]()
-    with closing(Log(tmp_path / "log", SignedHeads(tmp_path / "heads.db"), BUS, 0)) as log:
-        for number, entry in enumerate(history_of(kept, kept.history).entries, 1):
-            log.append(entry.registration)
-            log.commit()
-            heads[number] = log.head.text
-        over = history_of(kept, kept.stripped).over(CASE)
-        assert over is not None
-        before, word = heads[kept.SAYS_SO - 1], heads[kept.SAYS_SO]
-
-        assert evidence.fitting([before, word], 1, over) == word
-        assert evidence.fitting([before, word], 1, None) == before
-        assert evidence.fitting([], 1, over) is None
-        with pytest.raises(BusError, match=f"checkpoint_due: .* number {kept.SAYS_SO} says"):
-            evidence.fitting([before], 1, over)
-
-        def verified(note: bytes) -> tuple[int, str]:
-            source = Source(
-                BUS,
-                "az@2022-04-29",
-                "2027-04-03T00:00:00Z",
-                kept.stripped,
-                {0: log},
-                {0: note},
-                kept.bus.directory.signed,
-            )
-            path = tmp_path / f"{len(note)}-{hash(note)}.zip"
-            path.write_bytes(bundle(CASE, source))
-            return Verification(path, Trust()).verdict
-
-        assert verified(word)[0] == 3  # consistent, and anchored by nobody, since no key was given
-        assert verified(before)[0] == 1
-        assert "envelope_missing" in verified(before)[1]
 
 
 @pytest.mark.broker

@@ -30,7 +30,6 @@ LEFT_OUT = {
         "test_a_case_is_exported_and_verified",
         "test_what_cannot_be_exported_is_one_sentence",
     },
-    "cli/test_retention.py": {"test_envelopes_of_a_closed_case_leave_the_bus_by_themselves"},
     "desk/test_live_witness.py": {"test_a_desk_cosigns_what_grows_and_refuses_what_forks"},
     "play/test_broken_buses.py": {"test_a_bus_that_breaks_a_promise_is_found"},
     "registrar/test_askings.py": {

@@ -1,12 +1,10 @@
-"""A history in which one case was kept long enough: what was said of it, of others, and that its time is over."""
+"""A history with a case whose retention period is over, one that is held, and one that is open."""
 
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from nrmbus.rules import Rules
-from nrmbus.wire import statement
-from nrmbus.wire.record import MATERIAL, REGISTRATION, Record
-from nrmbus.wire.registration import Registration
+from nrmbus.wire.record import Record
 from registrar.given import NOW, SIGNAL, Bus
 from rules.given import ONE_YEAR
 
@@ -20,9 +18,8 @@ OVER_AT = datetime(2027, 3, 2, 20, tzinfo=UTC)
 
 
 class Kept:
-    """A bus under a profile that names years. Number 9 says that the case is over; 1, 3, 5 and 6 are its envelopes before."""
+    """A bus under a profile that names years. Registration 9 says that the case is over."""
 
-    ENVELOPES = (1, 3, 5, 6)
     SAYS_SO = 9
 
     def __init__(self, home: Path) -> None:
@@ -52,25 +49,7 @@ class Kept:
         """What the topic holds."""
         return self.bus.history
 
-    @property
-    def stripped(self) -> list[Record]:
-        """What it holds when the envelopes of the case that is over are gone."""
-        return [bare(each) if at in self.ENVELOPES else each for at, each in enumerate(self.history, 1)]
-
-    @property
-    def secrets(self) -> list[bytes]:
-        """Of each envelope that is to go, bytes that stand nowhere else."""
-        return [dict(self.history[at - 1].headers)[MATERIAL] for at in self.ENVELOPES]
-
 
 def bare(record: Record) -> Record:
-    """Without what its sender signed."""
+    """Return *record* without its envelope."""
     return Record(record.key, b"", tuple(each for each in record.headers if each[0].startswith("nrm_")))
-
-
-def numbers(records: list[Record]) -> list[int]:
-    """The numbers that *records* were registered under."""
-    return [
-        Registration.parse(statement.body_of("registration", dict(each.headers)[REGISTRATION])).number
-        for each in records
-    ]

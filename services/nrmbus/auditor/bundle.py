@@ -60,7 +60,6 @@ def bundle(case: str, source: Source) -> bytes:
     }
     rows: list[bytes] = []
     numbers: dict[str, list[int]] = {}
-    ended: list[str] = []
     later = 0
     for registration, record, statements in _of(case, source.records):
         partition, number = registration.partition, registration.number
@@ -75,14 +74,11 @@ def bundle(case: str, source: Source) -> bytes:
         body = {"hashes": [base64.encode(each) for each in proof], "index": number - 1, "size": size}
         files[f"proofs/{name}.json"] = json.dumps(body) + b"\n"
         files[f"checkpoints/{partition}.note"] = source.checkpoints[partition]
-        if registration.verdict == "registered":
-            if MATERIAL in dict(record.headers):
-                files[f"envelopes/{name}.json"] = _envelope(record)
-                files |= _schema(record)
-            else:
-                ended.append(name)
+        if MATERIAL in dict(record.headers):
+            files[f"envelopes/{name}.json"] = _envelope(record)
+            files |= _schema(record)
     files["registrations.jsonl"] = b"".join(row + b"\n" for row in rows)
-    files["gaps.json"] = json.dumps({"ended": ended, "later": later, "numbers": numbers}) + b"\n"
+    files["gaps.json"] = json.dumps({"later": later, "numbers": numbers}) + b"\n"
     text = (_HERE / "evidence.md").read_text(encoding="utf-8")
     named = {"bus": source.bus, "case": case, "made": source.made, "policy": source.policy}
     files["README.md"] = text.format(count=len(rows), **named).encode()

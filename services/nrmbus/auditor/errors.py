@@ -25,7 +25,7 @@ SENTENCES: Final[Mapping[LogCode, str]] = MappingProxyType(
         "unreadable": "The record is not a registration.",
         "signature_invalid": "The registrar of this bus did not sign the registration.",
         "envelope_altered": "The record does not carry the envelope that was registered.",
-        "envelope_missing": "The record has no envelope, and nothing in the history says that its case was kept long enough.",
+        "envelope_missing": "The record of a registered event has no envelope.",
         "audience_altered": "The record does not carry the audience that the registration commits to.",
     }
 )

@@ -14,8 +14,8 @@ from nrmbus.auditor.erased import Confirmed, certificate
 from nrmbus.auditor.history import Audited, Entry
 from nrmbus.events import ConsentStopConfirmed
 from nrmbus.events.access import Access, AccessGranted, AccessPurpose
-from nrmbus.events.model import Event, Part
-from nrmbus.rules import View
+from nrmbus.events.model import Event, Fact, Part
+from nrmbus.rules import Rules, View, ends_keeping
 from nrmbus.rules.step import SHARING
 
 Ground = Literal["consent", "override", "law"]
@@ -83,8 +83,7 @@ class Holder:
 class Held:
     """All of one case; ``statistics`` says whether a service makes figures of its coded facts.
 
-    ``over``: since when the time of keeping is over. What was said before has left the history, so that nobody can say any
-    more what was sealed to whom, or who read it.
+    ``over`` is when the retention period ended, or None while the case is kept.
     """
 
     subject: str
@@ -139,7 +138,7 @@ def held(seen: Audited, subject: str) -> Held:
                     holder(agency).parts.add(part)
         if isinstance(event.data, ConsentStopConfirmed) and event.data.answer == "deleted":
             holder(event.source).parts = set(own.get(event.source, ()))
-        view = rules.evolve(view, fact)
+        view = _evolved(rules, view, fact)
     for reading in readings(entries):
         holder(reading.agency).readings.append(reading)
     _erasures(entries, holder)
@@ -151,6 +150,11 @@ def held(seen: Audited, subject: str) -> Held:
     figures = coded and bool(seen.directory.of_role("statistics"))
     over = seen.history.over(subject)
     return Held(subject, view.child is True, found, figures, over.registration.time if over else None)
+
+
+def _evolved(rules: Rules, view: View, fact: Fact) -> View:
+    """Return the view after *fact*; the end of the retention period leaves the grounds as they were until then."""
+    return view if ends_keeping(fact.event) else rules.evolve(view, fact)
 
 
 def _erasures(entries: Iterable[Entry], holder: Callable[[str], Holder]) -> None:

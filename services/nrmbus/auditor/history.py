@@ -5,7 +5,7 @@
 
 import asyncio
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from hashlib import sha256
 from typing import Final, Literal, Self, TypeVar
@@ -13,7 +13,6 @@ from typing import Final, Literal, Self, TypeVar
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from pydantic import ValidationError
 
-from nrmbus.auditor.ended import Unexplained, ends_keeping, is_bare
 from nrmbus.bus import clients
 from nrmbus.bus.errors import BusError
 from nrmbus.bus.folder import BusFolder
@@ -22,7 +21,7 @@ from nrmbus.directory import Directory
 from nrmbus.directory.admission import read_directory
 from nrmbus.events.errors import EventError
 from nrmbus.events.model import Event, Fact
-from nrmbus.rules import Agency, Rules, View, load_profile
+from nrmbus.rules import Agency, Rules, View, ends_keeping, load_profile
 from nrmbus.wire import statement
 from nrmbus.wire.envelope import Signed, decode
 from nrmbus.wire.errors import WireError
@@ -48,7 +47,7 @@ HistoryCode = Literal[
     "unreadable", "signature_invalid", "foreign", "chain_broken", "envelope_altered", "audience_altered", "envelope_missing",
 ]  # fmt: skip
 """Why a record does not verify: no registration or not its event; a signature; another bus or partition; out of its turn;
-an envelope, or an audience, that was not registered; no envelope, though nobody said that the case's time is over."""
+an envelope, or an audience, that was not registered; no envelope of a registered event."""
 
 _OTHER_RELEASE: Final = ("unknown_type", "unknown_version")
 _LOOK: Final = "look whether the bus runs and its broker answers: nrmbus topics check"
@@ -70,9 +69,9 @@ class HistoryError(BusError):
 class Entry:
     """One registration, what was said if it was registered, and who was told.
 
-    ``said`` is the signed envelope, None of a refusal and where its retention has `ended`; ``event`` is read from it, and
-    is None also where this release does not know its type or version: the history is whole without it, a fold of the
-    case is not. ``signed`` is the registrar's statement as it lies in the topic.
+    ``said`` is the signed envelope, None of a refusal; ``event`` is read from it, and is None also where this release does
+    not know its type or version: the history is whole without it, a fold of the case is not. ``signed`` is the
+    registrar's statement as it lies in the topic.
     """
 
     registration: Registration
@@ -80,11 +79,6 @@ class Entry:
     event: Event | None
     audience: Audience
     signed: bytes
-
-    @property
-    def ended(self) -> bool:
-        """Whether it was registered, and its envelope is gone since the case's time of keeping is over."""
-        return self.said is None and self.registration.verdict == "registered"
 
     @property
     def fact(self) -> Fact | None:
@@ -107,7 +101,6 @@ class _Chain:
     number: int = 0
     digest: str = NOTHING_BEFORE
     last: bytes | None = None
-    unexplained: Unexplained = field(default_factory=Unexplained)
 
 
 class Verifier:
@@ -145,14 +138,12 @@ class Verifier:
         return entry
 
     def check_last(self) -> None:
-        """Verify who signed the last registration of each partition, where `take` did not, and that nothing is missing.
+        """Verify who signed the last registration of each partition, where `take` did not.
 
         Raises:
-            HistoryError: the registrar of this bus did not; an envelope is not there, and was not to go.
+            HistoryError: the registrar of this bus did not.
         """
         for partition, chain in self._chains.items():
-            if (number := chain.unexplained.first) is not None:
-                raise HistoryError(partition, number, "envelope_missing")
             if chain.last is None:
                 continue
             try:
@@ -184,8 +175,7 @@ class Verifier:
             raise HistoryError(partition, chain.number + 1, "audience_altered")
         if registration.verdict == "refused" and (envelope.headers or envelope.value):
             raise HistoryError(partition, chain.number + 1, "envelope_altered")
-        gone = registration.verdict == "registered" and is_bare(envelope)
-        said = self._said(envelope, registration) if registration.verdict == "registered" and not gone else None
+        said = self._said(envelope, registration) if registration.verdict == "registered" else None
         event = None
         try:
             event = said.event() if said else None
@@ -194,15 +184,13 @@ class Verifier:
                 raise
         told = _read(Audience, added[AUDIENCE], strictly=self._all)
         entry = Entry(registration, said, event, told, signed)
-        if gone:
-            chain.unexplained.missing(registration.subject, registration.number)
-        if event is not None and ends_keeping(event):
-            chain.unexplained.over(registration.subject)
         chain.number, chain.digest = registration.number, sha256(body).hexdigest()
         chain.last = None if self._all else signed
         return entry
 
     def _said(self, envelope: Record, registration: Registration) -> Signed:
+        if not envelope.headers and not envelope.value:
+            raise HistoryError(registration.partition, registration.number, "envelope_missing")
         said = decode(envelope)
         named = (said.digest, said.id, said.source, said.subject, said.kid)
         if not said.fits or named != (
@@ -256,7 +244,7 @@ class History:
         return [entry for entry in entries if as_of is None or entry.registration.time <= as_of]
 
     def over(self, subject: str) -> Entry | None:
-        """What says that the time of *subject* is over; None while it is kept."""
+        """Return the entry that says that the time of *subject* is over, or None while the case is kept."""
         entries = self._by_subject.get(subject, ())
         return next((each for each in entries if each.event and ends_keeping(each.event)), None)
 
@@ -272,7 +260,7 @@ class History:
             if fact is None:
                 continue
             for earlier in entry.audience.earlier.get(agency, ()):
-                if earlier in by_id:  # else it is gone with all that was kept long enough
+                if earlier in by_id:  # this release may not know its type
                     yield by_id[earlier]
             if agency in (fact.event.source, *fact.recipients):
                 yield fact
@@ -385,15 +373,6 @@ async def audited(
     """
     directory, settings = await read_directory(folder), folder.settings
     history = History(directory, signatures=signatures)
-    for again in (True, False):
-        try:
-            async with HistoryReader(folder.as_operator, settings.partitions, history) as reader:
-                await reader.catch_up(told=told)
-            break
-        except HistoryError:  # what was kept long enough may have left while we read; what is wrong is wrong twice
-            if folder.rewriting.exists():
-                raise BusError("The history is being written anew: ask again in a moment.") from None
-            if not again:
-                raise
-            history = History(directory, signatures=signatures)
+    async with HistoryReader(folder.as_operator, settings.partitions, history) as reader:
+        await reader.catch_up(told=told)
     return Audited(history, directory, rules_of(directory, settings.policy), settings.partitions)

@@ -11,16 +11,14 @@ from nrmbus.wire import ids
 AUDIENCE_CHANGED: Final = "audience_changed"
 """Code of a letter that was sealed to other agencies than those that may open it now; its desk seals the event again."""
 
-Kind = Literal["event", "receipt", "breach", "ended", "refused", "sealed_again", "reading"]
-"""What one registration is: ``ended`` has lost its envelope to retention, ``reading`` says who was about to read."""
+Kind = Literal["event", "receipt", "breach", "refused", "sealed_again", "reading"]
+"""What one registration is; ``reading`` says who was about to read."""
 
 
 def kind_of(entry: Entry) -> Kind:
-    """Return what *entry* is. A reading whose envelope has ended is ``ended``: nothing tells it from another event."""
+    """Return what *entry* is."""
     if entry.said is None:
-        if is_sealed_again(entry):
-            return "sealed_again"
-        return "ended" if entry.ended else "refused"
+        return "sealed_again" if is_sealed_again(entry) else "refused"
     if entry.said.type == "access.granted":
         return "reading"
     if entry.said.type == "deadline.breached":

@@ -7,7 +7,6 @@ already is compared with what comes, leaf by leaf, so a history that was rewritt
 from collections.abc import Callable
 from typing import Final
 
-from nrmbus.auditor.ended import Unexplained, is_bare, may_end_keeping
 from nrmbus.auditor.errors import LogCode, LogError
 from nrmbus.auditor.log import Log
 from nrmbus.wire import json, statement
@@ -29,14 +28,13 @@ class Reading:
         self.number = 0
         """The number of the last record that was taken."""
         self._known, self._registrar_key = log.size, registrar_key
-        self._unexplained, self._ended = Unexplained(), False
 
     def take(self, record: Record) -> None:
         """Take the next record of the topic.
 
         Raises:
             LogError: as `Log.append`; ``unreadable``, ``signature_invalid``, ``envelope_altered``,
-                ``audience_altered`` or, after the `end`, ``envelope_missing`` with the number that is due. Nothing has changed then.
+                ``audience_altered`` or ``envelope_missing`` with the number that is due. Nothing has changed then.
         """
         code: LogCode
         try:
@@ -52,16 +50,12 @@ class Reading:
         """Say that the topic was read to its end.
 
         Raises:
-            LogError: ``tail_cut`` if log or signature reach further than the topic; ``envelope_missing`` if one is not
-                there, and nothing says that its case's time is over.
+            LogError: ``tail_cut`` if log or signature reach further than the topic.
         """
         if self.number < self.log.size:
             raise self._stopped("tail_cut")
         if not self.log.reaches_signed:
             raise LogError("tail_cut", self.log.origin, number=self.log.signed.size)
-        if (number := self._unexplained.first) is not None:
-            raise LogError("envelope_missing", self.log.origin, number=number)
-        self._ended = True
 
     def _take(self, record: Record) -> None:
         envelope, added = record.split()
@@ -70,34 +64,18 @@ class Reading:
         if self.number < self._known:
             body = statement.body_of("registration", added[REGISTRATION])
             self._compare(body)
-            if is_bare(envelope):
-                self._is_gone(Registration.parse(body))
-            elif may_end_keeping(envelope):
-                self._is_over(envelope, Registration.parse(body))
+            if _is_bare(envelope) and Registration.parse(body).verdict == "registered":
+                raise self._stopped("envelope_missing")
             return
         body, _ = statement.verify_bytes("registration", added[REGISTRATION], self._registrar_key)
         registration = Registration.parse(body)
         if AUDIENCE not in added or json.digest(added[AUDIENCE]) != registration.audience:
             raise self._stopped("audience_altered")
-        gone = registration.verdict == "registered" and is_bare(envelope)
-        if gone and self._ended:  # what is written anew is written while nobody reads on
+        if registration.verdict == "registered" and _is_bare(envelope):
             raise self._stopped("envelope_missing")
-        if not gone and not _carries(envelope, registration):
-            raise self._stopped("envelope_altered")
-        self.log.append(registration)
-        if gone:
-            self._is_gone(registration)
-        elif may_end_keeping(envelope):
-            self._unexplained.over(registration.subject)
-
-    def _is_gone(self, registration: Registration) -> None:
-        if registration.verdict == "registered":
-            self._unexplained.missing(registration.subject, registration.number)
-
-    def _is_over(self, envelope: Record, registration: Registration) -> None:
         if not _carries(envelope, registration):
             raise self._stopped("envelope_altered")
-        self._unexplained.over(registration.subject)
+        self.log.append(registration)
 
     def _compare(self, body: bytes) -> None:
         due = self.number + 1
@@ -112,10 +90,15 @@ class Reading:
         return LogError(code, self.log.origin, number=self.number + 1)
 
 
+def _is_bare(envelope: Record) -> bool:
+    """Return whether nothing of an *envelope* is there, as for a refusal."""
+    return not envelope.headers and not envelope.value
+
+
 def _carries(envelope: Record, registration: Registration) -> bool:
     """Whether *envelope* is what was registered: the signed one of an event, and none of what was refused."""
     if registration.verdict == "refused":
-        return not envelope.headers and not envelope.value
+        return _is_bare(envelope)
     try:
         said = decode(envelope)
     except WireError:

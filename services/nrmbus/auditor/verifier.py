@@ -73,8 +73,8 @@ CODES: Final = {
     "index_differs": "The proof is for another leaf.",
     "index_outside_tree": "The checkpoint is older than the registration: its tree has no such leaf.",
     "inclusion_invalid": "The proof does not lead from this leaf to the root in the checkpoint.",
-    "envelope_missing": "An envelope is not here, and nothing in the bundle says that its retention has ended.",
-    "envelope_unexpected": "There is an envelope of a refusal, or of one whose retention is said to have ended.",
+    "envelope_missing": "The envelope of a registered event is not here.",
+    "envelope_unexpected": "There is an envelope of a refusal.",
     "envelope_malformed": "An envelope has not its form.",
     "envelope_differs": "The envelope is not the one that was registered.",
     "envelope_altered": "An attribute or the data of the event are not what its sender signed.",
@@ -103,7 +103,6 @@ FIXED_FILES: Final = frozenset(
 )
 BUS: Final = re.compile(r"(?:play-)?[0-9a-f]{16}")
 NAME: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*(?:/[A-Za-z0-9_][A-Za-z0-9_.-]*){0,3}")
-OVER: Final = (b'["ce_type","nrm.access.erasure_due"]', b'"value":"{\\"ground\\":\\"retention\\"}"')
 SCHEMA: Final = re.compile(r"schemas/nrm\.[a-z_.]{1,90}/v[1-9][0-9]{0,3}\.schema\.json")
 
 
@@ -431,12 +430,9 @@ class Verification:
         self._leaves: dict[tuple[int, int], dict[str, Any]] = {}
         self._digests: dict[tuple[int, int], str] = {}
         self._last = (-1, 0)
-        self._ended: list[Any] = []
-        self._over: dict[str, int] = {}
         self._claims: list[tuple[int, str, Ed25519PublicKey, bytes, bytes]] = []
         if self._check("bundle", path.name, self._open, path) and self._check("manifest", "all", self._manifest):
             self._check("directory", "all", self._directory)
-            self._check("ended", "all", self._retention)
             for position, raw in enumerate(self.files.get("registrations.jsonl", b"").splitlines(), 1):
                 self._registration(position, raw)
             self._signatures()
@@ -496,14 +492,6 @@ class Verification:
             self._keys[agency, f"ed25519:{sha256(public).hexdigest()[:32]}"] = ed25519(public)
         said = f"{len(rows)} entries"
         return f"{said}, signed by {operator.name}" if operator else f"not held against the operator's key: {said}"
-
-    def _retention(self) -> str:
-        said = plain(self._file("gaps.json"), "gap_report_differs").get("ended")
-        self._ended = said if isinstance(said, list) else []
-        for name, raw in self.files.items():  # each of them is checked as an envelope later on
-            if all(each in raw for each in OVER) and (at := re.fullmatch(r"envelopes/(\d+)-(\d{1,19})\.json", name)):
-                self._over[at[1]] = max(int(at[2]), self._over.get(at[1], 0))
-        return f"the gap report names {len(self._ended)} registrations whose envelopes are no longer kept"
 
     def _signed_by(self, who: str, kid: str, agency: str, signature: bytes, message: bytes) -> None:
         """Note that *agency* says to have signed *message*, by the key with this id, for `_signatures` to verify.
@@ -611,13 +599,10 @@ class Verification:
 
     def _envelope(self, about: str, leaf: dict[str, Any]) -> str:
         raw = self.files.get(f"envelopes/{about}.json")
-        ended = about in self._ended
-        if (leaf["verdict"] == "refused" or ended) and raw is not None:
+        if leaf["verdict"] == "refused" and raw is not None:
             raise Failed("envelope_unexpected")
         if leaf["verdict"] == "refused":
-            return "of what was refused no envelope is kept"
-        if ended and leaf["number"] < (over := self._over.get(about.partition("-")[0], 0)):
-            return f"not here, since its retention has ended, as number {over} says: registration, leaf and proof stand without it"
+            return "a refused submission has no envelope"
         if raw is None:
             raise Failed("envelope_missing")
         code = "envelope_malformed"
@@ -726,15 +711,13 @@ class Verification:
 
     def _gaps(self) -> str:
         said = plain(self._file("gaps.json"), "gap_report_differs")
-        due = [f"{p}-{n}" for (p, n), leaf in sorted(self._leaves.items()) if leaf["verdict"] == "registered"]
-        ended = [each for each in due if f"envelopes/{each}.json" not in self.files]
         numbers: dict[str, list[int]] = {}
         for partition, number in sorted(self._leaves):
             numbers.setdefault(str(partition), []).append(number)
         later = said.pop("later", None)
-        if said != {"ended": ended, "numbers": numbers} or type(later) is not int or later < 0:
+        if said != {"numbers": numbers} or type(later) is not int or later < 0:
             raise Failed("gap_report_differs")
-        return f"as it says: {len(ended)} envelopes no longer kept, {later} registrations later than the checkpoint"
+        return f"as it says: {later} registrations later than the checkpoint"
 
     def _names(self) -> str:
         numbered = {f"{kind}/{p}-{n}.json" for p, n in self._leaves for kind in ("proofs", "envelopes")}

@@ -15,14 +15,12 @@ from nrmbus.rules.why import ReasonCode
 from nrmbus.wire.errors import SENTENCES
 
 WhyCode = (
-    ReasonCode
-    | Literal["refused", "sealed_again", "ended", "told_later", "service", "not_admitted", "unreadable", "otherwise"]
+    ReasonCode | Literal["refused", "sealed_again", "told_later", "service", "not_admitted", "unreadable", "otherwise"]
 )
 
 _SAYS: Final[Mapping[str, str]] = {
     "refused": "The event was refused: nobody but its sender was told anything.",
     "sealed_again": "Nobody but the sender was told in this form: its desk seals the event again for the changed audience.",
-    "ended": "Whom it was told is on record; its envelope was kept long enough and is gone, so the Rules cannot be asked.",
     "told_later": "Told with its first event of the case: the consents that cover it go before that.",
     "not_admitted": "The directory admitted it later.",
     "unreadable": "This release does not know the type or version, so the Rules cannot be asked; who was told is on record.",
@@ -120,8 +118,6 @@ class Refused:
 class Explained:
     """Everything that the history answers about one event, as of ``now``.
 
-    ``over``: what says that its case was kept long enough, where the event's own envelope is gone since.
-
     ``also``: other registrations under the same id. ``answers``: what a recipient said to it, by cause or reference.
     ``ended``: clocks that it ended, by code and who owed it; ``lifted`` those that it took away without their being met.
     ``policy_known``: the Rules asked are those it was judged by.
@@ -140,7 +136,6 @@ class Explained:
     ended: tuple[Owed, ...]
     lifted: tuple[Owed, ...]
     also: tuple[Point, ...]
-    over: Point | None = None
     followed_by: Point | None = None
 
     @property
@@ -170,7 +165,6 @@ def explain(seen: Audited, entry: Entry, now: datetime) -> Explained:
         ended=ended,
         lifted=lifted,
         also=tuple(Point.of(each) for each in case if each.registration != said and each.registration.id == said.id),
-        over=Point.of(over) if entry.ended and (over := seen.history.over(said.subject)) else None,
         followed_by=Point.of(again) if (again := follower(entry, case)) else None,
     )
 
@@ -223,8 +217,6 @@ def _code(
     told = _told(entry, agency)
     if agency == entry.registration.source:
         return "source", "Said it itself."
-    if entry.ended and (told or agency not in SERVICES):
-        return "ended", _SAYS["ended"]
     if entry.registration.verdict == "refused":
         code: Literal["refused", "sealed_again"] = "sealed_again" if is_sealed_again(entry) else "refused"
         return code, _SAYS[code]

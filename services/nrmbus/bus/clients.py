@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 without_farewell()
 whatever_was_written()
 
-Kind = Literal["every", "reader", "watcher", "registrar", "desk", "producer", "shard", "rewriter"]
+Kind = Literal["every", "reader", "watcher", "registrar", "desk", "producer", "shard"]
 
 MAX_RECORD: Final = 384 * 1024
 """The largest record on any topic, in bytes (wire W17): 256 KiB of submission, and what the registrar adds."""
@@ -69,7 +69,6 @@ SETTINGS: Final[Mapping[Kind, Mapping[str, Any]]] = MappingProxyType(
             "transaction_timeout_ms": 15_000,  # longer than a broker's fail-over, shorter than readers' patience
         },
         # A whole history is one transaction, while nobody reads on: as long as a broker allows by default.
-        "rewriter": {"transaction_timeout_ms": 900_000, "linger_ms": 5},
     }
 )
 """By kind of client: what it must be told. `every` holds for all of them, `reader` for all that read."""
@@ -120,16 +119,6 @@ def transactional_producer(where: Where, transactional_id: str) -> AIOKafkaProdu
         transactional_id=transactional_id,
         **reach(where).settings(),
         **settings("shard"),
-    )
-
-
-def rewriting_producer(where: Where, transactional_id: str) -> AIOKafkaProducer:
-    """A `transactional_producer` for who writes a shard's history anew in one transaction, however long that takes."""
-    return AIOKafkaProducer(
-        client_id=transactional_id,
-        transactional_id=transactional_id,
-        **reach(where).settings(),
-        **settings("shard", "rewriter"),
     )
 
 

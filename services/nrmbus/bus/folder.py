@@ -251,11 +251,6 @@ class BusFolder:
         return self.path / "run"
 
     @property
-    def rewriting(self) -> Path:
-        """There while the history is written anew, and after whoever did so was cut off."""
-        return self.service("registrar") / "rewriting.json"
-
-    @property
     def logs(self) -> Path:
         """One file a service, appended to."""
         return self.path / "logs"

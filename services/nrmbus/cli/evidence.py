@@ -74,7 +74,7 @@ async def exported(
 
     Raises:
         HistoryError: something in the history does not verify.
-        BusError: no bus was made or runs there, or as *meant* and `fitting` do.
+        BusError: no bus was made or runs there, or as *meant* does.
         LogError: the history is not the one that the auditor signed.
     """
     directory, settings = await read_directory(folder), folder.settings
@@ -90,7 +90,7 @@ async def exported(
         logs = {number: _log(Path(temporary), directory.bus, number, history) for number in numbers}
         notes, keys = {}, dict[str, str]()
         for number, log in logs.items():
-            note = fitting(found.get(number, ()), numbers[number][0], history.over(case))
+            note = fitting(found.get(number, ()), numbers[number][0])
             notes[number] = note or log.head.text
             keys |= _keys(directory, number) if note else {}
         source = Source(
@@ -118,23 +118,9 @@ async def exported(
     )
 
 
-def fitting(best_first: Iterable[bytes], first: int, over: Entry | None) -> bytes | None:
-    """The best checkpoint that covers the registration *first*, and the one that a case is *over* by; None where none covers the first.
-
-    Without the latter a stranger would miss the envelopes that went with it, and call it an alteration.
-
-    Raises:
-        BusError: one covers the first, and none that word.
-    """
-    covering = [each for each in best_first if head_of(each).size >= first]
-    least = over.registration.number if over is not None else first
-    fits = next((each for each in covering if head_of(each).size >= least), None)
-    if covering and fits is None:
-        raise BusError(
-            f"checkpoint_due: the time of this case is over, as number {least} says, and no checkpoint covers that yet; "
-            "without it a file would miss the envelopes. Export again after the next checkpoint, within the hour."
-        )
-    return fits
+def fitting(best_first: Iterable[bytes], first: int) -> bytes | None:
+    """Return the best checkpoint that covers the registration *first*, or None if no checkpoint covers it."""
+    return next((each for each in best_first if head_of(each).size >= first), None)
 
 
 def checkpoints(folder: BusFolder, directory: Directory, partitions: int) -> Mapping[int, list[bytes]]:

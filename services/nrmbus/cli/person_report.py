@@ -195,9 +195,7 @@ def written(of: "Held", words: "Words", *, teller: str, number: int | None, made
         *([say("statistics")] if of.statistics else []),
         *([say("over", day=words.day(of.over))] if of.over else []),
     ]
-    sections = [
-        Section(names[each.agency], tuple(_about(each, words, say, whole=of.over is None))) for each in of.holders
-    ]
+    sections = [Section(names[each.agency], tuple(_about(each, words, say))) for each in of.holders]
     rights = Section(say("rights"), ((say("rights.withdraw"), ()), (say("rights.ask"), ())))
     return Report(words.language, say("title"), tuple(intro), (*sections, rights))
 
@@ -207,12 +205,12 @@ def _name(holder: "Holder", words: "Words") -> str:
     return f"{holder.agency} ({role})" if role not in (None, holder.agency) else holder.agency
 
 
-def _about(holder: "Holder", words: "Words", say: Any, *, whole: bool) -> Iterator[tuple[str, tuple[str, ...]]]:
+def _about(holder: "Holder", words: "Words", say: Any) -> Iterator[tuple[str, tuple[str, ...]]]:
     parts = "; ".join(say(f"part.{part}") for part in sorted(holder.parts))
     deleted = holder.stopped is not None and holder.stopped.state == "deleted"
     if parts:
         yield say("held", parts=parts), ()
-    elif whole and holder.erased is None and not deleted:
+    elif holder.erased is None and not deleted:
         yield say("held.nothing"), ()
     if holder.erased:
         days = {"day": words.day(holder.erased.at), "horizon": words.day(holder.erased.horizon)}
@@ -233,8 +231,7 @@ def _about(holder: "Holder", words: "Words", say: Any, *, whole: bool) -> Iterat
         )
         for each in holder.readings
     ]
-    if readings or whole:
-        yield (say("read"), tuple(readings)) if readings else (say("read.nothing"), ())
+    yield (say("read"), tuple(readings)) if readings else (say("read.nothing"), ())
     for key, steps in (("told", holder.told), ("said", holder.said)):
         if steps:
             yield say(key), tuple(_steps(steps.items(), words, say))

@@ -200,11 +200,7 @@ def _table(replayed: "Replayed", case: "Case", *, wide: bool) -> "Table":
             Text(told or "nobody", "" if told else "dim"),
         ]
         if not wide:
-            cells = [
-                Text("\n").join(
-                    [*cells[:2], Text("told ", "dim") + cells[2]] if entry.said or entry.ended else [cells[1]]
-                )
-            ]
+            cells = [Text("\n").join([*cells[:2], Text("told ", "dim") + cells[2]] if entry.said else [cells[1]])]
         table.add_row(replayed.place(entry), f"{said.time:%Y-%m-%d %H:%M}", said.source, *cells)
     return table
 
@@ -217,7 +213,7 @@ def _type(entry: "Entry") -> "Text":
     if entry.said is None:
         if is_sealed_again(entry):
             return Text("not kept, as it was sealed again", "dim")
-        return Text("gone: it was kept long enough" if entry.ended else "not kept, as it was refused", "dim")
+        return Text("not kept, as it was refused", "dim")
     version = f" v{entry.said.version}" if entry.said.version > 1 else ""
     unknown = "" if entry.event else "\nthis release cannot read it: upgrade to replay the case to its end"
     return Text.assemble((f"{entry.said.type}{version}", "bold"), (unknown, "red"))

@@ -113,14 +113,13 @@ def row_of(entry: Entry, known: Iterable[Entry] = ()) -> dict[str, Any]:
         "version": entry.said.version if entry.said else None,
         "unknown": True if entry.said and not entry.event else None,
         "verdict": said.verdict,
-        "ended": True if entry.ended else None,
         "sealed_again": True if is_sealed_again(entry) else None,
         "followed_by": _place(again) if again else None,
         "code": said.code,
         "rule": said.rule,
         "article": said.article,
         "policy": said.policy.name,
-        "told": list(entry.audience.recipients) if entry.said or entry.ended else None,
+        "told": list(entry.audience.recipients) if entry.said else None,
     }
     return {name: value for name, value in row.items() if value is not None}
 

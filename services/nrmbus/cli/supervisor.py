@@ -27,7 +27,7 @@ from nrmbus.bus.errors import BusError, NoBus
 from nrmbus.bus.folder import BusFolder, utc_now, write_json
 from nrmbus.bus.gate import Gate
 from nrmbus.bus.jars import Progress
-from nrmbus.cli import logs, outlived, stripping
+from nrmbus.cli import logs, outlived
 from nrmbus.cli.answering import Answering
 from nrmbus.cli.services import SERVICES
 from nrmbus.cli.spawn import Spawner, spawner
@@ -35,7 +35,6 @@ from nrmbus.directory import DirectoryError
 from nrmbus.directory.admission import Newcomer, admit, home_of
 from nrmbus.directory.changes import sign_head
 from nrmbus.directory.heads import EVERY
-from nrmbus.registrar.memory import HistoryError
 
 BROKER: Final = "broker"
 LOOK_SECONDS: Final = 0.2
@@ -50,9 +49,9 @@ CERTIFICATE_SECONDS: Final = 10.0
 AGAIN_SECONDS: Final = 60.0
 """When to try again to sign a head of the directory; it is good for three hours."""
 KEPT_SECONDS: Final = 86_400.0
-"""How often we look whether something was kept long enough."""
+"""How often the keys of services are looked through for those whose time is over."""
 FIRST_LOOK_SECONDS: Final = 60.0
-"""When we do so first: the timekeeper has read the history by then."""
+"""When that is done first."""
 END_SECONDS: Final = 4.0
 """How long services may take to end by themselves; with the broker's own grace, all is over within 10 s."""
 
@@ -127,7 +126,7 @@ class Supervisor:
         self._gate = Gate(folder)
         self._look_at = time.monotonic() + CERTIFICATE_SECONDS
         self._head_due = 0.0
-        self._kept_at, self._finish_at = time.monotonic() + FIRST_LOOK_SECONDS, 0.0
+        self._kept_at = time.monotonic() + FIRST_LOOK_SECONDS
         self._status = folder.run / "services.json"
         self._open = ExitStack()
 
@@ -169,7 +168,7 @@ class Supervisor:
         self._look_at = 0.0
 
     def look_at_what_was_kept(self) -> None:
-        """Do at once what is done once a day: destroy services' keys, and take out of the history what was kept long enough."""
+        """Do at once what is done once a day: destroy the keys of services whose time is over."""
         self._kept_at = 0.0
 
     def stop(self) -> None:
@@ -241,9 +240,6 @@ class Supervisor:
             now = time.monotonic()
             if now >= self._head_due:
                 self._sign_head(now)
-            if now >= self._finish_at and stripping.is_unfinished(self.folder):
-                self._finish_at = now + HELD_SECONDS
-                self._finish()
             due = self._whom_to_begin(now)
             for each in due:
                 self._begin(each)
@@ -257,7 +253,6 @@ class Supervisor:
             if now >= self._kept_at:
                 self._kept_at = now + KEPT_SECONDS
                 outlived.look(self.folder, self._say)
-                self._strip()
             for key, _ in self._selector.select(LOOK_SECONDS):
                 if isinstance(key.data, Running):
                     self._selector.unregister(key.fileobj)
@@ -265,8 +260,6 @@ class Supervisor:
 
     def _whom_to_begin(self, now: float) -> list[Running]:
         due = [each for each in self._services.values() if each.due is not None and each.due <= now]
-        if stripping.is_unfinished(self.folder):  # what they would read has numbers twice
-            due = [each for each in due if each.name not in stripping.STAND_STILL]
         suspended = self._gate.suspended if due else frozenset()
         for each in due:
             if each.name in suspended:  # the broker would not even let it read that it is
@@ -314,35 +307,6 @@ class Supervisor:
             if pid is not None:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGTERM)
-
-    def _strip(self) -> None:
-        """Where something was kept long enough: stop who writes or follows the history, take it out, and let them go on."""
-        if not stripping.cases_over(self.folder):
-            return
-        standing = [self._services[name] for name in stripping.STAND_STILL]
-        self._end({each.name for each in standing})
-        try:
-            for gone in stripping.strip(self.folder, self._not_while_ending):
-                self._say(f"{gone.envelopes} envelopes of {gone.cases} cases were kept long enough, and are gone.")
-        except (BusError, HistoryError, KafkaError, OSError) as error:
-            self._say(f"What was kept long enough could not be taken out, it is tried again tomorrow: {error}")
-        for each in standing:
-            each.due, each.early_deaths = 0.0, 0
-
-    def _not_while_ending(self, _what: str, _done: int, _total: int) -> None:
-        if self._stopping:
-            raise NoBus("the bus is being ended")
-
-    def _finish(self) -> None:
-        try:
-            stripping.finish(self.folder)
-        except (
-            BusError,
-            DirectoryError,
-            KafkaError,
-            OSError,
-        ) as error:  # the broker may be on its way; asked again at once
-            self._say(f"A rewriting of the history that was cut off is not finished yet: {error}")
 
     def _end(self, names: set[str]) -> None:
         """End the services *names*, and wait until they have: in order, or after a while at once."""

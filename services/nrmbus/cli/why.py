@@ -126,8 +126,6 @@ def show(explained: "Explained", console: "Console") -> None:
     )
     if not explained.policy_known:
         console.print("It was judged by another policy than the Rules that are asked here.", style="red")
-    if explained.over:
-        console.print(f"Its envelope is gone since the case was kept long enough, as {_point(explained.over)} says.")
     if explained.refusal:
         title = "sealed again" if explained.sealed_again else "refused"
         _section(console, title, [(explained.refusal.code, _because(explained))])

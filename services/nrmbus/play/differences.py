@@ -15,10 +15,10 @@ def of_case(
 ) -> list[str]:
     """Compare registrar and timekeeper with the fold of all, and each agency's desk with the fold of its own events.
 
-    Of a case that was kept long enough the history has no events any more to fold; that nobody serves it is all there is.
+    A case whose retention period is over was erased by its holders, so only the registrar is compared.
     """
     if history.over(subject):
-        return [] if standing.status is None else ["the registrar holds a case that was kept long enough"]
+        return [] if standing.status is None else ["the registrar holds a case whose retention period is over"]
     whole = fold(rules, subject, history.facts(subject))
     found = []
     if (standing.status, sorted(standing.open_referrals)) != (whole.status, sorted(whole.open_referrals)):

@@ -16,7 +16,7 @@ from nrmbus.events.model import Event, Fact
 from nrmbus.registrar.case import Asleep, Case, Known
 from nrmbus.registrar.records import Statement
 from nrmbus.registrar.scratch import Scratch, Submission
-from nrmbus.rules import Rules, ends_keeping
+from nrmbus.rules import Rules
 from nrmbus.wire import base64, json, statement, times
 from nrmbus.wire.envelope import decode
 from nrmbus.wire.errors import WireError
@@ -33,7 +33,6 @@ EMERGENCY: Final = "access.break_glass"
 
 _TYPE: Final = header_of("type")
 _EMERGENCY: Final = f"nrm.{EMERGENCY}".encode()
-_DUE: Final = b"nrm.access.erasure_due"
 
 
 def is_asking(headers: Iterable[tuple[str, bytes]]) -> bool:
@@ -73,10 +72,6 @@ class Memory:
         self._rules = rules
         self._scratch = scratch or Scratch()
         self._inboxes: dict[str, _Inbox] = {}
-        self.over: dict[str, int] = {}
-        """Per case whose time of keeping is over, the number that says so; envelopes before it may be gone."""
-        self._missing: dict[str, int] = {}
-        """Per case, the first number whose envelope is not there, until it is said that the case's time is over."""
 
     def case(self, subject: str) -> Case | None:
         """A case, awake.
@@ -142,7 +137,6 @@ class Memory:
             case.consents[event.id] = (envelope, said)
         if case.view.over:
             case.consents.clear()  # nobody comes to it any more
-            self.over.setdefault(event.subject, self.number)
         if event.type == EMERGENCY:
             self.spent[event.source, self._rules.month(self.time)] += 1
 
@@ -162,16 +156,8 @@ class Memory:
         case = self._scratch.case(subject) or self._scratch.keep(subject, Case(self._rules.start(subject)))
         case.count(source, registration["sequence"])
         refused = registration["verdict"] == "refused"
-        if not refused and not envelope.headers and not envelope.value:
-            self._missing.setdefault(subject, self.number)
-            case.digests.setdefault(registration["id"], said.digest)
-            self._delivered(case, audience)
-        elif not refused:
+        if not refused:
             self._committed(envelope, registration)
-            if (_TYPE, _DUE) in envelope.headers and self._ends_keeping(envelope):
-                self._missing.pop(subject, None)
-                self.over.setdefault(subject, self.number)
-                case.asleep.clear()  # the view after it is made of it alone
             told = tuple(audience["recipients"])
             case.asleep.append(Asleep(envelope, told, registration["time"], self.number, said.signed))
             case.digests.setdefault(registration["id"], said.digest)
@@ -190,12 +176,6 @@ class Memory:
         """
         if noted is not None and noted[0] == self.number and noted[1] != self.previous:
             raise HistoryError(self.partition, self.number, "is not the one that was here")
-
-    def _ends_keeping(self, envelope: Record) -> bool:
-        with suppress(WireError):
-            signed = decode(envelope)
-            return signed.fits and ends_keeping(signed.event())
-        return False
 
     def _delivered(self, case: Case, audience: Mapping[str, Any]) -> None:
         for agency in audience["recipients"]:
@@ -220,9 +200,6 @@ class Memory:
             raise HistoryError(self.partition, self.number + 1, "is not a registration")
         if not ours:
             raise HistoryError(self.partition, self.number + 1, "belongs to another bus or partition")
-        if registration["number"] == 1 and self.number:
-            what = "is due, and number 1 came again: the history was being written anew"
-            raise HistoryError(self.partition, self.number + 1, what, "finish that with nrmbus retention apply")
         if registration["number"] != self.number + 1:
             raise HistoryError(self.partition, self.number + 1, "is due, another number came")
         if registration["previous"] != self.previous:
@@ -256,15 +233,15 @@ class Memory:
         if event.type in CONSENTS:
             body = statement.body_of("registration", asleep.signed)
             case.consents[event.id] = asleep.record, Statement("registration", body, asleep.signed)
+        if case.view.over:
+            case.consents.clear()  # as `remember` does
 
     def check_head(self, key_of: Callable[[str], VerifyKey]) -> None:
         """After the last `fold`: verify the signature of the last registration, whose chain of digests answers for all before it.
 
         Raises:
-            HistoryError: the registrar of this bus did not sign it, or an envelope is missing that was not to go.
+            HistoryError: the registrar of this bus did not sign it.
         """
-        for number in self._missing.values():
-            raise HistoryError(self.partition, number, "has no envelope, and nothing says that its case's time is over")
         if self.head is None:
             return
         with suppress(WireError):

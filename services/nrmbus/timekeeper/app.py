@@ -126,7 +126,6 @@ class Timekeeper:
             "tick": tick,
             "numbers": {str(number): last for number, last in numbers.items()},
             "next_due": times.write(next_due) if next_due else None,
-            "cases_over": len(self._watch.over) if self._watch else 0,
             "cases_unknown": len(self._watch.unknown) if self._watch else 0,
         }
 

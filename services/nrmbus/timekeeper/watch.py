@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from nrmbus.events.model import Draft, Fact
-from nrmbus.rules import Due, Rules, View, ends_keeping
+from nrmbus.rules import Due, Rules, View
 from nrmbus.wire.envelope import decode
 from nrmbus.wire.errors import WireError
 from nrmbus.wire.ids import said_by_itself
@@ -36,11 +36,7 @@ class Watch:
         self._refused: dict[str, datetime] = {}
         """What the registrar did not take, by its id, and when: its clock may be behind."""
         self.unknown: set[str] = set()
-        """Cases of which something was said that this release cannot read: nothing is said of them before an upgrade."""
-        self.over: set[str] = set()
-        """Cases whose time of keeping is over, and whose envelopes were still there when they were read."""
-        self.gone: set[str] = set()
-        """Cases of which an envelope is not there, until it is said that their time is over."""
+        """Cases with an event that this release cannot read, or whose envelope is missing: no deadline of them is published."""
 
     def take(self, record: Record, registration: Registration) -> None:
         """Take one record of ``nrm.cases`` with its verified *registration*, in number order. Refusals start no clock."""
@@ -52,8 +48,8 @@ class Watch:
                 self._refused[registration.id] = registration.time
             return
         envelope, added = record.split()
-        if not envelope.headers:  # it was kept long enough, or taken out: a fold without it would say what is not so
-            self.gone.add(registration.subject)
+        if not envelope.headers:  # somebody cut it out: a fold without it could publish a false breach
+            self._silence(registration.subject)
             return
         signed = decode(envelope)
         try:
@@ -62,21 +58,20 @@ class Watch:
             if error.code not in ("unknown_type", "unknown_version"):
                 raise
             # What it said may have ended a clock: silence can be made up for after an upgrade, a false breach cannot.
-            self.unknown.add(signed.subject)
-            self._changed.discard(signed.subject)
-            self._due[signed.subject] = ()
+            self._silence(signed.subject)
             return
-        if ends_keeping(event):
-            self.gone.discard(event.subject)
-            if event.subject in self._views:
-                self.over.add(event.subject)
-        if signed.subject in self.unknown or signed.subject in self.gone:
+        if signed.subject in self.unknown:
             return
         told = Audience.parse(added[AUDIENCE]).recipients
         view = self._views.get(event.subject) or self._rules.start(event.subject)
         view = self._rules.evolve(view, Fact.of(event, told, registration.time, registration.number))
         self._views[event.subject] = view
         self._changed.add(event.subject)
+
+    def _silence(self, subject: str) -> None:
+        self.unknown.add(subject)
+        self._changed.discard(subject)
+        self._due[subject] = ()
 
     def due(self, now: datetime) -> Iterator[Draft]:
         """What is to be said at *now* or was before, earliest first; again each time until it has come back registered."""
