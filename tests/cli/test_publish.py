@@ -11,7 +11,8 @@ import pytest
 from nrmbus.bus.errors import BusError
 from nrmbus.cli.admitting import newcomers_of
 from nrmbus.cli.desks import whole
-from nrmbus.cli.publish import waits_for
+from nrmbus.cli.publish import _ref_of, waits_for
+from nrmbus.client import DoorError
 from nrmbus.directory.admission import Newcomer
 
 ROOT = Path(__file__).parents[2]
@@ -171,3 +172,22 @@ def test_a_file_of_agencies_that_is_not_there_is_told(tmp_path: Path) -> None:
     """With the one that can be copied."""
     with pytest.raises(BusError, match=r"cannot be read .*az-example\.yaml"):
         newcomers_of(tmp_path / "none.yaml", POLICY)
+
+
+class Repeating:
+    """A door at which the event ONE was said before, about the referral OTHER."""
+
+    async def event(self, id: str) -> dict[str, Any]:
+        """What became of an event."""
+        if id != UUID:
+            raise DoorError("not_found", "nothing there", 404)
+        return {"id": id, "ref": OTHER}
+
+
+UUID = "01890000-0000-7000-8000-000000000001"
+
+
+@pytest.mark.parametrize(("id", "ref"), [(UUID, OTHER), (UUID.replace("1", "2"), None), (None, None), ("no id", None)])
+async def test_a_repeated_command_is_about_the_same_new_reference(id: str | None, ref: str | None) -> None:
+    """`--ref new` under an id that was published already takes the reference of the first time: the same words."""
+    assert await _ref_of(Repeating(), id) == ref  # type: ignore[arg-type]  # as much of a door as is asked

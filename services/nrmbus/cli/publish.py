@@ -15,6 +15,7 @@ from nrmbus.cli.options import DEFAULT_BUS, Bus, Data, folder_of
 
 if TYPE_CHECKING:
     from nrmbus.bus.folder import BusFolder
+    from nrmbus.client import Door
 
 REFUSED: Final = 1
 """Exit status when the event was refused, as for all that goes wrong."""
@@ -143,12 +144,27 @@ async def _say(folder: "BusFolder", agency: str, body: dict[str, Any], wait: flo
         if isinstance(case, str) and len(case) != WHOLE:
             body = body | {"case": whole(case, await known_cases(door))}
         if ref == "new":
-            body = body | {"ref": new_ref()}
+            body = body | {"ref": await _ref_of(door, body.get("id")) or new_ref()}
         elif isinstance(ref, str) and len(ref) != WHOLE and case is not None:
             body = body | {"ref": whole(ref, await known_refs(door, body["case"]), "--ref")}
         answer = await door.publish(body, wait=wait)
         why = waits_for(await door.health()) if answer["verdict"] == "pending" else None
         return answer | {"waits_for": why} if why else answer
+
+
+async def _ref_of(door: "Door", id: object) -> str | None:
+    """Return the reference that the event *id* has already, so that a repeated command says the same words; None if new."""
+    from nrmbus.client import DoorError
+    from nrmbus.wire.ids import EVENT_ID
+
+    if not isinstance(id, str) or EVENT_ID.fullmatch(id) is None:
+        return None
+    try:
+        return (await door.event(id)).get("ref")
+    except DoorError as error:
+        if error.code != "not_found":
+            raise
+    return None
 
 
 def _line(said: Mapping[str, Any], policy: str) -> str:

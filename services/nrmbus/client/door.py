@@ -101,7 +101,8 @@ class Door:
     async def publish(self, event: Mapping[str, Any], *, wait: float = 0) -> Json:
         """Say *event* (the desk signs and seals). With *wait* seconds, the answer has the verdict when it came in time.
 
-        It is signed and registered as it is, in its ``version``, else in the one that is spoken.
+        It is signed and registered as it is, in its ``version``, else in the one that is spoken. With an ``id`` of your own
+        (a UUIDv7) you may publish the same event again after a cut connection: the answer is that of the first time.
         """
         return await self._ask("POST", "/v1/events", json=dict(event), params={"wait": wait})
 

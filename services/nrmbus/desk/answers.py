@@ -71,7 +71,7 @@ async def refused(seat: Seat, tx: AsyncConnection, registration: Registration) -
     if row is None or row.state == "closed":
         return None
     replaced_by = None
-    if registration.code == "audience_changed":
+    if registration.code == outbox.RESEALED:
         replaced_by = await outbox.put_again(seat, tx, row, registration.seal_to or {})
     await _close(tx, row.seq, seat.stamp(), replaced_by=replaced_by, **_answered(registration))
     if replaced_by is not None:

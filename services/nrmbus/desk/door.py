@@ -21,7 +21,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from nrmbus.desk import answers, asked, opening, outbox, reading, recipients, tables, views, witnessed
+from nrmbus.desk import answers, asked, opening, outbox, reading, recipients, repeated, tables, views, witnessed
 from nrmbus.desk.desk import Desk
 from nrmbus.desk.errors import DeskCode, DeskError, of_wire, problem
 from nrmbus.desk.ledger import finish_task
@@ -109,25 +109,24 @@ class Door:
     async def say(self, request: Request, wait: Wait = 0, speaks: Spoken = None) -> JSONResponse:
         """Say an event: the desk signs, numbers and seals it. 202 while it waits for its answer, 200 with the verdict."""
         wanted, canonical = asked.read(await body_of(request))
-        known = asked.known_by(self._seat, canonical)
         drafts = asked.drafts_of(self._seat, wanted, reading.asked(speaks or (), self._desk.speaks))
         await recipients.see(self._seat, wanted)
-        ids = [(draft.subject, draft.id or "") for draft in drafts]
         async with self._ledger.write() as tx:
-            for draft, (subject, id) in zip(drafts, ids, strict=True):
-                row = await answers.row_of(tx, subject, id)
-                if row is not None and row.asked not in known:
-                    raise DeskError("id_reused")
+            drafts = await repeated.in_its_case(self._seat, tx, wanted, canonical, drafts)
+            for draft in drafts:
                 try:
-                    await outbox.put(self._seat, tx, draft, origin="door", asked=known[0])
+                    await outbox.put(
+                        self._seat, tx, draft, origin="door", asked=asked.known_by(self._seat, canonical)[0]
+                    )
                 except WireError as error:
                     raise of_wire(error) from None
+        ids = [(draft.subject, draft.id or "") for draft in drafts]
         answer = await self._until(lambda: self._said(ids), lambda found: found["verdict"] != "pending", wait)
         return JSONResponse(answer, 202 if answer["verdict"] == "pending" else 200)
 
     async def _said(self, ids: list[tuple[str, str]]) -> dict[str, Any]:
         async with self._ledger.read() as tx:
-            found = [await views.said(tx, subject, id) for subject, id in ids]
+            found = [await views.said(tx, self._seat.me, subject, id) for subject, id in ids]
         return views.together([part for part in found if part is not None])
 
     async def _until(
@@ -147,7 +146,7 @@ class Door:
     async def again(self, id: str, wait: Wait = 0) -> JSONResponse:
         """Send the very bytes of an answered event once more; with *wait*, the answer comes with the same receipt."""
         async with self._ledger.write() as tx:
-            subject = await views.subject_of(tx, id)
+            subject = await views.subject_of(tx, self._seat.me, id)
             row = await answers.row_of(tx, subject, id) if subject else None
             if row is None:
                 raise DeskError("not_found")
@@ -163,8 +162,8 @@ class Door:
     async def event(self, id: str) -> dict[str, Any]:
         """What became of an event of this agency."""
         async with self._ledger.read() as tx:
-            subject = await views.subject_of(tx, id)
-            found = await views.said(tx, subject, id) if subject else None
+            subject = await views.subject_of(tx, self._seat.me, id)
+            found = await views.said(tx, self._seat.me, subject, id) if subject else None
         if found is None:
             raise DeskError("not_found")
         return found

@@ -27,11 +27,16 @@ from nrmbus.wire.envelope import encode, with_letter
 from nrmbus.wire.errors import WireError
 from nrmbus.wire.ids import new_event_id, sealed_again
 from nrmbus.wire.record import CORRELATION, Record, header_of
+from nrmbus.wire.registration import Registration
+from nrmbus.wire.statement import body_of
 
 Origin = Literal["door", "procedure", "receipt"]
 
 RESEAL_AT_MOST: Final = 5
 """How often a row is sealed again by itself; an audience that goes on changing is for a person to look at."""
+
+RESEALED: Final = "audience_changed"
+"""The code of a refusal upon which a row is sealed again, and by which the id of the next one is derived."""
 
 NOT_SEALED: Final = "not_sealed"
 """The task for who must tell somebody in another way: they may read a letter, and have no key that it could be sealed to."""
@@ -74,14 +79,16 @@ async def put(
 ) -> str:
     """Put *draft* into the outbox within *tx*; its id. A draft whose id is there already is not put again.
 
-    Nor is one that is part of the case: a ledger restored from a backup has forgotten that it said so, and heard it again.
+    Nor is one that the registrar has answered: a ledger that was restored from a backup, or lost, has forgotten the row and
+    heard the receipt again. A draft that was refused with `RESEALED` and not sealed again yet is put under its next id.
 
     Raises:
         WireError: ``letter_too_large``.
     """
-    id = draft.id or new_event_id(int(seat.now().timestamp() * 1000))
-    if draft.id is not None and await _is_heard(seat, tx, draft):
-        return id
+    said = draft.id or new_event_id(int(seat.now().timestamp() * 1000))
+    id = await _unanswered(seat, tx, draft.subject, said) if draft.id is not None else said
+    if id is None:
+        return said
     clear: dict[str, Any] = {
         "version": draft.version,
         "data": draft.data.to_mapping(),
@@ -105,13 +112,23 @@ async def put(
         seq = await tx.scalar(statement)
     if seq is not None:
         await tx.execute(update(tables.outbox).where(tables.outbox.c.seq == seq).values(turn=seq))
-    return id
+    return said
 
 
-async def _is_heard(seat: Seat, tx: AsyncConnection, draft: Draft) -> bool:
-    events = tables.events.c
-    same = (events.subject == draft.subject) & (events.source == seat.me) & (events.id == draft.id)
-    return await tx.scalar(select(events.position).where(same)) is not None
+async def _unanswered(seat: Seat, tx: AsyncConnection, subject: str, id: str) -> str | None:
+    """Return the id under which what was to be said under *id* still is; None if the registrar has answered for it."""
+    is_put = select(tables.outbox.c.seq).where(tables.outbox.c.subject == subject, tables.outbox.c.id == id)
+    if await tx.scalar(is_put) is not None:
+        return id
+    inbox = tables.inbox.c
+    while True:
+        same = (inbox.id == id) & (inbox.subject == subject) & (inbox.source == seat.me)
+        receipt = await tx.scalar(select(inbox.registration).where(same).order_by(inbox.number).limit(1))
+        if receipt is None:
+            return id
+        if Registration.parse(body_of("registration", receipt)).code != RESEALED:
+            return None
+        id = sealed_again(seat.me, id)
 
 
 async def put_again(

@@ -53,6 +53,7 @@ inbox: Final = Table(
     Column("delivery", LargeBinary, nullable=False, comment="As the registrar signed it"),
     Column("registration", LargeBinary, nullable=False, comment="As the registrar signed it"),
     Column("received", Text, nullable=False),
+    Index("inbox_by_id", "id"),
     comment="Every delivery, once",
 )
 
@@ -127,6 +128,7 @@ outbox: Final = Table(
     UniqueConstraint("subject", "id"),
     CheckConstraint("state in ('waiting', 'signed', 'closed')", name="outbox_state"),
     Index("outbox_open", "state", "subject", "turn", "seq"),
+    Index("outbox_by_id", "id"),
     comment="What this agency wants to say, said, and was answered",
 )
 

@@ -12,12 +12,14 @@ from nrmbus.desk.answers import row_of
 from nrmbus.desk.cases import known, signed_of
 from nrmbus.desk.desk import Desk
 from nrmbus.desk.ledger import Ledger
+from nrmbus.desk.outbox import RESEALED
 from nrmbus.desk.reading import Speaks
 from nrmbus.desk.seat import Seat
 from nrmbus.rules import View
 from nrmbus.wire import base64, times
 from nrmbus.wire.envelope import Signed
 from nrmbus.wire.errors import SENTENCES
+from nrmbus.wire.ids import sealed_again
 from nrmbus.wire.registration import Registration
 from nrmbus.wire.statement import body_of
 
@@ -31,40 +33,93 @@ def _there(mapping: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in mapping.items() if value is not None}
 
 
-async def said(tx: AsyncConnection, subject: str, id: str) -> dict[str, Any] | None:
-    """What became of an event of this agency: followed to the id under which it was sealed again, if it was."""
-    row = await row_of(tx, subject, id)
+async def said(tx: AsyncConnection, me: str, subject: str, id: str) -> dict[str, Any] | None:
+    """Return what became of an event of the agency *me*, followed to the id under which it was sealed again, if it was.
+
+    Where the ledger was lost, the registrar's receipts in the inbox say it.
+    """
     asked = id
-    while row is not None and row.replaced_by is not None:
-        row = await row_of(tx, subject, row.replaced_by)
-    if row is None:
-        return None
+    row = await row_of(tx, subject, id)
+    receipt = await _receipt(tx, me, subject, id) if row is None else None
+    while following := _following(me, id, row, receipt):
+        next_row = await row_of(tx, subject, following)
+        next_receipt = await _receipt(tx, me, subject, following) if next_row is None else None
+        if next_row is None and next_receipt is None:
+            break
+        id, row, receipt = following, next_row, next_receipt
+    found = await _of_row(tx, row) if row is not None else await _of_receipt(tx, receipt) if receipt else None
+    return None if found is None else _there({**found, "asked_id": asked if asked != id else None})
+
+
+def _following(me: str, id: str, row: Row[Any] | None, receipt: Registration | None) -> str | None:
+    """Return the id under which the event was sealed again; None if it was not."""
+    if row is not None:
+        return row.replaced_by  # type: ignore[no-any-return]  # a column of text
+    return sealed_again(me, id) if receipt is not None and receipt.code == RESEALED else None
+
+
+def _sentence(code: Any) -> str | None:
+    return SENTENCES.get(code)
+
+
+async def _of_row(tx: AsyncConnection, row: Row[Any]) -> dict[str, Any]:
     clear = json.loads(row.clear)
-    sentence = SENTENCES.get(row.code) if row.code else None
-    return _there(
-        {
-            "id": row.id,
-            "asked_id": asked if asked != row.id else None,
-            "case": row.subject,
-            "type": row.type,
-            "version": clear["version"],
-            "state": row.state,
-            "verdict": row.verdict or "pending",
-            "code": row.code,
-            "sentence": sentence,
-            "accepts": await _accepted(tx, row) if row.code == "unknown_version" else None,
-            "rule": row.rule,
-            "article": row.article,
-            "number": row.number,
-            "sequence": row.sequence,
-            "receipt": row.receipt,
-            "receipts": row.receipts,
-            "again": bool(row.again),
-            "receivers": clear["data"].get("receivers"),
-            "ref": clear.get("referral"),
-            "time": clear["time"],
-        }
-    )
+    return {
+        "id": row.id,
+        "case": row.subject,
+        "type": row.type,
+        "version": clear["version"],
+        "state": row.state,
+        "verdict": row.verdict or "pending",
+        "code": row.code,
+        "sentence": _sentence(row.code),
+        "accepts": await _accepted(tx, row) if row.code == "unknown_version" else None,
+        "rule": row.rule,
+        "article": row.article,
+        "number": row.number,
+        "sequence": row.sequence,
+        "receipt": row.receipt,
+        "receipts": row.receipts,
+        "again": bool(row.again),
+        "receivers": clear["data"].get("receivers"),
+        "ref": clear.get("referral"),
+        "time": clear["time"],
+    }
+
+
+async def _receipt(tx: AsyncConnection, me: str, subject: str, id: str) -> Registration | None:
+    inbox = tables.inbox.c
+    same = (inbox.id == id) & (inbox.subject == subject) & (inbox.source == me)
+    raw = await tx.scalar(select(inbox.registration).where(same).order_by(inbox.number).limit(1))
+    return None if raw is None else Registration.parse(body_of("registration", raw))  # verified before it was stored
+
+
+async def _of_receipt(tx: AsyncConnection, receipt: Registration) -> dict[str, Any]:
+    """Return what the registrar answered; of a refused event nobody has the words any more."""
+    same = (_EVENTS.subject == receipt.subject) & (_EVENTS.source == receipt.source) & (_EVENTS.id == receipt.id)
+    row = (await tx.execute(select(tables.events).where(same))).first()
+    data = json.loads(row.value) if row is not None else {}
+    return {
+        "id": receipt.id,
+        "case": receipt.subject,
+        "type": row.type if row is not None else None,
+        "version": signed_of(row).version if row is not None else None,
+        "state": "closed",
+        "verdict": receipt.verdict,
+        "code": receipt.code,
+        "sentence": _sentence(receipt.code),
+        "accepts": list(receipt.accepts or ()) or None,
+        "rule": receipt.rule,
+        "article": receipt.article,
+        "number": receipt.number,
+        "sequence": receipt.sequence,
+        "receipt": receipt.digest,
+        "receipts": 1,
+        "again": False,
+        "receivers": data.get("receivers"),
+        "ref": row.referral if row is not None else None,
+        "time": row.time if row is not None else None,
+    }
 
 
 async def _accepted(tx: AsyncConnection, row: Row[Any]) -> list[int] | None:
@@ -89,10 +144,12 @@ def together(parts: list[dict[str, Any]]) -> dict[str, Any]:
     }
 
 
-async def subject_of(tx: AsyncConnection, id: str) -> str | None:
-    """The case of an outbox row."""
-    subject: str | None = await tx.scalar(select(_OUTBOX.subject).where(_OUTBOX.id == id).limit(1))
-    return subject
+async def subject_of(tx: AsyncConnection, me: str, id: str) -> str | None:
+    """Return the case of what the agency *me* said under *id*; None if it said nothing under it."""
+    put: str | None = await tx.scalar(select(_OUTBOX.subject).where(_OUTBOX.id == id).order_by(_OUTBOX.seq).limit(1))
+    inbox = tables.inbox.c
+    answered = select(inbox.subject).where(inbox.id == id, inbox.source == me).order_by(inbox.number).limit(1)
+    return put or await tx.scalar(answered)
 
 
 async def received(
