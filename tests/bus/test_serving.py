@@ -1,7 +1,8 @@
 """A service's own face: it ends in order, with the exit code that its owner chose."""
 
 import asyncio
-from collections.abc import AsyncIterator
+import json
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,9 @@ import httpx
 import pytest
 from starlette.responses import Response
 
+from nrmbus.bus import serving
 from nrmbus.bus.errors import BusError
+from nrmbus.bus.ports import free_ports
 from nrmbus.bus.serving import MOST, Listening, Server, pages
 
 
@@ -29,6 +32,88 @@ def test_a_service_that_ends_itself_tidies_and_keeps_its_exit_code(tmp_path: Pat
     asyncio.run(server.run_until_told())
 
     assert ended == ["what ran beside it"]
+
+
+def written(home: Path) -> dict[str, Any]:
+    """The door file of *home*."""
+    return dict(json.loads((home / "door.json").read_bytes()))
+
+
+def test_address_and_token_stay_over_a_restart(tmp_path: Path) -> None:
+    """A program that is connected to a desk need not look for it again; only the file's owner can read it."""
+    first = Listening(tmp_path)
+    first.socket.close()
+    again = Listening(tmp_path)
+    again.socket.close()
+
+    assert (again.port, again.token, again.moved) == (first.port, first.token, False)
+    assert (tmp_path / "door.json").stat().st_mode & 0o777 == 0o600
+
+
+def test_a_port_that_another_program_has_costs_the_token_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Whoever listened there may have been told the token: both are new, and the log says so."""
+    monkeypatch.setattr(serving, "_PATIENCE", 0.0)
+    first = Listening(tmp_path)
+    first.socket.listen()
+    second = Listening(tmp_path)
+    second.socket.close()
+    first.socket.close()
+
+    assert second.moved
+    assert second.port != first.port
+    assert second.token != first.token
+    assert written(tmp_path)["token"] == second.token
+    assert "door_moved" in "".join(capsys.readouterr())
+
+
+def test_a_door_file_that_is_gone_renews_the_token(tmp_path: Path) -> None:
+    """It is how a token is renewed: delete the file and start the desk again."""
+    first = Listening(tmp_path)
+    first.socket.close()
+    (tmp_path / "door.json").unlink()
+    again = Listening(tmp_path)
+    again.socket.close()
+
+    assert again.token != first.token
+
+
+@pytest.mark.parametrize(
+    "alter",
+    [
+        lambda file: file.chmod(0o640),
+        lambda file: file.write_text('{"url": "http://127.0.0.1:80", "token": "short"}'),
+        lambda file: file.write_text("no JSON"),
+        lambda file: file.write_text('["a list"]'),
+    ],
+    ids=["open to others", "a port and a token that are none", "no JSON", "no object"],
+)
+def test_a_token_that_others_may_know_or_that_is_none_is_not_taken_again(
+    alter: Callable[[Path], None], tmp_path: Path
+) -> None:
+    """Nor does a damaged file keep a service from starting."""
+    first = Listening(tmp_path)
+    first.socket.close()
+    alter(tmp_path / "door.json")
+    again = Listening(tmp_path)
+    again.socket.close()
+
+    assert len(again.token) == len(first.token)
+    assert again.token != first.token
+    assert not again.moved
+
+
+def test_a_port_that_is_set_goes_before_that_of_the_last_start(tmp_path: Path) -> None:
+    """The token stays: the port is the agency's own choice."""
+    (port,) = free_ports(1)
+    first = Listening(tmp_path)
+    first.socket.close()
+    again = Listening(tmp_path, port)
+    again.socket.close()
+
+    assert (again.port, again.token) == (port, first.token)
+    assert written(tmp_path)["url"] == f"http://127.0.0.1:{port}"
 
 
 def test_why_a_service_did_not_start_is_not_swallowed(tmp_path: Path) -> None:

@@ -1,15 +1,18 @@
-"""A door on this machine: HTTP on 127.0.0.1, a free port, a token in a file that only its owner can read."""
+"""A door on this machine: HTTP on 127.0.0.1, a port and a token that stay over restarts, in a file only its owner can read."""
 
 import asyncio
+import errno
 import hmac
 import json
 import os
+import re
 import secrets
 import socket
+import time
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import uvicorn
 from starlette.applications import Starlette
@@ -19,31 +22,103 @@ from starlette.routing import BaseRoute, Mount, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from nrmbus.bus.ports import HOST, free_ports
+from nrmbus.telemetry import log
+from nrmbus.wire import files
+
 DOOR_FILE: Final = "door.json"
+
+PORTS: Final = range(1024, 65_536)
+"""Ports that a door may have: those below belong to the machine's administrator."""
+
+_TOKEN: Final = re.compile("[A-Za-z0-9_-]{43}")
+
+
+_PATIENCE: Final = 2.0
+"""Seconds for which a port may still be held by the process that had it before."""
+
+_LARGEST: Final = 4096
+"""Bytes of a door file that are read."""
+
+
+class _Last(NamedTuple):
+    """What the last start left: neither after the first one, or where others could have read it."""
+
+    port: int | None = None
+    token: str | None = None
 
 
 class Listening:
     """A bound socket and its token; whoever may read *home*/door.json may ask."""
 
-    def __init__(self, home: Path) -> None:
-        """Bind a free port of 127.0.0.1 and write address and token to *home*/door.json (mode 0600)."""
-        # With the protocol named: else asyncio does not switch Nagle's algorithm off, and each answer waits 40 ms.
-        self.socket = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        self.socket.bind(("127.0.0.1", 0))
+    def __init__(self, home: Path, port: int | None = None) -> None:
+        """Bind *port* of 127.0.0.1, else that of the last start, else a free one, and write *home*/door.json (mode 0600).
+
+        The token of the last start is kept, so that a program that is connected survives a restart. Where another
+        program has taken the port meanwhile, both are new and ``moved`` is set: a program that did not know it yet may
+        have told that other program the token.
+        """
+        last = _last(home)
+        wanted = port or last.port
+        bound = _bound(wanted, time.monotonic() + _PATIENCE) if wanted else None
+        self.moved = wanted is not None and bound is None
+        """Whether another program has the port that was wanted."""
+        self.socket = bound or _bound_to_any()
         self.port: int = self.socket.getsockname()[1]
-        self.token = secrets.token_urlsafe(32)
+        self.token = last.token if last.token and not self.moved else secrets.token_urlsafe(32)
+        if self.moved:
+            log.said("door_moved", port=self.port)
         home.mkdir(parents=True, exist_ok=True, mode=0o700)
         partial = home / f"{DOOR_FILE}.partial"
-        descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        partial.unlink(missing_ok=True)  # one that is there could be open to others
+        descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(descriptor, "w") as file:
-            json.dump({"url": f"http://127.0.0.1:{self.port}", "token": self.token, "pid": os.getpid()}, file)
+            json.dump({"url": f"http://{HOST}:{self.port}", "token": self.token, "pid": os.getpid()}, file)
         partial.rename(home / DOOR_FILE)  # at once: nobody reads half a file
 
     def allows(self, authorization: str | None) -> bool:
         """Whether the value of an Authorization header is this door's; takes the same time for every wrong one."""
         given = (authorization or "").encode("utf-8", "replace")
         return hmac.compare_digest(given, f"Bearer {self.token}".encode())
+
+
+def _last(home: Path) -> _Last:
+    """Return port and token of the last start, unless the file is damaged or open to others."""
+    try:
+        raw, mode = files.read(home / DOOR_FILE, _LARGEST)
+        body = json.loads(raw)
+        port, token = int(body["url"].rpartition(":")[2]), body["token"]
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return _Last()
+    if not isinstance(token, str) or not _TOKEN.fullmatch(token) or port not in PORTS:
+        return _Last()
+    return _Last(port, None if mode & 0o077 else token)
+
+
+def _bound(port: int, until: float) -> socket.socket | None:
+    """Return a socket bound to *port*, or None if another program still has it at *until* (monotonic seconds)."""
+    while True:
+        # With the protocol named: else asyncio does not switch Nagle's algorithm off, and each answer waits 40 ms.
+        door = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+        door.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            door.bind((HOST, port))
+        except OSError:
+            door.close()
+        else:
+            return door
+        if time.monotonic() >= until:
+            return None
+        time.sleep(0.05)
+
+
+def _bound_to_any() -> socket.socket:
+    """Return a socket bound to a free port, one that the system hands to no outgoing connection between two starts."""
+    for port in (*free_ports(10), 0):
+        door = _bound(port, until=0)
+        if door is not None:
+            return door
+    raise OSError(errno.EADDRINUSE, "no port of this machine is free")
 
 
 MOST: Final = 100

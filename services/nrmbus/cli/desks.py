@@ -42,7 +42,7 @@ async def door_of(folder: BusFolder, agency: str) -> AsyncIterator[Door]:
         async with await _opened(folder, agency) as door:
             yield door
     except DoorError as error:
-        raise BusError(_sentence(folder, agency, error)) from None
+        raise BusError(sentence_of(folder, agency, error)) from None
 
 
 async def _opened(folder: BusFolder, agency: str) -> Door:
@@ -58,7 +58,8 @@ async def _opened(folder: BusFolder, agency: str) -> Door:
         await asyncio.sleep(0.1)
 
 
-def _sentence(folder: BusFolder, agency: str, error: DoorError) -> str:
+def sentence_of(folder: BusFolder, agency: str, error: DoorError) -> str:
+    """Return what the desk of *agency* said no to, or why it does not answer, with what to do."""
     if error.code == "unreachable" and agency in Authority(folder).suspended:
         return f"{agency} is suspended or has left, so its desk does not run: nrmbus agency show {agency}"
     if error.code == "unreachable":

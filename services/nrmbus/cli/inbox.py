@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from rich.text import Text
 
     from nrmbus.bus.folder import BusFolder
-    from nrmbus.client import Door
+    from nrmbus.client import Door, DoorError
 
 _EVERY: Final = 0.5
 _WIDE: Final = 110
@@ -101,30 +101,25 @@ class Page:
         return found
 
     async def _after(self, row: int, door: "Door", asked: Mapping[str, str]) -> list[dict[str, Any]]:
-        events: list[dict[str, Any]] = (await door.get("/v1/inbox", after=str(row), **asked))["events"]
+        return self._counted((await door.get("/v1/inbox", after=str(row), **asked))["events"])
+
+    def _counted(self, events: list[dict[str, Any]]) -> list[dict[str, Any]]:
         self.opened += sum("letter" in event and "shut" not in event for event in events)
         return events
 
     async def follow(self, after: int) -> AsyncIterator[dict[str, Any]]:
-        """Events as they come, until the bus ends; a desk that starts again meanwhile is found again."""
-        from nrmbus.cli.desks import door_of
-        from nrmbus.client import DoorError
+        """Yield events as they come, until Ctrl-C. Each time the desk stops answering, say so once on standard error."""
+        from nrmbus.cli.desks import door_of, sentence_of
 
-        while True:
-            async with door_of(self._folder, self._agency) as door:
-                asked = await self._asked(door)
-                while True:
-                    try:
-                        events = await self._after(after, door, asked)
-                    except DoorError as error:
-                        if error.code != "unreachable":
-                            raise
-                        break
-                    for event in events:
-                        after = event["row"]
-                        yield event
-                    if not events:
-                        await asyncio.sleep(_EVERY)
+        def waiting(error: "DoorError") -> None:
+            typer.echo(f"{sentence_of(self._folder, self._agency, error)}. Still following; Ctrl-C ends it.", err=True)
+
+        async with door_of(self._folder, self._agency) as door:
+            asked = await self._asked(door)
+            how = {"case": asked.get("case"), "actor": asked.get("actor"), "opened": asked["open"] == "true"}
+            async for events in door.pages(after=after, every=_EVERY, waiting=waiting, **how):
+                for event in self._counted(events):
+                    yield event
 
 
 def _follow(page: Page, after: int, console: Any, told: Callable[[int], None], *, as_json: bool) -> None:

@@ -3,8 +3,9 @@
 import asyncio
 import json
 import ssl
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import suppress
+from http import HTTPStatus
 from pathlib import Path
 from types import MappingProxyType, TracebackType
 from typing import Any, Final, Self
@@ -14,6 +15,10 @@ import httpx
 _PATIENCE: Final = httpx.Timeout(35.0, connect=2.0)
 _TRUSTS_NOBODY: Final = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 """For plain HTTP on this machine: httpx reads the list of all the world's authorities for each client, which takes 25 ms."""
+SHORTEST_PAUSE: Final = 0.1
+LONGEST_PAUSE: Final = 5.0
+"""Seconds between two questions to a desk that does not answer."""
+
 Json = dict[str, Any]
 _AS_DECLARED: Final[Mapping[str, int]] = MappingProxyType({})
 
@@ -53,6 +58,14 @@ def _read(answer: httpx.Response) -> Json:
     return {}
 
 
+def _address(home: Path) -> tuple[str, str] | None:
+    """Return address and token in the ``door.json`` of *home*, or None if there is none."""
+    with suppress(FileNotFoundError):
+        found = json.loads((home / "door.json").read_text())
+        return found["url"], found["token"]
+    return None
+
+
 class Door:
     """One agency's desk. Use as an async context manager.
 
@@ -64,10 +77,18 @@ class Door:
 
         A type that is not named is spoken as the agency's ``agency.json`` declares, else in version 1.
         """
-        self._http = httpx.AsyncClient(
+        self._speaks = [f"{name}:{version}" for name, version in speaks.items()]
+        self._home: Path | None = None
+        self._at = (url, token)
+        self._http = self._connected()
+        self._left: list[httpx.AsyncClient] = []
+
+    def _connected(self) -> httpx.AsyncClient:
+        url, token = self._at
+        return httpx.AsyncClient(
             base_url=url,
             headers={"authorization": f"Bearer {token}"},
-            params={"speaks": [f"{name}:{version}" for name, version in speaks.items()]},
+            params={"speaks": self._speaks},
             timeout=_PATIENCE,
             trust_env=False,
             verify=_TRUSTS_NOBODY if url.startswith("http:") else True,
@@ -80,15 +101,24 @@ class Door:
         Raises:
             DoorError: ``unreachable`` when the desk never ran.
         """
-        try:
-            found = json.loads((home / "door.json").read_text())
-        except FileNotFoundError:
-            found = None
+        found = _address(home)
         if found is None:
             raise DoorError(
                 "unreachable", "this desk is not running; start the bus with `nrmbus up`, or it with `nrmbus run`"
             )
-        return cls(found["url"], found["token"], speaks=speaks)
+        door = cls(*found, speaks=speaks)
+        door._home = home
+        return door
+
+    def _look_again(self) -> bool:
+        """Connect to where the desk is by its ``door.json``; return whether that is another address or token than before."""
+        found = _address(self._home) if self._home else None
+        if found is None or found == self._at:
+            return False
+        self._left.append(self._http)  # a request may be under way on it
+        self._at = found
+        self._http = self._connected()
+        return True
 
     async def __aenter__(self) -> Self:
         return self
@@ -96,7 +126,8 @@ class Door:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        await self._http.aclose()
+        for each in (*self._left, self._http):
+            await each.aclose()
 
     async def publish(self, event: Mapping[str, Any], *, wait: float = 0) -> Json:
         """Say *event* (the desk signs and seals). With *wait* seconds, the answer has the verdict when it came in time.
@@ -137,16 +168,58 @@ class Door:
         return await self._ask("GET", "/v1/inbox", params=params)
 
     async def follow(
-        self, *, after: int = 0, opened: bool = False, actor: str | None = None, every: float = 0.5
+        self,
+        *,
+        after: int = 0,
+        case: str | None = None,
+        opened: bool = False,
+        actor: str | None = None,
+        every: float = 0.5,
+        waiting: Callable[[DoorError], None] = lambda _: None,
     ) -> AsyncIterator[Json]:
-        """Events as they come, for ever; as `inbox`."""
-        while True:
-            page = await self.inbox(after=after, opened=opened, actor=actor)
-            for event in page["events"]:
-                after = event["row"]
+        """Yield events as they come, from row *after* on, each once and in order; else as `inbox`.
+
+        It goes on until the caller cancels it. While the desk is away, starts again or cannot answer, it asks again with
+        growing pauses of up to 5 s, from the last row on, at the address and with the token of ``door.json`` (of a door
+        made by `of`). *waiting* is called once each time that begins, with the reason.
+
+        Raises:
+            DoorError: the desk refuses for good: another token is wanted (401, 403) and ``door.json`` has none, or it
+                would refuse the same question again (any other 4xx: ``reader_unnamed``, say).
+        """
+        asked: Json = {"case": case, "opened": opened, "actor": actor}
+        async for page in self.pages(after=after, every=every, waiting=waiting, **asked):
+            for event in page:
                 yield event
-            if not page["events"]:
-                await asyncio.sleep(every)
+
+    async def pages(
+        self, *, after: int = 0, every: float = 0.5, waiting: Callable[[DoorError], None] = lambda _: None, **asked: Any
+    ) -> AsyncIterator[list[Json]]:
+        """Yield events as `follow` does, as many together as the desk handed over at once. *asked*: as `inbox`."""
+        pause = 0.0
+        while True:
+            events: list[Json] = []
+            try:
+                events = (await self.inbox(after=after, **asked))["events"]
+            except DoorError as error:
+                moved = self._look_again()
+                if self._is_for_good(error) and not moved:
+                    raise
+                if not pause:
+                    waiting(error)
+                pause = min(pause * 2, LONGEST_PAUSE) or SHORTEST_PAUSE
+            else:
+                pause = 0.0
+            if events:
+                after = events[-1]["row"]
+                yield events
+            else:
+                await asyncio.sleep(pause or every)
+
+    def _is_for_good(self, error: DoorError) -> bool:
+        """Whether the desk would refuse the same question again. Another program on its port answers without a desk's code."""
+        refused = HTTPStatus.BAD_REQUEST <= error.status < HTTPStatus.INTERNAL_SERVER_ERROR
+        return refused and (error.code != "refused" or self._home is None)
 
     async def case(self, ref: str) -> Json:
         """A case as this agency sees it."""

@@ -15,7 +15,7 @@ from nrmbus import telemetry
 from nrmbus.bus.clock import SteppedClock, WallClock, clock_of
 from nrmbus.bus.errors import BusError
 from nrmbus.bus.folder import AgencyFolder, BusFolder
-from nrmbus.bus.serving import Listening, Server
+from nrmbus.bus.serving import PORTS, Listening, Server
 from nrmbus.desk import erasing, lost, renewing, rotating, witnessing
 from nrmbus.desk.broker import check_settings, make_broker, make_endpoints
 from nrmbus.desk.desk import Desk
@@ -269,6 +269,17 @@ def _settings(home: AgencyFolder) -> Settings:
     return Settings(capacity=body.get("capacity", {}), speaks=dict(declared(body.get("speaks", {}))), reader=reader)
 
 
+def _port(home: AgencyFolder) -> int | None:
+    """Return the port that ``agency.json`` sets for the door, or None if it leaves that to the desk."""
+    port = json.loads(home.agency_json.read_bytes()).get("port") if home.agency_json.exists() else None
+    if port is not None and not (type(port) is int and port in PORTS):
+        raise BusError(
+            f"`port` in {home.agency_json} is no port for a door: write a number from {PORTS.start} to {PORTS.stop - 1},"
+            " or leave it out."
+        )
+    return port
+
+
 async def _run(folder: BusFolder, agency: str, listening: Listening) -> DeskProcess:
     home = folder.agency(agency)
     ledger = await Ledger.open(home.ledger, bus=folder.settings.bus, agency=agency)
@@ -295,7 +306,7 @@ def main(folder: BusFolder, agency: str) -> None:
     """
     home = folder.agency(agency).path
     telemetry.set_up(agency, home)
-    listening = Listening(home)
+    listening = Listening(home, _port(folder.agency(agency)))
     try:
         while (ended := asyncio.run(_run(folder, agency, listening))).anew and not ended.failed:
             telemetry.handled("connections_anew")
