@@ -56,7 +56,7 @@ def codes(post: Post, sent: bytes, *, at_once: int = 1) -> set[int]:
 def test_a_bomb_of_200_mib_is_refused_and_the_same_broker_goes_on(
     post: Post, kafka: Broker, codec: str, count: int, at_once: int
 ) -> None:
-    """W17: below every limit on the wire; refused for its size by a broker that neither ends nor runs out of memory."""
+    """Below every limit on the wire (W2), and refused for its size by a broker that neither ends nor runs out of memory."""
     before = kafka.kafka.pid
     assert before is not None
 

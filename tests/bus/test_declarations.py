@@ -78,7 +78,7 @@ def test_a_folder_without_files_is_a_mistake(tmp_path: Path) -> None:
 
 
 def test_the_projects_own_files_are_the_wires() -> None:
-    """What wire W17 says of each topic."""
+    """The topics, with retention and limits, are those that ``deploy/topics/README.md`` tells."""
     found = {each.topic: each for each in load_declarations()}
 
     assert sorted(found) == [

@@ -106,7 +106,7 @@ def test_a_consent_names_one_receiver(receivers: list[str]) -> None:
 
 @pytest.mark.parametrize("to", [[], ["vac", "fund"], ["vac", "vac"], ["Vac"], ["special_unit"], ["a"]])
 def test_recipients_are_sorted_ids_each_once(to: list[str]) -> None:
-    """Whom a sender chose is a sorted list of agency ids (wire.md, W3), so that one choice has one form."""
+    """Whom a sender chose is a sorted list of agency ids (schemas/README.md, "An event"), so that one choice has one form."""
     with pytest.raises(Invalid):
         ReferralSubmitted.from_mapping(
             {"to": to, "mode": "referral", "reason": "Payment", "urgency": "normal", "services": []}

@@ -1,6 +1,6 @@
 """Letters only for the entitled: a part that is sealed beyond its row, or to a key that is not current, is refused.
 
-The table is written out of section 3 of the rules text by hand, so that a slip of the profile shows here.
+The table is written out of section 3 of RULES.md by hand, so that a slip of the profile shows here.
 """
 
 from collections.abc import Callable, Mapping

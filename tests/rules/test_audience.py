@@ -1,4 +1,4 @@
-"""Audience: who sees an event and who opens which part of its letter. Section 3 of the rules text, scenarios/README.md."""
+"""Audience: who sees an event and who opens which part of its letter. Section 3 of RULES.md, scenarios/README.md."""
 
 from typing import get_args
 

@@ -1,4 +1,4 @@
-"""Clocks: what starts, moves and ends them, and exactly when each is due. Section 5 of the rules text."""
+"""Clocks: what starts, moves and ends them, and exactly when each is due. Section 5 of RULES.md."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""What the timekeeper says by itself, exactly when, to whom, and once. Section 5 and 8 of the rules text."""
+"""What the timekeeper says by itself, exactly when, to whom, and once. Section 5 of RULES.md."""
 
 from datetime import datetime, timedelta
 

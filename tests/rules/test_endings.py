@@ -1,4 +1,4 @@
-"""What ends each clock: every ending of the profile's clocks, shown at work. Section 5 of the rules text."""
+"""What ends each clock: every ending of the profile's clocks, shown at work. Section 5 of RULES.md."""
 
 from collections.abc import Callable
 from typing import Any, Final

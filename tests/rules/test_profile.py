@@ -124,7 +124,7 @@ def test_figures_below_eleven_are_not_published() -> None:
 
 
 def test_the_periods_are_those_of_the_rules_text() -> None:
-    """Section 5, periods and reminders; section 8."""
+    """Section 5 of RULES.md, periods and reminders."""
     assert PROFILE.periods.model_dump() == {
         "bed_offer_hours": 24,
         "follow_up_months": (3, 6, 12),

@@ -1,4 +1,4 @@
-"""Refusals: what is refused, by which rule and article, and what beside it is allowed. Section 4 of the rules text."""
+"""Refusals: what is refused, by which rule and article, and what beside it is allowed. Section 4 of RULES.md."""
 
 from collections.abc import Callable
 

@@ -1,4 +1,4 @@
-"""Statuses: from which each event may come, and to which it leads. Section 2 of the rules text, written out once more."""
+"""Statuses: from which each event may come, and to which it leads. Section 2 of RULES.md, written out once more."""
 
 import dataclasses
 from collections.abc import Callable

@@ -1,10 +1,10 @@
-"""Every Kafka client of the bus, made from ONE table of settings, so that no service reads or writes by other rules.
+"""Kafka clients of the bus, made from ONE table of settings, so that every service reads and writes by the same rules.
 
-The values are those measured under broker and process faults (decision record 0002, section 4). A client that
-differs is a mistake: an automatic commit loses records, `read_uncommitted` shows what a transaction took back, and a
-40-second request time-out stops the bus for half a minute when one host freezes.
-Every factory returns a client that is not started yet; who makes it starts and stops it. *where* says which broker, and
-as whom one comes to it.
+The values were chosen under broker and process faults (decision 0002). A client that differs is a mistake: an automatic
+commit loses records, `read_uncommitted` shows records of an aborted transaction, and a 40-second request time-out stops
+the bus for half a minute when one host freezes.
+Every factory returns a client that is not started yet; the caller starts and stops it. *where* names the broker, and the
+certificate to reach it with.
 """
 
 import asyncio
@@ -29,7 +29,10 @@ whatever_was_written()
 Kind = Literal["every", "reader", "watcher", "registrar", "desk", "producer", "shard"]
 
 MAX_RECORD: Final = 384 * 1024
-"""The largest record on any topic, in bytes (wire W17): 256 KiB of submission, and what the registrar adds."""
+"""The largest record on any topic, in bytes: 256 KiB of submission (wire W2), and the registrar's headers.
+
+As `max.message.bytes` in ``deploy/topics/``.
+"""
 
 SETTINGS: Final[Mapping[Kind, Mapping[str, Any]]] = MappingProxyType(
     {

@@ -16,7 +16,7 @@ from nrmbus.directory.fold import LIFE, WARNED, Period
 from nrmbus.wire import times
 
 GRACE: Final = timedelta(days=30)
-"""How long a key is kept after the end of its epoch: as long as letters lie in inboxes (W17)."""
+"""How long a key is kept after the end of its epoch: as long as letters lie in inboxes (``deploy/topics/inbox.yaml``)."""
 
 
 @dataclass(frozen=True, slots=True)

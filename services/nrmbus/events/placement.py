@@ -26,7 +26,7 @@ Schema = dict[str, Any]
 def misplaced(types: Iterable[type[Data]]) -> tuple[str, ...]:
     """All that stands where it must not in the models *types*, one sentence each; empty if nothing does.
 
-    The sentences name models and fields. Source: design.md "Wire", domain.md 3.1 (data classes).
+    The sentences name models and fields. Source: schemas/README.md, "Who can read what" (classes of data).
     """
     published = tuple(types)
     sealed = {field for data in published if data.letter for field in data.letter.model_fields} - CLEAR_AND_SEALED

@@ -40,7 +40,7 @@ _SIGNED = (
     "sealeddigest",
     "traceparent",
 )
-"""Extension attributes in the order in which they are signed (wire.md, W4)."""
+"""Extension attributes in the order in which they are signed (wire/README.md, W4)."""
 
 
 class AsOnTheWire(GenerateJsonSchema):

@@ -34,7 +34,7 @@ from nrmbus.wire.record import Record
 GROUP: Final = "nrm-registrar"
 OUTBOXES: Final = r"^nrm\.outbox\.[a-z][a-z0-9-]{1,30}$"
 FAIR_SHARE: Final = 100
-"""Records of one outbox in a transaction, at most: one agency's flood delays nobody (W17)."""
+"""Records of one outbox in a transaction, at most: one agency's flood delays nobody (decision 0002, step 6)."""
 AT_ONCE: Final = MAX_REQUEST // 2
 """How many bytes wait for the broker's answer, before the next are sent."""
 AROUND: Final = 200

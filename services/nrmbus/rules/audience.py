@@ -1,4 +1,4 @@
-"""Who sees an event and who opens which part of its letter: section 3 of the rules text, one function for each term.
+"""Who sees an event and who opens which part of its letter: section 3 of RULES.md, one function for each term.
 
 Read on the view before the event. The sender and ``statistics`` (which opens every coded part) are never listed.
 """

@@ -1,4 +1,4 @@
-"""The conditions of the profile's rows, one function each; section 2 and 5 of the rules text."""
+"""The conditions of the profile's rows, one function each; section 2 and 5 of RULES.md."""
 
 from collections.abc import Callable, Mapping
 from typing import Final

@@ -1,6 +1,6 @@
 """A dated policy profile: every value of the Rules as data, read once, closed, and named by its digest.
 
-The profiles lie in ``profiles/``; their tables are those of the NRM Rules as the project's rules text sets them out.
+The profiles lie in ``profiles/``; their tables are those of the NRM Rules as ``RULES.md`` sets them out.
 """
 
 import hashlib

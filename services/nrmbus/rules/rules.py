@@ -51,7 +51,7 @@ class Rules:
 
         *letter_parts* has the names of the filled fields by part, where the letter is still open (the desk's door).
         *spent* is how often its sender broke the glass in the month in which it would be registered, over all cases.
-        Source: section 4 of the rules text, by the profile.
+        Source: section 4 of RULES.md, by the profile.
         """
         return self._judge.refusal(Question(self._tables, self._roles, view, read(event), (), now, letter_parts, spent))
 

@@ -1,4 +1,4 @@
-"""What can be wrong with bytes, in one closed list of codes; a message never repeats what stood in the bytes."""
+"""Codes of everything that can be wrong with bytes, in one closed list; a message never repeats content."""
 
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -11,7 +11,7 @@ WireCode = Literal[
     "letter_malformed", "letter_missing", "letter_digest_mismatch", "key_not_current", "suite_unknown",
     "unknown_recipient", "time_in_future", "version_passed",
 ]  # fmt: skip
-"""Every answer that the wire gives before the Rules are asked (rules-az section 4, first paragraph)."""
+"""Every answer that the wire gives before the Rules are asked (``wire/README.md``, "What an error means")."""
 
 ClosedReason = Literal["digest", "key", "malformed", "missing"]
 """Why a letter stayed shut; the words of ``letter.unreadable``."""
