@@ -37,16 +37,23 @@ def wrong_state(q: Question) -> bool:
 
 @_book.rule("G-41", _STAGE, "handover.person_received", "referral.completed")
 def acceptance_required(q: Question) -> bool:
-    """Initial assistance, person received or completion before acceptance."""
+    """Initial assistance, person received or completion before acceptance.
+
+    The special unit begins with its own find at once only while nobody has referred the person to it.
+    """
     if q.event.type != _STAGE:
         party = q.referral.party(q.source) if q.referral else None
         if q.event.type == "referral.completed":
             return party is not None and party.state == "submitted"
         return party is None or party.state not in ("accepted", "completed")
-    if not holds("first_stage", q) or q.roles.of(q.view.detector) == UNIT:
+    if not holds("first_stage", q) or _own_find(q):
         return False
     parties = (each.party(q.source) for each in q.view.referrals.values())
     return not any(party and party.state in ("accepted", "completed") for party in parties)
+
+
+def _own_find(q: Question) -> bool:
+    return q.roles.of(q.view.detector) == UNIT and q.view.status != "REFERRED"
 
 
 @_book.rule("G-42", _STAGE, "identification.interview_held", "identification.indicators_screened")
