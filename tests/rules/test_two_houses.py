@@ -51,3 +51,26 @@ def test_it_may_have_to_do_with_her_again_when_she_has_left_the_other() -> None:
 
     assert "ngo-shelter" in recovering(b).say("special-unit", EXTENDED).audience.recipients
     assert b.ask("ngo-shelter", "shelter.admitted", ref="B-1") is None
+
+
+def test_a_house_that_asks_itself_too_answers_for_itself_alone() -> None:
+    """Each house owes its own answer (section 5), also where one of those asked is the one that asks."""
+    b = begun(Bench())
+    b.consents("ngo-shelter")
+    b.say("special-unit", "referral.submitted", ref="R-7", to=["ngo-shelter"], legal_basis="a law")
+    b.say("ngo-shelter", "shelter.bed_requested", ref="B-1", to=["ngo-shelter", "shelter"])
+    b.say("ngo-shelter", "shelter.bed_offered", ref="B-1")
+
+    assert [clock.answerable for clock in b.rules.clocks(b.view) if clock.code == "D-BED"] == ["shelter"]
+
+
+def test_a_provider_that_asks_itself_too_answers_for_itself_alone() -> None:
+    """The same of a service that several were asked for."""
+    b = begun(Bench())
+    b.consents("vac")
+    b.say("special-unit", "referral.submitted", ref="R-7", to=["vac"], legal_basis="a law")
+    b.say("vac", "service.requested", ref="S-1", to=["ngo-l", "vac"])
+    b.say("vac", "service.scheduled", ref="S-1")
+
+    owing = [clock.answerable for clock in b.view.running if clock.by == "service.requested"]
+    assert owing == ["ngo-l"]

@@ -148,8 +148,20 @@ def _concerns(step: Step, clock: Running, rule: ClockRule) -> bool:
     if rule.scope == "agency":
         return step.source == clock.answerable
     return _same(step, clock) and (
-        step.source in (clock.answerable, clock.waits) or step.role == TIMEKEEPER or _answers_for_all(step)
+        step.source == clock.answerable
+        or (step.source == clock.waits and _by_asker(step))
+        or step.role == TIMEKEEPER
+        or _answers_for_all(step)
     )
+
+
+def _by_asker(step: Step) -> bool:
+    """Whether the event takes a request back, which ends it for everybody who was asked.
+
+    An asker that asked itself too answers for itself alone.
+    """
+    row = step.tables.row(step.event.type)
+    return row is not None and row.party == "asker"
 
 
 def _same(step: Step, clock: Running) -> bool:
