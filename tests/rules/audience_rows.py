@@ -65,8 +65,21 @@ def _case() -> Iterator[Seen]:
     ngo_closes = going_on(plan_with_hospital(left), "ngo-l", "case.closed")
     yield Seen(ngo_closes, "ngo-l", "case.reopened", ("hospital", "shelter", UNIT, "vac"))
     yield Seen(_closed_child, "vac", "case.reopened", ("guardianship", "ngo-shelter", UNIT))
+    deleted = going_on(barring(_closed_child, "guardianship", "vac"), "guardianship", "consent.stop_confirmed")
+    yield Seen(deleted, "vac", "case.reopened", ("guardianship", "ngo-shelter", UNIT))
+    yield Seen(going_on(begun, UNIT, "case.closed", reason="lost_contact"), UNIT, "case.reopened", ("ngo-a",))
+    yield Seen(_let_in_again(left, UNIT, "vac"), "vac", "case.reopened", ("ngo-l", "shelter", UNIT))
+    for each in ("hospital", "shelter", "vac"):
+        let_in = _let_in_again(plan_with_hospital(left), each, "ngo-l")
+        yield Seen(let_in, "ngo-l", "case.reopened", ("hospital", "shelter", UNIT, "vac"))
     yield Seen(closed, "timekeeper", "case.follow_up_due", ("vac",))
     yield Seen(closed, "vac", "case.follow_up_recorded", (), opened_by_nobody("coded", "story"))
+
+
+def _let_in_again(story: Callable[[Bench], Bench], agency: str, holder: str) -> Callable[[Bench], Bench]:
+    """*holder* closes the case before *agency* may hear of it; then she agrees to that agency again."""
+    shut = going_on(barring(story, agency), holder, "case.closed")
+    return going_on(shut, "ngo-a", "consent.given", receivers=[agency])
 
 
 def plan_with_hospital(story: Callable[[Bench], Bench]) -> Callable[[Bench], Bench]:

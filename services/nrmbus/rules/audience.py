@@ -153,8 +153,8 @@ def _guardianship_of_child(step: Step) -> Iterable[str]:
 
 
 def _guardian_bodies(step: Step) -> Iterable[str]:
-    """Those that a child's flag reached, while the person is a child."""
-    return step.view.flagged if step.view.child is not False else ()
+    """Those that a child's flag reached, while the person is a child and when it is found to be one again."""
+    return step.view.flagged if step.view.child is not False or step.finds_child else ()
 
 
 def _guardians_of_child_to_unit(step: Step) -> Iterable[str]:
@@ -225,6 +225,13 @@ def _referrer_when_unit_ends(step: Step) -> Iterable[str]:
     """The unit closes the case, or notes a word against itself, and owes nothing more; not who may hear nothing of her."""
     own = step.role == UNIT and receivers_of(step.event) in ((), (step.source,))
     return (each for each in _referrer(step) if own and not step.barred(each))
+
+
+def _told_of_closing(step: Step) -> Iterable[str]:
+    """Who closed the case and who heard of it, save those who have deleted what they were told since."""
+    closing, left = step.view.closing, step.view.left
+    told = (closing.mark.source, *closing.told) if closing else ()
+    return (agency for agency in told if agency not in left)
 
 
 def _referring_ngo(step: Step) -> Iterable[str]:
@@ -391,6 +398,7 @@ TERMS: Final[Mapping[Term, Callable[[Step], Iterable[str]]]] = {
     "supervisor": _supervisor,
     "terminator": _terminator,
     "to": lambda step: step.to,
+    "told_of_closing": _told_of_closing,
     "unanswering": _unanswering,
     "vac_on_case": _vac_on_case,
     "vac_on_case_or_named": _vac_on_case_or_named,

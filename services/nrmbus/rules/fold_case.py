@@ -27,7 +27,8 @@ def _incident(step: Step, _: Mark) -> Changes:
 
 def _closed(step: Step, mark: Mark) -> Changes:
     view, follow_up = step.view, value(step.event, "follow_up", default=False) is True
-    return {"closing": Closing(mark, view.status, follow_up, stopped=stopped(step.tables, view, "CLOSED"))}
+    ended = stopped(step.tables, view, "CLOSED")
+    return {"closing": Closing(mark, view.status, follow_up, told=step.recipients, stopped=ended)}
 
 
 def _reminded(step: Step, _: Mark) -> Changes:
@@ -113,9 +114,13 @@ def _flagged(step: Step, _: Mark) -> Changes:
 
 
 def _age_assessed(step: Step, _: Mark) -> Changes:
-    if value(step.event, "result") != "adult":
+    """The bodies that were flagged have a part while the person is a child, also where it is found to be one again."""
+    view = step.view
+    if not step.finds_child:
+        return {"child": False, "parts": parts_without(view.parts, view.flagged, "safeguard")}
+    if view.child is not False:
         return {"child": True}
-    return {"child": False, "parts": parts_without(step.view.parts, step.view.flagged, "safeguard")}
+    return {"child": True, "parts": parts_with(view.parts, sorted(view.flagged), "safeguard")}
 
 
 def _represented(_: Step, __: Mark) -> Changes:

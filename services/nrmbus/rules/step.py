@@ -17,6 +17,7 @@ AUTHORITIES = frozenset({"auditor", "court", "prosecution"})
 NO_HOLDERS = frozenset({"auditor", "coordinator", "registrar", "statistics", "timekeeper"})
 """Roles that keep no letter; of a letter the statistics get coded facts, and no service of theirs is built yet."""
 CHILD_FLAGGED = "safeguard.child_flagged"
+AGE_ASSESSED = "safeguard.age_assessed"
 NOBODYS = frozenset({"by-itself", "desk"})
 """Names under which machines act: no member of staff has one of them."""
 
@@ -66,11 +67,16 @@ class Step:
 
     @property
     def child(self) -> bool:
-        """Whether the procedure for children applies, this event counted where the case does not tell yet."""
-        if self.event.type == CHILD_FLAGGED:
+        """Whether the procedure for children applies: to a case that does not tell yet, and by an event that finds a child."""
+        if self.event.type == CHILD_FLAGGED or self.finds_child:
             return True
         known = self.view.child
         return known if known is not None else value(self.event, "child") is True
+
+    @property
+    def finds_child(self) -> bool:
+        """Whether the event is an assessment by which the person is, or may be, a child."""
+        return self.event.type == AGE_ASSESSED and value(self.event, "result") != "adult"
 
     @property
     def holders(self) -> tuple[str, ...]:

@@ -285,12 +285,13 @@ class Running:
 class Closing:
     """How the case was closed or dismissed: from which status, and which follow-ups were asked for and said since.
 
-    ``stopped`` are the duties that it ended, which the case has again when it is re-opened.
+    ``stopped`` are the duties that it ended, which the case has again when it is re-opened; ``told`` who heard of it.
     """
 
     mark: Mark
     before: Status | None
     follow_up: bool
+    told: tuple[str, ...] = ()
     said: frozenset[int] = frozenset()
     stopped: tuple[Running, ...] = ()
 

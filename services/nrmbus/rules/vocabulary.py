@@ -47,6 +47,7 @@ Term = Literal[
     "supervisor",
     "terminator",
     "to",
+    "told_of_closing",
     "unanswering",
     "vac_on_case",
     "vac_on_case_or_named",

@@ -75,6 +75,7 @@ WORDS: Final[Mapping[Term, str]] = {
     "supervisor": "the supervisor of who owed it",
     "terminator": "whose decision ended the access",
     "to": "whom the sender chose",
+    "told_of_closing": "who closed the case, or was told that it was closed",
     "unanswering": "receivers who have not answered",
     "vac_on_case": "the assistance centre, if it has a part in the case",
     "vac_on_case_or_named": "the assistance centre, if it has a part in the case or a consent names it",
