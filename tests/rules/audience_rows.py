@@ -144,6 +144,10 @@ def _consent() -> Iterator[Seen]:
     yield Seen(child_consented, UNIT, "consent.objected", ("district", "school"), said=_paper("vac", 2))
     yield Seen(with_school, "vac", "consent.objected", ("district", "ngo-a", "school"), said=_paper("school", 8))
     yield Seen(barring(planned, "ngo-l", "vac"), "ngo-l", "consent.stop_confirmed", ("vac",))
+    yield Seen(barring(planned, "vac"), "vac", "consent.stop_confirmed", ("ngo-a", UNIT))
+    yield Seen(barring(barring(planned, UNIT), "vac"), "vac", "consent.stop_confirmed", ("ngo-a",))
+    retained = {"answer": "must_retain"}
+    yield Seen(barring(planned, "vac"), "vac", "consent.stop_confirmed", ("ngo-a",), said=retained)
     both = barring(barring(planned, "ngo-l", "vac"), "vac")
     yield Seen(both, "ngo-l", "consent.stop_confirmed", ("vac",))
 

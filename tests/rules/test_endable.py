@@ -1,14 +1,15 @@
 """Whatever is said in a case, no duty rests upon somebody whom the Rules would refuse all that could end it."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any, Final
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nrmbus.events.model import Event, Fact
-from nrmbus.rules import Agency, Clock, Rules, load_profile
+from nrmbus.events.model import Fact
+from nrmbus.rules import Agency, Rules, load_profile
+from rules.ending import can_be_ended
 from rules.given import AGENCIES, AZ, Bench
 from rules.stories import (
     acknowledged,
@@ -56,14 +57,6 @@ STORIES: Final[tuple[Callable[[Bench], Bench], ...]] = (
     without_status, erasing, courts_asked, holds_asked, child_referred, child_housed, child_presumed,
 )  # fmt: skip
 
-FOR_GOOD: Final = frozenset(
-    {"G-01", "G-02", "G-03", "G-04", "G-05", "G-06", "G-10", "G-30", "G-31", "G-36", "G-40", "G-51", "G-52"}
-)
-"""Refusals about which their sender can do nothing by itself: by its role or part, by the person's word, or too late.
-
-Every other says what it may do first: enter a stage, name a law, ask the person, name a second officer.
-"""
-
 Said = tuple[str, str, dict[str, Any]]
 _HELPERS = ("ngo-l", "vac", "shelter", "fund", "migration", UNIT, "ngo-a", "guardianship", "hospital")
 _REFERENCES = ("R-1", "R-2", "R-4", "R-5", "R-10", "B-1", "B-10", "H-1", "V-1", "X-1", "X-2")
@@ -101,39 +94,6 @@ _EVENTS: list[Said] = [
 ]  # fmt: skip
 NUMBERS: Final = st.integers(0, len(_EVENTS) - 1)
 HOURS: Final = st.sampled_from([0, 0, 1, 30, 24 * 8])
-_NOTHING: Final[tuple[dict[str, Any], ...]] = ({},)
-_SAID: Final[dict[str, tuple[dict[str, Any], ...]]] = {
-    "referral.submitted": ({"to": [UNIT]}, {"to": ["vac"], "withhold_from": [UNIT]}),
-    "consent.refused": ({"receivers": [UNIT]},),
-    "shelter.discharged": ({"reason": "own_request"},),
-    **dict.fromkeys(("plan.adopted", "needs.assessed"), tuple({"to": [to]} for to in ("vac", "ngo-l"))),
-    "service.requested": tuple({"to": [to]} for to in ("vac", "ngo-l")),
-}  # fmt: skip
-
-
-def _tried(b: Bench, clock: Clock) -> Iterator[Event]:
-    """What its agency could say to end *clock*, in all the ways that may make a difference."""
-    refs = dict.fromkeys((clock.ref, None, *b.view.referrals, *b.view.beds, *b.view.reviews))
-    for end in PROFILE.clocks[clock.code].ends_by:
-        for name in end.events:
-            for said in _SAID.get(name, _NOTHING):
-                for ref in refs:
-                    more = {"approver": "A-2", "legal_basis": "a law", "reference": ref}
-                    yield b.event(clock.answerable, name, **more, **said)
-
-
-def _can_be_ended(b: Bench, clock: Clock) -> bool:
-    for event in _tried(b, clock):
-        refusal = b.rules.judge(b.view, event, b.now)
-        if refusal is None and clock not in b.rules.clocks(_after(b, event)):
-            return True
-        if refusal is not None and refusal.rule not in FOR_GOOD:
-            return True
-    return False
-
-
-def _after(b: Bench, event: Event) -> Any:
-    return b.rules.evolve(b.view, Fact.of(event, (), b.now, len(b.facts) + 1))
 
 
 def _pass(b: Bench, hours: int) -> None:
@@ -164,5 +124,5 @@ def test_somebody_may_end_whatever_he_owes(story: Callable[[Bench], Bench], step
     for hours, number in steps:
         _pass(b, hours)
         _say_next(b, number)
-        stuck = [f"{clock.code} {clock.answerable}" for clock in b.rules.clocks(b.view) if not _can_be_ended(b, clock)]
+        stuck = [f"{clock.code} {clock.answerable}" for clock in b.rules.clocks(b.view) if not can_be_ended(b, clock)]
         assert not stuck, [f"{fact.event.type} {fact.event.source}" for fact in b.facts]

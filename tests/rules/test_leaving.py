@@ -234,14 +234,15 @@ class TestAUnitThatSheRefuses:
         assert owed(b, UNIT) == []
 
     def test_owes_no_review_of_which_it_is_not_told(self) -> None:
-        """The request does not reach a unit that she refuses; a court's clock is the court's."""
+        """What nobody would hear of is not asked for: it would stay undecided and bar closing; a court may be asked."""
         b = under_review(Bench())
         b.say(UNIT, "review.decided", ref="V-1", outcome="upheld")
         b.say("ngo-a", "consent.withdrawn", receivers=[UNIT])
-        asked = b.say("ngo-a", "review.requested", ref="V-2")
+        refusal = b.ask("ngo-a", "review.requested", ref="V-2")
         b.say("ngo-a", "review.requested", ref="V-3", kind="court")
 
-        assert UNIT not in asked.audience.recipients
+        assert refusal is not None
+        assert refusal.rule == "G-31"
         assert owed(b, UNIT) == ["D-STOP"]
         assert owed(b, "court") == ["D-REVIEW"]
 

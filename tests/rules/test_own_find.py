@@ -1,7 +1,7 @@
 """A case that the special unit found itself: from suspicion it begins at once, after a referral only once it has accepted."""
 
 from rules.given import Bench
-from rules.stories import LEGAL
+from rules.stories import LEGAL, accepted
 
 UNIT = "special-unit"
 
@@ -36,4 +36,13 @@ def test_initial_assistance_after_a_referral_needs_acceptance() -> None:
     b.say(UNIT, "referral.accepted", ref="R-2")
     assert [clock.code for clock in b.rules.clocks(b.view) if clock.answerable == UNIT] == ["D-ANSWER"]
     b.say(UNIT, "identification.stage_entered")
+    assert "D-ANSWER" not in b.codes
+
+
+def test_a_first_stage_that_names_another_reference_is_an_answer_all_the_same() -> None:
+    """The unit has taken the person on: its answer is not owed for ever because of what the form had in it."""
+    b = accepted(Bench())
+    b.say("ngo-a", "referral.submitted", ref="R-9", to=["vac"])
+    b.say(UNIT, "identification.stage_entered", ref="R-9")
+
     assert "D-ANSWER" not in b.codes

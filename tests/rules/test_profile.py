@@ -21,7 +21,7 @@ PROFILE = load_profile(AZ)
 TEXT = profile_text(AZ)
 CALENDAR = Calendar.of(PROFILE)
 
-PINNED = "d98677cfdc34d88b0f58e1748871a10c1e79e3625679e06e199731ae14df3793"
+PINNED = "0366c85f3999f2dbac2d5b117c2ee57b4564e60b3593d465d4c90a3484416876"
 """The digest that registrations of this profile carry.
 
 If this fails, a value of the profile was altered. Before the profile is in force anywhere: see that a behaviour test

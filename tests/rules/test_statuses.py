@@ -61,7 +61,7 @@ FROM: Final[list[tuple[str, str, dict[str, Any], str]]] = [
     ("shelter", "shelter.discharged", {}, GOING_ON + "W"),
     (UNIT, "stay.hold_ended", {}, GOING_ON + "W"),
     ("ngo-a", "review.requested", {}, "N"),
-    (UNIT, "review.decided", {}, "UPIN"),
+    (UNIT, "review.decided", {}, "RUPIN"),
     *(
         ("vac", f"consent.{kind}", {"receivers": ["shelter"]}, ANY)
         for kind in ("given", "refused", "withdrawn", "overridden")

@@ -84,3 +84,13 @@ class TestOpenedAgain:
         b.say("vac", "consent.stop_confirmed")
 
         assert "vac" not in b.say(UNIT, "case.reopened").audience.recipients
+
+    def test_gives_the_status_of_before_whatever_reference_is_named(self) -> None:
+        """A re-opening that carries the reference of a referral took the case to no status at all."""
+        b = begun(Bench())
+        b.say("ngo-a", "referral.submitted", ref="R-9", to=["vac"])
+        b.say("vac", "referral.declined", ref="R-9")
+        b.say(UNIT, "case.closed", reason="lost_contact")
+        b.say(UNIT, "case.reopened", ref="R-9")
+
+        assert b.view.status == "UNDER_IDENTIFICATION"

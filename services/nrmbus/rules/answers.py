@@ -39,9 +39,10 @@ def _referral_answered(step: Step) -> bool:
 
 
 def _nothing_to_expire(step: Step) -> bool:
-    """A referral to the special unit never expires."""
+    """A referral to the special unit never expires, unless the unit has left the case."""
     return step.referral is not None and not any(
-        party.state == "submitted" and step.roles.of(party.agency) != UNIT for party in step.referral.receivers
+        party.state == "submitted" and (step.roles.of(party.agency) != UNIT or party.agency in step.view.left)
+        for party in step.referral.receivers
     )
 
 

@@ -4,7 +4,7 @@ Read on the view before the event. The sender and ``statistics`` (which opens ev
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Final
 
@@ -13,8 +13,8 @@ from nrmbus.rules.clocks import breached_by, told
 from nrmbus.rules.conditions import holds
 from nrmbus.rules.emergency import second_agencies
 from nrmbus.rules.profile import Row
-from nrmbus.rules.step import AUTHORITIES, SHARING, UNIT, Step, receivers_of, value
-from nrmbus.rules.view import Bed, House
+from nrmbus.rules.step import AUTHORITIES, SHARING, UNIT, Step, holder_of, receivers_of, value
+from nrmbus.rules.view import Bed, House, Plan
 from nrmbus.rules.vocabulary import Term
 
 CHOSEN: Final[frozenset[Term]] = frozenset({"members", "questioner", "to"})
@@ -199,17 +199,28 @@ def _holder(step: Step) -> Iterable[str]:
 def _former_holder(step: Step) -> Iterable[str]:
     """Who holds the case until this event gives it to another; not who may hear nothing of the person any more."""
     holder = step.holder
-    return (holder,) if holder and not step.barred(holder) and _moves_holder(step) else ()
+    return (holder,) if holder and not step.barred(holder) and _next(step) != holder else ()
 
 
-def _moves_holder(step: Step) -> bool:
-    """Whether the case has another holder by this event (`Step.holder`): a plan before a first stage before a transfer."""
-    view, kind = step.view, step.event.type
-    if kind == "plan.adopted" or view.plan:
-        return kind == "plan.adopted"
-    if kind == "identification.stage_entered" or view.stage:
-        return not view.stage and not step.barred(step.source)
-    return step.referral is not None and (step.referral.transfer or step.referral.made_support)
+def _next_holder(step: Step) -> Iterable[str]:
+    """Who holds the case from this event on and did not before; not who may hear nothing of the person any more."""
+    holder = _next(step)
+    return (holder,) if holder and not step.barred(holder) and holder != step.holder else ()
+
+
+def _next(step: Step) -> str | None:
+    """Who holds the case after a plan, a first stage, a transfer that is accepted, or what its holder has deleted."""
+    view, kind, source = step.view, step.event.type, step.source
+    if kind == "plan.adopted":
+        view = replace(view, plan=Plan(source, step.to, None))
+    elif kind == "identification.stage_entered":
+        view = replace(view, stage=max(view.stage, 1))
+    elif kind == "consent.stop_confirmed":
+        parts = {agency: part for agency, part in view.parts.items() if agency != source}
+        view = replace(view, parts=parts, left={**view.left, source: step.event.recordedtime}) if step.deletes else view
+    elif step.referral and (step.referral.transfer or step.referral.made_support):
+        view = replace(view, taken_over_by=source)
+    return holder_of(step, view)
 
 
 def _plan_holder(step: Step) -> Iterable[str]:
@@ -321,7 +332,7 @@ def _other_party(step: Step) -> Iterable[str]:
 
 
 def _decider(step: Step) -> Iterable[str]:
-    return step.roles.having("court" if value(step.event, "kind") == "court" else UNIT)
+    return step.roles.having(step.review_role)
 
 
 def _letter_sender(step: Step) -> Iterable[str]:
@@ -380,6 +391,7 @@ TERMS: Final[Mapping[Term, Callable[[Step], Iterable[str]]]] = {
     "members": _members,
     "migration_with_hold": _migration_with_hold,
     "migration_with_hold_on_positive": _migration_on_positive,
+    "next_holder": _next_holder,
     "open_referral_parties": _open_referral_parties,
     "other_party": _other_party,
     "plan_holder": _plan_holder,

@@ -61,14 +61,8 @@ def _known_receivers(step: Step) -> Iterable[str]:
     return (agency for agency in receivers_of(step.event) if step.view.count_for(agency))
 
 
-def _decider(step: Step) -> Iterable[str]:
-    """Who hears of the review: a unit that the person refuses is not told, and so owes no decision."""
-    deciders = step.roles.having("court" if value(step.event, "kind") == "court" else UNIT)
-    return (agency for agency in deciders if not step.barred(agency))
-
-
 ANSWERABLE: Final[Mapping[Answerable, Callable[[Step], Iterable[str]]]] = {
-    "decider": _decider,
+    "decider": lambda step: step.deciders,
     "holders": lambda step: (
         step.recipients
     ),  # whom the event reached: of a case that is over, the view knows no holders
@@ -168,11 +162,12 @@ def _same(step: Step, clock: Running) -> bool:
     """Whether the event is about what the clock waits for.
 
     What answers a record does so by its reference and for its own kind: a service that is given unasked answers no
-    referral, and no other service that was asked for.
+    referral, and no other service that was asked for. A first stage answers no record: the person is taken on, whatever
+    reference is named.
     """
     row, ref = step.tables.row(step.event.type), step.event.referral
     if row is None or row.about is None:
-        return ref is None or ref == clock.ref
+        return True
     return ref == clock.ref and _kind(clock.by) == _kind(step.event.type)
 
 

@@ -12,9 +12,25 @@ def _to_unit(step: Step) -> bool:
     return bool(step.units_in_to)
 
 
+def _to_unit_that_left(step: Step) -> bool:
+    """A referral that asks the special unit again, after it has deleted what it knew (T02)."""
+    waiting = any(
+        party.agency in step.units_in_to and party.state == "submitted"
+        for referral in step.view.referrals.values()
+        for party in referral.receivers
+    )
+    return _to_unit(step) and not waiting and not any(step.view.on_case(unit) for unit in step.units_in_to)
+
+
 def _withheld_from_unit(step: Step) -> bool:
     """A referral to a provider of which the special unit must not hear (T03)."""
     return step.withholds_from_unit and any(step.in_group(agency, "PROVIDERS") for agency in step.to)
+
+
+def _service_asked_for(step: Step) -> bool:
+    """About a service that somebody was asked for and has not settled (T15)."""
+    service = step.service
+    return service is not None and service.open and bool(service.receivers)
 
 
 def _by_detecting_provider(step: Step) -> bool:
@@ -34,9 +50,11 @@ def _made_it_referred(step: Step) -> bool:
         return False
     if step.event.type == "referral.declined":
         return step.role == UNIT
-    return step.event.type != "referral.expired" or any(
-        party.state == "submitted" for party in referral.receivers if step.roles.of(party.agency) == UNIT
-    )
+    if step.event.type != "referral.expired":
+        return True
+    waiting = [party.agency for party in referral.receivers if party.state == "submitted"]
+    units = [agency for agency in waiting if step.roles.of(agency) == UNIT]
+    return bool(units) and (units == waiting or all(unit in step.view.left for unit in units))
 
 
 def _first_stage(step: Step) -> bool:
@@ -112,7 +130,9 @@ CONDITIONS: Final[Mapping[Condition, Callable[[Step], bool]]] = {
     "positive": _positive,
     "reopening": _reopening,
     "reopening_from_negative": _reopening_from_negative,
+    "service_asked_for": _service_asked_for,
     "to_unit": _to_unit,
+    "to_unit_that_left": _to_unit_that_left,
     "withheld_from_unit": _withheld_from_unit,
 }
 

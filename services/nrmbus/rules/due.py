@@ -94,7 +94,7 @@ def _expiries(tables: Tables, roles: Roles, view: View) -> Iterator[Due]:
         waiting = {
             party.agency
             for party in referral.receivers
-            if party.state == "submitted" and roles.of(party.agency) != UNIT
+            if party.state == "submitted" and (roles.of(party.agency) != UNIT or party.agency in view.left)
         }
         ends = [
             _overdue_again(tables, clock)

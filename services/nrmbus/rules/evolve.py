@@ -85,7 +85,8 @@ def _status(step: Step) -> Status | None:
 
 
 def _before(step: Step) -> Status | None:
-    if step.referral:
+    """The status before the closing or the referral that ends; a re-opening that names a referral is about the closing."""
+    if step.event.type != REOPENED and step.referral:
         return step.referral.before
     return step.view.closing.before if step.view.closing else step.view.status
 

@@ -96,7 +96,7 @@ def _stop_confirmed(step: Step, mark: Mark) -> Changes:
     if stop:
         answered = replace(stop, open=False, answer=value(step.event, "answer"))
         changes["stops"] = put(step.view.stops, step.source, answered)
-    if value(step.event, "answer") == "deleted":
+    if step.deletes:
         changes |= left_by(step, mark)
     return changes
 
@@ -166,9 +166,13 @@ def _decided(step: Step, mark: Mark) -> Changes:
 
 
 def _review_requested(step: Step, mark: Mark) -> Changes:
-    decider = "court" if value(step.event, "kind") == "court" else UNIT
-    review = Review(step.ref, mark, decider, heard_by(step))
-    return {"reviews": put(step.view.reviews, step.ref, review)}
+    """Whoever decides has a part by being asked, also where it has deleted what it knew before."""
+    review = Review(step.ref, mark, step.review_role, heard_by(step))
+    asked = [agency for agency in step.recipients if step.roles.of(agency) == step.review_role]
+    return {
+        "reviews": put(step.view.reviews, step.ref, review),
+        "parts": parts_with(step.view.parts, asked, f"review {step.ref}"),
+    }
 
 
 def _review_decided(step: Step, _: Mark) -> Changes:

@@ -7,7 +7,7 @@ from typing import Any, Final, Literal
 from nrmbus.rules.conditions import holds
 from nrmbus.rules.folding import Changes, Folder, heard_by, parts_with, parts_without, put, put_last
 from nrmbus.rules.step import UNIT, Step, value
-from nrmbus.rules.view import Bed, Hold, House, Mark, Party, Payment, Plan, Referral, Service
+from nrmbus.rules.view import Bed, Hold, House, Mark, Party, Payment, Plan, Referral, Service, Status
 
 # Referral
 
@@ -20,7 +20,7 @@ def _submitted(step: Step, mark: Mark) -> Changes:
         transfer=value(step.event, "mode") == "transfer",
         urgency=value(step.event, "urgency", "normal"),
         made_support=holds("withheld_from_unit", step) and view.status in ("SUSPECTED", None),
-        before=view.status if to_unit else None,
+        before=_status_before(step) if to_unit else None,
         receivers=tuple(Party(agency) for agency in step.to),
         known_to=heard_by(step),
     )
@@ -30,7 +30,18 @@ def _submitted(step: Step, mark: Mark) -> Changes:
     }
     if view.child is None:
         changes["child"] = value(step.event, "child")
+    if to_unit:  # it has begun before only if it has deleted what it knew, so it begins again
+        changes |= {"stage": 0, "screened": False}
     return changes
+
+
+def _status_before(step: Step) -> Status | None:
+    """The status to come back to, should the special unit not take the person on."""
+    view = step.view
+    if view.status != "REFERRED":
+        return view.status
+    earlier = [referral.before for referral in view.referrals.values() if referral.before]
+    return earlier[-1] if earlier else view.status
 
 
 def _with_party(step: Step, **changed: Any) -> Referral | None:
@@ -84,16 +95,18 @@ def _declined(step: Step, _: Mark) -> Changes:
 
 
 def _ended(step: Step, _: Mark) -> Changes:
-    """Revoked by the sender, or expired: of those who had not answered, and never of the special unit by expiry."""
+    """Revoked by the sender, or expired: of those who had not answered.
+
+    A special unit that is still on the case goes on owing its answer when the time of the others is over.
+    """
     referral = step.referral
     if referral is None:
         return {}
     state: Literal["revoked", "expired"] = "revoked" if step.event.type == "referral.revoked" else "expired"
-    ended = [
-        party.agency
-        for party in referral.receivers
-        if party.state == "submitted" and (state == "revoked" or step.roles.of(party.agency) != UNIT)
-    ]
+    ended = [party.agency for party in referral.receivers if party.state == "submitted"]
+    if state == "expired":
+        others = [agency for agency in ended if step.roles.of(agency) != UNIT or agency in step.view.left]
+        ended = others or ended
     receivers = tuple(replace(party, state=state) if party.agency in ended else party for party in referral.receivers)
     left = replace(referral, receivers=receivers)
     if not left.stands:
@@ -155,7 +168,7 @@ def _adopted(step: Step, mark: Mark) -> Changes:
     ends = step.tables.calendar.days_after(mark.time, days) if days is not None else None
     return {
         "plan": Plan(step.source, step.to, ends),
-        "parts": parts_with(step.view.parts, step.to, "plan"),
+        "parts": parts_with(step.view.parts, (step.source, *step.to), "plan"),
     }
 
 

@@ -46,10 +46,11 @@ def acceptance_required(q: Question) -> bool:
         if q.event.type == "referral.completed":
             return party is not None and party.state == "submitted"
         return party is None or party.state not in ("accepted", "completed")
-    if not holds("first_stage", q) or _own_find(q):
+    if not holds("first_stage", q):
         return False
     parties = (each.party(q.source) for each in q.view.referrals.values())
-    return not any(party and party.state in ("accepted", "completed") for party in parties)
+    states = {party.state for party in parties if party}
+    return "submitted" in states or not (_own_find(q) or states & {"accepted", "completed"})
 
 
 def _own_find(q: Question) -> bool:

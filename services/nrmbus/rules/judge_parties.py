@@ -8,7 +8,7 @@ from nrmbus.rules.emergency import OBJECTED
 from nrmbus.rules.judging import WITH_TO, Book, Check, Question
 from nrmbus.rules.profile import Row
 from nrmbus.rules.records import ANSWERED_BY_REFERENCE, RECORDS, is_anothers
-from nrmbus.rules.step import AUTHORITIES, COURT, UNIT, receivers_of, value
+from nrmbus.rules.step import AUTHORITIES, CLOSED, COURT, UNIT, receivers_of, value
 
 _book = Book()
 AUDITOR = "auditor"
@@ -17,6 +17,7 @@ _ACCESS = "access.granted"
 _DOCUMENTS = "handover.document_transferred"
 _OF_THE_PLAN = ("plan.revised", "plan.completed")
 _OBJECTION = "consent.objected"
+_REVIEW = "review.requested"
 _ENDING_ACCESS = ("access.terminated", "access.hold_placed")
 _ERASING = ("access.erasure_confirmed", *_ENDING_ACCESS)
 
@@ -114,10 +115,14 @@ def _asks_unit(q: Question) -> bool:
 
 @_book.rule("G-05")
 def not_on_case(q: Question) -> bool:
-    """No part of the sender stands (`consent.stop_confirmed`, decisions of a court and what is read later excepted)."""
+    """No part of the sender stands (`consent.stop_confirmed`, decisions of a court and what is read later excepted).
+
+    Where all who could close have left, the holder of before closes: else the years of keeping would never begin.
+    """
     if (
         _opening(q)
         or q.role in (TIMEKEEPER, COURT)
+        or (q.event.type == CLOSED and q.source == q.holder)
         or q.event.type in ("consent.stop_confirmed", _ACCESS, *_ERASING, *_LETTERS)
     ):
         return False
@@ -150,12 +155,15 @@ def time_before_case(q: Question) -> bool:
     return opened is not None and q.event.time < min(opened.time, opened.registered)
 
 
-@_book.rule("G-10", *WITH_TO)
+@_book.rule("G-10", *WITH_TO, _REVIEW)
 def recipient_not_allowed(q: Question) -> bool:
     """`to` names one who is never sent anything, or one who does not take what this type asks for; of a referral, the sender.
 
-    Who refers to itself hands nothing over, and would take the case over with nobody asked.
+    Who refers to itself hands nothing over, and would take the case over with nobody asked. A review is asked of a body
+    that is on the bus: nobody else would decide it, and it would bar closing for ever.
     """
+    if q.event.type == _REVIEW:
+        return not q.roles.having(q.review_role)
     to = q.to
     if any(q.in_group(agency, "NEVER_RECIPIENTS") for agency in to):
         return True

@@ -17,6 +17,7 @@ _REFERRAL = "referral.submitted"
 _BED = "shelter.bed_requested"
 _ACCEPTED = "referral.accepted"
 _QUESTION = "referral.info_requested"
+_REVIEW = "review.requested"
 _GOING_ON = ("referral.info_supplied", "plan.revised", "plan.completed")
 _PLAN = "plan.adopted"
 _STOPPED = "consent.stop_confirmed"
@@ -148,9 +149,12 @@ def _concerned(q: Question) -> Iterator[tuple[str, str]]:
     """The pairs of which an adult's refusal or withdrawal is in the way.
 
     Also who takes the case over, by plan or transfer, who hands on in a letter what it knows, and whom a question is put
-    to about a referral: it would not hear of it, and what is owed would wait for it for ever.
+    to about a referral: it would not hear of it, and what is owed would wait for it for ever. The same of a review of
+    which nobody who could decide it would hear.
     """
     yield from _needed(q)
+    if q.event.type == _REVIEW and not q.deciders:
+        yield from ((agency, SHARING) for agency in q.roles.having(q.review_role))
     if q.event.type == _QUESTION and q.referral and not q.child:
         yield q.referral.sender, SHARING
     referral = q.referral if q.event.type == _ACCEPTED else None
@@ -160,13 +164,13 @@ def _concerned(q: Question) -> Iterator[tuple[str, str]]:
         yield q.source, SHARING
 
 
-@_book.rule("G-30", *WITH_TO, *_OWN, _ACCEPTED, _DOCUMENTS, _QUESTION)
+@_book.rule("G-30", *WITH_TO, *_OWN, _ACCEPTED, _DOCUMENTS, _QUESTION, _REVIEW)
 def consent_refused(q: Question) -> bool:
     """Adult; a refusal stands for an agency in `to`, the special unit that acts or gets papers, who takes over or hands on."""
     return any(q.stands(agency, purpose) == "refused" for agency, purpose in _concerned(q))
 
 
-@_book.rule("G-31", *WITH_TO, *_OWN, _ACCEPTED, _DOCUMENTS, _QUESTION)
+@_book.rule("G-31", *WITH_TO, *_OWN, _ACCEPTED, _DOCUMENTS, _QUESTION, _REVIEW)
 def consent_withdrawn(q: Question) -> bool:
     """The same, a withdrawal stands."""
     return any(q.stands(agency, purpose) == "withdrawn" for agency, purpose in _concerned(q))

@@ -16,6 +16,8 @@ AUTHORITIES = frozenset({"auditor", "court", "prosecution"})
 """Whose holds all who hold the case hear of."""
 NO_HOLDERS = frozenset({"auditor", "coordinator", "registrar", "statistics", "timekeeper"})
 """Roles that keep no letter; of a letter the statistics get coded facts, and no service of theirs is built yet."""
+CLOSED = "case.closed"
+STOPPED = "consent.stop_confirmed"
 CHILD_FLAGGED = "safeguard.child_flagged"
 AGE_ASSESSED = "safeguard.age_assessed"
 NOBODYS = frozenset({"by-itself", "desk"})
@@ -79,6 +81,11 @@ class Step:
         return self.event.type == AGE_ASSESSED and value(self.event, "result") != "adult"
 
     @property
+    def deletes(self) -> bool:
+        """Whether the sender says by this event that it has deleted what it was told."""
+        return self.event.type == STOPPED and value(self.event, "answer") == "deleted"
+
+    @property
     def holders(self) -> tuple[str, ...]:
         """Who may hold a letter of the case: whoever sent or received one of its events, sorted."""
         return tuple(sorted(each for each in self.view.counts if self.roles.of(each) not in NO_HOLDERS))
@@ -127,6 +134,16 @@ class Step:
         return self.view.reviews.get(self.event.referral or "")
 
     @property
+    def review_role(self) -> str:
+        """The role that decides on the review which the event asks for."""
+        return COURT if value(self.event, "kind") == COURT else UNIT
+
+    @property
+    def deciders(self) -> tuple[str, ...]:
+        """Who decides on the review which the event asks for, and may hear of the person."""
+        return tuple(agency for agency in self.roles.having(self.review_role) if not self.barred(agency))
+
+    @property
     def emergency(self) -> Emergency | None:
         """The breaking of the glass that the event names."""
         return self.view.emergencies.get(self.event.referral or "")
@@ -173,15 +190,8 @@ class Step:
 
     @property
     def holder(self) -> str | None:
-        """Who holds the case: plan, then special unit, then who took it over, then the detector."""
-        view = self.view
-        if view.plan:
-            return view.plan.holder
-        if view.stage:
-            unit = next((unit for unit in self.roles.having(UNIT) if not self.barred(unit)), None)
-            if unit:
-                return unit
-        return view.taken_over_by or view.detector
+        """Who holds the case before this event."""
+        return holder_of(self, self.view)
 
     def mark(self, registered: datetime, number: int) -> Mark:
         """Where this event stands in the history."""
@@ -201,6 +211,24 @@ def referrer(view: View, roles: Roles) -> str | None:
         if any(party.stands for party in referral.receivers if roles.of(party.agency) == UNIT):
             return referral.sender
     return None
+
+
+def holder_of(step: Step, view: View) -> str | None:
+    """Who holds the case of *view*: by plan, as special unit from the first stage on, by taking it over, by the signal.
+
+    Whoever has deleted what it was told holds nothing. If all of these have, the agency holds that has had a part for
+    longest and may close; if nobody is left who may, the first of these can still close, and do nothing else.
+    """
+    units = [unit for unit in step.roles.having(UNIT) if not step.barred(unit)] if view.stage else []
+    named = [view.plan.holder if view.plan else None, *units, view.taken_over_by, view.detector]
+    by_right = [agency for agency in named if agency]
+    if not by_right:
+        return None
+    closers = step.tables.publishers.get(CLOSED, frozenset())
+    left = [agency for agency in view.parts if step.roles.of(agency) in closers]
+    unrefused = [agency for agency in left if not step.barred(agency)]
+    standing = [agency for agency in by_right if agency not in view.left]
+    return next(iter((*standing, *unrefused, *left, *by_right)))
 
 
 def review_window(step: Step) -> datetime | None:

@@ -29,6 +29,7 @@ Term = Literal[
     "members",
     "migration_with_hold",
     "migration_with_hold_on_positive",
+    "next_holder",
     "open_referral_parties",
     "other_party",
     "plan_holder",
@@ -70,7 +71,9 @@ Condition = Literal[
     "positive",
     "reopening",
     "reopening_from_negative",
+    "service_asked_for",
     "to_unit",
+    "to_unit_that_left",
     "withheld_from_unit",
 ]
 """What must hold for a row of section 2 or 5 to apply to an event."""

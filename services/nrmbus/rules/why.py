@@ -57,6 +57,7 @@ WORDS: Final[Mapping[Term, str]] = {
     "members": "the members of the plan in force",
     "migration_with_hold": "the migration service that a standing hold was asked of",
     "migration_with_hold_on_positive": "the migration service that a standing hold was asked of, on a positive decision",
+    "next_holder": "who holds the case from this on",
     "open_referral_parties": "sender and receivers of a referral that waits for an answer",
     "other_party": "the other side of the service",
     "plan_holder": "who holds the plan",
