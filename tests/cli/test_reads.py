@@ -4,6 +4,7 @@ import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from datetime import timedelta
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -12,9 +13,9 @@ import pytest
 
 from auditor.played import Written, first_scenario
 from cli.told import Commands
-from nrmbus.auditor.held import held, readings
+from nrmbus.auditor.held import Holder, Reading, held, readings
 from nrmbus.auditor.history import Audited, Entry
-from nrmbus.auditor.pages.words import LANGUAGES
+from nrmbus.auditor.pages.words import LANGUAGES, Words
 from nrmbus.auditor.users import Users
 from nrmbus.bus.errors import BusError
 from nrmbus.bus.folder import BusFolder
@@ -175,7 +176,7 @@ class TestPersonReport:
                 assert (case, what, purpose) == (commands.case, "person_report", "person_request")
                 asked.append((self.agency, actor))
                 commands.seen = reported(self.agency)
-                return {"verdict": "registered", "number": 4711}
+                return {"verdict": "registered", "number": 4711, "written": commands.written}
 
         @asynccontextmanager
         async def door_of(_: BusFolder, agency: str) -> AsyncIterator[Desk]:
@@ -253,12 +254,12 @@ class TestPersonReport:
         text = commands.shown("person-report", "--case", commands.case, "--language", language)
 
         said = {key: each[language] for key, each in person_report.sentences().items()}
-        sections = {part.partition(" ")[0]: part for part in text.split("\n\n")}
+        sections = sections_of(text)
         assert said["erased"].split("{")[0] in sections["vac"]
         assert "2027" in sections["vac"]
-        assert said["held"].split("{")[0] not in sections["vac"]
+        assert said["held.room"].split("{")[0] not in sections["vac"]
         assert said["erased.missing"].split("{")[0] in sections["fund"]
-        assert said["held"].split("{")[0] in sections["fund"]
+        assert said["held.room"].split("{")[0] in sections["fund"]
 
     def test_by_whom_it_is_handed_over(self, commands: Commands, registered: list[tuple[str, str]]) -> None:
         """Who holds the case, unless another is named."""
@@ -286,6 +287,62 @@ class TestPersonReport:
         commands.away_later = "unanswered"
         assert "Nothing is shown." in commands.refused(*how)
         assert commands.type(*how).stdout == ""
+
+    def test_the_parts_that_were_written_are_told_and_no_others(self, commands: Commands) -> None:
+        """A desk knows which parts of its letters are empty; of the others nobody here knows, and that is said."""
+        found = story()
+        commands.written = [
+            {
+                "source": each.event.source,
+                "event": each.event.id,
+                "parts": {part: part in ("identity", "story") for part in each.event.data.letter.part_names()},
+            }
+            for each in found.audited().history.entries
+            if each.event and each.event.data.letter and each.event.source == "ngo-a"
+        ]
+        text = commands.shown("person-report", "--case", commands.case, "--language", "en", "--agency", "ngo-a")
+        sections = sections_of(text)
+
+        assert "Written in sealed letters: your name, birth date, documents; what happened to you." in sections["ngo-a"]
+        assert "income" not in sections["ngo-a"]
+        assert "have room for" not in sections["ngo-a"]
+        assert "have room for: age group" in sections["shelter"]
+
+    def test_a_paper_begins_with_who_holds_letters_and_ends_with_who_audits(self, commands: Commands) -> None:
+        """The person's own matters first; agencies are named by what they are, with their id."""
+        (subject,) = commands.seen.history.spoken_of()
+        known = held(commands.seen, subject)
+        (read,) = readings(commands.seen.history.about(subject))
+        audits = Holder("auditor", "auditor", readings=[replace(read, what="case", purpose="audit", parts=())] * 3)
+        report = person_report.written(
+            replace(known, holders=(audits, *known.holders)), Words("en", commands.seen.rules.profile.zone),
+            teller="auditor", number=7, made=read.at,
+        )  # fmt: skip
+        headings = [each.heading for each in report.sections]
+
+        assert headings[-2:] == ["Auditor", "What you can do"]
+        assert "Victim assistance centre (vac)" in headings
+        assert headings.index("NGO, legal aid (ngo-l)") > headings.index("Victim assistance centre (vac)")
+        assert [len(below) for _, below in report.sections[-2].lines] == [0, 1]
+        assert "3 times: the case; purpose: planned inspection" in report.text()
+
+    def test_readings_for_one_purpose_are_one_line(self, commands: Commands) -> None:
+        """How often, from when to when, and which parts, each named once."""
+        found = story()
+        read_by(found, "vac", letter_to(found, "special-unit"), parts=["story"])
+        read_by(found, "vac", letter_to(found, "special-unit"), parts=["identity", "story"])
+        read_by(found, "vac", letter_to(found, "special-unit"), purpose="supervision")
+        commands.seen = found.audited()
+        (subject,) = commands.seen.history.spoken_of()
+        words = Words("en", commands.seen.rules.profile.zone)
+        (vac,) = [each for each in held(commands.seen, subject).holders if each.agency == "vac"]
+        apart = replace(vac.readings[0], at=vac.readings[0].at - timedelta(days=3))
+
+        assert lines_of([apart, *vac.readings[1:]], words) == [
+            f"{words.day(apart.at)} to {words.day(vac.readings[1].at)}, 2 times: what happened to you; your name, birth date, documents; purpose: work on the case",
+            f"{words.moment(vac.readings[2].at)}: what happened to you; purpose: supervision of the work",
+        ]
+        assert lines_of(vac.readings[:2], words)[0].startswith(f"{words.day(vac.readings[0].at)}, 2 times: ")
 
     def test_it_tells_of_itself(self, commands: Commands) -> None:
         """Read again after it was put on record: that the person was told is among what was read."""
@@ -318,6 +375,21 @@ class TestPersonReport:
             places = {language: sorted(_places(text)) for language, text in sentence.items()}
             assert len({tuple(each) for each in places.values()}) == 1, key
             assert all(text.strip() for text in sentence.values()), key
+
+
+def lines_of(found: list[Reading], words: Words) -> list[str]:
+    """The lines of a report about these readings."""
+    return list(person_report._readings(found, words, lambda key, **values: said_in(words.language, key, values)))
+
+
+def said_in(language: str, key: str, values: dict[str, Any]) -> str:
+    """A sentence of a report."""
+    return person_report.sentences()[key][language].format(**values)
+
+
+def sections_of(text: str) -> dict[str, str]:
+    """What a report says of each agency, by its id."""
+    return {part.partition(")\n")[0].partition("(")[2]: part for part in text.split("\n\n")}
 
 
 def _is(entry: Entry, kind: str) -> bool:

@@ -42,6 +42,8 @@ class Commands:
         """What was put on record, oldest first."""
         self.away: str | None = None
         """The code of why the auditor puts nothing on record."""
+        self.written: list[dict[str, Any]] = []
+        """What the desk that tells the person says of the letters that it can open."""
         self.away_later: str | None = None
         """The same, once it has been asked whether it would."""
 

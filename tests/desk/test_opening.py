@@ -364,6 +364,47 @@ class TestOnRecordBeforeItIsRead:
         assert answer.json()["number"] > 0
         assert nothing.json()["code"] == "not_found"
 
+    async def test_a_report_to_the_person_names_the_parts_in_which_something_is_written(self, tmp_path: Path) -> None:
+        """Of letters that came and of its own: which parts are empty, no word of any; the desk's opening is in its table."""
+        how = {"what": "person_report", "purpose": "person_request", "actor": "S-17"}
+        async with desk_of("vac", tmp_path / "vac") as given:
+            await given.hear(supplied(given.registrar))
+            answer = await given.during(given.door.post(f"/v1/cases/{CASE}/reads", params=how))
+            read = await readings(given)
+        async with desk_of("ngo-a", tmp_path / "ngo-a") as given:
+            await given.registered(
+                type="case.signal_recorded", data=SIGNAL, sealed={"notes": CANARY, "age_band": "25-34"}
+            )
+            await given.registered(type="case.signal_recorded", data=SIGNAL, sealed={"notes": CANARY})
+            own = await given.during(given.door.post(f"/v1/cases/{CASE}/reads", params=how))
+
+        assert [(each["source"], each["parts"]) for each in answer.json()["written"]] == [("ngo-a", {"story": True})]
+        assert [each["parts"] for each in own.json()["written"]] == [
+            {"coded": True, "story": True},
+            {"coded": False, "story": True},
+        ]
+        assert CANARY not in answer.text + own.text
+        assert read == [("desk", "receipt"), ("desk", "person_request")]
+
+    async def test_p7_what_must_stay_shut_is_not_opened_for_a_report_either(self, tmp_path: Path) -> None:
+        """Nothing is known of a letter that the person's withdrawal closed, so nothing is said of it."""
+        how = {"what": "person_report", "purpose": "person_request", "actor": "S-17"}
+        async with desk_of("vac", tmp_path) as given:
+            for record in (consented(given.registrar), supplied(given.registrar), withdrawn(given.registrar)):
+                await given.hear(record)
+            answer = await given.during(given.door.post(f"/v1/cases/{CASE}/reads", params=how))
+
+        assert answer.json()["written"] == []
+
+    async def test_a_case_that_is_read_is_not_opened(self, tmp_path: Path) -> None:
+        """Only the person is told which parts have anything in them."""
+        async with desk_of("vac", tmp_path) as given:
+            await given.hear(supplied(given.registrar))
+            how = {"what": "case", "actor": "S-17"}
+            answer = await given.during(given.door.post(f"/v1/cases/{CASE}/reads", params=how))
+
+        assert "written" not in answer.json()
+
 
 async def test_who_withdrew_sees_who_has_not_answered(tmp_path: Path) -> None:
     """Since when and until when; then what it answered. Who owes the answer sees it too."""

@@ -1,7 +1,8 @@
 """What is held of a person, by whom and on which ground, who read it and who was told: from the verified history. Pure.
 
-The history says to whom a letter was sealed and when somebody was about to read it; it has no word of any letter, and
-cannot say which of its parts were filled.
+The history says to whom a letter was sealed and when somebody was about to read it. It has no word of any letter, and
+cannot say which parts have anything in them: every part of a type travels, padded, also an empty one. A desk that opens
+its own copies knows that of the parts sealed to it, and its `Written` goes in here.
 """
 
 import re
@@ -20,6 +21,8 @@ from nrmbus.rules.step import SHARING
 
 Ground = Literal["consent", "override", "law"]
 StopState = Literal["missing", "deleted", "must_retain"]
+Written = Mapping[tuple[str, str], Mapping[Part, bool]]
+"""By source and id of an event: for each part of its letter that a desk has opened, whether anything is written in it."""
 
 STOP: Final = "D-STOP"
 SERVICES: Final = ("timekeeper", "statistics")
@@ -66,7 +69,12 @@ class Holder:
     since: datetime | None = None
     """When the consent or override was registered that it goes by, or when it was first told."""
     parts: set[Part] = field(default_factory=set)
-    """Of what letters sealed to it, its own among them, may hold: what it has confirmed to have deleted is left out."""
+    """Parts with room in letters sealed to it, its own among them, of which nobody here knows whether they are empty.
+
+    Left out: what it has confirmed to have deleted, and what is known to be `written` or empty.
+    """
+    written: set[Part] = field(default_factory=set)
+    """Parts in which something is known to be written, in letters sealed to it."""
     told: dict[str, datetime] = field(default_factory=dict)
     """Each type of event that it was told of, and when first."""
     said: dict[str, datetime] = field(default_factory=dict)
@@ -77,6 +85,20 @@ class Holder:
     """Its word that it destroyed all that it held of the case, and from when on no backup of its opens that."""
     owes_erasure_since: datetime | None = None
     """When it was told to do so, and has not confirmed it."""
+
+    def has(self, part: Part, *, filled: bool | None) -> None:
+        """Note a *part* that is sealed to it, and whether something is written there; None where nobody here knows."""
+        if filled:
+            self.written.add(part)
+            self.parts.discard(part)
+        elif filled is None and part not in self.written:
+            self.parts.add(part)
+
+    def has_only(self, parts: Iterable[tuple[Part, bool | None]]) -> None:
+        """Forget the parts so far: it has deleted all but these."""
+        self.parts, self.written = set(), set()
+        for part, filled in parts:
+            self.has(part, filled=filled)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,12 +129,12 @@ def _reading(event: Event, entry: Entry) -> Reading | None:
     return Reading(event.source, event.actor, said.what, said.purpose, parts, said.event, at.time, at.number, before)
 
 
-def held(seen: Audited, subject: str) -> Held:
-    """What agencies hold of the case *subject*, by the history as it stands."""
+def held(seen: Audited, subject: str, written: Written | None = None) -> Held:
+    """Return what agencies hold of the case *subject*, by the history as it stands and by what a desk knows as *written*."""
     entries, rules = seen.history.about(subject), seen.rules
     holders: dict[str, Holder] = {}
     papers: dict[str, datetime] = {}
-    own: dict[str, set[Part]] = {}
+    own: dict[str, list[tuple[Part, bool | None]]] = {}
     coded = False
 
     def holder(agency: str) -> Holder:
@@ -130,14 +152,15 @@ def held(seen: Audited, subject: str) -> Held:
             for agency in fact.recipients:
                 _tell(holder(agency), event, at, _basis(seen, event.type))
         if event.sealeddigest is not None and event.data.letter is not None:
-            own.setdefault(event.source, set()).update(event.data.letter.part_names())
-            holder(event.source).parts |= own[event.source]
-            for part, agencies in rules.audience(view, event).opens.items():
-                coded = coded or part == "coded"
-                for agency in agencies:
-                    holder(agency).parts.add(part)
+            known = (written or {}).get((event.source, event.id), {})
+            own.setdefault(event.source, []).extend((part, known.get(part)) for part in event.data.letter.part_names())
+            opens = dict(rules.audience(view, event).opens)
+            coded = coded or bool(opens.get("coded"))
+            for part in event.data.letter.part_names():
+                for agency in {event.source, *opens.get(part, ())}:
+                    holder(agency).has(part, filled=known.get(part))
         if isinstance(event.data, ConsentStopConfirmed) and event.data.answer == "deleted":
-            holder(event.source).parts = set(own.get(event.source, ()))
+            holder(event.source).has_only(own.get(event.source, ()))
         view = _evolved(rules, view, fact)
     for reading in readings(entries):
         holder(reading.agency).readings.append(reading)
@@ -162,7 +185,7 @@ def _erasures(entries: Iterable[Entry], holder: Callable[[str], Holder]) -> None
     said = certificate(entries)
     for each in said.confirmed:
         holder(each.agency).erased = each
-        holder(each.agency).parts = set()
+        holder(each.agency).has_only(())
     for agency in said.missing:
         holder(agency).owes_erasure_since = said.due
 

@@ -18,7 +18,7 @@ from nrmbus.cli.on_record import As, Purpose
 from nrmbus.cli.options import DEFAULT_BUS, Bus, Data, folder_of, to_write
 
 if TYPE_CHECKING:
-    from nrmbus.auditor.held import Held, Holder
+    from nrmbus.auditor.held import Held, Holder, Reading, Written
     from nrmbus.auditor.history import Audited
     from nrmbus.auditor.pages.words import Words
     from nrmbus.bus.folder import BusFolder
@@ -76,11 +76,11 @@ def person_report(
     with refused_on_record(folder):
         subject = whole(case, seen.history.spoken_of())
     teller = agency or _teller(folder, seen, subject)
-    number = _on_record(folder, teller, subject, actor, name)
+    number, known = _on_record(folder, teller, subject, actor, name)
     seen = verified(folder)  # once more: this report is a part of what it tells
     made = max(entry.registration.time for entry in seen.history.about(subject))
     words = Words(language.value, seen.rules.profile.zone)
-    report = written(held(seen, subject), words, teller=teller, number=number, made=made)
+    report = written(held(seen, subject, known), words, teller=teller, number=number, made=made)
     if html is None:
         typer.echo(_folded(report.text()))
     else:
@@ -107,22 +107,25 @@ def _teller(folder: "BusFolder", seen: "Audited", subject: str) -> str:
     return holder if holder in folder.agencies() else _AUDITOR
 
 
-def _on_record(folder: "BusFolder", teller: str, subject: str, actor: str | None, name: str | None) -> int | None:
+def _on_record(
+    folder: "BusFolder", teller: str, subject: str, actor: str | None, name: str | None
+) -> tuple[int | None, "Written"]:
+    """Have it recorded that the person is told; return the number of the record, and what a desk knows of its letters."""
     from nrmbus.cli import on_record
 
     if teller != _AUDITOR:
         with on_record.refused_on_record(folder, "case", subject):
             who = on_record.number_at(folder, teller, actor)
             return asyncio.run(_by_its_desk(folder, teller, subject, who))
-    return on_record.asked(folder, name, Purpose.person_request, off=None).put("person_report", subject)
+    return on_record.asked(folder, name, Purpose.person_request, off=None).put("person_report", subject), {}
 
 
-async def _by_its_desk(folder: "BusFolder", agency: str, subject: str, actor: str) -> int:
+async def _by_its_desk(folder: "BusFolder", agency: str, subject: str, actor: str) -> tuple[int, "Written"]:
     from nrmbus.cli.desks import door_of
 
     async with door_of(folder, agency) as door:
         answer = await door.read_case(subject, what="person_report", actor=actor, purpose="person_request")
-    return int(answer["number"])
+    return int(answer["number"]), {(each["source"], each["event"]): each["parts"] for each in answer["written"]}
 
 
 # -- the words -------------------------------------------------------------------------------------------------------
@@ -186,6 +189,10 @@ def written(of: "Held", words: "Words", *, teller: str, number: int | None, made
         return sentence.format(**values) if values else sentence
 
     names = {each.agency: _name(each, words) for each in of.holders}
+    # The person's own matters first: who has letters, then who only heard of steps, and last who checks the bus.
+    holders = sorted(
+        of.holders, key=lambda each: (each.role == _AUDITOR, not (each.written or each.parts), each.agency)
+    )
     intro = [
         say("intro"),
         say("made", agency=names.get(teller, teller), day=words.day(made), number=number),
@@ -195,23 +202,21 @@ def written(of: "Held", words: "Words", *, teller: str, number: int | None, made
         *([say("statistics")] if of.statistics else []),
         *([say("over", day=words.day(of.over))] if of.over else []),
     ]
-    sections = [Section(names[each.agency], tuple(_about(each, words, say))) for each in of.holders]
+    sections = [Section(names[each.agency], tuple(_about(each, words, say))) for each in holders]
     rights = Section(say("rights"), ((say("rights.withdraw"), ()), (say("rights.ask"), ())))
     return Report(words.language, say("title"), tuple(intro), (*sections, rights))
 
 
 def _name(holder: "Holder", words: "Words") -> str:
     role = words.gloss("role", holder.role)
-    return f"{holder.agency} ({role})" if role not in (None, holder.agency) else holder.agency
+    if not role:
+        return holder.agency
+    first = "İ" if words.language == "az" and role[0] == "i" else role[0].upper()
+    return f"{first}{role[1:]}" if role == holder.agency else f"{first}{role[1:]} ({holder.agency})"
 
 
 def _about(holder: "Holder", words: "Words", say: Any) -> Iterator[tuple[str, tuple[str, ...]]]:
-    parts = "; ".join(say(f"part.{part}") for part in sorted(holder.parts))
-    deleted = holder.stopped is not None and holder.stopped.state == "deleted"
-    if parts:
-        yield say("held", parts=parts), ()
-    elif holder.erased is None and not deleted:
-        yield say("held.nothing"), ()
+    yield from _letters(holder, say)
     if holder.erased:
         days = {"day": words.day(holder.erased.at), "horizon": words.day(holder.erased.horizon)}
         yield say("erased", **days), ()
@@ -222,19 +227,51 @@ def _about(holder: "Holder", words: "Words", say: Any) -> Iterator[tuple[str, tu
     if holder.stopped:
         yield say("stopped", day=words.day(holder.stopped.at)), ()
         yield _stopped(holder, words, say), ()
-    readings = [
-        say(
-            "read.line",
-            day=words.moment(each.at),
-            what="; ".join(say(f"part.{part}") for part in each.parts) or words.gloss("access", each.what),
-            purpose=words.gloss("purpose", each.purpose),
-        )
-        for each in holder.readings
-    ]
-    yield (say("read"), tuple(readings)) if readings else (say("read.nothing"), ())
     for key, steps in (("told", holder.told), ("said", holder.said)):
         if steps:
             yield say(key), tuple(_steps(steps.items(), words, say))
+    readings = tuple(_readings(holder.readings, words, say))
+    if readings:
+        yield say("read"), readings
+    elif holder.role != _AUDITOR:
+        yield say("read.nothing"), ()
+
+
+def _letters(holder: "Holder", say: Any) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """Yield what its letters hold, as far as anybody here knows."""
+    deleted = holder.stopped is not None and holder.stopped.state == "deleted"
+    if holder.role == _AUDITOR:
+        yield say("audits"), ()
+    if holder.written:
+        yield say("held", parts=_parts(holder.written, say)), ()
+    if holder.parts:
+        yield say("held.room", parts=_parts(holder.parts, say)), ()
+    elif holder.role != _AUDITOR and not holder.written and holder.erased is None and not deleted:
+        yield say("held.nothing"), ()
+
+
+def _parts(parts: Iterable[str], say: Any) -> str:
+    return "; ".join(say(f"part.{part}") for part in sorted(parts))
+
+
+def _readings(readings: Iterable["Reading"], words: "Words", say: Any) -> Iterator[str]:
+    """Yield a line for each purpose: how often, from when to when, and what was read."""
+    purposes: dict[str, list[Reading]] = {}
+    for each in readings:
+        purposes.setdefault(each.purpose, []).append(each)
+    for purpose, same in purposes.items():
+        read = [
+            phrase
+            for each in same
+            for phrase in ([say(f"part.{part}") for part in each.parts] or [words.gloss("access", each.what)])
+        ]
+        values = {"what": "; ".join(dict.fromkeys(read)), "purpose": words.gloss("purpose", purpose)}
+        if len(same) == 1:
+            yield say("read.line", day=words.moment(same[0].at), **values)
+        elif (first := words.day(same[0].at)) == (last := words.day(same[-1].at)):
+            yield say("read.day", day=first, count=len(same), **values)
+        else:
+            yield say("read.lines", first=first, last=last, count=len(same), **values)
 
 
 def _ground(holder: "Holder", words: "Words", say: Any) -> str:

@@ -25,6 +25,7 @@ from nrmbus.desk import answers, asked, opening, outbox, reading, recipients, re
 from nrmbus.desk.desk import Desk
 from nrmbus.desk.errors import DeskCode, DeskError, of_wire, problem
 from nrmbus.desk.ledger import finish_task
+from nrmbus.desk.written import written
 from nrmbus.events.access import AccessPurpose
 from nrmbus.events.model import Draft
 from nrmbus.wire.errors import WireError
@@ -212,11 +213,15 @@ class Door:
     async def read_case(
         self, ref: str, what: Handed, actor: Who | None = None, purpose: AccessPurpose = "case_work"
     ) -> dict[str, Any]:
-        """Put on record that *actor* now reads the case as a whole, or hands it on: from then on it may be done."""
+        """Put on record that *actor* now reads the case as a whole, or hands it on: from then on it may be done.
+
+        A report to the person gets ``written`` too: which parts of the case's letters have anything in them.
+        """
         if CASE_REF.fullmatch(ref) is None:
             raise DeskError("not_found")
         who = opening.reader(self._desk, actor)
-        return await self._put_on_record([opening.access(self._desk, ref, what, who=who, purpose=purpose)])
+        said = await self._put_on_record([opening.access(self._desk, ref, what, who=who, purpose=purpose)])
+        return said | {"written": await written(self._desk, ref)} if what == "person_report" else said
 
     async def reads(self, ref: str) -> dict[str, Any]:
         """What this desk has opened of a case's letters, and for whom."""

@@ -79,14 +79,14 @@ async def by_itself(desk: Desk, event: Event | None, registered: datetime) -> Sa
         parts = needed(seat.me, event, view)
         if parts and not seat.rules.may_be_answered(view.emergencies[event.referral or ""], seat.clock.now()):
             return Said((), (Task("resealed", TOO_LATE, event.subject, event.id, event.referral),))
-        rows = (await tx.execute(_with_letters(seat.me, event.subject))).all() if parts else ()
+        rows = (await tx.execute(with_letters(seat.me, event.subject))).all() if parts else ()
     if not parts:
         return Said()
-    return answer(seat.me, event, parts, [await _opened(desk, row, parts) for row in rows], registered)
+    return answer(seat.me, event, parts, [await opened(desk, row, parts, PURPOSE) for row in rows], registered)
 
 
-def _with_letters(me: str, subject: str) -> Any:
-    """The case's events that came with a letter, this agency's own among them, in the order in which they were heard."""
+def with_letters(me: str, subject: str) -> Any:
+    """Select the case's events that came with a letter, this agency's own among them, in the order in which they were heard."""
     events, outbox = tables.events.c, tables.outbox.c
     own = and_(events.source == me, outbox.subject == events.subject, outbox.id == events.id)
     return (
@@ -97,14 +97,14 @@ def _with_letters(me: str, subject: str) -> Any:
     )
 
 
-async def _opened(desk: Desk, row: Row[Any], parts: Iterable[Part]) -> Parts:
-    """Of the letter of *row*, those of *parts* that this desk can open and may; nothing where it cannot."""
+async def opened(desk: Desk, row: Row[Any], parts: Iterable[Part], purpose: str) -> Parts:
+    """Return those of *parts* of the letter of *row* that this desk can open, and may for *purpose*; none where it cannot."""
     seat = desk.seat
     place = Place(seat.bus, row.source, row.id, row.subject)
     try:
         container = Container.parse(row.own or row.letter)
         mine = [part for part in parts if part in container.parts and seat.me in container.wraps(part)]
-        if not mine or not await _on_record(desk, row, mine):
+        if not mine or not await _on_record(desk, row, mine, purpose):
             return {}
         secrets = await _secrets(desk, container, place)
         return container.open_with({part: secrets[part] for part in mine if part in secrets}, place)
@@ -112,14 +112,14 @@ async def _opened(desk: Desk, row: Row[Any], parts: Iterable[Part]) -> Parts:
         return {}
 
 
-async def _on_record(desk: Desk, row: Row[Any], parts: Iterable[Part]) -> bool:
+async def _on_record(desk: Desk, row: Row[Any], parts: Iterable[Part], purpose: str) -> bool:
     if row.own is not None:  # this agency's own words
         return True
     if await desk.unaltered.is_altered(row.subject):
         return False
     signed = signed_of(row)
     shut = partial(opening.why_shut, desk, signed)
-    how: dict[str, Any] = {"who": letters.DESK, "purpose": PURPOSE, "why_shut": shut}
+    how: dict[str, Any] = {"who": letters.DESK, "purpose": purpose, "why_shut": shut}
     return await letters.record_reads(desk.seat, signed, parts, **how) is None
 
 
