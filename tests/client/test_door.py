@@ -52,6 +52,34 @@ def test_a_version_that_the_desk_does_not_know_comes_with_those_that_it_knows() 
     assert (raised.value.code, raised.value.accepts) == ("unknown_version", (1, 2))
 
 
+def test_a_refusal_says_what_happened_and_what_to_do() -> None:
+    """The message has the code's sentence and this occurrence; a program finds place, kind and what is allowed."""
+    fault = {"pointer": "/data", "kind": "unknown_field", "allowed": ["urgency"], "nearest": ["urgency"]}
+    problem = {
+        "code": "unknown_field", "title": "It does not fit.", "detail": "/data has a name that is not allowed.",
+        "sentence": "It does not fit: correct it.", "problems": [fault],
+    }  # fmt: skip
+    with pytest.raises(DoorError) as raised:
+        asked(httpx.Response(422, json=problem))
+    (found,) = raised.value.problems
+
+    assert str(raised.value) == "It does not fit: correct it. /data has a name that is not allowed."
+    assert raised.value.sentence == "It does not fit: correct it."
+    assert (found, found.allowed, found.nearest) == (("/data", "unknown_field"), ("urgency",), ("urgency",))
+
+
+def test_what_a_sentence_says_is_not_said_twice() -> None:
+    """A code of which no more is known has its remedy as detail."""
+    problem = {
+        "code": "not_found",
+        "title": "Nothing there.",
+        "detail": "Check the id.",
+        "sentence": "Nothing there: check the id.",
+    }
+    with pytest.raises(DoorError, match=r"^Nothing there: check the id\.$"):
+        asked(httpx.Response(404, json=problem))
+
+
 def test_only_a_door_behind_tls_reads_whom_the_machine_trusts(monkeypatch: pytest.MonkeyPatch) -> None:
     """A door is plain HTTP on this machine, and asked for often while a bus starts; one behind TLS is verified as ever."""
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from desk.given import BED, CANARY, CASE, REF, SIGNAL, TOKEN, Given, StandingClock, desk_of, town
 from nrmbus.desk import asked, views
-from nrmbus.desk.errors import DeskError
+from nrmbus.desk.errors import DeskError, problem
 from nrmbus.desk.seat import Seat
 from nrmbus.wire.envelope import decode
 from nrmbus.wire.record import Record
@@ -80,7 +80,8 @@ async def test_bad_input_gets_a_code_and_a_sentence_and_never_itself(what: str, 
         assert (answer.status_code, answer.json()["code"]) == (status, code)
         assert answer.headers["content-type"] == "application/problem+json"
         assert answer.json()["status"] == status
-        assert answer.json()["title"] == answer.json()["detail"] != ""
+        assert len({"", answer.json()["title"], answer.json()["detail"]}) == 3, "the kind, and this occurrence"
+        assert answer.json()["sentence"].startswith(answer.json()["title"].removesuffix("."))
         assert "CANARY" not in answer.text
         assert await here.rows("outbox") == []
 
@@ -388,7 +389,7 @@ def test_no_error_of_the_door_holds_what_came_in(text: str) -> None:
     ):  # fmt: skip
         with pytest.raises(DeskError) as caught:
             asked.drafts_of(seat, asked.read(json.dumps(body).encode())[0], {})
-        said = f"{caught.value} {caught.value.problems}"
+        said = json.dumps(problem(caught.value), ensure_ascii=False) + str(caught.value)
         assert marked not in said
         assert caught.value.__cause__ is None
         assert caught.value.__context__ is None or marked not in str(caught.value.__context__)

@@ -66,8 +66,7 @@ def sentence_of(folder: BusFolder, agency: str, error: DoorError) -> str:
         log, how = folder.logs / f"{agency}.log", f"nrmbus run {agency} --data '{folder.path}'"
         where = f"look at {log}, or start it with {how}" if folder.is_held else f"start it with {how}"
         return f"The desk of {agency} does not answer: {where}"
-    where = "; ".join(f"{pointer or '/'} {kind}" for pointer, kind in error.problems)
-    return f"{error.code}: {error}" + (f" ({where})" if where else "")
+    return f"{error.code}: {error}"
 
 
 def whole(ref: str, known: Iterable[str], option: str = "--case") -> str:

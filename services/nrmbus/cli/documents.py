@@ -141,5 +141,5 @@ def _at(pointer: str, model: type[Any], value: object, found: list[Problem]) -> 
     try:
         return model.from_mapping(value)
     except Invalid as error:
-        found += [Problem(pointer + each.pointer, each.kind) for each in error.problems]
+        found += [each.below(pointer) for each in error.problems]
     return None

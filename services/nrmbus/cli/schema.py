@@ -131,7 +131,7 @@ def check(file: File, *, as_json: Json = False) -> None:
         typer.echo(json.dumps({"type": document.name, "version": document.version, "problems": problems}, indent=2))
     else:
         for each in found:
-            typer.echo(f"{each.pointer or '/'}: {each.kind.replace('_', ' ')}")
+            typer.echo(each.sentence)
         if not found:
             typer.echo(f"It is nrm.{document.name}, version {document.version}, as published.")
     raise typer.Exit(bool(found))

@@ -12,6 +12,8 @@ from typing import Any, Final, Self
 
 import httpx
 
+from nrmbus.events.errors import Problem
+
 _PATIENCE: Final = httpx.Timeout(35.0, connect=2.0)
 _TRUSTS_NOBODY: Final = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 """For plain HTTP on this machine: httpx reads the list of all the world's authorities for each client, which takes 25 ms."""
@@ -26,8 +28,9 @@ _AS_DECLARED: Final[Mapping[str, int]] = MappingProxyType({})
 class DoorError(Exception):
     """The desk did not do what it was asked. The message says why and what to do; ``code`` is one word for programs.
 
-    ``problems`` names the fields that do not fit, each as (pointer, kind), in the words of the published schemas;
-    ``accepts`` the versions of the type that the desk knows, where it does not know the one that was asked for.
+    ``problems`` names the fields that do not fit, each as (pointer, kind), in the words of the published schemas, with what
+    is ``allowed`` there and the names ``nearest`` to the one that was sent; ``accepts`` the versions of the type that the
+    desk knows, where it does not know the one that was asked for; ``sentence`` what the code means and what to do.
     """
 
     def __init__(
@@ -35,10 +38,12 @@ class DoorError(Exception):
         code: str,
         message: str,
         status: int = 0,
-        problems: tuple[tuple[str, str], ...] = (),
+        problems: tuple[Problem, ...] = (),
         accepts: tuple[int, ...] = (),
+        sentence: str = "",
     ) -> None:
         super().__init__(message)
+        self.sentence = sentence or message
         self.code, self.status, self.problems, self.accepts = code, status, problems, accepts
 
 
@@ -56,6 +61,20 @@ def _read(answer: httpx.Response) -> Json:
     if answer.is_success:
         raise DoorError("not_a_desk", "what answers there is no desk of this bus; start the desk again")
     return {}
+
+
+def _refused(body: Json, status: int) -> DoorError:
+    """Return the error for the problem object *body* (RFC 9457): its message has what is wrong, then what to do."""
+    problems = tuple(
+        Problem(each["pointer"], each["kind"], each.get("allowed", ()), each.get("nearest", ()))
+        for each in body.get("problems", ())
+    )
+    sentence = body.get("sentence") or body.get("title") or "the desk refused the request"
+    detail = body.get("detail") or ""
+    message = sentence if not detail or sentence.lower().endswith(detail.lower()) else f"{sentence} {detail}"
+    return DoorError(
+        body.get("code", "refused"), message, status, problems, tuple(body.get("accepts", ())), sentence=sentence
+    )
 
 
 def _address(home: Path) -> tuple[str, str] | None:
@@ -257,8 +276,5 @@ class Door:
             raise DoorError("unreachable", "the desk does not answer; is the bus up?")
         body = _read(answer)
         if answer.is_error:
-            problems = tuple((each["pointer"], each["kind"]) for each in body.get("problems", ()))
-            title = body.get("title", "the desk refused the request")
-            accepts = tuple(body.get("accepts", ()))
-            raise DoorError(body.get("code", "refused"), title, answer.status_code, problems, accepts)
+            raise _refused(body, answer.status_code)
         return body

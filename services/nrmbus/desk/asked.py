@@ -1,6 +1,7 @@
 """What comes through the door, read: plain JSON becomes drafts of published events, and nothing else does.
 
-Errors name fields of ours and say what is wrong with them; they never repeat a value, nor a name that is not published.
+Errors name fields of ours and say what is wrong with them, and what is allowed there; they never repeat a value, nor a name
+that is not published.
 """
 
 import hmac
@@ -217,7 +218,7 @@ def _fit(model: type[Data], data: Mapping[str, Any]) -> Data:
     try:
         return model.from_mapping(data)
     except Invalid as error:
-        found = [Problem(f"/data{pointer}", kind) for pointer, kind in error.problems]
+        found = [each.below("/data") for each in error.problems]
     raise DeskError("unknown_field", found)
 
 
@@ -235,5 +236,5 @@ def _letter(asked: Asked, model: type[Data]) -> Letter | None:
     try:
         return model.letter.from_mapping(asked.sealed)
     except Invalid as error:
-        found = [Problem(f"/sealed{pointer}", kind) for pointer, kind in error.problems]
+        found = [each.below("/sealed") for each in error.problems]
     raise DeskError("unknown_field", found)

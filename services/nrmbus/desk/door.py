@@ -27,6 +27,7 @@ from nrmbus.desk.errors import DeskCode, DeskError, of_wire, problem
 from nrmbus.desk.ledger import finish_task
 from nrmbus.desk.written import written
 from nrmbus.events.access import AccessPurpose
+from nrmbus.events.errors import Problem, values_of
 from nrmbus.events.model import Draft
 from nrmbus.wire.errors import WireError
 
@@ -278,6 +279,12 @@ class Door:
         }
 
 
+def _of_parameter(item: Any) -> Problem:
+    """Retell what is wrong with a parameter of the address: ``?name`` of the query, ``{name}`` of the path."""
+    where, name = item["loc"][:2]
+    return Problem(f"?{name}" if where == "query" else f"{{{name}}}", item["type"], values_of(item))
+
+
 @asynccontextmanager
 async def _at_once() -> AsyncIterator[None]:
     yield
@@ -311,8 +318,11 @@ def application(
         code = _STATUS.get(error.status_code, "not_found") if isinstance(error, HTTPException) else "not_available"
         return _answer(DeskError(code))
 
-    async def parameter_error(_request: Request, _error: Exception) -> Response:
-        return _answer(DeskError("unknown_field"))  # FastAPI's own would repeat what was sent
+    async def parameter_error(_request: Request, error: Exception) -> Response:
+        found = error.errors() if isinstance(error, RequestValidationError) else ()
+        return _answer(
+            DeskError("unknown_field", map(_of_parameter, found))
+        )  # FastAPI's own would repeat what was sent
 
     app.add_exception_handler(DeskError, desk_error)
     app.add_exception_handler(SQLAlchemyError, desk_error)

@@ -19,6 +19,10 @@ DeskCode = Literal[
 """Everything that a desk itself says no to; what the registrar refuses has codes of its own."""
 
 
+_TOLD: Final = 5
+"""Problems that one detail tells in words; all are in ``problems``."""
+
+
 class _Meaning(NamedTuple):
     status: int
     sentence: str
@@ -63,13 +67,44 @@ MEANINGS: Final[Mapping[DeskCode, _Meaning]] = MappingProxyType(
 class DeskError(Exception):
     """Raised when a desk cannot do what was asked; may be logged and shown, since it holds nothing that came in."""
 
-    def __init__(self, code: DeskCode, problems: Iterable[Problem] = (), accepts: Iterable[int] = ()) -> None:
-        """Name the *code*, the *problems* with pointers of published names only, and the versions that would do."""
+    def __init__(
+        self,
+        code: DeskCode,
+        problems: Iterable[Problem] = (),
+        accepts: Iterable[int] = (),
+        detail: str | None = None,
+        safe: Mapping[str, object] = MappingProxyType({}),
+    ) -> None:
+        """Name the *code*, the *problems* with pointers of published names only, and the versions that would do.
+
+        *detail* says more of this occurrence than the code does; *safe* are facts of ours for a program (a line, a rule).
+        """
         self.code: DeskCode = code
         self.status, self.sentence = MEANINGS[code]
         self.problems = tuple(problems)
         self.accepts = tuple(accepts)
+        self.safe = safe
+        self._detail = detail
         super().__init__(f"{code}: {self.sentence}")
+
+    @property
+    def title(self) -> str:
+        """The kind of problem: the first half of the code's sentence."""
+        return f"{self.sentence.partition(': ')[0].removesuffix('.')}."
+
+    @property
+    def detail(self) -> str:
+        """What is wrong this time; where the code says all that is known, what to do."""
+        if self._detail is not None:
+            return self._detail
+        if self.problems:
+            more = len(self.problems) - _TOLD
+            told = "; ".join(each.sentence for each in self.problems[:_TOLD])
+            return f"{told}{f'; and {more} more' if more > 0 else ''}."
+        if self.accepts:
+            return f"The versions that would do: {', '.join(map(str, self.accepts))}."
+        remedy = self.sentence.partition(": ")[2]
+        return f"{remedy[:1].upper()}{remedy[1:]}"
 
 
 def of_invalid(error: Invalid) -> DeskError:
@@ -87,17 +122,25 @@ def of_unknown(error: UnknownType | UnknownVersion) -> DeskError:
 def of_wire(error: WireError) -> DeskError:
     """What the wire says about bytes that came through the door."""
     known = next((code for code in MEANINGS if code == error.code), None)
-    return DeskError(known or "unknown_field")
+    if known is None:
+        return DeskError("unknown_field")
+    place = {name: error.safe[name] for name in ("line", "column") if name in error.safe}
+    return DeskError(known, detail=error.sentence if error.sentence != SENTENCES[error.code] else None, safe=place)
 
 
 def problem(error: DeskError) -> dict[str, Any]:
-    """The body of an RFC 9457 answer: ``application/problem+json``."""
+    """The body of an RFC 9457 answer, ``application/problem+json``: ``title`` is the kind, ``detail`` this occurrence.
+
+    ``sentence`` says what happened and what to do, as it does in a verdict.
+    """
     body: dict[str, Any] = {
         "type": f"urn:nrmbus:problem:{error.code}",
-        "title": error.sentence,
-        "detail": error.sentence,
+        "title": error.title,
+        "detail": error.detail,
+        "sentence": error.sentence,
         "status": error.status,
         "code": error.code,
+        **error.safe,
     }
     if error.problems:
         body["problems"] = [_told(found) for found in error.problems]

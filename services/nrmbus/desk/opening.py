@@ -23,6 +23,7 @@ from nrmbus.desk.errors import DeskError
 from nrmbus.desk.procedure import BY_ITSELF
 from nrmbus.events import LetterKeptShut, LetterOpened, LetterUnreadable
 from nrmbus.events.access import Access, AccessGranted, AccessPurpose
+from nrmbus.events.errors import Problem
 from nrmbus.events.model import Data, Draft, Event, Part
 from nrmbus.rules.step import NOBODYS
 from nrmbus.wire.envelope import Signed
@@ -147,7 +148,7 @@ def access(
         DeskError: ``unknown_field``: *who* is no number, or a name of machines, under which no person reads.
     """
     if not is_reader(who):
-        raise DeskError("unknown_field")
+        raise DeskError("unknown_field", [Problem("?actor", "string_pattern_mismatch")])
     data = AccessGranted(what=what, purpose=purpose, parts=tuple(parts) or None, event=event)
     now = desk.seat.now()
     return Draft(type=data.type, version=data.version, subject=subject, data=data, time=now, actor=who)

@@ -4,10 +4,13 @@ A message is built from names that the published schemas hold, never from what c
 names either, since an unknown member's name may be a person's.
 """
 
-from collections.abc import Iterable
-from typing import NamedTuple, Self
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any, Final, NamedTuple, Self, get_args
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
+
+from nrmbus.events.nearest import nearest
 
 
 class EventError(ValueError):
@@ -31,6 +34,34 @@ class UnknownVersion(EventError):
         super().__init__(f"this version is not published; those that are: {', '.join(map(str, self.known))}")
 
 
+_EXPLAINED: Final = 16
+"""Problems that say what is allowed: a request of half a mebibyte may have some ten thousand."""
+
+_QUOTED: Final = re.compile("'([^']*)'")
+
+_WORDS: Final[Mapping[str, str]] = {
+    "unknown_field": "has a member whose name is not one of those allowed there",
+    "literal_error": "has none of the values that are allowed there",
+    "missing": "is missing",
+    "null": "is null: leave it out",
+    "no_letter": "stands there, and this type has no letter",
+    "twice": "stands there twice",
+    "unknown_recipient": "is no agency of the directory",
+    "string_pattern_mismatch": "does not have the form that it must have",
+    "too_short": "is too short",
+    "too_long": "is too long",
+    "string_too_short": "is too short",
+    "string_too_long": "is too long",
+    "greater_than_equal": "is too small",
+    "less_than_equal": "is too large",
+    "int_parsing": "is no whole number",
+    "float_parsing": "is no number",
+    "bool_parsing": "is neither true nor false",
+    "keyed_by_incident": "stands there, and this type is about an incident",
+}
+"""By kind, what a person is told of a place."""
+
+
 class _Place(NamedTuple):
     pointer: str
     kind: str
@@ -39,7 +70,8 @@ class _Place(NamedTuple):
 class Problem(_Place):
     """One thing that does not fit: *pointer* (RFC 6901) as far as its names are published ones, and *kind*, a code.
 
-    ``allowed`` has the names or values that may stand there, ``nearest`` those that were probably meant; both are public
+    Of a member with an unknown name the pointer leads to the object that it stands in: the name itself may be a person's, so
+    it is never repeated. ``allowed`` has the names or values that may stand there, ``nearest`` those that were probably meant; both are public
     and never hold what came in. They are advice: a problem unpacks and compares as its place and kind.
     """
 
@@ -51,6 +83,18 @@ class Problem(_Place):
         made = super().__new__(cls, pointer, kind)
         made.allowed, made.nearest = tuple(allowed), tuple(nearest)
         return made
+
+    def below(self, pointer: str) -> "Problem":
+        """Return the same problem of an object that stands at *pointer*."""
+        return Problem(pointer + self.pointer, self.kind, self.allowed, self.nearest)
+
+    @property
+    def sentence(self) -> str:
+        """What does not fit where, with what would; without a full stop."""
+        words = _WORDS.get(self.kind, f"does not fit ({self.kind.replace('_', ' ')})")
+        meant = f"; perhaps {' or '.join(self.nearest)} was meant" if self.nearest else ""
+        allowed = f"; allowed: {', '.join(self.allowed)}" if self.allowed else ""
+        return f"{self.pointer or '/'} {words}{meant}{allowed}"
 
 
 class Invalid(EventError):
@@ -69,16 +113,55 @@ class Invalid(EventError):
         return frozenset(kind for _, kind in self.problems)
 
 
-def problems_of(error: ValidationError, known: frozenset[str]) -> tuple[Problem, ...]:
-    """Retell pydantic's *error* with pointers of *known* names and pydantic's own codes only."""
-    found = error.errors(include_url=False, include_context=False, include_input=False)
-    return tuple(_retold(item["loc"], item["type"], known) for item in found)
+def problems_of(error: ValidationError, model: type[BaseModel], known: frozenset[str]) -> tuple[Problem, ...]:
+    """Retell pydantic's *error* about *model*: pointers of *known* names, pydantic's own codes, and what is allowed there.
+
+    One fault is one problem: a list is not also too short because an item of it does not fit, and a field is not also
+    missing because its name is misspelt.
+    """
+    found = error.errors(include_url=False, include_input=False)
+    told, places = list[Problem](), [item["loc"] for item in found]
+    spelt = set[tuple[int | str, ...]]()
+    for turn, item in enumerate(found):
+        loc, kind = item["loc"], item["type"]
+        if kind == "too_short" and any(len(each) > len(loc) and each[: len(loc)] == loc for each in places):
+            continue
+        if kind == "extra_forbidden":  # its last step is the unknown name itself
+            allowed = _names_at(model, loc[:-1])
+            meant = nearest(str(loc[-1]), allowed) if turn < _EXPLAINED else ()
+            spelt.update((*loc[:-1], each) for each in meant[:1])
+            told.append(
+                Problem(_pointer(loc[:-1], known), "unknown_field", allowed if turn < _EXPLAINED else (), meant)
+            )
+        else:
+            told.append(Problem(_pointer(loc, known), kind, values_of(item) if turn < _EXPLAINED else ()))
+    misspelt = {_pointer(loc, known) for loc in spelt}
+    return tuple(each for each in told if not (each.kind == "missing" and each.pointer in misspelt))
 
 
-def _retold(loc: tuple[int | str, ...], kind: str, known: frozenset[str]) -> Problem:
-    if kind == "extra_forbidden":  # its last step is the unknown name itself
-        return Problem(_pointer(loc[:-1], known), "unknown_field")
-    return Problem(_pointer(loc, known), kind)
+def values_of(item: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the values of a code list, as pydantic lists them: 'a', 'b' or 'c'. Its other contexts may hold the input."""
+    if item["type"] not in ("literal_error", "enum"):
+        return ()
+    return tuple(_QUOTED.findall(str(item.get("ctx", {}).get("expected", ""))))
+
+
+def _names_at(model: type[BaseModel], loc: tuple[int | str, ...]) -> tuple[str, ...]:
+    """Return the names of the fields of the object at *loc* in *model*; none if that is not one of our objects."""
+    for step in loc:
+        if isinstance(step, str) and step in model.model_fields:
+            inner = _model_in(model.model_fields[step].annotation)
+            if inner is None:
+                return ()
+            model = inner
+    return tuple(model.model_fields)
+
+
+def _model_in(annotation: object) -> type[BaseModel] | None:
+    """Return the model that a field holds, alone, in a list or optionally."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    return next((found for each in get_args(annotation) if (found := _model_in(each))), None)
 
 
 def _pointer(loc: tuple[int | str, ...], known: frozenset[str]) -> str:

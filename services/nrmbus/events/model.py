@@ -172,7 +172,7 @@ class Frozen(BaseModel):
         try:
             read = cls.model_validate_json(raw)
         except ValidationError as error:
-            problems = problems_of(error, known_names(cls))
+            problems = problems_of(error, cls, known_names(cls))
         else:
             problems = tuple(_nulls(read, ""))
             if not problems:

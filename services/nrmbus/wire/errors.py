@@ -20,7 +20,7 @@ SENTENCES: Final[Mapping[WireCode, str]] = MappingProxyType(
     {
         "unreadable": "The record is not an event of this bus: send it as a CloudEvent in Kafka binary mode, with every header.",
         "header_not_allowed": "A header is unknown, stands twice, is empty, too long, not printable ASCII or not of its form.",
-        "json_invalid": "The JSON is not UTF-8, or holds a float, a null, a large number, a lone surrogate or too many levels.",
+        "json_invalid": "The JSON cannot be read here: send one object in UTF-8, well formed, without null, fractions, large numbers or lone surrogates, at most 16 levels deep.",
         "json_duplicate": "A member of a JSON object stands twice: send it once.",
         "signature_profile": "The signature is missing or does not sign the attributes that this bus wants, in their order.",
         "signature_invalid": "The signature does not fit the event: sign the bytes that you send, with your current key.",

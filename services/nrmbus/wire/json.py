@@ -3,6 +3,7 @@
 Nothing passes that two readers could understand in two ways (I-JSON, RFC 7493).
 """
 
+import codecs
 import hashlib
 import json
 from collections.abc import Mapping
@@ -23,14 +24,22 @@ def _members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return members
 
 
+_NUMBER: Final = "A number has a fraction or an exponent, is -0, or lies beyond 2^53-1: send such a value as text."
+_NULL: Final = "A value is null, or the JSON has more than 16 levels: leave out a member that has no value."
+_DEEP: Final = "The JSON has more than 16 levels: send it flatter."
+_SURROGATE: Final = "A text holds half of a surrogate pair: send whole characters."
+_NO_OBJECT: Final = "The JSON is no object: send one, in braces."
+_BOM: Final = "The JSON begins with a byte order mark: send it without."
+
+
 def _refuse(_literal: str) -> Any:
-    raise WireError("json_invalid")
+    raise WireError("json_invalid", _NUMBER)
 
 
 def _integer(literal: str) -> int:
     # The length first: turning a long row of digits into an integer takes quadratic time.
     if len(literal) > _MAX_DIGITS or literal == "-0" or abs(number := int(literal)) > MAX_INTEGER:
-        raise WireError("json_invalid")
+        raise WireError("json_invalid", _NUMBER)
     return number
 
 
@@ -61,28 +70,42 @@ def _has_lone_surrogate(value: dict[str, Any]) -> bool:
     return False
 
 
+def _wrong_at(what: str, before: str) -> WireError:
+    """Return the error for the place behind the text *before*: line and column, counted in characters from 1."""
+    line, column = before.count("\n") + 1, len(before) - before.rfind("\n")
+    where = f"The JSON {what} at line {line}, column {column}: correct it there or just before."
+    return WireError("json_invalid", where, line=line, column=column)
+
+
 def loads(raw: bytes, *, limit: int) -> dict[str, Any]:
     """Read one JSON object of at most *limit* bytes.
 
     Refused as ``json_invalid``: anything but UTF-8 without BOM, a value that is not an object, floats, ``null``, NaN,
     integers beyond 2^53-1, lone surrogates, more than 16 levels. ``json_duplicate``: a member that stands twice.
-    ``too_large``: more bytes than *limit*.
+    ``too_large``: more bytes than *limit*. The sentence says which of these it is; where the text is not well formed,
+    the error has ``line`` and ``column``.
     """
     if len(raw) > limit:
         raise WireError("too_large", limit=limit)
-    value: Any = None
+    if raw.startswith(codecs.BOM_UTF8):
+        raise WireError("json_invalid", _BOM)
+    value, wrong = None, WireError("json_invalid", _NO_OBJECT)
     try:
         value = _DECODER.decode(raw.decode())
+    except UnicodeDecodeError as error:
+        wrong = _wrong_at("is not UTF-8", raw[: error.start].decode())
+    except json.JSONDecodeError as error:
+        wrong = _wrong_at("is not well formed", error.doc[: error.pos])
     except (ValueError, RecursionError):
-        value = None  # these errors carry the input: ours is raised below, outside
+        wrong = WireError("json_invalid", _DEEP)
     if not isinstance(value, dict):
-        raise WireError("json_invalid")
+        raise wrong  # outside: the errors above carry the input
     # Most documents are flat and plain; only the others are walked.
     looks_deep = raw.count(b"[") + raw.count(b"{") > MAX_DEPTH
     if (looks_deep or b"null" in raw) and _has_null_or_is_deep(value):
-        raise WireError("json_invalid")
+        raise WireError("json_invalid", _NULL if b"null" in raw else _DEEP)
     if b"\\u" in raw and _has_lone_surrogate(value):
-        raise WireError("json_invalid")
+        raise WireError("json_invalid", _SURROGATE)
     return value
 
 

@@ -1,0 +1,161 @@
+"""What is wrong with a request is told by place, with what is allowed there: one problem for one fault, and no echo."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from desk.given import CANARY, CASE, SIGNAL, desk_of
+
+EVENT: dict[str, Any] = {"type": "case.signal_recorded", "case": CASE, "actor": "S-1", "data": SIGNAL}
+CONSENT = {"purposes": ["services"], "receivers": ["vac"], "given_by": "individual", "form": "written"}
+URGENCIES = ["emergency", "urgent", "normal"]
+
+
+def without(mapping: dict[str, Any], *names: str) -> dict[str, Any]:
+    """*mapping* without the members *names*."""
+    return {name: value for name, value in mapping.items() if name not in names}
+
+
+async def refused(home: Path, body: bytes) -> dict[str, Any]:
+    """The problem object that the door of ngo-a answers to *body*."""
+    async with desk_of("ngo-a", home) as here:
+        answer = await here.door.post("/v1/events", content=body)
+        assert "CANARY" not in answer.text
+        return dict(answer.json())
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "column"),
+    [
+        ('{"type": CANARY}', 1, 10),
+        ('{\n  "type": "x",\n  "case" "y"\n}', 3, 10),
+        ('{"type": "x"', 1, 13),
+        ('{"notes": "é", ]', 1, 16),
+    ],
+)
+async def test_a_syntax_error_has_line_and_column(text: str, line: int, column: int, tmp_path: Path) -> None:
+    """Counted in characters from 1, as editors do; the sentence says it too."""
+    found = await refused(tmp_path, text.encode())
+
+    assert (found["code"], found["line"], found["column"]) == ("json_invalid", line, column)
+    assert f"line {line}, column {column}" in found["detail"]
+    assert "float" not in found["detail"]
+
+
+async def test_bytes_that_are_no_text_have_their_place(tmp_path: Path) -> None:
+    """A file in another encoding is found by the first byte that is not UTF-8."""
+    found = await refused(tmp_path, b'{\n"notes": "\xff"}')
+
+    assert (found["line"], found["column"]) == (2, 11)
+    assert "UTF-8" in found["detail"]
+
+
+@pytest.mark.parametrize(
+    ("body", "word"),
+    [
+        (json.dumps(EVENT | {"x": 1.5}), "fraction"),
+        (json.dumps(EVENT | {"ref": None}), "null"),
+        ('{"data": ' + "[" * 40 + "]" * 40 + "}", "16 levels"),
+        ('["a list"]', "no object"),
+        ('{"a": "\\ud800"}', "surrogate"),
+        ("\ufeff{}", "byte order mark"),
+    ],
+)
+async def test_json_that_is_well_formed_but_not_taken_says_why(body: str, word: str, tmp_path: Path) -> None:
+    """Each reason has a sentence of its own, and none of them is called a syntax error."""
+    found = await refused(tmp_path, body.encode())
+
+    assert found["code"] == "json_invalid"
+    assert word in found["detail"]
+    assert "line" not in found
+
+
+async def test_an_unknown_member_is_told_by_its_place_and_the_names_that_are_allowed(tmp_path: Path) -> None:
+    """Its own name is not repeated: somebody may have written a person's name there."""
+    found = await refused(tmp_path, json.dumps(EVENT | {"data": SIGNAL | {CANARY: 1}}).encode())
+    (problem,) = found["problems"]
+
+    assert (problem["pointer"], problem["kind"]) == ("/data", "unknown_field")
+    assert set(SIGNAL) <= set(problem["allowed"])
+    assert "nearest" not in problem
+    assert "urgency" in found["detail"]
+
+
+@pytest.mark.parametrize(
+    ("body", "pointer", "meant"),
+    [
+        (EVENT | {"data": without(SIGNAL, "urgency") | {"urgncy": "normal"}}, "/data", "urgency"),
+        (without(EVENT, "actor") | {"actr": "S-1"}, "", "actor"),
+        (EVENT | {"sealed": {"age_bnad": "25-34"}}, "/sealed", "age_band"),
+    ],
+)
+async def test_a_misspelt_member_is_one_problem_with_the_name_that_was_meant(
+    body: dict[str, Any], pointer: str, meant: str, tmp_path: Path
+) -> None:
+    """The member that is missing because of it is no second one."""
+    found = await refused(tmp_path, json.dumps(body).encode())
+    (problem,) = found["problems"]
+
+    assert (problem["pointer"], problem["kind"], problem["nearest"][0]) == (pointer, "unknown_field", meant)
+    assert f"perhaps {meant}" in found["detail"]
+
+
+async def test_a_member_that_is_missing_beside_an_unknown_one_is_a_problem_of_its_own(tmp_path: Path) -> None:
+    """Two faults are two problems."""
+    found = await refused(tmp_path, json.dumps(EVENT | {"data": without(SIGNAL, "urgency") | {CANARY: 1}}).encode())
+
+    assert {(each["pointer"], each["kind"]) for each in found["problems"]} == {
+        ("/data", "unknown_field"),
+        ("/data/urgency", "missing"),
+    }
+
+
+async def test_a_value_that_is_not_in_its_list_is_told_the_list(tmp_path: Path) -> None:
+    """All of them, in words and for a program."""
+    found = await refused(tmp_path, json.dumps(EVENT | {"data": SIGNAL | {"urgency": CANARY}}).encode())
+    (problem,) = found["problems"]
+
+    assert (problem["pointer"], problem["kind"]) == ("/data/urgency", "literal_error")
+    assert sorted(problem["allowed"]) == sorted(URGENCIES)
+    assert all(each in found["detail"] for each in URGENCIES)
+
+
+async def test_a_list_is_not_also_too_short_because_of_an_item(tmp_path: Path) -> None:
+    """A purpose that is none is the one fault there is; a list that is empty is too short."""
+    body = EVENT | {"type": "consent.given"}
+    wrong = await refused(tmp_path / "a", json.dumps(body | {"data": CONSENT | {"purposes": [CANARY]}}).encode())
+    empty = await refused(tmp_path / "b", json.dumps(body | {"data": CONSENT | {"purposes": []}}).encode())
+
+    assert [(each["pointer"], each["kind"]) for each in wrong["problems"]] == [("/data/purposes/0", "literal_error")]
+    assert [(each["pointer"], each["kind"]) for each in empty["problems"]] == [("/data/purposes", "too_short")]
+
+
+@pytest.mark.parametrize(
+    ("path", "pointer", "words"),
+    [
+        (f"/v1/inbox?after={CANARY}", "?after", "no whole number"),
+        ("/v1/inbox?limit=100000", "?limit", "too large"),
+        (f"/v1/inbox?open=true&purpose={CANARY}", "?purpose", "case_work"),
+        (f"/v1/inbox?case={CANARY}", "?case", "form"),
+        (f"/v1/cases?after={chr(120) * 40}", "?after", "too long"),
+    ],
+)
+async def test_a_wrong_parameter_is_named(path: str, pointer: str, words: str, tmp_path: Path) -> None:
+    """Parameters have names of ours; the value is not repeated."""
+    async with desk_of("ngo-a", tmp_path) as here:
+        answer = await here.door.get(path)
+
+    assert [each["pointer"] for each in answer.json()["problems"]] == [pointer]
+    assert pointer in answer.json()["detail"]
+    assert words in answer.json()["detail"]
+    assert "CANARY" not in answer.text
+
+
+async def test_many_problems_are_counted_and_not_told_one_by_one(tmp_path: Path) -> None:
+    """Whoever sends a thousand gets five in words, and what is allowed for the first few."""
+    found = await refused(tmp_path, json.dumps(EVENT | {f"m{turn}": 1 for turn in range(1000)}).encode())
+
+    assert found["detail"].endswith("and 995 more.")
+    assert sum("allowed" in each for each in found["problems"]) < 20
