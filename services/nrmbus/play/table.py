@@ -42,7 +42,7 @@ _WIDE: Final = 80
 
 
 _NOT_BUILT: Final = (
-    "Every other expectation held. What is looked at there is not built yet (README.md, What it does not do yet): "
+    "Every other expectation held. What is looked at there is not built yet (README.md, State of the work): "
     "nothing is wrong with this bus. The exit status is 1 all the same, since the story is not whole."
 )
 
