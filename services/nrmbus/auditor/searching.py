@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Final
 
 from nrmbus.auditor.history import Entry, History
-from nrmbus.auditor.outcomes import Counts, is_reading, is_refusal, is_sealed_again
+from nrmbus.auditor.outcomes import READING, Counts, is_reading, is_refusal, is_sealed_again
 from nrmbus.auditor.selection import LEAST_OF_AN_ID, Selection
 
 VERDICTS: Final = ("registered", "refused", "sealed_again")
@@ -32,20 +32,36 @@ class Search:
     chosen: Selection
     reference: str = ""
     verdict: str = ""
+    readings: bool = False
+    """Whether readings are looked for, and nothing else; asking for their type does the same."""
 
     @staticmethod
     def reads(reference: str) -> bool:
         """Whether *reference* can be searched for."""
         return not reference or _REFERENCE.fullmatch(reference) is not None
 
+    @property
+    def of_readings(self) -> bool:
+        """Whether what fits are readings: they stand apart, or an auditor's own would bury what happened."""
+        return self.readings or self.chosen.type == READING
+
     def has(self, entry: Entry) -> bool:
-        """Whether *entry* fits."""
+        """Return whether *entry* fits."""
+        return is_reading(entry) == self.of_readings and self._fits(entry)
+
+    def _fits(self, entry: Entry) -> bool:
         said = entry.registration
         if self.verdict and self.verdict != _verdict(entry):
             return False
         if self.reference and not (said.subject.startswith(self.reference) or said.id.startswith(self.reference)):
             return False
         return self.chosen.has(entry)
+
+    def readings_beside(self, history: History) -> int:
+        """Return how many readings fit too, where they are not what is looked for."""
+        if self.of_readings:
+            return 0
+        return sum(is_reading(entry) and self._fits(entry) for entry in history.entries)
 
     def registrations(self, history: History) -> list[Entry]:
         """What fits, the newest first."""

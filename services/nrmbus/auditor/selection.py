@@ -51,6 +51,9 @@ class Selection:
         return low <= said.number and (high is None or said.number <= high)
 
 
+EVERYTHING: Final = Selection()
+
+
 def moment(text: str | None, zone: ZoneInfo, option: str, *, begin: bool = False) -> datetime | None:
     """The time that *text* means: a time in UTC, or the end (*begin*: the beginning) of a day in *zone*.
 

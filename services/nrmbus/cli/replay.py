@@ -5,6 +5,7 @@ import gc
 import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
@@ -52,6 +53,10 @@ def replay(  # noqa: PLR0913 - one each for what a history may be narrowed to
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
     as_lines: Annotated[bool, typer.Option("--jsonl", help="Print JSON Lines: a registration a line.")] = False,
+    readings: Annotated[
+        bool,
+        typer.Option("--readings", help="Show in the table who has read, too. JSON and HTML always have the readings."),
+    ] = False,
     html: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="Write the timeline as one HTML file that loads nothing.", callback=to_write),
@@ -104,12 +109,11 @@ def replay(  # noqa: PLR0913 - one each for what a history may be narrowed to
             typer.echo(json.dumps(row, separators=(",", ":")))
     elif html:
         from nrmbus.bus.folder import write_private
-        from nrmbus.cli.timeline import page
 
-        write_private(html.absolute(), page(replayed).encode())
+        write_private(html.absolute(), replayed.html().encode())
         typer.echo(f"Wrote {html}. Verified: {replayed.verified}.")
     else:
-        _print(replayed)
+        _print(replayed, readings=readings or chosen.type == "access.granted")
 
 
 def verified(folder: "BusFolder") -> "Audited":
@@ -142,12 +146,15 @@ def progress() -> Iterator[Callable[[int, int], None] | None]:
         yield lambda done, total: bar.update(task, completed=done, total=total)
 
 
-def _print(replayed: "Replayed") -> None:
+def _print(replayed: "Replayed", *, readings: bool) -> None:
     from rich.console import Console
 
     console = Console()
     for case in replayed.cases:
-        _print_case(console, replayed, case)
+        if case.is_one or readings:
+            _print_case(console, replayed, case, readings=readings)
+    if apart := sum(case.counts.readings for case in replayed.cases if not case.is_one and not readings):
+        typer.echo(f"Readings about no case, such as searches: {apart}. --readings shows them.")
     if not replayed.total:
         typer.echo("Nothing was registered on this bus yet.")
         return
@@ -159,7 +166,7 @@ def _print(replayed: "Replayed") -> None:
     )
 
 
-def _print_case(console: "Console", replayed: "Replayed", case: "Case") -> None:
+def _print_case(console: "Console", replayed: "Replayed", case: "Case", *, readings: bool) -> None:
     from rich.text import Text
 
     from nrmbus.auditor.pages.words import Words
@@ -167,10 +174,16 @@ def _print_case(console: "Console", replayed: "Replayed", case: "Case") -> None:
     words = Words("en", replayed.profile.zone)
     status = [f"  {case.status}"] if case.status else []
     console.print(Text.assemble(("case ", "dim"), (case.subject, "bold"), *status))
-    if case.entries:
-        console.print(_table(replayed, case, wide=console.width >= _WIDE))
-    else:
+    console.print(Text(words("case.counts", **asdict(case.counts)), "dim"))
+    rows = case.rows(readings=readings)
+    if rows:
+        console.print(_table(replayed, case, rows, wide=console.width >= _WIDE))
+    elif not case.known:
         console.print("Nothing was registered of it by then.")
+    if left_out := len(case.entries) - len(rows):
+        console.print(
+            f"Readings that are left out here: {left_out}. --readings shows them; nrmbus reads says who read."
+        )
     for clock in case.clocks:
         due = f", due {clock.due:%Y-%m-%d %H:%M} UTC" if clock.due else ", paused by a question"
         late = ", breached" if clock.breached else ", overdue" if clock.due and clock.due < replayed.now else ""
@@ -179,7 +192,7 @@ def _print_case(console: "Console", replayed: "Replayed", case: "Case") -> None:
     console.print()
 
 
-def _table(replayed: "Replayed", case: "Case", *, wide: bool) -> "Table":
+def _table(replayed: "Replayed", case: "Case", entries: "list[Entry]", *, wide: bool) -> "Table":
     """The rows; where there is little room, verdict and who was told stand below the type."""
     from rich import box
     from rich.table import Table
@@ -191,7 +204,7 @@ def _table(replayed: "Replayed", case: "Case", *, wide: bool) -> "Table":
     table.add_column("who", style="cyan", overflow="fold")
     for title in ("type", "verdict", "told") if wide else ("type, verdict, told",):
         table.add_column(title, overflow="fold")
-    for entry in case.entries:
+    for entry in entries:
         said = entry.registration
         told = ", ".join(entry.audience.recipients)
         cells = [

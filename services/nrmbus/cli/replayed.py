@@ -1,12 +1,14 @@
 """What a replay shows, whatever its form: cases with their registrations, status and clocks, as of a moment."""
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any, Self
 
 from nrmbus.auditor.history import Audited, Entry
-from nrmbus.auditor.outcomes import Counts, follower, is_sealed_again
+from nrmbus.auditor.outcomes import Counts, follower, is_reading, is_sealed_again
+from nrmbus.auditor.pages.document import document
+from nrmbus.auditor.pages.rendering import place_of
 from nrmbus.auditor.selection import Selection
 from nrmbus.rules import Clock, Profile
 from nrmbus.wire import times
@@ -28,15 +30,22 @@ class Case:
         """How many registrations of each outcome there are in all that was known."""
         return Counts.of(self.known)
 
+    @property
+    def is_one(self) -> bool:
+        """Whether it is a case: the number under which an auditor's searches stand has nothing but readings."""
+        return self.counts.readings < len(self.known) or not self.known
+
+    def rows(self, *, readings: bool) -> list[Entry]:
+        """Return the registrations that were asked for; those that say who read are left out unless *readings*."""
+        return [each for each in self.entries if readings or not is_reading(each)]
+
 
 @dataclass(frozen=True, slots=True)
 class Replayed:
-    """A history as of ``now``; ``as_of`` is None where that is the moment of looking. ``total``: verified registrations."""
+    """A history as of ``now``; ``as_of`` is None where that is the moment of looking."""
 
-    bus: str
-    profile: Profile
-    partitions: int
-    total: int
+    seen: Audited
+    chosen: Selection
     as_of: datetime | None
     now: datetime
     cases: tuple[Case, ...]
@@ -54,25 +63,37 @@ class Replayed:
                 view = seen.view(each, known)
                 cases.append(Case(each, view.status, seen.rules.clocks(view), shown, known))
         return cls(
-            bus=seen.directory.bus,
-            profile=seen.rules.profile,
-            partitions=seen.partitions,
-            total=len(seen.history.entries),
+            seen=seen,
+            chosen=chosen,
             as_of=as_of,
             now=now,
             cases=tuple(cases),
         )
 
     @property
+    def profile(self) -> Profile:
+        """The Rules by which the history was judged."""
+        return self.seen.rules.profile
+
+    @property
+    def total(self) -> int:
+        """How many numbers were verified: the whole history."""
+        return len(self.seen.history.entries)
+
+    @property
     def verified(self) -> str:
         """How much was verified, in words: the whole history, whatever is shown of it."""
-        kept = "" if self.partitions == 1 else f" in {self.partitions} partitions"
+        kept = "" if self.seen.partitions == 1 else f" in {self.seen.partitions} partitions"
         return f"{self.total} registrations{kept}"
 
     def place(self, entry: Entry) -> str:
         """The number of *entry*, after its partition where there are several; `nrmbus why` takes it."""
-        said = entry.registration
-        return str(said.number) if self.partitions == 1 else f"{said.partition}/{said.number}"
+        return place_of(one=self.seen.partitions == 1)(entry.registration)
+
+    def html(self) -> str:
+        """Return the replay as one HTML document that loads nothing."""
+        subjects = [case.subject for case in self.cases]
+        return document(self.seen, subjects, self.chosen, as_of=self.as_of, now=self.now)
 
 
 def mapping(replayed: Replayed) -> dict[str, Any]:
@@ -81,6 +102,7 @@ def mapping(replayed: Replayed) -> dict[str, Any]:
         {
             "case": case.subject,
             "status": case.status,
+            "counts": asdict(case.counts),
             "open_deadlines": [_clock(clock, replayed.now) for clock in case.clocks],
             "history": [row_of(entry, case.known) for entry in case.entries],
         }
@@ -113,6 +135,7 @@ def row_of(entry: Entry, known: Iterable[Entry] = ()) -> dict[str, Any]:
         "version": entry.said.version if entry.said else None,
         "unknown": True if entry.said and not entry.event else None,
         "verdict": said.verdict,
+        "reading": True if is_reading(entry) else None,
         "sealed_again": True if is_sealed_again(entry) else None,
         "followed_by": _place(again) if again else None,
         "code": said.code,

@@ -134,7 +134,9 @@ class Answers:
 
     async def search(self, visit: Visit) -> Shown:
         """Cases and registrations that fit."""
-        asked = {name: visit.asked(name) for name in ("q", "agency", "type", "verdict", "from", "to", "number")}
+        asked = {
+            name: visit.asked(name) for name in ("q", "agency", "type", "verdict", "from", "to", "number", "readings")
+        }
         form = {
             "asked": {**asked, "first": asked["from"], "last": asked["to"]},
             "agencies": sorted(self._opened.directory.entries),
@@ -149,8 +151,7 @@ class Answers:
             return Shown("search.html.j2", None, form | {"problem": problem})
         record = await self._record(visit, "search", words=urlencode(asked))
         async with self._opened.seen.reading() as seen:
-            found = search.registrations(seen.history)
-            form["found"] = self._results(visit, asked, found, seen.history)
+            form["found"] = self._results(visit, asked, search, seen.history)
         return Shown("search.html.j2", record, form)
 
     def _read(self, asked: _Places, t: Words) -> tuple[Search | None, str]:
@@ -165,22 +166,24 @@ class Answers:
         except BusError:
             return None, t("problem.number")
         chosen = Selection(asked["agency"] or None, asked["type"] or None, first, last, wanted)
-        return Search(chosen, reference, asked["verdict"]), ""
+        return Search(chosen, reference, asked["verdict"], bool(asked["readings"])), ""
 
-    def _results(self, visit: Visit, asked: _Places, found: list[Entry], history: History) -> dict[str, Any]:
+    def _results(self, visit: Visit, asked: _Places, search: Search, history: History) -> dict[str, Any]:
+        found = search.registrations(history)
         pages = max(1, -(-len(found) // PAGE))
         given = visit.asked("page", 6)
         page = min(int(given), pages) if given.isascii() and given.isdecimal() and int(given) else 1
 
         def at(number: int) -> str | None:
-            query = {name: value for name, value in asked.items() if value} | {"go": "1", "page": str(number)}
-            return f"/search?{urlencode(query)}" if 1 <= number <= pages else None
+            return _address(asked, number) if 1 <= number <= pages else None
 
         cases = list(cases_of(found, history, self._users.own_number()))
         return {
             "cases": cases[:CASES],
             "case_count": len(cases),
             "count": len(found),
+            "readings": search.readings_beside(history),
+            "with_readings": _address({**asked, "readings": "1"}, 1),
             "rows": [
                 shown.row(each, history.about(each.registration.subject))
                 for each in found[(page - 1) * PAGE : page * PAGE]
@@ -257,6 +260,11 @@ def _found(entries: Iterable[Entry], visit: Visit) -> Entry | None:
     ]
     registered = [each for each in same if each.registration.verdict == "registered"]
     return next(iter([*exact, *registered, *same]), None)
+
+
+def _address(asked: _Places, page: int) -> str:
+    query = {name: value for name, value in asked.items() if value} | {"go": "1", "page": str(page)}
+    return f"/search?{urlencode(query)}"
 
 
 def _moment(text: str, t: Words, *, begin: bool = False) -> tuple[datetime | None, str]:

@@ -9,6 +9,7 @@ from typing import Any
 from nrmbus.auditor.history import Audited, Entry
 from nrmbus.auditor.outcomes import Counts, follower, is_reading, kind_of
 from nrmbus.auditor.pages.words import Words
+from nrmbus.auditor.selection import EVERYTHING, Selection
 from nrmbus.auditor.why import Explained, Point, Whom, explain
 from nrmbus.events.access import AccessGranted
 from nrmbus.wire import base64
@@ -38,6 +39,10 @@ def row(entry: Entry, known: Iterable[Entry] = ()) -> dict[str, Any]:
         "article": said.article,
         "kind": kind_of(entry),
         "followed_by": Point.of(again) if again else None,
+        "earlier": [
+            (agency, [Point.of(each) for each in known if each.registration.id in consents])
+            for agency, consents in (entry.audience.earlier.items() if event else ())
+        ],
     }
 
 
@@ -50,9 +55,19 @@ def course(seen: Audited, subject: str) -> list[Entry]:
 
 
 def case(
-    seen: Audited, subject: str, t: Words, *, step: int | None, as_of: datetime | None, now: datetime
+    seen: Audited,
+    subject: str,
+    t: Words,
+    *,
+    step: int | None,
+    as_of: datetime | None,
+    now: datetime,
+    chosen: Selection = EVERYTHING,
 ) -> dict[str, Any]:
-    """The case after its *step*-th registration, or as it was known at *as_of*, or as it is *now*."""
+    """Return the case after its *step*-th registration, or as it was known at *as_of*, or as it is *now*.
+
+    Rows and readings are those *chosen*; status, duties and counts are those of the whole case.
+    """
     whole = course(seen, subject)
     if step is not None:
         known = whole[: max(1, min(step, len(whole)))]
@@ -61,7 +76,12 @@ def case(
         known, then = [each for each in whole if as_of is None or each.registration.time <= as_of], as_of
     at = then or now
     view = seen.view(subject, known)
-    readings = [each for each in seen.history.about(subject) if is_reading(each)]
+    read = [
+        each
+        for each in seen.history.about(subject)
+        if is_reading(each) and (then is None or each.registration.time <= then)
+    ]
+    rows = [each for each in known if chosen.has(each)]
     clocks = [
         {
             "code": clock.code,
@@ -83,16 +103,15 @@ def case(
         "step": len(known),
         "steps": len(whole),
         "times": [t.moment(each.registration.time) for each in whole],
-        "counts": Counts.of(known),
+        "counts": Counts.of([*known, *read]),
+        "selected": None if chosen.all else len(rows),
         "first": known[0].registration.time if known else None,
         "last": known[-1].registration.time if known else None,
         "parties": [{"agency": each, "role": _role(seen, each)} for each in sorted(view.parts)],
         "unread": sum(each.said is not None and each.event is None for each in known),
         "clocks": clocks,
-        "days": list(_days(known, t)),
-        "readings": [
-            each for entry in readings if then is None or entry.registration.time <= then for each in _reading(entry)
-        ],
+        "days": list(_days(rows, known, t)),
+        "readings": [each for entry in read if chosen.has(entry) for each in _reading(entry)],
     }
 
 
@@ -102,8 +121,8 @@ def _state(due: datetime | None, now: datetime) -> str:
     return "overdue" if due < now else "runs"
 
 
-def _days(known: Sequence[Entry], t: Words) -> Iterator[dict[str, Any]]:
-    for _, some in groupby(known, key=lambda each: each.registration.time.astimezone(t.zone).date()):
+def _days(entries: Sequence[Entry], known: Sequence[Entry], t: Words) -> Iterator[dict[str, Any]]:
+    for _, some in groupby(entries, key=lambda each: each.registration.time.astimezone(t.zone).date()):
         rows = [row(each, known) for each in some]
         yield {"time": rows[0]["time"], "rows": rows}
 

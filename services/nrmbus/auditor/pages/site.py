@@ -8,18 +8,17 @@ import re
 import time
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
-from functools import cache, partial
 from pathlib import Path
 from typing import Any, Final
 
 from aiokafka.errors import KafkaError
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from nrmbus.auditor.asking import PURPOSES, NotOnRecordError, OnRecord, Question
 from nrmbus.auditor.pages.answers import Answers, Missing, Opened, Shown
+from nrmbus.auditor.pages.rendering import environment, place_of, static
 from nrmbus.auditor.pages.visit import Visit, comes_from, form_of, inside, same_origin
 from nrmbus.auditor.pages.words import LANGUAGES, Words, language_of
 from nrmbus.auditor.sessions import Attempts, Session, Sessions
@@ -39,7 +38,6 @@ HEADERS: Final = {
 }
 HOST: Final = re.compile(r"(127\.0\.0\.1|localhost)(:[0-9]{1,5})?")
 """How this machine calls itself: a page elsewhere that has its own name point here is not let in."""
-_FOLDER: Final = Path(__file__).parent
 _YEAR_SECONDS: Final = 365 * 86_400
 
 
@@ -54,7 +52,7 @@ class Site:
         self._answers: Answers | None = None
         # Under a name of its own: browsers keep cookies by machine, not by port, and two buses may run on one.
         self._cookie = f"nrmbus-auditor-{bus[-8:]}"
-        self._place, self._pages = _environment(one=partitions == 1)
+        self._place, self._pages = place_of(one=partitions == 1), environment(one=partitions == 1, links=True)
 
     def open(self, opened: Opened) -> None:
         """Answer from now on."""
@@ -74,9 +72,10 @@ class Site:
         routes = [Route(path, self._guarded(self._page(place, show))) for path, (place, show) in shown.items()]
         done = {"/sign-in": self._sign_in, "/sign-out": self._sign_out, "/purpose": self._purpose}
         routes += [Route(path, self._guarded(do), methods=["POST"]) for path, do in done.items()]
-        css = (_FOLDER / "static" / "page.css").read_text(encoding="utf-8") + WATERFALL_CSS
-        script = (_FOLDER / "static" / "page.js").read_text(encoding="utf-8")
-        routes += [_file("/page.css", css, "text/css"), _file("/page.js", script, "text/javascript")]
+        routes += [
+            _file("/page.css", static("page.css") + WATERFALL_CSS, "text/css"),
+            _file("/page.js", static("page.js"), "text/javascript"),
+        ]
         return [Route("/", self._guarded(self._begin)), *routes]
 
     def _guarded(self, answer: Callable[[Visit], Awaitable[Response]]) -> Callable[[Request], Awaitable[Response]]:
@@ -231,27 +230,6 @@ def _file(path: str, text: str, kind: str) -> Route:
         return Response(text, media_type=f"{kind}; charset=utf-8", headers=HEADERS)
 
     return Route(path, file)
-
-
-@cache
-def _environment(*, one: bool) -> tuple[Callable[[Any], str], Environment]:
-    """How a place is written where there is *one* partition or several, and the templates, which are read once."""
-    environment = Environment(
-        loader=FileSystemLoader(_FOLDER / "templates"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    place = partial(_place, one=one)
-    environment.globals["place_of"] = place
-    return place, environment
-
-
-def _place(each: Any, *, one: bool) -> str:
-    """The number of a registration, after its partition where there are several; *each* is a row, a point or a record."""
-    partition, number = (each["partition"], each["number"]) if isinstance(each, dict) else (each.partition, each.number)
-    return str(number) if one else f"{partition}/{number}"
 
 
 def _wall() -> datetime:
