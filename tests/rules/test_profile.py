@@ -21,7 +21,7 @@ PROFILE = load_profile(AZ)
 TEXT = profile_text(AZ)
 CALENDAR = Calendar.of(PROFILE)
 
-PINNED = "0366c85f3999f2dbac2d5b117c2ee57b4564e60b3593d465d4c90a3484416876"
+PINNED = "cfb1cc2cd47209af061bdad4db92f32d183a1ec40b0c699e9d3985333f4e1c20"
 """The digest that registrations of this profile carry.
 
 If this fails, a value of the profile was altered. Before the profile is in force anywhere: see that a behaviour test

@@ -59,7 +59,7 @@ FROM: Final[list[tuple[str, str, dict[str, Any], str]]] = [
     (UNIT, "identification.status_decided", NOT_A_VICTIM, "P"),
     (UNIT, "identification.status_revoked", {}, "I"),
     ("shelter", "shelter.discharged", {}, GOING_ON + "W"),
-    (UNIT, "stay.hold_ended", {}, GOING_ON + "W"),
+    (UNIT, "stay.hold_ended", {}, ANY),
     ("ngo-a", "review.requested", {}, "N"),
     (UNIT, "review.decided", {}, "RUPIN"),
     *(

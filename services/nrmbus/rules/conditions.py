@@ -27,6 +27,11 @@ def _withheld_from_unit(step: Step) -> bool:
     return step.withholds_from_unit and any(step.in_group(agency, "PROVIDERS") for agency in step.to)
 
 
+def _order_open(step: Step) -> bool:
+    """About money that was ordered and neither paid nor failed (T16)."""
+    return any(each.state == "ordered" for each in step.view.payments.values())
+
+
 def _service_asked_for(step: Step) -> bool:
     """About a service that somebody was asked for and has not settled (T15)."""
     service = step.service
@@ -127,6 +132,7 @@ CONDITIONS: Final[Mapping[Condition, Callable[[Step], bool]]] = {
     "made_it_referred": _made_it_referred,
     "negative": _negative,
     "not_by_unit": _not_by_unit,
+    "order_open": _order_open,
     "positive": _positive,
     "reopening": _reopening,
     "reopening_from_negative": _reopening_from_negative,

@@ -68,6 +68,7 @@ Condition = Literal[
     "made_it_referred",
     "negative",
     "not_by_unit",
+    "order_open",
     "positive",
     "reopening",
     "reopening_from_negative",
