@@ -32,6 +32,11 @@ def admitted(ref: str) -> Word:
     return says(ME, Admitted(), ref, case=ref)
 
 
+def offered(ref: str) -> Word:
+    """A member of staff has offered a bed."""
+    return says(ME, OFFER, ref, case=ref)
+
+
 def discharged(ref: str) -> Word:
     """The person of the request has left this house."""
     return says(ME, Discharged(reason="independent_living"), ref, case=ref)
@@ -112,6 +117,44 @@ class TestHold:
         story.when(asked("B-2")).then(OFFER)
         story.when(asked("B-3")).then(FULL)
 
+    def test_a_bed_offered_by_hand_is_held(self) -> None:
+        """A request without a category is answered by a person: the place that was offered is given once."""
+        story = house(women=1)
+        story.when(asked("B-1", None)).then("read")
+
+        story.heard(offered("B-1")).when(asked("B-2")).then(FULL)
+
+    def test_a_bed_that_the_house_offers_itself_is_held(self) -> None:
+        """The house asked itself and another: nothing answers by itself, a person offers, and the place is gone."""
+        story = house(women=1).heard(asked("B-1", by=ME, to=("ngo-shelter", ME)), offered("B-1"))
+
+        story.when(asked("B-2")).then(FULL)
+
+    @pytest.mark.parametrize("category", ["women", "children", "men"])
+    def test_a_bed_of_unknown_category_counts_in_each(self, category: str) -> None:
+        """Nothing says in which unit it is: sooner no place than one given twice."""
+        house(women=1, children=1, men=1).heard(offered("B-1")).when(asked("B-2", category)).then(FULL)
+
+    def test_a_bed_offered_by_hand_is_held_once_she_has_come(self) -> None:
+        """And free again when she has left."""
+        story = house(women=1).heard(offered("B-1"), admitted("B-1"))
+        story.when(asked("B-2")).then(FULL)
+
+        story.heard(discharged("B-1")).when(asked("B-3")).then(OFFER)
+
+    def test_a_lapsed_offer_by_hand_frees_its_bed(self) -> None:
+        """As any other."""
+        house(women=1).heard(offered("B-1"), lapsed("B-1")).when(asked("B-2")).then(OFFER)
+
+    def test_a_bed_whose_offer_stands_is_held_though_a_second_offer_is_refused(self) -> None:
+        """The procedure and a person offered at once; the registrar took one, and the place is given."""
+        story = house(women=1)
+        draft = story.when(asked("B-1")).draft
+        story.heard(offered("B-1"))
+        story.refused(draft, "not_open").then("refused")
+
+        story.when(asked("B-2")).then(FULL)
+
 
 class TestRelease:
     """Line 3."""
@@ -156,7 +199,7 @@ def test_what_is_not_about_beds_is_read_by_a_person() -> None:
     house(women=1).when(says("ngo-a", consent)).then("read")
 
 
-Move = tuple[Literal["ask", "lapse", "admit", "leave", "refuse"], int]
+Move = tuple[Literal["ask", "hand", "lapse", "admit", "leave", "refuse"], int]
 
 
 @dataclass
@@ -164,6 +207,7 @@ class Ledger:
     """What an honest house-keeper would write down, by hand: which requests have a promise or a guest."""
 
     story: Story
+    places: int
     promised: dict[str, Answer] = field(default_factory=dict)
     guests: set[str] = field(default_factory=set)
 
@@ -174,6 +218,8 @@ class Ledger:
             answer = self.story.when(asked(ref))
             if answer.draft.data == OFFER:
                 self.promised[ref] = answer
+        elif kind == "hand" and not promised and not guest and len(self.promised) + len(self.guests) < self.places:
+            self.promised[ref] = self.story.when(offered(ref))
         elif kind == "lapse" and promised:
             self.story.heard(lapsed(ref))
             del self.promised[ref]
@@ -184,19 +230,19 @@ class Ledger:
         elif kind == "leave" and guest:
             self.story.heard(discharged(ref))
             self.guests.remove(ref)
-        elif kind == "refuse" and promised:
+        elif kind == "refuse" and promised and self.promised[ref].said.drafts:
             self.story.refused(self.promised.pop(ref).draft)
 
 
 @for_all(
     places=st.integers(0, 3),
     moves=st.lists(
-        st.tuples(st.sampled_from(["ask", "lapse", "admit", "leave", "refuse"]), st.integers(0, 5)), max_size=40
+        st.tuples(st.sampled_from(["ask", "hand", "lapse", "admit", "leave", "refuse"]), st.integers(0, 5)), max_size=40
     ),
 )
 def test_no_bed_is_ever_booked_twice(places: int, moves: list[Move]) -> None:
     """Whatever happens in whatever order: never more promises and guests than beds, and a free bed is always offered."""
-    keeper = Ledger(house(women=places))
+    keeper = Ledger(house(women=places), places)
 
     for kind, number in moves:
         keeper.move(kind, f"B-{number}")

@@ -6,13 +6,20 @@ from nrmbus.desk.procedure import Heard, Line, Said, Settings, by_itself
 from nrmbus.events import Admitted, BedOffered, BedRefused, BedRequested, Discharged, OfferLapsed
 from nrmbus.events.model import Event, Frozen
 
+UNKNOWN: Final = ""
+"""The category of a bed that a person offered without one: which unit it is in, nothing here can tell."""
+
 
 class Bed(Frozen):
-    """A bed of a *category* that is held for the person of one request, or *taken* by that person."""
+    """A bed of a *category* that is held for the person of one request, or *taken* by that person.
+
+    It is *offered* once the offer is registered, whoever made it.
+    """
 
     subject: str
     ref: str | None
     category: str
+    offered: bool = False
     taken: bool = False
 
 
@@ -23,12 +30,20 @@ class Book(Frozen):
     beds: tuple[Bed, ...] = ()
 
     def free(self, category: str) -> int:
-        """How many beds of *category* nobody has and nobody holds."""
-        return self.places.get(category, 0) - sum(bed.category == category for bed in self.beds)
+        """How many beds of *category* nobody has and nobody holds.
+
+        A bed of unknown category may be one of them, so it counts in each.
+        """
+        return self.places.get(category, 0) - sum(bed.category in (category, UNKNOWN) for bed in self.beds)
 
     def bed(self, event: Event) -> Bed | None:
         """The bed held or taken for the request that *event* is about."""
         return next((bed for bed in self.beds if (bed.subject, bed.ref) == (event.subject, event.referral)), None)
+
+    def having(self, bed: Bed) -> "Book":
+        """The book with *bed* in the place of the one for the same request."""
+        others = tuple(each for each in self.beds if (each.subject, each.ref) != (bed.subject, bed.ref))
+        return Book(places=self.places, beds=(*others, bed))
 
     def without(self, free: Bed | None) -> "Book":
         """The book with the bed *free* again."""
@@ -52,14 +67,15 @@ def answer(heard: Heard, book: Book) -> Said | None:
 
 
 def hold(book: Book, heard: Heard) -> Book:
-    """2. An offered bed is held from that moment and offered to nobody else; it stays so once the person has come ([D])."""
+    """2. An offered bed is held for its person, whoever offered it, and offered to nobody else; also once she has come ([D])."""
     bed, category = book.bed(heard.event), _asked(heard)
+    subject, ref = heard.event.subject, heard.event.referral
     if category is not None and bed is None and book.free(category) > 0:
-        held = Bed(subject=heard.event.subject, ref=heard.event.referral, category=category)
-        return Book(places=book.places, beds=(*book.beds, held))
-    if heard.own and isinstance(heard.event.data, Admitted) and bed is not None:
-        taken = Bed(subject=bed.subject, ref=bed.ref, category=bed.category, taken=True)
-        return Book(places=book.places, beds=(*book.without(bed).beds, taken))
+        return book.having(Bed(subject=subject, ref=ref, category=category))
+    if heard.own and isinstance(heard.event.data, BedOffered | Admitted):
+        taken = isinstance(heard.event.data, Admitted)
+        of = bed.category if bed else UNKNOWN
+        return book.having(Bed(subject=subject, ref=ref, category=of, offered=True, taken=taken))
     return book
 
 
@@ -77,8 +93,10 @@ def keep(book: Book, heard: Heard) -> Book:
 
 
 def take_back(book: Book, refused: Event) -> Book:
-    """An offer that the registrar refused holds no bed."""
-    return book.without(book.bed(refused)) if isinstance(refused.data, BedOffered) else book
+    """An offer that the registrar refused holds no bed, unless another one for the same request was registered."""
+    bed = book.bed(refused)
+    is_held = bed is not None and (bed.offered or bed.taken)
+    return book if is_held or not isinstance(refused.data, BedOffered) else book.without(bed)
 
 
 def _asked(heard: Heard) -> str | None:
