@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from nrmbus.directory import Identity
 from nrmbus.registrar.shard import Shard
 from nrmbus.rules import Agency, Audience, Refusal, Rules
 from nrmbus.rules.emergency import ASKED
-from nrmbus.wire import ids
+from nrmbus.wire import ids, times
 from registrar.given import CASE, NOW, Bus
 from registrar.test_emergency import asks, known
 
@@ -94,6 +94,27 @@ def test_a_consent_for_an_agency_that_was_on_no_directory_is_found(bus: Bus) -> 
 
     found = [(each.code, each.rule, each.agencies) for each in otherwise(history.entries, bus.rules, bus.directory)]
     assert found == [("let_in", "W3", ("vac-2",))]
+
+
+@pytest.mark.parametrize("field", ["at", "recordedtime"])
+@pytest.mark.parametrize("ahead", [datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC), NOW + DAY])
+def test_a_time_that_lies_ahead_is_found(
+    bus: Bus, monkeypatch: pytest.MonkeyPatch, field: str, ahead: datetime
+) -> None:
+    """An honest registrar refuses it as `time_in_future`; a forged one is read to its end, and the finding names it."""
+    monkeypatch.setattr(times, "AHEAD_AT_MOST", timedelta.max)
+    shard = bus.shard()
+    bus.signal(shard)
+    said: dict[str, Any] = {field: ahead}
+    consent = bus.event("ngo-a", "consent.given", CONSENT, **said)
+    assert bus.take(shard, bus.signed(consent), owner="ngo-a").outcome == "registered"
+    monkeypatch.undo()
+    history = History(bus.directory)
+    for record in bus.history:
+        history.take(record, 0)
+
+    found = [(each.code, each.rule, each.agencies) for each in otherwise(history.entries, bus.rules, bus.directory)]
+    assert found == [("let_in", "W3", ())]
 
 
 def test_whom_it_told_beside_the_rules_is_found(bus: Bus) -> None:

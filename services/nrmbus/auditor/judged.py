@@ -16,7 +16,7 @@ from nrmbus.events.model import Event
 from nrmbus.rules import Rules, View
 from nrmbus.rules.emergency import refused_by_person
 from nrmbus.rules.judge import OF_THE_ROW
-from nrmbus.wire import ids
+from nrmbus.wire import ids, times
 from nrmbus.wire.registration import Registration
 
 GLASS: Final = "access.break_glass"
@@ -24,8 +24,8 @@ STATISTICS: Final = "statistics"
 OURS: Final = "[D]"
 """The basis of the wire's refusals: rules of this project."""
 
-UNKNOWN_RECIPIENT: Final = "W3"
-"""The wire's rule that an agency which an event turns to, or a consent is about, is in the directory."""
+OF_THE_WIRE: Final = "W3"
+"""The wire's rule: agencies that an event turns to, or a consent is about, are in the directory, and no time lies ahead."""
 
 JudgedCode = Literal["let_in", "told_beyond", "told_short", "consents_differ", "refused_wrongly", "cited_otherwise"]
 """Registered though the Rules refuse it; told to somebody whom they do not name, or not to one whom they name; with other
@@ -37,7 +37,8 @@ or basis that is not that rule's."""
 class Otherwise:
     """One registration that went otherwise than by the Rules; ``rule`` would have refused it, ``agencies`` it is about.
 
-    Of what was let in by a rule of the Rules no agency is named; by the wire's, those that the directory did not have.
+    Of what was let in by a rule of the Rules no agency is named; by the wire's, those that the directory did not have, and
+    none where a time lies ahead.
     """
 
     partition: int
@@ -87,7 +88,9 @@ def otherwise(entries: Iterable[Entry], rules: Rules, directory: Directory) -> I
             refusal = rules.judge(view, event, said.time, spent=spent[month])
             strangers = tuple(each for each in event.data.named if directory.state(each, said.time) is None)
             if strangers:
-                yield Otherwise(said.partition, said.number, "let_in", UNKNOWN_RECIPIENT, strangers)
+                yield Otherwise(said.partition, said.number, "let_in", OF_THE_WIRE, strangers)
+            elif max(event.time, event.recordedtime) - said.time > times.AHEAD_AT_MOST:
+                yield Otherwise(said.partition, said.number, "let_in", OF_THE_WIRE)
             elif refusal is not None:
                 yield Otherwise(said.partition, said.number, "let_in", refusal.because or refusal.rule)
             yield from _told(entry, event, view, rules, directory)

@@ -26,7 +26,6 @@ from nrmbus.wire.record import ANSWER, AUDIENCE, DELIVERY, LETTER, REGISTRATION,
 from nrmbus.wire.registration import Answer, Policy, Registration
 
 STALE_AFTER: Final = timedelta(days=7)
-AHEAD_AT_MOST: Final = timedelta(minutes=5)
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +141,7 @@ class Shard:
         if now - signed.recordedtime > STALE_AFTER:
             raise WireError("stale")
         event = signed.event()
-        if max(event.time, event.recordedtime) - now > AHEAD_AT_MOST:
+        if max(event.time, event.recordedtime) - now > times.AHEAD_AT_MOST:
             raise WireError("time_in_future")
         if any(self._directory.state(agency, now) is None for agency in event.data.named):
             raise WireError("unknown_recipient")

@@ -12,6 +12,19 @@ from nrmbus.rules.profile import Profile
 ONE_DAY = timedelta(days=1)
 LAST = datetime.max.replace(microsecond=0, tzinfo=UTC)
 """The last instant there is."""
+FIRST = datetime.min.replace(tzinfo=UTC)
+"""The first instant there is."""
+
+
+def later(instant: datetime, by: timedelta) -> datetime:
+    """Return *instant* moved on *by* that much; `LAST` if that lies beyond the last instant there is.
+
+    Nobody says such a time in earnest. A history in which somebody does still has to be read to its end.
+    """
+    try:
+        return min(instant + by, LAST)
+    except OverflowError:
+        return LAST
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +51,11 @@ class Calendar:
         )
 
     def day(self, instant: datetime) -> date:
-        """The local day of *instant*."""
-        return instant.astimezone(self.zone).date()
+        """The local day of *instant*; the last or first day there is if the local clock has none."""
+        try:
+            return instant.astimezone(self.zone).date()
+        except OverflowError:
+            return instant.date()
 
     def is_worked(self, day: date) -> bool:
         """Whether *day* is a working day; the profile's own days win over week and library."""
@@ -57,16 +73,19 @@ class Calendar:
             return LAST
 
     def begins(self, day: date) -> datetime:
-        """00:00 of *day*."""
-        return datetime.combine(day, time(), self.zone).astimezone(UTC)
+        """00:00 of *day*; the first instant there is if that lies before it."""
+        try:
+            return datetime.combine(day, time(), self.zone).astimezone(UTC)
+        except OverflowError:
+            return FIRST
 
     def ends(self, day: date) -> datetime:
-        """24:00 of *day*."""
-        return self.begins(day + ONE_DAY)
+        """24:00 of *day*; `LAST` after the last day there is."""
+        return LAST if day == date.max else self.begins(day + ONE_DAY)
 
     def working_day_after(self, day: date, number: int) -> date:
-        """The *number*-th working day after *day*; *day* itself for 0."""
-        while number > 0:
+        """The *number*-th working day after *day*; *day* itself for 0, the last day there is if that comes before."""
+        while number > 0 and day < date.max:
             day += ONE_DAY
             number -= self.is_worked(day)
         return day
@@ -76,8 +95,10 @@ class Calendar:
         return sum(self.is_worked(after + ONE_DAY * i) for i in range(1, (until - after).days + 1))
 
     def months_after(self, day: date, months: int) -> date:
-        """The same day *months* later, or the last of that month where it has no such day."""
+        """The same day *months* later, or the last of that month where it has no such day; the last day there is if beyond."""
         years, month = divmod(day.month - 1 + months, 12)
         year = day.year + years
+        if year >= date.max.year:
+            return date.max
         last = (date(year + (month == 11), (month + 1) % 12 + 1, 1) - ONE_DAY).day
         return date(year, month + 1, min(day.day, last))

@@ -6,6 +6,7 @@ from datetime import date, datetime, timedelta
 
 from nrmbus.events import AccessErasureDue, AccessResealDue, DeadlineBreached, FollowUpDue, OfferLapsed, ReferralExpired
 from nrmbus.events.model import Data, Event
+from nrmbus.rules.calendar import later
 from nrmbus.rules.clocks import clocks_of, due_of, length_of
 from nrmbus.rules.emergency import refused_by_person
 from nrmbus.rules.retention import kept
@@ -118,7 +119,7 @@ def _overdue_again(tables: Tables, clock: Running) -> datetime | None:
         return None
     length = length_of(tables.profile.clocks[clock.code], clock)
     if length.hours is not None:
-        return due + timedelta(hours=length.hours)
+        return later(due, timedelta(hours=length.hours))
     return tables.calendar.days_after(due - MINUTE, length.days or 0)
 
 
@@ -129,7 +130,7 @@ def _lapses(tables: Tables, view: View) -> Iterator[Due]:
         if house.state != "offered" or offer is None:
             continue
         hours = house.valid_hours or tables.profile.periods.bed_offer_hours
-        at = max(offer.time + timedelta(hours=hours), offer.registered)
+        at = max(later(offer.time, timedelta(hours=hours)), offer.registered)
         yield _due(at, kind, offer.id, OfferLapsed(shelter=house.agency), bed.ref, house.agency)
 
 
@@ -169,4 +170,4 @@ def _reseals(tables: Tables, view: View) -> Iterator[Due]:
             continue
         wait = timedelta(minutes=0 if each.at_once else tables.profile.emergency.object_minutes)
         data = AccessResealDue(holder=each.holder)
-        yield _due(each.mark.registered + wait, data.type, each.mark.id, data, each.ref, "")
+        yield _due(later(each.mark.registered, wait), data.type, each.mark.id, data, each.ref, "")

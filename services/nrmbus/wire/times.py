@@ -1,10 +1,12 @@
 """Times on the wire: UTC, to the second, one spelling."""
 
 import re
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import Final
 
+AHEAD_AT_MOST: Final = timedelta(minutes=5)
+"""How far an event's time may lie ahead of its registration: `time_in_future` beyond that."""
 _TIME: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z")
 
 
