@@ -14,6 +14,7 @@ from nrmbus.cli.desks import whole
 from nrmbus.cli.publish import _ref_of, waits_for
 from nrmbus.client import DoorError
 from nrmbus.directory.admission import Newcomer
+from nrmbus.directory.entry import Contact
 
 ROOT = Path(__file__).parents[2]
 POLICY = "az@2022-04-29"
@@ -138,7 +139,8 @@ def test_the_example_of_agencies_can_be_admitted() -> None:
     """The file that the README uses, with roles of the profile and places of the shelter."""
     found = newcomers_of(ROOT / "deploy" / "agencies" / "az-example.yaml", POLICY)
 
-    assert found["ngo-a"] == Newcomer("ngo_outreach")
+    found_as = Contact(name="Example Outreach", address="1 Example Street, Baku", phone="+994 00 000 00 01")
+    assert found["ngo-a"] == Newcomer("ngo_outreach", contact=found_as)
     assert found["shelter"].capacity == {"women": 4, "children": 2, "men": 6}
 
 

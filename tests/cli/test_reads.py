@@ -15,12 +15,13 @@ from auditor.played import Written, first_scenario
 from cli.told import Commands
 from nrmbus.auditor.held import Holder, Reading, held, readings
 from nrmbus.auditor.history import Audited, Entry
-from nrmbus.auditor.pages.words import LANGUAGES, Words
+from nrmbus.auditor.pages.words import LANGUAGES, Language, Words
 from nrmbus.auditor.users import Users
 from nrmbus.bus.errors import BusError
 from nrmbus.bus.folder import BusFolder
 from nrmbus.cli import desks as desks_here
 from nrmbus.cli import person_report, reads
+from nrmbus.directory.entry import Contact
 from nrmbus.events import data_type
 from nrmbus.events.model import Event
 from nrmbus.wire import ids
@@ -323,8 +324,35 @@ class TestPersonReport:
         assert headings[-2:] == ["Auditor", "What you can do"]
         assert "Victim assistance centre (vac)" in headings
         assert headings.index("NGO, legal aid (ngo-l)") > headings.index("Victim assistance centre (vac)")
-        assert [len(below) for _, below in report.sections[-2].lines] == [0, 1]
+        assert [len(below) for _, below in report.sections[-2].lines] == [0, 0, 1]
         assert "3 times: the case; purpose: planned inspection" in report.text()
+
+    @pytest.mark.parametrize("language", LANGUAGES)
+    def test_a_person_is_told_whom_to_ask(self, language: Language, commands: Commands) -> None:
+        """Name, address and number as the directory has them; where it has none, who else can say."""
+        (subject,) = commands.seen.history.spoken_of()
+        known = held(commands.seen, subject)
+        found = Contact(name="Example Centre", address="1 Example Street", phone="+994 00 000 00 01")
+        hidden = Contact(name="Example House", phone="+994 00 000 00 02")
+        contacts = {"vac": found, "shelter": hidden}
+        holders = tuple(replace(each, contact=contacts.get(each.agency)) for each in known.holders)
+        words = Words(language, commands.seen.rules.profile.zone)
+        made = commands.seen.history.entries[-1].registration.time
+        report = person_report.written(replace(known, holders=holders), words, teller="vac", number=7, made=made)
+        said = {each.heading: [line for line, _ in each.lines] for each in report.sections}
+        centre, house, fund = (
+            next(lines for heading, lines in said.items() if heading.endswith(f"{agency})"))
+            for agency in ("vac", "shelter", "fund")
+        )
+
+        assert centre[:2] == [
+            said_in(language, "contact.address", {"address": "1 Example Street"}),
+            said_in(language, "contact.phone", {"phone": "+994 00 000 00 01"}),
+        ]
+        assert house[0] == said_in(language, "contact.phone", {"phone": "+994 00 000 00 02"})
+        assert fund[0] == said_in(language, "contact.none", {})
+        assert f"Example Centre ({words.gloss('role', 'vac')}; vac)" in said
+        assert f"Example Centre ({words.gloss('role', 'vac')}; vac)" in report.intro[1]
 
     def test_readings_for_one_purpose_are_one_line(self, commands: Commands) -> None:
         """How often, from when to when, and which parts, each named once."""

@@ -13,6 +13,7 @@ from typing import Final, Literal
 
 from nrmbus.auditor.erased import Confirmed, certificate
 from nrmbus.auditor.history import Audited, Entry
+from nrmbus.directory.entry import Contact
 from nrmbus.events import ConsentStopConfirmed
 from nrmbus.events.access import Access, AccessGranted, AccessPurpose
 from nrmbus.events.model import Event, Fact, Part
@@ -63,6 +64,8 @@ class Holder:
 
     agency: str
     role: str
+    contact: Contact | None = None
+    """How a person finds it, as its entry in the directory says."""
     ground: Ground = "law"
     basis: str = ""
     """The act that the Rules name for what it was told first; empty where that is a rule of the bus alone."""
@@ -139,7 +142,7 @@ def held(seen: Audited, subject: str, written: Written | None = None) -> Held:
 
     def holder(agency: str) -> Holder:
         entry = seen.directory.entries.get(agency)
-        return holders.setdefault(agency, Holder(agency, entry.role if entry else ""))
+        return holders.setdefault(agency, Holder(agency, entry.role if entry else "", entry.contact if entry else None))
 
     view = rules.start(subject)
     for entry in entries:

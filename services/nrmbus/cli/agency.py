@@ -14,7 +14,7 @@ from nrmbus.cli.options import DEFAULT_BUS, Bus, Data, Known, folder_of, to_writ
 
 if TYPE_CHECKING:
     from nrmbus.bus.folder import BusFolder
-    from nrmbus.directory.entry import Kind
+    from nrmbus.directory.entry import Contact, Kind
     from nrmbus.directory.requests import Request
 
 app = typer.Typer(help="Agencies: joining the bus, changing keys, leaving. Two admitters agree.", no_args_is_help=True)
@@ -27,6 +27,37 @@ Out = Annotated[
 As = Annotated[
     str | None, typer.Option("--as", metavar="NAME", help="Which admitter signs. (default: the one whose key is here)")
 ]
+
+
+OwnName = Annotated[
+    str | None, typer.Option("--name", help="Its name as people know it, for a person who asks what is held of her.")
+]
+Address = Annotated[
+    str | None, typer.Option("--address", help="Where it receives people; left out where its place is secret.")
+]
+Phone = Annotated[str | None, typer.Option("--phone", help="Its office's telephone number, nobody's own.")]
+
+
+def _contact(name: str | None, address: str | None, phone: str | None) -> "Contact | None":
+    """Return how people find the agency, or None if nothing was said about it.
+
+    Raises:
+        typer.BadParameter: no name stands with an address or number, or a value has another form.
+    """
+    from nrmbus.directory.entry import Contact
+    from nrmbus.events.errors import Invalid
+
+    said = {"name": name, "address": address, "phone": phone}
+    given = {key: value for key, value in said.items() if value is not None}
+    if not given:
+        return None
+    try:
+        return Contact.from_mapping(given)
+    except Invalid as error:
+        wrong = ", ".join(f"--{each.pointer.removeprefix('/')}" for each in error.problems)
+    raise typer.BadParameter(
+        f"{wrong}: --name goes with the others, in one line; --phone has digits, blanks, dashes and brackets"
+    )
 
 
 @contextmanager
@@ -60,11 +91,14 @@ def unlocked(data: Path | None, bus: str, *, unprotected: bool) -> "BusFolder":
 
 
 @app.command(epilog="Example: nrmbus agency request ngo-b --role ngo_legal")
-def request(
+def request(  # noqa: PLR0913 - a command's options are its arguments
     agency: Agency,
     *,
     role: Annotated[str, typer.Option(help="Its role in the policy profile; it stays with the id for good.")],
     supervisor: Annotated[str | None, typer.Option(metavar="AGENCY", help="Who supervises it.")] = None,
+    name: OwnName = None,
+    address: Address = None,
+    phone: Phone = None,
     out: Out = None,
     data: Data = None,
     bus: Bus = DEFAULT_BUS,
@@ -77,7 +111,7 @@ def request(
     folder = unlocked(data, bus, unprotected=keys_unprotected)
     known_role(role, folder.settings.policy)
     with sentences():
-        asked = ask_first(folder, agency, role, supervisor)
+        asked = ask_first(folder, agency, role, supervisor, _contact(name, address, phone))
         _written(asked, agency, out, "two admitters sign it: nrmbus agency admit")
 
 
@@ -88,6 +122,9 @@ def rotate(
     overlap: Annotated[
         int, typer.Option(min=0, max=720, metavar="HOURS", help="How long the old keys stay good.")
     ] = 72,
+    name: OwnName = None,
+    address: Address = None,
+    phone: Phone = None,
     out: Out = None,
     data: Data = None,
     bus: Bus = DEFAULT_BUS,
@@ -101,7 +138,8 @@ def rotate(
 
     folder = unlocked(data, bus, unprotected=keys_unprotected)
     with sentences():
-        asked = asyncio.run(ask_for_new_keys(folder, agency, "rotated", timedelta(hours=overlap)))
+        contact = _contact(name, address, phone)
+        asked = asyncio.run(ask_for_new_keys(folder, agency, "rotated", timedelta(hours=overlap), contact=contact))
         _written(asked, agency, out, "two admitters sign it: nrmbus agency admit")
 
 
@@ -376,6 +414,8 @@ def show(agency: Agency, data: Data = None, bus: Bus = DEFAULT_BUS) -> None:
         if standing is None:
             raise DirectoryError("agency_unknown")
     typer.echo(f"{agency}  {standing.last.role}  {standing.states[-1][1]}  {standing.last.step} steps")
+    if contact := standing.last.contact:
+        typer.echo("  ".join(filter(None, (contact.name, contact.address, contact.phone))))
     for since, state in standing.states:
         typer.echo(f"{times.write(since)}  {state}")
     for period in standing.periods:

@@ -209,6 +209,8 @@ def written(of: "Held", words: "Words", *, teller: str, number: int | None, made
 
 def _name(holder: "Holder", words: "Words") -> str:
     role = words.gloss("role", holder.role)
+    if holder.contact:
+        return f"{holder.contact.name} ({'; '.join(filter(None, (role, holder.agency)))})"
     if not role:
         return holder.agency
     first = "İ" if words.language == "az" and role[0] == "i" else role[0].upper()
@@ -216,6 +218,7 @@ def _name(holder: "Holder", words: "Words") -> str:
 
 
 def _about(holder: "Holder", words: "Words", say: Any) -> Iterator[tuple[str, tuple[str, ...]]]:
+    yield from _whom_to_ask(holder, say)
     yield from _letters(holder, say)
     if holder.erased:
         days = {"day": words.day(holder.erased.at), "horizon": words.day(holder.erased.horizon)}
@@ -235,6 +238,17 @@ def _about(holder: "Holder", words: "Words", say: Any) -> Iterator[tuple[str, tu
         yield say("read"), readings
     elif holder.role != _AUDITOR:
         yield say("read.nothing"), ()
+
+
+def _whom_to_ask(holder: "Holder", say: Any) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """Yield address and telephone number, as the directory has them, or who else can say them."""
+    contact = holder.contact
+    if contact and contact.address:
+        yield say("contact.address", address=contact.address), ()
+    if contact and contact.phone:
+        yield say("contact.phone", phone=contact.phone), ()
+    if not contact or not (contact.address or contact.phone):
+        yield say("contact.none"), ()
 
 
 def _letters(holder: "Holder", say: Any) -> Iterator[tuple[str, tuple[str, ...]]]:

@@ -38,6 +38,8 @@ async def admitted(
         raise DirectoryError("request_other")
     agency, kind, by = asked.entry.agency, asked.entry.kind, asked.entry.supervisor
     supervised = f", supervised by {by}" if by else ""
+    if contact := asked.entry.contact:
+        supervised += f", found as {', '.join(filter(None, (contact.name, contact.address, contact.phone)))}"
     if not is_complete(asked):
         directory, now = await seen_by_admitter(folder, known)
         admitter = admitter_of(folder, name, directory)

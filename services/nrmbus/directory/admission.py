@@ -13,6 +13,7 @@ from nrmbus.bus import clients, topics
 from nrmbus.bus.folder import BusFolder, make_private, write_json
 from nrmbus.bus.gate import Gate
 from nrmbus.directory.directory import Directory
+from nrmbus.directory.entry import Contact
 from nrmbus.directory.errors import DirectoryError
 from nrmbus.directory.fold import AUDITOR, RUNNING, SERVICES, TWO, WARNED
 from nrmbus.directory.heads import is_due, utc_time
@@ -22,11 +23,12 @@ from nrmbus.directory.reader import TOPIC, DirectoryReader
 
 @dataclass(frozen=True, slots=True)
 class Newcomer:
-    """Who asks to be admitted. *capacity*: free places of a shelter by category."""
+    """Who asks to be admitted. *capacity*: free places of a shelter by category; *contact*: how people find it."""
 
     role: str
     supervisor: str | None = None
     capacity: Mapping[str, int] = field(default_factory=dict)
+    contact: Contact | None = None
 
 
 async def read_directory(folder: BusFolder) -> Directory:
@@ -91,7 +93,7 @@ async def _admit(folder: BusFolder, newcomers: Mapping[str, Newcomer], valid_fro
             identity, role = Identity.at(home, agency), newcomer.role
             if _is_ending(directory, agency, valid_from) and len(Admitter.here(folder.path)) >= TWO:
                 identity = identity.succeeded(home)
-            entry = operator.entry(directory, identity, role, valid_from, newcomer.supervisor, log)
+            entry = operator.entry(directory, identity, role, valid_from, newcomer.supervisor, log, newcomer.contact)
             if entry is not None:
                 directory.add(entry)
                 await producer.send_and_wait(TOPIC, value=entry, key=agency.encode(), partition=0)

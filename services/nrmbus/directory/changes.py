@@ -15,7 +15,7 @@ from nrmbus.bus.reach import Tls, Where
 from nrmbus.directory import joining
 from nrmbus.directory.admission import numbering, read_directory
 from nrmbus.directory.directory import Directory
-from nrmbus.directory.entry import CHANGES_KEYS, Kind
+from nrmbus.directory.entry import CHANGES_KEYS, Contact, Kind
 from nrmbus.directory.errors import DirectoryError
 from nrmbus.directory.fold import RUNNING, SERVICES, TWO
 from nrmbus.directory.heads import utc_time
@@ -77,7 +77,9 @@ def reader_of(folder: BusFolder) -> Path:
 # -- at the agency ---------------------------------------------------------------------------------------------------
 
 
-def ask_first(folder: BusFolder, agency: str, role: str, supervisor: str | None) -> Request:
+def ask_first(
+    folder: BusFolder, agency: str, role: str, supervisor: str | None, contact: Contact | None = None
+) -> Request:
     """The request of an agency that is new on the bus. Its keys are made in its folder; no broker is needed.
 
     Raises:
@@ -90,7 +92,7 @@ def ask_first(folder: BusFolder, agency: str, role: str, supervisor: str | None)
     home = folder.agency(agency).path
     identity, directory = Identity.at(home, agency), Directory(folder.settings.bus, operator_key(folder.path))
     csr = certificate.request(Tls(home)).decode("ascii")
-    wanted = _wanted(identity, role, supervisor, csr)
+    wanted = _wanted(identity, role, supervisor, contact, csr)
     entry = joining.proposed(directory, wanted, "admitted", made=utc_time())
     return Request(entry=joining.asked_by(entry, [identity.signing, identity.witness]), csr=csr)
 
@@ -103,6 +105,7 @@ async def ask_for_new_keys(
     *,
     certified: bool = True,
     known: Directory | None = None,
+    contact: Contact | None = None,
 ) -> Request:
     """The request of an agency for other keys: ``rotated``, or ``lost`` where the old ones are gone or in wrong hands.
 
@@ -124,16 +127,20 @@ async def ask_for_new_keys(
         raise DirectoryError("previous_key_missing")
     coming = Identity.next_at(home, agency) if has_present else present.to_ask_for(home)
     csr = certificate.request(Tls(home), anew=kind == "lost").decode("ascii") if certified else None
-    wanted = _wanted(coming, last.role, last.supervisor, csr)
+    wanted = _wanted(coming, last.role, last.supervisor, contact or last.contact, csr)
     until = now + overlap if kind == "rotated" else None
     entry = joining.proposed(directory, wanted, kind, made=now, until=until)
     old = [present.signing] if has_present else []
     return Request(entry=joining.asked_by(entry, [coming.signing, coming.witness, *old]), csr=csr)
 
 
-def _wanted(identity: Identity, role: str, supervisor: str | None, csr: str | None) -> joining.Wanted:
+def _wanted(
+    identity: Identity, role: str, supervisor: str | None, contact: Contact | None, csr: str | None
+) -> joining.Wanted:
     public = (identity.signing.public, identity.sealing.public, identity.witness.public)
-    return joining.Wanted(identity.agency, role, *public, supervisor=supervisor, csr=digest(csr) if csr else None)
+    return joining.Wanted(
+        identity.agency, role, *public, supervisor=supervisor, contact=contact, csr=digest(csr) if csr else None
+    )
 
 
 async def ask_to_leave(folder: BusFolder, agency: str, cases: Mapping[str, str | None]) -> Request:

@@ -43,6 +43,20 @@ class LogEntry(Frozen):
     mldsa44: Annotated[str, Field(max_length=1800, description="ML-DSA-44 public key, 1312 bytes, base64")]
 
 
+Line = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^\P{C}+$")]
+"""One line for people to read, with nothing that moves a cursor or turns text round."""
+
+
+class Contact(Frozen):
+    """How a person finds the agency. Public on the bus: a shelter whose place is secret leaves its address out."""
+
+    name: Annotated[Line, Field(description="The agency's name, as people know it")]
+    address: Annotated[Line | None, Field(description="Where it receives people; absent: not to be known")] = None
+    phone: Annotated[
+        str | None, Field(pattern=r"^\+?[0-9][0-9 ()/-]{1,30}$", description="Its office's number, nobody's own")
+    ] = None
+
+
 class Challenge(Frozen):
     """32 random bytes, sealed to the new sealing key: who opens them holds it."""
 
@@ -61,6 +75,7 @@ class Entry(Frozen):
     kind: Kind
     role: Annotated[str, Field(pattern=r"^[a-z][a-z_]{1,40}$")]
     supervisor: AgencyId | None = None
+    contact: Contact | None = None
     signing: Ed25519
     sealing: Annotated[str, Field(max_length=1700, description="X-Wing public key, 1216 bytes, base64")]
     witness: Annotated[
@@ -109,7 +124,7 @@ class Head(Frozen):
 
 _BY_AGENCY: Final = (
     "bus", "agency", "step", "previous", "kind", "role", "supervisor", "signing", "sealing", "witness", "log", "csr",
-    "cases", "until", "opened",
+    "cases", "until", "contact", "opened",
 )  # fmt: skip
 _BY_ADMITTERS: Final = (*_BY_AGENCY[:-1], "made", "valid_from", "challenge")
 

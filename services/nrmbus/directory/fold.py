@@ -318,7 +318,7 @@ def _out_of_turn(entry: Entry, standing: Standing | None) -> DirectoryCode | Non
 def _repeats_wrongly(entry: Entry, standing: Standing | None, asked: frozenset[str]) -> DirectoryCode | None:
     assert standing is not None  # noqa: S101 - only ``admitted`` comes first
     last, newest = standing.last, standing.periods[-1]
-    for name in ("supervisor", "signing", "sealing", "witness", "log"):
+    for name in ("supervisor", "contact", "signing", "sealing", "witness", "log"):
         if getattr(entry, name) != getattr(last, name):
             return "keys_changed"
     if entry.kind == "confirmed":

@@ -14,6 +14,7 @@ from nrmbus.directory.entry import (
     AdmitterKey,
     Admitters,
     Challenge,
+    Contact,
     Entry,
     Kind,
     LogEntry,
@@ -48,6 +49,7 @@ class Wanted:
     sealing: bytes
     witness: bytes | None = None
     supervisor: str | None = None
+    contact: Contact | None = None
     log: LogEntry | None = None
     csr: str | None = None
 
@@ -77,6 +79,7 @@ def proposed(
         kind=kind,
         role=wanted.role,
         supervisor=wanted.supervisor,
+        contact=wanted.contact,
         signing=base64.encode(wanted.signing),
         sealing=base64.encode(wanted.sealing),
         witness=None if wanted.witness is None else base64.encode(wanted.witness),
@@ -97,7 +100,8 @@ def repeated(directory: Directory, agency: str, kind: Kind, *, made: datetime, o
     last = directory.entries.get(agency)
     if last is None:
         raise DirectoryError("agency_unknown")
-    same = {name: getattr(last, name) for name in ("role", "supervisor", "signing", "sealing", "witness", "log")}
+    kept = ("role", "supervisor", "contact", "signing", "sealing", "witness", "log")
+    same = {name: getattr(last, name) for name in kept}
     return Entry(**_place(directory, agency), kind=kind, **same, made=made, valid_from=made, opened=opened)
 
 

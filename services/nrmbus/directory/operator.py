@@ -14,6 +14,7 @@ from nrmbus.directory.directory import Directory
 from nrmbus.directory.entry import (
     AdmitterKey,
     Admitters,
+    Contact,
     Entry,
     Head,
     LogEntry,
@@ -341,6 +342,7 @@ class Operator:
         valid_from: datetime,
         supervisor: str | None = None,
         log: LogIdentity | None = None,
+        contact: Contact | None = None,
     ) -> bytes | None:
         """The next entry for *identity*, whose private keys are here, with every signature; none when nothing would change.
 
@@ -364,6 +366,7 @@ class Operator:
             identity.sealing.public,
             None if reserved else identity.witness.public,
             supervisor,
+            contact,
             log.public if log else None,
         )
         asked = joining.proposed(directory, wanted, "rotated" if now else "admitted", made=valid_from)
@@ -378,4 +381,4 @@ class Operator:
         return self.number(entry, directory)
 
 
-_SAID: Final = ("role", "supervisor", "signing", "sealing", "witness", "log")
+_SAID: Final = ("role", "supervisor", "contact", "signing", "sealing", "witness", "log")

@@ -344,7 +344,9 @@ class BusStage:
 
 def newcomers_of(agencies: Mapping[str, Participant]) -> dict[str, Newcomer]:
     """How those who take part in a play ask to be admitted."""
-    return {name: Newcomer(each.role, each.supervisor, each.capacity or {}) for name, each in agencies.items()}
+    return {
+        name: Newcomer(each.role, each.supervisor, each.capacity or {}, each.contact) for name, each in agencies.items()
+    }
 
 
 def _asked(words: Words) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
+from nrmbus.directory.entry import Contact
 from nrmbus.events.model import AgencyId, Frozen, Part
 
 Alias = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9._-]{0,63}$")]
@@ -26,11 +27,12 @@ SERVICES = ("auditor", "broker", "coordinator", "registrar", "timekeeper")
 
 
 class Participant(Frozen):
-    """An agency that plays: its role, the agency that supervises it, and a shelter's free places by category."""
+    """An agency that plays: role, supervisor, a shelter's free places by category, and how people find it."""
 
     role: Annotated[str, Field(pattern=r"^[a-z_]+$")]
     supervisor: AgencyId | None = None
     capacity: dict[Category, Count] | None = None
+    contact: Contact | None = None
 
 
 class Refusal(Frozen):
