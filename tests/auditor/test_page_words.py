@@ -12,8 +12,8 @@ import pytest
 
 from nrmbus.auditor import pages
 from nrmbus.auditor.asking import PURPOSES
+from nrmbus.auditor.outcomes import VERDICTS
 from nrmbus.auditor.pages.words import LANGUAGES, Words, catalogue, language_of
-from nrmbus.auditor.searching import VERDICTS
 from nrmbus.auditor.why import ClockState, Receipt, WhyCode
 from nrmbus.directory import SERVICES
 from nrmbus.events import PARTS, TYPES

@@ -15,6 +15,7 @@ from nrmbus.auditor.figures import by_agency
 from nrmbus.auditor.history import Audited, Entry
 from nrmbus.auditor.outcomes import Counts, follower, kind_of
 from nrmbus.auditor.pages.words import Language, Words
+from nrmbus.bus.folder import BusFolder
 from nrmbus.events import data_type
 from nrmbus.events.model import Event
 from nrmbus.wire import ids
@@ -107,6 +108,13 @@ class TestCommandLine:
         shown = words(commands.shown("why", "1"))
         assert "event of ngo-a, sealed again for a changed audience" in shown
         assert "It came again: case.signal_recorded, number 2" in shown
+        assert "refused" not in shown
+
+    def test_trace_names_it_likewise(self, commands: Commands, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Title and history have no word of a refusal."""
+        monkeypatch.setattr(BusFolder, "bootstrap", "127.0.0.1:9")
+        shown = words(commands.shown("trace", commands.seen.history.entries[0].registration.id))
+        assert "event of ngo-a, sealed again as number 1" in shown
         assert "refused" not in shown
 
     def test_why_says_so_to_a_program(self, commands: Commands) -> None:

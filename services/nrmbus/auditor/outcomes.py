@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Final, Literal, Self
+from typing import Final, Literal, Self, get_args
 
 from nrmbus.auditor.history import Entry
 from nrmbus.wire import ids
@@ -14,6 +14,8 @@ AUDIENCE_CHANGED: Final = "audience_changed"
 READING: Final = "access.granted"
 """Type of the event that says who was about to read."""
 
+Verdict = Literal["registered", "refused", "sealed_again"]
+VERDICTS: Final = get_args(Verdict)
 Kind = Literal["event", "receipt", "breach", "refused", "sealed_again", "reading"]
 """What one registration is; ``reading`` says who was about to read."""
 
@@ -34,14 +36,14 @@ def is_reading(entry: Entry) -> bool:
     return kind_of(entry) == "reading"
 
 
-def is_refusal(entry: Entry) -> bool:
-    """Return whether *entry* was refused; a letter that only had to be sealed again was not."""
-    return kind_of(entry) == "refused"
-
-
 def is_sealed_again(entry: Entry) -> bool:
     """Return whether the audience of *entry* had changed meanwhile, so that its desk seals the event again."""
     return entry.registration.code == AUDIENCE_CHANGED
+
+
+def verdict_of(entry: Entry) -> Verdict:
+    """Return the verdict as people are shown it: the registrar has one word for a refusal and for a second sealing."""
+    return "sealed_again" if is_sealed_again(entry) else entry.registration.verdict
 
 
 def follower(entry: Entry, entries: Iterable[Entry]) -> Entry | None:

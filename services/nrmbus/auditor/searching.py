@@ -7,11 +7,9 @@ from datetime import datetime
 from typing import Final
 
 from nrmbus.auditor.history import Entry, History
-from nrmbus.auditor.outcomes import READING, Counts, is_reading, is_refusal, is_sealed_again
+from nrmbus.auditor.outcomes import READING, Counts, is_reading, verdict_of
 from nrmbus.auditor.selection import LEAST_OF_AN_ID, Selection
 
-VERDICTS: Final = ("registered", "refused", "sealed_again")
-"""Verdicts that a search may ask for."""
 _REFERENCE: Final = re.compile(rf"[0-9a-f-]{{{LEAST_OF_AN_ID},36}}")
 
 
@@ -51,7 +49,7 @@ class Search:
 
     def _fits(self, entry: Entry) -> bool:
         said = entry.registration
-        if self.verdict and self.verdict != _verdict(entry):
+        if self.verdict and self.verdict != verdict_of(entry):
             return False
         if self.reference and not (said.subject.startswith(self.reference) or said.id.startswith(self.reference)):
             return False
@@ -67,12 +65,6 @@ class Search:
         """What fits, the newest first."""
         found = [entry for entry in history.entries if self.has(entry)]
         return sorted(found, key=lambda each: (each.registration.time, each.registration.number), reverse=True)
-
-
-def _verdict(entry: Entry) -> str:
-    if is_sealed_again(entry):
-        return "sealed_again"
-    return "refused" if is_refusal(entry) else "registered"
 
 
 def cases_of(entries: list[Entry], history: History, without: str) -> Iterator[CaseFound]:

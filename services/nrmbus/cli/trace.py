@@ -100,6 +100,8 @@ def show(found: "Traced", console: "Console") -> None:
 def _title(found: "Traced") -> "Text":
     from rich.text import Text
 
+    from nrmbus.auditor.outcomes import verdict_of
+
     if found.event is None:
         events = {each.event for each in found.spans if each.event} | {
             each.entry.registration.id for each in found.told
@@ -112,7 +114,8 @@ def _title(found: "Traced") -> "Text":
     entry = found.told[0].entry
     type_ = entry.said.type if entry.said else made.type if made else "event"
     said = entry.registration
-    return Text.assemble((type_, "bold"), " of ", (said.source, "cyan"), f", {said.verdict} as number {said.number}")
+    verdict = verdict_of(entry).replace("_", " ")
+    return Text.assemble((type_, "bold"), " of ", (said.source, "cyan"), f", {verdict} as number {said.number}")
 
 
 def _print_rows(rows: "list[Row]", found: "Traced", console: "Console") -> None:
@@ -199,12 +202,14 @@ def _print_told(told: "Told", console: "Console", *, named: bool) -> None:
 
 
 def _lines(told: "Told") -> "Sequence[tuple[str, str]]":
+    from nrmbus.auditor.outcomes import verdict_of
+
     said, registration = told.entry.said, told.entry.registration
     place = f"number {registration.number} of partition {registration.partition}"
     code = f" {registration.code} {registration.rule}" if registration.code else ""
     return [
         *([("recorded", f"{_time(said.recordedtime)}, by the desk of {registration.source}")] if said else []),
-        (registration.verdict, f"{_time(registration.time)}, {place}{code}"),
+        (verdict_of(told.entry).replace("_", " "), f"{_time(registration.time)}, {place}{code}"),
         *((each.state, f"{_receipt(each)}") for each in told.receipts),
         *([("because of", _point(told.cause))] if told.cause else []),
         *(("caused", _point(each)) for each in told.caused if not each.type.startswith("letter.")),

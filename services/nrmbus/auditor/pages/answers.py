@@ -13,12 +13,13 @@ from nrmbus.auditor.asking import Asking, OnRecord, Question
 from nrmbus.auditor.figures import Figures, by_agency
 from nrmbus.auditor.history import Entry, History
 from nrmbus.auditor.logs import Logs
+from nrmbus.auditor.outcomes import VERDICTS
 from nrmbus.auditor.pages import shown
 from nrmbus.auditor.pages.visit import Visit
 from nrmbus.auditor.pages.words import Words
 from nrmbus.auditor.proving import inclusion
 from nrmbus.auditor.proving import shown as logs_shown
-from nrmbus.auditor.searching import VERDICTS, Search, cases_of
+from nrmbus.auditor.searching import Search, cases_of
 from nrmbus.auditor.seen import Seen
 from nrmbus.auditor.selection import Selection, moment, numbers
 from nrmbus.auditor.sessions import Session
