@@ -28,6 +28,11 @@ class Forked:
         self._process.start()
 
     @property
+    def pid(self) -> int:
+        """Its number in the system."""
+        return self._process.pid  # type: ignore[no-any-return]
+
+    @property
     def returncode(self) -> int | None:
         """With what it ended: its status, or minus the signal; none while it runs."""
         return self._process.exitcode  # type: ignore[no-any-return]
@@ -39,7 +44,7 @@ class Forked:
     def send_signal(self, number: int) -> None:
         """Send it a signal, if it is there."""
         if self.returncode is None:
-            os.kill(self._process.pid, number)
+            os.kill(self.pid, number)
 
     def kill(self) -> None:
         """Kill it."""

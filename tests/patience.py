@@ -3,7 +3,9 @@
 import os
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
+from typing import Protocol
 
 
 def until(what: str, holds: Callable[[], object], seconds: float = 10.0) -> float:
@@ -32,3 +34,44 @@ def lives(pid: int) -> bool:
         return not status.exists() or status.read_text().rpartition(")")[2].split()[0] != "Z"
     except (FileNotFoundError, ProcessLookupError):  # it went while we looked
         return False
+
+
+class Told(Protocol):
+    """A process that can be told to end."""
+
+    @property
+    def pid(self) -> int:
+        """Its number in the system."""
+
+    def poll(self) -> int | None:
+        """Return its exit status, or None while it runs."""
+
+    def send_signal(self, number: int) -> None:
+        """Send it a signal."""
+
+
+def ended(process: Told, number: int, seconds: float = 60.0) -> tuple[float, int]:
+    """Send the signal *number*, wait until the process has ended, and return the seconds that took and the exit status.
+
+    The time in which the process or this one waited for a processor is not counted, so a promise can be measured on a busy
+    machine; *seconds* only ends our own patience. On a system without /proc all time counts.
+    """
+    before, began = _late(process.pid) + _late(os.getpid()), time.monotonic()
+    process.send_signal(number)
+    late = before
+    while process.poll() is None:
+        late = max(late, _late(process.pid) + _late(os.getpid()))
+        assert time.monotonic() - began < seconds, f"not within {seconds} s: the process ends"
+        time.sleep(0.01)
+    status = process.poll()
+    assert status is not None
+    return time.monotonic() - began - (late - before), status
+
+
+def _late(pid: int) -> float:
+    """Return the seconds in which threads of a process were ready to run and had no processor; 0 if not on Linux."""
+    late = 0
+    for thread in Path(f"/proc/{pid}/task").glob("*/schedstat"):
+        with suppress(OSError):  # it went while we looked
+            late += int(thread.read_text().split()[1])
+    return late / 1e9

@@ -7,11 +7,13 @@ import json
 import os
 import re
 import secrets
+import signal
 import socket
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
+from types import FrameType
 from typing import Any, Final, NamedTuple
 
 import uvicorn
@@ -22,6 +24,7 @@ from starlette.routing import BaseRoute, Mount, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from nrmbus import telemetry
 from nrmbus.bus.ports import HOST, free_ports
 from nrmbus.telemetry import log
 from nrmbus.wire import files
@@ -142,8 +145,21 @@ class _Bounded(H11Protocol):
         return not getattr(self.cycle, "response_complete", True) and not getattr(self.cycle, "more_body", True)
 
 
+ENDS_SECONDS: Final = 5.0
+"""Every service has ended by then, counted from its first SIGTERM or SIGINT, whatever is away."""
+IN_ORDER_SECONDS: Final = 3.5
+"""Patience for an end in order, before the service is cut off; 0.3 s are usual while the broker answers."""
+BLOCKED_SECONDS: Final = 4.0
+"""The system ends a service by then whose event loop is blocked, so that it cannot even cut itself off."""
+
+
 class Server(uvicorn.Server):
-    """uvicorn without its own signal handlers' second life: SIGTERM and SIGINT end it once, cleanly."""
+    """uvicorn that ends within `ENDS_SECONDS` of the first SIGTERM or SIGINT: in order if it can, else cut off.
+
+    Kafka's clients wait for a broker that is away, some of them for ever. Cutting a service off loses nothing, since every
+    service survives a kill: a desk answers after its ledger has committed, the next registrar ends an open transaction,
+    auditor and timekeeper read the history again.
+    """
 
     def __init__(self, app: Any, listening: Listening, *, keep: bool = False) -> None:
         """Serve the ASGI *app* on *listening*; nothing is logged, since paths and errors may hold content.
@@ -165,11 +181,18 @@ class Server(uvicorn.Server):
         super().__init__(config)
         self._listening, self._keep = listening, keep
         self._failure: Exception | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._lifespan: asyncio.Task[Any] | None = None
+        """The task that starts and ends the application."""
+        self._told: int | None = None
+        """The first signal that asked for the end."""
 
     def _kept_in_mind(self, app: Any) -> ASGIApp:
         """*app*; why it did not start, or end, is kept: uvicorn tells it to a logger that is silent, and leaves."""
 
         async def served(scope: Scope, receive: Receive, send: Send) -> None:
+            if scope["type"] == "lifespan":
+                self._lifespan = asyncio.current_task()
             try:
                 await app(scope, receive, send)
             except Exception as error:
@@ -181,14 +204,38 @@ class Server(uvicorn.Server):
 
     async def run_until_told(self) -> None:
         """Serve until SIGTERM or SIGINT. Raises what the application raised when it did not start."""
-        door = self._listening.socket
+        door, self._loop = self._listening.socket, asyncio.get_running_loop()
         try:
             await self.serve(sockets=[door.dup() if self._keep else door])
         except SystemExit:
             if self.started:
                 raise
         if not self.started:
+            if self._told is not None:
+                signal.raise_signal(self._told)  # as uvicorn does when it has served
+                return
             raise self._failure or RuntimeError("the service did not start")
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Begin to end at a signal; the time runs from the first one."""
+        super().handle_exit(sig, frame)
+        if self._told is not None or self._loop is None:
+            return
+        self._told = sig
+        signal.signal(signal.SIGALRM, signal.SIG_DFL)
+        signal.setitimer(signal.ITIMER_REAL, BLOCKED_SECONDS)
+        self._loop.call_soon_threadsafe(self._begin_to_end, self._loop, sig)
+
+    def _begin_to_end(self, loop: asyncio.AbstractEventLoop, sig: int) -> None:
+        if not self.started and self._lifespan is not None:
+            self._lifespan.cancel()  # uvicorn waits until it has started, and only then looks whether it was told
+        loop.call_later(IN_ORDER_SECONDS, self._cut_off, sig)
+
+    def _cut_off(self, sig: int) -> None:
+        log.said("cut_off", seconds=IN_ORDER_SECONDS)
+        telemetry.shut_down()
+        signal.signal(sig, signal.SIG_DFL)
+        signal.raise_signal(sig)
 
     def stop(self) -> None:
         """End in order. Unlike a signal, which uvicorn raises again when it has served, this lets the caller's exit code count."""

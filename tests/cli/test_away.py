@@ -1,0 +1,219 @@
+"""Services whose broker is away: told to end, each has ended within five seconds, and has lost nothing."""
+
+import asyncio
+import json
+import os
+import select
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from confluent_kafka import KafkaException, TopicPartition
+from confluent_kafka.admin import OffsetSpec
+
+from brokers import Broker
+from forked import Forked, service
+from nrmbus.bus import clients, serving
+from nrmbus.bus.clock import WallClock
+from nrmbus.bus.folder import BusFolder
+from nrmbus.client import Door, DoorError
+from nrmbus.directory.admission import Newcomer, admit, home_of
+from patience import ended, until
+
+pytestmark = [pytest.mark.broker, pytest.mark.timeout(300)]
+
+DESK = "ngo-a"
+SERVICES = ("registrar", "timekeeper", "auditor", DESK)
+UP_SECONDS = 60.0
+SIGNAL = json.loads((Path(__file__).parents[2] / "deploy" / "examples" / "signal.json").read_text())
+TIMED_OUT = b"KafkaConnectionError"
+"""A desk's log has this error once a request to the broker has timed out."""
+
+
+def health(folder: BusFolder, name: str) -> dict[str, Any]:
+    """Return the health of a service; nothing if there is no answer."""
+
+    async def asked() -> dict[str, Any]:
+        async with Door.of(home_of(folder, name)) as door:
+            return await door.health()
+
+    with suppress(DoorError, httpx.HTTPError, OSError):
+        return asyncio.run(asked())
+    return {}
+
+
+def published(folder: BusFolder, wait: float = 0) -> dict[str, Any]:
+    """Return the desk's answer to an event; the same event again gets the same answer."""
+
+    async def asked() -> dict[str, Any]:
+        async with Door.of(home_of(folder, DESK)) as door:
+            return await door.publish(SIGNAL, wait=wait)
+
+    return asyncio.run(asked())
+
+
+def begun(folder: BusFolder, *names: str) -> dict[str, Forked]:
+    """Services that are ready."""
+    processes = {name: service(name, folder) for name in names}
+    for name in names:
+        until(f"{name} is ready", lambda name=name: health(folder, name).get("ready"), UP_SECONDS)  # type: ignore[misc]
+    return processes
+
+
+@contextmanager
+def silent(port: int) -> Iterator[socket.socket]:
+    """A listener at *port* that takes connections and never answers."""
+    with socket.socket() as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+
+        def bound() -> bool:
+            with suppress(OSError):
+                listener.bind(("127.0.0.1", port))
+                return True
+            return False
+
+        until("the port of the broker that was killed is free", bound)
+        listener.listen(100)
+        yield listener
+
+
+@contextmanager
+def away(kafka: Broker, how: str) -> Iterator[socket.socket | None]:
+    """Have the broker away in the block: *frozen*, *gone* (connections are refused), or *silent* (a listener never answers)."""
+    port = int(kafka.bootstrap.rpartition(":")[2])
+    if how == "frozen":
+        os.kill(kafka.kafka.pid or 0, signal.SIGSTOP)
+        try:
+            yield None
+        finally:
+            os.kill(kafka.kafka.pid or 0, signal.SIGCONT)
+        return
+    kafka.kafka.kill()
+    try:
+        if how == "gone":
+            yield None
+        else:
+            with silent(port) as listener:
+                yield listener
+    finally:
+        where = kafka.kafka.restart()
+        until("the broker serves every partition", lambda: serves(where), UP_SECONDS)
+
+
+def serves(bootstrap: str) -> bool:
+    """Return whether the broker serves each partition: just after its start it leads none."""
+    admin = clients.admin(bootstrap)
+    with suppress(KafkaException):
+        topics = admin.list_topics(timeout=10).topics.items()
+        newest = OffsetSpec.latest()  # type: ignore[no-untyped-call]
+        asked = {TopicPartition(topic, each): newest for topic, found in topics for each in found.partitions}
+        return all(future.result(10) for future in admin.list_offsets(asked).values())
+    return False
+
+
+def connected(listener: socket.socket | None) -> None:
+    """Wait until a service has connected to the silent *listener*, if there is one."""
+    if listener is not None:
+        until("somebody has come", lambda: select.select([listener], [], [], 0)[0], UP_SECONDS)
+        taken.append(listener.accept()[0])
+
+
+taken: list[socket.socket] = []
+"""Connections that stay open without an answer."""
+
+
+@pytest.fixture(scope="module", params=["frozen", "gone", "silent"])
+def while_running(kafka: Broker, request: pytest.FixtureRequest) -> Mapping[str, tuple[float, int]]:
+    """Seconds and exit status with which each service ended, after its broker had gone away.
+
+    The desk had taken an event meanwhile, and could not send it; once the broker is back, the event is registered.
+    """
+    folder = kafka.fresh_bus(play=False)
+    asyncio.run(admit(folder, {DESK: Newcomer("ngo_outreach")}, WallClock().now()))
+    processes = begun(folder, *SERVICES)
+    try:
+        with away(kafka, request.param):
+            published(folder)
+            log = folder.logs / f"{DESK}.log"
+            until("the desk has waited in vain", lambda: TIMED_OUT in log.read_bytes(), UP_SECONDS)
+            took = {name: ended(process, signal.SIGTERM) for name, process in processes.items()}
+        processes = begun(folder, "registrar", DESK)
+        assert published(folder, wait=20)["verdict"] == "registered"
+    finally:
+        for process in processes.values():
+            process.kill()
+            process.wait(20)
+    return took
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_a_service_ends_when_its_broker_has_gone_away(
+    while_running: Mapping[str, tuple[float, int]], name: str
+) -> None:
+    """Within five seconds of the first signal; what a desk has taken is registered when the broker is back."""
+    took, _ = while_running[name]
+
+    assert took < serving.ENDS_SECONDS
+
+
+@pytest.fixture(scope="module", params=["gone", "silent"])
+def while_starting(kafka: Broker, request: pytest.FixtureRequest) -> Mapping[str, tuple[float, int]]:
+    """The same of services that were started while their broker was away."""
+    folder = kafka.fresh_bus(play=False)
+    asyncio.run(admit(folder, {DESK: Newcomer("ngo_outreach")}, WallClock().now()))
+    took = {}
+    with away(kafka, request.param) as listener:
+        for name in SERVICES:
+            process = service(name, folder)
+            try:
+                connected(listener)
+                took[name] = ended(process, signal.SIGTERM)
+            finally:
+                process.kill()
+    return took
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_a_service_ends_that_never_met_its_broker(while_starting: Mapping[str, tuple[float, int]], name: str) -> None:
+    """Within five seconds of the signal; without any listener it may have ended before."""
+    took, _ = while_starting[name]
+
+    assert took < serving.ENDS_SECONDS
+
+
+def test_ctrl_c_ends_a_desk_that_a_person_runs(kafka: Broker) -> None:
+    """`nrmbus run AGENCY` ends within five seconds, though its broker never answers; a second Ctrl-C does no harm."""
+    folder = kafka.fresh_bus(play=True)
+    asyncio.run(admit(folder, {DESK: Newcomer("ngo_outreach")}, datetime(2026, 3, 2, tzinfo=UTC)))
+    command = [sys.executable, "-c", "from nrmbus.cli import main; main()", "run", DESK, "--data", str(folder.path)]
+
+    def hearing() -> None:
+        # Where the tests themselves run in the background, Ctrl-C would not reach the processes that they start.
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+    with (
+        away(kafka, "silent") as listener,
+        subprocess.Popen(
+            command,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            preexec_fn=hearing,  # noqa: PLW1509 - no other thread
+        ) as process,
+    ):
+        try:
+            connected(listener)
+            process.send_signal(signal.SIGINT)
+            took, status = ended(process, signal.SIGINT)
+        finally:
+            process.kill()
+
+    assert took < serving.ENDS_SECONDS
+    assert status in {130, -signal.SIGINT}
