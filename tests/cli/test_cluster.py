@@ -1,13 +1,22 @@
 """Another's cluster is reached over TLS, or in plain text where somebody said so: never by accident."""
 
+import asyncio
+import os
+import signal
 from pathlib import Path
 
 import pytest
+from typer import BadParameter
 
 from nrmbus.bus.authority import Authority
 from nrmbus.bus.errors import BusError, NoBus
 from nrmbus.bus.folder import BusFolder
-from nrmbus.cli.up import introduced, reached_by_tls
+from nrmbus.cli import health
+from nrmbus.cli import up as command
+from nrmbus.cli.options import checked_address
+from nrmbus.cli.supervisor import Supervisor
+from nrmbus.cli.up import introduced, reached_by_tls, until_told, wait_until_ready
+from nrmbus.directory.invitation import is_this_machine
 
 
 @pytest.mark.parametrize(
@@ -72,3 +81,55 @@ def test_holders_trust_the_cluster_and_the_cluster_is_told_whom_to_trust(tmp_pat
         introduced(folder, tmp_path / "dir")
     with pytest.raises(NoBus):
         introduced(folder, tmp_path / "nowhere")
+
+
+def test_several_addresses_are_as_good_as_one() -> None:
+    """With commas between, and nothing else; what is no address is refused before a bus is made with it for ever."""
+    checked_address(None)
+    checked_address("kafka-1.example:9092,kafka-2.example:9092,[2001:db8::1]:9092")
+    for wrong in ("kafka-1.example", "kafka-1.example:9092, kafka-2.example:9092", "kafka-1.example:9092,", ""):
+        with pytest.raises(BadParameter, match="several of them with commas between"):
+            checked_address(wrong)
+
+
+def test_a_cluster_is_elsewhere_when_one_of_its_brokers_is() -> None:
+    """Another machine meets it there; who invites is warned only where it would meet none."""
+    assert is_this_machine("127.0.0.1:9092,localhost:9093")
+    assert not is_this_machine("127.0.0.1:9092,kafka-2.example:9092")
+
+
+def test_who_is_not_ready_is_named_until_all_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each with what it says of itself, and once as long as nothing changes; then `up` goes on."""
+    slow = {"registrar": "does not answer", "ngo-a": "says inbox_gap"}
+    states = [slow, slow, {"ngo-a": "says inbox_gap"}, {}]
+    said: list[str] = []
+    folder = BusFolder(tmp_path)
+    folder.create(play=True)
+    monkeypatch.setattr(command, "NAMED_SECONDS", 0.0)
+    monkeypatch.setattr(command, "LOOK_SECONDS", 0.0)
+    monkeypatch.setattr(health, "unready", lambda _folder, _names: states.pop(0))
+
+    wait_until_ready(Supervisor(folder), said.append)
+
+    assert said == [
+        f"Not ready yet: ngo-a says inbox_gap, registrar does not answer. Logs are in {folder.logs}.",
+        f"Not ready yet: ngo-a says inbox_gap. Logs are in {folder.logs}.",
+    ]
+
+
+def test_a_service_that_never_ran_does_not_answer(tmp_path: Path) -> None:
+    """So it is not ready."""
+    assert health.unready(BusFolder(tmp_path), ("registrar",)) == {"registrar": "does not answer"}
+
+
+def test_a_signal_in_the_middle_of_an_event_loop_ends_the_block() -> None:
+    """asyncio swallows all but two kinds of errors that are raised in what it calls; the signal to end is of these."""
+
+    async def work() -> None:
+        asyncio.get_running_loop().call_soon(os.kill, os.getpid(), signal.SIGTERM)
+        await asyncio.sleep(60)
+        raise AssertionError("the signal was swallowed")
+
+    with until_told():
+        asyncio.run(work())
+        raise AssertionError("the block went on")

@@ -35,3 +35,25 @@ def test_a_log_that_is_full_begins_anew_and_the_one_before_goes(tmp_path: Path, 
 def test_where_no_log_is_there_is_nothing_to_do(tmp_path: Path) -> None:
     """A bus that was never started."""
     logs.bound(tmp_path / "logs")
+
+
+@pytest.mark.parametrize(
+    ("content", "line"),
+    [
+        (b"first\nthe last one\n\n \n", "the last one"),
+        (b"\x1b[2J\x1b]0;title\x07moved\r\n", "[2J]0;titlemoved"),
+        (b"half of a letter \xc3\n", "half of a letter \ufffd"),
+        (b"x" * 10_000, "x" * 300),
+        (b"", ""),
+    ],
+)
+def test_the_last_line_of_a_log_is_shown_as_it_is_safe_to_show(tmp_path: Path, content: bytes, line: str) -> None:
+    """A terminal is not moved by it, and it is no longer than three hundred characters."""
+    (tmp_path / "vac.log").write_bytes(content)
+
+    assert logs.last_line(tmp_path / "vac.log") == line
+
+
+def test_where_no_log_is_there_is_no_last_line(tmp_path: Path) -> None:
+    """A service that ended before it could open its log."""
+    assert logs.last_line(tmp_path / "vac.log") == ""

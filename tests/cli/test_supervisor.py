@@ -22,8 +22,9 @@ from nrmbus.bus.errors import FolderHeld, NoBus
 from nrmbus.bus.folder import BusFolder
 from nrmbus.bus.gate import Gate
 from nrmbus.bus.reach import Tls
-from nrmbus.cli import answering, logs
-from nrmbus.cli.supervisor import HELD_SECONDS, LONGEST_PAUSE_SECONDS, Running, Supervisor
+from nrmbus.cli import answering, health, logs
+from nrmbus.cli.running import LONGEST_PAUSE_SECONDS, Running
+from nrmbus.cli.supervisor import HELD_SECONDS, Supervisor
 from nrmbus.directory.admission import Newcomer, admit, read_directory
 from nrmbus.directory.answering import Outcome
 from nrmbus.directory.heads import EVERY
@@ -50,11 +51,17 @@ def pids(folder: BusFolder) -> set[int]:
 
 
 @pytest.fixture(scope="module")
-def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Supervisor]:
+def said() -> list[str]:
+    """What the bus of this module says, from its beginning."""
+    return []
+
+
+@pytest.fixture(scope="module")
+def up(tmp_path_factory: pytest.TempPathFactory, said: list[str]) -> Iterator[Supervisor]:
     """A bus that is up, for the tests of this module."""
     folder = BusFolder(tmp_path_factory.mktemp("up"))
     folder.create(play=True)
-    with Supervisor(folder) as supervisor:
+    with Supervisor(folder, say=said.append) as supervisor:
         until(
             "its services run",
             lambda: status(folder).keys() >= {"broker", "registrar", "timekeeper", "auditor"},
@@ -144,6 +151,26 @@ def test_a_new_agencys_desk_is_started(up: Supervisor) -> None:
 
 
 @pytest.mark.broker
+def test_a_desk_that_cannot_start_is_reported_as_failing(up: Supervisor, said: list[str]) -> None:
+    """Once, with the last line of its log, and in the status file as long as it fails."""
+    agency = up.folder.agency("ngo-f")
+    asyncio.run(admit(up.folder, {"ngo-f": Newcomer("ngo_outreach")}, BEFORE_ANY_TICK))
+    good = agency.agency_json.read_bytes()
+    agency.agency_json.write_text(json.dumps(json.loads(good) | {"reader": "nobody"}))
+    with suppress(NoBus):  # it may have ended by itself already
+        up.kill("ngo-f")
+
+    until("it is failing", lambda: "ngo-f" in health.failing(up.folder), UP_SECONDS)
+    told = [line for line in said if line.startswith("ngo-f is failing: it ended 5 times in a minute.")]
+    assert len(told) == 1
+    assert "The desk of ngo-f does not start: `reader` in agency.json is no number" in told[0]
+    assert health.failing(up.folder)["ngo-f"] in told[0]
+    agency.agency_json.write_bytes(good)
+    until("it runs again", lambda: not health.unready(up.folder, ["ngo-f"]), UP_SECONDS)
+    assert lives(status(up.folder)["ngo-f"]["pid"])
+
+
+@pytest.mark.broker
 def test_the_desk_of_who_is_suspended_stands_still_until_it_is_admitted_again(up: Supervisor) -> None:
     """The broker serves it nothing, so it could only end and begin for ever."""
     asyncio.run(admit(up.folder, {"ngo-a": Newcomer("ngo_outreach")}, BEFORE_ANY_TICK))
@@ -218,8 +245,11 @@ def command(tmp_path: Path) -> Iterator[tuple[subprocess.Popen[str], BusFolder]]
     ) as process:
         assert process.stdout
         assert "its private keys lie unprotected" in process.stdout.readline()
-        assert "is up: folder" in process.stdout.readline()
-        until("its services run", lambda: len(pids(folder)) >= 3, UP_SECONDS)
+        for line in process.stdout:
+            if not line.startswith("Not ready yet: "):
+                break
+        assert "is up: folder" in line
+        assert health.unready(folder, ("registrar", "timekeeper", "auditor")) == {}
         yield process, folder
         process.kill()
 
@@ -309,3 +339,15 @@ def test_a_service_that_cannot_start_is_given_time() -> None:
     assert pauses[-1] == LONGEST_PAUSE_SECONDS
     service.begin()
     assert service.pause(service.started + 60) == 0.0
+
+
+def test_five_ends_in_a_minute_are_a_failure_and_five_in_more_are_not() -> None:
+    """By when it ended, however long it lived in between; a minute of life ends the failure."""
+    quick, slow = Running("registrar"), Running("auditor")
+
+    assert [quick.fails(at) for at in (0, 15, 30, 45, 60)] == [False] * 4 + [True]
+    assert not any(slow.fails(at) for at in range(0, 600, 16))
+    quick.failing = "it says why"
+    quick.begin()
+    assert not quick.has_recovered(quick.started + 59)
+    assert quick.has_recovered(quick.started + 61)

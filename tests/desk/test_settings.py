@@ -296,3 +296,10 @@ def test_each_handler_is_a_numbered_line_typed_by_what_it_hears(role: str) -> No
 def test_without_a_desk_a_broker_has_no_ledger() -> None:
     """The factory makes a plain broker for who only sends."""
     assert isinstance(make_broker("127.0.0.1:1", "x"), KafkaBroker)
+
+
+def test_several_addresses_are_several_hosts() -> None:
+    """FastStream takes a string for the name of one host, commas included, so it is given a list."""
+    broker = make_broker("kafka-1.example:9092,kafka-2.example:9092", "vac")
+
+    assert broker._connection_kwargs["bootstrap_servers"] == ["kafka-1.example:9092", "kafka-2.example:9092"]

@@ -92,7 +92,7 @@ class BusSettings:
     policy: str = "az@2022-04-29"
     """The dated policy profile."""
     bootstrap: str | None = None
-    """HOST:PORT of a cluster that is not ours; none where the broker is embedded."""
+    """HOST:PORT of a cluster that is not ours, several with commas between; None where the broker is embedded."""
     tls: bool = True
     """Whether the broker is reached over TLS and takes nobody without a certificate; else in plain text, by anybody."""
 
@@ -210,7 +210,7 @@ class BusFolder:
 
     @property
     def bootstrap(self) -> str:
-        """HOST:PORT of the broker that serves this bus now. An embedded broker's port may differ after a restart.
+        """HOST:PORT of the broker that serves this bus now, several with commas between. An embedded broker's port may differ after a restart.
 
         Raises:
             NoBus: no bus was made here, or its broker is not running.

@@ -5,6 +5,7 @@ aiokafka's client carries the two requests, which none of the Python administrat
 """
 
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, ClassVar, Final
 
@@ -113,11 +114,20 @@ async def asked(where: Where, request: "Request[Any]") -> Any:
     client = AIOKafkaClient(client_id="nrm-admin", **clients.settings(), **place.settings())
     try:
         await client.bootstrap()
-        return await client.send(client.get_random_node(), request)
+        return await _first_answer(client, request)
     except (KafkaError, OSError, TimeoutError):
         raise KafkaFailed(f"No broker answers at {place}: start one with nrmbus up") from None
     finally:
         await client.close()
+
+
+async def _first_answer(client: AIOKafkaClient, request: "Request[Any]") -> Any:
+    """Return the answer of whichever broker answers: one that has just gone away is still named by the others."""
+    nodes = [each.nodeId for each in client.cluster.brokers()]
+    for node in nodes[:-1]:
+        with suppress(KafkaError, OSError, TimeoutError):
+            return await client.send(node, request)
+    return await client.send(nodes[-1] if nodes else client.get_random_node(), request)
 
 
 _ENTITY: Final = Array(("type", String("utf-8")), ("name", String("utf-8")))

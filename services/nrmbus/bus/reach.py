@@ -1,10 +1,12 @@
 """Where a broker is, and as whom one comes to it. Every client of the bus is made with one of these, or with HOST:PORT alone.
 
 HOST:PORT alone is plain text, as whoever the broker takes anybody for: a bus's own broker answers nobody who comes so.
+A cluster has several addresses, with commas between: a client asks one after the other until a broker answers.
 """
 
 import errno
 import os
+import re
 import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -55,15 +57,35 @@ class Tls:
             raise KeysSealed(str(error)) from None
 
 
+_PORT: Final = "([1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5])"
+_PLACE: Final = rf"([A-Za-z0-9][A-Za-z0-9.-]*|\[[0-9A-Fa-f:.]+\]):{_PORT}"
+"""HOST:PORT as each client of Kafka reads it."""
+ADDRESS: Final = f"^{_PLACE}(,{_PLACE})*$"
+"""The pattern of a broker's address, HOST:PORT, or of several with commas between."""
+
+
+def is_address(bootstrap: str) -> bool:
+    """Return whether *bootstrap* has the form of a broker's address, HOST:PORT, or of several with commas between."""
+    return re.fullmatch(ADDRESS, bootstrap) is not None
+
+
 @dataclass(frozen=True, slots=True)
 class Reach:
-    """A broker at *bootstrap* (HOST:PORT), and whose files say who comes; none is plain text."""
+    """Address of a cluster, *bootstrap* (HOST:PORT, several with commas between), and the files of the holder who connects.
+
+    Without files the cluster is reached in plain text.
+    """
 
     bootstrap: str
     tls: Tls | None = None
 
     def __str__(self) -> str:
         return self.bootstrap
+
+    @property
+    def servers(self) -> list[str]:
+        """Each address of its own. FastStream takes one string for one host."""
+        return self.bootstrap.split(",")
 
     def context(self) -> ssl.SSLContext | None:
         """What a TLS connection is made with: TLS 1.3, the broker's name checked; none for plain text.
@@ -87,7 +109,7 @@ class Reach:
         """What aiokafka must be told."""
         context = self.context()
         secured = {"security_protocol": "SSL", "ssl_context": context} if context else {}
-        return {"bootstrap_servers": self.bootstrap, **secured}
+        return {"bootstrap_servers": self.servers, **secured}
 
     def confluent(self) -> dict[str, Any]:
         """What librdkafka must be told. It holds the private key: hand it to a client, and to nothing that writes it down.
@@ -138,7 +160,7 @@ def piped(content: bytes) -> Iterator[int]:
 
 
 Where = Reach | str
-"""A broker as one comes to it, or its HOST:PORT for who comes in plain text."""
+"""A cluster and a holder's files, or the cluster's addresses alone for plain text."""
 
 
 def reach(where: Where) -> Reach:

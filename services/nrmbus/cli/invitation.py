@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from nrmbus.cli.options import DEFAULT_BUS, PLAINTEXT, Bus, Data, folder_of, to_write
+from nrmbus.cli.options import DEFAULT_BUS, PLAINTEXT, Bus, Data, checked_address, folder_of, to_write
 
 
 def invite(
@@ -15,7 +15,10 @@ def invite(
     *,
     bootstrap: Annotated[
         str | None,
-        typer.Option(metavar="HOST:PORT", help="Where the other machine meets the broker. (default: as this one does)"),
+        typer.Option(
+            metavar="HOST:PORT",
+            help="Where the other machine meets the broker; several have commas between. (default: as this one does)",
+        ),
     ] = None,
     data: Data = None,
     bus: Bus = DEFAULT_BUS,
@@ -25,10 +28,9 @@ def invite(
     Nothing in it is secret. Read its fingerprint out to whoever joins.
     """
     from nrmbus.cli.agency import sentences
-    from nrmbus.directory.invitation import Invitation, is_address, is_this_machine
+    from nrmbus.directory.invitation import Invitation, is_this_machine
 
-    if bootstrap is not None and not is_address(bootstrap):
-        raise typer.BadParameter("--bootstrap wants HOST:PORT, or several of them with commas between")
+    checked_address(bootstrap)
     with sentences():
         made = Invitation.to(folder_of(data, bus), bootstrap)
         made.write(file)

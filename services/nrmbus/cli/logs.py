@@ -11,6 +11,9 @@ from typing import Final
 
 FULL: Final = 16 << 20
 """Bytes of one log; of each service at most twice as many are kept."""
+_END: Final = 4096
+_LONGEST_LINE: Final = 300
+"""Characters of a last line that are shown."""
 
 
 def bound(folder: Path) -> None:
@@ -24,3 +27,18 @@ def bound(folder: Path) -> None:
         with log.open("rb") as full, os.fdopen(descriptor, "wb") as kept:
             shutil.copyfileobj(full, kept)
         os.truncate(log, 0)
+
+
+def last_line(log: Path) -> str:
+    """Return the last line of *log* that says something, at most 300 characters of it; nothing if there is none.
+
+    A log names nobody, and neither does what is shown of it. What would move a terminal's cursor is left out.
+    """
+    try:
+        with log.open("rb") as file:
+            file.seek(max(0, log.stat().st_size - _END))
+            lines = file.read().decode("utf-8", "replace").splitlines()
+    except OSError:
+        return ""
+    shown = ("".join(filter(str.isprintable, line)).strip() for line in reversed(lines))
+    return next((line for line in shown if line), "")[:_LONGEST_LINE]

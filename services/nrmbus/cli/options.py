@@ -62,3 +62,15 @@ def folder_of(data: Path | None, bus: str) -> "BusFolder":
     from nrmbus.bus.folder import BusFolder
 
     return BusFolder(data) if data else BusFolder.named(bus)
+
+
+def checked_address(bootstrap: str | None) -> None:
+    """Look that *bootstrap*, where it is given, is the address of a broker, or those of several.
+
+    Raises:
+        BadParameter: it is not.
+    """
+    from nrmbus.bus.reach import is_address
+
+    if bootstrap is not None and not is_address(bootstrap):
+        raise typer.BadParameter("--bootstrap wants HOST:PORT, or several of them with commas between")

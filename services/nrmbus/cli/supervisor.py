@@ -14,7 +14,6 @@ import threading
 import time
 from collections.abc import Callable, Container, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Final, Self
 
@@ -24,11 +23,12 @@ from nrmbus.bus.authority import OPERATOR
 from nrmbus.bus.clock import BEFORE_ANY_TICK, WallClock
 from nrmbus.bus.embedded import EmbeddedKafka
 from nrmbus.bus.errors import BusError, NoBus
-from nrmbus.bus.folder import BusFolder, utc_now, write_json
+from nrmbus.bus.folder import BusFolder, write_json
 from nrmbus.bus.gate import Gate
 from nrmbus.bus.jars import Progress
 from nrmbus.cli import logs, outlived
 from nrmbus.cli.answering import Answering
+from nrmbus.cli.running import FAILING_ENDS, Running
 from nrmbus.cli.services import SERVICES
 from nrmbus.cli.spawn import Spawner, spawner
 from nrmbus.directory import DirectoryError
@@ -39,9 +39,6 @@ from nrmbus.directory.heads import EVERY
 BROKER: Final = "broker"
 LOOK_SECONDS: Final = 0.2
 """How often we look for a new agency's folder."""
-SETTLED_SECONDS: Final = 5.0
-"""A service that lived so long had no trouble starting: when it dies, it is started at once."""
-LONGEST_PAUSE_SECONDS: Final = 5.0
 HELD_SECONDS: Final = 2.0
 """How often we look whether an agency is no longer suspended."""
 CERTIFICATE_SECONDS: Final = 10.0
@@ -54,33 +51,6 @@ FIRST_LOOK_SECONDS: Final = 60.0
 """When that is done first."""
 END_SECONDS: Final = 4.0
 """How long services may take to end by themselves; with the broker's own grace, all is over within 10 s."""
-
-
-@dataclass(slots=True)
-class Running:
-    """One service, alive or about to be started again."""
-
-    name: str
-    pid: int | None = None
-    lifeline: socket.socket | None = None
-    since: str = ""
-    restarts: int = -1
-    started: float = 0.0
-    early_deaths: int = 0
-    due: float | None = field(default=0.0)
-    """When to start it, on the monotonic clock; none while it lives."""
-    held: bool = False
-    """Whether it stands still because its agency is suspended or retired."""
-
-    def begin(self) -> None:
-        """Note that it is being started."""
-        self.started, self.since, self.due = time.monotonic(), utc_now(), None
-        self.restarts += 1
-
-    def pause(self, now: float) -> float:
-        """How long to wait before it is started again: not at all, unless it died early several times running."""
-        self.early_deaths = self.early_deaths + 1 if now - self.started < SETTLED_SECONDS else 0
-        return 0.0 if self.early_deaths < 2 else min(0.1 * 2**self.early_deaths, LONGEST_PAUSE_SECONDS)
 
 
 def _quiet(_sentence: str) -> None:
@@ -171,6 +141,11 @@ class Supervisor:
         """Do at once what is done once a day: destroy the keys of services whose time is over."""
         self._kept_at = 0.0
 
+    @property
+    def held(self) -> frozenset[str]:
+        """Agencies whose desks stand still because they are suspended or retired."""
+        return frozenset(name for name, each in tuple(self._services.items()) if each.held)
+
     def stop(self) -> None:
         """End all services, then the broker, within 10 s; done twice, the second does nothing."""
         self._stopping = True
@@ -243,7 +218,7 @@ class Supervisor:
             due = self._whom_to_begin(now)
             for each in due:
                 self._begin(each)
-            if due:
+            if self._note_recovered(now) or due:
                 self._write_status()
             if now >= self._look_at:
                 self._look_at = now + CERTIFICATE_SECONDS
@@ -330,15 +305,36 @@ class Supervisor:
         service.pid, service.lifeline = None, None
         service.due = now + service.pause(now)
         if not self._stopping:
+            self._report_end(service, now)
+
+    def _report_end(self, service: Running, now: float) -> None:
+        """Say that *service* has ended; of one that fails, once, and how its log ends."""
+        log = self.folder.logs / f"{service.name}.log"
+        if not service.fails(now) and service.failing is None:
+            self._say(f"{service.name} has ended and is started again; its log is {log}")
+            return
+        line = logs.last_line(log)
+        if service.failing is None:
             self._say(
-                f"{service.name} has ended and is started again; its log is {self.folder.logs / service.name}.log"
+                f"{service.name} is failing: it ended {FAILING_ENDS} times in a minute. Its log {log} ends: {line}"
             )
+        service.failing = line
+        with contextlib.suppress(OSError):  # a full disk: it was said all the same
+            self._write_status()
+
+    def _note_recovered(self, now: float) -> list[Running]:
+        recovered = [each for each in self._services.values() if each.has_recovered(now)]
+        for each in recovered:
+            each.failing = None
+            self._say(f"{each.name} is failing no more: it has been running for a minute.")
+        return recovered
 
     def _write_status(self) -> None:
         status = {
             each.name: {"pid": each.pid, "restarts": each.restarts, "since": each.since}
+            | ({"failing": each.failing} if each.failing is not None else {})
             for each in self._services.values()
-            if each.pid is not None
+            if each.pid is not None or each.failing is not None
         }
         write_json(self._status, status)
 

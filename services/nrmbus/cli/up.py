@@ -1,22 +1,32 @@
 """``nrmbus up``: a whole bus until Ctrl-C; ``nrmbus run``: one of its services."""
 
 import signal
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated, Final, NoReturn
 
 import typer
 
 from nrmbus.cli.keys import Unprotected, unlock
-from nrmbus.cli.options import DEFAULT_BUS, PLAINTEXT, Bus, Data, folder_of
+from nrmbus.cli.options import DEFAULT_BUS, PLAINTEXT, Bus, Data, checked_address, folder_of
 
 if TYPE_CHECKING:
     from nrmbus.bus.folder import BusFolder
+    from nrmbus.cli.supervisor import Supervisor
 
 
-class Ended(BaseException):
-    """We were told to end: by Ctrl-C, SIGTERM, or the terminal's closing."""
+NAMED_SECONDS: Final = 10.0
+"""Patience before the services that are not ready are named, and between two such lines."""
+LOOK_SECONDS: Final = 0.5
+
+
+class Ended(KeyboardInterrupt):
+    """The signal to end: Ctrl-C, SIGTERM, or the terminal's closing.
+
+    Of all that a signal can raise inside an event loop, asyncio lets only a KeyboardInterrupt out.
+    """
 
 
 @contextmanager
@@ -79,7 +89,10 @@ def up(  # noqa: PLR0913 - one each for what may be asked
         str | None, typer.Option(help="The dated policy profile of a new bus. (default: az@2022-04-29)")
     ] = None,
     bootstrap: Annotated[
-        str | None, typer.Option(metavar="HOST:PORT", help="Use this Kafka cluster; start none.")
+        str | None,
+        typer.Option(
+            metavar="HOST:PORT", help="Use this Kafka cluster, several addresses with commas between; start none."
+        ),
     ] = None,
     tls: Annotated[
         Path | None,
@@ -110,6 +123,7 @@ def up(  # noqa: PLR0913 - one each for what may be asked
     from nrmbus.cli.supervisor import Supervisor
 
     folder = folder_of(data, bus)
+    checked_address(bootstrap)
     if policy is not None:
         known_policy(policy)
     is_tls = reached_by_tls(bootstrap, tls, plaintext=plaintext, is_new=not folder.exists)
@@ -126,11 +140,30 @@ def up(  # noqa: PLR0913 - one each for what may be asked
         until_told(),
         admitting(agencies),
         progress_bar() as progress,
-        Supervisor(folder, fork=fork, agencies=newcomers, say=typer.echo, progress=progress),
+        Supervisor(folder, fork=fork, agencies=newcomers, say=typer.echo, progress=progress) as supervisor,
     ):
+        wait_until_ready(supervisor, typer.echo)
         typer.echo(f"Bus {settings.bus} is up: folder {folder.path}, Kafka {folder.bootstrap}. Ctrl-C ends it.")
         while True:
             signal.pause()
+
+
+def wait_until_ready(supervisor: "Supervisor", say: Callable[[str], None]) -> None:
+    """Wait until every service of the bus says that it is ready; name the others from time to time.
+
+    The desk of an agency that is suspended or retired does not run, and is not waited for.
+    """
+    from nrmbus.cli import health
+    from nrmbus.cli.services import SERVICES
+
+    folder, due = supervisor.folder, time.monotonic() + NAMED_SECONDS
+    named: dict[str, str] = {}
+    while unready := health.unready(folder, {*SERVICES, *folder.agencies()} - supervisor.held):
+        if time.monotonic() >= due and unready != named:
+            named, due = unready, time.monotonic() + NAMED_SECONDS
+            each = ", ".join(f"{name} {why}" for name, why in sorted(unready.items()))
+            say(f"Not ready yet: {each}. Logs are in {folder.logs}.")
+        time.sleep(LOOK_SECONDS)
 
 
 def operators_own(folder: "BusFolder") -> None:

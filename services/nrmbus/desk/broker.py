@@ -75,7 +75,7 @@ def make_broker(where: Where, service: str, desk: Desk | None = None) -> KafkaBr
     place = reach(where)
     context = place.context()
     return KafkaBroker(
-        place.bootstrap,
+        place.servers,
         security=BaseSecurity(ssl_context=context) if context else None,
         client_id=service,
         acks=_WRITING["acks"],

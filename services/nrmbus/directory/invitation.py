@@ -13,24 +13,16 @@ from pydantic import Field
 
 from nrmbus.bus.errors import NoBus
 from nrmbus.bus.folder import BusFolder, BusSettings, make_private, write_json, write_private
+from nrmbus.bus.reach import ADDRESS
 from nrmbus.directory.entry import body_of
 from nrmbus.directory.errors import DirectoryCode, DirectoryError
 from nrmbus.directory.operator import OPERATOR_KEY, operator_key
 from nrmbus.directory.requests import Carried
 from nrmbus.wire import json
 
-_PORT: Final = "([1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5])"
-_PLACE: Final = rf"([A-Za-z0-9][A-Za-z0-9.-]*|\[[0-9A-Fa-f:.]+\]):{_PORT}"
-"""HOST:PORT as each client of Kafka reads it."""
-_ADDRESS: Final = f"^{_PLACE}(,{_PLACE})*$"
 _GROUP: Final = 4
 _DIGITS: Final = 32
 """Hex digits of a fingerprint: 128 bits, which nobody meets by trying."""
-
-
-def is_address(bootstrap: str) -> bool:
-    """Whether *bootstrap* has the form of a broker's address, HOST:PORT, or of several."""
-    return re.fullmatch(_ADDRESS, bootstrap) is not None
 
 
 class Invitation(Carried):
@@ -44,7 +36,7 @@ class Invitation(Carried):
     play: bool
     partitions: Annotated[int, Field(ge=1, le=1024)]
     policy: Annotated[str, Field(pattern=r"^[a-z]{2,16}@[0-9]{4}-[0-9]{2}-[0-9]{2}$")]
-    bootstrap: Annotated[str, Field(pattern=_ADDRESS, max_length=1000)]
+    bootstrap: Annotated[str, Field(pattern=ADDRESS, max_length=1000)]
     tls: bool
     operator: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$", description="Its Ed25519 key, in hex")]
 
@@ -104,5 +96,5 @@ def digits_of(fingerprint: str) -> str:
 
 
 def is_this_machine(bootstrap: str) -> bool:
-    """Whether *bootstrap* names this machine alone, so that no other machine meets the broker there."""
-    return any(bootstrap.startswith(each) for each in ("127.", "localhost", "[::1]"))
+    """Return whether all addresses of *bootstrap* name this machine, so that no other machine meets a broker there."""
+    return all(address.startswith(("127.", "localhost", "[::1]")) for address in bootstrap.split(","))

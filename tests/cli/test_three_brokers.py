@@ -1,0 +1,120 @@
+"""A bus on a cluster of three brokers: it begins and works while the first of the three addresses is down."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from nrmbus.bus import clients
+from nrmbus.bus.folder import BusFolder
+from nrmbus.cli import health
+from nrmbus.directory.invitation import Invitation
+from patience import until
+from three_brokers import Node, three_brokers
+
+pytestmark = [pytest.mark.broker, pytest.mark.timeout(300)]
+
+NRMBUS = [sys.executable, "-c", "from nrmbus.cli import main; main()"]
+SIGNAL = Path(__file__).parents[2] / "deploy" / "examples" / "signal.json"
+UP_SECONDS = 120.0
+SERVICES = {"registrar", "timekeeper", "auditor", "ngo-a"}
+
+
+@dataclass
+class Up:
+    """A bus, its output until it was up, and the services that were not ready at that moment."""
+
+    folder: BusFolder
+    nodes: tuple[Node, ...]
+    process: "subprocess.Popen[str]"
+    lines: list[str]
+    unready: dict[str, str]
+
+    def says(self, *command: str) -> tuple[int, str]:
+        """Exit status and output of a command about the bus."""
+        done = subprocess.run(
+            [*NRMBUS, *command, "--data", str(self.folder.path)], stdin=subprocess.DEVNULL, capture_output=True, text=True,
+            check=False, timeout=90,
+        )  # fmt: skip
+        return done.returncode, done.stdout + done.stderr
+
+
+@pytest.fixture(scope="module")
+def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
+    """A bus that was made and begun when the first broker of its cluster was down already."""
+    home = tmp_path_factory.mktemp("three")
+    (home / "agencies.yaml").write_text("ngo-a: {role: ngo_outreach}\n")
+    with three_brokers(home) as nodes:
+        nodes[0].kill()
+        where = ",".join(node.bootstrap for node in nodes)
+        begin = ["up", "--play", "--plaintext", "--bootstrap", where, "--agencies", str(home / "agencies.yaml")]
+        with subprocess.Popen(
+            [*NRMBUS, *begin, "--data", str(home / "bus")], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        ) as process:
+            folder, lines = BusFolder(home / "bus"), []
+            try:
+                assert process.stdout
+                for line in process.stdout:
+                    lines.append(line)
+                    if " is up: " in line:
+                        break
+                yield Up(folder, nodes, process, lines, health.unready(folder, SERVICES))
+            finally:
+                process.send_signal(signal.SIGTERM)
+                process.wait(60)
+
+
+def test_it_is_up_when_every_service_is_ready(up: Up) -> None:
+    """And none of them has ended and begun again: a list of addresses is no name of one host."""
+    assert " is up: " in up.lines[-1], up.lines
+    assert up.unready == {}
+    states = json.loads((up.folder.run / "services.json").read_bytes())
+    assert {name: state["restarts"] for name, state in states.items()} == dict.fromkeys(SERVICES, 0)
+
+
+def test_what_an_agency_says_is_registered(up: Up) -> None:
+    """From its desk over the brokers that are left to the registrar and back."""
+    status, output = up.says("publish", "ngo-a", "--event", str(SIGNAL))
+
+    assert status == 0, output
+    assert "registered as number" in output
+
+
+def test_commands_and_invitations_know_all_addresses(up: Up, tmp_path: Path) -> None:
+    """`topics check` and `doctor` reach the cluster, and an invitation names all three brokers."""
+    assert up.says("topics", "check") == (0, up.says("topics", "check")[1])
+    assert "The broker at" not in up.says("doctor")[1]
+    file = tmp_path / "bus.invitation.json"
+    status, output = up.says("invite", str(file))
+    assert status == 0, output
+    assert Invitation.read(file).bootstrap == ",".join(node.bootstrap for node in up.nodes)
+
+
+def test_it_goes_on_when_another_broker_is_down(up: Up) -> None:
+    """With the first one back, the second may go."""
+    before = up.nodes[0].pid
+    up.nodes[0].stop()
+    up.nodes[0].begin()
+    assert up.nodes[0].pid != before
+    in_sync(up)
+    os.kill(up.nodes[1].pid or 0, signal.SIGKILL)
+
+    until(
+        "another event is registered", lambda: up.says("publish", "ngo-a", "--event", str(SIGNAL))[0] == 0, UP_SECONDS
+    )
+
+
+def in_sync(up: Up) -> None:
+    """Wait until each partition is on all three brokers again."""
+
+    def whole() -> bool:
+        topics = clients.admin(up.folder.bootstrap).list_topics(timeout=10).topics.values()
+        return all(len(each.isrs) == len(up.nodes) for topic in topics for each in topic.partitions.values())
+
+    until("every partition is on three brokers", whole, UP_SECONDS)
