@@ -8,6 +8,7 @@ import pytest
 from nrmbus.rules import load_profile
 from nrmbus.rules.grounds import BEGINS, ENDS, PROFILE, renewed, table
 from nrmbus.rules.profile import profile_text, read_profile
+from nrmbus.rules.why import WORDS
 
 PRIVACY = Path(__file__).parents[2] / "PRIVACY.md"
 RULES = Path(__file__).parents[2] / "services" / "nrmbus" / "rules" / "RULES.md"
@@ -45,6 +46,12 @@ def test_each_type_has_a_row_with_its_ground() -> None:
     for name, row in profile.types.items():
         assert row.basis in rows[name]
         assert rows[name].endswith("*u* |") == row.unverified
+
+
+def test_the_text_of_the_rules_explains_every_word_of_the_table() -> None:
+    """Each condition stands there in the words that `nrmbus why` uses, and no other does."""
+    text = RULES.read_text(encoding="utf-8").partition("Words of the table:")[2].partition("\nRemarks on some rows:")[0]
+    assert dict(re.findall(r"^\| `(\w+)` \| (.+) \|$", text, re.MULTILINE)) == WORDS
 
 
 def test_a_change_of_the_profile_is_seen() -> None:
