@@ -97,7 +97,9 @@ class Story:
     def refused(self, draft: Draft, code: str = "wrong_state") -> "Answer":
         """The registrar refused what it said by itself."""
         word = Word(self.me, draft.data, alias="refused")
-        event = self._event(word, {"id": draft.id, "subject": draft.subject, "referral": draft.referral})
+        event = self._event(
+            word, {"id": draft.id, "subject": draft.subject, "referral": draft.referral, "actor": draft.actor}
+        )
         self.book, said = refused(self.procedure, self.book, event, code)
         return Answer(self, said)
 

@@ -119,6 +119,35 @@ class TestPayee:
         story.when(says("special-unit", VICTIM, alias="D-1")).then(order("D-1"))
 
 
+class TestAChildOfWhomTheFundDoesNotKnow:
+    """Line 4."""
+
+    def test_is_paid_into_a_deposit_after_the_registrar_refused(self) -> None:
+        """A consent to the fund stands, and nothing that it heard says that this is a child."""
+        story = given(procedure, me=FUND).heard(says("ngo-a", CONSENT))
+        first = story.when(says("special-unit", VICTIM, alias="D-1")).draft
+        again = story.refused(first, "payee_not_allowed").then(order("D-1", payee="deposit")).draft
+
+        assert again.id != first.id
+        assert again.referral == first.referral
+
+    def test_is_paid_once(self) -> None:
+        """The refusal heard again after a restart says the very same order."""
+        story = given(procedure, me=FUND).heard(says("ngo-a", CONSENT))
+        first = story.when(says("special-unit", VICTIM, alias="D-1")).draft
+        answers = [story.refused(first, "payee_not_allowed").draft for _ in range(2)]
+
+        assert answers[0] == answers[1]
+        assert story.when(says("special-unit", VICTIM, alias="D-1")).said.drafts == ()
+
+    def test_is_a_persons_where_a_person_ordered(self) -> None:
+        """What somebody wrote by hand is put right by hand."""
+        story = given(procedure, me=FUND).heard(says("ngo-a", CONSENT))
+        draft = story.when(says("special-unit", VICTIM, alias="D-1")).draft
+
+        story.refused(draft.model_copy(update={"actor": "A-1"}), "payee_not_allowed").then("refused")
+
+
 class TestOnce:
     """Line 3."""
 

@@ -331,7 +331,7 @@ def _money_stay_review() -> Iterator[Seen]:
     nobody = opened_by_nobody("money", "story")
     yield Seen(identified, "fund", "payment.ordered", (UNIT, "vac"), nobody, {"ref": "P-1"})
     yield Seen(child_identified, "fund", "payment.ordered", ("guardianship", UNIT, "vac"), nobody, {"ref": "P-1"})
-    ordered = going_on(child_identified, "fund", "payment.ordered", ref="P-1")
+    ordered = going_on(child_identified, "fund", "payment.ordered", ref="P-1", payee="deposit")
     for type in ("payment.executed", "payment.failed"):
         yield Seen(paid, "fund", type, (UNIT, "vac"), said={"ref": "P-1"})
         yield Seen(ordered, "fund", type, ("guardianship", UNIT, "vac"), said={"ref": "P-1"})

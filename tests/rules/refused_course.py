@@ -1,4 +1,4 @@
-"""G-40 to G-62: for each rule what it refuses, and the neighbouring case that it lets pass."""
+"""G-40 to G-63: for each rule what it refuses, and the neighbouring case that it lets pass."""
 
 from nrmbus.events import StatusRevoked
 from nrmbus.rules import Refusal
@@ -7,6 +7,7 @@ from rules.stories import (
     accepted,
     acknowledged,
     begun,
+    child_identified,
     child_planned,
     closed,
     consented,
@@ -177,10 +178,16 @@ def g_62() -> Pair:
     )
 
 
+def g_63() -> Pair:
+    """A child's money goes into a deposit, whatever consent the fund has heard of."""
+    b = child_identified(Bench())
+    return b.ask("fund", ORDER, ref="P-1"), b.ask("fund", ORDER, ref="P-1", payee="deposit")
+
+
 STORIES = {
     "G-40": g_40, "G-41": g_41, "G-42": g_42, "G-43": g_43, "G-44": g_44, "G-45": g_45, "G-46": g_46, "G-47": g_47,
     "G-48": g_48, "G-49": g_49, "G-50": g_50, "G-51": g_51, "G-52": g_52, "G-53": g_53, "G-54": g_54, "G-60": g_60,
-    "G-61": g_61, "G-62": g_62,
+    "G-61": g_61, "G-62": g_62, "G-63": g_63,
 }  # fmt: skip
 
 Cases = list[tuple[str, Refusal | None, str | None]]
@@ -315,6 +322,8 @@ def _of_ends() -> Cases:
         ("screening before its stage", begun(Bench()).ask("special-unit", "identification.indicators_screened"), "G-42"),
         ("an allowance by a tariff of before", identified(Bench()).ask("fund", ORDER, ref="P-1", tariff="az-2016"), "G-62"),
         ("an allowance after revocation", _after_revocation(), "G-60"),
+        ("a child's allowance to the representative's account", child_identified(Bench()).ask("fund", ORDER, ref="P-1", payee="representative_account"), None),
+        ("help in cash to a child in hand", child_identified(Bench()).ask("fund", ORDER, ref="P-1", kind="other_financial_assistance"), "G-63"),
     ]  # fmt: skip
 
 

@@ -84,6 +84,10 @@ Line = Callable[[Heard, B], Said | None]
 """One numbered line: what it says about something heard; None where the line is not about that."""
 
 
+Mend = Callable[[Event, str], Said | None]
+"""What is said instead of an event that was refused with a code; None where that is a person's to decide."""
+
+
 class Procedure(Protocol[B]):
     """A module ``<agency>/procedure.py``."""
 
@@ -110,7 +114,14 @@ def hear(procedure: Procedure[B], book: B, heard: Heard) -> tuple[B, Said]:
 
 
 def refused(procedure: Procedure[B], book: B, event: Event, code: str) -> tuple[B, Said]:
-    """What to do when the registrar refused, with *code*, an *event* that the procedure said: a person looks at it."""
+    """What to do when the registrar refused, with *code*, an *event* that the procedure said: a person looks at it.
+
+    A procedure that can put right by itself what was refused has a function ``mend``, and then nobody needs to look.
+    """
+    mend: Mend | None = getattr(procedure, "mend", None)
+    mended = mend(event, code) if mend is not None else None
+    if mended is not None:
+        return procedure.take_back(book, event), mended
     sentence = f"The registrar refused {event.type}, which the desk said by itself, with {code}: a person decides."
     return procedure.take_back(book, event), Said(
         tasks=(Task("refused", sentence, event.subject, event.id, event.referral),)

@@ -2,12 +2,14 @@
 
 from typing import Final, Literal
 
-from nrmbus.desk.procedure import Heard, Line, Said, Settings, by_itself, derived_ref, task
+from nrmbus.desk.procedure import BY_ITSELF, Heard, Line, Said, Settings, by_itself, derived_ref, task
 from nrmbus.events import PaymentOrdered, StatusDecided
-from nrmbus.events.model import Event, Frozen
+from nrmbus.events.model import Draft, Event, Frozen
 from nrmbus.events.payment import Amount
+from nrmbus.wire.ids import said_by_itself
 
 _RULE: Final = "one-time-allowance"
+_DEPOSIT: Final = "into-a-deposit"
 _VICTIM: Final = "ActualVictimOfTrafficking"
 
 
@@ -60,8 +62,28 @@ def keep(book: Book, heard: Heard) -> Book:
     return remember(book, heard)
 
 
+def mend(refused: Event, code: str) -> Said | None:
+    """4. An order to the person that is refused since the person is a child is made again, into a deposit ([u])."""
+    order = refused.data
+    if code != "payee_not_allowed" or refused.actor != BY_ITSELF or not isinstance(order, PaymentOrdered):
+        return None
+    again = PaymentOrdered.from_mapping({**order.to_mapping(), "payee": "deposit"})
+    draft = Draft(
+        type=again.type,
+        version=again.version,
+        subject=refused.subject,
+        data=again,
+        time=refused.time,
+        actor=BY_ITSELF,
+        referral=refused.referral,
+        causationid=refused.causationid,
+        id=said_by_itself(refused.source, refused.id, _DEPOSIT),
+    )
+    return Said(drafts=(draft,))
+
+
 def take_back(book: Book, _: Event) -> Book:
-    """A refused order is a person's to mend: said again by itself it would be refused again."""
+    """A refused order stays earned: what `mend` does not put right is a person's, or it would be refused again."""
     return book
 
 

@@ -1,4 +1,4 @@
-"""G-40 to G-62: what may follow in the course of a case, and the money."""
+"""G-40 to G-63: what may follow in the course of a case, and the money."""
 
 from typing import Final
 
@@ -211,6 +211,15 @@ def amount_not_in_tariff(q: Question) -> bool:
     amount = value(q.event, "amount")
     said = (value(q.event, "tariff"), getattr(amount, "value", None), getattr(amount, "currency", None))
     return tariff is None or said != (tariff.tariff, tariff.value, tariff.currency)
+
+
+@_book.rule("G-63", _ORDER)
+def payee_not_allowed(q: Question) -> bool:
+    """Money for a child that goes to the person, and not into a deposit or to the representative's account.
+
+    The fund may not know that the person is a child. It learns so here, when it has to know, and nobody else does.
+    """
+    return q.child and value(q.event, "payee") == "person"
 
 
 CHECKS: Final[tuple[Check, ...]] = tuple(_book.checks)
