@@ -217,7 +217,7 @@ class Bench:
             id=f"{number:08x}-0000-7000-8000-{number:012x}",
             source=by,
             type=type,
-            version=1,
+            version=data.version,
             subject=self.subject,
             time=moment(occurred) if occurred else at,
             recordedtime=recorded,

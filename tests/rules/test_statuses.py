@@ -6,7 +6,10 @@ from typing import Any, Final
 
 import pytest
 
+from nrmbus.events import in_version, versions
 from nrmbus.events.model import Event, Fact
+from nrmbus.events.referral import ReferralSubmittedV3, ServiceAsked
+from nrmbus.events.shelter import BedRequestedV2
 from nrmbus.rules import Status, load_profile
 from nrmbus.rules.judge_course import hold_must_stand, shelter_not_open, wrong_state
 from nrmbus.rules.judging import Question
@@ -208,15 +211,60 @@ def test_a_closed_case_comes_back_to_what_it_was() -> None:
     assert b.view.status == "IDENTIFIED"
 
 
-def test_a_referral_that_is_withheld_by_the_units_role_is_withheld_from_it() -> None:
-    """The text names the role, a form may name the agency: both are understood."""
+WITHHELD: Final = {
+    "referral.submitted": ReferralSubmittedV3.from_mapping(
+        {"to": ["vac"], "mode": "referral", "reason": "Other", "urgency": "urgent", "services": [], "withhold_from": ["special_unit"]}
+    ),
+    "shelter.bed_requested": BedRequestedV2.from_mapping(
+        {"to": ["ngo-shelter"], "urgency": "urgent", "withhold_from": ["special_unit"]}
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("type", WITHHELD)
+def test_what_is_withheld_by_the_units_role_is_withheld_from_it(type: str) -> None:
+    """G-33, G-34: whoever writes the refusal down may name the role, in a version that has a place for it."""
     b = unit_refused(Bench())
-    by_id = b.event("ngo-a", "referral.submitted", to=["vac"], withhold_from=[UNIT])
-    by_role = by_id.data.__class__(**{**dict(by_id.data), "withhold_from": None})
-    object.__setattr__(by_role, "withhold_from", ("special_unit",))
-    for data in (by_id.data, by_role):
-        question = Question(TABLES, Roles(AGENCIES), b.view, b.event("ngo-a", "referral.submitted", data=data))
-        assert question.withholds_from_unit
+    b.consents("ngo-shelter")
+    plain = WITHHELD[type].model_copy(update={"withhold_from": None})
+
+    assert b.ask("ngo-a", type, ref="R-9", data=WITHHELD[type]) is None
+    refused = b.ask("ngo-a", type, ref="R-9", data=plain)
+    assert refused is not None
+    assert refused.rule == "G-34"
+
+
+def test_the_role_is_withheld_from_only_where_the_person_refused() -> None:
+    """G-33: the 24 hours are not to be dodged, whichever way the unit is named."""
+    refused = consented(Bench()).ask("ngo-a", "referral.submitted", ref="R-9", data=WITHHELD["referral.submitted"])
+
+    assert refused is not None
+    assert refused.rule == "G-33"
+
+
+def test_help_without_a_status_begins_by_naming_the_role() -> None:
+    """T03."""
+    b = unit_refused(Bench())
+    b.say("ngo-a", "referral.submitted", ref="R-9", data=WITHHELD["referral.submitted"], letter=True)
+
+    assert b.view.status == "SUPPORT_NO_STATUS"
+    assert "D-REFER" not in b.codes
+
+
+@pytest.mark.parametrize("version", [1, 2, 3])
+def test_every_version_of_a_referral_is_read_alike(version: int) -> None:
+    """What the Rules ask for by name is alike in all of them: child, services, receivers, whom to withhold from."""
+    b = unit_refused(Bench())
+    ids = WITHHELD["referral.submitted"].model_copy(
+        update={"withhold_from": (UNIT,), "services": (ServiceAsked(code="legal"),)}
+    )
+    event = b.event("ngo-a", "referral.submitted", ref="R-9", data=ids)
+    cast = in_version(versions("referral.submitted"), event, version)[0]
+
+    assert b.rules.judge(b.view, cast, b.now) is None
+    b.hear(Fact.of(cast, b.rules.audience(b.view, cast).recipients, b.now, 99))
+    assert b.view.status == "SUPPORT_NO_STATUS"
+    assert b.codes == ["D-SERVICE"]
 
 
 def test_who_accepts_the_referral_that_gave_help_without_a_status_holds_the_case() -> None:

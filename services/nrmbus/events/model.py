@@ -127,6 +127,15 @@ Agencies = Annotated[
     Field(min_length=1, max_length=64, json_schema_extra={"uniqueItems": True}),
     AfterValidator(_sorted_unique),
 ]
+AgencyOrRole = Annotated[
+    str, Field(pattern=r"^[a-z][a-z0-9_-]{1,30}$", description="An agency's id in the directory, or a role")
+]
+AgenciesOrRoles = Annotated[
+    tuple[AgencyOrRole, ...],
+    Field(min_length=1, max_length=64, json_schema_extra={"uniqueItems": True}),
+    AfterValidator(_sorted_unique),
+]
+"""Agencies by id, or all of a role: whoever writes down a refusal may not know which agency has the role."""
 OneAgency = Annotated[tuple[AgencyId, ...], Field(min_length=1, max_length=1)]
 """Exactly one agency: so that no receiver of a consent learns of another."""
 Codes = Annotated[

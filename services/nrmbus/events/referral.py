@@ -22,6 +22,7 @@ from nrmbus.events.codes import (
 )
 from nrmbus.events.model import (
     Agencies,
+    AgenciesOrRoles,
     AgencyId,
     Code,
     Codes,
@@ -35,6 +36,7 @@ from nrmbus.events.model import (
     clear,
     sealed,
 )
+from nrmbus.events.withholding import without_roles
 
 
 class Contact(Frozen):
@@ -148,6 +150,43 @@ class ReferralSubmittedV2(Data):
             letter["interpreter"], *others = letter["interpreter"]
             lost += [f"/letter/interpreter/{at}" for at, _ in enumerate(others, 1)]
         return Lowered(Body(data, letter), tuple(lost))
+
+
+class ReferralSubmittedV3(Data):
+    """As version 2; who must not hear of it may be named by role as well as by id. Rules T03, G-33."""
+
+    type = "referral.submitted"
+    version = 3
+    letter = ReferralSubmittedLetterV2
+
+    to: Annotated[Agencies, clear("Whom the sender asks")]
+    mode: Annotated[ReferralMode, clear("Whether the sender goes on with the case, or hands it over")]
+    reason: Annotated[ReferralReason, clear("What for")]
+    urgency: Annotated[Urgency, clear("How soon: 24 hours, 72 hours, 14 days")]
+    services: Annotated[
+        tuple[ServiceAsked, ...],
+        Field(max_length=32),
+        AfterValidator(_each_once),
+        clear("Services asked for, each code once"),
+    ]
+    child: Annotated[bool | None, clear("Whether the procedure for children applies")] = None
+    withhold_from: Annotated[
+        AgenciesOrRoles | None,
+        clear(
+            "Agencies, by id or by role, that must not hear of it, because the person has refused them",
+            example=["example-police", "special_unit"],
+        ),
+    ] = None
+
+    @classmethod
+    def up(cls, said: Body) -> Body:
+        """Version 2 names agencies by id, which version 3 does too."""
+        return said
+
+    @classmethod
+    def down(cls, said: Body) -> Lowered:
+        """Version 2 has no place for a role."""
+        return without_roles(said)
 
 
 class ReferralAcknowledged(Data):

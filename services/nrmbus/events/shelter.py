@@ -2,8 +2,10 @@
 
 from typing import Annotated
 
+from nrmbus.events.body import Body, Lowered
 from nrmbus.events.codes import BedCategory, BedRefusal, DischargeReason, Urgency
-from nrmbus.events.model import Agencies, AgencyId, Data, Letter, clear, sealed
+from nrmbus.events.model import Agencies, AgenciesOrRoles, AgencyId, Data, Letter, clear, sealed
+from nrmbus.events.withholding import without_roles
 
 
 class BedRequestedLetter(Letter):
@@ -24,6 +26,34 @@ class BedRequested(Data):
     withhold_from: Annotated[Agencies | None, clear("Who must not hear of it, because the person has refused them")] = (
         None
     )
+
+
+class BedRequestedV2(Data):
+    """As version 1; who must not hear of it may be named by role as well as by id. Rules G-33, G-34."""
+
+    type = "shelter.bed_requested"
+    version = 2
+    letter = BedRequestedLetter
+
+    to: Annotated[Agencies, clear("Shelters asked")]
+    urgency: Annotated[Urgency, clear("How soon: 3, 24 or 72 hours")]
+    withhold_from: Annotated[
+        AgenciesOrRoles | None,
+        clear(
+            "Agencies, by id or by role, that must not hear of it, because the person has refused them",
+            example=["example-police", "special_unit"],
+        ),
+    ] = None
+
+    @classmethod
+    def up(cls, said: Body) -> Body:
+        """Version 1 names agencies by id, which version 2 does too."""
+        return said
+
+    @classmethod
+    def down(cls, said: Body) -> Lowered:
+        """Version 1 has no place for a role."""
+        return without_roles(said)
 
 
 class BedOffered(Data):

@@ -16,7 +16,7 @@ from nrmbus.rules.profile import Profile
 from nrmbus.rules.retention import Kept, kept
 from nrmbus.rules.step import Step, shut_for
 from nrmbus.rules.tables import Roles, Tables
-from nrmbus.rules.versions import read
+from nrmbus.rules.versions import understood
 from nrmbus.rules.view import Agency, Emergency, View
 from nrmbus.rules.why import Reason, reason_for
 
@@ -53,7 +53,9 @@ class Rules:
         *spent* is how often its sender broke the glass in the month in which it would be registered, over all cases.
         Source: section 4 of RULES.md, by the profile.
         """
-        return self._judge.refusal(Question(self._tables, self._roles, view, read(event), (), now, letter_parts, spent))
+        return self._judge.refusal(
+            Question(self._tables, self._roles, view, understood(event), (), now, letter_parts, spent)
+        )
 
     def role_of(self, agency: str) -> str:
         """The role of *agency*; of one that is not known, none that may say anything."""
@@ -61,11 +63,11 @@ class Rules:
 
     def audience(self, view: View, event: Event) -> Audience:
         """Who gets *event*, who opens which part of its letter, and which consents go before it; on the view before it."""
-        return audience_of(Step(self._tables, self._roles, view, read(event)))
+        return audience_of(Step(self._tables, self._roles, view, understood(event)))
 
     def could_open(self, view: View, event: Event, part: Part, agency: str) -> bool:
         """Whether *agency* could be among those who open *part* of the letter of *event*, whatever *view* does not know."""
-        return could_open(Step(self._tables, self._roles, view, read(event)), agency, part)
+        return could_open(Step(self._tables, self._roles, view, understood(event)), agency, part)
 
     def keeps_shut(self, view: View, event: Event, agency: str) -> bool:
         """Whether *agency* must leave the letter of *event* closed: by *view*, the person refuses that it be told (C8).
@@ -73,7 +75,7 @@ class Rules:
         What reaches it all the same (a signal, whose coded facts rest on no consent) may be opened; a child is not asked.
         What was sealed in an emergency is not, upon any word of hers against the agency, a child's too.
         """
-        step = Step(self._tables, self._roles, view, read(event))
+        step = Step(self._tables, self._roles, view, understood(event))
         return shut_for(step, agency) or (step.event.type == RESEALED and refused_by_person(view, agency))
 
     def may_be_answered(self, emergency: Emergency, now: datetime) -> bool:
@@ -82,19 +84,19 @@ class Rules:
 
     def why(self, view: View, event: Event, agency: str) -> Reason:
         """Why *event* reaches *agency*, or why not, on the view before it; told exactly where `audience` has it."""
-        step = Step(self._tables, self._roles, view, read(event))
+        step = Step(self._tables, self._roles, view, understood(event))
         return reason_for(step, agency, audience_of(step))
 
     def evolve(self, view: View, fact: Fact) -> View:
         """*view* after *fact*. Never raises; a history with gaps, as an agency has it, gives the view of that agency."""
-        event = read(fact.event)
+        event = understood(fact.event)
         if event is not fact.event:
             fact = Fact(event=event, recipients=fact.recipients, registered=fact.registered, number=fact.number)
         return evolve_view(Step(self._tables, self._roles, view, event, fact.recipients), fact)
 
     def holder(self, view: View, event: Event) -> str | None:
         """Who holds the case by *view*, at the time of *event*, one of its own."""
-        return Step(self._tables, self._roles, view, read(event)).holder
+        return Step(self._tables, self._roles, view, understood(event)).holder
 
     def month(self, instant: datetime) -> str:
         """The month of *instant* in the profile's zone, as ``2026-03``: what the limit on breaking the glass counts by."""

@@ -1,0 +1,20 @@
+"""Who must not hear of an event, read as a version that names agencies by id alone."""
+
+from typing import Final
+
+from nrmbus.events.body import Body, Lowered
+
+FIELD: Final = "withhold_from"
+_OF_A_ROLE: Final = "_"
+"""No agency's id has this sign."""
+
+
+def without_roles(said: Body) -> Lowered:
+    """Return *said* without the roles that its sender withholds from; name the pointer of each."""
+    named = said.data.get(FIELD, ())
+    lost = tuple(f"/data/{FIELD}/{at}" for at, each in enumerate(named) if _OF_A_ROLE in each)
+    ids = [each for each in named if _OF_A_ROLE not in each]
+    data = {name: value for name, value in said.data.items() if name != FIELD}
+    if ids:
+        return Lowered(Body({**data, FIELD: ids}, said.letter), lost)
+    return Lowered(Body(data, said.letter), (f"/data/{FIELD}",) if lost else ())
