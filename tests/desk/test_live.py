@@ -205,7 +205,7 @@ async def test_a_ledger_restored_from_a_backup_catches_up_by_itself(broker: Brok
             after = await door.publish(
                 about(
                     "consent.refused",
-                    {name: CONSENT[name] for name in ("purposes", "given_by")} | {"receivers": ["vac"]},
+                    {name: CONSENT[name] for name in ("purposes", "given_by")} | {"receivers": ["special-unit"]},
                 ),
                 wait=20,
             )

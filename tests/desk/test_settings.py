@@ -266,7 +266,7 @@ async def test_reading_goes_on_where_the_ledger_says(tmp_path: Path) -> None:
         listener.follow(Reading())  # type: ignore[arg-type]  # as much of it as the listener uses
         listener.on_partitions_assigned({TopicPartition("nrm.inbox.shelter", number) for number in (0, 1)})
 
-        assert seeks == [(0, record.offset + 1)], "partition 1 was never read: from its beginning"
+        assert sorted(seeks) == [(0, record.offset + 1), (1, 0)], "partition 1 was never read: from its beginning"
         assert given.desk.assigned.is_set()
 
 

@@ -21,7 +21,7 @@ class Moving:
     """A desk process on which a tick passes, once, while it is asked how far it is; what came due then stands in its outbox."""
 
     def __init__(self, given: Given, moment: str) -> None:
-        self._given, self._moment = given, moment
+        self._given, self._moment, self.desk = given, moment, given.desk
         self.seat = SimpleNamespace(ledger=self, me=given.desk.seat.me, now=given.desk.seat.now)
         self.timekeeper = Timekeeper(BusFolder(Path()), self)  # type: ignore[arg-type]  # a stand-in for it
         self.timekeeper._watch = SimpleNamespace(

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import sqlite3
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
@@ -16,7 +17,7 @@ from nrmbus.bus.clock import SteppedClock, WallClock, clock_of
 from nrmbus.bus.errors import BusError
 from nrmbus.bus.folder import AgencyFolder, BusFolder
 from nrmbus.bus.serving import PORTS, Listening, Server
-from nrmbus.desk import erasing, lost, renewing, rotating, witnessing
+from nrmbus.desk import beginnings, erasing, lost, renewing, rotating, witnessing
 from nrmbus.desk.broker import check_settings, make_broker, make_endpoints
 from nrmbus.desk.desk import Desk
 from nrmbus.desk.door import Door, application
@@ -55,7 +56,7 @@ class DeskProcess:
         """Make it; nothing runs yet. *renews*: it looks after its certificate and keys. Raises DeskError ``speaks_unpublished``."""
         settings = folder.settings
         self._where, self._play, self._settings = folder.reach(home.path), settings.play, _settings(home)
-        self._home = home.path
+        self._home, self._partitions = home.path, settings.partitions
         agencies: dict[str, Agency] = {}
         self._lost: list[Entry] = []
         """Entries by which another agency lost its keys, not yet looked after."""
@@ -128,6 +129,7 @@ class DeskProcess:
                 self.seat.own.read_to_the_end(self.seat.directory.number)
             self.seat.procedure = procedure_of(self.seat.role)
             await self.desk.load(self._settings)
+            await beginnings.look(self.seat, self._where, self._partitions)
             broker = make_broker(self._where, self.seat.me, self.desk)
             self._inbox, outbox = make_endpoints(broker, self.desk)
             check_settings(broker, self.seat.me)
@@ -188,6 +190,14 @@ class DeskProcess:
         # aiokafka tells a position only when asked.
         while self.desk.working or any([await consumer.position(each) < end for each, end in ends.items()]):  # noqa: ASYNC110
             await asyncio.sleep(_LOOK)
+        if self.seat.ledger.beginnings:
+            # What was erased before the ledger was lost must not open again while letters that waited are let through.
+            with suppress(
+                SQLAlchemyError, sqlite3.Error, OSError
+            ):  # looked at again in a moment; until then it stays shut
+                await erasing.erase_due(self.desk)
+                await erasing.delete_stopped(self.desk)
+                await beginnings.tell(self.seat)
         relay.caught_up.set()
         self.seat.ledger.changed.set()
         await release_by_itself(self.desk, inbox)

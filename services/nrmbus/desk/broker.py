@@ -49,8 +49,8 @@ class FromTheLedger(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafk
         consumer = self._inbox.consumer if self._inbox else None
         for partition in assigned:
             position = self._desk.seat.ledger.positions.get(partition.partition)
-            if consumer is not None and position is not None:
-                consumer.seek(partition, position.next_offset)
+            if consumer is not None:
+                consumer.seek(partition, position.next_offset if position is not None else 0)
         if assigned:
             self._desk.assigned.set()
 

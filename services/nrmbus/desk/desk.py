@@ -9,7 +9,7 @@ from typing import Any, Final
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from nrmbus.desk import book, epochs, outbox, tables
+from nrmbus.desk import beginnings, book, epochs, outbox, tables
 from nrmbus.desk.cases import Cases
 from nrmbus.desk.ledger import open_task
 from nrmbus.desk.procedure import Said, Settings, refused
@@ -131,7 +131,10 @@ class Desk:
 
     def health(self) -> Mapping[str, Any]:
         """What stands still, without a look into the ledger."""
-        standing = {"trouble": self.seat.trouble, "parked": len(self.parked), "set_aside": self.set_aside}
+        standing = {
+            "trouble": self.seat.trouble, "parked": len(self.parked), "set_aside": self.set_aside,
+            beginnings.TASK: beginnings.shown(self.seat.ledger),
+        }  # fmt: skip
         found = epochs.ending(self.seat.directory, self.seat.me, self.seat.now())
         if found is None:
             return {**standing, "sealing_key": None}

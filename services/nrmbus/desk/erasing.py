@@ -33,6 +33,7 @@ from nrmbus.events.erasure import ErasureGround
 from nrmbus.events.model import Draft
 from nrmbus.telemetry import log
 from nrmbus.wire import times
+from nrmbus.wire.envelope import Signed
 from nrmbus.wire.errors import WireError
 from nrmbus.wire.ids import said_by_itself
 
@@ -253,6 +254,19 @@ def _deletable(me: str) -> Any:
     left = (came.c.subject == _EVENTS.subject) & (came.c.source != me) & came.c.letter.is_not(None)
     own = (_EVENTS.type == ConsentStopConfirmed.type) & (_EVENTS.source == me)
     return own & (func.instr(_EVENTS.value, _DELETED) > 0) & exists().where(left, came.c.position < _EVENTS.position)
+
+
+async def is_due(seat: Seat, tx: AsyncConnection, signed: Signed) -> bool:
+    """Return whether the letter of *signed* is to be destroyed for a word that was heard after it, and is not yet."""
+    letter, word = tables.events.alias("letter"), tables.events.alias("word")
+    same = (letter.c.subject == signed.subject) & (letter.c.source == signed.source) & (letter.c.id == signed.id)
+    later = (word.c.subject == signed.subject) & (word.c.position > letter.c.position)
+    registered = word.c.registered <= times.write(seat.now() + AHEAD_AT_MOST)
+    ordered = (word.c.type == AccessErasureDue.type) & registered
+    deleted = (word.c.type == ConsentStopConfirmed.type) & (func.instr(word.c.value, _DELETED) > 0)
+    told = deleted & (word.c.source == seat.me) & (letter.c.source != seat.me)
+    found = select(word.c.position).select_from(letter.join(word, later)).where(same, or_(ordered, told))
+    return (await tx.execute(found.limit(1))).first() is not None
 
 
 async def waiting(tx: AsyncConnection, me: str) -> int:

@@ -35,6 +35,27 @@ class Position:
     next_offset: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class Beginning:
+    """Where a ledger begins to know one partition of an inbox in which something lay when the ledger was made."""
+
+    until: int
+    """Where the inbox ended then."""
+    inbox_number: int | None = None
+    """The first delivery that the ledger knows; None until one came."""
+    previous: str = NOTHING_BEFORE
+    since: str | None = None
+    """When the first delivery was registered."""
+    noticed: str = ""
+    lost: bool = False
+    """Whether the agency had a ledger before, which is gone."""
+
+    @property
+    def missing(self) -> int | None:
+        """How many deliveries came before the first one that the ledger knows; None where nobody can say."""
+        return None if self.inbox_number is None else self.inbox_number - 1
+
+
 def _engine(path: Path, begin: str, *pragmas: str, size: int) -> AsyncEngine:
     engine = create_async_engine(
         f"sqlite+aiosqlite:///{path}", pool_size=size, max_overflow=0, connect_args={"timeout": _BUSY_SECONDS}
@@ -65,6 +86,7 @@ class Ledger:
         self._turn = asyncio.Lock()
         self._positions: dict[int, Position] = {}
         self._due: dict[int, Position] = {}
+        self._beginnings: dict[int, Beginning] = {}
         self._then: list[Callable[[], None]] = []
         self.changed = asyncio.Event()
         """Set at every commit; the relay clears it before it looks."""
@@ -103,6 +125,9 @@ class Ledger:
                 raise DeskError("ledger_foreign")
             for row in await tx.execute(select(tables.positions)):
                 self._positions[row.partition] = Position(row.inbox_number, row.digest, row.next_offset)
+            for row in await tx.execute(select(tables.beginnings)):
+                first = (row.inbox_number, row.previous, row.since)
+                self._beginnings[row.partition] = Beginning(row.until, *first, row.noticed, bool(row.lost))
 
     async def close(self) -> None:
         """Close every connection."""
@@ -117,6 +142,11 @@ class Ledger:
     def positions(self) -> Mapping[int, Position]:
         """How far each partition of the inbox was read and committed."""
         return MappingProxyType(self._positions)
+
+    @property
+    def beginnings(self) -> Mapping[int, Beginning]:
+        """Where this ledger begins to know its inbox, by partition; empty where it was made with the inbox."""
+        return MappingProxyType(self._beginnings)
 
     @asynccontextmanager
     async def write(self) -> AsyncIterator[AsyncConnection]:
@@ -148,6 +178,16 @@ class Ledger:
         statement = upsert(tables.positions).values(partition=partition, **row)
         await tx.execute(statement.on_conflict_do_update(index_elements=["partition"], set_=row))
         self._due[partition] = position
+
+    async def begin(self, tx: AsyncConnection, partition: int, beginning: Beginning) -> None:
+        """Remember within *tx* where this ledger begins to know *partition*."""
+        row = {
+            "inbox_number": beginning.inbox_number, "previous": beginning.previous, "since": beginning.since,
+            "until": beginning.until, "noticed": beginning.noticed, "lost": int(beginning.lost),
+        }  # fmt: skip
+        statement = upsert(tables.beginnings).values(partition=partition, **row)
+        await tx.execute(statement.on_conflict_do_update(index_elements=["partition"], set_=row))
+        self.then(lambda: self._beginnings.update({partition: beginning}))
 
     async def next_sequence(self, tx: AsyncConnection, subject: str) -> int:
         """The number that the next signed event of a case gets; from 1."""

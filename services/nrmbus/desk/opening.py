@@ -16,7 +16,7 @@ from typing import Any, Final
 from sqlalchemy import Row, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from nrmbus.desk import letters, outbox, parking, tables
+from nrmbus.desk import beginnings, erasing, letters, outbox, parking, tables
 from nrmbus.desk.cases import known, signed_of
 from nrmbus.desk.desk import Desk
 from nrmbus.desk.errors import DeskError
@@ -51,9 +51,19 @@ def rests_on_consent(desk: Desk, signed: Signed) -> bool:
     return (row is None or not row.stops) and bool(letters.copy_of(desk.seat, signed)[1])
 
 
+def may_be_closed_later(desk: Desk, signed: Signed, partition: int, offset: int) -> bool:
+    """Return whether something behind the record at *offset* may close the letter of *signed*, which is to be read first.
+
+    In an inbox that is read again, after the ledger was lost, that may be an erasure too.
+    """
+    if beginnings.is_read_again(desk.seat.ledger, partition, offset):
+        return bool(letters.copy_of(desk.seat, signed)[1])
+    return rests_on_consent(desk, signed)
+
+
 async def why_shut(desk: Desk, signed: Signed, tx: AsyncConnection) -> letters.Shut | None:
     """Why the letter of *signed* must stay closed, by all that this desk was told of the case, and destroyed, so far."""
-    if await _is_destroyed(tx, signed):
+    if await _is_destroyed(tx, signed) or await erasing.is_due(desk.seat, tx, signed):
         return letters.ERASED
     return letters.KEPT_SHUT if await _is_kept_shut(desk, signed, tx) else None
 

@@ -14,7 +14,7 @@ from sqlalchemy.dialects.sqlite import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from nrmbus import telemetry
-from nrmbus.desk import letters, tables
+from nrmbus.desk import beginnings, letters, tables
 from nrmbus.desk.cases import Cases, pack, unpack
 from nrmbus.desk.ledger import open_task
 from nrmbus.desk.seat import Seat
@@ -88,6 +88,8 @@ async def put(
     said = draft.id or new_event_id(int(seat.now().timestamp() * 1000))
     id = await _unanswered(seat, tx, draft.subject, said) if draft.id is not None else said
     if id is None:
+        if origin == "procedure":
+            await _tell_of_refusal(seat, tx, draft)
         return said
     clear: dict[str, Any] = {
         "version": draft.version,
@@ -113,6 +115,16 @@ async def put(
     if seq is not None:
         await tx.execute(update(tables.outbox).where(tables.outbox.c.seq == seq).values(turn=seq))
     return said
+
+
+async def _tell_of_refusal(seat: Seat, tx: AsyncConnection, draft: Draft) -> None:
+    """Open a task where the registrar refused *draft* before the ledger was lost: the procedure cannot take it back now."""
+    inbox = tables.inbox.c
+    same = (inbox.id == draft.id) & (inbox.subject == draft.subject) & (inbox.source == seat.me)
+    receipt = await tx.scalar(select(inbox.registration).where(same, inbox.verdict == "refused").limit(1))
+    if receipt is not None:
+        about = json.dumps({"type": draft.type, "code": Registration.parse(body_of("registration", receipt)).code})
+        await open_task(tx, opened=seat.stamp(), subject=draft.subject, event_id=draft.id, kind="refused", about=about)
 
 
 async def _unanswered(seat: Seat, tx: AsyncConnection, subject: str, id: str) -> str | None:
@@ -180,7 +192,8 @@ async def _seal(seat: Seat, cases: Cases, tx: AsyncConnection, row: Row[Any]) ->
     view, bare = await cases.view(tx, row.subject), _event(seat, row, clear, sequence, None)
     filled = {part: frozenset(fields) for part, fields in parts.items()} if parts is not None else None
     # Advice only: the registrar answers for the Rules. But it sees no letter, so what no recipient may open ends here.
-    advice = seat.rules.judge(view, bare, seat.now(), letter_parts=filled)
+    is_whole = not await beginnings.is_incomplete(seat.ledger, tx, row.subject)
+    advice = seat.rules.judge(view, bare, seat.now(), letter_parts=filled) if is_whole else None
     if advice is not None and advice.code == "part_not_allowed":
         return Refused(advice.code, advice.rule, advice.article)
     audience = seat.rules.audience(view, bare)

@@ -17,7 +17,19 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from nrmbus import telemetry
-from nrmbus.desk import answers, arrival, kept, letters, opening, outbox, parking, reading, resealing, tables
+from nrmbus.desk import (
+    answers,
+    arrival,
+    beginnings,
+    kept,
+    letters,
+    opening,
+    outbox,
+    parking,
+    reading,
+    resealing,
+    tables,
+)
 from nrmbus.desk.arrival import Consumed, Delivered, SetAside
 from nrmbus.desk.cases import pack
 from nrmbus.desk.desk import Desk
@@ -128,6 +140,8 @@ class Work:
             await self._let_through(arrived, opened, self._released)
 
     def _is_next(self, arrived: Delivered) -> bool:
+        if beginnings.begins_with(self._seat.ledger, arrived.delivery):
+            return True
         position = self._seat.ledger.positions.get(arrived.delivery.partition, Position())
         return arrival.is_next(position, arrived.delivery)
 
@@ -135,8 +149,9 @@ class Work:
         self._resealed = await resealing.by_itself(self._desk, arrived.event, arrived.registration.time)
         if arrived.signed is None or arrived.event is None or arrived.registration.source == self._seat.me:
             return letters.Opened()
-        if self._released is None and opening.rests_on_consent(self._desk, arrived.signed):
-            self._ahead = self._desk.read_first(self._consumed.partition, self._consumed.offset)
+        where = (self._consumed.partition, self._consumed.offset)
+        if self._released is None and opening.may_be_closed_later(self._desk, arrived.signed, *where):
+            self._ahead = self._desk.read_first(*where)
         if self._ahead is not None:
             return letters.Opened()
         purpose = "receipt" if self._released is None else "release"
@@ -163,6 +178,8 @@ class Work:
     async def _known(self, arrived: Delivered) -> None:
         self._outcome = "repeated"
         columns, delivery = tables.inbox.c, arrived.delivery
+        if beginnings.is_before(self._seat.ledger, delivery.partition, delivery.inbox_number):
+            return  # a receipt from before this ledger came again
         same = (columns.partition == delivery.partition) & (columns.inbox_number == delivery.inbox_number)
         digest = await self.tx.scalar(select(columns.digest).where(same))
         if digest == delivery.digest:
@@ -190,6 +207,8 @@ class Work:
             "received": self._seat.stamp(),
         }  # fmt: skip
         await self.tx.execute(insert(tables.inbox).values(**row))
+        if beginnings.begins_with(self._seat.ledger, delivery):
+            await beginnings.begin_with(self._seat.ledger, self.tx, delivery, said)
         if said.verdict == "refused":
             self._outcome, self._code = "refused", said.code
             event = await answers.refused(self._seat, self.tx, said)
@@ -253,6 +272,8 @@ class Work:
         told = await self.tx.scalar(select(columns.recipients).where(columns.position == position))
         # What this release is perhaps the first to read.
         now = _read(arrived, opened, tuple(json.loads(told or "[]")))
+        if arrived.signed is not None and arrived.signed.letter_bytes is None:
+            del now["shut"]  # the letter may have been erased while the record waited: the row says so already
         await self.tx.execute(update(tables.events).where(columns.position == position).values(**now))
         if opened.came:
             await self._receipt(arrived.event, opened)
@@ -353,7 +374,7 @@ class Work:
         if self._at_fault and tried >= TRIES and self._park_as is None and await self._give_up(error):
             return True
         if not self._at_fault:  # the ledger, the directory, a gap: other records would fare no better
-            await self._stand_still(error.code if isinstance(error, DeskError) else "not_available")
+            await self._stand_still(error if isinstance(error, DeskError) else DeskError("not_available"))
         telemetry.handled("retried", error=type(error).__name__, attempt=tried, offset=self._consumed.offset)
         await asyncio.sleep(min(FIRST_WAIT * 2 ** (tried - 1), LONGEST_WAIT))
         return False
@@ -368,13 +389,15 @@ class Work:
             await parking.keep(self.tx, position, why)
             await self._alarm(parking.TASK, arrived, sentence=parking.sentence_of(why, arrived.signed))
 
-    async def _stand_still(self, code: str) -> None:
+    async def _stand_still(self, error: DeskError) -> None:
+        code = error.code
         known, self._seat.trouble = self._seat.trouble, code
         if code in {known, "not_available"}:
             return
         where = f"{self._consumed.partition}/{self._consumed.offset}"
+        about = json.dumps({"code": code, "sentence": error.sentence})
         async with self._seat.ledger.write() as tx:
-            await open_task(tx, opened=self._seat.stamp(), subject="", event_id=where, kind=code, about="{}")
+            await open_task(tx, opened=self._seat.stamp(), subject="", event_id=where, kind=code, about=about)
 
     async def _give_up(self, error: Exception) -> bool:
         parked = Work(self._desk, self._consumed, park_as=type(error).__name__)

@@ -14,7 +14,7 @@ from sqlalchemy.pool import NullPool
 
 from nrmbus.desk.tables import METADATA
 
-REVISION: Final = "0005"
+REVISION: Final = "0006"
 """The newest revision in ``migrations/versions``."""
 
 _STAMP: Final = "CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL, CONSTRAINT alembic_version_pkc PRIMARY KEY (version_num))"

@@ -39,6 +39,19 @@ positions: Final = Table(
     comment="How far each partition of the inbox was read: the chain of deliveries, and the guard of a restored backup",
 )
 
+beginnings: Final = Table(
+    "beginnings",
+    METADATA,
+    Column("partition", Integer, primary_key=True),
+    Column("inbox_number", Integer, comment="The first delivery that this ledger knows; none until one came"),
+    Column("previous", Text, nullable=False, comment="SHA-256 of the delivery before it"),
+    Column("since", Text, comment="When the first delivery was registered"),
+    Column("until", Integer, nullable=False, comment="Where the inbox ended when this ledger began"),
+    Column("noticed", Text, nullable=False, comment="When this ledger began"),
+    Column("lost", Integer, nullable=False, comment="1: the agency had a ledger before, which is gone"),
+    comment="From where on a ledger knows its inbox that began when something lay there; none where nothing did",
+)
+
 inbox: Final = Table(
     "inbox",
     METADATA,

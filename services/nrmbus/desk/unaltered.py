@@ -72,7 +72,7 @@ class Unaltered:
 
     async def _deliveries(self, partition: int, last: Position) -> None:
         """Look at the deliveries of *partition* that nobody has looked at yet, to its *last*; no snapshot is held for long."""
-        at = self._seen.get(partition, Position())
+        at = self._seen.get(partition) or self._first(partition)
         while at.inbox_number < last.inbox_number:
             async with self._ledger.read() as tx:
                 rows = (await tx.execute(_after(partition, at.inbox_number))).all()
@@ -83,6 +83,13 @@ class Unaltered:
         if (at.inbox_number, at.digest) != (last.inbox_number, last.digest):
             self._altered.setdefault("", f"{partition}/{last.inbox_number}")
         self._seen[partition] = at
+
+    def _first(self, partition: int) -> Position:
+        """Return what stood before the first delivery that the ledger knows."""
+        beginning = self._ledger.beginnings.get(partition)
+        if beginning is None or beginning.inbox_number is None:
+            return Position()
+        return Position(beginning.inbox_number - 1, beginning.previous)
 
     def _delivery(self, row: Row[Any], before: Position) -> Position:
         where = f"{row.partition}/{row.inbox_number}"

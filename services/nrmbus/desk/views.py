@@ -7,7 +7,7 @@ from typing import Any, Final
 from sqlalchemy import Row, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from nrmbus.desk import erasing, letters, opening, parking, reading, tables, witnessed
+from nrmbus.desk import beginnings, erasing, letters, opening, parking, reading, tables, witnessed
 from nrmbus.desk.answers import row_of
 from nrmbus.desk.cases import known, signed_of
 from nrmbus.desk.desk import Desk
@@ -235,6 +235,8 @@ async def case(tx: AsyncConnection, desk: Desk, subject: str) -> dict[str, Any] 
     if not count:
         return None
     view = await desk.cases.view(tx, subject)
+    if await beginnings.is_incomplete(desk.seat.ledger, tx, subject):
+        return await _incomplete(tx, desk, subject, view, count)
     duties = desk.seat.rules.clocks(view)
     return _there(
         {
@@ -249,6 +251,22 @@ async def case(tx: AsyncConnection, desk: Desk, subject: str) -> dict[str, Any] 
                 _there({"code": duty.code, "due": times.write(duty.due) if duty.due else None, "ref": duty.ref})
                 for duty in duties
             ],
+            "stops": _stops(desk, view) or None,
+            "parked": subject in desk.parked,
+            "parked_because": await _because(tx, subject),
+        }
+    )
+
+
+async def _incomplete(tx: AsyncConnection, desk: Desk, subject: str, view: View, count: int) -> dict[str, Any]:
+    """Return a case whose beginning this desk does not know: what it was told since, and nothing that rests on all of it."""
+    return _there(
+        {
+            "case": subject,
+            "incomplete": True,
+            "sentence": beginnings.INCOMPLETE,
+            "events": count,
+            "open_referrals": list(view.open_referrals),
             "stops": _stops(desk, view) or None,
             "parked": subject in desk.parked,
             "parked_because": await _because(tx, subject),

@@ -122,6 +122,7 @@ class Timekeeper:
             "service": NAME,
             "live": True,
             **process,
+            **self._process.desk.health(),
             **position,
             "tick": tick,
             "numbers": {str(number): last for number, last in numbers.items()},
