@@ -20,7 +20,7 @@ from nrmbus.auditor.users import Users
 from nrmbus.bus.errors import BusError
 from nrmbus.bus.folder import BusFolder
 from nrmbus.cli import desks as desks_here
-from nrmbus.cli import person_report, reads
+from nrmbus.cli import healths, person_report, reads
 from nrmbus.directory.entry import Contact
 from nrmbus.events import data_type
 from nrmbus.events.model import Event
@@ -133,6 +133,21 @@ class TestReads:
         desks(monkeypatch, {"special-unit": []})
 
         assert "Registered and then not opened, 1 times" in commands.shown("reads", "--case", commands.case)
+
+    def test_a_desk_that_lost_its_ledger_is_not_said_to_have_opened_nothing(
+        self, commands: Commands, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """What its table held is gone, so nobody can say whether the letter was opened."""
+        desks(monkeypatch, {"special-unit": []})
+
+        async def asked(*_: Any) -> dict[str, Any]:
+            return {"ready": True, "ledger_lost": {"noticed": "2026-03-03T00:00:00Z"}}
+
+        monkeypatch.setattr(healths, "ask", asked)
+        shown = commands.shown("reads", "--case", commands.case)
+
+        assert "lost its ledger (2026-03-03T00:00:00Z)" in shown
+        assert "not opened" not in shown
 
 
 HERE = ("ngo-a", "vac")

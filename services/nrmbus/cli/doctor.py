@@ -5,7 +5,7 @@ import json
 import os
 import shutil
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing, suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
@@ -19,6 +19,7 @@ from nrmbus.cli.options import DEFAULT_BUS, Bus, Data, folder_of
 if TYPE_CHECKING:
     from nrmbus.bus.folder import BusFolder
     from nrmbus.bus.reach import Reach
+    from nrmbus.cli.healths import Health
     from nrmbus.desk.epochs import Ending
     from nrmbus.directory import Directory
 
@@ -305,6 +306,46 @@ def _left(
             yield agency, len(found)
 
 
+# -- what desks and services say ---------------------------------------------------------------------------------------
+
+
+def of_services(folder: "BusFolder", healths: "Mapping[str, Health | None]") -> Iterator[Finding]:
+    """Which desks and services do not answer, are not ready, or lost their ledger, by their *healths*."""
+    from nrmbus.cli.healths import why_not_ready
+
+    for name, health in healths.items():
+        log = folder.logs / f"{name}.log"
+        if health is None:
+            yield Finding(
+                "not_answering",
+                f"{name} does not answer.",
+                "What it would send or receive waits.",
+                f"look at {log}, and ask again in a minute if it was just started",
+            )
+            continue
+        if not health.get("ready"):
+            yield Finding(
+                "not_ready",
+                f"{name} is not ready.",
+                why_not_ready(health),
+                f"ask again in a minute if it was just started; else look at {log} and at its open tasks",
+            )
+        if lost := health.get("ledger_lost"):
+            yield Finding(
+                "ledger_lost",
+                f"{name} lost its ledger.",
+                lost["sentence"],
+                "mark the task ledger_lost as done when the agency has compared its files",
+                serious="ledger_lost" in health.get("open_tasks", ()),
+            )
+
+
+async def _of_the_services(folder: "BusFolder") -> list[Finding]:
+    from nrmbus.cli.healths import ask_all
+
+    return list(of_services(folder, await ask_all(folder)))
+
+
 async def _of_the_broker(folder: "BusFolder") -> list[Finding]:
     from aiokafka.errors import KafkaError
 
@@ -350,7 +391,7 @@ def doctor(
     bus: Bus = DEFAULT_BUS,
     as_json: Annotated[bool, typer.Option("--json", help="One object, for a program.")] = False,  # noqa: FBT002 - an option
 ) -> None:
-    """Look for what is wrong: open files, unprotected keys, sealing keys near their end, clocks, a stale directory, certificates, the disk.
+    """Look for what is wrong: desks and services that are not ready, open files, unprotected keys, sealing keys near their end, clocks, a stale directory, certificates, the disk.
 
     Exit status 1 when something is; notes do not count.
     """
@@ -359,6 +400,7 @@ def doctor(
     found = list(findings(folder, datetime.now(UTC)))
     with suppress(KeyboardInterrupt):
         found += asyncio.run(_of_the_broker(folder))
+        found += asyncio.run(_of_the_services(folder))
     if as_json:
         typer.echo(
             json.dumps({"well": not any(each.serious for each in found), "findings": [asdict(each) for each in found]})

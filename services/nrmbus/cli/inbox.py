@@ -68,12 +68,26 @@ def inbox(
     finally:  # also where a later page failed: what was opened before it is on record
         if page.opened:
             told(page.opened)
+    notes = notes_on(agency, page.health)
+    for note in notes:
+        typer.echo(note, err=True)
     if as_json:
         typer.echo(_json({"events": events}, indent=2))
     elif events:
         _print_table(events, console)
-    else:
+    elif page.health.get("ready"):
         typer.echo(f"{agency} received nothing{' after that row' if after else ''}{' of this case' if case else ''}.")
+
+
+def notes_on(agency: str, health: Mapping[str, Any]) -> list[str]:
+    """Return why the inbox of *agency* may lack events, by the *health* of its desk; empty if nothing is missing."""
+    notes = []
+    if not health.get("ready"):
+        why = "events may be missing here: nrmbus doctor says why"
+        notes.append(f"The desk of {agency} has not read its inbox to the end, so {why}.")
+    if lost := health.get("ledger_lost"):
+        notes.append(lost["sentence"])
+    return notes
 
 
 class Page:
@@ -81,6 +95,8 @@ class Page:
 
     def __init__(self, folder: "BusFolder", agency: str, how: Mapping[str, str], case: str | None) -> None:
         self._folder, self._agency, self._how, self._case = folder, agency, how, case
+        self.health: Mapping[str, Any] = {}
+        """The health of the desk before it was asked for the events."""
         self.opened = 0
         """How many letters the desk has opened so far; it had each opening on record first."""
 
@@ -95,6 +111,7 @@ class Page:
 
         found: list[dict[str, Any]] = []
         async with door_of(self._folder, self._agency) as door:
+            self.health = await door.health()
             asked = await self._asked(door)
             while events := await self._after(found[-1]["row"] if found else after, door, asked):
                 found += events

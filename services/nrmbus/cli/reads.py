@@ -58,6 +58,7 @@ def reads(
     found = [each for each in readings(seen.history.about(subject)) if agency in (None, each.agency)]
     here = asyncio.run(tables_of(folder, subject, agency))
     differences = [each for other, rows in sorted(here.items()) for each in differing(other, found, rows)]
+    differences = asyncio.run(marked(folder, differences))
     unrecorded = [
         each for each in (*left.readings, *left.refused) if each.subject == subject and agency in (None, "auditor")
     ]
@@ -108,6 +109,17 @@ def differing(agency: str, found: Iterable["Reading"], rows: Iterable[Mapping[st
         for where, more in places
         for (who, event, purpose), times in sorted(more.items(), key=str)
     ]
+
+
+async def marked(folder: "BusFolder", differences: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return *differences* with ``ledger_lost`` where a desk cannot know what it opened, since it lost its ledger."""
+    from nrmbus.cli.healths import ask
+
+    lost = {}
+    for agency in sorted({each["agency"] for each in differences if each["missing"] == "desk"}):
+        if found := (await ask(folder, agency) or {}).get("ledger_lost"):
+            lost[agency] = {"ledger_lost": found["noticed"]}
+    return [each | (lost.get(each["agency"], {}) if each["missing"] == "desk" else {}) for each in differences]
 
 
 def mapping(
@@ -186,6 +198,8 @@ def _event(entry: "Entry | None", id: str) -> str:
 
 def _sentence(difference: Mapping[str, Any]) -> str:
     who = f"{difference['agency']}, {difference['actor']}, event {difference['event']}, {difference['purpose']}"
+    if lost := difference.get("ledger_lost"):
+        return f"Registered, and nobody can say whether it was opened, since the desk lost its ledger ({lost}): {who}."
     if difference["missing"] == "desk":
         return f"Registered and then not opened, {difference['times']} times: {who}."
     return f"OFF THE RECORD: opened and never registered, {difference['times']} times: {who}."

@@ -1,0 +1,64 @@
+"""The desks and services of a bus on this machine, each asked for its own health, and why one is not ready."""
+
+import asyncio
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from nrmbus.bus.folder import BusFolder
+
+ASK_SECONDS: Final = 10.0
+"""How long a service may take to answer; the answer itself takes milliseconds, on a busy machine longer."""
+
+Health = Mapping[str, Any]
+
+
+def expected(folder: "BusFolder") -> tuple[str, ...]:
+    """Return who must run on this machine now: all where ``nrmbus up`` runs, else who was started with ``nrmbus run``.
+
+    Whoever is suspended or has left does not run.
+    """
+    from nrmbus.bus.authority import Authority
+    from nrmbus.cli.services import SERVICES
+
+    known = (*SERVICES, *folder.agencies())
+    if not folder.is_held:
+        return tuple(each for each in known if each in folder.running)
+    suspended = Authority(folder).suspended
+    return tuple(each for each in known if each not in suspended)
+
+
+async def ask(folder: "BusFolder", name: str) -> Health | None:
+    """Return the health of the desk or service *name*, with the kinds of its open tasks; None if it does not answer."""
+    from nrmbus.cli.services import SERVICES
+    from nrmbus.client import Door, DoorError
+
+    home = folder.service(name) if name in SERVICES else folder.agency(name).path
+    with suppress(DoorError, OSError, ValueError, KeyError, TimeoutError):
+        async with asyncio.timeout(ASK_SECONDS), Door.of(home) as door:
+            health = await door.health()
+            tasks = [] if name in SERVICES else (await door.tasks())["tasks"]
+            return {**health, "open_tasks": sorted({each["kind"] for each in tasks})}
+    return None
+
+
+async def ask_all(folder: "BusFolder") -> dict[str, Health | None]:
+    """Return the health of each that must run here, by name."""
+    names = expected(folder)
+    return dict(zip(names, await asyncio.gather(*[ask(folder, each) for each in names]), strict=True))
+
+
+def why_not_ready(health: Health) -> str:
+    """Return in a sentence why the service whose *health* this is, is not ready."""
+    from nrmbus.desk.errors import MEANINGS
+
+    trouble, held_up, lag = health.get("trouble"), health.get("held_up"), health.get("lag")
+    if trouble is not None:
+        sentences = {str(code): meaning.sentence for code, meaning in MEANINGS.items()}
+        return sentences.get(str(trouble), "It stands still: its log says at what.")
+    if held_up is not None:
+        return "It sends nothing, because the directory may be behind or has keys that the agency did not ask for."
+    if lag:
+        return f"It has {lag} records of its inbox still to read."
+    return "It has not read to the end what it must know before it works."
