@@ -84,8 +84,9 @@ def _runs_already(step: Step) -> bool:
 
 
 def _stopped(step: Step) -> bool:
+    """What an agency had to retain it deletes one day, and says so; nothing else is answered twice."""
     stop = step.view.stops.get(step.source)
-    return stop is not None and not stop.open
+    return stop is not None and not stop.open and not (step.deletes and stop.answer == "must_retain")
 
 
 def _clock_over(step: Step) -> bool:
