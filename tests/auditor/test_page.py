@@ -172,6 +172,18 @@ async def test_an_event_is_shown_with_all_that_proves_it(hall: Hall) -> None:
     assert "the directory admitted it later" in page.lower()
 
 
+async def test_a_refused_event_is_shown_with_what_its_sender_was_told(hall: Hall) -> None:
+    """The sentence of its rule, which says what to do."""
+    entry = next(each for each in hall.audited().history.entries if each.registration.rule == "G-30")
+    said, says = entry.registration, hall.audited().rules.profile.refusals["G-30"].says
+    async with hall.browser() as browser:
+        case = (await browser.get(f"/cases/{hall.case}")).text
+        page = (await browser.get(f"/events/{said.id}?partition={said.partition}&number={said.number}")).text
+    assert "The sender was told" in page
+    assert says in page
+    assert says in case
+
+
 async def test_a_proof_that_does_not_hold_is_said(hall: Hall) -> None:
     """A bundle that was altered on disk proves nothing, and the page says so."""
     bundle = next((hall.home / "logs" / "p0" / "tile" / "entries").glob("*"))

@@ -41,6 +41,15 @@ class TestWhatIsShown:
         assert {row["case"] for row in rows} == {commands.case}
         assert {row["verdict"] for row in rows} == {"registered", "refused"}
 
+    def test_a_refusal_says_what_to_do(self, commands: Commands) -> None:
+        """In the words of the profile, which its sender was told; what was registered has none."""
+        refusals = commands.seen.rules.profile.refusals
+        rows = lines(commands)
+
+        assert {row["rule"] for row in rows if row["verdict"] == "refused"} <= set(refusals)
+        for row in rows:
+            assert row.get("sentence") == (refusals[row["rule"]].says if row["verdict"] == "refused" else None)
+
     @pytest.mark.parametrize("agency", ["migration", "embassy", "fund", "timekeeper"])
     def test_by_agency_what_it_said_was_refused_or_was_told(self, commands: Commands, agency: str) -> None:
         """And nothing else, and not one left out."""
@@ -139,6 +148,7 @@ class TestText:
 
         assert f"case {commands.case} UNDER_IDENTIFICATION" in shown
         assert "refused consent_refused G-30" in shown
+        assert "record a new consent" in shown
         assert "runs: D-RG of special-unit (to decide on reasonable grounds), due 2026-03-10 20:00 UTC" in shown
         assert f"Verified: {len(commands.seen.history.entries)} registrations, each signed" in shown
 

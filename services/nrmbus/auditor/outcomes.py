@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from typing import Final, Literal, Self, get_args
 
 from nrmbus.auditor.history import Entry
+from nrmbus.rules import Profile
 from nrmbus.wire import ids
+from nrmbus.wire.errors import sentence_of
 
 AUDIENCE_CHANGED: Final = "audience_changed"
 """Code of a letter that was sealed to other agencies than those that may open it now; its desk seals the event again."""
@@ -76,3 +78,9 @@ class Counts:
         kinds = Counter(map(kind_of, entries))
         apart = kinds["refused"], kinds["sealed_again"], kinds["reading"]
         return cls(kinds.total() - sum(apart), *apart)
+
+
+def refusal_of(entry: Entry, profile: Profile) -> str | None:
+    """Return what the sender of a refused event was told: what happened and what to do; None if it was registered."""
+    said = entry.registration
+    return (profile.says(said.code, said.rule) or sentence_of(said.code)) if said.code else None

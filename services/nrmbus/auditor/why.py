@@ -6,13 +6,12 @@ from datetime import datetime, timedelta
 from typing import Final, Literal
 
 from nrmbus.auditor.history import Audited, Entry
-from nrmbus.auditor.outcomes import AUDIENCE_CHANGED, follower, is_sealed_again
+from nrmbus.auditor.outcomes import follower, is_sealed_again, refusal_of
 from nrmbus.directory import SERVICES, Directory
 from nrmbus.events.model import Fact, Part
 from nrmbus.rules import Clock, Profile, Reason, Rules, View
 from nrmbus.rules.profile import matches
 from nrmbus.rules.why import ReasonCode
-from nrmbus.wire.errors import SENTENCES
 
 WhyCode = (
     ReasonCode | Literal["refused", "sealed_again", "told_later", "service", "not_admitted", "unreadable", "otherwise"]
@@ -24,7 +23,6 @@ _SAYS: Final[Mapping[str, str]] = {
     "told_later": "Told with its first event of the case: the consents that cover it go before that.",
     "not_admitted": "The directory admitted it later.",
     "unreadable": "This release does not know the type or version, so the Rules cannot be asked; who was told is on record.",
-    AUDIENCE_CHANGED: "The audience had changed since the letter was sealed. The desk seals the event again automatically, under a new id.",
     "otherwise": "The record holds: by today's directory and Rules the answer would be another.",
 }
 _SERVICE: Final = "A service of the bus: it reads every envelope, and has no letter."
@@ -173,11 +171,7 @@ def _refused(entry: Entry, profile: Profile) -> Refused | None:
     said = entry.registration
     if said.code is None or said.rule is None or said.article is None:
         return None
-    cited = profile.refusals.get(said.rule)
-    known = {**{str(code): sentence for code, sentence in SENTENCES.items()}, **_SAYS}
-    other = known.get(said.code, "This release has no sentence for it.")
-    sentence = cited.says if cited and cited.code == said.code else other
-    return Refused(said.code, said.rule, said.article, sentence, entry.audience.because)
+    return Refused(said.code, said.rule, said.article, refusal_of(entry, profile) or "", entry.audience.because)
 
 
 def _whom(seen: Audited, entry: Entry, case: Sequence[Entry], before: View) -> Iterator[Whom]:

@@ -88,7 +88,7 @@ def publish(  # noqa: PLR0913 - a command's options are its arguments
         typer.echo(" ".join(str(said.get(alone.value, "-")) for said in answer["events"]))
     else:
         for said in answer["events"]:
-            typer.echo(_line(said, folder.settings.policy), err=alone is not None)
+            typer.echo(_line(said), err=alone is not None)
         if answer.get("waits_for"):
             typer.echo(answer["waits_for"], err=True)
     raise typer.Exit({"registered": 0, "pending": UNANSWERED}.get(answer["verdict"], REFUSED))
@@ -167,7 +167,7 @@ async def _ref_of(door: "Door", id: object) -> str | None:
     return None
 
 
-def _line(said: Mapping[str, Any], policy: str) -> str:
+def _line(said: Mapping[str, Any]) -> str:
     ref = f", ref {said['ref']}" if said.get("ref") else ""
     where = f"event {said['id']}, case {said['case']}{ref}"
     if said["verdict"] == "registered":
@@ -177,7 +177,8 @@ def _line(said: Mapping[str, Any], policy: str) -> str:
     ground = " ".join(str(said[name]) for name in ("code", "rule") if said.get(name))
     article = f" ({said['article']})" if said.get("article") else ""
     accepts = f" (accepts: {', '.join(map(str, said['accepts']))})" if said.get("accepts") else ""
-    return f"refused {ground}{article}: {_sentence(said, policy)}{accepts}"
+    sentence = said.get("sentence", "the desk's answer has no more; see its log.")
+    return f"refused {ground}{article}: {sentence}{accepts}"
 
 
 def waits_for(health: Mapping[str, Any]) -> str | None:
@@ -194,10 +195,3 @@ def waits_for(health: Mapping[str, Any]) -> str | None:
         if health.get("ready")
         else "The desk has not read to the end what it was told, or does not reach the broker: nrmbus doctor looks for what is wrong."
     )
-
-
-def _sentence(said: Mapping[str, Any], policy: str) -> str:
-    from nrmbus.rules import load_profile
-
-    cited = load_profile(policy).refusals.get(said.get("rule", ""))
-    return cited.says if cited else said.get("sentence", "the desk's answer has no more; see its log.")

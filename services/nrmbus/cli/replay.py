@@ -235,14 +235,16 @@ def _type(entry: "Entry") -> "Text":
 def _verdict(replayed: "Replayed", case: "Case", entry: "Entry") -> "Text":
     from rich.text import Text
 
-    from nrmbus.auditor.outcomes import follower, is_sealed_again
+    from nrmbus.auditor.outcomes import follower, is_sealed_again, refusal_of
 
     said = entry.registration
     if is_sealed_again(entry):
         again = follower(entry, case.known)
         came = f"as no. {replayed.place(again)}" if again else "not yet"
         return Text.assemble("sealed again for a changed audience, ", came)
-    return Text.assemble(said.verdict, *(f" {each}" for each in (said.code, said.rule) if each), _article(entry))
+    says = refusal_of(entry, replayed.profile)
+    cited = (f" {each}" for each in (said.code, said.rule) if each)
+    return Text.assemble(said.verdict, *cited, f"\n{says}" if says else "", _article(entry))
 
 
 def _article(entry: "Entry") -> "Text":

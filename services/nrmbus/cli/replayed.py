@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any, Self
 
 from nrmbus.auditor.history import Audited, Entry
-from nrmbus.auditor.outcomes import Counts, follower, is_reading, is_sealed_again
+from nrmbus.auditor.outcomes import Counts, follower, is_reading, is_sealed_again, refusal_of
 from nrmbus.auditor.pages.document import document
 from nrmbus.auditor.pages.rendering import place_of
 from nrmbus.auditor.selection import Selection
@@ -104,7 +104,7 @@ def mapping(replayed: Replayed) -> dict[str, Any]:
             "status": case.status,
             "counts": asdict(case.counts),
             "open_deadlines": [_clock(clock, replayed.now) for clock in case.clocks],
-            "history": [row_of(entry, case.known) for entry in case.entries],
+            "history": [row_of(entry, case.known, replayed.profile) for entry in case.entries],
         }
         for case in replayed.cases
     ]
@@ -115,13 +115,14 @@ def mapping(replayed: Replayed) -> dict[str, Any]:
 def rows(replayed: Replayed) -> Iterator[dict[str, Any]]:
     """One JSON object a registration, each with its case."""
     for case in replayed.cases:
-        yield from ({"case": case.subject, **row_of(entry, case.known)} for entry in case.entries)
+        yield from ({"case": case.subject, **row_of(entry, case.known, replayed.profile)} for entry in case.entries)
 
 
-def row_of(entry: Entry, known: Iterable[Entry] = ()) -> dict[str, Any]:
+def row_of(entry: Entry, known: Iterable[Entry] = (), profile: Profile | None = None) -> dict[str, Any]:
     """Return one registration in JSON types; what does not apply is left out.
 
-    *known* are the registrations of its case, where the second sealing of an event is looked for.
+    *known* are the registrations of its case, where the second sealing of an event is looked for; *profile* has the
+    sentences of refusals.
     """
     said = entry.registration
     again = follower(entry, known)
@@ -141,6 +142,7 @@ def row_of(entry: Entry, known: Iterable[Entry] = ()) -> dict[str, Any]:
         "code": said.code,
         "rule": said.rule,
         "article": said.article,
+        "sentence": refusal_of(entry, profile) if profile else None,
         "policy": said.policy.name,
         "told": list(entry.audience.recipients) if entry.said else None,
     }

@@ -5,14 +5,13 @@ is on disk. An answer that came before changes nothing but a count.
 """
 
 import json
-from collections.abc import Mapping
 from typing import Any
 
 from pydantic import ValidationError
 from sqlalchemy import Row, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from nrmbus.desk import outbox, tables
+from nrmbus.desk import outbox, refusals, tables
 from nrmbus.desk.cases import signed_of
 from nrmbus.desk.ledger import open_task
 from nrmbus.desk.seat import Seat
@@ -77,7 +76,7 @@ async def refused(seat: Seat, tx: AsyncConnection, registration: Registration) -
     if replaced_by is not None:
         return None
     if row.origin == "receipt":
-        await _task(seat, tx, row, "refused", registration.code)
+        await _task(seat, tx, row, "refused", registration.code, registration.rule)
     return _event_of(seat, row) if row.origin == "procedure" else None
 
 
@@ -142,12 +141,14 @@ async def fail(seat: Seat, tx: AsyncConnection, row: Row[Any], why: outbox.Refus
         tx, row.seq, seat.stamp(), verdict=verdict, code=why.code, rule=why.rule, article=why.article, sequence=None
     )
     if verdict == "failed" or row.origin != "door":
-        await _task(seat, tx, row, "not_sent", why.code)
+        await _task(seat, tx, row, "not_sent", why.code, why.rule)
     return _event_of(seat, row) if row.origin == "procedure" else None
 
 
-async def _task(seat: Seat, tx: AsyncConnection, row: Row[Any], kind: str, code: str | None) -> None:
-    about: Mapping[str, Any] = {"type": row.type, "code": code}
+async def _task(seat: Seat, tx: AsyncConnection, row: Row[Any], kind: str, code: str | None, rule: str | None) -> None:
+    about: dict[str, Any] = {"type": row.type, "code": code}
+    if code is not None:
+        about["sentence"] = refusals.sentence(seat, code, rule)
     await open_task(tx, opened=seat.stamp(), subject=row.subject, event_id=row.id, kind=kind, about=json.dumps(about))
 
 

@@ -21,7 +21,19 @@ from sqlalchemy.exc import SQLAlchemyError
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from nrmbus.desk import answers, asked, opening, outbox, reading, recipients, repeated, tables, views, witnessed
+from nrmbus.desk import (
+    answers,
+    asked,
+    opening,
+    outbox,
+    reading,
+    recipients,
+    refusals,
+    repeated,
+    tables,
+    views,
+    witnessed,
+)
 from nrmbus.desk.desk import Desk
 from nrmbus.desk.errors import DeskCode, DeskError, of_wire, problem
 from nrmbus.desk.ledger import finish_task
@@ -129,7 +141,7 @@ class Door:
     async def _said(self, ids: list[tuple[str, str]]) -> dict[str, Any]:
         async with self._ledger.read() as tx:
             found = [await views.said(tx, self._seat.me, subject, id) for subject, id in ids]
-        return views.together([part for part in found if part is not None])
+        return views.together([refusals.told(self._seat, part) for part in found if part is not None])
 
     async def _until(
         self, look: Callable[[], Awaitable[dict[str, Any]]], enough: Callable[[dict[str, Any]], bool], seconds: float
@@ -168,7 +180,7 @@ class Door:
             found = await views.said(tx, self._seat.me, subject, id) if subject else None
         if found is None:
             raise DeskError("not_found")
-        return found
+        return refusals.told(self._seat, found)
 
     # -- looking -----------------------------------------------------------------------------------------------------
 
@@ -207,8 +219,11 @@ class Door:
         found = await self._until(
             lambda: self._said(ids), lambda found: found["verdict"] != "pending", opening.WITHIN_SECONDS
         )
+        if found["verdict"] == "refused":
+            ground: dict[str, object] = {name: found[name] for name in ("rule", "article") if name in found}
+            raise DeskError("read_refused", detail=found["sentence"], safe={"refusal": found["code"], **ground})
         if found["verdict"] != "registered":
-            raise DeskError("read_not_registered" if found["verdict"] in ("pending", "failed") else "read_refused")
+            raise DeskError("read_not_registered")
         return found
 
     async def read_case(

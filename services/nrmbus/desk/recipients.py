@@ -4,7 +4,7 @@ Ids of agencies are public on the bus, so naming some gives nothing away; the id
 """
 
 import asyncio
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from typing import Final
 
@@ -45,13 +45,6 @@ def _problems(seat: Seat, asked: Asked) -> Iterator[Problem]:
         for place, agency in enumerate(_listed(named)):
             if _is_unknown(seat, agency):
                 yield Problem(f"{pointer}/{place}", CODE, nearest=nearest(agency, _admitted(seat)))
-
-
-def meant_by(seat: Seat, data: Mapping[str, object]) -> tuple[str, ...]:
-    """Return the nearest ids to each agency that *data* name and the directory does not have."""
-    named = (agency for name in ("to", "receivers") for agency in _listed(data.get(name)))
-    unknown = (agency for agency in named if _is_unknown(seat, agency))
-    return tuple(dict.fromkeys(each for agency in unknown for each in nearest(agency, _admitted(seat))))
 
 
 def _is_unknown(seat: Seat, agency: str) -> bool:

@@ -18,7 +18,6 @@ from nrmbus.desk.seat import Seat
 from nrmbus.rules import View
 from nrmbus.wire import base64, times
 from nrmbus.wire.envelope import Signed
-from nrmbus.wire.errors import SENTENCES
 from nrmbus.wire.ids import sealed_again
 from nrmbus.wire.registration import Registration
 from nrmbus.wire.statement import body_of
@@ -58,10 +57,6 @@ def _following(me: str, id: str, row: Row[Any] | None, receipt: Registration | N
     return sealed_again(me, id) if receipt is not None and receipt.code == RESEALED else None
 
 
-def _sentence(code: Any) -> str | None:
-    return SENTENCES.get(code)
-
-
 async def _of_row(tx: AsyncConnection, row: Row[Any]) -> dict[str, Any]:
     clear = json.loads(row.clear)
     return {
@@ -72,7 +67,6 @@ async def _of_row(tx: AsyncConnection, row: Row[Any]) -> dict[str, Any]:
         "state": row.state,
         "verdict": row.verdict or "pending",
         "code": row.code,
-        "sentence": _sentence(row.code),
         "accepts": await _accepted(tx, row) if row.code == "unknown_version" else None,
         "rule": row.rule,
         "article": row.article,
@@ -107,7 +101,6 @@ async def _of_receipt(tx: AsyncConnection, receipt: Registration) -> dict[str, A
         "state": "closed",
         "verdict": receipt.verdict,
         "code": receipt.code,
-        "sentence": _sentence(receipt.code),
         "accepts": list(receipt.accepts or ()) or None,
         "rule": receipt.rule,
         "article": receipt.article,

@@ -276,6 +276,11 @@ class Profile(Frozen):
         )
         return tuple(name for table in tables for name, cited in table.items() if cited.unverified)
 
+    def says(self, code: str | None, rule: str | None) -> str | None:
+        """Return the sentence of a refusal with *code* by *rule*: what happened and what to do; None if it is not ours."""
+        cited = self.refusals.get(rule or "")
+        return cited.says if cited is not None and cited.code == code else None
+
     def expand(self, names: tuple[str, ...]) -> frozenset[str]:
         """The roles that *names* stand for: a name in capitals is a group of ``roles``, any other a role."""
         found: set[str] = set()

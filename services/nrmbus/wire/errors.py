@@ -49,6 +49,19 @@ SENTENCES: Final[Mapping[WireCode, str]] = MappingProxyType(
 )
 """One sentence a code: what happened and what to do."""
 
+_OF_DESKS: Final[Mapping[str, str]] = {
+    "audience_changed": "The audience had changed since the letter was sealed: the desk seals the event again automatically, under a new id.",
+    "audience_not_allowed": "The registrar named an agency that may open the letter in no history, so the desk sent nothing: ask the bus's operator.",
+}
+
+_NO_SENTENCE: Final = "This release has no sentence for this code: look it up in a newer one."
+
+
+def sentence_of(code: str) -> str:
+    """Return what happened and what to do, for *code* of a refusal that no rule of a profile gave."""
+    known: Mapping[str, str] = {str(each): sentence for each, sentence in SENTENCES.items()} | dict(_OF_DESKS)
+    return known.get(code, _NO_SENTENCE)
+
 
 class WireError(Exception):
     """Bytes that are not what the wire asks for.

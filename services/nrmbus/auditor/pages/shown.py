@@ -7,11 +7,12 @@ from itertools import groupby
 from typing import Any
 
 from nrmbus.auditor.history import Audited, Entry
-from nrmbus.auditor.outcomes import Counts, follower, is_reading, kind_of
+from nrmbus.auditor.outcomes import Counts, follower, is_reading, kind_of, refusal_of
 from nrmbus.auditor.pages.words import Words
 from nrmbus.auditor.selection import EVERYTHING, Selection
 from nrmbus.auditor.why import Explained, Point, Whom, explain
 from nrmbus.events.access import AccessGranted
+from nrmbus.rules import Profile
 from nrmbus.wire import base64
 from nrmbus.wire.keys import VerifyKey
 
@@ -110,7 +111,7 @@ def case(
         "parties": [{"agency": each, "role": _role(seen, each)} for each in sorted(view.parts)],
         "unread": sum(each.said is not None and each.event is None for each in known),
         "clocks": clocks,
-        "days": list(_days(rows, known, t)),
+        "days": list(_days(rows, known, seen.rules.profile, t)),
         "readings": [each for entry in read if chosen.has(entry) for each in _reading(entry)],
     }
 
@@ -121,9 +122,9 @@ def _state(due: datetime | None, now: datetime) -> str:
     return "overdue" if due < now else "runs"
 
 
-def _days(entries: Sequence[Entry], known: Sequence[Entry], t: Words) -> Iterator[dict[str, Any]]:
+def _days(entries: Sequence[Entry], known: Sequence[Entry], profile: Profile, t: Words) -> Iterator[dict[str, Any]]:
     for _, some in groupby(entries, key=lambda each: each.registration.time.astimezone(t.zone).date()):
-        rows = [row(each, known) for each in some]
+        rows = [row(each, known) | {"says": refusal_of(each, profile)} for each in some]
         yield {"time": rows[0]["time"], "rows": rows}
 
 

@@ -1,0 +1,74 @@
+"""A refusal is read with the sentence of its rule, what to do, wherever an agency reads it."""
+
+import asyncio
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from desk.given import CASE, SIGNAL, desk_of, town
+from nrmbus.wire.errors import SENTENCES
+
+EVENT: dict[str, Any] = {"type": "case.signal_recorded", "data": SIGNAL}
+ID = "01890000-0000-7000-8000-000000000001"
+
+
+@pytest.mark.parametrize("rule", town().rules.profile.refusals)
+async def test_a_refusal_of_the_rules_has_the_sentence_of_its_rule(rule: str, tmp_path: Path) -> None:
+    """At once and when it is looked at later, for the whole request and for its event: the profile's own words."""
+    cited = town().rules.profile.refusals[rule]
+    async with desk_of("ngo-a", tmp_path) as here:
+        sent = await here.said(**EVENT, id=ID)
+        await here.hear(here.registrar.refuse(sent, cited.code, rule))
+        later = (await here.door.get(f"/v1/events/{ID}")).json()
+        again = await here.ask(**EVENT, id=ID)
+
+    assert (later["code"], later["rule"], later["sentence"]) == (cited.code, rule, cited.says)
+    assert (again["verdict"], again["sentence"]) == ("refused", cited.says)
+    assert again["events"][0]["sentence"] == cited.says
+
+
+async def test_a_refusal_of_the_wire_has_the_sentence_of_its_code(tmp_path: Path) -> None:
+    """Also when its rule is no rule of the profile."""
+    async with desk_of("ngo-a", tmp_path) as here:
+        sent = await here.said(**EVENT)
+        await here.hear(here.registrar.refuse(sent, "stale", "W3"))
+        (row,) = await here.rows("outbox")
+        found = (await here.door.get(f"/v1/events/{row.id}")).json()
+
+    assert found["sentence"] == SENTENCES["stale"]
+
+
+async def test_the_task_about_what_could_not_be_sent_says_what_to_do(tmp_path: Path) -> None:
+    """A person who finds it on the list needs no table of codes."""
+    async with desk_of("ngo-a", tmp_path) as here:
+        sent = await here.said(**EVENT)
+        await here.hear(here.registrar.answer(sent, "unreadable"))
+        (task,) = await here.rows("tasks")
+
+    assert json.loads(task.about)["sentence"] == SENTENCES["unreadable"]
+
+
+async def test_a_reading_that_the_registrar_refused_says_by_which_rule(tmp_path: Path) -> None:
+    """What was not opened, and what its reader may do about it."""
+    async with desk_of("ngo-a", tmp_path) as here:
+        await here.registered(**EVENT)
+        cited = here.town.rules.profile.refusals["G-05"]
+
+        async def refuse() -> None:
+            while not (sent := await here.out()):
+                pass
+            await here.hear(here.registrar.refuse(sent[0], cited.code, "G-05"))
+
+        asking = here.door.post(f"/v1/cases/{CASE}/reads", params={"what": "case", "actor": "S-1"})
+        answer = await refused(asking, refuse)
+
+    assert (answer["code"], answer["refusal"], answer["rule"]) == ("read_refused", cited.code, "G-05")
+    assert answer["detail"] == cited.says
+
+
+async def refused(asking: Any, refuse: Any) -> dict[str, Any]:
+    """The answer to *asking*, while the registrar does as *refuse* says."""
+    answer, _ = await asyncio.gather(asking, refuse())
+    return dict(answer.json())
