@@ -11,10 +11,10 @@ from typer import BadParameter
 from nrmbus.bus.authority import Authority
 from nrmbus.bus.errors import BusError, NoBus
 from nrmbus.bus.folder import BusFolder
-from nrmbus.cli import health
+from nrmbus.cli import healths
 from nrmbus.cli import up as command
 from nrmbus.cli.options import checked_address
-from nrmbus.cli.supervisor import Supervisor
+from nrmbus.cli.services import SERVICES
 from nrmbus.cli.up import introduced, reached_by_tls, until_told, wait_until_ready
 from nrmbus.directory.invitation import is_this_machine
 
@@ -100,26 +100,29 @@ def test_a_cluster_is_elsewhere_when_one_of_its_brokers_is() -> None:
 
 def test_who_is_not_ready_is_named_until_all_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each with what it says of itself, and once as long as nothing changes; then `up` goes on."""
-    slow = {"registrar": "does not answer", "ngo-a": "says inbox_gap"}
-    states = [slow, slow, {"ngo-a": "says inbox_gap"}, {}]
+    slow = {"registrar": "It does not answer.", "ngo-a": "It stands still."}
+    states = [slow, slow, {"ngo-a": "It stands still."}, {}]
     said: list[str] = []
     folder = BusFolder(tmp_path)
     folder.create(play=True)
     monkeypatch.setattr(command, "NAMED_SECONDS", 0.0)
     monkeypatch.setattr(command, "LOOK_SECONDS", 0.0)
-    monkeypatch.setattr(health, "unready", lambda _folder, _names: states.pop(0))
+    monkeypatch.setattr(healths, "not_ready", lambda _folder: states.pop(0))
 
-    wait_until_ready(Supervisor(folder), said.append)
+    wait_until_ready(folder, said.append)
 
     assert said == [
-        f"Not ready yet: ngo-a says inbox_gap, registrar does not answer. Logs are in {folder.logs}.",
-        f"Not ready yet: ngo-a says inbox_gap. Logs are in {folder.logs}.",
+        f"Not ready yet: ngo-a: It stands still. registrar: It does not answer. Logs are in {folder.logs}.",
+        f"Not ready yet: ngo-a: It stands still. Logs are in {folder.logs}.",
     ]
 
 
 def test_a_service_that_never_ran_does_not_answer(tmp_path: Path) -> None:
     """So it is not ready."""
-    assert health.unready(BusFolder(tmp_path), ("registrar",)) == {"registrar": "does not answer"}
+    folder = BusFolder(tmp_path)
+    folder.create(play=True)
+    with folder.held():
+        assert healths.not_ready(folder) == dict.fromkeys(SERVICES, "It does not answer.")
 
 
 def test_a_signal_in_the_middle_of_an_event_loop_ends_the_block() -> None:

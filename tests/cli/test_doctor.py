@@ -18,7 +18,7 @@ from nrmbus.bus.errors import KeysSealed
 from nrmbus.bus.folder import BusFolder, write_json
 from nrmbus.cli import doctor
 from nrmbus.cli.app import app
-from nrmbus.cli.doctor import Heard, of_clocks, of_sealing_keys
+from nrmbus.cli.doctor import Heard, of_clocks, of_sealing_keys, of_services
 from nrmbus.cli.keys import private_keys, unlock
 from nrmbus.cli.services import run_service
 from nrmbus.desk import tables
@@ -388,3 +388,19 @@ async def test_a_bus_started_late_changes_the_sealing_keys_of_its_own_services(b
     assert set(await admit(folder, {}, now)) == services
     assert (await doctor.heard_of(folder, folder.as_operator)).ending == ()
     assert await admit(folder, {}, now) == ()
+
+
+def test_a_service_that_fails_is_a_finding_with_the_last_line_of_its_log(tmp_path: Path) -> None:
+    """The supervisor's report is shown in place of "does not answer", which says less."""
+    folder = BusFolder(tmp_path)
+    folder.create(play=True)
+    failing = {"pid": None, "restarts": 4, "since": "2026-11-27T07:00:00Z", "failing": "The disk is full."}
+    write_json(folder.run / "services.json", {"registrar": failing})
+
+    found = list(of_services(folder, {"registrar": None, "timekeeper": None, "auditor": {"ready": True}}))
+
+    assert [(each.code, each.what) for each in found] == [
+        ("failing", "registrar is failing: it ended five times in a minute."),
+        ("not_answering", "timekeeper does not answer."),
+    ]
+    assert found[0].why == "Its log ends: The disk is full."

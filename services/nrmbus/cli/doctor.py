@@ -311,10 +311,19 @@ def _left(
 
 def of_services(folder: "BusFolder", healths: "Mapping[str, Health | None]") -> Iterator[Finding]:
     """Which desks and services do not answer, are not ready, or lost their ledger, by their *healths*."""
-    from nrmbus.cli.healths import why_not_ready
+    from nrmbus.cli.healths import failing, why_not_ready
 
+    ending = failing(folder)
     for name, health in healths.items():
         log = folder.logs / f"{name}.log"
+        if name in ending:
+            yield Finding(
+                "failing",
+                f"{name} is failing: it ended five times in a minute.",
+                f"Its log ends: {ending[name]}",
+                f"look at {log}; nrmbus up goes on starting it",
+            )
+            continue
         if health is None:
             yield Finding(
                 "not_answering",

@@ -1,6 +1,7 @@
 """The desks and services of a bus on this machine, each asked for its own health, and why one is not ready."""
 
 import asyncio
+import json
 from collections.abc import Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
@@ -47,6 +48,24 @@ async def ask_all(folder: "BusFolder") -> dict[str, Health | None]:
     """Return the health of each that must run here, by name."""
     names = expected(folder)
     return dict(zip(names, await asyncio.gather(*[ask(folder, each) for each in names]), strict=True))
+
+
+def not_ready(folder: "BusFolder") -> dict[str, str]:
+    """Return those that must run here and are not ready, each with the reason in a sentence."""
+    healths = asyncio.run(ask_all(folder))
+    return {
+        name: why_not_ready(health) if health else "It does not answer."
+        for name, health in healths.items()
+        if not (health and health.get("ready"))
+    }
+
+
+def failing(folder: "BusFolder") -> dict[str, str]:
+    """Return the services that the supervisor reports as failing, each with the last line of its log."""
+    with suppress(FileNotFoundError, ValueError):
+        states = json.loads((folder.run / "services.json").read_bytes())
+        return {name: state["failing"] for name, state in states.items() if state.get("failing") is not None}
+    return {}
 
 
 def why_not_ready(health: Health) -> str:

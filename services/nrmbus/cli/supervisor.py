@@ -141,11 +141,6 @@ class Supervisor:
         """Do at once what is done once a day: destroy the keys of services whose time is over."""
         self._kept_at = 0.0
 
-    @property
-    def held(self) -> frozenset[str]:
-        """Agencies whose desks stand still because they are suspended or retired."""
-        return frozenset(name for name, each in tuple(self._services.items()) if each.held)
-
     def stop(self) -> None:
         """End all services, then the broker, within 10 s; done twice, the second does nothing."""
         self._stopping = True

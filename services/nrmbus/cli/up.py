@@ -14,7 +14,6 @@ from nrmbus.cli.options import DEFAULT_BUS, PLAINTEXT, Bus, Data, checked_addres
 
 if TYPE_CHECKING:
     from nrmbus.bus.folder import BusFolder
-    from nrmbus.cli.supervisor import Supervisor
 
 
 NAMED_SECONDS: Final = 10.0
@@ -140,29 +139,28 @@ def up(  # noqa: PLR0913 - one each for what may be asked
         until_told(),
         admitting(agencies),
         progress_bar() as progress,
-        Supervisor(folder, fork=fork, agencies=newcomers, say=typer.echo, progress=progress) as supervisor,
+        Supervisor(folder, fork=fork, agencies=newcomers, say=typer.echo, progress=progress),
     ):
-        wait_until_ready(supervisor, typer.echo)
+        wait_until_ready(folder, typer.echo)
         typer.echo(f"Bus {settings.bus} is up: folder {folder.path}, Kafka {folder.bootstrap}. Ctrl-C ends it.")
         while True:
             signal.pause()
 
 
-def wait_until_ready(supervisor: "Supervisor", say: Callable[[str], None]) -> None:
+def wait_until_ready(folder: "BusFolder", say: Callable[[str], None]) -> None:
     """Wait until every service of the bus says that it is ready; name the others from time to time.
 
     The desk of an agency that is suspended or retired does not run, and is not waited for.
     """
-    from nrmbus.cli import health
-    from nrmbus.cli.services import SERVICES
+    from nrmbus.cli import healths
 
-    folder, due = supervisor.folder, time.monotonic() + NAMED_SECONDS
+    due = time.monotonic() + NAMED_SECONDS
     named: dict[str, str] = {}
-    while unready := health.unready(folder, {*SERVICES, *folder.agencies()} - supervisor.held):
+    while unready := healths.not_ready(folder):
         if time.monotonic() >= due and unready != named:
             named, due = unready, time.monotonic() + NAMED_SECONDS
-            each = ", ".join(f"{name} {why}" for name, why in sorted(unready.items()))
-            say(f"Not ready yet: {each}. Logs are in {folder.logs}.")
+            each = " ".join(f"{name}: {why}" for name, why in sorted(unready.items()))
+            say(f"Not ready yet: {each} Logs are in {folder.logs}.")
         time.sleep(LOOK_SECONDS)
 
 
