@@ -3,7 +3,7 @@
 import pytest
 
 from rules.given import Bench
-from rules.stories import left, paid
+from rules.stories import begun, left, paid
 
 UNIT = "special-unit"
 
@@ -41,3 +41,14 @@ def test_no_money_is_ordered_after_the_end(end: str) -> None:
 
         assert refusal is not None
         assert refusal.rule == "G-40"
+
+
+def test_what_was_settled_while_the_case_was_closed_is_not_owed_again() -> None:
+    """The hold was not confirmed yet when the unit closed the case, and ended meanwhile: there is nothing to confirm."""
+    b = begun(Bench())
+    b.say(UNIT, "stay.hold_requested", ref="H-1", to=["migration"])
+    b.say(UNIT, "case.closed", reason="lost_contact")
+    b.say(UNIT, "stay.hold_ended", ref="H-1")
+    b.say(UNIT, "case.reopened")
+
+    assert "D-HOLD" not in b.codes

@@ -42,7 +42,7 @@ def advance(step: Step, mark: Mark) -> tuple[Running, ...]:
     kind = step.event.type
     if running:
         if step.tables.ends.get(kind):
-            running = _ended(step, running)
+            running = ended(step, running)
         if kind in _MOVES:
             running = _MOVES[kind](step, running, mark)
     starts = step.tables.starts.get(kind, ())
@@ -117,7 +117,8 @@ def _open_questions(step: Step, rule: ClockRule, agency: str, now: datetime) -> 
 # Ending
 
 
-def _ended(step: Step, running: tuple[Running, ...]) -> tuple[Running, ...]:
+def ended(step: Step, running: tuple[Running, ...]) -> tuple[Running, ...]:
+    """Return *running* without the clocks that the event of *step* ends; with a letter they end as long as it is read."""
     codes, rules = step.tables.ends[step.event.type], step.tables.profile.clocks
     left: list[Running] = []
     for clock in running:

@@ -9,7 +9,7 @@ from typing import Any
 
 from nrmbus.events.model import Fact
 from nrmbus.rules.audience import earlier
-from nrmbus.rules.clocks import advance, surviving
+from nrmbus.rules.clocks import advance, ended, surviving
 from nrmbus.rules.conditions import holds
 from nrmbus.rules.fold_case import CASE
 from nrmbus.rules.fold_emergency import EMERGENCY
@@ -56,6 +56,10 @@ def evolve_view(step: Step, fact: Fact) -> View:
     folder = FOLDERS.get(event.type)
     if folder is not None:
         changes |= folder(step, mark)
+    closing = changes.get("closing", step.view.closing)
+    if step.view.closing is not None and closing is not None and step.tables.ends.get(event.type):
+        # What is settled while the case is closed is not owed again when it is opened.
+        changes["closing"] = replace(closing, stopped=ended(step, closing.stopped))
     if not type(event.data).technical:
         changes |= _heard(step, fact)
     if event.type in TELLING:
