@@ -5,13 +5,15 @@ $(error nrmbus: GNU make 3.81 or newer is needed, and this one is older or anoth
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint types bench chaos pins clean
+.PHONY: help install demo check test test-all lint types bench chaos pins clean
 
 python := .venv/bin/python
+# Each test starts many processes, which begin faster with compiled modules; they are kept in one folder, off the tree.
+pytest := PYTHONDONTWRITEBYTECODE= PYTHONPYCACHEPREFIX="$(CURDIR)/.stamps/pycache" $(python) -m pytest
 scenario := services/nrmbus/play/scenarios/01-woman-referred-by-ngo.yaml
 
 help: ## Say what there is to call
-	@awk -F ':.*## ' '/^[a-z]+:.*## /{ printf "make %-8s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{ printf "make %-8s %s\n", $$1, $$2 }' Makefile
 
 install: ## Install into .venv; asks the network only when pyproject.toml or constraints.txt changed
 	@PYTHON="$(PYTHON)" sh .ci/install
@@ -19,8 +21,17 @@ install: ## Install into .venv; asks the network only when pyproject.toml or con
 demo: install ## Play one woman's referral over a real Kafka and print the story
 	@.venv/bin/nrmbus play $(scenario)
 
-test: lint ## All that CI runs: lint, types, tests
-	@$(python) .ci/tests.py
+check: lint types ## Check what needs neither Kafka nor another language: style, types, most tests; a minute or two
+	@echo '== Tests without a broker'
+	@$(pytest) -n logical -m 'not broker and not oracle and not slow'
+
+test: lint types ## Run all that CI runs: style, types, all tests but the long ones; under eight minutes on two processors
+	@echo '== Tests, the long ones left out'
+	@$(pytest) -n auto -m 'not slow'
+
+test-all: lint types ## Run every test, the long ones and those that need the network too
+	@echo '== All tests'
+	@$(pytest) -n auto
 
 lint: install ## Check style, with a reason behind each exception (pyproject.toml)
 	@echo '== Style: ruff'

@@ -1,9 +1,10 @@
 """Waiting for what other processes do, with an end to it."""
 
 import os
+import signal
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Protocol
 
@@ -21,6 +22,16 @@ def busy(pid: int) -> float:
     """Seconds of a processor that the process has had: what else the machine does is not in it. Linux only."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+@contextmanager
+def interruptible() -> Iterator[None]:
+    """Let Ctrl-C reach the processes that are started in the block: tests in the background ignore it, and so would those."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def lives(pid: int) -> bool:

@@ -5,6 +5,7 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,6 +18,16 @@ NAMES: Final = (
 BROWSERS: Final = [found for name in NAMES if (found := shutil.which(name))][:1]
 """The one that is installed here, Debian's package for one; none where there is none."""
 PATIENCE: Final = 20.0
+_WITH_PIPES: Final = """
+import os, sys
+high = [os.dup(int(each)) for each in sys.argv[1:3]]
+while min(high) < 5:
+    high = [os.dup(each) for each in high]
+os.dup2(high[0], 3)
+os.dup2(high[1], 4)
+os.execv(sys.argv[3], sys.argv[3:])
+"""
+"""Starts the browser with the two ends of the protocol as descriptors 3 and 4, where it looks for them."""
 
 
 class Chromium:
@@ -124,17 +135,12 @@ def chromium(path: str, home: Path) -> Iterator[Chromium]:
         "--disable-dev-shm-usage", "--disable-background-networking", "--disable-component-update", "--disable-sync",
         "--hide-scrollbars", f"--user-data-dir={home}",
     ]  # fmt: skip
-
-    def pipes() -> None:  # the protocol's two ends are descriptors 3 and 4
-        high = [os.dup(to_browser), os.dup(from_browser)]
-        while min(high) < 5:
-            high = [os.dup(each) for each in high]
-        os.dup2(high[0], 3)
-        os.dup2(high[1], 4)
-
     browser = subprocess.Popen(
-        [path, *options], preexec_fn=pipes, close_fds=False, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL  # noqa: PLW1509
-    )  # fmt: skip
+        [sys.executable, "-I", "-S", "-c", _WITH_PIPES, str(to_browser), str(from_browser), path, *options],
+        pass_fds=(to_browser, from_browser),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
     os.close(to_browser)
     os.close(from_browser)
     try:

@@ -26,7 +26,7 @@ from nrmbus.bus.clock import WallClock
 from nrmbus.bus.folder import BusFolder
 from nrmbus.client import Door, DoorError
 from nrmbus.directory.admission import Newcomer, admit, home_of
-from patience import ended, until
+from patience import ended, interruptible, until
 
 pytestmark = [pytest.mark.broker, pytest.mark.timeout(300)]
 
@@ -194,19 +194,10 @@ def test_ctrl_c_ends_a_desk_that_a_person_runs(kafka: Broker) -> None:
     folder = kafka.fresh_bus(play=True)
     asyncio.run(admit(folder, {DESK: Newcomer("ngo_outreach")}, datetime(2026, 3, 2, tzinfo=UTC)))
     command = [sys.executable, "-c", "from nrmbus.cli import main; main()", "run", DESK, "--data", str(folder.path)]
-
-    def hearing() -> None:
-        # Where the tests themselves run in the background, Ctrl-C would not reach the processes that they start.
-        signal.signal(signal.SIGINT, signal.SIG_DFL)
-
     with (
         away(kafka, "silent") as listener,
-        subprocess.Popen(
-            command,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            preexec_fn=hearing,  # noqa: PLW1509 - no other thread
-        ) as process,
+        interruptible(),
+        subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process,
     ):
         try:
             connected(listener)

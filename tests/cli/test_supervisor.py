@@ -28,7 +28,7 @@ from nrmbus.cli.supervisor import HELD_SECONDS, Supervisor
 from nrmbus.directory.admission import Newcomer, admit, read_directory
 from nrmbus.directory.answering import Outcome
 from nrmbus.directory.heads import EVERY
-from patience import lives, until
+from patience import interruptible, lives, until
 
 RESTART_SECONDS = 1.0
 READY_SECONDS = 20.0
@@ -231,18 +231,10 @@ def command(tmp_path: Path) -> Iterator[tuple[subprocess.Popen[str], BusFolder]]
     """``nrmbus up`` as a person starts it, when it says that the bus is up."""
     argv = [sys.executable, "-c", "from nrmbus.cli import main; main()", "up", "--play", "--data", str(tmp_path)]
     folder = BusFolder(tmp_path)
-
-    def hearing() -> None:
-        # Where the tests themselves run in the background, Ctrl-C would be ignored by whoever they start.
-        signal.signal(signal.SIGINT, signal.SIG_DFL)
-
-    with subprocess.Popen(
-        argv,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        preexec_fn=hearing,  # noqa: PLW1509 - pytest has no other thread here
-    ) as process:
+    with (
+        interruptible(),
+        subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process,
+    ):
         assert process.stdout
         assert "its private keys lie unprotected" in process.stdout.readline()
         for line in process.stdout:

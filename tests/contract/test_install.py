@@ -284,7 +284,20 @@ def test_help_names_every_target(machine: Machine) -> None:
     """`make` alone says what there is to call, one line each."""
     targets = [line.split()[1] for line in machine.make().splitlines()]
 
-    assert targets == ["help", "install", "demo", "test", "lint", "types", "bench", "chaos", "pins", "clean"]
+    assert targets == [
+        "help",
+        "install",
+        "demo",
+        "check",
+        "test",
+        "test-all",
+        "lint",
+        "types",
+        "bench",
+        "chaos",
+        "pins",
+        "clean",
+    ]
 
 
 def test_the_makefile_keeps_to_the_make_that_macos_ships() -> None:

@@ -1,6 +1,8 @@
 """Each promise has a test that names it, and a sabotage that shows that the test can fail."""
 
+import ast
 import re
+from collections.abc import Iterable
 
 from contract.tree import ROOT
 
@@ -26,11 +28,38 @@ def missing(page: str) -> list[str]:
     return absent
 
 
+def late(page: str) -> list[str]:
+    """Tests that the page names and that `make test` leaves out, since they, or their file, are marked ``slow``."""
+    return [
+        test
+        for _, tests in rows(page)
+        for test in tests
+        if is_slow((ROOT / "tests" / test.partition("::")[0]).read_text(encoding="utf-8"), test.partition("::")[2])
+    ]
+
+
+def is_slow(text: str, name: str) -> bool:
+    """Return whether the test *name* of a file with this *text*, or every test of the file, is marked ``slow``."""
+    marks: list[ast.expr] = []
+    tests: list[list[ast.expr]] = []
+    for node in ast.parse(text).body:
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "pytestmark":
+            marks.append(node.value)
+        elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name.startswith("test_"):
+            tests += [node.decorator_list] if name in {"", node.name} else []
+    return _slow(marks) or (bool(tests) and all(map(_slow, tests)))
+
+
+def _slow(marks: Iterable[ast.expr]) -> bool:
+    return any(re.search(r"\bmark\.slow\b", ast.unparse(each)) for each in marks)
+
+
 def test_every_promise_has_its_test_and_its_sabotage() -> None:
     """The page of the tests names both, and both are there."""
     page = PAGE.read_text(encoding="utf-8")
 
     assert missing(page) == []
+    assert late(page) == []
     assert {promise for promise, _ in rows(page)} >= set(OURS)
 
 
@@ -39,3 +68,11 @@ def test_a_promise_without_its_test_is_named() -> None:
     page = "| P1 nothing is lost | `registrar/test_nowhere.py::test_x` | `wire/test_ids.py` |\n| P2 more | `wire/test_ids.py` | none |\n"
 
     assert missing(page) == ["P2", "registrar/test_nowhere.py::test_x"]
+
+
+def test_a_promise_that_ci_leaves_out_is_named() -> None:
+    """Sabotage: a test of the table that is marked slow by itself or by its file, or all tests of a file, are named."""
+    one = "@pytest.mark.slow\ndef test_a(): ...\ndef test_b(): ...\n"
+    assert [is_slow(one, name) for name in ("test_a", "test_b", "")] == [True, False, False]
+    assert is_slow("@pytest.mark.slow\ndef test_a(): ...\n", "")
+    assert is_slow("pytestmark = [pytest.mark.broker, pytest.mark.slow]\ndef test_a(): ...\n", "test_a")

@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 
 from contract.tree import ROOT
-from patience import until
+from patience import interruptible, until
 
 BLOCK = re.compile(r"^```(console|python)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 ELSEWHERE = {"make demo", "make test", ". .venv/bin/activate"}
@@ -85,12 +85,15 @@ class Terminal:
     def window(self, command: str, shown: list[str]) -> Iterator[None]:
         """Run *command* until the end of the block, and wait until it has *shown* what it must; it ends at Ctrl-C."""
         with tempfile.TemporaryFile("w+", dir=self._home) as output:
-            process = subprocess.Popen(
-                ["sh", "-c", f"exec {command}"], cwd=ROOT, env=self._environment, stdout=output, stderr=output,
-                start_new_session=True,
-                # Where the tests themselves run in the background, Ctrl-C would be ignored by whoever they start.
-                preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509 - no other thread here
-            )  # fmt: skip
+            with interruptible():
+                process = subprocess.Popen(
+                    ["sh", "-c", f"exec {command}"],
+                    cwd=ROOT,
+                    env=self._environment,
+                    stdout=output,
+                    stderr=output,
+                    start_new_session=True,
+                )
 
             def said() -> str:
                 return os.pread(output.fileno(), 1 << 20, 0).decode()

@@ -18,7 +18,6 @@ def test_the_womans_story_holds() -> None:
     assert report.played == 70
 
 
-@pytest.mark.timed
 def test_it_is_decided_within_a_second() -> None:
     """The Rules decide the whole story in less than a second of one core, so that a copy of it is quickly tried."""
     told = read(find(WOMAN))
