@@ -12,9 +12,9 @@ from typing import Any, Final
 from throughput import PATIENCE_SECONDS, SENDERS
 
 from nrmbus.bus.folder import BusFolder
-from nrmbus.cli.supervisor import Supervisor
 from nrmbus.client import Door, DoorError
 from nrmbus.directory.admission import Newcomer
+from nrmbus.host.supervisor import Supervisor
 from nrmbus.wire import ids
 
 DESKS: Final = {**SENDERS, "shelter": "shelter_state", "fund": "fund"}

@@ -8,8 +8,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from nrmbus.bus.folder import BusFolder
-from nrmbus.cli.services import run_service
-from nrmbus.cli.spawn import FORK_IS_SAFE, WARM
+from nrmbus.host.services import run_service
+from nrmbus.host.spawn import FORK_IS_SAFE, WARM
 
 _CONTEXT = multiprocessing.get_context("forkserver" if FORK_IS_SAFE else "spawn")
 if FORK_IS_SAFE:

@@ -20,9 +20,9 @@ from nrmbus.auditor.publishing import published
 from nrmbus.bus import clients
 from nrmbus.bus.clock import tick_clock
 from nrmbus.bus.folder import BusFolder
-from nrmbus.cli.services import run_service
 from nrmbus.directory import Directory, Identity, Published
 from nrmbus.directory.admission import Newcomer, admit, read_directory
+from nrmbus.host.services import run_service
 from nrmbus.wire import json as canonical
 from nrmbus.wire.record import AUDIENCE, REGISTRATION, Record
 from nrmbus.wire.registration import NOTHING_BEFORE, Audience, sign_registration

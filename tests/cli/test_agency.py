@@ -14,7 +14,7 @@ from nrmbus.bus import clients
 from nrmbus.bus.clock import BEFORE_ANY_TICK
 from nrmbus.bus.errors import BusError
 from nrmbus.bus.folder import BusFolder
-from nrmbus.cli import admitter, agency, supervisor
+from nrmbus.cli import admitter, agency
 from nrmbus.cli.desks import door_of
 from nrmbus.directory import joining, renewal
 from nrmbus.directory.admission import Newcomer, admit, read_directory
@@ -23,6 +23,7 @@ from nrmbus.directory.entry import body_of
 from nrmbus.directory.heads import utc_time
 from nrmbus.directory.operator import Admitter, Identity
 from nrmbus.directory.requests import Request
+from nrmbus.host import supervisor
 from nrmbus.wire import json
 from nrmbus.wire.keys import SigningKey
 

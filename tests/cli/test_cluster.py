@@ -14,9 +14,9 @@ from nrmbus.bus.folder import BusFolder
 from nrmbus.cli import healths
 from nrmbus.cli import up as command
 from nrmbus.cli.options import checked_address
-from nrmbus.cli.services import SERVICES
 from nrmbus.cli.up import introduced, reached_by_tls, until_told, wait_until_ready
 from nrmbus.directory.invitation import is_this_machine
+from nrmbus.host.services import SERVICES
 
 
 @pytest.mark.parametrize(

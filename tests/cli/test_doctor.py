@@ -20,12 +20,12 @@ from nrmbus.cli import doctor
 from nrmbus.cli.app import app
 from nrmbus.cli.doctor import Heard, of_clocks, of_sealing_keys, of_services
 from nrmbus.cli.keys import private_keys, unlock
-from nrmbus.cli.services import run_service
 from nrmbus.desk import tables
 from nrmbus.desk.epochs import Ending
 from nrmbus.directory import Identity, Operator, heads
 from nrmbus.directory.admission import admit
 from nrmbus.directory.operator import Admitter
+from nrmbus.host.services import run_service
 from nrmbus.wire import keyfile, times
 
 NOW = datetime(2026, 3, 2, 8, 0, tzinfo=UTC)
@@ -131,7 +131,7 @@ class TestARealBus:
 
         ran = ModuleType("ran")
         monkeypatch.setattr(ran, "main", main, raising=False)
-        monkeypatch.setattr("nrmbus.cli.services.importlib.import_module", lambda _: ran)
+        monkeypatch.setattr("nrmbus.host.services.importlib.import_module", lambda _: ran)
         run_service(service, folder)
 
         ((status, said),) = refusals

@@ -17,13 +17,14 @@ from nrmbus.auditor.history import audited
 from nrmbus.bus import certificate
 from nrmbus.bus.folder import BusFolder
 from nrmbus.bus.gate import Gate
-from nrmbus.cli import agency, answering
+from nrmbus.cli import agency
 from nrmbus.cli.desks import door_of
-from nrmbus.cli.supervisor import Supervisor
 from nrmbus.directory import Directory
 from nrmbus.directory.admission import Newcomer, read_directory
 from nrmbus.directory.heads import utc_time
 from nrmbus.directory.operator import Identity
+from nrmbus.host import request_loop
+from nrmbus.host.supervisor import Supervisor
 from patience import until
 
 pytestmark = [pytest.mark.broker, pytest.mark.slow]
@@ -45,7 +46,7 @@ def _up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Supervisor]:
     folder = BusFolder(tmp_path_factory.mktemp("operator"))
     folder.create(play=False)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(answering, "REQUESTS_SECONDS", 0.5)
+        patch.setattr(request_loop, "REQUESTS_SECONDS", 0.5)
         with Supervisor(folder, agencies={"special-unit": Newcomer("special_unit")}) as running:
             yield running
 

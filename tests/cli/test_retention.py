@@ -13,8 +13,8 @@ from nrmbus.auditor.erased import certificate
 from nrmbus.auditor.history import Audited, audited
 from nrmbus.bus.folder import BusFolder
 from nrmbus.cli.app import app
-from nrmbus.cli.services import SERVICES
-from nrmbus.cli.supervisor import Supervisor
+from nrmbus.host.services import SERVICES
+from nrmbus.host.supervisor import Supervisor
 from nrmbus.play.bus import BusStage
 from nrmbus.play.scenario import Participant
 from nrmbus.play.stage import Words

@@ -20,8 +20,8 @@ from nrmbus.auditor.traces import all_spans, spans_of, waterfall
 from nrmbus.bus.folder import BusFolder
 from nrmbus.cli.app import app
 from nrmbus.cli.keys import private_keys
-from nrmbus.cli.supervisor import Supervisor
 from nrmbus.client import Door
+from nrmbus.host.supervisor import Supervisor
 from nrmbus.play.bus import BusStage
 from nrmbus.play.player import play
 from nrmbus.play.reader import parse

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from nrmbus.bus.folder import BusFolder
-from nrmbus.cli import supervisor
-from nrmbus.cli.spawn import WARM, Started, Warm
 from nrmbus.client import Door
 from nrmbus.events import Cast, cast, versions
+from nrmbus.host import supervisor
+from nrmbus.host.spawn import WARM, Started, Warm
 from nrmbus.play.bus import BusStage
 from nrmbus.play.player import play
 from nrmbus.play.reader import parse

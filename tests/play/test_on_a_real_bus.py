@@ -15,9 +15,9 @@ import pytest
 
 from nrmbus.bus.clock import WallClock
 from nrmbus.bus.folder import BusFolder
-from nrmbus.cli.supervisor import Supervisor
 from nrmbus.client import Door, DoorError
 from nrmbus.directory.admission import Newcomer, admit
+from nrmbus.host.supervisor import Supervisor
 from nrmbus.play.bus import BusStage
 from nrmbus.play.player import play
 from nrmbus.play.reader import parse

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from nrmbus.bus.folder import BusFolder
-from nrmbus.cli.supervisor import Supervisor
+from nrmbus.host.supervisor import Supervisor
 from nrmbus.play.bus import BusStage
 from nrmbus.play.player import play
 from nrmbus.play.reader import parse

@@ -1,23 +1,14 @@
-"""The command line, ``nrmbus``, and the supervisor behind ``nrmbus up``."""
+"""Command line, ``nrmbus``."""
 
-import contextlib
 import logging
 import sys
-
-
-def leave_no_picture() -> None:
-    """Have the system write no core file of this process or of those that it starts: keys and open letters are in it."""
-    import resource
-
-    # 1, since Linux heeds no other limit where core files go to a program (core(5)); who may not raise it from 0 keeps 0.
-    with contextlib.suppress(ValueError, OSError):
-        resource.setrlimit(resource.RLIMIT_CORE, (1, 1))
 
 
 def main() -> None:
     """Run one command. What goes wrong is one sentence on standard error, and exit status 1."""
     from nrmbus.bus.errors import BusError
     from nrmbus.cli.app import app
+    from nrmbus.host.core_dumps import leave_no_picture
 
     leave_no_picture()
     # Other libraries' loggers say nothing, as in the services: what went wrong is one sentence, below.

@@ -220,7 +220,7 @@ def of_sealing_keys(heard: Heard, now: datetime) -> Iterator[Finding]:
 
 def of_left_keys(heard: Heard) -> Iterator[Finding]:
     """Who has sealing keys whose time is over, by what was *heard*."""
-    from nrmbus.cli.outlived import WITHOUT_DESK
+    from nrmbus.host.expired_keys import WITHOUT_DESK
 
     for agency, count in heard.left:
         yield Finding(

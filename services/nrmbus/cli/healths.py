@@ -21,7 +21,7 @@ def expected(folder: "BusFolder") -> tuple[str, ...]:
     Whoever is suspended or has left does not run.
     """
     from nrmbus.bus.authority import Authority
-    from nrmbus.cli.services import SERVICES
+    from nrmbus.host.services import SERVICES
 
     known = (*SERVICES, *folder.agencies())
     if not folder.is_held:
@@ -32,8 +32,8 @@ def expected(folder: "BusFolder") -> tuple[str, ...]:
 
 async def ask(folder: "BusFolder", name: str) -> Health | None:
     """Return the health of the desk or service *name*, with the kinds of its open tasks; None if it does not answer."""
-    from nrmbus.cli.services import SERVICES
     from nrmbus.client import Door, DoorError
+    from nrmbus.host.services import SERVICES
 
     home = folder.service(name) if name in SERVICES else folder.agency(name).path
     with suppress(DoorError, OSError, ValueError, KeyError, TimeoutError):

@@ -74,8 +74,8 @@ def _stage(scenario: "Scenario", data: Path | None) -> Iterator["BusStage"]:
     """The bus that runs in *data*, or one started there, or a fresh one that is kept for who wants to look."""
     from nrmbus.bus.errors import NoBus
     from nrmbus.bus.folder import BusFolder, data_home, make_private
-    from nrmbus.cli.supervisor import Supervisor
     from nrmbus.cli.up import progress_bar, until_told
+    from nrmbus.host.supervisor import Supervisor
     from nrmbus.play.bus import BusStage, newcomers_of
 
     folder = BusFolder(data) if data else None

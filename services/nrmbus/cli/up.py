@@ -119,7 +119,7 @@ def up(  # noqa: PLR0913 - one each for what may be asked
     The first time, it makes the bus, and fetches Kafka.
     """
     from nrmbus.cli.admitting import admitting, newcomers_of
-    from nrmbus.cli.supervisor import Supervisor
+    from nrmbus.host.supervisor import Supervisor
 
     folder = folder_of(data, bus)
     checked_address(bootstrap)
@@ -248,7 +248,7 @@ def run(
     keys_unprotected: Unprotected = False,  # noqa: FBT002 - the same
 ) -> None:
     """Run one service of a bus until Ctrl-C, here in the foreground; its broker must be running."""
-    from nrmbus.cli.services import run_service
+    from nrmbus.host.services import run_service
 
     folder = folder_of(data, bus)
     if service not in folder.agencies() and not folder.agency(service).keys.exists():

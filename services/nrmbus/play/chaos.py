@@ -32,11 +32,11 @@ from rich.progress import Progress
 from nrmbus.bus import clients, topics
 from nrmbus.bus.folder import BusFolder
 from nrmbus.bus.gate import Gate
-from nrmbus.cli.supervisor import Supervisor
 from nrmbus.client import Door, DoorError
 from nrmbus.directory import Identity, Operator
 from nrmbus.directory.admission import Newcomer, read_directory
 from nrmbus.directory.reader import TOPIC as DIRECTORY
+from nrmbus.host.supervisor import Supervisor
 from nrmbus.play.chaos_report import Fault, Found, show
 from nrmbus.play.load import Agency, Submission
 from nrmbus.play.quiet import REGISTRAR, TIMEKEEPER, Quiet

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from nrmbus.cli import logs
+from nrmbus.host import log_rotation
 
 
 @pytest.fixture(name="writer")
 def _writer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
     """A service that appends to its log, by the descriptor that it was started with."""
-    monkeypatch.setattr(logs, "FULL", 10)
+    monkeypatch.setattr(log_rotation, "FULL", 10)
     descriptor = os.open(tmp_path / "vac.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     yield descriptor
     os.close(descriptor)
@@ -22,9 +22,9 @@ def test_a_log_that_is_full_begins_anew_and_the_one_before_goes(tmp_path: Path, 
     """Of each service at most two: what stands in neither is gone."""
     for line in (b"the oldest\n", b"the middle\n", b"the newest\n"):
         os.write(writer, line)
-        logs.bound(tmp_path)
+        log_rotation.bound(tmp_path)
     os.write(writer, b"short\n")
-    logs.bound(tmp_path)
+    log_rotation.bound(tmp_path)
 
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == {
         "vac.log": b"short\n", "vac.log.1": b"the newest\n",
@@ -34,7 +34,7 @@ def test_a_log_that_is_full_begins_anew_and_the_one_before_goes(tmp_path: Path, 
 
 def test_where_no_log_is_there_is_nothing_to_do(tmp_path: Path) -> None:
     """A bus that was never started."""
-    logs.bound(tmp_path / "logs")
+    log_rotation.bound(tmp_path / "logs")
 
 
 @pytest.mark.parametrize(
@@ -51,9 +51,9 @@ def test_the_last_line_of_a_log_is_shown_as_it_is_safe_to_show(tmp_path: Path, c
     """A terminal is not moved by it, and it is no longer than three hundred characters."""
     (tmp_path / "vac.log").write_bytes(content)
 
-    assert logs.last_line(tmp_path / "vac.log") == line
+    assert log_rotation.last_line(tmp_path / "vac.log") == line
 
 
 def test_where_no_log_is_there_is_no_last_line(tmp_path: Path) -> None:
     """A service that ended before it could open its log."""
-    assert logs.last_line(tmp_path / "vac.log") == ""
+    assert log_rotation.last_line(tmp_path / "vac.log") == ""

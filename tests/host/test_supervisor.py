@@ -22,12 +22,13 @@ from nrmbus.bus.errors import FolderHeld, NoBus
 from nrmbus.bus.folder import BusFolder
 from nrmbus.bus.gate import Gate
 from nrmbus.bus.reach import Tls
-from nrmbus.cli import answering, healths, logs
-from nrmbus.cli.running import LONGEST_PAUSE_SECONDS, Running
-from nrmbus.cli.supervisor import HELD_SECONDS, Supervisor
+from nrmbus.cli import healths
 from nrmbus.directory.admission import Newcomer, admit, read_directory
 from nrmbus.directory.answering import Outcome
 from nrmbus.directory.heads import EVERY
+from nrmbus.host import log_rotation, request_loop
+from nrmbus.host.service_state import LONGEST_PAUSE_SECONDS, Running
+from nrmbus.host.supervisor import HELD_SECONDS, Supervisor
 from patience import interruptible, lives, until
 
 RESTART_SECONDS = 1.0
@@ -106,7 +107,7 @@ def test_a_log_that_is_full_is_emptied_while_its_service_runs(up: Supervisor, mo
     """Of months there are the newest lines."""
     log = up.folder.logs / "registrar.log"
     before = log.stat().st_size
-    monkeypatch.setattr(logs, "FULL", before)
+    monkeypatch.setattr(log_rotation, "FULL", before)
 
     up.look_at_certificates()
     until("it is emptied", lambda: log.stat().st_size < before, READY_SECONDS)
@@ -296,7 +297,7 @@ def test_whatever_happens_to_requests_a_bus_goes_on(tmp_path: Path, monkeypatch:
     ]
     folder = BusFolder(tmp_path)
     folder.create(play=True)
-    running = answering.Answering(folder, said.append)
+    running = request_loop.Answering(folder, said.append)
 
     async def answers(_folder: BusFolder) -> tuple[Outcome, ...]:
         found = passes.pop(0)
@@ -306,8 +307,8 @@ def test_whatever_happens_to_requests_a_bus_goes_on(tmp_path: Path, monkeypatch:
             raise found
         return found
 
-    monkeypatch.setattr(answering, "answer", answers)
-    monkeypatch.setattr(answering, "REQUESTS_SECONDS", 0.0)
+    monkeypatch.setattr(request_loop, "answer", answers)
+    monkeypatch.setattr(request_loop, "REQUESTS_SECONDS", 0.0)
     running._answer()
 
     assert said == [

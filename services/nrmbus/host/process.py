@@ -1,6 +1,6 @@
 """One service as a process: log file, private files, no life beyond its parent's.
 
-``python -m nrmbus.cli.process SERVICE FOLDER LIFELINE``.
+``python -m nrmbus.host.process SERVICE FOLDER LIFELINE``.
 """
 
 import faulthandler
@@ -13,8 +13,8 @@ from typing import Final, NoReturn
 
 from nrmbus.bus.errors import BusError
 from nrmbus.bus.folder import BusFolder
-from nrmbus.cli import leave_no_picture
-from nrmbus.cli.services import run_service
+from nrmbus.host.core_dumps import leave_no_picture
+from nrmbus.host.services import run_service
 from nrmbus.wire import keyfile
 
 ORPHANED: Final = 71

@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final, NamedTuple, Protocol
 
-from nrmbus.cli.process import PASSPHRASE_LENGTH
-from nrmbus.cli.services import DESK, SERVICES
+from nrmbus.host.process import PASSPHRASE_LENGTH
+from nrmbus.host.services import DESK, SERVICES
 from nrmbus.wire.keyfile import held
 
 WARM: Final = (
@@ -69,7 +69,7 @@ class Fresh:
         ours, theirs = socket.socketpair()
         with theirs:
             process = subprocess.Popen(
-                [sys.executable, "-m", "nrmbus.cli.process", name, str(folder), str(theirs.fileno())],
+                [sys.executable, "-m", "nrmbus.host.process", name, str(folder), str(theirs.fileno())],
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
                 start_new_session=True,
@@ -98,7 +98,7 @@ class Warm:
         self._control.settimeout(WARM_SECONDS)
         with theirs:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "nrmbus.cli.zygote", str(theirs.fileno()), *self._modules],
+                [sys.executable, "-m", "nrmbus.host.zygote", str(theirs.fileno()), *self._modules],
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
                 start_new_session=True,

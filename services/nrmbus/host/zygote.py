@@ -2,7 +2,7 @@
 
 It is started fresh, imports the modules named on its command line, and then forks a service for each request on a
 socket. It has one thread and no event loop, ever: a fork copies locks but not the threads that would open them.
-``python -m nrmbus.cli.zygote SOCKET MODULE…``. It ends when its socket does.
+``python -m nrmbus.host.zygote SOCKET MODULE…``. It ends when its socket does.
 """
 
 import contextlib
@@ -17,7 +17,7 @@ import threading
 from pathlib import Path
 from typing import NoReturn
 
-from nrmbus.cli.process import become
+from nrmbus.host.process import become
 
 THREADED = 72
 """Exit status when an import has started a thread: forking is not safe then, and services are started afresh."""

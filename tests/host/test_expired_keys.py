@@ -8,11 +8,12 @@ import pytest
 
 from brokers import Broker
 from nrmbus.bus.folder import BusFolder
-from nrmbus.cli import doctor, outlived
+from nrmbus.cli import doctor
 from nrmbus.cli.doctor import Heard, of_left_keys
 from nrmbus.desk import epochs
 from nrmbus.directory import Directory, Identity, Operator
 from nrmbus.directory.admission import admit
+from nrmbus.host import expired_keys
 from nrmbus.wire.keys import VerifyKey
 
 JANUARY = datetime(2026, 1, 1, tzinfo=UTC)
@@ -51,12 +52,12 @@ def test_a_replaced_key_is_destroyed_when_its_time_is_over_and_no_other(tmp_path
     bus = Replaced(tmp_path)
     over = bus.over()
     assert APRIL + timedelta(days=30) <= over <= APRIL + timedelta(days=40)
-    assert outlived.destroy(bus.folder, bus.directory, over - timedelta(seconds=1)) == ()
+    assert expired_keys.destroy(bus.folder, bus.directory, over - timedelta(seconds=1)) == ()
     assert bus.there == {bus.old, bus.new}
-    assert outlived.destroy(bus.folder, bus.directory, over) == (bus.old,)
+    assert expired_keys.destroy(bus.folder, bus.directory, over) == (bus.old,)
     assert bus.there == {bus.new}
     assert bus.old in Identity.at(bus.home, "registrar").kids  # it is known as one that was made here
-    assert outlived.destroy(bus.folder, bus.directory, over) == ()
+    assert expired_keys.destroy(bus.folder, bus.directory, over) == ()
 
 
 def test_cut_between_two_steps_the_next_look_finishes(tmp_path: Path) -> None:
@@ -64,7 +65,7 @@ def test_cut_between_two_steps_the_next_look_finishes(tmp_path: Path) -> None:
     bus = Replaced(tmp_path)
     (left,) = (bus.home / "keys" / "past").glob("*.seed")
     left.rename(left.with_suffix(".gone"))
-    outlived.destroy(bus.folder, bus.directory, bus.over())
+    expired_keys.destroy(bus.folder, bus.directory, bus.over())
     assert [*(bus.home / "keys" / "past").iterdir()] == []
 
 
@@ -72,7 +73,7 @@ def test_what_the_directory_does_not_name_stays(tmp_path: Path) -> None:
     """The key in use, and one that nobody admitted, are none of its business."""
     bus = Replaced(tmp_path)
     third = Identity.at(bus.home, "registrar").succeeded(bus.home).sealing.kid
-    outlived.destroy(bus.folder, bus.directory, bus.over())
+    expired_keys.destroy(bus.folder, bus.directory, bus.over())
     assert bus.there == {bus.new, third}
 
 
@@ -98,6 +99,6 @@ async def test_on_a_bus_that_runs_they_are_found_and_destroyed(broker: Broker) -
     assert before == {"auditor": 1, "registrar": 1, "timekeeper": 1}
 
     said = list[str]()
-    await asyncio.to_thread(outlived.look, folder, said.append)
+    await asyncio.to_thread(expired_keys.look, folder, said.append)
     assert said == ["2 sealing keys of services were replaced long ago, and are destroyed."]
     assert dict((await doctor.heard_of(folder, folder.as_operator)).left) == {"timekeeper": 1}

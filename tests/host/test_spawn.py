@@ -14,8 +14,8 @@ import pytest
 
 from nrmbus.bus.errors import FolderHeld, NoBus
 from nrmbus.bus.folder import BusFolder, write_json
-from nrmbus.cli import services
-from nrmbus.cli.spawn import Fresh, Spawner, Started, Warm, spawner
+from nrmbus.host import services
+from nrmbus.host.spawn import Fresh, Spawner, Started, Warm, spawner
 from nrmbus.wire import keyfile
 from patience import lives, until
 
@@ -28,7 +28,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> BusFolder:
     """A bus; every Python that is started from here on knows the test's own services."""
     site = tmp_path / "site"
     site.mkdir()
-    (site / "sitecustomize.py").write_text("import cli.sleeper\n")
+    (site / "sitecustomize.py").write_text("import host.sleeper\n")
     monkeypatch.setenv("PYTHONPATH", f"{site}{os.pathsep}{TESTS}")
     folder = BusFolder(tmp_path / "bus")
     folder.create()
@@ -192,7 +192,7 @@ def test_a_warm_process_that_was_killed_is_replaced(begin: Begin) -> None:
 
 def test_a_process_with_threads_never_forks(begin: Begin) -> None:
     """A fork would copy its locks and not the threads that open them: the services start afresh instead."""
-    way = Warm(["cli.threaded"])
+    way = Warm(["host.threaded"])
     try:
         service = begin(way)
         assert lives(service.pid)
@@ -207,7 +207,7 @@ def test_kill_9_of_the_supervisor_leaves_no_service(folder: BusFolder) -> None:
     parent = textwrap.dedent("""
         import sys, time
         from pathlib import Path
-        from nrmbus.cli.spawn import Warm
+        from nrmbus.host.spawn import Warm
         way = Warm([])
         service = way.spawn("sleeper", Path(sys.argv[1]))
         print(way.pid, service.pid, flush=True)

@@ -5,11 +5,11 @@ import threading
 import time
 
 from nrmbus.bus.folder import BusFolder, write_private
-from nrmbus.cli.services import SERVICES
+from nrmbus.host.services import SERVICES
 from nrmbus.wire import keyfile
 
-SERVICES["sleeper"] = "cli.sleeper"
-SERVICES["raiser"] = "cli.raiser"
+SERVICES["sleeper"] = "host.sleeper"
+SERVICES["raiser"] = "host.raiser"
 
 
 def main(folder: BusFolder) -> None:

@@ -26,15 +26,15 @@ from nrmbus.bus.errors import BusError, NoBus
 from nrmbus.bus.folder import BusFolder, write_json
 from nrmbus.bus.gate import Gate
 from nrmbus.bus.jars import Progress
-from nrmbus.cli import logs, outlived
-from nrmbus.cli.answering import Answering
-from nrmbus.cli.running import FAILING_ENDS, Running
-from nrmbus.cli.services import SERVICES
-from nrmbus.cli.spawn import Spawner, spawner
 from nrmbus.directory import DirectoryError
 from nrmbus.directory.admission import Newcomer, admit, home_of
 from nrmbus.directory.changes import sign_head
 from nrmbus.directory.heads import EVERY
+from nrmbus.host import expired_keys, log_rotation
+from nrmbus.host.request_loop import Answering
+from nrmbus.host.service_state import FAILING_ENDS, Running
+from nrmbus.host.services import SERVICES
+from nrmbus.host.spawn import Spawner, spawner
 
 BROKER: Final = "broker"
 LOOK_SECONDS: Final = 0.2
@@ -219,10 +219,10 @@ class Supervisor:
                 self._look_at = now + CERTIFICATE_SECONDS
                 self._keep_certificates()
                 with contextlib.suppress(OSError):  # a full disk: tried again at the next look
-                    logs.bound(self.folder.logs)
+                    log_rotation.bound(self.folder.logs)
             if now >= self._kept_at:
                 self._kept_at = now + KEPT_SECONDS
-                outlived.look(self.folder, self._say)
+                expired_keys.look(self.folder, self._say)
             for key, _ in self._selector.select(LOOK_SECONDS):
                 if isinstance(key.data, Running):
                     self._selector.unregister(key.fileobj)
@@ -308,7 +308,7 @@ class Supervisor:
         if not service.fails(now) and service.failing is None:
             self._say(f"{service.name} has ended and is started again; its log is {log}")
             return
-        line = logs.last_line(log)
+        line = log_rotation.last_line(log)
         if service.failing is None:
             self._say(
                 f"{service.name} is failing: it ended {FAILING_ENDS} times in a minute. Its log {log} ends: {line}"
