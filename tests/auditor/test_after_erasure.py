@@ -14,7 +14,7 @@ from nrmbus.auditor.bundle import bundle
 from nrmbus.auditor.erased import Certificate, certificate
 from nrmbus.auditor.history import History
 from nrmbus.auditor.verifier import files_of
-from nrmbus.cli import erasure
+from nrmbus.cli.audit import erasure
 from nrmbus.desk import erasing, kept
 from nrmbus.events import AccessErasureConfirmed, AccessErasureDue
 from nrmbus.events.model import Part

@@ -14,7 +14,7 @@ from nrmbus.auditor.history import Audited, History, HistoryError
 from nrmbus.auditor.log import Log
 from nrmbus.auditor.pages import shown
 from nrmbus.auditor.pages.words import LANGUAGES, Language, Words
-from nrmbus.cli import person_report
+from nrmbus.cli.audit import person_report
 from nrmbus.registrar.memory import HistoryError as RefusedToRun
 from nrmbus.timekeeper.watch import Watch, registration_of
 from nrmbus.wire.record import Record

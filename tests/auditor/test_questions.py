@@ -18,7 +18,7 @@ from nrmbus.auditor.pages.answers import Opened
 from nrmbus.auditor.questions import Questions
 from nrmbus.auditor.unrecorded import FILE, OffTheRecord
 from nrmbus.bus.serving import Listening
-from nrmbus.cli.on_record import Purpose
+from nrmbus.cli.audit.on_record import Purpose
 
 READ = datetime(2026, 11, 30, 7, 0, tzinfo=UTC)
 """Before `LATER`."""

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from auditor.paged import Hall
-from cli.told import Commands
+from cli.audit.typed_commands import Commands
 from nrmbus.auditor.outcomes import Counts, is_reading
 
 READINGS = 8

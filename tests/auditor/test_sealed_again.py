@@ -10,7 +10,7 @@ import pytest
 
 from auditor.paged import LATER, Hall
 from auditor.played import AUDIENCE_CHANGED, Written, first_scenario
-from cli.told import Commands
+from cli.audit.typed_commands import Commands
 from nrmbus.auditor.figures import by_agency
 from nrmbus.auditor.history import Audited, Entry
 from nrmbus.auditor.outcomes import Counts, follower, kind_of

@@ -26,7 +26,7 @@ LEFT_OUT = {
         "test_a_play_in_memory_that_doubled_a_delivery_is_found",
         "test_a_bus_on_which_a_registration_was_doubled_is_found",
     },
-    "cli/test_export.py": {
+    "cli/audit/test_export.py": {
         "test_a_case_is_exported_and_verified",
         "test_what_cannot_be_exported_is_one_sentence",
     },

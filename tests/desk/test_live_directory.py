@@ -12,7 +12,7 @@ from brokers import Broker
 from desk.live import PATIENCE, STARTS, LiveBus, live, signal_of
 from desk.test_live import CASE, TWO
 from nrmbus.bus.errors import BusError
-from nrmbus.cli import agency
+from nrmbus.cli.membership import agency
 from nrmbus.directory import Identity, Operator, admission, changes, joining
 from nrmbus.directory.admission import read_directory
 from nrmbus.directory.changes import publish

@@ -14,7 +14,7 @@ from nrmbus.bus import clients
 from nrmbus.bus.clock import tick_clock
 from nrmbus.bus.folder import BusFolder
 from nrmbus.cli.app import app
-from nrmbus.cli.replay import verified
+from nrmbus.cli.audit.replay import verified
 from patience import until
 
 pytestmark = [pytest.mark.broker, pytest.mark.timeout(180)]

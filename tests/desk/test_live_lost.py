@@ -14,8 +14,9 @@ from brokers import Broker
 from desk.live import LiveBus, live, signal_of
 from desk.test_live import CASE, CONSENT, REF, REFERRAL, TWO, about, quiet, topic
 from nrmbus.bus.folder import BusFolder
-from nrmbus.cli import doctor, healths
+from nrmbus.cli import health as healths
 from nrmbus.cli.app import app
+from nrmbus.cli.operate import doctor
 from nrmbus.wire.envelope import decode
 
 pytestmark = pytest.mark.broker

@@ -8,7 +8,7 @@ import pytest
 from directory.given import BUS, NOW, Office
 from nrmbus.bus.errors import BusError
 from nrmbus.bus.folder import BusFolder, write_json
-from nrmbus.cli import admitter, agency
+from nrmbus.cli.membership import admitter, agency
 from nrmbus.directory import DirectoryError
 from nrmbus.directory.admitters import Listing
 from nrmbus.directory.changes import write_file

@@ -10,8 +10,9 @@ from typer import BadParameter
 from hostile import bounded
 from nrmbus.bus.errors import BusError, NoBus
 from nrmbus.bus.folder import BusFolder
-from nrmbus.cli import agency, invitation, up
-from nrmbus.cli.on_record import Purpose, asked
+from nrmbus.cli.audit.on_record import Purpose, asked
+from nrmbus.cli.membership import agency, invitation
+from nrmbus.cli.operate import up
 from nrmbus.directory import DirectoryError, Operator, operator_key
 from nrmbus.directory.invitation import Invitation
 

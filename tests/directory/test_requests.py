@@ -7,7 +7,7 @@ import pytest
 
 from directory.given import BUS, NOW, Office
 from nrmbus.bus.folder import BusFolder, write_json
-from nrmbus.cli.signing import to_read_out
+from nrmbus.cli.membership.signing import to_read_out
 from nrmbus.directory import DirectoryError, joining
 from nrmbus.directory.changes import ask_first, is_complete, read_file, sign, write_file
 from nrmbus.directory.entry import body_of

@@ -13,7 +13,7 @@ from brokers import Broker
 from nrmbus.bus import clients
 from nrmbus.bus.errors import KafkaFailed
 from nrmbus.bus.folder import BusFolder
-from nrmbus.cli.waiting import NOTHING, listed, signed
+from nrmbus.cli.membership.waiting import NOTHING, listed, signed
 from nrmbus.desk.rotating import Rotating
 from nrmbus.desk.seat import Seat
 from nrmbus.directory import DirectoryError, changes, joining, rotation

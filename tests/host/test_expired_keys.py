@@ -8,8 +8,8 @@ import pytest
 
 from brokers import Broker
 from nrmbus.bus.folder import BusFolder
-from nrmbus.cli import doctor
-from nrmbus.cli.doctor import Heard, of_left_keys
+from nrmbus.cli.operate import doctor
+from nrmbus.cli.operate.doctor import Heard, of_left_keys
 from nrmbus.desk import epochs
 from nrmbus.directory import Directory, Identity, Operator
 from nrmbus.directory.admission import admit

@@ -22,7 +22,7 @@ from nrmbus.bus.errors import FolderHeld, NoBus
 from nrmbus.bus.folder import BusFolder
 from nrmbus.bus.gate import Gate
 from nrmbus.bus.reach import Tls
-from nrmbus.cli import healths
+from nrmbus.cli import health
 from nrmbus.directory.admission import Newcomer, admit, read_directory
 from nrmbus.directory.answering import Outcome
 from nrmbus.directory.heads import EVERY
@@ -161,13 +161,13 @@ def test_a_desk_that_cannot_start_is_reported_as_failing(up: Supervisor, said: l
     with suppress(NoBus):  # it may have ended by itself already
         up.kill("ngo-f")
 
-    until("it is failing", lambda: "ngo-f" in healths.failing(up.folder), UP_SECONDS)
+    until("it is failing", lambda: "ngo-f" in health.failing(up.folder), UP_SECONDS)
     told = [line for line in said if line.startswith("ngo-f is failing: it ended 5 times in a minute.")]
     assert len(told) == 1
     assert "The desk of ngo-f does not start: `reader` in agency.json is no number" in told[0]
-    assert healths.failing(up.folder)["ngo-f"] in told[0]
+    assert health.failing(up.folder)["ngo-f"] in told[0]
     agency.agency_json.write_bytes(good)
-    until("it runs again", lambda: "ngo-f" not in healths.not_ready(up.folder), UP_SECONDS)
+    until("it runs again", lambda: "ngo-f" not in health.not_ready(up.folder), UP_SECONDS)
     assert lives(status(up.folder)["ngo-f"]["pid"])
 
 
@@ -242,7 +242,7 @@ def command(tmp_path: Path) -> Iterator[tuple[subprocess.Popen[str], BusFolder]]
             if not line.startswith("Not ready yet: "):
                 break
         assert "is up: folder" in line
-        assert healths.not_ready(folder) == {}
+        assert health.not_ready(folder) == {}
         yield process, folder
         process.kill()
 

@@ -13,7 +13,7 @@ import pytest
 
 from nrmbus.bus import clients
 from nrmbus.bus.folder import BusFolder
-from nrmbus.cli import healths
+from nrmbus.cli import health
 from nrmbus.directory.invitation import Invitation
 from patience import until
 from three_brokers import Node, three_brokers
@@ -64,7 +64,7 @@ def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
                     lines.append(line)
                     if " is up: " in line:
                         break
-                yield Up(folder, nodes, process, lines, healths.not_ready(folder))
+                yield Up(folder, nodes, process, lines, health.not_ready(folder))
             finally:
                 process.send_signal(signal.SIGTERM)
                 process.wait(60)

@@ -19,7 +19,7 @@ from collector import Collector, collecting
 from nrmbus.auditor.traces import all_spans, spans_of, waterfall
 from nrmbus.bus.folder import BusFolder
 from nrmbus.cli.app import app
-from nrmbus.cli.keys import private_keys
+from nrmbus.cli.membership.keys import private_keys
 from nrmbus.client import Door
 from nrmbus.host.supervisor import Supervisor
 from nrmbus.play.bus import BusStage

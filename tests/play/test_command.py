@@ -7,7 +7,7 @@ import pytest
 import typer
 from typer.testing import CliRunner, Result
 
-from nrmbus.cli.play import play
+from nrmbus.cli.operate.play import play
 from play.stories import CHILD, CONSENT, SIGNAL, WOMAN, story
 
 APP = typer.Typer()

@@ -4,29 +4,10 @@ import inspect
 
 import typer
 
-from nrmbus.cli import (
-    admitter,
-    agency,
-    auditor,
-    doctor,
-    erasure,
-    export,
-    inbox,
-    invitation,
-    keys,
-    person_report,
-    play,
-    publish,
-    reads,
-    replay,
-    retention,
-    schema,
-    topics,
-    trace,
-    up,
-    verify,
-    why,
-)
+from nrmbus.cli.audit import auditor, erasure, export, person_report, reads, replay, retention, trace, verify, why
+from nrmbus.cli.desk import inbox, publish
+from nrmbus.cli.membership import admitter, agency, invitation, keys
+from nrmbus.cli.operate import doctor, play, schema, topics, up
 
 app = typer.Typer(
     name="nrmbus",

@@ -1,0 +1,1 @@
+"""Evidence of a case: one file that a stranger can verify offline."""

@@ -1,0 +1,1 @@
+"""Commands that read the history: on record before anything is shown."""

@@ -1,0 +1,152 @@
+"""``nrmbus erasure``: what the history proves of a case's erasure, and a hold of the auditor's that stops one."""
+
+import json
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from nrmbus.cli.audit.on_record import As, For, Off, Purpose
+from nrmbus.cli.options import DEFAULT_BUS, Bus, Data, folder_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from nrmbus.auditor.erased import Certificate
+
+app = typer.Typer(help="What was erased, and who says so.", no_args_is_help=True)
+
+
+@app.command(name="certificate", epilog="Example: nrmbus erasure certificate --case 5f0c1a2b")
+def certificate(
+    case: Annotated[str, typer.Option("--case", metavar="REF", help="The case: its reference, or the first digits.")],
+    *,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    name: As = None,
+    purpose: For = Purpose.audit,
+    off_the_record: Off = False,
+    data: Data = None,
+    bus: Bus = DEFAULT_BUS,
+) -> None:
+    """Say who has confirmed to have erased a case, who has not, and from when on no backup opens it.
+
+    What is asked goes on record first. The history is verified, every confirmation's signature with it. Exit status 1 while somebody's word is missing.
+    """
+    from nrmbus.auditor import erased
+    from nrmbus.cli.audit.on_record import asked
+    from nrmbus.cli.audit.replay import verified
+    from nrmbus.cli.desk.desks import whole
+
+    folder = folder_of(data, bus)
+    question = asked(folder, name, purpose, off=off_the_record)
+    seen = verified(folder)
+    with question.finding():
+        subject = whole(case, seen.history.spoken_of())
+    question.put("case", subject)
+    found = erased.certificate(seen.history.about(subject))
+    if as_json:
+        typer.echo(json.dumps(mapping(subject, found), indent=2))
+    else:
+        for line in lines(subject, found):
+            typer.echo(line)
+    if not found.complete:
+        raise typer.Exit(1)
+
+
+def mapping(subject: str, found: "Certificate") -> dict[str, Any]:
+    """One JSON object; what is not known is left out."""
+    from nrmbus.wire import times
+
+    body: dict[str, Any] = {
+        "case": subject,
+        "ground": found.ground,
+        "decided_by": found.decided_by,
+        "decision": found.decision,
+        "decided": times.write(found.decided) if found.decided else None,
+        "due": times.write(found.due) if found.due else None,
+        "horizon": times.write(found.horizon) if found.horizon else None,
+    }
+    return {
+        **{name: value for name, value in body.items() if value is not None},
+        "complete": found.complete,
+        "holds": [{"agency": each.agency, "number": each.number, "until": each.until} for each in found.holds],
+        "confirmed": [
+            {
+                "agency": each.agency,
+                "number": each.number,
+                "at": times.write(each.at),
+                "horizon": times.write(each.horizon),
+            }
+            for each in found.confirmed
+        ],
+        "missing": list(found.missing),
+    }
+
+
+def lines(subject: str, found: "Certificate") -> "Iterator[str]":
+    """The same for people."""
+    yield f"case {subject}"
+    if found.decided:
+        yield f"access ended by {found.decided_by}, number {found.decision}, {found.decided:%Y-%m-%d %H:%M} UTC"
+    for hold in found.holds:
+        yield f"held by {hold.agency} through {hold.until}, number {hold.number}"
+    if found.due:
+        yield f"to be erased since {found.due:%Y-%m-%d %H:%M} UTC ({found.ground})"
+    for each in found.confirmed:
+        yield (
+            f"erased at {each.agency}: confirmed {each.at:%Y-%m-%d %H:%M} UTC, number {each.number}; "
+            f"none of its backups opens it from {each.horizon:%Y-%m-%d} on"
+        )
+    for agency in found.missing:
+        yield f"NOT CONFIRMED by {agency}: its desk has not erased, or does not run"
+    if found.horizon:
+        yield f"From {found.horizon:%Y-%m-%d %H:%M} UTC on no backup opens a letter of this case."
+    elif not found.confirmed and not found.due:
+        yield "Nothing was erased, and nobody was told to erase."
+    yield "Registrations, numbers and proofs stay, and verify: nrmbus export, nrmbus verify."
+
+
+@app.command(epilog="Example: nrmbus erasure hold --case 5f0c1a2b --until 2026-09-30 --reason inspection")
+def hold(
+    case: Annotated[str, typer.Option("--case", metavar="REF", help="The case: its reference, or the first digits.")],
+    *,
+    until: Annotated[str, typer.Option(metavar="DAY", help="The last day of the hold; a year away at most.")],
+    reason: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="REASON",
+            help="objection, criminal_proceedings, civil_claim, inspection or person_request. (default: inspection)",
+        ),
+    ] = None,
+    name: As = None,
+    data: Data = None,
+    bus: Bus = DEFAULT_BUS,
+) -> None:
+    """As the auditor, on the auditor's machine: keep a case from being erased, until the end of a day.
+
+    The running auditor says it, under the number of who decides it. An agency, a court and prosecution place a hold
+    through their own desks: nrmbus publish, access.hold_placed.
+    """
+    from nrmbus.auditor import erased
+    from nrmbus.bus.errors import BusError
+    from nrmbus.cli.audit.on_record import asked
+    from nrmbus.cli.audit.replay import verified
+    from nrmbus.cli.desk.desks import whole
+    from nrmbus.events import AccessHoldPlaced
+    from nrmbus.events.errors import Invalid
+
+    folder, reasons = folder_of(data, bus), reason or ["inspection"]
+    placed = None
+    try:
+        placed = AccessHoldPlaced.from_mapping({"reasons": reasons, "until": until})
+    except Invalid:
+        placed = None
+    if placed is None:
+        raise BusError("The hold cannot be said so: --until is a day (2026-09-30), --reason one of those in --help.")
+    question = asked(folder, name, Purpose.audit, off=None)
+    seen = verified(folder)
+    with question.finding():
+        subject = whole(case, seen.history.spoken_of())
+    number = question.hold(subject, reasons, until)
+    typer.echo(f"registered as number {number}: nothing of case {subject} is erased through {until}")
+    if gone := [each.agency for each in erased.certificate(seen.history.about(subject)).confirmed]:
+        typer.echo(f"It comes too late for {', '.join(gone)}: erased already, by nrmbus erasure certificate.")

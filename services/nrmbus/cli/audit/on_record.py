@@ -1,0 +1,292 @@
+"""What a command is about to show of the history goes on record first: who asks, what and what for.
+
+The running auditor puts it there (`nrmbus.auditor.questions`); where it does not, nothing is shown, unless somebody says
+``--off-the-record``: then it is written down on this machine first, said aloud, and put on record as soon as can be.
+"""
+
+import json
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
+
+import typer
+
+from nrmbus.cli.actor import account
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from nrmbus.bus.folder import BusFolder
+
+What = Literal["case", "event", "search", "export", "person_report"]
+
+START_SECONDS: Final = 20.0
+"""How long the auditor may take to open its door, on a bus that was just started."""
+PATIENCE_SECONDS: Final = 20.0
+"""How long an answer may take: twice what the auditor gives the registrar, and what it reads before, as measured here."""
+
+
+class Purpose(StrEnum):
+    """Why an auditor reads: `nrmbus.auditor.asking.PURPOSES`, which takes too long to import for ``--help``."""
+
+    audit = "audit"
+    complaint = "complaint"
+    court = "court"
+    person_request = "person_request"
+    incident = "incident"
+
+
+As = Annotated[
+    str | None,
+    typer.Option(
+        "--as", metavar="NAME", help="Who asks: a user of the auditor, by password. (default: this machine's account)"
+    ),
+]
+For = Annotated[Purpose, typer.Option("--purpose", help="What it is read for, as the record says.")]
+Off = Annotated[
+    bool,
+    typer.Option(
+        "--off-the-record",
+        help="Where it cannot be put on record: show it all the same. It is written down, and put on record later.",
+    ),
+]
+
+_ALL_THE_SAME: Final = "to look all the same, with a record kept here and registered later: --off-the-record."
+_SENTENCES: Final = {
+    "unreachable": "The auditor does not answer, so this cannot be put on record: nrmbus up, or nrmbus run auditor",
+    "not_ready": "The auditor is still starting, so this cannot be put on record: ask again",
+    "unanswered": "The registrar has not put this on record in time: look at the logs of registrar and auditor, and ask again",
+    "not_verified": "The history that the auditor reads does not verify, so nothing can be put on record: "
+    "keep the broker's data as they are, and ask the bus's operator",
+    "not_a_question": "The auditor does not know who asks: nrmbus auditor user list",
+    "not_found": "The auditor reads another history than this command: keep the broker's data as they are, and ask the "
+    "bus's operator",
+}
+_ELSEWHERE: Final = (
+    "The history is read on the operator's machine, where the auditor runs and puts on record who reads: ask there. "
+    "What an agency was told is here: nrmbus inbox AGENCY."
+)
+_REFUSED: Final = "The registrar has refused to put this on record ({code}): look at the logs of registrar and auditor"
+
+
+class NoDoor(Exception):
+    """Raised when the auditor puts nothing on record; ``code`` says why."""
+
+    def __init__(self, code: str) -> None:
+        super().__init__(code)
+        self.code = code
+
+
+class AuditorsDoor:
+    """The door of the running auditor whose folder is *home*."""
+
+    def __init__(self, home: "Path") -> None:
+        """Look in *home*/door.json each time: it may start meanwhile."""
+        self._home = home
+
+    def begin(self, patience: float) -> str | None:
+        """Say that a question is to come; where and why the auditor has stopped, if it has. Raises NoDoor."""
+        until = time.monotonic() + patience
+        while True:
+            try:
+                trouble = self._ask("GET", 5.0).get("trouble")
+                return str(trouble) if trouble else None
+            except NoDoor as error:
+                if error.code not in ("unreachable", "not_ready") or time.monotonic() >= until:
+                    raise
+            time.sleep(0.1)
+
+    def put(self, question: dict[str, Any], patience: float) -> dict[str, Any]:
+        """Have *question* put on record: its ``partition`` and ``number``. Raises NoDoor."""
+        return self._ask("POST", patience, question)
+
+    def hold(self, hold: dict[str, Any], patience: float) -> dict[str, Any]:
+        """Have the auditor place a *hold*: its ``partition`` and ``number``. Raises NoDoor."""
+        return self._ask("POST", patience, hold, "/holds")
+
+    def _ask(
+        self, method: str, patience: float, body: dict[str, Any] | None = None, path: str = "/questions"
+    ) -> dict[str, Any]:
+        import httpx
+
+        code = "unreachable"
+        with suppress(OSError, ValueError, KeyError, httpx.HTTPError):  # their texts name addresses
+            door = json.loads((self._home / "door.json").read_bytes())
+            headers = {"authorization": f"Bearer {door['token']}"}
+            with httpx.Client(
+                base_url=door["url"], headers=headers, timeout=httpx.Timeout(patience, connect=2.0), trust_env=False
+            ) as client:
+                answer = client.request(method, path, json=body)
+                found = answer.json() if answer.content else {}
+                if answer.is_success and isinstance(found, dict):
+                    return found
+                code = str(found["code"])
+        raise NoDoor(code)
+
+
+class Question:
+    """One command's question: `put` it on record, then show."""
+
+    def __init__(self, folder: "BusFolder", name: str | None, purpose: Purpose, *, off: bool | None) -> None:
+        """Find who asks, and whether it can go on record; asks for a password where *name* is given.
+
+        *off* says whether it is shown off the record where it cannot; None where that is not offered.
+
+        Raises:
+            BusError: it cannot go on record, and *off* is not said; or *name* and password are nobody's.
+        """
+        folder.settings  # noqa: B018 - raises where no bus was made
+        self._folder, self._home, self._purpose, self._off = folder, folder.service("auditor"), purpose, off
+        self._actor = _actor(self._home, name)
+        self._door = AuditorsDoor(self._home)
+        self._why = ""
+        self._began = time.monotonic()
+        try:
+            trouble = self._door.begin(START_SECONDS if folder.is_held else 0.0)
+            if trouble:
+                _say(f"THE AUDITOR HAS STOPPED: the history is not what it must be ({trouble}).")
+        except NoDoor as error:
+            self._cannot(error.code)
+
+    def _cannot(self, code: str) -> None:
+        from nrmbus.bus.errors import BusError
+
+        self._why = code
+        if not self._off:
+            sentence = _SENTENCES.get(code, _REFUSED.format(code=code))
+            if code == "unreachable":
+                read_at_the_operator(self._folder)
+            raise BusError(f"{sentence}. Nothing is shown{'.' if self._off is None else f'; {_ALL_THE_SAME}'}")
+
+    def put(self, what: What, case: str | None = None, event: str | None = None) -> int | None:
+        """Have it on record that *what* is read, of *case* and *event* where it is about one; then it may be shown.
+
+        Answers the number of the record; None where it was written down to be put on record later.
+
+        Raises:
+            BusError: it is not on record, and off the record it may not be shown.
+        """
+        if not self._why:
+            asked = {"actor": self._actor, "purpose": self._purpose.value, "what": what, "case": case, "event": event}
+            body = {name: each for name, each in asked.items() if each is not None}
+            try:
+                patience = PATIENCE_SECONDS + 4 * (time.monotonic() - self._began)
+                record = self._door.put(body, patience)
+            except NoDoor as error:
+                self._cannot(error.code)
+            else:
+                _say(f"On record as number {record['number']}: {what}, by {self._actor}, for {self._purpose}.")
+                return int(record["number"])
+        self._write_down(what, case, event)
+        return None
+
+    def hold(self, case: str, reasons: list[str], until: str) -> int:
+        """Have the auditor keep *case* from being erased through the day *until*; the number of the registration.
+
+        Raises:
+            BusError: it is not registered.
+        """
+        from nrmbus.bus.errors import BusError
+        from nrmbus.rules import load_profile
+
+        try:
+            body = {"actor": self._actor, "case": case, "reasons": reasons, "until": until}
+            return int(self._door.hold(body, PATIENCE_SECONDS + 4 * (time.monotonic() - self._began))["number"])
+        except NoDoor as error:
+            code = error.code
+        rules = load_profile(self._folder.settings.policy).refusals.values()
+        why = next((each.says for each in rules if each.code == code), "look at the logs of registrar and auditor.")
+        raise BusError(f"The hold is not registered ({code}): {why}")
+
+    @contextmanager
+    def finding(self) -> Iterator[None]:
+        """Find what is meant; that there is no such thing, or several, is an answer too, and on record before it is told.
+
+        Raises:
+            BusError: as the block does, or as `put`.
+        """
+        from nrmbus.bus.errors import BusError
+
+        try:
+            yield
+        except BusError:
+            self.put("search")
+            raise
+
+    def _write_down(self, what: What, case: str | None, event: str | None) -> None:
+        from datetime import UTC, datetime
+
+        from nrmbus.auditor.asking import Question as Asked
+        from nrmbus.auditor.unrecorded import FILE, OffTheRecord
+        from nrmbus.auditor.users import Users
+        from nrmbus.bus.errors import BusError
+
+        asked = Asked(self._actor, self._purpose.value, what, case or Users(self._home).own_number(), event)
+        try:
+            OffTheRecord(self._home).note(asked, datetime.now(UTC).replace(microsecond=0), self._why)
+        except OSError as error:
+            raise BusError(
+                f"{self._home / FILE} cannot be written ({error.strerror}), so nothing is shown: make room for it."
+            ) from None
+        _say(
+            f"OFF THE RECORD ({self._why}): {what}, by {self._actor}, for {self._purpose}. It is written down in "
+            f"{self._home / FILE}, and the auditor puts it on record when it can."
+        )
+
+
+@contextmanager
+def refused_on_record(folder: "BusFolder", what: What = "search", case: str | None = None) -> Iterator[None]:
+    """For a command that agencies' desks put on record: where it says no, that is an answer of the auditor's history too.
+
+    Raises:
+        BusError: as the block does, once that is on record; or it cannot be, and then the answer is not told.
+    """
+    from nrmbus.bus.errors import BusError
+
+    try:
+        yield
+    except BusError:
+        asked(folder, None, Purpose.person_request, off=None).put(what, case)
+        raise
+
+
+def read_at_the_operator(folder: "BusFolder") -> None:
+    """See that the history can be read here.
+
+    Raises:
+        BusError: *folder* was made by `nrmbus join`: what is read is read, and put on record, on the operator's machine.
+    """
+    from nrmbus.bus.errors import BusError
+    from nrmbus.directory.changes import is_joined
+
+    if is_joined(folder):
+        raise BusError(_ELSEWHERE)
+
+
+def asked(folder: "BusFolder", name: str | None, purpose: Purpose, *, off: bool | None) -> Question:
+    """The question of a command that reads the history of a bus that runs; raises as `Question`, and NoBus."""
+    folder.bootstrap  # noqa: B018 - raises where no bus runs
+    return Question(folder, name, purpose, off=off)
+
+
+def _actor(home: "Path", name: str | None) -> str:
+    from nrmbus.auditor.users import Users
+    from nrmbus.bus.errors import BusError
+
+    users = Users(home)
+    if name is None:
+        return users.account(account())
+    password = typer.prompt(f"Password of {name}", hide_input=True, err=True)
+    actor = users.signed_in(name, password)
+    if actor is None:
+        raise BusError("Name or password is not right: nrmbus auditor user list, or leave --as out.")
+    return actor
+
+
+def _say(sentence: str) -> None:
+    """On standard error: what a command prints is for whoever reads it next."""
+    typer.echo(sentence, err=True)
+    sys.stderr.flush()

@@ -1,0 +1,311 @@
+"""``nrmbus person-report``: what is held of a person, by whom, why, and who read it, in the person's language."""
+
+import asyncio
+import shutil
+import sys
+import textwrap
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Final
+
+import typer
+
+from nrmbus.cli.actor import number_at
+from nrmbus.cli.audit.on_record import As, Purpose
+from nrmbus.cli.options import DEFAULT_BUS, Bus, Data, folder_of, to_write
+
+if TYPE_CHECKING:
+    from nrmbus.auditor.held import Held, Holder, Reading, Written
+    from nrmbus.auditor.history import Audited
+    from nrmbus.auditor.pages.words import Words
+    from nrmbus.bus.folder import BusFolder
+
+_HERE: Final = Path(__file__).parent
+_AUDITOR: Final = "auditor"
+
+
+class Language(StrEnum):
+    """The languages that it is written in."""
+
+    az = "az"
+    en = "en"
+    ru = "ru"
+
+
+def person_report(
+    case: Annotated[str, typer.Option("--case", metavar="REF", help="The case: its reference, or the first digits.")],
+    language: Annotated[Language, typer.Option("--language", help="In which language the person asks.")],
+    *,
+    agency: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ID",
+            help="Who hands it to the person: an agency whose desk is here, or auditor. (default: who holds the case, if its desk is here)",
+        ),
+    ] = None,
+    actor: Annotated[
+        str | None,
+        typer.Option(metavar="NUMBER", help="Its number of who hands it over. (default: this machine's account's)"),
+    ] = None,
+    name: As = None,
+    html: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Write a page to print, in place of text.", callback=to_write),
+    ] = None,
+    data: Data = None,
+    bus: Bus = DEFAULT_BUS,
+) -> None:
+    """Tell the person what is held about them: by which agency, on which ground, who read it, who was told what.
+
+    That it is told is put on record first, by the desk of who tells it or by the auditor, and nothing is printed where
+    that fails; so is that there is no such case, or that the agency cannot tell of it, by the auditor. It names no member
+    of staff, and says nothing of what stands in a letter.
+    """
+    from nrmbus.auditor.held import held
+    from nrmbus.auditor.pages.words import Words
+    from nrmbus.bus.folder import write_private
+    from nrmbus.cli.audit.on_record import refused_on_record
+    from nrmbus.cli.audit.replay import verified
+    from nrmbus.cli.desk.desks import whole
+
+    folder = folder_of(data, bus)
+    seen = verified(folder)
+    with refused_on_record(folder):
+        subject = whole(case, seen.history.spoken_of())
+    teller = agency or _teller(folder, seen, subject)
+    number, known = _on_record(folder, teller, subject, actor, name)
+    seen = verified(folder)  # once more: this report is a part of what it tells
+    made = max(entry.registration.time for entry in seen.history.about(subject))
+    words = Words(language.value, seen.rules.profile.zone)
+    report = written(held(seen, subject, known), words, teller=teller, number=number, made=made)
+    if html is None:
+        typer.echo(_folded(report.text()))
+    else:
+        write_private(html.absolute(), report.html().encode())
+        typer.echo(f"Wrote {html}. On record as number {number}.")
+
+
+def _folded(text: str) -> str:
+    """*text* as a terminal shows it, no word broken; whole for a file or another program."""
+    if not sys.stdout.isatty():
+        return text
+    width = shutil.get_terminal_size().columns
+    return "\n".join(
+        textwrap.fill(line, width, subsequent_indent="    " if line.startswith("  - ") else "") if line else line
+        for line in text.splitlines()
+    )
+
+
+def _teller(folder: "BusFolder", seen: "Audited", subject: str) -> str:
+    """Who tells it where nobody was named: the holder of the case if its desk is on this machine, else the auditor."""
+    entries = seen.history.about(subject)
+    last = next((each.event for each in reversed(entries) if each.event), None)
+    holder = seen.rules.holder(seen.view(subject, entries), last) if last else None
+    return holder if holder in folder.agencies() else _AUDITOR
+
+
+def _on_record(
+    folder: "BusFolder", teller: str, subject: str, actor: str | None, name: str | None
+) -> tuple[int | None, "Written"]:
+    """Have it recorded that the person is told; return the number of the record, and what a desk knows of its letters."""
+    from nrmbus.cli.audit import on_record
+
+    if teller != _AUDITOR:
+        with on_record.refused_on_record(folder, "case", subject):
+            who = number_at(folder, teller, actor)
+            return asyncio.run(_by_its_desk(folder, teller, subject, who))
+    return on_record.asked(folder, name, Purpose.person_request, off=None).put("person_report", subject), {}
+
+
+async def _by_its_desk(folder: "BusFolder", agency: str, subject: str, actor: str) -> tuple[int, "Written"]:
+    from nrmbus.cli.desk.desks import door_of
+
+    async with door_of(folder, agency) as door:
+        answer = await door.read_case(subject, what="person_report", actor=actor, purpose="person_request")
+    return int(answer["number"]), {(each["source"], each["event"]): each["parts"] for each in answer["written"]}
+
+
+# -- the words -------------------------------------------------------------------------------------------------------
+
+
+@cache
+def sentences() -> dict[str, dict[str, str]]:
+    """Every sentence of a report by its key, in every language."""
+    import yaml
+
+    found: dict[str, dict[str, str]] = yaml.safe_load((_HERE / "person_report.yaml").read_text(encoding="utf-8"))
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """What a report says under one heading: sentences, and lists of short lines below some of them."""
+
+    heading: str
+    lines: tuple[tuple[str, tuple[str, ...]], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """A report to a person, ready to be shown."""
+
+    language: str
+    title: str
+    intro: tuple[str, ...]
+    sections: tuple[Section, ...]
+
+    def text(self) -> str:
+        """As plain text, for a terminal or a printer."""
+        shown = [self.title, "=" * len(self.title), "", *self.intro]
+        for section in self.sections:
+            shown += ["", section.heading, "-" * len(section.heading)]
+            for sentence, below in section.lines:
+                shown += [sentence, *(f"  - {each}" for each in below)]
+        return "\n".join(shown)
+
+    def html(self) -> str:
+        """As one page that loads nothing."""
+        from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
+
+        environment = Environment(
+            loader=FileSystemLoader(_HERE),
+            autoescape=select_autoescape(["j2"]),
+            undefined=StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+            keep_trailing_newline=True,
+        )
+        return environment.get_template("person_report.html.j2").render(report=self)
+
+
+def written(of: "Held", words: "Words", *, teller: str, number: int | None, made: datetime) -> Report:
+    """The report about what is *of* the person held, in the language of *words*; *teller* hands it over."""
+
+    def say(key: str, **values: Any) -> str:
+        sentence = sentences()[key][words.language]
+        return sentence.format(**values) if values else sentence
+
+    names = {each.agency: _name(each, words) for each in of.holders}
+    # The person's own matters first: who has letters, then who only heard of steps, and last who checks the bus.
+    holders = sorted(
+        of.holders, key=lambda each: (each.role == _AUDITOR, not (each.written or each.parts), each.agency)
+    )
+    intro = [
+        say("intro"),
+        say("made", agency=names.get(teller, teller), day=words.day(made), number=number),
+        say("case", case=of.subject),
+        say("sealed"),
+        *([say("child")] if of.child else []),
+        *([say("statistics")] if of.statistics else []),
+        *([say("over", day=words.day(of.over))] if of.over else []),
+    ]
+    sections = [Section(names[each.agency], tuple(_about(each, words, say))) for each in holders]
+    rights = Section(say("rights"), ((say("rights.withdraw"), ()), (say("rights.ask"), ())))
+    return Report(words.language, say("title"), tuple(intro), (*sections, rights))
+
+
+def _name(holder: "Holder", words: "Words") -> str:
+    role = words.gloss("role", holder.role)
+    if holder.contact:
+        return f"{holder.contact.name} ({'; '.join(filter(None, (role, holder.agency)))})"
+    if not role:
+        return holder.agency
+    first = "İ" if words.language == "az" and role[0] == "i" else role[0].upper()
+    return f"{first}{role[1:]}" if role == holder.agency else f"{first}{role[1:]} ({holder.agency})"
+
+
+def _about(holder: "Holder", words: "Words", say: Any) -> Iterator[tuple[str, tuple[str, ...]]]:
+    yield from _whom_to_ask(holder, say)
+    yield from _letters(holder, say)
+    if holder.erased:
+        days = {"day": words.day(holder.erased.at), "horizon": words.day(holder.erased.horizon)}
+        yield say("erased", **days), ()
+    if holder.owes_erasure_since:
+        yield say("erased.missing", day=words.day(holder.owes_erasure_since)), ()
+    if holder.told or holder.said:
+        yield _ground(holder, words, say), ()
+    if holder.stopped:
+        yield say("stopped", day=words.day(holder.stopped.at)), ()
+        yield _stopped(holder, words, say), ()
+    for key, steps in (("told", holder.told), ("said", holder.said)):
+        if steps:
+            yield say(key), tuple(_steps(steps.items(), words, say))
+    readings = tuple(_readings(holder.readings, words, say))
+    if readings:
+        yield say("read"), readings
+    elif holder.role != _AUDITOR:
+        yield say("read.nothing"), ()
+
+
+def _whom_to_ask(holder: "Holder", say: Any) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """Yield address and telephone number, as the directory has them, or who else can say them."""
+    contact = holder.contact
+    if contact and contact.address:
+        yield say("contact.address", address=contact.address), ()
+    if contact and contact.phone:
+        yield say("contact.phone", phone=contact.phone), ()
+    if not contact or not (contact.address or contact.phone):
+        yield say("contact.none"), ()
+
+
+def _letters(holder: "Holder", say: Any) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """Yield what its letters hold, as far as anybody here knows."""
+    deleted = holder.stopped is not None and holder.stopped.state == "deleted"
+    if holder.role == _AUDITOR:
+        yield say("audits"), ()
+    if holder.written:
+        yield say("held", parts=_parts(holder.written, say)), ()
+    if holder.parts:
+        yield say("held.room", parts=_parts(holder.parts, say)), ()
+    elif holder.role != _AUDITOR and not holder.written and holder.erased is None and not deleted:
+        yield say("held.nothing"), ()
+
+
+def _parts(parts: Iterable[str], say: Any) -> str:
+    return "; ".join(say(f"part.{part}") for part in sorted(parts))
+
+
+def _readings(readings: Iterable["Reading"], words: "Words", say: Any) -> Iterator[str]:
+    """Yield a line for each purpose: how often, from when to when, and what was read."""
+    purposes: dict[str, list[Reading]] = {}
+    for each in readings:
+        purposes.setdefault(each.purpose, []).append(each)
+    for purpose, same in purposes.items():
+        read = [
+            phrase
+            for each in same
+            for phrase in ([say(f"part.{part}") for part in each.parts] or [words.gloss("access", each.what)])
+        ]
+        values = {"what": "; ".join(dict.fromkeys(read)), "purpose": words.gloss("purpose", purpose)}
+        if len(same) == 1:
+            yield say("read.line", day=words.moment(same[0].at), **values)
+        elif (first := words.day(same[0].at)) == (last := words.day(same[-1].at)):
+            yield say("read.day", day=first, count=len(same), **values)
+        else:
+            yield say("read.lines", first=first, last=last, count=len(same), **values)
+
+
+def _ground(holder: "Holder", words: "Words", say: Any) -> str:
+    day = words.day(holder.since) if holder.since else ""
+    if holder.ground == "override" and day:
+        return str(say("ground.override", day=day))
+    if holder.ground == "consent":
+        return str(say("ground.consent", day=day) if day else say("ground.consent_ended"))
+    return str(say("ground.law", basis=holder.basis) if holder.basis else say("ground.rules"))
+
+
+def _stopped(holder: "Holder", words: "Words", say: Any) -> str:
+    stopped = holder.stopped
+    if stopped is None or stopped.state != "missing":
+        return str(say(f"stop.{stopped.state}")) if stopped else ""
+    day = words.day(stopped.due - timedelta(seconds=1)) if stopped.due else ""  # 24:00 belongs to the day that it ends
+    return str(say("stop.late" if stopped.breached else "stop.missing", day=day))
+
+
+def _steps(steps: Iterable[tuple[str, datetime]], words: "Words", say: Any) -> Iterator[str]:
+    for kind, at in steps:
+        yield say("step", day=words.day(at), step=words.gloss("type", kind) or kind)

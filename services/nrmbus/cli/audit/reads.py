@@ -1,0 +1,205 @@
+"""``nrmbus reads``: who read what of a case, when and what for, by the history and by the desks that are here."""
+
+import asyncio
+import json
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Annotated, Any, Final
+
+import typer
+
+from nrmbus.cli.audit.on_record import As, For, Off, Purpose
+from nrmbus.cli.options import DEFAULT_BUS, Bus, Data, folder_of
+
+if TYPE_CHECKING:
+    from nrmbus.auditor.held import Reading
+    from nrmbus.auditor.history import Entry
+    from nrmbus.auditor.unrecorded import Unrecorded
+    from nrmbus.bus.folder import BusFolder
+
+_DESK: Final = "desk"
+"""By this name a desk opens by itself, to say whether a letter opens: no person reads, and nothing is registered."""
+
+
+_Key = tuple[str, str | None, str]
+"""Who opened a letter of which event, and what for."""
+
+
+def reads(
+    case: Annotated[str, typer.Option("--case", metavar="REF", help="The case: its reference, or the first digits.")],
+    *,
+    agency: Annotated[str | None, typer.Option(metavar="ID", help="What was read at this agency alone.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    name: As = None,
+    purpose: For = Purpose.audit,
+    off_the_record: Off = False,
+    data: Data = None,
+    bus: Bus = DEFAULT_BUS,
+) -> None:
+    """Say who read what of a case, when and what for.
+
+    What the registrar put on record before it was read comes from the verified history; so will this question, which goes
+    on record first. Where an agency's desk is here, its own table is held against that, and a difference is said; where
+    the auditor's folder is here, what was read off the record. Exit status: 1 when something was read that is on no record.
+    """
+    from nrmbus.auditor.held import readings
+    from nrmbus.auditor.unrecorded import OffTheRecord
+    from nrmbus.cli.audit.on_record import asked
+    from nrmbus.cli.audit.replay import verified
+    from nrmbus.cli.desk.desks import whole
+
+    folder = folder_of(data, bus)
+    question = asked(folder, name, purpose, off=off_the_record)
+    left = OffTheRecord(folder.service("auditor")).left()  # before this question, which may be written there itself
+    seen = verified(folder)
+    with question.finding():
+        subject = whole(case, seen.history.spoken_of())
+    question.put("case", subject)
+    found = [each for each in readings(seen.history.about(subject)) if agency in (None, each.agency)]
+    here = asyncio.run(tables_of(folder, subject, agency))
+    differences = [each for other, rows in sorted(here.items()) for each in differing(other, found, rows)]
+    differences = asyncio.run(marked(folder, differences))
+    unrecorded = [
+        each for each in (*left.readings, *left.refused) if each.subject == subject and agency in (None, "auditor")
+    ]
+    if as_json:
+        typer.echo(json.dumps(mapping(subject, found, here, differences, unrecorded), indent=2))
+    else:
+        read = {entry.registration.id: entry for entry in seen.history.about(subject)}
+        _print(subject, found, here, differences, read)
+        for reading in unrecorded:
+            typer.echo(
+                f"OFF THE RECORD: read at {reading.at} and not registered ({reading.why}): auditor, {reading.actor}, "
+                f"{reading.what}, {reading.purpose}."
+            )
+        if left.unreadable:
+            typer.echo(f"OFF THE RECORD: {left.unreadable} lines of what the auditor read so cannot be read any more.")
+    if unrecorded or left.unreadable or any(each["missing"] == "history" for each in differences):
+        raise typer.Exit(1)
+
+
+async def tables_of(folder: "BusFolder", subject: str, agency: str | None) -> dict[str, list[dict[str, Any]]]:
+    """What the desk of each agency (or of *agency*) says that it opened of the case; without those that do not answer."""
+    from nrmbus.client import Door, DoorError
+
+    found: dict[str, list[dict[str, Any]]] = {}
+    for name in folder.agencies():
+        if agency not in (None, name):
+            continue
+        try:
+            async with Door.of(folder.agency(name).path) as door:
+                found[name] = list((await door.get(f"/v1/cases/{subject}/reads"))["reads"])
+        except DoorError:  # another machine's, or it is down: the history stands alone
+            continue
+    return found
+
+
+def differing(agency: str, found: Iterable["Reading"], rows: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """What was registered and not opened at the desk of *agency*, and what was opened there and not registered."""
+    registered: Counter[_Key] = Counter(
+        (each.actor, each.event, each.purpose) for each in found if each.agency == agency and each.what == "letter"
+    )
+    by_part = Counter((row["who"], row["event"], row["purpose"], row["part"]) for row in rows if row["who"] != _DESK)
+    opened: Counter[_Key] = Counter()
+    for (who, event, purpose, _), times in by_part.items():
+        opened[who, event, purpose] = max(opened[who, event, purpose], times)
+    places = (("desk", registered - opened), ("history", opened - registered))
+    return [
+        {"agency": agency, "actor": who, "event": event, "purpose": purpose, "missing": where, "times": times}
+        for where, more in places
+        for (who, event, purpose), times in sorted(more.items(), key=str)
+    ]
+
+
+async def marked(folder: "BusFolder", differences: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return *differences* with ``ledger_lost`` where a desk cannot know what it opened, since it lost its ledger."""
+    from nrmbus.cli.health import ask
+
+    lost = {}
+    for agency in sorted({each["agency"] for each in differences if each["missing"] == "desk"}):
+        if found := (await ask(folder, agency) or {}).get("ledger_lost"):
+            lost[agency] = {"ledger_lost": found["noticed"]}
+    return [each | (lost.get(each["agency"], {}) if each["missing"] == "desk" else {}) for each in differences]
+
+
+def mapping(
+    subject: str,
+    found: Iterable["Reading"],
+    here: Mapping[str, list[dict[str, Any]]],
+    differences: list[dict[str, Any]],
+    unrecorded: Iterable["Unrecorded"] = (),
+) -> dict[str, Any]:
+    """One JSON object."""
+    from nrmbus.wire import times
+
+    rows = [
+        {
+            "number": each.number,
+            "at": times.write(each.at),
+            "agency": each.agency,
+            "actor": each.actor,
+            "what": each.what,
+            "purpose": each.purpose,
+            **({"parts": list(each.parts)} if each.parts else {}),
+            **({"event": each.event} if each.event else {}),
+            **({"read": times.write(each.off_record)} if each.off_record else {}),
+        }
+        for each in found
+    ]
+    off = [each.model_dump(exclude={"kind", "id", "subject"}, exclude_none=True) for each in unrecorded]
+    return {"case": subject, "registered": rows, "desks": dict(here), "differences": differences, "off_the_record": off}
+
+
+def _print(
+    subject: str,
+    found: list["Reading"],
+    here: Mapping[str, list[dict[str, Any]]],
+    differences: Iterable[Mapping[str, Any]],
+    read: Mapping[str, "Entry"],
+) -> None:
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console()
+    console.print(f"case {subject}", style="dim", highlight=False)
+    if found:
+        table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
+        table.add_column("no.", justify="right", style="dim", no_wrap=True)
+        table.add_column("time (UTC)", no_wrap=True)
+        for title in ("agency, who", "what, of which event, what for"):
+            table.add_column(title, overflow="fold")
+        for each in found:
+            parts = f": {', '.join(each.parts)}" if each.parts else ""
+            what = f"{each.what}{parts}" + (f"\nof {_event(read.get(each.event), each.event)}" if each.event else "")
+            if each.off_record:
+                what += f"\nread {each.off_record:%Y-%m-%d %H:%M}, off the record then"
+            at = each.at.strftime("%Y-%m-%d %H:%M")
+            table.add_row(str(each.number), at, f"{each.agency}\n{each.actor}", f"{what}\nfor {each.purpose}")
+        console.print(table)
+    else:
+        typer.echo("Nobody is on record as having read anything of it.")
+    for name, rows in here.items():
+        own = len({row["event"] for row in rows if row["who"] == _DESK})
+        if own:
+            letters = "1 letter opens" if own == 1 else f"{own} letters open"
+            typer.echo(f"The desk of {name} is here: it tried by itself whether {letters}.")
+    for difference in differences:
+        typer.echo(_sentence(difference))
+    if here and not differences:
+        typer.echo("What these desks opened for people is what was registered, no more and no less.")
+
+
+def _event(entry: "Entry | None", id: str) -> str:
+    if entry is None or entry.event is None:
+        return f"event {id}"
+    return f"{entry.event.type}, number {entry.registration.number}"
+
+
+def _sentence(difference: Mapping[str, Any]) -> str:
+    who = f"{difference['agency']}, {difference['actor']}, event {difference['event']}, {difference['purpose']}"
+    if lost := difference.get("ledger_lost"):
+        return f"Registered, and nobody can say whether it was opened, since the desk lost its ledger ({lost}): {who}."
+    if difference["missing"] == "desk":
+        return f"Registered and then not opened, {difference['times']} times: {who}."
+    return f"OFF THE RECORD: opened and never registered, {difference['times']} times: {who}."

@@ -1,0 +1,253 @@
+"""``nrmbus replay``: the history of a case once more, verified, as of any moment."""
+
+import asyncio
+import gc
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Final
+
+import typer
+
+from nrmbus.cli.audit.on_record import As, For, Off, Purpose
+from nrmbus.cli.options import DEFAULT_BUS, Bus, Data, folder_of, to_write
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    from nrmbus.auditor.history import Audited, Entry
+    from nrmbus.bus.folder import BusFolder
+    from nrmbus.cli.audit.replayed import Case, Replayed
+
+_WIDE: Final = 110
+"""From so many columns on, a row has a column for each thing it says."""
+
+
+def replay(  # noqa: PLR0913 - one each for what a history may be narrowed to
+    *,
+    case: Annotated[
+        str | None, typer.Option(metavar="REF", help="This case alone: its reference, or the first digits.")
+    ] = None,
+    agency: Annotated[
+        str | None, typer.Option(metavar="A", help="What this agency said, was refused, or was told.")
+    ] = None,
+    kind: Annotated[
+        str | None, typer.Option("--type", metavar="T", help="This type alone, or those that begin so: 'referral.*'.")
+    ] = None,
+    first: Annotated[
+        str | None, typer.Option("--from", metavar="TIME", help="Registered then or later; a day, or a time.")
+    ] = None,
+    last: Annotated[
+        str | None, typer.Option("--to", metavar="TIME", help="Registered then or before; a day counts to its end.")
+    ] = None,
+    number: Annotated[
+        str | None, typer.Option(metavar="N[..M]", help="This registration, or those from N on, to M.")
+    ] = None,
+    as_of: Annotated[
+        str | None,
+        typer.Option(metavar="TIME", help="What was known then: a day to its end, or 2026-03-02T09:00:00Z."),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    as_lines: Annotated[bool, typer.Option("--jsonl", help="Print JSON Lines: a registration a line.")] = False,
+    readings: Annotated[
+        bool,
+        typer.Option("--readings", help="Show in the table who has read, too. JSON and HTML always have the readings."),
+    ] = False,
+    html: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Write the timeline as one HTML file that loads nothing.", callback=to_write),
+    ] = None,
+    name: As = None,
+    purpose: For = Purpose.audit,
+    off_the_record: Off = False,
+    data: Data = None,
+    bus: Bus = DEFAULT_BUS,
+) -> None:
+    """Replay the history of a case, or of all: what was registered and refused, by which rule, and who was told.
+
+    What is asked goes on record first. Every signature is verified, of registrar and of senders, and that no number is
+    missing; letters stay sealed.
+    Days are those of the policy's zone. What is left out is still verified, and counts for status and clocks.
+    """
+    from nrmbus.auditor.selection import Selection, moment, numbers, time_of
+    from nrmbus.bus.errors import BusError
+    from nrmbus.cli.audit.on_record import asked
+    from nrmbus.cli.audit.replayed import Replayed, mapping, rows
+    from nrmbus.cli.desk.desks import whole
+    from nrmbus.rules import load_profile
+
+    if sum((as_json, as_lines, html is not None)) > 1:
+        raise BusError("--json, --jsonl and --html are three forms of the same: choose one.")
+    folder = folder_of(data, bus)
+    zone = load_profile(folder.settings.policy).zone
+    chosen = Selection(
+        agency=agency,
+        type=kind.removeprefix("nrm.") if kind else None,
+        first=moment(first, zone, "--from", begin=True),
+        last=moment(last, zone, "--to"),
+        numbers=numbers(number),
+    )
+    then = moment(as_of, zone, "--as-of")
+    question = asked(folder, name, purpose, off=off_the_record)
+    seen = verified(folder)
+    if agency is not None and agency not in seen.directory.entries:
+        raise BusError(
+            f"The directory never had an agency of this name; it has {', '.join(sorted(seen.directory.entries))}."
+        )
+    with question.finding():
+        subject = whole(case, seen.history.spoken_of()) if case else None
+    question.put("case" if subject else "search", subject)
+    replayed = Replayed.of(seen, chosen, subject=subject, as_of=then, now=then or time_of(folder, seen.history))
+    if as_json:
+        typer.echo(json.dumps(mapping(replayed), indent=2))
+    elif as_lines:
+        for row in rows(replayed):
+            typer.echo(json.dumps(row, separators=(",", ":")))
+    elif html:
+        from nrmbus.bus.folder import write_private
+
+        write_private(html.absolute(), replayed.html().encode())
+        typer.echo(f"Wrote {html}. Verified: {replayed.verified}.")
+    else:
+        _print(replayed, readings=readings or chosen.type == "access.granted")
+
+
+def verified(folder: "BusFolder") -> "Audited":
+    """The whole history of the bus in *folder*; raises as `nrmbus.auditor.history.audited`, and `read_at_the_operator`."""
+    from nrmbus.auditor.history import audited
+    from nrmbus.cli.audit.on_record import read_at_the_operator
+
+    read_at_the_operator(folder)
+    gc.disable()  # all of it is kept: looking through it for garbage would take a third of the time
+    try:
+        with progress() as told:
+            return asyncio.run(audited(folder, told=told))
+    finally:
+        gc.enable()
+
+
+@contextmanager
+def progress() -> Iterator[Callable[[int, int], None] | None]:
+    """A bar on standard error for what takes long; nothing where that is no terminal."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield None
+        return
+    columns = (TextColumn("verifying"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, transient=True) as bar:
+        task = bar.add_task("verifying", total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+def _print(replayed: "Replayed", *, readings: bool) -> None:
+    from rich.console import Console
+
+    console = Console()
+    for case in replayed.cases:
+        if case.is_one or readings:
+            _print_case(console, replayed, case, readings=readings)
+    if apart := sum(case.counts.readings for case in replayed.cases if not case.is_one and not readings):
+        typer.echo(f"Readings about no case, such as searches: {apart}. --readings shows them.")
+    if not replayed.total:
+        typer.echo("Nothing was registered on this bus yet.")
+        return
+    if not replayed.cases:
+        typer.echo("The history has nothing that fits what you asked for.")
+    typer.echo(
+        f"Verified: {replayed.verified}, each signed by the registrar and chained to the one\n"
+        "before, no number missing; every event signed by its sender with a key of the\ndirectory."
+    )
+
+
+def _print_case(console: "Console", replayed: "Replayed", case: "Case", *, readings: bool) -> None:
+    from rich.text import Text
+
+    from nrmbus.auditor.pages.words import Words
+
+    words = Words("en", replayed.profile.zone)
+    status = [f"  {case.status}"] if case.status else []
+    console.print(Text.assemble(("case ", "dim"), (case.subject, "bold"), *status))
+    console.print(Text(words("case.counts", **asdict(case.counts)), "dim"))
+    rows = case.rows(readings=readings)
+    if rows:
+        console.print(_table(replayed, case, rows, wide=console.width >= _WIDE))
+    elif not case.known:
+        console.print("Nothing was registered of it by then.")
+    if left_out := len(case.entries) - len(rows):
+        console.print(
+            f"Readings that are left out here: {left_out}. --readings shows them; nrmbus reads says who read."
+        )
+    for clock in case.clocks:
+        due = f", due {clock.due:%Y-%m-%d %H:%M} UTC" if clock.due else ", paused by a question"
+        late = ", breached" if clock.breached else ", overdue" if clock.due and clock.due < replayed.now else ""
+        says = words.gloss("clock", clock.code)
+        console.print(Text(f"runs: {clock.code} of {clock.answerable}{f' ({says})' if says else ''}{due}{late}"))
+    console.print()
+
+
+def _table(replayed: "Replayed", case: "Case", entries: "list[Entry]", *, wide: bool) -> "Table":
+    """The rows; where there is little room, verdict and who was told stand below the type."""
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
+    table.add_column("no.", justify="right", style="dim", no_wrap=True)
+    table.add_column("time (UTC)", no_wrap=True)
+    table.add_column("who", style="cyan", overflow="fold")
+    for title in ("type", "verdict", "told") if wide else ("type, verdict, told",):
+        table.add_column(title, overflow="fold")
+    for entry in entries:
+        said = entry.registration
+        told = ", ".join(entry.audience.recipients)
+        cells = [
+            _type(entry),
+            _verdict(replayed, case, entry),
+            Text(told or "nobody", "" if told else "dim"),
+        ]
+        if not wide:
+            cells = [Text("\n").join([*cells[:2], Text("told ", "dim") + cells[2]] if entry.said else [cells[1]])]
+        table.add_row(replayed.place(entry), f"{said.time:%Y-%m-%d %H:%M}", said.source, *cells)
+    return table
+
+
+def _type(entry: "Entry") -> "Text":
+    from rich.text import Text
+
+    from nrmbus.auditor.outcomes import is_sealed_again
+
+    if entry.said is None:
+        if is_sealed_again(entry):
+            return Text("not kept, as it was sealed again", "dim")
+        return Text("not kept, as it was refused", "dim")
+    version = f" v{entry.said.version}" if entry.said.version > 1 else ""
+    unknown = "" if entry.event else "\nthis release cannot read it: upgrade to replay the case to its end"
+    return Text.assemble((f"{entry.said.type}{version}", "bold"), (unknown, "red"))
+
+
+def _verdict(replayed: "Replayed", case: "Case", entry: "Entry") -> "Text":
+    from rich.text import Text
+
+    from nrmbus.auditor.outcomes import follower, is_sealed_again, refusal_of
+
+    said = entry.registration
+    if is_sealed_again(entry):
+        again = follower(entry, case.known)
+        came = f"as no. {replayed.place(again)}" if again else "not yet"
+        return Text.assemble("sealed again for a changed audience, ", came)
+    says = refusal_of(entry, replayed.profile)
+    cited = (f" {each}" for each in (said.code, said.rule) if each)
+    return Text.assemble(said.verdict, *cited, f"\n{says}" if says else "", _article(entry))
+
+
+def _article(entry: "Entry") -> "Text":
+    from rich.text import Text
+
+    return Text(f"\n{entry.registration.article}" if entry.registration.article else "", style="dim")

@@ -1,0 +1,230 @@
+"""``nrmbus trace``: from an event to the trace that made it, as a waterfall, and from a trace back to its events."""
+
+import json
+from collections.abc import Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING, Annotated, Final
+
+import typer
+
+from nrmbus.cli.audit.on_record import As, For, Off, Purpose
+from nrmbus.cli.options import DEFAULT_BUS, Bus, Data, folder_of
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.text import Text
+
+    from nrmbus.auditor.waterfall import Row
+    from nrmbus.auditor.why import Point, Receipt
+    from nrmbus.cli.audit.traced import Told, Traced
+
+_CLOCK: Final = "Spans are told by each machine's own clock, and kept for a while only; the history is by the bus's clock, and for good."
+
+
+def trace(
+    event: Annotated[
+        str | None,
+        typer.Argument(
+            help="Which: its id, the first 8 characters or more, its number in nrmbus replay, or a type (the last of it)."
+        ),
+    ] = None,
+    *,
+    trace_id: Annotated[
+        str | None,
+        typer.Option("--trace", metavar="TRACE", help="The way back: the events of this trace, 8 digits or more."),
+    ] = None,
+    case: Annotated[
+        str | None, typer.Option(metavar="REF", help="Of this case: its reference, or the first digits.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    name: As = None,
+    purpose: For = Purpose.audit,
+    off_the_record: Off = False,
+    data: Data = None,
+    bus: Bus = DEFAULT_BUS,
+) -> None:
+    """Show who worked on an event, after what and for how long: its sender, the registrar, each receiver.
+
+    What is asked goes on record first. Spans are kept by each service on its own machine, for a while. What the history knows is shown in any case: when the
+    event was recorded and registered, which letters opened, what it answers and what came of it.
+    """
+    from nrmbus.bus.errors import BusError
+    from nrmbus.cli.audit.on_record import Question
+    from nrmbus.cli.audit.traced import asked_for, history_of, mapping, traced_event, traced_trace
+
+    folder = folder_of(data, bus)
+    if (event is None) == (trace_id is None):
+        raise BusError("nrmbus trace wants an EVENT, or the way back with --trace TRACE.")
+    question = Question(folder, name, purpose, off=off_the_record)
+    seen = history_of(folder)
+    with question.finding():
+        found = traced_trace(folder, seen, trace_id) if trace_id else traced_event(folder, seen, event or "", case)
+    question.put(*asked_for(found))
+    if as_json:
+        typer.echo(json.dumps(mapping(found), indent=2))
+        return
+    from rich.console import Console
+
+    show(found, Console())
+
+
+# -- as text ---------------------------------------------------------------------------------------------------------
+
+
+def show(found: "Traced", console: "Console") -> None:
+    """Print it: what was asked for, the waterfall, then what the history knows."""
+    from rich.text import Text
+
+    from nrmbus.auditor.waterfall import waterfall
+
+    console.print(_title(found))
+    if found.event:
+        console.print(Text(f"event {found.event}", "dim"))
+    for each in found.traces:
+        console.print(Text(f"trace {each}", "dim"))
+    rows = waterfall(found.spans)
+    if rows:
+        _print_rows(rows, found, console)
+        _print_missing(found, console)
+    else:
+        console.print("\nNo span of it is kept here any more, or none was; what follows is from the history.")
+    for told in found.told:
+        _print_told(told, console, named=found.event is None)
+    if not found.readable:
+        console.print("\nThe bus does not run, so the history could not be asked: nrmbus up, and ask again.")
+    elif not found.told:
+        console.print("\nThe history has no registration of it, or none yet.")
+    console.print(Text(f"\n{_CLOCK}", "dim"))
+
+
+def _title(found: "Traced") -> "Text":
+    from rich.text import Text
+
+    from nrmbus.auditor.outcomes import verdict_of
+
+    if found.event is None:
+        events = {each.event for each in found.spans if each.event} | {
+            each.entry.registration.id for each in found.told
+        }
+        return Text(f"trace of {len(events)} event{'' if len(events) == 1 else 's'}", "bold")
+    made = next((each for each in found.spans if each.event == found.event), None)
+    if not found.told:
+        assert made is not None  # noqa: S101 - it was found by a span, if not by the history
+        return Text.assemble((made.type, "bold"), " of ", (made.service, "cyan"))
+    entry = found.told[0].entry
+    type_ = entry.said.type if entry.said else made.type if made else "event"
+    said = entry.registration
+    verdict = verdict_of(entry).replace("_", " ")
+    return Text.assemble((type_, "bold"), " of ", (said.source, "cyan"), f", {verdict} as number {said.number}")
+
+
+def _print_rows(rows: "list[Row]", found: "Traced", console: "Console") -> None:
+    from rich.padding import Padding
+    from rich.table import Table
+    from rich.text import Text
+
+    from nrmbus.auditor.waterfall import milliseconds, tree
+
+    services = len({row.span.service for row in rows})
+    first = datetime.fromtimestamp(min(row.span.start for row in rows) / 1e9).astimezone()
+    console.print(
+        Text(f"\n{len(rows)} spans of {services} services, from {first:%Y-%m-%d %H:%M:%S.%f} {first:%Z}", "bold")
+    )
+    table = Table.grid(padding=(0, 1))
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
+    table.add_column(justify="right", no_wrap=True)
+    table.add_column(justify="right", no_wrap=True)
+    table.add_column(no_wrap=True)
+    width = max(min(console.width - 62, 40), 8)
+    table.add_row("", "", Text("after ms", "dim"), Text("took ms", "dim"), "")
+    for row in rows:
+        of_it = found.event in (None, row.span.event) or row.linked
+        service = Text.assemble((tree(row), "dim"), (row.span.service, "cyan" if of_it else "dim"))
+        table.add_row(
+            service,
+            _step(row, found),
+            milliseconds(row.after),
+            milliseconds(row.took),
+            Text(_bar(row, width), "green" if of_it else "dim"),
+        )
+    console.print(Padding(table, (0, 0, 0, 1)))
+
+
+def _step(row: "Row", found: "Traced") -> "Text":
+    from rich.text import Text
+
+    span, dim = row.span, "" if row.linked or found.event in (None, row.span.event) else "dim"
+    text = Text(span.name, dim or "bold")
+    if span.type and span.event != found.event:
+        text.append(f" {span.type}", dim)
+    result = " ".join(each for each in (span.outcome, span.code) if each)
+    bad = span.outcome in ("failed", "refused", "quarantined", "not_sent")
+    text.append(f" {result}" if result else "", "red" if bad else "dim")
+    if row.others:
+        text.append(f" with {row.others} other{'s' if row.others > 1 else ''}", "dim")
+    if row.lost:
+        text.append(" (its parent is not kept here)", "dim")
+    return text
+
+
+def _bar(row: "Row", width: int) -> str:
+    """A bar of *width* characters at most; never none, however short it took."""
+    start = min(int(row.left * width), width - 1)
+    length = max(min(round(row.width * width), width - start), 0)
+    return " " * start + ("█" * length or "▏")
+
+
+def _print_missing(found: "Traced", console: "Console") -> None:
+    """Who was told and has no span here: it keeps its own elsewhere, was down, or its spans have gone."""
+    from rich.text import Text
+
+    here = {each.service for each in found.spans if found.event in (None, each.event)}
+    due = {name for told in found.told if told.entry.said for name in told.entry.audience.recipients}
+    if due - here:
+        console.print(Text(f" no span here of {', '.join(sorted(due - here))}", "dim"))
+
+
+def _print_told(told: "Told", console: "Console", *, named: bool) -> None:
+    from rich.padding import Padding
+    from rich.table import Table
+    from rich.text import Text
+
+    entry = told.entry
+    title = f"{entry.said.type}, {entry.registration.id}" if named and entry.said else "by the history"
+    console.print(Text(f"\n{title}", "bold"))
+    table = Table.grid(padding=(0, 2))
+    table.add_column(style="cyan", no_wrap=True)
+    table.add_column(overflow="fold")
+    for name, words in _lines(told):
+        table.add_row(name, words)
+    console.print(Padding(table, (0, 0, 0, 1)))
+
+
+def _lines(told: "Told") -> "Sequence[tuple[str, str]]":
+    from nrmbus.auditor.outcomes import verdict_of
+
+    said, registration = told.entry.said, told.entry.registration
+    place = f"number {registration.number} of partition {registration.partition}"
+    code = f" {registration.code} {registration.rule}" if registration.code else ""
+    return [
+        *([("recorded", f"{_time(said.recordedtime)}, by the desk of {registration.source}")] if said else []),
+        (verdict_of(told.entry).replace("_", " "), f"{_time(registration.time)}, {place}{code}"),
+        *((each.state, f"{_receipt(each)}") for each in told.receipts),
+        *([("because of", _point(told.cause))] if told.cause else []),
+        *(("caused", _point(each)) for each in told.caused if not each.type.startswith("letter.")),
+    ]
+
+
+def _receipt(receipt: "Receipt") -> str:
+    if receipt.at is None:
+        return f"the letter's receipt of {receipt.agency}"
+    return f"{_time(receipt.at.time)}, the letter at {receipt.agency}, number {receipt.at.number}"
+
+
+def _point(point: "Point") -> str:
+    return f"{point.type or 'refused'} of {point.source}, number {point.number}, event {point.id}"
+
+
+def _time(time: datetime) -> str:
+    return f"{time:%Y-%m-%d %H:%M:%S} UTC"

@@ -1,0 +1,175 @@
+"""What a trace shows, whatever its form: the spans that are kept of an event or a trace, and what the history knows."""
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+from nrmbus.auditor.history import Audited, Entry
+from nrmbus.auditor.selection import found_event
+from nrmbus.auditor.traces import all_spans, cause_of, caused_by, of_trace, spans_of, spans_of_trace, trace_of
+from nrmbus.auditor.waterfall import waterfall
+from nrmbus.auditor.why import Point, Receipt, explain
+from nrmbus.bus.errors import BusError, NoBus
+from nrmbus.bus.folder import BusFolder
+from nrmbus.cli.audit.on_record import What
+from nrmbus.cli.audit.replay import verified
+from nrmbus.cli.audit.replayed import row_of
+from nrmbus.cli.desk.desks import whole
+from nrmbus.telemetry.span import Span
+from nrmbus.wire import times
+
+LEAST: Final = 8
+"""An event or a trace may be given by so many of its first characters, or more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What the history says of one event of a trace."""
+
+    entry: Entry
+    receipts: tuple[Receipt, ...]
+    cause: Point | None
+    caused: tuple[Point, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Traced:
+    """An event or a whole trace. ``event``: the one that was asked for; ``told``: by the history, empty where it is silent.
+
+    ``readable``: whether the history could be asked.
+    """
+
+    event: str | None
+    traces: tuple[str, ...]
+    spans: list[Span]
+    told: tuple[Told, ...]
+    readable: bool
+
+
+def traced_event(folder: BusFolder, seen: Audited | None, event: str, case: str | None) -> Traced:
+    """What there is of an event, meant as for `found_event`, of *case* if given; by its spans alone where no history knows it.
+
+    *seen* is None where the history could not be asked.
+
+    Raises:
+        BusError: it means none, or several.
+    """
+    entry, missing = None, BusError("No span of this is kept here, and the bus does not run: nrmbus up, and ask again.")
+    try:
+        if seen is not None:
+            subject = whole(case, seen.history.spoken_of()) if case else None
+            entry = found_event(seen.history, event, subject)
+    except BusError as error:  # it may have been made and not registered yet
+        missing = error
+    id = entry.registration.id if entry else _event_of(folder, event)
+    if id is None:
+        raise missing
+    spans = spans_of(folder, id)
+    signed = trace_of(entry) if entry else None
+    made = [each.trace for each in spans if each.event == id]
+    traces = dict.fromkeys([*([signed] if signed else []), *made])
+    told = (_told(seen, entry),) if seen and entry else ()
+    return Traced(id, tuple(traces), spans, told, seen is not None)
+
+
+def traced_trace(folder: BusFolder, seen: Audited | None, trace: str) -> Traced:
+    """What there is of the trace that begins with *trace*; *seen* as in `traced_event`.
+
+    Raises:
+        BusError: none does, or several.
+    """
+    if len(trace) < LEAST:
+        raise BusError(f"--trace wants the first {LEAST} digits of a trace, or more.")
+    entries = of_trace(seen.history, trace) if seen else []
+    named = {found for each in entries if (found := trace_of(each))}
+    named |= {each.trace for each in all_spans(folder) if each.trace.startswith(trace) and each.event}
+    if len(named) != 1:
+        many = "More than one trace begins so: give more of it."
+        none = "Neither history nor spans have this trace; nrmbus trace EVENT names the one of an event."
+        raise BusError(many if named else none)
+    (only,) = named
+    told = tuple(_told(seen, each) for each in entries) if seen else ()
+    return Traced(None, (only,), spans_of_trace(folder, only), told, seen is not None)
+
+
+def asked_for(found: Traced) -> tuple[What, str | None, str | None]:
+    """What is read, of which case and event: an event, the case of several, or events of more than one case."""
+    events = {each.entry.registration.id for each in found.told} | {each.event for each in found.spans if each.event}
+    events = {found.event} if found.event else events
+    cases = {each.entry.registration.subject for each in found.told}
+    case = next(iter(cases)) if len(cases) == 1 else None
+    if len(events) == 1 and len(cases) <= 1:
+        return "event", case, events.pop()
+    return ("case", case, None) if case else ("search", None, None)
+
+
+def history_of(folder: BusFolder) -> Audited | None:
+    """The history; None while the bus does not run, since spans lie in its folder all the same."""
+    folder.settings  # noqa: B018 - raises where no bus was made
+    try:
+        folder.bootstrap  # noqa: B018 - raises where none runs
+    except NoBus:
+        return None
+    return verified(folder)
+
+
+def _event_of(folder: BusFolder, event: str) -> str | None:
+    """The event that is meant, by the spans alone: an id or its beginning, or a type, of which the last is meant."""
+    if "." in event:
+        of_type = [each for each in all_spans(folder) if each.type == event.removeprefix("nrm.")]
+        return max(of_type, key=lambda each: each.start).event if of_type else None
+    found = {each.event for each in all_spans(folder) if each.event.startswith(event)} if len(event) >= LEAST else set()
+    if len(found) > 1:
+        raise BusError("More than one event here is meant: give more of its id.")
+    return found.pop() if found else None
+
+
+def _told(seen: Audited, entry: Entry) -> Told:
+
+    receipts = explain(seen, entry, seen.history.entries[-1].registration.time).receipts
+    return Told(entry, receipts, cause_of(seen.history, entry), caused_by(seen.history, entry))
+
+
+# -- as JSON ---------------------------------------------------------------------------------------------------------
+
+
+def mapping(found: Traced) -> dict[str, Any]:
+    """One JSON object; what does not apply is left out. Times of spans are nanoseconds since 1970 by the wall's clock."""
+    rows = [
+        {
+            **{name: value for name, value in row.span._asdict().items() if value},
+            "depth": row.depth,
+            "after_ms": round(row.after, 3),
+            "took_ms": round(row.took, 3),
+        }
+        for row in waterfall(found.spans)
+    ]
+    event = {"event": found.event} if found.event else {}
+    return {
+        **event,
+        "traces": found.traces,
+        "spans": rows,
+        "history": [_history_of(each) for each in found.told] if found.readable else None,
+    }
+
+
+def _history_of(told: Told) -> dict[str, Any]:
+
+    said = told.entry.said
+    return {
+        "case": told.entry.registration.subject,
+        **row_of(told.entry),
+        **({"recorded": times.write(said.recordedtime)} if said else {}),
+        "receipts": [
+            {"agency": each.agency, "state": each.state, **({"at": _place(each.at)} if each.at else {})}
+            for each in told.receipts
+        ],
+        **({"cause": _place(told.cause)} if told.cause else {}),
+        "caused": [_place(each) for each in told.caused],
+    }
+
+
+def _place(point: Point) -> dict[str, Any]:
+    return {
+        "id": point.id, "type": point.type, "source": point.source, "partition": point.partition,
+        "number": point.number, "time": times.write(point.time),
+    }  # fmt: skip

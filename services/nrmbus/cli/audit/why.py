@@ -1,0 +1,249 @@
+"""``nrmbus why``: who was told of an event and by which row, who was not and which rule kept it from them."""
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict
+from datetime import datetime
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from nrmbus.cli.audit.on_record import As, For, Off, Purpose
+from nrmbus.cli.options import DEFAULT_BUS, Bus, Data, folder_of
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.text import Text
+
+    from nrmbus.auditor.why import Explained, Point, Ran, Whom
+
+
+def why(
+    event: Annotated[
+        str,
+        typer.Argument(
+            help="Which: its id, the first 8 characters or more, its number in nrmbus replay, or a type (the last of it)."
+        ),
+    ],
+    *,
+    case: Annotated[
+        str | None, typer.Option(metavar="REF", help="Of this case: its reference, or the first digits.")
+    ] = None,
+    as_of: Annotated[
+        str | None, typer.Option(metavar="TIME", help="As it was known then: a day to its end, or a time in UTC.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    name: As = None,
+    purpose: For = Purpose.audit,
+    off_the_record: Off = False,
+    data: Data = None,
+    bus: Bus = DEFAULT_BUS,
+) -> None:
+    """Say who was told of an event, who was not and which rule kept it from them, and what became of it.
+
+    Also: why it was refused, which letters opened, who answered, and how long each clock ran that it started.
+    What is asked goes on record first. The history is verified, and no letter is opened.
+    """
+    from nrmbus.auditor.selection import found_event, moment, time_of
+    from nrmbus.auditor.why import explain
+    from nrmbus.bus.errors import BusError
+    from nrmbus.cli.audit.on_record import asked
+    from nrmbus.cli.audit.replay import verified
+    from nrmbus.cli.desk.desks import whole
+    from nrmbus.rules import load_profile
+
+    folder = folder_of(data, bus)
+    then = moment(as_of, load_profile(folder.settings.policy).zone, "--as-of")
+    question = asked(folder, name, purpose, off=off_the_record)
+    seen = verified(folder)
+    with question.finding():
+        subject = whole(case, seen.history.spoken_of()) if case else None
+        entry = found_event(seen.history, event, subject)
+        if then and entry.registration.time > then:
+            raise BusError("This event was registered after that time: leave --as-of out, or choose a later one.")
+    question.put("event", entry.registration.subject, entry.registration.id)
+    explained = explain(seen, entry, then or time_of(folder, seen.history))
+    if as_json:
+        typer.echo(json.dumps(mapping(explained), indent=2))
+        return
+    from rich.console import Console
+
+    show(explained, Console())
+
+
+# -- as JSON ---------------------------------------------------------------------------------------------------------
+
+
+def mapping(explained: "Explained") -> dict[str, Any]:
+    """One JSON object; what does not apply is left out."""
+    from nrmbus.cli.audit.replayed import row_of
+
+    body = {
+        "event": {"case": explained.entry.registration.subject, **row_of(explained.entry)},
+        "as_of": explained.now,
+        "policy_known": explained.policy_known,
+        "refusal": asdict(explained.refusal) if explained.refusal else None,
+        "sealed_again": True if explained.sealed_again else None,
+        "followed_by": asdict(explained.followed_by) if explained.followed_by else None,
+        "told": [asdict(each) for each in explained.whom if each.told],
+        "not_told": [asdict(each) for each in explained.whom if not each.told],
+        "receipts": [asdict(each) for each in explained.receipts],
+        "answers": [asdict(each) for each in explained.answers],
+        "clocks": [asdict(each) for each in explained.clocks],
+        "ended": [{"code": code, "answerable": agency} for code, agency in explained.ended],
+        "lifted": [{"code": code, "answerable": agency} for code, agency in explained.lifted],
+        "also": [asdict(each) for each in explained.also],
+    }
+    plain: dict[str, Any] = _plain(body)
+    return plain
+
+
+def _plain(value: Any) -> Any:
+    from nrmbus.wire import times
+
+    if isinstance(value, Mapping):
+        return {name: _plain(each) for name, each in value.items() if each is not None}
+    if isinstance(value, list | tuple):
+        return [_plain(each) for each in value]
+    return times.write(value) if isinstance(value, datetime) else value
+
+
+# -- as text ---------------------------------------------------------------------------------------------------------
+
+
+def show(explained: "Explained", console: "Console") -> None:
+    """Print it, in sections; what there is nothing of is left out."""
+    from rich.text import Text
+
+    entry, said = explained.entry, explained.entry.registration
+    kind = entry.said.type if entry.said else "event"
+    version = f" v{entry.said.version}" if entry.said and entry.said.version > 1 else ""
+    verdict = "sealed again for a changed audience" if explained.sealed_again else said.verdict
+    console.print(Text.assemble((f"{kind}{version}", "bold"), " of ", (said.source, "cyan"), f", {verdict}"))
+    console.print(Text(f"event {said.id}\ncase  {said.subject}", "dim"))
+    console.print(
+        Text(f"number {said.number} of partition {said.partition}, {_time(said.time)}, by {said.policy.name}", "dim")
+    )
+    if not explained.policy_known:
+        console.print("It was judged by another policy than the Rules that are asked here.", style="red")
+    if explained.refusal:
+        title = "sealed again" if explained.sealed_again else "refused"
+        _section(console, title, [(explained.refusal.code, _because(explained))])
+    _section(console, "told", [(each.agency, _told(each)) for each in explained.whom if each.told])
+    if not explained.refusal:
+        _section(console, "not told", list(_grouped(explained.whom)))
+    _section(
+        console, "letter", [(each.agency, _receipt(each.state, each.reason, each.at)) for each in explained.receipts]
+    )
+    _section(console, "answers", [(each.source, f"{each.type}, {_point(each)}") for each in explained.answers])
+    _section(console, "clocks", [(each.code, _ran(each)) for each in explained.clocks])
+    _section(console, "ended", [(code, f"the clock of {agency}") for code, agency in explained.ended])
+    _section(console, "lifted", [(code, f"the clock of {agency}, not met") for code, agency in explained.lifted])
+    _section(console, "also", [(each.type or "refused", _point(each)) for each in explained.also])
+    console.print(Text(f"\nAs of {_time(explained.now)}, from the verified history; no letter was opened.", "dim"))
+
+
+def _section(console: "Console", title: str, lines: "list[tuple[str, str | Text]]") -> None:
+    from rich.padding import Padding
+    from rich.table import Table
+    from rich.text import Text
+
+    if not lines:
+        return
+    console.print(Text(f"\n{title}", "bold"))
+    table = Table.grid(padding=(0, 2))
+    table.add_column(style="cyan", overflow="fold", max_width=28)
+    table.add_column(overflow="fold")
+    for name, words in lines:
+        table.add_row(name, words)
+    console.print(Padding(table, (0, 0, 0, 2)))
+
+
+def _because(explained: "Explained") -> str:
+    assert explained.refusal  # noqa: S101 - asked for only then
+    refusal = explained.refusal
+    if explained.sealed_again:
+        again = explained.followed_by
+        came = f"It came again: {again.type or 'event'}, {_point(again)}." if again else "It has not come again yet."
+        return f"{refusal.sentence}\n{came}\n{refusal.rule}, {refusal.article}"
+    beside = f"; by {refusal.because}, which its sender was not told" if refusal.because else ""
+    return f"{refusal.sentence}\n{refusal.rule}, {refusal.article}{beside}"
+
+
+def _told(whom: "Whom") -> str:
+    lines = [whom.sentence]
+    if whom.later:
+        lines.append(f"with {whom.later.type}, {_point(whom.later)}")
+    if whom.basis:
+        lines.append(_cited(whom.basis, unverified=whom.unverified))
+    if whom.consent:
+        lines.append(f"by {whom.consent.type}, {_point(whom.consent)}")
+    if whom.parts:
+        lines.append(f"may open: {', '.join(whom.parts)}")
+    return "\n".join(lines)
+
+
+def _cited(basis: str, *, unverified: bool) -> str:
+    return f"{basis} (law not verified)" if unverified else basis
+
+
+def _grouped(whom: "Iterable[Whom]") -> "Iterable[tuple[str, str]]":
+    """Those who were not told, of one reason in one line; what the row has for its basis stands beside those it tells."""
+    groups: dict[tuple[str, int | None], tuple[list[str], Whom]] = {}
+    for each in whom:
+        if not each.told and each.code != "source":
+            key = each.sentence, each.consent.number if each.consent else None
+            groups.setdefault(key, ([], each))[0].append(each.agency)
+    for agencies, each in groups.values():
+        lines = [each.sentence]
+        if each.rule:
+            lines.append(f"{each.rule}, {_cited(each.basis or '', unverified=each.unverified)}")
+        if each.consent:
+            lines.append(f"by {each.consent.type}, {_point(each.consent)}")
+        yield ", ".join(agencies), "\n".join(lines)
+
+
+def _receipt(state: str, reason: str | None, at: "Point | None") -> str:
+    if at is None:
+        return "no receipt yet: its desk has not said whether the letter opened"
+    words = f"could not be opened ({reason}): counts as not said, and clocks run on"
+    if state != "unreadable":
+        words = "opened" if state == "opened" else "kept shut: the person had refused or taken back consent by then"
+    return f"{words}, {_point(at)}"
+
+
+_STATES = {
+    "runs": "runs",
+    "paused": "paused by a question",
+    "overdue": "overdue",
+    "breached": "breached and still owed",
+    "met": "met",
+    "met_late": "met, too late",
+    "lifted": "lifted",
+}
+
+
+def _ran(clock: "Ran") -> str:
+    due = f"due {_time(clock.due)}" if clock.due else "no due time while a question is open"
+    lines = [f"{_STATES[clock.state]}: {clock.answerable}, {_long(clock.seconds)} from {_time(clock.start)}, {due}"]
+    if clock.breach:
+        lines.append(f"breach said {_point(clock.breach)}")
+    if clock.end:
+        lines.append(f"ended by {clock.end.type} of {clock.end.source}, {_point(clock.end)}")
+    lines.append(_cited(clock.basis, unverified=clock.unverified))
+    return "\n".join(lines)
+
+
+def _long(seconds: int) -> str:
+    """A length in its two largest units."""
+    units = [(seconds // 86_400, "d"), (seconds // 3_600 % 24, "h"), (seconds // 60 % 60, "min"), (seconds % 60, "s")]
+    first = next((index for index, (count, _) in enumerate(units) if count), len(units) - 1)
+    return " ".join(f"{count} {unit}" for count, unit in units[first : first + 2] if count) or "0 s"
+
+
+def _point(point: "Point") -> str:
+    return f"number {point.number}, {_time(point.time)}"
+
+
+def _time(time: datetime) -> str:
+    return f"{time:%Y-%m-%d %H:%M} UTC"

@@ -1,0 +1,237 @@
+"""``nrmbus inbox``: what an agency was told, in the order in which it became true."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Annotated, Any, Final
+
+import typer
+
+from nrmbus.cli.options import DEFAULT_BUS, Bus, Data, folder_of
+
+if TYPE_CHECKING:
+    from rich.text import Text
+
+    from nrmbus.bus.folder import BusFolder
+    from nrmbus.client import Door, DoorError
+
+_EVERY: Final = 0.5
+_WIDE: Final = 110
+"""From so many columns on, a row has a column for each thing it says."""
+_SHORT: Final = 8
+"""Digits of a case's reference that are shown; ``--case`` takes them."""
+
+
+def inbox(
+    agency: Annotated[str, typer.Argument(help="The agency whose inbox it is.")],
+    *,
+    follow: Annotated[bool, typer.Option("--follow", help="Go on, a line an event, until Ctrl-C.")] = False,
+    case: Annotated[
+        str | None, typer.Option(metavar="REF", help="This case alone: its reference, or the first digits.")
+    ] = None,
+    after: Annotated[int, typer.Option(metavar="ROW", min=0, help="Only what came after this row.")] = 0,
+    opened: Annotated[
+        bool, typer.Option("--open", help="Open the letters; each opening goes on record first.")
+    ] = False,
+    actor: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NUMBER", help="The agency's number of who opens them. (default: this machine's account's)"
+        ),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON; with --follow, an object a line.")] = False,
+    data: Data = None,
+    bus: Bus = DEFAULT_BUS,
+) -> None:
+    """Show what an agency received: row, time (UTC), type, from whom, the case, and the letter's parts that it may open.
+
+    Letters stay sealed unless you say --open. An event comes in the version that the agency speaks, with what that lacks.
+    """
+    from rich.console import Console
+
+    from nrmbus.cli.actor import number_at
+
+    folder = folder_of(data, bus)
+    who = number_at(folder, agency, actor) if opened else ""
+    page = Page(folder, agency, {"open": str(opened).lower(), **({"actor": who} if who else {})}, case)
+    console = Console()
+
+    def told(letters: int) -> None:
+        what = "1 letter" if letters == 1 else f"{letters} letters"
+        Console(stderr=True).print(f"{what} opened, on record at the desk of {agency} as read by {who}.", style="dim")
+
+    if follow:
+        _follow(page, after, console, told, as_json=as_json)
+        return
+    try:
+        events = asyncio.run(page.all(after))
+    finally:  # also where a later page failed: what was opened before it is on record
+        if page.opened:
+            told(page.opened)
+    notes = notes_on(agency, page.health)
+    for note in notes:
+        typer.echo(note, err=True)
+    if as_json:
+        typer.echo(_json({"events": events}, indent=2))
+    elif events:
+        _print_table(events, console)
+    elif page.health.get("ready"):
+        typer.echo(f"{agency} received nothing{' after that row' if after else ''}{' of this case' if case else ''}.")
+
+
+def notes_on(agency: str, health: Mapping[str, Any]) -> list[str]:
+    """Return why the inbox of *agency* may lack events, by the *health* of its desk; empty if nothing is missing."""
+    notes = []
+    if not health.get("ready"):
+        why = "events may be missing here: nrmbus doctor says why"
+        notes.append(f"The desk of {agency} has not read its inbox to the end, so {why}.")
+    if lost := health.get("ledger_lost"):
+        notes.append(lost["sentence"])
+    return notes
+
+
+class Page:
+    """The inbox of one agency, as asked for."""
+
+    def __init__(self, folder: "BusFolder", agency: str, how: Mapping[str, str], case: str | None) -> None:
+        self._folder, self._agency, self._how, self._case = folder, agency, how, case
+        self.health: Mapping[str, Any] = {}
+        """The health of the desk before it was asked for the events."""
+        self.opened = 0
+        """How many letters the desk has opened so far; it had each opening on record first."""
+
+    async def _asked(self, door: "Door") -> dict[str, str]:
+        from nrmbus.cli.desk.desks import known_cases, whole
+
+        return {**self._how, **({"case": whole(self._case, await known_cases(door))} if self._case else {})}
+
+    async def all(self, after: int) -> list[dict[str, Any]]:
+        """Every event after row *after* that is there now."""
+        from nrmbus.cli.desk.desks import door_of
+
+        found: list[dict[str, Any]] = []
+        async with door_of(self._folder, self._agency) as door:
+            self.health = await door.health()
+            asked = await self._asked(door)
+            while events := await self._after(found[-1]["row"] if found else after, door, asked):
+                found += events
+        return found
+
+    async def _after(self, row: int, door: "Door", asked: Mapping[str, str]) -> list[dict[str, Any]]:
+        return self._counted((await door.get("/v1/inbox", after=str(row), **asked))["events"])
+
+    def _counted(self, events: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        self.opened += sum("letter" in event and "shut" not in event for event in events)
+        return events
+
+    async def follow(self, after: int) -> AsyncIterator[dict[str, Any]]:
+        """Yield events as they come, until Ctrl-C. Each time the desk stops answering, say so once on standard error."""
+        from nrmbus.cli.desk.desks import door_of, sentence_of
+
+        def waiting(error: "DoorError") -> None:
+            typer.echo(f"{sentence_of(self._folder, self._agency, error)}. Still following; Ctrl-C ends it.", err=True)
+
+        async with door_of(self._folder, self._agency) as door:
+            asked = await self._asked(door)
+            how = {"case": asked.get("case"), "actor": asked.get("actor"), "opened": asked["open"] == "true"}
+            async for events in door.pages(after=after, every=_EVERY, waiting=waiting, **how):
+                for event in self._counted(events):
+                    yield event
+
+
+def _follow(page: Page, after: int, console: Any, told: Callable[[int], None], *, as_json: bool) -> None:
+    from contextlib import suppress
+
+    async def tell() -> None:
+        said = 0
+        async for event in page.follow(after):
+            if page.opened > said:
+                told(page.opened - said)
+                said = page.opened
+            if as_json:
+                typer.echo(_json(event))
+            else:
+                console.print(_streamed(event), soft_wrap=True)
+                _print_below(event, console)
+
+    with suppress(KeyboardInterrupt):
+        asyncio.run(tell())
+
+
+def _time(text: str) -> str:
+    """A time to the minute, in UTC as everything on the wire."""
+    return f"{text[:10]} {text[11:16]}"
+
+
+def _parts(event: Mapping[str, Any]) -> str:
+    return f"shut: {event['shut']}" if event.get("shut") else ", ".join(event["parts"]) or "–"
+
+
+def _version(event: Mapping[str, Any]) -> str:
+    """What is to be said of its version: nothing where it was said as it is shown."""
+    if event.get("unknown"):
+        return f" (version {event['published']}, which this desk does not know: the case waits for its upgrade)"
+    waits = " (the case waits)" if event.get("parked") else ""
+    if event["published"] == event["version"]:
+        return waits
+    return f" (said in version {event['published']}, shown in {event['version']}){waits}"
+
+
+def _streamed(event: Mapping[str, Any]) -> "Text":
+    from rich.text import Text
+
+    return Text.assemble(
+        (f"{event['row']:>4}", "dim"), "  ", _time(event["time"]), "  ", (event["type"], "bold"), (_version(event), "dim"), "  from ",
+        (event["source"], "cyan"), "  case ", event["case"][:_SHORT],
+        *(["  ref ", event["ref"][:_SHORT]] if "ref" in event else []), "  letter: ", _parts(event),
+    )  # fmt: skip
+
+
+def _print_table(events: Iterable[Mapping[str, Any]], console: Any) -> None:
+    """The rows; where there is little room, sender and letter stand below the type."""
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    wide = console.width >= _WIDE
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
+    table.add_column("row", justify="right", style="dim", no_wrap=True)
+    table.add_column("time (UTC)", no_wrap=True)
+    for title in ("type", "from", "letter", "case", "ref") if wide else ("type, from, letter", "case, ref"):
+        table.add_column(title, overflow="fold")
+    for event in events:
+        what, ref = Text.assemble((event["type"], "bold"), (_version(event), "dim")), event.get("ref", "")[:_SHORT]
+        source, case = Text(event["source"], "cyan"), event["case"][:_SHORT]
+        if wide:
+            cells: tuple[str | Text, ...] = (what, source, _parts(event), case, ref)
+        else:
+            cells = (Text.assemble(what, "\nfrom ", source, "\nletter: ", _parts(event)), f"{case}\n{ref}")
+        table.add_row(str(event["row"]), _time(event["time"]), *cells)
+    console.print(table)
+    for event in events:
+        _print_below(event, console, row=True)
+
+
+def _print_below(event: Mapping[str, Any], console: Any, *, row: bool = False) -> None:
+    """The opened letter, and what the version shown has no place for."""
+    from rich.text import Text
+
+    number = f"{event['row']:>4}  " if row else " " * 6
+    for part, fields in event.get("letter", {}).items():
+        for name, value in fields.items():
+            text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+            console.print(Text.assemble((number, "dim"), (f"{part}: {name} ", "dim"), _plain(text)), soft_wrap=True)
+    for lost in event.get("lost", ()):
+        what = f"left out, for version {event['version']} has no place for it: {lost['pointer']} of version {lost['version']}"
+        console.print(Text.assemble((number, "dim"), (what, "yellow")), soft_wrap=True)
+
+
+def _json(body: Any, indent: int | None = None) -> str:
+    """*body* as JSON, in its own letters; what would move a terminal's cursor, or turn what stands after it round, escaped."""
+    written = json.dumps(body, indent=indent, ensure_ascii=False)
+    return "".join(letter if letter.isprintable() or letter == "\n" else json.dumps(letter)[1:-1] for letter in written)
+
+
+def _plain(text: str) -> str:
+    """*text* without what would move a terminal's cursor: a letter is somebody else's words."""
+    return "".join(letter if letter.isprintable() else " " for letter in text)

@@ -1,0 +1,197 @@
+"""``nrmbus publish``: says an event through the agency's own desk, and prints the registrar's verdict."""
+
+import asyncio
+import json
+import sys
+from collections.abc import Mapping
+from contextlib import nullcontext
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Final
+
+import typer
+
+from nrmbus.cli.options import DEFAULT_BUS, Bus, Data, folder_of
+
+if TYPE_CHECKING:
+    from nrmbus.bus.folder import BusFolder
+    from nrmbus.client import Door
+
+REFUSED: Final = 1
+"""Exit status when the event was refused, as for all that goes wrong."""
+UNANSWERED: Final = 3
+"""Exit status when the desk has the event, and no verdict came in time."""
+_LARGEST: Final = 512 * 1024
+"""Bytes of an event in a file; more is not read."""
+
+
+class Field(StrEnum):
+    """What ``--print`` prints."""
+
+    case = "case"
+    id = "id"
+    ref = "ref"
+    number = "number"
+
+
+def publish(  # noqa: PLR0913 - a command's options are its arguments
+    agency: Annotated[str, typer.Argument(help="The agency that says it.")],
+    type: Annotated[str | None, typer.Argument(metavar="TYPE", help="What happened, if FILE does not say.")] = None,
+    *,
+    event: Annotated[
+        str | None,
+        typer.Option(metavar="FILE", help="The event as JSON, `-` for standard input: type, case, to, data, sealed, …"),
+    ] = None,
+    case: Annotated[
+        str | None, typer.Option(metavar="REF", help="The case: its reference, or the first digits.")
+    ] = None,
+    to: Annotated[str | None, typer.Option(metavar="A,B", help="Whom you choose to tell.")] = None,
+    ref: Annotated[
+        str | None,
+        typer.Option(metavar="REF", help="The referral, bed, hold or payment it is about; `new` for a new one."),
+    ] = None,
+    consent: Annotated[str | None, typer.Option(metavar="ID,ID", help="The consents that it rests on.")] = None,
+    decision: Annotated[str | None, typer.Option(metavar="ID", help="The decision that it rests on.")] = None,
+    legal_basis: Annotated[str | None, typer.Option(metavar="TEXT", help="Act and article.")] = None,
+    actor: Annotated[str | None, typer.Option(metavar="CODE", help="Who acts: a code that only you can read.")] = None,
+    approver: Annotated[str | None, typer.Option(metavar="CODE", help="Who acts too, where two must.")] = None,
+    wait: Annotated[float, typer.Option(min=0, max=30, help="Seconds to wait for the verdict.")] = 20.0,
+    alone: Annotated[
+        Field | None, typer.Option("--print", help="Print this alone of what was registered, for scripts.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the desk's whole answer.")] = False,
+    data: Data = None,
+    bus: Bus = DEFAULT_BUS,
+) -> None:
+    """Say that something happened: the agency's desk signs it, seals its letter, sends it, and prints the verdict.
+
+    What may name a person comes from FILE or standard input, never from the command line, which other users can see.
+    Exit status: 0 registered, 1 refused, 3 no verdict yet (the desk keeps it and sends it on).
+    """
+    folder = folder_of(data, bus)
+    words = {
+        "type": type,
+        "case": case,
+        "to": _listed(to),
+        "ref": ref,
+        "consent": _listed(consent),
+        "decision": decision,
+        "legal_basis": legal_basis,
+        "actor": actor,
+        "approver": approver,
+    }
+    body = _together(_read(event), {name: value for name, value in words.items() if value is not None})
+    answer = asyncio.run(_say(folder, agency, body, wait))
+    if as_json:
+        typer.echo(json.dumps(answer, indent=2, ensure_ascii=False))
+    elif alone and answer["verdict"] == "registered":
+        typer.echo(" ".join(str(said.get(alone.value, "-")) for said in answer["events"]))
+    else:
+        for said in answer["events"]:
+            typer.echo(_line(said), err=alone is not None)
+        if answer.get("waits_for"):
+            typer.echo(answer["waits_for"], err=True)
+    raise typer.Exit({"registered": 0, "pending": UNANSWERED}.get(answer["verdict"], REFUSED))
+
+
+def _listed(names: str | None) -> list[str] | None:
+    return [name.strip() for name in names.split(",") if name.strip()] if names is not None else None
+
+
+def _read(file: str | None) -> dict[str, Any]:
+    """The event in *file*; nothing of it is repeated when it cannot be read."""
+    from nrmbus.bus.errors import BusError
+    from nrmbus.wire import json as strict
+    from nrmbus.wire.errors import WireError
+
+    if file is None:
+        return {}
+    message = ""
+    try:
+        with nullcontext(sys.stdin.buffer) if file == "-" else Path(file.removeprefix("@")).open("rb") as stream:
+            raw = stream.read(_LARGEST + 1)
+        return strict.loads(raw, limit=_LARGEST)
+    except OSError as error:
+        message = f"The file cannot be read ({error.strerror}): name one with --event FILE, or give it by --event -"
+    except WireError as error:
+        message = f"The event is not one JSON object as the wire takes it: {error}"
+    raise BusError(message)
+
+
+def _together(body: dict[str, Any], words: Mapping[str, Any]) -> dict[str, Any]:
+    from nrmbus.bus.errors import BusError
+
+    for name in words:
+        if name in body and body[name] != words[name]:
+            option = "TYPE" if name == "type" else f"--{name.replace('_', '-')}"
+            raise BusError(f"{option} and the file say different things: leave one of them out.")
+    body |= words
+    if "type" not in body:
+        raise BusError(
+            "Say what happened: nrmbus publish AGENCY TYPE, or `type` in the file; schemas/ lists the types."
+        )
+    if "actor" not in body:
+        raise BusError("Say who acts, by a code that only your agency can read: --actor CODE, or `actor` in the file.")
+    return body
+
+
+async def _say(folder: "BusFolder", agency: str, body: dict[str, Any], wait: float) -> dict[str, Any]:
+    from nrmbus.cli.desk.desks import WHOLE, door_of, known_cases, known_refs, whole
+    from nrmbus.wire.ids import new_ref
+
+    async with door_of(folder, agency) as door:
+        case, ref = body.get("case"), body.get("ref")
+        if isinstance(case, str) and len(case) != WHOLE:
+            body = body | {"case": whole(case, await known_cases(door))}
+        if ref == "new":
+            body = body | {"ref": await _ref_of(door, body.get("id")) or new_ref()}
+        elif isinstance(ref, str) and len(ref) != WHOLE and case is not None:
+            body = body | {"ref": whole(ref, await known_refs(door, body["case"]), "--ref")}
+        answer = await door.publish(body, wait=wait)
+        why = waits_for(await door.health()) if answer["verdict"] == "pending" else None
+        return answer | {"waits_for": why} if why else answer
+
+
+async def _ref_of(door: "Door", id: object) -> str | None:
+    """Return the reference that the event *id* has already, so that a repeated command says the same words; None if new."""
+    from nrmbus.client import DoorError
+    from nrmbus.wire.ids import EVENT_ID
+
+    if not isinstance(id, str) or EVENT_ID.fullmatch(id) is None:
+        return None
+    try:
+        return (await door.event(id)).get("ref")
+    except DoorError as error:
+        if error.code != "not_found":
+            raise
+    return None
+
+
+def _line(said: Mapping[str, Any]) -> str:
+    ref = f", ref {said['ref']}" if said.get("ref") else ""
+    where = f"event {said['id']}, case {said['case']}{ref}"
+    if said["verdict"] == "registered":
+        return f"registered as number {said['number']}, {where}"
+    if said["verdict"] == "pending":
+        return f"pending: the desk keeps it, and sends it as soon as it can, {where}"
+    ground = " ".join(str(said[name]) for name in ("code", "rule") if said.get(name))
+    article = f" ({said['article']})" if said.get("article") else ""
+    accepts = f" (accepts: {', '.join(map(str, said['accepts']))})" if said.get("accepts") else ""
+    sentence = said.get("sentence", "the desk's answer has no more; see its log.")
+    return f"refused {ground}{article}: {sentence}{accepts}"
+
+
+def waits_for(health: Mapping[str, Any]) -> str | None:
+    """Why no verdict came, where the desk itself knows."""
+    state, held_up = health.get("state"), health.get("held_up")
+    if state in ("suspended", "retired"):
+        return f"The agency is {state}: the broker takes nothing from it; nrmbus agency show, at the operator, says since when."
+    if held_up == "directory_stale":
+        return "The directory is stale, so nothing new is signed: the operator's nrmbus up, or nrmbus agency head, signs how far it goes."
+    if held_up:
+        return "The directory has keys for this agency that it did not ask for: stop, and ask the operator and the admitters."
+    return (
+        None
+        if health.get("ready")
+        else "The desk has not read to the end what it was told, or does not reach the broker: nrmbus doctor looks for what is wrong."
+    )

@@ -1,0 +1,1 @@
+"""Commands about who takes part: agencies, admitters, invitations, keys."""

@@ -1,0 +1,211 @@
+"""``nrmbus admitter``: the people who admit agencies; two of them have to agree, also on who they are."""
+
+import asyncio
+from collections.abc import Collection, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Final
+
+import typer
+
+from nrmbus.cli.membership.keys import Unprotected, unlock
+from nrmbus.cli.options import DEFAULT_BUS, Bus, Data, Known, folder_of, to_write
+
+if TYPE_CHECKING:
+    from nrmbus.bus.folder import BusFolder
+    from nrmbus.directory import Directory
+    from nrmbus.directory.admitters import Change, Listing
+
+app = typer.Typer(
+    help="The people who admit agencies, each with a key of their own; two must agree.", no_args_is_help=True
+)
+
+Name = Annotated[str, typer.Argument(help="A name for this person: lower-case letters, digits, dashes.")]
+Out = Annotated[
+    Path,
+    typer.Option(
+        "--out", metavar="FILE", help="Where it goes, if a second admitter signs elsewhere.", callback=to_write
+    ),
+]
+As = Annotated[
+    str | None, typer.Option("--as", metavar="NAME", help="Which admitter signs. (default: those whose keys are here)")
+]
+_FILE: Final = Path("admitters.request.json")
+_KEY_BYTES: Final = 32
+
+
+@app.command(epilog="Example: nrmbus admitter add leyla --key KEY")
+def add(
+    name: Name,
+    *,
+    key: Annotated[
+        str | None,
+        typer.Option(metavar="KEY", help="The public key that `nrmbus admitter key` printed at the person's machine."),
+    ] = None,
+    by: As = None,
+    out: Out = _FILE,
+    directory: Known = None,
+    data: Data = None,
+    bus: Bus = DEFAULT_BUS,
+    keys_unprotected: Unprotected = False,
+) -> None:
+    """Name one more admitter, or give one another key; two of the present ones sign, here or each on their own machine.
+
+    Before the bus has any entry, the first two are made so: run it twice, then `nrmbus up`.
+    """
+    from nrmbus.cli.membership.agency import sentences
+    from nrmbus.directory.fold import TWO
+    from nrmbus.directory.operator import OPERATOR_KEY, Admitter
+    from nrmbus.wire import base64
+
+    folder = folder_of(data, bus)  # which the first `nrmbus up` makes a bus
+    unlock(folder, unprotected=keys_unprotected)
+    with sentences():
+        _allowed(name)
+        is_new = not (folder.keys / OPERATOR_KEY).exists()
+        if is_new and key is not None:
+            raise typer.BadParameter("before the first `nrmbus up` the key is made here, and moved to its person later")
+        if key is not None and len(base64.read(key) or b"") != _KEY_BYTES:
+            raise typer.BadParameter("--key wants the line that nrmbus admitter key NAME has printed at that machine")
+        public = key or Admitter.at(folder.path, name).public.key
+        if is_new:
+            here = len(Admitter.here(folder.path))
+            more = "nrmbus up makes the bus" if here >= TWO else "a second one is wanted before nrmbus up"
+            typer.echo(f"{name} has a key, and admits from the first nrmbus up on; {more}.")
+            return
+        typer.echo(asyncio.run(_changed(folder, {name: public}, (), by, out, directory)))
+
+
+@app.command(epilog="Example: nrmbus admitter remove leyla")
+def remove(
+    name: Name,
+    *,
+    by: As = None,
+    out: Out = _FILE,
+    directory: Known = None,
+    data: Data = None,
+    bus: Bus = DEFAULT_BUS,
+    keys_unprotected: Unprotected = False,
+) -> None:
+    """Have a person admit no more: gone, or the key is in wrong hands. Two of the present ones sign, as for `add`."""
+    from nrmbus.cli.membership.agency import sentences, unlocked
+
+    folder = unlocked(data, bus, unprotected=keys_unprotected)
+    with sentences():
+        typer.echo(asyncio.run(_changed(folder, {}, (name,), by, out, directory)))
+
+
+@app.command(epilog="Example: nrmbus admitter sign admitters.request.json --as leyla")
+def sign(
+    file: Annotated[Path, typer.Argument(help="What `nrmbus admitter add` or `remove` has written.")],
+    *,
+    by: As = None,
+    directory: Known = None,
+    data: Data = None,
+    bus: Bus = DEFAULT_BUS,
+    keys_unprotected: Unprotected = False,
+) -> None:
+    """Sign a change of who admits, as the second admitter; where the operator's key is, it is entered."""
+    from nrmbus.cli.membership.agency import sentences, unlocked
+    from nrmbus.directory.admitters import Listing
+
+    folder = unlocked(data, bus, unprotected=keys_unprotected)
+    with sentences():
+        typer.echo(asyncio.run(_signed(folder, Listing.read(file), by, file, directory)))
+
+
+async def _changed(
+    folder: "BusFolder",
+    added: Mapping[str, str],
+    removed: Collection[str],
+    by: str | None,
+    out: Path,
+    known: Path | None,
+) -> str:
+    from nrmbus.directory.admitters import propose
+    from nrmbus.directory.changes import seen_by_admitter
+
+    directory, _ = await seen_by_admitter(folder, known)
+    return await _signed(folder, propose(directory, added=added, removed=removed), by, out, known)
+
+
+async def _signed(folder: "BusFolder", listing: "Listing", by: str | None, file: Path, known: Path | None) -> str:
+    """Sign as whoever is here and is still wanted, enter it or write it to *file*; what was done, and what comes next."""
+    from nrmbus.directory.admitters import Change, enter, sign
+    from nrmbus.directory.changes import admitter_of, is_operator, seen_by_admitter
+    from nrmbus.directory.operator import Admitter
+
+    directory, _ = await seen_by_admitter(folder, known)
+    change = Change.of(directory, listing.listed)
+    already = {each.keyid for each in listing.listed.admitted}
+    here = [admitter_of(folder, by, directory)] if by else Admitter.here(folder.path)
+    for each in here:
+        wanted = each.key.kid in directory.roll.admitter_kids and each.key.kid not in already
+        if by or (wanted and not listing.is_complete):
+            listing = sign(directory, listing, each)
+    said = f"{_said(change)}."
+    if listing.is_complete and is_operator(folder):
+        return f"{said} {_admitting(await enter(folder, listing))}"
+    listing.write(file)
+    if listing.is_complete:
+        return f"{said} Two admitters have signed {file}; the operator enters it: nrmbus admitter sign {file}"
+    count = "One admitter has" if listing.listed.admitted else "No admitter has"
+    return f"{said} {count} signed {file}; another one does: nrmbus admitter sign {file}"
+
+
+def _said(change: "Change") -> str:
+    named = (
+        *(f"{each} is to admit" for each in change.added),
+        *(f"{each} gets another key" for each in change.other_key),
+        *(f"{each} is to admit no more" for each in change.removed),
+    )
+    return ", ".join(named)
+
+
+def _admitting(directory: "Directory") -> str:
+    names = sorted(directory.roll.admitter_kids.values())
+    return f"Entered: there are {len(names)} now: {', '.join(names)}."
+
+
+@app.command(epilog="Example: nrmbus admitter key leyla")
+def key(
+    name: Name,
+    *,
+    data: Data = None,
+    bus: Bus = DEFAULT_BUS,
+    keys_unprotected: Unprotected = False,
+) -> None:
+    """Make a person's key on their own machine, and print its public half."""
+    from nrmbus.cli.membership.agency import sentences, unlocked
+    from nrmbus.directory.operator import Admitter
+
+    folder = unlocked(data, bus, unprotected=keys_unprotected)
+    with sentences():
+        _allowed(name)
+        public = Admitter.at(folder.path, name).public.key
+    typer.echo(public)
+    typer.echo(f"At an admitter: nrmbus admitter add {name} --key {public}", err=True)
+
+
+@app.command(name="list", epilog="Example: nrmbus admitter list")
+def list_(data: Data = None, bus: Bus = DEFAULT_BUS) -> None:
+    """Print who may admit, and whose key lies here."""
+    from nrmbus.cli.membership.agency import sentences
+    from nrmbus.directory.changes import read_as, reader_of
+    from nrmbus.directory.operator import Admitter
+
+    folder = folder_of(data, bus)
+    with sentences():
+        directory = asyncio.run(read_as(folder, reader_of(folder)))
+    here = {each.key.kid for each in Admitter.here(folder.path)}
+    names = directory.roll.admitter_kids
+    width = max((len(name) for name in names.values()), default=0)
+    for kid, name in sorted(names.items(), key=lambda each: each[1]):
+        typer.echo(f"{name:{width}}  {kid}{'  key here' if kid in here else ''}")
+
+
+def _allowed(name: str) -> None:
+    from nrmbus.directory import DirectoryError
+    from nrmbus.wire.ids import is_agency
+
+    if not is_agency(name):
+        raise DirectoryError("id_reserved")

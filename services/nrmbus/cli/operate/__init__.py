@@ -1,0 +1,1 @@
+"""Commands that run a bus and look after it."""

@@ -1,0 +1,422 @@
+"""``nrmbus doctor``: what is wrong with a bus on this machine, each finding in one line with what mends it. Changes nothing."""
+
+import asyncio
+import json
+import os
+import shutil
+import sys
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import closing, suppress
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Final
+
+import typer
+
+from nrmbus.cli.options import DEFAULT_BUS, Bus, Data, folder_of
+
+if TYPE_CHECKING:
+    from nrmbus.bus.folder import BusFolder
+    from nrmbus.bus.reach import Reach
+    from nrmbus.cli.health import Health
+    from nrmbus.desk.epochs import Ending
+    from nrmbus.directory import Directory
+
+SKEW: Final = timedelta(seconds=5)
+"""Clocks that are set by a time server differ by milliseconds; legal clocks are told to the second."""
+
+LEAST_FREE: Final = 2 * 1024**3
+"""Bytes: below that Kafka and the ledgers may stop in the middle of a day."""
+
+SOON: Final = timedelta(days=7)
+"""A certificate is renewed by itself from ten days before its end: one with less was not."""
+
+_SET_CLOCKS: Final = "set both by a time server: timedatectl set-ntp true"
+MOST_NAMED: Final = 10
+"""More files than these that are open to others are one finding, which mends them together."""
+
+_PUBLIC: Final = frozenset({"operator.pub", "cert.pem", "ca.pem", "broker-ca.pem", "made", "interim"})
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What is wrong, why it matters, the command that mends it. *serious*: the exit status tells of it."""
+
+    code: str
+    what: str
+    why: str
+    mend: str
+    serious: bool = True
+
+    def __str__(self) -> str:
+        return f"{'' if self.serious else '(note) '}{self.what} {self.why} Mend: {self.mend}"
+
+
+def findings(folder: "BusFolder", now: datetime) -> Iterator[Finding]:
+    """What files say, without asking the broker."""
+    yield from _permissions(folder)
+    yield from _keys(folder)
+    yield from _certificates(folder, now)
+    yield from _clocks_ahead(folder)
+    yield from _disk(folder)
+
+
+def _permissions(folder: "BusFolder") -> Iterator[Finding]:
+    why = "Keys, ledgers and the door's token speak for an agency."
+    loose = [path for path in sorted(_lying(folder)) if path.name not in _PUBLIC and _open_to_others(path)]
+    if len(loose) > MOST_NAMED:
+        first = f"{len(loose)} files and folders are open to others than their owner, {loose[0]} first."
+        yield Finding("permissions", first, why, f"chmod -R go= '{folder.path}'")
+        return
+    for path in loose:
+        mode = "700" if path.is_dir() else "600"
+        yield Finding("permissions", f"{path} is open to others than its owner.", why, f"chmod {mode} '{path}'")
+
+
+def _lying(folder: "BusFolder") -> Iterator[Path]:
+    """All that lies in the bus's folder, itself included; of Kafka's own data the folder alone, which bars the way."""
+    yield folder.path
+    for at, folders, files in os.walk(folder.path):
+        here = Path(at)
+        yield from (here / name for name in (*folders, *files))
+        if here == folder.path:
+            folders[:] = [name for name in folders if here / name != folder.kafka]
+
+
+def _open_to_others(path: Path) -> bool:
+    try:
+        return bool(path.lstat().st_mode & 0o077) and not path.is_symlink()
+    except FileNotFoundError:  # a file that came and went while we looked
+        return False
+
+
+def _keys(folder: "BusFolder") -> Iterator[Finding]:
+    from nrmbus.cli.membership.keys import private_keys
+    from nrmbus.wire import keyfile
+
+    found = private_keys(folder)
+    raw = [path for path in found if not keyfile.is_sealed(path)]
+    if folder.settings.play:
+        yield Finding(
+            "keys_unprotected",
+            "This is a bus for playing: its private keys lie unprotected, and its clock can be moved.",
+            "Nothing real may be said on it.",
+            "nrmbus up --no-play --data DIR makes another.",
+            serious=False,
+        )
+    elif raw:
+        yield Finding(
+            "keys_unprotected",
+            f"{len(raw)} of {len(found)} private keys lie unprotected.",
+            "Who copies the folder, or finds a backup of it, opens letters and speaks for agencies.",
+            f"{keyfile.SETTING}=FILE nrmbus keys protect --data '{folder.path}'",
+        )
+    named = os.environ.get(keyfile.SETTING)
+    if named and Path(named).resolve().is_relative_to(folder.path.resolve()):
+        yield Finding(
+            "key_file_inside",
+            f"The file that {keyfile.SETTING} names lies in the folder whose keys it opens.",
+            "Who takes one has both.",
+            f"mv it to where neither the folder nor its backups are, and name it in {keyfile.SETTING}.",
+        )
+
+
+def _certificates(folder: "BusFolder", now: datetime) -> Iterator[Finding]:
+    from nrmbus.bus.certificate import ends
+    from nrmbus.bus.reach import Tls
+    from nrmbus.directory.changes import is_operator
+
+    for path in sorted(folder.path.glob("**/tls/cert.pem")):
+        home, end = path.parents[1], ends(Tls(path.parents[1]))
+        if end is not None and end - now > SOON:
+            continue
+        says = "cannot be read" if end is None else "has ended" if end <= now else f"ends on {end:%Y-%m-%d %H:%M} UTC"
+        lives_here = is_operator(folder) or home.parent.name != "agencies"
+        up = f"nrmbus up --data '{folder.path}'"
+        yield Finding(
+            "certificate",
+            f"The certificate of {home.name} {says}.",
+            "It renews by itself ten days before its end: what does that was not running, or failed.",
+            up if lives_here else f"nrmbus agency renew {home.name} --data '{folder.path}'",
+        )
+
+
+_NEWEST_OWN: Final = """
+    SELECT outbox.made, events.registered FROM events JOIN outbox ON outbox.subject = events.subject AND outbox.id = events.id
+    WHERE events.source = ? ORDER BY events.position DESC LIMIT 1
+"""
+
+
+def _clocks_ahead(folder: "BusFolder") -> Iterator[Finding]:
+    """Desks here that said something later, by their own clock, than the registrar registered it."""
+    for agency in folder.agencies():
+        ahead = _ahead(folder.agency(agency).ledger, agency)
+        if ahead > SKEW:
+            yield Finding(
+                "clock_skew",
+                f"The clock of {agency}'s desk is at least {_seconds(ahead)} ahead of the registrar's, by what it said last.",
+                "It destroys a sealing key too soon, and what it says is refused as from the future.",
+                _SET_CLOCKS,
+            )
+
+
+def _ahead(ledger: Path, agency: str) -> timedelta:
+    """By how much the newest of *agency*'s own words in *ledger* is later than its registration; zero where there is none."""
+    import sqlite3
+
+    in_use = ledger.with_name(f"{ledger.name}-wal").exists()
+    how = (
+        "mode=ro" if in_use else "mode=ro&immutable=1"
+    )  # else SQLite would make files beside a ledger that nobody uses
+    with suppress(sqlite3.Error), closing(sqlite3.connect(f"{ledger.as_uri()}?{how}", uri=True)) as connection:
+        if row := connection.execute(_NEWEST_OWN, (agency,)).fetchone():
+            made, registered = map(datetime.fromisoformat, row)
+            return made - registered
+    return timedelta()
+
+
+def _disk(folder: "BusFolder") -> Iterator[Finding]:
+    free = shutil.disk_usage(folder.path).free
+    if free < LEAST_FREE:
+        yield Finding(
+            "disk",
+            f"{free // 1024**2} MiB are free where {folder.path} lies.",
+            "A full disk stops Kafka and every desk; nothing is lost, and nothing becomes true.",
+            f"make room, or move the bus: du -sh '{folder.path}'/*",
+        )
+
+
+# -- what the broker says ----------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """What the directory's topic says of clocks: the newest record by the broker's clock, and the newest head by both.
+
+    *ending* are agencies and services of this machine whose sealing key ends within 14 days, or has ended; *left* those in
+    whose folder private keys lie, so many, that had to be destroyed a day ago or before.
+    """
+
+    newest: datetime | None = None
+    head_signed: datetime | None = None
+    head_appended: datetime | None = None
+    stale: bool = False
+    ending: "tuple[Ending, ...]" = ()
+    left: tuple[tuple[str, int], ...] = ()
+
+
+def of_sealing_keys(heard: Heard, now: datetime) -> Iterator[Finding]:
+    """Whose sealing key ends soon, or has ended, by what was *heard*."""
+    for each in heard.ending:
+        ended = each.ends <= now
+        yield Finding(
+            "sealing_key",
+            f"The sealing key of {each.agency} {'has ended' if ended else f'ends on {each.ends:%Y-%m-%d %H:%M} UTC'}.",
+            f"A sealing key lives 90 days; {'since' if ended else 'from'} then no letter reaches {each.agency}.",
+            each.command,
+        )
+
+
+def of_left_keys(heard: Heard) -> Iterator[Finding]:
+    """Who has sealing keys whose time is over, by what was *heard*."""
+    from nrmbus.host.expired_keys import WITHOUT_DESK
+
+    for agency, count in heard.left:
+        yield Finding(
+            "key_left",
+            f"{count} replaced sealing keys of {agency} had to be destroyed, and lie here still.",
+            "While they do, a backup may open that was to open no more, also after an erasure.",
+            "nrmbus up destroys them within a day"
+            if agency in WITHOUT_DESK
+            else f"nrmbus run {agency}: a desk destroys them in its first round",
+        )
+
+
+def of_clocks(heard: Heard, now: datetime) -> Iterator[Finding]:
+    """What is wrong with the clocks and the directory by what was *heard* at *now*, this machine's time."""
+    why = "Legal clocks run by these times, and a certificate or a head that is good looks as if it were not."
+    if heard.newest is not None and heard.newest - now > SKEW:
+        yield Finding(
+            "clock_skew",
+            f"This machine's clock is at least {_seconds(heard.newest - now)} behind the broker's.",
+            why,
+            _SET_CLOCKS,
+        )
+    if heard.head_signed is not None and heard.head_appended is not None:
+        by = heard.head_signed - heard.head_appended
+        if abs(by) > SKEW:
+            where = "ahead of" if by > timedelta() else "behind"
+            yield Finding(
+                "clock_skew", f"The operator's clock is {_seconds(abs(by))} {where} the broker's.", why, _SET_CLOCKS
+            )
+    if heard.stale:
+        yield Finding(
+            "directory_stale",
+            "The newest head of the directory is older than three hours.",
+            "Somebody may be keeping a suspension or a new key from this machine; desks hold up what they would seal.",
+            "nrmbus up where the operator's key is signs one an hour; if it does, ask who runs the broker.",
+        )
+
+
+def _seconds(span: timedelta) -> str:
+    return f"{span.total_seconds():.0f} s"
+
+
+async def heard_of(folder: "BusFolder", where: "Reach") -> Heard:
+    """Read the directory's topic to its end.
+
+    Raises:
+        DirectoryError: an entry cannot be trusted.
+        KafkaError: the broker does not answer.
+    """
+    from aiokafka import TopicPartition
+
+    from nrmbus.bus import clients
+    from nrmbus.desk import epochs
+    from nrmbus.directory import SERVICES, Directory, operator_key
+    from nrmbus.directory.heads import is_stale, utc_time
+    from nrmbus.directory.reader import TOPIC
+
+    directory = Directory(folder.settings.bus, operator_key(folder.path))
+    newest = appended = None
+    partition = TopicPartition(TOPIC, 0)
+    async with clients.reading(where, partition) as (consumer, end):
+        while await consumer.position(partition) < end:
+            for record in (await consumer.getmany(partition, timeout_ms=200)).get(partition, ()):
+                before, newest = directory.head, datetime.fromtimestamp(record.timestamp / 1000, UTC)
+                directory.add(record.value)
+                if directory.head is not before:
+                    appended = newest
+    head, now = directory.head, utc_time()
+    here = [*folder.agencies(), *(each for each in SERVICES if (folder.service(each) / "keys").exists())]
+    ending = tuple(found for each in here if (found := epochs.ending(directory, each, now)))
+    left = () if folder.settings.play else tuple(_left(folder, directory, here, now - timedelta(days=1)))
+    return Heard(newest, head.time if head else None, appended, is_stale(directory, now), ending, left)
+
+
+def _left(
+    folder: "BusFolder", directory: "Directory", agencies: Iterable[str], by: datetime
+) -> Iterator[tuple[str, int]]:
+    from nrmbus.desk import epochs
+    from nrmbus.directory.admission import home_of
+
+    for agency in agencies:
+        if found := epochs.left_at(home_of(folder, agency), directory, agency, by):
+            yield agency, len(found)
+
+
+# -- what desks and services say ---------------------------------------------------------------------------------------
+
+
+def of_services(folder: "BusFolder", healths: "Mapping[str, Health | None]") -> Iterator[Finding]:
+    """Which desks and services do not answer, are not ready, or lost their ledger, by their *healths*."""
+    from nrmbus.cli.health import failing, why_not_ready
+
+    ending = failing(folder)
+    for name, health in healths.items():
+        log = folder.logs / f"{name}.log"
+        if name in ending:
+            yield Finding(
+                "failing",
+                f"{name} is failing: it ended five times in a minute.",
+                f"Its log ends: {ending[name]}",
+                f"look at {log}; nrmbus up goes on starting it",
+            )
+            continue
+        if health is None:
+            yield Finding(
+                "not_answering",
+                f"{name} does not answer.",
+                "What it would send or receive waits.",
+                f"look at {log}, and ask again in a minute if it was just started",
+            )
+            continue
+        if not health.get("ready"):
+            yield Finding(
+                "not_ready",
+                f"{name} is not ready.",
+                why_not_ready(health),
+                f"ask again in a minute if it was just started; else look at {log} and at its open tasks",
+            )
+        if lost := health.get("ledger_lost"):
+            yield Finding(
+                "ledger_lost",
+                f"{name} lost its ledger.",
+                lost["sentence"],
+                "mark the task ledger_lost as done when the agency has compared its files",
+                serious="ledger_lost" in health.get("open_tasks", ()),
+            )
+
+
+async def _of_the_services(folder: "BusFolder") -> list[Finding]:
+    from nrmbus.cli.health import ask_all
+
+    return list(of_services(folder, await ask_all(folder)))
+
+
+async def _of_the_broker(folder: "BusFolder") -> list[Finding]:
+    from aiokafka.errors import KafkaError
+
+    from nrmbus.bus.errors import BusError, KeysSealed
+    from nrmbus.directory import DirectoryError
+    from nrmbus.directory.changes import is_joined, reader_of
+
+    try:
+        bootstrap = folder.bootstrap
+    except BusError:
+        return [Finding("not_running", "The bus does not run.", "Clocks and directory were not looked at.",
+                        f"nrmbus up --data '{folder.path}'", serious=False)]  # fmt: skip
+    try:
+        home = reader_of(folder)
+        async with asyncio.timeout(20):
+            heard, now = await heard_of(folder, folder.reach(home)), datetime.now(UTC)
+            return [*of_clocks(heard, now), *of_sealing_keys(heard, now), *of_left_keys(heard)]
+    except DirectoryError as error:
+        if error.code == "certificate_missing":
+            return [Finding("no_certificate", "No agency of this folder was admitted yet.", "Clocks and directory were not looked at.",
+                            "nrmbus agency check AGENCY FILE, with the file that comes back from the operator", serious=False)]  # fmt: skip
+        return [
+            Finding(
+                "directory",
+                "The directory cannot be believed.",
+                str(error),
+                "ask the operator before anything is sent.",
+            )
+        ]
+    except KeysSealed as error:
+        return [Finding("keys_locked", "The broker was not asked: nobody comes to it without a private key.", str(error),
+                        f"nrmbus doctor --data '{folder.path}', with the key file or the passphrase", serious=False)]  # fmt: skip
+    except (KafkaError, BusError, TimeoutError, OSError) as error:
+        mend = f"look at {folder.logs}/, or nrmbus up --data '{folder.path}'"
+        if is_joined(folder):
+            mend = "ask the operator whether the bus runs, and whether the agency is suspended (nrmbus agency list); where the broker has moved, nrmbus join with a newer invitation"
+        return [Finding("broker", f"The broker at {bootstrap} does not answer ({type(error).__name__}).",
+                        "Nothing is sent or heard.", mend)]  # fmt: skip
+
+
+def doctor(
+    data: Data = None,
+    bus: Bus = DEFAULT_BUS,
+    as_json: Annotated[bool, typer.Option("--json", help="One object, for a program.")] = False,  # noqa: FBT002 - an option
+) -> None:
+    """Look for what is wrong: desks and services that are not ready, open files, unprotected keys, sealing keys near their end, clocks, a stale directory, certificates, the disk.
+
+    Exit status 1 when something is; notes do not count.
+    """
+    folder = folder_of(data, bus)
+    folder.settings  # noqa: B018 - raises where no bus was made
+    found = list(findings(folder, datetime.now(UTC)))
+    with suppress(KeyboardInterrupt):
+        found += asyncio.run(_of_the_broker(folder))
+        found += asyncio.run(_of_the_services(folder))
+    if as_json:
+        typer.echo(
+            json.dumps({"well": not any(each.serious for each in found), "findings": [asdict(each) for each in found]})
+        )
+    else:
+        for each in found:
+            typer.echo(str(each))
+        if not any(each.serious for each in found):
+            typer.echo(f"Nothing is wrong in {folder.path}.")
+    sys.exit(any(each.serious for each in found))

@@ -1,0 +1,109 @@
+"""``nrmbus play``: plays a scenario file and prints the story; exits 0 only if every expectation held."""
+
+import json
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Final, NoReturn
+
+import typer
+
+from nrmbus.cli.options import Data
+
+if TYPE_CHECKING:
+    from nrmbus.play.bus import BusStage
+    from nrmbus.play.scenario import Scenario
+    from nrmbus.play.stage import Stage
+
+FAILED: Final = 1
+"""Exit status when an expectation did not hold."""
+NOT_PLAYED: Final = 2
+"""Exit status when there was nothing that could be played."""
+
+
+def play(
+    file: Annotated[Path, typer.Argument(help="A scenario file, or the name of one that comes with nrmbus.")],
+    *,
+    memory: Annotated[bool, typer.Option("--memory", help="Play in memory, without Kafka: the Rules alone.")] = False,
+    data: Data = None,
+    keep_going: Annotated[bool, typer.Option("--keep-going", help="Play on after a step that fails.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the whole report as one JSON object.")] = False,
+) -> None:
+    """Play a scenario and print its story: step, time, who, event, result, who received it.
+
+    Exit status: 0 every expectation held, 1 one did not, 2 there was nothing to play.
+    """
+    from nrmbus.play.reader import ScenarioError, find, read
+
+    try:
+        scenario = read(find(file))
+    except (ScenarioError, OSError) as error:
+        _fail(str(error))
+    if memory:
+        from nrmbus.play.memory import MemoryBus
+
+        raise typer.Exit(_tell(scenario, MemoryBus(), keep_going=keep_going, as_json=as_json))
+    with _stage(scenario, data) as stage:
+        green = _tell(scenario, stage, keep_going=keep_going, as_json=as_json)
+    raise typer.Exit(green)
+
+
+def _tell(scenario: "Scenario", stage: "Stage", *, keep_going: bool, as_json: bool) -> int:
+    """Play, telling the story on the way; the exit status."""
+    from rich.console import Console
+
+    from nrmbus.play.player import play as play_scenario
+    from nrmbus.play.table import Storyteller
+
+    storyteller = Storyteller(scenario, Console(stderr=as_json, quiet=as_json))
+    storyteller.begin()
+    started = time.monotonic()
+    report = play_scenario(scenario, stage, keep_going=keep_going, tell=storyteller.tell)
+    storyteller.end(report, time.monotonic() - started)
+    if as_json:
+        sys.stdout.write(json.dumps(report.to_mapping(), ensure_ascii=False, indent=2) + "\n")
+    return 0 if report.green else FAILED
+
+
+@contextmanager
+def _stage(scenario: "Scenario", data: Path | None) -> Iterator["BusStage"]:
+    """The bus that runs in *data*, or one started there, or a fresh one that is kept for who wants to look."""
+    from nrmbus.bus.errors import NoBus
+    from nrmbus.bus.folder import BusFolder, data_home, make_private
+    from nrmbus.cli.operate.up import progress_bar, until_told
+    from nrmbus.host.supervisor import Supervisor
+    from nrmbus.play.bus import BusStage, newcomers_of
+
+    folder = BusFolder(data) if data else None
+    if folder is None:
+        plays = make_private(data_home() / "plays")
+        folder = BusFolder(Path(tempfile.mkdtemp(dir=plays, prefix=f"{datetime.now(UTC):%Y-%m-%d-%H%M%S}-")))
+    running = False
+    if folder.exists:
+        try:
+            running = bool(folder.bootstrap) and (folder.run / "services.json").exists()
+        except NoBus:
+            running = False
+    if running:
+        with BusStage(folder) as stage:
+            yield stage
+        return
+    agencies = {}
+    if not folder.exists:
+        folder.create(play=True, policy=scenario.policy)
+        agencies = newcomers_of(scenario.agencies)  # their desks start together with the services of the bus
+    with until_told(), progress_bar() as progress, Supervisor(folder, agencies=agencies, progress=progress):
+        try:
+            with BusStage(folder) as stage:
+                yield stage
+        finally:
+            typer.echo(f"The bus is kept in {folder.path}", err=True)
+
+
+def _fail(sentence: str) -> NoReturn:
+    typer.echo(sentence, err=True)
+    raise typer.Exit(NOT_PLAYED)

@@ -1,0 +1,205 @@
+"""``nrmbus schema``: the published language: its types and versions, what changed between two, a file held against it."""
+
+import json
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from nrmbus.events.compatibility import Change
+    from nrmbus.events.model import Data
+
+app = typer.Typer(help="Read the published events; check a file of yours, or cast it.", no_args_is_help=True)
+
+Type = Annotated[str, typer.Argument(metavar="TYPE", help="Like referral.submitted; `nrm.` before it is taken too.")]
+File = Annotated[str, typer.Argument(metavar="FILE", help="JSON as in schemas/nrm.*/v1/full.json, or as you post it.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+@app.command("list", epilog="Example: nrmbus schema list")
+def list_(*, as_json: Json = False) -> None:
+    """List every type: its versions, its letter's parts, and what it says."""
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+
+    from nrmbus.events import TYPES, versions
+
+    rows: list[dict[str, Any]] = []
+    for name in dict.fromkeys(name for name, _ in TYPES):
+        newest = list(versions(name).values())[-1]
+        says = " ".join((newest.__doc__ or "").split()) if newest.version == 1 else _says(versions(name)[1])
+        parts = newest.letter.part_names() if newest.letter else ()
+        rows.append({"type": f"nrm.{name}", "versions": [*versions(name)], "parts": [*parts], "says": says})
+    if as_json:
+        typer.echo(json.dumps({"types": rows}, indent=2))
+        return
+    console = Console()
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
+    for title in ("type", "versions", *(("sealed", "says") if console.width >= _WIDE else ())):
+        table.add_column(title, overflow="fold")
+    for row in rows:
+        more = (", ".join(row["parts"]), row["says"]) if console.width >= _WIDE else ()
+        table.add_row(row["type"], ", ".join(map(str, row["versions"])), *more)
+    console.print(table)
+
+
+_WIDE = 110
+"""From so many columns on, a row has a column for each thing it says."""
+
+
+def _says(data: "type[Data]") -> str:
+    return " ".join((data.__doc__ or "").split())
+
+
+@app.command(epilog="Example: nrmbus schema show referral.submitted --version 1 --example full")
+def show(
+    type: Type,
+    *,
+    version: Annotated[
+        int | None, typer.Option(metavar="N", min=1, help="Which version. (default: the newest)")
+    ] = None,
+    example: Annotated[
+        str | None, typer.Option(metavar="minimal|full", help="An example in place of the schema.")
+    ] = None,
+) -> None:
+    """Print the JSON Schema of a type, or an example of it."""
+    from nrmbus.bus.errors import BusError
+    from nrmbus.events.schemas import documents
+
+    known = _versions(type)
+    data = known[_one_of(known, version)]
+    if example not in (None, "minimal", "full"):
+        raise BusError("There are two examples of each version: --example minimal, or --example full")
+    stem = f"nrm.{data.type}/v{data.version}"
+    typer.echo(documents((data,))[f"{stem}/{example}.json" if example else f"{stem}.schema.json"], nl=False)
+
+
+@app.command(epilog="Example: nrmbus schema diff referral.submitted 1 2")
+def diff(
+    type: Type,
+    first: Annotated[int | None, typer.Argument(metavar="FROM", help="(default: the last but one)")] = None,
+    second: Annotated[int | None, typer.Argument(metavar="TO", help="(default: the newest)")] = None,
+    *,
+    as_json: Json = False,
+) -> None:
+    """Say what changed from one version to another, and whom it would break who did not cast."""
+    from rich.console import Console
+    from rich.text import Text
+
+    from nrmbus.events.compatibility import changes
+    from nrmbus.events.schemas import schema_of
+
+    known = _versions(type)
+    to = _one_of(known, second)
+    since = _one_of(known, first) if first else max((each for each in known if each < to), default=to)
+    old, new = schema_of(known[since]), schema_of(known[to])
+    found = changes(old, new)
+    if as_json:
+        typer.echo(json.dumps({"changes": [_change(each) for each in found]}, indent=2))
+        return
+    console = Console()
+    console.print(f"{type}, version {since} to {to}", style="dim", highlight=False)
+    for each in found:
+        whom = f" breaks {' and '.join(sorted(each.breaks))}" if each.breaks else ""
+        console.print(Text.assemble((each.pointer, "bold"), f": {each.sentence}", (whom, "red")), soft_wrap=True)
+    if not found:
+        console.print("Nothing changed.")
+
+
+def _change(change: "Change") -> dict[str, Any]:
+    return {
+        "pointer": change.pointer,
+        "kind": change.kind,
+        "breaks": sorted(change.breaks),
+        "sentence": change.sentence,
+    }
+
+
+@app.command(epilog="Example: nrmbus schema check deploy/examples/referral.json")
+def check(file: File, *, as_json: Json = False) -> None:
+    """Say whether the event in FILE (`-`: standard input) is one of its type and version, and else where it is not.
+
+    Pointers and names are those of the schema; what stands in the file is never repeated. Exit status: 0, or 1.
+    """
+    from nrmbus.cli.desk.documents import read
+
+    document = read(file)
+    found = document.problems()
+    if as_json:
+        problems = [{"pointer": each.pointer, "kind": each.kind} for each in found]
+        typer.echo(json.dumps({"type": document.name, "version": document.version, "problems": problems}, indent=2))
+    else:
+        for each in found:
+            typer.echo(each.sentence)
+        if not found:
+            typer.echo(f"It is nrm.{document.name}, version {document.version}, as published.")
+    raise typer.Exit(bool(found))
+
+
+@app.command(epilog="Example: nrmbus schema cast deploy/examples/referral.json --to 2")
+def cast(
+    file: File,
+    *,
+    to: Annotated[int, typer.Option(metavar="N", min=1, help="The version wanted.")],
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print an object with the document and what was lost.")
+    ] = False,
+) -> None:
+    """Print the event in FILE (`-`: standard input) in another version; what that cannot carry is named on standard error.
+
+    It is another document: a signature that stood in it is left out, since it is not over these bytes.
+    """
+    from nrmbus.bus.errors import BusError
+    from nrmbus.cli.desk.documents import read
+
+    document = read(file)
+    if found := document.problems():
+        raise BusError(
+            f"Only an event that fits its version can be cast, and this does not at {found[0].pointer or '/'}: nrmbus schema check FILE"
+        )
+    other, lost = document.cast(_one_of(_versions(document.name), to))
+    if as_json:
+        named = [{"version": each.version, "pointer": each.pointer} for each in lost]
+        typer.echo(json.dumps({"document": other, "lost": named}, indent=2, ensure_ascii=False))
+        return
+    typer.echo(json.dumps(other, indent=2, ensure_ascii=False))
+    for each in lost:
+        typer.echo(f"lost: {each.pointer} of version {each.version}", err=True)
+
+
+@app.command(epilog="Example: nrmbus schema freeze")
+def freeze() -> None:
+    """In a clone: write what `schemas/` lacks of the versions that the models define; what is frozen is left as it is.
+
+    Prints each file that it wrote, and then what only a person can write. Exit status: 0 when nothing is left to do, or 1.
+    """
+    from nrmbus.cli import asyncapi
+    from nrmbus.events import gate, schemas
+    from nrmbus.wire import golden
+
+    for path in (*schemas.write(), *golden.write(), *asyncapi.write()):
+        typer.echo(f"wrote schemas/{path}")
+    left = [*gate.findings(), *golden.check()]
+    for each in left:
+        typer.echo(each)
+    raise typer.Exit(bool(left))
+
+
+def _versions(name: str) -> "dict[int, type[Data]]":
+    from nrmbus.bus.errors import BusError
+    from nrmbus.events import versions
+
+    found = dict(versions(name.removeprefix("nrm.")))
+    if not found:
+        raise BusError("No event of this type is published: nrmbus schema list")
+    return found
+
+
+def _one_of(known: "dict[int, type[Data]]", version: int | None) -> int:
+    from nrmbus.bus.errors import BusError
+
+    wanted = version or max(known)
+    if wanted not in known:
+        raise BusError(f"This version is not published; those that are: {', '.join(map(str, known))}")
+    return wanted

@@ -1,0 +1,281 @@
+"""``nrmbus up``: a whole bus until Ctrl-C; ``nrmbus run``: one of its services."""
+
+import signal
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Final, NoReturn
+
+import typer
+
+from nrmbus.cli.membership.keys import Unprotected, unlock
+from nrmbus.cli.options import DEFAULT_BUS, PLAINTEXT, Bus, Data, checked_address, folder_of
+
+if TYPE_CHECKING:
+    from nrmbus.bus.folder import BusFolder
+
+
+NAMED_SECONDS: Final = 10.0
+"""Patience before the services that are not ready are named, and between two such lines."""
+LOOK_SECONDS: Final = 0.5
+
+
+class Ended(KeyboardInterrupt):
+    """The signal to end: Ctrl-C, SIGTERM, or the terminal's closing.
+
+    Of all that a signal can raise inside an event loop, asyncio lets only a KeyboardInterrupt out.
+    """
+
+
+@contextmanager
+def until_told() -> Iterator[None]:
+    """Leave the block, cleanly, at the first signal that asks us to end; later ones do not disturb the tidying."""
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+    def told(_number: int, _frame: object) -> NoReturn:
+        for number in numbers:
+            signal.signal(number, signal.SIG_IGN)
+        raise Ended
+
+    before = {number: signal.getsignal(number) for number in numbers}
+    for number in numbers:
+        if before[number] is not signal.SIG_IGN:  # as nohup leaves it
+            signal.signal(number, told)
+    try:
+        yield
+    except Ended:
+        pass
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextmanager
+def progress_bar() -> Iterator[Callable[[str, int, int], None]]:
+    """A progress bar that appears with the first thing it is told."""
+    from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextColumn, TimeElapsedColumn
+
+    bar = Progress(TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn())
+    tasks: dict[str, TaskID] = {}
+
+    def tell(what: str, done: int, total: int) -> None:
+        if what not in tasks:
+            bar.start()
+            tasks[what] = bar.add_task(what, total=None)
+        # Nobody knows how far a thing is that has but one step: the bar only moves.
+        bar.update(tasks[what], completed=done, total=total if total > 1 or done else None)
+        if done == total:
+            bar.stop()
+
+    try:
+        yield tell
+    finally:
+        bar.stop()
+
+
+def up(  # noqa: PLR0913 - one each for what may be asked
+    *,
+    data: Data = None,
+    bus: Bus = DEFAULT_BUS,
+    play: Annotated[
+        bool | None, typer.Option("--play/--no-play", help="Make a bus for playing, whose clock the player moves.")
+    ] = None,
+    partitions: Annotated[
+        int | None, typer.Option(min=1, max=64, help="How many partitions a new bus has, for ever. (default: 1)")
+    ] = None,
+    policy: Annotated[
+        str | None, typer.Option(help="The dated policy profile of a new bus. (default: az@2022-04-29)")
+    ] = None,
+    bootstrap: Annotated[
+        str | None,
+        typer.Option(
+            metavar="HOST:PORT", help="Use this Kafka cluster, several addresses with commas between; start none."
+        ),
+    ] = None,
+    tls: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR", help="With --bootstrap: DIR/ca.pem certifies that cluster's brokers; reach them by TLS."
+        ),
+    ] = None,
+    plaintext: Annotated[
+        bool,
+        typer.Option(
+            "--plaintext", help="With --bootstrap: reach that cluster in plain text, with no rights enforced."
+        ),
+    ] = False,
+    agencies: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Admit the agencies that this YAML file lists, where they are new."),
+    ] = None,
+    fork: Annotated[
+        bool | None, typer.Option("--fork/--no-fork", help="Fork services from a warm process. (default: on Linux)")
+    ] = None,
+    keys_unprotected: Unprotected = False,
+) -> None:
+    """Run a bus on this machine until Ctrl-C: Kafka, the registrar, the timekeeper, a desk for each agency.
+
+    The first time, it makes the bus, and fetches Kafka.
+    """
+    from nrmbus.cli.membership.admitting import admitting, newcomers_of
+    from nrmbus.host.supervisor import Supervisor
+
+    folder = folder_of(data, bus)
+    checked_address(bootstrap)
+    if policy is not None:
+        known_policy(policy)
+    is_tls = reached_by_tls(bootstrap, tls, plaintext=plaintext, is_new=not folder.exists)
+    settings = folder.create(play=play, partitions=partitions, policy=policy, bootstrap=bootstrap, tls=is_tls)
+    operators_own(folder)
+    if not settings.tls:
+        typer.echo(PLAINTEXT)
+    newcomers = newcomers_of(agencies, settings.policy) if agencies else {}
+    unlock(folder, unprotected=keys_unprotected)
+    if tls:  # not before: the authority's key may be made here
+        for line in introduced(folder, tls):
+            typer.echo(line)
+    with (
+        until_told(),
+        admitting(agencies),
+        progress_bar() as progress,
+        Supervisor(folder, fork=fork, agencies=newcomers, say=typer.echo, progress=progress),
+    ):
+        wait_until_ready(folder, typer.echo)
+        typer.echo(f"Bus {settings.bus} is up: folder {folder.path}, Kafka {folder.bootstrap}. Ctrl-C ends it.")
+        while True:
+            signal.pause()
+
+
+def wait_until_ready(folder: "BusFolder", say: Callable[[str], None]) -> None:
+    """Wait until every service of the bus says that it is ready; name the others from time to time.
+
+    The desk of an agency that is suspended or retired does not run, and is not waited for.
+    """
+    from nrmbus.cli import health
+
+    due = time.monotonic() + NAMED_SECONDS
+    named: dict[str, str] = {}
+    while unready := health.not_ready(folder):
+        if time.monotonic() >= due and unready != named:
+            named, due = unready, time.monotonic() + NAMED_SECONDS
+            each = " ".join(f"{name}: {why}" for name, why in sorted(unready.items()))
+            say(f"Not ready yet: {each} Logs are in {folder.logs}.")
+        time.sleep(LOOK_SECONDS)
+
+
+def operators_own(folder: "BusFolder") -> None:
+    """See that no other machine has the operator's key of this bus.
+
+    Raises:
+        NoBus: one has: the folder was made by nrmbus join, and desks are what may run here.
+    """
+    from nrmbus.bus.errors import NoBus
+    from nrmbus.directory.changes import is_joined
+
+    if is_joined(folder):
+        raise NoBus(
+            "Another machine runs this bus. Here runs the desk of an agency that was admitted: nrmbus agency request "
+            f"AGENCY --role ROLE, then nrmbus run AGENCY, each with --data '{folder.path}'."
+        )
+
+
+def reached_by_tls(bootstrap: str | None, tls: Path | None, *, plaintext: bool, is_new: bool) -> bool | None:
+    """Whether another's cluster is reached over TLS; none where nothing was said about it. Nothing is taken for granted.
+
+    Raises:
+        NoBus: the options do not go together, or a new bus on another's cluster has neither; the message says what to give.
+    """
+    from nrmbus.bus.errors import NoBus
+
+    if bootstrap is None and (tls or plaintext):
+        raise NoBus("Our own Kafka is always reached over TLS: --tls and --plaintext go with --bootstrap HOST:PORT.")
+    if tls and plaintext:
+        raise NoBus("A cluster is reached over TLS or in plain text: give --tls DIR or --plaintext.")
+    if bootstrap and is_new and not (tls or plaintext):
+        raise NoBus(
+            f"Say how {bootstrap} is reached: --tls DIR, where DIR/ca.pem certifies its brokers; "
+            "or --plaintext, where nobody's rights are enforced."
+        )
+    return True if tls else False if plaintext else None
+
+
+def introduced(folder: "BusFolder", tls: Path) -> tuple[str, ...]:
+    """Have everybody on the bus trust the brokers that *tls*/ca.pem certifies; what its cluster must be set to, in lines.
+
+    Raises:
+        BusError: there is no such certificate.
+    """
+    from nrmbus.bus.authority import Authority
+    from nrmbus.bus.cluster import GUEST, guest_settings
+    from nrmbus.bus.errors import NoBus
+
+    try:
+        ca = (tls / "ca.pem").read_bytes()
+    except OSError as error:
+        raise NoBus(
+            f"{tls / 'ca.pem'} cannot be read ({error.strerror}): put there what certifies the brokers"
+        ) from None
+    authority = Authority(folder)
+    authority.trust_brokers_of(ca)
+    listener, rights = guest_settings(folder.settings.bus, authority.path)
+    return (
+        f"The cluster lets this bus in when {folder.settings.bootstrap} is its listener {GUEST.upper()}, which is SSL and, on each broker, set to",
+        *(f"  {key}={value}" for key, value in listener.items()),
+        "and when, on each broker and controller, with the cluster's own brokers added to super.users, it is set to",
+        *(f"  {key}={value}" for key, value in rights.items()),
+    )
+
+
+def known_policy(name: str) -> None:
+    """Look that there is a profile called *name*, before a bus is made under it for ever.
+
+    Raises:
+        NoBus: there is none; the message names those there are.
+    """
+    from nrmbus.bus.errors import NoBus
+    from nrmbus.rules import profile_names
+
+    if name not in profile_names():
+        message = f"There is no such policy profile: nrmbus up --policy {' or '.join(profile_names())}"
+        raise NoBus(message)
+
+
+def run(
+    service: Annotated[str, typer.Argument(help="registrar, timekeeper, broker, or an agency's id.")],
+    data: Data = None,
+    bus: Bus = DEFAULT_BUS,
+    keys_unprotected: Unprotected = False,  # noqa: FBT002 - the same
+) -> None:
+    """Run one service of a bus until Ctrl-C, here in the foreground; its broker must be running."""
+    from nrmbus.host.services import run_service
+
+    folder = folder_of(data, bus)
+    if service not in folder.agencies() and not folder.agency(service).keys.exists():
+        operators_own(folder)
+    if service != "broker":
+        folder.bootstrap  # noqa: B018 - raises where no broker is running
+    unlock(folder, unprotected=keys_unprotected)
+    if service != "broker":
+        try:
+            run_service(service, folder, say=typer.echo)
+        except SystemExit as error:
+            if error.code:
+                typer.echo(
+                    f"{service} cannot go on: the line above says what it met, TopicAuthorizationFailedError where the "
+                    "agency is suspended. Run it again when that is mended.",
+                    err=True,
+                )
+            raise
+        return
+    from nrmbus.bus.embedded import EmbeddedKafka
+
+    kafka = EmbeddedKafka(folder)
+    with until_told(), progress_bar() as progress:
+        kafka.fetch(progress)
+        try:
+            typer.echo(f"Kafka {kafka.start()} is up. Ctrl-C ends it.")
+            while True:
+                signal.pause()
+        finally:
+            kafka.stop()

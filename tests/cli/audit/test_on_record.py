@@ -1,0 +1,340 @@
+"""What the commands show of the history is on record before it is shown: by whom, what, and what for."""
+
+import asyncio
+import json
+import signal
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from auditor.live import AuditedBus
+from brokers import Broker
+from cli.audit.typed_commands import Commands
+from desk.live import STARTS, live, signal_of
+from nrmbus.auditor.held import Reading, readings
+from nrmbus.auditor.history import Audited, HistoryError, audited
+from nrmbus.auditor.unrecorded import FILE, OffTheRecord
+from nrmbus.auditor.users import Users
+from nrmbus.auditor.verifier import Trust, Verification
+from nrmbus.bus import clients
+from nrmbus.bus.clock import tick_clock
+from nrmbus.bus.errors import BusError
+from nrmbus.bus.folder import BusFolder
+from nrmbus.cli.app import app
+from nrmbus.cli.audit import person_report, replay
+from nrmbus.cli.audit.on_record import AuditorsDoor, NoDoor
+from nrmbus.wire import ids
+
+PASSWORD = "a long example password"
+OFF = "--off-the-record"
+
+
+@pytest.fixture
+def commands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Commands:
+    """A terminal, on a bus that says it runs."""
+    monkeypatch.setattr(BusFolder, "bootstrap", "127.0.0.1:9")
+    return Commands(tmp_path, monkeypatch)
+
+
+def typed(commands: Commands) -> dict[str, tuple[str | Path, ...]]:
+    """Each command that shows what the history says, by name; with files, where it writes one."""
+    return {
+        "replay": ("replay", "--case", commands.case),
+        "replay of all": ("replay", "--jsonl"),
+        "replay as a page": ("replay", "--case", commands.case[:8], "--html", commands.home / "shown.html"),
+        "why": ("why", "12"),
+        "trace": ("trace", "referral.submitted"),
+        "reads": ("reads", "--case", commands.case),
+        "erasure certificate": ("erasure", "certificate", "--case", commands.case),
+        "retention due": ("retention", "due"),
+    }
+
+
+OF_ALL = ("replay of all", "retention due")
+NAMES = ("replay", "replay as a page", "why", "trace", "reads", "erasure certificate", *OF_ALL)
+
+
+def test_p4_each_command_asks_for_what_it_shows(commands: Commands) -> None:
+    """A case by its whole reference, an event by its id, all cases as a search; by one and the same account."""
+    assert set(typed(commands)) == set(NAMES)
+    for command in typed(commands).values():
+        commands.type(*command)
+    event = {
+        "what": "event",
+        "case": commands.case,
+        "event": [
+            each for each in commands.seen.history.entries if each.said and each.said.type == "referral.submitted"
+        ][-1].registration.id,
+    }
+    case = {"what": "case", "case": commands.case}
+    who = Users(commands.home / "auditor")
+    ((_, actor),) = who.accounts()
+    twelfth = commands.seen.history.entries[11].registration.id
+
+    assert commands.asked == [
+        {"actor": actor, "purpose": "audit", **each}
+        for each in (case, {"what": "search"}, case, {**event, "event": twelfth}, event, case, case, {"what": "search"})
+    ]
+    assert list(who.names()) == []
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("when", ["away", "away_later"])
+def test_p4_what_is_not_on_record_is_not_shown(commands: Commands, name: str, when: str) -> None:
+    """Sabotage: the auditor does not answer, or the registrar does not; no line is printed, no file written."""
+    setattr(commands, when, "unanswered")
+    result = commands.type(*typed(commands)[name])
+
+    assert "Nothing is shown" in str(result.exception)
+    assert (result.stdout, result.exit_code) == ("", 1)
+    assert not (commands.home / "shown.html").exists()
+    assert not (commands.home / "auditor" / FILE).exists()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_p4_off_the_record_is_loud_and_written_down_before_it_is_shown(commands: Commands, name: str) -> None:
+    """Only where it cannot be on record; under the code of why not."""
+    commands.away_later = "not_verified"
+    result = commands.type(*typed(commands)[name], OFF, "--purpose", "incident")
+
+    assert result.stderr.startswith("OFF THE RECORD (not_verified)")
+    assert result.stdout != ""
+    (line,) = OffTheRecord(commands.home / "auditor").left().readings
+    assert (line.why, line.purpose) == ("not_verified", "incident")
+    assert (line.subject == commands.case) == (name not in OF_ALL)
+
+
+def test_off_the_record_is_not_taken_where_the_record_can_be_had(commands: Commands) -> None:
+    """Whoever always says it is on record all the same."""
+    commands.shown("replay", OFF)
+
+    assert len(commands.asked) == 1
+    assert not (commands.home / "auditor" / FILE).exists()
+
+
+def test_p4_what_cannot_be_written_down_is_not_shown(commands: Commands) -> None:
+    """A full disk, or a folder on a stick that is read only."""
+    commands.away = "unreachable"
+    (commands.home / "auditor" / FILE).mkdir(parents=True)
+
+    assert "cannot be written" in commands.refused("replay", OFF)
+    assert commands.type("replay", OFF).stdout == ""
+
+
+def test_that_there_is_no_such_case_is_an_answer_too(commands: Commands) -> None:
+    """On record as a search, and told only then."""
+    assert "Nothing here has this reference" in commands.refused("replay", "--case", "00000000")
+    assert [each["what"] for each in commands.asked] == ["search"]
+
+    assert "Nothing here has this" in commands.refused("person-report", "--case", "00000000", "--language", "az")
+    assert [(each["what"], each["purpose"]) for each in commands.asked[1:]] == [("search", "person_request")]
+
+    commands.away_later = "unanswered"
+    for command in (
+        ("replay", "--case", "00000000"),
+        ("why", "9000"),
+        ("trace", "9000"),
+        ("reads", "--case", "00000000"),
+        ("person-report", "--case", "00000000", "--language", "az"),
+        ("erasure", "hold", "--case", "00000000", "--until", "2026-12-31"),
+    ):
+        assert "The registrar has not put this on record" in commands.refused(*command)
+
+
+def test_p4_that_an_agency_cannot_tell_the_person_is_an_answer_too(
+    commands: Commands, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """That there is a case, and this agency does not know it: on record with the auditor, and told only then."""
+    how = ("person-report", "--case", commands.case, "--language", "az", "--agency", "fund-abroad")
+
+    async def unknown(*_: object) -> int:
+        raise BusError("read_refused: …")
+
+    monkeypatch.setattr(person_report, "_by_its_desk", unknown)
+    assert "read_refused" in commands.refused(*how)
+    assert [(each["what"], each["case"]) for each in commands.asked] == [("case", commands.case)]
+
+    commands.away = "unreachable"
+    said = commands.refused(*how)
+    assert "Nothing is shown." in said
+    assert OFF not in said  # it has no such option
+
+
+def test_a_hold_is_placed_by_the_auditor_that_runs(commands: Commands) -> None:
+    """Under the number of who types it; not by a second process with the auditor's key, and not where none runs."""
+    how = ("erasure", "hold", "--case", commands.case[:8], "--until", "2026-12-31", "--reason", "objection")
+    assert "registered as number 4712" in commands.shown(*how)
+    ((_, actor),) = Users(commands.home / "auditor").accounts()
+    hold = {"actor": actor, "case": commands.case, "reasons": ["objection"], "until": "2026-12-31"}
+    assert (commands.held, commands.asked) == ([hold], [])
+
+    commands.away_later = "wrong_state"
+    assert "not registered (wrong_state)" in commands.refused(*how)
+    commands.away = "unreachable"
+    assert "The auditor does not answer" in commands.refused(*how)
+    assert len(commands.held) == 1
+
+
+def test_a_history_that_does_not_verify_is_said_and_nothing_else(
+    commands: Commands, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its place is shown, as no reading: off the record it takes nobody's word that somebody read something."""
+    commands.away = "not_verified"
+
+    def broken(_: BusFolder) -> Audited:
+        raise HistoryError(0, 9, "chain_broken")
+
+    monkeypatch.setattr(replay, "verified", broken)
+    assert "does not verify at number 9" in commands.refused("replay", OFF)
+    assert not (commands.home / "auditor" / FILE).exists()
+
+
+def test_by_name_a_password_is_asked_for(commands: Commands) -> None:
+    """So that nobody reads under another's number; it is in no argument."""
+    actor = Users(commands.home / "auditor").add("leyla", PASSWORD)
+    how = ["replay", "--as", "leyla", "--purpose", "court", "--data", str(commands.home)]
+
+    assert CliRunner().invoke(app, how, input=f"{PASSWORD}\n").exit_code == 0
+    assert [(each["actor"], each["purpose"]) for each in commands.asked] == [(actor, "court")]
+    wrong = CliRunner().invoke(app, how, input="another example password\n")
+    assert "Name or password is not right" in str(wrong.exception)
+    assert len(commands.asked) == 1
+
+
+def test_p4_reads_shows_what_is_on_no_record(commands: Commands) -> None:
+    """As such, and the command fails; of another case it says nothing."""
+    commands.away = "unreachable"
+    commands.type("replay", "--case", commands.case, OFF)
+    commands.type("replay", OFF)
+    commands.away = None
+    result = commands.type("reads", "--case", commands.case)
+    body = json.loads(commands.type("reads", "--case", commands.case, "--json").stdout)
+
+    assert result.exit_code == 1
+    assert result.stdout.count("OFF THE RECORD: read at ") == 1
+    (row,) = body["off_the_record"]
+    assert (row["what"], row["why"], row["purpose"]) == ("case", "unreachable", "audit")
+
+
+def test_a_door_that_is_not_there_is_told_as_such(tmp_path: Path) -> None:
+    """None ever was, another's answers, or nobody listens any more."""
+    door = AuditorsDoor(tmp_path)
+    for raw in (None, b"{}", b"{", b'{"url": "http://127.0.0.1:9", "token": "x"}'):
+        if raw is not None:
+            (tmp_path / "door.json").write_bytes(raw)
+        with pytest.raises(NoDoor) as raised:
+            door.begin(0.0)
+        assert raised.value.code == "unreachable"
+
+
+# -- on a real bus ----------------------------------------------------------------------------------------------------
+
+
+async def nrmbus(folder: BusFolder, *arguments: str | Path) -> Result:
+    """Type a command beside the test's own loop."""
+    return await asyncio.to_thread(CliRunner().invoke, app, [*map(str, arguments), "--data", str(folder.path)])
+
+
+def live_commands(case: str, home: Path) -> dict[str, tuple[str | Path, ...]]:
+    """The commands of a bus that has one case."""
+    return {
+        "case": ("replay", "--case", case[:8]),
+        "search": ("replay",),
+        "event": ("why", "case.signal_recorded", "--case", case),
+        "traced": ("trace", "case.signal_recorded"),
+        "export": ("export", "--case", case, "--out", home / "evidence.zip"),
+        "reads": ("reads", "--case", case),
+    }
+
+
+async def on_record(folder: BusFolder) -> list[Reading]:
+    """What the registrar has on record of the auditor's, by another reader."""
+    return [each for each in readings((await audited(folder)).history.entries) if each.agency == "auditor"]
+
+
+@pytest.mark.broker
+async def test_p4_on_a_bus_every_command_is_on_record(broker: Broker, tmp_path: Path) -> None:
+    """Each by its kind, all by one account, under the number that it names."""
+    async with live(broker, {"ngo-a": "ngo_outreach"}, run=("ngo-a",)) as running:
+        bus, case = AuditedBus(running.folder), ids.new_ref()
+        async with running.door("ngo-a") as door:
+            assert (await door.publish(signal_of(case), wait=20))["verdict"] == "registered"
+        bus.start()
+        try:
+            await bus.until(lambda health: health["ready"])
+            done = [await nrmbus(running.folder, *each) for each in live_commands(case, tmp_path).values()]
+        finally:
+            bus.stop()
+        found = await on_record(running.folder)
+    assert [(each.exit_code, each.stdout != "") for each in done] == [(0, True)] * len(done)
+    assert [each.what for each in found] == ["case", "search", "event", "event", "export", "case"]
+    assert [int(each.stderr.split()[4].rstrip(":")) for each in done] == [each.number for each in found]
+    assert {(each.purpose, each.off_record) for each in found} == {("audit", None)}
+    assert len({each.actor for each in found}) == 1
+
+
+@pytest.mark.broker
+async def test_p4_with_the_registration_withheld_nothing_is_shown_or_written(broker: Broker, tmp_path: Path) -> None:
+    """Sabotage: no registrar. What is shown off the record then is put on it when he is back."""
+    async with live(broker, {"ngo-a": "ngo_outreach"}, run=("ngo-a",)) as running:
+        bus, case, folder = AuditedBus(running.folder), ids.new_ref(), running.folder
+        async with running.door("ngo-a") as door:
+            assert (await door.publish(signal_of(case), wait=20))["verdict"] == "registered"
+        running.kill("registrar", signal.SIGTERM)
+        async with clients.producer(folder.bootstrap) as producer:  # the case began at the very time of the clock
+            await tick_clock(producer, 2, STARTS + timedelta(hours=1))
+        bus.start(patience=1)
+        try:
+            await bus.until(lambda health: health["ready"] and health["tick"] == 2)
+            commands = live_commands(case, tmp_path)
+            for each in (commands["case"], commands["event"], commands["export"]):
+                result = await nrmbus(folder, *each)
+                assert (result.exit_code, result.stdout) == (1, "")
+                assert "The registrar has not put this on record in time" in str(result.exception)
+            assert [*tmp_path.glob("*.zip")] == []
+
+            shown = await nrmbus(folder, *commands["case"], OFF, "--purpose", "incident")
+            assert (shown.exit_code, "case.signal_recorded" in shown.stdout) == (0, True)
+            assert shown.stderr.startswith("OFF THE RECORD (unanswered): case, by ")
+
+            running.start("registrar")
+            await running.served()
+            await _until_settled(bus)
+        finally:
+            bus.stop()
+        found = [each for each in await on_record(folder) if each.off_record]
+    assert [(each.what, each.purpose) for each in found] == [("case", "incident")]
+
+
+async def _until_settled(bus: AuditedBus) -> None:
+    """Wait until nothing is off the record any more."""
+    unrecorded, until = OffTheRecord(bus.home), asyncio.get_running_loop().time() + 60
+    while unrecorded.left().readings:
+        assert asyncio.get_running_loop().time() < until, bus.log()
+        await asyncio.sleep(0.1)
+
+
+@pytest.mark.broker
+async def test_p4_an_export_that_is_on_record_verifies_and_leaves_its_own_record_to_the_next(
+    broker: Broker, tmp_path: Path
+) -> None:
+    """What was registered before it is in it, and nothing that it has itself caused."""
+    async with live(broker, {"ngo-a": "ngo_outreach"}, run=("ngo-a",)) as running:
+        bus, case = AuditedBus(running.folder), ids.new_ref()
+        async with running.door("ngo-a") as door:
+            assert (await door.publish(signal_of(case), wait=20))["verdict"] == "registered"
+        bus.start()
+        try:
+            await bus.until(lambda health: health["signed"].get("0", 0) >= 1)
+            files = [tmp_path / "first.zip", tmp_path / "second.zip"]
+            done = [await nrmbus(running.folder, "export", "--case", case, "--out", each) for each in files]
+        finally:
+            bus.stop()
+        found = await on_record(running.folder)
+    assert [(each.what, each.purpose) for each in found] == [("export", "audit")] * 2
+    assert [each.exit_code for each in done] == [0, 0]
+    assert done[0].stdout.splitlines()[0].endswith(f"1 registrations of case {case}.")
+    assert "later than the newest checkpoint" not in done[0].stdout
+    assert [Verification(each, Trust()).verdict[0] for each in files] == [3, 3]  # it believes no key that comes with it

@@ -1,0 +1,475 @@
+"""``nrmbus reads`` and ``nrmbus person-report``: who read what, and what a person is told of it, on record first."""
+
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from datetime import timedelta
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from auditor.played import Written, first_scenario
+from cli.audit.typed_commands import Commands
+from nrmbus.auditor.held import Holder, Reading, held, readings
+from nrmbus.auditor.history import Audited, Entry
+from nrmbus.auditor.pages.words import LANGUAGES, Language, Words
+from nrmbus.auditor.users import Users
+from nrmbus.bus.errors import BusError
+from nrmbus.bus.folder import BusFolder
+from nrmbus.cli import health
+from nrmbus.cli.audit import person_report, reads
+from nrmbus.cli.desk import desks as desks_here
+from nrmbus.directory.entry import Contact
+from nrmbus.events import data_type
+from nrmbus.events.model import Event
+from nrmbus.wire import ids
+
+READER = "S-17"
+
+
+def story() -> Written:
+    """The first story once more, to be gone on with."""
+    found = first_scenario()
+    return replace(found, records=[*found.records], view={**found.view})
+
+
+def say(found: Written, agency: str, kind: str, **said: Any) -> str:
+    """Have *agency* say something at the end of the story; the event's id."""
+    last = found.audited().history.entries[-1].registration.time
+    (subject,) = found.audited().history.spoken_of()
+    event = Event(
+        id=ids.new_event_id(), source=agency, type=kind, version=1, subject=subject, time=last,
+        recordedtime=last, sequence=900 + len(found.records), actor=READER, policy="az@2022-04-29",
+        data=data_type(kind, 1).from_mapping(said),
+    )  # fmt: skip
+    found.register(event, last)
+    return event.id
+
+
+def read_by(found: Written, agency: str, about: Event, **said: Any) -> str:
+    """Have it on record that somebody at *agency* reads the letter of *about*; the event's id."""
+    whole = {"what": "letter", "purpose": "case_work", "parts": ["story"], "event": about.id} | said
+    return say(found, agency, "access.granted", **{name: each for name, each in whole.items() if each is not None})
+
+
+@pytest.fixture
+def commands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Commands:
+    """A terminal; somebody at the assistance centre has read a referral that it was sent."""
+    typed = Commands(tmp_path, monkeypatch)
+    found = story()
+    read_by(found, "special-unit", letter_to(found, "special-unit"))
+    typed.seen = found.audited()
+    return typed
+
+
+def letter_to(found: Written, agency: str) -> Event:
+    """The referral that *agency* was sent."""
+    for entry in found.audited().history.entries:
+        if entry.event and entry.event.type == "referral.submitted" and agency in entry.audience.recipients:
+            return entry.event
+    raise AssertionError(agency)
+
+
+def rows(agency: str, event: str, *, who: str = READER, parts: tuple[str, ...] = ("story",)) -> list[dict[str, Any]]:
+    """What the desk of an agency has in its own table of one opening."""
+    at = {"at": "2026-03-02T09:00:00Z", "who": who, "source": agency, "event": event, "purpose": "case_work"}
+    return [{**at, "part": part} for part in parts]
+
+
+def desks(monkeypatch: pytest.MonkeyPatch, tables: dict[str, list[dict[str, Any]]]) -> None:
+    """These desks are here, with these tables."""
+
+    async def here(*_: Any) -> dict[str, list[dict[str, Any]]]:
+        return tables
+
+    monkeypatch.setattr(reads, "tables_of", here)
+
+
+class TestReads:
+    def test_p4_who_read_what_and_what_for(self, commands: Commands) -> None:
+        """From the history alone, where no desk is here."""
+        shown = json.loads(commands.shown("reads", "--case", commands.case, "--json"))
+
+        (row,) = shown["registered"]
+        assert (row["agency"], row["actor"], row["what"], row["purpose"]) == (
+            "special-unit", READER, "letter", "case_work",
+        )  # fmt: skip
+        assert (row["parts"], shown["desks"], shown["differences"]) == (["story"], {}, [])
+        assert READER in commands.shown("reads", "--case", commands.case[:8])
+
+    def test_of_one_agency(self, commands: Commands) -> None:
+        """Somebody else's readings are left out."""
+        shown = json.loads(commands.shown("reads", "--case", commands.case, "--agency", "fund", "--json"))
+
+        assert shown["registered"] == []
+
+    def test_a_desk_that_opened_what_was_registered_differs_in_nothing(
+        self, commands: Commands, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """A row for each part is one opening; what the desk opens by itself needs no registration."""
+        event = letter_to(story(), "special-unit").id
+        mine = rows("ngo-a", event, parts=("identity", "story"))
+        desks(monkeypatch, {"special-unit": [*mine, *rows("ngo-a", event, who="desk")]})
+
+        assert "no more and no less" in commands.shown("reads", "--case", commands.case)
+
+    def test_p4_what_was_opened_off_the_record_is_found(
+        self, commands: Commands, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Sabotage: a second opening of the same letter that nobody registered; the command fails."""
+        event = letter_to(story(), "special-unit").id
+        desks(monkeypatch, {"special-unit": [*rows("ngo-a", event), *rows("ngo-a", event)]})
+        result = commands.type("reads", "--case", commands.case)
+
+        assert result.exit_code == 1
+        assert "OFF THE RECORD" in result.stdout
+
+    def test_what_was_registered_and_not_opened_is_said(
+        self, commands: Commands, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """The desk fell before it opened: no harm, and no secret."""
+        desks(monkeypatch, {"special-unit": []})
+
+        assert "Registered and then not opened, 1 times" in commands.shown("reads", "--case", commands.case)
+
+    def test_a_desk_that_lost_its_ledger_is_not_said_to_have_opened_nothing(
+        self, commands: Commands, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """What its table held is gone, so nobody can say whether the letter was opened."""
+        desks(monkeypatch, {"special-unit": []})
+
+        async def asked(*_: Any) -> dict[str, Any]:
+            return {"ready": True, "ledger_lost": {"noticed": "2026-03-03T00:00:00Z"}}
+
+        monkeypatch.setattr(health, "ask", asked)
+        shown = commands.shown("reads", "--case", commands.case)
+
+        assert "lost its ledger (2026-03-03T00:00:00Z)" in shown
+        assert "not opened" not in shown
+
+
+HERE = ("ngo-a", "vac")
+
+
+def reported(agency: str) -> Audited:
+    """The story, after the desk of *agency* has put a report for the person on record."""
+    found = story()
+    read_by(found, "special-unit", letter_to(found, "special-unit"))
+    about = letter_to(found, "special-unit")
+    read_by(found, agency, about, what="person_report", purpose="person_request", parts=None, event=None)
+    return found.audited()
+
+
+class Tags(HTMLParser):
+    """What a page loads."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.loads: list[str] = []
+        self.language = ""
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        """Note what comes from elsewhere."""
+        found = dict(attrs)
+        self.loads += [str(found[name]) for name in ("src", "href", "action") if name in found]
+        if tag == "html":
+            self.language = found.get("lang") or ""
+
+
+class TestPersonReport:
+    @pytest.fixture(autouse=True)
+    def registered(self, commands: Commands, monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
+        """Two desks are here, and put it on record; who asked them to."""
+        asked: list[tuple[str, str]] = []
+
+        class Desk:
+            def __init__(self, agency: str) -> None:
+                self.agency = agency
+
+            async def read_case(self, case: str, *, what: str, actor: str, purpose: str) -> dict[str, Any]:
+                assert (case, what, purpose) == (commands.case, "person_report", "person_request")
+                asked.append((self.agency, actor))
+                commands.seen = reported(self.agency)
+                return {"verdict": "registered", "number": 4711, "written": commands.written}
+
+        @asynccontextmanager
+        async def door_of(_: BusFolder, agency: str) -> AsyncIterator[Desk]:
+            if agency not in HERE:
+                raise BusError("The bus has no such agency")
+            yield Desk(agency)
+
+        monkeypatch.setattr(desks_here, "door_of", door_of)
+        monkeypatch.setattr(BusFolder, "agencies", lambda _: HERE)
+        return asked
+
+    @pytest.mark.parametrize("language", LANGUAGES)
+    def test_says_who_holds_what_and_names_no_member_of_staff(
+        self, language: str, commands: Commands, tmp_path: Path
+    ) -> None:
+        """In the language that the person asks for, as text and as a page that loads nothing."""
+        how = ("person-report", "--case", commands.case, "--language", language)
+        text = commands.shown(*how)
+        commands.shown(*how, "--html", tmp_path / "report.html")
+        page = (tmp_path / "report.html").read_text(encoding="utf-8")
+        tags = Tags()
+        tags.feed(page)
+
+        said = person_report.sentences()
+        assert text.startswith(said["title"][language])
+        assert said["stop.deleted"][language] in text
+        assert "4711" in text
+        assert said["read"][language] in text
+        assert all(
+            agency in text for agency in ("fund", "migration", "ngo-a", "ngo-l", "shelter", "special-unit", "vac")
+        )
+        actors = {entry.event.actor for entry in commands.seen.history.entries if entry.event}
+        assert not [actor for actor in actors if actor in text or actor in page]
+        assert (tags.loads, tags.language) == ([], language)
+        assert said["title"][language] in page
+
+    def test_p4_what_cannot_be_put_on_record_is_not_told(
+        self, commands: Commands, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    ) -> None:
+        """No registration, no report: neither on the terminal nor in a file."""
+
+        async def refused(*_: object) -> int:
+            raise BusError("read_not_registered: …")
+
+        monkeypatch.setattr(person_report, "_by_its_desk", refused)
+        how = ("person-report", "--case", commands.case, "--language", "az", "--html", tmp_path / "report.html")
+
+        assert "read_not_registered" in commands.refused(*how)
+        assert not (tmp_path / "report.html").exists()
+        assert commands.type(*how[:-2]).stdout == ""
+
+    def test_a_missing_answer_is_said_with_its_last_day(
+        self, commands: Commands, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Taken back on Monday 18 May: three working days end on Thursday the 21st, at 24:00."""
+        found = story()
+        cut = next(n for n, each in enumerate(found.audited().history.entries) if _is(each, "consent.stop_confirmed"))
+        found.records[cut:] = []
+        commands.seen = found.audited()
+        monkeypatch.setattr(BusFolder, "agencies", lambda _: ())
+        text = commands.shown("person-report", "--case", commands.case, "--language", "en")
+
+        assert "It has not answered yet; its answer is due by 21 May 2026." in text
+
+    @pytest.mark.parametrize("language", LANGUAGES)
+    def test_what_was_destroyed_is_told_as_such(
+        self, language: str, commands: Commands, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """By whom, since when, and from when on no backup opens it; who was told to and has not confirmed it, too."""
+        found = story()
+        say(found, "timekeeper", "access.erasure_due", ground="decision")
+        say(found, "vac", "access.erasure_confirmed", ground="decision", horizon="2027-01-05T00:00:00Z")
+        commands.seen = found.audited()
+        monkeypatch.setattr(BusFolder, "agencies", lambda _: ())
+        text = commands.shown("person-report", "--case", commands.case, "--language", language)
+
+        said = {key: each[language] for key, each in person_report.sentences().items()}
+        sections = sections_of(text)
+        assert said["erased"].split("{")[0] in sections["vac"]
+        assert "2027" in sections["vac"]
+        assert said["held.room"].split("{")[0] not in sections["vac"]
+        assert said["erased.missing"].split("{")[0] in sections["fund"]
+        assert said["held.room"].split("{")[0] in sections["fund"]
+
+    def test_by_whom_it_is_handed_over(self, commands: Commands, registered: list[tuple[str, str]]) -> None:
+        """Who holds the case, unless another is named."""
+        how = ("person-report", "--case", commands.case, "--language", "en")
+        commands.shown(*how, "--actor", "S-9")
+        commands.shown(*how, "--agency", "ngo-a")
+
+        ((_, number),) = Users(BusFolder(commands.home).agency("ngo-a").path).accounts()
+        assert registered == [("vac", "S-9"), ("ngo-a", number)]
+        assert "no such agency" in commands.refused(*how, "--agency", "ngo-l")
+
+    @pytest.mark.parametrize("language", LANGUAGES)
+    def test_p4_where_no_desk_of_the_holder_is_the_auditor_tells_it(
+        self, language: str, commands: Commands, registered: list[tuple[str, str]], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """On a bus of many machines the history is read on one: who asks there is on record first, by the auditor's number."""
+        monkeypatch.setattr(BusFolder, "agencies", lambda _: ())
+        how = ("person-report", "--case", commands.case, "--language", language)
+        text = commands.shown(*how)
+
+        said = {"purpose": "person_request", "what": "person_report", "case": commands.case}
+        assert [{**each, "actor": "…"} for each in commands.asked] == [{"actor": "…", **said}]
+        assert tuple(word for word in ("auditor", "4711") if word in text) == ("auditor", "4711")
+        assert registered == []
+        commands.away_later = "unanswered"
+        assert "Nothing is shown." in commands.refused(*how)
+        assert commands.type(*how).stdout == ""
+
+    def test_the_parts_that_were_written_are_told_and_no_others(self, commands: Commands) -> None:
+        """A desk knows which parts of its letters are empty; of the others nobody here knows, and that is said."""
+        found = story()
+        commands.written = [
+            {
+                "source": each.event.source,
+                "event": each.event.id,
+                "parts": {part: part in ("identity", "story") for part in each.event.data.letter.part_names()},
+            }
+            for each in found.audited().history.entries
+            if each.event and each.event.data.letter and each.event.source == "ngo-a"
+        ]
+        text = commands.shown("person-report", "--case", commands.case, "--language", "en", "--agency", "ngo-a")
+        sections = sections_of(text)
+
+        assert "Written in sealed letters: your name, birth date, documents; what happened to you." in sections["ngo-a"]
+        assert "income" not in sections["ngo-a"]
+        assert "have room for" not in sections["ngo-a"]
+        assert "have room for: age group" in sections["shelter"]
+
+    def test_a_paper_begins_with_who_holds_letters_and_ends_with_who_audits(self, commands: Commands) -> None:
+        """The person's own matters first; agencies are named by what they are, with their id."""
+        (subject,) = commands.seen.history.spoken_of()
+        known = held(commands.seen, subject)
+        (read,) = readings(commands.seen.history.about(subject))
+        audits = Holder("auditor", "auditor", readings=[replace(read, what="case", purpose="audit", parts=())] * 3)
+        report = person_report.written(
+            replace(known, holders=(audits, *known.holders)), Words("en", commands.seen.rules.profile.zone),
+            teller="auditor", number=7, made=read.at,
+        )  # fmt: skip
+        headings = [each.heading for each in report.sections]
+
+        assert headings[-2:] == ["Auditor", "What you can do"]
+        assert "Victim assistance centre (vac)" in headings
+        assert headings.index("NGO, legal aid (ngo-l)") > headings.index("Victim assistance centre (vac)")
+        assert [len(below) for _, below in report.sections[-2].lines] == [0, 0, 1]
+        assert "3 times: the case; purpose: planned inspection" in report.text()
+
+    @pytest.mark.parametrize("language", LANGUAGES)
+    def test_a_person_is_told_whom_to_ask(self, language: Language, commands: Commands) -> None:
+        """Name, address and number as the directory has them; where it has none, who else can say."""
+        (subject,) = commands.seen.history.spoken_of()
+        known = held(commands.seen, subject)
+        found = Contact(name="Example Centre", address="1 Example Street", phone="+994 00 000 00 01")
+        hidden = Contact(name="Example House", phone="+994 00 000 00 02")
+        contacts = {"vac": found, "shelter": hidden}
+        holders = tuple(replace(each, contact=contacts.get(each.agency)) for each in known.holders)
+        words = Words(language, commands.seen.rules.profile.zone)
+        made = commands.seen.history.entries[-1].registration.time
+        report = person_report.written(replace(known, holders=holders), words, teller="vac", number=7, made=made)
+        said = {each.heading: [line for line, _ in each.lines] for each in report.sections}
+        centre, house, fund = (
+            next(lines for heading, lines in said.items() if heading.endswith(f"{agency})"))
+            for agency in ("vac", "shelter", "fund")
+        )
+
+        assert centre[:2] == [
+            said_in(language, "contact.address", {"address": "1 Example Street"}),
+            said_in(language, "contact.phone", {"phone": "+994 00 000 00 01"}),
+        ]
+        assert house[0] == said_in(language, "contact.phone", {"phone": "+994 00 000 00 02"})
+        assert fund[0] == said_in(language, "contact.none", {})
+        assert f"Example Centre ({words.gloss('role', 'vac')}; vac)" in said
+        assert f"Example Centre ({words.gloss('role', 'vac')}; vac)" in report.intro[1]
+
+    def test_readings_for_one_purpose_are_one_line(self, commands: Commands) -> None:
+        """How often, from when to when, and which parts, each named once."""
+        found = story()
+        read_by(found, "vac", letter_to(found, "special-unit"), parts=["story"])
+        read_by(found, "vac", letter_to(found, "special-unit"), parts=["identity", "story"])
+        read_by(found, "vac", letter_to(found, "special-unit"), purpose="supervision")
+        commands.seen = found.audited()
+        (subject,) = commands.seen.history.spoken_of()
+        words = Words("en", commands.seen.rules.profile.zone)
+        (vac,) = [each for each in held(commands.seen, subject).holders if each.agency == "vac"]
+        apart = replace(vac.readings[0], at=vac.readings[0].at - timedelta(days=3))
+
+        assert lines_of([apart, *vac.readings[1:]], words) == [
+            f"{words.day(apart.at)} to {words.day(vac.readings[1].at)}, 2 times: what happened to you; your name, birth date, documents; purpose: work on the case",
+            f"{words.moment(vac.readings[2].at)}: what happened to you; purpose: supervision of the work",
+        ]
+        assert lines_of(vac.readings[:2], words)[0].startswith(f"{words.day(vac.readings[0].at)}, 2 times: ")
+
+    def test_it_tells_of_itself(self, commands: Commands) -> None:
+        """Read again after it was put on record: that the person was told is among what was read."""
+        how = ("person-report", "--case", commands.case, "--language", "en")
+        assert "a report for the person; purpose: request of the person" in commands.shown(*how)
+
+    def test_the_page_is_for_its_owner_only(self, commands: Commands, tmp_path: Path) -> None:
+        """Who knows of a person is on it; also where a file of that name was open to all."""
+        page = tmp_path / "report.html"
+        page.touch(0o644)
+        commands.shown("person-report", "--case", commands.case, "--language", "en", "--html", page)
+        assert page.stat().st_mode & 0o777 == 0o600
+
+    def test_p4_who_names_nobody_is_the_account_of_this_machine(
+        self, commands: Commands, registered: list[tuple[str, str]]
+    ) -> None:
+        """By a number that a file of the agency alone explains, the same each time."""
+        folder = BusFolder(commands.home)
+        for _ in range(2):
+            commands.shown("person-report", "--case", commands.case, "--language", "en")
+
+        ((_, number),) = Users(folder.agency("vac").path).accounts()
+        assert registered == [("vac", number)] * 2
+        assert number.isdecimal()
+
+    def test_every_sentence_is_there_in_three_languages(self) -> None:
+        """None is empty, and each language has the same places for what is put in."""
+        for key, sentence in person_report.sentences().items():
+            assert set(sentence) == set(LANGUAGES), key
+            places = {language: sorted(_places(text)) for language, text in sentence.items()}
+            assert len({tuple(each) for each in places.values()}) == 1, key
+            assert all(text.strip() for text in sentence.values()), key
+
+
+def lines_of(found: list[Reading], words: Words) -> list[str]:
+    """The lines of a report about these readings."""
+    return list(person_report._readings(found, words, lambda key, **values: said_in(words.language, key, values)))
+
+
+def said_in(language: str, key: str, values: dict[str, Any]) -> str:
+    """A sentence of a report."""
+    return person_report.sentences()[key][language].format(**values)
+
+
+def sections_of(text: str) -> dict[str, str]:
+    """What a report says of each agency, by its id."""
+    return {part.partition(")\n")[0].partition("(")[2]: part for part in text.split("\n\n")}
+
+
+def _is(entry: Entry, kind: str) -> bool:
+    return entry.event is not None and entry.event.type == kind
+
+
+def _places(text: str) -> list[str]:
+    from string import Formatter  # noqa: PLC0415 - one helper's need
+
+    return [name for _, name, _, _ in Formatter().parse(text) if name]
+
+
+def test_what_is_held_follows_from_whom_the_letters_were_sealed_to() -> None:
+    """The fund holds no story, migration no contact; each goes by what the person said last of it."""
+    found = story()
+    (subject,) = found.audited().history.spoken_of()
+    by = {each.agency: each for each in held(found.audited(), subject).holders}
+
+    assert by["fund"].parts == {"coded", "contact", "identity", "money"}
+    assert "contact" not in by["migration"].parts
+    assert (by["fund"].ground, by["ngo-l"].ground, by["ngo-a"].ground) == ("consent", "consent", "law")
+    assert by["ngo-l"].stopped is not None
+    assert by["ngo-l"].stopped.state == "deleted"
+    assert by["ngo-l"].parts == set()
+    assert by["vac"].stopped is None
+    assert "timekeeper" not in by
+
+
+def test_a_reading_stands_with_its_agency_and_adds_nothing_to_what_it_was_told() -> None:
+    """It is told apart from the steps of the case."""
+    found = story()
+    (subject,) = found.audited().history.spoken_of()
+    before = {each.agency: dict(each.told) for each in held(found.audited(), subject).holders}
+    read_by(found, "vac", letter_to(found, "ngo-l"))
+    after = {each.agency: each for each in held(found.audited(), subject).holders}
+
+    assert [each.actor for each in after["vac"].readings] == [READER]
+    assert {agency: each.told for agency, each in after.items()} == before
+    assert len(readings(found.audited().history.about(subject))) == 1

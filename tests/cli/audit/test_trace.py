@@ -1,0 +1,158 @@
+"""``nrmbus trace``: from an event to its trace and back, with spans kept and without."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from auditor.played import of_type
+from cli.audit.typed_commands import Commands
+from nrmbus.auditor.traces import spans_of
+from nrmbus.bus.folder import BusFolder
+from nrmbus.telemetry.keeper import Keeper
+from nrmbus.telemetry.span import Span
+
+TRACE, OTHER = "0af7651916cd43dd8448eb211c80319c", "1af7651916cd43dd8448eb211c80319c"
+MS = 1_000_000
+
+
+@pytest.fixture
+def commands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Commands:
+    """A terminal, on a bus that says it runs."""
+    monkeypatch.setattr(BusFolder, "bootstrap", "127.0.0.1:9")
+    return Commands(tmp_path, monkeypatch)
+
+
+def words(shown: str) -> str:
+    """The words, however they were wrapped and aligned."""
+    return " ".join(shown.split())
+
+
+def keep(home: Path, event: str, type_: str = "referral.submitted") -> None:
+    """Have the services of the bus at *home* keep what they did with *event*; another event's trace lies beside it."""
+    folder = BusFolder(home)
+    for name in ("ngo-a", "special-unit"):
+        folder.agency(name).path.mkdir(parents=True)
+        folder.agency(name).agency_json.write_text("{}")
+    made = Span(
+        TRACE, "1" * 16, "", (), "create", "producer", "ngo-a", 10**18, 10**18 + 2 * MS, type_, event, "", "",
+    )  # fmt: skip
+    judged = made._replace(
+        id="2" * 16, parent="1" * 16, name="register", service="registrar", start=10**18 + 5 * MS, end=10**18 + 6 * MS,
+        outcome="registered",
+    )  # fmt: skip
+    commit = judged._replace(
+        trace=OTHER, id="3" * 16, parent="", name="commit", type="", event="", outcome="",
+        links=(f"{TRACE}-{'1' * 16}", f"{OTHER}-{'9' * 16}"),
+    )  # fmt: skip
+    heard = judged._replace(
+        id="4" * 16, name="process", service="special-unit", start=10**18 + 20 * MS, end=10**18 + 30 * MS, outcome="handled"
+    )  # fmt: skip
+    stranger = made._replace(trace=OTHER, id="5" * 16, event="ffffffff-0000-7000-8000-000000000000")
+    homes = {"registrar": folder.service("registrar"), "ngo-a": folder.agency("ngo-a").path}
+    for service, spans in {"registrar": [judged, commit], "ngo-a": [made, stranger], "special-unit": [heard]}.items():
+        keeper = Keeper(homes.get(service, folder.agency(service).path))
+        for span in spans:
+            keeper.keep(span)
+        keeper.close()
+
+
+def test_of_an_event_it_shows_sender_registrar_and_receiver_in_one_waterfall(commands: Commands) -> None:
+    """With what the history knows below; what the transaction did for others is counted, not shown."""
+    entry = of_type(commands.seen, "referral.submitted")
+    keep(commands.home, entry.registration.id)
+    shown = commands.shown("trace", "12")
+
+    assert spans_of(BusFolder(commands.home), entry.registration.id[:-1]) == []
+    assert "referral.submitted of ngo-a, registered as number 12" in shown
+    assert f"trace {TRACE}" in shown
+    assert "4 spans of 3 services" in shown
+    rows = [words(line.replace("█", "").replace("▏", "")) for line in shown.splitlines() if "├" in line or "└" in line]
+    assert rows == [
+        "├ registrar register registered 5.0 1.0",
+        "├ registrar commit with 1 other 5.0 1.0",
+        "└ special-unit process handled 20.0 10.0",
+    ]
+    assert "ffffffff" not in shown
+    said = words(shown)
+    assert "recorded 2026-03-02 06:10:00 UTC, by the desk of ngo-a" in said
+    assert "registered 2026-03-02 06:10:00 UTC, number 12 of partition 0" in said
+    assert "opened 2026-03-02 06:10:00 UTC, the letter at special-unit, number 13" in said
+
+
+def test_without_a_span_the_history_answers_all_the_same(commands: Commands) -> None:
+    """The trail never depends on spans: exit status 0, and what there is."""
+    shown = words(commands.shown("trace", "referral.submitted"))
+
+    assert "No span of it is kept here any more" in shown
+    assert "recorded" in shown
+    assert "registered" in shown
+
+
+def test_the_way_back_leads_from_a_trace_to_its_events(commands: Commands) -> None:
+    """By the first digits; the spans of no other trace."""
+    entry = of_type(commands.seen, "referral.submitted")
+    keep(commands.home, entry.registration.id)
+    shown = words(commands.shown("trace", "--trace", TRACE[:8]))
+
+    assert f"trace of 1 event trace {TRACE} 4 spans" in shown
+    assert "process referral.submitted" in shown
+    assert "ffffffff" not in shown
+
+
+def test_while_the_bus_is_down_the_spans_are_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They lie in its folder; that the history was not asked is said. By id, its beginning, or type."""
+    commands = Commands(tmp_path, monkeypatch)
+    event = of_type(commands.seen, "referral.submitted").registration.id
+    keep(commands.home, event)
+    shown = {commands.shown("trace", way) for way in (event, event[:20])}
+
+    assert len(shown) == 1
+    assert "the history could not be asked" in words(shown.pop())
+    assert "ffffffff" in commands.shown("trace", "ffffffff-0000")
+
+
+def test_what_the_chain_beyond_the_trace_is(commands: Commands) -> None:
+    """What an event answers, and what came of it, by the ids that their senders signed."""
+    asked, offered = (of_type(commands.seen, type_) for type_ in ("shelter.bed_requested", "shelter.bed_offered"))
+    back, forth = words(commands.shown("trace", "24")), words(commands.shown("trace", "shelter.bed_requested"))
+
+    assert f"because of shelter.bed_requested of special-unit, number 22, event {asked.registration.id}" in back
+    assert f"caused shelter.bed_offered of shelter, number 24, event {offered.registration.id}" in forth
+
+
+def test_a_program_gets_one_object(commands: Commands) -> None:
+    """Rows in the order of the waterfall, what is empty left out; the history's words beside them."""
+    entry = of_type(commands.seen, "referral.submitted")
+    keep(commands.home, entry.registration.id)
+    raw = commands.shown("trace", "12", "--json")
+    body = json.loads(raw)
+
+    assert [(row["service"], row["name"], row["depth"]) for row in body["spans"]] == [
+        ("ngo-a", "create", 0),
+        ("registrar", "register", 1),
+        ("registrar", "commit", 1),
+        ("special-unit", "process", 1),
+    ]
+    assert body["spans"][3]["after_ms"] == 20.0
+    assert body["history"][0]["number"] == 12
+    assert body["history"][0]["receipts"][0]["state"] == "opened"
+    assert "null" not in raw
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        ((), "wants an EVENT"),
+        (("12", "--trace", TRACE), "wants an EVENT"),
+        (("9000",), "The history has no such event"),
+        (("--trace", TRACE), "Neither history nor spans have this trace"),
+        (("--trace", "0af"), "the first 8 digits"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
+)
+def test_what_is_no_event_and_no_trace_is_told_in_a_sentence(
+    commands: Commands, arguments: tuple[str, ...], sentence: str
+) -> None:
+    """With what would do."""
+    assert sentence in commands.refused("trace", *arguments)

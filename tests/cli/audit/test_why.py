@@ -1,0 +1,121 @@
+"""``nrmbus why``: one event, and all that the history answers about it, for a person and for a program."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from auditor.played import of_type
+from cli.audit.typed_commands import Commands
+from nrmbus.cli.audit.why import _long
+
+
+@pytest.fixture
+def commands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Commands:
+    """A terminal."""
+    return Commands(tmp_path, monkeypatch)
+
+
+def words(shown: str) -> str:
+    """The words, however they were wrapped and aligned."""
+    return " ".join(shown.split())
+
+
+def test_of_a_referral_it_tells_who_and_by_what_and_how_it_went(commands: Commands) -> None:
+    """Row, basis, consent, parts; the others by reason; receipt, answers, clock."""
+    shown = words(commands.shown("why", "12"))
+
+    assert "referral.submitted of ngo-a, registered" in shown
+    assert "special-unit Told, as whom the sender chose. CoM 21/2008 art. 7 [S2]" in shown
+    assert "by consent.given, number 3, 2026-03-02 05:40 UTC may open: coded, contact, identity, story" in shown
+    assert "latecomer The directory admitted it later." in shown
+    assert "registrar, timekeeper A service of the bus" in shown
+    assert "letter special-unit opened, number 13" in shown
+    assert "special-unit referral.accepted, number 18" in shown
+    assert "D-ACK met: special-unit, 50 min from 2026-03-02 06:10 UTC, due 2026-03-03 20:00 UTC" in shown
+    assert "ended by referral.acknowledged of special-unit, number 14" in shown
+    assert "ended D-REFER the clock of ngo-a" in shown
+    assert shown.endswith("from the verified history; no letter was opened.")
+
+
+def test_of_a_refusal_it_tells_code_sentence_rule_and_article(commands: Commands) -> None:
+    """And by which policy it was judged."""
+    shown = words(commands.shown("why", "10"))
+
+    assert "event of ngo-a, refused" in shown
+    assert "by az@2022-04-29" in shown
+    assert (
+        "consent_refused The person has refused this agency; respect it, or record a new consent first. G-30, RULES.md#g-30 [S34, S46]"
+        in shown
+    )
+    assert "not told" not in shown
+
+
+def test_a_letter_without_receipt_is_named(commands: Commands) -> None:
+    """The migration service's desk said nothing yet."""
+    shown = words(commands.shown("why", "stay.hold_requested"))
+
+    assert "migration no receipt yet: its desk has not said whether the letter opened" in shown
+
+
+def test_an_event_may_be_named_in_four_ways(commands: Commands) -> None:
+    """By id, the beginning of one, number, and type: the last of it in the case."""
+    entry = of_type(commands.seen, "referral.submitted", -1)
+    ways = [entry.registration.id, entry.registration.id[:30], str(entry.registration.number), "nrm.referral.submitted"]
+
+    shown = {commands.shown("why", way, "--case", commands.case[:8]) for way in (*ways, f"0/{ways[2]}")}
+    assert len(shown) == 1
+    assert entry.registration.id in shown.pop()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (("9000",), "The history has no such event"),
+        (("1/12",), "The history has no such event"),
+        (("ffffffff-ffff",), "The history has no such event"),
+        (("referral.withdrawn",), "The history has no such event"),
+        (("019cad0f",), "More than one event here is meant"),
+        (("abc",), "EVENT wants an id"),
+        (("66", "--as-of", "2026-03-02"), "registered after that time"),
+        (("1", "--case", "ffffffff"), "Nothing here has this reference"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
+)
+def test_what_is_not_one_event_is_told_in_a_sentence(
+    commands: Commands, arguments: tuple[str, ...], sentence: str
+) -> None:
+    """With what would do."""
+    assert sentence in commands.refused("why", *arguments)
+
+
+def test_as_of_an_hour_it_tells_what_was_known_then(commands: Commands) -> None:
+    """Half an hour after the referral nobody had answered, and the unit's clock ran."""
+    body = json.loads(commands.shown("why", "12", "--json", "--as-of", "2026-03-02T06:40:00Z"))
+
+    assert body["answers"] == []
+    assert [(each["code"], each["state"], each["seconds"]) for each in body["clocks"]] == [("D-ACK", "runs", 1800)]
+
+
+def test_a_program_gets_one_object(commands: Commands) -> None:
+    """Every agency of the directory once, told or not, with code and sentence; times in one spelling, nothing null."""
+    raw = commands.shown("why", "12", "--json")
+    body = json.loads(raw)
+
+    assert "null" not in raw
+    assert body["event"]["id"] == of_type(commands.seen, "referral.submitted").registration.id
+    assert body["event"]["policy"] == "az@2022-04-29"
+    assert sorted(each["agency"] for each in body["told"] + body["not_told"]) == sorted(commands.seen.directory.entries)
+    assert all(each["code"] and each["sentence"] for each in body["told"] + body["not_told"])
+    assert body["told"][0]["consent"]["time"] == "2026-03-02T05:40:00Z"
+    assert body["receipts"][0]["state"] == "opened"
+    assert body["clocks"][0]["end"]["type"] == "referral.acknowledged"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "expected"),
+    [(0, "0 s"), (59, "59 s"), (3000, "50 min"), (3601, "1 h"), (90_000, "1 d 1 h"), (86_400, "1 d"), (86_460, "1 d")],
+)
+def test_a_length_has_its_two_largest_units(seconds: int, expected: str) -> None:
+    """So that a month does not come with its seconds."""
+    assert _long(seconds) == expected

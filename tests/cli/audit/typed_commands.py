@@ -1,0 +1,95 @@
+"""The commands that read the history, typed without a broker: what they read is the first story, played in memory.
+
+The auditor puts on record what they ask, is away, or says why not.
+"""
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import Result
+
+from auditor.played import first_scenario
+from nrmbus.auditor import history
+from nrmbus.auditor.history import Audited
+from nrmbus.bus.errors import BusError
+from nrmbus.bus.folder import BusFolder
+from nrmbus.cli.audit import on_record
+from nrmbus.cli.audit.on_record import NoDoor
+from typed import typed
+
+
+class Commands:
+    """A terminal of 100 columns, on a bus for playing that only has its folder."""
+
+    def __init__(self, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.seen = first_scenario().audited()
+        self.home = home
+        BusFolder(home).create(play=True)
+
+        async def audited(
+            _: BusFolder, *, signatures: str = "all", told: Callable[[int, int], None] | None = None
+        ) -> Audited:
+            del signatures
+            await asyncio.sleep(0)
+            if told:
+                told(1, 2)
+            return self.seen
+
+        self.asked: list[dict[str, Any]] = []
+        """What was put on record, oldest first."""
+        self.away: str | None = None
+        """The code of why the auditor puts nothing on record."""
+        self.written: list[dict[str, Any]] = []
+        """What the desk that tells the person says of the letters that it can open."""
+        self.away_later: str | None = None
+        """The same, once it has been asked whether it would."""
+
+        def begin(_: object, _patience: float) -> None:
+            if self.away:
+                raise NoDoor(self.away)
+
+        def put(_: object, question: dict[str, Any], _patience: float) -> dict[str, Any]:
+            if self.away_later:
+                raise NoDoor(self.away_later)
+            self.asked.append(question)
+            return {"partition": 0, "number": 4711}
+
+        def hold(_: object, hold: dict[str, Any], _patience: float) -> dict[str, Any]:
+            if self.away_later:
+                raise NoDoor(self.away_later)
+            self.held.append(hold)
+            return {"partition": 0, "number": 4712}
+
+        self.held: list[dict[str, Any]] = []
+        """The holds that the auditor placed."""
+        monkeypatch.setattr(on_record.AuditorsDoor, "hold", hold)
+        monkeypatch.setattr(history, "audited", audited)
+        monkeypatch.setattr(on_record, "asked", on_record.Question)  # whether a bus runs is not asked
+        monkeypatch.setattr(on_record.AuditorsDoor, "begin", begin)
+        monkeypatch.setattr(on_record.AuditorsDoor, "put", put)
+        monkeypatch.setenv("COLUMNS", "100")
+
+    @property
+    def case(self) -> str:
+        """The story's only case."""
+        (subject,) = self.seen.history.spoken_of()
+        return subject
+
+    def type(self, *arguments: str | Path) -> Result:
+        """Type ``nrmbus`` with *arguments*."""
+        return typed(*arguments, "--data", self.home)
+
+    def shown(self, *arguments: str | Path) -> str:
+        """What it prints, and that it went well."""
+        result = self.type(*arguments)
+        assert result.exit_code == 0, result.exception
+        return result.stdout
+
+    def refused(self, *arguments: str | Path) -> str:
+        """The sentence with which it says no."""
+        result = self.type(*arguments)
+        assert isinstance(result.exception, BusError), result.exception
+        return str(result.exception)

@@ -1,0 +1,78 @@
+"""``nrmbus inbox`` and ``publish`` say in which version something was said, and never hide what is missing."""
+
+import io
+import json
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from nrmbus.cli.desk.inbox import _json, _print_below, _print_table, _streamed
+from nrmbus.cli.desk.publish import _line
+
+ROW: dict[str, Any] = {
+    "row": 7, "time": "2026-03-02T05:00:00Z", "type": "referral.submitted", "source": "ngo-a", "case": "ab" * 16,
+    "parts": ["coded"], "published": 1, "version": 1, "data": {},
+}  # fmt: skip
+UNKNOWN = {name: value for name, value in ROW.items() if name not in {"version", "data"}}
+
+
+def shown(event: dict[str, Any]) -> str:
+    """What a row of the inbox looks like, in both forms, and what stands below it."""
+    console = Console(file=io.StringIO(), width=200, color_system=None)
+    console.print(_streamed(event), soft_wrap=True)
+    _print_below(event, console)
+    _print_table([event], console)
+    assert isinstance(console.file, io.StringIO)
+    return console.file.getvalue()
+
+
+def test_nothing_is_said_of_a_version_that_is_the_same() -> None:
+    """Who speaks as everybody does is not bothered."""
+    assert "version" not in shown(ROW)
+
+
+@pytest.mark.parametrize(
+    ("event", "words"),
+    [
+        (ROW | {"published": 2}, "(said in version 2, shown in 1)"),
+        (ROW | {"parked": True}, "(the case waits)"),
+        (
+            UNKNOWN | {"published": 2, "unknown": True, "parked": True},
+            "(version 2, which this desk does not know: the case waits for its upgrade)",
+        ),
+    ],
+    ids=["another version", "a case that waits", "an unknown version"],
+)
+def test_another_version_is_told_beside_the_type(event: dict[str, Any], words: str) -> None:
+    """In the stream and in the table."""
+    assert shown(event).count(words) == 2
+
+
+def test_what_a_version_has_no_place_for_is_listed() -> None:
+    """Below the row, with the version that has it."""
+    lost = [{"version": 2, "pointer": "/data/services/0/time_frame"}]
+    words = "left out, for version 1 has no place for it: /data/services/0/time_frame of version 2"
+
+    assert shown(ROW | {"published": 2, "lost": lost}).count(words) == 2
+
+
+def test_a_refused_version_names_those_that_would_do() -> None:
+    """So that whoever said it can say it again."""
+    said = {
+        "verdict": "refused", "id": "i", "case": "c", "code": "unknown_version", "rule": "W3", "accepts": [1, 2],
+        "sentence": "Say it in one of those in `accepts`.",
+    }  # fmt: skip
+
+    assert _line(said) == ("refused unknown_version W3: Say it in one of those in `accepts`. (accepts: 1, 2)")
+
+
+def test_json_moves_no_cursor_either() -> None:
+    """A letter is somebody else's words: what a terminal obeys, or what turns text round, comes escaped; its alphabet does not."""
+    said = {"letter": {"story": {"notes": "Ə\x1b]52;c;eA==\x07\x9b2J\u202e\U000e0041\nend"}}}
+    written = _json(said)
+
+    assert json.loads(written) == said
+    assert written.isprintable()
+    assert "Ə" in written
+    assert _json(said, indent=2).count("\n") == 6

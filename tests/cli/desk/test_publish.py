@@ -1,0 +1,195 @@
+"""``nrmbus publish``, ``inbox`` and ``replay`` before a bus is reached: one sentence, and nothing of what was given."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from nrmbus.bus.errors import BusError
+from nrmbus.cli.desk.desks import whole
+from nrmbus.cli.desk.publish import _ref_of, waits_for
+from nrmbus.cli.membership.admitting import newcomers_of
+from nrmbus.client import DoorError
+from nrmbus.directory.admission import Newcomer
+from nrmbus.directory.entry import Contact
+
+ROOT = Path(__file__).parents[3]
+POLICY = "az@2022-04-29"
+CANARY = "CANARY-Alina Example"
+ONE, OTHER = "5f0c1a2b" + "0" * 24, "5f0d1a2b" + "0" * 24
+
+
+def nrmbus(*arguments: str | Path, given: str = "") -> subprocess.CompletedProcess[str]:
+    """Run the command line with *given* on standard input."""
+    argv = [sys.executable, "-c", "from nrmbus.cli import main; main()", *map(str, arguments)]
+    return subprocess.run(argv, capture_output=True, text=True, check=False, timeout=60, input=given)
+
+
+@pytest.mark.parametrize(
+    ("given", "what"),
+    [
+        ('{"type": "case.closed", "actor": "a-1"', "json_invalid"),
+        (f'{{"sealed": {{"name": "{CANARY}"}}, "sealed": {{}}}}', "json_duplicate"),
+        (f'["{CANARY}"]', "json_invalid"),
+        (f'{{"actor": "a-1", "data": {{"note": "{CANARY}"}}}}', "Say what happened"),
+        (f'{{"type": "case.closed", "data": {{"note": "{CANARY}"}}}}', "Say who acts"),
+    ],
+)
+def test_an_event_that_cannot_be_read_is_not_repeated(given: str, what: str) -> None:
+    """What is wrong with it is said in one sentence, and none of its words."""
+    done = nrmbus("publish", "ngo-a", "--event", "-", given=given)
+
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith("nrmbus: ")
+    assert done.stderr.count("\n") == 1
+    assert what in done.stderr
+    assert "CANARY" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("health", "why"),
+    [
+        ({"ready": True, "state": "suspended", "held_up": None}, "The agency is suspended"),
+        ({"ready": False, "state": "admitted", "held_up": "directory_stale"}, "nrmbus agency head"),
+        ({"ready": False, "state": "admitted", "held_up": "entry_not_asked"}, "did not ask for"),
+        ({"ready": False, "state": "admitted", "held_up": None}, "nrmbus doctor"),
+    ],
+)
+def test_who_waits_for_a_verdict_is_told_what_it_waits_for(health: dict[str, Any], why: str) -> None:
+    """Where the desk knows; it is not left at *as soon as it can*."""
+    assert why in (waits_for(health) or "")
+    assert waits_for({"ready": True, "state": "admitted", "held_up": None}) is None
+
+
+def test_file_and_command_line_may_not_contradict_each_other(tmp_path: Path) -> None:
+    """Which of the two is meant is for the person to say."""
+    (tmp_path / "event.json").write_text(json.dumps({"type": "case.closed", "actor": "a-1"}))
+
+    done = nrmbus("publish", "ngo-a", "case.reopened", "--event", tmp_path / "event.json")
+
+    assert (done.returncode, done.stderr) == (
+        1, "nrmbus: TYPE and the file say different things: leave one of them out.\n",
+    )  # fmt: skip
+
+
+def test_a_file_that_is_not_there_is_told() -> None:
+    """With what to do instead; its name, which may be a person's, is not repeated."""
+    done = nrmbus("publish", "ngo-a", "--event", f"{CANARY}.json")
+
+    assert done.returncode == 1
+    assert "cannot be read (No such file or directory)" in done.stderr
+    assert "CANARY" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["publish", "ngo-a", "case.closed", "--actor", "a-1"],
+        ["inbox", "ngo-a"],
+        ["inbox", "ngo-a", "--follow"],
+        ["replay"],
+    ],
+    ids=" ".join,
+)
+def test_without_a_bus_the_command_that_makes_one_is_told(tmp_path: Path, arguments: list[str]) -> None:
+    """No traceback, exit status 1."""
+    done = nrmbus(*arguments, "--data", tmp_path)
+
+    assert done.returncode == 1
+    assert done.stderr == (
+        f"nrmbus: No bus was made in {tmp_path}: nrmbus up --data '{tmp_path}', or nrmbus join for another machine's.\n"
+    )
+
+
+@pytest.mark.parametrize("command", ["publish", "inbox", "replay"])
+def test_its_help_has_an_example(command: str) -> None:
+    """One that can be typed as it stands."""
+    assert f"Example: nrmbus {command}" in " ".join(nrmbus(command, "--help").stdout.split())
+
+
+def test_no_option_of_publish_takes_a_letter() -> None:
+    """A command line is seen by every user of the machine: what may name a person comes by file or standard input."""
+    shown = nrmbus("publish", "--help").stdout
+
+    assert "--event" in shown
+    assert "--sealed" not in shown
+
+
+def test_a_reference_may_be_shortened() -> None:
+    """To its first digits, where they mean one."""
+    assert whole(ONE[:8], [ONE, OTHER]) == ONE
+    assert whole(OTHER, [ONE, OTHER]) == OTHER
+
+
+@pytest.mark.parametrize(
+    ("ref", "what"),
+    [(ONE[:7], "8 or more"), (ONE[:8].upper(), "hexadecimal"), (ONE[:7], "hexadecimal"), (ONE + "0", "32"),
+     ("f" * 8, "Nothing here"), (ONE[:8], "More than one")],
+)  # fmt: skip
+def test_a_reference_that_means_nothing_or_too_much_is_told(ref: str, what: str) -> None:
+    """Nothing is guessed, and with few digits a slip would mean another person's case."""
+    with pytest.raises(BusError, match=what):
+        whole(ref, [ONE, OTHER, ONE[:8] + "1" * 24])
+
+
+def test_the_example_of_agencies_can_be_admitted() -> None:
+    """The file that the README uses, with roles of the profile and places of the shelter."""
+    found = newcomers_of(ROOT / "deploy" / "agencies" / "az-example.yaml", POLICY)
+
+    found_as = Contact(name="Example Outreach", address="1 Example Street, Baku", phone="+994 00 000 00 01")
+    assert found["ngo-a"] == Newcomer("ngo_outreach", contact=found_as)
+    assert found["shelter"].capacity == {"women": 4, "children": 2, "men": 6}
+
+
+@pytest.mark.parametrize(
+    ("text", "what"),
+    [
+        ("ngo-a: {role: ngo_outreach}\nngo-b: {role: NGO}", "line 2: ngo-b does not fit"),
+        ("ngo-a: {role: ngo_outreach}\nngo-b: {role: nobody}", "line 2: .* has no such role"),
+        ("ngo-a: {role: ngo_outreach, capacity: {women: 2}}", "line 1: only a shelter"),
+        ("ngo-a: {role: ngo_outreach, supervisor: police}", "line 1: the supervisor"),
+        ("ngo-a: {rôle: ngo_outreach}", "line 1: ngo-a does not fit"),
+        ("ngo-a: ngo_outreach", "line 1: say ngo-a's role"),
+        ("registrar: {role: ngo_outreach}", "line 1: this id is not allowed"),
+        ("kafka: {role: ngo_outreach}", "line 1: this id is not allowed"),
+        ("NGO A: {role: ngo_outreach}", "line 1: this id is not allowed"),
+        ("ngo-a: {role: vac}\nngo-a: {role: vac}", "line 2: the key"),
+        ("[ngo-a]", "line 1: a list of agencies is wanted"),
+        ("", "line 1: the file is empty"),
+    ],
+)
+def test_a_file_of_agencies_is_read_strictly(tmp_path: Path, text: str, what: str) -> None:
+    """A slip is told with its line, before anything starts: a role stays with an id for good."""
+    path = tmp_path / "agencies.yaml"
+    path.write_text(text, encoding="utf-8")
+
+    with pytest.raises(BusError, match=what):
+        newcomers_of(path, POLICY)
+
+
+def test_a_file_of_agencies_that_is_not_there_is_told(tmp_path: Path) -> None:
+    """With the one that can be copied."""
+    with pytest.raises(BusError, match=r"cannot be read .*az-example\.yaml"):
+        newcomers_of(tmp_path / "none.yaml", POLICY)
+
+
+class Repeating:
+    """A door at which the event ONE was said before, about the referral OTHER."""
+
+    async def event(self, id: str) -> dict[str, Any]:
+        """What became of an event."""
+        if id != UUID:
+            raise DoorError("not_found", "nothing there", 404)
+        return {"id": id, "ref": OTHER}
+
+
+UUID = "01890000-0000-7000-8000-000000000001"
+
+
+@pytest.mark.parametrize(("id", "ref"), [(UUID, OTHER), (UUID.replace("1", "2"), None), (None, None), ("no id", None)])
+async def test_a_repeated_command_is_about_the_same_new_reference(id: str | None, ref: str | None) -> None:
+    """`--ref new` under an id that was published already takes the reference of the first time: the same words."""
+    assert await _ref_of(Repeating(), id) == ref  # type: ignore[arg-type]  # as much of a door as is asked

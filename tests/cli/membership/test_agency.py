@@ -1,0 +1,265 @@
+"""``nrmbus agency`` and ``nrmbus admitter``: from a request to a letter's key, and to an agency that left."""
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from brokers import Broker
+from nrmbus.bus import clients
+from nrmbus.bus.clock import BEFORE_ANY_TICK
+from nrmbus.bus.errors import BusError
+from nrmbus.bus.folder import BusFolder
+from nrmbus.cli.desk.desks import door_of
+from nrmbus.cli.membership import admitter, agency
+from nrmbus.directory import joining, renewal
+from nrmbus.directory.admission import Newcomer, admit, read_directory
+from nrmbus.directory.admitters import Listing, propose
+from nrmbus.directory.entry import body_of
+from nrmbus.directory.heads import utc_time
+from nrmbus.directory.operator import Admitter, Identity
+from nrmbus.directory.requests import Request
+from nrmbus.host import supervisor
+from nrmbus.wire import json
+from nrmbus.wire.keys import SigningKey
+
+A, B = "admitter-a", "admitter-b"
+
+
+@pytest.fixture(name="bus")
+def _bus(broker: Broker) -> BusFolder:
+    folder = broker.fresh_bus(play=False)
+    asyncio.run(admit(folder, {"ngo-a": Newcomer("ngo_outreach")}, BEFORE_ANY_TICK))
+    return folder
+
+
+class Typed:
+    """The commands as they are typed, in this process; what each printed."""
+
+    def __init__(self, bus: BusFolder, home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        self.bus, self.file, self._capsys = bus, home / "request.json", capsys
+
+    def __call__(self, command: str, *given: object, **options: object) -> str:
+        """Run ``nrmbus agency COMMAND``."""
+        if command not in ("list_", "show"):
+            options["keys_unprotected"] = True  # as the test's bus has them
+        getattr(agency, command)(*given, **options, data=self.bus.path)
+        return self._capsys.readouterr().out
+
+    def refused(self, command: str, *given: object, **options: object) -> str:
+        """The sentence with which it ends."""
+        with pytest.raises(BusError) as caught:
+            self(command, *given, **options)
+        return str(caught.value)
+
+
+@pytest.fixture(name="typed")
+def _typed(bus: BusFolder, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Typed:
+    return Typed(bus, tmp_path, capsys)
+
+
+@pytest.mark.broker
+def test_an_agency_joins_changes_its_keys_and_leaves(typed: Typed) -> None:
+    """Each step by two admitters; its letters are sealed to a key only when it has opened the challenge."""
+    home, file = typed.bus.agency("ngo-b"), typed.file
+    typed("request", "ngo-b", role="ngo_legal", out=file)
+    assert not [seed for seed in home.keys.rglob("*.seed") if seed.read_bytes() in file.read_bytes()]
+    assert "a second one does: nrmbus agency admit" in typed("admit", file, A)
+    assert "admitter_twice" in typed.refused("admit", file, A)
+    assert "admitter_key_missing" in typed.refused("admit", file, "nobody")
+    assert "admitter_unnamed" in typed.refused("admit", file, None)
+    assert "goes back to the agency" in typed("admit", file, B)
+    assert Request.read(file).certificate is not None
+    assert "agency_known" in typed.refused("admit", file, A)
+
+    directory = asyncio.run(read_directory(typed.bus))
+    assert directory.seal_to("ngo-b", utc_time()) is None
+    assert not home.agency_json.exists()
+    seed = typed.bus.keys / "operator.seed"
+    seed.rename(seed.with_suffix(".away"))  # the agency is elsewhere
+    assert "goes to the operator" in typed("check", "ngo-b", file)
+    assert "not_operator" in typed.refused("head")
+    seed.with_suffix(".away").rename(seed)
+    assert "entered as confirmed" in typed("admit", file)
+    assert "are current" in typed("check", "ngo-b")
+    assert home.agency_json.exists()
+    first = Identity.at(home.path, "ngo-b")
+    sealed_to = asyncio.run(read_directory(typed.bus)).seal_to("ngo-b", utc_time())
+    assert sealed_to is not None
+    assert sealed_to.kid == first.sealing.kid
+
+    typed("rotate", "ngo-b", overlap=2, out=file)
+    for name in (A, B):
+        typed("admit", file, name)
+    assert "are current" in typed("check", "ngo-b", file)
+    second, directory = Identity.at(home.path, "ngo-b"), asyncio.run(read_directory(typed.bus))
+    assert second.signing.kid != first.signing.kid
+    assert directory.verify_key("ngo-b", second.signing.kid, utc_time()).kid == second.signing.kid
+    assert directory.opens("ngo-b", first.sealing.kid, utc_time())
+    assert first.sealing.kid in second.opening
+
+    async def reached() -> None:
+        async with door_of(typed.bus, "ngo-b"):
+            pass
+
+    for command, state in (("suspend", "suspended"), ("resume", "admitted"), ("retire", "retired")):
+        typed(command, "ngo-b", **({} if command == "retire" else {"name": A}), out=file)
+        for name in (A, B) if command == "retire" else (B,):
+            typed("admit", file, name)
+        assert asyncio.run(read_directory(typed.bus)).state("ngo-b", utc_time()) == state
+        if state == "suspended":
+            with pytest.raises(BusError, match="suspended or has left, so its desk does not run"):
+                asyncio.run(reached())
+    assert [line.split() for line in typed("list_").splitlines() if line.startswith("ngo-b")] == [
+        ["ngo-b", "retired", "ngo_legal"]
+    ]
+    shown = typed("show", "ngo-b")
+    assert [word for word in ("admitted", "rotated", "confirmed", "suspended", "retired") if word not in shown] == []
+
+
+@pytest.mark.broker
+def test_an_admitter_is_told_whose_request_it_is(typed: Typed) -> None:
+    """By a fingerprint that the agency reads out, and who is to supervise it; a file with other keys is not signed."""
+    asked = {"role": "ngo_legal", "supervisor": "ngo-zz", "out": typed.file}
+    digits = typed("request", "ngo-b", **asked).strip().rpartition(": ")[2]
+    before = typed.file.read_bytes()
+
+    assert "request_other" in typed.refused("admit", typed.file, A, fingerprint=digits[:-1] + "x")
+    assert typed.file.read_bytes() == before
+    said = typed("admit", typed.file, A, fingerprint=digits.upper())
+    assert digits in said
+    assert "(admitted, ngo_legal, supervised by ngo-zz, who is not on this bus)" in said
+
+
+@pytest.mark.broker
+def test_two_admitters_agree_on_who_admits(bus: BusFolder, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Each signs where their key is; the list holds when the operator has entered it, and who was removed is out."""
+    leyla, file = Admitter("leyla", SigningKey.generate()), tmp_path / "file"
+    here: dict[str, Any] = {"data": bus.path, "keys_unprotected": True}
+
+    def said(command: Callable[..., None], *given: object, **options: object) -> str:
+        command(*given, **options, **here)
+        return capsys.readouterr().out
+
+    away = (bus.path / "admitters" / B).rename(tmp_path / B)
+    assert "leyla is to admit. One admitter has signed" in said(admitter.add, "leyla", key=leyla.public.key, out=file)
+    assert "One admitter has signed" in said(admitter.sign, file)
+    with pytest.raises(BusError, match="admitter_key_missing"):
+        admitter.sign(file, by=B, **here)
+    away.rename(bus.path / "admitters" / B)
+    assert f"Entered: there are 3 now: {A}, {B}, leyla." in said(admitter.sign, file)
+
+    assert f"leyla is to admit no more. Entered: there are 2 now: {A}, {B}." in said(admitter.remove, "leyla")
+    with pytest.raises(BusError, match="admitter_unknown"):
+        admitter.remove("leyla", **here)
+    with pytest.raises(BusError, match="admitters_few"):
+        admitter.remove(A, **here)
+
+    # Two who agree, and have a program of their own.
+    directory = asyncio.run(read_directory(bus))
+    made = propose(directory, added={"leyla": Admitter("leyla", SigningKey.generate()).public.key}).listed
+    made = joining.changed(made, head=Admitter("rauf", SigningKey.generate()).public.key)
+    for each in Admitter.here(bus.path):
+        made = joining.admitted_by(made, each.key)
+    Listing(listed=made).write(file)
+    with pytest.raises(BusError, match="head_key_changed"):
+        admitter.sign(file, **here)
+
+
+@pytest.mark.broker
+def test_a_timer_does_what_up_does(typed: Typed) -> None:
+    """Where no `nrmbus up` of the operator runs: the head is signed, and what agencies ask for is answered."""
+
+    async def asks() -> None:
+        asked = json.dumps(body_of(renewal.ask(typed.bus, "ngo-a")))
+        async with clients.producer(typed.bus.bootstrap) as producer:
+            await producer.send_and_wait(renewal.topic_of("ngo-a"), value=asked, partition=0)
+
+    asyncio.run(asks())
+    said = typed("head").splitlines()
+
+    assert said[0].startswith("Signed: ")
+    assert said[1:] == ["ngo-a has asked for another certificate, and has it."]
+    assert len(typed("head").splitlines()) == 1
+
+
+@pytest.mark.broker
+def test_what_is_refused_is_one_sentence_that_repeats_nothing(typed: Typed, tmp_path: Path) -> None:
+    """A file that is none, one that was altered, a role or an id that cannot be, an agency that is there."""
+    odd = tmp_path / "odd.json"
+    odd.write_text('{"form": "CANARY-7"}')
+    typed("request", "ngo-c", role="ngo_legal", out=typed.file)
+    body = typed.file.read_text().replace("ngo_legal", "vac")
+    (tmp_path / "altered.json").write_text(body)
+    said = [
+        typed.refused("admit", odd, A),
+        typed.refused("admit", tmp_path / "altered.json", A),
+        typed.refused("admit", tmp_path / "nowhere.json", A),
+        typed.refused("request", "ngo-d", role="CANARY-7", out=typed.file),
+        typed.refused("request", "registrar", role="ngo_legal", out=typed.file),
+        typed.refused("request", "everybody", role="ngo_legal", out=typed.file),
+        typed.refused("rotate", "ngo-c", out=typed.file, overlap=1),
+        typed.refused("show", "nobody"),
+    ]
+
+    codes = [
+        "request_malformed",
+        "request_invalid",
+        "cannot be used",
+        "no such role",
+        "id_reserved",
+        "id_reserved",
+        "agency_unknown",
+        "agency_unknown",
+    ]
+    assert [code for code, sentence in zip(codes, said, strict=True) if code not in sentence] == []
+    assert not [sentence for sentence in said if "CANARY" in sentence or "\n" in sentence]
+
+
+@pytest.mark.broker
+def test_up_signs_how_far_the_directory_goes(bus: BusFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every hour; where it cannot, it says so and tries again in a minute."""
+    said: list[str] = []
+    running = supervisor.Supervisor(bus, say=said.append)
+    before = asyncio.run(read_directory(bus))
+    running._sign_head(0.0)
+    after = asyncio.run(read_directory(bus))
+
+    assert before.head is not None
+    assert after.head is not None
+    assert (after.head.number, after.head.time >= before.head.time) == (before.number, True)
+    assert (running._head_due, said) == (3600.0, [])
+
+    def fails(_folder: BusFolder) -> None:
+        raise BusError("the broker does not answer")
+
+    monkeypatch.setattr(supervisor, "sign_head", fails)
+    running._sign_head(0.0)
+    assert (running._head_due, len(said)) == (60.0, 1)
+
+
+@pytest.mark.parametrize("group", [agency, admitter], ids=["agency", "admitter"])
+def test_every_help_has_an_example(group: ModuleType) -> None:
+    """One that can be typed as it stands."""
+    for command in group.app.registered_commands:
+        name = command.name or command.callback.__name__.rstrip("_")
+        shown = CliRunner().invoke(group.app, [name, "--help"], terminal_width=200).output
+
+        assert f"Example: nrmbus {group.__name__.rpartition('.')[2]} {name}" in " ".join(shown.split())
+
+
+def test_admitters_are_named_before_the_first_start(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Where nothing is yet: each makes a key; the first start of the bus founds its directory with them."""
+    for name in ("leyla", "rauf"):
+        admitter.add(name, data=tmp_path, keys_unprotected=True)
+
+    assert ["a second one is wanted" in line for line in capsys.readouterr().out.splitlines()] == [True, False]
+    assert not BusFolder(tmp_path).exists, "how many partitions it has, and by which rules, is for `nrmbus up` to say"
+
+    assert {path.stat().st_mode & 0o777 for path in (tmp_path / "admitters").rglob("*.seed")} == {0o600}
+    with pytest.raises(BusError, match="id_reserved"):
+        admitter.add("Operator", data=tmp_path, keys_unprotected=True)

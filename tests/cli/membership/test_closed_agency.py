@@ -1,0 +1,176 @@
+"""What `nrmbus agency` does at a closed broker: who is served, by which certificate, and until when."""
+
+import asyncio
+import time
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiokafka.protocol.offset import OffsetRequest
+
+from bus.closed import speaking
+from cli.own_machine import until_over
+from nrmbus.bus import certificate
+from nrmbus.bus.authority import Authority
+from nrmbus.bus.clock import BEFORE_ANY_TICK
+from nrmbus.bus.embedded import EmbeddedKafka
+from nrmbus.bus.folder import BusFolder
+from nrmbus.bus.gate import Gate
+from nrmbus.bus.reach import Tls
+from nrmbus.cli.membership import agency
+from nrmbus.directory import fold, joining
+from nrmbus.directory.admission import Newcomer, admit, read_directory
+from nrmbus.directory.heads import utc_time
+from nrmbus.directory.invitation import Invitation
+from nrmbus.directory.operator import Identity
+from nrmbus.directory.requests import Request
+
+pytestmark = pytest.mark.broker
+
+US, GONE, DEAD = "ngo-a", "ngo-g", "ngo-d"
+A, B = "admitter-a", "admitter-b"
+
+
+@pytest.fixture(name="bus", scope="module")
+def _bus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BusFolder]:
+    """A closed bus, as `nrmbus up` makes it, with one agency."""
+    folder = BusFolder(tmp_path_factory.mktemp("bus"))
+    folder.create(play=False)
+    kafka = EmbeddedKafka(folder)
+    kafka.fetch()
+    kafka.start()
+    try:
+        asyncio.run(admit(folder, {each: Newcomer("ngo_outreach") for each in (US, GONE, DEAD)}, BEFORE_ANY_TICK))
+        yield folder
+    finally:
+        kafka.stop()
+
+
+def entered(bus: BusFolder, file: Path) -> Request:
+    """Two admitters sign *file*, and it is entered."""
+    for name in (A, B):
+        agency.admit(file, name, data=bus.path, keys_unprotected=True)
+    return Request.read(file)
+
+
+def machine(bus: BusFolder, home: Path) -> BusFolder:
+    """A machine on which nothing of the agency is left: it knows where the bus is, and whose word to trust."""
+    folder = BusFolder(home)
+    Invitation.to(bus).accept(folder)
+    return folder
+
+
+def others_keys(bus: BusFolder, home: Path, who: str = US) -> tuple[BusFolder, Request]:
+    """Somebody asks for keys of their own in an agency's name, and two admitters believe that the old ones are gone."""
+    here, known, file = machine(bus, home), home / "directory", home / "file"
+    agency.list_(known, data=bus.path)
+    agency.lost(who, file, directory=known, data=here.path, keys_unprotected=True)
+    return here, entered(bus, file)
+
+
+async def _asked(send: Any, agency: str) -> bool:
+    answer = await send(OffsetRequest(-1, 0, [(f"nrm.inbox.{agency}", [(0, -1)])]))
+    return bool(answer.topics[0][1][0][1] == 0)
+
+
+def is_served(folder: BusFolder, who: str = US) -> bool:
+    """Whether the broker tells the agency, by its certificate in *folder*, how far its own inbox is."""
+
+    async def asks() -> bool:
+        async with speaking(folder.reach(folder.agency(who).path)) as send:
+            return await _asked(send, who)
+
+    return asyncio.run(asks())
+
+
+def test_suspend_resume_and_retire_are_kept_by_the_broker(bus: BusFolder, tmp_path: Path) -> None:
+    """On a connection that was opened before, from the second admitter's command on; nobody runs anything besides."""
+    file = tmp_path / "file"
+    typed: dict[str, Any] = {"data": bus.path, "keys_unprotected": True}
+
+    def signed(command: str) -> None:
+        if command == "retire":
+            agency.retire(GONE, out=file, **typed)
+            agency.admit(file, A, **typed)
+        else:
+            getattr(agency, command)(GONE, A, file, **typed)
+        agency.admit(file, B, **typed)
+
+    async def found() -> list[bool]:
+        async with speaking(bus.reach(bus.agency(GONE).path)) as send:
+            served = [await _asked(send, GONE)]
+            for command in ("suspend", "resume", "retire"):
+                await asyncio.to_thread(signed, command)
+                served.append(await _asked(send, GONE))
+        return served
+
+    assert asyncio.run(found()) == [True, False, True, False]
+
+
+def test_the_owner_of_the_old_key_is_there_and_may_object(bus: BusFolder, tmp_path: Path) -> None:
+    """For 72 hours nobody else has a certificate, and the agency's own is good; with a `rotate` its keys stay its own."""
+    now = utc_time()
+    _, came_back = others_keys(bus, tmp_path / "theirs")
+
+    assert (came_back.certificate, came_back.ca) == (None, None)
+    assert came_back.entry.valid_from >= now + timedelta(hours=72)
+    assert is_served(bus)
+    ends = Authority(bus).standing(came_back.entry.valid_from + timedelta(hours=1))
+    assert ends.get(US, ()) == ()
+
+    agency.rotate(US, out=tmp_path / "ours", overlap=72, data=bus.path, keys_unprotected=True)
+    entered(bus, tmp_path / "ours")
+    agency.check(US, tmp_path / "ours", data=bus.path, keys_unprotected=True)
+    directory, ours = asyncio.run(read_directory(bus)), Identity.at(bus.agency(US).path, US)
+    for at in (utc_time(), came_back.entry.valid_from + timedelta(hours=1)):
+        assert directory.signing_kid(US, at) == ours.signing.kid
+    assert Authority(bus).standing(came_back.entry.valid_from + timedelta(hours=1))[US]
+
+
+def test_when_they_hold_every_certificate_before_them_ends(bus: BusFolder, tmp_path: Path) -> None:
+    """By itself, on open connections too; also one that was renewed meanwhile, with the old key."""
+    since = others_keys(bus, tmp_path / "theirs")[1].entry.valid_from
+    authority = Authority(bus)
+    authority.issue(US, certificate.request(Tls(bus.agency(US).path)))
+    assert len(authority.standing(certificate.now())[US]) > 1
+    assert authority.standing(since + timedelta(seconds=1))[US] == ()
+
+    gate = Gate(bus)
+    authority.end(US, certificate.now() + timedelta(seconds=1))  # as if the four days were nearly over
+    assert is_served(bus)
+    time.sleep(1.1)
+    gate.keep({})  # as `nrmbus up` does at each look
+    assert not is_served(bus)
+
+
+def test_an_agency_whose_disk_is_gone_comes_back(
+    bus: BusFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a new machine, which nobody lets in yet: by files, and when its keys hold, with a certificate; the old one has ended."""
+    monkeypatch.chdir(tmp_path)
+    for where, name, seconds in (
+        (fold, "WITHOUT_OLD_KEY", 2),
+        (joining, "WITHOUT_OLD_KEY", 2),
+        (joining, "TO_AGREE", 1),
+    ):
+        monkeypatch.setattr(where, name, timedelta(seconds=seconds))
+    there: dict[str, Any] = {"data": bus.path, "keys_unprotected": True}
+    new, asked = others_keys(bus, tmp_path / "new", DEAD)
+    here: dict[str, Any] = {"data": new.path, "keys_unprotected": True}
+    assert is_served(bus, DEAD)
+    until_over(asked.entry.valid_from)
+
+    agency.renew(DEAD, **here)
+    for place in (there, here):
+        agency.renew(DEAD, Path(f"{DEAD}.renewal.json"), **place)
+    agency.check(DEAD, **here)
+    agency.admit(Path(f"{DEAD}.request.json"), **there)
+    agency.check(DEAD, **here)
+
+    assert new.agency(DEAD).agency_json.exists()
+    assert (is_served(new, DEAD), is_served(bus, DEAD)) == (True, False)
+    sealed_to = asyncio.run(read_directory(bus)).seal_to(DEAD, utc_time())
+    assert sealed_to is not None
+    assert sealed_to.kid == Identity.at(new.agency(DEAD).path, DEAD).sealing.kid

@@ -1,0 +1,64 @@
+"""The two lists that an operator or an agency is handed as YAML: whatever they hold, a sentence with the line, at once."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hostile import bounded, not_plain
+from nrmbus.bus.errors import BusError
+from nrmbus.cli.membership.admitting import disposals_of, newcomers_of
+
+READERS: dict[str, Callable[[Path], Any]] = {
+    "agencies": lambda path: newcomers_of(path, "az@2022-04-29"),
+    "cases": disposals_of,
+}
+LAUGHS = "".join(f"{chr(98 + n)}: &{chr(98 + n)} [{', '.join([f'*{chr(97 + n)}'] * 9)}]\n" for n in range(9))
+
+LISTS: dict[str, bytes] = {
+    "a billion laughs": b"a: &a [x, x, x, x, x, x, x, x, x]\n" + LAUGHS.encode(),
+    "a list that holds itself": b"&a [*a]",
+    "an alias of nothing": b"*a",
+    "keys merged in": b"a: &x {b: c}\nd:\n  <<: *x",
+    "an object of Python's": b"a: !!python/object/apply:os.system [ls]",
+    "bytes": b"a: !!binary AAAA",
+    "a hundred thousand brackets": b"[" * 100_000,
+    "five thousand levels": b"[" * 5000 + b"]" * 5000,
+    "three thousand maps": b"{a: " * 3000 + b"}" * 3000,
+    "an escape beyond Unicode": b'a: "\\UFFFFFFFF"',
+    "a lone surrogate": b'a: "\\ud800"',
+    "a zero byte": b"a: \0",
+    "UTF-16": "a: b".encode("utf-16"),
+    "another code page": b"a: \xff",
+    "two documents": b"a: b\n---\nc: d",
+    "a later YAML": b"%YAML 9.9\n---\na: b",
+    "a key twice": b"a: 1\na: 2",
+    "a key that is a list": b"? [a]\n: b",
+    "a key that is nothing": b"~: x",
+    "a number without an end": b"a: " + b"9" * 100_000,
+    "infinity": b"a: .inf",
+    "nothing": b"",
+    "a text without an end": b'a: "' + b"x" * 100_000,
+    "more than a country has": b"#" * 2_000_000,
+}
+
+
+@pytest.mark.parametrize("reader", READERS)
+@pytest.mark.parametrize("what", LISTS)
+def test_what_is_no_such_list(what: str, reader: str, tmp_path: Path) -> None:
+    """Not one is read in part, and none takes time."""
+    (tmp_path / "list.yaml").write_bytes(LISTS[what])
+
+    with bounded(4), pytest.raises(BusError, match=r"list\.yaml"):
+        READERS[reader](tmp_path / "list.yaml")
+
+
+@pytest.mark.parametrize("reader", READERS)
+@pytest.mark.parametrize("what", ["pipe", "folder", "device", "nothing"])
+def test_what_is_no_file(what: str, reader: str, tmp_path: Path) -> None:
+    """Nobody waits for a pipe, and no memory is filled."""
+    path = {**not_plain(tmp_path), "nothing": tmp_path / "nothing"}[what]
+
+    with bounded(), pytest.raises(BusError, match="cannot be read"):
+        READERS[reader](path)

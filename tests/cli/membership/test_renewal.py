@@ -1,0 +1,174 @@
+"""The certificate of an agency on a machine of its own: another one in time, by itself, and nothing is lost meanwhile."""
+
+import asyncio
+import secrets
+import time
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cli.own_machine import PATIENCE, A, Apart, B, admitters_place, apart, until_over
+from desk.live import signal_of
+from desk.test_live import CASE, CONSENT, REF, REFERRAL, about
+from nrmbus.auditor.history import audited
+from nrmbus.bus import certificate
+from nrmbus.bus.folder import BusFolder
+from nrmbus.bus.gate import Gate
+from nrmbus.cli.desk.desks import door_of
+from nrmbus.cli.membership import agency
+from nrmbus.directory import Directory
+from nrmbus.directory.admission import Newcomer, read_directory
+from nrmbus.directory.heads import utc_time
+from nrmbus.directory.operator import Identity
+from nrmbus.host import request_loop
+from nrmbus.host.supervisor import Supervisor
+from patience import until
+
+pytestmark = [pytest.mark.broker, pytest.mark.slow]
+
+LIFE = timedelta(seconds=24)
+"""Of which the last third is the time for another."""
+
+HOW = {
+    "ref": REF,
+    "to": ["special-unit"],
+    "legal_basis": "CoM 21/2008 art. 7",
+    "sealed": {"name": "CANARY-apart-name", "facts": "CANARY-apart-facts"},
+}
+
+
+@pytest.fixture(name="up", scope="module")
+def _up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Supervisor]:
+    """The operator's bus, which looks often whether somebody asks."""
+    folder = BusFolder(tmp_path_factory.mktemp("operator"))
+    folder.create(play=False)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(request_loop, "REQUESTS_SECONDS", 0.5)
+        with Supervisor(folder, agencies={"special-unit": Newcomer("special_unit")}) as running:
+            yield running
+
+
+def ready(one: Apart) -> None:
+    """Wait until its desk handles its inbox."""
+    until("its desk is ready", lambda: asyncio.run(one.health()).get("ready"), PATIENCE)
+
+
+def says(one: Apart, event: dict[str, Any] | None = None) -> str:
+    """What comes of it when it says an *event*, by default that it met somebody new."""
+    return str(asyncio.run(one.says(event or signal_of(secrets.token_hex(16))))["verdict"])
+
+
+def history(up: Supervisor, agency: str) -> list[str]:
+    """What the registrar has registered of *agency*, by the auditor's reading."""
+    entries = asyncio.run(audited(up.folder)).history.entries
+    return [each.registration.id for each in entries if each.registration.source == agency]
+
+
+async def answered(up: Supervisor, one: Apart, ref: str) -> str:
+    """What *one* has heard when the special unit has acknowledged the referral *ref*."""
+    case = about("referral.acknowledged", {"receipt_no": "SU-1", "duty_role": "duty_officer"}, ref=ref)
+    async with door_of(up.folder, "special-unit") as unit, door_of(one.folder, one.name) as door:
+        await unit.publish(case, wait=20)
+        async with asyncio.timeout(PATIENCE):
+            async for heard in door.follow():
+                return str(heard["type"])
+    raise AssertionError("nothing was heard")
+
+
+def test_a_desk_alone_renews_its_certificate_and_nothing_is_lost(up: Supervisor, tmp_path: Path) -> None:
+    """It asks over the topic, the operator answers, its connections carry the new one; when the old one ends it goes on."""
+    with apart(up.folder, tmp_path, "ngo-r", "ngo_outreach") as one:
+        ends, before = one.holds(LIFE), one.tls.certificate.read_bytes()
+        one.start()
+        ready(one)
+        refers = [signal_of(CASE), about("consent.given", CONSENT), about("referral.submitted", REFERRAL) | HOW]
+        assert [says(one, event) for event in refers] == ["registered"] * 3
+        door, process = one.folder.agency("ngo-r").door.read_bytes(), one.process
+
+        said = []
+        while certificate.now() < ends + timedelta(seconds=2):  # all the while somebody is telling it things
+            said.append(says(one))
+            time.sleep(0.2)
+        up.look_at_certificates()
+        until("the old one has no right", lambda: not rights(up, one, count=2), PATIENCE)
+
+        assert set(said) == {"registered"}
+        assert one.tls.certificate.read_bytes() != before
+        assert says(one) == "registered"
+        registered = history(up, "ngo-r")
+        assert len(set(registered)) == len(registered) == len(refers) + len(said) + 1
+        assert asyncio.run(answered(up, one, REF)) == "referral.acknowledged"
+        assert one.folder.agency("ngo-r").door.read_bytes() == door, "whoever speaks to the desk finds it where it was"
+        assert one.process is process
+        assert process is not None
+        assert process.poll() is None
+        assert "connections_anew" in one.log
+
+
+def rights(up: Supervisor, one: Apart, count: int) -> list[str]:
+    """What the broker grants certificate number *count* of the agency."""
+    found = Gate(up.folder)._found()
+    return [str(rule) for rule in found if rule.principal == f"{one.name}.{count}"]
+
+
+def test_one_that_has_ended_is_renewed_by_file(up: Supervisor, tmp_path: Path) -> None:
+    """There, at the operator, and back: three commands, and the desk starts."""
+    file = Path("ngo-f.renewal.json")
+    with apart(up.folder, tmp_path, "ngo-f", "ngo_outreach") as one, pytest.MonkeyPatch.context() as patch:
+        patch.chdir(tmp_path)
+        until_over(one.holds(timedelta(seconds=2)))
+
+        agency.renew("ngo-f", data=one.folder.path, keys_unprotected=True)
+        agency.renew("ngo-f", file, data=up.folder.path, keys_unprotected=True)
+        agency.renew("ngo-f", file, data=one.folder.path, keys_unprotected=True)
+
+        assert not certificate.is_due(one.tls, certificate.now())
+        one.start()
+        ready(one)
+        assert says(one) == "registered"
+
+
+def test_keys_change_and_nobody_carries_a_file(
+    up: Supervisor, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The desk asks and confirms; the admitters sign, one at the operator's, one elsewhere; the operator's `up` does its part."""
+
+    def waits() -> str:
+        capsys.readouterr()
+        agency.waiting(data=up.folder.path)
+        return capsys.readouterr().out
+
+    def directory() -> Directory:
+        return asyncio.run(read_directory(up.folder))
+
+    with apart(up.folder, tmp_path, "ngo-k", "ngo_outreach") as one:
+        before = Identity.at(one.folder.agency("ngo-k").path, "ngo-k")
+        time.sleep(12)  # as long as the desk is told that its key may live
+        one.start(rotates=True)
+        ready(one)
+        until("it asks", lambda: "ngo-k (rotated" in waits(), PATIENCE)
+        agency.admit(name=A, waiting=True, data=up.folder.path, keys_unprotected=True)
+        until("one has signed", lambda: f"signed by {A}" in waits(), PATIENCE)
+        elsewhere = admitters_place(one, tmp_path, B)
+        agency.admit(Path("ngo-k"), B, waiting=True, data=elsewhere.path, keys_unprotected=True)
+
+        until(
+            "it is confirmed",
+            lambda: (directory().seal_to("ngo-k", utc_time()) or before.sealing).kid != before.sealing.kid,
+            PATIENCE,
+        )
+        until(
+            "it has the next",
+            lambda: not (one.folder.agency("ngo-k").keys / "next" / "signing.seed").exists(),
+            PATIENCE,
+        )
+        after = Identity.at(one.folder.agency("ngo-k").path, "ngo-k")
+        assert {after.signing.kid, after.sealing.kid, after.witness.kid}.isdisjoint(before.kids)
+        assert before.sealing.kid in after.opening
+        assert directory().signing_kid("ngo-k", utc_time()) == after.signing.kid
+        assert says(one) == "registered"
+        assert asyncio.run(one.health())["held_up"] is None
+        assert "Nothing waits" in waits()

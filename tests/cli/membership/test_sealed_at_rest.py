@@ -1,0 +1,266 @@
+"""A real bus with a key file: whoever copies its folder has not one private key, those of its connections included."""
+
+import base64
+import json
+import os
+import resource
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from nrmbus.bus import certificate
+from nrmbus.bus.folder import BusFolder
+from nrmbus.bus.reach import Tls
+from nrmbus.cli.membership.keys import private_keys
+from nrmbus.wire import keyfile
+from patience import lives, until
+
+pytestmark = [pytest.mark.broker, pytest.mark.timeout(180)]
+
+NRMBUS = [sys.executable, "-c", "from nrmbus.cli import main; main()"]
+UP_SECONDS = 60.0
+SERVICES = {"broker", "registrar", "timekeeper", "auditor", "ngo-a"}
+
+
+@dataclass(frozen=True)
+class Kept:
+    """A bus, the file that its private keys are sealed under, and the process that runs it."""
+
+    folder: BusFolder
+    key_file: Path
+    process: "subprocess.Popen[str]"
+
+    def pids(self) -> dict[str, int]:
+        """Who runs now."""
+        try:
+            found = json.loads((self.folder.run / "services.json").read_bytes())
+        except FileNotFoundError:
+            return {}
+        return {name: each["pid"] for name, each in found.items()}
+
+    def secrets(self) -> dict[str, bytes]:
+        """Every private key as nothing on disk may hold it: a seed as it is, of a TLS key the scalar."""
+        passphrase = keyfile.Passphrase.of_file(self.key_file)
+        opened = {path: passphrase.open(path.read_bytes()) for path in private_keys(self.folder)}
+        return {str(path.relative_to(self.folder.path)): scalar(raw) for path, raw in opened.items()}
+
+
+def scalar(raw: bytes) -> bytes:
+    """The 32 bytes that a private key is."""
+    if not raw.startswith(b"-----BEGIN"):
+        return raw
+    key = serialization.load_pem_private_key(raw, None)
+    assert isinstance(key, ec.EllipticCurvePrivateKey)
+    return key.private_numbers().private_value.to_bytes(32, "big")
+
+
+def spelled(secret: bytes) -> list[bytes]:
+    """*secret* as it may stand in bytes: raw, in hex, or in base64 after any number of bytes."""
+    parts = [base64.b64encode(bytes(before) + secret)[(before * 8 + 5) // 6 : -4] for before in range(3)]
+    return [secret, secret.hex().encode(), *parts]
+
+
+def found_in(folder: Path, secrets: dict[str, bytes]) -> list[tuple[str, str]]:
+    """Where below *folder* a private key lies in the clear: the file, and whose key it is, or ``PEM`` of any."""
+    spellings = {name: spelled(secret) for name, secret in secrets.items()}
+    found = []
+    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+        try:
+            # The broker's indices are a megabyte of nothing each; a line's end in PEM divides what base64 spells.
+            content = path.read_bytes().rstrip(b"\0")
+        except FileNotFoundError:  # rolled away while we looked
+            continue
+        joined = content.replace(b"\\n", b"").replace(b"\n", b"")
+        names = [name for name, forms in spellings.items() if any(form in content or form in joined for form in forms)]
+        found += [(str(path.relative_to(folder)), name) for name in names]
+        found += [(str(path.relative_to(folder)), "PEM")] if b"PRIVATE KEY-----" in content else []
+    return found
+
+
+def started(folder: BusFolder, key_file: Path | None) -> "subprocess.Popen[str]":
+    """``nrmbus up`` as a person starts it, away from any terminal."""
+    agencies = folder.path.parent / "agencies.yaml"
+    agencies.write_text("ngo-a: {role: ngo_outreach}\n")
+    named = {keyfile.SETTING: str(key_file)} if key_file else {}
+    return subprocess.Popen(
+        [*NRMBUS, "up", "--data", str(folder.path), "--agencies", str(agencies)],
+        env={**{name: value for name, value in os.environ.items() if name != keyfile.SETTING}, **named},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def sentence_of(folder: BusFolder, *command: str, key_file: Path | None = None) -> tuple[int, str]:
+    """What a command says that cannot do what it should, and its exit status."""
+    named = {keyfile.SETTING: str(key_file)} if key_file else {}
+    done = subprocess.run(
+        [*NRMBUS, *command, "--data", str(folder.path)],
+        env={**{name: value for name, value in os.environ.items() if name != keyfile.SETTING}, **named},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    return done.returncode, done.stdout + done.stderr
+
+
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kept]:
+    """A bus that is up, with an agency, each of its private keys sealed."""
+    home = tmp_path_factory.mktemp("kept")
+    folder, key_file = BusFolder(home / "bus"), home / "elsewhere.key"
+    key_file.write_text(os.urandom(32).hex())
+    key_file.chmod(0o600)
+    with started(folder, key_file) as process:
+        bus = Kept(folder, key_file, process)
+        try:
+            until("all of it runs", lambda: process.poll() is not None or bus.pids().keys() >= SERVICES, UP_SECONDS)
+            until("its desk has a door", folder.agency("ngo-a").door.exists, UP_SECONDS)
+            yield bus
+        finally:
+            process.send_signal(signal.SIGTERM)
+            process.wait(20)
+
+
+def test_every_private_key_is_sealed_those_of_connections_too(kept: Kept) -> None:
+    """Of operator, broker, services and agencies; with an end that is 30 days away, they are no less worth a theft."""
+    found = private_keys(kept.folder)
+    holders = {path.parents[1].name for path in found if path.parent.name == "tls"}
+
+    assert holders == {"keys", *SERVICES}
+    assert len(found) > 15
+    assert all(map(keyfile.is_sealed, found))
+
+
+def test_no_file_of_the_folder_has_a_private_key_in_the_clear(kept: Kept) -> None:
+    """Not as PEM, not the bare number, in any spelling: after a start, after kill -9 of the broker, after its renewal."""
+    secrets = kept.secrets()
+    assert found_in(kept.folder.path, secrets) == []
+
+    for due in (False, True):
+        before = kept.pids()["broker"]
+        if due:
+            Tls(kept.folder.service("broker")).certificate.unlink()
+        os.kill(before, signal.SIGKILL)
+        until("the broker is back", lambda pid=before: kept.pids().get("broker", pid) != pid, UP_SECONDS)  # type: ignore[misc]
+        assert lives(kept.pids()["broker"])
+        assert found_in(kept.folder.path, secrets) == []
+    assert not certificate.is_due(Tls(kept.folder.service("broker")), certificate.now())
+
+
+def test_one_that_lies_in_the_clear_is_found(kept: Kept) -> None:
+    """Sabotage: the search finds a key in a log, of a connection, of the broker or a desk's own, however it is spelled."""
+    secrets, written = kept.secrets(), {}
+    for who in ("broker/tls/key.pem", "agencies/ngo-a/tls/key.pem", "agencies/ngo-a/keys/signing.seed"):
+        for number, form in enumerate(spelled(secrets[who])):
+            log = kept.folder.logs / f"{Path(who).parents[1].name}-{Path(who).parent.name}-{number}.log"
+            log.write_bytes(b"a word before " + form)
+            written[f"logs/{log.name}"] = who
+    try:
+        assert found_in(kept.folder.path, secrets) == sorted(written.items())
+    finally:
+        for name in written:
+            (kept.folder.path / name).unlink()
+
+
+def test_one_as_pem_is_found(kept: Kept) -> None:
+    """Sabotage: the key file of a play bus, and the settings that an earlier version wrote for Kafka."""
+    pem = keyfile.Passphrase.of_file(kept.key_file).open((kept.folder.path / "broker/tls/key.pem").read_bytes())
+    for content in (pem, b"ssl.keystore.key=" + pem.replace(b"\n", b"\\n")):
+        written = kept.folder.run / "by-hand"
+        written.write_bytes(content)
+        found = found_in(kept.folder.path, kept.secrets())
+        written.unlink()
+        assert found == [("run/by-hand", "broker/tls/key.pem"), ("run/by-hand", "PEM")]
+
+
+if sys.platform == "linux":  # no other system shows it in files
+
+    def test_no_process_has_one_in_its_arguments_or_environment(kept: Kept) -> None:
+        """Nor what the keys are sealed under."""
+        secrets = {**kept.secrets(), "key file": bytes.fromhex(kept.key_file.read_text())}
+        forms = [form for secret in secrets.values() for form in spelled(secret)]
+        assert len(kept.pids()) >= len(SERVICES)
+        for pid in [kept.process.pid, *kept.pids().values()]:
+            for shown in ("cmdline", "environ"):
+                content = Path(f"/proc/{pid}/{shown}").read_bytes()
+                assert content or shown == "environ"
+                assert not any(form in content for form in forms)
+
+    def test_no_process_leaves_a_picture_of_its_memory(kept: Kept) -> None:
+        """Desks have keys and open letters in it; what a system does with core files, it does not with theirs."""
+        raised = os.geteuid() == 0 or resource.getrlimit(resource.RLIMIT_CORE)[1] != 0
+        for name, pid in {**kept.pids(), "supervisor": kept.process.pid}.items():
+            limits = Path(f"/proc/{pid}/limits").read_text(encoding="ascii").splitlines()
+            (line,) = (each for each in limits if each.startswith("Max core file size"))
+            assert line.split()[4:6] == (["1", "1"] if raised else ["0", "0"]), name
+
+    def test_a_broker_that_crashes_leaves_no_picture_of_its_memory(kept: Kept) -> None:
+        """Java would write a report, which shows what registers point to, beside its data."""
+        before = set(kept.folder.path.iterdir())
+        pid = kept.pids()["broker"]
+        os.kill(pid, signal.SIGSEGV)
+
+        until("the broker is back", lambda: kept.pids().get("broker", pid) != pid, UP_SECONDS)
+        assert set(kept.folder.path.iterdir()) == before
+
+
+def test_without_the_key_file_nothing_comes_to_the_broker(kept: Kept) -> None:
+    """One sentence that says what to give, and the doctor's note that it did not ask."""
+    for command in (["topics", "check"], ["run", "auditor"], ["replay"]):
+        status, said = sentence_of(kept.folder, *command)
+        assert status != 0
+        assert keyfile.SETTING in said
+        assert "Traceback" not in said
+    status, said = sentence_of(kept.folder, "doctor")
+    assert status == 0, said
+    assert "The broker was not asked" in said
+    assert sentence_of(kept.folder, "topics", "check", key_file=kept.key_file)[0] == 0
+
+
+def test_without_the_key_file_nothing_starts(kept: Kept, tmp_path: Path) -> None:
+    """Neither the whole bus nor its broker alone; another key file opens nothing either."""
+    kept.process.send_signal(signal.SIGTERM)
+    kept.process.wait(20)
+    other = tmp_path / "other.key"
+    other.write_text(os.urandom(32).hex())
+    other.chmod(0o600)
+
+    for command in (["up"], ["run", "broker"]):
+        status, said = sentence_of(kept.folder, *command)
+        assert (status, said.count("\n")) == (1, 1), said
+        assert f"name a key file kept elsewhere with {keyfile.SETTING}=FILE" in said
+        status, said = sentence_of(kept.folder, *command, key_file=other)
+        assert (status, said.count("\n")) == (1, 1), said
+        assert "does not open the private keys here" in said
+        assert not kept.folder.is_held
+
+
+def test_a_raw_one_is_not_started_with_until_it_is_sealed(kept: Kept) -> None:
+    """As for every other private key: the start names the command, the doctor finds it, the command mends it."""
+    kept.process.send_signal(signal.SIGTERM)
+    kept.process.wait(20)
+    path = kept.folder.agency("ngo-a").path / "tls" / "key.pem"
+    path.write_bytes(keyfile.Passphrase.of_file(kept.key_file).open(path.read_bytes()))
+    (kept.folder.path / "broker" / "tls" / "keystore.pem").write_bytes(path.read_bytes())
+
+    status, said = sentence_of(kept.folder, "up", key_file=kept.key_file)
+    assert status == 1
+    assert "private keys lie unprotected: nrmbus keys protect" in said
+    status, said = sentence_of(kept.folder, "doctor", key_file=kept.key_file)
+    assert status == 1
+    assert "private keys lie unprotected" in said
+    status, said = sentence_of(kept.folder, "keys", "protect", key_file=kept.key_file)
+    assert (status, said.split(" of ")[0]) == (0, "1")
+    assert found_in(kept.folder.path, kept.secrets()) == []
+    assert sentence_of(kept.folder, "doctor", key_file=kept.key_file)[0] == 0

@@ -1,0 +1,34 @@
+"""``nrmbus agency admit --waiting``: its exit status says whether all that waited was signed."""
+
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from nrmbus.bus.folder import BusFolder
+from nrmbus.cli.app import app
+from nrmbus.cli.membership import waiting
+from nrmbus.cli.membership.waiting import Answered
+
+SIGNED = Answered("ngo-a (rotated): leyla has signed; the operator enters it.")
+REFUSED = Answered("ngo-b: One admitter signed twice: a second person has to sign.", refused=True)
+
+
+@pytest.mark.parametrize(
+    ("answers", "status"), [([SIGNED], 0), ([REFUSED], 1), ([SIGNED, REFUSED], 1)], ids=["all", "none", "some"]
+)
+def test_the_exit_status_is_1_where_something_was_not_signed(
+    answers: list[Answered], status: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever has it run by a program sees that somebody has to look; each line is said in any case."""
+
+    async def signed(*_: object) -> list[Answered]:
+        return answers
+
+    folder = BusFolder(tmp_path)
+    folder.create()
+    monkeypatch.setattr(waiting, "signed", signed)
+    shown = CliRunner().invoke(app, ["agency", "admit", "--waiting", "--data", str(tmp_path), "--keys-unprotected"])
+
+    assert shown.exit_code == status, shown.output
+    assert [answer.line in shown.stdout for answer in answers] == [True] * len(answers)

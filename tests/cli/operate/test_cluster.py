@@ -1,0 +1,138 @@
+"""Another's cluster is reached over TLS, or in plain text where somebody said so: never by accident."""
+
+import asyncio
+import os
+import signal
+from pathlib import Path
+
+import pytest
+from typer import BadParameter
+
+from nrmbus.bus.authority import Authority
+from nrmbus.bus.errors import BusError, NoBus
+from nrmbus.bus.folder import BusFolder
+from nrmbus.cli import health
+from nrmbus.cli.operate import up as command
+from nrmbus.cli.operate.up import introduced, reached_by_tls, until_told, wait_until_ready
+from nrmbus.cli.options import checked_address
+from nrmbus.directory.invitation import is_this_machine
+from nrmbus.host.services import SERVICES
+
+
+@pytest.mark.parametrize(
+    ("bootstrap", "tls", "plaintext", "is_new", "sentence"),
+    [
+        ("kafka.example:9093", False, False, True, "Say how kafka.example:9093 is reached"),
+        ("kafka.example:9093", True, True, True, "A cluster is reached over TLS or in plain text"),
+        (None, True, False, True, "Our own Kafka is always reached over TLS"),
+        (None, False, True, True, "Our own Kafka is always reached over TLS"),
+    ],
+)
+def test_what_does_not_go_together_is_one_sentence(
+    bootstrap: str | None, *, tls: bool, plaintext: bool, is_new: bool, sentence: str
+) -> None:
+    """A new bus on another's cluster is told how to say it; our own has no plain text to choose."""
+    with pytest.raises(NoBus, match=sentence):
+        reached_by_tls(bootstrap, Path() if tls else None, plaintext=plaintext, is_new=is_new)
+
+
+def test_what_was_said_holds() -> None:
+    """TLS, plain text, or what was decided when the bus was made."""
+    assert reached_by_tls("kafka.example:9093", Path(), plaintext=False, is_new=True) is True
+    assert reached_by_tls("kafka.example:9092", None, plaintext=True, is_new=True) is False
+    assert reached_by_tls("kafka.example:9093", None, plaintext=False, is_new=False) is None
+    assert reached_by_tls(None, None, plaintext=False, is_new=True) is None
+
+
+def test_a_bus_is_closed_unless_it_was_said(tmp_path: Path) -> None:
+    """By default, also on another's cluster; a bus that was made there before there was a choice stays as it was."""
+    assert BusFolder(tmp_path / "own").create().tls
+    assert BusFolder(tmp_path / "other").create(bootstrap="kafka.example:9093").tls
+    older = tmp_path / "older"
+    older.mkdir()
+    (older / "bus.json").write_text(
+        '{"bus": "0123456789abcdef", "created": "2026-01-01T00:00:00Z", "bootstrap": "a:1"}'
+    )
+    assert not BusFolder(older).settings.tls
+    (older / "bus.json").write_text('{"bus": "0123456789abcdef", "created": "2026-01-01T00:00:00Z"}')
+    assert BusFolder(older).settings.tls
+
+
+def test_holders_trust_the_cluster_and_the_cluster_is_told_whom_to_trust(tmp_path: Path) -> None:
+    """Everybody's ``ca.pem`` is the cluster's; what the cluster needs is printed, and has no default."""
+    cluster = BusFolder(tmp_path / "cluster")
+    cluster.create()
+    (tmp_path / "dir").mkdir()
+    (tmp_path / "dir" / "ca.pem").write_bytes(Authority(cluster).ca)
+    folder = BusFolder(tmp_path / "bus")
+    folder.create(bootstrap="kafka.example:9093", tls=True)
+
+    lines = introduced(folder, tmp_path / "dir")
+    Authority(folder).equip("ngo-a", folder.agency("ngo-a").path)
+
+    assert (folder.agency("ngo-a").path / "tls" / "ca.pem").read_bytes() == Authority(cluster).ca
+    assert "  super.users=User:operator" in lines, "our own broker's name is nobody's there"
+    assert "  allow.everyone.if.no.acl.found=false" in lines
+    assert "  listener.name.nrmbus.ssl.client.auth=required" in lines
+    assert f"  listener.name.nrmbus.ssl.truststore.location={folder.keys / 'authority' / 'cert.pem'}" in lines
+    assert not any("DEFAULT" in line for line in lines)
+    (tmp_path / "dir" / "ca.pem").write_text("no certificate")
+    with pytest.raises(BusError):
+        introduced(folder, tmp_path / "dir")
+    with pytest.raises(NoBus):
+        introduced(folder, tmp_path / "nowhere")
+
+
+def test_several_addresses_are_as_good_as_one() -> None:
+    """With commas between, and nothing else; what is no address is refused before a bus is made with it for ever."""
+    checked_address(None)
+    checked_address("kafka-1.example:9092,kafka-2.example:9092,[2001:db8::1]:9092")
+    for wrong in ("kafka-1.example", "kafka-1.example:9092, kafka-2.example:9092", "kafka-1.example:9092,", ""):
+        with pytest.raises(BadParameter, match="several of them with commas between"):
+            checked_address(wrong)
+
+
+def test_a_cluster_is_elsewhere_when_one_of_its_brokers_is() -> None:
+    """Another machine meets it there; who invites is warned only where it would meet none."""
+    assert is_this_machine("127.0.0.1:9092,localhost:9093")
+    assert not is_this_machine("127.0.0.1:9092,kafka-2.example:9092")
+
+
+def test_who_is_not_ready_is_named_until_all_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each with what it says of itself, and once as long as nothing changes; then `up` goes on."""
+    slow = {"registrar": "It does not answer.", "ngo-a": "It stands still."}
+    states = [slow, slow, {"ngo-a": "It stands still."}, {}]
+    said: list[str] = []
+    folder = BusFolder(tmp_path)
+    folder.create(play=True)
+    monkeypatch.setattr(command, "NAMED_SECONDS", 0.0)
+    monkeypatch.setattr(command, "LOOK_SECONDS", 0.0)
+    monkeypatch.setattr(health, "not_ready", lambda _folder: states.pop(0))
+
+    wait_until_ready(folder, said.append)
+
+    assert said == [
+        f"Not ready yet: ngo-a: It stands still. registrar: It does not answer. Logs are in {folder.logs}.",
+        f"Not ready yet: ngo-a: It stands still. Logs are in {folder.logs}.",
+    ]
+
+
+def test_a_service_that_never_ran_does_not_answer(tmp_path: Path) -> None:
+    """So it is not ready."""
+    folder = BusFolder(tmp_path)
+    folder.create(play=True)
+    with folder.held():
+        assert health.not_ready(folder) == dict.fromkeys(SERVICES, "It does not answer.")
+
+
+def test_a_signal_in_the_middle_of_an_event_loop_ends_the_block() -> None:
+    """asyncio swallows all but two kinds of errors that are raised in what it calls; the signal to end is of these."""
+
+    async def work() -> None:
+        asyncio.get_running_loop().call_soon(os.kill, os.getpid(), signal.SIGTERM)
+        await asyncio.sleep(60)
+        raise AssertionError("the signal was swallowed")
+
+    with until_told():
+        asyncio.run(work())
+        raise AssertionError("the block went on")

@@ -1,0 +1,406 @@
+"""The doctor and the keys: what is wrong is said in a line that mends it, and a real bus is not run with open keys."""
+
+import io
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+from sqlalchemy import create_engine, insert
+from typer.testing import CliRunner
+
+from brokers import Broker
+from nrmbus.bus.authority import Authority
+from nrmbus.bus.errors import KeysSealed
+from nrmbus.bus.folder import BusFolder, write_json
+from nrmbus.cli.app import app
+from nrmbus.cli.membership.keys import private_keys, unlock
+from nrmbus.cli.operate import doctor
+from nrmbus.cli.operate.doctor import Heard, of_clocks, of_sealing_keys, of_services
+from nrmbus.desk import tables
+from nrmbus.desk.epochs import Ending
+from nrmbus.directory import Identity, Operator, heads
+from nrmbus.directory.admission import admit
+from nrmbus.directory.operator import Admitter
+from nrmbus.host.services import run_service
+from nrmbus.wire import keyfile, times
+
+NOW = datetime(2026, 3, 2, 8, 0, tzinfo=UTC)
+
+
+@pytest.fixture(autouse=True)
+def _nothing_held(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """No passphrase, nobody to ask."""
+    monkeypatch.delenv(keyfile.SETTING, raising=False)
+    monkeypatch.setattr("sys.stdin", io.StringIO())
+    keyfile.hold(None)
+    yield
+    keyfile.hold(None)
+
+
+def made(path: Path, *, play: bool = False) -> BusFolder:
+    """A bus with one agency and the operator's keys, as a first start leaves it, without a broker."""
+    folder = BusFolder(path)
+    folder.create(play=play)
+    Identity.at(folder.agency("ngo-a").path, "ngo-a")
+    Operator(folder.path)
+    Admitter.at(folder.path, "admitter-a")
+    assert Authority(folder).ca
+    write_json(folder.agency("ngo-a").agency_json, {"agency": "ngo-a", "role": "ngo_outreach"})
+    write_json(folder.agency("ngo-a").door, {"url": "http://127.0.0.1:1", "token": "example"})
+    return folder
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> BusFolder:
+    """A bus on which something real could be said."""
+    return made(tmp_path / "bus")
+
+
+@pytest.fixture
+def key_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A key file kept elsewhere, and named."""
+    path = tmp_path / "elsewhere" / "nrmbus.key"
+    path.parent.mkdir()
+    assert CliRunner().invoke(app, ["keys", "new", str(path)]).exit_code == 0
+    monkeypatch.setenv(keyfile.SETTING, str(path))
+    return path
+
+
+def codes(folder: BusFolder, now: datetime = NOW) -> set[str]:
+    """What is wrong by the files, notes left out."""
+    return {each.code for each in doctor.findings(folder, now) if each.serious}
+
+
+def heard(number: int, event: str, source: str) -> dict[str, Any]:
+    """A row of what a desk heard, registered at NOW."""
+    return {
+        "subject": "c" * 32, "source": source, "id": event, "type": "case.closed", "technical": 0, "time": times.write(NOW),
+        "registered": times.write(NOW), "partition": 0, "inbox_number": number, "number": number, "recipients": "[]",
+        "headers": b"{}", "value": b"{}", "parts": "[]",
+    }  # fmt: skip
+
+
+def said_at(number: int, event: str, made: datetime) -> dict[str, Any]:
+    """A row of what a desk said at *made*, by its clock."""
+    return {
+        "turn": number, "subject": "c" * 32, "id": event, "type": "case.closed", "origin": "door", "state": "closed",
+        "asked": "", "clear": b"{}", "made": times.write(made),
+    }  # fmt: skip
+
+
+class TestARealBus:
+    """Its keys are not open by accident."""
+
+    def test_it_is_not_run_with_nothing_to_protect_its_keys(self, tmp_path: Path) -> None:
+        """The sentence says both ways out, before any key is made."""
+        folder = BusFolder(tmp_path / "bus")
+        folder.create()
+
+        with pytest.raises(KeysSealed, match=r"NRMBUS_KEY_FILE=FILE .*--keys-unprotected"):
+            unlock(folder)
+        assert not private_keys(folder)
+
+    def test_said_explicitly_it_is(self, folder: BusFolder, capsys: pytest.CaptureFixture[str]) -> None:
+        """And it says each time what that means."""
+        unlock(folder, unprotected=True)
+
+        assert "lie unprotected" in capsys.readouterr().err
+        assert keyfile.held() is None
+
+    def test_open_keys_are_not_used_because_a_key_file_was_named(self, folder: BusFolder, key_file: Path) -> None:
+        """They are sealed first: a mixture would look protected."""
+        del key_file
+        with pytest.raises(KeysSealed, match="nrmbus keys protect"):
+            unlock(folder)
+
+    @pytest.mark.parametrize("service", ["ngo-a", "timekeeper", "registrar", "auditor"])
+    def test_no_key_is_sealed_while_somebody_has_it_open(
+        self, folder: BusFolder, key_file: Path, service: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """What runs would start no more, and not know it: one that `nrmbus run` started is noticed as a whole bus is."""
+        del key_file
+        refusals = []
+
+        def main(*_: object) -> None:
+            shown = CliRunner().invoke(app, ["keys", "protect", "--data", str(folder.path)])
+            refusals.append((shown.exit_code, str(shown.exception)))
+
+        ran = ModuleType("ran")
+        monkeypatch.setattr(ran, "main", main, raising=False)
+        monkeypatch.setattr("nrmbus.host.services.importlib.import_module", lambda _: ran)
+        run_service(service, folder)
+
+        ((status, said),) = refusals
+        assert status == 1
+        assert f"nrmbus run has started {service}: end that first" in said
+        assert not any(map(keyfile.is_sealed, private_keys(folder)))
+
+    def test_its_keys_are_sealed_by_one_command_and_open_with_the_key_file_alone(
+        self, folder: BusFolder, key_file: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """The same keys afterwards; without the file, or with another, none."""
+        kids = Identity.at(folder.agency("ngo-a").path, "ngo-a").kids
+        shown = CliRunner().invoke(app, ["keys", "protect", "--data", str(folder.path)])
+        assert shown.exit_code == 0, shown.output
+        assert shown.output.startswith("7 of 7 private keys")
+        assert all(map(keyfile.is_sealed, private_keys(folder)))
+
+        keyfile.hold(None)
+        unlock(folder)
+        assert Identity.at(folder.agency("ngo-a").path, "ngo-a").kids == kids
+        assert Authority(folder).equip("ngo-a", folder.agency("ngo-a").path)
+        keyfile.hold(None)
+        key_file.write_text("another key file altogether")
+        with pytest.raises(KeysSealed, match="does not open"):
+            unlock(folder)
+        monkeypatch.delenv(keyfile.SETTING)
+        with pytest.raises(KeysSealed, match=r"are sealed.*NRMBUS_KEY_FILE=FILE") as refused:
+            unlock(folder)
+        assert "--keys-unprotected" not in str(refused.value)
+        with pytest.raises(KeysSealed, match=r"are sealed.*--keys-unprotected opens no sealed key"):
+            unlock(folder, unprotected=True)
+        with pytest.raises(KeysSealed, match="NRMBUS_KEY_FILE=FILE"):
+            Identity.at(folder.agency("ngo-a").path, "ngo-a")
+        with pytest.raises(KeysSealed, match="NRMBUS_KEY_FILE=FILE"):
+            assert Authority(folder).ca
+
+    def test_a_sealing_that_was_cut_is_found_and_ended(
+        self, folder: BusFolder, key_file: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Each key lies sealed by then, and one of them raw as well, under another name: no start passes over it."""
+        del key_file
+        seeds = [path.read_bytes() for path in private_keys(folder)]
+        protect = ["keys", "protect", "--data", str(folder.path)]
+        with monkeypatch.context() as cut:
+            cut.setattr(keyfile, "_end", lambda _: None)
+            assert CliRunner().invoke(app, protect).exit_code == 0
+        keyfile.hold(None)
+
+        assert "keys_unprotected" in codes(folder)
+        with pytest.raises(KeysSealed, match="nrmbus keys protect"):
+            unlock(folder)
+        assert CliRunner().invoke(app, protect).exit_code == 0
+        assert codes(folder) == set()
+        left = [path.read_bytes() for path in folder.path.rglob("*") if path.is_file()]
+        assert not [seed for seed in seeds for content in left if seed in content]
+        keyfile.hold(None)
+        unlock(folder)
+
+    def test_a_key_file_beside_the_keys_is_refused(
+        self, folder: BusFolder, key_file: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Who takes the folder would have both."""
+        inside = folder.path / "nrmbus.key"
+        key_file.rename(inside)
+        monkeypatch.setenv(keyfile.SETTING, str(inside))
+
+        assert "key_file_inside" in codes(folder)
+        for path in private_keys(folder):
+            path.unlink()
+        with pytest.raises(KeysSealed, match="elsewhere"):
+            unlock(folder)
+
+    def test_a_bus_for_playing_has_them_raw_whatever_is_named(
+        self, tmp_path: Path, key_file: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        """And says so at each start; the doctor notes it, and does not call it wrong."""
+        del key_file
+        folder = made(tmp_path / "play", play=True)
+        unlock(folder)
+        assert "a bus for playing: its private keys lie unprotected" in capsys.readouterr().err
+
+        assert keyfile.held() is None
+        assert codes(folder) == set()
+        assert [each.code for each in doctor.findings(folder, NOW)] == ["keys_unprotected"]
+
+
+class TestTheDoctor:
+    """One line a finding: what, why, the command."""
+
+    def test_open_keys_are_found(self, folder: BusFolder) -> None:
+        """The one thing that is wrong with a bus that was just made so; and looking leaves nothing behind."""
+        before = set(folder.path.rglob("*"))
+        assert codes(folder) == {"keys_unprotected"}
+        assert set(folder.path.rglob("*")) == before
+
+    @pytest.mark.parametrize(
+        "where",
+        ["agencies/ngo-a/keys/signing.seed", "agencies/ngo-a/door.json", "agencies/ngo-a", "bus.json", "keys", "."],
+    )
+    def test_what_others_may_read_is_found(self, folder: BusFolder, where: str) -> None:
+        """Files and folders; the command is chmod with its path."""
+        path = folder.path / where
+        path.chmod(path.stat().st_mode | 0o040)
+
+        found = [each for each in doctor.findings(folder, NOW) if each.code == "permissions"]
+        assert [each.mend for each in found] == [f"chmod {'700' if path.is_dir() else '600'} '{path.resolve()}'"]
+
+    @pytest.mark.parametrize(
+        "where",
+        ["auditor/users.json", "auditor/logs/p0/head", "timekeeper/ledger.sqlite", "registrar/spans/spans.jsonl"],
+    )
+    def test_what_others_may_read_of_a_service_is_found(self, folder: BusFolder, where: str) -> None:
+        """Its folder is found too, whichever services there are; Kafka's own files lie behind a door that is shut."""
+        for path in (folder.path / where, folder.kafka / "nrm.cases-0" / "0.log"):
+            path.parent.mkdir(parents=True)
+            path.touch(0o644)
+        found = [each.what for each in doctor.findings(folder, NOW) if each.code == "permissions"]
+
+        loose = [folder.path / where, *(folder.path / where).parents, folder.kafka]
+        expected = {path for path in loose if path.is_relative_to(folder.path) and path.stat().st_mode & 0o077}
+        assert found == [f"{path.resolve()} is open to others than its owner." for path in sorted(expected)]
+
+    def test_a_folder_of_which_all_is_open_is_one_finding(self, folder: BusFolder) -> None:
+        """Copied by who kept no modes: a line for each file would hide the others."""
+        for path in folder.path.rglob("*"):
+            path.chmod(0o755)
+
+        (found,) = [each for each in doctor.findings(folder, NOW) if each.code == "permissions"]
+        assert "files and folders are open" in found.what
+        assert found.mend == f"chmod -R go= '{folder.path.resolve()}'"
+
+    def test_a_key_that_was_replaced_is_a_private_key_still(self, folder: BusFolder) -> None:
+        """Of an agency or of a service: it opens letters for weeks, and is sealed with the others."""
+        for home, name in ((folder.agency("ngo-a").path, "ngo-a"), (folder.service("timekeeper"), "timekeeper")):
+            before = set(private_keys(folder))
+            Identity.at(home, name).succeeded(home)
+            added = {path.parent.name for path in set(private_keys(folder)) - before}
+            assert added >= {"past"}, name
+
+    @pytest.mark.parametrize(("seconds", "wrong"), [(-3600, False), (4, False), (60, True)])
+    def test_a_desk_whose_clock_is_ahead_is_found(self, folder: BusFolder, seconds: int, wrong: bool) -> None:  # noqa: FBT001 - a column
+        """By what it said last; what was said before its clock was set counts no more, nor what others said."""
+        ledger = folder.agency("ngo-a").ledger
+        engine = create_engine(f"sqlite:///{ledger}")
+        with engine.connect() as connection:
+            connection.exec_driver_sql("PRAGMA journal_mode = WAL")
+        tables.METADATA.create_all(engine)
+        said = [("a1", "ngo-a", 9999), ("b2", "ngo-a", seconds), ("c3", "vac", 9999)]
+        with engine.begin() as connection:
+            connection.exec_driver_sql("PRAGMA foreign_keys = OFF")
+            for number, (event, source, ahead) in enumerate(said):
+                connection.execute(insert(tables.events), [heard(number, event, source)])
+                connection.execute(insert(tables.outbox), [said_at(number, event, NOW + timedelta(seconds=ahead))])
+        engine.dispose()
+        ledger.chmod(0o600)
+        before = set(ledger.parent.iterdir())
+
+        found = [each for each in doctor.findings(folder, NOW) if each.code == "clock_skew"]
+        assert set(ledger.parent.iterdir()) == before
+        assert [each.what for each in found] == (
+            ["The clock of ngo-a's desk is at least 60 s ahead of the registrar's, by what it said last."]
+            if wrong
+            else []
+        )
+
+    @pytest.mark.parametrize(("days", "wrong"), [(0, False), (22, False), (24, True), (31, True)])
+    def test_a_certificate_that_nobody_renewed_is_found(self, folder: BusFolder, days: int, wrong: bool) -> None:  # noqa: FBT001 - a column
+        """It lives 30 days, and renews itself ten before its end."""
+        Authority(folder).equip("ngo-a", folder.agency("ngo-a").path)
+
+        assert ("certificate" in codes(folder, datetime.now(UTC) + timedelta(days=days))) is wrong
+
+    def test_a_full_disk_is_found(self, folder: BusFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Before Kafka stops."""
+        monkeypatch.setattr(doctor, "LEAST_FREE", 2**62)
+
+        assert "disk" in codes(folder)
+
+    @pytest.mark.parametrize(
+        ("heard", "wrong"),
+        [
+            (Heard(NOW, NOW, NOW), []),
+            (Heard(NOW + timedelta(seconds=4), NOW, NOW), []),
+            (Heard(NOW + timedelta(seconds=60), NOW, NOW), ["clock_skew"]),
+            (Heard(NOW, NOW + timedelta(minutes=2), NOW), ["clock_skew"]),
+            (Heard(NOW, NOW - timedelta(minutes=2), NOW), ["clock_skew"]),
+            (Heard(NOW, NOW, NOW, stale=True), ["directory_stale"]),
+            (Heard(), []),
+        ],
+    )
+    def test_clocks_and_directory(self, heard: Heard, wrong: list[str]) -> None:
+        """By the broker's time of the newest record, and of the head that the operator signed."""
+        assert [each.code for each in of_clocks(heard, NOW)] == wrong
+
+    def test_a_sealing_key_near_its_end_is_found_with_the_command(self) -> None:
+        """Before letters stop to reach the agency and after; what mends it is a person's command."""
+        soon = Ending("ngo-a", NOW + timedelta(days=3), "sealing_key_old")
+        over = Ending("vac", NOW - timedelta(days=3), "sealing_key_over")
+        service = Ending("statistics", NOW, "sealing_key_over")
+        found = list(of_sealing_keys(Heard(ending=(soon, over, service)), NOW))
+        assert [each.code for each in found] == ["sealing_key"] * 3
+        assert [each.mend for each in found] == ["nrmbus agency rotate ngo-a", "nrmbus agency rotate vac", "nrmbus up"]
+        assert "ends on 2026-03-05" in found[0].what
+        assert "has ended" in found[1].what
+        assert all(each.serious for each in found)
+
+    def test_its_exit_status_tells(self, folder: BusFolder, key_file: Path) -> None:
+        """1 while something is wrong, 0 when all is mended; as one object for a program."""
+        shown = CliRunner().invoke(app, ["doctor", "--json", "--data", str(folder.path)])
+        assert shown.exit_code == 1
+        assert json.loads(shown.output)["well"] is False
+
+        assert CliRunner().invoke(app, ["keys", "protect", "--data", str(folder.path)]).exit_code == 0
+        shown = CliRunner().invoke(app, ["doctor", "--data", str(folder.path)])
+        assert shown.exit_code == 0
+        assert "Nothing is wrong" in shown.output
+        assert key_file.read_text().strip() not in shown.output
+
+
+@pytest.mark.broker
+async def test_on_a_bus_that_runs_clocks_and_directory_are_looked_at(
+    broker: Broker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The head that the operator signed a moment ago has both clocks, which are one here: nothing is wrong with them.
+
+    Four hours later without another head, the directory is stale.
+    """
+    folder = broker.fresh_bus()
+    await admit(folder, {}, NOW)
+
+    heard = await doctor.heard_of(folder, folder.as_operator)
+
+    assert heard.newest is not None
+    assert heard.head_appended is not None
+    assert list(of_clocks(heard, datetime.now(UTC))) == []
+    slow = datetime.now(UTC) - timedelta(minutes=1)
+    assert [each.code for each in of_clocks(heard, slow)] == ["clock_skew"]
+
+    monkeypatch.setattr(heads, "utc_time", lambda: datetime.now(UTC) + timedelta(hours=4))
+    later = await doctor.heard_of(folder, folder.as_operator)
+    assert [each.code for each in of_clocks(later, datetime.now(UTC))] == ["directory_stale"]
+
+
+@pytest.mark.broker
+async def test_a_bus_started_late_changes_the_sealing_keys_of_its_own_services(broker: Broker) -> None:
+    """Eleven weeks later they end soon: the doctor finds it, the next start makes others, and one after that none."""
+    folder = broker.fresh_bus(play=False)
+    long_ago = datetime.now(UTC).replace(microsecond=0) - timedelta(days=77)
+    services = set(await admit(folder, {}, long_ago))
+    before = (await doctor.heard_of(folder, folder.as_operator)).ending
+    assert {each.agency for each in before} == services
+
+    now = datetime.now(UTC).replace(microsecond=0)
+    assert set(await admit(folder, {}, now)) == services
+    assert (await doctor.heard_of(folder, folder.as_operator)).ending == ()
+    assert await admit(folder, {}, now) == ()
+
+
+def test_a_service_that_fails_is_a_finding_with_the_last_line_of_its_log(tmp_path: Path) -> None:
+    """The supervisor's report is shown in place of "does not answer", which says less."""
+    folder = BusFolder(tmp_path)
+    folder.create(play=True)
+    failing = {"pid": None, "restarts": 4, "since": "2026-11-27T07:00:00Z", "failing": "The disk is full."}
+    write_json(folder.run / "services.json", {"registrar": failing})
+
+    found = list(of_services(folder, {"registrar": None, "timekeeper": None, "auditor": {"ready": True}}))
+
+    assert [(each.code, each.what) for each in found] == [
+        ("failing", "registrar is failing: it ended five times in a minute."),
+        ("not_answering", "timekeeper does not answer."),
+    ]
+    assert found[0].why == "Its log ends: The disk is full."

@@ -1,0 +1,144 @@
+"""An agency on a machine of its own: a folder with the bus's name, the operator's public key, and what is the agency's."""
+
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from nrmbus.bus import certificate
+from nrmbus.bus.authority import Authority
+from nrmbus.bus.folder import BusFolder, make_private
+from nrmbus.bus.gate import Gate
+from nrmbus.bus.reach import Tls
+from nrmbus.cli.membership import agency, invitation
+from nrmbus.client import Door, DoorError
+from nrmbus.wire.ids import new_event_id
+
+LOOK = 0.5
+PATIENCE = 30.0
+A, B = "admitter-a", "admitter-b"
+_RUN = f"""
+import sys
+from datetime import timedelta
+from nrmbus.desk import renewing, rotating
+renewing.LOOK_SECONDS = rotating.LOOK_SECONDS = {LOOK}
+if "rotates" in sys.argv:
+    sys.argv.remove("rotates")
+    rotating.BEFORE = timedelta(days=89, hours=23, minutes=59, seconds=50)
+from nrmbus.cli import main
+main()
+"""
+
+
+@dataclass(slots=True)
+class Apart:
+    """The agency *name*, in *folder* apart from *operator*'s, which neither reads."""
+
+    name: str
+    folder: BusFolder
+    operator: BusFolder
+    process: "subprocess.Popen[bytes] | None" = None
+
+    @property
+    def tls(self) -> Tls:
+        """Its certificate."""
+        return Tls(self.folder.agency(self.name).path)
+
+    @property
+    def log(self) -> str:
+        """What its desk has said."""
+        return (self.folder.path / "desk.log").read_text()
+
+    def holds(self, life: timedelta) -> datetime:
+        """Have it hold one certificate, of so short a *life*, and none besides; when that ends."""
+        Gate(self.operator).revoke(self.name)
+        issued = Authority(self.operator).issue(self.name, certificate.request(self.tls), life=life)
+        certificate.keep(self.tls, issued, self.tls.ca.read_bytes())
+        Gate(self.operator).apply()
+        end = certificate.ends(self.tls)
+        assert end is not None
+        return end
+
+    def start(self, *, rotates: bool = False) -> None:
+        """Run its desk alone, as a person or a service manager does; *rotates*: as if its sealing key had 76 days."""
+        argv = ["nrmbus", "run", self.name, "--data", str(self.folder.path), "--keys-unprotected"]
+        argv += ["rotates"] if rotates else []
+        with (self.folder.path / "desk.log").open("ab") as log:
+            command = [sys.executable, "-c", f"import sys; sys.argv = {argv!r}\n{_RUN}"]
+            self.process = subprocess.Popen(command, stdout=log, stderr=log)
+
+    def stop(self) -> None:
+        """End its desk as a person does."""
+        if self.process is not None:
+            self.process.send_signal(signal.SIGTERM)
+            self.process.wait(20)
+            self.process = None
+
+    async def says(self, event: dict[str, Any]) -> dict[str, Any]:
+        """Publish an *event* and wait until the registrar has answered into the inbox; what the desk says of it.
+
+        Whose call is cut calls again with the same id, as any client of a desk has to.
+        """
+        event = {"id": new_event_id(int(time.time() * 1000)), **event}
+        until = time.monotonic() + PATIENCE
+        while True:
+            try:
+                async with Door.of(self.folder.agency(self.name).path) as door:
+                    return await door.publish(event, wait=20)
+            except DoorError as error:
+                if error.code != "unreachable" or time.monotonic() > until:
+                    raise
+
+    async def health(self) -> dict[str, Any]:
+        """That of its desk; empty while that cannot be asked."""
+        with suppress(DoorError, httpx.HTTPError, KeyError):
+            async with Door.of(self.folder.agency(self.name).path) as door:
+                return await door.health()
+        return {}
+
+
+@contextmanager
+def apart(operator: BusFolder, home: Path, name: str, role: str) -> Iterator[Apart]:
+    """An agency that joins a running bus from another folder, by files alone; its desk ends with the block."""
+    folder = BusFolder(home / name)
+    invited, file = home / f"{name}.invitation.json", home / f"{name}.request.json"
+    invitation.invite(invited, data=operator.path)
+    invitation.join(invited, data=folder.path)
+    agency.request(name, role=role, out=file, data=folder.path, keys_unprotected=True)
+    for admitter in (A, B):
+        agency.admit(file, admitter, data=operator.path, keys_unprotected=True)
+    agency.check(name, file, data=folder.path, keys_unprotected=True)
+    agency.admit(file, data=operator.path, keys_unprotected=True)
+    agency.check(name, file, data=folder.path, keys_unprotected=True)
+    assert not (folder.keys / "operator.seed").exists()
+    assert not (folder.keys / "authority").exists()
+    found = Apart(name, folder, operator)
+    try:
+        yield found
+    finally:
+        found.stop()
+
+
+def admitters_place(one: Apart, home: Path, name: str) -> BusFolder:
+    """The machine of an admitter who comes with an agency's certificate; the key is moved there, from the operator's."""
+    folder = BusFolder(home / name)
+    for each in ("bus.json", "keys/operator.pub", f"agencies/{one.name}/tls"):
+        source, target = one.folder.path / each, folder.path / each
+        make_private(target.parent)
+        (shutil.copytree if source.is_dir() else shutil.copyfile)(source, target)
+    shutil.move(one.operator.path / "admitters" / name, make_private(folder.path / "admitters") / name)
+    return folder
+
+
+def until_over(end: datetime) -> None:
+    """Wait until *end* has passed."""
+    time.sleep(max(0.0, (end - certificate.now()).total_seconds()) + 0.5)
