@@ -60,8 +60,9 @@ from auditor.table import Place, Row
 from auditor.tricks import TRICKS, Files
 from nrmbus.auditor.bundle import bundle
 from nrmbus.auditor.verifier import Trust, Verification
+from nrmbus.published import vectors
 from nrmbus.wire import json as canonical
-from nrmbus.wire import statement, vectors
+from nrmbus.wire import statement
 from nrmbus.wire.checkpoint import origin_of
 from nrmbus.wire.keys import SigningKey
 from nrmbus.wire.note import Ed25519Signer, Signature

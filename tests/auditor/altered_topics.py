@@ -20,8 +20,9 @@ from nrmbus.auditor.history import History, HistoryError
 from nrmbus.auditor.log import Log
 from nrmbus.auditor.reading import Reading
 from nrmbus.desk.witness import Alarm, Known, Submitted, follows
+from nrmbus.published import vectors
 from nrmbus.wire import json as canonical
-from nrmbus.wire import merkle, statement, vectors
+from nrmbus.wire import merkle, statement
 from nrmbus.wire.checkpoint import COSIGNATURE_ED25519, Checkpoint, Policy, origin_of, witness_name
 from nrmbus.wire.cosignature import Cosigner, message, verifier
 from nrmbus.wire.errors import ProofError

@@ -11,7 +11,7 @@ from nrmbus.auditor.bundle import Source, bundle, packed, sealed
 from nrmbus.auditor.heads import SignedHeads
 from nrmbus.auditor.log import Log
 from nrmbus.auditor.verifier import Key, Trust, Verification, files_of
-from nrmbus.wire import vectors
+from nrmbus.published import vectors
 from nrmbus.wire.checkpoint import origin_of, witness_name
 from nrmbus.wire.cosignature import Cosigner
 from nrmbus.wire.keys import SigningKey, VerifyKey

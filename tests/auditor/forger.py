@@ -6,8 +6,9 @@ from collections.abc import Callable, MutableMapping
 from typing import Any
 
 from auditor.evidence import LASTING, LOG, MANIFEST, ORIGIN, TIME, WITNESSES, Evidence
+from nrmbus.published import vectors
 from nrmbus.wire import json as canonical
-from nrmbus.wire import merkle, statement, vectors
+from nrmbus.wire import merkle, statement
 from nrmbus.wire.checkpoint import COSIGNATURE_ED25519, Checkpoint
 from nrmbus.wire.cosignature import Cosigner, message
 from nrmbus.wire.keys import SigningKey

@@ -14,7 +14,7 @@ import pytest
 from nrmbus.auditor.errors import LogError
 from nrmbus.auditor.heads import SignedHeads
 from nrmbus.auditor.log import Log
-from nrmbus.wire import vectors
+from nrmbus.published import vectors
 from nrmbus.wire.checkpoint import origin_of
 from nrmbus.wire.cosignature import Cosigner
 from nrmbus.wire.keys import SigningKey

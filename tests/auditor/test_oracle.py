@@ -19,7 +19,8 @@ import pytest
 from auditor.given import KEY, LASTING, ORIGIN, TIME
 from nrmbus.auditor import tiles
 from nrmbus.auditor.tree import StoredTree
-from nrmbus.wire import base64, merkle, vectors
+from nrmbus.published import vectors
+from nrmbus.wire import base64, merkle
 from nrmbus.wire.checkpoint import Checkpoint, Policy, witness_name
 from nrmbus.wire.cosignature import Cosigner, verifier
 from nrmbus.wire.errors import ProofError

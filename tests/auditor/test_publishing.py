@@ -11,8 +11,8 @@ from nrmbus.auditor.cosigned import Cosigned
 from nrmbus.auditor.heads import SignedHeads
 from nrmbus.auditor.log import Log
 from nrmbus.auditor.publishing import Publisher, published
-from nrmbus.cli.asyncapi.forms import schemas_of_forms
 from nrmbus.directory import LogIdentity, LogKeys, Published
+from nrmbus.published.asyncapi.forms import schemas_of_forms
 from nrmbus.wire import base64
 from nrmbus.wire.checkpoint import AddCheckpoint, Checkpoint, witness_name
 from nrmbus.wire.cosignature import Cosigner, message

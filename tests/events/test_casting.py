@@ -13,9 +13,9 @@ from events.given import CHAIN, Second, Third, bodies
 from nrmbus.events import TYPES, UnknownType, UnknownVersion, cast, in_version, versions
 from nrmbus.events.body import Body
 from nrmbus.events.casting import Lost
-from nrmbus.events.fidelity import broken
 from nrmbus.events.model import Data, Event
-from nrmbus.wire import vectors
+from nrmbus.published import vectors
+from nrmbus.published.fidelity import broken
 
 SEVERAL: dict[str, Mapping[int, type[Data]]] = {
     **{name: versions(name) for name in dict.fromkeys(name for name, _ in TYPES) if len(versions(name)) > 1},

@@ -11,6 +11,7 @@ from jsonschema import Draft202012Validator, FormatChecker  # type: ignore[impor
 
 from nrmbus.events import TYPES, Data, Event, Invalid
 from nrmbus.events import schemas as published
+from nrmbus.published.__main__ import main
 
 ALL = [pytest.param(data, id=f"{data.type}-{data.version}") for data in TYPES.values()]
 FULL = {
@@ -82,7 +83,7 @@ def test_write_never_writes_over_what_is_there(tmp_path: Path, capsys: pytest.Ca
     edited.parent.mkdir()
     edited.write_text("edited", encoding="utf-8")
 
-    assert published.main(["write", "--folder", str(tmp_path)]) == 0
+    assert main(["write", "--folder", str(tmp_path)]) == 0
     written = capsys.readouterr().out.splitlines()
     assert edited.read_text(encoding="utf-8") == "edited"
     assert len(written) == 3 * len(TYPES) - 1

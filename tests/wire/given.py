@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from nrmbus.events.model import Part
-from nrmbus.wire import letter, vectors
+from nrmbus.published import vectors
+from nrmbus.wire import letter
 from nrmbus.wire.errors import SENTENCES, WireError
 from nrmbus.wire.keys import SealingKey, SealTo
 from nrmbus.wire.letter import Container

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nrmbus.wire import base64, merkle, vectors
+from nrmbus.published import vectors
+from nrmbus.wire import base64, merkle
 from nrmbus.wire.checkpoint import (
     COSIGNATURE_ED25519,
     COSIGNATURE_MLDSA44,

@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from nrmbus.events import TYPES
 from nrmbus.events.examples import CASE
 from nrmbus.events.model import Data, Event
-from nrmbus.wire import base64, ids, json, material, statement, vectors
+from nrmbus.published import vectors
+from nrmbus.wire import base64, ids, json, material, statement
 from nrmbus.wire.envelope import Record, Signed, decode, encode, with_letter
 from nrmbus.wire.errors import WireError
 from nrmbus.wire.keys import SigningKey

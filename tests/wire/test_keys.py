@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from nacl.bindings import crypto_sign_open
 from nacl.exceptions import BadSignatureError
 
-from nrmbus.wire import vectors
+from nrmbus.published import vectors
 from nrmbus.wire.errors import LetterClosed, WireError
 from nrmbus.wire.keys import SealingKey, SealTo, SigningKey, VerifyKey
 from wire.given import refused

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from nrmbus.events import TYPES
 from nrmbus.events.model import PARTS, Data, Event, Part
-from nrmbus.wire import json, letter, vectors
+from nrmbus.published import vectors
+from nrmbus.wire import json, letter
 from nrmbus.wire.envelope import decode, encode, with_letter
 from nrmbus.wire.errors import LetterClosed
 from nrmbus.wire.keys import SealingKey, SigningKey

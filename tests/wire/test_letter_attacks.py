@@ -10,7 +10,8 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nrmbus.wire import base64, letter, vectors
+from nrmbus.published import vectors
+from nrmbus.wire import base64, letter
 from nrmbus.wire.errors import LetterClosed, WireError
 from nrmbus.wire.keys import SealingKey
 from nrmbus.wire.letter import Container

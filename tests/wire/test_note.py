@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nrmbus.wire import base64, vectors
+from nrmbus.published import vectors
+from nrmbus.wire import base64
 from nrmbus.wire.cosignature import verifier
 from nrmbus.wire.errors import ProofCode, ProofError
 from nrmbus.wire.keys import SigningKey

@@ -13,7 +13,8 @@ from typing import Any
 
 import pytest
 
-from nrmbus.wire import base64, json, vectors
+from nrmbus.published import vectors
+from nrmbus.wire import base64, json
 from nrmbus.wire.keys import SealingKey
 from nrmbus.wire.letter import Container
 

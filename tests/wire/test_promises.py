@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from nrmbus.wire import vectors
+from nrmbus.published import vectors
 from nrmbus.wire.registration import NOTHING_BEFORE, Policy, Registration
 
 SAID: dict[str, Any] = {

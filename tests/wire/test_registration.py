@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from nrmbus.events.model import PARTS
-from nrmbus.wire import json, statement, vectors
+from nrmbus.published import vectors
+from nrmbus.wire import json, statement
 from nrmbus.wire.keys import SigningKey
 from nrmbus.wire.registration import (
     NOTHING_BEFORE,

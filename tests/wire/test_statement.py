@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nrmbus.wire import statement, vectors
+from nrmbus.published import vectors
+from nrmbus.wire import statement
 from nrmbus.wire.keys import SigningKey, VerifyKey
 from wire.given import CANARY, refused
 

@@ -1,7 +1,7 @@
 """What partner agencies read: a JSON Schema and two examples for every published type and version.
 
-``python -m nrmbus.events.schemas write`` makes the files that ``schemas/nrm.*`` lacks; ``check`` prints what the gate
-finds (`nrmbus.events.gate`) and exits 1. They are frozen: what is once published there changes only by a new version.
+``python -m nrmbus.published write`` makes the files that ``schemas/nrm.*`` lacks; ``check`` prints what the gate
+finds (`nrmbus.published.gate`) and exits 1. They are frozen: what is once published there changes only by a new version.
 """
 
 import argparse
@@ -193,14 +193,3 @@ def write_or_check(
     found = list(findings(chosen.folder))
     sys.stdout.writelines(f"{sentence}\n" for sentence in found)
     return 1 if found else 0
-
-
-def main(arguments: list[str] | None = None) -> int:
-    """Write what the folder lacks, or check it; return the exit code."""
-    from nrmbus.events import gate  # noqa: PLC0415  # it asks this module what the models say
-
-    return write_or_check("python -m nrmbus.events.schemas", main.__doc__, write, gate.findings, arguments)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -16,7 +16,7 @@ from nrmbus.auditor.unrecorded import OffTheRecord
 from nrmbus.bus import clients
 from nrmbus.bus.folder import BusFolder, write_json
 from nrmbus.directory import Identity, LogIdentity, Operator
-from nrmbus.wire import vectors
+from nrmbus.published import vectors
 from nrmbus.wire.checkpoint import Checkpoint, witness_name
 from nrmbus.wire.cosignature import Cosigner
 from nrmbus.wire.keys import SigningKey

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
-    from nrmbus.events.compatibility import Change
     from nrmbus.events.model import Data
+    from nrmbus.published.compatibility import Change
 
 app = typer.Typer(help="Read the published events; check a file of yours, or cast it.", no_args_is_help=True)
 
@@ -87,8 +87,8 @@ def diff(
     from rich.console import Console
     from rich.text import Text
 
-    from nrmbus.events.compatibility import changes
     from nrmbus.events.schemas import schema_of
+    from nrmbus.published.compatibility import changes
 
     known = _versions(type)
     to = _one_of(known, second)
@@ -174,9 +174,8 @@ def freeze() -> None:
 
     Prints each file that it wrote, and then what only a person can write. Exit status: 0 when nothing is left to do, or 1.
     """
-    from nrmbus.cli import asyncapi
-    from nrmbus.events import gate, schemas
-    from nrmbus.wire import golden
+    from nrmbus.events import schemas
+    from nrmbus.published import asyncapi, gate, golden
 
     for path in (*schemas.write(), *golden.write(), *asyncapi.write()):
         typer.echo(f"wrote schemas/{path}")

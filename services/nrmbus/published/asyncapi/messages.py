@@ -3,9 +3,9 @@
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
-from nrmbus.cli.asyncapi.forms import AGENCY_KEY, CASE_KEY, Schema, own_headers, ref, sentence
 from nrmbus.events import MODULES, TYPES
 from nrmbus.events.model import Data
+from nrmbus.published.asyncapi.forms import AGENCY_KEY, CASE_KEY, Schema, own_headers, ref, sentence
 
 Message = dict[str, Any]
 

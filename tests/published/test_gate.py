@@ -8,14 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from events import altered
-from events.altered import Edited, Fourth, Reworded
 from events.given import CHAIN, First, Second, Third
-from nrmbus.events import TYPES, gate, schemas
+from nrmbus.events import TYPES, schemas
 from nrmbus.events.body import Body, Lowered
-from nrmbus.events.compatibility import PRIVACY, changes
 from nrmbus.events.model import Data
-from nrmbus.wire import golden
+from nrmbus.published import gate, golden
+from nrmbus.published.__main__ import main
+from nrmbus.published.compatibility import PRIVACY, changes
+from published import unpublishable
+from published.unpublishable import Edited, Fourth, Reworded
 
 Models = list[type[Data]]
 PUBLISHED: Models = [First, Second, Third]
@@ -77,11 +78,11 @@ def test_what_was_published_whole_passes(folder: Path) -> None:
 
 def test_the_command_says_what_is_wrong(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """One sentence a line, and exit code 1; 0 where nothing is wrong."""
-    assert schemas.main(["check"]) == 0
+    assert main(["check"]) == 0
     copied = shutil.copytree(schemas.FOLDER, tmp_path / "schemas")
     (copied / "nrm.case.closed" / "v1.schema.json").unlink()
 
-    assert schemas.main(["check", "--folder", str(copied)]) == 1
+    assert main(["check", "--folder", str(copied)]) == 1
     assert capsys.readouterr().out.splitlines() == ["schemas/nrm.case.closed/v1.schema.json is missing: restore it"]
 
 
@@ -240,31 +241,31 @@ def test_what_was_published_stays(
 
 
 NEW: dict[str, tuple[type[Data], list[str]]] = {
-    "no casts": (altered.Castless, ["nrm.case.example 4 has no `up` of its own", "nrm.case.example 4 has no `down` of its own"]),
+    "no casts": (unpublishable.Castless, ["nrm.case.example 4 has no `up` of its own", "nrm.case.example 4 has no `down` of its own"]),
     "a field owed that was not said": (
-        altered.Demanding, ["nrm.case.example 4: what `up` gives is not valid in version 4: /data/nights missing"],
+        unpublishable.Demanding, ["nrm.case.example 4: what `up` gives is not valid in version 4: /data/nights missing"],
     ),
-    "an invented value": (altered.Inventive, ["nrm.case.example 4: `up` invents a value at /data/nights of version 4"]),
+    "an invented value": (unpublishable.Inventive, ["nrm.case.example 4: `up` invents a value at /data/nights of version 4"]),
     "a silent loss": (
-        altered.Silent, ["nrm.case.example 4: what `down` of version 4 names as lost is not what is missing after `up`, at /data/nights"],
+        unpublishable.Silent, ["nrm.case.example 4: what `down` of version 4 names as lost is not what is missing after `up`, at /data/nights"],
     ),
     "down gives what version 3 refuses": (
-        altered.Careless, ["nrm.case.example 4: what `down` gives is not valid in version 3: /data unknown_field"],
+        unpublishable.Careless, ["nrm.case.example 4: what `down` gives is not valid in version 3: /data unknown_field"],
     ),
     "up loses": (
-        altered.Forgetful, ["nrm.case.example 4: `down` of version 4 does not give back what `up` was given, at /letter/name"],
+        unpublishable.Forgetful, ["nrm.case.example 4: `down` of version 4 does not give back what `up` was given, at /letter/name"],
     ),
-    "up wants the whole letter": (altered.Hoping, ["nrm.case.example 4: `up` of version 4 raises KeyError"]),
-    "sealed to clear": (altered.Open, ["lets more read /event/data/name than version 1, the name was sealed as DC3"]),
-    "a lower class": (altered.Lower, ["lets more read /letter/name than version 3, from DC3 to DC2"]),
+    "up wants the whole letter": (unpublishable.Hoping, ["nrm.case.example 4: `up` of version 4 raises KeyError"]),
+    "sealed to clear": (unpublishable.Open, ["lets more read /event/data/name than version 1, the name was sealed as DC3"]),
+    "a lower class": (unpublishable.Lower, ["lets more read /letter/name than version 3, from DC3 to DC2"]),
     "another part": (
-        altered.Moved, ["lets more read /letter/name than version 3, from the letter's part identity to the letter's part coded",
+        unpublishable.Moved, ["lets more read /letter/name than version 3, from the letter's part identity to the letter's part coded",
                 "has other parts of the letter than version 3"],
     ),
-    "a keyword that is not understood": (altered.Union, ["cannot be compared at /event/data/nights, `anyOf` is not understood"]),
-    "a field without an example": (altered.Unshown, ["nrm.case.example 4: Data.nights needs an example, beside the field"]),
-    "an example that does not fit": (altered.Unfit, ["nrm.case.example 4: the example at /language does not fit (int_type): write one"]),
-    "a cast into another part": (altered.Indiscreet, ["nrm.case.example 4: `up` shows at /letter/called/0/text of version 4 what fewer"]),
+    "a keyword that is not understood": (unpublishable.Union, ["cannot be compared at /event/data/nights, `anyOf` is not understood"]),
+    "a field without an example": (unpublishable.Unshown, ["nrm.case.example 4: Data.nights needs an example, beside the field"]),
+    "an example that does not fit": (unpublishable.Unfit, ["nrm.case.example 4: the example at /language does not fit (int_type): write one"]),
+    "a cast into another part": (unpublishable.Indiscreet, ["nrm.case.example 4: `up` shows at /letter/called/0/text of version 4 what fewer"]),
 }  # fmt: skip
 
 

@@ -4,15 +4,17 @@ from collections.abc import Iterator, Mapping
 from types import SimpleNamespace
 from typing import Any, Final, cast
 
+from faststream.specification import AsyncAPI
+
 from nrmbus.bus.declarations import Declaration, load_declarations
-from nrmbus.cli.asyncapi.forms import sentence
-from nrmbus.cli.asyncapi.messages import BINDING, in_all_versions, in_channel
 from nrmbus.desk.broker import make_broker, make_endpoints
 from nrmbus.desk.desk import Desk
 from nrmbus.desk.handlers import Inbox
 from nrmbus.desk.roles import ROOMS
 from nrmbus.directory import SERVICES
 from nrmbus.events import TYPES
+from nrmbus.published.asyncapi.forms import sentence
+from nrmbus.published.asyncapi.messages import BINDING, in_all_versions, in_channel
 from nrmbus.registrar.owner import GROUP
 from nrmbus.rules import Profile
 from nrmbus.wire import ids
@@ -170,8 +172,6 @@ def _handlers(role: str | None) -> Iterator[tuple[str, str, list[str]]]:
 
 def _inbox(role: str | None) -> Inbox:
     """The subscriber of a desk of *role*, with its handlers, described and never started."""
-    from faststream.specification import AsyncAPI
-
     broker = make_broker("localhost", AGENCY)
     seat = SimpleNamespace(me=AGENCY, role=role)
     inbox, _ = make_endpoints(broker, cast("Desk", SimpleNamespace(seat=seat)))

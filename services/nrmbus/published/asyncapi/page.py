@@ -18,7 +18,7 @@ _JOINTS: Final = re.compile("([._])")
 
 
 def page(document: Mapping[str, Any]) -> str:
-    """The HTML page of an AsyncAPI *document* as `nrmbus.cli.asyncapi.document` makes it; equal documents, equal pages."""
+    """The HTML page of an AsyncAPI *document* as `nrmbus.published.asyncapi.document` makes it; equal documents, equal pages."""
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent),
         autoescape=select_autoescape(["j2"]),

@@ -11,8 +11,8 @@ from jsonschema import Draft202012Validator, FormatChecker  # type: ignore[impor
 
 from events.given import CHAIN, objects
 from nrmbus.events import TYPES, versions
-from nrmbus.events.compatibility import PRIVACY, READERS, WRITERS, changes
 from nrmbus.events.schemas import schema_of
+from nrmbus.published.compatibility import PRIVACY, READERS, WRITERS, changes
 
 Schema = dict[str, Any]
 

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from nrmbus.wire import ids, material, statement, vectors
+from nrmbus.published import vectors
+from nrmbus.wire import ids, material, statement
 
 # CloudEvents, extensions/verifiability.md (July 2026), "Test Vectors". Its events with JSON data do not say which bytes
 # the data are, and no spelling of them gives its digests; case 5 has binary data, and extension digests need no data.

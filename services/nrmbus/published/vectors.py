@@ -1,4 +1,4 @@
-"""Test vectors of the wire, for partners who write their own: ``python -m nrmbus.wire.vectors write|check [FOLDER]``.
+"""Test vectors of the wire, for partners who write their own: ``python -m nrmbus.published.vectors write|check [FOLDER]``.
 
 Everything that is a function of its input is made anew by both commands: ``write`` writes it, ``check`` compares it with
 what is frozen. Sealing is random, so the letter is sealed once; ``write`` keeps a letter that is there, and ``check``
@@ -339,7 +339,7 @@ def main(arguments: list[str]) -> int:
                     f"{name} is not what this code writes or opens: mend the code, or give the wire a new version\n"
                 )
             return 1 if wrong else 0
-    sys.stderr.write("python -m nrmbus.wire.vectors write|check [FOLDER]\n")
+    sys.stderr.write("python -m nrmbus.published.vectors write|check [FOLDER]\n")
     return 2
 
 

@@ -7,7 +7,7 @@ from pydantic import Field
 
 from nrmbus.events import TYPES, Data, Frozen, Letter
 from nrmbus.events.model import Code, Text, clear, sealed
-from nrmbus.events.placement import misplaced
+from nrmbus.published.placement import misplaced
 
 
 def test_nothing_about_a_person_is_in_the_clear() -> None:

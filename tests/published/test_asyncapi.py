@@ -12,18 +12,27 @@ import pytest
 import yaml
 from jsonschema import Draft7Validator  # type: ignore[import-untyped]  # it ships no types
 
-from cli.asyncapi_judges import FROZEN, Faults, by_the_parser, by_the_schema, inlined, installed, resolved, schema_file
 from nrmbus.bus.cluster import tls_settings
 from nrmbus.bus.declarations import load_declarations
-from nrmbus.cli import asyncapi
-from nrmbus.cli.asyncapi.page import page
 from nrmbus.events import TYPES, Data
 from nrmbus.events.model import Event, Part
 from nrmbus.events.schemas import FOLDER
+from nrmbus.published import asyncapi
+from nrmbus.published.asyncapi.page import page
 from nrmbus.registrar.records import Coordinates
 from nrmbus.wire import letter
 from nrmbus.wire.envelope import encode, with_letter
 from nrmbus.wire.record import Record
+from published.asyncapi_judges import (
+    FROZEN,
+    Faults,
+    by_the_parser,
+    by_the_schema,
+    inlined,
+    installed,
+    resolved,
+    schema_file,
+)
 from registrar.given import BUS, NOW, SIGNAL, as_record
 from registrar.given import Bus as AgenciesOfABus
 

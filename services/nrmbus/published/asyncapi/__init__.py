@@ -3,7 +3,7 @@
 Made from the topic files, the desks' brokers, the published types and the Rules; both files are frozen, and nothing in
 them is written by hand. A new type, version, topic or line of a procedure needs no edit here.
 
-``python -m nrmbus.cli.asyncapi write`` makes them; ``check`` prints what differs and exits 1.
+``python -m nrmbus.published.asyncapi write`` makes them; ``check`` prints what differs and exits 1.
 """
 
 from collections.abc import Iterator, Mapping
@@ -14,9 +14,9 @@ from typing import Any, Final
 import yaml
 
 from nrmbus.bus.jars import KAFKA
-from nrmbus.cli.asyncapi import brokers, forms, messages
-from nrmbus.cli.asyncapi.page import page
 from nrmbus.events.schemas import FOLDER, write_or_check
+from nrmbus.published.asyncapi import brokers, forms, messages
+from nrmbus.published.asyncapi.page import page
 from nrmbus.rules import Profile, load_profile, profile_names
 
 DOCUMENT: Final = "asyncapi.yaml"
@@ -201,4 +201,4 @@ def _places(found: Any, due: Any, at: str) -> Iterator[str]:
 
 def main(arguments: list[str] | None = None) -> int:
     """Write or check both files; return the exit code."""
-    return write_or_check("python -m nrmbus.cli.asyncapi", main.__doc__, write, differences, arguments)
+    return write_or_check("python -m nrmbus.published.asyncapi", main.__doc__, write, differences, arguments)

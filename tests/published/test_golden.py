@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 
 from nrmbus.events import TYPES, cast, data_type, versions
-from nrmbus.events.gate import golden_name
 from nrmbus.events.schemas import FOLDER
-from nrmbus.wire import base64, golden
+from nrmbus.published import golden
+from nrmbus.published.gate import golden_name
+from nrmbus.wire import base64
 from nrmbus.wire.envelope import decode
 from nrmbus.wire.keys import SealingKey, SigningKey, VerifyKey
 from nrmbus.wire.letter import Container

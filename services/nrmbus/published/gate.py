@@ -3,7 +3,7 @@
 Nothing here asks what the folder was yesterday. What a version was published with is held three times: in its files, in
 its golden record, where a key that nobody has signed their digests, and in the line of ``schemas/CHANGELOG.md``, which
 partner agencies read. Whoever edits a version must edit all three, and the last is what a reviewer sees. That signatures
-and letters are good is `nrmbus.wire.golden`'s to say; this room knows no keys.
+and letters are good is `nrmbus.published.golden`'s to say; this room knows no keys.
 """
 
 import base64
@@ -17,10 +17,10 @@ from typing import Any, Final, NamedTuple
 
 from nrmbus.events import TYPES
 from nrmbus.events.body import Body
-from nrmbus.events.compatibility import PRIVACY, changes
-from nrmbus.events.fidelity import broken, variants
 from nrmbus.events.model import Data
 from nrmbus.events.schemas import FOLDER, documents, schema_of
+from nrmbus.published.compatibility import PRIVACY, changes
+from nrmbus.published.fidelity import broken, variants
 
 CHANGELOG: Final = "CHANGELOG.md"
 _LINE: Final = re.compile(

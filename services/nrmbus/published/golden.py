@@ -1,4 +1,4 @@
-"""One recorded event of every type and version ever published: ``python -m nrmbus.wire.golden write|check [FOLDER]``.
+"""One recorded event of every type and version ever published: ``python -m nrmbus.published.golden write|check [FOLDER]``.
 
 Each lies in ``schemas/golden/`` as it would in ``nrm.cases``, with its letter beside it, and must be read by every later
 release: signatures verify, letter opens, data and letter fit their model, casts lead to the newest version and to the
@@ -18,10 +18,10 @@ from typing import Any, Final
 from nrmbus.events import TYPES, cast, data_type, versions
 from nrmbus.events.body import Body
 from nrmbus.events.errors import EventError
-from nrmbus.events.fidelity import broken
-from nrmbus.events.gate import body_of, golden_name, published_files
 from nrmbus.events.model import Data, Event
 from nrmbus.events.schemas import FOLDER
+from nrmbus.published.fidelity import broken
+from nrmbus.published.gate import body_of, golden_name, published_files
 from nrmbus.wire import base64, json, letter, statement
 from nrmbus.wire.envelope import Signed, decode, encode, with_letter
 from nrmbus.wire.errors import LetterClosed, WireError
@@ -229,7 +229,7 @@ def main(arguments: list[str]) -> int:
             found = list(check(folder))
             sys.stderr.writelines(f"{sentence}\n" for sentence in found)
             return 1 if found else 0
-    sys.stderr.write("python -m nrmbus.wire.golden write|check [FOLDER]\n")
+    sys.stderr.write("python -m nrmbus.published.golden write|check [FOLDER]\n")
     return 2
 
 

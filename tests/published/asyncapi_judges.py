@@ -13,8 +13,8 @@ from typing import Any
 import yaml
 from jsonschema import Draft7Validator  # type: ignore[import-untyped]  # it ships no types
 
-from nrmbus.cli import asyncapi
 from nrmbus.events.schemas import FOLDER
+from nrmbus.published import asyncapi
 
 HERE = Path(__file__).parent / "asyncapi_oracle"
 FROZEN: dict[str, Any] = yaml.safe_load((FOLDER / asyncapi.DOCUMENT).read_text(encoding="utf-8"))
