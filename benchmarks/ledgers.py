@@ -14,10 +14,12 @@ from sqlalchemy import func, insert, select
 from structlog.testing import capture_logs
 from town import Town
 
-from nrmbus.desk import erasing, kept, tables
 from nrmbus.desk.desk import Desk
-from nrmbus.desk.ledger import Ledger
-from nrmbus.desk.seat import Seat
+from nrmbus.desk.erasure import rounds
+from nrmbus.desk.letters import case_keys
+from nrmbus.desk.state.context import Seat
+from nrmbus.desk.store import tables
+from nrmbus.desk.store.ledger import Ledger
 from nrmbus.wire import times
 from nrmbus.wire.envelope import Signed, decode
 from nrmbus.wire.keys import SealingKey
@@ -64,9 +66,9 @@ async def ledgers(town: Town, home: Path, now: datetime) -> Ledgers:
         started = time.perf_counter()
         async with ledger.write() as tx:
             for signed, copy in zip(came, copies, strict=True):
-                await kept.keep_letter(seat, tx, copy, kept.place_of(seat, signed))
+                await case_keys.keep_letter(seat, tx, copy, case_keys.place_of(seat, signed))
         keeping = (time.perf_counter() - started) / LETTERS * 1000
-        hand_over = ranged([await _hand_over(seat, kept.place_of(seat, came[0])) for _ in range(HAND_OVERS)])
+        hand_over = ranged([await _hand_over(seat, case_keys.place_of(seat, came[0])) for _ in range(HAND_OVERS)])
         seat.identity = town.identities[TO]  # nothing is erased under a key that the directory does not name
         return Ledgers(keeping, hand_over, await _erase(seat, [each.subject for each in came[:ERASED]]))
     finally:
@@ -104,13 +106,13 @@ async def _hand_over(seat: Seat, place: Place) -> float:
     seat.identity = dataclasses.replace(seat.identity, sealing=fresh, opening={**before, fresh.kid: fresh})
     started = time.perf_counter()
     async with seat.ledger.write() as tx:
-        count = await kept.hand_over(seat, tx)
+        count = await case_keys.hand_over(seat, tx)
     took = time.perf_counter() - started
     assert count == LETTERS, f"{count} of {LETTERS} cases were handed over"
     before = seat.identity.opening
     seat.identity = dataclasses.replace(seat.identity, opening={fresh.kid: fresh})
     async with seat.ledger.read() as tx:
-        assert await kept.secrets_of(seat, tx, place), "what was handed over does not open"
+        assert await case_keys.secrets_of(seat, tx, place), "what was handed over does not open"
     seat.identity = dataclasses.replace(seat.identity, opening=before)
     return took
 
@@ -121,9 +123,9 @@ async def _erase(seat: Seat, subjects: list[str]) -> list[float]:
     with capture_logs():  # it says of each that it was done
         for subject in subjects:
             async with seat.ledger.write() as tx:
-                await erasing.order(tx, subject, cause="", ground="decision", at=seat.stamp())
+                await rounds.order(tx, subject, cause="", ground="decision", at=seat.stamp())
             started = time.perf_counter()
-            assert await erasing.erase_due(desk) == (subject,)
+            assert await rounds.erase_due(desk) == (subject,)
             found.append((time.perf_counter() - started) * 1000)
     async with seat.ledger.read() as tx:
         left = await tx.scalar(select(func.count()).select_from(tables.case_keys))

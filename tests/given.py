@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
-from nrmbus.desk.procedure import Heard, Procedure, Said, Settings, Task, hear, refused
+from nrmbus.desk.procedure.interface import Heard, Procedure, Said, Settings, Task, hear, refused
 from nrmbus.events.model import Data, Draft, Event, Fact, Frozen
 from nrmbus.rules import Agency, Rules, View, load_profile
 

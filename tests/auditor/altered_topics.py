@@ -13,13 +13,13 @@ from auditor.played import with_header
 from auditor.table import By, Place, Row, What
 from desk.given import BUS as TOWN
 from desk.given import town
-from desk.test_witness import BAD, OUTCOMES
+from desk.witness.test_decision import BAD, OUTCOMES
 from nrmbus.auditor.cosigned import Cosigned
 from nrmbus.auditor.heads import SignedHeads
 from nrmbus.auditor.history import History, HistoryError
 from nrmbus.auditor.log import Log
 from nrmbus.auditor.reading import Reading
-from nrmbus.desk.witness import Alarm, Known, Submitted, follows
+from nrmbus.desk.witness.decision import Alarm, Known, Submitted, follows
 from nrmbus.published import vectors
 from nrmbus.wire import json as canonical
 from nrmbus.wire import merkle, statement

@@ -15,7 +15,8 @@ from nrmbus.auditor.erased import Certificate, certificate
 from nrmbus.auditor.history import History
 from nrmbus.auditor.verifier import files_of
 from nrmbus.cli.audit import erasure
-from nrmbus.desk import erasing, kept
+from nrmbus.desk.erasure import rounds
+from nrmbus.desk.letters import case_keys
 from nrmbus.events import AccessErasureConfirmed, AccessErasureDue
 from nrmbus.events.model import Part
 from nrmbus.registrar.shard import Decision
@@ -121,12 +122,12 @@ async def erased(story: Story, home: Path) -> None:
         vac.clock.time = NOW + timedelta(days=9)
         await settled(story, vac)
         async with vac.desk.seat.ledger.read() as tx:
-            secrets = await kept.secrets_of(vac.desk.seat, tx, story.place)
+            secrets = await case_keys.secrets_of(vac.desk.seat, tx, story.place)
         assert story.letter.open_with(secrets, story.place)["identity"] == {"name": CANARY}
-        assert await erasing.erase_due(vac.desk) == (CASE,)
+        assert await rounds.erase_due(vac.desk) == (CASE,)
         await settled(story, vac)
         async with vac.desk.seat.ledger.read() as tx:
-            assert await kept.secrets_of(vac.desk.seat, tx, story.place) == {}
+            assert await case_keys.secrets_of(vac.desk.seat, tx, story.place) == {}
 
 
 async def test_p6_after_an_erasure_the_bundle_verifies_and_nothing_in_it_changed(

@@ -17,7 +17,7 @@ from auditor.folders import Folder
 from auditor.table import Place
 from desk.given import BUS as TOWN
 from desk.given import town
-from desk.test_witness import honest, tree
+from desk.witness.test_decision import honest, tree
 from nrmbus.auditor.bundle import packed
 from nrmbus.auditor.cosigned import Cosigned
 from nrmbus.auditor.errors import LogCode, LogError
@@ -26,7 +26,7 @@ from nrmbus.auditor.history import History, HistoryCode, HistoryError
 from nrmbus.auditor.log import Log
 from nrmbus.auditor.publishing import published
 from nrmbus.auditor.verifier import CODES
-from nrmbus.desk.witness import SENTENCES, Alarm, Known, Submitted, follows
+from nrmbus.desk.witness.decision import SENTENCES, Alarm, Known, Submitted, follows
 from nrmbus.wire.errors import ProofError
 from nrmbus.wire.record import Record
 from registrar.given import BUS

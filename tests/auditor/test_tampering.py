@@ -12,7 +12,7 @@ from auditor.table import Place, Row
 from nrmbus.auditor.errors import LogCode
 from nrmbus.auditor.history import HistoryCode
 from nrmbus.auditor.verifier import CODES
-from nrmbus.desk.witness import SENTENCES as ALARMS
+from nrmbus.desk.witness.decision import SENTENCES as ALARMS
 
 TABLE: list[Row] = [*BUNDLES, *TILES, *TOPICS]
 

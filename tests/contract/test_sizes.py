@@ -53,8 +53,8 @@ def test_no_file_is_longer_than_its_budget(record_property: Callable[[str, objec
 @pytest.mark.parametrize(
     ("name", "lines"),
     [
-        ("services/nrmbus/desk/ledger.py", 601),
-        ("tests/desk/test_ledger.py", 601),
+        ("services/nrmbus/desk/store/ledger.py", 601),
+        ("tests/desk/store/test_ledger.py", 601),
         ("services/nrmbus/police/procedure.py", 151),
         ("services/nrmbus/ngo/app.py", 31),
         ("services/nrmbus/auditor/verifier.py", 800),
@@ -70,9 +70,9 @@ def test_one_line_too_many_is_found(tmp_path: Path, name: str, lines: int) -> No
     assert too_long(tmp_path) == []
 
 
-@pytest.mark.parametrize(("lines", "asked"), [(399, []), (400, ["tests/desk/test_ledger.py: 400"]), (601, [])])
+@pytest.mark.parametrize(("lines", "asked"), [(399, []), (400, ["tests/desk/store/test_ledger.py: 400"]), (601, [])])
 def test_a_long_file_is_a_question_before_it_is_an_error(tmp_path: Path, lines: int, asked: list[str]) -> None:
     """A file of 400 to 600 lines is listed for the reviewer; a longer one is an error instead."""
-    lay(tmp_path, {"tests/desk/test_ledger.py": "x = 1\n" * lines})
+    lay(tmp_path, {"tests/desk/store/test_ledger.py": "x = 1\n" * lines})
 
     assert questions(tmp_path) == asked

@@ -30,8 +30,8 @@ LEFT_OUT = {
         "test_a_case_is_exported_and_verified",
         "test_what_cannot_be_exported_is_one_sentence",
     },
-    "desk/test_live_lost.py": {"test_what_the_broker_has_no_more_is_said_to_be_missing"},
-    "desk/test_live_witness.py": {"test_a_desk_cosigns_what_grows_and_refuses_what_forks"},
+    "desk/state/test_live_beginnings.py": {"test_what_the_broker_has_no_more_is_said_to_be_missing"},
+    "desk/witness/test_live.py": {"test_a_desk_cosigns_what_grows_and_refuses_what_forks"},
     "play/test_broken_buses.py": {"test_a_bus_that_breaks_a_promise_is_found"},
     "registrar/test_askings.py": {
         "test_what_is_written_elsewhere_is_waited_for_until_it_holds_or_not",

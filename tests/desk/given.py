@@ -16,17 +16,17 @@ from aiokafka import ConsumerRecord
 from faststream.kafka import TestKafkaBroker
 from sqlalchemy import select
 
-from nrmbus.desk import tables
-from nrmbus.desk.broker import make_broker, make_endpoints
 from nrmbus.desk.desk import Desk
-from nrmbus.desk.door import Door, application
-from nrmbus.desk.handlers import Inbox
-from nrmbus.desk.ledger import Ledger
-from nrmbus.desk.procedure import Settings
+from nrmbus.desk.http.door import Door, application
+from nrmbus.desk.inbox.broker import make_broker, make_endpoints
+from nrmbus.desk.inbox.release import release
+from nrmbus.desk.procedure.handlers import Inbox
+from nrmbus.desk.procedure.interface import Settings
+from nrmbus.desk.procedure.roles import procedure_of
 from nrmbus.desk.relay import Relay
-from nrmbus.desk.release import release
-from nrmbus.desk.roles import procedure_of
-from nrmbus.desk.seat import Seat
+from nrmbus.desk.state.context import Seat
+from nrmbus.desk.store import tables
+from nrmbus.desk.store.ledger import Ledger
 from nrmbus.directory import Directory, Identity, LogIdentity, Operator
 from nrmbus.events import data_type
 from nrmbus.events.model import Event, Part

@@ -11,7 +11,8 @@ import pytest
 
 import desk.given
 from desk.given import CANARY, CASE, NOW, REF, FakeRegistrar, Given, Town, desk_of
-from nrmbus.desk import erasing, kept
+from nrmbus.desk.erasure import rounds
+from nrmbus.desk.letters import case_keys
 from nrmbus.directory import Identity, joining
 from nrmbus.directory.operator import Admitter, Operator
 from nrmbus.wire.envelope import decode
@@ -44,8 +45,8 @@ class OwnBus:
     async def round(self, day: float) -> tuple[str, ...]:
         """The desk looks what is due, so many days after; the kids of the keys that it destroyed."""
         self.at(day)
-        destroyed = await erasing.end_epochs(self.given.desk.seat, self.home)
-        await erasing.erase_due(self.given.desk)
+        destroyed = await rounds.end_epochs(self.given.desk.seat, self.home)
+        await rounds.erase_due(self.given.desk)
         return destroyed
 
     async def hear_a_letter(self, case: str = CASE) -> tuple[Container, Place]:
@@ -112,4 +113,4 @@ async def bus(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[
 async def read(bus: OwnBus, place: Place) -> bool:
     """Whether the desk itself still opens the letter."""
     async with bus.given.desk.seat.ledger.read() as tx:
-        return bool(await kept.secrets_of(bus.given.desk.seat, tx, place))
+        return bool(await case_keys.secrets_of(bus.given.desk.seat, tx, place))

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from desk.given import BUS, CASE, NOW, REF, Given, desk_of, town
-from desk.test_outbox import REFERRAL, consent, readers, signal_
-from nrmbus.desk import lost as lost_keys
-from nrmbus.desk.lost import ask_to_send_again
+from desk.outbox.test_queue import REFERRAL, consent, readers, signal_
+from nrmbus.desk.keys import lost_keys
+from nrmbus.desk.keys.lost_keys import ask_to_send_again
 from nrmbus.directory import Directory, Identity, Operator, joining
 from nrmbus.directory.entry import Entry, Kind
 from nrmbus.directory.operator import Admitter

@@ -8,11 +8,11 @@ import pytest
 
 from desk.given import CANARY, CASE, REF, Given, desk_of
 from generations import before_version
-from nrmbus.desk import reading
+from nrmbus.desk import versions as desk_versions
 from nrmbus.desk.errors import DeskError
-from nrmbus.desk.handlers import about
-from nrmbus.desk.procedure import Heard
-from nrmbus.desk.roles import ROOMS
+from nrmbus.desk.procedure.handlers import about
+from nrmbus.desk.procedure.interface import Heard
+from nrmbus.desk.procedure.roles import ROOMS
 from nrmbus.events import ReferralSubmitted, data_type, versions
 from nrmbus.police import procedure as police
 from nrmbus.rules.versions import READS
@@ -95,7 +95,7 @@ async def test_a_letter_is_cast_with_the_data_once_it_is_opened(
 
 def test_a_part_that_stayed_shut_is_not_made_up() -> None:
     """Only the parts that opened are there, whatever the version."""
-    assert reading.by_part(TYPE, 2, {"interpreter": ["rus"]}, ["coded", "money"]) == {
+    assert desk_versions.by_part(TYPE, 2, {"interpreter": ["rus"]}, ["coded", "money"]) == {
         "coded": {"interpreter": ["rus"]},
         "money": {},
     }
@@ -313,7 +313,7 @@ async def test_a_line_is_asked_by_type_and_not_by_version() -> None:
 def test_a_declaration_that_cannot_hold_is_an_error_of_the_start(speaks: object, pointers: list[Any]) -> None:
     """It names the type that is known, never what was written instead of one."""
     with pytest.raises(DeskError, match="speaks_unpublished") as raised:
-        reading.declared(speaks)
+        desk_versions.declared(speaks)
 
     assert list(raised.value.problems) == pointers
     assert "CANARY" not in f"{raised.value} {raised.value.problems}"
@@ -321,6 +321,6 @@ def test_a_declaration_that_cannot_hold_is_an_error_of_the_start(speaks: object,
 
 def test_a_declaration_that_a_release_is_too_old_for_is_one_too() -> None:
     """Set back to an earlier release, a desk does not start to speak what it does not know."""
-    assert reading.declared({TYPE: 2}) == {TYPE: 2}
+    assert desk_versions.declared({TYPE: 2}) == {TYPE: 2}
     with before_version(2), pytest.raises(DeskError, match="upgrade"):
-        reading.declared({TYPE: 2})
+        desk_versions.declared({TYPE: 2})

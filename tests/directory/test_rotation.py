@@ -14,8 +14,8 @@ from nrmbus.bus import clients
 from nrmbus.bus.errors import KafkaFailed
 from nrmbus.bus.folder import BusFolder
 from nrmbus.cli.membership.waiting import NOTHING, listed, signed
-from nrmbus.desk.rotating import Rotating
-from nrmbus.desk.seat import Seat
+from nrmbus.desk.keys.rotation import Rotating
+from nrmbus.desk.state.context import Seat
 from nrmbus.directory import DirectoryError, changes, joining, rotation
 from nrmbus.directory.admission import Newcomer, admit, read_directory
 from nrmbus.directory.answering import A_PASS, Outcome, answer

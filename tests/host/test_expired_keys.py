@@ -10,8 +10,7 @@ from brokers import Broker
 from nrmbus.bus.folder import BusFolder
 from nrmbus.cli.operate import doctor
 from nrmbus.cli.operate.doctor import Heard, of_left_keys
-from nrmbus.desk import epochs
-from nrmbus.directory import Directory, Identity, Operator
+from nrmbus.directory import Directory, Identity, Operator, epochs
 from nrmbus.directory.admission import admit
 from nrmbus.host import expired_keys
 from nrmbus.wire.keys import VerifyKey

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from nrmbus.desk.procedure import BY_ITSELF
+from nrmbus.desk.procedure.interface import BY_ITSELF
 from nrmbus.play.memory import MemoryBus
 from nrmbus.play.player import play
 from nrmbus.play.reader import find, read

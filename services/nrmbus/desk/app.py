@@ -17,23 +17,26 @@ from nrmbus.bus.clock import SteppedClock, WallClock, clock_of
 from nrmbus.bus.errors import BusError
 from nrmbus.bus.folder import AgencyFolder, BusFolder
 from nrmbus.bus.serving import PORTS, Listening, Server
-from nrmbus.desk import beginnings, erasing, lost, renewing, rotating, witnessing
-from nrmbus.desk.broker import check_settings, make_broker, make_endpoints
+from nrmbus.desk.access.opening import is_reader
 from nrmbus.desk.desk import Desk
-from nrmbus.desk.door import Door, application
+from nrmbus.desk.erasure import rounds
 from nrmbus.desk.errors import DeskError
-from nrmbus.desk.handlers import Inbox
-from nrmbus.desk.ledger import Ledger
-from nrmbus.desk.opening import is_reader
-from nrmbus.desk.procedure import Settings
-from nrmbus.desk.reading import declared
+from nrmbus.desk.http.door import Door, application
+from nrmbus.desk.inbox.broker import check_settings, make_broker, make_endpoints
+from nrmbus.desk.inbox.release import release, release_by_itself
+from nrmbus.desk.keys import certificate, lost_keys, rotation
+from nrmbus.desk.keys.certificate import Renewing
+from nrmbus.desk.keys.rotation import Rotating
+from nrmbus.desk.procedure.handlers import Inbox
+from nrmbus.desk.procedure.interface import Settings
+from nrmbus.desk.procedure.roles import procedure_of
 from nrmbus.desk.relay import Relay, through
-from nrmbus.desk.release import release, release_by_itself
-from nrmbus.desk.renewing import Renewing
-from nrmbus.desk.roles import procedure_of
-from nrmbus.desk.rotating import Rotating
-from nrmbus.desk.seat import Seat
-from nrmbus.desk.witnessing import Witness
+from nrmbus.desk.state import beginnings
+from nrmbus.desk.state.context import Seat
+from nrmbus.desk.store.ledger import Ledger
+from nrmbus.desk.versions import declared
+from nrmbus.desk.witness import follower
+from nrmbus.desk.witness.follower import Witness
 from nrmbus.directory import Directory, DirectoryReader, Entry, Identity, operator_key
 from nrmbus.directory.own import Own
 from nrmbus.rules import Agency, Rules, load_profile
@@ -150,13 +153,13 @@ class DeskProcess:
             tasks.create_task(self._reader.follow())
             tasks.create_task(self._catch_up(relay))
             tasks.create_task(self._look_over(relay))
-            tasks.create_task(lost.run(self.seat, self._lost))
-            tasks.create_task(witnessing.run(self.witness, self._where))
-            tasks.create_task(erasing.run(self.desk, self._home, self._inbox_is_read))
+            tasks.create_task(lost_keys.run(self.seat, self._lost))
+            tasks.create_task(follower.run(self.witness, self._where))
+            tasks.create_task(rounds.run(self.desk, self._home, self._inbox_is_read))
             if self._rotating is not None:
-                tasks.create_task(rotating.run(self._rotating, self._begin_anew))
+                tasks.create_task(rotation.run(self._rotating, self._begin_anew))
             if self._renewing is not None:
-                tasks.create_task(renewing.run(self._renewing, self._begin_anew))
+                tasks.create_task(certificate.run(self._renewing, self._begin_anew))
             if isinstance(clock, SteppedClock):
                 tasks.create_task(clock.run())
 
@@ -195,8 +198,8 @@ class DeskProcess:
             with suppress(
                 SQLAlchemyError, sqlite3.Error, OSError
             ):  # looked at again in a moment; until then it stays shut
-                await erasing.erase_due(self.desk)
-                await erasing.delete_stopped(self.desk)
+                await rounds.erase_due(self.desk)
+                await rounds.delete_stopped(self.desk)
                 await beginnings.tell(self.seat)
         relay.caught_up.set()
         self.seat.ledger.changed.set()

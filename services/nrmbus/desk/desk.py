@@ -9,13 +9,16 @@ from typing import Any, Final
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from nrmbus.desk import beginnings, book, epochs, outbox, tables
-from nrmbus.desk.cases import Cases
-from nrmbus.desk.ledger import open_task
-from nrmbus.desk.procedure import Said, Settings, refused
-from nrmbus.desk.reading import Speaks
-from nrmbus.desk.seat import Seat
-from nrmbus.desk.unaltered import Unaltered
+from nrmbus.desk.outbox import queue
+from nrmbus.desk.procedure.interface import Said, Settings, refused
+from nrmbus.desk.state import beginnings, book
+from nrmbus.desk.state.cases import Cases
+from nrmbus.desk.state.context import Seat
+from nrmbus.desk.state.integrity import Unaltered
+from nrmbus.desk.store import tables
+from nrmbus.desk.store.ledger import open_task
+from nrmbus.desk.versions import Speaks
+from nrmbus.directory import epochs
 from nrmbus.events.model import Event, Frozen
 from nrmbus.rules import read
 from nrmbus.wire import times
@@ -91,7 +94,7 @@ class Desk:
         """Put within *tx* what a procedure answers where it belongs: drafts into the outbox, tasks onto the list."""
         correlation = (cause.correlationid or cause.id) if cause else None
         for draft in said.drafts:
-            await outbox.put(self.seat, tx, draft, origin="procedure", correlationid=correlation)
+            await queue.put(self.seat, tx, draft, origin="procedure", correlationid=correlation)
         for task in said.tasks:
             about = {"sentence": task.sentence, "alternatives": list(task.alternatives)}
             if task.referral:

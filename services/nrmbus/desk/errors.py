@@ -48,7 +48,7 @@ MEANINGS: Final[Mapping[DeskCode, _Meaning]] = MappingProxyType(
         "not_admitted": _Meaning(503, "The directory does not know this agency: admit it, then start its desk."),
         "ledger_foreign": _Meaning(500, "The ledger belongs to another bus or agency: start the desk on its own folder."),
         "ledger_in_use": _Meaning(503, "What was destroyed still stands in the ledger's write-ahead file, since another program reads the ledger or the disk is full: end that, then say this again."),
-        "settings_drift": _Meaning(500, "A subscriber's settings would lose or repeat records: make it by desk/broker.py."),
+        "settings_drift": _Meaning(500, "A subscriber's settings would lose or repeat records: make it by desk/inbox/broker.py."),
         "id_reused": _Meaning(409, SENTENCES["id_reused"]),
         "json_invalid": _Meaning(400, SENTENCES["json_invalid"]),
         "json_duplicate": _Meaning(400, SENTENCES["json_duplicate"]),

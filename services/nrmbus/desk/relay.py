@@ -14,9 +14,10 @@ from sqlalchemy import Row, select, update
 from sqlalchemy.exc import SQLAlchemyError
 
 from nrmbus import telemetry
-from nrmbus.desk import answers, outbox, tables
 from nrmbus.desk.desk import Desk
-from nrmbus.desk.ledger import open_task
+from nrmbus.desk.outbox import queue, verdicts
+from nrmbus.desk.store import tables
+from nrmbus.desk.store.ledger import open_task
 from nrmbus.wire.record import CORRELATION, Record
 
 LOOK_EVERY: Final = 1.0
@@ -113,9 +114,9 @@ class Relay:
         counted = update(tables.outbox).where(_ROW.seq == row.seq).values(attempts=_ROW.attempts + 1, again=again)
         async with self._seat.ledger.write() as tx:
             await tx.execute(counted)
-            whole = await answers.row_of(tx, row.subject, row.id)
+            whole = await verdicts.row_of(tx, row.subject, row.id)
         if whole is not None:
-            await self._out(whole, outbox.to_send(whole))
+            await self._out(whole, queue.to_send(whole))
 
     async def _head(self, row: Row[Any]) -> None:
         if row.state == "signed":
@@ -127,18 +128,18 @@ class Relay:
         sealed = None
         self._seat.renew()
         async with self._seat.ledger.write() as tx:
-            now = await answers.row_of(tx, row.subject, row.id)
+            now = await verdicts.row_of(tx, row.subject, row.id)
             if now is None or now.state != "waiting":
                 return
-            made = await outbox.sign(self._seat, self._desk.cases, tx, now)
-            if isinstance(made, outbox.Refused):
-                said = await answers.fail(self._seat, tx, now, made)
+            made = await queue.sign(self._seat, self._desk.cases, tx, now)
+            if isinstance(made, queue.Refused):
+                said = await verdicts.fail(self._seat, tx, now, made)
                 if said is not None:
                     await self._desk.take_back(tx, said, made.code)
             else:
                 sealed = made
         if sealed is not None:
-            await self._out(row, outbox.as_sent(sealed.record, sealed.letter, row.id), state="signed")
+            await self._out(row, queue.as_sent(sealed.record, sealed.letter, row.id), state="signed")
 
     def _due(self, row: Row[Any]) -> bool:
         last, times = self._tried.get((row.seq, row.state), (0.0, 0))

@@ -1,6 +1,6 @@
 """What the fund hears, line by line of ``README.md``: what a line answers is said, and what it asks is a task."""
 
-from nrmbus.desk.handlers import Inbox, Outbox, hears
+from nrmbus.desk.procedure.handlers import Inbox, Outbox, hears
 from nrmbus.events import StatusDecided
 from nrmbus.fund import procedure
 

@@ -2,7 +2,7 @@
 
 from typing import Final, Literal
 
-from nrmbus.desk.procedure import BY_ITSELF, Heard, Line, Said, Settings, by_itself, derived_ref, task
+from nrmbus.desk.procedure.interface import BY_ITSELF, Heard, Line, Said, Settings, by_itself, derived_ref, task
 from nrmbus.events import PaymentOrdered, StatusDecided
 from nrmbus.events.model import Draft, Event, Frozen
 from nrmbus.events.payment import Amount

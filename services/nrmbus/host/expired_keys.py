@@ -1,7 +1,7 @@
 """Sealing keys of the bus's own services that have no desk, once their time is over: destroyed like any agency's.
 
 Nothing is sealed to registrar or auditor, so nothing is handed over first. Whose desk runs, the timekeeper's too, does it
-itself (`nrmbus.desk.erasing`).
+itself (`nrmbus.desk.erasure.rounds`).
 """
 
 import asyncio
@@ -13,8 +13,7 @@ from aiokafka.errors import KafkaError
 
 from nrmbus.bus.errors import BusError
 from nrmbus.bus.folder import BusFolder
-from nrmbus.desk import epochs
-from nrmbus.directory import Directory, DirectoryError, Identity
+from nrmbus.directory import Directory, DirectoryError, Identity, epochs
 from nrmbus.directory.admission import home_of, read_directory
 from nrmbus.directory.changes import time_of
 

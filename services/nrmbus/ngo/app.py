@@ -1,6 +1,6 @@
 """What an NGO hears, line by line of ``README.md``: what a line answers is said, and what it asks is a task."""
 
-from nrmbus.desk.handlers import Inbox, Outbox, hears
+from nrmbus.desk.procedure.handlers import Inbox, Outbox, hears
 from nrmbus.events import (
     ReferralAccepted,
     ReferralAcknowledged,

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from nrmbus.desk.procedure import Heard, Line, Said, Settings, task
+from nrmbus.desk.procedure.interface import Heard, Line, Said, Settings, task
 from nrmbus.events import (
     ReferralAccepted,
     ReferralAcknowledged,

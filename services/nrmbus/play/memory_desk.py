@@ -4,9 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from nrmbus.desk import reading, resealing
-from nrmbus.desk.procedure import BY_ITSELF, Heard, Settings, Task, hear, refused, unhandled
-from nrmbus.desk.roles import procedure_of
+from nrmbus.desk import versions
+from nrmbus.desk.access import break_glass
+from nrmbus.desk.procedure.interface import BY_ITSELF, Heard, Settings, Task, hear, refused, unhandled
+from nrmbus.desk.procedure.roles import procedure_of
 from nrmbus.events import AccessErasureConfirmed, AccessErasureDue
 from nrmbus.events.model import Draft, Event, Fact, Part
 from nrmbus.rules import Agency, Rules, View
@@ -39,7 +40,7 @@ class MemoryDesk:
         self._views: dict[str, View] = {}
         self._book: Any = self._procedure.begin(self._settings) if self._procedure else None
         self.tasks: tuple[Task, ...] = ()
-        self._letters: dict[str, list[resealing.Parts]] = {}
+        self._letters: dict[str, list[break_glass.Parts]] = {}
 
     @property
     def inbox(self) -> tuple[Event, ...]:
@@ -95,15 +96,15 @@ class MemoryDesk:
         letter: Mapping[str, Any] = {
             name: value for fields in delivery.opened.values() for name, value in fields.items()
         }
-        event, letter = reading.heard(fact.event, letter)
+        event, letter = versions.heard(fact.event, letter)
         heard = Heard(event, letter, view, self._agency.id, fact.registered, self._rules, self._agencies)
         said = unhandled(heard)
         if self._procedure is not None:
             self._book, said = hear(self._procedure, self._book, heard)
         held = self._letters.setdefault(event.subject, [])
         held.append(delivery.own or delivery.opened)
-        if parts := resealing.needed(self._agency.id, event, view):
-            said += resealing.answer(self._agency.id, event, parts, held, fact.registered)
+        if parts := break_glass.needed(self._agency.id, event, view):
+            said += break_glass.answer(self._agency.id, event, parts, held, fact.registered)
         self.tasks += said.tasks
         return (*said.drafts, *_erased(self._agency.id, fact))
 

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from nrmbus.desk.procedure import Heard, Line, Said, Settings, by_itself, task
+from nrmbus.desk.procedure.interface import Heard, Line, Said, Settings, by_itself, task
 from nrmbus.events import InterviewHeld, PeriodStarted, ReasonableGroundsDecided, ReferralSubmitted
 from nrmbus.events.model import Event, Frozen
 

@@ -2,7 +2,7 @@
 
 from typing import Final, cast
 
-from nrmbus.desk.procedure import Heard, Line, Said, Settings, by_itself
+from nrmbus.desk.procedure.interface import Heard, Line, Said, Settings, by_itself
 from nrmbus.events import Admitted, BedOffered, BedRefused, BedRequested, Discharged, OfferLapsed
 from nrmbus.events.model import Event, Frozen
 

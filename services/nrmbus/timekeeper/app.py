@@ -16,9 +16,10 @@ from nrmbus.bus import clients
 from nrmbus.bus.clock import SteppedClock, Tick
 from nrmbus.bus.folder import AgencyFolder, BusFolder
 from nrmbus.bus.serving import Listening, Server, pages
-from nrmbus.desk import outbox, views
 from nrmbus.desk.app import DeskProcess
-from nrmbus.desk.ledger import Ledger
+from nrmbus.desk.http import views
+from nrmbus.desk.outbox import queue
+from nrmbus.desk.store.ledger import Ledger
 from nrmbus.timekeeper.watch import NAME, Watch, named_in, registration_of
 from nrmbus.wire import times
 from nrmbus.wire.record import Record
@@ -102,7 +103,7 @@ class Timekeeper:
         if drafts:
             async with seat.ledger.write() as tx:
                 for draft in drafts:
-                    await outbox.put(seat, tx, draft, origin="procedure")
+                    await queue.put(seat, tx, draft, origin="procedure")
         self._numbers = reached
 
     async def _at(self, tick: Tick) -> None:

@@ -20,10 +20,10 @@ from nrmbus.cli.app import app
 from nrmbus.cli.membership.keys import private_keys, unlock
 from nrmbus.cli.operate import doctor
 from nrmbus.cli.operate.doctor import Heard, of_clocks, of_sealing_keys, of_services
-from nrmbus.desk import tables
-from nrmbus.desk.epochs import Ending
+from nrmbus.desk.store import tables
 from nrmbus.directory import Identity, Operator, heads
 from nrmbus.directory.admission import admit
+from nrmbus.directory.epochs import Ending
 from nrmbus.directory.operator import Admitter
 from nrmbus.host.services import run_service
 from nrmbus.wire import keyfile, times

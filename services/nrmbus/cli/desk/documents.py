@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from nrmbus.bus.errors import BusError
-from nrmbus.desk.asked import BODY_LIMIT, Asked, parts_of
 from nrmbus.desk.errors import DeskError
+from nrmbus.desk.http.request import BODY_LIMIT, Asked, parts_of
 from nrmbus.events import Cast, Lost, cast, data_type, versions
 from nrmbus.events.errors import EventError, Invalid, Problem
 from nrmbus.events.model import Data, Event

@@ -4,8 +4,8 @@ from collections.abc import Collection, Mapping
 
 from nrmbus.bus.errors import BusError
 from nrmbus.bus.folder import BusFolder
+from nrmbus.desk.erasure.departure import delete, part_in
 from nrmbus.desk.errors import DeskError
-from nrmbus.desk.leaving import delete, part_in
 
 
 async def left_out(folder: BusFolder, agency: str, disposals: Mapping[str, str | None]) -> list[str]:

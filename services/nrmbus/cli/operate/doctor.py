@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from nrmbus.bus.folder import BusFolder
     from nrmbus.bus.reach import Reach
     from nrmbus.cli.health import Health
-    from nrmbus.desk.epochs import Ending
     from nrmbus.directory import Directory
+    from nrmbus.directory.epochs import Ending
 
 SKEW: Final = timedelta(seconds=5)
 """Clocks that are set by a time server differ by milliseconds; legal clocks are told to the second."""
@@ -273,8 +273,7 @@ async def heard_of(folder: "BusFolder", where: "Reach") -> Heard:
     from aiokafka import TopicPartition
 
     from nrmbus.bus import clients
-    from nrmbus.desk import epochs
-    from nrmbus.directory import SERVICES, Directory, operator_key
+    from nrmbus.directory import SERVICES, Directory, epochs, operator_key
     from nrmbus.directory.heads import is_stale, utc_time
     from nrmbus.directory.reader import TOPIC
 
@@ -298,7 +297,7 @@ async def heard_of(folder: "BusFolder", where: "Reach") -> Heard:
 def _left(
     folder: "BusFolder", directory: "Directory", agencies: Iterable[str], by: datetime
 ) -> Iterator[tuple[str, int]]:
-    from nrmbus.desk import epochs
+    from nrmbus.directory import epochs
     from nrmbus.directory.admission import home_of
 
     for agency in agencies:

@@ -7,10 +7,10 @@ from typing import Any, Final, cast
 from faststream.specification import AsyncAPI
 
 from nrmbus.bus.declarations import Declaration, load_declarations
-from nrmbus.desk.broker import make_broker, make_endpoints
 from nrmbus.desk.desk import Desk
-from nrmbus.desk.handlers import Inbox
-from nrmbus.desk.roles import ROOMS
+from nrmbus.desk.inbox.broker import make_broker, make_endpoints
+from nrmbus.desk.procedure.handlers import Inbox
+from nrmbus.desk.procedure.roles import ROOMS
 from nrmbus.directory import SERVICES
 from nrmbus.events import TYPES
 from nrmbus.published.asyncapi.forms import sentence

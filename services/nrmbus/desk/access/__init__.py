@@ -1,0 +1,1 @@
+"""Access to letters: on record before one is opened."""

@@ -1,0 +1,133 @@
+"""Breaking the glass at the holder's desk: it seals to who asked what it holds of the parts that the emergency needs.
+
+It speaks when the timekeeper has said that it is due, so never before the asking is registered, and never after an
+objection. What it opens for that is on record first, under the desk's own name; what must stay closed stays closed.
+"""
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from functools import partial
+from typing import Any, Final
+
+from sqlalchemy import Row, and_, select
+
+from nrmbus.desk.access import opening
+from nrmbus.desk.desk import Desk
+from nrmbus.desk.letters import case_keys, letters
+from nrmbus.desk.procedure.interface import BY_ITSELF, Said, Task
+from nrmbus.desk.state.cases import signed_of
+from nrmbus.desk.store import tables
+from nrmbus.events import AccessResealDue, AccessResealed, AccessResealedLetter, Invalid
+from nrmbus.events.model import Draft, Event, Part
+from nrmbus.rules.view import View
+from nrmbus.wire.errors import LetterClosed, WireError
+from nrmbus.wire.ids import said_by_itself
+from nrmbus.wire.letter import Container, Place
+
+PURPOSE: Final = "emergency"
+"""What the desk opens letters for here."""
+
+TOO_LATE: Final = (
+    "An agency broke the glass, and this desk heard of it too late to answer: see whether it still has to be told."
+)
+
+Parts = Mapping[Part, Mapping[str, Any]]
+
+
+def needed(me: str, event: Event, view: View) -> tuple[Part, ...]:
+    """The parts that *me* has to seal anew because of *event*; none where it is not about that, or not for *me*."""
+    asked = view.emergencies.get(event.referral or "")
+    due = isinstance(event.data, AccessResealDue) and event.data.holder == me
+    return asked.parts if due and asked is not None else ()
+
+
+def answer(me: str, event: Event, parts: Iterable[Part], held: Iterable[Parts], registered: datetime) -> Said:
+    """What the desk of *me* says when *event* says that it is due: of *parts*, what stands in the letters *held*.
+
+    They come in the order in which they were heard; of each field the last one counts.
+    """
+    wanted, whole = frozenset(parts), AccessResealedLetter()
+    for each in held:
+        found = {
+            name: value
+            for part, fields in each.items()
+            for name, value in fields.items()
+            if part in wanted and name in _FIELDS and AccessResealedLetter.part_of(name) == part
+        }
+        try:
+            whole = AccessResealedLetter.from_mapping(whole.to_mapping() | found)
+        except Invalid:
+            continue  # a field that this release reads otherwise: what came before it still helps
+    filled = tuple(part for part, fields in whole.parts().items() if fields)
+    draft = Draft(
+        type=AccessResealed.type, version=AccessResealed.version, subject=event.subject,
+        data=AccessResealed(parts=filled), letter=whole, time=registered, actor=BY_ITSELF, referral=event.referral,
+        causationid=event.id, id=said_by_itself(me, event.id, AccessResealed.type),
+    )  # fmt: skip
+    sentence = "An agency broke the glass, and was sealed what this one holds: see whether more is to be told."
+    return Said((draft,), (Task("resealed", sentence, event.subject, event.id, event.referral),))
+
+
+_FIELDS: Final = frozenset(AccessResealedLetter.model_fields) - {"notes"}
+
+
+async def by_itself(desk: Desk, event: Event | None, registered: datetime) -> Said:
+    """What this desk says to *event*, before the transaction in which that is stored; nothing where it owes nothing."""
+    if event is None or not isinstance(event.data, AccessResealDue):
+        return Said()
+    seat = desk.seat
+    async with seat.ledger.read() as tx:
+        view = await desk.cases.view(tx, event.subject)
+        parts = needed(seat.me, event, view)
+        if parts and not seat.rules.may_be_answered(view.emergencies[event.referral or ""], seat.clock.now()):
+            return Said((), (Task("resealed", TOO_LATE, event.subject, event.id, event.referral),))
+        rows = (await tx.execute(with_letters(seat.me, event.subject))).all() if parts else ()
+    if not parts:
+        return Said()
+    return answer(seat.me, event, parts, [await opened(desk, row, parts, PURPOSE) for row in rows], registered)
+
+
+def with_letters(me: str, subject: str) -> Any:
+    """Select the case's events that came with a letter, this agency's own among them, in the order in which they were heard."""
+    events, outbox = tables.events.c, tables.outbox.c
+    own = and_(events.source == me, outbox.subject == events.subject, outbox.id == events.id)
+    return (
+        select(tables.events, outbox.letter.label("own"))
+        .outerjoin(tables.outbox, own)
+        .where(events.subject == subject, events.letter.is_not(None) | outbox.letter.is_not(None))
+        .order_by(events.position)
+    )
+
+
+async def opened(desk: Desk, row: Row[Any], parts: Iterable[Part], purpose: str) -> Parts:
+    """Return those of *parts* of the letter of *row* that this desk can open, and may for *purpose*; none where it cannot."""
+    seat = desk.seat
+    place = Place(seat.bus, row.source, row.id, row.subject)
+    try:
+        container = Container.parse(row.own or row.letter)
+        mine = [part for part in parts if part in container.parts and seat.me in container.wraps(part)]
+        if not mine or not await _on_record(desk, row, mine, purpose):
+            return {}
+        secrets = await _secrets(desk, container, place)
+        return container.open_with({part: secrets[part] for part in mine if part in secrets}, place)
+    except (LetterClosed, WireError):
+        return {}
+
+
+async def _on_record(desk: Desk, row: Row[Any], parts: Iterable[Part], purpose: str) -> bool:
+    if row.own is not None:  # this agency's own words
+        return True
+    if await desk.unaltered.is_altered(row.subject):
+        return False
+    signed = signed_of(row)
+    shut = partial(opening.why_shut, desk, signed)
+    how: dict[str, Any] = {"who": letters.DESK, "purpose": purpose, "why_shut": shut}
+    return await letters.record_reads(desk.seat, signed, parts, **how) is None
+
+
+async def _secrets(desk: Desk, container: Container, place: Place) -> Mapping[Part, bytes]:
+    try:
+        return container.unwrap(desk.seat.me, desk.seat.identity.opening, place)
+    except LetterClosed:  # sealed to a key that was destroyed since
+        async with desk.seat.ledger.read() as tx:
+            return await case_keys.secrets_of(desk.seat, tx, place)

@@ -1,0 +1,207 @@
+"""Whether a letter may be opened, and the one way in: by the desk itself when it comes, by a person at the door.
+
+A letter that reached this agency by consent stays closed while the person refuses that the agency be told, or has taken
+that back. What a person had opened before may be opened again only where the agency has said that the law has it retain
+it. Before a person reads, the registrar has the reading on record: ``access.granted``, which comes back through the
+inbox, so that everything told before it has been read by then, a withdrawal too.
+"""
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
+from typing import Any, Final
+
+from sqlalchemy import Row, select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from nrmbus.desk.desk import Desk
+from nrmbus.desk.erasure import rounds
+from nrmbus.desk.errors import DeskError
+from nrmbus.desk.letters import letters
+from nrmbus.desk.outbox import queue
+from nrmbus.desk.procedure.interface import BY_ITSELF
+from nrmbus.desk.state import beginnings, parking
+from nrmbus.desk.state.cases import known, signed_of
+from nrmbus.desk.store import tables
+from nrmbus.events import LetterKeptShut, LetterOpened, LetterUnreadable
+from nrmbus.events.access import Access, AccessGranted, AccessPurpose
+from nrmbus.events.errors import Problem
+from nrmbus.events.model import Data, Draft, Event, Part
+from nrmbus.rules.step import NOBODYS
+from nrmbus.wire.envelope import Signed
+from nrmbus.wire.ids import said_by_itself
+
+MOST: Final = 50
+"""Letters that one request opens at most: each is an event of its case, and those of one case are said one by one."""
+
+WITHIN_SECONDS: Final = 20.0
+"""How long the registrar may take until a reading is on record; what is not by then is not read."""
+
+_READER: Final = re.compile(r"(?=.*[0-9])[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+_WITHDRAWING: Final = ("consent.refused", "consent.withdrawn")
+
+
+async def open_letter(desk: Desk, signed: Signed, *, who: str, purpose: str) -> letters.Opened:
+    """Open this desk's copy of the letter of *signed*, each part on record first; ``shut`` says why it stayed closed."""
+    shut = partial(why_shut, desk, signed)
+    return await letters.open_copy(desk.seat, signed, who=who, purpose=purpose, why_shut=shut)
+
+
+def rests_on_consent(desk: Desk, signed: Signed) -> bool:
+    """Whether a withdrawal could close the letter of *signed*, and something of it is sealed to this desk."""
+    row = desk.seat.rules.profile.types.get(signed.type)
+    return (row is None or not row.stops) and bool(letters.copy_of(desk.seat, signed)[1])
+
+
+def may_be_closed_later(desk: Desk, signed: Signed, partition: int, offset: int) -> bool:
+    """Return whether something behind the record at *offset* may close the letter of *signed*, which is to be read first.
+
+    In an inbox that is read again, after the ledger was lost, that may be an erasure too.
+    """
+    if beginnings.is_read_again(desk.seat.ledger, partition, offset):
+        return bool(letters.copy_of(desk.seat, signed)[1])
+    return rests_on_consent(desk, signed)
+
+
+async def why_shut(desk: Desk, signed: Signed, tx: AsyncConnection) -> letters.Shut | None:
+    """Why the letter of *signed* must stay closed, by all that this desk was told of the case, and destroyed, so far."""
+    if await _is_destroyed(tx, signed) or await rounds.is_due(desk.seat, tx, signed):
+        return letters.ERASED
+    return letters.KEPT_SHUT if await _is_kept_shut(desk, signed, tx) else None
+
+
+async def _is_destroyed(tx: AsyncConnection, signed: Signed) -> bool:
+    """Whether the letter was destroyed since somebody read it from the ledger: while his reading went on record, say."""
+    events = tables.events.c
+    same = (events.subject == signed.subject) & (events.source == signed.source) & (events.id == signed.id)
+    row = select(events.position).where(same, events.letter.is_(None), events.shut == letters.ERASED)
+    return await tx.scalar(row) is not None
+
+
+async def _is_kept_shut(desk: Desk, signed: Signed, tx: AsyncConnection) -> bool:
+    event = known(signed)
+    if event is None:
+        return False  # of a type or version that this release cannot open at all
+    view = await desk.cases.view(tx, signed.subject)
+    if not desk.seat.rules.keeps_shut(view, event, desk.seat.me):
+        return rests_on_consent(desk, signed) and await _unread_word(tx, signed.subject)
+    stop = view.stops.get(desk.seat.me)
+    retained = stop is not None and stop.answer == "must_retain"
+    return not (retained and await _read_before(tx, signed))
+
+
+async def _unread_word(tx: AsyncConnection, subject: str) -> bool:
+    """Whether the person may have said something about this agency that this release cannot read yet."""
+    events, parked = tables.events.c, tables.parked.c
+    rows = (
+        select(parked.position)
+        .join(tables.events, events.position == parked.position)
+        .where(parked.subject == subject, events.type.in_(_WITHDRAWING), parked.error.in_(parking.NOT_READ))
+    )
+    return (await tx.execute(rows.limit(1))).first() is not None
+
+
+async def _read_before(tx: AsyncConnection, signed: Signed) -> bool:
+    reads = tables.reads.c
+    about = (reads.subject == signed.subject) & (reads.source == signed.source) & (reads.event == signed.id)
+    row = select(reads.id).where(about, reads.who != letters.DESK).limit(1)
+    return (await tx.execute(row)).first() is not None
+
+
+def receipt(me: str, event: Event, opened: letters.Opened, at: datetime) -> Draft:
+    """What the desk of *me* tells the sender of the letter of *event*: that it opened, why it could not, or was not."""
+    data: Data = LetterOpened()
+    match opened.shut:
+        case None:
+            pass
+        case "consent_withdrawn" | "erased" | "ledger_altered":
+            data = LetterKeptShut()
+        case reason:
+            data = LetterUnreadable(reason=reason)
+    return Draft(
+        type=data.type, version=data.version, subject=event.subject, data=data, time=at, actor=BY_ITSELF,
+        causationid=event.id, id=said_by_itself(me, event.id, "letter"),
+    )  # fmt: skip
+
+
+# What people read
+
+
+def is_reader(who: str) -> bool:
+    """Whether somebody may read as *who*: a number of this agency's, so with a digit, and no name of machines."""
+    return _READER.fullmatch(who) is not None and who.lower() not in NOBODYS
+
+
+def reader(desk: Desk, actor: str | None) -> str:
+    """Who reads: *actor*, or where nobody is named, who answers for the agency's system by its ``agency.json``.
+
+    Raises:
+        DeskError: ``reader_unnamed``: neither is there.
+    """
+    found = actor or desk.reader
+    if found is None:
+        raise DeskError("reader_unnamed")
+    return found
+
+
+def access(
+    desk: Desk,
+    subject: str,
+    what: Access,
+    *,
+    who: str,
+    purpose: AccessPurpose,
+    parts: Iterable[Part] = (),
+    event: str | None = None,
+) -> Draft:
+    """What this agency says before *who* reads or hands on *what* of the case *subject*.
+
+    Raises:
+        DeskError: ``unknown_field``: *who* is no number, or a name of machines, under which no person reads.
+    """
+    if not is_reader(who):
+        raise DeskError("unknown_field", [Problem("?actor", "string_pattern_mismatch")])
+    data = AccessGranted(what=what, purpose=purpose, parts=tuple(parts) or None, event=event)
+    now = desk.seat.now()
+    return Draft(type=data.type, version=data.version, subject=subject, data=data, time=now, actor=who)
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A page of letters that somebody wants to read, by position: what has to be on record first, and why others stay shut."""
+
+    due: Mapping[int, Draft]
+    shut: Mapping[int, letters.Shut]
+
+
+async def to_open(desk: Desk, rows: Iterable[Row[Any]], *, who: str, purpose: AccessPurpose) -> Asked:
+    """Which letters of *rows* may be opened once it is on record that *who* does, and why the others may not."""
+    closed = [row for row in rows if can_open(row)]
+    altered = {subject for subject in {row.subject for row in closed} if await desk.unaltered.is_altered(subject)}
+    shut: dict[int, letters.Shut] = {row.position: letters.ALTERED for row in closed if row.subject in altered}
+    due = {}
+    async with desk.seat.ledger.read() as tx:
+        for row in closed:
+            if row.position in shut:
+                continue
+            signed = signed_of(row)
+            parts = letters.copy_of(desk.seat, signed)[1]
+            if parts and (why := await why_shut(desk, signed, tx)) is not None:
+                shut[row.position] = why
+            elif parts:
+                how: dict[str, Any] = {"who": who, "purpose": purpose, "parts": parts, "event": row.id}
+                due[row.position] = access(desk, row.subject, "letter", **how)
+    return Asked(due, shut)
+
+
+def can_open(row: Row[Any]) -> bool:
+    """Whether the letter of *row* opened when it came, so that it will again."""
+    return row.letter is not None and row.parts != "[]"
+
+
+async def put(desk: Desk, drafts: Iterable[Draft]) -> list[tuple[str, str]]:
+    """Put what has to be on record first into the outbox, together; subject and id of each."""
+    async with desk.seat.ledger.write() as tx:
+        return [(draft.subject, await queue.put(desk.seat, tx, draft, origin="door")) for draft in drafts]

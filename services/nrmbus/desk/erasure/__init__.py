@@ -1,0 +1,1 @@
+"""Erasure: what is destroyed, and when."""

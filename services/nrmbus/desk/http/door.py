@@ -1,0 +1,341 @@
+"""The desk's door: HTTP on this machine, for the agency's own system, its pages, the player and the command line.
+
+Nothing that came in is ever sent back in an error (RFC 9457), and nothing is done before the token was right.
+"""
+
+import asyncio
+import re
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from functools import partial
+from typing import Annotated, Any, Final, Literal
+
+from fastapi import FastAPI, Query, Request, Response
+from fastapi import Path as PathParam
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from pydantic import StringConstraints
+from sqlalchemy import update
+from sqlalchemy.exc import SQLAlchemyError
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from nrmbus.desk import versions
+from nrmbus.desk.access import opening
+from nrmbus.desk.access.written_parts import written
+from nrmbus.desk.desk import Desk
+from nrmbus.desk.errors import DeskCode, DeskError, of_wire, problem
+from nrmbus.desk.http import recipients, repeated, views
+from nrmbus.desk.http import request as event_request
+from nrmbus.desk.outbox import queue, refusals, verdicts
+from nrmbus.desk.store import tables
+from nrmbus.desk.store.ledger import finish_task
+from nrmbus.desk.witness import cosignatures
+from nrmbus.events.access import AccessPurpose
+from nrmbus.events.errors import Problem, values_of
+from nrmbus.events.model import Draft
+from nrmbus.wire.errors import WireError
+
+LONGEST_WAIT: Final = 60.0
+Wait = Annotated[float, Query(ge=0, le=LONGEST_WAIT)]
+Limit = Annotated[int, Query(ge=1, le=1000)]
+LAST_ROW: Final = 2**63 - 1
+"""The last row that SQLite can number."""
+After = Annotated[int, Query(ge=0, le=LAST_ROW)]
+Task = Annotated[int, PathParam(ge=0, le=LAST_ROW)]
+Who = Annotated[str, Query(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
+Flag = Annotated[bool, Query()]
+Handed = Literal["case", "person_report", "export"]
+"""What is read or handed on as a whole: `events/access.py` says what each is."""
+
+CASE_REF: Final = re.compile("[0-9a-f]{32}")
+Ref = Annotated[str, Query(pattern=r"^[0-9a-f]{32}$")]
+Spoken = Annotated[
+    list[Annotated[str, StringConstraints(pattern=r"^[a-z][a-z_]{0,40}\.[a-z][a-z_]{0,40}:[1-9][0-9]{0,3}$")]] | None,
+    Query(max_length=256),
+]
+"""Of a type, the version that the asking system speaks, as ``referral.submitted:2``; before what the desk declares."""
+
+_STATUS: Final[dict[int, DeskCode]] = {404: "not_found", 405: "method_not_allowed", 413: "too_large"}
+
+
+class Token:
+    """Lets nobody in without the token: the first thing that looks at a request, before its body is read."""
+
+    def __init__(self, app: ASGIApp, allows: Callable[[str | None], bool]) -> None:
+        self._app, self._allows = app, allows
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass on what has the token; answer 401 to the rest."""
+        if scope["type"] == "lifespan":
+            await self._app(scope, receive, send)
+            return
+        sent = [value.decode("latin-1") for name, value in scope.get("headers", ()) if name == b"authorization"]
+        if scope["type"] == "http" and len(sent) == 1 and self._allows(sent[0]):
+            await self._app(scope, receive, send)
+        elif scope["type"] == "http":
+            await _answer(DeskError("token_required"))(scope, receive, send)
+
+
+def _answer(error: DeskError) -> Response:
+    headers = {"www-authenticate": "Bearer"} if error.status == DeskError("token_required").status else None
+    return JSONResponse(problem(error), error.status, headers, media_type="application/problem+json")
+
+
+async def body_of(request: Request) -> bytes:
+    """The body, as long as it is not too long.
+
+    Raises:
+        DeskError: ``too_large``, also when the length that it announces is.
+    """
+    announced = request.headers.get("content-length", "0")
+    if not announced.isdecimal() or int(announced[:12]) > event_request.BODY_LIMIT:
+        raise DeskError("too_large")
+    parts, size = [], 0
+    async for part in request.stream():
+        size += len(part)
+        if size > event_request.BODY_LIMIT:
+            raise DeskError("too_large")
+        parts.append(part)
+    return b"".join(parts)
+
+
+class Door:
+    """The doors of one desk."""
+
+    def __init__(
+        self, desk: Desk, *, health: Callable[[], Awaitable[dict[str, Any]]], release: Callable[[str], Awaitable[int]]
+    ) -> None:
+        """Open on *desk*; *health* adds what only the process knows, *release* lets a case's parked records through."""
+        self._desk, self._seat, self._ledger = desk, desk.seat, desk.seat.ledger
+        self._health, self._release = health, release
+        self._shown = views.Shown(self._ledger, desk.seat.me)
+
+    # -- saying ------------------------------------------------------------------------------------------------------
+
+    async def say(self, request: Request, wait: Wait = 0, speaks: Spoken = None) -> JSONResponse:
+        """Say an event: the desk signs, numbers and seals it. 202 while it waits for its answer, 200 with the verdict."""
+        wanted, canonical = event_request.read(await body_of(request))
+        drafts = event_request.drafts_of(self._seat, wanted, versions.asked(speaks or (), self._desk.speaks))
+        await recipients.see(self._seat, wanted)
+        async with self._ledger.write() as tx:
+            drafts = await repeated.in_its_case(self._seat, tx, wanted, canonical, drafts)
+            for draft in drafts:
+                try:
+                    await queue.put(
+                        self._seat, tx, draft, origin="door", asked=event_request.known_by(self._seat, canonical)[0]
+                    )
+                except WireError as error:
+                    raise of_wire(error) from None
+        ids = [(draft.subject, draft.id or "") for draft in drafts]
+        answer = await self._until(lambda: self._said(ids), lambda found: found["verdict"] != "pending", wait)
+        return JSONResponse(answer, 202 if answer["verdict"] == "pending" else 200)
+
+    async def _said(self, ids: list[tuple[str, str]]) -> dict[str, Any]:
+        async with self._ledger.read() as tx:
+            found = [await views.said(tx, self._seat.me, subject, id) for subject, id in ids]
+        return views.together([refusals.told(self._seat, part) for part in found if part is not None])
+
+    async def _until(
+        self, look: Callable[[], Awaitable[dict[str, Any]]], enough: Callable[[dict[str, Any]], bool], seconds: float
+    ) -> dict[str, Any]:
+        until = time.monotonic() + seconds
+        while True:
+            seen = self._ledger.count
+            found = await look()
+            left = until - time.monotonic()
+            if enough(found) or left <= 0:
+                return found
+            with suppress(TimeoutError):
+                async with asyncio.timeout(left), self._ledger.commits:
+                    await self._ledger.commits.wait_for(partial(self._ledger.passed, seen))
+
+    async def again(self, id: str, wait: Wait = 0) -> JSONResponse:
+        """Send the very bytes of an answered event once more; with *wait*, the answer comes with the same receipt."""
+        async with self._ledger.write() as tx:
+            subject = await views.subject_of(tx, self._seat.me, id)
+            row = await verdicts.row_of(tx, subject, id) if subject else None
+            if row is None:
+                raise DeskError("not_found")
+            if row.state == "signed":
+                raise DeskError("still_open")
+            if row.value is None:
+                raise DeskError("not_sent_yet")
+            await tx.execute(update(tables.outbox).where(tables.outbox.c.seq == row.seq).values(again=1))
+        of_row = [(row.subject, id)]
+        answer = await self._until(lambda: self._said(of_row), lambda found: not found["events"][0]["again"], wait)
+        return JSONResponse(answer, 202 if answer["events"][0]["again"] else 200)
+
+    async def event(self, id: str) -> dict[str, Any]:
+        """What became of an event of this agency."""
+        async with self._ledger.read() as tx:
+            subject = await views.subject_of(tx, self._seat.me, id)
+            found = await views.said(tx, self._seat.me, subject, id) if subject else None
+        if found is None:
+            raise DeskError("not_found")
+        return refusals.told(self._seat, found)
+
+    # -- looking -----------------------------------------------------------------------------------------------------
+
+    async def inbox(
+        self,
+        case: Ref | None = None,
+        after: After = 0,
+        limit: Limit = 200,
+        open: Flag = False,  # noqa: FBT002 - a query parameter has its default in the signature
+        technical: Flag = False,  # noqa: FBT002 - the same
+        actor: Who | None = None,
+        purpose: AccessPurpose = "case_work",
+        speaks: Spoken = None,
+    ) -> dict[str, Any]:
+        """Events received, in order, each in the version that is spoken.
+
+        With *open*, their letters: the registrar has each reading on record first, as of *actor* for *purpose*.
+        """
+        spoken = versions.asked(speaks or (), self._desk.speaks)
+        most = min(limit, opening.MOST) if open else limit
+        async with self._ledger.read() as tx:
+            rows = await views.received(tx, self._seat, case=case, after=after, limit=most, technical=technical)
+        if not open:
+            return {"events": [views.heard(row, spoken) for row in rows]}
+        who = opening.reader(self._desk, actor)
+        found = await opening.to_open(self._desk, rows, who=who, purpose=purpose)
+        await self._put_on_record(found.due.values())
+        events = [await views.opened(self._desk, row, spoken, who=who, purpose=purpose, asked=found) for row in rows]
+        return {"events": events}
+
+    async def _put_on_record(self, drafts: Collection[Draft]) -> dict[str, Any]:
+        """Have the registrar put on record what is then read. Nothing was read when this raises."""
+        if not drafts:
+            return {}
+        ids = await opening.put(self._desk, drafts)
+        found = await self._until(
+            lambda: self._said(ids), lambda found: found["verdict"] != "pending", opening.WITHIN_SECONDS
+        )
+        if found["verdict"] == "refused":
+            ground: dict[str, object] = {name: found[name] for name in ("rule", "article") if name in found}
+            raise DeskError("read_refused", detail=found["sentence"], safe={"refusal": found["code"], **ground})
+        if found["verdict"] != "registered":
+            raise DeskError("read_not_registered")
+        return found
+
+    async def read_case(
+        self, ref: str, what: Handed, actor: Who | None = None, purpose: AccessPurpose = "case_work"
+    ) -> dict[str, Any]:
+        """Put on record that *actor* now reads the case as a whole, or hands it on: from then on it may be done.
+
+        A report to the person gets ``written`` too: which parts of the case's letters have anything in them.
+        """
+        if CASE_REF.fullmatch(ref) is None:
+            raise DeskError("not_found")
+        who = opening.reader(self._desk, actor)
+        said = await self._put_on_record([opening.access(self._desk, ref, what, who=who, purpose=purpose)])
+        return said | {"written": await written(self._desk, ref)} if what == "person_report" else said
+
+    async def reads(self, ref: str) -> dict[str, Any]:
+        """What this desk has opened of a case's letters, and for whom."""
+        async with self._ledger.read() as tx:
+            return {"reads": await views.reads(tx, ref)}
+
+    async def case(self, ref: str) -> dict[str, Any]:
+        """A case as this agency sees it: the fold of what it sent and received."""
+        async with self._ledger.read() as tx:
+            found = await views.case(tx, self._desk, ref)
+        if found is None:
+            raise DeskError("not_found")
+        return found
+
+    async def cases(self, after: Annotated[str, Query(max_length=32)] = "", limit: Limit = 200) -> dict[str, Any]:
+        """The cases that this agency knows."""
+        async with self._ledger.read() as tx:
+            return {"cases": await views.cases(tx, after=after, limit=limit)}
+
+    async def tasks(self, after: After = 0, limit: Limit = 200) -> dict[str, Any]:
+        """What waits for a person."""
+        async with self._ledger.read() as tx:
+            return {"tasks": await views.tasks(tx, after=after, limit=limit)}
+
+    async def done(self, task: Task) -> dict[str, Any]:
+        """A person has looked after a task."""
+        async with self._ledger.write() as tx:
+            if not await finish_task(tx, task, self._seat.stamp()):
+                raise DeskError("not_found")
+        return {"task": task, "done": True}
+
+    async def release(self, ref: str) -> dict[str, Any]:
+        """Let a case's parked records through, in order; stops at the first that fails again."""
+        if ref not in self._desk.parked:
+            raise DeskError("not_parked")
+        if ref in self._desk.ahead:  # a withdrawal may stand behind its letter: the desk goes on by itself
+            raise DeskError("inbox_unread")
+        return {"case": ref, "left": await self._release(ref)}
+
+    async def witness(self) -> dict[str, Any]:
+        """What this desk co-signed of the history's logs, and what is wrong with one."""
+        async with self._ledger.read() as tx:
+            return {"logs": await cosignatures.view(tx)}
+
+    async def health(self) -> dict[str, Any]:
+        """How far the desk is, in one snapshot."""
+        process = await self._health()
+        return {
+            "service": self._seat.me,
+            "live": True,
+            **process,
+            **self._desk.health(),
+            **await self._shown.position(),
+        }
+
+
+def _of_parameter(item: Any) -> Problem:
+    """Retell what is wrong with a parameter of the address: ``?name`` of the query, ``{name}`` of the path."""
+    where, name = item["loc"][:2]
+    return Problem(f"?{name}" if where == "query" else f"{{{name}}}", item["type"], values_of(item))
+
+
+@asynccontextmanager
+async def _at_once() -> AsyncIterator[None]:
+    yield
+
+
+def application(
+    door: Door,
+    allows: Callable[[str | None], bool],
+    running: Callable[[], AbstractAsyncContextManager[None]] = _at_once,
+) -> ASGIApp:
+    """The HTTP face of *door*; *allows* knows the token, *running* is what must run while it is open."""
+    app = FastAPI(title="nrmbus desk", docs_url=None, redoc_url=None, lifespan=lambda _: running())
+    app.post("/v1/events", response_model=None)(door.say)
+    app.post("/v1/events/{id}/again", response_model=None)(door.again)
+    app.get("/v1/events/{id}")(door.event)
+    app.get("/v1/inbox")(door.inbox)
+    app.get("/v1/cases")(door.cases)
+    app.get("/v1/cases/{ref}")(door.case)
+    app.get("/v1/cases/{ref}/reads")(door.reads)
+    app.post("/v1/cases/{ref}/reads")(door.read_case)
+    app.post("/v1/cases/{ref}/release")(door.release)
+    app.get("/v1/tasks")(door.tasks)
+    app.post("/v1/tasks/{task}/done")(door.done)
+    app.get("/v1/witness")(door.witness)
+    app.get("/health")(door.health)
+
+    async def desk_error(_request: Request, error: Exception) -> Response:
+        return _answer(error if isinstance(error, DeskError) else DeskError("not_available"))
+
+    async def http_error(_request: Request, error: Exception) -> Response:
+        code = _STATUS.get(error.status_code, "not_found") if isinstance(error, HTTPException) else "not_available"
+        return _answer(DeskError(code))
+
+    async def parameter_error(_request: Request, error: Exception) -> Response:
+        found = error.errors() if isinstance(error, RequestValidationError) else ()
+        return _answer(
+            DeskError("unknown_field", map(_of_parameter, found))
+        )  # FastAPI's own would repeat what was sent
+
+    app.add_exception_handler(DeskError, desk_error)
+    app.add_exception_handler(SQLAlchemyError, desk_error)
+    app.add_exception_handler(HTTPException, http_error)
+    app.add_exception_handler(RequestValidationError, parameter_error)
+    app.add_exception_handler(Exception, desk_error)
+    return Token(app, allows)

@@ -1,0 +1,373 @@
+"""What the door shows: rows of the ledger in plain JSON types, each page one snapshot."""
+
+import json
+from collections.abc import Mapping
+from typing import Any, Final
+
+from sqlalchemy import Row, func, select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from nrmbus.desk import versions
+from nrmbus.desk.access import opening
+from nrmbus.desk.desk import Desk
+from nrmbus.desk.erasure import rounds
+from nrmbus.desk.letters import letters
+from nrmbus.desk.outbox.queue import RESEALED
+from nrmbus.desk.outbox.verdicts import row_of
+from nrmbus.desk.state import beginnings, parking
+from nrmbus.desk.state.cases import known, signed_of
+from nrmbus.desk.state.context import Seat
+from nrmbus.desk.store import tables
+from nrmbus.desk.store.ledger import Ledger
+from nrmbus.desk.versions import Speaks
+from nrmbus.desk.witness import cosignatures
+from nrmbus.rules import View
+from nrmbus.wire import base64, times
+from nrmbus.wire.envelope import Signed
+from nrmbus.wire.ids import sealed_again
+from nrmbus.wire.registration import Registration
+from nrmbus.wire.statement import body_of
+
+STOP: Final = "D-STOP"
+"""The duty to answer a withdrawal of consent."""
+
+_OUTBOX, _EVENTS, _TASKS = tables.outbox.c, tables.events.c, tables.tasks.c
+
+
+def _there(mapping: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in mapping.items() if value is not None}
+
+
+async def said(tx: AsyncConnection, me: str, subject: str, id: str) -> dict[str, Any] | None:
+    """Return what became of an event of the agency *me*, followed to the id under which it was sealed again, if it was.
+
+    Where the ledger was lost, the registrar's receipts in the inbox say it.
+    """
+    asked = id
+    row = await row_of(tx, subject, id)
+    receipt = await _receipt(tx, me, subject, id) if row is None else None
+    while following := _following(me, id, row, receipt):
+        next_row = await row_of(tx, subject, following)
+        next_receipt = await _receipt(tx, me, subject, following) if next_row is None else None
+        if next_row is None and next_receipt is None:
+            break
+        id, row, receipt = following, next_row, next_receipt
+    found = await _of_row(tx, row) if row is not None else await _of_receipt(tx, receipt) if receipt else None
+    return None if found is None else _there({**found, "asked_id": asked if asked != id else None})
+
+
+def _following(me: str, id: str, row: Row[Any] | None, receipt: Registration | None) -> str | None:
+    """Return the id under which the event was sealed again; None if it was not."""
+    if row is not None:
+        return row.replaced_by  # type: ignore[no-any-return]  # a column of text
+    return sealed_again(me, id) if receipt is not None and receipt.code == RESEALED else None
+
+
+async def _of_row(tx: AsyncConnection, row: Row[Any]) -> dict[str, Any]:
+    clear = json.loads(row.clear)
+    return {
+        "id": row.id,
+        "case": row.subject,
+        "type": row.type,
+        "version": clear["version"],
+        "state": row.state,
+        "verdict": row.verdict or "pending",
+        "code": row.code,
+        "accepts": await _accepted(tx, row) if row.code == "unknown_version" else None,
+        "rule": row.rule,
+        "article": row.article,
+        "number": row.number,
+        "sequence": row.sequence,
+        "receipt": row.receipt,
+        "receipts": row.receipts,
+        "again": bool(row.again),
+        "receivers": clear["data"].get("receivers"),
+        "ref": clear.get("referral"),
+        "time": clear["time"],
+    }
+
+
+async def _receipt(tx: AsyncConnection, me: str, subject: str, id: str) -> Registration | None:
+    inbox = tables.inbox.c
+    same = (inbox.id == id) & (inbox.subject == subject) & (inbox.source == me)
+    raw = await tx.scalar(select(inbox.registration).where(same).order_by(inbox.number).limit(1))
+    return None if raw is None else Registration.parse(body_of("registration", raw))  # verified before it was stored
+
+
+async def _of_receipt(tx: AsyncConnection, receipt: Registration) -> dict[str, Any]:
+    """Return what the registrar answered; of a refused event nobody has the words any more."""
+    same = (_EVENTS.subject == receipt.subject) & (_EVENTS.source == receipt.source) & (_EVENTS.id == receipt.id)
+    row = (await tx.execute(select(tables.events).where(same))).first()
+    data = json.loads(row.value) if row is not None else {}
+    return {
+        "id": receipt.id,
+        "case": receipt.subject,
+        "type": row.type if row is not None else None,
+        "version": signed_of(row).version if row is not None else None,
+        "state": "closed",
+        "verdict": receipt.verdict,
+        "code": receipt.code,
+        "accepts": list(receipt.accepts or ()) or None,
+        "rule": receipt.rule,
+        "article": receipt.article,
+        "number": receipt.number,
+        "sequence": receipt.sequence,
+        "receipt": receipt.digest,
+        "receipts": 1,
+        "again": False,
+        "receivers": data.get("receivers"),
+        "ref": row.referral if row is not None else None,
+        "time": row.time if row is not None else None,
+    }
+
+
+async def _accepted(tx: AsyncConnection, row: Row[Any]) -> list[int] | None:
+    """The versions of the type that the registrar would have judged, by its refusal of *row*."""
+    inbox = tables.inbox.c
+    refusal = (inbox.subject == row.subject) & (inbox.id == row.id) & (inbox.number == row.number)
+    raw = await tx.scalar(select(inbox.registration).where(refusal))
+    if raw is None:
+        return None
+    return list(Registration.parse(body_of("registration", raw)).accepts or ())  # verified before it was stored
+
+
+def together(parts: list[dict[str, Any]]) -> dict[str, Any]:
+    """The answer for everything that one request said: pending until all is answered, then the first that is not registered."""
+    first = next((part for part in parts if part["verdict"] != "registered"), parts[0])
+    pending = any(part["verdict"] == "pending" for part in parts)
+    names = ("id", "case", "type", "code", "sentence", "accepts", "rule", "article", "number", "receipt")
+    return {
+        "verdict": "pending" if pending else first["verdict"],
+        **{name: first[name] for name in names if name in first},
+        "events": parts,
+    }
+
+
+async def subject_of(tx: AsyncConnection, me: str, id: str) -> str | None:
+    """Return the case of what the agency *me* said under *id*; None if it said nothing under it."""
+    put: str | None = await tx.scalar(select(_OUTBOX.subject).where(_OUTBOX.id == id).order_by(_OUTBOX.seq).limit(1))
+    inbox = tables.inbox.c
+    answered = select(inbox.subject).where(inbox.id == id, inbox.source == me).order_by(inbox.number).limit(1)
+    return put or await tx.scalar(answered)
+
+
+async def received(
+    tx: AsyncConnection, seat: Seat, *, case: str | None, after: int, limit: int, technical: bool
+) -> list[Row[Any]]:
+    """Rows of the events that this desk received, in order, those after row *after*; with the registrar's word on each."""
+    inbox, parked = tables.inbox, tables.parked
+    rows = (
+        select(tables.events, inbox.c.registration, parked.c.error)
+        .join(inbox, (inbox.c.partition == _EVENTS.partition) & (inbox.c.inbox_number == _EVENTS.inbox_number))
+        .outerjoin(parked, parked.c.position == _EVENTS.position)
+        .where(_EVENTS.position > after, _EVENTS.source != seat.me)
+    )
+    if case is not None:
+        rows = rows.where(_EVENTS.subject == case)
+    if not technical:
+        rows = rows.where(_EVENTS.technical == 0)
+    return list((await tx.execute(rows.order_by(_EVENTS.position).limit(limit))).all())
+
+
+def heard(row: Row[Any], speaks: Speaks, letter: letters.Opened | None = None) -> dict[str, Any]:
+    """One received event in the version that its reader *speaks*: what stands in the clear, and the *letter* if it was opened.
+
+    Of one that this release does not know, there is only what the envelope says. ``original`` always comes along.
+    """
+    signed = signed_of(row)
+    event = known(signed)
+    body = {
+        "row": row.position,
+        "partition": row.partition,
+        "inbox_number": row.inbox_number,
+        "number": row.number,
+        "id": row.id,
+        "type": row.type,
+        "published": signed.version,
+        "case": row.subject,
+        "source": row.source,
+        "time": row.time,
+        "registered": row.registered,
+        "ref": row.referral,
+        "parts": json.loads(row.parts),
+        "shut": (letter.shut if letter else None) or row.shut,
+        "technical": bool(row.technical),
+        "parked": True if row.error else None,
+        "unknown": True if event is None else None,
+        "original": original(signed, row.registration),
+    }
+    if event is not None:
+        version = versions.version_of(speaks, row.type)
+        said = versions.told(event, letter.fields if letter else {}, version)
+        body |= {"version": version, "data": said.data, "lost": versions.listed(said.lost) or None}
+        if letter is not None:
+            body["letter"] = versions.by_part(row.type, version, said.letter, letter.parts)
+    return _there(body)
+
+
+def original(signed: Signed, registration: bytes) -> dict[str, Any]:
+    """What the source signed, and what the registrar said of it: the headers as text, all else in base64.
+
+    The letter is not there: the headers name its digest, so the signature verifies without it.
+    """
+    headers = signed.record.without_letter().headers
+    return {
+        "headers": {name: value.decode("ascii") for name, value in headers},
+        "value": base64.encode(signed.data),
+        "registration": base64.encode(registration),
+    }
+
+
+async def opened(
+    desk: Desk, row: Row[Any], speaks: Speaks, *, who: str, purpose: str, asked: opening.Asked
+) -> dict[str, Any]:
+    """The same with its letter, if the registrar has the opening on record as it was *asked*; else it stays closed."""
+    if row.position in asked.due:
+        return heard(row, speaks, await opening.open_letter(desk, signed_of(row), who=who, purpose=purpose))
+    shut = asked.shut.get(row.position)
+    return heard(row, speaks, None if shut is None else letters.Opened(shut=shut))
+
+
+async def case(tx: AsyncConnection, desk: Desk, subject: str) -> dict[str, Any] | None:
+    """A case as this desk sees it; none where it sent and received nothing."""
+    count = await tx.scalar(select(func.count()).select_from(tables.events).where(_EVENTS.subject == subject))
+    if not count:
+        return None
+    view = await desk.cases.view(tx, subject)
+    if await beginnings.is_incomplete(desk.seat.ledger, tx, subject):
+        return await _incomplete(tx, desk, subject, view, count)
+    duties = desk.seat.rules.clocks(view)
+    return _there(
+        {
+            "case": subject,
+            "status": view.status,
+            "child": view.child,
+            "version": view.count_for(desk.seat.me),
+            "on_case": view.on_case(desk.seat.me),
+            "events": count,
+            "open_referrals": list(view.open_referrals),
+            "open_deadlines": [
+                _there({"code": duty.code, "due": times.write(duty.due) if duty.due else None, "ref": duty.ref})
+                for duty in duties
+            ],
+            "stops": _stops(desk, view) or None,
+            "parked": subject in desk.parked,
+            "parked_because": await _because(tx, subject),
+        }
+    )
+
+
+async def _incomplete(tx: AsyncConnection, desk: Desk, subject: str, view: View, count: int) -> dict[str, Any]:
+    """Return a case whose beginning this desk does not know: what it was told since, and nothing that rests on all of it."""
+    return _there(
+        {
+            "case": subject,
+            "incomplete": True,
+            "sentence": beginnings.INCOMPLETE,
+            "events": count,
+            "open_referrals": list(view.open_referrals),
+            "stops": _stops(desk, view) or None,
+            "parked": subject in desk.parked,
+            "parked_because": await _because(tx, subject),
+        }
+    )
+
+
+def _stops(desk: Desk, view: View) -> list[dict[str, Any]]:
+    """What this agency was told of withdrawals: its own, and of those that it recorded, who has answered and who has not."""
+    me, due = desk.seat.me, {duty.answerable: duty for duty in desk.seat.rules.clocks(view) if duty.code == STOP}
+    found = []
+    for agency, stop in view.stops.items():
+        if me not in (agency, stop.mark.source):
+            continue
+        duty = due.get(agency) if stop.open else None
+        row = {
+            "agency": agency,
+            "withdrawn": times.write(stop.mark.registered),
+            "event": stop.mark.id,
+            "answer": stop.answer or ("missing" if stop.open else "confirmed"),
+            "due": times.write(duty.due) if duty and duty.due else None,
+            "overdue": (duty.breached or (duty.due is not None and duty.due < desk.seat.now())) if duty else None,
+        }
+        found.append(_there(row))
+    return found
+
+
+async def reads(tx: AsyncConnection, subject: str) -> list[dict[str, Any]]:
+    """What this desk has opened of the case's letters: by whom, what for, and which part; its own openings too."""
+    rows = await tx.execute(select(tables.reads).where(tables.reads.c.subject == subject).order_by(tables.reads.c.id))
+    names = ("at", "who", "source", "event", "part", "purpose")
+    return [{name: getattr(row, name) for name in names} for row in rows]
+
+
+async def _because(tx: AsyncConnection, subject: str) -> dict[str, Any] | None:
+    """Why a case stands still: of the record that has waited longest, what it is, what is wrong and what is to be done."""
+    row = await parking.first(tx, subject)
+    if row is None:
+        return None
+    signed = signed_of(row)
+    return {
+        "error": row.error,
+        "sentence": parking.sentence_of(row.error, signed),
+        "row": row.position,
+        "type": row.type,
+        "published": signed.version,
+        "since": row.since,
+        "waiting": await parking.count(tx, subject),
+    }
+
+
+async def cases(tx: AsyncConnection, *, after: str, limit: int) -> list[dict[str, Any]]:
+    """The cases that this desk sent or received something of, by reference."""
+    rows = select(_EVENTS.subject, func.count().label("events"), func.max(_EVENTS.registered).label("last"))
+    rows = rows.where(_EVENTS.subject > after).group_by(_EVENTS.subject).order_by(_EVENTS.subject).limit(limit)
+    return [{"case": row.subject, "events": row.events, "last": row.last} for row in await tx.execute(rows)]
+
+
+async def tasks(tx: AsyncConnection, *, after: int, limit: int) -> list[dict[str, Any]]:
+    """What waits for a person, in the order in which it came up."""
+    rows = select(tables.tasks).where(_TASKS.done.is_(None), _TASKS.id > after).order_by(_TASKS.id).limit(limit)
+    found = []
+    for row in await tx.execute(rows):
+        task = {"task": row.id, "opened": row.opened, "case": row.subject or None, "event": row.event, "kind": row.kind}
+        found.append(_there(task) | json.loads(row.about))
+    return found
+
+
+class Shown:
+    """How far a desk is, as its ledger says: read once a commit, since whoever waits for quiet asks far more often."""
+
+    def __init__(self, ledger: Ledger, me: str) -> None:
+        """Nothing is read yet of the *ledger* of the agency *me*."""
+        self._ledger, self._me = ledger, me
+        self._count = -1
+        self._read: dict[str, Any] = {}
+
+    async def position(self) -> dict[str, Any]:
+        """What was read, what was said and is not answered, what waits for a person, and the witness; of one moment.
+
+        A commit that ends meanwhile may be missing, and then all of it is.
+        """
+        count = self._ledger.count
+        if count != self._count:
+            async with self._ledger.read() as tx:
+                self._read = {
+                    **await _position(tx),
+                    "erasing": await rounds.waiting(tx, self._me),
+                    "witness": await cosignatures.health(tx),
+                }
+            self._count = count
+        return {**self._read, "erasing": self._read["erasing"] + self._ledger.holds_deleted}
+
+
+async def _position(tx: AsyncConnection) -> dict[str, Any]:
+    open_rows = (
+        select(func.count()).select_from(tables.outbox).where((_OUTBOX.state != "closed") | (_OUTBOX.again == 1))
+    )
+    read = await tx.execute(select(tables.positions.c.partition, tables.positions.c.inbox_number))
+    open_tasks = select(func.count()).select_from(tables.tasks).where(_TASKS.done.is_(None))
+    return {
+        "inbox": {str(row.partition): row.inbox_number for row in read},
+        "outbox_open": await tx.scalar(open_rows),
+        "tasks": await tx.scalar(open_tasks),
+    }

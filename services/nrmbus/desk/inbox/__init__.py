@@ -1,0 +1,1 @@
+"""Inbox: a record is verified, and taken in one transaction."""

@@ -1,0 +1,155 @@
+"""The one factory of a desk's broker and subscriber, and the check that their settings are those that lose nothing.
+
+Nothing else in a desk makes a subscriber: FastStream's defaults acknowledge before the work is done, start at the end of
+the topic, read what transactions took back, and let any producer name where answers go.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
+from functools import partial
+from typing import Any, Final
+
+from aiokafka import ConsumerRebalanceListener, TopicPartition
+from aiokafka.coordinator.assignors.range import RangePartitionAssignor
+from faststream.kafka import KafkaBroker
+from faststream.kafka.message import KafkaAckableMessage
+from faststream.middlewares import AckPolicy
+from faststream.security import BaseSecurity
+
+from nrmbus.bus import clients
+from nrmbus.bus.reach import Where, reach
+from nrmbus.desk.desk import Desk
+from nrmbus.desk.errors import DeskError
+from nrmbus.desk.inbox.middleware import LedgerMiddleware
+from nrmbus.desk.procedure.handlers import Inbox, Outbox, data_of, join
+
+_READING: Final = clients.settings("reader", "desk")
+_EVERY: Final = clients.settings("every")
+_WRITING: Final = clients.settings("producer")
+_GRACE_SECONDS: Final = 1.0
+"""How long a record may go on being handled after SIGTERM; what is cut is undone and read again."""
+
+
+class FromTheLedger(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has no types
+    """Reading goes on where the ledger says, whatever Kafka remembers: a ledger restored from a backup reads again."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+        self._inbox: Inbox | None = None
+
+    def follow(self, inbox: Inbox) -> None:
+        """Steer the consumer of *inbox*."""
+        self._inbox = inbox
+
+    def on_partitions_revoked(self, revoked: set[TopicPartition]) -> None:
+        """Nothing to do: each record is committed before the next one is read."""
+
+    def on_partitions_assigned(self, assigned: set[TopicPartition]) -> None:
+        """Seek before anything is awaited, or aiokafka takes the committed offset first."""
+        consumer = self._inbox.consumer if self._inbox else None
+        for partition in assigned:
+            position = self._desk.seat.ledger.positions.get(partition.partition)
+            if consumer is not None:
+                consumer.seek(partition, position.next_offset if position is not None else 0)
+        if assigned:
+            self._desk.assigned.set()
+
+
+async def tolerant(record: Any, original: Callable[[Any], Awaitable[KafkaAckableMessage]]) -> KafkaAckableMessage:
+    """FastStream's parser, told of text headers only, each name once, and never of ``reply_to``.
+
+    It raises on a header that is null or not UTF-8, and such a record is lost under every policy. The record itself is
+    handed on whole: what is wrong with it is said by the wire, not by the parser.
+    """
+    headers: dict[str, bytes] = {}
+    for name, value in record.headers:
+        if isinstance(value, bytes) and value.isascii() and name != "reply_to":
+            headers.setdefault(name, value)
+    message = await original(replace(record, headers=tuple(headers.items())))
+    message.raw_message = record
+    return message
+
+
+def make_broker(where: Where, service: str, desk: Desk | None = None) -> KafkaBroker:
+    """A broker whose every publisher and subscriber goes by `LedgerMiddleware`; without *desk* by none."""
+    place = reach(where)
+    context = place.context()
+    return KafkaBroker(
+        place.servers,
+        security=BaseSecurity(ssl_context=context) if context else None,
+        client_id=service,
+        acks=_WRITING["acks"],
+        enable_idempotence=_WRITING["enable_idempotence"],
+        linger_ms=_WRITING["linger_ms"],
+        max_request_size=_WRITING["max_request_size"],
+        request_timeout_ms=_EVERY["request_timeout_ms"],
+        metadata_max_age_ms=_EVERY["metadata_max_age_ms"],
+        allow_auto_create_topics=False,
+        graceful_timeout=_GRACE_SECONDS,
+        middlewares=() if desk is None else (partial(LedgerMiddleware, desk),),
+        logger=None,  # its own prints the texts of exceptions
+    )
+
+
+def make_endpoints(broker: KafkaBroker, desk: Desk) -> tuple[Inbox, Outbox]:
+    """The desk's subscriber to its inbox and publisher to its outbox, with the handlers of its role."""
+    me, outbox = desk.seat.me, broker.publisher(f"nrm.outbox.{desk.seat.me}")
+    listener = FromTheLedger(desk)
+    inbox = broker.subscriber(
+        f"nrm.inbox.{me}",
+        group_id=f"{me}.desk",
+        group_instance_id=me,
+        ack_policy=AckPolicy.NACK_ON_ERROR,
+        no_reply=True,
+        auto_offset_reset=_READING["auto_offset_reset"],
+        isolation_level=_READING["isolation_level"],
+        session_timeout_ms=_READING["session_timeout_ms"],
+        heartbeat_interval_ms=_READING["heartbeat_interval_ms"],
+        max_poll_interval_ms=_READING["max_poll_interval_ms"],
+        max_partition_fetch_bytes=_READING["max_partition_fetch_bytes"],
+        partition_assignment_strategy=(RangePartitionAssignor,),
+        listener=listener,
+        parser=tolerant,
+        decoder=data_of,
+    )
+    listener.follow(inbox)
+    join(desk.seat.role, inbox, outbox)
+    return inbox, outbox
+
+
+_MUST: Final[Mapping[str, Any]] = {
+    "enable_auto_commit": False,
+    "auto_offset_reset": "earliest",
+    "isolation_level": "read_committed",
+    "session_timeout_ms": _READING["session_timeout_ms"],
+}
+
+
+def check_settings(broker: KafkaBroker, service: str) -> None:
+    """Assert what every subscriber and the producer really run with, whoever made them.
+
+    Raises:
+        DeskError: ``settings_drift`` when one would lose, repeat or misdirect records.
+    """
+    producing = broker.config.broker_config
+    right = (
+        bool(broker.subscribers)
+        and not producing.allow_auto_create_topics
+        and producing.logger.params_storage.get_logger(context=producing.fd_config.context) is None
+    )
+    connection = broker._connection_kwargs  # noqa: SLF001 - no public name for it
+    right = right and connection["enable_idempotence"] is True and connection["acks"] in ("all", -1)
+    for subscriber in broker.subscribers:
+        if not isinstance(subscriber, Inbox):
+            raise DeskError("settings_drift")
+        reads = subscriber._connection_args  # noqa: SLF001 - the same
+        right = (
+            right
+            and subscriber.ack_policy is AckPolicy.NACK_ON_ERROR
+            and subscriber._no_reply  # noqa: SLF001 - the same
+            and subscriber._call_options.parser is tolerant  # noqa: SLF001 - the same
+            and reads.get("group_instance_id") == service
+            and all(reads.get(name) == value for name, value in _MUST.items())
+        )
+    if not right:
+        raise DeskError("settings_drift")

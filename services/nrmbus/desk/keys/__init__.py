@@ -1,0 +1,1 @@
+"""Keys and certificate of the agency, in time and after a loss."""

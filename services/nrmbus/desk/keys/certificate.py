@@ -1,0 +1,116 @@
+"""The desk looks after its own certificate: asks the operator for the next one in time, believes it, takes it into use.
+
+Where the operator's `nrmbus up` runs on the same machine, that renews it first, and nothing is asked for.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable
+from typing import Final
+
+from aiokafka import TopicPartition
+
+from nrmbus import telemetry
+from nrmbus.bus import certificate, clients
+from nrmbus.bus.errors import NoBus
+from nrmbus.bus.folder import BusFolder
+from nrmbus.bus.reach import Reach, Tls
+from nrmbus.desk.state.context import Seat
+from nrmbus.directory import DirectoryError, renewal
+from nrmbus.directory.entry import body_of
+from nrmbus.directory.renewal import ANSWERS, Renewal, topic_of
+from nrmbus.wire import json
+
+LOOK_SECONDS: Final = 60.0
+"""How often a desk looks at its certificate, and while it waits for another one, at the answers."""
+
+AGAIN_SECONDS: Final = 24 * 3600.0
+"""After how long without an answer it asks once more."""
+
+_READ_MS: Final = 200
+
+
+class Renewing:
+    """One desk's certificate, from its start on."""
+
+    def __init__(self, folder: BusFolder, seat: Seat) -> None:
+        self._folder, self._seat = folder, seat
+        self._tls = Tls(folder.agency(seat.me).path)
+        self._began_with = self._now()
+        self._was_due = False
+        self._asked: float | None = None
+
+    async def look(self) -> bool:
+        """Do what is due; whether there is another certificate now than the one that this desk's connections carry.
+
+        Raises:
+            KafkaError: the broker does not answer.
+        """
+        if self._now() != self._began_with and self._is_usable():
+            return True
+        if not certificate.is_due(self._tls, certificate.now()):
+            self._was_due = False
+            return False
+        if (
+            not self._was_due
+        ):  # who renews the certificates of this machine, if anybody does, is quicker than our next look
+            self._was_due = True
+            return False
+        if await self._takes_answer():
+            return self._is_usable()
+        if self._asked is None or time.monotonic() - self._asked > AGAIN_SECONDS:
+            await self._ask()
+        return False
+
+    async def _ask(self) -> None:
+        me, signing = self._seat.me, self._seat.identity.signing
+        asked = await asyncio.to_thread(renewal.ask, self._folder, me, signing)
+        async with clients.producer(self._where()) as producer:
+            await producer.send_and_wait(topic_of(me), value=json.dumps(body_of(asked)), partition=0)
+        self._asked = time.monotonic()
+        telemetry.handled("asked", topic=topic_of(me))
+
+    async def _takes_answer(self) -> bool:
+        """Look for a certificate among all answers that are kept: one may have come before this desk was started."""
+        topic, mine = TopicPartition(ANSWERS, 0), self._seat.me.encode()
+        taken = False
+        async with clients.reading(self._where(), topic) as (consumer, end):
+            while await consumer.position(topic) < end:
+                for record in (await consumer.getmany(topic, timeout_ms=_READ_MS)).get(topic, ()):
+                    taken |= record.key == mine and await asyncio.to_thread(self._takes, record.value or b"")
+        return taken
+
+    def _takes(self, raw: bytes) -> bool:
+        try:
+            renewal.take(self._folder, self._seat.me, Renewal.parsed(raw))
+        except DirectoryError:  # an earlier one, or no certificate at all
+            return False
+        telemetry.handled("renewed", topic=ANSWERS)
+        return True
+
+    def _where(self) -> Reach:
+        return self._folder.reach(self._tls.home)
+
+    def _now(self) -> bytes:
+        try:
+            return self._tls.certificate.read_bytes()
+        except FileNotFoundError:
+            return b""
+
+    def _is_usable(self) -> bool:
+        try:
+            self._where().context()
+        except NoBus:  # key and certificate do not belong together, or not yet
+            return False
+        return True
+
+
+async def run(renewing: Renewing, begin_anew: Callable[[], None]) -> None:
+    """Look after the certificate until cancelled; *begin_anew* is called when there is another. What goes wrong is tried again."""
+    while True:
+        await asyncio.sleep(LOOK_SECONDS)
+        try:
+            if await renewing.look():
+                begin_anew()
+        except Exception as error:  # noqa: BLE001 - the desk works as long as its certificate does
+            telemetry.handled("not_available", topic=ANSWERS, error=type(error).__name__)

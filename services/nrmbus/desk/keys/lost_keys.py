@@ -1,0 +1,55 @@
+"""When another agency lost its keys: which letters of this desk it may no longer be able to open, as tasks for a person."""
+
+import asyncio
+import json
+from datetime import timedelta
+from typing import Final
+
+from sqlalchemy import select
+
+from nrmbus.desk.state.context import Seat
+from nrmbus.desk.store import tables
+from nrmbus.desk.store.ledger import open_task
+from nrmbus.directory import Entry
+from nrmbus.wire import times
+
+KEPT: Final = timedelta(days=30)
+"""How long a letter waits in an inbox: what was sent earlier was fetched, or is gone."""
+
+LOOK_SECONDS: Final = 1.0
+"""How often it is looked whose keys hold by now."""
+
+_ROW: Final = tables.outbox.c
+
+
+async def run(seat: Seat, lost: list[Entry]) -> None:
+    """Ask for each entry of *lost* when its keys hold, and for none whose owner objected before; until cancelled."""
+    while True:
+        now = seat.now()
+        for entry in [each for each in lost if each.valid_from <= now]:
+            effective = seat.directory.roll.agencies[entry.agency].effective(now)
+            if entry.number in {each.entry.number for each in effective}:
+                await ask_to_send_again(seat, entry)
+            lost.remove(entry)
+        await asyncio.sleep(LOOK_SECONDS)
+
+
+async def ask_to_send_again(seat: Seat, entry: Entry) -> int:
+    """Open a task for each letter that was sealed to the agency of *entry* in the 30 days before its keys were lost; how many.
+
+    Each once, however often it is asked.
+    """
+    since, until = times.write(entry.made - KEPT), times.write(entry.valid_from)
+    sent = (
+        select(_ROW.subject, _ROW.id, _ROW.type, _ROW.recipients)
+        .where(_ROW.letter.is_not(None), _ROW.verdict == "registered", _ROW.made >= since, _ROW.made <= until)
+        .order_by(_ROW.seq)
+    )
+    async with seat.ledger.write() as tx:
+        rows = [row for row in await tx.execute(sent) if entry.agency in json.loads(row.recipients or "[]")]
+        for row in rows:
+            about = json.dumps({"type": row.type, "code": "keys_lost", "agency": entry.agency})
+            await open_task(
+                tx, opened=seat.stamp(), subject=row.subject, event_id=row.id, kind="send_again", about=about
+            )
+    return len(rows)

@@ -1,0 +1,99 @@
+"""The desk looks after its agency's keys: asks for other ones before the 90 days of its sealing key are over, and confirms them.
+
+Two admitters have to agree, and the present key signs: the desk only spares people the carrying of files.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable
+from typing import Final
+
+from nrmbus import telemetry
+from nrmbus.bus.folder import BusFolder
+from nrmbus.desk.state.context import Seat
+from nrmbus.directory import changes, rotation
+from nrmbus.directory.fold import WARNED
+from nrmbus.directory.joining import OVERLAP
+from nrmbus.directory.renewal import topic_of
+from nrmbus.directory.requests import Request
+
+BEFORE: Final = WARNED
+"""How long before the end of a sealing key's 90 days other keys are asked for: two people have to come to sign."""
+
+LOOK_SECONDS: Final = 60.0
+"""How often a desk looks at its keys."""
+
+AGAIN_SECONDS: Final = 24 * 3600.0
+"""After how long it asks once more, where admitters or operator have not done their part."""
+
+CONFIRMED_SECONDS: Final = 600.0
+"""After how long it confirms once more."""
+
+
+class Rotating:
+    """One desk's keys."""
+
+    def __init__(self, folder: BusFolder, seat: Seat) -> None:
+        self._folder, self._seat = folder, seat
+        self._home = folder.agency(seat.me).path
+        self._began_with = seat.identity.witness.kid
+        self._sent: dict[str, float] = {}
+        """When what was sent last, on the monotonic clock."""
+
+    async def look(self) -> bool:
+        """Do what is due; whether the desk has to begin anew, since as a witness it signs with the key that it began with.
+
+        Raises:
+            KafkaError: the broker does not answer.
+            DirectoryError: the directory cannot be believed, or the challenge does not open.
+        """
+        seat = self._seat
+        seat.renew()
+        if seat.identity.witness.kid != self._began_with:
+            return True
+        standing = seat.directory.roll.agencies.get(seat.me)
+        if standing is None or seat.held_up is not None or seat.directory.state(seat.me, seat.now()) != "admitted":
+            return False
+        newest = standing.periods[-1]
+        if newest.confirmed is None:
+            if self._may("confirmed", CONFIRMED_SECONDS):
+                await self._send(await asyncio.to_thread(self._confirmation), "confirmed")
+        elif self._ends(seat) and self._may("rotated", AGAIN_SECONDS):
+            await self._send(await asyncio.to_thread(self._request), "rotated")
+        return False
+
+    def _ends(self, seat: Seat) -> bool:
+        """Whether the current sealing key, and no one after it, is in the last days of its time."""
+        ends = seat.directory.sealing_ends(seat.me, seat.now())
+        return ends is not None and seat.now() >= ends - BEFORE
+
+    def _may(self, what: str, seconds: float) -> bool:
+        return time.monotonic() - self._sent.get(what, -seconds) >= seconds
+
+    def _request(self) -> Request | None:
+        """New keys, which are made on first use and then stay; the old ones are good until their time is over."""
+        seat, now = self._seat, self._seat.now()
+        ends = seat.directory.sealing_ends(seat.me, now)
+        overlap = max(ends - now, OVERLAP) if ends else OVERLAP
+        asked = changes.ask_for_new_keys(self._folder, seat.me, "rotated", overlap, certified=False)
+        return asyncio.run(asked)
+
+    def _confirmation(self) -> Request | None:
+        return asyncio.run(changes.check(self._folder, self._seat.me, None))[1]
+
+    async def _send(self, request: Request | None, what: str) -> None:
+        if request is not None:
+            await rotation.send(self._folder, self._home, request)
+            telemetry.handled("asked", topic=topic_of(self._seat.me), type=what)
+        self._sent[what] = time.monotonic()
+
+
+async def run(rotating: Rotating, begin_anew: Callable[[], None]) -> None:
+    """Look after the keys until cancelled; *begin_anew* is called when there are others. What goes wrong is tried again: meanwhile the present keys hold."""
+    while True:
+        await asyncio.sleep(LOOK_SECONDS)
+        try:
+            if await rotating.look():
+                begin_anew()
+        except Exception as error:  # noqa: BLE001 - nothing that a desk is there for waits for new keys
+            telemetry.handled("not_available", error=type(error).__name__)

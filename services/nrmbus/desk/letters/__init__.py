@@ -1,0 +1,1 @@
+"""Letters: sealing, and the keys of cases that open them later."""

@@ -1,0 +1,187 @@
+"""Letters that are kept: each part's content key lies once more in the ledger, under a random key of its case.
+
+The key of a case is sealed to the sealing key that this agency uses, and anew to each that follows. So a sealing key can be
+destroyed and what is kept still opens; and where the key of a case is destroyed, nothing of that case does.
+"""
+
+import os
+from collections.abc import Collection, Mapping
+from typing import Final
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from sqlalchemy import delete, exists, or_, select, update
+from sqlalchemy.dialects.sqlite import insert as upsert
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from nrmbus.desk.state.context import Seat
+from nrmbus.desk.store import tables
+from nrmbus.events.model import Part
+from nrmbus.wire import ids
+from nrmbus.wire.envelope import Signed
+from nrmbus.wire.errors import LetterClosed, WireError
+from nrmbus.wire.letter import Container, Place
+
+_KEY: Final = 32
+_IV: Final = 12
+_CASES, _KEYS = tables.case_keys.c, tables.letter_keys.c
+
+
+def _info(seat: Seat, subject: str, kid: str) -> bytes:
+    return b"nrmbus/case-key/v1\0" + b"".join(map(ids.lp, (seat.bus, seat.me, subject, kid)))
+
+
+def _aad(place: Place, part: str) -> bytes:
+    return b"nrmbus/kept/v1\0" + b"".join(map(ids.lp, (place.bus, place.source, place.id, place.subject, part)))
+
+
+def place_of(seat: Seat, signed: Signed) -> Place:
+    """Where the letter of *signed* belongs."""
+    return Place(seat.bus, signed.source, signed.id, signed.subject)
+
+
+# -- keeping ---------------------------------------------------------------------------------------------------------
+
+
+async def keep(seat: Seat, tx: AsyncConnection, signed: Signed) -> None:
+    """Keep what opens the letter of *signed*, which came, or which this agency said itself: within the transaction.
+
+    What cannot be opened is left as it is; whether it opens, its receipt tells. Nothing is read here, so nothing is owed
+    to the record of readings.
+    """
+    raw = signed.letter_bytes
+    if signed.source == seat.me:
+        outbox = tables.outbox.c
+        raw = await tx.scalar(select(outbox.letter).where(outbox.subject == signed.subject, outbox.id == signed.id))
+    if raw is not None:
+        await keep_letter(seat, tx, raw, place_of(seat, signed))
+
+
+async def keep_letter(seat: Seat, tx: AsyncConnection, raw: bytes, place: Place) -> None:
+    """Keep what opens the letter *raw* that belongs to *place*; done twice, the second changes nothing."""
+    secrets: dict[Part, bytes] = {}
+    try:
+        secrets = Container.parse(raw).unwrap(seat.me, seat.identity.opening, place)
+    except (LetterClosed, WireError):
+        secrets = {}
+    await _keep(seat, tx, place, secrets)
+
+
+async def _keep(seat: Seat, tx: AsyncConnection, place: Place, secrets: Mapping[Part, bytes]) -> None:
+    if not secrets:
+        return
+    key = await case_key(seat, tx, place.subject) or await _new_case_key(seat, tx, place.subject)
+    rows = []
+    for part, secret in secrets.items():
+        iv = os.urandom(_IV)
+        sealed = iv + AESGCM(key).encrypt(iv, secret, _aad(place, part))
+        rows.append(
+            {"subject": place.subject, "source": place.source, "event": place.id, "part": part, "sealed": sealed}
+        )
+    await tx.execute(upsert(tables.letter_keys).on_conflict_do_nothing(), rows)
+
+
+async def _new_case_key(seat: Seat, tx: AsyncConnection, subject: str) -> bytes:
+    key = os.urandom(_KEY)
+    # In a ledger from an old backup a key may lie that no sealing key opens any more: the case goes on under another.
+    values = _sealed(seat, subject, key)
+    new = upsert(tables.case_keys).values(subject=subject, **values)
+    await tx.execute(new.on_conflict_do_update(index_elements=["subject"], set_=values))
+    return key
+
+
+def _sealed(seat: Seat, subject: str, key: bytes) -> dict[str, str | bytes]:
+    to = seat.identity.sealing.seal_to
+    return {"kid": to.kid, "sealed": to.wrap(key, _info(seat, subject, to.kid))}
+
+
+# -- opening ---------------------------------------------------------------------------------------------------------
+
+
+async def case_key(seat: Seat, tx: AsyncConnection, subject: str) -> bytes | None:
+    """The key of a case; None where there is none, or the sealing key that it is sealed to is gone."""
+    row = (await tx.execute(select(tables.case_keys).where(_CASES.subject == subject))).first()
+    own = seat.identity.opening.get(row.kid) if row is not None else None
+    if row is None or own is None:
+        return None
+    try:
+        return own.open(row.sealed, _info(seat, subject, row.kid))
+    except LetterClosed:
+        return None
+
+
+async def secrets_of(seat: Seat, tx: AsyncConnection, place: Place) -> dict[Part, bytes]:
+    """The content keys of a letter that are kept, by part; empty where none are, or they open no more."""
+    key = await case_key(seat, tx, place.subject)
+    if key is None:
+        return {}
+    of_letter = (_KEYS.subject == place.subject) & (_KEYS.source == place.source) & (_KEYS.event == place.id)
+    found: dict[Part, bytes] = {}
+    for row in await tx.execute(select(_KEYS.part, _KEYS.sealed).where(of_letter)):
+        try:
+            found[row.part] = AESGCM(key).decrypt(row.sealed[:_IV], row.sealed[_IV:], _aad(place, row.part))
+        except InvalidTag:
+            return {}
+    return found
+
+
+async def forget(seat: Seat, tx: AsyncConnection, subject: str, gone: Collection[tuple[str, str]]) -> None:
+    """Destroy within *tx* what opens the letters *gone* (source and id) of a case; the others open as before.
+
+    The case gets another key: whoever has both today's ledger and one from before finds none that opens what is gone, but
+    that which the sealing key of the epoch opens.
+    """
+    rows = (await tx.execute(select(tables.letter_keys).where(_KEYS.subject == subject))).all()
+    left = [Place(seat.bus, row.source, row.event, subject) for row in rows if (row.source, row.event) not in gone]
+    secrets = {place: await secrets_of(seat, tx, place) for place in dict.fromkeys(left)}
+    await tx.execute(delete(tables.letter_keys).where(_KEYS.subject == subject))
+    await tx.execute(delete(tables.case_keys).where(_CASES.subject == subject))
+    for place, found in secrets.items():
+        await _keep(seat, tx, place, found)
+
+
+# -- from one sealing key to the next --------------------------------------------------------------------------------
+
+
+async def is_behind(seat: Seat, tx: AsyncConnection) -> bool:
+    """Whether a key of a case is sealed to another sealing key of this agency than the one in use."""
+    used = set((await tx.execute(select(_CASES.kid).distinct())).scalars())
+    return bool((used & seat.identity.opening.keys()) - {seat.identity.sealing.kid})
+
+
+async def keep_all(seat: Seat, tx: AsyncConnection) -> None:
+    """Keep every letter that is not kept yet, as far as it opens; of what was refused or could not be sent none.
+
+    That is part of no case, so that no erasure would ever be about it.
+    """
+    events, outbox = tables.events.c, tables.outbox.c
+    of_case, of_event = _KEYS.subject, _KEYS.event
+    came = select(events.subject, events.source, events.id, events.letter).where(
+        events.letter.is_not(None),
+        ~exists().where(of_case == events.subject, _KEYS.source == events.source, of_event == events.id),
+    )
+    said = select(outbox.subject, outbox.id, outbox.letter).where(
+        outbox.letter.is_not(None),
+        or_(outbox.verdict.is_(None), outbox.verdict == "registered"),
+        ~exists().where(of_case == outbox.subject, _KEYS.source == seat.me, of_event == outbox.id),
+    )
+    for row in (await tx.execute(came)).all():
+        await keep_letter(seat, tx, row.letter, Place(seat.bus, row.source, row.id, row.subject))
+    for own in (await tx.execute(said)).all():
+        await keep_letter(seat, tx, own.letter, Place(seat.bus, seat.me, own.id, own.subject))
+
+
+async def hand_over(seat: Seat, tx: AsyncConnection) -> int:
+    """Seal every key of a case to the sealing key in use; how many cases.
+
+    After that, `keep_all` and their commit, no other sealing key is needed for what lies in this ledger.
+    """
+    count = 0
+    others = select(_CASES.subject).where(_CASES.kid != seat.identity.sealing.kid)
+    for subject in (await tx.execute(others)).scalars().all():
+        key = await case_key(seat, tx, subject)
+        if key is not None:
+            again = update(tables.case_keys).where(_CASES.subject == subject)
+            await tx.execute(again.values(**_sealed(seat, subject, key)))
+            count += 1
+    return count

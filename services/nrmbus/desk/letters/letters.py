@@ -1,0 +1,159 @@
+"""Letters at a desk: opened only after the opening is on record, kept sealed, and drafts sealed to the desk itself."""
+
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final, Literal
+
+from sqlalchemy import insert
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from nrmbus.desk.letters import case_keys
+from nrmbus.desk.state.context import Seat
+from nrmbus.desk.store import tables
+from nrmbus.events.errors import EventError
+from nrmbus.events.model import Data, Part
+from nrmbus.wire import letter
+from nrmbus.wire.envelope import Signed
+from nrmbus.wire.errors import ClosedReason, LetterClosed, WireError
+
+DESK: Final = "desk"
+"""Who reads when no member of staff does: the desk itself, to say whether a letter opened."""
+
+STATISTICS: Final = "statistics"
+
+KEPT_SHUT: Final = "consent_withdrawn"
+"""Why a letter that could be opened was not: the person has refused or taken back that this agency be told."""
+
+ERASED: Final = "erased"
+"""Why a letter opens no more: this desk has destroyed it."""
+
+ALTERED: Final = "ledger_altered"
+"""Why a letter is not handed out: the ledger does not say of its case what the registrar delivered."""
+
+Shut = ClosedReason | Literal["consent_withdrawn", "erased", "ledger_altered"]
+WhyShut = Callable[[AsyncConnection], Awaitable[Shut | None]]
+"""Asked in the transaction that puts an opening on record: why the letter must stay closed; none where it need not."""
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """What a letter holds for this desk: nothing when none came; ``shut`` says why it could not be opened."""
+
+    parts: Mapping[Part, Mapping[str, Any]] = field(default_factory=dict)
+    shut: Shut | None = None
+
+    @property
+    def fields(self) -> dict[str, Any]:
+        """The letter flat, as it was written."""
+        return {name: value for part in self.parts.values() for name, value in part.items()}
+
+    @property
+    def came(self) -> bool:
+        """Whether something was sealed to this desk."""
+        return bool(self.parts) or self.shut is not None
+
+
+def _model(signed: Signed) -> type[Data] | None:
+    try:
+        return type(signed.event().data)
+    except WireError:
+        return None
+
+
+def copy_of(seat: Seat, signed: Signed) -> tuple[letter.Container | None, tuple[Part, ...], ClosedReason | None]:
+    """This desk's copy of the letter, still closed: the parts sealed to it, or why there is no copy though one should be."""
+    if signed.letter_bytes is None or signed.sealeddigest is None:
+        return None, (), None
+    reason: ClosedReason = "malformed"
+    try:
+        container = signed.letter(whole=False)
+    except LetterClosed as closed:
+        reason = closed.reason
+    except WireError:
+        reason = "malformed"
+    else:
+        mine = [part for part in container.parts if seat.me in container.wraps(part)] if container else []
+        return container, tuple(mine), None
+    return None, (), reason
+
+
+async def open_copy(seat: Seat, signed: Signed, *, who: str, purpose: str, why_shut: WhyShut) -> Opened:
+    """Open this desk's copy of the letter that came with *signed*, unless *why_shut* has a reason.
+
+    A row ``reads`` for each part is committed first: if it cannot be written, nothing is opened. A letter that cannot be
+    opened is an answer, not an error: ``shut`` has the reason.
+    """
+    container, mine, reason = copy_of(seat, signed)
+    if container is None or not mine:
+        return Opened(shut=reason)
+    if (shut := await record_reads(seat, signed, mine, who=who, purpose=purpose, why_shut=why_shut)) is not None:
+        return Opened(shut=shut)
+    wraps = {kid for part in mine for agency, kid in container.wraps(part).items() if agency == seat.me}
+    if wraps <= seat.identity.opening.keys():
+        return _open(seat, signed, container)
+    async with seat.ledger.read() as tx:  # it came under a key that was destroyed since
+        secrets = await case_keys.secrets_of(seat, tx, case_keys.place_of(seat, signed))
+    return _open(seat, signed, container, secrets)
+
+
+async def record_reads(
+    seat: Seat, signed: Signed, parts: Iterable[Part], *, who: str, purpose: str, why_shut: WhyShut
+) -> Shut | None:
+    """Put on record, on disk, that *who* opens *parts* of the letter of *signed*, and what for; or why it must stay shut.
+
+    Asked and written in one transaction, so that a withdrawal, or an erasure, is before it or after it, never in between.
+    """
+    row = {"at": seat.stamp(), "who": who, "purpose": purpose}
+    about = {"subject": signed.subject, "source": signed.source, "event": signed.id}
+    async with seat.ledger.write() as tx:
+        if (shut := await why_shut(tx)) is not None:
+            return shut
+        await tx.execute(insert(tables.reads), [{**row, **about, "part": part} for part in parts])
+    return None
+
+
+def _open(
+    seat: Seat, signed: Signed, container: letter.Container, secrets: Mapping[Part, bytes] | None = None
+) -> Opened:
+    place, model = case_keys.place_of(seat, signed), _model(signed)
+    try:
+        secrets = secrets or container.unwrap(seat.me, seat.identity.opening, place)
+        parts = container.open_with(secrets, place)
+        if model is None or model.letter is None:
+            return Opened(shut="malformed")
+        model.letter.from_parts(parts)
+    except LetterClosed as closed:
+        return Opened(shut=closed.reason)
+    except EventError:
+        return Opened(shut="malformed")
+    return Opened(parts)
+
+
+def seal_draft(seat: Seat, parts: Mapping[Part, Mapping[str, Any]], *, id: str, subject: str) -> bytes:
+    """Seal the letter of a draft to this desk alone, for the ledger. Raises ``letter_too_large``."""
+    audience = {part: [(seat.me, seat.identity.sealing.seal_to)] for part in parts}
+    return letter.seal(parts, audience, bus=seat.bus, source=seat.me, id=id, subject=subject)
+
+
+def unseal_draft(seat: Seat, draft: bytes, *, id: str, subject: str) -> dict[Part, dict[str, Any]]:
+    """Open what `seal_draft` sealed: this agency's own words, not yet sent, so no row ``reads`` is owed."""
+    container = letter.Container.parse(draft)
+    return container.open(seat.me, seat.identity.opening, bus=seat.bus, source=seat.me, id=id, subject=subject)
+
+
+def seal_letter(
+    seat: Seat, parts: Mapping[Part, Mapping[str, Any]], opens: Mapping[Part, Iterable[str]], *, id: str, subject: str
+) -> tuple[bytes, str]:
+    """Seal *parts* to those whom *opens* names, the sender always and ``statistics`` for coded facts; container and digest.
+
+    Raises:
+        WireError: ``unknown_recipient``, ``letter_too_large``.
+    """
+    statistics = seat.directory.of_role(STATISTICS)
+    audience = {}
+    for part in parts:
+        readers = {*opens.get(part, ()), *(statistics if part == "coded" else ())}
+        due = {seat.me, *(agency for agency in readers if not seat.is_shut_out(agency))}
+        audience[part] = [(agency, seat.seal_to(agency)) for agency in sorted(due)]
+    raw = letter.seal(parts, audience, bus=seat.bus, source=seat.me, id=id, subject=subject)
+    return raw, letter.Container.parse(raw).digest

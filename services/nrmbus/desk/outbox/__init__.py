@@ -1,0 +1,1 @@
+"""Outbox: a row from draft to receipt."""

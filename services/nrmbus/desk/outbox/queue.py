@@ -1,0 +1,285 @@
+"""What this agency wants to say: drafts become rows, rows become signed bytes when their turn comes.
+
+A row waits as clear data and a letter sealed to this desk alone. It is signed only when no earlier row of its case is
+unanswered, so that number, audience and view are those of the moment. The bytes are committed before they are sent.
+"""
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final, Literal
+
+from sqlalchemy import Row, insert, select, update
+from sqlalchemy.dialects.sqlite import insert as upsert
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from nrmbus import telemetry
+from nrmbus.desk.letters import letters
+from nrmbus.desk.state import beginnings
+from nrmbus.desk.state.cases import Cases, pack, unpack
+from nrmbus.desk.state.context import Seat
+from nrmbus.desk.store import tables
+from nrmbus.desk.store.ledger import open_task
+from nrmbus.events import data_type
+from nrmbus.events.model import Draft, Event, Part
+from nrmbus.rules import View
+from nrmbus.wire import json as wire_json
+from nrmbus.wire import times
+from nrmbus.wire.envelope import encode, with_letter
+from nrmbus.wire.errors import WireError
+from nrmbus.wire.ids import new_event_id, sealed_again
+from nrmbus.wire.record import CORRELATION, Record, header_of
+from nrmbus.wire.registration import Registration
+from nrmbus.wire.statement import body_of
+
+Origin = Literal["door", "procedure", "receipt"]
+
+RESEAL_AT_MOST: Final = 5
+"""How often a row is sealed again by itself; an audience that goes on changing is for a person to look at."""
+
+RESEALED: Final = "audience_changed"
+"""The code of a refusal upon which a row is sealed again, and by which the id of the next one is derived."""
+
+NOT_SEALED: Final = "not_sealed"
+"""The task for who must tell somebody in another way: they may read a letter, and have no key that it could be sealed to."""
+
+_NOT_SEALED: Final = "The letter was sealed to none of these agencies, which are suspended or have no current key: tell them another way."
+
+_OPTIONAL: Final = (
+    "approver", "legalbasis", "consent", "referral", "incident", "causationid", "correlationid", "expectedversion",
+)  # fmt: skip
+_CONTENT_TYPE: Final = header_of("datacontenttype")
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A row that this desk cannot send: it is closed as failed, with a code and, where the Rules say so, rule and article."""
+
+    code: str
+    rule: str | None = None
+    article: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Sealed:
+    """A row's bytes, ready to be committed and sent."""
+
+    record: Record
+    letter: bytes | None
+    sequence: int
+    recipients: tuple[str, ...]
+
+
+async def put(
+    seat: Seat,
+    tx: AsyncConnection,
+    draft: Draft,
+    *,
+    origin: Origin,
+    correlationid: str | None = None,
+    asked: str | None = None,
+) -> str:
+    """Put *draft* into the outbox within *tx*; its id. A draft whose id is there already is not put again.
+
+    Nor is one that the registrar has answered: a ledger that was restored from a backup, or lost, has forgotten the row and
+    heard the receipt again. A draft that was refused with `RESEALED` and not sealed again yet is put under its next id.
+
+    Raises:
+        WireError: ``letter_too_large``.
+    """
+    said = draft.id or new_event_id(int(seat.now().timestamp() * 1000))
+    id = await _unanswered(seat, tx, draft.subject, said) if draft.id is not None else said
+    if id is None:
+        if origin == "procedure":
+            await _tell_of_refusal(seat, tx, draft)
+        return said
+    clear: dict[str, Any] = {
+        "version": draft.version,
+        "data": draft.data.to_mapping(),
+        "time": times.write(draft.time),
+        "actor": draft.actor,
+        **{name: value for name in _OPTIONAL if (value := getattr(draft, name)) is not None},
+    }
+    if correlationid is not None:
+        clear.setdefault("correlationid", correlationid)
+    raw = wire_json.dumps(clear)
+    sealed = None
+    if draft.letter is not None:
+        sealed = letters.seal_draft(seat, draft.letter.parts(), id=id, subject=draft.subject)
+    with telemetry.produced(draft.type, id) as span:
+        row = {
+            "turn": 0, "subject": draft.subject, "id": id, "type": draft.type, "origin": origin, "state": "waiting",
+            "asked": asked or wire_json.digest(raw), "clear": raw, "draft": sealed, "traceparent": span.traceparent,
+            "made": seat.stamp(),
+        }  # fmt: skip
+        statement = upsert(tables.outbox).values(**row).on_conflict_do_nothing().returning(tables.outbox.c.seq)
+        seq = await tx.scalar(statement)
+    if seq is not None:
+        await tx.execute(update(tables.outbox).where(tables.outbox.c.seq == seq).values(turn=seq))
+    return said
+
+
+async def _tell_of_refusal(seat: Seat, tx: AsyncConnection, draft: Draft) -> None:
+    """Open a task where the registrar refused *draft* before the ledger was lost: the procedure cannot take it back now."""
+    inbox = tables.inbox.c
+    same = (inbox.id == draft.id) & (inbox.subject == draft.subject) & (inbox.source == seat.me)
+    receipt = await tx.scalar(select(inbox.registration).where(same, inbox.verdict == "refused").limit(1))
+    if receipt is not None:
+        about = json.dumps({"type": draft.type, "code": Registration.parse(body_of("registration", receipt)).code})
+        await open_task(tx, opened=seat.stamp(), subject=draft.subject, event_id=draft.id, kind="refused", about=about)
+
+
+async def _unanswered(seat: Seat, tx: AsyncConnection, subject: str, id: str) -> str | None:
+    """Return the id under which what was to be said under *id* still is; None if the registrar has answered for it."""
+    is_put = select(tables.outbox.c.seq).where(tables.outbox.c.subject == subject, tables.outbox.c.id == id)
+    if await tx.scalar(is_put) is not None:
+        return id
+    inbox = tables.inbox.c
+    while True:
+        same = (inbox.id == id) & (inbox.subject == subject) & (inbox.source == seat.me)
+        receipt = await tx.scalar(select(inbox.registration).where(same).order_by(inbox.number).limit(1))
+        if receipt is None:
+            return id
+        if Registration.parse(body_of("registration", receipt)).code != RESEALED:
+            return None
+        id = sealed_again(seat.me, id)
+
+
+async def put_again(
+    seat: Seat, tx: AsyncConnection, row: Row[Any], seal_to: Mapping[Part, tuple[str, ...]]
+) -> str | None:
+    """Put *row* once more, to be sealed to *seal_to*, in the same turn under a new id; none when it was enough."""
+    if row.resealed >= RESEAL_AT_MOST:
+        return None
+    id = sealed_again(seat.me, row.id)
+    draft = None
+    if row.draft is not None:
+        parts = letters.unseal_draft(seat, row.draft, id=row.id, subject=row.subject)
+        draft = letters.seal_draft(seat, parts, id=id, subject=row.subject)
+    same = {name: getattr(row, name) for name in ("turn", "subject", "type", "origin", "asked", "clear", "traceparent")}
+    values = {**same, "id": id, "state": "waiting", "draft": draft, "made": seat.stamp(), "resealed": row.resealed + 1}
+    await tx.execute(insert(tables.outbox).values(**values, seal_to=json.dumps(seal_to)))
+    return id
+
+
+async def sign(seat: Seat, cases: Cases, tx: AsyncConnection, row: Row[Any]) -> Sealed | Refused:
+    """Number, seal and sign the waiting *row* by this desk's view of the case, and store the bytes within *tx*."""
+    refused, sealed = Refused("unknown_field"), None
+    try:
+        made = await _seal(seat, cases, tx, row)
+        if isinstance(made, Refused):
+            return made
+        sealed = made
+    except WireError as error:
+        refused = Refused(error.code)
+    except (ValueError, KeyError, TypeError):  # no event: an attribute that none may have, or a row that was altered
+        pass  # its text would show what was written, so it ends here
+    if sealed is None:
+        return refused
+    values = {
+        "state": "signed", "attempts": 1, "sequence": sealed.sequence, "recipients": json.dumps(sealed.recipients),
+        "headers": pack(sealed.record.headers), "value": sealed.record.value, "letter": sealed.letter,
+        "digest": as_sent(sealed.record, sealed.letter, row.id).digest(),
+    }  # fmt: skip
+    await tx.execute(update(tables.outbox).where(tables.outbox.c.seq == row.seq).values(**values))
+    await seat.ledger.set_sequence(tx, row.subject, sealed.sequence + 1)
+    return sealed
+
+
+async def _seal(seat: Seat, cases: Cases, tx: AsyncConnection, row: Row[Any]) -> Sealed | Refused:
+    sequence, clear = await seat.ledger.next_sequence(tx, row.subject), json.loads(row.clear)
+    clear["time"] = times.read(clear["time"])
+    clear["consent"] = await _concerning(tx, row.subject, clear)
+    parts = letters.unseal_draft(seat, row.draft, id=row.id, subject=row.subject) if row.draft is not None else None
+    view, bare = await cases.view(tx, row.subject), _event(seat, row, clear, sequence, None)
+    filled = {part: frozenset(fields) for part, fields in parts.items()} if parts is not None else None
+    # Advice only: the registrar answers for the Rules. But it sees no letter, so what no recipient may open ends here.
+    is_whole = not await beginnings.is_incomplete(seat.ledger, tx, row.subject)
+    advice = seat.rules.judge(view, bare, seat.now(), letter_parts=filled) if is_whole else None
+    if advice is not None and advice.code == "part_not_allowed":
+        return Refused(advice.code, advice.rule, advice.article)
+    audience = seat.rules.audience(view, bare)
+    if parts is None:
+        return Sealed(encode(bare, seat.identity.signing), None, sequence, audience.recipients)
+    opens = json.loads(row.seal_to) if row.seal_to else audience.opens
+    if row.seal_to and _beyond(seat, view, bare, opens):
+        return Refused("audience_not_allowed")
+    container, digest = letters.seal_letter(seat, parts, opens, id=row.id, subject=row.subject)
+    left_out = {
+        each for part in parts if parts[part] for each in audience.opens.get(part, ()) if seat.is_shut_out(each)
+    }
+    if left_out:
+        await _not_sealed(seat, tx, row, sorted(left_out))
+    record = encode(_event(seat, row, clear, sequence, digest), seat.identity.signing)
+    with_letter(as_sent(record, None, row.id), container)  # for its size: the registrar would set a larger one aside
+    return Sealed(record, container, sequence, audience.recipients)
+
+
+async def _not_sealed(seat: Seat, tx: AsyncConnection, row: Row[Any], agencies: list[str]) -> None:
+    """Have a person know whom the letter of *row* does not reach, though the Rules would let them read it."""
+    about = {"type": row.type, "code": "key_not_current", "agencies": agencies, "sentence": _NOT_SEALED}
+    await open_task(
+        tx, opened=seat.stamp(), subject=row.subject, event_id=row.id, kind=NOT_SEALED, about=json.dumps(about)
+    )
+
+
+def _beyond(seat: Seat, view: View, event: Event, opens: Mapping[Part, Iterable[str]]) -> bool:
+    """Whether the registrar named somebody who may open the part in no history: it routes, it lets nobody in."""
+    statistics = seat.directory.of_role(letters.STATISTICS)
+    return any(
+        not (part == "coded" and agency in statistics) and not seat.rules.could_open(view, event, part, agency)
+        for part, agencies in opens.items()
+        for agency in agencies
+    )
+
+
+def _event(seat: Seat, row: Row[Any], clear: Mapping[str, Any], sequence: int, sealeddigest: str | None) -> Event:
+    return Event(
+        id=row.id,
+        source=seat.me,
+        type=row.type,
+        version=clear["version"],
+        subject=row.subject,
+        time=clear["time"],
+        recordedtime=seat.now(),
+        sequence=sequence,
+        actor=clear["actor"],
+        policy=seat.rules.profile.name,
+        data=data_type(row.type, clear["version"]).from_mapping(clear["data"]),
+        sealeddigest=sealeddigest,
+        traceparent=row.traceparent,
+        **{name: clear[name] for name in _OPTIONAL if clear.get(name) is not None},
+    )
+
+
+def unsigned(seat: Seat, row: Row[Any]) -> Event:
+    """The event that *row* would have become. Raises pydantic's ValidationError where it could be none."""
+    clear = json.loads(row.clear)
+    return _event(seat, row, {**clear, "time": times.read(clear["time"])}, 1, None)
+
+
+async def _concerning(tx: AsyncConnection, subject: str, clear: Mapping[str, Any]) -> str | None:
+    """Of the consents named, those that concern a recipient: one of another receiver would show that he is there."""
+    named = str(clear.get("consent") or "").split()
+    to = set(clear["data"].get("to", ()))
+    if not named or not to:
+        return " ".join(named) or None
+    columns = tables.events.c
+    rows = select(columns.id, columns.value).where(columns.subject == subject, columns.id.in_(named))
+    others = {row.id for row in await tx.execute(rows) if not to & set(json.loads(row.value).get("receivers", ()))}
+    # If none concerns a recipient, all stay: the registrar then refuses (G-32), and nobody is told.
+    return " ".join([consent for consent in named if consent not in others] or named)
+
+
+def as_sent(record: Record, letter: bytes | None, id: str) -> Record:
+    """The record as it reaches the outbox topic: FastStream puts these two headers first."""
+    first = {_CONTENT_TYPE, CORRELATION}
+    content_type = next(value for name, value in record.headers if name == _CONTENT_TYPE)
+    rest = tuple(header for header in record.headers if header[0] not in first)
+    sent = Record(record.key, record.value, ((_CONTENT_TYPE, content_type), (CORRELATION, id.encode()), *rest))
+    return sent if letter is None else with_letter(sent, letter)
+
+
+def to_send(row: Row[Any]) -> Record:
+    """The signed bytes of *row*, the same however often."""
+    return as_sent(unpack(row.subject, row.headers, row.value), row.letter, row.id)

@@ -1,0 +1,18 @@
+"""Refusals as people read them: the sentence of the rule, which says what happened and what to do."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from nrmbus.desk.state.context import Seat
+from nrmbus.wire.errors import sentence_of
+
+
+def sentence(seat: Seat, code: str, rule: str | None) -> str:
+    """Return the sentence of the profile's *rule*, or else of *code*, which is the wire's or a desk's own."""
+    return seat.rules.profile.says(code, rule) or sentence_of(code)
+
+
+def told(seat: Seat, said: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what became of an event (`views.said`) with the sentence of its refusal, if it was refused or failed."""
+    code = said.get("code")
+    return dict(said) if code is None else {**said, "sentence": sentence(seat, code, said.get("rule"))}

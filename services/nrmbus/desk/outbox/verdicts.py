@@ -1,0 +1,160 @@
+"""What the registrar's answers do to the rows of the outbox: close them, have them sealed or sent again.
+
+Everything here happens within the transaction in which the answer is stored, so a row is closed exactly when its answer
+is on disk. An answer that came before changes nothing but a count.
+"""
+
+import json
+from typing import Any
+
+from pydantic import ValidationError
+from sqlalchemy import Row, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from nrmbus.desk.outbox import queue, refusals
+from nrmbus.desk.state.cases import signed_of
+from nrmbus.desk.state.context import Seat
+from nrmbus.desk.store import tables
+from nrmbus.desk.store.ledger import open_task
+from nrmbus.events.model import Event
+from nrmbus.wire.errors import WireError
+from nrmbus.wire.registration import Answer, Registration
+
+_ROW = tables.outbox.c
+
+
+async def row_of(tx: AsyncConnection, subject: str, id: str) -> Row[Any] | None:
+    """The outbox row of an event, if this desk made it."""
+    return (await tx.execute(select(tables.outbox).where(_ROW.subject == subject, _ROW.id == id))).first()
+
+
+async def _close(tx: AsyncConnection, seq: int, at: str, **values: Any) -> None:
+    await tx.execute(update(tables.outbox).where(_ROW.seq == seq).values(state="closed", closed=at, again=0, **values))
+
+
+async def _after(seat: Seat, tx: AsyncConnection, registration: Registration) -> None:
+    # Also what a ledger restored from a backup no longer knows it had sent: the next number follows the registrar's.
+    due = max(await seat.ledger.next_sequence(tx, registration.subject), registration.sequence + 1)
+    await seat.ledger.set_sequence(tx, registration.subject, due)
+
+
+def _answered(registration: Registration) -> dict[str, Any]:
+    return {
+        "verdict": registration.verdict,
+        "code": registration.code,
+        "rule": registration.rule,
+        "article": registration.article,
+        "number": registration.number,
+        "receipt": registration.digest,
+        "sequence": registration.sequence,
+        "receipts": 1,
+    }
+
+
+async def registered(seat: Seat, tx: AsyncConnection, registration: Registration) -> tuple[str, ...]:
+    """An own event became true: its row is closed. Who was told, as far as this desk knows."""
+    await _after(seat, tx, registration)
+    row = await row_of(tx, registration.subject, registration.id)
+    if row is None:
+        return ()
+    await _close(tx, row.seq, seat.stamp(), draft=None, **_answered(registration))
+    return tuple(json.loads(row.recipients)) if row.recipients else ()
+
+
+async def refused(seat: Seat, tx: AsyncConnection, registration: Registration) -> Event | None:
+    """An own event was refused: its row is closed, or sealed again when only its audience was not the due one.
+
+    Returns the event if the agency's procedure had said it, so that it can take back what it had set aside.
+    """
+    await _after(seat, tx, registration)
+    row = await row_of(tx, registration.subject, registration.id)
+    if row is None or row.state == "closed":
+        return None
+    replaced_by = None
+    if registration.code == queue.RESEALED:
+        replaced_by = await queue.put_again(seat, tx, row, registration.seal_to or {})
+    await _close(tx, row.seq, seat.stamp(), replaced_by=replaced_by, **_answered(registration))
+    if replaced_by is not None:
+        return None
+    if row.origin == "receipt":
+        await _task(seat, tx, row, "refused", registration.code, registration.rule)
+    return _event_of(seat, row) if row.origin == "procedure" else None
+
+
+async def repeated(seat: Seat, tx: AsyncConnection, registration: Registration) -> None:
+    """The same receipt came once more."""
+    if registration.source != seat.me:
+        return
+    same = (_ROW.subject == registration.subject) & (_ROW.id == registration.id) & (_ROW.receipt == registration.digest)
+    await tx.execute(update(tables.outbox).where(same).values(again=0, receipts=_ROW.receipts + 1))
+
+
+async def answered(seat: Seat, tx: AsyncConnection, answer: Answer) -> Event | None:
+    """A passing answer: a gap is filled by sending again in order; what could not be read is closed as failed.
+
+    Returns as `fail` does.
+    """
+    if answer.code == "sequence_gap":
+        if answer.subject and answer.id and answer.expected_sequence:
+            await _gap(seat, tx, answer.subject, answer.id, answer.expected_sequence)
+        return None
+    signed = select(tables.outbox).where(_ROW.digest == answer.sha256, _ROW.state == "signed")
+    row = (await tx.execute(signed)).first()
+    if row is None:
+        known = await tx.scalar(select(_ROW.seq).where(_ROW.digest == answer.sha256).limit(1))
+        if known is None:  # something stands in this agency's outbox that its desk did not send
+            await open_task(
+                tx, opened=seat.stamp(), subject="", event_id=f"{answer.topic}/{answer.partition}/{answer.offset}",
+                kind="not_ours", about=json.dumps({"code": answer.code}),
+            )  # fmt: skip
+        return None
+    return await fail(seat, tx, row, queue.Refused(answer.code))
+
+
+async def _gap(seat: Seat, tx: AsyncConnection, subject: str, id: str, expected: int) -> None:
+    row = await row_of(tx, subject, id)
+    if row is None or row.state != "signed" or row.sequence is None or row.sequence == expected:
+        return  # the relay sends a signed row again in any case
+    if row.sequence < expected:
+        # The registrar has more of this case than this ledger: it was restored from a backup. Number it anew.
+        await tx.execute(update(tables.outbox).where(_ROW.seq == row.seq).values(state="waiting", sequence=None))
+        await seat.ledger.set_sequence(tx, subject, expected)
+        return
+    missing = (
+        (_ROW.subject == subject)
+        & (_ROW.sequence >= expected)
+        & (_ROW.sequence <= row.sequence)
+        & _ROW.value.is_not(None)
+    )
+    await tx.execute(update(tables.outbox).where(missing).values(again=1))
+
+
+async def fail(seat: Seat, tx: AsyncConnection, row: Row[Any], why: queue.Refused) -> Event | None:
+    """Close *row*, which never became an event of the case, so its number is free: refused by a rule, else failed.
+
+    Who asked at the door reads of a rule there; everything else becomes a task. Returns the event if the agency's
+    procedure had said it, so that it can take back what it had set aside.
+    """
+    if row.sequence is not None:
+        await seat.ledger.set_sequence(tx, row.subject, row.sequence)
+    verdict = "refused" if why.rule else "failed"
+    await _close(
+        tx, row.seq, seat.stamp(), verdict=verdict, code=why.code, rule=why.rule, article=why.article, sequence=None
+    )
+    if verdict == "failed" or row.origin != "door":
+        await _task(seat, tx, row, "not_sent", why.code, why.rule)
+    return _event_of(seat, row) if row.origin == "procedure" else None
+
+
+async def _task(seat: Seat, tx: AsyncConnection, row: Row[Any], kind: str, code: str | None, rule: str | None) -> None:
+    about: dict[str, Any] = {"type": row.type, "code": code}
+    if code is not None:
+        about["sentence"] = refusals.sentence(seat, code, rule)
+    await open_task(tx, opened=seat.stamp(), subject=row.subject, event_id=row.id, kind=kind, about=json.dumps(about))
+
+
+def _event_of(seat: Seat, row: Row[Any]) -> Event | None:
+    try:
+        return signed_of(row).event() if row.value is not None else queue.unsigned(seat, row)
+    except (WireError, ValidationError):
+        return None

@@ -1,0 +1,1 @@
+"""Procedures of agencies, as a desk runs them."""

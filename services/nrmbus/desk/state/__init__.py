@@ -1,0 +1,1 @@
+"""State: what the desk knows of cases, beside the ledger's rows."""

@@ -1,0 +1,180 @@
+"""A ledger that begins again: from which delivery on it knows its inbox, and what it can therefore not know.
+
+A new ledger of an agency that was told something before was lost. Kafka keeps an inbox for 30 days, so the desk reads
+again what is there, from the first delivery of an unbroken chain. Letters wait until the inbox has been read to its end:
+an erasure or a withdrawal may stand behind them.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any, Final
+
+from aiokafka import ConsumerRecord, TopicPartition
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from nrmbus import telemetry
+from nrmbus.bus import clients
+from nrmbus.bus.reach import Where
+from nrmbus.desk.state.context import Seat
+from nrmbus.desk.store import tables
+from nrmbus.desk.store.ledger import Beginning, Ledger, Position, open_task
+from nrmbus.wire import times
+from nrmbus.wire.errors import WireError
+from nrmbus.wire.record import DELIVERY, REGISTRATION
+from nrmbus.wire.registration import Delivery, Registration, verify_delivery, verify_registration
+
+TASK: Final = "ledger_lost"
+"""The task for an agency whose desk lost its ledger, and the name under which health shows it."""
+
+OPENING: Final = ("case.signal_recorded", "case.re_referred")
+"""Types that begin a case: nothing of the case can have come before."""
+
+_GONE: Final = (
+    "It does not know what it had not sent yet, who had read which letter, and which tasks were done: compare with the "
+    "agency's own files. Where a backup of the ledger is there, stop the desk, put the backup in place and start again."
+)
+INCOMPLETE: Final = (
+    "The ledger of this desk was lost and the beginning of this case with it, so status, version and deadlines are not "
+    "shown: the registrar and the auditor know them, and every event is judged by the whole case."
+)
+_EVENTS = tables.events.c
+_LOOK_MS: Final = 200
+
+
+async def look(seat: Seat, where: Where, partitions: int) -> None:
+    """Note, for a ledger that has read nothing yet, where the unbroken chain of deliveries begins on each of *partitions*.
+
+    Call before the inbox is read. Nothing is noted where nothing ever lay in the inbox.
+    """
+    if seat.ledger.positions or seat.ledger.beginnings:
+        return
+    topic = f"nrm.inbox.{seat.me}"
+    asking = clients.reader(where)
+    await asking.start()
+    try:
+        ends = await asking.end_offsets([TopicPartition(topic, each) for each in range(partitions)])
+    finally:
+        await asking.stop()
+    found = {each: await _beginning(seat, where, each) for each, end in ends.items() if end}
+    if not found:
+        return
+    lost = any(is_known for _, _, is_known in found.values())
+    async with seat.ledger.write() as tx:
+        for each, (beginning, position, _) in found.items():
+            await seat.ledger.begin(tx, each.partition, replace(beginning, noticed=seat.stamp(), lost=lost))
+            if position is not None:
+                await seat.ledger.advance(tx, each.partition, position)
+    if lost:
+        telemetry.handled("alarm", code=TASK)
+
+
+async def _beginning(seat: Seat, where: Where, partition: TopicPartition) -> tuple[Beginning, Position | None, bool]:
+    """Return where the chain on *partition* begins, from where to read, and whether a desk of this agency read it before."""
+    start: tuple[int, Delivery, Registration] | None = None
+    last, is_known, first = 0, False, None
+    async with clients.reading(where, partition) as (consumer, end):
+        while await consumer.position(partition) < end:
+            for record in (await consumer.getmany(partition, timeout_ms=_LOOK_MS)).get(partition, ()):
+                first = record.offset if first is None else first
+                read = _delivered(seat, record)
+                if read is None:
+                    continue
+                delivery, registration = read
+                is_known = is_known or registration.source == seat.me
+                # A receipt that came again has an earlier number; what stands before a gap is not believed to be whole.
+                if start is None or delivery.inbox_number > last + 1:
+                    start = record.offset, delivery, registration
+                last = max(last, delivery.inbox_number)
+    if start is None:
+        return Beginning(until=end), None, is_known or first is None
+    offset, delivery, registration = start
+    number, since = delivery.inbox_number, times.write(registration.time)
+    beginning = Beginning(inbox_number=number, previous=delivery.previous, since=since, until=end)
+    return beginning, Position(number - 1, delivery.previous, offset), is_known or number > 1
+
+
+def _delivered(seat: Seat, record: ConsumerRecord) -> tuple[Delivery, Registration] | None:
+    headers = dict(record.headers)
+    try:
+        delivery = verify_delivery(headers[DELIVERY], seat.registrar_key)
+        registration = verify_registration(headers[REGISTRATION], seat.registrar_key)
+    except (KeyError, TypeError, WireError):
+        return None
+    fits = (delivery.bus, delivery.to, delivery.partition) == (seat.bus, seat.me, record.partition)
+    return (delivery, registration) if fits and delivery.registration == registration.digest else None
+
+
+def is_read_again(ledger: Ledger, partition: int, offset: int) -> bool:
+    """Return whether the record at *offset* lay in the inbox when a ledger began that had read nothing."""
+    beginning = ledger.beginnings.get(partition)
+    return beginning is not None and offset < beginning.until
+
+
+def begins_with(ledger: Ledger, delivery: Delivery) -> bool:
+    """Return whether *delivery* is the first one that this ledger knows, on a partition that was empty when it began."""
+    beginning = ledger.beginnings.get(delivery.partition)
+    return beginning is not None and beginning.inbox_number is None
+
+
+async def begin_with(ledger: Ledger, tx: AsyncConnection, delivery: Delivery, registration: Registration) -> None:
+    """Note within *tx* that the chain begins with *delivery*."""
+    known, number, since = ledger.beginnings[delivery.partition], delivery.inbox_number, times.write(registration.time)
+    lost = known.lost or number > 1
+    first = replace(known, inbox_number=number, previous=delivery.previous, since=since, lost=lost)
+    await ledger.begin(tx, delivery.partition, first)
+
+
+def is_before(ledger: Ledger, partition: int, inbox_number: int) -> bool:
+    """Return whether the delivery *inbox_number* came before the first one that this ledger knows."""
+    beginning = ledger.beginnings.get(partition)
+    return beginning is not None and beginning.inbox_number is not None and inbox_number < beginning.inbox_number
+
+
+async def is_incomplete(ledger: Ledger, tx: AsyncConnection, subject: str) -> bool:
+    """Return whether events of the case *subject* may have come before the first delivery that this ledger knows."""
+    if not any(each.missing != 0 for each in ledger.beginnings.values()):
+        return False
+    first = select(_EVENTS.type, _EVENTS.partition).where(_EVENTS.subject == subject).order_by(_EVENTS.position)
+    row = (await tx.execute(first.limit(1))).first()
+    beginning = ledger.beginnings.get(row.partition) if row is not None else None
+    return row is not None and beginning is not None and beginning.missing != 0 and row.type not in OPENING
+
+
+def shown(ledger: Ledger) -> Mapping[str, Any] | None:
+    """Return what `/health` says of a ledger that was lost; None if it never was.
+
+    ``since`` is from when on the desk knows all that it was told, None if nothing is missing; ``missing`` counts the
+    deliveries that the broker has no more, and is None where nobody can say.
+    """
+    lost = [each for each in ledger.beginnings.values() if each.lost or each.missing]
+    if not lost:
+        return None
+    noticed = min(each.noticed for each in lost)
+    gone = [each for each in lost if each.missing != 0]
+    since = max((each.since or each.noticed for each in gone), default=None)
+    missing = None if any(each.missing is None for each in gone) else sum(each.missing or 0 for each in gone)
+    return {"noticed": noticed, "since": since, "missing": missing, "sentence": _sentence(noticed, since)}
+
+
+def _sentence(noticed: str, since: str | None) -> str:
+    begins = f"The ledger of this desk was gone on {noticed}, and the desk reads its inbox again"
+    if since is None:
+        return f"{begins} from the first record: nothing that it was told is missing. {_GONE}"
+    return (
+        f"{begins} from the first record that the broker still has: it knows nothing that it was told before {since}, and "
+        f"shows cases that may have begun before as incomplete. {_GONE}"
+    )
+
+
+async def tell(seat: Seat) -> None:
+    """Open the task that the ledger was lost, once the inbox has been read to where it ended at the start."""
+    ledger = seat.ledger
+    if (found := shown(ledger)) is None:
+        return
+    about = json.dumps({"code": TASK, **{name: found[name] for name in ("sentence", "since", "missing")}})
+    async with ledger.write() as tx:
+        await open_task(
+            tx, opened=seat.stamp(), subject="", event_id=f"{TASK}/{found['noticed']}", kind=TASK, about=about
+        )

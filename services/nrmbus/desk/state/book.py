@@ -1,0 +1,81 @@
+"""The book of the agency's procedure at rest: sealed to this desk, since it knows things that stand in letters.
+
+A shelter's says for whom a bed is held, a woman, a man or a child, which nobody but the recipients of that letter may know.
+"""
+
+import json
+from typing import Final
+
+from sqlalchemy import select
+from sqlalchemy.dialects.sqlite import insert as upsert
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from nrmbus.desk.state.context import Seat
+from nrmbus.desk.store import tables
+from nrmbus.wire import base64, ids
+from nrmbus.wire.errors import LetterClosed
+
+TASK: Final = "book_closed"
+SENTENCE: Final = (
+    "What the desk kept over all cases, its beds say, is sealed to a key that was destroyed since: this ledger is older than "
+    "that. It begins with nothing kept: see what was promised, and to whom."
+)
+_BOOK: Final = tables.book.c
+
+
+def _info(seat: Seat, procedure: str) -> bytes:
+    return b"nrmbus/book/v1\0" + b"".join(map(ids.lp, (seat.bus, seat.me, procedure)))
+
+
+async def store(seat: Seat, tx: AsyncConnection, procedure: str, state: bytes) -> None:
+    """Keep *state* within *tx*, sealed to the key in use."""
+    to = seat.identity.sealing.seal_to
+    sealed = json.dumps({"kid": to.kid, "sealed": base64.encode(to.wrap(state, _info(seat, procedure)))}).encode()
+    statement = upsert(tables.book).values(procedure=procedure, state=sealed)
+    await tx.execute(statement.on_conflict_do_update(index_elements=["procedure"], set_={"state": sealed}))
+
+
+async def load(seat: Seat, procedure: str) -> tuple[bytes | None, bool]:
+    """What is kept for *procedure*, none where it has heard nothing yet; and whether it is sealed to a key that is gone.
+
+    What lies here in the clear, from before it was sealed, is sealed now.
+    """
+    async with seat.ledger.read() as tx:
+        found = await tx.scalar(select(_BOOK.state).where(_BOOK.procedure == procedure))
+    if found is None:
+        return None, False
+    if _kid(found) is not None:
+        state = _opened(seat, procedure, found)
+        return state, state is None
+    async with seat.ledger.write() as tx:
+        await store(seat, tx, procedure, found)
+    return bytes(found), False
+
+
+def _kid(raw: bytes) -> str | None:
+    """The key that *raw* is sealed to; none of what lies in the clear."""
+    body = json.loads(raw)
+    return str(body["kid"]) if body.keys() == {"kid", "sealed"} else None
+
+
+def _opened(seat: Seat, procedure: str, raw: bytes) -> bytes | None:
+    body = json.loads(raw)
+    own, sealed = seat.identity.opening.get(str(body["kid"])), base64.read(str(body["sealed"]))
+    try:
+        return own.open(sealed, _info(seat, procedure)) if own and sealed else None
+    except LetterClosed:
+        return None
+
+
+async def is_behind(seat: Seat, tx: AsyncConnection) -> bool:
+    """Whether a book is sealed to another key of this agency than the one in use."""
+    kids = {_kid(raw) for raw in (await tx.execute(select(_BOOK.state))).scalars()}
+    return bool((kids & seat.identity.opening.keys()) - {seat.identity.sealing.kid})
+
+
+async def hand_over(seat: Seat, tx: AsyncConnection) -> None:
+    """Seal what is kept to the key in use, within *tx*."""
+    for row in (await tx.execute(select(tables.book))).all():
+        state = _opened(seat, row.procedure, row.state) if _kid(row.state) else row.state
+        if state is not None and _kid(row.state) != seat.identity.sealing.kid:
+            await store(seat, tx, row.procedure, state)

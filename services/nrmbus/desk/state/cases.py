@@ -1,0 +1,90 @@
+"""Cases as this desk sees them: a fold of the events that it sent or received, by the same Rules as everybody's."""
+
+import json
+from collections import OrderedDict
+from collections.abc import Mapping
+from typing import Any, Final
+
+from sqlalchemy import Row, select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from nrmbus.desk.state.context import Seat
+from nrmbus.desk.store import tables
+from nrmbus.events.model import Event, Fact
+from nrmbus.rules import View
+from nrmbus.wire import times
+from nrmbus.wire.envelope import Signed, decode
+from nrmbus.wire.errors import WireError
+from nrmbus.wire.record import LETTER, Record
+
+_KEPT: Final = 1_000
+"""Cases whose view stays in memory; any other is folded again from the ledger."""
+
+
+def pack(headers: tuple[tuple[str, bytes], ...]) -> bytes:
+    """The headers of a record, for one column: printable ASCII, as the wire has checked."""
+    return json.dumps([[name, value.decode("ascii")] for name, value in headers]).encode()
+
+
+def unpack(subject: str, headers: bytes, value: bytes, letter: bytes | None = None) -> Record:
+    """The record that `pack` took apart; *letter* is put back."""
+    pairs = tuple((name, text.encode("ascii")) for name, text in json.loads(headers))
+    record = Record(subject.encode(), value, pairs)
+    return record if letter is None else record.with_header(LETTER, letter)
+
+
+def signed_of(row: Row[Any] | Mapping[str, Any]) -> Signed:
+    """The signed event in a row of ``events`` or ``outbox``, as it came or went."""
+    get = row._mapping if isinstance(row, Row) else row  # noqa: SLF001 - SQLAlchemy's public name for it
+    return decode(unpack(get["subject"], get["headers"], get["value"], get["letter"]))
+
+
+def event_of(row: Row[Any]) -> Event | None:
+    """The event in a row of ``events``, as published; none where this release does not have its type or version."""
+    return known(signed_of(row))
+
+
+def known(signed: Signed) -> Event | None:
+    """The event that was *signed*; none where this release does not have its type or version."""
+    try:
+        return signed.event()
+    except WireError:
+        return None
+
+
+class Cases:
+    """The views of this desk's cases. What is kept in memory was committed; nothing else is."""
+
+    def __init__(self, seat: Seat) -> None:
+        self._seat = seat
+        self._kept: OrderedDict[str, tuple[int, View]] = OrderedDict()
+
+    async def view(self, tx: AsyncConnection, subject: str, up_to: int | None = None) -> View:
+        """The case as this desk sees it in *tx*, or as it saw it after the event at position *up_to*."""
+        position, view = self._kept.get(subject, (0, None))
+        if view is None or (up_to is not None and up_to < position):
+            position, view = 0, self._seat.rules.start(subject)
+        columns = tables.events.c
+        rows = (
+            select(tables.events)
+            .where(columns.subject == subject, columns.position > position)
+            .order_by(columns.position)
+        )
+        if up_to is not None:
+            rows = rows.where(columns.position <= up_to)
+        for row in (await tx.execute(rows)).all():
+            view = self._after(view, row)
+        return view
+
+    def _after(self, view: View, row: Row[Any]) -> View:
+        event, registered = event_of(row), times.read(row.registered)
+        if event is None or registered is None:
+            return view
+        return self._seat.rules.evolve(view, Fact.of(event, tuple(json.loads(row.recipients)), registered, row.number))
+
+    def keep(self, subject: str, position: int, view: View) -> None:
+        """Remember a view whose last event is committed at *position*."""
+        self._kept[subject] = (position, view)
+        self._kept.move_to_end(subject)
+        while len(self._kept) > _KEPT:
+            self._kept.popitem(last=False)

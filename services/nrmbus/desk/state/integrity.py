@@ -1,0 +1,160 @@
+"""Whether the ledger still says what the registrar delivered, or somebody has edited it by hand.
+
+Who takes a withdrawal out of it would have the desk hand out what the person took back, and who puts one letter in
+another's place would have it read on record as that one. Each delivery names the one before it, and the next one that
+comes will name the last: so what was taken out, put in or changed is found without a signature. Of what was looked at
+since the desk started, the views in memory do not change any more.
+"""
+
+import asyncio
+import json
+from collections.abc import Callable
+from typing import Any, Final
+
+from sqlalchemy import Row, and_, or_, select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from nrmbus import telemetry
+from nrmbus.desk.state.cases import unpack
+from nrmbus.desk.store import tables
+from nrmbus.desk.store.ledger import Ledger, Position, open_task
+from nrmbus.wire import times
+from nrmbus.wire.envelope import decode
+from nrmbus.wire.errors import WireError
+from nrmbus.wire.registration import Delivery, Registration
+from nrmbus.wire.statement import body_of
+
+TASK: Final = "ledger_altered"
+
+_SENTENCE: Final = (
+    "The ledger does not say what the registrar delivered: somebody has edited it, or its disk is damaged. No letter that it "
+    "is about is opened. Keep it as it is, ask who has access to this machine, and go on from a backup of the ledger."
+)
+_AT_A_TIME: Final = 200
+_INBOX, _EVENTS, _TASKS = tables.inbox.c, tables.events.c, tables.tasks.c
+
+
+class Unaltered:
+    """What a desk has found of its own *ledger* since it started; *stamp* is the bus's time."""
+
+    def __init__(self, ledger: Ledger, stamp: Callable[[], str]) -> None:
+        self._ledger, self._stamp = ledger, stamp
+        self._turn = asyncio.Lock()
+        self._seen: dict[int, Position] = {}
+        self._altered: dict[str, str] = {}
+        """Cases of which something is not as it was delivered, and where; under none, where a delivery itself is not there."""
+
+    async def is_altered(self, subject: str) -> bool:
+        """Whether something of the case *subject* is not as it was delivered, or nobody can tell; a person hears of it."""
+        await self.look(subject)
+        return "" in self._altered or subject in self._altered
+
+    async def look(self, subject: str | None = None) -> None:
+        """Look at what came since the last look, the first time at everything, and at what else lies here of *subject*."""
+        async with self._turn:
+            known = set(self._altered)
+            async with self._ledger.read() as tx:
+                positions = await _positions(tx)
+                for row in await tx.execute(_of_no_delivery(subject)):
+                    self._altered.setdefault(row.subject, f"{row.partition}/{row.inbox_number}")
+            for position in positions:
+                await self._deliveries(*position)
+            if new := self._altered.keys() - known:
+                await self._tell(sorted(new))
+
+    async def _tell(self, subjects: list[str]) -> None:
+        telemetry.handled("alarm", code=TASK)
+        async with self._ledger.write() as tx:
+            for subject in subjects:
+                about = json.dumps({"code": TASK, "sentence": _SENTENCE})
+                where = self._altered[subject]
+                await open_task(tx, opened=self._stamp(), subject=subject, event_id=where, kind=TASK, about=about)
+
+    async def _deliveries(self, partition: int, last: Position) -> None:
+        """Look at the deliveries of *partition* that nobody has looked at yet, to its *last*; no snapshot is held for long."""
+        at = self._seen.get(partition) or self._first(partition)
+        while at.inbox_number < last.inbox_number:
+            async with self._ledger.read() as tx:
+                rows = (await tx.execute(_after(partition, at.inbox_number))).all()
+            for row in rows:
+                at = self._delivery(row, at) if row.inbox_number <= last.inbox_number else at
+            if len(rows) < _AT_A_TIME:
+                break
+        if (at.inbox_number, at.digest) != (last.inbox_number, last.digest):
+            self._altered.setdefault("", f"{partition}/{last.inbox_number}")
+        self._seen[partition] = at
+
+    def _first(self, partition: int) -> Position:
+        """Return what stood before the first delivery that the ledger knows."""
+        beginning = self._ledger.beginnings.get(partition)
+        if beginning is None or beginning.inbox_number is None:
+            return Position()
+        return Position(beginning.inbox_number - 1, beginning.previous)
+
+    def _delivery(self, row: Row[Any], before: Position) -> Position:
+        where = f"{row.partition}/{row.inbox_number}"
+        try:
+            delivery = Delivery.parse(body_of("delivery", row.delivery))
+            said = Registration.parse(body_of("registration", row.registration))
+        except (WireError, ValueError, TypeError):
+            self._altered.setdefault("", where)
+            return Position(row.inbox_number, row.digest)
+        in_turn = (delivery.inbox_number, delivery.previous) == (before.inbox_number + 1, before.digest)
+        as_stored = (row.inbox_number, row.number, row.subject, row.source, row.id, row.verdict)
+        as_signed = (delivery.inbox_number, said.number, said.subject, said.source, said.id, said.verdict)
+        if not in_turn or delivery.registration != said.digest or as_stored != as_signed:
+            self._altered.setdefault("", where)
+        elif said.verdict == "registered" and not _is_there(row, said):
+            self._altered.setdefault(said.subject, where)
+        return Position(row.inbox_number, delivery.digest)
+
+
+async def _positions(tx: AsyncConnection) -> list[tuple[int, Position]]:
+    # Where something came and nothing says how far, somebody took that out: no delivery has this number.
+    found = {row.partition: Position(-1) for row in await tx.execute(select(_INBOX.partition).distinct())}
+    for row in await tx.execute(select(tables.positions)):
+        found[row.partition] = Position(row.inbox_number, row.digest)
+    return sorted(found.items(), key=lambda each: each[0])
+
+
+def _after(partition: int, inbox_number: int) -> Any:
+    """The next deliveries, each with its event as it lies here, and whether this desk called it forged."""
+    of_event = and_(_EVENTS.subject == _INBOX.subject, _EVENTS.source == _INBOX.source, _EVENTS.id == _INBOX.id)
+    forged = and_(_TASKS.subject == _INBOX.subject, _TASKS.event == _INBOX.id, _TASKS.kind == "forged")
+    event = (_EVENTS.headers, _EVENTS.value, _EVENTS.type, _EVENTS.registered)
+    return (
+        select(tables.inbox, *event, _TASKS.id.label("forged"))
+        .outerjoin(tables.events, of_event)
+        .outerjoin(tables.tasks, forged)
+        .where(_INBOX.partition == partition, _INBOX.inbox_number > inbox_number)
+        .order_by(_INBOX.inbox_number)
+        .limit(_AT_A_TIME)
+    )
+
+
+def _is_there(row: Row[Any], said: Registration) -> bool:
+    """Whether the event of the delivery *row* lies in the ledger as it was registered; a forged one never did."""
+    if row.headers is None:
+        return row.forged is not None
+    try:
+        signed = decode(unpack(row.subject, row.headers, row.value))
+    except (WireError, ValueError, TypeError):
+        return False
+    as_stored = (signed.source, signed.id, signed.type, signed.sequence, signed.digest, row.type, row.registered)
+    as_signed = (said.source, said.id, row.type, said.sequence, said.envelope, signed.type, times.write(said.time))
+    return signed.fits and as_stored == as_signed
+
+
+def _of_no_delivery(subject: str | None) -> Any:
+    """Events, of *subject* or all, that lie here and were not delivered so: put in, or moved from another case."""
+    at = and_(_INBOX.partition == _EVENTS.partition, _INBOX.inbox_number == _EVENTS.inbox_number)
+    other = or_(
+        _INBOX.id.is_(None),
+        _INBOX.id != _EVENTS.id,
+        _INBOX.source != _EVENTS.source,
+        _INBOX.subject != _EVENTS.subject,
+        _INBOX.number != _EVENTS.number,
+        _INBOX.verdict != "registered",
+    )
+    rows = select(_EVENTS.subject, _EVENTS.partition, _EVENTS.inbox_number).outerjoin(tables.inbox, at)
+    return rows.where(other) if subject is None else rows.where(other, _EVENTS.subject == subject)

@@ -1,0 +1,1 @@
+"""Store: the ledger in SQLite, its tables and migrations."""

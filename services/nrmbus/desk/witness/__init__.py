@@ -1,0 +1,1 @@
+"""Witness: co-signatures under the auditor's checkpoints."""

@@ -1,0 +1,178 @@
+"""What the ledger knows of the logs: what was checked, what was co-signed, and which alarms wait for a person."""
+
+import json
+from typing import Any, Final
+
+from sqlalchemy import select, update
+from sqlalchemy.dialects.sqlite import insert as upsert
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from nrmbus.desk.store import tables
+from nrmbus.desk.store.ledger import open_task
+from nrmbus.desk.witness.decision import SENTENCES, Alarm, Known, Submitted
+from nrmbus.wire import base64, merkle
+from nrmbus.wire.checkpoint import Checkpoint
+
+TASK: Final = "witness_alarm"
+UNSIGNED: Final = "nrm.checkpoints"
+"""Stands for the log where a record was signed by none of this bus."""
+
+_WHAT_TO_DO: Final = (
+    "Nothing more of this log is co-signed: keep the ledger, ask the auditor and another agency what they hold, "
+    "and mark this task as done when the history is settled."
+)
+_SET_ASIDE: Final = (
+    "No log of this bus signed this record, so it was set aside: ask who may write to the topic, "
+    "and mark this task as done."
+)
+_W, _A = tables.witnessed.c, tables.witness_alarms.c
+_CHECKED: Final = _W.offset.is_not(None)
+_SIGNED: Final = _W.cosignature.is_not(None)
+
+
+async def next_offset(tx: AsyncConnection, topic: str) -> int:
+    """Where reading of *topic* goes on."""
+    column = tables.followed.c
+    return await tx.scalar(select(column.next_offset).where(column.topic == topic)) or 0
+
+
+async def advance(tx: AsyncConnection, topic: str, following: int) -> None:
+    """Remember within *tx* that *topic* was read up to *following*."""
+    statement = upsert(tables.followed).values(topic=topic, next_offset=following)
+    await tx.execute(
+        statement.on_conflict_do_update(index_elements=["topic"], set_={"next_offset": statement.excluded.next_offset})
+    )
+
+
+async def _largest(tx: AsyncConnection, origin: str, which: Any) -> Checkpoint:
+    rows = select(_W.size, _W.root).where(_W.origin == origin, which).order_by(_W.size.desc()).limit(1)
+    found = (await tx.execute(rows)).first()
+    return Checkpoint(origin, found.size, found.root) if found else Checkpoint(origin, 0, merkle.EMPTY)
+
+
+async def known(tx: AsyncConnection, origin: str, size: int) -> Known:
+    """What is known of the log *origin*, and of its tree of *size*."""
+    row = (await tx.execute(select(tables.witnessed).where(_W.origin == origin, _W.size == size))).first()
+    checked, signed = await _largest(tx, origin, _CHECKED), await _largest(tx, origin, _SIGNED)
+    return Known(checked, signed, (row.root, row.digest) if row else None)
+
+
+async def origins(tx: AsyncConnection) -> list[str]:
+    """The logs that this desk knows."""
+    return list((await tx.scalars(select(_W.origin).distinct().order_by(_W.origin))).all())
+
+
+async def due(tx: AsyncConnection) -> list[Checkpoint]:
+    """Of each log without an open alarm, the newest tree that was checked, if it is larger than what was co-signed."""
+    alarmed = {row.origin for row in await open_alarms(tx)}
+    found = []
+    for origin in await origins(tx):
+        checked, signed = await _largest(tx, origin, _CHECKED), await _largest(tx, origin, _SIGNED)
+        if origin not in alarmed and checked.size > signed.size:
+            found.append(checked)
+    return found
+
+
+async def _keep(tx: AsyncConnection, checkpoint: Checkpoint, at: str, **fields: Any) -> None:
+    row = {"origin": checkpoint.origin, "size": checkpoint.size, "root": checkpoint.root, "at": at}
+    statement = upsert(tables.witnessed).values(**row, **fields)
+    await tx.execute(statement.on_conflict_do_update(index_elements=["origin", "size"], set_=fields))
+
+
+async def keep_signed(tx: AsyncConnection, checkpoint: Checkpoint, cosignature: bytes, at: str) -> None:
+    """Store within *tx* that this desk co-signs *checkpoint*, which it has checked, before anybody sees it."""
+    row = update(tables.witnessed).where(_W.origin == checkpoint.origin, _W.size == checkpoint.size)
+    await tx.execute(row.values(cosignature=cosignature, sent=0, at=at))
+
+
+async def keep_sent(tx: AsyncConnection, origin: str, size: int) -> None:
+    """Store within *tx* that the broker has a co-signature."""
+    await tx.execute(update(tables.witnessed).where(_W.origin == origin, _W.size == size).values(sent=1))
+
+
+async def recall(tx: AsyncConnection, checkpoint: Checkpoint, cosignature: bytes, at: str) -> None:
+    """Take within *tx* from this desk's own topic that it co-signed *checkpoint*, whatever the ledger still knows of it.
+
+    Raises:
+        Alarm: ``root_differs`` or ``gap`` where what was checked since is not what was signed.
+    """
+    origin, size = checkpoint.origin, checkpoint.size
+    root = await tx.scalar(select(_W.root).where(_W.origin == origin, _W.size == size))
+    if root not in {None, checkpoint.root}:
+        raise Alarm("root_differs", origin)
+    if root is None and size <= (await _largest(tx, origin, _CHECKED)).size:
+        raise Alarm("gap", origin)
+    await _keep(tx, checkpoint, at, cosignature=cosignature, sent=1)
+
+
+async def keep_checked(tx: AsyncConnection, submitted: Submitted, offset: int, at: str) -> None:
+    """Store within *tx* that *submitted* is the next step of its log; its note takes the place of the one before."""
+    origin = submitted.checkpoint.origin
+    await tx.execute(update(tables.witnessed).where(_W.origin == origin, _W.note.is_not(None)).values(note=None))
+    fields = {"offset": offset, "digest": submitted.digest, "note": submitted.note}
+    await _keep(tx, submitted.checkpoint, at, **fields)
+
+
+async def keep_alarm(
+    tx: AsyncConnection, alarm: Alarm, *, source: str, record: bytes, size: int | None, at: str
+) -> None:
+    """Store within *tx* an *alarm* and its evidence, and have a person look; what an open one says already is not said again.
+
+    After a fork, or a gap, whatever follows is a gap too.
+    """
+    known = [row.code for row in await open_alarms(tx) if row.origin == alarm.origin]
+    if alarm.code in known or (known and alarm.code == "gap"):
+        return
+    held = await tx.scalar(select(_W.note).where(_W.origin == alarm.origin, _W.note.is_not(None)))
+    row = {"source": source, "origin": alarm.origin, "size": size, "code": alarm.code}
+    evidence = {"record": record, "held": held, "at": at}
+    await tx.execute(upsert(tables.witness_alarms).values(**row, **evidence).on_conflict_do_nothing())
+    sentence = f"{SENTENCES[alarm.code]} {_WHAT_TO_DO if alarm.origin else _SET_ASIDE}"
+    about = {"code": alarm.code, "origin": alarm.origin, "size": size, "sentence": sentence}
+    about = {name: value for name, value in about.items() if value is not None}
+    await open_task(tx, opened=at, subject="", event_id=source, kind=TASK, about=json.dumps(about))
+
+
+async def open_alarms(tx: AsyncConnection) -> list[Any]:
+    """Alarms whose task is not done, the worst of each log last: until it is, nothing of that log is co-signed."""
+    task = tables.tasks.c
+    of_task = (task.event == _A.source) & (task.kind == TASK) & task.done.is_(None)
+    columns = (_A.source, _A.origin, _A.size, _A.code, _A.at)
+    rows = select(*columns).join_from(tables.witness_alarms, tables.tasks, of_task).order_by(task.id)
+    return list((await tx.execute(rows)).all())
+
+
+async def unsent(tx: AsyncConnection) -> list[Any]:
+    """Co-signatures that the broker may not have, in the order of their sizes."""
+    rows = select(_W.origin, _W.size, _W.cosignature).where(_W.sent == 0, _SIGNED).order_by(_W.origin, _W.size)
+    return list((await tx.execute(rows)).all())
+
+
+async def view(tx: AsyncConnection) -> list[dict[str, Any]]:
+    """For the door: of each log the newest tree that was checked, the one that was co-signed, and what is wrong."""
+    alarms: dict[str, list[dict[str, Any]]] = {}
+    for row in await open_alarms(tx):
+        wrong = {
+            "code": row.code,
+            "sentence": SENTENCES[row.code],
+            "size": row.size,
+            "at": row.at,
+            "record": row.source,
+        }
+        alarms.setdefault(row.origin or UNSIGNED, []).append(wrong)
+    logs = []
+    for origin in sorted({*await origins(tx), *alarms}):
+        checked, signed = await _largest(tx, origin, _CHECKED), await _largest(tx, origin, _SIGNED)
+        at = await tx.scalar(select(_W.at).where(_W.origin == origin, _W.size == signed.size, _SIGNED))
+        root = base64.encode(signed.root) if signed.size else None
+        tree = {"origin": origin, "size": signed.size, "root": root, "at": at, "checked": checked.size}
+        logs.append(tree | {"alarms": alarms.get(origin, [])})
+    return logs
+
+
+async def health(tx: AsyncConnection) -> dict[str, Any]:
+    """For the health page: of each log how large a tree was co-signed, and the code of the worst that is wrong."""
+    return {
+        log["origin"]: {"size": log["size"], "code": log["alarms"][-1]["code"] if log["alarms"] else None}
+        for log in await view(tx)
+    }

@@ -1,0 +1,203 @@
+"""Sealing anew at a real desk: in an emergency, or to whom a registrar names; what is on record first, what stays closed."""
+
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from desk.access.test_opening import consented, readings, withdrawn
+from desk.given import BUS, CANARY, CASE, NOW, SIGNAL, FakeRegistrar, Given, Read, desk_of, town
+from desk.letters.test_case_keys import desk_with_keys
+from nrmbus.desk.erasure import rounds
+from nrmbus.wire.envelope import decode
+from nrmbus.wire.record import Record
+
+GLASS = "9e" * 16
+SEALED: dict[str, Any] = {
+    "identity": {"name": CANARY, "birth_date": "1996-02-29"},
+    "contact": {"contact": {"method": "phone", "value": "+994000000001"}},
+    "story": {"facts": CANARY},
+    "money": {"income": CANARY},
+}
+REFERRAL = {"to": ["vac"], "mode": "referral", "reason": "LegalAid", "urgency": "normal", "services": ["legal"]}
+
+
+def referred(registrar: FakeRegistrar) -> Read:
+    """The NGO tells vac who she is."""
+    record = registrar.event("ngo-a", "referral.submitted", REFERRAL, referral="d1" * 16, parts=SEALED, opens=("vac",))
+    return registrar.register(record, to="vac")
+
+
+def broken(registrar: FakeRegistrar, to: str, reason: str = "missing_person") -> Read:
+    """Two of the special unit's staff break the glass."""
+    said: dict[str, Any] = {"approver": "S-2", "referral": GLASS}
+    return registrar.register(registrar.event("special-unit", "access.break_glass", {"reason": reason}, **said), to=to)
+
+
+def due(registrar: FakeRegistrar, to: str, holder: str | None = None) -> Read:
+    """The timekeeper says that nobody objected."""
+    record = registrar.event("timekeeper", "access.reseal_due", {"holder": holder or to}, referral=GLASS)
+    return registrar.register(record, to=to)
+
+
+async def resealed(given: Given) -> Record:
+    """What the desk then sends by itself, its receipts left out."""
+    (record,) = await sealed_anew(given)
+    return record
+
+
+async def sealed_anew(given: Given) -> list[Record]:
+    """All of that, if there is any, once all that it says is registered."""
+    sent: list[Record] = []
+    while found := await given.out():
+        for record in found:
+            sent.append(record)
+            await given.hear(given.registrar.register(record, to=given.desk.seat.me))
+    return [each for each in sent if decode(each).type == "access.resealed"]
+
+
+def opened(record: Record, by: str) -> dict[str, Any]:
+    """What *by* can open of it."""
+    container, signed = decode(record).letter(), decode(record)
+    assert container is not None
+    place = {"bus": BUS, "source": signed.source, "id": signed.id, "subject": CASE}
+    return {part: dict(fields) for part, fields in container.open(by, town().identities[by].sealing, **place).items()}
+
+
+async def test_the_holder_seals_what_the_reason_needs_and_its_opening_is_on_record_first(tmp_path: Path) -> None:
+    """From a letter that it received: to the asking agency those parts, to anybody else nothing; the story to nobody."""
+    async with desk_of("vac", tmp_path) as given:
+        for record in (consented(given.registrar), referred(given.registrar), broken(given.registrar, "vac")):
+            await given.hear(record)
+        assert ("desk", "emergency") not in await readings(given)
+        await given.hear(due(given.registrar, "vac"))
+        answer = await resealed(given)
+
+        signed = decode(answer)
+        assert signed.event().data.to_mapping() == {"parts": ["contact", "identity"]}
+        assert (signed.attributes["ce_referral"], signed.event().actor) == (GLASS, "by-itself")
+        assert opened(answer, "special-unit") == {"contact": SEALED["contact"], "identity": SEALED["identity"]}
+        for other in ("ngo-a", "fund", "migration", "statistics"):
+            assert opened(answer, other) == {}
+        rows = [(row.who, row.purpose, row.part) for row in await given.rows("reads") if row.purpose == "emergency"]
+        assert sorted(rows) == [("desk", "emergency", "contact"), ("desk", "emergency", "identity")]
+
+
+async def test_its_own_words_are_sealed_anew_too(tmp_path: Path) -> None:
+    """The agency that had told others who she is tells so in an emergency; of its own words no reading is owed."""
+    async with desk_of("ngo-a", tmp_path) as given:
+        await given.registered(type="case.signal_recorded", data=SIGNAL)
+        flat = {name: value for fields in SEALED.values() for name, value in fields.items() if name != "income"}
+        said = {key: value for key, value in REFERRAL.items() if key != "to"}
+        await given.registered(type="referral.submitted", data=said, to=["vac"], ref="d1" * 16, sealed=flat)
+        await given.hear(broken(given.registrar, "ngo-a", "security_breach"))
+        await given.hear(due(given.registrar, "ngo-a"))
+        answer = await resealed(given)
+
+        assert opened(answer, "special-unit") == {"contact": SEALED["contact"]}
+        assert [row for row in await given.rows("reads") if row.purpose == "emergency"] == []
+
+
+async def test_what_came_under_a_key_that_was_destroyed_since_is_sealed_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An emergency asks for no epoch: what the holder keeps under the key of the case helps months later too."""
+    async with desk_with_keys(tmp_path, monkeypatch) as desk:
+        for record in (consented(desk.given.registrar), referred(desk.given.registrar)):
+            await desk.given.hear(record)
+        old = desk.given.desk.seat.identity.sealing.kid
+        desk.rotate(NOW + timedelta(days=1))
+        desk.given.clock.time = NOW + timedelta(days=31)
+        desk.given.registrar.time = desk.given.clock.time
+        assert await rounds.end_epochs(desk.given.desk.seat, tmp_path) == (old,)
+        for record in (broken(desk.given.registrar, "vac"), due(desk.given.registrar, "vac")):
+            await desk.given.hear(record)
+        answer = await resealed(desk.given)
+
+    assert opened(answer, "special-unit") == {"contact": SEALED["contact"], "identity": SEALED["identity"]}
+
+
+@pytest.mark.parametrize(("hours", "answered"), [(24, True), (25, False)])
+async def test_a_desk_that_was_off_for_a_day_opens_and_seals_nothing(
+    tmp_path: Path, hours: int, *, answered: bool
+) -> None:
+    """It is an emergency no longer, and who needed it has found another way: a person is told, to see what is still due."""
+    async with desk_of("vac", tmp_path) as given:
+        for record in (consented(given.registrar), referred(given.registrar)):
+            await given.hear(record)
+        given.clock.time = NOW + timedelta(hours=hours)
+        for record in (broken(given.registrar, "vac"), due(given.registrar, "vac")):
+            await given.hear(record)
+
+        assert len(await sealed_anew(given)) == answered
+        assert (("desk", "emergency") in await readings(given)) is answered
+        assert [row.kind for row in await given.rows("tasks") if row.kind == "resealed"] == ["resealed"]
+
+
+async def test_what_she_has_taken_back_stays_closed_in_an_emergency(tmp_path: Path) -> None:
+    """The holder itself may not open it any more: it says that it holds nothing."""
+    async with desk_of("vac", tmp_path) as given:
+        for record in (consented(given.registrar), referred(given.registrar), withdrawn(given.registrar)):
+            await given.hear(record)
+        for record in (broken(given.registrar, "vac"), due(given.registrar, "vac")):
+            await given.hear(record)
+        answer = await resealed(given)
+
+        assert decode(answer).event().data.to_mapping() == {"parts": []}
+        assert opened(answer, "special-unit") == {"contact": {}, "identity": {}}
+        assert ("desk", "emergency") not in await readings(given)
+
+
+@pytest.mark.parametrize("holder", ["ngo-a", "vac"], ids=["another is the holder", "nobody asked"])
+async def test_a_desk_that_is_not_asked_seals_nothing(holder: str, tmp_path: Path) -> None:
+    """It hears as the second agency; and what was never asked for is not handed out, whoever says that it is due."""
+    async with desk_of("vac", tmp_path) as given:
+        for record in (consented(given.registrar), referred(given.registrar)):
+            await given.hear(record)
+        if holder != "vac":
+            await given.hear(broken(given.registrar, "vac"))
+        await given.hear(due(given.registrar, "vac", holder))
+
+        assert [row.type for row in await given.rows("outbox") if row.type == "access.resealed"] == []
+        assert ("desk", "emergency") not in await readings(given)
+
+
+async def test_a_registrar_that_names_another_reader_gets_nothing_sealed_to_him(tmp_path: Path) -> None:
+    """The desk seals to who broke the glass by what it had heard itself; a rogue registrar talks it into nobody else."""
+    async with desk_of("vac", tmp_path) as given:
+        for record in (consented(given.registrar), referred(given.registrar), broken(given.registrar, "vac")):
+            await given.hear(record)
+        await given.hear(due(given.registrar, "vac"))
+        (answer,) = (each for each in await sent(given) if decode(each).type == "access.resealed")
+        wrong = {"contact": ("migration",), "health": (), "identity": ("special-unit",), "story": ()}
+        await given.hear(given.registrar.refuse(answer, "audience_changed", rule="W9", seal_to=wrong))
+
+        assert [decode(each).type for each in await sent(given)] == []
+        last = [row for row in await given.rows("outbox") if row.type == "access.resealed"][-1]
+        assert (last.verdict, last.code, last.value) == ("failed", "audience_not_allowed", None)
+
+
+async def test_an_audience_that_could_never_be_is_not_sealed_to(tmp_path: Path) -> None:
+    """A rogue registrar names the fund for the story of a signal: the desk seals it to nobody, and a person looks."""
+    async with desk_of("ngo-a", tmp_path) as given:
+        await given.ask(type="case.signal_recorded", data=SIGNAL, sealed={"age_band": "25-34", "notes": CANARY})
+        (record,) = await given.out()
+        seal_to = {"coded": ("special-unit", "statistics"), "story": ("fund",)}
+        await given.hear(given.registrar.refuse(record, "audience_changed", rule="W9", seal_to=seal_to))
+
+        assert await given.out() == []
+        last = (await given.rows("outbox"))[-1]
+        assert (last.verdict, last.code, last.letter) == ("failed", "audience_not_allowed", None)
+        assert [row.kind for row in await given.rows("tasks")] == ["not_sent"]
+
+
+async def sent(given: Given) -> list[Record]:
+    """What goes out until the desk has answered nothing more; receipts are registered, the rest is left as it is."""
+    found: list[Record] = []
+    while new := await given.out():
+        found += new
+        for record in new:
+            if decode(record).type != "access.resealed":
+                await given.hear(given.registrar.register(record, to=given.desk.seat.me))
+    return found

@@ -1,0 +1,70 @@
+"""The fund's desk of an earlier release: it hears of decisions that it cannot read yet, and of a consent between them."""
+
+from pathlib import Path
+from typing import Any
+
+from desk.given import CANARY, CASE, REF, FakeRegistrar, Given, Read, desk_of
+from generations import before_version
+from nrmbus.desk.inbox import release
+
+DECIDED = "identification.status_decided"
+VICTIM: dict[int, dict[str, Any]] = {
+    1: {"status": "ActualVictimOfTrafficking", "deciding_body": "Police"},
+    2: {"status": "ActualVictimOfTrafficking", "deciding_body": {"type": "Police", "agency": "special-unit"}},
+}
+SHARING: dict[str, Any] = {
+    "purposes": ["information_sharing"],
+    "receivers": ["fund"],
+    "given_by": "individual",
+    "form": "written",
+}
+
+
+def decided(registrar: FakeRegistrar, version: int = 2, case: str = CASE) -> Read:
+    """The special unit recognises the person as a victim, and the fund is told, under seal."""
+    event = registrar.event(
+        "special-unit", DECIDED, VICTIM[version], version=version, case=case, referral=REF,
+        parts={"coded": {"exploitation": ["ForcedLabour"]}, "story": {"notes": CANARY}}, opens=["fund"],
+    )  # fmt: skip
+    return registrar.register(event, to="fund")
+
+
+def consented(registrar: FakeRegistrar, case: str = CASE) -> Read:
+    """The person lets the fund know: an allowance then goes to the person."""
+    return registrar.register(registrar.event("special-unit", "consent.given", SHARING, case=case), to="fund")
+
+
+async def parked(given: Given) -> list[tuple[str, str]]:
+    """What waits, in its order."""
+    return [(row.subject, row.error) for row in await given.rows("parked")]
+
+
+async def payments(given: Given) -> list[str]:
+    """Who gets the payments that the fund orders by itself, in the order of the orders."""
+    found = [row for row in await given.rows("outbox") if row.origin == "procedure"]
+    return ["deposit" if b'"deposit"' in row.clear else "person" for row in found]
+
+
+async def outcome(given: Given) -> dict[str, Any]:
+    """All that an upgraded desk must have left behind, once."""
+    return {
+        "events": [(row.id, row.parts, row.recipients, row.technical) for row in await given.rows("events")],
+        "outbox": [(row.type, row.id, row.clear) for row in await given.rows("outbox")],
+        "tasks": [(row.kind, row.event, row.done is None) for row in await given.rows("tasks")],
+        "parked": await parked(given),
+        "book": given.desk.book,
+    }
+
+
+async def by_itself(given: Given) -> None:
+    """What the desk does when it has started and read its inbox to the end."""
+    await release.release_by_itself(given.desk, given.inbox)
+
+
+async def waiting(home: Path, registrar: FakeRegistrar) -> None:
+    """A desk of the earlier release hears of two decisions, and of a consent between them; then it ends."""
+    async with desk_of("fund", home, registrar=registrar) as given:
+        said = [decided(registrar), consented(registrar), decided(registrar)]
+        with before_version(2):
+            for record in said:
+                await given.hear(record)

@@ -1,0 +1,387 @@
+"""A case is erased: what opens its letters is gone, whoever has the folder; what was signed in the clear stays and verifies."""
+
+import asyncio
+import shutil
+import sqlite3
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+from unittest.mock import Mock
+
+import pytest
+from sqlalchemy import insert
+
+from desk.access.test_opening import CONSENT, readings, until_sent
+from desk.given import BUS, CANARY, CASE, NOW, REF, SIGNAL, Given, desk_of
+from nrmbus.desk.erasure import rounds
+from nrmbus.desk.letters import case_keys
+from nrmbus.desk.store import tables
+from nrmbus.events import AccessErasureConfirmed
+from nrmbus.wire import times
+from nrmbus.wire.envelope import decode
+from nrmbus.wire.ids import said_by_itself
+from nrmbus.wire.letter import Container, Place
+from nrmbus.wire.record import Record
+
+OTHER = "ef" * 16
+
+
+async def hear_a_letter(given: Given, case: str = CASE) -> tuple[Container, Place]:
+    """An NGO tells vac something under seal; the letter as it travelled, and its place."""
+    said = given.registrar.event(
+        "ngo-a", "referral.info_supplied", {"question": "language"}, case=case, referral=REF,
+        parts={"story": {"answer": CANARY}}, opens=["vac"],
+    )  # fmt: skip
+    await given.hear(given.registrar.register(said, to="vac"))
+    signed = decode(said)
+    letter = signed.letter()
+    assert letter is not None
+    return letter, Place(BUS, "ngo-a", signed.id, case)
+
+
+async def hear_that_it_is_due(given: Given, case: str = CASE, ground: str = "decision") -> str:
+    """The bus says that the case is to be erased now; the id under which it says so."""
+    said = given.registrar.event("timekeeper", "access.erasure_due", {"ground": ground}, case=case)
+    await given.hear(given.registrar.register(said, to="vac"))
+    return decode(said).id
+
+
+async def secrets_of(given: Given, place: Place) -> dict[Any, bytes]:
+    """The letter's content keys, as far as the ledger still opens them."""
+    async with given.desk.seat.ledger.read() as tx:
+        return dict(await case_keys.secrets_of(given.desk.seat, tx, place))
+
+
+def of_type(sent: list[Record], type_: str) -> list[Any]:
+    """The events of one type among what was *sent*."""
+    return [decode(each).event() for each in sent if decode(each).type == type_]
+
+
+async def test_nothing_is_erased_before_it_is_due(tmp_path: Path) -> None:
+    """A decision alone destroys nothing: there is a week to object."""
+    async with desk_of("vac", tmp_path) as given:
+        _, place = await hear_a_letter(given)
+        assert await rounds.erase_due(given.desk) == ()
+        assert await secrets_of(given, place)
+
+
+async def test_what_is_due_by_a_clock_years_ahead_waits_for_this_desks_own(tmp_path: Path) -> None:
+    """Where the clock of the bus is wrong, all is over at once, and registrar and timekeeper agree; the desk's is another."""
+    async with desk_of("vac", tmp_path) as given:
+        _, place = await hear_a_letter(given)
+        given.registrar.time = NOW + timedelta(days=6 * 365)
+        await hear_that_it_is_due(given, ground="retention")
+
+        given.clock.time = NOW + timedelta(days=30)
+        assert await rounds.erase_due(given.desk) == ()
+        assert await secrets_of(given, place)
+        async with given.desk.seat.ledger.read() as tx:
+            assert await rounds.waiting(tx, "vac") == 1
+
+        given.clock.time = given.registrar.time - timedelta(minutes=5)
+        assert await rounds.erase_due(given.desk) == (CASE,)
+        assert await secrets_of(given, place) == {}
+
+
+@pytest.mark.parametrize(
+    ("type_", "data"),
+    [("access.erasure_due", {"ground": "decision"}), ("access.reseal_due", {"holder": "vac"})],
+    ids=["that a case is to be erased", "that the glass is broken"],
+)
+async def test_what_the_timekeeper_alone_says_does_nothing_in_anothers_mouth(
+    tmp_path: Path, type_: str, data: dict[str, Any]
+) -> None:
+    """An agency and a registrar in wrong hands have no case erased, and no letter sealed anew: the desk knows who says it."""
+    referral = "9e" * 16 if type_ == "access.reseal_due" else None
+    async with desk_of("vac", tmp_path) as given:
+        _, place = await hear_a_letter(given)
+        said = given.registrar.event("migration", type_, data, referral=referral)
+        await given.hear(given.registrar.register(said, to="vac"))
+
+        assert await rounds.erase_due(given.desk) == ()
+        assert await secrets_of(given, place)
+        assert type_ not in [row.type for row in await given.rows("events")]
+        assert "forged" in [row.kind for row in await given.rows("tasks")]
+
+
+async def test_after_an_erasure_no_file_of_the_folder_opens_the_letter(tmp_path: Path) -> None:
+    """An attacker with today's folder, the agency's keys and the letter as it travelled finds nothing that opens it.
+
+    Key of the case, kept content keys and ciphertext were in its files before; afterwards none is, in no free page and
+    not in the write-ahead file. The other case opens as before.
+    """
+    async with desk_of("vac", tmp_path) as given:
+        letter, place = await hear_a_letter(given)
+        _, other = await hear_a_letter(given, OTHER)
+        (part,) = [each for each in letter.sealed if not isinstance(each, bytes)][:1]
+        before = [row.sealed for row in await given.rows("case_keys") if row.subject == CASE]
+        before += [row.sealed for row in await given.rows("letter_keys") if row.subject == CASE]
+        before += [row.letter[100:400] for row in await given.rows("events") if row.subject == CASE and row.letter]
+        assert len(before) == 3
+        assert part.name in await secrets_of(given, place)
+        content = b"".join(path.read_bytes() for path in sorted(tmp_path.iterdir()))
+        assert all(secret in content for secret in before)
+
+        await hear_that_it_is_due(given)
+        assert await rounds.erase_due(given.desk) == (CASE,)
+
+        content = b"".join(path.read_bytes() for path in sorted(tmp_path.iterdir()))
+        assert not any(secret in content for secret in before)
+        assert await secrets_of(given, place) == {}
+        assert await secrets_of(given, other)
+    content = b"".join(path.read_bytes() for path in sorted(tmp_path.iterdir()))
+    assert not any(secret in content for secret in before)
+
+
+async def test_erased_while_a_reading_is_being_put_on_record_it_is_not_opened(tmp_path: Path) -> None:
+    """The desk has confirmed by then that nothing opens here: who had asked before is told so, and reads nothing."""
+    async with desk_of("vac", tmp_path) as given:
+        await hear_a_letter(given)
+        await given.settle()
+        asking = asyncio.ensure_future(given.door.get("/v1/inbox", params={"open": True, "actor": "S-17"}))
+        sent = await until_sent(given)
+        await hear_that_it_is_due(given)
+        assert await rounds.erase_due(given.desk) == (CASE,)
+        await given.hear(given.registrar.register(sent, to="vac"))
+        (shown,) = (await asking).json()["events"]
+
+        assert CANARY not in str(shown)
+        assert shown["shut"] == "erased"
+        assert await readings(given) == [("desk", "receipt")]
+
+
+async def test_nobody_takes_the_id_of_what_the_desk_says_by_itself(tmp_path: Path) -> None:
+    """It follows from what the timekeeper will say: said before at the door, the desk would keep silent about its erasure."""
+    due = said_by_itself("timekeeper", "what anybody can work out", "D-ERASE")
+    taken = {"type": "consent.given", "data": CONSENT, "case": CASE, "actor": "S-1"}
+    async with desk_of("vac", tmp_path) as given:
+        await hear_a_letter(given)
+        id = said_by_itself("vac", due, AccessErasureConfirmed.type)
+        refused = await given.door.post("/v1/events", json=taken | {"id": id})
+        said = given.registrar.event("timekeeper", "access.erasure_due", {"ground": "decision"}, id=due)
+        await given.hear(given.registrar.register(said, to="vac"))
+        assert await rounds.erase_due(given.desk) == (CASE,)
+
+        assert [row.id for row in await given.rows("outbox") if row.type == AccessErasureConfirmed.type] == [id]
+        assert refused.status_code == 422
+        assert refused.json()["problems"] == [{"pointer": "/id", "kind": "string_pattern_mismatch"}]
+
+
+async def test_what_was_signed_in_the_clear_stays(tmp_path: Path) -> None:
+    """Envelopes, registrations and who read what; the door says that the letter was erased."""
+    async with desk_of("vac", tmp_path) as given:
+        await hear_a_letter(given)
+        await hear_that_it_is_due(given)
+        rows = [(row.number, row.headers, row.value) for row in await given.rows("events")]
+        reads, inbox = await given.rows("reads"), await given.rows("inbox")
+        await rounds.erase_due(given.desk)
+
+        assert [(row.number, row.headers, row.value) for row in await given.rows("events")] == rows
+        assert (await given.rows("reads"), await given.rows("inbox")) == (reads, inbox)
+        assert [row.shut for row in await given.rows("events")] == ["erased", None]
+        (read, _) = (await given.door.get("/v1/inbox", params={"technical": True})).json()["events"]
+        assert read["shut"] == "erased"
+        assert "letter" not in read
+
+
+async def test_it_is_confirmed_once_with_the_horizon(tmp_path: Path) -> None:
+    """Signed by the agency, about the word that ordered it; a second look, and a restart, say nothing more."""
+    async with desk_of("vac", tmp_path) as given:
+        await hear_a_letter(given)
+        due = await hear_that_it_is_due(given)
+        await given.out()
+        assert await rounds.erase_due(given.desk) == (CASE,)
+        assert await rounds.erase_due(given.desk) == ()
+        rows = [row for row in await given.rows("outbox") if row.type == AccessErasureConfirmed.type]
+        assert len(rows) == 1
+        assert due in rows[0].clear.decode()
+        (done,) = await given.rows("erasures")
+        assert (done.ground, done.cause, done.done) == ("decision", due, times.write(NOW))
+        assert '"ground":"decision"' in rows[0].clear.decode()
+        assert f'"horizon":"{done.horizon}"' in rows[0].clear.decode()
+        # Keys of 1 January: their 90 days are over on 1 April, and 30 days later they are gone.
+        assert done.horizon == "2026-05-01T00:00:00Z"
+    async with desk_of("vac", tmp_path) as given:
+        assert await rounds.erase_due(given.desk) == ()
+
+
+async def test_a_folder_restored_from_before_an_erasure_erases_again_and_confirms_nothing_twice(tmp_path: Path) -> None:
+    """The inbox is read again from there: what it had destroyed is destroyed, and its confirmation is in the case already."""
+    home, old = tmp_path / "home", tmp_path / "old"
+    home.mkdir()
+    async with desk_of("vac", home) as given:
+        _, place = await hear_a_letter(given)
+        registrar = given.registrar
+    shutil.copytree(home, old)
+    since = []
+    async with desk_of("vac", home, registrar=registrar) as given:
+        due = registrar.event("timekeeper", "access.erasure_due", {"ground": "decision"})
+        since.append(registrar.register(due, to="vac"))
+        await given.hear(since[0])
+        assert await rounds.erase_due(given.desk) == (CASE,)
+        for type_ in ("letter.opened", AccessErasureConfirmed.type):  # one of a case is under way at a time
+            (said,) = await given.out()
+            assert decode(said).type == type_
+            since.append(registrar.register(said, to="vac"))
+            await given.hear(since[-1])
+
+    async with desk_of("vac", old, registrar=registrar) as given:
+        assert await secrets_of(given, place)
+        given.clock.time = NOW + timedelta(days=2)  # else it would say the same bytes
+        for each in since:
+            await given.hear(each)
+        assert await rounds.erase_due(given.desk) == (CASE,)
+        assert await secrets_of(given, place) == {}
+        assert of_type(await given.out(), AccessErasureConfirmed.type) == []
+
+
+async def test_what_this_agency_had_said_itself_goes_too(tmp_path: Path) -> None:
+    """Its own letters and drafts, once they are answered; one that is under way is waited for."""
+    async with desk_of("vac", tmp_path) as given:
+        signal = SIGNAL | {"detector": "vac"}
+        await given.ask(type="case.signal_recorded", data=signal, sealed={"notes": CANARY})
+        (sent,) = await given.out()
+        await hear_that_it_is_due(given)
+        assert await rounds.erase_due(given.desk) == ()
+        await given.hear(given.registrar.register(sent, to="vac"))
+        assert await rounds.erase_due(given.desk) == (CASE,)
+        (row,) = [row for row in await given.rows("outbox") if row.type == "case.signal_recorded"]
+        assert (row.letter, row.draft, row.asked) == (None, None, "")
+        assert await given.rows("letter_keys") == []
+
+
+async def test_what_comes_after_an_erasure_is_erased_too(tmp_path: Path) -> None:
+    """A letter that was under way, and a draft that the registrar refuses then."""
+    async with desk_of("vac", tmp_path) as given:
+        await hear_a_letter(given)
+        await hear_that_it_is_due(given)
+        await rounds.erase_due(given.desk)
+        await hear_a_letter(given)
+        assert await given.rows("case_keys")
+        assert await rounds.erase_due(given.desk) == ()
+        assert await given.rows("case_keys") == []
+        assert [row.letter for row in await given.rows("events") if row.subject == CASE] == [None, None, None]
+
+
+async def test_cut_in_between_it_is_all_or_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Killed while it erases: afterwards it is as before, and the next look does it, confirmation included."""
+    async with desk_of("vac", tmp_path) as given:
+        _, place = await hear_a_letter(given)
+        await hear_that_it_is_due(given)
+
+        async def cut(*_: Any) -> None:
+            raise KeyboardInterrupt
+
+        with monkeypatch.context() as patch:
+            patch.setattr(rounds, "_confirm", cut)
+            with pytest.raises(KeyboardInterrupt):
+                await rounds.erase_due(given.desk)
+        assert await secrets_of(given, place)
+        assert await rounds.erase_due(given.desk) == (CASE,)
+
+
+async def test_a_ledger_that_does_not_overwrite_would_be_noticed(tmp_path: Path) -> None:
+    """Sabotage of the test above: without ``secure_delete`` a deleted key is still found in the file."""
+    async with desk_of("vac", tmp_path) as given, given.desk.seat.ledger.write() as tx:
+        row = {"subject": CASE, "kid": "x", "sealed": b"a key that is deleted" * 3}
+        await tx.execute(insert(tables.case_keys).values(**row))
+    with sqlite3.connect(tmp_path / "ledger.sqlite") as other:
+        other.execute("PRAGMA secure_delete=OFF")
+        other.execute("DELETE FROM case_keys")
+        other.commit()
+        other.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    other.close()
+    assert b"a key that is deleted" in (tmp_path / "ledger.sqlite").read_bytes()
+
+
+async def test_who_reads_the_ledger_meanwhile_keeps_nothing_of_it_on_the_disk(tmp_path: Path) -> None:
+    """A backup is being made while a case is erased: what opened its letters leaves the write-ahead file as soon as that is done."""
+
+    def left(keys: list[bytes]) -> int:
+        files = [path.read_bytes() for path in tmp_path.glob("ledger.sqlite*")]
+        return sum(any(key in file for file in files) for key in keys)
+
+    async with desk_of("vac", tmp_path) as given:
+        await hear_a_letter(given)
+        keys = [row.sealed for table in ("case_keys", "letter_keys") for row in await given.rows(table)]
+        assert left(keys) == len(keys) == 2
+        await hear_that_it_is_due(given)
+        backup = sqlite3.connect(tmp_path / "ledger.sqlite")
+        backup.execute("BEGIN")
+        backup.execute("SELECT count(*) FROM events").fetchone()
+        assert await rounds.erase_due(given.desk) == (CASE,)
+        assert (left(keys), (await given.door.get("/health")).json()["erasing"]) == (2, 1)
+        backup.close()
+
+        looking = asyncio.create_task(rounds.run(given.desk, tmp_path, lambda: True))
+        async with asyncio.timeout(10):
+            while (await given.door.get("/health")).json()["erasing"]:  # noqa: ASYNC110 - a door is asked
+                await asyncio.sleep(0.05)
+        looking.cancel()
+        assert left(keys) == 0
+
+
+async def test_whoever_is_killed_before_the_file_is_emptied_empties_it_the_next_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And where the disk is full then, at the look after that: the desk does not end of it."""
+    full = iter([True, False])
+
+    def emptied(path: Path) -> bool:
+        if next(full, False):
+            raise sqlite3.OperationalError("database or disk is full")
+        return _checkpoint(path)
+
+    _checkpoint = rounds._checkpoint
+    async with desk_of("vac", tmp_path) as given:
+        await hear_a_letter(given)
+        key = (await given.rows("case_keys"))[0].sealed
+        await hear_that_it_is_due(given)
+        with monkeypatch.context() as killed:
+            killed.setattr(rounds, "off_the_disk", Mock(side_effect=KeyboardInterrupt))
+            with pytest.raises(KeyboardInterrupt):
+                await rounds.erase_due(given.desk)
+        assert any(key in path.read_bytes() for path in tmp_path.glob("ledger.sqlite*"))
+
+        monkeypatch.setattr(rounds, "_checkpoint", emptied)
+        monkeypatch.setattr(rounds, "LOOK_EVERY", 0.05)
+        looking = asyncio.create_task(rounds.run(given.desk, tmp_path, lambda: True))
+        async with asyncio.timeout(10):
+            while any(key in path.read_bytes() for path in tmp_path.glob("ledger.sqlite*")):
+                assert not looking.done()
+                await asyncio.sleep(0.05)
+        looking.cancel()
+
+
+async def test_the_timekeeper_is_not_asked_and_confirms_nothing(tmp_path: Path) -> None:
+    """It keeps a ledger as desks do; what it confirmed would be refused, in the history of each erased case."""
+    async with desk_of("timekeeper", tmp_path) as given:
+        async with given.desk.seat.ledger.write() as tx:
+            await rounds.order(tx, CASE, cause="", ground="decision", at=times.write(NOW))
+
+        assert await rounds.erase_due(given.desk) == (CASE,)
+        assert await given.rows("outbox") == []
+
+
+async def test_what_was_erased_is_confirmed_again_when_another_decides_so_or_its_years_are_over(tmp_path: Path) -> None:
+    """Each order has its own answer, once: a week runs for each, and who decided hears of whoever owes it."""
+    async with desk_of("vac", tmp_path) as given:
+        await hear_a_letter(given)
+        causes = []
+        for ground, erased in (("decision", (CASE,)), ("decision", (CASE,)), ("retention", (CASE,))):
+            causes.append(await hear_that_it_is_due(given, ground=ground))
+            assert await rounds.erase_due(given.desk) == erased
+            assert await rounds.erase_due(given.desk) == ()
+        said = [row.clear.decode() for row in await given.rows("outbox") if row.type == AccessErasureConfirmed.type]
+        assert [cause in each for cause, each in zip(causes, said, strict=True)] == [True] * 3
+        assert ['"ground":"retention"' in each for each in said] == [False, False, True]
+
+
+async def test_of_two_orders_that_come_together_the_last_is_answered(tmp_path: Path) -> None:
+    """One word of this agency ends both duties; and nothing is confirmed for ever."""
+    async with desk_of("vac", tmp_path) as given:
+        await hear_a_letter(given)
+        causes = [await hear_that_it_is_due(given) for _ in range(2)]
+        assert [await rounds.erase_due(given.desk) for _ in range(3)] == [(CASE,), (), ()]
+        (said,) = [row.clear.decode() for row in await given.rows("outbox") if row.type == AccessErasureConfirmed.type]
+        assert [cause in said for cause in causes] == [False, True]

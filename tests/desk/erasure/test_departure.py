@@ -1,0 +1,70 @@
+"""An agency that leaves says of each case that it deleted it: what opened its letters is gone from its ledger by then."""
+
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from desk.erasure.test_cases import OTHER, hear_a_letter, secrets_of
+from desk.given import BUS, CASE, SIGNAL, desk_of
+from nrmbus.desk.erasure.departure import delete, part_in
+from nrmbus.desk.errors import DeskError
+
+
+async def test_what_it_signs_as_deleted_opens_no_more(tmp_path: Path) -> None:
+    """No file of its folder has what opened that case's letter; the case that it hands over opens as before."""
+    async with desk_of("vac", tmp_path) as given:
+        _, place = await hear_a_letter(given)
+        _, other = await hear_a_letter(given, OTHER)
+        secrets = [row.sealed for row in await given.rows("case_keys") if row.subject == CASE]
+        secrets += [row.sealed for row in await given.rows("letter_keys") if row.subject == CASE]
+    assert len(secrets) == 2
+
+    assert await delete(tmp_path / "ledger.sqlite", bus=BUS, agency="vac", cases=[CASE])
+
+    assert not [each for each in secrets for path in tmp_path.iterdir() if each in path.read_bytes()]
+    async with desk_of("vac", tmp_path) as given:
+        assert await secrets_of(given, place) == {}
+        assert await secrets_of(given, other)
+
+
+async def test_what_is_not_answered_yet_is_waited_for(tmp_path: Path) -> None:
+    """A letter that is under way cannot be called deleted; and where no ledger is, nothing is destroyed, and it says so."""
+    async with desk_of("vac", tmp_path) as given:
+        await given.ask(type="case.signal_recorded", data=SIGNAL | {"detector": "vac"}, sealed={"notes": "CANARY"})
+    with pytest.raises(DeskError) as caught:
+        await delete(tmp_path / "ledger.sqlite", bus=BUS, agency="vac", cases=[CASE])
+
+    assert caught.value.code == "still_open"
+    assert not await delete(tmp_path / "no.sqlite", bus=BUS, agency="vac", cases=[CASE])
+
+
+async def test_while_a_backup_reads_it_nothing_is_called_deleted(tmp_path: Path) -> None:
+    """Its agency would sign for what still stands in a file; said again afterwards, it is true."""
+    async with desk_of("vac", tmp_path) as given:
+        await hear_a_letter(given)
+        secrets = [row.sealed for table in ("case_keys", "letter_keys") for row in await given.rows(table)]
+
+    def left() -> int:
+        return sum(any(each in path.read_bytes() for path in tmp_path.iterdir()) for each in secrets)
+
+    with closing(sqlite3.connect(tmp_path / "ledger.sqlite", isolation_level=None)) as backup:
+        backup.execute("BEGIN")
+        backup.execute("SELECT count(*) FROM events").fetchone()
+        with pytest.raises(DeskError) as caught:
+            await delete(tmp_path / "ledger.sqlite", bus=BUS, agency="vac", cases=[CASE])
+        assert (caught.value.code, left()) == ("ledger_in_use", 2)
+        backup.execute("COMMIT")
+        assert await delete(tmp_path / "ledger.sqlite", bus=BUS, agency="vac", cases=[CASE])
+        assert left() == 0
+
+
+async def test_it_is_told_which_cases_it_has_to_say_something_of(tmp_path: Path) -> None:
+    """Those that it heard of and those that it spoke of; the admitters, who sign for none that is left out, learn of none."""
+    async with desk_of("vac", tmp_path) as given:
+        await hear_a_letter(given, OTHER)
+        await given.ask(type="case.signal_recorded", data=SIGNAL | {"detector": "vac"}, sealed={"notes": "CANARY"})
+
+    assert await part_in(tmp_path / "ledger.sqlite", bus=BUS, agency="vac") == tuple(sorted((OTHER, CASE)))
+    assert await part_in(tmp_path / "no.sqlite", bus=BUS, agency="vac") == ()

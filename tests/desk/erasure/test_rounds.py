@@ -1,0 +1,177 @@
+"""A desk's rounds at the end of its sealing key: a person is told in time, and a desk that is killed anywhere loses nothing."""
+
+import asyncio
+from collections.abc import Callable
+from contextlib import suppress
+from inspect import iscoroutinefunction
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from desk.given import CANARY, SIGNAL
+from desk.own_bus import OwnBus, read
+from desk.own_bus import bus as bus  # noqa: PLC0414 - a fixture
+from nrmbus.desk.erasure import rounds
+from nrmbus.desk.errors import DeskError
+from nrmbus.desk.letters import case_keys
+from nrmbus.directory import Identity, operator
+from nrmbus.telemetry import log
+from nrmbus.wire import keyfile
+
+OTHER = "ef" * 16
+
+
+def _cut(step: Any, turn: int, *, after: bool) -> Any:
+    """What a process does that is killed in the *turn*-th call of *step*, before its work or *after* it."""
+    calls = count()
+
+    def plain(*args: Any, **more: Any) -> Any:
+        kill = next(calls) >= turn
+        done = step(*args, **more) if after or not kill else None
+        if kill:
+            raise KeyboardInterrupt
+        return done
+
+    async def waiting(*args: Any, **more: Any) -> Any:
+        kill = next(calls) >= turn
+        done = await step(*args, **more) if after or not kill else None
+        if kill:
+            raise KeyboardInterrupt
+        return done
+
+    return waiting if iscoroutinefunction(step) else plain
+
+
+CUTS: dict[str, tuple[Any, str]] = {
+    "the list of made keys": (operator, "write_private"),
+    "setting the old key aside": (keyfile, "set_aside"),
+    "writing the new key": (keyfile, "write"),
+    "sealing drafts anew": (rounds, "_seal_drafts_anew"),
+    "keeping letters": (case_keys, "keep_all"),
+    "handing over": (case_keys, "hand_over"),
+    "emptying the write-ahead file": (rounds, "off_the_disk"),
+    "destroying": (keyfile, "destroy"),
+}
+
+
+@pytest.mark.parametrize("where", CUTS)
+@pytest.mark.parametrize("when", ["before", "after"])
+async def test_cut_anywhere_the_next_round_does_what_is_left(
+    where: str, when: str, bus: OwnBus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Killed at any step of both rounds and started again from its folder: nothing is lost, and in the end the key is gone."""
+    bus.at(60)
+    _, place = await bus.hear_a_letter()
+    await bus.given.ask(
+        type="case.signal_recorded", data=SIGNAL | {"detector": "vac"}, sealed={"notes": CANARY}, case=OTHER
+    )
+    old, seat = bus.identity.sealing.kid, bus.given.desk.seat
+    module, name = CUTS[where]
+    for day in (90, 120):
+        step = getattr(module, name)
+        for turn in range(3):  # a step that is done several times is cut each time
+            cut = _cut(step, turn, after=when == "after")
+            with monkeypatch.context() as patch:
+                patch.setattr(module, name, cut)
+                try:
+                    await bus.round(day)
+                except KeyboardInterrupt:
+                    seat.identity, seat.handed_to = Identity.at(bus.home, "vac"), None
+        await bus.round(day)
+        assert await read(bus, place)
+    assert old not in bus.held()
+    assert not list(bus.home.rglob("*.gone"))
+    assert len(list((bus.home / "keys").glob("past/*"))) == len(bus.held()) - 1
+
+
+async def test_a_desk_that_runs_makes_its_rounds_by_itself(bus: OwnBus, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing before its inbox has been read; then the next key when the 90 days are over, and the old one gone after 30 more."""
+    monkeypatch.setattr(rounds, "LOOK_EVERY", 0.02)
+    first, is_read = bus.identity.sealing.kid, False
+
+    async def passes(what: Callable[[], bool]) -> bool:
+        for _ in range(150):
+            if what():
+                return True
+            await asyncio.sleep(0.02)
+        return False
+
+    bus.at(90)
+    running = asyncio.create_task(rounds.run(bus.given.desk, bus.home, lambda: is_read))
+    await asyncio.sleep(0.2)
+    assert bus.identity.sealing.kid == first
+    is_read = True
+    assert await passes(lambda: bus.identity.sealing.kid != first)
+    assert first in bus.held()
+    bus.at(121)
+    assert await passes(lambda: first not in bus.held())
+    running.cancel()
+    with suppress(asyncio.CancelledError):
+        await running
+
+
+async def test_who_keeps_a_delivery_back_keeps_no_key_alive(bus: OwnBus, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A broker that withholds one delivery stops the inbox until a person looks; the key ends, and what it opened still opens."""
+    monkeypatch.setattr(rounds, "LOOK_EVERY", 0.02)
+    bus.at(60)
+    _, place = await bus.hear_a_letter()
+    first = bus.identity.sealing.kid
+    bus.given.registrar.register(bus.given.registrar.event("ngo-a", "case.signal_recorded", SIGNAL), to="vac")
+    with pytest.raises(DeskError, match="delivery is missing"):
+        await bus.hear_a_letter()
+    assert bus.given.desk.seat.trouble == "inbox_gap"
+
+    running = asyncio.create_task(rounds.run(bus.given.desk, bus.home, lambda: False))
+    for day in (90, 121):
+        bus.at(day)
+        await asyncio.sleep(0.3)
+    running.cancel()
+    with suppress(asyncio.CancelledError):
+        await running
+
+    assert first not in bus.held()
+    assert await read(bus, place)
+
+
+class TestItIsTold:
+    async def test_14_days_before_and_at_the_end_with_the_command(
+        self, bus: OwnBus, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """A task each, `/health`, and a line a day in the log."""
+        lines: list[tuple[str, dict[str, Any]]] = []
+        monkeypatch.setattr(log, "said", lambda event, **fields: lines.append((event, fields)))
+        seat, said = bus.given.desk.seat, None
+        for day in (75.9, 76, 76.2, 77, 90, 91):
+            bus.at(day)
+            said = await rounds.remind(seat, said)
+            found = (await bus.given.door.get("/health")).json()["sealing_key"]
+            state = None if day < 76 else "sealing_key_old" if day < 90 else "sealing_key_over"
+            assert (found and found["code"]) == state
+            assert found is None or "nrmbus agency rotate vac" in found["sentence"]
+
+        tasks = await bus.given.rows("tasks")
+        assert [each.kind for each in tasks] == ["sealing_key_old", "sealing_key_over"]
+        assert all("nrmbus agency rotate vac" in each.about for each in tasks)
+        assert [event for event, _ in lines] == [
+            *["sealing_key_old: nrmbus agency rotate"] * 2,
+            *["sealing_key_over: nrmbus agency rotate"] * 2,
+        ]
+        assert lines[0][1] == {"agency": "vac", "seconds": 14 * 86400}
+
+    async def test_no_more_once_another_is_admitted(self, bus: OwnBus) -> None:
+        """Its 90 days begin anew."""
+        bus.at(80)
+        bus.admit(bus.asked())
+        assert await rounds.remind(bus.given.desk.seat) is None
+        assert bus.given.desk.health()["sealing_key"] is None
+
+
+def test_a_key_that_was_admitted_and_never_used_is_destroyed_where_it_waits(tmp_path: Path) -> None:
+    """Its 90 and 30 days count all the same; a request made after that makes another."""
+    here, coming = Identity.at(tmp_path, "vac"), Identity.next_at(tmp_path, "vac")
+    Identity.destroy(tmp_path, coming.sealing.kid)
+    assert Identity.at(tmp_path, "vac").opening.keys() == {here.sealing.kid}
+    assert Identity.next_at(tmp_path, "vac").sealing.kid != coming.sealing.kid
+    assert not list(tmp_path.rglob("*.gone"))

@@ -1,0 +1,396 @@
+"""The door takes plain JSON, says what is wrong without repeating it, and lets nobody in without the token."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from desk.given import BED, CANARY, CASE, REF, SIGNAL, TOKEN, Given, StandingClock, desk_of, town
+from nrmbus.desk.errors import DeskError, problem
+from nrmbus.desk.http import request as event_request
+from nrmbus.desk.http import views
+from nrmbus.desk.state.context import Seat
+from nrmbus.wire.envelope import decode
+from nrmbus.wire.record import Record
+
+EVENT: dict[str, Any] = {"type": "case.signal_recorded", "case": CASE, "actor": "S-1", "data": SIGNAL}
+CONSENT = {"purposes": ["services"], "receivers": ["vac"], "given_by": "individual", "form": "written"}
+
+
+def bent(**more: Any) -> bytes:
+    """A good event with something bad in it."""
+    return json.dumps(EVENT | more).encode()
+
+
+BAD: dict[str, tuple[bytes, int, str]] = {
+    "not JSON": (f'{{"type": {CANARY}'.encode(), 400, "json_invalid"),
+    "not an object": (json.dumps([CANARY]).encode(), 400, "json_invalid"),
+    "not UTF-8": (b'{"type": "\xff' + CANARY.encode() + b'"}', 400, "json_invalid"),
+    "with a BOM": (b"\xef\xbb\xbf" + bent(), 400, "json_invalid"),
+    "a float": (bent(x=1.5), 400, "json_invalid"),
+    "a null": (bent(ref=None), 400, "json_invalid"),
+    "too deep": (b'{"data":' + b"[" * 40 + b"]" * 40 + b"}", 400, "json_invalid"),
+    "a member twice": (f'{{"type": "{CANARY}", "type": "x"}}'.encode(), 400, "json_duplicate"),
+    "a member of the data twice": (b'{"data": {"a": 1, "a": 2}}', 400, "json_duplicate"),
+    "an unknown member": (bent(**{CANARY: "x"}), 422, "unknown_field"),
+    "an unknown type": (bent(type=CANARY), 422, "unknown_type"),
+    "a type that only desks say": (bent(type="letter.opened", data={}), 422, "unknown_type"),
+    "an unknown version": (bent(version=99), 422, "unknown_version"),
+    "an unknown field of the data": (bent(data=SIGNAL | {CANARY: 1}), 422, "unknown_field"),
+    "a value that the field may not have": (bent(data=SIGNAL | {"urgency": CANARY}), 422, "unknown_field"),
+    "an unknown field of the letter": (bent(sealed={CANARY: CANARY}), 422, "unknown_field"),
+    "a letter where the type has none": (
+        bent(type="consent.given", data=CONSENT, sealed={"notes": CANARY}), 422, "unknown_field",
+    ),
+    "recipients where the type has none": (bent(to=["vac"]), 422, "unknown_field"),
+    "recipients in two places": (bent(type="shelter.bed_requested", data=BED, to=["vac"]), 422, "unknown_field"),
+    "a case that is none": (bent(case=CANARY), 422, "unknown_field"),
+    "no case for a type that begins none": (
+        json.dumps({"type": "consent.given", "actor": "S-1", "data": CONSENT}).encode(), 422, "unknown_field",
+    ),
+    "an actor with a name": (bent(actor=CANARY), 422, "unknown_field"),
+    "an actor with a first name alone": (bent(actor="CANARY-Alina"), 422, "unknown_field"),
+    "the desk as an actor": (bent(actor="by-itself"), 422, "unknown_field"),
+    "the desk as the second one": (bent(approver="desk"), 422, "unknown_field"),
+    "a name as a legal basis": (bent(legal_basis="CANARY-Alina Example"), 422, "unknown_field"),
+    "a telephone number as a legal basis": (bent(legal_basis="CANARY-call 050 123 45 67"), 422, "unknown_field"),
+    "no actor": (json.dumps({name: EVENT[name] for name in ("type", "case", "data")}).encode(), 422, "unknown_field"),
+    "two times": (bent(time="2026-03-02T05:00:00Z", occurred="2026-03-02T05:00:00Z"), 422, "unknown_field"),
+    "a time with an offset": (bent(time="2026-03-02T05:00:00+04:00"), 422, "unknown_field"),
+    "an id that is none": (bent(id=CANARY), 422, "unknown_field"),
+    "a legal basis that no header may hold": (bent(legal_basis="§ 5 " + CANARY), 422, "unknown_field"),
+    "a legal basis in the data that no header may hold": (bent(data=SIGNAL | {"legal_basis": "\u0259" + CANARY}), 422, "unknown_field"),
+    "two legal bases": (bent(legal_basis="a", data=SIGNAL | {"legal_basis": CANARY}), 422, "unknown_field"),
+    "too large": (b'{"x": "' + CANARY.encode() * 20_000 + b'"}', 413, "too_large"),
+    "a part of the letter that is too large": (bent(sealed={"notes": CANARY * 1_000}), 422, "unknown_field"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("what", BAD)
+async def test_bad_input_gets_a_code_and_a_sentence_and_never_itself(what: str, tmp_path: Path) -> None:
+    """One row of the table each: status, code, RFC 9457; the answer repeats nothing, and nothing is kept."""
+    body, status, code = BAD[what]
+    async with desk_of("ngo-a", tmp_path) as here:
+        answer = await here.door.post("/v1/events", content=body)
+
+        assert (answer.status_code, answer.json()["code"]) == (status, code)
+        assert answer.headers["content-type"] == "application/problem+json"
+        assert answer.json()["status"] == status
+        assert len({"", answer.json()["title"], answer.json()["detail"]}) == 3, "the kind, and this occurrence"
+        assert answer.json()["sentence"].startswith(answer.json()["title"].removesuffix("."))
+        assert "CANARY" not in answer.text
+        assert await here.rows("outbox") == []
+
+
+async def test_a_body_without_an_end_is_cut_off(tmp_path: Path) -> None:
+    """A body that does not announce its length is read as far as the limit and no further."""
+    taken = 0
+
+    async def endless() -> AsyncIterator[bytes]:
+        nonlocal taken
+        while True:
+            taken += 65_536
+            yield b"x" * 65_536
+
+    async with desk_of("ngo-a", tmp_path) as here:
+        answer = await here.door.post("/v1/events", content=endless())
+
+        assert answer.json()["code"] == "too_large"
+        assert taken <= event_request.BODY_LIMIT + 2 * 65_536
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"authorization": ""},
+        {"authorization": "Bearer"},
+        {"authorization": f"Bearer {TOKEN}x"},
+        {"authorization": f"bearer {TOKEN}"},
+        {"authorization": TOKEN},
+    ],
+)
+@pytest.mark.parametrize("path", ["/health", "/v1/inbox", "/v1/events", "/openapi.json", "/nowhere"])
+async def test_without_the_token_every_door_is_shut(headers: dict[str, str], path: str, tmp_path: Path) -> None:
+    """Also the health page and what does not exist: who has no token learns nothing but that."""
+    async with desk_of("ngo-a", tmp_path) as here:
+        answer = await here.door.get(path, headers=headers)
+
+        assert (answer.status_code, answer.json()["code"]) == (401, "token_required")
+        assert answer.headers["www-authenticate"] == "Bearer"
+
+
+async def test_two_tokens_are_none(tmp_path: Path) -> None:
+    """A request with two authorization headers is not let in by the one that fits."""
+    async with desk_of("ngo-a", tmp_path) as here:
+        request = here.door.build_request("GET", "/health")
+        request.headers = type(request.headers)([(b"authorization", f"Bearer {TOKEN}".encode())] * 2)
+
+        assert (await here.door.send(request)).status_code == 401
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status", "code"),
+    [
+        ("GET", "/v1/events/none-of-ours", 404, "not_found"),
+        ("POST", "/v1/events/none-of-ours/again", 404, "not_found"),
+        ("GET", f"/v1/cases/{'0' * 32}", 404, "not_found"),
+        ("GET", f"/nowhere/{CANARY}", 404, "not_found"),
+        ("DELETE", "/v1/events", 405, "method_not_allowed"),
+        ("GET", f"/v1/inbox?after={CANARY}", 422, "unknown_field"),
+        ("GET", f"/v1/inbox?case={CANARY}", 422, "unknown_field"),
+        ("GET", "/v1/inbox?limit=100000", 422, "unknown_field"),
+        ("POST", "/v1/events?wait=nan", 422, "unknown_field"),
+        ("POST", "/v1/tasks/7/done", 404, "not_found"),
+        ("POST", f"/v1/tasks/{CANARY}/done", 422, "unknown_field"),
+        ("POST", f"/v1/cases/{CASE}/release", 409, "not_parked"),
+    ],
+)
+async def test_a_question_that_has_no_answer_is_told_so(
+    method: str, path: str, status: int, code: str, tmp_path: Path
+) -> None:
+    """Addresses and parameters are not repeated either."""
+    async with desk_of("ngo-a", tmp_path) as here:
+        answer = await here.door.request(method, path)
+
+        assert (answer.status_code, answer.json()["code"]) == (status, code)
+        assert "CANARY" not in answer.text
+
+
+async def test_an_error_of_ours_shows_nothing_of_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A mistake in the desk is a 503 with a sentence, never its text."""
+
+    async def mistaken(*_: Any, **__: Any) -> None:
+        raise ValueError(CANARY)
+
+    monkeypatch.setattr(views.Shown, "position", mistaken)
+    async with desk_of("ngo-a", tmp_path) as here:
+        answer = await here.door.get("/health")
+
+        assert (answer.status_code, answer.json()["code"]) == (503, "not_available")
+        assert "CANARY" not in answer.text
+
+
+async def soon(here: Given) -> list[Record]:
+    """What the relay sends once the request that is under way has been taken."""
+    for _ in range(1000):
+        if sent := await here.out():
+            return sent
+        await asyncio.sleep(0.01)
+    raise AssertionError("nothing was sent")
+
+
+async def test_who_waits_gets_the_verdict_when_it_comes(tmp_path: Path) -> None:
+    """The answer of the registrar is the answer of the door: verdict, number and receipt."""
+    async with desk_of("ngo-a", tmp_path) as here:
+        waiting = asyncio.create_task(here.door.post("/v1/events", json=EVENT, params={"wait": 20}))
+        (sent,) = await soon(here)
+        await here.hear(here.registrar.register(sent, to="ngo-a"))
+        answer = await waiting
+
+        assert answer.status_code == 200
+        assert (answer.json()["verdict"], answer.json()["number"]) == ("registered", 1)
+        (row,) = await here.rows("outbox")
+        assert answer.json()["receipt"] == row.receipt
+
+
+async def test_who_does_not_wait_long_enough_is_told_that_it_is_pending(tmp_path: Path) -> None:
+    """202, and the id to ask with later."""
+    async with desk_of("ngo-a", tmp_path) as here:
+        answer = await here.door.post("/v1/events", json=EVENT, params={"wait": 0.05})
+
+        assert (answer.status_code, answer.json()["verdict"]) == (202, "pending")
+        later = (await here.door.get(f"/v1/events/{answer.json()['id']}")).json()
+        assert (later["state"], later["verdict"]) == ("waiting", "pending")
+
+
+async def test_the_same_request_twice_is_one_event(tmp_path: Path) -> None:
+    """With an id of its own a system may ask again after a cut line; other words under that id are refused."""
+    async with desk_of("ngo-a", tmp_path) as here:
+        id = "01890000-0000-7000-8000-000000000001"
+        many = {"type": "consent.given", "data": CONSENT | {"receivers": ["vac", "fund"]}}
+        first = await here.ask(**many, id=id)
+        again = await here.ask(**many, id=id)
+        other = await here.door.post("/v1/events", json=EVENT | {"id": id})
+
+        assert again == first
+        assert len(await here.rows("outbox")) == 2
+        assert (other.status_code, other.json()["code"]) == (409, "id_reused")
+
+
+async def test_a_signal_without_a_case_begins_one(tmp_path: Path) -> None:
+    """The desk gives the reference: 128 random bits, derived from nothing."""
+    async with desk_of("ngo-a", tmp_path) as here:
+        answers = [
+            (await here.door.post("/v1/events", json={key: EVENT[key] for key in ("type", "actor", "data")})).json()
+            for _ in range(2)
+        ]
+
+        assert len({answer["case"] for answer in answers}) == 2
+        assert all(len(answer["case"]) == 32 for answer in answers)
+
+
+async def test_an_incident_is_keyed_by_itself(tmp_path: Path) -> None:
+    """An incident is no case: its reference is the event's subject."""
+    async with desk_of("ngo-a", tmp_path) as here:
+        body = {
+            "type": "incident.opened",
+            "actor": "S-1",
+            "incident": REF,
+            "data": {"place_type": "dwelling", "head_count": 3},
+        }
+        answer = await here.door.post("/v1/events", json=body)
+
+        assert answer.json()["case"] == REF
+
+
+async def test_what_belongs_to_the_envelope_is_lifted_out_of_the_data(tmp_path: Path) -> None:
+    """Legal basis, decision and cause go where the wire has them, wherever the form wrote them."""
+    async with desk_of("ngo-a", tmp_path) as here:
+        cause = "01890000-0000-7000-8000-000000000009"
+        sent = await here.said(
+            type="shelter.bed_requested", ref=REF, to=["shelter"], cause=cause, occurred="2026-03-01T05:00:00Z",
+            data={"urgency": "emergency", "legal_basis": "CoM 21/2008 art. 7"}, approver="S-2", expected_version=0,
+        )  # fmt: skip
+
+        event = decode(sent).event()
+        assert (event.legalbasis, event.causationid, event.referral) == ("CoM 21/2008 art. 7", cause, REF)
+        assert (event.data.recipients, event.approver, event.expectedversion) == (("shelter",), "S-2", 0)
+        assert (event.time.isoformat(), event.recordedtime.isoformat()) == (
+            "2026-03-01T05:00:00+00:00",
+            "2026-03-02T05:00:00+00:00",
+        )
+
+
+async def test_the_very_same_bytes_again_bring_the_same_receipt(tmp_path: Path) -> None:
+    """`again` sends an answered event once more and waits for its receipt; before it is answered there is nothing to repeat."""
+    async with desk_of("ngo-a", tmp_path) as here:
+        asked_for = await here.ask(**{name: EVENT[name] for name in ("type", "data")})
+        path = f"/v1/events/{asked_for['id']}/again"
+        assert (await here.door.post(path)).json()["code"] == "not_sent_yet"
+        (sent,) = await here.out()
+        assert (await here.door.post(path)).json()["code"] == "still_open"
+        receipt = here.registrar.register(sent, to="ngo-a")
+        await here.hear(receipt)
+        waiting = asyncio.create_task(here.door.post(path, params={"wait": 20}))
+        again = await soon(here)
+        assert (await here.door.get("/health")).json()["outbox_open"] == 1, "the barrier waits for the repeated receipt"
+        await here.hear(receipt)
+        answer = (await waiting).json()
+
+        assert again == [sent]
+        assert (answer["verdict"], answer["events"][0]["receipts"]) == ("registered", 2)
+        assert (await here.door.get("/health")).json()["outbox_open"] == 0
+        assert await here.out() == []
+
+
+async def hear_beds(here: Given, *cases: str) -> None:
+    """Let the shelter be asked for a bed in each case."""
+    for case in cases:
+        event = here.registrar.event("special-unit", "shelter.bed_requested", BED, case=case, referral=REF)
+        await here.hear(here.registrar.register(event, to="shelter"))
+
+
+async def test_the_inbox_is_read_in_order_page_by_page(tmp_path: Path) -> None:
+    """Row numbers lead on; a case can be asked for alone; what is technical is left out unless asked for."""
+    async with desk_of("shelter", tmp_path) as here:
+        await hear_beds(here, CASE, "ef" * 16, "01" * 16)
+        opened = here.registrar.event("special-unit", "letter.opened", {}, case="01" * 16)
+        await here.hear(here.registrar.register(opened, to="shelter"))
+        first = (await here.door.get("/v1/inbox", params={"limit": 2})).json()["events"]
+        rest = (await here.door.get("/v1/inbox", params={"after": first[-1]["row"]})).json()["events"]
+        one = (await here.door.get("/v1/inbox", params={"case": CASE})).json()["events"]
+        technical = (await here.door.get("/v1/inbox", params={"technical": True})).json()["events"]
+
+        assert [event["case"] for event in first + rest] == [CASE, "ef" * 16, "01" * 16]
+        assert [event["number"] for event in first + rest] == [1, 2, 3]
+        assert [event["case"] for event in one] == [CASE]
+        assert [event["type"] for event in technical][-1] == "letter.opened"
+        assert (one[0]["type"], one[0]["source"], one[0]["ref"]) == ("shelter.bed_requested", "special-unit", REF)
+        assert one[0]["data"] == BED
+
+
+async def test_a_case_is_shown_as_this_desk_sees_it(tmp_path: Path) -> None:
+    """Status, duties and version are the fold of what it sent and received; what it has not heard of is not there."""
+    async with desk_of("ngo-a", tmp_path) as here:
+        await here.registered(**{name: EVENT[name] for name in ("type", "data")})
+        case = (await here.door.get(f"/v1/cases/{CASE}")).json()
+
+        assert (case["status"], case["version"], case["on_case"]) == ("SUSPECTED", 1, True)
+        assert [(duty["code"], duty["due"]) for duty in case["open_deadlines"]] == [("D-REFER", "2026-03-03T05:00:00Z")]
+        assert (await here.door.get("/v1/cases")).json() == {
+            "cases": [{"case": CASE, "events": 1, "last": "2026-03-02T05:00:00Z"}]
+        }
+
+
+async def test_a_pending_event_is_no_part_of_the_case(tmp_path: Path) -> None:
+    """Until its receipt comes, an own event changes no view, also not this agency's own."""
+    async with desk_of("ngo-a", tmp_path) as here:
+        await here.said(**{name: EVENT[name] for name in ("type", "data")})
+
+        assert (await here.door.get(f"/v1/cases/{CASE}")).status_code == 404
+
+
+async def test_what_nobody_handles_waits_for_a_person(tmp_path: Path) -> None:
+    """A desk without a procedure makes a task of each thing heard; done, it is gone; own events and receipts are none."""
+    async with desk_of("vac", tmp_path) as here:
+        event = here.registrar.event("ngo-a", "consent.given", CONSENT)
+        await here.hear(here.registrar.register(event, to="vac"))
+        await here.hear(here.registrar.register(here.registrar.event("ngo-a", "letter.opened", {}), to="vac"))
+        (task,) = (await here.door.get("/v1/tasks")).json()["tasks"]
+        done = await here.door.post(f"/v1/tasks/{task['task']}/done")
+
+        assert (task["kind"], task["case"], task["event"]) == ("read", CASE, decode(event).id)
+        assert done.json() == {"task": task["task"], "done": True}
+        assert (await here.door.get("/v1/tasks")).json()["tasks"] == []
+
+
+async def test_health_is_one_snapshot_of_what_was_read_and_what_is_unanswered(tmp_path: Path) -> None:
+    """The barrier of a play rests on it: where a bed request counts as read, the offer it caused counts as open."""
+    async with desk_of("shelter", tmp_path) as here:
+        before = (await here.door.get("/health")).json()
+        await hear_beds(here, CASE)
+        body = here.registrar.event(
+            "special-unit",
+            "shelter.bed_requested",
+            BED,
+            case="ef" * 16,
+            referral=REF,
+            parts={"coded": {"category": "women"}},
+            opens=["shelter"],
+        )
+        await here.hear(here.registrar.register(body, to="shelter"))
+        after = (await here.door.get("/health")).json()
+
+        assert (before["inbox"], before["outbox_open"]) == ({}, 0)
+        assert (after["inbox"], after["outbox_open"]) == ({"0": 2}, 2)
+        assert {"service": "shelter", "live": True, "ready": True, "tick": 7, "lag": 0}.items() <= after.items()
+        assert {"parked", "set_aside", "tasks", "trouble"} <= after.keys()
+
+
+async def test_a_desk_serves_no_page_with_scripts_from_elsewhere(tmp_path: Path) -> None:
+    """The documentation pages that FastAPI would serve load code from other people's machines."""
+    async with desk_of("ngo-a", tmp_path) as here:
+        assert [(await here.door.get(path)).status_code for path in ("/docs", "/redoc")] == [404, 404]
+
+
+@given(text=st.text(min_size=3, max_size=30).filter(lambda text: text.strip() and text.isprintable()))
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+def test_no_error_of_the_door_holds_what_came_in(text: str) -> None:
+    """Whatever is written into any member, as value or as name, the error that comes of it does not repeat it."""
+    marked, here = f"\u2042{text}\u2042", town()
+    seat = Seat("play-0", here.identities["ngo-a"], None, here.directory, here.rules, here.agencies, StandingClock())  # type: ignore[arg-type]  # no ledger is asked
+    for body in (
+        EVENT | {"type": marked}, EVENT | {"actor": marked}, EVENT | {marked: 1}, EVENT | {"data": {marked: marked}},
+        EVENT | {"sealed": {marked: marked}}, EVENT | {"case": marked}, EVENT | {"consent": [marked]},
+    ):  # fmt: skip
+        with pytest.raises(DeskError) as caught:
+            event_request.drafts_of(seat, event_request.read(json.dumps(body).encode())[0], {})
+        said = json.dumps(problem(caught.value), ensure_ascii=False) + str(caught.value)
+        assert marked not in said
+        assert caught.value.__cause__ is None
+        assert caught.value.__context__ is None or marked not in str(caught.value.__context__)

@@ -1,0 +1,56 @@
+"""Who reads at a desk's door is named: a person by his number, an agency's system by who answers for it."""
+
+from pathlib import Path
+
+import pytest
+
+from desk.access.test_opening import readings, supplied
+from desk.given import CANARY, CASE, desk_of
+from nrmbus.bus.folder import BusFolder, write_json
+from nrmbus.desk.app import _settings
+from nrmbus.desk.errors import DeskError
+
+
+async def test_p4_nobody_reads_unnamed(tmp_path: Path) -> None:
+    """Without a number, or by a name: nothing is opened, and nothing put on record that would say so."""
+    async with desk_of("vac", tmp_path) as given:
+        await given.hear(supplied(given.registrar))
+        unnamed = await given.door.get("/v1/inbox", params={"open": True})
+        whole = await given.door.post(f"/v1/cases/{CASE}/reads", params={"what": "case"})
+        names = [await given.door.get("/v1/inbox", params={"open": True, "actor": name}) for name in ("door", "leyla")]
+
+        assert [(each.status_code, each.json()["code"]) for each in (unnamed, whole)] == [(422, "reader_unnamed")] * 2
+        assert {each.json()["code"] for each in names} == {"unknown_field"}
+        assert CANARY not in unnamed.text
+        assert await readings(given) == [("desk", "receipt")]
+        assert [row for row in await given.rows("outbox") if row.type == "access.granted"] == []
+        assert len((await given.door.get("/v1/inbox")).json()["events"]) == 1  # who opens nothing needs no number
+
+
+async def test_an_agencys_system_reads_as_who_answers_for_it(tmp_path: Path) -> None:
+    """A program that names nobody reads under the number of its agency.json; one that names somebody, under that."""
+    async with desk_of("vac", tmp_path) as given:
+        given.desk.reader = "S-900"
+        await given.hear(supplied(given.registrar))
+        for named in ({}, {"actor": "S-17"}):
+            asked = given.door.get("/v1/inbox", params={"open": True, **named})
+            (event,) = (await given.during(asked)).json()["events"]
+            assert event["letter"] == {"story": {"answer": CANARY}}
+
+        assert await readings(given) == [
+            ("desk", "receipt"),
+            ("S-900", "case_work"),
+            ("S-17", "case_work"),
+        ]
+
+
+@pytest.mark.parametrize("reader", ["leyla", "desk", "by-itself", "S 1", "", 7, ["S-1"]], ids=repr)
+def test_a_system_whose_reader_is_no_number_does_not_start(reader: object, tmp_path: Path) -> None:
+    """What stands in agency.json is looked at before anybody reads by it."""
+    home = BusFolder(tmp_path).agency("vac")
+    write_json(home.agency_json, {"agency": "vac", "role": "vac", "reader": reader})
+    with pytest.raises(DeskError, match="reader_unfit"):
+        _settings(home)
+
+    write_json(home.agency_json, {"agency": "vac", "role": "vac", "reader": "S-900"})
+    assert _settings(home).reader == "S-900"

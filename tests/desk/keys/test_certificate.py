@@ -1,0 +1,89 @@
+"""A desk and its certificate: when it asks, when it does not, and when it begins anew."""
+
+import time
+from datetime import timedelta
+from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
+
+import pytest
+
+from nrmbus.bus import certificate
+from nrmbus.bus.authority import Authority
+from nrmbus.bus.folder import BusFolder
+from nrmbus.bus.reach import Tls
+from nrmbus.desk.keys import certificate as desk_certificate
+from nrmbus.desk.keys.certificate import Renewing
+from nrmbus.desk.state.context import Seat
+
+
+class Watched(Renewing):
+    """One whose asking and reading is counted, and goes nowhere."""
+
+    asked = read = 0
+
+    async def _ask(self) -> None:
+        self.asked += 1
+        self._asked = time.monotonic()
+
+    async def _takes_answer(self) -> bool:
+        self.read += 1
+        return False
+
+
+class There:
+    """A desk at home in *folder*, with a certificate."""
+
+    def __init__(self, home: Path) -> None:
+        self.folder = BusFolder(home / "bus")
+        self.folder.create(play=True, bootstrap="127.0.0.1:1", tls=True)
+        self.authority, self.tls = Authority(self.folder), Tls(self.folder.agency("ngo-a").path)
+        self.holds(timedelta(days=30))
+
+    def holds(self, life: timedelta) -> None:
+        """Have it hold a certificate of such a *life*."""
+        issued = self.authority.issue("ngo-a", certificate.request(self.tls), life=life)
+        certificate.keep(self.tls, issued, self.authority.ca)
+
+    def begins(self) -> Watched:
+        """The desk's watch over the certificate that it has now."""
+        return Watched(self.folder, cast("Seat", SimpleNamespace(me="ngo-a")))
+
+
+@pytest.fixture(name="there")
+def _there(tmp_path: Path) -> There:
+    return There(tmp_path)
+
+
+async def test_as_long_as_it_is_good_nothing_is_asked_or_read(there: There) -> None:
+    """No client is made for it."""
+    found = there.begins()
+
+    assert [await found.look() for _ in range(3)] == [False] * 3
+    assert (found.asked, found.read) == (0, 0)
+
+
+async def test_one_that_is_due_is_asked_for_at_the_second_look_and_once(
+    there: There, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At the first, the operator's own `nrmbus up` may be about to renew it; after a day it asks once more."""
+    there.holds(timedelta(seconds=1))
+    found = there.begins()
+
+    assert [(await found.look(), found.asked) for _ in range(4)] == [(False, 0), (False, 1), (False, 1), (False, 1)]
+    monkeypatch.setattr(desk_certificate, "AGAIN_SECONDS", -1.0)
+    await found.look()
+    assert (found.asked, found.read) == (2, 4)
+
+
+async def test_another_one_that_can_be_used_begins_the_desk_anew(there: There) -> None:
+    """Whoever put it there; what belongs to no key of its own does not."""
+    found = there.begins()
+    there.tls.certificate.write_bytes(b"CANARY")
+    assert not await found.look()
+    other = Tls(there.folder.agency("ngo-b").path)
+    there.tls.certificate.write_bytes(there.authority.issue("ngo-b", certificate.request(other)))
+    assert not await found.look()
+
+    there.holds(timedelta(days=30))
+    assert await found.look()

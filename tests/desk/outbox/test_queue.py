@@ -1,0 +1,397 @@
+"""What the agency says goes out in turn, sealed to those who may read it at that moment, and is answered once."""
+
+import asyncio
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy.exc import OperationalError
+
+from desk.given import CANARY, CASE, REF, SIGNAL, FakeRegistrar, desk_of, town
+from nrmbus.desk.outbox import queue
+from nrmbus.directory import RUNNING, SERVICES, Directory
+from nrmbus.wire.envelope import decode
+from nrmbus.wire.record import Record
+
+UNIT_CONSENT = {
+    "purposes": ["services", "information_sharing"],
+    "receivers": ["special-unit"],
+    "given_by": "individual",
+    "form": "written",
+}
+REFERRAL = {
+    "mode": "referral",
+    "reason": "FormalIdentification",
+    "urgency": "emergency",
+    "services": [],
+    "child": False,
+}
+
+
+def signal_(**more: Any) -> dict[str, Any]:
+    """An NGO's signal."""
+    return {"type": "case.signal_recorded", "data": SIGNAL, "sealed": {"age_band": "25-34", "notes": CANARY}} | more
+
+
+def consent(*receivers: str) -> dict[str, Any]:
+    """A consent for *receivers*."""
+    return {"type": "consent.given", "data": UNIT_CONSENT | {"receivers": list(receivers)}}
+
+
+def readers(record: Record) -> dict[str, list[str]]:
+    """Who can open which part of the letter of a submission."""
+    letter = decode(record).letter()
+    assert letter is not None
+    return {part: sorted(letter.wraps(part)) for part in letter.parts}
+
+
+def type_of(record: Record) -> str:
+    """The type of a submission."""
+    return decode(record).type
+
+
+async def test_of_one_case_one_row_is_unanswered_and_cases_do_not_wait_for_one_another(tmp_path: Path) -> None:
+    """The second event of a case is neither signed nor sent before the first is answered; another case's goes at once."""
+    async with desk_of("ngo-a", tmp_path) as given:
+        await given.ask(**signal_())
+        await given.ask(**consent("special-unit"))
+        await given.ask(**signal_(case="ef" * 16))
+        first = await given.out()
+
+        assert sorted((decode(each).subject, decode(each).sequence) for each in first) == [(CASE, 1), ("ef" * 16, 1)]
+        assert await given.out() == []
+        waiting = [row for row in await given.rows("outbox") if row.state == "waiting"]
+        assert [row.type for row in waiting] == ["consent.given"]
+        assert waiting[0].sequence is None
+        mine = next(each for each in first if decode(each).subject == CASE)
+        await given.hear(given.registrar.register(mine, to="ngo-a"))
+        (second,) = await given.out()
+        assert (type_of(second), decode(second).sequence) == ("consent.given", 2)
+
+
+async def test_a_letter_is_sealed_by_the_view_of_the_moment_when_its_turn_comes(tmp_path: Path) -> None:
+    """Asked for before the consent was registered, the referral is sealed after it: the special unit can open it."""
+    async with desk_of("ngo-a", tmp_path) as given:
+        await given.registered(**signal_())
+        await given.ask(**consent("special-unit"))
+        referral = {
+            "type": "referral.submitted",
+            "ref": REF,
+            "to": ["special-unit"],
+            "data": REFERRAL,
+            "legal_basis": "CoM 21/2008",
+        }
+        await given.ask(**referral, sealed={"name": CANARY})
+        (consented,) = await given.out()
+        await given.hear(given.registrar.register(consented, to="ngo-a"))
+        (referred,) = await given.out()
+
+        assert readers(referred)["identity"] == ["ngo-a", "special-unit"]
+        assert readers(referred)["coded"] == ["ngo-a", "special-unit", "statistics"]
+        assert decode(referred).attributes["ce_legalbasis"] == "CoM 21/2008"
+
+
+async def test_a_letter_shows_its_coded_facts_to_statistics_and_its_story_to_nobody_yet(tmp_path: Path) -> None:
+    """Of an adult's signal the unit reads coarse facts only; the story stays with the NGO until she agrees."""
+    async with desk_of("ngo-a", tmp_path) as given:
+        sent = await given.said(**signal_())
+
+        assert readers(sent) == {"coded": ["ngo-a", "special-unit", "statistics"], "story": ["ngo-a"]}
+
+
+async def test_where_no_service_makes_figures_coded_facts_are_sealed_to_nobody_in_its_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So it is on every bus: no start admits one, and its name is nobody else's."""
+    assert ("statistics" in SERVICES, "statistics" in RUNNING) == (True, False)
+    monkeypatch.setattr(Directory, "of_role", lambda _, __: ())
+    async with desk_of("ngo-a", tmp_path) as given:
+        assert readers(await given.said(**signal_())) == {"coded": ["ngo-a", "special-unit"], "story": ["ngo-a"]}
+
+
+@pytest.mark.parametrize("killed", ["before signing", "before sending", "after sending"])
+async def test_a_desk_killed_on_the_way_out_says_it_once(
+    killed: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Killed between row, signature, sending and receipt, it sends the same bytes after its restart, and closes the row once."""
+    registrar = FakeRegistrar(town())
+    async with desk_of("ngo-a", tmp_path, registrar=registrar) as given:
+        await given.ask(**signal_())
+        if killed == "before sending":
+
+            async def never(_: Record) -> None:
+                raise ConnectionError
+
+            monkeypatch.setattr(given.relay, "_send", never)
+        before = await given.out() if killed != "before signing" else []
+        signed = [row.headers for row in await given.rows("outbox")]
+    async with desk_of("ngo-a", tmp_path, registrar=registrar) as given:
+        (again,) = await given.out()
+        if killed != "before signing":
+            assert [row.headers for row in await given.rows("outbox")] == signed
+        assert before in ([], [again])
+        receipt = registrar.register(again, to="ngo-a")
+        await given.hear(receipt)
+        await given.hear(receipt)
+
+        assert await given.out() == []
+        assert [(row.state, row.verdict, row.receipts) for row in await given.rows("outbox")] == [
+            ("closed", "registered", 2)
+        ]
+        assert len(await given.rows("events")) == 1
+
+
+async def test_an_unanswered_row_is_sent_again_only_after_a_while(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Patience first, then the very same bytes; a late receipt closes the row all the same."""
+    async with desk_of("ngo-a", tmp_path) as given:
+        sent = await given.said(**signal_())
+        assert await given.out() == []
+        monkeypatch.setattr("nrmbus.desk.relay.FIRST_PATIENCE", 0.0)
+
+        assert await given.out() == [sent]
+        assert [row.attempts for row in await given.rows("outbox")] == [2]
+        await given.hear(given.registrar.register(sent, to="ngo-a"))
+        assert await given.out() == []
+
+
+async def test_nothing_is_signed_before_the_inbox_was_read_to_its_end(tmp_path: Path) -> None:
+    """What lies in the inbox may answer a row or change who may read it, so the relay waits for it after a start."""
+    async with desk_of("ngo-a", tmp_path) as given:
+        given.relay.caught_up.clear()
+        await given.ask(**signal_())
+        assert await given.out() == []
+        given.relay.caught_up.set()
+
+        assert [type_of(each) for each in await given.out()] == ["case.signal_recorded"]
+
+
+async def test_a_changed_audience_is_sealed_again_by_itself_before_anything_else_of_the_case(tmp_path: Path) -> None:
+    """The registrar knows more: the desk seals to whom it names, under a new id, and the answer follows to that id."""
+    async with desk_of("ngo-a", tmp_path) as given:
+        asked = await given.ask(**signal_())
+        (sent,) = await given.out()
+        await given.ask(**consent("special-unit"))
+        seal_to = {"coded": ("special-unit", "statistics"), "story": ("special-unit",)}
+        await given.hear(given.registrar.refuse(sent, "audience_changed", rule="W9", seal_to=seal_to))
+        (again,) = await given.out()
+
+        assert type_of(again) == "case.signal_recorded"
+        assert decode(again).id != decode(sent).id
+        assert decode(again).sequence == 2, "a refusal counts"
+        assert readers(again) == {"coded": ["ngo-a", "special-unit", "statistics"], "story": ["ngo-a", "special-unit"]}
+        opened = decode(again).letter()
+        assert opened is not None
+        place = {"bus": given.desk.seat.bus, "source": "ngo-a", "id": decode(again).id, "subject": CASE}
+        assert opened.open("special-unit", town().identities["special-unit"].sealing, **place)["story"] == {
+            "notes": CANARY
+        }
+        await given.hear(given.registrar.register(again, to="ngo-a"))
+        followed = (await given.door.get(f"/v1/events/{asked['id']}")).json()
+        assert (followed["id"], followed["asked_id"], followed["verdict"]) == (
+            decode(again).id,
+            asked["id"],
+            "registered",
+        )
+
+
+async def test_an_audience_that_never_settles_is_left_to_a_person(tmp_path: Path) -> None:
+    """After a few tries the row stays refused, with the answer; the desk does not seal for ever."""
+    async with desk_of("ngo-a", tmp_path) as given:
+        await given.ask(**signal_())
+        for _ in range(queue.RESEAL_AT_MOST + 1):
+            (sent,) = await given.out()
+            await given.hear(
+                given.registrar.refuse(sent, "audience_changed", rule="W9", seal_to={"coded": (), "story": ()})
+            )
+
+        assert await given.out() == []
+        last = (await given.rows("outbox"))[-1]
+        assert (last.verdict, last.code, last.replaced_by) == ("refused", "audience_changed", None)
+
+
+async def test_a_gap_is_filled_by_sending_again_in_order(tmp_path: Path) -> None:
+    """The registrar lacks what it had answered once: all of the case from there on goes out again, in order, unchanged."""
+    async with desk_of("ngo-a", tmp_path) as given:
+        first = await given.registered(**signal_())
+        second = await given.registered(**consent("special-unit"))
+        third = await given.said(**consent("vac"))
+        about = {"subject": CASE, "id": decode(third).id, "expected_sequence": 1}
+        await given.hear(given.registrar.answer(third, "sequence_gap", **about))
+
+        assert await given.out() == [first, second, third]
+        assert await given.out() == []
+
+
+async def test_a_restored_ledger_numbers_anew_what_the_registrar_already_counts(tmp_path: Path) -> None:
+    """The registrar expects a higher number than this ledger knows: the row is signed again under that number."""
+    async with desk_of("ngo-a", tmp_path) as given:
+        sent = await given.said(**signal_())
+        about = {"subject": CASE, "id": decode(sent).id, "expected_sequence": 4}
+        await given.hear(given.registrar.answer(sent, "sequence_gap", **about))
+        (again,) = await given.out()
+
+        assert (decode(again).id, decode(again).sequence) == (decode(sent).id, 4)
+
+
+async def test_what_could_not_be_read_is_closed_and_the_case_goes_on(tmp_path: Path) -> None:
+    """No relay resends it for ever: a person gets a task, and the next event of the case takes the same number."""
+    async with desk_of("ngo-a", tmp_path) as given:
+        sent = await given.said(**signal_())
+        await given.ask(**consent("special-unit"))
+        await given.hear(given.registrar.answer(sent, "header_not_allowed"))
+        (following,) = await given.out()
+
+        assert (type_of(following), decode(following).sequence) == ("consent.given", 1)
+        closed = (await given.door.get(f"/v1/events/{decode(sent).id}")).json()
+        assert (closed["state"], closed["verdict"], closed["code"]) == ("closed", "failed", "header_not_allowed")
+        assert [(row.kind, row.event) for row in await given.rows("tasks")] == [("not_sent", decode(sent).id)]
+
+
+async def test_an_answer_about_a_record_that_the_desk_never_sent_is_a_task(tmp_path: Path) -> None:
+    """Somebody else wrote to this agency's outbox: its people hear of it."""
+    async with desk_of("ngo-a", tmp_path) as given:
+        foreign = given.registrar.event("ngo-a", "case.signal_recorded", SIGNAL)
+        await given.hear(given.registrar.answer(foreign, "signature_invalid"))
+
+        assert [row.kind for row in await given.rows("tasks")] == ["not_ours"]
+
+
+async def test_a_refusal_closes_the_row_and_counts(tmp_path: Path) -> None:
+    """The refused event reaches nobody and is no part of the case; the next one follows its number."""
+    async with desk_of("ngo-a", tmp_path) as given:
+        await given.registered(**signal_())
+        sent = await given.said(**consent("vac"))
+        await given.hear(given.registrar.refuse(sent, "self_consent", rule="G-36"))
+
+        answer = (await given.door.get(f"/v1/events/{decode(sent).id}")).json()
+        assert (answer["verdict"], answer["code"], answer["rule"], answer["article"]) == (
+            "refused",
+            "self_consent",
+            "G-36",
+            "[D]",
+        )
+        assert [row.type for row in await given.rows("events")] == ["case.signal_recorded"]
+        assert decode(await given.said(**consent("special-unit"))).sequence == 3
+
+
+async def test_a_consent_for_three_is_three_events_and_none_names_another(tmp_path: Path) -> None:
+    """Each receiver's consent is an event of its own, answered by its own id."""
+    async with desk_of("ngo-a", tmp_path) as given:
+        await given.registered(**signal_())
+        answer = await given.ask(**consent("special-unit", "vac", "fund"))
+
+        assert [part["receivers"] for part in answer["events"]] == [["special-unit"], ["vac"], ["fund"]]
+        assert len({part["id"] for part in answer["events"]}) == 3
+        clear = [
+            json.loads(row.clear)["data"]["receivers"]
+            for row in await given.rows("outbox")
+            if row.type == "consent.given"
+        ]
+        assert clear == [["special-unit"], ["vac"], ["fund"]]
+
+
+async def test_an_event_names_only_the_consents_that_concern_its_recipients(tmp_path: Path) -> None:
+    """Of a set of consents the referral carries the one of its receiver, so that he learns of no other."""
+    async with desk_of("ngo-a", tmp_path) as given:
+        await given.registered(**signal_())
+        asked = await given.ask(**consent("special-unit", "vac"))
+        for _ in range(2):
+            (sent,) = await given.out()
+            await given.hear(given.registrar.register(sent, to="ngo-a"))
+        ids = [part["id"] for part in asked["events"]]
+        referral = await given.said(
+            type="referral.submitted",
+            ref=REF,
+            to=["special-unit"],
+            data=REFERRAL,
+            consent=ids,
+            legal_basis="CoM 21/2008",
+        )
+
+        assert decode(referral).attributes["ce_consent"] == ids[0]
+
+
+async def test_what_none_of_its_recipients_may_open_is_not_sent(tmp_path: Path) -> None:
+    """Money facts in a referral to the special unit: the desk refuses by G-11, since the registrar sees no letter."""
+    async with desk_of("ngo-a", tmp_path) as given:
+        await given.registered(**signal_())
+        await given.registered(**consent("special-unit"))
+        referral = {
+            "type": "referral.submitted",
+            "ref": REF,
+            "to": ["special-unit"],
+            "data": REFERRAL,
+            "legal_basis": "CoM 21/2008",
+        }
+        asked = await given.ask(**referral, sealed={"income": CANARY})
+        assert await given.out() == []
+
+        answer = (await given.door.get(f"/v1/events/{asked['id']}")).json()
+        assert (answer["verdict"], answer["code"], answer["rule"]) == ("refused", "part_not_allowed", "G-11")
+        assert await given.rows("tasks") == []
+        assert decode(await given.said(**consent("vac"))).sequence == 3, "what was not sent took no number"
+
+
+async def test_a_draft_that_cannot_be_sealed_is_closed_with_a_code(tmp_path: Path) -> None:
+    """Sabotage of the ledger: an altered draft is not sent, does not stop the relay, and a person hears of it."""
+    async with desk_of("ngo-a", tmp_path) as given:
+        asked = await given.ask(**signal_(sealed={"notes": CANARY}))
+        (row,) = await given.rows("outbox")
+        async with given.desk.seat.ledger.write() as tx:
+            await tx.exec_driver_sql("UPDATE outbox SET draft = ?", (b'{"suite":"nrm1","parts":[]}',))
+        assert await given.out() == []
+
+        answer = (await given.door.get(f"/v1/events/{asked['id']}")).json()
+        assert (row.state, answer["verdict"], answer["code"]) == ("waiting", "failed", "letter_malformed")
+
+
+async def test_a_mistake_about_one_case_keeps_no_other_from_being_sent(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where signing fails by a mistake of ours, the row waits and is tried again later; the next case goes out at once."""
+    whole = queue.sign
+
+    async def mistaken(seat: Any, cases: Any, tx: Any, row: Any) -> Any:
+        if row.subject == CASE:
+            raise RuntimeError(CANARY)
+        return await whole(seat, cases, tx, row)
+
+    async with desk_of("ngo-a", tmp_path) as given:
+        monkeypatch.setattr(queue, "sign", mistaken)
+        await given.ask(**signal_())
+        await given.ask(**signal_(case="ef" * 16))
+
+        assert [decode(each).subject for each in await given.out()] == ["ef" * 16]
+        monkeypatch.setattr(queue, "sign", whole)
+        assert await given.out() == [], "with patience"
+        monkeypatch.setattr("nrmbus.desk.relay.FIRST_PATIENCE", 0.0)
+        assert [decode(each).subject for each in await given.out()][:1] == [CASE]
+
+
+async def test_a_ledger_that_is_full_stops_the_relay_only_as_long_as_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The relay looks again by itself once the disk has room."""
+    async with desk_of("ngo-a", tmp_path) as given:
+        await given.ask(**signal_())
+        ledger, whole = given.desk.seat.ledger, given.desk.seat.ledger.write
+
+        def full() -> Any:
+            raise OperationalError("BEGIN", {}, Exception("database or disk is full"))
+
+        monkeypatch.setattr(ledger, "write", full)
+        monkeypatch.setattr("nrmbus.desk.relay.LOOK_EVERY", 0.01)
+        running = asyncio.create_task(given.relay.run())
+        await asyncio.sleep(0.1)
+        assert (running.done(), given.sent) == (False, [])
+        monkeypatch.setattr(ledger, "write", whole)
+        async with asyncio.timeout(10):
+            while not given.sent:  # noqa: ASYNC110 - the relay has no event for what it sent
+                await asyncio.sleep(0.01)
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+
+        assert len(given.sent) == 1

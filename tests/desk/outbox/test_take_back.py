@@ -1,0 +1,88 @@
+"""What a procedure set aside for something that did not become true, it takes back; a person looks at it."""
+
+from pathlib import Path
+
+import pytest
+
+from desk.given import BED, REF, Given, desk_of
+from nrmbus.desk.outbox import queue
+from nrmbus.wire.envelope import decode
+from nrmbus.wire.record import Record
+
+
+async def asked_for_a_bed(given: Given) -> None:
+    """The special unit asks for a bed, the shelter holds one, and the receipt of the letter is answered."""
+    asked = given.registrar.event(
+        "special-unit",
+        "shelter.bed_requested",
+        BED,
+        referral=REF,
+        parts={"coded": {"category": "women"}},
+        opens=["shelter"],
+    )
+    await given.hear(given.registrar.register(asked, to="shelter"))
+    assert len(beds(given)) == 1
+    (receipt,) = await given.out()
+    await given.hear(given.registrar.register(receipt, to="shelter"))
+
+
+def beds(given: Given) -> tuple[object, ...]:
+    """The beds that are held or taken."""
+    found: tuple[object, ...] = getattr(given.desk.book, "beds", ())
+    return found
+
+
+async def offered(given: Given) -> Record:
+    """The offer that the procedure makes by itself."""
+    (offer,) = await given.out()
+    assert decode(offer).type == "shelter.bed_offered"
+    return offer
+
+
+async def test_a_refused_offer_frees_the_bed_it_held(tmp_path: Path) -> None:
+    """The registrar refuses the offer: the bed is free again, also after a restart."""
+    async with desk_of("shelter", tmp_path) as given:
+        await asked_for_a_bed(given)
+        await given.hear(given.registrar.refuse(await offered(given), "not_on_case", rule="G-05"))
+
+        assert beds(given) == ()
+        assert [row.kind for row in await given.rows("tasks")] == ["refused"]
+    async with desk_of("shelter", tmp_path) as given:
+        assert beds(given) == ()
+
+
+async def test_an_offer_that_could_not_be_read_frees_the_bed_it_held(tmp_path: Path) -> None:
+    """It never became an event, so no bed may wait for it."""
+    async with desk_of("shelter", tmp_path) as given:
+        await asked_for_a_bed(given)
+        await given.hear(given.registrar.answer(await offered(given), "signature_profile"))
+
+        assert beds(given) == ()
+        assert sorted(row.kind for row in await given.rows("tasks")) == ["not_sent", "refused"]
+
+
+async def test_an_offer_that_could_not_be_signed_frees_the_bed_it_held(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same where the desk itself finds that it cannot send it."""
+
+    async def unsignable(*_: object) -> queue.Refused:
+        return queue.Refused("too_large")
+
+    async with desk_of("shelter", tmp_path) as given:
+        await asked_for_a_bed(given)
+        monkeypatch.setattr(queue, "sign", unsignable)
+        assert await given.out() == []
+
+        assert beds(given) == ()
+        assert [row.verdict for row in await given.rows("outbox")] == ["registered", "failed"]
+
+
+async def test_an_offer_sealed_again_keeps_its_bed(tmp_path: Path) -> None:
+    """`audience_changed` is no refusal: the same offer goes out again, and the bed stays held."""
+    async with desk_of("shelter", tmp_path) as given:
+        await asked_for_a_bed(given)
+        await given.hear(given.registrar.refuse(await offered(given), "audience_changed", rule="W9", seal_to={}))
+
+        assert len(beds(given)) == 1
+        assert decode(await offered(given)).sequence == 3

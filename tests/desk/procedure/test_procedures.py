@@ -1,0 +1,91 @@
+"""What holds for every written procedure: it is its README's numbered lines, short, and runs on the same few rules."""
+
+import ast
+import inspect
+import re
+from importlib import import_module
+from pathlib import Path
+from types import ModuleType
+from typing import get_args
+
+import pytest
+
+from given import given, says
+from nrmbus.desk.procedure.interface import Said, Settings, Task
+from nrmbus.desk.procedure.roles import ROOMS, procedure_of
+from nrmbus.events import ConsentGiven, LetterOpened
+from nrmbus.events.codes import Role
+from nrmbus.events.model import Frozen
+from nrmbus.police import procedure as police
+
+MODULES = {room: import_module(f"nrmbus.{room}.procedure") for room in sorted(set(ROOMS.values()))}
+NUMBERED = re.compile(r"^\d+\. .+$", re.MULTILINE)
+
+
+def folder(module: ModuleType) -> Path:
+    """Where a procedure and its page lie."""
+    return Path(str(module.__file__)).parent
+
+
+def sentence(line: str) -> str:
+    """A line of a page or a docstring, spaces made even."""
+    return " ".join(line.split())
+
+
+@pytest.mark.parametrize("module", MODULES.values(), ids=MODULES)
+def test_each_numbered_line_is_one_function(module: ModuleType) -> None:
+    """A lawyer reads the page, a developer the functions, and both read the same lines in the same order."""
+    page = NUMBERED.findall((folder(module) / "README.md").read_text(encoding="utf-8"))
+    tree = ast.parse(inspect.getsource(module))
+    docs = [ast.get_docstring(node) or "" for node in tree.body if isinstance(node, ast.FunctionDef)]
+
+    assert [sentence(doc) for doc in docs if NUMBERED.match(doc)] == [sentence(line) for line in page]
+
+
+@pytest.mark.parametrize("module", MODULES.values(), ids=MODULES)
+def test_a_book_survives_a_restart(module: ModuleType) -> None:
+    """What a procedure keeps can be written as JSON and read again."""
+    book: Frozen = module.begin(Settings(capacity={"women": 2}))
+
+    assert type(book).model_validate_json(book.model_dump_json()) == book
+
+
+def test_every_role_in_the_table_is_one() -> None:
+    """A misspelt role would run no procedure, and nobody would notice."""
+    assert set(ROOMS) <= set(get_args(Role))
+
+
+def test_roles_run_what_the_table_says() -> None:
+    """The special unit runs the police's procedure, every shelter the shelter's, and other police none."""
+    assert procedure_of("special_unit") is police
+    assert procedure_of("ngo_shelter") is procedure_of("shelter_state")
+    assert procedure_of("police_other") is None
+    assert procedure_of("vac") is None
+
+
+CONSENT = ConsentGiven(purposes=("services",), receivers=("special-unit",), given_by="individual", form="written")
+
+
+class TestUnhandled:
+    """What no line is about."""
+
+    def test_it_becomes_a_task(self) -> None:
+        """Nothing that reaches an agency is lost on it: a person reads what nobody handles."""
+        task = given(police, me="special-unit").when(says("ngo-a", CONSENT)).then("read").task
+
+        assert task.sentence == "consent.given from ngo-a: read it, and decide what it asks of this agency."
+
+    def test_its_own_words_are_nobodys_task(self) -> None:
+        """What the agency said itself comes back as a receipt, not as work."""
+        given(police, me="ngo-a").when(says("ngo-a", CONSENT)).then()
+
+    def test_receipts_of_letters_are_nobodys_task(self) -> None:
+        """That a letter opened is noted by desks, not by people."""
+        given(police, me="special-unit").when(says("ngo-a", LetterOpened())).then()
+
+
+def test_answers_add_up() -> None:
+    """Two lines that both answer are both heard, in order."""
+    one, two = (Task(code, "Do it.", "0" * 32, "e") for code in ("one", "two"))
+
+    assert Said(tasks=(one,)) + Said(tasks=(two,)) == Said(tasks=(one, two))

@@ -1,0 +1,208 @@
+"""A desk whose ledger is gone reads its inbox again, and opens nothing that was erased or taken back before."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from desk.given import CANARY, CASE, NOW, REF, SIGNAL, FakeRegistrar, Given, Read, desk_of, town
+from nrmbus.desk.access import opening
+from nrmbus.desk.erasure import rounds
+from nrmbus.desk.inbox.release import release_by_itself
+from nrmbus.desk.state import beginnings
+from nrmbus.desk.store.ledger import Beginning
+from nrmbus.wire import times
+from nrmbus.wire.envelope import decode
+from nrmbus.wire.record import Record
+
+UNTIL = 100
+SHARING: dict[str, Any] = {
+    "purposes": ["information_sharing"],
+    "receivers": ["special-unit"],
+    "given_by": "individual",
+    "form": "written",
+}
+
+TAKEN_BACK = {"purposes": ["information_sharing"], "receivers": ["special-unit"]}
+
+
+async def begun(given: Given, *, number: int | None = 1, previous: str = "0" * 64, lost: bool = True) -> None:
+    """The ledger was made when something lay in the inbox, of which delivery *number* is the first one left."""
+    seat = given.desk.seat
+    first = Beginning(UNTIL, number, previous, times.write(NOW), times.write(NOW), lost)
+    async with seat.ledger.write() as tx:
+        await seat.ledger.begin(tx, 0, first)
+    given.desk.end_of = lambda _: UNTIL
+
+
+def told(registrar: FakeRegistrar, type_: str, data: dict[str, Any], by: str = "ngo-a", **more: Any) -> Read:
+    """What *by* said, delivered to the special unit."""
+    return registrar.register(registrar.event(by, type_, data, **more), to="special-unit")
+
+
+def signal(registrar: FakeRegistrar) -> Read:
+    """A signal, whose coded facts rest on no consent."""
+    return told(registrar, "case.signal_recorded", SIGNAL, parts={"coded": {"sex": "F"}}, opens=["special-unit"])
+
+
+async def opened(given: Given) -> set[str]:
+    """Which events' letters the desk opened by itself."""
+    return {row.event for row in await given.rows("reads")}
+
+
+async def caught_up(given: Given) -> None:
+    """What the desk does when it has read its inbox to the end."""
+    await rounds.erase_due(given.desk)
+    await rounds.delete_stopped(given.desk)
+    await release_by_itself(given.desk, given.inbox)
+
+
+async def test_no_letter_is_opened_before_the_inbox_was_read_again(tmp_path: Path) -> None:
+    """Whatever it rests on: its case waits, and goes on once the desk has read to the end."""
+    registrar = FakeRegistrar(town())
+    async with desk_of("special-unit", tmp_path, registrar=registrar) as given:
+        await begun(given)
+        await given.hear(signal(registrar))
+        assert (await opened(given), [row.error for row in await given.rows("parked")]) == (set(), ["InboxUnread"])
+
+        await caught_up(given)
+        assert len(await opened(given)) == 1
+        assert await given.rows("parked") == []
+
+
+async def test_p7_what_was_erased_before_the_ledger_was_lost_is_not_opened_again(tmp_path: Path) -> None:
+    """The word that ordered the erasure stands behind the letter in the inbox: it counts before anything opens."""
+    registrar = FakeRegistrar(town())
+    async with desk_of("special-unit", tmp_path, registrar=registrar) as given:
+        await begun(given)
+        letter = signal(registrar)
+        await given.hear(letter)
+        await given.hear(told(registrar, "access.erasure_due", {"ground": "decision"}, by="timekeeper"))
+        await caught_up(given)
+
+        assert await opened(given) == set()
+        assert await given.rows("letter_keys") == await given.rows("case_keys") == []
+        (row, *_) = await given.rows("events")
+        assert (row.letter, row.shut) == (None, "erased")
+
+
+async def test_p7_an_erasure_that_is_due_keeps_a_letter_shut_before_it_is_done(tmp_path: Path) -> None:
+    """Also where the desk cannot destroy anything yet."""
+    registrar = FakeRegistrar(town())
+    async with desk_of("special-unit", tmp_path, registrar=registrar) as given:
+        await begun(given)
+        letter = signal(registrar)
+        await given.hear(letter)
+        await given.hear(told(registrar, "access.erasure_due", {"ground": "decision"}, by="timekeeper"))
+        await release_by_itself(given.desk, given.inbox)
+
+        assert await opened(given) == set()
+        signed = decode_of(letter)
+        async with given.desk.seat.ledger.read() as tx:
+            assert await opening.why_shut(given.desk, signed, tx) == "erased"
+
+
+def decode_of(read: Read) -> Any:
+    """The signed event that was delivered."""
+    return decode(Record(read.key, read.value, tuple(read.headers)).split()[0])
+
+
+async def test_p6_what_the_person_took_back_stays_shut(tmp_path: Path) -> None:
+    """The withdrawal stands behind the letter in the inbox that is read again."""
+    registrar = FakeRegistrar(town())
+    async with desk_of("special-unit", tmp_path, registrar=registrar) as given:
+        await begun(given)
+        parts = {"story": {"answer": CANARY}}
+        await given.hear(
+            told(
+                registrar,
+                "referral.info_supplied",
+                {"question": "language"},
+                referral=REF,
+                parts=parts,
+                opens=["special-unit"],
+            )
+        )
+        await given.hear(told(registrar, "consent.withdrawn", TAKEN_BACK))
+        await caught_up(given)
+
+        assert await opened(given) == set()
+
+
+async def test_a_ledger_may_begin_behind_what_the_broker_has_no_more(tmp_path: Path) -> None:
+    """The first delivery that is left is taken, the next one must follow it, and the ledger counts as unaltered."""
+    registrar = FakeRegistrar(town())
+    gone = [signal(registrar) for _ in range(3)]
+    async with desk_of("special-unit", tmp_path, registrar=registrar) as given:
+        await begun(given, number=None)
+        await given.hear(told(registrar, "consent.given", SHARING))
+        await given.hear(told(registrar, "consent.given", SHARING))
+        await given.hear(gone[1])  # a delivery from before comes again
+
+        assert given.desk.seat.ledger.positions[0].inbox_number == 5
+        assert given.desk.health()["ledger_lost"]["missing"] == 3
+        assert not await given.desk.unaltered.is_altered(CASE)
+        assert await given.rows("set_aside") == []
+    async with desk_of("special-unit", tmp_path, registrar=registrar) as given:
+        assert given.desk.health()["ledger_lost"]["missing"] == 3
+        assert not await given.desk.unaltered.is_altered(CASE)
+
+
+async def test_a_case_whose_beginning_is_gone_is_shown_as_incomplete(tmp_path: Path) -> None:
+    """Without status, version and deadlines, which would be wrong; a case that began since is whole."""
+    registrar, other = FakeRegistrar(town()), "ef" * 16
+    async with desk_of("special-unit", tmp_path, registrar=registrar) as given:
+        signal(registrar)
+        await begun(given, number=None)
+        await given.hear(told(registrar, "consent.given", SHARING))
+        await given.hear(told(registrar, "case.signal_recorded", SIGNAL, case=other))
+        old, new = [(await given.door.get(f"/v1/cases/{case}")).json() for case in (CASE, other)]
+
+        assert (old["incomplete"], "status" in old, "version" in old, "open_deadlines" in old) == (
+            True,
+            False,
+            False,
+            False,
+        )
+        assert "lost" in old["sentence"]
+        assert ("incomplete" in new, new["status"]) == (False, "SUSPECTED")
+
+
+@pytest.mark.parametrize(("number", "since"), [(1, None), (7, times.write(NOW)), (None, times.write(NOW))])
+async def test_health_and_a_task_say_from_when_on_the_desk_knows(
+    tmp_path: Path, number: int | None, since: str | None
+) -> None:
+    """With what it cannot know, and what to do; the task is opened once."""
+    async with desk_of("special-unit", tmp_path) as given:
+        await begun(given, number=number)
+        for _ in range(2):
+            await beginnings.tell(given.desk.seat)
+
+        lost = (await given.door.get("/health")).json()["ledger_lost"]
+        (task,) = (await given.door.get("/v1/tasks")).json()["tasks"]
+        assert (lost["since"], lost["missing"]) == (since, number - 1 if number else None)
+        assert (task["kind"], task["sentence"]) == ("ledger_lost", lost["sentence"])
+        assert (since or "nothing that it was told is missing") in lost["sentence"]
+
+
+async def test_a_ledger_that_was_made_with_its_inbox_says_nothing_of_a_loss(tmp_path: Path) -> None:
+    """A desk that starts for the first time, with something in its inbox already, has lost nothing."""
+    async with desk_of("special-unit", tmp_path) as given:
+        await begun(given, lost=False)
+        await beginnings.tell(given.desk.seat)
+
+        assert given.desk.health()["ledger_lost"] is None
+        assert await given.rows("tasks") == []
+
+
+async def test_a_gap_says_what_to_do(tmp_path: Path) -> None:
+    """The task of an inbox that stands still has a sentence."""
+    registrar = FakeRegistrar(town())
+    signal(registrar)
+    async with desk_of("special-unit", tmp_path, registrar=registrar) as given:
+        with pytest.raises(Exception, match="inbox_gap"):
+            await given.hear(signal(registrar))
+
+        (task,) = (await given.door.get("/v1/tasks")).json()["tasks"]
+        assert (task["kind"], task["code"]) == ("inbox_gap", "inbox_gap")
+        assert "operator" in task["sentence"]

@@ -1,0 +1,95 @@
+"""What a procedure keeps over all cases knows things that stand in letters: it is sealed at rest, as they are."""
+
+import json
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from sqlalchemy import update
+
+from desk.given import NOW, REF, Given, desk_of
+from desk.letters.test_case_keys import DAY, desk_with_keys
+from desk.store.test_ledger import bed_request
+from nrmbus.desk.erasure import rounds
+from nrmbus.desk.procedure.interface import Settings
+from nrmbus.desk.state import book
+from nrmbus.desk.store import tables
+from nrmbus.shelter.procedure import Bed, Book
+
+HELD = '"category": "women"'
+
+
+def in_the_clear(home: Path) -> list[str]:
+    """Files of the ledger in which it stands for whom a bed is held."""
+    written = (HELD.encode(), HELD.replace(" ", "").encode())
+    return [
+        path.name for path in home.rglob("*") if path.is_file() and any(each in path.read_bytes() for each in written)
+    ]
+
+
+async def a_bed_is_held(given: Given) -> Bed:
+    """The unit asks the shelter for a bed for a woman, under seal, and it is held."""
+    await given.hear(given.registrar.register(bed_request(given.registrar), to="shelter"))
+    found: tuple[Bed, ...] = getattr(given.desk.book, "beds", ())
+    (bed,) = found
+    assert (bed.ref, bed.category) == (REF, "women")
+    return bed
+
+
+async def test_for_whom_a_bed_is_held_stands_in_no_file_of_the_ledger(tmp_path: Path) -> None:
+    """Woman, man or child is said in the letter alone; and the desk knows it again after a restart."""
+    async with desk_of("shelter", tmp_path) as given:
+        bed = await a_bed_is_held(given)
+        assert in_the_clear(tmp_path) == []
+    assert in_the_clear(tmp_path) == []
+    async with desk_of("shelter", tmp_path) as given:
+        assert given.desk.book == Book(places={"women": 1}, beds=(bed,))
+
+
+async def test_a_book_that_lay_in_the_clear_is_sealed_at_the_next_start(tmp_path: Path) -> None:
+    """That of an earlier release; after the desk's first round its pages are gone too."""
+    async with desk_of("shelter", tmp_path) as given:
+        bed = await a_bed_is_held(given)
+        kept = given.desk.book
+        async with given.desk.seat.ledger.write() as tx:
+            await tx.execute(update(tables.book).values(state=json.dumps(kept.to_mapping()).encode()))
+    assert in_the_clear(tmp_path) != []
+    async with desk_of("shelter", tmp_path) as given:
+        await rounds.off_the_disk(given.desk.seat.ledger)
+        assert getattr(given.desk.book, "beds", ()) == (bed,)
+        assert in_the_clear(tmp_path) == []
+
+
+async def test_it_is_handed_over_before_its_key_is_destroyed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever becomes of the key, the desk reads its own book; a copy of the ledger from before opens no more."""
+    async with desk_with_keys(tmp_path, monkeypatch) as desk:
+        seat, state = desk.given.desk.seat, b'{"beds": []}'
+        async with seat.ledger.write() as tx:
+            await book.store(seat, tx, "some.procedure", state)
+        (before,) = await desk.given.rows("book")
+        desk.rotate(NOW + DAY)
+        desk.given.clock.time = NOW + 2 * DAY
+        await rounds.end_epochs(seat, tmp_path)
+        (handed,) = await desk.given.rows("book")
+        desk.given.clock.time = NOW + 32 * DAY
+        assert len(await rounds.end_epochs(seat, tmp_path)) == 1
+
+        assert json.loads(handed.state)["kid"] == seat.identity.sealing.kid != json.loads(before.state)["kid"]
+        assert await book.load(seat, "some.procedure") == (state, False)
+        async with seat.ledger.write() as tx:
+            await tx.execute(update(tables.book).values(state=before.state))
+        assert await book.load(seat, "some.procedure") == (None, True)
+
+
+async def test_one_that_opens_no_more_is_for_a_person(tmp_path: Path) -> None:
+    """A ledger from an old backup: the desk begins with nothing kept, and says so."""
+    async with desk_of("shelter", tmp_path) as given:
+        await a_bed_is_held(given)
+    with closing(sqlite3.connect(tmp_path / "ledger.sqlite")) as ledger, ledger:
+        ledger.execute("UPDATE book SET state = replace(CAST(state AS TEXT), 'xwing:', 'xwing:0')")
+    async with desk_of("shelter", tmp_path) as given:
+        await given.desk.load(Settings(capacity={"women": 1}))
+
+        assert given.desk.book == Book(places={"women": 1})
+        assert [row.kind for row in await given.rows("tasks")].count(book.TASK) == 1

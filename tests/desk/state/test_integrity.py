@@ -1,0 +1,146 @@
+"""A ledger that somebody edited by hand opens no letter of the cases that he touched, and a person hears of it."""
+
+import asyncio
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from desk.access.test_opening import CONSENT, consented, readings, supplied, withdrawn
+from desk.given import CANARY, CASE, Given, desk_of
+from nrmbus.desk.state import integrity
+
+OTHER = "ef" * 16
+EDITED = {
+    "the withdrawal is taken out": "DELETE FROM events WHERE type = 'consent.withdrawn'",
+    "the withdrawal and its delivery are taken out": (
+        "DELETE FROM events WHERE type = 'consent.withdrawn';"
+        "DELETE FROM inbox WHERE inbox_number = (SELECT inbox_number FROM positions)"
+    ),
+    "the same, and as if nothing had come since": (
+        "DELETE FROM events WHERE type = 'consent.withdrawn';"
+        "DELETE FROM inbox WHERE inbox_number = (SELECT inbox_number FROM positions);"
+        "UPDATE positions SET inbox_number = inbox_number - 1"
+    ),
+    "the withdrawal is taken out, and how far was read": (
+        "DELETE FROM events WHERE type = 'consent.withdrawn'; DELETE FROM positions"
+    ),
+    "the withdrawal is another case's": (
+        "UPDATE events SET subject = replace(subject, 'ab', 'ef') WHERE type = 'consent.withdrawn';"
+        "UPDATE inbox SET subject = replace(subject, 'ab', 'ef') WHERE inbox_number = (SELECT inbox_number FROM positions)"
+    ),
+    "the withdrawal is another word": (
+        "UPDATE events SET type = 'consent.given', headers = replace(headers, 'withdrawn', 'given')"
+        " WHERE type = 'consent.withdrawn'"
+    ),
+    "a registration is none": (
+        "UPDATE inbox SET registration = x'7b7d' WHERE inbox_number = (SELECT inbox_number FROM positions)"
+    ),
+    "the withdrawal was registered before the consent": (
+        "UPDATE events SET registered = '2020-01-01T00:00:00Z' WHERE type = 'consent.withdrawn'"
+    ),
+}
+"""What somebody does who wants what the person took back, by what he does to the file."""
+
+EDITED_BESIDE = {
+    "one letter is in another's place": (
+        "UPDATE events SET (headers, value, letter) = (SELECT headers, value, letter FROM events WHERE position = 3)"
+        " WHERE position = 2"
+    ),
+    "a letter is in another case": "UPDATE events SET subject = replace(subject, 'ab', 'ef') WHERE position = 2",
+    "an event is put in": (
+        "INSERT INTO events (subject, source, id, type, technical, time, registered, partition, inbox_number, number,"
+        " recipients, headers, value, parts) SELECT subject, source, 'put-in', type, technical, time, registered, partition,"
+        " inbox_number, number, recipients, headers, value, parts FROM events WHERE position = 1"
+    ),
+}
+"""The same where nothing was taken back."""
+
+
+async def told(given: Given, *, taken_back: bool) -> None:
+    """vac is told two things by consent, and something of another case; then the person may take it back."""
+    for record in (consented(given.registrar), supplied(given.registrar), supplied(given.registrar)):
+        await given.hear(record)
+    await given.hear(supplied(given.registrar, case=OTHER))
+    await given.settle()
+    if taken_back:
+        await given.hear(withdrawn(given.registrar))
+
+
+def edit(home: Path, statements: str) -> None:
+    """Edit the ledger at *home* by hand, the desk being off."""
+    with closing(sqlite3.connect(home / "ledger.sqlite")) as ledger:
+        ledger.executescript(f"PRAGMA foreign_keys=OFF; BEGIN; {statements}; COMMIT")
+
+
+@pytest.mark.parametrize(
+    ("statements", "taken_back"),
+    [(each, True) for each in EDITED.values()] + [(each, False) for each in EDITED_BESIDE.values()],
+    ids=[*EDITED, *EDITED_BESIDE],
+)
+async def test_nothing_that_it_is_about_is_opened_and_a_person_hears_of_it(
+    tmp_path: Path, statements: str, *, taken_back: bool
+) -> None:
+    """Neither what the person took back, nor one letter on record as another; no reading goes on record for it."""
+    async with desk_of("vac", tmp_path) as given:
+        await told(given, taken_back=taken_back)
+        registrar, before = given.registrar, await readings(given)
+    edit(tmp_path, statements)
+    for _ in ("a first time", "after another start"):
+        async with desk_of("vac", tmp_path, registrar=registrar) as given:
+            shown = await given.read(actor="S-17", case=CASE)
+
+            assert CANARY not in str(shown)
+            assert {each["shut"] for each in shown if each["parts"]} == {"ledger_altered"}
+            assert await readings(given) == before
+            assert [row for row in await given.rows("outbox") if row.type == "access.granted"] == []
+            tasks = [row.subject for row in await given.rows("tasks") if row.kind == integrity.TASK]
+            assert tasks[0] in ("", CASE)
+            assert len(tasks) == len(set(tasks)) <= 2
+
+
+async def test_of_another_case_letters_open_as_before(tmp_path: Path) -> None:
+    """Where each delivery is there, it is known of which case one says something else."""
+    async with desk_of("vac", tmp_path) as given:
+        await told(given, taken_back=True)
+        registrar = given.registrar
+    edit(tmp_path, EDITED["the withdrawal is taken out"])
+    async with desk_of("vac", tmp_path, registrar=registrar) as given:
+        (shown,) = await given.read(actor="S-17", case=OTHER)
+
+        assert shown["letter"] == {"story": {"answer": CANARY}}
+
+
+async def test_looked_at_piece_by_piece_it_is_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However few deliveries are looked at together, and whatever comes in between."""
+    for at_a_time in (1, 2, 3):
+        monkeypatch.setattr(integrity, "_AT_A_TIME", at_a_time)
+        async with desk_of("vac", tmp_path / str(at_a_time)) as given:
+            await told(given, taken_back=False)
+            assert not await given.desk.unaltered.is_altered(CASE)
+            looking = asyncio.ensure_future(integrity.Unaltered(given.desk.seat.ledger, given.desk.seat.stamp).look())
+            await given.hear(withdrawn(given.registrar))
+            await looking
+            assert not await given.desk.unaltered.is_altered(CASE)
+            assert [row for row in await given.rows("tasks") if row.kind == integrity.TASK] == []
+
+
+async def test_a_ledger_that_nobody_edited_is_found_whole(tmp_path: Path) -> None:
+    """Refusals, what came twice, what was forged and what this desk said itself among it, over more than one look."""
+    async with desk_of("vac", tmp_path) as given:
+        await told(given, taken_back=False)
+        refused = await given.said(type="consent.given", data=CONSENT)
+        await given.hear(given.registrar.refuse(refused, "wrong_state"))
+        due = given.registrar.event("migration", "access.erasure_due", {"ground": "decision"})
+        await given.hear(given.registrar.register(due, to="vac"))
+        twice = given.registrar.event("ngo-a", "consent.given", CONSENT)
+        for _ in range(2):
+            await given.hear(given.registrar.register(twice, to="vac"))
+        first = await given.read(actor="S-17", case=CASE)
+        await given.registered(type="consent.given", data=CONSENT | {"receivers": ["fund"]})
+        second = await given.read(actor="S-17", case=CASE)
+
+        assert "forged" in [row.kind for row in await given.rows("tasks")]
+        assert [CANARY in str(each) for each in (first, second)] == [True, True]
+        assert [row for row in await given.rows("tasks") if row.kind == integrity.TASK] == []

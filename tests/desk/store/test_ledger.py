@@ -1,0 +1,382 @@
+"""The ledger keeps what it promised: one record, one transaction, and nothing half done."""
+
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import create_engine, event, inspect
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from desk.given import BED, BUS, CANARY, CASE, REF, SIGNAL, FakeRegistrar, Given, Read, desk_of, town
+from nrmbus.desk.errors import DeskError
+from nrmbus.desk.inbox import transaction
+from nrmbus.desk.letters import letters
+from nrmbus.desk.outbox import queue
+from nrmbus.desk.store import schema
+from nrmbus.desk.store.ledger import Ledger
+from nrmbus.shelter import procedure
+from nrmbus.wire.envelope import decode
+from nrmbus.wire.record import Record
+
+WITHDRAWN = {"stage": "referral", "requested_by": "person"}
+
+
+class Killed(BaseException):
+    """Stands for SIGKILL: nothing in the desk may catch it."""
+
+
+def bed_request(registrar: FakeRegistrar, *, ref: str = REF, case: str = CASE, category: str = "women") -> Record:
+    """The special unit asks the shelter for a bed."""
+    parts = {"coded": {"category": category}}
+    return registrar.event(
+        "special-unit", "shelter.bed_requested", BED, case=case, referral=ref, parts=parts, opens=["shelter"]
+    )
+
+
+async def outcome(given: Given) -> dict[str, Any]:
+    """What a bed request must have left behind, once."""
+    return {
+        "events": [(row.type, row.parts) for row in await given.rows("events")],
+        "outbox": [(row.type, row.id) for row in await given.rows("outbox")],
+        "positions": [(row.inbox_number, row.next_offset) for row in await given.rows("positions")],
+        "tasks": len(await given.rows("tasks")),
+        "beds": len(getattr(given.desk.book, "beds", ())),
+    }
+
+
+def after(times: int, target: Any, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let *name* of *target* be called so many times, and be killed instead of the next."""
+    whole, calls = getattr(target, name), 0
+
+    async def cut(*args: Any, **kwargs: Any) -> Any:
+        nonlocal calls
+        calls += 1
+        if calls > times:
+            raise Killed
+        return await whole(*args, **kwargs)
+
+    monkeypatch.setattr(target, name, cut)
+
+
+def cut_reads(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Killed before the opening of the letter is on record."""
+    after(0, letters, "record_reads", monkeypatch)
+
+
+def cut_opening(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Killed after the opening is on record, before anything of the event is."""
+
+    def never(*_: Any) -> Any:
+        raise Killed
+
+    monkeypatch.setattr(letters, "_open", never)
+
+
+def cut_handler(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Killed when the event is stored and the procedure answers."""
+
+    def never(*_: Any) -> Any:
+        raise Killed
+
+    monkeypatch.setattr(procedure, "_asked", never)
+
+
+def cut_draft(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Killed when the first of two drafts is in the outbox."""
+    after(1, queue, "put", monkeypatch)
+
+
+def cut_commit(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Killed when all is written and nothing committed."""
+    whole = transaction.Work._close_book
+
+    async def cut(work: transaction.Work) -> None:
+        await whole(work)
+        raise Killed
+
+    monkeypatch.setattr(transaction.Work, "_close_book", cut)
+
+
+@pytest.mark.parametrize("cut", [cut_reads, cut_opening, cut_handler, cut_draft, cut_commit])
+async def test_a_desk_killed_anywhere_hears_the_record_once(
+    cut: Callable[[pytest.MonkeyPatch], None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Killed between any two steps and started again, the desk ends where an unharmed one does: one offer, one bed held."""
+    registrar = FakeRegistrar(town())
+    record = registrar.register(bed_request(registrar), to="shelter")
+    async with desk_of("shelter", tmp_path / "unharmed") as given:
+        await given.hear(record)
+        whole = await outcome(given)
+    async with desk_of("shelter", tmp_path / "killed") as given:
+        with monkeypatch.context() as patch:
+            cut(patch)
+            with pytest.raises(Killed):
+                await given.hear(record)
+        assert await given.rows("events") == []
+        assert record.consumer.committed == 1, "only the unharmed desk has acknowledged"
+
+    async with desk_of("shelter", tmp_path / "killed") as given:
+        await given.hear(record)
+
+        assert await outcome(given) == whole
+        assert record.consumer.committed == 2
+
+
+async def test_a_desk_killed_after_its_commit_drops_the_record_that_comes_again(tmp_path: Path) -> None:
+    """The offset was not acknowledged, so Kafka gives the record again: nothing is said or held twice."""
+    registrar = FakeRegistrar(town())
+    record = registrar.register(bed_request(registrar), to="shelter")
+    async with desk_of("shelter", tmp_path) as given:
+        await given.hear(record)
+        whole = await outcome(given)
+    async with desk_of("shelter", tmp_path) as given:
+        await given.hear(record)
+
+        assert await outcome(given) == whole
+
+
+async def test_a_procedure_never_promises_one_bed_twice_over_a_restart(tmp_path: Path) -> None:
+    """The only bed is held for the first request; the second, after a restart, is refused."""
+    registrar = FakeRegistrar(town())
+    async with desk_of("shelter", tmp_path) as given:
+        await given.hear(registrar.register(bed_request(registrar), to="shelter"))
+    async with desk_of("shelter", tmp_path) as given:
+        other = bed_request(registrar, case="ef" * 16, ref="01" * 16)
+        await given.hear(registrar.register(other, to="shelter"))
+
+        said = [row.type for row in await given.rows("outbox") if row.origin == "procedure"]
+        assert said == ["shelter.bed_offered", "shelter.bed_refused"]
+
+
+async def test_a_missing_delivery_stops_the_inbox_until_it_comes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Number two without number one is not shown, and the desk says why it stands still; with number one it goes on."""
+    monkeypatch.setattr(transaction, "FIRST_WAIT", 0.0)
+    registrar = FakeRegistrar(town())
+    first = registrar.register(bed_request(registrar), to="shelter")
+    second = registrar.register(bed_request(registrar, case="ef" * 16), to="shelter")
+    async with desk_of("shelter", tmp_path) as given:
+        for _ in range(transaction.TRIES + 1):  # however often: it is never parked, since another record is what lacks
+            with pytest.raises(DeskError, match="inbox_gap"):
+                await given.hear(second)
+        assert await given.rows("events") == []
+        assert (await given.door.get("/health")).json()["trouble"] == "inbox_gap"
+        assert [row.kind for row in await given.rows("tasks")] == ["inbox_gap"], "reported once, not at each try"
+        assert second.consumer.again == [second.offset] * (transaction.TRIES + 1)
+
+        await given.hear(first)
+        await given.hear(second)
+
+        assert len(await given.rows("events")) == 2
+        assert (await given.door.get("/health")).json()["trouble"] is None
+
+
+async def test_a_delivery_that_contradicts_an_earlier_one_is_kept_as_evidence(tmp_path: Path) -> None:
+    """A registrar that delivers two different things under one number is noticed by the desk it concerns."""
+    async with desk_of("shelter", tmp_path) as given:
+        await given.hear(given.registrar.register(bed_request(given.registrar), to="shelter"))
+        twin = FakeRegistrar(town())
+        await given.hear(twin.register(bed_request(twin, case="ef" * 16), to="shelter"))
+
+        assert [row.subject for row in await given.rows("events")] == [CASE]
+        assert [row.kind for row in await given.rows("tasks")] == ["inbox_forked"]
+
+
+async def test_a_delivery_that_does_not_follow_the_last_one_stops_the_inbox(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The right number with another past is a fork of the inbox, not news."""
+    monkeypatch.setattr(transaction, "FIRST_WAIT", 0.0)
+    async with desk_of("shelter", tmp_path) as given:
+        await given.hear(given.registrar.register(bed_request(given.registrar), to="shelter"))
+        twin = FakeRegistrar(town())
+        twin.register(bed_request(twin, case="01" * 16), to="shelter")
+        with pytest.raises(DeskError, match="inbox_forked"):
+            await given.hear(twin.register(bed_request(twin, case="ef" * 16), to="shelter"))
+
+
+async def test_what_the_registrar_did_not_deliver_here_is_set_aside(tmp_path: Path) -> None:
+    """Junk, what is another agency's (a delivery, an answer, a refusal) and an event without the registrar's word.
+
+    It is noted, never shown, and stops nothing.
+    """
+    registrar = FakeRegistrar(town())
+    theirs = registrar.register(bed_request(registrar), to="vac")
+    bare = bed_request(registrar)
+    good = registrar.register(bed_request(registrar, case="ef" * 16), to="shelter")
+    answered = registrar.answer(bare, "sequence_gap")
+    other = FakeRegistrar(town())
+    refused = other._registration(bed_request(other), verdict="refused", code="wrong_state", rule="G-40", article="[D]")
+    of_others = other._deliver("shelter", refused, Record(CASE.encode(), b"", ()))
+    async with desk_of("shelter", tmp_path) as given:
+        junk_headers = (("nrm_registration", b"\xff"), ("nrm_delivery", b"\xff"), ("x", CANARY.encode()))
+        set_aside = [theirs.headers, bare.headers, junk_headers, answered.headers, of_others.headers]
+        for offset, headers in enumerate(set_aside):
+            junk = Read(**{**vars(theirs), "headers": headers, "offset": 100 + offset})
+            await given.hear(junk)
+            assert junk.consumer.committed >= 1
+        await given.hear(good)
+
+        assert [row.code for row in await given.rows("set_aside")] == [
+            "not_a_delivery",
+            "not_a_delivery",
+            "signature_profile",
+            "not_a_delivery",
+            "not_a_delivery",
+        ]
+        assert len(await given.rows("events")) == 1
+        assert (await given.door.get("/health")).json()["set_aside"] == 5
+
+
+async def test_an_event_that_its_source_did_not_sign_is_never_shown(tmp_path: Path) -> None:
+    """Even the registrar cannot put words into an agency's mouth: the desk checks the source's own signature."""
+    registrar = FakeRegistrar(town())
+    said = bed_request(registrar)
+    forger = FakeRegistrar(town())
+    forger.town.identities["special-unit"], kept = forger.town.identities["vac"], forger.town.identities["special-unit"]
+    try:
+        forged = bed_request(forger)
+    finally:
+        forger.town.identities["special-unit"] = kept
+    async with desk_of("shelter", tmp_path) as given:
+        await given.hear(registrar.register(forged, to="shelter"))
+        await given.hear(registrar.register(said, to="shelter"))
+
+        assert len(await given.rows("events")) == 1
+        assert [row.kind for row in await given.rows("tasks")] == ["forged"]
+
+
+async def test_a_desk_refuses_the_ledger_of_another(tmp_path: Path) -> None:
+    """A ledger copied into another agency's folder is not opened, so nobody speaks from another's past."""
+    async with desk_of("shelter", tmp_path):
+        pass
+    with pytest.raises(DeskError, match="ledger_foreign"):
+        await Ledger.open(tmp_path / "ledger.sqlite", bus=BUS, agency="vac")
+
+
+async def test_the_ledger_is_for_its_owner_and_safe_against_a_power_cut(tmp_path: Path) -> None:
+    """The file is private, and every commit is on disk before it counts."""
+    async with desk_of("shelter", tmp_path) as given, given.desk.seat.ledger.write() as tx:
+        settings = {
+            name: (await tx.exec_driver_sql(f"PRAGMA {name}")).scalar()
+            for name in ("journal_mode", "synchronous", "foreign_keys")
+        }
+
+        assert settings == {"journal_mode": "wal", "synchronous": 2, "foreign_keys": 1}
+        assert (tmp_path / "ledger.sqlite").stat().st_mode & 0o077 == 0
+
+
+async def test_a_reader_cannot_write(tmp_path: Path) -> None:
+    """There is one writer: a page that looks cannot change what is on record."""
+    async with desk_of("shelter", tmp_path) as given, given.desk.seat.ledger.read() as tx:
+        with pytest.raises(Exception, match="readonly"):
+            await tx.exec_driver_sql("DELETE FROM meta")
+
+
+def described(path: Path) -> dict[str, Any]:
+    """The tables of a ledger, with columns, keys and indexes."""
+    engine = create_engine(f"sqlite:///{path}")
+    found = inspect(engine)
+    tables = {
+        name: (
+            [
+                (column["name"], str(column["type"]), column["nullable"], column["default"])
+                for column in found.get_columns(name)
+            ],
+            found.get_pk_constraint(name),
+            sorted(map(str, found.get_unique_constraints(name))),
+            sorted(map(str, found.get_indexes(name))),
+            sorted(map(str, found.get_foreign_keys(name))),
+        )
+        for name in found.get_table_names()
+    }
+    engine.dispose()
+    return tables
+
+
+def test_a_new_ledger_and_a_migrated_one_have_the_same_tables(tmp_path: Path) -> None:
+    """A desk made today and one made by the first release and renewed since are the same desk."""
+    schema.bring_up(tmp_path / "fresh.sqlite")
+    engine = schema._engine(tmp_path / "migrated.sqlite")
+    schema.migrate(engine)
+    engine.dispose()
+
+    assert described(tmp_path / "fresh.sqlite") == described(tmp_path / "migrated.sqlite")
+    assert schema.revision_of(tmp_path / "migrated.sqlite") == schema.REVISION
+
+
+@pytest.mark.parametrize("make", ["fresh", "migrated"])
+def test_a_desk_killed_while_it_makes_its_tables_makes_them_next_time(make: str, tmp_path: Path) -> None:
+    """Half a schema is never left behind."""
+    path = tmp_path / "ledger.sqlite"
+    engine = schema._engine(path)
+
+    @event.listens_for(engine, "before_cursor_execute")
+    def cut(_c: Any, _cursor: Any, statement: str, *_: Any) -> None:
+        if "outbox" in statement:
+            raise Killed
+
+    with pytest.raises(Killed):
+        schema._fresh(engine) if make == "fresh" else schema.migrate(engine)
+    engine.dispose()
+    with sqlite3.connect(path) as connection:
+        assert connection.execute("SELECT count(*) FROM sqlite_master").fetchone() == (0,)
+    connection.close()
+
+    schema.bring_up(path)
+
+    assert schema.revision_of(path) == schema.REVISION
+
+
+async def test_a_ledger_restored_from_a_backup_reads_again_what_it_lost(tmp_path: Path) -> None:
+    """The position in the ledger counts, not Kafka's: after a restore the inbox is read from where the backup stood."""
+    registrar = FakeRegistrar(town())
+    records = [
+        registrar.register(bed_request(registrar, case=f"{number:02x}" * 16), to="shelter") for number in range(3)
+    ]
+    async with desk_of("shelter", tmp_path / "now") as given:
+        await given.hear(records[0])
+        async with given.desk.seat.ledger.write() as tx:
+            await backup(tx, tmp_path / "backup")
+        for record in records[1:]:
+            await given.hear(record)
+        whole = await outcome(given)
+    async with desk_of("shelter", tmp_path / "backup") as given:
+        (position,) = given.desk.seat.ledger.positions.values()
+        assert (position.inbox_number, position.next_offset) == (1, records[1].offset)
+        for record in records[1:]:
+            await given.hear(record)
+
+        assert await outcome(given) == whole
+
+
+async def test_a_restored_ledger_learns_from_receipts_what_it_had_said(tmp_path: Path) -> None:
+    """The receipt of an own event that the ledger no longer knows enters the case, and the next number follows it."""
+    registrar = FakeRegistrar(town())
+    lost = [
+        registrar.event("ngo-a", "case.signal_recorded", SIGNAL),
+        registrar.event("ngo-a", "case.withdrawn", WITHDRAWN),
+    ]
+    async with desk_of("ngo-a", tmp_path) as given:
+        for said in lost:
+            await given.hear(registrar.register(said, to="ngo-a"))
+        following = await given.said(type="case.closed", data={"reason": "withdrawn", "follow_up": False})
+
+        assert [row.source for row in await given.rows("events")] == ["ngo-a", "ngo-a"]
+        assert decode(following).sequence == 3
+
+
+async def backup(tx: AsyncConnection, home: Path) -> None:
+    """A copy of the ledger as it is now."""
+    home.mkdir()
+    raw = await tx.get_raw_connection()
+    source = raw.driver_connection
+    assert source is not None
+    await source.commit()
+    target = sqlite3.connect(home / "ledger.sqlite")
+    await source.backup(target)
+    target.close()
+    await source.execute("BEGIN IMMEDIATE")
