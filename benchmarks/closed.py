@@ -28,7 +28,7 @@ from throughput import (
 )
 from town import Town, consumed
 
-from nrmbus.auditor.history import rules_of
+from nrmbus.auditor.history.history import rules_of
 from nrmbus.bus.folder import BusFolder
 from nrmbus.directory.admission import read_directory
 from nrmbus.play.load import POLICY, Submission

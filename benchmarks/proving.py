@@ -13,12 +13,12 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from replay import history
 from town import BUS
 
-from nrmbus.auditor import verifier
-from nrmbus.auditor.bundle import Source, bundle
-from nrmbus.auditor.heads import SignedHeads
-from nrmbus.auditor.log import Log
-from nrmbus.auditor.reading import Reading
-from nrmbus.auditor.tree import StoredTree
+from nrmbus.auditor.evidence import verifier
+from nrmbus.auditor.evidence.bundle import Source, bundle
+from nrmbus.auditor.log.ingest import Reading
+from nrmbus.auditor.log.log import Log
+from nrmbus.auditor.log.signed_heads import SignedHeads
+from nrmbus.auditor.log.tree import StoredTree
 from nrmbus.play.load import POLICY
 from nrmbus.wire import merkle, times
 from nrmbus.wire.cosignature import Cosigner

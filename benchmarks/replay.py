@@ -15,7 +15,7 @@ from stages import timed
 from throughput import CASES, SENDERS, bus
 from town import Town
 
-from nrmbus.auditor.history import History, HistoryReader, Signatures, fold, rules_of
+from nrmbus.auditor.history.history import History, HistoryReader, Signatures, fold, rules_of
 from nrmbus.bus import clients, topics
 from nrmbus.directory import Directory
 from nrmbus.play.load import POLICY, stream

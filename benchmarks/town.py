@@ -9,7 +9,7 @@ from typing import Any, Final, Self
 from aiokafka import ConsumerRecord
 from throughput import SENDERS
 
-from nrmbus.auditor.history import rules_of
+from nrmbus.auditor.history.history import rules_of
 from nrmbus.directory import Directory, Identity, Operator
 from nrmbus.play.load import POLICY, Agency, Submission
 from nrmbus.registrar.shard import Shard

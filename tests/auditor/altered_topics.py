@@ -6,19 +6,19 @@ from collections.abc import Callable, Iterable
 from contextlib import closing
 from dataclasses import replace
 
-from auditor.evidence import LASTING, LOG, ORIGIN, OTHER_CASE, STRANGER, TIME, WITNESSES, Evidence
-from auditor.folders import code_of
-from auditor.forger import FORGER, older, replaced, signed, text, untimed
+from auditor.alteration import By, Place, Row, What
+from auditor.evidence.forger import FORGER, older, replaced, signed, text, untimed
+from auditor.evidence.given import LASTING, LOG, ORIGIN, OTHER_CASE, STRANGER, TIME, WITNESSES, Evidence
+from auditor.log.folders import code_of
 from auditor.played import with_header
-from auditor.table import By, Place, Row, What
 from desk.given import BUS as TOWN
 from desk.given import town
 from desk.witness.test_decision import BAD, OUTCOMES
-from nrmbus.auditor.cosigned import Cosigned
-from nrmbus.auditor.heads import SignedHeads
-from nrmbus.auditor.history import History, HistoryError
-from nrmbus.auditor.log import Log
-from nrmbus.auditor.reading import Reading
+from nrmbus.auditor.history.history import History, HistoryError
+from nrmbus.auditor.log.cosignatures import Cosigned
+from nrmbus.auditor.log.ingest import Reading
+from nrmbus.auditor.log.log import Log
+from nrmbus.auditor.log.signed_heads import SignedHeads
 from nrmbus.desk.witness.decision import Alarm, Known, Submitted, follows
 from nrmbus.published import vectors
 from nrmbus.wire import json as canonical

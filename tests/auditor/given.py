@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from nrmbus.auditor.errors import LogError
-from nrmbus.auditor.heads import SignedHeads
-from nrmbus.auditor.log import Log
+from nrmbus.auditor.log.log import Log
+from nrmbus.auditor.log.signed_heads import SignedHeads
 from nrmbus.published import vectors
 from nrmbus.wire.checkpoint import origin_of
 from nrmbus.wire.cosignature import Cosigner

@@ -15,8 +15,8 @@ from aiokafka import TopicPartition
 from auditor.given import FIRST, altered
 from brokers import Broker
 from forked import Forked
-from nrmbus.auditor import asking
-from nrmbus.auditor.publishing import published
+from nrmbus.auditor.log.publisher import published
+from nrmbus.auditor.web import access_log
 from nrmbus.bus import clients
 from nrmbus.bus.clock import tick_clock
 from nrmbus.bus.folder import BusFolder
@@ -34,7 +34,7 @@ NOBODY = Audience(earlier={}, recipients=(), salt="0" * 32).json()
 
 def _audits(path: Path, patience: float | None) -> None:
     if patience is not None:
-        asking.PATIENCE_SECONDS = patience  # type: ignore[misc]
+        access_log.PATIENCE_SECONDS = patience  # type: ignore[misc]
     run_service("auditor", BusFolder(path))
 
 

@@ -12,7 +12,7 @@ from importlib import resources
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from nrmbus.auditor.history import Audited, Entry, History, Signatures, rules_of
+from nrmbus.auditor.history.history import Audited, Entry, History, Signatures, rules_of
 from nrmbus.directory import Directory, Identity, LogIdentity, Operator
 from nrmbus.events import LetterOpened
 from nrmbus.events.model import Event, Fact

@@ -17,7 +17,7 @@ from aiokafka.record.default_records import _DefaultRecordBatchBuilderPy
 from auditor.live import STARTS, AuditedBus
 from brokers import Broker
 from desk.live import live, signal_of
-from nrmbus.auditor.tiles import unbundle
+from nrmbus.auditor.log.tiles import unbundle
 from nrmbus.bus import clients, topics
 from nrmbus.directory import SERVICES, Identity
 from nrmbus.wire import base64, ids, merkle

@@ -11,21 +11,21 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from auditor.alteration import Place
 from auditor.altered_topics import cosigned, reading_of, taken
-from auditor.evidence import ORIGIN, WITNESSES, Evidence
-from auditor.folders import Folder
-from auditor.table import Place
+from auditor.evidence.given import ORIGIN, WITNESSES, Evidence
+from auditor.log.folders import Folder
 from desk.given import BUS as TOWN
 from desk.given import town
 from desk.witness.test_decision import honest, tree
-from nrmbus.auditor.bundle import packed
-from nrmbus.auditor.cosigned import Cosigned
 from nrmbus.auditor.errors import LogCode, LogError
-from nrmbus.auditor.heads import SignedHeads
-from nrmbus.auditor.history import History, HistoryCode, HistoryError
-from nrmbus.auditor.log import Log
-from nrmbus.auditor.publishing import published
-from nrmbus.auditor.verifier import CODES
+from nrmbus.auditor.evidence.bundle import packed
+from nrmbus.auditor.evidence.verifier import CODES
+from nrmbus.auditor.history.history import History, HistoryCode, HistoryError
+from nrmbus.auditor.log.cosignatures import Cosigned
+from nrmbus.auditor.log.log import Log
+from nrmbus.auditor.log.publisher import published
+from nrmbus.auditor.log.signed_heads import SignedHeads
 from nrmbus.desk.witness.decision import SENTENCES, Alarm, Known, Submitted, follows
 from nrmbus.wire.errors import ProofError
 from nrmbus.wire.record import Record

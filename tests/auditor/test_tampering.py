@@ -5,13 +5,13 @@ from typing import get_args
 
 import pytest
 
-from auditor.altered_bundles import BUNDLES
-from auditor.altered_tiles import TILES
+from auditor.alteration import Place, Row
 from auditor.altered_topics import TOPICS
-from auditor.table import Place, Row
+from auditor.evidence.altered_bundles import BUNDLES
+from auditor.log.altered_tiles import TILES
 from nrmbus.auditor.errors import LogCode
-from nrmbus.auditor.history import HistoryCode
-from nrmbus.auditor.verifier import CODES
+from nrmbus.auditor.evidence.verifier import CODES
+from nrmbus.auditor.history.history import HistoryCode
 from nrmbus.desk.witness.decision import SENTENCES as ALARMS
 
 TABLE: list[Row] = [*BUNDLES, *TILES, *TOPICS]

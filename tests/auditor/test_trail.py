@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
+from auditor.log.test_publisher import keys_of
 from auditor.played import with_header
-from auditor.test_publishing import keys_of
 from brokers import Broker
 from desk.live import live, signal_of
-from nrmbus.auditor.heads import SignedHeads
-from nrmbus.auditor.log import Log
-from nrmbus.auditor.publishing import Publisher
+from nrmbus.auditor.log.log import Log
+from nrmbus.auditor.log.publisher import Publisher
+from nrmbus.auditor.log.signed_heads import SignedHeads
 from nrmbus.bus import clients
 from nrmbus.directory import Directory, LogIdentity
 from nrmbus.play.memory import MemoryBus

@@ -22,7 +22,7 @@ PAGE = re.compile(r"(?<![\w/.*{}<>-])(?:\.\./)*([\w.-]+(?:/[\w.-]+)*\.md)\b")
 
 MADE_UP = {
     "services/nrmbus/cli/operate/topics.py": {"topics.md"},
-    "tests/auditor/test_judged.py": {"G-99"},
+    "tests/auditor/reports/test_rejudge.py": {"G-99"},
     "tests/rules/test_profile.py": {"G-99"},
 }
 """References that lead nowhere on purpose: a test's sabotage, a file that a command would write."""

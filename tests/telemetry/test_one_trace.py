@@ -11,7 +11,7 @@ from canaries import holds
 from collector import Collector, collecting
 from collector import Span as Exported
 from desk.live import live, log_of, signal_of
-from nrmbus.auditor.traces import spans_of
+from nrmbus.auditor.reports.traces import spans_of
 from nrmbus.bus.folder import BusFolder
 from nrmbus.telemetry.log import FIELDS
 

@@ -15,19 +15,19 @@ from typing import Any, Final
 from aiokafka import AIOKafkaProducer, TopicPartition
 
 from nrmbus import telemetry
-from nrmbus.auditor.asking import OUTBOX, Asking
-from nrmbus.auditor.door import door
 from nrmbus.auditor.errors import LogError
-from nrmbus.auditor.following import Following
-from nrmbus.auditor.logs import Logs
-from nrmbus.auditor.pages.answers import Opened
-from nrmbus.auditor.pages.site import Site
-from nrmbus.auditor.publishing import TOPIC, published
-from nrmbus.auditor.questions import Questions
-from nrmbus.auditor.seen import Seen
-from nrmbus.auditor.traces import spans_of
-from nrmbus.auditor.unrecorded import OffTheRecord
-from nrmbus.auditor.users import Users
+from nrmbus.auditor.history.follower import Following
+from nrmbus.auditor.history.live import Seen
+from nrmbus.auditor.log.logs import Logs
+from nrmbus.auditor.log.publisher import TOPIC, published
+from nrmbus.auditor.reports.traces import spans_of
+from nrmbus.auditor.web.access_log import OUTBOX, Asking
+from nrmbus.auditor.web.api import door
+from nrmbus.auditor.web.offline_log import OffTheRecord
+from nrmbus.auditor.web.pages.answers import Opened
+from nrmbus.auditor.web.pages.site import Site
+from nrmbus.auditor.web.questions import Questions
+from nrmbus.auditor.web.users import Users
 from nrmbus.bus import clients
 from nrmbus.bus.clock import Clock, SteppedClock, clock_of
 from nrmbus.bus.folder import BusFolder

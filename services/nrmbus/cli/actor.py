@@ -14,7 +14,7 @@ def number_at(folder: "BusFolder", agency: str, actor: str | None) -> str:
     Raises:
         BusError: the file with the numbers cannot be read.
     """
-    from nrmbus.auditor.users import Users
+    from nrmbus.auditor.web.users import Users
 
     if actor is not None or agency not in folder.agencies():  # the door says that there is none
         return actor or ""

@@ -15,7 +15,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self, TypeVar
 
-from nrmbus.auditor.history import History, HistoryReader, rules_of
+from nrmbus.auditor.history.history import History, HistoryReader, rules_of
 from nrmbus.bus import clients
 from nrmbus.bus.clock import BEFORE_ANY_TICK, SteppedClock, tick_clock
 from nrmbus.bus.errors import BusError

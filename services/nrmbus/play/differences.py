@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from nrmbus.auditor.history import History, fold
+from nrmbus.auditor.history.history import History, fold
 from nrmbus.bus.reach import Where
 from nrmbus.play.stage import Standing
 from nrmbus.play.trail import check

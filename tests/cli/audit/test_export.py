@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from auditor.evidence import LASTING, LOG, ORIGIN, TIME, Evidence
+from auditor.evidence.given import LASTING, LOG, ORIGIN, TIME, Evidence
 from brokers import Broker
 from cli.test_commands import nrmbus
-from nrmbus.auditor.cosigned import Cosigned
-from nrmbus.auditor.unrecorded import OffTheRecord
+from nrmbus.auditor.log.cosignatures import Cosigned
+from nrmbus.auditor.web.offline_log import OffTheRecord
 from nrmbus.bus import clients
 from nrmbus.bus.folder import BusFolder, write_json
 from nrmbus.directory import Identity, LogIdentity, Operator

@@ -13,11 +13,11 @@ from auditor.live import AuditedBus
 from brokers import Broker
 from cli.audit.typed_commands import Commands
 from desk.live import STARTS, live, signal_of
-from nrmbus.auditor.held import Reading, readings
-from nrmbus.auditor.history import Audited, HistoryError, audited
-from nrmbus.auditor.unrecorded import FILE, OffTheRecord
-from nrmbus.auditor.users import Users
-from nrmbus.auditor.verifier import Trust, Verification
+from nrmbus.auditor.evidence.verifier import Trust, Verification
+from nrmbus.auditor.history.history import Audited, HistoryError, audited
+from nrmbus.auditor.reports.holders import Reading, readings
+from nrmbus.auditor.web.offline_log import FILE, OffTheRecord
+from nrmbus.auditor.web.users import Users
 from nrmbus.bus import clients
 from nrmbus.bus.clock import tick_clock
 from nrmbus.bus.errors import BusError

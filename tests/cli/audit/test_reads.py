@@ -13,10 +13,10 @@ import pytest
 
 from auditor.played import Written, first_scenario
 from cli.audit.typed_commands import Commands
-from nrmbus.auditor.held import Holder, Reading, held, readings
-from nrmbus.auditor.history import Audited, Entry
-from nrmbus.auditor.pages.words import LANGUAGES, Language, Words
-from nrmbus.auditor.users import Users
+from nrmbus.auditor.history.history import Audited, Entry
+from nrmbus.auditor.reports.holders import Holder, Reading, held, readings
+from nrmbus.auditor.web.pages.words import LANGUAGES, Language, Words
+from nrmbus.auditor.web.users import Users
 from nrmbus.bus.errors import BusError
 from nrmbus.bus.folder import BusFolder
 from nrmbus.cli import health

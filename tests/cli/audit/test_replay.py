@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from cli.audit.typed_commands import Commands
-from nrmbus.auditor.selection import Selection, moment, numbers
+from nrmbus.auditor.history.selection import Selection, moment, numbers
 from nrmbus.bus.errors import BusError
 from nrmbus.cli.audit import replay
 from nrmbus.cli.audit.replayed import Replayed, mapping

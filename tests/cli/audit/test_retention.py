@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from nrmbus.auditor.erased import certificate
-from nrmbus.auditor.history import Audited, audited
+from nrmbus.auditor.history.history import Audited, audited
+from nrmbus.auditor.reports.erasure_certificate import certificate
 from nrmbus.bus.folder import BusFolder
 from nrmbus.cli.app import app
 from nrmbus.host.services import SERVICES

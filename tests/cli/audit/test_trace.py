@@ -7,7 +7,7 @@ import pytest
 
 from auditor.played import of_type
 from cli.audit.typed_commands import Commands
-from nrmbus.auditor.traces import spans_of
+from nrmbus.auditor.reports.traces import spans_of
 from nrmbus.bus.folder import BusFolder
 from nrmbus.telemetry.keeper import Keeper
 from nrmbus.telemetry.span import Span

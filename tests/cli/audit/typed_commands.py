@@ -12,8 +12,8 @@ import pytest
 from click.testing import Result
 
 from auditor.played import first_scenario
-from nrmbus.auditor import history
-from nrmbus.auditor.history import Audited
+from nrmbus.auditor.history import history
+from nrmbus.auditor.history.history import Audited
 from nrmbus.bus.errors import BusError
 from nrmbus.bus.folder import BusFolder
 from nrmbus.cli.audit import on_record

@@ -13,7 +13,7 @@ import pytest
 from cli.own_machine import PATIENCE, A, Apart, B, admitters_place, apart, until_over
 from desk.live import signal_of
 from desk.test_live import CASE, CONSENT, REF, REFERRAL, about
-from nrmbus.auditor.history import audited
+from nrmbus.auditor.history.history import audited
 from nrmbus.bus import certificate
 from nrmbus.bus.folder import BusFolder
 from nrmbus.bus.gate import Gate

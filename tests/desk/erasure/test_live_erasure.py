@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 from auditor.live import AuditedBus
 from brokers import Broker
 from desk.live import STARTS, live, signal_of
-from nrmbus.auditor.erased import Certificate, certificate
+from nrmbus.auditor.reports.erasure_certificate import Certificate, certificate
 from nrmbus.bus import clients
 from nrmbus.bus.clock import tick_clock
 from nrmbus.bus.folder import BusFolder

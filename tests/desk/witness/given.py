@@ -9,8 +9,8 @@ from typing import Any
 
 from auditor.given import FIRST, altered
 from desk.given import BUS, NOW, Given, desk_of, town
-from nrmbus.auditor.heads import SignedHeads
-from nrmbus.auditor.log import Log
+from nrmbus.auditor.log.log import Log
+from nrmbus.auditor.log.signed_heads import SignedHeads
 from nrmbus.desk.witness import cosignatures
 from nrmbus.desk.witness.follower import TOPIC, Witness
 from nrmbus.directory import LogIdentity

@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from nrmbus.auditor import verifier
-from nrmbus.auditor.bundle import Source, bundle, head_of
-from nrmbus.auditor.cosigned import Cosigned
-from nrmbus.auditor.heads import SignedHeads
-from nrmbus.auditor.history import Entry, History, HistoryReader
-from nrmbus.auditor.log import Log
+from nrmbus.auditor.evidence import verifier
+from nrmbus.auditor.evidence.bundle import Source, bundle, head_of
+from nrmbus.auditor.history.history import Entry, History, HistoryReader
+from nrmbus.auditor.log.cosignatures import Cosigned
+from nrmbus.auditor.log.log import Log
+from nrmbus.auditor.log.signed_heads import SignedHeads
 from nrmbus.bus.errors import BusError
 from nrmbus.bus.folder import BusFolder, utc_now
 from nrmbus.directory import Directory, operator_key

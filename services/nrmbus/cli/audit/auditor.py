@@ -15,7 +15,7 @@ def add(name: str, data: Data = None, bus: Bus = DEFAULT_BUS) -> None:
 
     The number that it prints stands in the history with everything that NAME asks; whose it is, only this machine knows.
     """
-    from nrmbus.auditor.users import Users
+    from nrmbus.auditor.web.users import Users
 
     users = Users(folder_of(data, bus).service("auditor"))
     users.check_name(name)
@@ -26,7 +26,7 @@ def add(name: str, data: Data = None, bus: Bus = DEFAULT_BUS) -> None:
 @user.command(epilog="Example: nrmbus auditor user remove leyla")
 def remove(name: str, data: Data = None, bus: Bus = DEFAULT_BUS) -> None:
     """Let NAME sign in no more; whose number it was stays known."""
-    from nrmbus.auditor.users import Users
+    from nrmbus.auditor.web.users import Users
 
     Users(folder_of(data, bus).service("auditor")).remove(name)
     typer.echo(f"{name} may not sign in any more.")
@@ -35,7 +35,7 @@ def remove(name: str, data: Data = None, bus: Bus = DEFAULT_BUS) -> None:
 @user.command("list", epilog="Example: nrmbus auditor user list")
 def list_(data: Data = None, bus: Bus = DEFAULT_BUS) -> None:
     """List everybody who ever could sign in, and this machine's accounts whose commands have asked, by their numbers."""
-    from nrmbus.auditor.users import Users
+    from nrmbus.auditor.web.users import Users
 
     users = Users(folder_of(data, bus).service("auditor"))
     for name, actor, admitted in users.names():
@@ -70,7 +70,7 @@ def judge(data: Data = None, bus: Bus = DEFAULT_BUS) -> None:
     Exit status 1 if there is anything. A refusal keeps nothing of what was refused: it is judged as far as it rests on the
     history, and by code and basis.
     """
-    from nrmbus.auditor.judged import otherwise
+    from nrmbus.auditor.reports.rejudge import otherwise
     from nrmbus.cli.audit.replay import verified
 
     seen = verified(folder_of(data, bus))

@@ -11,7 +11,7 @@ from nrmbus.cli.options import DEFAULT_BUS, Bus, Data, folder_of
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from nrmbus.auditor.erased import Certificate
+    from nrmbus.auditor.reports.erasure_certificate import Certificate
 
 app = typer.Typer(help="What was erased, and who says so.", no_args_is_help=True)
 
@@ -31,7 +31,7 @@ def certificate(
 
     What is asked goes on record first. The history is verified, every confirmation's signature with it. Exit status 1 while somebody's word is missing.
     """
-    from nrmbus.auditor import erased
+    from nrmbus.auditor.reports import erasure_certificate
     from nrmbus.cli.audit.on_record import asked
     from nrmbus.cli.audit.replay import verified
     from nrmbus.cli.desk.desks import whole
@@ -42,7 +42,7 @@ def certificate(
     with question.finding():
         subject = whole(case, seen.history.spoken_of())
     question.put("case", subject)
-    found = erased.certificate(seen.history.about(subject))
+    found = erasure_certificate.certificate(seen.history.about(subject))
     if as_json:
         typer.echo(json.dumps(mapping(subject, found), indent=2))
     else:
@@ -126,7 +126,7 @@ def hold(
     The running auditor says it, under the number of who decides it. An agency, a court and prosecution place a hold
     through their own desks: nrmbus publish, access.hold_placed.
     """
-    from nrmbus.auditor import erased
+    from nrmbus.auditor.reports import erasure_certificate
     from nrmbus.bus.errors import BusError
     from nrmbus.cli.audit.on_record import asked
     from nrmbus.cli.audit.replay import verified
@@ -148,5 +148,5 @@ def hold(
         subject = whole(case, seen.history.spoken_of())
     number = question.hold(subject, reasons, until)
     typer.echo(f"registered as number {number}: nothing of case {subject} is erased through {until}")
-    if gone := [each.agency for each in erased.certificate(seen.history.about(subject)).confirmed]:
+    if gone := [each.agency for each in erasure_certificate.certificate(seen.history.about(subject)).confirmed]:
         typer.echo(f"It comes too late for {', '.join(gone)}: erased already, by nrmbus erasure certificate.")

@@ -1,6 +1,6 @@
 """What a command is about to show of the history goes on record first: who asks, what and what for.
 
-The running auditor puts it there (`nrmbus.auditor.questions`); where it does not, nothing is shown, unless somebody says
+The running auditor puts it there (`nrmbus.auditor.web.questions`); where it does not, nothing is shown, unless somebody says
 ``--off-the-record``: then it is written down on this machine first, said aloud, and put on record as soon as can be.
 """
 
@@ -30,7 +30,7 @@ PATIENCE_SECONDS: Final = 20.0
 
 
 class Purpose(StrEnum):
-    """Why an auditor reads: `nrmbus.auditor.asking.PURPOSES`, which takes too long to import for ``--help``."""
+    """Why an auditor reads: `nrmbus.auditor.web.access_log.PURPOSES`, which takes too long to import for ``--help``."""
 
     audit = "audit"
     complaint = "complaint"
@@ -219,9 +219,9 @@ class Question:
     def _write_down(self, what: What, case: str | None, event: str | None) -> None:
         from datetime import UTC, datetime
 
-        from nrmbus.auditor.asking import Question as Asked
-        from nrmbus.auditor.unrecorded import FILE, OffTheRecord
-        from nrmbus.auditor.users import Users
+        from nrmbus.auditor.web.access_log import Question as Asked
+        from nrmbus.auditor.web.offline_log import FILE, OffTheRecord
+        from nrmbus.auditor.web.users import Users
         from nrmbus.bus.errors import BusError
 
         asked = Asked(self._actor, self._purpose.value, what, case or Users(self._home).own_number(), event)
@@ -273,7 +273,7 @@ def asked(folder: "BusFolder", name: str | None, purpose: Purpose, *, off: bool 
 
 
 def _actor(home: "Path", name: str | None) -> str:
-    from nrmbus.auditor.users import Users
+    from nrmbus.auditor.web.users import Users
     from nrmbus.bus.errors import BusError
 
     users = Users(home)

@@ -19,9 +19,9 @@ from nrmbus.cli.audit.on_record import As, Purpose
 from nrmbus.cli.options import DEFAULT_BUS, Bus, Data, folder_of, to_write
 
 if TYPE_CHECKING:
-    from nrmbus.auditor.held import Held, Holder, Reading, Written
-    from nrmbus.auditor.history import Audited
-    from nrmbus.auditor.pages.words import Words
+    from nrmbus.auditor.history.history import Audited
+    from nrmbus.auditor.reports.holders import Held, Holder, Reading, Written
+    from nrmbus.auditor.web.pages.words import Words
     from nrmbus.bus.folder import BusFolder
 
 _HERE: Final = Path(__file__).parent
@@ -65,8 +65,8 @@ def person_report(
     that fails; so is that there is no such case, or that the agency cannot tell of it, by the auditor. It names no member
     of staff, and says nothing of what stands in a letter.
     """
-    from nrmbus.auditor.held import held
-    from nrmbus.auditor.pages.words import Words
+    from nrmbus.auditor.reports.holders import held
+    from nrmbus.auditor.web.pages.words import Words
     from nrmbus.bus.folder import write_private
     from nrmbus.cli.audit.on_record import refused_on_record
     from nrmbus.cli.audit.replay import verified

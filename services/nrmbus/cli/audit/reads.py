@@ -12,9 +12,9 @@ from nrmbus.cli.audit.on_record import As, For, Off, Purpose
 from nrmbus.cli.options import DEFAULT_BUS, Bus, Data, folder_of
 
 if TYPE_CHECKING:
-    from nrmbus.auditor.held import Reading
-    from nrmbus.auditor.history import Entry
-    from nrmbus.auditor.unrecorded import Unrecorded
+    from nrmbus.auditor.history.history import Entry
+    from nrmbus.auditor.reports.holders import Reading
+    from nrmbus.auditor.web.offline_log import Unrecorded
     from nrmbus.bus.folder import BusFolder
 
 _DESK: Final = "desk"
@@ -42,8 +42,8 @@ def reads(
     on record first. Where an agency's desk is here, its own table is held against that, and a difference is said; where
     the auditor's folder is here, what was read off the record. Exit status: 1 when something was read that is on no record.
     """
-    from nrmbus.auditor.held import readings
-    from nrmbus.auditor.unrecorded import OffTheRecord
+    from nrmbus.auditor.reports.holders import readings
+    from nrmbus.auditor.web.offline_log import OffTheRecord
     from nrmbus.cli.audit.on_record import asked
     from nrmbus.cli.audit.replay import verified
     from nrmbus.cli.desk.desks import whole

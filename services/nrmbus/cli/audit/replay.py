@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from rich.table import Table
     from rich.text import Text
 
-    from nrmbus.auditor.history import Audited, Entry
+    from nrmbus.auditor.history.history import Audited, Entry
     from nrmbus.bus.folder import BusFolder
     from nrmbus.cli.audit.replayed import Case, Replayed
 
@@ -73,7 +73,7 @@ def replay(  # noqa: PLR0913 - one each for what a history may be narrowed to
     missing; letters stay sealed.
     Days are those of the policy's zone. What is left out is still verified, and counts for status and clocks.
     """
-    from nrmbus.auditor.selection import Selection, moment, numbers, time_of
+    from nrmbus.auditor.history.selection import Selection, moment, numbers, time_of
     from nrmbus.bus.errors import BusError
     from nrmbus.cli.audit.on_record import asked
     from nrmbus.cli.audit.replayed import Replayed, mapping, rows
@@ -117,8 +117,8 @@ def replay(  # noqa: PLR0913 - one each for what a history may be narrowed to
 
 
 def verified(folder: "BusFolder") -> "Audited":
-    """The whole history of the bus in *folder*; raises as `nrmbus.auditor.history.audited`, and `read_at_the_operator`."""
-    from nrmbus.auditor.history import audited
+    """The whole history of the bus in *folder*; raises as `nrmbus.auditor.history.history.audited`, and `read_at_the_operator`."""
+    from nrmbus.auditor.history.history import audited
     from nrmbus.cli.audit.on_record import read_at_the_operator
 
     read_at_the_operator(folder)
@@ -169,7 +169,7 @@ def _print(replayed: "Replayed", *, readings: bool) -> None:
 def _print_case(console: "Console", replayed: "Replayed", case: "Case", *, readings: bool) -> None:
     from rich.text import Text
 
-    from nrmbus.auditor.pages.words import Words
+    from nrmbus.auditor.web.pages.words import Words
 
     words = Words("en", replayed.profile.zone)
     status = [f"  {case.status}"] if case.status else []
@@ -221,7 +221,7 @@ def _table(replayed: "Replayed", case: "Case", entries: "list[Entry]", *, wide: 
 def _type(entry: "Entry") -> "Text":
     from rich.text import Text
 
-    from nrmbus.auditor.outcomes import is_sealed_again
+    from nrmbus.auditor.history.outcomes import is_sealed_again
 
     if entry.said is None:
         if is_sealed_again(entry):
@@ -235,7 +235,7 @@ def _type(entry: "Entry") -> "Text":
 def _verdict(replayed: "Replayed", case: "Case", entry: "Entry") -> "Text":
     from rich.text import Text
 
-    from nrmbus.auditor.outcomes import follower, is_sealed_again, refusal_of
+    from nrmbus.auditor.history.outcomes import follower, is_sealed_again, refusal_of
 
     said = entry.registration
     if is_sealed_again(entry):

@@ -5,11 +5,11 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any, Self
 
-from nrmbus.auditor.history import Audited, Entry
-from nrmbus.auditor.outcomes import Counts, follower, is_reading, is_sealed_again, refusal_of
-from nrmbus.auditor.pages.document import document
-from nrmbus.auditor.pages.rendering import place_of
-from nrmbus.auditor.selection import Selection
+from nrmbus.auditor.history.history import Audited, Entry
+from nrmbus.auditor.history.outcomes import Counts, follower, is_reading, is_sealed_again, refusal_of
+from nrmbus.auditor.history.selection import Selection
+from nrmbus.auditor.web.pages.document import document
+from nrmbus.auditor.web.pages.rendering import place_of
 from nrmbus.rules import Clock, Profile
 from nrmbus.wire import times
 

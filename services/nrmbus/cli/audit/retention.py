@@ -10,7 +10,7 @@ from nrmbus.cli.audit.on_record import As, For, Off, Purpose
 from nrmbus.cli.options import DEFAULT_BUS, Bus, Data, folder_of
 
 if TYPE_CHECKING:
-    from nrmbus.auditor.history import Audited
+    from nrmbus.auditor.history.history import Audited
 
 app = typer.Typer(help="Closed cases and how long the profile keeps them.", no_args_is_help=True)
 
@@ -32,7 +32,7 @@ def due(
     The question is recorded before anything is shown. When the retention period of a case is over, the timekeeper tells
     every agency that holds the case to erase it: nrmbus erasure certificate shows the answers.
     """
-    from nrmbus.auditor.history import audited
+    from nrmbus.auditor.history.history import audited
     from nrmbus.cli.audit.on_record import asked
 
     folder = folder_of(data, bus)

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.text import Text
 
-    from nrmbus.auditor.waterfall import Row
-    from nrmbus.auditor.why import Point, Receipt
+    from nrmbus.auditor.reports.waterfall import Row
+    from nrmbus.auditor.reports.why import Point, Receipt
     from nrmbus.cli.audit.traced import Told, Traced
 
 _CLOCK: Final = "Spans are told by each machine's own clock, and kept for a while only; the history is by the bus's clock, and for good."
@@ -75,7 +75,7 @@ def show(found: "Traced", console: "Console") -> None:
     """Print it: what was asked for, the waterfall, then what the history knows."""
     from rich.text import Text
 
-    from nrmbus.auditor.waterfall import waterfall
+    from nrmbus.auditor.reports.waterfall import waterfall
 
     console.print(_title(found))
     if found.event:
@@ -100,7 +100,7 @@ def show(found: "Traced", console: "Console") -> None:
 def _title(found: "Traced") -> "Text":
     from rich.text import Text
 
-    from nrmbus.auditor.outcomes import verdict_of
+    from nrmbus.auditor.history.outcomes import verdict_of
 
     if found.event is None:
         events = {each.event for each in found.spans if each.event} | {
@@ -123,7 +123,7 @@ def _print_rows(rows: "list[Row]", found: "Traced", console: "Console") -> None:
     from rich.table import Table
     from rich.text import Text
 
-    from nrmbus.auditor.waterfall import milliseconds, tree
+    from nrmbus.auditor.reports.waterfall import milliseconds, tree
 
     services = len({row.span.service for row in rows})
     first = datetime.fromtimestamp(min(row.span.start for row in rows) / 1e9).astimezone()
@@ -202,7 +202,7 @@ def _print_told(told: "Told", console: "Console", *, named: bool) -> None:
 
 
 def _lines(told: "Told") -> "Sequence[tuple[str, str]]":
-    from nrmbus.auditor.outcomes import verdict_of
+    from nrmbus.auditor.history.outcomes import verdict_of
 
     said, registration = told.entry.said, told.entry.registration
     place = f"number {registration.number} of partition {registration.partition}"

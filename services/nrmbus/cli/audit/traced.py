@@ -3,11 +3,11 @@
 from dataclasses import dataclass
 from typing import Any, Final
 
-from nrmbus.auditor.history import Audited, Entry
-from nrmbus.auditor.selection import found_event
-from nrmbus.auditor.traces import all_spans, cause_of, caused_by, of_trace, spans_of, spans_of_trace, trace_of
-from nrmbus.auditor.waterfall import waterfall
-from nrmbus.auditor.why import Point, Receipt, explain
+from nrmbus.auditor.history.history import Audited, Entry
+from nrmbus.auditor.history.selection import found_event
+from nrmbus.auditor.reports.traces import all_spans, cause_of, caused_by, of_trace, spans_of, spans_of_trace, trace_of
+from nrmbus.auditor.reports.waterfall import waterfall
+from nrmbus.auditor.reports.why import Point, Receipt, explain
 from nrmbus.bus.errors import BusError, NoBus
 from nrmbus.bus.folder import BusFolder
 from nrmbus.cli.audit.on_record import What

@@ -23,7 +23,7 @@ def verify(
 
     Exit status: 0 verified; 3 consistent, not anchored, since nobody whom you named vouches for it; 1 failed; 2 usage.
     """
-    from nrmbus.auditor import verifier
+    from nrmbus.auditor.evidence import verifier
 
     arguments = [*(["--json"] if as_json else []), *(["--operator", operator] if operator else [])]
     arguments += [part for key in log or () for part in ("--log", key)]

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.text import Text
 
-    from nrmbus.auditor.why import Explained, Point, Ran, Whom
+    from nrmbus.auditor.reports.why import Explained, Point, Ran, Whom
 
 
 def why(
@@ -44,8 +44,8 @@ def why(
     Also: why it was refused, which letters opened, who answered, and how long each clock ran that it started.
     What is asked goes on record first. The history is verified, and no letter is opened.
     """
-    from nrmbus.auditor.selection import found_event, moment, time_of
-    from nrmbus.auditor.why import explain
+    from nrmbus.auditor.history.selection import found_event, moment, time_of
+    from nrmbus.auditor.reports.why import explain
     from nrmbus.bus.errors import BusError
     from nrmbus.cli.audit.on_record import asked
     from nrmbus.cli.audit.replay import verified

@@ -1,0 +1,1 @@
+"""History: verified, selected, searched and followed."""

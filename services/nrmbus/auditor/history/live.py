@@ -1,0 +1,122 @@
+"""The history in the auditor's memory, for its page: read and verified whole when somebody first looks, then kept up.
+
+Until then it costs nothing. It holds every envelope, some 4 KB each; never a letter, since the topic has none.
+"""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Final
+
+from aiokafka import TopicPartition
+
+from nrmbus.auditor.history.follower import Following
+from nrmbus.auditor.history.history import CASES, Audited, History, HistoryError, rules_of
+from nrmbus.bus.reach import Where
+from nrmbus.directory import Directory
+from nrmbus.rules import Rules
+from nrmbus.wire.record import Record
+
+NAME: Final = "auditor-page"
+LOOK_MS: Final = 100
+SLICE_SECONDS: Final = 0.05
+"""How long verifying may hold up everybody else."""
+
+
+class Seen:
+    """All of ``nrm.cases``, every signature verified. Use `reading` for a look at where it ends now."""
+
+    def __init__(
+        self,
+        *,
+        where: Where,
+        directory: Directory,
+        catch_up: Callable[[], Awaitable[None]],
+        policy: str,
+        partitions: int,
+    ) -> None:
+        """Prepare to read; *catch_up* reads the directory to its end, for a key that is newer than what is known of it."""
+        self._where, self._directory, self._catch_up = where, directory, catch_up
+        self._policy, self._partitions = policy, partitions
+        self._cases = [TopicPartition(CASES, number) for number in range(partitions)]
+        self._history = History(directory)
+        self._rules: tuple[int, Rules] | None = None
+        self._following: Following | None = None
+        self._stack = AsyncExitStack()
+        self._turn = asyncio.Lock()
+        self.trouble: HistoryError | None = None
+        """The record at which verifying ended for good; what came before it is shown."""
+
+    async def close(self) -> None:
+        """Read no more."""
+        await self._stack.aclose()
+
+    @asynccontextmanager
+    async def reading(self) -> AsyncIterator[Audited]:
+        """The history as it stands in the topic now, unchanged as long as the block does not wait for anything.
+
+        Raises:
+            KafkaError: the broker does not answer.
+        """
+        async with self._turn:
+            following = await self._begun()
+            ends = await following.ends(self._cases)
+            while self.trouble is None and not await following.passed(ends):
+                await self._read(following)
+            self._look_for_missing()
+            yield self._audited()
+
+    def _look_for_missing(self) -> None:
+        try:
+            self._history.verifier.check_last()
+        except HistoryError as error:
+            self.trouble = self.trouble or error
+
+    async def until(self, found: Callable[[History], bool], deadline: float) -> bool:
+        """Read on until *found* holds; false when it does not by *deadline*, in the loop's time, or never will."""
+        loop = asyncio.get_running_loop()
+        while not found(self._history):
+            if self.trouble is not None or loop.time() >= deadline:
+                return False
+            async with self._turn:  # never cancelled inside: what was fetched is taken
+                await self._read(await self._begun())
+        return True
+
+    async def _begun(self) -> Following:
+        if self._following is None:
+            following = await self._stack.enter_async_context(Following(self._where, NAME))
+            following.join(dict.fromkeys(self._cases, 0))
+            self._following = following
+        return self._following
+
+    async def _read(self, following: Following) -> None:
+        since = time.monotonic()
+        for partition, records in (await following.take(LOOK_MS)).items():
+            for each in records:
+                if self.trouble is not None:
+                    return
+                await self._take(each, partition.partition)
+                if time.monotonic() - since > SLICE_SECONDS:
+                    await asyncio.sleep(0)
+                    since = time.monotonic()
+
+    async def _take(self, record: Record, partition: int) -> None:
+        try:
+            self._history.take(record, partition)
+        except HistoryError as error:
+            if error.code != "signature_invalid":
+                self.trouble = error
+                return
+        else:
+            return
+        await self._catch_up()  # an agency's first event may overtake its entry
+        try:
+            self._history.take(record, partition)
+        except HistoryError as error:
+            self.trouble = error
+
+    def _audited(self) -> Audited:
+        if self._rules is None or self._rules[0] != self._directory.number:
+            self._rules = self._directory.number, rules_of(self._directory, self._policy)
+        return Audited(self._history, self._directory, self._rules[1], self._partitions)

@@ -1,0 +1,86 @@
+"""Outcomes of registrations as every view of the history names and counts them. Pure."""
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final, Literal, Self, get_args
+
+from nrmbus.auditor.history.history import Entry
+from nrmbus.rules import Profile
+from nrmbus.wire import ids
+from nrmbus.wire.errors import sentence_of
+
+AUDIENCE_CHANGED: Final = "audience_changed"
+"""Code of a letter that was sealed to other agencies than those that may open it now; its desk seals the event again."""
+
+READING: Final = "access.granted"
+"""Type of the event that says who was about to read."""
+
+Verdict = Literal["registered", "refused", "sealed_again"]
+VERDICTS: Final = get_args(Verdict)
+Kind = Literal["event", "receipt", "breach", "refused", "sealed_again", "reading"]
+"""What one registration is; ``reading`` says who was about to read."""
+
+
+def kind_of(entry: Entry) -> Kind:
+    """Return what *entry* is."""
+    if entry.said is None:
+        return "sealed_again" if is_sealed_again(entry) else "refused"
+    if entry.said.type == READING:
+        return "reading"
+    if entry.said.type == "deadline.breached":
+        return "breach"
+    return "receipt" if entry.said.type.startswith("letter.") else "event"
+
+
+def is_reading(entry: Entry) -> bool:
+    """Return whether *entry* says that somebody was about to read."""
+    return kind_of(entry) == "reading"
+
+
+def is_sealed_again(entry: Entry) -> bool:
+    """Return whether the audience of *entry* had changed meanwhile, so that its desk seals the event again."""
+    return entry.registration.code == AUDIENCE_CHANGED
+
+
+def verdict_of(entry: Entry) -> Verdict:
+    """Return the verdict as people are shown it: the registrar has one word for a refusal and for a second sealing."""
+    return "sealed_again" if is_sealed_again(entry) else entry.registration.verdict
+
+
+def follower(entry: Entry, entries: Iterable[Entry]) -> Entry | None:
+    """Return the entry of *entries* under which the event of *entry* came again, sealed for the changed audience.
+
+    None if *entry* needed no second sealing, or if the desk has not sealed again yet.
+    """
+    if not is_sealed_again(entry):
+        return None
+    said = entry.registration
+    id = ids.sealed_again(said.source, said.id)
+    return next(
+        (each for each in entries if each.registration.id == id and each.registration.source == said.source), None
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """Registrations of a case by outcome; every view shows these four numbers under these four names."""
+
+    registered: int = 0
+    """Events of the case, receipts of letters among them; readings are counted apart."""
+    refused: int = 0
+    sealed_again: int = 0
+    readings: int = 0
+
+    @classmethod
+    def of(cls, entries: Iterable[Entry]) -> Self:
+        """Count *entries*."""
+        kinds = Counter(map(kind_of, entries))
+        apart = kinds["refused"], kinds["sealed_again"], kinds["reading"]
+        return cls(kinds.total() - sum(apart), *apart)
+
+
+def refusal_of(entry: Entry, profile: Profile) -> str | None:
+    """Return what the sender of a refused event was told: what happened and what to do; None if it was registered."""
+    said = entry.registration
+    return (profile.says(said.code, said.rule) or sentence_of(said.code)) if said.code else None

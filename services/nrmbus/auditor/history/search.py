@@ -1,0 +1,78 @@
+"""What an auditor looks for in the history: which cases, which registrations. Pure."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from nrmbus.auditor.history.history import Entry, History
+from nrmbus.auditor.history.outcomes import READING, Counts, is_reading, verdict_of
+from nrmbus.auditor.history.selection import LEAST_OF_AN_ID, Selection
+
+_REFERENCE: Final = re.compile(rf"[0-9a-f-]{{{LEAST_OF_AN_ID},36}}")
+
+
+@dataclass(frozen=True, slots=True)
+class CaseFound:
+    """One case or incident: its first and last registration but for readings, and how many of each outcome there are."""
+
+    subject: str
+    first: datetime
+    last: datetime
+    counts: Counts
+
+
+@dataclass(frozen=True, slots=True)
+class Search:
+    """*reference*: the beginning of a case's reference or of an event's id. *verdict*: one of `VERDICTS`. Empty for any."""
+
+    chosen: Selection
+    reference: str = ""
+    verdict: str = ""
+    readings: bool = False
+    """Whether readings are looked for, and nothing else; asking for their type does the same."""
+
+    @staticmethod
+    def reads(reference: str) -> bool:
+        """Whether *reference* can be searched for."""
+        return not reference or _REFERENCE.fullmatch(reference) is not None
+
+    @property
+    def of_readings(self) -> bool:
+        """Whether what fits are readings: they stand apart, or an auditor's own would bury what happened."""
+        return self.readings or self.chosen.type == READING
+
+    def has(self, entry: Entry) -> bool:
+        """Return whether *entry* fits."""
+        return is_reading(entry) == self.of_readings and self._fits(entry)
+
+    def _fits(self, entry: Entry) -> bool:
+        said = entry.registration
+        if self.verdict and self.verdict != verdict_of(entry):
+            return False
+        if self.reference and not (said.subject.startswith(self.reference) or said.id.startswith(self.reference)):
+            return False
+        return self.chosen.has(entry)
+
+    def readings_beside(self, history: History) -> int:
+        """Return how many readings fit too, where they are not what is looked for."""
+        if self.of_readings:
+            return 0
+        return sum(is_reading(entry) and self._fits(entry) for entry in history.entries)
+
+    def registrations(self, history: History) -> list[Entry]:
+        """What fits, the newest first."""
+        found = [entry for entry in history.entries if self.has(entry)]
+        return sorted(found, key=lambda each: (each.registration.time, each.registration.number), reverse=True)
+
+
+def cases_of(entries: list[Entry], history: History, without: str) -> Iterator[CaseFound]:
+    """The cases of *entries* in their order, each counted whole; the subject *without* is none."""
+    for subject in dict.fromkeys(each.registration.subject for each in entries):
+        if subject == without:
+            continue
+        about = history.about(subject)
+        times = [each.registration.time for each in about if not is_reading(each)]
+        if times:
+            yield CaseFound(subject, min(times), max(times), Counts.of(about))

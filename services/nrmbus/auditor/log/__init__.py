@@ -1,0 +1,1 @@
+"""Log: a Merkle tree a partition, on disk, with its signed checkpoints."""

@@ -1,0 +1,1 @@
+"""Reports: answers about cases, agencies and traces."""

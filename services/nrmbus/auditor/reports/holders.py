@@ -1,0 +1,229 @@
+"""What is held of a person, by whom and on which ground, who read it and who was told: from the verified history. Pure.
+
+The history says to whom a letter was sealed and when somebody was about to read it. It has no word of any letter, and
+cannot say which parts have anything in them: every part of a type travels, padded, also an empty one. A desk that opens
+its own copies knows that of the parts sealed to it, and its `Written` goes in here.
+"""
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Final, Literal
+
+from nrmbus.auditor.history.history import Audited, Entry
+from nrmbus.auditor.reports.erasure_certificate import Confirmed, certificate
+from nrmbus.directory.entry import Contact
+from nrmbus.events import ConsentStopConfirmed
+from nrmbus.events.access import Access, AccessGranted, AccessPurpose
+from nrmbus.events.model import Event, Fact, Part
+from nrmbus.rules import Rules, View, ends_keeping
+from nrmbus.rules.step import SHARING
+
+Ground = Literal["consent", "override", "law"]
+StopState = Literal["missing", "deleted", "must_retain"]
+Written = Mapping[tuple[str, str], Mapping[Part, bool]]
+"""By source and id of an event: for each part of its letter that a desk has opened, whether anything is written in it."""
+
+STOP: Final = "D-STOP"
+SERVICES: Final = ("timekeeper", "statistics")
+"""Roles of services that are told of every case and hold no person's file."""
+_SOURCES: Final = re.compile(r" *\[[^\]]*\]")
+"""Where a profile's basis was found, for those who maintain it: ``[S2]``, ``[D]``."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """Somebody was about to read or hand on something, and the registrar had it on record."""
+
+    agency: str
+    actor: str
+    what: Access
+    purpose: AccessPurpose
+    parts: tuple[Part, ...]
+    event: str | None
+    at: datetime
+    number: int
+    off_record: datetime | None = None
+    """When it was read, where that was before it went on record: it was off the record then."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stopped:
+    """The person took consent back: when, and what the agency answered, or by when it should have."""
+
+    at: datetime
+    state: StopState
+    due: datetime | None = None
+    breached: bool = False
+
+
+@dataclass(slots=True)
+class Holder:
+    """One agency that knows of the case: what it may hold, and why."""
+
+    agency: str
+    role: str
+    contact: Contact | None = None
+    """How a person finds it, as its entry in the directory says."""
+    ground: Ground = "law"
+    basis: str = ""
+    """The act that the Rules name for what it was told first; empty where that is a rule of the bus alone."""
+    since: datetime | None = None
+    """When the consent or override was registered that it goes by, or when it was first told."""
+    parts: set[Part] = field(default_factory=set)
+    """Parts with room in letters sealed to it, its own among them, of which nobody here knows whether they are empty.
+
+    Left out: what it has confirmed to have deleted, and what is known to be `written` or empty.
+    """
+    written: set[Part] = field(default_factory=set)
+    """Parts in which something is known to be written, in letters sealed to it."""
+    told: dict[str, datetime] = field(default_factory=dict)
+    """Each type of event that it was told of, and when first."""
+    said: dict[str, datetime] = field(default_factory=dict)
+    """Each type of event that it said itself, and when first."""
+    readings: list[Reading] = field(default_factory=list)
+    stopped: Stopped | None = None
+    erased: Confirmed | None = None
+    """Its word that it destroyed all that it held of the case, and from when on no backup of its opens that."""
+    owes_erasure_since: datetime | None = None
+    """When it was told to do so, and has not confirmed it."""
+
+    def has(self, part: Part, *, filled: bool | None) -> None:
+        """Note a *part* that is sealed to it, and whether something is written there; None where nobody here knows."""
+        if filled:
+            self.written.add(part)
+            self.parts.discard(part)
+        elif filled is None and part not in self.written:
+            self.parts.add(part)
+
+    def has_only(self, parts: Iterable[tuple[Part, bool | None]]) -> None:
+        """Forget the parts so far: it has deleted all but these."""
+        self.parts, self.written = set(), set()
+        for part, filled in parts:
+            self.has(part, filled=filled)
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """All of one case; ``statistics`` says whether a service makes figures of its coded facts.
+
+    ``over`` is when the retention period ended, or None while the case is kept.
+    """
+
+    subject: str
+    child: bool
+    holders: tuple[Holder, ...]
+    statistics: bool
+    over: datetime | None = None
+
+
+def readings(entries: Iterable[Entry]) -> list[Reading]:
+    """What was put on record of reading, in order."""
+    return [reading for entry in entries if entry.event and (reading := _reading(entry.event, entry)) is not None]
+
+
+def _reading(event: Event, entry: Entry) -> Reading | None:
+    if not isinstance(event.data, AccessGranted):
+        return None
+    said, at = event.data, entry.registration
+    parts = tuple(said.parts or ())
+    before = event.time if event.time < event.recordedtime else None
+    return Reading(event.source, event.actor, said.what, said.purpose, parts, said.event, at.time, at.number, before)
+
+
+def held(seen: Audited, subject: str, written: Written | None = None) -> Held:
+    """Return what agencies hold of the case *subject*, by the history as it stands and by what a desk knows as *written*."""
+    entries, rules = seen.history.about(subject), seen.rules
+    holders: dict[str, Holder] = {}
+    papers: dict[str, datetime] = {}
+    own: dict[str, list[tuple[Part, bool | None]]] = {}
+    coded = False
+
+    def holder(agency: str) -> Holder:
+        entry = seen.directory.entries.get(agency)
+        return holders.setdefault(agency, Holder(agency, entry.role if entry else "", entry.contact if entry else None))
+
+    view = rules.start(subject)
+    for entry in entries:
+        event, fact, at = entry.event, entry.fact, entry.registration.time
+        if event is None or fact is None:
+            continue
+        papers[event.id] = at
+        if not event.data.technical:
+            holder(event.source).said.setdefault(event.type, at)
+            for agency in fact.recipients:
+                _tell(holder(agency), event, at, _basis(seen, event.type))
+        if event.sealeddigest is not None and event.data.letter is not None:
+            known = (written or {}).get((event.source, event.id), {})
+            own.setdefault(event.source, []).extend((part, known.get(part)) for part in event.data.letter.part_names())
+            opens = dict(rules.audience(view, event).opens)
+            coded = coded or bool(opens.get("coded"))
+            for part in event.data.letter.part_names():
+                for agency in {event.source, *opens.get(part, ())}:
+                    holder(agency).has(part, filled=known.get(part))
+        if isinstance(event.data, ConsentStopConfirmed) and event.data.answer == "deleted":
+            holder(event.source).has_only(own.get(event.source, ()))
+        view = _evolved(rules, view, fact)
+    for reading in readings(entries):
+        holder(reading.agency).readings.append(reading)
+    _erasures(entries, holder)
+    stops = _stops(seen, view)
+    for each in holders.values():
+        _ground(each, view, papers)
+        each.stopped = stops.get(each.agency)
+    found = tuple(each for _, each in sorted(holders.items()) if each.role not in SERVICES)
+    figures = coded and bool(seen.directory.of_role("statistics"))
+    over = seen.history.over(subject)
+    return Held(subject, view.child is True, found, figures, over.registration.time if over else None)
+
+
+def _evolved(rules: Rules, view: View, fact: Fact) -> View:
+    """Return the view after *fact*; the end of the retention period leaves the grounds as they were until then."""
+    return view if ends_keeping(fact.event) else rules.evolve(view, fact)
+
+
+def _erasures(entries: Iterable[Entry], holder: Callable[[str], Holder]) -> None:
+    """Who of the holders has destroyed what it held, and who was told to and has not confirmed it."""
+    said = certificate(entries)
+    for each in said.confirmed:
+        holder(each.agency).erased = each
+        holder(each.agency).has_only(())
+    for agency in said.missing:
+        holder(agency).owes_erasure_since = said.due
+
+
+def _basis(seen: Audited, kind: str) -> str:
+    row = seen.rules.profile.types.get(kind)
+    return _SOURCES.sub("", row.basis).partition(";")[0].strip(" ,") if row else ""
+
+
+def _tell(holder: Holder, event: Event, at: datetime, basis: str) -> None:
+    if not holder.told and not holder.said:
+        holder.basis, holder.since = basis, at
+    holder.told.setdefault(event.type, at)
+
+
+def _ground(holder: Holder, view: View, papers: Mapping[str, datetime]) -> None:
+    """The consent or override that stands for it, or stood before the person took it back; else the law."""
+    standing = view.consents.get((holder.agency, SHARING))
+    if standing is None or view.child or standing.kind == "refused":
+        return
+    holder.ground = "override" if standing.kind == "overridden" else "consent"
+    holder.since = papers.get(standing.id) if standing.kind != "withdrawn" else None
+
+
+def _stops(seen: Audited, view: View) -> dict[str, Stopped]:
+    due = {clock.answerable: clock for clock in seen.rules.clocks(view) if clock.code == STOP}
+    found = {}
+    for agency, stop in view.stops.items():
+        state: StopState = "missing"
+        if not stop.open:
+            state = "must_retain" if stop.answer == "must_retain" else "deleted"
+        clock = due.get(agency) if stop.open else None
+        if stop.open and clock is None:
+            continue  # it was told nothing, so it owes no answer
+        found[agency] = Stopped(
+            stop.mark.registered, state, clock.due if clock else None, breached=bool(clock and clock.breached)
+        )
+    return found

@@ -1,0 +1,152 @@
+"""That a registration is in a signed tree, checked anew for whoever looks; and which checkpoints witnesses co-signed."""
+
+import asyncio
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from hashlib import sha256
+from typing import Literal
+
+from nrmbus.auditor.errors import LogError
+from nrmbus.auditor.log.logs import Logs
+from nrmbus.directory import Directory, Published
+from nrmbus.wire import base64, merkle
+from nrmbus.wire.checkpoint import origin_of, witness_name
+from nrmbus.wire.errors import ProofError
+from nrmbus.wire.note import Note
+
+
+@dataclass(frozen=True, slots=True)
+class Inclusion:
+    """``proved``: in the tree of ``size`` that was signed at ``time``; ``pending``: later than the last checkpoint."""
+
+    state: Literal["proved", "pending", "failed"]
+    code: str = ""
+    size: int = 0
+    root: str = ""
+    time: datetime | None = None
+    witnesses: tuple[str, ...] = ()
+    of: int = 0
+
+
+async def inclusion(
+    logs: Logs | None, turn: asyncio.Lock, directory: Directory, place: tuple[int, int], leaf: str
+) -> Inclusion:
+    """The proof that the registration at *place*, partition and number, whose SHA-256 is *leaf*, is in a checkpoint.
+
+    The one that most witnesses have co-signed is taken, of these the newest. *turn* is held by whoever works on *logs*.
+    """
+    partition, number = place
+    reading = logs.readings.get(partition) if logs else None
+    if logs is None or reading is None:
+        return Inclusion("pending")
+    many = len(witness_agencies(directory))
+    covering = [
+        each
+        for least in range(many, -1, -1)
+        if (each := logs.cosigned.newest(reading.log.origin, least)) and each[0] >= number
+    ]
+    if not covering:
+        return Inclusion("pending", of=many)
+    try:
+        said = Published.read(covering[0][1], directory.bus, directory.log_keys())
+        size = said.checkpoint.size
+        async with turn:
+            registration = await asyncio.to_thread(reading.log.registration, number)
+            proof = await asyncio.to_thread(reading.log.inclusion_proof, number, size)
+        if sha256(registration).hexdigest() != leaf:
+            return Inclusion("failed", "leaf_differs")
+        merkle.verify_inclusion(number - 1, size, merkle.leaf_hash(registration), proof, said.checkpoint.root)
+        signed = cosigned_by(said.note, directory)
+    except (LogError, ProofError) as error:
+        return Inclusion("failed", error.code)
+    return Inclusion("proved", "", size, base64.encode(said.checkpoint.root), said.time, tuple(sorted(signed)), many)
+
+
+def witness_agencies(directory: Directory) -> tuple[str, ...]:
+    """The agencies that are witnesses, sorted."""
+    return tuple(sorted(name for name, entry in directory.entries.items() if entry.witness is not None))
+
+
+def cosigned_by(note: bytes, directory: Directory) -> Mapping[str, datetime]:
+    """The agencies whose witness co-signed *note*, and when; raises ProofError where a signature does not fit."""
+    names = {witness_name(directory.bus, each): each for each in witness_agencies(directory)}
+    try:
+        found = Note.parse(note).verified(directory.witnesses())
+    except ProofError as error:
+        if error.code == "note_unsigned":
+            return {}
+        raise
+    return {names[each.name]: datetime.fromtimestamp(time, UTC) for each, time in found if each.name in names}
+
+
+@dataclass(frozen=True, slots=True)
+class Witnessed:
+    """One witness of one log: the largest size that it co-signed, when, and how many registrations that is behind."""
+
+    agency: str
+    role: str
+    size: int | None
+    time: datetime | None
+    behind: int
+    refused: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Newest:
+    """The newest checkpoint of a log."""
+
+    size: int
+    root: str
+    time: datetime
+    witnesses: int
+    note: str
+
+
+@dataclass(frozen=True, slots=True)
+class LogShown:
+    """One log: how far it was read, its newest checkpoint, and each witness."""
+
+    partition: int
+    origin: str
+    read: int
+    newest: Newest | None
+    witnesses: tuple[Witnessed, ...]
+
+
+def shown(logs: Logs | None, directory: Directory, refused: Mapping[str, str]) -> Iterable[LogShown]:
+    """Every log of the bus; *refused* has, by agency, why its last co-signature was not accepted. Blocks on a file."""
+    for partition, reading in sorted(logs.readings.items()) if logs else ():
+        assert logs is not None  # noqa: S101 - else there is no reading
+        notes = [
+            Published.read(note, directory.bus, directory.log_keys())
+            for note in logs.cosigned.latest(reading.log.origin)
+        ]
+        last: dict[str, tuple[int, datetime]] = {}
+        for said in notes:
+            for agency, time in cosigned_by(said.note, directory).items():
+                last.setdefault(agency, (said.checkpoint.size, time))
+        newest = notes[0] if notes else None
+        yield LogShown(
+            partition,
+            origin_of(directory.bus, partition),
+            reading.number,
+            _newest(newest, directory) if newest else None,
+            tuple(
+                _witnessed(agency, directory.entries[agency].role, last.get(agency), newest, refused.get(agency))
+                for agency in witness_agencies(directory)
+            ),
+        )
+
+
+def _newest(said: Published, directory: Directory) -> Newest:
+    checkpoint, signed = said.checkpoint, cosigned_by(said.note, directory)
+    return Newest(checkpoint.size, base64.encode(checkpoint.root), said.time, len(signed), said.note.decode())
+
+
+def _witnessed(
+    agency: str, role: str, last: tuple[int, datetime] | None, newest: Published | None, refused: str | None
+) -> Witnessed:
+    size, time = last or (None, None)
+    behind = newest.checkpoint.size - size if newest and size is not None else 0
+    return Witnessed(agency, role, size, time, behind, refused)

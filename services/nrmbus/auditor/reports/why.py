@@ -1,0 +1,348 @@
+"""Why an event reached whom it reached, and why not the others; what became of it. Answered without opening a letter."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final, Literal
+
+from nrmbus.auditor.history.history import Audited, Entry
+from nrmbus.auditor.history.outcomes import follower, is_sealed_again, refusal_of
+from nrmbus.directory import SERVICES, Directory
+from nrmbus.events.model import Fact, Part
+from nrmbus.rules import Clock, Profile, Reason, Rules, View
+from nrmbus.rules.profile import matches
+from nrmbus.rules.why import ReasonCode
+
+WhyCode = (
+    ReasonCode | Literal["refused", "sealed_again", "told_later", "service", "not_admitted", "unreadable", "otherwise"]
+)
+
+_SAYS: Final[Mapping[str, str]] = {
+    "refused": "The event was refused: nobody but its sender was told anything.",
+    "sealed_again": "Nobody but the sender was told in this form: its desk seals the event again for the changed audience.",
+    "told_later": "Told with its first event of the case: the consents that cover it go before that.",
+    "not_admitted": "The directory admitted it later.",
+    "unreadable": "This release does not know the type or version, so the Rules cannot be asked; who was told is on record.",
+    "otherwise": "The record holds: by today's directory and Rules the answer would be another.",
+}
+_SERVICE: Final = "A service of the bus: it reads every envelope, and has no letter."
+_STATISTICS: Final = "A service of the bus: it reads every envelope, and the coded part of every letter."
+
+ClockState = Literal["runs", "paused", "overdue", "breached", "met", "met_late", "lifted"]
+"""``breached``: said to be and still owed. ``met_late``: after it was due. ``lifted``: ended by something else than its own end."""
+Owed = tuple[str, str]
+"""A clock by its code, and who owed it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """Another registration of the history, by where it stands."""
+
+    partition: int
+    number: int
+    id: str
+    type: str
+    source: str
+    time: datetime
+
+    @classmethod
+    def of(cls, entry: Entry) -> "Point":
+        """Where *entry* stands; a refused one has no type any more."""
+        said = entry.registration
+        return cls(said.partition, said.number, said.id, entry.said.type if entry.said else "", said.source, said.time)
+
+
+@dataclass(frozen=True, slots=True)
+class Whom:
+    """One agency of the directory: whether it was told, by the record; why or why not, by the Rules.
+
+    ``consent``: the person's word that lets it be told, or keeps it from it. ``later``: with which event it was told.
+    """
+
+    agency: str
+    role: str
+    told: bool
+    code: WhyCode
+    sentence: str
+    rule: str | None = None
+    basis: str | None = None
+    unverified: bool = False
+    consent: Point | None = None
+    parts: tuple[Part, ...] = ()
+    later: Point | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """What the desk of a recipient said of the letter; ``missing`` until it says something."""
+
+    agency: str
+    state: Literal["opened", "kept_shut", "unreadable", "missing"]
+    reason: str | None = None
+    at: Point | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Ran:
+    """A clock that the event started: how long it ran, ``seconds`` from its start to its end, or to now."""
+
+    code: str
+    answerable: str
+    basis: str
+    unverified: bool
+    start: datetime
+    due: datetime | None
+    state: ClockState
+    seconds: int
+    breach: Point | None
+    end: Point | None
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """Why it was refused; ``sentence`` says what to do.
+
+    ``because`` is the rule that applied, where the sender was told another one, as which several read.
+    """
+
+    code: str
+    rule: str
+    article: str
+    sentence: str
+    because: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Explained:
+    """Everything that the history answers about one event, as of ``now``.
+
+    ``also``: other registrations under the same id. ``answers``: what a recipient said to it, by cause or reference.
+    ``ended``: clocks that it ended, by code and who owed it; ``lifted`` those that it took away without their being met.
+    ``policy_known``: the Rules asked are those it was judged by.
+    ``followed_by``: the same event sealed for the changed audience, where this one had to be sealed again. Its ``refusal``
+    has code and rule as the registrar registered them, though no rule was broken.
+    """
+
+    entry: Entry
+    now: datetime
+    policy_known: bool
+    refusal: Refused | None
+    whom: tuple[Whom, ...]
+    receipts: tuple[Receipt, ...]
+    answers: tuple[Point, ...]
+    clocks: tuple[Ran, ...]
+    ended: tuple[Owed, ...]
+    lifted: tuple[Owed, ...]
+    also: tuple[Point, ...]
+    followed_by: Point | None = None
+
+    @property
+    def sealed_again(self) -> bool:
+        """Whether the event was not refused, and only had to be sealed again for a changed audience."""
+        return is_sealed_again(self.entry)
+
+
+def explain(seen: Audited, entry: Entry, now: datetime) -> Explained:
+    """Explain *entry*, by what was registered of its case up to *now*."""
+    said, rules = entry.registration, seen.rules
+    case = seen.history.about(said.subject, now)
+    at = next((index for index, each in enumerate(case) if each.registration == said), len(case))
+    before = seen.view(said.subject, case[:at])
+    later = case[at + 1 :]
+    whom = tuple(_whom(seen, entry, case, before))
+    clocks, ended, lifted = _clocks(rules, entry, before, later, now)
+    return Explained(
+        entry=entry,
+        now=now,
+        policy_known=said.policy.digest == rules.profile.digest,
+        refusal=_refused(entry, rules.profile),
+        whom=whom,
+        receipts=tuple(_receipts(entry, whom, later)),
+        answers=tuple(_answers(entry, later)),
+        clocks=clocks,
+        ended=ended,
+        lifted=lifted,
+        also=tuple(Point.of(each) for each in case if each.registration != said and each.registration.id == said.id),
+        followed_by=Point.of(again) if (again := follower(entry, case)) else None,
+    )
+
+
+def _refused(entry: Entry, profile: Profile) -> Refused | None:
+    said = entry.registration
+    if said.code is None or said.rule is None or said.article is None:
+        return None
+    return Refused(said.code, said.rule, said.article, refusal_of(entry, profile) or "", entry.audience.because)
+
+
+def _whom(seen: Audited, entry: Entry, case: Sequence[Entry], before: View) -> Iterator[Whom]:
+    points = {each.registration.id: Point.of(each) for each in case if each.said}
+    for agency, admitted in sorted(seen.directory.entries.items()):
+        later = next((each for each in case if _brings(each, agency, entry)), None)
+        reason = seen.rules.why(before, entry.event, agency) if entry.event else None
+        code, sentence = _code(seen.directory, entry, agency, reason, later=later is not None)
+        kept = reason if reason and reason.code == code else Reason(agency, "told")
+        yield Whom(
+            agency=agency,
+            role=admitted.role,
+            told=later is not None or _told(entry, agency),
+            code=code,
+            sentence=sentence,
+            rule=kept.rule,
+            basis=kept.basis,
+            unverified=kept.unverified,
+            consent=points.get(kept.consent or ""),
+            parts=kept.parts if entry.event and entry.event.sealeddigest else (),
+            later=Point.of(later) if later else None,
+        )
+
+
+def _told(entry: Entry, agency: str) -> bool:
+    return entry.registration.verdict == "registered" and agency in entry.audience.recipients
+
+
+def _brings(later: Entry, agency: str, entry: Entry) -> bool:
+    """Whether *later* is the event with which *agency* was told of *entry*, a consent, beside its recipients."""
+    return later.said is not None and entry.registration.id in later.audience.earlier.get(agency, ())
+
+
+def _code(
+    directory: Directory, entry: Entry, agency: str, reason: Reason | None, *, later: bool
+) -> tuple[WhyCode, str]:
+    told = _told(entry, agency)
+    if agency == entry.registration.source:
+        return "source", "Said it itself."
+    if entry.registration.verdict == "refused":
+        code: Literal["refused", "sealed_again"] = "sealed_again" if is_sealed_again(entry) else "refused"
+        return code, _SAYS[code]
+    if not told and later:
+        return "told_later", _SAYS["told_later"]
+    if not told and agency in SERVICES:
+        return "service", _STATISTICS if agency == "statistics" else _SERVICE
+    if not told and directory.state(agency, entry.registration.time) is None:
+        return "not_admitted", _SAYS["not_admitted"]
+    if reason is None:
+        return "unreadable", _SAYS["unreadable"]
+    if reason.told != told:
+        return "otherwise", _SAYS["otherwise"]
+    return reason.code, reason.sentence
+
+
+def _facts(entries: Iterable[Entry]) -> Iterator[tuple[Entry, Fact]]:
+    return ((entry, fact) for entry in entries if (fact := entry.fact) is not None)
+
+
+def _receipts(entry: Entry, whom: Iterable[Whom], later: Iterable[Entry]) -> Iterator[Receipt]:
+    """Of each recipient to whom a part was sealed, what its desk said last."""
+    found: dict[str, Receipt] = {
+        each.agency: Receipt(each.agency, "missing") for each in whom if each.told and each.parts
+    }
+    for each, fact in _facts(later):
+        event = fact.event
+        if event.causationid != entry.registration.id:
+            continue
+        if event.type == "letter.opened":
+            found[event.source] = Receipt(event.source, "opened", None, Point.of(each))
+        elif event.type == "letter.kept_shut":
+            found[event.source] = Receipt(event.source, "kept_shut", None, Point.of(each))
+        elif event.type == "letter.unreadable":
+            reason = event.data.to_mapping().get("reason")
+            found[event.source] = Receipt(event.source, "unreadable", reason, Point.of(each))
+    yield from (found[agency] for agency in sorted(found))
+
+
+def _answers(entry: Entry, later: Iterable[Entry]) -> Iterator[Point]:
+    event = entry.event
+    if event is None:
+        return
+    ref = event.referral or event.id
+    for each, fact in _facts(later):
+        other = fact.event
+        if other.data.technical or other.source == event.source:
+            continue
+        if other.causationid == event.id or (other.referral == ref and other.source in entry.audience.recipients):
+            yield Point.of(each)
+
+
+# -- clocks ----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(slots=True)
+class _Watched:
+    clock: Clock
+    breach: Point | None = None
+    end: Point | None = None
+    lifted: bool = False
+    ended: datetime | None = None
+
+
+def _key(clock: Clock) -> tuple[str, str, str]:
+    return clock.code, clock.cause, clock.answerable
+
+
+def _running(rules: Rules, view: View) -> dict[tuple[str, str, str], Clock]:
+    return {_key(clock): clock for clock in rules.clocks(view)}
+
+
+def _clocks(
+    rules: Rules, entry: Entry, before: View, later: Iterable[Entry], now: datetime
+) -> tuple[tuple[Ran, ...], tuple[Owed, ...], tuple[Owed, ...]]:
+    """The clocks that the event started, followed to their end or to *now*; those that it ended, and that it lifted."""
+    fact = entry.fact
+    if fact is None:
+        return (), (), ()
+    view = rules.evolve(before, fact)
+    ran_before, runs = _running(rules, before), _running(rules, view)
+    watched = {key: _Watched(clock) for key, clock in runs.items() if clock.cause == fact.event.id}
+    over = [(clock.code, clock.answerable) for key, clock in ran_before.items() if key not in runs]
+    ended = tuple(each for each in over if _is_an_end(rules.profile, each[0], fact.event.type))
+    lifted = tuple(each for each in over if each not in ended)
+    for each, next_fact in _facts(later) if watched else ():
+        view = rules.evolve(view, next_fact)
+        runs = _running(rules, view)
+        for key, one in watched.items():
+            _follow(rules.profile, one, runs.get(key), each)
+    return tuple(_ran(rules.profile, one, now) for one in watched.values()), ended, lifted
+
+
+def _is_an_end(profile: Profile, code: str, type: str) -> bool:
+    return any(matches(type, name) for end in profile.clocks[code].ends_by for name in end.events)
+
+
+def _follow(profile: Profile, one: _Watched, runs: Clock | None, entry: Entry) -> None:
+    if runs is not None:
+        if runs.breached and not one.clock.breached:
+            one.breach = Point.of(entry)
+        one.clock, one.end, one.ended = runs, None, None  # a letter that cannot be read begins the duty again
+    elif one.end is None:
+        one.end, one.ended = Point.of(entry), entry.registration.time
+        one.lifted = not _is_an_end(profile, one.clock.code, one.end.type)
+
+
+def _ran(profile: Profile, one: _Watched, now: datetime) -> Ran:
+    clock, rule = one.clock, profile.clocks[one.clock.code]
+    last = one.ended or now
+    return Ran(
+        code=clock.code,
+        answerable=clock.answerable,
+        basis=rule.basis,
+        unverified=rule.unverified,
+        start=clock.start,
+        due=clock.due,
+        state=_state(one, now),
+        seconds=max(0, (last - clock.start) // timedelta(seconds=1)),
+        breach=one.breach,
+        end=one.end,
+    )
+
+
+def _state(one: _Watched, now: datetime) -> ClockState:
+    due = one.clock.due
+    if one.ended is not None:
+        if one.lifted:
+            return "lifted"
+        return "met_late" if one.breach or (due and one.ended > due) else "met"
+    if one.breach:
+        return "breached"
+    if due is None:
+        return "paused"
+    return "overdue" if due < now else "runs"

@@ -1,0 +1,131 @@
+"""What was read off the record, since it could not be put there: a line each on this machine, before anything is shown.
+
+A reading of this kind goes on record as soon as that can be had again, under the time at which it was read. Lines are only
+appended: one for a reading, and later one for what became of it.
+"""
+
+import fcntl
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated, Final, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+
+from nrmbus.auditor.web.access_log import Question
+from nrmbus.bus.folder import PRIVATE_FILE, make_private
+from nrmbus.events.access import Access, AccessPurpose
+from nrmbus.wire import ids, times
+
+FILE: Final = "off-the-record.jsonl"
+_Code = Annotated[str, Field(pattern=r"^[a-z_]{1,40}$")]
+_Id = Annotated[str, Field(pattern=f"^{ids.EVENT_ID.pattern}$")]
+
+
+class Unrecorded(BaseModel):
+    """One reading off the record; ``why`` is the code of what kept it from being put there."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    kind: Literal["read"] = "read"
+    id: _Id
+    at: Annotated[str, Field(pattern=r"^[0-9T:-]{19}Z$")]
+    actor: Annotated[str, Field(pattern=r"^[0-9]{6}$")]
+    purpose: AccessPurpose
+    what: Access
+    subject: Annotated[str, Field(pattern=f"^{ids.REF.pattern}$")]
+    event: _Id | None = None
+    why: _Code
+
+    @property
+    def question(self) -> Question:
+        """As it goes on record."""
+        return Question(self.actor, self.purpose, self.what, self.subject, self.event)
+
+    @property
+    def read(self) -> datetime | None:
+        """When it was read, by the machine's clock; none where the line says no time."""
+        return times.read(self.at)
+
+
+class _Settled(BaseModel):
+    """What became of a reading: it is on record, or the registrar refused it by *code*."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    kind: Literal["settled"] = "settled"
+    id: _Id
+    code: _Code | None = None
+
+
+_LINE: Final[TypeAdapter[Unrecorded | _Settled]] = TypeAdapter(
+    Annotated[Unrecorded | _Settled, Field(discriminator="kind")]
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Left:
+    """What is not on record yet, what the registrar refused, and how many lines cannot be read, which somebody else wrote."""
+
+    readings: tuple[Unrecorded, ...] = ()
+    refused: tuple[Unrecorded, ...] = ()
+    unreadable: int = 0
+
+
+class OffTheRecord:
+    """The file in the auditor's folder *home*; several processes may append to it."""
+
+    def __init__(self, home: Path) -> None:
+        """Look in *home*; nothing is made."""
+        self._path = home / FILE
+
+    def note(self, question: Question, at: datetime, why: str) -> None:
+        """Have it on disk that *question* was answered at *at*; raises OSError where it cannot be."""
+        id = ids.new_event_id(int(at.timestamp() * 1000))
+        self._append(
+            Unrecorded(
+                id=id, at=times.write(at), actor=question.actor, purpose=question.purpose, what=question.what,
+                subject=question.subject, event=question.event, why=why,
+            )
+        )  # fmt: skip
+
+    def settle(self, reading: Unrecorded, code: str | None = None) -> None:
+        """Note that *reading* is on record, or was refused by *code*."""
+        self._append(_Settled(id=reading.id, code=code))
+
+    def left(self) -> Left:
+        """Everything that is on no record."""
+        found: dict[str, Unrecorded] = {}
+        refused: list[Unrecorded] = []
+        unreadable = 0
+        for line in self._lines():
+            try:
+                read = _LINE.validate_json(line)
+            except ValidationError:
+                unreadable += 1
+                continue
+            if isinstance(read, Unrecorded):
+                found[read.id] = read
+            elif (reading := found.pop(read.id, None)) and read.code:
+                refused.append(reading)
+        return Left(tuple(found.values()), tuple(refused), unreadable)
+
+    def _lines(self) -> Iterator[bytes]:
+        try:
+            raw = self._path.read_bytes()
+        except FileNotFoundError:
+            return
+        yield from (line for line in raw.split(b"\n") if line)
+
+    def _append(self, line: Unrecorded | _Settled) -> None:
+        descriptor = os.open(make_private(self._path.parent) / FILE, os.O_RDWR | os.O_APPEND | os.O_CREAT, PRIVATE_FILE)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            end = os.lseek(descriptor, 0, os.SEEK_END)
+            whole = end == 0 or os.pread(descriptor, 1, end - 1) == b"\n"  # a power cut may have left half a line
+            os.write(descriptor, (b"" if whole else b"\n") + line.model_dump_json(exclude_none=True).encode() + b"\n")
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)

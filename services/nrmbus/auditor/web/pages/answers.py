@@ -1,0 +1,298 @@
+"""What is answered: each question goes on record, then the history is read, then the page is made of it."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Final, Protocol
+from urllib.parse import urlencode
+
+from markupsafe import Markup
+
+from nrmbus.auditor.history.history import Entry, History
+from nrmbus.auditor.history.live import Seen
+from nrmbus.auditor.history.outcomes import VERDICTS
+from nrmbus.auditor.history.search import Search, cases_of
+from nrmbus.auditor.history.selection import Selection, moment, numbers
+from nrmbus.auditor.log.logs import Logs
+from nrmbus.auditor.reports.figures import Figures, by_agency
+from nrmbus.auditor.reports.inclusion import inclusion
+from nrmbus.auditor.reports.inclusion import shown as logs_shown
+from nrmbus.auditor.reports.waterfall import WaterfallWords, waterfall, waterfall_html
+from nrmbus.auditor.web.access_log import Asking, OnRecord, Question
+from nrmbus.auditor.web.pages import shown
+from nrmbus.auditor.web.pages.visit import Visit
+from nrmbus.auditor.web.pages.words import Words
+from nrmbus.auditor.web.sessions import Session
+from nrmbus.auditor.web.users import Users
+from nrmbus.bus.clock import Clock
+from nrmbus.bus.errors import BusError
+from nrmbus.directory import Directory
+from nrmbus.events import TYPES
+from nrmbus.events.access import Access
+from nrmbus.telemetry.span import Span
+from nrmbus.wire import ids
+
+PAGE: Final = 50
+"""Registrations on one page of results."""
+CASES: Final = 50
+
+
+class Missing(Exception):
+    """Raised when the history has no such thing."""
+
+
+class Kept(Protocol):
+    """The auditor, as the page sees it."""
+
+    @property
+    def logs(self) -> Logs | None:
+        """The open logs."""
+
+    @property
+    def turn(self) -> asyncio.Lock:
+        """Held by whoever works on them."""
+
+    @property
+    def stopped_at(self) -> str | None:
+        """Why and where the history stopped it."""
+
+    @property
+    def caught_up(self) -> bool:
+        """Whether it has read the history to its end."""
+
+    @property
+    def refused(self) -> Mapping[str, str]:
+        """By agency, why its last co-signature was not taken."""
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """What answers need of the running auditor."""
+
+    kept: Kept
+    asking: Asking
+    seen: Seen
+    clock: Clock
+    directory: Directory
+    spans: Callable[[str], list[Span]]
+    """The spans of an event, by its id; may block on files."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """A page: its template, what it is made of, and where its question is on record."""
+
+    template: str
+    on_record: OnRecord | None = None
+    values: dict[str, Any] = field(default_factory=dict)
+
+
+Record = Callable[[Session, Opened, Question, str], Awaitable[OnRecord]]
+_Places = Mapping[str, str]
+
+
+class Answers:
+    """Every page that is about the history."""
+
+    def __init__(self, opened: Opened, users: Users, record: Record) -> None:
+        """Answer from *opened*; *record* puts a question on record, or finds it there."""
+        self._opened, self._users, self._recorded = opened, users, record
+
+    def now(self) -> datetime:
+        """The bus's time."""
+        return self._opened.clock.now()
+
+    def alarms(self, t: Words) -> list[str]:
+        """What is wrong, and is said on top of every page."""
+        kept, trouble = self._opened.kept, self._opened.seen.trouble
+        found = []
+        if kept.stopped_at is not None:
+            found.append(t("alarm.stopped", where=kept.stopped_at))
+        if trouble is not None:
+            found.append(t("alarm.unverified", place=f"{trouble.partition}/{trouble.number}", code=trouble.code))
+        if kept.stopped_at is None and not kept.caught_up:
+            found.append(t("alarm.behind"))
+        found += [t("alarm.witness", agency=agency, code=code) for agency, code in sorted(kept.refused.items())]
+        return found
+
+    async def _record(
+        self, visit: Visit, what: Access, subject: str | None = None, event: str | None = None, words: str = ""
+    ) -> OnRecord:
+        session = visit.session
+        if session is None:
+            raise Missing
+        about = subject or self._users.own_number()
+        question = Question(session.actor, session.purpose, what, about, event)
+        return await self._recorded(session, self._opened, question, words)
+
+    async def _missing(self, visit: Visit) -> Missing:
+        """That there is no such thing is an answer too, and on record before."""
+        await self._record(visit, "search", words=visit.request.url.path)
+        return Missing()
+
+    # -- search ------------------------------------------------------------------------------------------------------
+
+    async def search(self, visit: Visit) -> Shown:
+        """Cases and registrations that fit."""
+        asked = {
+            name: visit.asked(name) for name in ("q", "agency", "type", "verdict", "from", "to", "number", "readings")
+        }
+        form = {
+            "asked": {**asked, "first": asked["from"], "last": asked["to"]},
+            "agencies": sorted(self._opened.directory.entries),
+            "verdicts": VERDICTS,
+            "types": list(dict.fromkeys(name for name, _ in TYPES)),
+            "found": None,
+        }
+        if not visit.asked("go") and not any(asked.values()):
+            return Shown("search.html.j2", None, form)
+        search, problem = self._read(asked, visit.t)
+        if search is None:
+            return Shown("search.html.j2", None, form | {"problem": problem})
+        record = await self._record(visit, "search", words=urlencode(asked))
+        async with self._opened.seen.reading() as seen:
+            form["found"] = self._results(visit, asked, search, seen.history)
+        return Shown("search.html.j2", record, form)
+
+    def _read(self, asked: _Places, t: Words) -> tuple[Search | None, str]:
+        reference = asked["q"].lower()
+        if not Search.reads(reference):
+            return None, t("problem.q")
+        first, last, problem = _period(asked, t)
+        if problem:
+            return None, problem
+        try:
+            wanted = numbers(asked["number"] or None)
+        except BusError:
+            return None, t("problem.number")
+        chosen = Selection(asked["agency"] or None, asked["type"] or None, first, last, wanted)
+        return Search(chosen, reference, asked["verdict"], bool(asked["readings"])), ""
+
+    def _results(self, visit: Visit, asked: _Places, search: Search, history: History) -> dict[str, Any]:
+        found = search.registrations(history)
+        pages = max(1, -(-len(found) // PAGE))
+        given = visit.asked("page", 6)
+        page = min(int(given), pages) if given.isascii() and given.isdecimal() and int(given) else 1
+
+        def at(number: int) -> str | None:
+            return _address(asked, number) if 1 <= number <= pages else None
+
+        cases = list(cases_of(found, history, self._users.own_number()))
+        return {
+            "cases": cases[:CASES],
+            "case_count": len(cases),
+            "count": len(found),
+            "readings": search.readings_beside(history),
+            "with_readings": _address({**asked, "readings": "1"}, 1),
+            "rows": [
+                shown.row(each, history.about(each.registration.subject))
+                for each in found[(page - 1) * PAGE : page * PAGE]
+            ],
+            "page": page,
+            "pages": pages,
+            "before": at(page - 1),
+            "after": at(page + 1),
+        }
+
+    # -- a case, an event --------------------------------------------------------------------------------------------
+
+    async def case(self, visit: Visit) -> Shown:
+        """One case, as it is now or was known."""
+        ref, t = str(visit.request.path_params["ref"]), visit.t
+        async with self._opened.seen.reading() as seen:
+            known = bool(seen.history.about(ref))
+        if not known or not ids.REF.fullmatch(ref):
+            raise await self._missing(visit)
+        record = await self._record(visit, "case", ref)
+        as_of, problem = _moment(visit.asked("as_of"), t)
+        given = visit.asked("step", 9)
+        step = int(given) if given.isascii() and given.isdecimal() and as_of is None else None
+        async with self._opened.seen.reading() as seen:
+            case = shown.case(seen, ref, t, step=step, as_of=as_of, now=self.now())
+        return Shown("case.html.j2", record, {"case": case, "problem": problem})
+
+    async def event(self, visit: Visit) -> Shown:
+        """One registration: what was said, by which rule, how it is proved, who was told, and what became of it."""
+        async with self._opened.seen.reading() as seen:
+            found = _found(seen.history.entries, visit)
+        if found is None:
+            raise await self._missing(visit)
+        said = found.registration
+        record = await self._record(visit, "event", said.subject, said.id)
+        opened, t = self._opened, visit.t
+        place = said.partition, said.number
+        proof = await inclusion(opened.kept.logs, opened.kept.turn, opened.directory, place, said.digest)
+        spans = await asyncio.to_thread(opened.spans, said.id)
+        words = WaterfallWords(t("trace.after"), t("trace.took"), t("trace.lost"), t("trace.linked"))
+        # Escaped piece by piece where it is made.
+        trace = Markup(waterfall_html(waterfall(spans), words)) if spans else ""  # noqa: S704
+        async with opened.seen.reading() as seen:
+            event = shown.event(seen, found, self.now())
+        return Shown("event.html.j2", record, {"event": event, "inclusion": proof, "trace": trace})
+
+    # -- agencies, checkpoints ---------------------------------------------------------------------------------------
+
+    async def agencies(self, visit: Visit) -> Shown:
+        """Refusals and breaches by agency."""
+        asked = {name: visit.asked(name) for name in ("from", "to")}
+        first, last, problem = _period(asked, visit.t)
+        record = await self._record(visit, "figures", words=urlencode(asked))
+        async with self._opened.seen.reading() as seen:
+            rows = [_figures(each) for each in by_agency(seen, (first, last))]
+        values = {"rows": rows, "asked": {"first": asked["from"], "last": asked["to"]}, "problem": problem}
+        return Shown("agencies.html.j2", record, values)
+
+    async def checkpoints(self, _: Visit) -> Shown:
+        """Each log's newest checkpoint, and each witness. About no case and no agency's doings: it goes on no record."""
+        opened = self._opened
+        logs = await asyncio.to_thread(list, logs_shown(opened.kept.logs, opened.directory, opened.kept.refused))
+        return Shown("checkpoints.html.j2", None, {"logs": logs})
+
+
+def _found(entries: Iterable[Entry], visit: Visit) -> Entry | None:
+    """The registration that the address means: by id, and where several have it, by its number or else the registered one."""
+    id, partition, number = str(visit.request.path_params["id"]), visit.asked("partition"), visit.asked("number")
+    same = [each for each in entries if each.registration.id == id]
+    exact = [
+        each
+        for each in same
+        if (str(each.registration.partition), str(each.registration.number)) == (partition, number)
+    ]
+    registered = [each for each in same if each.registration.verdict == "registered"]
+    return next(iter([*exact, *registered, *same]), None)
+
+
+def _address(asked: _Places, page: int) -> str:
+    query = {name: value for name, value in asked.items() if value} | {"go": "1", "page": str(page)}
+    return f"/search?{urlencode(query)}"
+
+
+def _moment(text: str, t: Words, *, begin: bool = False) -> tuple[datetime | None, str]:
+    try:
+        return moment(text or None, t.zone, "as_of", begin=begin), ""
+    except BusError:
+        return None, t("problem.day")
+
+
+def _period(asked: _Places, t: Words) -> tuple[datetime | None, datetime | None, str]:
+    first, wrong = _moment(asked["from"], t, begin=True)
+    last, wrong_too = _moment(asked["to"], t)
+    return first, last, wrong or wrong_too
+
+
+def _figures(each: Figures) -> dict[str, Any]:
+    return {
+        "agency": each.agency,
+        "role": each.role,
+        "registered": each.registered,
+        "refused": each.refusals.total(),
+        "sealed_again": each.sealed_again,
+        "refusals": [
+            {"code": code, "rule": rule, "count": count} for (code, rule), count in each.refusals.most_common()
+        ],
+        "breached": sum(map(len, each.breaches.values())),
+        "breaches": [
+            {"code": code, "count": len(points), "points": points} for code, points in sorted(each.breaches.items())
+        ],
+    }

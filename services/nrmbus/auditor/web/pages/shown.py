@@ -1,0 +1,225 @@
+"""What the pages of a case and of an event show, from the verified history. Pure; nothing of a letter is ever here."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict
+from datetime import datetime
+from itertools import groupby
+from typing import Any
+
+from nrmbus.auditor.history.history import Audited, Entry
+from nrmbus.auditor.history.outcomes import Counts, follower, is_reading, kind_of, refusal_of
+from nrmbus.auditor.history.selection import EVERYTHING, Selection
+from nrmbus.auditor.reports.why import Explained, Point, Whom, explain
+from nrmbus.auditor.web.pages.words import Words
+from nrmbus.events.access import AccessGranted
+from nrmbus.rules import Profile
+from nrmbus.wire import base64
+from nrmbus.wire.keys import VerifyKey
+
+
+def row(entry: Entry, known: Iterable[Entry] = ()) -> dict[str, Any]:
+    """Return one registration as a line of a list; *known* are those of its case, where its second sealing is looked for."""
+    said, event = entry.registration, entry.said
+    again = follower(entry, known)
+    return {
+        "id": said.id,
+        "partition": said.partition,
+        "number": said.number,
+        "time": said.time,
+        "source": said.source,
+        "subject": said.subject,
+        "type": event.type if event else "",
+        "version": event.version if event else 1,
+        "unknown": event is not None and entry.event is None,
+        "letter": event is not None and event.sealeddigest is not None,
+        "told": entry.audience.recipients,
+        "about": getattr(entry.event.data, "receivers", ()) if entry.event else (),
+        "happened": event.time if event and event.time != said.time else None,
+        "code": said.code,
+        "rule": said.rule,
+        "article": said.article,
+        "kind": kind_of(entry),
+        "followed_by": Point.of(again) if again else None,
+        "earlier": [
+            (agency, [Point.of(each) for each in known if each.registration.id in consents])
+            for agency, consents in (entry.audience.earlier.items() if event else ())
+        ],
+    }
+
+
+# -- a case ----------------------------------------------------------------------------------------------------------
+
+
+def course(seen: Audited, subject: str) -> list[Entry]:
+    """The registrations of a case in number order; that somebody read it is none of its course."""
+    return [each for each in seen.history.about(subject) if not is_reading(each)]
+
+
+def case(
+    seen: Audited,
+    subject: str,
+    t: Words,
+    *,
+    step: int | None,
+    as_of: datetime | None,
+    now: datetime,
+    chosen: Selection = EVERYTHING,
+) -> dict[str, Any]:
+    """Return the case after its *step*-th registration, or as it was known at *as_of*, or as it is *now*.
+
+    Rows and readings are those *chosen*; status, duties and counts are those of the whole case.
+    """
+    whole = course(seen, subject)
+    if step is not None:
+        known = whole[: max(1, min(step, len(whole)))]
+        then = known[-1].registration.time if known and len(known) < len(whole) else None
+    else:
+        known, then = [each for each in whole if as_of is None or each.registration.time <= as_of], as_of
+    at = then or now
+    view = seen.view(subject, known)
+    read = [
+        each
+        for each in seen.history.about(subject)
+        if is_reading(each) and (then is None or each.registration.time <= then)
+    ]
+    rows = [each for each in known if chosen.has(each)]
+    clocks = [
+        {
+            "code": clock.code,
+            "answerable": clock.answerable,
+            "due": clock.due,
+            "state": "breached" if clock.breached else _state(clock.due, at),
+            "basis": seen.rules.profile.clocks[clock.code].basis,
+            "unverified": seen.rules.profile.clocks[clock.code].unverified,
+        }
+        for clock in seen.rules.clocks(view)
+    ]
+    over = seen.history.over(subject)
+    return {
+        "subject": subject,
+        "status": view.status,
+        "over": row(over) if over is not None and over in known else None,
+        "as_of": then,
+        "day": at.astimezone(t.zone).date().isoformat(),
+        "step": len(known),
+        "steps": len(whole),
+        "times": [t.moment(each.registration.time) for each in whole],
+        "counts": Counts.of([*known, *read]),
+        "selected": None if chosen.all else len(rows),
+        "first": known[0].registration.time if known else None,
+        "last": known[-1].registration.time if known else None,
+        "parties": [{"agency": each, "role": _role(seen, each)} for each in sorted(view.parts)],
+        "unread": sum(each.said is not None and each.event is None for each in known),
+        "clocks": clocks,
+        "days": list(_days(rows, known, seen.rules.profile, t)),
+        "readings": [each for entry in read if chosen.has(entry) for each in _reading(entry)],
+    }
+
+
+def _state(due: datetime | None, now: datetime) -> str:
+    if due is None:
+        return "paused"
+    return "overdue" if due < now else "runs"
+
+
+def _days(entries: Sequence[Entry], known: Sequence[Entry], profile: Profile, t: Words) -> Iterator[dict[str, Any]]:
+    for _, some in groupby(entries, key=lambda each: each.registration.time.astimezone(t.zone).date()):
+        rows = [row(each, known) | {"says": refusal_of(each, profile)} for each in some]
+        yield {"time": rows[0]["time"], "rows": rows}
+
+
+def _reading(entry: Entry) -> Iterator[dict[str, Any]]:
+    data = entry.event.data if entry.event else None
+    if entry.event is not None and isinstance(data, AccessGranted):
+        yield row(entry) | {
+            "actor": entry.event.actor,
+            "what": data.what,
+            "purpose": data.purpose,
+            "parts": data.parts or (),
+        }
+
+
+def _role(seen: Audited, agency: str) -> str:
+    found = seen.directory.entries.get(agency)
+    return found.role if found else ""
+
+
+# -- an event --------------------------------------------------------------------------------------------------------
+
+
+def event(seen: Audited, entry: Entry, now: datetime) -> dict[str, Any]:
+    """Everything that the history says of one registration, as of *now*."""
+    said, event = entry.registration, entry.event
+    why = explain(seen, entry, now)
+    table = seen.rules.profile.types.get(event.type) if event else None
+    return row(entry) | {
+        "role": _role(seen, said.source),
+        "actor": event.actor if event else None,
+        "approver": event.approver if event else None,
+        "happened": entry.said.time if entry.said else None,
+        "recorded": entry.said.recordedtime if entry.said else None,
+        "refusal": None if why.sealed_again else why.refusal,
+        "followed_by": why.followed_by,
+        "basis": table.basis if table else None,
+        "unverified": table.unverified if table else False,
+        "legalbasis": event.legalbasis if event else None,
+        "policy": said.policy.name,
+        "policy_digest": said.policy.digest,
+        "policy_known": why.policy_known,
+        "data": list(_data(event.data.to_mapping())) if event else [],
+        "key": said.key,
+        "key_since": _since(seen, said.source, said.key),
+        "envelope": said.envelope,
+        "sequence": said.sequence,
+        "previous": said.previous,
+        "leaf": said.digest,
+        "told": list(_told(why)),
+        "not_told": list(_not_told(why.whom)),
+        "answers": why.answers,
+        "also": why.also,
+        "clocks": why.clocks,
+        "ended": why.ended,
+        "lifted": why.lifted,
+    }
+
+
+def _data(mapping: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    for name, value in mapping.items():
+        if isinstance(value, Mapping):
+            yield from ((f"{name}.{inner}", each) for inner, each in _data(value))
+        elif isinstance(value, list):
+            whole = [
+                ", ".join(f"{inner}: {each}" for inner, each in _data(one)) if isinstance(one, dict) else str(one)
+                for one in value
+            ]
+            yield name, "; ".join(whole)
+        else:
+            yield name, str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _since(seen: Audited, agency: str, kid: str) -> datetime | None:
+    """From when on the directory has this key for *agency*, where it is the newest."""
+    found = seen.directory.entries.get(agency)
+    current = VerifyKey(base64.decode(found.signing, "signature_invalid")) if found else None
+    return found.valid_from if found and current and current.kid == kid else None
+
+
+def _told(why: Explained) -> Iterator[dict[str, Any]]:
+    receipts = {each.agency: each for each in why.receipts}
+    for each in why.whom:
+        if each.told:
+            yield asdict(each) | {"consent": each.consent, "later": each.later, "receipt": receipts.get(each.agency)}
+
+
+def _not_told(whom: Sequence[Whom]) -> Iterator[dict[str, Any]]:
+    """Those who were not told, of one reason together."""
+    groups: dict[tuple[str, int | None], list[Whom]] = {}
+    for each in whom:
+        if not each.told and each.code != "source":
+            groups.setdefault((each.code, each.consent.number if each.consent else None), []).append(each)
+    for (code, _), some in groups.items():
+        first = some[0]
+        yield {
+            "agencies": some, "code": code, "rule": first.rule, "basis": first.basis, "unverified": first.unverified,
+            "consent": first.consent,
+        }  # fmt: skip

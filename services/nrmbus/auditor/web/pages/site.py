@@ -1,0 +1,236 @@
+"""The auditor's page over HTTP: who is signed in, in which language, and what goes with every answer.
+
+Nothing is answered about the history that was not put on record before (`Asking`); what each page shows is in `answers`.
+"""
+
+import asyncio
+import re
+import time
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final
+
+from aiokafka.errors import KafkaError
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+from starlette.routing import Route
+
+from nrmbus.auditor.reports.waterfall import WATERFALL_CSS
+from nrmbus.auditor.web.access_log import PURPOSES, NotOnRecordError, OnRecord, Question
+from nrmbus.auditor.web.pages.answers import Answers, Missing, Opened, Shown
+from nrmbus.auditor.web.pages.rendering import environment, place_of, static
+from nrmbus.auditor.web.pages.visit import Visit, comes_from, form_of, inside, same_origin
+from nrmbus.auditor.web.pages.words import LANGUAGES, Words, language_of
+from nrmbus.auditor.web.sessions import Attempts, Session, Sessions
+from nrmbus.auditor.web.users import Users
+from nrmbus.rules import Profile
+from nrmbus.telemetry import log
+
+HEADERS: Final = {
+    "cache-control": "no-store",
+    "content-security-policy": "default-src 'none'; style-src 'self'; script-src 'self'; img-src data:; form-action 'self'; "
+    "base-uri 'none'; frame-ancestors 'none'",
+    "x-content-type-options": "nosniff",
+    "referrer-policy": "same-origin",  # with no-referrer, a browser hides also from us that a form is ours
+    "cross-origin-opener-policy": "same-origin",
+    "cross-origin-resource-policy": "same-origin",
+}
+HOST: Final = re.compile(r"(127\.0\.0\.1|localhost)(:[0-9]{1,5})?")
+"""How this machine calls itself: a page elsewhere that has its own name point here is not let in."""
+_YEAR_SECONDS: Final = 365 * 86_400
+
+
+class Site:
+    """All pages. Before `open` they say that the auditor is still starting."""
+
+    def __init__(self, home: Path, *, bus: str, partitions: int, profile: Profile) -> None:
+        """Serve those who are users in *home*."""
+        self._users, self._bus, self._profile = Users(home), bus, profile
+        self._sessions, self._attempts = Sessions(time.monotonic), Attempts(time.monotonic)
+        self._one_at_a_time = asyncio.Lock()
+        self._answers: Answers | None = None
+        # Under a name of its own: browsers keep cookies by machine, not by port, and two buses may run on one.
+        self._cookie = f"nrmbus-auditor-{bus[-8:]}"
+        self._place, self._pages = place_of(one=partitions == 1), environment(one=partitions == 1, links=True)
+
+    def open(self, opened: Opened) -> None:
+        """Answer from now on."""
+        self._answers = Answers(opened, self._users, self._record)
+
+    # -- the paths ---------------------------------------------------------------------------------------------------
+
+    def routes(self) -> list[Route]:
+        """Every path of the page."""
+        shown: dict[str, tuple[str, Callable[[Answers, Visit], Awaitable[Shown]]]] = {
+            "/search": ("search", lambda answers, visit: answers.search(visit)),
+            "/cases/{ref}": ("search", lambda answers, visit: answers.case(visit)),
+            "/events/{id}": ("search", lambda answers, visit: answers.event(visit)),
+            "/agencies": ("agencies", lambda answers, visit: answers.agencies(visit)),
+            "/checkpoints": ("checkpoints", lambda answers, visit: answers.checkpoints(visit)),
+        }
+        routes = [Route(path, self._guarded(self._page(place, show))) for path, (place, show) in shown.items()]
+        done = {"/sign-in": self._sign_in, "/sign-out": self._sign_out, "/purpose": self._purpose}
+        routes += [Route(path, self._guarded(do), methods=["POST"]) for path, do in done.items()]
+        routes += [
+            _file("/page.css", static("page.css") + WATERFALL_CSS, "text/css"),
+            _file("/page.js", static("page.js"), "text/javascript"),
+        ]
+        return [Route("/", self._guarded(self._begin)), *routes]
+
+    def _guarded(self, answer: Callable[[Visit], Awaitable[Response]]) -> Callable[[Request], Awaitable[Response]]:
+        """*answer* in the visitor's language, with the headers of every page, whatever happens in it."""
+
+        async def guarded(request: Request) -> Response:
+            if not HOST.fullmatch(request.headers.get("host", "")):
+                return Response(status_code=421, headers=HEADERS)
+            asked = request.query_params.get("lang")
+            language = language_of(asked, request.cookies.get("lang"), request.headers.get("accept-language"))
+            t = Words(language, self._profile.zone)
+            visit = Visit(request, t, self._session(request))
+            try:
+                response = await answer(visit)
+            except NotOnRecordError as error:
+                sentence = t("problem.not_on_record") if error.code == "unanswered" else t("problem.refused")
+                response = self._message(visit, 503, sentence, "" if error.code == "unanswered" else error.code)
+            except Missing:
+                response = self._message(visit, 404, t("problem.not_found"))
+            except KafkaError:
+                response = self._message(visit, 503, t("problem.broker"))
+            except Exception as error:  # noqa: BLE001 - what it says may hold what was asked
+                log.said("page_failed", error=type(error).__name__)
+                response = self._message(visit, 500, t("problem.failed"))
+            response.headers.update(HEADERS)
+            if asked in LANGUAGES:
+                response.set_cookie("lang", asked or "", max_age=_YEAR_SECONDS, httponly=True, samesite="strict")
+            return response
+
+        return guarded
+
+    def _page(
+        self, place: str, show: Callable[[Answers, Visit], Awaitable[Shown]]
+    ) -> Callable[[Visit], Awaitable[Response]]:
+        async def page(visit: Visit) -> Response:
+            if visit.session is None:
+                return self._sign_in_form(visit, visit.here)
+            if self._answers is None:
+                return self._message(visit, 503, visit.t("problem.not_ready"))
+            shown = await show(self._answers, visit)
+            return self._html(visit, shown.template, place=place, on_record=shown.on_record, **shown.values)
+
+        return page
+
+    async def _begin(self, visit: Visit) -> Response:
+        if visit.session is None:
+            return self._sign_in_form(visit, "/search")
+        return RedirectResponse("/search", 303)
+
+    # -- who -----------------------------------------------------------------------------------------------------------
+
+    def _session(self, request: Request) -> Session | None:
+        # A link from elsewhere brings no cookie, but one from another port of this machine does, and asks in his name.
+        if request.headers.get("sec-fetch-site") in {"cross-site", "same-site"}:
+            return None
+        session = self._sessions.find(request.cookies.get(self._cookie, ""))
+        # Who was removed meanwhile, or has got another password, is not let in by what he had before.
+        return session if session and self._users.password_of(session.name) == session.password else None
+
+    async def _sign_in(self, visit: Visit) -> Response:
+        t, form = visit.t, await form_of(visit.request)
+        name, password, purpose = (form.get(each, "") for each in ("name", "password", "purpose"))
+        back = inside(form.get("back", ""))
+        if not same_origin(visit.request):
+            return self._sign_in_form(visit, "/search", t("sign_in.foreign"), 403)
+        if not name or not password or purpose not in PURPOSES:
+            return self._sign_in_form(visit, back, t("sign_in.incomplete"), 400)
+        if not self._attempts.allows(name[:64]):
+            log.said("sign_in_refused", code="too_often")
+            return self._sign_in_form(visit, back, t("sign_in.too_often"), 429)
+        self._attempts.failed(name[:64])  # before it is known, or many at once would all be allowed
+        with_password = self._users.password_of(name)  # before it is tried: what is changed meanwhile ends the session
+        async with self._one_at_a_time:
+            actor = await asyncio.to_thread(self._users.signed_in, name, password)
+        if actor is None or with_password is None:
+            log.said("sign_in_refused", code="wrong")
+            return self._sign_in_form(visit, back, t("sign_in.wrong"), 401)
+        self._attempts.succeeded(name[:64])
+        response = RedirectResponse(back, 303)
+        token = self._sessions.begin(name, actor, with_password, purpose)
+        secure = visit.request.url.scheme == "https"
+        response.set_cookie(self._cookie, token, httponly=True, samesite="strict", secure=secure)
+        return response
+
+    async def _sign_out(self, visit: Visit) -> Response:
+        form = await form_of(visit.request)
+        if visit.session is None or not comes_from(visit, form):
+            return self._sign_in_form(visit, "/search", visit.t("sign_in.foreign") if visit.session else "", 403)
+        self._sessions.end(visit.request.cookies.get(self._cookie, ""))
+        response = RedirectResponse("/", 303)
+        response.delete_cookie(self._cookie, httponly=True, samesite="strict")
+        return response
+
+    async def _purpose(self, visit: Visit) -> Response:
+        form = await form_of(visit.request)
+        purpose = form.get("purpose", "")
+        if visit.session is None or not comes_from(visit, form) or purpose not in PURPOSES:
+            return self._message(visit, 403, visit.t("sign_in.foreign"))
+        visit.session.purpose = purpose
+        return RedirectResponse(inside(form.get("back", "")), 303)
+
+    # -- on record ---------------------------------------------------------------------------------------------------
+
+    async def _record(self, session: Session, opened: Opened, question: Question, words: str) -> OnRecord:
+        """The record of *question*; a new one unless this session put the same a short while ago."""
+        found = session.on_record(question, words, time.monotonic())
+        if found is None:
+            found = await opened.asking.record(question)
+            session.asked(found, words, time.monotonic())
+        return found
+
+    # -- pages -------------------------------------------------------------------------------------------------------
+
+    def _html(self, visit: Visit, template: str, status: int = 200, **values: Any) -> Response:
+        answers, t, here = self._answers, visit.t, visit.here
+        joint = "&" if "?" in here else "?"
+        record: OnRecord | None = values.pop("on_record", None)
+        shown = {
+            "place": "",
+            "problem": "",
+            **values,
+            "t": t,
+            "bus": self._bus,
+            "here": here,
+            "session": visit.session,
+            "purposes": PURPOSES,
+            "languages": [(code, name, f"{here}{joint}lang={code}") for code, name in LANGUAGES.items()],
+            "alarms": answers.alarms(t) if answers and visit.session else [],
+            "now": answers.now() if answers else _wall(),
+            "on_record": record and {
+                "place": self._place(record),
+                "time": record.time,
+                "what": record.question.what,
+                "purpose": record.question.purpose,
+                "actor": record.question.actor,
+            },
+        }  # fmt: skip
+        body = self._pages.get_template(template).render(shown)
+        return Response(body, status, media_type="text/html; charset=utf-8")
+
+    def _message(self, visit: Visit, status: int, sentence: str, code: str = "") -> Response:
+        title = visit.t("problem.title")
+        return self._html(visit, "message.html.j2", status, title=title, sentence=sentence, code=code, back="/search")
+
+    def _sign_in_form(self, visit: Visit, back: str, problem: str = "", status: int = 200) -> Response:
+        nobody = Visit(visit.request, visit.t, None)
+        return self._html(nobody, "sign_in.html.j2", status, back=inside(back), problem=problem)
+
+
+def _file(path: str, text: str, kind: str) -> Route:
+    async def file(_: Request) -> Response:
+        return Response(text, media_type=f"{kind}; charset=utf-8", headers=HEADERS)
+
+    return Route(path, file)
+
+
+def _wall() -> datetime:
+    return datetime.now(UTC).replace(microsecond=0)

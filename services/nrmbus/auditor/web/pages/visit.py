@@ -1,0 +1,68 @@
+"""One request at the auditor's page, and whether what it sends came from this page."""
+
+import hmac
+from collections.abc import Mapping
+from dataclasses import dataclass
+from urllib.parse import parse_qs, urlencode
+
+from starlette.requests import Request
+
+from nrmbus.auditor.web.pages.words import Words
+from nrmbus.auditor.web.sessions import Session
+
+BODY_LIMIT = 8192
+
+
+@dataclass(frozen=True, slots=True)
+class Visit:
+    """One request: in which language, who asks, and where he is."""
+
+    request: Request
+    t: Words
+    session: Session | None
+
+    @property
+    def here(self) -> str:
+        """Path and query, without the language; a form leads nowhere by its address."""
+        if self.request.method == "POST":
+            return "/"
+        query = [(name, value) for name, value in self.request.query_params.multi_items() if name != "lang"]
+        return self.request.url.path + (f"?{urlencode(query)}" if query else "")
+
+    def asked(self, name: str, longest: int = 64) -> str:
+        """What the query says of *name*, cut to *longest* characters; empty where it says nothing."""
+        return self.request.query_params.get(name, "").strip()[:longest]
+
+
+async def form_of(request: Request) -> Mapping[str, str]:
+    """The fields of a form; none where it is larger than any of ours, or no form."""
+    body = b""
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > BODY_LIMIT:
+            return {}
+    try:
+        fields = parse_qs(body.decode(), keep_blank_values=True, strict_parsing=True, max_num_fields=16)
+    except ValueError:
+        return {}
+    return {name: values[0] for name, values in fields.items()}
+
+
+def same_origin(request: Request) -> bool:
+    """Whether the browser says that one of our pages sent it; one that says nothing is an old one."""
+    origin, site = request.headers.get("origin"), request.headers.get("sec-fetch-site")
+    ours = f"{request.url.scheme}://{request.url.netloc}"
+    return origin in (None, ours) and site in (None, "same-origin", "none")
+
+
+def comes_from(visit: Visit, form: Mapping[str, str]) -> bool:
+    """Whether *form* was sent from a page of this very session."""
+    given, known = form.get("form", ""), visit.session.form if visit.session else ""
+    same = hmac.compare_digest(given.encode("utf-8", "replace"), known.encode())
+    return bool(known) and same and same_origin(visit.request)
+
+
+def inside(path: str) -> str:
+    """*path* where it leads to a page of ours, else the search: nobody is sent elsewhere by a link to us."""
+    safe = path.startswith("/") and not path.startswith(("//", "/\\")) and path.isprintable() and "\\" not in path
+    return path[:2000] if safe else "/search"

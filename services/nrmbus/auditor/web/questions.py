@@ -1,0 +1,210 @@
+"""The door at which the auditor's command line has its questions put on record, before it shows what it reads, and its holds.
+
+One process signs with the auditor's key: a second one beside it would quarrel over the next sequence. Decision record 0021.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from typing import Annotated, Final, Literal, Self, TypeVar
+
+from aiokafka.errors import KafkaError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from nrmbus.auditor.history.history import History
+from nrmbus.auditor.web.access_log import PURPOSES, NotOnRecordError, Question
+from nrmbus.auditor.web.offline_log import OffTheRecord
+from nrmbus.auditor.web.pages.answers import Kept, Opened
+from nrmbus.auditor.web.users import Users
+from nrmbus.bus.serving import Listening
+from nrmbus.events import AccessHoldPlaced
+from nrmbus.events.access import AccessPurpose
+from nrmbus.events.errors import Invalid
+from nrmbus.telemetry import log
+from nrmbus.wire import ids
+
+BODY_LIMIT: Final = 1024
+SETTLE_SECONDS: Final = 10.0
+"""How often it looks whether something was read off the record, of the wall's time."""
+
+
+class Asked(BaseModel):
+    """What the command line is about to show: a case, an event, all cases, or a case that is handed on.
+
+    It is handed on as evidence, or to the person, who asked for it. An event that the history does not know yet is of no
+    case.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    actor: Annotated[str, Field(pattern=r"^[0-9]{6}$")]
+    purpose: AccessPurpose
+    what: Literal["case", "event", "search", "export", "person_report"]
+    case: Annotated[str, Field(pattern=f"^{ids.REF.pattern}$")] | None = None
+    event: Annotated[str, Field(pattern=f"^{ids.EVENT_ID.pattern}$")] | None = None
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        about_case = self.case is not None if self.what == "event" else self.what != "search"
+        if self.purpose not in PURPOSES or about_case != (self.case is not None):
+            raise ValueError
+        if (self.what == "event") != (self.event is not None):
+            raise ValueError
+        if self.what == "person_report" and self.purpose != "person_request":
+            raise ValueError
+        return self
+
+    def is_known(self, history: History) -> bool:
+        """Whether what it is about stands in *history*: nothing else gets a number there by being asked for."""
+        if self.case is None:
+            return True
+        about = history.about(self.case)
+        return any(self.event in (None, each.registration.id) for each in about)
+
+
+class Held(BaseModel):
+    """A hold of the auditor's: nothing of a case is erased through a day."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    actor: Annotated[str, Field(pattern=r"^[0-9]{6}$")]
+    case: Annotated[str, Field(pattern=f"^{ids.REF.pattern}$")]
+    reasons: Annotated[list[str], Field(min_length=1, max_length=8)]
+    until: Annotated[str, Field(max_length=10)]
+
+    def placed(self) -> AccessHoldPlaced | None:
+        """As the event says it; none where it cannot be said so."""
+        try:
+            return AccessHoldPlaced.from_mapping({"reasons": self.reasons, "until": self.until})
+        except Invalid:  # it repeats what came
+            return None
+
+
+class Questions:
+    """What is asked at this door, and what was asked while it was shut."""
+
+    def __init__(self, kept: Kept, users: Users, unrecorded: OffTheRecord) -> None:
+        """Answer for those whom *users* knows; *unrecorded* was read while nothing could be put on record."""
+        self._kept, self._users, self._unrecorded = kept, users, unrecorded
+        self._opened: Opened | None = None
+        self._beginning: asyncio.Task[None] | None = None
+
+    def open(self, opened: Opened) -> None:
+        """Answer from now on."""
+        self._opened = opened
+
+    def routes(self, listening: Listening) -> list[Route]:
+        """The paths of the door, behind the token of *listening*."""
+
+        def behind(does: Callable[[Request, Opened], Awaitable[Response]]) -> Callable[[Request], Awaitable[Response]]:
+            async def answer(request: Request) -> Response:
+                if not listening.allows(request.headers.get("authorization")):
+                    return Response(status_code=401)
+                if self._opened is None:
+                    return JSONResponse({"code": "not_ready"}, 503)
+                try:
+                    return await does(request, self._opened)
+                except NotOnRecordError as error:
+                    return JSONResponse({"code": error.code}, 503)
+                except KafkaError:
+                    return JSONResponse({"code": "unanswered"}, 503)
+
+            return answer
+
+        return [
+            Route("/questions", behind(self._begin), methods=["GET"]),
+            Route("/questions", behind(self._record), methods=["POST"]),
+            Route("/holds", behind(self._hold), methods=["POST"]),
+        ]
+
+    async def _begin(self, _: Request, opened: Opened) -> Response:
+        """Somebody is about to ask: the history is read meanwhile, where nobody asked before."""
+        if self._beginning is None or self._beginning.done():
+            self._beginning = asyncio.create_task(_read(opened))
+        return JSONResponse({"trouble": self._kept.stopped_at})
+
+    async def _record(self, request: Request, opened: Opened) -> Response:
+        asked = await _read_as(Asked, request)
+        if asked is None or not self._users.knows(asked.actor):
+            return JSONResponse({"code": "not_a_question"}, 422)
+        if said_no := await _not_known(opened, asked.is_known):
+            return said_no
+        subject = asked.case or self._users.own_number()
+        question = Question(asked.actor, asked.purpose, asked.what, subject, asked.event)
+        record = await opened.asking.record(question)
+        return JSONResponse({"id": record.id, "partition": record.partition, "number": record.number})
+
+    async def _hold(self, request: Request, opened: Opened) -> Response:
+        held = await _read_as(Held, request)
+        placed = held.placed() if held is not None and self._users.knows(held.actor) else None
+        if held is None or placed is None:
+            return JSONResponse({"code": "not_a_hold"}, 422)
+        if said_no := await _not_known(opened, lambda history: any(True for _ in history.about(held.case))):
+            return said_no
+        said = (await opened.asking.say(held.case, held.actor, placed)).registration
+        return JSONResponse({"id": said.id, "partition": said.partition, "number": said.number})
+
+    # -- what was read off the record ----------------------------------------------------------------------------------
+
+    async def settle(self) -> None:
+        """Put on record what was read off it, whenever there is something, for ever."""
+        while True:
+            await self.look()
+            await asyncio.sleep(SETTLE_SECONDS)
+
+    async def look(self) -> None:
+        """Put on record what was read off it, if anything was and it can be had; else it is looked at again."""
+        left = await asyncio.to_thread(self._unrecorded.left)
+        if self._opened is not None and left.readings:
+            try:
+                await self._settle(self._opened)
+            except (NotOnRecordError, KafkaError, OSError) as error:
+                log.said("read_off_the_record", error=type(error).__name__)
+
+    async def _settle(self, opened: Opened) -> None:
+        for each in self._unrecorded.left().readings:
+            if opened.seen.trouble is not None:
+                return
+            code = None
+            try:
+                record = await opened.asking.afterwards(each.question, each.id, each.read or opened.clock.now())
+                log.said("read_off_the_record", number=record.number, partition=record.partition)
+            except NotOnRecordError as error:
+                if error.code == "unanswered":
+                    raise
+                code = error.code
+                log.said("read_off_the_record", code=code)
+            self._unrecorded.settle(each, code)
+
+
+async def _read(opened: Opened) -> None:
+    with suppress(KafkaError):
+        async with opened.seen.reading():
+            pass
+
+
+async def _not_known(opened: Opened, is_known: Callable[[History], bool]) -> Response | None:
+    """Why nothing is put on record about this, if so: only what stands in a history that verifies gets a number there."""
+    async with opened.seen.reading() as seen:
+        if opened.seen.trouble is not None:  # what is registered behind it would not be seen
+            return JSONResponse({"code": "not_verified"}, 503)
+        return None if is_known(seen.history) else JSONResponse({"code": "not_found"}, 404)
+
+
+_Model = TypeVar("_Model", Asked, Held)
+
+
+async def _read_as(model: type[_Model], request: Request) -> _Model | None:
+    """What *request* says; none where it is nothing of ours."""
+    body = b""
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > BODY_LIMIT:
+            return None
+    try:
+        return model.model_validate_json(body)
+    except ValidationError:  # it repeats what came
+        return None

@@ -1,0 +1,214 @@
+"""P6: a case was erased at all who held it, and its history still proves what happened; only nobody reads it any more."""
+
+import json
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import desk.given
+from auditor.evidence.given import Evidence
+from desk.given import Given, consumed, desk_of
+from nrmbus.auditor.evidence.bundle import bundle
+from nrmbus.auditor.evidence.verifier import files_of
+from nrmbus.auditor.history.history import History
+from nrmbus.auditor.reports.erasure_certificate import Certificate, certificate
+from nrmbus.cli.audit import erasure
+from nrmbus.desk.erasure import rounds
+from nrmbus.desk.letters import case_keys
+from nrmbus.events import AccessErasureConfirmed, AccessErasureDue
+from nrmbus.events.model import Part
+from nrmbus.registrar.shard import Decision
+from nrmbus.wire import base64
+from nrmbus.wire.envelope import decode
+from nrmbus.wire.letter import Container, Place
+from nrmbus.wire.record import Record
+from registrar.given import BUS, CASE, NOW, Bus, as_record, to
+
+CANARY = "CANARY Alina Example"
+REFERRAL: dict[str, Any] = {
+    "to": ["vac"],
+    "mode": "referral",
+    "reason": "AdditionalServicesRequired",
+    "urgency": "urgent",
+    "services": ["legal"],
+}
+PARTS: dict[Part, dict[str, Any]] = {"coded": {}, "contact": {}, "identity": {"name": CANARY}, "money": {}, "story": {}}
+READERS: dict[Part, list[str]] = {
+    "coded": ["vac", "statistics"], "contact": ["vac"], "identity": ["vac"], "story": ["vac"],
+}  # fmt: skip
+
+
+class Story:
+    """A referral under seal on the bus of the evidence, and what a court and the desk of the receiver make of it."""
+
+    def __init__(self, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Refer a woman to the assistance centre; whatever reaches that is noted."""
+        self.inbox: list[Record] = []
+        decide = Bus.take
+
+        def noted(bus: Bus, *about: Any, **more: Any) -> Decision:
+            decision = decide(bus, *about, **more)
+            self.inbox += [as_record(out) for out in to(decision, "vac")]
+            return decision
+
+        monkeypatch.setattr(Bus, "take", noted)
+        self.evidence = Evidence(home)
+        self.bus, self.shard = self.evidence.bus, self.evidence.bus.shard()
+        for record in self.bus.history:
+            self.shard.memory.fold(record)
+        for agency, role in (("court", "court"), ("timekeeper", "timekeeper")):
+            self.bus.admit(agency, role)
+        monkeypatch.setattr(desk.given, "town", lambda: self.bus)
+        event = self.bus.event("ngo-a", "referral.submitted", REFERRAL, referral="cd" * 16, legalbasis="CoM 123/2009")
+        submitted = self.bus.signed(event, PARTS, READERS)
+        letter = decode(submitted).letter()
+        assert letter is not None
+        self.letter, self.place = letter, Place(BUS, "ngo-a", event.id, CASE)
+        self.take(submitted, "ngo-a", 0)
+
+    def take(self, record: Record, owner: str, days: float) -> None:
+        """Have the registrar decide, so many days later."""
+        decision = self.bus.take(self.shard, record, owner=owner, now=NOW + timedelta(days=days))
+        assert decision.outcome == "registered", decision.code
+
+    def say(self, by: str, type_: str, data: dict[str, Any], days: float, **more: Any) -> str:
+        """One event without a letter; its id."""
+        event = self.bus.event(by, type_, data, at=NOW + timedelta(days=days), **more)
+        self.take(self.bus.signed(event), by, days)
+        return event.id
+
+    def exported(self, name: str, *results: str) -> dict[str, bytes]:
+        """The bundle of the case as it is now: verified with the keys of log, witnesses and operator, with *results* too."""
+        evidence = self.evidence
+        evidence.log = evidence.logged(self.bus, name)
+        raw = bundle(CASE, evidence.source())
+        verification = evidence.verified(raw)
+        assert {line.result for line in verification.lines} == {"ok", *results}
+        assert verification.verdict[0] == 0
+        path = evidence.home / f"{name}.zip"
+        path.write_bytes(raw)
+        return dict(files_of(path))
+
+    def certificate(self) -> Certificate:
+        """What the history proves of the erasure, after it was verified."""
+        history = History(self.bus.directory)
+        for record in self.bus.history:
+            history.take(record, 0)
+        history.verifier.check_last()
+        return certificate(history.about(CASE))
+
+
+async def settled(story: Story, vac: Given) -> None:
+    """The desk hears what the registrar says, and he what it says, until neither has more."""
+    heard = len(await vac.rows("inbox"))
+    while True:
+        for offset, record in enumerate(story.inbox[heard:], start=heard):
+            await vac.hear(consumed(record, to="vac", offset=offset))
+        heard = len(story.inbox)
+        said = await vac.out()
+        for sent in said:
+            story.take(sent, "vac", 9)
+        if not said:
+            return
+
+
+async def erased(story: Story, home: Path) -> None:
+    """The court ends access, nobody objects for a week, and the desk of the receiver erases and confirms."""
+    story.say("court", "access.terminated", {"body": "court", "scope": "case"}, 1, approver="S-2")
+    assert story.bus.say_due(story.shard, AccessErasureDue.type).outcome == "registered"
+    async with desk_of("vac", home) as vac:
+        vac.clock.time = NOW + timedelta(days=9)
+        await settled(story, vac)
+        async with vac.desk.seat.ledger.read() as tx:
+            secrets = await case_keys.secrets_of(vac.desk.seat, tx, story.place)
+        assert story.letter.open_with(secrets, story.place)["identity"] == {"name": CANARY}
+        assert await rounds.erase_due(vac.desk) == (CASE,)
+        await settled(story, vac)
+        async with vac.desk.seat.ledger.read() as tx:
+            assert await case_keys.secrets_of(vac.desk.seat, tx, story.place) == {}
+
+
+async def test_p6_after_an_erasure_the_bundle_verifies_and_nothing_in_it_changed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was registered before is byte for byte the same afterwards, and the confirmation is registered with it."""
+    story = Story(tmp_path, monkeypatch)
+    before = story.exported("before")
+    await erased(story, tmp_path / "vac-desk")
+    after = story.exported("after")
+
+    rows = before["registrations.jsonl"].splitlines()
+    assert after["registrations.jsonl"].splitlines()[: len(rows)] == rows
+    same = [name for name in before if name.startswith("envelopes/")]
+    assert same
+    assert all(after[name] == before[name] for name in same)
+    types = [json.loads(row)["leaf"] for row in after["registrations.jsonl"].splitlines()]
+    assert len(types) > len(rows)
+    assert any(story.letter.digest.encode() in raw for raw in after.values())
+
+
+async def test_p6_no_bundle_and_no_file_of_the_desk_opens_the_letter(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Sabotage included: before the erasure the desk's ledger had the sealed letter, afterwards no file has."""
+    story = Story(tmp_path, monkeypatch)
+    home = tmp_path / "vac-desk"
+    sealed = Container.parse(story.letter.copy_for("vac")).sealed
+    pieces = [each.ct for each in sealed if not isinstance(each, bytes)]
+    assert len(pieces) == len(READERS)
+    async with desk_of("vac", home) as vac:
+        for offset, record in enumerate(story.inbox):
+            await vac.hear(consumed(record, to="vac", offset=offset))
+    held = b"".join(path.read_bytes() for path in home.iterdir())
+    assert base64.encode(pieces[1][:90]).encode() in held
+    for path in home.iterdir():
+        path.unlink()
+
+    await erased(story, home)
+
+    for content in (b"".join(path.read_bytes() for path in home.iterdir()), *story.exported("after").values()):
+        assert CANARY.encode() not in content
+        assert not any(base64.encode(piece[:90]).encode() in content for piece in pieces)
+
+
+async def test_the_certificate_says_who_confirmed_and_who_has_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the verified history alone; the horizon only once nobody's word is missing."""
+    story = Story(tmp_path, monkeypatch)
+    assert not story.certificate().confirmed
+    await erased(story, tmp_path / "vac-desk")
+
+    found = story.certificate()
+    assert (found.ground, found.decided_by, found.complete, found.horizon) == ("decision", "court", False, None)
+    assert [each.agency for each in found.confirmed] == ["vac"]
+    assert found.missing == ("court", "ngo-a", "special-unit")
+    assert any(line.startswith("NOT CONFIRMED by ngo-a") for line in erasure.lines(CASE, found))
+    for agency, day in (("court", 1), ("ngo-a", 2), ("special-unit", 3)):
+        horizon = f"2026-07-0{day}T00:00:00Z"
+        story.say(agency, AccessErasureConfirmed.type, {"ground": "decision", "horizon": horizon}, 9)
+    found = story.certificate()
+    assert (found.complete, found.missing, found.horizon) == (True, (), datetime(2026, 7, 3, tzinfo=UTC))
+    story.say(
+        "special-unit", AccessErasureConfirmed.type, {"ground": "decision", "horizon": "2026-06-01T00:00:00Z"}, 10
+    )
+    assert story.certificate().horizon == datetime(2026, 7, 3, tzinfo=UTC), "what was said once is not taken back"
+    assert erasure.mapping(CASE, found)["horizon"] == "2026-07-03T00:00:00Z"
+
+
+async def test_who_confirmed_one_decision_has_not_confirmed_the_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A second one is asked of everybody again: until all have said so once more the certificate is not complete."""
+    story = Story(tmp_path, monkeypatch)
+    holders = ("court", "ngo-a", "special-unit", "vac")
+    word = {"ground": "decision", "horizon": "2026-07-03T00:00:00Z"}
+    for day in (1, 20):
+        story.say("court", "access.terminated", {"body": "court", "scope": "case"}, day, approver="S-2")
+        assert story.bus.say_due(story.shard, AccessErasureDue.type).outcome == "registered"
+        assert story.certificate().missing == holders
+        for agency in holders:
+            story.say(agency, AccessErasureConfirmed.type, word, day + 9)
+        assert story.certificate().complete

@@ -1,0 +1,261 @@
+"""A registrar that does not go by the Rules is found, though its signatures hold and its chain is whole."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from auditor.played import first_scenario
+from nrmbus.auditor.history.history import History
+from nrmbus.auditor.reports.rejudge import otherwise
+from nrmbus.directory import Identity
+from nrmbus.registrar.shard import Shard
+from nrmbus.rules import Agency, Audience, Refusal, Rules
+from nrmbus.rules.emergency import ASKED
+from nrmbus.wire import ids, times
+from registrar.given import CASE, NOW, Bus
+from registrar.test_emergency import asks, known
+
+DAY = timedelta(days=1)
+CONSENT = {"purposes": ["information_sharing"], "receivers": ["vac"], "given_by": "individual", "form": "written"}
+
+
+@pytest.fixture(name="bus")
+def _bus(tmp_path: Path) -> Bus:
+    bus = Bus(tmp_path)
+    bus.admit("registrar", "registrar")
+    bus.key = bus.identities["registrar"].signing
+    return bus
+
+
+class Bent(Rules):
+    """The Rules as a registrar in wrong hands would have them; its registrations name the honest profile."""
+
+    friends: tuple[str, ...] = ()
+    strangers: tuple[str, ...] = ()
+
+    def judge(self, *_: Any, **__: Any) -> None:
+        """Refuse nothing."""
+
+    def audience(self, *asked: Any) -> Audience:
+        """Tell friends as well, and leave out whom it likes to."""
+        due = super().audience(*asked)
+        told = {*due.recipients, *self.friends} - set(self.strangers)
+        return replace(due, recipients=tuple(sorted(told)))
+
+
+def registered(bus: Bus, bend: Callable[[type[Bent]], None]) -> list[tuple[str, str | None, tuple[str, ...]]]:
+    """What is found of a case of which a bent registrar took a signal, and a consent that ngo-a gives to itself."""
+
+    class Here(Bent):
+        pass
+
+    bend(Here)
+    honest = bus.rules
+    bus.rules = Here(honest.profile, bus.agencies)
+    shard: Shard = bus.shard()
+    bus.signal(shard)
+    bus.take(shard, bus.signed(bus.event("ngo-a", "consent.given", {**CONSENT, "receivers": ["ngo-a"]})), owner="ngo-a")
+    history = History(bus.directory)
+    for record in bus.history:
+        history.take(record, 0)
+    history.verifier.check_last()
+    return [(each.code, each.rule, each.agencies) for each in otherwise(history.entries, honest, bus.directory)]
+
+
+def test_a_registrar_that_goes_by_the_rules_is_not_found_fault_with() -> None:
+    """The first story: every event, consents before newcomers' first ones, the timekeeper's words, refusals left out."""
+    seen = first_scenario().audited()
+
+    assert len(seen.history.entries) > 40
+    assert list(otherwise(seen.history.entries, seen.rules, seen.directory)) == []
+
+
+def test_what_it_let_in_is_found(bus: Bus) -> None:
+    """A consent that names its own publisher."""
+    assert registered(bus, lambda _: None) == [("let_in", "G-36", ())]
+
+
+def test_a_consent_for_an_agency_that_was_on_no_directory_is_found(bus: Bus) -> None:
+    """The registrar's own check is judged again too: an honest one would have refused it as `unknown_recipient`."""
+    shard = bus.shard()
+    bus.signal(shard)
+    consent = bus.event("ngo-a", "consent.given", {**CONSENT, "receivers": ["vac-2"]})
+    before = bus.directory.state
+    bus.directory.state = lambda agency, at: before(agency if agency != "vac-2" else "vac", at)  # type: ignore[method-assign]  # bent
+    assert bus.take(shard, bus.signed(consent), owner="ngo-a").outcome == "registered"
+    bus.directory.state = before  # type: ignore[method-assign]
+    history = History(bus.directory)
+    for record in bus.history:
+        history.take(record, 0)
+
+    found = [(each.code, each.rule, each.agencies) for each in otherwise(history.entries, bus.rules, bus.directory)]
+    assert found == [("let_in", "W3", ("vac-2",))]
+
+
+@pytest.mark.parametrize("field", ["at", "recordedtime"])
+@pytest.mark.parametrize("ahead", [datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC), NOW + DAY])
+def test_a_time_that_lies_ahead_is_found(
+    bus: Bus, monkeypatch: pytest.MonkeyPatch, field: str, ahead: datetime
+) -> None:
+    """An honest registrar refuses it as `time_in_future`; a forged one is read to its end, and the finding names it."""
+    monkeypatch.setattr(times, "AHEAD_AT_MOST", timedelta.max)
+    shard = bus.shard()
+    bus.signal(shard)
+    said: dict[str, Any] = {field: ahead}
+    consent = bus.event("ngo-a", "consent.given", CONSENT, **said)
+    assert bus.take(shard, bus.signed(consent), owner="ngo-a").outcome == "registered"
+    monkeypatch.undo()
+    history = History(bus.directory)
+    for record in bus.history:
+        history.take(record, 0)
+
+    found = [(each.code, each.rule, each.agencies) for each in otherwise(history.entries, bus.rules, bus.directory)]
+    assert found == [("let_in", "W3", ())]
+
+
+def test_whom_it_told_beside_the_rules_is_found(bus: Bus) -> None:
+    """A friend at the fund hears of a signal."""
+    found = registered(bus, lambda bent: setattr(bent, "friends", ("fund",)))
+
+    assert ("told_beyond", None, ("fund",)) in found
+
+
+def test_whom_it_kept_in_the_dark_is_found(bus: Bus) -> None:
+    """The special unit does not hear of it."""
+    found = registered(bus, lambda bent: setattr(bent, "strangers", ("special-unit",)))
+
+    assert ("told_short", None, ("special-unit",)) in found
+
+
+def test_who_was_admitted_later_is_not_missed(bus: Bus, tmp_path: Path) -> None:
+    """Today's directory has a special unit that a registration of that day could not know."""
+    bus.signal(bus.shard())
+    later = bus._operator.entry(bus.directory, Identity.at(tmp_path / "unit-2", "unit-2"), "special_unit", NOW + DAY)
+    assert later is not None
+    bus.directory.add(later)
+    history = History(bus.directory)
+    history.take(bus.history[0], 0)
+    today = Rules(bus.rules.profile, {**bus.agencies, "unit-2": Agency("unit-2", "special_unit")})
+
+    assert list(otherwise(history.entries, today, bus.directory)) == []
+
+
+class Stubborn(Rules):
+    """The Rules as a registrar would have them that refuses whom it does not like, under rules of the honest profile."""
+
+    says: Refusal | None = None
+
+    def judge(self, *asked: Any, **more: Any) -> Refusal | None:
+        """Refuse by that rule, once it is named."""
+        return self.says or super().judge(*asked, **more)
+
+
+class Refusing:
+    """A case of ngo-a that the special unit and ngo-l know; then its registrar refuses whatever comes."""
+
+    def __init__(self, bus: Bus) -> None:
+        self.bus, self.honest = bus, bus.rules
+        bus.rules = self.rules = Stubborn(self.honest.profile, bus.agencies)
+        self.shard: Shard = bus.shard()
+        known(bus, self.shard, CASE)
+
+    def refuses(self, rule: str, type_: str, data: dict[str, Any], *, by: str = "ngo-a", **more: Any) -> None:
+        """Have it refuse what *by* says by *rule*, with that rule's code and basis."""
+        cited = self.honest.profile.refusals[rule]
+        because = None
+        if type_ == ASKED:
+            because, cited, rule = rule, self.honest.profile.refusals["G-70"], "G-70"
+        self.rules.says = replace(Refusal(cited.code, rule, cited.basis, "", because), **more.pop("instead", {}))
+        decision = self.bus.say(self.shard, by, type_, data, **more)
+        self.rules.says = None
+        assert decision.outcome == "refused"
+
+    def found(self) -> list[tuple[str, str | None]]:
+        """What the honest Rules make of the history."""
+        history = History(self.bus.directory)
+        for record in self.bus.history:
+            history.take(record, 0)
+        history.verifier.check_last()
+        return [(each.code, each.rule) for each in otherwise(history.entries, self.honest, self.bus.directory)]
+
+
+REFUSED = {"purposes": ["information_sharing"], "receivers": ["special-unit"], "given_by": "individual"}
+ASKS = {"approver": "S-2", "referral": "e1" * 16}
+
+
+@pytest.mark.parametrize(
+    ("rule", "type_", "by"),
+    [("G-02", "consent.given", "ngo-a"), ("G-05", "consent.given", "ngo-a"), ("G-02", ASKED, "special-unit"),
+     ("G-71", ASKED, "special-unit"), ("G-72", ASKED, "special-unit")],
+)  # fmt: skip
+def test_whom_it_refused_by_a_rule_that_cannot_have_applied_is_found(bus: Bus, rule: str, type_: str, by: str) -> None:
+    """To a party of the case that it is unknown; a limit that was not reached; a refusal that the person never said."""
+    bent = Refusing(bus)
+    data, more = ({"reason": "missing_person"}, ASKS) if type_ == ASKED else (CONSENT, {})
+    bent.refuses(rule, type_, data, by=by, **more)
+
+    assert bent.found() == [("refused_wrongly", rule)]
+
+
+def test_who_was_refused_rightly_by_these_rules_is_no_finding(bus: Bus) -> None:
+    """The nearest cases in which they apply, by the honest Rules: a stranger, one without a part, her word, the limit."""
+    bent = Refusing(bus)
+    shard = bent.shard
+    stranger = bus.say(shard, "vac", "consent.given", CONSENT)
+    asked = [asks(bus, shard, known(bus, shard, ids.new_ref())) for _ in range(4)]
+    refused = known(bus, shard, ids.new_ref())
+    assert bus.say(shard, "ngo-a", "consent.refused", REFUSED, case=refused).outcome == "registered"
+    hers = asks(bus, shard, refused)
+    used = bus.event("ngo-a", "consent.given", CONSENT)
+    assert bus.take(shard, bus.signed(used), owner="ngo-a").outcome == "registered"
+    again = bus.say(shard, "ngo-a", "consent.given", CONSENT, id=used.id)
+    marked = bus.say(shard, "ngo-a", "consent.given", CONSENT, id=ids.said_by_itself("vac", used.id, "letter"))
+
+    assert [each.outcome for each in (stranger, asked[-1], hers, again, marked)] == ["refused"] * 5
+    assert bent.found() == []
+
+
+def test_an_id_that_nobody_used_is_not_reused(bus: Bus) -> None:
+    """Said of one that is new in its case."""
+    bent = Refusing(bus)
+    fresh = Refusal("id_reused", "W11", "[D]", "")
+    bent.rules.says = fresh
+    assert bus.say(bent.shard, "ngo-a", "consent.given", CONSENT).code == "id_reused"
+
+    assert bent.found() == [("refused_wrongly", "W11")]
+
+
+@pytest.mark.parametrize(
+    "instead",
+    [{"code": "wrong_state"}, {"article": "art. 99"}, {"rule": "G-99"}, {"rule": "W5"}, {"because": "G-02"}],
+    ids=str,
+)
+def test_a_refusal_under_another_code_or_basis_than_its_rules_is_found(bus: Bus, instead: dict[str, Any]) -> None:
+    """What a sender is told must be what the profile says of that rule."""
+    bent = Refusing(bus)
+    bent.refuses("G-32", "consent.given", CONSENT, instead=instead)
+
+    assert ("cited_otherwise", instead.get("rule", "G-32")) in bent.found()
+
+
+def test_a_fourth_asking_of_a_month_is_found_whichever_partition_it_was_let_in_on(tmp_path: Path) -> None:
+    """Three on one, and one on another by a registrar that did not look: together they are one too many."""
+    bus = Bus(tmp_path, partitions=2)
+    bus.admit("registrar", "registrar")
+    bus.key = bus.identities["registrar"].signing
+    shards, history = {number: bus.shard(number) for number in range(2)}, History(bus.directory)
+    for turn, number in enumerate((0, 0, 0, 1)):
+        while ids.partition_of(ref := ids.new_ref(), 2) != number:
+            pass
+        begin = len(bus.history)
+        assert asks(bus, shards[number], known(bus, shards[number], ref)).outcome == "registered"
+        for record in bus.history[begin:]:
+            history.take(record, number)
+        found = [
+            (each.partition, each.code, each.rule) for each in otherwise(history.entries, bus.rules, bus.directory)
+        ]
+        assert found == ([] if turn < 3 else [(1, "let_in", "G-72")])

@@ -1,0 +1,300 @@
+"""The auditor's page: that a question is on record before it is answered, and what each page says."""
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from auditor.web.given import LATER, NO_CASE, WITNESSES, Hall, form_of, places, sign_in
+from nrmbus.auditor.log.log import Log
+from nrmbus.telemetry.span import Span
+from nrmbus.wire.registration import Registration
+
+
+@pytest.fixture(name="hall")
+def _hall(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Hall:
+    return Hall(tmp_path, monkeypatch)
+
+
+# -- on record -------------------------------------------------------------------------------------------------------
+
+
+async def test_a_question_is_on_record_before_it_is_answered(hall: Hall) -> None:
+    """A case, an event, a search, figures: what, why and whose number it was stand in the same history, once each."""
+    async with hall.browser() as browser:
+        assert hall.asked() == []
+        event = hall.event("referral.submitted")
+        for path in ("/search?go=1", f"/cases/{hall.case}", event, "/agencies"):
+            assert (await browser.get(path)).status_code == 200
+
+    own, who = hall.users.own_number(), {"actor": hall.actor, "purpose": "audit"}
+    assert hall.asked() == [
+        {"subject": own, "what": "search", **who},
+        {"subject": hall.case, "what": "case", **who},
+        {"subject": hall.case, "what": "event", "event": event[8:44], **who},
+        {"subject": own, "what": "figures", **who},
+    ]
+    assert [each.registration.sequence for each in hall.audited().history.about(own)] == [1, 2]
+
+
+async def test_a_question_that_is_not_on_record_is_not_answered(hall: Hall) -> None:
+    """While the registrar is away no page shows anything of the history, and says why; afterwards the same question is answered."""
+    async with hall.browser() as browser:
+        pages = places(hall)[:-1]
+        await browser.get("/search")  # the form is no question
+        hall.away()
+        for path in pages:
+            answer = await browser.get(path)
+            assert answer.status_code == 503
+            assert "could not be put on record within ten seconds" in answer.text
+            assert "referral.submitted" not in answer.text
+            assert f"/cases/{hall.case}#" not in answer.text
+        hall.back()
+        assert (await browser.get(pages[1])).status_code == 200
+
+
+async def test_what_came_too_late_for_one_question_does_not_stop_the_next(hall: Hall) -> None:
+    """A record that was given up and registered after all takes its number; the next question goes behind it."""
+    async with hall.browser() as browser:
+        hall.away()
+        assert (await browser.get(f"/cases/{hall.case}")).status_code == 503
+        hall.back()
+        late = hall.sent[-1]
+
+        async def late_first(record: Any, _: int) -> None:
+            if record is not late and late in hall.sent:
+                hall.sent.remove(late)
+                await hall.register(late)
+                return  # the sequence is taken: this one is answered as a gap, which nobody here reads
+            await hall.register(record)
+
+        hall.asking._send = late_first
+        assert (await browser.get(f"/cases/{hall.case}")).status_code == 200
+    sequences = [each.registration.sequence for each in hall.readings(hall.case)]
+    assert sequences == [1, 2]
+
+
+async def test_a_refused_record_is_no_answer(hall: Hall) -> None:
+    """Where the Rules refuse the reading, the page says by which code, and nothing else."""
+    async with hall.browser() as browser:
+        hall.registrar = "refuses"
+        answer = await browser.get(f"/cases/{hall.case}")
+    assert answer.status_code == 503
+    assert "wrong_state" in answer.text
+    assert "SUSPECTED" not in answer.text
+
+
+async def test_moving_the_slider_is_the_same_question(hall: Hall) -> None:
+    """Another moment of the same case, a reload, another language: one record; another purpose or session: another."""
+    async with hall.browser() as browser:
+        page = await browser.get(f"/cases/{hall.case}")
+        for query in ("?step=3", "?as_of=2026-03-05", "?lang=ru"):
+            await browser.get(f"/cases/{hall.case}{query}")
+        assert len(hall.asked()) == 1
+        await browser.post("/purpose", data={"form": form_of(page.text), "purpose": "court", "back": "/search"})
+        await browser.get(f"/cases/{hall.case}")
+        await sign_in(browser)
+        await browser.get(f"/cases/{hall.case}")
+    assert [each["purpose"] for each in hall.asked()] == ["audit", "court", "audit"]
+
+
+async def test_each_search_is_a_question_of_its_own_and_a_page_of_it_is_not(hall: Hall) -> None:
+    """Other words, another record; turning a page of the same results, none."""
+    async with hall.browser() as browser:
+        for query in ("agency=vac", "agency=vac&page=2", "agency=fund", f"q={hall.case[:8]}"):
+            assert (await browser.get(f"/search?{query}")).status_code == 200
+    assert len(hall.asked()) == 3
+
+
+async def test_that_there_is_no_such_case_is_an_answer_too(hall: Hall) -> None:
+    """It is on record as a search over all; the reference that was asked for becomes no case."""
+    async with hall.browser() as browser:
+        for path in (f"/cases/{NO_CASE}", "/events/01930000-0000-7000-8000-000000000001"):
+            assert (await browser.get(path)).status_code == 404
+    assert [each["what"] for each in hall.asked()] == ["search", "search"]
+    assert NO_CASE not in hall.audited().history.spoken_of()
+
+
+async def test_two_at_once_are_two_records_in_order(hall: Hall) -> None:
+    """Questions of the same subject wait for one another, so that no number is used twice."""
+    async with hall.browser() as browser:
+        answers = await asyncio.gather(*(browser.get(f"/search?agency={each}") for each in ("vac", "fund", "ngo-a")))
+    assert [each.status_code for each in answers] == [200, 200, 200]
+    own = hall.audited().history.about(hall.users.own_number())
+    assert [each.registration.sequence for each in own] == [1, 2, 3]
+
+
+# -- what the pages say ----------------------------------------------------------------------------------------------
+
+
+async def test_a_case_is_shown_as_it_was_known(hall: Hall) -> None:
+    """By step, by day, and now: status and registrations are those of the moment, and nothing later is on the page."""
+    async with hall.browser() as browser:
+        first = (await browser.get(f"/cases/{hall.case}?step=1")).text
+        day = (await browser.get(f"/cases/{hall.case}?as_of=2026-03-02")).text
+        now = (await browser.get(f"/cases/{hall.case}")).text
+    assert "<code>SUSPECTED</code>" in first
+    assert "referral.submitted" not in first
+    assert "<code>UNDER_IDENTIFICATION</code>" in day
+    assert "case.closed" not in day
+    assert "<code>CLOSED</code>" in now
+    assert "case.closed" in now
+    assert "As it was known" not in now
+
+
+async def test_who_has_read_a_case_is_part_of_what_is_shown(hall: Hall) -> None:
+    """Each reader with number and purpose, the auditor too; a reading is none of the course of the case."""
+    async with hall.browser() as browser:
+        await browser.get(f"/cases/{hall.case}")
+        page = (await browser.get(f"/cases/{hall.case}?step=66")).text
+    assert "Who has read this case: 1" in page
+    assert f"<code>{hall.actor}</code>" in page
+    assert "planned inspection" in page
+    assert page.count("access.granted") == 0
+
+
+async def test_an_event_is_shown_with_all_that_proves_it(hall: Hall) -> None:
+    """Who, when, by which article, key and digests, the proof and its witnesses, and who may open what."""
+    async with hall.browser() as browser:
+        page = (await browser.get(hall.event("referral.submitted"))).text
+    entry = next(
+        each for each in hall.audited().history.entries if each.said and each.said.type == "referral.submitted"
+    )
+    said: Registration = entry.registration
+    for shown in (said.id, said.key, said.envelope, said.previous, said.digest, said.policy.digest, said.subject):
+        assert shown in page
+    assert "CoM 21/2008 art. 7" in page
+    assert "Proof checked now: it is in the tree of 66 registrations" in page
+    assert "Co-signed by 2 of 10 witnesses: ngo-a, special-unit" in page
+    assert "coded facts, contact, identity, story" in page
+    assert "the directory admitted it later" in page.lower()
+
+
+async def test_a_refused_event_is_shown_with_what_its_sender_was_told(hall: Hall) -> None:
+    """The sentence of its rule, which says what to do."""
+    entry = next(each for each in hall.audited().history.entries if each.registration.rule == "G-30")
+    said, says = entry.registration, hall.audited().rules.profile.refusals["G-30"].says
+    async with hall.browser() as browser:
+        case = (await browser.get(f"/cases/{hall.case}")).text
+        page = (await browser.get(f"/events/{said.id}?partition={said.partition}&number={said.number}")).text
+    assert "The sender was told" in page
+    assert says in page
+    assert says in case
+
+
+async def test_a_proof_that_does_not_hold_is_said(hall: Hall) -> None:
+    """A bundle that was altered on disk proves nothing, and the page says so."""
+    bundle = next((hall.home / "logs" / "p0" / "tile" / "entries").glob("*"))
+    files = [each for each in (bundle.rglob("*") if bundle.is_dir() else [bundle]) if each.is_file()]
+    for file in files:
+        file.chmod(0o600)
+        raw = bytearray(file.read_bytes())
+        raw[-40] ^= 1
+        file.write_bytes(raw)
+    async with hall.browser() as browser:
+        page = (await browser.get(hall.event("case.follow_up_due"))).text
+    assert "The proof does not hold" in page
+
+
+async def test_a_proof_is_checked_before_it_is_called_one(hall: Hall, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that leads to another root than the signed one is no proof."""
+    monkeypatch.setattr(Log, "inclusion_proof", lambda *_: [bytes(32)] * 7)
+    async with hall.browser() as browser:
+        page = (await browser.get(hall.event("referral.submitted"))).text
+    assert "<code>inclusion_invalid</code>" in page
+    assert "Proof checked now" not in page
+
+
+async def test_what_is_later_than_the_last_checkpoint_is_not_called_proved(hall: Hall) -> None:
+    """A reading of just now is in no signed tree yet."""
+    async with hall.browser() as browser:
+        await browser.get(f"/cases/{hall.case}")
+        page = (await browser.get(hall.event("access.granted"))).text
+    assert "Not yet in a signed checkpoint" in page
+    assert "Proof checked now" not in page
+
+
+async def test_refusals_and_breaches_are_counted_by_agency(hall: Hall) -> None:
+    """Each refusal under who was refused, with its rule; each breach under who owed it."""
+    async with hall.browser() as browser:
+        page = (await browser.get("/agencies")).text
+        none = (await browser.get("/agencies?from=2027-01-01")).text
+    rows = {each.partition("</b>")[0]: each for each in page.split('<th scope="row" data-label="Agency"><b>')[1:]}
+    for code in ("unknown_case", "status_required", "already_ordered"):
+        assert f"<code>{code}</code>" in rows["fund"]
+    assert "publisher_not_allowed" in rows["police-x"]
+    assert "publisher_not_allowed" not in none
+
+
+async def test_a_trace_is_shown_where_one_is_kept(hall: Hall) -> None:
+    """As a waterfall without a script; that it is no evidence is said."""
+    async with hall.browser() as browser:
+        assert "No trace is kept" in (await browser.get(hall.event("referral.submitted"))).text
+        id = hall.event("referral.submitted")[8:44]
+        hall.spans = [
+            Span("1" * 32, "2" * 16, "", (), "create", "producer", "ngo-a", 0, 10**9, "referral.submitted", id, "", "")
+        ]
+        page = (await browser.get(hall.event("referral.submitted"))).text
+    assert '<ol class="waterfall">' in page
+    assert "A trace is no evidence" in page
+
+
+async def test_each_witness_is_shown_and_how_far_it_has_signed(hall: Hall) -> None:
+    """Who has co-signed the newest, who has not, and whose co-signature was not taken."""
+    hall.refused[WITNESSES[2]] = "root_differs"
+    async with hall.browser() as browser:
+        page = (await browser.get("/checkpoints")).text
+    assert page.count("has co-signed the newest") == 2
+    assert page.count("has not co-signed yet") == 7
+    assert "<code>root_differs</code>" in page
+
+
+async def test_a_history_that_is_not_what_it_must_be_is_said_on_every_page(hall: Hall) -> None:
+    """Where the auditor stopped, a witness that saw another tree, a record that does not verify: on top, in each language."""
+    hall.stopped_at, hall.refused["vac"] = "gap at number 9 of partition 0", "root_differs"
+    async with hall.browser() as browser:
+        for path in places(hall):
+            page = (await browser.get(path)).text
+            assert page.count('class="alarm"') == 2
+            assert "gap at number 9 of partition 0" in page
+
+
+async def test_a_record_that_does_not_verify_ends_what_is_shown(hall: Hall) -> None:
+    """What came before stays; the place is named, and nothing is answered that could not go on record any more."""
+    altered = hall.written.records[60]
+    hall.written.records[60] = type(altered)(altered.key, b"{}", altered.headers)
+    async with hall.browser() as browser:
+        answer = await browser.get("/search?go=1")
+    assert answer.status_code == 503
+    assert "does not verify at number 0/61" in answer.text
+
+
+async def test_a_page_is_quick(hall: Hall) -> None:
+    """A case of a whole story within 200 ms, once the history was read."""
+    loop = asyncio.get_running_loop()
+    async with hall.browser() as browser:
+        await browser.get(f"/cases/{hall.case}")
+        took = []
+        for _ in range(5):
+            began = loop.time()
+            await browser.get(f"/cases/{hall.case}")
+            took.append(loop.time() - began)
+    assert min(took) < 0.2
+
+
+async def test_no_page_shows_anything_of_a_letter(hall: Hall) -> None:
+    """The words of the story's letters are on no page of it."""
+    pages = []
+    async with hall.browser() as browser:
+        for entry in hall.audited().history.entries:
+            said = entry.registration
+            page: httpx.Response = await browser.get(
+                f"/events/{said.id}?partition={said.partition}&number={said.number}"
+            )
+            assert page.status_code == 200, said.number
+            pages.append(page.text)
+    assert len(pages) == len(hall.written.records) - len(hall.asked())
+    assert all("Alina" not in each and "+994" not in each for each in pages)
+    assert LATER.year == 2026

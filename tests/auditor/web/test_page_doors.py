@@ -1,0 +1,217 @@
+"""Who gets into the auditor's page, and what goes with every page: headers, languages, and nothing of a visitor's as markup."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from auditor.web.given import NAME, NO_CASE, PASSWORD, Hall, form_of, places, sign_in
+from nrmbus.auditor.web.pages.words import catalogue
+
+LANGUAGES = ("az", "en", "ru")
+
+
+@pytest.fixture(name="hall")
+def _hall(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Hall:
+    return Hall(tmp_path, monkeypatch)
+
+
+# -- who gets in -----------------------------------------------------------------------------------------------------
+
+
+async def test_nobody_sees_anything_before_he_has_signed_in(hall: Hall) -> None:
+    """Every page is the sign-in then, and asks nothing of the history."""
+    async with hall.browser(signed_in=False) as browser:
+        for path in ["/", *places(hall)]:
+            answer = await browser.get(path)
+            assert "Auditor&#39;s sign-in" in answer.text
+            assert hall.case not in answer.text.replace(f"/cases/{hall.case}", "")
+    assert hall.sent == []
+
+
+@pytest.mark.parametrize(
+    "more",
+    [{"password": "another example password"}, {"name": "nobody"}, {"name": "Leyla"}, {"name": "leyla "}],
+)
+async def test_a_wrong_name_or_password_gets_nothing(hall: Hall, more: dict[str, str]) -> None:
+    """One sentence for both, so that names cannot be found out."""
+    async with hall.browser(signed_in=False) as browser:
+        answer = await sign_in(browser, **more)
+        assert (answer.status_code, "set-cookie" in answer.headers) == (401, False)
+        assert "Name or password is not right" in answer.text
+
+
+async def test_a_purpose_is_asked_for(hall: Hall) -> None:
+    """Without one, or with one that is no auditor's, nobody is let in."""
+    async with hall.browser(signed_in=False) as browser:
+        for purpose in ("", "case_work", "curiosity"):
+            assert (await sign_in(browser, purpose=purpose)).status_code == 400
+
+
+async def test_after_five_wrong_tries_a_name_waits(hall: Hall) -> None:
+    """Also the right password is not tried then; another name is."""
+    hall.users.add("samir", PASSWORD)
+    async with hall.browser(signed_in=False) as browser:
+        for _ in range(5):
+            assert (await sign_in(browser, password="wrong password here")).status_code == 401
+        assert (await sign_in(browser)).status_code == 429
+        assert (await sign_in(browser, name="samir")).status_code == 303
+
+
+async def test_the_cookie_is_for_this_page_alone(hall: Hall) -> None:
+    """No script reads it, no other site sends it, and it is the only thing that lets somebody in."""
+    async with hall.browser(signed_in=False) as browser:
+        cookie = (await sign_in(browser)).headers["set-cookie"].lower()
+    assert "httponly" in cookie
+    assert "samesite=strict" in cookie
+    assert "domain=" not in cookie
+
+
+async def test_signing_out_needs_the_page_and_ends_it(hall: Hall) -> None:
+    """A form of another site signs nobody out; ours does, and the cookie lets nobody in any more."""
+    async with hall.browser() as browser:
+        page = (await browser.get("/search")).text
+        kept = dict(browser.cookies)
+        for form, origin in (({}, None), ({"form": "x"}, None), ({"form": form_of(page)}, "http://evil.example")):
+            headers = {"origin": origin} if origin else {}
+            assert (await browser.post("/sign-out", data=form, headers=headers)).status_code == 403
+        assert "<h1>Search</h1>" in (await browser.get("/search")).text
+        assert (await browser.post("/sign-out", data={"form": form_of(page)})).status_code == 303
+        browser.cookies.update(kept)
+        assert "<h1>Search</h1>" not in (await browser.get("/search")).text
+
+
+async def test_who_is_removed_is_out_at_once(hall: Hall) -> None:
+    """His session ends with his place in the file; whose number it was stays there."""
+    async with hall.browser() as browser:
+        hall.users.remove(NAME)
+        assert "<h1>Search</h1>" not in (await browser.get("/search")).text
+        assert (await sign_in(browser)).status_code == 401
+    assert list(hall.users.names()) == [(NAME, hall.actor, False)]
+
+
+@pytest.mark.parametrize("removed", [False, True], ids=["another password", "removed and let in again"])
+async def test_another_password_ends_every_session(hall: Hall, *, removed: bool) -> None:
+    """Whoever had her password, or her browser, is out when she gets another: nobody goes on for hours by the one before."""
+    async with hall.browser() as browser:
+        if removed:
+            hall.users.remove(NAME)
+        hall.users.add(NAME, "another long password")
+        assert "<h1>Search</h1>" not in (await browser.get("/search")).text
+        assert (await sign_in(browser)).status_code == 401
+
+
+async def test_a_sign_in_that_another_site_sends_is_refused(hall: Hall) -> None:
+    """So that nobody works under another's name without knowing."""
+    async with hall.browser(signed_in=False) as browser:
+        form = {"name": NAME, "password": PASSWORD, "purpose": "audit"}
+        for headers in ({"origin": "http://evil.example"}, {"origin": "null"}, {"sec-fetch-site": "cross-site"}):
+            assert (await browser.post("/sign-in", data=form, headers=headers)).status_code == 403
+
+
+@pytest.mark.parametrize(
+    "back", ["//evil.example/", "https://evil.example/", "/\\evil.example", "javascript:alert(1)", ""]
+)
+async def test_nobody_is_led_elsewhere(hall: Hall, back: str) -> None:
+    """Where to go after signing in is a path of this page, or the search."""
+    async with hall.browser(signed_in=False) as browser:
+        assert (await sign_in(browser, back=back)).headers["location"] == "/search"
+
+
+async def test_a_machine_of_another_name_is_not_this_one(hall: Hall) -> None:
+    """A page elsewhere whose name points at this machine is not let in, whatever it sends."""
+    async with hall.browser() as browser:
+        assert (await browser.get("/search", headers={"host": "evil.example"})).status_code == 421
+
+
+HOSTS = [
+    "127.0.0.1@evil.example", "evil.example#127.0.0.1", "127.0.0.1.evil.example", "[", "[::1", "127.0.0.1:x",
+    "127.0.0.1/..", "localhost.", "0", "2130706433", "127.1", "[::ffff:127.0.0.1]",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("host", HOSTS)
+async def test_a_name_that_looks_like_this_machines_is_not_it(hall: Hall, host: str) -> None:
+    """Nothing is asked for whoever comes by it, and no page fails."""
+    async with hall.browser() as browser:
+        answer = await browser.get(f"/cases/{hall.case}", headers={"host": host})
+        assert answer.status_code == 421
+        assert "content-security-policy" in answer.headers
+    assert hall.sent == []
+
+
+@pytest.mark.parametrize("site", ["same-site", "cross-site"])
+async def test_no_page_elsewhere_asks_in_her_name(hall: Hall, site: str) -> None:
+    """Also one at another port of this machine, to which browsers give the same cookies: nothing goes on record under her number."""
+    async with hall.browser() as browser:
+        for path in places(hall):
+            answer = await browser.get(path, headers={"sec-fetch-site": site})
+            assert "Auditor&#39;s sign-in" in answer.text
+            assert hall.case not in answer.text.replace(f"/cases/{hall.case}", "")
+        assert hall.sent == []
+        for by in ("same-origin", "none"):  # our own page, or an address that she typed
+            assert "Auditor&#39;s sign-in" not in (await browser.get("/search", headers={"sec-fetch-site": by})).text
+
+
+# -- what goes with every page ---------------------------------------------------------------------------------------
+
+
+async def test_every_page_says_what_a_browser_may_do_with_it(hall: Hall) -> None:
+    """Nothing is kept, framed, loaded from elsewhere or run inline; also where there is no answer."""
+    async with hall.browser() as browser:
+        for path in [*places(hall), "/", f"/cases/{NO_CASE}", "/page.css", "/page.js"]:
+            answer = await browser.get(path)
+            policy = answer.headers["content-security-policy"]
+            assert "default-src 'none'" in policy
+            assert "unsafe" not in policy
+            assert "frame-ancestors 'none'" in policy
+            assert answer.headers["cache-control"] == "no-store"
+            assert answer.headers["x-content-type-options"] == "nosniff"
+            if answer.headers.get("content-type", "").startswith("text/html"):
+                assert not re.search(r'<script(?! src="/page\.js" defer>)|\sstyle=|\son[a-z]+=', answer.text), path
+                assert not re.search(r'(?:src|href|action)="(?!/|#|data:,")', answer.text), path
+
+
+HOSTILE = ["<script>alert(1)</script>", '"><img src=x onerror=alert(1)>', "{{7*7}}", "' OR 1=1 --", "\x00", "é" * 64]
+
+
+@pytest.mark.parametrize("what", HOSTILE)
+async def test_what_is_typed_is_shown_as_text_or_not_at_all(hall: Hall, what: str) -> None:
+    """In each field of the search, in a path, in a name: no markup of a visitor becomes markup of the page."""
+    async with hall.browser() as browser:
+        answers = [
+            await browser.get("/search", params={name: what}) for name in ("q", "agency", "type", "number", "from")
+        ]
+        answers += [await browser.get(f"/cases/{hall.case}", params={name: what}) for name in ("as_of", "step", "x")]
+        answers.append(await browser.get("/events/x", params={"number": what}))
+        answers.append(await browser.get("/agencies", params={"from": what}))
+        answers.append(await sign_in(browser, name=what))
+    for answer in answers:
+        assert answer.status_code in (200, 401, 404)
+        assert "<script>" not in answer.text
+        assert "<img" not in answer.text
+        assert 'value="49"' not in answer.text
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+async def test_every_page_is_in_three_languages(hall: Hall, language: str) -> None:
+    """The page says which it is in, and no code is left without a word; a code itself is never translated."""
+    async with hall.browser(language=f"{language};q=0.9, de") as browser:
+        for path in places(hall):
+            answer = await browser.get(path)
+            assert answer.status_code == 200
+            assert f'<html lang="{language}">' in answer.text
+            foreign = next(each for each in LANGUAGES if each != language)
+            assert catalogue()["footer.sealed"][language] in answer.text.replace("&#39;", "'")
+            assert catalogue()["footer.sealed"][foreign] not in answer.text.replace("&#39;", "'")
+        assert "referral.submitted" in (await browser.get(f"/cases/{hall.case}")).text
+
+
+async def test_the_language_is_the_visitors_choice_and_stays(hall: Hall) -> None:
+    """A link chooses it, whatever the browser prefers; unless anything is said, the page speaks Azerbaijani."""
+    async with hall.browser(language="ru, en;q=0.5") as browser:
+        assert '<html lang="ru">' in (await browser.get("/search")).text
+        assert '<html lang="en">' in (await browser.get("/search?lang=en")).text
+        assert '<html lang="en">' in (await browser.get("/search")).text
+    async with hall.browser(signed_in=False, language="de") as browser:
+        assert '<html lang="az">' in (await browser.get("/")).text

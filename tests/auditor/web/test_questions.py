@@ -1,0 +1,315 @@
+"""The door at which the command line has its questions put on record: who may ask, and what it takes."""
+
+import json
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from starlette.applications import Starlette
+
+from auditor.web.given import LATER, NO_CASE, Hall
+from nrmbus.auditor.reports.holders import readings
+from nrmbus.auditor.web.access_log import PURPOSES, Question
+from nrmbus.auditor.web.offline_log import FILE, OffTheRecord
+from nrmbus.auditor.web.pages.answers import Opened
+from nrmbus.auditor.web.questions import Questions
+from nrmbus.bus.serving import Listening
+from nrmbus.cli.audit.on_record import Purpose
+
+READ = datetime(2026, 11, 30, 7, 0, tzinfo=UTC)
+"""Before `LATER`."""
+
+
+class Door:
+    """The auditor's door, above the history of the page's tests."""
+
+    def __init__(self, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.hall = Hall(home, monkeypatch)
+        self.account = self.hall.users.account("root")
+        self.unrecorded = OffTheRecord(self.hall.home)
+        self.questions = Questions(self.hall, self.hall.users, self.unrecorded)
+        self.listening = Listening(self.hall.home)
+        self.app = Starlette(routes=self.questions.routes(self.listening))
+
+    def open(self) -> None:
+        """Answer."""
+        hall = self.hall
+        self.questions.open(
+            Opened(
+                hall,
+                hall.asking,
+                hall.seen,
+                type("C", (), {"now": lambda _: LATER})(),
+                hall.written.directory,
+                lambda _: [],
+            )
+        )
+
+    @asynccontextmanager
+    async def asked(self, token: str | None = None) -> AsyncIterator[httpx.AsyncClient]:
+        """A client that has the token, or another."""
+        headers = {"authorization": f"Bearer {self.listening.token if token is None else token}"}
+        transport = httpx.ASGITransport(self.app)
+        async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1", headers=headers) as client:
+            yield client
+
+    def question(self, **more: Any) -> dict[str, Any]:
+        """A question that is answered, but for *more*; what is None is left out."""
+        body = {"actor": self.account, "purpose": "audit", "what": "case", "case": self.hall.case} | more
+        return {name: each for name, each in body.items() if each is not None}
+
+
+@pytest.fixture(name="shut")
+def _shut(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Door]:
+    door = Door(tmp_path, monkeypatch)
+    yield door
+    door.listening.socket.close()
+
+
+@pytest.fixture(name="door")
+def _door(shut: Door) -> Door:
+    shut.open()
+    return shut
+
+
+async def test_p4_a_question_is_registered_and_then_answered(door: Door) -> None:
+    """A case, an event, evidence, and a search, which is about the auditor's own number."""
+    hall = door.hall
+    event = hall.event("referral.submitted")[8:44]
+    async with door.asked() as client:
+        begun = await client.get("/questions")
+        answers = [
+            await client.post("/questions", json=door.question(**each))
+            for each in (
+                {}, {"what": "event", "event": event}, {"what": "export", "purpose": "court"},
+                {"what": "search", "case": None}, {"what": "event", "event": event, "case": None},
+                {"what": "person_report", "purpose": "person_request"},
+            )
+        ]  # fmt: skip
+    assert begun.json() == {"trouble": None}
+    numbers = [answer.json()["number"] for answer in answers]
+    entries = {each.registration.number: each for each in hall.audited().history.entries}
+    found = readings(entries[number] for number in numbers)
+    assert [(each.what, each.purpose, each.event) for each in found] == [
+        ("case", "audit", None), ("event", "audit", event), ("export", "court", None), ("search", "audit", None),
+        ("event", "audit", event), ("person_report", "person_request", None),
+    ]  # fmt: skip
+    assert {each.actor for each in found} == {door.account}
+    assert [each.off_record for each in found] == [None] * 6
+    about = [entries[number].registration.subject for number in numbers]
+    assert about == [hall.case] * 3 + [hall.users.own_number()] * 2 + [hall.case]
+
+
+async def test_without_the_token_nothing_is_asked(door: Door) -> None:
+    """Neither with another one, nor with none at all."""
+    async with door.asked("x") as client:
+        for headers in ({}, {"authorization": ""}, {"authorization": door.listening.token}):
+            answers = [await client.get("/questions", headers=headers)]
+            answers.append(await client.post("/questions", json=door.question(), headers=headers))
+            assert [each.status_code for each in answers] == [401, 401]
+    assert door.hall.sent == []
+
+
+HOSTILE: list[dict[str, Any]] = [
+    {"actor": "999999"}, {"actor": "S-17"}, {"actor": None}, {"actor": 482911}, {"actor": "482911\n"},
+    {"purpose": "curiosity"}, {"purpose": "case_work"}, {"purpose": ["audit"]}, {"purpose": None},
+    {"what": "letter"}, {"what": "figures"}, {"what": "person_report"}, {"what": None},
+    {"what": "person_report", "purpose": "person_request", "case": None},
+    {"case": None}, {"case": "5f0c"}, {"case": "Z" * 32}, {"case": "0" * 31 + "\n"}, {"what": "export", "case": None},
+    {"what": "search"}, {"what": "event"}, {"what": "event", "event": "12"}, {"event": "1" * 36},
+    {"what": "search", "case": None, "event": "01930000-0000-7000-8000-000000000000"}, {"parts": ["story"]},
+    {"subject": "0" * 32}, {"note": "x" * 2000},
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("more", HOSTILE, ids=str)
+async def test_what_is_no_question_is_refused_by_a_code(door: Door, more: dict[str, Any]) -> None:
+    """A word of no list, a field too many or too few, somebody whom nobody knows; nothing of it is repeated."""
+    async with door.asked() as client:
+        answer = await client.post("/questions", json=door.question(**more))
+    assert (answer.status_code, answer.json()) == (422, {"code": "not_a_question"})
+    assert door.hall.sent == []
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [b"", b"[]", b"null", b"\xff", b"{" * 900, b"[" * 1000, b'{"actor":NaN}', b"x" * 100_000],
+    ids=lambda raw: repr(raw[:8]),
+)
+async def test_what_is_no_json_of_ours_is_refused_by_the_same_code(door: Door, raw: bytes) -> None:
+    """However deep or long it is."""
+    async with door.asked() as client:
+        answer = await client.post("/questions", content=raw)
+    assert (answer.status_code, answer.json()) == (422, {"code": "not_a_question"})
+
+
+async def test_what_nobody_spoke_of_gets_no_number(door: Door) -> None:
+    """A case that there is not, and an event that is not of this case: else the door would make cases."""
+    async with door.asked() as client:
+        for more in ({"case": NO_CASE}, {"what": "event", "event": "01930000-0000-7000-8000-000000000000"}):
+            answer = await client.post("/questions", json=door.question(**more))
+            assert (answer.status_code, answer.json()) == (404, {"code": "not_found"})
+    assert door.hall.sent == []
+
+
+def held(door: Door, **more: Any) -> dict[str, Any]:
+    """A hold that is placed, but for *more*."""
+    body = {"actor": door.account, "case": door.hall.case, "reasons": ["inspection"], "until": "2026-12-31"} | more
+    return {name: each for name, each in body.items() if each is not None}
+
+
+async def test_a_hold_is_said_by_the_auditor_that_runs(door: Door) -> None:
+    """Under the number of who decides it; behind the same token as questions, and in turn with them."""
+    hall = door.hall
+    async with door.asked() as client:
+        assert (await client.post("/questions", json=door.question())).status_code == 200
+        answer = await client.post("/holds", json=held(door))
+        assert (await client.post("/questions", json=door.question())).status_code == 200
+    async with door.asked("x") as client:
+        assert (await client.post("/holds", json=held(door))).status_code == 401
+    entry = next(each for each in hall.audited().history.entries if each.registration.id == answer.json()["id"])
+    assert entry.event is not None
+    assert (entry.event.type, entry.event.source, entry.event.actor) == ("access.hold_placed", "auditor", door.account)
+    assert (entry.registration.subject, entry.registration.number) == (hall.case, answer.json()["number"])
+    assert len(hall.sent) == 3
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"actor": "999999"}, {"actor": "cli"}, {"actor": None}, {"case": None}, {"case": "5f0c"}, {"reasons": []},
+        {"reasons": ["curiosity"]}, {"reasons": "inspection"}, {"until": "2026-02-30"}, {"until": "for ever"},
+        {"until": None}, {"what": "case"}, {"reasons": ["inspection"] * 9},
+    ],
+    ids=str,
+)  # fmt: skip
+async def test_what_is_no_hold_is_refused_by_a_code(door: Door, more: dict[str, Any]) -> None:
+    """And nothing of it is repeated."""
+    async with door.asked() as client:
+        answer = await client.post("/holds", json=held(door, **more))
+        assert (answer.status_code, answer.json()) == (422, {"code": "not_a_hold"})
+        answer = await client.post("/holds", json=held(door, case=NO_CASE))
+        assert (answer.status_code, answer.json()) == (404, {"code": "not_found"})
+    assert door.hall.sent == []
+
+
+async def test_who_was_removed_asks_no_more(door: Door) -> None:
+    """By his number, from his removal on."""
+    async with door.asked() as client:
+        assert (await client.post("/questions", json=door.question(actor=door.hall.actor))).status_code == 200
+        door.hall.users.remove("leyla")
+        assert (await client.post("/questions", json=door.question(actor=door.hall.actor))).status_code == 422
+
+
+async def test_p4_what_the_registrar_does_not_register_is_not_answered(door: Door) -> None:
+    """Sabotage: it is away, or refuses; each by its code."""
+    async with door.asked() as client:
+        door.hall.away()
+        answer = await client.post("/questions", json=door.question())
+        assert (answer.status_code, answer.json()) == (503, {"code": "unanswered"})
+        door.hall.registrar = "refuses"
+        answer = await client.post("/questions", json=door.question())
+        assert (answer.status_code, answer.json()) == (503, {"code": "wrong_state"})
+
+
+async def test_of_a_history_that_does_not_verify_nothing_is_put_on_record(door: Door) -> None:
+    """What was registered behind it would never be seen; the code says so."""
+    question, altered = door.question(), door.hall.written.records[60]
+    door.hall.written.records[60] = type(altered)(altered.key, b"{}", altered.headers)
+    async with door.asked() as client:
+        answer = await client.post("/questions", json=question)
+    assert (answer.status_code, answer.json()) == (503, {"code": "not_verified"})
+    assert door.hall.sent == []
+
+
+async def test_where_the_auditor_has_stopped_is_said(door: Door) -> None:
+    """Its door stays open: whoever looks for the alteration is told the place, and is on record."""
+    door.hall.stopped_at = "gap at number 9 of partition 0"
+    async with door.asked() as client:
+        assert (await client.get("/questions")).json() == {"trouble": "gap at number 9 of partition 0"}
+        assert (await client.post("/questions", json=door.question())).status_code == 200
+
+
+async def test_before_it_is_open_it_says_so(shut: Door) -> None:
+    """The command line waits a little, and asks again."""
+    async with shut.asked() as client:
+        assert (await client.get("/questions")).json() == {"code": "not_ready"}
+
+
+def test_purposes_are_those_of_the_page() -> None:
+    """The command line has the list once more, since ``--help`` may import nothing heavy."""
+    assert tuple(each.value for each in Purpose) == PURPOSES
+
+
+# -- off the record ---------------------------------------------------------------------------------------------------
+
+
+async def test_p4_what_was_read_off_the_record_is_put_there_afterwards(door: Door) -> None:
+    """Once, under the time of its reading, which is how it is told apart; the registrar being away, it waits."""
+    hall = door.hall
+    question = Question(door.account, "incident", "case", hall.case)
+    door.unrecorded.note(question, READ, "unreachable")
+    hall.away()
+    for _ in range(3):
+        await door.questions.look()
+    assert [each.question for each in door.unrecorded.left().readings] == [question]
+    assert len(hall.sent) == 1  # however long he is away, he finds one of it
+
+    hall.back()
+    await hall.register(hall.sent[0])
+    for _ in range(2):
+        await door.questions.look()
+    (found,) = [each for each in readings(hall.audited().history.about(hall.case)) if each.purpose == "incident"]
+    assert (found.actor, found.what, found.off_record, found.at) == (door.account, "case", READ, LATER)
+    assert door.unrecorded.left().readings == ()
+
+
+async def test_said_twice_it_is_registered_once(door: Door) -> None:
+    """The auditor was killed after it was registered, and before it could write that down."""
+    question = Question(door.account, "incident", "case", door.hall.case)
+    door.unrecorded.note(question, READ, "unreachable")
+    (line,) = door.unrecorded.left().readings
+    first, again = [await door.hall.asking.afterwards(question, line.id, READ) for _ in range(2)]
+    assert first == again
+
+
+async def test_a_time_to_come_is_a_time_before(door: Door) -> None:
+    """A stepped clock may stand long before the machine's: what is afterwards is told as afterwards all the same."""
+    question = Question(door.account, "incident", "case", door.hall.case)
+    door.unrecorded.note(question, datetime(2030, 1, 1, tzinfo=UTC), "unreachable")
+    await door.questions.look()
+    (found,) = [each for each in readings(door.hall.audited().history.about(door.hall.case)) if each.off_record]
+    assert found.off_record is not None
+    assert found.off_record < LATER
+
+
+async def test_what_the_registrar_refuses_is_asked_once(door: Door) -> None:
+    """Its code is in the file, and it stays among what is on no record."""
+    door.unrecorded.note(Question(door.account, "incident", "case", door.hall.case), READ, "unreachable")
+    door.hall.registrar = "refuses"
+    await door.questions.look()
+    left = door.unrecorded.left()
+    assert (left.readings, [each.purpose for each in left.refused]) == ((), ["incident"])
+    assert '"code":"wrong_state"' in (door.hall.home / FILE).read_text()
+
+
+def test_a_line_that_somebody_else_wrote_is_counted(door: Door) -> None:
+    """Half a line of a power cut, junk, a field of a letter: none of it stops the auditor, and none goes on record."""
+    question = Question(door.account, "incident", "case", door.hall.case)
+    path = door.hall.home / FILE
+    path.write_bytes(b'{"kind":"read","id":"x"}\n\xff\n{"half')
+    path.chmod(0o600)
+    door.unrecorded.note(question, READ, "unreachable")
+    left = door.unrecorded.left()
+    assert ([each.question for each in left.readings], left.unreadable) == ([question], 3)
+    assert json.loads(path.read_bytes().splitlines()[-1])["why"] == "unreachable"
+
+
+def test_the_file_is_for_its_owner_only(door: Door) -> None:
+    """Like all of the auditor's."""
+    door.unrecorded.note(Question(door.account, "audit", "search", door.hall.users.own_number()), READ, "unanswered")
+    assert (door.hall.home / FILE).stat().st_mode & 0o777 == 0o600
