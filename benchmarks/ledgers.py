@@ -22,7 +22,7 @@ from nrmbus.desk.store import tables
 from nrmbus.desk.store.ledger import Ledger
 from nrmbus.wire import times
 from nrmbus.wire.envelope import Signed, decode
-from nrmbus.wire.keys import SealingKey
+from nrmbus.wire.keys.keys import SealingKey
 from nrmbus.wire.letter import Place
 
 LETTERS: Final = 1_000

@@ -20,11 +20,12 @@ from nrmbus.auditor.log.log import Log
 from nrmbus.auditor.log.signed_heads import SignedHeads
 from nrmbus.auditor.log.tree import StoredTree
 from nrmbus.play.load import POLICY
-from nrmbus.wire import merkle, times
-from nrmbus.wire.cosignature import Cosigner
-from nrmbus.wire.keys import SigningKey
-from nrmbus.wire.mldsa import MLDSA44SigningKey
-from nrmbus.wire.note import Ed25519Signer, vkey
+from nrmbus.wire import times
+from nrmbus.wire.keys.keys import SigningKey
+from nrmbus.wire.log import merkle
+from nrmbus.wire.log.cosignature import Cosigner
+from nrmbus.wire.log.mldsa import MLDSA44SigningKey
+from nrmbus.wire.log.note import Ed25519Signer, vkey
 
 EVENTS: Final = 10_000
 COMMIT: Final = 1_000

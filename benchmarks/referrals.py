@@ -14,7 +14,7 @@ from nrmbus.play.load import POLICY, Agency, Submission
 from nrmbus.rules import Rules
 from nrmbus.wire import ids, letter
 from nrmbus.wire.envelope import encode, with_letter
-from nrmbus.wire.keys import SealTo
+from nrmbus.wire.keys.keys import SealTo
 
 FROM: Final = ("ngo-a", "ngo-l", "vac")
 TO: Final = "special-unit"

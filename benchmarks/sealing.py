@@ -13,8 +13,8 @@ from town import Town
 from nrmbus.play.load import stream
 from nrmbus.wire import ids, letter
 from nrmbus.wire.envelope import decode
-from nrmbus.wire.keyfile import Passphrase
-from nrmbus.wire.keys import SEED_BYTES, SealingKey
+from nrmbus.wire.keys.keyfile import Passphrase
+from nrmbus.wire.keys.keys import SEED_BYTES, SealingKey
 
 READERS: Final = (1, 4, 16)
 LETTERS: Final = 100

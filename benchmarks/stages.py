@@ -15,7 +15,7 @@ from nrmbus.events import cast, versions
 from nrmbus.events.schemas import FOLDER
 from nrmbus.play.load import stream
 from nrmbus.registrar.batch import check, read
-from nrmbus.wire.keys import SigningKey
+from nrmbus.wire.keys.keys import SigningKey
 
 EVENTS: Final = 4_000
 _Result = TypeVar("_Result")

@@ -15,7 +15,7 @@ from nrmbus.play.load import POLICY, Agency, Submission
 from nrmbus.registrar.shard import Shard
 from nrmbus.rules import Rules
 from nrmbus.wire import ids
-from nrmbus.wire.keys import VerifyKey
+from nrmbus.wire.keys.keys import VerifyKey
 
 BUS: Final = "0123456789abcdef"
 SERVICES: Final = ("registrar",)

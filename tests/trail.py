@@ -24,11 +24,12 @@ from nrmbus.play.memory import TIMEKEEPER, MemoryBus
 from nrmbus.play.memory_desk import Delivery
 from nrmbus.play.trail import Read, compare, read_all
 from nrmbus.rules import View
-from nrmbus.wire import merkle, statement
-from nrmbus.wire.checkpoint import AddCheckpoint, Checkpoint, place_of
+from nrmbus.wire import statement
 from nrmbus.wire.errors import ProofError, WireError
-from nrmbus.wire.keys import VerifyKey
-from nrmbus.wire.note import Note
+from nrmbus.wire.keys.keys import VerifyKey
+from nrmbus.wire.log import merkle
+from nrmbus.wire.log.checkpoint import AddCheckpoint, Checkpoint, place_of
+from nrmbus.wire.log.note import Note
 from nrmbus.wire.record import Record
 from nrmbus.wire.registration import NOTHING_BEFORE
 

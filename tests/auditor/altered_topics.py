@@ -22,12 +22,13 @@ from nrmbus.auditor.log.signed_heads import SignedHeads
 from nrmbus.desk.witness.decision import Alarm, Known, Submitted, follows
 from nrmbus.published import vectors
 from nrmbus.wire import json as canonical
-from nrmbus.wire import merkle, statement
-from nrmbus.wire.checkpoint import COSIGNATURE_ED25519, Checkpoint, Policy, origin_of, witness_name
-from nrmbus.wire.cosignature import Cosigner, message, verifier
+from nrmbus.wire import statement
 from nrmbus.wire.errors import ProofError
-from nrmbus.wire.keys import SigningKey
-from nrmbus.wire.note import LIMIT, Note, Signature, key_id_of, vkey
+from nrmbus.wire.keys.keys import SigningKey
+from nrmbus.wire.log import merkle
+from nrmbus.wire.log.checkpoint import COSIGNATURE_ED25519, Checkpoint, Policy, origin_of, witness_name
+from nrmbus.wire.log.cosignature import Cosigner, message, verifier
+from nrmbus.wire.log.note import LIMIT, Note, Signature, key_id_of, vkey
 from nrmbus.wire.record import AUDIENCE, MATERIAL, REGISTRATION, Record
 from nrmbus.wire.registration import Registration, sign_registration
 from registrar.given import BUS

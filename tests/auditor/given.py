@@ -15,11 +15,11 @@ from nrmbus.auditor.errors import LogError
 from nrmbus.auditor.log.log import Log
 from nrmbus.auditor.log.signed_heads import SignedHeads
 from nrmbus.published import vectors
-from nrmbus.wire.checkpoint import origin_of
-from nrmbus.wire.cosignature import Cosigner
-from nrmbus.wire.keys import SigningKey
-from nrmbus.wire.mldsa import MLDSA44SigningKey
-from nrmbus.wire.note import Ed25519Signer
+from nrmbus.wire.keys.keys import SigningKey
+from nrmbus.wire.log.checkpoint import origin_of
+from nrmbus.wire.log.cosignature import Cosigner
+from nrmbus.wire.log.mldsa import MLDSA44SigningKey
+from nrmbus.wire.log.note import Ed25519Signer
 from nrmbus.wire.registration import NOTHING_BEFORE, Policy, Registration
 
 BUS, PARTITION = "0011223344556677", 2

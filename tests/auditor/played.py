@@ -22,7 +22,7 @@ from nrmbus.play.reader import parse
 from nrmbus.rules import Refusal, Rules, View
 from nrmbus.wire import ids
 from nrmbus.wire.envelope import decode, encode
-from nrmbus.wire.keys import VerifyKey
+from nrmbus.wire.keys.keys import VerifyKey
 from nrmbus.wire.record import AUDIENCE, MATERIAL, REGISTRATION, Record
 from nrmbus.wire.registration import NOTHING_BEFORE, Audience, Policy, Registration, sign_registration
 

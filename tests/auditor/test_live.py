@@ -20,10 +20,11 @@ from desk.live import live, signal_of
 from nrmbus.auditor.log.tiles import unbundle
 from nrmbus.bus import clients, topics
 from nrmbus.directory import SERVICES, Identity
-from nrmbus.wire import base64, ids, merkle
-from nrmbus.wire.checkpoint import Checkpoint, Policy, origin_of, witness_name
-from nrmbus.wire.cosignature import Cosigner
-from nrmbus.wire.note import Note
+from nrmbus.wire import base64, ids
+from nrmbus.wire.log import merkle
+from nrmbus.wire.log.checkpoint import Checkpoint, Policy, origin_of, witness_name
+from nrmbus.wire.log.cosignature import Cosigner
+from nrmbus.wire.log.note import Note
 from nrmbus.wire.record import Record
 
 pytestmark = pytest.mark.broker

@@ -19,10 +19,10 @@ from nrmbus.directory import Directory, LogIdentity
 from nrmbus.play.memory import MemoryBus
 from nrmbus.play.trail import Read, read_all
 from nrmbus.wire import statement
-from nrmbus.wire.checkpoint import AddCheckpoint, Checkpoint, origin_of, witness_name
-from nrmbus.wire.cosignature import Cosigner
-from nrmbus.wire.keys import SigningKey, VerifyKey
-from nrmbus.wire.note import Note
+from nrmbus.wire.keys.keys import SigningKey, VerifyKey
+from nrmbus.wire.log.checkpoint import AddCheckpoint, Checkpoint, origin_of, witness_name
+from nrmbus.wire.log.cosignature import Cosigner
+from nrmbus.wire.log.note import Note
 from nrmbus.wire.record import REGISTRATION, Record
 from nrmbus.wire.registration import Registration, sign_registration, verify_registration
 from play.stories import SIGNAL, played, scenario

@@ -25,7 +25,7 @@ from nrmbus.events.model import Event, Part
 from nrmbus.wire import ids
 from nrmbus.wire import json as wire_json
 from nrmbus.wire.envelope import encode, with_letter
-from nrmbus.wire.keys import SealingKey
+from nrmbus.wire.keys.keys import SealingKey
 from nrmbus.wire.letter import Container, seal
 from nrmbus.wire.record import Record
 

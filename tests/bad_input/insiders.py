@@ -18,7 +18,7 @@ from nrmbus.events.model import Event, Part
 from nrmbus.wire import ids, json
 from nrmbus.wire.envelope import encode, with_letter
 from nrmbus.wire.errors import WireError
-from nrmbus.wire.keys import SealingKey, SealTo
+from nrmbus.wire.keys.keys import SealingKey, SealTo
 from nrmbus.wire.letter import Container, seal
 from nrmbus.wire.record import Record
 

@@ -9,7 +9,7 @@ from bad_input.given import CANARY, CONSENT, PARTITIONS, Post
 from desk.live import STARTS
 from nrmbus.wire import base64, ids, material, statement
 from nrmbus.wire.envelope import encode
-from nrmbus.wire.keys import SigningKey
+from nrmbus.wire.keys.keys import SigningKey
 from nrmbus.wire.record import Record
 
 

@@ -19,7 +19,7 @@ from bad_input.rows import TABLE, Row, partition_of
 from brokers import Broker
 from canaries import holds
 from nrmbus.play.trail import check
-from nrmbus.wire.keys import SealingKey
+from nrmbus.wire.keys.keys import SealingKey
 from nrmbus.wire.record import Record
 
 pytestmark = pytest.mark.broker

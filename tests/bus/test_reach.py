@@ -11,7 +11,7 @@ from nrmbus.bus.authority import Authority
 from nrmbus.bus.errors import KeysSealed, NoBus
 from nrmbus.bus.folder import BusFolder
 from nrmbus.bus.reach import Reach, Tls, piped
-from nrmbus.wire import keyfile
+from nrmbus.wire.keys import keyfile
 
 
 @pytest.fixture(autouse=True)

@@ -11,7 +11,7 @@ from desk.given import CANARY, REF, TOKEN, desk_of, town
 from nrmbus.client import Door, verify_original
 from nrmbus.wire import base64
 from nrmbus.wire.errors import WireError
-from nrmbus.wire.keys import SigningKey, VerifyKey
+from nrmbus.wire.keys.keys import SigningKey, VerifyKey
 
 TYPE = "referral.submitted"
 DATA: dict[str, Any] = {

@@ -43,6 +43,6 @@ def test_every_threat_has_a_control_a_default_and_a_test() -> None:
 def test_a_row_without_its_test_is_named() -> None:
     """Sabotage: a test that is gone, a row that names none, and one that names a whole file."""
     head = "| threat | control | shipped default | test |\n| --- | --- | --- | --- |\n"
-    page = f"{head}| a | b | c | `wire/test_nowhere.py::test_x` |\n| d | e | f | none |\n| g | h | i | `wire/test_keys.py` |\n"
+    page = f"{head}| a | b | c | `wire/test_nowhere.py::test_x` |\n| d | e | f | none |\n| g | h | i | `wire/keys/test_keys.py` |\n"
 
-    assert unshown(page) == ["wire/test_nowhere.py::test_x", "d", "wire/test_keys.py::"]
+    assert unshown(page) == ["wire/test_nowhere.py::test_x", "d", "wire/keys/test_keys.py::"]

@@ -33,7 +33,7 @@ from nrmbus.events.model import Event, Part
 from nrmbus.rules import Agency, Rules, load_profile
 from nrmbus.wire import ids, json, letter
 from nrmbus.wire.envelope import decode, encode, with_letter
-from nrmbus.wire.keys import VerifyKey
+from nrmbus.wire.keys.keys import VerifyKey
 from nrmbus.wire.record import ANSWER, DELIVERY, REGISTRATION, Record
 from nrmbus.wire.registration import (
     NOTHING_BEFORE,

@@ -16,7 +16,7 @@ from nrmbus.directory.entry import Entry, Kind
 from nrmbus.directory.operator import Admitter
 from nrmbus.directory.own import Own
 from nrmbus.wire.envelope import decode
-from nrmbus.wire.keys import VerifyKey
+from nrmbus.wire.keys.keys import VerifyKey
 
 
 def directory() -> Directory:

@@ -11,7 +11,7 @@ from nrmbus.directory import Directory, DirectoryError, Identity, Operator, join
 from nrmbus.directory.entry import Entry, Kind
 from nrmbus.directory.operator import Admitter
 from nrmbus.wire import json, statement
-from nrmbus.wire.keys import SigningKey, VerifyKey
+from nrmbus.wire.keys.keys import SigningKey, VerifyKey
 
 BUS = "play-0123456789abcdef"
 NOW = datetime(2026, 3, 2, 5, 0, tzinfo=UTC)

@@ -11,7 +11,7 @@ from nrmbus.directory.admitters import Change, Listing, propose, sign
 from nrmbus.directory.entry import SIGNATURES
 from nrmbus.directory.operator import Admitter
 from nrmbus.directory.requests import Request
-from nrmbus.wire.keys import SigningKey
+from nrmbus.wire.keys.keys import SigningKey
 
 
 @pytest.fixture(name="office")

@@ -14,7 +14,7 @@ from nrmbus.directory.admitters import Listing
 from nrmbus.directory.changes import write_file
 from nrmbus.directory.operator import Admitter
 from nrmbus.directory.requests import Request
-from nrmbus.wire.keys import SigningKey
+from nrmbus.wire.keys.keys import SigningKey
 
 A, B = "admitter-a", "admitter-b"
 

@@ -28,7 +28,7 @@ from nrmbus.directory.heads import utc_time
 from nrmbus.directory.operator import Identity
 from nrmbus.directory.renewal import ANSWERS, GOOD_FOR, MOST, Renewal, topic_of
 from nrmbus.wire import json, statement, times
-from nrmbus.wire.keys import SigningKey
+from nrmbus.wire.keys.keys import SigningKey
 
 pytestmark = pytest.mark.broker
 

@@ -13,7 +13,7 @@ from nrmbus.directory.errors import SENTENCES
 from nrmbus.directory.operator import Admitter
 from nrmbus.directory.signatures import sign
 from nrmbus.wire import json, statement
-from nrmbus.wire.keys import SigningKey, VerifyKey
+from nrmbus.wire.keys.keys import SigningKey, VerifyKey
 
 
 @pytest.fixture(name="office")

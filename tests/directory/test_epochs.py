@@ -15,7 +15,7 @@ from nrmbus.directory import Directory, epochs
 from nrmbus.directory.entry import NOTHING_BEFORE, AdmitterKey, Admitters, Challenge, Entry, Kind, challenge_digest
 from nrmbus.directory.fold import Kids, Roll, Signed
 from nrmbus.wire import base64
-from nrmbus.wire.keys import SigningKey
+from nrmbus.wire.keys.keys import SigningKey
 
 BUS = "0123456789abcdef"
 ME = "ngo-a"

@@ -16,7 +16,7 @@ from nrmbus.directory import Directory, DirectoryError, Identity, joining
 from nrmbus.directory.entry import Entry, Kind
 from nrmbus.directory.own import Own
 from nrmbus.wire.errors import WireError
-from nrmbus.wire.keys import SigningKey, VerifyKey
+from nrmbus.wire.keys.keys import SigningKey, VerifyKey
 
 DAY = 24 * HOUR
 

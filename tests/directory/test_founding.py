@@ -14,7 +14,7 @@ from nrmbus.directory.heads import is_due, is_stale
 from nrmbus.directory.operator import Admitter
 from nrmbus.directory.signatures import sign
 from nrmbus.wire import json, statement
-from nrmbus.wire.keys import SigningKey, VerifyKey
+from nrmbus.wire.keys.keys import SigningKey, VerifyKey
 
 
 @pytest.fixture(name="office")

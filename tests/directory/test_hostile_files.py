@@ -19,7 +19,7 @@ from nrmbus.directory.invitation import Invitation
 from nrmbus.directory.renewal import Renewal, asked_by
 from nrmbus.directory.requests import LARGEST, Carried, Request
 from nrmbus.wire import base64, json, statement
-from nrmbus.wire.keys import SealingKey, SigningKey
+from nrmbus.wire.keys.keys import SealingKey, SigningKey
 
 LAST, FIRST = "9999-12-31T23:59:59Z", "0001-01-01T00:00:00Z"
 Reader = Callable[[Path], Carried]

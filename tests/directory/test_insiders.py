@@ -12,7 +12,7 @@ from directory.given import HOUR, NOW, Office, refused
 from nrmbus.directory import joining
 from nrmbus.directory.entry import AdmitterKey, Entry
 from nrmbus.directory.operator import Admitter, Identity
-from nrmbus.wire.keys import SigningKey
+from nrmbus.wire.keys.keys import SigningKey
 
 LATER = NOW + HOUR
 

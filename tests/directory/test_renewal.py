@@ -21,7 +21,7 @@ from nrmbus.directory.operator import Identity, Operator
 from nrmbus.directory.renewal import GOOD_FOR, Asked, Renewal, asked_by
 from nrmbus.directory.requests import Request, digest
 from nrmbus.wire import json, statement, times
-from nrmbus.wire.keys import SigningKey
+from nrmbus.wire.keys.keys import SigningKey
 
 
 @pytest.fixture(name="office")

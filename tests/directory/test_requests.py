@@ -14,7 +14,7 @@ from nrmbus.directory.entry import body_of
 from nrmbus.directory.operator import Admitter
 from nrmbus.directory.requests import Disposal, Request, digest, disposed
 from nrmbus.wire import json
-from nrmbus.wire.keys import SigningKey
+from nrmbus.wire.keys.keys import SigningKey
 
 CASE, OTHER = "ab" * 16, "cd" * 16
 

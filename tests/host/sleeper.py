@@ -6,7 +6,7 @@ import time
 
 from nrmbus.bus.folder import BusFolder, write_private
 from nrmbus.host.services import SERVICES
-from nrmbus.wire import keyfile
+from nrmbus.wire.keys import keyfile
 
 SERVICES["sleeper"] = "host.sleeper"
 SERVICES["raiser"] = "host.raiser"

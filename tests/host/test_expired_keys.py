@@ -13,7 +13,7 @@ from nrmbus.cli.operate.doctor import Heard, of_left_keys
 from nrmbus.directory import Directory, Identity, Operator, epochs
 from nrmbus.directory.admission import admit
 from nrmbus.host import expired_keys
-from nrmbus.wire.keys import VerifyKey
+from nrmbus.wire.keys.keys import VerifyKey
 
 JANUARY = datetime(2026, 1, 1, tzinfo=UTC)
 APRIL = JANUARY + timedelta(days=80)

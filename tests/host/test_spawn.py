@@ -16,7 +16,7 @@ from nrmbus.bus.errors import FolderHeld, NoBus
 from nrmbus.bus.folder import BusFolder, write_json
 from nrmbus.host import services
 from nrmbus.host.spawn import Fresh, Spawner, Started, Warm, spawner
-from nrmbus.wire import keyfile
+from nrmbus.wire.keys import keyfile
 from patience import lives, until
 
 TESTS = Path(__file__).parents[1]

@@ -14,7 +14,7 @@ from nrmbus.published import golden
 from nrmbus.published.gate import golden_name
 from nrmbus.wire import base64
 from nrmbus.wire.envelope import decode
-from nrmbus.wire.keys import SealingKey, SigningKey, VerifyKey
+from nrmbus.wire.keys.keys import SealingKey, SigningKey, VerifyKey
 from nrmbus.wire.letter import Container
 from nrmbus.wire.record import Record
 

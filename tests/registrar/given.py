@@ -14,7 +14,7 @@ from nrmbus.registrar.shard import Decision, Shard
 from nrmbus.rules import Agency, Rules, load_profile
 from nrmbus.wire import ids, json, letter
 from nrmbus.wire.envelope import decode, encode, with_letter
-from nrmbus.wire.keys import SigningKey, VerifyKey
+from nrmbus.wire.keys.keys import SigningKey, VerifyKey
 from nrmbus.wire.record import REGISTRATION, Record
 from nrmbus.wire.registration import verify_registration
 

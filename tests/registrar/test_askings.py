@@ -23,7 +23,7 @@ from nrmbus.registrar.shard import Shard
 from nrmbus.rules import Rules, load_profile
 from nrmbus.wire import ids, statement
 from nrmbus.wire.envelope import encode
-from nrmbus.wire.keys import SigningKey
+from nrmbus.wire.keys.keys import SigningKey
 from nrmbus.wire.record import AUDIENCE, REGISTRATION, Record
 from nrmbus.wire.registration import Audience
 from registrar.fire import Fire

@@ -16,7 +16,7 @@ from nrmbus.registrar.shard import Shard
 from nrmbus.rules import Agency
 from nrmbus.wire import ids
 from nrmbus.wire.envelope import encode, with_letter
-from nrmbus.wire.keys import SealingKey, SealTo
+from nrmbus.wire.keys.keys import SealingKey, SealTo
 from nrmbus.wire.letter import Container, seal
 from nrmbus.wire.record import Record
 from registrar.given import BUS, NOW, SIGNAL, Bus, check_history, to

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from nrmbus.registrar.scratch import NoRoomError, Scratch
 from nrmbus.wire import ids, material
-from nrmbus.wire.keys import SigningKey
+from nrmbus.wire.keys.keys import SigningKey
 from nrmbus.wire.record import REGISTRATION
 from nrmbus.wire.registration import verify_registration
 from registrar.given import SIGNAL, Bus, answered, as_record, check_history

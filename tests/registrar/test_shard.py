@@ -12,7 +12,7 @@ from nrmbus.registrar.records import Coordinates
 from nrmbus.registrar.shard import Decision, Shard
 from nrmbus.wire import ids
 from nrmbus.wire.envelope import decode, encode, with_letter
-from nrmbus.wire.keys import SealingKey
+from nrmbus.wire.keys.keys import SealingKey
 from nrmbus.wire.letter import Container, seal
 from nrmbus.wire.record import Record
 from nrmbus.wire.registration import Delivery, Registration

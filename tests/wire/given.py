@@ -11,7 +11,7 @@ from nrmbus.events.model import Part
 from nrmbus.published import vectors
 from nrmbus.wire import letter
 from nrmbus.wire.errors import SENTENCES, WireError
-from nrmbus.wire.keys import SealingKey, SealTo
+from nrmbus.wire.keys.keys import SealingKey, SealTo
 from nrmbus.wire.letter import Container
 
 CANARY = "Alina-7731"

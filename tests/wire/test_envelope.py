@@ -19,7 +19,7 @@ from nrmbus.published import vectors
 from nrmbus.wire import base64, ids, json, material, statement
 from nrmbus.wire.envelope import Record, Signed, decode, encode, with_letter
 from nrmbus.wire.errors import WireError
-from nrmbus.wire.keys import SigningKey
+from nrmbus.wire.keys.keys import SigningKey
 from wire.given import CANARY, refused
 
 KEY = SigningKey.from_seed(vectors.seed("signing"))

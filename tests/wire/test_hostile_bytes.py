@@ -9,16 +9,16 @@ from hypothesis import strategies as st
 
 from hostile import bounded, spoilt
 from nrmbus.wire import statement
-from nrmbus.wire.checkpoint import AddCheckpoint, Checkpoint
 from nrmbus.wire.envelope import Record, decode
 from nrmbus.wire.errors import PROOF_SENTENCES, SENTENCES, ProofError, WireError
-from nrmbus.wire.keys import SealingKey, VerifyKey
+from nrmbus.wire.keys.keys import SealingKey, VerifyKey
 from nrmbus.wire.letter import Container
-from nrmbus.wire.note import Note
+from nrmbus.wire.log.checkpoint import AddCheckpoint, Checkpoint
+from nrmbus.wire.log.note import Note
 from nrmbus.wire.registration import verify_answer, verify_delivery, verify_registration
 from wire.given import CANARY, KEYS, PLACE, RAW, UNIT, WHOLE
+from wire.log.test_note import SIGNED, SIGNER
 from wire.test_envelope import HEADERS, KEY, RECORD, signed
-from wire.test_note import SIGNED, SIGNER
 
 NAMES = sorted(name for name in HEADERS if name != "ce_dssematerial")
 

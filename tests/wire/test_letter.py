@@ -12,7 +12,7 @@ from nrmbus.published import vectors
 from nrmbus.wire import json, letter
 from nrmbus.wire.envelope import decode, encode, with_letter
 from nrmbus.wire.errors import LetterClosed
-from nrmbus.wire.keys import SealingKey, SigningKey
+from nrmbus.wire.keys.keys import SealingKey, SigningKey
 from nrmbus.wire.letter import Container
 from wire.given import (
     BODY,

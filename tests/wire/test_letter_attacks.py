@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from nrmbus.published import vectors
 from nrmbus.wire import base64, letter
 from nrmbus.wire.errors import LetterClosed, WireError
-from nrmbus.wire.keys import SealingKey
+from nrmbus.wire.keys.keys import SealingKey
 from nrmbus.wire.letter import Container
 from wire.given import BODY, CANARY, KEYS, PLACE, RAW, SENDER, SHELTER, TO, UNIT, WHOLE, edited, opened, refused
 

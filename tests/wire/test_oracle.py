@@ -15,7 +15,7 @@ import pytest
 
 from nrmbus.published import vectors
 from nrmbus.wire import base64, json
-from nrmbus.wire.keys import SealingKey
+from nrmbus.wire.keys.keys import SealingKey
 from nrmbus.wire.letter import Container
 
 pytestmark = pytest.mark.oracle

@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from nrmbus.events.model import PARTS
 from nrmbus.published import vectors
 from nrmbus.wire import json, statement
-from nrmbus.wire.keys import SigningKey
+from nrmbus.wire.keys.keys import SigningKey
 from nrmbus.wire.registration import (
     NOTHING_BEFORE,
     Answer,

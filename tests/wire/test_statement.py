@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from nrmbus.published import vectors
 from nrmbus.wire import statement
-from nrmbus.wire.keys import SigningKey, VerifyKey
+from nrmbus.wire.keys.keys import SigningKey, VerifyKey
 from wire.given import CANARY, refused
 
 KEY = SigningKey.from_seed(vectors.seed("registrar"))

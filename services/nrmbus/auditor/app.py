@@ -36,8 +36,8 @@ from nrmbus.bus.serving import Listening, Server, pages
 from nrmbus.directory import Directory, DirectoryReader, Entry, Identity, Published, operator_key
 from nrmbus.rules import load_profile
 from nrmbus.telemetry import log
-from nrmbus.wire.checkpoint import place_of
 from nrmbus.wire.errors import ProofError
+from nrmbus.wire.log.checkpoint import place_of
 from nrmbus.wire.record import Record
 
 NAME: Final = "auditor"

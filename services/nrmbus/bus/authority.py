@@ -28,8 +28,8 @@ from nrmbus.bus.certificate import LIFE, now
 from nrmbus.bus.errors import KeysSealed, NotCertified
 from nrmbus.bus.folder import BusFolder, make_private, write_json, write_private
 from nrmbus.bus.reach import Tls
-from nrmbus.wire import keyfile
 from nrmbus.wire.ids import AGENCY_ID, RESERVED_NAMES
+from nrmbus.wire.keys import keyfile
 
 BROKER: Final = "broker"
 OPERATOR: Final = "operator"

@@ -9,7 +9,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from nrmbus.bus.folder import write_private
 from nrmbus.bus.reach import Tls
-from nrmbus.wire import keyfile
+from nrmbus.wire.keys import keyfile
 
 LIFE: Final = timedelta(days=30)
 """How long a certificate lives."""

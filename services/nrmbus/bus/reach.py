@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from nrmbus.bus.errors import KeysSealed, NoBus
-from nrmbus.wire import keyfile
+from nrmbus.wire.keys import keyfile
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +31,7 @@ class Tls:
 
     @property
     def key(self) -> Path:
-        """The private key's file: raw on a bus for playing, else sealed (`nrmbus.wire.keyfile`)."""
+        """The private key's file: raw on a bus for playing, else sealed (`nrmbus.wire.keys.keyfile`)."""
         return self.folder / "key.pem"
 
     @property

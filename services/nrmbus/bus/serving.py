@@ -27,7 +27,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from nrmbus import telemetry
 from nrmbus.bus.ports import HOST, free_ports
 from nrmbus.telemetry import log
-from nrmbus.wire import files
+from nrmbus.wire.keys import files
 
 DOOR_FILE: Final = "door.json"
 

@@ -6,7 +6,7 @@ from typing import Any, Final
 from nrmbus.wire import base64
 from nrmbus.wire.envelope import Signed, decode
 from nrmbus.wire.errors import WireError
-from nrmbus.wire.keys import VerifyKey
+from nrmbus.wire.keys.keys import VerifyKey
 from nrmbus.wire.record import Record
 from nrmbus.wire.registration import Registration, verify_registration
 

@@ -40,7 +40,7 @@ from nrmbus.desk.witness.follower import Witness
 from nrmbus.directory import Directory, DirectoryReader, Entry, Identity, operator_key
 from nrmbus.directory.own import Own
 from nrmbus.rules import Agency, Rules, load_profile
-from nrmbus.wire.keyfile import is_sealed
+from nrmbus.wire.keys.keyfile import is_sealed
 
 RESTART: Final = 70
 """Exit code of a desk that could not go on; its supervisor starts it again."""

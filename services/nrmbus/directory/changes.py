@@ -22,8 +22,8 @@ from nrmbus.directory.heads import utc_time
 from nrmbus.directory.operator import OPERATOR_KEY, Admitter, Identity, Operator, operator_key
 from nrmbus.directory.reader import TOPIC, DirectoryReader
 from nrmbus.directory.requests import Disposal, Request, believe, digest, disposed, disposed_cases
-from nrmbus.wire import files
 from nrmbus.wire.ids import is_agency
+from nrmbus.wire.keys import files
 
 _LARGEST: Final = 64 * 1024 * 1024
 """Bytes of a file of all entries: some thousand changes of keys."""

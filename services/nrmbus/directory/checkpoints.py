@@ -6,9 +6,9 @@ from datetime import UTC, datetime
 from typing import Self
 
 from nrmbus.directory.directory import LogKeys
-from nrmbus.wire.checkpoint import Checkpoint, place_of
 from nrmbus.wire.errors import ProofError
-from nrmbus.wire.note import Note
+from nrmbus.wire.log.checkpoint import Checkpoint, place_of
+from nrmbus.wire.log.note import Note
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,10 +17,10 @@ from nrmbus.directory.fold import AUDITOR, LIFE, Kids, Period, Roll, Signed, Sta
 from nrmbus.directory.keys import Keys, LogKeys, verify_key
 from nrmbus.directory.signatures import holding
 from nrmbus.wire import json, statement
-from nrmbus.wire.checkpoint import witness_name
-from nrmbus.wire.cosignature import CosignatureVerifier
 from nrmbus.wire.errors import WireError
-from nrmbus.wire.keys import SealTo, VerifyKey
+from nrmbus.wire.keys.keys import SealTo, VerifyKey
+from nrmbus.wire.log.checkpoint import witness_name
+from nrmbus.wire.log.cosignature import CosignatureVerifier
 
 INSTANTS: Final = 4_096
 """Of how many agencies and moments the answers are kept."""

@@ -30,7 +30,7 @@ from nrmbus.directory.fold import TO_AGREE, WITHOUT_OLD_KEY
 from nrmbus.directory.signatures import sign
 from nrmbus.wire import base64, json, times
 from nrmbus.wire.errors import LetterClosed
-from nrmbus.wire.keys import SealingKey, SealTo, SigningKey
+from nrmbus.wire.keys.keys import SealingKey, SealTo, SigningKey
 
 OVERLAP: Final = timedelta(hours=72)
 """How long old keys stay good for what is under way, unless an agency asks for another time."""

@@ -6,10 +6,10 @@ from typing import Self
 from nrmbus.directory.entry import Entry
 from nrmbus.directory.fold import Kids
 from nrmbus.wire import base64
-from nrmbus.wire.cosignature import CosignatureVerifier
-from nrmbus.wire.keys import SealTo, VerifyKey
-from nrmbus.wire.mldsa import MLDSA44VerifyKey
-from nrmbus.wire.note import Ed25519Verifier
+from nrmbus.wire.keys.keys import SealTo, VerifyKey
+from nrmbus.wire.log.cosignature import CosignatureVerifier
+from nrmbus.wire.log.mldsa import MLDSA44VerifyKey
+from nrmbus.wire.log.note import Ed25519Verifier
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,12 +22,13 @@ from nrmbus.directory.entry import (
 )
 from nrmbus.directory.errors import DirectoryError
 from nrmbus.directory.fold import SERVICES, TWO
-from nrmbus.wire import files, ids, keyfile, statement, times
-from nrmbus.wire.cosignature import Cosigner
+from nrmbus.wire import ids, statement, times
 from nrmbus.wire.errors import WireError
-from nrmbus.wire.keys import SealingKey, SigningKey, VerifyKey
-from nrmbus.wire.mldsa import MLDSA44SigningKey
-from nrmbus.wire.note import Ed25519Signer
+from nrmbus.wire.keys import files, keyfile
+from nrmbus.wire.keys.keys import SealingKey, SigningKey, VerifyKey
+from nrmbus.wire.log.cosignature import Cosigner
+from nrmbus.wire.log.mldsa import MLDSA44SigningKey
+from nrmbus.wire.log.note import Ed25519Signer
 
 
 def operator_key(home: Path) -> VerifyKey:

@@ -29,7 +29,7 @@ from nrmbus.directory.requests import Carried, Pem, Word, believe
 from nrmbus.events.model import AgencyId, Code, Frozen, Time
 from nrmbus.wire import statement
 from nrmbus.wire.errors import WireError
-from nrmbus.wire.keys import SigningKey
+from nrmbus.wire.keys.keys import SigningKey
 
 REQUESTS: Final = "nrm.requests."
 """How the name of an agency's topic begins: what it asks of the operator."""

@@ -16,9 +16,10 @@ from nrmbus.directory.entry import Entry, body_of
 from nrmbus.directory.errors import DirectoryCode, DirectoryError
 from nrmbus.directory.fold import SERVICES
 from nrmbus.events.model import AgencyId, CaseRef, Code, Digest, Frozen, Time
-from nrmbus.wire import files, json, statement
+from nrmbus.wire import json, statement
 from nrmbus.wire.errors import WireError
-from nrmbus.wire.keys import SigningKey, VerifyKey
+from nrmbus.wire.keys import files
+from nrmbus.wire.keys.keys import SigningKey, VerifyKey
 
 LARGEST: Final = 4 * 1024 * 1024
 Pem = Annotated[str, Field(max_length=8192)]

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from nrmbus.directory.entry import Signature
 from nrmbus.wire import base64, statement
 from nrmbus.wire.errors import WireError
-from nrmbus.wire.keys import SigningKey, VerifyKey
+from nrmbus.wire.keys.keys import SigningKey, VerifyKey
 
 
 def _signed(thing: statement.Thing, payload: bytes) -> bytes:

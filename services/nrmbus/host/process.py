@@ -15,7 +15,7 @@ from nrmbus.bus.errors import BusError
 from nrmbus.bus.folder import BusFolder
 from nrmbus.host.core_dumps import leave_no_picture
 from nrmbus.host.services import run_service
-from nrmbus.wire import keyfile
+from nrmbus.wire.keys import keyfile
 
 ORPHANED: Final = 71
 """Exit status of a service whose supervisor is gone."""

@@ -12,7 +12,7 @@ from typing import Final, NamedTuple, Protocol
 
 from nrmbus.host.process import PASSPHRASE_LENGTH
 from nrmbus.host.services import DESK, SERVICES
-from nrmbus.wire.keyfile import held
+from nrmbus.wire.keys.keyfile import held
 
 WARM: Final = (
     *SERVICES.values(),

@@ -25,7 +25,7 @@ from nrmbus.published.gate import body_of, golden_name, published_files
 from nrmbus.wire import base64, json, letter, statement
 from nrmbus.wire.envelope import Signed, decode, encode, with_letter
 from nrmbus.wire.errors import LetterClosed, WireError
-from nrmbus.wire.keys import SealingKey, SigningKey, VerifyKey
+from nrmbus.wire.keys.keys import SealingKey, SigningKey, VerifyKey
 from nrmbus.wire.record import AUDIENCE, REGISTRATION, SUBMITTED, Record
 from nrmbus.wire.registration import (
     NOTHING_BEFORE,

@@ -18,7 +18,7 @@ from nrmbus.events.model import Event, Part
 from nrmbus.wire import base64, ids, json, letter, material, statement
 from nrmbus.wire.envelope import encode
 from nrmbus.wire.errors import WireError
-from nrmbus.wire.keys import SealingKey, SigningKey
+from nrmbus.wire.keys.keys import SealingKey, SigningKey
 from nrmbus.wire.registration import NOTHING_BEFORE, Answer, Audience, Delivery, Policy, Registration
 
 FOLDER: Final = Path("schemas/vectors")

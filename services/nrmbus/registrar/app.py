@@ -28,7 +28,7 @@ from nrmbus.registrar.scratch import Scratch
 from nrmbus.registrar.shard import Shard
 from nrmbus.rules import Agency, Rules, load_profile
 from nrmbus.telemetry import log
-from nrmbus.wire.keys import VerifyKey
+from nrmbus.wire.keys.keys import VerifyKey
 
 NAME: Final = "registrar"
 PLACE: Final = "NRMBUS_PLACE"

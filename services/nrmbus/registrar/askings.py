@@ -23,7 +23,7 @@ from nrmbus.registrar.shard import Shard
 from nrmbus.rules import Rules
 from nrmbus.wire import statement, times
 from nrmbus.wire.errors import WireError
-from nrmbus.wire.keys import VerifyKey
+from nrmbus.wire.keys.keys import VerifyKey
 from nrmbus.wire.record import REGISTRATION, Record
 
 LOOK_SECONDS: Final = 20.0

@@ -22,7 +22,7 @@ from nrmbus.registrar.records import Coordinates, Out
 from nrmbus.registrar.shard import Shard
 from nrmbus.wire.envelope import Signed, decode
 from nrmbus.wire.errors import WireError
-from nrmbus.wire.keys import SigningKey, VerifyKey
+from nrmbus.wire.keys.keys import SigningKey, VerifyKey
 from nrmbus.wire.record import Record
 
 THREADS: Final = 2

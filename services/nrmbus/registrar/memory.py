@@ -20,7 +20,7 @@ from nrmbus.rules import Rules
 from nrmbus.wire import base64, json, statement, times
 from nrmbus.wire.envelope import decode
 from nrmbus.wire.errors import WireError
-from nrmbus.wire.keys import VerifyKey
+from nrmbus.wire.keys.keys import VerifyKey
 from nrmbus.wire.record import AUDIENCE, MATERIAL, REGISTRATION, SUBMITTED, Record, header_of
 from nrmbus.wire.registration import NOTHING_BEFORE
 

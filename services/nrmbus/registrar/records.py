@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from nrmbus.wire import json, statement
-from nrmbus.wire.keys import SigningKey
+from nrmbus.wire.keys.keys import SigningKey
 
 CASES: Final = "nrm.cases"
 QUARANTINE: Final = "nrm.quarantine"

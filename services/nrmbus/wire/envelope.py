@@ -31,7 +31,7 @@ from nrmbus.events.errors import Invalid, Problem
 from nrmbus.events.model import Data, Event
 from nrmbus.wire import base64, ids, json, material, statement, times
 from nrmbus.wire.errors import LetterClosed, WireError
-from nrmbus.wire.keys import SigningKey, VerifyKey
+from nrmbus.wire.keys.keys import SigningKey, VerifyKey
 from nrmbus.wire.letter import Container
 from nrmbus.wire.record import (
     DATA_LIMIT,

@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from nrmbus.events.model import PARTS, Part
 from nrmbus.wire import base64, ids, json
 from nrmbus.wire.errors import LetterClosed, WireError
-from nrmbus.wire.keys import KID_XWING, WRAP_BYTES, SealingKey, SealTo
+from nrmbus.wire.keys.keys import KID_XWING, WRAP_BYTES, SealingKey, SealTo
 from nrmbus.wire.record import LETTER_LIMIT, PRINTABLE
 
 SUITE: Final = "nrm1"

@@ -14,7 +14,7 @@ from nrmbus.events.errors import Invalid
 from nrmbus.events.model import AgencyId, CaseRef, Digest, EventId, Frozen, Part, Time
 from nrmbus.wire import json, statement
 from nrmbus.wire.errors import WireError
-from nrmbus.wire.keys import SigningKey, VerifyKey
+from nrmbus.wire.keys.keys import SigningKey, VerifyKey
 from nrmbus.wire.record import ANSWER, AUDIENCE, DELIVERY, LETTER, REGISTRATION, STATEMENT_LIMIT
 
 __all__ = [

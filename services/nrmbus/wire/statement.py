@@ -10,7 +10,7 @@ from typing import Any, Final, Literal
 
 from nrmbus.wire import base64, json
 from nrmbus.wire.errors import WireError
-from nrmbus.wire.keys import SigningKey, VerifyKey
+from nrmbus.wire.keys.keys import SigningKey, VerifyKey
 
 Thing = Literal[
     "registration",

@@ -53,9 +53,9 @@ from nrmbus.auditor.evidence.verifier import Trust, Verification
 from nrmbus.published import vectors
 from nrmbus.wire import json as canonical
 from nrmbus.wire import statement
-from nrmbus.wire.checkpoint import origin_of
-from nrmbus.wire.keys import SigningKey
-from nrmbus.wire.note import Ed25519Signer, Signature
+from nrmbus.wire.keys.keys import SigningKey
+from nrmbus.wire.log.checkpoint import origin_of
+from nrmbus.wire.log.note import Ed25519Signer, Signature
 from nrmbus.wire.record import REGISTRATION
 from nrmbus.wire.registration import Registration, sign_registration
 from registrar.given import BUS, CASE

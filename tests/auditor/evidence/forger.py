@@ -8,12 +8,13 @@ from typing import Any
 from auditor.evidence.given import LASTING, LOG, MANIFEST, ORIGIN, TIME, WITNESSES, Evidence
 from nrmbus.published import vectors
 from nrmbus.wire import json as canonical
-from nrmbus.wire import merkle, statement
-from nrmbus.wire.checkpoint import COSIGNATURE_ED25519, Checkpoint
-from nrmbus.wire.cosignature import Cosigner, message
-from nrmbus.wire.keys import SigningKey
-from nrmbus.wire.mldsa import MLDSA44SigningKey
-from nrmbus.wire.note import Ed25519Signer, Note, Signature, key_id_of
+from nrmbus.wire import statement
+from nrmbus.wire.keys.keys import SigningKey
+from nrmbus.wire.log import merkle
+from nrmbus.wire.log.checkpoint import COSIGNATURE_ED25519, Checkpoint
+from nrmbus.wire.log.cosignature import Cosigner, message
+from nrmbus.wire.log.mldsa import MLDSA44SigningKey
+from nrmbus.wire.log.note import Ed25519Signer, Note, Signature, key_id_of
 from nrmbus.wire.record import REGISTRATION
 
 Altered = MutableMapping[str, bytes]

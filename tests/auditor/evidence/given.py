@@ -12,11 +12,11 @@ from nrmbus.auditor.evidence.verifier import Key, Trust, Verification, files_of
 from nrmbus.auditor.log.log import Log
 from nrmbus.auditor.log.signed_heads import SignedHeads
 from nrmbus.published import vectors
-from nrmbus.wire.checkpoint import origin_of, witness_name
-from nrmbus.wire.cosignature import Cosigner
-from nrmbus.wire.keys import SigningKey, VerifyKey
-from nrmbus.wire.mldsa import MLDSA44SigningKey
-from nrmbus.wire.note import Ed25519Signer, Ed25519Verifier, Note, vkey
+from nrmbus.wire.keys.keys import SigningKey, VerifyKey
+from nrmbus.wire.log.checkpoint import origin_of, witness_name
+from nrmbus.wire.log.cosignature import Cosigner
+from nrmbus.wire.log.mldsa import MLDSA44SigningKey
+from nrmbus.wire.log.note import Ed25519Signer, Ed25519Verifier, Note, vkey
 from nrmbus.wire.record import REGISTRATION
 from nrmbus.wire.registration import verify_registration
 from registrar.given import BUS, CASE, SIGNAL, Bus

@@ -14,10 +14,11 @@ from auditor.evidence.given import LASTING, LOG, ORIGIN, STRANGER, TIME, WITNESS
 from nrmbus.auditor.evidence import verifier
 from nrmbus.auditor.evidence.bundle import bundle, head_of
 from nrmbus.auditor.evidence.verifier import Trust, Verification, files_of
-from nrmbus.wire import base64, merkle, statement
-from nrmbus.wire.checkpoint import Policy
+from nrmbus.wire import base64, statement
 from nrmbus.wire.envelope import decode
-from nrmbus.wire.note import vkey
+from nrmbus.wire.log import merkle
+from nrmbus.wire.log.checkpoint import Policy
+from nrmbus.wire.log.note import vkey
 from nrmbus.wire.record import Record
 from nrmbus.wire.registration import Audience, verify_registration
 from registrar.given import BUS, CASE

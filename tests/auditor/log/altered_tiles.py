@@ -10,9 +10,9 @@ from auditor.given import FIRST, KEY, LASTING, ORIGIN, TIME, altered, history
 from auditor.log.folders import SIGNED, SIZE, Folder, Folders, checks, code_of, reads, signs, starts
 from nrmbus.auditor.log.signed_heads import SignedHeads
 from nrmbus.auditor.log.tiles import bundle, unbundle
-from nrmbus.wire import merkle
-from nrmbus.wire.checkpoint import Checkpoint, origin_of
-from nrmbus.wire.note import Note
+from nrmbus.wire.log import merkle
+from nrmbus.wire.log.checkpoint import Checkpoint, origin_of
+from nrmbus.wire.log.note import Note
 
 Change = Callable[[Folder, Folders], object]
 Ask = Callable[[Folder, Folders], str]

@@ -13,8 +13,8 @@ from nrmbus.auditor.log.log import Log
 from nrmbus.auditor.log.publisher import Publisher
 from nrmbus.auditor.log.signed_heads import SignedHeads
 from nrmbus.directory import LogIdentity, Published
-from nrmbus.wire.checkpoint import Checkpoint
-from nrmbus.wire.note import Note
+from nrmbus.wire.log.checkpoint import Checkpoint
+from nrmbus.wire.log.note import Note
 
 SIZE, SIGNED, EARLIER = 600, 520, 300
 """How far the log reaches, how far it was signed, and how far when it was copied."""

@@ -25,11 +25,11 @@ from auditor.given import (
 )
 from nrmbus.auditor.log import tiles
 from nrmbus.auditor.log.signed_heads import SignedHeads
-from nrmbus.wire import merkle
-from nrmbus.wire.checkpoint import Checkpoint, Policy
 from nrmbus.wire.errors import ProofError
-from nrmbus.wire.merkle import verify_consistency, verify_inclusion
-from nrmbus.wire.note import Note
+from nrmbus.wire.log import merkle
+from nrmbus.wire.log.checkpoint import Checkpoint, Policy
+from nrmbus.wire.log.merkle import verify_consistency, verify_inclusion
+from nrmbus.wire.log.note import Note
 
 REGISTRATIONS = history(600)
 FORKED = history(600, forked_at=301)

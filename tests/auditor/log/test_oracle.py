@@ -20,13 +20,14 @@ from auditor.given import KEY, LASTING, ORIGIN, TIME
 from nrmbus.auditor.log import tiles
 from nrmbus.auditor.log.tree import StoredTree
 from nrmbus.published import vectors
-from nrmbus.wire import base64, merkle
-from nrmbus.wire.checkpoint import Checkpoint, Policy, witness_name
-from nrmbus.wire.cosignature import Cosigner, verifier
+from nrmbus.wire import base64
 from nrmbus.wire.errors import ProofError
-from nrmbus.wire.keys import SigningKey
-from nrmbus.wire.mldsa import MLDSA44SigningKey
-from nrmbus.wire.note import Note, Verifier, key_id_of, vkey
+from nrmbus.wire.keys.keys import SigningKey
+from nrmbus.wire.log import merkle
+from nrmbus.wire.log.checkpoint import Checkpoint, Policy, witness_name
+from nrmbus.wire.log.cosignature import Cosigner, verifier
+from nrmbus.wire.log.mldsa import MLDSA44SigningKey
+from nrmbus.wire.log.note import Note, Verifier, key_id_of, vkey
 
 pytestmark = pytest.mark.oracle
 

@@ -14,12 +14,12 @@ from nrmbus.auditor.log.signed_heads import SignedHeads
 from nrmbus.directory import LogIdentity, LogKeys, Published
 from nrmbus.published.asyncapi.forms import schemas_of_forms
 from nrmbus.wire import base64
-from nrmbus.wire.checkpoint import AddCheckpoint, Checkpoint, witness_name
-from nrmbus.wire.cosignature import Cosigner, message
 from nrmbus.wire.errors import ProofError
-from nrmbus.wire.keys import SigningKey, VerifyKey
-from nrmbus.wire.mldsa import MLDSA44VerifyKey
-from nrmbus.wire.note import Note, Signature
+from nrmbus.wire.keys.keys import SigningKey, VerifyKey
+from nrmbus.wire.log.checkpoint import AddCheckpoint, Checkpoint, witness_name
+from nrmbus.wire.log.cosignature import Cosigner, message
+from nrmbus.wire.log.mldsa import MLDSA44VerifyKey
+from nrmbus.wire.log.note import Note, Signature
 
 NOW = datetime(2026, 3, 2, 5, tzinfo=UTC)
 HOUR = timedelta(hours=1)

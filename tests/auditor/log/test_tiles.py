@@ -5,7 +5,7 @@ from itertools import pairwise
 import pytest
 
 from nrmbus.auditor.log.tiles import ENTRIES, WIDTH, Tile, Tiling, bundle, full_tiles, partial_tiles, unbundle
-from nrmbus.wire import merkle
+from nrmbus.wire.log import merkle
 
 
 @pytest.mark.parametrize(

@@ -12,8 +12,8 @@ import pytest
 from auditor.given import Disk, Home, Killed, fed, history, refused
 from nrmbus.auditor.log import tiles
 from nrmbus.auditor.log.tree import StoredTree
-from nrmbus.wire import merkle
-from nrmbus.wire.checkpoint import Checkpoint
+from nrmbus.wire.log import merkle
+from nrmbus.wire.log.checkpoint import Checkpoint
 
 MANY = 600
 REGISTRATIONS = history(MANY)

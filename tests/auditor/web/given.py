@@ -31,10 +31,10 @@ from nrmbus.auditor.web.users import Users
 from nrmbus.rules import Refusal, load_profile
 from nrmbus.telemetry.span import Span
 from nrmbus.wire import ids
-from nrmbus.wire.checkpoint import witness_name
-from nrmbus.wire.cosignature import Cosigner
 from nrmbus.wire.envelope import decode
-from nrmbus.wire.note import Note
+from nrmbus.wire.log.checkpoint import witness_name
+from nrmbus.wire.log.cosignature import Cosigner
+from nrmbus.wire.log.note import Note
 from nrmbus.wire.record import Record
 
 CHEAP: Final = 16

@@ -17,11 +17,11 @@ from nrmbus.bus import clients
 from nrmbus.bus.folder import BusFolder, write_json
 from nrmbus.directory import Identity, LogIdentity, Operator
 from nrmbus.published import vectors
-from nrmbus.wire.checkpoint import Checkpoint, witness_name
-from nrmbus.wire.cosignature import Cosigner
-from nrmbus.wire.keys import SigningKey
-from nrmbus.wire.mldsa import MLDSA44SigningKey
-from nrmbus.wire.note import Note, vkey
+from nrmbus.wire.keys.keys import SigningKey
+from nrmbus.wire.log.checkpoint import Checkpoint, witness_name
+from nrmbus.wire.log.cosignature import Cosigner
+from nrmbus.wire.log.mldsa import MLDSA44SigningKey
+from nrmbus.wire.log.note import Note, vkey
 from registrar.given import BUS, CASE
 
 HERE = LogIdentity(SigningKey(vectors.seed("log")), MLDSA44SigningKey(vectors.seed("log lasting")))

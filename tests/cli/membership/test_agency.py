@@ -25,7 +25,7 @@ from nrmbus.directory.operator import Admitter, Identity
 from nrmbus.directory.requests import Request
 from nrmbus.host import supervisor
 from nrmbus.wire import json
-from nrmbus.wire.keys import SigningKey
+from nrmbus.wire.keys.keys import SigningKey
 
 A, B = "admitter-a", "admitter-b"
 

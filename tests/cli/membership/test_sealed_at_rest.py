@@ -19,7 +19,7 @@ from nrmbus.bus import certificate
 from nrmbus.bus.folder import BusFolder
 from nrmbus.bus.reach import Tls
 from nrmbus.cli.membership.keys import private_keys
-from nrmbus.wire import keyfile
+from nrmbus.wire.keys import keyfile
 from patience import lives, until
 
 pytestmark = [pytest.mark.broker, pytest.mark.timeout(180)]

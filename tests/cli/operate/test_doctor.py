@@ -26,7 +26,8 @@ from nrmbus.directory.admission import admit
 from nrmbus.directory.epochs import Ending
 from nrmbus.directory.operator import Admitter
 from nrmbus.host.services import run_service
-from nrmbus.wire import keyfile, times
+from nrmbus.wire import times
+from nrmbus.wire.keys import keyfile
 
 NOW = datetime(2026, 3, 2, 8, 0, tzinfo=UTC)
 

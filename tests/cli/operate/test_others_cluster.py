@@ -31,7 +31,7 @@ from nrmbus.bus.authority import Authority
 from nrmbus.bus.folder import BusFolder
 from nrmbus.bus.gate import Gate
 from nrmbus.bus.reach import Reach
-from nrmbus.wire import keyfile
+from nrmbus.wire.keys import keyfile
 from patience import until
 
 pytestmark = [pytest.mark.broker, pytest.mark.timeout(240)]

@@ -22,9 +22,10 @@ from nrmbus.desk.letters import case_keys
 from nrmbus.desk.store.ledger import Ledger
 from nrmbus.directory import Identity
 from nrmbus.directory.own import Own
-from nrmbus.wire import keyfile, times
+from nrmbus.wire import times
 from nrmbus.wire.envelope import decode
 from nrmbus.wire.errors import LetterClosed
+from nrmbus.wire.keys import keyfile
 from nrmbus.wire.letter import Container, Place
 
 STORY = {"story": {"answer": CANARY}}

@@ -18,7 +18,7 @@ from nrmbus.desk.errors import DeskError
 from nrmbus.desk.letters import case_keys
 from nrmbus.directory import Identity, operator
 from nrmbus.telemetry import log
-from nrmbus.wire import keyfile
+from nrmbus.wire.keys import keyfile
 
 OTHER = "ef" * 16
 

@@ -18,10 +18,10 @@ from nrmbus.desk.letters import case_keys
 from nrmbus.directory import Identity, epochs
 from nrmbus.directory.epochs import GRACE, Epoch
 from nrmbus.directory.fold import LIFE
-from nrmbus.wire import keyfile
 from nrmbus.wire.envelope import decode
 from nrmbus.wire.errors import LetterClosed
-from nrmbus.wire.keys import SealingKey
+from nrmbus.wire.keys import keyfile
+from nrmbus.wire.keys.keys import SealingKey
 from nrmbus.wire.letter import Container, Place
 
 DAY = timedelta(days=1)

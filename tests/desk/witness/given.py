@@ -14,8 +14,8 @@ from nrmbus.auditor.log.signed_heads import SignedHeads
 from nrmbus.desk.witness import cosignatures
 from nrmbus.desk.witness.follower import TOPIC, Witness
 from nrmbus.directory import LogIdentity
-from nrmbus.wire.checkpoint import AddCheckpoint, Checkpoint, origin_of
-from nrmbus.wire.note import Note
+from nrmbus.wire.log.checkpoint import AddCheckpoint, Checkpoint, origin_of
+from nrmbus.wire.log.note import Note
 from nrmbus.wire.registration import NOTHING_BEFORE, Registration
 
 OWN = "nrm.witness.shelter"

@@ -14,8 +14,8 @@ from desk.witness.given import LOG, FakeAuditor
 from nrmbus.desk.witness.decision import SENTENCES, Alarm, Known, Submitted, follows
 from nrmbus.directory import LogIdentity
 from nrmbus.wire import base64
-from nrmbus.wire.checkpoint import Checkpoint
-from nrmbus.wire.note import LIMIT, Note
+from nrmbus.wire.log.checkpoint import Checkpoint
+from nrmbus.wire.log.note import LIMIT, Note
 
 LEAVES, FORK = 9, 5
 

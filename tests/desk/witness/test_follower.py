@@ -11,8 +11,8 @@ from nrmbus.bus.clock import BEFORE_ANY_TICK
 from nrmbus.desk.witness import follower as witnessing_module
 from nrmbus.desk.witness.follower import TOPIC
 from nrmbus.directory import Directory, LogIdentity
-from nrmbus.wire.checkpoint import Policy, origin_of
-from nrmbus.wire.note import Note
+from nrmbus.wire.log.checkpoint import Policy, origin_of
+from nrmbus.wire.log.note import Note
 
 
 class TestAnHonestLog:

@@ -17,8 +17,8 @@ from nrmbus.bus import clients
 from nrmbus.desk.witness.follower import TOPIC
 from nrmbus.directory import LogIdentity
 from nrmbus.directory.admission import read_directory
-from nrmbus.wire.checkpoint import Checkpoint, Policy, origin_of
-from nrmbus.wire.note import Note
+from nrmbus.wire.log.checkpoint import Checkpoint, Policy, origin_of
+from nrmbus.wire.log.note import Note
 
 pytestmark = pytest.mark.broker
 

@@ -9,8 +9,8 @@ import pytest
 from desk.witness.given import LOG, OWN, FakeAuditor, Killed, forked, witnessing
 from nrmbus.desk.store.ledger import open_task
 from nrmbus.desk.witness import cosignatures
-from nrmbus.wire.checkpoint import Checkpoint
-from nrmbus.wire.note import Note
+from nrmbus.wire.log.checkpoint import Checkpoint
+from nrmbus.wire.log.note import Note
 
 
 class TestKilled:

@@ -18,8 +18,8 @@ from nrmbus.auditor.log.log import Log
 from nrmbus.events import EventError, data_type
 from nrmbus.events.schemas import documents
 from nrmbus.wire import base64, json, statement
-from nrmbus.wire.checkpoint import Checkpoint
-from nrmbus.wire.note import Note
+from nrmbus.wire.log.checkpoint import Checkpoint
+from nrmbus.wire.log.note import Note
 from nrmbus.wire.record import AUDIENCE, LETTER, MATERIAL, REGISTRATION, Record
 from nrmbus.wire.registration import Registration
 

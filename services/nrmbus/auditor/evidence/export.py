@@ -15,8 +15,8 @@ from nrmbus.bus.errors import BusError
 from nrmbus.bus.folder import BusFolder, utc_now
 from nrmbus.directory import Directory, operator_key
 from nrmbus.directory.admission import read_directory
-from nrmbus.wire.checkpoint import origin_of
-from nrmbus.wire.note import Ed25519Verifier, vkey
+from nrmbus.wire.log.checkpoint import origin_of
+from nrmbus.wire.log.note import Ed25519Verifier, vkey
 from nrmbus.wire.record import Record
 
 

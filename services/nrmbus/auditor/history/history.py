@@ -25,7 +25,7 @@ from nrmbus.rules import Agency, Rules, View, ends_keeping, load_profile
 from nrmbus.wire import statement
 from nrmbus.wire.envelope import Signed, decode
 from nrmbus.wire.errors import WireError
-from nrmbus.wire.keys import VerifyKey
+from nrmbus.wire.keys.keys import VerifyKey
 from nrmbus.wire.record import AUDIENCE, REGISTRATION, Record
 from nrmbus.wire.registration import NOTHING_BEFORE, Audience, Registration
 

@@ -9,10 +9,10 @@ from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
-from nrmbus.wire.checkpoint import Checkpoint
-from nrmbus.wire.cosignature import CosignatureVerifier
 from nrmbus.wire.errors import ProofError
-from nrmbus.wire.note import Note, key_id_of
+from nrmbus.wire.log.checkpoint import Checkpoint
+from nrmbus.wire.log.cosignature import CosignatureVerifier
+from nrmbus.wire.log.note import Note, key_id_of
 
 LATEST = 48
 """How many checkpoints are looked through for a witness that is behind: two days of them."""

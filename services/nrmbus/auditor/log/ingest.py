@@ -12,7 +12,7 @@ from nrmbus.auditor.log.log import Log
 from nrmbus.wire import json, statement
 from nrmbus.wire.envelope import decode
 from nrmbus.wire.errors import WireError
-from nrmbus.wire.keys import VerifyKey
+from nrmbus.wire.keys.keys import VerifyKey
 from nrmbus.wire.record import AUDIENCE, REGISTRATION, Record
 from nrmbus.wire.registration import Registration
 

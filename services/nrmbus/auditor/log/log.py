@@ -10,11 +10,11 @@ from pathlib import Path
 from nrmbus.auditor.errors import LogError
 from nrmbus.auditor.log.signed_heads import SignedHeads
 from nrmbus.auditor.log.tree import StoredTree
-from nrmbus.wire import merkle
-from nrmbus.wire.checkpoint import Checkpoint, origin_of
-from nrmbus.wire.cosignature import Cosigner
 from nrmbus.wire.errors import ProofError
-from nrmbus.wire.note import Ed25519Signer, Note
+from nrmbus.wire.log import merkle
+from nrmbus.wire.log.checkpoint import Checkpoint, origin_of
+from nrmbus.wire.log.cosignature import Cosigner
+from nrmbus.wire.log.note import Ed25519Signer, Note
 from nrmbus.wire.registration import NOTHING_BEFORE, Registration
 
 

@@ -16,7 +16,7 @@ from nrmbus.auditor.log.log import Log
 from nrmbus.auditor.log.publisher import Publisher
 from nrmbus.auditor.log.signed_heads import SignedHeads
 from nrmbus.directory import Directory, LogIdentity, Published
-from nrmbus.wire.checkpoint import origin_of
+from nrmbus.wire.log.checkpoint import origin_of
 from nrmbus.wire.record import Record
 
 REGISTRAR = "registrar"

@@ -12,9 +12,9 @@ from nrmbus.auditor.errors import LogError
 from nrmbus.auditor.log.log import Log
 from nrmbus.auditor.log.signed_heads import SignedHeads
 from nrmbus.directory import LogIdentity, LogKeys, Published
-from nrmbus.wire.checkpoint import AddCheckpoint, Checkpoint, place_of
 from nrmbus.wire.errors import ProofError
-from nrmbus.wire.note import Note
+from nrmbus.wire.log.checkpoint import AddCheckpoint, Checkpoint, place_of
+from nrmbus.wire.log.note import Note
 
 TOPIC: Final = "nrm.checkpoints"
 EVERY: Final = timedelta(hours=1)

@@ -8,8 +8,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal, Self
 
-from nrmbus.wire import merkle
-from nrmbus.wire.merkle import HASH_BYTES, Frontier
+from nrmbus.wire.log import merkle
+from nrmbus.wire.log.merkle import HASH_BYTES, Frontier
 
 HEIGHT: Final = 8
 WIDTH: Final = 1 << HEIGHT

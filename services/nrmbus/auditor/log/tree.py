@@ -14,10 +14,10 @@ from nrmbus.auditor.errors import LogError
 from nrmbus.auditor.log import tiles
 from nrmbus.auditor.log.files import Files
 from nrmbus.auditor.log.tiles import ENTRIES, HEIGHT, WIDTH, Tile, Tiling
-from nrmbus.wire import merkle
-from nrmbus.wire.checkpoint import Checkpoint
 from nrmbus.wire.errors import ProofError
-from nrmbus.wire.merkle import HASH_BYTES
+from nrmbus.wire.log import merkle
+from nrmbus.wire.log.checkpoint import Checkpoint
+from nrmbus.wire.log.merkle import HASH_BYTES
 
 HEAD: Final = "head"
 """The text of a checkpoint, unsigned: the tree that is committed."""

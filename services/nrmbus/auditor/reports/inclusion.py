@@ -10,10 +10,11 @@ from typing import Literal
 from nrmbus.auditor.errors import LogError
 from nrmbus.auditor.log.logs import Logs
 from nrmbus.directory import Directory, Published
-from nrmbus.wire import base64, merkle
-from nrmbus.wire.checkpoint import origin_of, witness_name
+from nrmbus.wire import base64
 from nrmbus.wire.errors import ProofError
-from nrmbus.wire.note import Note
+from nrmbus.wire.log import merkle
+from nrmbus.wire.log.checkpoint import origin_of, witness_name
+from nrmbus.wire.log.note import Note
 
 
 @dataclass(frozen=True, slots=True)

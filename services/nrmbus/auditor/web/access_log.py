@@ -24,7 +24,7 @@ from nrmbus.events.access import Access, AccessGranted, AccessPurpose
 from nrmbus.events.model import Data, Event
 from nrmbus.wire import ids
 from nrmbus.wire.envelope import encode
-from nrmbus.wire.keys import SigningKey
+from nrmbus.wire.keys.keys import SigningKey
 from nrmbus.wire.record import Record
 
 SOURCE: Final = "auditor"

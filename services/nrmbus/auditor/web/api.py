@@ -20,8 +20,8 @@ from nrmbus.auditor.errors import LogError
 from nrmbus.auditor.log.logs import Logs
 from nrmbus.bus.serving import Listening
 from nrmbus.wire import base64
-from nrmbus.wire.checkpoint import Checkpoint
-from nrmbus.wire.note import Note
+from nrmbus.wire.log.checkpoint import Checkpoint
+from nrmbus.wire.log.note import Note
 
 _PLACE: Final = r"(?:x[0-9]{3}/)*[0-9]{3}(?:\.p/[1-9][0-9]{0,2})?"
 _TILE: Final = re.compile(r"(?:0|[1-9][0-9]?)/" + _PLACE)

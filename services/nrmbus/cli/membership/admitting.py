@@ -13,8 +13,8 @@ from nrmbus.events.errors import Invalid
 from nrmbus.play.scenario import Participant
 from nrmbus.play.strict import NotStrictError, load
 from nrmbus.rules import load_profile
-from nrmbus.wire import files
 from nrmbus.wire.ids import REF, is_agency
+from nrmbus.wire.keys import files
 
 SHELTERS: Final = frozenset({"shelter_state", "ngo_shelter"})
 """Roles that have places."""

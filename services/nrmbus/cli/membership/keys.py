@@ -12,7 +12,7 @@ from nrmbus.cli.options import DEFAULT_BUS, Bus, Data, folder_of
 
 if TYPE_CHECKING:
     from nrmbus.bus.folder import BusFolder
-    from nrmbus.wire.keyfile import Passphrase
+    from nrmbus.wire.keys.keyfile import Passphrase
 
 app = typer.Typer(help="Private keys at rest: sealing them, and a key file to seal them under.", no_args_is_help=True)
 
@@ -50,7 +50,7 @@ def sentences() -> Iterator[None]:
         KeysSealed: in place of what the block raised.
     """
     from nrmbus.bus.errors import KeysSealed
-    from nrmbus.wire.keyfile import KeyFileError
+    from nrmbus.wire.keys.keyfile import KeyFileError
 
     try:
         yield
@@ -68,7 +68,7 @@ def unlock(folder: "BusFolder", *, unprotected: bool = False) -> None:
         KeysSealed: nothing protects the keys, or what is given does not open those that are sealed.
     """
     from nrmbus.bus.errors import KeysSealed
-    from nrmbus.wire import keyfile
+    from nrmbus.wire.keys import keyfile
 
     if folder.exists and folder.settings.play:
         typer.echo("This is a bus for playing: its private keys lie unprotected. Say nothing real on it.", err=True)
@@ -102,7 +102,7 @@ def unlock(folder: "BusFolder", *, unprotected: bool = False) -> None:
 
 
 def _named() -> Path | None:
-    from nrmbus.wire.keyfile import SETTING
+    from nrmbus.wire.keys.keyfile import SETTING
 
     named = os.environ.get(SETTING)
     return Path(named) if named else None
@@ -159,7 +159,7 @@ def protect(data: Data = None, bus: Bus = DEFAULT_BUS) -> None:
     The raw files are overwritten. Copies of them, in backups, are not reached: change those keys (nrmbus agency rotate).
     """
     from nrmbus.bus.errors import BusError, KeysSealed
-    from nrmbus.wire import keyfile
+    from nrmbus.wire.keys import keyfile
 
     folder = folder_of(data, bus)
     if folder.settings.play:

@@ -10,7 +10,7 @@ from nrmbus.directory.errors import DirectoryError
 from nrmbus.directory.requests import Request
 from nrmbus.directory.rotation import send, waiting
 from nrmbus.wire import base64, times
-from nrmbus.wire.keys import SealTo, VerifyKey
+from nrmbus.wire.keys.keys import SealTo, VerifyKey
 
 NOTHING: Final = "Nothing waits for an admitter."
 

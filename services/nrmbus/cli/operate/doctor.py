@@ -93,7 +93,7 @@ def _open_to_others(path: Path) -> bool:
 
 def _keys(folder: "BusFolder") -> Iterator[Finding]:
     from nrmbus.cli.membership.keys import private_keys
-    from nrmbus.wire import keyfile
+    from nrmbus.wire.keys import keyfile
 
     found = private_keys(folder)
     raw = [path for path in found if not keyfile.is_sealed(path)]

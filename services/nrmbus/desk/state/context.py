@@ -13,7 +13,7 @@ from nrmbus.directory.own import Own
 from nrmbus.rules import Agency, Rules
 from nrmbus.wire import times
 from nrmbus.wire.errors import WireError
-from nrmbus.wire.keys import SealTo, VerifyKey
+from nrmbus.wire.keys.keys import SealTo, VerifyKey
 
 REGISTRAR: Final = "registrar"
 

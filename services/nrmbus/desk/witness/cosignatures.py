@@ -10,8 +10,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from nrmbus.desk.store import tables
 from nrmbus.desk.store.ledger import open_task
 from nrmbus.desk.witness.decision import SENTENCES, Alarm, Known, Submitted
-from nrmbus.wire import base64, merkle
-from nrmbus.wire.checkpoint import Checkpoint
+from nrmbus.wire import base64
+from nrmbus.wire.log import merkle
+from nrmbus.wire.log.checkpoint import Checkpoint
 
 TASK: Final = "witness_alarm"
 UNSIGNED: Final = "nrm.checkpoints"

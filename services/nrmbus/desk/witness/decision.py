@@ -12,10 +12,10 @@ from types import MappingProxyType
 from typing import Final, Literal, Self
 
 from nrmbus.directory import LogKeys, Published
-from nrmbus.wire import merkle
-from nrmbus.wire.checkpoint import AddCheckpoint, Checkpoint, place_of
 from nrmbus.wire.errors import PROOF_SENTENCES, ProofCode, ProofError
-from nrmbus.wire.note import Note, Verifier
+from nrmbus.wire.log import merkle
+from nrmbus.wire.log.checkpoint import AddCheckpoint, Checkpoint, place_of
+from nrmbus.wire.log.note import Note, Verifier
 
 AlarmCode = ProofCode | Literal["gap"]
 """Why a record of ``nrm.checkpoints`` is an alarm."""

@@ -18,9 +18,9 @@ from nrmbus.desk.state.context import Seat
 from nrmbus.desk.witness import cosignatures, decision
 from nrmbus.desk.witness.decision import Alarm, Submitted
 from nrmbus.wire import base64, times
-from nrmbus.wire.checkpoint import witness_name
-from nrmbus.wire.cosignature import Cosigner
-from nrmbus.wire.note import Note
+from nrmbus.wire.log.checkpoint import witness_name
+from nrmbus.wire.log.cosignature import Cosigner
+from nrmbus.wire.log.note import Note
 
 TOPIC: Final = cosignatures.UNSIGNED
 LOOK_MS: Final = 1_000

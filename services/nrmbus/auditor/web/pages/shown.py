@@ -14,7 +14,7 @@ from nrmbus.auditor.web.pages.words import Words
 from nrmbus.events.access import AccessGranted
 from nrmbus.rules import Profile
 from nrmbus.wire import base64
-from nrmbus.wire.keys import VerifyKey
+from nrmbus.wire.keys.keys import VerifyKey
 
 
 def row(entry: Entry, known: Iterable[Entry] = ()) -> dict[str, Any]:

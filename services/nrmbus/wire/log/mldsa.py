@@ -9,7 +9,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA44PrivateKey, MLDSA44PublicKey
 
 from nrmbus.wire.errors import WireError
-from nrmbus.wire.keys import SEED_BYTES
+from nrmbus.wire.keys.keys import SEED_BYTES
 
 PUBLIC_BYTES: Final = 1312
 SIGNATURE_BYTES: Final = 2420

@@ -7,8 +7,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nrmbus.published import vectors
-from nrmbus.wire import base64, merkle
-from nrmbus.wire.checkpoint import (
+from nrmbus.wire import base64
+from nrmbus.wire.errors import ProofError
+from nrmbus.wire.keys.keys import SigningKey
+from nrmbus.wire.log import merkle
+from nrmbus.wire.log.checkpoint import (
     COSIGNATURE_ED25519,
     COSIGNATURE_MLDSA44,
     Checkpoint,
@@ -17,11 +20,9 @@ from nrmbus.wire.checkpoint import (
     place_of,
     witness_name,
 )
-from nrmbus.wire.cosignature import MAX_TIME, CosignatureVerifier, Cosigner, message, verifier
-from nrmbus.wire.errors import ProofError
-from nrmbus.wire.keys import SigningKey
-from nrmbus.wire.mldsa import MLDSA44SigningKey
-from nrmbus.wire.note import Ed25519Signer, Note, Signature, Verifier, key_id, key_id_of, vkey
+from nrmbus.wire.log.cosignature import MAX_TIME, CosignatureVerifier, Cosigner, message, verifier
+from nrmbus.wire.log.mldsa import MLDSA44SigningKey
+from nrmbus.wire.log.note import Ed25519Signer, Note, Signature, Verifier, key_id, key_id_of, vkey
 
 BUS = "0011223344556677"
 ORIGIN = origin_of(BUS, 3)

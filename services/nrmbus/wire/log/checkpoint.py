@@ -10,9 +10,10 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final, Self
 
-from nrmbus.wire import base64, merkle
+from nrmbus.wire import base64
 from nrmbus.wire.errors import ProofError
-from nrmbus.wire.note import ED25519, Note, Verifier
+from nrmbus.wire.log import merkle
+from nrmbus.wire.log.note import ED25519, Note, Verifier
 
 MAX_SIZE: Final = 2**63 - 1
 

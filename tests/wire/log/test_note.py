@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 
 from nrmbus.published import vectors
 from nrmbus.wire import base64
-from nrmbus.wire.cosignature import verifier
 from nrmbus.wire.errors import ProofCode, ProofError
-from nrmbus.wire.keys import SigningKey
-from nrmbus.wire.note import LIMIT, MAX_SIGNATURES, Ed25519Signer, Note, Signature, key_id, parse_vkey, vkey
+from nrmbus.wire.keys.keys import SigningKey
+from nrmbus.wire.log.cosignature import verifier
+from nrmbus.wire.log.note import LIMIT, MAX_SIGNATURES, Ed25519Signer, Note, Signature, key_id, parse_vkey, vkey
 
 EXAMPLE_KEY = "example.com/foo+530d903a+AekyeRrm56hApGFkyQR4ZCbV54Id2LKaANYcrnKv3U2k"
 EXAMPLE = (

@@ -7,11 +7,11 @@ so a key serves one name; an ML-DSA-44 one names maker and log, and stands when 
 from contextlib import suppress
 from typing import Final
 
-from nrmbus.wire.checkpoint import COSIGNATURE_ED25519, COSIGNATURE_MLDSA44, Checkpoint
 from nrmbus.wire.errors import ProofError, WireError
-from nrmbus.wire.keys import SigningKey, VerifyKey
-from nrmbus.wire.mldsa import MLDSA44SigningKey, MLDSA44VerifyKey
-from nrmbus.wire.note import ED25519, Ed25519Verifier, Signature, Verifier, key_id_of, named, parse_vkey
+from nrmbus.wire.keys.keys import SigningKey, VerifyKey
+from nrmbus.wire.log.checkpoint import COSIGNATURE_ED25519, COSIGNATURE_MLDSA44, Checkpoint
+from nrmbus.wire.log.mldsa import MLDSA44SigningKey, MLDSA44VerifyKey
+from nrmbus.wire.log.note import ED25519, Ed25519Verifier, Signature, Verifier, key_id_of, named, parse_vkey
 
 MAX_TIME: Final = 253_402_300_799
 """The latest time, in POSIX seconds, that a cosignature may say: the last that is written here (`times`), 9999-12-31T23:59:59Z."""

@@ -19,8 +19,9 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
 
-from nrmbus.wire import base64, files, json
+from nrmbus.wire import base64, json
 from nrmbus.wire.errors import WireError
+from nrmbus.wire.keys import files
 
 SETTING: Final = "NRMBUS_KEY_FILE"
 """The environment names the file, never what is in it."""

@@ -15,12 +15,12 @@ from hostile import bounded, not_plain, spoilt
 from nrmbus.bus.errors import KeysSealed
 from nrmbus.directory import Identity, LogIdentity
 from nrmbus.directory.operator import Admitter
-from nrmbus.wire import keyfile
-from nrmbus.wire.cosignature import Cosigner
-from nrmbus.wire.keyfile import KeyFileError, Passphrase
-from nrmbus.wire.keys import SealingKey, SigningKey
-from nrmbus.wire.mldsa import MLDSA44SigningKey
-from nrmbus.wire.note import Ed25519Signer
+from nrmbus.wire.keys import keyfile
+from nrmbus.wire.keys.keyfile import KeyFileError, Passphrase
+from nrmbus.wire.keys.keys import SealingKey, SigningKey
+from nrmbus.wire.log.cosignature import Cosigner
+from nrmbus.wire.log.mldsa import MLDSA44SigningKey
+from nrmbus.wire.log.note import Ed25519Signer
 
 SEED = bytes(range(32))
 WORDS = b"wrong horse, right stable"

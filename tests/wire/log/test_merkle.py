@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nrmbus.wire import merkle
 from nrmbus.wire.errors import PROOF_SENTENCES, ProofError
-from nrmbus.wire.merkle import Frontier, verify_consistency, verify_inclusion
+from nrmbus.wire.log import merkle
+from nrmbus.wire.log.merkle import Frontier, verify_consistency, verify_inclusion
 
 LARGEST = 70
 LEAVES = ["", "00", "10", "2021", "3031", "40414243", "5051525354555657", "606162636465666768696a6b6c6d6e6f"]

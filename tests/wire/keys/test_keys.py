@@ -13,7 +13,7 @@ from nacl.exceptions import BadSignatureError
 
 from nrmbus.published import vectors
 from nrmbus.wire.errors import LetterClosed, WireError
-from nrmbus.wire.keys import SealingKey, SealTo, SigningKey, VerifyKey
+from nrmbus.wire.keys.keys import SealingKey, SealTo, SigningKey, VerifyKey
 from wire.given import refused
 
 P = vectors.P

@@ -12,7 +12,7 @@ from typing import Final, Protocol, Self
 
 from nrmbus.wire import base64
 from nrmbus.wire.errors import ProofError, WireError
-from nrmbus.wire.keys import SigningKey, VerifyKey
+from nrmbus.wire.keys.keys import SigningKey, VerifyKey
 
 LIMIT: Final = 256 * 1024
 """The most bytes of a note."""

@@ -1,0 +1,1 @@
+"""Keys: what they sign and open, and how they lie on disk."""

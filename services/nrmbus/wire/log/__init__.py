@@ -1,0 +1,1 @@
+"""Signed log: Merkle tree, notes, checkpoints and co-signatures."""
