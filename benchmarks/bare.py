@@ -13,7 +13,7 @@ from typing import Any
 from aiokafka import TopicPartition
 from aiokafka.structs import OffsetAndMetadata
 
-from nrmbus.bus import clients
+from nrmbus.bus.kafka import clients
 from nrmbus.registrar.owner import FAIR_SHARE
 
 

@@ -10,9 +10,9 @@ from typing import Final
 from stages import timed
 from throughput import bus
 
-from nrmbus.bus.authority import Authority
-from nrmbus.bus.certificate import request
-from nrmbus.bus.gate import Gate
+from nrmbus.bus.kafka.gate import Gate
+from nrmbus.bus.pki.authority import Authority
+from nrmbus.bus.pki.certificate import request
 from nrmbus.bus.reach import Reach, Tls
 
 AGENCIES: Final = 30

@@ -16,7 +16,7 @@ from throughput import CASES, SENDERS, bus
 from town import Town
 
 from nrmbus.auditor.history.history import History, HistoryReader, Signatures, fold, rules_of
-from nrmbus.bus import clients, topics
+from nrmbus.bus.kafka import clients, topics
 from nrmbus.directory import Directory
 from nrmbus.play.load import POLICY, stream
 from nrmbus.registrar.records import Coordinates

@@ -19,9 +19,9 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 from confluent_kafka.admin import NewTopic
 
-from nrmbus.bus import clients, quotas
-from nrmbus.bus.embedded import EmbeddedKafka
+from nrmbus.bus.embedded.embedded import EmbeddedKafka
 from nrmbus.bus.folder import BusFolder
+from nrmbus.bus.kafka import clients, quotas
 from nrmbus.bus.reach import Where, reach
 from nrmbus.directory import Identity
 from nrmbus.directory.admission import Newcomer, admit

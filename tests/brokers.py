@@ -5,9 +5,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from nrmbus.bus import clients, topics
-from nrmbus.bus.embedded import EmbeddedKafka
+from nrmbus.bus.embedded.embedded import EmbeddedKafka
 from nrmbus.bus.folder import BusFolder
+from nrmbus.bus.kafka import clients, topics
 from trail import WATCH
 
 ANSWER_SECONDS = 10.0

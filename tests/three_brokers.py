@@ -6,10 +6,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from nrmbus.bus import clients, jars, ports
-from nrmbus.bus.cluster import BROKER_SETTINGS, cluster_id
-from nrmbus.bus.embedded import _ENVIRONMENT, EmbeddedKafka, _java
+from nrmbus.bus.embedded import jars, ports
+from nrmbus.bus.embedded.embedded import _ENVIRONMENT, EmbeddedKafka, _java
 from nrmbus.bus.folder import BusFolder, write_json
+from nrmbus.bus.kafka import clients
+from nrmbus.bus.kafka.cluster import BROKER_SETTINGS, cluster_id
 from nrmbus.bus.reach import piped
 from patience import until
 

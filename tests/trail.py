@@ -16,7 +16,7 @@ from typing import Any, Final, Literal
 import pytest
 
 from nrmbus.auditor.history.history import HistoryError, Verifier
-from nrmbus.bus.embedded import EmbeddedKafka
+from nrmbus.bus.embedded.embedded import EmbeddedKafka
 from nrmbus.bus.errors import NoBus
 from nrmbus.bus.folder import BusFolder
 from nrmbus.directory import Directory, DirectoryError, Published, operator_key

@@ -17,9 +17,9 @@ from brokers import Broker
 from forked import Forked
 from nrmbus.auditor.log.publisher import published
 from nrmbus.auditor.web import access_log
-from nrmbus.bus import clients
 from nrmbus.bus.clock import tick_clock
 from nrmbus.bus.folder import BusFolder
+from nrmbus.bus.kafka import clients
 from nrmbus.directory import Directory, Identity, Published
 from nrmbus.directory.admission import Newcomer, admit, read_directory
 from nrmbus.host.services import run_service

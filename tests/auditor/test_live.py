@@ -18,7 +18,7 @@ from auditor.live import STARTS, AuditedBus
 from brokers import Broker
 from desk.live import live, signal_of
 from nrmbus.auditor.log.tiles import unbundle
-from nrmbus.bus import clients, topics
+from nrmbus.bus.kafka import clients, topics
 from nrmbus.directory import SERVICES, Identity
 from nrmbus.wire import base64, ids
 from nrmbus.wire.log import merkle

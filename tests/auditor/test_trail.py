@@ -14,7 +14,7 @@ from desk.live import live, signal_of
 from nrmbus.auditor.log.log import Log
 from nrmbus.auditor.log.publisher import Publisher
 from nrmbus.auditor.log.signed_heads import SignedHeads
-from nrmbus.bus import clients
+from nrmbus.bus.kafka import clients
 from nrmbus.directory import Directory, LogIdentity
 from nrmbus.play.memory import MemoryBus
 from nrmbus.play.trail import Read, read_all

@@ -14,9 +14,9 @@ from confluent_kafka import Consumer, KafkaError, Message, Producer, TopicPartit
 
 from brokers import Broker
 from desk.live import STARTS, LiveBus
-from nrmbus.bus import clients
 from nrmbus.bus.clock import tick_clock
 from nrmbus.bus.folder import BusFolder
+from nrmbus.bus.kafka import clients
 from nrmbus.directory import Identity, Operator
 from nrmbus.directory.admission import Newcomer, admit, home_of, read_directory
 from nrmbus.directory.changes import publish

@@ -9,12 +9,12 @@ from typing import Any
 
 from aiokafka.client import AIOKafkaClient
 
-from nrmbus.bus import topics
-from nrmbus.bus.authority import Authority
-from nrmbus.bus.certificate import LIFE
-from nrmbus.bus.embedded import EmbeddedKafka
+from nrmbus.bus.embedded.embedded import EmbeddedKafka
 from nrmbus.bus.folder import BusFolder
-from nrmbus.bus.gate import Gate
+from nrmbus.bus.kafka import topics
+from nrmbus.bus.kafka.gate import Gate
+from nrmbus.bus.pki.authority import Authority
+from nrmbus.bus.pki.certificate import LIFE
 from nrmbus.bus.reach import Reach
 
 SERVICES = ("registrar", "timekeeper", "auditor", "statistics")

@@ -6,8 +6,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from brokers import Broker
-from nrmbus.bus import clients
 from nrmbus.bus.clock import BEFORE_ANY_TICK, SteppedClock, Tick, WallClock, clock_of, tick_clock
+from nrmbus.bus.kafka import clients
 
 NINE = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
 TEN = NINE + timedelta(hours=1)

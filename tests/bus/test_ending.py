@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from forked import Forked
-from nrmbus.bus import serving
-from nrmbus.bus.serving import Listening, Server, pages
+from nrmbus.bus import http_server
+from nrmbus.bus.http_server import Listening, Server, pages
 from nrmbus.telemetry.log import set_up_log
 from patience import ended, until
 
@@ -93,7 +93,7 @@ def test_a_service_that_cannot_start_ends_when_it_is_told(
     """A broker that never answers, or a blocked event loop, delays the end by five seconds at most."""
     took, status = told(tmp_path, starting, "nothing", number)
 
-    assert took < serving.ENDS_SECONDS
+    assert took < http_server.ENDS_SECONDS
     assert status != 0
     assert not (tmp_path / "started").exists()
 
@@ -102,7 +102,7 @@ def test_a_service_that_cannot_end_in_order_is_cut_off(tmp_path: Path) -> None:
     """Its log says so, and it ends by the signal, like a service that ended in order."""
     took, status = told(tmp_path, "nothing", "waits for a thread")
 
-    assert took < serving.ENDS_SECONDS
+    assert took < http_server.ENDS_SECONDS
     assert status == -signal.SIGTERM
     assert '"event": "cut_off"' in (tmp_path / "log").read_text()
 

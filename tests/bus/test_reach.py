@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from nrmbus.bus.authority import Authority
 from nrmbus.bus.errors import KeysSealed, NoBus
 from nrmbus.bus.folder import BusFolder
+from nrmbus.bus.pki.authority import Authority
 from nrmbus.bus.reach import Reach, Tls, piped
 from nrmbus.wire.keys import keyfile
 

@@ -14,10 +14,10 @@ from typing import Any
 
 import httpx
 
-from nrmbus.bus import certificate
-from nrmbus.bus.authority import Authority
 from nrmbus.bus.folder import BusFolder, make_private
-from nrmbus.bus.gate import Gate
+from nrmbus.bus.kafka.gate import Gate
+from nrmbus.bus.pki import certificate
+from nrmbus.bus.pki.authority import Authority
 from nrmbus.bus.reach import Tls
 from nrmbus.cli.membership import agency, invitation
 from nrmbus.client import Door, DoorError

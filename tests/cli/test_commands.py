@@ -10,9 +10,9 @@ import pytest
 from confluent_kafka.admin import NewTopic
 
 from brokers import Broker
-from nrmbus.bus import clients
 from nrmbus.bus.clock import BEFORE_ANY_TICK
 from nrmbus.bus.folder import BusFolder
+from nrmbus.bus.kafka import clients
 from nrmbus.directory.admission import Newcomer, admit
 from typed import every, typed
 

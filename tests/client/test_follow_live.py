@@ -9,8 +9,8 @@ import pytest
 
 from brokers import Broker
 from desk.live import live, signal_of
+from nrmbus.bus.embedded.ports import free_ports
 from nrmbus.bus.folder import BusFolder, write_json
-from nrmbus.bus.ports import free_ports
 
 pytestmark = pytest.mark.broker
 

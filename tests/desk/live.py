@@ -15,9 +15,9 @@ import httpx
 
 from brokers import Broker
 from forked import Forked, service
-from nrmbus.bus import clients
 from nrmbus.bus.clock import tick_clock
 from nrmbus.bus.folder import BusFolder
+from nrmbus.bus.kafka import clients
 from nrmbus.client import Door, DoorError
 from nrmbus.directory.admission import Newcomer, admit
 

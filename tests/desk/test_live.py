@@ -15,8 +15,8 @@ from sqlalchemy import create_engine, text
 
 from brokers import Broker
 from desk.live import LiveBus, live, log_of, signal_of
-from nrmbus.bus import clients
 from nrmbus.bus.folder import write_json
+from nrmbus.bus.kafka import clients
 from nrmbus.client import Door, verify_original
 from nrmbus.directory.admission import read_directory
 from nrmbus.wire.record import Record

@@ -13,12 +13,13 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from brokers import Broker
-from nrmbus.bus import certificate, clients
-from nrmbus.bus.authority import Authority
 from nrmbus.bus.clock import BEFORE_ANY_TICK
 from nrmbus.bus.errors import KafkaFailed
 from nrmbus.bus.folder import BusFolder
-from nrmbus.bus.gate import Gate
+from nrmbus.bus.kafka import clients
+from nrmbus.bus.kafka.gate import Gate
+from nrmbus.bus.pki import certificate
+from nrmbus.bus.pki.authority import Authority
 from nrmbus.bus.reach import Tls
 from nrmbus.directory import renewal
 from nrmbus.directory.admission import Newcomer, admit

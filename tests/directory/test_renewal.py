@@ -10,10 +10,10 @@ import pytest
 from cryptography import x509
 
 from directory.given import BUS, NOW, Office
-from nrmbus.bus import authority, certificate
-from nrmbus.bus.authority import Authority
 from nrmbus.bus.folder import BusFolder
-from nrmbus.bus.gate import Gate
+from nrmbus.bus.kafka.gate import Gate
+from nrmbus.bus.pki import authority, certificate
+from nrmbus.bus.pki.authority import Authority
 from nrmbus.bus.reach import Tls
 from nrmbus.directory import DirectoryError, renewal
 from nrmbus.directory.changes import check

@@ -10,9 +10,9 @@ import pytest
 from aiokafka import TopicPartition
 
 from brokers import Broker
-from nrmbus.bus import clients
 from nrmbus.bus.errors import KafkaFailed
 from nrmbus.bus.folder import BusFolder
+from nrmbus.bus.kafka import clients
 from nrmbus.cli.membership.waiting import NOTHING, listed, signed
 from nrmbus.desk.keys.rotation import Rotating
 from nrmbus.desk.state.context import Seat

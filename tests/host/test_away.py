@@ -21,9 +21,10 @@ from confluent_kafka.admin import OffsetSpec
 
 from brokers import Broker
 from forked import Forked, service
-from nrmbus.bus import clients, serving
+from nrmbus.bus import http_server
 from nrmbus.bus.clock import WallClock
 from nrmbus.bus.folder import BusFolder
+from nrmbus.bus.kafka import clients
 from nrmbus.client import Door, DoorError
 from nrmbus.directory.admission import Newcomer, admit, home_of
 from patience import ended, interruptible, until
@@ -161,7 +162,7 @@ def test_a_service_ends_when_its_broker_has_gone_away(
     """Within five seconds of the first signal; what a desk has taken is registered when the broker is back."""
     took, _ = while_running[name]
 
-    assert took < serving.ENDS_SECONDS
+    assert took < http_server.ENDS_SECONDS
 
 
 @pytest.fixture(scope="module", params=["gone", "silent"])
@@ -186,7 +187,7 @@ def test_a_service_ends_that_never_met_its_broker(while_starting: Mapping[str, t
     """Within five seconds of the signal; without any listener it may have ended before."""
     took, _ = while_starting[name]
 
-    assert took < serving.ENDS_SECONDS
+    assert took < http_server.ENDS_SECONDS
 
 
 def test_ctrl_c_ends_a_desk_that_a_person_runs(kafka: Broker) -> None:
@@ -206,5 +207,5 @@ def test_ctrl_c_ends_a_desk_that_a_person_runs(kafka: Broker) -> None:
         finally:
             process.kill()
 
-    assert took < serving.ENDS_SECONDS
+    assert took < http_server.ENDS_SECONDS
     assert status in {130, -signal.SIGINT}

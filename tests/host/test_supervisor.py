@@ -15,12 +15,12 @@ from pathlib import Path
 import pytest
 
 from brokers import Broker
-from nrmbus.bus import certificate
-from nrmbus.bus.authority import Authority
 from nrmbus.bus.clock import BEFORE_ANY_TICK
 from nrmbus.bus.errors import FolderHeld, NoBus
 from nrmbus.bus.folder import BusFolder
-from nrmbus.bus.gate import Gate
+from nrmbus.bus.kafka.gate import Gate
+from nrmbus.bus.pki import certificate
+from nrmbus.bus.pki.authority import Authority
 from nrmbus.bus.reach import Tls
 from nrmbus.cli import health
 from nrmbus.directory.admission import Newcomer, admit, read_directory

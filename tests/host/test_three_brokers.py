@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from nrmbus.bus import clients
 from nrmbus.bus.folder import BusFolder
+from nrmbus.bus.kafka import clients
 from nrmbus.cli import health
 from nrmbus.directory.invitation import Invitation
 from patience import until

@@ -12,8 +12,8 @@ import pytest
 import yaml
 from jsonschema import Draft7Validator  # type: ignore[import-untyped]  # it ships no types
 
-from nrmbus.bus.cluster import tls_settings
-from nrmbus.bus.declarations import load_declarations
+from nrmbus.bus.kafka.cluster import tls_settings
+from nrmbus.bus.kafka.declarations import load_declarations
 from nrmbus.events import TYPES, Data
 from nrmbus.events.model import Event, Part
 from nrmbus.events.schemas import FOLDER

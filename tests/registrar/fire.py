@@ -13,9 +13,9 @@ from types import TracebackType
 from typing import Self
 
 from forked import Forked
-from nrmbus.bus import clients
-from nrmbus.bus.embedded import EmbeddedKafka
+from nrmbus.bus.embedded.embedded import EmbeddedKafka
 from nrmbus.bus.folder import BusFolder
+from nrmbus.bus.kafka import clients
 from nrmbus.directory import Identity
 from nrmbus.directory.admission import Newcomer, admit
 from nrmbus.play.load import Agency, Submission

@@ -3,8 +3,8 @@
 import os
 from pathlib import Path
 
-from nrmbus.bus import clients
 from nrmbus.bus.folder import BusFolder
+from nrmbus.bus.kafka import clients
 from nrmbus.registrar.app import main
 
 

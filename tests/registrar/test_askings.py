@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from nrmbus.bus import clients
+from nrmbus.bus.kafka import clients
 from nrmbus.directory import Identity
 from nrmbus.events import data_type
 from nrmbus.events.model import Event

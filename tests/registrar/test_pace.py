@@ -9,8 +9,8 @@ from aiokafka import TopicPartition
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nrmbus.bus import clients
-from nrmbus.bus.quotas import load_submissions
+from nrmbus.bus.kafka import clients
+from nrmbus.bus.kafka.quotas import load_submissions
 from nrmbus.registrar import owner as owners
 from nrmbus.registrar.noted import Noted
 from nrmbus.registrar.owner import FAIR_SHARE, Owned, Owner

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from nrmbus.bus.clients import MAX_RECORD
-from nrmbus.bus.cluster import MAX_REQUEST
+from nrmbus.bus.kafka.clients import MAX_RECORD
+from nrmbus.bus.kafka.cluster import MAX_REQUEST
 from nrmbus.registrar.owner import send_all
 from nrmbus.registrar.records import Out
 

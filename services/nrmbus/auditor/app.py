@@ -28,11 +28,11 @@ from nrmbus.auditor.web.pages.answers import Opened
 from nrmbus.auditor.web.pages.site import Site
 from nrmbus.auditor.web.questions import Questions
 from nrmbus.auditor.web.users import Users
-from nrmbus.bus import clients
 from nrmbus.bus.clock import Clock, SteppedClock, clock_of
 from nrmbus.bus.folder import BusFolder
+from nrmbus.bus.http_server import Listening, Server, pages
+from nrmbus.bus.kafka import clients
 from nrmbus.bus.reach import Reach
-from nrmbus.bus.serving import Listening, Server, pages
 from nrmbus.directory import Directory, DirectoryReader, Entry, Identity, Published, operator_key
 from nrmbus.rules import load_profile
 from nrmbus.telemetry import log

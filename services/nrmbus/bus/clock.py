@@ -14,7 +14,7 @@ from typing import Final, NamedTuple, Protocol, Self
 
 from aiokafka import AIOKafkaProducer, TopicPartition
 
-from nrmbus.bus import clients
+from nrmbus.bus.kafka import clients
 from nrmbus.bus.reach import Where
 
 TOPIC: Final = "nrm.clock"

@@ -20,7 +20,7 @@ def main() -> None:
     except KeyboardInterrupt:
         sys.exit(130)
     except Exception as error:
-        from nrmbus.bus.failures import sentence_of
+        from nrmbus.bus.kafka.failures import sentence_of
 
         if sentence := sentence_of(error):
             sys.exit(f"nrmbus: {sentence}")

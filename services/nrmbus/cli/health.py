@@ -20,7 +20,7 @@ def expected(folder: "BusFolder") -> tuple[str, ...]:
 
     Whoever is suspended or has left does not run.
     """
-    from nrmbus.bus.authority import Authority
+    from nrmbus.bus.pki.authority import Authority
     from nrmbus.host.services import SERVICES
 
     known = (*SERVICES, *folder.agencies())

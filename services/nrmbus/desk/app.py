@@ -16,7 +16,7 @@ from nrmbus import telemetry
 from nrmbus.bus.clock import SteppedClock, WallClock, clock_of
 from nrmbus.bus.errors import BusError
 from nrmbus.bus.folder import AgencyFolder, BusFolder
-from nrmbus.bus.serving import PORTS, Listening, Server
+from nrmbus.bus.http_server import PORTS, Listening, Server
 from nrmbus.desk.access.opening import is_reader
 from nrmbus.desk.desk import Desk
 from nrmbus.desk.erasure import rounds

@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
-from nrmbus.bus import clients, topics
 from nrmbus.bus.folder import BusFolder, make_private, write_json
-from nrmbus.bus.gate import Gate
+from nrmbus.bus.kafka import clients, topics
+from nrmbus.bus.kafka.gate import Gate
 from nrmbus.directory.directory import Directory
 from nrmbus.directory.entry import Contact
 from nrmbus.directory.errors import DirectoryError

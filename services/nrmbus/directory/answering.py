@@ -18,10 +18,10 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 from pydantic import Field, ValidationError
 
-from nrmbus.bus import clients
 from nrmbus.bus.errors import BusError, NotCertified
 from nrmbus.bus.folder import BusFolder, make_private, write_json
-from nrmbus.bus.gate import Gate
+from nrmbus.bus.kafka import clients
+from nrmbus.bus.kafka.gate import Gate
 from nrmbus.directory import changes, joining, renewal, rotation
 from nrmbus.directory.admission import read_directory
 from nrmbus.directory.directory import Directory

@@ -6,11 +6,12 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final
 
-from nrmbus.bus import certificate, clients, topics
-from nrmbus.bus.authority import RESERVED, Authority
 from nrmbus.bus.clock import clock_of
 from nrmbus.bus.folder import BusFolder, write_json, write_private
-from nrmbus.bus.gate import Gate
+from nrmbus.bus.kafka import clients, topics
+from nrmbus.bus.kafka.gate import Gate
+from nrmbus.bus.pki import certificate
+from nrmbus.bus.pki.authority import RESERVED, Authority
 from nrmbus.bus.reach import Tls, Where
 from nrmbus.directory import joining
 from nrmbus.directory.admission import numbering, read_directory

@@ -11,7 +11,7 @@ from typing import Final, Self
 
 from aiokafka import TopicPartition
 
-from nrmbus.bus import clients
+from nrmbus.bus.kafka import clients
 from nrmbus.bus.reach import Where
 from nrmbus.directory.directory import Directory
 from nrmbus.directory.entry import Entry

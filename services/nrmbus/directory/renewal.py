@@ -15,10 +15,10 @@ from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKey
 from cryptography.x509.oid import NameOID
 from pydantic import Field, ValidationError
 
-from nrmbus.bus import certificate
-from nrmbus.bus.authority import Authority
 from nrmbus.bus.folder import BusFolder
-from nrmbus.bus.gate import Gate
+from nrmbus.bus.kafka.gate import Gate
+from nrmbus.bus.pki import certificate
+from nrmbus.bus.pki.authority import Authority
 from nrmbus.bus.reach import Tls
 from nrmbus.directory.directory import Directory
 from nrmbus.directory.entry import body_of

@@ -10,8 +10,8 @@ from typing import Final
 
 from aiokafka import TopicPartition
 
-from nrmbus.bus import clients
 from nrmbus.bus.folder import BusFolder
+from nrmbus.bus.kafka import clients
 from nrmbus.directory.changes import is_complete
 from nrmbus.directory.directory import Directory
 from nrmbus.directory.entry import Kind, body_of

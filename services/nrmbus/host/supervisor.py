@@ -19,13 +19,13 @@ from typing import Final, Self
 
 from aiokafka.errors import KafkaError
 
-from nrmbus.bus.authority import OPERATOR
 from nrmbus.bus.clock import BEFORE_ANY_TICK, WallClock
-from nrmbus.bus.embedded import EmbeddedKafka
+from nrmbus.bus.embedded.embedded import EmbeddedKafka
+from nrmbus.bus.embedded.jars import Progress
 from nrmbus.bus.errors import BusError, NoBus
 from nrmbus.bus.folder import BusFolder, write_json
-from nrmbus.bus.gate import Gate
-from nrmbus.bus.jars import Progress
+from nrmbus.bus.kafka.gate import Gate
+from nrmbus.bus.pki.authority import OPERATOR
 from nrmbus.directory import DirectoryError
 from nrmbus.directory.admission import Newcomer, admit, home_of
 from nrmbus.directory.changes import sign_head

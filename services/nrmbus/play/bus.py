@@ -16,10 +16,10 @@ from types import TracebackType
 from typing import Any, Final, Self, TypeVar
 
 from nrmbus.auditor.history.history import History, HistoryReader, rules_of
-from nrmbus.bus import clients
 from nrmbus.bus.clock import BEFORE_ANY_TICK, SteppedClock, tick_clock
 from nrmbus.bus.errors import BusError
 from nrmbus.bus.folder import BusFolder
+from nrmbus.bus.kafka import clients
 from nrmbus.client import Door, DoorError
 from nrmbus.directory import DirectoryError
 from nrmbus.directory.admission import Newcomer, admit, read_directory

@@ -29,9 +29,9 @@ from aiokafka.errors import KafkaError
 from rich.console import Console
 from rich.progress import Progress
 
-from nrmbus.bus import clients, topics
 from nrmbus.bus.folder import BusFolder
-from nrmbus.bus.gate import Gate
+from nrmbus.bus.kafka import clients, topics
+from nrmbus.bus.kafka.gate import Gate
 from nrmbus.client import Door, DoorError
 from nrmbus.directory import Identity, Operator
 from nrmbus.directory.admission import Newcomer, read_directory

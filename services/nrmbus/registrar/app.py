@@ -15,8 +15,8 @@ from prometheus_client import make_asgi_app
 from nrmbus import telemetry
 from nrmbus.bus.clock import Clock, SteppedClock, clock_of
 from nrmbus.bus.folder import BusFolder
-from nrmbus.bus.quotas import load_submissions
-from nrmbus.bus.serving import Listening, Server, pages
+from nrmbus.bus.http_server import Listening, Server, pages
+from nrmbus.bus.kafka.quotas import load_submissions
 from nrmbus.directory import Directory, DirectoryReader, Entry, Identity, operator_key
 from nrmbus.registrar.askings import Askings
 from nrmbus.registrar.batch import Batcher

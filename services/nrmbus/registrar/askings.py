@@ -14,7 +14,7 @@ from typing import Final
 
 from aiokafka import TopicPartition
 
-from nrmbus.bus import clients
+from nrmbus.bus.kafka import clients
 from nrmbus.bus.reach import Where
 from nrmbus.registrar.batch import Checked
 from nrmbus.registrar.memory import HistoryError, is_asking

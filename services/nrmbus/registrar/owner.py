@@ -17,9 +17,10 @@ from aiokafka.errors import IllegalStateError
 from aiokafka.structs import OffsetAndMetadata
 
 from nrmbus import telemetry
-from nrmbus.bus import clients
+from nrmbus.bus.aiokafka_patches import private
 from nrmbus.bus.clock import Clock, SteppedClock
-from nrmbus.bus.cluster import MAX_REQUEST
+from nrmbus.bus.kafka import clients
+from nrmbus.bus.kafka.cluster import MAX_REQUEST
 from nrmbus.bus.reach import Where
 from nrmbus.registrar.askings import Askings
 from nrmbus.registrar.batch import Batcher, Checked
@@ -146,7 +147,7 @@ class Owner(ConsumerRebalanceListener):  # type: ignore[misc]
         try:
             self._consumer.subscribe(pattern=OUTBOXES, listener=self)
             # The coordinator's task ends only by an error nobody else sees (step 9).
-            await self._consumer._coordinator._coordination_task  # noqa: SLF001 - aiokafka has no public way to learn it
+            await private.coordination_ended(self._consumer)
             leave("coordination_ended")
         finally:
             await self._pause_all()
@@ -157,7 +158,7 @@ class Owner(ConsumerRebalanceListener):  # type: ignore[misc]
 
     def look_for_outboxes(self) -> None:
         """An agency was admitted: ask for its outbox now, not at the next refresh, which is up to five seconds away."""
-        self._consumer._client.force_metadata_update()  # noqa: SLF001 - aiokafka has no public way to ask
+        private.refresh_metadata(self._consumer)
 
     # -- assignment ----------------------------------------------------------------------------------------------
 
@@ -169,7 +170,7 @@ class Owner(ConsumerRebalanceListener):  # type: ignore[misc]
         if not self._joined_before and self._outboxes() - set(topic_partitions):
             # A stable member that is back within its session gets what it had; an outbox made meanwhile is nobody's.
             self._joined_before = True
-            self._consumer._coordinator.request_rejoin()  # noqa: SLF001 - aiokafka has no public way to ask
+            private.rejoin(self._consumer)
             return
         self._joined_before = True
         by_number: dict[int, list[TopicPartition]] = {}
@@ -263,7 +264,7 @@ class Owner(ConsumerRebalanceListener):  # type: ignore[misc]
         """Step 4: read what is committed again, now that nobody else can commit; a warm shard knows its positions."""
         missing = [each for each in own if each not in owned.positions]
         if missing:
-            committed = await self._consumer._coordinator.fetch_committed_offsets(missing)  # noqa: SLF001 - public API drops metadata
+            committed = await private.committed(self._consumer, missing)
             for each in missing:
                 found = committed.get(each)
                 owned.positions[each] = found.offset if found else 0

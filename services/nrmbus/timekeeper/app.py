@@ -12,10 +12,10 @@ from typing import Any, Final
 from aiokafka import TopicPartition
 
 from nrmbus import telemetry
-from nrmbus.bus import clients
 from nrmbus.bus.clock import SteppedClock, Tick
 from nrmbus.bus.folder import AgencyFolder, BusFolder
-from nrmbus.bus.serving import Listening, Server, pages
+from nrmbus.bus.http_server import Listening, Server, pages
+from nrmbus.bus.kafka import clients
 from nrmbus.desk.app import DeskProcess
 from nrmbus.desk.http import views
 from nrmbus.desk.outbox import queue

@@ -9,8 +9,8 @@ import pytest
 
 from auditor.played import first_scenario, of_type, with_header
 from nrmbus.auditor.history.history import History, HistoryError, HistoryReader, Signatures, Verifier, fold
-from nrmbus.bus import clients
 from nrmbus.bus.errors import BusError
+from nrmbus.bus.kafka import clients
 from nrmbus.wire.keys.keys import SigningKey
 from nrmbus.wire.record import AUDIENCE, REGISTRATION, STATEMENTS, Record
 from nrmbus.wire.registration import Audience, sign_registration, verify_registration

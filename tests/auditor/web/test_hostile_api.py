@@ -14,7 +14,7 @@ from nrmbus.auditor.evidence.verifier import Trust, Verification
 from nrmbus.auditor.history.selection import moment
 from nrmbus.auditor.web.api import door
 from nrmbus.bus.errors import BusError
-from nrmbus.bus.serving import Listening
+from nrmbus.bus.http_server import Listening
 
 LONG = "9" * 5000
 

@@ -17,7 +17,7 @@ from nrmbus.auditor.web.access_log import PURPOSES, Question
 from nrmbus.auditor.web.offline_log import FILE, OffTheRecord
 from nrmbus.auditor.web.pages.answers import Opened
 from nrmbus.auditor.web.questions import Questions
-from nrmbus.bus.serving import Listening
+from nrmbus.bus.http_server import Listening
 from nrmbus.cli.audit.on_record import Purpose
 
 READ = datetime(2026, 11, 30, 7, 0, tzinfo=UTC)

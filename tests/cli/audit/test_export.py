@@ -13,8 +13,8 @@ from brokers import Broker
 from cli.test_commands import nrmbus
 from nrmbus.auditor.log.cosignatures import Cosigned
 from nrmbus.auditor.web.offline_log import OffTheRecord
-from nrmbus.bus import clients
 from nrmbus.bus.folder import BusFolder, write_json
+from nrmbus.bus.kafka import clients
 from nrmbus.directory import Identity, LogIdentity, Operator
 from nrmbus.published import vectors
 from nrmbus.wire.keys.keys import SigningKey

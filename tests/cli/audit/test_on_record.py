@@ -18,10 +18,10 @@ from nrmbus.auditor.history.history import Audited, HistoryError, audited
 from nrmbus.auditor.reports.holders import Reading, readings
 from nrmbus.auditor.web.offline_log import FILE, OffTheRecord
 from nrmbus.auditor.web.users import Users
-from nrmbus.bus import clients
 from nrmbus.bus.clock import tick_clock
 from nrmbus.bus.errors import BusError
 from nrmbus.bus.folder import BusFolder
+from nrmbus.bus.kafka import clients
 from nrmbus.cli.app import app
 from nrmbus.cli.audit import person_report, replay
 from nrmbus.cli.audit.on_record import AuditorsDoor, NoDoor

@@ -10,10 +10,10 @@ import pytest
 from typer.testing import CliRunner
 
 from brokers import Broker
-from nrmbus.bus import clients
 from nrmbus.bus.clock import BEFORE_ANY_TICK
 from nrmbus.bus.errors import BusError
 from nrmbus.bus.folder import BusFolder
+from nrmbus.bus.kafka import clients
 from nrmbus.cli.desk.desks import door_of
 from nrmbus.cli.membership import admitter, agency
 from nrmbus.directory import joining, renewal

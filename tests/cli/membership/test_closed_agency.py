@@ -12,12 +12,12 @@ from aiokafka.protocol.offset import OffsetRequest
 
 from bus.closed import speaking
 from cli.own_machine import until_over
-from nrmbus.bus import certificate
-from nrmbus.bus.authority import Authority
 from nrmbus.bus.clock import BEFORE_ANY_TICK
-from nrmbus.bus.embedded import EmbeddedKafka
+from nrmbus.bus.embedded.embedded import EmbeddedKafka
 from nrmbus.bus.folder import BusFolder
-from nrmbus.bus.gate import Gate
+from nrmbus.bus.kafka.gate import Gate
+from nrmbus.bus.pki import certificate
+from nrmbus.bus.pki.authority import Authority
 from nrmbus.bus.reach import Tls
 from nrmbus.cli.membership import agency
 from nrmbus.directory import fold, joining

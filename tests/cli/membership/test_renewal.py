@@ -14,9 +14,9 @@ from cli.own_machine import PATIENCE, A, Apart, B, admitters_place, apart, until
 from desk.live import signal_of
 from desk.test_live import CASE, CONSENT, REF, REFERRAL, about
 from nrmbus.auditor.history.history import audited
-from nrmbus.bus import certificate
 from nrmbus.bus.folder import BusFolder
-from nrmbus.bus.gate import Gate
+from nrmbus.bus.kafka.gate import Gate
+from nrmbus.bus.pki import certificate
 from nrmbus.cli.desk.desks import door_of
 from nrmbus.cli.membership import agency
 from nrmbus.directory import Directory

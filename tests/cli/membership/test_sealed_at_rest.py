@@ -15,8 +15,8 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from nrmbus.bus import certificate
 from nrmbus.bus.folder import BusFolder
+from nrmbus.bus.pki import certificate
 from nrmbus.bus.reach import Tls
 from nrmbus.cli.membership.keys import private_keys
 from nrmbus.wire.keys import keyfile

@@ -11,11 +11,11 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import pkcs12
 
-from nrmbus.bus import ports
-from nrmbus.bus.certificate import now
-from nrmbus.bus.cluster import BROKER_SETTINGS
-from nrmbus.bus.embedded import EmbeddedKafka
+from nrmbus.bus.embedded import ports
+from nrmbus.bus.embedded.embedded import EmbeddedKafka
 from nrmbus.bus.folder import BusFolder
+from nrmbus.bus.kafka.cluster import BROKER_SETTINGS
+from nrmbus.bus.pki.certificate import now
 from nrmbus.bus.reach import Reach, Tls
 
 OWN: Final = "CN=kafka-1,OU=IT,O=Ministry"

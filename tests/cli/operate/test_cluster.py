@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from typer import BadParameter
 
-from nrmbus.bus.authority import Authority
 from nrmbus.bus.errors import BusError, NoBus
 from nrmbus.bus.folder import BusFolder
+from nrmbus.bus.pki.authority import Authority
 from nrmbus.cli import health
 from nrmbus.cli.operate import up as command
 from nrmbus.cli.operate.up import introduced, reached_by_tls, until_told, wait_until_ready

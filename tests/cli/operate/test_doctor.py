@@ -13,9 +13,9 @@ from sqlalchemy import create_engine, insert
 from typer.testing import CliRunner
 
 from brokers import Broker
-from nrmbus.bus.authority import Authority
 from nrmbus.bus.errors import KeysSealed
 from nrmbus.bus.folder import BusFolder, write_json
+from nrmbus.bus.pki.authority import Authority
 from nrmbus.cli.app import app
 from nrmbus.cli.membership.keys import private_keys, unlock
 from nrmbus.cli.operate import doctor

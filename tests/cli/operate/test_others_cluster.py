@@ -23,13 +23,13 @@ from confluent_kafka.admin import (
 )
 
 from bus.closed import speaking
-from bus.test_closed import gets_nothing, stranger
-from bus.test_matrix import TOPIC, batch
+from bus.kafka.test_closed import gets_nothing, stranger
+from bus.kafka.test_matrix import TOPIC, batch
 from cli.operate.others_cluster import OthersCluster
-from nrmbus.bus import clients, quotas
-from nrmbus.bus.authority import Authority
 from nrmbus.bus.folder import BusFolder
-from nrmbus.bus.gate import Gate
+from nrmbus.bus.kafka import clients, quotas
+from nrmbus.bus.kafka.gate import Gate
+from nrmbus.bus.pki.authority import Authority
 from nrmbus.bus.reach import Reach
 from nrmbus.wire.keys import keyfile
 from patience import until

@@ -10,9 +10,9 @@ from auditor.live import AuditedBus
 from brokers import Broker
 from desk.live import STARTS, live, signal_of
 from nrmbus.auditor.reports.erasure_certificate import Certificate, certificate
-from nrmbus.bus import clients
 from nrmbus.bus.clock import tick_clock
 from nrmbus.bus.folder import BusFolder
+from nrmbus.bus.kafka import clients
 from nrmbus.cli.app import app
 from nrmbus.cli.audit.replay import verified
 from patience import until

@@ -8,9 +8,9 @@ from typing import cast
 
 import pytest
 
-from nrmbus.bus import certificate
-from nrmbus.bus.authority import Authority
 from nrmbus.bus.folder import BusFolder
+from nrmbus.bus.pki import certificate
+from nrmbus.bus.pki.authority import Authority
 from nrmbus.bus.reach import Tls
 from nrmbus.desk.keys import certificate as desk_certificate
 from nrmbus.desk.keys.certificate import Renewing

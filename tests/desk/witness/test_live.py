@@ -13,7 +13,7 @@ from aiokafka import TopicPartition
 from brokers import Broker
 from desk.live import LiveBus, live, signal_of
 from desk.witness.given import FakeAuditor
-from nrmbus.bus import clients
+from nrmbus.bus.kafka import clients
 from nrmbus.desk.witness.follower import TOPIC
 from nrmbus.directory import LogIdentity
 from nrmbus.directory.admission import read_directory

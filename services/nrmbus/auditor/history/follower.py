@@ -6,7 +6,7 @@ from typing import Final, Self
 
 from aiokafka import TopicPartition
 
-from nrmbus.bus import clients
+from nrmbus.bus.kafka import clients
 from nrmbus.bus.reach import Where
 from nrmbus.wire.record import Record
 

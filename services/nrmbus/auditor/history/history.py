@@ -13,9 +13,9 @@ from typing import Final, Literal, Self, TypeVar
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from pydantic import ValidationError
 
-from nrmbus.bus import clients
 from nrmbus.bus.errors import BusError
 from nrmbus.bus.folder import BusFolder
+from nrmbus.bus.kafka import clients
 from nrmbus.bus.reach import Where
 from nrmbus.directory import Directory
 from nrmbus.directory.admission import read_directory

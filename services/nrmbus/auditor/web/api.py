@@ -18,7 +18,7 @@ from starlette.types import ASGIApp
 
 from nrmbus.auditor.errors import LogError
 from nrmbus.auditor.log.logs import Logs
-from nrmbus.bus.serving import Listening
+from nrmbus.bus.http_server import Listening
 from nrmbus.wire import base64
 from nrmbus.wire.log.checkpoint import Checkpoint
 from nrmbus.wire.log.note import Note

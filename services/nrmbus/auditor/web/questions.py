@@ -19,7 +19,7 @@ from nrmbus.auditor.web.access_log import PURPOSES, NotOnRecordError, Question
 from nrmbus.auditor.web.offline_log import OffTheRecord
 from nrmbus.auditor.web.pages.answers import Kept, Opened
 from nrmbus.auditor.web.users import Users
-from nrmbus.bus.serving import Listening
+from nrmbus.bus.http_server import Listening
 from nrmbus.events import AccessHoldPlaced
 from nrmbus.events.access import AccessPurpose
 from nrmbus.events.errors import Invalid

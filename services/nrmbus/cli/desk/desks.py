@@ -6,9 +6,9 @@ from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from typing import Final
 
-from nrmbus.bus.authority import Authority
 from nrmbus.bus.errors import BusError
 from nrmbus.bus.folder import BusFolder
+from nrmbus.bus.pki.authority import Authority
 from nrmbus.client import Door, DoorError
 
 START_SECONDS: Final = 20.0

@@ -5,8 +5,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from nrmbus.bus.authority import RESERVED
 from nrmbus.bus.errors import BusError
+from nrmbus.bus.pki.authority import RESERVED
 from nrmbus.directory import SERVICES, DirectoryError
 from nrmbus.directory.admission import Newcomer
 from nrmbus.events.errors import Invalid

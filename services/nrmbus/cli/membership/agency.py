@@ -68,7 +68,7 @@ def sentences() -> Iterator[None]:
         BusError: in place of what the block raised.
     """
     from nrmbus.bus.errors import BusError
-    from nrmbus.bus.failures import of_system
+    from nrmbus.bus.kafka.failures import of_system
     from nrmbus.directory import DirectoryError
 
     try:

@@ -3,9 +3,9 @@
 import asyncio
 from pathlib import Path
 
-from nrmbus.bus.authority import OPERATOR
 from nrmbus.bus.folder import BusFolder
-from nrmbus.bus.gate import Gate
+from nrmbus.bus.kafka.gate import Gate
+from nrmbus.bus.pki.authority import OPERATOR
 from nrmbus.directory import renewal
 from nrmbus.directory.admission import read_directory
 from nrmbus.directory.answering import answer

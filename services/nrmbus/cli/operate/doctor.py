@@ -123,7 +123,7 @@ def _keys(folder: "BusFolder") -> Iterator[Finding]:
 
 
 def _certificates(folder: "BusFolder", now: datetime) -> Iterator[Finding]:
-    from nrmbus.bus.certificate import ends
+    from nrmbus.bus.pki.certificate import ends
     from nrmbus.bus.reach import Tls
     from nrmbus.directory.changes import is_operator
 
@@ -272,7 +272,7 @@ async def heard_of(folder: "BusFolder", where: "Reach") -> Heard:
     """
     from aiokafka import TopicPartition
 
-    from nrmbus.bus import clients
+    from nrmbus.bus.kafka import clients
     from nrmbus.directory import SERVICES, Directory, epochs, operator_key
     from nrmbus.directory.heads import is_stale, utc_time
     from nrmbus.directory.reader import TOPIC

@@ -41,8 +41,8 @@ def apply(
 
     Access rules and quotas are made to be what is declared, and no others.
     """
-    from nrmbus.bus import topics
-    from nrmbus.bus.gate import Gate
+    from nrmbus.bus.kafka import topics
+    from nrmbus.bus.kafka.gate import Gate
 
     folder = folder_of(data, bus)
     settings = folder.settings
@@ -64,8 +64,8 @@ def apply(
 @app.command(epilog="Example: nrmbus topics check --data ./my-bus")
 def check(data: Data = None, bus: Bus = DEFAULT_BUS, files: Files = None) -> None:
     """Print how the broker's topics, access rules and quotas differ from their files; exit 1 if they do. Nothing is changed."""
-    from nrmbus.bus import topics
-    from nrmbus.bus.gate import Gate
+    from nrmbus.bus.kafka import topics
+    from nrmbus.bus.kafka.gate import Gate
 
     folder = folder_of(data, bus)
     settings = folder.settings
@@ -86,6 +86,6 @@ def check(data: Data = None, bus: Bus = DEFAULT_BUS, files: Files = None) -> Non
 @app.command(epilog="Example: nrmbus topics docs > topics.md")
 def docs(files: Files = None) -> None:
     """Print a table of all topics, and of who may do what, in Markdown."""
-    from nrmbus.bus import topics
+    from nrmbus.bus.kafka import topics
 
     typer.echo(topics.docs(topics.load_declarations(files)), nl=False)

@@ -206,9 +206,9 @@ def introduced(folder: "BusFolder", tls: Path) -> tuple[str, ...]:
     Raises:
         BusError: there is no such certificate.
     """
-    from nrmbus.bus.authority import Authority
-    from nrmbus.bus.cluster import GUEST, guest_settings
     from nrmbus.bus.errors import NoBus
+    from nrmbus.bus.kafka.cluster import GUEST, guest_settings
+    from nrmbus.bus.pki.authority import Authority
 
     try:
         ca = (tls / "ca.pem").read_bytes()
@@ -268,7 +268,7 @@ def run(
                 )
             raise
         return
-    from nrmbus.bus.embedded import EmbeddedKafka
+    from nrmbus.bus.embedded.embedded import EmbeddedKafka
 
     kafka = EmbeddedKafka(folder)
     with until_told(), progress_bar() as progress:

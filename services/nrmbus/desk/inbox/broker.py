@@ -16,7 +16,7 @@ from faststream.kafka.message import KafkaAckableMessage
 from faststream.middlewares import AckPolicy
 from faststream.security import BaseSecurity
 
-from nrmbus.bus import clients
+from nrmbus.bus.kafka import clients
 from nrmbus.bus.reach import Where, reach
 from nrmbus.desk.desk import Desk
 from nrmbus.desk.errors import DeskError

@@ -11,9 +11,10 @@ from typing import Final
 from aiokafka import TopicPartition
 
 from nrmbus import telemetry
-from nrmbus.bus import certificate, clients
 from nrmbus.bus.errors import NoBus
 from nrmbus.bus.folder import BusFolder
+from nrmbus.bus.kafka import clients
+from nrmbus.bus.pki import certificate
 from nrmbus.bus.reach import Reach, Tls
 from nrmbus.desk.state.context import Seat
 from nrmbus.directory import DirectoryError, renewal

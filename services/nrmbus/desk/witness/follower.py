@@ -12,7 +12,7 @@ from typing import Final
 from aiokafka import TopicPartition
 
 from nrmbus import telemetry
-from nrmbus.bus import clients
+from nrmbus.bus.kafka import clients
 from nrmbus.bus.reach import Where
 from nrmbus.desk.state.context import Seat
 from nrmbus.desk.witness import cosignatures, decision

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import yaml
 
-from nrmbus.bus.jars import KAFKA
+from nrmbus.bus.embedded.jars import KAFKA
 from nrmbus.events.schemas import FOLDER, write_or_check
 from nrmbus.published.asyncapi import brokers, forms, messages
 from nrmbus.published.asyncapi.page import page

@@ -6,7 +6,7 @@ from typing import Any, Final, cast
 
 from faststream.specification import AsyncAPI
 
-from nrmbus.bus.declarations import Declaration, load_declarations
+from nrmbus.bus.kafka.declarations import Declaration, load_declarations
 from nrmbus.desk.desk import Desk
 from nrmbus.desk.inbox.broker import make_broker, make_endpoints
 from nrmbus.desk.procedure.handlers import Inbox

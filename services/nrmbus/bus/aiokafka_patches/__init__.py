@@ -1,0 +1,1 @@
+"""Workarounds for aiokafka, each with the test that tells when it may go."""

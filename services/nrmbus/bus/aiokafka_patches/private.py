@@ -1,0 +1,31 @@
+"""Private attributes of aiokafka that the registrar needs, each behind a name of ours."""
+
+from collections.abc import Iterable, Mapping
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.structs import OffsetAndMetadata
+
+
+async def coordination_ended(consumer: AIOKafkaConsumer) -> None:
+    """Wait until *consumer* has stopped to take part in its group: only an error, which nobody else sees, ends that."""
+    await consumer._coordinator._coordination_task  # noqa: SLF001 - aiokafka has no public way to learn it
+
+
+def refresh_metadata(consumer: AIOKafkaConsumer) -> None:
+    """Have *consumer* look for new topics now, not at its next refresh."""
+    consumer._client.force_metadata_update()  # noqa: SLF001 - aiokafka has no public way to ask
+
+
+def rejoin(consumer: AIOKafkaConsumer) -> None:
+    """Have the group of *consumer* share out its partitions again."""
+    consumer._coordinator.request_rejoin()  # noqa: SLF001 - aiokafka has no public way to ask
+
+
+async def committed(
+    consumer: AIOKafkaConsumer, partitions: Iterable[TopicPartition]
+) -> Mapping[TopicPartition, OffsetAndMetadata]:
+    """Return what is committed for *partitions*, with its metadata."""
+    found: Mapping[TopicPartition, OffsetAndMetadata] = await consumer._coordinator.fetch_committed_offsets(  # noqa: SLF001 - `committed` drops the metadata
+        list(partitions)
+    )
+    return found

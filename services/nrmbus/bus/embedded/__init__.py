@@ -1,0 +1,1 @@
+"""Embedded Kafka: fetched once, started as a child, gone with its parent."""

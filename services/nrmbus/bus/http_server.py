@@ -1,0 +1,271 @@
+"""A door on this machine: HTTP on 127.0.0.1, a port and a token that stay over restarts, in a file only its owner can read."""
+
+import asyncio
+import errno
+import hmac
+import json
+import os
+import re
+import secrets
+import signal
+import socket
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AbstractAsyncContextManager
+from pathlib import Path
+from types import FrameType
+from typing import Any, Final, NamedTuple
+
+import uvicorn
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import BaseRoute, Mount, Route
+from starlette.types import ASGIApp, Receive, Scope, Send
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from nrmbus import telemetry
+from nrmbus.bus.embedded.ports import HOST, free_ports
+from nrmbus.telemetry import log
+from nrmbus.wire.keys import files
+
+DOOR_FILE: Final = "door.json"
+
+PORTS: Final = range(1024, 65_536)
+"""Ports that a door may have: those below belong to the machine's administrator."""
+
+_TOKEN: Final = re.compile("[A-Za-z0-9_-]{43}")
+
+
+_PATIENCE: Final = 2.0
+"""Seconds for which a port may still be held by the process that had it before."""
+
+_LARGEST: Final = 4096
+"""Bytes of a door file that are read."""
+
+
+class _Last(NamedTuple):
+    """What the last start left: neither after the first one, or where others could have read it."""
+
+    port: int | None = None
+    token: str | None = None
+
+
+class Listening:
+    """A bound socket and its token; whoever may read *home*/door.json may ask."""
+
+    def __init__(self, home: Path, port: int | None = None) -> None:
+        """Bind *port* of 127.0.0.1, else that of the last start, else a free one, and write *home*/door.json (mode 0600).
+
+        The token of the last start is kept, so that a program that is connected survives a restart. Where another
+        program has taken the port meanwhile, both are new and ``moved`` is set: a program that did not know it yet may
+        have told that other program the token.
+        """
+        last = _last(home)
+        wanted = port or last.port
+        bound = _bound(wanted, time.monotonic() + _PATIENCE) if wanted else None
+        self.moved = wanted is not None and bound is None
+        """Whether another program has the port that was wanted."""
+        self.socket = bound or _bound_to_any()
+        self.port: int = self.socket.getsockname()[1]
+        self.token = last.token if last.token and not self.moved else secrets.token_urlsafe(32)
+        if self.moved:
+            log.said("door_moved", port=self.port)
+        home.mkdir(parents=True, exist_ok=True, mode=0o700)
+        partial = home / f"{DOOR_FILE}.partial"
+        partial.unlink(missing_ok=True)  # one that is there could be open to others
+        descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "w") as file:
+            json.dump({"url": f"http://{HOST}:{self.port}", "token": self.token, "pid": os.getpid()}, file)
+        partial.rename(home / DOOR_FILE)  # at once: nobody reads half a file
+
+    def allows(self, authorization: str | None) -> bool:
+        """Whether the value of an Authorization header is this door's; takes the same time for every wrong one."""
+        given = (authorization or "").encode("utf-8", "replace")
+        return hmac.compare_digest(given, f"Bearer {self.token}".encode())
+
+
+def _last(home: Path) -> _Last:
+    """Return port and token of the last start, unless the file is damaged or open to others."""
+    try:
+        raw, mode = files.read(home / DOOR_FILE, _LARGEST)
+        body = json.loads(raw)
+        port, token = int(body["url"].rpartition(":")[2]), body["token"]
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return _Last()
+    if not isinstance(token, str) or not _TOKEN.fullmatch(token) or port not in PORTS:
+        return _Last()
+    return _Last(port, None if mode & 0o077 else token)
+
+
+def _bound(port: int, until: float) -> socket.socket | None:
+    """Return a socket bound to *port*, or None if another program still has it at *until* (monotonic seconds)."""
+    while True:
+        # With the protocol named: else asyncio does not switch Nagle's algorithm off, and each answer waits 40 ms.
+        door = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+        door.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            door.bind((HOST, port))
+        except OSError:
+            door.close()
+        else:
+            return door
+        if time.monotonic() >= until:
+            return None
+        time.sleep(0.05)
+
+
+def _bound_to_any() -> socket.socket:
+    """Return a socket bound to a free port, one that the system hands to no outgoing connection between two starts."""
+    for port in (*free_ports(10), 0):
+        door = _bound(port, until=0)
+        if door is not None:
+            return door
+    raise OSError(errno.EADDRINUSE, "no port of this machine is free")
+
+
+MOST: Final = 100
+"""Connections to a door at once. Each is a file that this process has open, of 1,024 where nobody allows more; without them
+no ledger is written, nothing destroyed, and no broker reached."""
+
+
+class _Bounded(H11Protocol):
+    """One connection. Where there are too many, one that asks nothing goes, so that who has the token still gets in."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        there = [each for each in self.connections if isinstance(each, _Bounded) and not each.transport.is_closing()]
+        if len(there) > MOST:
+            next((each for each in there if each is not self and not each.is_asked), self).transport.abort()
+
+    @property
+    def is_asked(self) -> bool:
+        """Whether a request of it is being answered that has come whole: who never ends one asks nothing."""
+        # It has no cycle before the first.
+        return not getattr(self.cycle, "response_complete", True) and not getattr(self.cycle, "more_body", True)
+
+
+ENDS_SECONDS: Final = 5.0
+"""Every service has ended by then, counted from its first SIGTERM or SIGINT, whatever is away."""
+IN_ORDER_SECONDS: Final = 3.5
+"""Patience for an end in order, before the service is cut off; 0.3 s are usual while the broker answers."""
+BLOCKED_SECONDS: Final = 4.0
+"""The system ends a service by then whose event loop is blocked, so that it cannot even cut itself off."""
+
+
+class Server(uvicorn.Server):
+    """uvicorn that ends within `ENDS_SECONDS` of the first SIGTERM or SIGINT: in order if it can, else cut off.
+
+    Kafka's clients wait for a broker that is away, some of them for ever. Cutting a service off loses nothing, since every
+    service survives a kill: a desk answers after its ledger has committed, the next registrar ends an open transaction,
+    auditor and timekeeper read the history again.
+    """
+
+    def __init__(self, app: Any, listening: Listening, *, keep: bool = False) -> None:
+        """Serve the ASGI *app* on *listening*; nothing is logged, since paths and errors may hold content.
+
+        With *keep*, the door stays when this server ends: whoever knocks waits for the next one, at the same address.
+        """
+        config = uvicorn.Config(
+            self._kept_in_mind(app),
+            http=_Bounded,
+            backlog=MOST,  # so many are taken in at a time
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            date_header=False,
+            proxy_headers=False,  # nobody stands between
+            timeout_graceful_shutdown=1,
+            lifespan="on",
+        )
+        super().__init__(config)
+        self._listening, self._keep = listening, keep
+        self._failure: Exception | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._lifespan: asyncio.Task[Any] | None = None
+        """The task that starts and ends the application."""
+        self._told: int | None = None
+        """The first signal that asked for the end."""
+
+    def _kept_in_mind(self, app: Any) -> ASGIApp:
+        """*app*; why it did not start, or end, is kept: uvicorn tells it to a logger that is silent, and leaves."""
+
+        async def served(scope: Scope, receive: Receive, send: Send) -> None:
+            if scope["type"] == "lifespan":
+                self._lifespan = asyncio.current_task()
+            try:
+                await app(scope, receive, send)
+            except Exception as error:
+                if scope["type"] == "lifespan":
+                    self._failure = error
+                raise
+
+        return served
+
+    async def run_until_told(self) -> None:
+        """Serve until SIGTERM or SIGINT. Raises what the application raised when it did not start."""
+        door, self._loop = self._listening.socket, asyncio.get_running_loop()
+        try:
+            await self.serve(sockets=[door.dup() if self._keep else door])
+        except SystemExit:
+            if self.started:
+                raise
+        if not self.started:
+            if self._told is not None:
+                signal.raise_signal(self._told)  # as uvicorn does when it has served
+                return
+            raise self._failure or RuntimeError("the service did not start")
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Begin to end at a signal; the time runs from the first one."""
+        super().handle_exit(sig, frame)
+        if self._told is not None or self._loop is None:
+            return
+        self._told = sig
+        signal.signal(signal.SIGALRM, signal.SIG_DFL)
+        signal.setitimer(signal.ITIMER_REAL, BLOCKED_SECONDS)
+        self._loop.call_soon_threadsafe(self._begin_to_end, self._loop, sig)
+
+    def _begin_to_end(self, loop: asyncio.AbstractEventLoop, sig: int) -> None:
+        if not self.started and self._lifespan is not None:
+            self._lifespan.cancel()  # uvicorn waits until it has started, and only then looks whether it was told
+        loop.call_later(IN_ORDER_SECONDS, self._cut_off, sig)
+
+    def _cut_off(self, sig: int) -> None:
+        log.said("cut_off", seconds=IN_ORDER_SECONDS)
+        telemetry.shut_down()
+        signal.signal(sig, signal.SIG_DFL)
+        signal.raise_signal(sig)
+
+    def stop(self) -> None:
+        """End in order. Unlike a signal, which uvicorn raises again when it has served, this lets the caller's exit code count."""
+        self.should_exit = True
+
+
+Page = Callable[[str], Awaitable[dict[str, Any] | None]]
+"""What a page shows for the query ``ref=…`` (empty without one): a JSON object, or None for 404."""
+
+
+def pages(
+    shown: Mapping[str, Page],
+    listening: Listening,
+    running: Callable[[], AbstractAsyncContextManager[None]],
+    mounted: Mapping[str, ASGIApp] | None = None,
+) -> ASGIApp:
+    """A service's own face: JSON pages behind the token, and what must run while they are served.
+
+    FastStream's ASGI application would do, but for services that have no FastStream broker it does not start.
+    """
+
+    def route(path: str, page: Page) -> Route:
+        async def answer(request: Request) -> Response:
+            if not listening.allows(request.headers.get("authorization")):
+                return Response(status_code=401)
+            found = await page(request.query_params.get("ref", ""))
+            return JSONResponse(found) if found is not None else JSONResponse({"code": "not_found"}, 404)
+
+        return Route(path, answer)
+
+    routes: list[BaseRoute] = [route(path, page) for path, page in shown.items()]
+    routes += [Mount(path, app) for path, app in (mounted or {}).items()]
+    return Starlette(routes=routes, lifespan=lambda _: running())

@@ -1,0 +1,189 @@
+"""Kafka clients of the bus, made from ONE table of settings, so that every service reads and writes by the same rules.
+
+The values were chosen under broker and process faults (decision 0002). A client that differs is a mistake: an automatic
+commit loses records, `read_uncommitted` shows records of an aborted transaction, and a 40-second request time-out stops
+the bus for half a minute when one host freezes.
+Every factory returns a client that is not started yet; the caller starts and stops it. *where* names the broker, and the
+certificate to reach it with.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka.coordinator.assignors.range import RangePartitionAssignor
+
+from nrmbus.bus.aiokafka_patches.fast_close import without_farewell
+from nrmbus.bus.aiokafka_patches.tolerant import whatever_was_written
+from nrmbus.bus.reach import Where, reach
+
+if TYPE_CHECKING:
+    from confluent_kafka.admin import AdminClient
+
+without_farewell()
+whatever_was_written()
+
+Kind = Literal["every", "reader", "watcher", "registrar", "desk", "producer", "shard"]
+
+MAX_RECORD: Final = 384 * 1024
+"""The largest record on any topic, in bytes: 256 KiB of submission (wire W2), and the registrar's headers.
+
+As `max.message.bytes` in ``deploy/topics/``.
+"""
+
+SETTINGS: Final[Mapping[Kind, Mapping[str, Any]]] = MappingProxyType(
+    {
+        "every": {
+            "request_timeout_ms": 3_000,  # a frozen host answers nothing; each freeze costs two to four of these in series
+            "metadata_max_age_ms": 5_000,  # a new agency's topics are noticed, leaders known
+        },
+        "reader": {
+            "enable_auto_commit": False,
+            "auto_offset_reset": "earliest",
+            "isolation_level": "read_committed",
+            "max_partition_fetch_bytes": 1024 * 1024,
+        },
+        # Of a topic in which hardly anything happens. A record still comes at once; but whatever else is asked on the
+        # same connection waits so long, so whoever watches asks nothing else.
+        "watcher": {"fetch_max_wait_ms": 2_000},
+        "registrar": {
+            "session_timeout_ms": 6_000,
+            "heartbeat_interval_ms": 1_000,
+            "rebalance_timeout_ms": 6_000,
+            "max_poll_interval_ms": 300_000,
+            # One request to a broker is open at a time: an outbox that was just read to its end waits until the request
+            # for the others is answered, and where these are silent, that is after this time.
+            "fetch_max_wait_ms": 50,
+        },
+        "desk": {
+            "session_timeout_ms": 45_000,  # a slow handler is not expelled; the stable instance id makes a restart quick all the same
+            "heartbeat_interval_ms": 3_000,
+            "max_poll_interval_ms": 300_000,
+        },
+        "producer": {"acks": "all", "enable_idempotence": True, "linger_ms": 0, "max_request_size": MAX_RECORD},
+        "shard": {
+            "acks": "all",
+            "linger_ms": 0,
+            "max_request_size": 1024 * 1024,
+            "max_batch_size": 1024 * 1024,
+            "transaction_timeout_ms": 15_000,  # longer than a broker's fail-over, shorter than readers' patience
+        },
+        # A whole history is one transaction, while nobody reads on: as long as a broker allows by default.
+    }
+)
+"""By kind of client: what it must be told. `every` holds for all of them, `reader` for all that read."""
+
+
+def settings(*kinds: Kind) -> dict[str, Any]:
+    """The settings of a client that is all of *kinds*, `every` included; for factories that are not aiokafka's own."""
+    merged: dict[str, Any] = {}
+    for kind in ("every", *kinds):
+        merged.update(SETTINGS[kind])
+    return merged
+
+
+def reader(where: Where, *, client_id: str = "nrm-reader", watcher: bool = False) -> AIOKafkaConsumer:
+    """A consumer outside any group, for who assigns partitions and keeps positions itself; a *watcher* only waits for records."""
+    kinds: tuple[Kind, ...] = ("reader", "watcher") if watcher else ("reader",)
+    return AIOKafkaConsumer(client_id=client_id, group_id=None, **reach(where).settings(), **settings(*kinds))
+
+
+def group_consumer(where: Where, *, group: str, instance: str, kind: Literal["registrar", "desk"]) -> AIOKafkaConsumer:
+    """A member of *group* under the stable name *instance*: killed and restarted, it has its partitions back in 0.6 s.
+
+    Without a stable name the group waits out the dead member's session. Range is the one assignor that gives equal
+    partition numbers of all topics to one member.
+    """
+    return AIOKafkaConsumer(
+        client_id=instance,
+        group_id=group,
+        group_instance_id=instance,
+        partition_assignment_strategy=(RangePartitionAssignor,),
+        **reach(where).settings(),
+        **settings("reader", kind),
+    )
+
+
+def producer(where: Where, *, client_id: str = "nrm-producer") -> AIOKafkaProducer:
+    """An idempotent producer that waits for all replicas."""
+    return AIOKafkaProducer(client_id=client_id, **reach(where).settings(), **settings("producer"))
+
+
+def transactional_producer(where: Where, transactional_id: str) -> AIOKafkaProducer:
+    """The producer of one shard. *transactional_id* names the shard, never the process: starting it fences who had it before.
+
+    Await every send's future before the commit: a failed send does not fail aiokafka's transaction.
+    """
+    return AIOKafkaProducer(
+        client_id=transactional_id,
+        transactional_id=transactional_id,
+        **reach(where).settings(),
+        **settings("shard"),
+    )
+
+
+@asynccontextmanager
+async def reading(
+    where: Where, partition: TopicPartition, *, offset: int = 0, watcher: bool = False
+) -> AsyncIterator[tuple[AIOKafkaConsumer, int]]:
+    """A started reader of *partition* that stands at *offset*, and the end as it is now, after what is committed."""
+    consumer = reader(where, watcher=watcher)
+    await consumer.start()
+    try:
+        end = (await consumer.end_offsets([partition]))[partition]  # before it fetches: a broker answers one by one
+        consumer.assign([partition])
+        consumer.seek(partition, offset)
+        yield consumer, end
+    finally:
+        await consumer.stop()
+
+
+@asynccontextmanager
+async def reading_past(
+    where: Where, offsets: Mapping[TopicPartition, int]
+) -> AsyncIterator[tuple[AIOKafkaConsumer, dict[TopicPartition, int]]]:
+    """A started reader of what is committed that stands at *offsets*, and the ends of all that is acknowledged by now.
+
+    These count what stands in open transactions too: the reader gets there when they have ended, either way.
+    """
+    asking = AIOKafkaConsumer(
+        client_id="nrm-ends",
+        group_id=None,
+        **reach(where).settings(),
+        **{**settings("reader"), "isolation_level": "read_uncommitted"},  # it reads no record
+    )
+    await asking.start()
+    try:
+        ends = await asking.end_offsets(list(offsets))
+    finally:
+        await asking.stop()
+    consumer = reader(where)
+    await consumer.start()
+    try:
+        consumer.assign(list(offsets))
+        for each, offset in offsets.items():
+            consumer.seek(each, offset)
+        await asyncio.sleep(0)  # stopped before its tasks have begun, aiokafka raises CancelledError at who stops it
+        yield consumer, ends
+    finally:
+        await consumer.stop()
+
+
+def admin(where: Where) -> "AdminClient":
+    """The administration client: topics, settings, offsets. Blocking; never in a service's data path."""
+    from confluent_kafka.admin import AdminClient  # noqa: PLC0415 - a second client library: services never load it
+
+    return AdminClient(
+        {
+            **reach(where).confluent(),
+            "client.id": "nrm-admin",
+            "socket.timeout.ms": 5_000,
+            "reconnect.backoff.ms": 50,
+            "reconnect.backoff.max.ms": 500,
+            # It writes to standard error by itself when a broker is away; whoever calls learns it from the exception.
+            "log_level": 0,
+        }
+    )

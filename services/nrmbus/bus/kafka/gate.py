@@ -1,0 +1,327 @@
+"""The broker's rights and quotas, kept as they are declared: given to certificates that are good, taken from all others.
+
+Kafka looks at them at each request, so that what is taken here ends on connections that are open, too. On a bus in
+plain text the broker knows nobody, and there is nothing to keep.
+"""
+
+import asyncio
+import fcntl
+import os
+import re
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
+
+from nrmbus.bus.errors import KafkaFailed
+from nrmbus.bus.folder import BusFolder, make_private
+from nrmbus.bus.kafka import client_metrics, clients, quotas
+from nrmbus.bus.kafka.declarations import Declaration, load_declarations
+from nrmbus.bus.kafka.entitlements import Entitlement, Kind, entitlements
+from nrmbus.bus.pki.authority import OF_THE_OPERATOR, Authority
+from nrmbus.bus.pki.certificate import now
+from nrmbus.wire.ids import AGENCY_ID
+
+if TYPE_CHECKING:
+    from confluent_kafka.admin import AdminClient
+
+ANSWER_SECONDS: Final = 10.0
+SERVICES_WITHOUT_QUOTA: Final = frozenset({"registrar", "timekeeper", "auditor", "statistics"})
+"""The bus's own: all of its traffic is theirs."""
+_ANY: Final = "*"
+_OURS: Final = re.compile(rf"{AGENCY_ID.pattern}\.[1-9][0-9]*")
+"""A principal as the mapping of subjects makes one of a certificate that the authority wrote."""
+_KINDS: Final[tuple[Kind, ...]] = ("topic", "group", "transactional_id")
+
+
+class Rule(NamedTuple):
+    """One access rule as the broker has it: *principal* without Kafka's ``User:``."""
+
+    principal: str
+    permission: Literal["allow", "deny"]
+    kind: str
+    name: str
+    operation: str
+    pattern: str = "literal"
+    host: str = "*"
+    """Ours are all literal and from anywhere; a rule that was made by hand may be otherwise."""
+
+    def __str__(self) -> str:
+        other = "" if (self.pattern, self.host) == ("literal", _ANY) else f" ({self.pattern}, from {self.host})"
+        return f"{self.principal} {self.permission} {self.operation} {self.kind} {self.name}{other}"
+
+
+class Gate:
+    """What the operator of the bus in *folder* does at its broker; blocking, never in a service's data path."""
+
+    def __init__(self, folder: BusFolder) -> None:
+        self._folder = folder
+        self._authority = Authority(folder)
+        self._client: AdminClient | None = None  # one a call: the broker may be elsewhere, the certificate another
+        self._kept = now()
+        """When we last looked what has ended."""
+
+    # -- for who uses it ---------------------------------------------------------------------------------------------
+
+    def apply(self, declarations: Iterable[Declaration] | None = None) -> None:
+        """Have the broker's rules and quotas be what is declared, for everybody whose certificate is good.
+
+        Raises:
+            KafkaFailed: the broker does not answer, or does not do it; or the cluster is another's, and has rules or
+                quotas for others, which are left as they are.
+        """
+        if not self._folder.settings.tls:
+            return
+        with self._alone():
+            self._client, wanted, at = None, self._wanted(declarations), now()
+            found, has = self._found(), asyncio.run(quotas.found(self._folder.as_operator))
+            self._see_that_nobody_else_is_there({rule.principal for rule in found} | has.keys())
+            self._have(wanted, found)
+            self._have_quotas(has, at)
+            if not self._folder.settings.bootstrap:  # a cluster that is another's may have clients that do tell it
+                asyncio.run(client_metrics.forget_at_once(self._folder.as_operator))
+
+    def equip(self, homes: Mapping[str, Path]) -> frozenset[str]:
+        """Have a good certificate for each id in *homes*, who lives on this machine there; who got a new one.
+
+        Their rights come with the next `apply`.
+
+        Raises:
+            NotCertified: an id is reserved.
+        """
+        if not self._folder.settings.tls:
+            return frozenset()
+        suspended = self._authority.suspended
+        return frozenset(
+            who for who, home in homes.items() if who not in suspended and self._authority.equip(who, home)
+        )
+
+    def keep(self, homes: Mapping[str, Path]) -> frozenset[str]:
+        """Renew what is due in *homes*, take all rights from what has ended; who has another certificate now.
+
+        Whoever has must make its connections anew before the old one ends; until then both are good.
+
+        Raises:
+            KafkaFailed: the broker does not answer; called again, it does what is left.
+        """
+        renewed, at = self.equip(homes), now()
+        if renewed or self._authority.has_ended(self._kept, at):
+            self.apply()
+            self._kept = at
+        return renewed
+
+    def check(self, declarations: Iterable[Declaration] | None = None) -> tuple[str, ...]:
+        """How the broker's rules and quotas differ from what is declared: a sentence each; nothing is changed.
+
+        Raises:
+            KafkaFailed: the broker does not answer.
+        """
+        if not self._folder.settings.tls:
+            return ()
+        self._client = None
+        wanted, found = self._wanted(declarations), self._found()
+        missing = [f"{rule} is declared, and not on the broker: nrmbus topics apply" for rule in sorted(wanted - found)]
+        strays = [f"{rule} is on the broker, and not declared: nrmbus topics apply" for rule in sorted(found - wanted)]
+        due, has = self._quotas(now()), asyncio.run(quotas.found(self._folder.as_operator))
+        wrong = [
+            f"{principal} has another quota than is declared: nrmbus topics apply"
+            for principal in sorted(due.keys() | has.keys())
+            if due.get(principal, {}) != has.get(principal, {})
+        ]
+        return (*missing, *strays, *wrong)
+
+    @property
+    def suspended(self) -> frozenset[str]:
+        """Whom the broker serves in nothing for now: suspended, or retired."""
+        return self._authority.suspended if self._folder.settings.tls else frozenset()
+
+    def suspend(self, who: str) -> None:
+        """Have the broker serve *who* in nothing from now on, also on connections that are open; done twice, it stays so.
+
+        Raises:
+            KafkaFailed: the broker does not answer; who is suspended is written down all the same, for the next `apply`.
+        """
+        self._authority.suspend(who)
+        self._keep_denied()
+
+    def admit_again(self, who: str) -> None:
+        """Take back what `suspend` did; *who* has the rights that it had.
+
+        Raises:
+            KafkaFailed: the broker does not answer.
+        """
+        self._authority.suspend(who, suspended=False)
+        self._keep_denied()
+
+    def revoke(self, who: str) -> None:
+        """End every certificate that *who* has, also on connections that are open; the next one it gets is good.
+
+        Raises:
+            KafkaFailed: the broker does not answer.
+        """
+        self._authority.revoke(who)
+        self.apply()
+
+    # -- what is wanted ----------------------------------------------------------------------------------------------
+
+    def _wanted(self, declarations: Iterable[Declaration] | None) -> frozenset[Rule]:
+        settings, declared = self._folder.settings, load_declarations() if declarations is None else declarations
+        # Who may do anything needs no rule, and no topic is theirs.
+        standing = {who: each for who, each in self._authority.standing(now()).items() if who not in OF_THE_OPERATOR}
+        due = entitlements(declared, standing, settings.partitions, play=settings.play)
+        return rules(due, standing) | self._denied()
+
+    def _denied(self) -> frozenset[Rule]:
+        standing = self._authority.standing(now())
+        return frozenset(
+            Rule(one, "deny", kind, _ANY, "all")
+            for who in self._authority.suspended
+            for one in standing.get(who, ())
+            for kind in _KINDS
+        )
+
+    def _quotas(self, at: datetime) -> dict[str, quotas.Quota]:
+        quota, standing = quotas.load_quota(), self._authority.standing(at)
+        agencies = standing.keys() - SERVICES_WITHOUT_QUOTA - OF_THE_OPERATOR
+        return {principal: quota for who in agencies for principal in standing[who]}
+
+    def _have_quotas(self, has: Mapping[str, quotas.Quota], at: datetime) -> None:
+        due = self._quotas(at)
+        changed = {
+            each: due.get(each, {}) for each in due.keys() | has.keys() if due.get(each, {}) != has.get(each, {})
+        }
+        asyncio.run(quotas.put(self._folder.as_operator, changed))
+
+    def _see_that_nobody_else_is_there(self, principals: Iterable[str]) -> None:
+        """On our own broker whatever we did not write is taken back. A cluster that is another's may have other users."""
+        others = sorted(each for each in principals if _OURS.fullmatch(each) is None)
+        if self._folder.settings.bootstrap and others:
+            raise KafkaFailed(
+                f"This cluster has access rules or quotas for others, {others[0]} for one; they are left as they are. "
+                "A bus has its cluster for itself: name another with --bootstrap, on a new bus, or remove them."
+            )
+
+    # -- the broker --------------------------------------------------------------------------------------------------
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Be the only one who sets rights: whoever began before a certificate was issued would take its rights away again."""
+        descriptor = os.open(make_private(self._folder.keys) / "gate.lock", os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(descriptor)
+
+    def _admin(self) -> "AdminClient":
+        if self._client is None:
+            self._client = clients.admin(self._folder.as_operator)
+        return self._client
+
+    def _keep_denied(self) -> None:
+        if not self._folder.settings.tls:
+            return
+        with self._alone():
+            self._client = None
+            wanted, found = self._denied(), self._found()
+            denied = frozenset(rule for rule in found if rule.permission == "deny")
+            self._have(found - denied | wanted, found)
+
+    def _have(self, wanted: frozenset[Rule], found: frozenset[Rule]) -> None:
+        self._add(wanted - found)
+        self._remove(found - wanted)
+        until = time.monotonic() + ANSWER_SECONDS
+        # The controller has them at once; the broker, whom everybody asks, a moment later.
+        while self._found() != wanted:
+            if time.monotonic() > until:
+                raise KafkaFailed("The broker does not show the access rules that it was given: nrmbus topics check")
+            time.sleep(0.02)
+
+    def _found(self) -> frozenset[Rule]:
+        from confluent_kafka.admin import (  # noqa: PLC0415 - see clients.admin
+            AclBindingFilter,
+            AclOperation,
+            AclPermissionType,
+            ResourcePatternType,
+            ResourceType,
+        )
+
+        anything: Any = None
+        everything = AclBindingFilter(
+            ResourceType.ANY,
+            anything,
+            ResourcePatternType.ANY,
+            anything,
+            anything,
+            AclOperation.ANY,
+            AclPermissionType.ANY,
+        )
+        return frozenset(map(_rule, _answered([self._admin().describe_acls(everything)])[0]))
+
+    def _add(self, wanted: Iterable[Rule]) -> None:
+        from confluent_kafka.admin import AclBinding  # noqa: PLC0415 - see clients.admin
+
+        bindings = [AclBinding(*_binding(rule)) for rule in sorted(wanted)]
+        if bindings:
+            _answered(self._admin().create_acls(bindings).values())
+
+    def _remove(self, unwanted: Iterable[Rule]) -> None:
+        from confluent_kafka.admin import AclBindingFilter  # noqa: PLC0415 - see clients.admin
+
+        filters = [AclBindingFilter(*_binding(rule)) for rule in sorted(unwanted)]
+        if filters:
+            _answered(self._admin().delete_acls(filters).values())
+
+
+def rules(due: Iterable[Entitlement], standing: Mapping[str, tuple[str, ...]]) -> frozenset[Rule]:
+    """The broker's rules for what is *due*, given to each principal in *standing*."""
+    return frozenset(
+        Rule(principal, "allow", each.kind, each.name, each.operation)
+        for each in due
+        for principal in standing.get(each.who, ())
+    )
+
+
+def _binding(rule: Rule) -> tuple[Any, ...]:
+    from confluent_kafka.admin import (  # noqa: PLC0415 - see clients.admin
+        AclOperation,
+        AclPermissionType,
+        ResourcePatternType,
+        ResourceType,
+    )
+
+    return (
+        ResourceType[rule.kind.upper()],
+        rule.name,
+        ResourcePatternType[rule.pattern.upper()],
+        f"User:{rule.principal}",
+        rule.host,
+        AclOperation[rule.operation.upper()],
+        AclPermissionType[rule.permission.upper()],
+    )
+
+
+def _rule(binding: Any) -> Rule:
+    return Rule(
+        binding.principal.removeprefix("User:"),
+        binding.permission_type.name.lower(),
+        binding.restype.name.lower(),
+        binding.name,
+        binding.operation.name.lower(),
+        binding.resource_pattern_type.name.lower(),
+        binding.host,
+    )
+
+
+def _answered(futures: Iterable[Any]) -> list[Any]:
+    from confluent_kafka import KafkaException  # noqa: PLC0415 - see clients.admin
+
+    try:
+        return [future.result(ANSWER_SECONDS) for future in futures]
+    except (KafkaException, TimeoutError) as error:
+        reason = error.args[0].name() if isinstance(error, KafkaException) else "no answer"
+        raise KafkaFailed(
+            f"The broker did not do what was asked ({reason}): see whether it runs with nrmbus up"
+        ) from None

@@ -1,0 +1,198 @@
+"""How much each agency may write, read and submit, as ``deploy/quotas.yaml`` says; of the first two, as the broker has it.
+
+What is submitted too fast waits for the registrar (`nrmbus.registrar.pace`). A sender beyond its quota is not refused: the broker lets it wait. The bus's own services have none.
+aiokafka's client carries the two requests, which none of the Python administration clients has.
+"""
+
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, ClassVar, Final
+
+import yaml
+from aiokafka.client import AIOKafkaClient
+from aiokafka.errors import KafkaError
+from aiokafka.protocol.api import Request, RequestStruct, Response
+from aiokafka.protocol.types import Array, Boolean, Float64, Int8, Int16, Int32, Schema, String
+
+from nrmbus.bus.errors import DeclarationError, KafkaFailed
+from nrmbus.bus.kafka import clients
+from nrmbus.bus.reach import Where, reach
+
+Quota = Mapping[str, float]
+"""Kafka's name of a limit to its value, in bytes a second."""
+
+SUBMISSIONS: Final = ("submissions_at_once", "submissions_a_second")
+"""What the file calls how many the registrar takes of an agency without waiting, and how many for each second since."""
+LIMITS: Final = {"write_bytes_a_second": "producer_byte_rate", "read_bytes_a_second": "consumer_byte_rate"}
+"""What the file calls them, and what Kafka does."""
+_USER: Final = "user"
+_ANY: Final = 2
+"""Kafka's match type: every entity that has a quota of its own."""
+
+
+def load_quota(path: Path | None = None) -> Quota:
+    """The quota of each agency at the broker that the file at *path* (default: ``deploy/quotas.yaml``) declares.
+
+    Raises:
+        DeclarationError: it is not a mapping of exactly the limits there are to whole numbers above 0.
+    """
+    body = _load(path)
+    return {kafka: float(body[name]) for name, kafka in LIMITS.items()}
+
+
+def load_submissions(path: Path | None = None) -> tuple[int, int]:
+    """How many submissions of an agency are taken at once, and how many a second from then on, by the same file.
+
+    Raises:
+        DeclarationError: as `load_quota`.
+    """
+    at_once, a_second = map(_load(path).__getitem__, SUBMISSIONS)
+    return at_once, a_second
+
+
+def _load(path: Path | None) -> dict[str, int]:
+    path, due = path or _file(), (*LIMITS, *SUBMISSIONS)
+    try:
+        body = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, yaml.YAMLError):
+        body = None
+    if not isinstance(body, dict) or body.keys() != set(due) or not all(map(_is_rate, body.values())):
+        raise DeclarationError(f"{path.name}: {', '.join(due)} are due, each a whole number above 0.")
+    return body
+
+
+def _is_rate(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value > 0
+
+
+def _file() -> Path:
+    packaged = Path(__file__).parents[2] / "deploy" / "quotas.yaml"
+    return packaged if packaged.exists() else Path(__file__).parents[4] / "deploy" / "quotas.yaml"
+
+
+async def found(where: Where) -> dict[str, dict[str, float]]:
+    """What the broker has: principal to quota.
+
+    Raises:
+        KafkaFailed: it does not answer.
+    """
+    answer = await asked(where, _Describe())
+    if answer.error_code:
+        raise KafkaFailed(f"The broker did not tell its quotas (code {answer.error_code}).")
+    return {
+        entity[0][1]: dict(values)
+        for entity, values in answer.entries or ()
+        if len(entity) == 1 and entity[0][0] == _USER and entity[0][1] is not None
+    }
+
+
+async def put(where: Where, wanted: Mapping[str, Quota]) -> None:
+    """Have the broker keep *wanted*, principal to quota; an empty one takes it away.
+
+    Raises:
+        KafkaFailed: it does not answer, or refuses.
+    """
+    entries = []
+    for principal, quota in wanted.items():
+        ops = [(key, quota.get(key, 0.0), key not in quota) for key in LIMITS.values()]
+        entries.append(([(_USER, principal)], ops))
+    if not entries:
+        return
+    for code, _, _ in (await asked(where, _Alter(entries))).entries:
+        if code:
+            raise KafkaFailed(f"The broker did not take a quota (code {code}).")
+
+
+async def asked(where: Where, request: "Request[Any]") -> Any:
+    """The broker's answer to *request*, sent as whoever *where* says.
+
+    Raises:
+        KafkaFailed: it does not answer.
+    """
+    place = reach(where)
+    client = AIOKafkaClient(client_id="nrm-admin", **clients.settings(), **place.settings())
+    try:
+        await client.bootstrap()
+        return await _first_answer(client, request)
+    except (KafkaError, OSError, TimeoutError):
+        raise KafkaFailed(f"No broker answers at {place}: start one with nrmbus up") from None
+    finally:
+        await client.close()
+
+
+async def _first_answer(client: AIOKafkaClient, request: "Request[Any]") -> Any:
+    """Return the answer of whichever broker answers: one that has just gone away is still named by the others."""
+    nodes = [each.nodeId for each in client.cluster.brokers()]
+    for node in nodes[:-1]:
+        with suppress(KafkaError, OSError, TimeoutError):
+            return await client.send(node, request)
+    return await client.send(nodes[-1] if nodes else client.get_random_node(), request)
+
+
+_ENTITY: Final = Array(("type", String("utf-8")), ("name", String("utf-8")))
+
+
+class _DescribeResponse(Response):  # type: ignore[misc]  # aiokafka has no types
+    API_KEY = 48
+    API_VERSION = 0
+    SCHEMA = Schema(
+        ("throttle_time_ms", Int32),
+        ("error_code", Int16),
+        ("error_message", String("utf-8")),
+        ("entries", Array(("entity", _ENTITY), ("values", Array(("key", String("utf-8")), ("value", Float64))))),
+    )
+
+
+class _DescribeStruct(RequestStruct):  # type: ignore[misc]  # aiokafka has no types
+    API_KEY = 48
+    API_VERSION = 0
+    RESPONSE_TYPE = _DescribeResponse
+    SCHEMA = Schema(
+        ("components", Array(("type", String("utf-8")), ("match_type", Int8), ("match", String("utf-8")))),
+        ("strict", Boolean),
+    )
+
+
+class _Describe(Request[_DescribeStruct]):  # type: ignore[misc]  # aiokafka has no types
+    API_KEY: ClassVar[int] = 48
+
+    def build(self, request_struct_class: type[_DescribeStruct]) -> _DescribeStruct:
+        strict = False  # quotas of a user and a client together are told as well
+        return request_struct_class([(_USER, _ANY, None)], strict)
+
+
+class _AlterResponse(Response):  # type: ignore[misc]  # aiokafka has no types
+    API_KEY = 49
+    API_VERSION = 0
+    SCHEMA = Schema(
+        ("throttle_time_ms", Int32),
+        ("entries", Array(("error_code", Int16), ("error_message", String("utf-8")), ("entity", _ENTITY))),
+    )
+
+
+class _AlterStruct(RequestStruct):  # type: ignore[misc]  # aiokafka has no types
+    API_KEY = 49
+    API_VERSION = 0
+    RESPONSE_TYPE = _AlterResponse
+    SCHEMA = Schema(
+        (
+            "entries",
+            Array(
+                ("entity", _ENTITY),
+                ("ops", Array(("key", String("utf-8")), ("value", Float64), ("remove", Boolean))),
+            ),
+        ),
+        ("validate_only", Boolean),
+    )
+
+
+class _Alter(Request[_AlterStruct]):  # type: ignore[misc]  # aiokafka has no types
+    API_KEY: ClassVar[int] = 49
+
+    def __init__(self, entries: list[Any]) -> None:
+        self._entries = entries
+
+    def build(self, request_struct_class: type[_AlterStruct]) -> _AlterStruct:
+        validate_only = False
+        return request_struct_class(self._entries, validate_only)

@@ -1,0 +1,300 @@
+"""The broker's topics, made and kept as the files of ``deploy/topics`` declare them.
+
+Nothing here deletes a topic, takes partitions away, or shortens a retention without being told to: each of these loses
+records.
+"""
+
+import time
+from collections.abc import Iterable, Mapping
+from concurrent.futures import Future
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+from nrmbus.bus.errors import KafkaFailed
+from nrmbus.bus.kafka import clients
+from nrmbus.bus.kafka.declarations import Declaration, load_declarations
+from nrmbus.bus.reach import Where
+
+if TYPE_CHECKING:
+    from confluent_kafka.admin import AdminClient
+
+__all__ = ["Declaration", "Drift", "apply", "check", "docs", "load_declarations"]
+
+ANSWER_SECONDS: Final = 10.0
+"""How long the broker may take to answer one question."""
+USABLE_SECONDS: Final = 20.0
+"""How long a topic that was just made may take until it can be written and read."""
+_RETENTION: Final = "retention.ms"
+_SET_ON_TOPIC: Final = "DYNAMIC_TOPIC_CONFIG"
+
+
+@dataclass(frozen=True, slots=True)
+class Drift:
+    """One difference between the files and the broker."""
+
+    topic: str
+    kind: Literal["missing", "stray", "partitions", "setting"]
+    setting: str | None
+    declared: str | None
+    found: str | None
+
+    @property
+    def lengthened(self) -> bool:
+        """Whether mending it would shorten how long records are kept."""
+        if self.setting != _RETENTION or self.declared is None or self.found is None:
+            return False
+        declared, found = int(self.declared), int(self.found)
+        return declared >= 0 and (found < 0 or declared < found)
+
+    def __str__(self) -> str:
+        if self.kind == "missing":
+            return f"{self.topic} is declared, and not on the broker: nrmbus topics apply"
+        if self.kind == "stray":
+            return f"{self.topic} is on the broker, and no agency here or file asks for it: ask its owner whether it may go."
+        if self.kind == "partitions":
+            return (
+                f"{self.topic} has {self.found} partitions, not {self.declared}, and that cannot be mended: "
+                "a case would move to another partition, and its order be lost."
+            )
+        if self.declared is None:
+            return f"{self.topic} has {self.setting}={self.found}, set by hand and not declared: nrmbus topics apply"
+        mend = "nrmbus topics apply" + (" --shorten (deletes what is older)" if self.lengthened else "")
+        return f"{self.topic} has {self.setting}={self.found}, not {self.declared}: {mend}"
+
+
+def check(
+    where: Where,
+    agencies: Iterable[str],
+    partitions: int,
+    *,
+    play: bool,
+    declarations: Iterable[Declaration] | None = None,
+) -> tuple[Drift, ...]:
+    """How the broker's topics differ from the files; nothing is changed. Topics whose name is not ``nrm.…`` are not ours.
+
+    Args:
+        where: the broker, as who may make topics.
+        agencies: whose outboxes and inboxes are due.
+        partitions: P of the bus.
+        play: whether it is a bus for playing, which has a clock topic.
+        declarations: what is declared; by default the files.
+
+    Raises:
+        KafkaFailed: the broker does not answer.
+    """
+    return _Broker(where).drift(_wanted(declarations, agencies, partitions, play=play))
+
+
+def apply(
+    where: Where,
+    agencies: Iterable[str],
+    partitions: int,
+    *,
+    play: bool,
+    shorten: bool = False,
+    declarations: Iterable[Declaration] | None = None,
+) -> tuple[Drift, ...]:
+    """Make the topics that are missing, set what was altered, wait until all can be used; answer what could not be mended.
+
+    Done twice, the second changes nothing. *shorten* lets a retention become shorter; else that is left, and answered.
+    Other arguments as of `check`.
+
+    Raises:
+        KafkaFailed: the broker does not answer, or a topic cannot be used in time.
+    """
+    wanted = _wanted(declarations, agencies, partitions, play=play)
+    broker = _Broker(where)
+    drift = broker.drift(wanted)
+    broker.make([wanted[each.topic] for each in drift if each.kind == "missing"])
+    broker.set([each for each in drift if each.kind == "setting" and (shorten or not each.lengthened)])
+    immovable = {each.topic for each in drift if each.kind == "partitions"}
+    broker.wait_usable(topic for name, topic in wanted.items() if name not in immovable)
+    return tuple(each for each in drift if each.kind in {"partitions", "stray"} or (each.lengthened and not shorten))
+
+
+def docs(declarations: Iterable[Declaration] | None = None) -> str:
+    """A table of all topics, in Markdown."""
+    rows = [
+        "| topic | holds | written by | read by | in the group | with the transactional id | key | partitions | kept |",
+        "| --- | --- | --- | --- | --- | --- | --- | --- | --- |",
+    ]
+    for each in load_declarations() if declarations is None else declarations:
+        kept = "for ever" if each.retention_ms < 0 else f"{each.retention_ms // 86_400_000} days"
+        holds = each.description + (
+            f" What cannot be decoded goes to `{each.dead_letter}`." if each.dead_letter != "none" else ""
+        )
+        cells = [
+            f"`{each.topic}`", holds, ", ".join(each.writers), ", ".join(each.readers), each.group or "–",
+            each.transactional_id or "–", each.key, str(each.partitions), kept,
+        ]  # fmt: skip
+        rows.append(f"| {' | '.join(cells)} |")
+    return "\n".join(rows) + RIGHTS
+
+
+RIGHTS: Final = """
+
+These are the rights as well: who writes a topic may write it, under the transactional id that stands there; who reads it
+may read it, in the group that stands there. Nothing else is allowed to anybody but the operator, who is the player too.
+"""
+
+
+# -- what is wanted --------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class _Topic:
+    name: str
+    partitions: int
+    settings: Mapping[str, str]
+
+
+def _wanted(
+    declarations: Iterable[Declaration] | None, agencies: Iterable[str], partitions: int, *, play: bool
+) -> dict[str, _Topic]:
+    agencies = tuple(agencies)
+    wanted = {}
+    for each in load_declarations() if declarations is None else declarations:
+        if each.buses == "play" and not play:
+            continue
+        count = partitions if each.partitions == "P" else each.partitions
+        for name in each.names(agencies):
+            wanted[name] = _Topic(name, count, each.settings())
+    return wanted
+
+
+# -- the broker ------------------------------------------------------------------------------------------------------
+
+
+def _answer(future: "Future[Any]") -> Any:
+    """What the broker answered.
+
+    Raises:
+        KafkaFailed: it did not, or refused.
+    """
+    from confluent_kafka import KafkaException  # noqa: PLC0415 - see clients.admin
+
+    try:
+        return future.result(ANSWER_SECONDS)
+    except (KafkaException, TimeoutError) as error:
+        reason = error.args[0].name() if isinstance(error, KafkaException) else "no answer"
+        raise KafkaFailed(
+            f"The broker did not do what was asked ({reason}): see whether it runs with nrmbus up"
+        ) from None
+
+
+class _Broker:
+    """What topics asks of a broker."""
+
+    def __init__(self, where: Where) -> None:
+        self._where = where
+        self._admin: AdminClient = clients.admin(where)
+
+    def drift(self, wanted: Mapping[str, _Topic]) -> tuple[Drift, ...]:
+        found = self._partitions()
+        settings = self._settings(name for name in wanted if name in found)
+        drift = []
+        for name, topic in sorted(wanted.items()):
+            if name not in found:
+                drift.append(Drift(name, "missing", None, None, None))
+                continue
+            if found[name] != topic.partitions:
+                drift.append(Drift(name, "partitions", None, str(topic.partitions), str(found[name])))
+            drift += _setting_drift(name, topic.settings, settings[name])
+        strays = sorted(set(found) - set(wanted))
+        return (*drift, *(Drift(name, "stray", None, None, None) for name in strays))
+
+    def _partitions(self) -> dict[str, int]:
+        from confluent_kafka import KafkaException  # noqa: PLC0415 - see clients.admin
+
+        try:
+            topics = self._admin.list_topics(timeout=ANSWER_SECONDS).topics
+        except KafkaException:
+            raise KafkaFailed(
+                f"No broker answers at {self._where}: start one with nrmbus up, or set another's cluster as deploy/README.md says"
+            ) from None
+        return {name: len(topic.partitions) for name, topic in topics.items() if name.startswith("nrm.")}
+
+    def _settings(self, names: Iterable[str]) -> dict[str, dict[str, tuple[str, bool]]]:
+        """By topic and setting: the value, and whether it was set on the topic itself."""
+        from confluent_kafka.admin import ConfigResource, ConfigSource  # noqa: PLC0415 - see clients.admin
+
+        resources = [ConfigResource(ConfigResource.Type.TOPIC, name) for name in names]
+        if not resources:
+            return {}
+        own = ConfigSource[_SET_ON_TOPIC].value
+        return {
+            resource.name: {key: (entry.value, entry.source == own) for key, entry in _answer(future).items()}
+            for resource, future in self._admin.describe_configs(resources).items()
+        }
+
+    def make(self, topics: Iterable[_Topic]) -> None:
+        from confluent_kafka import KafkaError  # noqa: PLC0415 - see clients.admin
+        from confluent_kafka.admin import NewTopic  # noqa: PLC0415 - see clients.admin
+
+        # -1: as many replicas as the broker's default says, one here, three on a cluster.
+        new = [NewTopic(each.name, each.partitions, -1, config=dict(each.settings)) for each in topics]
+        if not new:
+            return
+        for future in self._admin.create_topics(new).values():
+            error = future.exception(ANSWER_SECONDS)
+            exists = error is not None and error.args and error.args[0].code() == KafkaError.TOPIC_ALREADY_EXISTS
+            if not exists:  # somebody else was faster, and made it from the same files
+                _answer(future)
+
+    def set(self, drift: Iterable[Drift]) -> None:
+        from confluent_kafka.admin import AlterConfigOpType, ConfigEntry, ConfigResource  # noqa: PLC0415 - see clients.admin
+
+        changes: dict[str, list[ConfigEntry]] = {}
+        for each in drift:
+            operation = AlterConfigOpType.DELETE if each.declared is None else AlterConfigOpType.SET
+            entry = ConfigEntry(each.setting or "", each.declared or "", incremental_operation=operation)
+            changes.setdefault(each.topic, []).append(entry)
+        resources = [
+            ConfigResource(ConfigResource.Type.TOPIC, topic, incremental_configs=entries)
+            for topic, entries in changes.items()
+        ]
+        if resources:
+            for future in self._admin.incremental_alter_configs(resources).values():
+                _answer(future)
+
+    def wait_usable(self, topics: Iterable[_Topic]) -> None:
+        """Ask each partition's leader for its end until it knows it: before that, a first write or read is an error."""
+        from confluent_kafka import KafkaException, TopicPartition  # noqa: PLC0415 - see clients.admin
+        from confluent_kafka.admin import OffsetSpec  # noqa: PLC0415 - see clients.admin
+
+        waiting = [TopicPartition(each.name, number) for each in topics for number in range(each.partitions)]
+        latest: OffsetSpec = OffsetSpec.latest()  # type: ignore[no-untyped-call]
+        until = time.monotonic() + USABLE_SECONDS
+        while waiting:
+            still, reasons = [], set()
+            for partition, future in self._admin.list_offsets(dict.fromkeys(waiting, latest)).items():
+                try:
+                    future.result(ANSWER_SECONDS)
+                except (KafkaException, TimeoutError) as error:
+                    still.append(partition)
+                    reasons.add(_reason(error))
+            waiting = still
+            if waiting and time.monotonic() > until:
+                raise KafkaFailed(
+                    f"{len(waiting)} partitions cannot be used yet ({', '.join(sorted(reasons))}): "
+                    "see nrmbus topics check, then apply again."
+                )
+            if waiting:
+                time.sleep(0.05)
+                # A client that once heard "no such topic" goes on saying so from memory: the next round asks afresh.
+                self._admin = clients.admin(self._where)
+
+
+def _reason(error: Exception) -> str:
+    """The name of Kafka's error; it says nothing of a record."""
+    return str(error.args[0].name()) if error.args and hasattr(error.args[0], "name") else "no answer"
+
+
+def _setting_drift(topic: str, declared: Mapping[str, str], found: Mapping[str, tuple[str, bool]]) -> list[Drift]:
+    drift = [
+        Drift(topic, "setting", key, value, found[key][0] if key in found else None)
+        for key, value in sorted(declared.items())
+        if key not in found or found[key][0] != value
+    ]
+    by_hand = {key: value for key, (value, own) in found.items() if own and key not in declared}
+    return drift + [Drift(topic, "setting", key, None, value) for key, value in sorted(by_hand.items())]

@@ -1,0 +1,1 @@
+"""Authority of the bus: who gets a certificate."""

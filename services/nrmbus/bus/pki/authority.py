@@ -1,0 +1,315 @@
+"""The bus's own certificate authority: it alone writes who somebody is, and keeps what it wrote for ever.
+
+A certificate's subject is ``CN=<id>,OU=<n>,OU=<bus>,O=nrmbus``: *n* counts the certificates of that id. The broker knows
+its holder as ``User:<id>.<n>``, so that rights are given to, and taken from, one certificate: one that ended or was
+stolen has none, also on a connection that was opened before. The authority's key lies with the operator's.
+"""
+
+import fcntl
+import hashlib
+import json
+import os
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from ipaddress import IPv4Address
+from pathlib import Path
+from typing import Any, Final
+
+from cryptography import x509
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+from nrmbus.bus.errors import KeysSealed, NotCertified
+from nrmbus.bus.folder import BusFolder, make_private, write_json, write_private
+from nrmbus.bus.pki import certificate
+from nrmbus.bus.pki.certificate import LIFE, now
+from nrmbus.bus.reach import Tls
+from nrmbus.wire.ids import AGENCY_ID, RESERVED_NAMES
+from nrmbus.wire.keys import keyfile
+
+BROKER: Final = "broker"
+OPERATOR: Final = "operator"
+OF_THE_OPERATOR: Final = frozenset({BROKER, OPERATOR})
+"""Who may do anything at the broker. Their keys lie beside the authority's own, and their names carry no count."""
+RESERVED: Final = RESERVED_NAMES | {"anonymous", "everybody", "user"}
+"""Names that no agency's certificate has: parts of the bus, and words that mean something to Kafka or in ``deploy/topics``."""
+_CA_LIFE: Final = timedelta(days=3650)
+_SKEW: Final = timedelta(minutes=5)
+"""A holder's clock may be so late."""
+_LARGEST_REQUEST: Final = 8 * 1024
+_ONE_BLOCK: Final = re.compile(
+    rb"\s*-----BEGIN (?:NEW )?CERTIFICATE REQUEST-----[A-Za-z0-9+/=\s]+-----END (?:NEW )?CERTIFICATE REQUEST-----\s*"
+)
+_WRITTEN: Final = "%Y-%m-%dT%H:%M:%SZ"
+
+
+def principal(who: str, count: int) -> str:
+    """The name under which the broker knows the holder of certificate number *count* of *who*."""
+    return who if who in OF_THE_OPERATOR else f"{who}.{count}"
+
+
+class Authority:
+    """The authority of the bus in *folder*; its key is made on first use. Several processes may use it at the same time."""
+
+    def __init__(self, folder: BusFolder) -> None:
+        self._bus = folder.settings.bus
+        self._home = folder.keys / "authority"
+        self._register = self._home / "issued.json"
+
+    # -- what it certifies -------------------------------------------------------------------------------------------
+
+    @property
+    def ca(self) -> bytes:
+        """Its own certificate, PEM."""
+        with self._held():
+            self._key()
+        return (self._home / "cert.pem").read_bytes()
+
+    @property
+    def path(self) -> Path:
+        """The file that its own certificate lies in."""
+        self.ca  # noqa: B018 - made on first use
+        return self._home / "cert.pem"
+
+    @property
+    def brokers_ca(self) -> bytes:
+        """The certificate of whoever certified the broker, PEM: itself, unless the cluster is another's."""
+        other = self._home / "broker-ca.pem"
+        return other.read_bytes() if other.exists() else self.ca
+
+    def trust_brokers_of(self, ca: bytes) -> None:
+        """Have everybody trust brokers that *ca* (PEM) certified, for a cluster that is another's.
+
+        Raises:
+            NotCertified: this is no certificate.
+        """
+        try:
+            x509.load_pem_x509_certificates(ca)
+        except (ValueError, x509.InvalidVersion):
+            raise NotCertified("not_readable") from None
+        write_private(self._home / "broker-ca.pem", ca)
+
+    def issue(self, who: str, request: bytes, *, life: timedelta = LIFE) -> bytes:
+        """A certificate for *who*, an agency or a service, over the key of *request* (PKCS #10, PEM); answers PEM.
+
+        Whatever name the request asks for is not looked at. The certificate gives no right before `gate.apply`.
+
+        Raises:
+            NotCertified: ``reserved``; ``not_readable``; ``weak_key`` (another kind of key than P-256, or not signed by
+                it); ``key_in_use`` (the key is, or was, another's).
+        """
+        if AGENCY_ID.fullmatch(who) is None or who in RESERVED:
+            raise NotCertified("reserved")
+        return self._certify(who, _key_of(request), life)
+
+    def equip(self, who: str, home: Path, *, life: timedelta = LIFE) -> bool:
+        """Have a good certificate in *home*/tls, where *who* lives on this machine; whether it is a new one.
+
+        Raises:
+            NotCertified: *who* is reserved.
+        """
+        tls = Tls(home)
+        if not certificate.is_due(tls, now()) and tls.key.exists():
+            return False
+        request = certificate.request(tls)
+        issued = self._certify(who, _key_of(request), life) if who in OF_THE_OPERATOR else None
+        certificate.keep(tls, issued or self.issue(who, request, life=life), self.brokers_ca)
+        return True
+
+    # -- who is in good standing -------------------------------------------------------------------------------------
+
+    def standing(self, at: datetime) -> Mapping[str, tuple[str, ...]]:
+        """Of each id, the principals whose certificates have neither ended nor been revoked at *at*."""
+        return {
+            who: tuple(principal(who, number) for number, ends in self._lasting(each) if ends > at)
+            for who, each in self._read().items()
+        }
+
+    def has_ended(self, since: datetime, at: datetime) -> bool:
+        """Whether any certificate ended after *since*, up to *at*."""
+        return any(since < end <= at for each in self._read().values() for _, end in self._lasting(each))
+
+    @property
+    def suspended(self) -> frozenset[str]:
+        """Whom nobody serves for now."""
+        return frozenset(who for who, each in self._read().items() if each.get("suspended"))
+
+    def suspend(self, who: str, *, suspended: bool = True) -> None:
+        """Write down that *who* is suspended, or no longer; what the broker makes of it is `gate`'s."""
+        with self._altered() as register:
+            register.setdefault(who, {"certificates": []})["suspended"] = suspended
+
+    def end(self, who: str, at: datetime | None) -> None:
+        """Have every certificate that *who* has or gets before *at* end then, if not sooner; with none, when it says itself."""
+        with self._altered() as register:
+            entry = register.setdefault(who, {"certificates": []})
+            for each in (entry, *entry["certificates"]):
+                each.pop("lost", None)
+                if at is not None:
+                    each["lost"] = at.strftime(_WRITTEN)
+
+    def revoke(self, who: str) -> None:
+        """End all certificates that *who* has now; the next one it gets is good."""
+        with self._altered() as register:
+            for each in register.get(who, {"certificates": []})["certificates"]:
+                each["revoked"] = True
+
+    # -- within ------------------------------------------------------------------------------------------------------
+
+    @staticmethod
+    def _lasting(entry: Mapping[str, Any]) -> list[tuple[int, datetime]]:
+        return [
+            (each["number"], _time(min(each["ends"], each.get("lost", each["ends"]))))
+            for each in entry["certificates"]
+            if not each.get("revoked")
+        ]
+
+    def _read(self) -> dict[str, dict[str, Any]]:
+        try:
+            found: dict[str, dict[str, Any]] = json.loads(self._register.read_bytes())
+        except FileNotFoundError:
+            return {}
+        return found
+
+    @contextmanager
+    def _held(self) -> Iterator[None]:
+        descriptor = os.open(make_private(self._home) / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(descriptor)
+
+    @contextmanager
+    def _altered(self) -> Iterator[dict[str, dict[str, Any]]]:
+        with self._held():
+            register = self._read()
+            yield register
+            write_json(self._register, register)
+
+    def _key(self) -> ec.EllipticCurvePrivateKey:
+        path = self._home / "key.pem"
+        if not path.exists():
+            made = ec.generate_private_key(ec.SECP256R1())
+            name = self._name((NameOID.COMMON_NAME, "authority"))
+            usage = x509.KeyUsage(
+                digital_signature=False, content_commitment=False, key_encipherment=False, data_encipherment=False,
+                key_agreement=False, key_cert_sign=True, crl_sign=True, encipher_only=False, decipher_only=False,
+            )  # fmt: skip
+            own = (
+                self._builder(name, name, made.public_key(), _CA_LIFE, made.public_key())
+                .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+                .add_extension(usage, critical=True)
+                .sign(made, hashes.SHA256())
+            )
+            write_private(self._home / "cert.pem", own.public_bytes(serialization.Encoding.PEM))
+            private = (serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+            keyfile.write(path, made.private_bytes(*private))
+        try:
+            raw = keyfile.read(path)
+        except keyfile.KeyFileError as error:
+            raise KeysSealed(str(error)) from None
+        key = serialization.load_pem_private_key(raw, None)
+        if not isinstance(key, ec.EllipticCurvePrivateKey):
+            raise NotCertified("weak_key")
+        return key
+
+    def _name(self, *attributes: tuple[x509.ObjectIdentifier, str]) -> x509.Name:
+        # The broker reads it from the last to the first: CN=…,OU=…,O=nrmbus.
+        first = ((NameOID.ORGANIZATION_NAME, "nrmbus"), (NameOID.ORGANIZATIONAL_UNIT_NAME, self._bus))
+        return x509.Name([x509.NameAttribute(*each) for each in (*first, *attributes)])
+
+    @staticmethod
+    def _builder(
+        subject: x509.Name,
+        issuer: x509.Name,
+        key: ec.EllipticCurvePublicKey,
+        life: timedelta,
+        by: ec.EllipticCurvePublicKey,
+    ) -> x509.CertificateBuilder:
+        at = now()
+        return (
+            x509.CertificateBuilder()
+            .subject_name(subject)
+            .issuer_name(issuer)
+            .public_key(key)
+            .serial_number(x509.random_serial_number())
+            .not_valid_before(at - _SKEW)
+            .not_valid_after(at + life)
+            .add_extension(x509.SubjectKeyIdentifier.from_public_key(key), critical=False)
+            .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(by), critical=False)
+        )
+
+    def _certify(self, who: str, key: ec.EllipticCurvePublicKey, life: timedelta) -> bytes:
+        spki = key.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
+        digest = hashlib.sha256(spki).hexdigest()
+        with self._altered() as register:
+            ca = self._key()
+            others = (each for other, entry in register.items() if other != who for each in entry["certificates"])
+            if any(each["key"] == digest for each in others):
+                raise NotCertified("key_in_use")
+            entry = register.setdefault(who, {"certificates": []})
+            number, lost = len(entry["certificates"]) + 1, entry.get("lost")
+            subject = self._name((NameOID.ORGANIZATIONAL_UNIT_NAME, str(number)), (NameOID.COMMON_NAME, who))
+            made = self._finished(who, subject, key, life, ca)
+            ends = made.not_valid_after_utc.strftime(_WRITTEN)
+            until = {"lost": lost} if lost and now() < _time(lost) else {}
+            entry["certificates"].append({"number": number, "key": digest, "ends": ends, **until})
+        return made.public_bytes(serialization.Encoding.PEM)
+
+    def _finished(
+        self,
+        who: str,
+        subject: x509.Name,
+        key: ec.EllipticCurvePublicKey,
+        life: timedelta,
+        ca: ec.EllipticCurvePrivateKey,
+    ) -> x509.Certificate:
+        usage = x509.KeyUsage(
+            digital_signature=True, content_commitment=False, key_encipherment=False, data_encipherment=False,
+            key_agreement=False, key_cert_sign=False, crl_sign=False, encipher_only=False, decipher_only=False,
+        )  # fmt: skip
+        purposes = [ExtendedKeyUsageOID.CLIENT_AUTH] + ([ExtendedKeyUsageOID.SERVER_AUTH] if who == BROKER else [])
+        issuer = self._name((NameOID.COMMON_NAME, "authority"))
+        builder = (
+            self._builder(subject, issuer, key, life, ca.public_key())
+            .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+            .add_extension(usage, critical=True)
+            .add_extension(x509.ExtendedKeyUsage(purposes), critical=False)
+        )
+        if who == BROKER:
+            here = [x509.IPAddress(IPv4Address("127.0.0.1")), x509.DNSName("localhost")]
+            builder = builder.add_extension(x509.SubjectAlternativeName(here), critical=False)
+        return builder.sign(ca, hashes.SHA256())
+
+
+def _time(written: str) -> datetime:
+    return datetime.strptime(written, _WRITTEN).replace(tzinfo=UTC)
+
+
+def _key_of(request: bytes) -> ec.EllipticCurvePublicKey:
+    """The key of a request that was signed by it.
+
+    Nothing stands beside the request: in a file that goes by any way, a private key may have been pasted along.
+    """
+    code, key = "not_readable", None
+    try:
+        if len(request) <= _LARGEST_REQUEST and _ONE_BLOCK.fullmatch(request):
+            read = x509.load_pem_x509_csr(request)
+            code, asked = "weak_key", read.public_key()
+            # The kind of key first: what checking the signature costs is then known.
+            if (
+                isinstance(asked, ec.EllipticCurvePublicKey)
+                and asked.curve.name == "secp256r1"
+                and read.is_signature_valid
+            ):
+                key = asked
+    except (ValueError, TypeError, UnsupportedAlgorithm, InvalidSignature, x509.InvalidVersion):
+        key = None
+    if key is None:
+        raise NotCertified(code)
+    return key

@@ -1,0 +1,141 @@
+"""Every client is made from one table, and does what the table says on a real broker."""
+
+import asyncio
+from typing import Any
+
+import pytest
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import ProducerFenced
+from aiokafka.structs import OffsetAndMetadata
+
+from brokers import Broker
+from nrmbus.bus.kafka import clients
+from nrmbus.bus.kafka.clients import SETTINGS, settings
+
+CASES = TopicPartition("nrm.cases", 0)
+
+
+def test_settings_are_those_measured_under_faults() -> None:
+    """Altered, one of them loses records or stops the bus for half a minute: see the decision record of the registrar."""
+    for kind in ("registrar", "desk"):
+        found = settings("reader", kind)
+        assert found["enable_auto_commit"] is False
+        assert found["auto_offset_reset"] == "earliest"
+        assert found["isolation_level"] == "read_committed"
+        assert found["request_timeout_ms"] <= 3_000
+        assert found["metadata_max_age_ms"] <= 5_000
+        assert found["heartbeat_interval_ms"] * 3 <= found["session_timeout_ms"]
+    assert settings("registrar")["session_timeout_ms"] == 6_000
+    assert settings("producer")["acks"] == settings("shard")["acks"] == "all"
+    assert settings("producer")["enable_idempotence"] is True
+    assert 9_000 < settings("shard")["transaction_timeout_ms"] <= 15_000
+
+
+def test_the_table_cannot_be_altered() -> None:
+    """A service that needs another setting needs another row, with its reason."""
+    with pytest.raises(TypeError):
+        SETTINGS["every"] = {}  # type: ignore[index]
+
+
+@pytest.fixture
+def bootstrap(broker: Broker) -> str:
+    """A fresh bus's broker."""
+    return broker.fresh_bus(agencies=["ngo-a"]).bootstrap
+
+
+async def values(consumer: AIOKafkaConsumer, seconds: float = 1.0) -> list[bytes]:
+    """What comes within *seconds*."""
+    found: list[bytes] = []
+    try:
+        async with asyncio.timeout(seconds):
+            async for record in consumer:
+                found.append(record.value)  # noqa: PERF401 - kept when the time is over
+    except TimeoutError:
+        pass
+    return found
+
+
+@pytest.mark.broker
+async def test_what_a_transaction_took_back_is_never_read(bootstrap: str) -> None:
+    """A reader sees what was committed, and nothing else."""
+    async with clients.transactional_producer(bootstrap, "shard-0") as producer:
+        for value, kept in ((b"taken back", False), (b"kept", True)):
+            await producer.begin_transaction()
+            await producer.send_and_wait(CASES.topic, value, partition=0)
+            await (producer.commit_transaction() if kept else producer.abort_transaction())
+
+    async with clients.reading(bootstrap, CASES) as (reader, end):
+        assert end == 4  # two records, and what ended each transaction
+        assert await values(reader) == [b"kept"]
+
+
+@pytest.mark.broker
+async def test_a_reader_begins_where_it_is_told(bootstrap: str) -> None:
+    """From the first record by default, else from an offset."""
+    async with clients.producer(bootstrap) as producer:
+        for value in (b"1", b"2", b"3"):
+            await producer.send_and_wait(CASES.topic, value, partition=0)
+
+    async with clients.reading(bootstrap, CASES) as (reader, end):
+        assert end == 3
+        assert await values(reader) == [b"1", b"2", b"3"]
+    async with clients.reading(bootstrap, CASES, offset=2) as (reader, _):
+        assert await values(reader) == [b"3"]
+
+
+@pytest.mark.broker
+async def test_starting_a_shards_producer_fences_the_one_before(bootstrap: str) -> None:
+    """The id is the shard: whoever had it cannot write any more, and nothing of his half transaction is seen."""
+    async with clients.transactional_producer(bootstrap, "shard-0") as old:
+        await old.begin_transaction()
+        await old.send_and_wait(CASES.topic, b"half", partition=0)
+        async with clients.transactional_producer(bootstrap, "shard-0") as new:
+            await new.begin_transaction()
+            await new.send_and_wait(CASES.topic, b"whole", partition=0)
+            await new.commit_transaction()
+
+            with pytest.raises(ProducerFenced):
+                await old.send_and_wait(CASES.topic, b"late", partition=0)
+
+    async with clients.reading(bootstrap, CASES) as (reader, _):
+        assert await values(reader) == [b"whole"]
+
+
+@pytest.mark.broker
+@pytest.mark.parametrize("kind", ["registrar", "desk"])
+async def test_a_member_that_was_killed_has_its_partitions_back_at_once(bootstrap: str, kind: Any) -> None:
+    """Under its stable name; without one the group would wait for the dead one's session, 6 s or 45."""
+
+    async def joined() -> AIOKafkaConsumer:
+        consumer = clients.group_consumer(bootstrap, group=f"group-{kind}", instance=f"{kind}-a", kind=kind)
+        await consumer.start()
+        consumer.subscribe(["nrm.outbox.ngo-a"])
+        async with asyncio.timeout(5):
+            while not consumer.assignment():  # noqa: ASYNC110 - aiokafka has no event for it
+                await asyncio.sleep(0.02)
+        return consumer
+
+    first = await joined()
+    second = None
+    try:
+        # Killed: it says nothing to the group, and its successor comes while the group still counts on it.
+        second = await joined()
+        assert second.assignment() == {TopicPartition("nrm.outbox.ngo-a", 0)}
+    finally:
+        for consumer in filter(None, (second, first)):
+            await consumer.stop()
+
+
+@pytest.mark.broker
+async def test_nothing_is_committed_unasked(bootstrap: str) -> None:
+    """A record is behind us when its work is committed, not when it was read."""
+    position = TopicPartition("nrm.outbox.ngo-a", 0)
+    async with clients.producer(bootstrap) as producer:
+        await producer.send_and_wait(position.topic, b"1", partition=0)
+
+    async with clients.group_consumer(bootstrap, group="desk", instance="desk-a", kind="desk") as consumer:
+        consumer.subscribe([position.topic])
+        assert await values(consumer, 2.0) == [b"1"]
+        assert await consumer.committed(position) is None
+        await consumer.commit({position: OffsetAndMetadata(1, "")})
+        assert await consumer.committed(position) == 1

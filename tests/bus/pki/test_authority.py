@@ -1,0 +1,186 @@
+"""The authority alone writes who somebody is: not what is asked for, not a reserved name, not over a weak or another's key."""
+
+import json
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from cryptography.x509.oid import ExtendedKeyUsageOID
+
+from nrmbus.bus.errors import NotCertified
+from nrmbus.bus.folder import BusFolder
+from nrmbus.bus.kafka.gate import Gate
+from nrmbus.bus.pki import certificate
+from nrmbus.bus.pki.authority import Authority, principal
+from nrmbus.bus.pki.certificate import LIFE, now
+from nrmbus.bus.reach import Tls
+
+Key = ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey | rsa.RSAPrivateKey
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> BusFolder:
+    """A bus that was made."""
+    folder = BusFolder(tmp_path / "bus")
+    folder.create()
+    return folder
+
+
+@pytest.fixture
+def authority(folder: BusFolder) -> Authority:
+    """Its authority."""
+    return Authority(folder)
+
+
+def request(key: Key, name: str = "operator") -> bytes:
+    """A request over *key* that asks to be called *name*."""
+    subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
+    algorithm = None if isinstance(key, ed25519.Ed25519PrivateKey) else hashes.SHA256()
+    made = x509.CertificateSigningRequestBuilder().subject_name(subject).sign(key, algorithm)
+    return made.public_bytes(serialization.Encoding.PEM)
+
+
+def curve() -> ec.EllipticCurvePrivateKey:
+    """A key as ours are."""
+    return ec.generate_private_key(ec.SECP256R1())
+
+
+def test_the_authority_writes_the_subject_itself(authority: Authority, folder: BusFolder) -> None:
+    """Whatever name a request has, the certificate has the id, its number, and the bus; for a client, for thirty days."""
+    made = x509.load_pem_x509_certificate(authority.issue("ngo-a", request(curve())))
+
+    assert made.subject.rfc4514_string() == f"CN=ngo-a,OU=1,OU={folder.settings.bus},O=nrmbus"
+    assert made.not_valid_after_utc - now() <= LIFE == timedelta(days=30)
+    purposes = made.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
+    assert list(purposes) == [ExtendedKeyUsageOID.CLIENT_AUTH]
+    assert not made.extensions.get_extension_for_class(x509.BasicConstraints).value.ca
+    by = x509.load_pem_x509_certificate(authority.ca)
+    made.verify_directly_issued_by(by)
+    assert by.extensions.get_extension_for_class(x509.BasicConstraints).value.path_length == 0
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["broker", "operator", "player", "play", "nrm", "admin", "kafka", "everybody", "anonymous", "ANONYMOUS", "User", "user", "User:broker",
+     "ngo-a,OU=1", "ngo-a.1", "ngo a", "", "-", "*", "ngo-a\n", "a" * 32],
+)  # fmt: skip
+def test_a_reserved_name_is_certified_to_nobody(authority: Authority, name: str) -> None:
+    """Parts of the bus, words of Kafka's, and whatever is no agency's id."""
+    with pytest.raises(NotCertified) as refused:
+        authority.issue(name, request(curve()))
+    assert refused.value.code == "reserved"
+    assert not authority.standing(now())
+
+
+@pytest.mark.parametrize(
+    ("code", "asked"),
+    [
+        ("weak_key", request(rsa.generate_private_key(65537, 2048))),
+        ("weak_key", request(ec.generate_private_key(ec.SECP192R1()))),
+        ("weak_key", request(ec.generate_private_key(ec.SECP384R1()))),
+        ("weak_key", request(ed25519.Ed25519PrivateKey.generate())),
+        ("not_readable", b""),
+        ("not_readable", b"-----BEGIN CERTIFICATE REQUEST-----\nMIIB\n-----END CERTIFICATE REQUEST-----\n"),
+        ("not_readable", b"\xff" * 100),
+        ("not_readable", b"-----BEGIN CERTIFICATE REQUEST-----\n" + b"A" * 9000),
+    ],
+)
+def test_a_request_that_is_none_is_refused_with_a_code(authority: Authority, code: str, asked: bytes) -> None:
+    """Another kind of key, and bytes of any kind; nothing of them stands in the message."""
+    with pytest.raises(NotCertified) as refused:
+        authority.issue("ngo-a", asked)
+    assert refused.value.code == code
+    assert not authority.standing(now())
+
+
+def test_a_request_that_its_key_did_not_sign_is_refused(authority: Authority) -> None:
+    """Nobody is certified for a key that they do not hold."""
+    whole = x509.load_pem_x509_csr(request(curve())).public_bytes(serialization.Encoding.DER)
+    other = bytearray(whole)
+    other[-3] ^= 1
+    forged = x509.load_der_x509_csr(bytes(other)).public_bytes(serialization.Encoding.PEM)
+
+    with pytest.raises(NotCertified) as refused:
+        authority.issue("ngo-a", forged)
+    assert refused.value.code == "weak_key"
+
+
+def test_a_key_is_one_agencys_for_ever(authority: Authority) -> None:
+    """An agency may have its key certified again, another may not, not even after a revocation."""
+    asked = request(curve())
+    authority.issue("ngo-a", asked)
+    authority.issue("ngo-a", asked)
+    authority.revoke("ngo-a")
+
+    with pytest.raises(NotCertified) as refused:
+        authority.issue("ngo-b", asked)
+    assert refused.value.code == "key_in_use"
+
+
+def test_certificates_are_counted_and_stand_until_they_end_or_are_revoked(authority: Authority) -> None:
+    """Each has a name of its own at the broker, so that one can lose its rights while another keeps them."""
+    authority.issue("ngo-a", request(curve()), life=timedelta(days=5))
+    authority.issue("ngo-a", request(curve()))
+    assert authority.standing(now())["ngo-a"] == ("ngo-a.1", "ngo-a.2")
+    assert authority.standing(now() + timedelta(days=6))["ngo-a"] == ("ngo-a.2",)
+    assert authority.has_ended(now(), now() + timedelta(days=6))
+    assert not authority.has_ended(now(), now() + timedelta(days=4))
+
+    authority.revoke("ngo-a")
+    authority.issue("ngo-a", request(curve()))
+    assert authority.standing(now())["ngo-a"] == ("ngo-a.3",)
+    assert principal("broker", 7) == "broker"
+
+
+def test_a_holder_is_equipped_once_and_anew_ten_days_before_the_end(authority: Authority, folder: BusFolder) -> None:
+    """A certificate that is good is left; one that is due gets a successor over the same key."""
+    home = folder.agency("ngo-a").path
+    assert authority.equip("ngo-a", home)
+    key, first = Tls(home).key.read_bytes(), Tls(home).certificate.read_bytes()
+    assert not authority.equip("ngo-a", home)
+    assert not certificate.is_due(Tls(home), now() + timedelta(days=19))
+    assert certificate.is_due(Tls(home), now() + timedelta(days=21))
+
+    short = folder.agency("short-lived").path
+    assert authority.equip("short-lived", short, life=timedelta(days=9))
+    assert [certificate.is_due(Tls(short), now() + timedelta(days=each)) for each in (5, 7)] == [False, True]
+
+    Tls(home).certificate.write_bytes(b"half a file")
+    assert authority.equip("ngo-a", home)
+    assert Tls(home).key.read_bytes() == key
+    assert Tls(home).certificate.read_bytes() != first
+    assert {path.stat().st_mode & 0o777 for path in Tls(home).folder.iterdir()} == {0o600}
+    assert {path.stat().st_mode & 0o777 for path in [home, *home.parents][:3]} == {0o700}
+
+
+def test_what_was_certified_is_on_record_without_a_secret(authority: Authority, folder: BusFolder) -> None:
+    """The register has ids, numbers, ends and digests of public keys."""
+    authority.issue("ngo-a", request(curve()))
+    register = json.loads((folder.keys / "authority" / "issued.json").read_bytes())
+
+    assert register.keys() == {"ngo-a"}
+    assert register["ngo-a"]["certificates"][0].keys() == {"number", "key", "ends"}
+
+
+def test_who_lost_its_keys_has_certificates_until_the_new_ones_hold(authority: Authority) -> None:
+    """What it has, and what it gets meanwhile; it may object, and then each one ends when it says itself."""
+    authority.issue("ngo-a", request(curve()))
+    authority.end("ngo-a", now() + timedelta(days=4))
+    authority.issue("ngo-a", request(curve()))
+    later = now() + timedelta(days=5)
+    assert authority.standing(now())["ngo-a"] == ("ngo-a.1", "ngo-a.2")
+    assert authority.standing(later)["ngo-a"] == ()
+    assert authority.has_ended(now(), later)
+
+    authority.end("ngo-a", None)
+    assert authority.standing(later)["ngo-a"] == ("ngo-a.1", "ngo-a.2")
+
+
+def test_who_is_suspended_gets_no_certificate_by_itself(authority: Authority, folder: BusFolder) -> None:
+    """What renews those of a machine passes it over."""
+    homes = {who: folder.agency(who).path for who in ("ngo-a", "ngo-b")}
+    authority.suspend("ngo-a")
+    assert Gate(folder).equip(homes) == {"ngo-b"}

@@ -1,0 +1,186 @@
+"""A service's own face: it ends in order, with the exit code that its owner chose."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from starlette.responses import Response
+
+from nrmbus.bus import http_server
+from nrmbus.bus.embedded.ports import free_ports
+from nrmbus.bus.errors import BusError
+from nrmbus.bus.http_server import MOST, Listening, Server, pages
+
+
+def test_a_service_that_ends_itself_tidies_and_keeps_its_exit_code(tmp_path: Path) -> None:
+    """Told by itself to stop, a service comes back from serving: no signal cuts what its owner still has to close."""
+    listening = Listening(tmp_path)
+    ended: list[str] = []
+
+    @asynccontextmanager
+    async def running() -> AsyncIterator[None]:
+        asyncio.get_running_loop().call_soon(server.stop)
+        yield
+        ended.append("what ran beside it")
+
+    server = Server(pages({}, listening, running), listening)
+    asyncio.run(server.run_until_told())
+
+    assert ended == ["what ran beside it"]
+
+
+def written(home: Path) -> dict[str, Any]:
+    """The door file of *home*."""
+    return dict(json.loads((home / "door.json").read_bytes()))
+
+
+def test_address_and_token_stay_over_a_restart(tmp_path: Path) -> None:
+    """A program that is connected to a desk need not look for it again; only the file's owner can read it."""
+    first = Listening(tmp_path)
+    first.socket.close()
+    again = Listening(tmp_path)
+    again.socket.close()
+
+    assert (again.port, again.token, again.moved) == (first.port, first.token, False)
+    assert (tmp_path / "door.json").stat().st_mode & 0o777 == 0o600
+
+
+def test_a_port_that_another_program_has_costs_the_token_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Whoever listened there may have been told the token: both are new, and the log says so."""
+    monkeypatch.setattr(http_server, "_PATIENCE", 0.0)
+    first = Listening(tmp_path)
+    first.socket.listen()
+    second = Listening(tmp_path)
+    second.socket.close()
+    first.socket.close()
+
+    assert second.moved
+    assert second.port != first.port
+    assert second.token != first.token
+    assert written(tmp_path)["token"] == second.token
+    assert "door_moved" in "".join(capsys.readouterr())
+
+
+def test_a_door_file_that_is_gone_renews_the_token(tmp_path: Path) -> None:
+    """It is how a token is renewed: delete the file and start the desk again."""
+    first = Listening(tmp_path)
+    first.socket.close()
+    (tmp_path / "door.json").unlink()
+    again = Listening(tmp_path)
+    again.socket.close()
+
+    assert again.token != first.token
+
+
+@pytest.mark.parametrize(
+    "alter",
+    [
+        lambda file: file.chmod(0o640),
+        lambda file: file.write_text('{"url": "http://127.0.0.1:80", "token": "short"}'),
+        lambda file: file.write_text("no JSON"),
+        lambda file: file.write_text('["a list"]'),
+    ],
+    ids=["open to others", "a port and a token that are none", "no JSON", "no object"],
+)
+def test_a_token_that_others_may_know_or_that_is_none_is_not_taken_again(
+    alter: Callable[[Path], None], tmp_path: Path
+) -> None:
+    """Nor does a damaged file keep a service from starting."""
+    first = Listening(tmp_path)
+    first.socket.close()
+    alter(tmp_path / "door.json")
+    again = Listening(tmp_path)
+    again.socket.close()
+
+    assert len(again.token) == len(first.token)
+    assert again.token != first.token
+    assert not again.moved
+
+
+def test_a_port_that_is_set_goes_before_that_of_the_last_start(tmp_path: Path) -> None:
+    """The token stays: the port is the agency's own choice."""
+    (port,) = free_ports(1)
+    first = Listening(tmp_path)
+    first.socket.close()
+    again = Listening(tmp_path, port)
+    again.socket.close()
+
+    assert (again.port, again.token) == (port, first.token)
+    assert written(tmp_path)["url"] == f"http://127.0.0.1:{port}"
+
+
+def test_why_a_service_did_not_start_is_not_swallowed(tmp_path: Path) -> None:
+    """Who calls it learns the reason, which is all that its log will ever say: a desk that does not believe the directory, say."""
+    listening = Listening(tmp_path)
+
+    @asynccontextmanager
+    async def running() -> AsyncIterator[None]:
+        if listening.port:
+            raise BusError("the directory went back")
+        yield
+
+    with pytest.raises(BusError, match="the directory went back"):
+        asyncio.run(Server(pages({}, listening, running), listening).run_until_told())
+    listening.socket.close()
+
+
+BEGUN = {
+    "half a question": b"GET /heal",
+    "a question": b"GET /health HTTP/1.1\r\nhost: x\r\n\r\n",
+    "half a form": b"POST /form/ HTTP/1.1\r\nhost: x\r\ncontent-length: 100\r\n\r\nname=",
+}
+
+
+@pytest.mark.parametrize("begun", BEGUN)
+async def test_who_opens_connections_without_end_keeps_nobody_out(tmp_path: Path, begun: str) -> None:
+    """Anybody on the machine may connect: so many stay open, who asks something is answered, and files are left for the desk.
+
+    Who waits for a long answer meanwhile, gets it.
+    """
+    listening, is_over = Listening(tmp_path), asyncio.Event()
+
+    async def page(_: str) -> dict[str, Any]:
+        return {"here": True}
+
+    async def slow(_: str) -> dict[str, Any]:
+        await is_over.wait()
+        return {"here": "after a while"}
+
+    @asynccontextmanager
+    async def running() -> AsyncIterator[None]:
+        yield
+
+    async def form(scope: Any, receive: Any, send: Any) -> None:
+        while (await receive()).get("more_body"):
+            pass
+        await Response()(scope, receive, send)
+
+    server = Server(pages({"/health": page, "/slow": slow}, listening, running, {"/form": form}), listening)
+    serving = asyncio.create_task(server.run_until_told())
+    while not server.started:  # noqa: ASYNC110 - uvicorn tells it in no other way
+        await asyncio.sleep(0.01)
+    async with (
+        httpx.AsyncClient(
+            base_url=f"http://127.0.0.1:{listening.port}", headers={"authorization": f"Bearer {listening.token}"}
+        ) as client,
+        AsyncExitStack() as stack,
+    ):
+        waiting = asyncio.create_task(client.get("/slow"))
+        await asyncio.sleep(0.1)
+        for _ in range(3 * MOST):
+            _, writer = await asyncio.open_connection("127.0.0.1", listening.port)
+            stack.callback(writer.close)
+            writer.write(BEGUN[begun])
+        assert (await client.get("/health")).json() == {"here": True}
+        is_over.set()
+        assert (await waiting).json() == {"here": "after a while"}
+        assert len(server.server_state.connections) <= MOST
+    server.stop()
+    await serving
