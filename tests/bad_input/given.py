@@ -19,7 +19,7 @@ from nrmbus.bus.folder import BusFolder
 from nrmbus.bus.kafka import clients
 from nrmbus.directory import Identity, Operator
 from nrmbus.directory.admission import Newcomer, admit, home_of, read_directory
-from nrmbus.directory.changes import publish
+from nrmbus.directory.commands import publish
 from nrmbus.events import data_type
 from nrmbus.events.model import Event, Part
 from nrmbus.wire import ids

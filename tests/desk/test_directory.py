@@ -14,7 +14,7 @@ from nrmbus.desk.keys.lost_keys import ask_to_send_again
 from nrmbus.directory import Directory, Identity, Operator, joining
 from nrmbus.directory.entry import Entry, Kind
 from nrmbus.directory.operator import Admitter
-from nrmbus.directory.own import Own
+from nrmbus.directory.own_entry_watch import Own
 from nrmbus.wire.envelope import decode
 from nrmbus.wire.keys.keys import VerifyKey
 

@@ -13,12 +13,12 @@ from desk.live import PATIENCE, STARTS, LiveBus, live, signal_of
 from desk.test_live import CASE, TWO
 from nrmbus.bus.errors import BusError
 from nrmbus.cli.membership import agency
-from nrmbus.directory import Identity, Operator, admission, changes, joining
+from nrmbus.directory import Identity, Operator, admission, commands, joining
 from nrmbus.directory.admission import read_directory
-from nrmbus.directory.changes import publish
+from nrmbus.directory.commands import publish
 from nrmbus.directory.heads import utc_time
+from nrmbus.directory.high_water import FILE
 from nrmbus.directory.operator import Admitter
-from nrmbus.directory.seen import FILE
 
 pytestmark = pytest.mark.broker
 
@@ -74,7 +74,7 @@ async def test_behind_an_old_head_a_desk_signs_nothing_until_a_fresh_one(
         async with bus.door("ngo-a") as ngo:
             waits = await ngo.publish(signal_of(CASE), wait=1)
             assert waits["verdict"] == "pending"
-            await changes.sign_head(bus.folder)
+            await commands.sign_head(bus.folder)
             await bus.ready("ngo-a")
             async with asyncio.timeout(PATIENCE):
                 while (said := await ngo.event(waits["id"]))["verdict"] == "pending":  # noqa: ASYNC110 - the same
@@ -87,14 +87,14 @@ async def lost(bus: LiveBus, who: str, *, vouched: bool) -> None:
     home = bus.folder.agency(who).path
     if not vouched:
         home.rename(home.with_suffix(".away"))
-    request = await changes.ask_for_new_keys(bus.folder, who, "lost", timedelta())
+    request = await commands.ask_for_new_keys(bus.folder, who, "lost", timedelta())
     if not vouched:
         shutil.rmtree(home)
         home.with_suffix(".away").rename(home)
-    directory, now = await read_directory(bus.folder), await changes.time_of(bus.folder, bus.folder.as_operator)
+    directory, now = await read_directory(bus.folder), await commands.time_of(bus.folder, bus.folder.as_operator)
     for admitter in Admitter.here(bus.folder.path):
-        request = changes.sign(directory, request, admitter, now)
-    await changes.enter(bus.folder, request)
+        request = commands.sign(directory, request, admitter, now)
+    await commands.enter(bus.folder, request)
 
 
 async def test_who_wrote_to_an_agency_is_told_when_its_keys_are_lost(broker: Broker) -> None:

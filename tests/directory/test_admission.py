@@ -7,7 +7,7 @@ import pytest
 from brokers import Broker
 from nrmbus.directory import RUNNING, SERVICES, DirectoryError, DirectoryReader, Operator
 from nrmbus.directory.admission import Newcomer, admit, read_directory
-from nrmbus.directory.changes import publish, sign_head
+from nrmbus.directory.commands import publish, sign_head
 from nrmbus.directory.heads import is_due, is_stale, utc_time
 from nrmbus.directory.operator import Admitter
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from directory.given import NOW, Office
-from nrmbus.directory import DirectoryError, changes, joining
+from nrmbus.directory import DirectoryError, commands, joining
 from nrmbus.directory.admitters import Change, Listing, propose, sign
 from nrmbus.directory.entry import SIGNATURES
 from nrmbus.directory.operator import Admitter
@@ -161,7 +161,7 @@ def test_a_file_full_of_signatures_is_signed_by_nobody(office: Office, leyla: Ad
     with pytest.raises(DirectoryError, match="admission_invalid"):
         sign(office.directory, Listing(listed=listing.listed.model_copy(update=full)), second)
 
-    request = changes.sign(office.directory, Request(entry=office.asked(office.identity("ngo-b"))), first, NOW)
+    request = commands.sign(office.directory, Request(entry=office.asked(office.identity("ngo-b"))), first, NOW)
     full = {"admitted": request.entry.admitted * SIGNATURES}
     with pytest.raises(DirectoryError, match="admission_invalid"):
-        changes.sign(office.directory, Request(entry=request.entry.model_copy(update=full)), second, NOW)
+        commands.sign(office.directory, Request(entry=request.entry.model_copy(update=full)), second, NOW)

@@ -11,7 +11,7 @@ from nrmbus.bus.folder import BusFolder, write_json
 from nrmbus.cli.membership import admitter, agency
 from nrmbus.directory import DirectoryError
 from nrmbus.directory.admitters import Listing
-from nrmbus.directory.changes import write_file
+from nrmbus.directory.commands import write_file
 from nrmbus.directory.operator import Admitter
 from nrmbus.directory.requests import Request
 from nrmbus.wire.keys.keys import SigningKey

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from directory.given import BUS, HOUR, NOW, Office
 from nrmbus.directory import Directory, DirectoryError, Identity, joining
 from nrmbus.directory.entry import Entry, Kind
-from nrmbus.directory.own import Own
+from nrmbus.directory.own_entry_watch import Own
 from nrmbus.wire.errors import WireError
 from nrmbus.wire.keys.keys import SigningKey, VerifyKey
 

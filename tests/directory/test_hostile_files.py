@@ -13,7 +13,7 @@ from hostile import bounded, not_plain, spoilt
 from nrmbus.bus.folder import BusFolder
 from nrmbus.directory import DirectoryError, Operator, admitters, joining, operator_key
 from nrmbus.directory.admitters import Listing, propose
-from nrmbus.directory.changes import sign
+from nrmbus.directory.commands import sign
 from nrmbus.directory.entry import AdmitterKey, Signature, body_of
 from nrmbus.directory.invitation import Invitation
 from nrmbus.directory.renewal import Renewal, asked_by

@@ -16,7 +16,7 @@ from nrmbus.bus.pki import authority, certificate
 from nrmbus.bus.pki.authority import Authority
 from nrmbus.bus.reach import Tls
 from nrmbus.directory import DirectoryError, renewal
-from nrmbus.directory.changes import check
+from nrmbus.directory.commands import check
 from nrmbus.directory.operator import Identity, Operator
 from nrmbus.directory.renewal import GOOD_FOR, Asked, Renewal, asked_by
 from nrmbus.directory.requests import Request, digest

@@ -9,7 +9,7 @@ from directory.given import BUS, NOW, Office
 from nrmbus.bus.folder import BusFolder, write_json
 from nrmbus.cli.membership.signing import to_read_out
 from nrmbus.directory import DirectoryError, joining
-from nrmbus.directory.changes import ask_first, is_complete, read_file, sign, write_file
+from nrmbus.directory.commands import ask_first, is_complete, read_file, sign, write_file
 from nrmbus.directory.entry import body_of
 from nrmbus.directory.operator import Admitter
 from nrmbus.directory.requests import Disposal, Request, digest, disposed

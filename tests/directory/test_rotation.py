@@ -16,12 +16,12 @@ from nrmbus.bus.kafka import clients
 from nrmbus.cli.membership.waiting import NOTHING, listed, signed
 from nrmbus.desk.keys.rotation import Rotating
 from nrmbus.desk.state.context import Seat
-from nrmbus.directory import DirectoryError, changes, joining, rotation
+from nrmbus.directory import DirectoryError, commands, joining, rotation
 from nrmbus.directory.admission import Newcomer, admit, read_directory
-from nrmbus.directory.answering import A_PASS, Outcome, answer
 from nrmbus.directory.entry import Entry
 from nrmbus.directory.heads import utc_time
 from nrmbus.directory.operator import Admitter, Identity
+from nrmbus.directory.operator_inbox import A_PASS, Outcome, answer
 from nrmbus.directory.renewal import ANSWERS
 from nrmbus.directory.requests import Request
 
@@ -57,7 +57,7 @@ async def look(bus: BusFolder) -> None:
 
 async def asked(bus: BusFolder, kind: Any = "rotated") -> Request:
     """What ngo-a asks for."""
-    return await changes.ask_for_new_keys(bus, "ngo-a", kind, timedelta(days=14), certified=False)
+    return await commands.ask_for_new_keys(bus, "ngo-a", kind, timedelta(days=14), certified=False)
 
 
 async def put(bus: BusFolder, request: Request, agency: str = "ngo-a") -> None:
@@ -69,7 +69,7 @@ async def by(bus: BusFolder, request: Request, *names: str) -> Request:
     """*request* with the signatures of these admitters more."""
     for name in names:
         directory = await read_directory(bus)
-        request = changes.sign(directory, request, changes.admitter_of(bus, name, directory), utc_time())
+        request = commands.sign(directory, request, commands.admitter_of(bus, name, directory), utc_time())
     return request
 
 
@@ -165,7 +165,7 @@ async def _lost(bus: BusFolder, _request: Request) -> Request:
 
 
 async def _suspended(bus: BusFolder, _request: Request) -> Request:
-    return await by(bus, await changes.propose(bus, "ngo-a", "suspended"), A, B)
+    return await by(bus, await commands.propose(bus, "ngo-a", "suspended"), A, B)
 
 
 @pytest.mark.parametrize(
@@ -217,7 +217,7 @@ async def test_what_could_not_be_entered_is_entered_by_the_next_pass(
 
     await put(bus, await by(bus, await asked(bus), A, B))
     with monkeypatch.context() as patch:
-        patch.setattr(changes, "enter", fails)
+        patch.setattr(commands, "enter", fails)
         assert await answer(bus) == (Outcome("ngo-a", "not_available"),)
     assert await listed(bus) == [NOTHING]
 

@@ -7,7 +7,7 @@ import pytest
 
 from directory.given import HOUR, NOW, Office
 from nrmbus.directory import Directory, DirectoryError
-from nrmbus.directory.seen import FILE, Seen
+from nrmbus.directory.high_water import FILE, Seen
 from nrmbus.wire.keys.keys import VerifyKey
 
 WALL = datetime(2026, 3, 2, 6, 0, tzinfo=UTC)

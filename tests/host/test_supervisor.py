@@ -24,8 +24,8 @@ from nrmbus.bus.pki.authority import Authority
 from nrmbus.bus.reach import Tls
 from nrmbus.cli import health
 from nrmbus.directory.admission import Newcomer, admit, read_directory
-from nrmbus.directory.answering import Outcome
 from nrmbus.directory.heads import EVERY
+from nrmbus.directory.operator_inbox import Outcome
 from nrmbus.host import log_rotation, request_loop
 from nrmbus.host.service_state import LONGEST_PAUSE_SECONDS, Running
 from nrmbus.host.supervisor import HELD_SECONDS, Supervisor

@@ -38,7 +38,7 @@ from nrmbus.desk.versions import declared
 from nrmbus.desk.witness import follower
 from nrmbus.desk.witness.follower import Witness
 from nrmbus.directory import Directory, DirectoryReader, Entry, Identity, operator_key
-from nrmbus.directory.own import Own
+from nrmbus.directory.own_entry_watch import Own
 from nrmbus.rules import Agency, Rules, load_profile
 from nrmbus.wire.keys.keyfile import is_sealed
 

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 from nrmbus.bus.folder import BusFolder
 from nrmbus.directory import joining
 from nrmbus.directory.admission import numbering, read_directory
-from nrmbus.directory.changes import operator_of, publish
+from nrmbus.directory.commands import operator_of, publish
 from nrmbus.directory.directory import Directory
 from nrmbus.directory.entry import AdmitterKey, Admitters
 from nrmbus.directory.errors import DirectoryCode, DirectoryError

@@ -16,7 +16,7 @@ from nrmbus.bus.reach import Where
 from nrmbus.directory.directory import Directory
 from nrmbus.directory.entry import Entry
 from nrmbus.directory.heads import is_stale, utc_time
-from nrmbus.directory.seen import Seen
+from nrmbus.directory.high_water import Seen
 
 TOPIC: Final = "nrm.directory"
 

@@ -12,7 +12,7 @@ from aiokafka import TopicPartition
 
 from nrmbus.bus.folder import BusFolder
 from nrmbus.bus.kafka import clients
-from nrmbus.directory.changes import is_complete
+from nrmbus.directory.commands import is_complete
 from nrmbus.directory.directory import Directory
 from nrmbus.directory.entry import Kind, body_of
 from nrmbus.directory.errors import DirectoryError

@@ -15,7 +15,7 @@ from nrmbus.bus.errors import BusError
 from nrmbus.bus.folder import BusFolder
 from nrmbus.directory import Directory, DirectoryError, Identity, epochs
 from nrmbus.directory.admission import home_of, read_directory
-from nrmbus.directory.changes import time_of
+from nrmbus.directory.commands import time_of
 
 WITHOUT_DESK: Final = ("auditor", "registrar")
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Final
 
 from nrmbus.bus.folder import BusFolder
-from nrmbus.directory.answering import answer
+from nrmbus.directory.operator_inbox import answer
 
 REQUESTS_SECONDS: Final = 15.0
 """How often we look whether agencies have asked for something."""

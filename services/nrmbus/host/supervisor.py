@@ -28,7 +28,7 @@ from nrmbus.bus.kafka.gate import Gate
 from nrmbus.bus.pki.authority import OPERATOR
 from nrmbus.directory import DirectoryError
 from nrmbus.directory.admission import Newcomer, admit, home_of
-from nrmbus.directory.changes import sign_head
+from nrmbus.directory.commands import sign_head
 from nrmbus.directory.heads import EVERY
 from nrmbus.host import expired_keys, log_rotation
 from nrmbus.host.request_loop import Answering

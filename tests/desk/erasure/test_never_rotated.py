@@ -21,7 +21,7 @@ from nrmbus.desk.erasure import rounds
 from nrmbus.desk.letters import case_keys
 from nrmbus.desk.store.ledger import Ledger
 from nrmbus.directory import Identity
-from nrmbus.directory.own import Own
+from nrmbus.directory.own_entry_watch import Own
 from nrmbus.wire import times
 from nrmbus.wire.envelope import decode
 from nrmbus.wire.errors import LetterClosed

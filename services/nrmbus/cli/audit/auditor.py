@@ -50,7 +50,7 @@ def page(data: Data = None, bus: Bus = DEFAULT_BUS) -> None:
     import json
 
     from nrmbus.bus.errors import BusError
-    from nrmbus.directory.changes import is_joined
+    from nrmbus.directory.commands import is_joined
 
     folder = folder_of(data, bus)
     folder.bootstrap  # noqa: B018 - raises where no bus is up

@@ -260,7 +260,7 @@ def read_at_the_operator(folder: "BusFolder") -> None:
         BusError: *folder* was made by `nrmbus join`: what is read is read, and put on record, on the operator's machine.
     """
     from nrmbus.bus.errors import BusError
-    from nrmbus.directory.changes import is_joined
+    from nrmbus.directory.commands import is_joined
 
     if is_joined(folder):
         raise BusError(_ELSEWHERE)

@@ -122,7 +122,7 @@ async def _changed(
     known: Path | None,
 ) -> str:
     from nrmbus.directory.admitters import propose
-    from nrmbus.directory.changes import seen_by_admitter
+    from nrmbus.directory.commands import seen_by_admitter
 
     directory, _ = await seen_by_admitter(folder, known)
     return await _signed(folder, propose(directory, added=added, removed=removed), by, out, known)
@@ -131,7 +131,7 @@ async def _changed(
 async def _signed(folder: "BusFolder", listing: "Listing", by: str | None, file: Path, known: Path | None) -> str:
     """Sign as whoever is here and is still wanted, enter it or write it to *file*; what was done, and what comes next."""
     from nrmbus.directory.admitters import Change, enter, sign
-    from nrmbus.directory.changes import admitter_of, is_operator, seen_by_admitter
+    from nrmbus.directory.commands import admitter_of, is_operator, seen_by_admitter
     from nrmbus.directory.operator import Admitter
 
     directory, _ = await seen_by_admitter(folder, known)
@@ -190,7 +190,7 @@ def key(
 def list_(data: Data = None, bus: Bus = DEFAULT_BUS) -> None:
     """Print who may admit, and whose key lies here."""
     from nrmbus.cli.membership.agency import sentences
-    from nrmbus.directory.changes import read_as, reader_of
+    from nrmbus.directory.commands import read_as, reader_of
     from nrmbus.directory.operator import Admitter
 
     folder = folder_of(data, bus)

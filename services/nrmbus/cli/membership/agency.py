@@ -106,7 +106,7 @@ def request(  # noqa: PLR0913 - a command's options are its arguments
 ) -> None:
     """At the agency: make its keys, which stay in its folder, and a request for two admitters to sign."""
     from nrmbus.cli.membership.admitting import known_role
-    from nrmbus.directory.changes import ask_first
+    from nrmbus.directory.commands import ask_first
 
     folder = unlocked(data, bus, unprotected=keys_unprotected)
     known_role(role, folder.settings.policy)
@@ -134,7 +134,7 @@ def rotate(
 
     Until the overlap ends, what is under way holds: events that were signed, and letters that were sealed, to the old keys.
     """
-    from nrmbus.directory.changes import ask_for_new_keys
+    from nrmbus.directory.commands import ask_for_new_keys
 
     folder = unlocked(data, bus, unprotected=keys_unprotected)
     with sentences():
@@ -159,7 +159,7 @@ def lost(
     signed, so that for 72 hours its owner sees it and can object. Until then, and at once after a theft, `nrmbus agency
     suspend` keeps the old keys from being used. Every certificate of the agency ends when they hold.
     """
-    from nrmbus.directory.changes import ask_for_new_keys, read_file
+    from nrmbus.directory.commands import ask_for_new_keys, read_file
 
     folder = unlocked(data, bus, unprotected=keys_unprotected)
     with sentences():
@@ -191,7 +191,7 @@ def check(
 
 
 async def _checked(folder: "BusFolder", agency: str, file: Path | None) -> str:
-    from nrmbus.directory.changes import check, enter, is_operator
+    from nrmbus.directory.commands import check, enter, is_operator
     from nrmbus.directory.requests import Request
 
     came_back = Request.read(file) if file is not None else None
@@ -249,7 +249,7 @@ def retire(
     """
     from nrmbus.cli.membership.admitting import disposals_of
     from nrmbus.cli.membership.leaving import destroyed, left_out
-    from nrmbus.directory.changes import ask_to_leave
+    from nrmbus.directory.commands import ask_to_leave
 
     folder = unlocked(data, bus, unprotected=keys_unprotected)
     disposals = disposals_of(cases) if cases else {}
@@ -342,7 +342,7 @@ async def _begun(
     folder: "BusFolder", agency: str, kind: "Kind", name: str | None, out: Path | None, known: Path | None
 ) -> str:
     from nrmbus.cli.membership.signing import admitted
-    from nrmbus.directory.changes import propose
+    from nrmbus.directory.commands import propose
 
     path = out or Path(f"{agency}.request.json")
     (await propose(folder, agency, kind, known)).write(path)
@@ -388,7 +388,7 @@ def list_(
     bus: Bus = DEFAULT_BUS,
 ) -> None:
     """Print every agency with its role and its state."""
-    from nrmbus.directory.changes import read_as, reader_of, write_file
+    from nrmbus.directory.commands import read_as, reader_of, write_file
 
     folder = folder_of(data, bus)
     with sentences():
@@ -404,7 +404,7 @@ def list_(
 def show(agency: Agency, data: Data = None, bus: Bus = DEFAULT_BUS) -> None:
     """Print every step of an agency: its number in the directory, what it did, from when on, and the keys."""
     from nrmbus.directory import DirectoryError
-    from nrmbus.directory.changes import read_as, reader_of
+    from nrmbus.directory.commands import read_as, reader_of
     from nrmbus.wire import times
 
     folder = folder_of(data, bus)

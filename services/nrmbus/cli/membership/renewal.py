@@ -8,8 +8,8 @@ from nrmbus.bus.kafka.gate import Gate
 from nrmbus.bus.pki.authority import OPERATOR
 from nrmbus.directory import renewal
 from nrmbus.directory.admission import read_directory
-from nrmbus.directory.answering import answer
-from nrmbus.directory.changes import is_operator, sign_head
+from nrmbus.directory.commands import is_operator, sign_head
+from nrmbus.directory.operator_inbox import answer
 
 
 def renewed(folder: BusFolder, agency: str, file: Path | None) -> str:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from nrmbus.auditor.history.history import audited
 from nrmbus.bus.folder import BusFolder
-from nrmbus.directory.changes import admitter_of, enter, is_complete, is_operator, seen_by_admitter, sign
+from nrmbus.directory.commands import admitter_of, enter, is_complete, is_operator, seen_by_admitter, sign
 from nrmbus.directory.entry import CHANGES_KEYS
 from nrmbus.directory.errors import DirectoryError
 from nrmbus.directory.invitation import digits_of, in_fours
@@ -26,7 +26,7 @@ async def admitted(
 ) -> str:
     """Sign the request in *file* as the admitter *name*, enter it where it is complete and the operator's key is here; what was done.
 
-    *known* as for `nrmbus.directory.changes.seen_by_admitter`.
+    *known* as for `nrmbus.directory.commands.seen_by_admitter`.
 
     Raises:
         DirectoryError: it cannot be admitted, or nobody is here who could sign; ``request_other``: its keys have not the

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from nrmbus.bus.folder import BusFolder
-from nrmbus.directory.changes import admitter_of, is_complete, read_as, reader_of, sign, time_of
+from nrmbus.directory.commands import admitter_of, is_complete, read_as, reader_of, sign, time_of
 from nrmbus.directory.errors import DirectoryError
 from nrmbus.directory.requests import Request
 from nrmbus.directory.rotation import send, waiting

@@ -125,7 +125,7 @@ def _keys(folder: "BusFolder") -> Iterator[Finding]:
 def _certificates(folder: "BusFolder", now: datetime) -> Iterator[Finding]:
     from nrmbus.bus.pki.certificate import ends
     from nrmbus.bus.reach import Tls
-    from nrmbus.directory.changes import is_operator
+    from nrmbus.directory.commands import is_operator
 
     for path in sorted(folder.path.glob("**/tls/cert.pem")):
         home, end = path.parents[1], ends(Tls(path.parents[1]))
@@ -359,7 +359,7 @@ async def _of_the_broker(folder: "BusFolder") -> list[Finding]:
 
     from nrmbus.bus.errors import BusError, KeysSealed
     from nrmbus.directory import DirectoryError
-    from nrmbus.directory.changes import is_joined, reader_of
+    from nrmbus.directory.commands import is_joined, reader_of
 
     try:
         bootstrap = folder.bootstrap

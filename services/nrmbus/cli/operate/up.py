@@ -171,7 +171,7 @@ def operators_own(folder: "BusFolder") -> None:
         NoBus: one has: the folder was made by nrmbus join, and desks are what may run here.
     """
     from nrmbus.bus.errors import NoBus
-    from nrmbus.directory.changes import is_joined
+    from nrmbus.directory.commands import is_joined
 
     if is_joined(folder):
         raise NoBus(

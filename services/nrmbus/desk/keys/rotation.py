@@ -11,7 +11,7 @@ from typing import Final
 from nrmbus import telemetry
 from nrmbus.bus.folder import BusFolder
 from nrmbus.desk.state.context import Seat
-from nrmbus.directory import changes, rotation
+from nrmbus.directory import commands, rotation
 from nrmbus.directory.fold import WARNED
 from nrmbus.directory.joining import OVERLAP
 from nrmbus.directory.renewal import topic_of
@@ -75,11 +75,11 @@ class Rotating:
         seat, now = self._seat, self._seat.now()
         ends = seat.directory.sealing_ends(seat.me, now)
         overlap = max(ends - now, OVERLAP) if ends else OVERLAP
-        asked = changes.ask_for_new_keys(self._folder, seat.me, "rotated", overlap, certified=False)
+        asked = commands.ask_for_new_keys(self._folder, seat.me, "rotated", overlap, certified=False)
         return asyncio.run(asked)
 
     def _confirmation(self) -> Request | None:
-        return asyncio.run(changes.check(self._folder, self._seat.me, None))[1]
+        return asyncio.run(commands.check(self._folder, self._seat.me, None))[1]
 
     async def _send(self, request: Request | None, what: str) -> None:
         if request is not None:

@@ -9,7 +9,7 @@ from nrmbus.bus.clock import Clock
 from nrmbus.desk.procedure.interface import Procedure
 from nrmbus.desk.store.ledger import Ledger
 from nrmbus.directory import Directory, Identity
-from nrmbus.directory.own import Own
+from nrmbus.directory.own_entry_watch import Own
 from nrmbus.rules import Agency, Rules
 from nrmbus.wire import times
 from nrmbus.wire.errors import WireError

@@ -22,7 +22,7 @@ from nrmbus.bus.errors import BusError, NotCertified
 from nrmbus.bus.folder import BusFolder, make_private, write_json
 from nrmbus.bus.kafka import clients
 from nrmbus.bus.kafka.gate import Gate
-from nrmbus.directory import changes, joining, renewal, rotation
+from nrmbus.directory import commands, joining, renewal, rotation
 from nrmbus.directory.admission import read_directory
 from nrmbus.directory.directory import Directory
 from nrmbus.directory.entry import body_of
@@ -104,7 +104,7 @@ async def answer(folder: BusFolder) -> tuple[Outcome, ...]:
         outcomes = dict.fromkeys(found.unread)
         waits = dict(state.waiting)
         for agency, record in state.waiting.items():  # one that an earlier pass could not enter
-            if changes.is_complete(Request.parsed(record.encode())):
+            if commands.is_complete(Request.parsed(record.encode())):
                 del waits[agency]
                 found.records.setdefault(agency, []).insert(0, record.encode())
         if found.records:
@@ -167,10 +167,10 @@ async def _changed(
             request = Request.parsed(raw)
             count, owner = rotation.signed(directory, request, agency), request.entry.agency
             record = json.dumps(body_of(request)).decode()
-            if changes.is_complete(request):
+            if commands.is_complete(request):
                 directory.checked(joining.changed(request.entry, number=directory.number + 1))
                 waits[owner] = record
-                await changes.enter(folder, request)
+                await commands.enter(folder, request)
                 del waits[owner]
                 directory = await read_directory(folder)
                 done: Literal["confirmed", "entered"] = "confirmed" if request.entry.kind == "confirmed" else "entered"

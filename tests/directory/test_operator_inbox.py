@@ -23,10 +23,10 @@ from nrmbus.bus.pki.authority import Authority
 from nrmbus.bus.reach import Tls
 from nrmbus.directory import renewal
 from nrmbus.directory.admission import Newcomer, admit
-from nrmbus.directory.answering import A_PASS, Outcome, answer
 from nrmbus.directory.entry import body_of
 from nrmbus.directory.heads import utc_time
 from nrmbus.directory.operator import Identity
+from nrmbus.directory.operator_inbox import A_PASS, Outcome, answer
 from nrmbus.directory.renewal import ANSWERS, GOOD_FOR, MOST, Renewal, topic_of
 from nrmbus.wire import json, statement, times
 from nrmbus.wire.keys.keys import SigningKey
