@@ -33,7 +33,7 @@ LEFT_OUT = {
     "desk/state/test_live_beginnings.py": {"test_what_the_broker_has_no_more_is_said_to_be_missing"},
     "desk/witness/test_live.py": {"test_a_desk_cosigns_what_grows_and_refuses_what_forks"},
     "play/test_broken_buses.py": {"test_a_bus_that_breaks_a_promise_is_found"},
-    "registrar/test_askings.py": {
+    "registrar/test_emergency_limit.py": {
         "test_what_is_written_elsewhere_is_waited_for_until_it_holds_or_not",
         "test_what_no_registrar_of_this_bus_signed_is_not_counted_but_stops_it",
     },

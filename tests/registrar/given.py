@@ -9,8 +9,8 @@ from nrmbus.directory import Directory, Identity, Operator
 from nrmbus.events import data_type
 from nrmbus.events.model import Event, Part
 from nrmbus.registrar.records import Coordinates, Out
-from nrmbus.registrar.scratch import Scratch, Submission
 from nrmbus.registrar.shard import Decision, Shard
+from nrmbus.registrar.spill_file import Scratch, Submission
 from nrmbus.rules import Agency, Rules, load_profile
 from nrmbus.wire import ids, json, letter
 from nrmbus.wire.envelope import decode, encode, with_letter

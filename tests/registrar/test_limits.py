@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from nrmbus.events.model import Part
-from nrmbus.registrar.memory import HistoryError
+from nrmbus.registrar.history_state import HistoryError
 from nrmbus.registrar.shard import Shard
 from nrmbus.wire import ids
 from nrmbus.wire.record import Record

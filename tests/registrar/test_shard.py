@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from nrmbus.events.model import Part
-from nrmbus.registrar.memory import HistoryError
+from nrmbus.registrar.history_state import HistoryError
 from nrmbus.registrar.records import Coordinates
 from nrmbus.registrar.shard import Decision, Shard
 from nrmbus.wire import ids

@@ -7,7 +7,7 @@ import pytest
 
 from generations import before_version
 from nrmbus.events import versions
-from nrmbus.registrar.memory import HistoryError
+from nrmbus.registrar.history_state import HistoryError
 from nrmbus.registrar.shard import Decision, Shard
 from nrmbus.wire.record import REGISTRATION
 from nrmbus.wire.registration import Registration, verify_registration

@@ -18,14 +18,14 @@ from nrmbus.bus.folder import BusFolder
 from nrmbus.bus.http_server import Listening, Server, pages
 from nrmbus.bus.kafka.quotas import load_submissions
 from nrmbus.directory import Directory, DirectoryReader, Entry, Identity, operator_key
-from nrmbus.registrar.askings import Askings
 from nrmbus.registrar.batch import Batcher
-from nrmbus.registrar.memory import HistoryError
-from nrmbus.registrar.noted import Noted
+from nrmbus.registrar.emergency_limit import Askings
+from nrmbus.registrar.high_water import Noted
+from nrmbus.registrar.history_state import HistoryError
 from nrmbus.registrar.owner import Owner, leave
-from nrmbus.registrar.pace import Pace, Rate
-from nrmbus.registrar.scratch import Scratch
+from nrmbus.registrar.rate_limit import Pace, Rate
 from nrmbus.registrar.shard import Shard
+from nrmbus.registrar.spill_file import Scratch
 from nrmbus.rules import Agency, Rules, load_profile
 from nrmbus.telemetry import log
 from nrmbus.wire.keys.keys import VerifyKey

@@ -22,11 +22,11 @@ from nrmbus.bus.clock import Clock, SteppedClock
 from nrmbus.bus.kafka import clients
 from nrmbus.bus.kafka.cluster import MAX_REQUEST
 from nrmbus.bus.reach import Where
-from nrmbus.registrar.askings import Askings
 from nrmbus.registrar.batch import Batcher, Checked
-from nrmbus.registrar.memory import HistoryError
-from nrmbus.registrar.noted import Noted
-from nrmbus.registrar.pace import Pace
+from nrmbus.registrar.emergency_limit import Askings
+from nrmbus.registrar.high_water import Noted
+from nrmbus.registrar.history_state import HistoryError
+from nrmbus.registrar.rate_limit import Pace
 from nrmbus.registrar.records import CASES, Coordinates, Out
 from nrmbus.registrar.shard import Shard
 from nrmbus.telemetry import log

@@ -13,10 +13,10 @@ from nrmbus.directory import Directory
 from nrmbus.events import Event
 from nrmbus.events.model import Part
 from nrmbus.registrar.case import Case, Known
-from nrmbus.registrar.memory import EMERGENCY, Memory
+from nrmbus.registrar.history_state import EMERGENCY, Memory
 from nrmbus.registrar.records import CASES, QUARANTINE, Coordinates, Out, Statement, audience_json, inbox_of
 from nrmbus.registrar.refusals import Refused, wire_refusal
-from nrmbus.registrar.scratch import Scratch
+from nrmbus.registrar.spill_file import Scratch
 from nrmbus.rules import Rules, View
 from nrmbus.wire import ids, json, times
 from nrmbus.wire.envelope import Signed

@@ -15,12 +15,12 @@ from nrmbus.auditor.reports.holders import held
 from nrmbus.auditor.web.pages import shown
 from nrmbus.auditor.web.pages.words import LANGUAGES, Language, Words
 from nrmbus.cli.audit import person_report
-from nrmbus.registrar.memory import HistoryError as RefusedToRun
+from nrmbus.registrar.history_state import HistoryError as RefusedToRun
 from nrmbus.timekeeper.watch import Watch, registration_of
 from nrmbus.wire.record import Record
 from nrmbus.wire.registration import verify_registration
 from registrar.given import BUS, CASE, Bus, check_history, to
-from registrar.kept import LATER, OPEN_CASE, OTHER_CASE, OVER_AT, Kept, bare
+from registrar.kept_long_enough import LATER, OPEN_CASE, OTHER_CASE, OVER_AT, Kept, bare
 
 Cut = Callable[[Kept], list[Record]]
 

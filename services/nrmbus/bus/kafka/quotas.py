@@ -1,6 +1,6 @@
 """How much each agency may write, read and submit, as ``deploy/quotas.yaml`` says; of the first two, as the broker has it.
 
-What is submitted too fast waits for the registrar (`nrmbus.registrar.pace`). A sender beyond its quota is not refused: the broker lets it wait. The bus's own services have none.
+What is submitted too fast waits for the registrar (`nrmbus.registrar.rate_limit`). A sender beyond its quota is not refused: the broker lets it wait. The bus's own services have none.
 aiokafka's client carries the two requests, which none of the Python administration clients has.
 """
 

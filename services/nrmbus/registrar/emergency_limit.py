@@ -17,7 +17,7 @@ from aiokafka import TopicPartition
 from nrmbus.bus.kafka import clients
 from nrmbus.bus.reach import Where
 from nrmbus.registrar.batch import Checked
-from nrmbus.registrar.memory import HistoryError, is_asking
+from nrmbus.registrar.history_state import HistoryError, is_asking
 from nrmbus.registrar.records import CASES
 from nrmbus.registrar.shard import Shard
 from nrmbus.rules import Rules

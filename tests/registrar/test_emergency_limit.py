@@ -17,8 +17,8 @@ from nrmbus.directory import Identity
 from nrmbus.events import data_type
 from nrmbus.events.model import Event
 from nrmbus.play.trail import read_all
-from nrmbus.registrar.askings import Askings
-from nrmbus.registrar.memory import HistoryError, is_asking
+from nrmbus.registrar.emergency_limit import Askings
+from nrmbus.registrar.history_state import HistoryError, is_asking
 from nrmbus.registrar.shard import Shard
 from nrmbus.rules import Rules, load_profile
 from nrmbus.wire import ids, statement

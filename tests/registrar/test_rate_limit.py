@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from nrmbus.bus.kafka import clients
 from nrmbus.bus.kafka.quotas import load_submissions
 from nrmbus.registrar import owner as owners
-from nrmbus.registrar.noted import Noted
+from nrmbus.registrar.high_water import Noted
 from nrmbus.registrar.owner import FAIR_SHARE, Owned, Owner
-from nrmbus.registrar.pace import Pace, Rate
+from nrmbus.registrar.rate_limit import Pace, Rate
 from nrmbus.telemetry import log
 
 FLOOD, QUIET = TopicPartition("nrm.outbox.ngo-a", 0), TopicPartition("nrm.outbox.ngo-b", 0)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from nrmbus.registrar.scratch import NoRoomError, Scratch
+from nrmbus.registrar.spill_file import NoRoomError, Scratch
 from nrmbus.wire import ids, material
 from nrmbus.wire.keys.keys import SigningKey
 from nrmbus.wire.record import REGISTRATION

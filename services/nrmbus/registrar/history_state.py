@@ -15,7 +15,7 @@ from typing import Any, Final
 from nrmbus.events.model import Event, Fact
 from nrmbus.registrar.case import Asleep, Case, Known
 from nrmbus.registrar.records import Statement
-from nrmbus.registrar.scratch import Scratch, Submission
+from nrmbus.registrar.spill_file import Scratch, Submission
 from nrmbus.rules import Rules
 from nrmbus.wire import base64, json, statement, times
 from nrmbus.wire.envelope import decode

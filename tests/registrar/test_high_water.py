@@ -8,7 +8,7 @@ import pytest
 
 from brokers import Broker
 from desk.live import PATIENCE, LiveBus, live, log_of, signal_of
-from nrmbus.registrar.noted import Noted
+from nrmbus.registrar.high_water import Noted
 
 
 async def test_what_is_noted_is_on_disk_in_a_moment(tmp_path: Path) -> None:
