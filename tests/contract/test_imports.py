@@ -154,7 +154,7 @@ def test_rules_events_and_procedures_are_pure() -> None:
     [
         ("police/procedure.py", "from nrmbus.shelter.procedure import offer"),
         ("events/case.py", "import nrmbus.rules"),
-        ("rules/judge.py", "def f():\n    from nrmbus import wire"),
+        ("rules/judge/judge.py", "def f():\n    from nrmbus import wire"),
         ("wire/json.py", "from nrmbus.bus.kafka.topics import apply"),
         ("bus/kafka/clients.py", "import importlib\nimportlib.import_module('nrmbus.desk.http.door')"),
         ("desk/http/door.py", "from nrmbus.play import player"),
@@ -174,7 +174,7 @@ def test_an_arrow_that_turns_round_is_found(tmp_path: Path, path: str, line: str
 @pytest.mark.parametrize(
     ("path", "line"),
     [
-        ("rules/judge.py", "import time"),
+        ("rules/judge/judge.py", "import time"),
         ("rules/view.py", "from datetime import datetime, UTC\nx = datetime.now(UTC)"),
         ("events/model.py", "import datetime as dt\nx = dt.date.today()"),
         ("events/model.py", "import uuid\nx = uuid.uuid4()"),

@@ -10,7 +10,7 @@ import yaml
 
 from nrmbus.events.model import Event, Fact
 from nrmbus.rules import Profile, ProfileError, Rules, View, profile_text
-from nrmbus.rules.judge import Judge
+from nrmbus.rules.judge.judge import Judge
 from rules.audience_rows import ROWS
 from rules.given import AGENCIES, AZ, Bench
 from rules.stories import (

@@ -9,7 +9,7 @@ from nrmbus.rules import Agency, Rules, load_profile
 from nrmbus.rules.audience import TERMS
 from nrmbus.rules.clocks import ANSWERABLE
 from nrmbus.rules.conditions import CONDITIONS
-from nrmbus.rules.records import RECORDS
+from nrmbus.rules.references import RECORDS
 from nrmbus.rules.tables import Tables
 from nrmbus.rules.vocabulary import Answerable, Condition, Record, Term
 from rules.audience_rows import ROWS

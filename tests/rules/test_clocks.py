@@ -2,7 +2,7 @@
 
 import pytest
 
-from nrmbus.rules.step import value
+from nrmbus.rules.event_context import value
 from rules.given import Bench
 from rules.stories import (
     LEGAL,

@@ -6,7 +6,7 @@ import pytest
 
 from nrmbus.events.model import Fact
 from nrmbus.rules.calendar import LAST
-from nrmbus.rules.step import value
+from nrmbus.rules.event_context import value
 from rules.given import Bench, moment
 from rules.stories import (
     accepted,

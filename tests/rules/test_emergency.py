@@ -7,7 +7,7 @@ import pytest
 from nrmbus.events.model import Part
 from nrmbus.rules import Refusal, load_profile
 from rules.given import AZ, Bench
-from rules.refused_emergency import ASKED, TWO, UNIT, g_71, g_72, more
+from rules.judge.refused_emergency import ASKED, TWO, UNIT, g_71, g_72, more
 from rules.stories import child_planned, child_signalled, planned, presumed
 
 

@@ -11,8 +11,8 @@ from nrmbus.events.model import Event, Fact
 from nrmbus.events.referral import ReferralSubmittedV3, ServiceAsked
 from nrmbus.events.shelter import BedRequestedV2
 from nrmbus.rules import Status, load_profile
-from nrmbus.rules.judge_course import hold_must_stand, shelter_not_open, wrong_state
-from nrmbus.rules.judging import Question
+from nrmbus.rules.judge.check import Question
+from nrmbus.rules.judge.course import hold_must_stand, shelter_not_open, wrong_state
 from nrmbus.rules.tables import Roles, Tables
 from rules.given import AGENCIES, AZ, NEGATIVE, NOT_A_VICTIM, Bench
 from rules.stories import closed, consented, offered, referred, signalled, unit_refused, without_status

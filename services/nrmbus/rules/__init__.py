@@ -3,8 +3,8 @@
 from nrmbus.rules.audience import Audience
 from nrmbus.rules.clocks import Clock
 from nrmbus.rules.due import Due
-from nrmbus.rules.fold_erasure import ends_keeping
-from nrmbus.rules.judge import Refusal
+from nrmbus.rules.evolve.erasure import ends_keeping
+from nrmbus.rules.judge.judge import Refusal
 from nrmbus.rules.profile import (
     Profile,
     ProfileError,

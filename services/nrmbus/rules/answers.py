@@ -4,9 +4,9 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from nrmbus.rules.clocks import breached_by
-from nrmbus.rules.fold_help import ordered_before
-from nrmbus.rules.records import opened_record, still_stands
-from nrmbus.rules.step import UNIT, Step, value
+from nrmbus.rules.event_context import UNIT, Step, value
+from nrmbus.rules.evolve.help import ordered_before
+from nrmbus.rules.references import opened_record, still_stands
 
 
 def _answered(step: Step) -> bool:

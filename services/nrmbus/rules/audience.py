@@ -12,8 +12,8 @@ from nrmbus.events.model import Data, Part
 from nrmbus.rules.clocks import breached_by, told
 from nrmbus.rules.conditions import holds
 from nrmbus.rules.emergency import second_agencies
+from nrmbus.rules.event_context import AUTHORITIES, SHARING, UNIT, Step, holder_of, receivers_of, value
 from nrmbus.rules.profile import Row
-from nrmbus.rules.step import AUTHORITIES, SHARING, UNIT, Step, holder_of, receivers_of, value
 from nrmbus.rules.view import Bed, House, Plan
 from nrmbus.rules.vocabulary import Term
 

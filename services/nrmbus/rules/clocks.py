@@ -10,10 +10,11 @@ from typing import Final
 
 from nrmbus.rules.calendar import LAST
 from nrmbus.rules.conditions import holds
+from nrmbus.rules.event_context import UNIT, Step, receivers_of, referrer, value
+from nrmbus.rules.mark import Mark
 from nrmbus.rules.profile import ClockRule, End, Length
-from nrmbus.rules.step import UNIT, Step, receivers_of, referrer, value
 from nrmbus.rules.tables import Roles, Tables
-from nrmbus.rules.view import Ending, Mark, Pause, Running, Status, View
+from nrmbus.rules.view import Ending, Pause, Running, Status, View
 from nrmbus.rules.vocabulary import Answerable, Parting
 
 ANSWERS = ("referral.acknowledged", "referral.accepted")

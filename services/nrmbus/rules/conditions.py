@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from nrmbus.rules.step import SHARING, UNIT, Step, receivers_of, value
+from nrmbus.rules.event_context import SHARING, UNIT, Step, receivers_of, value
 from nrmbus.rules.vocabulary import Condition
 
 

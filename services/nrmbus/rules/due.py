@@ -9,8 +9,8 @@ from nrmbus.events.model import Data, Event
 from nrmbus.rules.calendar import later
 from nrmbus.rules.clocks import clocks_of, due_of, length_of
 from nrmbus.rules.emergency import refused_by_person
+from nrmbus.rules.event_context import UNIT
 from nrmbus.rules.retention import kept
-from nrmbus.rules.step import UNIT
 from nrmbus.rules.tables import Roles, Tables
 from nrmbus.rules.view import Referral, Running, View
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 
 from nrmbus.events.model import Part
-from nrmbus.rules.step import Step, value
+from nrmbus.rules.event_context import Step, value
 from nrmbus.rules.tables import Tables
 from nrmbus.rules.view import Emergency, View
 

@@ -1,10 +1,8 @@
 """What a view knows of the end of a case's data: decision, holds, and that its time of keeping is over."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from nrmbus.rules.view import Mark
+from nrmbus.rules.mark import Mark
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,9 +21,9 @@ class Erasure:
     ``retention`` is where it was said that the time of keeping is over, ``told`` who was told of that.
     """
 
-    terminated: "Mark | None" = None
+    terminated: Mark | None = None
     holds: tuple[AccessHold, ...] = ()
     due: str | None = None
     confirmed: frozenset[str] = frozenset()
-    retention: "Mark | None" = None
+    retention: Mark | None = None
     told: frozenset[str] = frozenset()

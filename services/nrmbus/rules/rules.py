@@ -8,13 +8,13 @@ from nrmbus.rules.audience import Audience, audience_of
 from nrmbus.rules.clocks import Clock, clocks_of
 from nrmbus.rules.due import Due, due_of_view
 from nrmbus.rules.emergency import RESEALED, is_too_late, refused_by_person
-from nrmbus.rules.entitled import could_open
-from nrmbus.rules.evolve import evolve_view
-from nrmbus.rules.judge import Judge, Refusal
-from nrmbus.rules.judging import Question
+from nrmbus.rules.event_context import Step, shut_for
+from nrmbus.rules.evolve.fold import evolve_view
+from nrmbus.rules.judge.check import Question
+from nrmbus.rules.judge.judge import Judge, Refusal
+from nrmbus.rules.opening_bound import could_open
 from nrmbus.rules.profile import Profile
 from nrmbus.rules.retention import Kept, kept
-from nrmbus.rules.step import Step, shut_for
 from nrmbus.rules.tables import Roles, Tables
 from nrmbus.rules.versions import understood
 from nrmbus.rules.view import Agency, Emergency, View

@@ -11,7 +11,8 @@ from typing import Literal
 
 from nrmbus.events.model import Part
 from nrmbus.rules.erasure import Erasure
-from nrmbus.rules.shelf import Shelf
+from nrmbus.rules.mark import Mark
+from nrmbus.rules.persistent_map import Shelf
 
 Status = Literal[
     "SUSPECTED", "REFERRED", "UNDER_IDENTIFICATION", "PRESUMED", "IDENTIFIED", "NOT_IDENTIFIED", "SUPPORT_NO_STATUS",
@@ -26,17 +27,6 @@ class Agency:
     id: str
     role: str
     supervisor: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Mark:
-    """Where in the history something happened: ``time`` of the event, ``registered`` by the registrar, its number."""
-
-    id: str
-    source: str
-    time: datetime
-    registered: datetime
-    number: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,8 +9,8 @@ from typing import Final, Literal
 
 from nrmbus.events.model import Part
 from nrmbus.rules.audience import TERMS, Audience, granted_to
+from nrmbus.rules.event_context import SHARING, UNIT, Step, receivers_of
 from nrmbus.rules.profile import Row
-from nrmbus.rules.step import SHARING, UNIT, Step, receivers_of
 from nrmbus.rules.view import Standing
 from nrmbus.rules.vocabulary import Term
 

@@ -18,7 +18,7 @@ from nrmbus.events import ConsentStopConfirmed
 from nrmbus.events.access import Access, AccessGranted, AccessPurpose
 from nrmbus.events.model import Event, Fact, Part
 from nrmbus.rules import Rules, View, ends_keeping
-from nrmbus.rules.step import SHARING
+from nrmbus.rules.event_context import SHARING
 
 Ground = Literal["consent", "override", "law"]
 StopState = Literal["missing", "deleted", "must_retain"]

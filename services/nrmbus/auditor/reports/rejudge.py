@@ -15,7 +15,7 @@ from nrmbus.directory import Directory
 from nrmbus.events.model import Event
 from nrmbus.rules import Rules, View
 from nrmbus.rules.emergency import refused_by_person
-from nrmbus.rules.judge import OF_THE_ROW
+from nrmbus.rules.judge.judge import OF_THE_ROW
 from nrmbus.wire import ids, times
 from nrmbus.wire.registration import Registration
 

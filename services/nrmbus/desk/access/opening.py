@@ -29,7 +29,7 @@ from nrmbus.events import LetterKeptShut, LetterOpened, LetterUnreadable
 from nrmbus.events.access import Access, AccessGranted, AccessPurpose
 from nrmbus.events.errors import Problem
 from nrmbus.events.model import Data, Draft, Event, Part
-from nrmbus.rules.step import NOBODYS
+from nrmbus.rules.event_context import NOBODYS
 from nrmbus.wire.envelope import Signed
 from nrmbus.wire.ids import said_by_itself
 

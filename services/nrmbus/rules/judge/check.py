@@ -7,7 +7,7 @@ from datetime import date, datetime
 from nrmbus.events import TYPES
 from nrmbus.events.model import Part
 from nrmbus.rules.calendar import LAST
-from nrmbus.rules.step import Step
+from nrmbus.rules.event_context import Step
 
 WITH_TO = frozenset(name for (name, _), data in TYPES.items() if "to" in data.model_fields)
 """The types in which the sender chooses recipients."""

@@ -9,15 +9,15 @@ from typing import Any
 
 from nrmbus.events.model import Fact
 from nrmbus.rules.audience import earlier
+from nrmbus.rules.changes import Changes, Folder, parts_with
 from nrmbus.rules.clocks import advance, ended, surviving
 from nrmbus.rules.conditions import holds
-from nrmbus.rules.fold_case import CASE
-from nrmbus.rules.fold_emergency import EMERGENCY
-from nrmbus.rules.fold_erasure import DUE, ERASURE, ends_keeping, over
-from nrmbus.rules.fold_help import HELP
-from nrmbus.rules.folding import Changes, Folder, parts_with
-from nrmbus.rules.leaving import ERASED, resumed, settled
-from nrmbus.rules.step import Step
+from nrmbus.rules.duties import ERASED, resumed, settled
+from nrmbus.rules.event_context import Step
+from nrmbus.rules.evolve.case import CASE
+from nrmbus.rules.evolve.emergency import EMERGENCY
+from nrmbus.rules.evolve.erasure import DUE, ERASURE, ends_keeping, over
+from nrmbus.rules.evolve.help import HELP
 from nrmbus.rules.view import Letters, Status, View
 
 FOLDERS: Mapping[str, Folder] = {**CASE, **HELP, **ERASURE, **EMERGENCY}

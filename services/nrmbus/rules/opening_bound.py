@@ -6,7 +6,7 @@ all the same, as far as this goes: nobody can talk it into sealing a part to a r
 
 from nrmbus.events.model import Part
 from nrmbus.rules.audience import CHOSEN, may_open, openers_of
-from nrmbus.rules.step import Step
+from nrmbus.rules.event_context import Step
 from nrmbus.rules.vocabulary import Term
 from nrmbus.rules.why import FOR
 

@@ -5,8 +5,9 @@ from datetime import date, datetime
 from typing import Any
 
 from nrmbus.events.model import Event
+from nrmbus.rules.mark import Mark
 from nrmbus.rules.tables import Roles, Tables
-from nrmbus.rules.view import Bed, Emergency, Hold, Mark, Referral, Review, Service, Standing, View
+from nrmbus.rules.view import Bed, Emergency, Hold, Referral, Review, Service, Standing, View
 
 SHARING = "information_sharing"
 SERVICES = "services"

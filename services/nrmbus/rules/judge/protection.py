@@ -7,9 +7,9 @@ from typing import Final
 
 from nrmbus.rules.audience import chosen_by_sender
 from nrmbus.rules.emergency import ASKED
-from nrmbus.rules.judging import WITH_TO, Book, Check, Question
+from nrmbus.rules.event_context import NOBODYS, SERVICES, SHARING, UNIT, receivers_of, value
+from nrmbus.rules.judge.check import WITH_TO, Book, Check, Question
 from nrmbus.rules.retention import kept
-from nrmbus.rules.step import NOBODYS, SERVICES, SHARING, UNIT, receivers_of, value
 
 _book = Book()
 _INTERVIEW = "identification.interview_held"

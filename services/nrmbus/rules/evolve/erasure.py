@@ -5,11 +5,12 @@ from dataclasses import replace
 from typing import Final
 
 from nrmbus.events.model import Event
+from nrmbus.rules.changes import Changes, Folder
 from nrmbus.rules.clocks import advance
 from nrmbus.rules.erasure import AccessHold, Erasure
-from nrmbus.rules.folding import Changes, Folder
-from nrmbus.rules.step import COURT, Step, value
-from nrmbus.rules.view import Mark, View
+from nrmbus.rules.event_context import COURT, Step, value
+from nrmbus.rules.mark import Mark
+from nrmbus.rules.view import View
 
 OBJECTION: Final = "objection"
 DUE: Final = "access.erasure_due"

@@ -5,9 +5,9 @@ from typing import Final
 from nrmbus.rules.answers import is_over
 from nrmbus.rules.conditions import holds
 from nrmbus.rules.due import SAID_WHEN_DUE, is_due
-from nrmbus.rules.fold_help import ordered_before
-from nrmbus.rules.judging import Book, Check, Question
-from nrmbus.rules.step import UNIT, review_window, value
+from nrmbus.rules.event_context import UNIT, review_window, value
+from nrmbus.rules.evolve.help import ordered_before
+from nrmbus.rules.judge.check import Book, Check, Question
 
 _book = Book()
 _STAGE = "identification.stage_entered"

@@ -5,10 +5,10 @@ from typing import Final
 from nrmbus.rules.audience import chosen_by_sender, may_open
 from nrmbus.rules.clocks import TIMEKEEPER
 from nrmbus.rules.emergency import OBJECTED
-from nrmbus.rules.judging import WITH_TO, Book, Check, Question
+from nrmbus.rules.event_context import AUTHORITIES, CLOSED, COURT, UNIT, receivers_of, value
+from nrmbus.rules.judge.check import WITH_TO, Book, Check, Question
 from nrmbus.rules.profile import Row
-from nrmbus.rules.records import ANSWERED_BY_REFERENCE, RECORDS, is_anothers
-from nrmbus.rules.step import AUTHORITIES, CLOSED, COURT, UNIT, receivers_of, value
+from nrmbus.rules.references import ANSWERED_BY_REFERENCE, RECORDS, is_anothers
 
 _book = Book()
 AUDITOR = "auditor"

@@ -4,10 +4,11 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Final, Literal
 
+from nrmbus.rules.changes import Changes, Folder, heard_by, parts_with, parts_without, put, put_last
 from nrmbus.rules.conditions import holds
-from nrmbus.rules.folding import Changes, Folder, heard_by, parts_with, parts_without, put, put_last
-from nrmbus.rules.step import UNIT, Step, value
-from nrmbus.rules.view import Bed, Hold, House, Mark, Party, Payment, Plan, Referral, Service, Status
+from nrmbus.rules.event_context import UNIT, Step, value
+from nrmbus.rules.mark import Mark
+from nrmbus.rules.view import Bed, Hold, House, Party, Payment, Plan, Referral, Service, Status
 
 # Referral
 

@@ -4,10 +4,11 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Final, Literal
 
+from nrmbus.rules.changes import Changes, Folder, heard_by, put, put_last
 from nrmbus.rules.emergency import ASKED, OBJECTED, RESEALED, at_once, parts_needed
-from nrmbus.rules.folding import Changes, Folder, heard_by, put, put_last
-from nrmbus.rules.step import Step, value
-from nrmbus.rules.view import Emergency, Mark
+from nrmbus.rules.event_context import Step, value
+from nrmbus.rules.mark import Mark
+from nrmbus.rules.view import Emergency
 
 
 def _asked(step: Step, mark: Mark) -> Changes:

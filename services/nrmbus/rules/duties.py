@@ -9,10 +9,11 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Final
 
-from nrmbus.rules.folding import Changes
-from nrmbus.rules.step import SHARING, UNIT, Step
+from nrmbus.rules.changes import Changes
+from nrmbus.rules.event_context import SHARING, UNIT, Step
+from nrmbus.rules.mark import Mark
 from nrmbus.rules.tables import Tables
-from nrmbus.rules.view import Bed, House, Mark, Pause, Review, Running, Service, Status, View
+from nrmbus.rules.view import Bed, House, Pause, Review, Running, Service, Status, View
 
 ERASED: Final = "ERASED"
 LEFT: Final = "LEFT"

@@ -4,10 +4,11 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Final
 
-from nrmbus.rules.folding import Changes, Folder, heard_by, parts_with, parts_without, put
-from nrmbus.rules.leaving import left_by, stopped
-from nrmbus.rules.step import UNIT, Step, receivers_of, value
-from nrmbus.rules.view import Closing, Decision, Mark, Paper, Review, Service, Standing, Stop
+from nrmbus.rules.changes import Changes, Folder, heard_by, parts_with, parts_without, put
+from nrmbus.rules.duties import left_by, stopped
+from nrmbus.rules.event_context import UNIT, Step, receivers_of, value
+from nrmbus.rules.mark import Mark
+from nrmbus.rules.view import Closing, Decision, Paper, Review, Service, Standing, Stop
 
 PURPOSES = ("services", "information_sharing", "anonymous_reporting", "tracing")
 

@@ -7,16 +7,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from nrmbus.rules import judge_course, judge_emergency, judge_parties, judge_protection
-from nrmbus.rules.judging import Check, Question
+from nrmbus.rules.judge import course, emergency, parties, protection
+from nrmbus.rules.judge.check import Check, Question
 from nrmbus.rules.profile import Profile, ProfileError
 
 OF_THE_ROW = "of the row"
 UNKNOWN_TYPE: Final = "RULES.md#g-01 [D]"
 """The basis for a type without a row."""
 CHECKS: Final[Mapping[str, Check]] = {
-    check.rule: check
-    for check in (*judge_parties.CHECKS, *judge_protection.CHECKS, *judge_course.CHECKS, *judge_emergency.CHECKS)
+    check.rule: check for check in (*parties.CHECKS, *protection.CHECKS, *course.CHECKS, *emergency.CHECKS)
 }
 """Every rule that is written, by its id."""
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from nrmbus.rules.clocks import TIMEKEEPER
-from nrmbus.rules.step import Step
+from nrmbus.rules.event_context import Step
 from nrmbus.rules.view import Bed, Emergency, Hold, Payment, Referral, Review, Service, View
 from nrmbus.rules.vocabulary import Record
 

@@ -5,9 +5,9 @@ from collections.abc import Callable
 import pytest
 
 from nrmbus.rules import Refusal, load_profile
-from nrmbus.rules.judge import CHECKS, OF_THE_ROW
-from rules import refused_course, refused_emergency, refused_parties, refused_protection
+from nrmbus.rules.judge.judge import CHECKS, OF_THE_ROW
 from rules.given import AZ
+from rules.judge import refused_course, refused_emergency, refused_parties, refused_protection
 
 PROFILE = load_profile(AZ)
 STORIES: dict[str, Callable[[], tuple[Refusal | None, Refusal | None]]] = {

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from nrmbus.events.model import Fact
 from nrmbus.rules import Rules, View, load_profile
-from nrmbus.rules.shelf import DRAWER, Shelf
+from nrmbus.rules.persistent_map import DRAWER, Shelf
 from rules.given import AGENCIES, AZ, ROLES, Bench
 from rules.stories import (
     child_identified,

@@ -3,7 +3,7 @@
 from typing import Final
 
 from nrmbus.rules.emergency import ASKED, RESEALED, is_too_late, parts_needed, refused_by_person, second_agencies
-from nrmbus.rules.judging import Book, Check, Question
+from nrmbus.rules.judge.check import Book, Check, Question
 
 _book = Book()
 

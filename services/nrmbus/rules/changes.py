@@ -3,8 +3,8 @@
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar
 
-from nrmbus.rules.step import Step
-from nrmbus.rules.view import Mark
+from nrmbus.rules.event_context import Step
+from nrmbus.rules.mark import Mark
 
 Changes = dict[str, Any]
 """Fields of a view, and what they become."""

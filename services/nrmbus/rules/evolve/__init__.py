@@ -1,0 +1,1 @@
+"""Evolution of a view: what each event makes of it."""

@@ -1,0 +1,1 @@
+"""Refusals: what may not be registered, rule by rule."""
