@@ -5,7 +5,7 @@ from typing import Final
 
 from nrmbus.rules.clocks import breached_by
 from nrmbus.rules.event_context import UNIT, Step, value
-from nrmbus.rules.evolve.help import ordered_before
+from nrmbus.rules.evolve.payment import ordered_before
 from nrmbus.rules.references import opened_record, still_stands
 
 

@@ -15,12 +15,31 @@ from nrmbus.rules.conditions import holds
 from nrmbus.rules.duties import ERASED, resumed, settled
 from nrmbus.rules.event_context import Step
 from nrmbus.rules.evolve.case import CASE
+from nrmbus.rules.evolve.consent import CONSENT
 from nrmbus.rules.evolve.emergency import EMERGENCY
 from nrmbus.rules.evolve.erasure import DUE, ERASURE, ends_keeping, over
-from nrmbus.rules.evolve.help import HELP
+from nrmbus.rules.evolve.identification import IDENTIFICATION
+from nrmbus.rules.evolve.payment import PAYMENT
+from nrmbus.rules.evolve.referral import REFERRAL
+from nrmbus.rules.evolve.safeguard import SAFEGUARD
+from nrmbus.rules.evolve.shelter import SHELTER
+from nrmbus.rules.evolve.stay import STAY
+from nrmbus.rules.evolve.support import SUPPORT
 from nrmbus.rules.view import Letters, Status, View
 
-FOLDERS: Mapping[str, Folder] = {**CASE, **HELP, **ERASURE, **EMERGENCY}
+FOLDERS: Mapping[str, Folder] = {
+    **CASE,
+    **CONSENT,
+    **SAFEGUARD,
+    **IDENTIFICATION,
+    **REFERRAL,
+    **SHELTER,
+    **SUPPORT,
+    **PAYMENT,
+    **STAY,
+    **ERASURE,
+    **EMERGENCY,
+}
 TOLD = frozenset({"vac", "fund"})
 TELLING = frozenset(
     {

@@ -6,7 +6,7 @@ from nrmbus.rules.answers import is_over
 from nrmbus.rules.conditions import holds
 from nrmbus.rules.due import SAID_WHEN_DUE, is_due
 from nrmbus.rules.event_context import UNIT, review_window, value
-from nrmbus.rules.evolve.help import ordered_before
+from nrmbus.rules.evolve.payment import ordered_before
 from nrmbus.rules.judge.check import Book, Check, Question
 
 _book = Book()

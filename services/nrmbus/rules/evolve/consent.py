@@ -1,0 +1,58 @@
+"""Consent: what it lets stand, and what its end stops."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Final
+
+from nrmbus.rules.changes import Changes, Folder, heard_by, put
+from nrmbus.rules.duties import left_by
+from nrmbus.rules.event_context import Step, receivers_of, value
+from nrmbus.rules.mark import Mark
+from nrmbus.rules.view import Paper, Standing, Stop
+
+PURPOSES = ("services", "information_sharing", "anonymous_reporting", "tracing")
+
+
+def _consent(step: Step, mark: Mark) -> Changes:
+    kind = step.event.type.removeprefix("consent.")
+    consents, papers = dict(step.view.consents), step.view.papers
+    purposes = PURPOSES if kind == "overridden" else value(step.event, "purposes", ())
+    last_day = value(step.event, "expires")
+    for receiver in receivers_of(step.event):
+        for purpose in purposes:
+            standing = consents.get((receiver, purpose))
+            if standing is None or standing.number < mark.number:
+                consents[receiver, purpose] = Standing(
+                    kind=kind,  # type: ignore[arg-type]  # one of the four, by the types this folds
+                    id=mark.id,
+                    number=mark.number,
+                    last_day=last_day,
+                )
+        papers = papers.put(mark.id, Paper(step.source, receiver, kind in ("given", "overridden"), heard_by(step)))
+    return {"consents": consents, "papers": papers}
+
+
+def _consent_withdrawn(step: Step, mark: Mark) -> Changes:
+    stops = {**step.view.stops, **{receiver: Stop(mark) for receiver in receivers_of(step.event)}}
+    return {**_consent(step, mark), "stops": stops}
+
+
+def _stop_confirmed(step: Step, mark: Mark) -> Changes:
+    """Deletion ends every part of the agency, and what waited for it alone; a duty to retain ends nothing."""
+    changes: Changes = {}
+    stop = step.view.stops.get(step.source)
+    if stop:
+        answered = replace(stop, open=False, answer=value(step.event, "answer"))
+        changes["stops"] = put(step.view.stops, step.source, answered)
+    if step.deletes:
+        changes |= left_by(step, mark)
+    return changes
+
+
+CONSENT: Final[Mapping[str, Folder]] = {
+    "consent.given": _consent,
+    "consent.refused": _consent,
+    "consent.overridden": _consent,
+    "consent.withdrawn": _consent_withdrawn,
+    "consent.stop_confirmed": _stop_confirmed,
+}
