@@ -37,6 +37,31 @@ ROOMS: dict[str, set[str]] = {
 EVERYTHING = {"cli"}
 """Room at the end of every arrow: it may import all others, and no room imports it."""
 
+FLOORS: dict[str, tuple[str, ...]] = {
+    "desk": (
+        "errors procedure",
+        "store versions",
+        "state",
+        "keys letters witness",
+        "outbox",
+        "desk",
+        "erasure relay",
+        "access",
+        "http inbox",
+        "app",
+    ),
+    "auditor": ("errors history", "log", "evidence reports", "web", "app"),
+    "cli": ("actor health options", "desk membership", "operate", "audit", "app", "__init__"),
+    "wire": (
+        "errors ids times",
+        "base64 json record",
+        "keys material",
+        "letter log statement",
+        "envelope registration",
+    ),
+}
+"""Folders and files of a wide room, lowest floor first: each may import what is on a lower floor, and nothing of its own."""
+
 IMPURE_MODULES = {
     "aiokafka", "aiosqlite", "asyncio", "confluent_kafka", "fastapi", "faststream", "httpx", "logging", "os", "random",
     "requests", "secrets", "socket", "sqlalchemy", "sqlite3", "structlog", "subprocess", "tempfile", "threading", "time",
@@ -100,6 +125,58 @@ def wrong_arrows(services: Path) -> list[str]:
     return wrong
 
 
+def place(name: Path) -> str:
+    """Return the folder or file, directly inside its room, that the module *name* (below the folder of rooms) belongs to."""
+    return name.parts[1].removesuffix(".py")
+
+
+def arrows(services: Path, room: str) -> Iterator[tuple[Path, int, str, str]]:
+    """Yield each import from one place inside *room* to another: module, line, from where, to where."""
+    modules = [path for path in files(services / room) if path.suffix == ".py"]
+    places = {place(path.relative_to(services)) for path in modules}
+    for path in modules:
+        name = path.relative_to(services)
+        for line, module in imported(ast.parse(path.read_text(encoding="utf-8"))):
+            parts = module.split(".")
+            if parts[:2] == ["nrmbus", room]:
+                other = parts[2] if len(parts) > 2 and parts[2] in places else "__init__"
+                if other != place(name):
+                    yield name, line, place(name), other
+
+
+def uphill(services: Path) -> list[str]:
+    """Return each import inside a wide room that does not lead to a lower floor, and each place without a floor."""
+    wrong = []
+    for room, floors in FLOORS.items():
+        height = {each: number for number, floor in enumerate(floors) for each in floor.split()}
+        height.setdefault("__init__", 0)
+        places = {place(path.relative_to(services)) for path in files(services / room) if path.suffix == ".py"}
+        wrong += [f"{room}/{each}: has no floor in the table of floors" for each in sorted(places - set(height))]
+        wrong += [
+            f"{name}:{line}: {below} may not import {above}"
+            for name, line, below, above in arrows(services, room)
+            if below in height and height.get(above, 0) >= height[below]
+        ]
+    return wrong
+
+
+def circles(services: Path) -> list[str]:
+    """Return each room whose places import one another in a circle, with those places, as ``room: a, b``."""
+    found = []
+    for room in sorted({path.relative_to(services).parts[0] for path in files(services) if path.parent != services}):
+        left: dict[str, set[str]] = {}
+        for _, _, below, above in arrows(services, room):
+            left.setdefault(below, set()).add(above)
+            left.setdefault(above, set())
+        while bottom := {each for each, others in left.items() if not others & set(left)}:
+            left = {each: others for each, others in left.items() if each not in bottom}
+        while top := set(left) - {other for others in left.values() for other in others}:
+            left = {each: others for each, others in left.items() if each not in top}
+        if left:
+            found.append(f"{room}: {', '.join(sorted(left))}")
+    return found
+
+
 def is_pure(name: Path) -> bool:
     """Whether the module *name* (below the folder of rooms) may have no clock, no chance, no input or output."""
     return (
@@ -138,6 +215,21 @@ def test_every_import_follows_the_table_of_rooms() -> None:
     assert wrong_arrows(SERVICES) == []
 
 
+def test_inside_a_wide_room_imports_lead_downhill() -> None:
+    """A newcomer who reads a room from its lowest floor up never meets a word that is explained above."""
+    assert uphill(SERVICES) == []
+
+
+def test_no_room_has_a_circle_inside() -> None:
+    """What imports one another in a circle can only be understood, and tested, all at once."""
+    assert circles(SERVICES) == []
+
+
+def test_only_the_command_line_imports_the_tools_for_partners() -> None:
+    """Services carry no schemas, golden records or generators."""
+    assert [room for room in ROOMS if room != "published" and "published" in allowed(room)] == []
+
+
 def test_no_agency_imports_another() -> None:
     """The police's code knows nothing of the shelter's: agencies meet in events only."""
     for agency in AGENCIES:
@@ -169,6 +261,74 @@ def test_an_arrow_that_turns_round_is_found(tmp_path: Path, path: str, line: str
     lay(tmp_path, {path: line + "\n"})
 
     assert [found.partition(":")[0] for found in wrong_arrows(tmp_path)] == [path]
+
+
+@pytest.mark.parametrize(
+    ("path", "line"),
+    [
+        ("host/supervisor.py", "from nrmbus.cli.options import Bus"),
+        ("host/spawn.py", "from nrmbus.play import chaos"),
+        ("play/bus.py", "from nrmbus.cli.app import app"),
+        ("play/bus.py", "from nrmbus.published import golden"),
+        ("desk/versions.py", "from nrmbus.published.gate import findings"),
+    ],
+)
+def test_a_tool_that_a_service_imports_is_found(tmp_path: Path, path: str, line: str) -> None:
+    """Sabotage: what runs a bus imports neither commands nor plays, and only commands import tools for partners."""
+    lay(tmp_path, {path: line + "\n"})
+
+    assert [found.partition(":")[0] for found in wrong_arrows(tmp_path)] == [path]
+
+
+@pytest.mark.parametrize(
+    ("path", "line"),
+    [
+        ("desk/store/ledger.py", "from nrmbus.desk.http.door import application"),
+        ("desk/state/book.py", "from nrmbus.desk.outbox import queue"),
+        ("desk/inbox/verify.py", "def f():\n    from nrmbus.desk.http import door"),
+        ("desk/errors.py", "import nrmbus.desk.app"),
+        ("auditor/log/tree.py", "from nrmbus.auditor.web.users import Users"),
+        ("auditor/evidence/bundle.py", "from nrmbus.auditor.reports import why"),
+        ("cli/options.py", "from nrmbus.cli import main"),
+        ("cli/desk/inbox.py", "from nrmbus.cli.audit.replay import verified"),
+        ("wire/keys/keys.py", "from nrmbus.wire.letter import Letter"),
+    ],
+)
+def test_an_import_that_leads_uphill_is_found(tmp_path: Path, path: str, line: str) -> None:
+    """Sabotage: an import of a higher floor, or of one's own, is named with its file."""
+    others = dict.fromkeys(
+        ("desk/http/door.py", "desk/outbox/queue.py", "desk/app.py", "auditor/web/users.py", "auditor/reports/why.py",
+         "cli/__init__.py", "cli/audit/replay.py", "wire/letter.py"),
+        "",
+    )  # fmt: skip
+    lay(tmp_path, others | {path: line + "\n"})
+
+    assert [found.partition(":")[0] for found in uphill(tmp_path)] == [path]
+
+
+def test_a_place_without_a_floor_is_found(tmp_path: Path) -> None:
+    """Sabotage: a new folder or file of a wide room is named until somebody decides what it may import."""
+    lay(tmp_path, {"desk/gateway/app.py": "", "auditor/figures.py": "", "registrar/figures.py": ""})
+
+    assert [found.partition(":")[0] for found in uphill(tmp_path)] == ["desk/gateway", "auditor/figures"]
+
+
+def test_a_circle_is_found(tmp_path: Path) -> None:
+    """Sabotage: three places in a circle are named, and nothing that only leads there or comes from there."""
+    lay(
+        tmp_path,
+        {
+            "registrar/app.py": "from nrmbus.registrar.owner import Owner\n",
+            "registrar/owner.py": "from nrmbus.registrar.shard import Shard\n",
+            "registrar/shard.py": "from nrmbus.registrar.batch import Batch\n",
+            "registrar/batch.py": "import nrmbus.registrar.owner\nimport nrmbus.registrar.records\n",
+            "registrar/records.py": "",
+            "wire/json.py": "from nrmbus.wire import base64\n",
+            "wire/base64.py": "",
+        },
+    )
+
+    assert circles(tmp_path) == ["registrar: batch, owner, shard"]
 
 
 @pytest.mark.parametrize(
