@@ -213,7 +213,8 @@ def test_a_review_is_asked_of_somebody_who_may_hear_of_it(
 def test_a_service_that_was_asked_for_is_answered_after_the_special_unit_has_declined() -> None:
     """The case is one of suspicion again, and what was asked before still waits for an answer."""
     b = helped(bench())
-    b.say("ngo-a", "service.requested", ref="S-1", to=["ngo-l"])
+    b.say("ngo-a", "service.requested", ref="S-1", to=["ngo-l", "vac"])
+    b.say("vac", "service.not_delivered", ref="S-1")
     b.say(UNIT, "referral.declined", ref="R-1")
     assert b.view.status == "SUSPECTED"
 

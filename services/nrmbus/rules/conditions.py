@@ -33,9 +33,8 @@ def _order_open(step: Step) -> bool:
 
 
 def _service_asked_for(step: Step) -> bool:
-    """About a service that somebody was asked for and has not settled (T15)."""
-    service = step.service
-    return service is not None and service.open and bool(service.receivers)
+    """About a service that somebody was asked for (T15); of several, each answers for itself."""
+    return step.service is not None and bool(step.service.receivers)
 
 
 def _by_detecting_provider(step: Step) -> bool:
