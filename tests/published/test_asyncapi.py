@@ -147,6 +147,17 @@ def test_every_type_and_version_is_a_message_of_its_own(channel: str) -> None:
     assert {"nrm.referral.submitted.v1", "nrm.referral.submitted.v2"} <= messages.keys()
 
 
+def test_every_message_is_in_a_channel() -> None:
+    """A message that is described can also be received: each one is in at least one channel."""
+    used = {
+        each["$ref"].rpartition("/")[2]
+        for channel in FROZEN["channels"].values()
+        for each in channel["messages"].values()
+    }
+
+    assert used == FROZEN["components"]["messages"].keys()
+
+
 @pytest.mark.parametrize("data", [pytest.param(data, id=f"{data.type}-{data.version}") for data in TYPES.values()])
 def test_each_message_takes_its_own_examples_and_no_other_type(data: type[Data]) -> None:
     """Both examples of a type and version fit its message, payload and headers; as another type they do not."""

@@ -12,7 +12,7 @@ from nrmbus.auditor.log.log import Log
 from nrmbus.auditor.log.publisher import Publisher, published
 from nrmbus.auditor.log.signed_heads import SignedHeads
 from nrmbus.directory import LogIdentity, LogKeys, Published
-from nrmbus.published.asyncapi.forms import schemas_of_forms
+from nrmbus.published.asyncapi.document import document
 from nrmbus.wire import base64
 from nrmbus.wire.errors import ProofError
 from nrmbus.wire.keys.keys import SigningKey, VerifyKey
@@ -108,7 +108,7 @@ def test_records_are_what_partners_are_told(home: Home) -> None:
         for hour, size in enumerate((3, 300)):
             fed(log, history(size))
             desk.looks(NOW + hour * HOUR)
-    forms = schemas_of_forms()
+    forms = document()["components"]["schemas"]
 
     for value, said in zip(desk.topic, desk.said(), strict=True):
         assert re.search(forms["SubmittedCheckpoint"]["pattern"], value.decode())
