@@ -12,7 +12,8 @@ from nrmbus.desk import versions as desk_versions
 from nrmbus.desk.errors import DeskError
 from nrmbus.desk.procedure.handlers import about
 from nrmbus.desk.procedure.interface import Heard
-from nrmbus.desk.procedure.roles import ROOMS
+from nrmbus.desk.procedure.interface import lines_of
+from nrmbus.desk.procedure.roles import ROOMS, procedure_of
 from nrmbus.events import ReferralSubmitted, data_type, versions
 from nrmbus.police import procedure as police
 from nrmbus.rules.versions import READS
@@ -269,20 +270,10 @@ async def test_a_decision_of_either_version_earns_the_allowance_once(tmp_path: P
 @pytest.mark.parametrize("role", ROOMS)
 def test_each_line_names_the_version_that_procedures_read(role: str) -> None:
     """A line for another version would never see its own kind of data."""
-    heard: list[tuple[Any, ...]] = []
+    written = procedure_of(role)
+    assert written is not None
 
-    class Inbox:
-        def __call__(self, handler: Any = None, **_: Any) -> Any:
-            if handler is None:
-                return self
-            heard.append(getattr(handler.__annotations__["event"], "__args__", (handler.__annotations__["event"],)))
-            return handler
-
-    module = __import__(f"nrmbus.{ROOMS[role]}.app", fromlist=["join"])
-    module.join(Inbox(), lambda handler: handler)
-
-    assert heard
-    for each in {one for types in heard for one in types}:
+    for each in {one for line in lines_of(written) for one in line.types}:
         assert each is data_type(each.type, READS.get(each.type, 1)), each
 
 

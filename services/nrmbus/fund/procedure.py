@@ -2,7 +2,7 @@
 
 from typing import Final, Literal
 
-from nrmbus.desk.procedure.interface import BY_ITSELF, Heard, Line, Said, Settings, by_itself, derived_ref, task
+from nrmbus.desk.procedure.interface import BY_ITSELF, Heard, Said, Settings, by_itself, derived_ref, line, task
 from nrmbus.events import PaymentOrdered, StatusDecided
 from nrmbus.events.model import Draft, Event, Frozen
 from nrmbus.events.payment import Amount
@@ -24,7 +24,8 @@ def begin(_: Settings) -> Book:
     return Book()
 
 
-def allowance(heard: Heard, book: Book) -> Said | None:
+@line(StatusDecided)
+def allowance(_: StatusDecided, heard: Heard, book: Book) -> Said | None:
     """1. A decision that the person is a victim earns the one-time allowance, by the tariff of its day (Law art. 17.2 [S15])."""
     if not _victim(heard) or heard.event.id in book.earned:
         return None
@@ -89,6 +90,3 @@ def take_back(book: Book, _: Event) -> Book:
 
 def _victim(heard: Heard) -> bool:
     return isinstance(heard.event.data, StatusDecided) and heard.event.data.status == _VICTIM
-
-
-LINES: Final[tuple[Line[Book], ...]] = (allowance,)

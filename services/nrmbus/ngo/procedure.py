@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from nrmbus.desk.procedure.interface import Heard, Line, Said, Settings, task
+from nrmbus.desk.procedure.interface import Heard, Said, Settings, line, task
 from nrmbus.events import (
     ReferralAccepted,
     ReferralAcknowledged,
@@ -12,7 +12,7 @@ from nrmbus.events import (
     ReferralInfoRequested,
     ReferralSubmitted,
 )
-from nrmbus.events.model import Event, Frozen
+from nrmbus.events.model import Data, Event, Frozen
 
 _COVERS: Final = ("given", "overridden")
 
@@ -28,40 +28,44 @@ def begin(_: Settings) -> Book:
     return Book()
 
 
-def receive(heard: Heard, _: Book) -> Said | None:
+@line(ReferralSubmitted)
+def receive(_referral: ReferralSubmitted, heard: Heard, _: Book) -> Said | None:
     """1. A referral comes: a case worker acknowledges it, and accepts, declines or asks before its clock ends ([S43, S46])."""
-    if heard.own or not isinstance(heard.event.data, ReferralSubmitted):
+    if heard.own:
         return None
     return Said(tasks=(task(heard, "referral", "A referral has come: acknowledge it, then accept, decline or ask."),))
 
 
-def decline(heard: Heard, book: Book) -> Said | None:
+@line(ReferralDeclined)
+def decline(_: ReferralDeclined, heard: Heard, book: Book) -> Said | None:
     """2. A receiver declines: a task names whom the standing consent covers instead; a person sends ([S46], [D])."""
-    if heard.own or not isinstance(heard.event.data, ReferralDeclined):
+    if heard.own:
         return None
     sentence = "The referral was declined: send it to one of the alternatives that consent covers, or ask for consent."
     return Said(tasks=(task(heard, "refer_again", sentence, alternatives(heard, book)),))
 
 
-def expire(heard: Heard, book: Book) -> Said | None:
+@line(ReferralExpired)
+def expire(_: ReferralExpired, heard: Heard, book: Book) -> Said | None:
     """3. Nobody answers and the referral expires: the same task, since silence is no answer to a person ([S46], [D])."""
-    if not isinstance(heard.event.data, ReferralExpired) or not _mine(heard):
+    if not _mine(heard):
         return None
     sentence = "Nobody answered the referral: send it to one of the alternatives that consent covers."
     return Said(tasks=(task(heard, "refer_again", sentence, alternatives(heard, book)),))
 
 
-def supply(heard: Heard, _: Book) -> Said | None:
+@line(ReferralInfoRequested)
+def supply(_request: ReferralInfoRequested, heard: Heard, _: Book) -> Said | None:
     """4. A receiver asks: a case worker supplies what is missing; until then the receiver's clock stands still ([S46])."""
-    if heard.own or not isinstance(heard.event.data, ReferralInfoRequested):
+    if heard.own:
         return None
     return Said(tasks=(task(heard, "supply", "The receiver asks for something: its clock stands until you answer."),))
 
 
-def note(heard: Heard, _: Book) -> Said | None:
+@line(ReferralAcknowledged, ReferralAccepted, ReferralCompleted)
+def note(_answer: Data, heard: Heard, _: Book) -> Said | None:
     """5. A receiver acknowledges, accepts or completes: noted, and nothing to do ([S46])."""
-    answers = ReferralAcknowledged | ReferralAccepted | ReferralCompleted
-    return Said() if not heard.own and isinstance(heard.event.data, answers) else None
+    return None if heard.own else Said()
 
 
 def alternatives(heard: Heard, book: Book) -> tuple[str, ...]:
@@ -104,6 +108,3 @@ def _covered(heard: Heard, book: Book, agency: str) -> bool:
     standing = [heard.view.consents.get((agency, purpose)) for purpose in purposes]
     today = heard.registered.astimezone(heard.rules.profile.zone).date().isoformat()
     return all(each and each.kind in _COVERS and today <= (each.last_day or today) for each in standing)
-
-
-LINES: Final[tuple[Line[Book], ...]] = (receive, decline, expire, supply, note)

@@ -2,7 +2,7 @@
 
 from typing import Final, cast
 
-from nrmbus.desk.procedure.interface import Heard, Line, Said, Settings, by_itself
+from nrmbus.desk.procedure.interface import Heard, Said, Settings, by_itself, line
 from nrmbus.events import Admitted, BedOffered, BedRefused, BedRequested, Discharged, OfferLapsed
 from nrmbus.events.model import Event, Frozen
 
@@ -55,7 +55,8 @@ def begin(settings: Settings) -> Book:
     return Book(places=settings.capacity)
 
 
-def answer(heard: Heard, book: Book) -> Said | None:
+@line(BedRequested)
+def answer(_: BedRequested, heard: Heard, book: Book) -> Said | None:
     """1. Each bed request gets one answer: an offer while a bed of the category is free, else a refusal ([S3, S7], [D])."""
     category = _asked(heard)
     if category is None:
@@ -105,6 +106,3 @@ def _asked(heard: Heard) -> str | None:
     if heard.own or not isinstance(data, BedRequested) or heard.me not in data.to:
         return None
     return cast("str | None", heard.letter.get("category"))
-
-
-LINES: Final[tuple[Line[Book], ...]] = (answer,)

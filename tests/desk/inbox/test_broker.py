@@ -22,6 +22,7 @@ from nrmbus.desk.inbox import broker as factory
 from nrmbus.desk.inbox import transaction
 from nrmbus.desk.inbox.broker import check_settings, make_broker, make_endpoints
 from nrmbus.desk.procedure.handlers import Inbox, join
+from nrmbus.desk.procedure.interface import lines_of
 from nrmbus.desk.procedure.roles import ROOMS, procedure_of
 from nrmbus.desk.relay import through
 from nrmbus.shelter import procedure
@@ -283,9 +284,7 @@ def test_each_handler_is_a_numbered_line_typed_by_what_it_hears(role: str) -> No
     described = specification.to_specification().to_json()
 
     assert written is not None
-    assert [(call.name, call.description) for call in lines] == [
-        (line.__name__, line.__doc__) for line in written.LINES
-    ]
+    assert [(call.name, call.description) for call in lines] == [(line.name, line.text) for line in lines_of(written)]
     assert all(re.match(r"\d\. ", call.description or "") for call in lines)
     assert rest.name == "leave_to_a_person"
     assert "nrm.outbox.a" in described

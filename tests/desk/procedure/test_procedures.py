@@ -11,7 +11,7 @@ from typing import get_args
 import pytest
 
 from given import given, says
-from nrmbus.desk.procedure.interface import Said, Settings, Task
+from nrmbus.desk.procedure.interface import Heard, Said, Settings, Task, line, lines_of, task
 from nrmbus.desk.procedure.roles import ROOMS, procedure_of
 from nrmbus.events import ConsentGiven, LetterOpened
 from nrmbus.events.codes import Role
@@ -82,6 +82,33 @@ class TestUnhandled:
     def test_receipts_of_letters_are_nobodys_task(self) -> None:
         """That a letter opened is noted by desks, not by people."""
         given(police, me="special-unit").when(says("ngo-a", LetterOpened())).then()
+
+
+@pytest.mark.parametrize("module", MODULES.values(), ids=MODULES)
+def test_a_line_is_declared_once_with_its_types(module: ModuleType) -> None:
+    """Desk and player run exactly the functions that ``@line`` declares, and each is a numbered line of the page."""
+    lines = lines_of(module)
+    page = NUMBERED.findall((folder(module) / "README.md").read_text(encoding="utf-8"))
+
+    assert lines
+    assert all(line.types for line in lines)
+    assert {sentence(line.text) for line in lines} <= {sentence(each) for each in page}
+
+
+def test_a_line_answers_only_events_of_its_types() -> None:
+    """Sabotage of the table: a line that is declared for consents never runs for anything else."""
+
+    @line(ConsentGiven)
+    def thank(consent: ConsentGiven, heard: Heard, _: Frozen) -> Said:
+        """1. Somebody consents: a person says thank you."""
+        return Said(tasks=(task(heard, "thank", f"{len(consent.receivers)} to thank."),))
+
+    procedure = ModuleType("thankful")
+    vars(procedure).update(vars(police) | {"thank": thank})
+    story = given(procedure, me="special-unit")
+
+    story.when(says("ngo-a", CONSENT)).then("thank")
+    story.when(says("ngo-a", LetterOpened())).then()
 
 
 def test_answers_add_up() -> None:

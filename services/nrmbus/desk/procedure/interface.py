@@ -8,7 +8,7 @@ that a person sees it. A desk keeps the procedure's book in its ledger; nothing 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final, Protocol, TypeVar
+from typing import Any, Final, Generic, Protocol, TypeVar
 
 from pydantic import Field
 
@@ -80,8 +80,42 @@ class Settings(Frozen):
 
 
 B = TypeVar("B", bound=Frozen)
-Line = Callable[[Heard, B], Said | None]
-"""One numbered line: what it says about something heard; None where the line is not about that."""
+D = TypeVar("D", bound=Data)
+
+
+@dataclass(frozen=True, slots=True)
+class Line(Generic[B]):
+    """One numbered line of a procedure: the event types that it is about, and the function that answers them.
+
+    The function takes the event's data, what was heard, and the book; it returns None where the line does not apply.
+    """
+
+    types: tuple[type[Data], ...]
+    function: Callable[[Any, Heard, B], Said | None]
+
+    @property
+    def name(self) -> str:
+        """Return the function's name."""
+        return self.function.__name__
+
+    @property
+    def text(self) -> str:
+        """Return the numbered line itself, which is the function's docstring."""
+        return self.function.__doc__ or ""
+
+    def __call__(self, heard: Heard, book: B) -> Said | None:
+        """Return the line's answer to *heard*; None if the event is of another type, or the line does not apply."""
+        data = heard.event.data
+        return self.function(data, heard, book) if isinstance(data, self.types) else None
+
+
+def line(*types: type[D]) -> Callable[[Callable[[D, Heard, B], Said | None]], Line[B]]:
+    """Declare a function of ``procedure.py`` as a numbered line about events of these *types*."""
+
+    def declare(function: Callable[[D, Heard, B], Said | None]) -> Line[B]:
+        return Line(types, function)
+
+    return declare
 
 
 Mend = Callable[[Event, str], Said | None]
@@ -89,9 +123,7 @@ Mend = Callable[[Event, str], Said | None]
 
 
 class Procedure(Protocol[B]):
-    """A module ``<agency>/procedure.py``."""
-
-    LINES: tuple[Line[B], ...]
+    """A module ``<agency>/procedure.py``: its lines, and what it keeps between events."""
 
     def begin(self, settings: Settings) -> B:
         """The book of an agency that has heard nothing yet."""
@@ -103,12 +135,17 @@ class Procedure(Protocol[B]):
         """The book after the registrar *refused* what a line had said: whatever was set aside for it is free again."""
 
 
+def lines_of(procedure: Procedure[B]) -> tuple[Line[B], ...]:
+    """Return the lines that the module *procedure* declares, in the order of its text."""
+    return tuple(each for each in vars(procedure).values() if isinstance(each, Line))
+
+
 def hear(procedure: Procedure[B], book: B, heard: Heard) -> tuple[B, Said]:
     """Run every line of *procedure* on *heard*; return the book after it and what there is to say and to do.
 
     A line has handled it when it answered, or when the book changed.
     """
-    said = [answer for line in procedure.LINES if (answer := line(heard, book)) is not None]
+    said = [answer for each in lines_of(procedure) if (answer := each(heard, book)) is not None]
     after = procedure.keep(book, heard)
     return after, sum(said, Said()) if said or after != book else unhandled(heard)
 
