@@ -11,8 +11,7 @@ from generations import before_version
 from nrmbus.desk import versions as desk_versions
 from nrmbus.desk.errors import DeskError
 from nrmbus.desk.procedure.handlers import about
-from nrmbus.desk.procedure.interface import Heard
-from nrmbus.desk.procedure.interface import lines_of
+from nrmbus.desk.procedure.interface import Heard, lines_of
 from nrmbus.desk.procedure.roles import ROOMS, procedure_of
 from nrmbus.events import ReferralSubmitted, data_type, versions
 from nrmbus.police import procedure as police
