@@ -8,8 +8,8 @@ from typing import Any, Final
 from throughput import Load
 
 from nrmbus.directory import Directory
-from nrmbus.events import ReferralSubmitted
 from nrmbus.events.model import Event, Part
+from nrmbus.events.referral import ReferralSubmitted
 from nrmbus.play.load import POLICY, Agency, Submission
 from nrmbus.rules import Rules
 from nrmbus.wire import ids, letter

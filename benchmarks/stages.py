@@ -11,7 +11,8 @@ from typing import Final, TypeVar
 from throughput import Load
 from town import Town, consumed
 
-from nrmbus.events import cast, versions
+from nrmbus.events.casting import cast
+from nrmbus.events.registry import versions
 from nrmbus.events.schemas import FOLDER
 from nrmbus.play.load import stream
 from nrmbus.registrar.batch import check, read

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import MappingProxyType
 
-import nrmbus.events
+from nrmbus.events import registry
 
 
 @contextmanager
@@ -23,11 +23,11 @@ def before_type(name: str) -> Iterator[None]:
 
 @contextmanager
 def _only(knows: Callable[[str, int], bool]) -> Iterator[None]:
-    types, by_type = nrmbus.events.TYPES, nrmbus.events._VERSIONS
-    nrmbus.events.TYPES = MappingProxyType({key: data for key, data in types.items() if knows(*key)})
+    types, by_type = registry.TYPES, registry._VERSIONS
+    registry.TYPES = MappingProxyType({key: data for key, data in types.items() if knows(*key)})
     left = {name: {each: data for each, data in of.items() if knows(name, each)} for name, of in by_type.items()}
-    nrmbus.events._VERSIONS = MappingProxyType({name: MappingProxyType(of) for name, of in left.items() if of})
+    registry._VERSIONS = MappingProxyType({name: MappingProxyType(of) for name, of in left.items() if of})
     try:
         yield
     finally:
-        nrmbus.events.TYPES, nrmbus.events._VERSIONS = types, by_type
+        registry.TYPES, registry._VERSIONS = types, by_type

@@ -14,7 +14,7 @@ from tempfile import TemporaryDirectory
 
 from nrmbus.auditor.history.history import Audited, Entry, History, Signatures, rules_of
 from nrmbus.directory import Directory, Identity, LogIdentity, Operator
-from nrmbus.events import LetterOpened
+from nrmbus.events.delivery import LetterOpened
 from nrmbus.events.model import Event, Fact
 from nrmbus.play.memory import MemoryBus
 from nrmbus.play.player import play

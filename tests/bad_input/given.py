@@ -20,8 +20,8 @@ from nrmbus.bus.kafka import clients
 from nrmbus.directory import Identity, Operator
 from nrmbus.directory.admission import Newcomer, admit, home_of, read_directory
 from nrmbus.directory.commands import publish
-from nrmbus.events import data_type
 from nrmbus.events.model import Event, Part
+from nrmbus.events.registry import data_type
 from nrmbus.wire import ids
 from nrmbus.wire import json as wire_json
 from nrmbus.wire.envelope import encode, with_letter

@@ -28,8 +28,8 @@ from nrmbus.desk.state.context import Seat
 from nrmbus.desk.store import tables
 from nrmbus.desk.store.ledger import Ledger
 from nrmbus.directory import Directory, Identity, LogIdentity, Operator
-from nrmbus.events import data_type
 from nrmbus.events.model import Event, Part
+from nrmbus.events.registry import data_type
 from nrmbus.rules import Agency, Rules, load_profile
 from nrmbus.wire import ids, json, letter
 from nrmbus.wire.envelope import decode, encode, with_letter

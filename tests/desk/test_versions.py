@@ -13,7 +13,8 @@ from nrmbus.desk.errors import DeskError
 from nrmbus.desk.procedure.handlers import about
 from nrmbus.desk.procedure.interface import Heard, lines_of
 from nrmbus.desk.procedure.roles import ROOMS, procedure_of
-from nrmbus.events import ReferralSubmitted, data_type, versions
+from nrmbus.events.referral import ReferralSubmitted
+from nrmbus.events.registry import data_type, versions
 from nrmbus.police import procedure as police
 from nrmbus.rules.versions import READS
 from nrmbus.wire import json

@@ -10,10 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from events.given import CHAIN, Second, Third, bodies
-from nrmbus.events import TYPES, UnknownType, UnknownVersion, cast, in_version, versions
 from nrmbus.events.body import Body
-from nrmbus.events.casting import Lost
+from nrmbus.events.casting import Lost, cast, in_version
+from nrmbus.events.errors import UnknownType, UnknownVersion
 from nrmbus.events.model import Data, Event
+from nrmbus.events.registry import TYPES, versions
 from nrmbus.published import vectors
 from nrmbus.published.fidelity import broken
 

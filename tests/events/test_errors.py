@@ -9,8 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nrmbus.events import TYPES, EventError, Frozen, Invalid, UnknownType, UnknownVersion, data_type
 from nrmbus.events import schemas as published
+from nrmbus.events.errors import EventError, Invalid, UnknownType, UnknownVersion
+from nrmbus.events.model import Frozen
+from nrmbus.events.registry import TYPES, data_type
 
 CANARY = "CANARY-Alina-Example"
 MODELS: list[tuple[type[Frozen], dict[str, Any]]] = []

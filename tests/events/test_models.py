@@ -9,12 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from nrmbus.events import MODULES, PARTS, TYPES, Data, Event, Invalid, Letter
 from nrmbus.events import schemas as published
 from nrmbus.events.case import Closed, IncidentOpened, SignalRecordedLetter
 from nrmbus.events.consent import ConsentGiven
+from nrmbus.events.errors import Invalid
 from nrmbus.events.identification import InterviewHeld
+from nrmbus.events.model import PARTS, Data, Event, Letter
 from nrmbus.events.referral import ReferralSubmitted, ReferralSubmittedLetter
+from nrmbus.events.registry import MODULES, TYPES
 from nrmbus.events.support import ServiceDelivered, ServiceScheduled
 
 LETTERS = {

@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 import nrmbus
-from nrmbus.events import data_type
+from nrmbus.events.registry import data_type
 
 FILES = sorted((Path(nrmbus.__file__).parent / "play" / "scenarios").glob("*.yaml"))
 

@@ -9,8 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator, FormatChecker  # type: ignore[import-untyped]  # it ships no types
 
-from nrmbus.events import TYPES, Data, Event, Invalid
 from nrmbus.events import schemas as published
+from nrmbus.events.errors import Invalid
+from nrmbus.events.model import Data, Event
+from nrmbus.events.registry import TYPES
 from nrmbus.published.__main__ import main
 
 ALL = [pytest.param(data, id=f"{data.type}-{data.version}") for data in TYPES.values()]

@@ -7,16 +7,11 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from given import MONDAY, event_id, given, moment, says
-from nrmbus.events import (
-    Amount,
-    ChildFlagged,
-    ConsentGiven,
-    ConsentOverridden,
-    ConsentRefused,
-    PaymentOrdered,
-    ReferralSubmitted,
-    StatusDecided,
-)
+from nrmbus.events.consent import ConsentGiven, ConsentOverridden, ConsentRefused
+from nrmbus.events.identification import StatusDecided
+from nrmbus.events.payment import Amount, PaymentOrdered
+from nrmbus.events.referral import ReferralSubmitted
+from nrmbus.events.safeguard import ChildFlagged
 from nrmbus.fund import procedure
 
 FUND = "fund"

@@ -1,12 +1,10 @@
 """The NGO's procedure, line by line."""
 
 from given import Story, Word, given, reference, says
-from nrmbus.events import (
-    BedOffered,
-    ConsentGiven,
-    ConsentOverridden,
-    ConsentRefused,
-    ConsentWithdrawn,
+from nrmbus.events.case import SignalRecorded
+from nrmbus.events.codes import Purpose
+from nrmbus.events.consent import ConsentGiven, ConsentOverridden, ConsentRefused, ConsentWithdrawn
+from nrmbus.events.referral import (
     ReferralAccepted,
     ReferralAcknowledged,
     ReferralCompleted,
@@ -14,9 +12,8 @@ from nrmbus.events import (
     ReferralExpired,
     ReferralInfoRequested,
     ReferralSubmitted,
-    SignalRecorded,
 )
-from nrmbus.events.codes import Purpose
+from nrmbus.events.shelter import BedOffered
 from nrmbus.ngo import procedure
 
 ME = "ngo-a"

@@ -10,7 +10,8 @@ import pytest
 
 from nrmbus.bus.folder import BusFolder
 from nrmbus.client import Door
-from nrmbus.events import Cast, cast, versions
+from nrmbus.events.casting import Cast, cast
+from nrmbus.events.registry import versions
 from nrmbus.host import supervisor
 from nrmbus.host.spawn import WARM, Started, Warm
 from nrmbus.play.bus import BusStage

@@ -1,13 +1,9 @@
 """The special unit's procedure, line by line."""
 
 from given import given, moment, reference, says
-from nrmbus.events import (
-    InterviewHeld,
-    PeriodStarted,
-    ReasonableGroundsDecided,
-    ReferralAccepted,
-    ReferralSubmitted,
-)
+from nrmbus.events.identification import InterviewHeld, ReasonableGroundsDecided
+from nrmbus.events.recovery import PeriodStarted
+from nrmbus.events.referral import ReferralAccepted, ReferralSubmitted
 from nrmbus.police import procedure
 
 UNIT = "special-unit"

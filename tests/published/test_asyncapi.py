@@ -14,8 +14,8 @@ from jsonschema import Draft7Validator  # type: ignore[import-untyped]  # it shi
 
 from nrmbus.bus.kafka.cluster import tls_settings
 from nrmbus.bus.kafka.declarations import load_declarations
-from nrmbus.events import TYPES, Data
-from nrmbus.events.model import Event, Part
+from nrmbus.events.model import Data, Event, Part
+from nrmbus.events.registry import TYPES
 from nrmbus.events.schemas import FOLDER
 from nrmbus.published import asyncapi
 from nrmbus.published.asyncapi.page import page

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator, FormatChecker  # type: ignore[import-untyped]  # it ships no types
 
 from events.given import CHAIN, objects
-from nrmbus.events import TYPES, versions
+from nrmbus.events.registry import TYPES, versions
 from nrmbus.events.schemas import schema_of
 from nrmbus.published.compatibility import PRIVACY, READERS, WRITERS, changes
 

@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 
 from events.given import CHAIN, First, Second, Third
-from nrmbus.events import TYPES, schemas
+from nrmbus.events import schemas
 from nrmbus.events.body import Body, Lowered
 from nrmbus.events.model import Data
+from nrmbus.events.registry import TYPES
 from nrmbus.published import gate, golden
 from nrmbus.published.__main__ import main
 from nrmbus.published.compatibility import PRIVACY, changes

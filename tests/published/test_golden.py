@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from nrmbus.events import TYPES, cast, data_type, versions
+from nrmbus.events.casting import cast
+from nrmbus.events.registry import TYPES, data_type, versions
 from nrmbus.events.schemas import FOLDER
 from nrmbus.published import golden
 from nrmbus.published.gate import golden_name

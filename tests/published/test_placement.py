@@ -5,8 +5,8 @@ from typing import Annotated, Any
 import pytest
 from pydantic import Field
 
-from nrmbus.events import TYPES, Data, Frozen, Letter
-from nrmbus.events.model import Code, Text, clear, sealed
+from nrmbus.events.model import Code, Data, Frozen, Letter, Text, clear, sealed
+from nrmbus.events.registry import TYPES
 from nrmbus.published.placement import misplaced
 
 

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from nrmbus.directory import Directory, Identity, Operator
-from nrmbus.events import data_type
 from nrmbus.events.model import Event, Part
+from nrmbus.events.registry import data_type
 from nrmbus.registrar.records import Coordinates, Out
 from nrmbus.registrar.shard import Decision, Shard
 from nrmbus.registrar.spill_file import Scratch, Submission

@@ -14,8 +14,8 @@ import pytest
 
 from nrmbus.bus.kafka import clients
 from nrmbus.directory import Identity
-from nrmbus.events import data_type
 from nrmbus.events.model import Event
+from nrmbus.events.registry import data_type
 from nrmbus.play.trail import read_all
 from nrmbus.registrar.emergency_limit import Askings
 from nrmbus.registrar.history_state import HistoryError, is_asking

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from generations import before_version
-from nrmbus.events import versions
+from nrmbus.events.registry import versions
 from nrmbus.registrar.history_state import HistoryError
 from nrmbus.registrar.shard import Decision, Shard
 from nrmbus.wire.record import REGISTRATION

@@ -12,8 +12,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
-from nrmbus.events import data_type
 from nrmbus.events.model import Event, Fact, Part
+from nrmbus.events.registry import data_type
 from nrmbus.rules import Agency, Audience, Due, Profile, Refusal, Rules, View, load_profile
 
 AZ: Final = "az@2022-04-29"

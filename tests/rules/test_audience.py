@@ -4,7 +4,7 @@ from typing import get_args
 
 import pytest
 
-from nrmbus.events import TYPES
+from nrmbus.events.registry import TYPES
 from nrmbus.rules import Agency, Rules, load_profile
 from nrmbus.rules.audience import TERMS
 from nrmbus.rules.clocks import ANSWERABLE

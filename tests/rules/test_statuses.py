@@ -6,9 +6,10 @@ from typing import Any, Final
 
 import pytest
 
-from nrmbus.events import in_version, versions
+from nrmbus.events.casting import in_version
 from nrmbus.events.model import Event, Fact
 from nrmbus.events.referral import ReferralSubmittedV3, ServiceAsked
+from nrmbus.events.registry import versions
 from nrmbus.events.shelter import BedRequestedV2
 from nrmbus.rules import Status, load_profile
 from nrmbus.rules.judge.check import Question

@@ -5,7 +5,7 @@ from typing import Any, Final
 
 import pytest
 
-from nrmbus.events import TYPES
+from nrmbus.events.registry import TYPES
 from nrmbus.rules import Refusal
 from rules.given import DEFAULTS, FIRST, ROLES, Bench, reference
 from rules.stories import accepted, child_signalled, closed, erasing

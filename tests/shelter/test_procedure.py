@@ -8,7 +8,8 @@ from hypothesis import given as for_all
 from hypothesis import strategies as st
 
 from given import Answer, Story, Word, given, moment, reference, says
-from nrmbus.events import Admitted, BedOffered, BedRefused, BedRequested, ConsentGiven, Discharged, OfferLapsed
+from nrmbus.events.consent import ConsentGiven
+from nrmbus.events.shelter import Admitted, BedOffered, BedRefused, BedRequested, Discharged, OfferLapsed
 from nrmbus.shelter import procedure
 
 ME = "shelter"

@@ -12,9 +12,9 @@ from cloudevents.core.v1.event import CloudEvent
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nrmbus.events import TYPES
 from nrmbus.events.examples import CASE
 from nrmbus.events.model import Data, Event
+from nrmbus.events.registry import TYPES
 from nrmbus.published import vectors
 from nrmbus.wire import base64, ids, json, material, statement
 from nrmbus.wire.envelope import Record, Signed, decode, encode, with_letter

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nrmbus.events import TYPES
 from nrmbus.events.model import PARTS, Data, Event, Part
+from nrmbus.events.registry import TYPES
 from nrmbus.published import vectors
 from nrmbus.wire import json, letter
 from nrmbus.wire.envelope import decode, encode, with_letter

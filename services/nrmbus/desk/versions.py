@@ -8,9 +8,10 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from nrmbus.desk.errors import DeskError, of_unknown
-from nrmbus.events import Cast, Lost, cast, data_type, versions
+from nrmbus.events.casting import Cast, Lost, cast
 from nrmbus.events.errors import Problem, UnknownType, UnknownVersion
 from nrmbus.events.model import Event, Part
+from nrmbus.events.registry import data_type, versions
 from nrmbus.rules import read
 
 Speaks = Mapping[str, int]

@@ -39,7 +39,7 @@ def cast(
     """Read what *version* said as version *to* says it.
 
     Args:
-        steps: the models of the type, by version (`nrmbus.events.versions`).
+        steps: the models of the type, by version (`registry.versions`).
         version: the version that *data* and *letter* are valid in.
         to: the version wanted; the same, lower or higher.
         data: the clear part in JSON types, as `Data.to_mapping` has it.

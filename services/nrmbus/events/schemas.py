@@ -15,10 +15,10 @@ from typing import Any
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core import core_schema
 
-from nrmbus.events import TYPES
 from nrmbus.events.errors import Invalid
 from nrmbus.events.examples import example
 from nrmbus.events.model import Data, Event
+from nrmbus.events.registry import TYPES
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 FOLDER = Path(__file__).parents[3] / "schemas"

@@ -3,9 +3,9 @@
 from typing import Final, Literal
 
 from nrmbus.desk.procedure.interface import BY_ITSELF, Heard, Said, Settings, by_itself, derived_ref, line, task
-from nrmbus.events import PaymentOrdered, StatusDecided
+from nrmbus.events.identification import StatusDecided
 from nrmbus.events.model import Draft, Event, Frozen
-from nrmbus.events.payment import Amount
+from nrmbus.events.payment import Amount, PaymentOrdered
 from nrmbus.wire.ids import said_by_itself
 
 _RULE: Final = "one-time-allowance"

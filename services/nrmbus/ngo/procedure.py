@@ -3,7 +3,8 @@
 from typing import Final
 
 from nrmbus.desk.procedure.interface import Heard, Said, Settings, line, task
-from nrmbus.events import (
+from nrmbus.events.model import Data, Event, Frozen
+from nrmbus.events.referral import (
     ReferralAccepted,
     ReferralAcknowledged,
     ReferralCompleted,
@@ -12,7 +13,6 @@ from nrmbus.events import (
     ReferralInfoRequested,
     ReferralSubmitted,
 )
-from nrmbus.events.model import Data, Event, Frozen
 
 _COVERS: Final = ("given", "overridden")
 

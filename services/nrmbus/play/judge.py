@@ -4,8 +4,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from nrmbus.events import TYPES, EventError
+from nrmbus.events.errors import EventError
 from nrmbus.events.model import Part
+from nrmbus.events.registry import TYPES
 from nrmbus.play.aliases import Aliases
 from nrmbus.play.report import Failure
 from nrmbus.play.scenario import (

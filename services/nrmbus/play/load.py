@@ -9,7 +9,9 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from nrmbus.directory import Identity
-from nrmbus.events import ConsentGiven, ConsentRefused, Data, Event, SignalRecorded
+from nrmbus.events.case import SignalRecorded
+from nrmbus.events.consent import ConsentGiven, ConsentRefused
+from nrmbus.events.model import Data, Event
 from nrmbus.wire import ids
 from nrmbus.wire.envelope import Record, encode
 

@@ -12,7 +12,7 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from nrmbus.desk.procedure.interface import BY_ITSELF, Settings, Task
-from nrmbus.events import Invalid, UnknownType
+from nrmbus.events.errors import Invalid, UnknownType
 from nrmbus.events.model import Draft, Event, Fact, Part
 from nrmbus.play.memory_desk import Delivery, MemoryDesk
 from nrmbus.play.scenario import Participant

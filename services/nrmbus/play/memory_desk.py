@@ -8,7 +8,7 @@ from nrmbus.desk import versions
 from nrmbus.desk.access import break_glass
 from nrmbus.desk.procedure.interface import BY_ITSELF, Heard, Settings, Task, hear, refused, unhandled
 from nrmbus.desk.procedure.roles import procedure_of
-from nrmbus.events import AccessErasureConfirmed, AccessErasureDue
+from nrmbus.events.erasure import AccessErasureConfirmed, AccessErasureDue
 from nrmbus.events.model import Draft, Event, Fact, Part
 from nrmbus.rules import Agency, Rules, View
 from nrmbus.wire.ids import said_by_itself

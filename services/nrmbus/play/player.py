@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from nrmbus.events import TYPES
+from nrmbus.events.registry import TYPES
 from nrmbus.play.aliases import Aliases
 from nrmbus.play.judge import Judge, Said
 from nrmbus.play.report import Failure, Report, Result, Row, Tell

@@ -10,8 +10,8 @@ from typing import Annotated, Any, Final, TypeVar
 from pydantic import Field, TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails, to_json
 
-from nrmbus.events import TYPES
 from nrmbus.events.model import AgencyId, Frozen
+from nrmbus.events.registry import TYPES
 from nrmbus.play import strict
 from nrmbus.play.scenario import (
     CARRIERS,

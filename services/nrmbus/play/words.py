@@ -3,8 +3,9 @@
 import re
 from typing import Final
 
-from nrmbus.events import Invalid, Problem, data_type
+from nrmbus.events.errors import Invalid, Problem
 from nrmbus.events.model import Draft
+from nrmbus.events.registry import data_type
 from nrmbus.play.stage import Words
 
 _BASIS: Final = re.compile(r"[\x20-\x7e]{1,200}")

@@ -3,8 +3,10 @@
 from typing import Final
 
 from nrmbus.desk.procedure.interface import Heard, Said, Settings, by_itself, line, task
-from nrmbus.events import InterviewHeld, PeriodStarted, ReasonableGroundsDecided, ReferralSubmitted
+from nrmbus.events.identification import InterviewHeld, ReasonableGroundsDecided
 from nrmbus.events.model import Event, Frozen
+from nrmbus.events.recovery import PeriodStarted
+from nrmbus.events.referral import ReferralSubmitted
 
 _ONE_INTERVIEW: Final = 1
 

@@ -15,9 +15,9 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from nrmbus.events import TYPES
 from nrmbus.events.body import Body
 from nrmbus.events.model import Data
+from nrmbus.events.registry import TYPES
 from nrmbus.events.schemas import FOLDER, documents, schema_of
 from nrmbus.published.compatibility import PRIVACY, changes
 from nrmbus.published.fidelity import broken, variants

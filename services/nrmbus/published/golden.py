@@ -15,10 +15,11 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from nrmbus.events import TYPES, cast, data_type, versions
 from nrmbus.events.body import Body
+from nrmbus.events.casting import cast
 from nrmbus.events.errors import EventError
 from nrmbus.events.model import Data, Event
+from nrmbus.events.registry import TYPES, data_type, versions
 from nrmbus.events.schemas import FOLDER
 from nrmbus.published.fidelity import broken
 from nrmbus.published.gate import body_of, golden_name, published_files

@@ -13,8 +13,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
-from nrmbus.events import data_type
 from nrmbus.events.model import Event, Part
+from nrmbus.events.registry import data_type
 from nrmbus.wire import base64, ids, json, letter, material, statement
 from nrmbus.wire.envelope import encode
 from nrmbus.wire.errors import WireError

@@ -17,7 +17,7 @@ from aiokafka import ConsumerRecord
 
 from nrmbus import telemetry
 from nrmbus.directory import Directory
-from nrmbus.events import TYPES
+from nrmbus.events.registry import TYPES
 from nrmbus.registrar.records import Coordinates, Out
 from nrmbus.registrar.shard import Shard
 from nrmbus.wire.envelope import Signed, decode

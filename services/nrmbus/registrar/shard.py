@@ -10,8 +10,7 @@ from datetime import datetime, timedelta
 from typing import Final, Literal
 
 from nrmbus.directory import Directory
-from nrmbus.events import Event
-from nrmbus.events.model import Part
+from nrmbus.events.model import Event, Part
 from nrmbus.registrar.case import Case, Known
 from nrmbus.registrar.history_state import EMERGENCY, Memory
 from nrmbus.registrar.records import CASES, QUARANTINE, Coordinates, Out, Statement, audience_json, inbox_of

@@ -4,8 +4,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
-from nrmbus.events import AccessErasureDue, AccessResealDue, DeadlineBreached, FollowUpDue, OfferLapsed, ReferralExpired
+from nrmbus.events.access import AccessResealDue
+from nrmbus.events.case import FollowUpDue
+from nrmbus.events.deadline import DeadlineBreached
+from nrmbus.events.erasure import AccessErasureDue
 from nrmbus.events.model import Data, Event
+from nrmbus.events.referral import ReferralExpired
+from nrmbus.events.shelter import OfferLapsed
 from nrmbus.rules.calendar import later
 from nrmbus.rules.clocks import clocks_of, due_of, length_of
 from nrmbus.rules.emergency import refused_by_person

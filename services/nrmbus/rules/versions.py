@@ -6,8 +6,9 @@ So whoever publishes a further version needs no new Rules, and Rules written for
 from collections.abc import Mapping
 from typing import Final
 
-from nrmbus.events import in_version, versions
+from nrmbus.events.casting import in_version
 from nrmbus.events.model import Event
+from nrmbus.events.registry import versions
 
 READS: Final[Mapping[str, int]] = {}
 """Types that are read in another version than the first."""

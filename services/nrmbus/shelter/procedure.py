@@ -3,8 +3,8 @@
 from typing import Final, cast
 
 from nrmbus.desk.procedure.interface import Heard, Said, Settings, by_itself, line
-from nrmbus.events import Admitted, BedOffered, BedRefused, BedRequested, Discharged, OfferLapsed
 from nrmbus.events.model import Event, Frozen
+from nrmbus.events.shelter import Admitted, BedOffered, BedRefused, BedRequested, Discharged, OfferLapsed
 
 UNKNOWN: Final = ""
 """The category of a bed that a person offered without one: which unit it is in, nothing here can tell."""

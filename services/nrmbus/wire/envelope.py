@@ -26,9 +26,9 @@ from typing import Any, Final
 
 from pydantic import ValidationError
 
-from nrmbus.events import UnknownType, UnknownVersion, data_type
-from nrmbus.events.errors import Invalid, Problem
+from nrmbus.events.errors import Invalid, Problem, UnknownType, UnknownVersion
 from nrmbus.events.model import Data, Event
+from nrmbus.events.registry import data_type
 from nrmbus.wire import base64, ids, json, material, statement, times
 from nrmbus.wire.errors import LetterClosed, WireError
 from nrmbus.wire.keys.keys import SigningKey, VerifyKey

@@ -17,7 +17,7 @@ from nrmbus.auditor.reports.erasure_certificate import Certificate, certificate
 from nrmbus.cli.audit import erasure
 from nrmbus.desk.erasure import rounds
 from nrmbus.desk.letters import case_keys
-from nrmbus.events import AccessErasureConfirmed, AccessErasureDue
+from nrmbus.events.erasure import AccessErasureConfirmed, AccessErasureDue
 from nrmbus.events.model import Part
 from nrmbus.registrar.shard import Decision
 from nrmbus.wire import base64

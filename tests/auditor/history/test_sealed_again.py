@@ -16,8 +16,8 @@ from nrmbus.auditor.history.outcomes import Counts, follower, kind_of
 from nrmbus.auditor.reports.figures import by_agency
 from nrmbus.auditor.web.pages.words import Language, Words
 from nrmbus.bus.folder import BusFolder
-from nrmbus.events import data_type
 from nrmbus.events.model import Event
+from nrmbus.events.registry import data_type
 from nrmbus.wire import ids
 from rules.given import DEFAULTS
 

@@ -7,8 +7,8 @@ import pytest
 
 from auditor.played import Written, first_scenario
 from nrmbus.auditor.reports.figures import Figures, by_agency
-from nrmbus.events import data_type
 from nrmbus.events.model import Event
+from nrmbus.events.registry import data_type
 from nrmbus.rules import Refusal
 from nrmbus.wire import ids
 from rules.given import DEFAULTS

@@ -10,8 +10,8 @@ from auditor.played import DOWN, LATER, Written, first_scenario, of_type
 from nrmbus.auditor.history.history import Audited, Entry
 from nrmbus.auditor.history.selection import found_event
 from nrmbus.auditor.reports.why import Explained, Whom, explain
-from nrmbus.events import data_type
 from nrmbus.events.model import Event
+from nrmbus.events.registry import data_type
 from nrmbus.rules import Refusal
 from nrmbus.wire import ids
 from rules.given import DEFAULTS

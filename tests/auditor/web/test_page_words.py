@@ -16,9 +16,10 @@ from nrmbus.auditor.web import pages
 from nrmbus.auditor.web.access_log import PURPOSES
 from nrmbus.auditor.web.pages.words import LANGUAGES, Words, catalogue, language_of
 from nrmbus.directory import SERVICES
-from nrmbus.events import PARTS, TYPES
 from nrmbus.events.access import Access, AccessPurpose
 from nrmbus.events.codes import Unreadable
+from nrmbus.events.model import PARTS
+from nrmbus.events.registry import TYPES
 from nrmbus.rules import Status, load_profile
 
 FOLDER = Path(pages.__file__).parent

@@ -23,8 +23,8 @@ from nrmbus.cli import health
 from nrmbus.cli.audit import person_report, reads
 from nrmbus.cli.desk import desks as desks_here
 from nrmbus.directory.entry import Contact
-from nrmbus.events import data_type
 from nrmbus.events.model import Event
+from nrmbus.events.registry import data_type
 from nrmbus.wire import ids
 
 READER = "S-17"

@@ -8,7 +8,7 @@ import pytest
 from click.testing import Result
 
 from nrmbus.bus.errors import BusError
-from nrmbus.events import TYPES
+from nrmbus.events.registry import TYPES
 from nrmbus.events.schemas import FOLDER
 from typed import typed
 

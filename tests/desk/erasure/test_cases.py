@@ -16,7 +16,7 @@ from desk.given import BUS, CANARY, CASE, NOW, REF, SIGNAL, Given, desk_of
 from nrmbus.desk.erasure import rounds
 from nrmbus.desk.letters import case_keys
 from nrmbus.desk.store import tables
-from nrmbus.events import AccessErasureConfirmed
+from nrmbus.events.erasure import AccessErasureConfirmed
 from nrmbus.wire import times
 from nrmbus.wire.envelope import decode
 from nrmbus.wire.ids import said_by_itself

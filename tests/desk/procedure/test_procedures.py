@@ -13,8 +13,9 @@ import pytest
 from given import given, says
 from nrmbus.desk.procedure.interface import Heard, Said, Settings, Task, line, lines_of, task
 from nrmbus.desk.procedure.roles import ROOMS, procedure_of
-from nrmbus.events import ConsentGiven, LetterOpened
 from nrmbus.events.codes import Role
+from nrmbus.events.consent import ConsentGiven
+from nrmbus.events.delivery import LetterOpened
 from nrmbus.events.model import Frozen
 from nrmbus.police import procedure as police
 

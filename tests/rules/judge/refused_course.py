@@ -1,6 +1,6 @@
 """G-40 to G-63: for each rule what it refuses, and the neighbouring case that it lets pass."""
 
-from nrmbus.events import StatusRevoked
+from nrmbus.events.identification import StatusRevoked
 from nrmbus.rules import Refusal
 from rules.given import NEGATIVE, NOT_A_VICTIM, Bench
 from rules.stories import (

@@ -15,7 +15,8 @@ from typing import Any, Final
 
 from nrmbus.auditor.evidence import verifier
 from nrmbus.auditor.log.log import Log
-from nrmbus.events import EventError, data_type
+from nrmbus.events.errors import EventError
+from nrmbus.events.registry import data_type
 from nrmbus.events.schemas import documents
 from nrmbus.wire import base64, json, statement
 from nrmbus.wire.log.checkpoint import Checkpoint

@@ -5,8 +5,13 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from nrmbus.auditor.history.history import Entry
-from nrmbus.events import AccessErasureConfirmed, AccessErasureDue, AccessHoldPlaced, AccessTerminated
-from nrmbus.events.erasure import ErasureGround
+from nrmbus.events.erasure import (
+    AccessErasureConfirmed,
+    AccessErasureDue,
+    AccessHoldPlaced,
+    AccessTerminated,
+    ErasureGround,
+)
 
 
 @dataclass(frozen=True, slots=True)

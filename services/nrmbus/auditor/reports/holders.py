@@ -14,8 +14,8 @@ from typing import Final, Literal
 from nrmbus.auditor.history.history import Audited, Entry
 from nrmbus.auditor.reports.erasure_certificate import Confirmed, certificate
 from nrmbus.directory.entry import Contact
-from nrmbus.events import ConsentStopConfirmed
 from nrmbus.events.access import Access, AccessGranted, AccessPurpose
+from nrmbus.events.consent import ConsentStopConfirmed
 from nrmbus.events.model import Event, Fact, Part
 from nrmbus.rules import Rules, View, ends_keeping
 from nrmbus.rules.event_context import SHARING

@@ -20,8 +20,8 @@ from nrmbus.auditor.web.offline_log import OffTheRecord
 from nrmbus.auditor.web.pages.answers import Kept, Opened
 from nrmbus.auditor.web.users import Users
 from nrmbus.bus.http_server import Listening
-from nrmbus.events import AccessHoldPlaced
 from nrmbus.events.access import AccessPurpose
+from nrmbus.events.erasure import AccessHoldPlaced
 from nrmbus.events.errors import Invalid
 from nrmbus.telemetry import log
 from nrmbus.wire import ids

@@ -131,7 +131,7 @@ def hold(
     from nrmbus.cli.audit.on_record import asked
     from nrmbus.cli.audit.replay import verified
     from nrmbus.cli.desk.desks import whole
-    from nrmbus.events import AccessHoldPlaced
+    from nrmbus.events.erasure import AccessHoldPlaced
     from nrmbus.events.errors import Invalid
 
     folder, reasons = folder_of(data, bus), reason or ["inspection"]

@@ -10,9 +10,10 @@ from typing import Any, Final
 from nrmbus.bus.errors import BusError
 from nrmbus.desk.errors import DeskError
 from nrmbus.desk.http.request import BODY_LIMIT, Asked, parts_of
-from nrmbus.events import Cast, Lost, cast, data_type, versions
+from nrmbus.events.casting import Cast, Lost, cast
 from nrmbus.events.errors import EventError, Invalid, Problem
 from nrmbus.events.model import Data, Event
+from nrmbus.events.registry import data_type, versions
 from nrmbus.wire import json as strict
 from nrmbus.wire.errors import WireError
 

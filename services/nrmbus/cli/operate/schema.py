@@ -23,7 +23,7 @@ def list_(*, as_json: Json = False) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from nrmbus.events import TYPES, versions
+    from nrmbus.events.registry import TYPES, versions
 
     rows: list[dict[str, Any]] = []
     for name in dict.fromkeys(name for name, _ in TYPES):
@@ -187,7 +187,7 @@ def freeze() -> None:
 
 def _versions(name: str) -> "dict[int, type[Data]]":
     from nrmbus.bus.errors import BusError
-    from nrmbus.events import versions
+    from nrmbus.events.registry import versions
 
     found = dict(versions(name.removeprefix("nrm.")))
     if not found:

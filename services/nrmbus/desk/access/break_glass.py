@@ -17,7 +17,8 @@ from nrmbus.desk.letters import case_keys, letters
 from nrmbus.desk.procedure.interface import BY_ITSELF, Said, Task
 from nrmbus.desk.state.cases import signed_of
 from nrmbus.desk.store import tables
-from nrmbus.events import AccessResealDue, AccessResealed, AccessResealedLetter, Invalid
+from nrmbus.events.access import AccessResealDue, AccessResealed, AccessResealedLetter
+from nrmbus.events.errors import Invalid
 from nrmbus.events.model import Draft, Event, Part
 from nrmbus.rules.view import View
 from nrmbus.wire.errors import LetterClosed, WireError

@@ -25,8 +25,8 @@ from nrmbus.desk.procedure.interface import BY_ITSELF
 from nrmbus.desk.state import beginnings, parking
 from nrmbus.desk.state.cases import known, signed_of
 from nrmbus.desk.store import tables
-from nrmbus.events import LetterKeptShut, LetterOpened, LetterUnreadable
 from nrmbus.events.access import Access, AccessGranted, AccessPurpose
+from nrmbus.events.delivery import LetterKeptShut, LetterOpened, LetterUnreadable
 from nrmbus.events.errors import Problem
 from nrmbus.events.model import Data, Draft, Event, Part
 from nrmbus.rules.event_context import NOBODYS

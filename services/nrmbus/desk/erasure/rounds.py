@@ -31,8 +31,8 @@ from nrmbus.desk.state.context import Seat
 from nrmbus.desk.store import tables
 from nrmbus.desk.store.ledger import Ledger, open_task
 from nrmbus.directory import SERVICES, Identity, epochs
-from nrmbus.events import AccessErasureConfirmed, AccessErasureDue, ConsentStopConfirmed
-from nrmbus.events.erasure import ErasureGround
+from nrmbus.events.consent import ConsentStopConfirmed
+from nrmbus.events.erasure import AccessErasureConfirmed, AccessErasureDue, ErasureGround
 from nrmbus.events.model import Draft
 from nrmbus.telemetry import log
 from nrmbus.wire import times

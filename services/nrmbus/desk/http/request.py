@@ -15,9 +15,9 @@ from pydantic import Field
 from nrmbus.desk.errors import DeskError, of_invalid, of_unknown, of_wire
 from nrmbus.desk.state.context import Seat
 from nrmbus.desk.versions import Speaks, version_of
-from nrmbus.events import UnknownType, UnknownVersion, data_type
-from nrmbus.events.errors import Invalid, Problem
+from nrmbus.events.errors import Invalid, Problem, UnknownType, UnknownVersion
 from nrmbus.events.model import AgencyId, CaseRef, Code, Data, Draft, EventId, Frozen, Letter, Printable, Time
+from nrmbus.events.registry import data_type
 from nrmbus.wire import json
 from nrmbus.wire.errors import WireError
 from nrmbus.wire.ids import is_derived, new_event_id, new_ref, said_by_itself

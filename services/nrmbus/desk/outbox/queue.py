@@ -20,8 +20,8 @@ from nrmbus.desk.state.cases import Cases, pack, unpack
 from nrmbus.desk.state.context import Seat
 from nrmbus.desk.store import tables
 from nrmbus.desk.store.ledger import open_task
-from nrmbus.events import data_type
 from nrmbus.events.model import Draft, Event, Part
+from nrmbus.events.registry import data_type
 from nrmbus.rules import View
 from nrmbus.wire import json as wire_json
 from nrmbus.wire import times

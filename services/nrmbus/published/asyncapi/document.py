@@ -18,8 +18,9 @@ from nrmbus.desk.procedure.roles import ROOMS
 from nrmbus.directory import SERVICES
 from nrmbus.directory.entry import Admitters, Entry, Head
 from nrmbus.directory.renewal import Asked, Renewal
-from nrmbus.events import MODULES, TYPES, schemas
+from nrmbus.events import schemas
 from nrmbus.events.model import Data, Frozen
+from nrmbus.events.registry import MODULES, TYPES
 from nrmbus.rules import Profile, load_profile, profile_names
 from nrmbus.wire import ids
 from nrmbus.wire import record as wire

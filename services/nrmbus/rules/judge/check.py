@@ -4,8 +4,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 
-from nrmbus.events import TYPES
 from nrmbus.events.model import Part
+from nrmbus.events.registry import TYPES
 from nrmbus.rules.calendar import LAST
 from nrmbus.rules.event_context import Step
 

@@ -28,8 +28,8 @@ from nrmbus.auditor.web.users import Users
 from nrmbus.bus.clock import Clock
 from nrmbus.bus.errors import BusError
 from nrmbus.directory import Directory
-from nrmbus.events import TYPES
 from nrmbus.events.access import Access
+from nrmbus.events.registry import TYPES
 from nrmbus.telemetry.span import Span
 from nrmbus.wire import ids
 
