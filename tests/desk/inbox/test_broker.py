@@ -19,7 +19,7 @@ from faststream.specification import AsyncAPI
 from desk.given import BED, CASE, REF, FakeRegistrar, Offsets, desk_of, town
 from nrmbus.desk.errors import DeskError
 from nrmbus.desk.inbox import broker as factory
-from nrmbus.desk.inbox import transaction
+from nrmbus.desk.inbox import settle
 from nrmbus.desk.inbox.broker import check_settings, make_broker, make_endpoints
 from nrmbus.desk.procedure.handlers import Inbox, join
 from nrmbus.desk.procedure.interface import lines_of
@@ -181,11 +181,11 @@ async def test_a_failing_handler_is_read_again_and_waited_for(tmp_path: Path, mo
         monkeypatch.setattr(procedure, "_asked", broken)
         monkeypatch.setattr(asyncio, "sleep", waited)
         record = given.registrar.register(bed(given.registrar), to="shelter")
-        for _ in range(transaction.TRIES - 1):
+        for _ in range(settle.TRIES - 1):
             with pytest.raises(ValueError):  # noqa: PT011 - it has no text
                 await given.hear(record)
 
-        assert waits == [transaction.FIRST_WAIT * 2**number for number in range(transaction.TRIES - 1)]
+        assert waits == [settle.FIRST_WAIT * 2**number for number in range(settle.TRIES - 1)]
         assert record.consumer.committed == 0
 
 
@@ -216,7 +216,7 @@ async def test_a_handler_cut_by_the_end_of_the_process_is_undone(
     async with desk_of("shelter", tmp_path) as given:
         monkeypatch.setattr(procedure, "_asked", cut)
         record = given.registrar.register(bed(given.registrar), to="shelter")
-        for _ in range(transaction.TRIES + 1):
+        for _ in range(settle.TRIES + 1):
             with pytest.raises(asyncio.CancelledError):
                 await given.hear(record)
 

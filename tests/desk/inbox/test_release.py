@@ -11,7 +11,7 @@ from sqlalchemy.exc import OperationalError
 from desk.earlier_release import VICTIM, by_itself, consented, decided, outcome, parked, payments, waiting
 from desk.given import CANARY, CASE, FakeRegistrar, Given, desk_of, town
 from generations import before_type, before_version
-from nrmbus.desk.inbox import release, transaction
+from nrmbus.desk.inbox import hear, release, settle
 from nrmbus.desk.letters import letters
 from nrmbus.desk.outbox import queue
 from nrmbus.desk.procedure.interface import Heard
@@ -24,7 +24,7 @@ WRITES = 6
 
 @pytest.fixture(autouse=True)
 def _no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(transaction, "FIRST_WAIT", 0.0)
+    monkeypatch.setattr(settle, "FIRST_WAIT", 0.0)
     monkeypatch.setattr(release, "FIRST_WAIT", 0.0)
 
 
@@ -113,7 +113,7 @@ class TestAfterTheUpgrade:
             with monkeypatch.context() as patch:
                 patch.setattr(fund, "keep", broken)
                 record = decided(given.registrar, 1)
-                for _ in range(transaction.TRIES - 1):
+                for _ in range(settle.TRIES - 1):
                     with pytest.raises(Broken):
                         await given.hear(record)
                 await given.hear(record)
@@ -270,7 +270,7 @@ def killed_at(times: int, target: Any, name: str, monkeypatch: pytest.MonkeyPatc
 CUTS: dict[str, tuple[Any, str]] = {
     "at the opening of a letter": (letters, "record_reads"),
     "at what is said": (queue, "put"),
-    "at the end of the procedure": (transaction.Work, "_close_book"),
+    "at the end of the procedure": (hear, "finish"),
     "at letting go": (parking, "let_go"),
     "between two records": (release, "_first"),
 }

@@ -69,7 +69,7 @@ async def test_an_error_is_on_a_span_without_its_text(
         raise ValueError(CANARY)
 
     monkeypatch.setattr("nrmbus.shelter.procedure._asked", broken)
-    monkeypatch.setattr("nrmbus.desk.inbox.transaction.FIRST_WAIT", 0.0)
+    monkeypatch.setattr("nrmbus.desk.inbox.settle.FIRST_WAIT", 0.0)
     async with desk_of("shelter", tmp_path) as given:
         asked = given.registrar.event("special-unit", "shelter.bed_requested", BED, referral=REF, traceparent=SAID)
         with pytest.raises(ValueError, match="CANARY"):

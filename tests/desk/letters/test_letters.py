@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy.exc import OperationalError
 
 from desk.given import BUS, CANARY, CASE, REF, Given, Read, desk_of
-from nrmbus.desk.inbox import transaction
+from nrmbus.desk.inbox import settle
 from nrmbus.desk.letters import letters
 from nrmbus.events.model import Part
 from nrmbus.wire import letter
@@ -50,7 +50,7 @@ async def test_a_letter_is_on_record_as_read_before_it_is_opened(
 async def test_without_a_row_nothing_is_opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Sabotage: where the record of reading cannot be written, the letter stays shut, at the inbox and at the door."""
     opened: list[object] = []
-    monkeypatch.setattr(transaction, "FIRST_WAIT", 0.0)
+    monkeypatch.setattr(settle, "FIRST_WAIT", 0.0)
     async with desk_of("vac", tmp_path) as given:
         record = given.registrar.register(supplied(given), to="vac")
         whole = letters._open
@@ -179,7 +179,7 @@ async def test_a_ledger_that_cannot_be_written_stops_nothing_for_ever(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A full disk is not the record's fault: it is read again until it works, and is never parked for it."""
-    monkeypatch.setattr(transaction, "FIRST_WAIT", 0.0)
+    monkeypatch.setattr(settle, "FIRST_WAIT", 0.0)
     async with desk_of("vac", tmp_path) as given:
         record = given.registrar.register(supplied(given), to="vac")
         whole = given.desk.seat.ledger.write
@@ -188,7 +188,7 @@ async def test_a_ledger_that_cannot_be_written_stops_nothing_for_ever(
             raise OperationalError("BEGIN", {}, Exception("database or disk is full"))
 
         monkeypatch.setattr(given.desk.seat.ledger, "write", full)
-        for _ in range(transaction.TRIES + 2):
+        for _ in range(settle.TRIES + 2):
             with pytest.raises(OperationalError):
                 await given.hear(record)
         assert (await given.door.get("/health")).json()["trouble"] == "not_available"

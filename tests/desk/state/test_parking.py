@@ -7,7 +7,7 @@ import pytest
 
 from desk.given import BED, CASE, REF, FakeRegistrar, Given, desk_of, town
 from generations import before_type
-from nrmbus.desk.inbox import transaction
+from nrmbus.desk.inbox import settle
 from nrmbus.shelter import procedure
 from nrmbus.wire.record import Record
 
@@ -16,7 +16,7 @@ OTHER = "ef" * 16
 
 @pytest.fixture(autouse=True)
 def _no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(transaction, "FIRST_WAIT", 0.0)
+    monkeypatch.setattr(settle, "FIRST_WAIT", 0.0)
 
 
 def bed(registrar: FakeRegistrar, case: str, ref: str = REF) -> Record:
@@ -45,7 +45,7 @@ def break_for(case: str, monkeypatch: pytest.MonkeyPatch) -> None:
 
 async def until_parked(given: Given, record: Any) -> None:
     """Read *record* as often as a real broker would give it, until it is acknowledged."""
-    for _ in range(transaction.TRIES):
+    for _ in range(settle.TRIES):
         try:
             await given.hear(record)
         except Broken:
@@ -63,7 +63,7 @@ async def test_a_record_that_fails_is_tried_again_and_then_its_case_is_parked(
         record = given.registrar.register(bed(given.registrar, CASE), to="shelter")
         await until_parked(given, record)
 
-        assert record.consumer.again == [record.offset] * (transaction.TRIES - 1)
+        assert record.consumer.again == [record.offset] * (settle.TRIES - 1)
         assert record.consumer.committed == 1
         assert [(row.subject, row.error) for row in await given.rows("parked")] == [(CASE, "Broken")]
         assert [row.kind for row in await given.rows("tasks")] == ["parked"]

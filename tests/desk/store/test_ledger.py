@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from desk.given import BED, BUS, CANARY, CASE, REF, SIGNAL, FakeRegistrar, Given, Read, desk_of, town
 from nrmbus.desk.errors import DeskError
-from nrmbus.desk.inbox import transaction
+from nrmbus.desk.inbox import hear, settle
 from nrmbus.desk.letters import letters
 from nrmbus.desk.outbox import queue
 from nrmbus.desk.store import schema
@@ -90,13 +90,13 @@ def cut_draft(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def cut_commit(monkeypatch: pytest.MonkeyPatch) -> None:
     """Killed when all is written and nothing committed."""
-    whole = transaction.Work._close_book
+    whole = hear.finish
 
-    async def cut(work: transaction.Work) -> None:
-        await whole(work)
+    async def cut(*args: Any, **kwargs: Any) -> None:
+        await whole(*args, **kwargs)
         raise Killed
 
-    monkeypatch.setattr(transaction.Work, "_close_book", cut)
+    monkeypatch.setattr(hear, "finish", cut)
 
 
 @pytest.mark.parametrize("cut", [cut_reads, cut_opening, cut_handler, cut_draft, cut_commit])
@@ -154,18 +154,18 @@ async def test_a_missing_delivery_stops_the_inbox_until_it_comes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Number two without number one is not shown, and the desk says why it stands still; with number one it goes on."""
-    monkeypatch.setattr(transaction, "FIRST_WAIT", 0.0)
+    monkeypatch.setattr(settle, "FIRST_WAIT", 0.0)
     registrar = FakeRegistrar(town())
     first = registrar.register(bed_request(registrar), to="shelter")
     second = registrar.register(bed_request(registrar, case="ef" * 16), to="shelter")
     async with desk_of("shelter", tmp_path) as given:
-        for _ in range(transaction.TRIES + 1):  # however often: it is never parked, since another record is what lacks
+        for _ in range(settle.TRIES + 1):  # however often: it is never parked, since another record is what lacks
             with pytest.raises(DeskError, match="inbox_gap"):
                 await given.hear(second)
         assert await given.rows("events") == []
         assert (await given.door.get("/health")).json()["trouble"] == "inbox_gap"
         assert [row.kind for row in await given.rows("tasks")] == ["inbox_gap"], "reported once, not at each try"
-        assert second.consumer.again == [second.offset] * (transaction.TRIES + 1)
+        assert second.consumer.again == [second.offset] * (settle.TRIES + 1)
 
         await given.hear(first)
         await given.hear(second)
@@ -189,7 +189,7 @@ async def test_a_delivery_that_does_not_follow_the_last_one_stops_the_inbox(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The right number with another past is a fork of the inbox, not news."""
-    monkeypatch.setattr(transaction, "FIRST_WAIT", 0.0)
+    monkeypatch.setattr(settle, "FIRST_WAIT", 0.0)
     async with desk_of("shelter", tmp_path) as given:
         await given.hear(given.registrar.register(bed_request(given.registrar), to="shelter"))
         twin = FakeRegistrar(town())

@@ -13,7 +13,7 @@ from faststream import BaseMiddleware, ContextRepo, StreamMessage
 from faststream.kafka.response import KafkaPublishCommand
 
 from nrmbus.desk.desk import Desk
-from nrmbus.desk.inbox.transaction import Work
+from nrmbus.desk.inbox.transaction import InboxTransaction
 
 
 class LedgerMiddleware(BaseMiddleware[KafkaPublishCommand, Any]):
@@ -22,7 +22,7 @@ class LedgerMiddleware(BaseMiddleware[KafkaPublishCommand, Any]):
     def __init__(self, desk: Desk, msg: Any, /, *, context: ContextRepo) -> None:
         super().__init__(msg, context=context)
         self._desk = desk
-        self._work: Work | None = None
+        self._transaction: InboxTransaction | None = None
 
     async def on_receive(self) -> None:
         """A record was read: until it is dealt with, the inbox is not read to where it ends."""
@@ -32,21 +32,21 @@ class LedgerMiddleware(BaseMiddleware[KafkaPublishCommand, Any]):
         self, call_next: Callable[[StreamMessage[Any]], Awaitable[Any]], msg: StreamMessage[Any]
     ) -> Any:
         """Store the record in a transaction that stays open; let a handler hear it if it is a new event."""
-        self._work = Work(self._desk, msg.raw_message)
-        await self._work.begin()
-        if self._work.heard is None:
+        self._transaction = InboxTransaction(self._desk, msg.raw_message)
+        await self._transaction.begin()
+        if self._transaction.heard is None:
             return None
-        with self.context.scope("heard", self._work.heard), self.context.scope("book", self._desk.book):
+        with self.context.scope("heard", self._transaction.heard), self.context.scope("book", self._desk.book):
             return await call_next(msg)
 
     async def publish_scope(
         self, call_next: Callable[[KafkaPublishCommand], Awaitable[Any]], cmd: KafkaPublishCommand
     ) -> Any:
         """Put what a handler said into the outbox table; what the relay sends goes on to Kafka."""
-        if self._work is None:
+        if self._transaction is None:
             return await call_next(cmd)
         if cmd.body is not None:
-            await self._work.say(cmd.body)
+            await self._transaction.answer(cmd.body)
         return None
 
     async def after_processed(
@@ -57,6 +57,6 @@ class LedgerMiddleware(BaseMiddleware[KafkaPublishCommand, Any]):
     ) -> bool:
         """Commit, or undo, wait and at last park. True: the record is dealt with, and its offset may be committed."""
         try:
-            return self._work is not None and await self._work.end(exc_val)
+            return self._transaction is not None and await self._transaction.end(exc_val)
         finally:
             self._desk.working = False

@@ -14,7 +14,8 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from nrmbus import telemetry
 from nrmbus.desk.desk import Desk
-from nrmbus.desk.inbox.transaction import FIRST_WAIT, LONGEST_WAIT, Released
+from nrmbus.desk.inbox.settle import FIRST_WAIT, LONGEST_WAIT
+from nrmbus.desk.inbox.verify import Released
 from nrmbus.desk.procedure.handlers import Inbox
 from nrmbus.desk.state import parking
 from nrmbus.desk.state.cases import unpack

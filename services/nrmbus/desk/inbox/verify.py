@@ -1,14 +1,19 @@
-"""What lies in the inbox, read without believing any of it: who says so, to whom, and does it fit what came before.
+"""First stage of an inbox transaction: signatures, order, and the letter, opened where it may be.
 
-A record is a delivery (the registrar's registration of an event, and usually the event), a passing answer, or nothing
-that this desk has to believe: that is set aside, with coordinates and digest, never with what it held.
+A record is a delivery (the registrar's registration of an event, and usually the event), a passing answer, or something
+that nobody believable put there. The last is set aside with coordinates and digest, never with its content.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
+from nrmbus.desk.access import break_glass, opening
+from nrmbus.desk.desk import Desk
 from nrmbus.desk.errors import DeskError
+from nrmbus.desk.letters import letters
+from nrmbus.desk.procedure.interface import Said
+from nrmbus.desk.state import beginnings
 from nrmbus.desk.state.context import Seat
 from nrmbus.desk.store.ledger import Position
 from nrmbus.events.model import Event
@@ -28,35 +33,50 @@ from nrmbus.wire.registration import (
 
 
 class Consumed(Protocol):
-    """As much of a consumed Kafka record as a desk reads."""
+    """Part of a consumed Kafka record that a desk reads."""
 
     @property
     def partition(self) -> int:
-        """The partition it lies on."""
+        """Return the partition of the record."""
 
     @property
     def offset(self) -> int:
-        """Where it lies there."""
+        """Return the offset of the record within its partition."""
 
     @property
     def key(self) -> bytes | None:
-        """The case."""
+        """Return the case reference."""
 
     @property
     def value(self) -> bytes | None:
-        """The envelope's data."""
+        """Return the envelope's data."""
 
     @property
     def headers(self) -> Sequence[tuple[str, bytes]]:
-        """The envelope's attributes, the letter, and what the registrar says."""
+        """Return the envelope's attributes, the letter, and the registrar's statements."""
+
+
+@dataclass(frozen=True, slots=True)
+class Released:
+    """Parked record that is handled again: the same bytes, and its position in the ledger."""
+
+    topic: str
+    partition: int
+    offset: int
+    timestamp: int
+    key: bytes
+    value: bytes
+    headers: tuple[tuple[str, bytes], ...]
+    position: int
+    consumer: object
 
 
 @dataclass(frozen=True, slots=True)
 class Delivered:
-    """A delivery whose signatures hold. ``event`` is none where the registrar refused, or this release cannot read it.
+    """Delivery whose signatures hold; ``event`` is None if the registrar refused the event or this release cannot read it.
 
-    ``forged`` is true when the registrar registered something that its source did not sign, or that the timekeeper alone
-    says; ``unread`` says why this release cannot read it.
+    ``forged`` is true if the source did not sign the registered event, or if only the timekeeper may publish its type.
+    ``unread`` says why this release cannot read the event.
     """
 
     delivery: Delivery
@@ -71,7 +91,7 @@ class Delivered:
 
 @dataclass(frozen=True, slots=True)
 class SetAside:
-    """A record that nobody whom this desk believes has put there."""
+    """Record that no trusted key vouches for."""
 
     code: str
     size: int
@@ -81,13 +101,70 @@ class SetAside:
 Arrived = Delivered | Answer | SetAside
 
 
+@dataclass(frozen=True, slots=True)
+class Verified:
+    """Record of the inbox as the later stages read it; no stage changes it."""
+
+    consumed: Consumed
+    arrived: Arrived
+    is_due: bool = False
+    """Whether the record is a delivery to be stored now: the next of its partition, or one that is released."""
+    opened: letters.Opened = field(default_factory=letters.Opened)
+    resealed: Said = field(default_factory=Said)
+    """Answer of this desk to an emergency access that is due."""
+    read_first: int | None = None
+    """Offset that the inbox must be read to before the letter may be opened; None if the letter does not wait."""
+
+    @property
+    def released(self) -> int | None:
+        """Return the position in the ledger of a parked record that is released; None for a new record."""
+        return self.consumed.position if isinstance(self.consumed, Released) else None
+
+    @property
+    def where(self) -> tuple[int, int]:
+        """Return partition and offset."""
+        return self.consumed.partition, self.consumed.offset
+
+
+async def verify(desk: Desk, consumed: Consumed) -> Verified:
+    """Verify *consumed* and open its letter; each opening is recorded before the letter opens.
+
+    Raises:
+        DeskError: ``inbox_gap``, ``inbox_forked``: the inbox stops until a person has looked.
+    """
+    arrived = await read(desk.seat, consumed)
+    record = Verified(consumed, arrived)
+    if not isinstance(arrived, Delivered) or (record.released is None and not _is_due(desk.seat, arrived.delivery)):
+        return record
+    resealed = await break_glass.by_itself(desk, arrived.event, arrived.registration.time)
+    return await _open(desk, replace(record, is_due=True, resealed=resealed), arrived)
+
+
+def _is_due(seat: Seat, delivery: Delivery) -> bool:
+    if beginnings.begins_with(seat.ledger, delivery):
+        return True
+    return is_next(seat.ledger.positions.get(delivery.partition, Position()), delivery)
+
+
+async def _open(desk: Desk, record: Verified, arrived: Delivered) -> Verified:
+    signed = arrived.signed
+    if signed is None or arrived.event is None or arrived.registration.source == desk.seat.me:
+        return record
+    if record.released is None and opening.may_be_closed_later(desk, signed, *record.where):
+        record = replace(record, read_first=desk.read_first(*record.where))
+    if record.read_first is not None:
+        return record
+    purpose = "receipt" if record.released is None else "release"
+    return replace(record, opened=await opening.open_letter(desk, signed, who=letters.DESK, purpose=purpose))
+
+
 def record_of(consumed: Consumed) -> Record:
-    """The record as the wire knows it."""
+    """Return *consumed* as a wire record."""
     return Record(consumed.key, consumed.value, tuple(consumed.headers))
 
 
 async def read(seat: Seat, consumed: Consumed) -> Arrived:
-    """Read one record of the inbox; the directory is read again before a key is called unknown."""
+    """Return what *consumed* is; read the directory again before a key counts as unknown."""
     arrived = _read(seat, consumed)
     if isinstance(arrived, SetAside) or (isinstance(arrived, Delivered) and arrived.forged):
         known = seat.directory.number
@@ -154,16 +231,16 @@ def _believed(seat: Seat, whole: tuple[Delivery, Registration, bytes, bytes], si
         event = signed.event()
     except WireError as error:  # known to exist, not yet understood
         return Delivered(*whole, signed=signed, event=None, unread=error.code)
-    # A desk erases, and seals anew, because the timekeeper says that it is time: nobody else does, whoever registers it.
+    # A desk erases and seals again only when the timekeeper publishes that this is due, whoever registers the event.
     forged = event.type in SAID_WHEN_DUE and seat.rules.role_of(event.source) != TIMEKEEPER
     return Delivered(*whole, signed=signed, event=None if forged else event, forged=forged)
 
 
 def is_next(position: Position, delivery: Delivery) -> bool:
-    """Whether *delivery* is the due one of its partition; false for one that came before.
+    """Return whether *delivery* is the next one of its partition; False if the ledger has it already.
 
     Raises:
-        DeskError: ``inbox_gap`` when one before it is missing, ``inbox_forked`` when it does not follow the last one.
+        DeskError: ``inbox_gap`` if a delivery before it is missing, ``inbox_forked`` if it does not follow the last one.
     """
     if delivery.inbox_number <= position.inbox_number:
         return False

@@ -1,0 +1,109 @@
+"""Third stage of an inbox transaction: receipt, then the procedure, or parking behind what the case waits for.
+
+An error here is the record's own fault: after a few tries its case is parked, and other cases go on.
+"""
+
+from dataclasses import dataclass, replace
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from nrmbus.desk import versions
+from nrmbus.desk.access import opening
+from nrmbus.desk.desk import Desk
+from nrmbus.desk.inbox.store import Outcome, Stored, open_record_task
+from nrmbus.desk.inbox.verify import Delivered, Verified
+from nrmbus.desk.outbox import queue
+from nrmbus.desk.procedure.interface import Heard, Said, unhandled
+from nrmbus.desk.state import parking
+from nrmbus.events.model import Event, Frozen
+from nrmbus.rules import View
+
+
+@dataclass(frozen=True, slots=True)
+class Hearing:
+    """Result of the third stage, and of the first two where nothing is to be heard."""
+
+    outcome: Outcome
+    code: str | None = None
+    heard: Heard | None = None
+    """Event that the procedure hears; None if there is none, or if the case waits."""
+    view: tuple[int, View] | None = None
+    """Position of the event, and the case after it."""
+    book: Frozen | None = None
+    """State of the procedure after the event; None until the procedure has answered."""
+
+
+async def hear(desk: Desk, tx: AsyncConnection, record: Verified, stored: Stored, *, park_as: str | None) -> Hearing:
+    """Have the procedure hear the stored *record*, or park it; *park_as* names the error that gave up on it."""
+    arrived, nothing = record.arrived, Hearing(stored.outcome, stored.code)
+    if not isinstance(arrived, Delivered):
+        return nothing
+    if stored.refused is not None:
+        await _take_back(desk, tx, arrived, stored, park_as)
+    if stored.position is None or arrived.signed is None:
+        return nothing
+    if arrived.event is not None and record.opened.came:
+        await _put_receipt(desk, tx, record, arrived, arrived.event)
+    if record.released is None and (error := _why_parked(desk, record, arrived, park_as)) is not None:
+        await _park(desk, tx, arrived, stored.position, error)
+        return replace(nothing, outcome="parked", code=arrived.unread)
+    return (
+        nothing if arrived.event is None else await _listen(desk, tx, record, arrived, arrived.event, stored.position)
+    )
+
+
+async def _take_back(desk: Desk, tx: AsyncConnection, arrived: Delivered, stored: Stored, park_as: str | None) -> None:
+    if park_as is not None:  # the procedure could not take it back: a person does
+        await open_record_task(desk, tx, arrived, "refused")
+    elif stored.refused is not None:
+        await desk.take_back(tx, stored.refused, stored.code or "")
+
+
+async def _put_receipt(desk: Desk, tx: AsyncConnection, record: Verified, arrived: Delivered, event: Event) -> None:
+    draft = opening.receipt(desk.seat.me, event, record.opened, arrived.registration.time)
+    await queue.put(desk.seat, tx, draft, origin="receipt", correlationid=event.correlationid or event.id)
+
+
+def _why_parked(desk: Desk, record: Verified, arrived: Delivered, park_as: str | None) -> str | None:
+    """Return why the procedure cannot hear *record* yet; None if it can."""
+    if arrived.unread is not None:
+        return parking.UNKNOWN.get(arrived.unread, parking.UNREAD)
+    if park_as is not None:
+        return park_as
+    if record.read_first is not None:
+        return parking.AHEAD
+    return parking.BEHIND if arrived.registration.subject in desk.parked else None
+
+
+async def _park(desk: Desk, tx: AsyncConnection, arrived: Delivered, position: int, error: str) -> None:
+    subject = arrived.registration.subject
+    await parking.park(tx, subject=subject, position=position, error=error, since=desk.seat.stamp())
+    if arrived.signed is not None and subject not in desk.parked and error != parking.AHEAD:
+        sentence = parking.sentence_of(error, arrived.signed)
+        await open_record_task(desk, tx, arrived, parking.TASK, sentence=sentence)
+
+
+async def _listen(
+    desk: Desk, tx: AsyncConnection, record: Verified, arrived: Delivered, event: Event, position: int
+) -> Hearing:
+    view = await desk.cases.view(tx, event.subject, up_to=position)
+    event, letter = versions.heard(event, record.opened.fields)
+    heard = Heard(
+        event=event, letter=letter, view=view, me=desk.seat.me,
+        registered=arrived.registration.time, rules=desk.seat.rules, agencies=desk.seat.agencies,
+    )  # fmt: skip
+    return Hearing("handled", heard=heard, view=(position, view))
+
+
+async def finish(desk: Desk, tx: AsyncConnection, record: Verified, hearing: Hearing, answer: Said | None) -> Hearing:
+    """Store within *tx* the state of the procedure after *answer*, and a task where nobody handled the event."""
+    heard, procedure = hearing.heard, desk.seat.procedure
+    if heard is None:
+        return hearing
+    after = desk.book if procedure is None else procedure.keep(desk.book, heard)
+    await desk.say(tx, record.resealed, heard.event)
+    if answer is None and after == desk.book:
+        await desk.say(tx, unhandled(heard), heard.event)
+    if after != desk.book and procedure is not None:
+        await desk.save_book(tx, after)
+    return replace(hearing, book=after)

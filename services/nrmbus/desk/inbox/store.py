@@ -1,0 +1,182 @@
+"""Second stage of an inbox transaction: delivery, event, receipts of own events and position are stored.
+
+An error here is not the record's fault (the ledger is locked, the disk is full): the inbox stops and the record is read
+again, since other records would fare no better.
+"""
+
+import json
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from sqlalchemy import insert, select, update
+from sqlalchemy.dialects.sqlite import insert as upsert
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from nrmbus.desk.desk import Desk
+from nrmbus.desk.errors import DeskError
+from nrmbus.desk.inbox import verify
+from nrmbus.desk.inbox.verify import Delivered, SetAside, Verified
+from nrmbus.desk.letters import case_keys
+from nrmbus.desk.outbox import verdicts
+from nrmbus.desk.state import beginnings
+from nrmbus.desk.state.cases import pack
+from nrmbus.desk.store import tables
+from nrmbus.desk.store.ledger import Position, open_task
+from nrmbus.events.model import Event
+from nrmbus.wire import times
+from nrmbus.wire.envelope import Signed
+from nrmbus.wire.registration import Answer
+
+Outcome = Literal["handled", "parked", "known", "refused", "forged", "repeated", "answered", "set_aside"]
+"""Result of one record, as the log names it."""
+
+NOTHING_ELSE: Final[frozenset[Outcome]] = frozenset({"known", "forged", "repeated", "answered", "set_aside"})
+"""Outcomes after which the record is done: the procedure hears nothing of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """Result of the second stage."""
+
+    outcome: Outcome
+    code: str | None = None
+    position: int | None = None
+    """Position of the event in the ledger, if the procedure is to hear it."""
+    refused: Event | None = None
+    """Own event that the registrar refused and the procedure must take back."""
+
+    @property
+    def is_heard(self) -> bool:
+        """Return whether the third stage has something to do."""
+        return self.outcome not in NOTHING_ELSE
+
+
+async def store(desk: Desk, tx: AsyncConnection, record: Verified) -> Stored:
+    """Store *record* within *tx*, and that its partition was read this far.
+
+    Raises:
+        DeskError: ``unknown_type``, ``unknown_version``: a released event that this release cannot read either.
+    """
+    stored = await _store(desk, tx, record)
+    await _advance(desk, tx, record)
+    return stored
+
+
+async def _store(desk: Desk, tx: AsyncConnection, record: Verified) -> Stored:
+    match record.arrived:
+        case SetAside() as found:
+            await _set_aside(desk, tx, record, found)
+            return Stored("set_aside", found.code)
+        case Answer() as answer:
+            if (event := await verdicts.answered(desk.seat, tx, answer)) is not None:
+                await desk.take_back(tx, event, answer.code)
+            return Stored("answered", answer.code)
+        case Delivered() as arrived if not record.is_due:
+            await _repeated(desk, tx, record, arrived)
+            return Stored("repeated")
+        case Delivered() as arrived if record.released is not None:
+            return await _released(tx, record, arrived, record.released)
+        case Delivered() as arrived:
+            return await _delivered(desk, tx, record, arrived)
+
+
+async def _advance(desk: Desk, tx: AsyncConnection, record: Verified) -> None:
+    if record.released is not None:
+        return
+    partition, offset = record.where
+    now = desk.seat.ledger.positions.get(partition, Position())
+    number, digest = now.inbox_number, now.digest
+    if record.is_due and isinstance(record.arrived, Delivered):
+        number, digest = record.arrived.delivery.inbox_number, record.arrived.delivery.digest
+    await desk.seat.ledger.advance(tx, partition, Position(number, digest, max(now.next_offset, offset + 1)))
+
+
+async def _set_aside(desk: Desk, tx: AsyncConnection, record: Verified, found: SetAside) -> None:
+    partition, offset = record.where
+    row = {"size": found.size, "sha256": found.sha256, "code": found.code, "at": desk.seat.stamp()}
+    statement = upsert(tables.set_aside).values(partition=partition, offset=offset, **row)
+    await tx.execute(statement.on_conflict_do_nothing())
+
+
+async def _delivered(desk: Desk, tx: AsyncConnection, record: Verified, arrived: Delivered) -> Stored:
+    registration, delivery = arrived.registration, arrived.delivery
+    row = {
+        "partition": delivery.partition, "inbox_number": delivery.inbox_number, "number": registration.number,
+        "subject": registration.subject, "source": registration.source, "id": registration.id,
+        "verdict": registration.verdict, "digest": delivery.digest, "delivery": arrived.delivery_bytes,
+        "registration": arrived.registration_bytes, "received": desk.seat.stamp(),
+    }  # fmt: skip
+    await tx.execute(insert(tables.inbox).values(**row))
+    if beginnings.begins_with(desk.seat.ledger, delivery):
+        await beginnings.begin_with(desk.seat.ledger, tx, delivery, registration)
+    if registration.verdict == "refused":
+        event = await verdicts.refused(desk.seat, tx, registration)
+        return Stored("refused", registration.code, refused=event)
+    if arrived.forged:
+        await open_record_task(desk, tx, arrived, "forged")
+        return Stored("forged")
+    position = None if arrived.signed is None else await _event(desk, tx, record, arrived, arrived.signed)
+    return Stored("known") if position is None else Stored("handled", position=position)
+
+
+async def _event(desk: Desk, tx: AsyncConnection, record: Verified, arrived: Delivered, signed: Signed) -> int | None:
+    """Store the event; return its position, or None if the ledger has the event already."""
+    registration, me = arrived.registration, desk.seat.me
+    is_own = registration.source == me
+    recipients = await verdicts.registered(desk.seat, tx, registration) if is_own else (me,)
+    row = {
+        "subject": registration.subject, "source": registration.source, "id": registration.id, "type": signed.type,
+        "time": times.write(signed.time), "registered": times.write(registration.time),
+        "partition": registration.partition, "inbox_number": arrived.delivery.inbox_number,
+        "number": registration.number, "referral": signed.attributes.get("ce_referral"),
+        "headers": pack(signed.record.without_letter().headers), "value": signed.data, "letter": signed.letter_bytes,
+        **_columns_of(record, arrived, recipients),
+    }  # fmt: skip
+    statement = upsert(tables.events).values(**row).on_conflict_do_nothing().returning(tables.events.c.position)
+    await case_keys.keep(desk.seat, tx, signed)
+    position: int | None = await tx.scalar(statement)
+    return position
+
+
+def _columns_of(record: Verified, arrived: Delivered, recipients: tuple[str, ...]) -> dict[str, int | str | None]:
+    """Return the columns of ``events`` that can be filled only by a release that reads the event."""
+    data = arrived.event.data if arrived.event else None
+    others = {*recipients, *(data.recipients if data else ())} - {arrived.registration.source}
+    return {
+        "technical": int(data is not None and data.technical), "recipients": json.dumps(sorted(others)),
+        "parts": json.dumps(sorted(record.opened.parts)), "shut": record.opened.shut,
+    }  # fmt: skip
+
+
+async def _released(tx: AsyncConnection, record: Verified, arrived: Delivered, position: int) -> Stored:
+    if arrived.event is None:
+        raise DeskError("unknown_version" if arrived.unread == "unknown_version" else "unknown_type")
+    columns = tables.events.c
+    recipients = await tx.scalar(select(columns.recipients).where(columns.position == position))
+    values = _columns_of(record, arrived, tuple(json.loads(recipients or "[]")))
+    if arrived.signed is not None and arrived.signed.letter_bytes is None:
+        del values["shut"]  # the letter may have been erased while the record waited: the row says so already
+    await tx.execute(update(tables.events).where(columns.position == position).values(**values))
+    return Stored("handled", position=position)
+
+
+async def _repeated(desk: Desk, tx: AsyncConnection, record: Verified, arrived: Delivered) -> None:
+    columns, delivery = tables.inbox.c, arrived.delivery
+    if beginnings.is_before(desk.seat.ledger, delivery.partition, delivery.inbox_number):
+        return  # a receipt from before this ledger came again
+    same = (columns.partition == delivery.partition) & (columns.inbox_number == delivery.inbox_number)
+    digest = await tx.scalar(select(columns.digest).where(same))
+    if digest == delivery.digest:
+        await verdicts.repeated(desk.seat, tx, arrived.registration)
+        return
+    # The chain that this desk holds is whole; another one under the same number is evidence, not news.
+    raw = verify.record_of(record.consumed)
+    await _set_aside(desk, tx, record, SetAside("inbox_forked", raw.size(), raw.digest()))
+    await open_record_task(desk, tx, arrived, "inbox_forked")
+
+
+async def open_record_task(desk: Desk, tx: AsyncConnection, arrived: Delivered, kind: str, **more: str) -> None:
+    """Open a task of *kind* about the delivery *arrived*, with its coordinates in the history."""
+    said = arrived.registration
+    about = json.dumps({"source": said.source, "number": said.number, "partition": said.partition, **more})
+    await open_task(tx, opened=desk.seat.stamp(), subject=said.subject, event_id=said.id, kind=kind, about=about)
