@@ -17,8 +17,8 @@ from nrmbus.directory import Identity, Operator, admission, commands, joining
 from nrmbus.directory.admission import read_directory
 from nrmbus.directory.commands import publish
 from nrmbus.directory.heads import utc_time
-from nrmbus.directory.high_water import FILE
 from nrmbus.directory.operator import Admitter
+from nrmbus.directory.reader import MARK
 
 pytestmark = pytest.mark.broker
 
@@ -59,7 +59,7 @@ async def test_each_remembers_how_far_the_directory_went(broker: Broker) -> None
         directory = await read_directory(bus.folder)
         homes = (bus.folder.agency("ngo-a").path, bus.folder.service("registrar"), bus.folder.keys)
         noted = f"{directory.number} {directory.digest}\n"
-        assert {(home / FILE).read_text() for home in homes} == {noted}
+        assert {(home / MARK).read_text() for home in homes} == {noted}
 
 
 async def test_behind_an_old_head_a_desk_signs_nothing_until_a_fresh_one(

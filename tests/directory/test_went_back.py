@@ -6,8 +6,10 @@ from pathlib import Path
 import pytest
 
 from directory.given import HOUR, NOW, Office
+from nrmbus.bus.errors import MarkDamaged
+from nrmbus.bus.high_water import HighWater
 from nrmbus.directory import Directory, DirectoryError
-from nrmbus.directory.high_water import FILE, Seen
+from nrmbus.directory.reader import MARK, check_mark
 from nrmbus.wire.keys.keys import VerifyKey
 
 WALL = datetime(2026, 3, 2, 6, 0, tzinfo=UTC)
@@ -30,9 +32,8 @@ def again(office: Office, records: tuple[bytes, ...]) -> Directory:
 
 def seen(home: Path, directory: Directory) -> None:
     """Read the directory once in *home*, as a desk does when it starts."""
-    at = Seen(home)
-    at.load()
-    at.hold(directory)
+    high_water = HighWater(home / MARK)
+    check_mark(directory, high_water.read(), high_water)
 
 
 @pytest.mark.parametrize("what", ["cut before it", "another in its place"])
@@ -51,31 +52,38 @@ def test_whoever_saw_an_entry_takes_no_directory_without_it(what: str, office: O
     with pytest.raises(DirectoryError) as refused:
         seen(tmp_path, old)
     assert refused.value.code == "went_back"
-    (tmp_path / FILE).unlink()  # who has made sure that it is right says so
+    (tmp_path / MARK).unlink()  # who has made sure that it is right says so
     seen(tmp_path, old)
 
 
 def test_the_same_and_what_goes_on_from_it_are_taken(office: Office, tmp_path: Path) -> None:
-    """At each start, however much was entered meanwhile; what is no note of ours says nothing."""
+    """Each start takes a directory that continues from the mark, however much was entered meanwhile."""
     seen(tmp_path, office.directory)
     seen(tmp_path, office.directory)
     office.state("ngo-a", "suspended", NOW + HOUR)
     seen(tmp_path, office.directory)
-    assert (tmp_path / FILE).read_text() == f"{office.directory.number} {office.directory.digest}\n"
-    assert (tmp_path / FILE).stat().st_mode & 0o077 == 0
-    (tmp_path / FILE).write_text("half a no")
+    assert (tmp_path / MARK).read_text() == f"{office.directory.number} {office.directory.digest}\n"
+    assert (tmp_path / MARK).stat().st_mode & 0o077 == 0
+
+
+def test_nobody_starts_beside_a_damaged_mark(office: Office, tmp_path: Path) -> None:
+    """Without the mark nobody can tell whether the directory went back: a person looks, and removes the file."""
     seen(tmp_path, office.directory)
+    (tmp_path / MARK).write_text("half a no")
+
+    with pytest.raises(MarkDamaged, match="remove the file, and start again"):
+        seen(tmp_path, office.directory)
 
 
 def test_somebody_else_may_see_more_while_one_reads(office: Office, tmp_path: Path) -> None:
     """What is held against the topic is what was noted before it was read, and whoever saw less does not take the note back."""
-    slow = Seen(tmp_path)
-    slow.load()
+    slow = HighWater(tmp_path / MARK)
+    before = slow.read()
     old = again(office, office.directory.signed)
     office.state("ngo-a", "suspended", NOW + HOUR)
     seen(tmp_path, office.directory)
-    slow.hold(old)
-    assert (tmp_path / FILE).read_text().split()[0] == str(office.directory.number)
+    check_mark(old, before, slow)
+    assert (tmp_path / MARK).read_text().split()[0] == str(office.directory.number)
 
 
 class TestWhoeverGoesOnReading:

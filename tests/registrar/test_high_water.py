@@ -2,27 +2,11 @@
 
 import asyncio
 import signal
-from pathlib import Path
 
 import pytest
 
 from brokers import Broker
 from desk.live import PATIENCE, LiveBus, live, log_of, signal_of
-from nrmbus.registrar.high_water import Noted
-
-
-async def test_what_is_noted_is_on_disk_in_a_moment(tmp_path: Path) -> None:
-    """Many commits are one writing; a file of nobody's says nothing, and who knows better removes it."""
-    noted = Noted(tmp_path / "history")
-    assert noted.of(0) is None
-    for number in range(1, 50):
-        noted.note(0, number, "ab" * 32)
-    noted.note(1, 7, "cd" * 32)
-    assert noted.of(0) is None
-    noted.write()
-    assert (Noted(tmp_path / "history").of(0), noted.of(1)) == ((49, "ab" * 32), (7, "cd" * 32))
-    (tmp_path / "history" / "0").write_text("half a no")
-    assert noted.of(0) is None
 
 
 async def told(bus: LiveBus, words: str) -> None:
@@ -34,7 +18,7 @@ async def told(bus: LiveBus, words: str) -> None:
 
 @pytest.mark.broker
 async def test_a_history_that_went_back_is_not_gone_on_from(broker: Broker) -> None:
-    """One that ends before what was committed here, and one that is another there; the right one is served again."""
+    """A shorter history, another one, and a damaged mark each stop the registrar; with the right mark it serves again."""
     async with live(broker, {"ngo-a": "ngo_outreach"}, run=["ngo-a"]) as bus:
         async with bus.door("ngo-a") as door:
             await door.publish(signal_of("ab" * 16), wait=PATIENCE)
@@ -45,6 +29,7 @@ async def test_a_history_that_went_back_is_not_gone_on_from(broker: Broker) -> N
         for wrong, words in (
             (f"{int(number) + 1} {digest}", "was here, and is missing"),
             (f"{number} {'0' * 64}", "is not the one that was here"),
+            (f"{number} half a di", "is damaged"),
         ):
             file.write_text(wrong)
             bus.start("registrar")

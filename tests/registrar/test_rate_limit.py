@@ -1,6 +1,5 @@
 """Who submits without end waits: for disks and for memory a flood is a trickle, for everybody else it is not there."""
 
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -12,7 +11,6 @@ from hypothesis import strategies as st
 from nrmbus.bus.kafka import clients
 from nrmbus.bus.kafka.quotas import load_submissions
 from nrmbus.registrar import owner as owners
-from nrmbus.registrar.high_water import Noted
 from nrmbus.registrar.owner import FAIR_SHARE, Owned, Owner
 from nrmbus.registrar.rate_limit import Pace, Rate
 from nrmbus.telemetry import log
@@ -65,9 +63,7 @@ class Consumer:
         return found
 
 
-async def test_who_submits_too_fast_is_held_back_and_nobody_else(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_who_submits_too_fast_is_held_back_and_nobody_else(monkeypatch: pytest.MonkeyPatch) -> None:
     """The registrar asks the broker for the others alone, says once whom it does not ask for, and loses nothing."""
     now, lines = 100.0, list[dict[str, Any]]()
     monkeypatch.setattr(owners, "time", SimpleNamespace(monotonic=lambda: now))
@@ -76,9 +72,9 @@ async def test_who_submits_too_fast_is_held_back_and_nobody_else(
     monkeypatch.setattr(clients, "group_consumer", lambda *_, **__: consumer)
     owner = Owner(
         where="127.0.0.1:1", place="a", clock=nothing, batcher=nothing, askings=nothing, make_shard=nothing,
-        check_head=nothing, catch_up=nothing, noted=Noted(tmp_path), pace=Pace(Rate(at_once=2 * FAIR_SHARE, a_second=10)),
+        check_head=nothing, catch_up=nothing, high_water=nothing, pace=Pace(Rate(at_once=2 * FAIR_SHARE, a_second=10)),
     )  # fmt: skip
-    owned = Owned(0, nothing, nothing)
+    owned = Owned(0, nothing, nothing, nothing)
     owned.taken = {FLOOD: 0, QUIET: 0}
     fetched = [await owner._collect(owned, [FLOOD, QUIET]) for _ in range(5)]
 

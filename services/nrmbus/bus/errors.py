@@ -1,5 +1,6 @@
 """What can go wrong with a bus on this machine. Each message is one sentence with the command that mends it."""
 
+from pathlib import Path
 from typing import Final
 
 
@@ -29,6 +30,16 @@ class DeclarationError(BusError):
 
 class KeysSealed(BusError):
     """Raised when private keys cannot be opened, or would be made unprotected; the message says what to give."""
+
+
+class MarkDamaged(BusError):
+    """Raised when a high-water mark cannot be read: nobody can tell then whether the topic went back."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(
+            f"The high-water mark in {path} is damaged, so nobody can tell whether its topic was restored from an old "
+            "state. Put the file back; or make sure that the topic is whole, remove the file, and start again."
+        )
 
 
 class NotCertified(BusError):

@@ -11,14 +11,33 @@ from typing import Final, Self
 
 from aiokafka import TopicPartition
 
+from nrmbus.bus.high_water import HighWater, Mark
 from nrmbus.bus.kafka import clients
 from nrmbus.bus.reach import Where
 from nrmbus.directory.directory import Directory
 from nrmbus.directory.entry import Entry
 from nrmbus.directory.heads import is_stale, utc_time
-from nrmbus.directory.high_water import Seen
 
 TOPIC: Final = "nrm.directory"
+MARK: Final = "directory"
+"""File of the high-water mark, in the folder of each process that reads the directory."""
+
+
+def check_mark(directory: Directory, mark: Mark | None, high_water: HighWater) -> Mark:
+    """Check that *directory* continues from *mark*; then raise *high_water* to its last entry, and return that.
+
+    The operator's head covers what stands in the topic. If the topic was restored from before an entry, so is the next
+    head, and a lost key, or a suspended agency, would be good again for everybody who starts after that.
+
+    Raises:
+        DirectoryError: ``went_back``.
+    """
+    if mark is not None:
+        directory.see_that_it_has(*mark)
+    now = Mark(directory.number, directory.digest)
+    if now != mark:
+        high_water.raise_to(now)
+    return now
 
 
 class DirectoryReader:
@@ -37,19 +56,20 @@ class DirectoryReader:
         self._partition = TopicPartition(TOPIC, 0)
         self._consumer = clients.reader(where, watcher=True)
         self._lock = asyncio.Lock()
-        self._seen = Seen(home) if home else None
+        self._high_water = HighWater(home / MARK) if home else None
+        self._mark: Mark | None = None
 
     async def __aenter__(self) -> Self:
-        if self._seen:
-            self._seen.load()
+        if self._high_water:
+            # Before the topic is read, since another process may read further meanwhile.
+            self._mark = self._high_water.read()
         try:
             await self._consumer.start()
             end = (await self._consumer.end_offsets([self._partition]))[self._partition]
             self._consumer.assign([self._partition])
             self._consumer.seek(self._partition, 0)  # the topic is kept whole
             await self._read_to(end)
-            if self._seen:
-                self._seen.hold(self.directory)
+            self._check_mark()
         except BaseException:
             await self._consumer.stop()
             raise
@@ -86,9 +106,12 @@ class DirectoryReader:
         while True:
             async with self._lock:
                 await self._take(0)
-            if self._seen:
-                self._seen.hold(self.directory)
+            self._check_mark()
             await asyncio.sleep(0.25)
+
+    def _check_mark(self) -> None:
+        if self._high_water:
+            self._mark = check_mark(self.directory, self._mark, self._high_water)
 
     async def _take(self, timeout_ms: int) -> None:
         for records in (await self._consumer.getmany(self._partition, timeout_ms=timeout_ms)).values():

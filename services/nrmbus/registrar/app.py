@@ -15,12 +15,12 @@ from prometheus_client import make_asgi_app
 from nrmbus import telemetry
 from nrmbus.bus.clock import Clock, SteppedClock, clock_of
 from nrmbus.bus.folder import BusFolder
+from nrmbus.bus.high_water import HighWater
 from nrmbus.bus.http_server import Listening, Server, pages
 from nrmbus.bus.kafka.quotas import load_submissions
 from nrmbus.directory import Directory, DirectoryReader, Entry, Identity, operator_key
 from nrmbus.registrar.batch import Batcher
 from nrmbus.registrar.emergency_limit import Askings
-from nrmbus.registrar.high_water import Noted
 from nrmbus.registrar.history_state import HistoryError
 from nrmbus.registrar.owner import Owner, leave
 from nrmbus.registrar.rate_limit import Pace, Rate
@@ -98,7 +98,7 @@ class Registrar:
                 make_shard=self._shard,
                 check_head=self._check_head,
                 catch_up=self._catch_up,
-                noted=Noted(self._folder.service(NAME) / "history"),
+                high_water=lambda partition: HighWater(self._folder.service(NAME) / "history" / str(partition)),
                 pace=Pace(Rate(*load_submissions())),
             )
             tasks = [asyncio.create_task(self._owner.run()), asyncio.create_task(self._reader.follow())]

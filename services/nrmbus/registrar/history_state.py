@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
+from nrmbus.bus.high_water import Mark
 from nrmbus.events.model import Event, Fact
 from nrmbus.registrar.case import Asleep, Case, Known
 from nrmbus.registrar.records import Statement
@@ -168,13 +169,13 @@ class Memory:
         known = Known(registration["envelope"], said, receipt, refused)
         self._scratch.answer((source, subject, registration["id"]), known)
 
-    def hold_against(self, noted: tuple[int, str] | None) -> None:
-        """See that the registration just folded is the one that was *noted* under its number.
+    def hold_against(self, mark: Mark | None) -> None:
+        """Check that the registration just folded is the one of the high-water *mark*, if it has the mark's number.
 
         Raises:
             HistoryError: it is another.
         """
-        if noted is not None and noted[0] == self.number and noted[1] != self.previous:
+        if mark is not None and mark.number == self.number and mark.digest != self.previous:
             raise HistoryError(self.partition, self.number, "is not the one that was here")
 
     def _delivered(self, case: Case, audience: Mapping[str, Any]) -> None:

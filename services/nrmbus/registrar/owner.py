@@ -19,12 +19,13 @@ from aiokafka.structs import OffsetAndMetadata
 from nrmbus import telemetry
 from nrmbus.bus.aiokafka_patches import private
 from nrmbus.bus.clock import Clock, SteppedClock
+from nrmbus.bus.errors import MarkDamaged
+from nrmbus.bus.high_water import HighWater, Mark
 from nrmbus.bus.kafka import clients
 from nrmbus.bus.kafka.cluster import MAX_REQUEST
 from nrmbus.bus.reach import Where
 from nrmbus.registrar.batch import Batcher, Checked
 from nrmbus.registrar.emergency_limit import Askings
-from nrmbus.registrar.high_water import Noted
 from nrmbus.registrar.history_state import HistoryError
 from nrmbus.registrar.rate_limit import Pace
 from nrmbus.registrar.records import CASES, Coordinates, Out
@@ -62,6 +63,8 @@ class Owned:
     partition: int
     shard: Shard
     producer: AIOKafkaProducer
+    high_water: HighWater
+    """How far the history went when this machine last wrote it."""
     positions: dict[TopicPartition, int] = field(default_factory=dict)
     taken: dict[TopicPartition, int] = field(default_factory=dict)
     """How far records were taken from the consumer: ahead of *positions* by what is not committed yet."""
@@ -117,10 +120,10 @@ class Owner(ConsumerRebalanceListener):  # type: ignore[misc]
         make_shard: Callable[[int], Shard],
         check_head: Callable[[Shard], None],
         catch_up: Callable[[Iterable[str]], Awaitable[None]],
-        noted: Noted,
+        high_water: Callable[[int], HighWater],
         pace: Pace,
     ) -> None:
-        self._noted, self._pace = noted, pace
+        self._high_water, self._pace = high_water, pace
         self._held: tuple[str, ...] = ()
         self._where, self._clock, self._batcher, self._askings = where, clock, batcher, askings
         self._make_shard, self._check_head, self._catch_up = make_shard, check_head, catch_up
@@ -151,8 +154,8 @@ class Owner(ConsumerRebalanceListener):  # type: ignore[misc]
             leave("coordination_ended")
         finally:
             await self._pause_all()
-            self._noted.write()
             for owned in [*self.owned.values(), *self._warm.values()]:
+                owned.high_water.flush()
                 await owned.producer.stop()
             await self._consumer.stop()
 
@@ -180,6 +183,7 @@ class Owner(ConsumerRebalanceListener):  # type: ignore[misc]
             warm = self._warm.pop(number, None)
             self._tasks[number] = asyncio.create_task(self._guarded(number, own, warm), name=f"shard-{number}")
         for owned in list(self._warm.values()):
+            owned.high_water.flush()
             await owned.producer.stop()
         self._warm.clear()
 
@@ -217,7 +221,7 @@ class Owner(ConsumerRebalanceListener):  # type: ignore[misc]
             await self._serve(number, own, warm)
         except asyncio.CancelledError:
             raise
-        except HistoryError as error:
+        except (HistoryError, MarkDamaged) as error:
             log.said("history_refused", error=str(error), partition=number)
             leave("history_refused")
         except Exception as error:  # noqa: BLE001 - step 9: whatever it was, start-up is the recovery
@@ -258,7 +262,7 @@ class Owner(ConsumerRebalanceListener):  # type: ignore[misc]
         """Step 3: a producer with the shard's id fences the owner before, ends its open transaction, frees the readers."""
         producer = clients.transactional_producer(self._where, f"nrm-registrar-p{number}")
         await producer.start()
-        return Owned(number, self._make_shard(number), producer)
+        return Owned(number, self._make_shard(number), producer, self._high_water(number))
 
     async def _position(self, owned: Owned, own: list[TopicPartition]) -> None:
         """Step 4: read what is committed again, now that nobody else can commit; a warm shard knows its positions."""
@@ -275,20 +279,20 @@ class Owner(ConsumerRebalanceListener):  # type: ignore[misc]
 
     async def _fold(self, owned: Owned) -> None:
         """Step 5: fold ``nrm.cases`` up to its end after the fencing; compare with what the offsets say was reached."""
-        cases, noted = TopicPartition(CASES, owned.partition), self._noted.of(owned.partition)
+        cases, mark = TopicPartition(CASES, owned.partition), owned.high_water.read()
         async with clients.reading(self._where, cases) as (reader, end):
             while await reader.position(cases) < end:
                 for records in (await reader.getmany(cases, timeout_ms=200, max_records=2000)).values():
                     for record in records:
                         owned.shard.memory.fold(Record(record.key, record.value, tuple(record.headers)))
-                        owned.shard.memory.hold_against(noted)
+                        owned.shard.memory.hold_against(mark)
                     await asyncio.sleep(0)  # heartbeats share this loop
         self._check_head(owned.shard)
         if owned.shard.memory.number < owned.due_number:
             raise HistoryError(
                 owned.partition, owned.shard.memory.number + 1, "is missing: offsets were committed past it"
             )
-        if noted is not None and owned.shard.memory.number < noted[0]:
+        if mark is not None and owned.shard.memory.number < mark.number:
             raise HistoryError(owned.partition, owned.shard.memory.number + 1, "was here, and is missing")
         for each, position in owned.positions.items():
             # A broker that forgot the group's offsets answers "none"; the history itself says how far an outbox was read.
@@ -385,4 +389,4 @@ class Owner(ConsumerRebalanceListener):  # type: ignore[misc]
             leave(type(error).__name__)
         owned.positions.update({each: end.offset for each, end in ends.items()})
         owned.in_transaction = False
-        self._noted.note(owned.partition, owned.shard.memory.number, owned.shard.memory.previous)
+        owned.high_water.raise_soon(Mark(owned.shard.memory.number, owned.shard.memory.previous))
