@@ -4,15 +4,21 @@ import asyncio
 import resource
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 import pytest
+import typer
 from confluent_kafka.admin import NewTopic
+from typer.testing import CliRunner
 
 from brokers import Broker
 from nrmbus.bus.clock import BEFORE_ANY_TICK
 from nrmbus.bus.folder import BusFolder
 from nrmbus.bus.kafka import clients
+from nrmbus.cli.app import COMMANDS, loaded
+from nrmbus.cli.commands import Commands
 from nrmbus.directory.admission import Newcomer, admit
 from typed import every, typed
 
@@ -55,6 +61,62 @@ def test_help_imports_nothing_heavy() -> None:
     assert not {"aiokafka", "confluent_kafka", "cryptography", "fastapi", "faststream", "pydantic", "sqlalchemy"} & set(
         loaded
     )
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_the_line_about_a_command_begins_its_own_help(name: str) -> None:
+    """The table that lets `nrmbus --help` import no command agrees with the command's module, in its name too."""
+    command = loaded(name)
+
+    assert (command.name, command.help.partition("\n\n")[0]) == (name, COMMANDS[name].help)
+
+
+def test_a_command_that_is_called_imports_no_other() -> None:
+    """Each command waits for its own imports only."""
+    program = "import sys; from nrmbus.cli.app import loaded; loaded('verify'); print(*sys.modules)"
+    imported = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
+
+    assert "nrmbus.cli.audit.verify" in imported.split()
+    assert not {"nrmbus.cli.operate.up", "nrmbus.cli.membership.agency", "fastapi"} & set(imported.split())
+
+
+def test_an_unknown_command_is_refused_with_the_nearest_one() -> None:
+    """Although the commands are not loaded yet."""
+    done = nrmbus("replya")
+
+    assert done.returncode == 2
+    assert "Did you mean 'replay', 'play'?" in " ".join(done.stderr.split())
+
+
+@dataclass(frozen=True)
+class Colour:
+    """Options of a command below."""
+
+    colour: Annotated[str, typer.Option("--colour", help="A colour.")] = "red"
+    bright: Annotated[bool, typer.Option("--bright", help="More of it.")] = False
+
+
+def test_a_command_has_the_options_of_a_dataclass_it_takes() -> None:
+    """In the place of the parameter; the command receives one object."""
+    app = Commands("paint", "Paints.")
+    painted: list[object] = []
+
+    @app.register(example="paint wall house --colour blue")
+    def wall(what: str, *, context: Colour, twice: bool = False) -> None:
+        """Paint a wall."""
+        painted.append((what, context, twice))
+
+    @app.register(example="paint nothing")
+    def nothing() -> None:
+        """Paint nothing."""
+
+    runner = CliRunner()
+    shown = " ".join(runner.invoke(app, ["wall", "--help"]).output.split())
+    assert runner.invoke(app, ["wall", "house", "--bright", "--colour", "blue"]).exit_code == 0
+    wall("house", colour="green", twice=True)
+
+    assert shown.index("--colour") < shown.index("--bright") < shown.index("--twice")
+    assert painted == [("house", Colour("blue", bright=True), False), ("house", Colour("green"), True)]
 
 
 @pytest.mark.parametrize("command", every(), ids=" ".join)

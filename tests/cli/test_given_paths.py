@@ -10,7 +10,7 @@ import pytest
 from cli.test_commands import nrmbus
 from nrmbus.bus.errors import BusError, NoBus
 from nrmbus.bus.folder import BusFolder, data_home
-from nrmbus.cli.desk import desks
+from nrmbus.cli.desk import inbox
 from typed import command_of, every, typed
 
 OUTSIDE = ("../x", "..", ".", "", "/x", "a/b", "a/../../x", ".hidden", "-x", "a\nb", "a" * 65, "ə")
@@ -120,6 +120,9 @@ class TestOpening:
         pages: list[Any] = []
 
         class Desk:
+            async def health(self) -> dict[str, Any]:
+                return {"ready": True}
+
             async def get(self, _path: str, **_how: str) -> dict[str, Any]:
                 page = pages.pop(0) if pages else []
                 if isinstance(page, BusError):
@@ -131,7 +134,7 @@ class TestOpening:
             yield Desk()
 
         BusFolder(tmp_path).create(play=True)
-        monkeypatch.setattr(desks, "door_of", door_of)
+        monkeypatch.setattr(inbox, "door_of", door_of)
         return pages
 
     def said(self, tmp_path: Path, who: str) -> tuple[str, BaseException | None]:

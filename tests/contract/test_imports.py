@@ -51,7 +51,7 @@ FLOORS: dict[str, tuple[str, ...]] = {
         "app",
     ),
     "auditor": ("errors history", "log", "evidence reports", "web", "app"),
-    "cli": ("actor health options", "desk membership", "operate", "audit", "app", "__init__"),
+    "cli": ("actor commands health options", "desk membership", "operate", "audit", "app", "__init__"),
     "wire": (
         "errors ids times",
         "base64 json record",

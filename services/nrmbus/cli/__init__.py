@@ -3,15 +3,16 @@
 import logging
 import sys
 
+from nrmbus.bus.errors import BusError
+from nrmbus.bus.kafka.failures import sentence_of
+from nrmbus.cli.app import app
+from nrmbus.host.core_dumps import leave_no_picture
+
 
 def main() -> None:
-    """Run one command. What goes wrong is one sentence on standard error, and exit status 1."""
-    from nrmbus.bus.errors import BusError
-    from nrmbus.cli.app import app
-    from nrmbus.host.core_dumps import leave_no_picture
-
+    """Run one command; print an error as one sentence on standard error, and exit with status 1."""
     leave_no_picture()
-    # Other libraries' loggers say nothing, as in the services: what went wrong is one sentence, below.
+    # Other libraries' loggers print nothing, as in the services: the sentence below names the error.
     logging.basicConfig(level=logging.CRITICAL, handlers=[logging.NullHandler()])
     try:
         app()
@@ -20,8 +21,6 @@ def main() -> None:
     except KeyboardInterrupt:
         sys.exit(130)
     except Exception as error:
-        from nrmbus.bus.kafka.failures import sentence_of
-
         if sentence := sentence_of(error):
             sys.exit(f"nrmbus: {sentence}")
         raise

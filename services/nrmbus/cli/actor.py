@@ -2,20 +2,17 @@
 
 import os
 import pwd
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from nrmbus.bus.folder import BusFolder
+from nrmbus.auditor.web.users import Users
+from nrmbus.bus.folder import BusFolder
 
 
-def number_at(folder: "BusFolder", agency: str, actor: str | None) -> str:
+def number_at(folder: BusFolder, agency: str, actor: str | None) -> str:
     """Who reads at the desk of *agency*: *actor*, or the number of this machine's account in that agency's folder.
 
     Raises:
         BusError: the file with the numbers cannot be read.
     """
-    from nrmbus.auditor.web.users import Users
-
     if actor is not None or agency not in folder.agencies():  # the door says that there is none
         return actor or ""
     return Users(folder.agency(agency).path).account(account())

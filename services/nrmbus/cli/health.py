@@ -4,10 +4,13 @@ import asyncio
 import json
 from collections.abc import Mapping
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
-if TYPE_CHECKING:
-    from nrmbus.bus.folder import BusFolder
+from nrmbus.bus.folder import BusFolder
+from nrmbus.bus.pki.authority import Authority
+from nrmbus.client import Door, DoorError
+from nrmbus.desk.errors import MEANINGS
+from nrmbus.host.services import SERVICES
 
 ASK_SECONDS: Final = 10.0
 """How long a service may take to answer; the answer itself takes milliseconds, on a busy machine longer."""
@@ -15,14 +18,11 @@ ASK_SECONDS: Final = 10.0
 Health = Mapping[str, Any]
 
 
-def expected(folder: "BusFolder") -> tuple[str, ...]:
+def expected(folder: BusFolder) -> tuple[str, ...]:
     """Return who must run on this machine now: all where ``nrmbus up`` runs, else who was started with ``nrmbus run``.
 
     Whoever is suspended or has left does not run.
     """
-    from nrmbus.bus.pki.authority import Authority
-    from nrmbus.host.services import SERVICES
-
     known = (*SERVICES, *folder.agencies())
     if not folder.is_held:
         return tuple(each for each in known if each in folder.running)
@@ -30,11 +30,8 @@ def expected(folder: "BusFolder") -> tuple[str, ...]:
     return tuple(each for each in known if each not in suspended)
 
 
-async def ask(folder: "BusFolder", name: str) -> Health | None:
+async def ask(folder: BusFolder, name: str) -> Health | None:
     """Return the health of the desk or service *name*, with the kinds of its open tasks; None if it does not answer."""
-    from nrmbus.client import Door, DoorError
-    from nrmbus.host.services import SERVICES
-
     home = folder.service(name) if name in SERVICES else folder.agency(name).path
     with suppress(DoorError, OSError, ValueError, KeyError, TimeoutError):
         async with asyncio.timeout(ASK_SECONDS), Door.of(home) as door:
@@ -44,13 +41,13 @@ async def ask(folder: "BusFolder", name: str) -> Health | None:
     return None
 
 
-async def ask_all(folder: "BusFolder") -> dict[str, Health | None]:
+async def ask_all(folder: BusFolder) -> dict[str, Health | None]:
     """Return the health of each that must run here, by name."""
     names = expected(folder)
     return dict(zip(names, await asyncio.gather(*[ask(folder, each) for each in names]), strict=True))
 
 
-def not_ready(folder: "BusFolder") -> dict[str, str]:
+def not_ready(folder: BusFolder) -> dict[str, str]:
     """Return those that must run here and are not ready, each with the reason in a sentence."""
     healths = asyncio.run(ask_all(folder))
     return {
@@ -60,7 +57,7 @@ def not_ready(folder: "BusFolder") -> dict[str, str]:
     }
 
 
-def failing(folder: "BusFolder") -> dict[str, str]:
+def failing(folder: BusFolder) -> dict[str, str]:
     """Return the services that the supervisor reports as failing, each with the last line of its log."""
     with suppress(FileNotFoundError, ValueError):
         states = json.loads((folder.run / "services.json").read_bytes())
@@ -70,8 +67,6 @@ def failing(folder: "BusFolder") -> dict[str, str]:
 
 def why_not_ready(health: Health) -> str:
     """Return in a sentence why the service whose *health* this is, is not ready."""
-    from nrmbus.desk.errors import MEANINGS
-
     trouble, held_up, lag = health.get("trouble"), health.get("held_up"), health.get("lag")
     if trouble is not None:
         sentences = {str(code): meaning.sentence for code, meaning in MEANINGS.items()}

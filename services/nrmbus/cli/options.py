@@ -1,18 +1,41 @@
 """Options that several commands have: which bus is meant, and by which file it is known."""
 
 import os
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated, Final
 
 import typer
 
-if TYPE_CHECKING:
-    from nrmbus.bus.folder import BusFolder
+from nrmbus.bus.errors import BusError
+from nrmbus.bus.folder import BusFolder
+from nrmbus.bus.reach import is_address
 
+DEFAULT_BUS: Final = "local"
 Data = Annotated[
     Path | None, typer.Option("--data", metavar="DIR", help="The bus's folder. (default: below the XDG data folder)")
 ]
-Bus = Annotated[str, typer.Option("--bus", metavar="NAME", help="The bus's name below the XDG data folder.")]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BusContext:
+    """Options that say which bus a command is about."""
+
+    data: Data = None
+    bus: Annotated[str, typer.Option("--bus", metavar="NAME", help="The bus's name below the XDG data folder.")] = (
+        DEFAULT_BUS
+    )
+
+    @property
+    def folder(self) -> BusFolder:
+        """Folder that the options mean, whether or not a bus is in it.
+
+        Raises:
+            NoBus: the bus's name is not a plain name.
+        """
+        return BusFolder(self.data) if self.data else BusFolder.named(self.bus)
+
+
 Known = Annotated[
     Path | None,
     typer.Option(
@@ -21,7 +44,6 @@ Known = Annotated[
         help="Where the broker lets nobody in: what nrmbus agency list --signed FILE has written elsewhere.",
     ),
 ]
-DEFAULT_BUS = "local"
 
 
 def to_write(file: Path | None) -> Path | None:
@@ -33,8 +55,6 @@ def to_write(file: Path | None) -> Path | None:
     Raises:
         BusError: its folder does not exist or takes no file, or *file* is a folder.
     """
-    from nrmbus.bus.errors import BusError
-
     if file is None:
         return None
     folder = file.expanduser().absolute().parent
@@ -53,24 +73,11 @@ PLAINTEXT = "Kafka is reached in plain text: whoever reaches it may read and wri
 """What is said of a bus that does not know who comes to its broker."""
 
 
-def folder_of(data: Path | None, bus: str) -> "BusFolder":
-    """Return the folder that the options mean, whether or not a bus is in it.
-
-    Raises:
-        NoBus: *bus* is not a plain name.
-    """
-    from nrmbus.bus.folder import BusFolder
-
-    return BusFolder(data) if data else BusFolder.named(bus)
-
-
 def checked_address(bootstrap: str | None) -> None:
     """Look that *bootstrap*, where it is given, is the address of a broker, or those of several.
 
     Raises:
         BadParameter: it is not.
     """
-    from nrmbus.bus.reach import is_address
-
     if bootstrap is not None and not is_address(bootstrap):
         raise typer.BadParameter("--bootstrap wants HOST:PORT, or several of them with commas between")

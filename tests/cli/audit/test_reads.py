@@ -19,9 +19,7 @@ from nrmbus.auditor.web.pages.words import LANGUAGES, Language, Words
 from nrmbus.auditor.web.users import Users
 from nrmbus.bus.errors import BusError
 from nrmbus.bus.folder import BusFolder
-from nrmbus.cli import health
 from nrmbus.cli.audit import person_report, reads
-from nrmbus.cli.desk import desks as desks_here
 from nrmbus.directory.entry import Contact
 from nrmbus.events.model import Event
 from nrmbus.events.registry import data_type
@@ -144,7 +142,7 @@ class TestReads:
         async def asked(*_: Any) -> dict[str, Any]:
             return {"ready": True, "ledger_lost": {"noticed": "2026-03-03T00:00:00Z"}}
 
-        monkeypatch.setattr(health, "ask", asked)
+        monkeypatch.setattr(reads, "ask", asked)
         shown = commands.shown("reads", "--case", commands.case)
 
         assert "lost its ledger (2026-03-03T00:00:00Z)" in shown
@@ -201,7 +199,7 @@ class TestPersonReport:
                 raise BusError("The bus has no such agency")
             yield Desk(agency)
 
-        monkeypatch.setattr(desks_here, "door_of", door_of)
+        monkeypatch.setattr(person_report, "door_of", door_of)
         monkeypatch.setattr(BusFolder, "agencies", lambda _: HERE)
         return asked
 

@@ -12,11 +12,10 @@ import pytest
 from click.testing import Result
 
 from auditor.played import first_scenario
-from nrmbus.auditor.history import history
 from nrmbus.auditor.history.history import Audited
 from nrmbus.bus.errors import BusError
 from nrmbus.bus.folder import BusFolder
-from nrmbus.cli.audit import on_record
+from nrmbus.cli.audit import erasure, on_record, replay, retention
 from nrmbus.cli.audit.on_record import NoDoor
 from typed import typed
 
@@ -66,8 +65,10 @@ class Commands:
         self.held: list[dict[str, Any]] = []
         """The holds that the auditor placed."""
         monkeypatch.setattr(on_record.AuditorsDoor, "hold", hold)
-        monkeypatch.setattr(history, "audited", audited)
-        monkeypatch.setattr(on_record, "asked", on_record.Question)  # whether a bus runs is not asked
+        for module in (replay, retention):
+            monkeypatch.setattr(module, "audited", audited)
+        for module in (on_record, erasure):  # whether a bus runs is not asked
+            monkeypatch.setattr(module, "asked", on_record.Question)
         monkeypatch.setattr(on_record.AuditorsDoor, "begin", begin)
         monkeypatch.setattr(on_record.AuditorsDoor, "put", put)
         monkeypatch.setenv("COLUMNS", "100")

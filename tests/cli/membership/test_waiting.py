@@ -7,7 +7,7 @@ from typer.testing import CliRunner
 
 from nrmbus.bus.folder import BusFolder
 from nrmbus.cli.app import app
-from nrmbus.cli.membership import waiting
+from nrmbus.cli.membership import agency
 from nrmbus.cli.membership.waiting import Answered
 
 SIGNED = Answered("ngo-a (rotated): leyla has signed; the operator enters it.")
@@ -27,7 +27,7 @@ def test_the_exit_status_is_1_where_something_was_not_signed(
 
     folder = BusFolder(tmp_path)
     folder.create()
-    monkeypatch.setattr(waiting, "signed", signed)
+    monkeypatch.setattr(agency, "signed", signed)
     shown = CliRunner().invoke(app, ["agency", "admit", "--waiting", "--data", str(tmp_path), "--keys-unprotected"])
 
     assert shown.exit_code == status, shown.output

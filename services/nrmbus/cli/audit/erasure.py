@@ -1,43 +1,40 @@
 """``nrmbus erasure``: what the history proves of a case's erasure, and a hold of the auditor's that stops one."""
 
 import json
-from typing import TYPE_CHECKING, Annotated, Any
+from collections.abc import Iterator
+from typing import Annotated, Any
 
 import typer
 
-from nrmbus.cli.audit.on_record import As, For, Off, Purpose
-from nrmbus.cli.options import DEFAULT_BUS, Bus, Data, folder_of
+from nrmbus.auditor.reports import erasure_certificate
+from nrmbus.auditor.reports.erasure_certificate import Certificate
+from nrmbus.bus.errors import BusError
+from nrmbus.cli.audit.on_record import As, Asker, Purpose, asked
+from nrmbus.cli.audit.replay import verified
+from nrmbus.cli.commands import Commands
+from nrmbus.cli.desk.desks import whole
+from nrmbus.cli.options import BusContext
+from nrmbus.events.erasure import AccessHoldPlaced
+from nrmbus.events.errors import Invalid
+from nrmbus.wire import times
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from nrmbus.auditor.reports.erasure_certificate import Certificate
-
-app = typer.Typer(help="What was erased, and who says so.", no_args_is_help=True)
+app = Commands("erasure", "What was erased, and who says so.")
 
 
-@app.command(name="certificate", epilog="Example: nrmbus erasure certificate --case 5f0c1a2b")
+@app.register(example="nrmbus erasure certificate --case 5f0c1a2b", name="certificate")
 def certificate(
     case: Annotated[str, typer.Option("--case", metavar="REF", help="The case: its reference, or the first digits.")],
     *,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
-    name: As = None,
-    purpose: For = Purpose.audit,
-    off_the_record: Off = False,
-    data: Data = None,
-    bus: Bus = DEFAULT_BUS,
+    asker: Asker,
+    context: BusContext,
 ) -> None:
     """Say who has confirmed to have erased a case, who has not, and from when on no backup opens it.
 
     What is asked goes on record first. The history is verified, every confirmation's signature with it. Exit status 1 while somebody's word is missing.
     """
-    from nrmbus.auditor.reports import erasure_certificate
-    from nrmbus.cli.audit.on_record import asked
-    from nrmbus.cli.audit.replay import verified
-    from nrmbus.cli.desk.desks import whole
-
-    folder = folder_of(data, bus)
-    question = asked(folder, name, purpose, off=off_the_record)
+    folder = context.folder
+    question = asker.question(folder)
     seen = verified(folder)
     with question.finding():
         subject = whole(case, seen.history.spoken_of())
@@ -52,10 +49,8 @@ def certificate(
         raise typer.Exit(1)
 
 
-def mapping(subject: str, found: "Certificate") -> dict[str, Any]:
+def mapping(subject: str, found: Certificate) -> dict[str, Any]:
     """One JSON object; what is not known is left out."""
-    from nrmbus.wire import times
-
     body: dict[str, Any] = {
         "case": subject,
         "ground": found.ground,
@@ -82,7 +77,7 @@ def mapping(subject: str, found: "Certificate") -> dict[str, Any]:
     }
 
 
-def lines(subject: str, found: "Certificate") -> "Iterator[str]":
+def lines(subject: str, found: Certificate) -> Iterator[str]:
     """The same for people."""
     yield f"case {subject}"
     if found.decided:
@@ -105,7 +100,7 @@ def lines(subject: str, found: "Certificate") -> "Iterator[str]":
     yield "Registrations, numbers and proofs stay, and verify: nrmbus export, nrmbus verify."
 
 
-@app.command(epilog="Example: nrmbus erasure hold --case 5f0c1a2b --until 2026-09-30 --reason inspection")
+@app.register(example="nrmbus erasure hold --case 5f0c1a2b --until 2026-09-30 --reason inspection")
 def hold(
     case: Annotated[str, typer.Option("--case", metavar="REF", help="The case: its reference, or the first digits.")],
     *,
@@ -118,23 +113,14 @@ def hold(
         ),
     ] = None,
     name: As = None,
-    data: Data = None,
-    bus: Bus = DEFAULT_BUS,
+    context: BusContext,
 ) -> None:
     """As the auditor, on the auditor's machine: keep a case from being erased, until the end of a day.
 
     The running auditor says it, under the number of who decides it. An agency, a court and prosecution place a hold
     through their own desks: nrmbus publish, access.hold_placed.
     """
-    from nrmbus.auditor.reports import erasure_certificate
-    from nrmbus.bus.errors import BusError
-    from nrmbus.cli.audit.on_record import asked
-    from nrmbus.cli.audit.replay import verified
-    from nrmbus.cli.desk.desks import whole
-    from nrmbus.events.erasure import AccessHoldPlaced
-    from nrmbus.events.errors import Invalid
-
-    folder, reasons = folder_of(data, bus), reason or ["inspection"]
+    folder, reasons = context.folder, reason or ["inspection"]
     placed = None
     try:
         placed = AccessHoldPlaced.from_mapping({"reasons": reasons, "until": until})

@@ -7,10 +7,19 @@ from typing import Annotated
 
 import typer
 
-from nrmbus.cli.audit.on_record import As, For, Off, Purpose
-from nrmbus.cli.options import DEFAULT_BUS, Bus, Data, folder_of, to_write
+from nrmbus.auditor.evidence.export import exported
+from nrmbus.bus.errors import BusError
+from nrmbus.bus.folder import write_private
+from nrmbus.cli.audit.on_record import Asker
+from nrmbus.cli.audit.replay import progress
+from nrmbus.cli.commands import Commands
+from nrmbus.cli.desk.desks import whole
+from nrmbus.cli.options import BusContext, to_write
+
+app = Commands()
 
 
+@app.register(example="nrmbus export --case 5f0c1a2b --out evidence.zip")
 def export(
     *,
     case: Annotated[str, typer.Option(metavar="REF", help="The case: its reference, or the first digits.")],
@@ -18,27 +27,17 @@ def export(
         Path,
         typer.Option(metavar="FILE", help="Where to write the zip; no file may be there yet.", callback=to_write),
     ],
-    name: As = None,
-    purpose: For = Purpose.audit,
-    off_the_record: Off = False,
-    data: Data = None,
-    bus: Bus = DEFAULT_BUS,
+    asker: Asker,
+    context: BusContext,
 ) -> None:
     """Write the evidence of a case: what was registered, and what proves it, with a verifier in one file.
 
     That it is handed on goes on record first. What the auditor's newest checkpoint covers is in it; what is later waits for the next one. Letters stay sealed.
     """
-    from nrmbus.auditor.evidence.export import exported
-    from nrmbus.bus.errors import BusError
-    from nrmbus.bus.folder import write_private
-    from nrmbus.cli.audit.on_record import asked
-    from nrmbus.cli.audit.replay import progress
-    from nrmbus.cli.desk.desks import whole
-
     if out.exists():
         raise BusError(f"{out} is there already: choose another file with --out FILE.")
-    folder = folder_of(data, bus)
-    question = asked(folder, name, purpose, off=off_the_record)
+    folder = context.folder
+    question = asker.question(folder)
 
     def meant(known: Iterable[str]) -> str:
         with question.finding():

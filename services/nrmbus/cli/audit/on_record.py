@@ -9,17 +9,23 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal
 
+import httpx
 import typer
 
+from nrmbus.auditor.web.access_log import Question as Asked
+from nrmbus.auditor.web.offline_log import FILE, OffTheRecord
+from nrmbus.auditor.web.users import Users
+from nrmbus.bus.errors import BusError
+from nrmbus.bus.folder import BusFolder
 from nrmbus.cli.actor import account
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from nrmbus.bus.folder import BusFolder
+from nrmbus.directory.commands import is_joined
+from nrmbus.rules import load_profile
 
 What = Literal["case", "event", "search", "export", "person_report"]
 
@@ -45,14 +51,32 @@ As = Annotated[
         "--as", metavar="NAME", help="Who asks: a user of the auditor, by password. (default: this machine's account)"
     ),
 ]
-For = Annotated[Purpose, typer.Option("--purpose", help="What it is read for, as the record says.")]
-Off = Annotated[
-    bool,
-    typer.Option(
-        "--off-the-record",
-        help="Where it cannot be put on record: show it all the same. It is written down, and put on record later.",
-    ),
-]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asker:
+    """Options that say who asks the history, for which purpose, and whether an unrecorded answer will do."""
+
+    name: As = None
+    purpose: Annotated[Purpose, typer.Option("--purpose", help="What it is read for, as the record says.")] = (
+        Purpose.audit
+    )
+    off_the_record: Annotated[
+        bool,
+        typer.Option(
+            "--off-the-record",
+            help="Where it cannot be put on record: show it all the same. It is written down, and put on record later.",
+        ),
+    ] = False
+
+    def question(self, folder: BusFolder) -> "Question":
+        """Return the question of a command that reads the history of a running bus; raises as `asked`."""
+        return asked(folder, self.name, self.purpose, off=self.off_the_record)
+
+    def question_offline(self, folder: BusFolder) -> "Question":
+        """Return the question of a command that can also answer while the bus does not run; raises as `Question`."""
+        return Question(folder, self.name, self.purpose, off=self.off_the_record)
+
 
 _ALL_THE_SAME: Final = "to look all the same, with a record kept here and registered later: --off-the-record."
 _SENTENCES: Final = {
@@ -83,7 +107,7 @@ class NoDoor(Exception):
 class AuditorsDoor:
     """The door of the running auditor whose folder is *home*."""
 
-    def __init__(self, home: "Path") -> None:
+    def __init__(self, home: Path) -> None:
         """Look in *home*/door.json each time: it may start meanwhile."""
         self._home = home
 
@@ -110,7 +134,6 @@ class AuditorsDoor:
     def _ask(
         self, method: str, patience: float, body: dict[str, Any] | None = None, path: str = "/questions"
     ) -> dict[str, Any]:
-        import httpx
 
         code = "unreachable"
         with suppress(OSError, ValueError, KeyError, httpx.HTTPError):  # their texts name addresses
@@ -130,7 +153,7 @@ class AuditorsDoor:
 class Question:
     """One command's question: `put` it on record, then show."""
 
-    def __init__(self, folder: "BusFolder", name: str | None, purpose: Purpose, *, off: bool | None) -> None:
+    def __init__(self, folder: BusFolder, name: str | None, purpose: Purpose, *, off: bool | None) -> None:
         """Find who asks, and whether it can go on record; asks for a password where *name* is given.
 
         *off* says whether it is shown off the record where it cannot; None where that is not offered.
@@ -152,7 +175,6 @@ class Question:
             self._cannot(error.code)
 
     def _cannot(self, code: str) -> None:
-        from nrmbus.bus.errors import BusError
 
         self._why = code
         if not self._off:
@@ -189,9 +211,6 @@ class Question:
         Raises:
             BusError: it is not registered.
         """
-        from nrmbus.bus.errors import BusError
-        from nrmbus.rules import load_profile
-
         try:
             body = {"actor": self._actor, "case": case, "reasons": reasons, "until": until}
             return int(self._door.hold(body, PATIENCE_SECONDS + 4 * (time.monotonic() - self._began))["number"])
@@ -208,8 +227,6 @@ class Question:
         Raises:
             BusError: as the block does, or as `put`.
         """
-        from nrmbus.bus.errors import BusError
-
         try:
             yield
         except BusError:
@@ -217,12 +234,6 @@ class Question:
             raise
 
     def _write_down(self, what: What, case: str | None, event: str | None) -> None:
-        from datetime import UTC, datetime
-
-        from nrmbus.auditor.web.access_log import Question as Asked
-        from nrmbus.auditor.web.offline_log import FILE, OffTheRecord
-        from nrmbus.auditor.web.users import Users
-        from nrmbus.bus.errors import BusError
 
         asked = Asked(self._actor, self._purpose.value, what, case or Users(self._home).own_number(), event)
         try:
@@ -238,14 +249,12 @@ class Question:
 
 
 @contextmanager
-def refused_on_record(folder: "BusFolder", what: What = "search", case: str | None = None) -> Iterator[None]:
+def refused_on_record(folder: BusFolder, what: What = "search", case: str | None = None) -> Iterator[None]:
     """For a command that agencies' desks put on record: where it says no, that is an answer of the auditor's history too.
 
     Raises:
         BusError: as the block does, once that is on record; or it cannot be, and then the answer is not told.
     """
-    from nrmbus.bus.errors import BusError
-
     try:
         yield
     except BusError:
@@ -253,28 +262,23 @@ def refused_on_record(folder: "BusFolder", what: What = "search", case: str | No
         raise
 
 
-def read_at_the_operator(folder: "BusFolder") -> None:
+def read_at_the_operator(folder: BusFolder) -> None:
     """See that the history can be read here.
 
     Raises:
         BusError: *folder* was made by `nrmbus join`: what is read is read, and put on record, on the operator's machine.
     """
-    from nrmbus.bus.errors import BusError
-    from nrmbus.directory.commands import is_joined
-
     if is_joined(folder):
         raise BusError(_ELSEWHERE)
 
 
-def asked(folder: "BusFolder", name: str | None, purpose: Purpose, *, off: bool | None) -> Question:
+def asked(folder: BusFolder, name: str | None, purpose: Purpose, *, off: bool | None) -> Question:
     """The question of a command that reads the history of a bus that runs; raises as `Question`, and NoBus."""
     folder.bootstrap  # noqa: B018 - raises where no bus runs
     return Question(folder, name, purpose, off=off)
 
 
-def _actor(home: "Path", name: str | None) -> str:
-    from nrmbus.auditor.web.users import Users
-    from nrmbus.bus.errors import BusError
+def _actor(home: Path, name: str | None) -> str:
 
     users = Users(home)
     if name is None:

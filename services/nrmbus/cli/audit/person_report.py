@@ -10,19 +10,25 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import Annotated, Any, Final
 
 import typer
+import yaml
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 
+from nrmbus.auditor.history.history import Audited
+from nrmbus.auditor.reports.holders import Held, Holder, Reading, Written, held
+from nrmbus.auditor.web.pages.words import Words
+from nrmbus.bus.folder import BusFolder, write_private
 from nrmbus.cli.actor import number_at
-from nrmbus.cli.audit.on_record import As, Purpose
-from nrmbus.cli.options import DEFAULT_BUS, Bus, Data, folder_of, to_write
+from nrmbus.cli.audit import on_record
+from nrmbus.cli.audit.on_record import As, Purpose, refused_on_record
+from nrmbus.cli.audit.replay import verified
+from nrmbus.cli.commands import Commands
+from nrmbus.cli.desk.desks import door_of, whole
+from nrmbus.cli.options import BusContext, to_write
 
-if TYPE_CHECKING:
-    from nrmbus.auditor.history.history import Audited
-    from nrmbus.auditor.reports.holders import Held, Holder, Reading, Written
-    from nrmbus.auditor.web.pages.words import Words
-    from nrmbus.bus.folder import BusFolder
+app = Commands()
 
 _HERE: Final = Path(__file__).parent
 _AUDITOR: Final = "auditor"
@@ -36,6 +42,7 @@ class Language(StrEnum):
     ru = "ru"
 
 
+@app.register(example="nrmbus person-report --case 5f0c1a2b --language az")
 def person_report(
     case: Annotated[str, typer.Option("--case", metavar="REF", help="The case: its reference, or the first digits.")],
     language: Annotated[Language, typer.Option("--language", help="In which language the person asks.")],
@@ -56,8 +63,7 @@ def person_report(
         Path | None,
         typer.Option(metavar="FILE", help="Write a page to print, in place of text.", callback=to_write),
     ] = None,
-    data: Data = None,
-    bus: Bus = DEFAULT_BUS,
+    context: BusContext,
 ) -> None:
     """Tell the person what is held about them: by which agency, on which ground, who read it, who was told what.
 
@@ -65,14 +71,7 @@ def person_report(
     that fails; so is that there is no such case, or that the agency cannot tell of it, by the auditor. It names no member
     of staff, and says nothing of what stands in a letter.
     """
-    from nrmbus.auditor.reports.holders import held
-    from nrmbus.auditor.web.pages.words import Words
-    from nrmbus.bus.folder import write_private
-    from nrmbus.cli.audit.on_record import refused_on_record
-    from nrmbus.cli.audit.replay import verified
-    from nrmbus.cli.desk.desks import whole
-
-    folder = folder_of(data, bus)
+    folder = context.folder
     seen = verified(folder)
     with refused_on_record(folder):
         subject = whole(case, seen.history.spoken_of())
@@ -100,7 +99,7 @@ def _folded(text: str) -> str:
     )
 
 
-def _teller(folder: "BusFolder", seen: "Audited", subject: str) -> str:
+def _teller(folder: BusFolder, seen: Audited, subject: str) -> str:
     """Who tells it where nobody was named: the holder of the case if its desk is on this machine, else the auditor."""
     entries = seen.history.about(subject)
     last = next((each.event for each in reversed(entries) if each.event), None)
@@ -109,11 +108,9 @@ def _teller(folder: "BusFolder", seen: "Audited", subject: str) -> str:
 
 
 def _on_record(
-    folder: "BusFolder", teller: str, subject: str, actor: str | None, name: str | None
-) -> tuple[int | None, "Written"]:
+    folder: BusFolder, teller: str, subject: str, actor: str | None, name: str | None
+) -> tuple[int | None, Written]:
     """Have it recorded that the person is told; return the number of the record, and what a desk knows of its letters."""
-    from nrmbus.cli.audit import on_record
-
     if teller != _AUDITOR:
         with on_record.refused_on_record(folder, "case", subject):
             who = number_at(folder, teller, actor)
@@ -121,8 +118,7 @@ def _on_record(
     return on_record.asked(folder, name, Purpose.person_request, off=None).put("person_report", subject), {}
 
 
-async def _by_its_desk(folder: "BusFolder", agency: str, subject: str, actor: str) -> tuple[int, "Written"]:
-    from nrmbus.cli.desk.desks import door_of
+async def _by_its_desk(folder: BusFolder, agency: str, subject: str, actor: str) -> tuple[int, Written]:
 
     async with door_of(folder, agency) as door:
         answer = await door.read_case(subject, what="person_report", actor=actor, purpose="person_request")
@@ -135,8 +131,6 @@ async def _by_its_desk(folder: "BusFolder", agency: str, subject: str, actor: st
 @cache
 def sentences() -> dict[str, dict[str, str]]:
     """Every sentence of a report by its key, in every language."""
-    import yaml
-
     found: dict[str, dict[str, str]] = yaml.safe_load((_HERE / "person_report.yaml").read_text(encoding="utf-8"))
     return found
 
@@ -169,8 +163,6 @@ class Report:
 
     def html(self) -> str:
         """As one page that loads nothing."""
-        from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
-
         environment = Environment(
             loader=FileSystemLoader(_HERE),
             autoescape=select_autoescape(["j2"]),
@@ -182,7 +174,7 @@ class Report:
         return environment.get_template("person_report.html.j2").render(report=self)
 
 
-def written(of: "Held", words: "Words", *, teller: str, number: int | None, made: datetime) -> Report:
+def written(of: Held, words: Words, *, teller: str, number: int | None, made: datetime) -> Report:
     """The report about what is *of* the person held, in the language of *words*; *teller* hands it over."""
 
     def say(key: str, **values: Any) -> str:
@@ -208,7 +200,7 @@ def written(of: "Held", words: "Words", *, teller: str, number: int | None, made
     return Report(words.language, say("title"), tuple(intro), (*sections, rights))
 
 
-def _name(holder: "Holder", words: "Words") -> str:
+def _name(holder: Holder, words: Words) -> str:
     role = words.gloss("role", holder.role)
     if holder.contact:
         return f"{holder.contact.name} ({'; '.join(filter(None, (role, holder.agency)))})"
@@ -218,7 +210,7 @@ def _name(holder: "Holder", words: "Words") -> str:
     return f"{first}{role[1:]}" if role == holder.agency else f"{first}{role[1:]} ({holder.agency})"
 
 
-def _about(holder: "Holder", words: "Words", say: Any) -> Iterator[tuple[str, tuple[str, ...]]]:
+def _about(holder: Holder, words: Words, say: Any) -> Iterator[tuple[str, tuple[str, ...]]]:
     yield from _whom_to_ask(holder, say)
     yield from _letters(holder, say)
     if holder.erased:
@@ -241,7 +233,7 @@ def _about(holder: "Holder", words: "Words", say: Any) -> Iterator[tuple[str, tu
         yield say("read.nothing"), ()
 
 
-def _whom_to_ask(holder: "Holder", say: Any) -> Iterator[tuple[str, tuple[str, ...]]]:
+def _whom_to_ask(holder: Holder, say: Any) -> Iterator[tuple[str, tuple[str, ...]]]:
     """Yield address and telephone number, as the directory has them, or who else can say them."""
     contact = holder.contact
     if contact and contact.address:
@@ -252,7 +244,7 @@ def _whom_to_ask(holder: "Holder", say: Any) -> Iterator[tuple[str, tuple[str, .
         yield say("contact.none"), ()
 
 
-def _letters(holder: "Holder", say: Any) -> Iterator[tuple[str, tuple[str, ...]]]:
+def _letters(holder: Holder, say: Any) -> Iterator[tuple[str, tuple[str, ...]]]:
     """Yield what its letters hold, as far as anybody here knows."""
     deleted = holder.stopped is not None and holder.stopped.state == "deleted"
     if holder.role == _AUDITOR:
@@ -269,7 +261,7 @@ def _parts(parts: Iterable[str], say: Any) -> str:
     return "; ".join(say(f"part.{part}") for part in sorted(parts))
 
 
-def _readings(readings: Iterable["Reading"], words: "Words", say: Any) -> Iterator[str]:
+def _readings(readings: Iterable[Reading], words: Words, say: Any) -> Iterator[str]:
     """Yield a line for each purpose: how often, from when to when, and what was read."""
     purposes: dict[str, list[Reading]] = {}
     for each in readings:
@@ -289,7 +281,7 @@ def _readings(readings: Iterable["Reading"], words: "Words", say: Any) -> Iterat
             yield say("read.lines", first=first, last=last, count=len(same), **values)
 
 
-def _ground(holder: "Holder", words: "Words", say: Any) -> str:
+def _ground(holder: Holder, words: Words, say: Any) -> str:
     day = words.day(holder.since) if holder.since else ""
     if holder.ground == "override" and day:
         return str(say("ground.override", day=day))
@@ -298,7 +290,7 @@ def _ground(holder: "Holder", words: "Words", say: Any) -> str:
     return str(say("ground.law", basis=holder.basis) if holder.basis else say("ground.rules"))
 
 
-def _stopped(holder: "Holder", words: "Words", say: Any) -> str:
+def _stopped(holder: Holder, words: Words, say: Any) -> str:
     stopped = holder.stopped
     if stopped is None or stopped.state != "missing":
         return str(say(f"stop.{stopped.state}")) if stopped else ""
@@ -306,6 +298,6 @@ def _stopped(holder: "Holder", words: "Words", say: Any) -> str:
     return str(say("stop.late" if stopped.breached else "stop.missing", day=day))
 
 
-def _steps(steps: Iterable[tuple[str, datetime]], words: "Words", say: Any) -> Iterator[str]:
+def _steps(steps: Iterable[tuple[str, datetime]], words: Words, say: Any) -> Iterator[str]:
     for kind, at in steps:
         yield say("step", day=words.day(at), step=words.gloss("type", kind) or kind)

@@ -4,18 +4,27 @@ import asyncio
 import json
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import Annotated, Any, Final
 
 import typer
+from rich import box
+from rich.console import Console
+from rich.table import Table
 
-from nrmbus.cli.audit.on_record import As, For, Off, Purpose
-from nrmbus.cli.options import DEFAULT_BUS, Bus, Data, folder_of
+from nrmbus.auditor.history.history import Entry
+from nrmbus.auditor.reports.holders import Reading, readings
+from nrmbus.auditor.web.offline_log import OffTheRecord, Unrecorded
+from nrmbus.bus.folder import BusFolder
+from nrmbus.cli.audit.on_record import Asker
+from nrmbus.cli.audit.replay import verified
+from nrmbus.cli.commands import Commands
+from nrmbus.cli.desk.desks import whole
+from nrmbus.cli.health import ask
+from nrmbus.cli.options import BusContext
+from nrmbus.client import Door, DoorError
+from nrmbus.wire import times
 
-if TYPE_CHECKING:
-    from nrmbus.auditor.history.history import Entry
-    from nrmbus.auditor.reports.holders import Reading
-    from nrmbus.auditor.web.offline_log import Unrecorded
-    from nrmbus.bus.folder import BusFolder
+app = Commands()
 
 _DESK: Final = "desk"
 """By this name a desk opens by itself, to say whether a letter opens: no person reads, and nothing is registered."""
@@ -25,16 +34,14 @@ _Key = tuple[str, str | None, str]
 """Who opened a letter of which event, and what for."""
 
 
+@app.register(example="nrmbus reads --case 5f0c1a2b")
 def reads(
     case: Annotated[str, typer.Option("--case", metavar="REF", help="The case: its reference, or the first digits.")],
     *,
     agency: Annotated[str | None, typer.Option(metavar="ID", help="What was read at this agency alone.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
-    name: As = None,
-    purpose: For = Purpose.audit,
-    off_the_record: Off = False,
-    data: Data = None,
-    bus: Bus = DEFAULT_BUS,
+    asker: Asker,
+    context: BusContext,
 ) -> None:
     """Say who read what of a case, when and what for.
 
@@ -42,14 +49,8 @@ def reads(
     on record first. Where an agency's desk is here, its own table is held against that, and a difference is said; where
     the auditor's folder is here, what was read off the record. Exit status: 1 when something was read that is on no record.
     """
-    from nrmbus.auditor.reports.holders import readings
-    from nrmbus.auditor.web.offline_log import OffTheRecord
-    from nrmbus.cli.audit.on_record import asked
-    from nrmbus.cli.audit.replay import verified
-    from nrmbus.cli.desk.desks import whole
-
-    folder = folder_of(data, bus)
-    question = asked(folder, name, purpose, off=off_the_record)
+    folder = context.folder
+    question = asker.question(folder)
     left = OffTheRecord(folder.service("auditor")).left()  # before this question, which may be written there itself
     seen = verified(folder)
     with question.finding():
@@ -78,10 +79,8 @@ def reads(
         raise typer.Exit(1)
 
 
-async def tables_of(folder: "BusFolder", subject: str, agency: str | None) -> dict[str, list[dict[str, Any]]]:
+async def tables_of(folder: BusFolder, subject: str, agency: str | None) -> dict[str, list[dict[str, Any]]]:
     """What the desk of each agency (or of *agency*) says that it opened of the case; without those that do not answer."""
-    from nrmbus.client import Door, DoorError
-
     found: dict[str, list[dict[str, Any]]] = {}
     for name in folder.agencies():
         if agency not in (None, name):
@@ -94,27 +93,25 @@ async def tables_of(folder: "BusFolder", subject: str, agency: str | None) -> di
     return found
 
 
-def differing(agency: str, found: Iterable["Reading"], rows: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+def differing(agency: str, found: Iterable[Reading], rows: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """What was registered and not opened at the desk of *agency*, and what was opened there and not registered."""
     registered: Counter[_Key] = Counter(
         (each.actor, each.event, each.purpose) for each in found if each.agency == agency and each.what == "letter"
     )
     by_part = Counter((row["who"], row["event"], row["purpose"], row["part"]) for row in rows if row["who"] != _DESK)
     opened: Counter[_Key] = Counter()
-    for (who, event, purpose, _), times in by_part.items():
-        opened[who, event, purpose] = max(opened[who, event, purpose], times)
+    for (who, event, purpose, _), count in by_part.items():
+        opened[who, event, purpose] = max(opened[who, event, purpose], count)
     places = (("desk", registered - opened), ("history", opened - registered))
     return [
-        {"agency": agency, "actor": who, "event": event, "purpose": purpose, "missing": where, "times": times}
+        {"agency": agency, "actor": who, "event": event, "purpose": purpose, "missing": where, "times": count}
         for where, more in places
-        for (who, event, purpose), times in sorted(more.items(), key=str)
+        for (who, event, purpose), count in sorted(more.items(), key=str)
     ]
 
 
-async def marked(folder: "BusFolder", differences: list[dict[str, Any]]) -> list[dict[str, Any]]:
+async def marked(folder: BusFolder, differences: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Return *differences* with ``ledger_lost`` where a desk cannot know what it opened, since it lost its ledger."""
-    from nrmbus.cli.health import ask
-
     lost = {}
     for agency in sorted({each["agency"] for each in differences if each["missing"] == "desk"}):
         if found := (await ask(folder, agency) or {}).get("ledger_lost"):
@@ -124,14 +121,12 @@ async def marked(folder: "BusFolder", differences: list[dict[str, Any]]) -> list
 
 def mapping(
     subject: str,
-    found: Iterable["Reading"],
+    found: Iterable[Reading],
     here: Mapping[str, list[dict[str, Any]]],
     differences: list[dict[str, Any]],
-    unrecorded: Iterable["Unrecorded"] = (),
+    unrecorded: Iterable[Unrecorded] = (),
 ) -> dict[str, Any]:
     """One JSON object."""
-    from nrmbus.wire import times
-
     rows = [
         {
             "number": each.number,
@@ -152,14 +147,11 @@ def mapping(
 
 def _print(
     subject: str,
-    found: list["Reading"],
+    found: list[Reading],
     here: Mapping[str, list[dict[str, Any]]],
     differences: Iterable[Mapping[str, Any]],
-    read: Mapping[str, "Entry"],
+    read: Mapping[str, Entry],
 ) -> None:
-    from rich import box
-    from rich.console import Console
-    from rich.table import Table
 
     console = Console()
     console.print(f"case {subject}", style="dim", highlight=False)
@@ -190,7 +182,7 @@ def _print(
         typer.echo("What these desks opened for people is what was registered, no more and no less.")
 
 
-def _event(entry: "Entry | None", id: str) -> str:
+def _event(entry: Entry | None, id: str) -> str:
     if entry is None or entry.event is None:
         return f"event {id}"
     return f"{entry.event.type}, number {entry.registration.number}"

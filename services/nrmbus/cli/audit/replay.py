@@ -7,26 +7,35 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import Annotated, Final
 
 import typer
+from rich import box
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+from rich.text import Text
 
-from nrmbus.cli.audit.on_record import As, For, Off, Purpose
-from nrmbus.cli.options import DEFAULT_BUS, Bus, Data, folder_of, to_write
+from nrmbus.auditor.history.history import Audited, Entry, audited
+from nrmbus.auditor.history.outcomes import follower, is_sealed_again, refusal_of
+from nrmbus.auditor.history.selection import Selection, moment, numbers, time_of
+from nrmbus.auditor.web.pages.words import Words
+from nrmbus.bus.errors import BusError
+from nrmbus.bus.folder import BusFolder, write_private
+from nrmbus.cli.audit.on_record import Asker, read_at_the_operator
+from nrmbus.cli.audit.replayed import Case, Replayed, mapping, rows
+from nrmbus.cli.commands import Commands
+from nrmbus.cli.desk.desks import whole
+from nrmbus.cli.options import BusContext, to_write
+from nrmbus.rules import load_profile
 
-if TYPE_CHECKING:
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    from nrmbus.auditor.history.history import Audited, Entry
-    from nrmbus.bus.folder import BusFolder
-    from nrmbus.cli.audit.replayed import Case, Replayed
+app = Commands()
 
 _WIDE: Final = 110
 """From so many columns on, a row has a column for each thing it says."""
 
 
+@app.register(example="nrmbus replay --case 5f0c1a2b --as-of 2026-03-02T09:00:00Z")
 def replay(  # noqa: PLR0913 - one each for what a history may be narrowed to
     *,
     case: Annotated[
@@ -61,11 +70,8 @@ def replay(  # noqa: PLR0913 - one each for what a history may be narrowed to
         Path | None,
         typer.Option(metavar="FILE", help="Write the timeline as one HTML file that loads nothing.", callback=to_write),
     ] = None,
-    name: As = None,
-    purpose: For = Purpose.audit,
-    off_the_record: Off = False,
-    data: Data = None,
-    bus: Bus = DEFAULT_BUS,
+    asker: Asker,
+    context: BusContext,
 ) -> None:
     """Replay the history of a case, or of all: what was registered and refused, by which rule, and who was told.
 
@@ -73,16 +79,9 @@ def replay(  # noqa: PLR0913 - one each for what a history may be narrowed to
     missing; letters stay sealed.
     Days are those of the policy's zone. What is left out is still verified, and counts for status and clocks.
     """
-    from nrmbus.auditor.history.selection import Selection, moment, numbers, time_of
-    from nrmbus.bus.errors import BusError
-    from nrmbus.cli.audit.on_record import asked
-    from nrmbus.cli.audit.replayed import Replayed, mapping, rows
-    from nrmbus.cli.desk.desks import whole
-    from nrmbus.rules import load_profile
-
     if sum((as_json, as_lines, html is not None)) > 1:
         raise BusError("--json, --jsonl and --html are three forms of the same: choose one.")
-    folder = folder_of(data, bus)
+    folder = context.folder
     zone = load_profile(folder.settings.policy).zone
     chosen = Selection(
         agency=agency,
@@ -92,7 +91,7 @@ def replay(  # noqa: PLR0913 - one each for what a history may be narrowed to
         numbers=numbers(number),
     )
     then = moment(as_of, zone, "--as-of")
-    question = asked(folder, name, purpose, off=off_the_record)
+    question = asker.question(folder)
     seen = verified(folder)
     if agency is not None and agency not in seen.directory.entries:
         raise BusError(
@@ -108,19 +107,14 @@ def replay(  # noqa: PLR0913 - one each for what a history may be narrowed to
         for row in rows(replayed):
             typer.echo(json.dumps(row, separators=(",", ":")))
     elif html:
-        from nrmbus.bus.folder import write_private
-
         write_private(html.absolute(), replayed.html().encode())
         typer.echo(f"Wrote {html}. Verified: {replayed.verified}.")
     else:
         _print(replayed, readings=readings or chosen.type == "access.granted")
 
 
-def verified(folder: "BusFolder") -> "Audited":
+def verified(folder: BusFolder) -> Audited:
     """The whole history of the bus in *folder*; raises as `nrmbus.auditor.history.history.audited`, and `read_at_the_operator`."""
-    from nrmbus.auditor.history.history import audited
-    from nrmbus.cli.audit.on_record import read_at_the_operator
-
     read_at_the_operator(folder)
     gc.disable()  # all of it is kept: looking through it for garbage would take a third of the time
     try:
@@ -133,9 +127,6 @@ def verified(folder: "BusFolder") -> "Audited":
 @contextmanager
 def progress() -> Iterator[Callable[[int, int], None] | None]:
     """A bar on standard error for what takes long; nothing where that is no terminal."""
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
     console = Console(stderr=True)
     if not console.is_terminal:
         yield None
@@ -146,8 +137,7 @@ def progress() -> Iterator[Callable[[int, int], None] | None]:
         yield lambda done, total: bar.update(task, completed=done, total=total)
 
 
-def _print(replayed: "Replayed", *, readings: bool) -> None:
-    from rich.console import Console
+def _print(replayed: Replayed, *, readings: bool) -> None:
 
     console = Console()
     for case in replayed.cases:
@@ -166,10 +156,7 @@ def _print(replayed: "Replayed", *, readings: bool) -> None:
     )
 
 
-def _print_case(console: "Console", replayed: "Replayed", case: "Case", *, readings: bool) -> None:
-    from rich.text import Text
-
-    from nrmbus.auditor.web.pages.words import Words
+def _print_case(console: Console, replayed: Replayed, case: Case, *, readings: bool) -> None:
 
     words = Words("en", replayed.profile.zone)
     status = [f"  {case.status}"] if case.status else []
@@ -192,12 +179,8 @@ def _print_case(console: "Console", replayed: "Replayed", case: "Case", *, readi
     console.print()
 
 
-def _table(replayed: "Replayed", case: "Case", entries: "list[Entry]", *, wide: bool) -> "Table":
+def _table(replayed: Replayed, case: Case, entries: list[Entry], *, wide: bool) -> Table:
     """The rows; where there is little room, verdict and who was told stand below the type."""
-    from rich import box
-    from rich.table import Table
-    from rich.text import Text
-
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
     table.add_column("no.", justify="right", style="dim", no_wrap=True)
     table.add_column("time (UTC)", no_wrap=True)
@@ -218,10 +201,7 @@ def _table(replayed: "Replayed", case: "Case", entries: "list[Entry]", *, wide: 
     return table
 
 
-def _type(entry: "Entry") -> "Text":
-    from rich.text import Text
-
-    from nrmbus.auditor.history.outcomes import is_sealed_again
+def _type(entry: Entry) -> Text:
 
     if entry.said is None:
         if is_sealed_again(entry):
@@ -232,10 +212,7 @@ def _type(entry: "Entry") -> "Text":
     return Text.assemble((f"{entry.said.type}{version}", "bold"), (unknown, "red"))
 
 
-def _verdict(replayed: "Replayed", case: "Case", entry: "Entry") -> "Text":
-    from rich.text import Text
-
-    from nrmbus.auditor.history.outcomes import follower, is_sealed_again, refusal_of
+def _verdict(replayed: Replayed, case: Case, entry: Entry) -> Text:
 
     said = entry.registration
     if is_sealed_again(entry):
@@ -247,7 +224,6 @@ def _verdict(replayed: "Replayed", case: "Case", entry: "Entry") -> "Text":
     return Text.assemble(said.verdict, *cited, f"\n{says}" if says else "", _article(entry))
 
 
-def _article(entry: "Entry") -> "Text":
-    from rich.text import Text
+def _article(entry: Entry) -> Text:
 
     return Text(f"\n{entry.registration.article}" if entry.registration.article else "", style="dim")

@@ -2,41 +2,35 @@
 
 import asyncio
 import json
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
-from nrmbus.cli.audit.on_record import As, For, Off, Purpose
-from nrmbus.cli.options import DEFAULT_BUS, Bus, Data, folder_of
+from nrmbus.auditor.history.history import Audited, audited
+from nrmbus.cli.audit.on_record import Asker
+from nrmbus.cli.commands import Commands
+from nrmbus.cli.options import BusContext
+from nrmbus.wire import times
 
-if TYPE_CHECKING:
-    from nrmbus.auditor.history.history import Audited
-
-app = typer.Typer(help="Closed cases and how long the profile keeps them.", no_args_is_help=True)
+app = Commands("retention", "Closed cases and how long the profile keeps them.")
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 
 
-@app.command(epilog="Example: nrmbus retention due")
+@app.register(example="nrmbus retention due")
 def due(
     *,
     as_json: AsJson = False,
-    name: As = None,
-    purpose: For = Purpose.audit,
-    off_the_record: Off = False,
-    data: Data = None,
-    bus: Bus = DEFAULT_BUS,
+    asker: Asker,
+    context: BusContext,
 ) -> None:
     """List the closed cases: how long each is kept, what holds it, and which are over. Changes nothing.
 
     The question is recorded before anything is shown. When the retention period of a case is over, the timekeeper tells
     every agency that holds the case to erase it: nrmbus erasure certificate shows the answers.
     """
-    from nrmbus.auditor.history.history import audited
-    from nrmbus.cli.audit.on_record import asked
-
-    folder = folder_of(data, bus)
-    question = asked(folder, name, purpose, off=off_the_record)
+    folder = context.folder
+    question = asker.question(folder)
     seen = asyncio.run(audited(folder, signatures="last"))
     question.put("search")
     cases = [found for each in seen.history.subjects() if (found := _case(seen, each)) is not None]
@@ -48,10 +42,8 @@ def due(
     typer.echo(f"{len(cases)} closed cases; the retention period of {sum(case['over'] for case in cases)} is over.")
 
 
-def _case(seen: "Audited", subject: str) -> dict[str, Any] | None:
+def _case(seen: Audited, subject: str) -> dict[str, Any] | None:
     """Return one closed case without the fields that are not known, or None if the case is not closed."""
-    from nrmbus.wire import times
-
     said = seen.history.over(subject)
     if said is not None:
         since = times.write(said.registration.time)

@@ -3,24 +3,29 @@
 import json
 from collections.abc import Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import Annotated, Final
 
 import typer
+from rich.console import Console
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
 
-from nrmbus.cli.audit.on_record import As, For, Off, Purpose
-from nrmbus.cli.options import DEFAULT_BUS, Bus, Data, folder_of
+from nrmbus.auditor.history.outcomes import verdict_of
+from nrmbus.auditor.reports.waterfall import Row, milliseconds, tree, waterfall
+from nrmbus.auditor.reports.why import Point, Receipt
+from nrmbus.bus.errors import BusError
+from nrmbus.cli.audit.on_record import Asker
+from nrmbus.cli.audit.traced import Told, Traced, asked_for, history_of, mapping, traced_event, traced_trace
+from nrmbus.cli.commands import Commands
+from nrmbus.cli.options import BusContext
 
-if TYPE_CHECKING:
-    from rich.console import Console
-    from rich.text import Text
-
-    from nrmbus.auditor.reports.waterfall import Row
-    from nrmbus.auditor.reports.why import Point, Receipt
-    from nrmbus.cli.audit.traced import Told, Traced
+app = Commands()
 
 _CLOCK: Final = "Spans are told by each machine's own clock, and kept for a while only; the history is by the bus's clock, and for good."
 
 
+@app.register(example="nrmbus trace referral.submitted --case 5f0c1a2b")
 def trace(
     event: Annotated[
         str | None,
@@ -37,25 +42,18 @@ def trace(
         str | None, typer.Option(metavar="REF", help="Of this case: its reference, or the first digits.")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
-    name: As = None,
-    purpose: For = Purpose.audit,
-    off_the_record: Off = False,
-    data: Data = None,
-    bus: Bus = DEFAULT_BUS,
+    asker: Asker,
+    context: BusContext,
 ) -> None:
     """Show who worked on an event, after what and for how long: its sender, the registrar, each receiver.
 
     What is asked goes on record first. Spans are kept by each service on its own machine, for a while. What the history knows is shown in any case: when the
     event was recorded and registered, which letters opened, what it answers and what came of it.
     """
-    from nrmbus.bus.errors import BusError
-    from nrmbus.cli.audit.on_record import Question
-    from nrmbus.cli.audit.traced import asked_for, history_of, mapping, traced_event, traced_trace
-
-    folder = folder_of(data, bus)
+    folder = context.folder
     if (event is None) == (trace_id is None):
         raise BusError("nrmbus trace wants an EVENT, or the way back with --trace TRACE.")
-    question = Question(folder, name, purpose, off=off_the_record)
+    question = asker.question_offline(folder)
     seen = history_of(folder)
     with question.finding():
         found = traced_trace(folder, seen, trace_id) if trace_id else traced_event(folder, seen, event or "", case)
@@ -63,7 +61,6 @@ def trace(
     if as_json:
         typer.echo(json.dumps(mapping(found), indent=2))
         return
-    from rich.console import Console
 
     show(found, Console())
 
@@ -71,12 +68,8 @@ def trace(
 # -- as text ---------------------------------------------------------------------------------------------------------
 
 
-def show(found: "Traced", console: "Console") -> None:
+def show(found: Traced, console: Console) -> None:
     """Print it: what was asked for, the waterfall, then what the history knows."""
-    from rich.text import Text
-
-    from nrmbus.auditor.reports.waterfall import waterfall
-
     console.print(_title(found))
     if found.event:
         console.print(Text(f"event {found.event}", "dim"))
@@ -97,10 +90,7 @@ def show(found: "Traced", console: "Console") -> None:
     console.print(Text(f"\n{_CLOCK}", "dim"))
 
 
-def _title(found: "Traced") -> "Text":
-    from rich.text import Text
-
-    from nrmbus.auditor.history.outcomes import verdict_of
+def _title(found: Traced) -> Text:
 
     if found.event is None:
         events = {each.event for each in found.spans if each.event} | {
@@ -118,12 +108,7 @@ def _title(found: "Traced") -> "Text":
     return Text.assemble((type_, "bold"), " of ", (said.source, "cyan"), f", {verdict} as number {said.number}")
 
 
-def _print_rows(rows: "list[Row]", found: "Traced", console: "Console") -> None:
-    from rich.padding import Padding
-    from rich.table import Table
-    from rich.text import Text
-
-    from nrmbus.auditor.reports.waterfall import milliseconds, tree
+def _print_rows(rows: list[Row], found: Traced, console: Console) -> None:
 
     services = len({row.span.service for row in rows})
     first = datetime.fromtimestamp(min(row.span.start for row in rows) / 1e9).astimezone()
@@ -151,8 +136,7 @@ def _print_rows(rows: "list[Row]", found: "Traced", console: "Console") -> None:
     console.print(Padding(table, (0, 0, 0, 1)))
 
 
-def _step(row: "Row", found: "Traced") -> "Text":
-    from rich.text import Text
+def _step(row: Row, found: Traced) -> Text:
 
     span, dim = row.span, "" if row.linked or found.event in (None, row.span.event) else "dim"
     text = Text(span.name, dim or "bold")
@@ -168,27 +152,22 @@ def _step(row: "Row", found: "Traced") -> "Text":
     return text
 
 
-def _bar(row: "Row", width: int) -> str:
+def _bar(row: Row, width: int) -> str:
     """A bar of *width* characters at most; never none, however short it took."""
     start = min(int(row.left * width), width - 1)
     length = max(min(round(row.width * width), width - start), 0)
     return " " * start + ("█" * length or "▏")
 
 
-def _print_missing(found: "Traced", console: "Console") -> None:
+def _print_missing(found: Traced, console: Console) -> None:
     """Who was told and has no span here: it keeps its own elsewhere, was down, or its spans have gone."""
-    from rich.text import Text
-
     here = {each.service for each in found.spans if found.event in (None, each.event)}
     due = {name for told in found.told if told.entry.said for name in told.entry.audience.recipients}
     if due - here:
         console.print(Text(f" no span here of {', '.join(sorted(due - here))}", "dim"))
 
 
-def _print_told(told: "Told", console: "Console", *, named: bool) -> None:
-    from rich.padding import Padding
-    from rich.table import Table
-    from rich.text import Text
+def _print_told(told: Told, console: Console, *, named: bool) -> None:
 
     entry = told.entry
     title = f"{entry.said.type}, {entry.registration.id}" if named and entry.said else "by the history"
@@ -201,8 +180,7 @@ def _print_told(told: "Told", console: "Console", *, named: bool) -> None:
     console.print(Padding(table, (0, 0, 0, 1)))
 
 
-def _lines(told: "Told") -> "Sequence[tuple[str, str]]":
-    from nrmbus.auditor.history.outcomes import verdict_of
+def _lines(told: Told) -> Sequence[tuple[str, str]]:
 
     said, registration = told.entry.said, told.entry.registration
     place = f"number {registration.number} of partition {registration.partition}"
@@ -216,13 +194,13 @@ def _lines(told: "Told") -> "Sequence[tuple[str, str]]":
     ]
 
 
-def _receipt(receipt: "Receipt") -> str:
+def _receipt(receipt: Receipt) -> str:
     if receipt.at is None:
         return f"the letter's receipt of {receipt.agency}"
     return f"{_time(receipt.at.time)}, the letter at {receipt.agency}, number {receipt.at.number}"
 
 
-def _point(point: "Point") -> str:
+def _point(point: Point) -> str:
     return f"{point.type or 'refused'} of {point.source}, number {point.number}, event {point.id}"
 
 

@@ -5,7 +5,13 @@ from typing import Annotated
 
 import typer
 
+from nrmbus.auditor.evidence import verifier
+from nrmbus.cli.commands import Commands
 
+app = Commands()
+
+
+@app.register(example="nrmbus verify evidence.zip --log KEY --witness KEY")
 def verify(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="The zip that nrmbus export made, or its folder.")],
     *,
@@ -23,8 +29,6 @@ def verify(
 
     Exit status: 0 verified; 3 consistent, not anchored, since nobody whom you named vouches for it; 1 failed; 2 usage.
     """
-    from nrmbus.auditor.evidence import verifier
-
     arguments = [*(["--json"] if as_json else []), *(["--operator", operator] if operator else [])]
     arguments += [part for key in log or () for part in ("--log", key)]
     arguments += [part for key in witness or () for part in ("--witness", key)]

@@ -4,20 +4,30 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from datetime import datetime
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
+from rich.console import Console
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
 
-from nrmbus.cli.audit.on_record import As, For, Off, Purpose
-from nrmbus.cli.options import DEFAULT_BUS, Bus, Data, folder_of
+from nrmbus.auditor.history.selection import found_event, moment, time_of
+from nrmbus.auditor.reports.why import Explained, Point, Ran, Whom, explain
+from nrmbus.bus.errors import BusError
+from nrmbus.cli.audit.on_record import Asker
+from nrmbus.cli.audit.replay import verified
+from nrmbus.cli.audit.replayed import row_of
+from nrmbus.cli.commands import Commands
+from nrmbus.cli.desk.desks import whole
+from nrmbus.cli.options import BusContext
+from nrmbus.rules import load_profile
+from nrmbus.wire import times
 
-if TYPE_CHECKING:
-    from rich.console import Console
-    from rich.text import Text
-
-    from nrmbus.auditor.reports.why import Explained, Point, Ran, Whom
+app = Commands()
 
 
+@app.register(example="nrmbus why 12 --case 5f0c1a2b")
 def why(
     event: Annotated[
         str,
@@ -33,28 +43,17 @@ def why(
         str | None, typer.Option(metavar="TIME", help="As it was known then: a day to its end, or a time in UTC.")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
-    name: As = None,
-    purpose: For = Purpose.audit,
-    off_the_record: Off = False,
-    data: Data = None,
-    bus: Bus = DEFAULT_BUS,
+    asker: Asker,
+    context: BusContext,
 ) -> None:
     """Say who was told of an event, who was not and which rule kept it from them, and what became of it.
 
     Also: why it was refused, which letters opened, who answered, and how long each clock ran that it started.
     What is asked goes on record first. The history is verified, and no letter is opened.
     """
-    from nrmbus.auditor.history.selection import found_event, moment, time_of
-    from nrmbus.auditor.reports.why import explain
-    from nrmbus.bus.errors import BusError
-    from nrmbus.cli.audit.on_record import asked
-    from nrmbus.cli.audit.replay import verified
-    from nrmbus.cli.desk.desks import whole
-    from nrmbus.rules import load_profile
-
-    folder = folder_of(data, bus)
+    folder = context.folder
     then = moment(as_of, load_profile(folder.settings.policy).zone, "--as-of")
-    question = asked(folder, name, purpose, off=off_the_record)
+    question = asker.question(folder)
     seen = verified(folder)
     with question.finding():
         subject = whole(case, seen.history.spoken_of()) if case else None
@@ -66,7 +65,6 @@ def why(
     if as_json:
         typer.echo(json.dumps(mapping(explained), indent=2))
         return
-    from rich.console import Console
 
     show(explained, Console())
 
@@ -74,10 +72,8 @@ def why(
 # -- as JSON ---------------------------------------------------------------------------------------------------------
 
 
-def mapping(explained: "Explained") -> dict[str, Any]:
+def mapping(explained: Explained) -> dict[str, Any]:
     """One JSON object; what does not apply is left out."""
-    from nrmbus.cli.audit.replayed import row_of
-
     body = {
         "event": {"case": explained.entry.registration.subject, **row_of(explained.entry)},
         "as_of": explained.now,
@@ -99,7 +95,6 @@ def mapping(explained: "Explained") -> dict[str, Any]:
 
 
 def _plain(value: Any) -> Any:
-    from nrmbus.wire import times
 
     if isinstance(value, Mapping):
         return {name: _plain(each) for name, each in value.items() if each is not None}
@@ -111,10 +106,8 @@ def _plain(value: Any) -> Any:
 # -- as text ---------------------------------------------------------------------------------------------------------
 
 
-def show(explained: "Explained", console: "Console") -> None:
+def show(explained: Explained, console: Console) -> None:
     """Print it, in sections; what there is nothing of is left out."""
-    from rich.text import Text
-
     entry, said = explained.entry, explained.entry.registration
     kind = entry.said.type if entry.said else "event"
     version = f" v{entry.said.version}" if entry.said and entry.said.version > 1 else ""
@@ -143,10 +136,7 @@ def show(explained: "Explained", console: "Console") -> None:
     console.print(Text(f"\nAs of {_time(explained.now)}, from the verified history; no letter was opened.", "dim"))
 
 
-def _section(console: "Console", title: str, lines: "list[tuple[str, str | Text]]") -> None:
-    from rich.padding import Padding
-    from rich.table import Table
-    from rich.text import Text
+def _section(console: Console, title: str, lines: list[tuple[str, str | Text]]) -> None:
 
     if not lines:
         return
@@ -159,7 +149,7 @@ def _section(console: "Console", title: str, lines: "list[tuple[str, str | Text]
     console.print(Padding(table, (0, 0, 0, 2)))
 
 
-def _because(explained: "Explained") -> str:
+def _because(explained: Explained) -> str:
     assert explained.refusal  # noqa: S101 - asked for only then
     refusal = explained.refusal
     if explained.sealed_again:
@@ -170,7 +160,7 @@ def _because(explained: "Explained") -> str:
     return f"{refusal.sentence}\n{refusal.rule}, {refusal.article}{beside}"
 
 
-def _told(whom: "Whom") -> str:
+def _told(whom: Whom) -> str:
     lines = [whom.sentence]
     if whom.later:
         lines.append(f"with {whom.later.type}, {_point(whom.later)}")
@@ -187,7 +177,7 @@ def _cited(basis: str, *, unverified: bool) -> str:
     return f"{basis} (law not verified)" if unverified else basis
 
 
-def _grouped(whom: "Iterable[Whom]") -> "Iterable[tuple[str, str]]":
+def _grouped(whom: Iterable[Whom]) -> Iterable[tuple[str, str]]:
     """Those who were not told, of one reason in one line; what the row has for its basis stands beside those it tells."""
     groups: dict[tuple[str, int | None], tuple[list[str], Whom]] = {}
     for each in whom:
@@ -203,7 +193,7 @@ def _grouped(whom: "Iterable[Whom]") -> "Iterable[tuple[str, str]]":
         yield ", ".join(agencies), "\n".join(lines)
 
 
-def _receipt(state: str, reason: str | None, at: "Point | None") -> str:
+def _receipt(state: str, reason: str | None, at: Point | None) -> str:
     if at is None:
         return "no receipt yet: its desk has not said whether the letter opened"
     words = f"could not be opened ({reason}): counts as not said, and clocks run on"
@@ -223,7 +213,7 @@ _STATES = {
 }
 
 
-def _ran(clock: "Ran") -> str:
+def _ran(clock: Ran) -> str:
     due = f"due {_time(clock.due)}" if clock.due else "no due time while a question is open"
     lines = [f"{_STATES[clock.state]}: {clock.answerable}, {_long(clock.seconds)} from {_time(clock.start)}, {due}"]
     if clock.breach:
@@ -241,7 +231,7 @@ def _long(seconds: int) -> str:
     return " ".join(f"{count} {unit}" for count, unit in units[first : first + 2] if count) or "0 s"
 
 
-def _point(point: "Point") -> str:
+def _point(point: Point) -> str:
     return f"number {point.number}, {_time(point.time)}"
 
 

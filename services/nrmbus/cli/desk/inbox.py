@@ -3,17 +3,23 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from contextlib import suppress
+from typing import Annotated, Any, Final
 
 import typer
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
 
-from nrmbus.cli.options import DEFAULT_BUS, Bus, Data, folder_of
+from nrmbus.bus.folder import BusFolder
+from nrmbus.cli.actor import number_at
+from nrmbus.cli.commands import Commands
+from nrmbus.cli.desk.desks import door_of, known_cases, sentence_of, whole
+from nrmbus.cli.options import BusContext
+from nrmbus.client import Door, DoorError
 
-if TYPE_CHECKING:
-    from rich.text import Text
-
-    from nrmbus.bus.folder import BusFolder
-    from nrmbus.client import Door, DoorError
+app = Commands()
 
 _EVERY: Final = 0.5
 _WIDE: Final = 110
@@ -22,6 +28,7 @@ _SHORT: Final = 8
 """Digits of a case's reference that are shown; ``--case`` takes them."""
 
 
+@app.register(example="nrmbus inbox special-unit --follow")
 def inbox(
     agency: Annotated[str, typer.Argument(help="The agency whose inbox it is.")],
     *,
@@ -40,18 +47,13 @@ def inbox(
         ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON; with --follow, an object a line.")] = False,
-    data: Data = None,
-    bus: Bus = DEFAULT_BUS,
+    context: BusContext,
 ) -> None:
     """Show what an agency received: row, time (UTC), type, from whom, the case, and the letter's parts that it may open.
 
     Letters stay sealed unless you say --open. An event comes in the version that the agency speaks, with what that lacks.
     """
-    from rich.console import Console
-
-    from nrmbus.cli.actor import number_at
-
-    folder = folder_of(data, bus)
+    folder = context.folder
     who = number_at(folder, agency, actor) if opened else ""
     page = Page(folder, agency, {"open": str(opened).lower(), **({"actor": who} if who else {})}, case)
     console = Console()
@@ -93,22 +95,19 @@ def notes_on(agency: str, health: Mapping[str, Any]) -> list[str]:
 class Page:
     """The inbox of one agency, as asked for."""
 
-    def __init__(self, folder: "BusFolder", agency: str, how: Mapping[str, str], case: str | None) -> None:
+    def __init__(self, folder: BusFolder, agency: str, how: Mapping[str, str], case: str | None) -> None:
         self._folder, self._agency, self._how, self._case = folder, agency, how, case
         self.health: Mapping[str, Any] = {}
         """The health of the desk before it was asked for the events."""
         self.opened = 0
         """How many letters the desk has opened so far; it had each opening on record first."""
 
-    async def _asked(self, door: "Door") -> dict[str, str]:
-        from nrmbus.cli.desk.desks import known_cases, whole
+    async def _asked(self, door: Door) -> dict[str, str]:
 
         return {**self._how, **({"case": whole(self._case, await known_cases(door))} if self._case else {})}
 
     async def all(self, after: int) -> list[dict[str, Any]]:
         """Every event after row *after* that is there now."""
-        from nrmbus.cli.desk.desks import door_of
-
         found: list[dict[str, Any]] = []
         async with door_of(self._folder, self._agency) as door:
             self.health = await door.health()
@@ -117,7 +116,7 @@ class Page:
                 found += events
         return found
 
-    async def _after(self, row: int, door: "Door", asked: Mapping[str, str]) -> list[dict[str, Any]]:
+    async def _after(self, row: int, door: Door, asked: Mapping[str, str]) -> list[dict[str, Any]]:
         return self._counted((await door.get("/v1/inbox", after=str(row), **asked))["events"])
 
     def _counted(self, events: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -126,9 +125,8 @@ class Page:
 
     async def follow(self, after: int) -> AsyncIterator[dict[str, Any]]:
         """Yield events as they come, until Ctrl-C. Each time the desk stops answering, say so once on standard error."""
-        from nrmbus.cli.desk.desks import door_of, sentence_of
 
-        def waiting(error: "DoorError") -> None:
+        def waiting(error: DoorError) -> None:
             typer.echo(f"{sentence_of(self._folder, self._agency, error)}. Still following; Ctrl-C ends it.", err=True)
 
         async with door_of(self._folder, self._agency) as door:
@@ -140,7 +138,6 @@ class Page:
 
 
 def _follow(page: Page, after: int, console: Any, told: Callable[[int], None], *, as_json: bool) -> None:
-    from contextlib import suppress
 
     async def tell() -> None:
         said = 0
@@ -177,9 +174,7 @@ def _version(event: Mapping[str, Any]) -> str:
     return f" (said in version {event['published']}, shown in {event['version']}){waits}"
 
 
-def _streamed(event: Mapping[str, Any]) -> "Text":
-    from rich.text import Text
-
+def _streamed(event: Mapping[str, Any]) -> Text:
     return Text.assemble(
         (f"{event['row']:>4}", "dim"), "  ", _time(event["time"]), "  ", (event["type"], "bold"), (_version(event), "dim"), "  from ",
         (event["source"], "cyan"), "  case ", event["case"][:_SHORT],
@@ -189,10 +184,6 @@ def _streamed(event: Mapping[str, Any]) -> "Text":
 
 def _print_table(events: Iterable[Mapping[str, Any]], console: Any) -> None:
     """The rows; where there is little room, sender and letter stand below the type."""
-    from rich import box
-    from rich.table import Table
-    from rich.text import Text
-
     wide = console.width >= _WIDE
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
     table.add_column("row", justify="right", style="dim", no_wrap=True)
@@ -214,8 +205,6 @@ def _print_table(events: Iterable[Mapping[str, Any]], console: Any) -> None:
 
 def _print_below(event: Mapping[str, Any], console: Any, *, row: bool = False) -> None:
     """The opened letter, and what the version shown has no place for."""
-    from rich.text import Text
-
     number = f"{event['row']:>4}  " if row else " " * 6
     for part, fields in event.get("letter", {}).items():
         for name, value in fields.items():

@@ -7,15 +7,21 @@ from collections.abc import Mapping
 from contextlib import nullcontext
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import Annotated, Any, Final
 
 import typer
 
-from nrmbus.cli.options import DEFAULT_BUS, Bus, Data, folder_of
+from nrmbus.bus.errors import BusError
+from nrmbus.bus.folder import BusFolder
+from nrmbus.cli.commands import Commands
+from nrmbus.cli.desk.desks import WHOLE, door_of, known_cases, known_refs, whole
+from nrmbus.cli.options import BusContext
+from nrmbus.client import Door, DoorError
+from nrmbus.wire import json as strict
+from nrmbus.wire.errors import WireError
+from nrmbus.wire.ids import EVENT_ID, new_ref
 
-if TYPE_CHECKING:
-    from nrmbus.bus.folder import BusFolder
-    from nrmbus.client import Door
+app = Commands()
 
 REFUSED: Final = 1
 """Exit status when the event was refused, as for all that goes wrong."""
@@ -34,6 +40,7 @@ class Field(StrEnum):
     number = "number"
 
 
+@app.register(example="nrmbus publish ngo-a --event deploy/examples/signal.json")
 def publish(  # noqa: PLR0913 - a command's options are its arguments
     agency: Annotated[str, typer.Argument(help="The agency that says it.")],
     type: Annotated[str | None, typer.Argument(metavar="TYPE", help="What happened, if FILE does not say.")] = None,
@@ -60,15 +67,14 @@ def publish(  # noqa: PLR0913 - a command's options are its arguments
         Field | None, typer.Option("--print", help="Print this alone of what was registered, for scripts.")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the desk's whole answer.")] = False,
-    data: Data = None,
-    bus: Bus = DEFAULT_BUS,
+    context: BusContext,
 ) -> None:
     """Say that something happened: the agency's desk signs it, seals its letter, sends it, and prints the verdict.
 
     What may name a person comes from FILE or standard input, never from the command line, which other users can see.
     Exit status: 0 registered, 1 refused, 3 no verdict yet (the desk keeps it and sends it on).
     """
-    folder = folder_of(data, bus)
+    folder = context.folder
     words = {
         "type": type,
         "case": case,
@@ -100,10 +106,6 @@ def _listed(names: str | None) -> list[str] | None:
 
 def _read(file: str | None) -> dict[str, Any]:
     """The event in *file*; nothing of it is repeated when it cannot be read."""
-    from nrmbus.bus.errors import BusError
-    from nrmbus.wire import json as strict
-    from nrmbus.wire.errors import WireError
-
     if file is None:
         return {}
     message = ""
@@ -119,7 +121,6 @@ def _read(file: str | None) -> dict[str, Any]:
 
 
 def _together(body: dict[str, Any], words: Mapping[str, Any]) -> dict[str, Any]:
-    from nrmbus.bus.errors import BusError
 
     for name in words:
         if name in body and body[name] != words[name]:
@@ -135,9 +136,7 @@ def _together(body: dict[str, Any], words: Mapping[str, Any]) -> dict[str, Any]:
     return body
 
 
-async def _say(folder: "BusFolder", agency: str, body: dict[str, Any], wait: float) -> dict[str, Any]:
-    from nrmbus.cli.desk.desks import WHOLE, door_of, known_cases, known_refs, whole
-    from nrmbus.wire.ids import new_ref
+async def _say(folder: BusFolder, agency: str, body: dict[str, Any], wait: float) -> dict[str, Any]:
 
     async with door_of(folder, agency) as door:
         case, ref = body.get("case"), body.get("ref")
@@ -152,11 +151,8 @@ async def _say(folder: "BusFolder", agency: str, body: dict[str, Any], wait: flo
         return answer | {"waits_for": why} if why else answer
 
 
-async def _ref_of(door: "Door", id: object) -> str | None:
+async def _ref_of(door: Door, id: object) -> str | None:
     """Return the reference that the event *id* has already, so that a repeated command says the same words; None if new."""
-    from nrmbus.client import DoorError
-    from nrmbus.wire.ids import EVENT_ID
-
     if not isinstance(id, str) or EVENT_ID.fullmatch(id) is None:
         return None
     try:

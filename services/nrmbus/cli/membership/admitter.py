@@ -3,21 +3,24 @@
 import asyncio
 from collections.abc import Collection, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import Annotated, Final
 
 import typer
 
-from nrmbus.cli.membership.keys import Unprotected, unlock
-from nrmbus.cli.options import DEFAULT_BUS, Bus, Data, Known, folder_of, to_write
+from nrmbus.bus.folder import BusFolder
+from nrmbus.cli.commands import Commands
+from nrmbus.cli.membership.agency import sentences
+from nrmbus.cli.membership.keys import KeysContext
+from nrmbus.cli.options import BusContext, Known, to_write
+from nrmbus.directory import Directory, DirectoryError, admitters
+from nrmbus.directory.admitters import Change, Listing, enter, propose
+from nrmbus.directory.commands import admitter_of, is_operator, read_as, reader_of, seen_by_admitter
+from nrmbus.directory.fold import TWO
+from nrmbus.directory.operator import OPERATOR_KEY, Admitter
+from nrmbus.wire import base64
+from nrmbus.wire.ids import is_agency
 
-if TYPE_CHECKING:
-    from nrmbus.bus.folder import BusFolder
-    from nrmbus.directory import Directory
-    from nrmbus.directory.admitters import Change, Listing
-
-app = typer.Typer(
-    help="The people who admit agencies, each with a key of their own; two must agree.", no_args_is_help=True
-)
+app = Commands("admitter", "The people who admit agencies, each with a key of their own; two must agree.")
 
 Name = Annotated[str, typer.Argument(help="A name for this person: lower-case letters, digits, dashes.")]
 Out = Annotated[
@@ -33,7 +36,7 @@ _FILE: Final = Path("admitters.request.json")
 _KEY_BYTES: Final = 32
 
 
-@app.command(epilog="Example: nrmbus admitter add leyla --key KEY")
+@app.register(example="nrmbus admitter add leyla --key KEY")
 def add(
     name: Name,
     *,
@@ -44,21 +47,14 @@ def add(
     by: As = None,
     out: Out = _FILE,
     directory: Known = None,
-    data: Data = None,
-    bus: Bus = DEFAULT_BUS,
-    keys_unprotected: Unprotected = False,
+    context: KeysContext,
 ) -> None:
     """Name one more admitter, or give one another key; two of the present ones sign, here or each on their own machine.
 
     Before the bus has any entry, the first two are made so: run it twice, then `nrmbus up`.
     """
-    from nrmbus.cli.membership.agency import sentences
-    from nrmbus.directory.fold import TWO
-    from nrmbus.directory.operator import OPERATOR_KEY, Admitter
-    from nrmbus.wire import base64
-
-    folder = folder_of(data, bus)  # which the first `nrmbus up` makes a bus
-    unlock(folder, unprotected=keys_unprotected)
+    folder = context.folder  # which the first `nrmbus up` makes a bus
+    context.unlock(folder)
     with sentences():
         _allowed(name)
         is_new = not (folder.keys / OPERATOR_KEY).exists()
@@ -75,65 +71,50 @@ def add(
         typer.echo(asyncio.run(_changed(folder, {name: public}, (), by, out, directory)))
 
 
-@app.command(epilog="Example: nrmbus admitter remove leyla")
+@app.register(example="nrmbus admitter remove leyla")
 def remove(
     name: Name,
     *,
     by: As = None,
     out: Out = _FILE,
     directory: Known = None,
-    data: Data = None,
-    bus: Bus = DEFAULT_BUS,
-    keys_unprotected: Unprotected = False,
+    context: KeysContext,
 ) -> None:
     """Have a person admit no more: gone, or the key is in wrong hands. Two of the present ones sign, as for `add`."""
-    from nrmbus.cli.membership.agency import sentences, unlocked
-
-    folder = unlocked(data, bus, unprotected=keys_unprotected)
+    folder = context.unlocked()
     with sentences():
         typer.echo(asyncio.run(_changed(folder, {}, (name,), by, out, directory)))
 
 
-@app.command(epilog="Example: nrmbus admitter sign admitters.request.json --as leyla")
+@app.register(example="nrmbus admitter sign admitters.request.json --as leyla")
 def sign(
     file: Annotated[Path, typer.Argument(help="What `nrmbus admitter add` or `remove` has written.")],
     *,
     by: As = None,
     directory: Known = None,
-    data: Data = None,
-    bus: Bus = DEFAULT_BUS,
-    keys_unprotected: Unprotected = False,
+    context: KeysContext,
 ) -> None:
     """Sign a change of who admits, as the second admitter; where the operator's key is, it is entered."""
-    from nrmbus.cli.membership.agency import sentences, unlocked
-    from nrmbus.directory.admitters import Listing
-
-    folder = unlocked(data, bus, unprotected=keys_unprotected)
+    folder = context.unlocked()
     with sentences():
         typer.echo(asyncio.run(_signed(folder, Listing.read(file), by, file, directory)))
 
 
 async def _changed(
-    folder: "BusFolder",
+    folder: BusFolder,
     added: Mapping[str, str],
     removed: Collection[str],
     by: str | None,
     out: Path,
     known: Path | None,
 ) -> str:
-    from nrmbus.directory.admitters import propose
-    from nrmbus.directory.commands import seen_by_admitter
 
     directory, _ = await seen_by_admitter(folder, known)
     return await _signed(folder, propose(directory, added=added, removed=removed), by, out, known)
 
 
-async def _signed(folder: "BusFolder", listing: "Listing", by: str | None, file: Path, known: Path | None) -> str:
+async def _signed(folder: BusFolder, listing: Listing, by: str | None, file: Path, known: Path | None) -> str:
     """Sign as whoever is here and is still wanted, enter it or write it to *file*; what was done, and what comes next."""
-    from nrmbus.directory.admitters import Change, enter, sign
-    from nrmbus.directory.commands import admitter_of, is_operator, seen_by_admitter
-    from nrmbus.directory.operator import Admitter
-
     directory, _ = await seen_by_admitter(folder, known)
     change = Change.of(directory, listing.listed)
     already = {each.keyid for each in listing.listed.admitted}
@@ -141,7 +122,7 @@ async def _signed(folder: "BusFolder", listing: "Listing", by: str | None, file:
     for each in here:
         wanted = each.key.kid in directory.roll.admitter_kids and each.key.kid not in already
         if by or (wanted and not listing.is_complete):
-            listing = sign(directory, listing, each)
+            listing = admitters.sign(directory, listing, each)
     said = f"{_said(change)}."
     if listing.is_complete and is_operator(folder):
         return f"{said} {_admitting(await enter(folder, listing))}"
@@ -152,7 +133,7 @@ async def _signed(folder: "BusFolder", listing: "Listing", by: str | None, file:
     return f"{said} {count} signed {file}; another one does: nrmbus admitter sign {file}"
 
 
-def _said(change: "Change") -> str:
+def _said(change: Change) -> str:
     named = (
         *(f"{each} is to admit" for each in change.added),
         *(f"{each} gets another key" for each in change.other_key),
@@ -161,24 +142,19 @@ def _said(change: "Change") -> str:
     return ", ".join(named)
 
 
-def _admitting(directory: "Directory") -> str:
+def _admitting(directory: Directory) -> str:
     names = sorted(directory.roll.admitter_kids.values())
     return f"Entered: there are {len(names)} now: {', '.join(names)}."
 
 
-@app.command(epilog="Example: nrmbus admitter key leyla")
+@app.register(example="nrmbus admitter key leyla")
 def key(
     name: Name,
     *,
-    data: Data = None,
-    bus: Bus = DEFAULT_BUS,
-    keys_unprotected: Unprotected = False,
+    context: KeysContext,
 ) -> None:
     """Make a person's key on their own machine, and print its public half."""
-    from nrmbus.cli.membership.agency import sentences, unlocked
-    from nrmbus.directory.operator import Admitter
-
-    folder = unlocked(data, bus, unprotected=keys_unprotected)
+    folder = context.unlocked()
     with sentences():
         _allowed(name)
         public = Admitter.at(folder.path, name).public.key
@@ -186,14 +162,10 @@ def key(
     typer.echo(f"At an admitter: nrmbus admitter add {name} --key {public}", err=True)
 
 
-@app.command(name="list", epilog="Example: nrmbus admitter list")
-def list_(data: Data = None, bus: Bus = DEFAULT_BUS) -> None:
+@app.register(example="nrmbus admitter list", name="list")
+def list_(context: BusContext) -> None:
     """Print who may admit, and whose key lies here."""
-    from nrmbus.cli.membership.agency import sentences
-    from nrmbus.directory.commands import read_as, reader_of
-    from nrmbus.directory.operator import Admitter
-
-    folder = folder_of(data, bus)
+    folder = context.folder
     with sentences():
         directory = asyncio.run(read_as(folder, reader_of(folder)))
     here = {each.key.kid for each in Admitter.here(folder.path)}
@@ -204,8 +176,6 @@ def list_(data: Data = None, bus: Bus = DEFAULT_BUS) -> None:
 
 
 def _allowed(name: str) -> None:
-    from nrmbus.directory import DirectoryError
-    from nrmbus.wire.ids import is_agency
 
     if not is_agency(name):
         raise DirectoryError("id_reserved")

@@ -5,19 +5,40 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from nrmbus.cli.membership.keys import Unprotected, unlock
-from nrmbus.cli.options import DEFAULT_BUS, Bus, Data, Known, folder_of, to_write
+from nrmbus.bus.errors import BusError
+from nrmbus.bus.folder import BusFolder
+from nrmbus.bus.kafka.failures import of_system
+from nrmbus.cli.commands import Commands
+from nrmbus.cli.membership.admitting import disposals_of, known_role
+from nrmbus.cli.membership.keys import KeysContext
+from nrmbus.cli.membership.leaving import destroyed, left_out
+from nrmbus.cli.membership.renewal import looked_after, renewed
+from nrmbus.cli.membership.signing import admitted, to_read_out
+from nrmbus.cli.membership.waiting import listed, signed
+from nrmbus.cli.options import BusContext, Known, to_write
+from nrmbus.directory import DirectoryError, commands
+from nrmbus.directory.commands import (
+    ask_first,
+    ask_for_new_keys,
+    ask_to_leave,
+    enter,
+    is_operator,
+    propose,
+    read_as,
+    read_file,
+    reader_of,
+    write_file,
+)
+from nrmbus.directory.entry import Contact, Kind
+from nrmbus.directory.requests import Request
+from nrmbus.events.errors import Invalid
+from nrmbus.wire import times
 
-if TYPE_CHECKING:
-    from nrmbus.bus.folder import BusFolder
-    from nrmbus.directory.entry import Contact, Kind
-    from nrmbus.directory.requests import Request
-
-app = typer.Typer(help="Agencies: joining the bus, changing keys, leaving. Two admitters agree.", no_args_is_help=True)
+app = Commands("agency", "Agencies: joining the bus, changing keys, leaving. Two admitters agree.")
 
 Agency = Annotated[str, typer.Argument(help="The agency's id.")]
 Out = Annotated[
@@ -38,15 +59,12 @@ Address = Annotated[
 Phone = Annotated[str | None, typer.Option("--phone", help="Its office's telephone number, nobody's own.")]
 
 
-def _contact(name: str | None, address: str | None, phone: str | None) -> "Contact | None":
+def _contact(name: str | None, address: str | None, phone: str | None) -> Contact | None:
     """Return how people find the agency, or None if nothing was said about it.
 
     Raises:
         typer.BadParameter: no name stands with an address or number, or a value has another form.
     """
-    from nrmbus.directory.entry import Contact
-    from nrmbus.events.errors import Invalid
-
     said = {"name": name, "address": address, "phone": phone}
     given = {key: value for key, value in said.items() if value is not None}
     if not given:
@@ -67,10 +85,6 @@ def sentences() -> Iterator[None]:
     Raises:
         BusError: in place of what the block raised.
     """
-    from nrmbus.bus.errors import BusError
-    from nrmbus.bus.kafka.failures import of_system
-    from nrmbus.directory import DirectoryError
-
     try:
         yield
     except DirectoryError as error:
@@ -79,19 +93,11 @@ def sentences() -> Iterator[None]:
         raise BusError(of_system(error) or f"The file cannot be used ({error.strerror}): name another.") from None
 
 
-def unlocked(data: Path | None, bus: str, *, unprotected: bool) -> "BusFolder":
-    """The folder that the options mean, its private keys ready to be opened; raises as `nrmbus.cli.membership.keys.unlock`."""
-    folder = folder_of(data, bus)
-    folder.settings  # noqa: B018 - raises where no bus was made
-    unlock(folder, unprotected=unprotected)
-    return folder
-
-
 # -- at the agency ---------------------------------------------------------------------------------------------------
 
 
-@app.command(epilog="Example: nrmbus agency request ngo-b --role ngo_legal")
-def request(  # noqa: PLR0913 - a command's options are its arguments
+@app.register(example="nrmbus agency request ngo-b --role ngo_legal")
+def request(
     agency: Agency,
     *,
     role: Annotated[str, typer.Option(help="Its role in the policy profile; it stays with the id for good.")],
@@ -100,22 +106,17 @@ def request(  # noqa: PLR0913 - a command's options are its arguments
     address: Address = None,
     phone: Phone = None,
     out: Out = None,
-    data: Data = None,
-    bus: Bus = DEFAULT_BUS,
-    keys_unprotected: Unprotected = False,
+    context: KeysContext,
 ) -> None:
     """At the agency: make its keys, which stay in its folder, and a request for two admitters to sign."""
-    from nrmbus.cli.membership.admitting import known_role
-    from nrmbus.directory.commands import ask_first
-
-    folder = unlocked(data, bus, unprotected=keys_unprotected)
+    folder = context.unlocked()
     known_role(role, folder.settings.policy)
     with sentences():
         asked = ask_first(folder, agency, role, supervisor, _contact(name, address, phone))
         _written(asked, agency, out, "two admitters sign it: nrmbus agency admit")
 
 
-@app.command(epilog="Example: nrmbus agency rotate ngo-a --overlap 72")
+@app.register(example="nrmbus agency rotate ngo-a --overlap 72")
 def rotate(
     agency: Agency,
     *,
@@ -126,32 +127,26 @@ def rotate(
     address: Address = None,
     phone: Phone = None,
     out: Out = None,
-    data: Data = None,
-    bus: Bus = DEFAULT_BUS,
-    keys_unprotected: Unprotected = False,
+    context: KeysContext,
 ) -> None:
     """At the agency: make new keys, and a request that the present key signs too.
 
     Until the overlap ends, what is under way holds: events that were signed, and letters that were sealed, to the old keys.
     """
-    from nrmbus.directory.commands import ask_for_new_keys
-
-    folder = unlocked(data, bus, unprotected=keys_unprotected)
+    folder = context.unlocked()
     with sentences():
         contact = _contact(name, address, phone)
         asked = asyncio.run(ask_for_new_keys(folder, agency, "rotated", timedelta(hours=overlap), contact=contact))
         _written(asked, agency, out, "two admitters sign it: nrmbus agency admit")
 
 
-@app.command(epilog="Example: nrmbus agency lost ngo-a")
+@app.register(example="nrmbus agency lost ngo-a")
 def lost(
     agency: Agency,
     out: Out = None,
     *,
     directory: Known = None,
-    data: Data = None,
-    bus: Bus = DEFAULT_BUS,
-    keys_unprotected: Unprotected = False,
+    context: KeysContext,
 ) -> None:
     """At the agency: new keys in place of ones that are gone, or in wrong hands.
 
@@ -159,9 +154,7 @@ def lost(
     signed, so that for 72 hours its owner sees it and can object. Until then, and at once after a theft, `nrmbus agency
     suspend` keeps the old keys from being used. Every certificate of the agency ends when they hold.
     """
-    from nrmbus.directory.commands import ask_for_new_keys, read_file
-
-    folder = unlocked(data, bus, unprotected=keys_unprotected)
+    folder = context.unlocked()
     with sentences():
         known = read_file(folder, directory) if directory else None
         asked = asyncio.run(ask_for_new_keys(folder, agency, "lost", timedelta(), known=known))
@@ -175,30 +168,26 @@ def lost(
     typer.echo("Then each desk that sent it a letter within 30 days gets a task to send it again.")
 
 
-@app.command(epilog="Example: nrmbus agency check ngo-b ngo-b.request.json")
+@app.register(example="nrmbus agency check ngo-b ngo-b.request.json")
 def check(
     agency: Agency,
     file: Annotated[Path | None, typer.Argument(help="The request's file, as it came back.")] = None,
     *,
-    data: Data = None,
-    bus: Bus = DEFAULT_BUS,
-    keys_unprotected: Unprotected = False,
+    context: KeysContext,
 ) -> None:
     """At the agency: keep its certificate, open the challenge to its sealing key, and start its desk once its keys hold."""
-    folder = unlocked(data, bus, unprotected=keys_unprotected)
+    folder = context.unlocked()
     with sentences():
         typer.echo(asyncio.run(_checked(folder, agency, file)))
 
 
-async def _checked(folder: "BusFolder", agency: str, file: Path | None) -> str:
-    from nrmbus.directory.commands import check, enter, is_operator
-    from nrmbus.directory.requests import Request
+async def _checked(folder: BusFolder, agency: str, file: Path | None) -> str:
 
     came_back = Request.read(file) if file is not None else None
-    outcome, answer = await check(folder, agency, came_back)
+    outcome, answer = await commands.check(folder, agency, came_back)
     if answer is not None and is_operator(folder):
         await enter(folder, answer)
-        outcome, answer = await check(folder, agency, None)
+        outcome, answer = await commands.check(folder, agency, None)
     if answer is not None:
         path = file or Path(f"{agency}.request.json")
         answer.write(path)
@@ -210,26 +199,20 @@ async def _checked(folder: "BusFolder", agency: str, file: Path | None) -> str:
     }[outcome]
 
 
-@app.command(
-    epilog="Example: nrmbus agency renew ngo-b, and again with the file that it writes, at the operator and back"
-)
+@app.register(example="nrmbus agency renew ngo-b, and again with the file that it writes, at the operator and back")
 def renew(
     agency: Agency,
     file: Annotated[Path | None, typer.Argument(help="The file, once it was written.")] = None,
     *,
-    data: Data = None,
-    bus: Bus = DEFAULT_BUS,
-    keys_unprotected: Unprotected = False,
+    context: KeysContext,
 ) -> None:
     """Another certificate by file, for an agency whose own has ended: asked for, issued, kept. Else it renews by itself."""
-    from nrmbus.cli.membership.renewal import renewed
-
-    folder = unlocked(data, bus, unprotected=keys_unprotected)
+    folder = context.unlocked()
     with sentences():
         typer.echo(renewed(folder, agency, file))
 
 
-@app.command(epilog="Example: nrmbus agency retire ngo-a --cases cases.yaml")
+@app.register(example="nrmbus agency retire ngo-a --cases cases.yaml")
 def retire(
     agency: Agency,
     *,
@@ -238,20 +221,14 @@ def retire(
         typer.Option(metavar="FILE", help="YAML: of each case `REF: deleted`, or `REF: {handed_over: AGENCY}`."),
     ] = None,
     out: Out = None,
-    data: Data = None,
-    bus: Bus = DEFAULT_BUS,
-    keys_unprotected: Unprotected = False,
+    context: KeysContext,
 ) -> None:
     """At the agency: leave for good. Of each case that it was part of it signs that it deleted, or handed over, what it had.
 
     What opens the letters of a case that it says to have deleted is destroyed here before the request is written. That
     cannot be undone, whether or not two admitters sign.
     """
-    from nrmbus.cli.membership.admitting import disposals_of
-    from nrmbus.cli.membership.leaving import destroyed, left_out
-    from nrmbus.directory.commands import ask_to_leave
-
-    folder = unlocked(data, bus, unprotected=keys_unprotected)
+    folder = context.unlocked()
     disposals = disposals_of(cases) if cases else {}
     with sentences():
         asked = asyncio.run(ask_to_leave(folder, agency, disposals))
@@ -265,7 +242,7 @@ def retire(
 # -- at an admitter, at the operator ---------------------------------------------------------------------------------
 
 
-@app.command(epilog="Example: nrmbus agency admit ngo-b.request.json --as leyla")
+@app.register(example="nrmbus agency admit ngo-b.request.json --as leyla")
 def admit(
     file: Annotated[Path | None, typer.Argument(help="The request's file; with --waiting, the agency's id.")] = None,
     name: As = None,
@@ -278,19 +255,14 @@ def admit(
         typer.Option(metavar="DIGITS", help="What the agency read out of its keys; a file with others is not signed."),
     ] = None,
     directory: Known = None,
-    data: Data = None,
-    bus: Bus = DEFAULT_BUS,
-    keys_unprotected: Unprotected = False,
+    context: KeysContext,
 ) -> None:
     """Sign a request as an admitter; the second of two enters it, where the operator's key is.
 
     Run where the operator's key is, it also enters what two have signed elsewhere, or what the agency confirmed.
     With --waiting the exit status is 1 if one of them could not be signed; the others are signed all the same.
     """
-    from nrmbus.cli.membership.signing import admitted
-    from nrmbus.cli.membership.waiting import signed
-
-    folder = unlocked(data, bus, unprotected=keys_unprotected)
+    folder = context.unlocked()
     if file is None and not waiting:
         raise typer.BadParameter("name the request's file, or say --waiting")
     with sentences():
@@ -304,78 +276,68 @@ def admit(
         raise typer.Exit(1)
 
 
-@app.command(epilog="Example: nrmbus agency suspend ngo-a --as leyla")
+@app.register(example="nrmbus agency suspend ngo-a --as leyla")
 def suspend(
     agency: Agency,
     name: As = None,
     out: Out = None,
     *,
     directory: Known = None,
-    data: Data = None,
-    bus: Bus = DEFAULT_BUS,
-    keys_unprotected: Unprotected = False,
+    context: KeysContext,
 ) -> None:
     """At an admitter: have an agency neither heard nor told anything, also on open connections. A second admitter signs."""
-    folder = unlocked(data, bus, unprotected=keys_unprotected)
+    folder = context.unlocked()
     with sentences():
         typer.echo(asyncio.run(_begun(folder, agency, "suspended", name, out, directory)))
 
 
-@app.command(epilog="Example: nrmbus agency resume ngo-a --as leyla")
+@app.register(example="nrmbus agency resume ngo-a --as leyla")
 def resume(
     agency: Agency,
     name: As = None,
     out: Out = None,
     *,
     directory: Known = None,
-    data: Data = None,
-    bus: Bus = DEFAULT_BUS,
-    keys_unprotected: Unprotected = False,
+    context: KeysContext,
 ) -> None:
     """At an admitter: end a suspension. A second admitter signs."""
-    folder = unlocked(data, bus, unprotected=keys_unprotected)
+    folder = context.unlocked()
     with sentences():
         typer.echo(asyncio.run(_begun(folder, agency, "resumed", name, out, directory)))
 
 
 async def _begun(
-    folder: "BusFolder", agency: str, kind: "Kind", name: str | None, out: Path | None, known: Path | None
+    folder: BusFolder, agency: str, kind: Kind, name: str | None, out: Path | None, known: Path | None
 ) -> str:
-    from nrmbus.cli.membership.signing import admitted
-    from nrmbus.directory.commands import propose
 
     path = out or Path(f"{agency}.request.json")
     (await propose(folder, agency, kind, known)).write(path)
     return await admitted(folder, path, name, known=known)
 
 
-@app.command(epilog="Example: nrmbus agency head")
-def head(*, data: Data = None, bus: Bus = DEFAULT_BUS, keys_unprotected: Unprotected = False) -> None:
+@app.register(example="nrmbus agency head")
+def head(*, context: KeysContext) -> None:
     """At the operator: sign how far the directory goes, and answer what agencies ask for. For a timer, once an hour.
 
     `nrmbus up` does both by itself, the second every few seconds.
     """
-    from nrmbus.cli.membership.renewal import looked_after
-
-    folder = unlocked(data, bus, unprotected=keys_unprotected)
+    folder = context.unlocked()
     with sentences():
         for line in asyncio.run(looked_after(folder)):
             typer.echo(line)
 
 
-@app.command(epilog="Example: nrmbus agency waiting")
-def waiting(*, data: Data = None, bus: Bus = DEFAULT_BUS) -> None:
+@app.register(example="nrmbus agency waiting")
+def waiting(*, context: BusContext) -> None:
     """At an admitter: print what waits for a signature on the bus; `nrmbus agency admit --waiting` signs it."""
-    from nrmbus.cli.membership.waiting import listed
-
     with sentences():
-        typer.echo("\n".join(asyncio.run(listed(folder_of(data, bus)))))
+        typer.echo("\n".join(asyncio.run(listed(context.folder))))
 
 
 # -- for everybody ---------------------------------------------------------------------------------------------------
 
 
-@app.command(name="list", epilog="Example: nrmbus agency list")
+@app.register(example="nrmbus agency list", name="list")
 def list_(
     signed: Annotated[
         Path | None,
@@ -384,13 +346,10 @@ def list_(
         ),
     ] = None,
     *,
-    data: Data = None,
-    bus: Bus = DEFAULT_BUS,
+    context: BusContext,
 ) -> None:
     """Print every agency with its role and its state."""
-    from nrmbus.directory.commands import read_as, reader_of, write_file
-
-    folder = folder_of(data, bus)
+    folder = context.folder
     with sentences():
         directory = asyncio.run(read_as(folder, reader_of(folder)))
         if signed:
@@ -400,14 +359,10 @@ def list_(
         typer.echo(f"{agency:{width}}  {standing.states[-1][1]:9}  {standing.last.role}")
 
 
-@app.command(epilog="Example: nrmbus agency show ngo-a")
-def show(agency: Agency, data: Data = None, bus: Bus = DEFAULT_BUS) -> None:
+@app.register(example="nrmbus agency show ngo-a")
+def show(agency: Agency, context: BusContext) -> None:
     """Print every step of an agency: its number in the directory, what it did, from when on, and the keys."""
-    from nrmbus.directory import DirectoryError
-    from nrmbus.directory.commands import read_as, reader_of
-    from nrmbus.wire import times
-
-    folder = folder_of(data, bus)
+    folder = context.folder
     with sentences():
         directory = asyncio.run(read_as(folder, reader_of(folder)))
         standing = directory.roll.agencies.get(agency)
@@ -425,8 +380,7 @@ def show(agency: Agency, data: Data = None, bus: Bus = DEFAULT_BUS) -> None:
             typer.echo(f"    {purpose:8} {kid}{f'  {confirmed}' if purpose == 'sealing' else ''}")
 
 
-def _written(asked: "Request", agency: str, out: Path | None, what: str) -> None:
-    from nrmbus.cli.membership.signing import to_read_out
+def _written(asked: Request, agency: str, out: Path | None, what: str) -> None:
 
     path = out or Path(f"{agency}.request.json")
     asked.write(path)

@@ -5,9 +5,15 @@ from typing import Annotated
 
 import typer
 
-from nrmbus.cli.options import DEFAULT_BUS, PLAINTEXT, Bus, Data, checked_address, folder_of, to_write
+from nrmbus.cli.commands import Commands
+from nrmbus.cli.membership.agency import sentences
+from nrmbus.cli.options import DEFAULT_BUS, PLAINTEXT, BusContext, checked_address, to_write
+from nrmbus.directory.invitation import Invitation, is_this_machine
+
+app = Commands()
 
 
+@app.register(example="nrmbus invite bus.invitation.json")
 def invite(
     file: Annotated[Path, typer.Argument(help="Where the invitation is written.", callback=to_write)] = Path(
         "bus.invitation.json"
@@ -20,19 +26,15 @@ def invite(
             help="Where the other machine meets the broker; several have commas between. (default: as this one does)",
         ),
     ] = None,
-    data: Data = None,
-    bus: Bus = DEFAULT_BUS,
+    context: BusContext,
 ) -> None:
     """Write what another machine has to know of this bus: its name, its broker's address, its operator's public key.
 
     Nothing in it is secret. Read its fingerprint out to whoever joins.
     """
-    from nrmbus.cli.membership.agency import sentences
-    from nrmbus.directory.invitation import Invitation, is_this_machine
-
     checked_address(bootstrap)
     with sentences():
-        made = Invitation.to(folder_of(data, bus), bootstrap)
+        made = Invitation.to(context.folder, bootstrap)
         made.write(file)
     typer.echo(f"{file} goes to the machine that joins: nrmbus join {file}")
     if is_this_machine(made.bootstrap):
@@ -43,6 +45,7 @@ def invite(
     typer.echo(f"Fingerprint, to be read out: {made.fingerprint}")
 
 
+@app.register(example="nrmbus join bus.invitation.json --data ./ngo-b")
 def join(
     file: Annotated[Path, typer.Argument(help="The invitation, from the operator's machine.")],
     *,
@@ -50,17 +53,13 @@ def join(
         str | None,
         typer.Option(metavar="DIGITS", help="What the operator read out; another one is refused, and nothing written."),
     ] = None,
-    data: Data = None,
-    bus: Bus = DEFAULT_BUS,
+    context: BusContext,
 ) -> None:
     """Make a folder for this machine by an invitation; then an agency's keys are made there: nrmbus agency request.
 
     Run again with a newer invitation, it tells the folder where the broker is now.
     """
-    from nrmbus.cli.membership.agency import sentences
-    from nrmbus.directory.invitation import Invitation
-
-    folder = folder_of(data, bus)
+    folder = context.folder
     with sentences():
         found = Invitation.read(file)
         was = found.accept(folder, fingerprint)
@@ -71,5 +70,11 @@ def join(
     if fingerprint is None:
         typer.echo(f"Before you go on, have the operator read out the fingerprint; it has to be: {found.fingerprint}")
     if not was:
-        more = f" --data '{folder.path}'" if data else "" if bus == DEFAULT_BUS else f" --bus {bus}"
+        more = (
+            f" --data '{folder.path}'"
+            if context.data
+            else ""
+            if context.bus == DEFAULT_BUS
+            else f" --bus {context.bus}"
+        )
         typer.echo(f"Next: nrmbus agency request AGENCY --role ROLE{more}")

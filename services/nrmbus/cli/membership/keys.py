@@ -1,25 +1,48 @@
 """``nrmbus keys``: private keys at rest, and what keeps a bus from being run with keys that lie open."""
 
+import getpass
 import os
+import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import Annotated, Final
 
 import typer
 
-from nrmbus.cli.options import DEFAULT_BUS, Bus, Data, folder_of
+from nrmbus.bus.errors import BusError, KeysSealed
+from nrmbus.bus.folder import BusFolder
+from nrmbus.cli.commands import Commands
+from nrmbus.cli.options import BusContext
+from nrmbus.wire.keys import keyfile
+from nrmbus.wire.keys.keyfile import SETTING, KeyFileError, Passphrase
 
-if TYPE_CHECKING:
-    from nrmbus.bus.folder import BusFolder
-    from nrmbus.wire.keys.keyfile import Passphrase
-
-app = typer.Typer(help="Private keys at rest: sealing them, and a key file to seal them under.", no_args_is_help=True)
+app = Commands("keys", "Private keys at rest: sealing them, and a key file to seal them under.")
 
 Unprotected = Annotated[
     bool,
     typer.Option("--keys-unprotected", help="Leave private keys unprotected on disk; a bus for playing always does."),
 ]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeysContext(BusContext):
+    """Options of a command that makes or opens private keys."""
+
+    keys_unprotected: Unprotected = False
+
+    def unlock(self, folder: BusFolder) -> None:
+        """Prepare the private keys of *folder* for use; raises as `unlock`."""
+        unlock(folder, unprotected=self.keys_unprotected)
+
+    def unlocked(self) -> BusFolder:
+        """Return the folder of a bus that exists, with its private keys ready for use; raises NoBus, and as `unlock`."""
+        folder = self.folder
+        folder.settings  # noqa: B018 - raises where no bus was made
+        self.unlock(folder)
+        return folder
+
 
 _PLACES: Final = (
     "keys/*.seed",
@@ -34,7 +57,7 @@ _LEFT: Final = tuple("{}/.{}.raw".format(*place.rsplit("/", 1)) for place in _PL
 """Where a sealing that was cut leaves the raw key under another name; done again, it ends that too."""
 
 
-def private_keys(folder: "BusFolder") -> tuple[Path, ...]:
+def private_keys(folder: BusFolder) -> tuple[Path, ...]:
     """Every private key's file of the bus in *folder*, sorted: of agencies, services, admitters, operator, authority and broker.
 
     What a sealing that was cut has left of one is among them.
@@ -49,16 +72,13 @@ def sentences() -> Iterator[None]:
     Raises:
         KeysSealed: in place of what the block raised.
     """
-    from nrmbus.bus.errors import KeysSealed
-    from nrmbus.wire.keys.keyfile import KeyFileError
-
     try:
         yield
     except KeyFileError as error:
         raise KeysSealed(str(error)) from None
 
 
-def unlock(folder: "BusFolder", *, unprotected: bool = False) -> None:
+def unlock(folder: BusFolder, *, unprotected: bool = False) -> None:
     """Have this process hold what the private keys of *folder* are, or are to be, sealed under; call it before any is made.
 
     A bus for playing has its keys raw, always, and says so. On another bus nothing is made or used raw unless *unprotected*
@@ -67,9 +87,6 @@ def unlock(folder: "BusFolder", *, unprotected: bool = False) -> None:
     Raises:
         KeysSealed: nothing protects the keys, or what is given does not open those that are sealed.
     """
-    from nrmbus.bus.errors import KeysSealed
-    from nrmbus.wire.keys import keyfile
-
     if folder.exists and folder.settings.play:
         typer.echo("This is a bus for playing: its private keys lie unprotected. Say nothing real on it.", err=True)
         return
@@ -102,14 +119,12 @@ def unlock(folder: "BusFolder", *, unprotected: bool = False) -> None:
 
 
 def _named() -> Path | None:
-    from nrmbus.wire.keys.keyfile import SETTING
 
     named = os.environ.get(SETTING)
     return Path(named) if named else None
 
 
-def _kept_elsewhere(folder: "BusFolder") -> None:
-    from nrmbus.bus.errors import KeysSealed
+def _kept_elsewhere(folder: BusFolder) -> None:
 
     named = _named()
     if named is not None and named.resolve().is_relative_to(folder.path.resolve()):
@@ -118,29 +133,21 @@ def _kept_elsewhere(folder: "BusFolder") -> None:
         )
 
 
-def _tried(passphrase: "Passphrase", sealed: list[Path]) -> None:
+def _tried(passphrase: Passphrase, sealed: list[Path]) -> None:
     """Look that *passphrase* opens what is sealed; where nothing is yet, have what was typed typed again."""
-    import getpass
-
-    from nrmbus.bus.errors import KeysSealed
-
     if sealed:
         passphrase.open(sealed[0].read_bytes())
     elif _named() is None and getpass.getpass("Once more: ").encode() != passphrase.hand_on():
         raise KeysSealed("The two differ: type the same passphrase twice.")
 
 
-@app.command(epilog="Example: nrmbus keys new /media/usb/nrmbus.key")
+@app.register(example="nrmbus keys new /media/usb/nrmbus.key")
 def new(
     file: Annotated[
         Path, typer.Argument(help="Where the key file is made; outside the bus's folder, and of its backups.")
     ],
 ) -> None:
     """Make a key file with a random content, readable by its owner only."""
-    import secrets
-
-    from nrmbus.bus.errors import BusError
-
     try:
         descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except OSError as error:
@@ -152,16 +159,13 @@ def new(
     )
 
 
-@app.command(epilog="Example: nrmbus keys protect --data ./my-bus")
-def protect(data: Data = None, bus: Bus = DEFAULT_BUS) -> None:
+@app.register(example="nrmbus keys protect --data ./my-bus")
+def protect(context: BusContext) -> None:
     """Seal the private keys of a bus that lie raw, under a passphrase or the key file that NRMBUS_KEY_FILE names.
 
     The raw files are overwritten. Copies of them, in backups, are not reached: change those keys (nrmbus agency rotate).
     """
-    from nrmbus.bus.errors import BusError, KeysSealed
-    from nrmbus.wire.keys import keyfile
-
-    folder = folder_of(data, bus)
+    folder = context.folder
     if folder.settings.play:
         raise BusError("This is a bus for playing, whose keys are raw for good: nothing real may be said on it.")
     if folder.is_held:

@@ -4,24 +4,38 @@ import asyncio
 import json
 import os
 import shutil
+import sqlite3
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing, suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import Annotated, Final
 
 import typer
+from aiokafka import TopicPartition
+from aiokafka.errors import KafkaError
 
-from nrmbus.cli.options import DEFAULT_BUS, Bus, Data, folder_of
+from nrmbus.bus.errors import BusError, KeysSealed
+from nrmbus.bus.folder import BusFolder
+from nrmbus.bus.kafka import clients
+from nrmbus.bus.pki.certificate import ends
+from nrmbus.bus.reach import Reach, Tls
+from nrmbus.cli.commands import Commands
+from nrmbus.cli.health import Health, ask_all, failing, why_not_ready
+from nrmbus.cli.membership.keys import private_keys
+from nrmbus.cli.options import BusContext
+from nrmbus.directory import SERVICES, Directory, DirectoryError, epochs, operator_key
+from nrmbus.directory.admission import home_of
+from nrmbus.directory.commands import is_joined, is_operator, reader_of
+from nrmbus.directory.epochs import Ending
+from nrmbus.directory.heads import is_stale, utc_time
+from nrmbus.directory.reader import TOPIC
+from nrmbus.host.expired_keys import WITHOUT_DESK
+from nrmbus.wire.keys import keyfile
 
-if TYPE_CHECKING:
-    from nrmbus.bus.folder import BusFolder
-    from nrmbus.bus.reach import Reach
-    from nrmbus.cli.health import Health
-    from nrmbus.directory import Directory
-    from nrmbus.directory.epochs import Ending
+app = Commands()
 
 SKEW: Final = timedelta(seconds=5)
 """Clocks that are set by a time server differ by milliseconds; legal clocks are told to the second."""
@@ -53,7 +67,7 @@ class Finding:
         return f"{'' if self.serious else '(note) '}{self.what} {self.why} Mend: {self.mend}"
 
 
-def findings(folder: "BusFolder", now: datetime) -> Iterator[Finding]:
+def findings(folder: BusFolder, now: datetime) -> Iterator[Finding]:
     """What files say, without asking the broker."""
     yield from _permissions(folder)
     yield from _keys(folder)
@@ -62,7 +76,7 @@ def findings(folder: "BusFolder", now: datetime) -> Iterator[Finding]:
     yield from _disk(folder)
 
 
-def _permissions(folder: "BusFolder") -> Iterator[Finding]:
+def _permissions(folder: BusFolder) -> Iterator[Finding]:
     why = "Keys, ledgers and the door's token speak for an agency."
     loose = [path for path in sorted(_lying(folder)) if path.name not in _PUBLIC and _open_to_others(path)]
     if len(loose) > MOST_NAMED:
@@ -74,7 +88,7 @@ def _permissions(folder: "BusFolder") -> Iterator[Finding]:
         yield Finding("permissions", f"{path} is open to others than its owner.", why, f"chmod {mode} '{path}'")
 
 
-def _lying(folder: "BusFolder") -> Iterator[Path]:
+def _lying(folder: BusFolder) -> Iterator[Path]:
     """All that lies in the bus's folder, itself included; of Kafka's own data the folder alone, which bars the way."""
     yield folder.path
     for at, folders, files in os.walk(folder.path):
@@ -91,9 +105,7 @@ def _open_to_others(path: Path) -> bool:
         return False
 
 
-def _keys(folder: "BusFolder") -> Iterator[Finding]:
-    from nrmbus.cli.membership.keys import private_keys
-    from nrmbus.wire.keys import keyfile
+def _keys(folder: BusFolder) -> Iterator[Finding]:
 
     found = private_keys(folder)
     raw = [path for path in found if not keyfile.is_sealed(path)]
@@ -122,10 +134,7 @@ def _keys(folder: "BusFolder") -> Iterator[Finding]:
         )
 
 
-def _certificates(folder: "BusFolder", now: datetime) -> Iterator[Finding]:
-    from nrmbus.bus.pki.certificate import ends
-    from nrmbus.bus.reach import Tls
-    from nrmbus.directory.commands import is_operator
+def _certificates(folder: BusFolder, now: datetime) -> Iterator[Finding]:
 
     for path in sorted(folder.path.glob("**/tls/cert.pem")):
         home, end = path.parents[1], ends(Tls(path.parents[1]))
@@ -148,7 +157,7 @@ _NEWEST_OWN: Final = """
 """
 
 
-def _clocks_ahead(folder: "BusFolder") -> Iterator[Finding]:
+def _clocks_ahead(folder: BusFolder) -> Iterator[Finding]:
     """Desks here that said something later, by their own clock, than the registrar registered it."""
     for agency in folder.agencies():
         ahead = _ahead(folder.agency(agency).ledger, agency)
@@ -163,8 +172,6 @@ def _clocks_ahead(folder: "BusFolder") -> Iterator[Finding]:
 
 def _ahead(ledger: Path, agency: str) -> timedelta:
     """By how much the newest of *agency*'s own words in *ledger* is later than its registration; zero where there is none."""
-    import sqlite3
-
     in_use = ledger.with_name(f"{ledger.name}-wal").exists()
     how = (
         "mode=ro" if in_use else "mode=ro&immutable=1"
@@ -176,7 +183,7 @@ def _ahead(ledger: Path, agency: str) -> timedelta:
     return timedelta()
 
 
-def _disk(folder: "BusFolder") -> Iterator[Finding]:
+def _disk(folder: BusFolder) -> Iterator[Finding]:
     free = shutil.disk_usage(folder.path).free
     if free < LEAST_FREE:
         yield Finding(
@@ -202,7 +209,7 @@ class Heard:
     head_signed: datetime | None = None
     head_appended: datetime | None = None
     stale: bool = False
-    ending: "tuple[Ending, ...]" = ()
+    ending: tuple[Ending, ...] = ()
     left: tuple[tuple[str, int], ...] = ()
 
 
@@ -220,8 +227,6 @@ def of_sealing_keys(heard: Heard, now: datetime) -> Iterator[Finding]:
 
 def of_left_keys(heard: Heard) -> Iterator[Finding]:
     """Who has sealing keys whose time is over, by what was *heard*."""
-    from nrmbus.host.expired_keys import WITHOUT_DESK
-
     for agency, count in heard.left:
         yield Finding(
             "key_left",
@@ -263,20 +268,13 @@ def _seconds(span: timedelta) -> str:
     return f"{span.total_seconds():.0f} s"
 
 
-async def heard_of(folder: "BusFolder", where: "Reach") -> Heard:
+async def heard_of(folder: BusFolder, where: Reach) -> Heard:
     """Read the directory's topic to its end.
 
     Raises:
         DirectoryError: an entry cannot be trusted.
         KafkaError: the broker does not answer.
     """
-    from aiokafka import TopicPartition
-
-    from nrmbus.bus.kafka import clients
-    from nrmbus.directory import SERVICES, Directory, epochs, operator_key
-    from nrmbus.directory.heads import is_stale, utc_time
-    from nrmbus.directory.reader import TOPIC
-
     directory = Directory(folder.settings.bus, operator_key(folder.path))
     newest = appended = None
     partition = TopicPartition(TOPIC, 0)
@@ -294,11 +292,7 @@ async def heard_of(folder: "BusFolder", where: "Reach") -> Heard:
     return Heard(newest, head.time if head else None, appended, is_stale(directory, now), ending, left)
 
 
-def _left(
-    folder: "BusFolder", directory: "Directory", agencies: Iterable[str], by: datetime
-) -> Iterator[tuple[str, int]]:
-    from nrmbus.directory import epochs
-    from nrmbus.directory.admission import home_of
+def _left(folder: BusFolder, directory: Directory, agencies: Iterable[str], by: datetime) -> Iterator[tuple[str, int]]:
 
     for agency in agencies:
         if found := epochs.left_at(home_of(folder, agency), directory, agency, by):
@@ -308,10 +302,8 @@ def _left(
 # -- what desks and services say ---------------------------------------------------------------------------------------
 
 
-def of_services(folder: "BusFolder", healths: "Mapping[str, Health | None]") -> Iterator[Finding]:
+def of_services(folder: BusFolder, healths: Mapping[str, Health | None]) -> Iterator[Finding]:
     """Which desks and services do not answer, are not ready, or lost their ledger, by their *healths*."""
-    from nrmbus.cli.health import failing, why_not_ready
-
     ending = failing(folder)
     for name, health in healths.items():
         log = folder.logs / f"{name}.log"
@@ -348,18 +340,12 @@ def of_services(folder: "BusFolder", healths: "Mapping[str, Health | None]") -> 
             )
 
 
-async def _of_the_services(folder: "BusFolder") -> list[Finding]:
-    from nrmbus.cli.health import ask_all
+async def _of_the_services(folder: BusFolder) -> list[Finding]:
 
     return list(of_services(folder, await ask_all(folder)))
 
 
-async def _of_the_broker(folder: "BusFolder") -> list[Finding]:
-    from aiokafka.errors import KafkaError
-
-    from nrmbus.bus.errors import BusError, KeysSealed
-    from nrmbus.directory import DirectoryError
-    from nrmbus.directory.commands import is_joined, reader_of
+async def _of_the_broker(folder: BusFolder) -> list[Finding]:
 
     try:
         bootstrap = folder.bootstrap
@@ -394,16 +380,17 @@ async def _of_the_broker(folder: "BusFolder") -> list[Finding]:
                         "Nothing is sent or heard.", mend)]  # fmt: skip
 
 
+@app.register(example="nrmbus doctor --data ./my-bus")
 def doctor(
-    data: Data = None,
-    bus: Bus = DEFAULT_BUS,
-    as_json: Annotated[bool, typer.Option("--json", help="One object, for a program.")] = False,  # noqa: FBT002 - an option
+    *,
+    context: BusContext,
+    as_json: Annotated[bool, typer.Option("--json", help="One object, for a program.")] = False,
 ) -> None:
     """Look for what is wrong: desks and services that are not ready, open files, unprotected keys, sealing keys near their end, clocks, a stale directory, certificates, the disk.
 
     Exit status 1 when something is; notes do not count.
     """
-    folder = folder_of(data, bus)
+    folder = context.folder
     folder.settings  # noqa: B018 - raises where no bus was made
     found = list(findings(folder, datetime.now(UTC)))
     with suppress(KeyboardInterrupt):

@@ -8,16 +8,26 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final, NoReturn
+from typing import Annotated, Final, NoReturn
 
 import typer
+from rich.console import Console
 
+from nrmbus.bus.errors import NoBus
+from nrmbus.bus.folder import BusFolder, data_home, make_private
+from nrmbus.cli.commands import Commands
+from nrmbus.cli.operate.up import progress_bar, until_told
 from nrmbus.cli.options import Data
+from nrmbus.host.supervisor import Supervisor
+from nrmbus.play.bus import BusStage, newcomers_of
+from nrmbus.play.memory import MemoryBus
+from nrmbus.play.player import play as play_scenario
+from nrmbus.play.reader import ScenarioError, find, read
+from nrmbus.play.scenario import Scenario
+from nrmbus.play.stage import Stage
+from nrmbus.play.table import Storyteller
 
-if TYPE_CHECKING:
-    from nrmbus.play.bus import BusStage
-    from nrmbus.play.scenario import Scenario
-    from nrmbus.play.stage import Stage
+app = Commands()
 
 FAILED: Final = 1
 """Exit status when an expectation did not hold."""
@@ -25,6 +35,7 @@ NOT_PLAYED: Final = 2
 """Exit status when there was nothing that could be played."""
 
 
+@app.register(example="nrmbus play 01-woman-referred-by-ngo --memory")
 def play(
     file: Annotated[Path, typer.Argument(help="A scenario file, or the name of one that comes with nrmbus.")],
     *,
@@ -37,28 +48,19 @@ def play(
 
     Exit status: 0 every expectation held, 1 one did not, 2 there was nothing to play.
     """
-    from nrmbus.play.reader import ScenarioError, find, read
-
     try:
         scenario = read(find(file))
     except (ScenarioError, OSError) as error:
         _fail(str(error))
     if memory:
-        from nrmbus.play.memory import MemoryBus
-
         raise typer.Exit(_tell(scenario, MemoryBus(), keep_going=keep_going, as_json=as_json))
     with _stage(scenario, data) as stage:
         green = _tell(scenario, stage, keep_going=keep_going, as_json=as_json)
     raise typer.Exit(green)
 
 
-def _tell(scenario: "Scenario", stage: "Stage", *, keep_going: bool, as_json: bool) -> int:
+def _tell(scenario: Scenario, stage: Stage, *, keep_going: bool, as_json: bool) -> int:
     """Play, telling the story on the way; the exit status."""
-    from rich.console import Console
-
-    from nrmbus.play.player import play as play_scenario
-    from nrmbus.play.table import Storyteller
-
     storyteller = Storyteller(scenario, Console(stderr=as_json, quiet=as_json))
     storyteller.begin()
     started = time.monotonic()
@@ -70,14 +72,8 @@ def _tell(scenario: "Scenario", stage: "Stage", *, keep_going: bool, as_json: bo
 
 
 @contextmanager
-def _stage(scenario: "Scenario", data: Path | None) -> Iterator["BusStage"]:
+def _stage(scenario: Scenario, data: Path | None) -> Iterator[BusStage]:
     """The bus that runs in *data*, or one started there, or a fresh one that is kept for who wants to look."""
-    from nrmbus.bus.errors import NoBus
-    from nrmbus.bus.folder import BusFolder, data_home, make_private
-    from nrmbus.cli.operate.up import progress_bar, until_told
-    from nrmbus.host.supervisor import Supervisor
-    from nrmbus.play.bus import BusStage, newcomers_of
-
     folder = BusFolder(data) if data else None
     if folder is None:
         plays = make_private(data_home() / "plays")

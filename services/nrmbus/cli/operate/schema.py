@@ -1,30 +1,34 @@
 """``nrmbus schema``: the published language: its types and versions, what changed between two, a file held against it."""
 
 import json
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
 
-if TYPE_CHECKING:
-    from nrmbus.events.model import Data
-    from nrmbus.published.compatibility import Change
+from nrmbus.bus.errors import BusError
+from nrmbus.cli.commands import Commands
+from nrmbus.cli.desk.documents import read
+from nrmbus.events import schemas
+from nrmbus.events.model import Data
+from nrmbus.events.registry import TYPES, versions
+from nrmbus.events.schemas import documents, schema_of
+from nrmbus.published import asyncapi, gate, golden
+from nrmbus.published.compatibility import Change, changes
 
-app = typer.Typer(help="Read the published events; check a file of yours, or cast it.", no_args_is_help=True)
+app = Commands("schema", "Read the published events; check a file of yours, or cast it.")
 
 Type = Annotated[str, typer.Argument(metavar="TYPE", help="Like referral.submitted; `nrm.` before it is taken too.")]
 File = Annotated[str, typer.Argument(metavar="FILE", help="JSON as in schemas/nrm.*/v1/full.json, or as you post it.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
-@app.command("list", epilog="Example: nrmbus schema list")
+@app.register(example="nrmbus schema list", name="list")
 def list_(*, as_json: Json = False) -> None:
     """List every type: its versions, its letter's parts, and what it says."""
-    from rich import box
-    from rich.console import Console
-    from rich.table import Table
-
-    from nrmbus.events.registry import TYPES, versions
-
     rows: list[dict[str, Any]] = []
     for name in dict.fromkeys(name for name, _ in TYPES):
         newest = list(versions(name).values())[-1]
@@ -48,11 +52,11 @@ _WIDE = 110
 """From so many columns on, a row has a column for each thing it says."""
 
 
-def _says(data: "type[Data]") -> str:
+def _says(data: type[Data]) -> str:
     return " ".join((data.__doc__ or "").split())
 
 
-@app.command(epilog="Example: nrmbus schema show referral.submitted --version 1 --example full")
+@app.register(example="nrmbus schema show referral.submitted --version 1 --example full")
 def show(
     type: Type,
     *,
@@ -64,9 +68,6 @@ def show(
     ] = None,
 ) -> None:
     """Print the JSON Schema of a type, or an example of it."""
-    from nrmbus.bus.errors import BusError
-    from nrmbus.events.schemas import documents
-
     known = _versions(type)
     data = known[_one_of(known, version)]
     if example not in (None, "minimal", "full"):
@@ -75,7 +76,7 @@ def show(
     typer.echo(documents((data,))[f"{stem}/{example}.json" if example else f"{stem}.schema.json"], nl=False)
 
 
-@app.command(epilog="Example: nrmbus schema diff referral.submitted 1 2")
+@app.register(example="nrmbus schema diff referral.submitted 1 2")
 def diff(
     type: Type,
     first: Annotated[int | None, typer.Argument(metavar="FROM", help="(default: the last but one)")] = None,
@@ -84,12 +85,6 @@ def diff(
     as_json: Json = False,
 ) -> None:
     """Say what changed from one version to another, and whom it would break who did not cast."""
-    from rich.console import Console
-    from rich.text import Text
-
-    from nrmbus.events.schemas import schema_of
-    from nrmbus.published.compatibility import changes
-
     known = _versions(type)
     to = _one_of(known, second)
     since = _one_of(known, first) if first else max((each for each in known if each < to), default=to)
@@ -107,7 +102,7 @@ def diff(
         console.print("Nothing changed.")
 
 
-def _change(change: "Change") -> dict[str, Any]:
+def _change(change: Change) -> dict[str, Any]:
     return {
         "pointer": change.pointer,
         "kind": change.kind,
@@ -116,14 +111,12 @@ def _change(change: "Change") -> dict[str, Any]:
     }
 
 
-@app.command(epilog="Example: nrmbus schema check deploy/examples/referral.json")
+@app.register(example="nrmbus schema check deploy/examples/referral.json")
 def check(file: File, *, as_json: Json = False) -> None:
     """Say whether the event in FILE (`-`: standard input) is one of its type and version, and else where it is not.
 
     Pointers and names are those of the schema; what stands in the file is never repeated. Exit status: 0, or 1.
     """
-    from nrmbus.cli.desk.documents import read
-
     document = read(file)
     found = document.problems()
     if as_json:
@@ -137,7 +130,7 @@ def check(file: File, *, as_json: Json = False) -> None:
     raise typer.Exit(bool(found))
 
 
-@app.command(epilog="Example: nrmbus schema cast deploy/examples/referral.json --to 2")
+@app.register(example="nrmbus schema cast deploy/examples/referral.json --to 2")
 def cast(
     file: File,
     *,
@@ -150,9 +143,6 @@ def cast(
 
     It is another document: a signature that stood in it is left out, since it is not over these bytes.
     """
-    from nrmbus.bus.errors import BusError
-    from nrmbus.cli.desk.documents import read
-
     document = read(file)
     if found := document.problems():
         raise BusError(
@@ -168,15 +158,12 @@ def cast(
         typer.echo(f"lost: {each.pointer} of version {each.version}", err=True)
 
 
-@app.command(epilog="Example: nrmbus schema freeze")
+@app.register(example="nrmbus schema freeze")
 def freeze() -> None:
     """In a clone: write what `schemas/` lacks of the versions that the models define; what is frozen is left as it is.
 
     Prints each file that it wrote, and then what only a person can write. Exit status: 0 when nothing is left to do, or 1.
     """
-    from nrmbus.events import schemas
-    from nrmbus.published import asyncapi, gate, golden
-
     for path in (*schemas.write(), *golden.write(), *asyncapi.write()):
         typer.echo(f"wrote schemas/{path}")
     left = [*gate.findings(), *golden.check()]
@@ -185,9 +172,7 @@ def freeze() -> None:
     raise typer.Exit(bool(left))
 
 
-def _versions(name: str) -> "dict[int, type[Data]]":
-    from nrmbus.bus.errors import BusError
-    from nrmbus.events.registry import versions
+def _versions(name: str) -> dict[int, type[Data]]:
 
     found = dict(versions(name.removeprefix("nrm.")))
     if not found:
@@ -195,8 +180,7 @@ def _versions(name: str) -> "dict[int, type[Data]]":
     return found
 
 
-def _one_of(known: "dict[int, type[Data]]", version: int | None) -> int:
-    from nrmbus.bus.errors import BusError
+def _one_of(known: dict[int, type[Data]], version: int | None) -> int:
 
     wanted = version or max(known)
     if wanted not in known:

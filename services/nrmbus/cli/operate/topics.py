@@ -1,37 +1,35 @@
 """``nrmbus topics``: the broker's topics against the files that declare them."""
 
+import asyncio
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from nrmbus.cli.options import DEFAULT_BUS, Bus, Data, folder_of
+from nrmbus.bus.folder import BusFolder
+from nrmbus.bus.kafka import topics
+from nrmbus.bus.kafka.gate import Gate
+from nrmbus.cli.commands import Commands
+from nrmbus.cli.options import BusContext
+from nrmbus.directory import RUNNING
+from nrmbus.directory.admission import read_directory
 
-if TYPE_CHECKING:
-    from nrmbus.bus.folder import BusFolder
-
-app = typer.Typer(help="Make and check the broker's topics as their files declare them.", no_args_is_help=True)
+app = Commands("topics", "Make and check the broker's topics as their files declare them.")
 
 Files = Annotated[
     Path | None, typer.Option("--topics", metavar="DIR", help="The topic files. (default: deploy/topics)")
 ]
 
 
-def _agencies(folder: "BusFolder") -> list[str]:
+def _agencies(folder: BusFolder) -> list[str]:
     """Everybody with an outbox and an inbox: who is in the directory, and the bus's own services."""
-    import asyncio
-
-    from nrmbus.directory import RUNNING
-    from nrmbus.directory.admission import read_directory
-
     return sorted({*asyncio.run(read_directory(folder)).entries, *RUNNING})
 
 
-@app.command(epilog="Example: nrmbus topics apply --data ./my-bus")
+@app.register(example="nrmbus topics apply --data ./my-bus")
 def apply(
     *,
-    data: Data = None,
-    bus: Bus = DEFAULT_BUS,
+    context: BusContext,
     files: Files = None,
     shorten: Annotated[
         bool, typer.Option("--shorten", help="Let a retention become shorter, which deletes what is older.")
@@ -41,10 +39,7 @@ def apply(
 
     Access rules and quotas are made to be what is declared, and no others.
     """
-    from nrmbus.bus.kafka import topics
-    from nrmbus.bus.kafka.gate import Gate
-
-    folder = folder_of(data, bus)
+    folder = context.folder
     settings = folder.settings
     declarations = topics.load_declarations(files)
     left = topics.apply(
@@ -61,13 +56,10 @@ def apply(
     raise typer.Exit(any(each.kind != "stray" for each in left))
 
 
-@app.command(epilog="Example: nrmbus topics check --data ./my-bus")
-def check(data: Data = None, bus: Bus = DEFAULT_BUS, files: Files = None) -> None:
+@app.register(example="nrmbus topics check --data ./my-bus")
+def check(*, context: BusContext, files: Files = None) -> None:
     """Print how the broker's topics, access rules and quotas differ from their files; exit 1 if they do. Nothing is changed."""
-    from nrmbus.bus.kafka import topics
-    from nrmbus.bus.kafka.gate import Gate
-
-    folder = folder_of(data, bus)
+    folder = context.folder
     settings = folder.settings
     declarations = topics.load_declarations(files)
     drift = topics.check(
@@ -83,9 +75,7 @@ def check(data: Data = None, bus: Bus = DEFAULT_BUS, files: Files = None) -> Non
     raise typer.Exit(bool(found))
 
 
-@app.command(epilog="Example: nrmbus topics docs > topics.md")
+@app.register(example="nrmbus topics docs > topics.md")
 def docs(files: Files = None) -> None:
     """Print a table of all topics, and of who may do what, in Markdown."""
-    from nrmbus.bus.kafka import topics
-
     typer.echo(topics.docs(topics.load_declarations(files)), nl=False)

@@ -5,16 +5,27 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final, NoReturn
+from typing import Annotated, Final, NoReturn
 
 import typer
+from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
-from nrmbus.cli.membership.keys import Unprotected, unlock
-from nrmbus.cli.options import DEFAULT_BUS, PLAINTEXT, Bus, Data, checked_address, folder_of
+from nrmbus.bus.embedded.embedded import EmbeddedKafka
+from nrmbus.bus.errors import NoBus
+from nrmbus.bus.folder import BusFolder
+from nrmbus.bus.kafka.cluster import GUEST, guest_settings
+from nrmbus.bus.pki.authority import Authority
+from nrmbus.cli import health
+from nrmbus.cli.commands import Commands
+from nrmbus.cli.membership.admitting import admitting, newcomers_of
+from nrmbus.cli.membership.keys import KeysContext, Unprotected, unlock
+from nrmbus.cli.options import PLAINTEXT, BusContext, checked_address
+from nrmbus.directory.commands import is_joined
+from nrmbus.host.services import run_service
+from nrmbus.host.supervisor import Supervisor
+from nrmbus.rules import profile_names
 
-if TYPE_CHECKING:
-    from nrmbus.bus.folder import BusFolder
-
+app = Commands()
 
 NAMED_SECONDS: Final = 10.0
 """Patience before the services that are not ready are named, and between two such lines."""
@@ -54,8 +65,6 @@ def until_told() -> Iterator[None]:
 @contextmanager
 def progress_bar() -> Iterator[Callable[[str, int, int], None]]:
     """A progress bar that appears with the first thing it is told."""
-    from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextColumn, TimeElapsedColumn
-
     bar = Progress(TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn())
     tasks: dict[str, TaskID] = {}
 
@@ -74,10 +83,10 @@ def progress_bar() -> Iterator[Callable[[str, int, int], None]]:
         bar.stop()
 
 
+@app.register(example="nrmbus up --data ./my-bus")
 def up(  # noqa: PLR0913 - one each for what may be asked
     *,
-    data: Data = None,
-    bus: Bus = DEFAULT_BUS,
+    context: BusContext,
     play: Annotated[
         bool | None, typer.Option("--play/--no-play", help="Make a bus for playing, whose clock the player moves.")
     ] = None,
@@ -118,10 +127,7 @@ def up(  # noqa: PLR0913 - one each for what may be asked
 
     The first time, it makes the bus, and fetches Kafka.
     """
-    from nrmbus.cli.membership.admitting import admitting, newcomers_of
-    from nrmbus.host.supervisor import Supervisor
-
-    folder = folder_of(data, bus)
+    folder = context.folder
     checked_address(bootstrap)
     if policy is not None:
         known_policy(policy)
@@ -147,13 +153,11 @@ def up(  # noqa: PLR0913 - one each for what may be asked
             signal.pause()
 
 
-def wait_until_ready(folder: "BusFolder", say: Callable[[str], None]) -> None:
+def wait_until_ready(folder: BusFolder, say: Callable[[str], None]) -> None:
     """Wait until every service of the bus says that it is ready; name the others from time to time.
 
     The desk of an agency that is suspended or retired does not run, and is not waited for.
     """
-    from nrmbus.cli import health
-
     due = time.monotonic() + NAMED_SECONDS
     named: dict[str, str] = {}
     while unready := health.not_ready(folder):
@@ -164,15 +168,12 @@ def wait_until_ready(folder: "BusFolder", say: Callable[[str], None]) -> None:
         time.sleep(LOOK_SECONDS)
 
 
-def operators_own(folder: "BusFolder") -> None:
+def operators_own(folder: BusFolder) -> None:
     """See that no other machine has the operator's key of this bus.
 
     Raises:
         NoBus: one has: the folder was made by nrmbus join, and desks are what may run here.
     """
-    from nrmbus.bus.errors import NoBus
-    from nrmbus.directory.commands import is_joined
-
     if is_joined(folder):
         raise NoBus(
             "Another machine runs this bus. Here runs the desk of an agency that was admitted: nrmbus agency request "
@@ -186,8 +187,6 @@ def reached_by_tls(bootstrap: str | None, tls: Path | None, *, plaintext: bool, 
     Raises:
         NoBus: the options do not go together, or a new bus on another's cluster has neither; the message says what to give.
     """
-    from nrmbus.bus.errors import NoBus
-
     if bootstrap is None and (tls or plaintext):
         raise NoBus("Our own Kafka is always reached over TLS: --tls and --plaintext go with --bootstrap HOST:PORT.")
     if tls and plaintext:
@@ -200,16 +199,12 @@ def reached_by_tls(bootstrap: str | None, tls: Path | None, *, plaintext: bool, 
     return True if tls else False if plaintext else None
 
 
-def introduced(folder: "BusFolder", tls: Path) -> tuple[str, ...]:
+def introduced(folder: BusFolder, tls: Path) -> tuple[str, ...]:
     """Have everybody on the bus trust the brokers that *tls*/ca.pem certifies; what its cluster must be set to, in lines.
 
     Raises:
         BusError: there is no such certificate.
     """
-    from nrmbus.bus.errors import NoBus
-    from nrmbus.bus.kafka.cluster import GUEST, guest_settings
-    from nrmbus.bus.pki.authority import Authority
-
     try:
         ca = (tls / "ca.pem").read_bytes()
     except OSError as error:
@@ -233,29 +228,23 @@ def known_policy(name: str) -> None:
     Raises:
         NoBus: there is none; the message names those there are.
     """
-    from nrmbus.bus.errors import NoBus
-    from nrmbus.rules import profile_names
-
     if name not in profile_names():
         message = f"There is no such policy profile: nrmbus up --policy {' or '.join(profile_names())}"
         raise NoBus(message)
 
 
+@app.register(example="nrmbus run registrar --data ./my-bus")
 def run(
     service: Annotated[str, typer.Argument(help="registrar, timekeeper, broker, or an agency's id.")],
-    data: Data = None,
-    bus: Bus = DEFAULT_BUS,
-    keys_unprotected: Unprotected = False,  # noqa: FBT002 - the same
+    context: KeysContext,
 ) -> None:
     """Run one service of a bus until Ctrl-C, here in the foreground; its broker must be running."""
-    from nrmbus.host.services import run_service
-
-    folder = folder_of(data, bus)
+    folder = context.folder
     if service not in folder.agencies() and not folder.agency(service).keys.exists():
         operators_own(folder)
     if service != "broker":
         folder.bootstrap  # noqa: B018 - raises where no broker is running
-    unlock(folder, unprotected=keys_unprotected)
+    context.unlock(folder)
     if service != "broker":
         try:
             run_service(service, folder, say=typer.echo)
@@ -268,7 +257,6 @@ def run(
                 )
             raise
         return
-    from nrmbus.bus.embedded.embedded import EmbeddedKafka
 
     kafka = EmbeddedKafka(folder)
     with until_told(), progress_bar() as progress:
