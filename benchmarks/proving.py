@@ -15,7 +15,7 @@ from town import BUS
 
 from nrmbus.auditor.evidence import verifier
 from nrmbus.auditor.evidence.bundle import Source, bundle
-from nrmbus.auditor.log.ingest import Reading
+from nrmbus.auditor.log.ingest import LogIngest
 from nrmbus.auditor.log.log import Log
 from nrmbus.auditor.log.signed_heads import SignedHeads
 from nrmbus.auditor.log.tree import StoredTree
@@ -51,7 +51,7 @@ def trail(home: Path, now: datetime) -> Trail:
     """Append `EVENTS` registrations of one case, export them, and verify the zip by the script that is in it."""
     directory, records = history(home / "keys", now, EVENTS, cases=1, senders=("ngo-a",))
     log = Log(home / "log", SignedHeads(home / "heads.db"), BUS, 0)
-    reading = Reading(log, lambda kid: directory.any_verify_key("registrar", kid))
+    reading = LogIngest(log, lambda kid: directory.any_verify_key("registrar", kid))
     started = time.perf_counter()
     for start in range(0, EVENTS, COMMIT):
         for each in records[start : start + COMMIT]:

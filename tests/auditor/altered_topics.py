@@ -16,7 +16,7 @@ from desk.given import town
 from desk.witness.test_decision import BAD, OUTCOMES
 from nrmbus.auditor.history.history import History, HistoryError
 from nrmbus.auditor.log.cosignatures import Cosigned
-from nrmbus.auditor.log.ingest import Reading
+from nrmbus.auditor.log.ingest import LogIngest
 from nrmbus.auditor.log.log import Log
 from nrmbus.auditor.log.signed_heads import SignedHeads
 from nrmbus.desk.witness.decision import Alarm, Known, Submitted, follows
@@ -148,12 +148,12 @@ HISTORIES: list[tuple[str, Alter, str, str]] = [
 """What was done to ``nrm.cases``, what the auditor says as it reads it for the first time, and what whoever replays it says."""
 
 
-def reading_of(log: Log, evidence: Evidence) -> Reading:
+def reading_of(log: Log, evidence: Evidence) -> LogIngest:
     """A reading that begins."""
-    return Reading(log, lambda kid: evidence.bus.directory.any_verify_key("registrar", kid))
+    return LogIngest(log, lambda kid: evidence.bus.directory.any_verify_key("registrar", kid))
 
 
-def taken(reading: Reading, records: list[Record]) -> None:
+def taken(reading: LogIngest, records: list[Record]) -> None:
     """Have all *records* taken, and say that this was the end."""
     for each in records:
         reading.take(each)
@@ -214,8 +214,13 @@ REWRITTEN: list[tuple[str, Alter, str]] = [
     ("one twice afterwards", lambda records, _: records.insert(3, records[2]), "duplicate"),
     ("one rewritten afterwards, by the registrar", put(3, resigned(envelope="e" * 64)), "out_of_turn"),
     ("an envelope taken out afterwards", put(3, bare), "envelope_missing"),
+    ("an audience altered afterwards", put(2, lambda record, _: with_header(record, AUDIENCE, header(record, AUDIENCE).replace(b"special-unit", b"fund"))), "audience_altered"),
+    ("an audience taken out afterwards", put(2, lambda record, _: without(record, AUDIENCE)), "audience_altered"),
+    ("the envelope of another event afterwards", put(3, lambda record, evidence: said_of(evidence.bus.history[5], record)), "envelope_altered"),
+    ("the sender's signature taken out afterwards", put(2, lambda record, _: without(record, MATERIAL)), "envelope_altered"),
+    ("data put to a refusal afterwards", put(5, lambda record, _: replace(record, value=b"{}")), "envelope_altered"),
     ("one made unreadable afterwards", put(3, lambda _, __: Record(None, None, ())), "unreadable"),
-]
+]  # fmt: skip
 """What was done to a history that the auditor had read before."""
 
 

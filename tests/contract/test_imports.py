@@ -58,6 +58,7 @@ FLOORS: dict[str, tuple[str, ...]] = {
         "keys material",
         "letter log statement",
         "envelope registration",
+        "history",
     ),
 }
 """Folders and files of a wide room, lowest floor first: each may import what is on a lower floor, and nothing of its own."""

@@ -5,9 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from nrmbus.timekeeper.watch import Watch, registration_of
-from nrmbus.wire.registration import verify_registration
-from registrar.given import CASE, NOW, Bus, check_history, to
+from nrmbus.timekeeper.watch import Watch
+from registrar.given import BUS, CASE, NOW, Bus, check_history, to
 
 CASE_READ = {"what": "case", "purpose": "court"}
 SEARCHED = {"what": "search", "purpose": "audit"}
@@ -68,9 +67,9 @@ def test_no_reading_starts_or_stops_a_clock(bus: Bus) -> None:
     bus.signal(shard)
     bus.say(shard, "auditor", "access.granted", CASE_READ)
     bus.say(shard, "auditor", "access.granted", SEARCHED, case=OWN)
-    watch = Watch(bus.rules)
+    watch = Watch(bus.rules, BUS, lambda _: bus.key.verify_key)
     for record in bus.history:
-        watch.take(record, verify_registration(registration_of(record), lambda _: bus.key.verify_key))
+        watch.take(record, 0)
 
     assert watch.next_due() == NOW + timedelta(hours=24)
     assert (watch.open_deadlines(CASE), watch.open_deadlines(OWN)) == (("D-REFER",), ())

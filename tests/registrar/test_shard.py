@@ -397,6 +397,17 @@ class TestAHistoryThatIsNotOne:
         with pytest.raises(HistoryError, match=why):
             fold_and_look(shard, alter(three))
 
+    def test_an_envelope_under_a_refusal_stops_the_registrar(self, bus: Bus, three: list[Record]) -> None:
+        """A refusal has no envelope in the history, so that nobody can put one there later."""
+        shard = bus.shard()
+        for record in three:
+            shard.memory.fold(record)
+        bus.say(shard, "vac", "plan.completed", {"outcome": "achieved"})
+        *before, refused = bus.history
+
+        with pytest.raises(HistoryError, match="registration 4 has another envelope"):
+            fold_and_look(bus.shard(), [*before, Record(refused.key, b"{}", refused.headers)])
+
     def test_signed_by_somebody_else_stops_the_registrar(self, bus: Bus, three: list[Record]) -> None:
         """The signature of the last registration answers for the chain before it."""
         shard = bus.shard()

@@ -1,17 +1,21 @@
 """The timekeeper's watch: what it says, exactly when, and that a restart says the same."""
 
+from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
 
+from auditor.played import with_header
 from generations import before_version
 from nrmbus.events.model import Draft
 from nrmbus.registrar.shard import Shard
 from nrmbus.rules import Due, View
-from nrmbus.timekeeper.watch import Watch, named_in, registration_of
-from nrmbus.wire.registration import verify_registration
-from registrar.given import CASE, NOW, Bus, check_history
+from nrmbus.timekeeper.watch import Watch, named_in
+from nrmbus.wire.history import HistoryFault
+from nrmbus.wire.record import AUDIENCE, MATERIAL, Record
+from registrar.given import BUS, CASE, NOW, Bus, check_history
 
 DAY = timedelta(hours=24)
 
@@ -25,10 +29,9 @@ def _bus(tmp_path: Path) -> Bus:
 
 def watching(bus: Bus) -> Watch:
     """A watch that has read the whole history."""
-    watch = Watch(bus.rules)
+    watch = Watch(bus.rules, BUS, lambda _: bus.key.verify_key)
     for record in bus.history:
-        registration = verify_registration(registration_of(record), lambda _: bus.key.verify_key)
-        watch.take(record, registration)
+        watch.take(record, 0)
     return watch
 
 
@@ -127,7 +130,7 @@ class TestReading:
         bus.signal(shard)
         watch = watching(bus)
         for record in bus.history:
-            watch.take(record, verify_registration(registration_of(record), lambda _: bus.key.verify_key))
+            watch.take(record, 0)
 
         assert len(list(watch.due(NOW + DAY))) == 1
         check_history(bus, shard)
@@ -139,6 +142,75 @@ class TestReading:
 
         assert set(named_in(bus.history[0])) == {"registrar", "ngo-a", "special-unit"}
         check_history(bus, shard)
+
+
+class TestAHistoryThatWasAltered:
+    """The timekeeper verifies what it folds, as every reader of the history does."""
+
+    @pytest.fixture(name="two")
+    def _two(self, bus: Bus) -> list[Record]:
+        """Two signals of two cases, each of which has to be referred within a day."""
+        shard = bus.shard()
+        bus.signal(shard)
+        bus.signal(shard, case="cd" * 16)
+        return bus.history
+
+    def watch(self, bus: Bus, records: list[Record]) -> Watch:
+        """Return a watch that has read *records*."""
+        watch = Watch(bus.rules, BUS, lambda _: bus.key.verify_key)
+        for record in records:
+            watch.take(record, 0)
+        return watch
+
+    @pytest.mark.parametrize(
+        "alter",
+        [
+            lambda record: replace(record, value=(record.value or b"") + b" "),
+            lambda record: Record(record.key, b"", tuple(each for each in record.headers if each[0][:4] == "nrm_")),
+            lambda record: replace(record, headers=tuple(each for each in record.headers if each[0] != AUDIENCE)),
+            lambda record: with_header(record, AUDIENCE, b"{}"),
+            lambda record: with_header(record, MATERIAL, b"e30="),
+        ],
+        ids=["other data", "no envelope", "no audience", "another audience", "another envelope"],
+    )
+    def test_silences_the_clocks_of_that_case_alone(
+        self, bus: Bus, two: list[Record], alter: Callable[[Record], Record]
+    ) -> None:
+        """The altered event may have ended a clock, so that no breach of its case is published; the other case's is."""
+        watch = self.watch(bus, [alter(two[0]), two[1]])
+
+        assert {each.subject for each in watch.due(NOW + DAY)} == {"cd" * 16}
+        assert (watch.unknown, watch.numbers) == ({CASE}, {0: 2})
+
+    @pytest.mark.parametrize(
+        ("order", "code"), [((1,), "gap"), ((0, 1, 1), None), ((0, 1, 0), None)], ids=["a gap", "twice", "an old one"]
+    )
+    def test_stops_at_a_gap_and_passes_over_what_was_read(
+        self, bus: Bus, two: list[Record], order: tuple[int, ...], code: str | None
+    ) -> None:
+        """Without an event in between nobody knows which clocks run; a record that was read before changes nothing."""
+        records = [two[each] for each in order]
+        if code is None:
+            assert self.watch(bus, records).numbers == {0: 2}
+            return
+
+        with pytest.raises(HistoryFault, match=code):
+            self.watch(bus, records)
+
+    def test_that_somebody_else_signed_stops_the_timekeeper(self, bus: Bus, two: list[Record]) -> None:
+        """Given a key that is not the registrar's, no record counts."""
+        watch = Watch(bus.rules, BUS, lambda _: bus.identities["vac"].signing.verify_key)
+
+        with pytest.raises(HistoryFault, match="signature_invalid"):
+            watch.take(two[0], 0)
+        assert watch.numbers == {}
+
+    def test_of_another_partition_stops_the_timekeeper(self, bus: Bus, two: list[Record]) -> None:
+        """A record belongs to the partition that its registration names."""
+        watch = Watch(bus.rules, BUS, lambda _: bus.key.verify_key)
+
+        with pytest.raises(HistoryFault, match="foreign"):
+            watch.take(two[0], 1)
 
 
 class TestAVersionThatThisReleaseDoesNotKnow:

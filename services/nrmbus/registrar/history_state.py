@@ -18,11 +18,20 @@ from nrmbus.registrar.case import Asleep, Case, Known
 from nrmbus.registrar.records import Statement
 from nrmbus.registrar.spill_file import Scratch, Submission
 from nrmbus.rules import Rules
-from nrmbus.wire import base64, json, statement, times
-from nrmbus.wire.envelope import decode
-from nrmbus.wire.errors import WireError
+from nrmbus.wire import json, statement, times
+from nrmbus.wire.history import (
+    FaultCode,
+    HistoryFault,
+    HistoryRecord,
+    Plain,
+    carried,
+    check_signature,
+    known_event,
+    plain,
+    read,
+)
 from nrmbus.wire.keys.keys import VerifyKey
-from nrmbus.wire.record import AUDIENCE, MATERIAL, REGISTRATION, SUBMITTED, Record, header_of
+from nrmbus.wire.record import SUBMITTED, Record, header_of
 from nrmbus.wire.registration import NOTHING_BEFORE
 
 CONSENTS: Final = frozenset({"consent.given", "consent.overridden"})
@@ -31,6 +40,20 @@ CONSENTS: Final = frozenset({"consent.given", "consent.overridden"})
 
 EMERGENCY: Final = "access.break_glass"
 """The type that an agency may say only so often a month, over all cases."""
+
+_WHAT: Final[Mapping[FaultCode, str]] = {
+    "unreadable": "is not a registration",
+    "signature_invalid": "was not signed by the registrar of this bus",
+    "foreign": "belongs to another bus or partition",
+    "gap": "is due, another number came",
+    "duplicate": "is due, another number came",
+    "chain_broken": "does not follow the one before it",
+    "audience_missing": "is not a registration",
+    "audience_altered": "names other recipients than it committed to",
+    "envelope_missing": "has another envelope than it registered",
+    "envelope_unreadable": "has another envelope than it registered",
+    "envelope_altered": "has another envelope than it registered",
+}
 
 _TYPE: Final = header_of("type")
 _EMERGENCY: Final = f"nrm.{EMERGENCY}".encode()
@@ -149,25 +172,25 @@ class Memory:
         Raises:
             HistoryError: a number, a digest or an envelope is not the due one. Whoever folds refuses to run.
         """
-        envelope, registration, audience, said, (topic, offset) = self._due(record)
-        self.number, self.previous, self.time = registration["number"], said.digest, times.read(registration["time"])
-        self.head = said.signed
+        found, audience, (topic, offset) = self._due(record)
+        registration, said = found.registration, Statement("registration", found.body, found.signed)
+        refused = registration.verdict == "refused"
+        self.number, self.previous, self.time = registration.number, found.digest, times.read(registration.time)
+        self.head = found.signed
         self.sources[topic] = offset
-        source, subject = registration["source"], registration["subject"]
+        source, subject = registration.source, registration.subject
         case = self._scratch.case(subject) or self._scratch.keep(subject, Case(self._rules.start(subject)))
-        case.count(source, registration["sequence"])
-        refused = registration["verdict"] == "refused"
+        case.count(source, registration.sequence)
         if not refused:
-            self._committed(envelope, registration)
             told = tuple(audience["recipients"])
-            case.asleep.append(Asleep(envelope, told, registration["time"], self.number, said.signed))
-            case.digests.setdefault(registration["id"], said.digest)
+            case.asleep.append(Asleep(found.envelope, told, registration.time, self.number, found.signed))
+            case.digests.setdefault(registration.id, found.digest)
             self._delivered(case, audience)
-            if self.time is not None and is_asking(envelope.headers):
+            if self.time is not None and is_asking(found.envelope.headers):
                 self.spent[source, self._rules.month(self.time)] += 1
-        receipt = self.next_delivery(source, said.digest)
-        known = Known(registration["envelope"], said, receipt, refused)
-        self._scratch.answer((source, subject, registration["id"]), known)
+        receipt = self.next_delivery(source, found.digest)
+        known = Known(registration.envelope, said, receipt, refused)
+        self._scratch.answer((source, subject, registration.id), known)
 
     def hold_against(self, mark: Mark | None) -> None:
         """Check that the registration just folded is the one of the high-water *mark*, if it has the mark's number.
@@ -186,50 +209,34 @@ class Memory:
                 self.next_delivery(agency, case.digests[earlier])
             self.next_delivery(agency, self.previous)
 
-    def _due(self, record: Record) -> tuple[Record, dict[str, Any], dict[str, Any], Statement, tuple[str, int]]:
-        found = None
-        with suppress(WireError, KeyError, ValueError, TypeError):
-            envelope, added = record.split()
-            body = statement.body_of("registration", added[REGISTRATION])
-            registration, audience = plain_json.loads(body), plain_json.loads(added[AUDIENCE])
-            committed = registration["audience"] == json.digest(added[AUDIENCE])
-            ours = (registration["bus"], registration["partition"]) == (self.bus, self.partition)
-            topic, _, offset = added[SUBMITTED].decode("ascii").rpartition(":")
-            said = Statement("registration", body, added[REGISTRATION])
-            found = envelope, registration, audience, said, (topic, int(offset))
-        if found is None:
-            raise HistoryError(self.partition, self.number + 1, "is not a registration")
-        if not ours:
-            raise HistoryError(self.partition, self.number + 1, "belongs to another bus or partition")
-        if registration["number"] != self.number + 1:
-            raise HistoryError(self.partition, self.number + 1, "is due, another number came")
-        if registration["previous"] != self.previous:
-            raise HistoryError(self.partition, self.number + 1, "does not follow the one before it")
-        if not committed:
-            raise HistoryError(self.partition, self.number + 1, "names other recipients than it committed to")
-        return found
-
-    def _committed(self, envelope: Record, registration: Mapping[str, Any]) -> None:
-        material = next((value for name, value in envelope.headers if name == MATERIAL), b"")
-        digest = None
-        with suppress(WireError):
-            digest = json.digest(base64.decode(material.decode("ascii", "replace"), "signature_profile"))
-        if digest != registration["envelope"]:
-            raise HistoryError(self.partition, registration["number"], "has another envelope than it registered")
+    def _due(self, record: Record) -> tuple[HistoryRecord[Plain], dict[str, Any], tuple[str, int]]:
+        code: FaultCode = "unreadable"
+        try:
+            found = read(record, plain)
+            topic, _, offset = found.added[SUBMITTED].decode("ascii").rpartition(":")
+            found.check_place(self.bus, self.partition, self.number, self.previous)
+            found.check_commitments()
+            if found.registration.verdict != "refused":
+                found.check_envelope_digest()
+            return found, found.told(plain_json.loads), (topic, int(offset))
+        except HistoryFault as fault:
+            code = fault.code
+        except (LookupError, ValueError):
+            code = "unreadable"
+        raise HistoryError(self.partition, self.number + 1, _WHAT[code])
 
     def _wake(self, case: Case, asleep: Asleep) -> None:
-        event, code = None, ""
+        event, altered = None, False
         try:
-            signed = decode(asleep.record)
-            event = signed.event() if signed.fits else None
-        except WireError as error:
-            code = error.code
-        if code in ("unknown_type", "unknown_version"):
+            event = known_event(carried(asleep.record))
+        except HistoryFault:
+            altered = True
+        time = times.read(asleep.time)
+        if altered or time is None:
+            raise HistoryError(self.partition, asleep.number, _WHAT["envelope_altered"])
+        if event is None:
             what = "was said in a type or version that this release does not know"
             raise HistoryError(self.partition, asleep.number, what, "upgrade the registrar")
-        time = times.read(asleep.time)
-        if event is None or time is None:
-            raise HistoryError(self.partition, asleep.number, "has another envelope than it registered")
         case.view = self._rules.evolve(case.view, Fact.of(event, asleep.told, time, asleep.number))
         if event.type in CONSENTS:
             body = statement.body_of("registration", asleep.signed)
@@ -245,7 +252,7 @@ class Memory:
         """
         if self.head is None:
             return
-        with suppress(WireError):
-            statement.verify("registration", self.head, key_of)
+        with suppress(HistoryFault):
+            check_signature(self.head, key_of)
             return
-        raise HistoryError(self.partition, self.number, "was not signed by the registrar of this bus")
+        raise HistoryError(self.partition, self.number, _WHAT["signature_invalid"])

@@ -20,10 +20,11 @@ from nrmbus.desk.app import DeskProcess
 from nrmbus.desk.http import views
 from nrmbus.desk.outbox import queue
 from nrmbus.desk.store.ledger import Ledger
-from nrmbus.timekeeper.watch import NAME, Watch, named_in, registration_of
+from nrmbus.telemetry import log
+from nrmbus.timekeeper.watch import NAME, Watch, named_in
 from nrmbus.wire import times
+from nrmbus.wire.history import HistoryFault
 from nrmbus.wire.record import Record
-from nrmbus.wire.registration import verify_registration
 
 CASES: Final = "nrm.cases"
 LOOK_MS: Final = 250
@@ -47,7 +48,7 @@ class Timekeeper:
         async with AsyncExitStack() as stack:
             await stack.enter_async_context(self._process.running())
             seat = self._process.seat
-            self._watch = Watch(seat.rules)
+            self._watch = Watch(seat.rules, self._folder.settings.bus, seat.registrar_key)
             reader = clients.reader(self._folder.reach(self._folder.service(NAME)), client_id=NAME)
             await reader.start()
             stack.push_async_callback(reader.stop)
@@ -80,20 +81,28 @@ class Timekeeper:
         found = await reader.getmany(timeout_ms=LOOK_MS, max_records=1000)
         if not found or self._watch is None:
             return
-        records = [Record(each.key, each.value, tuple(each.headers)) for some in found.values() for each in some]
+        records = [
+            (place.partition, Record(each.key, each.value, tuple(each.headers)))
+            for place, some in found.items()
+            for each in some
+        ]
         # What is read again at a start has been in a trace before.
-        with telemetry.joined("watch", [each.traceparent for each in records] if new else ()):
+        with telemetry.joined("watch", [each.traceparent for _, each in records] if new else ()):
             await self._take(self._watch, records)
 
-    async def _take(self, watch: Watch, records: list[Record]) -> None:
+    async def _take(self, watch: Watch, records: list[tuple[int, Record]]) -> None:
         seat = self._process.seat
-        for record in records:
+        for partition, record in records:
             # An agency's first event may overtake its entry: topics have no order among them.
             if not all(seat.directory.knows(agency) for agency in named_in(record)):
                 await seat.catch_up()
-            registration = verify_registration(registration_of(record), seat.registrar_key)
             async with self._turn:
-                watch.take(record, registration)
+                try:
+                    watch.take(record, partition)
+                except HistoryFault as fault:
+                    due = watch.numbers.get(partition, 0) + 1
+                    log.said("history_refused", code=fault.code, partition=partition, number=due)
+                    raise
 
     async def _say(self) -> None:
         seat, watch = self._process.seat, self._watch

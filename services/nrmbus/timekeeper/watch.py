@@ -2,15 +2,16 @@
 
 import heapq
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Final
 
-from nrmbus.events.model import Draft, Fact
+from nrmbus.events.model import Draft, Event, Fact
 from nrmbus.rules import Due, Rules, View
-from nrmbus.wire.envelope import decode
 from nrmbus.wire.errors import WireError
+from nrmbus.wire.history import Chain, HistoryFault, KeyOf, known_event, read
 from nrmbus.wire.ids import said_by_itself
-from nrmbus.wire.record import AUDIENCE, REGISTRATION, Record
+from nrmbus.wire.record import AUDIENCE, Record
 from nrmbus.wire.registration import Audience, Registration
 
 NAME: Final = "timekeeper"
@@ -24,45 +25,60 @@ SAY_AGAIN_AFTER: Final = timedelta(minutes=1)
 class Watch:
     """The clocks of all cases. Its state is a function of the history alone."""
 
-    def __init__(self, rules: Rules) -> None:
-        self._rules = rules
+    def __init__(self, rules: Rules, bus: str, registrar_key: KeyOf) -> None:
+        """Begin before the first record of *bus*; *registrar_key* finds the registrar's key of a kid."""
+        self._rules, self._bus, self._registrar_key = rules, bus, registrar_key
+        self._chains: dict[int, Chain] = {}
         self._views: dict[str, View] = {}
         self._due: dict[str, tuple[Due, ...]] = {}
         self._changed: set[str] = set()
         """Cases of which something was said since somebody asked what is due: looked at once, however much that was."""
         self._soonest: list[tuple[datetime, str]] = []
-        self.numbers: dict[int, int] = {}
-        """Per partition, the number of the last registration taken."""
         self._refused: dict[str, datetime] = {}
         """What the registrar did not take, by its id, and when: its clock may be behind."""
         self.unknown: set[str] = set()
-        """Cases with an event that this release cannot read, or whose envelope is missing: no deadline of them is published."""
+        """Cases with an event that this release cannot read, or that is missing or altered: no deadline of them is published."""
 
-    def take(self, record: Record, registration: Registration) -> None:
-        """Take one record of ``nrm.cases`` with its verified *registration*, in number order. Refusals start no clock."""
-        if registration.number <= self.numbers.get(registration.partition, 0):
+    @property
+    def numbers(self) -> dict[int, int]:
+        """The number of the last registration taken, by partition."""
+        return {partition: chain.number for partition, chain in self._chains.items() if chain.number}
+
+    def take(self, record: Record, partition: int) -> None:
+        """Verify the next record of *partition*, and fold it. Refusals start no clock; a record read twice counts once.
+
+        Raises:
+            HistoryFault: the record is not the next registration of the partition, or not the registrar's.
+        """
+        chain = self._chains.setdefault(partition, Chain(self._bus, partition))
+        found = read(record, Registration.parse, self._registrar_key)
+        registration = found.registration
+        try:
+            chain.check(found)
+        except HistoryFault as fault:
+            if fault.code != "duplicate":
+                raise
             return
-        self.numbers[registration.partition] = registration.number
-        if registration.verdict == "refused":
-            if registration.source == NAME:
-                self._refused[registration.id] = registration.time
-            return
-        envelope, added = record.split()
-        if not envelope.headers:  # somebody cut it out: a fold without it could publish a false breach
+        chain.take(found)
+        event: Event | None = None
+        told: tuple[str, ...] = ()
+        try:
+            found.check_commitments()
+            if registration.verdict == "refused":
+                if registration.source == NAME:
+                    self._refused[registration.id] = registration.time
+                return
+            told = found.told(Audience.parse).recipients
+            event = known_event(found.opened())
+        except HistoryFault:
+            event = None
+        # An event that was cut out or altered, or that this release does not know, may have ended a clock.
+        # A breach that is published late does less harm than a false one.
+        if event is None:
             self._silence(registration.subject)
             return
-        signed = decode(envelope)
-        try:
-            event = signed.event()
-        except WireError as error:
-            if error.code not in ("unknown_type", "unknown_version"):
-                raise
-            # What it said may have ended a clock: silence can be made up for after an upgrade, a false breach cannot.
-            self._silence(signed.subject)
+        if event.subject in self.unknown:
             return
-        if signed.subject in self.unknown:
-            return
-        told = Audience.parse(added[AUDIENCE]).recipients
         view = self._views.get(event.subject) or self._rules.start(event.subject)
         view = self._rules.evolve(view, Fact.of(event, told, registration.time, registration.number))
         self._views[event.subject] = view
@@ -141,14 +157,14 @@ class Watch:
         return tuple(sorted(clock.code for clock in self._rules.clocks(view))) if view else ()
 
 
-def registration_of(record: Record) -> bytes:
-    """The signed registration in *record*; empty when it has none, which no registrar writes."""
-    return next((value for name, value in record.headers if name == REGISTRATION), b"")
-
-
 def named_in(record: Record) -> tuple[str, ...]:
-    """The agencies that a record of ``nrm.cases`` names, and the registrar who signed it: the Rules must know their roles."""
+    """Return the agencies that a record of ``nrm.cases`` names, and the registrar: the Rules must know their roles.
+
+    The record is not verified yet, so that it may name nobody but the registrar.
+    """
     headers = dict(record.headers)
     source = headers.get("ce_source", b"").decode("ascii", "replace").removeprefix("/agency/")
-    told = Audience.parse(headers[AUDIENCE]).recipients
+    told: tuple[str, ...] = ()
+    with suppress(WireError):
+        told = Audience.parse(headers.get(AUDIENCE, b"")).recipients
     return (REGISTRAR, *told, *((source,) if source else ()))

@@ -16,9 +16,8 @@ from nrmbus.auditor.web.pages import shown
 from nrmbus.auditor.web.pages.words import LANGUAGES, Language, Words
 from nrmbus.cli.audit import person_report
 from nrmbus.registrar.history_state import HistoryError as RefusedToRun
-from nrmbus.timekeeper.watch import Watch, registration_of
+from nrmbus.timekeeper.watch import Watch
 from nrmbus.wire.record import Record
-from nrmbus.wire.registration import verify_registration
 from registrar.given import BUS, CASE, Bus, check_history, to
 from registrar.kept_long_enough import LATER, OPEN_CASE, OTHER_CASE, OVER_AT, Kept, bare
 
@@ -102,9 +101,9 @@ def test_the_timekeeper_publishes_nothing_about_a_case_with_a_missing_envelope(k
 
 def watched(kept: Kept, records: list[Record]) -> Watch:
     """Return a timekeeper's watch that has read *records*."""
-    watch = Watch(kept.bus.rules)
+    watch = Watch(kept.bus.rules, BUS, lambda _: kept.bus.key.verify_key)
     for each in records:
-        watch.take(each, verify_registration(registration_of(each), lambda _: kept.bus.key.verify_key))
+        watch.take(each, 0)
     return watch
 
 

@@ -10,7 +10,7 @@ from auditor.altered_topics import HISTORIES, REWRITTEN, Alter, reading_of, take
 from auditor.evidence.given import ORIGIN, Evidence
 from auditor.given import refused
 from nrmbus.auditor.errors import LogCode
-from nrmbus.auditor.log.ingest import Reading
+from nrmbus.auditor.log.ingest import LogIngest
 from nrmbus.auditor.log.log import Log
 from nrmbus.auditor.log.publisher import Publisher
 from nrmbus.auditor.log.signed_heads import SignedHeads
@@ -40,11 +40,11 @@ class Audited:
         self.publisher = Publisher(LogIdentity.at(home / "auditor"), ORIGIN)
         self.log: Log | None = None
 
-    def reading(self) -> Reading:
+    def reading(self) -> LogIngest:
         """A reading that begins, as after a start."""
         self.close()
         self.log = Log(self.home / "log", self.heads, BUS, 0)
-        return Reading(self.log, {self.bus.key.kid: self.bus.key.verify_key}.__getitem__)
+        return LogIngest(self.log, {self.bus.key.kid: self.bus.key.verify_key}.__getitem__)
 
     def close(self) -> None:
         """As a process that ends."""
@@ -52,7 +52,7 @@ class Audited:
             self.log.close()
             self.log = None
 
-    def read(self, records: list[Record]) -> Reading:
+    def read(self, records: list[Record]) -> LogIngest:
         """Read *records* after a start, and commit."""
         reading = self.reading()
         for each in records:

@@ -1,4 +1,4 @@
-"""Following several topics without a group: where to begin is the follower's own business, and nothing is passed over."""
+"""Reader of several topics without a consumer group: the caller says from which offset, and no record is passed over."""
 
 from collections.abc import Iterable, Mapping
 from types import TracebackType
@@ -15,7 +15,7 @@ BATCH: Final = 1000
 
 
 class Following:
-    """A reader of topic partitions that can be joined by more of them; use as an async context manager."""
+    """A reader of topic partitions, to which more partitions can be added; use as an async context manager."""
 
     def __init__(self, where: Where, client_id: str) -> None:
         """Prepare to read from *where*."""
@@ -23,36 +23,48 @@ class Following:
         self._positions: dict[TopicPartition, int] = {}
 
     async def __aenter__(self) -> Self:
-        await self._consumer.start()
+        await self.start()
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        await self.stop()
+
+    async def start(self) -> None:
+        """Connect; `join` says what is read."""
+        await self._consumer.start()
+
+    async def stop(self) -> None:
+        """Read no more."""
         await self._consumer.stop()
 
     def join(self, offsets: Mapping[TopicPartition, int]) -> None:
-        """Read these too, each from its offset."""
+        """Read these partitions too, each from its offset."""
         self._positions = {**offsets, **self._positions}
         self._consumer.assign(list(self._positions))
         for partition, offset in self._positions.items():
             self._consumer.seek(partition, offset)
 
     async def ends(self, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
-        """Where *partitions* end now, after what is committed."""
+        """Return the offsets at which *partitions* end now, after the last committed record."""
         found: dict[TopicPartition, int] = await self._consumer.end_offsets(list(partitions))
         return found
 
+    async def left(self, ends: Mapping[TopicPartition, int]) -> int:
+        """Return how many offsets before *ends* were not taken yet; records of an aborted transaction count as taken."""
+        return sum([max(0, end - await self._consumer.position(each)) for each, end in ends.items()])
+
     async def passed(self, ends: Mapping[TopicPartition, int]) -> bool:
-        """Whether everything before *ends* was taken; what a transaction took back counts as passed."""
-        return all([await self._consumer.position(each) >= end for each, end in ends.items()])
+        """Return whether everything before *ends* was taken."""
+        return await self.left(ends) == 0
 
     def offset(self, partition: TopicPartition) -> int:
-        """Where *partition* is read next."""
+        """Return the offset from which *partition* is read next."""
         return self._positions[partition]
 
     async def take(self, timeout_ms: int) -> dict[TopicPartition, list[Record]]:
-        """What comes within *timeout_ms*, in the order of each partition."""
+        """Return the records that come within *timeout_ms*, in the order of each partition."""
         found = await self._consumer.getmany(timeout_ms=timeout_ms, max_records=BATCH)
         for partition, records in found.items():
             if records:

@@ -7,34 +7,29 @@ import asyncio
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from hashlib import sha256
-from typing import Final, Literal, Self, TypeVar
+from functools import partial
+from typing import Final, Literal, Self
 
-from aiokafka import AIOKafkaConsumer, TopicPartition
-from pydantic import ValidationError
+from aiokafka import TopicPartition
 
+from nrmbus.auditor.history.follower import Following
 from nrmbus.bus.errors import BusError
 from nrmbus.bus.folder import BusFolder
-from nrmbus.bus.kafka import clients
 from nrmbus.bus.reach import Where
 from nrmbus.directory import Directory
 from nrmbus.directory.admission import read_directory
-from nrmbus.events.errors import EventError
 from nrmbus.events.model import Event, Fact
 from nrmbus.rules import Agency, Rules, View, ends_keeping, load_profile
-from nrmbus.wire import statement
-from nrmbus.wire.envelope import Signed, decode
-from nrmbus.wire.errors import WireError
+from nrmbus.wire.envelope import Signed
+from nrmbus.wire.history import Chain, FaultCode, HistoryFault, check_signature, known_event, read, unspelled
 from nrmbus.wire.keys.keys import VerifyKey
-from nrmbus.wire.record import AUDIENCE, REGISTRATION, Record
-from nrmbus.wire.registration import NOTHING_BEFORE, Audience, Registration
+from nrmbus.wire.record import Record
+from nrmbus.wire.registration import Audience, Registration
 
 CASES: Final = "nrm.cases"
 REGISTRAR: Final = "registrar"
 PATIENCE_SECONDS: Final = 30.0
 """How long nothing may come of what is known to be in the topic."""
-
-_Stated = TypeVar("_Stated", Registration, Audience)
 
 Signatures = Literal["all", "last"]
 """Which signatures are verified: every one, or the registrar's on the last registration of each partition.
@@ -49,7 +44,12 @@ HistoryCode = Literal[
 """Why a record does not verify: no registration or not its event; a signature; another bus or partition; out of its turn;
 an envelope, or an audience, that was not registered; no envelope of a registered event."""
 
-_OTHER_RELEASE: Final = ("unknown_type", "unknown_version")
+_CODES: Final[Mapping[FaultCode, HistoryCode]] = {
+    "unreadable": "unreadable", "signature_invalid": "signature_invalid", "foreign": "foreign", "gap": "chain_broken",
+    "duplicate": "chain_broken", "chain_broken": "chain_broken", "audience_missing": "unreadable",
+    "audience_altered": "audience_altered", "envelope_missing": "envelope_missing", "envelope_unreadable": "unreadable",
+    "envelope_altered": "envelope_altered",
+}  # fmt: skip
 _LOOK: Final = "look whether the bus runs and its broker answers: nrmbus topics check"
 
 
@@ -94,25 +94,18 @@ class Entry:
         )
 
 
-@dataclass(slots=True)
-class _Chain:
-    """How far a partition was read; ``last`` is the signed registration that `Verifier.check_last` has yet to verify."""
-
-    number: int = 0
-    digest: str = NOTHING_BEFORE
-    last: bytes | None = None
-
-
 class Verifier:
     """Takes the records of each partition in order, and lets nothing pass that is not what it must be.
 
-    Of every record: the registrar's word and its place in the chain, that envelope and audience are those that were
-    registered, and, by *signatures*, who signed.
+    Of every record: the registrar's statement and its place in the chain, that envelope and audience are those that were
+    registered, and, by *signatures*, who signed. The steps are those of `nrmbus.wire.history`.
     """
 
     def __init__(self, directory: Directory, *, signatures: Signatures = "all") -> None:
         self._directory, self._all = directory, signatures == "all"
-        self._chains: dict[int, _Chain] = {}
+        self._chains: dict[int, Chain] = {}
+        self._unverified: dict[int, bytes] = {}
+        """By partition, the signed registration that `check_last` has yet to verify."""
 
     def number(self, partition: int) -> int:
         """The last number taken of *partition*; 0 before the first."""
@@ -125,15 +118,16 @@ class Verifier:
         Raises:
             HistoryError: it is not the next one, or not what was registered.
         """
-        chain = self._chains.setdefault(partition, _Chain())
+        chain = self._chains.get(partition)
+        if chain is None:
+            chain = self._chains[partition] = Chain(self._directory.bus, partition)
         entry = None
         code: HistoryCode = "unreadable"
         try:
-            entry = self._entry(record, partition, chain)
-        except (WireError, EventError) as error:
-            if isinstance(error, WireError) and error.code == "signature_invalid":
-                code = "signature_invalid"
-        if entry is None:  # raised out here: what was caught may hold what came in
+            entry = self._entry(record, chain)
+        except HistoryFault as fault:
+            code = _CODES[fault.code]
+        if entry is None:
             raise HistoryError(partition, chain.number + 1, code)
         return entry
 
@@ -143,75 +137,35 @@ class Verifier:
         Raises:
             HistoryError: the registrar of this bus did not.
         """
-        for partition, chain in self._chains.items():
-            if chain.last is None:
-                continue
+        for partition in list(self._unverified):
+            found = None
             try:
-                statement.verify_bytes("registration", chain.last, self._registrar)
-                chain.last = None
-            except WireError:
-                pass
-            if chain.last is not None:
-                raise HistoryError(partition, chain.number, "signature_invalid")
+                check_signature(self._unverified[partition], self._registrar_key)
+                del self._unverified[partition]
+            except HistoryFault as fault:
+                found = fault.code
+            if found is not None:
+                raise HistoryError(partition, self.number(partition), _CODES[found])
 
-    def _registrar(self, kid: str) -> VerifyKey:
+    def _registrar_key(self, kid: str) -> VerifyKey:
         return self._directory.any_verify_key(REGISTRAR, kid)
 
-    def _entry(self, record: Record, partition: int, chain: _Chain) -> Entry:
-        envelope, added = record.split()
-        if REGISTRATION not in added or AUDIENCE not in added:
-            raise WireError("unreadable")
-        signed = added[REGISTRATION]
+    def _entry(self, record: Record, chain: Chain) -> Entry:
         if self._all:
-            body, _ = statement.verify_bytes("registration", signed, self._registrar)
+            found = read(record, Registration.parse, self._registrar_key)
         else:
-            body = statement.body_of("registration", signed)
-        registration = _read(Registration, body, strictly=self._all)
-        if (registration.bus, registration.partition) != (self._directory.bus, partition):
-            raise HistoryError(partition, chain.number + 1, "foreign")
-        if (registration.number, registration.previous) != (chain.number + 1, chain.digest):
-            raise HistoryError(partition, chain.number + 1, "chain_broken")
-        if sha256(added[AUDIENCE]).hexdigest() != registration.audience:
-            raise HistoryError(partition, chain.number + 1, "audience_altered")
-        if registration.verdict == "refused" and (envelope.headers or envelope.value):
-            raise HistoryError(partition, chain.number + 1, "envelope_altered")
-        said = self._said(envelope, registration) if registration.verdict == "registered" else None
-        event = None
-        try:
-            event = said.event() if said else None
-        except WireError as error:
-            if error.code not in _OTHER_RELEASE:
-                raise
-        told = _read(Audience, added[AUDIENCE], strictly=self._all)
-        entry = Entry(registration, said, event, told, signed)
-        chain.number, chain.digest = registration.number, sha256(body).hexdigest()
-        chain.last = None if self._all else signed
-        return entry
-
-    def _said(self, envelope: Record, registration: Registration) -> Signed:
-        if not envelope.headers and not envelope.value:
-            raise HistoryError(registration.partition, registration.number, "envelope_missing")
-        said = decode(envelope)
-        named = (said.digest, said.id, said.source, said.subject, said.kid)
-        if not said.fits or named != (
-            registration.envelope, registration.id, registration.source, registration.subject, registration.key,
-        ):  # fmt: skip
-            raise HistoryError(registration.partition, registration.number, "envelope_altered")
-        if self._all:
-            said.verify(self._directory.any_verify_key(said.source, said.kid))
-        return said
-
-
-def _read(kind: type[_Stated], raw: bytes, *, strictly: bool) -> _Stated:
-    """A statement; what a chain of digests answers for is spelled as the registrar spelled it, so it is only read."""
-    read = None
-    try:
-        read = kind.parse(raw) if strictly else kind.model_validate_json(raw)
-    except ValidationError:
-        read = None
-    if read is None:  # raised out here: pydantic's error holds what came in
-        raise WireError("unknown_field")
-    return read
+            found = read(record, partial(unspelled, Registration))
+        chain.check(found)
+        found.check_commitments()
+        said = event = None
+        if found.registration.verdict == "registered":
+            said = found.opened(self._directory.any_verify_key if self._all else None)
+            event = known_event(said)
+        told = found.told(Audience.parse if self._all else partial(unspelled, Audience))
+        chain.take(found)
+        if not self._all:
+            self._unverified[chain.partition] = found.signed
+        return Entry(found.registration, said, event, told, found.signed)
 
 
 class History:
@@ -271,18 +225,17 @@ class HistoryReader:
 
     def __init__(self, where: Where, partitions: int, history: History) -> None:
         self.history = history
-        self._consumer: AIOKafkaConsumer = clients.reader(where, client_id="nrm-history")
+        self._following = Following(where, "nrm-history")
         self._partitions = [TopicPartition(CASES, number) for number in range(partitions)]
 
     async def start(self) -> None:
         """Begin to read."""
-        await self._consumer.start()
-        self._consumer.assign(self._partitions)
-        await self._consumer.seek_to_beginning(*self._partitions)
+        await self._following.start()
+        self._following.join(dict.fromkeys(self._partitions, 0))
 
     async def stop(self) -> None:
         """Read no more."""
-        await self._consumer.stop()
+        await self._following.stop()
 
     async def __aenter__(self) -> Self:
         await self.start()
@@ -307,7 +260,7 @@ class HistoryReader:
             BusError: nothing came for *patience* seconds, though there is more.
         """
         loop = asyncio.get_running_loop()
-        ends = {} if numbers is not None else await self._consumer.end_offsets(self._partitions)
+        ends = {} if numbers is not None else await self._following.ends(self._partitions)
         left = before = total = await self._left(numbers, ends)
         until = loop.time() + patience
         while left:
@@ -326,12 +279,12 @@ class HistoryReader:
             return sum(
                 [max(0, end - self.history.verifier.number(int(partition))) for partition, end in numbers.items()]
             )
-        return sum([max(0, end - await self._consumer.position(each)) for each, end in ends.items()])
+        return await self._following.left(ends)
 
     async def _read(self) -> None:
-        for partition, records in (await self._consumer.getmany(timeout_ms=200)).items():
+        for partition, records in (await self._following.take(200)).items():
             for each in records:
-                self.history.take(Record(each.key, each.value, tuple(each.headers)), partition.partition)
+                self.history.take(each, partition.partition)
 
 
 def rules_of(directory: Directory, policy: str) -> Rules:

@@ -1,25 +1,28 @@
-"""From the topic into the log: each record of ``nrm.cases`` is verified and appended in its turn, or the reading stops.
+"""Log ingest: every record of ``nrm.cases`` is verified and appended to the log in turn, or the ingest stops.
 
-Pure but for the log: nothing here knows Kafka. The topic is read from its beginning at every start; what the log holds
-already is compared with what comes, leaf by leaf, so a history that was rewritten, or lost its tail, is noticed then.
+Pure but for the log: nothing here knows Kafka. The topic is read from its beginning at every start. A registration that the
+log holds already is compared with its leaf, so that a history that was rewritten, or lost its tail, is noticed then.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Final
 
 from nrmbus.auditor.errors import LogCode, LogError
 from nrmbus.auditor.log.log import Log
-from nrmbus.wire import json, statement
-from nrmbus.wire.envelope import decode
-from nrmbus.wire.errors import WireError
+from nrmbus.wire.history import FaultCode, HistoryFault, HistoryRecord, Plain, plain, read
 from nrmbus.wire.keys.keys import VerifyKey
-from nrmbus.wire.record import AUDIENCE, REGISTRATION, Record
+from nrmbus.wire.record import Record
 from nrmbus.wire.registration import Registration
 
-_NOT_SIGNED: Final = frozenset({"signature_invalid", "key_not_current"})
+_CODES: Final[Mapping[FaultCode, LogCode]] = {
+    "unreadable": "unreadable", "signature_invalid": "signature_invalid", "foreign": "foreign", "gap": "gap",
+    "duplicate": "duplicate", "chain_broken": "chain_broken", "audience_missing": "audience_altered",
+    "audience_altered": "audience_altered", "envelope_missing": "envelope_missing",
+    "envelope_unreadable": "envelope_altered", "envelope_altered": "envelope_altered",
+}  # fmt: skip
 
 
-class Reading:
+class LogIngest:
     """One partition of the history on its way into its log."""
 
     def __init__(self, log: Log, registrar_key: Callable[[str], VerifyKey]) -> None:
@@ -30,7 +33,7 @@ class Reading:
         self._known, self._registrar_key = log.size, registrar_key
 
     def take(self, record: Record) -> None:
-        """Take the next record of the topic.
+        """Verify the next record of the topic, and append it to the log or compare it with its leaf.
 
         Raises:
             LogError: as `Log.append`; ``unreadable``, ``signature_invalid``, ``envelope_altered``,
@@ -38,72 +41,45 @@ class Reading:
         """
         code: LogCode
         try:
-            self._take(record)
-        except WireError as error:
-            code = "signature_invalid" if error.code in _NOT_SIGNED else "unreadable"
+            if self.number < self._known:
+                self._compare(read(record, plain))
+            else:
+                self._append(read(record, Registration.parse, self._registrar_key))
+        except HistoryFault as fault:
+            code = _CODES[fault.code]
         else:
             self.number += 1
             return
         raise self._stopped(code)
 
     def end(self) -> None:
-        """Say that the topic was read to its end.
+        """Check, after the last record of the topic, that the topic reaches as far as the log and its signature.
 
         Raises:
-            LogError: ``tail_cut`` if log or signature reach further than the topic.
+            LogError: ``tail_cut``.
         """
         if self.number < self.log.size:
             raise self._stopped("tail_cut")
         if not self.log.reaches_signed:
             raise LogError("tail_cut", self.log.origin, number=self.log.signed.size)
 
-    def _take(self, record: Record) -> None:
-        envelope, added = record.split()
-        if REGISTRATION not in added:
-            raise WireError("unreadable")
-        if self.number < self._known:
-            body = statement.body_of("registration", added[REGISTRATION])
-            self._compare(body)
-            if _is_bare(envelope) and Registration.parse(body).verdict == "registered":
-                raise self._stopped("envelope_missing")
-            return
-        body, _ = statement.verify_bytes("registration", added[REGISTRATION], self._registrar_key)
-        registration = Registration.parse(body)
-        if AUDIENCE not in added or json.digest(added[AUDIENCE]) != registration.audience:
-            raise self._stopped("audience_altered")
-        if registration.verdict == "registered" and _is_bare(envelope):
-            raise self._stopped("envelope_missing")
-        if not _carries(envelope, registration):
-            raise self._stopped("envelope_altered")
-        self.log.append(registration)
+    def _append(self, record: HistoryRecord[Registration]) -> None:
+        record.check_commitments()
+        if record.registration.verdict == "registered":
+            record.opened()
+        self.log.append(record.registration)  # checks the place of the record
 
-    def _compare(self, body: bytes) -> None:
-        due = self.number + 1
-        if self.log.holds(due, body):
-            return
-        number = Registration.parse(body).number
-        raise LogError(
-            "gap" if number > due else "duplicate" if number < due else "out_of_turn", self.log.origin, number=number
-        )
+    def _compare(self, record: HistoryRecord[Plain]) -> None:
+        number, due = record.registration.number, self.number + 1
+        if not self.log.holds(due, record.body):
+            raise LogError(
+                "gap" if number > due else "duplicate" if number < due else "out_of_turn",
+                self.log.origin,
+                number=number,
+            )
+        record.check_commitments()
+        if record.registration.verdict == "registered":
+            record.check_envelope_digest()
 
     def _stopped(self, code: LogCode) -> LogError:
         return LogError(code, self.log.origin, number=self.number + 1)
-
-
-def _is_bare(envelope: Record) -> bool:
-    """Return whether nothing of an *envelope* is there, as for a refusal."""
-    return not envelope.headers and not envelope.value
-
-
-def _carries(envelope: Record, registration: Registration) -> bool:
-    """Whether *envelope* is what was registered: the signed one of an event, and none of what was refused."""
-    if registration.verdict == "refused":
-        return _is_bare(envelope)
-    try:
-        said = decode(envelope)
-    except WireError:
-        return False
-    named = (said.digest, said.id, said.source, said.subject, said.kid)
-    return said.fits and named == (
-        registration.envelope, registration.id, registration.source, registration.subject, registration.key,
-    )  # fmt: skip

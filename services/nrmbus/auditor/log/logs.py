@@ -11,7 +11,7 @@ from typing import Any
 
 from nrmbus.auditor.errors import LogError
 from nrmbus.auditor.log.cosignatures import Cosigned
-from nrmbus.auditor.log.ingest import Reading
+from nrmbus.auditor.log.ingest import LogIngest
 from nrmbus.auditor.log.log import Log
 from nrmbus.auditor.log.publisher import Publisher
 from nrmbus.auditor.log.signed_heads import SignedHeads
@@ -35,7 +35,7 @@ class Logs:
         identity = LogIdentity.at(home)
         self._heads = SignedHeads(home / "keys" / "heads.db")
         self.cosigned = Cosigned(home / "cosigned.db")
-        self.readings: dict[int, Reading] = {}
+        self.readings: dict[int, LogIngest] = {}
         self._publishers: dict[int, Publisher] = {}
         origins = {origin_of(directory.bus, number): number for number in range(partitions)}
         self._publishers = {number: Publisher(identity, origin) for origin, number in origins.items()}
@@ -47,7 +47,7 @@ class Logs:
             for number, publisher in self._publishers.items():
                 publisher.remember(self._heads)
                 log = Log(home / "logs" / f"p{number}", self._heads, directory.bus, number)
-                self.readings[number] = Reading(log, lambda kid: directory.any_verify_key(REGISTRAR, kid))
+                self.readings[number] = LogIngest(log, lambda kid: directory.any_verify_key(REGISTRAR, kid))
         except LogError:
             self.close()
             raise
@@ -64,7 +64,7 @@ class Logs:
         return {number: each.log.set_aside for number, each in self.readings.items() if each.log.set_aside}
 
     def take(self, records: deque[tuple[int, Record]]) -> None:
-        """Take each of *records*, with its partition, off the left once it is in its log; raises as `Reading.take`."""
+        """Take each of *records*, with its partition, off the left once it is in its log; raises as `LogIngest.take`."""
         while records:
             number, record = records[0]
             self.readings[number].take(record)
@@ -77,7 +77,7 @@ class Logs:
                 each.log.commit()
 
     def end(self) -> None:
-        """Say that the topic was read to its end; raises as `Reading.end`."""
+        """Say that the topic was read to its end; raises as `LogIngest.end`."""
         for each in self.readings.values():
             each.end()
 
