@@ -4,17 +4,14 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from importlib import metadata
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any, Final, cast
 
 import yaml
-from faststream.specification import AsyncAPI
 
 from nrmbus.bus.embedded.jars import KAFKA
 from nrmbus.bus.kafka.declarations import Declaration, load_declarations
-from nrmbus.desk.desk import Desk
-from nrmbus.desk.inbox.broker import make_broker, make_endpoints
-from nrmbus.desk.procedure.roles import ROOMS
+from nrmbus.desk.procedure.interface import lines_of
+from nrmbus.desk.procedure.roles import ROOMS, procedure_of
 from nrmbus.directory import SERVICES
 from nrmbus.directory.entry import Admitters, Entry, Head
 from nrmbus.directory.renewal import Asked, Renewal
@@ -57,7 +54,6 @@ def document() -> Node:
             "nrmbus": metadata.version("nrmbus"),
             "kafka": KAFKA,
             "tags": _tags(),
-            "operations": dict(_operations(declared, profiles[-1])),
             "reserved-names": sorted(ids.RESERVED_NAMES),
             "error-codes": sorted(SENTENCES),
             "letter-limit": wire.LETTER_LIMIT,
@@ -69,6 +65,7 @@ def document() -> Node:
     components = frame["components"]
     components["schemas"] = _schemas(components["schemas"])
     components["messages"] = dict(_events()) | components["messages"]
+    frame["operations"] = dict(_operations(declared, profiles[-1])) | frame["operations"]
     others = frame["channels"]
     frame["channels"] = {_name(each): _channel(each, others.get(_name(each), {})) for each in declared}
     return frame
@@ -277,29 +274,21 @@ def _group(group: str) -> Node:
 
 
 def _lines(group: str) -> Iterator[tuple[str, Node]]:
-    """Yield each line of the agencies' procedures, then the one for all that they leave to a person."""
-    receive: Node = {"action": "receive", "channel": {"$ref": "#/channels/inbox"}}
+    """Yield each line of the agencies' procedures."""
     for room in dict.fromkeys(ROOMS.values()):
         roles = [role for role in ROOMS if ROOMS[role] == room]
-        for name, line, types in _handlers(roles[0]):
-            if types:
-                operation = receive | {"title": f"{room}: {name}", "summary": line}
-                operation["messages"] = _in_channel("inbox", types)
-                yield f"{room}.{name}", operation | {"bindings": _group(group), "x-roles": roles}
-    for name, line, _ in _handlers(None):
-        operation = receive | {"title": f"every desk: {name.replace('_', ' ')}", "summary": line}
-        yield f"desk.{name}", operation | {"bindings": _group(group)}
-
-
-def _handlers(role: str | None) -> Iterator[tuple[str, str, list[str]]]:
-    """Yield name, line and types of each handler that a desk of *role* subscribes, as FastStream has them."""
-    broker = make_broker("localhost", _AGENCY)
-    inbox, _ = make_endpoints(broker, cast("Desk", SimpleNamespace(seat=SimpleNamespace(me=_AGENCY, role=role))))
-    AsyncAPI(broker, schema_version="3.0.0").to_specification()  # every handler states its types only after this
-    published = {data.__name__: data.type for data in TYPES.values()}
-    for call, (payload, _) in zip(inbox.calls, inbox.specification.get_payloads(), strict=True):
-        named = payload.get("$defs", {payload.get("title"): payload})
-        yield call.name, sentence(call.description), [published[name] for name in named if name in published]
+        procedure = procedure_of(roles[0])
+        for line in lines_of(procedure) if procedure else ():
+            operation: Node = {
+                "action": "receive",
+                "channel": {"$ref": "#/channels/inbox"},
+                "title": f"{room}: {line.name}",
+                "summary": sentence(line.text),
+                "messages": _in_channel("inbox", (each.type for each in line.types)),
+                "bindings": _group(group),
+                "x-roles": roles,
+            }
+            yield f"{room}.{line.name}", operation
 
 
 # -- the Rules -------------------------------------------------------------------------------------------------------
