@@ -38,34 +38,33 @@ _TOKEN: Final = re.compile("[A-Za-z0-9_-]{43}")
 
 
 _PATIENCE: Final = 2.0
-"""Seconds for which a port may still be held by the process that had it before."""
+"""Seconds to wait for a port that the previous process still holds."""
 
 _LARGEST: Final = 4096
 """Bytes of a door file that are read."""
 
 
 class _Last(NamedTuple):
-    """What the last start left: neither after the first one, or where others could have read it."""
+    """Port and token of the last start; None for both at the first start, or if other accounts could have read the file."""
 
     port: int | None = None
     token: str | None = None
 
 
 class Listening:
-    """A bound socket and its token; whoever may read *home*/door.json may ask."""
+    """A bound socket and its token; every reader of *home*/door.json may send requests."""
 
     def __init__(self, home: Path, port: int | None = None) -> None:
         """Bind *port* of 127.0.0.1, else that of the last start, else a free one, and write *home*/door.json (mode 0600).
 
-        The token of the last start is kept, so that a program that is connected survives a restart. Where another
-        program has taken the port meanwhile, both are new and ``moved`` is set: a program that did not know it yet may
-        have told that other program the token.
+        The token of the last start is kept, so that connected programs survive a restart. If another program has taken
+        the port meanwhile, port and token are new and ``moved`` is set: a client may have sent the token to that program.
         """
         last = _last(home)
         wanted = port or last.port
         bound = _bound(wanted, time.monotonic() + _PATIENCE) if wanted else None
         self.moved = wanted is not None and bound is None
-        """Whether another program has the port that was wanted."""
+        """True if another program has the wanted port."""
         self.socket = bound or _bound_to_any()
         self.port: int = self.socket.getsockname()[1]
         self.token = last.token if last.token and not self.moved else secrets.token_urlsafe(32)
@@ -80,7 +79,7 @@ class Listening:
         partial.rename(home / DOOR_FILE)  # at once: nobody reads half a file
 
     def allows(self, authorization: str | None) -> bool:
-        """Whether the value of an Authorization header is this door's; takes the same time for every wrong one."""
+        """Return whether the value of an Authorization header is right, in the same time for every wrong value."""
         given = (authorization or "").encode("utf-8", "replace")
         return hmac.compare_digest(given, f"Bearer {self.token}".encode())
 
@@ -125,12 +124,12 @@ def _bound_to_any() -> socket.socket:
 
 
 MOST: Final = 100
-"""Connections to a door at once. Each is a file that this process has open, of 1,024 where nobody allows more; without them
-no ledger is written, nothing destroyed, and no broker reached."""
+"""Connections to a door at once. Each is an open file, and a process may have 1,024 by default; a process without free
+file descriptors can neither write its ledger, nor erase, nor reach the broker."""
 
 
 class _Bounded(H11Protocol):
-    """One connection. Where there are too many, one that asks nothing goes, so that who has the token still gets in."""
+    """One connection. If there are too many, an idle connection is closed, so that a client with the token still gets in."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -140,17 +139,17 @@ class _Bounded(H11Protocol):
 
     @property
     def is_asked(self) -> bool:
-        """Whether a request of it is being answered that has come whole: who never ends one asks nothing."""
-        # It has no cycle before the first.
+        """Return whether a complete request of this connection is being answered; a half-sent request does not count."""
+        # A connection has no cycle before its first request.
         return not getattr(self.cycle, "response_complete", True) and not getattr(self.cycle, "more_body", True)
 
 
 ENDS_SECONDS: Final = 5.0
-"""Every service has ended by then, counted from its first SIGTERM or SIGINT, whatever is away."""
+"""Limit from the first SIGTERM or SIGINT to the end of the process, whatever is away."""
 IN_ORDER_SECONDS: Final = 3.5
 """Patience for an end in order, before the service is cut off; 0.3 s are usual while the broker answers."""
 BLOCKED_SECONDS: Final = 4.0
-"""The system ends a service by then whose event loop is blocked, so that it cannot even cut itself off."""
+"""Limit after which SIGALRM ends a service whose event loop is blocked, so that the service cannot cut itself off."""
 
 
 class Server(uvicorn.Server):
@@ -164,12 +163,12 @@ class Server(uvicorn.Server):
     def __init__(self, app: Any, listening: Listening, *, keep: bool = False) -> None:
         """Serve the ASGI *app* on *listening*; nothing is logged, since paths and errors may hold content.
 
-        With *keep*, the door stays when this server ends: whoever knocks waits for the next one, at the same address.
+        With *keep*, the socket stays open when this server ends: clients wait for the next server at the same address.
         """
         config = uvicorn.Config(
             self._kept_in_mind(app),
             http=_Bounded,
-            backlog=MOST,  # so many are taken in at a time
+            backlog=MOST,  # connections that are accepted at a time
             log_config=None,
             access_log=False,
             server_header=False,
@@ -188,7 +187,7 @@ class Server(uvicorn.Server):
         """The first signal that asked for the end."""
 
     def _kept_in_mind(self, app: Any) -> ASGIApp:
-        """*app*; why it did not start, or end, is kept: uvicorn tells it to a logger that is silent, and leaves."""
+        """Return *app*, with the error of a failed start or end kept: uvicorn only logs the error, to a silent logger."""
 
         async def served(scope: Scope, receive: Receive, send: Send) -> None:
             if scope["type"] == "lifespan":
@@ -228,7 +227,7 @@ class Server(uvicorn.Server):
 
     def _begin_to_end(self, loop: asyncio.AbstractEventLoop, sig: int) -> None:
         if not self.started and self._lifespan is not None:
-            self._lifespan.cancel()  # uvicorn waits until it has started, and only then looks whether it was told
+            self._lifespan.cancel()  # uvicorn checks for the signal only after the start
         loop.call_later(IN_ORDER_SECONDS, self._cut_off, sig)
 
     def _cut_off(self, sig: int) -> None:
@@ -243,7 +242,7 @@ class Server(uvicorn.Server):
 
 
 Page = Callable[[str], Awaitable[dict[str, Any] | None]]
-"""What a page shows for the query ``ref=…`` (empty without one): a JSON object, or None for 404."""
+"""A handler for the query ``ref=…`` (empty if absent); it returns a JSON object, or None for 404."""
 
 
 def pages(
@@ -252,9 +251,9 @@ def pages(
     running: Callable[[], AbstractAsyncContextManager[None]],
     mounted: Mapping[str, ASGIApp] | None = None,
 ) -> ASGIApp:
-    """A service's own face: JSON pages behind the token, and what must run while they are served.
+    """Return a service's own application: JSON pages behind the token, and the tasks that run while they are served.
 
-    FastStream's ASGI application would do, but for services that have no FastStream broker it does not start.
+    FastStream's ASGI application does not start for a service without a FastStream broker.
     """
 
     def route(path: str, page: Page) -> Route:

@@ -1,4 +1,4 @@
-"""Private attributes of aiokafka that the registrar needs, each behind a name of ours."""
+"""Private attributes of aiokafka that the registrar needs, each behind a public function."""
 
 from collections.abc import Iterable, Mapping
 
@@ -7,12 +7,12 @@ from aiokafka.structs import OffsetAndMetadata
 
 
 async def coordination_ended(consumer: AIOKafkaConsumer) -> None:
-    """Wait until *consumer* has stopped to take part in its group: only an error, which nobody else sees, ends that."""
+    """Wait until *consumer* no longer takes part in its group; only an error ends that, and only this function shows the error."""
     await consumer._coordinator._coordination_task  # noqa: SLF001 - aiokafka has no public way to learn it
 
 
 def refresh_metadata(consumer: AIOKafkaConsumer) -> None:
-    """Have *consumer* look for new topics now, not at its next refresh."""
+    """Make *consumer* look for new topics now, not at its next refresh."""
     consumer._client.force_metadata_update()  # noqa: SLF001 - aiokafka has no public way to ask
 
 

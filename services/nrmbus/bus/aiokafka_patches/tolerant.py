@@ -1,10 +1,10 @@
-"""Reading whatever the broker took: a record that aiokafka raises on, or takes for another place, would stop its reader for ever.
+"""Tolerant reading of batches: a hand-made record that aiokafka cannot parse would stop its reader for ever.
 
-Whoever may write to a topic may write such a record, by hand. The broker takes 32 bits of each number in it, aiokafka 64; it
-asks nothing of a header's name or of a record's attributes; and where a record says that it lies in its batch, it believes.
-So a batch on which the quick parser raises, or that is not in its order, is read once more as the broker reads it, each
-record where the broker put it. What cannot be read even so is there all the same, as a record that nobody can take for an
-event: it is set aside by its coordinates, and what lies behind it is read.
+Every writer of a topic could send such a record. The broker takes 32 bits of each number, aiokafka 64. The broker checks
+neither a header's name nor a record's attributes, and believes the offset that a record claims within its batch.
+A batch on which the fast parser raises, or whose records are out of order, is therefore parsed again as the broker parses
+it, with every record at the offset that the broker gave. A record that still cannot be parsed is returned with headers
+that no event can have: the reader quarantines the record by its coordinates and reads on.
 """
 
 import struct
@@ -19,13 +19,13 @@ from aiokafka.record.memory_records import _MemoryRecordsPy
 _COUNT: Final = struct.Struct(">i")
 _COUNT_AT: Final = _DefaultRecordBatchPy.HEADER_STRUCT.size - _COUNT.size
 HEADERS_AT_MOST: Final = 1000
-"""A record with more is not read further: none of ours has fifty, and here each costs a hundred times what it did."""
+"""Headers beyond this number are not parsed: no record of the bus has fifty, and each costs a hundred times more here."""
 UNREADABLE: Final[list[tuple[str, bytes | None]]] = [("\ufffd", b"")]
-"""The headers of a record that cannot be read: no submission may have one of this name."""
+"""The headers of a record that cannot be parsed; no submission may have a header of this name."""
 
 
 class _Batch:
-    """A batch that has each of its records, in its place, or more of them than it was taken for."""
+    """A batch that yields every record at the broker's offset, parsed slowly if the fast parser fails."""
 
     def __init__(self, quick: Any, raw: memoryview) -> None:
         self._quick, self._raw = quick, raw
@@ -36,11 +36,11 @@ class _Batch:
     def __iter__(self) -> Iterator[Any]:
         first, end = self._quick.base_offset, self._quick.next_offset
         (count,) = _COUNT.unpack_from(self._raw, _COUNT_AT)
-        # The broker takes no batch from a client that has not as many records as places. Compaction leaves fewer.
+        # The broker takes a client's batch only with as many records as offsets. Compaction leaves fewer.
         whole = count == end - first
         try:
             found = list(self._quick)
-        except Exception:  # noqa: BLE001 - it depends on what somebody wrote
+        except Exception:  # noqa: BLE001 - the error depends on the bytes
             return _Slowly(self._raw).records()
         if whole and [each.offset for each in found] != list(range(first, end)):
             return _Slowly(self._raw).records()
@@ -48,10 +48,10 @@ class _Batch:
 
 
 class _Slowly(_DefaultRecordBatchPy):  # type: ignore[misc]  # final to its makers; nothing of it is replaced
-    """The same batch, read as the broker does."""
+    """The same batch, parsed as the broker parses it."""
 
     def records(self) -> Iterator[_DefaultRecordPy]:
-        with suppress(Exception):  # its records are there all the same
+        with suppress(Exception):  # the records are returned all the same
             self._maybe_uncompress()
         at, count = self._pos, self._num_records
         for turn in range(count):
@@ -67,8 +67,8 @@ class _Slowly(_DefaultRecordBatchPy):  # type: ignore[misc]  # final to its make
             if not 0 < length <= end - at:
                 raise ValueError
             end = at + length
-            _, at = _number(self._buffer, at + 1)  # when it was written; one byte of attributes stands before it
-            _, at = _number(self._buffer, at)  # where it says that it lies
+            _, at = _number(self._buffer, at + 1)  # the time stamp, behind one byte of attributes
+            _, at = _number(self._buffer, at)  # the offset that the record claims
             key, at = self._bytes(at, end)
             value, at = self._bytes(at, end)
             headers = self._headers(at, end)
@@ -95,7 +95,7 @@ class _Slowly(_DefaultRecordBatchPy):  # type: ignore[misc]  # final to its make
 
 
 def _number(buffer: bytearray, at: int) -> tuple[int, int]:
-    """The signed number at *at*, of as many bytes as it has and 32 bits, and where the next thing begins."""
+    """Return the signed 32-bit varint at *at*, and the position behind it."""
     found = shift = 0
     while True:
         byte = buffer[at]
@@ -107,17 +107,17 @@ def _number(buffer: bytearray, at: int) -> tuple[int, int]:
 
 
 class Records(_MemoryRecordsPy):  # type: ignore[misc]  # final to its makers; nothing of it is replaced
-    """What a fetch brought, batch by batch."""
+    """The batches of one fetch."""
 
     def next_batch(self, *how: Any) -> Any:
-        """The next one, of which every record will be there."""
+        """Return the next batch, which will yield every record."""
         raw = self._next_slice
         quick = super().next_batch(*how)
         if raw is None or quick is None or quick.is_control_batch or raw[self.MAGIC_OFFSET] < 2:
-            return quick  # of which the broker takes none from a client
+            return quick  # the broker takes no such batch from a client
         return _Batch(quick, raw)
 
 
 def whatever_was_written() -> None:
-    """Have every aiokafka consumer of this process read so."""
+    """Make every aiokafka consumer of this process read in this way."""
     fetcher.MemoryRecords = Records

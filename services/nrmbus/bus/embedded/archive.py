@@ -1,7 +1,7 @@
-"""Kafka's classes, loaded and linked once and kept in a file: the broker then starts in 0.7 s instead of 2.
+"""Archive of Kafka's loaded and linked classes, with which the broker starts in 0.7 s instead of 2.
 
-It is Java's own ahead-of-time cache (JEP 483, 514), written at the end of a rehearsal run. Java itself refuses one that
-fits another runtime, class path or jar, and goes on without. The digest beside it refuses one that was altered.
+The archive is Java's ahead-of-time cache (JEP 483, 514), written at the end of a rehearsal run. Java itself ignores an
+archive of another runtime, class path or jar. An altered archive is recognised by the digest beside it.
 """
 
 import hashlib
@@ -16,7 +16,7 @@ from nrmbus.bus.reach import Where, reach
 
 SECONDS: Final = 30.0
 _REHEARSED: Final = "with TLS and access rules"
-"""What the rehearsal has in it; another one is another archive."""
+"""Content of the rehearsal; another rehearsal makes another archive."""
 NONE: Final = "none"
 """Stands in the digest's file where a rehearsal made no archive: it is not tried again at each start."""
 
@@ -32,11 +32,11 @@ class Archive:
 
     @property
     def rehearsed(self) -> bool:
-        """Whether a rehearsal was held, with or without success."""
+        """True after a rehearsal, successful or not."""
         return self._noted() is not None and (self.path.exists() or self._noted() == NONE)
 
     def options(self) -> list[str]:
-        """Java's options to start from it; none when there is none. One that was altered is removed, to be written anew."""
+        """Return Java's options to start from the archive, or none without an archive. An altered archive is removed."""
         if not self.path.exists():
             return []
         if hashlib.sha256(self.path.read_bytes()).hexdigest() != self._noted():
@@ -45,18 +45,18 @@ class Archive:
         return [f"-XX:AOTCache={self.path}"]
 
     def recording(self) -> list[str]:
-        """Java's options to write it when the program ends."""
+        """Return Java's options that write the archive when the program ends."""
         self.path.unlink(missing_ok=True)
         return [f"-XX:AOTCacheOutput={self.path}"]
 
     def keep(self) -> None:
-        """Note what the rehearsal wrote; where it wrote nothing, do without from now on."""
+        """Record the digest of the archive; if the rehearsal wrote none, record that no archive is used from now on."""
         if self.path.exists():
             self.path.chmod(PRIVATE_FILE)
             write_private(self._digest, hashlib.sha256(self.path.read_bytes()).hexdigest().encode())
         else:
             write_private(self._digest, NONE.encode())
-        # Java's notes towards the archive, where it was cut before it wrote it.
+        # Java's intermediate file, which is left if Java was killed before it wrote the archive.
         self.path.with_suffix(".aot.config").unlink(missing_ok=True)
 
     def _noted(self) -> str | None:
@@ -64,7 +64,7 @@ class Archive:
 
 
 def rehearse(where: Where) -> None:
-    """Have a broker do once what every bus has it do: make a topic, run a transaction, feed a group.
+    """Make a broker load the classes that every bus needs: make a topic, run a transaction, feed a group.
 
     Raises:
         KafkaFailed: it could not.

@@ -1,7 +1,7 @@
-"""Keeps one program, and lets it live no longer than who asked for it. Stands alone: ``python -S -E -I babysitter.py GRACE PROGRAM ARGUMENT…``.
+"""Babysitter of one program, which never outlives the process that asked for it. The file stands alone: ``python -S -E -I babysitter.py GRACE PROGRAM ARGUMENT…``.
 
-Standard input is a pipe whose other end only the parent holds. At its end (the parent closed it, or was killed with
-SIGKILL) the program's process group gets SIGTERM, and what is left of it after GRACE seconds SIGKILL. The first and only
+Standard input is a pipe whose other end only the parent holds. When the pipe ends (the parent closed it, or was killed
+with SIGKILL), the program's process group gets SIGTERM, and after GRACE seconds SIGKILL. The first and only
 line on standard output is the program's pid; the pipe closes when the program is gone. Exit status: the program's.
 """
 
@@ -15,11 +15,11 @@ from contextlib import suppress
 
 PR_SET_PDEATHSIG = 1  # prctl(2)
 _OURS = (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD, signal.SIGPIPE)
-"""Signals that mean something to the keeper, or to Python, and nothing special to the program."""
+"""Signals with a meaning for the babysitter or for Python, and none for the program."""
 
 
 def _die_with_keeper() -> Callable[[], object]:
-    """What the program's process calls so that it goes with the keeper, where the keeper itself is killed: only Linux has it."""
+    """Return the call by which the program's process dies with a killed babysitter; only Linux has such a call."""
     if sys.platform != "linux":
         return lambda: None
     import ctypes  # noqa: PLC0415 - 5 ms, and only here
@@ -30,18 +30,18 @@ def _die_with_keeper() -> Callable[[], object]:
 
 def _start(program: list[str]) -> int:
     die_with_keeper = _die_with_keeper()
-    # Until the child has put our handlers off, a SIGTERM for it would be ours, and lost: it waits for that.
+    # Until the child has reset the handlers, a SIGTERM would run the babysitter's handler and be lost, so it is blocked.
     before = signal.pthread_sigmask(signal.SIG_BLOCK, _OURS)
     keeper = os.getpid()
     pid = os.fork()
     if pid:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
-        with suppress(PermissionError):  # it has set its group itself, and is the program already
+        with suppress(PermissionError):  # the child has set its group itself and runs the program already
             os.setpgid(pid, pid)
         return pid
-    os.setpgid(0, 0)  # a group of its own: what it starts is ended with it, and a terminal's Ctrl-C does not reach it
+    os.setpgid(0, 0)  # its own group: its children end with it, and a terminal's Ctrl-C does not reach it
     die_with_keeper()
-    if os.getppid() != keeper:  # it was killed before we were tied to it, and nothing will tell us any more
+    if os.getppid() != keeper:  # the babysitter was killed before prctl, so no signal will come any more
         os._exit(128 + signal.SIGKILL)
     null = os.open(os.devnull, os.O_RDONLY)
     os.dup2(null, 0)
@@ -67,7 +67,7 @@ def _exited(pid: int) -> int | None:
 
 
 def _end(pid: int, grace: float) -> int:
-    """End the program and its group: first by asking."""
+    """End the program and its group: SIGTERM first, SIGKILL after *grace* seconds."""
     _signal_group(pid, signal.SIGTERM)
     until = time.monotonic() + grace
     code = None
@@ -79,8 +79,8 @@ def _end(pid: int, grace: float) -> int:
 
 
 def main() -> int:
-    """Keep the program of the command line; answer its exit status, 128 + n when signal n ended it."""
-    os.umask(0o077)  # what the program writes is for its owner only
+    """Run the program of the command line; return its exit status, or 128 + n if signal n ended it."""
+    os.umask(0o077)  # files of the program are for their owner only
     wake, woken = os.pipe()
     os.set_blocking(woken, False)
     signal.set_wakeup_fd(woken, warn_on_full_buffer=False)
@@ -98,7 +98,7 @@ def main() -> int:
             os.read(wake, 64)
         parent_gone = 0 in readable and not os.read(0, 64)
         code = _end(pid, grace) if parent_gone or asked_to_end else _exited(pid)
-    _signal_group(pid, signal.SIGKILL)  # whatever it left behind in its group
+    _signal_group(pid, signal.SIGKILL)  # processes that the program left behind
     return 128 - code if code < 0 else code
 
 

@@ -1,7 +1,7 @@
 """Kafka without installing anything: one broker on 127.0.0.1, from pinned jars and a Java runtime that came as a wheel.
 
-It lives no longer than its parent (see ``babysitter.py``), keeps its data over restarts, and writes only into the bus's
-folder and, what can be fetched again, into the cache.
+The broker never outlives its parent (see ``babysitter.py``), keeps its data over restarts, and writes only into the bus's
+folder and, for files that can be fetched again, into the cache.
 """
 
 import os
@@ -28,15 +28,15 @@ from nrmbus.bus.reach import Tls, Where, piped
 START_SECONDS: Final = 60.0
 """How long a start may take before it has failed; 1 to 3 s are usual."""
 GRACE_SECONDS: Final = 3.0
-"""How long the broker may take to end by itself; 0.2 s are usual."""
+"""Patience for the broker to end after SIGTERM; 0.2 s are usual."""
 REHEARSAL_GRACE_SECONDS: Final = 60.0
 HERE: Final = Path(__file__).parent
 
 JAVA_OPTIONS: Final = (
-    # Room for two batches at once that unpack to 200 MiB, each of which is there twice until it is refused. Little of it is
-    # ever taken, and what is no longer needed is given back at the next full collection.
-    # No exit at the first lack of memory: a batch of 89 bytes that speaks of a record of 2 GiB would end the broker, and
-    # its sender tries again. Whoever handles a request answers it with an error, and has its memory back.
+    # Room for two batches at once that decompress to 200 MiB, each of which is in memory twice until it is refused. Little
+    # of the heap is ever used, and the rest is returned at the next full collection.
+    # No exit when memory runs out: a batch of 89 bytes that announces a record of 2 GiB would end the broker, and the
+    # sender would try again. The request is answered with an error, and its memory is freed.
     "-Xmx1g",
     "-Xms128m",
     "-Xmn64m",
@@ -46,8 +46,8 @@ JAVA_OPTIONS: Final = (
     # The quick compiler only: half the processor time at this load, and a start 0.4 s shorter.
     "-XX:TieredStopAtLevel=1",
     "-XX:-UsePerfData",
-    # It has its private key in memory: no dump of that, neither at a crash, whose report shows what registers point to, nor
-    # asked for by another program.
+    # The private key is in memory, so nothing may dump memory: neither a crash, whose report shows memory near registers,
+    # nor another program.
     "-XX:-CreateCoredumpOnCrash",
     "-XX:+SuppressFatalErrorMessage",
     "-XX:+DisableAttachMechanism",
@@ -57,7 +57,7 @@ JAVA_OPTIONS: Final = (
 
 
 def _no_progress(_what: str, _done: int, _total: int) -> None:
-    """For who does not want to be told."""
+    """Progress callback that ignores its arguments."""
 
 
 class EmbeddedKafka:
@@ -99,7 +99,7 @@ class EmbeddedKafka:
                 progress("Preparing Kafka", 1, 1)
 
     def _rehearse(self, archive: Archive) -> None:
-        """Run a broker of no bus through what ours will do, so that the archive has its classes."""
+        """Run a broker without a bus through the work of a real one, so that the archive has the classes."""
         with tempfile.TemporaryDirectory(dir=self._cache, prefix=".rehearsal-") as scratch:
             folder = BusFolder(Path(scratch))
             folder.create(tls=True)  # as most buses are, so that the archive has what TLS needs
@@ -136,7 +136,7 @@ class EmbeddedKafka:
 
     @property
     def is_due(self) -> bool:
-        """Whether its certificate is to be renewed, which a start does."""
+        """True if the broker's certificate is due for renewal, which a start does."""
         return self.folder.settings.tls and certificate.is_due(Tls(self.folder.service(BROKER)), certificate.now())
 
     def start(self) -> str:

@@ -14,7 +14,7 @@ _RANGE: Final = range(20_000, 32_000)
 
 
 def is_free(port: int) -> bool:
-    """Whether a server could listen on *port* now."""
+    """Return whether a server could listen on *port* now."""
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
         # As servers do it: a connection of the last server that is still closing does not count.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -26,7 +26,7 @@ def is_free(port: int) -> bool:
 
 
 def free_ports(count: int, *, avoid: Iterable[int] = ()) -> list[int]:
-    """*count* different ports that are free now. Somebody else may be faster: who listens must be ready to ask again."""
+    """Return *count* different ports that are free now. Another program may be faster, so the caller must be ready to ask again."""
     avoided = set(avoid)
     # By chance, so that two buses rarely want the same.
     candidates = (port for port in random.sample(_RANGE, len(_RANGE)) if port not in avoided and is_free(port))
@@ -34,7 +34,7 @@ def free_ports(count: int, *, avoid: Iterable[int] = ()) -> list[int]:
 
 
 def accepts(port: int) -> bool:
-    """Whether something listens on *port*."""
+    """Return whether a program listens on *port*."""
     try:
         with socket.create_connection((HOST, port), timeout=1):
             return True

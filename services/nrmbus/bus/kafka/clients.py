@@ -1,10 +1,10 @@
-"""Kafka clients of the bus, made from ONE table of settings, so that every service reads and writes by the same rules.
+"""Kafka clients of the bus, made from ONE table of settings, so that all services read and write by the same rules.
 
 The values were chosen under broker and process faults (decision 0002). A client that differs is a mistake: an automatic
 commit loses records, `read_uncommitted` shows records of an aborted transaction, and a 40-second request time-out stops
 the bus for half a minute when one host freezes.
-Every factory returns a client that is not started yet; the caller starts and stops it. *where* names the broker, and the
-certificate to reach it with.
+Every factory returns a client that is not started yet; the caller starts and stops the client. *where* names the broker
+and the certificate to reach the broker with.
 """
 
 import asyncio
@@ -46,16 +46,16 @@ SETTINGS: Final[Mapping[Kind, Mapping[str, Any]]] = MappingProxyType(
             "isolation_level": "read_committed",
             "max_partition_fetch_bytes": 1024 * 1024,
         },
-        # Of a topic in which hardly anything happens. A record still comes at once; but whatever else is asked on the
-        # same connection waits so long, so whoever watches asks nothing else.
+        # For a topic in which hardly anything happens. A record still arrives at once, but every other request on the
+        # same connection waits so long, so a watcher sends no other request.
         "watcher": {"fetch_max_wait_ms": 2_000},
         "registrar": {
             "session_timeout_ms": 6_000,
             "heartbeat_interval_ms": 1_000,
             "rebalance_timeout_ms": 6_000,
             "max_poll_interval_ms": 300_000,
-            # One request to a broker is open at a time: an outbox that was just read to its end waits until the request
-            # for the others is answered, and where these are silent, that is after this time.
+            # Only one request to a broker is open at a time: an outbox that was just read to its end waits until the
+            # request for the other outboxes is answered, which takes this long while they are silent.
             "fetch_max_wait_ms": 50,
         },
         "desk": {
@@ -71,14 +71,13 @@ SETTINGS: Final[Mapping[Kind, Mapping[str, Any]]] = MappingProxyType(
             "max_batch_size": 1024 * 1024,
             "transaction_timeout_ms": 15_000,  # longer than a broker's fail-over, shorter than readers' patience
         },
-        # A whole history is one transaction, while nobody reads on: as long as a broker allows by default.
     }
 )
-"""By kind of client: what it must be told. `every` holds for all of them, `reader` for all that read."""
+"""Settings by kind of client. `every` holds for all clients, `reader` for all readers."""
 
 
 def settings(*kinds: Kind) -> dict[str, Any]:
-    """The settings of a client that is all of *kinds*, `every` included; for factories that are not aiokafka's own."""
+    """Return the merged settings of *kinds* and `every`, for factories that are not aiokafka's own."""
     merged: dict[str, Any] = {}
     for kind in ("every", *kinds):
         merged.update(SETTINGS[kind])
@@ -86,13 +85,13 @@ def settings(*kinds: Kind) -> dict[str, Any]:
 
 
 def reader(where: Where, *, client_id: str = "nrm-reader", watcher: bool = False) -> AIOKafkaConsumer:
-    """A consumer outside any group, for who assigns partitions and keeps positions itself; a *watcher* only waits for records."""
+    """Return a consumer outside any group: the caller assigns partitions and keeps positions. A *watcher* only waits for records."""
     kinds: tuple[Kind, ...] = ("reader", "watcher") if watcher else ("reader",)
     return AIOKafkaConsumer(client_id=client_id, group_id=None, **reach(where).settings(), **settings(*kinds))
 
 
 def group_consumer(where: Where, *, group: str, instance: str, kind: Literal["registrar", "desk"]) -> AIOKafkaConsumer:
-    """A member of *group* under the stable name *instance*: killed and restarted, it has its partitions back in 0.6 s.
+    """Return a member of *group* with the stable name *instance*; after a kill and a restart the member has its partitions in 0.6 s.
 
     Without a stable name the group waits out the dead member's session. Range is the one assignor that gives equal
     partition numbers of all topics to one member.
@@ -108,12 +107,12 @@ def group_consumer(where: Where, *, group: str, instance: str, kind: Literal["re
 
 
 def producer(where: Where, *, client_id: str = "nrm-producer") -> AIOKafkaProducer:
-    """An idempotent producer that waits for all replicas."""
+    """Return an idempotent producer that waits for all replicas."""
     return AIOKafkaProducer(client_id=client_id, **reach(where).settings(), **settings("producer"))
 
 
 def transactional_producer(where: Where, transactional_id: str) -> AIOKafkaProducer:
-    """The producer of one shard. *transactional_id* names the shard, never the process: starting it fences who had it before.
+    """Return the producer of one shard. *transactional_id* names the shard, never the process: a start fences the previous owner.
 
     Await every send's future before the commit: a failed send does not fail aiokafka's transaction.
     """
@@ -129,11 +128,13 @@ def transactional_producer(where: Where, transactional_id: str) -> AIOKafkaProdu
 async def reading(
     where: Where, partition: TopicPartition, *, offset: int = 0, watcher: bool = False
 ) -> AsyncIterator[tuple[AIOKafkaConsumer, int]]:
-    """A started reader of *partition* that stands at *offset*, and the end as it is now, after what is committed."""
+    """Yield a started reader of *partition* at *offset*, and the current end of the committed records."""
     consumer = reader(where, watcher=watcher)
     await consumer.start()
     try:
-        end = (await consumer.end_offsets([partition]))[partition]  # before it fetches: a broker answers one by one
+        end = (await consumer.end_offsets([partition]))[
+            partition
+        ]  # before the first fetch, since a broker answers requests one by one
         consumer.assign([partition])
         consumer.seek(partition, offset)
         yield consumer, end
@@ -145,9 +146,9 @@ async def reading(
 async def reading_past(
     where: Where, offsets: Mapping[TopicPartition, int]
 ) -> AsyncIterator[tuple[AIOKafkaConsumer, dict[TopicPartition, int]]]:
-    """A started reader of what is committed that stands at *offsets*, and the ends of all that is acknowledged by now.
+    """Yield a started reader of committed records at *offsets*, and the current ends of all acknowledged records.
 
-    These count what stands in open transactions too: the reader gets there when they have ended, either way.
+    The ends include open transactions: the reader reaches them when the transactions have ended, either way.
     """
     asking = AIOKafkaConsumer(
         client_id="nrm-ends",

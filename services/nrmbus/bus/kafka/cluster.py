@@ -45,29 +45,29 @@ BROKER_SETTINGS: Final = {
     "transaction.abort.timed.out.transaction.cleanup.interval.ms": 1000,
     # A desk that was off for months must find where it stopped; the default forgets after a week.
     "offsets.retention.minutes": 525_600,
-    # What was cut off a topic is off the disk within seconds; the default looks every five minutes.
+    # Records whose retention is over leave the disk within seconds; the default looks every five minutes.
     "log.retention.check.interval.ms": 2000,
     "log.segment.delete.delay.ms": 1000,
     # Sizes for a small machine: else gigabytes of sparse index files and 128 MB for a cleaner without work.
     "log.index.size.max.bytes": 1_048_576,
     "log.cleaner.dedupe.buffer.size": 16_777_216,
-    # Who has a certificate may say that a request of so many bytes comes, and the broker sets them aside until it is there.
-    # Of the default, 100 MiB, eleven connections took all of its memory.
+    # The broker reserves memory as soon as a client announces a request of this size. With the default of 100 MiB, eleven
+    # connections of certificate holders took all of the broker's memory.
     "socket.request.max.bytes": MAX_REQUEST,
-    # Who writes may number its records under as many names as it likes, and each is remembered for so long; the default is
-    # a day. Nobody of ours tries a record again later than this, and who comes back after it is let go on.
+    # A writer may use any number of idempotent producer ids, and the broker remembers each for this long; the default is a
+    # day. No client of the bus retries a record later than this, and a producer that returns later may go on.
     "producer.id.expiration.ms": 60_000,
     "producer.id.expiration.check.interval.ms": 10_000,
     "num.network.threads": 2,
-    # So many batches are unpacked at the same time: the heap has room for two large ones.
+    # This many batches are decompressed at the same time: the heap has room for two large ones.
     "num.io.threads": 2,
 }
 
 
 def listener_settings(bus: str, *operators: str) -> dict[str, str]:
-    """What a listener must be set to by which *bus* is reached: only names that its authority writes.
+    """Return the settings of the listener of *bus*, which accepts only names that the bus's authority certifies.
 
-    A certificate's subject is turned into a name only where it is one that the authority writes; there is no default.
+    Any other subject of a certificate is mapped to no name: the mapping has no default.
     """
     subject = f"OU=[1-9][0-9]*,OU={bus},O=nrmbus"
     counted = subject.replace("OU=[1-9][0-9]*", "OU=([1-9][0-9]*)")
@@ -82,7 +82,7 @@ def listener_settings(bus: str, *operators: str) -> dict[str, str]:
 
 
 def rights_settings(*super_users: str) -> dict[str, str]:
-    """What a whole cluster must be set to: only what is entitled is done, for all but *super_users*."""
+    """Return the settings of a whole cluster that deny everything without a rule, except to *super_users*."""
     return {
         "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
         "allow.everyone.if.no.acl.found": "false",
@@ -91,7 +91,7 @@ def rights_settings(*super_users: str) -> dict[str, str]:
 
 
 def tls_settings(bus: str) -> dict[str, str]:
-    """What closes our own broker of *bus*, on both of its ports."""
+    """Return the settings that close both ports of the embedded broker of *bus*."""
     return {
         **listener_settings(bus, BROKER, OPERATOR),
         **rights_settings(BROKER, OPERATOR),
@@ -104,21 +104,21 @@ def tls_settings(bus: str) -> dict[str, str]:
 
 
 GUEST: Final = "nrmbus"
-"""The listener by which a bus is reached on a cluster that is another's, in lower case as Kafka wants it in settings."""
+"""The bus's listener on a foreign cluster, in lower case as Kafka wants listener names in settings."""
 
 
 def guest_settings(bus: str, authority: Path) -> tuple[dict[str, str], dict[str, str]]:
-    """What a cluster that is another's must be set to: each broker, on a listener for *bus* alone; each broker and controller.
+    """Return the settings of a foreign cluster: those of each broker's listener for *bus*, and those of each node.
 
-    The listener trusts the bus's *authority*, a file, and nobody else, so that the cluster's other listeners, and who
-    comes by them, stay as they are. Whom the cluster's own brokers are known as, is to be added to ``super.users``.
+    The listener trusts only the bus's *authority* (a file), so the cluster's other listeners and their users stay as they
+    are. The names of the cluster's own brokers have to be added to ``super.users``.
     """
     listener = {**listener_settings(bus, OPERATOR), "ssl.truststore.location": str(authority)}
     return {f"listener.name.{GUEST}.{key}": value for key, value in listener.items()}, rights_settings(OPERATOR)
 
 
 def cluster_id(bus: str) -> str:
-    """The Kafka cluster id of a bus: 22 characters, derived from its id, so that no other broker is taken for its own."""
+    """Return the Kafka cluster id of a bus: 22 characters derived from the bus's id, so that another broker is recognised as such."""
     raw = bytearray(hashlib.sha256(b"nrmbus/cluster/v1\0" + bus.encode()).digest()[:16])
     raw[0] &= 0x7F  # never a leading dash, which Kafka's command line would take for an option
     return base64.urlsafe_b64encode(raw).decode().rstrip("=")

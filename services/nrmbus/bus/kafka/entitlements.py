@@ -1,7 +1,7 @@
-"""Who may do what at the broker: a pure function of what ``deploy/topics`` declares and who is on the bus.
+"""Rights at the broker: a pure function of the declarations in ``deploy/topics`` and the members of the bus.
 
-What is not in its answer is forbidden. Every name is literal: no prefix, no wildcard. Kafka adds by itself that who may
-read or write a topic may ask how far it is, and that who may write one may number its records.
+Everything else is forbidden. Every name is literal: no prefix, no wildcard. Kafka itself adds that readers and writers of
+a topic may ask for its offsets, and that its writers may use an idempotent producer.
 """
 
 from collections.abc import Iterable
@@ -18,7 +18,7 @@ BY_THE_OPERATOR: Final = frozenset({"operator", "player"})
 
 
 class Entitlement(NamedTuple):
-    """*who* (an agency's or a service's id) may do *operation* with the one thing of *kind* that is called *name*."""
+    """The right of *who* (an agency's or a service's id) to do *operation* with the resource *name* of *kind*."""
 
     who: str
     kind: Kind
@@ -29,17 +29,17 @@ class Entitlement(NamedTuple):
 def entitlements(
     declarations: Iterable[Declaration], everybody: Iterable[str], partitions: int, *, play: bool
 ) -> frozenset[Entitlement]:
-    """All that *everybody*, agencies and the bus's own services, may do on a bus of so many *partitions*.
+    """Return every right of *everybody* (agencies and the bus's own services) on a bus of so many *partitions*.
 
-    A topic's writers may write it, its readers read it, as a member of the group that it names if it names one; where it
-    names a transactional id, its writers have that one for each partition. A word that is nobody's id gives nothing.
+    A topic's writers may write the topic, and its readers may read it, in the consumer group that the declaration names.
+    If the declaration names a transactional id, the writers have one for each partition. An unknown id gets no right.
     """
     everybody = tuple(everybody)
     found: set[Entitlement] = set()
     for each in declarations:
         if each.buses == "play" and not play:
             continue
-        # One turn for each agency that a topic is of; one for nobody in particular, where it is of all.
+        # One round for each agency that owns a topic, or a single round for a shared topic.
         for agency in everybody if each.of_each_agency else ("",):
             (topic,) = each.names((agency,))
             writers = _who(each.writers, agency, everybody)

@@ -54,19 +54,19 @@ class Rule(NamedTuple):
 
 
 class Gate:
-    """What the operator of the bus in *folder* does at its broker; blocking, never in a service's data path."""
+    """The operator's access to rights and quotas at the broker of one bus; blocking, never in a service's data path."""
 
     def __init__(self, folder: BusFolder) -> None:
         self._folder = folder
         self._authority = Authority(folder)
         self._client: AdminClient | None = None  # one a call: the broker may be elsewhere, the certificate another
         self._kept = now()
-        """When we last looked what has ended."""
+        """When ended certificates were last looked for."""
 
     # -- for who uses it ---------------------------------------------------------------------------------------------
 
     def apply(self, declarations: Iterable[Declaration] | None = None) -> None:
-        """Have the broker's rules and quotas be what is declared, for everybody whose certificate is good.
+        """Make the broker's rules and quotas equal to the declared ones, for every holder of a valid certificate.
 
         Raises:
             KafkaFailed: the broker does not answer, or does not do it; or the cluster is another's, and has rules or
@@ -80,11 +80,11 @@ class Gate:
             self._see_that_nobody_else_is_there({rule.principal for rule in found} | has.keys())
             self._have(wanted, found)
             self._have_quotas(has, at)
-            if not self._folder.settings.bootstrap:  # a cluster that is another's may have clients that do tell it
+            if not self._folder.settings.bootstrap:  # clients of a foreign cluster may report metrics
                 asyncio.run(client_metrics.forget_at_once(self._folder.as_operator))
 
     def equip(self, homes: Mapping[str, Path]) -> frozenset[str]:
-        """Have a good certificate for each id in *homes*, who lives on this machine there; who got a new one.
+        """Give each id in *homes* a valid certificate in its folder on this machine; return the ids that got a new one.
 
         Their rights come with the next `apply`.
 
@@ -99,9 +99,9 @@ class Gate:
         )
 
     def keep(self, homes: Mapping[str, Path]) -> frozenset[str]:
-        """Renew what is due in *homes*, take all rights from what has ended; who has another certificate now.
+        """Renew the certificates that are due in *homes* and take all rights from ended ones; return the ids that got a new one.
 
-        Whoever has must make its connections anew before the old one ends; until then both are good.
+        Such a service must reconnect before its old certificate ends; until then both are valid.
 
         Raises:
             KafkaFailed: the broker does not answer; called again, it does what is left.
@@ -113,7 +113,7 @@ class Gate:
         return renewed
 
     def check(self, declarations: Iterable[Declaration] | None = None) -> tuple[str, ...]:
-        """How the broker's rules and quotas differ from what is declared: a sentence each; nothing is changed.
+        """Return a sentence for each difference between the broker's rules and quotas and the declared ones. Changes nothing.
 
         Raises:
             KafkaFailed: the broker does not answer.
@@ -134,11 +134,11 @@ class Gate:
 
     @property
     def suspended(self) -> frozenset[str]:
-        """Whom the broker serves in nothing for now: suspended, or retired."""
+        """Ids that the broker denies everything for now, since they are suspended or retired."""
         return self._authority.suspended if self._folder.settings.tls else frozenset()
 
     def suspend(self, who: str) -> None:
-        """Have the broker serve *who* in nothing from now on, also on connections that are open; done twice, it stays so.
+        """Deny *who* everything at the broker from now on, on open connections too. Idempotent.
 
         Raises:
             KafkaFailed: the broker does not answer; who is suspended is written down all the same, for the next `apply`.
@@ -147,7 +147,7 @@ class Gate:
         self._keep_denied()
 
     def admit_again(self, who: str) -> None:
-        """Take back what `suspend` did; *who* has the rights that it had.
+        """Undo `suspend`: *who* has its rights again.
 
         Raises:
             KafkaFailed: the broker does not answer.
@@ -156,7 +156,7 @@ class Gate:
         self._keep_denied()
 
     def revoke(self, who: str) -> None:
-        """End every certificate that *who* has, also on connections that are open; the next one it gets is good.
+        """End every certificate of *who*, on open connections too; a certificate that is issued later is valid.
 
         Raises:
             KafkaFailed: the broker does not answer.
@@ -168,7 +168,7 @@ class Gate:
 
     def _wanted(self, declarations: Iterable[Declaration] | None) -> frozenset[Rule]:
         settings, declared = self._folder.settings, load_declarations() if declarations is None else declarations
-        # Who may do anything needs no rule, and no topic is theirs.
+        # The operator's own ids need no rule and own no topic.
         standing = {who: each for who, each in self._authority.standing(now()).items() if who not in OF_THE_OPERATOR}
         due = entitlements(declared, standing, settings.partitions, play=settings.play)
         return rules(due, standing) | self._denied()
@@ -195,7 +195,7 @@ class Gate:
         asyncio.run(quotas.put(self._folder.as_operator, changed))
 
     def _see_that_nobody_else_is_there(self, principals: Iterable[str]) -> None:
-        """On our own broker whatever we did not write is taken back. A cluster that is another's may have other users."""
+        """Raise KafkaFailed if a foreign cluster has rules or quotas for other users; on the embedded broker stray ones are removed."""
         others = sorted(each for each in principals if _OURS.fullmatch(each) is None)
         if self._folder.settings.bootstrap and others:
             raise KafkaFailed(
@@ -207,7 +207,7 @@ class Gate:
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
-        """Be the only one who sets rights: whoever began before a certificate was issued would take its rights away again."""
+        """Hold the lock for setting rights: a concurrent run that began before a certificate was issued would take its rights away."""
         descriptor = os.open(make_private(self._folder.keys) / "gate.lock", os.O_RDWR | os.O_CREAT, 0o600)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX)
@@ -233,7 +233,7 @@ class Gate:
         self._add(wanted - found)
         self._remove(found - wanted)
         until = time.monotonic() + ANSWER_SECONDS
-        # The controller has them at once; the broker, whom everybody asks, a moment later.
+        # The controller has the rules at once, the broker a moment later.
         while self._found() != wanted:
             if time.monotonic() > until:
                 raise KafkaFailed("The broker does not show the access rules that it was given: nrmbus topics check")
@@ -276,7 +276,7 @@ class Gate:
 
 
 def rules(due: Iterable[Entitlement], standing: Mapping[str, tuple[str, ...]]) -> frozenset[Rule]:
-    """The broker's rules for what is *due*, given to each principal in *standing*."""
+    """Return the broker's rules for the rights *due*, for each principal in *standing*."""
     return frozenset(
         Rule(principal, "allow", each.kind, each.name, each.operation)
         for each in due
