@@ -1,4 +1,4 @@
-"""The one clock that is handed in: the wall's, or on a bus for playing the one that the player moves.
+"""Clock of the legal time: the wall clock, or on a bus for playing the clock that the player moves.
 
 A stepped clock follows the topic ``nrm.clock``. Its records say ``{"tick": n, "time": "YYYY-MM-DDTHH:MM:SSZ"}``; Kafka's
 own timestamps and time-outs stay wall clock (Kafka refuses records stamped more than an hour ahead).
@@ -19,18 +19,18 @@ from nrmbus.bus.reach import Where
 
 TOPIC: Final = "nrm.clock"
 BEFORE_ANY_TICK: Final = datetime(1970, 1, 1, tzinfo=UTC)
-"""What a stepped clock shows until the player moves it; earlier than any scenario starts."""
+"""Time of a stepped clock before its first tick; earlier than the start of any scenario."""
 
 
 class Clock(Protocol):
-    """Tells the time that legal clocks run by."""
+    """Source of the legal time."""
 
     def now(self) -> datetime:
         """The time in UTC, to the second."""
 
 
 class WallClock:
-    """The wall's time. The only one in production."""
+    """The wall clock, the only clock in production."""
 
     def now(self) -> datetime:
         """The time in UTC, to the second."""
@@ -38,14 +38,14 @@ class WallClock:
 
 
 class Tick(NamedTuple):
-    """The clock was moved: its number, counted from 1, and the time it shows since."""
+    """One move of the clock: its number, counted from 1, and the time from then on."""
 
     number: int
     time: datetime
 
 
 def _tick(raw: bytes | None) -> Tick | None:
-    """The tick in a record; none when the record is not one. Whatever else stands in the topic moves nothing."""
+    """Return the tick in a record, or None for any other record, which moves nothing."""
     try:
         body = json.loads(raw or b"")
         time = datetime.strptime(body["time"], "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC)
@@ -69,8 +69,8 @@ async def tick_clock(producer: AIOKafkaProducer, number: int, time: datetime) ->
 class SteppedClock:
     """A clock that moves only by ticks, never backwards; use as an async context manager.
 
-    On entering, it shows the last tick that stands in the topic. Then somebody must await `run` or iterate `ticks`:
-    the clock starts no task of its own, so what is done at a tick is done where, and in the order, its owner wants.
+    On entering, the clock shows the last tick of the topic. Then the owner must await `run` or iterate `ticks`: the clock
+    starts no task of its own, so the owner decides where and in which order a tick is handled.
     """
 
     def __init__(self, where: Where, *, client_id: str = "nrm-clock") -> None:
@@ -90,7 +90,7 @@ class SteppedClock:
         return self._last.time
 
     def on_tick(self, callback: Callable[[Tick], Awaitable[None]]) -> None:
-        """Have *callback* awaited at each tick, by whoever awaits `run`, in the order of registration."""
+        """Register *callback*, which `run` awaits at each tick, in the order of registration."""
         self._callbacks.append(callback)
 
     async def __aenter__(self) -> Self:

@@ -1,16 +1,16 @@
-"""The folder of one bus: who it is, its broker's data, its agencies' keys and ledgers. All of it is for its owner only.
+"""Folder of one bus: settings, the broker's data, the agencies' keys and ledgers. Everything is for the owner only.
 
-bus.json                    what was decided when the bus was made, for ever
+bus.json                    settings that were fixed when the bus was made
 kafka/                      the embedded broker's data
-keys/operator.seed          who signs the directory
-keys/authority/             who says who somebody is to the broker
+keys/operator.seed          the operator's key, which signs the directory
+keys/authority/             the certificate authority's key and register
 registrar/, timekeeper/     those services' keys
-auditor/                    its keys, what they have signed, the logs
+auditor/                    the auditor's keys, signed heads and logs
 broker/tls/                 the embedded broker's key and certificate
-*/tls/                      key.pem (sealed), cert.pem, ca.pem: who the owner of that folder is to the broker
+*/tls/                      key.pem (sealed), cert.pem, ca.pem of the folder's owner
 agencies/<id>/              agency.json, keys/{signing,sealing,witness}.seed, ledger.sqlite, door.json
-registrar/history/          how far the history of each partition went when it was last written there
-*/directory                 how far the directory went when it was last read there
+registrar/history/          high-water marks of the history, per partition
+*/directory                 high-water mark of the directory
 logs/                       one file a service
 run/                        lock, <service>.lock, broker.json, services.json: what runs now
 """
@@ -36,27 +36,27 @@ PRIVATE_FILE: Final = 0o600
 BUS_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 """A bus's name on this machine: one folder below `data_home`, and never a way out of it."""
 PLAY: Final = "play-"
-"""How the id of a bus for playing starts. Fixed when it is made: only such a bus has a clock that can be moved."""
+"""Prefix of the id of a bus for playing, fixed when the bus is made: only such a bus has a movable clock."""
 
 
 def utc_now() -> str:
-    """The wall's time as written in this folder's files; no legal clock runs by it."""
+    """Return the wall clock's time as this folder's files write it; no legal clock depends on it."""
     return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def data_home() -> Path:
-    """Where buses live unless told otherwise (XDG base directories): ``nrmbus`` below XDG_DATA_HOME."""
+    """Return the default folder of all buses (XDG base directories): ``nrmbus`` below XDG_DATA_HOME."""
     return Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share") / "nrmbus"
 
 
 def cache_home() -> Path:
-    """Where what can be fetched again lives: ``nrmbus`` below XDG_CACHE_HOME."""
+    """Return the folder of files that can be fetched again: ``nrmbus`` below XDG_CACHE_HOME."""
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "nrmbus"
 
 
 def make_private(folder: Path) -> Path:
-    """Make *folder* and what is missing above it, for its owner only; answer it."""
-    # The mode that `mkdir` is given holds for the last one only, not for those that it makes above it.
+    """Make *folder* and its missing parents, for the owner only; return *folder*."""
+    # With `parents`, `mkdir` would use the mode for the last folder only, so each parent is made here.
     for each in reversed([folder, *folder.parents]):
         if not each.exists():
             each.mkdir(mode=PRIVATE_FOLDER, exist_ok=True)
@@ -82,7 +82,7 @@ def write_json(path: Path, body: Any) -> None:
 
 @dataclass(frozen=True, slots=True)
 class BusSettings:
-    """What was decided when a bus was made; nothing here may ever change, since records are placed and signed by it."""
+    """Settings that were fixed when a bus was made; none may ever change, since records are placed and signed by them."""
 
     bus: str
     """16 hex; ``play-`` before it on a bus for playing."""
@@ -92,14 +92,14 @@ class BusSettings:
     policy: str = "az@2022-04-29"
     """The dated policy profile."""
     bootstrap: str | None = None
-    """HOST:PORT of a cluster that is not ours, several with commas between; None where the broker is embedded."""
+    """HOST:PORT of a foreign cluster, several with commas between; None if the broker is embedded."""
     tls: bool = True
-    """Whether the broker is reached over TLS and takes nobody without a certificate; else in plain text, by anybody."""
+    """True if the broker takes only TLS connections with a certificate; False for plain text without any check."""
 
 
 @dataclass(frozen=True, slots=True)
 class AgencyFolder:
-    """Where one agency's desk keeps what is its own."""
+    """The folder of one agency's desk."""
 
     path: Path
 
@@ -110,7 +110,7 @@ class AgencyFolder:
 
     @property
     def agency_json(self) -> Path:
-        """Who it is: role, supervisor, settings. The file makes the agency: its desk is started when it appears."""
+        """Role, supervisor and settings of the agency; its desk is started when the file appears."""
         return self.path / "agency.json"
 
     @property
@@ -130,7 +130,7 @@ class AgencyFolder:
 
 
 class BusFolder:
-    """The folder of one bus, and what it says about itself. Making the object touches nothing on disk."""
+    """The folder of one bus and the paths below. Making the object touches nothing on disk."""
 
     def __init__(self, path: Path) -> None:
         self.path = path.expanduser().absolute()
@@ -154,7 +154,7 @@ class BusFolder:
 
     @property
     def exists(self) -> bool:
-        """Whether a bus was made here."""
+        """True if a bus was made here."""
         return (self.path / "bus.json").exists()
 
     def create(
@@ -166,7 +166,7 @@ class BusFolder:
         bootstrap: str | None = None,
         tls: bool | None = None,
     ) -> BusSettings:
-        """Make a bus here, or answer the one that is here. What is not given is as it is, or as `BusSettings` says.
+        """Make a bus here, or return the present one. A missing argument means the present value, or the default of `BusSettings`.
 
         Raises:
             NoBus: the bus that is here was made otherwise.
@@ -188,7 +188,7 @@ class BusFolder:
 
     @property
     def settings(self) -> BusSettings:
-        """What was decided when the bus was made.
+        """Settings that were fixed when the bus was made.
 
         Raises:
             NoBus: there is none here, or its file cannot be read.
@@ -217,13 +217,13 @@ class BusFolder:
         """
         if fixed := self.settings.bootstrap:
             return fixed
-        if self.is_held:  # what a killed holder left behind says nothing
+        if self.is_held:  # the file of a killed holder means nothing
             with suppress(FileNotFoundError, ValueError, KeyError):
                 return str(json.loads((self.run / "broker.json").read_bytes())["bootstrap"])
         raise NoBus(f"The bus in {self.path} is not running: nrmbus up --data '{self.path}'")
 
     def reach(self, home: Path) -> Reach:
-        """The broker that serves this bus now, for whoever's folder is *home*: ``service(…)``, an agency's, or ``keys``.
+        """Return how the owner of *home* (``service(…)``, an agency's folder, or ``keys``) reaches the broker of this bus.
 
         Raises:
             NoBus: no bus was made here, or its broker is not running.
@@ -232,7 +232,7 @@ class BusFolder:
 
     @property
     def as_operator(self) -> Reach:
-        """The broker that serves this bus now, for who runs the bus; raises as `reach` does."""
+        """How the operator reaches the broker of this bus; raises as `reach` does."""
         return self.reach(self.keys)
 
     @property
@@ -247,7 +247,7 @@ class BusFolder:
 
     @property
     def run(self) -> Path:
-        """What runs now: ``lock``, ``broker.json``, ``services.json``."""
+        """Folder of the running processes: ``lock``, ``broker.json``, ``services.json``."""
         return self.path / "run"
 
     @property
@@ -275,23 +275,23 @@ class BusFolder:
             found = [entry.name for entry in os.scandir(self.path / "agencies")]
         except FileNotFoundError:
             return ()
-        named = (each for each in found if AGENCY_ID.fullmatch(each))  # what a file manager leaves there is none
+        named = (each for each in found if AGENCY_ID.fullmatch(each))  # a file manager may leave other folders there
         return tuple(sorted(each for each in named if self.agency(each).agency_json.exists()))
 
     # -- one holder --------------------------------------------------------------------------------------------------
 
     @property
     def is_held(self) -> bool:
-        """Whether a process, this one or another, runs this bus now."""
+        """True if any process runs this bus now."""
         return self._is_locked("lock")
 
     def runs(self, service: str) -> bool:
-        """Whether a process is *service* here now, as `alone` has it."""
+        """Return whether a process holds *service* here now, by `alone`."""
         return self._is_locked(f"{service}.lock")
 
     @property
     def running(self) -> tuple[str, ...]:
-        """Every service that a process is here now, as `alone` or `among` have it; sorted."""
+        """Return the sorted names of all services that a process holds here now, by `alone` or `among`."""
         names = sorted(path.stem for path in self.run.glob("*.lock"))
         return tuple(name for name in names if self._is_locked(f"{name}.lock", fcntl.LOCK_EX))
 
@@ -310,7 +310,7 @@ class BusFolder:
 
     @contextmanager
     def held(self) -> Iterator[None]:
-        """Be the one process that runs this bus, until the end of the block. The system lets go of it when we are killed.
+        """Be the one process that runs this bus, until the end of the block. The system releases the lock of a killed process.
 
         Held twice by the same object, the inner block changes nothing.
 
@@ -346,7 +346,7 @@ class BusFolder:
 
     @contextmanager
     def among(self, service: str) -> Iterator[None]:
-        """Be one of those that are *service* here, of which there may be several, until the end of the block."""
+        """Be one of possibly several processes of *service* here, until the end of the block."""
         descriptor = os.open(make_private(self.run) / f"{service}.lock", os.O_RDWR | os.O_CREAT, PRIVATE_FILE)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_SH)
@@ -366,6 +366,6 @@ class BusFolder:
         try:
             holder = json.loads(os.pread(descriptor, 1024, 0))
             who = f"process {holder['pid']} since {holder['since']}: end it with kill {holder['pid']}"
-        except (ValueError, KeyError):  # it is about to write who it is
+        except (ValueError, KeyError):  # the holder is about to write its pid
             who = "a process that has just started: wait for it"
         return f"{what} in {self.path} is held by {who}, or choose another folder with --data DIR."

@@ -1,6 +1,6 @@
-"""Where a broker is, and as whom one comes to it. Every client of the bus is made with one of these, or with HOST:PORT alone.
+"""Addresses of a broker and the certificate for them. Every Kafka client is made with a `Reach`, or with HOST:PORT alone.
 
-HOST:PORT alone is plain text, as whoever the broker takes anybody for: a bus's own broker answers nobody who comes so.
+HOST:PORT alone is plain text under the broker's anonymous user; the embedded broker answers no such client.
 A cluster has several addresses, with commas between: a client asks one after the other until a broker answers.
 """
 
@@ -20,13 +20,13 @@ from nrmbus.wire.keys import keyfile
 
 @dataclass(frozen=True, slots=True)
 class Tls:
-    """The three files that a service or an agency has in its folder *home*, for its owner only."""
+    """The three TLS files of a service or an agency in its folder *home*, for the owner only."""
 
     home: Path
 
     @property
     def folder(self) -> Path:
-        """Where they lie."""
+        """The folder of the files."""
         return self.home / "tls"
 
     @property
@@ -36,16 +36,16 @@ class Tls:
 
     @property
     def certificate(self) -> Path:
-        """What the authority certified."""
+        """The file of the certificate."""
         return self.folder / "cert.pem"
 
     @property
     def ca(self) -> Path:
-        """Whom the holder trusts to name the broker."""
+        """The file of the authority that certifies the broker."""
         return self.folder / "ca.pem"
 
     def private_key(self) -> bytes:
-        """The private key, PKCS #8 in PEM: for memory only.
+        """Return the private key, PKCS #8 in PEM, which must stay in memory.
 
         Raises:
             KeysSealed: nothing given opens it; the message says what to give.
@@ -84,11 +84,11 @@ class Reach:
 
     @property
     def servers(self) -> list[str]:
-        """Each address of its own. FastStream takes one string for one host."""
+        """The addresses as a list, since FastStream takes one string for one host."""
         return self.bootstrap.split(",")
 
     def context(self) -> ssl.SSLContext | None:
-        """What a TLS connection is made with: TLS 1.3, the broker's name checked; none for plain text.
+        """Return the context of a TLS 1.3 connection that checks the broker's name, or None for plain text.
 
         Raises:
             NoBus: a file is missing, or they do not belong together.
@@ -106,13 +106,13 @@ class Reach:
         return context
 
     def settings(self) -> dict[str, Any]:
-        """What aiokafka must be told."""
+        """Return the settings for aiokafka."""
         context = self.context()
         secured = {"security_protocol": "SSL", "ssl_context": context} if context else {}
         return {"bootstrap_servers": self.servers, **secured}
 
     def confluent(self) -> dict[str, Any]:
-        """What librdkafka must be told. It holds the private key: hand it to a client, and to nothing that writes it down.
+        """Return the settings for librdkafka, private key included: hand them to a client only, never to a log.
 
         Raises:
             NoBus: there is no private key.
@@ -141,9 +141,9 @@ _UNUSABLE: Final = "{} has no certificate that can be used: nrmbus up makes one 
 
 @contextmanager
 def piped(content: bytes) -> Iterator[int]:
-    """A pipe that holds *content*, for whoever reads files only: the N of ``/dev/fd/N``, to be read once; nothing is on disk.
+    """Yield the N of ``/dev/fd/N``, a pipe with *content* for libraries that only read files. Nothing is on disk.
 
-    It takes 4096 bytes before anybody reads, and is handed to another process by name alone (`subprocess`' ``pass_fds``).
+    The pipe is read once, holds 4096 bytes without a reader, and is passed to a process by `subprocess`' ``pass_fds``.
 
     Raises:
         OSError: the content is larger than that, or no pipe can be had.
@@ -151,7 +151,7 @@ def piped(content: bytes) -> Iterator[int]:
     ours, theirs = os.pipe()
     try:
         with os.fdopen(theirs, "wb", buffering=0) as end:
-            os.set_blocking(theirs, False)  # where it is too large, no reader is there yet who could take it
+            os.set_blocking(theirs, False)  # too large a content fails, since no reader is there yet
             if len(content) > _PIPED or end.write(content) != len(content):
                 raise OSError(errno.EMSGSIZE, "too large for a pipe that nobody reads yet")
         yield ours

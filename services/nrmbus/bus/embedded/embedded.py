@@ -172,7 +172,7 @@ class EmbeddedKafka:
         self._held.close()
 
     def restart(self) -> str:
-        """Start the broker anew after it ended by itself, on the same ports if it can be: clients come back on their own."""
+        """Restart the broker after it ended, on the same ports if possible: clients reconnect on their own."""
         if self._keeper is not None:
             self._end_keeper(self._keeper)
         return self.start()
@@ -233,12 +233,12 @@ class EmbeddedKafka:
         partial.rename(self.folder.kafka)
 
     def _choose_ports(self) -> None:
-        """The same ports as before where they are free, so that clients find the broker again."""
+        """Keep the ports of before if they are free, so that clients find the broker again."""
         if not (self._ports and all(map(ports.is_free, self._ports))):
             self._ports = ports.free_ports(2, avoid=self._ports)
 
     def _properties(self, data: str, own_ports: list[int]) -> bytes:
-        """What ``server.properties`` would hold. Kafka reads it from a pipe: its private key is on no disk in the clear."""
+        """Return the content of ``server.properties``, which Kafka reads from a pipe, so that no private key is on disk in the clear."""
         broker, controller = own_ports
         settings = self.folder.settings
         name = "SSL" if settings.tls else "PLAINTEXT"
@@ -252,7 +252,7 @@ class EmbeddedKafka:
         return "".join(f"{key}={value}\n" for key, value in {**BROKER_SETTINGS, **listeners}.items()).encode()
 
     def _own(self) -> dict[str, str]:
-        """Who the broker is; Kafka masks both in what it says of its settings."""
+        """Return the broker's key and certificate as settings, which Kafka masks wherever it shows settings."""
         tls = Tls(self.folder.service(BROKER))
         key, chain = (
             each.decode("ascii").replace("\n", "\\n") for each in (tls.private_key(), tls.certificate.read_bytes())

@@ -1,6 +1,6 @@
 """Kafka's jars: a pinned list, fetched once, and checked byte for byte before each start.
 
-Run as a module, it resolves the list anew from the two coordinates it starts with, and writes it.
+Run as a module, this file resolves the list again from its two root coordinates and writes it.
 """
 
 import fcntl
@@ -23,12 +23,12 @@ if TYPE_CHECKING:
 KAFKA: Final = "4.3.1"
 ROOTS: Final = (f"org.apache.kafka:kafka_2.13:{KAFKA}", f"org.apache.kafka:kafka-tools:{KAFKA}")
 LOGGING: Final = "org.apache.logging.log4j:log4j-slf4j-impl:2.25.4"
-"""What Kafka logs goes through it; without, nothing is logged. Taken alone, for its own wishes would change Kafka's versions."""
+"""Logging library of Kafka, without which nothing is logged. Its own dependencies are left out, since they would change Kafka's versions."""
 AT_ONCE: Final = 8
-"""Downloads at the same time: 53 MB in 15 s, where one after the other takes a minute."""
+"""Concurrent downloads: 53 MB take 15 s, against a minute one after the other."""
 
 Progress = Callable[[str, int, int], None]
-"""Told what is being done, how much of it is done, and of how much (both in the same unit)."""
+"""Progress callback: the present activity, the amount done, and the total, in one unit."""
 
 _PINS: Final = Path(__file__).with_name("jars.txt")
 _HEADER: Final = "# Kafka's jars: coordinate, size in bytes, SHA-256. Written by python -m nrmbus.bus.embedded.jars; nobody edits a line by hand.\n"
@@ -56,12 +56,12 @@ def pinned() -> tuple[Jar, ...]:
 
 
 def jar_home() -> Path:
-    """Where the jars of this Kafka version are kept, for all buses of this user."""
+    """Return the folder of this Kafka version's jars, for all buses of this user."""
     return cache_home() / f"kafka-{KAFKA}"
 
 
 def class_path(home: Path) -> str:
-    """Java's class path of all jars in *home*, checked.
+    """Return Java's class path of all jars in *home*, after a check of each digest.
 
     Raises:
         JarAltered: a jar is not the pinned one.
@@ -84,7 +84,7 @@ def class_path(home: Path) -> str:
 
 @contextmanager
 def cache_held(home: Path) -> Iterator[None]:
-    """Be the only process that writes to *home*; another one waits here until we are through."""
+    """Be the only process that writes to *home*; a second process waits here."""
     descriptor = os.open(make_private(home) / ".lock", os.O_RDWR | os.O_CREAT, PRIVATE_FILE)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
@@ -94,7 +94,7 @@ def cache_held(home: Path) -> Iterator[None]:
 
 
 def fetch(home: Path, progress: Progress) -> None:
-    """Bring the jars that *home* lacks. Asks no network when none is missing; an altered one stays for `class_path` to refuse.
+    """Fetch the jars that are missing in *home*, without network if none is. An altered jar stays for `class_path` to refuse.
 
     Raises:
         KafkaFailed: no network, a proxy that opens TLS, no disk, or a jar that is not the pinned one.
@@ -154,7 +154,7 @@ def _fetch(home: Path, partial: Path, missing: list[Jar], progress: Progress) ->
 
 
 def _cause(error: Exception) -> str:
-    """Which of the usual causes *error* has, and the command that mends it."""
+    """Return a sentence with the cause of *error* and the command that mends it."""
     said = repr(error)
     if "No space left" in said or "Disk quota" in said:
         return f"The disk is full (Kafka needs 130 MB in {cache_home()}): free some, see how much with df -h '{cache_home()}'"
@@ -170,7 +170,7 @@ def _cause(error: Exception) -> str:
 
 
 def _resolve(scratch: Path) -> tuple[Jar, ...]:
-    """The list as the coordinates' dependencies make it today."""
+    """Return the list that the root coordinates resolve to today."""
     context = _maven(scratch)
     roots, others = context.resolver.get_dependency_list([context.create_dependency(each) for each in ROOTS])
     artifacts = [node.dep.artifact for node in [*roots.children, *others]]
@@ -189,7 +189,7 @@ def _resolve(scratch: Path) -> tuple[Jar, ...]:
 
 
 def renew() -> None:
-    """Write the pinned list anew."""
+    """Resolve the pinned list again and write it."""
     with cache_held(jar_home()):
         jars = _resolve(jar_home() / ".resolve")
         shutil.rmtree(jar_home() / ".resolve", ignore_errors=True)

@@ -1,8 +1,8 @@
-"""Having the broker forget at once who asked how to tell it what a client measures (Kafka's KIP-714): nobody of ours tells it.
+"""Client metrics subscriptions (KIP-714), which no client of the bus uses: the broker is told to forget them at once.
 
-Whoever has a certificate may ask, and as often as he likes under a new id: each was remembered for three times five minutes,
-with seven kilobytes, so that a minute of asking took all of the broker's memory. How long is three times the interval at
-which a client is to tell, and that is all that can be set.
+Every holder of a certificate may subscribe again and again under new ids. The broker keeps each subscription, seven
+kilobytes, for three times the reporting interval (five minutes by default), so a minute of requests filled its memory.
+Only that interval can be set.
 """
 
 from typing import Any, ClassVar, Final
@@ -21,7 +21,7 @@ _SET: Final = 0
 
 
 async def forget_at_once(where: Where) -> None:
-    """Set it, for every client; done twice, it stays so.
+    """Set the shortest interval for every client. Idempotent.
 
     Raises:
         KafkaFailed: the broker does not answer, or refuses.

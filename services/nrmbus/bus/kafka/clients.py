@@ -167,7 +167,7 @@ async def reading_past(
         consumer.assign(list(offsets))
         for each, offset in offsets.items():
             consumer.seek(each, offset)
-        await asyncio.sleep(0)  # stopped before its tasks have begun, aiokafka raises CancelledError at who stops it
+        await asyncio.sleep(0)  # a consumer that is stopped before its tasks have begun raises CancelledError
         yield consumer, ends
     finally:
         await consumer.stop()
@@ -184,7 +184,7 @@ def admin(where: Where) -> "AdminClient":
             "socket.timeout.ms": 5_000,
             "reconnect.backoff.ms": 50,
             "reconnect.backoff.max.ms": 500,
-            # It writes to standard error by itself when a broker is away; whoever calls learns it from the exception.
+            # The library would write to standard error while a broker is away; the caller gets an exception anyway.
             "log_level": 0,
         }
     )

@@ -1,4 +1,4 @@
-"""What Kafka is set to: our own broker, and any cluster that lets a bus in."""
+"""Kafka settings of the embedded broker, and of a foreign cluster that admits a bus."""
 
 import base64
 import hashlib
@@ -10,7 +10,7 @@ from nrmbus.bus.pki.authority import BROKER, OPERATOR
 NODE: Final = 1
 
 MAX_REQUEST: Final = 2 * 1024 * 1024
-"""The largest request that a broker takes, in bytes; whoever writes much sends it in several."""
+"""The largest request that a broker takes, in bytes; a larger write takes several requests."""
 
 BROKER_SETTINGS: Final = {
     "process.roles": "broker,controller",

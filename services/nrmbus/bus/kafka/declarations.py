@@ -1,4 +1,4 @@
-"""Topics as files: what ``deploy/topics/*.yaml`` say, read strictly. A word that is not understood is an error with its line."""
+"""Topics as files: a strict reader of ``deploy/topics/*.yaml``. An unknown word is an error with its line."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -31,7 +31,7 @@ _DAY_MS: Final = 86_400_000
 
 @dataclass(frozen=True, slots=True)
 class Declaration:
-    """One topic, or with ``{agency}`` in its name one for each agency."""
+    """One topic, or one topic per agency if the name contains ``{agency}``."""
 
     topic: str
     description: str
@@ -41,21 +41,21 @@ class Declaration:
     key: Literal["case", "agency", "none"]
     partitions: int | Literal["P"]
     retention_ms: int
-    """How long records are kept, in milliseconds; -1 is for ever."""
+    """Retention in milliseconds; -1 is for ever."""
     dead_letter: str
     config: Mapping[str, str]
     group: str = ""
-    """The group that its readers read it in; with ``{agency}`` in it, one for each. None where each keeps its own place."""
+    """Consumer group of the readers, one per agency with ``{agency}``; empty if each reader keeps its own offsets."""
     transactional_id: str = ""
-    """The transactional id of who writes it, with ``{partition}`` for the partition's number; none where nobody has one."""
+    """Transactional id of the writers, with ``{partition}`` for the partition's number; empty if they have none."""
 
     @property
     def of_each_agency(self) -> bool:
-        """Whether every agency has one of its own."""
+        """True if every agency has a topic of its own."""
         return _AGENCY in self.topic
 
     def names(self, agencies: Iterable[str]) -> tuple[str, ...]:
-        """The topics that this stands for, with these *agencies*."""
+        """Return the names of the topics for these *agencies*."""
         return tuple(self.topic.replace(_AGENCY, each) for each in agencies) if self.of_each_agency else (self.topic,)
 
     def settings(self) -> dict[str, str]:
@@ -64,13 +64,13 @@ class Declaration:
 
 
 def folder() -> Path:
-    """Where the topic files are: beside the sources, or in the installed package."""
+    """Return the folder of the topic files: beside the sources, or in the installed package."""
     packaged = Path(__file__).parents[2] / "deploy" / "topics"
     return packaged if packaged.is_dir() else Path(__file__).parents[4] / "deploy" / "topics"
 
 
 def load_declarations(where: Path | None = None) -> tuple[Declaration, ...]:
-    """All topics declared in *where* (default: `folder`), by name.
+    """Return all topics declared in *where* (default: `folder`), by name.
 
     Raises:
         DeclarationError: a file holds a key, or a value, that is not understood; the message names file and line.

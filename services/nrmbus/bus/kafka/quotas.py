@@ -1,6 +1,7 @@
-"""How much each agency may write, read and submit, as ``deploy/quotas.yaml`` says; of the first two, as the broker has it.
+"""Quotas of ``deploy/quotas.yaml``: how much each agency may write, read and submit. The broker enforces the first two.
 
-What is submitted too fast waits for the registrar (`nrmbus.registrar.rate_limit`). A sender beyond its quota is not refused: the broker lets it wait. The bus's own services have none.
+The registrar delays submissions beyond the third (`nrmbus.registrar.rate_limit`). No sender beyond a quota is refused: it
+waits. The bus's own services have no quota.
 aiokafka's client carries the two requests, which none of the Python administration clients has.
 """
 
@@ -23,16 +24,16 @@ Quota = Mapping[str, float]
 """Kafka's name of a limit to its value, in bytes a second."""
 
 SUBMISSIONS: Final = ("submissions_at_once", "submissions_a_second")
-"""What the file calls how many the registrar takes of an agency without waiting, and how many for each second since."""
+"""The file's names for the burst of submissions that the registrar takes at once, and for the rate per second after it."""
 LIMITS: Final = {"write_bytes_a_second": "producer_byte_rate", "read_bytes_a_second": "consumer_byte_rate"}
-"""What the file calls them, and what Kafka does."""
+"""The file's name of each limit, and Kafka's name."""
 _USER: Final = "user"
 _ANY: Final = 2
 """Kafka's match type: every entity that has a quota of its own."""
 
 
 def load_quota(path: Path | None = None) -> Quota:
-    """The quota of each agency at the broker that the file at *path* (default: ``deploy/quotas.yaml``) declares.
+    """Return each agency's quota at the broker, as the file at *path* (default: ``deploy/quotas.yaml``) declares it.
 
     Raises:
         DeclarationError: it is not a mapping of exactly the limits there are to whole numbers above 0.
@@ -42,7 +43,7 @@ def load_quota(path: Path | None = None) -> Quota:
 
 
 def load_submissions(path: Path | None = None) -> tuple[int, int]:
-    """How many submissions of an agency are taken at once, and how many a second from then on, by the same file.
+    """Return the burst of submissions per agency and the rate per second after it, by the same file.
 
     Raises:
         DeclarationError: as `load_quota`.
@@ -72,7 +73,7 @@ def _file() -> Path:
 
 
 async def found(where: Where) -> dict[str, dict[str, float]]:
-    """What the broker has: principal to quota.
+    """Return the broker's quotas by principal.
 
     Raises:
         KafkaFailed: it does not answer.
@@ -88,7 +89,7 @@ async def found(where: Where) -> dict[str, dict[str, float]]:
 
 
 async def put(where: Where, wanted: Mapping[str, Quota]) -> None:
-    """Have the broker keep *wanted*, principal to quota; an empty one takes it away.
+    """Set the broker's quotas to *wanted*, by principal; an empty quota removes the present one.
 
     Raises:
         KafkaFailed: it does not answer, or refuses.
@@ -105,7 +106,7 @@ async def put(where: Where, wanted: Mapping[str, Quota]) -> None:
 
 
 async def asked(where: Where, request: "Request[Any]") -> Any:
-    """The broker's answer to *request*, sent as whoever *where* says.
+    """Return the broker's answer to *request*, sent with the certificate in *where*.
 
     Raises:
         KafkaFailed: it does not answer.

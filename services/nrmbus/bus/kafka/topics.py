@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 __all__ = ["Declaration", "Drift", "apply", "check", "docs", "load_declarations"]
 
 ANSWER_SECONDS: Final = 10.0
-"""How long the broker may take to answer one question."""
+"""Patience for one answer of the broker."""
 USABLE_SECONDS: Final = 20.0
-"""How long a topic that was just made may take until it can be written and read."""
+"""Patience until a new topic can be written and read."""
 _RETENTION: Final = "retention.ms"
 _SET_ON_TOPIC: Final = "DYNAMIC_TOPIC_CONFIG"
 
@@ -40,7 +40,7 @@ class Drift:
 
     @property
     def lengthened(self) -> bool:
-        """Whether mending it would shorten how long records are kept."""
+        """True if mending the difference would shorten the retention."""
         if self.setting != _RETENTION or self.declared is None or self.found is None:
             return False
         declared, found = int(self.declared), int(self.found)
@@ -70,7 +70,7 @@ def check(
     play: bool,
     declarations: Iterable[Declaration] | None = None,
 ) -> tuple[Drift, ...]:
-    """How the broker's topics differ from the files; nothing is changed. Topics whose name is not ``nrm.…`` are not ours.
+    """Return how the broker's topics differ from the files. Changes nothing, and ignores topics that are not named ``nrm.…``.
 
     Args:
         where: the broker, as who may make topics.
@@ -94,9 +94,9 @@ def apply(
     shorten: bool = False,
     declarations: Iterable[Declaration] | None = None,
 ) -> tuple[Drift, ...]:
-    """Make the topics that are missing, set what was altered, wait until all can be used; answer what could not be mended.
+    """Make missing topics, correct altered settings, and wait until all topics can be used; return what could not be mended.
 
-    Done twice, the second changes nothing. *shorten* lets a retention become shorter; else that is left, and answered.
+    Idempotent. *shorten* allows a shorter retention; without it such a difference is left and returned.
     Other arguments as of `check`.
 
     Raises:
@@ -166,7 +166,7 @@ def _wanted(
 
 
 def _answer(future: "Future[Any]") -> Any:
-    """What the broker answered.
+    """Return the broker's answer.
 
     Raises:
         KafkaFailed: it did not, or refused.
@@ -183,7 +183,7 @@ def _answer(future: "Future[Any]") -> Any:
 
 
 class _Broker:
-    """What topics asks of a broker."""
+    """The broker calls that this module needs."""
 
     def __init__(self, where: Where) -> None:
         self._where = where
@@ -215,7 +215,7 @@ class _Broker:
         return {name: len(topic.partitions) for name, topic in topics.items() if name.startswith("nrm.")}
 
     def _settings(self, names: Iterable[str]) -> dict[str, dict[str, tuple[str, bool]]]:
-        """By topic and setting: the value, and whether it was set on the topic itself."""
+        """Return by topic and setting the value, and whether the topic itself has the setting."""
         from confluent_kafka.admin import ConfigResource, ConfigSource  # noqa: PLC0415 - see clients.admin
 
         resources = [ConfigResource(ConfigResource.Type.TOPIC, name) for name in names]
@@ -258,7 +258,7 @@ class _Broker:
                 _answer(future)
 
     def wait_usable(self, topics: Iterable[_Topic]) -> None:
-        """Ask each partition's leader for its end until it knows it: before that, a first write or read is an error."""
+        """Wait until each partition's leader knows its end: before that, a first write or read is an error."""
         from confluent_kafka import KafkaException, TopicPartition  # noqa: PLC0415 - see clients.admin
         from confluent_kafka.admin import OffsetSpec  # noqa: PLC0415 - see clients.admin
 
@@ -286,7 +286,7 @@ class _Broker:
 
 
 def _reason(error: Exception) -> str:
-    """The name of Kafka's error; it says nothing of a record."""
+    """Return the name of Kafka's error, which repeats nothing of a record."""
     return str(error.args[0].name()) if error.args and hasattr(error.args[0], "name") else "no answer"
 
 

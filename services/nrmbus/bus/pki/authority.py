@@ -1,8 +1,8 @@
-"""The bus's own certificate authority: it alone writes who somebody is, and keeps what it wrote for ever.
+"""The bus's own certificate authority, and its register of all certificates that were ever issued.
 
-A certificate's subject is ``CN=<id>,OU=<n>,OU=<bus>,O=nrmbus``: *n* counts the certificates of that id. The broker knows
-its holder as ``User:<id>.<n>``, so that rights are given to, and taken from, one certificate: one that ended or was
-stolen has none, also on a connection that was opened before. The authority's key lies with the operator's.
+A certificate's subject is ``CN=<id>,OU=<n>,OU=<bus>,O=nrmbus``: *n* counts the certificates of that id. To the broker the
+holder is ``User:<id>.<n>``, so rights belong to one certificate: an ended or stolen certificate has no rights, not even on
+connections that were opened before. The authority's key lies beside the operator's.
 """
 
 import fcntl
@@ -34,12 +34,12 @@ from nrmbus.wire.keys import keyfile
 BROKER: Final = "broker"
 OPERATOR: Final = "operator"
 OF_THE_OPERATOR: Final = frozenset({BROKER, OPERATOR})
-"""Who may do anything at the broker. Their keys lie beside the authority's own, and their names carry no count."""
+"""Ids that may do anything at the broker. Their keys lie beside the authority's own, and their names carry no count."""
 RESERVED: Final = RESERVED_NAMES | {"anonymous", "everybody", "user"}
-"""Names that no agency's certificate has: parts of the bus, and words that mean something to Kafka or in ``deploy/topics``."""
+"""Names that no agency may have: parts of the bus, and words with a meaning for Kafka or in ``deploy/topics``."""
 _CA_LIFE: Final = timedelta(days=3650)
 _SKEW: Final = timedelta(minutes=5)
-"""A holder's clock may be so late."""
+"""Tolerance for a holder's clock that is late."""
 _LARGEST_REQUEST: Final = 8 * 1024
 _ONE_BLOCK: Final = re.compile(
     rb"\s*-----BEGIN (?:NEW )?CERTIFICATE REQUEST-----[A-Za-z0-9+/=\s]+-----END (?:NEW )?CERTIFICATE REQUEST-----\s*"
@@ -48,7 +48,7 @@ _WRITTEN: Final = "%Y-%m-%dT%H:%M:%SZ"
 
 
 def principal(who: str, count: int) -> str:
-    """The name under which the broker knows the holder of certificate number *count* of *who*."""
+    """Return the broker's name for the holder of certificate number *count* of *who*."""
     return who if who in OF_THE_OPERATOR else f"{who}.{count}"
 
 
@@ -64,25 +64,25 @@ class Authority:
 
     @property
     def ca(self) -> bytes:
-        """Its own certificate, PEM."""
+        """The authority's own certificate, PEM."""
         with self._held():
             self._key()
         return (self._home / "cert.pem").read_bytes()
 
     @property
     def path(self) -> Path:
-        """The file that its own certificate lies in."""
+        """The file of the authority's own certificate."""
         self.ca  # noqa: B018 - made on first use
         return self._home / "cert.pem"
 
     @property
     def brokers_ca(self) -> bytes:
-        """The certificate of whoever certified the broker, PEM: itself, unless the cluster is another's."""
+        """The certificate of the broker's authority, PEM: this authority's own, unless the cluster is foreign."""
         other = self._home / "broker-ca.pem"
         return other.read_bytes() if other.exists() else self.ca
 
     def trust_brokers_of(self, ca: bytes) -> None:
-        """Have everybody trust brokers that *ca* (PEM) certified, for a cluster that is another's.
+        """Make every client of the bus trust brokers that *ca* (PEM) certified, for a foreign cluster.
 
         Raises:
             NotCertified: this is no certificate.
@@ -94,9 +94,9 @@ class Authority:
         write_private(self._home / "broker-ca.pem", ca)
 
     def issue(self, who: str, request: bytes, *, life: timedelta = LIFE) -> bytes:
-        """A certificate for *who*, an agency or a service, over the key of *request* (PKCS #10, PEM); answers PEM.
+        """Issue a certificate for *who*, an agency or a service, over the key of *request* (PKCS #10, PEM); return PEM.
 
-        Whatever name the request asks for is not looked at. The certificate gives no right before `gate.apply`.
+        The name in the request is ignored. The certificate gives no right before `gate.apply`.
 
         Raises:
             NotCertified: ``reserved``; ``not_readable``; ``weak_key`` (another kind of key than P-256, or not signed by
@@ -107,7 +107,7 @@ class Authority:
         return self._certify(who, _key_of(request), life)
 
     def equip(self, who: str, home: Path, *, life: timedelta = LIFE) -> bool:
-        """Have a good certificate in *home*/tls, where *who* lives on this machine; whether it is a new one.
+        """Make sure that *who* has a valid certificate in *home*/tls on this machine; return whether a new one was issued.
 
         Raises:
             NotCertified: *who* is reserved.
@@ -123,28 +123,28 @@ class Authority:
     # -- who is in good standing -------------------------------------------------------------------------------------
 
     def standing(self, at: datetime) -> Mapping[str, tuple[str, ...]]:
-        """Of each id, the principals whose certificates have neither ended nor been revoked at *at*."""
+        """Return, for each id, the principals whose certificates have neither ended nor been revoked at *at*."""
         return {
             who: tuple(principal(who, number) for number, ends in self._lasting(each) if ends > at)
             for who, each in self._read().items()
         }
 
     def has_ended(self, since: datetime, at: datetime) -> bool:
-        """Whether any certificate ended after *since*, up to *at*."""
+        """Return whether any certificate ended after *since*, up to *at*."""
         return any(since < end <= at for each in self._read().values() for _, end in self._lasting(each))
 
     @property
     def suspended(self) -> frozenset[str]:
-        """Whom nobody serves for now."""
+        """Ids that are suspended now."""
         return frozenset(who for who, each in self._read().items() if each.get("suspended"))
 
     def suspend(self, who: str, *, suspended: bool = True) -> None:
-        """Write down that *who* is suspended, or no longer; what the broker makes of it is `gate`'s."""
+        """Record that *who* is suspended, or no longer; `gate` sets the broker's rules."""
         with self._altered() as register:
             register.setdefault(who, {"certificates": []})["suspended"] = suspended
 
     def end(self, who: str, at: datetime | None) -> None:
-        """Have every certificate that *who* has or gets before *at* end then, if not sooner; with none, when it says itself."""
+        """End every certificate that *who* has or gets before *at* at that time, or at its own end with None."""
         with self._altered() as register:
             entry = register.setdefault(who, {"certificates": []})
             for each in (entry, *entry["certificates"]):
@@ -153,7 +153,7 @@ class Authority:
                     each["lost"] = at.strftime(_WRITTEN)
 
     def revoke(self, who: str) -> None:
-        """End all certificates that *who* has now; the next one it gets is good."""
+        """End all present certificates of *who*; a certificate that is issued later is valid."""
         with self._altered() as register:
             for each in register.get(who, {"certificates": []})["certificates"]:
                 each["revoked"] = True

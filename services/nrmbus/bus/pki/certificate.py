@@ -1,4 +1,4 @@
-"""A holder's side of its certificate: the key that never leaves its folder, what it asks the authority for, what it got."""
+"""Holder's side of a certificate: the key, which never leaves the folder, the request, and the issued certificate."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Final
@@ -12,15 +12,15 @@ from nrmbus.bus.reach import Tls
 from nrmbus.wire.keys import keyfile
 
 LIFE: Final = timedelta(days=30)
-"""How long a certificate lives."""
+"""Lifetime of a certificate."""
 RENEWED_BEFORE: Final = timedelta(days=10)
-"""How long before its end it is renewed: a holder that was off for a week still has one that is good."""
+"""Time before the end at which a certificate is renewed: a holder that was off for a week still has a valid one."""
 
 
 def request(tls: Tls, *, anew: bool = False) -> bytes:
-    """A request for a certificate (PKCS #10, PEM), signed by the key, which is made on first use, or *anew*.
+    """Return a certificate request (PKCS #10, PEM), signed by the key; the key is made on first use, or with *anew*.
 
-    It names nobody: who is certified is written by the authority. The key is sealed as this process holds it (`keyfile.hold`).
+    The request names nobody: the authority writes the name. The key is sealed as this process holds it (`keyfile.hold`).
 
     Raises:
         KeysSealed: nothing given opens the key that is there.
@@ -41,13 +41,13 @@ def request(tls: Tls, *, anew: bool = False) -> bytes:
 
 
 def keep(tls: Tls, certificate: bytes, ca: bytes) -> None:
-    """Keep the *certificate* that came back, and the *ca* that the broker is certified by; both PEM."""
+    """Store the issued *certificate* and the *ca* that certifies the broker; both PEM."""
     write_private(tls.ca, ca)
     write_private(tls.certificate, certificate)
 
 
 def is_due(tls: Tls, at: datetime) -> bool:
-    """Whether there is no certificate, or one that ends within ten days, or sooner if it was made for less."""
+    """Return whether the certificate is missing, or ends within ten days, or within the last third of a shorter life."""
     end = ends(tls)
     if end is None:
         return True
@@ -56,7 +56,7 @@ def is_due(tls: Tls, at: datetime) -> bool:
 
 
 def ends(tls: Tls) -> datetime | None:
-    """When the certificate ends; none where there is none."""
+    """Return when the certificate ends, or None without a certificate."""
     try:
         return x509.load_pem_x509_certificate(tls.certificate.read_bytes()).not_valid_after_utc
     except (FileNotFoundError, ValueError, x509.InvalidVersion):
