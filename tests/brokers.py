@@ -1,6 +1,5 @@
 """A running broker for tests, and buses on it, one after the other."""
 
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -8,9 +7,8 @@ from pathlib import Path
 from nrmbus.bus.embedded.embedded import EmbeddedKafka
 from nrmbus.bus.folder import BusFolder
 from nrmbus.bus.kafka import clients, topics
+from patience import PATIENCE, until
 from trail import WATCH
-
-ANSWER_SECONDS = 10.0
 
 
 class Broker:
@@ -42,16 +40,16 @@ class Broker:
 
     def _empty(self) -> None:
         admin = clients.admin(self.bootstrap)
-        ours = [name for name in admin.list_topics(timeout=ANSWER_SECONDS).topics if name.startswith("nrm.")]
+        ours = [name for name in admin.list_topics(timeout=PATIENCE).topics if name.startswith("nrm.")]
         for future in admin.delete_topics(ours).values() if ours else ():
-            future.result(ANSWER_SECONDS)
-        until = time.monotonic() + ANSWER_SECONDS
-        while any(name in admin.list_topics(timeout=ANSWER_SECONDS).topics for name in ours):
-            assert time.monotonic() < until, "the broker still shows topics that were deleted"
-            time.sleep(0.02)
-        groups = [each.group_id for each in admin.list_consumer_groups().result(ANSWER_SECONDS).valid]
+            future.result(PATIENCE)
+        until(
+            "the broker shows no topic that was deleted",
+            lambda: not any(name in admin.list_topics(timeout=PATIENCE).topics for name in ours),
+        )
+        groups = [each.group_id for each in admin.list_consumer_groups().result(PATIENCE).valid]
         for future in admin.delete_consumer_groups(groups).values() if groups else ():
-            error = future.exception(ANSWER_SECONDS)
+            error = future.exception(PATIENCE)
             # A group goes by itself with the last of its offsets. One with a stable member stays until that one's session
             # ends, since such a member never leaves; its offsets went with the topics.
             assert error is None or error.args[0].name() in {"GROUP_ID_NOT_FOUND", "NON_EMPTY_GROUP"}, error

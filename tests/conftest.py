@@ -6,7 +6,8 @@ a module that kills or reconfigures it, which takes 1.5 s. Neither touches the n
 
 import os
 from collections.abc import Iterator
-from typing import Any, Final
+from pathlib import Path
+from typing import Final
 
 import pytest
 from fastapi.dependencies import models
@@ -31,37 +32,18 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
     return None if config.option.numprocesses == "logical" else 2 * (os.cpu_count() or 1)
 
 
-@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Give each test the group that one worker runs, by default its file, and put the groups that take longest first."""
-    groups = {item: _group_of(item) for item in items}
+    """Put the files that take longest first; one worker runs a whole file."""
     if hasattr(config, "workerinput"):
-        begins: dict[str, int] = {}
-        for item, group in groups.items():
-            begins[group] = min(begins.get(group, len(_LONGEST_FIRST)), _turn(item))
-        items.sort(key=lambda item: begins[groups[item]])
-
-
-def _group_of(item: pytest.Item) -> str:
-    marked = item.get_closest_marker("xdist_group")
-    if marked is not None:
-        return str(marked.args[0])
-    file = item.nodeid.partition("::")[0]
-    item.add_marker(pytest.mark.xdist_group(file))
-    return file
+        begins: dict[Path, int] = {}
+        for item in items:
+            begins[item.path] = min(begins.get(item.path, len(_LONGEST_FIRST)), _turn(item))
+        items.sort(key=lambda item: begins[item.path])
 
 
 def _turn(item: pytest.Item) -> int:
-    return next(
-        (turn for turn, name in enumerate(_LONGEST_FIRST) if item.get_closest_marker(name)), len(_LONGEST_FIRST)
-    )
-
-
-@pytest.hookimpl(tryfirst=True)
-def pytest_report_from_serializable(data: dict[str, Any]) -> None:
-    """Show a test by the name that pytest takes: xdist appends the group (``@...``) to the names of its workers' tests."""
-    if data["nodeid"].rfind("@") > data["nodeid"].rfind("]"):
-        data["nodeid"] = data["nodeid"].rpartition("@")[0]
+    turns = (turn for turn, name in enumerate(_LONGEST_FIRST) if item.get_closest_marker(name))
+    return next(turns, len(_LONGEST_FIRST))
 
 
 # -- what tests share ----------------------------------------------------------------------------------------------------

@@ -32,6 +32,7 @@ from nrmbus.wire.log.checkpoint import AddCheckpoint, Checkpoint, place_of
 from nrmbus.wire.log.note import Note
 from nrmbus.wire.record import Record
 from nrmbus.wire.registration import NOTHING_BEFORE
+from patience import PATIENCE
 
 Part = Literal["anomalies", "history", "checkpoints", "witnesses"]
 PARTS: Final[tuple[Part, ...]] = ("anomalies", "history", "checkpoints", "witnesses")
@@ -40,7 +41,7 @@ PARTS: Final[tuple[Part, ...]] = ("anomalies", "history", "checkpoints", "witnes
 TOPICS: Final = r"nrm\.(cases|checkpoints|directory|inbox\..*|witness\..*)"
 FEW: Final = 500
 """Up to so many registrations, every signature is verified; of more, the last of each partition, and the chain to it."""
-SETTLES_SECONDS: Final = 3.0
+SETTLES_SECONDS: Final = PATIENCE
 """How long a transaction may take to end whose registrar was killed."""
 
 

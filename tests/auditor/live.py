@@ -3,8 +3,8 @@
 import asyncio
 import json
 import signal
-import time
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -26,9 +26,9 @@ from nrmbus.host.services import run_service
 from nrmbus.wire import json as canonical
 from nrmbus.wire.record import AUDIENCE, REGISTRATION, Record
 from nrmbus.wire.registration import NOTHING_BEFORE, Audience, sign_registration
+from patience import eventually
 
 STARTS = datetime.fromisoformat("2026-03-02T05:00:00Z")
-PATIENCE = 30.0
 NOBODY = Audience(earlier={}, recipients=(), salt="0" * 32).json()
 
 
@@ -123,18 +123,21 @@ class AuditedBus:
 
     async def until(self, enough: Callable[[dict[str, Any]], object]) -> dict[str, Any]:
         """Wait until its health is *enough*."""
-        until = time.monotonic() + PATIENCE
         health: dict[str, Any] = {}
-        while time.monotonic() < until:
-            try:
+
+        async def there() -> object:
+            nonlocal health
+            with suppress(httpx.HTTPError, FileNotFoundError, KeyError):  # not up yet, or has not opened its logs
                 health = (await self.get("/health")).json()
-                if enough(health):
-                    return health
-            except (httpx.HTTPError, FileNotFoundError, KeyError):  # not up yet, or has not opened its logs
-                pass
-            await asyncio.sleep(0.05)
-        log = (self.folder.logs / "auditor.log").read_text()[-2000:]
-        raise AssertionError(f"the auditor did not get there: {health}\n{log}")
+                return enough(health)
+            return False
+
+        try:
+            await eventually("the auditor gets there", there)
+        except AssertionError as error:
+            log = (self.folder.logs / "auditor.log").read_text()[-2000:]
+            raise AssertionError(f"{error}: {health}\n{log}") from None
+        return health
 
     async def directory(self) -> Directory:
         """The directory of the bus."""

@@ -25,6 +25,7 @@ from nrmbus.wire.log.cosignature import Cosigner
 from nrmbus.wire.log.note import Note
 from nrmbus.wire.record import REGISTRATION, Record
 from nrmbus.wire.registration import Registration, sign_registration, verify_registration
+from patience import LONGEST_WAIT
 from play.stories import SIGNAL, played, scenario
 from registrar.given import BUS, NOW, Bus, as_record
 from trail import Watch, check_play, check_trail, faults_of
@@ -216,7 +217,7 @@ async def test_a_bus_on_which_a_registration_was_doubled_is_found(broker: Broker
         live(broker, {"ngo-a": "ngo_outreach", "special-unit": "special_unit"}, run=["ngo-a"]) as bus,
         bus.door("ngo-a") as door,
     ):
-        assert (await door.publish(signal_of("ab" * 16), wait=20))["verdict"] == "registered"
+        assert (await door.publish(signal_of("ab" * 16), wait=LONGEST_WAIT))["verdict"] == "registered"
     await asyncio.to_thread(check_trail, bus.folder)
     (record,) = [each.record for each in read_all(bus.folder.as_operator, r"nrm\.cases")]
     async with clients.producer(bus.folder.as_operator) as producer:

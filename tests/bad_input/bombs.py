@@ -9,6 +9,8 @@ from typing import Final
 import cramjam
 from aiokafka.record.util import calc_crc32c
 
+from patience import PATIENCE
+
 MEBIBYTE: Final = 1024 * 1024
 PRODUCE: Final = 0
 PRODUCE_VERSION: Final = 7
@@ -69,7 +71,7 @@ def batch(codec: str, count: int, pieces: Iterable[bytes]) -> bytes:
     return struct.pack(">qiibI", 0, 9 + len(tail), -1, 2, calc_crc32c(tail)) + tail
 
 
-def answered(bootstrap: str, topic: str, partition: int, sent: bytes, seconds: float = 30.0) -> int:
+def answered(bootstrap: str, topic: str, partition: int, sent: bytes, seconds: float = PATIENCE) -> int:
     """Produce *sent* once, with no second try; the broker's error code, 0 where it took it.
 
     Raises:

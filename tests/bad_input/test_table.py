@@ -170,8 +170,8 @@ def test_a_compressed_event_is_an_event(post: Post) -> None:
     assert told(post.fate(where)) == ("registered", None)
 
 
-def test_a_flood_of_junk_delays_another_agency_by_less_than_a_second(post: Post) -> None:
-    """Ten thousand bad records in a row in one outbox: a good event of another agency passes them, and each is answered."""
+def test_another_agencys_event_passes_a_flood_of_junk(post: Post) -> None:
+    """Ten thousand bad records in a row in one outbox: most still wait when a good event of another agency is registered."""
     junk = [
         [Record(b"x", b"%d " % turn + CANARY.encode(), ()) for turn in range(JUNK // PARTITIONS)]
         for _ in range(PARTITIONS)
@@ -180,11 +180,12 @@ def test_a_flood_of_junk_delays_another_agency_by_less_than_a_second(post: Post)
     lies = [post.put(each, "ngo-l", partition) for partition, each in enumerate(junk)]
     post.read()
     waiting = JUNK - (len(post.fates) - before)
-    took = post.goes_on("ngo-a")
+    post.goes_on("ngo-a")
+    behind = JUNK - (len(post.fates) - before)
 
     assert waiting > JUNK / 2, "the flood was over before it began"
-    assert took < 1.0
-    post.until(lambda: all(each in post.fates for each in chain(*lies)), "junk without an answer", seconds=60)
+    assert behind > JUNK / 4, "the good event stood in line"
+    post.until(lambda: all(each in post.fates for each in chain(*lies)), "junk without an answer")
     assert {told(post.fates[each]) for each in chain(*lies)} == {("quarantined", "signature_profile")}
     assert left_nothing(post)
 
@@ -195,4 +196,4 @@ def test_after_all_this_the_history_is_whole(post: Post) -> None:
 
     assert not found.any, found
     assert found.registered > len(TABLE)
-    assert found.refused >= sum(row.verdict == "refused" for row in TABLE)
+    assert found.refused + found.sealed_again >= sum(row.verdict == "refused" for row in TABLE)

@@ -8,6 +8,7 @@ import pytest
 from brokers import Broker
 from nrmbus.bus.clock import BEFORE_ANY_TICK, SteppedClock, Tick, WallClock, clock_of, tick_clock
 from nrmbus.bus.kafka import clients
+from patience import PATIENCE
 
 NINE = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
 TEN = NINE + timedelta(hours=1)
@@ -32,7 +33,7 @@ async def test_a_bus_that_is_not_for_playing_has_the_walls_clock() -> None:
 async def test_a_stepped_clock_follows_the_ticks(broker: Broker) -> None:
     """Who comes late shows the last tick at once; then each new one is handled in order, and none is left out."""
     bootstrap = broker.fresh_bus().bootstrap
-    async with clients.producer(bootstrap) as producer, asyncio.timeout(10):
+    async with clients.producer(bootstrap) as producer, asyncio.timeout(PATIENCE):
         async with SteppedClock(bootstrap) as clock:
             assert (clock.tick, clock.now()) == (0, BEFORE_ANY_TICK)
         await tick_clock(producer, 1, NINE)
@@ -67,7 +68,7 @@ async def test_what_is_done_at_a_tick_is_done_by_its_owner(broker: Broker) -> No
         if tick.number == 2:
             last.set()
 
-    async with clients.producer(bootstrap) as producer, SteppedClock(bootstrap) as clock, asyncio.timeout(10):
+    async with clients.producer(bootstrap) as producer, SteppedClock(bootstrap) as clock, asyncio.timeout(PATIENCE):
         clock.on_tick(first)
         clock.on_tick(second)
         await tick_clock(producer, 1, NINE)
@@ -85,7 +86,7 @@ async def test_what_is_done_at_a_tick_is_done_by_its_owner(broker: Broker) -> No
 async def test_a_stepped_clock_never_goes_back(broker: Broker) -> None:
     """A tick written twice, out of turn, or not a tick at all moves nothing."""
     bootstrap = broker.fresh_bus().bootstrap
-    async with clients.producer(bootstrap) as producer, asyncio.timeout(10):
+    async with clients.producer(bootstrap) as producer, asyncio.timeout(PATIENCE):
         await tick_clock(producer, 1, TEN)
         await tick_clock(producer, 1, TEN + timedelta(hours=1))
         await tick_clock(producer, 2, NINE)

@@ -78,7 +78,7 @@ def told(home: Path, starting: str, ending: str, number: signal.Signals = signal
     process = Forked(home / "log", _serve, home, starting, ending)
     reached = home / ("started" if starting == "nothing" else "starting")
     try:
-        until("it has got there", reached.exists, 60.0)
+        until("it has got there", reached.exists)
         return ended(process, number)
     finally:
         process.kill()

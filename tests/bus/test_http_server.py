@@ -15,6 +15,7 @@ from nrmbus.bus import http_server
 from nrmbus.bus.embedded.ports import free_ports
 from nrmbus.bus.errors import BusError
 from nrmbus.bus.http_server import MOST, Listening, Server, pages
+from patience import PATIENCE, eventually
 
 
 def test_a_service_that_ends_itself_tidies_and_keeps_its_exit_code(tmp_path: Path) -> None:
@@ -144,12 +145,13 @@ async def test_who_opens_connections_without_end_keeps_nobody_out(tmp_path: Path
 
     Who waits for a long answer meanwhile, gets it.
     """
-    listening, is_over = Listening(tmp_path), asyncio.Event()
+    listening, is_asked, is_over = Listening(tmp_path), asyncio.Event(), asyncio.Event()
 
     async def page(_: str) -> dict[str, Any]:
         return {"here": True}
 
     async def slow(_: str) -> dict[str, Any]:
+        is_asked.set()
         await is_over.wait()
         return {"here": "after a while"}
 
@@ -164,16 +166,17 @@ async def test_who_opens_connections_without_end_keeps_nobody_out(tmp_path: Path
 
     server = Server(pages({"/health": page, "/slow": slow}, listening, running, {"/form": form}), listening)
     serving = asyncio.create_task(server.run_until_told())
-    while not server.started:  # noqa: ASYNC110 - uvicorn tells it in no other way
-        await asyncio.sleep(0.01)
+    await eventually("it listens", lambda: server.started)
     async with (
         httpx.AsyncClient(
-            base_url=f"http://127.0.0.1:{listening.port}", headers={"authorization": f"Bearer {listening.token}"}
+            base_url=f"http://127.0.0.1:{listening.port}",
+            headers={"authorization": f"Bearer {listening.token}"},
+            timeout=PATIENCE,
         ) as client,
         AsyncExitStack() as stack,
     ):
         waiting = asyncio.create_task(client.get("/slow"))
-        await asyncio.sleep(0.1)
+        await is_asked.wait()
         for _ in range(3 * MOST):
             _, writer = await asyncio.open_connection("127.0.0.1", listening.port)
             stack.callback(writer.close)

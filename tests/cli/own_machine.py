@@ -22,9 +22,9 @@ from nrmbus.bus.reach import Tls
 from nrmbus.cli.membership import agency, invitation
 from nrmbus.client import Door, DoorError
 from nrmbus.wire.ids import new_event_id
+from patience import LONGEST_WAIT, PATIENCE
 
 LOOK = 0.5
-PATIENCE = 30.0
 A, B = "admitter-a", "admitter-b"
 _RUN = f"""
 import sys
@@ -80,7 +80,7 @@ class Apart:
         """End its desk as a person does."""
         if self.process is not None:
             self.process.send_signal(signal.SIGTERM)
-            self.process.wait(20)
+            self.process.wait(PATIENCE)
             self.process = None
 
     async def says(self, event: dict[str, Any]) -> dict[str, Any]:
@@ -93,7 +93,7 @@ class Apart:
         while True:
             try:
                 async with Door.of(self.folder.agency(self.name).path) as door:
-                    return await door.publish(event, wait=20)
+                    return await door.publish(event, wait=LONGEST_WAIT)
             except DoorError as error:
                 if error.code != "unreachable" or time.monotonic() > until:
                     raise

@@ -11,6 +11,7 @@ from brokers import Broker
 from desk.live import live, signal_of
 from nrmbus.bus.embedded.ports import free_ports
 from nrmbus.bus.folder import BusFolder, write_json
+from patience import LONGEST_WAIT
 
 pytestmark = pytest.mark.broker
 
@@ -37,7 +38,7 @@ async def test_a_program_that_follows_survives_its_desk(kafka: Broker) -> None:
 
         async def told(case: str) -> None:
             async with bus.door("ngo-a") as door:
-                assert (await door.publish(signal_of(case), wait=20))["verdict"] == "registered"
+                assert (await door.publish(signal_of(case), wait=LONGEST_WAIT))["verdict"] == "registered"
 
         home = bus.folder.agency("special-unit")
         following = asyncio.create_task(follow())

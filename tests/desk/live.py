@@ -20,9 +20,9 @@ from nrmbus.bus.folder import BusFolder
 from nrmbus.bus.kafka import clients
 from nrmbus.client import Door, DoorError
 from nrmbus.directory.admission import Newcomer, admit
+from patience import PATIENCE, ended, eventually
 
 STARTS = datetime(2026, 3, 2, 5, 0, tzinfo=UTC)
-PATIENCE = 20.0
 SESSION = 6.5
 """A little longer than that of a registrar's membership."""
 _RUN = "import sys\nfrom pathlib import Path\nfrom nrmbus.bus.folder import BusFolder\nfrom nrmbus.host.services import run_service\nrun_service(sys.argv[1], BusFolder(Path(sys.argv[2])))"
@@ -49,19 +49,18 @@ class LiveBus:
             self._processes[name] = subprocess.Popen(command, stderr=log, stdout=log)
 
     def kill(self, name: str, how: signal.Signals = signal.SIGKILL) -> float:
-        """End a service and wait for it; the seconds that took."""
-        started = time.monotonic()
-        self._processes[name].send_signal(how)
-        self._processes[name].wait(10)
-        return time.monotonic() - started
+        """End a service and wait for it; return the seconds that it took, those apart in which it had no processor."""
+        took, _ = ended(self._processes[name], how)
+        return took
 
     def status(self, name: str) -> int | None:
         """With what a service ended."""
         return self._processes[name].returncode
 
-    def door(self, agency: str) -> Door:
-        """The door of a desk."""
-        return Door.of(self.folder.agency(agency).path)
+    def door(self, name: str) -> Door:
+        """Return the door of a desk or of a service."""
+        home = self.folder.agency(name).path
+        return Door.of(home if home.exists() else self.folder.service(name))
 
     async def ready(self, *names: str) -> None:
         """Wait until the desks *names* handle their inbox; no longer than `PATIENCE`."""
@@ -89,26 +88,30 @@ class LiveBus:
 
     async def until(self, name: str, enough: Any) -> dict[str, Any]:
         """Wait until the health of a desk is *enough*."""
-        until, health = time.monotonic() + PATIENCE, {}
-        while time.monotonic() < until:
+        health: dict[str, Any] = {}
+
+        async def there() -> object:
+            nonlocal health
             if self._processes["registrar"].poll() is not None:
                 self.start("registrar")  # as its supervisor does: it leaves whenever a transaction was cut
-            try:
+            with suppress(DoorError, httpx.HTTPError, KeyError):
                 async with self.door(name) as door:
                     health = await door.health()
-                if enough(health):
-                    return health
-            except (DoorError, httpx.HTTPError, KeyError):
-                pass
-            await asyncio.sleep(0.02)
-        logs = "\n".join(log_of(self.folder, each)[-2000:] for each in (name, "registrar"))
-        raise AssertionError(f"{name} did not get there: {health}\n{logs}")
+                return enough(health)
+            return False
+
+        try:
+            await eventually(f"{name} gets there", there)
+        except AssertionError as error:
+            logs = "\n".join(log_of(self.folder, each)[-2000:] for each in (name, "registrar"))
+            raise AssertionError(f"{error}: {health}\n{logs}") from None
+        return health
 
     def stop(self) -> None:
         """Kill whatever runs."""
         for process in self._processes.values():
             process.kill()
-            process.wait(10)
+            process.wait(PATIENCE)
 
 
 @asynccontextmanager

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from nrmbus.directory.operator import Admitter
 from nrmbus.directory.own_entry_watch import Own
 from nrmbus.wire.envelope import decode
 from nrmbus.wire.keys.keys import VerifyKey
+from patience import eventually
 
 
 def directory() -> Directory:
@@ -120,6 +122,21 @@ async def test_letters_to_keys_that_were_lost_are_asked_for_once_more(tmp_path: 
         assert await ask_to_send_again(given.desk.seat, late) == 0
 
 
+class Counted(list[Entry]):
+    """Entries that count how often somebody has looked at all of them."""
+
+    looks = 0
+
+    def __iter__(self) -> Iterator[Entry]:
+        self.looks += 1
+        return super().__iter__()
+
+    async def is_looked_at(self) -> None:
+        """Wait until a whole look has passed that began after now."""
+        due = self.looks + 2
+        await eventually("the desk looks twice", lambda: self.looks >= due)
+
+
 @pytest.mark.parametrize("objected", [False, True])
 async def test_they_are_asked_for_when_the_new_keys_hold_and_never_for_those_that_were_objected_to(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, objected: bool
@@ -129,13 +146,13 @@ async def test_they_are_asked_for_when_the_new_keys_hold_and_never_for_those_tha
     async with desk_of("ngo-a", tmp_path) as given:
         await referred(given)
         given.desk.seat.directory = found = directory()
-        waiting = [lost(found, "special-unit", tmp_path / "theirs")]
+        waiting = Counted([lost(found, "special-unit", tmp_path / "theirs")])
         if objected:
             lost(found, "special-unit", tmp_path / "own", town().identities["special-unit"])
         running = asyncio.create_task(lost_keys.run(given.desk.seat, waiting))
         for hours, count in ((0, 0), (95, 0), (96, 0 if objected else 2)):
             given.clock.time = NOW + timedelta(hours=hours)
-            await asyncio.sleep(0.1)
+            await waiting.is_looked_at()
             assert len([each for each in await given.rows("tasks") if each.kind == "send_again"]) == count
         assert waiting == []
         running.cancel()

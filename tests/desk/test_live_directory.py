@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from brokers import Broker
-from desk.live import PATIENCE, STARTS, LiveBus, live, signal_of
+from desk.live import STARTS, LiveBus, live, signal_of
 from desk.test_live import CASE, TWO
 from nrmbus.bus.errors import BusError
 from nrmbus.cli.membership import agency
@@ -19,6 +19,7 @@ from nrmbus.directory.commands import publish
 from nrmbus.directory.heads import utc_time
 from nrmbus.directory.operator import Admitter
 from nrmbus.directory.reader import MARK
+from patience import LONGEST_WAIT, eventually
 
 pytestmark = pytest.mark.broker
 
@@ -43,12 +44,12 @@ async def test_a_substituted_key_stops_the_desk_whose_it_would_be(broker: Broker
         health = await bus.until("ngo-a", lambda health: health["held_up"] == "entry_not_asked")
         assert health["ready"] is False
         async with bus.door("ngo-a") as door:
-            tasks: list[dict[str, str]] = []
-            async with asyncio.timeout(PATIENCE):
-                while not tasks:  # the relay opens it when it looks next, within a second
-                    tasks = [each for each in (await door.get("/v1/tasks"))["tasks"] if each["kind"] == "alarm"]
-                    await asyncio.sleep(0.05)
-        (task,) = tasks
+
+            async def alarms() -> list[dict[str, str]]:
+                return [each for each in (await door.get("/v1/tasks"))["tasks"] if each["kind"] == "alarm"]
+
+            await eventually("the relay opens a task when it looks next", alarms)
+            (task,) = await alarms()
         assert task["event"] == f"nrm.directory/{directory.number + 1}"
 
 
@@ -76,9 +77,12 @@ async def test_behind_an_old_head_a_desk_signs_nothing_until_a_fresh_one(
             assert waits["verdict"] == "pending"
             await commands.sign_head(bus.folder)
             await bus.ready("ngo-a")
-            async with asyncio.timeout(PATIENCE):
-                while (said := await ngo.event(waits["id"]))["verdict"] == "pending":  # noqa: ASYNC110 - the same
-                    await asyncio.sleep(0.05)
+
+            async def decided() -> bool:
+                return bool((await ngo.event(waits["id"]))["verdict"] != "pending")
+
+            await eventually("what waited is decided", decided)
+            said = await ngo.event(waits["id"])
     assert said["verdict"] == "registered"
 
 
@@ -100,7 +104,7 @@ async def lost(bus: LiveBus, who: str, *, vouched: bool) -> None:
 async def test_who_wrote_to_an_agency_is_told_when_its_keys_are_lost(broker: Broker) -> None:
     """When its new ones hold: a task for the letter that went to the old ones; none for keys that wait, and may be objected to."""
     async with live(broker, TWO, run=["ngo-a"]) as bus, bus.door("ngo-a") as ngo:
-        said = await ngo.publish(signal_of(CASE), wait=PATIENCE)
+        said = await ngo.publish(signal_of(CASE), wait=LONGEST_WAIT)
 
         async def again() -> list[str]:
             tasks = (await ngo.get("/v1/tasks"))["tasks"]
@@ -110,10 +114,8 @@ async def test_who_wrote_to_an_agency_is_told_when_its_keys_are_lost(broker: Bro
         await asyncio.sleep(2)  # as long as the desk may take to hear of it, and to look
         assert await again() == []
         await lost(bus, "special-unit", vouched=True)
-        async with asyncio.timeout(PATIENCE):
-            while not (found := await again()):  # noqa: ASYNC110 - the same
-                await asyncio.sleep(0.05)
-        assert found == [said["id"]]
+        await eventually("the desk opens a task", again)
+        assert await again() == [said["id"]]
 
 
 async def test_nobody_leaves_as_long_as_a_case_of_its_own_is_open(broker: Broker, tmp_path: Path) -> None:
@@ -122,7 +124,7 @@ async def test_nobody_leaves_as_long_as_a_case_of_its_own_is_open(broker: Broker
     cases.write_text(f'"{CASE}": {{handed_over: special-unit}}\n')
     async with live(broker, TWO, run=["ngo-a"]) as bus:
         async with bus.door("ngo-a") as ngo:
-            await ngo.publish(signal_of(CASE), wait=PATIENCE)
+            await ngo.publish(signal_of(CASE), wait=LONGEST_WAIT)
         typed: dict[str, Any] = {"data": bus.folder.path, "keys_unprotected": True}
 
         await asyncio.to_thread(agency.retire, "ngo-a", out=file, **typed)

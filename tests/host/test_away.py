@@ -27,13 +27,12 @@ from nrmbus.bus.folder import BusFolder
 from nrmbus.bus.kafka import clients
 from nrmbus.client import Door, DoorError
 from nrmbus.directory.admission import Newcomer, admit, home_of
-from patience import ended, interruptible, until
+from patience import LONGEST_WAIT, ended, interruptible, until
 
-pytestmark = [pytest.mark.broker, pytest.mark.timeout(300)]
+pytestmark = pytest.mark.broker
 
 DESK = "ngo-a"
 SERVICES = ("registrar", "timekeeper", "auditor", DESK)
-UP_SECONDS = 60.0
 SIGNAL = json.loads((Path(__file__).parents[2] / "deploy" / "examples" / "signal.json").read_text())
 TIMED_OUT = b"KafkaConnectionError"
 """A desk's log has this error once a request to the broker has timed out."""
@@ -65,7 +64,7 @@ def begun(folder: BusFolder, *names: str) -> dict[str, Forked]:
     """Services that are ready."""
     processes = {name: service(name, folder) for name in names}
     for name in names:
-        until(f"{name} is ready", lambda name=name: health(folder, name).get("ready"), UP_SECONDS)  # type: ignore[misc]
+        until(f"{name} is ready", lambda name=name: health(folder, name).get("ready"))  # type: ignore[misc]
     return processes
 
 
@@ -106,7 +105,7 @@ def away(kafka: Broker, how: str) -> Iterator[socket.socket | None]:
                 yield listener
     finally:
         where = kafka.kafka.restart()
-        until("the broker serves every partition", lambda: serves(where), UP_SECONDS)
+        until("the broker serves every partition", lambda: serves(where))
 
 
 def serves(bootstrap: str) -> bool:
@@ -123,7 +122,7 @@ def serves(bootstrap: str) -> bool:
 def connected(listener: socket.socket | None) -> None:
     """Wait until a service has connected to the silent *listener*, if there is one."""
     if listener is not None:
-        until("somebody has come", lambda: select.select([listener], [], [], 0)[0], UP_SECONDS)
+        until("somebody has come", lambda: select.select([listener], [], [], 0)[0])
         taken.append(listener.accept()[0])
 
 
@@ -144,10 +143,10 @@ def while_running(kafka: Broker, request: pytest.FixtureRequest) -> Mapping[str,
         with away(kafka, request.param):
             published(folder)
             log = folder.logs / f"{DESK}.log"
-            until("the desk has waited in vain", lambda: TIMED_OUT in log.read_bytes(), UP_SECONDS)
+            until("the desk has waited in vain", lambda: TIMED_OUT in log.read_bytes())
             took = {name: ended(process, signal.SIGTERM) for name, process in processes.items()}
         processes = begun(folder, "registrar", DESK)
-        assert published(folder, wait=20)["verdict"] == "registered"
+        assert published(folder, wait=LONGEST_WAIT)["verdict"] == "registered"
     finally:
         for process in processes.values():
             process.kill()

@@ -24,17 +24,12 @@ from nrmbus.bus.pki.authority import Authority
 from nrmbus.bus.reach import Tls
 from nrmbus.cli import health
 from nrmbus.directory.admission import Newcomer, admit, read_directory
-from nrmbus.directory.heads import EVERY
+from nrmbus.directory.heads import EVERY, utc_time
 from nrmbus.directory.operator_inbox import Outcome
 from nrmbus.host import log_rotation, request_loop
 from nrmbus.host.service_state import LONGEST_PAUSE_SECONDS, Running
 from nrmbus.host.supervisor import HELD_SECONDS, Supervisor
 from patience import interruptible, lives, until
-
-RESTART_SECONDS = 1.0
-READY_SECONDS = 20.0
-UP_SECONDS = 30.0
-END_SECONDS = 10.0
 
 
 def status(folder: BusFolder) -> dict[str, dict[str, int]]:
@@ -66,7 +61,6 @@ def up(tmp_path_factory: pytest.TempPathFactory, said: list[str]) -> Iterator[Su
         until(
             "its services run",
             lambda: status(folder).keys() >= {"broker", "registrar", "timekeeper", "auditor"},
-            UP_SECONDS,
         )
         yield supervisor
 
@@ -74,12 +68,11 @@ def up(tmp_path_factory: pytest.TempPathFactory, said: list[str]) -> Iterator[Su
 @pytest.mark.broker
 @pytest.mark.parametrize("service", ["registrar", "timekeeper", "auditor"])
 def test_a_killed_service_is_started_at_once(up: Supervisor, service: str) -> None:
-    """By itself, in less than a second, and the restart is counted."""
+    """Automatically, and the restart is counted; `make bench` measures how long it takes."""
     before = status(up.folder)[service]
     up.kill(service)
 
-    took = until("it has another pid", lambda: status(up.folder)[service]["pid"] != before["pid"])
-    assert took < RESTART_SECONDS
+    until("it has another pid", lambda: status(up.folder)[service]["pid"] != before["pid"])
     assert status(up.folder)[service]["restarts"] == before["restarts"] + 1
     assert lives(status(up.folder)[service]["pid"])
 
@@ -97,7 +90,7 @@ def test_whose_certificate_is_due_gets_another_and_is_started_anew(up: Superviso
     assert certificate.is_due(tls, certificate.now())
 
     up.look_at_certificates()
-    until("it has another pid", lambda: status(up.folder)[service]["pid"] != before, READY_SECONDS)
+    until("it has another pid", lambda: status(up.folder)[service]["pid"] != before)
     assert not certificate.is_due(tls, certificate.now())
     assert Gate(up.folder).check() == ()
 
@@ -110,7 +103,7 @@ def test_a_log_that_is_full_is_emptied_while_its_service_runs(up: Supervisor, mo
     monkeypatch.setattr(log_rotation, "FULL", before)
 
     up.look_at_certificates()
-    until("it is emptied", lambda: log.stat().st_size < before, READY_SECONDS)
+    until("it is emptied", lambda: log.stat().st_size < before)
     assert log.with_name("registrar.log.1").stat().st_size >= before
 
 
@@ -124,9 +117,9 @@ def test_the_directorys_head_is_signed_when_it_is_due(up: Supervisor) -> None:
         return head.time
 
     before = signed()
-    time.sleep(1.1)  # heads go by the second
+    until("a later second has come", lambda: utc_time() > before)  # heads are dated to the second
     up._head_due = 0.0  # as if the hour were over
-    until("another head is there", lambda: signed() > before, READY_SECONDS)
+    until("another head is there", lambda: signed() > before)
     assert EVERY.total_seconds() - 60 < up._head_due - time.monotonic() <= EVERY.total_seconds() == 3600
 
 
@@ -136,7 +129,7 @@ def test_a_killed_broker_comes_back_where_it_was(up: Supervisor) -> None:
     before, where = status(up.folder), up.folder.bootstrap
     up.kill("broker")
 
-    until("it has another pid", lambda: status(up.folder)["broker"]["pid"] != before["broker"]["pid"], READY_SECONDS)
+    until("it has another pid", lambda: status(up.folder)["broker"]["pid"] != before["broker"]["pid"])
     assert up.folder.bootstrap == where
     assert lives(status(up.folder)["broker"]["pid"])
 
@@ -161,13 +154,13 @@ def test_a_desk_that_cannot_start_is_reported_as_failing(up: Supervisor, said: l
     with suppress(NoBus):  # it may have ended by itself already
         up.kill("ngo-f")
 
-    until("it is failing", lambda: "ngo-f" in health.failing(up.folder), UP_SECONDS)
+    until("it is failing", lambda: "ngo-f" in health.failing(up.folder))
     told = [line for line in said if line.startswith("ngo-f is failing: it ended 5 times in a minute.")]
     assert len(told) == 1
     assert "The desk of ngo-f does not start: `reader` in agency.json is no number" in told[0]
     assert health.failing(up.folder)["ngo-f"] in told[0]
     agency.agency_json.write_bytes(good)
-    until("it runs again", lambda: "ngo-f" not in health.not_ready(up.folder), UP_SECONDS)
+    until("it runs again", lambda: "ngo-f" not in health.not_ready(up.folder))
     assert lives(status(up.folder)["ngo-f"]["pid"])
 
 
@@ -222,7 +215,7 @@ def test_on_a_cluster_that_is_there_no_broker_is_started(broker: Broker) -> None
     folder = broker.fresh_bus()
 
     with Supervisor(folder):
-        until("its services run", lambda: status(folder).keys() == {"registrar", "timekeeper", "auditor"}, UP_SECONDS)
+        until("its services run", lambda: status(folder).keys() == {"registrar", "timekeeper", "auditor"})
         assert folder.bootstrap == broker.bootstrap
     assert lives(broker.kafka.pid or 0)
 
@@ -255,7 +248,7 @@ def test_told_to_end_it_ends_cleanly(command: tuple[subprocess.Popen[str], BusFo
     running = pids(folder)
     process.send_signal(told)
 
-    until("it ends", lambda: process.poll() is not None, END_SECONDS)
+    until("it ends", lambda: process.poll() is not None)
     assert process.returncode == 0
     assert not any(map(lives, running))
     assert not folder.is_held
@@ -271,8 +264,8 @@ def test_a_service_that_does_not_listen_is_ended_too(command: tuple[subprocess.P
         os.kill(pid, signal.SIGSTOP)
     process.send_signal(signal.SIGTERM)
 
-    until("it ends", lambda: process.poll() is not None, END_SECONDS)
-    until("all are gone", lambda: not any(map(lives, running)), 2.0)
+    until("it ends", lambda: process.poll() is not None)
+    until("all are gone", lambda: not any(map(lives, running)))
 
 
 @pytest.mark.broker
@@ -282,7 +275,7 @@ def test_kill_9_of_the_supervisor_leaves_nobody(command: tuple[subprocess.Popen[
     running = pids(folder)
     process.send_signal(signal.SIGKILL)
 
-    until("all are gone", lambda: not any(map(lives, running)), 5.0)
+    until("all are gone", lambda: not any(map(lives, running)))
     assert not folder.is_held
 
 

@@ -18,7 +18,7 @@ from nrmbus.directory.invitation import Invitation
 from patience import until
 from three_brokers import Node, three_brokers
 
-pytestmark = [pytest.mark.broker, pytest.mark.timeout(300)]
+pytestmark = pytest.mark.broker
 
 NRMBUS = [sys.executable, "-c", "from nrmbus.cli import main; main()"]
 SIGNAL = Path(__file__).parents[2] / "deploy" / "examples" / "signal.json"

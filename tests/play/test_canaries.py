@@ -27,7 +27,7 @@ from nrmbus.play.player import play
 from nrmbus.play.reader import parse
 from play.stories import WOMAN, text_of
 
-pytestmark = [pytest.mark.broker, pytest.mark.timeout(180)]
+pytestmark = pytest.mark.broker
 
 WORD = "CANARY-"
 """How every made-up content of a letter begins."""

@@ -20,7 +20,7 @@ from nrmbus.play.reader import parse
 from nrmbus.play.stage import Outcome, Words
 from play.stories import WOMAN, text_of
 
-pytestmark = [pytest.mark.broker, pytest.mark.timeout(240)]
+pytestmark = pytest.mark.broker
 
 NEW = {"referral.submitted": 2, "identification.status_decided": 2}
 SEED = 7

@@ -24,9 +24,10 @@ from nrmbus.play.reader import parse
 from nrmbus.play.report import Report
 from nrmbus.play.trail import check
 from nrmbus.wire import times
+from patience import PATIENCE
 from play.stories import SIGNAL, WOMAN, expecting, story, text_of
 
-pytestmark = [pytest.mark.broker, pytest.mark.timeout(180)]
+pytestmark = pytest.mark.broker
 
 SERVICES = ("fund", "special-unit", "shelter", "registrar", "timekeeper", "ngo-a", "broker")
 """Whom the restarted story kills, each once, at a different point."""
@@ -151,7 +152,7 @@ async def _breached(home: Path, due: datetime) -> tuple[tuple[str, str], timedel
 
 
 async def _opened(home: Path) -> Door:
-    until = time.monotonic() + 20
+    until = time.monotonic() + PATIENCE
     while True:
         with suppress(DoorError):
             door = Door.of(home)

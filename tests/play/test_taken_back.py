@@ -42,7 +42,6 @@ def test_told_otherwise_it_does_not_hold(line: str, other: str) -> None:
 
 
 @pytest.mark.broker
-@pytest.mark.timeout(180)
 def test_it_holds_on_a_real_bus_while_services_are_killed(tmp_path: Path) -> None:
     """Registrar, timekeeper and a holder's desk get SIGKILL before the emergency and the erasure."""
     text = text_of(TAKEN_BACK)

@@ -116,7 +116,6 @@ def test_the_check_tells_every_place_that_differs(tmp_path: Path, capsys: pytest
 
 @pytest.mark.oracle
 @pytest.mark.slow
-@pytest.mark.timeout(240)  # the parser is installed once, from whatever network there is
 @pytest.mark.parametrize("judge", ["schema", "parser"])
 def test_the_document_is_asyncapi(verdicts: Mapping[str, dict[str, Faults]], judge: str) -> None:
     """AsyncAPI's schema and AsyncAPI's parser find no fault in the frozen document, and every reference leads somewhere."""
@@ -125,7 +124,6 @@ def test_the_document_is_asyncapi(verdicts: Mapping[str, dict[str, Faults]], jud
 
 @pytest.mark.oracle
 @pytest.mark.slow
-@pytest.mark.timeout(240)  # the parser is installed once, from whatever network there is
 @pytest.mark.parametrize("breakage", BREAKAGES)
 @pytest.mark.parametrize("judge", ["schema", "parser"])
 def test_each_judge_sees_what_is_broken(verdicts: Mapping[str, dict[str, Faults]], judge: str, breakage: str) -> None:

@@ -21,6 +21,7 @@ from nrmbus.directory.admission import Newcomer, admit
 from nrmbus.play.load import Agency, Submission
 from nrmbus.play.trail import Anomalies, check, read_all
 from nrmbus.wire import ids
+from patience import PATIENCE
 from registrar.launch import launch
 
 FIRST = {"ngo-a": "ngo_outreach", "ngo-l": "ngo_legal", "vac": "vac", "special-unit": "special_unit"}
@@ -99,7 +100,8 @@ class Fire(AbstractAsyncContextManager["Fire"]):
         await admit(self.folder, {agency: Newcomer(role) for agency, role in agencies.items()}, since)
         for agency in agencies:
             identity = Identity.at(self.folder.agency(agency).path, agency)
-            self.agencies.append(Agency(identity, "fund", [ids.new_ref() for _ in range(100)]))
+            receiver = "vac" if agency != "vac" else "ngo-l"  # one of FIRST: a consent names who is in the directory
+            self.agencies.append(Agency(identity, receiver, [ids.new_ref() for _ in range(100)]))
 
     async def _supervise(self) -> None:
         while True:
@@ -151,7 +153,7 @@ class Fire(AbstractAsyncContextManager["Fire"]):
             each.topic, value=record.value, key=record.key, headers=list(record.headers), partition=each.partition
         )
 
-    async def settle(self, seconds: float = 40) -> Anomalies:
+    async def settle(self, seconds: float = PATIENCE) -> Anomalies:
         """Stop sending, wait until all that was acknowledged has an answer, and check what the broker holds."""
         self._sending = False
         until = time.monotonic() + seconds
@@ -171,7 +173,7 @@ class Fire(AbstractAsyncContextManager["Fire"]):
         """How many registrations there are."""
         return sum(1 for _ in read_all(self.folder.as_operator, r"nrm\.cases"))
 
-    async def until_registered(self, count: int, seconds: float = 30) -> None:
+    async def until_registered(self, count: int, seconds: float = PATIENCE) -> None:
         """Wait until at least *count* registrations stand."""
         until = time.monotonic() + seconds
         while await asyncio.to_thread(self.registered) < count:

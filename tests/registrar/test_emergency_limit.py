@@ -125,13 +125,13 @@ async def test_several_registrars_let_in_three_together_whoever_is_killed(tmp_pa
         await fire.until_registered(3 * 24)
         waiting = [cases[number].pop() for _ in range(4) for number in range(PARTITIONS)]
         await unit.send([unit.asks(ref) for ref in waiting])
-        await asyncio.sleep(0.3)
+        await fire.until_registered(3 * 24 + 1)
         fire.places[0].signal(signal.SIGKILL)
-        await fire.until_registered(3 * 24 + 12, seconds=60)
+        await fire.until_registered(3 * 24 + 12)
         fire.places[1].signal(signal.SIGKILL)
         await unit.send([unit.asks(cases[number].pop()) for number in range(PARTITIONS)])
         await fire.freeze(fire.places[0], 8)
-        await fire.until_registered(3 * 24 + 15, seconds=60)
+        await fire.until_registered(3 * 24 + 15)
         let_in, refused = answered(fire)
 
         assert set(let_in.values()) == {3}, let_in

@@ -1,19 +1,17 @@
 """A broker's folder that was restored from a backup: what was said since is forgotten, and the registrar does not go on from there."""
 
-import asyncio
 import signal
 
 import pytest
 
 from brokers import Broker
-from desk.live import PATIENCE, LiveBus, live, log_of, signal_of
+from desk.live import LiveBus, live, log_of, signal_of
+from patience import LONGEST_WAIT, eventually
 
 
 async def told(bus: LiveBus, words: str) -> None:
     """Wait until the registrar has left with *words*."""
-    async with asyncio.timeout(PATIENCE):
-        while words not in log_of(bus.folder, "registrar"):  # noqa: ASYNC110 - of another process
-            await asyncio.sleep(0.05)
+    await eventually(f"the registrar says {words!r}", lambda: words in log_of(bus.folder, "registrar"))
 
 
 @pytest.mark.broker
@@ -21,7 +19,7 @@ async def test_a_history_that_went_back_is_not_gone_on_from(broker: Broker) -> N
     """A shorter history, another one, and a damaged mark each stop the registrar; with the right mark it serves again."""
     async with live(broker, {"ngo-a": "ngo_outreach"}, run=["ngo-a"]) as bus:
         async with bus.door("ngo-a") as door:
-            await door.publish(signal_of("ab" * 16), wait=PATIENCE)
+            await door.publish(signal_of("ab" * 16), wait=LONGEST_WAIT)
         file = bus.folder.service("registrar") / "history" / "0"
         bus.kill("registrar", signal.SIGTERM)
         right = file.read_text()

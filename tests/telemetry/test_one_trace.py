@@ -14,6 +14,7 @@ from desk.live import live, log_of, signal_of
 from nrmbus.auditor.reports.traces import spans_of
 from nrmbus.bus.folder import BusFolder
 from nrmbus.telemetry.log import FIELDS
+from patience import LONGEST_WAIT, PATIENCE, eventually
 
 pytestmark = pytest.mark.broker
 
@@ -27,15 +28,13 @@ STEPS = {
 
 async def came(collector: Collector, *wanted: tuple[str, str]) -> None:
     """Wait until a span of each (name, service) was exported; they come in half-second batches."""
-    async with asyncio.timeout(15):
-        while not all(collector.named(*each) for each in wanted):  # noqa: ASYNC110 - another thread fills it
-            await asyncio.sleep(0.05)
+    await eventually("the spans came", lambda: all(collector.named(*each) for each in wanted))
 
 
 async def kept_as_sent(collector: Collector, folder: BusFolder, event: str) -> set[tuple[str, str]]:
     """Wait until this machine keeps exactly the spans that were exported of the event's trace; who did what with the event."""
     done: set[tuple[str, str]] = set()
-    async with asyncio.timeout(15):
+    async with asyncio.timeout(PATIENCE):
         while len(done) < len(STEPS):
             await asyncio.sleep(0.1)
             kept = spans_of(folder, event)
@@ -66,7 +65,7 @@ async def test_one_event_is_one_trace_over_three_services(kafka: Broker, monkeyp
         monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", collector.url)
         async with live(kafka, TWO, run=["ngo-a", "special-unit"]) as bus:
             async with bus.door("ngo-a") as door:
-                said = await door.publish(signal_of(CASE), wait=20)
+                said = await door.publish(signal_of(CASE), wait=LONGEST_WAIT)
             await came(collector, made, judged, heard)
             steps = await kept_as_sent(collector, bus.folder, said["id"])
             logs = {service: lines(bus.folder, service) for service in ("ngo-a", "registrar", "special-unit")}

@@ -12,6 +12,7 @@ from desk.live import live, signal_of
 from nrmbus.auditor.history.history import audited
 from nrmbus.auditor.web.users import Users
 from nrmbus.wire import ids
+from patience import LONGEST_WAIT
 
 pytestmark = pytest.mark.broker
 
@@ -24,7 +25,7 @@ async def test_what_is_asked_is_registered_before_it_is_answered(broker: Broker)
         bus, case = AuditedBus(running.folder), ids.new_ref()
         actor = Users(bus.home).add("leyla", PASSWORD)
         async with running.door("ngo-a") as door:
-            assert (await door.publish(signal_of(case), wait=20))["verdict"] == "registered"
+            assert (await door.publish(signal_of(case), wait=LONGEST_WAIT))["verdict"] == "registered"
         bus.start()
         try:
             await bus.until(lambda health: health["ready"])

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from nrmbus.bus.embedded import babysitter
-from patience import lives, until
+from patience import PATIENCE, lives, until
 
 KEEPER = [sys.executable, "-S", "-E", "-I", str(Path(babysitter.__file__))]
 SLEEPS = "import time; time.sleep(60)"
@@ -45,8 +45,8 @@ def test_the_program_ends_when_its_parent_lets_go() -> None:
         assert process.stdin
         process.stdin.close()
 
-        until("the program ends", lambda: not lives(pid), 2.0)
-        assert process.wait(2) == 128 + signal.SIGTERM
+        until("the program ends", lambda: not lives(pid))
+        assert process.wait(PATIENCE) == 128 + signal.SIGTERM
 
 
 def test_a_program_that_has_hardly_begun_ends_at_once_too() -> None:
@@ -56,7 +56,7 @@ def test_a_program_that_has_hardly_begun_ends_at_once_too() -> None:
             assert process.stdin
             process.stdin.close()
 
-            assert process.wait(2) == 128 + signal.SIGTERM
+            assert process.wait(PATIENCE) == 128 + signal.SIGTERM
 
 
 def test_nothing_outlives_a_parent_that_was_killed() -> None:
@@ -71,20 +71,20 @@ def test_nothing_outlives_a_parent_that_was_killed() -> None:
         pid = int(process.stdout.readline())
         process.send_signal(signal.SIGKILL)
 
-        until("the program ends", lambda: not lives(pid), 5.0)
+        until("the program ends", lambda: not lives(pid))
 
 
 def test_what_the_program_started_ends_with_it(tmp_path: Path) -> None:
     """The whole group is ended, not the one process that we know."""
     noted = tmp_path / "child"
     with kept(HAS_A_CHILD, str(noted)) as (process, pid):
-        until("it has started a child", lambda: noted.exists() and noted.read_text().endswith("\n"), 5.0)
+        until("it has started a child", lambda: noted.exists() and noted.read_text().endswith("\n"))
         child = int(noted.read_text())
         assert lives(child)
         assert process.stdin
         process.stdin.close()
 
-        until("both end", lambda: not lives(pid) and not lives(child), 5.0)
+        until("both end", lambda: not lives(pid) and not lives(child))
 
 
 def test_a_program_that_does_not_listen_is_killed() -> None:
@@ -95,7 +95,7 @@ def test_a_program_that_does_not_listen_is_killed() -> None:
         assert process.stdin
         process.stdin.close()
 
-        assert process.wait(5) == 128 + signal.SIGKILL
+        assert process.wait(PATIENCE) == 128 + signal.SIGKILL
         assert not lives(pid)
 
 
@@ -106,13 +106,13 @@ def test_a_program_that_was_stopped_is_ended() -> None:
         assert process.stdin
         process.stdin.close()
 
-        until("the program ends", lambda: not lives(pid), 5.0)
+        until("the program ends", lambda: not lives(pid))
 
 
 def test_the_keeper_ends_with_the_programs_own_status() -> None:
     """Who waits for the keeper learns how the program ended."""
     with kept("raise SystemExit(7)") as (process, _):
-        assert process.wait(5) == 7
+        assert process.wait(PATIENCE) == 7
 
 
 if sys.platform == "linux":  # no other system ties a process to its parent
@@ -122,7 +122,7 @@ if sys.platform == "linux":  # no other system ties a process to its parent
         with kept(SLEEPS) as (process, pid):
             process.kill()
 
-            until("the program ends", lambda: not lives(pid), 2.0)
+            until("the program ends", lambda: not lives(pid))
 
     def test_the_program_goes_with_a_keeper_that_was_killed_before_it_was_tied_to_it() -> None:
         """Killed at the very moment of the fork: the program sees that it has no keeper, and is never begun."""
@@ -145,12 +145,12 @@ if sys.platform == "linux":  # no other system ties a process to its parent
             pid = int(process.stdout.readline())
             process.kill()
 
-            until("the program is not begun", lambda: not lives(pid), 5.0)
+            until("the program is not begun", lambda: not lives(pid))
 
 
 def test_what_the_program_writes_is_for_its_owner_only(tmp_path: Path) -> None:
     """The broker's files hold envelopes: nobody else on the machine may read them."""
     with kept(f"open({str(tmp_path / 'file')!r}, 'w').close()") as (process, _):
-        process.wait(5)
+        process.wait(PATIENCE)
 
     assert (tmp_path / "file").stat().st_mode & 0o077 == 0

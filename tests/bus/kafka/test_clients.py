@@ -1,6 +1,5 @@
 """Every client is made from one table, and does what the table says on a real broker."""
 
-import asyncio
 from typing import Any
 
 import pytest
@@ -11,6 +10,7 @@ from aiokafka.structs import OffsetAndMetadata
 from brokers import Broker
 from nrmbus.bus.kafka import clients
 from nrmbus.bus.kafka.clients import SETTINGS, settings
+from patience import eventually
 
 CASES = TopicPartition("nrm.cases", 0)
 
@@ -43,15 +43,12 @@ def bootstrap(broker: Broker) -> str:
     return broker.fresh_bus(agencies=["ngo-a"]).bootstrap
 
 
-async def values(consumer: AIOKafkaConsumer, seconds: float = 1.0) -> list[bytes]:
-    """What comes within *seconds*."""
+async def values(consumer: AIOKafkaConsumer, end: int) -> list[bytes]:
+    """Return all values that a reader of the cases is given until it has passed *end*."""
     found: list[bytes] = []
-    try:
-        async with asyncio.timeout(seconds):
-            async for record in consumer:
-                found.append(record.value)  # noqa: PERF401 - kept when the time is over
-    except TimeoutError:
-        pass
+    while await consumer.position(CASES) < end:
+        for records in (await consumer.getmany(timeout_ms=200)).values():
+            found += [each.value for each in records]
     return found
 
 
@@ -66,7 +63,7 @@ async def test_what_a_transaction_took_back_is_never_read(bootstrap: str) -> Non
 
     async with clients.reading(bootstrap, CASES) as (reader, end):
         assert end == 4  # two records, and what ended each transaction
-        assert await values(reader) == [b"kept"]
+        assert await values(reader, end) == [b"kept"]
 
 
 @pytest.mark.broker
@@ -78,9 +75,9 @@ async def test_a_reader_begins_where_it_is_told(bootstrap: str) -> None:
 
     async with clients.reading(bootstrap, CASES) as (reader, end):
         assert end == 3
-        assert await values(reader) == [b"1", b"2", b"3"]
-    async with clients.reading(bootstrap, CASES, offset=2) as (reader, _):
-        assert await values(reader) == [b"3"]
+        assert await values(reader, end) == [b"1", b"2", b"3"]
+    async with clients.reading(bootstrap, CASES, offset=2) as (reader, end):
+        assert await values(reader, end) == [b"3"]
 
 
 @pytest.mark.broker
@@ -97,8 +94,8 @@ async def test_starting_a_shards_producer_fences_the_one_before(bootstrap: str) 
             with pytest.raises(ProducerFenced):
                 await old.send_and_wait(CASES.topic, b"late", partition=0)
 
-    async with clients.reading(bootstrap, CASES) as (reader, _):
-        assert await values(reader) == [b"whole"]
+    async with clients.reading(bootstrap, CASES) as (reader, end):
+        assert await values(reader, end) == [b"whole"]
 
 
 @pytest.mark.broker
@@ -110,9 +107,7 @@ async def test_a_member_that_was_killed_has_its_partitions_back_at_once(bootstra
         consumer = clients.group_consumer(bootstrap, group=f"group-{kind}", instance=f"{kind}-a", kind=kind)
         await consumer.start()
         consumer.subscribe(["nrm.outbox.ngo-a"])
-        async with asyncio.timeout(5):
-            while not consumer.assignment():  # noqa: ASYNC110 - aiokafka has no event for it
-                await asyncio.sleep(0.02)
+        await eventually("it has its partitions", consumer.assignment)
         return consumer
 
     first = await joined()
@@ -135,7 +130,7 @@ async def test_nothing_is_committed_unasked(bootstrap: str) -> None:
 
     async with clients.group_consumer(bootstrap, group="desk", instance="desk-a", kind="desk") as consumer:
         consumer.subscribe([position.topic])
-        assert await values(consumer, 2.0) == [b"1"]
+        assert (await consumer.getone()).value == b"1"
         assert await consumer.committed(position) is None
         await consumer.commit({position: OffsetAndMetadata(1, "")})
         assert await consumer.committed(position) == 1

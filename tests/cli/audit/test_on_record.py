@@ -26,6 +26,7 @@ from nrmbus.cli.app import app
 from nrmbus.cli.audit import person_report, replay
 from nrmbus.cli.audit.on_record import AuditorsDoor, NoDoor
 from nrmbus.wire import ids
+from patience import LONGEST_WAIT, eventually
 
 PASSWORD = "a long example password"
 OFF = "--off-the-record"
@@ -260,7 +261,7 @@ async def test_p4_on_a_bus_every_command_is_on_record(broker: Broker, tmp_path: 
     async with live(broker, {"ngo-a": "ngo_outreach"}, run=("ngo-a",)) as running:
         bus, case = AuditedBus(running.folder), ids.new_ref()
         async with running.door("ngo-a") as door:
-            assert (await door.publish(signal_of(case), wait=20))["verdict"] == "registered"
+            assert (await door.publish(signal_of(case), wait=LONGEST_WAIT))["verdict"] == "registered"
         bus.start()
         try:
             await bus.until(lambda health: health["ready"])
@@ -281,7 +282,7 @@ async def test_p4_with_the_registration_withheld_nothing_is_shown_or_written(bro
     async with live(broker, {"ngo-a": "ngo_outreach"}, run=("ngo-a",)) as running:
         bus, case, folder = AuditedBus(running.folder), ids.new_ref(), running.folder
         async with running.door("ngo-a") as door:
-            assert (await door.publish(signal_of(case), wait=20))["verdict"] == "registered"
+            assert (await door.publish(signal_of(case), wait=LONGEST_WAIT))["verdict"] == "registered"
         running.kill("registrar", signal.SIGTERM)
         async with clients.producer(folder.bootstrap) as producer:  # the case began at the very time of the clock
             await tick_clock(producer, 2, STARTS + timedelta(hours=1))
@@ -310,10 +311,8 @@ async def test_p4_with_the_registration_withheld_nothing_is_shown_or_written(bro
 
 async def _until_settled(bus: AuditedBus) -> None:
     """Wait until nothing is off the record any more."""
-    unrecorded, until = OffTheRecord(bus.home), asyncio.get_running_loop().time() + 60
-    while unrecorded.left().readings:
-        assert asyncio.get_running_loop().time() < until, bus.log()
-        await asyncio.sleep(0.1)
+    unrecorded = OffTheRecord(bus.home)
+    await eventually("nothing is off the record", lambda: not unrecorded.left().readings)
 
 
 @pytest.mark.broker
@@ -324,7 +323,7 @@ async def test_p4_an_export_that_is_on_record_verifies_and_leaves_its_own_record
     async with live(broker, {"ngo-a": "ngo_outreach"}, run=("ngo-a",)) as running:
         bus, case = AuditedBus(running.folder), ids.new_ref()
         async with running.door("ngo-a") as door:
-            assert (await door.publish(signal_of(case), wait=20))["verdict"] == "registered"
+            assert (await door.publish(signal_of(case), wait=LONGEST_WAIT))["verdict"] == "registered"
         bus.start()
         try:
             await bus.until(lambda health: health["signed"].get("0", 0) >= 1)

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from cli.own_machine import PATIENCE, A, Apart, B, admitters_place, apart, until_over
+from cli.own_machine import A, Apart, B, admitters_place, apart, until_over
 from desk.live import signal_of
 from desk.test_live import CASE, CONSENT, REF, REFERRAL, about
 from nrmbus.auditor.history.history import audited
@@ -25,7 +25,7 @@ from nrmbus.directory.heads import utc_time
 from nrmbus.directory.operator import Identity
 from nrmbus.host import request_loop
 from nrmbus.host.supervisor import Supervisor
-from patience import until
+from patience import LONGEST_WAIT, PATIENCE, until
 
 pytestmark = [pytest.mark.broker, pytest.mark.slow]
 
@@ -53,7 +53,7 @@ def _up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Supervisor]:
 
 def ready(one: Apart) -> None:
     """Wait until its desk handles its inbox."""
-    until("its desk is ready", lambda: asyncio.run(one.health()).get("ready"), PATIENCE)
+    until("its desk is ready", lambda: asyncio.run(one.health()).get("ready"))
 
 
 def says(one: Apart, event: dict[str, Any] | None = None) -> str:
@@ -71,7 +71,7 @@ async def answered(up: Supervisor, one: Apart, ref: str) -> str:
     """What *one* has heard when the special unit has acknowledged the referral *ref*."""
     case = about("referral.acknowledged", {"receipt_no": "SU-1", "duty_role": "duty_officer"}, ref=ref)
     async with door_of(up.folder, "special-unit") as unit, door_of(one.folder, one.name) as door:
-        await unit.publish(case, wait=20)
+        await unit.publish(case, wait=LONGEST_WAIT)
         async with asyncio.timeout(PATIENCE):
             async for heard in door.follow():
                 return str(heard["type"])
@@ -93,7 +93,7 @@ def test_a_desk_alone_renews_its_certificate_and_nothing_is_lost(up: Supervisor,
             said.append(says(one))
             time.sleep(0.2)
         up.look_at_certificates()
-        until("the old one has no right", lambda: not rights(up, one, count=2), PATIENCE)
+        until("the old one has no right", lambda: not rights(up, one, count=2))
 
         assert set(said) == {"registered"}
         assert one.tls.certificate.read_bytes() != before
@@ -149,21 +149,19 @@ def test_keys_change_and_nobody_carries_a_file(
         time.sleep(12)  # as long as the desk is told that its key may live
         one.start(rotates=True)
         ready(one)
-        until("it asks", lambda: "ngo-k (rotated" in waits(), PATIENCE)
+        until("it asks", lambda: "ngo-k (rotated" in waits())
         agency.admit(name=A, waiting=True, data=up.folder.path, keys_unprotected=True)
-        until("one has signed", lambda: f"signed by {A}" in waits(), PATIENCE)
+        until("one has signed", lambda: f"signed by {A}" in waits())
         elsewhere = admitters_place(one, tmp_path, B)
         agency.admit(Path("ngo-k"), B, waiting=True, data=elsewhere.path, keys_unprotected=True)
 
         until(
             "it is confirmed",
             lambda: (directory().seal_to("ngo-k", utc_time()) or before.sealing).kid != before.sealing.kid,
-            PATIENCE,
         )
         until(
             "it has the next",
             lambda: not (one.folder.agency("ngo-k").keys / "next" / "signing.seed").exists(),
-            PATIENCE,
         )
         after = Identity.at(one.folder.agency("ngo-k").path, "ngo-k")
         assert {after.signing.kid, after.sealing.kid, after.witness.kid}.isdisjoint(before.kids)

@@ -22,7 +22,7 @@ from nrmbus.cli.membership.keys import private_keys
 from nrmbus.wire.keys import keyfile
 from patience import lives, until
 
-pytestmark = [pytest.mark.broker, pytest.mark.timeout(180)]
+pytestmark = pytest.mark.broker
 
 NRMBUS = [sys.executable, "-c", "from nrmbus.cli import main; main()"]
 UP_SECONDS = 60.0

@@ -7,6 +7,7 @@ import pytest
 from brokers import Broker
 from desk.live import live, signal_of
 from desk.test_live import CASE, CONSENT, REF, REFERRAL, TWO, about, delivered, quiet, rows
+from patience import LONGEST_WAIT
 
 pytestmark = pytest.mark.broker
 
@@ -18,13 +19,13 @@ WITHDRAWN = {"purposes": ["services", "information_sharing"], "receivers": ["spe
 async def test_p7_what_was_withdrawn_while_a_desk_was_down_stays_closed(broker: Broker) -> None:
     """The letter and, behind it, the withdrawal wait in the inbox: it is not opened, and its sender hears that it was not."""
     async with live(broker, TWO, run=list(TWO)) as bus, bus.door("ngo-a") as ngo:
-        await ngo.publish(signal_of(CASE), wait=20)
+        await ngo.publish(signal_of(CASE), wait=LONGEST_WAIT)
         await quiet(bus, *TWO)
         bus.kill("special-unit")
         said = [
-            await ngo.publish(about("consent.given", CONSENT), wait=20),
-            await ngo.publish(about("referral.submitted", REFERRAL, **REFERRED, sealed=SEALED), wait=20),
-            await ngo.publish(about("consent.withdrawn", WITHDRAWN), wait=20),
+            await ngo.publish(about("consent.given", CONSENT), wait=LONGEST_WAIT),
+            await ngo.publish(about("referral.submitted", REFERRAL, **REFERRED, sealed=SEALED), wait=LONGEST_WAIT),
+            await ngo.publish(about("consent.withdrawn", WITHDRAWN), wait=LONGEST_WAIT),
         ]
         assert [answer["verdict"] for answer in said] == ["registered"] * 3
         bus.start("special-unit")

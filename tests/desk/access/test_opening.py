@@ -15,6 +15,7 @@ from nrmbus.desk.letters import letters
 from nrmbus.desk.procedure.interface import BY_ITSELF
 from nrmbus.desk.state import parking
 from nrmbus.wire.envelope import decode
+from patience import PATIENCE, eventually
 
 CONSENT = {"purposes": ["information_sharing"], "receivers": ["vac"], "given_by": "individual", "form": "written"}
 TAKEN_BACK = {"purposes": ["information_sharing"], "receivers": ["vac"]}
@@ -158,10 +159,14 @@ class TestUnderAWithdrawnConsent:
 
 async def until_sent(given: Given) -> Any:
     """What the desk sends next."""
-    while True:
-        await asyncio.sleep(0.01)
-        if sent := await given.out():
-            return sent[0]
+    sent: list[Any] = []
+
+    async def some() -> list[Any]:
+        sent.extend(await given.out())
+        return sent
+
+    await eventually("the desk sends", some)
+    return sent[0]
 
 
 class TestBeforeTheInboxIsRead:
@@ -279,7 +284,7 @@ class TestOnRecordBeforeItIsRead:
             alone = await given.door.get("/v1/inbox", params={"open": True, "actor": "S-17"})
             (receipt,) = await given.out()
             await given.hear(given.registrar.register(receipt, to="vac"))
-            monkeypatch.setattr(opening, "WITHIN_SECONDS", 5.0)
+            monkeypatch.setattr(opening, "WITHIN_SECONDS", PATIENCE)
             asking = asyncio.ensure_future(given.door.get("/v1/inbox", params={"open": True, "actor": "S-17"}))
             for _ in range(2):  # the first question is still in the outbox, and is answered first
                 await given.hear(given.registrar.refuse(await until_sent(given), "unknown_case", "G-02"))

@@ -22,6 +22,7 @@ from nrmbus.wire.envelope import decode
 from nrmbus.wire.ids import said_by_itself
 from nrmbus.wire.letter import Container, Place
 from nrmbus.wire.record import Record
+from patience import eventually
 
 OTHER = "ef" * 16
 
@@ -314,9 +315,11 @@ async def test_who_reads_the_ledger_meanwhile_keeps_nothing_of_it_on_the_disk(tm
         backup.close()
 
         looking = asyncio.create_task(rounds.run(given.desk, tmp_path, lambda: True))
-        async with asyncio.timeout(10):
-            while (await given.door.get("/health")).json()["erasing"]:  # noqa: ASYNC110 - a door is asked
-                await asyncio.sleep(0.05)
+
+        async def is_done() -> bool:
+            return not (await given.door.get("/health")).json()["erasing"]
+
+        await eventually("nothing is left to erase", is_done)
         looking.cancel()
         assert left(keys) == 0
 
@@ -346,10 +349,12 @@ async def test_whoever_is_killed_before_the_file_is_emptied_empties_it_the_next_
         monkeypatch.setattr(rounds, "_checkpoint", emptied)
         monkeypatch.setattr(rounds, "LOOK_EVERY", 0.05)
         looking = asyncio.create_task(rounds.run(given.desk, tmp_path, lambda: True))
-        async with asyncio.timeout(10):
-            while any(key in path.read_bytes() for path in tmp_path.glob("ledger.sqlite*")):
-                assert not looking.done()
-                await asyncio.sleep(0.05)
+
+        def is_empty() -> bool:
+            assert not looking.done()
+            return not any(key in path.read_bytes() for path in tmp_path.glob("ledger.sqlite*"))
+
+        await eventually("the file is emptied", is_empty)
         looking.cancel()
 
 

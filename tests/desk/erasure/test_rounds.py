@@ -1,7 +1,6 @@
 """A desk's rounds at the end of its sealing key: a person is told in time, and a desk that is killed anywhere loses nothing."""
 
 import asyncio
-from collections.abc import Callable
 from contextlib import suppress
 from inspect import iscoroutinefunction
 from itertools import count
@@ -19,8 +18,29 @@ from nrmbus.desk.letters import case_keys
 from nrmbus.directory import Identity, operator
 from nrmbus.telemetry import log
 from nrmbus.wire.keys import keyfile
+from patience import eventually
+
+ASKED_A_LOOK = 2
+"""How often a look asks at most whether the inbox has been read."""
 
 OTHER = "ef" * 16
+
+
+class Inbox:
+    """An inbox that says whether it has been read, and counts how often it was asked."""
+
+    is_read = False
+    asked = 0
+
+    def __call__(self) -> bool:
+        """Return whether it has been read."""
+        self.asked += 1
+        return self.is_read
+
+    async def is_looked_at(self) -> None:
+        """Wait until a whole look has passed that began after now."""
+        due = self.asked + 2 * ASKED_A_LOOK
+        await eventually("the desk looks twice", lambda: self.asked > due)
 
 
 def _cut(step: Any, turn: int, *, after: bool) -> Any:
@@ -89,24 +109,16 @@ async def test_cut_anywhere_the_next_round_does_what_is_left(
 async def test_a_desk_that_runs_makes_its_rounds_by_itself(bus: OwnBus, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing before its inbox has been read; then the next key when the 90 days are over, and the old one gone after 30 more."""
     monkeypatch.setattr(rounds, "LOOK_EVERY", 0.02)
-    first, is_read = bus.identity.sealing.kid, False
-
-    async def passes(what: Callable[[], bool]) -> bool:
-        for _ in range(150):
-            if what():
-                return True
-            await asyncio.sleep(0.02)
-        return False
-
+    first, inbox = bus.identity.sealing.kid, Inbox()
     bus.at(90)
-    running = asyncio.create_task(rounds.run(bus.given.desk, bus.home, lambda: is_read))
-    await asyncio.sleep(0.2)
+    running = asyncio.create_task(rounds.run(bus.given.desk, bus.home, inbox))
+    await inbox.is_looked_at()
     assert bus.identity.sealing.kid == first
-    is_read = True
-    assert await passes(lambda: bus.identity.sealing.kid != first)
+    inbox.is_read = True
+    await eventually("the next key is current", lambda: bus.identity.sealing.kid != first)
     assert first in bus.held()
     bus.at(121)
-    assert await passes(lambda: first not in bus.held())
+    await eventually("the first key is gone", lambda: first not in bus.held())
     running.cancel()
     with suppress(asyncio.CancelledError):
         await running
@@ -123,10 +135,11 @@ async def test_who_keeps_a_delivery_back_keeps_no_key_alive(bus: OwnBus, monkeyp
         await bus.hear_a_letter()
     assert bus.given.desk.seat.trouble == "inbox_gap"
 
-    running = asyncio.create_task(rounds.run(bus.given.desk, bus.home, lambda: False))
+    inbox = Inbox()
+    running = asyncio.create_task(rounds.run(bus.given.desk, bus.home, inbox))
     for day in (90, 121):
         bus.at(day)
-        await asyncio.sleep(0.3)
+        await inbox.is_looked_at()
     running.cancel()
     with suppress(asyncio.CancelledError):
         await running

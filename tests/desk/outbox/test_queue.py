@@ -13,6 +13,7 @@ from nrmbus.desk.outbox import queue
 from nrmbus.directory import RUNNING, SERVICES, Directory
 from nrmbus.wire.envelope import decode
 from nrmbus.wire.record import Record
+from patience import eventually
 
 UNIT_CONSENT = {
     "purposes": ["services", "information_sharing"],
@@ -379,18 +380,20 @@ async def test_a_ledger_that_is_full_stops_the_relay_only_as_long_as_it_is(
         await given.ask(**signal_())
         ledger, whole = given.desk.seat.ledger, given.desk.seat.ledger.write
 
+        tries = 0
+
         def full() -> Any:
+            nonlocal tries
+            tries += 1
             raise OperationalError("BEGIN", {}, Exception("database or disk is full"))
 
         monkeypatch.setattr(ledger, "write", full)
         monkeypatch.setattr("nrmbus.desk.relay.LOOK_EVERY", 0.01)
         running = asyncio.create_task(given.relay.run())
-        await asyncio.sleep(0.1)
+        await eventually("the relay has looked again", lambda: tries > 2 or running.done())
         assert (running.done(), given.sent) == (False, [])
         monkeypatch.setattr(ledger, "write", whole)
-        async with asyncio.timeout(10):
-            while not given.sent:  # noqa: ASYNC110 - the relay has no event for what it sent
-                await asyncio.sleep(0.01)
+        await eventually("the relay sends", lambda: given.sent)
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)
 

@@ -18,6 +18,7 @@ from nrmbus.cli import health as healths
 from nrmbus.cli.app import app
 from nrmbus.cli.operate import doctor
 from nrmbus.wire.envelope import decode
+from patience import LONGEST_WAIT
 
 pytestmark = pytest.mark.broker
 
@@ -30,13 +31,13 @@ async def played(bus: LiveBus) -> None:
     """A referral with a letter, acknowledged by the unit."""
     async with bus.door("ngo-a") as ngo, bus.door("special-unit") as unit:
         said = [
-            await ngo.publish(signal_of(CASE), wait=20),
-            await ngo.publish(about("consent.given", CONSENT), wait=20),
+            await ngo.publish(signal_of(CASE), wait=LONGEST_WAIT),
+            await ngo.publish(about("consent.given", CONSENT), wait=LONGEST_WAIT),
             await ngo.publish(
                 about("referral.submitted", REFERRAL, ref=REF, to=["special-unit"], legal_basis="CoM 21/2008 art. 7", sealed={"name": "Alina Example"}),
                 wait=20,
             ),
-            await unit.publish(about("referral.acknowledged", {"receipt_no": "SU-1", "duty_role": "duty_officer"}, ref=REF), wait=20),
+            await unit.publish(about("referral.acknowledged", {"receipt_no": "SU-1", "duty_role": "duty_officer"}, ref=REF), wait=LONGEST_WAIT),
         ]  # fmt: skip
     assert [answer["verdict"] for answer in said] == ["registered"] * len(said)
     await quiet(bus, *TWO)
@@ -82,7 +83,7 @@ async def test_a_desk_without_its_ledger_reads_its_inbox_again(broker: Broker, a
         async with bus.door(agency) as door:
             health, tasks = await door.health(), (await door.tasks())["tasks"]
             word = NEXT if agency == "ngo-a" else about("referral.accepted", {"next_step": "reception"}, ref=REF)
-            answer = await door.publish(word, wait=20)
+            answer = await door.publish(word, wait=LONGEST_WAIT)
         assert (health["ledger_lost"]["missing"], health["trouble"]) == (0, None)
         assert health["ledger_lost"]["sentence"] in [task.get("sentence") for task in tasks]
         assert answer["verdict"] == "registered"
@@ -118,7 +119,7 @@ async def test_what_the_broker_has_no_more_is_said_to_be_missing(broker: Broker)
 
         async with bus.door("ngo-a") as door:
             lost, case = (await door.health())["ledger_lost"], await door.case(CASE)
-            answer = await door.publish(NEXT, wait=20)
+            answer = await door.publish(NEXT, wait=LONGEST_WAIT)
         assert lost["missing"] > 0
         assert lost["since"] in lost["sentence"]
         assert (case["incomplete"], "status" in case) == (True, False)

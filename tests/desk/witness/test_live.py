@@ -19,6 +19,7 @@ from nrmbus.directory import LogIdentity
 from nrmbus.directory.admission import read_directory
 from nrmbus.wire.log.checkpoint import Checkpoint, Policy, origin_of
 from nrmbus.wire.log.note import Note
+from patience import LONGEST_WAIT, PATIENCE
 
 pytestmark = pytest.mark.broker
 
@@ -44,7 +45,7 @@ async def cosigned(bus: LiveBus, count: int) -> list[int]:
     topic = TopicPartition("nrm.witness.shelter", 0)
     witnesses = (await read_directory(bus.folder)).witnesses("shelter")
     sizes = list[int]()
-    async with asyncio.timeout(20), clients.reading(bus.folder.bootstrap, topic) as (consumer, _):
+    async with asyncio.timeout(PATIENCE), clients.reading(bus.folder.bootstrap, topic) as (consumer, _):
         while len(sizes) < count:
             for records in (await consumer.getmany(topic, timeout_ms=200)).values():
                 for each in records:
@@ -98,7 +99,7 @@ async def test_what_the_auditor_publishes_comes_back_cosigned(broker: Broker) ->
     async with live(broker, TWO, run=tuple(TWO)) as bus:
         bus.start("auditor")
         async with bus.door("ngo-a") as door:
-            await door.publish(signal_of("ab" * 16), wait=20)
+            await door.publish(signal_of("ab" * 16), wait=LONGEST_WAIT)
         directory = await read_directory(bus.folder)
         origin = origin_of(bus.folder.settings.bus, 0)
         (keys,) = directory.log_keys()
@@ -115,7 +116,7 @@ async def test_what_the_auditor_publishes_comes_back_cosigned(broker: Broker) ->
 
 async def newest(auditor: Path, *, witnesses: int) -> bytes:
     """The newest checkpoint of partition 0 with so many witnesses, from the auditor's door, once there is one."""
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(PATIENCE):
         while True:
             with suppress(OSError, httpx.HTTPError):
                 opens = json.loads((auditor / "door.json").read_bytes())
