@@ -27,14 +27,14 @@ from nrmbus.events.model import (
 from nrmbus.events.referral import Contact
 
 Access = Literal["letter", "event", "case", "search", "figures", "person_report", "export"]
-"""What is read: parts of a letter, an event, a case, all cases by a search or as figures; or handed on: what is held
-about the person, to that person, and a case as evidence."""
+"""Kind of access: to parts of a letter, an event, a case, all cases by a search or as figures; or a disclosure: the
+person-report to the person, and a case as evidence."""
 
 AccessPurpose = Literal[
     "case_work", "supervision", "audit", "complaint", "court", "person_request", "incident", "emergency"
 ]
-"""Why: work on the case, or its supervision; an inspection by plan, upon a complaint, for a court or prosecution; the
-person asked; a loss or misuse is looked into; somebody is in danger."""
+"""Purpose: work on the case, or its supervision; an inspection by plan, on a complaint, for a court or prosecution; a
+request of the person; the investigation of a loss or misuse; somebody is in danger."""
 
 
 class AccessGranted(Data):
@@ -53,11 +53,11 @@ class AccessGranted(Data):
 
 
 Emergency = Literal["imminent_danger", "medical_emergency", "missing_person", "security_breach"]
-"""Why the glass is broken [D]: life or freedom is in danger now; she needs care and cannot speak; nobody knows where she
-is; those she flees from have learnt how to find her. Which parts each one needs is the profile's to say."""
+"""Kind of emergency [D]: life or freedom is in danger now; the person needs care and cannot speak; nobody knows where the
+person is; the people from whom the person flees can find her. The profile names the parts that each kind needs."""
 
 Objection = Literal["not_needed", "person_safe", "person_refused", "already_shared", "other"]
-"""Why the holder objects."""
+"""Reason of the holder's objection."""
 
 
 class AccessBreakGlass(Data):

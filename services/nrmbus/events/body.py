@@ -1,18 +1,18 @@
-"""What a cast takes and gives: an event's data and letter in JSON types, and what a lower version could not carry."""
+"""Input and result of a cast: an event's data and letter in JSON types, and the losses in a lower version."""
 
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 
 class Body(NamedTuple):
-    """What an event says, in JSON types: its clear data, and its letter flat, as far as that was opened."""
+    """Content of an event in JSON types: the clear data, and the letter as one flat object, as far as it was opened."""
 
     data: Mapping[str, Any]
     letter: Mapping[str, Any]
 
 
 class Lowered(NamedTuple):
-    """A body one version lower, and the pointers (RFC 6901, from ``/data`` or ``/letter``) of what had no place there."""
+    """Body one version lower, and the pointers (RFC 6901, from ``/data`` or ``/letter``) of the values that it cannot hold."""
 
     body: Body
     lost: tuple[str, ...]

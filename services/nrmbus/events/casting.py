@@ -1,6 +1,6 @@
-"""An event in another version than it was said in: step by step, and whatever a version cannot carry is named.
+"""Conversion of an event to another version of its type, one version at a time, with a list of the losses.
 
-Pure functions over JSON types. What was signed stays as it is; a cast is how somebody reads it, never how it is kept.
+Pure functions over JSON types. The signed event never changes; a cast is made for reading and is not stored.
 """
 
 from collections.abc import Mapping
@@ -12,14 +12,14 @@ from nrmbus.events.model import Data, Event
 
 
 class Lost(NamedTuple):
-    """A field that a lower version could not carry: where it stands in the event as *version* has it (RFC 6901)."""
+    """Field that a lower version cannot hold: its pointer (RFC 6901) in *version* of the event."""
 
     version: int
     pointer: str
 
 
 class Cast(NamedTuple):
-    """An event's data and letter in another version, and what got lost on the way down; going up loses nothing."""
+    """Data and letter of an event in another version, and the losses on the way down; the way up loses nothing."""
 
     data: Mapping[str, Any]
     letter: Mapping[str, Any]
@@ -36,12 +36,12 @@ def cast(
     data: Mapping[str, Any],
     letter: Mapping[str, Any] = _NOTHING,
 ) -> Cast:
-    """Read what *version* said as version *to* says it.
+    """Return data and letter of an event of *version*, converted to version *to*.
 
     Args:
         steps: the models of the type, by version (`registry.versions`).
-        version: the version that *data* and *letter* are valid in.
-        to: the version wanted; the same, lower or higher.
+        version: the version of *data* and *letter*.
+        to: the wanted version; the same, lower or higher.
         data: the clear part in JSON types, as `Data.to_mapping` has it.
         letter: the letter, flat, as far as it was opened.
 
@@ -64,11 +64,11 @@ def cast(
 
 
 def in_version(steps: Mapping[int, type[Data]], event: Event, to: int) -> tuple[Event, tuple[Lost, ...]]:
-    """*event* as version *to* of its type says it, its data read by that version's model; all else unchanged.
+    """Return *event* in version *to* of its type, with data of that version's model, and the losses.
 
     Raises:
         UnknownVersion: *to* is not published.
-        Invalid: never for a published cast; the gate holds that each gives what its version's model takes.
+        Invalid: never for a published cast; the gate checks that each result fits its model.
     """
     if event.version == to:
         return event, ()

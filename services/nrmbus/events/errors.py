@@ -1,7 +1,7 @@
-"""What can be wrong with something that claims to be an event, said without repeating any of it.
+"""Errors of input that claims to be an event; no message repeats any of the input.
 
-A message is built from names that the published schemas hold, never from what came in: not its values, and not its
-names either, since an unknown member's name may be a person's.
+A message is built from names of the published schemas alone. It holds no value of the input, and no name of an unknown
+member either, because that name may be a person's.
 """
 
 import re
@@ -59,7 +59,7 @@ _WORDS: Final[Mapping[str, str]] = {
     "bool_parsing": "is neither true nor false",
     "keyed_by_incident": "stands there, and this type is about an incident",
 }
-"""By kind, what a person is told of a place."""
+"""Words for a person, by kind of problem."""
 
 
 class _Place(NamedTuple):
@@ -70,16 +70,16 @@ class _Place(NamedTuple):
 class Problem(_Place):
     """One thing that does not fit: *pointer* (RFC 6901) as far as its names are published ones, and *kind*, a code.
 
-    Of a member with an unknown name the pointer leads to the object that it stands in: the name itself may be a person's, so
-    it is never repeated. ``allowed`` has the names or values that may stand there, ``nearest`` those that were probably meant; both are public
-    and never hold what came in. They are advice: a problem unpacks and compares as its place and kind.
+    For a member with an unknown name, the pointer leads to the enclosing object: the name may be a person's and is never
+    repeated. ``allowed`` has the names or values that are possible there, ``nearest`` the ones that were probably meant.
+    Both are public, and advice only: a problem unpacks and compares as its place and kind.
     """
 
     allowed: tuple[str, ...]
     nearest: tuple[str, ...]
 
     def __new__(cls, pointer: str, kind: str, allowed: Iterable[str] = (), nearest: Iterable[str] = ()) -> Self:
-        """Say what is wrong where, with the public names of what would fit."""
+        """Make a problem at *pointer*, with the public names or values that would fit."""
         made = super().__new__(cls, pointer, kind)
         made.allowed, made.nearest = tuple(allowed), tuple(nearest)
         return made
@@ -90,7 +90,7 @@ class Problem(_Place):
 
     @property
     def sentence(self) -> str:
-        """What does not fit where, with what would; without a full stop."""
+        """Return the place, the problem and the allowed names or values as one sentence, without a full stop."""
         words = _WORDS.get(self.kind, f"does not fit ({self.kind.replace('_', ' ')})")
         meant = f"; perhaps {' or '.join(self.nearest)} was meant" if self.nearest else ""
         allowed = f"; allowed: {', '.join(self.allowed)}" if self.allowed else ""
@@ -109,15 +109,15 @@ class Invalid(EventError):
 
     @property
     def kinds(self) -> frozenset[str]:
-        """The kinds of problem there are; ``unknown_field`` among them if a member was not in the schema."""
+        """Return the kinds of the problems; ``unknown_field`` is among them if a member was not in the schema."""
         return frozenset(kind for _, kind in self.problems)
 
 
 def problems_of(error: ValidationError, model: type[BaseModel], known: frozenset[str]) -> tuple[Problem, ...]:
-    """Retell pydantic's *error* about *model*: pointers of *known* names, pydantic's own codes, and what is allowed there.
+    """Return pydantic's *error* about *model* as problems: pointers of *known* names, pydantic's codes, allowed values.
 
-    One fault is one problem: a list is not also too short because an item of it does not fit, and a field is not also
-    missing because its name is misspelt.
+    One fault is one problem: a list with a wrong item is not reported as too short as well, and a field with a misspelt
+    name is not reported as missing as well.
     """
     found = error.errors(include_url=False, include_input=False)
     told, places = list[Problem](), [item["loc"] for item in found]

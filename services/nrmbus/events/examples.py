@@ -1,7 +1,7 @@
-"""Examples of every published event, made from its schema: nobody's case, written by nobody.
+"""Examples of every published event, generated from its schema.
 
-Deterministic, so that a frozen example differs only where its model does. Names are "Example", citizenship is XA, the
-case is all zeros but one: nothing in them can be taken for a person.
+The result is deterministic, so that a frozen example changes only when its model does. Names are "Example", citizenship is
+XA, and the case number is 1: nobody can take an example for a person.
 """
 
 from typing import Any
@@ -86,7 +86,7 @@ _WRITTEN: dict[str, Any] = {
 
 
 def example(schema: Schema, *, full: bool) -> dict[str, Any]:
-    """An instance of the object *schema*: the required members only, or all of them. Raise KeyError for a field to write."""
+    """Return an instance of *schema* with the required members only, or with all. Raise KeyError if a field has no example."""
     made: dict[str, Any] = _object("", schema, schema.get("$defs", {}), full=full)
     return made
 

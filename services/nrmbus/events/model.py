@@ -1,4 +1,4 @@
-"""What every event is made of: an envelope everybody on the way may read, clear data, and a letter only recipients may.
+"""Building blocks of every event: an envelope and data for everybody on the way, and a letter for recipients alone.
 
 The envelope's attributes are CloudEvents 1.0 context attributes and the extensions of ``schemas/README.md``.
 Times are aware and in UTC, to the second. Nothing here reads a clock or does I/O.
@@ -135,7 +135,7 @@ AgenciesOrRoles = Annotated[
     Field(min_length=1, max_length=64, json_schema_extra={"uniqueItems": True}),
     AfterValidator(_sorted_unique),
 ]
-"""Agencies by id, or all of a role: whoever writes down a refusal may not know which agency has the role."""
+"""Agencies by id, or all agencies of a role: the worker who records a refusal may not know which agency has the role."""
 OneAgency = Annotated[tuple[AgencyId, ...], Field(min_length=1, max_length=1)]
 """Exactly one agency: so that no receiver of a consent learns of another."""
 Codes = Annotated[
@@ -155,19 +155,19 @@ def clear(
     le: int | None = None,
     example: object = None,
 ) -> Any:
-    """Describe a field that stands in the clear: process metadata only. *example* is owed where no code list has one."""
+    """Describe a field of the clear data: process metadata only. Give an *example* where no code list has one."""
     shown = None if example is None else [example]
     return Field(description=description, json_schema_extra={"x-class": data_class}, ge=ge, le=le, examples=shown)
 
 
 def sealed(part: Part, data_class: DataClass, description: str, *, example: object = None) -> Any:
-    """Describe a field of a letter: which *part* it lies in and which class of data it is; *example* as in `clear`."""
+    """Describe a field of a letter: its *part* and its class of data; *example* as in `clear`."""
     extra: dict[str, Any] = {"x-class": data_class, "x-part": part}
     return Field(description=description, json_schema_extra=extra, examples=None if example is None else [example])
 
 
 class Frozen(BaseModel):
-    """The one base: closed, strict, unchangeable, and its errors never show what was put in."""
+    """Base of all models: closed, strict and immutable; its errors never show the input."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, hide_input_in_errors=True)
 
@@ -200,7 +200,7 @@ class Frozen(BaseModel):
         return cls.from_json(raw)
 
     def to_mapping(self) -> dict[str, Any]:
-        """The object in JSON types, absent fields left out: what goes on the wire."""
+        """Return the object in JSON types for the wire, without absent fields."""
         return self.model_dump(mode="json", exclude_none=True)
 
 
@@ -217,7 +217,7 @@ def _nulls(model: Frozen, pointer: str) -> list[Problem]:
 
 @cache
 def known_names(model: type[BaseModel]) -> frozenset[str]:
-    """The names of the fields of *model* and of the models in it: all that an error may name."""
+    """Return the names of the fields of *model* and of its inner models; an error may name no others."""
     schema = model.model_json_schema()
     definitions = [schema, *schema.get("$defs", {}).values()]
     return frozenset(name for definition in definitions for name in definition.get("properties", {}))
@@ -230,12 +230,12 @@ class Letter(Frozen):
 
     @classmethod
     def part_names(cls) -> tuple[Part, ...]:
-        """The parts that this type's letter may carry, sorted; all of them travel, empty ones too."""
+        """Return the parts of this type's letter, sorted; all of them travel, empty ones too."""
         return tuple(sorted({cls.part_of(name) for name in cls.model_fields}))
 
     @classmethod
     def part_of(cls, field: str) -> Part:
-        """The part that *field* lies in. Raise TypeError if the model's author gave it none."""
+        """Return the part of *field*. Raise TypeError if the model's author gave it none."""
         extra = cls.model_fields[field].json_schema_extra
         if not isinstance(extra, dict) or extra.get("x-part") not in PARTS:
             message = f"{cls.__name__}.{field} lies in no part"
@@ -243,7 +243,7 @@ class Letter(Frozen):
         return extra["x-part"]  # type: ignore[return-value]  # just compared with the seven
 
     def parts(self) -> dict[Part, dict[str, Any]]:
-        """The letter by part, in JSON types; a part that nothing was written into is an empty object."""
+        """Return the letter by part, in JSON types; an empty part is an empty object."""
         split: dict[Part, dict[str, Any]] = {part: {} for part in self.part_names()}
         for field, value in self.to_mapping().items():
             split[self.part_of(field)][field] = value
@@ -251,10 +251,10 @@ class Letter(Frozen):
 
     @classmethod
     def from_parts(cls, parts: Mapping[Part, Mapping[str, Any]]) -> Self:
-        """Put together the parts that somebody could open: all of them give the letter back, fewer give what was in those.
+        """Return the letter that consists of the opened *parts*; fields of other parts are absent.
 
-        Raise :class:`~nrmbus.events.errors.Invalid` also for a field that was written into a part where it does not lie:
-        a name among the coded facts would reach whoever may open only those.
+        Raise :class:`~nrmbus.events.errors.Invalid` also for a field in a wrong part: a name among the coded facts would
+        reach agencies that may open coded facts alone.
         """
         whole: dict[str, Any] = {}
         problems = []
@@ -286,34 +286,33 @@ class Data(Frozen):
     letter: ClassVar[_LetterClass | None] = None
     keyed_by: ClassVar[Literal["case", "incident"]] = "case"
     technical: ClassVar[bool] = False
-    """Said about a letter or a reading, not by a person about a case; moves no state."""
+    """Whether the event is about a letter or a reading, and not a person's statement about a case; it moves no state."""
 
     @property
     def recipients(self) -> tuple[str, ...]:
-        """Whom the sender chose: the field ``to``, where the type has one."""
+        """Return the agencies that the sender chose: the field ``to``, if the type has one."""
         return getattr(self, "to", None) or ()
 
     @property
     def named(self) -> tuple[str, ...]:
-        """Agencies that must be in the directory: those that the sender chose, and the receiver of a consent.
+        """Return the agencies that must be in the directory: the chosen recipients, and the receiver of a consent.
 
-        A consent, refusal or withdrawal about an agency that nobody knows would protect or allow nothing, and say so to
-        nobody.
+        A consent, refusal or withdrawal about an unknown agency would have no effect, and nobody would notice.
         """
         return (*self.recipients, *getattr(self, "receivers", ()))
 
     @classmethod
     def up(cls, said: Body) -> Body:  # noqa: ARG003 - the first version has nothing to cast
-        """What the version before this one *said*, in this version. Every version after the first writes its own.
+        """Return the body *said*, which fits the version before, in this version. Each later version defines its own.
 
-        Nothing is lost, and nothing invented: a field that the version before did not have stays out. *said* fits the
-        version before; of its letter any field may be missing, since not every reader opens every part.
+        Nothing is lost or invented: a new field stays absent. Any field of the letter may be missing, because not every
+        reader opens every part.
         """
         raise TypeError(f"{cls.__name__} has no version before it")
 
     @classmethod
     def down(cls, said: Body) -> Lowered:  # noqa: ARG003 - the same
-        """What this version *said*, as the version before can say it, and what it could not. The way back of `up`."""
+        """Return the body *said* of this version in the version before, with the losses. The inverse of `up`."""
         raise TypeError(f"{cls.__name__} has no version before it")
 
 
@@ -368,15 +367,15 @@ class Event(Frozen):
 
     @property
     def consents(self) -> tuple[str, ...]:
-        """The consents this event rests on: event ids, one for each recipient they cover."""
+        """Return the consents that this event rests on: one event id for each recipient."""
         return tuple(self.consent.split()) if self.consent else ()
 
 
 class Draft(Frozen):
-    """What an agency wants to say, before its desk signs, numbers and seals it.
+    """Event that an agency wants to publish, before its desk signs, numbers and seals it.
 
-    ``referral`` names a referral, bed, hold, payment, service or review of the case. ``id`` is set by procedures only
-    (derived, so that a restart says it once).
+    ``referral`` names a referral, bed, hold, payment, service or review of the case. Only procedures set ``id``: they
+    derive it, so that a restart publishes the event once.
     """
 
     type: str
@@ -398,10 +397,10 @@ class Draft(Frozen):
 
 
 class Fact(Frozen):
-    """A registered event as the folder of a history meets it.
+    """Registered event, as input to the fold of a history.
 
-    ``recipients`` are those it was delivered to, the sender left out, as far as this folder knows (the registrar: all).
-    ``registered`` is the registration's time; nobody can answer before it.
+    ``recipients`` are the agencies that received it, without the sender, as far as this reader knows (the registrar knows
+    all). ``registered`` is the time of the registration; nobody can answer before it.
     """
 
     event: Event

@@ -1,4 +1,4 @@
-"""Names that somebody may have meant: the nearest of a public list to a word that is not in it. Pure."""
+"""Suggestions for a misspelt name: the nearest names of a public list. Pure."""
 
 from collections.abc import Iterable
 from typing import Final

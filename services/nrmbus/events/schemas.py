@@ -1,4 +1,4 @@
-"""What partner agencies read: a JSON Schema and two examples for every published type and version.
+"""Published schemas for partner agencies: a JSON Schema and two examples for every type and version.
 
 ``python -m nrmbus.published write`` makes the files that ``schemas/nrm.*`` lacks; ``check`` prints what the gate
 finds (`nrmbus.published.gate`) and exits 1. They are frozen: what is once published there changes only by a new version.
@@ -44,28 +44,28 @@ _SIGNED = (
 
 
 class AsOnTheWire(GenerateJsonSchema):
-    """An optional field is absent on the wire, never null; and a title that repeats the name helps nobody."""
+    """JSON Schema of the wire: an optional field is absent, never null, and no field has a title."""
 
     def nullable_schema(self, schema: core_schema.NullableSchema) -> JsonSchemaValue:
-        """What may be none in Python is what it is otherwise."""
+        """Return the schema of the value alone; null never goes on the wire."""
         return self.generate_inner(schema["schema"])
 
     def default_schema(self, schema: core_schema.WithDefaultSchema) -> JsonSchemaValue:
-        """What stands for an absent field is not told."""
+        """Return the schema of the value alone, without its default."""
         return self.generate_inner(schema["schema"])
 
     def field_title_should_be_set(self, schema: Any) -> bool:  # noqa: ARG002  # pydantic's signature
-        """No field is titled."""
+        """Return False: no field has a title."""
         return False
 
 
 def schema_id(data: type[Data]) -> str:
-    """The name of a type and version, as the attribute ``dataschema`` has it."""
+    """Return the name of a type and version for the attribute ``dataschema``."""
     return f"urn:nrmbus:nrm.{data.type}:{data.version}"
 
 
 def schema_of(data: type[Data]) -> dict[str, Any]:
-    """The JSON Schema (2020-12) of *data*'s type and version: the event as a CloudEvent, and beside it the letter."""
+    """Return the JSON Schema (2020-12) of a type and version: the event as a CloudEvent, and beside it the letter."""
     definitions: dict[str, Any] = {"Event": _event(data), "Data": _model(data)}
     properties: dict[str, Any] = {"event": {"$ref": "#/$defs/Event"}}
     if data.letter:
@@ -129,9 +129,10 @@ def _event(data: type[Data]) -> dict[str, Any]:
 
 
 def documents(types: Iterable[type[Data]] = tuple(TYPES.values())) -> Mapping[str, str]:
-    """Every file of the folder ``schemas``, by its path there: what *types* say today.
+    """Return the text of every file in ``schemas`` for the models *types*, by path.
 
-    Raises KeyError, with a sentence, for a field that needs an example, or has one that does not fit it.
+    Raises:
+        KeyError: a field needs an example, or its example does not fit; the error is a sentence.
     """
     files: dict[str, str] = {}
     for data in types:
@@ -160,9 +161,9 @@ def _text(content: dict[str, Any]) -> str:
 
 
 def write(folder: Path = FOLDER) -> tuple[str, ...]:
-    """Write the schemas and examples that *folder* lacks, never over one that is there; answer their paths in it.
+    """Write the missing schemas and examples into *folder*, and return their paths. No file is overwritten.
 
-    A version whose examples cannot be made is passed over; the gate says what it needs.
+    A version is skipped while an example of it is missing; the gate reports the field.
     """
     written = []
     for data in TYPES.values():
@@ -182,7 +183,7 @@ def write_or_check(
     findings: Callable[[Path], Iterable[str]],
     arguments: list[str] | None,
 ) -> int:
-    """Do what *arguments* ask of the folder ``schemas``, ``write`` or ``check``, as the command *prog*; return the exit code."""
+    """Run the command *prog* on the folder ``schemas``: ``write`` or ``check`` it; return the exit code."""
     parser = argparse.ArgumentParser(prog=prog, description=about)
     parser.add_argument("what", choices=("write", "check"))
     parser.add_argument("--folder", type=Path, default=FOLDER, help="the folder `schemas` of a clone")

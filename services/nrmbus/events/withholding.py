@@ -1,4 +1,4 @@
-"""Who must not hear of an event, read as a version that names agencies by id alone."""
+"""Cast of the field ``withhold_from`` to a version that names agencies by id alone."""
 
 from typing import Final
 
@@ -6,7 +6,7 @@ from nrmbus.events.body import Body, Lowered
 
 FIELD: Final = "withhold_from"
 _OF_A_ROLE: Final = "_"
-"""No agency's id has this sign."""
+"""Character that no agency's id contains."""
 
 
 def without_roles(said: Body) -> Lowered:

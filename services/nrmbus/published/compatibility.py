@@ -1,7 +1,7 @@
-"""What changed from one published schema to another, and whom it would break.
+"""Comparison of two published schemas: each change, and the agencies that it would break.
 
-It knows the part of JSON Schema (2020-12) that the models make, and nothing else: a keyword that it does not know is
-reported as a change that breaks everybody, so that nothing passes because it was not understood.
+The checker knows the part of JSON Schema (2020-12) that the models use. It reports an unknown keyword as a change that
+breaks everybody, so that nothing passes unread.
 """
 
 import json
@@ -17,19 +17,19 @@ BOTH: Final = frozenset({READERS, WRITERS})
 
 
 class Change(NamedTuple):
-    """One thing that changed.
+    """One change.
 
     Attributes:
-        pointer: where, in a document of the schema (RFC 6901); ``*`` stands for each item of a list.
+        pointer: the place in a document of the schema (RFC 6901); ``*`` stands for each item of a list.
         kind: a code: ``field_added``, ``field_removed``, ``required``, ``optional``, ``type``, ``enum_widened``,
             ``enum_narrowed``, ``const``, ``pattern``, ``format``, ``encoding``, ``widened``, ``narrowed``, ``class``,
             ``part`` or ``unknown``.
-        breaks: whom. ``readers``: some document that the old schema takes, the new one refuses; who has upgraded cannot
-            read what was said before, or is said by those who have not (jsoncompat's role ``deserializer``). ``writers``:
-            some document that the new schema takes, the old one refuses; who has not upgraded cannot read what those
-            say who have (role ``serializer``). ``privacy``: a field may be read by more than before under its name.
-            Empty: nobody. All are about bare documents; who casts is broken by the first two no more.
-        sentence: the same for a person, with names and codes of the schemas.
+        breaks: the agencies that it breaks; empty for none. ``readers``: the new schema refuses a document that the old one
+            accepts, so an upgraded agency cannot read older documents (jsoncompat's role ``deserializer``). ``writers``:
+            the old schema refuses a document that the new one accepts, so an agency without the upgrade cannot read
+            newer documents (role ``serializer``). ``privacy``: more agencies may read a field under its name. All three
+            are about bare documents; a cast removes the first two.
+        sentence: the change in words, with names and codes of the schemas.
     """
 
     pointer: str
@@ -39,7 +39,7 @@ class Change(NamedTuple):
 
 
 class _Field(NamedTuple):
-    """A named field somewhere in a schema; what it lies in and is, a field inside another has from the outer one."""
+    """Named field in a schema, at any depth; an inner field inherits part and class from the outer one."""
 
     pointer: str
     name: str
@@ -48,7 +48,7 @@ class _Field(NamedTuple):
 
 
 class _Side(NamedTuple):
-    """One schema at one place: its keywords with references followed, and what is inherited from outside."""
+    """Schema at one place: its keywords with references followed, and the inherited part and class."""
 
     whole: Schema
     here: Schema
@@ -76,10 +76,9 @@ _DEFINITION: Final = "#/$defs/"
 
 
 def changes(old: Schema, new: Schema) -> tuple[Change, ...]:
-    """What changed from *old* to *new*, both JSON Schemas as `nrmbus.events.schemas.schema_of` makes them; in their order.
+    """Return the changes from *old* to *new* in their order; both are schemas of `nrmbus.events.schemas.schema_of`.
 
-    That a schema says its own name (``$id``, and the same in ``dataschema``) is no change, and neither are words for
-    people and the names of definitions.
+    The schema's own name (``$id``, also in ``dataschema``), texts for people and names of definitions do not count.
     """
     found: list[Change] = []
     sides = tuple(_side(whole, whole, None, None, ()) for whole in (old, new))
@@ -89,7 +88,7 @@ def changes(old: Schema, new: Schema) -> tuple[Change, ...]:
 
 
 def _side(whole: Schema, here: Any, data_class: str | None, part: str | None, within: tuple[str, ...]) -> _Side:
-    """*here* with its references followed; what cannot be followed stays, and is then a keyword that nobody knows."""
+    """Return *here* with its references followed; a broken reference stays, and then counts as an unknown keyword."""
     while isinstance(here, Mapping) and isinstance(here.get("$ref"), str):
         name = here["$ref"].removeprefix(_DEFINITION)
         beside = {word: value for word, value in here.items() if word != "$ref"}
@@ -115,7 +114,7 @@ def _compare(pointer: str, old: _Side, new: _Side, found: list[Change]) -> None:
     if was != became:
         found.append(Change(pointer, "type", BOTH, f"from {was} to {became}"))
         for side in (old, new):
-            _compare(pointer, side, side, found)  # the two cannot be compared, but each must be understood
+            _compare(pointer, side, side, found)  # the two cannot be compared, but each keyword must be known
         return
     _values(pointer, old.here, new.here, found)
     _texts(pointer, old.here, new.here, found)
@@ -212,7 +211,7 @@ def _texts(pointer: str, old: Schema, new: Schema, found: list[Change]) -> None:
             found.append(Change(pointer, kind, frozenset({READERS}), f"`{word}` now asked for"))
         elif became is None:
             found.append(Change(pointer, kind, frozenset({WRITERS}), f"`{word}` no longer asked for"))
-        else:  # which of two expressions takes more is not to be told
+        else:  # no rule tells which of two expressions accepts more
             found.append(Change(pointer, kind, BOTH, f"another `{word}`"))
 
 
@@ -243,7 +242,7 @@ def _fields(pointer: str, old: _Side, new: _Side, found: list[Change]) -> None:
     for name in dict.fromkeys((*was, *became)):
         at, before, now = f"{pointer}/{_escaped(name)}", name in owed, name in owed_now
         if name not in became:
-            # A closed schema refuses the field that old documents have; the old one misses what it asks for.
+            # A closed new schema refuses old documents with the field; an old schema that requires it refuses new ones.
             breaks = {READERS} if _closed(new.here) else set()
             breaks |= {WRITERS} if before else set()
             found.append(Change(at, "field_removed", frozenset(breaks), f"field removed, it was {_owed(before)}"))
@@ -252,7 +251,7 @@ def _fields(pointer: str, old: _Side, new: _Side, found: list[Change]) -> None:
             breaks |= {READERS} if now else set()
             found.append(Change(at, "field_added", frozenset(breaks), f"field added, {_owed(now)}"))
             alone = _inner(new, became[name])
-            _compare(at, alone, alone, found)  # with itself: that all of it is understood
+            _compare(at, alone, alone, found)  # compared with itself, to find unknown keywords
         else:
             _compare(at, _inner(old, was[name]), _inner(new, became[name]), found)
     for name in sorted((owed ^ owed_now) - (was.keys() ^ became.keys())):
@@ -287,10 +286,10 @@ def _items(pointer: str, old: _Side, new: _Side, found: list[Change]) -> None:
 
 
 def _moved(old: Schema, new: Schema) -> Iterator[Change]:
-    """Fields that stand elsewhere than before, where more may read them: out of the letter, or into another part.
+    """Yield the fields that moved to where more agencies may read them: out of the letter, or into another part.
 
-    By name, since that is all that two schemas tell: a name that was sealed anywhere does not come in the clear, and a
-    field of the letter does not come back elsewhere in it in another part or a lower class.
+    Two schemas share only names, so the check goes by name: a sealed name must not appear in the clear, and a field of the
+    letter must not reappear in another part or a lower class.
     """
     before = {field.pointer: field for field in _all("", _side(old, old, None, None, ()))}
     now = {field.pointer: field for field in _all("", _side(new, new, None, None, ()))}
@@ -311,7 +310,7 @@ _LETTERS_FIELD: Final = 2
 
 
 def _all(pointer: str, side: _Side) -> Iterator[_Field]:
-    """Every named field in a schema, at any depth; a definition inside itself is looked at once."""
+    """Yield every named field in a schema, at any depth; a recursive definition is visited once."""
     for name, schema in side.here.get("properties", {}).items():
         inner, at = _inner(side, schema), f"{pointer}/{_escaped(name)}"
         yield _Field(at, name, inner.data_class, inner.part)

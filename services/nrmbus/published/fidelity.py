@@ -1,7 +1,7 @@
-"""Whether casts keep what they promise: nothing lost in silence, nothing invented, nothing shown to more.
+"""Promises of casts: each loss is named, no value is invented, nothing is shown to more readers.
 
-A promise is about every event; here it is held against one at a time, by whoever has one: the gate against the frozen
-examples, the golden records and tests against theirs.
+The promises hold for every event. Each caller checks them on its own events: the gate on the frozen examples, the golden
+records and the tests on theirs.
 """
 
 import copy
@@ -15,11 +15,11 @@ from nrmbus.events.model import Data
 
 _MISSING: Final = object()
 _NONE_OF_THESE: Final = frozenset({'"other"', '"Other"'})
-"""The code of a list for what the list does not have; the one word that `down` may say where it names a loss."""
+"""Codes of a list for all other values: the only value that `down` may insert, where it names a loss."""
 
 
 class _Leaf(NamedTuple):
-    """A value that is no list and no object, spelled as JSON; *access* is none in the clear, or part and class."""
+    """Value that is no list and no object, as JSON text; *access* is part and class, or None in the clear."""
 
     pointer: str
     value: str
@@ -27,10 +27,10 @@ class _Leaf(NamedTuple):
 
 
 def broken(steps: Mapping[int, type[Data]], version: int, body: Body) -> Iterator[str]:
-    """Each promise that a cast breaks for *body*, one sentence each, without any of its values; empty if all are kept.
+    """Yield one sentence for each promise that a cast breaks for *body*; no sentence repeats a value.
 
-    *body* fits *version* of the type whose models *steps* are; casts to the neighbours of *version* are tried, one step
-    each: up and back, and down and back.
+    *body* fits *version* of the type with the models *steps*. One step is tried in each direction: up and back, and down
+    and back.
     """
     if version + 1 in steps:
         yield from _up(steps, version + 1, body)
@@ -39,7 +39,7 @@ def broken(steps: Mapping[int, type[Data]], version: int, body: Body) -> Iterato
 
 
 def variants(model: type[Data], full: Body) -> Iterator[Body]:
-    """*full* and less: without each field that may be missing, without any of them, and with each field of the letter alone."""
+    """Yield *full*, then without each optional field, without all of them, and with each field of the letter alone."""
     yield full
     optional = [name for name, field in model.model_fields.items() if name in full.data and not field.is_required()]
     for gone in (*([name] for name in optional), optional):
@@ -93,7 +93,7 @@ def _tried(step: Any, body: Body) -> Body | Lowered | str:
     before = copy.deepcopy(body)
     try:
         result: Body | Lowered = step(body)
-    except Exception as error:  # noqa: BLE001  # whatever it is, a cast may not raise it
+    except Exception as error:  # noqa: BLE001  # a cast may raise nothing
         return f"raises {type(error).__name__}"
     return result if _spelled(body) == _spelled(before) else "changes what it was given"
 
@@ -130,7 +130,7 @@ def _invented(
 
 
 def _as_closed(was: _Leaf, now: _Leaf) -> bool:
-    """Whether nobody may read *now* who might not read *was*."""
+    """Return True if every reader of *now* may also read *was*."""
     if was.access is None:
         return True
     return now.access is not None and now.access[0] == was.access[0] and now.access[1] >= was.access[1]
@@ -146,7 +146,7 @@ def _leaves(model: type[Data], body: Body) -> Iterator[_Leaf]:
 def _access(model: type[Data], name: str) -> tuple[str, str] | None:
     field = model.letter.model_fields.get(name) if model.letter else None
     extra = field.json_schema_extra if field else None
-    # A field that the model does not have is not valid, which is said elsewhere.
+    # A field that the model does not have is invalid; `_fits` reports it.
     return (str(extra.get("x-part")), str(extra.get("x-class"))) if isinstance(extra, dict) else ("", "")
 
 
@@ -177,7 +177,7 @@ def _at(tree: Any, pointer: str) -> Any:
 
 
 def _without(tree: dict[str, Any], pointers: Sequence[str]) -> dict[str, Any]:
-    """*tree* without what stands at *pointers*; they are those of the tree as it comes, so the last item goes first."""
+    """Return *tree* without the values at *pointers*. Later list items go first, so that the pointers stay right."""
     for pointer in sorted(set(pointers), key=_steps, reverse=True):
         parent, _, last = pointer.rpartition("/")
         inner = _at(tree, parent)
@@ -197,7 +197,7 @@ def _first(one: Body, other: Body) -> str:
 
 
 def _difference(one: Any, other: Any, pointer: str = "") -> str:
-    """The pointer of the first place where the two differ."""
+    """Return the pointer of the first place where the two differ."""
     if isinstance(one, Mapping) and isinstance(other, Mapping):
         for name in sorted(one.keys() | other.keys()):
             if _json(one.get(name, _MISSING)) != _json(other.get(name, _MISSING)):

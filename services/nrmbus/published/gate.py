@@ -1,9 +1,9 @@
-"""What keeps a published version published: each thing that is wrong with the folder ``schemas``, and what to do about it.
+"""Gate before ``schemas``: a published version stays as it was published. Each finding says what to do.
 
-Nothing here asks what the folder was yesterday. What a version was published with is held three times: in its files, in
-its golden record, where a key that nobody has signed their digests, and in the line of ``schemas/CHANGELOG.md``, which
-partner agencies read. Whoever edits a version must edit all three, and the last is what a reviewer sees. That signatures
-and letters are good is `nrmbus.published.golden`'s to say; this room knows no keys.
+The gate needs no earlier state of the folder, because each version is recorded three times: in its files, in its golden
+record, where a destroyed key has signed the digests of the files, and in a line of ``schemas/CHANGELOG.md`` for partner
+agencies. An edit of a version must change all three, and a reviewer sees the line. The gate knows no keys;
+`nrmbus.published.golden` checks signatures and letters.
 """
 
 import base64
@@ -35,7 +35,7 @@ _MODEL: Final = "a published version is never edited; give its model back what i
 
 
 class _Line(NamedTuple):
-    """A version's line in the changelog, and the two digests in it."""
+    """Line of a version in the changelog, with its two digests."""
 
     says: str
     schema: str
@@ -43,7 +43,7 @@ class _Line(NamedTuple):
 
 
 class _Frozen(NamedTuple):
-    """The folder: texts by path below it, lines of the changelog, and what each version's golden record has signed."""
+    """Folder as read: texts by path, lines of the changelog, and the digests that each golden record has signed."""
 
     texts: Mapping[str, str]
     lines: Mapping[tuple[str, int], list[_Line]]
@@ -51,7 +51,7 @@ class _Frozen(NamedTuple):
 
 
 def findings(folder: Path = FOLDER, types: Iterable[type[Data]] = tuple(TYPES.values())) -> Iterator[str]:
-    """What is wrong with *folder*, given the models *types*: a sentence each, with what to do; nothing if all is well."""
+    """Yield one sentence for each fault of *folder*, given the models *types*, with the remedy."""
     published = {(data.type, data.version): data for data in types}
     frozen = _read(folder)
     yield from _leftovers(frozen, published)
@@ -69,18 +69,18 @@ def findings(folder: Path = FOLDER, types: Iterable[type[Data]] = tuple(TYPES.va
 
 
 def golden_name(name: str, version: int) -> str:
-    """The file of a golden record, below ``schemas``; *name* has no ``nrm.``."""
+    """Return the path of a golden record below ``schemas``; *name* has no ``nrm.``."""
     return f"golden/nrm.{name}.v{version}.json"
 
 
 def published_files(name: str, version: int) -> Mapping[str, str]:
-    """What of a version is frozen, by the name that its digest has in the golden record: paths below ``schemas``."""
+    """Return the frozen files of a version below ``schemas``, by the name of their digest in the golden record."""
     stem = f"nrm.{name}/v{version}"
     return {"schema": f"{stem}.schema.json", "minimal": f"{stem}/minimal.json", "full": f"{stem}/full.json"}
 
 
 def body_of(example: Mapping[str, Any]) -> Body:
-    """What an example as ``schemas`` has it says: its data and its letter."""
+    """Return data and letter of an example file."""
     return Body(example["event"]["data"], example.get("letter", {}))
 
 
@@ -104,7 +104,7 @@ def _read(folder: Path) -> _Frozen:
 
 
 def _signed(text: str) -> Mapping[str, str] | None:
-    """What a golden record has signed of its version's files; none if it is not one."""
+    """Return the digests that a golden record has signed; None if *text* is no golden record."""
     try:
         said: dict[str, str] = json.loads(base64.b64decode(json.loads(json.loads(text)["publication"])["payload"]))
         return {name: said[name] for name in ("type", "schema", "minimal", "full")} | {"version": str(said["version"])}
@@ -113,7 +113,7 @@ def _signed(text: str) -> Mapping[str, str] | None:
 
 
 def _leftovers(frozen: _Frozen, published: Mapping[tuple[str, int], type[Data]]) -> Iterator[str]:
-    """What stands in the folder of a type or version that no model has: somebody took a published version away."""
+    """Yield the files and lines of versions without a model: somebody removed a published version."""
     owned = {path for key in published for path in (*published_files(*key).values(), golden_name(*key))}
     for path in sorted(frozen.texts.keys() - owned - {CHANGELOG}):
         yield f"schemas/{path} belongs to no published version: restore its model, which events on the bus still need"
@@ -146,7 +146,7 @@ def _files(frozen: _Frozen, data: type[Data], generated: Mapping[str, str]) -> I
 
 
 def _verdict(path: str, frozen: str, generated: str) -> str:
-    """What the edit of a model means, as far as the checker can tell; what is no schema is an example."""
+    """Return the meaning of a model's edit for a schema, in parentheses; empty for an example."""
     if not path.endswith(".schema.json"):
         return ""
     try:
@@ -165,7 +165,7 @@ def _verdict(path: str, frozen: str, generated: str) -> str:
 def _line(frozen: _Frozen, key: tuple[str, int]) -> Iterator[str]:
     schema, record = frozen.texts.get(published_files(*key)["schema"]), frozen.texts.get(golden_name(*key))
     if schema is None or record is None:
-        return  # said already, and without them there is no line
+        return  # reported already, and there is no line without them
     shown = _digest(schema)[:_SHOWN], _digest(record)[:_SHOWN]
     lines = frozen.lines.get(key, [])
     if not lines:
@@ -183,7 +183,7 @@ def _line(frozen: _Frozen, key: tuple[str, int]) -> Iterator[str]:
 
 
 def _version(steps: Mapping[int, type[Data]], data: type[Data], generated: Mapping[str, str]) -> Iterator[str]:
-    """What holds for a version after the first: its place after the others, and its casts."""
+    """Yield the faults of a version after the first: its privacy, its parts and its casts."""
     named = _named((data.type, data.version))
     lower = [steps[version] for version in sorted(steps) if version < data.version]
     for each in lower:
@@ -210,7 +210,7 @@ def _parts(data: type[Data]) -> tuple[str, ...]:
 
 
 def _casts(steps: Mapping[int, type[Data]], data: type[Data], generated: Mapping[str, str]) -> Iterator[str]:
-    """What the casts between *data* and the version before do wrong, on the examples of both and on less of each."""
+    """Yield the broken promises of the casts to and from the version before, on both versions' examples and parts of them."""
     pair = {version: steps[version] for version in (data.version - 1, data.version)}
     for version, model in pair.items():
         texts = generated if model is data else _generated(model)[0]

@@ -1,11 +1,11 @@
 """One recorded event of every type and version ever published: ``python -m nrmbus.published.golden write|check [FOLDER]``.
 
-Each lies in ``schemas/golden/`` as it would in ``nrm.cases``, with its letter beside it, and must be read by every later
-release: signatures verify, letter opens, data and letter fit their model, casts lead to the newest version and to the
-lowest. ``write`` makes those that are missing and leaves the others as they are; ``check`` reads them all.
+Each file in ``schemas/golden/`` is a record of ``nrm.cases`` with its letter beside it. Every later release must read all
+of them: signatures verify, the letter opens, data and letter fit their model, casts reach the newest and the lowest
+version. ``write`` makes the missing records and changes no other; ``check`` reads them all.
 
-The keys are made for one file each and signed nothing else; the private halves are gone with the process that made them,
-but for the reader's seed, which stands in the file so that the letter opens for ever: a published test vector, nobody's key.
+Each file has keys of its own, which sign nothing else. Their private halves are not stored, except the seed of the
+letter's reader: it is published in the file as a test vector, so that the letter opens for ever.
 """
 
 import json as plain_json
@@ -48,7 +48,7 @@ Golden = dict[str, Any]
 
 
 def make(data: type[Data], folder: Path = FOLDER) -> Golden:
-    """A golden record of *data*'s type and version, from its frozen full example in *folder*, with fresh keys.
+    """Return a golden record of *data*'s type and version, from its frozen full example in *folder*, with fresh keys.
 
     Raises OSError if schema or examples are not there yet, `nrmbus.events.errors.Invalid` if the example does not fit.
     """
@@ -110,7 +110,7 @@ def _event(said: Mapping[str, Any], data: type[Data]) -> Event:
 
 
 def _registered(submitted: Record, event: Event, kid: str, registrar: SigningKey) -> Record:
-    """*submitted* as the registrar writes it into ``nrm.cases``."""
+    """Return *submitted* with the registrar's headers of ``nrm.cases``."""
     earlier = {READER: event.consents}
     audience = Audience(salt=os.urandom(16).hex(), recipients=(READER,), earlier=earlier)
     registration = Registration(
@@ -124,9 +124,9 @@ def _registered(submitted: Record, event: Event, kid: str, registrar: SigningKey
 
 
 def write(folder: Path = FOLDER) -> tuple[str, ...]:
-    """Make the golden records that *folder* (``schemas`` of a clone) lacks, never over one that is there; answer their paths.
+    """Make the missing golden records in *folder* (``schemas`` of a clone), and return their paths. None is overwritten.
 
-    A version whose schema or examples are not there yet is passed over; the gate says so.
+    A version without schema or examples is skipped; the gate reports it.
     """
     written = []
     (folder / "golden").mkdir(parents=True, exist_ok=True)
@@ -143,7 +143,7 @@ def _text(golden: Golden) -> str:
 
 
 def check(folder: Path = FOLDER) -> Iterator[str]:
-    """What this code cannot read of the golden records in *folder*: a sentence each; nothing if it reads all as it must."""
+    """Yield one sentence for each golden record in *folder* that this code does not read as it must."""
     for name, version in TYPES:
         path = golden_name(name, version)
         code = ""
@@ -207,7 +207,7 @@ def _unregistered(signed: Signed, registration: Registration, audience: Audience
 
 
 def _opened(golden: Golden, signed: Signed, data: type[Data]) -> dict[str, Any]:
-    """The letter, flat, as the reader whose seed is published opens it."""
+    """Return the letter as one flat object, opened with the published seed."""
     if data.letter is None:
         return {}
     whole = decode(with_letter(signed.record, golden["letter"].encode())).letter()
@@ -220,7 +220,7 @@ def _opened(golden: Golden, signed: Signed, data: type[Data]) -> dict[str, Any]:
 
 
 def main(arguments: list[str]) -> int:
-    """Do what the command line asks; the exit code is 1 when a record cannot be read, 2 when the command is not understood."""
+    """Run ``write`` or ``check``; return 1 if a record cannot be read, 2 if the command is not understood."""
     folder = Path(arguments[1]) if len(arguments) > 1 else FOLDER
     match arguments[:1]:
         case ["write"]:

@@ -1,7 +1,7 @@
-"""What may stand where: process metadata in the clear, everything about a person in a letter.
+"""Placement of fields: process metadata in the clear, everything about a person in a letter.
 
-About ninety persons a year means that an age band and a citizenship may name one, so only class DC1 and below is clear,
-and nothing that is clear may be able to hold a sentence.
+With about ninety persons a year, an age band and a citizenship may identify one of them. So only class DC1 and below is
+clear, and no clear field can hold a sentence.
 """
 
 import re
@@ -12,10 +12,10 @@ from nrmbus.events.model import PARTS, Data
 
 CLEAR_CLASSES = frozenset({"DC0", "DC1"})
 CLEAR_AND_SEALED = frozenset({"answer", "ground"})
-"""Names that mean something harmless in one type and somebody's secret in another.
+"""Names that are harmless in one type and secret in another.
 
-The ground of a hold or an override is process metadata, that of an extension tells of health; whether data were deleted is
-process metadata, what was answered about a person is not.
+The ground of a hold or an override is process metadata, but the ground of an extension tells of health. The answer whether
+data were deleted is process metadata, but an answer about a person is not.
 """
 
 _SENTENCES = ("she is from the north", "Alina Example", "12.05.1996 in a flat")
@@ -24,7 +24,7 @@ Schema = dict[str, Any]
 
 
 def misplaced(types: Iterable[type[Data]]) -> tuple[str, ...]:
-    """All that stands where it must not in the models *types*, one sentence each; empty if nothing does.
+    """Return one sentence for each misplaced field of the models *types*.
 
     The sentences name models and fields. Source: schemas/README.md, "Who can read what" (classes of data).
     """
@@ -101,7 +101,7 @@ def _unbounded(where: str, leaf: Schema) -> Iterator[str]:
 
 
 def _leaves(where: str, schema: Schema, definitions: dict[str, Schema]) -> Iterator[tuple[str, Schema]]:
-    """The schema itself and every schema in it, references followed."""
+    """Yield the schema and every schema in it; references are followed."""
     if "$ref" in schema:
         yield from _leaves(where, definitions[schema["$ref"].rpartition("/")[2]], definitions)
         return

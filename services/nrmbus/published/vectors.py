@@ -1,8 +1,8 @@
-"""Test vectors of the wire, for partners who write their own: ``python -m nrmbus.published.vectors write|check [FOLDER]``.
+"""Test vectors of the wire, for partners who write their own client: ``python -m nrmbus.published.vectors write|check [FOLDER]``.
 
-Everything that is a function of its input is made anew by both commands: ``write`` writes it, ``check`` compares it with
-what is frozen. Sealing is random, so the letter is sealed once; ``write`` keeps a letter that is there, and ``check``
-opens it. ``letter-go.json`` was sealed by another implementation and is only ever read.
+Both commands compute every deterministic vector: ``write`` stores it, ``check`` compares it with the frozen file. Sealing
+is random, so the letter is sealed once; ``write`` keeps an existing letter, and ``check`` opens it. Another
+implementation sealed ``letter-go.json``, which is only read.
 """
 
 import hashlib
@@ -32,13 +32,13 @@ KAFKA_KEYS: Final = (
     "21", "foobar", "a-little-bit-long-string", "a-little-bit-longer-string",
     "lkjh234lh9fiuh90y23oiuhsafujhadof229phr9h19h89h8", "abc", "",
 )  # fmt: skip
-"""Of Kafka's own test of its hash (UtilsTest.testMurmur2), and the empty key."""
+"""Keys of Kafka's own test of its hash (UtilsTest.testMurmur2), and the empty key."""
 
 Vector = dict[str, Any]
 
 
 def seed(name: str) -> bytes:
-    """The 32 bytes that the vectors' key *name* is made of: SHA-256 of its name. Nobody else's key, and no secret."""
+    """Return the 32-byte seed of the key *name*: SHA-256 of its name. It is no secret, and no real key."""
     return hashlib.sha256(f"nrmbus/vectors/{name}".encode()).digest()
 
 
@@ -118,7 +118,7 @@ WEAK: Final[Mapping[str, int]] = {
     "order 8": ORDER_8, "order 8, second": ORDER_8 | 1 << 255, "order 8, third": P - ORDER_8,
     "order 8, fourth": P - ORDER_8 | 1 << 255, "y = p": P, "y = p + 1": P + 1, "y = 2^255 - 1": (1 << 255) - 1,
 }  # fmt: skip
-"""Ed25519 points that no key may be: of small order, or written in a way that is not the shortest."""
+"""Ed25519 points that no key may be: points of small order, and encodings that are not canonical."""
 
 
 def _keys() -> Vector:
@@ -141,7 +141,7 @@ def _keys() -> Vector:
 
 
 def event() -> Event:
-    """The event that the envelope's vector writes."""
+    """Return the event of the envelope's vector."""
     data = data_type("referral.submitted", 1).from_mapping(
         {
             "to": ["special-unit"],
@@ -273,7 +273,7 @@ def _letter() -> Vector:
 
 
 def opens(vector: Vector) -> bool:
-    """Whether a frozen letter is what it says: digest, copies, and each reader opens exactly its parts."""
+    """Return True if digest and copies of a frozen letter are right, and each reader opens exactly its parts."""
     whole = letter.Container.parse(json.dumps(vector["container"]))
     for reader, written in vector["readers"].items():
         key = SealingKey.from_seed(base64.decode(written, "unreadable"))
@@ -308,7 +308,7 @@ def write(folder: Path = FOLDER) -> None:
 
 
 def check(folder: Path = FOLDER) -> list[str]:
-    """The names of the vectors in *folder* that this code does not agree with; a missing one is among them."""
+    """Return the names of the vectors in *folder* that differ from this code or are missing."""
     wrong = []
     for name, make in FIXED.items():
         path = folder / name
@@ -327,7 +327,7 @@ def check(folder: Path = FOLDER) -> list[str]:
 
 
 def main(arguments: list[str]) -> int:
-    """Do what the command line asks; the exit code is 1 when a vector differs, 2 when the command is not understood."""
+    """Run ``write`` or ``check``; return 1 if a vector differs, 2 if the command is not understood."""
     folder = Path(arguments[1]) if len(arguments) > 1 else FOLDER
     match arguments[:1]:
         case ["write"]:

@@ -162,7 +162,7 @@ def _schemas(named: Mapping[str, Node | None]) -> Node:
 
 
 def _attributes() -> tuple[Node, list[str]]:
-    """Return the headers that carry the envelope, as text, and the names of those that are always there."""
+    """Return the headers of an envelope, as text, and the names of the required ones."""
     lettered = next(data for data in TYPES.values() if data.letter)  # a type with a letter has all of them
     event = schemas.schema_of(lettered)["$defs"]["Event"]
     names = {name: wire.header_of(name) for name in event["properties"] if name not in ("data", "dssematerial")}
@@ -241,7 +241,7 @@ def _channel(declared: Declaration, others: Mapping[str, str]) -> Node:
 
 
 def _operations(declared: Iterable[Declaration], profile: Profile) -> Iterator[tuple[str, Node]]:
-    """Yield who writes and who reads each channel, then what each agency's desk does automatically with what it receives."""
+    """Yield the writers and readers of each channel, then the automatic steps of each agency's desk."""
     for topic in declared:
         for action, verb, agencies in (("send", "writes", topic.writers), ("receive", "reads", topic.readers)):
             for who in (each.strip("{}") for each in agencies):
@@ -295,7 +295,7 @@ def _lines(group: str) -> Iterator[tuple[str, Node]]:
 
 
 def _rules(profile: Profile) -> Node:
-    """Return who may publish each type, who is told, and who opens which part, in the words of *profile*."""
+    """Return for each type the publishers, recipients and openers of each part, in the words of *profile*."""
     types = {}
     for name, row in profile.types.items():
         opens = {"opens": {part: list(terms) for part, terms in row.opens.items()}} if row.opens else {}

@@ -18,7 +18,7 @@ _JOINTS: Final = re.compile("([._])")
 
 
 def page(document: Mapping[str, Any]) -> str:
-    """The HTML page of an AsyncAPI *document* as `nrmbus.published.asyncapi.document` makes it; equal documents, equal pages."""
+    """Return the HTML page of an AsyncAPI *document* of `nrmbus.published.asyncapi.document`. Equal documents give equal pages."""
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent),
         autoescape=select_autoescape(["j2"]),
@@ -47,7 +47,7 @@ def page(document: Mapping[str, Any]) -> str:
 
 
 def _channels(document: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """The channels, those first that an agency writes and reads."""
+    """Return the channels; an agency's own outbox and inbox come first."""
     found = []
     for name, channel in sorted(document["channels"].items(), key=lambda each: "parameters" not in each[1]):
         refs = [each["$ref"] for each in channel["messages"].values()]
@@ -58,7 +58,7 @@ def _channels(document: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def _headers(schemas: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Every header of an event: in which channels it is, and whether it is owed wherever it is."""
+    """Return every header of an event, with its channels; it is owed if each of them requires it."""
     found: dict[str, dict[str, Any]] = {}
     for channel, form in _FORMS.items():
         for name, schema in schemas[form]["properties"].items():
@@ -69,7 +69,7 @@ def _headers(schemas: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def _steps(document: Mapping[str, Any], rules: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """The steps of the mechanism, each with its types, each type with its versions, the newest first."""
+    """Return the steps of the mechanism with their types, each with its versions, newest first."""
     types: dict[str, dict[str, Any]] = {}
     for message in document["components"]["messages"].values():
         if "x-type" not in message:
@@ -87,7 +87,7 @@ def _steps(document: Mapping[str, Any], rules: Mapping[str, Any]) -> list[dict[s
 
 
 def _rooms(document: Mapping[str, Any]) -> dict[str, list[dict[str, Any]]]:
-    """What desks do by themselves: operations of handlers, by room."""
+    """Return the automatic steps of desks: the operations of procedures, by room."""
     found: dict[str, list[dict[str, Any]]] = {}
     for name, operation in document["operations"].items():
         room, _, line = name.partition(".")
@@ -105,12 +105,12 @@ def _name(reference: str) -> str:
 
 
 def _code(text: str) -> Markup:
-    """Markdown's quoted code as HTML; nothing else of Markdown is used."""
+    """Return *text* as HTML, with code in backquotes; the document uses no other Markdown."""
     return Markup(_QUOTED.sub(r"<code>\1</code>", str(escape(text))))  # noqa: S704 - escaped just before
 
 
 def _breaks(name: str) -> Markup:
-    """A long name, which may be broken after a dot or an underscore."""
+    """Return a name that the browser may break after a dot or an underscore."""
     return Markup(_JOINTS.sub(r"\1<wbr>", str(escape(name))))  # noqa: S704 - escaped just before
 
 
@@ -119,7 +119,7 @@ def _words(term: str) -> str:
 
 
 def _form(schema: Mapping[str, Any]) -> str:
-    """What a value must be, in one line."""
+    """Return the form of a value in one line."""
     if "$ref" in schema:
         return _name(schema["$ref"])
     if "const" in schema:
