@@ -1,4 +1,4 @@
-"""What may happen, by whom, by when, and who is told: dated profiles as data, and a pure engine that reads them."""
+"""Law of the mechanism as dated profiles (data), and the pure engine that applies a profile to a case."""
 
 from nrmbus.rules.audience import Audience
 from nrmbus.rules.clocks import Clock

@@ -1,4 +1,4 @@
-"""Whether what an event answers, ends or executes is over already (G-51, invariant I-3)."""
+"""Check whether an event would answer, end or execute something that is over already (G-51, invariant I-3)."""
 
 from collections.abc import Callable, Mapping
 from typing import Final
@@ -78,13 +78,13 @@ def _plan_over(step: Step) -> bool:
 
 
 def _runs_already(step: Step) -> bool:
-    """A duty of the whole case that this would begin anew still runs: it would put its end off, and nobody decided so."""
+    """Return whether a duty of the whole case that the event would restart still runs; a restart would postpone it."""
     begun = {code for code, rule, _ in step.tables.starts.get(step.event.type, ()) if rule.scope == "case"}
     return any(clock.code in begun and clock.runs for clock in step.view.running)
 
 
 def _stopped(step: Step) -> bool:
-    """What an agency had to retain it deletes one day, and says so; nothing else is answered twice."""
+    """Return whether the sender answered this stop before; only after ``must_retain`` may it still answer ``deleted``."""
     stop = step.view.stops.get(step.source)
     return stop is not None and not stop.open and not (step.deletes and stop.answer == "must_retain")
 
@@ -157,6 +157,6 @@ _OVER: Final[Mapping[str, Callable[[Step], bool]]] = {
 
 
 def is_over(step: Step) -> bool:
-    """Whether this would answer, end or execute a second time, or open under a reference that still stands."""
+    """Return whether *step* answers, ends or executes a second time, or opens under a reference that still stands."""
     over = _OVER.get(step.event.type)
     return over is not None and over(step)

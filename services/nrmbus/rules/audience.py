@@ -1,4 +1,4 @@
-"""Who sees an event and who opens which part of its letter: section 3 of RULES.md, one function for each term.
+"""Recipients of an event and the agencies that open each part of its letter (RULES.md, section 3); a function per term.
 
 Read on the view before the event. The sender and ``statistics`` (which opens every coded part) are never listed.
 """
@@ -18,16 +18,16 @@ from nrmbus.rules.view import Bed, House, Plan
 from nrmbus.rules.vocabulary import Term
 
 CHOSEN: Final[frozenset[Term]] = frozenset({"members", "questioner", "to"})
-"""Words for whom the sender turns to, of whatever role: their role bounds what they open."""
+"""Terms for agencies that the sender chooses, of any role; the role limits which parts such an agency opens."""
 GRANTS = ("consent.given", "consent.overridden")
 
 
 @dataclass(frozen=True, slots=True)
 class Audience:
-    """Who gets an event.
+    """Recipients of one event.
 
-    ``opens`` has each part that the type's letter carries, with those who open it. ``earlier`` has, for a receiver whose
-    first event of the case this is, the ids of the standing consents to deliver to it just before.
+    ``opens`` maps each part of the type's letter to the agencies that open the part. ``earlier`` maps each recipient that
+    has no event of the case yet to the ids of the standing consents that it must get first.
     """
 
     recipients: tuple[str, ...]
@@ -80,14 +80,14 @@ def _openers(step: Step, part: Part, terms: Iterable[Term]) -> set[str]:
 
 
 def _within(step: Step, term: Term, agency: str, part: Part) -> bool:
-    """Whether what names *agency* goes as far as *part*."""
+    """Return whether *term* lets *agency* open *part*."""
     if term == "rescuer":
         return step.emergency is not None and part in step.emergency.parts
     return term not in CHOSEN or may_open(step, agency, part)
 
 
 def chosen_by_sender(step: Step) -> set[str]:
-    """Who opens a part of the letter because the sender turned to it; each only what its role may."""
+    """Return the agencies that open a part because the sender chose them; their roles limit the parts."""
     row = step.tables.row(step.event.type)
     terms = {term for each in row.opens.values() for term in each} if row else set()
     return {agency for term in terms & CHOSEN for agency in TERMS[term](step)}
@@ -99,7 +99,7 @@ def _asked_by_sender(step: Step) -> Iterable[str]:
 
 
 def may_open(step: Step, agency: str, part: Part) -> bool:
-    """Whether *agency*'s role may open *part* of what somebody turns to it with, whoever names it."""
+    """Return whether *agency*'s role may open *part* of a referral, whatever term names the agency."""
     return part in step.tables.may_open_of_referral(step.roles.of(agency))
 
 
@@ -110,7 +110,7 @@ def parts_of(data: type[Data]) -> tuple[Part, ...]:
 
 
 def earlier(step: Step, recipients: Iterable[str]) -> dict[str, tuple[str, ...]]:
-    """For each of *recipients* that has no event of the case yet: the standing consents that cover it, in their order."""
+    """Return, for each recipient without an event of the case, the standing consents that cover it, in order."""
     view = step.view
     fresh = [agency for agency in recipients if not view.count_for(agency)]
     if not fresh or not view.consents:
@@ -153,7 +153,7 @@ def _guardianship_of_child(step: Step) -> Iterable[str]:
 
 
 def _guardian_bodies(step: Step) -> Iterable[str]:
-    """Those that a child's flag reached, while the person is a child and when it is found to be one again."""
+    """Return the bodies that a child's flag reached, while the person is, or is again found to be, a child."""
     return step.view.flagged if step.view.child is not False or step.finds_child else ()
 
 
@@ -166,7 +166,7 @@ def _housing(step: Step) -> Iterable[str]:
 
 
 def _houses(step: Step) -> list[tuple[Bed, House]]:
-    """The houses that may have to do with her: while she is in one, another that holds a bed as well hears what stops only."""
+    """Return the houses where the person is admitted; all of them if there are none, or if the event stops something."""
     row, houses = step.tables.row(step.event.type), list(step.view.houses())
     hers = [] if row and row.stops else [each for each in houses if each[1].state == "admitted"]
     return hers or houses
@@ -197,19 +197,19 @@ def _holder(step: Step) -> Iterable[str]:
 
 
 def _former_holder(step: Step) -> Iterable[str]:
-    """Who holds the case until this event gives it to another; not who may hear nothing of the person any more."""
+    """Return the present holder if the event gives the case to another agency, unless the person refuses the holder."""
     holder = step.holder
     return (holder,) if holder and not step.barred(holder) and _next(step) != holder else ()
 
 
 def _next_holder(step: Step) -> Iterable[str]:
-    """Who holds the case from this event on and did not before; not who may hear nothing of the person any more."""
+    """Return the holder after the event if the event gives it the case, unless the person refuses that agency."""
     holder = _next(step)
     return (holder,) if holder and not step.barred(holder) and holder != step.holder else ()
 
 
 def _next(step: Step) -> str | None:
-    """Who holds the case after a plan, a first stage, a transfer that is accepted, or what its holder has deleted."""
+    """Return the holder after a plan, a first stage, an accepted transfer, or a deletion by the present holder."""
     view, kind, source = step.view, step.event.type, step.source
     if kind == "plan.adopted":
         view = replace(view, plan=Plan(source, step.to, None))
@@ -239,7 +239,7 @@ def _referrer_when_unit_ends(step: Step) -> Iterable[str]:
 
 
 def _told_of_closing(step: Step) -> Iterable[str]:
-    """Who closed the case and who heard of it, save those who have deleted what they were told since."""
+    """Return the agency that closed the case and those notified of the closing, without agencies that deleted since."""
     closing, left = step.view.closing, step.view.left
     told = (closing.mark.source, *closing.told) if closing else ()
     return (agency for agency in told if agency not in left)
@@ -363,7 +363,7 @@ def _terminator(step: Step) -> Iterable[str]:
 
 
 def _holders_by_authority(step: Step) -> Iterable[str]:
-    # An agency that objects shows by it that it holds the case: only who decides hears of it.
+    # An objection shows that its sender holds the case, so only the authority that decides is notified.
     return step.holders if step.role in AUTHORITIES else ()
 
 

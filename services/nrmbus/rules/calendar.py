@@ -58,7 +58,7 @@ class Calendar:
             return instant.date()
 
     def is_worked(self, day: date) -> bool:
-        """Whether *day* is a working day; the profile's own days win over week and library."""
+        """Return whether *day* is a working day; the profile's own days override weekend and library."""
         if day not in self._known:
             self._known[day] = day in self.worked or not (
                 day in self.off or day.weekday() in self.weekend or day in self.public
@@ -95,7 +95,7 @@ class Calendar:
         return sum(self.is_worked(after + ONE_DAY * i) for i in range(1, (until - after).days + 1))
 
     def months_after(self, day: date, months: int) -> date:
-        """The same day *months* later, or the last of that month where it has no such day; the last day there is if beyond."""
+        """Return the same day *months* later, or the last day of a shorter month; at most the last day of `date`."""
         years, month = divmod(day.month - 1 + months, 12)
         year = day.year + years
         if year >= date.max.year:

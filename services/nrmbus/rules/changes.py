@@ -32,7 +32,7 @@ def parts_without(parts: Parts, agencies: Iterable[str], part: str) -> Parts:
 
 
 def put(records: Mapping[str, Value], key: str, record: Value) -> Mapping[str, Value]:
-    """*records* with *record* at *key*; one that was there keeps its place in the order."""
+    """Return *records* with *record* at *key*; an existing key keeps its place in the order."""
     return {**records, key: record}
 
 
@@ -42,5 +42,5 @@ def put_last(records: Mapping[str, Value], key: str, record: Value) -> Mapping[s
 
 
 def heard_by(step: Step) -> frozenset[str]:
-    """Who knows of what this event opens: its sender and those it was sent to, as far as this history tells."""
+    """Return the agencies that know what this event opens: its sender, ``to``, and its recipients in this history."""
     return frozenset((step.source, *step.to, *step.recipients))

@@ -152,7 +152,7 @@ def _concerns(step: Step, clock: Running, rule: ClockRule) -> bool:
 
 
 def _by_asker(step: Step) -> bool:
-    """Whether the event takes a request back, which ends it for everybody who was asked.
+    """Return whether the asker withdraws its request, which ends the clock for every agency that was asked.
 
     An asker that asked itself too answers for itself alone.
     """
@@ -161,11 +161,10 @@ def _by_asker(step: Step) -> bool:
 
 
 def _same(step: Step, clock: Running) -> bool:
-    """Whether the event is about what the clock waits for.
+    """Return whether the event answers the request that the clock waits for.
 
-    What answers a record does so by its reference and for its own kind: a service that is given unasked answers no
-    referral, and no other service that was asked for. A first stage answers no record: the person is taken on, whatever
-    reference is named.
+    An answer must name the clock's reference and be of the same kind: a service that is given unasked answers no referral
+    and no other service. A first stage always answers, whatever reference it names, since it takes the person on.
     """
     row, ref = step.tables.row(step.event.type), step.event.referral
     if row is None or row.about is None:
@@ -178,7 +177,7 @@ def _kind(type: str) -> str:
 
 
 def _answers_for_all(step: Step) -> bool:
-    """Whether nobody else can answer any more: one court decides for every court, one confirmation holds for all."""
+    """Return whether the event answers for every agency: one court decides for all, one confirmation holds for all."""
     kind = step.event.type
     if kind == "review.decided":
         return step.review is not None and step.review.decider == step.role
@@ -186,7 +185,7 @@ def _answers_for_all(step: Step) -> bool:
 
 
 def _by_letter(step: Step, end: End) -> frozenset[str]:
-    """Who must be able to read the letter for the clock to end; nobody if there is no letter."""
+    """Return the agencies that must be able to read the letter for the clock to end; empty without a letter."""
     if step.event.sealeddigest is None:
         return frozenset()
     return frozenset(step.units_in_to if end.when == "to_unit" else step.to)
@@ -283,9 +282,9 @@ _MOVES: Final[Mapping[str, Callable[[Step, tuple[Running, ...], Mark], tuple[Run
 
 
 def breached_by(step: Step) -> Running | None:
-    """The clock that a ``deadline.breached`` is about: the first not yet breached of its rule, cause and due time.
+    """Return the clock of a ``deadline.breached``: the first unbreached one with its rule, cause and due time, or None.
 
-    Two receivers of one request have clocks alike in all three; they are told one by one, in the order of the request.
+    Two receivers of one request have identical clocks; their breaches are published one by one, in the request's order.
     """
     code, due = value(step.event, "rule"), value(step.event, "due")
     for clock in step.view.running:
@@ -320,7 +319,7 @@ def _due(tables: Tables, clock: Running, pauses: tuple[Interval, ...]) -> dateti
 
 
 def length_of(rule: ClockRule, clock: Running) -> Length:
-    """The length that holds for *clock*; a clock that names no urgency has that of a normal one."""
+    """Return the length that applies to *clock*; a clock without an urgency counts as ``normal``."""
     if rule.length.by_urgency is None:
         return rule.length
     by_urgency = {str(urgency): length for urgency, length in rule.length.by_urgency.items()}
@@ -328,7 +327,7 @@ def length_of(rule: ClockRule, clock: Running) -> Length:
 
 
 def _merged(clock: Running) -> tuple[Interval, ...] | None:
-    """The pauses of *clock* in order, overlapping ones as one, none before its start; None while one is open."""
+    """Return the pauses of *clock* in order, merged, from its start on; None while a pause is open."""
     merged: list[Interval] = []
     for pause in sorted(clock.pauses, key=lambda pause: pause.asked):
         if pause.until is None:
@@ -389,7 +388,7 @@ def _shown(tables: Tables, roles: Roles, view: View, clock: Running) -> Clock:
 
 
 def told(tables: Tables, roles: Roles, view: View, clock: Running) -> tuple[str, ...]:
-    """Who is told of a breach of *clock* beside the answerable agency and its supervisor."""
+    """Return the agencies notified of a breach of *clock*, besides the answerable agency and its supervisor."""
     whom = tables.profile.clocks[clock.code].told
     found: str | None = None
     if whom == "asker":

@@ -13,7 +13,7 @@ def _to_unit(step: Step) -> bool:
 
 
 def _to_unit_that_left(step: Step) -> bool:
-    """A referral that asks the special unit again, after it has deleted what it knew (T02)."""
+    """Return whether a referral asks the special unit again after the unit deleted its data (T02)."""
     waiting = any(
         party.agency in step.units_in_to and party.state == "submitted"
         for referral in step.view.referrals.values()
@@ -143,5 +143,5 @@ CONDITIONS: Final[Mapping[Condition, Callable[[Step], bool]]] = {
 
 
 def holds(condition: Condition | None, step: Step) -> bool:
-    """Whether *condition* holds at *step*; no condition always does."""
+    """Return whether *condition* holds at *step*; None always holds."""
     return condition is None or CONDITIONS[condition](step)

@@ -1,4 +1,4 @@
-"""What the timekeeper says by itself, and exactly when: breaches, expiry, lapsed offers, follow-ups (section 5)."""
+"""Events that the timekeeper publishes, and when: breaches, expiries, lapsed offers, follow-ups (section 5)."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -30,7 +30,7 @@ SAID_WHEN_DUE = frozenset(
         ReferralExpired.type,
     }
 )  # fmt: skip
-"""What the timekeeper alone says: nobody has to believe it that it is time, since that follows from the history."""
+"""Event types that only the timekeeper may publish. Readers can verify from the history that each one is due."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +66,7 @@ def due_of_view(tables: Tables, roles: Roles, view: View) -> tuple[Due, ...]:
 
 
 def is_due(tables: Tables, roles: Roles, view: View, event: Event, now: datetime) -> bool:
-    """Whether *event* says at *now* what is due by *view*, to the word: its time, cause, reference and data."""
+    """Return whether *event* is exactly one that *view* makes due at *now*: same time, cause, reference and data."""
     return any(
         (each.type, each.at, each.cause, each.ref, each.data)
         == (event.type, event.time, event.causationid, event.referral, event.data)
@@ -76,7 +76,7 @@ def is_due(tables: Tables, roles: Roles, view: View, event: Event, now: datetime
 
 
 def _due(at: datetime, rule: str, cause: str, data: Data, ref: str | None, detail: str) -> Due:
-    # The instant belongs to it: what was refused because it came too early is said again, under another id.
+    # The id includes the instant: an event that was refused as too early is published again under another id.
     return Due(at, rule, cause, data.type, data, ref, f"{cause}|{data.type}|{rule}|{detail}|{at.isoformat()}")
 
 
@@ -92,9 +92,9 @@ def _breaches(tables: Tables, roles: Roles, view: View) -> Iterator[Due]:
 
 
 def _expiries(tables: Tables, roles: Roles, view: View) -> Iterator[Due]:
-    """A referral expires as a whole, when all who have not answered are overdue as long again as they had time.
+    """Yield the expiry of each referral: when every waiting receiver has been overdue for as long as its time to answer.
 
-    Who has left the case will not answer: there is nothing to wait for from then on.
+    An agency that has left the case will not answer, so nothing waits for it.
     """
     for referral in view.referrals.values():
         waiting = {
@@ -151,7 +151,7 @@ def _follow_ups(tables: Tables, view: View) -> Iterator[Due]:
 
 
 def _erasures(tables: Tables, view: View) -> Iterator[Due]:
-    """What a decision ends is erased when the days for objecting are over and no hold stands; once for each decision."""
+    """Yield the erasure after a decision, when the days for objecting and all holds have ended; once per decision."""
     decision, calendar = view.erasure.terminated, tables.calendar
     if decision is None or view.erasure.due == decision.id:
         return

@@ -1,7 +1,7 @@
-"""What nobody can answer any more: duties of who may say nothing more in a case, and what waited for him alone.
+"""Duties that nobody can meet any more: those of agencies that may publish nothing more in a case.
 
-Such a duty is lifted, not met: it ends by an event that its row does not name, and the history shows by which. What a
-closing ended is owed again when the case is re-opened.
+Such a duty is lifted, not met: an event ends it that the clock's row does not name, and the history shows which event.
+Duties that a closing ended come back when the case is re-opened.
 """
 
 from collections.abc import Mapping
@@ -20,10 +20,10 @@ LEFT: Final = "LEFT"
 
 
 def settled(tables: Tables, view: View, now: datetime) -> View:
-    """*view* with no duty resting upon who has left the case, or upon a special unit that the person refuses.
+    """Return *view* without duties of agencies that left the case, or of a special unit that the person refuses.
 
-    Who has a part again has come back, and owes what begins from there on. No duty waits any longer for the answer of
-    somebody who has left, or who may not hear the question any more: from *now* on it runs.
+    An agency that has a part again has come back, and owes only new duties. A duty stops waiting for the answer of an
+    agency that left or may not see the question: its clock runs on from *now*.
     """
     if view.left:
         left = {agency: at for agency, at in view.left.items() if agency not in view.parts}
@@ -65,9 +65,9 @@ def stopped(tables: Tables, view: View, end: Status) -> tuple[Running, ...]:
 
 
 def resumed(step: Step, mark: Mark) -> tuple[Running, ...]:
-    """The duties that the closing ended, of a case that is re-opened: each due later by as long as it was closed.
+    """Return the duties that the closing ended, for a re-opened case, each due later by the time that it was closed.
 
-    Nobody answers one by closing and opening again. Of a case that is to be erased they stay ended.
+    So closing and re-opening meets no duty. In a case that is to be erased these duties stay ended.
     """
     closing = step.view.closing
     if closing is None:
@@ -80,7 +80,7 @@ def resumed(step: Step, mark: Mark) -> tuple[Running, ...]:
 
 
 def left_by(step: Step, mark: Mark) -> Changes:
-    """The sender has deleted what it was told: it has no part any more, houses nobody, and nothing waits for it alone."""
+    """Return the changes after the sender deleted its data: it has no part, houses nobody, and no duty waits for it alone."""
     view, agency = step.view, step.source
     gone = {agency, *view.left}
     services: Mapping[str, Service] = {

@@ -1,4 +1,4 @@
-"""Breaking the glass: which parts an emergency needs, who must hear of it, whom the person refused, which month it counts in.
+"""Emergency access (break glass): parts, second agencies, refusals by the person, and the month for the limit.
 
 All values are the profile's (``emergency``); the engine has none of its own [D].
 """
@@ -24,17 +24,17 @@ def parts_needed(step: Step) -> tuple[Part, ...]:
 
 
 def at_once(step: Step) -> bool:
-    """Whether the danger does not wait for an objection."""
+    """Return whether the danger is too urgent to wait for an objection."""
     return value(step.event, "reason") in step.tables.profile.emergency.at_once
 
 
 def is_too_late(tables: Tables, emergency: Emergency, now: datetime) -> bool:
-    """Whether *emergency* is none any more at *now*: a desk that was off seals nothing to who asked days ago."""
+    """Return whether *emergency* is too old to answer at *now*, so that a desk that was off seals nothing days later."""
     return now - emergency.mark.registered > timedelta(hours=tables.profile.emergency.answer_hours)
 
 
 def refused_by_person(view: View, agency: str) -> bool:
-    """Whether a refusal or withdrawal for *agency* stands, for whatever purpose; a child's word counts here as well."""
+    """Return whether a refusal or withdrawal for *agency* stands, for any purpose; a child's refusal counts too."""
     return any(
         receiver == agency and standing.kind in ("refused", "withdrawn")
         for (receiver, _), standing in view.consents.items()
@@ -42,12 +42,12 @@ def refused_by_person(view: View, agency: str) -> bool:
 
 
 def second_agencies(step: Step) -> Iterable[str]:
-    """Who hears of it beside the holder: the supervisors of both, or else who has had a part in the case for longest.
+    """Return the agencies notified besides the holder: both supervisors, or else the agency with the oldest part.
 
-    One is enough, and no more than that need learn who else is on the case; never one that the person refused, which
-    would learn here that she is in danger.
+    One is enough, so that no more agencies learn who else is on the case. An agency that the person refused is never
+    notified, since it would learn that she is in danger.
     """
-    emergency = step.emergency if step.event.type != ASKED else None  # one that ended may have had the reference before
+    emergency = step.emergency if step.event.type != ASKED else None  # an ended emergency may share the reference
     both = (emergency.mark.source, emergency.holder) if emergency else (step.source, step.holder)
     bosses = {step.roles.supervisor(agency) for agency in both if agency}
     found = _others(step, bosses, both)

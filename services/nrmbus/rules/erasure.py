@@ -1,4 +1,4 @@
-"""What a view knows of the end of a case's data: decision, holds, and that its time of keeping is over."""
+"""State of the erasure of a case's data: the decision, holds, and the end of the retention period."""
 
 from dataclasses import dataclass
 
@@ -7,7 +7,7 @@ from nrmbus.rules.mark import Mark
 
 @dataclass(frozen=True, slots=True)
 class AccessHold:
-    """What stops an erasure until the end of the day *until*; *objects_only* if it does nothing but object to a decision."""
+    """Hold on an erasure until the end of the day *until*; *objects_only* if the hold only objects to a decision."""
 
     source: str
     until: str
@@ -16,9 +16,9 @@ class AccessHold:
 
 @dataclass(frozen=True, slots=True)
 class Erasure:
-    """The end of access to what is stored: the decision, what stops it, for which it was said to be *due*, who confirmed.
+    """End of access to stored data: the decision, the holds, the decision that is ``due`` and the confirmations.
 
-    ``retention`` is where it was said that the time of keeping is over, ``told`` who was told of that.
+    ``retention`` marks the event that ended the retention period; ``told`` lists the agencies notified by that event.
     """
 
     terminated: Mark | None = None

@@ -1,4 +1,4 @@
-"""One event as it meets a view: what judging, routing, folding and clocks all ask of the two."""
+"""One event together with the view before it: the shared input of judging, routing, folding and clocks."""
 
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -14,7 +14,7 @@ SERVICES = "services"
 UNIT = "special_unit"
 COURT = "court"
 AUTHORITIES = frozenset({"auditor", "court", "prosecution"})
-"""Whose holds all who hold the case hear of."""
+"""Roles whose holds on erasure are announced to every agency holding the case."""
 NO_HOLDERS = frozenset({"auditor", "coordinator", "registrar", "statistics", "timekeeper"})
 """Roles that keep no letter; of a letter the statistics get coded facts, and no service of theirs is built yet."""
 CLOSED = "case.closed"
@@ -60,17 +60,17 @@ class Step:
 
     @property
     def ref(self) -> str:
-        """The reference that the event carries; its own id where it opens something without one."""
+        """Return the reference of the event; an event that opens a record without one uses its own id."""
         return self.event.referral or self.event.id
 
     @property
     def to(self) -> tuple[str, ...]:
-        """Whom the sender chose."""
+        """Return the receivers that the sender chose."""
         return tuple(value(self.event, "to", ()))
 
     @property
     def child(self) -> bool:
-        """Whether the procedure for children applies: to a case that does not tell yet, and by an event that finds a child."""
+        """Return whether the child procedure applies: known from the view or the event, or because the event finds a child."""
         if self.event.type == CHILD_FLAGGED or self.finds_child:
             return True
         known = self.view.child
@@ -78,24 +78,24 @@ class Step:
 
     @property
     def finds_child(self) -> bool:
-        """Whether the event is an assessment by which the person is, or may be, a child."""
+        """Return whether the event is an age assessment that finds that the person is, or may be, a child."""
         return self.event.type == AGE_ASSESSED and value(self.event, "result") != "adult"
 
     @property
     def deletes(self) -> bool:
-        """Whether the sender says by this event that it has deleted what it was told."""
+        """Return whether the sender states with this event that it has deleted its data."""
         return self.event.type == STOPPED and value(self.event, "answer") == "deleted"
 
     @property
     def holders(self) -> tuple[str, ...]:
-        """Who may hold a letter of the case: whoever sent or received one of its events, sorted."""
+        """Return the agencies that may hold a letter of the case: all senders and receivers of its events, sorted."""
         return tuple(sorted(each for each in self.view.counts if self.roles.of(each) not in NO_HOLDERS))
 
     def kept_open(self, day: date) -> bool:
-        """Whether an authority has the case kept on *day*, of the profile's zone, so that it may be worked on.
+        """Return whether an authority's hold keeps the case on *day* (profile's zone), so that work on it may go on.
 
-        An agency's hold stops the erasure alone: nobody gives itself back what a court has ended, and no other holder
-        finds out that somebody objects.
+        An agency's own hold only stops the erasure: no agency restores access that a court ended, and no other holder learns
+        of the objection.
         """
         holds = self.view.erasure.holds
         return any(each.until >= day.isoformat() and self.roles.of(each.source) in AUTHORITIES for each in holds)
@@ -107,11 +107,11 @@ class Step:
 
     @property
     def withholds_from_unit(self) -> bool:
-        """Whether the sender says that the special unit must not hear; by its id or by its role."""
+        """Return whether the sender withholds the event from the special unit, by id or by role."""
         return any(UNIT in (name, self.roles.of(name)) for name in value(self.event, "withhold_from", ()))
 
     def in_group(self, agency: str | None, group: str) -> bool:
-        """Whether *agency* has a role of the profile's *group*."""
+        """Return whether *agency* has a role of the profile's *group*."""
         return self.roles.of(agency) in self.tables.groups.get(group, frozenset())
 
     @property
@@ -141,7 +141,7 @@ class Step:
 
     @property
     def deciders(self) -> tuple[str, ...]:
-        """Who decides on the review which the event asks for, and may hear of the person."""
+        """Return the agencies that decide the requested review and that the person has not refused."""
         return tuple(agency for agency in self.roles.having(self.review_role) if not self.barred(agency))
 
     @property
@@ -160,7 +160,7 @@ class Step:
         return self.tables.calendar.day(self.event.recordedtime)
 
     def standing(self, agency: str, purpose: str) -> Standing | None:
-        """What the person has said last about *agency* and *purpose*; an expired consent stands no more."""
+        """Return the person's last statement about *agency* and *purpose*, or None if there is none or it expired."""
         found = self.view.consents.get((agency, purpose))
         if found and found.last_day and self.today.isoformat() > found.last_day:
             return None
@@ -172,16 +172,16 @@ class Step:
         return found.kind if found else None
 
     def named(self, agency: str) -> bool:
-        """Whether a consent or override that stands lets *agency* have information."""
+        """Return whether a standing consent or override lets *agency* have information."""
         return self.stands(agency, SHARING) in ("given", "overridden")
 
     def barred(self, agency: str) -> bool:
-        """Whether an adult's refusal or withdrawal for *agency* stands. A child is not asked, so it bars nobody."""
+        """Return whether an adult's refusal or withdrawal for *agency* stands. A child is not asked, so this bars nobody."""
         return not self.child and self.stands(agency, SHARING) in ("refused", "withdrawn")
 
     @property
     def unit_refused(self) -> bool:
-        """Whether an adult's refusal of the special unit stands."""
+        """Return whether an adult's refusal of the special unit stands."""
         return not self.child and any(self.stands(unit, SHARING) == "refused" for unit in self.roles.having(UNIT))
 
     @property
@@ -191,7 +191,7 @@ class Step:
 
     @property
     def holder(self) -> str | None:
-        """Who holds the case before this event."""
+        """Return the holder of the case before this event, or None."""
         return holder_of(self, self.view)
 
     def mark(self, registered: datetime, number: int) -> Mark:
@@ -201,7 +201,7 @@ class Step:
 
 
 def shut_for(step: Step, agency: str) -> bool:
-    """Whether the letter of the event reached *agency* by consent, and a refusal or withdrawal of it stands now."""
+    """Return whether *agency* got the letter by consent and the person has since refused or withdrawn that consent."""
     row = step.tables.row(step.event.type)
     return row is not None and not row.stops and step.barred(agency)
 
@@ -215,10 +215,10 @@ def referrer(view: View, roles: Roles) -> str | None:
 
 
 def holder_of(step: Step, view: View) -> str | None:
-    """Who holds the case of *view*: by plan, as special unit from the first stage on, by taking it over, by the signal.
+    """Return the holder of *view*: by plan, as special unit after a first stage, by taking over, or by the signal.
 
-    Whoever has deleted what it was told holds nothing. If all of these have, the agency holds that has had a part for
-    longest and may close; if nobody is left who may, the first of these can still close, and do nothing else.
+    An agency that deleted its data holds nothing. If all of these have deleted, the holder is the agency with the oldest
+    part that may close cases; if no such agency is left, the first of them can still close the case, and do nothing else.
     """
     units = [unit for unit in step.roles.having(UNIT) if not step.barred(unit)] if view.stage else []
     named = [view.plan.holder if view.plan else None, *units, view.taken_over_by, view.detector]

@@ -1,7 +1,7 @@
-"""What an agency could open of a letter in any history of the case: the bound that whoever seals holds without the view.
+"""Upper bound of an audience: the parts of a letter that an agency could open in any history of the case.
 
-An audience is worked out by whoever has the history. A sender that is told of another one than it had found seals to it
-all the same, as far as this goes: nobody can talk it into sealing a part to a role that may not open it.
+Only the holder of the full history computes an audience. A sender may get another audience than it computed, and seals
+to that one only within this bound: so nobody can make it seal a part to a role that may not open the part.
 """
 
 from nrmbus.events.model import Part
@@ -12,7 +12,7 @@ from nrmbus.rules.why import FOR
 
 
 def could_open(step: Step, agency: str, part: Part) -> bool:
-    """Whether some history could let *agency* open *part*: by its role, by the row, by whom the sender turned to."""
+    """Return whether *agency* could open *part* in some history: by its role, by the row, or by the sender's choice."""
     row = step.tables.row(step.event.type)
     terms = openers_of(row, part) if row else ()
     return any(_could_be(step, term, agency, part) for term in terms)

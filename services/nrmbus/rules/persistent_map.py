@@ -6,7 +6,7 @@ from typing import Generic, TypeVar
 
 Value = TypeVar("Value")
 DRAWER = 64
-"""Large enough that few drawers are looked through, small enough that copying one costs nothing beside a signature."""
+"""Size of a drawer: large enough to keep the search short, small enough that a copy costs less than a signature."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,7 +17,7 @@ class Shelf(Generic[Value]):
     last: Mapping[str, Value] = field(default_factory=dict)
 
     def get(self, key: str | None) -> Value | None:
-        """What was put last at *key*, or None."""
+        """Return the value that was last put at *key*, or None."""
         if key is None:
             return None
         found = self.last.get(key)

@@ -40,16 +40,16 @@ class ProfileError(ValueError):
 
 
 class Cited(Frozen):
-    """What rests on something: ``basis`` as it is cited, ``unverified`` if the law's text was not readable."""
+    """Value with its source: ``basis`` as cited, ``unverified`` if the law's text was not readable."""
 
     basis: Basis
     unverified: bool = False
 
 
 class Row(Cited):
-    """One type of event: who publishes it, who sees it, who opens which part of its letter (section 3).
+    """One event type: its publishers, its recipients, and the agencies that open each part of its letter (section 3).
 
-    ``refused_as`` is the rule as which every refusal of the type reads to its sender.
+    ``refused_as`` is the rule that every refusal of the type shows to its sender.
     """
 
     by: tuple[str, ...]
@@ -106,7 +106,7 @@ class Length(Frozen):
 
 
 class Start(Frozen):
-    """What starts a clock, and whether from the event's time (T) or its registration (R)."""
+    """Events that start a clock, and whether it starts at the event's time (T) or its registration (R)."""
 
     events: tuple[str, ...]
     when: Condition | None = None
@@ -114,7 +114,7 @@ class Start(Frozen):
 
 
 class End(Frozen):
-    """What ends a clock."""
+    """Events that end a clock, and their condition."""
 
     events: tuple[str, ...]
     when: Condition | None = None
@@ -170,7 +170,7 @@ class Allowance(Cited):
 
 
 class CalendarRule(Cited):
-    """Which days are worked. ``days_off`` and ``working_days`` win over the library's holidays and over the weekend."""
+    """Working days. ``days_off`` and ``working_days`` override the library's holidays and the weekend."""
 
     country: Annotated[str, Field(pattern=r"^[A-Z]{2}$")]
     weekend: tuple[Annotated[int, Field(ge=0, le=6)], ...]
@@ -179,7 +179,7 @@ class CalendarRule(Cited):
 
 
 class RetentionClass(Cited):
-    """How long what is said by some types is kept after a case is closed; None where no value is known."""
+    """Retention period of some event types after a case is closed; ``years`` is None if no value is known."""
 
     types: Annotated[tuple[str, ...], Field(min_length=1)]
     years: Annotated[int | None, Field(ge=1, le=100)] = None
@@ -265,7 +265,7 @@ class Profile(Frozen):
 
     @cached_property
     def unverified(self) -> tuple[str, ...]:
-        """What rests on law whose text was not readable: types, rules, clocks and values by name, for wherever they are cited."""
+        """Return the names of types, rules, clocks and values that rest on law whose text was not readable."""
         tables: tuple[dict[str, Cited], ...] = (
             dict(self.types),
             dict(self.refusals),
@@ -301,7 +301,7 @@ class Profile(Frozen):
 
 
 def matches(name: str, pattern: str) -> bool:
-    """Whether the type *name* is *pattern*, or begins as a pattern that ends in ``*``."""
+    """Return whether the type *name* equals *pattern*, or starts with a pattern that ends in ``*``."""
     return name.startswith(pattern[:-1]) if pattern.endswith("*") else name == pattern
 
 

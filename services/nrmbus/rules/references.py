@@ -1,4 +1,4 @@
-"""The records that an event may answer: whether its sender knows them, and on which side of them it stands."""
+"""Records that an event may answer: whether its sender knows the record, and on which side of it the sender stands."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ def _never(_: Step) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Sides:
-    """Three questions about a kind of record and the sender of an event: known to it, asked of it, asked by it?"""
+    """Three questions about a kind of record: does the sender know it, was the sender asked, did the sender ask?"""
 
     known: Ask
     asked: Ask
@@ -107,10 +107,10 @@ def opened_record(step: Step) -> Opened | None:
 
 
 def is_anothers(step: Step) -> bool:
-    """Whether this event would open a record under a reference that another agency uses, for whatever kind of record.
+    """Return whether the event would open a record under a reference that another agency uses, for any kind.
 
-    Answers, clocks and who hears go by the reference: a second record under it would stand in for the first. A service
-    that was given unasked waits for no answer.
+    Answers, clocks and audiences use the reference: a second record under it would replace the first. A service that was
+    given unasked waits for no answer, so its reference is free.
     """
     ref, opened = step.event.referral, _opened_by(step.view)
     if ref is None or step.event.type not in opened:
@@ -134,11 +134,11 @@ ANSWERED_BY_REFERENCE: Final = frozenset(
         "stay.hold_requested",
     }
 )
-"""Types that open a record which can be answered only by its reference."""
+"""Types whose records can be answered only by reference."""
 
 
 def still_stands(record: Opened) -> bool:
-    """Whether *record* has not come to an end, so that its reference is not free for another."""
+    """Return whether *record* is still open, so that its reference is not free for another agency."""
     if isinstance(record, Referral):
         return record.stands
     if isinstance(record, Bed):

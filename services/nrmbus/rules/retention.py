@@ -1,4 +1,4 @@
-"""How long a closed case is kept: the years of the longest class of what was said in it, and whatever holds it."""
+"""Retention of a closed case: the years of the longest class among its events, prolonged by holds."""
 
 from dataclasses import dataclass
 from datetime import date, datetime

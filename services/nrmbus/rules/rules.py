@@ -47,39 +47,38 @@ class Rules:
         letter_parts: Mapping[Part, frozenset[str]] | None = None,
         spent: int = 0,
     ) -> Refusal | None:
-        """Whether *event* may be registered at *now* (aware UTC), given *view*; None if it may.
+        """Return the refusal of *event* at *now* (aware UTC), given *view*; None if the event may be registered.
 
-        *letter_parts* has the names of the filled fields by part, where the letter is still open (the desk's door).
-        *spent* is how often its sender broke the glass in the month in which it would be registered, over all cases.
-        Source: section 4 of RULES.md, by the profile.
+        *letter_parts* maps each part to its filled fields, while the letter is still open (the desk's door). *spent* counts
+        the sender's emergency requests in the month of registration, over all cases. Source: section 4 of RULES.md.
         """
         return self._judge.refusal(
             Question(self._tables, self._roles, view, understood(event), (), now, letter_parts, spent)
         )
 
     def role_of(self, agency: str) -> str:
-        """The role of *agency*; of one that is not known, none that may say anything."""
+        """Return the role of *agency*; an unknown agency has a role that may publish nothing."""
         return self._roles.of(agency)
 
     def audience(self, view: View, event: Event) -> Audience:
-        """Who gets *event*, who opens which part of its letter, and which consents go before it; on the view before it."""
+        """Return the audience of *event*, given *view* before it: recipients, openers of each part, consents to send first."""
         return audience_of(Step(self._tables, self._roles, view, understood(event)))
 
     def could_open(self, view: View, event: Event, part: Part, agency: str) -> bool:
-        """Whether *agency* could be among those who open *part* of the letter of *event*, whatever *view* does not know."""
+        """Return whether *agency* could open *part* of the letter of *event* in any history, whatever *view* lacks."""
         return could_open(Step(self._tables, self._roles, view, understood(event)), agency, part)
 
     def keeps_shut(self, view: View, event: Event, agency: str) -> bool:
-        """Whether *agency* must leave the letter of *event* closed: by *view*, the person refuses that it be told (C8).
+        """Return whether *agency* must leave the letter of *event* closed, since by *view* the person refuses it (C8).
 
-        What reaches it all the same (a signal, whose coded facts rest on no consent) may be opened; a child is not asked.
-        What was sealed in an emergency is not, upon any word of hers against the agency, a child's too.
+        A letter that reaches the agency without consent (a signal, whose facts are coded) may be opened; a child is not asked.
+        A letter sealed in an emergency stays closed after any refusal of the agency, a child's included.
         """
         step = Step(self._tables, self._roles, view, understood(event))
         return shut_for(step, agency) or (step.event.type == RESEALED and refused_by_person(view, agency))
 
     def may_be_answered(self, emergency: Emergency, now: datetime) -> bool:
-        """Whether what was asked for in *emergency* may still be sealed at *now*."""
+        """Return whether the parts requested in *emergency* may still be sealed at *now*."""
         return not is_too_late(self._tables, emergency, now)
 
     def why(self, view: View, event: Event, agency: str) -> Reason:
@@ -95,7 +94,7 @@ class Rules:
         return evolve_view(Step(self._tables, self._roles, view, event, fact.recipients), fact)
 
     def holder(self, view: View, event: Event) -> str | None:
-        """Who holds the case by *view*, at the time of *event*, one of its own."""
+        """Return the holder of the case by *view*, at the time of *event*, an event of the same case."""
         return Step(self._tables, self._roles, view, understood(event)).holder
 
     def month(self, instant: datetime) -> str:
@@ -107,7 +106,7 @@ class Rules:
         return clocks_of(self._tables, self._roles, view)
 
     def due(self, view: View) -> tuple[Due, ...]:
-        """What the timekeeper says by itself if nothing else happens, earliest first."""
+        """Return the events that the timekeeper publishes if nothing else happens, earliest first."""
         return due_of_view(self._tables, self._roles, view)
 
     def kept(self, view: View) -> Kept | None:

@@ -12,7 +12,7 @@ Trigger = tuple[str, ClockRule, Start]
 
 
 class Roles:
-    """Who has which role, by the directory's agencies, which may become more. An id that it does not know has no role."""
+    """Roles by agency id, from the directory's agencies, which may grow. An unknown id has no role."""
 
     def __init__(self, agencies: Mapping[str, Agency]) -> None:
         self._agencies = agencies
@@ -41,7 +41,7 @@ class Roles:
 
 @dataclass(frozen=True, slots=True)
 class Tables:
-    """What the steps look up, by type of event or by role."""
+    """Lookup tables of a profile, by event type or by role."""
 
     profile: Profile
     calendar: Calendar

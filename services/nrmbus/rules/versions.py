@@ -1,6 +1,6 @@
-"""Which version of each type the Rules and the procedures of this release are written for; any other is read as that one.
+"""Version of each event type that the Rules and procedures of this release read; other versions are cast to it.
 
-So whoever publishes a further version needs no new Rules, and Rules written for it need no new events.
+So a new version of a type needs no new Rules, and Rules written for a new version need no new events.
 """
 
 from collections.abc import Mapping
@@ -15,14 +15,14 @@ READS: Final[Mapping[str, int]] = {}
 
 
 UNDERSTANDS: Final[Mapping[str, int]] = {"referral.submitted": 3, "shelter.bed_requested": 2}
-"""The newest version that the Rules read as it was said: what they ask for by name is alike up to there.
+"""Newest version that the Rules read without a cast, since the fields that they use are alike up to that version.
 
-A cast to the version that procedures read would take the roles out of `withhold_from` (T03, G-33).
+A cast to the version that procedures read would drop the roles in `withhold_from` (T03, G-33).
 """
 
 
 def understood(event: Event) -> Event:
-    """Return *event* as the Rules read it: as it was said where they understand its version, else as `read` has it."""
+    """Return *event* unchanged if the Rules understand its version, else cast by `read`."""
     newest = UNDERSTANDS.get(event.type)
     if newest is None:
         return read(event)
@@ -30,6 +30,6 @@ def understood(event: Event) -> Event:
 
 
 def read(event: Event) -> Event:
-    """*event* in the version that the Rules and the procedures read. What that version cannot carry, they do not ask for."""
+    """Return *event* in the version that Rules and procedures read; they use no field that this version lacks."""
     wanted = READS.get(event.type, 1)
     return event if event.version == wanted else in_version(versions(event.type), event, wanted)[0]

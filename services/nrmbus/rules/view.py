@@ -1,7 +1,7 @@
-"""A case as somebody sees it: frozen records, folded from the events that he sent or received.
+"""View of a case by one reader: frozen records, folded from the events that the reader sent or received.
 
-The registrar's view rests on the whole history, an agency's on its own events; both are this same class.
-Mappings are never changed in place: a step that changes one makes a small new one. Times are aware UTC, to the second.
+The registrar's view rests on the whole history, an agency's on its own events; both use the same class.
+Mappings are never changed in place: each change makes a small new one. Times are aware UTC, to the second.
 """
 
 from collections.abc import Iterable, Mapping
@@ -22,7 +22,7 @@ Status = Literal[
 
 @dataclass(frozen=True, slots=True)
 class Agency:
-    """Who may take part. A role is fixed for the life of an id."""
+    """Agency that may take part. The role is fixed for the life of the id."""
 
     id: str
     role: str
@@ -40,7 +40,7 @@ class Party:
 
     @property
     def stands(self) -> bool:
-        """Whether the referral still makes this agency a party of the case."""
+        """Return whether the referral still makes this agency a party of the case."""
         return self.state in ("submitted", "accepted", "completed")
 
 
@@ -48,8 +48,8 @@ class Party:
 class Referral:
     """One hand-over.
 
-    ``before`` is the status that it ended by making the case REFERRED; ``made_support`` says that it was the one by which
-    a person who refuses the special unit got help without a status.
+    ``before`` is the status that the referral replaced by making the case REFERRED; ``made_support`` says that by this
+    referral a person who refuses the special unit got help without a status.
     """
 
     ref: str
@@ -68,12 +68,12 @@ class Referral:
 
     @property
     def open(self) -> bool:
-        """Whether a receiver has not answered: neither accepted, declined, revoked nor expired."""
+        """Return whether a receiver has not answered yet: neither accepted, declined, revoked nor expired."""
         return any(party.state == "submitted" for party in self.receivers)
 
     @property
     def stands(self) -> bool:
-        """Whether some receiver's part of it was not declined, revoked or expired."""
+        """Return whether some receiver's part of it was not declined, revoked or expired."""
         return any(party.stands for party in self.receivers)
 
     def party(self, agency: str) -> Party | None:
@@ -98,7 +98,7 @@ class House:
 
 @dataclass(frozen=True, slots=True)
 class Bed:
-    """One request for a bed and what became of it."""
+    """One request for a bed and its outcome."""
 
     ref: str
     mark: Mark
@@ -107,7 +107,7 @@ class Bed:
 
     @property
     def asker(self) -> str:
-        """Who asked for the bed."""
+        """Return the agency that asked for the bed."""
         return self.mark.source
 
     def house(self, agency: str) -> House | None:
@@ -151,7 +151,7 @@ class Service:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """The latest plan: who adopted it holds it, ``to`` are its members; in force until completed."""
+    """Latest plan: ``holder`` adopted it, ``to`` are its members; in force until completed."""
 
     holder: str
     to: tuple[str, ...]
@@ -205,7 +205,7 @@ class Paper:
 
 @dataclass(frozen=True, slots=True)
 class Stop:
-    """One withdrawal of consent, until its receiver confirms that use has stopped; ``answer`` is what it then said."""
+    """One withdrawal of consent, open until the receiver confirms that use has stopped; ``answer`` is that confirmation."""
 
     mark: Mark
     open: bool = True
@@ -238,7 +238,7 @@ class Ending:
 
     @property
     def counts(self) -> bool:
-        """Whether the letter reached somebody."""
+        """Return whether the letter reached somebody."""
         return not self.receivers <= self.unread
 
 
@@ -267,15 +267,15 @@ class Running:
 
     @property
     def runs(self) -> bool:
-        """Whether the duty is still owed, in time or overdue."""
+        """Return whether the duty is still owed, in time or overdue."""
         return not any(ending.counts for ending in self.endings)
 
 
 @dataclass(frozen=True, slots=True)
 class Closing:
-    """How the case was closed or dismissed: from which status, and which follow-ups were asked for and said since.
+    """Closing or dismissal of the case: the status before, and the follow-ups requested and published since.
 
-    ``stopped`` are the duties that it ended, which the case has again when it is re-opened; ``told`` who heard of it.
+    ``stopped`` are the duties that the closing ended, which a re-opening brings back; ``told`` are the notified agencies.
     """
 
     mark: Mark
@@ -288,7 +288,7 @@ class Closing:
 
 @dataclass(frozen=True, slots=True)
 class Letters:
-    """Who sent and who got an event that came with a letter."""
+    """Sender and recipients of an event that came with a letter."""
 
     source: str
     recipients: tuple[str, ...]
@@ -296,7 +296,7 @@ class Letters:
 
 @dataclass(frozen=True, slots=True)
 class Emergency:
-    """One breaking of the glass: who holds what is asked for, which ``parts``, and whether it waits for an objection."""
+    """One emergency request: the holder, the requested ``parts``, and whether the answer waits for an objection."""
 
     ref: str
     mark: Mark
@@ -308,7 +308,7 @@ class Emergency:
 
     @property
     def open(self) -> bool:
-        """Whether it has neither been objected to nor answered."""
+        """Return whether the request has neither been objected to nor answered."""
         return self.state in ("asked", "due")
 
 
@@ -320,7 +320,7 @@ class View:
     status: Status | None = None
     exists: bool = False
     classes: frozenset[str] = frozenset()
-    """The classes of retention of what was said in it; that somebody read it counts as well."""
+    """Retention classes of the events in the case; reading the case counts as well."""
     incident: bool = False
     counts: Mapping[str, int] = field(default_factory=dict)
     parts: Mapping[str, frozenset[str]] = field(default_factory=dict)
@@ -335,7 +335,7 @@ class View:
     papers: Shelf[Paper] = field(default_factory=Shelf)
     stops: Mapping[str, Stop] = field(default_factory=dict)
     left: Mapping[str, datetime] = field(default_factory=dict)
-    """Who said that what it was told is deleted, and has had no part since; by when that was registered."""
+    """Agencies that declared their data deleted and have no part since; by time of registration."""
     referrals: Mapping[str, Referral] = field(default_factory=dict)
     beds: Mapping[str, Bed] = field(default_factory=dict)
     holds: Mapping[str, Hold] = field(default_factory=dict)
@@ -355,12 +355,12 @@ class View:
 
     @property
     def detector(self) -> str | None:
-        """Who gave the signal, if it was seen."""
+        """Return the agency that gave the signal, or None if the signal was not seen."""
         return self.opened.source if self.opened else None
 
     @property
     def over(self) -> bool:
-        """Whether its time of keeping is over: nothing may be said in it any more, and nothing is known of it."""
+        """Return whether the retention period is over: nothing more may be published, and nothing is known of the case."""
         return self.erasure.retention is not None
 
     @property
@@ -378,7 +378,7 @@ class View:
         return self.counts.get(agency, 0)
 
     def on_case(self, agency: str) -> bool:
-        """Whether a part of *agency* stands (scenarios/README.md)."""
+        """Return whether a part of *agency* stands (scenarios/README.md)."""
         return agency in self.parts
 
     def houses(self) -> Iterable[tuple[Bed, House]]:

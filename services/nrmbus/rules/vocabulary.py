@@ -55,7 +55,7 @@ Term = Literal[
     "waiting",
     "withdrawer",
 ]
-"""Whom an event reaches, or who opens a part of its letter."""
+"""Terms for recipients of an event, or for agencies that open a part of its letter."""
 
 Condition = Literal[
     "adult_refuses_unit",
@@ -77,19 +77,19 @@ Condition = Literal[
     "to_unit_that_left",
     "withheld_from_unit",
 ]
-"""What must hold for a row of section 2 or 5 to apply to an event."""
+"""Conditions under which a row of section 2 or 5 applies to an event."""
 
 Record = Literal["bed", "emergency", "hold", "letter", "referral", "review", "service", "withdrawal"]
-"""What an event may answer, found by its reference (a letter's event by the causation)."""
+"""Records that an event may answer, found by reference (a letter's event by the causation)."""
 
 Side = Literal["asked", "asker"]
-"""On which side of that record its sender must stand."""
+"""Side of the record on which the sender must stand."""
 
 Answerable = Literal["decider", "holders", "others_in_to", "receivers_knowing", "source", "to", "unit", "units_in_to"]
-"""Who owes what a clock waits for."""
+"""Agency that owes the answer a clock waits for."""
 
 Parting = Literal["ERASED", "LEFT"]
-"""Beside the statuses, what a duty may outlive: that its case is to be erased, that who owes it has left the case."""
+"""Events besides the statuses that a duty may outlive: erasure of the case, departure of the agency that owes it."""
 
 Told = Literal["asker", "nobody", "plan_holder", "referrer", "supervisor", "terminator"]
-"""Who is told of a breach beside the answerable agency and its supervisor."""
+"""Agency that is notified of a breach, besides the answerable agency and its supervisor."""

@@ -1,6 +1,6 @@
-"""Why an agency is told of an event, and why not: the same rows and terms as ``audience.py``, asked one agency at a time.
+"""Reasons why an agency gets an event or not: the rows and terms of ``audience.py``, asked for one agency.
 
-Adds nothing to the audience: an agency is told here exactly where it is among the recipients there.
+The reasons add nothing to the audience: an agency is told here exactly if it is among the recipients there.
 """
 
 from collections.abc import Mapping
@@ -104,7 +104,7 @@ FOR: Final[Mapping[Term, tuple[str, ...]]] = {
     "vac_on_case": ("vac",),
     "vac_on_case_or_named": ("vac",),
 }
-"""The roles and groups that a term is for; a term without one names agencies by what they did, whatever their role."""
+"""Roles and groups of a term; a term without an entry names agencies by their acts, whatever their role."""
 
 _OF_A_CONSENT: Final = ("consent_receiver_knowing", "consent_receiver_on_case")
 
@@ -112,18 +112,17 @@ _BARS: Final[Mapping[str, tuple[ReasonCode, str]]] = {
     "refused": ("consent_refused", "G-30"),
     "withdrawn": ("consent_withdrawn", "G-31"),
 }
-"""What kept an agency out, with the rule of section 4 that says the same of whoever would write to it."""
+"""Reasons that keep an agency out, with the rule of section 4 that refuses an event sent to it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Reason:
-    """Why one agency is told of an event, or not.
+    """Reason why one agency gets an event, or does not.
 
-    ``terms`` are the words of the row that name the agency (told, refused, withdrawn), or would but for
-    their condition (``condition_unmet``).
-    ``consent`` is the id of what the person said last about it: the consent or override that covers it where it is told,
-    the refusal or withdrawal that keeps it out or would. ``rule`` and ``basis`` are cited as the profile has them; without a
-    rule, the row itself is the rule. ``parts``: what it may open of the letter.
+    ``terms`` are the terms of the row that name the agency (told, refused, withdrawn), or would name it but for their
+    condition (``condition_unmet``). ``consent`` is the id of the person's last statement about the agency: the consent or
+    override that covers it, or the refusal or withdrawal that keeps it out. ``rule`` and ``basis`` are cited as in the
+    profile; without a rule, the row itself is the rule. ``parts`` are the parts of the letter that the agency may open.
     """
 
     agency: str
@@ -137,7 +136,7 @@ class Reason:
 
     @property
     def told(self) -> bool:
-        """Whether the event reaches the agency."""
+        """Return whether the event reaches the agency."""
         return self.code in ("told", "told_to_stop")
 
     @property
@@ -147,7 +146,7 @@ class Reason:
 
 
 def reason_for(step: Step, agency: str, audience: Audience) -> Reason:
-    """Why *agency* is told of the event of *step*, or not; *audience* is that of the same step."""
+    """Return why *agency* gets the event of *step*, or does not; *audience* is the audience of the same step."""
     parts = tuple(sorted(part for part, openers in audience.opens.items() if agency in openers))
     row = step.tables.row(step.event.type)
     standing = step.standing(agency, SHARING)
@@ -173,7 +172,7 @@ def reason_for(step: Step, agency: str, audience: Audience) -> Reason:
 
 
 def _told(step: Step, agency: str, standing: Standing | None) -> tuple[ReasonCode, str | None]:
-    """What it is told by beside the row: the consent that covers it, or that this stops something."""
+    """Return the code, and the id of the consent that covers the agency; or that the event stops something."""
     if granted_to(step, agency):
         return "told", step.event.id
     if standing and standing.kind in _BARS:

@@ -1,4 +1,4 @@
-"""Case: what its beginning, its end and what lies between make of a view."""
+"""Case: folds of opening, updating and closing events."""
 
 from collections.abc import Mapping
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""Consent: what it lets stand, and what its end stops."""
+"""Consent: folds of statements of consent, and of the stops that their end requests."""
 
 from collections.abc import Mapping
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""What breaking the glass makes of a view: asked, objected to or due, and at last sealed anew."""
+"""Emergency access: folds of the request, the objection, the due date and the sealing for the asker."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -22,7 +22,7 @@ def _to(state: Literal["objected", "due", "resealed"]) -> Folder:
         found = step.emergency
         if found is None:
             return {}
-        # Who is not the holder may not know who is; what is due says it.
+        # Other agencies may not know the holder; the event that makes the answer due names it.
         now = replace(found, state=state, holder=value(step.event, "holder", found.holder))
         return {"emergencies": put(step.view.emergencies, found.ref, now)}
 

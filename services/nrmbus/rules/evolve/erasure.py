@@ -1,4 +1,4 @@
-"""What decisions on access, holds and confirmations make of a view."""
+"""Erasure: folds of decisions on access, holds and confirmations."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -17,14 +17,14 @@ DUE: Final = "access.erasure_due"
 
 
 def ends_keeping(event: Event) -> bool:
-    """Whether *event* says that the case's time of keeping is over: the ground on which envelopes before it may be missing."""
+    """Return whether *event* ends the case's retention period, after which earlier envelopes may be missing."""
     return event.type == DUE and value(event, "ground") == "retention"
 
 
 def over(step: Step, mark: Mark) -> View:
-    """The view after an event that `ends_keeping`, by that event alone.
+    """Return the view after an event that `ends_keeping`, computed from that event alone.
 
-    So it is the same before and after the envelopes are gone, and whoever folds either decides alike.
+    So the view is the same before and after the envelopes are destroyed, and every fold decides alike.
     """
     bare = View(step.view.subject, erasure=Erasure(retention=mark, told=frozenset(step.recipients)))
     return replace(bare, running=advance(replace(step, view=bare), mark))

@@ -1,6 +1,6 @@
-"""What an event makes of a view: total, pure, and content with a partial history.
+"""Fold of events into a view: total, pure, and correct on a partial history.
 
-Nothing here asks whether the event was allowed: it was registered. What it refers to may be missing, and is then left alone.
+The fold never checks whether an event was allowed, since it was registered. References to missing records are ignored.
 """
 
 from collections.abc import Mapping
@@ -50,7 +50,7 @@ TELLING = frozenset(
 )
 """Types that reach an assistance centre or the fund by consent alone, and so make it a part of the case."""
 READING = frozenset({"access.granted"})
-"""Types that say that somebody looks: what is looked at stays as it is, and what is no case becomes none by it."""
+"""Types that record a reading: the case stays as it is, and a reading does not create a case."""
 REOPENED = "case.reopened"
 ENDING = frozenset({"case.closed", "case.signal_dismissed", "case.withdrawn"})
 
@@ -77,7 +77,7 @@ def evolve_view(step: Step, fact: Fact) -> View:
         changes |= folder(step, mark)
     closing = changes.get("closing", step.view.closing)
     if step.view.closing is not None and closing is not None and step.tables.ends.get(event.type):
-        # What is settled while the case is closed is not owed again when it is opened.
+        # Duties settled while the case is closed do not come back when it is re-opened.
         changes["closing"] = replace(closing, stopped=ended(step, closing.stopped))
     if not type(event.data).technical:
         changes |= _heard(step, fact)
@@ -115,7 +115,7 @@ def _before(step: Step) -> Status | None:
 
 
 def _heard(step: Step, fact: Fact) -> dict[str, Any]:
-    """Who knows the case now, and which consents reached somebody just before his first event of it."""
+    """Return the agencies' event counts, and the consents that reached a recipient just before its first event."""
     view = step.view
     counts = dict(view.counts)
     before = earlier(step, fact.recipients)

@@ -42,7 +42,7 @@ def _decided(step: Step, mark: Mark) -> Changes:
 
 
 def _review_requested(step: Step, mark: Mark) -> Changes:
-    """Whoever decides has a part by being asked, also where it has deleted what it knew before."""
+    """Open the review; the body that decides it gets a part, even after having deleted its data."""
     review = Review(step.ref, mark, step.review_role, heard_by(step))
     asked = [agency for agency in step.recipients if step.roles.of(agency) == step.review_role]
     return {

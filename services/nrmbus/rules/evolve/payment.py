@@ -27,7 +27,7 @@ def _ordered(step: Step, mark: Mark) -> Changes:
 
 
 def ordered_before(step: Step) -> Payment | None:
-    """The order that an execution or failure is about: the one of its reference, or the latest; of its kind and decision."""
+    """Return the order that an execution or failure is about: by reference, or the latest of its kind and decision."""
     kind, decision, ref = value(step.event, "kind"), value(step.event, "decision"), step.event.referral
     alike = [
         each

@@ -29,7 +29,7 @@ def _submitted(step: Step, mark: Mark) -> Changes:
     }
     if view.child is None:
         changes["child"] = value(step.event, "child")
-    if to_unit:  # it has begun before only if it has deleted what it knew, so it begins again
+    if to_unit:  # a unit that had begun before has deleted its data since, so identification starts again
         changes |= {"stage": 0, "screened": False}
     return changes
 

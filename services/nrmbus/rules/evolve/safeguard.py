@@ -18,7 +18,7 @@ def _flagged(step: Step, _: Mark) -> Changes:
 
 
 def _age_assessed(step: Step, _: Mark) -> Changes:
-    """The bodies that were flagged have a part while the person is a child, also where it is found to be one again."""
+    """Give the flagged bodies a part while the person is, or is again found to be, a child; else remove their parts."""
     view = step.view
     if not step.finds_child:
         return {"child": False, "parts": parts_without(view.parts, view.flagged, "safeguard")}

@@ -39,7 +39,7 @@ def _service_requested(step: Step, mark: Mark) -> Changes:
 
 
 def _service_answered(step: Step, mark: Mark) -> Changes:
-    """A service may also be given unasked. Who does not give it has no part by it."""
+    """Record the answer to a service, which may also be given unasked. Declining a service gives no part."""
     kind = step.event.type
     service = step.service or Service(step.ref, mark, None, (), open=False)
     if kind != "service.scheduled":

@@ -1,4 +1,4 @@
-"""What every rule of section 4 is asked with, and how a rule is written down."""
+"""Question that every rule of section 4 is asked, and the record that describes a rule."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -32,7 +32,7 @@ class Question(Step):
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One rule: its id, the types that it is about (None: all), and whether it applies, which refuses the event."""
+    """One rule: its id, its event types (None: all), and the predicate that refuses the event."""
 
     rule: str
     types: frozenset[str] | None

@@ -170,9 +170,9 @@ def _allowance(q: Question) -> bool:
 
 @_book.rule("G-60", _ORDER, _EXECUTED)
 def status_required(q: Question) -> bool:
-    """`one_time_allowance` without an effective decision `ActualVictimOfTrafficking`: ordered, or paid after it was revoked.
+    """`one_time_allowance` without an effective decision `ActualVictimOfTrafficking`: ordered, or paid after revocation.
 
-    What was paid before stays paid, also when the paper comes later.
+    A payment made before the revocation stays valid, even if its record arrives later.
     """
     if not _allowance(q):
         return False
@@ -183,7 +183,7 @@ def status_required(q: Question) -> bool:
 
 
 def _revoked_before(q: Question) -> bool:
-    """Whether the recognition that the order rests on had been taken back when it was executed."""
+    """Return whether the recognition behind the order had been revoked when the order was executed."""
     order, decisions = ordered_before(q), q.view.decisions
     ground = decisions.get(order.decision or "") if order else None
     return ground is not None and any(

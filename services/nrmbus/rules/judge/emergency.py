@@ -1,4 +1,4 @@
-"""G-70 to G-72: breaking the glass. To who asks every refusal of it reads G-70; the history says beside it which rule it was."""
+"""G-70 to G-72: emergency access. The asker always sees G-70; the history also records the rule that applied."""
 
 from typing import Final
 
@@ -18,7 +18,7 @@ def not_available(q: Question) -> bool:
         return q.emergency is not None and is_too_late(q.tables, q.emergency, q.now)
     if q.holder in (None, q.source) or refused_by_person(q.view, q.holder or ""):
         return True
-    # Of a holder of before nobody waits for an answer: its desk may be off, or suspended.
+    # Only the present holder is waited for: the desk of a former holder may be off, or suspended.
     waiting = [
         each
         for each in q.view.emergencies.values()
@@ -31,7 +31,7 @@ def not_available(q: Question) -> bool:
 
 @_book.rule("G-71", ASKED, RESEALED)
 def person_refused(q: Question) -> bool:
-    """The person has refused the asking agency, or taken back what she had allowed it, for whatever purpose; a child too."""
+    """The person, a child included, refused the asking agency or withdrew her consent, for any purpose."""
     asking = q.emergency.mark.source if q.event.type == RESEALED and q.emergency else q.source
     return refused_by_person(q.view, asking)
 

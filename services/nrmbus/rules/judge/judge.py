@@ -1,4 +1,4 @@
-"""Whether an event may be registered: the rules of section 4, asked in the profile's order; the first that applies answers.
+"""Judgement of an event by the rules of section 4, in the profile's order: the first rule that applies refuses it.
 
 Pure and deterministic. A refusal cites code, rule and basis as the profile has them, and never what was put in.
 """

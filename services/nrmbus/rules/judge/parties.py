@@ -1,4 +1,4 @@
-"""G-01 to G-11: who may say this at all, of which case, about what, and to whom."""
+"""G-01 to G-11: permitted senders, cases, subjects and receivers of an event."""
 
 from typing import Final
 
@@ -39,12 +39,12 @@ def publisher_not_allowed(q: Question) -> bool:
 
 @_book.rule("G-02")
 def unknown_case(q: Question) -> bool:
-    """The sender does not know the case, or there is none; what opens one must find none, or the sender's own.
+    """The sender does not know the case, or there is none; an opening event must find no case, or the sender's own.
 
-    Of a reference that another has opened nothing is told but that it is not free: not when its case began, nor what
-    became of it. An auditor reads every case, and asks questions over none. Auditor, court and prosecution need not have
-    heard of a case whose data they have erased or kept. When its time of keeping is over there is none: who was told
-    erases and says so, the timekeeper says who did not, and nothing opens it anew.
+    A sender that opens another agency's reference learns only that the reference is taken: not when the case began, nor
+    its state. An auditor reads every case, and may search without one. Auditor, court and prosecution need no event of a
+    case whose data they order erased or kept. After the retention period there is no case: the agencies that were notified
+    erase and confirm, the timekeeper publishes who did not, and no event opens the case again.
     """
     if q.view.over:
         return not _of_the_erasure(q)
@@ -72,7 +72,7 @@ def _of_the_erasure(q: Question) -> bool:
 def unknown_reference(q: Question) -> bool:
     """A referral, bed, hold, review, decision or consent that is not of this case or that the sender does not know.
 
-    What can be answered by its reference alone must have one; an objection names a consent or override, of its receiver.
+    Events of `ANSWERED_BY_REFERENCE` need a reference; an objection names a consent or override, of which it is a receiver.
     """
     if q.event.referral is None and q.event.type in ANSWERED_BY_REFERENCE:
         return True
@@ -93,10 +93,10 @@ def unknown_reference(q: Question) -> bool:
 
 @_book.rule("G-04")
 def not_a_party(q: Question) -> bool:
-    """An answer not by the receiver, a supplement or revocation not by the sender, a reference that is another agency's.
+    """An answer not by the receiver, a supplement or revocation not by the sender, or another agency's reference.
 
-    Papers go to the special unit: under a referral that did not ask it, they are no supplement. A plan is revised and
-    completed by who adopted it; another adopts one of its own, which who held the case hears of.
+    Papers go to the special unit: under a referral that did not ask the unit, they are no supplement. Only the agency that
+    adopted a plan revises or completes the plan; another agency adopts its own, of which the former holder is notified.
     """
     row = _row(q)
     if q.event.type == _DOCUMENTS and not _asks_unit(q):
@@ -115,9 +115,9 @@ def _asks_unit(q: Question) -> bool:
 
 @_book.rule("G-05")
 def not_on_case(q: Question) -> bool:
-    """No part of the sender stands (`consent.stop_confirmed`, decisions of a court and what is read later excepted).
+    """The sender has no standing part (exceptions: `consent.stop_confirmed`, court decisions, records of reading or erasing).
 
-    Where all who could close have left, the holder of before closes: else the years of keeping would never begin.
+    If every agency that could close the case has left, its former holder closes it; else retention would never begin.
     """
     if (
         _opening(q)
@@ -147,9 +147,9 @@ def duty_officer_only(q: Question) -> bool:
 
 @_book.rule("G-08")
 def time_before_case(q: Question) -> bool:
-    """`time` earlier than the case's first event, which happened by its registration at the latest.
+    """`time` is earlier than the case's first event, which happened by its registration at the latest.
 
-    It may be dated some minutes ahead: what desks and the timekeeper say of it meanwhile does not wait for them.
+    The first event may be dated some minutes ahead; events of desks and timekeeper in these minutes need not wait.
     """
     opened = q.view.opened
     return opened is not None and q.event.time < min(opened.time, opened.registered)
@@ -157,10 +157,10 @@ def time_before_case(q: Question) -> bool:
 
 @_book.rule("G-10", *WITH_TO, _REVIEW)
 def recipient_not_allowed(q: Question) -> bool:
-    """`to` names one who is never sent anything, or one who does not take what this type asks for; of a referral, the sender.
+    """`to` names an agency that gets nothing or does not take this type, or, in a referral, the sender itself.
 
-    Who refers to itself hands nothing over, and would take the case over with nobody asked. A review is asked of a body
-    that is on the bus: nobody else would decide it, and it would bar closing for ever.
+    A referral to oneself would take the case over with nobody asked. A review needs a deciding body on the bus: without
+    one, the review would stay undecided and bar closing for ever.
     """
     if q.event.type == _REVIEW:
         return not q.roles.having(q.review_role)
@@ -181,7 +181,7 @@ def recipient_not_allowed(q: Question) -> bool:
 
 @_book.rule("G-11")
 def part_not_allowed(q: Question) -> bool:
-    """Something in a part that none of those whom the sender turns to may open (asked at the desk's door)."""
+    """A filled part that none of the chosen receivers may open (asked only at the desk's door)."""
     filled = [part for part, fields in (q.letter_parts or {}).items() if fields]
     chosen = chosen_by_sender(q) if filled else ()
     return bool(chosen) and any(not any(may_open(q, agency, part) for agency in chosen) for part in filled)

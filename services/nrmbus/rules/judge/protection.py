@@ -36,7 +36,7 @@ _OWN = (
     "recovery.reviewed",
     "recovery.ended",
 )
-"""What the special unit does with the person itself, and so may not while consent to it is missing."""
+"""Events by which the special unit acts on the person, and which therefore need her consent."""
 
 
 @_book.rule("G-20", "case.signal_dismissed", _TERMINATED, ASKED)
@@ -93,7 +93,7 @@ def child_may_not_withdraw(q: Question) -> bool:
 
 @_book.rule("G-26")
 def access_terminated(q: Question) -> bool:
-    """A letter in a case to whose data access was terminated, while no authority holds it, or which is being erased."""
+    """A letter in a case whose data access is terminated without an authority's hold, or whose erasure is due."""
     erasure = q.view.erasure
     if q.event.sealeddigest is None or q.event.type == _TERMINATED:
         return False
@@ -111,9 +111,9 @@ def hold_too_long(q: Question) -> bool:
 
 @_book.rule("G-28", "access.erasure_due")
 def still_kept(q: Question) -> bool:
-    """`ground: retention` for a case that is not closed, whose years are not over, or that is held.
+    """`ground: retention` for a case that is not closed, whose retention period runs, or that is held.
 
-    By the event's time, which is when it was due: a registrar whose clock is behind refuses nothing.
+    The rule compares the event's time, so a registrar whose clock is slow refuses nothing.
     """
     if value(q.event, "ground") != "retention":
         return False
@@ -140,17 +140,17 @@ def _needed(q: Question) -> Iterator[tuple[str, str]]:
 
 
 def _going_on(q: Question) -> Iterator[tuple[str, str]]:
-    """The pairs for a letter to who was turned to before; whom she has refused since is left out of it."""
+    """Yield the pairs for a letter to agencies that were chosen before, without those that the person refused since."""
     if q.event.sealeddigest is not None and not q.child:
         yield from ((agency, SHARING) for agency in chosen_by_sender(q) if agency != q.source)
 
 
 def _concerned(q: Question) -> Iterator[tuple[str, str]]:
-    """The pairs of which an adult's refusal or withdrawal is in the way.
+    """Yield the pairs that an adult's refusal or withdrawal forbids.
 
-    Also who takes the case over, by plan or transfer, who hands on in a letter what it knows, and whom a question is put
-    to about a referral: it would not hear of it, and what is owed would wait for it for ever. The same of a review of
-    which nobody who could decide it would hear.
+    Included are an agency that takes the case over by plan or transfer, one that passes its knowledge on in a letter, and
+    the sender of a referral that a question is put to: it would not see the question, and the answer would stay owed for
+    ever. The same holds for a review whose deciding bodies are all refused.
     """
     yield from _needed(q)
     if q.event.type == _REVIEW and not q.deciders:
@@ -178,10 +178,10 @@ def consent_withdrawn(q: Question) -> bool:
 
 @_book.rule("G-32", *WITH_TO, *_OWN, _DOCUMENTS, *_GOING_ON)
 def consent_required(q: Question) -> bool:
-    """The same, nothing stands; or `consent` is named and does not cover `to`.
+    """For the same pairs no statement stands; or the named `consent` does not cover `to`.
 
-    For what goes on in letters as well: answers to a question and changes of a plan, when a consent has expired, or the
-    person turned out to be no child.
+    The rule also covers later letters, such as answers to a question and changes of a plan, when a consent has expired or
+    the person turned out to be an adult.
     """
     if any(q.stands(agency, purpose) is None for agency, purpose in (*_needed(q), *_going_on(q))):
         return True
