@@ -1,4 +1,4 @@
-"""Who is an agency, and which key was valid when: a fold of the signed topic ``nrm.directory``."""
+"""Agencies, and the time for which each key is valid: a fold of the signed topic ``nrm.directory``."""
 
 from nrmbus.directory.checkpoints import Published
 from nrmbus.directory.directory import Directory, DirectoryError, Entry, LogKeys

@@ -23,7 +23,7 @@ from nrmbus.directory.reader import TOPIC, DirectoryReader
 
 @dataclass(frozen=True, slots=True)
 class Newcomer:
-    """Who asks to be admitted. *capacity*: free places of a shelter by category; *contact*: how people find it."""
+    """Agency that asks to be admitted. *capacity*: free places of a shelter by category; *contact*: how people find it."""
 
     role: str
     supervisor: str | None = None
@@ -39,9 +39,9 @@ async def read_directory(folder: BusFolder) -> Directory:
 
 
 async def admit(folder: BusFolder, newcomers: Mapping[str, Newcomer], valid_from: datetime) -> tuple[str, ...]:
-    """Admit the bus's own services and *newcomers*, as far as the directory does not know them; answers who has an entry.
+    """Admit the bus's own services and *newcomers* that the directory does not know; return the agencies with an entry.
 
-    Their keys are made in their folders, and whoever admits has to have two admitters' keys here. Safe to repeat after it
+    The keys are made in the agencies' folders. Two admitters' keys must be on this machine. Safe to repeat after a crash.
     was cut anywhere.
 
     Raises:
@@ -54,7 +54,7 @@ async def admit(folder: BusFolder, newcomers: Mapping[str, Newcomer], valid_from
 
 @asynccontextmanager
 async def numbering(folder: BusFolder) -> AsyncIterator[None]:
-    """Be the one who numbers entries: two at once would write two with one number, which nobody could read past."""
+    """Hold the lock for numbering entries: two writers would use one number twice, and no reader could go past it."""
     make_private(folder.run)
     descriptor = os.open(folder.run / "admitting", os.O_RDWR | os.O_CREAT, 0o600)
     try:

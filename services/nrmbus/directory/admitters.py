@@ -29,13 +29,13 @@ class Listing(Carried):
 
     @property
     def is_complete(self) -> bool:
-        """Whether nothing but the operator's number is missing."""
+        """Return whether only the operator's number is missing."""
         return len(self.listed.admitted) >= TWO
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What a list would change: the names of those who come, who get another key, and who go."""
+    """Changes of a list of admitters: names that are added, that get another key, and that are removed."""
 
     added: tuple[str, ...]
     other_key: tuple[str, ...]
@@ -43,7 +43,7 @@ class Change:
 
     @classmethod
     def of(cls, directory: Directory, listed: Admitters) -> "Change":
-        """What *listed* changes of the list that holds."""
+        """Return the changes between the current list and *listed*."""
         before, after = _present(directory), {each.name: each.key for each in listed.admitters}
         both = before.keys() & after.keys()
         return cls(
@@ -61,11 +61,11 @@ def _present(directory: Directory) -> dict[str, str]:
 
 
 def propose(directory: Directory, *, added: Mapping[str, str], removed: Collection[str] = ()) -> Listing:
-    """The list with those who are *added* (name to public key, base64) and without those who are *removed*, unsigned.
+    """Return the list with *added* (name to public key, base64) and without *removed*, unsigned.
 
     Raises:
-        DirectoryError: ``not_founded``; ``admitter_unknown``: one to be removed admits nobody; ``state_same``; ``admitters_few``;
-            ``weak_key`` for what is longer than any key.
+        DirectoryError: ``not_founded``; ``admitter_unknown``: a removed name is no admitter; ``state_same``;
+            ``admitters_few``; ``weak_key``, also for a text that is longer than any key.
     """
     present = _present(directory)
     if not set(removed) <= present.keys():
@@ -87,7 +87,7 @@ def propose(directory: Directory, *, added: Mapping[str, str], removed: Collecti
 
 
 def _see_that_heads_stay(directory: Directory, listing: Listing) -> None:
-    # Whoever signs is told of names only; and under another key each of the operator's heads would stop all who read it.
+    # Signers are shown names only. Another key for heads would make every head of the operator stop its readers.
     if directory.roll.admitters is None or listing.listed.head != directory.roll.admitters.head:
         raise DirectoryError("head_key_changed")
 

@@ -1,4 +1,4 @@
-"""What `nrmbus agency` does, each at its place: at the agency, at an admitter, at the operator. Reads and writes the topic."""
+"""Commands of `nrmbus agency`, at the agency, an admitter and the operator. They read and write the topic."""
 
 import asyncio
 from collections.abc import Collection, Iterable, Mapping
@@ -37,14 +37,14 @@ async def time_of(folder: BusFolder, where: Where) -> datetime:
 
 
 async def read_as(folder: BusFolder, home: Path) -> Directory:
-    """The directory as it stands now, read by whoever's folder is *home*."""
+    """Return the present directory, read with the certificate in *home*."""
     directory = Directory(folder.settings.bus, operator_key(folder.path))
     async with DirectoryReader(folder.reach(home), directory, lambda _: None, home=home):
         return directory
 
 
 def write_file(directory: Directory, file: Path) -> None:
-    """Write every entry of *directory* to *file*, a line each, for whoever has no certificate to read it with."""
+    """Write every entry of *directory* to *file*, one per line, for a machine without a certificate."""
     write_private(file, b"".join(each + b"\n" for each in directory.signed))
 
 
@@ -63,10 +63,10 @@ def read_file(folder: BusFolder, file: Path) -> Directory:
 
 
 def reader_of(folder: BusFolder) -> Path:
-    """Whose files reach the broker here: the operator's, else those of an agency; everybody may read the directory.
+    """Return the folder whose certificate the broker accepts here: the operator's, else an agency's.
 
     Raises:
-        DirectoryError: ``certificate_missing``: nobody's are here.
+        DirectoryError: ``certificate_missing``: there is no certificate here.
     """
     if not folder.settings.tls or Tls(folder.keys).certificate.exists():
         return folder.keys
@@ -121,7 +121,7 @@ async def ask_for_new_keys(
     if last is None:
         raise DirectoryError("agency_unknown")
     now, present = await time_of(folder, folder.reach(home)), Identity.at(home, agency)
-    # Not the newest entry's: who objects to that has the key that holds until then.
+    # Use the key that holds now: an agency that objects to the newest entry still has the earlier key.
     holds = directory.signing_kid(agency, now) or directory.kids(last).signing
     has_present = holds == present.signing.kid
     if not has_present and kind == "rotated":
@@ -202,9 +202,9 @@ async def check(folder: BusFolder, agency: str, request: Request | None) -> tupl
 
 
 async def seen_by_admitter(folder: BusFolder, known: Path | None = None) -> tuple[Directory, datetime]:
-    """The directory and the time by which an admitter signs: as they are, or where the broker lets nobody in, by the file *known*.
+    """Return the directory and the time by which an admitter signs; from the file *known* if the broker denies access.
 
-    The file tells what stood there when it was written. What was entered since is seen where the signed file is entered.
+    The file shows the topic as of its writing. Later entries are checked where the signed file is entered.
 
     Raises:
         DirectoryError: ``certificate_missing``; an entry in the file cannot be believed.
@@ -217,13 +217,13 @@ async def seen_by_admitter(folder: BusFolder, known: Path | None = None) -> tupl
 
 
 async def propose(folder: BusFolder, agency: str, kind: Kind, known: Path | None = None) -> Request:
-    """What an admitter begins: ``suspended`` or ``resumed``; *known* as for `seen_by_admitter`."""
+    """Return an admitter's request to suspend or resume *agency*; *known* as for `seen_by_admitter`."""
     directory, now = await seen_by_admitter(folder, known)
     return Request(entry=joining.repeated(directory, agency, kind, made=now))
 
 
 def admitter_of(folder: BusFolder, name: str | None, directory: Directory) -> Admitter:
-    """The admitter who acts here: *name*, or whoever still admits by *directory* and has a key here.
+    """Return the admitter who acts here: *name*, or the only one that *directory* lists and whose key is here.
 
     Raises:
         DirectoryError: ``admitter_key_missing``, or ``admitter_unnamed`` where several could.
@@ -275,25 +275,25 @@ def operator_of(folder: BusFolder) -> Operator:
 
 
 def is_operator(folder: BusFolder) -> bool:
-    """Whether the operator's key lies here."""
+    """Return whether the operator's key is in this folder."""
     return (folder.keys / "operator.seed").exists()
 
 
 def is_joined(folder: BusFolder) -> bool:
-    """Whether another machine has the operator's key: the folder was made by `nrmbus join`, and desks are what may run here."""
+    """Return whether the folder was made by `nrmbus join`: the operator is on another machine, and only desks run here."""
     return (folder.keys / OPERATOR_KEY).exists() and not is_operator(folder)
 
 
 def is_complete(request: Request) -> bool:
-    """Whether nothing but the operator's number is missing."""
+    """Return whether only the operator's number is missing."""
     return request.entry.kind == "confirmed" or len(request.entry.admitted) >= TWO
 
 
 async def enter(folder: BusFolder, request: Request) -> Request:
-    """Number and publish what was admitted or confirmed, and have the broker keep it; with the certificate, if one was asked for.
+    """Number and publish an admitted or confirmed entry, update the broker, and issue a requested certificate.
 
     Raises:
-        DirectoryError: it is not complete, or not believed.
+        DirectoryError: the request is not complete, or not believed.
     """
     if not is_complete(request):
         raise DirectoryError("not_yet_two")
@@ -316,7 +316,7 @@ async def _enter(folder: BusFolder, request: Request) -> Request:
 
 
 def _at_the_gate(folder: BusFolder, request: Request, waits: timedelta) -> tuple[bytes, bytes] | None:
-    """Have the broker keep what *request* brings, which holds when *waits* is over; a certificate, where one is due now."""
+    """Update the broker's access for *request*, effective after *waits*; return a certificate if one is due now."""
     gate, entry, authority, issued = Gate(folder), request.entry, Authority(folder), None
     if waits:  # until then the owner of the old key is there, hears of it, and may object; nobody else is let in
         authority.end(entry.agency, certificate.now() + waits)

@@ -32,7 +32,7 @@ _HEAD: Final = b'"application/vnd.nrmbus.directory-head.v1+json"'
 
 
 class _Instant(NamedTuple):
-    """What holds of an agency at one moment."""
+    """State and keys of an agency at one moment."""
 
     state: State | None
     effective: tuple[Period, ...]
@@ -68,7 +68,7 @@ class Directory:
 
     @property
     def digest(self) -> str:
-        """What a head signs of all entries: a chain of their digests."""
+        """Return the value that a head signs for all entries: a hash chain over their digests."""
         return self._digests[-1].hex()
 
     @property
@@ -184,10 +184,10 @@ class Directory:
         self._admitters, self._head_key = {key.kid: key for key in keys.values()}, head
 
     def checked_admitters(self, listed: Admitters, due: int | None = None) -> tuple[Mapping[str, VerifyKey], VerifyKey]:
-        """The keys of those who are *listed*, by name, and the one that signs heads; it is believed as the next list.
+        """Return the keys of the admitters in *listed*, by name, and the key for heads, if *listed* may be the next list.
 
         Raises:
-            DirectoryError: it is not.
+            DirectoryError: the list is not believed.
         """
         keys: dict[str, VerifyKey] = {}
         head = None
@@ -233,10 +233,10 @@ class Directory:
             self.head = head
 
     def see_that_it_has(self, number: int, digest: str) -> None:
-        """See that these entries go on from the *number* that were here once, of which a head would have signed *digest*.
+        """Check that the entries continue from *number*, for which a head would have signed *digest*.
 
         Raises:
-            DirectoryError: ``went_back``: a key that was lost, or an agency that was suspended, would be good again.
+            DirectoryError: ``went_back``: otherwise a lost key, or a suspended agency, would be good again.
         """
         if number > self.number or self._digests[number].hex() != digest:
             raise DirectoryError("went_back", number)
@@ -248,11 +248,11 @@ class Directory:
         return self._keys[entry.agency, entry.step].kids
 
     def knows(self, agency: str) -> bool:
-        """Whether *agency* was ever admitted."""
+        """Return whether *agency* was ever admitted."""
         return agency in self.roll.agencies
 
     def state(self, agency: str, at: datetime) -> State | None:
-        """Whether *agency* is admitted, suspended or retired at *at*; none before it was admitted."""
+        """Return the state of *agency* at *at*, or None before its admission."""
         found = self._at(agency, at)
         return found.state if found else None
 
@@ -279,9 +279,9 @@ class Directory:
         return [self._decoded(each) for each in standing.periods] if standing else []
 
     def verify_key(self, agency: str, kid: str, at: datetime, written: datetime | None = None) -> VerifyKey:
-        """The key that *agency* signs with at *at*, or did when this was *written*, as far as the two overlap.
+        """Return the key *kid* if *agency* signs with it at *at*, or signed with it at *written* within an overlap.
 
-        When its keys change, what it writes within an hour may still be signed with the key before: its desk has to hear.
+        For an hour after a change of keys the key before is accepted too, since the desk has to learn of the change.
 
         Raises:
             WireError: ``signature_invalid`` when *kid* is not that key, ``agency_suspended`` also when it is retired.
@@ -318,9 +318,9 @@ class Directory:
         raise WireError("signature_invalid")
 
     def seal_to(self, agency: str, at: datetime) -> SealTo | None:
-        """The key to seal letters to for *agency* at *at*: one that it has opened a challenge with.
+        """Return the key to seal letters to for *agency* at *at*: the key with which it opened a challenge.
 
-        None when it has no such key, its 90 days are over, or it is not admitted, suspended or retired then.
+        None if the agency has no such key, if the key's 90 days are over, or if the agency is not in state admitted.
         """
         found = self._at(agency, at)
         if found is None or found.sealing is None or found.state != "admitted":
@@ -328,7 +328,7 @@ class Directory:
         return self._decoded(found.sealing).seal_to
 
     def opens(self, agency: str, kid: str, at: datetime) -> bool:
-        """Whether a letter that is sealed for *agency* to the key *kid* may still come in at *at*."""
+        """Return whether a letter sealed for *agency* to the key *kid* may still arrive at *at*."""
         current = self.seal_to(agency, at)
         if current is None or current.kid == kid:
             return current is not None
@@ -338,9 +338,9 @@ class Directory:
         return before and (self.life is None or at < self.roll.agencies[agency].first_held(kid) + self.life)
 
     def sealing_ends(self, agency: str, at: datetime) -> datetime | None:
-        """When the sealing key of *agency* ends, or ended: of the one that is current at *at*, else of the last that was.
+        """Return the end of the sealing key that is current at *at*, or else of the last one before.
 
-        None where none has an end, or none was confirmed.
+        None if the key has no end, or if none was confirmed.
         """
         standing = self.roll.agencies.get(agency)
         if standing is None or self.life is None or self.state(agency, at) == "retired":
@@ -349,9 +349,9 @@ class Directory:
         return standing.first_held(current.kids.sealing) + self.life if current is not None else None
 
     def witnesses(self, agency: str | None = None) -> tuple[CosignatureVerifier, ...]:
-        """Every key that witnesses co-signed checkpoints with at any time, under their names; those of *agency* only.
+        """Return every key that ever co-signed checkpoints, with its witness name; only those of *agency*, if given.
 
-        None that its owner objected to: nothing that was signed with it is the agency's word.
+        Excludes keys whose owner objected.
         """
         standings = [(each, self.roll.agencies.get(each)) for each in ([agency] if agency else self.roll.agencies)]
         found = {

@@ -1,4 +1,4 @@
-"""What stands in the directory, as models: an agency's entry, the list of admitters, a head; and the bytes signed of each.
+"""Records of the directory as models: an agency's entry, the list of admitters, a head; and the signed bytes of each.
 
 An entry carries three kinds of signatures: the operator's around it (DSSE, thing ``directory``), two admitters' over
 `admission_of` it (thing ``admission``), and over `request_of` it (thing ``request``) those of the agency's new keys and
@@ -17,7 +17,7 @@ NOTHING_BEFORE: Final = "0" * 64
 """``previous`` of an agency's first entry."""
 
 Kind = Literal["admitted", "rotated", "lost", "confirmed", "suspended", "resumed", "retired"]
-"""What an entry does: ``confirmed`` says that the agency opened the challenge to its new sealing key."""
+"""Kinds of entries: with ``confirmed`` the agency proves that it opened the challenge to its new sealing key."""
 
 Ed25519 = Annotated[str, Field(max_length=64, description="Ed25519 public key, 32 bytes, base64")]
 Kid = Annotated[str, Field(pattern=r"^ed25519:[0-9a-f]{32}$")]
@@ -65,7 +65,7 @@ class Challenge(Frozen):
 
 
 class Entry(Frozen):
-    """One step of one agency: from *valid_from* on, this is its role, and these are its public keys."""
+    """One step of one agency: its role and public keys from *valid_from* on."""
 
     bus: Code
     number: Annotated[int, Field(ge=1, description="Over all entries of the bus, without gaps")]
@@ -101,7 +101,7 @@ class AdmitterKey(Frozen):
 
 
 class Admitters(Frozen):
-    """Who admits from now on, and which key signs heads. The first is the operator's; each later one two admitters sign."""
+    """Admitters from now on, and the key that signs heads. The operator signs the first list, two admitters each later one."""
 
     bus: Code
     number: Annotated[int, Field(ge=1)]
@@ -140,19 +140,19 @@ def _picked(entry: Entry, names: tuple[str, ...]) -> bytes:
 
 
 def request_of(entry: Entry) -> bytes:
-    """What the agency signs of *entry*: canonical JSON."""
+    """Return the canonical JSON of *entry* that the agency signs."""
     return _picked(entry, _BY_AGENCY)
 
 
 def admission_of(entry: Entry | Admitters) -> bytes:
-    """What each admitter signs of *entry*: canonical JSON. The number is the operator's to give."""
+    """Return the canonical JSON of *entry* that each admitter signs, without the number, which the operator gives."""
     if isinstance(entry, Entry):
         return _picked(entry, _BY_ADMITTERS)
     return json.dumps({name: each for name, each in body_of(entry).items() if name not in ("number", "admitted")})
 
 
 def digest_of(entry: Entry | Admitters) -> str:
-    """What the next entry of the same agency, or the next list, names as ``previous``."""
+    """Return the digest that the agency's next entry, or the next list, names as ``previous``."""
     return json.digest(admission_of(entry))
 
 
@@ -162,5 +162,5 @@ def challenge_info(bus: str, agency: str, step: int, kid: str) -> bytes:
 
 
 def challenge_digest(secret: bytes) -> str:
-    """What an entry commits to of a challenge's *secret* (32 bytes)."""
+    """Return the commitment of an entry to the challenge's *secret* (32 bytes)."""
     return sha256(b"nrmbus/challenge/v1\0" + secret).hexdigest()

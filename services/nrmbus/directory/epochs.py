@@ -1,8 +1,8 @@
-"""How long a sealing key lives: the epochs of an agency, by the directory, as pure rules; no clock and no file here.
+"""Epochs: lifetimes of an agency's sealing keys by the directory; pure rules without clock or files.
 
-A key is used for 90 days at most, from when it first holds, and is destroyed 30 days after its use ended, whether or not
-the directory has another by then. What was sealed to it in its last hour has left the topics by that time; what a desk
-keeps longer, it keeps under the key of the case (`kept`), sealed to the key in use. So every backup ends with a key.
+A key is used for at most 90 days from when it first holds, and destroyed 30 days after its use ended, even if the
+directory has no successor yet. By then the letters sealed in its last hour have left the topics. A desk's stored
+letters are sealed under the case key (`kept`), which is sealed to the current key. So every backup expires with a key.
 """
 
 from collections.abc import Iterable
@@ -21,9 +21,9 @@ GRACE: Final = timedelta(days=30)
 
 @dataclass(frozen=True, slots=True)
 class Epoch:
-    """The time in which the key *kid* is used: from *since*, to *until* when another took its place, or for as long as it *lasts*.
+    """Time in which the key *kid* is used: *since*, *until* (its replacement), and the longest use *lasts*.
 
-    *lasts* is None on a bus for playing: months pass there in seconds, and a key is used until it is replaced.
+    *lasts* is None on a bus for playing, where months pass in seconds and a key is used until it is replaced.
     """
 
     kid: str
@@ -48,10 +48,10 @@ class Epoch:
 
 
 def epochs_of(directory: Directory, agency: str) -> tuple[Epoch, ...]:
-    """The epochs of the sealing keys that the directory names for *agency*, in the order of its entries.
+    """Return the epochs of the sealing keys that the directory names for *agency*, in the order of its entries.
 
-    An epoch ends at the latest when another key is confirmed, and where both overlap, when the overlap ends. A key that
-    waits to be confirmed has one too: its agency may use it for its own words. One that was objected to ends no other.
+    An epoch ends at the latest when another key is confirmed, or at the end of the overlap. A key that waits to be
+    confirmed has an epoch too, since its agency may seal its own data to it. A disputed key ends no other key's epoch.
     """
     standing = directory.roll.agencies.get(agency)
     periods = standing.periods if standing else ()
@@ -76,7 +76,7 @@ def _replaced(kid: str, later: Iterable[Period]) -> datetime | None:
 
 
 def of_desk(directory: Directory, identity: Identity) -> tuple[Epoch, ...]:
-    """The epochs of all sealing keys of *identity*: those that the directory names, and its interim ones."""
+    """Return the epochs of all sealing keys of *identity*: those in the directory, and its interim keys."""
     return with_interim(epochs_of(directory, identity.agency), identity.interim.items())
 
 
@@ -94,26 +94,26 @@ def with_interim(known: tuple[Epoch, ...], interim: Iterable[tuple[str, datetime
 
 
 def is_spent(known: Iterable[Epoch], kid: str, now: datetime) -> bool:
-    """Whether the key *kid* has lived its 90 days, so that what is kept has to be sealed to another from *now* on."""
+    """Return whether the 90 days of the key *kid* are over, so that stored data must be sealed to another key."""
     return any(each.kid == kid and each.spent_from is not None and each.spent_from <= now for each in known)
 
 
 def to_destroy(known: Iterable[Epoch], now: datetime) -> tuple[str, ...]:
-    """Of which epochs the private keys have to be gone at *now*."""
+    """Return the kids of the epochs whose private keys must be destroyed by *now*."""
     return tuple(each.kid for each in known if each.destroyed_from is not None and each.destroyed_from <= now)
 
 
 def left_at(home: Path, directory: Directory, agency: str, now: datetime) -> tuple[str, ...]:
-    """Which private keys that were replaced lie in *agency*'s folder *home* though they have to be gone at *now*; none is opened."""
+    """Return the replaced private keys in *agency*'s folder *home* that must be destroyed by *now*; opens none of them."""
     known = with_interim(epochs_of(directory, agency), Identity.interim_at(home).items())
     return tuple(sorted(Identity.replaced_at(home).intersection(to_destroy(known, now))))
 
 
 def horizon(known: Iterable[Epoch], now: datetime) -> datetime:
-    """From when on nothing opens what is erased at *now*, in whichever backup of a ledger, a topic or a disk it lies.
+    """Return the time from which on no backup of a ledger, topic or disk opens data that are erased at *now*.
 
-    It is when the last key is destroyed that is, or was, in use. An agency that changes its key sooner brings it nearer.
-    On a bus for playing it says when that would be if the agency changed its key in time.
+    The horizon is the destruction of the last key that is, or was, in use; an earlier change of keys brings it nearer.
+    On a bus for playing, the horizon assumes that the agency changes its key in time.
     """
     ends = [each.destroyed_from or max(each.since + LIFE, now) + GRACE for each in known]
     return max([*ends, now]) if ends else now + LIFE + GRACE
@@ -138,17 +138,17 @@ class Ending:
 
     @property
     def command(self) -> str:
-        """What a person runs; the start of the bus changes the keys of its own services, where two admitters' keys are."""
+        """Return the command that a person runs; for the bus's own services this is the start of the bus."""
         return "nrmbus up" if self.agency in SERVICES else f"nrmbus agency rotate {self.agency}"
 
     @property
     def sentence(self) -> str:
-        """What happens, when, and the command."""
+        """Return the warning: what happens, when, and the command."""
         return _SENTENCES[self.state].format(ends=times.write(self.ends), command=self.command)
 
 
 def ending(directory: Directory, agency: str, now: datetime) -> Ending | None:
-    """What has to be said of the sealing key of *agency* at *now*; nothing while it has more than 14 days, or none has an end."""
+    """Return the warning about *agency*'s sealing key at *now*, or None if it has more than 14 days, or no end."""
     ends = directory.sealing_ends(agency, now)
     if ends is None or now < ends - WARNED:
         return None

@@ -1,7 +1,7 @@
-"""The rules of the directory, pure: entries in order give who has which key when, and which entry is not believed and why.
+"""Rules of the directory, pure: entries in order give each agency's keys over time, and the entries not believed.
 
-Keys are named by their kids, and signatures are those that were found to hold; what does the cryptography is
-`directory.py`. Nothing here reads a clock: an entry says when it was made and from when on it holds.
+Keys are named by their kids, and signatures are those that were verified; `directory.py` does the cryptography.
+Nothing here reads a clock: an entry states when it was made and from when on it holds.
 """
 
 from collections.abc import Iterable, Mapping
@@ -23,7 +23,7 @@ from nrmbus.directory.errors import DirectoryCode
 from nrmbus.wire import base64, ids
 
 AUDITOR: Final = "auditor"
-"""Who keeps the logs: ``log`` in anybody else's entry says nothing."""
+"""Service that keeps the logs; ``log`` in any other entry is ignored."""
 
 SERVICES: Final[Mapping[str, str]] = MappingProxyType(
     {"registrar": "registrar", "timekeeper": "timekeeper", "statistics": "statistics", AUDITOR: "auditor"}
@@ -33,8 +33,8 @@ SERVICES: Final[Mapping[str, str]] = MappingProxyType(
 RUNNING: Final[Mapping[str, str]] = MappingProxyType(
     {name: role for name, role in SERVICES.items() if name != "statistics"}
 )
-"""Those that are built. Nobody stands in the directory of a new bus for the others: a letter sealed to a key that no process
-keeps, changes and destroys would open for whoever runs the bus, and after every erasure."""
+"""Services that exist. A new bus has no entry for the others: letters sealed to a key that no process keeps, changes and
+destroys would stay readable to the operator, also after every erasure."""
 
 WITHOUT_OLD_KEY: Final = timedelta(hours=72)
 """How long new keys wait that the old key did not vouch for, from when they stand in the directory: time for its owner to object."""
@@ -43,7 +43,7 @@ TO_AGREE: Final = timedelta(hours=24)
 """How long two admitters and the operator may take until such keys stand there: so much later they hold."""
 
 LIFE: Final = timedelta(days=90)
-"""How long a sealing key is current at most, from when it first holds; confirming it later makes that no longer."""
+"""Longest use of a sealing key, from when it first holds; a late confirmation does not prolong it."""
 
 WARNED: Final = timedelta(days=14)
 """How long before that end its agency is told."""
@@ -72,7 +72,7 @@ class Kids(NamedTuple):
 
 
 class Signed(NamedTuple):
-    """Whose signatures hold: the agency's keys over the request, admitters' over the admission, as often as they stand there."""
+    """Verified signatures: the agency's keys over the request, and admitters' over the admission, repetitions included."""
 
     asked: frozenset[str] = frozenset()
     admitted: tuple[str, ...] = ()
@@ -92,13 +92,13 @@ class Period:
         return self.entry.valid_from
 
     def overlaps(self, at: datetime) -> bool:
-        """Whether at *at* the keys before are still good for what is under way."""
+        """Return whether at *at* the keys before are still accepted for events and letters on the way."""
         return self.entry.kind == "rotated" and self.entry.until is not None and self.since <= at <= self.entry.until
 
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """One agency: its last entry, its keys over time, its state over time."""
+    """One agency: its last entry, and its keys and states over time."""
 
     last: Entry
     digest: str
@@ -107,7 +107,7 @@ class Standing:
 
     @property
     def undisputed(self) -> tuple[Period, ...]:
-        """The periods without those whose place another took before they began: they never were the agency's, its owner objected."""
+        """Return the periods that took effect; a period replaced before its start was disputed by its owner."""
         return tuple(
             each
             for turn, each in enumerate(self.periods)
@@ -128,7 +128,7 @@ class Standing:
         return min(each.since for each in self.periods if each.kids.sealing == kid)
 
     def sealing(self, at: datetime, life: timedelta | None = None) -> Period | None:
-        """The period whose sealing key is current at *at*: confirmed, no later one was lost, and its *life* is not over."""
+        """Return the period whose sealing key is current at *at*: confirmed, within *life*, and not followed by a loss."""
         current = None
         for each in self.effective(at):
             if each.confirmed is not None and each.confirmed <= at:
@@ -150,7 +150,7 @@ class Roll:
     admitter_kids: Mapping[str, str] = field(default_factory=dict)
     """Of each admitter's key, the name."""
     used: Mapping[str, tuple[str, str]] = field(default_factory=dict)
-    """Every key that ever stood here: whose, and for which purpose."""
+    """Every key that the directory ever named: its agency and its purpose."""
     agencies: Mapping[str, Standing] = field(default_factory=dict)
 
     # -- who admits --------------------------------------------------------------------------------------------------
@@ -197,7 +197,7 @@ class Roll:
         )
 
     def refuses_request(self, entry: Entry, kids: Kids, asked: frozenset[str]) -> DirectoryCode | None:
-        """Why what the agency asks for cannot be admitted, whoever admits it and whenever."""
+        """Return why no admitter may ever admit what the agency requests, or None."""
         if self.admitters is None:
             return "not_founded"
         if entry.agency in ids.RESERVED_NAMES or SERVICES.get(entry.agency, entry.role) != entry.role:
@@ -240,7 +240,7 @@ class Roll:
     # -- one rule each -----------------------------------------------------------------------------------------------
 
     def _supervises(self, agency: str, other: str | None) -> bool:
-        """Whether *agency* supervises *other*, itself or over any number of others."""
+        """Return whether *agency* supervises *other*, directly or through other agencies."""
         for _ in self.agencies:  # a chain is no longer than there are agencies, since no circle was let in before
             standing = self.agencies.get(other or "")
             if standing is None:
@@ -279,7 +279,7 @@ class Roll:
             return "previous_key_missing"
         if standing and seen and any(each.since > entry.valid_from for each in standing.effective(seen)):
             return "time_backwards"  # the old key objects to what waits, and takes back nothing that holds
-        # Admitters say when it was made, and could keep it to themselves for so long: a head says since when it is seen.
+        # Admitters state when the entry was made, and could hold it back; a head proves since when everybody can see it.
         since = max(entry.made, seen) if seen else entry.made
         if not vouched and entry.valid_from - since < WITHOUT_OLD_KEY:  # a sum may lie beyond the year 9999
             return "lost_too_soon"

@@ -1,6 +1,6 @@
-"""Heads of the directory: signed hourly by the wall's clock, so that whoever is kept from new entries notices.
+"""Heads of the directory: signed hourly by wall-clock time, so that a reader notices when entries are withheld.
 
-On a bus for playing too: months pass there in seconds, but what is withheld is withheld in real time.
+The wall clock counts on a bus for playing too: months pass there in seconds, but withholding takes real time.
 """
 
 from datetime import UTC, datetime, timedelta
@@ -18,14 +18,14 @@ def utc_time() -> datetime:
 
 
 def is_due(directory: Directory, now: datetime) -> bool:
-    """Whether the next head should be signed at *now*."""
+    """Return whether the next head should be signed at *now*."""
     return _age(directory, now) >= EVERY
 
 
 def is_stale(directory: Directory, now: datetime) -> bool:
-    """Whether what is known may be behind: the newest head is older than three hours at *now*, or there is none.
+    """Return whether entries may be missing: the newest head is older than three hours at *now*, or there is none.
 
-    One from further ahead than that says nothing: with it, entries could be withheld for as long as it is ahead.
+    A head dated more than three hours ahead does not count, since entries could be withheld until its date.
     """
     return _age(directory, now) > STALE_AFTER
 

@@ -1,7 +1,7 @@
-"""The file by which another machine comes to know a bus: which it is, where its broker is, and whose word counts there.
+"""Invitation: the file that tells another machine which bus it joins, where the broker is, and which key to trust.
 
-It holds no secret. But whoever could alter it on the way would be the operator to that machine, so it has a fingerprint,
-which two people compare by a way of their own, a telephone for one.
+The file holds no secret. Somebody who altered it on the way would act as the operator to that machine. So the file has
+a fingerprint, which two people compare over another channel, such as the telephone.
 """
 
 import hashlib
@@ -42,12 +42,12 @@ class Invitation(Carried):
 
     @property
     def fingerprint(self) -> str:
-        """What two people read to one another: 32 hex digits in groups of four, over all of it."""
+        """Return the fingerprint that two people compare: 32 hex digits in groups of four, over the whole invitation."""
         return in_fours(hashlib.sha256(json.dumps(body_of(self))).hexdigest())
 
     @property
     def settings(self) -> BusSettings:
-        """The bus, as the folder of whoever joins it keeps it."""
+        """Return the settings of the bus as a joining machine stores them."""
         return BusSettings(**{each.name: getattr(self, each.name) for each in fields(BusSettings)})
 
     @classmethod
@@ -62,10 +62,10 @@ class Invitation(Carried):
         return cls.parsed(json.dumps(known | {"operator": operator_key(folder.path).public.hex()}))
 
     def accept(self, folder: BusFolder, fingerprint: str | None = None) -> bool:
-        """Have *folder* be one of this bus, or know that its broker has moved; whether it was one before.
+        """Join *folder* to this bus, or update the broker's address; return whether it had joined before.
 
         Raises:
-            DirectoryError: ``invitation_altered``: *fingerprint*, as the operator read it out, is that of another, or the
+            DirectoryError: ``invitation_altered``: the fingerprint differs from *fingerprint*, which the operator read out, or the
                 folder trusts another operator's key.
             NoBus: another bus is there, or the operator's own folder.
         """

@@ -1,4 +1,4 @@
-"""What an agency asks for and what admitters add, as steps from one `Entry` to the next; no file and no topic here."""
+"""Steps from one `Entry` to the next by agencies and admitters; no file and no topic here."""
 
 import os
 from collections.abc import Iterable
@@ -41,7 +41,7 @@ _SECRET: Final = 32
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What an agency wants to stand in the directory: who it is, and its public keys."""
+    """Requested entry of an agency: its name, role and public keys."""
 
     agency: str
     role: str
@@ -92,7 +92,7 @@ def proposed(
 
 
 def repeated(directory: Directory, agency: str, kind: Kind, *, made: datetime, opened: str | None = None) -> Entry:
-    """The entry that changes the state of *agency* (or confirms its sealing key) and repeats its keys, unsigned.
+    """Return the unsigned entry that changes the state of *agency* (or confirms its sealing key) and repeats its keys.
 
     Raises:
         DirectoryError: ``agency_unknown``.
@@ -137,9 +137,9 @@ def admitted_by(entry: Admission, key: SigningKey) -> Admission:
 
 
 def holding_from(directory: Directory, entry: Entry, at: datetime) -> Entry:
-    """*entry* as the first admitter finds it, who says from when on it holds: from *at*, or without the old key later.
+    """Return *entry* with the time from which it holds, set by the first admitter: *at*, or later without the old key.
 
-    Its owner has 72 hours to object from when it stands in the directory; until then may be a day.
+    The owner of the old key has 72 hours to object once the entry is in the directory, and entering it may take a day.
     """
     standing = directory.roll.agencies.get(entry.agency)
     effective = standing.effective(at) if standing else ()
@@ -149,7 +149,7 @@ def holding_from(directory: Directory, entry: Entry, at: datetime) -> Entry:
 
 
 def challenged(entry: Entry, secret: bytes | None = None) -> Entry:
-    """*entry* with a challenge to its sealing key, where it brings one."""
+    """Return *entry* with a challenge to its sealing key, if the entry brings one."""
     if entry.kind not in CHANGES_KEYS:
         return entry
     held = secret or os.urandom(_SECRET)
@@ -160,7 +160,7 @@ def challenged(entry: Entry, secret: bytes | None = None) -> Entry:
 
 
 def opened(entry: Entry, keys: Iterable[SealingKey]) -> str:
-    """What the challenge of *entry* holds, opened by the agency whose sealing key it went to.
+    """Return the secret in the challenge of *entry*, opened by the agency that owns the sealing key.
 
     Raises:
         DirectoryError: ``challenge_missing``; ``challenge_unopened`` where none of *keys* opens it.

@@ -94,9 +94,9 @@ class Identity:
     """An agency's own private keys, each for one purpose. They never leave *home*.
 
     ``witness`` co-signs the checkpoints of the auditor's logs; the bus's own services are no witnesses. ``opening`` has
-    every sealing key, by kid: letters under way may be sealed to one that was replaced, or to the next. ``kids`` names
-    every key that was ever made here. ``interim`` are sealing keys that a desk made for itself when the admitted one's
-    time was over, each with the time since which it is used: what it keeps is sealed to them, and no request names them.
+    every sealing key, by kid, since letters on the way may be sealed to the key before or the next one. ``kids`` names
+    every key that was ever made here. ``interim`` are sealing keys that a desk made when the admitted key's time was over,
+    with the time of first use: the desk's stored data are sealed to them, and no request names them.
     """
 
     agency: str
@@ -149,10 +149,10 @@ class Identity:
                 coming.rename(keys / f"{purpose}.seed")
 
     def succeeded(self, home: Path, at: datetime | None = None) -> Self:
-        """These keys with another sealing key, made here and now; the old one is kept as one that was replaced.
+        """Return these keys with another sealing key, made now; the old key is kept as a replaced one.
 
-        With *at*, the bus's time, it is an interim key, used since then. Without, it is one to ask for in the directory.
-        Cut anywhere, all keys are still there.
+        With *at*, the bus's time, the new key is an interim key, used since then; without, a key to request for the directory.
+        A crash at any point loses no key.
         """
         made = SealingKey.generate()
         _note_made(home, {*self.kids, made.kid})
@@ -266,11 +266,11 @@ class Admitter:
 
 
 FIRST_ADMITTERS: Final = ("admitter-a", "admitter-b")
-"""Whom a new bus gets where nobody was named: both keys lie with the operator's until they are moved to two people."""
+"""Default admitters of a new bus: both keys are stored with the operator's until they are moved to two people."""
 
 
 class Operator:
-    """Who numbers and signs the entries of one bus, and its heads. Who is admitted is for two admitters to say."""
+    """Operator of one bus: numbers and signs entries and heads. Admission needs the signatures of two admitters."""
 
     def __init__(self, home: Path) -> None:
         """Load the keys in *home*/keys, or make them on first use: ``operator.seed``, ``head.seed``.
@@ -294,7 +294,7 @@ class Operator:
         return self._key.public
 
     def number(self, entry: Entry | Admitters, directory: Directory) -> bytes:
-        """*entry* under the next number, signed: as it goes into the topic. Whether it is believed, `Directory.add` says."""
+        """Return *entry* under the next number, signed for the topic. `Directory.add` checks whether it is believed."""
         return statement.sign("directory", body_of(entry) | {"number": directory.number + 1}, self._key)
 
     def vouched(self, bus: str, agency: str, certificate: bytes, ca: bytes) -> tuple[str, str, str]:
@@ -310,7 +310,7 @@ class Operator:
         return self.number(made, directory)
 
     def found(self, directory: Directory) -> bytes | None:
-        """The list of admitters that a bus begins with, added to *directory*; none when it has one.
+        """Return the first list of admitters, added to *directory*, or None if there is a list.
 
         Raises:
             DirectoryError: ``admitters_few``: only one was named.
@@ -345,7 +345,7 @@ class Operator:
         log: LogIdentity | None = None,
         contact: Contact | None = None,
     ) -> bytes | None:
-        """The next entry for *identity*, whose private keys are here, with every signature; none when nothing would change.
+        """Return the next entry for *identity*, whose private keys are here, fully signed; None if nothing would change.
 
         A *directory* without entries is founded first. *log* is the auditor's.
 

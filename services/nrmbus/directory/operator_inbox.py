@@ -1,9 +1,9 @@
-"""The operator's side of the topics of requests: reads what agencies ask for, and answers what is in order.
+"""Operator's inbox: reads the agencies' topics of requests, and answers the valid ones.
 
-One pass at a time, by `nrmbus up` every few seconds or by `nrmbus agency head` from a timer. It looks how far the topics
-go and reads what is new, so much of each a pass and no more: who floods its own topic waits, and nobody else. What is
-not in order is passed over with a code. What was issued is on disk before the broker hears of it, so that a pass that was
-cut is finished by the next one.
+`nrmbus up` makes a pass every few seconds, or `nrmbus agency head` from a timer. A pass reads the new records of each
+topic up to a limit, so that an agency that floods its topic delays only itself. An invalid request is skipped and
+reported with a code. A certificate is written to disk before the broker learns of it, so that the next pass can finish
+a pass that crashed.
 """
 
 import asyncio
@@ -40,12 +40,12 @@ _CHANGE: Final = b"nrmbus-request/1"
 """The form that a change of keys names; what says so and is none is refused like any other."""
 
 READ_SECONDS: Final = 5.0
-"""How long reading one agency's topic may take; what cannot be read in that time is tried again."""
+"""Seconds for reading one agency's topic; the next pass retries a topic that takes longer."""
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What came of what stood in an agency's topic: *done*, or the *code* why not."""
+    """Outcome of an agency's request: *done*, or the *code* of the refusal."""
 
     agency: str
     code: str | None = None
@@ -73,17 +73,17 @@ class Answer(Frozen):
 
 
 class State(Frozen):
-    """What is kept from one pass to the next, in ``keys/requests.json``: where reading goes on, and answers not yet out."""
+    """State between passes, in ``keys/requests.json``: the next offsets, and answers not yet published."""
 
     next: Mapping[str, int] = Field(default_factory=dict)
     answers: tuple[Answer, ...] = ()
     waiting: Mapping[str, str] = Field(default_factory=dict)
-    """By agency, the change of keys that waits for admitters: one, so that nobody is shown a heap of them."""
+    """Change of keys that waits for admitters, by agency: only one, so that admitters do not see a pile."""
 
 
 @dataclass(slots=True)
 class _Found:
-    """What is new in the topics."""
+    """New records in the topics of requests."""
 
     records: dict[str, list[bytes]] = field(default_factory=dict)
     """By agency, oldest first."""
@@ -92,10 +92,10 @@ class _Found:
 
 
 async def answer(folder: BusFolder) -> tuple[Outcome, ...]:
-    """Make one pass; what came of it, at most one outcome an agency and code. Nothing that stands in a topic makes it raise.
+    """Make one pass and return its outcomes, at most one per agency and code. No content of a topic makes it raise.
 
     Raises:
-        BusError, KafkaError: the broker does not answer, or does not do it; the next pass does what is left.
+            BusError, KafkaError: the broker does not answer, or fails; the next pass does the rest.
         DirectoryError: the directory cannot be believed.
     """
     async with _alone(folder):
@@ -161,7 +161,7 @@ def _answered(
 async def _changed(
     folder: BusFolder, directory: Directory, agency: str, records: Iterable[bytes], waits: dict[str, str]
 ) -> AsyncIterator[tuple[Outcome, Answer | None]]:
-    """Enter what two admitters, or the agency itself, have signed; note in *waits*, and answer, what one more has to sign."""
+    """Enter fully signed requests; note in *waits*, and answer, those that need another admitter's signature."""
     for raw in records:
         try:
             request = Request.parsed(raw)

@@ -1,4 +1,4 @@
-"""What an agency looks for in the directory: an entry of its own that it did not ask for, which is how a key is substituted."""
+"""Own-entry watch: finds entries of the agency that it did not request, the sign of a substituted key."""
 
 from collections.abc import Callable
 from datetime import datetime
@@ -8,13 +8,13 @@ from nrmbus.directory.fold import Kids
 
 
 class Own:
-    """The watch of one agency over its own entries. *kids* are the keys that it has made, *made* looks which they are by now."""
+    """Watch of one agency over its own entries. *kids* are the keys that it has made; *made* reads the present list."""
 
     def __init__(self, agency: str, kids: frozenset[str], made: Callable[[], frozenset[str]]) -> None:
         self._agency, self._kids, self._made = agency, kids, made
         self._seen = False
         self.alarm: int | None = None
-        """The number of the first entry that the agency did not ask for; none again when its own key has objected in time."""
+        """Number of the first entry that the agency did not request; None again once its own key has objected in time."""
         self._theirs: datetime | None = None
         """From when on the first keys hold that it did not ask for."""
 

@@ -26,8 +26,8 @@ MARK: Final = "directory"
 def check_mark(directory: Directory, mark: Mark | None, high_water: HighWater) -> Mark:
     """Check that *directory* continues from *mark*; then raise *high_water* to its last entry, and return that.
 
-    The operator's head covers what stands in the topic. If the topic was restored from before an entry, so is the next
-    head, and a lost key, or a suspended agency, would be good again for everybody who starts after that.
+    The operator's head only covers the present topic. If the topic was restored to an earlier state, so is the next head:
+    a lost key, or a suspended agency, would be good again for every process that starts later.
 
     Raises:
         DirectoryError: ``went_back``.
@@ -41,10 +41,10 @@ def check_mark(directory: Directory, mark: Mark | None, high_water: HighWater) -
 
 
 class DirectoryReader:
-    """Follows ``nrm.directory``; *on_entry* is called once for each entry, in order.
+    """Reader of ``nrm.directory``; calls *on_entry* once for each entry, in order.
 
-    Use as an async context manager: on entering, the directory has been read to its end. Who lives in *home* remembers
-    there how far it went, and takes none that went back: DirectoryError.
+    Use as an async context manager: on entering, the directory has been read to its end. A process with a *home* stores a
+    high-water mark there, and raises DirectoryError for a directory that went back.
     """
 
     def __init__(
@@ -86,7 +86,7 @@ class DirectoryReader:
         Raises:
             DirectoryError: an entry cannot be trusted.
         """
-        # Asked by a client of its own: ours waits in a long fetch, and a broker answers a connection one by one.
+        # Ask with a separate client: ours waits in a long fetch, and a broker answers a connection's requests in order.
         async with clients.reading(self._where, self._partition) as (_, end):
             pass
         await self._read_to(end)
@@ -98,7 +98,7 @@ class DirectoryReader:
 
     @property
     def stale(self) -> bool:
-        """Whether the newest head is older than three hours by the wall's clock: new entries may be withheld."""
+        """Return whether the newest head is older than three hours by the wall clock: new entries may be withheld."""
         return is_stale(self.directory, utc_time())
 
     async def follow(self) -> None:

@@ -1,8 +1,8 @@
-"""Another certificate for an agency on a machine of its own: asked for, issued, believed and kept.
+"""Renewal of a certificate for an agency on a machine of its own: requested, issued, checked and stored.
 
-What is asked for goes to the operator and back over the topics of requests and answers, or, where the certificate has
-ended already, by file. The agency signs it with the signing key that is current, so nobody else is certified in its
-name, and a suspended agency not at all.
+Request and answer go over the topics of requests and answers, or by file once the certificate has expired. The agency
+signs the request with its current signing key, so that nobody else gets a certificate in its name, and a suspended
+agency gets none.
 """
 
 from datetime import timedelta
@@ -41,7 +41,7 @@ GOOD_FOR: Final = timedelta(days=7)
 """How old a request may be: one that was found on an old disk asks for nothing."""
 
 MOST: Final = 3
-"""How many good certificates an agency may have: the one that ends, the next, and one whose answer was lost on the way."""
+"""Limit of good certificates per agency: the expiring one, the next, and one whose answer was lost on the way."""
 
 
 def topic_of(agency: str) -> str:
@@ -50,7 +50,7 @@ def topic_of(agency: str) -> str:
 
 
 class Asked(Frozen):
-    """What the agency signs."""
+    """Certificate request, the part that the agency signs."""
 
     bus: Code
     agency: AgencyId
@@ -73,7 +73,7 @@ class Renewal(Carried):
 
 
 def ask(folder: BusFolder, agency: str, signing: SigningKey | None = None) -> Renewal:
-    """At the agency: a request for another certificate of its TLS key, signed with its *signing* key, which else is read."""
+    """Return the agency's request for another certificate of its TLS key, signed with *signing* or the stored key."""
     home = folder.agency(agency).path
     asked = Asked(
         bus=folder.settings.bus,
@@ -86,11 +86,11 @@ def ask(folder: BusFolder, agency: str, signing: SigningKey | None = None) -> Re
 
 
 def asked_by(directory: Directory, renewal: Renewal) -> Asked:
-    """What is asked for, once it is known that the agency asks for it, and now.
+    """Return the request in *renewal*, verified: made by the agency, and recent.
 
     Raises:
-        DirectoryError: ``request_malformed``; ``request_invalid``: another bus's, too old, or not signed with the key that
-            is current, as it is for nobody who is suspended.
+        DirectoryError: ``request_malformed``; ``request_invalid``: of another bus, too old, or not signed with the current
+            key, which a suspended agency does not have.
     """
     raw, found = renewal.asked.encode(), None
     try:
@@ -111,11 +111,11 @@ def asked_by(directory: Directory, renewal: Renewal) -> Asked:
 
 
 def certified(folder: BusFolder, directory: Directory, renewal: Renewal) -> Renewal:
-    """At the operator: *renewal* with the certificate that it asks for, which gives no right before `Gate.apply`. Blocking.
+    """Return *renewal* with the certificate, at the operator; it gives no rights before `Gate.apply`. Blocking.
 
     Raises:
         DirectoryError: as `asked_by`; ``certificates_many``.
-        NotCertified: the key that comes with it is weak, or another's.
+            NotCertified: the key of the request is weak, or another agency's.
     """
     asked, authority = asked_by(directory, renewal), Authority(folder)
     if len(authority.standing(certificate.now()).get(asked.agency, ())) >= MOST:
@@ -148,11 +148,11 @@ def keep(folder: BusFolder, agency: str, renewal: Renewal) -> None:
 
 
 def take(folder: BusFolder, agency: str, renewal: Renewal) -> None:
-    """At the agency: keep the certificate that came over the topic. Whom it trusts at the broker stays as it is.
+    """Store the certificate from the topic, at the agency. The trusted authority of the broker stays as it is.
 
     Raises:
         DirectoryError: as `check`.
-        OSError: nobody is trusted yet.
+            OSError: there is no trusted authority yet.
     """
     check(folder, agency, renewal)
     tls = Tls(folder.agency(agency).path)
@@ -160,9 +160,9 @@ def take(folder: BusFolder, agency: str, renewal: Renewal) -> None:
 
 
 def check(folder: BusFolder, agency: str, renewal: Renewal) -> None:
-    """See that what came back is the agency's next certificate: its name, its own key, longer than the one that it has.
+    """Check that *renewal* has the agency's next certificate: its name and key, and a later end than the present one.
 
-    It has to be signed by whoever signed the one that it has; where it has none, by whoever comes with it.
+    The issuer of the present certificate must have signed it; without a present one, the authority in the answer.
 
     Raises:
         DirectoryError: ``certificate_invalid``.

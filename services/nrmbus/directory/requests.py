@@ -1,7 +1,7 @@
-"""The file that goes from an agency to its admitters, and back: the entry as far as it is signed, and what comes with it.
+"""Request file between an agency and its admitters: the entry with its signatures so far, and its attachments.
 
-It holds public keys and signatures only, and may be sent by any way: whoever alters it, breaks a signature. So it is with
-what comes back: whoever could put another authority into it, would be the broker to that agency.
+The file holds public keys and signatures only, and may be sent by any channel: an alteration breaks a signature. The
+operator signs the answer too, since with another authority in it somebody could act as the broker to that agency.
 """
 
 import hashlib
@@ -27,7 +27,7 @@ Word = Annotated[str, Field(max_length=2048)]
 
 
 class Disposal(Frozen):
-    """What an agency that leaves did with one case: its own copy is deleted, or handed to another agency."""
+    """Declaration of a leaving agency about one case: its copy is deleted, or handed over to another agency."""
 
     bus: Code
     agency: AgencyId
@@ -38,7 +38,7 @@ class Disposal(Frozen):
 
 
 class Issued(Frozen):
-    """What the operator signs of a certificate that goes back to an agency: by digest, itself and whoever certified the broker."""
+    """Operator's statement on an issued certificate: digests of the certificate and of the broker's authority."""
 
     bus: Code
     agency: AgencyId
@@ -47,7 +47,7 @@ class Issued(Frozen):
 
 
 def vouched(bus: str, agency: str, certificate: str, ca: str, key: SigningKey) -> str:
-    """The operator's word that *certificate* is that of *agency*, and that the broker is certified by *ca*; both PEM."""
+    """Return the operator's statement that *certificate* is that of *agency* and *ca* certifies the broker; both PEM."""
     body = Issued(bus=bus, agency=agency, certificate=digest(certificate), ca=digest(ca))
     return statement.sign("certificate", body_of(body), key).decode("ascii")
 
@@ -68,7 +68,7 @@ def believe(bus: str, agency: str, certificate: str, ca: str, word: str | None, 
 
 
 class Carried(Frozen):
-    """What goes between an agency and those who admit: by file, or as a record of its topic."""
+    """File or topic record that agency, admitters and operator exchange."""
 
     malformed: ClassVar[DirectoryCode] = "request_malformed"
 
@@ -109,7 +109,7 @@ class Request(Carried):
 
     @classmethod
     def parsed(cls, raw: bytes) -> Self:
-        """As `Carried.parsed`; ``request_changed`` too, where what came with the entry is not what it names."""
+        """Parse as `Carried.parsed`; raise ``request_changed`` too if an attachment is not the one that the entry names."""
         found = super().parsed(raw)
         if found.entry.csr != (digest(found.csr) if found.csr is not None else None):
             raise DirectoryError("request_changed")
@@ -132,7 +132,7 @@ class Request(Carried):
 
 
 def digest(*texts: str) -> str:
-    """What an entry names of the *texts* that come with it."""
+    """Return the digest by which an entry names its attachments *texts*."""
     return hashlib.sha256("\n".join(texts).encode()).hexdigest()
 
 
@@ -142,10 +142,10 @@ def disposed(body: Disposal, key: SigningKey) -> str:
 
 
 def disposed_cases(directory: Directory, request: Request) -> frozenset[str]:
-    """The cases of which the agency of *request* has signed what it did.
+    """Return the cases for which the agency of *request* has signed its declaration.
 
     Raises:
-        DirectoryError: ``request_invalid``: one is not signed by it, is another's, or names nobody who could take the case over.
+        DirectoryError: ``request_invalid``: a declaration is unsigned, another agency's, or names no possible new holder.
     """
     agency, found = request.entry.agency, set()
     for each in request.disposals:
@@ -164,7 +164,7 @@ def disposed_cases(directory: Directory, request: Request) -> frozenset[str]:
 
 
 def _takes_over(directory: Directory, said: Disposal) -> bool:
-    """Whether a case may have been handed over as *said*: to another agency, that has not left itself."""
+    """Return whether the case may have been handed over as *said*: to another agency that has not left itself."""
     to = said.to
     return (
         to is not None

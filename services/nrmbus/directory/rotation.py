@@ -1,7 +1,7 @@
-"""A change of keys that goes over the topics: an agency asks, two admitters sign, each where they are, the operator enters it.
+"""Rotation over the topics: an agency asks, two admitters sign on their own machines, the operator enters.
 
-What is asked for lies in the agency's topic of requests, what waits for an admitter in the topic of answers, where the
-operator puts it once it was checked; what an admitter signed goes into the topic of whoever's certificate they come with.
+The request is in the agency's topic of requests. The operator checks it and puts it into the topic of answers, where
+admitters find it. An admitter sends the signed request to the topic of the agency whose certificate they use.
 """
 
 from collections.abc import Mapping
@@ -22,18 +22,18 @@ from nrmbus.directory.requests import Request
 from nrmbus.wire import json
 
 BY_TOPIC: Final[frozenset[Kind]] = frozenset({"rotated", "confirmed"})
-"""What goes over the topics. What ends an agency, or is asked for without its present key, a person carries."""
+"""Kinds that go over the topics. A person carries requests that end an agency or lack the present key's signature."""
 
 _READ_MS: Final = 200
 
 
 def signed(directory: Directory, request: Request, agency: str) -> int:
-    """How many admitters have signed *request*, as it was found in the topic of *agency*, if it is in order so far.
+    """Return how many admitters have signed *request*, found in the topic of *agency*, if it is valid so far.
 
-    What no admitter has signed, and what the agency confirms, counts in its own topic only.
+    A request without an admitter's signature, and a confirmation, count only in the agency's own topic.
 
     Raises:
-        DirectoryError: the code says why it is not.
+        DirectoryError: the request is not valid; the code names the reason.
     """
     entry = request.entry
     if entry.kind not in BY_TOPIC or request.disposals or request.csr is not None:
@@ -49,7 +49,7 @@ def signed(directory: Directory, request: Request, agency: str) -> int:
 
 
 async def waiting(folder: BusFolder, home: Path, directory: Directory) -> Mapping[str, Request]:
-    """What waits for an admitter's signature, by agency, read by whoever's folder is *home*. What is done is not among it."""
+    """Return the requests that wait for an admitter, by agency, without finished ones; read with *home*'s certificate."""
     topic, found = TopicPartition(ANSWERS, 0), dict[str, Request]()
     async with clients.reading(folder.reach(home), topic) as (consumer, end):
         while await consumer.position(topic) < end:
@@ -64,7 +64,7 @@ async def waiting(folder: BusFolder, home: Path, directory: Directory) -> Mappin
 
 
 async def send(folder: BusFolder, home: Path, request: Request) -> None:
-    """Put *request* into the topic of whoever's folder is *home*; the operator, who may write any, puts it into its agency's."""
+    """Send *request* to the topic of *home*'s agency; the operator sends it to the topic of the request's agency."""
     agency = request.entry.agency if home == folder.keys else home.name
     async with clients.producer(folder.reach(home)) as producer:
         await producer.send_and_wait(topic_of(agency), value=json.dumps(body_of(request)), partition=0)
