@@ -18,7 +18,7 @@ from sqlalchemy import select
 
 from nrmbus.desk.desk import Desk
 from nrmbus.desk.http.door import Door, application
-from nrmbus.desk.inbox.broker import make_broker, make_endpoints
+from nrmbus.desk.inbox.broker import make_broker, make_inbox
 from nrmbus.desk.inbox.release import release
 from nrmbus.desk.procedure.handlers import Inbox
 from nrmbus.desk.procedure.interface import Settings
@@ -323,7 +323,7 @@ async def desk_of(
     desk = Desk(seat)
     await desk.load(Settings(capacity={"women": 1}, speaks=dict(speaks)))
     broker = make_broker("127.0.0.1:1", agency, desk)
-    inbox, _ = make_endpoints(broker, desk)
+    inbox = make_inbox(broker, desk)
 
     async def send(record: Record) -> None:
         sent.append(record)

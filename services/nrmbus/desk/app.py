@@ -17,12 +17,13 @@ from nrmbus.bus.clock import SteppedClock, WallClock, clock_of
 from nrmbus.bus.errors import BusError
 from nrmbus.bus.folder import AgencyFolder, BusFolder
 from nrmbus.bus.http_server import PORTS, Listening, Server
+from nrmbus.bus.kafka import clients
 from nrmbus.desk.access.opening import is_reader
 from nrmbus.desk.desk import Desk
 from nrmbus.desk.erasure import rounds
 from nrmbus.desk.errors import DeskError
 from nrmbus.desk.http.door import Door, application
-from nrmbus.desk.inbox.broker import check_settings, make_broker, make_endpoints
+from nrmbus.desk.inbox.broker import check_settings, make_broker, make_inbox
 from nrmbus.desk.inbox.release import release, release_by_itself
 from nrmbus.desk.keys import certificate, lost_keys, rotation
 from nrmbus.desk.keys.certificate import Renewing
@@ -134,10 +135,13 @@ class DeskProcess:
             await self.desk.load(self._settings)
             await beginnings.look(self.seat, self._where, self._partitions)
             broker = make_broker(self._where, self.seat.me, self.desk)
-            self._inbox, outbox = make_endpoints(broker, self.desk)
+            self._inbox = make_inbox(broker, self.desk)
             check_settings(broker, self.seat.me)
+            producer = clients.producer(self._where, client_id=self.seat.me)
+            await producer.start()
+            stack.push_async_callback(producer.stop)
             await stack.enter_async_context(FastStream(broker, logger=None))
-            self._relay = Relay(self.desk, through(outbox.publish))
+            self._relay = Relay(self.desk, through(producer, f"nrm.outbox.{self.seat.me}"))
             background = asyncio.create_task(self._background(clock, self._relay))
             background.add_done_callback(self.ended)
             try:

@@ -10,6 +10,7 @@ import time
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Any, Final
 
+from aiokafka import AIOKafkaProducer
 from sqlalchemy import Row, select, update
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -18,7 +19,7 @@ from nrmbus.desk.desk import Desk
 from nrmbus.desk.outbox import queue, verdicts
 from nrmbus.desk.store import tables
 from nrmbus.desk.store.ledger import open_task
-from nrmbus.wire.record import CORRELATION, Record
+from nrmbus.wire.record import Record
 
 LOOK_EVERY: Final = 1.0
 """Seconds after which the relay looks for rows to send again, though nothing was committed."""
@@ -139,7 +140,7 @@ class Relay:
             else:
                 sealed = made
         if sealed is not None:
-            await self._out(row, queue.as_sent(sealed.record, sealed.letter, row.id), state="signed")
+            await self._out(row, sealed.record, state="signed")
 
     def _due(self, row: Row[Any]) -> bool:
         last, times = self._tried.get((row.seq, row.state), (0.0, 0))
@@ -166,12 +167,10 @@ class Relay:
         return times
 
 
-def through(publish: Callable[..., Awaitable[Any]]) -> Send:
-    """Send through a FastStream publisher, which adds ``correlation_id`` and would add an empty ``content-type``: both are given."""
+def through(producer: AIOKafkaProducer, topic: str) -> Send:
+    """Return a function that sends a record to *topic*, headers in their order, and waits until all replicas have it."""
 
     async def send(record: Record) -> None:
-        headers = {name: value.decode("ascii") for name, value in record.headers}
-        correlation = headers.pop(CORRELATION)
-        await publish(record.value, key=record.key, headers=headers, correlation_id=correlation)
+        await producer.send_and_wait(topic, value=record.value, key=record.key, headers=list(record.headers))
 
     return send

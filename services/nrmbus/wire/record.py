@@ -27,7 +27,7 @@ STATEMENTS: Final = frozenset({REGISTRATION, DELIVERY, AUDIENCE, ANSWER, SUBMITT
 """Headers that only the registrar writes."""
 
 CORRELATION: Final = "correlation_id"
-"""FastStream adds it to all that it publishes; nobody signs it and nobody reads it."""
+"""Header that a library may add (FastStream does); nobody signs it and nobody reads it."""
 
 CORE: Final = ("id", "source", "specversion", "type", "datacontenttype", "dataschema", "subject", "time")
 """CloudEvents' own attributes, in the order in which the extension hashes them."""

@@ -16,17 +16,15 @@ from faststream.kafka import KafkaBroker, KafkaRouter, TestKafkaBroker
 from faststream.middlewares import AckPolicy
 from faststream.specification import AsyncAPI
 
-from desk.given import BED, CASE, REF, FakeRegistrar, Offsets, desk_of, town
+from desk.given import BED, REF, FakeRegistrar, Offsets, desk_of, town
 from nrmbus.desk.errors import DeskError
 from nrmbus.desk.inbox import broker as factory
 from nrmbus.desk.inbox import settle
-from nrmbus.desk.inbox.broker import check_settings, make_broker, make_endpoints
+from nrmbus.desk.inbox.broker import check_settings, make_broker, make_inbox
 from nrmbus.desk.procedure.handlers import Inbox, join
 from nrmbus.desk.procedure.interface import lines_of
 from nrmbus.desk.procedure.roles import ROOMS, procedure_of
-from nrmbus.desk.relay import through
 from nrmbus.shelter import procedure
-from nrmbus.wire.envelope import decode
 from nrmbus.wire.record import Record
 
 
@@ -40,7 +38,7 @@ async def made(home: Path, change: Callable[[KafkaBroker, Inbox], object]) -> No
     """Make a desk's endpoints, *change* something about them, and run the start-up check."""
     async with desk_of("shelter", home) as given:
         broker = make_broker("127.0.0.1:1", "shelter", given.desk)
-        inbox, _ = make_endpoints(broker, given.desk)
+        inbox = make_inbox(broker, given.desk)
         change(broker, inbox)
         check_settings(broker, "shelter")
 
@@ -66,8 +64,8 @@ ALTERED: dict[str, Callable[[KafkaBroker, Inbox], object]] = {
         inbox, "_call_options", inbox._call_options._replace(parser=None)
     ),
     "makes topics": lambda broker, _: setattr(broker.config.broker_config, "allow_auto_create_topics", True),
-    "sends without idempotence": lambda broker, _: broker._connection_kwargs.update(enable_idempotence=False),
-    "sends without waiting for replicas": lambda broker, _: broker._connection_kwargs.update(acks=1),
+    "has a producer of FastStream's": lambda broker, _: setattr(broker.config.broker_config, "consumer_only", False),
+    "has a publisher": lambda broker, _: broker.publisher("nrm.outbox.shelter"),
     "has a second subscriber made elsewhere": lambda broker, _: broker.subscriber(
         "nrm.inbox.shelter", group_id="other"
     ),
@@ -88,8 +86,8 @@ async def test_a_desk_with_an_altered_setting_does_not_start(altered: str, tmp_p
 async def test_a_broker_that_logs_by_itself_does_not_start(tmp_path: Path) -> None:
     """FastStream's logger prints the texts of exceptions, which may hold what somebody wrote."""
     async with desk_of("shelter", tmp_path) as given:
-        loud = KafkaBroker("127.0.0.1:1", enable_idempotence=True, acks="all", allow_auto_create_topics=False)
-        make_endpoints(loud, given.desk)
+        loud = KafkaBroker("127.0.0.1:1", consumer_only=True, allow_auto_create_topics=False)
+        make_inbox(loud, given.desk)
         with pytest.raises(DeskError, match="settings_drift"):
             check_settings(loud, "shelter")
 
@@ -232,23 +230,6 @@ async def test_what_is_known_of_one_message_is_forgotten_at_the_next(tmp_path: P
         assert structlog.contextvars.get_contextvars() == {}
 
 
-async def test_the_relay_gives_every_header_that_faststream_would_make_up() -> None:
-    """`correlation_id` is the event's id and `content-type` the event's own; the order is the one that was signed for."""
-    seen: dict[str, Any] = {}
-
-    async def publish(body: bytes, **how: Any) -> None:
-        seen.update(how, body=body)
-
-    registrar = FakeRegistrar(town())
-    record = bed(registrar).with_header("correlation_id", decode(bed(registrar)).id.encode())
-    await through(publish)(record)
-
-    assert seen["correlation_id"] == record.headers[-1][1].decode()
-    assert seen["headers"]["content-type"] == "application/json"
-    assert "correlation_id" not in seen["headers"]
-    assert (seen["key"], seen["body"]) == (CASE.encode(), record.value)
-
-
 async def test_reading_goes_on_where_the_ledger_says(tmp_path: Path) -> None:
     """On assignment the consumer is set to the ledger's position before anything is awaited; Kafka's own is not asked."""
     seeks: list[tuple[int, int]] = []
@@ -273,11 +254,11 @@ async def test_reading_goes_on_where_the_ledger_says(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("role", ROOMS)
 def test_each_handler_is_a_numbered_line_typed_by_what_it_hears(role: str) -> None:
-    """What stands over a handler is the line of the procedure that it is; AsyncAPI shows what comes in and what goes out."""
+    """Each handler has the name and the text of its line in the procedure; AsyncAPI shows the types that it hears."""
     written = procedure_of(role)
     broker = KafkaBroker(logger=None)
-    inbox, outbox = broker.subscriber("nrm.inbox.a"), broker.publisher("nrm.outbox.a")
-    join(role, inbox, outbox)
+    inbox = broker.subscriber("nrm.inbox.a")
+    join(role, inbox)
     *lines, rest = inbox.calls
     specification = AsyncAPI()
     specification.add_broker(broker)
@@ -287,14 +268,8 @@ def test_each_handler_is_a_numbered_line_typed_by_what_it_hears(role: str) -> No
     assert [(call.name, call.description) for call in lines] == [(line.name, line.text) for line in lines_of(written)]
     assert all(re.match(r"\d\. ", call.description or "") for call in lines)
     assert rest.name == "leave_to_a_person"
-    assert "nrm.outbox.a" in described
     assert "nrm.inbox.a" in described
     assert '"additionalProperties":false' in described, "the published model of what is heard"
-
-
-def test_without_a_desk_a_broker_has_no_ledger() -> None:
-    """The factory makes a plain broker for who only sends."""
-    assert isinstance(make_broker("127.0.0.1:1", "x"), KafkaBroker)
 
 
 def test_several_addresses_are_several_hosts() -> None:

@@ -10,6 +10,7 @@ from sqlalchemy.exc import OperationalError
 
 from desk.given import CANARY, CASE, REF, SIGNAL, FakeRegistrar, desk_of, town
 from nrmbus.desk.outbox import queue
+from nrmbus.desk.relay import through
 from nrmbus.directory import RUNNING, SERVICES, Directory
 from nrmbus.wire.envelope import decode
 from nrmbus.wire.record import Record
@@ -156,6 +157,30 @@ async def test_an_unanswered_row_is_sent_again_only_after_a_while(
         assert [row.attempts for row in await given.rows("outbox")] == [2]
         await given.hear(given.registrar.register(sent, to="ngo-a"))
         assert await given.out() == []
+
+
+async def test_the_relay_sends_a_record_as_it_was_signed(tmp_path: Path) -> None:
+    """Between signature and topic no header is added, dropped or moved, and the ledger knows the record by its digest."""
+    sent: list[tuple[str, Record]] = []
+
+    class Producer:
+        async def send_and_wait(
+            self, topic: str, *, value: bytes, key: bytes, headers: list[tuple[str, bytes]]
+        ) -> None:
+            sent.append((topic, Record(key, value, tuple(headers))))
+
+    async with desk_of("ngo-a", tmp_path) as given:
+        given.relay._send = through(Producer(), "nrm.outbox.ngo-a")
+        await given.ask(**signal_())
+        await given.relay.once()
+        ((topic, record),) = sent
+        names = [name for name, _ in record.headers]
+
+        assert topic == "nrm.outbox.ngo-a"
+        assert names[:2] == ["content-type", "ce_specversion"]
+        assert names[-2:] == ["ce_dssematerial", "nrm_letter"]
+        assert decode(record).letter() is not None
+        assert [row.digest for row in await given.rows("outbox")] == [record.digest()]
 
 
 async def test_nothing_is_signed_before_the_inbox_was_read_to_its_end(tmp_path: Path) -> None:

@@ -1,7 +1,8 @@
-"""The one factory of a desk's broker and subscriber, and the check that their settings are those that lose nothing.
+"""Factory of a desk's FastStream broker and subscriber, and the check that their settings lose nothing.
 
-Nothing else in a desk makes a subscriber: FastStream's defaults acknowledge before the work is done, start at the end of
-the topic, read what transactions took back, and let any producer name where answers go.
+FastStream only receives: the relay sends through a producer of `bus.kafka.clients`.
+Nothing else in a desk makes a subscriber. FastStream's defaults acknowledge before the work is done, start at the end of
+the topic, read records of aborted transactions, and let any producer name where answers go.
 """
 
 from collections.abc import Awaitable, Callable, Mapping
@@ -21,11 +22,10 @@ from nrmbus.bus.reach import Where, reach
 from nrmbus.desk.desk import Desk
 from nrmbus.desk.errors import DeskError
 from nrmbus.desk.inbox.middleware import LedgerMiddleware
-from nrmbus.desk.procedure.handlers import Inbox, Outbox, data_of, join
+from nrmbus.desk.procedure.handlers import Inbox, data_of, join
 
 _READING: Final = clients.settings("reader", "desk")
 _EVERY: Final = clients.settings("every")
-_WRITING: Final = clients.settings("producer")
 _GRACE_SECONDS: Final = 1.0
 """How long a record may go on being handled after SIGTERM; what is cut is undone and read again."""
 
@@ -71,17 +71,14 @@ async def tolerant(record: Any, original: Callable[[Any], Awaitable[KafkaAckable
 
 
 def make_broker(where: Where, service: str, desk: Desk | None = None) -> KafkaBroker:
-    """A broker whose every publisher and subscriber goes by `LedgerMiddleware`; without *desk* by none."""
+    """Return a broker without a producer; each record of its subscribers is one transaction of *desk*, if there is one."""
     place = reach(where)
     context = place.context()
     return KafkaBroker(
         place.servers,
         security=BaseSecurity(ssl_context=context) if context else None,
         client_id=service,
-        acks=_WRITING["acks"],
-        enable_idempotence=_WRITING["enable_idempotence"],
-        linger_ms=_WRITING["linger_ms"],
-        max_request_size=_WRITING["max_request_size"],
+        consumer_only=True,
         request_timeout_ms=_EVERY["request_timeout_ms"],
         metadata_max_age_ms=_EVERY["metadata_max_age_ms"],
         allow_auto_create_topics=False,
@@ -91,9 +88,9 @@ def make_broker(where: Where, service: str, desk: Desk | None = None) -> KafkaBr
     )
 
 
-def make_endpoints(broker: KafkaBroker, desk: Desk) -> tuple[Inbox, Outbox]:
-    """The desk's subscriber to its inbox and publisher to its outbox, with the handlers of its role."""
-    me, outbox = desk.seat.me, broker.publisher(f"nrm.outbox.{desk.seat.me}")
+def make_inbox(broker: KafkaBroker, desk: Desk) -> Inbox:
+    """Return the subscriber to the desk's inbox, with the handlers of its role."""
+    me = desk.seat.me
     listener = FromTheLedger(desk)
     inbox = broker.subscriber(
         f"nrm.inbox.{me}",
@@ -113,8 +110,8 @@ def make_endpoints(broker: KafkaBroker, desk: Desk) -> tuple[Inbox, Outbox]:
         decoder=data_of,
     )
     listener.follow(inbox)
-    join(desk.seat.role, inbox, outbox)
-    return inbox, outbox
+    join(desk.seat.role, inbox)
+    return inbox
 
 
 _MUST: Final[Mapping[str, Any]] = {
@@ -126,23 +123,23 @@ _MUST: Final[Mapping[str, Any]] = {
 
 
 def check_settings(broker: KafkaBroker, service: str) -> None:
-    """Assert what every subscriber and the producer really run with, whoever made them.
+    """Check the settings that every subscriber really runs with, whoever made it, and that nothing sends.
 
     Raises:
-        DeskError: ``settings_drift`` when one would lose, repeat or misdirect records.
+        DeskError: ``settings_drift`` if a setting would lose, repeat or misdirect records.
     """
-    producing = broker.config.broker_config
+    settings = broker.config.broker_config
     right = (
         bool(broker.subscribers)
-        and not producing.allow_auto_create_topics
-        and producing.logger.params_storage.get_logger(context=producing.fd_config.context) is None
+        and not broker.publishers
+        and settings.consumer_only
+        and not settings.allow_auto_create_topics
+        and settings.logger.params_storage.get_logger(context=settings.fd_config.context) is None
     )
-    connection = broker._connection_kwargs  # noqa: SLF001 - no public name for it
-    right = right and connection["enable_idempotence"] is True and connection["acks"] in ("all", -1)
     for subscriber in broker.subscribers:
         if not isinstance(subscriber, Inbox):
             raise DeskError("settings_drift")
-        reads = subscriber._connection_args  # noqa: SLF001 - the same
+        reads = subscriber._connection_args  # noqa: SLF001 - no public name for it
         right = (
             right
             and subscriber.ack_policy is AckPolicy.NACK_ON_ERROR

@@ -28,7 +28,7 @@ from nrmbus.wire import times
 from nrmbus.wire.envelope import encode, with_letter
 from nrmbus.wire.errors import WireError
 from nrmbus.wire.ids import new_event_id, sealed_again
-from nrmbus.wire.record import CORRELATION, Record, header_of
+from nrmbus.wire.record import Record
 from nrmbus.wire.registration import Registration
 from nrmbus.wire.statement import body_of
 
@@ -48,7 +48,6 @@ _NOT_SEALED: Final = "The letter was sealed to none of these agencies, which are
 _OPTIONAL: Final = (
     "approver", "legalbasis", "consent", "referral", "incident", "causationid", "correlationid", "expectedversion",
 )  # fmt: skip
-_CONTENT_TYPE: Final = header_of("datacontenttype")
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,9 +61,10 @@ class Refused:
 
 @dataclass(frozen=True, slots=True)
 class Sealed:
-    """A row's bytes, ready to be committed and sent."""
+    """Bytes of a row, ready to be committed and sent."""
 
     record: Record
+    """Whole record, with its letter."""
     letter: bytes | None
     sequence: int
     recipients: tuple[str, ...]
@@ -178,8 +178,8 @@ async def sign(seat: Seat, cases: Cases, tx: AsyncConnection, row: Row[Any]) -> 
         return refused
     values = {
         "state": "signed", "attempts": 1, "sequence": sealed.sequence, "recipients": json.dumps(sealed.recipients),
-        "headers": pack(sealed.record.headers), "value": sealed.record.value, "letter": sealed.letter,
-        "digest": as_sent(sealed.record, sealed.letter, row.id).digest(),
+        "headers": pack(sealed.record.without_letter().headers), "value": sealed.record.value, "letter": sealed.letter,
+        "digest": sealed.record.digest(),
     }  # fmt: skip
     await tx.execute(update(tables.outbox).where(tables.outbox.c.seq == row.seq).values(**values))
     await seat.ledger.set_sequence(tx, row.subject, sealed.sequence + 1)
@@ -210,8 +210,7 @@ async def _seal(seat: Seat, cases: Cases, tx: AsyncConnection, row: Row[Any]) ->
     }
     if left_out:
         await _not_sealed(seat, tx, row, sorted(left_out))
-    record = encode(_event(seat, row, clear, sequence, digest), seat.identity.signing)
-    with_letter(as_sent(record, None, row.id), container)  # for its size: the registrar would set a larger one aside
+    record = with_letter(encode(_event(seat, row, clear, sequence, digest), seat.identity.signing), container)
     return Sealed(record, container, sequence, audience.recipients)
 
 
@@ -271,15 +270,6 @@ async def _concerning(tx: AsyncConnection, subject: str, clear: Mapping[str, Any
     return " ".join([consent for consent in named if consent not in others] or named)
 
 
-def as_sent(record: Record, letter: bytes | None, id: str) -> Record:
-    """The record as it reaches the outbox topic: FastStream puts these two headers first."""
-    first = {_CONTENT_TYPE, CORRELATION}
-    content_type = next(value for name, value in record.headers if name == _CONTENT_TYPE)
-    rest = tuple(header for header in record.headers if header[0] not in first)
-    sent = Record(record.key, record.value, ((_CONTENT_TYPE, content_type), (CORRELATION, id.encode()), *rest))
-    return sent if letter is None else with_letter(sent, letter)
-
-
 def to_send(row: Row[Any]) -> Record:
-    """The signed bytes of *row*, the same however often."""
-    return as_sent(unpack(row.subject, row.headers, row.value), row.letter, row.id)
+    """Return the record of a signed *row*: the same bytes each time it is sent."""
+    return unpack(row.subject, row.headers, row.value, row.letter)

@@ -7,7 +7,6 @@ from collections.abc import Awaitable, Callable
 from typing import Annotated, Any, TypeAlias, Union
 
 from faststream import Context, ContextRepo, Depends, StreamMessage
-from faststream.kafka.publisher import DefaultPublisher
 from faststream.kafka.subscriber.usecase import DefaultSubscriber
 
 from nrmbus.desk.procedure.interface import Heard, Line, Said, lines_of
@@ -18,7 +17,6 @@ from nrmbus.wire.envelope import decode
 from nrmbus.wire.record import Record
 
 Inbox: TypeAlias = DefaultSubscriber
-Outbox: TypeAlias = DefaultPublisher
 
 _Heard = Annotated[Heard, Context("heard")]
 
@@ -41,7 +39,7 @@ def about(*types: type[Data]) -> Callable[[StreamMessage[Any]], Awaitable[bool]]
     return is_about
 
 
-def _handle(line: Line[Any], inbox: Inbox, outbox: Outbox) -> None:
+def _handle(line: Line[Any], inbox: Inbox) -> None:
     """Subscribe *line* to its types, under its name and text, so that AsyncAPI shows both."""
 
     async def handler(event: Any, heard: _Heard, book: _Book) -> Said | None:  # noqa: ARG001 - FastStream decodes to its type
@@ -49,7 +47,7 @@ def _handle(line: Line[Any], inbox: Inbox, outbox: Outbox) -> None:
 
     handler.__name__, handler.__doc__ = line.name, line.text
     handler.__annotations__["event"] = Union[line.types]  # noqa: UP007 - of a tuple that is only known here
-    inbox(filter=about(*line.types))(outbox(handler))
+    inbox(filter=about(*line.types))(handler)
 
 
 async def data_of(message: StreamMessage[Any]) -> Data:
@@ -59,11 +57,11 @@ async def data_of(message: StreamMessage[Any]) -> Data:
     return read(decode(submitted).event()).data
 
 
-def join(role: str | None, inbox: Inbox, outbox: Outbox) -> None:
+def join(role: str | None, inbox: Inbox) -> None:
     """Subscribe a handler for each line of the procedure that *role* runs, then one for all other events."""
     procedure = procedure_of(role) if role else None
     for line in lines_of(procedure) if procedure else ():
-        _handle(line, inbox, outbox)
+        _handle(line, inbox)
 
     @inbox
     async def leave_to_a_person() -> None:
