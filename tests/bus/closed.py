@@ -1,4 +1,4 @@
-"""A closed bus for tests: its own broker, reached over TLS only, with certificates for a few; and who comes to it by hand."""
+"""A closed bus for tests: its own broker over TLS only, certificates for a few members, and clients made by hand."""
 
 import ssl
 from collections.abc import AsyncIterator, Iterator

@@ -1,4 +1,4 @@
-"""What tests of this room share beyond the broker in plain text: one closed bus."""
+"""Shared fixture of this room beyond the broker in plain text: one closed bus."""
 
 from collections.abc import Iterator
 

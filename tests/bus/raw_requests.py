@@ -54,13 +54,13 @@ def _briefs(*items: bytes) -> bytes:
 
 
 def _of(topic: str, *more: bytes) -> bytes:
-    """Partition 0 of one topic, with what is asked about it."""
+    """Partition 0 of one topic, with the fields of the request."""
     return _list(_text(topic) + _list(_int(0) + b"".join(more)))
 
 
 @dataclass(frozen=True)
 class Request:
-    """One request: Kafka's number of it, its version and body, the code of its refusal, and who is served."""
+    """One request: Kafka's number of the request, its version and body, the code of its refusal, and the clients that are served."""
 
     what: str
     key: int
@@ -69,11 +69,11 @@ class Request:
     refused: int
     entitled: str | None = "operator"
     brief: bool = False
-    """Whether it is of the kind whose lists and texts have short lengths."""
+    """True if the request has the flexible encoding, with short lengths of lists and texts."""
 
 
 def answer(where: Reach, request: Request, port: int | None = None) -> bytes:
-    """What the broker answers, without its length and number; nothing where it hangs up."""
+    """Return the broker's answer without length and number, or nothing if the broker closes the connection."""
     context = where.context()
     assert context is not None
     host, _, own = where.bootstrap.rpartition(":")
@@ -106,7 +106,7 @@ DESK, SHARD, CASES, INBOX, OUTBOX = (
 _READ: Final = _long(0) + _int(1 << 16)
 
 REQUESTS: Final = (
-    # Another's place in its inbox: joining its group, taking it over, moving or deleting its offsets, looking at it.
+    # Requests about another agency's consumer group: join it, take it over, move or delete its offsets, describe it.
     Request("join a group", 11, 2, _text(DESK) + _int(10_000) * 2 + _text("") + _text("consumer") + _list(_text("range") + _int(10) + bytes(10)), GROUP, "police"),
     Request("take a share of a group", 14, 0, _text(DESK) + _int(1) + _text("m") + _list(), GROUP, "police"),
     Request("keep a group alive", 12, 0, _text(DESK) + _int(1) + _text("m"), GROUP, "police"),
@@ -123,7 +123,7 @@ REQUESTS: Final = (
     Request("read what a sharing group keeps", 84, 0, _brief(DESK) + _briefs(bytes(16) + _briefs(_int(0) * 2 + NO_TAGS) + NO_TAGS) + NO_TAGS, CLUSTER, None, brief=True),
     Request("write what a sharing group keeps", 83, 0, _brief(DESK) + _briefs(bytes(16) + _briefs(_int(0) * 2 + _long(0) + NO_TAGS) + NO_TAGS) + NO_TAGS, CLUSTER, None, brief=True),
     Request("look at a sharing group", 77, 1, _briefs(_brief(DESK)) + bytes(1) + NO_TAGS, GROUP, "police", brief=True),
-    # The registrar's transactions: fencing it, ending or joining what it has open, committing for it.
+    # Requests about the registrar's transactions: fence the registrar, end or join an open transaction, commit offsets.
     Request("find a transaction's keeper", 10, 1, _text(SHARD) + b"\1", TRANSACTIONAL_ID, "registrar"),
     Request("join a transaction", 24, 0, _text(SHARD) + PRODUCER + _of(CASES), TRANSACTIONAL_ID, "registrar"),
     Request("commit places in a transaction", 25, 0, _text(SHARD) + PRODUCER + _text("nrm-registrar"), TRANSACTIONAL_ID, "registrar"),
@@ -131,7 +131,7 @@ REQUESTS: Final = (
     Request("move places in a transaction", 28, 0, _text(SHARD) + _text("nrm-registrar") + PRODUCER + _of(OUTBOX, _long(0), _text("")), TRANSACTIONAL_ID, "registrar"),
     Request("look at a transaction", 65, 0, _briefs(_brief(SHARD)) + NO_TAGS, TRANSACTIONAL_ID, "registrar", brief=True),
     Request("write the end of a transaction", 27, 1, _briefs(PRODUCER + b"\1" + _briefs(_brief(CASES) + _briefs(_int(0)) + NO_TAGS) + _int(0) + NO_TAGS) + NO_TAGS, CLUSTER, None, brief=True),
-    # What lies in a topic, by other ways than reading it.
+    # Requests for the content of a topic other than a fetch.
     Request("read as another broker would", 1, 4, _int(1) + _int(0) * 2 + _int(1 << 20) + b"\0" + _of(CASES, _READ), TOPIC),
     Request("read as a debugger would", 1, 4, _int(-2) + _int(0) * 2 + _int(1 << 20) + b"\0" + _of(CASES, _READ), TOPIC, "registrar"),
     Request("ask how far it is as another broker would", 2, 1, _int(1) + _of(CASES, _long(-1)), TOPIC, "registrar"),
@@ -170,7 +170,7 @@ MEASURING: Final = Request("ask how to tell what it measures", 71, 0, bytes(16) 
 """As a client with no id yet, which is given one."""
 
 ENVELOPE: Final = Request("speak in another's name", 58, 0, b"\5abcd\1\5abcd" + NO_TAGS, CLUSTER, None, brief=True)
-"""What a broker passes on to the controller, with the name of who asked it: whoever could send one could be anybody."""
+"""A request that a broker forwards to the controller with the caller's name: a client that could send one could be anybody."""
 
 
 def by_id(most: int, least: int) -> Request:

@@ -1,4 +1,4 @@
-"""One clock is handed in: the wall's, or on a bus for playing the one that the player moves, forwards only."""
+"""The clock is the wall clock, or on a bus for playing the clock that the player moves, forwards only."""
 
 import asyncio
 from datetime import UTC, datetime, timedelta
@@ -31,7 +31,7 @@ async def test_a_bus_that_is_not_for_playing_has_the_walls_clock() -> None:
 
 @pytest.mark.broker
 async def test_a_stepped_clock_follows_the_ticks(broker: Broker) -> None:
-    """Who comes late shows the last tick at once; then each new one is handled in order, and none is left out."""
+    """A late clock shows the last tick at once, then handles every new tick in order."""
     bootstrap = broker.fresh_bus().bootstrap
     async with clients.producer(bootstrap) as producer, asyncio.timeout(PATIENCE):
         async with SteppedClock(bootstrap) as clock:
@@ -44,7 +44,7 @@ async def test_a_stepped_clock_follows_the_ticks(broker: Broker) -> None:
                 await tick_clock(producer, number, NINE + timedelta(minutes=number))
             seen = []
             async for tick in clock.ticks():
-                # While its owner handles a tick the clock shows that one, however many have come since.
+                # While the owner handles a tick, the clock shows that tick, however many have come since.
                 assert (clock.tick, clock.now()) == tick
                 seen.append(tick)
                 if tick.number == 5:

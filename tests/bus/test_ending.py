@@ -99,7 +99,7 @@ def test_a_service_that_cannot_start_ends_when_it_is_told(
 
 
 def test_a_service_that_cannot_end_in_order_is_cut_off(tmp_path: Path) -> None:
-    """Its log says so, and it ends by the signal, like a service that ended in order."""
+    """The log says so, and the process ends by the signal, like a service that ended in order."""
     took, status = told(tmp_path, "nothing", "waits for a thread")
 
     assert took < http_server.ENDS_SECONDS
@@ -108,7 +108,7 @@ def test_a_service_that_cannot_end_in_order_is_cut_off(tmp_path: Path) -> None:
 
 
 def test_a_service_that_can_end_in_order_is_not_cut_off(tmp_path: Path) -> None:
-    """A service that needs a moment to close its files has that moment."""
+    """A service gets a moment to close its files."""
     _, status = told(tmp_path, "nothing", "writes")
 
     assert status == -signal.SIGTERM

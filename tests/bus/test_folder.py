@@ -44,7 +44,7 @@ def test_what_was_decided_cannot_change(tmp_path: Path, other: dict[str, int | b
 
 
 def test_only_the_id_of_a_bus_for_playing_says_so(tmp_path: Path) -> None:
-    """A clock that can be moved exists on such a bus only, and its id shows it in every record."""
+    """Only such a bus has a movable clock, and the bus's id shows so in every record."""
     assert BusFolder(tmp_path / "a").create(play=True).bus.startswith("play-")
     assert not BusFolder(tmp_path / "b").create().bus.startswith("play-")
 
@@ -56,7 +56,7 @@ def test_a_folder_without_a_bus_says_how_to_make_one(tmp_path: Path) -> None:
 
 
 def test_what_runs_here_by_itself_is_seen_as_long_as_it_runs(tmp_path: Path) -> None:
-    """One desk for each agency; of a service of which several may stand by, one or more. What was killed runs no more."""
+    """An agency has one desk; a service with standbys has one or more processes. A killed process does not count as running."""
     folder, other = BusFolder(tmp_path), BusFolder(tmp_path)
     assert folder.running == ()
     with folder.alone("ngo-a"), folder.among("registrar"):
@@ -82,7 +82,7 @@ def test_a_bus_that_does_not_run_says_how_to_start_it(tmp_path: Path) -> None:
 
 
 def test_a_second_instance_is_told_who_holds_the_folder(tmp_path: Path) -> None:
-    """Which process, since when, and how to end it."""
+    """The sentence names the process, its start time and how to end the process."""
     with subprocess.Popen([sys.executable, "-c", HOLDER, str(tmp_path)], stdout=subprocess.PIPE) as holder:
         assert holder.stdout
         holder.stdout.readline()
@@ -106,7 +106,7 @@ def test_the_folder_of_a_killed_holder_is_free(tmp_path: Path) -> None:
 
 
 def test_who_holds_the_folder_may_hold_it_again(tmp_path: Path) -> None:
-    """The supervisor holds it, and the broker it starts does: one object, one lock."""
+    """The supervisor and the broker that it starts share one object and one lock."""
     folder = BusFolder(tmp_path)
     with folder.held():
         with folder.held():
@@ -154,7 +154,7 @@ def test_an_agency_is_there_when_its_file_is(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["../../etc", "/etc", "ngo-a\n", "NGO-A", "ngo a", ".", "", "a"])
 def test_nobodys_keys_lie_anywhere_else(name: str, tmp_path: Path) -> None:
-    """What is no agency's id is no folder's name either, and is not repeated."""
+    """A string that is not an agency's id is refused as a folder's name, and not repeated."""
     with pytest.raises(BusError, match="no agency's id") as refused:
         BusFolder(tmp_path).agency(name)
     assert "etc" not in str(refused.value)

@@ -1,4 +1,4 @@
-"""A service's own face: it ends in order, with the exit code that its owner chose."""
+"""A service's HTTP server ends in order, with the exit code that its owner chose."""
 
 import asyncio
 import json
@@ -19,7 +19,7 @@ from patience import PATIENCE, eventually
 
 
 def test_a_service_that_ends_itself_tidies_and_keeps_its_exit_code(tmp_path: Path) -> None:
-    """Told by itself to stop, a service comes back from serving: no signal cuts what its owner still has to close."""
+    """A service that stops itself returns from serving, so its owner can close everything without a signal."""
     listening = Listening(tmp_path)
     ended: list[str] = []
 
@@ -41,7 +41,7 @@ def written(home: Path) -> dict[str, Any]:
 
 
 def test_address_and_token_stay_over_a_restart(tmp_path: Path) -> None:
-    """A program that is connected to a desk need not look for it again; only the file's owner can read it."""
+    """Connected programs keep working after a restart, and only the file's owner can read the token."""
     first = Listening(tmp_path)
     first.socket.close()
     again = Listening(tmp_path)
@@ -54,7 +54,7 @@ def test_address_and_token_stay_over_a_restart(tmp_path: Path) -> None:
 def test_a_port_that_another_program_has_costs_the_token_too(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Whoever listened there may have been told the token: both are new, and the log says so."""
+    """A program that listened there may have received the token, so port and token are new, and the log says so."""
     monkeypatch.setattr(http_server, "_PATIENCE", 0.0)
     first = Listening(tmp_path)
     first.socket.listen()
@@ -118,7 +118,7 @@ def test_a_port_that_is_set_goes_before_that_of_the_last_start(tmp_path: Path) -
 
 
 def test_why_a_service_did_not_start_is_not_swallowed(tmp_path: Path) -> None:
-    """Who calls it learns the reason, which is all that its log will ever say: a desk that does not believe the directory, say."""
+    """The caller gets the reason of a failed start, such as a desk that rejects the directory; no log has it."""
     listening = Listening(tmp_path)
 
     @asynccontextmanager
@@ -143,7 +143,7 @@ BEGUN = {
 async def test_who_opens_connections_without_end_keeps_nobody_out(tmp_path: Path, begun: str) -> None:
     """Anybody on the machine may connect: so many stay open, who asks something is answered, and files are left for the desk.
 
-    Who waits for a long answer meanwhile, gets it.
+    A client that waits for a long answer still gets it.
     """
     listening, is_asked, is_over = Listening(tmp_path), asyncio.Event(), asyncio.Event()
 

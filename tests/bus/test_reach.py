@@ -26,7 +26,7 @@ def _held(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 @pytest.fixture
 def where(tmp_path: Path) -> Reach:
-    """Who was certified, on a bus that does not run."""
+    """Return the holder of a certificate on a bus that does not run."""
     folder = BusFolder(tmp_path / "bus")
     folder.create(bootstrap="127.0.0.1:1", tls=True)
     Authority(folder).equip("ngo-a", folder.agency("ngo-a").path)
@@ -46,7 +46,7 @@ def test_both_clients_have_the_key_and_no_file_has(where: Reach) -> None:
 
 
 def test_who_does_not_hold_the_passphrase_is_told_what_to_give(where: Reach) -> None:
-    """Also who holds another one; a sentence, and nothing of the key in it."""
+    """A holder of another key file gets a sentence too, without any part of the key."""
     for passphrase, sentence in (
         (None, f"{keyfile.SETTING}=FILE"),
         (keyfile.Passphrase(b"another passphrase"), "does not open"),
@@ -66,7 +66,7 @@ def test_who_has_no_key_is_told_how_one_is_made(tmp_path: Path) -> None:
 
 
 def test_a_pipe_is_read_once_and_gone() -> None:
-    """By its path, as a library does that reads files; no descriptor is left, and no process that is started has it."""
+    """The pipe is read by its path, as a library reads a file; no descriptor is left, and no child process inherits it."""
     before = {each.name for each in Path("/dev/fd").iterdir()}
     with piped(b"content") as pipe:
         assert not os.get_inheritable(pipe)

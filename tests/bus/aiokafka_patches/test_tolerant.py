@@ -1,4 +1,4 @@
-"""What lies in a topic is read whatever it is: every record, where the broker put it, and no error stops its reader."""
+"""Every record of a topic is returned at the broker's offset, and no malformed record stops a reader."""
 
 import random
 import struct

@@ -1,4 +1,4 @@
-"""A program that is kept lives no longer than who asked for it."""
+"""A program under the babysitter never outlives the process that asked for it."""
 
 import os
 import signal
@@ -110,7 +110,7 @@ def test_a_program_that_was_stopped_is_ended() -> None:
 
 
 def test_the_keeper_ends_with_the_programs_own_status() -> None:
-    """Who waits for the keeper learns how the program ended."""
+    """The babysitter's exit status tells how the program ended."""
     with kept("raise SystemExit(7)") as (process, _):
         assert process.wait(PATIENCE) == 7
 

@@ -185,7 +185,7 @@ def test_what_it_writes_is_for_its_owner_only(embedded: EmbeddedKafka) -> None:
 
     for path in embedded.folder.path.rglob("*"):
         assert path.stat().st_mode & 0o077 == 0, path
-    # A first start always warns, of metadata that are empty: what Kafka warns of reaches its log.
+    # Kafka's warnings reach its log: a first start always warns of empty metadata.
     assert " WARN " in (embedded.folder.logs / "broker.log").read_text(encoding="utf-8")
 
 
@@ -216,7 +216,7 @@ def test_an_altered_jar_is_refused(embedded: EmbeddedKafka, own_cache: Path) -> 
 
 
 def test_an_archive_that_was_altered_is_not_used(tmp_path: Path) -> None:
-    """It holds classes: it is as trusted as the jars, and removed to be written anew."""
+    """The archive holds classes and is trusted like the jars, so an altered archive is removed and written again."""
     archive = Archive(tmp_path, ["java"])
     archive.path.write_bytes(b"classes")
     archive.keep()

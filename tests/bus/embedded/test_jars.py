@@ -135,7 +135,7 @@ def test_a_jar_that_is_fetched_anew_has_the_same_time(home: Path, monkeypatch: p
 
 
 def test_an_altered_jar_is_refused(home: Path) -> None:
-    """One bit is enough, with size and time as they were; the sentence names the jar and the command that mends it."""
+    """One flipped bit is enough, with the same size and time; the sentence names the jar and the command that mends it."""
     laid(home)
     path = home / "part-7-1.0.jar"
     path.write_bytes(b"jaR 7")

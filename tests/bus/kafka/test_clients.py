@@ -82,7 +82,7 @@ async def test_a_reader_begins_where_it_is_told(bootstrap: str) -> None:
 
 @pytest.mark.broker
 async def test_starting_a_shards_producer_fences_the_one_before(bootstrap: str) -> None:
-    """The id is the shard: whoever had it cannot write any more, and nothing of his half transaction is seen."""
+    """The id names the shard: the previous owner is fenced, and no reader sees its half transaction."""
     async with clients.transactional_producer(bootstrap, "shard-0") as old:
         await old.begin_transaction()
         await old.send_and_wait(CASES.topic, b"half", partition=0)
@@ -101,7 +101,7 @@ async def test_starting_a_shards_producer_fences_the_one_before(bootstrap: str) 
 @pytest.mark.broker
 @pytest.mark.parametrize("kind", ["registrar", "desk"])
 async def test_a_member_that_was_killed_has_its_partitions_back_at_once(bootstrap: str, kind: Any) -> None:
-    """Under its stable name; without one the group would wait for the dead one's session, 6 s or 45."""
+    """The stable name makes it quick; without one the group would wait for the dead member's session, 6 s or 45."""
 
     async def joined() -> AIOKafkaConsumer:
         consumer = clients.group_consumer(bootstrap, group=f"group-{kind}", instance=f"{kind}-a", kind=kind)
@@ -113,7 +113,7 @@ async def test_a_member_that_was_killed_has_its_partitions_back_at_once(bootstra
     first = await joined()
     second = None
     try:
-        # Killed: it says nothing to the group, and its successor comes while the group still counts on it.
+        # A killed member does not leave the group, and its successor joins while the group still expects it.
         second = await joined()
         assert second.assignment() == {TopicPartition("nrm.outbox.ngo-a", 0)}
     finally:

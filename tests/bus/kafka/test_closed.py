@@ -53,7 +53,7 @@ def stranger(tmp_path: Path, who: str, ca: bytes) -> Reach:
 
 
 async def gets_nothing(where: Reach, context: ssl.SSLContext | None = None) -> None:
-    """Whoever comes so has not one request answered."""
+    """Such a client gets no request answered."""
     with pytest.raises(KafkaConnectionError):
         async with speaking(where, context) as send:
             await send(OffsetRequest(-1, 0, [("nrm.directory", [(0, -1)])]))
@@ -73,7 +73,7 @@ async def test_a_stranger_gets_nothing(closed_bus: Closed, tmp_path: Path, who: 
 
 
 def signed(bus: Closed, tmp_path: Path, subject: str) -> Reach:
-    """A certificate that our own authority's key signed, for a name that the authority itself would never write."""
+    """Return a certificate that the authority's key signed for a name that the authority itself never certifies."""
     where, key = Tls(tmp_path), ec.generate_private_key(ec.SECP256R1())
     certificate.request(where)
     home = bus.folder.keys / "authority"
@@ -125,7 +125,7 @@ async def test_an_older_protocol_gets_nothing(closed_bus: Closed) -> None:
 
 
 async def test_a_client_speaks_to_no_other_broker(closed_bus: Closed, tmp_path: Path) -> None:
-    """Whoever answers at the broker's address with another authority's certificate is told nothing."""
+    """A server at the broker's address with another authority's certificate receives nothing."""
     other = stranger(tmp_path, "ngo-a", b"").tls
     assert other is not None
     context = closed_bus.reach("ngo-a").context()
@@ -139,7 +139,7 @@ async def test_a_client_speaks_to_no_other_broker(closed_bus: Closed, tmp_path: 
 def test_the_controller_is_as_closed(closed_bus: Closed, tmp_path: Path) -> None:
     """The broker's other port, by which brokers vote, takes neither plain text nor a stranger."""
     host, port = controller(closed_bus)
-    # A request for the versions that it speaks: what every client begins with.
+    # A request for the supported versions, with which every client begins.
     begin = bytes.fromhex("0000000f001200000000000100056e726d2d31")
     strange = stranger(tmp_path, "broker", closed_bus.authority.ca).context()
     assert strange is not None
@@ -160,7 +160,7 @@ def test_the_controller_is_as_closed(closed_bus: Closed, tmp_path: Path) -> None
 
 
 async def test_the_controller_does_nothing_for_an_agency(closed_bus: Closed) -> None:
-    """Whoever has a certificate may open a connection there; what it asks for is refused, and is done for the operator."""
+    """Every certificate opens a connection there; its requests are refused, and the operator's are served."""
     made = CreateTopicsRequest([("nrm.forged", 1, 1, [], [])], 5_000, True)  # noqa: FBT003 - only looked at, not made
     codes = {}
     for who, where in (("ngo-a", closed_bus.reach("ngo-a")), ("operator", closed_bus.folder.as_operator)):
@@ -182,7 +182,7 @@ class Open:
         self._send, self._who = send, who
 
     async def codes(self) -> set[int]:
-        """Kafka's codes when it writes its outbox, reads its inbox, and asks after the directory."""
+        """Return Kafka's codes for writing the outbox, reading the inbox and reading the directory."""
         outbox, inbox = f"nrm.outbox.{self._who}", f"nrm.inbox.{self._who}"
         wrote = await self._send(ProduceRequest(None, -1, 5_000, [(outbox, [(0, batch())])]))
         read = await self._send(FetchRequest(0, 0, 1 << 20, 1, [(inbox, [(0, 0, 1 << 16)])]))
@@ -190,7 +190,7 @@ class Open:
         return {each.topics[0][1][0][1] for each in (wrote, read, asked)}
 
     async def finds_its_group(self) -> bool:
-        """Whether the broker lets it be a member of its desk's group, whose place in the inbox it may move."""
+        """Return whether the broker lets the client join its desk's group and so move the group's offsets."""
         found = await self._send(FindCoordinatorRequest(f"{self._who}.desk", 0))
         return bool(found.error_code != GROUP)
 
@@ -203,7 +203,7 @@ async def connected(bus: Closed, who: str) -> AsyncIterator[Open]:
 
 
 async def test_a_suspended_agency_gets_nothing_on_any_connection(closed_bus: Closed) -> None:
-    """Suspending ends what an open connection may do, and what a new one may; admitting again gives it back."""
+    """Suspension takes the rights of open and new connections; admission restores them."""
     await asyncio.to_thread(closed_bus.admit, "ngo-s")
     async with connected(closed_bus, "ngo-s") as before:
         assert await before.codes() == {0}
@@ -224,7 +224,7 @@ async def test_a_suspended_agency_gets_nothing_on_any_connection(closed_bus: Clo
 
 
 async def test_an_ended_certificate_gets_nothing_on_any_connection(closed_bus: Closed) -> None:
-    """Kafka looks at a certificate's end only when a connection is made; the rights that it carried end with it."""
+    """Kafka checks a certificate's end only at the handshake; the certificate's rights end on open connections too."""
     await asyncio.to_thread(closed_bus.admit, "ngo-e", life=timedelta(seconds=5))
     async with connected(closed_bus, "ngo-e") as before:
         assert await before.codes() == {0}
@@ -267,7 +267,7 @@ async def test_a_renewed_certificate_takes_over_from_the_one_before(closed_bus: 
 async def test_a_revoked_certificate_is_worth_nothing_and_the_next_one_is_good(
     closed_bus: Closed, tmp_path: Path
 ) -> None:
-    """After a theft: whoever has the stolen key has nothing, on any connection, and the agency goes on with another."""
+    """After a theft the stolen key has no rights on any connection, and the agency goes on with another key."""
     await asyncio.to_thread(closed_bus.admit, "ngo-t")
     thief = Reach(closed_bus.folder.bootstrap, Tls(tmp_path))
     (tmp_path / "tls").mkdir()
@@ -313,7 +313,7 @@ async def test_services_own_clients_come_with_their_certificate(closed_bus: Clos
 
 
 def test_drift_of_rights_and_quotas_is_told_and_mended(closed_bus: Closed) -> None:
-    """What somebody with Kafka's own tools gave, or took, is named, and the next apply takes it back."""
+    """Rights that somebody gave or took with Kafka's own tools are named, and the next apply undoes them."""
     allowed = ("*", AclOperation.READ, AclPermissionType.ALLOW)
     wide = AclBinding(ResourceType.TOPIC, "nrm.", ResourcePatternType.PREFIXED, "User:ngo-a.1", *allowed)
     own = AclBindingFilter(ResourceType.TOPIC, "nrm.inbox.ngo-a", ResourcePatternType.LITERAL, "User:ngo-a.1", *allowed)

@@ -118,6 +118,6 @@ def test_only_a_bus_for_playing_has_a_clock() -> None:
 
 
 def test_every_dead_letter_topic_is_declared() -> None:
-    """What cannot be decoded goes to a topic that exists."""
+    """The dead letter topic of every topic exists."""
     found = load_declarations()
     assert {each.dead_letter for each in found} - {"none"} <= {each.topic for each in found}

@@ -18,12 +18,12 @@ LIMITS = "write_bytes_a_second: 1\nread_bytes_a_second: 1\nsubmissions_at_once: 
 
 
 def of(who: str, *, play: bool = False, everybody: tuple[str, ...] = EVERYBODY) -> set[tuple[str, str, str]]:
-    """What *who* may do, as the files declare it."""
+    """Return the rights of *who* as the files declare them."""
     return {tuple(each[1:]) for each in entitlements(load_declarations(), everybody, 2, play=play) if each.who == who}  # type: ignore[misc]
 
 
 def test_an_agency_may_do_these_things_and_no_other() -> None:
-    """Its own outbox and inbox, its own group, and what is published to all; no transactional id, nobody else's topic."""
+    """An agency has its own outbox, inbox and group and the public topics: no transactional id and no other agency's topic."""
     assert of("ngo-a") == {
         ("topic", "nrm.outbox.ngo-a", "write"),
         ("topic", "nrm.inbox.ngo-a", "read"),
@@ -39,7 +39,7 @@ def test_an_agency_may_do_these_things_and_no_other() -> None:
 
 
 def test_only_the_registrar_makes_things_true() -> None:
-    """Nobody else writes the history or an inbox, or has a transactional id; and its group is what its code says."""
+    """Only the registrar writes the history and inboxes and has a transactional id, and its group is the declared one."""
     found = entitlements(load_declarations(), EVERYBODY, 2, play=True)
     guarded = {
         each.who

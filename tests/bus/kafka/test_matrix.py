@@ -38,7 +38,7 @@ TOPIC, GROUP, CLUSTER, TRANSACTIONAL_ID = 29, 30, 31, 53
 """Kafka's codes for "not authorized", by what for."""
 
 Right = tuple[str, str, str, str]
-"""Who, what kind of thing, which one, which operation."""
+"""A row of holder, kind, name and operation."""
 
 GROUPS = (*(f"{who}.desk" for who in EVERYBODY), "nrm-registrar", "nrm-check", "another")
 IDS = (*(f"nrm-registrar-p{number}" for number in range(PARTITIONS + 1)), "ngo-a", "registrar")
@@ -81,7 +81,7 @@ def batch() -> bytes:
 
 
 async def found(bus: Closed, who: str, topics: list[str]) -> set[Right]:
-    """Every right that the broker grants *who*, found by using it."""
+    """Return every right that the broker grants *who*, found by use."""
     record, rights = batch(), set[Right]()
 
     def note(kind: str, name: str, operation: str, code: int) -> None:
@@ -123,7 +123,7 @@ async def test_everybody_may_do_what_is_declared_and_nothing_else(closed_bus: Cl
 
 
 def denied(call: Any) -> bool:
-    """Whether the broker refuses *call* for want of a right."""
+    """Return whether the broker refuses *call* for lack of a right."""
     try:
         for future in call.values() if isinstance(call, dict) else [call]:
             future.result(10)

@@ -27,11 +27,11 @@ pytestmark = pytest.mark.broker
 
 HISTORY: Final = {"registrar", "timekeeper", "auditor", "statistics"}
 OTHERS: Final = tuple(who for who in EVERYBODY if who not in ("registrar", "police"))
-"""Who has nothing to do with what is the registrar's or the police's."""
+"""Members without rights to topics of the registrar or the police."""
 
 
 def allowed() -> set[tuple[str, str, str, str]]:
-    """Who, what kind of thing, which one, which operation: the words of the README, one line each."""
+    """Rows of holder, kind, name and operation, one line for each sentence of the README."""
     found = {("registrar", "topic", "nrm.cases", "write"), ("registrar", "topic", "nrm.quarantine", "write")}
     found |= {("auditor", "topic", "nrm.checkpoints", "write"), ("registrar", "group", "nrm-registrar", "read")}
     found |= {("registrar", "transactional_id", f"nrm-registrar-p{number}", "write") for number in range(PARTITIONS)}
@@ -81,7 +81,7 @@ def test_the_brokers_rules_are_those_words_and_no_others(closed_bus: Closed) -> 
 
 @pytest.mark.parametrize("who", EVERYBODY)
 def test_the_broker_says_the_same_when_it_is_asked(closed_bus: Closed, who: str) -> None:
-    """What it holds *who* to be authorized to, of each topic, of the cluster and of each group; a hidden topic is not listed."""
+    """Return the operations that the broker grants *who* on each topic, the cluster and each group; hidden topics are left out."""
     own = clients.admin(closed_bus.reach(who))
     of_topics = {(name, operation) for one, kind, name, operation in allowed() if (one, kind) == (who, "topic")}
     topics = sorted(

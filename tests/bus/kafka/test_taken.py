@@ -1,4 +1,4 @@
-"""What one certificate may take of the broker: neither its memory, nor the place of others in it."""
+"""Limits on one certificate: it can exhaust neither the broker's memory nor the share of others."""
 
 import socket
 import ssl
@@ -33,7 +33,7 @@ def announcing(bus: Closed, size: int) -> ssl.SSLSocket:
 
 
 def hung_up(line: ssl.SSLSocket) -> bool:
-    """Whether the broker ended it."""
+    """Return whether the broker closed the connection."""
     try:
         return line.recv(1) == b""
     except TimeoutError:
@@ -71,7 +71,7 @@ def test_who_asks_how_to_tell_what_it_measures_is_forgotten_at_once(closed_bus: 
 
 
 def test_nobodys_numbering_is_remembered_for_long(closed_bus: Closed) -> None:
-    """Whoever writes may invent a producer a record, of 320 bytes of memory each: they are gone after a minute, not a day."""
+    """A writer may invent one producer per record, at 320 bytes of memory each; they expire after a minute, not a day."""
     resource = ConfigResource(ConfigResource.Type.BROKER, "1")
     admin: Any = clients.admin(closed_bus.folder.as_operator)
     (told,) = admin.describe_configs([resource]).values()

@@ -22,7 +22,7 @@ def bus(broker: Broker) -> BusFolder:
 
 
 def check(bus: BusFolder) -> list[str]:
-    """What differs, in words."""
+    """Return the differences in words."""
     return [str(each) for each in topics.check(bus.bootstrap, AGENCIES, 3, play=True)]
 
 
@@ -49,7 +49,7 @@ def setting(bus: BusFolder, topic: str, name: str) -> str:
 
 
 def test_applying_twice_changes_nothing(bus: BusFolder) -> None:
-    """Apply is idempotent, and what it leaves is what the files say."""
+    """Apply is idempotent, and the topics match the files afterwards."""
     assert check(bus) == []
     assert apply(bus) == []
     assert check(bus) == []
@@ -111,7 +111,7 @@ def test_an_altered_setting_is_seen_and_set_back(
 
 
 def test_a_setting_that_no_file_has_is_taken_back(bus: BusFolder) -> None:
-    """What is not declared is Kafka's default."""
+    """A setting without a declaration is Kafka's default."""
     by_hand(bus, "nrm.cases", "retention.bytes", "1000000")
 
     assert check(bus) == ["nrm.cases has retention.bytes=1000000, set by hand and not declared: nrmbus topics apply"]

@@ -121,7 +121,7 @@ def test_a_key_is_one_agencys_for_ever(authority: Authority) -> None:
 
 
 def test_certificates_are_counted_and_stand_until_they_end_or_are_revoked(authority: Authority) -> None:
-    """Each has a name of its own at the broker, so that one can lose its rights while another keeps them."""
+    """Each certificate has its own name at the broker, so one can lose its rights while another keeps them."""
     authority.issue("ngo-a", request(curve()), life=timedelta(days=5))
     authority.issue("ngo-a", request(curve()))
     assert authority.standing(now())["ngo-a"] == ("ngo-a.1", "ngo-a.2")
@@ -136,7 +136,7 @@ def test_certificates_are_counted_and_stand_until_they_end_or_are_revoked(author
 
 
 def test_a_holder_is_equipped_once_and_anew_ten_days_before_the_end(authority: Authority, folder: BusFolder) -> None:
-    """A certificate that is good is left; one that is due gets a successor over the same key."""
+    """A valid certificate is left; a certificate that is due gets a successor over the same key."""
     home = folder.agency("ngo-a").path
     assert authority.equip("ngo-a", home)
     key, first = Tls(home).key.read_bytes(), Tls(home).certificate.read_bytes()
@@ -166,7 +166,7 @@ def test_what_was_certified_is_on_record_without_a_secret(authority: Authority, 
 
 
 def test_who_lost_its_keys_has_certificates_until_the_new_ones_hold(authority: Authority) -> None:
-    """What it has, and what it gets meanwhile; it may object, and then each one ends when it says itself."""
+    """Present certificates and those issued meanwhile end then; after an objection each ends at its own date."""
     authority.issue("ngo-a", request(curve()))
     authority.end("ngo-a", now() + timedelta(days=4))
     authority.issue("ngo-a", request(curve()))
@@ -180,7 +180,7 @@ def test_who_lost_its_keys_has_certificates_until_the_new_ones_hold(authority: A
 
 
 def test_who_is_suspended_gets_no_certificate_by_itself(authority: Authority, folder: BusFolder) -> None:
-    """What renews those of a machine passes it over."""
+    """Renewal skips the suspended agency."""
     homes = {who: folder.agency(who).path for who in ("ngo-a", "ngo-b")}
     authority.suspend("ngo-a")
     assert Gate(folder).equip(homes) == {"ngo-b"}

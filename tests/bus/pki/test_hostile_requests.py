@@ -58,7 +58,7 @@ ENCRYPTED = KEY.private_bytes(PEM, serialization.PrivateFormat.PKCS8, serializat
 
 @cache
 def good() -> bytes:
-    """What an agency sends."""
+    """An agency's certificate request."""
     return pem(asked())
 
 
