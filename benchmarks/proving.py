@@ -14,7 +14,8 @@ from replay import history
 from town import BUS
 
 from nrmbus.auditor.evidence import verifier
-from nrmbus.auditor.evidence.bundle import Source, bundle
+from nrmbus.auditor.evidence.file import Source, evidence_of
+from nrmbus.auditor.history.history import History
 from nrmbus.auditor.log.ingest import LogIngest
 from nrmbus.auditor.log.log import Log
 from nrmbus.auditor.log.signed_heads import SignedHeads
@@ -48,7 +49,7 @@ class Trail:
 
 
 def trail(home: Path, now: datetime) -> Trail:
-    """Append `EVENTS` registrations of one case, export them, and verify the zip by the script that is in it."""
+    """Append `EVENTS` registrations of one case, export them, and verify the evidence by the program that is in it."""
     directory, records = history(home / "keys", now, EVENTS, cases=1, senders=("ngo-a",))
     log = Log(home / "log", SignedHeads(home / "heads.db"), BUS, 0)
     reading = LogIngest(log, lambda kid: directory.any_verify_key("registrar", kid))
@@ -61,13 +62,17 @@ def trail(home: Path, now: datetime) -> Trail:
     key = Ed25519Signer(log.origin, SigningKey.generate())
     lasting = Cosigner(log.origin, MLDSA44SigningKey.generate())
     note = log.sign(key, lasting, int(now.timestamp()))
+    read = History(directory, signatures="last")
+    for each in records:
+        read.take(each, 0)
     source = Source(
-        bus=BUS, policy=POLICY, made=times.write(now), records=records, logs={0: log}, checkpoints={0: note},
+        bus=BUS, policy=POLICY, made=times.write(now), entries=read.entries, logs={0: log}, checkpoints={0: note},
         directory=directory.signed,
     )  # fmt: skip
-    (home / "evidence.zip").write_bytes(bundle((records[0].key or b"").decode(), source))
+    path = home / "case.evidence.jsonl"
+    path.write_bytes(evidence_of((records[0].key or b"").decode(), source))
     log.close()
-    command = [sys.executable, verifier.__file__, str(home / "evidence.zip"), "--quorum", "0"]
+    command = [sys.executable, verifier.__file__, str(path), "--quorum", "0"]
     command += [part for each in (key, lasting) for part in ("--log", vkey(each.verifier))]
     verified = statistics.median(_seconds(command) for _ in range(ROUNDS))
     return Trail(appended, _proofs(home / "large"), verified, _signatures(2 * EVENTS))

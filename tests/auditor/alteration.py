@@ -1,4 +1,4 @@
-"""One alteration of a bundle, of a log on disk or of a topic: what somebody did, who says so, and by which code."""
+"""One alteration of evidence, of a log on disk or of a topic: what somebody did, who says so, and by which code."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -9,9 +9,9 @@ from typing import Literal
 from auditor.evidence.given import Evidence
 from auditor.log.folders import Folders
 
-What = Literal["bundle", "tile", "topic", "key"]
+What = Literal["evidence", "tile", "topic", "key"]
 By = Literal["verifier", "log", "reading", "history", "witness", "collecting", "policy"]
-"""Who says it: the bundle's verifier; a log on disk; the auditor as it reads history into its log; whoever replays; a
+"""Who says it: the verifier of evidence; a log on disk; the auditor as it reads history into its log; whoever replays; a
 desk as a witness; the auditor as it collects co-signatures; whoever is shown checkpoint and proof."""
 
 
@@ -24,7 +24,7 @@ class Place:
 
     @cached_property
     def evidence(self) -> Evidence:
-        """A bus with two cases, its log and its bundle."""
+        """A bus with two cases, its log and its evidence."""
         return Evidence(self._home / "evidence")
 
     @cached_property

@@ -1,4 +1,4 @@
-"""Bundles, logs on disk and topics that somebody altered: each alteration has its exact code, and every code has one."""
+"""Evidence, logs on disk and topics that somebody altered: each alteration has its exact code, and every code has one."""
 
 from collections.abc import Iterator
 from typing import get_args
@@ -7,14 +7,14 @@ import pytest
 
 from auditor.alteration import Place, Row
 from auditor.altered_topics import TOPICS
-from auditor.evidence.altered_bundles import BUNDLES
+from auditor.evidence.altered_evidence import EVIDENCE
 from auditor.log.altered_tiles import TILES
 from nrmbus.auditor.errors import LogCode
 from nrmbus.auditor.evidence.verifier import CODES
 from nrmbus.auditor.history.history import HistoryCode
 from nrmbus.desk.witness.decision import SENTENCES as ALARMS
 
-TABLE: list[Row] = [*BUNDLES, *TILES, *TOPICS]
+TABLE: list[Row] = [*EVIDENCE, *TILES, *TOPICS]
 
 
 @pytest.fixture(name="place", scope="module")
@@ -26,7 +26,7 @@ def _place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
 
 @pytest.mark.parametrize("row", TABLE, ids=lambda row: f"{row.what} {row.by}: {row.name}")
 def test_what_was_altered_has_its_code(row: Row, place: Place) -> None:
-    """Whatever somebody does to a bundle, a log's folder or a topic, whoever looks at it says by which code it fails."""
+    """Whatever somebody does to evidence, a log's folder or a topic, whoever looks at it says by which code it fails."""
     assert row.said(place) == row.code
 
 
@@ -60,8 +60,8 @@ def test_a_new_code_without_an_alteration_is_found() -> None:
             assert code in codes - spoken(by, rest)
 
 
-def test_the_table_has_bundles_tiles_and_topics() -> None:
+def test_the_table_has_evidence_tiles_and_topics() -> None:
     """At least thirty of each, no two under one name."""
-    for what in ("bundle", "tile", "topic"):
+    for what in ("evidence", "tile", "topic"):
         assert sum(row.what == what for row in TABLE) >= 30
     assert len({(row.what, row.by, row.name) for row in TABLE}) == len(TABLE)

@@ -289,7 +289,7 @@ def test_a_tool_that_a_service_imports_is_found(tmp_path: Path, path: str, line:
         ("desk/inbox/verify.py", "def f():\n    from nrmbus.desk.http import door"),
         ("desk/errors.py", "import nrmbus.desk.app"),
         ("auditor/log/tree.py", "from nrmbus.auditor.web.users import Users"),
-        ("auditor/evidence/bundle.py", "from nrmbus.auditor.reports import why"),
+        ("auditor/evidence/file.py", "from nrmbus.auditor.reports import why"),
         ("cli/options.py", "from nrmbus.cli import main"),
         ("cli/desk/inbox.py", "from nrmbus.cli.audit.replay import verified"),
         ("wire/keys/keys.py", "from nrmbus.wire.letter import Letter"),

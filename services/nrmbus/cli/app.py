@@ -53,11 +53,11 @@ COMMANDS: Final = {
     ),
     "export": Command(
         "audit.export",
-        "Write the evidence of a case: what was registered, and what proves it, with a verifier in one file.",
+        "Write the evidence of a case: its registrations, what proves them, and a verifier, in one file.",
     ),
     "verify": Command(
         "audit.verify",
-        "Verify the evidence of a case, with keys that you have from elsewhere: one line for each check.",
+        "Verify the evidence of a case, with keys that you have from their owners: one line for each check.",
     ),
     "doctor": Command(
         "operate.doctor",

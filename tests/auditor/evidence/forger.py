@@ -1,11 +1,11 @@
-"""What somebody does who alters evidence and knows the format: he signs what he can, and writes the manifest anew."""
+"""A forger who knows the format: he signs what he can, and writes the trailer of the evidence again."""
 
 import json
 from base64 import b64decode, b64encode
-from collections.abc import Callable, MutableMapping
+from collections.abc import Callable
 from typing import Any
 
-from auditor.evidence.given import LASTING, LOG, MANIFEST, ORIGIN, TIME, WITNESSES, Evidence
+from auditor.evidence.given import LASTING, LOG, ORIGIN, TIME, WITNESSES, Evidence, Lines, of_kind
 from nrmbus.published import vectors
 from nrmbus.wire import json as canonical
 from nrmbus.wire import statement
@@ -17,133 +17,121 @@ from nrmbus.wire.log.mldsa import MLDSA44SigningKey
 from nrmbus.wire.log.note import Ed25519Signer, Note, Signature, key_id_of
 from nrmbus.wire.record import REGISTRATION
 
-Altered = MutableMapping[str, bytes]
-Change = Callable[[Altered, Evidence], object]
-ROWS, GAPS, NOTE, LEDGER = "registrations.jsonl", "gaps.json", "checkpoints/0.note", "directory.jsonl"
+Change = Callable[[Lines, Evidence], object]
 FIRST, SECOND, REFUSED, FOURTH, LAST = 0, 1, 2, 3, 4
 FORGER = SigningKey(vectors.seed("forger"))
 
 
-def rows(files: Altered, change: Callable[[list[Any]], object]) -> None:
+def listed(lines: Lines, kind: str, change: Callable[[Lines], object]) -> None:
+    """Change the list of the lines of one kind, in its place."""
+    found = of_kind(lines, kind)
+    at = lines.index(found[0])
+    rest = [each for each in lines if each["kind"] != kind]
+    change(found)
+    lines[:] = [*rest[:at], *found, *rest[at:]]
+
+
+def rows(change: Callable[[Lines], object]) -> Change:
     """Change the list of registrations."""
-    read = [json.loads(row) for row in files[ROWS].splitlines()]
-    change(read)
-    files[ROWS] = b"".join(canonical.dumps(row) + b"\n" for row in read)
+    return lambda lines, _: listed(lines, "registration", change)
 
 
-def part(name: str, change: Callable[[Any], object]) -> Change:
-    """Change the JSON of one file."""
+def part(index: int, change: Callable[[Any], object]) -> Change:
+    """Change the line of one registration."""
+    return rows(lambda found: change(found[index]))
 
-    def altered(files: Altered, _: Evidence) -> None:
-        read = json.loads(files[name])
-        change(read)
-        files[name] = canonical.dumps(read) + b"\n"
 
-    return altered
+def proof(index: int, change: Callable[[list[Any]], object]) -> Change:
+    """Change the proof of one registration."""
+    return part(index, lambda row: change(row["proof"]))
+
+
+def envelope(index: int, change: Callable[[Any], object]) -> Change:
+    """Change the envelope of one registration."""
+    return part(index, lambda row: change(row["envelope"]))
 
 
 def row(index: int, signer: Callable[[Evidence], SigningKey] | None, **fields: Any) -> Change:
-    """Change one registration; with a *signer*, sign it anew."""
+    """Change the leaf of one registration; with a *signer*, sign it again."""
 
-    def altered(files: Altered, evidence: Evidence) -> None:
-        def change(read: list[Any]) -> None:
-            leaf = json.loads(read[index]["leaf"]) | fields
-            raw = canonical.dumps(leaf)
-            read[index]["leaf"] = raw.decode()
-            if signer:
-                read[index]["statement"] = statement.sign_bytes("registration", raw, signer(evidence)).decode()
-
-        rows(files, change)
+    def altered(lines: Lines, evidence: Evidence) -> None:
+        found = of_kind(lines, "registration")[index]
+        found["leaf"] |= fields
+        if signer:
+            raw = canonical.dumps(found["leaf"])
+            found["statement"] = json.loads(statement.sign_bytes("registration", raw, signer(evidence)))
 
     return altered
 
 
 def registrar(evidence: Evidence) -> SigningKey:
-    """The real registrar, corrupted."""
+    """Return the key of the real registrar, who is corrupt."""
     return evidence.bus.key
 
 
 def without(*indices: int) -> Change:
-    """Take registrations out, and every trace of them: files, count, gap report."""
+    """Remove registrations and every trace of them."""
 
-    def altered(files: Altered, _: Evidence) -> None:
-        numbers: list[int] = []
-
-        def change(read: list[Any]) -> None:
-            for index in sorted(indices, reverse=True):
-                name = f"0-{read.pop(index)['number']}.json"
-                files.pop(f"proofs/{name}")
-                files.pop(f"envelopes/{name}", None)
-            numbers.extend(each["number"] for each in read)
-
-        rows(files, change)
-        part(GAPS, lambda read: read.update(numbers={"0": numbers}))(files, _)
-        manifest(files, _, registrations=len(numbers))
+    def altered(lines: Lines, evidence: Evidence) -> None:
+        rows(lambda found: [found.pop(index) for index in sorted(indices, reverse=True)])(lines, evidence)
+        counted(lines, evidence)
 
     return altered
 
 
-def manifest(files: Altered, evidence: Evidence, **fields: Any) -> None:
-    """Write the manifest anew with other *fields*."""
-    listed = json.loads(evidence.files[MANIFEST]) | fields
-    listed["files"] = {name: canonical.digest(raw) for name, raw in files.items() if name != MANIFEST}
-    files[MANIFEST] = canonical.dumps(listed) + b"\n"
+def counted(lines: Lines, _: Evidence) -> None:
+    """Write the counts of the header again."""
+    lines[0]["counts"] = {kind: len(of_kind(lines, kind)) for kind in lines[0]["counts"]}
 
 
-def saying(**fields: Any) -> Change:
-    """The manifest with other *fields*; what is changed afterwards, it does not know."""
-    return lambda files, evidence: manifest(files, evidence, **fields)
+def header(**fields: Any) -> Change:
+    """Change the header."""
+    return lambda lines, _: lines[0].update(fields)
 
 
-def put(name: str, raw: bytes) -> Change:
-    """Put a file in."""
-    return lambda files, _: files.update({name: raw})
+def drop(kind: str) -> Change:
+    """Remove the lines of one kind."""
+    return lambda lines, _: lines.__setitem__(slice(None), [each for each in lines if each["kind"] != kind])
+
+
+def again(kind: str, /, **fields: Any) -> Change:
+    """Write one more line of a kind that is there, with other *fields*."""
+    return lambda lines, _: listed(lines, kind, lambda found: found.append(found[-1] | fields))
 
 
 def note(make: Callable[[Evidence], bytes]) -> Change:
     """Put another checkpoint in."""
-    return lambda files, evidence: files.update({NOTE: make(evidence)})
+    return lambda lines, evidence: of_kind(lines, "checkpoint")[0].update(note=make(evidence).decode())
+
+
+def exchanged(name: str, first: int, second: int) -> Change:
+    """Exchange the member *name* of two registrations."""
+
+    def change(found: Lines) -> None:
+        found[first][name], found[second][name] = found[second][name], found[first][name]
+
+    return rows(change)
 
 
 def signed(text: bytes, *more: Signature, log: bool = True) -> bytes:
-    """A checkpoint signed by the log, by two witnesses, or by whoever is given."""
+    """Return a checkpoint signed by the log, and by two witnesses or by the signers of *more*."""
     by = (LOG.sign(text), LASTING.cosign(text, TIME)) if log else ()
     return Note(text, (*by, *(more or [each.cosign(text, TIME) for each in WITNESSES[:2]]))).bytes()
 
 
 def text(evidence: Evidence, origin: str = ORIGIN, size: int = 0, root: bytes = b"") -> bytes:
-    """The text of a checkpoint that says something else."""
+    """Return the text of a checkpoint with another origin, size or root."""
     head = evidence.log.head
     return Checkpoint(origin, size or head.size, root or head.root).text
 
 
-def resized(size: int) -> Change:
-    """Say another size in every proof."""
-
-    def altered(files: Altered, evidence: Evidence) -> None:
-        for name in [name for name in files if name.startswith("proofs/")]:
-            part(name, lambda read: read.update(size=size))(files, evidence)
-
-    return altered
-
-
 def both(*changes: Change) -> Change:
-    """One after the other."""
-    return lambda files, evidence: [change(files, evidence) for change in changes]
-
-
-def swap(first: str, second: str) -> Change:
-    """Exchange two files."""
-    return lambda files, _: files.update({first: files[second], second: files[first]})
-
-
-def drop(name: str) -> Change:
-    """Take a file out."""
-    return lambda files, _: files.pop(name)
+    """Do one change after the other."""
+    return lambda lines, evidence: [change(lines, evidence) for change in changes]
 
 
 def older(evidence: Evidence) -> bytes:
-    """The checkpoint of the first five, rightly signed."""
+    """Return the checkpoint of the first five, rightly signed."""
     frontier = merkle.Frontier()
     for number in range(1, 6):
         frontier.append(merkle.leaf_hash(evidence.log.registration(number)))
@@ -151,7 +139,7 @@ def older(evidence: Evidence) -> bytes:
 
 
 def untimed(evidence: Evidence) -> bytes:
-    """Co-signed by one without a time, which says nothing about larger trees."""
+    """Return a checkpoint with a co-signature without a time, which says nothing about larger trees."""
     head, witness = evidence.log.head.text, WITNESSES[1].verifier
     value = bytes(8) + SigningKey(vectors.seed("witness special-unit")).sign(
         message(COSIGNATURE_ED25519, witness.name, head, 0)
@@ -160,87 +148,76 @@ def untimed(evidence: Evidence) -> bytes:
 
 
 def lookalike(evidence: Evidence) -> bytes:
-    """Signed by somebody else under the name and the key id of the log."""
+    """Return a checkpoint that somebody else signed under the name and the key id of the log."""
     head = evidence.log.head.text
     forged = Signature(ORIGIN, key_id_of(LOG.verifier), FORGER.sign(head))
     return Note(head, (forged, LASTING.cosign(head, TIME), *(each.cosign(head, TIME) for each in WITNESSES))).bytes()
 
 
 def odd(text: bytes) -> bytes:
-    """Whatever the log's key can be made to sign."""
+    """Return *text*, which is no checkpoint, signed by the log."""
     return Note(text, (LOG.sign(text),)).bytes()
 
 
 def extended(evidence: Evidence) -> bytes:
-    """With a line for which no witness speaks."""
+    """Return a checkpoint with one more line, which no witness co-signed."""
     return odd(evidence.log.head.text + b"fork\n")
 
 
-def respelled(read: Any) -> None:
-    """The same hash, with stray bits in its base64."""
-    last = read["hashes"][0][-2]
+def respelled(found: list[Any]) -> None:
+    """Write the same hash with stray bits in its base64."""
+    last = found[0][-2]
     digits = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
-    read["hashes"][0] = f"{read['hashes'][0][:-2]}{digits[digits.index(last) + 1]}="
+    found[0] = f"{found[0][:-2]}{digits[digits.index(last) + 1]}="
 
 
 def replaced(evidence: Evidence) -> bytes:
-    """Signed by another pair of keys under the log's name."""
+    """Return a checkpoint that another pair of keys signed under the log's name."""
     head = evidence.log.head.text
     mine = Ed25519Signer(ORIGIN, FORGER).sign(head), Cosigner(ORIGIN, MLDSA44SigningKey(FORGER.seed)).cosign(head, TIME)
     return signed(head, *mine, *(each.cosign(head, TIME) for each in WITNESSES), log=False)
 
 
-def header(name: str, value: str) -> Callable[[Any], object]:
-    """Give an envelope another header."""
+def attribute(name: str, value: str) -> Callable[[Any], object]:
+    """Give an envelope another value of one header, or none."""
 
     def change(read: Any) -> None:
-        kept = [pair for pair in read["headers"] if pair[0] != name]
-        read["headers"] = [*kept, [name, value]] if value else kept
+        read["headers"].pop(name, None)
+        read["headers"] |= {name: value} if value else {}
 
     return change
 
 
 def resigned(read: Any) -> None:
     """Sign the envelope as it is by somebody else."""
-    headers = dict(read["headers"])
-    body = json.loads(b64decode(headers["ce_dssematerial"]))
+    body = json.loads(b64decode(read["headers"]["ce_dssematerial"]))
     raw = statement.wrap(body["payloadType"], b64decode(body["payload"]), FORGER)
-    header("ce_dssematerial", b64encode(raw).decode())(read)
+    read["headers"]["ce_dssematerial"] = b64encode(raw).decode()
 
 
-def directory(change: Callable[[list[bytes], Evidence], object]) -> Change:
+def directory(change: Callable[[Lines], object]) -> Change:
     """Change the list of entries."""
+    return lambda lines, _: listed(lines, "directory", change)
 
-    def altered(files: Altered, evidence: Evidence) -> None:
-        entries = files[LEDGER].splitlines()
-        change(entries, evidence)
-        files[LEDGER] = b"".join(each + b"\n" for each in entries)
+
+def entry(by: Callable[[Evidence], SigningKey], **fields: Any) -> Change:
+    """Sign the last entry again, with other *fields*."""
+
+    def altered(lines: Lines, evidence: Evidence) -> None:
+        last = of_kind(lines, "directory")[-1]
+        body = json.loads(statement.body_of("directory", canonical.dumps(last["entry"])))
+        last["entry"] = json.loads(statement.sign("directory", body | fields, by(evidence)))
 
     return altered
 
 
-def entry(by: Callable[[Evidence], SigningKey], **fields: Any) -> Change:
-    """Sign the last entry anew, with other *fields*."""
-
-    def change(entries: list[bytes], evidence: Evidence) -> None:
-        body = canonical.loads(statement.body_of("directory", entries[-1]), limit=65536)
-        entries[-1] = statement.sign("directory", body | fields, by(evidence))
-
-    return directory(change)
-
-
 def operator(evidence: Evidence) -> SigningKey:
-    """The real operator."""
+    """Return the key of the real operator."""
     return evidence.bus._operator._key
 
 
-def deep(read: list[Any]) -> None:
-    """Nest something deeper than is read."""
-    read[LAST]["leaf"] = '{"a":' + "[" * 5000 + "]" * 5000 + "}"
-
-
-def other_case(evidence: Evidence) -> bytes:
-    """A rightful registration, of another case."""
+def other_case(lines: Lines, evidence: Evidence) -> None:
+    """Add a rightful registration of another case."""
     raw = dict(evidence.bus.history[0].headers)[REGISTRATION]
-    leaf = statement.body_of("registration", raw).decode()
-    return canonical.dumps({"leaf": leaf, "number": 1, "partition": 0, "statement": raw.decode()}) + b"\n"
+    leaf = json.loads(statement.body_of("registration", raw))
+    again("registration", leaf=leaf, statement=json.loads(raw))(lines, evidence)

@@ -1,24 +1,27 @@
-"""What the tests of evidence start from: a bus with a case, its log, signed and co-signed, and its bundle."""
+"""What the tests of evidence start from: a bus with a case, its log, signed and co-signed, and the evidence of the case."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from nrmbus.auditor.evidence.bundle import Source, bundle, packed, sealed
-from nrmbus.auditor.evidence.verifier import Key, Trust, Verification, files_of
+from nrmbus.auditor.evidence.file import Source, evidence_of, sealed
+from nrmbus.auditor.evidence.verifier import Key, Trust, Verification
+from nrmbus.auditor.history.history import Entry
 from nrmbus.auditor.log.log import Log
 from nrmbus.auditor.log.signed_heads import SignedHeads
 from nrmbus.published import vectors
+from nrmbus.wire import statement
+from nrmbus.wire.envelope import decode
 from nrmbus.wire.keys.keys import SigningKey, VerifyKey
 from nrmbus.wire.log.checkpoint import origin_of, witness_name
 from nrmbus.wire.log.cosignature import Cosigner
 from nrmbus.wire.log.mldsa import MLDSA44SigningKey
 from nrmbus.wire.log.note import Ed25519Signer, Ed25519Verifier, Note, vkey
-from nrmbus.wire.record import REGISTRATION
-from nrmbus.wire.registration import verify_registration
+from nrmbus.wire.record import AUDIENCE, REGISTRATION, Record
+from nrmbus.wire.registration import Audience, Registration, verify_registration
 from registrar.given import BUS, CASE, SIGNAL, Bus
 
 ORIGIN = origin_of(BUS, 0)
@@ -31,18 +34,38 @@ WITNESSES = [
     for name in ("ngo-a", "special-unit", "vac")
 ]
 STRANGER = Cosigner(witness_name(BUS, "stranger"), SigningKey(vectors.seed("witness stranger")))
-MANIFEST = "manifest.json"
+Lines = list[dict[str, Any]]
+"""The lines of evidence, without the trailer."""
 
 
 def key(verifier: Any) -> Key:
-    """A verifier of ours as the single file reads it."""
+    """Return a verifier of ours as the single file reads it."""
     return Key.read(vkey(verifier), 1, 4, 6)
 
 
 def trust(*, quorum: int | None = 2, operator: Key | None = None) -> Trust:
-    """Both keys of the log, three witnesses, two of which must have signed."""
+    """Return a trust in both keys of the log and three witnesses, two of which must have signed."""
     witnesses = tuple(key(each.verifier) for each in WITNESSES)
     return Trust((key(LOG.verifier), key(LASTING.verifier)), witnesses, quorum, operator)
+
+
+def entry_of(record: Record) -> Entry:
+    """Return the entry of a record of the history, unverified: a forger's records too."""
+    envelope, added = record.split()
+    signed = added[REGISTRATION]
+    registration = Registration.parse(statement.body_of("registration", signed))
+    said = decode(envelope) if envelope.headers else None
+    return Entry(registration, said, None, Audience.parse(added[AUDIENCE]), signed)
+
+
+def read(raw: bytes) -> Lines:
+    """Return the lines of evidence, without the trailer."""
+    return [json.loads(line) for line in raw.splitlines()][:-1]
+
+
+def of_kind(lines: Lines, kind: str) -> Lines:
+    """Return the lines of one kind."""
+    return [each for each in lines if each["kind"] == kind]
 
 
 @dataclass
@@ -54,7 +77,7 @@ class Evidence:
     log: Log = field(init=False)
 
     def __post_init__(self) -> None:
-        """Say a few things of two cases, in turn; one is refused."""
+        """Register a few events of two cases, in turn; one is refused."""
         self.bus = bus = Bus(self.home)
         bus.admit("registrar", "registrar")
         bus.key = bus.identities["registrar"].signing
@@ -70,7 +93,7 @@ class Evidence:
         self.log = self.logged(bus, "log")
 
     def logged(self, bus: Bus, name: str) -> Log:
-        """The log of everything that was registered on *bus*."""
+        """Return a log of everything that was registered on *bus*."""
         log = Log(self.home / name, SignedHeads(self.home / f"{name}.db"), BUS, 0)
         for record in bus.history:
             log.append(verify_registration(dict(record.headers)[REGISTRATION], lambda _: bus.key.verify_key))
@@ -79,23 +102,23 @@ class Evidence:
 
     @property
     def operator(self) -> Key:
-        """The key that signs the directory."""
+        """Return the key that signs the directory."""
         public = VerifyKey(self.bus._operator.public).public
         return key(Ed25519Verifier(f"nrmbus/{BUS}/operator", public))
 
     def note(self, text: bytes | None = None, witnesses: int | None = 2) -> bytes:
-        """The head of the log, or the checkpoint *text*, signed by the log and the first *witnesses*."""
+        """Return the head of the log, or the checkpoint *text*, signed by the log and the first *witnesses*."""
         text = text or self.log.head.text
         signatures = [LOG.sign(text), LASTING.cosign(text, TIME)]
         return Note(text, (*signatures, *(each.cosign(text, TIME + 60) for each in WITNESSES[:witnesses]))).bytes()
 
     def source(self, **other: Any) -> Source:
-        """What the bundle is made of."""
+        """Return what the evidence is made from."""
         given: dict[str, Any] = {
             "bus": BUS,
             "policy": "az@2022-04-29",
             "made": "2026-03-02T06:00:00Z",
-            "records": tuple(self.bus.history),
+            "entries": tuple(map(entry_of, self.bus.history)),
             "logs": {0: self.log},
             "checkpoints": {0: self.note()},
             "directory": self.bus.directory.signed,
@@ -104,34 +127,22 @@ class Evidence:
 
     @cached_property
     def whole(self) -> bytes:
-        """The bundle of the case."""
-        return bundle(CASE, self.source())
+        """Return the evidence of the case."""
+        return evidence_of(CASE, self.source())
 
-    @cached_property
-    def files(self) -> Mapping[str, bytes]:
-        """Its files."""
-        path = self.home / "whole.zip"
-        path.write_bytes(self.whole)
-        return files_of(path)
+    @property
+    def lines(self) -> Lines:
+        """Return its lines, which the caller may change."""
+        return read(self.whole)
 
     def verified(self, raw: bytes, given: Trust | None = None) -> Verification:
-        """What the verifier says of the zip *raw*, with the keys of `trust` and the operator's unless others are *given*."""
-        path = self.home / "bundle.zip"
+        """Return what the verifier says of *raw*, with the keys of `trust` and the operator's unless others are *given*."""
+        path = self.home / "case.evidence.jsonl"
         path.write_bytes(raw)
         return Verification(path, trust(operator=self.operator) if given is None else given)
 
-    def resealed(self, change: Callable[[dict[str, bytes]], object]) -> bytes:
-        """The bundle after *change*, by somebody who knows to write the manifest anew."""
-        files = dict(self.files)
-        manifest = json.loads(files.pop(MANIFEST))
-        change(files)
-        if MANIFEST not in files:
-            files = sealed(files, {name: value for name, value in manifest.items() if name != "files"})
-        return packed(files)
-
-
-def unpacked(evidence: Evidence, folder: Path) -> None:
-    """The bundle as a folder."""
-    for name, raw in evidence.files.items():
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).write_bytes(raw)
+    def resealed(self, change: Callable[[Lines], object]) -> bytes:
+        """Return the evidence after *change*, by a forger who knows how to write the trailer again."""
+        lines = self.lines
+        change(lines)
+        return sealed(lines)

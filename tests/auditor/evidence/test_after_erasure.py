@@ -1,6 +1,5 @@
 """P6: a case was erased at all who held it, and its history still proves what happened; only nobody reads it any more."""
 
-import json
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -8,10 +7,9 @@ from typing import Any
 import pytest
 
 import desk.given
-from auditor.evidence.given import Evidence
+from auditor.evidence.given import Evidence, Lines, of_kind, read
 from desk.given import Given, consumed, desk_of
-from nrmbus.auditor.evidence.bundle import bundle
-from nrmbus.auditor.evidence.verifier import files_of
+from nrmbus.auditor.evidence.file import evidence_of
 from nrmbus.auditor.history.history import History
 from nrmbus.auditor.reports.erasure_certificate import Certificate, certificate
 from nrmbus.cli.audit import erasure
@@ -79,17 +77,15 @@ class Story:
         self.take(self.bus.signed(event), by, days)
         return event.id
 
-    def exported(self, name: str, *results: str) -> dict[str, bytes]:
-        """The bundle of the case as it is now: verified with the keys of log, witnesses and operator, with *results* too."""
+    def exported(self, name: str, *results: str) -> bytes:
+        """Return the evidence as it is now, verified with the keys of log, witnesses and operator; *results* may occur."""
         evidence = self.evidence
         evidence.log = evidence.logged(self.bus, name)
-        raw = bundle(CASE, evidence.source())
+        raw = evidence_of(CASE, evidence.source())
         verification = evidence.verified(raw)
         assert {line.result for line in verification.lines} == {"ok", *results}
         assert verification.verdict[0] == 0
-        path = evidence.home / f"{name}.zip"
-        path.write_bytes(raw)
-        return dict(files_of(path))
+        return raw
 
     def certificate(self) -> Certificate:
         """What the history proves of the erasure, after it was verified."""
@@ -130,26 +126,28 @@ async def erased(story: Story, home: Path) -> None:
             assert await case_keys.secrets_of(vac.desk.seat, tx, story.place) == {}
 
 
-async def test_p6_after_an_erasure_the_bundle_verifies_and_nothing_in_it_changed(
+def registered(lines: Lines) -> Lines:
+    """Return the registrations without their proofs, which a larger tree changes."""
+    return [{name: part for name, part in each.items() if name != "proof"} for each in of_kind(lines, "registration")]
+
+
+async def test_p6_after_an_erasure_the_evidence_verifies_and_nothing_in_it_changed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What was registered before is byte for byte the same afterwards, and the confirmation is registered with it."""
+    """Earlier registrations are the same afterwards, and the confirmation is registered with them."""
     story = Story(tmp_path, monkeypatch)
-    before = story.exported("before")
+    before = registered(read(story.exported("before")))
     await erased(story, tmp_path / "vac-desk")
-    after = story.exported("after")
+    raw = story.exported("after")
+    after = registered(read(raw))
 
-    rows = before["registrations.jsonl"].splitlines()
-    assert after["registrations.jsonl"].splitlines()[: len(rows)] == rows
-    same = [name for name in before if name.startswith("envelopes/")]
-    assert same
-    assert all(after[name] == before[name] for name in same)
-    types = [json.loads(row)["leaf"] for row in after["registrations.jsonl"].splitlines()]
-    assert len(types) > len(rows)
-    assert any(story.letter.digest.encode() in raw for raw in after.values())
+    assert any("envelope" in each for each in before)
+    assert after[: len(before)] == before
+    assert len(after) > len(before)
+    assert story.letter.digest.encode() in raw
 
 
-async def test_p6_no_bundle_and_no_file_of_the_desk_opens_the_letter(
+async def test_p6_no_evidence_and_no_file_of_the_desk_opens_the_letter(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Sabotage included: before the erasure the desk's ledger had the sealed letter, afterwards no file has."""
@@ -168,7 +166,7 @@ async def test_p6_no_bundle_and_no_file_of_the_desk_opens_the_letter(
 
     await erased(story, home)
 
-    for content in (b"".join(path.read_bytes() for path in home.iterdir()), *story.exported("after").values()):
+    for content in (b"".join(path.read_bytes() for path in home.iterdir()), story.exported("after")):
         assert CANARY.encode() not in content
         assert not any(base64.encode(piece[:90]).encode() in content for piece in pieces)
 

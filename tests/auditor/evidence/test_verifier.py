@@ -1,20 +1,15 @@
-"""What the single file has in its own hands, to be quick: signatures on all processors, and the reading of a zip."""
+"""The single file on its own: signatures on all processors, reading within bounds, and nothing that steers a terminal."""
 
 import os
-import zipfile
-import zlib
-from io import BytesIO
+import tracemalloc
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from auditor.evidence.forger import FIRST, LAST, rows
-from auditor.evidence.given import Evidence, trust
-from nrmbus.auditor.evidence.bundle import packed
-from nrmbus.auditor.evidence.verifier import Failed, Verification, files_of
-
-TEXT = b"To the court"
+from auditor.evidence.forger import FIRST, LAST
+from auditor.evidence.given import Evidence, Lines, of_kind, trust
+from nrmbus.auditor.evidence import verifier
+from nrmbus.auditor.evidence.verifier import Trust, Verification
 
 
 @pytest.fixture(name="evidence", scope="module")
@@ -22,11 +17,11 @@ def _evidence(tmp_path_factory: pytest.TempPathFactory) -> Evidence:
     return Evidence(tmp_path_factory.mktemp("evidence"))
 
 
-def exchanged(read: list[Any]) -> None:
+def exchanged(lines: Lines) -> None:
     """Give the first and the last registration each other's signature."""
-    first, last = (read[index]["statement"].rpartition('"sig":')[2] for index in (FIRST, LAST))
-    read[FIRST]["statement"] = read[FIRST]["statement"].replace(first, last)
-    read[LAST]["statement"] = read[LAST]["statement"].replace(last, first)
+    rows = of_kind(lines, "registration")
+    first, last = (rows[index]["statement"]["signatures"] for index in (FIRST, LAST))
+    rows[FIRST]["statement"]["signatures"], rows[LAST]["statement"]["signatures"] = last, first
 
 
 @pytest.mark.parametrize("processors", [None, 1, 2, 64])
@@ -36,82 +31,51 @@ def test_a_signature_that_does_not_hold_fails_its_own_line(
     """However many processors share the work: that line, and no other."""
     monkeypatch.setattr(os, "cpu_count", lambda: processors)
 
-    found = evidence.verified(evidence.resealed(lambda files: rows(files, exchanged)))
+    found = evidence.verified(evidence.resealed(exchanged))
 
     wrong = [(line.check, line.about, line.result) for line in found.lines if line.result != "ok"]
     assert wrong == [("signature", about, "registrar_signature_invalid") for about in ("0-2", "0-8")]
     assert found.verdict == (1, "FAILED: registrar_signature_invalid")
 
 
-def deflated(behind: bytes = b"", *, size: int = len(TEXT)) -> bytes:
-    """A zip of one file whose bytes are followed by others, or more or fewer than it says."""
-    deflate = zlib.compressobj(wbits=-zlib.MAX_WBITS)
-    target = BytesIO()
-    with zipfile.ZipFile(target, "w") as archive:
-        archive.writestr(zipfile.ZipInfo("README.md"), deflate.compress(TEXT) + deflate.flush() + behind)
-    raw = bytearray(target.getvalue())
-    for at in (8, raw.index(b"PK\1\2") + 10):  # the method, then, after the time, checksum and both sizes
-        raw[at : at + 2] = zipfile.ZIP_DEFLATED.to_bytes(2, "little")
-        raw[at + 6 : at + 10] = zlib.crc32(TEXT).to_bytes(4, "little")
-        raw[at + 14 : at + 18] = size.to_bytes(4, "little")
-    return bytes(raw)
+def test_a_hole_of_a_gigabyte_is_refused_before_it_is_in_memory(tmp_path: Path) -> None:
+    """The program stops after the first line that is too long."""
+    path = tmp_path / "hole.jsonl"
+    with path.open("wb") as file:
+        file.truncate(1 << 30)
+    tracemalloc.start()
+
+    found = Verification(path, Trust())
+
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert found.verdict == (1, "FAILED: evidence_too_large")
+    assert peak < 8 * verifier.LINE_LIMIT
 
 
-def redated() -> bytes:
-    """A zip of one file that says another time of itself than the list does."""
-    raw = bytearray(packed({"README.md": TEXT}))
-    raw[10] ^= 1
-    return bytes(raw)
+def test_a_pipe_is_refused_and_never_waited_for(tmp_path: Path) -> None:
+    """A pipe that nobody writes to would hold the program for ever."""
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+
+    assert Verification(path, Trust()).verdict == (1, "FAILED: evidence_unreadable")
 
 
-def miscounted(at: int) -> bytes:
-    """A zip whose end says other numbers of files on this disk and on all, or has a comment announced."""
-    raw = bytearray(packed({"README.md": TEXT}))
-    raw[at] ^= 1
-    return bytes(raw)
+def test_the_line_at_fault_is_named(evidence: Evidence) -> None:
+    """A reader of a large file finds the place."""
+    rows = evidence.whole.splitlines(keepends=True)
+    found = evidence.verified(b"".join([*rows[:6], b"{}\n", *rows[6:]]))
 
-
-def test_a_zip_as_it_should_be(tmp_path: Path) -> None:
-    """What the altered ones were made of is read."""
-    for raw in (deflated(), packed({"README.md": TEXT})):
-        (tmp_path / "good.zip").write_bytes(raw)
-
-        assert files_of(tmp_path / "good.zip") == {"README.md": TEXT}
-
-
-@pytest.mark.parametrize(
-    "raw",
-    [
-        pytest.param(deflated(b"a second story"), id="bytes behind a file's own"),
-        pytest.param(deflated(size=len(TEXT) - 1), id="more than it says"),
-        pytest.param(deflated(size=len(TEXT) + 1), id="less than it says"),
-        pytest.param(redated(), id="another time in the list"),
-        *[pytest.param(miscounted(at), id=f"the end altered at {at}") for at in range(-22, 0)],
-    ],
-)
-def test_a_zip_that_says_two_things_is_refused(tmp_path: Path, raw: bytes) -> None:
-    """No byte of it is left for a second reader to understand otherwise."""
-    (tmp_path / "odd.zip").write_bytes(raw)
-
-    with pytest.raises(Failed, match="zip_odd"):
-        files_of(tmp_path / "odd.zip")
-
-
-def test_a_number_that_nobody_counts_to_is_refused_with_a_code(evidence: Evidence) -> None:
-    """Python reads no number of so many digits: what is named after one belongs to nothing, and ends no verifier."""
-    name = f"envelopes/0-{'9' * 5000}.json"
-
-    found = evidence.verified(evidence.resealed(lambda files: files.update({name: b"{}"})))
-
-    assert found.verdict == (1, "FAILED: file_extra")
+    (line,) = found.lines
+    assert (line.result, line.says.endswith("(line 7)")) == ("line_malformed", True)
 
 
 def test_the_name_of_a_file_steers_no_terminal(evidence: Evidence, tmp_path: Path) -> None:
-    """It comes with the file, from whoever sent it: text that is hidden after it would be the verdict."""
-    path = tmp_path / "evidence\u202e\x1b[8m.zip"
+    """The name comes with the file: text that it hides could pass for the verdict."""
+    path = tmp_path / "evidence\u202e\x1b[8m.jsonl"
     path.write_bytes(evidence.whole)
 
     found = Verification(path, trust(operator=evidence.operator))
 
-    assert found.lines[0].about == "evidence??[8m.zip"
+    assert found.lines[0].about == "evidence??[8m.jsonl"
     assert found.verdict[0] == 0

@@ -245,7 +245,7 @@ def live_commands(case: str, home: Path) -> dict[str, tuple[str | Path, ...]]:
         "search": ("replay",),
         "event": ("why", "case.signal_recorded", "--case", case),
         "traced": ("trace", "case.signal_recorded"),
-        "export": ("export", "--case", case, "--out", home / "evidence.zip"),
+        "export": ("export", "--case", case, "--out", home / "case.evidence.jsonl"),
         "reads": ("reads", "--case", case),
     }
 
@@ -294,7 +294,7 @@ async def test_p4_with_the_registration_withheld_nothing_is_shown_or_written(bro
                 result = await nrmbus(folder, *each)
                 assert (result.exit_code, result.stdout) == (1, "")
                 assert "The registrar has not put this on record in time" in str(result.exception)
-            assert [*tmp_path.glob("*.zip")] == []
+            assert [*tmp_path.glob("*.jsonl")] == []
 
             shown = await nrmbus(folder, *commands["case"], OFF, "--purpose", "incident")
             assert (shown.exit_code, "case.signal_recorded" in shown.stdout) == (0, True)
@@ -327,7 +327,7 @@ async def test_p4_an_export_that_is_on_record_verifies_and_leaves_its_own_record
         bus.start()
         try:
             await bus.until(lambda health: health["signed"].get("0", 0) >= 1)
-            files = [tmp_path / "first.zip", tmp_path / "second.zip"]
+            files = [tmp_path / "first.jsonl", tmp_path / "second.jsonl"]
             done = [await nrmbus(running.folder, "export", "--case", case, "--out", each) for each in files]
         finally:
             bus.stop()

@@ -76,7 +76,8 @@ class Asking:
 
     def __init__(self, *, seen: Seen, key: SigningKey, policy: str, partitions: int, clock: Clock, send: Send) -> None:
         """Sign with *key* under *policy*, by *clock*; *seen* is where the answer is read."""
-        self._seen, self._key, self._policy, self._partitions = seen, key, policy, partitions
+        self.policy: Final = policy
+        self._seen, self._key, self._partitions = seen, key, partitions
         self._clock, self._send = clock, send
         self._turns: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._sent: dict[str, int] = {}
@@ -160,7 +161,7 @@ class Asking:
                 recordedtime=now,
                 sequence=sequence,
                 actor=actor,
-                policy=self._policy,
+                policy=self.policy,
                 data=data,
                 traceparent=span.traceparent,
             )

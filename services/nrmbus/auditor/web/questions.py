@@ -1,4 +1,4 @@
-"""The door at which the auditor's command line has its questions put on record, before it shows what it reads, and its holds.
+"""The door for the auditor's command line: it records a question before it is answered, places holds, and hands out evidence.
 
 One process signs with the auditor's key: a second one beside it would quarrel over the next sequence. Decision record 0021.
 """
@@ -14,17 +14,19 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from nrmbus.auditor.history.history import History
-from nrmbus.auditor.web.access_log import PURPOSES, NotOnRecordError, Question
+from nrmbus.auditor.errors import LogError
+from nrmbus.auditor.evidence.export import Export
+from nrmbus.auditor.history.history import Entry, History
+from nrmbus.auditor.web.access_log import PURPOSES, SOURCE, NotOnRecordError, Question
 from nrmbus.auditor.web.offline_log import OffTheRecord
 from nrmbus.auditor.web.pages.answers import Kept, Opened
 from nrmbus.auditor.web.users import Users
 from nrmbus.bus.http_server import Listening
-from nrmbus.events.access import AccessPurpose
+from nrmbus.events.access import AccessGranted, AccessPurpose
 from nrmbus.events.erasure import AccessHoldPlaced
 from nrmbus.events.errors import Invalid
 from nrmbus.telemetry import log
-from nrmbus.wire import ids
+from nrmbus.wire import ids, times
 
 BODY_LIMIT: Final = 1024
 SETTLE_SECONDS: Final = 10.0
@@ -83,6 +85,23 @@ class Held(BaseModel):
             return None
 
 
+class Sought(BaseModel):
+    """A case by its reference or the first digits, in a body and not in a path: a path would stand in logs."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    ref: Annotated[str, Field(pattern=r"^[0-9a-f]{8,32}$")]
+
+
+class Wanted(BaseModel):
+    """The evidence of a case. ``number`` is the record of this export; without one, the export is off the record."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    case: Annotated[str, Field(pattern=f"^{ids.REF.pattern}$")]
+    number: Annotated[int, Field(ge=1)] | None = None
+
+
 class Questions:
     """What is asked at this door, and what was asked while it was shut."""
 
@@ -118,6 +137,8 @@ class Questions:
             Route("/questions", behind(self._begin), methods=["GET"]),
             Route("/questions", behind(self._record), methods=["POST"]),
             Route("/holds", behind(self._hold), methods=["POST"]),
+            Route("/cases", behind(self._cases), methods=["POST"]),
+            Route("/evidence", behind(self._evidence), methods=["POST"]),
         ]
 
     async def _begin(self, _: Request, opened: Opened) -> Response:
@@ -146,6 +167,51 @@ class Questions:
             return said_no
         said = (await opened.asking.say(held.case, held.actor, placed)).registration
         return JSONResponse({"id": said.id, "partition": said.partition, "number": said.number})
+
+    # -- evidence ------------------------------------------------------------------------------------------------------
+
+    async def _cases(self, request: Request, opened: Opened) -> Response:
+        """Answer which cases a reference may mean, two at most; the question is recorded once one is found, or none."""
+        sought = await _read_as(Sought, request)
+        if sought is None:
+            return JSONResponse({"code": "not_a_question"}, 422)
+        async with opened.seen.reading() as seen:
+            if opened.seen.trouble is not None:
+                return JSONResponse({"code": "not_verified"}, 503)
+            found = [each for each in seen.history.spoken_of() if each.startswith(sought.ref)]
+        return JSONResponse({"cases": found[:2]})
+
+    async def _evidence(self, request: Request, opened: Opened) -> Response:
+        """Answer with the evidence of a case, once this export is on record or written down."""
+        wanted = await _read_as(Wanted, request)
+        if wanted is None:
+            return JSONResponse({"code": "not_a_question"}, 422)
+        if said_no := await _not_known(opened, lambda history: any(True for _ in history.about(wanted.case))):
+            return said_no
+        async with opened.seen.reading() as seen:
+            entries = list(seen.history.about(wanted.case))
+        if not self._is_recorded(wanted, entries):
+            return JSONResponse({"code": "not_on_record"}, 403)
+        if wanted.number is not None:  # the record of this export, and all that follows, wait for the next one
+            entries = [each for each in entries if each.registration.number < wanted.number]
+        if self._kept.logs is None:
+            return JSONResponse({"code": "not_ready"}, 503)
+        made = times.write(opened.clock.now())
+        export = Export(wanted.case, entries, opened.directory, opened.asking.policy, made)
+        try:
+            raw = await export.written(self._kept.logs, self._kept.turn)
+        except LogError as error:
+            return JSONResponse({"code": error.code}, 503)
+        if raw is None:
+            return JSONResponse({"code": "checkpoint_due"}, 503)
+        return Response(raw, media_type="application/jsonl")
+
+    def _is_recorded(self, wanted: Wanted, entries: list[Entry]) -> bool:
+        """Return whether the history has the record of this export, or else a line of this machine's file has it."""
+        if wanted.number is not None:
+            return any(each.registration.number == wanted.number and _is_export(each) for each in entries)
+        left = self._unrecorded.left().readings
+        return any((each.what, each.subject) == ("export", wanted.case) for each in left)
 
     # -- what was read off the record ----------------------------------------------------------------------------------
 
@@ -180,6 +246,15 @@ class Questions:
             self._unrecorded.settle(each, code)
 
 
+def _is_export(entry: Entry) -> bool:
+    return (
+        entry.event is not None
+        and entry.event.source == SOURCE
+        and isinstance(entry.event.data, AccessGranted)
+        and entry.event.data.what == "export"
+    )
+
+
 async def _read(opened: Opened) -> None:
     with suppress(KafkaError):
         async with opened.seen.reading():
@@ -194,7 +269,7 @@ async def _not_known(opened: Opened, is_known: Callable[[History], bool]) -> Res
         return None if is_known(seen.history) else JSONResponse({"code": "not_found"}, 404)
 
 
-_Model = TypeVar("_Model", Asked, Held)
+_Model = TypeVar("_Model", Asked, Held, Sought, Wanted)
 
 
 async def _read_as(model: type[_Model], request: Request) -> _Model | None:

@@ -1,70 +1,99 @@
 """``nrmbus export``: the evidence of a case in one file, for somebody who trusts nobody here."""
 
 import asyncio
-from collections.abc import Iterable
+import json
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from nrmbus.auditor.evidence.export import exported
+from nrmbus.auditor.evidence.verifier import Key, Trust, Verification
 from nrmbus.bus.errors import BusError
-from nrmbus.bus.folder import write_private
+from nrmbus.bus.folder import BusFolder, write_private
 from nrmbus.cli.audit.on_record import Asker
-from nrmbus.cli.audit.replay import progress
 from nrmbus.cli.commands import Commands
 from nrmbus.cli.desk.desks import whole
 from nrmbus.cli.options import BusContext, to_write
+from nrmbus.directory import operator_key
+from nrmbus.directory.admission import read_directory
+from nrmbus.wire import ids
+from nrmbus.wire.log.checkpoint import origin_of
+from nrmbus.wire.log.note import Ed25519Verifier, vkey
 
 app = Commands()
 
 
-@app.register(example="nrmbus export --case 5f0c1a2b --out evidence.zip")
+@app.register(example="nrmbus export --case 5f0c1a2b --out case.evidence.jsonl")
 def export(
     *,
     case: Annotated[str, typer.Option(metavar="REF", help="The case: its reference, or the first digits.")],
     out: Annotated[
         Path,
-        typer.Option(metavar="FILE", help="Where to write the zip; no file may be there yet.", callback=to_write),
+        typer.Option(metavar="FILE", help="Where to write the evidence; no file may be there yet.", callback=to_write),
     ],
     asker: Asker,
     context: BusContext,
 ) -> None:
-    """Write the evidence of a case: what was registered, and what proves it, with a verifier in one file.
+    """Write the evidence of a case: its registrations, what proves them, and a verifier, in one file.
 
-    That it is handed on goes on record first. What the auditor's newest checkpoint covers is in it; what is later waits for the next one. Letters stay sealed.
+    The export is recorded before it is written, and the auditor must run: its log proves the registrations. The file contains everything up to the auditor's best checkpoint; later events need a later export. Letters stay sealed.
     """
     if out.exists():
         raise BusError(f"{out} is there already: choose another file with --out FILE.")
     folder = context.folder
     question = asker.question(folder)
-
-    def meant(known: Iterable[str]) -> str:
-        with question.finding():
-            subject = whole(case, known)
-        question.put("export", subject)
-        return subject
-
-    with progress() as told:
-        made = asyncio.run(exported(folder, case, meant, told))
-    write_private(out.absolute(), made.raw)
-    status, verdict = made.check(out)
+    question.needs_the_auditor()
+    with question.finding():
+        subject = whole(case, question.cases(case))
+    raw = question.evidence(subject, question.put("export", subject))
+    lines = [json.loads(line) for line in raw.splitlines()]
+    is_signed = any("\n\n" in each["note"] for each in lines if each["kind"] == "checkpoint")
+    keys = asyncio.run(_keys(folder, subject))
+    write_private(out.absolute(), raw)
+    status, verdict = _verdict(out, keys if is_signed else [each for each in keys if each[0] == "--operator"])
     if status == 1:
         out.unlink()
         raise BusError(
-            f"What was exported does not verify ({verdict}): keep the bus's folder as it is, and ask its operator."
+            f"The evidence does not verify ({verdict}), so it was removed: keep the bus's folder as it is, and ask its operator."
         )
-    typer.echo(f"{out}: {made.registrations} registrations of case {made.case}.")
-    if made.later:
+    typer.echo(f"{out}: {lines[0]['counts']['registration']} registrations of case {subject}.")
+    if later := lines[0]["later"]:
         typer.echo(
-            f"{made.later} more are later than the newest checkpoint: export again after the next one, within the hour."
+            f"{later} more are later than the newest checkpoint: export again after the next one, within the hour."
         )
-    if not made.is_signed:
+    if not is_signed:
         typer.echo(
             "No checkpoint covers this case yet, so the file is not anchored: export again after the auditor's next one, within the hour."
         )
         return
     typer.echo(
         "Whoever verifies it needs these public keys, from you and from the agencies themselves, not with the file:\n"
-        + "\n".join(f"  {option} {key}" for option, key in made.keys)
+        + "\n".join(f"  {option} {key}" for option, key in keys)
     )
+
+
+async def _keys(folder: BusFolder, case: str) -> list[tuple[str, str]]:
+    """Return option and key of everybody who may vouch for *case*: the log, the witnesses, the operator.
+
+    The keys come from the directory in the topic, by the operator's key on this machine, and not from the auditor.
+    """
+    directory = await read_directory(folder)
+    pairs = directory.log_keys()
+    if not pairs:
+        raise BusError("The directory names no keys of the auditor's logs: nrmbus up")
+    origin = origin_of(directory.bus, ids.partition_of(case, folder.settings.partitions))
+    operator = Ed25519Verifier(f"nrmbus/{directory.bus}/operator", operator_key(folder.path).public)
+    return [
+        *(("--log", vkey(each)) for each in pairs[-1].verifiers(origin)),
+        *(("--witness", vkey(each)) for each in directory.witnesses()),
+        ("--operator", vkey(operator)),
+    ]
+
+
+def _verdict(path: Path, keys: list[tuple[str, str]]) -> tuple[int, str]:
+    """Return what the verifier says of the file at *path* with *keys*, without a quorum: exit status and sentence."""
+    log, witnesses, operator = (
+        tuple(Key.read(key, 1, 4, 6) for option, key in keys if option == wanted)
+        for wanted in ("--log", "--witness", "--operator")
+    )
+    return Verification(path, Trust(log, witnesses, 0 if log else None, operator[0])).verdict

@@ -86,9 +86,16 @@ _SENTENCES: Final = {
     "not_verified": "The history that the auditor reads does not verify, so nothing can be put on record: "
     "keep the broker's data as they are, and ask the bus's operator",
     "not_a_question": "The auditor does not know who asks: nrmbus auditor user list",
+    "checkpoint_due": "The auditor's log does not have this case yet: look at the auditor's log, and export again",
+    "not_on_record": "The auditor does not find the record of this export: export again",
+    "state_damaged": "A file of the auditor's log is damaged: start the auditor again, which makes its log again from the history",
     "not_found": "The auditor reads another history than this command: keep the broker's data as they are, and ask the "
     "bus's operator",
 }
+_NO_AUDITOR: Final = (
+    "The auditor does not answer, and only its log can prove the registrations: nrmbus up, or nrmbus run auditor, "
+    "then export again"
+)
 _ELSEWHERE: Final = (
     "The history is read on the operator's machine, where the auditor runs and puts on record who reads: ask there. "
     "What an agency was told is here: nrmbus inbox AGENCY."
@@ -131,9 +138,21 @@ class AuditorsDoor:
         """Have the auditor place a *hold*: its ``partition`` and ``number``. Raises NoDoor."""
         return self._ask("POST", patience, hold, "/holds")
 
+    def cases(self, ref: str, patience: float) -> list[str]:
+        """Return which cases *ref* may mean, two at most. Raises NoDoor."""
+        return [str(each) for each in self._ask("POST", patience, {"ref": ref}, "/cases")["cases"]]
+
+    def evidence(self, case: str, number: int | None, patience: float) -> bytes:
+        """Return the evidence of *case*, whose export is the record *number*, or off the record. Raises NoDoor."""
+        body = {"case": case} if number is None else {"case": case, "number": number}
+        return self._answer("POST", patience, body, "/evidence").content
+
     def _ask(
         self, method: str, patience: float, body: dict[str, Any] | None = None, path: str = "/questions"
     ) -> dict[str, Any]:
+        return dict(self._answer(method, patience, body, path).json())
+
+    def _answer(self, method: str, patience: float, body: dict[str, Any] | None, path: str) -> httpx.Response:
 
         code = "unreachable"
         with suppress(OSError, ValueError, KeyError, httpx.HTTPError):  # their texts name addresses
@@ -143,10 +162,9 @@ class AuditorsDoor:
                 base_url=door["url"], headers=headers, timeout=httpx.Timeout(patience, connect=2.0), trust_env=False
             ) as client:
                 answer = client.request(method, path, json=body)
-                found = answer.json() if answer.content else {}
-                if answer.is_success and isinstance(found, dict):
-                    return found
-                code = str(found["code"])
+                if answer.is_success:
+                    return answer
+                code = str(answer.json()["code"])
         raise NoDoor(code)
 
 
@@ -195,8 +213,7 @@ class Question:
             asked = {"actor": self._actor, "purpose": self._purpose.value, "what": what, "case": case, "event": event}
             body = {name: each for name, each in asked.items() if each is not None}
             try:
-                patience = PATIENCE_SECONDS + 4 * (time.monotonic() - self._began)
-                record = self._door.put(body, patience)
+                record = self._door.put(body, self._patience)
             except NoDoor as error:
                 self._cannot(error.code)
             else:
@@ -213,12 +230,54 @@ class Question:
         """
         try:
             body = {"actor": self._actor, "case": case, "reasons": reasons, "until": until}
-            return int(self._door.hold(body, PATIENCE_SECONDS + 4 * (time.monotonic() - self._began))["number"])
+            return int(self._door.hold(body, self._patience)["number"])
         except NoDoor as error:
             code = error.code
         rules = load_profile(self._folder.settings.policy).refusals.values()
         why = next((each.says for each in rules if each.code == code), "look at the logs of registrar and auditor.")
         raise BusError(f"The hold is not registered ({code}): {why}")
+
+    def needs_the_auditor(self) -> None:
+        """Return if the auditor's door answers; what only the auditor has cannot be shown off the record either.
+
+        Raises:
+            BusError: the auditor does not run.
+        """
+        if self._why in ("unreachable", "not_ready"):
+            raise self._no_evidence(self._why)
+
+    def cases(self, ref: str) -> Iterator[str]:
+        """Yield which cases *ref* may mean, by the auditor's history; none of them may be shown before `put`.
+
+        Raises:
+            BusError: the auditor does not answer, or its history does not verify.
+        """
+        try:
+            yield from self._door.cases(ref, self._patience)
+        except NoDoor as error:
+            raise self._no_evidence(error.code) from None
+
+    def evidence(self, case: str, number: int | None) -> bytes:
+        """Return the evidence of *case* from the running auditor, once `put` has answered *number*.
+
+        Raises:
+            BusError: the auditor does not answer, or cannot prove anything of the case.
+        """
+        try:
+            return self._door.evidence(case, number, self._patience)
+        except NoDoor as error:
+            raise self._no_evidence(error.code) from None
+
+    @property
+    def _patience(self) -> float:
+        """The first question has the auditor read its history, so a later one may take as long."""
+        return PATIENCE_SECONDS + 4 * (time.monotonic() - self._began)
+
+    def _no_evidence(self, code: str) -> BusError:
+        sentence = _SENTENCES.get(code, f"The auditor cannot write the evidence ({code}): look at its log")
+        if code == "unreachable":
+            sentence = _NO_AUDITOR
+        return BusError(f"{sentence}. Nothing is written.")
 
     @contextmanager
     def finding(self) -> Iterator[None]:

@@ -1,4 +1,4 @@
-"""``nrmbus verify``: a bundle of evidence, offline; the very code that is in each bundle as ``verify.py``."""
+"""``nrmbus verify``: evidence verified offline, by the very program that each evidence file holds as ``verify.py``."""
 
 from pathlib import Path
 from typing import Annotated
@@ -11,9 +11,9 @@ from nrmbus.cli.commands import Commands
 app = Commands()
 
 
-@app.register(example="nrmbus verify evidence.zip --log KEY --witness KEY")
+@app.register(example="nrmbus verify case.evidence.jsonl --log KEY --witness KEY")
 def verify(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="The zip that nrmbus export made, or its folder.")],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="The file that nrmbus export wrote.")],
     *,
     log: Annotated[
         list[str] | None, typer.Option(metavar="KEY", help="A key of the log; each must have signed.")
@@ -25,7 +25,7 @@ def verify(
     operator: Annotated[str | None, typer.Option(metavar="KEY", help="The key that signs the directory.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
-    """Verify the evidence of a case, with keys that you have from elsewhere: one line for each check.
+    """Verify the evidence of a case, with keys that you have from their owners: one line for each check.
 
     Exit status: 0 verified; 3 consistent, not anchored, since nobody whom you named vouches for it; 1 failed; 2 usage.
     """

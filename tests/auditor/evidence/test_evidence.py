@@ -1,6 +1,8 @@
-"""A bundle of evidence as it was made: whoever has the keys can verify it, far from here; whoever has none is told so."""
+"""Evidence as it was made: with the keys a stranger can verify the file, far from here; without keys it is not anchored."""
 
 import json
+import re
+import shlex
 import subprocess
 import sys
 from dataclasses import replace
@@ -10,11 +12,27 @@ from random import Random
 import cryptography
 import pytest
 
-from auditor.evidence.given import LASTING, LOG, ORIGIN, STRANGER, TIME, WITNESSES, Evidence, key, trust, unpacked
+from auditor.evidence.forger import LAST, without
+from auditor.evidence.given import (
+    LASTING,
+    LOG,
+    ORIGIN,
+    STRANGER,
+    TIME,
+    WITNESSES,
+    Evidence,
+    entry_of,
+    key,
+    of_kind,
+    trust,
+)
+from auditor.evidence.odd_files import retrailed
 from nrmbus.auditor.evidence import verifier
-from nrmbus.auditor.evidence.bundle import bundle, head_of
-from nrmbus.auditor.evidence.verifier import Trust, Verification, files_of
+from nrmbus.auditor.evidence.file import evidence_of, head_of
+from nrmbus.auditor.evidence.verifier import Trust
+from nrmbus.events.schemas import documents
 from nrmbus.wire import base64, statement
+from nrmbus.wire import json as canonical
 from nrmbus.wire.envelope import decode
 from nrmbus.wire.log import merkle
 from nrmbus.wire.log.checkpoint import Policy
@@ -66,59 +84,72 @@ def test_the_word_of_the_log_alone_must_be_asked_for(evidence: Evidence) -> None
     assert "0 of 0 witnesses, quorum 0" in verdict
 
 
-def test_a_folder_is_as_good_as_the_zip(evidence: Evidence, tmp_path: Path) -> None:
-    """Line by line, but for its name."""
-    unpacked(evidence, tmp_path)
-
-    found = Verification(tmp_path, trust(operator=evidence.operator))
-
-    assert found.lines[1:] == evidence.verified(evidence.whole).lines[1:]
-    assert found.verdict[0] == 0
-
-
 def test_the_same_arguments_give_the_same_bytes(evidence: Evidence) -> None:
-    """Whoever has the history can make it again, and compare."""
-    source = evidence.source(checkpoints={0: evidence.files["checkpoints/0.note"]})
+    """An auditor with the same history and checkpoint makes the same file, and can compare."""
+    source = evidence.source(checkpoints={0: evidence.note()})
+    raw = evidence_of(CASE, source)
 
-    assert bundle(CASE, source) == bundle(CASE, source)
-    assert bundle(CASE, replace(source, records=tuple(reversed(tuple(source.records))))) == bundle(CASE, source)
+    assert evidence_of(CASE, source) == raw
+    assert evidence_of(CASE, replace(source, entries=tuple(reversed(tuple(source.entries))))) == raw
+
+
+def test_each_line_is_one_canonical_object_and_says_its_kind(evidence: Evidence) -> None:
+    """A reader needs nothing but JSON; the kinds stand in the order of the verifier's list."""
+    rows = evidence.whole.splitlines()
+    read = [json.loads(row) for row in rows]
+
+    assert [canonical.dumps(each) for each in read] == rows
+    kinds = [each["kind"] for each in read]
+    assert list(dict.fromkeys(kinds)) == list(verifier.FORMS)
+    assert kinds == sorted(kinds, key=list(verifier.FORMS).index)
+
+
+def test_it_holds_all_that_a_reader_needs(evidence: Evidence) -> None:
+    """The readme names the case, the verifier is the one that this release runs, each type has its published schema."""
+    lines = evidence.lines
+
+    assert CASE in lines[1]["text"]
+    assert lines[2]["text"] == Path(verifier.__file__).read_text(encoding="utf-8")
+    published = documents()
+    schemas = {each["name"]: each["text"] for each in of_kind(lines, "schema")}
+    assert schemas == {name: published[f"{name}.schema.json"] for name in schemas}
+    envelopes = [each["envelope"] for each in of_kind(lines, "registration") if "envelope" in each]
+    named = {each["headers"]["ce_dataschema"].removeprefix("urn:nrm:").replace(":", "/v") for each in envelopes}
+    assert len(schemas) == len(named) == 2
 
 
 def test_it_says_nothing_of_other_cases(evidence: Evidence) -> None:
-    """No reference of another case is in any file, and no letter."""
+    """No reference of another case is in any line, and no letter."""
     others = {record.key for record in evidence.bus.history} - {CASE.encode()}
 
     assert len(others) == 2
-    assert not [name for name, raw in evidence.files.items() for other in others if other and other in raw]
-    assert b"nrm_letter" not in b"".join(
-        evidence.files[name] for name in evidence.files if name.startswith("envelopes/")
-    )
+    assert not [other for other in others if other is None or other in evidence.whole]
+    assert b"nrm_letter" not in evidence.whole
 
 
 def test_the_verifier_agrees_with_the_services_own_verification(evidence: Evidence) -> None:
     """What it calls verified, the code of the services verifies too: registrar, sender, audience, proof, checkpoint."""
-    files, directory = evidence.files, evidence.bus.directory
+    lines, directory = evidence.lines, evidence.bus.directory
     policy = Policy((LOG.verifier, LASTING.verifier), tuple(each.verifier for each in WITNESSES), 2)
-    believed = policy.believe(files["checkpoints/0.note"])
+    believed = policy.believe(of_kind(lines, "checkpoint")[0]["note"].encode())
     checkpoint = believed.checkpoint
     assert dict(believed.witnesses) == dict.fromkeys([each.verifier.name for each in WITNESSES[:2]], TIME + 60)
-    for raw in files["registrations.jsonl"].splitlines():
-        row = json.loads(raw)
+    found = of_kind(lines, "registration")
+    for row in found:
         registration = verify_registration(
-            row["statement"].encode(), lambda kid: directory.any_verify_key("registrar", kid)
+            canonical.dumps(row["statement"]), lambda kid: directory.any_verify_key("registrar", kid)
         )
-        assert registration.json() == row["leaf"].encode()
-        assert Audience.parse(row["audience"].encode()).commitment() == registration.audience
-        name = f"{registration.partition}-{registration.number}.json"
-        proof = [base64.decode(each, "json_invalid") for each in json.loads(files[f"proofs/{name}"])["hashes"]]
+        assert registration.json() == canonical.dumps(row["leaf"])
+        assert Audience.parse(canonical.dumps(row["audience"])).commitment() == registration.audience
+        proof = [base64.decode(each, "json_invalid") for each in row["proof"]]
         merkle.verify_inclusion(registration.number - 1, checkpoint.size, registration.leaf(), proof, checkpoint.root)
+        assert ("envelope" in row) == (registration.verdict == "registered")
         if registration.verdict == "registered":
-            body = json.loads(files[f"envelopes/{name}"])
-            headers = tuple((header, value.encode()) for header, value in body["headers"])
-            signed = decode(Record(body["key"].encode(), body["value"].encode(), headers))
+            headers = tuple((header, value.encode()) for header, value in row["envelope"]["headers"].items())
+            signed = decode(Record(CASE.encode(), row["envelope"]["value"].encode(), headers))
             signed.verify(directory.any_verify_key(signed.source, signed.kid))
             assert signed.digest == registration.envelope
-    assert sum(name.startswith("proofs/") for name in files) == 5
+    assert len(found) == 5
 
 
 @pytest.mark.parametrize("size", [*range(1, 18), 31, 32, 33])
@@ -137,25 +168,25 @@ def test_the_verifier_reads_proofs_as_the_services_make_them(size: int) -> None:
 
 
 def test_a_missing_envelope_is_an_alteration(evidence: Evidence) -> None:
-    """Given a history from which somebody cut an envelope, the evidence made of it does not verify."""
+    """Given a history from which somebody cut an envelope, the evidence made from it does not verify."""
     last = evidence.bus.history[-1]
     kept = tuple(each for each in last.headers if each[0].startswith("nrm_"))
     records = (*evidence.bus.history[:-1], Record(last.key, b"", kept))
 
-    done = evidence.verified(bundle(CASE, evidence.source(records=records)))
+    done = evidence.verified(evidence_of(CASE, evidence.source(entries=tuple(map(entry_of, records)))))
 
     assert done.verdict[0] == 1
     assert {line.about: line.result for line in done.failures} == {"0-8": "envelope_missing"}
 
 
 def test_what_is_later_than_the_checkpoint_is_left_out_and_counted(evidence: Evidence) -> None:
-    """It can be proved after the next one."""
+    """A later registration can be proved after the next checkpoint."""
     frontier = merkle.Frontier()
     for number in range(1, 7):
         frontier.append(merkle.leaf_hash(evidence.log.registration(number)))
     older = evidence.note(f"{ORIGIN}\n6\n{base64.encode(frontier.root())}\n".encode())
 
-    done = evidence.verified(bundle(CASE, evidence.source(checkpoints={0: older})))
+    done = evidence.verified(evidence_of(CASE, evidence.source(checkpoints={0: older})))
 
     assert done.verdict[0] == 0
     assert "1 registrations later than the checkpoint" in next(line.says for line in done.lines if line.check == "gaps")
@@ -163,37 +194,49 @@ def test_what_is_later_than_the_checkpoint_is_left_out_and_counted(evidence: Evi
 
 def test_a_head_that_nobody_signed_anchors_nothing(evidence: Evidence) -> None:
     """It shows that everything fits together; with keys, that nobody has signed."""
-    raw = bundle(CASE, evidence.source(checkpoints={0: evidence.log.head.text}))
+    raw = evidence_of(CASE, evidence.source(checkpoints={0: evidence.log.head.text}))
 
     assert head_of(evidence.log.head.text) == evidence.log.head
     assert evidence.verified(raw, Trust()).verdict[0] == 3
     assert evidence.verified(raw).failures[0].result == "checkpoint_unsigned"
 
 
-def test_what_a_bundle_says_cannot_look_like_a_line(tmp_path: Path) -> None:
-    """Text of the bundle is printed on its line, without line ends or commands to a terminal."""
+def test_a_tail_that_is_cut_and_counted_is_the_known_limit(evidence: Evidence) -> None:
+    """A file cannot show that nothing follows its last event: its readme says so, and asks for a new export."""
+    raw = evidence.resealed(lambda lines: without(LAST)(lines, evidence))
+
+    assert evidence.verified(raw).verdict[0] == 0
+    assert "the last ones may have been left out" in evidence.lines[1]["text"]
+
+
+def test_text_of_the_evidence_cannot_look_like_a_check(tmp_path: Path) -> None:
+    """Text of the file is printed on its own line, without line ends or commands to a terminal."""
     evidence = Evidence(tmp_path)
     evil = statement.sign(
         "directory", {"agency": "\nok    verified: all\x1b[2J", "bus": BUS, "number": 1}, evidence.bus.key
     )
 
-    done = evidence.verified(evidence.resealed(lambda files: files.update({"directory.jsonl": evil + b"\n"})), Trust())
+    first = {"kind": "directory", "entry": json.loads(evil)}
+
+    done = evidence.verified(evidence.resealed(lambda lines: lines.insert(3, first)), Trust())
 
     assert done.verdict[0] == 1
     assert all(line.says.isprintable() and line.about.isprintable() for line in done.lines)
 
 
 def test_a_few_flipped_bits_are_never_verified(evidence: Evidence) -> None:
-    """Wherever they are in a file, somebody's signature or digest does not fit; and there is no traceback."""
-    chance = Random(5)
+    """The last line hashes all others; a forger who writes it again meets a signature or a digest; nothing raises."""
+    chance, rows = Random(5), evidence.whole.splitlines(keepends=True)[:-1]
     for _ in range(150):
-        name = chance.choice(sorted(evidence.files))
-        raw = bytearray(evidence.files[name])
-        raw[chance.randrange(len(raw))] ^= 1 << chance.randrange(8)
-        altered = evidence.resealed(lambda files, name=name, raw=raw: files.update({name: bytes(raw)}))  # type: ignore[misc]
-        signed = name.startswith(("registrations", "directory", "proofs", "envelopes", "checkpoints"))
+        at = chance.randrange(len(rows))
+        row = bytearray(rows[at])
+        row[chance.randrange(len(row) - 1)] ^= 1 << chance.randrange(8)
+        body = b"".join([*rows[:at], bytes(row), *rows[at + 1 :]])
+        flipped = body + evidence.whole.splitlines(keepends=True)[-1]
+        signed = json.loads(rows[at])["kind"] in {"registration", "directory", "checkpoint"}
 
-        assert evidence.verified(altered).verdict[0] in ({1} if signed else {0, 1})
+        assert evidence.verified(flipped).verdict[0] == 1
+        assert evidence.verified(retrailed(flipped, lambda raw: raw)).verdict[0] in ({1} if signed else {0, 1})
 
 
 # -- far from here --------------------------------------------------------------------------------------------------
@@ -201,9 +244,14 @@ def test_a_few_flipped_bits_are_never_verified(evidence: Evidence) -> None:
 
 @pytest.fixture(name="stranger")
 def _stranger(evidence: Evidence, tmp_path: Path) -> list[str]:
-    """The machine of a stranger: Python, `cryptography`, the bundle, and the script that was in it."""
-    (tmp_path / "bundle.zip").write_bytes(evidence.whole)
-    (tmp_path / "verify.py").write_bytes(evidence.files["verify.py"])
+    """The machine of a stranger: Python, `cryptography`, the evidence, and the program that its readme takes out of it."""
+    (tmp_path / "FILE").write_bytes(evidence.whole)
+    (command,) = re.findall(r"`python3 (-c .*) > verify\.py`", evidence.lines[1]["text"])
+    taken = subprocess.run(
+        [sys.executable, *shlex.split(command)], cwd=tmp_path, capture_output=True, check=True, timeout=60
+    )
+    assert taken.stdout == Path(verifier.__file__).read_bytes()
+    (tmp_path / "verify.py").write_bytes(taken.stdout)
     site = Path(cryptography.__file__).parents[1]
     (tmp_path / "only").mkdir()
     for each in (site / "cryptography", *site.glob("_cffi_backend*")):
@@ -212,7 +260,7 @@ def _stranger(evidence: Evidence, tmp_path: Path) -> list[str]:
         f"import sys, runpy; sys.path.append({str(tmp_path / 'only')!r}); sys.argv = sys.argv[1:]\n"
         "try:\n    import nrmbus\nexcept ImportError:\n    runpy.run_path(sys.argv[0], run_name='__main__')\n"
     )
-    return [sys.executable, "-S", "-E", "-I", "-c", run, str(tmp_path / "verify.py"), str(tmp_path / "bundle.zip")]
+    return [sys.executable, "-S", "-E", "-I", "-c", run, str(tmp_path / "verify.py"), str(tmp_path / "FILE")]
 
 
 def test_a_stranger_verifies_with_the_single_file(stranger: list[str]) -> None:
@@ -238,8 +286,8 @@ def test_json_has_the_same_lines(stranger: list[str]) -> None:
 
 
 def test_the_script_imports_the_standard_library_and_cryptography_only() -> None:
-    """So that a stranger can read all of it, and it is the one that is in each bundle."""
-    source = Path(verifier.__file__).read_text(encoding="utf-8")
+    """A stranger can read all of it; it is plain ASCII, so that any shell writes it as it is."""
+    source = Path(verifier.__file__).read_text(encoding="ascii")
     modules = {line.split()[1].split(".")[0] for line in source.splitlines() if line.startswith(("import ", "from "))}
 
     assert modules - sys.stdlib_module_names == {"cryptography"}
@@ -264,23 +312,22 @@ def test_the_script_imports_the_standard_library_and_cryptography_only() -> None
 def test_keys_that_say_nothing_are_a_slip(
     evidence: Evidence, given: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Exit status 2, before the bundle is read."""
+    """Exit status 2, before the file is read."""
     with pytest.raises(SystemExit) as ended:
-        verifier.main([str(evidence.home / "nowhere.zip"), *given])
+        verifier.main([str(evidence.home / "nowhere.jsonl"), *given])
 
     assert ended.value.code == 2
     assert capsys.readouterr().out == ""
 
 
-def test_a_bundle_that_is_not_there_is_said(evidence: Evidence, capsys: pytest.CaptureFixture[str]) -> None:
-    """With its code, and status 1."""
-    assert verifier.main([str(evidence.home / "nowhere.zip"), "--witness", vkey(WITNESSES[0].verifier), *KEYS[:4]]) == 1
-    assert "bundle_unreadable" in capsys.readouterr().out
+def test_a_file_that_is_not_there_has_its_code(evidence: Evidence, capsys: pytest.CaptureFixture[str]) -> None:
+    """Exit status 1, and the code."""
+    missing = str(evidence.home / "nowhere.jsonl")
+
+    assert verifier.main([missing, "--witness", vkey(WITNESSES[0].verifier), *KEYS[:4]]) == 1
+    assert "evidence_unreadable" in capsys.readouterr().out
 
 
-def test_files_are_read_as_they_were_written(evidence: Evidence, tmp_path: Path) -> None:
-    """And the key of a verifier is one of ours."""
-    (tmp_path / "x.zip").write_bytes(evidence.whole)
-
-    assert files_of(tmp_path / "x.zip") == evidence.files
+def test_the_key_of_a_verifier_is_one_of_ours() -> None:
+    """The single file reads the keys that the services write."""
     assert key(LOG.verifier).id.hex() in vkey(LOG.verifier)
