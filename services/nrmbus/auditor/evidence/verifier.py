@@ -148,7 +148,7 @@ def plain(raw: bytes, code: str) -> dict[str, Any]:
     """Return one JSON object (I-JSON, RFC 7493, without floats); raise Failed with *code* for anything else."""
     try:
         value = DECODER.decode(raw.decode())
-        if levels(value) > DEPTH_LIMIT:
+        if raw.count(b"[") + raw.count(b"{") > DEPTH_LIMIT and levels(value) > DEPTH_LIMIT:
             value = None
         if b"\\u" in raw:
             json.dumps(value, ensure_ascii=False).encode()  # a lone surrogate is no text
@@ -384,6 +384,11 @@ class Line(NamedTuple):
     says: str
 
 
+def shown(text: str) -> str:
+    """Return *text* without characters that end a line or steer a terminal."""
+    return text if text.isprintable() else "".join(each if each.isprintable() else "?" for each in text)
+
+
 class Verification:
     """Evidence, checked. ``lines`` has each check; ``anchors`` says for each partition who vouches for it."""
 
@@ -417,8 +422,9 @@ class Verification:
         except Failed as failed:
             result, says = failed.code, str(failed).partition(": ")[2]
         # Text of the evidence, and the name of its file, must look like no other line, and steer no terminal.
-        about, says = ("".join(each if each.isprintable() else "?" for each in text) for text in (about, says))
-        self.lines.append(Line(name, about, result or ("open" if says.startswith("not ") else "ok"), says))
+        self.lines.append(
+            Line(name, shown(about), result or ("open" if says.startswith("not ") else "ok"), shown(says))
+        )
         return result is None
 
     def _open(self, path: Path) -> str:
@@ -735,8 +741,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if given.json:
         text = json.dumps({"status": status, "verdict": verdict, "checks": [*map(Line._asdict, done.lines)]}, indent=1)
     else:
-        shown = [f"{line.result:<5} {line.check:<12} {line.about}: {line.says}" for line in done.lines]
-        text = "\n".join([*shown, verdict])
+        checks = [f"{line.result:<5} {line.check:<12} {line.about}: {line.says}" for line in done.lines]
+        text = "\n".join([*checks, verdict])
     sys.stdout.write(text + "\n")
     return status
 
