@@ -53,14 +53,6 @@ def test_a_hole_of_a_gigabyte_is_refused_before_it_is_in_memory(tmp_path: Path) 
     assert peak < 8 * verifier.LINE_LIMIT
 
 
-def test_a_pipe_is_refused_and_never_waited_for(tmp_path: Path) -> None:
-    """A pipe that nobody writes to would hold the program for ever."""
-    path = tmp_path / "pipe"
-    os.mkfifo(path)
-
-    assert Verification(path, Trust()).verdict == (1, "FAILED: evidence_unreadable")
-
-
 def test_the_line_at_fault_is_named(evidence: Evidence) -> None:
     """A reader of a large file finds the place."""
     rows = evidence.whole.splitlines(keepends=True)
