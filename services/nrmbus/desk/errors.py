@@ -12,7 +12,7 @@ from nrmbus.wire.errors import SENTENCES, WireError
 
 DeskCode = Literal[
     "token_required", "not_found", "method_not_allowed", "not_sent_yet", "still_open", "not_parked", "not_available",
-    "inbox_gap", "inbox_forked", "inbox_unread", "read_not_registered", "read_refused", "reader_unnamed", "reader_unfit", "not_a_delivery", "not_admitted", "ledger_foreign", "ledger_in_use", "settings_drift",
+    "inbox_gap", "inbox_forked", "inbox_unread", "read_not_registered", "read_refused", "reader_unnamed", "reader_unfit", "not_a_delivery", "not_admitted", "ledger_foreign", "ledger_in_use", "ledger_unknown", "settings_drift",
     "id_reused", "json_invalid", "json_duplicate", "too_large", "letter_too_large", "unknown_field", "unknown_type",
     "unknown_recipient", "unknown_version", "speaks_unpublished",
 ]  # fmt: skip
@@ -47,6 +47,7 @@ MEANINGS: Final[Mapping[DeskCode, _Meaning]] = MappingProxyType(
         "not_a_delivery": _Meaning(400, "A record of the inbox was not delivered to this desk by the registrar; it was set aside."),
         "not_admitted": _Meaning(503, "The directory does not know this agency: admit it, then start its desk."),
         "ledger_foreign": _Meaning(500, "The ledger belongs to another bus or agency: start the desk on its own folder."),
+        "ledger_unknown": _Meaning(500, "Another release made the tables of this ledger, and this one cannot read them: start the desk with that release, or with a newer one."),
         "ledger_in_use": _Meaning(503, "What was destroyed still stands in the ledger's write-ahead file, since another program reads the ledger or the disk is full: end that, then say this again."),
         "settings_drift": _Meaning(500, "A subscriber's settings would lose or repeat records: make it by desk/inbox/broker.py."),
         "id_reused": _Meaning(409, SENTENCES["id_reused"]),

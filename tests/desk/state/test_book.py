@@ -47,20 +47,6 @@ async def test_for_whom_a_bed_is_held_stands_in_no_file_of_the_ledger(tmp_path: 
         assert given.desk.book == Book(places={"women": 1}, beds=(bed,))
 
 
-async def test_a_book_that_lay_in_the_clear_is_sealed_at_the_next_start(tmp_path: Path) -> None:
-    """That of an earlier release; after the desk's first round its pages are gone too."""
-    async with desk_of("shelter", tmp_path) as given:
-        bed = await a_bed_is_held(given)
-        kept = given.desk.book
-        async with given.desk.seat.ledger.write() as tx:
-            await tx.execute(update(tables.book).values(state=json.dumps(kept.to_mapping()).encode()))
-    assert in_the_clear(tmp_path) != []
-    async with desk_of("shelter", tmp_path) as given:
-        await rounds.off_the_disk(given.desk.seat.ledger)
-        assert getattr(given.desk.book, "beds", ()) == (bed,)
-        assert in_the_clear(tmp_path) == []
-
-
 async def test_it_is_handed_over_before_its_key_is_destroyed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever becomes of the key, the desk reads its own book; a copy of the ledger from before opens no more."""
     async with desk_with_keys(tmp_path, monkeypatch) as desk:

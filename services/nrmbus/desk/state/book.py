@@ -36,26 +36,21 @@ async def store(seat: Seat, tx: AsyncConnection, procedure: str, state: bytes) -
 
 
 async def load(seat: Seat, procedure: str) -> tuple[bytes | None, bool]:
-    """What is kept for *procedure*, none where it has heard nothing yet; and whether it is sealed to a key that is gone.
+    """Return the stored state of *procedure*, and whether the key that it is sealed to was destroyed.
 
-    What lies here in the clear, from before it was sealed, is sealed now.
+    The state is None if the procedure has heard nothing yet, or if the key was destroyed.
     """
     async with seat.ledger.read() as tx:
         found = await tx.scalar(select(_BOOK.state).where(_BOOK.procedure == procedure))
     if found is None:
         return None, False
-    if _kid(found) is not None:
-        state = _opened(seat, procedure, found)
-        return state, state is None
-    async with seat.ledger.write() as tx:
-        await store(seat, tx, procedure, found)
-    return bytes(found), False
+    state = _opened(seat, procedure, found)
+    return state, state is None
 
 
-def _kid(raw: bytes) -> str | None:
-    """The key that *raw* is sealed to; none of what lies in the clear."""
-    body = json.loads(raw)
-    return str(body["kid"]) if body.keys() == {"kid", "sealed"} else None
+def _kid(raw: bytes) -> str:
+    """Return the id of the key that *raw* is sealed to."""
+    return str(json.loads(raw)["kid"])
 
 
 def _opened(seat: Seat, procedure: str, raw: bytes) -> bytes | None:
@@ -68,14 +63,14 @@ def _opened(seat: Seat, procedure: str, raw: bytes) -> bytes | None:
 
 
 async def is_behind(seat: Seat, tx: AsyncConnection) -> bool:
-    """Whether a book is sealed to another key of this agency than the one in use."""
+    """Return whether a state is sealed to another key of this agency than the one in use."""
     kids = {_kid(raw) for raw in (await tx.execute(select(_BOOK.state))).scalars()}
     return bool((kids & seat.identity.opening.keys()) - {seat.identity.sealing.kid})
 
 
 async def hand_over(seat: Seat, tx: AsyncConnection) -> None:
-    """Seal what is kept to the key in use, within *tx*."""
+    """Seal every stored state to the key in use, within *tx*."""
     for row in (await tx.execute(select(tables.book))).all():
-        state = _opened(seat, row.procedure, row.state) if _kid(row.state) else row.state
+        state = _opened(seat, row.procedure, row.state)
         if state is not None and _kid(row.state) != seat.identity.sealing.kid:
             await store(seat, tx, row.procedure, state)

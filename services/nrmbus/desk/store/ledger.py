@@ -99,10 +99,11 @@ class Ledger:
 
     @classmethod
     async def open(cls, path: Path, *, bus: str, agency: str) -> Self:
-        """Open the ledger at *path*; make or renew its tables first.
+        """Open the ledger at *path*; make or upgrade its tables first.
 
         Raises:
-            DeskError: ``ledger_foreign`` when it is another bus's or agency's.
+            DeskError: ``ledger_foreign`` if it belongs to another bus or agency, ``ledger_unknown`` if a release that
+                this one does not know made it.
         """
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         path.touch(mode=0o600)

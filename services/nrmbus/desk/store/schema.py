@@ -1,7 +1,7 @@
-"""Makes or renews the tables of a ledger when a desk starts.
+"""Tables of a ledger, made or upgraded when a desk starts.
 
-A fresh ledger gets the tables of this release at once and is stamped with their revision: alembic, which takes 0.4 s
-to import, is needed only for a ledger of an earlier release. A test holds that both ways end in the same tables.
+A fresh ledger gets the tables of this release at once and is stamped with their revision. Alembic takes 0.4 s to import
+and is needed only for a ledger of an earlier release. A test holds that both ways end in the same tables.
 """
 
 import sqlite3
@@ -12,16 +12,19 @@ from typing import Final
 from sqlalchemy import Engine, create_engine, event
 from sqlalchemy.pool import NullPool
 
+from nrmbus.desk.errors import DeskError
 from nrmbus.desk.store.tables import METADATA
 
-REVISION: Final = "0006"
-"""The newest revision in ``migrations/versions``."""
+REVISION: Final = "0001"
+"""Newest revision in ``migrations/versions``."""
+
+MIGRATIONS: Final = Path(__file__).parent / "migrations"
 
 _STAMP: Final = "CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL, CONSTRAINT alembic_version_pkc PRIMARY KEY (version_num))"
 
 
 def revision_of(path: Path) -> str | None:
-    """The revision that the ledger at *path* is stamped with; none when it has no tables yet."""
+    """Return the revision of the ledger at *path*; None if it has no tables yet."""
     with closing(sqlite3.connect(path)) as connection:
         if not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'alembic_version'").fetchone():
             return None
@@ -30,7 +33,11 @@ def revision_of(path: Path) -> str | None:
 
 
 def bring_up(path: Path) -> None:
-    """Make or renew the tables at *path*, all or nothing: a desk that is killed here starts again as if nothing was."""
+    """Make or upgrade the tables at *path*, all or nothing: after a kill the next start finds the ledger as it was.
+
+    Raises:
+        DeskError: ``ledger_unknown`` if a release that this one does not know made the tables.
+    """
     revision = revision_of(path)
     if revision == REVISION:
         return
@@ -65,12 +72,21 @@ def _fresh(engine: Engine) -> None:
 
 
 def migrate(engine: Engine, to: str = "head") -> None:
-    """Run alembic's migrations up to revision *to* in one transaction."""
+    """Run the migrations up to revision *to* in one transaction.
+
+    Raises:
+        DeskError: ``ledger_unknown`` if this release has no such revision as the ledger's.
+    """
     from alembic import command  # noqa: PLC0415 - 0.4 s that most starts need not spend
     from alembic.config import Config  # noqa: PLC0415 - the same
+    from alembic.migration import MigrationContext  # noqa: PLC0415 - the same
+    from alembic.script import ScriptDirectory  # noqa: PLC0415 - the same
 
     config = Config()
-    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    config.set_main_option("script_location", str(MIGRATIONS))
+    known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
     with engine.begin() as connection:
+        if not known.issuperset(MigrationContext.configure(connection).get_current_heads()):
+            raise DeskError("ledger_unknown")
         config.attributes["connection"] = connection
         command.upgrade(config, to)

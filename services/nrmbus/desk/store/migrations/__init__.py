@@ -1,1 +1,1 @@
-"""How a ledger of an earlier release becomes one of this release: alembic, run when a desk starts."""
+"""Migrations of a ledger from release to release, by Alembic; they run when a desk starts."""

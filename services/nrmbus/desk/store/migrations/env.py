@@ -1,4 +1,4 @@
-"""Alembic's entry: runs on the connection that `nrmbus.desk.store.schema` hands over, in the transaction that it opened."""
+"""Entry point of Alembic, on the connection and in the transaction of `nrmbus.desk.store.schema`."""
 
 from alembic import context
 

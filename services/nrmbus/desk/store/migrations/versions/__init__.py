@@ -1,1 +1,1 @@
-"""One module a revision, in order; ``schema.REVISION`` names the last."""
+"""Revisions of the tables, one module each; ``schema.REVISION`` names the last."""
