@@ -130,6 +130,16 @@ def test_any_case_can_be_closed_by_somebody(first: int) -> None:
         assert not stuck(b), (seed, stuck(b), said_in(b))
 
 
+def test_the_adopter_of_a_plan_is_on_the_case_by_its_plan() -> None:
+    """D5, reading 49: with its referral revoked, the centre goes on with its plan, and can do more than close."""
+    b = holder_by_its_plan_alone(bench())
+
+    assert b.view.on_case("vac")
+    assert b.ask("vac", "plan.revised") is None
+    assert b.ask("vac", "service.requested", ref="S-1", to=["ngo-l"]) is None
+    assert b.ask("vac", "plan.completed") is None
+
+
 def test_the_special_unit_comes_back_after_it_has_deleted() -> None:
     """D4: asked again with a new consent, it begins identification again, and owes what it owes of anybody."""
     b = unit_back_after_deleting(bench())

@@ -42,7 +42,6 @@ async def admit(folder: BusFolder, newcomers: Mapping[str, Newcomer], valid_from
     """Admit the bus's own services and *newcomers* that the directory does not know; return the agencies with an entry.
 
     The keys are made in the agencies' folders. Two admitters' keys must be on this machine. Safe to repeat after a crash.
-    was cut anywhere.
 
     Raises:
         DirectoryError: a name is reserved, an agency stands in the directory with another role, or two admitters' keys are

@@ -65,8 +65,8 @@ class Invitation(Carried):
         """Join *folder* to this bus, or update the broker's address; return whether it had joined before.
 
         Raises:
-            DirectoryError: ``invitation_altered``: the fingerprint differs from *fingerprint*, which the operator read out, or the
-                folder trusts another operator's key.
+            DirectoryError: ``invitation_altered``: *fingerprint*, as the operator read it out, differs from that of the
+                file, or the folder trusts another operator's key.
             NoBus: another bus is there, or the operator's own folder.
         """
         if fingerprint is not None and digits_of(fingerprint) != digits_of(self.fingerprint):
