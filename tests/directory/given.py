@@ -38,7 +38,7 @@ class Office:
         return Identity.at(self.home / f"{agency}-{turn}", agency)
 
     def wanted(self, identity: Identity, role: str = "ngo_outreach") -> joining.Wanted:
-        """What an agency with these keys asks for."""
+        """Return the entry data that an agency with these keys requests."""
         public = (identity.signing.public, identity.sealing.public, identity.witness.public)
         return joining.Wanted(identity.agency, role, *public)
 
@@ -57,7 +57,7 @@ class Office:
         return joining.asked_by(entry, [identity.signing, identity.witness, *([before.signing] if before else [])])
 
     def admitted(self, entry: Entry, at: datetime = NOW, by: Sequence[Admitter] | None = None) -> Entry:
-        """*entry* as two admitters sign it at *at*, or those who are named."""
+        """Return *entry* signed at *at* by two admitters, or by those in *by*."""
         signed = joining.challenged(joining.holding_from(self.directory, entry, at))
         for admitter in self.admitters if by is None else by:
             signed = joining.admitted_by(signed, admitter.key)
@@ -99,7 +99,7 @@ class Office:
 
 
 def refused(office: Office, raw: bytes) -> str:
-    """The code with which the directory refuses *raw*; it is as it was before."""
+    """Return the code with which the directory refuses *raw*; the directory must stay unchanged."""
     before, number = office.directory.digest, office.directory.number
     with pytest.raises(DirectoryError) as caught:
         office.directory.add(raw)

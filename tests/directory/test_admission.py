@@ -1,4 +1,4 @@
-"""Admission on a real broker: what a bus gets at its start, and what a desk and a registrar find out about the directory."""
+"""Admission on a real broker: entries of a new bus, and the directory as a desk and a registrar read it."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -46,7 +46,7 @@ async def test_a_bus_is_founded_once_and_tells_how_far_its_directory_goes(broker
 
 
 async def test_a_directory_without_fresh_heads_is_stale(broker: Broker) -> None:
-    """Whoever keeps entries from a reader cannot keep it from noticing; a fresh head mends it, and time moves on."""
+    """A reader notices that entries are withheld; a fresh head ends that state, until time passes again."""
     folder = broker.fresh_bus()
     await admit(folder, {}, NOW)
     directory = await read_directory(folder)

@@ -1,4 +1,4 @@
-"""Who admits is agreed as an agency is admitted: by two of them, each on their own machine, and entered by the operator."""
+"""Admitters change as agencies are admitted: two admitters sign on their own machines, and the operator enters it."""
 
 import base64
 from pathlib import Path
@@ -54,7 +54,7 @@ def test_the_file_goes_from_one_to_the_next(office: Office, leyla: Admitter, tmp
 
 
 def test_who_was_removed_admits_no_more(office: Office, leyla: Admitter) -> None:
-    """A stolen key is removed by the two who are left; what it signs after that counts for nothing."""
+    """A stolen key is removed by the two other admitters; its later signatures count for nothing."""
     first, second = office.admitters
     _entered(office, _agreed(office, propose(office.directory, added={"leyla": leyla.public.key})))
     _entered(office, _agreed(office, propose(office.directory, added={}, removed={"admitter-a"}), second, leyla))
@@ -79,7 +79,7 @@ def test_another_key_takes_the_place_of_one_that_is_gone(office: Office, leyla: 
 
 
 def test_it_is_said_what_would_change(office: Office, leyla: Admitter) -> None:
-    """Whoever signs is told who comes and who goes."""
+    """A signer is shown the names that are added and removed."""
     listing = propose(office.directory, added={"leyla": leyla.public.key}, removed={"admitter-b"})
     assert Change.of(office.directory, listing.listed) == Change(("leyla",), (), ("admitter-b",))
 
@@ -125,7 +125,7 @@ def test_an_agencys_key_is_no_admitters(office: Office) -> None:
 
 
 def test_two_changes_at_once_are_one(office: Office, leyla: Admitter) -> None:
-    """The second was signed over a list that is gone: whoever was taken away would be back."""
+    """The second change was signed over a list that is gone: otherwise a removed admitter would be back."""
     third = Admitter("rauf", SigningKey.generate())
     one, other = (
         _agreed(office, propose(office.directory, added={each.name: each.public.key})) for each in (leyla, third)
@@ -136,7 +136,7 @@ def test_two_changes_at_once_are_one(office: Office, leyla: Admitter) -> None:
 
 
 def test_what_was_changed_after_one_signed_is_refused(office: Office, leyla: Admitter) -> None:
-    """The next one who signs sees it."""
+    """The next signer notices the change."""
     first, second = office.admitters
     once = sign(office.directory, propose(office.directory, added={"leyla": leyla.public.key}), first)
     other = propose(office.directory, added={"rauf": Admitter("rauf", SigningKey.generate()).public.key})
@@ -146,7 +146,7 @@ def test_what_was_changed_after_one_signed_is_refused(office: Office, leyla: Adm
 
 
 def test_the_key_for_heads_is_not_changed_along(office: Office, leyla: Admitter) -> None:
-    """Whoever signs is told of names alone, and with another key each head would stop everybody who reads it."""
+    """Signers are shown names alone, and another key for heads would stop every reader of a head."""
     proposed = propose(office.directory, added={"leyla": leyla.public.key}).listed
     other = base64.b64encode(SigningKey.generate().public).decode()
     with pytest.raises(DirectoryError, match="head_key_changed"):
@@ -154,7 +154,7 @@ def test_the_key_for_heads_is_not_changed_along(office: Office, leyla: Admitter)
 
 
 def test_a_file_full_of_signatures_is_signed_by_nobody(office: Office, leyla: Admitter) -> None:
-    """Of an agency or of admitters: refused by its code, however often somebody wrote one admitter's signature into it."""
+    """Repeated signatures of one admitter are refused by code, in a file of an agency or of admitters."""
     first, second = office.admitters
     listing = sign(office.directory, propose(office.directory, added={"leyla": leyla.public.key}), first)
     full = {"admitted": listing.listed.admitted * SIGNATURES}

@@ -1,4 +1,4 @@
-"""An admitter whose machine the broker lets nobody in from, it has only joined or its agency is suspended, signs by a file."""
+"""Admitters without access to the broker (machine only joined, or agency suspended) sign by a file of the entries."""
 
 from pathlib import Path
 from typing import Any
@@ -46,7 +46,7 @@ def _places(office: Office, tmp_path: Path) -> dict[str, dict[str, Any]]:
 def test_two_admit_an_agency_each_where_nobody_is_let_in(
     office: Office, places: dict[str, dict[str, Any]], tmp_path: Path
 ) -> None:
-    """What they signed is entered at the operator's as any other."""
+    """The request that they signed is entered at the operator's like any other."""
     file = tmp_path / "file"
     Request(entry=office.asked(office.identity("ngo-b"))).write(file)
     with pytest.raises(BusError, match="certificate_missing"):
@@ -74,7 +74,7 @@ def test_the_admitters_of_a_suspended_agency_have_it_heard_again(
 
 
 def test_who_admits_is_changed_there_too(office: Office, places: dict[str, dict[str, Any]], tmp_path: Path) -> None:
-    """By one who says so and a second one who signs."""
+    """One admitter proposes the change, and a second one signs it."""
     leyla, file = Admitter("leyla", SigningKey.generate()), tmp_path / "file"
     admitter.add("leyla", key=leyla.public.key, out=file, **places[A])
     admitter.sign(file, **places[B])
@@ -101,7 +101,7 @@ def test_a_file_that_is_old_gains_nobody_anything(
 def test_a_file_with_an_entry_that_the_operator_did_not_sign_is_refused(
     places: dict[str, dict[str, Any]], tmp_path: Path
 ) -> None:
-    """Whoever hands it over puts nothing into it."""
+    """A person who carries the file cannot add an entry."""
     known = places[A]["directory"]
     known.write_bytes(known.read_bytes().replace(b'"', b"'", 1))
     with pytest.raises(BusError, match="operator_signature_invalid"):

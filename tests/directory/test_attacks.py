@@ -1,4 +1,4 @@
-"""Whoever tries to have a wrong key believed: each attempt is refused with its own code, and changes nothing."""
+"""Attacks: each attempt to have a wrong key believed is refused with its own code, and changes nothing."""
 
 import base64
 from collections.abc import Callable
@@ -91,7 +91,7 @@ def other_past(office: Office) -> bytes:
 
 
 def other_bus(office: Office) -> bytes:
-    """What was admitted on another bus."""
+    """An entry that was admitted on another bus."""
     entry = joining.changed(office.asked(office.identity("ngo-b")), bus="play-fedcba9876543210")
     identity = office.identity("ngo-b")
     return _numbered(office, office.admitted(joining.asked_by(entry, [identity.signing, identity.witness])))
@@ -153,7 +153,7 @@ def key_in_another_purpose(office: Office) -> bytes:
 
 
 def key_of_an_admitter(office: Office) -> bytes:
-    """Who admits would be an agency."""
+    """An admitter would be an agency too."""
     own, key = office.identity("ngo-b"), office.admitters[0].key
     wanted = joining.Wanted("ngo-b", "ngo_outreach", key.public, own.sealing.public, own.witness.public)
     entry = joining.proposed(office.directory, wanted, "admitted", made=NOW)
@@ -203,7 +203,7 @@ def confirmed_unopened(office: Office) -> bytes:
 
 
 def confirmed_by_an_admitter(office: Office) -> bytes:
-    """Who made the challenge knows what it holds, but is not the agency."""
+    """The maker of the challenge knows its secret, but is not the agency."""
     identity = office.identity("ngo-c")
     entry = joining.challenged(joining.holding_from(office.directory, office.asked(identity), NOW), b"k" * 32)
     for admitter in office.admitters:
@@ -214,7 +214,7 @@ def confirmed_by_an_admitter(office: Office) -> bytes:
 
 
 def opened_by_an_admitter(office: Office) -> bytes:
-    """Who made the challenge writes its answer into the admission itself."""
+    """The maker of the challenge writes the secret into the admission."""
     entry = joining.challenged(
         joining.holding_from(office.directory, office.asked(office.identity("ngo-b")), NOW), b"k" * 32
     )
@@ -224,7 +224,7 @@ def opened_by_an_admitter(office: Office) -> bytes:
 
 
 def confirmed_twice(office: Office) -> bytes:
-    """What was opened once is said again."""
+    """A challenge that was opened once is confirmed again."""
     own = office.identity("ngo-a")
     secret = joining.opened(office.directory.roll.agencies["ngo-a"].periods[-1].entry, [own.sealing])
     entry = joining.repeated(office.directory, "ngo-a", "confirmed", made=NOW, opened=secret)
@@ -238,7 +238,7 @@ def overlap_before_the_change(office: Office) -> bytes:
 
 
 def wrong_answer_in_the_admission(office: Office) -> bytes:
-    """The agency itself claims to have opened a challenge that it did not open."""
+    """The agency claims to have opened a challenge without knowing its secret."""
     own = office.identity("ngo-b")
     entry = joining.challenged(joining.holding_from(office.directory, office.asked(own), NOW))
     entry = joining.changed(entry, opened=base64.b64encode(bytes(32)).decode())
@@ -362,7 +362,7 @@ def refused_after(office: Office, attack: Callable[[Office], bytes]) -> str:
 
 
 def test_the_same_done_rightly_is_believed(office: Office) -> None:
-    """What the attacks imitate: a new agency, a rotation, a loss, a suspension and its end."""
+    """The honest forms of the attacks: a new agency, a rotation, a loss, a suspension and its end."""
     old = office.joins("ngo-a")
     new, third = office.identity("ngo-a", 2), office.identity("ngo-a", 3)
     office.enter(office.admitted(office.asked(new, "rotated", before=old, until=NOW + HOUR)))

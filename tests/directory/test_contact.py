@@ -69,6 +69,6 @@ def test_nobody_puts_another_in_its_place(office: Office, contact: dict[str, Any
     ids=repr,
 )
 def test_it_is_one_line_of_letters_and_a_number_of_digits(said: dict[str, str]) -> None:
-    """What is printed on a person's paper moves no cursor and turns no text round."""
+    """Text on a person's paper contains no control characters: it moves no cursor and reverses no text."""
     with pytest.raises(Invalid):
         Contact.from_mapping(said)

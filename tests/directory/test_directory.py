@@ -40,7 +40,7 @@ class TestEntries:
     def test_an_admitted_agency_is_known_by_its_current_key(
         self, directory: Directory, operator: Operator, tmp_path: Path
     ) -> None:
-        """What an agency signs can be verified with the key that the operator admitted, from that time on."""
+        """An agency's signatures verify with the admitted key, from the admission's time on."""
         identity = admitted(directory, operator, tmp_path)
 
         assert directory.verify_key("ngo-a", identity.signing.kid, NOW).public == identity.signing.public
@@ -99,7 +99,7 @@ class TestKeysOfTheTrail:
     def test_an_agency_is_a_witness_by_a_key_of_its_own(
         self, directory: Directory, operator: Operator, tmp_path: Path
     ) -> None:
-        """What its desk co-signs is verified with a key that signs nothing else, under a name that names bus and agency."""
+        """A desk's co-signatures verify with a key that signs nothing else; the witness name has bus and agency."""
         identity = admitted(directory, operator, tmp_path)
 
         assert identity.witness.public not in {identity.signing.public, identity.sealing.public}
@@ -173,6 +173,6 @@ def key_of(home: Path) -> SigningKey:
 
 
 def test_a_record_without_a_value_is_no_entry(directory: Directory) -> None:
-    """Whoever reads the directory says which entry is wrong, and does not end over a record that is none."""
+    """The reader reports which entry is wrong, and does not crash on a record without a value."""
     with pytest.raises(DirectoryError, match="entry 1"):
         directory.add(None)

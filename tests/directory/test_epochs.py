@@ -1,6 +1,6 @@
-"""From the horizon that an erasure printed on, no private key opens what was erased: for any history of an agency's keys.
+"""Horizon of an erasure: after it, no private key opens erased data, for any history of an agency's keys.
 
-The directory's own rules decide what is believed, and the pure rules of epochs what the desk does in each of its rounds;
+The directory's own rules decide which entries are believed, and the rules of epochs what the desk does in each round;
 keys are names, and a backup is the set of names that open it.
 """
 
@@ -29,7 +29,7 @@ LAST = 700
 
 
 def text(kid: str) -> str:
-    """What an entry has in the place of the key *kid*."""
+    """Return the text of an entry for the key *kid*."""
     return base64.encode(kid.encode())
 
 
@@ -108,7 +108,7 @@ class Agency:
             self.enter("confirmed", last.signing, last.sealing)
 
     def take(self, step: str) -> None:
-        """What people do on a day."""
+        """Do what people do on a day with *step*."""
         folder = self.folder
         if step == "confirm":
             self.confirm()
@@ -129,11 +129,11 @@ class Agency:
     # -- the desk ----------------------------------------------------------------------------------------------------
 
     def known(self) -> tuple[epochs.Epoch, ...]:
-        """The epochs that the desk goes by."""
+        """Return the epochs that the desk uses."""
         return epochs.with_interim(epochs.epochs_of(self.directory, ME), self.folder.interim.items())
 
     def round(self) -> None:
-        """What `erasing.end_epochs` does, with names for keys."""
+        """Do the round of `erasing.end_epochs`, with names for keys."""
         folder = self.folder
         effective = self.directory.roll.agencies[ME].effective(self.now)[-1].kids.signing
         if folder.coming and folder.coming[0] == effective:
@@ -226,7 +226,7 @@ def test_who_never_changes_its_key_has_a_horizon_120_days_from_the_key_in_use() 
 
 @pytest.mark.parametrize("erased", [35, 80, 100, 140])
 def test_a_key_that_is_confirmed_late_lives_no_longer_for_that(erased: int) -> None:
-    """It was in use since it held, for the agency's own words and for what it keeps."""
+    """The key was in use from when it held, for the agency's own letters and stored data."""
     agency = live([(30, "rotate", 1), (110, "confirm", 1)], erased)
     assert agency.horizon is not None
     assert agency.horizon - START <= timedelta(days=erased + 120)

@@ -1,4 +1,4 @@
-"""Who has which key when: the fold of any history of admissions, rotations, losses, suspensions."""
+"""Keys over time: the fold of any history of admissions, rotations, losses and suspensions."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -75,7 +75,7 @@ class TestASealingKey:
 
 class TestAnOverlap:
     def test_lets_what_is_under_way_in(self, office: Office) -> None:
-        """Signed and sealed with the key of its time, up to the overlap's end; signed anew with the old key, never."""
+        """Events and letters with the old key are accepted until the overlap ends; newer ones with the old key never."""
         old, new = office.joins("ngo-a"), office.identity("ngo-a", 2)
         since, until = NOW + HOUR, NOW + DAY
         office.enter(office.admitted(office.asked(new, "rotated", before=old, until=until), since))
@@ -102,7 +102,7 @@ class TestAnOverlap:
 
 class TestLostKeys:
     def test_hold_after_four_days_without_the_old_key(self, office: Office) -> None:
-        """Until then the old key is the agency's; then nothing that it signed comes in, and nothing is sealed to it."""
+        """Until the four days are over the old key is valid; then no event with it is accepted, and nothing is sealed to it."""
         old, new = office.joins("ngo-a"), office.identity("ngo-a", 2)
         office.enter(office.admitted(office.asked(new, "lost"), NOW + HOUR))
         since = NOW + HOUR + timedelta(hours=24 + 72)
@@ -139,7 +139,7 @@ class TestLostKeys:
         assert witnesses == [old.witness.public, ours.witness.public]
 
     def test_keys_that_were_objected_to_have_no_part_in_an_overlap(self, office: Office) -> None:
-        """What they signed as of earlier does not come in when their time has come, nor a letter that is sealed to them."""
+        """Neither backdated events with these keys nor letters sealed to them are accepted when their time comes."""
         old, theirs, ours = office.joins("ngo-a"), office.identity("ngo-a", 2), office.identity("ngo-a", 3)
         office.enter(office.admitted(office.asked(theirs, "lost"), NOW))
         since = office.confirms(theirs, NOW).valid_from + 4 * DAY
@@ -155,7 +155,7 @@ class TestLostKeys:
         assert not office.directory.opens("ngo-a", theirs.sealing.kid, since + HOUR)
 
     def test_two_who_keep_an_admission_to_themselves_gain_no_time(self, tmp_path: Path) -> None:
-        """The 72 hours run from when everybody can see it, whatever the admitters wrote: a head was signed without it."""
+        """The 72 hours run from when everybody can see the entry: a head was signed without it, whatever the entry says."""
         office = Office(tmp_path, "bus-0123456789abcdef")
         office.joins("ngo-a")
         kept_back = office.admitted(office.asked(office.identity("ngo-a", 2), "lost"))
@@ -204,7 +204,7 @@ class TestStates:
             assert (office.directory.seal_to("ngo-a", at) is None) is (code != "ok")
 
     def test_suspending_does_not_hasten_keys_that_are_pending(self, office: Office) -> None:
-        """Who lost a laptop has the agency suspended meanwhile; the 72 hours stay 72 hours."""
+        """The owner of a lost laptop may have the agency suspended; the 72 hours stay 72 hours."""
         old, new = office.joins("ngo-a"), office.identity("ngo-a", 2)
         office.enter(office.admitted(office.asked(new, "lost"), NOW))
         office.state("ngo-a", "suspended", NOW)
@@ -237,7 +237,7 @@ class TestStates:
 
 class TestOwnEntries:
     def watch(self, office: Office, *own: Identity) -> Own:
-        """What the desk of ngo-a finds in the directory."""
+        """Return the own-entry watch of ngo-a's desk after reading the directory."""
         found = Own("ngo-a", frozenset(), lambda: frozenset(kid for each in own for kid in each.kids))
         again = Directory(BUS, VerifyKey(office.operator.public))
         for raw in office.directory.signed:
@@ -264,7 +264,7 @@ class TestOwnEntries:
         assert self.watch(office, old).alarm == number
 
     def test_a_witness_key_that_it_never_made_is_too(self, office: Office) -> None:
-        """Whoever has it co-signs another history in the agency's name, though signing and sealing keys are its own."""
+        """A holder of that key could co-sign another history in the agency's name, although the other keys are right."""
         old = office.joins("ngo-a")
         other = replace(old, witness=SigningKey.generate())
         number = office.enter(office.admitted(office.asked(other, "rotated", before=old))).number
@@ -286,7 +286,7 @@ class TestOwnEntries:
         assert self.watch(office, old, ours).alarm == stolen.number
 
     def test_keys_from_before_a_dead_disk_are_none(self, office: Office) -> None:
-        """A new machine knows only its own keys, and what came before them was its agency's."""
+        """A new machine knows only its own keys, and accepts that earlier keys were its agency's."""
         old, new = office.joins("ngo-a"), office.identity("ngo-a", 2)
         office.enter(office.admitted(office.asked(new, "lost")))
 
@@ -309,7 +309,7 @@ STEP = st.tuples(
 
 @dataclass
 class Model:
-    """What must come out, said another way: intervals written down as each step is taken."""
+    """Model of the expected result: intervals written down as each step is taken."""
 
     signing: list[tuple[datetime, str]] = field(default_factory=list)
     state: list[tuple[datetime, str]] = field(default_factory=list)

@@ -24,7 +24,7 @@ def _office(tmp_path: Path) -> Office:
 
 class TestHeads:
     def test_a_head_of_other_entries_is_a_fork(self, office: Office, tmp_path: Path) -> None:
-        """The key for heads signed something else than what is here: whoever reads it stops."""
+        """The key for heads signed other entries than those here: every reader stops."""
         office.joins("ngo-a")
         other = Directory(BUS, VerifyKey(office.operator.public))
         other.add(office.directory.signed[0])
@@ -49,7 +49,7 @@ class TestHeads:
                 office.directory.add(statement.sign("directory-head", body, key))
 
     def test_a_head_from_years_ahead_keeps_no_directory_fresh(self, office: Office) -> None:
-        """Whoever gets hold of the key for heads cannot withhold entries with it; a head of today mends it."""
+        """A thief of the key for heads cannot withhold entries with it; a head of today ends the effect."""
         years = timedelta(days=3650)
         for ahead in (years, timedelta(hours=1)):
             office.directory.add(office.operator.head(office.directory, NOW + ahead))

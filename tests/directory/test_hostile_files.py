@@ -1,4 +1,4 @@
-"""Files that came by mail or on a stick: whatever stands in one, it is believed as its maker signed it, or refused with a code."""
+"""Hostile files, by mail or on a stick: each is believed as its maker signed it, or refused with a code."""
 
 import json as plain
 from collections.abc import Callable
@@ -142,7 +142,7 @@ FAKE = [Signature(keyid="ed25519:" + "0" * 32, sig=base64.encode(bytes(64)))] * 
 def test_keys_that_are_said_to_be_lost_at_the_end_of_time(
     office: Office, made: str, valid_from: str, code: str, signatures: int
 ) -> None:
-    """With admitters who are none: neither the admitter who reads it nor the operator stumbles over the sum of two times."""
+    """Even with invented admitters, neither admitter nor operator crashes on a sum of two times beyond the last year."""
     asked = joining.changed(
         joining.challenged(office.asked(office.identity("ngo-a", 2), "lost")),
         made=made,
@@ -200,7 +200,7 @@ def _good(tmp_path_factory: pytest.TempPathFactory) -> tuple[Office, Path, dict[
 
 @pytest.mark.parametrize("reader", READERS)
 def test_whatever_was_done_to_it(reader: str, good: tuple[Office, Path, dict[str, bytes]]) -> None:
-    """Bits, tokens and pieces of it moved about: what is still believed says what it said before."""
+    """After flips of bits, tokens and pieces, a file that is still believed has its original content."""
     office, home, raws = good
     raw = raws[reader]
     whole = READERS[reader](_written(home / "whole", raw))
@@ -232,7 +232,7 @@ def _written(path: Path, raw: bytes) -> Path:
 
 
 def _signed(request: Request) -> dict[str, Any]:
-    """What the agency signed of it; times, number and challenge are the admitters' and the operator's."""
+    """Return the members that the agency signed; times, number and challenge come from admitters and operator."""
     others = {"number", "made", "valid_from", "challenge", "admitted", "asked"}
     return {name: value for name, value in body_of(request.entry).items() if name not in others}
 
@@ -243,7 +243,7 @@ def _signed(request: Request) -> dict[str, Any]:
     ids=range(9),
 )  # fmt: skip
 def test_an_operators_key_that_is_none(tmp_path: Path, raw: bytes) -> None:
-    """A file that was copied by halves, or is a key under which everything verifies: it says what to copy again."""
+    """A half-copied key, or one under which everything verifies, is refused with the advice to copy it again."""
     (tmp_path / "keys").mkdir()
     (tmp_path / "keys" / "operator.pub").write_bytes(raw)
 

@@ -1,4 +1,4 @@
-"""Who was admitted once, who admits, and who runs the bus, each alone: none of them gets a key or a state past the others."""
+"""Insiders, each alone: former agencies, admitters and the operator get no key and no state past the others."""
 
 import base64
 from collections.abc import Callable
@@ -41,7 +41,7 @@ def retired_id_again(office: Office) -> bytes:
 
 
 def retired_agency_resumed(office: Office) -> bytes:
-    """Two admitters take back that it left, and that it deleted what it had."""
+    """Two admitters resume an agency that left and declared its data deleted."""
     _retired(office)
     return _numbered(office, office.admitted(joining.repeated(office.directory, "ngo-a", "resumed", made=LATER), LATER))
 
@@ -79,7 +79,7 @@ def _by_nobody(office: Office, kind: str) -> bytes:
 
 
 def suspended_by_the_operator_alone(office: Office) -> bytes:
-    """Who runs the bus silences an agency."""
+    """The operator alone suspends an agency."""
     return _by_nobody(office, "suspended")
 
 
@@ -135,7 +135,7 @@ def _supervised(office: Office, agency: str, supervisor: str) -> bytes:
 
 
 def its_own_supervisor(office: Office) -> bytes:
-    """What it fails to answer would be told to nobody but itself."""
+    """An agency that is its own supervisor would alone be told of its own breaches."""
     return _supervised(office, "ngo-b", "ngo-b")
 
 
@@ -153,7 +153,7 @@ def supervisors_in_a_circle(office: Office) -> bytes:
 
 
 def supervised_by_its_own_charge_since_a_change_of_keys(office: Office) -> bytes:
-    """Only such a change names another supervisor; the one who supervises brings it."""
+    """Only such a change names another supervisor; the supervising agency makes it."""
     office.directory.add(_supervised(office, "ngo-b", "ngo-a"))
     own, new = office.identity("ngo-a"), office.identity("ngo-a", 2)
     wanted = replace(office.wanted(new), supervisor="ngo-b")

@@ -71,7 +71,7 @@ ALTERED: dict[str, dict[str, Any]] = {
 
 @pytest.mark.parametrize("what", ALTERED)
 def test_what_was_altered_on_the_way_has_another_fingerprint(what: str, file: Path, tmp_path: Path) -> None:
-    """Whoever types what the operator read out is told, and nothing is written."""
+    """A joiner who types the fingerprint that was read out is warned, and nothing is written."""
     read_out = Invitation.read(file).fingerprint
     with pytest.raises(BusError, match="invitation_altered"):
         invitation.join(_altered(file, **ALTERED[what]), fingerprint=read_out, data=tmp_path / "ngo-b")
@@ -111,7 +111,7 @@ def test_when_the_broker_has_moved_a_newer_invitation_says_where_it_is(
 
 
 def test_an_operators_key_that_is_gone_comes_back(operator: BusFolder, file: Path, tmp_path: Path) -> None:
-    """As the refusal of who misses it says; a broken one is removed first."""
+    """A new invitation restores the key, as the error message says; a broken key is removed first."""
     joined = BusFolder(tmp_path / "ngo-b")
     invitation.join(file, data=joined.path)
     (joined.keys / "operator.pub").write_text("no key\n")
@@ -126,7 +126,7 @@ def test_an_operators_key_that_is_gone_comes_back(operator: BusFolder, file: Pat
 def test_whoever_joins_a_bus_in_plain_text_is_told(
     file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], *, tls: bool
 ) -> None:
-    """Nobody's rights are kept there; where the fingerprint is not compared, it may be another who wants it so."""
+    """A bus in plain text protects nobody's rights; without a compared fingerprint, an attacker may have asked for that."""
     invitation.join(_altered(file, tls=tls), data=tmp_path / "ngo-b")
     assert ("in plain text" in capsys.readouterr().out) is not tls
 
@@ -161,7 +161,7 @@ def test_nobody_becomes_a_second_operator(file: Path, tmp_path: Path) -> None:
 
 
 def test_nothing_of_the_operators_runs_where_a_bus_was_joined(file: Path, tmp_path: Path) -> None:
-    """No registrar, no broker, and no key of one is made; a desk is told what it lacks."""
+    """No registrar and no broker runs, and no key is made for them; a desk reports what it lacks."""
     joined = BusFolder(tmp_path / "ngo-b")
     invitation.join(file, data=joined.path)
 
@@ -176,7 +176,7 @@ def test_nothing_of_the_operators_runs_where_a_bus_was_joined(file: Path, tmp_pa
 
 
 def test_the_history_is_asked_for_at_the_operator(file: Path, tmp_path: Path) -> None:
-    """Who asks where a bus was joined is not sent to start an auditor there."""
+    """The message on a joined machine does not advise to start an auditor there."""
     joined = BusFolder(tmp_path / "ngo-b")
     invitation.join(file, data=joined.path)
     with pytest.raises(BusError, match="read on the operator's machine"):
@@ -221,7 +221,7 @@ def test_a_broker_is_met_at_one_address_or_several(place: str, file: Path, tmp_p
 
 @pytest.mark.parametrize("what", ODD)
 def test_what_is_no_invitation_makes_no_folder(what: str, file: Path, tmp_path: Path) -> None:
-    """By one code, whatever is wrong with it."""
+    """Every malformed file is refused with the same code."""
     with bounded(), pytest.raises(BusError, match="invitation_malformed"):
         invitation.join(_altered(file, **ODD[what]), data=tmp_path / "ngo-b")
     assert not (tmp_path / "ngo-b").exists()

@@ -59,7 +59,7 @@ def test_the_next_one_has_90_days_of_its_own(office: Office) -> None:
 
 
 def test_it_comes_back_to_life_with_another_key_only(office: Office) -> None:
-    """An agency that forgot is reached again from the moment on that its next key is confirmed."""
+    """An agency that let its key expire is reached again once its next key is confirmed."""
     old = office.joins("ngo-a")
     assert current(office, 120 * DAY) is None
     new = rotated(office, old, 130 * DAY, 3 * DAY)
@@ -76,7 +76,7 @@ def test_an_overlap_makes_no_key_live_longer(office: Office) -> None:
 
 
 def test_confirming_it_late_makes_it_live_no_longer(office: Office) -> None:
-    """It was in use from when it held: for its agency's own words."""
+    """The key was in use from when it held, for its agency's own data."""
     new = office.identity("ngo-a")
     office.enter(office.admitted(office.asked(new)))
     office.confirms(new, NOW + 60 * DAY)

@@ -1,4 +1,4 @@
-"""What stands in the topics of requests: what is in order is answered, and nothing else does anything."""
+"""Operator's inbox: valid requests in the topics are answered, and no other record has an effect."""
 
 from collections.abc import Callable
 from datetime import timedelta
@@ -51,7 +51,7 @@ class _NotUtf8(str):
 
 
 async def put(bus: BusFolder, agency: str, *records: bytes | None) -> None:
-    """Write *records* into an agency's topic, as whoever has its certificate may."""
+    """Write *records* into an agency's topic, as the holder of its certificate may."""
     async with clients.producer(bus.bootstrap) as producer:
         for each in records:
             await producer.send(topic_of(agency), value=each, key=b"x", partition=0)
@@ -76,7 +76,7 @@ def asked(
     named: str | None = None,
     **altered: Any,
 ) -> bytes:
-    """What the desk of *agency* asks for, for itself or for who is *named*; *altered* before it is signed."""
+    """Return the certificate request of *agency*'s desk, for itself or for *named*, *altered* before signing."""
     home = where.agency(agency).path
     body = {
         "bus": where.settings.bus,
@@ -101,7 +101,7 @@ def csr(key: ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey, *, named: str = "sp
 
 
 def whose(found: Renewal) -> str:
-    """Whom the certificate that came back names."""
+    """Return the name in the certificate of the answer."""
     names = x509.load_pem_x509_certificate((found.certificate or "").encode()).subject
     return str(names.get_attributes_for_oid(x509.NameOID.COMMON_NAME)[0].value)
 
@@ -181,7 +181,7 @@ async def test_who_asks_for_ever_gets_three_and_holds_up_nobody(bus: BusFolder) 
 
 
 async def test_a_header_that_no_client_reads_stops_nobody(bus: BusFolder, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its record is passed over like any other, and what stands behind it is answered."""
+    """The record is skipped like any invalid one, and the records behind it are answered."""
     monkeypatch.setattr(message_accumulator, "DefaultRecordBatchBuilder", _DefaultRecordBatchBuilderPy)
     async with clients.producer(bus.bootstrap) as producer:
         batch = producer.create_batch()
@@ -194,7 +194,7 @@ async def test_a_header_that_no_client_reads_stops_nobody(bus: BusFolder, monkey
 
 
 async def test_a_pass_that_was_cut_is_finished_by_the_next(bus: BusFolder, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What was issued goes out, and no second one is issued for it; nothing goes out before the broker knows of it."""
+    """The issued certificate is sent, and no second one is issued; nothing is sent before the broker knows it."""
 
     def fails(_gate: Gate) -> None:
         raise KafkaFailed("the broker does not answer")

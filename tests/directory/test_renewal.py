@@ -33,14 +33,14 @@ def _office(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Office:
 
 
 def signed(office: Office, key: SigningKey | None = None, **altered: Any) -> Renewal:
-    """What ngo-a asks for, *altered* before it is signed."""
+    """Return ngo-a's certificate request, *altered* before signing."""
     body = {"bus": BUS, "agency": "ngo-a", "csr": "a request", "made": times.write(NOW), **altered}
     key = key or office.identity("ngo-a").signing
     return Renewal(asked=statement.sign("request", body, key).decode())
 
 
 def test_what_the_agency_asks_for_is_believed(office: Office) -> None:
-    """It is what it signed, word for word."""
+    """The verified request equals the signed one, word for word."""
     assert asked_by(office.directory, signed(office)) == Asked(bus=BUS, agency="ngo-a", csr="a request", made=NOW)
 
 
@@ -100,7 +100,7 @@ def test_it_goes_there_and_back(tmp_path: Path) -> None:
 def test_the_authority_writes_the_name_and_the_broker_hears_of_it(
     office: Office, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Of what the agency sent only the key is taken, which never left it; its rights are set anew for the new certificate."""
+    """Only the public key is taken from the agency's request; its rights are set again for the new certificate."""
     told: list[str] = []
     monkeypatch.setattr(Gate, "apply", lambda _: told.append("applied"))
     folder = BusFolder(tmp_path / "bus")
@@ -118,7 +118,7 @@ def test_the_authority_writes_the_name_and_the_broker_hears_of_it(
 
 
 class There:
-    """An agency with a certificate in its last days, and the authority that it is from."""
+    """Agency with a certificate in its last days, and the authority that issued it."""
 
     def __init__(self, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(Gate, "apply", lambda _: None)
@@ -128,13 +128,13 @@ class There:
         self.authority.equip("ngo-a", self.tls.home, life=timedelta(days=9))
 
     def back(self, who: str = "ngo-a", *, own: bool = True, by: Authority | None = None, days: int = 30) -> Renewal:
-        """What comes back: a certificate of *who*, over its *own* key, from the authority or *by* another."""
+        """Return an answer: a certificate of *who*, over its *own* key, from the authority or from *by*."""
         authority, other = by or self.authority, Tls(self.folder.path / "other")
         issued = authority.issue(who, certificate.request(self.tls if own else other), life=timedelta(days=days))
         return self.vouched(issued, authority)
 
     def vouched(self, issued: bytes, authority: Authority | None = None) -> Renewal:
-        """*issued* with the operator's word on it, and the *authority* that it is said to be from."""
+        """Return *issued* with the operator's signature, and the *authority* that it claims to be from."""
         pem, ca, word = Operator(self.folder.path).vouched(self.folder.settings.bus, "ngo-a", issued, b"broker")
         by = authority.ca.decode() if authority else None
         return Renewal(asked="", certificate=pem, ca=ca, word=word, authority=by)
@@ -222,7 +222,7 @@ def test_what_is_not_the_next_certificate_is_not_taken(there: There, forged: Cal
 
 
 def test_who_has_none_at_all_takes_what_a_person_brings(there: There) -> None:
-    """And who has one that nobody can read."""
+    """A desk without a usable certificate takes the one that the operator delivers by file."""
     back = there.back()
     for left in (b"", b"CANARY"):
         there.tls.certificate.write_bytes(left)
@@ -260,7 +260,7 @@ ANOTHER_WORD: dict[str, Callable[[BusFolder, Operator, Path], dict[str, Any]]] =
 
 @pytest.mark.parametrize("what", ANOTHER_WORD)
 def test_whoever_carries_the_file_back_puts_nothing_else_into_it(what: str, there: There, tmp_path: Path) -> None:
-    """He would be the broker to that agency, or cut it off: what it has stays as it is."""
+    """The carrier of the file cannot act as the broker or cut the agency off: stored files stay as they are."""
     folder, operator, tls = there.folder, Operator(there.folder.path), there.tls
     renewal.keep(folder, "ngo-a", there.back())
     kept = [tls.ca.read_bytes(), tls.certificate.read_bytes()]

@@ -1,4 +1,4 @@
-"""The file between an agency and its admitters: what it may hold, and what an agency that leaves has signed of each case."""
+"""Request files between an agency and its admitters: permitted contents, and the declarations of a leaving agency."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -48,7 +48,7 @@ def test_a_file_is_read_as_it_was_written(office: Office, tmp_path: Path) -> Non
 
 
 def test_what_two_people_read_out_is_of_these_keys_and_this_agency(office: Office) -> None:
-    """Whoever puts a request with keys of his own in its place has another; a request that brings no keys has none."""
+    """A request with substituted keys has another fingerprint; a request that brings no keys has none."""
     ours, anothers = (office.asked(office.identity(name)) for name in ("ngo-b", "ngo-c"))
     in_its_name = joining.changed(anothers, agency="ngo-b")
 
@@ -73,7 +73,7 @@ def test_what_came_with_it_is_what_the_agency_signed(office: Office, tmp_path: P
 
 @pytest.mark.parametrize("raw", [b"", b"{}", b"[]", b"\xff", b"{" * 100_000, b'{"form":1.5}'])
 def test_what_is_no_request_is_refused(tmp_path: Path, raw: bytes) -> None:
-    """Whatever it is, by one code, repeating nothing."""
+    """Every malformed file is refused with the same code, and no content is repeated."""
     (tmp_path / "file").write_bytes(raw)
 
     with pytest.raises(DirectoryError, match="request_malformed"):
@@ -151,7 +151,7 @@ def test_who_admits_nobody_signs_nothing(office: Office) -> None:
 
 
 def test_entries_in_a_file_are_believed_as_far_as_the_operator_signed_them(office: Office, tmp_path: Path) -> None:
-    """For a machine that the broker does not let in: whoever carries the file leaves nothing out but its end, and adds nothing."""
+    """For a machine without access: the carrier of the file can only cut its end, and adds nothing."""
     office.joins("ngo-a")
     file, folder = tmp_path / "entries", BusFolder(office.home)
     write_json(folder.path / "bus.json", {"bus": BUS, "created": "2026-03-02T05:00:00Z"})

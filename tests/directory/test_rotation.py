@@ -41,7 +41,7 @@ async def _bus(broker: Broker) -> BusFolder:
 
 
 async def look(bus: BusFolder) -> None:
-    """What ngo-a's desk does at its next look; its sealing key is in the last days of its time."""
+    """Do what ngo-a's desk does at its next look; its sealing key is in its last days."""
     directory = await read_directory(bus)
     seat = SimpleNamespace(
         me="ngo-a",
@@ -56,12 +56,12 @@ async def look(bus: BusFolder) -> None:
 
 
 async def asked(bus: BusFolder, kind: Any = "rotated") -> Request:
-    """What ngo-a asks for."""
+    """Return ngo-a's request for new keys."""
     return await commands.ask_for_new_keys(bus, "ngo-a", kind, timedelta(days=14), certified=False)
 
 
 async def put(bus: BusFolder, request: Request, agency: str = "ngo-a") -> None:
-    """Write *request* into the topic of *agency*, as whoever comes with its certificate may."""
+    """Write *request* into the topic of *agency*, as the holder of its certificate may."""
     await rotation.send(bus, bus.agency(agency).path, request)
 
 
@@ -114,7 +114,7 @@ async def test_keys_change_with_nobody_carrying_a_file(bus: BusFolder) -> None:
 
 
 async def test_an_admitter_signs_from_another_agency_s_place(bus: BusFolder) -> None:
-    """What is signed counts by its signatures, whoever's topic it came in."""
+    """A signed request counts by its signatures, whichever topic it came in."""
     await look(bus)
     await answer(bus)
     request = await asked(bus)
@@ -126,7 +126,7 @@ async def test_an_admitter_signs_from_another_agency_s_place(bus: BusFolder) -> 
 
 
 def altered(entry: Entry, **members: Any) -> Request:
-    """*entry* with other *members*, whoever signed it."""
+    """Return *entry* with other *members*, whatever its signatures."""
     return Request(entry=joining.changed(entry, **members))
 
 

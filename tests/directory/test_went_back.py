@@ -23,7 +23,7 @@ def _office(tmp_path: Path) -> Office:
 
 
 def again(office: Office, records: tuple[bytes, ...]) -> Directory:
-    """What somebody believes who starts now and reads *records*."""
+    """Return the directory of a process that starts now and reads *records*."""
     directory = Directory(office.directory.bus, VerifyKey(office.operator.public))
     for raw in records:
         directory.add(raw)
@@ -52,7 +52,7 @@ def test_whoever_saw_an_entry_takes_no_directory_without_it(what: str, office: O
     with pytest.raises(DirectoryError) as refused:
         seen(tmp_path, old)
     assert refused.value.code == "went_back"
-    (tmp_path / MARK).unlink()  # who has made sure that it is right says so
+    (tmp_path / MARK).unlink()  # a person has made sure that the topic is right
     seen(tmp_path, old)
 
 
@@ -76,7 +76,7 @@ def test_nobody_starts_beside_a_damaged_mark(office: Office, tmp_path: Path) -> 
 
 
 def test_somebody_else_may_see_more_while_one_reads(office: Office, tmp_path: Path) -> None:
-    """What is held against the topic is what was noted before it was read, and whoever saw less does not take the note back."""
+    """The topic is compared with the mark from before the reading; a reader that saw less does not lower the mark."""
     slow = HighWater(tmp_path / MARK)
     before = slow.read()
     old = again(office, office.directory.signed)
@@ -87,16 +87,16 @@ def test_somebody_else_may_see_more_while_one_reads(office: Office, tmp_path: Pa
 
 
 class TestWhoeverGoesOnReading:
-    """A desk that has run since before the broker was restored reads it again from its beginning."""
+    """A desk that ran before the broker was restored reads the topic again from its beginning."""
 
     def test_sees_the_next_head(self, office: Office) -> None:
-        """It covers fewer entries than one before it."""
+        """The head covers fewer entries than an earlier one."""
         early = office.operator.head(office.directory, WALL - HOUR)
         old = again(office, office.directory.signed)
         office.state("ngo-a", "suspended", NOW + HOUR)
         office.directory.add(early)
         office.directory.add(office.operator.head(office.directory, WALL))
-        office.directory.add(early)  # read again, it is an old one and no new word
+        office.directory.add(early)  # a head that is read again is old, and no new statement
 
         with pytest.raises(DirectoryError) as refused:
             office.directory.add(office.operator.head(old, WALL + timedelta(minutes=1)))

@@ -1,4 +1,4 @@
-"""Who sees what ends access to what is stored: the rows of section 3 for decisions, holds and confirmations."""
+"""Recipients of events that end access to stored data: the rows of section 3 for decisions, holds and confirmations."""
 
 from collections.abc import Iterator
 
@@ -9,7 +9,7 @@ HOLDERS = ("migration", "ngo-a", "ngo-l", "shelter", UNIT, "vac")
 
 
 def ending() -> Iterator[Seen]:
-    """What ends access to a case's letters, stops that, and confirms it."""
+    """Yield the events that end access to a case's letters, stop the erasure, and confirm it."""
     numbered = {"identity": HOLDERS, "story": ()}
     yield Seen(planned, "court", "access.terminated", HOLDERS, numbered)
     yield Seen(barring(planned, "shelter", UNIT), "prosecution", "access.terminated", HOLDERS, numbered)

@@ -1,6 +1,6 @@
-"""Who is told that it holds the case no more: by a plan, a first stage, or a transfer, and by nothing else.
+"""Notices to a former or new holder of a case: by a plan, a first stage or a transfer, and by nothing else.
 
-And who is told that the special unit owes nothing more, since it closed the case, or wrote down a word of hers.
+Also notices that the special unit owes nothing more, because it closed the case or recorded the person's refusal.
 """
 
 from collections.abc import Iterator

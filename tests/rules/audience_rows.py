@@ -1,4 +1,4 @@
-"""Who sees and who opens what: for each row of section 3 the cases that show each of its words at work."""
+"""Recipients and openers: for each row of section 3, cases that show every term of the row at work."""
 
 from collections.abc import Callable, Iterator
 from types import SimpleNamespace
@@ -83,7 +83,7 @@ def _let_in_again(story: Callable[[Bench], Bench], agency: str, holder: str) -> 
 
 
 def plan_with_hospital(story: Callable[[Bench], Bench]) -> Callable[[Bench], Bench]:
-    """The legal NGO holds a plan with the hospital alone, so that the others are reached for what they are beside it."""
+    """Return a story in which the legal NGO holds a plan with the hospital alone, so that others count by other terms."""
 
     def longer(b: Bench) -> Bench:
         story(b).consents("hospital")
@@ -407,7 +407,7 @@ def _late_for_school() -> dict[str, Any]:
 
 
 _late_barred = barring(served, "ngo-l", "vac")
-"""The legal NGO owes an answer, and consent for it is withdrawn: its own breach still reaches it."""
+"""The legal NGO owes an answer and consent for it is withdrawn: the notice of its own breach still reaches it."""
 
 
 ROWS: tuple[Seen, ...] = (

@@ -12,7 +12,7 @@ Opens = Mapping[str, tuple[str, ...]]
 
 @dataclass(frozen=True)
 class Seen:
-    """*by* says *type* where *story* has come to: ``sees`` get it, and of its letter's parts ``opens`` open what is named."""
+    """Expected audience of *type* published by *by* after *story*: ``sees`` get the event, ``opens`` maps parts to openers."""
 
     story: Callable[[Bench], Bench]
     by: str

@@ -1,4 +1,4 @@
-"""Who sees and who opens what when the glass is broken: the rows of section 3 that are about it."""
+"""Recipients and openers in an emergency: the rows of section 3 on emergency access."""
 
 from collections.abc import Iterator
 from typing import Final

@@ -1,4 +1,4 @@
-"""Whether the agency that owes something may say what ends its duty."""
+"""Check whether an agency that owes something may publish an event that ends its duty."""
 
 from collections.abc import Iterator
 from typing import Any, Final
@@ -12,9 +12,9 @@ PROFILE: Final = load_profile(AZ)
 FOR_GOOD: Final = frozenset(
     {"G-01", "G-02", "G-03", "G-04", "G-05", "G-06", "G-10", "G-30", "G-31", "G-36", "G-40", "G-51", "G-52"}
 )
-"""Refusals about which their sender can do nothing by itself: by its role or part, by the person's word, or too late.
+"""Refusals that the sender cannot resolve: by its role or part, by the person's refusal, or because it is too late.
 
-Every other says what it may do first: enter a stage, name a law, ask the person, name a second officer.
+Every other refusal names a step that comes first: enter a stage, name a law, ask the person, name a second officer.
 """
 
 _NOTHING: Final[tuple[dict[str, Any], ...]] = ({},)
@@ -28,7 +28,7 @@ _SAID: Final[dict[str, tuple[dict[str, Any], ...]]] = {
 
 
 def _tried(b: Bench, clock: Clock) -> Iterator[Event]:
-    """What its agency could say to end *clock*, in all the ways that may make a difference."""
+    """Yield the events with which the agency could end *clock*, in all variants that may make a difference."""
     refs = dict.fromkeys((clock.ref, None, *b.view.referrals, *b.view.beds, *b.view.reviews))
     for end in PROFILE.clocks[clock.code].ends_by:
         for name in end.events:
@@ -39,7 +39,7 @@ def _tried(b: Bench, clock: Clock) -> Iterator[Event]:
 
 
 def can_be_ended(b: Bench, clock: Clock) -> bool:
-    """Whether its agency may say at once what ends *clock*, or what it has to do first."""
+    """Return whether the agency may end *clock* at once, or may take a step that has to come first."""
     for event in _tried(b, clock):
         refusal = b.rules.judge(b.view, event, b.now)
         if refusal is None and clock not in b.rules.clocks(_after(b, event)):

@@ -127,7 +127,7 @@ DEFAULTS: Final[Mapping[str, Mapping[str, Any]]] = {
     "access.erasure_due": {"ground": "decision"},
     "access.erasure_confirmed": {"ground": "decision", "horizon": "2026-07-01T00:00:00Z"},
 }  # fmt: skip
-"""What a type says where a test does not care."""
+"""Default data of each type, for tests that do not depend on them."""
 
 NEGATIVE: Final = {"outcome": "negative", "reasons": ["indicators_not_met"], "review_until_days": 30}
 NOT_A_VICTIM: Final = {
@@ -160,7 +160,7 @@ def moment(text: str) -> datetime:
 
 
 def local(instant: datetime | None) -> str:
-    """An instant as people in Baku write it; midnight is 24:00 of the day that it ends."""
+    """Return *instant* as people in Baku write it; midnight is 24:00 of the day before."""
     if instant is None:
         return "paused"
     there = instant.astimezone(BAKU)
@@ -172,7 +172,7 @@ def local(instant: datetime | None) -> str:
 
 @dataclass(frozen=True)
 class Said:
-    """One registered event and whom it reached."""
+    """One registered event and its audience."""
 
     event: Event
     audience: Audience
@@ -184,7 +184,7 @@ class Said:
 
 
 class Bench:
-    """One case: its history, the registrar's view of it, and a clock that stands until the test moves it."""
+    """One case: its history, the registrar's view of it, and a clock that only the test moves."""
 
     def __init__(self, profile: Profile | None = None, *, case: str = "woman") -> None:
         self.rules = Rules(profile or load_profile(AZ), AGENCIES)
@@ -194,7 +194,7 @@ class Bench:
         self.now = FIRST
 
     def fork(self) -> "Bench":
-        """The same case, going on by itself from here."""
+        """Return a copy of the case that continues independently from here."""
         twin = copy(self)
         twin.facts = list(self.facts)
         return twin
@@ -234,7 +234,7 @@ class Bench:
         )
 
     def ask(self, by: str, type: str, **said: Any) -> Refusal | None:
-        """Whether this would be refused now; *letter_parts* has the filled fields where the letter is still open."""
+        """Return the refusal of the event now, or None; *letter_parts* has the filled fields while the letter is open."""
         letter_parts: Mapping[Part, frozenset[str]] | None = said.pop("letter_parts", None)
         return self.rules.judge(self.view, self.event(by, type, **said), self.now, letter_parts=letter_parts)
 

@@ -1,4 +1,4 @@
-"""Stories that bring a case to where a test begins; each goes on from the one before it. Everybody is invented."""
+"""Stories that bring a case to the point where a test begins; each continues the one before. All persons are invented."""
 
 from rules.given import NEGATIVE, Bench
 

@@ -1,4 +1,4 @@
-"""What may still be said of a case that is closed or withdrawn: the end of a hold, and what became of money."""
+"""Events that a closed or withdrawn case still allows: the end of a hold, and the outcome of payments."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Audience: who sees an event and who opens which part of its letter. Section 3 of RULES.md, scenarios/README.md."""
+"""Audience: recipients of an event and openers of each part of its letter. Section 3 of RULES.md, scenarios/README.md."""
 
 from typing import get_args
 
@@ -67,12 +67,12 @@ def test_every_word_of_the_vocabulary_is_answered_and_used() -> None:
     ],
 )
 def test_of_a_referral_a_role_opens_at_most_its_parts(role: str, parts: str) -> None:
-    """Whoever the sender names: the fund no story, the school no money, migration no contact."""
+    """Whichever agencies the sender names, the fund opens no story, the school no money, and migration no contact."""
     assert " ".join(sorted(Tables.of(PROFILE).may_open_of_referral(role))) == parts
 
 
 def test_a_consent_reaches_its_receiver_just_before_the_first_event_of_the_case() -> None:
-    """The standing consents that cover it, in the order in which they were given; and only then."""
+    """The standing consents that cover the receiver come first, in the order in which they were given, and only once."""
     b = consented(Bench())
     vac = b.consents("vac", purposes=["tracing"])
     first = next(
@@ -86,7 +86,7 @@ def test_a_consent_reaches_its_receiver_just_before_the_first_event_of_the_case(
 
 
 def test_a_consent_that_stands_no_more_is_not_delivered() -> None:
-    """Neither one that was withdrawn nor one that has expired."""
+    """Neither a withdrawn nor an expired consent is delivered."""
     b = signalled(Bench())
     b.consents("vac", expires="2026-03-04")
     b.consents("ngo-l")
@@ -128,7 +128,7 @@ def test_a_shelter_that_housed_keeps_its_part_and_one_that_confirmed_deletion_ha
 
 
 def test_the_holder_is_the_first_that_applies() -> None:
-    """Detector, then special unit unless it is barred, then whoever adopted the plan."""
+    """The order is: detector, then special unit unless it is barred, then the adopter of the plan."""
 
     def follows(b: Bench) -> tuple[str, ...]:
         return b.rules.audience(b.view, b.event("embassy", "consent.given", receivers=["hospital"])).recipients

@@ -86,7 +86,7 @@ def test_a_question_to_the_sender_moves_the_answer_by_the_minutes_it_took() -> N
 
 
 def test_an_answer_that_cannot_be_read_does_not_end_the_pause() -> None:
-    """What the receiver reports unreadable counts as not said; a second answer does."""
+    """An answer that the receiver reports unreadable does not count; a second answer does."""
     b = acknowledged(Bench()).at("2:30")
     b.say("special-unit", "referral.info_requested", ref="R-1")
     supplied = b.at("3:05").say("ngo-a", "referral.info_supplied", ref="R-1", letter=True)
@@ -314,7 +314,7 @@ def test_a_dismissed_signal_owes_nothing() -> None:
 
 
 def test_reopening_does_not_bring_ended_clocks_back() -> None:
-    """What had ended before the closing has ended."""
+    """Duties that had ended before the closing stay ended after the re-opening."""
     b = closed(Bench()).at("d160 9:00")
     b.say("vac", "case.reopened")
     assert (b.view.status, b.deadlines) == ("IDENTIFIED", [])

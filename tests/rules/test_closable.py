@@ -1,4 +1,4 @@
-"""Whatever was said in a case, somebody is left who may close it, or who may say what has to be said before."""
+"""Closable cases: after any history, some agency may close the case, or publish the events that have to come first."""
 
 from collections.abc import Callable
 from typing import Final
@@ -14,7 +14,7 @@ EACH: Final = 50
 
 
 def stuck(b: Bench) -> list[str]:
-    """What somebody owes and may not do, nor anything that comes before it."""
+    """Return the duties that no agency may meet, not even after a step that comes first."""
     return [f"{clock.code} {clock.answerable}" for clock in b.rules.clocks(b.view) if not can_be_ended(b, clock)]
 
 
@@ -114,7 +114,7 @@ STORIES: Final[tuple[Callable[[Bench], Bench], ...]] = (
 
 @pytest.mark.parametrize("story", STORIES, ids=[story.__name__ for story in STORIES])
 def test_a_case_that_once_was_a_dead_end_is_none(story: Callable[[Bench], Bench]) -> None:
-    """It can be closed, else the years of keeping never begin; and nobody owes in it what nobody can do."""
+    """The case can be closed, else its retention never begins; and no agency owes anything that it cannot do."""
     b = story(bench(court=False))
 
     assert is_closable(b), said_in(b)
@@ -141,7 +141,7 @@ def test_the_adopter_of_a_plan_is_on_the_case_by_its_plan() -> None:
 
 
 def test_the_special_unit_comes_back_after_it_has_deleted() -> None:
-    """D4: asked again with a new consent, it begins identification again, and owes what it owes of anybody."""
+    """D4: after a new consent and referral, the unit begins identification again, with its usual duties."""
     b = unit_back_after_deleting(bench())
     b.say("ngo-a", "referral.submitted", ref="R-9", to=[UNIT], legal_basis="a law")
     assert str(b.view.status) == "REFERRED"
@@ -164,7 +164,7 @@ def test_the_special_unit_that_declines_to_come_back_leaves_the_status_as_it_was
 
 
 def test_a_referral_expires_when_the_special_unit_has_deleted() -> None:
-    """Nobody is left who could answer it, and it would bar closing for ever."""
+    """Nobody is left who could answer the referral, which would bar closing for ever."""
     b = helped(bench())
     b.say("vac", "consent.withdrawn", receivers=[UNIT])
     b.say(UNIT, "consent.stop_confirmed")
@@ -233,7 +233,7 @@ def test_a_service_that_was_asked_for_is_answered_after_the_special_unit_has_dec
 
 
 def test_nobody_who_has_left_does_more_than_close() -> None:
-    """Where all have deleted, the holder of before ends the case, and can do nothing else in it."""
+    """If every agency has deleted its data, the former holder closes the case, and can do nothing else in it."""
     b = all_gone_from_a_plan(bench())
     b.say_due("referral.expired")
     assert b.view.parts == {}

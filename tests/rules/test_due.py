@@ -1,4 +1,4 @@
-"""What the timekeeper says by itself, exactly when, to whom, and once. Section 5 of RULES.md."""
+"""Events that the timekeeper publishes: exactly when, to which agencies, and only once. Section 5 of RULES.md."""
 
 from datetime import datetime, timedelta
 

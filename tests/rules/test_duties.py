@@ -1,4 +1,4 @@
-"""No duty rests upon who may say nothing more: it is lifted, and what can still be said stays owed."""
+"""Duties of agencies that may publish nothing more are lifted; duties that can still be met stay owed."""
 
 from collections.abc import Callable
 
@@ -25,12 +25,12 @@ Story = Callable[[Bench], Bench]
 
 
 def owed(b: Bench, agency: str) -> list[str]:
-    """What *agency* owes in the case."""
+    """Return the codes of *agency*'s duties in the case."""
     return sorted(clock.code for clock in b.rules.clocks(b.view) if clock.answerable == agency)
 
 
 def leave(b: Bench, agency: str, *, by: str = "vac") -> Bench:
-    """She takes back what she agreed to for *agency*, and it deletes what it was told."""
+    """Withdraw the person's consent for *agency*, which then deletes its data."""
     b.say(by, "consent.withdrawn", receivers=[agency])
     b.say(agency, "consent.stop_confirmed", answer="deleted")
     return b
@@ -79,7 +79,7 @@ class TestWhoDeleted:
         assert owed(b, "ngo-l") == ["D-ASSIGN"]
 
     def test_is_not_made_to_owe_again_by_a_letter_that_nobody_could_read(self) -> None:
-        """What it had done in time is not undone after it left."""
+        """A duty that the agency met in time is not owed again after it has left."""
         b = taken_on(Bench())
         done = b.say("ngo-l", "needs.assessed", to=["vac"], letter=True)
         leave(b, "ngo-l").say("vac", "letter.unreadable", cause=done.id)
@@ -87,7 +87,7 @@ class TestWhoDeleted:
         assert owed(b, "ngo-l") == []
 
     def test_still_owes_a_second_confirmation(self) -> None:
-        """Whoever has it stop once more is answered once more."""
+        """Each further withdrawal needs a further confirmation."""
         b = leave(taken_on(Bench()), "ngo-l")
         b.say("vac", "consent.withdrawn", receivers=["ngo-l"])
         assert owed(b, "ngo-l") == ["D-STOP"]
@@ -106,7 +106,7 @@ class TestWhoDeleted:
         assert owed(b, "ngo-l") == []
 
     def test_owes_what_it_is_asked_after_it_has_come_back(self) -> None:
-        """She agrees anew, and it is turned to anew: a clock like any other's."""
+        """After a new consent and a new referral, its clock runs like any other agency's."""
         b = leave(taken_on(Bench()), "ngo-l")
         b.consents("ngo-l", by="vac")
         b.say("vac", "referral.submitted", ref="R-9", to=["ngo-l"], urgency="urgent")
@@ -122,7 +122,7 @@ class TestWhoDeleted:
         assert not b.rules.due(b.view)
 
     def test_is_late_with_nothing_by_a_breach_that_was_said_all_the_same(self) -> None:
-        """A history of before has such breaches: it folds, and they change nothing."""
+        """An older history has such breaches: the fold accepts them, and they change nothing."""
         b = taken_on(Bench())
         due = next(each for each in b.rules.due(b.view) if each.rule == "D-ASSIGN")
         leave(b, "ngo-l").at("d20 9:00")
@@ -137,10 +137,10 @@ class TestWhoDeleted:
 
 
 class TestWhoWaited:
-    """What only an agency that left could have answered is waited for no more."""
+    """An answer that only an agency that left could give is waited for no more."""
 
     def test_is_told_at_once_that_a_referral_will_not_be_answered(self) -> None:
-        """By its expiry, which says nothing of why."""
+        """The referral expires, and the expiry does not say why."""
         b = leave(served(Bench()).at("d8 12:00"), "ngo-l")
 
         assert b.through("d8 12:00") == ["referral.expired 10 Mar 12:00 ngo-l,vac"]
@@ -156,7 +156,7 @@ class TestWhoWaited:
         assert said == ["D-SERVICE 13 Mar 11:00 shelter,vac", "referral.expired 16 Mar 11:00 ngo-l,shelter,vac"]
 
     def test_may_close_though_a_service_was_asked_for(self) -> None:
-        """It is open no more; one that another was asked for too is."""
+        """A service asked of the agency that left is closed; a service asked of another agency too stays open."""
         b = planned(Bench())
         b.say("vac", "service.requested", ref="S-1", to=["ngo-l"])
         b.say("shelter", "shelter.discharged", ref="B-1")
@@ -170,7 +170,7 @@ class TestWhoWaited:
         assert b.codes == []
 
     def test_may_house_her_elsewhere_when_the_house_has_left(self) -> None:
-        """Who has deleted all of her houses nobody: it owes no stay, and another house may admit."""
+        """An agency that deleted its data houses nobody: it owes no stay, and another house may admit."""
         b = leave(housed(Bench()), "shelter", by="ngo-a")
         assert owed(b, "shelter") == []
 
@@ -191,7 +191,7 @@ class TestACaseThatIsToBeErased:
     """When the days for objecting are over, nobody is asked to work by a file that he is to erase."""
 
     def test_leaves_the_erasure_and_the_stop_to_be_confirmed(self) -> None:
-        """All else is lifted by the timekeeper's word, and no breach comes of it."""
+        """The timekeeper's announcement lifts every other duty, and no breach follows."""
         b = taken_on(Bench())
         b.say("vac", "consent.withdrawn", receivers=["shelter"])
         b.say("court", "access.terminated", approver="A-2")
@@ -234,7 +234,7 @@ class TestAUnitThatSheRefuses:
         assert owed(b, UNIT) == []
 
     def test_owes_no_review_of_which_it_is_not_told(self) -> None:
-        """What nobody would hear of is not asked for: it would stay undecided and bar closing; a court may be asked."""
+        """A review that no body would hear of is refused, since it would bar closing for ever; a court may be asked."""
         b = under_review(Bench())
         b.say(UNIT, "review.decided", ref="V-1", outcome="upheld")
         b.say("ngo-a", "consent.withdrawn", receivers=[UNIT])
@@ -251,7 +251,7 @@ class TestWhatOneAnswersForAll:
     """Several owe it, and the first answer leaves the others nothing to say (G-51)."""
 
     def test_one_court_decides_for_every_court(self) -> None:
-        """The review is decided, whoever decided it."""
+        """The review is decided, whichever court decided it."""
         b = under_review(more_agencies(Bench(), court_2="court"))
         b.say("ngo-a", "review.requested", ref="V-2", kind="court")
         assert owed(b, "court") == owed(b, "court-2") == ["D-REVIEW"]
@@ -261,7 +261,7 @@ class TestWhatOneAnswersForAll:
         assert owed(b, UNIT) == ["D-REVIEW"]
 
     def test_one_confirmation_of_a_hold_holds_for_all(self) -> None:
-        """Of that hold, and of no other."""
+        """A confirmation ends the duty for its own hold, and for no other hold."""
         b = begun(more_agencies(Bench(), migration_2="migration"))
         b.consents("migration-2")
         for ref in ("H-1", "H-2"):
@@ -273,7 +273,7 @@ class TestWhatOneAnswersForAll:
 
 @pytest.mark.parametrize("type", ["consent.refused", "consent.withdrawn"])
 def test_p6_the_special_unit_lets_itself_off_before_somebody(type: str) -> None:
-    """It wrote down that she refuses it, owed no decision any more, and no agency heard: the NGO can ask her whether she did."""
+    """The unit recorded that the person refuses it, and owed no decision; the NGO is notified and can ask her."""
     b = begun(Bench())
     said = b.say(UNIT, type, receivers=[UNIT])
 
@@ -282,7 +282,7 @@ def test_p6_the_special_unit_lets_itself_off_before_somebody(type: str) -> None:
 
 
 def test_p6_the_special_unit_closes_no_case_before_nobody() -> None:
-    """It holds the case that it has begun, and may say that she cannot be found; the NGO may know where she is."""
+    """The unit that holds the case may report that she cannot be found; the NGO is notified and may know where she is."""
     b = begun(Bench())
     said = b.say(UNIT, "case.closed", reason="lost_contact")
 

@@ -1,4 +1,4 @@
-"""What an agency owes ends by what was asked of it, and not by something else that somebody says in the case."""
+"""Duties that stand: a duty ends by the answer that was asked for, and not by another event in the case."""
 
 import pytest
 
@@ -7,7 +7,7 @@ from rules.stories import begun, child_begun, housed, planned, presumed, served,
 
 
 def owed(b: Bench, code: str) -> list[str]:
-    """Who owes something by clocks of *code*, in the order in which they began."""
+    """Return the agencies that owe something by clocks of *code*, oldest first."""
     return [clock.answerable for clock in b.rules.clocks(b.view) if clock.code == code]
 
 
@@ -27,7 +27,7 @@ def test_p6_a_service_given_unasked_answers_no_referral(by: str, type: str, unde
 
 
 def test_p6_a_service_given_unasked_answers_no_other_service() -> None:
-    """The centre asks the legal NGO, and tells of help that it gave itself: the NGO still owes its answer."""
+    """The centre asks the legal NGO for a service and gives another service: the NGO still owes its answer."""
     b = planned(Bench())
     b.say("vac", "service.requested", ref="S-2", to=["ngo-l"])
     b.say("vac", "service.delivered", service="psychosocial")
@@ -39,7 +39,7 @@ def test_p6_a_service_given_unasked_answers_no_other_service() -> None:
 
 
 def test_a_service_asked_for_and_a_referral_under_one_reference_are_answered_each_for_itself() -> None:
-    """Who asks may use its own reference twice; one answer ends one of the two."""
+    """An asker may use its own reference twice; one answer ends one of the two clocks."""
     b = planned(Bench())
     b.say("vac", "service.requested", ref="S-2", to=["ngo-l"], urgency="urgent")
     b.say("vac", "referral.submitted", ref="S-2", to=["ngo-l"], urgency="normal", services=[])
@@ -60,7 +60,7 @@ def test_p6_a_service_that_nobody_could_answer_for_is_not_asked_for() -> None:
 
 @pytest.mark.parametrize("type", ["plan.revised", "plan.completed"])
 def test_p6_nobody_revises_or_ends_the_plan_of_another(type: str) -> None:
-    """A shelter put off the end of the stay in its own house, or ended the plan, and the centre that holds it heard nothing."""
+    """A shelter cannot prolong the stay in its own house, or end the plan, behind the centre that holds the plan."""
     b = planned(Bench())
     refusals = [b.ask("shelter", type), b.ask("ngo-l", type), housed(Bench()).ask("shelter", type)]
 
@@ -69,7 +69,7 @@ def test_p6_nobody_revises_or_ends_the_plan_of_another(type: str) -> None:
 
 
 def test_p6_another_plan_is_adopted_before_everybody() -> None:
-    """Who takes the plan over does so by one of its own: who held the case hears, and revises no more."""
+    """An agency takes over with a plan of its own: the former holder is notified, and revises nothing more."""
     b = planned(Bench())
     taken = b.say("ngo-l", "plan.adopted", to=["shelter"])
     refusal = b.ask("vac", "plan.revised")
@@ -142,7 +142,7 @@ def test_p6_what_was_late_when_it_was_closed_is_late_still() -> None:
 
 
 def test_p6_what_became_late_unsaid_is_said_when_it_is_open_again() -> None:
-    """The timekeeper was away until the unit had closed the case: it says so later, and not as of before the closing."""
+    """The timekeeper was away until the unit had closed the case: the breach is dated after the re-opening."""
     b = begun(Bench()).at("d15 9:00")
     b.say("special-unit", "case.closed", reason="lost_contact")
     b.at("d20 9:00").say("special-unit", "case.reopened")
@@ -175,7 +175,7 @@ def test_nothing_comes_back_of_what_somebody_may_not_do_any_more() -> None:
 
 @pytest.mark.parametrize(("type", "rule"), [("consent.refused", "G-30"), ("consent.withdrawn", "G-31")])
 def test_p6_no_duty_waits_for_who_may_not_hear_the_question(type: str, rule: str) -> None:
-    """The NGO that referred her is told nothing more: a question to it stood for ever, and with it the decision."""
+    """A question to the referrer, who is told nothing more, would stand for ever, and with it the decision."""
     b = begun(Bench())
     asked = b.fork()
     b.say("special-unit", type, receivers=["ngo-a"])
@@ -190,7 +190,7 @@ def test_p6_no_duty_waits_for_who_may_not_hear_the_question(type: str, rule: str
 
 
 def test_p6_no_duty_waits_for_who_has_left_the_case() -> None:
-    """A child's referrer has deleted what it had; a word about it later moves nothing any more."""
+    """A child's referrer has deleted its data; a later statement about the referrer moves no clock."""
     b = child_begun(Bench()).at("d1 9:00")
     before = b.fork()
     b.say("special-unit", "referral.info_requested", ref="R-10")

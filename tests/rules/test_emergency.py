@@ -1,4 +1,4 @@
-"""Breaking the glass: who hears of it, when it is due, what is opened, and that every refusal of it reads alike."""
+"""Emergency access: notices, due times, opened parts, and that all refusals read alike to the asker."""
 
 from dataclasses import asdict
 
@@ -66,7 +66,7 @@ def test_nobody_puts_an_emergency_off_by_dating_the_case_ahead() -> None:
 
 
 def test_a_holder_that_does_not_answer_is_waited_for_as_long_as_it_holds_the_case() -> None:
-    """Its desk is off, say: it is not asked twice, and who holds the case after it is."""
+    """While the holder's desk is off, the holder is not asked twice; a new holder may be asked."""
     b = asked()
     b.through("d8 12:10")
     again = {**TWO, "ref": "E-2"}
@@ -151,7 +151,7 @@ def test_an_emergency_opens_nothing_that_the_role_may_never_open(needed: list[Pa
 
 
 def test_every_refusal_reads_alike_and_the_history_knows_why() -> None:
-    """To the sender one code, one rule, one sentence; beside it, for the history alone, the rule that applied."""
+    """The sender sees one code, one rule, one sentence; only the history records the rule that applied."""
     refusals = [answer for _, answer, rule in more() if answer and answer.because and rule]
     refusals += [answer for answer in (g_71()[0], g_72()[0]) if answer]
     shown = {tuple({**asdict(each), "because": None}.values()) for each in refusals}
@@ -168,7 +168,7 @@ def test_of_other_types_the_reason_is_said_to_the_sender() -> None:
 
 
 def test_the_limit_counts_by_the_month_of_the_profiles_zone() -> None:
-    """The last evening of a month in Baku is one of that month, whatever London says."""
+    """The last evening of a month in Baku counts for that month, although it is another time in London."""
     b = planned(Bench())
     assert b.rules.month(b.at("d30 1:00").now) == "2026-04"
     assert b.rules.month(b.at("d29 23:59").now) == "2026-03"

@@ -1,4 +1,4 @@
-"""Whatever is said in a case, no duty rests upon somebody whom the Rules would refuse all that could end it."""
+"""Endable duties: after any history, no agency has a duty for which the Rules refuse every event that ends it."""
 
 from collections.abc import Callable
 from datetime import timedelta
@@ -117,7 +117,7 @@ def _say_next(b: Bench, first: int) -> None:
 @given(st.sampled_from(STORIES), st.lists(st.tuples(HOURS, NUMBERS), max_size=10))
 @settings(max_examples=100, deadline=None)
 def test_somebody_may_end_whatever_he_owes(story: Callable[[Bench], Bench], steps: list[tuple[int, int]]) -> None:
-    """In any case, after anything that the Rules let in: he may say at once what ends it, or what he has to do first."""
+    """After any allowed events, the agency may end its duty at once, or take the step that comes first."""
     b = Bench()
     b.rules = Rules(PROFILE, EVERYBODY)
     story(b)

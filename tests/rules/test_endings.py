@@ -1,4 +1,4 @@
-"""What ends each clock: every ending of the profile's clocks, shown at work. Section 5 of RULES.md."""
+"""Endings of each clock: every ending in the profile's clocks, shown at work. Section 5 of RULES.md."""
 
 from collections.abc import Callable
 from typing import Any, Final
@@ -103,7 +103,7 @@ def _after(story: Story, by: str, type: str, said: dict[str, Any]) -> tuple[list
 
 @pytest.mark.parametrize(("code", "story", "by", "type", "said"), ENDINGS, ids=IDS)
 def test_a_clock_ends_by_this(code: str, story: Story, by: str, type: str, said: dict[str, Any]) -> None:
-    """It ran, and after the event one of that code fewer runs."""
+    """A clock of the code ran before the event, and one fewer runs after it."""
     before, after = _after(story, by, type, said)
     count = sum(clock.startswith(f"{code} ") for clock in before)
     assert count

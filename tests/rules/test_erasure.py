@@ -15,7 +15,7 @@ def ended(b: Bench, by: str = "court") -> Bench:
 
 
 def test_after_a_week_all_who_hold_the_case_are_told_once() -> None:
-    """Not in the week, not twice, and whoever decided with them."""
+    """The notice comes neither in the week nor twice, and whichever authority decided."""
     b = ended(planned(Bench()))
     assert not [said for said in b.through("d14 23:00") if said.startswith("access.")]
     (said,) = [said for said in b.through("d60 0:00") if said.startswith("access.")]
@@ -36,7 +36,7 @@ def test_each_holder_owes_a_confirmation_and_the_court_hears_of_a_missing_one() 
 
 
 def test_another_decision_has_every_holder_say_so_once_more() -> None:
-    """Who decided later has heard of nobody's word; one word of a holder is for all that it owes."""
+    """The later decision is confirmed too; one confirmation of a holder ends all that it owes."""
 
     def owed(b: Bench) -> list[str]:
         return [clock.answerable for clock in b.rules.clocks(b.view) if clock.code == "D-ERASE"]
@@ -78,7 +78,7 @@ def test_a_hold_on_other_grounds_ends_by_its_day_alone() -> None:
 
 
 def test_an_objection_shows_nobody_but_the_court_who_else_holds_the_case() -> None:
-    """Co-holders do not learn of one another by it; what an authority has kept, all holders must know."""
+    """Co-holders do not learn of one another by an objection; an authority's hold is announced to all holders."""
     b = ended(planned(Bench()))
     assert b.say("ngo-a", "access.hold_placed").audience.recipients == ("court",)
     assert "ngo-a" in b.say("auditor", "access.hold_placed").audience.recipients
@@ -112,7 +112,7 @@ def test_a_case_that_is_not_there_is_not_ended() -> None:
 
 
 def test_while_a_hold_stands_letters_go_on() -> None:
-    """What is kept may be worked on; once the erasure is due, nothing comes to it any more."""
+    """A case under a hold may be worked on; once the erasure is due, no letter is added."""
     b = ended(planned(Bench()))
     b.say("auditor", "access.hold_placed", until="2026-03-31")
     assert b.ask("vac", "plan.revised", letter=True) is None
@@ -131,7 +131,7 @@ def test_while_a_hold_stands_letters_go_on() -> None:
 @pytest.mark.parametrize("reasons", [["objection"], ["civil_claim", "objection"]])
 @pytest.mark.parametrize("before", [False, True], ids=["after the decision", "before it"])
 def test_an_agency_that_objects_gives_itself_nothing_back(reasons: list[str], *, before: bool) -> None:
-    """Its hold stops the erasure; letters stay refused, so that no other holder can tell that somebody objects."""
+    """An agency's hold stops the erasure; letters stay refused, so that no other holder learns of the objection."""
     hold = {"reasons": reasons, "until": "2026-03-31"}
     b = planned(Bench())
     if before:

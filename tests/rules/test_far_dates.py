@@ -1,4 +1,4 @@
-"""A history with times that nobody says in earnest is read to its end: what would be due then is due at the last instant."""
+"""Histories with absurd dates are read to their end: an event that would be due later is due at the last instant."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -65,7 +65,7 @@ def test_a_forged_history_is_read_to_its_end(story: Callable[[Bench], Bench], in
 
 
 def test_an_offer_of_the_last_hour_lapses_at_the_last_instant() -> None:
-    """What was an OverflowError: the offer's hours lie beyond the last day there is."""
+    """The offer's hours lie beyond the last possible day, which once raised OverflowError."""
     b = offered(Bench())
     last = LAST - timedelta(minutes=5)
     event = b.event("shelter", "shelter.bed_offered", ref="B-1", at=last)

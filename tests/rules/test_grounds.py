@@ -1,4 +1,4 @@
-"""The grounds that PRIVACY.md and RULES.md name are those that the Rules enforce."""
+"""Grounds named in PRIVACY.md and RULES.md are those that the Rules enforce."""
 
 import re
 from pathlib import Path
@@ -49,7 +49,7 @@ def test_each_type_has_a_row_with_its_ground() -> None:
 
 
 def test_the_text_of_the_rules_explains_every_word_of_the_table() -> None:
-    """Each condition stands there in the words that `nrmbus why` uses, and no other does."""
+    """The text explains each condition in the words of `nrmbus why`, and no other condition."""
     text = RULES.read_text(encoding="utf-8").partition("Words of the table:")[2].partition("\nRemarks on some rows:")[0]
     assert dict(re.findall(r"^\| `(\w+)` \| (.+) \|$", text, re.MULTILINE)) == WORDS
 

@@ -17,7 +17,7 @@ def asked_under_a_consent_for_a_day() -> Bench:
 
 
 def test_p3_no_answer_is_sealed_to_who_had_a_consent_that_has_expired() -> None:
-    """That day she would have told it; on the next somebody asks her first."""
+    """On the last day of the consent the answer is sealed; on the next day the person has to be asked first."""
     b = asked_under_a_consent_for_a_day()
     in_time = b.ask("ngo-a", SUPPLY, ref="R-1", letter=True)
     refusal = b.at("d2 9:00").ask("ngo-a", SUPPLY, ref="R-1", letter=True)
@@ -46,7 +46,7 @@ def test_p3_who_turned_out_to_be_no_child_is_asked_before_more_is_told() -> None
 
 
 def test_p3_no_change_of_a_plan_is_sealed_to_a_member_whose_consent_has_expired() -> None:
-    """Whom she has refused is left out, and the others are told."""
+    """A member that she refused is left out, and the others get the change."""
     b = planned(Bench())
     b.consents("ngo-l", by="vac", expires="2026-03-20")
     lapsed, withdrawn = b.fork().at("d30 9:00"), b.fork()

@@ -1,4 +1,4 @@
-"""What is paid: the order that the payment says, on a recognition that stood when it was paid."""
+"""Payments: a payment follows its order, and rests on a recognition that stood when it was paid."""
 
 from typing import Any, Final
 

@@ -1,4 +1,4 @@
-"""A case that the special unit found itself: from suspicion it begins at once, after a referral only once it has accepted."""
+"""Case found by the special unit: from SUSPECTED it begins at once, after a referral only once it has accepted."""
 
 from rules.given import Bench
 from rules.stories import LEGAL, accepted
@@ -40,7 +40,7 @@ def test_initial_assistance_after_a_referral_needs_acceptance() -> None:
 
 
 def test_a_first_stage_that_names_another_reference_is_an_answer_all_the_same() -> None:
-    """The unit has taken the person on: its answer is not owed for ever because of what the form had in it."""
+    """The unit has taken the person on: a wrong reference in the form does not keep its answer owed for ever."""
     b = accepted(Bench())
     b.say("ngo-a", "referral.submitted", ref="R-9", to=["vac"])
     b.say(UNIT, "identification.stage_entered", ref="R-9")

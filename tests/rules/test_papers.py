@@ -1,4 +1,4 @@
-"""Papers of the person: the special unit gets those of whom it was asked to take on, and by her own word."""
+"""Papers of the person: the special unit gets them only with a referral to it, and with her consent."""
 
 import pytest
 
@@ -29,7 +29,7 @@ def test_p3_no_papers_reach_the_special_unit_by_a_referral_to_somebody_else() ->
 
 @pytest.mark.parametrize(("type", "rule"), [("consent.refused", "G-30"), ("consent.withdrawn", "G-31")])
 def test_p3_no_papers_reach_the_special_unit_against_her_word(type: str, rule: str) -> None:
-    """Its referral was accepted before; who sends on is told that it may not, and not that it was sent."""
+    """The referral was accepted before; the sender is refused instead of being told that the papers were sent."""
     b = accepted(Bench())
     went_on = b.ask("ngo-a", PAPERS, ref="R-1", letter=True)
     b.say("ngo-a", type, receivers=["special-unit"])

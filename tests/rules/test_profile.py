@@ -31,7 +31,7 @@ events name the old one.
 
 
 def test_the_digest_of_the_profile_is_pinned() -> None:
-    """Whoever alters a value has to come here and read what that means."""
+    """A changed value fails this test, whose constant says what a change means."""
     assert PROFILE.digest == PINNED
 
 

@@ -31,13 +31,13 @@ UNIT = "special-unit"
 
 
 def refused_by(b: Bench, by: str, type: str, **said: object) -> str | None:
-    """The rule that refuses it, if one does."""
+    """Return the rule that refuses the event, or None."""
     refusal = b.ask(by, type, **said)
     return refusal.rule if refusal else None
 
 
 def test_the_units_own_find_needs_a_consent_or_an_override_too() -> None:
-    """An adult is asked, whoever met her; where life is at stake an override says so, and its supervisor can read it."""
+    """An adult has to consent, whichever agency met her; if life is at stake, an override that the supervisor can read."""
     b = Bench()
     b.say(UNIT, "case.signal_recorded", detector="special_unit")
     assert refused_by(b, UNIT, "identification.stage_entered") == "G-32"
@@ -47,7 +47,7 @@ def test_the_units_own_find_needs_a_consent_or_an_override_too() -> None:
 
 
 def test_an_agency_on_the_case_deletes_what_it_had_to_retain() -> None:
-    """The law that obliged it has ended: it says so, has no part from then on, and says so once."""
+    """When the law that obliged it has ended, the agency declares the deletion once, and has no part from then on."""
     b = planned(Bench())
     b.say("vac", "consent.withdrawn", receivers=["ngo-l"])
     b.say("ngo-l", "consent.stop_confirmed", answer="must_retain", legal_basis="a law")
@@ -93,7 +93,7 @@ def test_a_withdrawal_ends_open_referrals_without_a_word_of_their_own() -> None:
 
 @pytest.mark.parametrize("to", [["vac"], ["guardianship", "vac"], ["court"]])
 def test_a_child_is_flagged_to_guardian_bodies_alone(to: list[str]) -> None:
-    """That somebody is a child is for those who protect children."""
+    """Only agencies that protect children learn that somebody is a child."""
     assert refused_by(child_flagged(Bench()), "school", "safeguard.child_flagged", to=to) == "G-10"
 
 
@@ -129,7 +129,7 @@ def test_nothing_is_answered_twice() -> None:
 
 
 def test_a_second_question_and_an_answer_after_completion() -> None:
-    """What is done is asked about no more; the sender may still add what it owes."""
+    """No question is asked about a completed referral; the sender may still add what it owes."""
     b = accepted(Bench())
     b.say(UNIT, "referral.completed", ref="R-1")
 
@@ -157,7 +157,7 @@ def test_guardian_bodies_hear_of_a_child_and_have_no_part_by_an_adult() -> None:
 
 
 def test_a_consent_to_services_alone_is_delivered_too() -> None:
-    """Its receiver has to know what it may do; it names nobody to be told of anything."""
+    """The receiver has to know the consent; the consent itself lets no agency be told anything."""
     b = signalled(Bench())
     b.consents("vac", purposes=["services"])
     b.say("ngo-a", "consent.given", receivers=["vac"], purposes=["information_sharing"])
@@ -188,7 +188,7 @@ def test_the_senders_part_ends_with_its_referral() -> None:
 
 
 def test_migration_hears_of_a_child_whose_removal_it_holds() -> None:
-    """Also after it has deleted the rest: the hold stands until the unit ends it, and names whom not to remove."""
+    """Migration hears of the end after it has deleted its data, since the hold names whom not to remove."""
     b = child_identified(Bench())
     b.say(UNIT, "stay.hold_requested", ref="H-1", to=["migration"])
     b.say("school", "consent.withdrawn", receivers=["migration"])
@@ -208,7 +208,7 @@ def test_a_question_pauses_by_registration() -> None:
 
 
 def test_the_referrer_of_the_breach_is_that_of_its_day() -> None:
-    """Who refers now is who can act now."""
+    """The present referrer can act, so the present referrer is notified."""
     b = begun(Bench())
     (clock,) = [each for each in b.rules.clocks(b.view) if each.code == "D-RG"]
 
@@ -238,7 +238,7 @@ def test_a_plan_from_before_the_admission_moves_the_stay() -> None:
 
 
 def test_a_consent_that_gives_the_case_to_the_unit_reaches_the_holder_of_before() -> None:
-    """It held the case while it was written down, and hears that it holds it no more."""
+    """The NGO held the case when the consent was recorded, and hears that it holds the case no more."""
     b = begun(Bench())
     b.say("ngo-a", "consent.refused", receivers=[UNIT])
     b.say("ngo-a", "referral.submitted", ref="R-9", to=["ngo-l"], withhold_from=[UNIT])

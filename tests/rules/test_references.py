@@ -1,4 +1,4 @@
-"""A reference is its first user's: under it nobody hears what another is to be answered, or stops another's clock."""
+"""References belong to their first user: nobody hears another's answer under one, or stops another's clock."""
 
 from typing import Any, Final
 
@@ -40,7 +40,7 @@ def test_p2_who_was_asked_takes_no_answer_of_the_others(type: str, said: dict[st
 
 
 def test_who_owes_an_answer_does_not_stop_its_own_clock() -> None:
-    """A referral under the reference of the service that it was asked for, and a question about that, would hold the clock."""
+    """A referral under the service's reference, and a question about that referral, would pause the agency's own clock."""
     b = planned(Bench())
     b.consents("ngo-l", by="vac")
     b.say("vac", "service.requested", ref="S-9", to=["ngo-l"])

@@ -26,7 +26,7 @@ class TestHowLong:
     """By the longest class of what was said in the case, from the day of its closing."""
 
     def test_an_open_case_is_kept(self) -> None:
-        """However old it is; one that she withdrew from is open until somebody closes it."""
+        """However old it is, an open case is kept; a case that the person withdrew from is open until somebody closes it."""
         for b in (planned(Bench(ONE_YEAR)), left(Bench(ONE_YEAR)), signalled(Bench(ONE_YEAR))):
             assert b.rules.kept(b.view) is None
             assert not ends(b, "d4000 0:00")
@@ -82,7 +82,7 @@ class TestWhenItIsSaid:
         assert ends(b, "d2000 0:00") == [f"access.erasure_due 30 Jul 24:00 {HOLDERS}"]
 
     def test_a_hold_stops_it_until_the_end_of_its_day(self) -> None:
-        """Of whom and on which ground ever; the next one again."""
+        """Any hold on any ground stops the erasure, and so does the next hold."""
         b = closed(Bench(ONE_YEAR)).at("d510 9:00")
         b.say("auditor", "access.hold_placed", reasons=["inspection"], until="2027-09-30")
         assert not ends(b, "d560 0:00")
@@ -160,7 +160,7 @@ class TestACaseThatIsOver:
         ],
     )
     def test_nothing_is_said_in_it(self, by: str, type: str, more: dict[str, Any]) -> None:
-        """It reads like a case that never was, also to who would open one under its number."""
+        """The refusal reads like that of a case that never was, also to an agency that would open one under its number."""
         refusal = self.over().ask(by, type, **more)
         assert refusal is not None
         assert (refusal.rule, refusal.code) == ("G-02", "unknown_case")
@@ -176,7 +176,7 @@ class TestACaseThatIsOver:
 
     @pytest.mark.parametrize("story", [closed, served, planned, child_signalled])
     def test_what_is_known_of_it_is_the_same_with_and_without_what_was_said_before(self, story: Any) -> None:
-        """So a registrar that reads a history whose envelopes are gone decides as one that read them all."""
+        """So a registrar that reads a history without envelopes decides as one that read them all."""
         b = story(Bench(ONE_YEAR))
         event = b.event("timekeeper", "access.erasure_due", ground="retention")
         fact = Fact.of(event, ("ngo-a", "vac"), b.now, len(b.facts) + 1)
@@ -188,7 +188,7 @@ class TestACaseThatIsOver:
 @settings(max_examples=60)
 @given(st.data())
 def test_any_history_ends_in_the_same_view(data: st.DataObject) -> None:
-    """Whatever was said before, in whole or in part: the end of keeping leaves nothing of it, and what follows folds alike."""
+    """Whatever was published before, in whole or in part, the end of retention clears it, and later events fold alike."""
     b = closed(Bench(ONE_YEAR))
     before = [fact for fact in b.facts if data.draw(st.booleans())]
     ends(b, "d516 0:00")

@@ -1,4 +1,4 @@
-"""Statuses: from which each event may come, and to which it leads. Section 2 of RULES.md, written out once more."""
+"""Statuses: for each event the statuses before and after. Section 2 of RULES.md, written out a second time."""
 
 import dataclasses
 from collections.abc import Callable
@@ -224,7 +224,7 @@ WITHHELD: Final = {
 
 @pytest.mark.parametrize("type", WITHHELD)
 def test_what_is_withheld_by_the_units_role_is_withheld_from_it(type: str) -> None:
-    """G-33, G-34: whoever writes the refusal down may name the role, in a version that has a place for it."""
+    """G-33, G-34: a refusal may be recorded by the unit's role, in a version with a field for it."""
     b = unit_refused(Bench())
     b.consents("ngo-shelter")
     plain = WITHHELD[type].model_copy(update={"withhold_from": None})
@@ -254,7 +254,7 @@ def test_help_without_a_status_begins_by_naming_the_role() -> None:
 
 @pytest.mark.parametrize("version", [1, 2, 3])
 def test_every_version_of_a_referral_is_read_alike(version: int) -> None:
-    """What the Rules ask for by name is alike in all of them: child, services, receivers, whom to withhold from."""
+    """The fields that the Rules use are alike in all versions: child, services, receivers, `withhold_from`."""
     b = unit_refused(Bench())
     ids = WITHHELD["referral.submitted"].model_copy(
         update={"withhold_from": (UNIT,), "services": (ServiceAsked(code="legal"),)}

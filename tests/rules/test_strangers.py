@@ -1,4 +1,4 @@
-"""P2: whoever has no part in a case learns from no refusal what there is, whatever it says, and however often it asks."""
+"""P2: an agency without a part in a case learns nothing from refusals, whatever it publishes, and however often."""
 
 from datetime import timedelta
 from typing import Any, Final
@@ -11,7 +11,7 @@ from rules.given import DEFAULTS, FIRST, ROLES, Bench, reference
 from rules.stories import accepted, child_signalled, closed, erasing
 
 SEEING: Final = {"court", "prosecution", "auditor", "timekeeper"}
-"""Who may speak of cases that it never heard of; what these learn by it is in the Rules, and in SECURITY.md."""
+"""Roles that may publish about cases unknown to them; RULES.md and SECURITY.md say what they learn by it."""
 STRANGERS: Final = ("embassy", "school", "police-x", "ngo-shelter", "guardianship")
 SAID: Final = {
     "to": ["vac"], "receivers": ["vac"], "shelter": "shelter", "other_case": reference("another"), "holder": "vac",
@@ -36,7 +36,7 @@ def cases() -> dict[str, Bench]:
 
 
 def answers(b: Bench, type: str) -> set[str]:
-    """What each stranger is told by *b* that says *type* of it: of now and of the day before, with and without a letter."""
+    """Return the refusals that strangers get for *type* on *b*: dated now and the day before, with and without a letter."""
     data = TYPES[type, 1]
     said: dict[str, Any] = {name: value for name, value in SAID.items() if name in data.model_fields}
     found: list[Refusal | None] = []
@@ -67,7 +67,7 @@ def test_p2_a_stranger_is_told_the_same_of_every_case(type: str) -> None:
 
 @pytest.mark.parametrize("type", OPENING)
 def test_p2_who_opens_what_another_has_opened_learns_that_it_is_not_free(type: str) -> None:
-    """It reads as a case of which nothing is known: not when the case began, nor that a court ended access to it."""
+    """The refusal reads as one for an unknown case: neither the case's beginning nor the end of access shows."""
     for name, b in cases().items():
         for at in (b.now, FIRST - timedelta(days=1)):
             refusal = b.ask("embassy", type, letter=True, at=at)

@@ -1,4 +1,4 @@
-"""Who takes a case over: never by its own word alone, and nobody of whom the person has taken her consent back."""
+"""Taking a case over: no agency does so by its own event alone, and none whose consent the person took back."""
 
 import pytest
 
@@ -16,7 +16,7 @@ def referred_on(mode: str) -> Bench:
 
 @pytest.mark.parametrize("mode", ["referral", "transfer"])
 def test_nobody_refers_to_itself(mode: str) -> None:
-    """By a transfer to itself an embassy would hold the case, close it, and hear alone of what it records as consent."""
+    """By a transfer to itself an embassy would hold the case, close it, and alone see the consents it records."""
     b = referred_on("referral")
     b.say("embassy", "referral.accepted", ref="R-9")
     refusal = b.ask("embassy", "referral.submitted", ref="R-10", to=["embassy"], mode=mode)
@@ -29,7 +29,7 @@ def test_nobody_refers_to_itself(mode: str) -> None:
 
 @pytest.mark.parametrize(("type", "rule"), [("consent.refused", "G-30"), ("consent.withdrawn", "G-31")])
 def test_no_transfer_is_accepted_against_her_word(type: str, rule: str) -> None:
-    """What was sent before she took it back may be declined, or answered as a referral; the case stays where it is."""
+    """A transfer sent before her withdrawal may be declined, or answered as a referral; the holder stays the same."""
     transfer, referral = referred_on("transfer"), referred_on("referral")
     for b in (transfer, referral):
         b.say("ngo-a", type, receivers=["embassy"])
@@ -43,7 +43,7 @@ def test_no_transfer_is_accepted_against_her_word(type: str, rule: str) -> None:
 
 @pytest.mark.parametrize(("type", "rule"), [("consent.refused", "G-30"), ("consent.withdrawn", "G-31")])
 def test_no_plan_is_adopted_against_her_word(type: str, rule: str) -> None:
-    """Who adopts a plan holds the case; another purpose of hers, or a word about another, is not in the way."""
+    """The adopter of a plan holds the case; a refusal of another purpose or agency does not prevent that."""
     b = identified(Bench())
     told = b.fork()
     b.say("special-unit", type, receivers=["ngo-l"])
@@ -58,7 +58,7 @@ def test_no_plan_is_adopted_against_her_word(type: str, rule: str) -> None:
 
 @pytest.mark.parametrize(("type", "rule"), [("consent.refused", "G-30"), ("consent.withdrawn", "G-31")])
 def test_nothing_is_handed_on_in_a_letter_against_her_word(type: str, rule: str) -> None:
-    """Who has heard of it late or not at all is refused by the registrar; without a letter, help may still be asked for."""
+    """An agency that learned of the refusal late is refused by the registrar; without a letter, it may still ask for help."""
     b = identified(Bench())
     b.consents("hospital", by="vac")
     b.say("special-unit", type, receivers=["ngo-l"])
@@ -72,7 +72,7 @@ def test_nothing_is_handed_on_in_a_letter_against_her_word(type: str, rule: str)
 
 
 def test_of_a_child_and_without_the_special_unit_help_goes_on() -> None:
-    """A child is not asked; and whoever she came to may help her when she refuses the special unit."""
+    """A child is not asked; and an agency that she came to may help her when she refuses the special unit."""
     child = child_planned(Bench())
     child.say("special-unit", "consent.withdrawn", receivers=["vac"])
 

@@ -1,4 +1,4 @@
-"""Who was told that something ended is told when it begins again."""
+"""Notices of a new beginning: an agency that was told of an end is told when the same begins again."""
 
 from rules.given import Bench
 from rules.stories import begun, child_planned, left, signalled
@@ -37,7 +37,7 @@ class TestFoundAChildAgain:
         assert "guardianship" in said.audience.recipients
 
     def test_changes_no_parts_of_a_child_who_was_one_all_along(self) -> None:
-        """A body that has deleted what it was told has no part by a second assessment that finds the same."""
+        """A body that has deleted its data gets no part by a second assessment with the same result."""
         b = child_planned(Bench())
         b.say("school", "consent.withdrawn", receivers=["guardianship"])
         b.say("guardianship", "consent.stop_confirmed")
@@ -47,10 +47,10 @@ class TestFoundAChildAgain:
 
 
 class TestOpenedAgain:
-    """A closed case is opened by another than the one who closed it."""
+    """A closed case is opened by another agency than the one that closed it."""
 
     def test_tells_who_closed_it(self) -> None:
-        """The detector closed the case for lost contact; it owes its 24 hours again, so it hears that they run."""
+        """The detector closed the case for lost contact; its duty of 24 hours runs again, so the detector is notified."""
         b = signalled(Bench()).at("1:00")
         b.say("ngo-a", "case.closed", reason="lost_contact")
         said = b.at("2:00").say(UNIT, "case.reopened")
@@ -59,7 +59,7 @@ class TestOpenedAgain:
         assert b.codes == ["D-REFER"]
 
     def test_tells_the_referrer_who_was_told_of_the_closing(self) -> None:
-        """The unit closed the case before the NGO that had referred her, and opens it again before it."""
+        """The unit notified the referring NGO of the closing, and notifies it of the re-opening."""
         b = begun(Bench())
         b.say(UNIT, "case.closed", reason="lost_contact")
         said = b.say(UNIT, "case.reopened")

@@ -23,7 +23,7 @@ def recovering(b: Bench) -> Bench:
 
 
 def test_p2_the_house_where_she_is_not_hears_nothing_more_of_her() -> None:
-    """It read on what ground her recovery was extended, her health, for as long as it had said that it holds the bed."""
+    """A house with an open offer once read the ground of her extended recovery, her health, while she lived elsewhere."""
     before = recovering(two_offers(Bench())).say("special-unit", EXTENDED, letter=True).audience
     admitted = two_offers(Bench())
     admitted.say("shelter", "shelter.admitted", ref="B-1")
@@ -35,7 +35,7 @@ def test_p2_the_house_where_she_is_not_hears_nothing_more_of_her() -> None:
 
 
 def test_its_bed_is_free_again_and_it_hears_what_ends_all() -> None:
-    """Its offer lapses as it said; a withdrawal of the person reaches it before."""
+    """The other house's offer lapses in time; before that, a withdrawal of the person reaches it."""
     b = two_offers(Bench())
     b.say("shelter", "shelter.admitted", ref="B-1")
 
@@ -54,7 +54,7 @@ def test_it_may_have_to_do_with_her_again_when_she_has_left_the_other() -> None:
 
 
 def test_a_house_that_asks_itself_too_answers_for_itself_alone() -> None:
-    """Each house owes its own answer (section 5), also where one of those asked is the one that asks."""
+    """Each house owes its own answer (section 5), also if the asking house is among those asked."""
     b = begun(Bench())
     b.consents("ngo-shelter")
     b.say("special-unit", "referral.submitted", ref="R-7", to=["ngo-shelter"], legal_basis="a law")

@@ -1,4 +1,4 @@
-"""Why somebody is told of an event, and why not: one reason an agency, and never another answer than the audience's."""
+"""Reasons for an agency's notice, or for none: one reason per agency, always in line with the audience."""
 
 from collections import Counter
 from typing import get_args
@@ -52,7 +52,7 @@ def test_every_reason_is_met_by_the_cases_of_section_3() -> None:
 
 
 def test_each_word_and_code_has_its_sentence() -> None:
-    """A new word of the vocabulary says what it means here, too; what it is for is a role or a group that there is."""
+    """A new term of the vocabulary has its explanation here too; its role or group exists in the profile."""
     assert set(WORDS) == set(get_args(Term))
     assert set(SENTENCES) == set(get_args(ReasonCode))
     assert set(FOR) <= set(get_args(Term))
@@ -74,7 +74,7 @@ def test_her_word_is_named_that_keeps_an_agency_out(word: str, code: str, rule: 
 
 
 def test_a_consent_is_named_that_lets_an_agency_hear() -> None:
-    """The shelter is told of the request since she let it help."""
+    """The special unit gets the request because she consented to it."""
     b = consented(Bench())
     event = b.event("ngo-a", "referral.submitted", ref="R-1", to=["special-unit"])
     why = b.rules.why(b.view, event, "special-unit")

@@ -1,4 +1,4 @@
-"""A case that is withdrawn is over for good: somebody who could question that hears of it."""
+"""Withdrawn cases are over for good, so an agency that could question the withdrawal is notified."""
 
 from rules.given import Bench
 from rules.stories import begun, identified
@@ -15,7 +15,7 @@ def test_p7_no_case_is_withdrawn_before_nobody() -> None:
 
 
 def test_p7_it_hears_also_if_it_may_hear_nothing_else() -> None:
-    """A word that stops something reaches who has to know; the person refused that the NGO hears how she is."""
+    """An event that stops something reaches the NGO, although the person refuses that it hears how she is."""
     b = begun(Bench())
     b.say("special-unit", "consent.refused", receivers=["ngo-a"])
 
@@ -23,7 +23,7 @@ def test_p7_it_hears_also_if_it_may_hear_nothing_else() -> None:
 
 
 def test_p7_the_holder_hears_whoever_says_it() -> None:
-    """The legal NGO holds the case by a plan of which it is no member itself; migration says that she has gone."""
+    """The legal NGO holds the case by a plan without being its member; migration reports that she has gone."""
     b = identified(Bench())
     b.say("ngo-l", "plan.adopted", to=["shelter"])
 

@@ -1,4 +1,4 @@
-"""Cases that wander: seeded stories of whatever the Rules let in, over few agencies so that what matters comes often."""
+"""Wandering cases: seeded stories of events that the Rules allow, over few agencies so that rare cases come often."""
 
 import random
 from collections.abc import Callable, Iterator, Mapping
@@ -112,7 +112,7 @@ def references(b: Bench) -> Iterator[str | None]:
     """Every reference that something in the case has, and none."""
     view = b.view
     known = dict.fromkeys((*view.referrals, *view.beds, *view.holds, *view.reviews, *view.services, *view.payments))
-    yield from (ref for ref in known if "-" not in ref)  # what was opened without one goes by its event's id
+    yield from (ref for ref in known if "-" not in ref)  # a record without a reference has its event's id
     yield None
 
 
@@ -147,7 +147,7 @@ def wandered(seed: int, *, steps: int = 30) -> Bench:
 
 
 def said_in(b: Bench) -> list[str]:
-    """What was said in the case, for the message of a failed test."""
+    """Return the events of the case, for the message of a failed test."""
     return [f"{fact.event.source} {fact.event.type} {fact.event.data.to_mapping()}" for fact in b.facts]
 
 
@@ -158,11 +158,11 @@ SETTLING: Final[tuple[tuple[str, Fields], ...]] = (
     ("shelter.discharged", {"reason": "own_request"}),
     ("review.decided", {"outcome": "upheld"}),
 )
-"""What leads to a close, and rests upon nobody's agreement: what was asked is answered, who was housed leaves at will."""
+"""Events that lead to a close without anybody's agreement: pending questions are answered, and residents leave."""
 
 
 def may_close(b: Bench) -> str | None:
-    """Who may end the case now."""
+    """Return an agency that may close the case now, or None."""
     for by in ROLES:
         for type in ("case.closed", "case.signal_dismissed"):
             event = b.event(by, type, **{"reason": "lost_contact"} if type == "case.closed" else {}, approver="A-2")
@@ -180,7 +180,7 @@ def settle(b: Bench) -> None:
 
 
 def is_closable(b: Bench, *, settled: Callable[[Bench], None] = settle) -> bool:
-    """Whether somebody may end the case: now, when all has been answered, or when the days for a review are over."""
+    """Return whether some agency may close the case: now, once all is answered, or after the days for a review."""
     b = b.fork()
     for hours in (0, 0, 24 * 60, 24 * 400):
         if b.view.status == "CLOSED" or may_close(b):

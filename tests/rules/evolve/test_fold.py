@@ -99,7 +99,7 @@ def test_a_step_changes_no_view_that_was_there_before(data: st.DataObject) -> No
 
 
 def _own(b: Bench, agency: str) -> View:
-    """The fold of what *agency* sent or received, as its own ledger has it: consents when they reached it, itself alone."""
+    """Return the fold of *agency*'s events as in its own ledger: with consents from when they reached it, its own only."""
     heard: list[Fact] = []
     full = b.rules.start(b.subject)
     for fact in b.facts:
@@ -137,14 +137,14 @@ def _own(b: Bench, agency: str) -> View:
 def test_an_agency_that_lacks_the_events_before_sets_the_status_from_the_event_alone(
     story: Callable[[Bench], Bench], shown: dict[str, str | None]
 ) -> None:
-    """What each desk shows; migration never learns of a recognition, and rightly lags."""
+    """Each desk shows the status by its own events; migration never learns of a recognition, and rightly lags."""
     b = story(Bench())
     assert {agency: _own(b, agency).status for agency in shown} == shown
 
 
 @pytest.mark.parametrize("story", [closed, child_identified, _withdrawn, without_status])
 def test_an_agency_and_the_registrar_count_the_same_events(story: Callable[[Bench], Bench]) -> None:
-    """`expectedversion`: what an agency can see, consents that came before its first event included."""
+    """`expectedversion` counts the events that an agency can see, including consents before its first event."""
     b = story(Bench())
     for agency in ROLES:
         assert _own(b, agency).count_for(agency) == b.view.count_for(agency), agency
@@ -249,7 +249,7 @@ def test_a_look_changes_nothing_of_what_is_looked_at(story: Callable[[Bench], Be
 
 
 def test_a_question_over_no_case_makes_none() -> None:
-    """What the auditor asks over all cases stands under a number of its own, of which nothing exists and nothing runs."""
+    """A question of the auditor over all cases has a number of its own, under which no case exists and no clock runs."""
     b = Bench()
     b.say("auditor", "access.granted", what="search", purpose="audit")
 

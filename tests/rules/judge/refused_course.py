@@ -1,4 +1,4 @@
-"""G-40 to G-63: for each rule what it refuses, and the neighbouring case that it lets pass."""
+"""G-40 to G-63: for each rule an event that it refuses, and a similar event that it lets pass."""
 
 from nrmbus.events.identification import StatusRevoked
 from nrmbus.rules import Refusal
@@ -66,7 +66,7 @@ def g_43() -> Pair:
 
 
 def g_44() -> Pair:
-    """Who is refused hears why, and until when he may ask again."""
+    """A negative decision tells the person the reasons, and until when they may ask for a review."""
     b = screened(Bench())
     said = {**NEGATIVE}
     del said["review_until_days"]
@@ -268,7 +268,7 @@ def _of_answers() -> Cases:
 
 
 def _of_a_timekeeper_that_lies() -> Cases:
-    """Whatever it says that the history does not make due, it says in vain."""
+    """An announcement of the timekeeper that the history does not make due is refused."""
     ended, held, asked = planned(Bench()), planned(Bench()), planned(Bench())
     decision = ended.say("court", "access.terminated", approver="A-2").id
     erase = {"cause": decision}

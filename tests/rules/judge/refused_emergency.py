@@ -1,4 +1,4 @@
-"""G-70 to G-72: for each rule of breaking the glass what it refuses, and the neighbouring case that it lets pass."""
+"""G-70 to G-72: for each rule of emergency access a request that it refuses, and a similar one that it lets pass."""
 
 from typing import Any
 
@@ -36,7 +36,7 @@ STORIES = {"G-70": g_70, "G-71": g_71, "G-72": g_72}
 
 
 def more() -> list[tuple[str, Refusal | None, str | None]]:
-    """Edges, and which of two rules answers first; of what reads alike, the rule that the history has."""
+    """Return edge cases, and pairs of rules in their order; where refusals read alike, the rule that the history records."""
     b, asked = planned(Bench()), planned(Bench())
     asked.say("shelter", ASKED, **TWO)
     at_once = planned(Bench())

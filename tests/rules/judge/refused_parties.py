@@ -1,4 +1,4 @@
-"""G-01 to G-11: for each rule what it refuses, and the neighbouring case that it lets pass."""
+"""G-01 to G-11: for each rule an event that it refuses, and a similar event that it lets pass."""
 
 from nrmbus.rules import Refusal
 from rules.given import Bench
@@ -57,7 +57,7 @@ def g_04() -> Pair:
 
 
 def g_05() -> Pair:
-    """A shelter that had no bed has no part in the case any more; the one that had goes on."""
+    """A shelter without a bed has no part in the case any more; the shelter with the bed goes on."""
     b = child_housed(Bench())
     return (
         b.ask("shelter", "shelter.admitted", ref="B-10"),

@@ -1,4 +1,4 @@
-"""G-20 to G-36: for each rule what it refuses, and the neighbouring case that it lets pass."""
+"""G-20 to G-36: for each rule an event that it refuses, and a similar event that it lets pass."""
 
 from nrmbus.rules import Refusal
 from rules.given import ONE_YEAR, Bench, Said, moment
@@ -134,7 +134,7 @@ def g_27() -> Pair:
 
 
 def g_28() -> Pair:
-    """What is kept is not said to be over; the day after it may be."""
+    """An erasure is refused on the last day of retention, and allowed on the next day."""
     b = closed(Bench(ONE_YEAR))
     cause = next(each.cause for each in b.rules.due(b.view) if each.type == "access.erasure_due")
     due = {"ground": "retention", "cause": cause}
@@ -191,7 +191,7 @@ def _of_consent() -> list[tuple[str, Refusal | None, str | None]]:
 
 
 def value_of(event: object, receiver: str) -> bool:
-    """Whether *event* is a consent about *receiver*."""
+    """Return whether *event* is a consent about *receiver*."""
     return receiver in getattr(getattr(event, "data", None), "receivers", ())
 
 

@@ -1,4 +1,4 @@
-"""Refusals: what is refused, by which rule and article, and what beside it is allowed. Section 4 of RULES.md."""
+"""Refusals: events that are refused, with rule and article, and similar events that are allowed. Section 4 of RULES.md."""
 
 from collections.abc import Callable
 
@@ -22,7 +22,7 @@ FURTHER = [
 
 
 def applied(refusal: Refusal) -> str:
-    """The rule that applied: of what reads alike to its sender, the one that the history has."""
+    """Return the rule that applied: where refusals read alike to the sender, the one that the history records."""
     return refusal.because or refusal.rule
 
 
@@ -42,7 +42,7 @@ def test_p3_every_refusal_names_its_rule_and_article() -> None:
         refused, _ = STORIES[rule]()
         assert refused is not None
         assert applied(refused) == rule
-        read = "G-70" if refused.because else rule  # the rule as which it reads to its sender
+        read = "G-70" if refused.because else rule  # the rule that is shown to the sender
         cited = PROFILE.refusals[read]
         assert (refused.rule, refused.code, refused.sentence) == (read, cited.code, cited.says)
         expected = cited.basis
