@@ -39,7 +39,7 @@ class Readable(MemoryBus):
 
 
 class Forgetful(MemoryBus):
-    """Takes bytes that it had already for new ones."""
+    """A registrar that takes repeated bytes for new ones."""
 
     def again(self, event: str) -> Outcome:
         """Another receipt for the same bytes."""
@@ -140,7 +140,7 @@ BUSES = {
 @pytest.mark.broken_trail("anomalies", reason="each bus breaks a promise, one of them that of its own fold")
 @pytest.mark.parametrize(("stage", "step", "failure"), BUSES.values(), ids=BUSES)
 def test_a_bus_that_breaks_a_promise_is_found(stage: MemoryBus, step: str, failure: str) -> None:
-    """Sabotage: each broken promise fails at its step, with what was expected and what was found."""
+    """Sabotage: each broken promise fails at its step, with the expected and the actual value."""
     assert str(played(scenario(SIGNAL, CONSENT, step), stage).failures[0]) == failure
 
 

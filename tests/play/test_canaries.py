@@ -78,7 +78,7 @@ def test_no_file_of_the_bus_has_it(played: Played) -> None:
 
 
 def test_no_process_was_told_it(played: Played) -> None:
-    """What stands in arguments or in an environment is read by all on the machine, or by its crash reports."""
+    """Arguments and environment of a process are readable by other accounts or crash reports."""
     count, told = processes_with(str(played.folder.path), WORD)
 
     assert count, "there are processes of this bus"

@@ -32,7 +32,7 @@ def ledgers(home: Path) -> BusFolder:
 
 
 def looked(folder: BusFolder, desk: str = "ngo-a", harm: str = "") -> tuple[int, int, int]:
-    """What is found after *harm* was done to the ledger of *desk*: unclosed, doubled, unheard."""
+    """Return the counts after *harm* to the ledger of *desk*: unclosed, doubled, unheard."""
     with closing(sqlite3.connect(folder.agency(desk).ledger)) as ledger, ledger:
         ledger.execute(harm)
     found = Found("", 0)

@@ -52,7 +52,7 @@ def test_it_goes_on_if_told_so(wrong: str) -> None:
 
 
 def test_the_childs_story_is_played_to_its_end_and_says_why_it_exits_1() -> None:
-    """Nobody makes the figures yet that it looks at; a reader of the end alone is told that the bus is well."""
+    """The figures that the story checks do not exist yet; the last lines still say that the bus itself is well."""
     result = run(str(CHILD), "--memory")
     told = " ".join(result.stdout.split())
 
@@ -62,7 +62,7 @@ def test_the_childs_story_is_played_to_its_end_and_says_why_it_exits_1() -> None
 
 
 def test_json_is_the_whole_report_and_nothing_else() -> None:
-    """What --json prints can be read by a program."""
+    """The output of --json is one JSON document."""
     result = run(str(WOMAN), "--memory", "--json")
     report = json.loads(result.stdout)
 

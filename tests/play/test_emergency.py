@@ -56,12 +56,12 @@ def objects(bus: MemoryBus) -> Outcome:
 
 
 def types(bus: MemoryBus) -> list[str]:
-    """What became true of the emergency, in order."""
+    """Return the registered events of the emergency, in order."""
     return [each.type for each in bus.history(CASE, technical=True) if each.type.startswith("access.")]
 
 
 def resealed(bus: MemoryBus) -> dict[str, dict[str, object]]:
-    """What the special unit's desk has open before it, by part."""
+    """Return the parts that the special unit's desk can open."""
     (event,) = (each.id for each in bus.history(CASE) if each.type == "access.resealed")
     assert all(readers == ("special-unit",) for readers in bus.opens(event).values())
     desk = bus._desks["special-unit"]
@@ -69,7 +69,7 @@ def resealed(bus: MemoryBus) -> dict[str, dict[str, object]]:
 
 
 def test_asked_and_not_objected_to_it_is_sealed_after_ten_minutes_and_by_nobodys_hand(bus: MemoryBus) -> None:
-    """Holder and second agency hear at once; then just what the reason needs, from what the holder had sent itself."""
+    """Holder and second agency are notified at once; then the parts that the reason needs arrive, from the holder's own letters."""
     asked = asks(bus)
     assert asked.code is None
     assert bus.received(asked.id) == ("ngo-a", "vac")
@@ -126,7 +126,7 @@ def test_three_a_month_and_not_a_fourth(bus: MemoryBus) -> None:
 
 @pytest.mark.parametrize("purposes", [["information_sharing"], ["tracing"]])
 def test_never_to_an_agency_that_she_has_refused(bus: MemoryBus, purposes: list[str]) -> None:
-    """Not even in danger, and whatever it was that she refused it."""
+    """Not even in danger, and for any purpose that she refused."""
     said = {"purposes": purposes, "receivers": ["special-unit"], "given_by": "individual"}
     assert bus.publish(words("ngo-a", "consent.refused", data=said)).code is None
     assert asks(bus, "imminent_danger").code == "not_available"
@@ -148,7 +148,7 @@ def test_one_alone_is_not_enough(bus: MemoryBus, approver: str | None) -> None:
 
 
 def test_of_no_case_a_strangers_and_a_refused_one_the_answer_is_one_and_the_same(bus: MemoryBus) -> None:
-    """Whether there is such a case is not told by the words."""
+    """The refusal's words do not reveal whether the case exists."""
     answers = [
         asks(bus, subject="9" * 32),
         bus.publish(
@@ -176,7 +176,7 @@ def test_a_holder_that_knows_nothing_of_it_says_so(bus: MemoryBus) -> None:
 
 
 def test_who_supervises_hears_instead_of_who_is_on_the_case() -> None:
-    """Where the directory names a supervisor of either side, that one is the second agency, and nobody more learns of it."""
+    """If the directory names a supervisor of either side, the supervisor is the second agency, and no other agency is notified."""
     agencies = {
         **scenario(SIGNAL).agencies,
         "special-unit": Participant(role="special_unit", supervisor="ministry"),

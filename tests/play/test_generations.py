@@ -1,4 +1,4 @@
-"""Two generations of desks on one bus: whoever upgrades when, the woman's case goes through, and nobody is told otherwise."""
+"""Two generations of desks on one bus: in any order of upgrades, the woman's case goes through with the same recipients."""
 
 import base64
 import json
@@ -52,7 +52,7 @@ class Agencies(BusStage):
         self.said: set[int] = set()
         """Versions in which something of the types that have two was registered."""
         self.parked: set[str] = set()
-        """Agencies whose desk stood still before a version that it did not know."""
+        """Return the agencies whose desk stopped at an unknown version."""
 
     def _door(self, name: str, home: Path) -> Door:
         return Door.of(home, speaks={} if name in self._older else self._speaks.get(name, {}))
@@ -86,7 +86,7 @@ class Agencies(BusStage):
         return any(row.get("unknown") for row in self.rows(name))
 
     def rows(self, name: str) -> list[dict[str, Any]]:
-        """What the desk of *name* hands to its system now."""
+        """Return the inbox of *name* as its system reads it now."""
         return self._run(self._rows(name))
 
     async def _rows(self, name: str) -> list[dict[str, Any]]:
@@ -100,7 +100,7 @@ MIXES = {
     "some older": {"ngo-a", "special-unit", "ngo-l"},
     "the others older": {"vac", "fund", "shelter", "migration"},
 }
-"""Who begins with the older release. Of the referrals, ngo-a's goes to the special unit, vac's to ngo-l and to the fund:
+"""Agencies that begin with the older release. Of the referrals, ngo-a's goes to the special unit, vac's to ngo-l and to the fund:
 so older is heard by older and by newer, and newer by both."""
 OLD_WORDS = {"special-unit", "shelter"}
 """Agencies whose system goes on in the first version though their desk is of the newer release."""
@@ -136,11 +136,11 @@ def test_the_first_story_holds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, 
 
 
 def told(row: dict[str, Any], version: int) -> Cast:
-    """What the signed bytes in *row* say in *version*."""
+    """Return the signed event in *row*, cast to *version*."""
     data = json.loads(base64.b64decode(row["original"]["value"]))
     return cast(versions(row["type"]), row["published"], version, data)
 
 
 def listed(found: Cast) -> list[dict[str, Any]]:
-    """What got lost, as the door says it."""
+    """Return the pointers that the door reports as lost in a cast."""
     return [{"version": each.version, "pointer": each.pointer} for each in found.lost]

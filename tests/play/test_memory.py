@@ -24,7 +24,7 @@ def bus() -> MemoryBus:
 
 
 def words(by: str, type: str, **rest: object) -> Words:
-    """What *by* says now."""
+    """Publish an event of *by* now."""
     return Words(by=by, type=type, subject=CASE, time=MONDAY, actor="A-1", **rest)  # type: ignore[arg-type]  # as given
 
 
@@ -41,7 +41,7 @@ def signal() -> Words:
 
 
 def failures(*steps: str) -> list[str]:
-    """What does not hold in a small story."""
+    """Expectations that do not hold in a small story."""
     return [str(failure) for failure in played(scenario(*steps)).failures]
 
 
@@ -157,7 +157,7 @@ def test_what_a_door_does_not_take_is_no_event(said: Words, code: str) -> None:
 
 
 class TestRestart:
-    """Who is killed comes back as he was, and says nothing twice."""
+    """A killed agency returns with its state, and publishes nothing twice."""
 
     @pytest.mark.parametrize("service", ["fund", "shelter", "special-unit", "registrar", "timekeeper"])
     def test_a_whole_story_survives_it(self, service: str) -> None:
@@ -169,7 +169,7 @@ class TestRestart:
         assert stage.kills > 40
 
     def test_an_allowance_is_ordered_once_though_the_fund_forgets(self) -> None:
-        """The fund goes through its whole history again; the order keeps its id, and the registrar its answer."""
+        """The fund reads its whole history again; the order keeps its id, and the registrar repeats its answer."""
         stage = MemoryBus()
         assert play(read(find(WOMAN)), stage).green
         stage.restart("fund")
@@ -223,7 +223,7 @@ def find_of_the_unit(case: str) -> str:
 
 
 class TestProcedures:
-    """What agencies say by themselves is said on this bus too."""
+    """Automatic events of agencies are published on this bus too."""
 
     def test_the_last_bed_is_offered_to_one(self) -> None:
         """Two cases, one bed: an offer and a refusal."""
@@ -249,7 +249,7 @@ class TestProcedures:
         assert failures(*steps) == []
 
     def test_a_refused_answer_becomes_a_task(self) -> None:
-        """What the registrar refuses of a procedure's words is a person's to look at, and holds no bed."""
+        """A procedure's refused event becomes a task, and holds no bed."""
         stage = bus()
         stage.publish(signal())
         desk = stage._desks["shelter"]
@@ -268,7 +268,7 @@ class TestProcedures:
         assert stage.tasks("ngo-a") == ()
 
     def test_a_desk_without_a_procedure_can_be_refused_nothing(self) -> None:
-        """It says nothing by itself; a refusal changes nothing."""
+        """The agency publishes nothing automatically, and a refusal changes nothing."""
         stage = bus()
         stage.publish(signal())
         event = next(iter(stage._history[CASE].values())).event
@@ -313,7 +313,7 @@ class TestReplay:
 
 
 def test_no_text_of_a_letter_is_in_an_envelope() -> None:
-    """What carriers hold of the woman's story has none of its names, texts and numbers; they would be found."""
+    """The carriers of the woman's story hold none of its names, texts and numbers, which a search would find."""
     stage = MemoryBus()
     play(read(find(WOMAN)), stage)
 

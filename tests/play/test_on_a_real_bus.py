@@ -30,7 +30,7 @@ from play.stories import SIGNAL, WOMAN, expecting, story, text_of
 pytestmark = pytest.mark.broker
 
 SERVICES = ("fund", "special-unit", "shelter", "registrar", "timekeeper", "ngo-a", "broker")
-"""Whom the restarted story kills, each once, at a different point."""
+"""Services that the restarted story kills, each once, at a different point."""
 
 MINUTE = timedelta(minutes=1)
 

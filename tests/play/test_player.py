@@ -28,7 +28,7 @@ class TestCases:
     """``cases`` publishes once for each; an alias beside it means one thing per case."""
 
     def test_one_step_says_it_on_each_case(self) -> None:
-        """Two cases, one step: two events, each judged by itself."""
+        """Two cases in one step are two events with a verdict each."""
         assert failures(TWO_CASES, "- {check: events, cases: [one, two], type: referral.submitted, count: 2}\n") == []
 
     def test_a_reference_is_one_per_case(self) -> None:
@@ -63,13 +63,13 @@ class TestConsents:
         assert failures(SIGNAL, CONSENT, "- {check: events, case: woman, type: consent.given, count: 2}\n", one) == []
 
     def test_what_concerns_the_recipient_is_named(self) -> None:
-        """A referral that rests on the set names the consent of its own receiver; one that nobody covers is refused."""
+        """A referral that rests on a set of consents names its own receiver's consent; a referral without one is refused."""
         uncovered = REFERRAL.replace("[special-unit]", "[shelter]").replace("R-1", "R-2")
 
         assert failures(SIGNAL, CONSENT, REFERRAL, expecting(uncovered, "expect: {refused: consent_required}")) == []
 
     def test_all_are_named_where_none_concerns_the_recipient(self) -> None:
-        """The registrar must be able to say that a consent does not cover, so one that does not is named."""
+        """An insufficient consent is named all the same, so that the registrar can refuse it."""
         aliases = Aliases()
         for receiver in ("vac", "fund"):
             aliases.name("set", "woman", receiver, f"for {receiver}")
@@ -101,7 +101,7 @@ class TestAliases:
         assert [aliases.alias_of_ref(ref) for ref in (one, two, "0" * 32)] == ["R", "R", "one without an alias"]
 
     def test_an_event_of_another_case_is_that_one(self) -> None:
-        """A decision taken on one case and named on another is still that decision, so that the Rules can refuse it."""
+        """A decision of one case that is named on another keeps its id, so the Rules can refuse it."""
         aliases = Aliases()
         aliases.name("D-1", "woman", None, "the decision")
 
@@ -109,10 +109,10 @@ class TestAliases:
 
 
 class TestReferences:
-    """What one event says about another."""
+    """References from one event to another."""
 
     def test_linked_cases_travel_in_the_letter(self) -> None:
-        """A re-referral names the earlier case in its coded part, where only those read it who may."""
+        """A re-referral names the earlier case in its coded part, which only entitled agencies open."""
         step = """\
         - {by: ngo-a, event: case.re_referred, case: later, previous_case: woman, sealed: {sex: F}, seen_by: [special-unit],
            data: {detector: ngo_outreach, child: false, urgency: normal, detected_abroad: false, basis: [indicators]},
@@ -122,7 +122,7 @@ class TestReferences:
         assert failures(SIGNAL, step) == []
 
     def test_an_incident_stands_for_itself(self) -> None:
-        """What is found at a place is published under the incident, and the cases that come out of it name it."""
+        """An incident is published under its own reference, and the cases that come out of it name the incident."""
         step = """\
         - {by: ngo-a, event: incident.opened, incident: raid, data: {place_type: construction_site, head_count: 3},
            sealed: {sector: F}, seen_by: [special-unit], opened_by: [special-unit]}
@@ -147,7 +147,7 @@ class TestStopping:
     WRONG = "- {check: state, case: woman, status: CLOSED}\n"
 
     def test_it_stops_at_the_first_failure(self) -> None:
-        """What comes after a failure would only fail because of it; the last replay is checked all the same."""
+        """Steps after a failure are skipped, and the last replay is checked all the same."""
         report = played(scenario(SIGNAL, self.WRONG, self.WRONG, CONSENT))
 
         assert [failure.step for failure in report.failures] == [2]
@@ -201,7 +201,7 @@ def test_bytes_of_a_refused_event_cannot_go_out_again() -> None:
 
 
 def test_bytes_again_are_never_refused() -> None:
-    """Who expects the repetition to be refused is told that it was registered, long ago."""
+    """A story that expects a repetition to be refused fails: the repetition returns the old registration."""
     refused = expecting(REPEATED, "expect: {refused: not_open}")
 
     assert failures(SIGNAL, CONSENT, REFERRAL, refused) == [
@@ -216,7 +216,7 @@ def payment(type: str, ref: str | None, **data: str) -> Happened:
 
 
 class TestPayments:
-    """What counts as paid or to be paid."""
+    """Return the payments that count as made or due."""
 
     def test_a_failed_payment_does_not_count(self) -> None:
         """It is found by its reference."""
@@ -249,6 +249,6 @@ def test_texts_of_a_letter_are_searched_and_codes_are_not() -> None:
 
 
 def test_a_story_of_a_test_is_a_scenario() -> None:
-    """The small story that these tests alter is green by itself."""
+    """The small story that these tests alter is green."""
     assert failures(SIGNAL, CONSENT, REFERRAL) == []
     assert story(SIGNAL).count("\n") == 12

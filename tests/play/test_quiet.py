@@ -32,7 +32,7 @@ async def test_an_auditor_that_is_behind_is_not_waited_for() -> None:
 
 
 async def test_receipts_of_what_the_auditor_said_are_read_by_nobody() -> None:
-    """It has no inbox that could be read: what it asked, and was answered, holds up no play."""
+    """An agency without an inbox holds up no play, whatever it asked."""
     doors = {"registrar": Shows(inbox={"auditor": {"0": 3}}), "timekeeper": Shows(), "auditor": Shows()}
     await Quiet(doors, patience=0).wait()
 

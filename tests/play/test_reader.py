@@ -1,4 +1,4 @@
-"""A scenario file is read strictly: what a reader might overlook is an error that names its line."""
+"""A scenario file is read strictly: a slip that a person might overlook is an error with its line."""
 
 from datetime import UTC, datetime
 from pathlib import Path
@@ -144,12 +144,12 @@ STEPS = {
 
 
 NO_STEP = {"this is not YAML", "the value of 'steps'"}
-"""What is wrong before there are steps to count."""
+"""Errors before the first step."""
 
 
 @pytest.mark.parametrize(("step", "line", "sentence"), STEPS.values(), ids=STEPS)
 def test_a_miswritten_step_names_its_line(step: str, line: int, sentence: str) -> None:
-    """Whatever is wrong with a step, the error says in which line, and what to do about it."""
+    """Every error of a step names the line and what to do."""
     before = story(SIGNAL, CONSENT, REFERRAL)
 
     with pytest.raises(ScenarioError) as error:
@@ -235,7 +235,7 @@ def test_an_event_may_have_happened_earlier() -> None:
 
 
 def test_lines_and_numbers_are_those_of_the_file() -> None:
-    """A step knows its number from 1, and the line on which it begins."""
+    """A step has its number, from 1, and the line on which the step begins."""
     told = scenario(SIGNAL, "\n# a remark\n", CONSENT)
 
     assert [(step.number, step.line) for step in told.steps] == [(1, HEAD + 1), (2, HEAD + 5)]
@@ -252,7 +252,7 @@ def test_words_stay_words() -> None:
 
 @for_all(st.text(max_size=200))
 def test_any_text_is_read_or_refused(text: str) -> None:
-    """Whatever the file holds, reading it ends with a scenario or with the one error that names a line."""
+    """Any content of a file gives a scenario or the one error that names a line."""
     read, line = None, 0
     try:
         read = strict.load(text)

@@ -19,7 +19,7 @@ def test_the_womans_story_holds() -> None:
 
 
 def test_it_is_decided_within_a_second() -> None:
-    """The Rules decide the whole story in less than a second of one core, so that a copy of it is quickly tried."""
+    """The Rules decide the whole story in less than a second of one core, so that an edited copy is tried quickly."""
     told = read(find(WOMAN))
     began = time.process_time()
     played(told)
@@ -221,7 +221,7 @@ ALTERATIONS = {
 
 @pytest.mark.parametrize(("old", "new", "failure"), ALTERATIONS.values(), ids=ALTERATIONS)
 def test_an_altered_copy_fails(old: str, new: str, failure: str) -> None:
-    """One expectation changed, and the play stops at that step and says what it expected and what it found."""
+    """With one expectation changed, the play stops at that step and names the expected and the actual value."""
     report = altered(WOMAN, old, new)
 
     assert not report.green
@@ -245,7 +245,7 @@ MISWRITTEN = {
 
 @pytest.mark.parametrize(("old", "new", "step", "line"), MISWRITTEN.values(), ids=MISWRITTEN)
 def test_a_miswritten_copy_is_not_played(old: str, new: str, step: int, line: int) -> None:
-    """What nobody would check is an error of the file, named by step and line, before anything is played."""
+    """An expectation that no check covers is an error of the file, with step and line, before the play begins."""
     with pytest.raises(ScenarioError) as error:
         parse(text_of(WOMAN).replace(old, new, 1), "copy.yaml")
 
@@ -254,7 +254,7 @@ def test_a_miswritten_copy_is_not_played(old: str, new: str, step: int, line: in
 
 
 def test_stories_are_found_by_name(tmp_path: Path) -> None:
-    """A file that is there is taken; else the one of that name that comes with nrmbus; else they are listed."""
+    """An existing file is played, else the packaged story of that name; otherwise the packaged stories are listed."""
     mine = tmp_path / "mine.yaml"
     mine.write_text("x", encoding="utf-8")
 

@@ -15,7 +15,7 @@ from play.stories import CHILD, CONSENT, REFERRAL, SIGNAL, TAKEN_BACK, WOMAN, ex
 
 
 def printed(told: Scenario, width: int, *, encoding: str = "utf-8", colours: bool = False) -> str:
-    """What *told* looks like on a terminal of that *width*."""
+    """Return how *told* looks on a terminal of *width* columns."""
     raw = io.BytesIO()
     file = io.TextIOWrapper(raw, encoding=encoding, newline="\n")
     console = Console(
@@ -121,7 +121,7 @@ def test_a_terminal_without_such_letters_gets_plain_signs() -> None:
 
 
 def test_a_failure_is_told_where_it_happened_and_at_the_end() -> None:
-    """The row says FAILED, the sentence stands below it and once more at the end, for who reads only that."""
+    """The row says FAILED, and the sentence stands below the row and again at the end."""
     text = printed(scenario(SIGNAL, "- {check: state, case: woman, status: CLOSED}\n", CONSENT), 120)
     sentence = "step 2 (line 13): status: expected CLOSED, found SUSPECTED"
 

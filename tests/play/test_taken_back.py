@@ -15,11 +15,11 @@ KILLED = {
     "  # She is missing.": ("registrar",),
     '  - {at: "d45 9:00", check': ("vac", "timekeeper"),
 }
-"""Who is killed before which line of the story."""
+"""Services to kill, by the line of the story before which each dies."""
 
 
 def test_it_holds() -> None:
-    """Whoever is told, and who is not; what is refused; what is owed; and in the end six holders confirm to have erased."""
+    """The story holds: recipients, refusals and duties are as written, and in the end six holders confirm their erasure."""
     report = play_file(TAKEN_BACK)
 
     assert [str(failure) for failure in report.failures] == []

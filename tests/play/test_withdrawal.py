@@ -34,7 +34,7 @@ REFERRAL = {
 SEALED = {"facts": "CANARY-Held by an employer", "name": "CANARY-Alina Example"}
 
 Move = tuple[str, str, str]
-"""Who says what about whom."""
+"""A move: publisher, event and the agency that it concerns."""
 
 MOVES: Final = st.lists(
     st.tuples(
@@ -47,7 +47,7 @@ MOVES: Final = st.lists(
 
 
 class Story:
-    """One case in memory, which goes on by whatever moves are allowed."""
+    """One case in memory, which goes on by any allowed moves."""
 
     def __init__(self) -> None:
         self.stage = MemoryBus()
@@ -71,7 +71,10 @@ class Story:
         by, kind, whom = move
         papers = {"purposes": PURPOSES, "receivers": [whom]}
         ref = f"{len(self.refs) + 1:032x}"
-        if kind in ("told", "left"):  # she agrees, it is asked, and perhaps it says no: it knows, and has no part left
+        if kind in (
+            "told",
+            "left",
+        ):  # she agrees, the agency is asked and perhaps declines: it knows the case and has no part left
             steps = ("consent", "referral", "decline") if kind == "left" else ("consent", "referral")
             for step in steps:
                 self.move((by, step, whom))
@@ -104,12 +107,12 @@ class Story:
         return {name: len(self.stage.inbox(name, CASE)) for name in ROLES}
 
     def more_than(self, before: dict[str, int]) -> dict[str, tuple[str, ...]]:
-        """Who was told something since *before*, and what."""
+        """Return the events that each agency was told since *before*."""
         told = {name: self.stage.inbox(name, CASE)[before[name] :] for name in ROLES}
         return {name: types for name, types in told.items() if types}
 
     def owing(self) -> list[str]:
-        """Who owes the answer to a withdrawal."""
+        """Return the agencies that owe an answer to a withdrawal."""
         rules: Rules = self.stage._rules
         return sorted(clock.answerable for clock in rules.clocks(self.stage._views[CASE]) if clock.code == "D-STOP")
 
@@ -125,12 +128,12 @@ def story(moves: Iterable[Move]) -> Story:
 @settings(max_examples=60, deadline=None)
 @given(MOVES, st.sampled_from(RECEIVERS))
 def test_p7_reaches_who_was_told_and_nobody_else(moves: list[Move], whom: str) -> None:
-    """Whatever happened: who has a record of the case, or spoke in it, hears and owes an answer; nobody else hears of it."""
+    """Every agency with a record of the case, or a publication in it, is notified and owes an answer; no other agency is notified."""
     check_reached(story(moves), whom)
 
 
 def check_reached(it: Story, whom: str) -> None:
-    """The person takes back her consent for *whom*: exactly that one hears of it and owes an answer, if it was told."""
+    """The person withdraws her consent for *whom*: only that agency is notified, and owes an answer if it had been told of the case."""
     before, owed = it.inboxes(), it.owing()
     knew = bool(before[whom]) or any(happened.by == whom for happened in it.stage.history(CASE))
     assert it.say("ngo-a", "consent.withdrawn", data={"purposes": PURPOSES, "receivers": [whom]})
@@ -148,7 +151,7 @@ def check_reached(it: Story, whom: str) -> None:
     ],
 )
 def test_p7_the_check_sees_a_recipient_that_is_left_out(term: Term, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Sabotage: told are only those with a part left, or an agency that it is not about; the check sees both."""
+    """Sabotage: the check sees both a withdrawal that reaches only agencies with a part, and one that reaches a stranger."""
     moves: list[Move] = [("ngo-a", "left", "ngo-l"), ("ngo-a", "told", "vac")]
     check_reached(story(moves), "ngo-l")
     it = story(moves)
@@ -176,7 +179,7 @@ def test_p7_afterwards_it_is_told_only_what_stops_something(moves: list[Move], w
 @settings(max_examples=20, deadline=None)
 @given(MOVES)
 def test_p7_a_missing_answer_escalates_to_the_supervisor_and_stays_owed(moves: list[Move]) -> None:
-    """After three working days: who owes it, its supervisor and who withdrew hear so; answered late, the duty ends."""
+    """After three working days the owing agency, its supervisor and the withdrawing agency are notified; a late answer ends the duty."""
     it = story([*moves, ("ngo-a", "consent", "hospital"), ("ngo-a", "referral", "hospital")])
     knew = bool(it.stage.inbox("hospital", CASE))
     assert it.say("ngo-a", "consent.withdrawn", data={"purposes": PURPOSES, "receivers": ["hospital"]})

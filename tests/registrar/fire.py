@@ -28,7 +28,7 @@ FIRST = {"ngo-a": "ngo_outreach", "ngo-l": "ngo_legal", "vac": "vac", "special-u
 
 
 class Place:
-    """One registrar's place: a process that is started again at once whenever it ends."""
+    """One registrar's place: a process that is restarted at once whenever it ends."""
 
     def __init__(self, name: str, folder: BusFolder, *, sabotage: bool) -> None:
         self.name, self._folder, self._sabotage = name, folder, sabotage
@@ -66,7 +66,7 @@ class Fire(AbstractAsyncContextManager["Fire"]):
 
     def __init__(self, home: Path, *, partitions: int, places: int, rate: int = 300, sabotage: bool = False) -> None:
         self.folder = BusFolder(home)
-        # A broker that enforces rights refuses the wrong transactional id before the check could see what it does.
+        # A broker with rights refuses the wrong transactional id before the check could see its effect.
         self.folder.create(partitions=partitions, tls=not sabotage)
         self.kafka = EmbeddedKafka(self.folder)
         self.places = [Place("abc"[number], self.folder, sabotage=sabotage) for number in range(places)]
@@ -120,12 +120,12 @@ class Fire(AbstractAsyncContextManager["Fire"]):
         self._tasks.append(asyncio.create_task(self._sender(agency)))
 
     async def owner(self) -> Place:
-        """The place that owns partition 0 now: the last one that said so."""
+        """Return the place that owns partition 0 now, by its own last report."""
         lines = [(line, place) for place in self.places for line in place.log.splitlines() if '"event": "owns"' in line]
         return max(lines, key=lambda each: json.loads(each[0])["timestamp"])[1]
 
     def history_refused(self) -> bool:
-        """Whether a fold met a history that is none, and refused to run."""
+        """Return whether a fold refused to run on a wrong history."""
         return any('"history_refused"' in log for log in self.logs())
 
     async def _sender(self, agency: Agency) -> None:
@@ -166,7 +166,7 @@ class Fire(AbstractAsyncContextManager["Fire"]):
         return found
 
     def check(self) -> Anomalies:
-        """What the broker holds now, against what was acknowledged so far."""
+        """Compare the broker's records with the acknowledged ones so far."""
         return check(self.folder.as_operator, list(self.acknowledged))
 
     def registered(self) -> int:
@@ -187,5 +187,5 @@ class Fire(AbstractAsyncContextManager["Fire"]):
         place.signal(signal.SIGCONT)
 
     def logs(self) -> Iterable[str]:
-        """What every place wrote."""
+        """Return the log of every place."""
         return [place.log for place in self.places]

@@ -103,7 +103,7 @@ class Bus:
         parts: Mapping[Part, Mapping[str, Any]] | None = None,
         to: Iterable[str] | Mapping[Part, Iterable[str]] = (),
     ) -> Record:
-        """Sign *event*; with *parts*, seal each to its sender and to those of *to*, which may name them by part."""
+        """Sign *event*; seal each of *parts* to the sender and to *to*, which may list agencies by part."""
         if parts is None:
             return encode(event, self.identities[event.source].signing)
         due = to if isinstance(to, Mapping) else dict.fromkeys(parts, tuple(to))
@@ -119,7 +119,7 @@ class Bus:
         return with_letter(encode(event, self.identities[event.source].signing), container)
 
     def take(self, shard: Shard, record: Record, *, owner: str, now: datetime = NOW) -> Decision:
-        """Have *shard* decide, sign what it says, and keep what it writes to the history."""
+        """Have *shard* decide; sign its statements and add its records to the history."""
         offset = self._offsets.get(owner, -1) + 1
         self._offsets[owner] = offset
         signed = decode(record)
@@ -162,12 +162,12 @@ class Bus:
 
 
 def as_record(out: Out) -> Record:
-    """What a reader of the topic sees."""
+    """Return the records that a reader of the topic sees."""
     return Record(out.key, out.value, tuple(out.all_headers()))
 
 
 def to(decision: Decision, agency: str) -> list[Out]:
-    """What of a decision goes into the inbox of *agency*."""
+    """Return the records of a decision for the inbox of *agency*."""
     return [out for out in decision.outs if out.topic == f"nrm.inbox.{agency}"]
 
 
@@ -182,7 +182,7 @@ def check_history(bus: Bus, live: Shard) -> Shard:
     folded.memory.check_head(lambda kid: {bus.key.kid: bus.key.verify_key}[kid])
     assert folded.memory.number == live.memory.number == len(bus.history)
     assert folded.memory.inbox_numbers == live.memory.inbox_numbers
-    for agency in live.memory.inbox_numbers:  # the next delivery of each chain: its number and what it follows
+    for agency in live.memory.inbox_numbers:  # the next delivery of each chain: its number and predecessor
         assert folded.memory.next_delivery(agency, "0" * 64).body == live.memory.next_delivery(agency, "0" * 64).body
     for subject in live.memory.subjects():
         then, now = folded.memory.case(subject), live.memory.case(subject)
@@ -197,7 +197,7 @@ def check_history(bus: Bus, live: Shard) -> Shard:
 
 
 def answered(shard: Shard, submission: Submission, key: SigningKey) -> tuple[str, bool, bytes, bytes]:
-    """What who sends the same bytes again gets from *shard*, signed with *key*."""
+    """Return the answer of *shard*, signed with *key*, to the same bytes again."""
     known = shard.memory.answered(submission)
     assert known is not None
     for said in (known.registration, known.receipt):

@@ -1,4 +1,4 @@
-"""A history with a case whose retention period is over, one that is held, and one that is open."""
+"""A history with three cases: one whose retention period is over, one held, and one open."""
 
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -46,7 +46,7 @@ class Kept:
 
     @property
     def history(self) -> list[Record]:
-        """What the topic holds."""
+        """The records of the topic."""
         return self.bus.history
 
 

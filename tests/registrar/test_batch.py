@@ -1,4 +1,4 @@
-"""What is prepared while another transaction commits, and what is written by hand for speed: the same as the slow way."""
+"""Work prepared during another commit, and records built by hand for speed, equal the slow way."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -61,7 +61,7 @@ def test_a_signature_checked_ahead_holds_when_its_turn_comes(bus: Bus) -> None:
 
 
 def test_a_key_that_went_meanwhile_does_not_count(bus: Bus) -> None:
-    """What holds is what holds when its turn comes, not when it was read."""
+    """A submission is judged by the state at its turn, not at the time of reading."""
     checked = check(read(incoming(bus)), bus.directory, NOW)
     before_it_was_admitted = datetime(2025, 1, 1, tzinfo=UTC)
 
@@ -78,7 +78,7 @@ def test_a_sender_admitted_meanwhile_is_heard(bus: Bus) -> None:
 
 
 def test_another_agencys_outbox_stays_another_agencys(bus: Bus) -> None:
-    """Whoever signs well in somebody else's topic is not believed, now or later."""
+    """A valid signature in another agency's topic is not believed, now or later."""
     checked = check(read(incoming(bus, owner="vac")), bus.directory, NOW)
 
     assert checked.code == "source_not_owner"

@@ -1,4 +1,4 @@
-"""What the directory means for the registrar: whose word it takes, and to whose keys letters may be sealed."""
+"""The directory decides whose signatures the registrar takes, and to which keys letters may be sealed."""
 
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -59,7 +59,7 @@ def coming(record: Record) -> "ConsumerRecord[bytes, bytes]":
 
 
 def test_the_next_submission_of_a_suspended_agency_is_answered_so(bus: Bus) -> None:
-    """Also one that was checked while it was not yet suspended; after its end the same bytes come in."""
+    """A submission that was checked before the suspension is refused too; after the suspension the same bytes are registered."""
     submitted = read(coming(bus.signed(bus.event("ngo-a", "case.signal_recorded", SIGNAL))))
     before = check(submitted, bus.directory, NOW)
     state(bus, "ngo-a", "suspended", NOW)
@@ -72,7 +72,7 @@ def test_the_next_submission_of_a_suspended_agency_is_answered_so(bus: Bus) -> N
 
 
 def test_within_an_overlap_the_key_of_its_time_is_good(bus: Bus) -> None:
-    """What a desk signed before its keys changed comes in up to the end of the overlap; with the old key nothing new."""
+    """Events signed before a change of keys are taken until the overlap ends; the old key signs nothing new."""
     under_way = bus.signed(bus.event("ngo-a", "case.signal_recorded", SIGNAL, at=NOW - HOUR))
     too_late = bus.signed(bus.event("ngo-a", "case.signal_recorded", SIGNAL, at=NOW + HOUR, case=ids.new_ref()))
     rotated(bus, "ngo-a", NOW, 72 * HOUR)
@@ -87,7 +87,7 @@ def test_within_an_overlap_the_key_of_its_time_is_good(bus: Bus) -> None:
 
 
 def referral(bus: Bus, shard: Shard) -> Record:
-    """A referral to the special unit, in a case of its own, sealed to the keys that its readers have now."""
+    """Return a referral to the special unit in a case of its own, sealed to its readers' current keys."""
     case = ids.new_ref()
     bus.signal(shard, case=case)
     bus.consents(shard, "special-unit", case=case)

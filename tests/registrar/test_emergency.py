@@ -21,7 +21,7 @@ def _bus(tmp_path: Path) -> Bus:
 
 
 def known(bus: Bus, shard: Shard, case: str) -> str:
-    """A case that the NGO holds, of which the special unit has the signal and the legal NGO a referral; its reference."""
+    """Return the reference of a case that the NGO holds, with a signal to the special unit and a referral to the legal NGO."""
     bus.signal(shard, case=case)
     bus.consents(shard, "ngo-l", case=case)
     data = {"to": ["ngo-l"], "mode": "referral", "reason": "LegalAid", "urgency": "normal", "services": ["legal"]}
@@ -36,7 +36,7 @@ def asks(bus: Bus, shard: Shard, case: str, by: str = "special-unit", **more: An
 
 
 def audience_of(bus: Bus) -> Audience:
-    """What the history has of whom the last submission was told to."""
+    """Return the audience that the history has of the last submission."""
     return Audience.parse(dict(bus.history[-1].headers)[AUDIENCE])
 
 
@@ -52,8 +52,8 @@ def test_holder_and_a_second_agency_have_it_with_its_registration(bus: Bus) -> N
 def test_a_refusal_tells_its_sender_nothing_and_the_history_which_rule_it_was(bus: Bus) -> None:
     """No case, a stranger to it, a refusal of hers, one of the staff alone: the same words; P3 holds beside them.
 
-    What the sender gets back differs only in what he sent himself, and in numbers; the rule is in what the registration
-    commits to with a salt, so that nobody finds it by trying.
+    The answers differ only in numbers and in the sender's own input; the rule is behind a salted commitment, so that
+    nobody finds it by trial.
     """
     shard = bus.shard()
     case = known(bus, shard, ids.new_ref())
@@ -124,7 +124,7 @@ def test_what_is_known_of_other_partitions_counts(bus: Bus) -> None:
 
 
 def test_an_asking_counts_in_the_month_of_its_registration(bus: Bus) -> None:
-    """A registrar whose clock is behind what was registered last gives it that time, and so that month."""
+    """A registrar whose clock is behind the last registration uses that registration's time, and so its month."""
     shard = bus.shard()
     april = NOW + timedelta(days=30)
     for _ in range(3):
@@ -136,7 +136,7 @@ def test_an_asking_counts_in_the_month_of_its_registration(bus: Bus) -> None:
 
 
 def test_beside_any_other_refusal_nothing_stands(bus: Bus) -> None:
-    """Nor beside what is registered: whoever reads the history without knowing the word goes on reading it."""
+    """Beside other registrations too: a reader of the history without that type reads on."""
     shard = bus.shard()
     assert bus.signal(shard).outcome == "registered"
     assert audience_of(bus).because is None

@@ -1,4 +1,4 @@
-"""The limit on breaking the glass holds over all partitions, however many registrars there are and whoever is killed."""
+"""The limit on emergency access holds over all partitions, with any number of registrars and kills."""
 
 import asyncio
 import json
@@ -167,7 +167,7 @@ class Written:
             await self.producer.commit_transaction()
 
     def askings(self, key: SigningKey | None = None) -> Askings:
-        """What another registrar process knows, from nothing; it believes *key*, if given."""
+        """Return the state of another registrar process that starts from nothing and trusts *key*, if given."""
         believed = key or self._bus.key
         rules = Rules(load_profile("az@2022-04-29"), self._bus.agencies)
         return Askings(self._where, PARTITIONS, rules, lambda kid: {believed.kid: believed.verify_key}[kid])
@@ -183,10 +183,10 @@ def counting(bus: Bus, askings: Askings) -> Shard:
 
 @pytest.mark.broken_trail(reason="partition 1 is written with a key of the test's own")
 async def test_what_is_written_elsewhere_is_waited_for_until_it_holds_or_not(fire: Fire, tmp_path: Path) -> None:
-    """One that another registrar has written, and not committed, is neither passed over nor counted before it holds.
+    """An uncommitted request of another registrar is neither ignored nor counted before its commit.
 
-    Given partition 1 with two askings that hold, and a third that is open, a shard of partition 0 that has written one
-    as well may not commit it while it does not know of the third: with it there would be four.
+    Given partition 1 with two committed requests and an open third, a shard of partition 0 with a request of its own
+    waits for the third's outcome before it commits, since with it there would be four.
     """
     bus = Bus(tmp_path / "memory", partitions=PARTITIONS)
     written = Written(fire, bus)
@@ -217,7 +217,7 @@ async def test_what_is_written_elsewhere_is_waited_for_until_it_holds_or_not(fir
 
 @pytest.mark.broken_trail(reason="partition 1 is written with a key of the test's own")
 async def test_what_no_registrar_of_this_bus_signed_is_not_counted_but_stops_it(fire: Fire, tmp_path: Path) -> None:
-    """Or whoever can write the topic could use up an agency's askings."""
+    """Otherwise a writer of the topic could use up an agency's requests."""
     bus = Bus(tmp_path / "memory", partitions=PARTITIONS)
     written = Written(fire, bus)
     async with written.producer:

@@ -1,4 +1,4 @@
-"""Letters only for the entitled: a part that is sealed beyond its row, or to a key that is not current, is refused.
+"""Letters only for the entitled: a part sealed beyond its row, or to an old key, is refused.
 
 The table is written out of section 3 of RULES.md by hand, so that a slip of the profile shows here.
 """
@@ -34,7 +34,7 @@ TABLE: Final[Mapping[str, str]] = {
     "education": FEW, "employment": FEW, "social_services": FEW, "consulate": FEW, "embassy": FEW,
     "international_organisation": FEW,
 }  # fmt: skip
-"""Whom a referral may be sent to, and what that role opens of it at most."""
+"""Roles that may receive a referral, with the parts that each may open at most."""
 
 Readers = dict[str, SealTo]
 
@@ -58,7 +58,7 @@ def _fresh(tmp_path: Path) -> Bus:
 
 
 def sealed(bus: Bus, event: Event, readers: Mapping[Part, Readers]) -> Record:
-    """*event* with a letter whose parts are sealed to just these *readers*, by whoever can write to an outbox."""
+    """*event* with a letter whose parts are sealed to exactly *readers*, as any writer of an outbox could send it."""
     container = seal({part: LETTER.get(part, {}) for part in readers}, {part: each.items() for part, each in readers.items()}, bus=BUS, source=event.source,
                      id=event.id, subject=event.subject)  # fmt: skip
     event = Event(**{**dict(event), "sealeddigest": Container.parse(container).digest})
@@ -120,7 +120,7 @@ WITHOUT_A_REFERRAL: Final[Mapping[str, dict[str, Any]]] = {
 
 @pytest.mark.parametrize("type_", WITHOUT_A_REFERRAL)
 def test_whatever_a_sender_turns_to_a_role_with_its_row_bounds_what_it_opens(bus: Bus, type_: str) -> None:
-    """What is said in notes to the migration service, the fund or a school stays with its sender."""
+    """Notes in a letter to the migration service, the fund or a school stay with their sender."""
     view = bus.rules.start(ids.new_ref())
     for role, opened in TABLE.items():
         event = bus.event("the-vac", type_, {"to": [agency_of(role)], **WITHOUT_A_REFERRAL[type_]}, case=view.subject)
@@ -133,7 +133,7 @@ def test_whatever_a_sender_turns_to_a_role_with_its_row_bounds_what_it_opens(bus
 
 
 def test_the_table_speaks_of_every_part_and_nobody_opens_the_place(bus: Bus) -> None:
-    """Where the person is stays with whoever knows: no row names it, in the table or in the Rules."""
+    """The part with the person's whereabouts goes to nobody else: neither the table nor the Rules names it."""
     view = bus.rules.start(ids.new_ref())
     for role, opened in TABLE.items():
         referral = bus.event("ngo-a", "referral.submitted", {**REFERRAL, "to": [agency_of(role)]}, case=view.subject)
@@ -172,7 +172,7 @@ ATTACKS: Final[Mapping[str, tuple[str, Attack]]] = {
 
 @pytest.mark.parametrize("attack", ATTACKS)
 def test_a_letter_that_is_sealed_otherwise_is_refused_and_reaches_nobody(fresh: Bus, attack: str) -> None:
-    """Whoever writes to an outbox without a desk of ours is held to the same audience and the same keys."""
+    """A client that writes to an outbox without a desk is held to the same audience and keys."""
     shard = fresh.shard()
     right, referral = due(fresh, "vac", MOST), asked(fresh, shard, "vac")
     code, altered = ATTACKS[attack]
@@ -185,7 +185,7 @@ def test_a_letter_that_is_sealed_otherwise_is_refused_and_reaches_nobody(fresh: 
 
 @pytest.mark.parametrize("agency", ["vac", "migration", "statistics"])
 def test_nothing_is_sealed_to_who_is_suspended(fresh: Bus, agency: str) -> None:
-    """The recipient, somebody else or statistics: whoever is suspended gets no part of any letter."""
+    """A suspended agency gets no part of any letter: recipient, third agency or statistics."""
     shard = fresh.shard()
     right, referral = due(fresh, "vac", MOST), asked(fresh, shard, "vac")
     state(fresh, agency, "suspended", NOW)

@@ -69,7 +69,7 @@ def test_a_consent_keeps_its_place_though_another_uses_its_id(bus: Bus) -> None:
 
 
 def test_nobody_puts_an_event_in_the_place_of_anothers(bus: Bus) -> None:
-    """Who was sent a letter says something under its id: else its sender would never hear who could read it."""
+    """A recipient publishes under an id that the letter's sender uses, or the sender would never learn who could open the letter."""
     shard = bus.shard()
     bus.signal(shard)
     for receiver in ("special-unit", "vac"):
@@ -104,7 +104,7 @@ def test_who_knows_an_id_and_not_the_case_learns_nothing_by_using_it(bus: Bus) -
 
 
 def told(bus: Bus, shard: Shard, receivers: list[str]) -> str:
-    """The id of a referral to *receivers*; whether another of them opened it is between that one and the sender."""
+    """Return the id of a referral to *receivers*; a receipt of one receiver is no matter of another."""
     bus.signal(shard)
     for receiver in receivers:
         bus.say(shard, "ngo-a", "consent.given", {**CONSENT, "receivers": [receiver]})
@@ -157,7 +157,7 @@ def test_an_id_without_a_mark_is_its_senders(bus: Bus) -> None:
 
 
 def test_a_case_that_does_not_wake_is_not_taken_for_an_empty_one(bus: Bus) -> None:
-    """An envelope that was exchanged stops whoever looks into its case, every time."""
+    """An exchanged envelope stops every reader of its case, every time."""
     bus.signal(bus.shard())
     first = bus.history[0]
     shard = bus.shard()

@@ -1,4 +1,4 @@
-"""An agency whose sealing key ended: nothing under seal is sent to it, and nobody may believe that it was reached."""
+"""An agency whose sealing key ended gets no sealed letter, and no sender may believe that the agency was reached."""
 
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -47,7 +47,7 @@ SECOND = timedelta(seconds=1)
 
 @pytest.mark.parametrize("knows", [False, True])
 def test_a_referral_to_it_is_refused_and_reaches_nobody(bus: Bus, knows: bool) -> None:  # noqa: FBT001 - a column
-    """Whether or not its sender knows: the same code, and the unit is not even told that somebody was referred to it."""
+    """The code is the same whether or not the sender knows, and the unit is not told of the referral."""
     shard = bus.shard()
     before, after = referral(bus, shard, ENDS - SECOND), referral(bus, shard, ENDS, to_the_unit=not knows)
     first = bus.take(shard, before, owner="ngo-a", now=ENDS - SECOND)
@@ -67,7 +67,7 @@ def test_once_it_has_another_key_a_referral_reaches_it(bus: Bus) -> None:
 
 
 def test_others_are_told_without_it(bus: Bus) -> None:
-    """A signal goes its way; of its letter the unit has no part, and who sealed one to it is told whom to seal to."""
+    """A signal is registered without a part of the letter for the unit; a sender that sealed one is told the right audience."""
     shard = bus.shard()
     parts: dict[Part, dict[str, Any]] = {"coded": {}, "story": {}}
     for readers, code in ((["special-unit", "statistics"], "audience_changed"), (["statistics"], None)):
@@ -79,7 +79,7 @@ def test_others_are_told_without_it(bus: Bus) -> None:
 
 
 def test_what_it_says_itself_is_taken_under_the_key_that_the_directory_has(bus: Bus) -> None:
-    """As with one that it has not confirmed yet: it may speak as long as it can keep its own words."""
+    """As with an unconfirmed key: the agency may publish while it can keep its own letters."""
     shard = bus.shard()
     data = {**SIGNAL, "detector": "special_unit"}
     parts: dict[Part, dict[str, Any]] = {"coded": {}, "story": {}}

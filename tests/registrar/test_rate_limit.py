@@ -1,4 +1,4 @@
-"""Who submits without end waits: for disks and for memory a flood is a trickle, for everybody else it is not there."""
+"""A sender without end waits: a flood becomes a trickle for disk and memory, and other senders do not notice it."""
 
 from types import SimpleNamespace
 from typing import Any, cast
@@ -23,7 +23,7 @@ FLOOD, QUIET = TopicPartition("nrm.outbox.ngo-a", 0), TopicPartition("nrm.outbox
     st.lists(st.tuples(st.floats(0, 3), st.integers(1, 30)), max_size=30),
 )
 def test_no_more_is_taken_than_at_once_and_a_second(rate: Rate, steps: list[tuple[float, int]]) -> None:
-    """Whenever somebody takes: what there is room for since the start, and at most one handful above it."""
+    """At any time the sum taken is at most the room since the start plus one handful."""
     pace, now, taken, largest = Pace(rate), 0.0, 0, 0
     for waited, count in steps:
         now += waited
@@ -53,7 +53,7 @@ class Consumer:
         self._at = {FLOOD: 0, QUIET: 0}
 
     async def getmany(self, *which: TopicPartition, max_records: int, **_how: Any) -> dict[TopicPartition, list[Any]]:
-        """What is there of *which*."""
+        """Return how much of *which* is left."""
         self.asked.append(set(which))
         found = {}
         for each in which:

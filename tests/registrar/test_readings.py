@@ -62,7 +62,7 @@ def test_who_knows_a_case_has_its_readings_registered_and_who_does_not_does_not(
 
 
 def test_no_reading_starts_or_stops_a_clock(bus: Bus) -> None:
-    """What the timekeeper says, and when, is the same with any number of readings, and nothing over no case."""
+    """The timekeeper publishes the same events at the same times with any number of readings, and none without a case."""
     shard = bus.shard()
     bus.signal(shard)
     bus.say(shard, "auditor", "access.granted", CASE_READ)

@@ -1,4 +1,4 @@
-"""What a transaction has for the broker goes to it in requests that it takes."""
+"""A transaction is sent in requests of a size that the broker takes."""
 
 import asyncio
 from typing import Any
@@ -12,7 +12,7 @@ from nrmbus.registrar.records import Out
 
 
 class Producer:
-    """Answers when asked for an answer, as a broker that takes all that waits in one request."""
+    """A producer double that acknowledges like a broker that takes everything in one request."""
 
     def __init__(self, fails: int | None = None) -> None:
         self.waiting, self.most, self.sent, self._fails = 0, 0, list[bytes](), fails

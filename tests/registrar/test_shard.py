@@ -1,4 +1,4 @@
-"""One partition's registrar: what it decides, numbers and routes, and that its history says it all."""
+"""One partition's registrar decides, numbers and routes, and its history records everything."""
 
 from datetime import timedelta
 from pathlib import Path
@@ -83,7 +83,7 @@ class TestAnAcceptedEvent:
         assert shard.memory.number == 1
 
     def test_brings_a_newcomer_the_consent_that_covers_it_first(self, bus: Bus) -> None:
-        """Who gets its first event of a case is given the standing consent just before, as an earlier number's registration."""
+        """With its first event of a case an agency gets the standing consent first, as an earlier registration."""
         shard = bus.shard()
         referred(bus, shard, receivers=["special-unit", "migration"])
         bus.say(
@@ -217,7 +217,7 @@ class TestARefusedEvent:
         check_history(bus, shard)
 
     def test_an_expected_version_that_has_passed(self, bus: Bus) -> None:
-        """A sender that says what it had seen is refused when the case has moved on since."""
+        """A sender that names the last event it saw is refused if the case has moved on since."""
         shard = bus.shard()
         bus.signal(shard)
         consent = {**CONSENT, "receivers": ["vac"]}
@@ -306,7 +306,7 @@ class TestALetter:
 
 
 def sealed_right(bus: Bus, *, retired: bool = False) -> Record:
-    """A referral whose parts are sealed to exactly those who may open them."""
+    """Return a referral whose parts are sealed to exactly the entitled agencies."""
     event = bus.event("ngo-a", "referral.submitted", REFERRAL, referral=REF, legalbasis="CoM 21/2008 art. 7")
     own = ("ngo-a", bus.identities["ngo-a"].sealing.seal_to)
     unit_key = SealingKey.generate() if retired else bus.identities["special-unit"].sealing
@@ -392,7 +392,7 @@ class TestAHistoryThatIsNotOne:
         ids=["a record cut out", "two swapped", "one twice", "another's data", "no registration"],
     )
     def test_stops_the_registrar(self, bus: Bus, three: list[Record], alter: Any, why: str) -> None:
-        """A fold that meets anything but the due record refuses to run and says which number it stopped at."""
+        """A fold that meets an unexpected record refuses to run and names the number."""
         shard = bus.shard()
         with pytest.raises(HistoryError, match=why):
             fold_and_look(shard, alter(three))

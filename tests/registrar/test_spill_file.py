@@ -1,4 +1,4 @@
-"""What the registrar knows and has no room for in memory: nothing of it is lost, and nobody can fill the memory."""
+"""The registrar's state beyond its memory: nothing is lost, and no sender can fill the memory."""
 
 import gc
 import tracemalloc
@@ -34,7 +34,7 @@ def _bus(tmp_path: Path) -> Bus:
 def test_with_room_for_one_case_it_decides_as_with_room_for_all(
     tmp_path_factory: pytest.TempPathFactory, steps: list[tuple[str, tuple[str, str, dict[str, object]]]]
 ) -> None:
-    """Whatever was set aside and taken back meanwhile, and after a start anew too."""
+    """Spilled and reloaded state decides alike, after a restart too."""
     home = tmp_path_factory.mktemp("bus")
     bus = Bus(home)
     narrow = bus.shard(scratch=Scratch(home / "scratch", at_hand=1))
@@ -51,7 +51,7 @@ def test_with_room_for_one_case_it_decides_as_with_room_for_all(
 
 
 def test_p1_who_sends_again_what_was_set_aside_gets_the_very_same_answer(bus: Bus, tmp_path: Path) -> None:
-    """By the process that gave it, and by the next one."""
+    """The same process and the next one repeat the answer."""
     shard = bus.shard(scratch=Scratch(tmp_path / "scratch", at_hand=1))
     first = bus.signed(bus.event("ngo-a", "case.signal_recorded", SIGNAL, case=CASES[0]))
     said = bus.take(shard, first, owner="ngo-a")
@@ -66,9 +66,9 @@ def test_p1_who_sends_again_what_was_set_aside_gets_the_very_same_answer(bus: Bu
 
 
 def test_what_an_earlier_key_signed_is_given_again_as_it_was_signed(bus: Bus, tmp_path: Path) -> None:
-    """The registrar has another key since it started anew: a registration in the history is not signed a second time."""
+    """After a restart with another key, a registration in the history is not signed a second time."""
     before = bus.shard()
-    for _ in range(120):  # more than are at hand
+    for _ in range(120):  # more than are in memory
         bus.signal(before, case=ids.new_ref())
     after = bus.shard(scratch=Scratch(tmp_path / "scratch", at_hand=1))
     for record in bus.history:
@@ -82,7 +82,7 @@ def test_what_an_earlier_key_signed_is_given_again_as_it_was_signed(bus: Bus, tm
 
 
 def test_what_lies_on_disk_has_no_name(bus: Bus, tmp_path: Path) -> None:
-    """Who copies the folder copies nothing of it; it ends with the process; what an earlier one left there goes."""
+    """A copy of the folder has nothing of the file, which ends with the process; leftovers of earlier processes are removed."""
     (tmp_path / "scratch").write_text("left by another")
     shard = bus.shard(scratch=Scratch(tmp_path / "scratch", at_hand=1))
     for case in CASES:
@@ -145,7 +145,7 @@ def test_what_was_answered_first_stays(bus: Bus, tmp_path: Path) -> None:
     before = answered(shard, ("ngo-a", CASES[0], event.id), bus.key)
 
     other = bus.event("ngo-a", "case.signal_recorded", {**SIGNAL, "child": True}, case=CASES[0], id=event.id)
-    for _ in range(150):  # so that neither is at hand any more
+    for _ in range(150):  # so that neither is in memory any more
         assert bus.take(shard, bus.signed(other), owner="ngo-a").code == "id_reused"
         bus.signal(shard, case=ids.new_ref())
         assert answered(shard, ("ngo-a", CASES[0], event.id), bus.key) == before

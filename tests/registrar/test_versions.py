@@ -73,7 +73,7 @@ def test_the_same_rules_hold_for_both(bus: Bus) -> None:
 
 
 def test_both_give_the_same_view(bus: Bus) -> None:
-    """Whoever folds the history finds the same case, whichever version the referral was said in."""
+    """A fold of the history gives the same case for every version of the referral."""
     views = []
     for version in (1, 2):
         shard = bus.shard()
@@ -116,7 +116,7 @@ class TestAReleaseBeforeTheVersion:
         check_history(bus, shard)
 
     def test_does_not_run_on_over_a_history_that_it_cannot_read(self, bus: Bus) -> None:
-        """A registrar that was set back says that it must be upgraded; it does not say that the history was altered."""
+        """A downgraded registrar asks for an upgrade instead of claiming that the history was altered."""
         shard = bus.shard()
         bus.signal(shard)
         assert refer(bus, shard, 2).outcome == "registered"

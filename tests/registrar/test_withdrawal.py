@@ -1,4 +1,4 @@
-"""P7 at the bus's edge: a withdrawal reaches whom it is about and nobody else, and who is suspended owes its answer too."""
+"""P7 at the bus's edge: a withdrawal reaches only the agency that it concerns, and a suspended agency owes its answer too."""
 
 from datetime import timedelta
 from pathlib import Path
@@ -40,7 +40,7 @@ def view_of(shard: Shard) -> View:
 
 
 def test_nobody_records_a_consent_to_itself(bus: Bus) -> None:
-    """G-36: whatever its own desk lets through, the registrar refuses it, and nobody hears of it."""
+    """G-36: the registrar refuses the event that the agency's own desk let through, and nobody is notified."""
     shard = told(bus)
     decision = bus.say(shard, "vac", "consent.given", {**CONSENT, "receivers": ["vac"]})
 
@@ -62,7 +62,7 @@ def test_p7_a_withdrawal_reaches_who_was_told_and_not_who_was_not(bus: Bus) -> N
 
 
 def test_p7_who_is_suspended_is_told_and_owes_its_answer(bus: Bus) -> None:
-    """The withdrawal lies in its inbox and the duty runs; its answer ends the duty once it is back."""
+    """The withdrawal waits in the inbox while the duty runs; the agency's answer after its return ends the duty."""
     shard = told(bus)
     state(bus, "vac", "suspended", NOW)
     decision = bus.say(shard, "ngo-a", "consent.withdrawn", {**TAKEN_BACK, "receivers": ["vac"]})
