@@ -11,7 +11,7 @@ def encode(raw: bytes) -> str:
 
 
 def read(text: str | bytes) -> bytes | None:
-    """Read base64 as `encode` writes it; none for every other spelling, and for what is no base64."""
+    """Read base64 in the spelling of `encode`; None for every other text."""
     written = text.encode("ascii", "replace") if isinstance(text, str) else text
     try:
         raw = binascii.a2b_base64(written, strict_mode=True)
@@ -21,7 +21,7 @@ def read(text: str | bytes) -> bytes | None:
 
 
 def decode(text: str | bytes, code: WireCode) -> bytes:
-    """The same; raises *code* instead of giving none."""
+    """Read base64 as `read`; raise *code* instead of returning None."""
     raw = read(text)
     if raw is None:
         raise WireError(code)

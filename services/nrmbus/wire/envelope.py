@@ -3,18 +3,18 @@
 CloudEvents 1.0.2 and ``cloudevents/extensions/verifiability.md`` as of July 2026 (payload type ``…/dsse/v0.1``; ``core``,
 ``ext`` and ``signedextattrs`` in the signed material), in the stricter profile of README.md.
 
-Reading goes in four steps, and what fails in each gets another answer:
+A reader goes in four steps, and each failure has its own answer:
 
-1. `decode` looks at sizes, headers and the form of the signature. What fails here has no sender that could be believed:
-   it is quarantined, and the owner of the topic is answered ``unreadable``.
-2. `Signed.verify` checks the signature with the key that the directory has for ``source`` and ``kid``. What fails here
-   was not said by its source: quarantined as well.
-3. `Signed.event` reads the data by the model of their type and version. What fails from here on was said by its
-   source: it is refused by a registration, and its ``sequence`` counts.
-4. `Signed.letter` looks at the letter, which only recipients can open. The same.
+1. `decode` checks sizes, headers and the form of the signature. A record that fails has no trustworthy sender: it is
+   quarantined, and the owner of the topic gets the answer ``unreadable``.
+2. `Signed.verify` checks the signature with the key that the directory has for ``source`` and ``kid``. A record that
+   fails is not from its source, and is quarantined as well.
+3. `Signed.event` reads the data by the model of their type and version. From here on the event is from its source: a
+   registration refuses it, and its ``sequence`` counts.
+4. `Signed.letter` checks the letter, which only recipients can open, with the same answer.
 
-Generic attributes are read before a model is chosen, so an event of a type or version that this code does not know is
-still verified, numbered and refused by name. Bytes are never written anew: what was signed is what is registered.
+Generic attributes are read before a model is chosen, so an event of an unknown type or version is still verified,
+numbered and refused by name. No step rewrites bytes: the registered bytes are the signed ones.
 """
 
 import re
@@ -90,12 +90,12 @@ def encode(event: Event, key: SigningKey) -> Record:
     envelope = statement.wrap(material.PAYLOAD_TYPE, payload, key)
     headers.append((MATERIAL, base64.encode(envelope).encode()))
     record = Record(event.subject.encode(), data, tuple(headers))
-    headers_of(record)  # what nobody would accept must not be signed
+    headers_of(record)  # never sign a record that nobody would accept
     return record
 
 
 def with_letter(record: Record, container: bytes) -> Record:
-    """The same record with its letter. Raises ``letter_too_large`` if it no longer fits."""
+    """Return the record with its letter. Raises ``letter_too_large`` if it no longer fits."""
     whole = record.with_header(LETTER, container)
     if whole.size() > RECORD_LIMIT:
         raise WireError("letter_too_large", limit=RECORD_LIMIT)
@@ -104,10 +104,10 @@ def with_letter(record: Record, container: bytes) -> Record:
 
 @dataclass(frozen=True, slots=True)
 class Signed:
-    """A decoded record: who says to have said what about which case. Believe it after `verify`, not before.
+    """Decoded record: claimed source, case and content. Trust it only after `verify`.
 
     ``source`` is the agency's id; ``type`` has no ``nrm.``; ``digest`` is the envelope's (SHA-256 of the decoded
-    ``dssematerial``); ``kid`` names the key that it says it was signed with; ``attributes`` are the event's headers.
+    ``dssematerial``); ``kid`` names the claimed signing key; ``attributes`` are the event's headers.
     """
 
     id: str
@@ -124,23 +124,23 @@ class Signed:
     attributes: Mapping[str, str]
     letter_bytes: bytes | None
     fits: bool
-    """Whether the signed digests are those of these attributes and data; says nothing about who signed."""
+    """True if the signed digests are those of these attributes and data; the signer is not checked."""
     _payload: bytes
     _signature: bytes
 
     @property
     def data(self) -> bytes:
-        """The data, as they were signed."""
+        """Return the data as signed."""
         return self.record.value or b""
 
     @property
     def sealeddigest(self) -> str | None:
-        """The digest of the letter, if the event names one."""
+        """Return the digest of the letter; None if the event names none."""
         return self.attributes.get("ce_sealeddigest")
 
     @property
     def traceparent(self) -> str | None:
-        """The W3C trace context, if the event has one."""
+        """Return the W3C trace context; None if the event has none."""
         return self.attributes.get("ce_traceparent")
 
     def verify(self, key: VerifyKey) -> None:
@@ -160,11 +160,11 @@ class Signed:
         return _event(self, _data(_model(self), self.data))
 
     def letter(self, *, whole: bool = True) -> Container | None:
-        """The letter, if the event names one. *whole*: as its sender submits it; else as a recipient gets it.
+        """Return the letter; None if the event names none. A submission has the *whole* letter, a recipient a copy.
 
-        Raises ``suite_unknown``, ``letter_too_large``, or `LetterClosed` with the reason: ``missing``; ``digest`` (not the
-        letter that was signed); ``malformed`` (no container, a letter that no digest names, or, when whole, not
-        exactly the parts of the type or a part that its sender cannot open).
+        Raises ``suite_unknown``, ``letter_too_large``, or `LetterClosed` with the reason: ``missing``; ``digest`` (another
+        letter than the signed one); ``malformed`` (no container, a letter without a digest in the event, or, when whole,
+        other parts than the type's or a part that its sender cannot open).
         """
         if self.sealeddigest is None:
             if self.letter_bytes is not None:
@@ -185,11 +185,11 @@ class Signed:
 
 
 def decode(record: Record) -> Signed:
-    """Read a submission as far as it goes without believing it.
+    """Read a submission without trusting it yet.
 
     Raises:
-        WireError: ``unreadable`` (no value, an attribute missing, or one of those that say who speaks not of its form),
-            ``too_large``, ``header_not_allowed``, ``signature_profile`` (no signature, or not one of this profile).
+        WireError: ``unreadable`` (no value, or an identifying attribute is missing or malformed), ``too_large``,
+            ``header_not_allowed``, ``signature_profile`` (no signature, or none of this profile).
     """
     if record.value is None:
         raise WireError("unreadable")
@@ -262,7 +262,7 @@ def _model(signed: Signed) -> type[Data]:
 
 
 def _data(model: type[Data], raw: bytes) -> Data:
-    json.loads(raw, limit=DATA_LIMIT)  # what pydantic would read in silence: members that stand twice, floats, depth
+    json.loads(raw, limit=DATA_LIMIT)  # pydantic would accept repeated members, floats and any depth
     problem = Problem("", "invalid")
     try:
         return model.from_json(raw)

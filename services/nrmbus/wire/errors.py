@@ -11,10 +11,10 @@ WireCode = Literal[
     "letter_malformed", "letter_missing", "letter_digest_mismatch", "key_not_current", "suite_unknown",
     "unknown_recipient", "time_in_future", "version_passed",
 ]  # fmt: skip
-"""Every answer that the wire gives before the Rules are asked (``wire/README.md``, "What an error means")."""
+"""Codes of the checks that come before the Rules (``wire/README.md``, "What an error means")."""
 
 ClosedReason = Literal["digest", "key", "malformed", "missing"]
-"""Why a letter stayed shut; the words of ``letter.unreadable``."""
+"""Reason why a letter stayed closed, as in ``letter.unreadable``."""
 
 SENTENCES: Final[Mapping[WireCode, str]] = MappingProxyType(
     {
@@ -34,20 +34,20 @@ SENTENCES: Final[Mapping[WireCode, str]] = MappingProxyType(
         "wrong_partition": "The record lies on another partition than its key asks for: set the partitioner to murmur2.",
         "unknown_field": "The data do not fit this type and version: a field is unknown, missing, or has a value it may not have.",
         "unknown_type": "No event of this type is published on this bus: see the schemas.",
-        "unknown_version": "This version of the type is not judged on this bus: say it in one of those in `accepts`.",
+        "unknown_version": "This bus does not accept this version of the type: publish it in one of the versions in `accepts`.",
         "too_large": "The record, its data or a header is larger than the bus carries.",
         "letter_too_large": "The letter is larger than the bus carries: send less, or in several events.",
         "letter_malformed": "The letter does not have the form of the wire: seal it again.",
         "letter_missing": "The event names a letter that does not travel with it: send both.",
         "letter_digest_mismatch": "The letter is not the one that was signed: send the one whose digest the event names.",
-        "key_not_current": "The key is not, or no longer, its agency's, or a recipient has none now, so nothing was told: read the directory and try again; whose key ended runs nrmbus agency rotate.",
+        "key_not_current": "The key is not the agency's current one, or a recipient has no valid key, so nobody was told: read the directory and try again; an agency whose key expired runs nrmbus agency rotate.",
         "suite_unknown": "The letter is sealed by another suite than this bus knows: seal it with nrm1.",
         "unknown_recipient": "An agency that is named is not in the directory: correct its id; nrmbus agency list shows all.",
         "time_in_future": "The event's time lies more than five minutes ahead: set the clock.",
         "version_passed": "The case has moved on since the sender looked at it: look again.",
     }
 )
-"""One sentence a code: what happened and what to do."""
+"""Sentence for each code: what happened, then what to do."""
 
 _OF_DESKS: Final[Mapping[str, str]] = {
     "audience_changed": "The audience had changed since the letter was sealed: the desk seals the event again automatically, under a new id.",
@@ -64,7 +64,7 @@ def sentence_of(code: str) -> str:
 
 
 class WireError(Exception):
-    """Bytes that are not what the wire asks for.
+    """Error for bytes that do not have the form of the wire.
 
     ``code`` is of the closed list `WireCode`; ``sentence`` says what happened and what to do. ``safe`` holds facts of
     ours that help (a limit, the name of a header that we know), never a piece of the input, so this may be logged.
@@ -87,7 +87,7 @@ _CLOSED: Final[Mapping[ClosedReason, WireCode]] = {
 
 
 class LetterClosed(WireError):
-    """A letter, or a part of it, that its recipient cannot open; ``reason`` is what ``letter.unreadable`` says."""
+    """Letter, or part of one, that its recipient cannot open; ``letter.unreadable`` reports the ``reason``."""
 
     def __init__(self, reason: ClosedReason) -> None:
         """Name the *reason*; the code follows from it."""
@@ -100,7 +100,7 @@ ProofCode = Literal[
     "note_too_large", "key_malformed", "signature_invalid", "note_unsigned", "checkpoint_malformed", "origin_differs",
     "log_signature_missing", "quorum_missing", "policy_invalid", "body_malformed",
 ]  # fmt: skip
-"""Why a proof, a note or a checkpoint is not believed."""
+"""Reason why a proof, a note or a checkpoint is rejected."""
 
 PROOF_SENTENCES: Final[Mapping[ProofCode, str]] = MappingProxyType(
     {
@@ -122,11 +122,11 @@ PROOF_SENTENCES: Final[Mapping[ProofCode, str]] = MappingProxyType(
         "body_malformed": "The record has not the form of an add-checkpoint request of C2SP tlog-witness v1.0.0.",
     }
 )
-"""One sentence a code."""
+"""Sentence for each code."""
 
 
 class ProofError(Exception):
-    """A proof, a note or a checkpoint that is not believed.
+    """Error for a proof, a note or a checkpoint that is rejected.
 
     ``code`` is of the closed list `ProofCode`; ``safe`` holds numbers of ours (how many signed, how many are asked
     for), never a piece of the input, so this may be logged.

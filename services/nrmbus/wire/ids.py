@@ -1,4 +1,4 @@
-"""Names and numbers that stand on the wire: event ids, case references, and where a key's partition lies."""
+"""Names and numbers on the wire: event ids, case references, and the partition of a key."""
 
 import hashlib
 import os
@@ -21,21 +21,21 @@ DIGEST: Final = re.compile(r"[0-9a-f]{64}")
 """A SHA-256 in lower hex, to be matched whole."""
 
 RESERVED_NAMES: Final = frozenset({"admin", "broker", "kafka", "nrm", "operator", "play", "player"})
-"""Parts of the bus itself; no agency may be called so, since nobody speaks in their name."""
+"""Parts of the bus itself; no agency may have such an id, because nobody publishes in their name."""
 
 _LP_LIMIT: Final = 0xFFFF
 _MARK: Final = len("00000000-0000")
 
 
 def is_agency(name: str) -> bool:
-    """Whether *name* may be an agency's id: of the right form and not reserved."""
+    """Return True if *name* may be an agency's id: it has the right form and is not reserved."""
     return AGENCY_ID.fullmatch(name) is not None and name not in RESERVED_NAMES
 
 
 def lp(value: str | bytes) -> bytes:
-    """The length of *value* as two bytes, big-endian, and the bytes; so that no two lists of values read alike.
+    """Return the length of *value* as two bytes, big-endian, and the bytes, so that different lists give different bytes.
 
-    Raises ValueError beyond 65,535 bytes; whatever comes here was bounded before.
+    Raises ValueError beyond 65,535 bytes; callers bound their values before.
     """
     raw = value.encode() if isinstance(value, str) else value
     if len(raw) > _LP_LIMIT:
@@ -53,26 +53,26 @@ def _uuid(sixteen: bytes, version: int) -> str:
 
 
 def uuid7(milliseconds: int, random_bytes: bytes) -> str:
-    """A UUIDv7 (RFC 9562 section 5.7) from Unix *milliseconds* and ten *random_bytes*."""
+    """Return a UUIDv7 (RFC 9562 section 5.7) of Unix *milliseconds* and ten *random_bytes*."""
     return _uuid(milliseconds.to_bytes(6) + random_bytes[:10], 7)
 
 
 def new_event_id(milliseconds: int | None = None) -> str:
-    """A fresh UUIDv7; of the wall clock unless the caller's clock says *milliseconds*."""
+    """Return a fresh UUIDv7 of the wall clock, or of *milliseconds* by the caller's clock."""
     now = time.time_ns() // 1_000_000 if milliseconds is None else milliseconds
     return uuid7(now, os.urandom(10))
 
 
 def derived(agency: str, cause: str, rule: str) -> str:
-    """A UUIDv8 (RFC 9562 section 5.8) from SHA-256(lp(agency) || lp(cause) || lp(rule)): the same for the same three."""
+    """Return a UUIDv8 (RFC 9562 section 5.8) of SHA-256(lp(agency) || lp(cause) || lp(rule)); equal input, equal id."""
     return _uuid(hashlib.sha256(lp(agency) + lp(cause) + lp(rule)).digest()[:16], 8)
 
 
 def said_by_itself(agency: str, cause: str, rule: str) -> str:
-    """The id of what *agency* says by itself because of *cause* by *rule*: the same again after a restart.
+    """Return the id of an event that *agency* publishes automatically because of *cause* by *rule*; stable over restarts.
 
-    *cause* is the causing event's id, or a clock and its due time. It is as `derived` makes it, but for the first twelve
-    digits, which are the agency's mark: anybody can work the id out, and nobody else may use it.
+    *cause* is the causing event's id, or a clock and its due time. The id is `derived`, with the agency's mark as its first
+    twelve digits: anybody can compute the id, but no other agency may use it.
     """
     return mark_of(agency) + derived(agency, cause, rule)[_MARK:]
 
@@ -84,28 +84,28 @@ def sealed_again(agency: str, id: str) -> str:
 
 @lru_cache(maxsize=1024)
 def mark_of(agency: str) -> str:
-    """How the ids begin that *agency* alone gives: six bytes of SHA-256("nrmbus/said-by/v1" || 0 || lp(agency)), as in a UUID."""
+    """Return the mark of *agency*: six bytes of SHA-256("nrmbus/said-by/v1" || 0 || lp(agency)), written as in a UUID."""
     text = hashlib.sha256(b"nrmbus/said-by/v1\0" + lp(agency)).hexdigest()
     return f"{text[:8]}-{text[8:12]}"
 
 
 def mark_in(id: str) -> str | None:
-    """The first twelve digits of a UUIDv8, which may be an agency's mark; none in another id."""
+    """Return the first twelve digits of a UUIDv8, which may be an agency's mark; None for another id."""
     return id[:_MARK] if id[_MARK + 1 :].startswith("8") else None
 
 
 def is_derived(id: str) -> bool:
-    """Whether the event id *id* is of something that is said by itself: a UUIDv8."""
+    """Return True if the event id *id* is a UUIDv8: the event was published automatically."""
     return id[14] == "8"
 
 
 def new_ref() -> str:
-    """128 fresh random bits in lower hex: a case, an incident, a referral. Never derived from a person."""
+    """Return 128 fresh random bits in lower hex, for a case, an incident or a referral; never derived from a person."""
     return os.urandom(16).hex()
 
 
 def murmur2(raw: bytes) -> int:
-    """Kafka's 32-bit murmur2 (``org.apache.kafka.common.utils.Utils.murmur2``), unsigned."""
+    """Return Kafka's 32-bit murmur2 (``org.apache.kafka.common.utils.Utils.murmur2``), unsigned."""
     multiplier, mask = 0x5BD1E995, 0xFFFFFFFF
     whole = len(raw) & ~3
     h = 0x9747B28C ^ len(raw)
@@ -121,5 +121,5 @@ def murmur2(raw: bytes) -> int:
 
 @lru_cache(maxsize=16_384)
 def partition_of(key: str, partitions: int) -> int:
-    """The partition that *key* belongs to, as Kafka's Java clients choose by default; librdkafka's default differs."""
+    """Return the partition of *key*, by the default of Kafka's Java clients; librdkafka's default differs."""
     return (murmur2(key.encode()) & 0x7FFFFFFF) % partitions

@@ -164,5 +164,5 @@ def dumps(value: Mapping[str, Any]) -> bytes:
 
 
 def digest(raw: bytes) -> str:
-    """SHA-256 of *raw*, in lower hex."""
+    """Return SHA-256 of *raw*, in lower hex."""
     return hashlib.sha256(raw).hexdigest()

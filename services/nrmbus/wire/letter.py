@@ -1,8 +1,8 @@
-"""The letter: parts that only those may open whom the Rules let read them, whoever carries it.
+"""Letter of an event: sealed parts, which only the agencies that the Rules name can open.
 
 Each part has a content key of its own (AES-256-GCM), wrapped for each reader by HPKE (RFC 9180, base mode, single shot)
-with the hybrid KEM X-Wing, so that what is collected today stays shut when quantum computers read it. What binds a part
-to its event, its reader and its place is in README.md, "Letter".
+with the hybrid KEM X-Wing, so that a quantum computer cannot open a letter that was copied today. README.md, "Letter",
+describes how a part is bound to its event and its reader.
 """
 
 import os
@@ -23,13 +23,13 @@ from nrmbus.wire.keys.keys import KID_XWING, WRAP_BYTES, SealingKey, SealTo
 from nrmbus.wire.record import LETTER_LIMIT, PRINTABLE
 
 SUITE: Final = "nrm1"
-"""X-Wing, HKDF-SHA256, AES-256-GCM. There is one suite, and none is negotiated."""
+"""The only suite: X-Wing, HKDF-SHA256, AES-256-GCM. Nothing is negotiated."""
 
 PADDED: Final = tuple(kibibytes * 1024 for kibibytes in (1, 4, 16, 64, 128))
-"""The sizes that a part's plaintext is padded to, in bytes: a long story and a short note look alike."""
+"""Padded sizes of a part's plaintext, in bytes: a long story and a short note look alike."""
 
 MAX_READERS: Final = 64
-"""The most wraps of a part; as many as a list of agencies may name."""
+"""Largest number of wraps of a part, as of a list of agencies."""
 
 _CIPHERTEXTS: Final = tuple(size + 16 for size in PADDED)
 _IV: Final = 12
@@ -39,7 +39,7 @@ _HEX_DIGEST: Final = ids.DIGEST
 
 
 def padded(plain: bytes) -> bytes:
-    """Four bytes of length (big-endian), *plain*, zeros up to the next size. Raises ``letter_too_large`` beyond the last."""
+    """Return four bytes of length (big-endian), *plain*, and zeros up to the next size. Raises ``letter_too_large``."""
     whole = len(plain).to_bytes(_LENGTH) + plain
     for size in PADDED:
         if len(whole) <= size:
@@ -56,13 +56,13 @@ def unpadded(whole: bytes) -> bytes:
 
 
 def commitment(key: bytes) -> str:
-    """Which content key a part was sealed with: AES-GCM alone lets one ciphertext open to two stories under two keys."""
+    """Return the commitment to a content key: AES-GCM alone lets one ciphertext open to two plaintexts under two keys."""
     return sha256(b"nrmbus/commit/v1\0" + key).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """The event that a letter belongs to; no part of it opens anywhere else."""
+    """Event that a letter belongs to; its parts do not open in another event."""
 
     bus: str
     source: str
@@ -70,11 +70,11 @@ class Place:
     subject: str
 
     def aad(self, part: Part) -> bytes:
-        """What a part's content is bound to."""
+        """Return the additional data of a part's content."""
         return b"nrmbus/part-aad/v1\0" + self._bound(part)
 
     def info(self, part: Part, to: str, kid: str) -> bytes:
-        """What a part's wrapped key is bound to."""
+        """Return the HPKE info of a part's wrapped key."""
         return b"nrmbus/hpke/v1\0" + self._bound(part) + ids.lp(to) + ids.lp(kid)
 
     def _bound(self, part: Part) -> bytes:
@@ -91,7 +91,7 @@ class Wrap:
 
     @cached_property
     def digest(self) -> bytes:
-        """SHA-256 over reader, key and ciphertext."""
+        """Return SHA-256 over reader, key and ciphertext."""
         return sha256(b"nrmbus/wrap/v1\0" + ids.lp(self.to) + ids.lp(self.kid) + self.w).digest()
 
     @cached_property
@@ -112,16 +112,16 @@ class Sealed:
 
     @cached_property
     def digest(self) -> bytes:
-        """SHA-256 over the part; a copy gives the same."""
+        """Return SHA-256 over the part; a copy has the same digest."""
         own = b"nrmbus/part/v1\0" + ids.lp(self.name) + self.iv + bytes.fromhex(self.commit) + sha256(self.ct).digest()
         return sha256(own + b"".join(_digest(wrap) for wrap in self.wraps)).digest()
 
     def wrap_for(self, agency: str) -> Wrap | None:
-        """The wrap that *agency* opens, if there is one."""
+        """Return the wrap for *agency*; None if there is none."""
         return next((wrap for wrap in self.wraps if isinstance(wrap, Wrap) and wrap.to == agency), None)
 
     def copy_for(self, agency: str) -> "Sealed | bytes":
-        """The part as *agency* gets it: with its own wrap only, or nothing but the digest."""
+        """Return the copy of the part for *agency*: with its own wrap, or else the digest alone."""
         own = self.wrap_for(agency)
         if own is None:
             return self.digest
@@ -140,18 +140,18 @@ class Sealed:
         }
 
     def unwrap(self, key: SealingKey, wrap: Wrap, place: Place) -> bytes:
-        """The part's content key, which *wrap* holds for *key*; raises `LetterClosed`."""
+        """Return the part's content key, which *wrap* holds for *key*; raises `LetterClosed`."""
         secret = key.open(wrap.w, place.info(self.name, wrap.to, wrap.kid))
         self._check(secret)
         return secret
 
     def _check(self, secret: bytes) -> None:
-        # Before opening, not after: a second key that fits the tag would show a second story.
+        # Checked before opening: a second key that fits the tag would show another plaintext.
         if len(secret) != _KEY or commitment(secret) != self.commit:
             raise LetterClosed("malformed")
 
     def open(self, key: SealingKey, wrap: Wrap, place: Place) -> dict[str, Any]:
-        """Open with *key* what *wrap* holds for it; raises `LetterClosed`."""
+        """Open the part with *key* and its *wrap*; raises `LetterClosed`."""
         return self.open_with(self.unwrap(key, wrap, place), place)
 
     def open_with(self, secret: bytes, place: Place) -> dict[str, Any]:
@@ -190,10 +190,10 @@ def seal(
     id: str,
     subject: str,
 ) -> bytes:
-    """Seal *parts* (empty ones too) each to its *audience*, the sender always among them; the answer is the container.
+    """Seal each of *parts* (empty ones too) to its *audience*, always with the sender; return the container.
 
     *audience* pairs an agency with its current key. Raises ``letter_too_large`` for a part beyond 128 KiB or a container
-    beyond 240 KiB, ``json_invalid`` for what is no JSON of this bus, ValueError if the sender could not open a part.
+    beyond 240 KiB, ``json_invalid`` for fields that are no JSON of this bus, ValueError for a part without the sender.
     """
     place = Place(bus, source, id, subject)
     sealed = tuple(_seal(part, parts[part], dict(audience.get(part, ())), place) for part in sorted(parts))
@@ -216,7 +216,7 @@ def _seal(part: Part, fields: Mapping[str, Any], readers: Mapping[str, SealTo], 
 
 @dataclass(frozen=True, slots=True)
 class Container:
-    """A letter as it travels: whole from its sender, or a copy that shows one reader its own parts and no other reader."""
+    """Letter in transit: whole from its sender, or a copy with one reader's parts and digests of all other parts."""
 
     sealed: tuple[Sealed | bytes, ...]
 
@@ -246,23 +246,23 @@ class Container:
 
     @property
     def digest(self) -> str:
-        """``sealeddigest``: SHA-256 in lower hex, the same for the whole letter and every copy."""
+        """Return ``sealeddigest``: SHA-256 in lower hex, equal for the whole letter and every copy."""
         return sha256(b"nrmbus/letter/v1\0" + b"".join(map(_digest, self.sealed))).hexdigest()
 
     @property
     def whole(self) -> bool:
-        """Whether every part and every wrap is there."""
+        """Return True if every part and every wrap is there."""
         return all(
             isinstance(part, Sealed) and all(isinstance(wrap, Wrap) for wrap in part.wraps) for part in self.sealed
         )
 
     @property
     def parts(self) -> tuple[Part, ...]:
-        """The names of the parts that can be seen here, sorted."""
+        """Return the names of the visible parts, sorted."""
         return tuple(part.name for part in self.sealed if isinstance(part, Sealed))
 
     def wraps(self, part: Part) -> dict[str, str]:
-        """Who opens *part*, and with which key: agency to kid, as far as it can be seen here."""
+        """Return the visible readers of *part*: kid of the key, by agency."""
         return {wrap.to: wrap.kid for wrap in self._part(part).wraps if isinstance(wrap, Wrap)}
 
     def _part(self, name: Part) -> Sealed:
@@ -272,14 +272,14 @@ class Container:
         raise LetterClosed("missing")
 
     def json(self) -> bytes:
-        """The bytes that travel. Raises ``letter_too_large`` beyond 240 KiB."""
+        """Return the bytes for the wire. Raises ``letter_too_large`` beyond 240 KiB."""
         raw = json.dumps({"parts": [_body(part) for part in self.sealed], "suite": SUITE})
         if len(raw) > LETTER_LIMIT:
             raise WireError("letter_too_large", limit=LETTER_LIMIT)
         return raw
 
     def copy_for(self, agency: str) -> bytes:
-        """The letter as *agency* gets it: its own parts with its own wrap; of all else the digests, so that ``digest`` holds."""
+        """Return the copy for *agency*: its parts with its own wraps, and digests of the rest, so that ``digest`` is equal."""
         copies = [part.copy_for(agency) if isinstance(part, Sealed) else part for part in self.sealed]
         return Container(tuple(copies)).json()
 
@@ -293,17 +293,17 @@ class Container:
         id: str,
         subject: str,
     ) -> dict[Part, dict[str, Any]]:
-        """Open every part that is sealed to *agency*, with its key, or its keys by kid; no part for it gives ``{}``.
+        """Open every part that is sealed to *agency*, with its key, or its keys by kid; return ``{}`` if there is none.
 
         Raises:
-            LetterClosed: ``key`` (sealed to a key that is not here, or belongs to another event), ``malformed`` (opened,
-                and is not what a letter holds). One part that fails closes all.
+            LetterClosed: ``key`` (the letter is sealed to another key, or belongs to another event), ``malformed`` (the
+                opened part is no content of a letter). One failed part closes all.
         """
         place = Place(bus, source, id, subject)
         return self.open_with(self.unwrap(agency, key, place), place)
 
     def unwrap(self, agency: str, key: SealingKey | Mapping[str, SealingKey], place: Place) -> dict[Part, bytes]:
-        """The content keys of the parts that are sealed to *agency*: what opens them without its key. Raises as `open`."""
+        """Return the content keys of the parts that are sealed to *agency*. Raises as `open`."""
         keys = {key.kid: key} if isinstance(key, SealingKey) else key
         found: dict[Part, bytes] = {}
         for part in self.sealed:
@@ -318,7 +318,7 @@ class Container:
         return found
 
     def open_with(self, secrets: Mapping[Part, bytes], place: Place) -> dict[Part, dict[str, Any]]:
-        """Open the parts that *secrets* has the content keys of; raises as `open`, and ``missing`` for a part that is not here."""
+        """Open parts with their content keys *secrets*; raises as `open`, and ``missing`` for an absent part."""
         return {name: self._part(name).open_with(secret, place) for name, secret in secrets.items()}
 
 

@@ -1,4 +1,4 @@
-"""What the signature of an envelope covers: the payload of ``dssematerial``.
+"""Signed payload of an envelope: the payload of ``dssematerial``.
 
 CloudEvents ``extensions/verifiability.md`` (July 2026): a digest of the core attributes and the data, a digest of the
 signed extension attributes, and the names of these, in their order.
@@ -28,15 +28,15 @@ def _hash(value: str) -> bytes:
 
 
 def signed_names(headers: Mapping[str, str]) -> list[str]:
-    """The extension attributes that *headers* have, in the order in which they are signed."""
+    """Return the extension attributes in *headers*, in the order of signing."""
     return [name for name, header in _EXTENSION_HEADERS if header in headers]
 
 
 def payload(headers: Mapping[str, str], data: bytes, names: Sequence[str]) -> bytes:
-    """The payload to sign, as canonical JSON, of an event's *headers* and *data*, with *names* as ``signedextattrs``.
+    """Return the payload to sign, as canonical JSON, of an event's *headers* and *data*; *names* are ``signedextattrs``.
 
-    Every attribute is written in the one form of its type already, so its text is what the extension hashes. An absent
-    one counts as empty, as the extension has it; this bus lets no empty one pass.
+    Each attribute has the one form of its type, so its text is hashed as it is. The extension counts an absent attribute
+    as empty; this bus accepts no empty one.
     """
     get = headers.get
     core = [_hash(get(header, "")) for header in _CORE_HEADERS]
@@ -48,14 +48,14 @@ def payload(headers: Mapping[str, str], data: bytes, names: Sequence[str]) -> by
 
 
 def fits(signed: bytes, headers: Mapping[str, str], data: bytes) -> bool:
-    """Whether the payload *signed* says of *headers* and *data* what is there.
+    """Return True if the payload *signed* has the digests of *headers* and *data*.
 
-    Raises ``signature_profile`` unless it is a payload of this profile: both digests, every extension attribute that is
-    there and no other, in order, and no further member.
+    Raises ``signature_profile`` unless *signed* is a payload of this profile: both digests, exactly the present extension
+    attributes in order, and no further member.
     """
     names = signed_names(headers)
     due = payload(headers, data, names)
-    # As every desk spells it; other libraries may write blanks or another order.
+    # Every desk writes one spelling; other libraries may write blanks or another order.
     return signed == due or _read(signed, names) == json.loads(due, limit=MATERIAL_LIMIT)
 
 

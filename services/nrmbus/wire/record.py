@@ -1,4 +1,4 @@
-"""A Kafka record as it lies in a topic, and which headers it may have (CloudEvents Kafka binding, binary mode)."""
+"""Kafka record of a topic, and its allowed headers (CloudEvents Kafka binding, binary mode)."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ RECORD_LIMIT: Final = 256 * 1024
 LETTER_LIMIT: Final = 240 * 1024
 MATERIAL_LIMIT: Final = 8 * 1024
 STATEMENT_LIMIT: Final = 64 * 1024
-"""Of what the registrar adds: an answer names up to 64 agencies for each of seven parts, and must be readable for ever."""
+"""Limit of each header that the registrar adds: a statement names up to 64 agencies for each of seven parts."""
 ATTRIBUTE_LIMIT: Final = 1024
 
 MATERIAL: Final = "ce_dssematerial"
@@ -22,12 +22,12 @@ DELIVERY: Final = "nrm_delivery"
 AUDIENCE: Final = "nrm_audience"
 ANSWER: Final = "nrm_answer"
 SUBMITTED: Final = "nrm_submitted"
-"""Where the registrar read a submission, ``topic:offset``: for its own restart, in no leaf and signed by nobody."""
+"""Place of the submission in its outbox, ``topic:offset``: for the registrar's restart, unsigned and in no leaf."""
 STATEMENTS: Final = frozenset({REGISTRATION, DELIVERY, AUDIENCE, ANSWER, SUBMITTED})
 """Headers that only the registrar writes."""
 
 CORRELATION: Final = "correlation_id"
-"""Header that a library may add (FastStream does); nobody signs it and nobody reads it."""
+"""Header that a library may add (FastStream does); it is unsigned, and nobody reads it."""
 
 CORE: Final = ("id", "source", "specversion", "type", "datacontenttype", "dataschema", "subject", "time")
 """CloudEvents' own attributes, in the order in which the extension hashes them."""
@@ -36,11 +36,11 @@ EXTENSIONS: Final = (
     "recordedtime", "sequence", "actor", "approver", "policy", "legalbasis", "consent", "referral", "incident",
     "correlationid", "causationid", "expectedversion", "dataclassification", "sealeddigest", "traceparent",
 )  # fmt: skip
-"""Every extension attribute there is, in the order in which they are signed."""
+"""All extension attributes, in the order of signing."""
 
 
 def header_of(attribute: str) -> str:
-    """The header that carries *attribute*."""
+    """Return the header that carries *attribute*."""
     return "content-type" if attribute == "datacontenttype" else f"ce_{attribute}"
 
 
@@ -53,12 +53,12 @@ _LIMITS: Final[Mapping[str, int]] = {
 }
 _READ_LATER: Final = frozenset({MATERIAL, LETTER})
 PRINTABLE: Final = bytes(range(0x20, 0x7F))
-"""The characters that a header may have."""
+"""Characters that are allowed in a header."""
 
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """Key, value and headers. Key or value is null where somebody wrote a record that is no event."""
+    """Key, value and headers. Key or value is None in a record that is no event."""
 
     key: bytes | None
     value: bytes | None
@@ -66,35 +66,35 @@ class Record:
 
     @property
     def traceparent(self) -> str | None:
-        """The W3C trace context among its headers, as it stands there; whoever uses it looks at its form."""
+        """Return the W3C trace context of the headers, unchecked; None if there is none."""
         value = next((value for name, value in self.headers if name == _TRACEPARENT), None)
         return value.decode("ascii", "replace") if value else None
 
     def size(self) -> int:
-        """Key, value and headers, in bytes."""
+        """Return the size of key, value and headers in bytes."""
         headers = sum([len(name) + len(value or b"") for name, value in self.headers])
         return len(self.key or b"") + len(self.value or b"") + headers
 
     def digest(self) -> str:
-        """SHA-256 over everything, in lower hex: by it an answer names a record that could not be decoded."""
+        """Return SHA-256 over the whole record in lower hex; an answer names an undecodable record by this digest."""
         pieces = [b"nrmbus/record/v1\0", _counted(self.key), _counted(self.value)]
         for name, value in self.headers:
             pieces += [_counted(name.encode(errors="surrogatepass")), _counted(value)]
         return sha256(b"".join(pieces)).hexdigest()
 
     def with_header(self, name: str, value: bytes) -> "Record":
-        """The same with one more header."""
+        """Return the record with one more header."""
         return Record(self.key, self.value, (*self.headers, (name, value)))
 
     def without_letter(self) -> "Record":
-        """The event alone: without its letter, and without ``correlation_id``, which nobody signed."""
+        """Return the event alone, without its letter and the unsigned ``correlation_id``."""
         kept = tuple([header for header in self.headers if header[0] not in {LETTER, CORRELATION}])
         return Record(self.key, self.value, kept)
 
     def split(self) -> tuple["Record", dict[str, bytes]]:
-        """What the registrar received, and the headers that it added, by name.
+        """Return the record that the registrar received, and the headers that it added, by name.
 
-        Raises ``header_not_allowed`` if one of these stands twice or is empty, ``too_large`` beyond 64 KiB.
+        Raises ``header_not_allowed`` if an added header is there twice or empty, ``too_large`` beyond 64 KiB.
         """
         added: dict[str, bytes] = {}
         for name, value in self.headers:
@@ -113,10 +113,10 @@ def _counted(value: bytes | None) -> bytes:
 
 
 def headers_of(record: Record) -> dict[str, bytes]:
-    """The headers of a submission, by name.
+    """Return the headers of a submission, by name.
 
-    Raises ``header_not_allowed`` for one that is unknown, stands twice, is empty, null or not printable ASCII (signature
-    and letter are looked at where they are read), ``too_large`` for one beyond its limit.
+    Raises ``header_not_allowed`` for a header that is unknown, repeated, empty, null or not printable ASCII, and
+    ``too_large`` for one beyond its limit. Signature and letter are checked later, when they are read.
     """
     found = dict(record.headers)
     if len(found) != len(record.headers) or not found.keys() <= _LIMITS.keys() or not all(found.values()):

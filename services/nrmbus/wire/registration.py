@@ -1,7 +1,7 @@
-"""What the registrar says: registrations (the receipt and the history), deliveries, answers, and to whom it told what.
+"""Statements of the registrar: registrations (receipt and history), deliveries, answers, and audiences.
 
 Each is a closed object in canonical JSON; its digest is SHA-256 over these bytes, without the signature. All but
-`Audience` are signed (`statement`); an audience is committed to by the registration.
+`Audience` are signed (`statement`); the registration commits to the audience.
 """
 
 from collections.abc import Callable, Mapping
@@ -37,19 +37,19 @@ Topic = Annotated[str, Field(pattern=r"^[a-z][a-z0-9._-]{0,248}$")]
 
 
 class _Stated(Frozen):
-    """A statement: one spelling of its JSON, and a digest of that.
+    """Statement with canonical JSON and a digest.
 
-    Fields are declared in the order of their names, which is that of RFC 8785: so pydantic writes canonical JSON, in a
-    third of the time that sorting takes.
+    The fields are declared in alphabetical order, as RFC 8785 asks, so pydantic writes canonical JSON in a third of the
+    time of a sort.
     """
 
     def json(self) -> bytes:  # type: ignore[override]  # pydantic keeps a deprecated method of that name
-        """The canonical JSON bytes, absent fields left out."""
+        """Return the canonical JSON bytes, without absent fields."""
         return self.model_dump_json(exclude_none=True).encode()
 
     @property
     def digest(self) -> str:
-        """SHA-256 of `json`, in lower hex."""
+        """Return SHA-256 of `json`, in lower hex."""
         return json.digest(self.json())
 
     @classmethod
@@ -124,7 +124,7 @@ class Registration(_Stated):
         return None if value is None else dict(sorted(value.items()))
 
     def leaf(self) -> bytes:
-        """The hash of the leaf in the Merkle tree of the partition: 32 bytes."""
+        """Return the hash of the leaf in the Merkle tree of the partition: 32 bytes."""
         return sha256(b"\0" + self.json()).digest()
 
 
@@ -176,12 +176,12 @@ class Audience(_Stated):
         return dict(sorted(value.items()))
 
     def commitment(self) -> str:
-        """What the registration says of it: SHA-256 of `json`, salt included, in lower hex."""
+        """Return the value in the registration: SHA-256 of `json`, salt included, in lower hex."""
         return self.digest
 
 
 def sign_registration(registration: Registration, key: SigningKey) -> bytes:
-    """The header ``nrm_registration``."""
+    """Return the header ``nrm_registration``."""
     return statement.sign_bytes("registration", registration.json(), key)
 
 
@@ -191,7 +191,7 @@ def verify_registration(raw: bytes, key_of: Callable[[str], VerifyKey]) -> Regis
 
 
 def sign_delivery(delivery: Delivery, key: SigningKey) -> bytes:
-    """The header ``nrm_delivery``."""
+    """Return the header ``nrm_delivery``."""
     return statement.sign_bytes("delivery", delivery.json(), key)
 
 
@@ -201,7 +201,7 @@ def verify_delivery(raw: bytes, key_of: Callable[[str], VerifyKey]) -> Delivery:
 
 
 def sign_answer(answer: Answer, key: SigningKey) -> bytes:
-    """The header ``nrm_answer``."""
+    """Return the header ``nrm_answer``."""
     return statement.sign_bytes("answer", answer.json(), key)
 
 

@@ -1,7 +1,7 @@
-"""What the bus itself signs: one canonical JSON object in a DSSE envelope, its purpose in the signed bytes.
+"""Signed statements of the bus: one canonical JSON object in a DSSE envelope, with its purpose in the signed bytes.
 
-DSSE 1.0.2 (github.com/secure-systems-lab/dsse). No key serves two purposes, and no statement reads as another: the
-payload type names the thing.
+DSSE 1.0.2 (github.com/secure-systems-lab/dsse). No key serves two purposes, and the payload type names the kind of
+statement, so that none can pass for another.
 """
 
 import re
@@ -26,17 +26,17 @@ Thing = Literal[
 ]
 
 LIMIT: Final = 64 * 1024
-"""The most bytes of a statement with its signature."""
+"""Largest size of a statement with its signature, in bytes."""
 
 _SPELLED: Final = re.compile(
     rb'\{"payload":"([A-Za-z0-9+/=]+)","payloadType":"([!#-\[\]-~]+)",'
     rb'"signatures":\[\{"keyid":"(ed25519:[0-9a-f]{32})","sig":"([A-Za-z0-9+/]{86}==)"\}\]\}'
 )
-"""A DSSE envelope as `wrap` spells it, which is RFC 8785."""
+"""DSSE envelope in the spelling of `wrap`, which is RFC 8785."""
 
 
 def pae(payload_type: bytes, payload: bytes) -> bytes:
-    """DSSE's pre-authentication encoding: the bytes that are signed."""
+    """Return DSSE's pre-authentication encoding, the bytes to sign."""
     return b"DSSEv1 %d %b %d %b" % (len(payload_type), payload_type, len(payload), payload)
 
 
@@ -63,7 +63,7 @@ def unwrap(payload_type: str, raw: bytes) -> tuple[bytes, str, bytes]:
 
 
 def _members(raw: bytes) -> tuple[bytes, ...]:
-    # The same in another order or with blanks, as other libraries write it.
+    # Other libraries write blanks, or another order.
     envelope: dict[str, Any] = {}
     try:
         envelope = json.loads(raw, limit=LIMIT)
@@ -76,7 +76,7 @@ def _members(raw: bytes) -> tuple[bytes, ...]:
 
 
 def payload_type(thing: Thing) -> str:
-    """The DSSE payload type of a *thing*."""
+    """Return the DSSE payload type of a *thing*."""
     return f"application/vnd.nrmbus.{thing}.v1+json"
 
 
@@ -86,12 +86,12 @@ def sign_bytes(thing: Thing, payload: bytes, key: SigningKey) -> bytes:
 
 
 def sign(thing: Thing, body: Mapping[str, Any], key: SigningKey) -> bytes:
-    """Sign *body* as a *thing*; the answer is a DSSE envelope. Raises ``json_invalid`` as `json.dumps` does."""
+    """Sign *body* as a *thing*; return a DSSE envelope. Raises ``json_invalid`` as `json.dumps` does."""
     return sign_bytes(thing, json.dumps(body), key)
 
 
 def body_of(thing: Thing, raw: bytes) -> bytes:
-    """Give the payload of a signed *thing* unverified, for a reader whose chain of digests answers for it.
+    """Return the payload of a signed *thing* unverified, for a reader that checks a chain of digests instead.
 
     Raises ``signature_profile`` for another form or another thing.
     """
@@ -100,7 +100,7 @@ def body_of(thing: Thing, raw: bytes) -> bytes:
 
 
 def verify_bytes(thing: Thing, raw: bytes, key_of: Callable[[str], VerifyKey]) -> tuple[bytes, str]:
-    """Give the signed payload of *raw* and the kid that it verified with.
+    """Return the signed payload of *raw* and the kid of the key that verified it.
 
     *key_of* finds the key of a kid; a LookupError of it becomes ``key_not_current``. Raises ``signature_profile`` for
     another form or another thing, ``signature_invalid`` for another signature.
@@ -110,7 +110,7 @@ def verify_bytes(thing: Thing, raw: bytes, key_of: Callable[[str], VerifyKey]) -
     try:
         key = key_of(kid)
     except LookupError:
-        key = None  # a KeyError would show the kid that came in
+        key = None  # a KeyError would show the kid of the input
     if key is None:
         raise WireError("key_not_current")
     if key.kid != kid:
@@ -120,9 +120,9 @@ def verify_bytes(thing: Thing, raw: bytes, key_of: Callable[[str], VerifyKey]) -
 
 
 def verify(thing: Thing, raw: bytes, key_of: Callable[[str], VerifyKey]) -> tuple[dict[str, Any], str]:
-    """Give the body of a signed *thing* and the kid that it verified with; errors as `verify_bytes`.
+    """Return the body of a signed *thing* and the kid of the key that verified it; errors as `verify_bytes`.
 
-    A payload that is not canonical JSON is ``json_invalid``: one statement has one digest.
+    A payload must be canonical JSON, so that each statement has one digest; another is ``json_invalid``.
     """
     payload, kid = verify_bytes(thing, raw, key_of)
     body = json.loads(payload, limit=LIMIT)

@@ -6,7 +6,7 @@ from functools import lru_cache
 from typing import Final
 
 AHEAD_AT_MOST: Final = timedelta(minutes=5)
-"""How far an event's time may lie ahead of its registration: `time_in_future` beyond that."""
+"""Largest lead of an event's time over its registration; beyond that, `time_in_future`."""
 _TIME: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z")
 
 
@@ -17,7 +17,7 @@ def write(time: datetime) -> str:
 
 @lru_cache(maxsize=1_024)  # events are written down within the same few seconds
 def read(text: str) -> datetime | None:
-    """Read exactly that form; none for every other, and for what is no day or hour."""
+    """Read exactly that form; None for every other text, and for an impossible day or hour."""
     if not _TIME.fullmatch(text):
         return None
     try:

@@ -1,4 +1,4 @@
-"""A file that somebody else may have laid there: plain, and read no further than it may be long."""
+"""Safe reading of files that another person may have placed: plain files only, up to a limit."""
 
 import errno
 import os
@@ -17,10 +17,10 @@ class NotPlainError(OSError):
 
 
 def read(path: Path, limit: int) -> tuple[bytes, int]:
-    """The first *limit* bytes of the plain file at *path*, or all where it has fewer, and its mode.
+    """Return at most the first *limit* bytes of the plain file at *path*, and its mode.
 
-    A pipe without a writer would never answer, and a device would never end: neither is read. Whose mode it is, is the
-    file that was read, and none that was put in its place meanwhile.
+    A pipe without a writer would never answer, and a device would never end: neither is read. The mode is read from the
+    open descriptor, so that a swapped file cannot spoof it.
 
     Raises:
         NotPlainError: it is no plain file.

@@ -1,9 +1,9 @@
-"""A private key at rest: raw on a bus for playing, else sealed under a passphrase or the content of a key file.
+"""Private keys at rest: raw on a bus for playing, else sealed under a passphrase or the content of a key file.
 
-A private key of this bus is a seed of 32 bytes, or PEM where it is the authority's, and so is its file where nothing
-protects it. A sealed file is a JSON object that names its parameters: scrypt (RFC 7914) makes a key of the passphrase, AES-256-GCM seals with it.
-The passphrase is asked at the terminal, or is what the file holds that NRMBUS_KEY_FILE names; it is kept in this
-process's memory alone, once, so that nothing else has to carry it about.
+A private key is a seed of 32 bytes, or PEM for the authority's; an unprotected file holds exactly this. A sealed file is a
+JSON object with its parameters: scrypt (RFC 7914) derives a key from the passphrase, and AES-256-GCM seals with it.
+The passphrase is asked at the terminal, or read from the file that NRMBUS_KEY_FILE names. One place in the memory of this
+process holds it, and no other.
 """
 
 import contextlib
@@ -24,19 +24,19 @@ from nrmbus.wire.errors import WireError
 from nrmbus.wire.keys import files
 
 SETTING: Final = "NRMBUS_KEY_FILE"
-"""The environment names the file, never what is in it."""
+"""Environment variable with the path of the key file, never its content."""
 
 SEED_BYTES: Final = 32
 LEAST: Final = 12
-"""Bytes of a passphrase or key file that are asked for at least; a key file of ours has 64 hex digits."""
+"""Smallest size of a passphrase or key file, in bytes; our own key files have 64 hex digits."""
 
 COST: Final = (2**15, 8, 3)
-"""scrypt's n, r and p: 32 MiB and a fifth of a second, one of the settings that OWASP's password storage page holds equal."""
+"""scrypt's n, r and p: 32 MiB and a fifth of a second, one of the equal settings of OWASP's password storage page."""
 
 _MOST_MEMORY: Final = 2**20
 _MOST_WORK: Final = 2**21
-"""Of n times r (128 bytes each: 128 MiB), and of that times p (half a second): a file that asks for more would fill the memory of
-whoever opens it, or keep him for minutes."""
+"""Limits of n·r (128 bytes each: 128 MiB) and of n·r·p (half a second). A file with larger parameters could fill the
+memory of its reader, or stop it for minutes."""
 _SEALED: Final = b'{"aead":'
 _PEM: Final = b"-----BEGIN "
 _SALT: Final = 16
@@ -67,7 +67,7 @@ _SENTENCES: Final[dict[KeyFileCode, str]] = {
 
 
 class KeyFileError(Exception):
-    """A private key cannot be read. The message is a sentence that says what mends it, and holds no value and no secret."""
+    """Error for a private key that cannot be read. The message names the remedy, and holds no value and no secret."""
 
     def __init__(self, code: KeyFileCode) -> None:
         super().__init__(_SENTENCES[code])
@@ -75,12 +75,12 @@ class KeyFileError(Exception):
 
 
 class Passphrase:
-    """What private keys are sealed under. It shows itself nowhere, and cannot be pickled."""
+    """Passphrase that seals private keys. Its repr shows nothing, and it cannot be pickled."""
 
     __slots__ = ("_keys", "_salt", "_secret")
 
     def __init__(self, secret: bytes) -> None:
-        """Take what was typed, or what a key file holds. Raises ``key_file_short`` below 12 bytes."""
+        """Take the typed passphrase, or the content of a key file. Raises ``key_file_short`` below 12 bytes."""
         if len(secret) < LEAST:
             raise KeyFileError("key_file_short")
         self._secret = secret
@@ -89,10 +89,10 @@ class Passphrase:
 
     @classmethod
     def of_file(cls, path: Path) -> Self:
-        """What the key file at *path* holds, white space around it left out.
+        """Return the passphrase in the key file at *path*, without surrounding white space.
 
         Raises:
-            KeyFileError: ``key_file_missing`` (also for what is no plain file), ``key_file_open_to_others``,
+            KeyFileError: ``key_file_missing`` (also for a folder, pipe or device), ``key_file_open_to_others``,
                 ``key_file_short``, ``key_file_long``.
         """
         try:
@@ -106,7 +106,7 @@ class Passphrase:
         return cls(secret.strip())
 
     def seal(self, seed: bytes) -> bytes:
-        """The file of *seed*. Files that one process seals share a salt: what opens them, scrypt makes once."""
+        """Return the sealed file of *seed*. The files of one process share a salt, so that scrypt runs once to open them."""
         n, r, p = COST
         iv = os.urandom(_IV)
         about = {"kdf": "scrypt", "n": n, "r": r, "p": p, "salt": base64.encode(self._salt), "aead": "aes-256-gcm"}
@@ -114,7 +114,7 @@ class Passphrase:
         return json.dumps({**about, "iv": base64.encode(iv), "ct": base64.encode(ct)}) + b"\n"
 
     def open(self, content: bytes) -> bytes:
-        """The seed in a sealed file's *content*; raises ``key_malformed`` or ``key_passphrase_wrong``."""
+        """Return the seed in a sealed file's *content*; raises ``key_malformed`` or ``key_passphrase_wrong``."""
         body = _read(content)
         about = {name: value for name, value in body.items() if name not in ("iv", "ct")}
         key = self._key(base64.read(body["salt"]) or b"", body["n"], body["r"], body["p"])
@@ -126,7 +126,7 @@ class Passphrase:
         return seed
 
     def hand_on(self) -> bytes:
-        """What another process of the same bus is told, over a socket that nobody else holds."""
+        """Return the secret, for another process of the same bus over a private socket."""
         return self._secret
 
     def _key(self, salt: bytes, n: int, r: int, p: int) -> bytes:
@@ -140,12 +140,12 @@ class Passphrase:
         return "Passphrase()"
 
     def __reduce__(self) -> NoReturn:
-        """Refuse: whoever pickles an object that holds this would write it down."""
+        """Raise TypeError: a pickle of any object with the passphrase would write it to disk."""
         raise TypeError("a passphrase is not written down")
 
 
 def _is_borne(n: int, r: int, p: int) -> bool:
-    """Whether scrypt with these parameters is neither too cheap for a thief nor too dear for whoever opens it."""
+    """Return True if these scrypt parameters are neither too cheap for a thief nor too expensive for the reader."""
     whole = n >= 2**14 and n & (n - 1) == 0 and r >= 1 and p >= 1
     return whole and n * r <= _MOST_MEMORY and n * r * p <= _MOST_WORK
 
@@ -177,7 +177,7 @@ def _read(content: bytes) -> dict[str, Any]:
 
 
 def asked() -> Passphrase | None:
-    """The passphrase by the file that NRMBUS_KEY_FILE names, else as typed at the terminal; None where nobody can be asked.
+    """Return the passphrase from the file that NRMBUS_KEY_FILE names, else from the terminal; None without a terminal.
 
     Raises:
         KeyFileError: as `Passphrase.of_file`.
@@ -191,18 +191,18 @@ def asked() -> Passphrase | None:
 
 
 class _Held:
-    """The passphrase of this process."""
+    """Holder of this process's passphrase."""
 
     passphrase: Passphrase | None = None
 
 
 def hold(passphrase: Passphrase | None) -> None:
-    """Have this process read and write private keys under *passphrase*; with none, write them raw."""
+    """Use *passphrase* for all private keys of this process; with None, write them raw."""
     _Held.passphrase = passphrase
 
 
 def held() -> Passphrase | None:
-    """The passphrase that this process holds."""
+    """Return the passphrase of this process; None if it has none."""
     return _Held.passphrase
 
 
@@ -210,12 +210,12 @@ def held() -> Passphrase | None:
 
 
 def is_sealed(path: Path) -> bool:
-    """Whether the private key at *path* lies sealed."""
+    """Return True if the private key at *path* is sealed."""
     return files.read(path, len(_SEALED))[0] == _SEALED
 
 
 def read(path: Path) -> bytes:
-    """The seed, or the PEM, in the private key's file at *path*; where it lies sealed and no passphrase is held, somebody is asked.
+    """Return the seed, or the PEM, in the private key's file at *path*; ask for a passphrase if a sealed file needs one.
 
     Raises:
         KeyFileError: ``key_locked``, ``key_passphrase_wrong``, ``key_malformed``.
@@ -253,7 +253,7 @@ def write(path: Path, seed: bytes) -> None:
 
 
 def protect(path: Path) -> bool:
-    """Seal the private key at *path* if it lies raw, and overwrite what lay there; whether it did.
+    """Seal a raw private key at *path* and overwrite the raw file; return True if this was done.
 
     Raises:
         KeyFileError: ``key_locked`` when this process holds no passphrase.
@@ -273,15 +273,15 @@ def protect(path: Path) -> bool:
 
 
 def _end(old: Path) -> None:
-    # A key that is being set aside has another name for a moment, and is wanted there.
+    # A key that is being set aside has a second name for a moment, under which it must stay.
     old.unlink() if old.stat().st_nlink > 1 else destroy(old)
 
 
 def set_aside(path: Path, to: Path) -> None:
-    """Give the private key at *path* the name *to* too, on disk when this returns; done twice, nothing changes.
+    """Give the private key at *path* the second name *to*, on disk when this returns; idempotent.
 
-    Whoever then writes another key to *path* leaves the old one where `destroy` overwrites it: a copy would leave its
-    first bytes on the disk.
+    The file has two names instead of a copy. After another key was written to *path*, `destroy` overwrites the same bytes
+    on the disk under *to*.
     """
     for missing in reversed([each for each in (to.parent, *to.parent.parents) if not each.exists()]):
         missing.mkdir(mode=0o700, exist_ok=True)
@@ -293,8 +293,8 @@ def set_aside(path: Path, to: Path) -> None:
 def destroy(path: Path) -> None:
     """Overwrite the file at *path*, then remove it; the removal is on disk when this returns.
 
-    A file system that never writes in place, or a disk that wears evenly, may keep the old bytes: a sealed file is
-    worth nothing there without its passphrase, a raw one is. Raises FileNotFoundError.
+    A copy-on-write file system, or a disk with wear levelling, may keep the old bytes. They are worthless without the
+    passphrase if the file was sealed, but not if it was raw. Raises FileNotFoundError.
     """
     with path.open("r+b") as file:
         size = max(os.fstat(file.fileno()).st_size, SEED_BYTES)

@@ -1,6 +1,6 @@
-"""The two kinds of keys: Ed25519 signs, X-Wing (ML-KEM-768 with X25519) opens letters. A repr shows only the kid.
+"""Two kinds of keys: Ed25519 signs, X-Wing (ML-KEM-768 with X25519) opens letters. A repr shows only the kid.
 
-Each purpose has a pair of its own; which pair belongs to whom, and from when, says the directory.
+Each purpose has a pair of its own; the directory says which agency has which pair, and since when.
 """
 
 import hashlib
@@ -30,7 +30,7 @@ SEED_BYTES: Final = 32
 SIGNATURE_BYTES: Final = 64
 SEALING_PUBLIC_BYTES: Final = 1216
 WRAP_BYTES: Final = 1120 + 32 + 16
-"""A wrapped content key: what the KEM encapsulates, the key, the tag."""
+"""Size of a wrapped content key: encapsulation, key, tag."""
 
 KID_XWING: Final = re.compile(r"xwing:[0-9a-f]{32}")
 
@@ -76,8 +76,8 @@ class VerifyKey:
     def verify(self, signature: bytes, message: bytes) -> None:
         """Return if *signature* is this key's over *message*; raises ``signature_invalid`` if not.
 
-        libsodium is asked first, which takes half of OpenSSL's time; what it accepts, OpenSSL accepts too. OpenSSL has
-        the last word on the rest: libsodium refuses an R of small order, which RFC 8032 does not.
+        libsodium runs first, because it takes half of OpenSSL's time and accepts no signature that OpenSSL refuses.
+        OpenSSL decides the rest: libsodium refuses an R of small order, which RFC 8032 allows.
         """
         if len(signature) != SIGNATURE_BYTES:  # libsodium takes both in one piece, and would cut it elsewhere
             raise WireError("signature_invalid")
@@ -137,7 +137,7 @@ class SealTo:
     def __init__(self, public: bytes) -> None:
         """Take 1,216 raw bytes. Raises ``weak_key`` if either half is no key, or X25519's is of small order or has u >= p.
 
-        RFC 7748 reads every u: one key would have two spellings, and so two kids, of which one looks like nobody's yet.
+        RFC 7748 accepts every u, so one key would have two encodings and two kids; the second would look unused.
         """
         key, u = None, int.from_bytes(public[_MLKEM_PUBLIC_BYTES:], "little")
         if len(public) == SEALING_PUBLIC_BYTES and u < _P:
@@ -154,7 +154,7 @@ class SealTo:
         self.kid = _kid("xwing", self.public)
 
     def wrap(self, secret: bytes, info: bytes) -> bytes:
-        """Seal *secret* to this key: HPKE base mode (RFC 9180), single shot; what was encapsulated, then ciphertext."""
+        """Seal *secret* to this key: HPKE base mode (RFC 9180), single shot; return encapsulation and ciphertext."""
         return _SUITE.encrypt(secret, self._key, info)
 
     def __repr__(self) -> str:

@@ -1,4 +1,4 @@
-"""Checkpoints: C2SP tlog-checkpoint v1.0.0 (c2sp.org/tlog-checkpoint@v1.0.0): how large a log is, and its root.
+"""Checkpoints: size and root of a log, by C2SP tlog-checkpoint v1.0.0 (c2sp.org/tlog-checkpoint@v1.0.0).
 
 Stricter: extension lines are refused, since a witness says nothing about them. The origin names bus and partition, so
 no checkpoint reads as one of another bus, of another partition, or of a bus for playing.
@@ -25,16 +25,16 @@ _TEXT: Final = re.compile(r"([^\n]+)\n(0|[1-9][0-9]{0,18})\n([A-Za-z0-9+/=]{44})
 _OLD: Final = re.compile(rb"old (0|[1-9][0-9]{0,18})")
 
 MAX_PROOF: Final = 63
-"""The most hashes of a consistency proof that C2SP tlog-witness allows."""
+"""Largest number of hashes in a consistency proof, by C2SP tlog-witness."""
 
 
 def origin_of(bus: str, partition: int) -> str:
-    """The origin of the log of one partition: ``nrmbus/<bus>/p<partition>``."""
+    """Return the origin of the log of one partition: ``nrmbus/<bus>/p<partition>``."""
     return f"nrmbus/{bus}/p{partition}"
 
 
 def place_of(origin: str) -> tuple[str, int]:
-    """Bus and partition that *origin* names; raises ``origin_differs`` for the log of somebody else."""
+    """Return bus and partition in *origin*; raises ``origin_differs`` for another kind of log."""
     match = _ORIGIN.fullmatch(origin)
     if match is None:
         raise ProofError("origin_differs")
@@ -42,7 +42,7 @@ def place_of(origin: str) -> tuple[str, int]:
 
 
 def witness_name(bus: str, agency: str) -> str:
-    """The name of an agency's witness keys: ``nrmbus/<bus>/witness/<agency>``."""
+    """Return the name of an agency's witness keys: ``nrmbus/<bus>/witness/<agency>``."""
     return f"nrmbus/{bus}/witness/{agency}"
 
 
@@ -56,12 +56,12 @@ class Checkpoint:
 
     @property
     def text(self) -> bytes:
-        """The text of the note."""
+        """Return the text of the note."""
         return f"{self.origin}\n{self.size}\n{base64.encode(self.root)}\n".encode()
 
     @classmethod
     def parse(cls, text: bytes) -> Self:
-        """Read the text of a note; raises ``checkpoint_malformed``, also for no leaves with another root than theirs."""
+        """Read the text of a note; raises ``checkpoint_malformed``, also for a wrong root of the empty tree."""
         match = None
         with suppress(UnicodeDecodeError):
             match = _TEXT.fullmatch(text.decode())
@@ -74,7 +74,7 @@ class Checkpoint:
         return read
 
     def follows(self, older: Self, proof: Sequence[bytes]) -> None:
-        """Return if this is the same log as *older*, grown by appending only: what a witness asks before it co-signs.
+        """Return if this is the same log as *older*, grown by appending only; a witness checks this before it co-signs.
 
         Raises ``origin_differs``, and ``tree_shrank``, ``root_differs`` or ``consistency_invalid``.
         """
@@ -87,11 +87,11 @@ class Checkpoint:
 class AddCheckpoint:
     """The body of an add-checkpoint request of C2SP tlog-witness v1.0.0, which is a record of ``nrm.checkpoints``.
 
-    ``old N``, the consistency proof from N, an empty line, the signed checkpoint. Nothing of it is believed yet.
+    ``old N``, the consistency proof from N, an empty line, the signed checkpoint. Nothing of it is verified yet.
     """
 
     old: int
-    """The size that the log published before; the proof leads from there."""
+    """Size of the log's checkpoint before; the proof begins there."""
     proof: tuple[bytes, ...]
     note: bytes
 
@@ -122,11 +122,11 @@ class Believed:
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """Whose word on a log is taken: every key of *log*, and at least *quorum* of the witnesses.
+    """Signatures that a checkpoint needs: of every key of *log*, and of at least *quorum* witnesses.
 
     The names of the log's keys are its origin. A witness is a name: with an Ed25519 and an ML-DSA-44 key it counts
-    once. Raises ``policy_invalid`` for a key that stands twice, one that may not sign what it is named for, no log,
-    and a quorum that cannot be met.
+    once. Raises ``policy_invalid`` for a repeated key, a key of a wrong kind, no log, and a quorum above the number of
+    witnesses.
     """
 
     log: tuple[Verifier, ...]
@@ -134,7 +134,7 @@ class Policy:
     quorum: int
 
     def __post_init__(self) -> None:
-        """Refuse a policy under which a signature would count for more than it is."""
+        """Refuse a policy that would count a signature twice."""
         names = {each.name for each in self.witnesses}
         keys = [each.public for each in (*self.log, *self.witnesses)]
         if (
@@ -148,9 +148,9 @@ class Policy:
             raise ProofError("policy_invalid")
 
     def believe(self, raw: bytes) -> Believed:
-        """Read a signed checkpoint, and give it if this policy takes it.
+        """Read a signed checkpoint, and return it if this policy accepts it.
 
-        A witness that says no time (0) is not counted: it does not say that it saw no larger tree.
+        A co-signature without a time (0) does not count: it does not state that the witness saw no larger tree.
 
         Raises:
             ProofError: as `Note.parse`, `Note.verified` and `Checkpoint.parse`; ``origin_differs``,

@@ -1,7 +1,7 @@
 """Cosignatures on checkpoints: C2SP tlog-cosignature v1.0.1 (Ed25519) and v1.1.0-rc.1 (ML-DSA-44, c2sp.org, June 2026).
 
-A cosignature says that its maker saw this log grow by appending only, and when. An Ed25519 one does not name its maker,
-so a key serves one name; an ML-DSA-44 one names maker and log, and stands when classical signatures no longer do.
+A cosignature states that its witness saw this log grow by appending only, and when. With Ed25519 it does not name the
+witness, so each key serves one name. With ML-DSA-44 it names witness and log, and outlives classical signatures.
 """
 
 from contextlib import suppress
@@ -14,7 +14,7 @@ from nrmbus.wire.log.mldsa import MLDSA44SigningKey, MLDSA44VerifyKey
 from nrmbus.wire.log.note import ED25519, Ed25519Verifier, Signature, Verifier, key_id_of, named, parse_vkey
 
 MAX_TIME: Final = 253_402_300_799
-"""The latest time, in POSIX seconds, that a cosignature may say: the last that is written here (`times`), 9999-12-31T23:59:59Z."""
+"""Latest time of a cosignature, in POSIX seconds: the last that `times` can write, 9999-12-31T23:59:59Z."""
 
 _TIME_BYTES: Final = 8
 _LABEL: Final = b"subtree/v1\n\0"
@@ -30,7 +30,7 @@ def _opaque(text: str) -> bytes:
 
 
 def message(kind: int, name: str, text: bytes, time: int) -> bytes:
-    """The bytes that a cosignature of *kind* under *name*, at *time* (POSIX seconds), over the checkpoint *text* signs.
+    """Return the bytes to sign for a cosignature of *kind* under *name*, at *time* (POSIX seconds), on the checkpoint *text*.
 
     Raises ``checkpoint_malformed`` if *text* is no checkpoint.
     """
@@ -56,7 +56,7 @@ class CosignatureVerifier:
         self.kind = COSIGNATURE_ED25519 if isinstance(key, VerifyKey) else COSIGNATURE_MLDSA44
 
     def verify(self, text: bytes, signature: bytes) -> int:
-        """Give the POSIX seconds that the cosignature says, 0 for none.
+        """Return the time of the cosignature in POSIX seconds, 0 for none.
 
         Raises ``signature_invalid``, and ``checkpoint_malformed`` if *text* is no checkpoint.
         """
@@ -81,9 +81,9 @@ class Cosigner:
         self.verifier = CosignatureVerifier(name, public)
 
     def cosign(self, text: bytes, time: int) -> Signature:
-        """Say that the checkpoint *text* was the largest tree seen at *time*, in POSIX seconds, from 1.
+        """State that the checkpoint *text* was the largest tree seen at *time*, in POSIX seconds, from 1.
 
-        Whoever calls this has checked `Checkpoint.follows` and kept the checkpoint. Raises ``checkpoint_malformed``.
+        The caller has checked `Checkpoint.follows` and stored the checkpoint before. Raises ``checkpoint_malformed``.
         """
         if not 1 <= time <= MAX_TIME:
             raise ValueError("a cosignature says a time after 1970")

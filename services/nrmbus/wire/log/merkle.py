@@ -1,4 +1,4 @@
-"""The Merkle tree of RFC 9162 section 2.1, which is that of RFC 6962: hashes, roots, proofs, and what verifies them.
+"""Merkle tree of RFC 9162 section 2.1, equal to that of RFC 6962: hashes, roots, proofs and their verification.
 
 Nothing here keeps a tree. A *reader* gives the hash of the perfect subtree of 2^level leaves at ``index`` (leaves
 ``index * 2^level`` and on), from wherever it is stored; a `Frontier` is all that appending needs.
@@ -20,24 +20,24 @@ Reader = Callable[[int, int], bytes]
 
 
 def leaf_hash(leaf: bytes) -> bytes:
-    """The hash of a leaf: SHA-256(0x00 ‖ leaf)."""
+    """Return the hash of a leaf: SHA-256(0x00 ‖ leaf)."""
     return sha256(b"\0" + leaf).digest()
 
 
 def node_hash(left: bytes, right: bytes) -> bytes:
-    """The hash of a node: SHA-256(0x01 ‖ left ‖ right)."""
+    """Return the hash of a node: SHA-256(0x01 ‖ left ‖ right)."""
     return sha256(b"\1" + left + right).digest()
 
 
 def perfect(hashes: Sequence[bytes]) -> bytes:
-    """The hash of the perfect subtree over *hashes*, whose number is a power of two."""
+    """Return the hash of the perfect subtree over *hashes*, a power of two in number."""
     while len(hashes) > 1:
         hashes = [node_hash(left, right) for left, right in zip(hashes[::2], hashes[1::2], strict=True)]
     return hashes[0]
 
 
 def _folded(hashes: Iterable[bytes]) -> bytes:
-    """The root over subtrees given from the right to the left: the smaller ones hang together first."""
+    """Return the root over subtrees, given from right to left; the smaller ones are joined first."""
     root = b""
     for left in hashes:
         root = node_hash(left, root) if root else left
@@ -56,14 +56,14 @@ class Frontier:
 
     @classmethod
     def read(cls, size: int, read: Reader) -> Self:
-        """The edge of the tree of the first *size* leaves of what *read* reads."""
+        """Return the edge of the tree of the first *size* leaves, read by *read*."""
         frontier = cls()
         frontier.size = size
         frontier._edge = [read(level, index) for level, index in _perfect_within(0, size)]
         return frontier
 
     def append(self, leaf: bytes) -> list[bytes]:
-        """Take the hash of the next leaf; give the hash of each subtree it completes, by level, itself at level 0."""
+        """Add the hash of the next leaf; return the hash of each completed subtree by level, with the leaf at level 0."""
         completed = [leaf]
         place = self.size
         while place & 1:
@@ -75,12 +75,12 @@ class Frontier:
         return completed
 
     def root(self) -> bytes:
-        """The root of the tree as it is now."""
+        """Return the root of the present tree."""
         return _folded(reversed(self._edge))
 
 
 def _perfect_within(start: int, stop: int) -> list[tuple[int, int]]:
-    """Level and index of the perfect subtrees that cover the leaves from *start* to *stop*, from left to right.
+    """Return level and index of the perfect subtrees that cover the leaves from *start* to *stop*, from left to right.
 
     *start* is a multiple of the largest power of two below the number of leaves, as in every split of RFC 9162.
     """
@@ -97,17 +97,17 @@ def _subtree(start: int, stop: int, read: Reader) -> bytes:
 
 
 def _split(size: int) -> int:
-    """The largest power of two below *size*."""
+    """Return the largest power of two below *size*."""
     return 1 << (size - 1).bit_length() - 1
 
 
 def root(size: int, read: Reader) -> bytes:
-    """The root of the tree of the first *size* leaves (RFC 9162 section 2.1.1)."""
+    """Return the root of the tree of the first *size* leaves (RFC 9162 section 2.1.1)."""
     return _subtree(0, size, read)
 
 
 def inclusion_proof(index: int, size: int, read: Reader) -> list[bytes]:
-    """What leads from the leaf *index*, counted from 0, to the root of size *size* (RFC 9162 section 2.1.3.1).
+    """Return the proof from the leaf *index*, counted from 0, to the root of size *size* (RFC 9162 section 2.1.3.1).
 
     Raises ``index_outside_tree``.
     """
@@ -127,9 +127,9 @@ def inclusion_proof(index: int, size: int, read: Reader) -> list[bytes]:
 
 
 def consistency_proof(old: int, new: int, read: Reader) -> list[bytes]:
-    """What shows that the tree of size *new* begins with that of size *old* (RFC 9162 section 2.1.4.1).
+    """Return the proof that the tree of size *new* begins with the tree of size *old* (RFC 9162 section 2.1.4.1).
 
-    Empty for equal sizes, and for *old* 0, which every tree begins with. Raises ``tree_shrank``.
+    The proof is empty for equal sizes, and for *old* 0, the beginning of every tree. Raises ``tree_shrank``.
     """
     if not 0 <= old <= new:
         raise ProofError("tree_shrank")
@@ -145,7 +145,7 @@ def consistency_proof(old: int, new: int, read: Reader) -> list[bytes]:
         else:
             proof.append(_subtree(start, middle, read))
             start = middle
-    if start:  # else it is the older root itself, which whoever verifies has
+    if start:  # at 0 the subtree is the older root itself, which the verifier has
         proof.append(_subtree(start, stop, read))
     return proof[::-1]
 

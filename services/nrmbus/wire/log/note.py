@@ -1,4 +1,4 @@
-"""Signed notes: C2SP signed-note v1.0.0 (c2sp.org/signed-note@v1.0.0): a text, and lines of who signed it.
+"""Signed notes of C2SP signed-note v1.0.0 (c2sp.org/signed-note@v1.0.0): a text with lines of signatures.
 
 Stricter where the text leaves room: base64 has one spelling, and there is a limit to size and signatures.
 """
@@ -15,10 +15,10 @@ from nrmbus.wire.errors import ProofError, WireError
 from nrmbus.wire.keys.keys import SigningKey, VerifyKey
 
 LIMIT: Final = 256 * 1024
-"""The most bytes of a note."""
+"""Largest size of a note, in bytes."""
 
 MAX_SIGNATURES: Final = 64
-"""The most signatures of a note: the log's two and those of as many witnesses as a bus may have; C2SP asks for 16."""
+"""Largest number of signatures: two of the log, and one of each witness that a bus may have; C2SP asks for 16."""
 
 ED25519: Final = 0x01
 """The kind of a key that signs any note."""
@@ -31,12 +31,12 @@ _VKEY: Final = re.compile(r"([^+]+)\+([0-9a-f]{8})\+([A-Za-z0-9+/=]+)")
 
 
 def is_name(name: str) -> bool:
-    """Whether *name* may name a key: not empty, without blanks of any script, plus signs and control characters."""
+    """Return True if *name* may name a key: not empty, without white space, plus signs and control characters."""
     return bool(name) and "+" not in name and not any(each.isspace() or each < " " for each in name)
 
 
 def key_id(name: str, kind: int, public: bytes) -> bytes:
-    """The four bytes by which, with its name, a key is found: SHA-256(name ‖ 0x0A ‖ kind ‖ public key)[:4]."""
+    """Return the key id, which finds a key together with its name: SHA-256(name ‖ 0x0A ‖ kind ‖ public key)[:4]."""
     return sha256(name.encode() + b"\n" + bytes([kind]) + public).digest()[:KEY_ID_BYTES]
 
 
@@ -56,11 +56,11 @@ class Verifier(Protocol):
         """The raw public key."""
 
     def verify(self, text: bytes, signature: bytes) -> int:
-        """Give the POSIX seconds that *signature* over *text* says, 0 for none; raises ``signature_invalid``."""
+        """Return the time of *signature* over *text* in POSIX seconds, 0 for none; raises ``signature_invalid``."""
 
 
 def key_id_of(verifier: Verifier) -> bytes:
-    """`key_id` of *verifier*."""
+    """Return the `key_id` of *verifier*."""
     return key_id(verifier.name, verifier.kind, verifier.public)
 
 
@@ -84,14 +84,14 @@ def parse_vkey(text: str) -> tuple[str, int, bytes]:
 
 @dataclass(frozen=True, slots=True)
 class Signature:
-    """One signature line: the name and id of a key, and what the key made."""
+    """Signature line: name and id of a key, and its signature."""
 
     name: str
     key_id: bytes
     value: bytes
 
     def line(self) -> bytes:
-        """The line with its newline."""
+        """Return the line with its newline."""
         return f"{_BEFORE_NAME}{self.name} {base64.encode(self.key_id + self.value)}\n".encode()
 
 
@@ -105,7 +105,7 @@ def _signature(line: str) -> Signature:
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """A text, which ends in a newline, and at least one signature. Believe nothing of it before `verified`."""
+    """Text that ends in a newline, with at least one signature. Trust it only after `verified`."""
 
     text: bytes
     signatures: tuple[Signature, ...]
@@ -129,7 +129,7 @@ class Note:
         return cls((text + "\n").encode(), tuple(_signature(line) for line in signatures))
 
     def signed(self, *signatures: Signature) -> Self:
-        """This note with *signatures*, each in the place of one that the same key made before."""
+        """Return this note with *signatures*; each replaces an earlier one of the same key."""
         made = {(each.name, each.key_id): each for each in (*self.signatures, *signatures)}
         return type(self)(self.text, tuple(made.values()))
 
@@ -141,10 +141,10 @@ class Note:
         return raw
 
     def verified(self, known: Iterable[Verifier]) -> list[tuple[Verifier, int]]:
-        """Whom of *known* the note is signed by, and when, in POSIX seconds, if the signature says so.
+        """Return the keys of *known* that signed the note, each with its time in POSIX seconds, 0 for none.
 
-        Signatures of others are ignored. Raises ``signature_invalid`` where one in the name of a known key does not
-        fit, and ``note_unsigned`` where there is none.
+        Signatures of unknown keys are ignored. Raises ``signature_invalid`` if a signature of a known key does not fit,
+        and ``note_unsigned`` if there is none.
         """
         by_name = {(verifier.name, key_id_of(verifier)): verifier for verifier in known}
         found = [
@@ -158,7 +158,7 @@ class Note:
 
 
 def named(name: str) -> str:
-    """Give *name* back if it may name a key; raises ``key_malformed``."""
+    """Return *name* if it may name a key; else raise ``key_malformed``."""
     if not is_name(name):
         raise ProofError("key_malformed")
     return name
@@ -179,7 +179,7 @@ class Ed25519Verifier:
         self._key, self.name, self.kind, self.public = key, named(name), ED25519, key.public
 
     def verify(self, text: bytes, signature: bytes) -> int:
-        """Return 0, since such a signature says no time; raises ``signature_invalid``."""
+        """Return 0, because such a signature has no time; raises ``signature_invalid``."""
         with suppress(WireError):
             self._key.verify(signature, text)
             return 0
