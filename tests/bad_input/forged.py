@@ -1,4 +1,4 @@
-"""Batches that the broker takes and that no client would make: each field of each record as we choose it."""
+"""Batches that the broker takes and no client would make: every field of every record is chosen."""
 
 import struct
 from collections.abc import Callable, Mapping, Sequence
@@ -15,14 +15,14 @@ NOTHING: Final = -1
 
 
 def beyond(number: int) -> bytes:
-    """*number* in five bytes, with a bit more than the 32 that Kafka takes: to who takes 64 it is another number."""
+    """*number* in five bytes, with one bit beyond Kafka's 32: a 64-bit parser reads another number."""
     rest = ((number << 1) ^ (number >> 31)) & 0xFFFFFFFF
     return bytes([rest >> shift & 0x7F | 0x80 for shift in (0, 7, 14, 21)]) + bytes([rest >> 28 | 0x10])
 
 
 @dataclass(frozen=True)
 class Forged:
-    """One record; *coded* says which of its numbers are written otherwise, *delta* how far it claims to be in its batch."""
+    """One record; *coded* names the numbers with another encoding, *delta* the offset that the record claims."""
 
     value: bytes = b"x"
     key: bytes = b"k"
@@ -62,4 +62,4 @@ FORGED: Final = {
     "a header's name that is not UTF-8": Forged(headers=[(b"x-\xff\xfe-", b"1")]),
     "more headers than anybody reads": Forged(headers=[(b"", b"")] * 150_000),
 }  # fmt: skip
-"""By what is odd about it: one record, which the broker takes."""
+"""Records that the broker takes, by their oddity."""

@@ -1,4 +1,4 @@
-"""A bus that is sent what nobody should send: a real broker, one registrar process, and agencies whose every byte we choose."""
+"""A bus for malformed input: a real broker, one registrar process, and agencies whose bytes the tests choose."""
 
 import asyncio
 import contextlib
@@ -53,7 +53,7 @@ ROLES: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Fate:
-    """What became of one record of an outbox, and all that was written about it."""
+    """The outcome of one outbox record, with every record about it."""
 
     verdict: str
     code: str | None
@@ -65,7 +65,7 @@ Where = tuple[str, int, int]
 
 
 class Post:
-    """The bus. `submit` sends a record as it is and answers what became of it."""
+    """The bus. `submit` sends a record as it is and returns the outcome."""
 
     def __init__(self, folder: BusFolder) -> None:
         self.folder = folder
@@ -80,7 +80,7 @@ class Post:
         """(agency, event id) of every delivery of a registered event."""
         self._quarantined: dict[Where, dict[str, Any]] = {}
         self._answers: dict[Where, dict[str, Any]] = {}
-        # What the client would refuse by itself is what we want to send.
+        # The tests send bytes that the client itself would refuse.
         self.producer = Producer(
             {"bootstrap.servers": folder.bootstrap, "message.max.bytes": 500_000_000, "linger.ms": 0, "log_level": 0}
         )
@@ -189,7 +189,7 @@ class Post:
         return self.fate(self.send(record, owner, partition))
 
     def fate(self, where: Where) -> Fate:
-        """What became of the record that lies at *where*."""
+        """Return the outcome of the record at *where*."""
         self.until(lambda: where in self.fates, f"no word about {where}")
         fate = self.fates[where]
         # A record that got no number never gets one later.

@@ -1,6 +1,6 @@
-"""What an admitted agency or service tries with its own keys and a desk of its own making: one row each, on a running bus.
+"""Attacks by an admitted agency or service with its own keys and a forged desk: one row each, on a running bus.
 
-Everything here decodes, and is signed by the outbox's owner with a key that is current. What is wrong is what it says.
+Everything here decodes, and is signed by the outbox's owner with a key that is current. Only the content is wrong.
 """
 
 from collections import Counter
@@ -53,7 +53,7 @@ class Insiders:
         alter: Callable[[list[dict[str, Any]]], None] | None = None,
         **more: Any,
     ) -> Record:
-        """What *by* would send, numbered and signed; with *readers*, a letter sealed to just those, its parts *alter*-ed."""
+        """Return a numbered and signed event of *by*; with *readers*, a letter sealed to exactly them, its parts *alter*-ed."""
         self._sequences[by, case] += 1
         event = self.post.event(by, type_, data, case=case, sequence=self._sequences[by, case], **more)
         key = self.post.identities[by].signing
@@ -74,7 +74,7 @@ class Insiders:
         return with_letter(encode(event, key), whole)
 
     def say(self, by: str, type_: str, data: dict[str, Any], case: str, **more: Any) -> Fate:
-        """Send it, and wait for what becomes of it."""
+        """Send the record, and wait for its outcome."""
         return self.post.submit(self.record(by, type_, data, case, **more), by)
 
     def known(self) -> str:
@@ -142,7 +142,7 @@ def _in_anothers_place(all_: Insiders) -> Fate:
 
 
 def _twice(parts: list[dict[str, Any]]) -> None:
-    """A second wrap under the name of one who may read, for somebody who may not."""
+    """A second wrap in the name of an entitled reader, for a stranger."""
     for part in parts:
         part["wraps"].insert(0, part["wraps"][0])
 
@@ -163,7 +163,7 @@ def _on_an_incident(type_: str, data: dict[str, Any]) -> Callable[[Insiders], Fa
 
 
 TRIES: Final = (
-    # What is not its role's to say.
+    # Events that its role may not publish.
     Try("an NGO orders money", on_known("ngo-a", "payment.ordered", {"kind": "compensation", "amount": {"value": "1.00", "currency": "AZN"}, "payee": "person"}), "publisher_not_allowed"),
     Try("an NGO ends the access of all", on_known("ngo-a", "access.terminated", ENDED, approver="S-2"), "publisher_not_allowed"),
     Try("an NGO says that a case is to be erased", on_known("ngo-a", "access.erasure_due", {"ground": "decision"}), "publisher_not_allowed"),
@@ -171,7 +171,7 @@ TRIES: Final = (
     Try("an NGO links two cases", on_known("ngo-a", "case.linked", {"confidence": "certain"}), "publisher_not_allowed"),
     Try("the statistics open a case", on_known("statistics", "case.signal_recorded", SIGNAL), "publisher_not_allowed"),
     Try("the statistics read one", on_known("statistics", "access.granted", {"what": "case", "purpose": "audit"}), "publisher_not_allowed"),
-    # What is not its case.
+    # Events on a case of another agency.
     Try("a stranger to the case refers it", on_known("ngo-l", "referral.submitted", {**REFERRAL, "to": ["vac"]}, referral=ids.new_ref()), "unknown_case"),
     Try("a stranger records a consent", on_known("ngo-l", "consent.given", CONSENT), "unknown_case"),
     Try("a stranger counts its events", on_known("ngo-l", "consent.given", CONSENT, expectedversion=2), "version_passed"),
@@ -186,7 +186,7 @@ TRIES: Final = (
     Try("who has a part opens it a second time", on_known("ngo-a", "case.signal_recorded", SIGNAL), "wrong_state"),
     Try("a case is made of an incident", _on_an_incident("case.signal_recorded", SIGNAL), "wrong_state"),
     Try("a consent is recorded on an incident", _on_an_incident("consent.given", CONSENT), "unknown_case"),
-    # What nobody agreed to.
+    # Events without consent.
     Try("an NGO names itself", on_known("ngo-a", "consent.given", {**CONSENT, "receivers": ["ngo-a"]}), "self_consent"),
     Try("a consent is played back after its withdrawal", _after_withdrawal, "consent_withdrawn"),
     Try("an NGO hands the case to itself", on_known("ngo-a", "referral.submitted", {**REFERRAL, "mode": "transfer", "to": ["ngo-a"]}, referral=ids.new_ref()), "recipient_not_allowed"),

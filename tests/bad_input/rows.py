@@ -1,4 +1,4 @@
-"""The table: what nobody should send, one row each. A row makes its record and says what must become of it."""
+"""The table: what nobody should send, one row each. A row makes its record and names the outcome."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from nrmbus.wire.record import Record
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """*make* the record; *verdict* and *code* are its fate. It is put where it belongs, or beside it."""
+    """*make* the record; *verdict* and *code* are its fate. The record goes where it belongs, or to a wrong place."""
 
     name: str
     make: Callable[[Post], Record]
@@ -28,7 +28,7 @@ class Row:
 def resigned(
     post: Post, record: Record, *, data: bytes | None = None, key: SigningKey | None = None, **attributes: str
 ) -> Record:
-    """*record* with other data or headers, and signed anew, so that its sender has said exactly this."""
+    """*record* with other data or headers and a new signature, so that the sender really signed it."""
     headers = {name: value.decode() for name, value in record.headers if name.startswith(("ce_", "content"))}
     headers = {name: value for name, value in headers.items() if name != "ce_dssematerial"} | attributes
     value = (record.value or b"") if data is None else data
@@ -73,7 +73,7 @@ def bad_signature(post: Post) -> Record:
 
 
 def others_key(post: Post) -> Record:
-    """What ngo-a says, signed by ngo-l."""
+    """An event of ngo-a, signed by ngo-l."""
     return resigned(post, post.signal(), key=post.identities["ngo-l"].signing)
 
 
@@ -126,7 +126,7 @@ SEALED: Final = (
     ),
     Row("unknown recipient", lambda post: post.referral(post.ready_to_refer(), to="nobody-here"), "refused", "unknown_recipient"),
 )  # fmt: skip
-"""What is wrong with whom a letter is for."""
+"""Letters with wrong readers."""
 
 SAID: Final = (
     Row("signed data that are no JSON", said(CANARY.encode()), "refused", "json_invalid"),
@@ -147,7 +147,7 @@ SAID: Final = (
     Row("id used again with other bytes", id_again, "refused", "id_reused"),
     Row("gap in the sequence", gap, "answered", "sequence_gap"),
 )  # fmt: skip
-"""What its sender did say, so that he is told by a registration, or of the gap."""
+"""Events that the sender really signed, so the sender gets a registration or a gap answer."""
 
 NOT_BELIEVED: Final = (
     Row("not an event", lambda _: Record(b"x", CANARY.encode(), ()), "quarantined", "signature_profile"),
@@ -176,7 +176,7 @@ NOT_BELIEVED: Final = (
     Row("source that is not the topic's owner", Post.signal, "quarantined", "source_not_owner", owner="ngo-l"),
     Row("wrong partition", Post.signal, "quarantined", "wrong_partition", beside=True),
 )  # fmt: skip
-"""What nobody can be believed to have said: quarantine, and word to the topic's owner."""
+"""Records without a believable author: quarantined, with a notice to the topic's owner."""
 
 TABLE: Final = (*SAID, *SEALED, *NOT_BELIEVED)
 

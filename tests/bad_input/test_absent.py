@@ -1,4 +1,4 @@
-"""Who was not there when something happened, and hears of it all the same."""
+"""Services that were away learn of everything that happened meanwhile."""
 
 import pytest
 
@@ -11,7 +11,7 @@ pytestmark = pytest.mark.broker
 
 
 async def test_an_agency_admitted_while_the_registrar_was_dead_is_heard_when_it_is_back(kafka: Broker) -> None:
-    """P1: the broker gives a registrar that is back at once the outboxes it had before; the new one must not be forgotten."""
+    """P1: the broker gives a restarted registrar its old outboxes at once; the new agency's outbox must not be forgotten."""
     async with live(kafka, {"ngo-a": "ngo_outreach"}, run=["ngo-a"]) as bus:
         async with bus.door("ngo-a") as door:
             assert (await door.publish(signal_of("ab" * 16), wait=LONGEST_WAIT))["verdict"] == "registered"

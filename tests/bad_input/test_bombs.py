@@ -1,4 +1,4 @@
-"""What is small on the wire and large when unpacked: the broker refuses it, lives on, and takes little of its processor."""
+"""The broker refuses a batch that is small on the wire and large when decompressed, survives, and uses little processor time."""
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -17,12 +17,12 @@ pytestmark = pytest.mark.broker
 
 UNPACKED: Final = 200 * MEBIBYTE
 LIMIT: Final = 384 * 1024
-"""The most that an outbox takes: a bomb below it is refused for what it unpacks to, and nothing else."""
+"""Limit of an outbox: a bomb below the limit is refused for its decompressed size alone."""
 SECONDS: Final = 5.0
-"""What a bomb may take of the broker's processor: nobody waits longer for it."""
+"""Limit on the broker's processor time for a bomb, and so on the wait of others."""
 MESSAGE_TOO_LARGE: Final = 10
 REFUSED: Final = (-1, MESSAGE_TOO_LARGE)
-"""-1 is what Kafka says when it lacked the memory; both tell a producer that another try is of no use."""
+"""-1 is Kafka's code for lack of memory; both codes tell a producer not to retry."""
 BOMBERS: Final = ("ngo-l", "vac")
 
 
@@ -87,7 +87,7 @@ def test_what_no_memory_could_hold_is_refused_too(post: Post, kafka: Broker, sen
 
 
 def test_a_batch_made_by_hand_is_taken(post: Post) -> None:
-    """What is refused above is refused for its size: the same batch with little in it gets in."""
+    """The refusals above are for size: the same batch with little content is registered."""
     assert codes(post, batch("zstd", 2, records(2, 10))) == {0}
     assert codes(post, batch("gzip", 2, records(2, 10))) == {0}
 

@@ -1,4 +1,4 @@
-"""Whoever was admitted gets no further than the Rules let it, whatever its desk is made to send."""
+"""An admitted agency gets no further than the Rules allow, whatever its desk sends."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -40,7 +40,7 @@ def test_what_an_insider_tries_is_refused_and_reaches_nobody(tried: Try, all_: I
 
 
 def test_the_letter_of_the_rows_goes_through_when_it_is_sealed_as_is_right(all_: Insiders) -> None:
-    """What is refused above is refused for what the row says."""
+    """The refusals above have the reason of their row."""
     assert all_.refer(all_.readers()).verdict == "registered"
 
 
@@ -53,7 +53,7 @@ def test_the_letter_of_the_rows_goes_through_when_it_is_sealed_as_is_right(all_:
     ],
 )  # fmt: skip
 def test_a_stranger_cannot_tell_whether_there_is_a_case(type_: str, data: dict[str, Any], all_: Insiders) -> None:
-    """Of a case that ngo-a has and of one that nobody has, vac reads the same words, as many of them, in the same place."""
+    """For a case of ngo-a and for no case at all, vac reads the same answer of the same length in the same place."""
     more = {"approver": "S-2", "referral": "9e" * 16} if type_ == "access.break_glass" else {}
     told = []
     for case in (all_.known(), ids.new_ref()):

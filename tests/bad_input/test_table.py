@@ -1,4 +1,4 @@
-"""What bad input gets: an answer with a code, nothing of it repeated, and nothing behind it waits."""
+"""Bad input gets an answer with a code and without an echo, and blocks nothing behind it."""
 
 import asyncio
 from collections.abc import Iterator
@@ -45,13 +45,13 @@ def told(fate: Fate) -> tuple[str, str | None]:
 
 
 def left_nothing(post: Post) -> bool:
-    """Whether no topic but the outboxes, and no log line, has anything of what was sent."""
+    """Return whether every topic but the outboxes, and every log line, is free of the sent content."""
     return not any(holds(each, CANARY) for each in (*post.written, post.log().encode()))
 
 
 @pytest.mark.parametrize("row", TABLE, ids=lambda row: row.name)
 def test_bad_input_is_answered_and_stalls_nothing(row: Row, post: Post) -> None:
-    """One row of the table: its answer and code, coordinates and digest of it, a good event behind it, and no echo."""
+    """One row of the table: answer and code, coordinates and digest, a good event behind it, and no echo."""
     record = row.make(post)
     fate = post.submit(record, row.owner, partition_of(post, row, record))
 
@@ -68,7 +68,7 @@ def test_bad_input_is_answered_and_stalls_nothing(row: Row, post: Post) -> None:
 
 
 def test_a_letter_sealed_to_a_retired_key_is_refused(bus: tuple[Post, SealingKey]) -> None:
-    """The special unit has another key by now: what is sealed to the old one would stay shut, or open to its thief."""
+    """The special unit has a new key by now: a letter to the old key would stay shut, or open to a thief."""
     post, retired = bus
     fate = post.submit(post.referral(post.ready_to_refer(), retired=retired))
 
@@ -87,7 +87,7 @@ def test_the_same_letter_sealed_as_is_right_goes_through(post: Post) -> None:
 
 
 def test_what_was_refused_for_its_recipients_reached_none(post: Post) -> None:
-    """P2: of a letter that was sealed to the wrong ones, not even the right ones got a copy."""
+    """P2: not even entitled agencies get a copy of a letter that was sealed to the wrong agencies."""
     refused = post.referral(post.ready_to_refer(), readers=("special-unit", "vac"))
     event = dict(refused.headers)["ce_id"].decode()
     post.submit(refused)
@@ -106,7 +106,7 @@ class _NotUtf8(str):
 
 
 def test_a_header_name_that_is_not_utf8_is_set_aside(post: Post, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No client sends it and every client chokes on it: the registrar sets it aside, and what lies around it is handled."""
+    """No client sends such a record and every client fails on it: the registrar quarantines the record and handles its neighbours."""
     monkeypatch.setattr(message_accumulator, "DefaultRecordBatchBuilder", _DefaultRecordBatchBuilderPy)
     good = [post.signal(), post.signal()]
     bad = post.signal()
@@ -132,7 +132,7 @@ def test_a_header_name_that_is_not_utf8_is_set_aside(post: Post, monkeypatch: py
 
 
 def test_a_batch_that_no_client_would_make_is_set_aside(post: Post) -> None:
-    """The broker takes it, and our client would choke on it, or lose its place: each record is answered where it lies."""
+    """The broker takes the record, and the client would fail or lose its position: every record is answered at its offset."""
     broker, topic = post.folder.bootstrap, "nrm.outbox.ngo-l"
     start = post.send(Record(b"x", b"", ()), "ngo-l", 0)[2] + 1
     for each in FORGED.values():

@@ -1,6 +1,6 @@
 """A bare machine in a folder: a clone of the project, the usual tools, and stand-ins for Python, pip and uv.
 
-What the stand-ins print is what the real ones print.
+The stand-ins print the real tools' output.
 """
 
 import subprocess
@@ -58,7 +58,7 @@ class Machine:
 
     @property
     def calls(self) -> list[str]:
-        """What the stand-ins were asked for since the last run began."""
+        """Return the calls of the stand-ins since the last run began."""
         path = self.home / "calls"
         return path.read_text(encoding="utf-8").splitlines() if path.exists() else []
 
@@ -97,7 +97,7 @@ class Machine:
         return self.said
 
     def sentence(self) -> str:
-        """The one sentence that a failed run says; anything else it says is make's own or the heading."""
+        """Return the one sentence of a failed run; other lines are make's own or the heading."""
         lines = [
             line
             for line in self.said.splitlines()

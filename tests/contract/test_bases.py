@@ -73,13 +73,13 @@ def undescribed(profile: str, page: str) -> list[str]:
 
 @pytest.mark.parametrize("profile", sorted(RULES.glob("profiles/*.yaml")), ids=lambda path: path.stem)
 def test_every_basis_is_an_article_or_a_place_in_the_text_of_the_rules(profile: Any) -> None:
-    """A refusal cites its basis as the profile has it, so each one leads a lawyer to a text."""
+    """A refusal cites the profile's basis, and every basis leads a lawyer to a text."""
     assert unresolved(profile.read_text(encoding="utf-8"), PAGE.read_text(encoding="utf-8")) == []
 
 
 @pytest.mark.parametrize("profile", sorted(RULES.glob("profiles/*.yaml")), ids=lambda path: path.stem)
 def test_the_text_has_a_place_for_every_rule(profile: Any) -> None:
-    """The rule's number in a refusal leads to its sentence, whatever its basis is."""
+    """The rule's number in a refusal leads to the rule's sentence, for any basis."""
     assert undescribed(profile.read_text(encoding="utf-8"), PAGE.read_text(encoding="utf-8")) == []
 
 

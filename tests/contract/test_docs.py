@@ -19,7 +19,7 @@ def readmes(root: Path) -> str:
 
 
 def undescribed_rooms(root: Path) -> list[str]:
-    """Each folder of rooms, and each folder at the top that a newcomer opens, without a page that says what it is for."""
+    """Return each folder of rooms, and each top folder that a newcomer opens, without a page on its purpose."""
     services = root / "services" / "nrmbus"
     folders = {path.relative_to(services).parts[0] for path in files(services) if path.parent != services}
     wanted = [f"services/nrmbus/{folder}" for folder in folders]
@@ -86,7 +86,7 @@ def unexplained_topics(root: Path) -> list[str]:
 
 
 def test_every_room_says_what_it_is_for() -> None:
-    """Whoever opens a folder at random finds a page that tells its one promise."""
+    """Every folder of rooms has a page that states the room's one promise."""
     assert undescribed_rooms(ROOT) == []
 
 
@@ -96,7 +96,7 @@ def test_every_environment_variable_is_explained() -> None:
 
 
 def test_every_topic_is_explained() -> None:
-    """A topic that no page names has readers who do not know why it is there."""
+    """Every topic is explained on a page."""
     assert unexplained_topics(ROOT) == []
 
 

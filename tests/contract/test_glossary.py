@@ -37,7 +37,7 @@ def unimportable(page: str) -> list[str]:
 
 
 def slugs(page: str) -> set[str]:
-    """Return the anchors of *page*: those that it sets, and those that GitHub makes of its headings."""
+    """Return the anchors of *page*: explicit ones and those that GitHub derives from headings."""
     headings = re.findall(r"^#+ (.+)$", page, re.MULTILINE)
     return {*anchors(page), *(re.sub(r"[^\w\- ]", "", each.lower()).replace(" ", "-") for each in headings)}
 

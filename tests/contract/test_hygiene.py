@@ -1,4 +1,4 @@
-"""What stands in no file of the project: this machine, a registry, a promise for later, a test that does not run."""
+"""No file of the project names this machine, a registry, work left for later, or a skipped test."""
 
 import ast
 import re
@@ -112,7 +112,7 @@ def test_every_python_file_is_type_checked() -> None:
     ],
 )
 def test_each_blemish_is_found(tmp_path: Path, line: str, what: str) -> None:
-    """Sabotage: one such line in one file is named with its place; the ~ keeps this file itself clean."""
+    """Sabotage: one such line is named with its place; the ~ keeps this file itself clean."""
     line = line.replace("~", "")
     lay(tmp_path, {"services/clean.py": "x = 1  # noqa: E741\n", "services/bad.py": f"x = 1\n{line}\n"})
 

@@ -1,4 +1,4 @@
-"""Who may import whom: the table of rooms. An arrow that turns round is found here, not in a review."""
+"""Allowed imports: the table of rooms. An arrow that turns round is found here, not in a review."""
 
 import ast
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ from contract.tree import ROOT, files, lay
 SERVICES = ROOT / "services" / "nrmbus"
 
 AGENCIES = {"police", "shelter", "fund", "ngo"}
-"""Rooms that hold one agency's own procedure; a new one is added here, and imports the desk and no other agency."""
+"""Rooms with one agency's own procedure; a new room is added here, and imports the desk and no other agency."""
 
 READERS = {"auditor", "statistics", "coordinator"}
 
@@ -32,7 +32,7 @@ ROOMS: dict[str, set[str]] = {
     "host": {"registrar", "client"},
     "play": {"host", "auditor", "desk"},
 }
-"""A room may import the rooms of its row, and what those may import."""
+"""Allowed imports: a room may import the rooms of its row and, in turn, theirs."""
 
 EVERYTHING = {"cli"}
 """Room at the end of every arrow: it may import all others, and no room imports it."""
@@ -73,7 +73,7 @@ CLOCKS = {"now", "today", "utcnow"}
 
 
 def allowed(room: str) -> set[str]:
-    """The rooms that *room* may import: those of its row, theirs, and so on."""
+    """Return the rooms that *room* may import, directly or through other rooms."""
     if room in EVERYTHING:
         return set(ROOMS) | EVERYTHING
     reached = {room}
@@ -179,7 +179,7 @@ def circles(services: Path) -> list[str]:
 
 
 def is_pure(name: Path) -> bool:
-    """Whether the module *name* (below the folder of rooms) may have no clock, no chance, no input or output."""
+    """Return whether the module *name* (below the folder of rooms) must be free of clock, chance, input and output."""
     return (
         name.parts[0] in {"events", "rules"}
         or name == Path("desk/procedure/interface.py")
@@ -212,17 +212,17 @@ def impurities(services: Path) -> list[str]:
 
 
 def test_every_import_follows_the_table_of_rooms() -> None:
-    """What a room builds on is named in its row, so a newcomer knows what a change can reach."""
+    """Every import is allowed by the room's row, so a newcomer knows how far a change can reach."""
     assert wrong_arrows(SERVICES) == []
 
 
 def test_inside_a_wide_room_imports_lead_downhill() -> None:
-    """A newcomer who reads a room from its lowest floor up never meets a word that is explained above."""
+    """A newcomer who reads a room from its lowest floor up needs no file of a higher floor."""
     assert uphill(SERVICES) == []
 
 
 def test_no_room_has_a_circle_inside() -> None:
-    """What imports one another in a circle can only be understood, and tested, all at once."""
+    """Files in an import circle can be understood and tested only together."""
     assert circles(SERVICES) == []
 
 

@@ -1,4 +1,4 @@
-"""`make install` on a bare machine: it works once and for all, or says in one sentence what mends it."""
+"""`make install` on a bare machine works for good, or names the remedy in one sentence."""
 
 import os
 import shutil
@@ -34,7 +34,7 @@ PIP = {
         "cat .stamps/install.log",
     ),
 }
-"""What pip prints, and what the sentence must name to mend it."""
+"""Rows of pip's output and the remedy that the sentence must name."""
 
 UVS = {
     "disk": ("error: failed to copy file: No space left on device (os error 28)", "df -h ."),
@@ -80,7 +80,7 @@ class TestOnce:
 
     @pytest.mark.parametrize("name", ["pyproject.toml", "constraints.txt"])
     def test_a_changed_dependency_is_installed_into_the_same_folder(self, machine: Machine, name: str) -> None:
-        """After a pull that changes what is needed, the next make brings .venv up to date, without making it anew."""
+        """After a pull that changes the dependencies, the next make updates .venv without recreating it."""
         machine.python()
         machine.make("install")
         lay(machine.clone, {name: (machine.clone / name).read_text(encoding="utf-8") + "# changed\n"})
@@ -92,7 +92,7 @@ class TestOnce:
         assert not any("-m venv" in call for call in machine.calls)
 
     def test_a_half_made_folder_is_made_anew(self, machine: Machine) -> None:
-        """Whoever was interrupted calls make again and need not know what was left behind."""
+        """After an interruption the next make works, whatever was left behind."""
         machine.python()
         lay(machine.clone, {".venv/lib/half": "x"})
 
@@ -164,7 +164,7 @@ class TestWhichPython:
         assert any("bin/python3.12 -m venv" in call for call in machine.calls)
 
     def test_a_name_that_does_not_run_is_passed_over(self, machine: Machine) -> None:
-        """Version managers lay a python3.13 that only prints that it is not active."""
+        """Version managers install a python3.13 that only reports its own inactivity."""
         machine.put("python3.13", "#!/bin/sh\necho 'python3.13: command not found' >&2\nexit 127\n")
         machine.python("python3.11", "3.11")
 
@@ -242,7 +242,7 @@ class TestOneSentence:
 
     @pytest.mark.parametrize(("printed", "mends"), PIP.values(), ids=PIP)
     def test_what_pip_runs_into(self, machine: Machine, printed: str, mends: str) -> None:
-        """Each cause is told from the lines around it, which often blame something else, with the command that mends it."""
+        """Each cause is recognised among lines that blame something else, and named with its remedy."""
         machine.python(pip=f"cat {machine.home}/printed; exit 1")
         lay(machine.home, {"printed": printed + "\n"})
 

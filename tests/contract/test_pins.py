@@ -17,7 +17,7 @@ LINE = re.compile(r"(?P<name>[a-z0-9]+(?:-[a-z0-9]+)*)==[0-9][0-9a-z.]*(?: ; (?P
 
 
 def environments() -> list[dict[str, str]]:
-    """What markers see on each machine and Python that is served."""
+    """Marker environments of every served machine and Python."""
     return [
         {
             "sys_platform": sys_platform,
@@ -53,7 +53,7 @@ def wanted(
 
 
 def installed(name: str) -> list[str] | None:
-    """What the installed package *name* asks for; None where it is not installed."""
+    """Return the requirements of the installed package *name*; None where it is not installed."""
     try:
         return metadata.requires(name) or []
     except metadata.PackageNotFoundError:
@@ -85,7 +85,7 @@ def test_every_line_is_one_exact_version() -> None:
 
 
 def test_every_package_of_every_served_machine_is_pinned() -> None:
-    """Also those that only macOS or only one Python asks for. Where one is missing: add it, by its marker, and tell why."""
+    """Packages that only macOS or only one Python needs count too. Where one is missing: add it, by its marker, and tell why."""
     for environment in environments():
         assert wanted(ROOTS, environment, installed) - pinned(TEXT, environment) == set(), environment
 
@@ -99,7 +99,7 @@ def test_no_pin_is_left_over() -> None:
 
 
 def test_what_is_installed_is_what_is_pinned() -> None:
-    """The tests run on the versions that the file names, so it is these that are known to work."""
+    """The tests run on the pinned versions, so these are known to work."""
     pins = {canonicalize_name(line.name): line for line in map(Requirement, filter(LINE.fullmatch, TEXT.splitlines()))}
     here = {name: metadata.version(name) for name, line in pins.items() if line.marker is None}
 

@@ -1,4 +1,4 @@
-"""Each promise has a test that names it, and a sabotage that shows that the test can fail."""
+"""Each promise has a test with its number, and a sabotage that shows the test can fail."""
 
 import ast
 import re
@@ -71,7 +71,7 @@ def test_a_promise_without_its_test_is_named() -> None:
 
 
 def test_a_promise_that_ci_leaves_out_is_named() -> None:
-    """Sabotage: a test of the table that is marked slow by itself or by its file, or all tests of a file, are named."""
+    """Sabotage: a test of the table that is marked slow, directly or by its file, is named, and so is a slow file."""
     one = "@pytest.mark.slow\ndef test_a(): ...\ndef test_b(): ...\n"
     assert [is_slow(one, name) for name in ("test_a", "test_b", "")] == [True, False, False]
     assert is_slow("@pytest.mark.slow\ndef test_a(): ...\n", "")

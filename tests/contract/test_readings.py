@@ -32,7 +32,7 @@ def defined(source: str) -> set[str]:
 
 
 def missing(held_by: str) -> bool:
-    """Whether the test *held_by*, a path from the root and the test's name, is not there; a path alone means its file."""
+    """Return whether the test *held_by* (path from the root and name, or a path alone) is missing."""
     path, _, name = held_by.partition("::")
     file = ROOT / path
     return not file.is_file() or bool(name and name not in defined(file.read_text(encoding="utf-8")))

@@ -1,8 +1,8 @@
-"""The README's commands: a newcomer who types them one after the other sees what the page shows.
+"""The README's commands print what the page shows, typed one after the other by a newcomer.
 
 Every ``console`` and ``python`` block is run in its order on a fresh bus. A line after a command is output that must be
-shown, ``…`` standing for anything. A command that shows a refusal must fail; every other must end with status 0, and one
-that goes on until Ctrl-C must end with 0 at Ctrl-C.
+shown, ``…`` standing for anything. A command that shows a refusal must fail; every other command must end with status
+0, at Ctrl-C if it runs on.
 """
 
 import os
@@ -22,7 +22,7 @@ from patience import interruptible, until
 
 BLOCK = re.compile(r"^```(console|python)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 ELSEWHERE = {"make demo", "make test", ". .venv/bin/activate"}
-"""Commands that other tests run (make calls this one); the PATH laid here does what activating does."""
+"""Commands that other tests run, since make calls this test; the PATH here replaces activation."""
 SECONDS = 60.0
 
 
@@ -31,7 +31,7 @@ class Misleading(AssertionError):
 
 
 def pattern(shown: str) -> re.Pattern[str]:
-    """What finds the line *shown* in output: words apart by any space, and anything where the page has an ellipsis."""
+    """Return the pattern of the line *shown*: any space between words, and any text for an ellipsis."""
     pieces = [r"\s+".join(map(re.escape, piece.split())) for piece in shown.split("…")]
     return re.compile(r"\s*.*?\s*".join(pieces))
 
@@ -48,7 +48,7 @@ def steps(page: str) -> Iterator[tuple[str, str, list[str]]]:
 
 
 class Terminal:
-    """A shell whose variables stay, and a window of its own for each command that goes on until Ctrl-C."""
+    """A shell that keeps its variables, with a window of its own for each command that runs until Ctrl-C."""
 
     def __init__(self, home: Path) -> None:
         self._home = home
@@ -61,7 +61,7 @@ class Terminal:
         self._variables.write_text("")
 
     def type(self, command: str) -> tuple[int, str]:
-        """Type *command* and wait for its end; status and what it said on either stream."""
+        """Run *command* to its end; return the exit status and both streams."""
         script = f". '{self._variables}'\n{command}\nstatus=$?\nset >'{self._variables}.new'\nexit $status"
         done = self._run(["sh", "-c", script])
         kept = [
@@ -83,7 +83,7 @@ class Terminal:
 
     @contextmanager
     def window(self, command: str, shown: list[str]) -> Iterator[None]:
-        """Run *command* until the end of the block, and wait until it has *shown* what it must; it ends at Ctrl-C."""
+        """Run *command* until the end of the block, wait until the output has *shown*, and end the command by Ctrl-C."""
         with tempfile.TemporaryFile("w+", dir=self._home) as output:
             with interruptible():
                 process = subprocess.Popen(
@@ -165,6 +165,6 @@ def test_each_example_event_is_used_in_the_readme() -> None:
     ids=["command", "option", "line", "refusal", "follow", "python"],
 )
 def test_a_misspelt_command_is_found(tmp_path: Path, page: str) -> None:
-    """Sabotage: a command that does not exist, an option, a line that is not shown, a name that is not there."""
+    """Sabotage: an unknown command, an unknown option, a missing line, a missing name."""
     with pytest.raises(Misleading):
         walk(page, Terminal(tmp_path))

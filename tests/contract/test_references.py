@@ -84,12 +84,12 @@ def unlisted(root: Path) -> list[str]:
 
 
 def test_every_reference_leads_somewhere() -> None:
-    """A reader who follows a number in a comment, a message or a page finds what it speaks of."""
+    """Every number in a comment, a message or a page leads to its text."""
     assert dangling(ROOT) == []
 
 
 def test_the_list_of_decisions_has_every_number() -> None:
-    """A gap in the numbers is said to be one, so that nobody looks for a page that is not there."""
+    """A gap in the numbers is explained, so that nobody looks for a missing page."""
     assert unlisted(ROOT) == []
 
 
@@ -110,7 +110,7 @@ def test_the_list_of_decisions_has_every_number() -> None:
     ],
 )
 def test_a_reference_that_leads_nowhere_is_found(tmp_path: Path, line: str, found: list[str]) -> None:
-    """Sabotage: of each kind, a reference that is there is left alone and one that is not is named with its place."""
+    """Sabotage: of each kind, a valid reference passes and an invalid one is named with its place."""
     lay(
         tmp_path,
         {

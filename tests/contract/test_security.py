@@ -1,4 +1,4 @@
-"""What SECURITY.md says is shown by tests that are there."""
+"""Every row of SECURITY.md names tests that exist."""
 
 import re
 
@@ -19,7 +19,7 @@ def rows(page: str) -> list[list[str]]:
 
 
 def unshown(page: str) -> list[str]:
-    """Rows without four cells or without a test, and tests that are not there or have no name: a file shows nothing by itself."""
+    """Return rows without four cells or without a test, and tests that are missing or unnamed: a file alone shows nothing."""
     found = []
     for cells in rows(page):
         tests = re.findall(r"`([a-z_/]+\.py)(?:::(\w+))?`", cells[-1])
@@ -41,7 +41,7 @@ def test_every_threat_has_a_control_a_default_and_a_test() -> None:
 
 
 def test_a_row_without_its_test_is_named() -> None:
-    """Sabotage: a test that is gone, a row that names none, and one that names a whole file."""
+    """Sabotage: a missing test, a row without a test, and a row with a whole file."""
     head = "| threat | control | shipped default | test |\n| --- | --- | --- | --- |\n"
     page = f"{head}| a | b | c | `wire/test_nowhere.py::test_x` |\n| d | e | f | none |\n| g | h | i | `wire/keys/test_keys.py` |\n"
 

@@ -9,7 +9,7 @@ from contract.test_imports import AGENCIES
 from contract.tree import ROOT, files, lay
 
 ASKS = 400
-"""Lines from which the terminal summary names a Python file, so that a reviewer asks whether it has one subject."""
+"""From this length on the terminal summary names a Python file, for a reviewer to ask whether the file has one subject."""
 LIMIT = 600
 PROCEDURE = 150
 SINGLE_FILE = {Path("services/nrmbus/auditor/evidence/verifier.py"): 759}
@@ -38,7 +38,7 @@ def too_long(root: Path) -> list[str]:
 
 
 def questions(root: Path) -> list[str]:
-    """Return each Python file under *root* that is long enough to ask whether it has one subject, as ``path: lines``."""
+    """Return each Python file under *root* whose length asks whether the file has one subject, as ``path: lines``."""
     return [f"{name}: {lines}" for name, lines in lengths(root).items() if ASKS <= lines <= budget(name)]
 
 
@@ -60,7 +60,7 @@ def test_no_file_is_longer_than_its_budget(record_property: Callable[[str, objec
     ],
 )
 def test_one_line_too_many_is_found(tmp_path: Path, name: str, lines: int) -> None:
-    """Sabotage: a file one line over its budget is named; a file that exactly meets its budget is not."""
+    """Sabotage: a file one line over its budget is named, and a file of exactly its budget is not."""
     lay(tmp_path, {name: "x = 1\n" * lines})
     assert too_long(tmp_path) == [f"{name}: {lines} of {lines - 1}"]
 

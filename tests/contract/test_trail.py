@@ -1,4 +1,4 @@
-"""Who does not leave a whole trail behind: a closed list of tests, each with its reason; and that all others are looked at."""
+"""A closed list of the tests that leave a broken trail, each with its reason; every other test is checked."""
 
 import ast
 from collections.abc import Iterator
@@ -86,7 +86,7 @@ def test_who_breaks_a_trail_on_purpose_is_listed_with_a_reason() -> None:
 
 
 def test_a_marker_that_says_too_little_is_named(tmp_path: Path) -> None:
-    """Sabotage: no reason, an empty one, a part that there is not, and one for a whole file."""
+    """Sabotage: a missing reason, an empty reason, an unknown part, and a marker for a whole file."""
     text = """\
         @mark.broken_trail("history")
         @mark.broken_trail(reason="")

@@ -35,7 +35,7 @@ def files(root: Path = ROOT) -> list[Path]:
 
 
 def texts(root: Path = ROOT) -> Iterator[tuple[str, str]]:
-    """Path below *root* and text of every file that is text; one that is not UTF-8 has no lines to read."""
+    """Yield path below *root* and content of every text file; a file that is not UTF-8 is skipped."""
     for path in files(root):
         try:
             yield path.relative_to(root).as_posix(), path.read_text(encoding="utf-8")
