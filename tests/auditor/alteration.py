@@ -1,4 +1,4 @@
-"""One alteration of evidence, of a log on disk or of a topic: what somebody did, who says so, and by which code."""
+"""Alterations of evidence, of a log on disk or of a topic: the change, the reader that finds it, and the code."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,12 +11,12 @@ from auditor.log.folders import Folders
 
 What = Literal["evidence", "tile", "topic", "key"]
 By = Literal["verifier", "log", "reading", "history", "witness", "collecting", "policy"]
-"""Who says it: the verifier of evidence; a log on disk; the auditor as it reads history into its log; whoever replays; a
-desk as a witness; the auditor as it collects co-signatures; whoever is shown checkpoint and proof."""
+"""The readers: the verifier of evidence; a log on disk; the auditor reading history into its log; a replay; a desk as a
+witness; the auditor collecting co-signatures; a policy that is shown checkpoint and proof."""
 
 
 class Place:
-    """What the rows alter: made once, and a folder of its own for each row."""
+    """Things to alter, made once; each row gets a folder of its own."""
 
     def __init__(self, home: Path) -> None:
         """Make things below *home* when they are asked for."""
@@ -24,16 +24,16 @@ class Place:
 
     @cached_property
     def evidence(self) -> Evidence:
-        """A bus with two cases, its log and its evidence."""
+        """Return a bus with two cases, its log and its evidence."""
         return Evidence(self._home / "evidence")
 
     @cached_property
     def folders(self) -> Folders:
-        """A log on disk, an older copy of it, and a fork."""
+        """Return a log on disk, an older copy, and a fork."""
         return Folders(self._home / "folders")
 
     def fresh(self) -> Path:
-        """An empty folder."""
+        """Return an empty folder."""
         self._rows += 1
         path = self._home / f"row-{self._rows}"
         path.mkdir()
@@ -42,7 +42,7 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """An alteration; *said* does it and gives the codes that are said then, in order."""
+    """An alteration; *said* makes the change and returns the reader's codes, in order."""
 
     name: str
     what: What

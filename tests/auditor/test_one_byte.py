@@ -1,4 +1,4 @@
-"""One byte, anywhere: it is noticed, or it changed nothing that anybody is told."""
+"""One altered byte, anywhere: it is noticed, or every reader still gets the same facts."""
 
 import json
 import shutil
@@ -38,16 +38,16 @@ some = settings(max_examples=40, deadline=None, suppress_health_check=[HealthChe
 
 
 class Sound(Place):
-    """What is altered, and what is said of it as it is."""
+    """The things to alter, and what readers say of the unaltered ones."""
 
     @cached_property
     def told(self) -> tuple[Any, ...]:
-        """What the sound log says."""
+        """Return what the sound log says."""
         return told(self.folders.sound)
 
     @cached_property
     def facts(self) -> list[Any]:
-        """The facts of the sound history."""
+        """Return the facts of the sound history."""
         return replayed(self.evidence, self.evidence.bus.history)
 
 
@@ -59,7 +59,7 @@ def _place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sound]:
 
 
 def altered(raw: bytes, where: float, how: int) -> bytes:
-    """The bytes with one of them altered: *where* as a share of the whole, *how* by exclusive or."""
+    """Return the bytes with one altered: *where* as a share of the whole, *how* by exclusive or."""
     at = int(where * len(raw))
     return raw[:at] + bytes([raw[at] ^ how]) + raw[at + 1 :]
 
@@ -70,7 +70,7 @@ def altered(raw: bytes, where: float, how: int) -> bytes:
 @some
 @given(where=ANYWHERE, how=OTHERWISE)
 def test_in_evidence(place: Sound, where: float, how: int) -> None:
-    """Any byte of the file: one code, before anything in the file is believed."""
+    """An altered byte anywhere in the file gives one code, before anything in the file is believed."""
     found = place.evidence.verified(altered(place.evidence.whole, where, how))
 
     assert [line.check for line in found.lines] == ["evidence"]
@@ -105,13 +105,13 @@ def facts(found: Verification) -> Any:
 
 
 def files(folder: Folder) -> dict[str, bytes]:
-    """Every file of a log that says something."""
+    """Return every file of a log except the lock."""
     found = (each for each in folder.log.rglob("*") if each.is_file() and each.name != "lock")
     return {str(each.relative_to(folder.log)): each.read_bytes() for each in sorted(found)}
 
 
 def told(folder: Folder) -> tuple[Any, ...]:
-    """All that a log says and shows, once it was opened and checked; what was put aside is noticed."""
+    """Return all that a log says once opened and checked, and the folder that was set aside."""
     with closing(folder.opened()) as log:
         if log.set_aside:
             raise LogError("state_damaged", log.origin)
@@ -123,7 +123,7 @@ def told(folder: Folder) -> tuple[Any, ...]:
 @some
 @given(data=st.data(), where=ANYWHERE, how=OTHERWISE)
 def test_in_a_file_of_a_log(place: Sound, data: st.DataObject, where: float, how: int) -> None:
-    """Tiles, bundles, head and checkpoint, full or at the edge: it is noticed, or every file is as it was after a start."""
+    """In tiles, entry bundles, head and checkpoint the byte is noticed, or a start restores every file."""
     before = place.told
     name = data.draw(st.sampled_from(sorted(before[-1])))
     home = place.fresh()
@@ -143,13 +143,13 @@ def test_in_a_file_of_a_log(place: Sound, data: st.DataObject, where: float, how
 
 
 def bytes_of(record: Record) -> list[tuple[str | int, bytes]]:
-    """What a record has: its key, its value, and each header's value by its place."""
+    """Return the key, the value, and each header's value by its place."""
     headers: list[tuple[str | int, bytes]] = [(at, value) for at, (_, value) in enumerate(record.headers)]
     return [each for each in [("key", record.key or b""), ("value", record.value or b""), *headers] if each[1]]
 
 
 def put(record: Record, place: str | int, raw: bytes) -> Record:
-    """The record with other bytes in one place."""
+    """Return the record with other bytes in one place."""
     if isinstance(place, str):
         return Record(raw, record.value, record.headers) if place == "key" else replace(record, value=raw)
     name = record.headers[place][0]
@@ -157,12 +157,12 @@ def put(record: Record, place: str | int, raw: bytes) -> Record:
 
 
 def kept(history: History) -> list[Any]:
-    """The facts of a history."""
+    """Return the facts of a history."""
     return [(each.registration, each.event, each.audience) for each in history.entries]
 
 
 def replayed(evidence: Evidence, records: list[Record]) -> list[Any]:
-    """The facts of *records*."""
+    """Return the facts of *records*."""
     history = History(evidence.bus.directory)
     for each in records:
         history.take(each, 0)
@@ -172,7 +172,7 @@ def replayed(evidence: Evidence, records: list[Record]) -> list[Any]:
 @some
 @given(data=st.data(), where=ANYWHERE, how=OTHERWISE)
 def test_in_a_record_of_the_history(place: Sound, data: st.DataObject, where: float, how: int) -> None:
-    """Its key, its data or a header: the auditor stops, and so does whoever replays, or both have the same facts."""
+    """In key, data or a header: auditor and replay stop, or both have the same facts."""
     evidence, home = place.evidence, place.fresh()
     number = data.draw(st.integers(0, len(evidence.bus.history) - 1))
     spot, raw = data.draw(st.sampled_from(bytes_of(evidence.bus.history[number])))
@@ -218,7 +218,7 @@ def test_in_a_published_checkpoint(where: float, how: int) -> None:
 @some
 @given(where=ANYWHERE, how=OTHERWISE)
 def test_in_a_co_signature(place: Sound, where: float, how: int) -> None:
-    """It counts as it was made, or it does not count."""
+    """The co-signature counts unaltered, or does not count."""
     head = place.evidence.log.head
     home = place.fresh()
     found = Cosigned(home / "cosigned.db")

@@ -1,4 +1,4 @@
-"""Evidence, logs on disk and topics that somebody altered: each alteration has its exact code, and every code has one."""
+"""Altered evidence, logs on disk and topics: each alteration has its exact code, and every code has an alteration."""
 
 from collections.abc import Iterator
 from typing import get_args
@@ -26,7 +26,7 @@ def _place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
 
 @pytest.mark.parametrize("row", TABLE, ids=lambda row: f"{row.what} {row.by}: {row.name}")
 def test_what_was_altered_has_its_code(row: Row, place: Place) -> None:
-    """Whatever somebody does to evidence, a log's folder or a topic, whoever looks at it says by which code it fails."""
+    """The reader of altered evidence, of an altered folder or topic names the code of the failure."""
     assert row.said(place) == row.code
 
 
@@ -36,24 +36,24 @@ LISTS = {
     "history": (set(get_args(HistoryCode)), {"history"}),
     "proof": (set(ALARMS), {"witness", "collecting", "policy"}),
 }
-"""The closed lists, and who speaks by them."""
+"""Each closed list, and the readers that use its codes."""
 
 
 def spoken(by: set[str], rows: list[Row]) -> set[str]:
-    """The codes of *rows* that these say."""
+    """Return the codes in *rows* of the readers *by*."""
     return {code for row in rows if row.by in by for code in row.code.split()}
 
 
 @pytest.mark.parametrize("name", LISTS)
 def test_every_code_of_a_closed_list_has_an_alteration(name: str) -> None:
-    """A code that nothing leads to is red here, and so is one that stands in no list."""
+    """A code without an alteration fails here, and so does a code outside every list."""
     codes, by = LISTS[name]
 
     assert spoken(by, TABLE) == codes
 
 
 def test_a_new_code_without_an_alteration_is_found() -> None:
-    """Sabotage: of each list, take the rows of one code out; that very code is missed."""
+    """Sabotage: without the rows of one code, exactly that code is missing."""
     for codes, by in LISTS.values():
         for code in codes:
             rest = [row for row in TABLE if code not in row.code.split()]
@@ -61,7 +61,7 @@ def test_a_new_code_without_an_alteration_is_found() -> None:
 
 
 def test_the_table_has_evidence_tiles_and_topics() -> None:
-    """At least thirty of each, no two under one name."""
+    """The table has at least thirty rows of each, and no name twice."""
     for what in ("evidence", "tile", "topic"):
         assert sum(row.what == what for row in TABLE) >= 30
     assert len({(row.what, row.by, row.name) for row in TABLE}) == len(TABLE)

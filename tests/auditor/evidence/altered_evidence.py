@@ -181,7 +181,7 @@ def failures(found: Verification) -> str:
 
 
 def looked_at(trick: Callable[[bytes], bytes]) -> Callable[[Place], str]:
-    """Return the code of a file that is not what it looks like: one line, before anything in it is believed."""
+    """Return the code of a deceptive file: one line, before anything in the file is believed."""
 
     def codes(place: Place) -> str:
         raw = trick(place.evidence.whole)
@@ -236,7 +236,7 @@ def lying(lie: str) -> Callable[[Place], str]:
 
 
 def forked(*, borrowed: bool) -> Callable[[Place], str]:
-    """Return the codes of a log that signs two histories: the one that the witnesses did not see fits no checkpoint of theirs."""
+    """Return the codes of a log that signs two histories: the hidden history fits no checkpoint of the witnesses."""
 
     def codes(place: Place) -> str:
         fork = Evidence(place.fresh())

@@ -1,4 +1,4 @@
-"""What the tests of evidence start from: a bus with a case, its log, signed and co-signed, and the evidence of the case."""
+"""Starting points for tests of evidence: a bus with a case, its signed and co-signed log, and the evidence of the case."""
 
 import json
 from collections.abc import Callable
@@ -70,7 +70,7 @@ def of_kind(lines: Lines, kind: str) -> Lines:
 
 @dataclass
 class Evidence:
-    """A bus on which a case was handed over, its log, and what can be exported."""
+    """A bus with the handover of a case, its log and the evidence."""
 
     home: Path
     bus: Bus = field(init=False)

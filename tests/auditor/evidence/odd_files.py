@@ -86,4 +86,4 @@ TRICKS: list[tuple[str, Callable[[bytes], bytes], str]] = [
     ("two lines exchanged", lambda raw: b"".join([*(lines := raw.splitlines(keepends=True))[:-3], lines[-2], lines[-3], lines[-1]]), "digest_differs"),
     ("a trailer with more to say", lambda raw: raw.replace(b'"kind":"trailer"', b'"a":1,"kind":"trailer"'), "line_malformed"),
 ]  # fmt: skip
-"""What was done to the file, and the one code."""
+"""The name of each trick, the change of the file, and the one code."""

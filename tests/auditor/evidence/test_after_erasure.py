@@ -1,4 +1,4 @@
-"""P6: a case was erased at all who held it, and its history still proves what happened; only nobody reads it any more."""
+"""P6: after every holder erased a case, the history still proves what happened, and nobody can read the letters."""
 
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -39,10 +39,10 @@ READERS: dict[Part, list[str]] = {
 
 
 class Story:
-    """A referral under seal on the bus of the evidence, and what a court and the desk of the receiver make of it."""
+    """A sealed referral on the bus of the evidence, a court, and the desk of the receiver."""
 
     def __init__(self, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        """Refer a woman to the assistance centre; whatever reaches that is noted."""
+        """Refer a woman to the assistance centre, and note each record for its inbox."""
         self.inbox: list[Record] = []
         decide = Bus.take
 
@@ -67,12 +67,12 @@ class Story:
         self.take(submitted, "ngo-a", 0)
 
     def take(self, record: Record, owner: str, days: float) -> None:
-        """Have the registrar decide, so many days later."""
+        """Have the registrar decide, *days* later."""
         decision = self.bus.take(self.shard, record, owner=owner, now=NOW + timedelta(days=days))
         assert decision.outcome == "registered", decision.code
 
     def say(self, by: str, type_: str, data: dict[str, Any], days: float, **more: Any) -> str:
-        """One event without a letter; its id."""
+        """Register one event without a letter, and return its id."""
         event = self.bus.event(by, type_, data, at=NOW + timedelta(days=days), **more)
         self.take(self.bus.signed(event), by, days)
         return event.id
@@ -88,7 +88,7 @@ class Story:
         return raw
 
     def certificate(self) -> Certificate:
-        """What the history proves of the erasure, after it was verified."""
+        """Return what the verified history proves of the erasure."""
         history = History(self.bus.directory)
         for record in self.bus.history:
             history.take(record, 0)
@@ -97,7 +97,7 @@ class Story:
 
 
 async def settled(story: Story, vac: Given) -> None:
-    """The desk hears what the registrar says, and he what it says, until neither has more."""
+    """Carry records between registrar and desk until neither has more."""
     heard = len(await vac.rows("inbox"))
     while True:
         for offset, record in enumerate(story.inbox[heard:], start=heard):
@@ -111,7 +111,7 @@ async def settled(story: Story, vac: Given) -> None:
 
 
 async def erased(story: Story, home: Path) -> None:
-    """The court ends access, nobody objects for a week, and the desk of the receiver erases and confirms."""
+    """Have the court end access; nobody objects for a week, and the desk of the receiver erases and confirms."""
     story.say("court", "access.terminated", {"body": "court", "scope": "case"}, 1, approver="S-2")
     assert story.bus.say_due(story.shard, AccessErasureDue.type).outcome == "registered"
     async with desk_of("vac", home) as vac:
@@ -150,7 +150,7 @@ async def test_p6_after_an_erasure_the_evidence_verifies_and_nothing_in_it_chang
 async def test_p6_no_evidence_and_no_file_of_the_desk_opens_the_letter(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Sabotage included: before the erasure the desk's ledger had the sealed letter, afterwards no file has."""
+    """Before the erasure the desk's ledger has the sealed letter (the sabotage); afterwards no file has."""
     story = Story(tmp_path, monkeypatch)
     home = tmp_path / "vac-desk"
     sealed = Container.parse(story.letter.copy_for("vac")).sealed
@@ -174,7 +174,7 @@ async def test_p6_no_evidence_and_no_file_of_the_desk_opens_the_letter(
 async def test_the_certificate_says_who_confirmed_and_who_has_not(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """By the verified history alone; the horizon only once nobody's word is missing."""
+    """The verified history alone decides; the horizon is known once every confirmation is there."""
     story = Story(tmp_path, monkeypatch)
     assert not story.certificate().confirmed
     await erased(story, tmp_path / "vac-desk")
@@ -199,7 +199,7 @@ async def test_the_certificate_says_who_confirmed_and_who_has_not(
 async def test_who_confirmed_one_decision_has_not_confirmed_the_next(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A second one is asked of everybody again: until all have said so once more the certificate is not complete."""
+    """A second decision asks every holder again; until all have confirmed again, the certificate is not complete."""
     story = Story(tmp_path, monkeypatch)
     holders = ("court", "ngo-a", "special-unit", "vac")
     word = {"ground": "decision", "horizon": "2026-07-03T00:00:00Z"}

@@ -54,7 +54,7 @@ def _evidence(tmp_path_factory: pytest.TempPathFactory) -> Evidence:
 
 
 def test_with_the_keys_it_is_verified_and_names_log_and_quorum(evidence: Evidence) -> None:
-    """Every check is well, and the verdict says whose word it rests on, and that this bus is a play."""
+    """Every check passes. The verdict names the log and the witnesses, and says that this bus is a play."""
     done = evidence.verified(evidence.whole)
 
     assert {line.result for line in done.lines} == {"ok"}
@@ -68,7 +68,7 @@ def test_with_the_keys_it_is_verified_and_names_log_and_quorum(evidence: Evidenc
 
 @pytest.mark.parametrize("given", [Trust(), trust(quorum=None), replace(trust(), witnesses=(), quorum=None)])
 def test_nobody_is_believed_who_was_not_named(evidence: Evidence, given: Trust) -> None:
-    """Without keys, and with the log's alone, it is consistent and no more; a quorum of all misses the third witness."""
+    """Without keys, or with the log's keys alone, evidence is only consistent; a quorum of all misses the third witness."""
     status, verdict = evidence.verified(evidence.whole, given).verdict
 
     assert status == (1 if given.witnesses else 3)
@@ -77,7 +77,7 @@ def test_nobody_is_believed_who_was_not_named(evidence: Evidence, given: Trust) 
 
 
 def test_the_word_of_the_log_alone_must_be_asked_for(evidence: Evidence) -> None:
-    """And then the verdict says that no witness stands behind it."""
+    """With `--quorum 0` the verdict rests on the log alone, and counts no witness."""
     status, verdict = evidence.verified(evidence.whole, replace(trust(), witnesses=(), quorum=0)).verdict
 
     assert status == 0
@@ -105,7 +105,7 @@ def test_each_line_is_one_canonical_object_and_says_its_kind(evidence: Evidence)
 
 
 def test_it_holds_all_that_a_reader_needs(evidence: Evidence) -> None:
-    """The readme names the case, the verifier is the one that this release runs, each type has its published schema."""
+    """The readme names the case, the verifier is this release's own, and each type has its published schema."""
     lines = evidence.lines
 
     assert CASE in lines[1]["text"]
@@ -128,7 +128,7 @@ def test_it_says_nothing_of_other_cases(evidence: Evidence) -> None:
 
 
 def test_the_verifier_agrees_with_the_services_own_verification(evidence: Evidence) -> None:
-    """What it calls verified, the code of the services verifies too: registrar, sender, audience, proof, checkpoint."""
+    """The services' own code verifies the same registrar, sender, audience, proof and checkpoint."""
     lines, directory = evidence.lines, evidence.bus.directory
     policy = Policy((LOG.verifier, LASTING.verifier), tuple(each.verifier for each in WITNESSES), 2)
     believed = policy.believe(of_kind(lines, "checkpoint")[0]["note"].encode())
@@ -154,7 +154,7 @@ def test_the_verifier_agrees_with_the_services_own_verification(evidence: Eviden
 
 @pytest.mark.parametrize("size", [*range(1, 18), 31, 32, 33])
 def test_the_verifier_reads_proofs_as_the_services_make_them(size: int) -> None:
-    """For every leaf of trees of all shapes; at another place none leads to the root."""
+    """Each leaf of trees of all shapes has a proof to the root; at another place no proof leads there."""
     leaves = [merkle.leaf_hash(bytes([each])) for each in range(size)]
 
     def read(level: int, index: int) -> bytes:
@@ -193,7 +193,7 @@ def test_what_is_later_than_the_checkpoint_is_left_out_and_counted(evidence: Evi
 
 
 def test_a_head_that_nobody_signed_anchors_nothing(evidence: Evidence) -> None:
-    """It shows that everything fits together; with keys, that nobody has signed."""
+    """Without keys the parts fit together; with keys the verdict is that nobody has signed."""
     raw = evidence_of(CASE, evidence.source(checkpoints={0: evidence.log.head.text}))
 
     assert head_of(evidence.log.head.text) == evidence.log.head
@@ -202,7 +202,7 @@ def test_a_head_that_nobody_signed_anchors_nothing(evidence: Evidence) -> None:
 
 
 def test_a_tail_that_is_cut_and_counted_is_the_known_limit(evidence: Evidence) -> None:
-    """A file cannot show that nothing follows its last event: its readme says so, and asks for a new export."""
+    """A file cannot show that nothing follows its last event; the readme warns of this limit and asks for a new export."""
     raw = evidence.resealed(lambda lines: without(LAST)(lines, evidence))
 
     assert evidence.verified(raw).verdict[0] == 0
@@ -244,7 +244,7 @@ def test_a_few_flipped_bits_are_never_verified(evidence: Evidence) -> None:
 
 @pytest.fixture(name="stranger")
 def _stranger(evidence: Evidence, tmp_path: Path) -> list[str]:
-    """The machine of a stranger: Python, `cryptography`, the evidence, and the program that its readme takes out of it."""
+    """The machine of a stranger: Python, `cryptography`, the evidence, and the program, extracted by the readme's command."""
     (tmp_path / "FILE").write_bytes(evidence.whole)
     (command,) = re.findall(r"`python3 (-c .*) > verify\.py`", evidence.lines[1]["text"])
     taken = subprocess.run(
@@ -264,7 +264,7 @@ def _stranger(evidence: Evidence, tmp_path: Path) -> list[str]:
 
 
 def test_a_stranger_verifies_with_the_single_file(stranger: list[str]) -> None:
-    """With nothing of this project at hand: 0 with keys, 3 without, 1 for a quorum that is not there, 2 for a slip."""
+    """Without this project the exit status is 0 with keys, 3 without, 1 for a missing quorum, 2 for a slip."""
     for more, status, says in [
         ([*KEYS, *QUORUM], 0, "\nverified (a bus for playing"),
         ([], 3, "\nconsistent, not anchored (a bus for playing"),
@@ -277,7 +277,7 @@ def test_a_stranger_verifies_with_the_single_file(stranger: list[str]) -> None:
 
 
 def test_json_has_the_same_lines(stranger: list[str]) -> None:
-    """For a program that reads it."""
+    """A program gets every check, with status and verdict."""
     done = subprocess.run([*stranger, *KEYS, "--json"], capture_output=True, text=True, check=False, timeout=60)
     body = json.loads(done.stdout)
 
@@ -286,7 +286,7 @@ def test_json_has_the_same_lines(stranger: list[str]) -> None:
 
 
 def test_the_script_imports_the_standard_library_and_cryptography_only() -> None:
-    """A stranger can read all of it; it is plain ASCII, so that any shell writes it as it is."""
+    """A stranger can read the whole program, and any shell writes it unchanged, since it is plain ASCII."""
     source = Path(verifier.__file__).read_text(encoding="ascii")
     modules = {line.split()[1].split(".")[0] for line in source.splitlines() if line.startswith(("import ", "from "))}
 
@@ -312,7 +312,7 @@ def test_the_script_imports_the_standard_library_and_cryptography_only() -> None
 def test_keys_that_say_nothing_are_a_slip(
     evidence: Evidence, given: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Exit status 2, before the file is read."""
+    """The exit status is 2, before the file is read."""
     with pytest.raises(SystemExit) as ended:
         verifier.main([str(evidence.home / "nowhere.jsonl"), *given])
 
@@ -321,7 +321,7 @@ def test_keys_that_say_nothing_are_a_slip(
 
 
 def test_a_file_that_is_not_there_has_its_code(evidence: Evidence, capsys: pytest.CaptureFixture[str]) -> None:
-    """Exit status 1, and the code."""
+    """The exit status is 1, and the output has the code."""
     missing = str(evidence.home / "nowhere.jsonl")
 
     assert verifier.main([missing, "--witness", vkey(WITNESSES[0].verifier), *KEYS[:4]]) == 1

@@ -28,7 +28,7 @@ def exchanged(lines: Lines) -> None:
 def test_a_signature_that_does_not_hold_fails_its_own_line(
     evidence: Evidence, monkeypatch: pytest.MonkeyPatch, processors: int | None
 ) -> None:
-    """However many processors share the work: that line, and no other."""
+    """Only that line fails, however many processors share the work."""
     monkeypatch.setattr(os, "cpu_count", lambda: processors)
 
     found = evidence.verified(evidence.resealed(exchanged))

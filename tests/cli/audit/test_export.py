@@ -28,7 +28,7 @@ AGENCIES = ("ngo-a", "special-unit", "vac")
 
 
 async def published(folder: BusFolder, evidence: Evidence) -> None:
-    """Have directory and history in their topics."""
+    """Write directory and history to their topics."""
     async with clients.producer(folder.bootstrap) as producer:
         for entry in evidence.bus.directory.signed:
             await producer.send_and_wait("nrm.directory", entry, partition=0)
@@ -56,7 +56,7 @@ async def _bus(broker: Broker) -> tuple[BusFolder, Evidence]:
 
 
 def witnesses(evidence: Evidence) -> list[Cosigner]:
-    """Some of the desks that see the log."""
+    """Return the witnesses of three desks."""
     return [Cosigner(witness_name(BUS, name), evidence.bus.identities[name].witness) for name in AGENCIES]
 
 
@@ -121,7 +121,7 @@ async def test_a_case_is_exported_and_verified(bus: tuple[BusFolder, Evidence], 
 @pytest.mark.broker
 @pytest.mark.broken_trail("anomalies", reason="written by hand, and delivered to nobody")
 async def test_what_cannot_be_exported_is_one_sentence(bus: tuple[BusFolder, Evidence], tmp_path: Path) -> None:
-    """No auditor, which alone can prove anything, on or off the record; a file that is there already stays as it is."""
+    """Without a running auditor there is no export, on or off the record; an existing file stays unchanged."""
     folder, _ = bus
     there, out = tmp_path / "there.jsonl", tmp_path / "x.jsonl"
     there.write_bytes(b"mine")

@@ -1,4 +1,4 @@
-"""The export of evidence by the running auditor: its history, its logs' proofs, and its best checkpoint."""
+"""Export of evidence by the running auditor, from the history in memory, the logs' proofs and the best checkpoint."""
 
 import asyncio
 from collections.abc import Iterable, Sequence

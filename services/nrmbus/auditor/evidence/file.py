@@ -1,4 +1,4 @@
-"""The evidence of one case as a file: canonical JSON lines that prove its registrations to somebody who trusts nobody here.
+"""The evidence of one case as a file of canonical JSON lines, for a reader who trusts nobody here.
 
 `verifier` reads the file. The same arguments give the same bytes, wherever entries, logs and checkpoints come from.
 """
@@ -26,10 +26,10 @@ _HERE: Final = Path(__file__).parent
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """What the evidence of a case is made from.
+    """The parts from which the evidence of a case is made.
 
-    ``entries`` are verified entries of the history, of other cases too. ``logs`` and ``checkpoints`` are those of each
-    partition in which the case stands; a checkpoint is a signed note, or its text while nobody has signed one.
+    ``entries`` are verified entries of the history, of other cases too. ``logs`` and ``checkpoints`` are by partition, for
+    each partition of the case; a checkpoint is a signed note, or the text of a note before the first signature.
     ``directory`` has the signed entries as they stand in the topic. ``made`` is the time, as `times.write` writes it.
     """
 

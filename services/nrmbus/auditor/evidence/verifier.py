@@ -1,4 +1,4 @@
-"""Verifier of the evidence of one case, offline: one file that needs Python 3.11 and `cryptography` 50, or newer.
+"""Offline verifier of the evidence of a case. This single file needs Python 3.11 and `cryptography` 50, or newer.
 
     python verify.py FILE [--log KEY]... [--witness KEY]... [--quorum K] [--operator KEY] [--json]
 
@@ -6,7 +6,7 @@ FILE is the evidence: one JSON object a line. A KEY is a C2SP verifier key (name
 and this program from the published release: a forger can put his own keys and his own program into a forged file.
 
 Exit status: 0 verified; 3 consistent, not anchored (everything fits together, but nobody whom you named vouches for it);
-1 failed; 2 wrong usage. The program prints one line for each check; a check that failed has one code of `CODES`.
+1 failed; 2 wrong usage. The program prints one line for each check. A failed check has one code of `CODES`.
 
 Formats: RFC 8785 (each line), RFC 9162 (tree), C2SP signed-note v1.0.0, tlog-checkpoint v1.0.0, tlog-cosignature v1.0.1
 and v1.1.0-rc.1 (ML-DSA-44), DSSE 1.0.2, CloudEvents extensions/verifiability.md of July 2026, RFC 8032, FIPS 204.
@@ -111,7 +111,7 @@ BUS: Final = re.compile(r"(?:play-)?[0-9a-f]{16}")
 
 
 class Failed(Exception):
-    """A check that failed, with its code and the number of the line, if one line is at fault."""
+    """A failed check, with its code, and the number of the line if one line is at fault."""
 
     def __init__(self, code: str, line: int = 0) -> None:
         self.code, self.line = code, line
@@ -376,7 +376,7 @@ class Trust:
 
 
 class Line(NamedTuple):
-    """One check: its name, its subject, its result (``ok``, ``open``, or a code), and a sentence."""
+    """One check: name, subject, result (``ok``, ``open``, or a code), and a sentence."""
 
     check: str
     about: str
@@ -416,7 +416,7 @@ class Verification:
             self._check("gaps", "all", self._gaps)
 
     def _check(self, name: str, about: str, work: Callable[..., str], *given: Any) -> bool:
-        """Do *work* and note a line: the sentence that it returns, or the code that it failed with."""
+        """Do *work* and note its sentence, or the code of its failure."""
         try:
             result, says = None, work(*given)
         except Failed as failed:
@@ -511,7 +511,7 @@ class Verification:
             if not holds(key, signature, message):
                 self.lines[at] = self.lines[at]._replace(result=code, says=CODES[code])
 
-    # -- one registration: the registrar's statement on one event, which is one leaf of the tree --
+    # -- one registration: the registrar's statement on one event, a leaf of the tree --
 
     def _registration(self, line: int, row: dict[str, Any]) -> None:
         if not self._check("registration", f"line {line}", self._read, row):
@@ -627,7 +627,7 @@ class Verification:
         told = audience.get("recipients")
         return f"told to {', '.join(map(str, told)) if isinstance(told, list) and told else 'nobody'}"
 
-    # -- one partition: the head of its log, and who vouches for it --
+    # -- one partition: the head of the log, and its signers --
 
     def _checkpoint(self, partition: int) -> str:
         notes = [row["note"] for _, row in self.found["checkpoint"] if row["partition"] == partition]
@@ -653,7 +653,7 @@ class Verification:
             raise Failed("log_signature_missing")
         seen: dict[str, int] = {}
         for key, time in self._signed(checkpoint, trust.witnesses, "cosignature_invalid").items():
-            if time:  # without a time it does not say that its maker saw no larger tree
+            if time:  # a co-signature without a time does not exclude a larger tree
                 seen[key.name] = max(time, seen.get(key.name, 0))
         if len(seen) < trust.needed:
             raise Failed("quorum_missing")

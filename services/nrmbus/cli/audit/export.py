@@ -91,7 +91,7 @@ async def _keys(folder: BusFolder, case: str) -> list[tuple[str, str]]:
 
 
 def _verdict(path: Path, keys: list[tuple[str, str]]) -> tuple[int, str]:
-    """Return what the verifier says of the file at *path* with *keys*, without a quorum: exit status and sentence."""
+    """Return exit status and sentence of the verifier for the file at *path* with *keys*, without a quorum."""
     log, witnesses, operator = (
         tuple(Key.read(key, 1, 4, 6) for option, key in keys if option == wanted)
         for wanted in ("--log", "--witness", "--operator")
