@@ -26,6 +26,7 @@ class Desk:
             "first",
             "http://one",
         )
+        self.ledger = "a" * 16
         self.say()
 
     def say(self) -> None:
@@ -54,10 +55,14 @@ class Desk:
             case "renewed":
                 self.token = "third"
                 return problem(401, "token_required")
+            case "replaced":
+                self.ledger = "b" * 16
             case refused if refused.isdecimal():
                 return problem(int(refused), "reader_unnamed")
+        if after and request.url.params.get("ledger") not in (None, self.ledger):
+            return problem(409, "inbox_restarted")
         rows = [{"row": row} for row in range(after + 1, min(after + 2, 7) + 1)]
-        return httpx.Response(200, json={"events": rows})
+        return httpx.Response(200, json={"ledger": self.ledger, "events": rows})
 
 
 def problem(status: int, code: str) -> httpx.Response:
@@ -82,6 +87,17 @@ async def rows_of(desk: Desk, monkeypatch: pytest.MonkeyPatch, waiting: list[str
             if event["row"] == until:
                 break
     return found
+
+
+async def test_it_begins_again_when_the_desk_has_another_ledger(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A ledger that was lost numbers its rows again: the program is told, and gets every event again from the first."""
+    waiting: list[str] = []
+    desk = Desk(tmp_path, "rows", "rows", "gone", "replaced")
+
+    assert await rows_of(desk, monkeypatch, waiting) == [1, 2, 3, 4, 1, 2, 3, 4, 5, 6, 7]
+    assert waiting == ["unreachable", "inbox_restarted"]
 
 
 @pytest.mark.parametrize(

@@ -168,12 +168,16 @@ class Door:
         self,
         *,
         after: int = 0,
+        ledger: str | None = None,
         case: str | None = None,
         limit: int = 200,
         opened: bool = False,
         actor: str | None = None,
     ) -> Json:
         """Events received, in order, from row *after* on. *opened*: with letters, each on record as read first, by *actor*.
+
+        The answer names the ``ledger`` that numbers the rows. Pass it with *after* to go on: DoorError ``inbox_restarted``
+        if the desk has another ledger now, so that you ask again from the first row.
 
         *actor* is the agency's number of who reads. Without it, who answers for its system by ``agency.json``; where that
         names nobody, DoorError ``reader_unnamed``.
@@ -183,13 +187,15 @@ class Door:
         desk was upgraded.
         """
         params = {"after": after, "limit": limit, "open": str(opened).lower()}
-        params |= {name: each for name, each in {"case": case, "actor": actor}.items() if each is not None}
+        chosen = {"case": case, "actor": actor, "ledger": ledger}
+        params |= {name: each for name, each in chosen.items() if each is not None}
         return await self._ask("GET", "/v1/inbox", params=params)
 
     async def follow(
         self,
         *,
         after: int = 0,
+        ledger: str | None = None,
         case: str | None = None,
         opened: bool = False,
         actor: str | None = None,
@@ -202,25 +208,40 @@ class Door:
         growing pauses of up to 5 s, from the last row on, at the address and with the token of ``door.json`` (of a door
         made by `of`). *waiting* is called once each time that begins, with the reason.
 
+        Each event has the ``ledger`` that numbers its ``row``: keep both to go on later. If the ledger of the desk was
+        replaced, *waiting* is called with ``inbox_restarted`` and every event comes again from the first row on; an event
+        that you have had has the same ``id``.
+
         Raises:
             DoorError: the desk refuses for good: another token is wanted (401, 403) and ``door.json`` has none, or it
                 would refuse the same question again (any other 4xx: ``reader_unnamed``, say).
         """
         asked: Json = {"case": case, "opened": opened, "actor": actor}
-        async for page in self.pages(after=after, every=every, waiting=waiting, **asked):
+        async for page in self.pages(after=after, ledger=ledger, every=every, waiting=waiting, **asked):
             for event in page:
                 yield event
 
     async def pages(
-        self, *, after: int = 0, every: float = 0.5, waiting: Callable[[DoorError], None] = lambda _: None, **asked: Any
+        self,
+        *,
+        after: int = 0,
+        ledger: str | None = None,
+        every: float = 0.5,
+        waiting: Callable[[DoorError], None] = lambda _: None,
+        **asked: Any,
     ) -> AsyncIterator[list[Json]]:
         """Yield events as `follow` does, as many together as the desk handed over at once. *asked*: as `inbox`."""
         pause = 0.0
         while True:
             events: list[Json] = []
             try:
-                events = (await self.inbox(after=after, **asked))["events"]
+                page = await self.inbox(after=after, ledger=ledger, **asked)
+                events, ledger = page["events"], page.get("ledger")
             except DoorError as error:
+                if error.code == "inbox_restarted" and after:
+                    waiting(error)
+                    after, ledger = 0, None
+                    continue
                 moved = self._look_again()
                 if self._is_for_good(error) and not moved:
                     raise
@@ -231,7 +252,7 @@ class Door:
                 pause = 0.0
             if events:
                 after = events[-1]["row"]
-                yield events
+                yield [{**event, "ledger": ledger} if ledger else event for event in events]
             else:
                 await asyncio.sleep(pause or every)
 

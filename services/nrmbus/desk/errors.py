@@ -12,7 +12,7 @@ from nrmbus.wire.errors import SENTENCES, WireError
 
 DeskCode = Literal[
     "token_required", "not_found", "method_not_allowed", "not_sent_yet", "still_open", "not_parked", "not_available",
-    "inbox_gap", "inbox_forked", "inbox_unread", "read_not_registered", "read_refused", "reader_unnamed", "reader_unfit", "not_a_delivery", "not_admitted", "ledger_foreign", "ledger_in_use", "ledger_unknown", "settings_drift",
+    "inbox_gap", "inbox_forked", "inbox_unread", "read_not_registered", "read_refused", "reader_unnamed", "reader_unfit", "not_a_delivery", "not_admitted", "ledger_foreign", "ledger_in_use", "ledger_unknown", "inbox_restarted", "settings_drift",
     "id_reused", "json_invalid", "json_duplicate", "too_large", "letter_too_large", "unknown_field", "unknown_type",
     "unknown_recipient", "unknown_version", "speaks_unpublished",
 ]  # fmt: skip
@@ -39,6 +39,7 @@ MEANINGS: Final[Mapping[DeskCode, _Meaning]] = MappingProxyType(
         "not_available": _Meaning(503, "The desk cannot reach its ledger: look at its health, then try again."),
         "inbox_gap": _Meaning(503, "A delivery is missing before this one: the desk stops here until a person has asked the bus's operator."),
         "inbox_forked": _Meaning(503, "A delivery contradicts one that came before: keep the ledger and ask the bus's operator."),
+        "inbox_restarted": _Meaning(409, "The ledger of this desk was replaced, and the rows of its inbox are numbered from the start again: ask again from the first row (`after=0`); an event that you have had comes again with the same id."),
         "inbox_unread": _Meaning(503, "The desk has not read its inbox to the end, and a withdrawal may stand there: wait until its health says ready, then ask again."),
         "read_not_registered": _Meaning(503, "The registrar did not put this reading on record in time, so nothing was opened: look at the desk's health, then ask again."),
         "read_refused": _Meaning(409, "The registrar refused to put this reading on record, so nothing was opened: this agency may not read this case now."),

@@ -398,3 +398,26 @@ def test_no_error_of_the_door_holds_what_came_in(text: str) -> None:
         assert marked not in said
         assert caught.value.__cause__ is None
         assert caught.value.__context__ is None or marked not in str(caught.value.__context__)
+
+
+async def test_rows_of_a_ledger_that_was_lost_are_refused(tmp_path: Path) -> None:
+    """A program that has had more rows than there are, or rows of another ledger, is told to begin again."""
+    async with desk_of("shelter", tmp_path / "before") as here:
+        await hear_beds(here, CASE, "ef" * 16)
+        before = (await here.door.get("/v1/inbox")).json()
+        row = before["events"][-1]["row"]
+        known = {"after": row, "ledger": before["ledger"]}
+        assert (await here.door.get("/v1/inbox", params=known)).json() == {"ledger": before["ledger"], "events": []}
+    async with desk_of("shelter", tmp_path / "before") as here:
+        assert (await here.door.get("/v1/inbox")).json()["ledger"] == before["ledger"], "a restart keeps it"
+
+    async with desk_of("shelter", tmp_path / "after") as here:
+        beyond = await here.door.get("/v1/inbox", params={"after": row})
+        await hear_beds(here, CASE, "ef" * 16)
+        replaced = await here.door.get("/v1/inbox", params=known)
+        from_the_first = await here.door.get("/v1/inbox", params={"ledger": before["ledger"]})
+
+    for refused in (beyond, replaced):
+        assert (refused.status_code, refused.json()["code"]) == (409, "inbox_restarted")
+        assert "after=0" in refused.json()["sentence"]
+    assert len(from_the_first.json()["events"]) == 2

@@ -11,7 +11,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from desk.given import CANARY, CASE, REF, SIGNAL, FakeRegistrar, Given, desk_of, town
-from nrmbus.desk.store import schema
 from nrmbus.wire.envelope import decode
 
 ID = "01890000-0000-7000-8000-000000000001"
@@ -174,19 +173,6 @@ async def test_an_id_is_looked_up_without_reading_the_whole_ledger(tmp_path: Pat
             async with here.desk.seat.ledger.read() as tx:
                 plan = await tx.exec_driver_sql(f"EXPLAIN QUERY PLAN SELECT subject FROM {table} WHERE id = 'x'")  # noqa: S608 - a name of ours
                 assert f"USING INDEX {table}_by_id" in str(plan.all())
-
-
-def test_an_earlier_ledger_gets_the_indexes(tmp_path: Path) -> None:
-    """Renewed when the desk starts."""
-    path = tmp_path / "ledger.sqlite"
-    engine = schema._engine(path)
-    schema.migrate(engine, "0004")
-    schema.migrate(engine)
-    with engine.connect() as connection:
-        names = connection.exec_driver_sql("SELECT name FROM sqlite_master WHERE name LIKE '%_by_id'").scalars().all()
-    engine.dispose()
-
-    assert sorted(names) == ["inbox_by_id", "outbox_by_id"]
 
 
 IDS = [f"01890000-0000-7000-8000-{number:012x}" for number in range(2)]

@@ -127,11 +127,18 @@ class Page:
         """Yield events as they come, until Ctrl-C. Each time the desk stops answering, say so once on standard error."""
 
         def waiting(error: DoorError) -> None:
-            typer.echo(f"{sentence_of(self._folder, self._agency, error)}. Still following; Ctrl-C ends it.", err=True)
+            typer.echo(
+                f"{sentence_of(self._folder, self._agency, error).rstrip('.')}. Still following; Ctrl-C ends it.",
+                err=True,
+            )
 
         async with door_of(self._folder, self._agency) as door:
             asked = await self._asked(door)
-            how = {"case": asked.get("case"), "actor": asked.get("actor"), "opened": asked["open"] == "true"}
+            how: dict[str, Any] = {
+                "case": asked.get("case"),
+                "actor": asked.get("actor"),
+                "opened": asked["open"] == "true",
+            }
             async for events in door.pages(after=after, every=_EVERY, waiting=waiting, **how):
                 for event in self._counted(events):
                     yield event

@@ -46,6 +46,7 @@ After = Annotated[int, Query(ge=0, le=LAST_ROW)]
 Task = Annotated[int, PathParam(ge=0, le=LAST_ROW)]
 Who = Annotated[str, Query(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
 Flag = Annotated[bool, Query()]
+LedgerId = Annotated[str, Query(pattern=r"^[0-9a-f]{16}$")]
 Handed = Literal["case", "person_report", "export"]
 """What is read or handed on as a whole: `events/access.py` says what each is."""
 
@@ -182,6 +183,7 @@ class Door:
         self,
         case: Ref | None = None,
         after: After = 0,
+        ledger: LedgerId | None = None,
         limit: Limit = 200,
         open: Flag = False,  # noqa: FBT002 - a query parameter has its default in the signature
         technical: Flag = False,  # noqa: FBT002 - the same
@@ -189,21 +191,26 @@ class Door:
         purpose: AccessPurpose = "case_work",
         speaks: Spoken = None,
     ) -> dict[str, Any]:
-        """Events received, in order, each in the version that is spoken.
+        """Return events received, in order, each in the version that is spoken, and the `ledger` that numbers the rows.
 
-        With *open*, their letters: the registrar has each reading on record first, as of *actor* for *purpose*.
+        With *open*, their letters too: the registrar has each reading on record first, as of *actor* for *purpose*.
+
+        Raises:
+            DeskError: ``inbox_restarted`` if row *after* is beyond the newest row, or was numbered by another *ledger*.
         """
         spoken = versions.asked(speaks or (), self._desk.speaks)
         most = min(limit, opening.MOST) if open else limit
         async with self._ledger.read() as tx:
+            if after > await views.newest(tx) or (after and ledger not in (None, self._ledger.id)):
+                raise DeskError("inbox_restarted")
             rows = await views.received(tx, self._seat, case=case, after=after, limit=most, technical=technical)
         if not open:
-            return {"events": [views.heard(row, spoken) for row in rows]}
+            return {"ledger": self._ledger.id, "events": [views.heard(row, spoken) for row in rows]}
         who = opening.reader(self._desk, actor)
         found = await opening.to_open(self._desk, rows, who=who, purpose=purpose)
         await self._put_on_record(found.due.values())
         events = [await views.opened(self._desk, row, spoken, who=who, purpose=purpose, asked=found) for row in rows]
-        return {"events": events}
+        return {"ledger": self._ledger.id, "events": events}
 
     async def _put_on_record(self, drafts: Collection[Draft]) -> dict[str, Any]:
         """Have the registrar put on record what is then read. Nothing was read when this raises."""

@@ -151,6 +151,11 @@ async def subject_of(tx: AsyncConnection, me: str, id: str) -> str | None:
     return put or await tx.scalar(answered)
 
 
+async def newest(tx: AsyncConnection) -> int:
+    """Return the number of the newest row; 0 if there is none."""
+    return await tx.scalar(select(func.max(_EVENTS.position))) or 0
+
+
 async def received(
     tx: AsyncConnection, seat: Seat, *, case: str | None, after: int, limit: int, technical: bool
 ) -> list[Row[Any]]:

@@ -6,6 +6,7 @@ partition of its inbox was read) is kept in memory as well, and follows each com
 """
 
 import asyncio
+import secrets
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
@@ -79,7 +80,8 @@ class Ledger:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        """Where it lies."""
+        self.id = ""
+        """Random name of this ledger: rows of another ledger have other numbers."""
         # What is deleted is overwritten with zeros: an erased key must not be found in a free page.
         self._writer = _engine(path, "BEGIN IMMEDIATE", "secure_delete=ON", size=1)
         self._readers = _engine(path, "BEGIN", "query_only=ON", size=2)
@@ -121,9 +123,11 @@ class Ledger:
         async with self.write() as tx:
             found = {row.name: row.value for row in await tx.execute(select(tables.meta))}
             if not found:
-                await tx.execute(insert(tables.meta), [{"name": name, "value": value} for name, value in whose.items()])
-            elif found != whose:
+                found = {**whose, "ledger": secrets.token_hex(8)}
+                await tx.execute(insert(tables.meta), [{"name": name, "value": value} for name, value in found.items()])
+            elif {name: found.get(name) for name in whose} != whose:
                 raise DeskError("ledger_foreign")
+            self.id = found["ledger"]
             for row in await tx.execute(select(tables.positions)):
                 self._positions[row.partition] = Position(row.inbox_number, row.digest, row.next_offset)
             for row in await tx.execute(select(tables.beginnings)):

@@ -71,8 +71,8 @@ def _fresh(engine: Engine) -> None:
         connection.exec_driver_sql("INSERT INTO alembic_version VALUES (?)", (REVISION,))
 
 
-def migrate(engine: Engine, to: str = "head") -> None:
-    """Run the migrations up to revision *to* in one transaction.
+def migrate(engine: Engine) -> None:
+    """Run the migrations up to the newest revision in one transaction.
 
     Raises:
         DeskError: ``ledger_unknown`` if this release has no such revision as the ledger's.
@@ -89,4 +89,4 @@ def migrate(engine: Engine, to: str = "head") -> None:
         if not known.issuperset(MigrationContext.configure(connection).get_current_heads()):
             raise DeskError("ledger_unknown")
         config.attributes["connection"] = connection
-        command.upgrade(config, to)
+        command.upgrade(config, "head")
