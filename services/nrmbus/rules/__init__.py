@@ -14,7 +14,7 @@ from nrmbus.rules.profile import (
     profile_text,
     read_profile,
 )
-from nrmbus.rules.retention import Kept
+from nrmbus.rules.retention import RetentionPeriod
 from nrmbus.rules.rules import Rules
 from nrmbus.rules.versions import read
 from nrmbus.rules.view import Agency, Status, View
@@ -25,11 +25,11 @@ __all__ = [
     "Audience",
     "Clock",
     "Due",
-    "Kept",
     "Profile",
     "ProfileError",
     "Reason",
     "Refusal",
+    "RetentionPeriod",
     "Rules",
     "Status",
     "UnknownProfileError",

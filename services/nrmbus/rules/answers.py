@@ -4,123 +4,123 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from nrmbus.rules.clocks import breached_by
-from nrmbus.rules.event_context import UNIT, Step, value
+from nrmbus.rules.event_context import UNIT, EventContext, value
 from nrmbus.rules.evolve.payment import ordered_before
 from nrmbus.rules.references import opened_record, still_stands
 
 
-def _answered(step: Step) -> bool:
-    party = step.referral.party(step.source) if step.referral else None
+def _answered(context: EventContext) -> bool:
+    party = context.referral.party(context.source) if context.referral else None
     return party is not None and party.state != "submitted"
 
 
-def _acknowledged(step: Step) -> bool:
-    party = step.referral.party(step.source) if step.referral else None
+def _acknowledged(context: EventContext) -> bool:
+    party = context.referral.party(context.source) if context.referral else None
     return party is not None and (party.state != "submitted" or party.acknowledged)
 
 
-def _not_taken_on(step: Step) -> bool:
+def _not_taken_on(context: EventContext) -> bool:
     """Neither asked and unanswered nor accepted: nothing to ask about, or to complete."""
-    party = step.referral.party(step.source) if step.referral else None
+    party = context.referral.party(context.source) if context.referral else None
     return party is not None and party.state not in ("submitted", "accepted")
 
 
-def _nobody_answers(step: Step) -> bool:
+def _nobody_answers(context: EventContext) -> bool:
     """A question about what was not taken on, or to a sender that has left the case: the clock would wait for ever."""
-    return _not_taken_on(step) or (step.referral is not None and step.referral.sender in step.view.left)
+    return _not_taken_on(context) or (context.referral is not None and context.referral.sender in context.view.left)
 
 
-def _referral_ended(step: Step) -> bool:
-    return step.referral is not None and not step.referral.stands
+def _referral_ended(context: EventContext) -> bool:
+    return context.referral is not None and not context.referral.stands
 
 
-def _referral_answered(step: Step) -> bool:
-    return step.referral is not None and not step.referral.open
+def _referral_answered(context: EventContext) -> bool:
+    return context.referral is not None and not context.referral.open
 
 
-def _nothing_to_expire(step: Step) -> bool:
+def _nothing_to_expire(context: EventContext) -> bool:
     """A referral to the special unit never expires, unless the unit has left the case."""
-    return step.referral is not None and not any(
-        party.state == "submitted" and (step.roles.of(party.agency) != UNIT or party.agency in step.view.left)
-        for party in step.referral.receivers
+    return context.referral is not None and not any(
+        party.state == "submitted" and (context.roles.of(party.agency) != UNIT or party.agency in context.view.left)
+        for party in context.referral.receivers
     )
 
 
-def _bed_answered(step: Step) -> bool:
-    house = step.bed.house(step.source) if step.bed else None
+def _bed_answered(context: EventContext) -> bool:
+    house = context.bed.house(context.source) if context.bed else None
     return house is not None and house.state != "asked"
 
 
-def _offer_gone(step: Step) -> bool:
-    house = step.bed.house(value(step.event, "shelter", "")) if step.bed else None
+def _offer_gone(context: EventContext) -> bool:
+    house = context.bed.house(value(context.event, "shelter", "")) if context.bed else None
     return house is None or house.state != "offered"
 
 
-def _hold_confirmed(step: Step) -> bool:
-    return step.hold is not None and (step.hold.confirmed or step.hold.ended)
+def _hold_confirmed(context: EventContext) -> bool:
+    return context.hold is not None and (context.hold.confirmed or context.hold.ended)
 
 
-def _hold_ended(step: Step) -> bool:
-    return step.hold is not None and step.hold.ended
+def _hold_ended(context: EventContext) -> bool:
+    return context.hold is not None and context.hold.ended
 
 
-def _review_decided(step: Step) -> bool:
-    return step.review is not None and not step.review.open
+def _review_decided(context: EventContext) -> bool:
+    return context.review is not None and not context.review.open
 
 
-def _order_over(step: Step) -> bool:
-    order = ordered_before(step)
+def _order_over(context: EventContext) -> bool:
+    order = ordered_before(context)
     return order is None or order.state != "ordered"
 
 
-def _plan_over(step: Step) -> bool:
-    return step.view.plan is not None and not step.view.plan.in_force
+def _plan_over(context: EventContext) -> bool:
+    return context.view.plan is not None and not context.view.plan.in_force
 
 
-def _runs_already(step: Step) -> bool:
+def _runs_already(context: EventContext) -> bool:
     """Return whether a duty of the whole case that the event would restart still runs; a restart would postpone it."""
-    begun = {code for code, rule, _ in step.tables.starts.get(step.event.type, ()) if rule.scope == "case"}
-    return any(clock.code in begun and clock.runs for clock in step.view.running)
+    begun = {code for code, rule, _ in context.tables.starts.get(context.event.type, ()) if rule.scope == "case"}
+    return any(clock.code in begun and clock.runs for clock in context.view.running)
 
 
-def _stopped(step: Step) -> bool:
+def _stopped(context: EventContext) -> bool:
     """Return whether the sender answered this stop before; only after ``must_retain`` may it still answer ``deleted``."""
-    stop = step.view.stops.get(step.source)
-    return stop is not None and not stop.open and not (step.deletes and stop.answer == "must_retain")
+    stop = context.view.stops.get(context.source)
+    return stop is not None and not stop.open and not (context.deletes and stop.answer == "must_retain")
 
 
-def _clock_over(step: Step) -> bool:
-    return breached_by(step) is None
+def _clock_over(context: EventContext) -> bool:
+    return breached_by(context) is None
 
 
-def _not_to_remind(step: Step) -> bool:
-    closing = step.view.closing
+def _not_to_remind(context: EventContext) -> bool:
+    closing = context.view.closing
     return (
         closing is None
         or not closing.follow_up
-        or step.view.status != "CLOSED"
-        or value(step.event, "month", 0) in closing.said
+        or context.view.status != "CLOSED"
+        or value(context.event, "month", 0) in closing.said
     )
 
 
-def _taken(step: Step) -> bool:
-    opened = opened_record(step)
+def _taken(context: EventContext) -> bool:
+    opened = opened_record(context)
     return opened is not None and still_stands(opened)
 
 
-def _not_waiting(step: Step) -> bool:
-    return step.emergency is None or step.emergency.state != "asked"
+def _not_waiting(context: EventContext) -> bool:
+    return context.emergency is None or context.emergency.state != "asked"
 
 
-def _past_objecting(step: Step) -> bool:
-    return step.emergency is None or step.emergency.at_once or step.emergency.state != "asked"
+def _past_objecting(context: EventContext) -> bool:
+    return context.emergency is None or context.emergency.at_once or context.emergency.state != "asked"
 
 
-def _not_to_reseal(step: Step) -> bool:
-    return step.emergency is None or step.emergency.state != "due"
+def _not_to_reseal(context: EventContext) -> bool:
+    return context.emergency is None or context.emergency.state != "due"
 
 
-_OVER: Final[Mapping[str, Callable[[Step], bool]]] = {
+_OVER: Final[Mapping[str, Callable[[EventContext], bool]]] = {
     "access.break_glass": _taken,
     "access.break_glass_objected": _past_objecting,
     "access.reseal_due": _not_waiting,
@@ -156,7 +156,7 @@ _OVER: Final[Mapping[str, Callable[[Step], bool]]] = {
 }
 
 
-def is_over(step: Step) -> bool:
-    """Return whether *step* answers, ends or executes a second time, or opens under a reference that still stands."""
-    over = _OVER.get(step.event.type)
-    return over is not None and over(step)
+def is_over(context: EventContext) -> bool:
+    """Return whether *context* answers, ends or executes a second time, or opens under a reference that still stands."""
+    over = _OVER.get(context.event.type)
+    return over is not None and over(context)

@@ -12,7 +12,7 @@ from nrmbus.events.model import Data, Part
 from nrmbus.rules.clocks import breached_by, told
 from nrmbus.rules.conditions import holds
 from nrmbus.rules.emergency import second_agencies
-from nrmbus.rules.event_context import AUTHORITIES, SHARING, UNIT, Step, holder_of, receivers_of, value
+from nrmbus.rules.event_context import AUTHORITIES, SHARING, UNIT, EventContext, holder_of, receivers_of, value
 from nrmbus.rules.profile import Row
 from nrmbus.rules.view import Bed, House, Plan
 from nrmbus.rules.vocabulary import Term
@@ -35,35 +35,35 @@ class Audience:
     earlier: Mapping[str, tuple[str, ...]]
 
 
-def audience_of(step: Step) -> Audience:
-    """The audience of the event of *step*; a type that the profile does not know reaches nobody."""
-    row = step.tables.row(step.event.type)
+def audience_of(context: EventContext) -> Audience:
+    """The audience of the event of *context*; a type that the profile does not know reaches nobody."""
+    row = context.tables.row(context.event.type)
     if row is None:
         return Audience((), {}, {})
-    recipients = _recipients(step, row)
-    return Audience(tuple(sorted(recipients)), _opens(step, row, recipients), earlier(step, recipients))
+    recipients = _recipients(context, row)
+    return Audience(tuple(sorted(recipients)), _opens(context, row, recipients), earlier(context, recipients))
 
 
-def _recipients(step: Step, row: Row) -> set[str]:
-    found = {agency for term in row.sees for agency in TERMS[term](step)}
-    found.discard(step.source)
+def _recipients(context: EventContext, row: Row) -> set[str]:
+    found = {agency for term in row.sees for agency in TERMS[term](context)}
+    found.discard(context.source)
     if not row.stops:
-        found = {agency for agency in found if not step.barred(agency) or granted_to(step, agency)}
+        found = {agency for agency in found if not context.barred(agency) or granted_to(context, agency)}
     return found
 
 
-def granted_to(step: Step, agency: str) -> bool:
+def granted_to(context: EventContext, agency: str) -> bool:
     """The event is itself the consent that lets this agency hear again."""
-    if step.event.type not in GRANTS or agency not in receivers_of(step.event):
+    if context.event.type not in GRANTS or agency not in receivers_of(context.event):
         return False
-    return step.event.type == "consent.overridden" or SHARING in value(step.event, "purposes", ())
+    return context.event.type == "consent.overridden" or SHARING in value(context.event, "purposes", ())
 
 
-def _opens(step: Step, row: Row, recipients: set[str]) -> dict[Part, tuple[str, ...]]:
-    parts = parts_of(type(step.event.data))
+def _opens(context: EventContext, row: Row, recipients: set[str]) -> dict[Part, tuple[str, ...]]:
+    parts = parts_of(type(context.event.data))
     if not parts:
         return {}
-    return {part: tuple(sorted(_openers(step, part, openers_of(row, part)) & recipients)) for part in parts}
+    return {part: tuple(sorted(_openers(context, part, openers_of(row, part)) & recipients)) for part in parts}
 
 
 def openers_of(row: Row, part: Part) -> tuple[Term, ...]:
@@ -71,36 +71,36 @@ def openers_of(row: Row, part: Part) -> tuple[Term, ...]:
     return row.opens.get(part, row.opens.get("rest", row.opens.get("all", ())))
 
 
-def _openers(step: Step, part: Part, terms: Iterable[Term]) -> set[str]:
+def _openers(context: EventContext, part: Part, terms: Iterable[Term]) -> set[str]:
     found: set[str] = set()
     for term in terms:
-        named = _asked_by_sender(step) if term == "housing_shelter" else TERMS[term](step)
-        found.update(agency for agency in named if _within(step, term, agency, part))
+        named = _asked_by_sender(context) if term == "housing_shelter" else TERMS[term](context)
+        found.update(agency for agency in named if _within(context, term, agency, part))
     return found
 
 
-def _within(step: Step, term: Term, agency: str, part: Part) -> bool:
+def _within(context: EventContext, term: Term, agency: str, part: Part) -> bool:
     """Return whether *term* lets *agency* open *part*."""
     if term == "rescuer":
-        return step.emergency is not None and part in step.emergency.parts
-    return term not in CHOSEN or may_open(step, agency, part)
+        return context.emergency is not None and part in context.emergency.parts
+    return term not in CHOSEN or may_open(context, agency, part)
 
 
-def chosen_by_sender(step: Step) -> set[str]:
+def chosen_by_sender(context: EventContext) -> set[str]:
     """Return the agencies that open a part because the sender chose them; their roles limit the parts."""
-    row = step.tables.row(step.event.type)
+    row = context.tables.row(context.event.type)
     terms = {term for each in row.opens.values() for term in each} if row else set()
-    return {agency for term in terms & CHOSEN for agency in TERMS[term](step)}
+    return {agency for term in terms & CHOSEN for agency in TERMS[term](context)}
 
 
-def _asked_by_sender(step: Step) -> Iterable[str]:
+def _asked_by_sender(context: EventContext) -> Iterable[str]:
     """Housing shelters open only what comes from the agency that asked them for the bed."""
-    return (house.agency for bed, house in _houses(step) if bed.asker == step.source)
+    return (house.agency for bed, house in _houses(context) if bed.asker == context.source)
 
 
-def may_open(step: Step, agency: str, part: Part) -> bool:
+def may_open(context: EventContext, agency: str, part: Part) -> bool:
     """Return whether *agency*'s role may open *part* of a referral, whatever term names the agency."""
-    return part in step.tables.may_open_of_referral(step.roles.of(agency))
+    return part in context.tables.may_open_of_referral(context.roles.of(agency))
 
 
 @cache
@@ -109,15 +109,15 @@ def parts_of(data: type[Data]) -> tuple[Part, ...]:
     return data.letter.part_names() if data.letter else ()
 
 
-def earlier(step: Step, recipients: Iterable[str]) -> dict[str, tuple[str, ...]]:
+def earlier(context: EventContext, recipients: Iterable[str]) -> dict[str, tuple[str, ...]]:
     """Return, for each recipient without an event of the case, the standing consents that cover it, in order."""
-    view = step.view
+    view = context.view
     fresh = [agency for agency in recipients if not view.count_for(agency)]
     if not fresh or not view.consents:
         return {}
     found: dict[str, set[tuple[int, str]]] = {}
     for receiver, purpose in view.consents:
-        standing = step.standing(receiver, purpose) if receiver in fresh else None
+        standing = context.standing(receiver, purpose) if receiver in fresh else None
         if standing and standing.kind in ("given", "overridden"):
             found.setdefault(receiver, set()).add((standing.number, standing.id))
     return {agency: tuple(each for _, each in sorted(found[agency])) for agency in sorted(found)}
@@ -126,248 +126,256 @@ def earlier(step: Step, recipients: Iterable[str]) -> dict[str, tuple[str, ...]]
 # Terms: by role and part in the case
 
 
-def _units_on_case(step: Step) -> Iterable[str]:
-    return (unit for unit in step.roles.having(UNIT) if step.view.on_case(unit))
+def _units_on_case(context: EventContext) -> Iterable[str]:
+    return (unit for unit in context.roles.having(UNIT) if context.view.on_case(unit))
 
 
-def _unit_of_child(step: Step) -> Iterable[str]:
-    return step.roles.having(UNIT) if step.child else ()
+def _unit_of_child(context: EventContext) -> Iterable[str]:
+    return context.roles.having(UNIT) if context.child else ()
 
 
-def _vac_on_case(step: Step) -> Iterable[str]:
-    return (vac for vac in step.roles.having("vac") if step.view.on_case(vac))
+def _vac_on_case(context: EventContext) -> Iterable[str]:
+    return (vac for vac in context.roles.having("vac") if context.view.on_case(vac))
 
 
-def _vac_on_case_or_named(step: Step) -> Iterable[str]:
-    return (vac for vac in step.roles.having("vac") if step.view.on_case(vac) or step.named(vac))
+def _vac_on_case_or_named(context: EventContext) -> Iterable[str]:
+    return (vac for vac in context.roles.having("vac") if context.view.on_case(vac) or context.named(vac))
 
 
-def _fund_on_recognition(step: Step) -> Iterable[str]:
-    if step.event.type == "identification.status_decided" and not holds("positive", step):
+def _fund_on_recognition(context: EventContext) -> Iterable[str]:
+    if context.event.type == "identification.status_decided" and not holds("positive", context):
         return ()
-    return (fund for fund in step.roles.having("fund") if step.child or step.view.on_case(fund) or step.named(fund))
+    return (
+        fund
+        for fund in context.roles.having("fund")
+        if context.child or context.view.on_case(fund) or context.named(fund)
+    )
 
 
-def _guardianship_of_child(step: Step) -> Iterable[str]:
-    return (body for body in _guardian_bodies(step) if step.roles.of(body) == "guardianship")
+def _guardianship_of_child(context: EventContext) -> Iterable[str]:
+    return (body for body in _guardian_bodies(context) if context.roles.of(body) == "guardianship")
 
 
-def _guardian_bodies(step: Step) -> Iterable[str]:
+def _guardian_bodies(context: EventContext) -> Iterable[str]:
     """Return the bodies that a child's flag reached, while the person is, or is again found to be, a child."""
-    return step.view.flagged if step.view.child is not False or step.finds_child else ()
+    return context.view.flagged if context.view.child is not False or context.finds_child else ()
 
 
-def _guardians_of_child_to_unit(step: Step) -> Iterable[str]:
-    return _guardian_bodies(step) if step.units_in_to and step.child else ()
+def _guardians_of_child_to_unit(context: EventContext) -> Iterable[str]:
+    return _guardian_bodies(context) if context.units_in_to and context.child else ()
 
 
-def _housing(step: Step) -> Iterable[str]:
-    return (house.agency for _, house in _houses(step))
+def _housing(context: EventContext) -> Iterable[str]:
+    return (house.agency for _, house in _houses(context))
 
 
-def _houses(step: Step) -> list[tuple[Bed, House]]:
+def _houses(context: EventContext) -> list[tuple[Bed, House]]:
     """Return the houses where the person is admitted; all of them if there are none, or if the event stops something."""
-    row, houses = step.tables.row(step.event.type), list(step.view.houses())
+    row, houses = context.tables.row(context.event.type), list(context.view.houses())
     hers = [] if row and row.stops else [each for each in houses if each[1].state == "admitted"]
     return hers or houses
 
 
-def _shelters_on_case(step: Step) -> Iterable[str]:
-    return (agency for agency in step.view.parts if step.in_group(agency, "SHELTERS"))
+def _shelters_on_case(context: EventContext) -> Iterable[str]:
+    return (agency for agency in context.view.parts if context.in_group(agency, "SHELTERS"))
 
 
-def _members(step: Step) -> Iterable[str]:
-    plan = step.view.plan
-    return (agency for agency in plan.to if step.view.on_case(agency)) if plan and plan.in_force else ()
+def _members(context: EventContext) -> Iterable[str]:
+    plan = context.view.plan
+    return (agency for agency in plan.to if context.view.on_case(agency)) if plan and plan.in_force else ()
 
 
-def _migration_with_hold(step: Step) -> Iterable[str]:
-    return (agency for hold in step.view.holds.values() if not hold.ended for agency in hold.migration)
+def _migration_with_hold(context: EventContext) -> Iterable[str]:
+    return (agency for hold in context.view.holds.values() if not hold.ended for agency in hold.migration)
 
 
-def _migration_on_positive(step: Step) -> Iterable[str]:
-    return _migration_with_hold(step) if holds("positive", step) else ()
+def _migration_on_positive(context: EventContext) -> Iterable[str]:
+    return _migration_with_hold(context) if holds("positive", context) else ()
 
 
 # Terms: by what the event refers to
 
 
-def _holder(step: Step) -> Iterable[str]:
-    return (step.holder,) if step.holder else ()
+def _holder(context: EventContext) -> Iterable[str]:
+    return (context.holder,) if context.holder else ()
 
 
-def _former_holder(step: Step) -> Iterable[str]:
+def _former_holder(context: EventContext) -> Iterable[str]:
     """Return the present holder if the event gives the case to another agency, unless the person refuses the holder."""
-    holder = step.holder
-    return (holder,) if holder and not step.barred(holder) and _next(step) != holder else ()
+    holder = context.holder
+    return (holder,) if holder and not context.barred(holder) and _next(context) != holder else ()
 
 
-def _next_holder(step: Step) -> Iterable[str]:
+def _next_holder(context: EventContext) -> Iterable[str]:
     """Return the holder after the event if the event gives it the case, unless the person refuses that agency."""
-    holder = _next(step)
-    return (holder,) if holder and not step.barred(holder) and holder != step.holder else ()
+    holder = _next(context)
+    return (holder,) if holder and not context.barred(holder) and holder != context.holder else ()
 
 
-def _next(step: Step) -> str | None:
+def _next(context: EventContext) -> str | None:
     """Return the holder after a plan, a first stage, an accepted transfer, or a deletion by the present holder."""
-    view, kind, source = step.view, step.event.type, step.source
+    view, kind, source = context.view, context.event.type, context.source
     if kind == "plan.adopted":
-        view = replace(view, plan=Plan(source, step.to, None))
+        view = replace(view, plan=Plan(source, context.to, None))
     elif kind == "identification.stage_entered":
         view = replace(view, stage=max(view.stage, 1))
     elif kind == "consent.stop_confirmed":
         parts = {agency: part for agency, part in view.parts.items() if agency != source}
-        view = replace(view, parts=parts, left={**view.left, source: step.event.recordedtime}) if step.deletes else view
-    elif step.referral and (step.referral.transfer or step.referral.made_support):
+        view = (
+            replace(view, parts=parts, left={**view.left, source: context.event.recordedtime})
+            if context.deletes
+            else view
+        )
+    elif context.referral and (context.referral.transfer or context.referral.made_support):
         view = replace(view, taken_over_by=source)
-    return holder_of(step, view)
+    return holder_of(context, view)
 
 
-def _plan_holder(step: Step) -> Iterable[str]:
-    return (step.view.plan.holder,) if step.view.plan else ()
+def _plan_holder(context: EventContext) -> Iterable[str]:
+    return (context.view.plan.holder,) if context.view.plan else ()
 
 
-def _referrer(step: Step) -> Iterable[str]:
-    found = step.referrer
+def _referrer(context: EventContext) -> Iterable[str]:
+    found = context.referrer
     return (found,) if found else ()
 
 
-def _referrer_when_unit_ends(step: Step) -> Iterable[str]:
+def _referrer_when_unit_ends(context: EventContext) -> Iterable[str]:
     """The unit closes the case, or notes a word against itself, and owes nothing more; not who may hear nothing of her."""
-    own = step.role == UNIT and receivers_of(step.event) in ((), (step.source,))
-    return (each for each in _referrer(step) if own and not step.barred(each))
+    own = context.role == UNIT and receivers_of(context.event) in ((), (context.source,))
+    return (each for each in _referrer(context) if own and not context.barred(each))
 
 
-def _told_of_closing(step: Step) -> Iterable[str]:
+def _told_of_closing(context: EventContext) -> Iterable[str]:
     """Return the agency that closed the case and those notified of the closing, without agencies that deleted since."""
-    closing, left = step.view.closing, step.view.left
+    closing, left = context.view.closing, context.view.left
     told = (closing.mark.source, *closing.told) if closing else ()
     return (agency for agency in told if agency not in left)
 
 
-def _referring_ngo(step: Step) -> Iterable[str]:
-    return (agency for agency in _referrer(step) if step.in_group(agency, "NGOS"))
+def _referring_ngo(context: EventContext) -> Iterable[str]:
+    return (agency for agency in _referrer(context) if context.in_group(agency, "NGOS"))
 
 
-def _referring_ngo_that_attended(step: Step) -> Iterable[str]:
-    attended = value(step.event, "attended", ())
-    return (agency for agency in _referring_ngo(step) if step.roles.of(agency) in attended)
+def _referring_ngo_that_attended(context: EventContext) -> Iterable[str]:
+    attended = value(context.event, "attended", ())
+    return (agency for agency in _referring_ngo(context) if context.roles.of(agency) in attended)
 
 
-def _open_referral_parties(step: Step) -> Iterable[str]:
-    for referral in step.view.referrals.values():
+def _open_referral_parties(context: EventContext) -> Iterable[str]:
+    for referral in context.view.referrals.values():
         if referral.open:
             yield referral.sender
             yield from (party.agency for party in referral.receivers if party.state == "submitted")
 
 
-def _consent_giver(step: Step) -> Iterable[str]:
-    papers = (step.view.papers.get(each) for each in step.event.consents)
+def _consent_giver(context: EventContext) -> Iterable[str]:
+    papers = (context.view.papers.get(each) for each in context.event.consents)
     return [paper.source for paper in papers if paper]
 
 
-def _giver_supervisor(step: Step) -> Iterable[str]:
-    return _supervisors(step, _consent_giver(step))
+def _giver_supervisor(context: EventContext) -> Iterable[str]:
+    return _supervisors(context, _consent_giver(context))
 
 
-def _receiver_supervisor(step: Step) -> Iterable[str]:
-    return _supervisors(step, _consent_receiver_on_case(step))
+def _receiver_supervisor(context: EventContext) -> Iterable[str]:
+    return _supervisors(context, _consent_receiver_on_case(context))
 
 
-def _supervisors(step: Step, agencies: Iterable[str]) -> Iterable[str]:
-    return tuple(boss for agency in agencies if (boss := step.roles.supervisor(agency)))
+def _supervisors(context: EventContext, agencies: Iterable[str]) -> Iterable[str]:
+    return tuple(boss for agency in agencies if (boss := context.roles.supervisor(agency)))
 
 
-def _consent_receiver_on_case(step: Step) -> Iterable[str]:
-    return (agency for agency in receivers_of(step.event) if step.view.on_case(agency))
+def _consent_receiver_on_case(context: EventContext) -> Iterable[str]:
+    return (agency for agency in receivers_of(context.event) if context.view.on_case(agency))
 
 
-def _consent_receiver_knowing(step: Step) -> Iterable[str]:
-    return (agency for agency in receivers_of(step.event) if step.view.count_for(agency))
+def _consent_receiver_knowing(context: EventContext) -> Iterable[str]:
+    return (agency for agency in receivers_of(context.event) if context.view.count_for(agency))
 
 
-def _withdrawer(step: Step) -> Iterable[str]:
-    stop = step.view.stops.get(step.source)
+def _withdrawer(context: EventContext) -> Iterable[str]:
+    stop = context.view.stops.get(context.source)
     return (stop.mark.source,) if stop else ()
 
 
-def _asker(step: Step) -> Iterable[str]:
-    record = step.referral or step.bed or step.hold or step.review
+def _asker(context: EventContext) -> Iterable[str]:
+    record = context.referral or context.bed or context.hold or context.review
     return (record.mark.source,) if record else ()
 
 
-def _asked(step: Step) -> Iterable[str]:
-    return step.hold.migration if step.hold else ()
+def _asked(context: EventContext) -> Iterable[str]:
+    return context.hold.migration if context.hold else ()
 
 
-def _emergency_holder(step: Step) -> Iterable[str]:
-    return (step.emergency.holder,) if step.emergency and step.emergency.holder else ()
+def _emergency_holder(context: EventContext) -> Iterable[str]:
+    return (context.emergency.holder,) if context.emergency and context.emergency.holder else ()
 
 
-def _rescuer(step: Step) -> Iterable[str]:
-    return (step.emergency.mark.source,) if step.emergency else ()
+def _rescuer(context: EventContext) -> Iterable[str]:
+    return (context.emergency.mark.source,) if context.emergency else ()
 
 
-def _unanswering(step: Step) -> Iterable[str]:
-    referral = step.referral
+def _unanswering(context: EventContext) -> Iterable[str]:
+    referral = context.referral
     return (party.agency for party in referral.receivers if party.state == "submitted") if referral else ()
 
 
-def _questioner(step: Step) -> Iterable[str]:
+def _questioner(context: EventContext) -> Iterable[str]:
     """Those whose question waits; without a question all receivers."""
-    standing = [party for party in step.referral.receivers if party.stands] if step.referral else []
+    standing = [party for party in context.referral.receivers if party.stands] if context.referral else []
     return [party.agency for party in standing if party.asked] or [party.agency for party in standing]
 
 
-def _lapsing_shelter(step: Step) -> Iterable[str]:
-    shelter = value(step.event, "shelter")
-    return (shelter,) if step.bed and step.bed.house(shelter) else ()
+def _lapsing_shelter(context: EventContext) -> Iterable[str]:
+    shelter = value(context.event, "shelter")
+    return (shelter,) if context.bed and context.bed.house(shelter) else ()
 
 
-def _other_party(step: Step) -> Iterable[str]:
-    service = step.service
+def _other_party(context: EventContext) -> Iterable[str]:
+    service = context.service
     if service is None:
         return ()
     return (*service.receivers, service.requester) if service.requester else service.receivers
 
 
-def _decider(step: Step) -> Iterable[str]:
-    return step.roles.having(step.review_role)
+def _decider(context: EventContext) -> Iterable[str]:
+    return context.roles.having(context.review_role)
 
 
-def _letter_sender(step: Step) -> Iterable[str]:
-    letter = step.view.letters.get(step.event.causationid)
+def _letter_sender(context: EventContext) -> Iterable[str]:
+    letter = context.view.letters.get(context.event.causationid)
     return (letter.source,) if letter else ()
 
 
 # Terms: of a breach
 
 
-def _answerable(step: Step) -> Iterable[str]:
-    clock = breached_by(step)
+def _answerable(context: EventContext) -> Iterable[str]:
+    clock = breached_by(context)
     return (clock.answerable,) if clock else ()
 
 
-def _supervisor(step: Step) -> Iterable[str]:
-    return _supervisors(step, _answerable(step))
+def _supervisor(context: EventContext) -> Iterable[str]:
+    return _supervisors(context, _answerable(context))
 
 
-def _waiting(step: Step) -> Iterable[str]:
-    clock = breached_by(step)
-    return told(step.tables, step.roles, step.view, clock) if clock else ()
+def _waiting(context: EventContext) -> Iterable[str]:
+    clock = breached_by(context)
+    return told(context.tables, context.roles, context.view, clock) if clock else ()
 
 
-def _terminator(step: Step) -> Iterable[str]:
-    decision = step.view.erasure.terminated
+def _terminator(context: EventContext) -> Iterable[str]:
+    decision = context.view.erasure.terminated
     return (decision.source,) if decision else ()
 
 
-def _holders_by_authority(step: Step) -> Iterable[str]:
+def _holders_by_authority(context: EventContext) -> Iterable[str]:
     # An objection shows that its sender holds the case, so only the authority that decides is notified.
-    return step.holders if step.role in AUTHORITIES else ()
+    return context.holders if context.role in AUTHORITIES else ()
 
 
-TERMS: Final[Mapping[Term, Callable[[Step], Iterable[str]]]] = {
+TERMS: Final[Mapping[Term, Callable[[EventContext], Iterable[str]]]] = {
     "answerable": _answerable,
     "asked": _asked,
     "asker": _asker,
@@ -382,7 +390,7 @@ TERMS: Final[Mapping[Term, Callable[[Step], Iterable[str]]]] = {
     "guardian_bodies": _guardian_bodies,
     "guardian_bodies_of_child_to_unit": _guardians_of_child_to_unit,
     "guardianship_of_child": _guardianship_of_child,
-    "holders": lambda step: step.holders,
+    "holders": lambda context: context.holders,
     "holders_by_authority": _holders_by_authority,
     "holder": _holder,
     "housing_shelter": _housing,
@@ -404,12 +412,12 @@ TERMS: Final[Mapping[Term, Callable[[Step], Iterable[str]]]] = {
     "rescuer": _rescuer,
     "second_agency": second_agencies,
     "shelters_on_case": _shelters_on_case,
-    "special_unit": lambda step: step.roles.having(UNIT),
+    "special_unit": lambda context: context.roles.having(UNIT),
     "special_unit_of_child": _unit_of_child,
     "special_unit_on_case": _units_on_case,
     "supervisor": _supervisor,
     "terminator": _terminator,
-    "to": lambda step: step.to,
+    "to": lambda context: context.to,
     "told_of_closing": _told_of_closing,
     "unanswering": _unanswering,
     "vac_on_case": _vac_on_case,

@@ -3,12 +3,12 @@
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar
 
-from nrmbus.rules.event_context import Step
+from nrmbus.rules.event_context import EventContext
 from nrmbus.rules.mark import Mark
 
 Changes = dict[str, Any]
 """Fields of a view, and what they become."""
-Folder = Callable[[Step, Mark], Changes]
+Folder = Callable[[EventContext, Mark], Changes]
 Parts = Mapping[str, frozenset[str]]
 Value = TypeVar("Value")
 
@@ -41,6 +41,6 @@ def put_last(records: Mapping[str, Value], key: str, record: Value) -> Mapping[s
     return {**{other: kept for other, kept in records.items() if other != key}, key: record}
 
 
-def heard_by(step: Step) -> frozenset[str]:
+def heard_by(context: EventContext) -> frozenset[str]:
     """Return the agencies that know what this event opens: its sender, ``to``, and its recipients in this history."""
-    return frozenset((step.source, *step.to, *step.recipients))
+    return frozenset((context.source, *context.to, *context.recipients))

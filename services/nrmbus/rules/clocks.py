@@ -10,7 +10,7 @@ from typing import Final
 
 from nrmbus.rules.calendar import LAST
 from nrmbus.rules.conditions import holds
-from nrmbus.rules.event_context import UNIT, Step, receivers_of, referrer, value
+from nrmbus.rules.event_context import UNIT, EventContext, receivers_of, referrer, value
 from nrmbus.rules.mark import Mark
 from nrmbus.rules.profile import ClockRule, End, Length
 from nrmbus.rules.tables import Roles, Tables
@@ -37,17 +37,17 @@ class Clock:
     breached: bool
 
 
-def advance(step: Step, mark: Mark) -> tuple[Running, ...]:
-    """The running clocks after the event of *step*, save those that end with more than the event (``surviving``, `leaving`)."""
-    running = step.view.running
-    kind = step.event.type
+def advance(context: EventContext, mark: Mark) -> tuple[Running, ...]:
+    """The running clocks after the event of *context*, save those that end with more than the event (``surviving``, `leaving`)."""
+    running = context.view.running
+    kind = context.event.type
     if running:
-        if step.tables.ends.get(kind):
-            running = ended(step, running)
+        if context.tables.ends.get(kind):
+            running = ended(context, running)
         if kind in _MOVES:
-            running = _MOVES[kind](step, running, mark)
-    starts = step.tables.starts.get(kind, ())
-    return _started(step, running, mark) if starts else running
+            running = _MOVES[kind](context, running, mark)
+    starts = context.tables.starts.get(kind, ())
+    return _started(context, running, mark) if starts else running
 
 
 def surviving(tables: Tables, running: tuple[Running, ...], end: Status | Parting) -> tuple[Running, ...]:
@@ -58,39 +58,41 @@ def surviving(tables: Tables, running: tuple[Running, ...], end: Status | Partin
 # Starting
 
 
-def _known_receivers(step: Step) -> Iterable[str]:
-    return (agency for agency in receivers_of(step.event) if step.view.count_for(agency))
+def _known_receivers(context: EventContext) -> Iterable[str]:
+    return (agency for agency in receivers_of(context.event) if context.view.count_for(agency))
 
 
-ANSWERABLE: Final[Mapping[Answerable, Callable[[Step], Iterable[str]]]] = {
-    "decider": lambda step: step.deciders,
-    "holders": lambda step: (
-        step.recipients
+ANSWERABLE: Final[Mapping[Answerable, Callable[[EventContext], Iterable[str]]]] = {
+    "decider": lambda context: context.deciders,
+    "holders": lambda context: (
+        context.recipients
     ),  # whom the event reached: of a case that is over, the view knows no holders
-    "others_in_to": lambda step: (agency for agency in step.to if step.roles.of(agency) != UNIT),
+    "others_in_to": lambda context: (agency for agency in context.to if context.roles.of(agency) != UNIT),
     "receivers_knowing": _known_receivers,
-    "source": lambda step: (step.source,),
-    "to": lambda step: step.to,
-    "unit": lambda step: step.roles.having(UNIT),
-    "units_in_to": lambda step: step.units_in_to,
+    "source": lambda context: (context.source,),
+    "to": lambda context: context.to,
+    "unit": lambda context: context.roles.having(UNIT),
+    "units_in_to": lambda context: context.units_in_to,
 }
 
 
-def _started(step: Step, running: tuple[Running, ...], mark: Mark) -> tuple[Running, ...]:
-    for code, rule, start in step.tables.starts[step.event.type]:
-        if not holds(start.when, step):
+def _started(context: EventContext, running: tuple[Running, ...], mark: Mark) -> tuple[Running, ...]:
+    for code, rule, start in context.tables.starts[context.event.type]:
+        if not holds(start.when, context):
             continue
         if rule.scope == "case":
             running = tuple(clock for clock in running if clock.code != code)
         first = mark.time if start.at == "T" else mark.registered
-        running += tuple(_start(step, code, rule, mark, first, agency) for agency in ANSWERABLE[rule.answerable](step))
+        running += tuple(
+            _start(context, code, rule, mark, first, agency) for agency in ANSWERABLE[rule.answerable](context)
+        )
     return running
 
 
-def _start(step: Step, code: str, rule: ClockRule, mark: Mark, first: datetime, agency: str) -> Running:
-    event, referral, plan = step.event, step.referral, step.view.plan
+def _start(context: EventContext, code: str, rule: ClockRule, mark: Mark, first: datetime, agency: str) -> Running:
+    event, referral, plan = context.event, context.referral, context.view.plan
     answered = referral if event.type in ANSWERS else None
-    asker = answered.sender if answered else step.source
+    asker = answered.sender if answered else context.source
     return Running(
         code=code,
         by=event.type,
@@ -102,15 +104,15 @@ def _start(step: Step, code: str, rule: ClockRule, mark: Mark, first: datetime, 
         urgency=answered.urgency if answered else value(event, "urgency"),
         days=value(event, "days"),
         until=plan.ends if plan and plan.in_force and rule.moved_by == "plan" else None,
-        pauses=_open_questions(step, rule, agency, mark.registered) if rule.moved_by == "info" else (),
+        pauses=_open_questions(context, rule, agency, mark.registered) if rule.moved_by == "info" else (),
     )
 
 
-def _open_questions(step: Step, rule: ClockRule, agency: str, now: datetime) -> tuple[Pause, ...]:
+def _open_questions(context: EventContext, rule: ClockRule, agency: str, now: datetime) -> tuple[Pause, ...]:
     return tuple(
         Pause(referral.ref, now)
-        for referral in step.view.referrals.values()
-        if (rule.scope == "case" or referral.ref == step.ref)
+        for referral in context.view.referrals.values()
+        if (rule.scope == "case" or referral.ref == context.ref)
         and any(party.asked for party in referral.receivers if party.agency == agency)
     )
 
@@ -118,88 +120,88 @@ def _open_questions(step: Step, rule: ClockRule, agency: str, now: datetime) -> 
 # Ending
 
 
-def ended(step: Step, running: tuple[Running, ...]) -> tuple[Running, ...]:
-    """Return *running* without the clocks that the event of *step* ends; with a letter they end as long as it is read."""
-    codes, rules = step.tables.ends[step.event.type], step.tables.profile.clocks
+def ended(context: EventContext, running: tuple[Running, ...]) -> tuple[Running, ...]:
+    """Return *running* without the clocks that the event of *context* ends; with a letter they end as long as it is read."""
+    codes, rules = context.tables.ends[context.event.type], context.tables.profile.clocks
     left: list[Running] = []
     for clock in running:
-        end = _end(step, clock, rules[clock.code]) if clock.code in codes else None
+        end = _end(context, clock, rules[clock.code]) if clock.code in codes else None
         if end is None:
             left.append(clock)
-        elif by_letter := _by_letter(step, end):
-            left.append(replace(clock, endings=(*clock.endings, Ending(step.event.id, by_letter))))
+        elif by_letter := _by_letter(context, end):
+            left.append(replace(clock, endings=(*clock.endings, Ending(context.event.id, by_letter))))
     return tuple(left)
 
 
-def _end(step: Step, clock: Running, rule: ClockRule) -> End | None:
-    if not _concerns(step, clock, rule):
+def _end(context: EventContext, clock: Running, rule: ClockRule) -> End | None:
+    if not _concerns(context, clock, rule):
         return None
-    kind = step.event.type
-    return next((end for end in rule.ends_by if kind in end.events and holds(end.when, step)), None)
+    kind = context.event.type
+    return next((end for end in rule.ends_by if kind in end.events and holds(end.when, context)), None)
 
 
-def _concerns(step: Step, clock: Running, rule: ClockRule) -> bool:
+def _concerns(context: EventContext, clock: Running, rule: ClockRule) -> bool:
     if rule.scope == "case":
         return True
     if rule.scope == "agency":
-        return step.source == clock.answerable
-    return _same(step, clock) and (
-        step.source == clock.answerable
-        or (step.source == clock.waits and _by_asker(step))
-        or step.role == TIMEKEEPER
-        or _answers_for_all(step)
+        return context.source == clock.answerable
+    return _same(context, clock) and (
+        context.source == clock.answerable
+        or (context.source == clock.waits and _by_asker(context))
+        or context.role == TIMEKEEPER
+        or _answers_for_all(context)
     )
 
 
-def _by_asker(step: Step) -> bool:
+def _by_asker(context: EventContext) -> bool:
     """Return whether the asker withdraws its request, which ends the clock for every agency that was asked.
 
     An asker that asked itself too answers for itself alone.
     """
-    row = step.tables.row(step.event.type)
+    row = context.tables.row(context.event.type)
     return row is not None and row.party == "asker"
 
 
-def _same(step: Step, clock: Running) -> bool:
+def _same(context: EventContext, clock: Running) -> bool:
     """Return whether the event answers the request that the clock waits for.
 
     An answer must name the clock's reference and be of the same kind: a service that is given unasked answers no referral
     and no other service. A first stage always answers, whatever reference it names, since it takes the person on.
     """
-    row, ref = step.tables.row(step.event.type), step.event.referral
+    row, ref = context.tables.row(context.event.type), context.event.referral
     if row is None or row.about is None:
         return True
-    return ref == clock.ref and _kind(clock.by) == _kind(step.event.type)
+    return ref == clock.ref and _kind(clock.by) == _kind(context.event.type)
 
 
 def _kind(type: str) -> str:
     return type.partition(".")[0]
 
 
-def _answers_for_all(step: Step) -> bool:
+def _answers_for_all(context: EventContext) -> bool:
     """Return whether the event answers for every agency: one court decides for all, one confirmation holds for all."""
-    kind = step.event.type
+    kind = context.event.type
     if kind == "review.decided":
-        return step.review is not None and step.review.decider == step.role
-    return kind == "stay.hold_confirmed" and step.hold is not None and step.source in step.hold.migration
+        return context.review is not None and context.review.decider == context.role
+    return kind == "stay.hold_confirmed" and context.hold is not None and context.source in context.hold.migration
 
 
-def _by_letter(step: Step, end: End) -> frozenset[str]:
+def _by_letter(context: EventContext, end: End) -> frozenset[str]:
     """Return the agencies that must be able to read the letter for the clock to end; empty without a letter."""
-    if step.event.sealeddigest is None:
+    if context.event.sealeddigest is None:
         return frozenset()
-    return frozenset(step.units_in_to if end.when == "to_unit" else step.to)
+    return frozenset(context.units_in_to if end.when == "to_unit" else context.to)
 
 
 # Moving
 
 
-def _asked(step: Step, running: tuple[Running, ...], mark: Mark) -> tuple[Running, ...]:
-    ref, rules = step.ref, step.tables.profile.clocks
+def _asked(context: EventContext, running: tuple[Running, ...], mark: Mark) -> tuple[Running, ...]:
+    ref, rules = context.ref, context.tables.profile.clocks
 
     def moved(clock: Running) -> Running:
         rule = rules[clock.code]
-        if rule.moved_by != "info" or clock.answerable != step.source or (rule.scope != "case" and clock.ref != ref):
+        if rule.moved_by != "info" or clock.answerable != context.source or (rule.scope != "case" and clock.ref != ref):
             return clock
         if any(pause.ref == ref and pause.until is None for pause in clock.pauses):
             return clock
@@ -208,11 +210,11 @@ def _asked(step: Step, running: tuple[Running, ...], mark: Mark) -> tuple[Runnin
     return tuple(map(moved, running))
 
 
-def _supplied(step: Step, running: tuple[Running, ...], mark: Mark) -> tuple[Running, ...]:
+def _supplied(context: EventContext, running: tuple[Running, ...], mark: Mark) -> tuple[Running, ...]:
     def answered(pause: Pause) -> Pause:
-        if pause.ref != step.ref or pause.until is not None:
+        if pause.ref != context.ref or pause.until is not None:
             return pause
-        return replace(pause, supplied=mark.registered, supply=step.event.id, unread=False)
+        return replace(pause, supplied=mark.registered, supply=context.event.id, unread=False)
 
     return _with_pauses(running, answered)
 
@@ -223,28 +225,28 @@ def _with_pauses(running: tuple[Running, ...], change: Callable[[Pause], Pause])
     )
 
 
-def _extended(step: Step, running: tuple[Running, ...], _: Mark) -> tuple[Running, ...]:
-    rules, days = step.tables.profile.clocks, value(step.event, "days", 0)
+def _extended(context: EventContext, running: tuple[Running, ...], _: Mark) -> tuple[Running, ...]:
+    rules, days = context.tables.profile.clocks, value(context.event, "days", 0)
     return tuple(
         replace(clock, more_days=clock.more_days + days) if rules[clock.code].moved_by == "extension" else clock
         for clock in running
     )
 
 
-def _planned(step: Step, running: tuple[Running, ...], mark: Mark) -> tuple[Running, ...]:
-    rules, days = step.tables.profile.clocks, value(step.event, "planned_end_days")
+def _planned(context: EventContext, running: tuple[Running, ...], mark: Mark) -> tuple[Running, ...]:
+    rules, days = context.tables.profile.clocks, value(context.event, "planned_end_days")
     if days is None:
         return running
-    ends = step.tables.calendar.days_after(mark.time, days)
+    ends = context.tables.calendar.days_after(mark.time, days)
     return tuple(
         replace(clock, until=max(ends, clock.until or ends)) if rules[clock.code].moved_by == "plan" else clock
         for clock in running
     )
 
 
-def _letter(step: Step, running: tuple[Running, ...], mark: Mark) -> tuple[Running, ...]:
-    about, unread = step.event.causationid, step.event.type == "letter.unreadable"
-    reader = frozenset((step.source,))
+def _letter(context: EventContext, running: tuple[Running, ...], mark: Mark) -> tuple[Running, ...]:
+    about, unread = context.event.causationid, context.event.type == "letter.unreadable"
+    reader = frozenset((context.source,))
 
     def reported(pause: Pause) -> Pause:
         return replace(pause, unread=unread) if pause.supply == about else pause
@@ -255,21 +257,21 @@ def _letter(step: Step, running: tuple[Running, ...], mark: Mark) -> tuple[Runni
         return replace(each, unread=each.unread | reader if unread else each.unread - reader)
 
     def changed(clock: Running) -> Running:
-        pauses = tuple(map(reported, clock.pauses)) if clock.answerable == step.source else clock.pauses
+        pauses = tuple(map(reported, clock.pauses)) if clock.answerable == context.source else clock.pauses
         after = replace(clock, endings=tuple(map(ending, clock.endings)), pauses=pauses)
         return replace(after, reopened=mark.registered) if after.runs and not clock.runs else after
 
     return tuple(changed(clock) if clock.endings or clock.pauses else clock for clock in running)
 
 
-def _breached(step: Step, running: tuple[Running, ...], _: Mark) -> tuple[Running, ...]:
-    found = breached_by(step)
+def _breached(context: EventContext, running: tuple[Running, ...], _: Mark) -> tuple[Running, ...]:
+    found = breached_by(context)
     if found is None:
         return running
     return tuple(replace(clock, breached=True) if clock is found else clock for clock in running)
 
 
-_MOVES: Final[Mapping[str, Callable[[Step, tuple[Running, ...], Mark], tuple[Running, ...]]]] = {
+_MOVES: Final[Mapping[str, Callable[[EventContext, tuple[Running, ...], Mark], tuple[Running, ...]]]] = {
     "referral.info_requested": _asked,
     "referral.info_supplied": _supplied,
     "recovery.extended": _extended,
@@ -281,15 +283,15 @@ _MOVES: Final[Mapping[str, Callable[[Step, tuple[Running, ...], Mark], tuple[Run
 }
 
 
-def breached_by(step: Step) -> Running | None:
+def breached_by(context: EventContext) -> Running | None:
     """Return the clock of a ``deadline.breached``: the first unbreached one with its rule, cause and due time, or None.
 
     Two receivers of one request have identical clocks; their breaches are published one by one, in the request's order.
     """
-    code, due = value(step.event, "rule"), value(step.event, "due")
-    for clock in step.view.running:
-        alike = clock.code == code and clock.mark.id == step.event.causationid
-        if alike and clock.runs and not clock.breached and due_of(step.tables, clock) == due:
+    code, due = value(context.event, "rule"), value(context.event, "due")
+    for clock in context.view.running:
+        alike = clock.code == code and clock.mark.id == context.event.causationid
+        if alike and clock.runs and not clock.breached and due_of(context.tables, clock) == due:
             return clock
     return None
 

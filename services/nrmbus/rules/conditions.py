@@ -3,124 +3,124 @@
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from nrmbus.rules.event_context import SHARING, UNIT, Step, receivers_of, value
+from nrmbus.rules.event_context import SHARING, UNIT, EventContext, receivers_of, value
 from nrmbus.rules.vocabulary import Condition
 
 
-def _to_unit(step: Step) -> bool:
+def _to_unit(context: EventContext) -> bool:
     """A referral that asks the special unit (T02, T23)."""
-    return bool(step.units_in_to)
+    return bool(context.units_in_to)
 
 
-def _to_unit_that_left(step: Step) -> bool:
+def _to_unit_that_left(context: EventContext) -> bool:
     """Return whether a referral asks the special unit again after the unit deleted its data (T02)."""
     waiting = any(
-        party.agency in step.units_in_to and party.state == "submitted"
-        for referral in step.view.referrals.values()
+        party.agency in context.units_in_to and party.state == "submitted"
+        for referral in context.view.referrals.values()
         for party in referral.receivers
     )
-    return _to_unit(step) and not waiting and not any(step.view.on_case(unit) for unit in step.units_in_to)
+    return _to_unit(context) and not waiting and not any(context.view.on_case(unit) for unit in context.units_in_to)
 
 
-def _withheld_from_unit(step: Step) -> bool:
+def _withheld_from_unit(context: EventContext) -> bool:
     """A referral to a provider of which the special unit must not hear (T03)."""
-    return step.withholds_from_unit and any(step.in_group(agency, "PROVIDERS") for agency in step.to)
+    return context.withholds_from_unit and any(context.in_group(agency, "PROVIDERS") for agency in context.to)
 
 
-def _order_open(step: Step) -> bool:
+def _order_open(context: EventContext) -> bool:
     """About money that was ordered and neither paid nor failed (T16)."""
-    return any(each.state == "ordered" for each in step.view.payments.values())
+    return any(each.state == "ordered" for each in context.view.payments.values())
 
 
-def _service_asked_for(step: Step) -> bool:
+def _service_asked_for(context: EventContext) -> bool:
     """About a service that somebody was asked for (T15); of several, each answers for itself."""
-    return step.service is not None and bool(step.service.receivers)
+    return context.service is not None and bool(context.service.receivers)
 
 
-def _by_detecting_provider(step: Step) -> bool:
+def _by_detecting_provider(context: EventContext) -> bool:
     """By the provider that gave the signal (T03b)."""
-    return step.source == step.view.detector and step.in_group(step.source, "PROVIDERS")
+    return context.source == context.view.detector and context.in_group(context.source, "PROVIDERS")
 
 
-def _by_detecting_provider_after_refusal(step: Step) -> bool:
+def _by_detecting_provider_after_refusal(context: EventContext) -> bool:
     """The same, when the adult's refusal of the special unit stands (T03b)."""
-    return _by_detecting_provider(step) and step.unit_refused
+    return _by_detecting_provider(context) and context.unit_refused
 
 
-def _made_it_referred(step: Step) -> bool:
+def _made_it_referred(context: EventContext) -> bool:
     """About the referral by which the case became REFERRED (T07)."""
-    referral = step.referral
+    referral = context.referral
     if referral is None or referral.before is None:
         return False
-    if step.event.type == "referral.declined":
-        return step.role == UNIT
-    if step.event.type != "referral.expired":
+    if context.event.type == "referral.declined":
+        return context.role == UNIT
+    if context.event.type != "referral.expired":
         return True
     waiting = [party.agency for party in referral.receivers if party.state == "submitted"]
-    units = [agency for agency in waiting if step.roles.of(agency) == UNIT]
-    return bool(units) and (units == waiting or all(unit in step.view.left for unit in units))
+    units = [agency for agency in waiting if context.roles.of(agency) == UNIT]
+    return bool(units) and (units == waiting or all(unit in context.view.left for unit in units))
 
 
-def _first_stage(step: Step) -> bool:
+def _first_stage(context: EventContext) -> bool:
     """Initial assistance begins (T08)."""
-    return bool(value(step.event, "stage") == step.tables.profile.statuses.stages[0])
+    return bool(value(context.event, "stage") == context.tables.profile.statuses.stages[0])
 
 
-def _first_stage_of_own_find(step: Step) -> bool:
+def _first_stage_of_own_find(context: EventContext) -> bool:
     """Initial assistance begins, and the special unit itself gave the signal (T08)."""
-    return _first_stage(step) and step.roles.of(step.view.detector) == UNIT
+    return _first_stage(context) and context.roles.of(context.view.detector) == UNIT
 
 
-def _later_stage(step: Step) -> bool:
+def _later_stage(context: EventContext) -> bool:
     """A stage after initial assistance (T09)."""
-    return not _first_stage(step)
+    return not _first_stage(context)
 
 
-def _positive(step: Step) -> bool:
+def _positive(context: EventContext) -> bool:
     """Reasonable grounds found, or recognised as a victim (T10, T13)."""
-    if step.event.type == "identification.status_decided":
-        return value(step.event, "status") in step.tables.profile.statuses.victim
-    return bool(value(step.event, "outcome") == "positive")
+    if context.event.type == "identification.status_decided":
+        return value(context.event, "status") in context.tables.profile.statuses.victim
+    return bool(value(context.event, "outcome") == "positive")
 
 
-def _negative(step: Step) -> bool:
+def _negative(context: EventContext) -> bool:
     """The contrary (T11, T14); a revocation always is."""
-    return not _positive(step)
+    return not _positive(context)
 
 
-def _reopening(step: Step) -> bool:
+def _reopening(context: EventContext) -> bool:
     """A review takes identification up again (T19)."""
-    return bool(value(step.event, "outcome") == "reopen")
+    return bool(value(context.event, "outcome") == "reopen")
 
 
-def _reopening_from_negative(step: Step) -> bool:
+def _reopening_from_negative(context: EventContext) -> bool:
     """The same, and the negative decision still stood (T19)."""
-    return _reopening(step) and step.view.status in ("NOT_IDENTIFIED", None)
+    return _reopening(context) and context.view.status in ("NOT_IDENTIFIED", None)
 
 
-def _not_by_unit(step: Step) -> bool:
+def _not_by_unit(context: EventContext) -> bool:
     """By another than the special unit."""
-    return step.role != UNIT
+    return context.role != UNIT
 
 
-def _first_receipt_by_unit(step: Step) -> bool:
+def _first_receipt_by_unit(context: EventContext) -> bool:
     """The special unit acknowledges or accepts, and has done neither before."""
-    if step.role != UNIT:
+    if context.role != UNIT:
         return False
-    party = step.referral.party(step.source) if step.referral else None
+    party = context.referral.party(context.source) if context.referral else None
     return party is None or (party.state == "submitted" and not party.acknowledged)
 
 
-def _adult_refuses_unit(step: Step) -> bool:
+def _adult_refuses_unit(context: EventContext) -> bool:
     """An adult refuses that the special unit has information."""
     return (
-        not step.child
-        and SHARING in value(step.event, "purposes", ())
-        and any(step.roles.of(agency) == UNIT for agency in receivers_of(step.event))
+        not context.child
+        and SHARING in value(context.event, "purposes", ())
+        and any(context.roles.of(agency) == UNIT for agency in receivers_of(context.event))
     )
 
 
-CONDITIONS: Final[Mapping[Condition, Callable[[Step], bool]]] = {
+CONDITIONS: Final[Mapping[Condition, Callable[[EventContext], bool]]] = {
     "adult_refuses_unit": _adult_refuses_unit,
     "by_detecting_provider": _by_detecting_provider,
     "by_detecting_provider_after_refusal": _by_detecting_provider_after_refusal,
@@ -142,6 +142,6 @@ CONDITIONS: Final[Mapping[Condition, Callable[[Step], bool]]] = {
 }
 
 
-def holds(condition: Condition | None, step: Step) -> bool:
-    """Return whether *condition* holds at *step*; None always holds."""
-    return condition is None or CONDITIONS[condition](step)
+def holds(condition: Condition | None, context: EventContext) -> bool:
+    """Return whether *condition* holds at *context*; None always holds."""
+    return condition is None or CONDITIONS[condition](context)

@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Final
 
 from nrmbus.rules.changes import Changes
-from nrmbus.rules.event_context import SHARING, UNIT, Step
+from nrmbus.rules.event_context import SHARING, UNIT, EventContext
 from nrmbus.rules.mark import Mark
 from nrmbus.rules.tables import Tables
 from nrmbus.rules.view import Bed, House, Pause, Review, Running, Service, Status, View
@@ -64,31 +64,31 @@ def stopped(tables: Tables, view: View, end: Status) -> tuple[Running, ...]:
     return tuple(clock for clock in view.running if end not in tables.profile.clocks[clock.code].outlives)
 
 
-def resumed(step: Step, mark: Mark) -> tuple[Running, ...]:
+def resumed(context: EventContext, mark: Mark) -> tuple[Running, ...]:
     """Return the duties that the closing ended, for a re-opened case, each due later by the time that it was closed.
 
     So closing and re-opening meets no duty. In a case that is to be erased these duties stay ended.
     """
-    closing = step.view.closing
+    closing = context.view.closing
     if closing is None:
         return ()
     again = closing.stopped
-    if step.view.erasure.due is not None:
-        again = tuple(clock for clock in again if ERASED in step.tables.profile.clocks[clock.code].outlives)
-    closed = Pause("", closing.mark.registered, mark.registered, step.event.id)
+    if context.view.erasure.due is not None:
+        again = tuple(clock for clock in again if ERASED in context.tables.profile.clocks[clock.code].outlives)
+    closed = Pause("", closing.mark.registered, mark.registered, context.event.id)
     return tuple(replace(clock, pauses=(*clock.pauses, closed), reopened=mark.registered) for clock in again)
 
 
-def left_by(step: Step, mark: Mark) -> Changes:
+def left_by(context: EventContext, mark: Mark) -> Changes:
     """Return the changes after the sender deleted its data: it has no part, houses nobody, and no duty waits for it alone."""
-    view, agency = step.view, step.source
+    view, agency = context.view, context.source
     gone = {agency, *view.left}
     services: Mapping[str, Service] = {
         ref: replace(each, open=each.open and not (each.receivers and gone.issuperset(each.receivers)))
         for ref, each in view.services.items()
     }
     reviews: Mapping[str, Review] = {
-        ref: replace(each, open=each.open and not each.decider == step.role == UNIT)
+        ref: replace(each, open=each.open and not each.decider == context.role == UNIT)
         for ref, each in view.reviews.items()
     }
     return {

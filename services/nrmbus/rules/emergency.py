@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 
 from nrmbus.events.model import Part
-from nrmbus.rules.event_context import Step, value
+from nrmbus.rules.event_context import EventContext, value
 from nrmbus.rules.tables import Tables
 from nrmbus.rules.view import Emergency, View
 
@@ -16,16 +16,16 @@ OBJECTED = "access.break_glass_objected"
 RESEALED = "access.resealed"
 
 
-def parts_needed(step: Step) -> tuple[Part, ...]:
-    """The parts that the reason of *step* needs, as far as the asking agency's role opens them of a referral; sorted."""
-    needed = step.tables.profile.emergency.parts.get(value(step.event, "reason", ""), ())
-    may = step.tables.may_open_of_referral(step.role)
+def parts_needed(context: EventContext) -> tuple[Part, ...]:
+    """The parts that the reason of *context* needs, as far as the asking agency's role opens them of a referral; sorted."""
+    needed = context.tables.profile.emergency.parts.get(value(context.event, "reason", ""), ())
+    may = context.tables.may_open_of_referral(context.role)
     return tuple(sorted(part for part in needed if part in may))
 
 
-def at_once(step: Step) -> bool:
+def at_once(context: EventContext) -> bool:
     """Return whether the danger is too urgent to wait for an objection."""
-    return value(step.event, "reason") in step.tables.profile.emergency.at_once
+    return value(context.event, "reason") in context.tables.profile.emergency.at_once
 
 
 def is_too_late(tables: Tables, emergency: Emergency, now: datetime) -> bool:
@@ -41,22 +41,22 @@ def refused_by_person(view: View, agency: str) -> bool:
     )
 
 
-def second_agencies(step: Step) -> Iterable[str]:
+def second_agencies(context: EventContext) -> Iterable[str]:
     """Return the agencies notified besides the holder: both supervisors, or else the agency with the oldest part.
 
     One is enough, so that no more agencies learn who else is on the case. An agency that the person refused is never
     notified, since it would learn that she is in danger.
     """
-    emergency = step.emergency if step.event.type != ASKED else None  # an ended emergency may share the reference
-    both = (emergency.mark.source, emergency.holder) if emergency else (step.source, step.holder)
-    bosses = {step.roles.supervisor(agency) for agency in both if agency}
-    found = _others(step, bosses, both)
-    return found or _others(step, step.view.parts, both)[:1]
+    emergency = context.emergency if context.event.type != ASKED else None  # an ended emergency may share the reference
+    both = (emergency.mark.source, emergency.holder) if emergency else (context.source, context.holder)
+    bosses = {context.roles.supervisor(agency) for agency in both if agency}
+    found = _others(context, bosses, both)
+    return found or _others(context, context.view.parts, both)[:1]
 
 
-def _others(step: Step, agencies: Iterable[str | None], both: tuple[str | None, ...]) -> tuple[str, ...]:
+def _others(context: EventContext, agencies: Iterable[str | None], both: tuple[str | None, ...]) -> tuple[str, ...]:
     return tuple(
         agency
         for agency in agencies
-        if agency is not None and agency not in both and not refused_by_person(step.view, agency)
+        if agency is not None and agency not in both and not refused_by_person(context.view, agency)
     )

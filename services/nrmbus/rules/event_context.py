@@ -39,7 +39,7 @@ def receivers_of(event: Event) -> tuple[str, ...]:
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class EventContext:
     """An event, the view before it, and the tables to read both by; ``recipients`` once it was sent to somebody."""
 
     tables: Tables
@@ -200,10 +200,10 @@ class Step:
         return Mark(event.id, event.source, event.time, registered, number)
 
 
-def shut_for(step: Step, agency: str) -> bool:
+def shut_for(context: EventContext, agency: str) -> bool:
     """Return whether *agency* got the letter by consent and the person has since refused or withdrawn that consent."""
-    row = step.tables.row(step.event.type)
-    return row is not None and not row.stops and step.barred(agency)
+    row = context.tables.row(context.event.type)
+    return row is not None and not row.stops and context.barred(agency)
 
 
 def referrer(view: View, roles: Roles) -> str | None:
@@ -214,31 +214,31 @@ def referrer(view: View, roles: Roles) -> str | None:
     return None
 
 
-def holder_of(step: Step, view: View) -> str | None:
+def holder_of(context: EventContext, view: View) -> str | None:
     """Return the holder of *view*: by plan, as special unit after a first stage, by taking over, or by the signal.
 
     An agency that deleted its data holds nothing. If all of these have deleted, the holder is the agency with the oldest
     part that may close cases; if no such agency is left, the first of them can still close the case, and do nothing else.
     """
-    units = [unit for unit in step.roles.having(UNIT) if not step.barred(unit)] if view.stage else []
+    units = [unit for unit in context.roles.having(UNIT) if not context.barred(unit)] if view.stage else []
     named = [view.plan.holder if view.plan else None, *units, view.taken_over_by, view.detector]
     by_right = [agency for agency in named if agency]
     if not by_right:
         return None
-    closers = step.tables.publishers.get(CLOSED, frozenset())
-    left = [agency for agency in view.parts if step.roles.of(agency) in closers]
-    unrefused = [agency for agency in left if not step.barred(agency)]
+    closers = context.tables.publishers.get(CLOSED, frozenset())
+    left = [agency for agency in view.parts if context.roles.of(agency) in closers]
+    unrefused = [agency for agency in left if not context.barred(agency)]
     standing = [agency for agency in by_right if agency not in view.left]
     return next(iter((*standing, *unrefused, *left, *by_right)))
 
 
-def review_window(step: Step) -> datetime | None:
+def review_window(context: EventContext) -> datetime | None:
     """When the days for asking for a review of the standing negative decision end, or None if there is none.
 
     They count from its registration, where it is dated back: nobody could ask before he was told.
     """
-    decision = step.view.decisions.get(step.view.negative or "")
+    decision = context.view.decisions.get(context.view.negative or "")
     if decision is None:
         return None
     told = max(decision.mark.time, decision.mark.registered)
-    return step.tables.calendar.days_after(told, decision.review_days)
+    return context.tables.calendar.days_after(told, decision.review_days)

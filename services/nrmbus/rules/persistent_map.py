@@ -10,8 +10,8 @@ DRAWER = 64
 
 
 @dataclass(frozen=True, slots=True)
-class Shelf(Generic[Value]):
-    """Records by key. The same records put in the same order make equal shelves."""
+class PersistentMap(Generic[Value]):
+    """Records by key. The same records put in the same order make equal maps."""
 
     full: tuple[Mapping[str, Value], ...] = ()
     last: Mapping[str, Value] = field(default_factory=dict)
@@ -25,8 +25,8 @@ class Shelf(Generic[Value]):
             return found
         return next((drawer[key] for drawer in reversed(self.full) if key in drawer), None)
 
-    def put(self, key: str, value: Value) -> "Shelf[Value]":
-        """A shelf with *value* at *key*; this one stays as it is."""
+    def put(self, key: str, value: Value) -> "PersistentMap[Value]":
+        """Return a map with *value* at *key*; this one stays as it is."""
         if len(self.last) < DRAWER:
-            return Shelf(self.full, {**self.last, key: value})
-        return Shelf((*self.full, self.last), {key: value})
+            return PersistentMap(self.full, {**self.last, key: value})
+        return PersistentMap((*self.full, self.last), {key: value})

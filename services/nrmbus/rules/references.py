@@ -5,15 +5,15 @@ from dataclasses import dataclass
 from typing import Final
 
 from nrmbus.rules.clocks import TIMEKEEPER
-from nrmbus.rules.event_context import Step
+from nrmbus.rules.event_context import EventContext
 from nrmbus.rules.view import Bed, Emergency, Hold, Payment, Referral, Review, Service, View
 from nrmbus.rules.vocabulary import Record
 
 Opened = Referral | Bed | Hold | Review | Service | Payment | Emergency
-Ask = Callable[[Step], bool]
+Ask = Callable[[EventContext], bool]
 
 
-def _never(_: Step) -> bool:
+def _never(_: EventContext) -> bool:
     return False
 
 
@@ -26,63 +26,63 @@ class Sides:
     asker: Ask = _never
 
 
-def _referral_known(step: Step) -> bool:
-    return _is_known(step, step.referral)
+def _referral_known(context: EventContext) -> bool:
+    return _is_known(context, context.referral)
 
 
-def _referral_asked(step: Step) -> bool:
-    return step.referral is not None and step.referral.party(step.source) is not None
+def _referral_asked(context: EventContext) -> bool:
+    return context.referral is not None and context.referral.party(context.source) is not None
 
 
-def _referral_asker(step: Step) -> bool:
-    return step.referral is not None and step.referral.sender == step.source
+def _referral_asker(context: EventContext) -> bool:
+    return context.referral is not None and context.referral.sender == context.source
 
 
-def _bed_asked(step: Step) -> bool:
-    return step.bed is not None and step.bed.house(step.source) is not None
+def _bed_asked(context: EventContext) -> bool:
+    return context.bed is not None and context.bed.house(context.source) is not None
 
 
-def _hold_asked(step: Step) -> bool:
-    return step.hold is not None and step.source in step.hold.migration
+def _hold_asked(context: EventContext) -> bool:
+    return context.hold is not None and context.source in context.hold.migration
 
 
-def _hold_asker(step: Step) -> bool:
-    return step.hold is not None and step.hold.mark.source == step.source
+def _hold_asker(context: EventContext) -> bool:
+    return context.hold is not None and context.hold.mark.source == context.source
 
 
-def _review_asked(step: Step) -> bool:
-    return step.review is not None and step.review.decider == step.role
+def _review_asked(context: EventContext) -> bool:
+    return context.review is not None and context.review.decider == context.role
 
 
-def _service_asked(step: Step) -> bool:
+def _service_asked(context: EventContext) -> bool:
     """A service that nobody was asked for is anybody's to give."""
-    return step.service is None or not step.service.receivers or step.source in step.service.receivers
+    return context.service is None or not context.service.receivers or context.source in context.service.receivers
 
 
-def _letter_known(step: Step) -> bool:
-    letter = step.view.letters.get(step.event.causationid)
-    return letter is not None and step.source in letter.recipients
+def _letter_known(context: EventContext) -> bool:
+    letter = context.view.letters.get(context.event.causationid)
+    return letter is not None and context.source in letter.recipients
 
 
-def _stop_known(step: Step) -> bool:
-    return step.source in step.view.stops
+def _stop_known(context: EventContext) -> bool:
+    return context.source in context.view.stops
 
 
-def _is_known(step: Step, record: Referral | Bed | Hold | Review | Emergency | None) -> bool:
-    return record is not None and (step.role == TIMEKEEPER or step.source in record.known_to)
+def _is_known(context: EventContext, record: Referral | Bed | Hold | Review | Emergency | None) -> bool:
+    return record is not None and (context.role == TIMEKEEPER or context.source in record.known_to)
 
 
 RECORDS: Final[Mapping[Record, Sides]] = {
     "emergency": Sides(
-        lambda step: _is_known(step, step.emergency),
-        lambda step: step.emergency is not None and step.emergency.holder == step.source,
-        lambda step: step.emergency is not None and step.emergency.mark.source == step.source,
+        lambda context: _is_known(context, context.emergency),
+        lambda context: context.emergency is not None and context.emergency.holder == context.source,
+        lambda context: context.emergency is not None and context.emergency.mark.source == context.source,
     ),
-    "bed": Sides(lambda step: _is_known(step, step.bed), _bed_asked),
-    "hold": Sides(lambda step: _is_known(step, step.hold), _hold_asked, _hold_asker),
+    "bed": Sides(lambda context: _is_known(context, context.bed), _bed_asked),
+    "hold": Sides(lambda context: _is_known(context, context.hold), _hold_asked, _hold_asker),
     "letter": Sides(_letter_known, _letter_known),
     "referral": Sides(_referral_known, _referral_asked, _referral_asker),
-    "review": Sides(lambda step: _is_known(step, step.review), _review_asked),
+    "review": Sides(lambda context: _is_known(context, context.review), _review_asked),
     "service": Sides(lambda _: True, _service_asked),
     "withdrawal": Sides(_stop_known, _stop_known),
 }
@@ -101,23 +101,23 @@ def _opened_by(view: View) -> Mapping[str, Mapping[str, Opened]]:
     }
 
 
-def opened_record(step: Step) -> Opened | None:
+def opened_record(context: EventContext) -> Opened | None:
     """The record already there under the reference by which this event would open one."""
-    return _opened_by(step.view).get(step.event.type, {}).get(step.event.referral or "")
+    return _opened_by(context.view).get(context.event.type, {}).get(context.event.referral or "")
 
 
-def is_anothers(step: Step) -> bool:
+def is_anothers(context: EventContext) -> bool:
     """Return whether the event would open a record under a reference that another agency uses, for any kind.
 
     Answers, clocks and audiences use the reference: a second record under it would replace the first. A service that was
     given unasked waits for no answer, so its reference is free.
     """
-    ref, opened = step.event.referral, _opened_by(step.view)
-    if ref is None or step.event.type not in opened:
+    ref, opened = context.event.referral, _opened_by(context.view)
+    if ref is None or context.event.type not in opened:
         return False
-    same = opened[step.event.type].get(ref)
+    same = opened[context.event.type].get(ref)
     waiting = [records[ref] for records in opened.values() if ref in records and not _is_unasked(records[ref])]
-    return any(record.mark.source != step.source for record in (*waiting, *([same] if same else ())))
+    return any(record.mark.source != context.source for record in (*waiting, *([same] if same else ())))
 
 
 def _is_unasked(record: Opened) -> bool:

@@ -9,7 +9,7 @@ from nrmbus.rules.view import View
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
+class RetentionPeriod:
     """One closed case. ``through`` is the last day of keeping, ``held_through`` that of the longest hold.
 
     ``over`` is from when on nothing keeps it; None where a class of it has no value, which keeps it for ever.
@@ -23,7 +23,7 @@ class Kept:
     over: datetime | None
 
 
-def kept(tables: Tables, view: View) -> Kept | None:
+def kept(tables: Tables, view: View) -> RetentionPeriod | None:
     """How long the case of *view* is kept; None while it is not closed, and after its time was said to be over."""
     closing, calendar = view.closing, tables.calendar
     if closing is None or view.status != "CLOSED" or view.over:
@@ -39,7 +39,7 @@ def kept(tables: Tables, view: View) -> Kept | None:
             over = max(over, calendar.ends(date.fromisoformat(held))) if held else over
     except (OverflowError, ValueError):  # beyond the last day there is
         through, over = (None, None) if longest is None else (date.max, LAST)
-    return Kept(view.subject, closed, tuple(sorted(view.classes)), through, held, over)
+    return RetentionPeriod(view.subject, closed, tuple(sorted(view.classes)), through, held, over)
 
 
 def _longest(tables: Tables, view: View) -> int | None:

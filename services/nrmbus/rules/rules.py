@@ -8,13 +8,13 @@ from nrmbus.rules.audience import Audience, audience_of
 from nrmbus.rules.clocks import Clock, clocks_of
 from nrmbus.rules.due import Due, due_of_view
 from nrmbus.rules.emergency import RESEALED, is_too_late, refused_by_person
-from nrmbus.rules.event_context import Step, shut_for
+from nrmbus.rules.event_context import EventContext, shut_for
 from nrmbus.rules.evolve.fold import evolve_view
 from nrmbus.rules.judge.check import Question
 from nrmbus.rules.judge.judge import Judge, Refusal
 from nrmbus.rules.opening_bound import could_open
 from nrmbus.rules.profile import Profile
-from nrmbus.rules.retention import Kept, kept
+from nrmbus.rules.retention import RetentionPeriod, kept
 from nrmbus.rules.tables import Roles, Tables
 from nrmbus.rules.versions import understood
 from nrmbus.rules.view import Agency, Emergency, View
@@ -62,11 +62,11 @@ class Rules:
 
     def audience(self, view: View, event: Event) -> Audience:
         """Return the audience of *event*, given *view* before it: recipients, openers of each part, consents to send first."""
-        return audience_of(Step(self._tables, self._roles, view, understood(event)))
+        return audience_of(EventContext(self._tables, self._roles, view, understood(event)))
 
     def could_open(self, view: View, event: Event, part: Part, agency: str) -> bool:
         """Return whether *agency* could open *part* of the letter of *event* in any history, whatever *view* lacks."""
-        return could_open(Step(self._tables, self._roles, view, understood(event)), agency, part)
+        return could_open(EventContext(self._tables, self._roles, view, understood(event)), agency, part)
 
     def keeps_shut(self, view: View, event: Event, agency: str) -> bool:
         """Return whether *agency* must leave the letter of *event* closed, since by *view* the person refuses it (C8).
@@ -74,8 +74,8 @@ class Rules:
         A letter that reaches the agency without consent (a signal, whose facts are coded) may be opened; a child is not asked.
         A letter sealed in an emergency stays closed after any refusal of the agency, a child's included.
         """
-        step = Step(self._tables, self._roles, view, understood(event))
-        return shut_for(step, agency) or (step.event.type == RESEALED and refused_by_person(view, agency))
+        context = EventContext(self._tables, self._roles, view, understood(event))
+        return shut_for(context, agency) or (context.event.type == RESEALED and refused_by_person(view, agency))
 
     def may_be_answered(self, emergency: Emergency, now: datetime) -> bool:
         """Return whether the parts requested in *emergency* may still be sealed at *now*."""
@@ -83,19 +83,19 @@ class Rules:
 
     def why(self, view: View, event: Event, agency: str) -> Reason:
         """Why *event* reaches *agency*, or why not, on the view before it; told exactly where `audience` has it."""
-        step = Step(self._tables, self._roles, view, understood(event))
-        return reason_for(step, agency, audience_of(step))
+        context = EventContext(self._tables, self._roles, view, understood(event))
+        return reason_for(context, agency, audience_of(context))
 
     def evolve(self, view: View, fact: Fact) -> View:
         """*view* after *fact*. Never raises; a history with gaps, as an agency has it, gives the view of that agency."""
         event = understood(fact.event)
         if event is not fact.event:
             fact = Fact(event=event, recipients=fact.recipients, registered=fact.registered, number=fact.number)
-        return evolve_view(Step(self._tables, self._roles, view, event, fact.recipients), fact)
+        return evolve_view(EventContext(self._tables, self._roles, view, event, fact.recipients), fact)
 
     def holder(self, view: View, event: Event) -> str | None:
         """Return the holder of the case by *view*, at the time of *event*, an event of the same case."""
-        return Step(self._tables, self._roles, view, understood(event)).holder
+        return EventContext(self._tables, self._roles, view, understood(event)).holder
 
     def month(self, instant: datetime) -> str:
         """The month of *instant* in the profile's zone, as ``2026-03``: what the limit on breaking the glass counts by."""
@@ -109,6 +109,6 @@ class Rules:
         """Return the events that the timekeeper publishes if nothing else happens, earliest first."""
         return due_of_view(self._tables, self._roles, view)
 
-    def kept(self, view: View) -> Kept | None:
+    def kept(self, view: View) -> RetentionPeriod | None:
         """How long the closed case of *view* is kept; None of a case that is not closed, or whose time is over."""
         return kept(self._tables, view)

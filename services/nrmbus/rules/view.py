@@ -12,7 +12,7 @@ from typing import Literal
 from nrmbus.events.model import Part
 from nrmbus.rules.erasure import Erasure
 from nrmbus.rules.mark import Mark
-from nrmbus.rules.persistent_map import Shelf
+from nrmbus.rules.persistent_map import PersistentMap
 
 Status = Literal[
     "SUSPECTED", "REFERRED", "UNDER_IDENTIFICATION", "PRESUMED", "IDENTIFIED", "NOT_IDENTIFIED", "SUPPORT_NO_STATUS",
@@ -332,7 +332,7 @@ class View:
     stage: int = 0
     screened: bool = False
     consents: Mapping[tuple[str, str], Standing] = field(default_factory=dict)
-    papers: Shelf[Paper] = field(default_factory=Shelf)
+    papers: PersistentMap[Paper] = field(default_factory=PersistentMap)
     stops: Mapping[str, Stop] = field(default_factory=dict)
     left: Mapping[str, datetime] = field(default_factory=dict)
     """Agencies that declared their data deleted and have no part since; by time of registration."""
@@ -349,7 +349,7 @@ class View:
     effective: str | None = None
     closing: Closing | None = None
     running: tuple[Running, ...] = ()
-    letters: Shelf[Letters] = field(default_factory=Shelf)
+    letters: PersistentMap[Letters] = field(default_factory=PersistentMap)
     erasure: Erasure = field(default_factory=Erasure)
     emergencies: Mapping[str, Emergency] = field(default_factory=dict)
 

@@ -9,7 +9,7 @@ from typing import Final, Literal
 
 from nrmbus.events.model import Part
 from nrmbus.rules.audience import TERMS, Audience, granted_to
-from nrmbus.rules.event_context import SHARING, UNIT, Step, receivers_of
+from nrmbus.rules.event_context import SHARING, UNIT, EventContext, receivers_of
 from nrmbus.rules.profile import Row
 from nrmbus.rules.view import Standing
 from nrmbus.rules.vocabulary import Term
@@ -145,38 +145,38 @@ class Reason:
         return SENTENCES[self.code].format(words="; ".join(WORDS[term] for term in self.terms))
 
 
-def reason_for(step: Step, agency: str, audience: Audience) -> Reason:
-    """Return why *agency* gets the event of *step*, or does not; *audience* is the audience of the same step."""
+def reason_for(context: EventContext, agency: str, audience: Audience) -> Reason:
+    """Return why *agency* gets the event of *context*, or does not; *audience* is its audience."""
     parts = tuple(sorted(part for part, openers in audience.opens.items() if agency in openers))
-    row = step.tables.row(step.event.type)
-    standing = step.standing(agency, SHARING)
-    if agency == step.source:
+    row = context.tables.row(context.event.type)
+    standing = context.standing(agency, SHARING)
+    if agency == context.source:
         return _by_row(row, agency, "source")
     if row is None:
         return Reason(agency, "unknown_type")
-    terms = tuple(term for term in row.sees if agency in TERMS[term](step))
+    terms = tuple(term for term in row.sees if agency in TERMS[term](context))
     if agency in audience.recipients:
-        code, consent = _told(step, agency, standing)
+        code, consent = _told(context, agency, standing)
         return Reason(agency, code, terms, None, row.basis, row.unverified, consent, parts)
     if terms and standing:  # named by the row and not told: the person's word stands against it
         code, rule = _BARS[standing.kind]
-        cited = step.tables.profile.refusals.get(rule)
+        cited = context.tables.profile.refusals.get(rule)
         basis = cited.basis if cited else row.basis
         return Reason(agency, code, terms, rule, basis, bool(cited and cited.unverified), standing.id)
     if not row.sees:
         return _by_row(row, agency, "nobody_is_told")
-    near = tuple(term for term in row.sees if _is_for(step, term, agency))
+    near = tuple(term for term in row.sees if _is_for(context, term, agency))
     if near:
         return _by_row(row, agency, "condition_unmet", near)
-    return _by_row(row, agency, "not_named" if step.view.on_case(agency) else "not_on_case")
+    return _by_row(row, agency, "not_named" if context.view.on_case(agency) else "not_on_case")
 
 
-def _told(step: Step, agency: str, standing: Standing | None) -> tuple[ReasonCode, str | None]:
+def _told(context: EventContext, agency: str, standing: Standing | None) -> tuple[ReasonCode, str | None]:
     """Return the code, and the id of the consent that covers the agency; or that the event stops something."""
-    if granted_to(step, agency):
-        return "told", step.event.id
+    if granted_to(context, agency):
+        return "told", context.event.id
     if standing and standing.kind in _BARS:
-        return ("told", None) if step.child else ("told_to_stop", standing.id)
+        return ("told", None) if context.child else ("told_to_stop", standing.id)
     return "told", standing.id if standing else None
 
 
@@ -184,7 +184,7 @@ def _by_row(row: Row | None, agency: str, code: ReasonCode, terms: tuple[Term, .
     return Reason(agency, code, terms, None, row.basis if row else None, bool(row and row.unverified))
 
 
-def _is_for(step: Step, term: Term, agency: str) -> bool:
+def _is_for(context: EventContext, term: Term, agency: str) -> bool:
     if term in _OF_A_CONSENT:
-        return agency in receivers_of(step.event)
-    return step.roles.of(agency) in step.tables.profile.expand(FOR.get(term, ()))
+        return agency in receivers_of(context.event)
+    return context.roles.of(agency) in context.tables.profile.expand(FOR.get(term, ()))

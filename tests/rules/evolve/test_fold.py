@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from nrmbus.events.model import Fact
 from nrmbus.rules import Rules, View, load_profile
-from nrmbus.rules.persistent_map import DRAWER, Shelf
+from nrmbus.rules.persistent_map import DRAWER, PersistentMap
 from rules.given import AGENCIES, AZ, ROLES, Bench
 from rules.stories import (
     child_identified,
@@ -220,20 +220,20 @@ def test_a_hold_asked_for_twice_stands_until_each_is_ended() -> None:
 
 
 @given(st.lists(st.tuples(st.integers(0, 200), st.integers()), max_size=400))
-def test_a_shelf_is_a_dictionary_that_keeps_its_past(entries: list[tuple[int, int]]) -> None:
+def test_a_persistent_map_is_a_dictionary_that_keeps_its_past(entries: list[tuple[int, int]]) -> None:
     """The last value at each key, over any number of drawers; older shelves stay as they were."""
-    shelf: Shelf[int] = Shelf()
+    records: PersistentMap[int] = PersistentMap()
     expected: dict[str, int] = {}
     kept = []
     for key, number in entries:
-        kept.append((shelf, dict(expected)))
-        shelf, expected[str(key)] = shelf.put(str(key), number), number
-    kept.append((shelf, expected))
+        kept.append((records, dict(expected)))
+        records, expected[str(key)] = records.put(str(key), number), number
+    kept.append((records, expected))
     for old, known in kept[:: max(1, len(kept) // 5)]:
         assert {str(key): old.get(str(key)) for key in range(201) if str(key) in known} == known
         assert old.get("nowhere") is None
         assert old.get(None) is None
-    assert len(shelf.last) <= DRAWER
+    assert len(records.last) <= DRAWER
 
 
 @pytest.mark.parametrize("story", STORIES, ids=lambda story: story.__name__)

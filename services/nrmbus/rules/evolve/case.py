@@ -6,44 +6,44 @@ from typing import Final
 
 from nrmbus.rules.changes import Changes, Folder, parts_with, parts_without
 from nrmbus.rules.duties import stopped
-from nrmbus.rules.event_context import UNIT, Step, value
+from nrmbus.rules.event_context import UNIT, EventContext, value
 from nrmbus.rules.mark import Mark
 from nrmbus.rules.view import Closing, Review, Service
 
 
-def _opened(step: Step, mark: Mark) -> Changes:
-    parts = parts_with(step.view.parts, (step.source,), "detector")
+def _opened(context: EventContext, mark: Mark) -> Changes:
+    parts = parts_with(context.view.parts, (context.source,), "detector")
     return {
         "opened": mark,
-        "child": value(step.event, "child", step.view.child),
-        "parts": parts_with(parts, [each for each in step.recipients if step.roles.of(each) == UNIT], "signal"),
+        "child": value(context.event, "child", context.view.child),
+        "parts": parts_with(parts, [each for each in context.recipients if context.roles.of(each) == UNIT], "signal"),
     }
 
 
-def _incident(step: Step, _: Mark) -> Changes:
-    return {"incident": True, "parts": parts_with(step.view.parts, (step.source,), "detector")}
+def _incident(context: EventContext, _: Mark) -> Changes:
+    return {"incident": True, "parts": parts_with(context.view.parts, (context.source,), "detector")}
 
 
-def _closed(step: Step, mark: Mark) -> Changes:
-    view, follow_up = step.view, value(step.event, "follow_up", default=False) is True
-    ended = stopped(step.tables, view, "CLOSED")
-    return {"closing": Closing(mark, view.status, follow_up, told=step.recipients, stopped=ended)}
+def _closed(context: EventContext, mark: Mark) -> Changes:
+    view, follow_up = context.view, value(context.event, "follow_up", default=False) is True
+    ended = stopped(context.tables, view, "CLOSED")
+    return {"closing": Closing(mark, view.status, follow_up, told=context.recipients, stopped=ended)}
 
 
-def _reminded(step: Step, _: Mark) -> Changes:
-    closing = step.view.closing
+def _reminded(context: EventContext, _: Mark) -> Changes:
+    closing = context.view.closing
     if closing is None:
         return {}
-    return {"closing": replace(closing, said=closing.said | {value(step.event, "month", 0)})}
+    return {"closing": replace(closing, said=closing.said | {value(context.event, "month", 0)})}
 
 
-def _reopened(step: Step, _: Mark) -> Changes:
-    return {"closing": None} if step.view.closing else {}
+def _reopened(context: EventContext, _: Mark) -> Changes:
+    return {"closing": None} if context.view.closing else {}
 
 
-def _withdrawn(step: Step, _: Mark) -> Changes:
+def _withdrawn(context: EventContext, _: Mark) -> Changes:
     """Open referrals expire at once; what was asked for and may no more be answered is open no more either."""
-    view, parts = step.view, step.view.parts
+    view, parts = context.view, context.view.parts
     referrals = dict(view.referrals)
     for ref, referral in view.referrals.items():
         if not referral.open:

@@ -6,19 +6,19 @@ from typing import Final
 
 from nrmbus.rules.changes import Changes, Folder, heard_by, put
 from nrmbus.rules.duties import left_by
-from nrmbus.rules.event_context import Step, receivers_of, value
+from nrmbus.rules.event_context import EventContext, receivers_of, value
 from nrmbus.rules.mark import Mark
 from nrmbus.rules.view import Paper, Standing, Stop
 
 PURPOSES = ("services", "information_sharing", "anonymous_reporting", "tracing")
 
 
-def _consent(step: Step, mark: Mark) -> Changes:
-    kind = step.event.type.removeprefix("consent.")
-    consents, papers = dict(step.view.consents), step.view.papers
-    purposes = PURPOSES if kind == "overridden" else value(step.event, "purposes", ())
-    last_day = value(step.event, "expires")
-    for receiver in receivers_of(step.event):
+def _consent(context: EventContext, mark: Mark) -> Changes:
+    kind = context.event.type.removeprefix("consent.")
+    consents, papers = dict(context.view.consents), context.view.papers
+    purposes = PURPOSES if kind == "overridden" else value(context.event, "purposes", ())
+    last_day = value(context.event, "expires")
+    for receiver in receivers_of(context.event):
         for purpose in purposes:
             standing = consents.get((receiver, purpose))
             if standing is None or standing.number < mark.number:
@@ -28,24 +28,26 @@ def _consent(step: Step, mark: Mark) -> Changes:
                     number=mark.number,
                     last_day=last_day,
                 )
-        papers = papers.put(mark.id, Paper(step.source, receiver, kind in ("given", "overridden"), heard_by(step)))
+        papers = papers.put(
+            mark.id, Paper(context.source, receiver, kind in ("given", "overridden"), heard_by(context))
+        )
     return {"consents": consents, "papers": papers}
 
 
-def _consent_withdrawn(step: Step, mark: Mark) -> Changes:
-    stops = {**step.view.stops, **{receiver: Stop(mark) for receiver in receivers_of(step.event)}}
-    return {**_consent(step, mark), "stops": stops}
+def _consent_withdrawn(context: EventContext, mark: Mark) -> Changes:
+    stops = {**context.view.stops, **{receiver: Stop(mark) for receiver in receivers_of(context.event)}}
+    return {**_consent(context, mark), "stops": stops}
 
 
-def _stop_confirmed(step: Step, mark: Mark) -> Changes:
+def _stop_confirmed(context: EventContext, mark: Mark) -> Changes:
     """Deletion ends every part of the agency, and what waited for it alone; a duty to retain ends nothing."""
     changes: Changes = {}
-    stop = step.view.stops.get(step.source)
+    stop = context.view.stops.get(context.source)
     if stop:
-        answered = replace(stop, open=False, answer=value(step.event, "answer"))
-        changes["stops"] = put(step.view.stops, step.source, answered)
-    if step.deletes:
-        changes |= left_by(step, mark)
+        answered = replace(stop, open=False, answer=value(context.event, "answer"))
+        changes["stops"] = put(context.view.stops, context.source, answered)
+    if context.deletes:
+        changes |= left_by(context, mark)
     return changes
 
 

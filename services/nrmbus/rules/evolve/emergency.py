@@ -6,25 +6,25 @@ from typing import Final, Literal
 
 from nrmbus.rules.changes import Changes, Folder, heard_by, put, put_last
 from nrmbus.rules.emergency import ASKED, OBJECTED, RESEALED, at_once, parts_needed
-from nrmbus.rules.event_context import Step, value
+from nrmbus.rules.event_context import EventContext, value
 from nrmbus.rules.mark import Mark
 from nrmbus.rules.view import Emergency
 
 
-def _asked(step: Step, mark: Mark) -> Changes:
-    holder = step.holder if step.holder != step.source else None
-    asked = Emergency(step.ref, mark, holder, parts_needed(step), at_once(step), heard_by(step))
-    return {"emergencies": put_last(step.view.emergencies, step.ref, asked)}
+def _asked(context: EventContext, mark: Mark) -> Changes:
+    holder = context.holder if context.holder != context.source else None
+    asked = Emergency(context.ref, mark, holder, parts_needed(context), at_once(context), heard_by(context))
+    return {"emergencies": put_last(context.view.emergencies, context.ref, asked)}
 
 
 def _to(state: Literal["objected", "due", "resealed"]) -> Folder:
-    def changed(step: Step, _: Mark) -> Changes:
-        found = step.emergency
+    def changed(context: EventContext, _: Mark) -> Changes:
+        found = context.emergency
         if found is None:
             return {}
         # Other agencies may not know the holder; the event that makes the answer due names it.
-        now = replace(found, state=state, holder=value(step.event, "holder", found.holder))
-        return {"emergencies": put(step.view.emergencies, found.ref, now)}
+        now = replace(found, state=state, holder=value(context.event, "holder", found.holder))
+        return {"emergencies": put(context.view.emergencies, found.ref, now)}
 
     return changed
 

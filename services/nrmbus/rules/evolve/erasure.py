@@ -8,7 +8,7 @@ from nrmbus.events.model import Event
 from nrmbus.rules.changes import Changes, Folder
 from nrmbus.rules.clocks import advance
 from nrmbus.rules.erasure import AccessHold, Erasure
-from nrmbus.rules.event_context import COURT, Step, value
+from nrmbus.rules.event_context import COURT, EventContext, value
 from nrmbus.rules.mark import Mark
 from nrmbus.rules.view import View
 
@@ -21,37 +21,37 @@ def ends_keeping(event: Event) -> bool:
     return event.type == DUE and value(event, "ground") == "retention"
 
 
-def over(step: Step, mark: Mark) -> View:
+def over(context: EventContext, mark: Mark) -> View:
     """Return the view after an event that `ends_keeping`, computed from that event alone.
 
     So the view is the same before and after the envelopes are destroyed, and every fold decides alike.
     """
-    bare = View(step.view.subject, erasure=Erasure(retention=mark, told=frozenset(step.recipients)))
-    return replace(bare, running=advance(replace(step, view=bare), mark))
+    bare = View(context.view.subject, erasure=Erasure(retention=mark, told=frozenset(context.recipients)))
+    return replace(bare, running=advance(replace(context, view=bare), mark))
 
 
-def _terminated(step: Step, mark: Mark) -> Changes:
+def _terminated(context: EventContext, mark: Mark) -> Changes:
     """A court that decides after an objection has heard it: nothing but other holds stands in the way then."""
-    erasure = step.view.erasure
+    erasure = context.view.erasure
     holds = erasure.holds
-    if step.role == COURT:
+    if context.role == COURT:
         holds = tuple(each for each in holds if not each.objects_only)
     return {"erasure": replace(erasure, terminated=mark, holds=holds)}
 
 
-def _held(step: Step, _: Mark) -> Changes:
-    erasure, reasons = step.view.erasure, value(step.event, "reasons", ())
-    hold = AccessHold(step.source, value(step.event, "until", ""), tuple(reasons) == (OBJECTION,))
+def _held(context: EventContext, _: Mark) -> Changes:
+    erasure, reasons = context.view.erasure, value(context.event, "reasons", ())
+    hold = AccessHold(context.source, value(context.event, "until", ""), tuple(reasons) == (OBJECTION,))
     return {"erasure": replace(erasure, holds=(*erasure.holds, hold))}
 
 
-def _due(step: Step, _: Mark) -> Changes:
-    return {"erasure": replace(step.view.erasure, due=step.event.causationid)}
+def _due(context: EventContext, _: Mark) -> Changes:
+    return {"erasure": replace(context.view.erasure, due=context.event.causationid)}
 
 
-def _confirmed(step: Step, _: Mark) -> Changes:
-    erasure = step.view.erasure
-    return {"erasure": replace(erasure, confirmed=erasure.confirmed | {step.source})}
+def _confirmed(context: EventContext, _: Mark) -> Changes:
+    erasure = context.view.erasure
+    return {"erasure": replace(erasure, confirmed=erasure.confirmed | {context.source})}
 
 
 ERASURE: Final[Mapping[str, Folder]] = {

@@ -13,7 +13,7 @@ from nrmbus.rules.changes import Changes, Folder, parts_with
 from nrmbus.rules.clocks import advance, ended, surviving
 from nrmbus.rules.conditions import holds
 from nrmbus.rules.duties import ERASED, resumed, settled
-from nrmbus.rules.event_context import Step
+from nrmbus.rules.event_context import EventContext
 from nrmbus.rules.evolve.case import CASE
 from nrmbus.rules.evolve.consent import CONSENT
 from nrmbus.rules.evolve.emergency import EMERGENCY
@@ -55,71 +55,71 @@ REOPENED = "case.reopened"
 ENDING = frozenset({"case.closed", "case.signal_dismissed", "case.withdrawn"})
 
 
-def evolve_view(step: Step, fact: Fact) -> View:
-    """The view after *fact*. Never raises; *step* is the fact's event on the view before."""
-    event = step.event
-    mark = step.mark(fact.registered, fact.number)
+def evolve_view(context: EventContext, fact: Fact) -> View:
+    """The view after *fact*. Never raises; *context* is the fact's event on the view before."""
+    event = context.event
+    mark = context.mark(fact.registered, fact.number)
     if ends_keeping(event):
-        return over(step, mark)
+        return over(context, mark)
     if event.type in READING:
-        return replace(step.view, classes=_classes(step)) if step.view.exists else step.view
-    status = _status(step)
-    running = advance(step, mark)
+        return replace(context.view, classes=_classes(context)) if context.view.exists else context.view
+    status = _status(context)
+    running = advance(context, mark)
     if event.type in ENDING and status is not None:
-        running = surviving(step.tables, running, status)
+        running = surviving(context.tables, running, status)
     elif event.type == DUE:  # who is to erase the file is not asked to work by it
-        running = surviving(step.tables, running, ERASED)
+        running = surviving(context.tables, running, ERASED)
     elif event.type == REOPENED:
-        running += resumed(step, mark)
-    changes: Changes = {"status": status, "running": running, "exists": True, "classes": _classes(step)}
+        running += resumed(context, mark)
+    changes: Changes = {"status": status, "running": running, "exists": True, "classes": _classes(context)}
     folder = FOLDERS.get(event.type)
     if folder is not None:
-        changes |= folder(step, mark)
-    closing = changes.get("closing", step.view.closing)
-    if step.view.closing is not None and closing is not None and step.tables.ends.get(event.type):
+        changes |= folder(context, mark)
+    closing = changes.get("closing", context.view.closing)
+    if context.view.closing is not None and closing is not None and context.tables.ends.get(event.type):
         # Duties settled while the case is closed do not come back when it is re-opened.
-        changes["closing"] = replace(closing, stopped=ended(step, closing.stopped))
+        changes["closing"] = replace(closing, stopped=ended(context, closing.stopped))
     if not type(event.data).technical:
-        changes |= _heard(step, fact)
+        changes |= _heard(context, fact)
     if event.type in TELLING:
-        parts: Mapping[str, frozenset[str]] = changes.get("parts", step.view.parts)
-        told = [agency for agency in fact.recipients if step.roles.of(agency) in TOLD]
+        parts: Mapping[str, frozenset[str]] = changes.get("parts", context.view.parts)
+        told = [agency for agency in fact.recipients if context.roles.of(agency) in TOLD]
         changes["parts"] = parts_with(parts, told, "told")
     if event.sealeddigest is not None:
-        changes["letters"] = step.view.letters.put(event.id, Letters(event.source, fact.recipients))
-    return settled(step.tables, replace(step.view, **changes), mark.registered)
+        changes["letters"] = context.view.letters.put(event.id, Letters(event.source, fact.recipients))
+    return settled(context.tables, replace(context.view, **changes), mark.registered)
 
 
-def _classes(step: Step) -> frozenset[str]:
-    known, found = step.view.classes, step.tables.classes.get(step.event.type)
+def _classes(context: EventContext) -> frozenset[str]:
+    known, found = context.view.classes, context.tables.classes.get(context.event.type)
     return known if found is None or found in known else known | {found}
 
 
-def _status(step: Step) -> Status | None:
+def _status(context: EventContext) -> Status | None:
     """The status by section 2. Without the events before, the event alone tells it."""
-    before = step.view.status
-    for row in step.tables.transitions.get(step.event.type, ()):
-        if row.to is None or not holds(row.when, step):
+    before = context.view.status
+    for row in context.tables.transitions.get(context.event.type, ()):
+        if row.to is None or not holds(row.when, context):
             continue
         if row.moves_only and before is not None and before not in row.from_:
             continue
-        return _before(step) if row.to == "before" else row.to
+        return _before(context) if row.to == "before" else row.to
     return before
 
 
-def _before(step: Step) -> Status | None:
+def _before(context: EventContext) -> Status | None:
     """The status before the closing or the referral that ends; a re-opening that names a referral is about the closing."""
-    if step.event.type != REOPENED and step.referral:
-        return step.referral.before
-    return step.view.closing.before if step.view.closing else step.view.status
+    if context.event.type != REOPENED and context.referral:
+        return context.referral.before
+    return context.view.closing.before if context.view.closing else context.view.status
 
 
-def _heard(step: Step, fact: Fact) -> dict[str, Any]:
+def _heard(context: EventContext, fact: Fact) -> dict[str, Any]:
     """Return the agencies' event counts, and the consents that reached a recipient just before its first event."""
-    view = step.view
+    view = context.view
     counts = dict(view.counts)
-    before = earlier(step, fact.recipients)
-    for agency in (step.source, *fact.recipients):
+    before = earlier(context, fact.recipients)
+    for agency in (context.source, *fact.recipients):
         counts[agency] = counts.get(agency, 0) + 1 + len(before.get(agency, ()))
     if not before:
         return {"counts": counts}

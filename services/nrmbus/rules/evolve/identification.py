@@ -5,35 +5,35 @@ from dataclasses import replace
 from typing import Final
 
 from nrmbus.rules.changes import Changes, Folder, heard_by, parts_with, put
-from nrmbus.rules.event_context import Step, value
+from nrmbus.rules.event_context import EventContext, value
 from nrmbus.rules.mark import Mark
 from nrmbus.rules.view import Decision, Review
 
 
-def _stage(step: Step, _: Mark) -> Changes:
-    stages = step.tables.profile.statuses.stages
-    stage = value(step.event, "stage")
-    return {"stage": max(step.view.stage, stages.index(stage) + 1 if stage in stages else 0)}
+def _stage(context: EventContext, _: Mark) -> Changes:
+    stages = context.tables.profile.statuses.stages
+    stage = value(context.event, "stage")
+    return {"stage": max(context.view.stage, stages.index(stage) + 1 if stage in stages else 0)}
 
 
-def _screened(_: Step, __: Mark) -> Changes:
+def _screened(_: EventContext, __: Mark) -> Changes:
     return {"screened": True}
 
 
-def _decided(step: Step, mark: Mark) -> Changes:
-    kind = step.event.type.removeprefix("identification.")
-    positive = value(step.event, "status" if kind == "status_decided" else "outcome")
-    victim = kind == "status_decided" and positive in step.tables.profile.statuses.victim
+def _decided(context: EventContext, mark: Mark) -> Changes:
+    kind = context.event.type.removeprefix("identification.")
+    positive = value(context.event, "status" if kind == "status_decided" else "outcome")
+    victim = kind == "status_decided" and positive in context.tables.profile.statuses.victim
     negative = not victim and positive != "positive"
     decision = Decision(
         mark=mark,
         victim=victim,
         negative=negative,
-        review_days=value(step.event, "review_until_days", 0),
-        known_to=heard_by(step),
+        review_days=value(context.event, "review_until_days", 0),
+        known_to=heard_by(context),
     )
     changes: Changes = {
-        "decisions": put(step.view.decisions, mark.id, decision),
+        "decisions": put(context.view.decisions, mark.id, decision),
         "negative": mark.id if negative else None,
     }
     if kind != "reasonable_grounds_decided":
@@ -41,21 +41,21 @@ def _decided(step: Step, mark: Mark) -> Changes:
     return changes
 
 
-def _review_requested(step: Step, mark: Mark) -> Changes:
+def _review_requested(context: EventContext, mark: Mark) -> Changes:
     """Open the review; the body that decides it gets a part, even after having deleted its data."""
-    review = Review(step.ref, mark, step.review_role, heard_by(step))
-    asked = [agency for agency in step.recipients if step.roles.of(agency) == step.review_role]
+    review = Review(context.ref, mark, context.review_role, heard_by(context))
+    asked = [agency for agency in context.recipients if context.roles.of(agency) == context.review_role]
     return {
-        "reviews": put(step.view.reviews, step.ref, review),
-        "parts": parts_with(step.view.parts, asked, f"review {step.ref}"),
+        "reviews": put(context.view.reviews, context.ref, review),
+        "parts": parts_with(context.view.parts, asked, f"review {context.ref}"),
     }
 
 
-def _review_decided(step: Step, _: Mark) -> Changes:
+def _review_decided(context: EventContext, _: Mark) -> Changes:
     changes: Changes = {}
-    if step.review:
-        changes["reviews"] = put(step.view.reviews, step.ref, replace(step.review, open=False))
-    if value(step.event, "outcome") == "reopen" and step.view.status in ("NOT_IDENTIFIED", None):
+    if context.review:
+        changes["reviews"] = put(context.view.reviews, context.ref, replace(context.review, open=False))
+    if value(context.event, "outcome") == "reopen" and context.view.status in ("NOT_IDENTIFIED", None):
         changes["negative"] = None
     return changes
 

@@ -5,33 +5,33 @@ from dataclasses import replace
 from typing import Final, Literal
 
 from nrmbus.rules.changes import Changes, Folder, put
-from nrmbus.rules.event_context import Step, value
+from nrmbus.rules.event_context import EventContext, value
 from nrmbus.rules.mark import Mark
 from nrmbus.rules.view import Payment
 
 
-def _ordered(step: Step, mark: Mark) -> Changes:
-    event = step.event
+def _ordered(context: EventContext, mark: Mark) -> Changes:
+    event = context.event
     amount = value(event, "amount")
     kind = value(event, "kind", "")
-    effective = step.view.effective if kind == step.tables.profile.allowance.kind else None
+    effective = context.view.effective if kind == context.tables.profile.allowance.kind else None
     payment = Payment(
-        ref=step.ref,
+        ref=context.ref,
         mark=mark,
         kind=kind,
         decision=value(event, "decision", effective),
         amount=getattr(amount, "value", ""),
         currency=getattr(amount, "currency", ""),
     )
-    return {"payments": put(step.view.payments, step.ref, payment)}
+    return {"payments": put(context.view.payments, context.ref, payment)}
 
 
-def ordered_before(step: Step) -> Payment | None:
+def ordered_before(context: EventContext) -> Payment | None:
     """Return the order that an execution or failure is about: by reference, or the latest of its kind and decision."""
-    kind, decision, ref = value(step.event, "kind"), value(step.event, "decision"), step.event.referral
+    kind, decision, ref = value(context.event, "kind"), value(context.event, "decision"), context.event.referral
     alike = [
         each
-        for each in step.view.payments.values()
+        for each in context.view.payments.values()
         if each.kind == kind and decision in (None, each.decision) and ref in (None, each.ref)
     ]
     still = [each for each in alike if each.state == "ordered"]
@@ -39,12 +39,12 @@ def ordered_before(step: Step) -> Payment | None:
     return found[-1] if found else None
 
 
-def _paid(step: Step, _: Mark) -> Changes:
-    order = ordered_before(step)
+def _paid(context: EventContext, _: Mark) -> Changes:
+    order = ordered_before(context)
     if order is None:
         return {}
-    state: Literal["executed", "failed"] = "executed" if step.event.type == "payment.executed" else "failed"
-    return {"payments": put(step.view.payments, order.ref, replace(order, state=state))}
+    state: Literal["executed", "failed"] = "executed" if context.event.type == "payment.executed" else "failed"
+    return {"payments": put(context.view.payments, order.ref, replace(order, state=state))}
 
 
 PAYMENT: Final[Mapping[str, Folder]] = {

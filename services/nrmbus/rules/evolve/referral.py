@@ -6,111 +6,111 @@ from typing import Any, Final, Literal
 
 from nrmbus.rules.changes import Changes, Folder, heard_by, parts_with, parts_without, put, put_last
 from nrmbus.rules.conditions import holds
-from nrmbus.rules.event_context import UNIT, Step, value
+from nrmbus.rules.event_context import UNIT, EventContext, value
 from nrmbus.rules.mark import Mark
 from nrmbus.rules.view import Party, Referral, Status
 
 
-def _submitted(step: Step, mark: Mark) -> Changes:
-    ref, view, to_unit = step.ref, step.view, bool(step.units_in_to)
+def _submitted(context: EventContext, mark: Mark) -> Changes:
+    ref, view, to_unit = context.ref, context.view, bool(context.units_in_to)
     referral = Referral(
         ref=ref,
         mark=mark,
-        transfer=value(step.event, "mode") == "transfer",
-        urgency=value(step.event, "urgency", "normal"),
-        made_support=holds("withheld_from_unit", step) and view.status in ("SUSPECTED", None),
-        before=_status_before(step) if to_unit else None,
-        receivers=tuple(Party(agency) for agency in step.to),
-        known_to=heard_by(step),
+        transfer=value(context.event, "mode") == "transfer",
+        urgency=value(context.event, "urgency", "normal"),
+        made_support=holds("withheld_from_unit", context) and view.status in ("SUSPECTED", None),
+        before=_status_before(context) if to_unit else None,
+        receivers=tuple(Party(agency) for agency in context.to),
+        known_to=heard_by(context),
     )
     changes: Changes = {
         "referrals": put_last(view.referrals, ref, referral),
-        "parts": parts_with(view.parts, (step.source, *step.to), f"referral {ref}"),
+        "parts": parts_with(view.parts, (context.source, *context.to), f"referral {ref}"),
     }
     if view.child is None:
-        changes["child"] = value(step.event, "child")
+        changes["child"] = value(context.event, "child")
     if to_unit:  # a unit that had begun before has deleted its data since, so identification starts again
         changes |= {"stage": 0, "screened": False}
     return changes
 
 
-def _status_before(step: Step) -> Status | None:
+def _status_before(context: EventContext) -> Status | None:
     """The status to come back to, should the special unit not take the person on."""
-    view = step.view
+    view = context.view
     if view.status != "REFERRED":
         return view.status
     earlier = [referral.before for referral in view.referrals.values() if referral.before]
     return earlier[-1] if earlier else view.status
 
 
-def _with_party(step: Step, **changed: Any) -> Referral | None:
-    referral = step.referral
-    if referral is None or referral.party(step.source) is None:
+def _with_party(context: EventContext, **changed: Any) -> Referral | None:
+    referral = context.referral
+    if referral is None or referral.party(context.source) is None:
         return None
     receivers = tuple(
-        replace(party, **changed) if party.agency == step.source else party for party in referral.receivers
+        replace(party, **changed) if party.agency == context.source else party for party in referral.receivers
     )
     return replace(referral, receivers=receivers)
 
 
-def _kept(step: Step, referral: Referral | None) -> Changes:
-    return {"referrals": put(step.view.referrals, referral.ref, referral)} if referral else {}
+def _kept(context: EventContext, referral: Referral | None) -> Changes:
+    return {"referrals": put(context.view.referrals, referral.ref, referral)} if referral else {}
 
 
-def _acknowledged(step: Step, _: Mark) -> Changes:
-    return _kept(step, _with_party(step, acknowledged=True))
+def _acknowledged(context: EventContext, _: Mark) -> Changes:
+    return _kept(context, _with_party(context, acknowledged=True))
 
 
-def _info_requested(step: Step, _: Mark) -> Changes:
-    return _kept(step, _with_party(step, asked=True))
+def _info_requested(context: EventContext, _: Mark) -> Changes:
+    return _kept(context, _with_party(context, asked=True))
 
 
-def _info_supplied(step: Step, _: Mark) -> Changes:
-    referral = step.referral
+def _info_supplied(context: EventContext, _: Mark) -> Changes:
+    referral = context.referral
     if referral is None:
         return {}
     receivers = tuple(replace(party, asked=False) for party in referral.receivers)
-    return _kept(step, replace(referral, receivers=receivers))
+    return _kept(context, replace(referral, receivers=receivers))
 
 
-def _accepted(step: Step, _: Mark) -> Changes:
-    referral = _with_party(step, state="accepted")
-    changes = _kept(step, referral)
+def _accepted(context: EventContext, _: Mark) -> Changes:
+    referral = _with_party(context, state="accepted")
+    changes = _kept(context, referral)
     if referral and (referral.transfer or referral.made_support):
-        changes["taken_over_by"] = step.source
+        changes["taken_over_by"] = context.source
     return changes
 
 
-def _completed(step: Step, _: Mark) -> Changes:
-    return _kept(step, _with_party(step, state="completed"))
+def _completed(context: EventContext, _: Mark) -> Changes:
+    return _kept(context, _with_party(context, state="completed"))
 
 
-def _declined(step: Step, _: Mark) -> Changes:
-    referral = _with_party(step, state="declined")
+def _declined(context: EventContext, _: Mark) -> Changes:
+    referral = _with_party(context, state="declined")
     if referral is None:
         return {}
-    parts = parts_without(step.view.parts, (step.source,), f"referral {referral.ref}")
-    return {**_kept(step, referral), "parts": parts}
+    parts = parts_without(context.view.parts, (context.source,), f"referral {referral.ref}")
+    return {**_kept(context, referral), "parts": parts}
 
 
-def _ended(step: Step, _: Mark) -> Changes:
+def _ended(context: EventContext, _: Mark) -> Changes:
     """Revoked by the sender, or expired: of those who had not answered.
 
     A special unit that is still on the case goes on owing its answer when the time of the others is over.
     """
-    referral = step.referral
+    referral = context.referral
     if referral is None:
         return {}
-    state: Literal["revoked", "expired"] = "revoked" if step.event.type == "referral.revoked" else "expired"
+    state: Literal["revoked", "expired"] = "revoked" if context.event.type == "referral.revoked" else "expired"
     ended = [party.agency for party in referral.receivers if party.state == "submitted"]
     if state == "expired":
-        others = [agency for agency in ended if step.roles.of(agency) != UNIT or agency in step.view.left]
+        others = [agency for agency in ended if context.roles.of(agency) != UNIT or agency in context.view.left]
         ended = others or ended
     receivers = tuple(replace(party, state=state) if party.agency in ended else party for party in referral.receivers)
     left = replace(referral, receivers=receivers)
     if not left.stands:
         ended.append(referral.sender)
-    return {**_kept(step, left), "parts": parts_without(step.view.parts, ended, f"referral {referral.ref}")}
+    return {**_kept(context, left), "parts": parts_without(context.view.parts, ended, f"referral {referral.ref}")}
 
 
 REFERRAL: Final[Mapping[str, Folder]] = {

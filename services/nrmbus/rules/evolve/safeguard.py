@@ -4,35 +4,35 @@ from collections.abc import Mapping
 from typing import Final
 
 from nrmbus.rules.changes import Changes, Folder, parts_with, parts_without
-from nrmbus.rules.event_context import Step, value
+from nrmbus.rules.event_context import EventContext, value
 from nrmbus.rules.mark import Mark
 
 
-def _flagged(step: Step, _: Mark) -> Changes:
-    bodies = [agency for agency in step.to if step.in_group(agency, "GUARDIANS")]
+def _flagged(context: EventContext, _: Mark) -> Changes:
+    bodies = [agency for agency in context.to if context.in_group(agency, "GUARDIANS")]
     return {
         "child": True,
-        "flagged": step.view.flagged | frozenset(bodies),
-        "parts": parts_with(step.view.parts, bodies, "safeguard"),
+        "flagged": context.view.flagged | frozenset(bodies),
+        "parts": parts_with(context.view.parts, bodies, "safeguard"),
     }
 
 
-def _age_assessed(step: Step, _: Mark) -> Changes:
+def _age_assessed(context: EventContext, _: Mark) -> Changes:
     """Give the flagged bodies a part while the person is, or is again found to be, a child; else remove their parts."""
-    view = step.view
-    if not step.finds_child:
+    view = context.view
+    if not context.finds_child:
         return {"child": False, "parts": parts_without(view.parts, view.flagged, "safeguard")}
     if view.child is not False:
         return {"child": True}
     return {"child": True, "parts": parts_with(view.parts, sorted(view.flagged), "safeguard")}
 
 
-def _represented(_: Step, __: Mark) -> Changes:
+def _represented(_: EventContext, __: Mark) -> Changes:
     return {"represented": True}
 
 
-def _best_interests(step: Step, _: Mark) -> Changes:
-    return {"best_interests": value(step.event, "outcome")}
+def _best_interests(context: EventContext, _: Mark) -> Changes:
+    return {"best_interests": value(context.event, "outcome")}
 
 
 SAFEGUARD: Final[Mapping[str, Folder]] = {

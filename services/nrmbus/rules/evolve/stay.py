@@ -5,27 +5,27 @@ from dataclasses import replace
 from typing import Final
 
 from nrmbus.rules.changes import Changes, Folder, heard_by, parts_with, put
-from nrmbus.rules.event_context import Step
+from nrmbus.rules.event_context import EventContext
 from nrmbus.rules.mark import Mark
 from nrmbus.rules.view import Hold
 
 
-def _hold_requested(step: Step, mark: Mark) -> Changes:
-    hold = Hold(step.ref, mark, step.to, heard_by(step))
+def _hold_requested(context: EventContext, mark: Mark) -> Changes:
+    hold = Hold(context.ref, mark, context.to, heard_by(context))
     return {
-        "holds": put(step.view.holds, step.ref, hold),
-        "parts": parts_with(step.view.parts, (step.source, *step.to), f"hold {step.ref}"),
+        "holds": put(context.view.holds, context.ref, hold),
+        "parts": parts_with(context.view.parts, (context.source, *context.to), f"hold {context.ref}"),
     }
 
 
-def _hold_confirmed(step: Step, _: Mark) -> Changes:
-    hold = step.hold
-    return {"holds": put(step.view.holds, hold.ref, replace(hold, confirmed=True))} if hold else {}
+def _hold_confirmed(context: EventContext, _: Mark) -> Changes:
+    hold = context.hold
+    return {"holds": put(context.view.holds, hold.ref, replace(hold, confirmed=True))} if hold else {}
 
 
-def _hold_ended(step: Step, _: Mark) -> Changes:
-    hold = step.hold
-    return {"holds": put(step.view.holds, hold.ref, replace(hold, ended=True))} if hold else {}
+def _hold_ended(context: EventContext, _: Mark) -> Changes:
+    hold = context.hold
+    return {"holds": put(context.view.holds, hold.ref, replace(hold, ended=True))} if hold else {}
 
 
 STAY: Final[Mapping[str, Folder]] = {

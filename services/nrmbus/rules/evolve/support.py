@@ -5,48 +5,48 @@ from dataclasses import replace
 from typing import Final
 
 from nrmbus.rules.changes import Changes, Folder, parts_with, parts_without, put
-from nrmbus.rules.event_context import Step, value
+from nrmbus.rules.event_context import EventContext, value
 from nrmbus.rules.mark import Mark
 from nrmbus.rules.view import Plan, Service
 
 
-def _adopted(step: Step, mark: Mark) -> Changes:
-    days = value(step.event, "planned_end_days")
-    ends = step.tables.calendar.days_after(mark.time, days) if days is not None else None
+def _adopted(context: EventContext, mark: Mark) -> Changes:
+    days = value(context.event, "planned_end_days")
+    ends = context.tables.calendar.days_after(mark.time, days) if days is not None else None
     return {
-        "plan": Plan(step.source, step.to, ends),
-        "parts": parts_with(step.view.parts, (step.source, *step.to), "plan"),
+        "plan": Plan(context.source, context.to, ends),
+        "parts": parts_with(context.view.parts, (context.source, *context.to), "plan"),
     }
 
 
-def _revised(step: Step, mark: Mark) -> Changes:
-    plan, days = step.view.plan, value(step.event, "planned_end_days")
+def _revised(context: EventContext, mark: Mark) -> Changes:
+    plan, days = context.view.plan, value(context.event, "planned_end_days")
     if plan is None or days is None:
         return {}
-    return {"plan": replace(plan, ends=step.tables.calendar.days_after(mark.time, days))}
+    return {"plan": replace(plan, ends=context.tables.calendar.days_after(mark.time, days))}
 
 
-def _plan_completed(step: Step, _: Mark) -> Changes:
-    return {"plan": replace(step.view.plan, in_force=False)} if step.view.plan else {}
+def _plan_completed(context: EventContext, _: Mark) -> Changes:
+    return {"plan": replace(context.view.plan, in_force=False)} if context.view.plan else {}
 
 
-def _service_requested(step: Step, mark: Mark) -> Changes:
-    service = Service(step.ref, mark, step.source, step.to, open=True)
+def _service_requested(context: EventContext, mark: Mark) -> Changes:
+    service = Service(context.ref, mark, context.source, context.to, open=True)
     return {
-        "services": put(step.view.services, step.ref, service),
-        "parts": parts_with(step.view.parts, step.to, f"service {step.ref}"),
+        "services": put(context.view.services, context.ref, service),
+        "parts": parts_with(context.view.parts, context.to, f"service {context.ref}"),
     }
 
 
-def _service_answered(step: Step, mark: Mark) -> Changes:
+def _service_answered(context: EventContext, mark: Mark) -> Changes:
     """Record the answer to a service, which may also be given unasked. Declining a service gives no part."""
-    kind = step.event.type
-    service = step.service or Service(step.ref, mark, None, (), open=False)
+    kind = context.event.type
+    service = context.service or Service(context.ref, mark, None, (), open=False)
     if kind != "service.scheduled":
         service = replace(service, open=False)
-    changes: Changes = {"services": put(step.view.services, step.ref, service)}
+    changes: Changes = {"services": put(context.view.services, context.ref, service)}
     if kind == "service.not_delivered":
-        changes["parts"] = parts_without(step.view.parts, (step.source,), f"service {step.ref}")
+        changes["parts"] = parts_without(context.view.parts, (context.source,), f"service {context.ref}")
     return changes
 
 

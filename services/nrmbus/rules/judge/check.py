@@ -7,17 +7,17 @@ from datetime import date, datetime
 from nrmbus.events.model import Part
 from nrmbus.events.registry import TYPES
 from nrmbus.rules.calendar import LAST
-from nrmbus.rules.event_context import Step
+from nrmbus.rules.event_context import EventContext
 
 WITH_TO = frozenset(name for (name, _), data in TYPES.items() if "to" in data.model_fields)
-"""The types in which the sender chooses recipients."""
+"""Types in which the sender chooses recipients."""
 
 
 @dataclass(frozen=True, slots=True)
-class Question(Step):
-    """May this event be registered now? ``letter_parts`` are the filled fields by part, where the letter is still open.
+class Question(EventContext):
+    """May this event be registered now? ``letter_parts`` are the filled fields by part, while the letter is open.
 
-    ``spent``: how often the sender broke the glass in this month, over all cases.
+    ``spent`` counts the sender's emergency requests in this month, over all cases.
     """
 
     now: datetime = LAST
@@ -26,7 +26,7 @@ class Question(Step):
 
     @property
     def today(self) -> date:
-        """The day of judging too: a paper dated back does not make a consent hold that has expired since."""
+        """Return the later day of recording and judging, so that a backdated event cannot use an expired consent."""
         return max(self.tables.calendar.day(self.event.recordedtime), self.tables.calendar.day(self.now))
 
 
@@ -39,14 +39,14 @@ class Check:
     applies: Callable[[Question], bool]
 
 
-class Book:
-    """Collects rules in the order in which they are written."""
+class RuleList:
+    """Rules in the order in which their functions are defined."""
 
     def __init__(self) -> None:
         self.checks: list[Check] = []
 
     def rule(self, rule: str, *types: str) -> Callable[[Callable[[Question], bool]], Callable[[Question], bool]]:
-        """Write down the decorated function as *rule*, about *types* or, with none, about every type."""
+        """Return a decorator that adds a function as *rule*, for *types* or, without any, for every type."""
 
         def written(applies: Callable[[Question], bool]) -> Callable[[Question], bool]:
             self.checks.append(Check(rule, frozenset(types) or None, applies))

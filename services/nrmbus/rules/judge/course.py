@@ -7,9 +7,9 @@ from nrmbus.rules.conditions import holds
 from nrmbus.rules.due import SAID_WHEN_DUE, is_due
 from nrmbus.rules.event_context import UNIT, review_window, value
 from nrmbus.rules.evolve.payment import ordered_before
-from nrmbus.rules.judge.check import Book, Check, Question
+from nrmbus.rules.judge.check import Check, Question, RuleList
 
-_book = Book()
+_rules = RuleList()
 _STAGE = "identification.stage_entered"
 _CLOSURE = ("case.closed", "case.signal_dismissed")
 _GROUNDS = "identification.reasonable_grounds_decided"
@@ -19,7 +19,7 @@ _ORDER = "payment.ordered"
 _EXECUTED = "payment.executed"
 
 
-@_book.rule("G-40")
+@_rules.rule("G-40")
 def wrong_state(q: Question) -> bool:
     """Section 2 does not have this event from this status. An agency that lacks the events before cannot tell."""
     view, name = q.view, q.event.type
@@ -35,7 +35,7 @@ def wrong_state(q: Question) -> bool:
     return bool(limiting) and not any(view.status in each.from_ for each in limiting)
 
 
-@_book.rule("G-41", _STAGE, "handover.person_received", "referral.completed")
+@_rules.rule("G-41", _STAGE, "handover.person_received", "referral.completed")
 def acceptance_required(q: Question) -> bool:
     """Initial assistance, person received or completion before acceptance.
 
@@ -57,7 +57,7 @@ def _own_find(q: Question) -> bool:
     return q.roles.of(q.view.detector) == UNIT and q.view.status != "REFERRED"
 
 
-@_book.rule("G-42", _STAGE, "identification.interview_held", "identification.indicators_screened")
+@_rules.rule("G-42", _STAGE, "identification.interview_held", "identification.indicators_screened")
 def stage_order(q: Question) -> bool:
     """A stage that is not the next; interview in `initial_assistance`; screening before `indicator_screening`."""
     stages, reached = q.tables.profile.statuses.stages, q.view.stage
@@ -68,20 +68,20 @@ def stage_order(q: Question) -> bool:
     return reached <= stages.index("indicator_screening")
 
 
-@_book.rule("G-43", _STATUS)
+@_rules.rule("G-43", _STATUS)
 def screening_required(q: Question) -> bool:
     """Status decided before `indicators_screened`."""
     return not q.view.screened
 
 
-@_book.rule("G-44", _GROUNDS, _STATUS, _REVOKED)
+@_rules.rule("G-44", _GROUNDS, _STATUS, _REVOKED)
 def review_notice_required(q: Question) -> bool:
     """A negative decision without `reasons` or without `review_until_days`."""
     told = value(q.event, "reasons") and value(q.event, "review_until_days")
     return not told and holds("negative", q)
 
 
-@_book.rule("G-45", "review.requested")
+@_rules.rule("G-45", "review.requested")
 def new_evidence_required(q: Question) -> bool:
     """Kind `reconsideration` with neither `new_evidence` nor `breach_of_rules`."""
     event = q.event
@@ -89,7 +89,7 @@ def new_evidence_required(q: Question) -> bool:
     return value(event, "kind") == "reconsideration" and not grounds
 
 
-@_book.rule("G-46", "review.requested")
+@_rules.rule("G-46", "review.requested")
 def review_window_closed(q: Question) -> bool:
     """Later than `review_until_days` (calendar) after the decision."""
     window = review_window(q)
@@ -102,13 +102,13 @@ def _under_review(q: Question) -> bool:
     return (window is not None and q.now < window) or any(review.open for review in q.view.reviews.values())
 
 
-@_book.rule("G-47", "stay.hold_ended")
+@_rules.rule("G-47", "stay.hold_ended")
 def hold_must_stand(q: Question) -> bool:
     """Hold ended while identification goes on, in the review window, or before a review is decided."""
     return q.view.status in q.tables.profile.statuses.hold_stands_in or _under_review(q)
 
 
-@_book.rule("G-48", "shelter.discharged", "case.closed")
+@_rules.rule("G-48", "shelter.discharged", "case.closed")
 def support_must_stand(q: Question) -> bool:
     """Discharge (unless `own_request`) or closure in the review window or before a review is decided."""
     at_any_time = q.tables.profile.statuses.discharge_reasons_at_any_time
@@ -117,7 +117,7 @@ def support_must_stand(q: Question) -> bool:
     return _under_review(q)
 
 
-@_book.rule("G-49", *_CLOSURE)
+@_rules.rule("G-49", *_CLOSURE)
 def open_items(q: Question) -> bool:
     """Closure with an unanswered referral, an occupied bed, a requested service or an undecided review."""
     view = q.view
@@ -129,14 +129,14 @@ def open_items(q: Question) -> bool:
     )
 
 
-@_book.rule("G-50", "case.closed")
+@_rules.rule("G-50", "case.closed")
 def closure_reason_not_allowed(q: Question) -> bool:
     """Closing from SUSPECTED for other than `duplicate lost_contact deceased` (else T04)."""
     allowed = q.tables.profile.statuses.closing_reasons_when_suspected
     return q.view.status == "SUSPECTED" and value(q.event, "reason") not in allowed
 
 
-@_book.rule("G-51")
+@_rules.rule("G-51")
 def not_open(q: Question) -> bool:
     """A second answer to a referral or review; execution of an order that is not open; what is not due by the history."""
     if is_over(q):
@@ -144,20 +144,20 @@ def not_open(q: Question) -> bool:
     return q.event.type in SAID_WHEN_DUE and not is_due(q.tables, q.roles, q.view, q.event, q.now)
 
 
-@_book.rule("G-52", "shelter.admitted", "shelter.discharged")
+@_rules.rule("G-52", "shelter.admitted", "shelter.discharged")
 def no_offer(q: Question) -> bool:
     """Admission without a standing offer; discharge of somebody not in the house."""
     house = q.bed.house(q.source) if q.bed else None
     return house is None or house.state != ("offered" if q.event.type == "shelter.admitted" else "admitted")
 
 
-@_book.rule("G-53", "shelter.admitted")
+@_rules.rule("G-53", "shelter.admitted")
 def already_admitted(q: Question) -> bool:
     """Admission while another bed is occupied."""
     return any(house.state == "admitted" for _, house in q.view.houses())
 
 
-@_book.rule("G-54", "shelter.admitted")
+@_rules.rule("G-54", "shelter.admitted")
 def shelter_not_open(q: Question) -> bool:
     """`shelter_state` admits outside the statuses in which it is open."""
     open_in = q.tables.profile.statuses.state_shelter_admits_in
@@ -168,7 +168,7 @@ def _allowance(q: Question) -> bool:
     return bool(value(q.event, "kind") == q.tables.profile.allowance.kind)
 
 
-@_book.rule("G-60", _ORDER, _EXECUTED)
+@_rules.rule("G-60", _ORDER, _EXECUTED)
 def status_required(q: Question) -> bool:
     """`one_time_allowance` without an effective decision `ActualVictimOfTrafficking`: ordered, or paid after revocation.
 
@@ -192,7 +192,7 @@ def _revoked_before(q: Question) -> bool:
     )
 
 
-@_book.rule("G-61", _ORDER)
+@_rules.rule("G-61", _ORDER)
 def already_ordered(q: Question) -> bool:
     """A second `one_time_allowance` on the same decision."""
     return _allowance(q) and any(
@@ -201,7 +201,7 @@ def already_ordered(q: Question) -> bool:
     )
 
 
-@_book.rule("G-62", _ORDER)
+@_rules.rule("G-62", _ORDER)
 def amount_not_in_tariff(q: Question) -> bool:
     """Tariff or amount is not that of the day of the decision."""
     decision = q.view.decisions.get(q.view.effective or "")
@@ -213,7 +213,7 @@ def amount_not_in_tariff(q: Question) -> bool:
     return tariff is None or said != (tariff.tariff, tariff.value, tariff.currency)
 
 
-@_book.rule("G-63", _ORDER)
+@_rules.rule("G-63", _ORDER)
 def payee_not_allowed(q: Question) -> bool:
     """Money for a child that goes to the person, and not into a deposit or to the representative's account.
 
@@ -222,4 +222,4 @@ def payee_not_allowed(q: Question) -> bool:
     return q.child and value(q.event, "payee") == "person"
 
 
-CHECKS: Final[tuple[Check, ...]] = tuple(_book.checks)
+CHECKS: Final[tuple[Check, ...]] = tuple(_rules.checks)

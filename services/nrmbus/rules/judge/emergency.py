@@ -3,12 +3,12 @@
 from typing import Final
 
 from nrmbus.rules.emergency import ASKED, RESEALED, is_too_late, parts_needed, refused_by_person, second_agencies
-from nrmbus.rules.judge.check import Book, Check, Question
+from nrmbus.rules.judge.check import Check, Question, RuleList
 
-_book = Book()
+_rules = RuleList()
 
 
-@_book.rule("G-70", ASKED, RESEALED)
+@_rules.rule("G-70", ASKED, RESEALED)
 def not_available(q: Question) -> bool:
     """Nobody else holds the case, nobody could be told beside the holder, nothing is needed, or the holder was asked already.
 
@@ -29,17 +29,17 @@ def not_available(q: Question) -> bool:
     return bool(waiting) or not parts_needed(q) or not tuple(second_agencies(q))
 
 
-@_book.rule("G-71", ASKED, RESEALED)
+@_rules.rule("G-71", ASKED, RESEALED)
 def person_refused(q: Question) -> bool:
     """The person, a child included, refused the asking agency or withdrew her consent, for any purpose."""
     asking = q.emergency.mark.source if q.event.type == RESEALED and q.emergency else q.source
     return refused_by_person(q.view, asking)
 
 
-@_book.rule("G-72", ASKED)
+@_rules.rule("G-72", ASKED)
 def monthly_limit(q: Question) -> bool:
     """The agency has broken the glass as often in this month, over all cases, as the profile allows."""
     return q.spent >= q.tables.profile.emergency.monthly
 
 
-CHECKS: Final[tuple[Check, ...]] = tuple(_book.checks)
+CHECKS: Final[tuple[Check, ...]] = tuple(_rules.checks)

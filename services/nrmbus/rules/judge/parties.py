@@ -6,11 +6,11 @@ from nrmbus.rules.audience import chosen_by_sender, may_open
 from nrmbus.rules.clocks import TIMEKEEPER
 from nrmbus.rules.emergency import OBJECTED
 from nrmbus.rules.event_context import AUTHORITIES, CLOSED, COURT, UNIT, receivers_of, value
-from nrmbus.rules.judge.check import WITH_TO, Book, Check, Question
+from nrmbus.rules.judge.check import WITH_TO, Check, Question, RuleList
 from nrmbus.rules.profile import Row
 from nrmbus.rules.references import ANSWERED_BY_REFERENCE, RECORDS, is_anothers
 
-_book = Book()
+_rules = RuleList()
 AUDITOR = "auditor"
 _LETTERS = ("letter.opened", "letter.kept_shut", "letter.unreadable")
 _ACCESS = "access.granted"
@@ -31,13 +31,13 @@ def _opening(q: Question) -> bool:
     return row is not None and row.opening
 
 
-@_book.rule("G-01")
+@_rules.rule("G-01")
 def publisher_not_allowed(q: Question) -> bool:
     """The role may never publish this type (section 3); says nothing about the case."""
     return q.role not in q.tables.publishers.get(q.event.type, frozenset())
 
 
-@_book.rule("G-02")
+@_rules.rule("G-02")
 def unknown_case(q: Question) -> bool:
     """The sender does not know the case, or there is none; an opening event must find no case, or the sender's own.
 
@@ -68,7 +68,7 @@ def _of_the_erasure(q: Question) -> bool:
     )
 
 
-@_book.rule("G-03")
+@_rules.rule("G-03")
 def unknown_reference(q: Question) -> bool:
     """A referral, bed, hold, review, decision or consent that is not of this case or that the sender does not know.
 
@@ -91,7 +91,7 @@ def unknown_reference(q: Question) -> bool:
     return q.event.type == _OBJECTION and (not papers or about != papers)
 
 
-@_book.rule("G-04")
+@_rules.rule("G-04")
 def not_a_party(q: Question) -> bool:
     """An answer not by the receiver, a supplement or revocation not by the sender, or another agency's reference.
 
@@ -113,7 +113,7 @@ def _asks_unit(q: Question) -> bool:
     return q.referral is not None and any(q.referral.party(unit) for unit in q.roles.having(UNIT))
 
 
-@_book.rule("G-05")
+@_rules.rule("G-05")
 def not_on_case(q: Question) -> bool:
     """The sender has no standing part (exceptions: `consent.stop_confirmed`, court decisions, records of reading or erasing).
 
@@ -129,7 +129,7 @@ def not_on_case(q: Question) -> bool:
     return not q.view.on_case(q.source)
 
 
-@_book.rule("G-06", "case.closed", "case.reopened", "case.signal_dismissed", _OBJECTION)
+@_rules.rule("G-06", "case.closed", "case.reopened", "case.signal_dismissed", _OBJECTION)
 def not_case_holder(q: Question) -> bool:
     """Closing, re-opening or objecting by another than the holder (T21, T22); its detector dismisses a signal (T04)."""
     if q.event.type == "case.signal_dismissed":
@@ -139,13 +139,13 @@ def not_case_holder(q: Question) -> bool:
     return q.source != q.holder
 
 
-@_book.rule("G-07", "handover.person_received", "referral.acknowledged", OBJECTED)
+@_rules.rule("G-07", "handover.person_received", "referral.acknowledged", OBJECTED)
 def duty_officer_only(q: Question) -> bool:
     """Person received, referral acknowledged by the special unit, or an emergency objected to, by no `duty_officer`."""
     return (q.role == UNIT or q.event.type == OBJECTED) and value(q.event, "duty_role") != "duty_officer"
 
 
-@_book.rule("G-08")
+@_rules.rule("G-08")
 def time_before_case(q: Question) -> bool:
     """`time` is earlier than the case's first event, which happened by its registration at the latest.
 
@@ -155,7 +155,7 @@ def time_before_case(q: Question) -> bool:
     return opened is not None and q.event.time < min(opened.time, opened.registered)
 
 
-@_book.rule("G-10", *WITH_TO, _REVIEW)
+@_rules.rule("G-10", *WITH_TO, _REVIEW)
 def recipient_not_allowed(q: Question) -> bool:
     """`to` names an agency that gets nothing or does not take this type, or, in a referral, the sender itself.
 
@@ -179,7 +179,7 @@ def recipient_not_allowed(q: Question) -> bool:
     return q.event.type == "safeguard.child_flagged" and not all(q.in_group(agency, "GUARDIANS") for agency in to)
 
 
-@_book.rule("G-11")
+@_rules.rule("G-11")
 def part_not_allowed(q: Question) -> bool:
     """A filled part that none of the chosen receivers may open (asked only at the desk's door)."""
     filled = [part for part, fields in (q.letter_parts or {}).items() if fields]
@@ -187,4 +187,4 @@ def part_not_allowed(q: Question) -> bool:
     return bool(chosen) and any(not any(may_open(q, agency, part) for agency in chosen) for part in filled)
 
 
-CHECKS: Final[tuple[Check, ...]] = tuple(_book.checks)
+CHECKS: Final[tuple[Check, ...]] = tuple(_rules.checks)

@@ -8,10 +8,10 @@ from typing import Final
 from nrmbus.rules.audience import chosen_by_sender
 from nrmbus.rules.emergency import ASKED
 from nrmbus.rules.event_context import NOBODYS, SERVICES, SHARING, UNIT, receivers_of, value
-from nrmbus.rules.judge.check import WITH_TO, Book, Check, Question
+from nrmbus.rules.judge.check import WITH_TO, Check, Question, RuleList
 from nrmbus.rules.retention import kept
 
-_book = Book()
+_rules = RuleList()
 _INTERVIEW = "identification.interview_held"
 _REFERRAL = "referral.submitted"
 _BED = "shelter.bed_requested"
@@ -39,7 +39,7 @@ _OWN = (
 """Events by which the special unit acts on the person, and which therefore need her consent."""
 
 
-@_book.rule("G-20", "case.signal_dismissed", _TERMINATED, ASKED)
+@_rules.rule("G-20", "case.signal_dismissed", _TERMINATED, ASKED)
 def two_person_rule(q: Question) -> bool:
     """A child's signal dismissed, access terminated or the glass broken, with no `approver`, or `approver` = `actor`.
 
@@ -59,39 +59,39 @@ def _person(number: str) -> str:
 _NOBODY = {"", *map(_person, NOBODYS)}
 
 
-@_book.rule("G-21", _REFERRAL)
+@_rules.rule("G-21", _REFERRAL)
 def safeguard_first(q: Question) -> bool:
     """A child's referral before `child_flagged` reached guardianship and child_commission."""
     told = {q.roles.of(body) for body in q.view.flagged}
     return q.child and not q.tables.groups["GUARDIANS"] <= told
 
 
-@_book.rule("G-22", _INTERVIEW)
+@_rules.rule("G-22", _INTERVIEW)
 def representative_required(q: Question) -> bool:
     """A child's interview with no representative assigned, or none in `attended`."""
     return q.child and not (q.view.represented and "representative" in value(q.event, "attended", ()))
 
 
-@_book.rule("G-23", _INTERVIEW)
+@_rules.rule("G-23", _INTERVIEW)
 def doctor_required(q: Question) -> bool:
     """A child's interview without `doctor` in `attended`."""
     return q.child and "doctor" not in value(q.event, "attended", ())
 
 
-@_book.rule("G-24", "safeguard.returned_to_family")
+@_rules.rule("G-24", "safeguard.returned_to_family")
 def best_interests_required(q: Question) -> bool:
     """Return that the latest best-interests decision does not allow."""
     allowed = q.tables.profile.statuses.return_needs.get(value(q.event, "returned_to", ""), ())
     return q.view.best_interests not in allowed
 
 
-@_book.rule("G-25", "case.withdrawn")
+@_rules.rule("G-25", "case.withdrawn")
 def child_may_not_withdraw(q: Question) -> bool:
     """`case.withdrawn` for a child."""
     return q.child
 
 
-@_book.rule("G-26")
+@_rules.rule("G-26")
 def access_terminated(q: Question) -> bool:
     """A letter in a case whose data access is terminated without an authority's hold, or whose erasure is due."""
     erasure = q.view.erasure
@@ -101,7 +101,7 @@ def access_terminated(q: Question) -> bool:
     return terminated or (erasure.due is not None)
 
 
-@_book.rule("G-27", "access.hold_placed")
+@_rules.rule("G-27", "access.hold_placed")
 def hold_too_long(q: Question) -> bool:
     """A hold whose last day has passed, or lies beyond the longest that the profile allows."""
     today = q.tables.calendar.day(q.now)
@@ -109,7 +109,7 @@ def hold_too_long(q: Question) -> bool:
     return not today.isoformat() <= value(q.event, "until", "") <= last.isoformat()
 
 
-@_book.rule("G-28", "access.erasure_due")
+@_rules.rule("G-28", "access.erasure_due")
 def still_kept(q: Question) -> bool:
     """`ground: retention` for a case that is not closed, whose retention period runs, or that is held.
 
@@ -164,19 +164,19 @@ def _concerned(q: Question) -> Iterator[tuple[str, str]]:
         yield q.source, SHARING
 
 
-@_book.rule("G-30", *WITH_TO, *_OWN, _ACCEPTED, _DOCUMENTS, _QUESTION, _REVIEW)
+@_rules.rule("G-30", *WITH_TO, *_OWN, _ACCEPTED, _DOCUMENTS, _QUESTION, _REVIEW)
 def consent_refused(q: Question) -> bool:
     """Adult; a refusal stands for an agency in `to`, the special unit that acts or gets papers, who takes over or hands on."""
     return any(q.stands(agency, purpose) == "refused" for agency, purpose in _concerned(q))
 
 
-@_book.rule("G-31", *WITH_TO, *_OWN, _ACCEPTED, _DOCUMENTS, _QUESTION, _REVIEW)
+@_rules.rule("G-31", *WITH_TO, *_OWN, _ACCEPTED, _DOCUMENTS, _QUESTION, _REVIEW)
 def consent_withdrawn(q: Question) -> bool:
     """The same, a withdrawal stands."""
     return any(q.stands(agency, purpose) == "withdrawn" for agency, purpose in _concerned(q))
 
 
-@_book.rule("G-32", *WITH_TO, *_OWN, _DOCUMENTS, *_GOING_ON)
+@_rules.rule("G-32", *WITH_TO, *_OWN, _DOCUMENTS, *_GOING_ON)
 def consent_required(q: Question) -> bool:
     """For the same pairs no statement stands; or the named `consent` does not cover `to`.
 
@@ -193,19 +193,19 @@ def consent_required(q: Question) -> bool:
     return any(agency not in covered for agency in q.to if agency != q.source)
 
 
-@_book.rule("G-33", _REFERRAL, _BED)
+@_rules.rule("G-33", _REFERRAL, _BED)
 def refusal_not_on_record(q: Question) -> bool:
     """`withhold_from: [special_unit]` though no refusal of it stands: the 24 hours are not to be dodged."""
     return q.withholds_from_unit and not q.unit_refused
 
 
-@_book.rule("G-34", _REFERRAL, _BED)
+@_rules.rule("G-34", _REFERRAL, _BED)
 def withhold_required(q: Question) -> bool:
     """The refusal stands, and a referral or bed request to somebody else does not say so."""
     return q.unit_refused and not q.withholds_from_unit and not q.units_in_to
 
 
-@_book.rule("G-35", _REFERRAL, _STOPPED)
+@_rules.rule("G-35", _REFERRAL, _STOPPED)
 def legal_basis_required(q: Question) -> bool:
     """A referral to the special unit, of a child, or under an override, or a duty to retain, without `legal_basis`."""
     if q.event.legalbasis:
@@ -215,10 +215,10 @@ def legal_basis_required(q: Question) -> bool:
     return q.child or bool(q.units_in_to) or any(q.stands(agency, SHARING) == "overridden" for agency in q.to)
 
 
-@_book.rule("G-36", "consent.given")
+@_rules.rule("G-36", "consent.given")
 def self_consent(q: Question) -> bool:
     """`consent.given` that names its own publisher."""
     return q.source in receivers_of(q.event)
 
 
-CHECKS: Final[tuple[Check, ...]] = tuple(_book.checks)
+CHECKS: Final[tuple[Check, ...]] = tuple(_rules.checks)
