@@ -53,7 +53,7 @@ def test_the_file_goes_from_one_to_the_next(office: Office, leyla: Admitter, tmp
     assert _names(office) == {"admitter-a", "admitter-b", "leyla"}
 
 
-def test_who_was_removed_admits_no_more(office: Office, leyla: Admitter) -> None:
+def test_a_removed_admitter_admits_no_more(office: Office, leyla: Admitter) -> None:
     """A stolen key is removed by the two other admitters; its later signatures count for nothing."""
     first, second = office.admitters
     _entered(office, _agreed(office, propose(office.directory, added={"leyla": leyla.public.key})))
@@ -78,13 +78,13 @@ def test_another_key_takes_the_place_of_one_that_is_gone(office: Office, leyla: 
     assert leyla.key.kid not in office.directory.roll.admitter_kids
 
 
-def test_it_is_said_what_would_change(office: Office, leyla: Admitter) -> None:
+def test_a_signer_sees_the_changes_of_the_list(office: Office, leyla: Admitter) -> None:
     """A signer is shown the names that are added and removed."""
     listing = propose(office.directory, added={"leyla": leyla.public.key}, removed={"admitter-b"})
     assert Change.of(office.directory, listing.listed) == Change(("leyla",), (), ("admitter-b",))
 
 
-def test_what_cannot_be_is_not_proposed(office: Office) -> None:
+def test_an_impossible_list_is_not_proposed(office: Office) -> None:
     """Two have to be left, who is to go has to be there, and something has to change."""
     for removed, code in (
         ({"admitter-a"}, "admitters_few"),
@@ -109,7 +109,7 @@ def test_one_alone_changes_nothing(office: Office, leyla: Admitter) -> None:
 
 
 @pytest.mark.parametrize("key", ["", "CANARY", "\u0259" * 44, "A" * 44, "A" * 65])
-def test_what_is_no_key_is_nobodys(key: str, office: Office) -> None:
+def test_a_malformed_key_is_refused_and_not_repeated(key: str, office: Office) -> None:
     """Mistyped or pasted with something else: by its code, and not repeated."""
     with pytest.raises(DirectoryError, match="weak_key") as refused:
         sign(office.directory, propose(office.directory, added={"leyla": key}), office.admitters[0])
@@ -135,7 +135,7 @@ def test_two_changes_at_once_are_one(office: Office, leyla: Admitter) -> None:
         _entered(office, other)
 
 
-def test_what_was_changed_after_one_signed_is_refused(office: Office, leyla: Admitter) -> None:
+def test_a_list_changed_after_the_first_signature_is_refused(office: Office, leyla: Admitter) -> None:
     """The next signer notices the change."""
     first, second = office.admitters
     once = sign(office.directory, propose(office.directory, added={"leyla": leyla.public.key}), first)

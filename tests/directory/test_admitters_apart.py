@@ -73,7 +73,9 @@ def test_the_admitters_of_a_suspended_agency_have_it_heard_again(
     assert office.directory.state("ngo-a", office.enter(Request.read(file).entry).valid_from) == "admitted"
 
 
-def test_who_admits_is_changed_there_too(office: Office, places: dict[str, dict[str, Any]], tmp_path: Path) -> None:
+def test_the_list_of_admitters_changes_by_file_too(
+    office: Office, places: dict[str, dict[str, Any]], tmp_path: Path
+) -> None:
     """One admitter proposes the change, and a second one signs it."""
     leyla, file = Admitter("leyla", SigningKey.generate()), tmp_path / "file"
     admitter.add("leyla", key=leyla.public.key, out=file, **places[A])

@@ -216,7 +216,7 @@ def test_after_the_horizon_no_private_key_opens_what_was_erased(steps: list[tupl
         assert agency.horizon < START + LAST * DAY
 
 
-def test_who_never_changes_its_key_has_a_horizon_120_days_from_the_key_in_use() -> None:
+def test_without_a_change_of_keys_the_horizon_is_120_days_from_the_key_in_use() -> None:
     """The key of day 0 until day 90; from then on an interim key, and another each 90 days."""
     assert live([], 20).horizon == START + 120 * DAY
     assert live([], 89).horizon == START + 120 * DAY

@@ -169,7 +169,7 @@ class TestLostKeys:
                 refused_with = error.code
             assert refused_with == code
 
-    def test_who_has_the_old_key_does_not_object_when_the_new_ones_hold(self, tmp_path: Path) -> None:
+    def test_the_old_key_cannot_object_once_the_new_keys_hold(self, tmp_path: Path) -> None:
         """Dated back by two admitters, it would make the keys of who has the lost laptop good at once, with no 72 hours."""
         office = Office(tmp_path, "bus-0123456789abcdef")
         old, ours, theirs = office.joins("ngo-a"), office.identity("ngo-a", 2), office.identity("ngo-a", 3)
@@ -247,7 +247,7 @@ class TestOwnEntries:
         found.read_to_the_end(again.number)
         return found
 
-    def test_what_it_asked_for_is_no_alarm(self, office: Office) -> None:
+    def test_an_entry_that_it_requested_raises_no_alarm(self, office: Office) -> None:
         """Nor a suspension, which names its own keys, nor an entry of anybody else."""
         old, new = office.joins("ngo-a"), office.identity("ngo-a", 2)
         office.joins("ngo-b")
@@ -256,14 +256,14 @@ class TestOwnEntries:
 
         assert self.watch(office, old, new).alarm is None
 
-    def test_a_key_that_it_never_made_is(self, office: Office) -> None:
+    def test_a_key_that_it_never_made_raises_an_alarm(self, office: Office) -> None:
         """Though two admitters agreed and 72 hours pass: its desk says which entry."""
         old = office.joins("ngo-a")
         number = office.enter(office.admitted(office.asked(office.identity("ngo-a", 2), "lost"))).number
 
         assert self.watch(office, old).alarm == number
 
-    def test_a_witness_key_that_it_never_made_is_too(self, office: Office) -> None:
+    def test_a_witness_key_that_it_never_made_raises_one_too(self, office: Office) -> None:
         """A holder of that key could co-sign another history in the agency's name, although the other keys are right."""
         old = office.joins("ngo-a")
         other = replace(old, witness=SigningKey.generate())
@@ -271,7 +271,7 @@ class TestOwnEntries:
 
         assert self.watch(office, old).alarm == number
 
-    def test_one_that_it_objected_to_in_time_is_none_any_more(self, office: Office) -> None:
+    def test_an_objection_in_time_ends_the_alarm(self, office: Office) -> None:
         """Its desk goes on with the agency's own keys; where the others held in between, it does not."""
         old, ours = office.joins("ngo-a"), office.identity("ngo-a", 3)
         lost = office.enter(office.admitted(office.asked(office.identity("ngo-a", 2), "lost"), NOW))
@@ -285,7 +285,7 @@ class TestOwnEntries:
         office.enter(office.admitted(office.asked(office.identity("ngo-a", 5), "lost"), NOW + 2 * HOUR))
         assert self.watch(office, old, ours).alarm == stolen.number
 
-    def test_keys_from_before_a_dead_disk_are_none(self, office: Office) -> None:
+    def test_keys_from_before_a_dead_disk_raise_no_alarm(self, office: Office) -> None:
         """A new machine knows only its own keys, and accepts that earlier keys were its agency's."""
         old, new = office.joins("ngo-a"), office.identity("ngo-a", 2)
         office.enter(office.admitted(office.asked(new, "lost")))
@@ -293,7 +293,7 @@ class TestOwnEntries:
         assert self.watch(office, new).alarm is None
         assert self.watch(office, old).alarm is not None
 
-    def test_none_of_its_keys_is(self, office: Office) -> None:
+    def test_a_desk_without_any_listed_key_raises_an_alarm(self, office: Office) -> None:
         """A desk whose keys stand nowhere must not speak."""
         office.joins("ngo-a")
 

@@ -55,7 +55,7 @@ UNREADABLE: dict[str, bytes] = {
 
 @pytest.mark.parametrize("reader", READERS)
 @pytest.mark.parametrize("what", UNREADABLE)
-def test_what_two_readers_could_read_in_two_ways_is_read_by_none(what: str, reader: str, tmp_path: Path) -> None:
+def test_an_ambiguous_file_is_refused(what: str, reader: str, tmp_path: Path) -> None:
     """By one code, at once."""
     (tmp_path / "file").write_bytes(UNREADABLE[what])
 
@@ -242,7 +242,7 @@ def _signed(request: Request) -> dict[str, Any]:
     [b"", b"zz" * 32, b"00", b"\xff\xfe", b"01" + b"00" * 31, b"ff" * 32, b"00 " * 32, b"0" * 5_000_000, "\u0661".encode() * 64],
     ids=range(9),
 )  # fmt: skip
-def test_an_operators_key_that_is_none(tmp_path: Path, raw: bytes) -> None:
+def test_a_malformed_operator_key_is_refused(tmp_path: Path, raw: bytes) -> None:
     """A half-copied key, or one under which everything verifies, is refused with the advice to copy it again."""
     (tmp_path / "keys").mkdir()
     (tmp_path / "keys" / "operator.pub").write_bytes(raw)

@@ -38,7 +38,7 @@ def _altered(file: Path, **members: Any) -> Path:
     return file
 
 
-def test_whoever_joins_knows_the_same_bus_and_trusts_the_same_operator(
+def test_a_joined_machine_knows_the_same_bus_and_trusts_the_same_operator(
     operator: BusFolder, file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """And nothing else of the operator's folder; both are told the same fingerprint."""
@@ -70,7 +70,7 @@ ALTERED: dict[str, dict[str, Any]] = {
 
 
 @pytest.mark.parametrize("what", ALTERED)
-def test_what_was_altered_on_the_way_has_another_fingerprint(what: str, file: Path, tmp_path: Path) -> None:
+def test_an_altered_invitation_has_another_fingerprint(what: str, file: Path, tmp_path: Path) -> None:
     """A joiner who types the fingerprint that was read out is warned, and nothing is written."""
     read_out = Invitation.read(file).fingerprint
     with pytest.raises(BusError, match="invitation_altered"):
@@ -90,7 +90,7 @@ def test_a_fingerprint_is_typed_as_people_type(typed: Any, file: Path, tmp_path:
 
 
 @pytest.mark.parametrize("typed", ["", "0000", "the same"])
-def test_a_part_of_a_fingerprint_is_none(typed: str, file: Path, tmp_path: Path) -> None:
+def test_a_part_of_a_fingerprint_is_refused(typed: str, file: Path, tmp_path: Path) -> None:
     """All of it counts."""
     with pytest.raises(BusError, match="invitation_altered"):
         invitation.join(file, fingerprint=typed, data=tmp_path / "ngo-b")
@@ -123,7 +123,7 @@ def test_an_operators_key_that_is_gone_comes_back(operator: BusFolder, file: Pat
 
 
 @pytest.mark.parametrize("tls", [True, False])
-def test_whoever_joins_a_bus_in_plain_text_is_told(
+def test_a_joiner_is_warned_of_a_bus_in_plain_text(
     file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], *, tls: bool
 ) -> None:
     """A bus in plain text protects nobody's rights; without a compared fingerprint, an attacker may have asked for that."""
@@ -220,7 +220,7 @@ def test_a_broker_is_met_at_one_address_or_several(place: str, file: Path, tmp_p
 
 
 @pytest.mark.parametrize("what", ODD)
-def test_what_is_no_invitation_makes_no_folder(what: str, file: Path, tmp_path: Path) -> None:
+def test_a_malformed_invitation_makes_no_folder(what: str, file: Path, tmp_path: Path) -> None:
     """Every malformed file is refused with the same code."""
     with bounded(), pytest.raises(BusError, match="invitation_malformed"):
         invitation.join(_altered(file, **ODD[what]), data=tmp_path / "ngo-b")

@@ -93,7 +93,7 @@ def test_a_key_that_was_replaced_is_not_taken_back(office: Office) -> None:
     assert refused(office, raw) == "key_replaced"
 
 
-def test_one_that_was_never_confirmed_may_give_way_to_the_one_before(office: Office) -> None:
+def test_the_key_before_may_replace_an_unconfirmed_key(office: Office) -> None:
     """Nothing was sealed to it, and the old one was current all the while."""
     old, pending = office.joins("ngo-a"), office.identity("ngo-a", 2)
     at = NOW + 10 * DAY

@@ -106,7 +106,7 @@ def whose(found: Renewal) -> str:
     return str(names.get_attributes_for_oid(x509.NameOID.COMMON_NAME)[0].value)
 
 
-async def test_who_asks_gets_one_certificate_and_can_keep_it(bus: BusFolder) -> None:
+async def test_an_agency_gets_one_certificate_and_can_keep_it(bus: BusFolder) -> None:
     """Once; the next pass finds nothing new, and what came back is believed."""
     await put(bus, "ngo-a", asked(bus))
 
@@ -145,7 +145,7 @@ def of_another(bus: BusFolder) -> str:
     return made.decode()
 
 
-async def test_what_is_not_in_order_is_passed_over(bus: BusFolder) -> None:
+async def test_an_invalid_request_is_skipped(bus: BusFolder) -> None:
     """Each with its code, and without a certificate; who asks properly in another topic is answered in the same pass."""
     for what, (record, code) in HOSTILE.items():
         await put(bus, "ngo-a", record(bus))
@@ -158,7 +158,7 @@ async def test_what_is_not_in_order_is_passed_over(bus: BusFolder) -> None:
     assert "ngo-a" not in Authority(bus).standing(certificate.now())
 
 
-async def test_whatever_name_a_request_asks_for_it_is_its_own(bus: BusFolder) -> None:
+async def test_a_certificate_names_the_agency_whatever_name_it_requested(bus: BusFolder) -> None:
     """The authority writes the name: of a request only the key is taken."""
     await put(bus, "ngo-a", asked(bus, csr=csr(ec.generate_private_key(ec.SECP256R1()))))
 
@@ -166,7 +166,7 @@ async def test_whatever_name_a_request_asks_for_it_is_its_own(bus: BusFolder) ->
     assert [whose(each) for each in await came(bus)] == ["ngo-a"]
 
 
-async def test_who_asks_for_ever_gets_three_and_holds_up_nobody(bus: BusFolder) -> None:
+async def test_a_flood_of_requests_gets_three_certificates_and_delays_no_other_agency(bus: BusFolder) -> None:
     """A flood is read a little at a time, one certificate a pass at most, and three at once in all."""
     flood = [asked(bus), *[b"junk"] * (A_PASS - 1)] * 6
     await put(bus, "ngo-a", *flood)
@@ -211,7 +211,7 @@ async def test_a_pass_that_was_cut_is_finished_by_the_next(bus: BusFolder, monke
     assert len(Authority(bus).standing(certificate.now())["ngo-a"]) == 1
 
 
-async def test_what_was_kept_of_earlier_passes_may_be_lost(bus: BusFolder) -> None:
+async def test_the_state_of_earlier_passes_may_be_lost(bus: BusFolder) -> None:
     """All is read again: what is old is refused, and how many are good is bounded."""
     old = asked(bus, made=times.write(utc_time() - GOOD_FOR - timedelta(seconds=1)))
     await put(bus, "ngo-a", old, asked(bus))

@@ -39,7 +39,7 @@ def signed(office: Office, key: SigningKey | None = None, **altered: Any) -> Ren
     return Renewal(asked=statement.sign("request", body, key).decode())
 
 
-def test_what_the_agency_asks_for_is_believed(office: Office) -> None:
+def test_a_signed_certificate_request_is_believed(office: Office) -> None:
     """The verified request equals the signed one, word for word."""
     assert asked_by(office.directory, signed(office)) == Asked(bus=BUS, agency="ngo-a", csr="a request", made=NOW)
 
@@ -65,15 +65,13 @@ def test_what_the_agency_asks_for_is_believed(office: Office) -> None:
         "no statement",
     ],
 )
-def test_what_it_did_not_ask_for_is_not_certified(
-    office: Office, forge: Callable[[Office], Renewal], code: str
-) -> None:
+def test_a_forged_certificate_request_is_refused(office: Office, forge: Callable[[Office], Renewal], code: str) -> None:
     """Each with its code, and before the authority looks at the key in it."""
     with pytest.raises(DirectoryError, match=code):
         asked_by(office.directory, forge(office))
 
 
-def test_who_is_suspended_gets_none(office: Office) -> None:
+def test_a_suspended_agency_gets_no_certificate(office: Office) -> None:
     """The key is still its own, and is worth nothing meanwhile."""
     asked = signed(office)
     office.state("ngo-a", "suspended", NOW)
@@ -82,7 +80,7 @@ def test_who_is_suspended_gets_none(office: Office) -> None:
         asked_by(office.directory, asked)
 
 
-def test_it_goes_there_and_back(tmp_path: Path) -> None:
+def test_a_request_without_a_certificate_is_read_back_and_not_kept(tmp_path: Path) -> None:
     """At the agency alone: what it writes is read again; without a certificate nothing is kept."""
     folder = BusFolder(tmp_path / "bus")
     folder.create(play=True, bootstrap="127.0.0.1:1", tls=True)
@@ -211,7 +209,7 @@ def test_the_next_certificate_is_taken_and_who_is_trusted_stays(there: There) ->
         "no certificate",
     ],
 )
-def test_what_is_not_the_next_certificate_is_not_taken(there: There, forged: Callable[[There], Renewal]) -> None:
+def test_only_the_next_certificate_is_taken(there: There, forged: Callable[[There], Renewal]) -> None:
     """Neither over the topic nor from a file; the one that is there stays."""
     before, back = there.tls.certificate.read_bytes(), forged(there)
 
@@ -221,7 +219,7 @@ def test_what_is_not_the_next_certificate_is_not_taken(there: There, forged: Cal
     assert there.tls.certificate.read_bytes() == before
 
 
-def test_who_has_none_at_all_takes_what_a_person_brings(there: There) -> None:
+def test_missing_or_unreadable_certificate_accepts_delivered_file(there: There) -> None:
     """A desk without a usable certificate takes the one that the operator delivers by file."""
     back = there.back()
     for left in (b"", b"CANARY"):
@@ -259,7 +257,7 @@ ANOTHER_WORD: dict[str, Callable[[BusFolder, Operator, Path], dict[str, Any]]] =
 
 
 @pytest.mark.parametrize("what", ANOTHER_WORD)
-def test_whoever_carries_the_file_back_puts_nothing_else_into_it(what: str, there: There, tmp_path: Path) -> None:
+def test_the_carrier_of_the_file_cannot_alter_it(what: str, there: There, tmp_path: Path) -> None:
     """The carrier of the file cannot act as the broker or cut the agency off: stored files stay as they are."""
     folder, operator, tls = there.folder, Operator(there.folder.path), there.tls
     renewal.keep(folder, "ngo-a", there.back())

@@ -47,7 +47,7 @@ def test_a_file_is_read_as_it_was_written(office: Office, tmp_path: Path) -> Non
     assert (tmp_path / "file").stat().st_mode & 0o777 == 0o600
 
 
-def test_what_two_people_read_out_is_of_these_keys_and_this_agency(office: Office) -> None:
+def test_a_fingerprint_covers_the_keys_and_the_agency(office: Office) -> None:
     """A request with substituted keys has another fingerprint; a request that brings no keys has none."""
     ours, anothers = (office.asked(office.identity(name)) for name in ("ngo-b", "ngo-c"))
     in_its_name = joining.changed(anothers, agency="ngo-b")
@@ -62,7 +62,9 @@ def test_what_two_people_read_out_is_of_these_keys_and_this_agency(office: Offic
 @pytest.mark.parametrize(
     "member", [{"csr": "other"}, {"disposals": ["x"]}, {"form": "other"}, {"more": 1}, {"entry": {}}]
 )
-def test_what_came_with_it_is_what_the_agency_signed(office: Office, tmp_path: Path, member: dict[str, object]) -> None:
+def test_attachments_are_those_that_the_agency_signed(
+    office: Office, tmp_path: Path, member: dict[str, object]
+) -> None:
     """Another certificate request, other statements about cases, another form: not read."""
     request = Request(entry=office.asked(office.identity("ngo-b")))
     (tmp_path / "file").write_bytes(json.dumps({**body_of(request), **member}))
@@ -72,7 +74,7 @@ def test_what_came_with_it_is_what_the_agency_signed(office: Office, tmp_path: P
 
 
 @pytest.mark.parametrize("raw", [b"", b"{}", b"[]", b"\xff", b"{" * 100_000, b'{"form":1.5}'])
-def test_what_is_no_request_is_refused(tmp_path: Path, raw: bytes) -> None:
+def test_a_malformed_request_is_refused(tmp_path: Path, raw: bytes) -> None:
     """Every malformed file is refused with the same code, and no content is repeated."""
     (tmp_path / "file").write_bytes(raw)
 
@@ -100,7 +102,7 @@ def test_an_agency_leaves_when_each_case_is_deleted_or_handed_over(office: Offic
 @pytest.mark.parametrize(
     ("supervisor", "code"), [("CANARY 7", "id_reserved"), ("operator", "id_reserved"), ("ngo-b", "supervisor_itself")]
 )
-def test_who_cannot_be_a_supervisor_is_told_at_once(supervisor: str, code: str, tmp_path: Path) -> None:
+def test_an_impossible_supervisor_is_refused_at_once(supervisor: str, code: str, tmp_path: Path) -> None:
     """Before any key is made."""
     folder = BusFolder(tmp_path)
     folder.create()
@@ -143,7 +145,7 @@ def test_an_admitter_signs_once(office: Office) -> None:
         sign(office.directory, altered, office.admitters[1], NOW)
 
 
-def test_who_admits_nobody_signs_nothing(office: Office) -> None:
+def test_a_stranger_cannot_sign_as_admitter(office: Office) -> None:
     """Not as the first one either, where nothing is entered yet."""
     stranger = Admitter("leyla", SigningKey.generate())
     with pytest.raises(DirectoryError, match="admitter_unknown"):

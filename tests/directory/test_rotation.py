@@ -173,7 +173,7 @@ async def _suspended(bus: BusFolder, _request: Request) -> Request:
     [_unsigned, _other_key, _later, _one_twice, _a_stranger, _without_its_key, _lost, _suspended],
     ids=lambda each: each.__name__.strip("_"),
 )
-async def test_what_is_not_in_order_changes_nothing(bus: BusFolder, forge: Callable[[BusFolder, Request], Any]) -> None:
+async def test_an_invalid_rotation_changes_nothing(bus: BusFolder, forge: Callable[[BusFolder, Request], Any]) -> None:
     """It is neither entered nor shown to an admitter, in whichever topic it lies."""
     try:
         forged = await forge(bus, await asked(bus))
@@ -190,7 +190,7 @@ async def test_what_is_not_in_order_changes_nothing(bus: BusFolder, forge: Calla
     assert await listed(bus) == [NOTHING]
 
 
-async def test_what_nobody_admitted_counts_in_its_own_topic_only(bus: BusFolder) -> None:
+async def test_an_unsigned_request_counts_in_its_own_topic_only(bus: BusFolder) -> None:
     """Another agency cannot put it before the admitters."""
     await put(bus, await asked(bus), "ngo-b")
 
@@ -207,9 +207,7 @@ async def test_one_change_of_an_agency_waits_at_a_time(bus: BusFolder) -> None:
     assert A_PASS > 20
 
 
-async def test_what_could_not_be_entered_is_entered_by_the_next_pass(
-    bus: BusFolder, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_the_next_pass_enters_a_request_after_a_failure(bus: BusFolder, monkeypatch: pytest.MonkeyPatch) -> None:
     """Two people have signed, and need not sign again because a broker was away."""
 
     async def fails(_folder: BusFolder, _request: Request) -> None:

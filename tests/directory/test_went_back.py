@@ -37,7 +37,7 @@ def seen(home: Path, directory: Directory) -> None:
 
 
 @pytest.mark.parametrize("what", ["cut before it", "another in its place"])
-def test_whoever_saw_an_entry_takes_no_directory_without_it(what: str, office: Office, tmp_path: Path) -> None:
+def test_a_reader_of_an_entry_takes_no_directory_without_it(what: str, office: Office, tmp_path: Path) -> None:
     """An agency is suspended; then the broker's folder is restored, and the operator signs heads over what is there."""
     before = office.directory.signed
     office.state("ngo-a", "suspended", NOW + HOUR)

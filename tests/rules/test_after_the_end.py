@@ -20,7 +20,7 @@ def test_the_hold_of_a_closed_case_can_be_ended() -> None:
 
 @pytest.mark.parametrize("outcome", ["payment.executed", "payment.failed"])
 @pytest.mark.parametrize("end", ["case.closed", "case.withdrawn"])
-def test_what_became_of_money_is_said_after_the_end(end: str, outcome: str) -> None:
+def test_the_outcome_of_a_payment_is_published_after_the_end(end: str, outcome: str) -> None:
     """It was ordered before; the bank answers when it answers, and the figures need the answer."""
     b = paid(Bench())
     b.say("shelter", "shelter.discharged", ref="B-1")
@@ -43,7 +43,7 @@ def test_no_money_is_ordered_after_the_end(end: str) -> None:
         assert refusal.rule == "G-40"
 
 
-def test_what_was_settled_while_the_case_was_closed_is_not_owed_again() -> None:
+def test_a_duty_settled_while_the_case_was_closed_is_not_owed_again() -> None:
     """The hold was not confirmed yet when the unit closed the case, and ended meanwhile: there is nothing to confirm."""
     b = begun(Bench())
     b.say(UNIT, "stay.hold_requested", ref="H-1", to=["migration"])

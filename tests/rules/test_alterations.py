@@ -81,7 +81,7 @@ def test_a_word_taken_out_of_who_opens_is_noticed(type: str, part: str, term: st
 @pytest.mark.parametrize(
     "type", [type for type, row in VALUES["types"].items() if row.get("stops") and not row.get("opening")]
 )
-def test_what_stops_something_reaches_those_whose_consent_is_withdrawn(type: str) -> None:
+def test_a_stop_reaches_agencies_whose_consent_is_withdrawn(type: str) -> None:
     """The "!" of section 3 taken away is noticed; of a signal nobody has been asked for consent yet."""
     profile = altered(lambda values: values["types"][type].update(stops=False))
     assert _audiences(profile, type) != BEFORE[type]

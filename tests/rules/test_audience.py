@@ -66,7 +66,7 @@ def test_every_word_of_the_vocabulary_is_answered_and_used() -> None:
         ("embassy", "coded contact identity"),
     ],
 )
-def test_of_a_referral_a_role_opens_at_most_its_parts(role: str, parts: str) -> None:
+def test_a_role_opens_at_most_its_parts_of_a_referral(role: str, parts: str) -> None:
     """Whichever agencies the sender names, the fund opens no story, the school no money, and migration no contact."""
     assert " ".join(sorted(Tables.of(PROFILE).may_open_of_referral(role))) == parts
 

@@ -113,7 +113,7 @@ STORIES: Final[tuple[Callable[[Bench], Bench], ...]] = (
 
 
 @pytest.mark.parametrize("story", STORIES, ids=[story.__name__ for story in STORIES])
-def test_a_case_that_once_was_a_dead_end_is_none(story: Callable[[Bench], Bench]) -> None:
+def test_a_former_dead_end_can_be_closed(story: Callable[[Bench], Bench]) -> None:
     """The case can be closed, else its retention never begins; and no agency owes anything that it cannot do."""
     b = story(bench(court=False))
 
@@ -174,7 +174,7 @@ def test_a_referral_expires_when_the_special_unit_has_deleted() -> None:
     assert b.view.open_referrals == (reference("R-2"),)
 
 
-def test_who_holds_the_case_next_is_told() -> None:
+def test_the_next_holder_is_notified() -> None:
     """The centre held the plan; the special unit holds the case from there on, and hears it."""
     b = begun(bench())
     b.say("vac", "plan.adopted", to=["ngo-l"])

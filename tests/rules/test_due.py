@@ -169,7 +169,7 @@ def test_a_month_that_has_no_such_day_reminds_on_its_last() -> None:
 
 
 @pytest.mark.parametrize("story", [signalled, served, offered, closed, planned, under_review])
-def test_what_is_due_is_the_same_however_often_it_is_asked_for(story: object) -> None:
+def test_due_events_are_the_same_at_every_call(story: object) -> None:
     """A restarted timekeeper derives the same ids: key, time and data do not hang on when it asks."""
     assert callable(story)
     b = story(Bench())

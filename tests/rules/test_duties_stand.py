@@ -130,7 +130,7 @@ def test_p6_a_decision_that_is_owed_is_owed_after_closing_and_opening_again() ->
     assert b.deadlines == []
 
 
-def test_p6_what_was_late_when_it_was_closed_is_late_still() -> None:
+def test_p6_a_breach_before_the_closing_stays_a_breach() -> None:
     """Its breach is on record, and comes once."""
     b = begun(Bench())
     assert [said.split(" ")[0] for said in b.through("d15 9:00")] == ["D-RG"]
@@ -141,7 +141,7 @@ def test_p6_what_was_late_when_it_was_closed_is_late_still() -> None:
     assert b.through("d60 9:00") == []
 
 
-def test_p6_what_became_late_unsaid_is_said_when_it_is_open_again() -> None:
+def test_p6_a_missed_breach_is_published_after_the_re_opening() -> None:
     """The timekeeper was away until the unit had closed the case: the breach is dated after the re-opening."""
     b = begun(Bench()).at("d15 9:00")
     b.say("special-unit", "case.closed", reason="lost_contact")

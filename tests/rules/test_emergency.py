@@ -117,7 +117,7 @@ def test_her_word_after_it_was_sealed_keeps_it_shut(type: str, *, child: bool) -
         ("shelter", "imminent_danger", "contact identity"),
     ],
 )
-def test_who_asked_opens_the_parts_that_the_reason_needs_and_nobody_else_any(by: str, reason: str, parts: str) -> None:
+def test_the_asker_alone_opens_the_parts_that_the_reason_needs(by: str, reason: str, parts: str) -> None:
     """Whatever the holder's desk put into the letter."""
     b = asked(reason=reason)
     b.through("d8 12:10")
@@ -160,7 +160,7 @@ def test_every_refusal_reads_alike_and_the_history_knows_why() -> None:
     assert {each.because for each in refusals} >= {"G-01", "G-02", "G-03", "G-20", "G-70", "G-71", "G-72"}
 
 
-def test_of_other_types_the_reason_is_said_to_the_sender() -> None:
+def test_a_refusal_of_another_type_names_its_reason() -> None:
     """Nothing stands beside it."""
     answer = planned(Bench()).ask("hospital", "referral.accepted", ref="R-1")
     assert isinstance(answer, Refusal)

@@ -85,7 +85,7 @@ def test_an_objection_shows_nobody_but_the_court_who_else_holds_the_case() -> No
 
 
 @pytest.mark.parametrize(("by", "rule"), [("fund", "G-01"), ("auditor", "G-01"), (UNIT, "G-01"), ("prosecution", None)])
-def test_who_may_end_access(by: str, rule: str | None) -> None:
+def test_only_court_and_prosecution_end_access(by: str, rule: str | None) -> None:
     """A court or prosecution, heard of the case or not; nobody else."""
     refusal = planned(Bench()).ask(by, "access.terminated", approver="A-2")
     assert (refusal.rule if refusal else None) == rule

@@ -71,7 +71,7 @@ def test_the_order_of_the_rules_is_a_value() -> None:
         ("roles:", "roles: {", "no YAML"),
     ],
 )
-def test_what_does_not_belong_in_a_profile_is_an_error_that_names_the_place(old: str, new: str, where: str) -> None:
+def test_an_unknown_member_of_a_profile_is_an_error_that_names_the_place(old: str, new: str, where: str) -> None:
     """Unknown keys, words, groups, types and statuses, days that are none, and a key that is there twice."""
     if not where:
         assert read_profile(TEXT.replace(old, new, 1)).digest == PROFILE.digest
@@ -95,7 +95,7 @@ def test_an_unknown_profile_is_answered_with_those_there_are() -> None:
         load_profile("zz@2000-01-01")
 
 
-def test_what_rests_on_unread_law_is_marked() -> None:
+def test_every_value_on_unread_law_is_marked() -> None:
     """Every [u] of the basis column has its mark, and no mark stands without one."""
     tables = (PROFILE.types, PROFILE.refusals, PROFILE.clocks)
     cited = {name: row for table in tables for name, row in table.items()}

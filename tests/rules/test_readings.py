@@ -166,7 +166,7 @@ def test_a_consent_to_services_alone_is_delivered_too() -> None:
     assert len(said.audience.earlier["vac"]) == 2
 
 
-def test_who_is_told_of_a_revocation_has_a_part_by_it() -> None:
+def test_a_notice_of_revocation_gives_a_part() -> None:
     """It helped on a recognition that stands no more, and may have to undo something."""
     b = identified(Bench())
     b.say("ngo-a", "consent.given", receivers=["fund"])

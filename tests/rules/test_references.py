@@ -28,7 +28,7 @@ def beds_asked() -> Bench:
         ("review.requested", {}),
     ],
 )
-def test_p2_who_was_asked_takes_no_answer_of_the_others(type: str, said: dict[str, Any]) -> None:
+def test_p2_a_receiver_cannot_take_the_answers_of_the_others(type: str, said: dict[str, Any]) -> None:
     """A shelter opens something of its own under the reference of the bed: it would be told of the other's offer."""
     b = beds_asked()
     refusal = b.ask("ngo-shelter", type, ref="B-9", **said)
@@ -39,7 +39,7 @@ def test_p2_who_was_asked_takes_no_answer_of_the_others(type: str, said: dict[st
     assert b.say("shelter", "shelter.admitted", ref="B-9").audience.recipients == ("special-unit",)
 
 
-def test_who_owes_an_answer_does_not_stop_its_own_clock() -> None:
+def test_an_agency_cannot_stop_the_clock_of_its_own_answer() -> None:
     """A referral under the service's reference, and a question about that referral, would pause the agency's own clock."""
     b = planned(Bench())
     b.consents("ngo-l", by="vac")
@@ -51,7 +51,7 @@ def test_who_owes_an_answer_does_not_stop_its_own_clock() -> None:
     assert "D-SERVICE" in b.codes
 
 
-def test_one_who_uses_a_reference_for_several_things_goes_on() -> None:
+def test_an_agency_may_use_its_own_reference_several_times() -> None:
     """Its own is free to it; and a service given unasked takes nobody's."""
     b = served(Bench())
     b.say("vac", "referral.submitted", ref="R-9", to=["ngo-l"], services=[])

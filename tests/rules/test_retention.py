@@ -99,7 +99,7 @@ class TestWhenItIsSaid:
         assert not ends(b, "d1164 0:00")
         assert ends(b, "d1166 0:00")
 
-    def test_who_was_erased_by_decision_is_told_again_when_the_years_are_over(self) -> None:
+    def test_an_erasure_by_decision_is_followed_by_one_after_retention(self) -> None:
         """Its letters went then; its envelopes go now."""
         b = closed(Bench(ONE_YEAR))
         b.say("court", "access.terminated", approver="A-2", letter=True)
@@ -165,7 +165,7 @@ class TestACaseThatIsOver:
         assert refusal is not None
         assert (refusal.rule, refusal.code) == ("G-02", "unknown_case")
 
-    def test_who_was_told_confirms_and_who_does_not_is_named(self) -> None:
+    def test_every_notified_agency_confirms_or_is_named(self) -> None:
         """The erasure itself is seen through: a missing word is a breach after a week, with the holder and its supervisor."""
         b = self.over()
         assert b.codes == ["D-ERASE"] * 7
@@ -175,7 +175,7 @@ class TestACaseThatIsOver:
         assert b.ask("auditor", "access.granted") is None, "that an auditor looks is on record for every number"
 
     @pytest.mark.parametrize("story", [closed, served, planned, child_signalled])
-    def test_what_is_known_of_it_is_the_same_with_and_without_what_was_said_before(self, story: Any) -> None:
+    def test_the_view_after_retention_is_the_same_without_earlier_events(self, story: Any) -> None:
         """So a registrar that reads a history without envelopes decides as one that read them all."""
         b = story(Bench(ONE_YEAR))
         event = b.event("timekeeper", "access.erasure_due", ground="retention")

@@ -21,7 +21,7 @@ def test_p5_a_decision_that_is_dated_back_may_be_reviewed() -> None:
     assert refusal.rule == "G-46"
 
 
-def test_p5_what_protects_her_until_then_stands() -> None:
+def test_p5_her_protection_stands_until_the_review_window_ends() -> None:
     """The hold on her removal is not ended, and she is not put out of the house, in the minute of the decision."""
     b = told_late()
     hold = b.ask("special-unit", "stay.hold_ended", ref="H-1")

@@ -223,7 +223,7 @@ WITHHELD: Final = {
 
 
 @pytest.mark.parametrize("type", WITHHELD)
-def test_what_is_withheld_by_the_units_role_is_withheld_from_it(type: str) -> None:
+def test_an_event_withheld_by_role_is_withheld_from_the_unit(type: str) -> None:
     """G-33, G-34: a refusal may be recorded by the unit's role, in a version with a field for it."""
     b = unit_refused(Bench())
     b.consents("ngo-shelter")
@@ -268,7 +268,7 @@ def test_every_version_of_a_referral_is_read_alike(version: int) -> None:
     assert b.codes == ["D-SERVICE"]
 
 
-def test_who_accepts_the_referral_that_gave_help_without_a_status_holds_the_case() -> None:
+def test_accepting_the_referral_without_a_status_gives_the_case() -> None:
     """Section 1, holder."""
     b = without_status(Bench())
     b.say("vac", "referral.accepted", ref="R-5")

@@ -66,7 +66,7 @@ def test_p2_a_stranger_is_told_the_same_of_every_case(type: str) -> None:
 
 
 @pytest.mark.parametrize("type", OPENING)
-def test_p2_who_opens_what_another_has_opened_learns_that_it_is_not_free(type: str) -> None:
+def test_p2_opening_a_taken_reference_shows_only_that_it_is_taken(type: str) -> None:
     """The refusal reads as one for an unknown case: neither the case's beginning nor the end of access shows."""
     for name, b in cases().items():
         for at in (b.now, FIRST - timedelta(days=1)):

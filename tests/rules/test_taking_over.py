@@ -71,7 +71,7 @@ def test_nothing_is_handed_on_in_a_letter_against_her_word(type: str, rule: str)
     assert b.ask("vac", "referral.submitted", letter=True, **said) is None
 
 
-def test_of_a_child_and_without_the_special_unit_help_goes_on() -> None:
+def test_help_for_a_child_and_without_the_special_unit_goes_on() -> None:
     """A child is not asked; and an agency that she came to may help her when she refuses the special unit."""
     child = child_planned(Bench())
     child.say("special-unit", "consent.withdrawn", receivers=["vac"])

@@ -151,7 +151,7 @@ def test_an_agency_and_the_registrar_count_the_same_events(story: Callable[[Benc
 
 
 @pytest.mark.parametrize("agency", ["ngo-l", "vac"])
-def test_who_left_and_who_had_it_stop_see_that_it_owes_nothing_more(agency: str) -> None:
+def test_desks_on_both_sides_see_that_a_departed_agency_owes_nothing(agency: str) -> None:
     """By their own events alone, each desk shows the duties of the agency as the registrar has them."""
     b = served(Bench())
     b.say("ngo-l", "referral.accepted", ref="R-2")
