@@ -32,7 +32,7 @@ class Newcomer:
 
 
 async def read_directory(folder: BusFolder) -> Directory:
-    """The directory as it stands now."""
+    """Return the present directory."""
     directory = Directory(folder.settings.bus, operator_key(folder.path))
     async with DirectoryReader(folder.as_operator, directory, lambda _: None, home=folder.keys):
         return directory

@@ -93,7 +93,7 @@ def _see_that_heads_stay(directory: Directory, listing: Listing) -> None:
 
 
 def sign(directory: Directory, listing: Listing, admitter: Admitter) -> Listing:
-    """*listing* with one admitter's signature more.
+    """Return *listing* with one more admitter's signature.
 
     Raises:
         DirectoryError: ``head_key_changed``, or it would not be believed; the code says why.

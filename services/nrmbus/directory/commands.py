@@ -31,7 +31,7 @@ _LARGEST: Final = 64 * 1024 * 1024
 
 
 async def time_of(folder: BusFolder, where: Where) -> datetime:
-    """The bus's time now: the wall's, or on a bus for playing what the player last set."""
+    """Return the bus's time: the wall clock's, or on a bus for playing the player's."""
     async with clock_of(where, play=folder.settings.play) as clock:
         return clock.now()
 
@@ -49,7 +49,7 @@ def write_file(directory: Directory, file: Path) -> None:
 
 
 def read_file(folder: BusFolder, file: Path) -> Directory:
-    """The directory as it stood when *file* was written: what the operator signed, and nothing else.
+    """Return the directory as of the writing of *file*: the entries that the operator signed, and nothing else.
 
     Raises:
         DirectoryError: an entry cannot be believed.
@@ -81,7 +81,7 @@ def reader_of(folder: BusFolder) -> Path:
 def ask_first(
     folder: BusFolder, agency: str, role: str, supervisor: str | None, contact: Contact | None = None
 ) -> Request:
-    """The request of an agency that is new on the bus. Its keys are made in its folder; no broker is needed.
+    """Return the request of an agency that is new on the bus; make its keys in its folder, without a broker.
 
     Raises:
         DirectoryError: ``id_reserved``, of the agency or of its supervisor; ``supervisor_itself``.
@@ -108,7 +108,7 @@ async def ask_for_new_keys(
     known: Directory | None = None,
     contact: Contact | None = None,
 ) -> Request:
-    """The request of an agency for other keys: ``rotated``, or ``lost`` where the old ones are gone or in wrong hands.
+    """Return the request of an agency for other keys: ``rotated``, or ``lost`` if the old keys are gone or stolen.
 
     *certified*: another certificate is asked for with them. *known*: the directory, where nothing here can read it.
 
@@ -242,7 +242,7 @@ def admitter_of(folder: BusFolder, name: str | None, directory: Directory) -> Ad
 def sign(
     directory: Directory, request: Request, admitter: Admitter, at: datetime, open_cases: Collection[str] = ()
 ) -> Request:
-    """*request* with one admitter's signature more; the first says from when on it holds, and makes the challenge.
+    """Return *request* with one more admitter's signature; the first sets the start time, and makes the challenge.
 
     Raises:
         DirectoryError: it cannot be admitted; the code says why.
@@ -264,7 +264,7 @@ def sign(
 
 
 def operator_of(folder: BusFolder) -> Operator:
-    """The operator, whose key lies here. Raises DirectoryError ``not_operator``."""
+    """Return the operator, whose key is in this folder. Raise DirectoryError ``not_operator``."""
     # Made on first use where a bus is set up; here a fresh one would be nobody's.
     if not is_operator(folder):
         raise DirectoryError("not_operator")

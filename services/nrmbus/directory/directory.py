@@ -63,7 +63,7 @@ class Directory:
 
     @property
     def number(self) -> int:
-        """The number of the last entry; 0 when there is none."""
+        """Return the number of the last entry; 0 if there is none."""
         return self.roll.number
 
     @property
@@ -73,12 +73,12 @@ class Directory:
 
     @property
     def signed(self) -> tuple[bytes, ...]:
-        """All entries as they stand in the topic, without heads."""
+        """Return all entries as they are in the topic, without heads."""
         return tuple(self._raw)
 
     @property
     def entries(self) -> dict[str, Entry]:
-        """The newest entry of each agency, by agency id."""
+        """Return the newest entry of each agency, by agency id."""
         return {agency: standing.last for agency, standing in self.roll.agencies.items()}
 
     # -- reading -----------------------------------------------------------------------------------------------------
@@ -124,7 +124,7 @@ class Directory:
         return entry
 
     def checked(self, entry: Entry, due: int | None = None) -> Keys:
-        """The keys of *entry*, which is believed as the next one.
+        """Return the keys of *entry*, which is believed as the next one.
 
         Raises:
             DirectoryError: it is not.
@@ -150,7 +150,7 @@ class Directory:
             raise DirectoryError(code)
 
     def check_admitting(self, entry: Entry) -> int:
-        """How many admitters have signed what is admitted so far, each once.
+        """Return how many admitters have signed the admission so far, each counted once.
 
         Raises:
             DirectoryError: ``admission_invalid``, ``admitter_unknown``, ``admitter_twice``.
@@ -244,7 +244,7 @@ class Directory:
     # -- asking ------------------------------------------------------------------------------------------------------
 
     def kids(self, entry: Entry) -> Kids:
-        """The keys of *entry*, which was added, by their kids."""
+        """Return the keys of *entry*, which was added, by their kids."""
         return self._keys[entry.agency, entry.step].kids
 
     def knows(self, agency: str) -> bool:
@@ -302,12 +302,12 @@ class Directory:
         raise WireError("signature_invalid")
 
     def signing_kid(self, agency: str, at: datetime) -> str | None:
-        """The kid of the key that *agency* signs with at *at*; none before it was admitted."""
+        """Return the kid of the key that *agency* signs with at *at*; None before its admission."""
         found = self._at(agency, at)
         return found.effective[-1].kids.signing if found and found.effective else None
 
     def any_verify_key(self, agency: str, kid: str) -> VerifyKey:
-        """A key that *agency* signed with at any time, for reading old history.
+        """Return a key that *agency* signed with at any time, for reading old history.
 
         Raises:
             WireError: ``signature_invalid`` when it never had such a key.
@@ -363,7 +363,7 @@ class Directory:
         return tuple(found.values())
 
     def log_keys(self) -> tuple[LogKeys, ...]:
-        """Every pair that the auditor's logs were signed with, oldest first; the last one signs now."""
+        """Return every key pair that signed the auditor's logs, oldest first; the last one signs now."""
         found = {
             keys.log.verify.public + keys.log.lasting.public: keys.log
             for keys in self._periods(AUDITOR)
@@ -372,7 +372,7 @@ class Directory:
         return tuple(found.values())
 
     def of_role(self, role: str) -> tuple[str, ...]:
-        """Agencies with *role*, sorted."""
+        """Return the agencies with *role*, sorted."""
         return tuple(sorted(agency for agency, entry in self.entries.items() if entry.role == role))
 
 

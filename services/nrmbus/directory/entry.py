@@ -130,7 +130,7 @@ _BY_ADMITTERS: Final = (*_BY_AGENCY[:-1], "made", "valid_from", "challenge")
 
 
 def body_of(entry: Frozen) -> dict[str, Any]:
-    """The JSON members of *entry*, absent ones left out."""
+    """Return the JSON members of *entry*, without absent ones."""
     return entry.model_dump(mode="json", exclude_none=True)
 
 
@@ -157,7 +157,7 @@ def digest_of(entry: Entry | Admitters) -> str:
 
 
 def challenge_info(bus: str, agency: str, step: int, kid: str) -> bytes:
-    """The label that a challenge is sealed under: it opens for this agency, step and key only."""
+    """Return the label that a challenge is sealed under: it opens for this agency, step and key only."""
     return b"nrmbus/challenge/v1\0" + b"".join(map(ids.lp, (bus, agency, str(step), kid)))
 
 

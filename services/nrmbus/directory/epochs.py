@@ -33,17 +33,17 @@ class Epoch:
 
     @property
     def spent_from(self) -> datetime | None:
-        """From when on it has lived as long as any key may; never on a bus for playing."""
+        """Return the end of the key's longest use; None on a bus for playing."""
         return None if self.lasts is None else self.since + self.lasts
 
     @property
     def ends(self) -> datetime | None:
-        """From when on nothing is sealed to it; None where nobody knows yet."""
+        """Return the time from which nothing is sealed to the key; None while unknown."""
         return min((each for each in (self.until, self.spent_from) if each is not None), default=None)
 
     @property
     def destroyed_from(self) -> datetime | None:
-        """From when on its private key has to be gone."""
+        """Return the time from which the private key must be destroyed."""
         return None if self.ends is None else self.ends + GRACE
 
 
@@ -81,7 +81,7 @@ def of_desk(directory: Directory, identity: Identity) -> tuple[Epoch, ...]:
 
 
 def with_interim(known: tuple[Epoch, ...], interim: Iterable[tuple[str, datetime]]) -> tuple[Epoch, ...]:
-    """The epochs *known* to the directory, and those of *interim* keys: kid, and since when it is used.
+    """Return the epochs *known* to the directory, and those of *interim* keys (kid, time of first use).
 
     An interim key gives way to the next one, and to the next that the directory names.
     """

@@ -88,7 +88,7 @@ class Period:
 
     @property
     def since(self) -> datetime:
-        """From when on they hold."""
+        """Return the time from which the keys hold."""
         return self.entry.valid_from
 
     def overlaps(self, at: datetime) -> bool:
@@ -115,7 +115,7 @@ class Standing:
         )
 
     def effective(self, at: datetime) -> tuple[Period, ...]:
-        """The undisputed periods that have begun at *at*, in the order of their entries; the last one holds."""
+        """Return the undisputed periods that have begun at *at*, in the order of their entries; the last one holds."""
         return tuple(each for each in self.undisputed if each.since <= at)
 
     def state(self, at: datetime) -> State | None:
@@ -124,7 +124,7 @@ class Standing:
         return found[-1] if found else None
 
     def first_held(self, kid: str) -> datetime:
-        """From when on the sealing key *kid*, which stands here, was the agency's."""
+        """Return the time since which the listed sealing key *kid* was the agency's."""
         return min(each.since for each in self.periods if each.kids.sealing == kid)
 
     def sealing(self, at: datetime, life: timedelta | None = None) -> Period | None:
@@ -158,7 +158,7 @@ class Roll:
     def refuses_admitters(
         self, listed: Admitters, kids: Mapping[str, str], head: str, signed: Signed
     ) -> DirectoryCode | None:
-        """Why the list is not believed; *kids* is kid to name, *head* the kid of the key for heads."""
+        """Return why the list is not believed, or None; *kids* is kid to name, *head* the kid of the key for heads."""
         before = self.admitters
         if code := self._out_of_place(listed.bus, listed.number):
             return code
@@ -173,7 +173,7 @@ class Roll:
         return self._too_few(signed.admitted) if before else None
 
     def with_admitters(self, listed: Admitters, kids: Mapping[str, str], head: str) -> "Roll":
-        """The roll after the list, which was found good."""
+        """Return the roll after the list, which was believed."""
         used = {**self.used, **{kid: (name, "admission") for kid, name in kids.items()}, head: ("operator", "head")}
         return replace(self, number=listed.number, admitters=listed, admitter_kids=dict(kids), used=used)
 
@@ -188,7 +188,7 @@ class Roll:
     # -- agencies ----------------------------------------------------------------------------------------------------
 
     def refuses(self, entry: Entry, kids: Kids, signed: Signed, seen: datetime | None = None) -> DirectoryCode | None:
-        """Why *entry* is not believed as the next one; none when it is. *seen*: when it did not stand there yet, by a head."""
+        """Return why *entry* is not believed as the next one, or None. *seen*: a head proves its absence until then."""
         return (
             self._out_of_place(entry.bus, entry.number)
             or self.refuses_request(entry, kids, signed.asked)
@@ -219,7 +219,7 @@ class Roll:
         return self._taken(named) or _came_back(kids, standing) or _unproven(kids, standing, asked)
 
     def after(self, entry: Entry, kids: Kids) -> "Roll":
-        """The roll after *entry*, which was found good."""
+        """Return the roll after *entry*, which was believed."""
         before = self.agencies.get(entry.agency)
         periods, states = (before.periods, before.states) if before else ((), ())
         if entry.kind in CHANGES_KEYS:
@@ -339,7 +339,7 @@ def _opens(challenge: Challenge | None, opened: str) -> bool:
 
 
 def _came_back(kids: Kids, standing: Standing | None) -> DirectoryCode | None:
-    """A sealing key that another took the place of: its private key is destroyed when it was said that it would be."""
+    """Return ``key_replaced`` for a replaced sealing key: its private key is destroyed on the announced day."""
     sealing = [(each.kids.sealing, each.confirmed) for each in standing.periods] if standing else []
     first = next((turn for turn, (kid, _) in enumerate(sealing) if kid == kids.sealing), len(sealing))
     after = [kid for kid, confirmed in sealing[first:] if kid != kids.sealing and confirmed is not None]

@@ -13,7 +13,7 @@ STALE_AFTER: Final = timedelta(hours=3)
 
 
 def utc_time() -> datetime:
-    """The wall's time in UTC, to the second."""
+    """Return the wall clock's time in UTC, to the second."""
     return datetime.now(UTC).replace(microsecond=0)
 
 

@@ -86,12 +86,12 @@ class Invitation(Carried):
 
 
 def in_fours(digest: str) -> str:
-    """The first 32 hex digits of a *digest* as two people read them to one another, in groups of four."""
+    """Return the first 32 hex digits of a *digest* in groups of four, as two people read them out."""
     return " ".join(digest[at : at + _GROUP] for at in range(0, _DIGITS, _GROUP))
 
 
 def digits_of(fingerprint: str) -> str:
-    """The digits alone of a *fingerprint*, however somebody has typed it."""
+    """Return the digits of a *fingerprint*, however it was typed."""
     return re.sub(r"[^0-9a-f]", "", fingerprint.lower())
 
 

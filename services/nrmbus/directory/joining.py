@@ -55,7 +55,7 @@ class Wanted:
 
 
 def changed(entry: Admission, **members: Any) -> Admission:
-    """*entry* with other *members*, in JSON types."""
+    """Return *entry* with other *members*, in JSON types."""
     return type(entry).model_validate_json(json.dumps({**body_of(entry), **members}))
 
 
@@ -73,7 +73,7 @@ def _place(directory: Directory, agency: str) -> dict[str, Any]:
 def proposed(
     directory: Directory, wanted: Wanted, kind: Kind, *, made: datetime, until: datetime | None = None
 ) -> Entry:
-    """The entry that would bring the keys of *wanted*, unsigned."""
+    """Return the unsigned entry that would bring the keys of *wanted*."""
     return Entry(
         **_place(directory, wanted.agency),
         kind=kind,
@@ -106,13 +106,13 @@ def repeated(directory: Directory, agency: str, kind: Kind, *, made: datetime, o
 
 
 def asked_by(entry: Entry, keys: Iterable[SigningKey]) -> Entry:
-    """*entry* with the agency's signatures, one a key."""
+    """Return *entry* with the agency's signatures, one per key."""
     by_kid = {key.kid: key for key in keys}
     return changed(entry, asked=[body_of(sign("request", request_of(entry), key)) for key in by_kid.values()])
 
 
 def listed(directory: Directory, admitters: Iterable[AdmitterKey], head: str) -> Admitters:
-    """The next list of those who admit, unsigned; *head*: the public key that signs heads, base64."""
+    """Return the next list of admitters, unsigned; *head*: the public key that signs heads, base64."""
     before = directory.roll.admitters
     return Admitters(
         bus=directory.bus,
@@ -124,7 +124,7 @@ def listed(directory: Directory, admitters: Iterable[AdmitterKey], head: str) ->
 
 
 def admitted_by(entry: Admission, key: SigningKey) -> Admission:
-    """*entry* with one admitter's signature more.
+    """Return *entry* with one more admitter's signature.
 
     Raises:
         DirectoryError: ``admission_invalid``: it has as many as there may be, so most of them are not an admitter's.

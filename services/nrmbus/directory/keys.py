@@ -62,5 +62,5 @@ def _raw(text: str) -> bytes:
 
 
 def verify_key(text: str) -> VerifyKey:
-    """An Ed25519 public key as an entry writes it; raises ``weak_key``."""
+    """Return an Ed25519 public key from its text in an entry; raise ``weak_key``."""
     return VerifyKey(_raw(text))

@@ -75,7 +75,7 @@ def _secret(home: Path, purpose: str, generate: Callable[[], _Pair]) -> bytes:
 
 
 def _read(path: Path) -> bytes:
-    """The private key at *path*. Raises KeysSealed where it cannot be opened, or is another kind of key."""
+    """Return the private key at *path*. Raise KeysSealed if it cannot be opened, or is another kind of key."""
     try:
         seed = keyfile.read(path)
         if len(seed) != keyfile.SEED_BYTES:
@@ -124,7 +124,7 @@ class Identity:
 
     @classmethod
     def next_at(cls, home: Path, agency: str) -> Self:
-        """The pairs that are to replace those of *home*; made on first use, and in use only after `promote`."""
+        """Return the pairs that will replace those of *home*; made on first use, and in use only after `promote`."""
         signing = SigningKey.from_seed(_secret(home, f"{NEXT}/signing", SigningKey.generate))
         sealing = SealingKey.from_seed(_secret(home, f"{NEXT}/sealing", SealingKey.generate))
         witness = SigningKey.from_seed(_secret(home, f"{NEXT}/witness", SigningKey.generate))
@@ -170,13 +170,13 @@ class Identity:
 
     @staticmethod
     def replaced_at(home: Path) -> frozenset[str]:
-        """The kids of the sealing keys that were replaced and whose private keys lie in *home*/keys still; none is opened."""
+        """Return the kids of replaced sealing keys whose private keys are still in *home*/keys; opens none of them."""
         files = (home / "keys" / PAST).glob("sealing-*.seed")
         return frozenset(f"xwing:{path.stem.removeprefix('sealing-')}" for path in files)
 
     @staticmethod
     def interim_at(home: Path) -> Mapping[str, datetime]:
-        """The interim keys of *home*, each with the time since which it is used; none is opened."""
+        """Return the interim keys of *home*, each with its time of first use; opens none of them."""
         return _interim(home)
 
     @staticmethod
@@ -237,7 +237,7 @@ class LogIdentity:
 
     @property
     def public(self) -> LogEntry:
-        """The public halves, as an entry of the directory names them."""
+        """Return the public halves, as an entry of the directory names them."""
         return LogEntry(ed25519=_text(self.signing.public), mldsa44=_text(self.lasting.public))
 
 
@@ -255,7 +255,7 @@ class Admitter:
 
     @classmethod
     def here(cls, home: Path) -> tuple[Self, ...]:
-        """Those whose keys lie below *home*, by name."""
+        """Return the admitters whose keys are below *home*, by name."""
         names = sorted(path.parents[1].name for path in (home / "admitters").glob("*/keys/admission.seed"))
         return tuple(cls.at(home, name) for name in names)
 
@@ -290,7 +290,7 @@ class Operator:
 
     @property
     def public(self) -> bytes:
-        """The key that everybody on this bus trusts for the directory: 32 bytes."""
+        """Return the key that everybody on this bus trusts for the directory: 32 bytes."""
         return self._key.public
 
     def number(self, entry: Entry | Admitters, directory: Directory) -> bytes:
@@ -303,7 +303,7 @@ class Operator:
         return (*texts, requests.vouched(bus, agency, *texts, self._key))
 
     def admitters(self, directory: Directory, listed: tuple[AdmitterKey, ...]) -> bytes:
-        """The next list of admitters, signed by the admitters who are here; the first list of a bus needs none of them."""
+        """Return the next list of admitters, signed by the admitters here; the first list of a bus needs no signature of theirs."""
         made = joining.listed(directory, listed, _text(self._head.public))
         for each in self._admitting(directory):
             made = joining.admitted_by(made, each.key)
@@ -331,7 +331,7 @@ class Operator:
         return tuple(each for each in self._here if each.key.kid in known)[:TWO]
 
     def head(self, directory: Directory, time: datetime) -> bytes:
-        """How far *directory* goes, signed at *time* by the wall's clock."""
+        """Return a head over *directory*, signed at *time* by the wall clock."""
         head = Head(bus=directory.bus, number=directory.number, digest=directory.digest, time=time)
         return statement.sign("directory-head", body_of(head), self._head)
 

@@ -136,7 +136,7 @@ async def answer(folder: BusFolder) -> tuple[Outcome, ...]:
 def _answered(
     folder: BusFolder, directory: Directory, agency: str, records: Iterable[bytes]
 ) -> tuple[Renewal | None, list[str]]:
-    """The answer to the newest request in *agency*'s topic that is in order, if one is; and why others are not."""
+    """Return the answer to the newest valid request in *agency*'s topic, if any; and why others are invalid."""
     newest: Renewal | None = None
     codes: list[str] = []
     for raw in records:
@@ -185,7 +185,7 @@ async def _changed(
 
 
 def _waiting(directory: Directory, record: str | None) -> int:
-    """How many admitters have signed what waits already; -1 where nothing does that could still be entered."""
+    """Return how many admitters have signed the waiting request; -1 if no request could still be entered."""
     if record is None:
         return -1
     try:

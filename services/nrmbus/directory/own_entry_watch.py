@@ -38,6 +38,6 @@ class Own:
                 self._theirs = min(self._theirs or entry.valid_from, entry.valid_from)
 
     def read_to_the_end(self, number: int) -> None:
-        """The directory was read to its end, at *number*: by now an entry must have named our keys."""
+        """Record that the directory was read to its end, at *number*: by now an entry must have named our keys."""
         if not self._seen and self.alarm is None:
             self.alarm = number

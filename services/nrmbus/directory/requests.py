@@ -120,7 +120,7 @@ class Request(Carried):
     def having(
         self, entry: Entry, certificate: str | None = None, ca: str | None = None, word: str | None = None
     ) -> "Request":
-        """The same with *entry* one step on, and what the authority answered."""
+        """Return the request with *entry* one step on, and with the authority's answer."""
         return Request(
             entry=entry,
             csr=self.csr,
@@ -137,7 +137,7 @@ def digest(*texts: str) -> str:
 
 
 def disposed(body: Disposal, key: SigningKey) -> str:
-    """*body*, signed by the agency that leaves."""
+    """Return *body*, signed by the agency that leaves."""
     return statement.sign("erasure", body_of(body), key).decode("ascii")
 
 

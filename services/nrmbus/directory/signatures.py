@@ -13,14 +13,14 @@ def _signed(thing: statement.Thing, payload: bytes) -> bytes:
 
 
 def sign(thing: statement.Thing, payload: bytes, key: SigningKey) -> Signature:
-    """One more signature over *payload* as a *thing*."""
+    """Return one more signature over *payload* as a *thing*."""
     return Signature(keyid=key.kid, sig=base64.encode(key.sign(_signed(thing, payload))))
 
 
 def holding(
     thing: statement.Thing, payload: bytes, signatures: Iterable[Signature], keys: Mapping[str, VerifyKey]
 ) -> tuple[str, ...] | None:
-    """The kids of *signatures*, in order and as often as they stand there; none if one is of no key here, or does not fit."""
+    """Return the kids of *signatures*, in order, with repetitions; empty if one has an unknown key, or does not verify."""
     found = []
     for each in signatures:
         key, raw = keys.get(each.keyid), base64.read(each.sig)

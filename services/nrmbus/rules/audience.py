@@ -36,7 +36,7 @@ class Audience:
 
 
 def audience_of(context: EventContext) -> Audience:
-    """The audience of the event of *context*; a type that the profile does not know reaches nobody."""
+    """Return the audience of the event of *context*; a type that the profile lacks reaches nobody."""
     row = context.tables.row(context.event.type)
     if row is None:
         return Audience((), {}, {})
@@ -53,7 +53,7 @@ def _recipients(context: EventContext, row: Row) -> set[str]:
 
 
 def granted_to(context: EventContext, agency: str) -> bool:
-    """The event is itself the consent that lets this agency hear again."""
+    """Return whether the event is itself the consent that lets this agency be told again."""
     if context.event.type not in GRANTS or agency not in receivers_of(context.event):
         return False
     return context.event.type == "consent.overridden" or SHARING in value(context.event, "purposes", ())
@@ -67,7 +67,7 @@ def _opens(context: EventContext, row: Row, recipients: set[str]) -> dict[Part, 
 
 
 def openers_of(row: Row, part: Part) -> tuple[Term, ...]:
-    """The words of *row* that say who opens *part*."""
+    """Return the terms of *row* for the agencies that open *part*."""
     return row.opens.get(part, row.opens.get("rest", row.opens.get("all", ())))
 
 
@@ -105,7 +105,7 @@ def may_open(context: EventContext, agency: str, part: Part) -> bool:
 
 @cache
 def parts_of(data: type[Data]) -> tuple[Part, ...]:
-    """The parts that a letter of this type carries; none if it has no letter."""
+    """Return the parts that a letter of this type carries; empty if the type has no letter."""
     return data.letter.part_names() if data.letter else ()
 
 
@@ -322,7 +322,7 @@ def _unanswering(context: EventContext) -> Iterable[str]:
 
 
 def _questioner(context: EventContext) -> Iterable[str]:
-    """Those whose question waits; without a question all receivers."""
+    """Return the askers of open questions; without a question, all receivers."""
     standing = [party for party in context.referral.receivers if party.stands] if context.referral else []
     return [party.agency for party in standing if party.asked] or [party.agency for party in standing]
 

@@ -40,7 +40,7 @@ class Calendar:
 
     @classmethod
     def of(cls, profile: Profile) -> "Calendar":
-        """The calendar of *profile*."""
+        """Return the calendar of *profile*."""
         rule = profile.calendar
         return cls(
             zone=profile.zone,
@@ -51,7 +51,7 @@ class Calendar:
         )
 
     def day(self, instant: datetime) -> date:
-        """The local day of *instant*; the last or first day there is if the local clock has none."""
+        """Return the local day of *instant*, limited to the first and last day of `date`."""
         try:
             return instant.astimezone(self.zone).date()
         except OverflowError:
@@ -84,14 +84,14 @@ class Calendar:
         return LAST if day == date.max else self.begins(day + ONE_DAY)
 
     def working_day_after(self, day: date, number: int) -> date:
-        """The *number*-th working day after *day*; *day* itself for 0, the last day there is if that comes before."""
+        """Return the *number*-th working day after *day*; *day* itself for 0, at most the last day of `date`."""
         while number > 0 and day < date.max:
             day += ONE_DAY
             number -= self.is_worked(day)
         return day
 
     def working_days_between(self, after: date, until: date) -> int:
-        """How many days are worked after *after* up to and with *until*."""
+        """Return the number of working days after *after*, up to and including *until*."""
         return sum(self.is_worked(after + ONE_DAY * i) for i in range(1, (until - after).days + 1))
 
     def months_after(self, day: date, months: int) -> date:

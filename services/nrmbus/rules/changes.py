@@ -14,13 +14,13 @@ Value = TypeVar("Value")
 
 
 def parts_with(parts: Parts, agencies: Iterable[str], part: str) -> Parts:
-    """*parts* with *part* standing for each of *agencies*."""
+    """Return *parts* with *part* added for each of *agencies*."""
     new = {agency: parts.get(agency, frozenset()) | {part} for agency in agencies}
     return {**parts, **new} if new else parts
 
 
 def parts_without(parts: Parts, agencies: Iterable[str], part: str) -> Parts:
-    """*parts* without *part* for *agencies*; an agency without any part is on the case no more."""
+    """Return *parts* without *part* for *agencies*; an agency without any part is no longer on the case."""
     left = dict(parts)
     for agency in agencies:
         rest = left.get(agency, frozenset()) - {part}
@@ -37,7 +37,7 @@ def put(records: Mapping[str, Value], key: str, record: Value) -> Mapping[str, V
 
 
 def put_last(records: Mapping[str, Value], key: str, record: Value) -> Mapping[str, Value]:
-    """*records* with *record* at *key* as the latest, also where a reference that has ended is used again."""
+    """Return *records* with *record* at *key* as the latest, even if an ended record had the same reference."""
     return {**{other: kept for other, kept in records.items() if other != key}, key: record}
 
 

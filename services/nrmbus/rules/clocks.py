@@ -51,7 +51,7 @@ def advance(context: EventContext, mark: Mark) -> tuple[Running, ...]:
 
 
 def surviving(tables: Tables, running: tuple[Running, ...], end: Status | Parting) -> tuple[Running, ...]:
-    """The clocks that go on when the case comes to *end*: closed or dismissed, withdrawn, or to be erased."""
+    """Return the clocks that go on when the case comes to *end*: closed or dismissed, withdrawn, or to be erased."""
     return tuple(clock for clock in running if end in tables.profile.clocks[clock.code].outlives)
 
 
@@ -300,7 +300,7 @@ def breached_by(context: EventContext) -> Running | None:
 
 
 def due_of(tables: Tables, clock: Running) -> datetime | None:
-    """When *clock* is due; None while a question to the sender is open."""
+    """Return the due time of *clock*; None while a question to the sender is open."""
     pauses = _merged(clock)
     if pauses is None:
         return None
@@ -370,7 +370,7 @@ def _due_by_days(tables: Tables, clock: Running, days: int, pauses: tuple[Interv
 
 
 def clocks_of(tables: Tables, roles: Roles, view: View) -> tuple[Clock, ...]:
-    """Every duty that runs or is overdue, in the order in which they began."""
+    """Return every duty that runs or is overdue, oldest first."""
     return tuple(_shown(tables, roles, view, clock) for clock in view.running if clock.runs)
 
 

@@ -8,7 +8,7 @@ from nrmbus.rules.vocabulary import Condition
 
 
 def _to_unit(context: EventContext) -> bool:
-    """A referral that asks the special unit (T02, T23)."""
+    """Return whether a referral asks the special unit (T02, T23)."""
     return bool(context.units_in_to)
 
 
@@ -23,7 +23,7 @@ def _to_unit_that_left(context: EventContext) -> bool:
 
 
 def _withheld_from_unit(context: EventContext) -> bool:
-    """A referral to a provider of which the special unit must not hear (T03)."""
+    """Return whether a referral to a provider is withheld from the special unit (T03)."""
     return context.withholds_from_unit and any(context.in_group(agency, "PROVIDERS") for agency in context.to)
 
 
@@ -43,7 +43,7 @@ def _by_detecting_provider(context: EventContext) -> bool:
 
 
 def _by_detecting_provider_after_refusal(context: EventContext) -> bool:
-    """The same, when the adult's refusal of the special unit stands (T03b)."""
+    """Return the same for a detecting provider, if the adult's refusal of the special unit stands (T03b)."""
     return _by_detecting_provider(context) and context.unit_refused
 
 
@@ -72,7 +72,7 @@ def _first_stage_of_own_find(context: EventContext) -> bool:
 
 
 def _later_stage(context: EventContext) -> bool:
-    """A stage after initial assistance (T09)."""
+    """Return whether a stage after initial assistance is entered (T09)."""
     return not _first_stage(context)
 
 
@@ -89,12 +89,12 @@ def _negative(context: EventContext) -> bool:
 
 
 def _reopening(context: EventContext) -> bool:
-    """A review takes identification up again (T19)."""
+    """Return whether a review takes identification up again (T19)."""
     return bool(value(context.event, "outcome") == "reopen")
 
 
 def _reopening_from_negative(context: EventContext) -> bool:
-    """The same, and the negative decision still stood (T19)."""
+    """Return whether a review reopens a case whose negative decision still stood (T19)."""
     return _reopening(context) and context.view.status in ("NOT_IDENTIFIED", None)
 
 
@@ -104,7 +104,7 @@ def _not_by_unit(context: EventContext) -> bool:
 
 
 def _first_receipt_by_unit(context: EventContext) -> bool:
-    """The special unit acknowledges or accepts, and has done neither before."""
+    """Return whether the special unit acknowledges or accepts for the first time."""
     if context.role != UNIT:
         return False
     party = context.referral.party(context.source) if context.referral else None
@@ -112,7 +112,7 @@ def _first_receipt_by_unit(context: EventContext) -> bool:
 
 
 def _adult_refuses_unit(context: EventContext) -> bool:
-    """An adult refuses that the special unit has information."""
+    """Return whether an adult refuses that the special unit has information."""
     return (
         not context.child
         and SHARING in value(context.event, "purposes", ())

@@ -161,7 +161,7 @@ def _erasures(tables: Tables, view: View) -> Iterator[Due]:
 
 
 def _ends_of_keeping(tables: Tables, view: View) -> Iterator[Due]:
-    """A closed case is erased when the years of its longest class are over and no hold stands; a hold is another time."""
+    """Yield the erasure of a closed case when the years of its longest class are over and no hold stands."""
     found = kept(tables, view)
     if found and found.over and view.closing:
         data = AccessErasureDue(ground="retention")

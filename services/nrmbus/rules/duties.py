@@ -60,7 +60,7 @@ def _refused(view: View, agency: str) -> bool:
 
 
 def stopped(tables: Tables, view: View, end: Status) -> tuple[Running, ...]:
-    """The duties of *view* that end because the case comes to *end*, and for nothing else."""
+    """Return the duties of *view* that end only because the case comes to *end*."""
     return tuple(clock for clock in view.running if end not in tables.profile.clocks[clock.code].outlives)
 
 

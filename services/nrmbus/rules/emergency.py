@@ -17,7 +17,7 @@ RESEALED = "access.resealed"
 
 
 def parts_needed(context: EventContext) -> tuple[Part, ...]:
-    """The parts that the reason of *context* needs, as far as the asking agency's role opens them of a referral; sorted."""
+    """Return the parts that the reason needs, within the asking agency's parts of a referral; sorted."""
     needed = context.tables.profile.emergency.parts.get(value(context.event, "reason", ""), ())
     may = context.tables.may_open_of_referral(context.role)
     return tuple(sorted(part for part in needed if part in may))

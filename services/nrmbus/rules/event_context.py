@@ -26,7 +26,7 @@ NOBODYS = frozenset({"by-itself", "desk"})
 
 
 def value(event: Event, name: str, default: Any = None) -> Any:
-    """The field *name* of the event's data, or *default*: a history may hold versions that lack it."""
+    """Return the field *name* of the event's data, or *default*: a history may hold versions without the field."""
     found = event.data.__dict__.get(
         name
     )  # where pydantic keeps fields; its own lookup is slow for those that are not there
@@ -34,7 +34,7 @@ def value(event: Event, name: str, default: Any = None) -> Any:
 
 
 def receivers_of(event: Event) -> tuple[str, ...]:
-    """The agencies that a consent, refusal, withdrawal or override is about."""
+    """Return the agencies that a consent, refusal, withdrawal or override is about."""
     return tuple(value(event, "receivers", ()))
 
 
@@ -50,12 +50,12 @@ class EventContext:
 
     @property
     def source(self) -> str:
-        """Who publishes."""
+        """Return the publisher of the event."""
         return self.event.source
 
     @property
     def role(self) -> str:
-        """The role of who publishes."""
+        """Return the publisher's role."""
         return self.roles.of(self.event.source)
 
     @property
@@ -102,7 +102,7 @@ class EventContext:
 
     @property
     def units_in_to(self) -> tuple[str, ...]:
-        """The special unit, if it is asked."""
+        """Return the special unit, if the event asks it."""
         return tuple(agency for agency in self.to if self.roles.of(agency) == UNIT)
 
     @property
@@ -116,27 +116,27 @@ class EventContext:
 
     @property
     def referral(self) -> Referral | None:
-        """The referral that the event names."""
+        """Return the referral that the event names, or None."""
         return self.view.referrals.get(self.event.referral or "")
 
     @property
     def bed(self) -> Bed | None:
-        """The request for a bed that the event names."""
+        """Return the request for a bed that the event names, or None."""
         return self.view.beds.get(self.event.referral or "")
 
     @property
     def hold(self) -> Hold | None:
-        """The hold that the event names."""
+        """Return the hold that the event names, or None."""
         return self.view.holds.get(self.event.referral or "")
 
     @property
     def review(self) -> Review | None:
-        """The review that the event names."""
+        """Return the review that the event names, or None."""
         return self.view.reviews.get(self.event.referral or "")
 
     @property
     def review_role(self) -> str:
-        """The role that decides on the review which the event asks for."""
+        """Return the role that decides the requested review."""
         return COURT if value(self.event, "kind") == COURT else UNIT
 
     @property
@@ -146,17 +146,17 @@ class EventContext:
 
     @property
     def emergency(self) -> Emergency | None:
-        """The breaking of the glass that the event names."""
+        """Return the emergency request that the event names, or None."""
         return self.view.emergencies.get(self.event.referral or "")
 
     @property
     def service(self) -> Service | None:
-        """The service that the event names."""
+        """Return the service that the event names, or None."""
         return self.view.services.get(self.event.referral or "")
 
     @property
     def today(self) -> date:
-        """The day, of the profile's zone, on which a consent must still hold."""
+        """Return the day, in the profile's zone, on which a consent must still hold."""
         return self.tables.calendar.day(self.event.recordedtime)
 
     def standing(self, agency: str, purpose: str) -> Standing | None:
@@ -186,7 +186,7 @@ class EventContext:
 
     @property
     def referrer(self) -> str | None:
-        """Sender of the latest referral to the special unit that stands."""
+        """Return the sender of the latest standing referral to the special unit, or None."""
         return referrer(self.view, self.roles)
 
     @property
@@ -207,7 +207,7 @@ def shut_for(context: EventContext, agency: str) -> bool:
 
 
 def referrer(view: View, roles: Roles) -> str | None:
-    """Sender of the latest referral to the special unit that was not declined, revoked or expired."""
+    """Return the sender of the latest referral to the special unit that was not declined, revoked or expired."""
     for referral in reversed(tuple(view.referrals.values())):
         if any(party.stands for party in referral.receivers if roles.of(party.agency) == UNIT):
             return referral.sender
@@ -233,7 +233,7 @@ def holder_of(context: EventContext, view: View) -> str | None:
 
 
 def review_window(context: EventContext) -> datetime | None:
-    """When the days for asking for a review of the standing negative decision end, or None if there is none.
+    """Return the end of the days for asking for a review of the standing negative decision, or None.
 
     They count from its registration, where it is dated back: nobody could ask before he was told.
     """

@@ -260,7 +260,7 @@ class Profile(Frozen):
 
     @cached_property
     def zone(self) -> ZoneInfo:
-        """The zone in which days begin and end."""
+        """Return the time zone in which days begin and end."""
         return ZoneInfo(self.timezone)
 
     @cached_property
@@ -282,20 +282,20 @@ class Profile(Frozen):
         return cited.says if cited is not None and cited.code == code else None
 
     def expand(self, names: tuple[str, ...]) -> frozenset[str]:
-        """The roles that *names* stand for: a name in capitals is a group of ``roles``, any other a role."""
+        """Return the roles that *names* stand for: a name in capitals is a group of ``roles``, any other a role."""
         found: set[str] = set()
         for name in names:
             found |= self.expand(self.roles[name]) if name.isupper() else {name}
         return frozenset(found)
 
     def retention_class(self, name: str) -> str:
-        """The class of retention that the type *name* is of."""
+        """Return the retention class of the type *name*."""
         return next(
             each for each, row in self.retention.classes.items() if any(matches(name, pattern) for pattern in row.types)
         )
 
     def tariff_on(self, day: date) -> Tariff | None:
-        """The allowance's tariff for a decision of that *day* (local), or None before the first."""
+        """Return the allowance's tariff for a decision of the local *day*, or None before the first tariff."""
         known = [tariff for tariff in self.allowance.tariffs if tariff.valid_from <= day.isoformat()]
         return max(known, key=lambda tariff: tariff.valid_from, default=None)
 
@@ -339,13 +339,13 @@ def read_profile(text: str) -> Profile:
 
 
 def profile_names() -> tuple[str, ...]:
-    """The profiles that come with the Rules, sorted."""
+    """Return the names of the bundled profiles, sorted."""
     names = (entry.name for entry in resources.files("nrmbus.rules").joinpath("profiles").iterdir())
     return tuple(sorted(name.removesuffix(".yaml") for name in names if name.endswith(".yaml")))
 
 
 def profile_text(name: str) -> str:
-    """The YAML of the profile *name*. Raise UnknownProfileError."""
+    """Return the YAML of the profile *name*. Raise UnknownProfileError."""
     if name not in profile_names():
         message = f"no such profile; there are: {', '.join(profile_names())}"
         raise UnknownProfileError(message)

@@ -55,7 +55,7 @@ def _review_asked(context: EventContext) -> bool:
 
 
 def _service_asked(context: EventContext) -> bool:
-    """A service that nobody was asked for is anybody's to give."""
+    """Return whether the sender may give the service; a service that nobody was asked for is free to all."""
     return context.service is None or not context.service.receivers or context.source in context.service.receivers
 
 
@@ -89,7 +89,7 @@ RECORDS: Final[Mapping[Record, Sides]] = {
 
 
 def _opened_by(view: View) -> Mapping[str, Mapping[str, Opened]]:
-    """The records of *view* by reference, under the type that opens one."""
+    """Return the records of *view* by reference, under the type that opens them."""
     return {
         "access.break_glass": view.emergencies,
         "payment.ordered": view.payments,
@@ -102,7 +102,7 @@ def _opened_by(view: View) -> Mapping[str, Mapping[str, Opened]]:
 
 
 def opened_record(context: EventContext) -> Opened | None:
-    """The record already there under the reference by which this event would open one."""
+    """Return the existing record under the reference by which this event would open one, or None."""
     return _opened_by(context.view).get(context.event.type, {}).get(context.event.referral or "")
 
 

@@ -24,7 +24,7 @@ class RetentionPeriod:
 
 
 def kept(tables: Tables, view: View) -> RetentionPeriod | None:
-    """How long the case of *view* is kept; None while it is not closed, and after its time was said to be over."""
+    """Return the retention of the case of *view*; None before its closing, and after the end was published."""
     closing, calendar = view.closing, tables.calendar
     if closing is None or view.status != "CLOSED" or view.over:
         return None

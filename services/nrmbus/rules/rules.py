@@ -35,7 +35,7 @@ class Rules:
         self._judge = Judge.of(profile)
 
     def start(self, subject: str) -> View:
-        """The view of a case (or incident) *subject* of which nothing is known."""
+        """Return the empty view of the case (or incident) *subject*."""
         return View(subject)
 
     def judge(
@@ -82,12 +82,12 @@ class Rules:
         return not is_too_late(self._tables, emergency, now)
 
     def why(self, view: View, event: Event, agency: str) -> Reason:
-        """Why *event* reaches *agency*, or why not, on the view before it; told exactly where `audience` has it."""
+        """Return why *event* reaches *agency*, or why not, on the view before; always in line with `audience`."""
         context = EventContext(self._tables, self._roles, view, understood(event))
         return reason_for(context, agency, audience_of(context))
 
     def evolve(self, view: View, fact: Fact) -> View:
-        """*view* after *fact*. Never raises; a history with gaps, as an agency has it, gives the view of that agency."""
+        """Return *view* after *fact*. Never raises; an agency's history with gaps gives the view of that agency."""
         event = understood(fact.event)
         if event is not fact.event:
             fact = Fact(event=event, recipients=fact.recipients, registered=fact.registered, number=fact.number)
@@ -98,11 +98,11 @@ class Rules:
         return EventContext(self._tables, self._roles, view, understood(event)).holder
 
     def month(self, instant: datetime) -> str:
-        """The month of *instant* in the profile's zone, as ``2026-03``: what the limit on breaking the glass counts by."""
+        """Return the month of *instant* in the profile's zone, as ``2026-03``: the unit of the emergency limit."""
         return f"{self._tables.calendar.day(instant):%Y-%m}"
 
     def clocks(self, view: View) -> tuple[Clock, ...]:
-        """Every duty that runs or is overdue: ``open_deadlines``, one entry each."""
+        """Return every duty that runs or is overdue: ``open_deadlines``, one entry each."""
         return clocks_of(self._tables, self._roles, view)
 
     def due(self, view: View) -> tuple[Due, ...]:
@@ -110,5 +110,5 @@ class Rules:
         return due_of_view(self._tables, self._roles, view)
 
     def kept(self, view: View) -> RetentionPeriod | None:
-        """How long the closed case of *view* is kept; None of a case that is not closed, or whose time is over."""
+        """Return the retention of the closed case of *view*; None for a case that is not closed, or whose time is over."""
         return kept(self._tables, view)

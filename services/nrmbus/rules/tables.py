@@ -20,17 +20,17 @@ class Roles:
         self._having: dict[str, tuple[str, ...]] = {}
 
     def of(self, agency: str | None) -> str:
-        """The role of *agency*; empty if the directory does not know it."""
+        """Return the role of *agency*; empty if the directory does not know it."""
         known = self._agencies.get(agency) if agency else None
         return known.role if known else ""
 
     def supervisor(self, agency: str) -> str | None:
-        """Who supervises *agency*."""
+        """Return the supervisor of *agency*, or None."""
         known = self._agencies.get(agency)
         return known.supervisor if known else None
 
     def having(self, role: str) -> tuple[str, ...]:
-        """All agencies of *role*, sorted."""
+        """Return all agencies of *role*, sorted."""
         if len(self._agencies) != self._size:
             self._size = len(self._agencies)
             self._having = {}
@@ -92,11 +92,11 @@ class Tables:
         )
 
     def row(self, name: str) -> Row | None:
-        """The row of the type *name*."""
+        """Return the row of the type *name*, or None."""
         return self.profile.types.get(name)
 
     def may_open_of_referral(self, role: str) -> frozenset[Part]:
-        """The parts of a referral that *role* opens at most."""
+        """Return the parts of a referral that *role* may open at most."""
         return self.parts_of_role.get(role, self.parts_of_others)
 
 

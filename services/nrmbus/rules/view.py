@@ -63,7 +63,7 @@ class Referral:
 
     @property
     def sender(self) -> str:
-        """Who asked."""
+        """Return the sender of the referral."""
         return self.mark.source
 
     @property
@@ -77,7 +77,7 @@ class Referral:
         return any(party.stands for party in self.receivers)
 
     def party(self, agency: str) -> Party | None:
-        """The receiver *agency*, if it is one."""
+        """Return the receiver *agency*, or None."""
         return next((party for party in self.receivers if party.agency == agency), None)
 
 
@@ -111,7 +111,7 @@ class Bed:
         return self.mark.source
 
     def house(self, agency: str) -> House | None:
-        """The asked shelter *agency*, if it is one."""
+        """Return the asked shelter *agency*, or None."""
         return next((house for house in self.houses if house.agency == agency), None)
 
 
@@ -224,7 +224,7 @@ class Pause:
 
     @property
     def until(self) -> datetime | None:
-        """When the answer came; None while it is awaited."""
+        """Return when the answer came; None while it is awaited."""
         return None if self.unread else self.supplied
 
 
@@ -370,11 +370,11 @@ class View:
 
     @property
     def knows(self) -> frozenset[str]:
-        """Agencies that sent or received one of the case's events."""
+        """Return the agencies that sent or received an event of the case."""
         return frozenset(self.counts)
 
     def count_for(self, agency: str) -> int:
-        """How many events of the case *agency* sent or received, letters' receipts not counted: its ``expectedversion``."""
+        """Return the number of events that *agency* sent or received, without receipts: its ``expectedversion``."""
         return self.counts.get(agency, 0)
 
     def on_case(self, agency: str) -> bool:
@@ -382,7 +382,7 @@ class View:
         return agency in self.parts
 
     def houses(self) -> Iterable[tuple[Bed, House]]:
-        """The housing shelters, each with the request that it answered."""
+        """Return the housing shelters, each with the request that it answered."""
         for bed in self.beds.values():
             for house in bed.houses:
                 if house.houses:

@@ -141,7 +141,7 @@ class Reason:
 
     @property
     def sentence(self) -> str:
-        """The code in a sentence, with the words of the row."""
+        """Return the code as a sentence, with the terms of the row."""
         return SENTENCES[self.code].format(words="; ".join(WORDS[term] for term in self.terms))
 
 

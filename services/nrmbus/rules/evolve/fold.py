@@ -56,7 +56,7 @@ ENDING = frozenset({"case.closed", "case.signal_dismissed", "case.withdrawn"})
 
 
 def evolve_view(context: EventContext, fact: Fact) -> View:
-    """The view after *fact*. Never raises; *context* is the fact's event on the view before."""
+    """Return the view after *fact*. Never raises; *context* is the fact's event on the view before."""
     event = context.event
     mark = context.mark(fact.registered, fact.number)
     if ends_keeping(event):
@@ -96,7 +96,7 @@ def _classes(context: EventContext) -> frozenset[str]:
 
 
 def _status(context: EventContext) -> Status | None:
-    """The status by section 2. Without the events before, the event alone tells it."""
+    """Return the status by section 2; without earlier events, by the event alone."""
     before = context.view.status
     for row in context.tables.transitions.get(context.event.type, ()):
         if row.to is None or not holds(row.when, context):
@@ -108,7 +108,7 @@ def _status(context: EventContext) -> Status | None:
 
 
 def _before(context: EventContext) -> Status | None:
-    """The status before the closing or the referral that ends; a re-opening that names a referral is about the closing."""
+    """Return the status before the closing or the ended referral; a re-opening is always about the closing."""
     if context.event.type != REOPENED and context.referral:
         return context.referral.before
     return context.view.closing.before if context.view.closing else context.view.status

@@ -35,7 +35,7 @@ def _submitted(context: EventContext, mark: Mark) -> Changes:
 
 
 def _status_before(context: EventContext) -> Status | None:
-    """The status to come back to, should the special unit not take the person on."""
+    """Return the status to come back to if the special unit does not take the person on."""
     view = context.view
     if view.status != "REFERRED":
         return view.status

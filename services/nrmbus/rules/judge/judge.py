@@ -44,7 +44,7 @@ class Judge:
 
     @classmethod
     def of(cls, profile: Profile) -> "Judge":
-        """The rules that *profile* puts in force, in its order. Raise ProfileError for one that is not written."""
+        """Return the rules of *profile*, in its order. Raise ProfileError for a rule without a function."""
         unknown = sorted(set(profile.refusals) - set(CHECKS))
         if unknown:
             message = f"no such rule is written: {', '.join(unknown)}"
@@ -60,7 +60,7 @@ class Judge:
         )
 
     def refusal(self, question: Question) -> Refusal | None:
-        """The answer of the first rule that applies, or None: the event may be registered."""
+        """Return the refusal by the first rule that applies, or None if the event may be registered."""
         kind = question.event.type
         for check in self.by_type.get(kind, self.always):
             if check.applies(question):

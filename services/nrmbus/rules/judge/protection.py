@@ -52,7 +52,7 @@ def two_person_rule(q: Question) -> bool:
 
 
 def _person(number: str) -> str:
-    """A staff number as it is read aloud: no difference of case, signs or leading zeros makes another person of it."""
+    """Return a staff number as it is read aloud: case, signs and leading zeros make no difference."""
     return re.sub(r"[^a-z0-9]|(?<![0-9])0+(?=[0-9])", "", number.lower())
 
 
@@ -122,7 +122,7 @@ def still_kept(q: Question) -> bool:
 
 
 def _needed(q: Question) -> Iterator[tuple[str, str]]:
-    """The (agency, purpose) pairs for which an adult's consent must stand."""
+    """Yield the (agency, purpose) pairs for which an adult's consent must stand."""
     if q.child:
         return
     if q.event.type in _OWN:
