@@ -17,7 +17,7 @@ pytestmark = pytest.mark.broker
 
 
 async def test_a_bus_is_founded_once_and_tells_how_far_its_directory_goes(broker: Broker) -> None:
-    """Two admitters, the bus's services, the agencies named, a head; done twice, nothing is new."""
+    """The entries are two admitters, the bus's services, the named agencies and a head; a second run adds nothing."""
     folder = broker.fresh_bus(agencies=("ngo-a",))
 
     assert set(await admit(folder, {"ngo-a": Newcomer("ngo_outreach")}, NOW)) == {"ngo-a", *RUNNING}

@@ -41,7 +41,7 @@ def _names(office: Office) -> set[str]:
 
 
 def test_the_file_goes_from_one_to_the_next(office: Office, leyla: Admitter, tmp_path: Path) -> None:
-    """Each signs a file, and no key travels."""
+    """Each admitter signs a file, and no key travels."""
     first, second = office.admitters
     sign(office.directory, propose(office.directory, added={"leyla": leyla.public.key}), first).write(tmp_path / "file")
     came = Listing.read(tmp_path / "file")
@@ -85,7 +85,7 @@ def test_a_signer_sees_the_changes_of_the_list(office: Office, leyla: Admitter) 
 
 
 def test_an_impossible_list_is_not_proposed(office: Office) -> None:
-    """Two have to be left, who is to go has to be there, and something has to change."""
+    """Two admitters have to be left, a removed name has to be on the list, and something has to change."""
     for removed, code in (
         ({"admitter-a"}, "admitters_few"),
         ({"leyla"}, "admitter_unknown"),
@@ -96,7 +96,7 @@ def test_an_impossible_list_is_not_proposed(office: Office) -> None:
 
 
 def test_one_alone_changes_nothing(office: Office, leyla: Admitter) -> None:
-    """Neither by signing twice, nor by bringing a second one who is not yet listed."""
+    """One admitter changes nothing by signing twice, or with a second person who is not yet listed."""
     first, _ = office.admitters
     once = sign(office.directory, propose(office.directory, added={"leyla": leyla.public.key}), first)
     with pytest.raises(DirectoryError, match="admitter_twice"):
@@ -110,7 +110,7 @@ def test_one_alone_changes_nothing(office: Office, leyla: Admitter) -> None:
 
 @pytest.mark.parametrize("key", ["", "CANARY", "\u0259" * 44, "A" * 44, "A" * 65])
 def test_a_malformed_key_is_refused_and_not_repeated(key: str, office: Office) -> None:
-    """Mistyped or pasted with something else: by its code, and not repeated."""
+    """A mistyped or wrongly pasted key is refused with its code, and not repeated."""
     with pytest.raises(DirectoryError, match="weak_key") as refused:
         sign(office.directory, propose(office.directory, added={"leyla": key}), office.admitters[0])
     assert refused.value.__context__ is None
@@ -118,7 +118,7 @@ def test_a_malformed_key_is_refused_and_not_repeated(key: str, office: Office) -
 
 
 def test_an_agencys_key_is_no_admitters(office: Office) -> None:
-    """It is seen when the first one signs."""
+    """The mistake is seen when the first admitter signs."""
     own = base64.b64encode(office.identity("ngo-a").signing.public).decode()
     with pytest.raises(DirectoryError, match="key_in_use"):
         sign(office.directory, propose(office.directory, added={"leyla": own}), office.admitters[0])

@@ -60,7 +60,7 @@ def test_two_admit_an_agency_each_where_nobody_is_let_in(
 def test_the_admitters_of_a_suspended_agency_have_it_heard_again(
     office: Office, places: dict[str, dict[str, Any]], tmp_path: Path
 ) -> None:
-    """Nobody else has to sign for them."""
+    """The admitters of the suspended agency sign themselves, with nobody in their place."""
     file = tmp_path / "file"
     agency.suspend("ngo-a", A, file, **places[A])
     agency.admit(file, B, **places[B])

@@ -41,7 +41,7 @@ def test_it_stands_in_the_directory_and_stays_there(office: Office) -> None:
 
 @pytest.mark.parametrize("contact", [{"name": "Somebody else"}, None], ids=["another", "none"])
 def test_nobody_puts_another_in_its_place(office: Office, contact: dict[str, Any] | None) -> None:
-    """Neither under the agency's and the admitters' signatures, nor by two admitters in an entry that only suspends."""
+    """A contact is altered neither under the signatures on it, nor by two admitters in an entry that only suspends."""
     signed = office.admitted(asked(office))
     body = {name: each for name, each in body_of(signed).items() if name != "contact"}
     altered = Entry.from_mapping(body | ({"contact": contact} if contact else {}))

@@ -217,7 +217,7 @@ def test_after_the_horizon_no_private_key_opens_what_was_erased(steps: list[tupl
 
 
 def test_without_a_change_of_keys_the_horizon_is_120_days_from_the_key_in_use() -> None:
-    """The key of day 0 until day 90; from then on an interim key, and another each 90 days."""
+    """The key of day 0 is used until day 90, then an interim key, and another every 90 days."""
     assert live([], 20).horizon == START + 120 * DAY
     assert live([], 89).horizon == START + 120 * DAY
     assert live([], 90).horizon == START + 210 * DAY

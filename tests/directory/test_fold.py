@@ -49,7 +49,7 @@ class TestASealingKey:
         assert current.kid == identity.sealing.kid
 
     def test_a_challenge_opens_under_its_own_label_only(self, office: Office) -> None:
-        """Not with another key, and not in another step of the same agency."""
+        """A challenge opens neither with another key nor in another step of the same agency."""
         identity, other = office.identity("ngo-a"), office.identity("ngo-b")
         entry = office.admitted(office.asked(identity))
 
@@ -93,7 +93,7 @@ class TestAnOverlap:
         assert office.directory.any_verify_key("ngo-a", old.signing.kid).kid == old.signing.kid
 
     def test_without_one_the_old_key_ends_at_once(self, office: Office) -> None:
-        """An agency that names no overlap has none."""
+        """If an agency names no overlap, its old key ends at once."""
         old, new = office.joins("ngo-a"), office.identity("ngo-a", 2)
         office.enter(office.admitted(office.asked(new, "rotated", before=old), NOW + HOUR))
 
@@ -170,7 +170,7 @@ class TestLostKeys:
             assert refused_with == code
 
     def test_the_old_key_cannot_object_once_the_new_keys_hold(self, tmp_path: Path) -> None:
-        """Dated back by two admitters, it would make the keys of who has the lost laptop good at once, with no 72 hours."""
+        """A backdated objection would make the keys of a thief good at once, without the 72 hours."""
         office = Office(tmp_path, "bus-0123456789abcdef")
         old, ours, theirs = office.joins("ngo-a"), office.identity("ngo-a", 2), office.identity("ngo-a", 3)
         office.enter(office.admitted(office.asked(ours, "lost"), NOW + HOUR))
@@ -214,7 +214,7 @@ class TestStates:
         assert signs(office, old, NOW + HOUR) == "ok"
 
     def test_retired_is_for_good(self, office: Office) -> None:
-        """Its old words stay verifiable; nothing new comes, under no keys."""
+        """Events of a retired agency stay verifiable; no new event or key of it is accepted."""
         identity = office.joins("ngo-a")
         office.leaves(identity, NOW + HOUR)
 
@@ -248,7 +248,7 @@ class TestOwnEntries:
         return found
 
     def test_an_entry_that_it_requested_raises_no_alarm(self, office: Office) -> None:
-        """Nor a suspension, which names its own keys, nor an entry of anybody else."""
+        """A suspension, which names the agency's own keys, raises no alarm either, nor does another agency's entry."""
         old, new = office.joins("ngo-a"), office.identity("ngo-a", 2)
         office.joins("ngo-b")
         office.enter(office.admitted(office.asked(new, "rotated", before=old)))
@@ -257,7 +257,7 @@ class TestOwnEntries:
         assert self.watch(office, old, new).alarm is None
 
     def test_a_key_that_it_never_made_raises_an_alarm(self, office: Office) -> None:
-        """Though two admitters agreed and 72 hours pass: its desk says which entry."""
+        """Although two admitters agreed and 72 hours passed, the agency's desk names the entry."""
         old = office.joins("ngo-a")
         number = office.enter(office.admitted(office.asked(office.identity("ngo-a", 2), "lost"))).number
 
@@ -272,7 +272,7 @@ class TestOwnEntries:
         assert self.watch(office, old).alarm == number
 
     def test_an_objection_in_time_ends_the_alarm(self, office: Office) -> None:
-        """Its desk goes on with the agency's own keys; where the others held in between, it does not."""
+        """The desk goes on with the agency's own keys; if the other keys held in between, it does not."""
         old, ours = office.joins("ngo-a"), office.identity("ngo-a", 3)
         lost = office.enter(office.admitted(office.asked(office.identity("ngo-a", 2), "lost"), NOW))
         assert self.watch(office, old, ours).alarm == lost.number

@@ -59,7 +59,7 @@ class TestHeads:
         assert not is_due(office.directory, NOW)
 
     def test_it_is_old_after_three_hours_and_the_next_is_due_after_one(self, office: Office) -> None:
-        """To the second."""
+        """The limits of a head hold to the second."""
         office.directory.add(office.operator.head(office.directory, NOW))
         second = timedelta(seconds=1)
         assert [is_due(office.directory, NOW + HOUR - each) for each in (second, timedelta())] == [False, True]
@@ -91,7 +91,7 @@ class TestAdmitters:
         office.joins("ngo-a")
 
     def test_a_list_has_two_people_with_a_key_each(self, office: Office) -> None:
-        """Not one person under two names, nor two keys under one name."""
+        """A list is refused if one person stands under two names, or two keys under one name."""
         first, second = (each.public for each in office.admitters)
         same_key = [first, AdmitterKey(name="other", key=first.key)]
         same_name = [first, AdmitterKey(name=first.name, key=second.key)]
@@ -100,7 +100,7 @@ class TestAdmitters:
             assert refused(office, self.listed(office, names)) == "admitters_few"
 
     def test_a_list_follows_the_one_before(self, office: Office) -> None:
-        """An old one is not played back."""
+        """An old list cannot be replayed."""
         assert refused(office, self.listed(office, self.others(office), previous="0" * 64)) == "previous_differs"
         first = self.listed(office, self.others(office, "third"))
         office.directory.add(first)
@@ -109,7 +109,7 @@ class TestAdmitters:
         assert refused(office, again) == "previous_differs"
 
     def test_keys_have_one_purpose_here_too(self, office: Office) -> None:
-        """The key for heads admits nobody, and an agency's key neither."""
+        """Neither the key for heads nor an agency's key admits anybody."""
         identity = office.joins("ngo-a")
         head = SigningKey.from_seed((office.home / "keys" / "head.seed").read_bytes())
         for key, code in ((head, "key_two_purposes"), (identity.signing, "key_in_use"), (office.key, "key_in_use")):
@@ -117,7 +117,7 @@ class TestAdmitters:
             assert refused(office, self.listed(office, names)) == code
 
     def test_a_weak_key_admits_nobody(self, office: Office) -> None:
-        """It would sign whatever anybody writes."""
+        """A weak key would verify any signature."""
         weak_one = AdmitterKey(name="third", key=base64.b64encode(bytes(32)).decode())
 
         assert refused(office, self.listed(office, [*self.others(office), weak_one])) == "weak_key"

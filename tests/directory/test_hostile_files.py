@@ -56,7 +56,7 @@ UNREADABLE: dict[str, bytes] = {
 @pytest.mark.parametrize("reader", READERS)
 @pytest.mark.parametrize("what", UNREADABLE)
 def test_an_ambiguous_file_is_refused(what: str, reader: str, tmp_path: Path) -> None:
-    """By one code, at once."""
+    """A file that two parsers could read differently is refused at once with one code."""
     (tmp_path / "file").write_bytes(UNREADABLE[what])
 
     with bounded(), pytest.raises(DirectoryError) as refused:
@@ -160,7 +160,7 @@ def test_keys_that_are_said_to_be_lost_at_the_end_of_time(
 
 @pytest.mark.parametrize("made", [LAST, FIRST])
 def test_a_renewal_of_the_end_of_time(office: Office, made: str) -> None:
-    """It is too old, or from later."""
+    """A renewal with a time at the end of the calendar is refused as too old, or as from later."""
     body = {"bus": office.directory.bus, "agency": "ngo-a", "csr": "x", "made": made}
     asked = statement.sign("request", body, office.identity("ngo-a").signing).decode()
 
@@ -253,7 +253,7 @@ def test_a_malformed_operator_key_is_refused(tmp_path: Path, raw: bytes) -> None
 
 
 def test_the_operators_key_as_it_is_written(tmp_path: Path) -> None:
-    """Hex, and a line end or none."""
+    """The operator's key is hex, with or without a line end."""
     key = SigningKey.from_seed(bytes(32))
     (tmp_path / "keys").mkdir()
     for end in ("", "\n", "\r\n"):

@@ -186,5 +186,5 @@ TRIES = [
 def test_an_insider_alone_is_refused_with_its_code(
     attempt: Callable[[Office], bytes], code: str, office: Office
 ) -> None:
-    """The directory is as it was before."""
+    """The directory stays as it was before."""
     assert refused(office, attempt(office)) == code

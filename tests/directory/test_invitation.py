@@ -41,7 +41,7 @@ def _altered(file: Path, **members: Any) -> Path:
 def test_a_joined_machine_knows_the_same_bus_and_trusts_the_same_operator(
     operator: BusFolder, file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """And nothing else of the operator's folder; both are told the same fingerprint."""
+    """The joined machine gets nothing else of the operator's folder; both sides print the same fingerprint."""
     invitation.invite(file, bootstrap=BROKER, data=operator.path)
     told = capsys.readouterr().out
     joined = BusFolder(tmp_path / "ngo-b")
@@ -84,14 +84,14 @@ def test_an_altered_invitation_has_another_fingerprint(what: str, file: Path, tm
     ids=["in capitals", "in one", "with dashes"],
 )
 def test_a_fingerprint_is_typed_as_people_type(typed: Any, file: Path, tmp_path: Path) -> None:
-    """However the digits are set."""
+    """A fingerprint may be typed with any grouping of its digits."""
     invitation.join(file, fingerprint=typed(Invitation.read(file).fingerprint), data=tmp_path / "ngo-b")
     assert BusFolder(tmp_path / "ngo-b").exists
 
 
 @pytest.mark.parametrize("typed", ["", "0000", "the same"])
 def test_a_part_of_a_fingerprint_is_refused(typed: str, file: Path, tmp_path: Path) -> None:
-    """All of it counts."""
+    """Every digit of the fingerprint counts."""
     with pytest.raises(BusError, match="invitation_altered"):
         invitation.join(file, fingerprint=typed, data=tmp_path / "ngo-b")
 
@@ -214,7 +214,7 @@ ODD: dict[str, dict[str, Any]] = {
 
 @pytest.mark.parametrize("place", ["k:1", "10.0.0.1:65535", "[::1]:9093", "a.example:9093,b-2.example:9094"])
 def test_a_broker_is_met_at_one_address_or_several(place: str, file: Path, tmp_path: Path) -> None:
-    """As they are given to Kafka's clients."""
+    """Addresses are passed to Kafka's clients as given."""
     invitation.join(_altered(file, bootstrap=place), data=tmp_path / "ngo-b")
     assert BusFolder(tmp_path / "ngo-b").bootstrap == place
 

@@ -34,7 +34,7 @@ def rotated(office: Office, old: Identity, after: timedelta, overlap: timedelta,
 
 
 def test_after_90_days_nothing_is_sealed_to_a_key_that_nobody_replaced(office: Office) -> None:
-    """And no letter to it is believed; the agency itself is admitted as before, and may speak."""
+    """A letter to the expired key is refused; the agency stays admitted, and may publish events without a letter."""
     key = office.joins("ngo-a").sealing.kid
     assert [current(office, LIFE - SECOND), current(office, LIFE)] == [key, None]
     assert [office.directory.opens("ngo-a", key, NOW + after) for after in (LIFE - SECOND, LIFE)] == [True, False]
@@ -51,7 +51,7 @@ def test_on_a_bus_for_playing_it_stays_current(tmp_path: Path) -> None:
 
 
 def test_the_next_one_has_90_days_of_its_own(office: Office) -> None:
-    """From when it holds."""
+    """The next key's 90 days begin when it holds."""
     new = rotated(office, office.joins("ngo-a"), 80 * DAY, 3 * DAY)
     assert [current(office, after) for after in (90 * DAY, 170 * DAY - SECOND, 170 * DAY)] == [
         new.sealing.kid, new.sealing.kid, None,

@@ -107,7 +107,7 @@ def whose(found: Renewal) -> str:
 
 
 async def test_an_agency_gets_one_certificate_and_can_keep_it(bus: BusFolder) -> None:
-    """Once; the next pass finds nothing new, and what came back is believed."""
+    """The next pass finds nothing new, and the returned certificate is believed."""
     await put(bus, "ngo-a", asked(bus))
 
     assert await answer(bus) == (Outcome("ngo-a"),)
@@ -146,7 +146,7 @@ def of_another(bus: BusFolder) -> str:
 
 
 async def test_an_invalid_request_is_skipped(bus: BusFolder) -> None:
-    """Each with its code, and without a certificate; who asks properly in another topic is answered in the same pass."""
+    """Each invalid request gets its code and no certificate; a valid one in another topic is answered in the same pass."""
     for what, (record, code) in HOSTILE.items():
         await put(bus, "ngo-a", record(bus))
         assert await answer(bus) == (Outcome("ngo-a", code),), what
@@ -159,7 +159,7 @@ async def test_an_invalid_request_is_skipped(bus: BusFolder) -> None:
 
 
 async def test_a_certificate_names_the_agency_whatever_name_it_requested(bus: BusFolder) -> None:
-    """The authority writes the name: of a request only the key is taken."""
+    """The authority writes the name: only the public key is taken from a request."""
     await put(bus, "ngo-a", asked(bus, csr=csr(ec.generate_private_key(ec.SECP256R1()))))
 
     assert await answer(bus) == (Outcome("ngo-a"),)
@@ -212,7 +212,7 @@ async def test_a_pass_that_was_cut_is_finished_by_the_next(bus: BusFolder, monke
 
 
 async def test_the_state_of_earlier_passes_may_be_lost(bus: BusFolder) -> None:
-    """All is read again: what is old is refused, and how many are good is bounded."""
+    """All records are read again: old requests are refused, and the number of good certificates is limited."""
     old = asked(bus, made=times.write(utc_time() - GOOD_FOR - timedelta(seconds=1)))
     await put(bus, "ngo-a", old, asked(bus))
     await answer(bus)

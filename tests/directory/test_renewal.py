@@ -66,13 +66,13 @@ def test_a_signed_certificate_request_is_believed(office: Office) -> None:
     ],
 )
 def test_a_forged_certificate_request_is_refused(office: Office, forge: Callable[[Office], Renewal], code: str) -> None:
-    """Each with its code, and before the authority looks at the key in it."""
+    """Each forgery is refused with its code, before the authority looks at its key."""
     with pytest.raises(DirectoryError, match=code):
         asked_by(office.directory, forge(office))
 
 
 def test_a_suspended_agency_gets_no_certificate(office: Office) -> None:
-    """The key is still its own, and is worth nothing meanwhile."""
+    """The key of a suspended agency is still its own, but not accepted meanwhile."""
     asked = signed(office)
     office.state("ngo-a", "suspended", NOW)
 
@@ -210,7 +210,7 @@ def test_the_next_certificate_is_taken_and_who_is_trusted_stays(there: There) ->
     ],
 )
 def test_only_the_next_certificate_is_taken(there: There, forged: Callable[[There], Renewal]) -> None:
-    """Neither over the topic nor from a file; the one that is there stays."""
+    """Any other certificate is refused over the topic and from a file; the present one stays."""
     before, back = there.tls.certificate.read_bytes(), forged(there)
 
     for keeps in (renewal.take, renewal.keep):
@@ -271,7 +271,7 @@ def test_the_carrier_of_the_file_cannot_alter_it(what: str, there: There, tmp_pa
 
 
 async def test_nor_into_the_file_of_an_admission(tmp_path: Path, office: Office) -> None:
-    """Before the agency has ever been at the broker there is nothing to compare with: the operator's word alone tells."""
+    """Before its first connection the agency has nothing to compare with: only the operator's signature tells."""
     folder = BusFolder(tmp_path / "bus")
     folder.create(play=True, bootstrap="127.0.0.1:1", tls=True)
     pem, ca, word = Operator(folder.path).vouched(folder.settings.bus, "ngo-a", b"certificate", b"authority")

@@ -39,7 +39,7 @@ def leaving(office: Office, cases: Mapping[str, str | None], by: str = "ngo-a", 
 
 
 def test_a_file_is_read_as_it_was_written(office: Office, tmp_path: Path) -> None:
-    """And is readable by its owner only."""
+    """Only its owner can read the file."""
     request = Request(entry=office.asked(office.identity("ngo-b")))
     request.write(tmp_path / "file")
 
@@ -65,7 +65,7 @@ def test_a_fingerprint_covers_the_keys_and_the_agency(office: Office) -> None:
 def test_attachments_are_those_that_the_agency_signed(
     office: Office, tmp_path: Path, member: dict[str, object]
 ) -> None:
-    """Another certificate request, other statements about cases, another form: not read."""
+    """A file with another certificate request, other declarations or another form is not read."""
     request = Request(entry=office.asked(office.identity("ngo-b")))
     (tmp_path / "file").write_bytes(json.dumps({**body_of(request), **member}))
 
@@ -83,7 +83,7 @@ def test_a_malformed_request_is_refused(tmp_path: Path, raw: bytes) -> None:
 
 
 def test_an_agency_leaves_when_each_case_is_deleted_or_handed_over(office: Office) -> None:
-    """Nobody signs before."""
+    """Nobody signs before every case is deleted or handed over."""
     office.joins("ngo-a")
     office.joins("ngo-b")
     for said in ({}, {CASE: None}, {OTHER: "ngo-b"}):
@@ -103,7 +103,7 @@ def test_an_agency_leaves_when_each_case_is_deleted_or_handed_over(office: Offic
     ("supervisor", "code"), [("CANARY 7", "id_reserved"), ("operator", "id_reserved"), ("ngo-b", "supervisor_itself")]
 )
 def test_an_impossible_supervisor_is_refused_at_once(supervisor: str, code: str, tmp_path: Path) -> None:
-    """Before any key is made."""
+    """The refusal comes before any key is made."""
     folder = BusFolder(tmp_path)
     folder.create()
     with pytest.raises(DirectoryError, match=code) as refused:
@@ -113,7 +113,7 @@ def test_an_impossible_supervisor_is_refused_at_once(supervisor: str, code: str,
 
 
 def test_only_its_own_signature_counts(office: Office) -> None:
-    """Not that of another agency or about another bus, and not a hand-over to nobody."""
+    """A declaration of another agency, about another bus, or with no new holder does not count."""
     office.joins("ngo-a")
     office.joins("ngo-b")
 
@@ -124,7 +124,7 @@ def test_only_its_own_signature_counts(office: Office) -> None:
 
 
 def test_a_case_is_handed_over_to_another_agency_that_is_there(office: Office) -> None:
-    """Not to oneself, to a service of the bus, or to one that has left."""
+    """A case is not handed over to the agency itself, to a service of the bus, or to an agency that has left."""
     office.joins("ngo-a")
     left = office.joins("ngo-b")
     office.directory.add(office.operator.entry(office.directory, office.identity("auditor"), "auditor", NOW))
@@ -135,7 +135,7 @@ def test_a_case_is_handed_over_to_another_agency_that_is_there(office: Office) -
 
 
 def test_an_admitter_signs_once(office: Office) -> None:
-    """The same person, asked twice, is told so before anything is entered."""
+    """A person who signs a second time is told so before anything is entered."""
     request = sign(office.directory, Request(entry=office.asked(office.identity("ngo-b"))), office.admitters[0], NOW)
 
     with pytest.raises(DirectoryError, match="admitter_twice"):
@@ -146,7 +146,7 @@ def test_an_admitter_signs_once(office: Office) -> None:
 
 
 def test_a_stranger_cannot_sign_as_admitter(office: Office) -> None:
-    """Not as the first one either, where nothing is entered yet."""
+    """A stranger is refused even as the first signer, when nothing is entered yet."""
     stranger = Admitter("leyla", SigningKey.generate())
     with pytest.raises(DirectoryError, match="admitter_unknown"):
         sign(office.directory, Request(entry=office.asked(office.identity("ngo-b"))), stranger, NOW)

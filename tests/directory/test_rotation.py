@@ -174,7 +174,7 @@ async def _suspended(bus: BusFolder, _request: Request) -> Request:
     ids=lambda each: each.__name__.strip("_"),
 )
 async def test_an_invalid_rotation_changes_nothing(bus: BusFolder, forge: Callable[[BusFolder, Request], Any]) -> None:
-    """It is neither entered nor shown to an admitter, in whichever topic it lies."""
+    """The invalid request is neither entered nor shown to an admitter, in any topic."""
     try:
         forged = await forge(bus, await asked(bus))
     except DirectoryError:  # no admitter's own command signs it
@@ -191,7 +191,7 @@ async def test_an_invalid_rotation_changes_nothing(bus: BusFolder, forge: Callab
 
 
 async def test_an_unsigned_request_counts_in_its_own_topic_only(bus: BusFolder) -> None:
-    """Another agency cannot put it before the admitters."""
+    """Another agency cannot put the request before the admitters."""
     await put(bus, await asked(bus), "ngo-b")
 
     assert await answer(bus) == (Outcome("ngo-b", "request_invalid"),)

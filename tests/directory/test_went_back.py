@@ -103,7 +103,7 @@ class TestWhoeverGoesOnReading:
         assert refused.value.code == "went_back"
 
     def test_sees_a_head_of_other_entries_than_it_has(self, office: Office) -> None:
-        """Also where it has more of them by now."""
+        """The reader notices this even if it has more entries by now."""
         fork = again(office, office.directory.signed[:1])
         office.directory, real = fork, office.directory
         office.joins("ngo-z")

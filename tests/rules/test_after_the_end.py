@@ -21,7 +21,7 @@ def test_the_hold_of_a_closed_case_can_be_ended() -> None:
 @pytest.mark.parametrize("outcome", ["payment.executed", "payment.failed"])
 @pytest.mark.parametrize("end", ["case.closed", "case.withdrawn"])
 def test_the_outcome_of_a_payment_is_published_after_the_end(end: str, outcome: str) -> None:
-    """It was ordered before; the bank answers when it answers, and the figures need the answer."""
+    """The payment was ordered before the end; the bank answers later, and the figures need the answer."""
     b = paid(Bench())
     b.say("shelter", "shelter.discharged", ref="B-1")
     b.say("vac", end)

@@ -73,7 +73,7 @@ def test_a_word_taken_out_of_who_sees_is_noticed(type: str, term: str) -> None:
 
 @pytest.mark.parametrize(("type", "part", "term"), OPENS)
 def test_a_word_taken_out_of_who_opens_is_noticed(type: str, part: str, term: str) -> None:
-    """The same for the letters, where the type has one."""
+    """Each term for openers of a letter decides some case of the audience tests too."""
     profile = altered(lambda values: values["types"][type]["opens"][part].remove(term))
     assert _audiences(profile, type) != BEFORE[type]
 
@@ -129,7 +129,7 @@ DEADLINES = _deadlines(altered(lambda _: None))
 
 @pytest.mark.parametrize("path", LENGTHS, ids=["/".join(path[1:]) for path in LENGTHS])
 def test_a_clock_that_is_one_longer_is_due_at_another_time(path: tuple[str, ...]) -> None:
-    """Every length of section 5."""
+    """Every length of section 5 decides some due time."""
     if path[-1] == "event_days":  # the length where the event names none; the event always does
         assert altered(lambda values: _alter(values, path, lambda n: n + 1)).digest
         return
@@ -228,7 +228,7 @@ def _moving(profile: Profile) -> list[list[str]]:
     ("key", "value"), [("value", "701.00"), ("currency", "EUR"), ("tariff", "az-2025"), ("valid_from", "2027-01-01")]
 )
 def test_an_altered_tariff_refuses_what_was_right(key: str, value: str) -> None:
-    """The allowance of a recognition in April 2026."""
+    """An altered amount refuses the allowance of a recognition in April 2026."""
     profile = altered(lambda values: values["allowance"]["tariffs"][1].update({key: value}))
     b = identified(Bench(profile))
     refused = b.ask("fund", "payment.ordered", ref="P-1")
@@ -238,7 +238,7 @@ def test_an_altered_tariff_refuses_what_was_right(key: str, value: str) -> None:
 
 @pytest.mark.parametrize("rule", list(VALUES["refusals"]))
 def test_a_rule_taken_out_of_the_profile_refuses_no_more(rule: str) -> None:
-    """The order of the others stays as it was. Where others read as it, they read as themselves then."""
+    """The order of the other rules stays; refusals that read as the removed rule then read as themselves."""
 
     def taken_out(values: dict[str, Any]) -> None:
         values["refusals"].pop(rule)
@@ -256,7 +256,7 @@ def test_a_rule_taken_out_of_the_profile_refuses_no_more(rule: str) -> None:
 
 @pytest.mark.parametrize(("rule", "said"), [("G-01", "fund"), ("G-02", "hospital"), ("G-20", "shelter")])
 def test_without_its_word_a_refusal_in_an_emergency_would_tell_why(rule: str, said: str) -> None:
-    """The word that has them all read alike, taken out of the row."""
+    """Without its `refused_as`, a refusal in an emergency would tell the asker why."""
     b = planned(Bench(altered(lambda values: values["types"]["access.break_glass"].pop("refused_as"))))
     refused = b.ask(said, "access.break_glass", ref="E-1")
     assert refused is not None

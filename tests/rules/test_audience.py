@@ -106,7 +106,7 @@ def test_no_receiver_of_a_consent_learns_of_another() -> None:
 
 
 def test_being_told_under_a_consent_makes_the_assistance_centre_a_part_of_the_case() -> None:
-    """Before the grounds it knows nothing; after them it may help."""
+    """Before the grounds the centre knows nothing; after them it may help."""
     b = screened(Bench())
     assert not b.view.on_case("vac")
     b.say("special-unit", "identification.reasonable_grounds_decided")
@@ -168,7 +168,7 @@ def test_agencies_that_join_the_directory_later_are_reached_too() -> None:
 
 
 def test_a_revoked_consent_takes_an_agency_out_at_once() -> None:
-    """The very next event does not reach it, save what stops something."""
+    """The very next event does not reach the agency, unless the event stops something."""
     b = housed(Bench())
     b.say("ngo-a", "consent.withdrawn", receivers=["shelter"])
     stage = b.event("special-unit", "identification.stage_entered", stage="inquiry")

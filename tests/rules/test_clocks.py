@@ -173,7 +173,7 @@ def test_the_unit_answers_by_the_urgency_of_the_referral(urgency: str, due: str)
 
 
 def test_each_receiver_of_a_referral_has_a_clock_of_its_own() -> None:
-    """One accepts; the other's clock runs on."""
+    """When one receiver accepts, the other's clock runs on."""
     b = presumed(Bench()).at("d8 9:00")
     b.say("special-unit", "referral.submitted", ref="R-6", to=["ngo-l", "vac"], urgency="urgent", services=["legal"])
     assert b.codes.count("D-SERVICE") == 2

@@ -49,7 +49,7 @@ def test_a_supervisor_hears_of_the_breach_of_its_own_agency_and_has_no_part_by_i
 
 
 def test_a_breach_reaches_who_waits_for_the_answer() -> None:
-    """The receiver, and the sender who asked."""
+    """The breach reaches the receiver, and the sender that asked."""
     assert referred(Bench()).through("d2 9:00")[0] == "D-ACK 3 Mar 24:00 ngo-a,special-unit"
     assert accepted(Bench()).through("d2 9:00") == ["D-ANSWER 3 Mar 11:00 ngo-a,special-unit"]
     b = presumed(Bench())
@@ -59,7 +59,7 @@ def test_a_breach_reaches_who_waits_for_the_answer() -> None:
 
 
 def test_the_breach_of_the_grounds_reaches_the_referrer_and_that_of_the_stay_the_holder_of_the_plan() -> None:
-    """The told column of section 5."""
+    """The recipients are those of the column `told` of section 5."""
     b = begun(Bench())
     assert b.through("d9 0:00") == ["D-RG 10 Mar 24:00 ngo-a,special-unit"]
     assert "D-SHELTER 8 Jul 24:00 shelter,vac" in identified(Bench()).through("d150 0:00")
@@ -115,7 +115,7 @@ def test_a_referral_expires_as_a_whole_when_the_last_receiver_has_had_his_time()
 
 
 def test_a_referral_to_the_special_unit_never_expires() -> None:
-    """It stays overdue."""
+    """A referral to the special unit stays overdue."""
     b = referred(Bench())
     b.through("d200 9:00")
     assert b.view.status == "REFERRED"
@@ -131,7 +131,7 @@ def test_an_offer_lapses_after_its_hours_and_ends_the_shelters_part() -> None:
 
 
 def test_an_offer_may_name_hours_of_its_own() -> None:
-    """The profile's 24 hold for one that does not."""
+    """The profile's 24 hours hold for an offer that names none."""
     b = begun(Bench()).at("4:20")
     b.say("special-unit", "shelter.bed_requested", ref="B-1", to=["shelter"])
     b.say("shelter", "shelter.bed_offered", ref="B-1", valid_hours=6)
@@ -151,7 +151,7 @@ def test_follow_up_comes_three_six_and_twelve_months_after_closing_at_midnight()
 
 
 def test_follow_up_is_opt_in_and_stops_when_the_case_is_opened_again() -> None:
-    """Without the person's wish nobody asks."""
+    """Without the person's agreement no follow-up is due."""
     b = left(Bench()).at("d150 9:00")
     asked = b.fork()
     b.say("vac", "case.closed", follow_up=False)

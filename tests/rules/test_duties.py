@@ -53,7 +53,7 @@ class TestWhoDeleted:
     """An agency that said `deleted` has no part any more: it could answer nothing (G-05)."""
 
     def test_owes_nothing_more_and_is_said_to_be_late_with_nothing(self) -> None:
-        """The assignment is lifted; what others owe is as it was."""
+        """The assignment is lifted; duties of other agencies stay as they were."""
         b = taken_on(Bench())
         assert owed(b, "ngo-l") == ["D-ASSIGN"]
         others = [clock for clock in b.rules.clocks(b.view) if clock.answerable != "ngo-l"]
@@ -71,7 +71,7 @@ class TestWhoDeleted:
         assert owed(b, "ngo-l") == ["D-ASSIGN", "D-STOP"]
 
     def test_owes_all_as_before_if_the_law_has_it_keep(self) -> None:
-        """`must_retain` ends no part, so it may speak."""
+        """`must_retain` ends no part, so the agency may still publish."""
         b = taken_on(Bench())
         b.say("vac", "consent.withdrawn", receivers=["ngo-l"])
         b.say("ngo-l", "consent.stop_confirmed", answer="must_retain", legal_basis="a law")
@@ -96,7 +96,7 @@ class TestWhoDeleted:
         assert owed(b, "ngo-l") == []
 
     def test_still_owes_an_erasure(self) -> None:
-        """It knows the case, so it is told when a court has ended access, and confirms."""
+        """The agency knows the case, so it is told that a court ended access, and confirms."""
         b = leave(planned(Bench()), "ngo-l").at("d9 9:00")
         b.say("court", "access.terminated", approver="A-2")
         b.say_due("access.erasure_due")
@@ -115,7 +115,7 @@ class TestWhoDeleted:
         assert b.ask("ngo-l", "referral.accepted", ref="R-9") is None
 
     def test_is_not_bound_to_refer_somebody_of_whom_it_knows_nothing(self) -> None:
-        """Its 24 hours are lifted, which is in the history; the special unit has the signal."""
+        """The 24 hours are lifted, and the history shows it; the special unit has the signal."""
         b = leave(signalled(Bench()), "ngo-a", by="ngo-a")
 
         assert owed(b, "ngo-a") == []
@@ -180,7 +180,7 @@ class TestWhoWaited:
         b.say("ngo-shelter", "shelter.admitted", ref="B-2")
 
     def test_waits_for_no_review_of_a_unit_that_has_left(self) -> None:
-        """It was not decided, and holds nobody in the house."""
+        """The review was not decided, and keeps nobody in the house."""
         b = leave(under_review(Bench()), UNIT, by="ngo-a").at("d60 9:00")
 
         assert owed(b, UNIT) == []
@@ -217,7 +217,7 @@ class TestAUnitThatSheRefuses:
     @pytest.mark.parametrize("story", [referred, acknowledged, begun, presumed])
     @pytest.mark.parametrize(("kind", "left"), [("consent.refused", []), ("consent.withdrawn", ["D-STOP"])])
     def test_owes_nothing_that_rests_on_consent(self, story: Story, kind: str, left: list[str]) -> None:
-        """Receipt, answer, decision and recovery period alike."""
+        """The unit owes no receipt, answer, decision or recovery period."""
         b = story(Bench())
         assert owed(b, UNIT)
         b.say("ngo-a", kind, receivers=[UNIT])

@@ -15,7 +15,7 @@ def owed(b: Bench, code: str) -> list[str]:
 @pytest.mark.parametrize("type", ["service.scheduled", "service.delivered", "service.not_delivered"])
 @pytest.mark.parametrize("under", [{}, {"ref": "R-2"}])
 def test_p6_a_service_given_unasked_answers_no_referral(by: str, type: str, under: dict[str, str]) -> None:
-    """Two words of the receiver, or one of the sender about something else: the referral was neither late nor expired."""
+    """A receiver's two events, or a sender's unrelated one, once kept a referral from being late or expiring."""
     b = served(Bench())
     before = owed(b, "D-SERVICE")
     b.say(by, type, **under)
@@ -82,7 +82,7 @@ def test_p6_another_plan_is_adopted_before_everybody() -> None:
 
 @pytest.mark.parametrize("type", ["plan.revised", "plan.completed"])
 def test_a_plan_that_was_completed_is_over(type: str) -> None:
-    """It moved the end of the stay on, with nobody told; a new plan is adopted."""
+    """A completed plan once moved the end of the stay with nobody told; a new plan has to be adopted."""
     b = planned(Bench())
     b.say("vac", "plan.completed")
     refusal = b.ask("vac", type)
@@ -131,7 +131,7 @@ def test_p6_a_decision_that_is_owed_is_owed_after_closing_and_opening_again() ->
 
 
 def test_p6_a_breach_before_the_closing_stays_a_breach() -> None:
-    """Its breach is on record, and comes once."""
+    """The breach is on record, and comes only once."""
     b = begun(Bench())
     assert [said.split(" ")[0] for said in b.through("d15 9:00")] == ["D-RG"]
     b.say("special-unit", "case.closed", reason="lost_contact")
@@ -152,7 +152,7 @@ def test_p6_a_missed_breach_is_published_after_the_re_opening() -> None:
 
 
 def test_a_question_that_was_open_when_it_was_closed_still_waits() -> None:
-    """It is answered when the case is open again."""
+    """The question is answered when the case is open again."""
     b = begun(Bench()).at("d1 9:00")
     b.say("special-unit", "referral.info_requested", ref="R-1")
     b.say("special-unit", "case.closed", reason="lost_contact")

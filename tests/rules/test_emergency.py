@@ -51,7 +51,7 @@ def test_the_holder_has_ten_minutes_and_no_second_more() -> None:
 
 
 def test_danger_does_not_wait() -> None:
-    """It is due with its registration."""
+    """In imminent danger the answer is due at registration."""
     assert len(asked(reason="imminent_danger").through("d8 12:00")) == 1
 
 
@@ -78,7 +78,7 @@ def test_a_holder_that_does_not_answer_is_waited_for_as_long_as_it_holds_the_cas
 
 
 def test_an_objection_ends_it_and_the_asking_agency_hears_so() -> None:
-    """Nothing is due any more."""
+    """After an objection nothing is due any more."""
     b = asked().at("d8 12:09")
     assert "shelter" in b.say("vac", "access.break_glass_objected", ref="E-1").audience.recipients
     assert b.through("d20 0:00") == []
@@ -118,7 +118,7 @@ def test_her_word_after_it_was_sealed_keeps_it_shut(type: str, *, child: bool) -
     ],
 )
 def test_the_asker_alone_opens_the_parts_that_the_reason_needs(by: str, reason: str, parts: str) -> None:
-    """Whatever the holder's desk put into the letter."""
+    """The holder's desk cannot open more by putting more into the letter."""
     b = asked(reason=reason)
     b.through("d8 12:10")
     event = b.event("vac", "access.resealed", ref="E-1", letter=True)
@@ -135,7 +135,7 @@ def test_the_asker_alone_opens_the_parts_that_the_reason_needs(by: str, reason: 
     ("needed", "opens"), [(["contact", "money", "story"], {"contact"}), (["money", "story"], None)]
 )
 def test_an_emergency_opens_nothing_that_the_role_may_never_open(needed: list[Part], opens: set[Part] | None) -> None:
-    """Whatever a profile says that a reason needs: a hospital gets no story; where nothing is left, there is no asking."""
+    """Whatever parts a profile lists for a reason, a hospital gets no story; a role without any part cannot ask."""
     profile = load_profile(AZ)
     parts = {**profile.emergency.parts, "missing_person": tuple(needed)}
     b = planned(Bench(profile.model_copy(update={"emergency": profile.emergency.model_copy(update={"parts": parts})})))
@@ -161,7 +161,7 @@ def test_every_refusal_reads_alike_and_the_history_knows_why() -> None:
 
 
 def test_a_refusal_of_another_type_names_its_reason() -> None:
-    """Nothing stands beside it."""
+    """A refusal of another type has no hidden rule beside it."""
     answer = planned(Bench()).ask("hospital", "referral.accepted", ref="R-1")
     assert isinstance(answer, Refusal)
     assert (answer.rule, answer.because) == ("G-01" if answer.rule == "G-01" else "G-02", None)

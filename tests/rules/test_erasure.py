@@ -92,7 +92,7 @@ def test_only_court_and_prosecution_end_access(by: str, rule: str | None) -> Non
 
 
 def test_two_of_the_court_act() -> None:
-    """Actor and approver, and they are two."""
+    """Actor and approver have to be two people."""
     b = planned(Bench())
     for approver in (None, "A-1"):
         refusal = b.ask("court", "access.terminated", approver=approver)
@@ -101,7 +101,7 @@ def test_two_of_the_court_act() -> None:
 
 
 def test_a_case_that_is_not_there_is_not_ended() -> None:
-    """And who does not know a case does not object in it."""
+    """A sender that does not know a case cannot object in it either."""
     for refusal in (
         Bench().ask("court", "access.terminated", approver="A-2"),
         planned(Bench()).ask("hospital", "access.hold_placed"),
@@ -154,12 +154,12 @@ def test_an_agency_that_objects_gives_itself_nothing_back(reasons: list[str], *,
 def test_the_last_day_of_a_hold_is_today_at_the_earliest_and_a_year_from_today_at_the_latest(
     until: str, rule: str | None
 ) -> None:
-    """Both days included."""
+    """The last day may be today, or exactly a year from today."""
     refusal = planned(Bench()).at("d9 9:00").ask("auditor", "access.hold_placed", until=until)
     assert (refusal.rule if refusal else None) == rule
 
 
 def test_a_closed_case_is_erased_too() -> None:
-    """In any status."""
+    """A closed case is erased in any of its statuses."""
     b = ended(closed(Bench()))
     assert [said for said in b.through("d400 0:00") if said.startswith("access.erasure_due")]

@@ -47,7 +47,7 @@ def test_the_calendar_answers_for_every_instant(instant: datetime) -> None:
     "story", [begun, offered, housed, planned, served, under_review, closed, without_status, child_identified]
 )
 def test_a_forged_history_is_read_to_its_end(story: Callable[[Bench], Bench], instant: datetime) -> None:
-    """Each event of it dated, and registered, at a time of the forger's: views, duties and what is due are there."""
+    """Each event has a date and a registration of the forger's choice; views, duties and due events are still computed."""
     honest = story(Bench(ONE_YEAR))
     for registered in (instant, honest.now):
         b = Bench(ONE_YEAR)

@@ -98,7 +98,7 @@ def test_a_child_is_flagged_to_guardian_bodies_alone(to: list[str]) -> None:
 
 
 def test_an_agency_that_names_itself_needs_no_consent_to_itself() -> None:
-    """It was told by the person, and tells nobody else."""
+    """The agency was told by the person, and tells nobody else."""
     b = begun(Bench())
     b.consents("ngo-shelter")
     b.say(UNIT, "referral.submitted", ref="R-9", to=["ngo-shelter"], legal_basis="a law")
@@ -167,7 +167,7 @@ def test_a_consent_to_services_alone_is_delivered_too() -> None:
 
 
 def test_a_notice_of_revocation_gives_a_part() -> None:
-    """It helped on a recognition that stands no more, and may have to undo something."""
+    """The agency helped on a recognition that was revoked, and may have to undo something."""
     b = identified(Bench())
     b.say("ngo-a", "consent.given", receivers=["fund"])
     said = b.say(UNIT, "identification.status_revoked")
@@ -216,7 +216,7 @@ def test_the_referrer_of_the_breach_is_that_of_its_day() -> None:
 
 
 def test_an_offer_of_a_closed_case_lapses() -> None:
-    """So that the bed is free again."""
+    """The bed becomes free again."""
     b = offered(Bench())
     b.say(UNIT, "case.closed", reason="lost_contact")
 

@@ -52,7 +52,7 @@ def test_an_agency_cannot_stop_the_clock_of_its_own_answer() -> None:
 
 
 def test_an_agency_may_use_its_own_reference_several_times() -> None:
-    """Its own is free to it; and a service given unasked takes nobody's."""
+    """An agency's own reference is free to it, and a service given unasked takes nobody's reference."""
     b = served(Bench())
     b.say("vac", "referral.submitted", ref="R-9", to=["ngo-l"], services=[])
     b.say("shelter", "service.scheduled", ref="X-9")

@@ -56,13 +56,13 @@ class TestHowLong:
         assert not ends(closed(Bench()), "d4000 0:00")
 
     def test_a_dismissed_signal_is_closed_too(self) -> None:
-        """It is a closed case like another."""
+        """A dismissed signal counts as a closed case."""
         b = signalled(Bench(ONE_YEAR))
         b.say("ngo-a", "case.signal_dismissed")
         assert ends(b, "d400 0:00") == ["access.erasure_due 2 Mar 24:00 ngo-a,special-unit"]
 
     def test_a_closing_at_the_end_of_all_days_breaks_nothing(self) -> None:
-        """It is kept as long as there are days."""
+        """Such a case is kept until the last possible day."""
         b = closed(Bench(ONE_YEAR))
         event = b.event("vac", "case.closed", follow_up=False)
         object.__setattr__(event, "time", LAST)
@@ -76,7 +76,7 @@ class TestWhenItIsSaid:
     """By the timekeeper, once, to all who hold the case."""
 
     def test_at_the_end_of_its_last_day_and_once(self) -> None:
-        """Closed on 30 July, kept for a year."""
+        """A case closed on 30 July and kept for a year is erased once, at the end of its last day."""
         b = closed(Bench(ONE_YEAR))
         assert not ends(b, "d515 23:59")
         assert ends(b, "d2000 0:00") == [f"access.erasure_due 30 Jul 24:00 {HOLDERS}"]
@@ -91,7 +91,7 @@ class TestWhenItIsSaid:
         assert ends(b, "d701 0:00") == [f"access.erasure_due 31 Jan 24:00 {HOLDERS}"]
 
     def test_a_case_that_is_opened_again_is_kept(self) -> None:
-        """And from its next closing on for as long again."""
+        """From its next closing on, the case is kept for the full time again."""
         b = closed(Bench(ONE_YEAR)).at("d400 9:00")
         b.say("vac", "case.reopened")
         assert not ends(b, "d800 0:00")
@@ -100,7 +100,7 @@ class TestWhenItIsSaid:
         assert ends(b, "d1166 0:00")
 
     def test_an_erasure_by_decision_is_followed_by_one_after_retention(self) -> None:
-        """Its letters went then; its envelopes go now."""
+        """The letters were destroyed with the decision; the envelopes are destroyed now."""
         b = closed(Bench(ONE_YEAR))
         b.say("court", "access.terminated", approver="A-2", letter=True)
         assert len(ends(b, "d200 0:00")) == 1
@@ -166,7 +166,7 @@ class TestACaseThatIsOver:
         assert (refusal.rule, refusal.code) == ("G-02", "unknown_case")
 
     def test_every_notified_agency_confirms_or_is_named(self) -> None:
-        """The erasure itself is seen through: a missing word is a breach after a week, with the holder and its supervisor."""
+        """The erasure goes on after the end: a missing confirmation is a breach after a week, also for the supervisor."""
         b = self.over()
         assert b.codes == ["D-ERASE"] * 7
         for agency in HOLDERS.split(",")[:-1]:

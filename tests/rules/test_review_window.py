@@ -12,7 +12,7 @@ def told_late() -> Bench:
 
 
 def test_p5_a_decision_that_is_dated_back_may_be_reviewed() -> None:
-    """Its days would have been over before anybody was told; they count from when it was registered."""
+    """The days would have been over before anybody was told, so they count from registration."""
     b = told_late().at("d69 9:00")
 
     assert b.ask("ngo-a", "review.requested", ref="V-1") is None

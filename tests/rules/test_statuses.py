@@ -137,7 +137,7 @@ def test_help_by_the_detector_needs_her_refusal_of_the_special_unit() -> None:
 
 
 def test_the_units_own_find_begins_from_suspicion() -> None:
-    """T08."""
+    """T08: from suspicion the unit begins without a referral."""
     b = Bench()
     b.say(UNIT, "case.signal_recorded", detector="special_unit")
     assert _possible(b, UNIT, "identification.stage_entered", {}) == "SR"
@@ -190,7 +190,7 @@ TO: Final[list[tuple[str, str, dict[str, Any], str, str]]] = [
 def test_an_event_leads_to_the_status_of_section_2(
     by: str, type: str, said: dict[str, Any], before: str, after: str
 ) -> None:
-    """T01 to T24."""
+    """T01 to T24 lead where section 2 says."""
     b = signalled(Bench())
     b.view = dataclasses.replace(b.view, status=STATUSES[before])
     b.hear(Fact.of(b.event(by, type, **said), (), b.now, 99))
@@ -198,7 +198,7 @@ def test_an_event_leads_to_the_status_of_section_2(
 
 
 def test_a_signal_opens_a_case_under_suspicion_and_an_incident_has_no_status() -> None:
-    """T01, T18."""
+    """T01, T18: a signal leads to SUSPECTED; an incident has no status."""
     assert signalled(Bench()).view.status == "SUSPECTED"
     b = Bench()
     b.say("ngo-a", "incident.opened")
@@ -244,7 +244,7 @@ def test_the_role_is_withheld_from_only_where_the_person_refused() -> None:
 
 
 def test_help_without_a_status_begins_by_naming_the_role() -> None:
-    """T03."""
+    """T03: help without a status needs the unit's role in `withhold_from`."""
     b = unit_refused(Bench())
     b.say("ngo-a", "referral.submitted", ref="R-9", data=WITHHELD["referral.submitted"], letter=True)
 
@@ -269,7 +269,7 @@ def test_every_version_of_a_referral_is_read_alike(version: int) -> None:
 
 
 def test_accepting_the_referral_without_a_status_gives_the_case() -> None:
-    """Section 1, holder."""
+    """Section 1, holder: accepting this referral makes the agency the holder."""
     b = without_status(Bench())
     b.say("vac", "referral.accepted", ref="R-5")
     assert b.view.taken_over_by == "vac"

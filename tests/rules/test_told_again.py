@@ -18,7 +18,7 @@ class TestFoundAChildAgain:
         assert {"guardianship", "child-commission"} <= set(said.audience.recipients)
 
     def test_gives_them_their_part_again(self) -> None:
-        """They may assign a representative and decide on best interests, as before."""
+        """The bodies may assign a representative and decide on best interests, as before."""
         b = child_planned(Bench())
         b.say(UNIT, "safeguard.age_assessed", result="adult")
         assert not b.view.on_case("guardianship")

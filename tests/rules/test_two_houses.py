@@ -44,7 +44,7 @@ def test_its_bed_is_free_again_and_it_hears_what_ends_all() -> None:
 
 
 def test_it_may_have_to_do_with_her_again_when_she_has_left_the_other() -> None:
-    """Its offer stands, so that she may go there."""
+    """The other house's offer stands, so that she may go there."""
     b = two_offers(Bench())
     b.say("shelter", "shelter.admitted", ref="B-1")
     b.say("shelter", "shelter.discharged", ref="B-1", reason="own_request")
@@ -65,7 +65,7 @@ def test_a_house_that_asks_itself_too_answers_for_itself_alone() -> None:
 
 
 def test_a_provider_that_asks_itself_too_answers_for_itself_alone() -> None:
-    """The same of a service that several were asked for."""
+    """A service that was asked of several providers is answered by each for itself."""
     b = begun(Bench())
     b.consents("vac")
     b.say("special-unit", "referral.submitted", ref="R-7", to=["vac"], legal_basis="a law")

@@ -221,7 +221,7 @@ def test_a_hold_asked_for_twice_stands_until_each_is_ended() -> None:
 
 @given(st.lists(st.tuples(st.integers(0, 200), st.integers()), max_size=400))
 def test_a_persistent_map_is_a_dictionary_that_keeps_its_past(entries: list[tuple[int, int]]) -> None:
-    """The last value at each key, over any number of drawers; older shelves stay as they were."""
+    """The map has the last value at each key, over any number of drawers; older maps stay as they were."""
     records: PersistentMap[int] = PersistentMap()
     expected: dict[str, int] = {}
     kept = []

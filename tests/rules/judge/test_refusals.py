@@ -28,7 +28,7 @@ def applied(refusal: Refusal) -> str:
 
 @pytest.mark.parametrize("rule", sorted(PROFILE.refusals))
 def test_each_rule_refuses_its_case_and_lets_the_neighbouring_one_pass(rule: str) -> None:
-    """The story of the rule: refused, with this rule and no other; one thing changed, and allowed."""
+    """The rule's story is refused by this rule and no other; with one thing changed, it is allowed."""
     refused, allowed = STORIES[rule]()
     assert refused is not None
     assert applied(refused) == rule
@@ -53,7 +53,7 @@ def test_p3_every_refusal_names_its_rule_and_article() -> None:
 
 
 def test_a_sentence_says_what_to_do_and_nothing_that_was_put_in() -> None:
-    """One sentence of the profile as it stands, an instruction after the semicolon, no place for a value."""
+    """The sentence is the profile's, with an instruction after the semicolon, and no place for a value."""
     for rule, cited in PROFILE.refusals.items():
         assert cited.says.endswith("."), rule
         assert "; " in cited.says, rule
