@@ -68,7 +68,11 @@ async def refused(seat: Seat, tx: AsyncConnection, registration: Registration) -
     """
     await _after(seat, tx, registration)
     row = await row_of(tx, registration.subject, registration.id)
-    if row is None or row.state == "closed":
+    if row is None:
+        return None
+    if row.state == "closed":
+        if row.receipt is None:  # a passing answer to another copy of the bytes came first: the numbered verdict counts
+            await _close(tx, row.seq, seat.stamp(), **_answered(registration))
         return None
     replaced_by = None
     if registration.code == queue.RESEALED:
