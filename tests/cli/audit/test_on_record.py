@@ -24,7 +24,7 @@ from nrmbus.bus.folder import BusFolder
 from nrmbus.bus.kafka import clients
 from nrmbus.cli.app import app
 from nrmbus.cli.audit import person_report, replay
-from nrmbus.cli.audit.on_record import AuditorsDoor, NoDoor
+from nrmbus.cli.audit.on_record import READING_SECONDS, AuditorsDoor, NoDoor
 from nrmbus.wire import ids
 from patience import LONGEST_WAIT, eventually
 
@@ -142,6 +142,25 @@ def test_that_there_is_no_such_case_is_an_answer_too(commands: Commands) -> None
         ("erasure", "hold", "--case", "00000000", "--until", "2026-12-31"),
     ):
         assert "The registrar has not put this on record" in commands.refused(*command)
+
+
+def test_an_export_waits_while_the_auditor_reads_its_history(
+    commands: Commands, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first question may take minutes on a large history; "no such case" is recorded as a search, and no file is made."""
+    waited: list[float] = []
+
+    def cases(_: AuditorsDoor, _ref: str, patience: float) -> list[str]:
+        waited.append(patience)
+        return []
+
+    monkeypatch.setattr(AuditorsDoor, "cases", cases)
+    out = commands.home / "case.evidence.jsonl"
+
+    assert "Nothing here has this reference" in commands.refused("export", "--case", "00000000", "--out", out)
+    assert waited == [READING_SECONDS]
+    assert [each["what"] for each in commands.asked] == ["search"]
+    assert not out.exists()
 
 
 def test_p4_that_an_agency_cannot_tell_the_person_is_an_answer_too(

@@ -33,6 +33,8 @@ START_SECONDS: Final = 20.0
 """How long the auditor may take to open its door, on a bus that was just started."""
 PATIENCE_SECONDS: Final = 20.0
 """How long an answer may take: twice what the auditor gives the registrar, and what it reads before, as measured here."""
+READING_SECONDS: Final = 600.0
+"""How long the auditor may take to read its history for the first question, and to prove a large case."""
 
 
 class Purpose(StrEnum):
@@ -253,7 +255,7 @@ class Question:
             BusError: the auditor does not answer, or its history does not verify.
         """
         try:
-            yield from self._door.cases(ref, self._patience)
+            yield from self._door.cases(ref, READING_SECONDS)
         except NoDoor as error:
             raise self._no_evidence(error.code) from None
 
@@ -264,13 +266,13 @@ class Question:
             BusError: the auditor does not answer, or cannot prove anything of the case.
         """
         try:
-            return self._door.evidence(case, number, self._patience)
+            return self._door.evidence(case, number, READING_SECONDS)
         except NoDoor as error:
             raise self._no_evidence(error.code) from None
 
     @property
     def _patience(self) -> float:
-        """The first question has the auditor read its history, so a later one may take as long."""
+        """Return how long an answer may take; the longer the history took so far, the longer."""
         return PATIENCE_SECONDS + 4 * (time.monotonic() - self._began)
 
     def _no_evidence(self, code: str) -> BusError:
