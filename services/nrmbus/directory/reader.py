@@ -13,6 +13,7 @@ from aiokafka import TopicPartition
 
 from nrmbus.bus.high_water import HighWater, Mark
 from nrmbus.bus.kafka import clients
+from nrmbus.bus.periodic import every
 from nrmbus.bus.reach import Where
 from nrmbus.directory.directory import Directory
 from nrmbus.directory.entry import Entry
@@ -103,11 +104,12 @@ class DirectoryReader:
 
     async def follow(self) -> None:
         """Take new entries as they come, until cancelled."""
-        while True:
-            async with self._lock:
-                await self._take(0)
-            self._check_mark()
-            await asyncio.sleep(0.25)
+        await every(0.25, self._look)
+
+    async def _look(self) -> None:
+        async with self._lock:
+            await self._take(0)
+        self._check_mark()
 
     def _check_mark(self) -> None:
         if self._high_water:

@@ -22,6 +22,7 @@ from nrmbus.auditor.web.offline_log import OffTheRecord
 from nrmbus.auditor.web.pages.answers import Kept, Opened
 from nrmbus.auditor.web.users import Users
 from nrmbus.bus.http_server import Listening
+from nrmbus.bus.periodic import every
 from nrmbus.events.access import AccessGranted, AccessPurpose
 from nrmbus.events.erasure import AccessHoldPlaced
 from nrmbus.events.errors import Invalid
@@ -217,9 +218,7 @@ class Questions:
 
     async def settle(self) -> None:
         """Put on record what was read off it, whenever there is something, for ever."""
-        while True:
-            await self.look()
-            await asyncio.sleep(SETTLE_SECONDS)
+        await every(SETTLE_SECONDS, self.look)
 
     async def look(self) -> None:
         """Put on record what was read off it, if anything was and it can be had; else it is looked at again."""

@@ -14,6 +14,7 @@ from nrmbus import telemetry
 from nrmbus.bus.errors import NoBus
 from nrmbus.bus.folder import BusFolder
 from nrmbus.bus.kafka import clients
+from nrmbus.bus.periodic import every
 from nrmbus.bus.pki import certificate
 from nrmbus.bus.reach import Reach, Tls
 from nrmbus.desk.state.context import Seat
@@ -107,11 +108,13 @@ class Renewing:
 
 
 async def run(renewing: Renewing, begin_anew: Callable[[], None]) -> None:
-    """Look after the certificate until cancelled; *begin_anew* is called when there is another. What goes wrong is tried again."""
-    while True:
-        await asyncio.sleep(LOOK_SECONDS)
-        try:
-            if await renewing.look():
-                begin_anew()
-        except Exception as error:  # noqa: BLE001 - the desk works as long as its certificate does
-            telemetry.handled("not_available", topic=ANSWERS, error=type(error).__name__)
+    """Look after the certificate until cancelled; call *begin_anew* when there is another one. An error is tried again."""
+
+    async def look() -> None:
+        if await renewing.look():
+            begin_anew()
+
+    def failed(error: Exception) -> None:  # the desk works as long as its certificate does
+        telemetry.handled("not_available", topic=ANSWERS, error=type(error).__name__)
+
+    await every(LOOK_SECONDS, look, first=LOOK_SECONDS, failed=failed)

@@ -1,12 +1,12 @@
 """When another agency lost its keys: which letters of this desk it may no longer be able to open, as tasks for a person."""
 
-import asyncio
 import json
 from datetime import timedelta
 from typing import Final
 
 from sqlalchemy import select
 
+from nrmbus.bus.periodic import every
 from nrmbus.desk.state.context import Seat
 from nrmbus.desk.store import tables
 from nrmbus.desk.store.ledger import open_task
@@ -24,14 +24,16 @@ _ROW: Final = tables.outbox.c
 
 async def run(seat: Seat, lost: list[Entry]) -> None:
     """Ask for each entry of *lost* when its keys hold, and for none whose owner objected before; until cancelled."""
-    while True:
+
+    async def look() -> None:
         now = seat.now()
         for entry in [each for each in lost if each.valid_from <= now]:
             effective = seat.directory.roll.agencies[entry.agency].effective(now)
             if entry.number in {each.entry.number for each in effective}:
                 await ask_to_send_again(seat, entry)
             lost.remove(entry)
-        await asyncio.sleep(LOOK_SECONDS)
+
+    await every(LOOK_SECONDS, look)
 
 
 async def ask_to_send_again(seat: Seat, entry: Entry) -> int:

@@ -10,6 +10,7 @@ from typing import Final
 
 from nrmbus import telemetry
 from nrmbus.bus.folder import BusFolder
+from nrmbus.bus.periodic import every
 from nrmbus.desk.state.context import Seat
 from nrmbus.directory import commands, rotation
 from nrmbus.directory.fold import WARNED
@@ -89,11 +90,13 @@ class Rotating:
 
 
 async def run(rotating: Rotating, begin_anew: Callable[[], None]) -> None:
-    """Look after the keys until cancelled; *begin_anew* is called when there are others. What goes wrong is tried again: meanwhile the present keys hold."""
-    while True:
-        await asyncio.sleep(LOOK_SECONDS)
-        try:
-            if await rotating.look():
-                begin_anew()
-        except Exception as error:  # noqa: BLE001 - nothing that a desk is there for waits for new keys
-            telemetry.handled("not_available", error=type(error).__name__)
+    """Look after the keys until cancelled; call *begin_anew* when there are others. An error is tried again."""
+
+    async def look() -> None:
+        if await rotating.look():
+            begin_anew()
+
+    def failed(error: Exception) -> None:  # the present keys hold meanwhile
+        telemetry.handled("not_available", error=type(error).__name__)
+
+    await every(LOOK_SECONDS, look, first=LOOK_SECONDS, failed=failed)

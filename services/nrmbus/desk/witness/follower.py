@@ -13,6 +13,7 @@ from aiokafka import TopicPartition
 
 from nrmbus import telemetry
 from nrmbus.bus.kafka import clients
+from nrmbus.bus.periodic import every
 from nrmbus.bus.reach import Where
 from nrmbus.desk.state.context import Seat
 from nrmbus.desk.witness import cosignatures, decision
@@ -151,16 +152,17 @@ class Witness:
 
 
 async def run(witness: Witness, where: Where) -> None:
-    """Be a witness until cancelled. Whatever goes wrong is tried again: the desk's other work goes on."""
-    await asyncio.sleep(BEGIN_SECONDS)
-    while True:
-        try:
-            await _recall(witness, where)
-            await _follow(witness, where)
-        except Exception as error:  # noqa: BLE001 - no record of a topic that concerns no case may stop a desk
-            witness.interrupted()
-            telemetry.handled("not_available", topic=TOPIC, error=type(error).__name__)
-        await asyncio.sleep(AGAIN_SECONDS)
+    """Be a witness until cancelled. An error is tried again: the desk's other work goes on."""
+
+    async def look() -> None:
+        await _recall(witness, where)
+        await _follow(witness, where)
+
+    def failed(error: Exception) -> None:  # no record of a topic that concerns no case may stop a desk
+        witness.interrupted()
+        telemetry.handled("not_available", topic=TOPIC, error=type(error).__name__)
+
+    await every(AGAIN_SECONDS, look, first=BEGIN_SECONDS, failed=failed)
 
 
 async def _recall(witness: Witness, where: Where) -> None:
