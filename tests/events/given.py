@@ -1,4 +1,4 @@
-"""What the events' tests start from: documents made of a schema, and a type in three versions that no agency has."""
+"""Shared material of the events' tests: documents generated from a schema, and an invented type in three versions."""
 
 import json
 from collections.abc import Mapping
@@ -61,7 +61,7 @@ def _lists(schema: Schema, definitions: Schema) -> st.SearchStrategy[list[Any]]:
 
 
 def _once(item: Any) -> str:
-    """What of an item may stand once in a list: its code, or all of it."""
+    """Return the key by which a list holds an item once: its code, or the whole item."""
     return json.dumps(item.get("code", item) if isinstance(item, dict) else item, sort_keys=True)
 
 
@@ -74,7 +74,7 @@ def objects(schema: Schema, definitions: Schema) -> st.SearchStrategy[dict[str, 
 
 @cache
 def bodies(data: type[Data]) -> st.SearchStrategy[Body]:
-    """What events of *data*'s type and version say; of the letter, any of the fields, as readers open some of its parts."""
+    """Return bodies of *data*'s type and version, with any fields of the letter, because readers open some parts only."""
     definitions = schema_of(data)["$defs"]
     letter = objects(definitions["Letter"], definitions) if data.letter else st.just({})
     made = st.builds(Body, objects(definitions["Data"], definitions), letter)
@@ -82,7 +82,7 @@ def bodies(data: type[Data]) -> st.SearchStrategy[Body]:
 
 
 def fits(data: type[Data], body: Body) -> bool:
-    """Whether the model takes it, too: a few things it holds cannot be said in a schema."""
+    """Return True if the model accepts *body* too: a schema cannot express all of its checks."""
     try:
         data.from_mapping(body.data)
         if data.letter:
@@ -161,7 +161,7 @@ class Third(Data):
 
     @classmethod
     def up(cls, said: Body) -> Body:
-        """Version 2's one name becomes a list of one, in a script that nobody said."""
+        """Return the one name of version 2 as a list of one, without a script."""
         letter = dict(said.letter)
         if "name" in letter:
             letter["name"] = [{"text": letter["name"]}]
@@ -169,7 +169,7 @@ class Third(Data):
 
     @classmethod
     def down(cls, said: Body) -> Lowered:
-        """Version 2 has no visits, which are its `other`, and room for one name without its script."""
+        """Return the body for version 2: a visit is `other`, and one name without its script stays."""
         lost, data, letter = [], dict(said.data), dict(said.letter)
         if data["what"] == "visit":
             data["what"] = "other"

@@ -44,7 +44,7 @@ def test_the_two_types_of_the_amendment_have_several_versions() -> None:
 def test_up_then_down_gives_back_what_was_said(
     steps: Mapping[int, type[Data]], upper: int, draw: st.DataObject
 ) -> None:
-    """A desk that upgraded hands on, to one that did not, exactly what a third has said, and names nothing as lost."""
+    """An upgraded desk hands an event of an older desk on to another older desk unchanged, without a loss."""
     said = draw.draw(bodies(steps[upper - 1]))
 
     raised = cast(steps, upper - 1, upper, said.data, said.letter)
@@ -59,7 +59,7 @@ def test_up_then_down_gives_back_what_was_said(
 def test_down_then_up_differs_only_where_a_loss_is_named(
     steps: Mapping[int, type[Data]], upper: int, draw: st.DataObject
 ) -> None:
-    """Whatever stands at no pointer of `lost`, and in nothing that does, is there again after the way down and up."""
+    """Every value outside the pointers of `lost` is there again after the way down and up."""
     said = draw.draw(bodies(steps[upper]))
 
     lowered = cast(steps, upper, upper - 1, said.data, said.letter)
@@ -76,7 +76,7 @@ def test_down_then_up_differs_only_where_a_loss_is_named(
 
 
 def leaves(tree: Any, pointer: str = "") -> dict[str, str]:
-    """Every value that is no list or object, by its pointer; an empty list or object is one too."""
+    """Return the text of every scalar, and of every empty list or object, by its pointer."""
     if isinstance(tree, Mapping) and tree:
         return {at: value for name, inner in tree.items() for at, value in leaves(inner, f"{pointer}/{name}").items()}
     if isinstance(tree, list) and tree:
@@ -87,12 +87,12 @@ def leaves(tree: Any, pointer: str = "") -> dict[str, str]:
 
 
 def covered(pointer: str, lost: list[str]) -> bool:
-    """Whether *pointer* is one of *lost*, or within it."""
+    """Return True if *pointer* is one of *lost*, or within it."""
     return any(pointer == each or pointer.startswith(f"{each}/") for each in lost)
 
 
 def moved(before: dict[str, str], lost: list[str]) -> set[str]:
-    """What stands in a list behind an item that is lost as a whole: it moves up, and `broken` compares it."""
+    """Return the pointers of list items behind a lost item: they move up, and `broken` compares them."""
     lists = {each.rpartition("/")[0] for each in lost if each.rpartition("/")[2].isdecimal()}
     return {pointer for pointer in before if any(pointer.startswith(f"{each}/") for each in lists)}
 
@@ -100,7 +100,7 @@ def moved(before: dict[str, str], lost: list[str]) -> set[str]:
 @pytest.mark.parametrize("steps", CHAINS)
 @given(st.data())
 def test_no_cast_breaks_a_promise(steps: Mapping[int, type[Data]], draw: st.DataObject) -> None:
-    """Each gives what its version takes, invents no value, shows nobody more, and leaves alone what it was given."""
+    """Each result fits its version, has no invented value, shows nobody more, and leaves the input unchanged."""
     version = draw.draw(st.sampled_from(list(steps)))
     said = draw.draw(bodies(steps[version]))
 
@@ -126,7 +126,7 @@ def test_two_casts_are_one(steps: Mapping[int, type[Data]], draw: st.DataObject)
 
 
 def test_a_loss_is_named_in_the_version_that_had_it() -> None:
-    """From 3 to 1: what version 2 cannot carry, and then what version 1 cannot; a value that goes is never repeated."""
+    """From 3 to 1, the losses of version 2 come before those of version 1; no lost value is repeated."""
     said = Body({"what": "visit", "times": 2}, {"name": [{"text": "Example", "script": "latin"}, {"text": "Other"}]})
 
     found = cast(CHAIN, 3, 1, said.data, said.letter)
@@ -176,7 +176,7 @@ def test_a_decision_says_in_version_1_what_it_can() -> None:
 
 
 def test_an_event_keeps_all_but_what_it_says() -> None:
-    """Its envelope is that of the event as it was signed; only data and version are another's reading."""
+    """The envelope stays as it was signed; only data and version are those of the other version."""
     event = vectors.event()
 
     same, nothing = in_version(versions(event.type), event, 1)
@@ -192,7 +192,7 @@ def test_an_event_keeps_all_but_what_it_says() -> None:
 
 @pytest.mark.parametrize(("version", "to"), [(1, 4), (4, 1), (0, 1), (1, 0)])
 def test_a_version_that_is_not_published_is_refused_with_those_that_are(version: int, to: int) -> None:
-    """Whoever asks learns what he may ask for."""
+    """The error lists the published versions of the type."""
     with pytest.raises(UnknownVersion) as raised:
         cast(CHAIN, version, to, {})
     assert raised.value.known == (1, 2, 3)
@@ -209,7 +209,7 @@ class Lossy(Second):
 
     @classmethod
     def down(cls, said: Body) -> Any:
-        """It forgets to name what it leaves out."""
+        """Leave a value out without naming it."""
         return Second.down(said)._replace(lost=())
 
 
@@ -232,7 +232,7 @@ class Talkative(Third):
 
 
 class Clumsy(Second):
-    """It writes into what it was given."""
+    """Cast that changes its input."""
 
     @classmethod
     def up(cls, said: Body) -> Body:
@@ -246,7 +246,7 @@ class Boastful(Second):
 
     @classmethod
     def down(cls, said: Body) -> Any:
-        """It names what was not there, and what is still there."""
+        """Name an absent value, and a kept one, as lost."""
         return Second.down(said)._replace(lost=("/data/times", "/data/what"))
 
 

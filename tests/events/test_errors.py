@@ -1,4 +1,4 @@
-"""What is wrong is said without repeating what was there."""
+"""Errors name the problem without repeating the input."""
 
 import json
 import traceback
@@ -80,7 +80,7 @@ _ANY = st.recursive(
 def test_junk_is_refused_without_an_echo(
     model: tuple[type[Frozen], dict[str, Any]], junk: dict[str, Any], *, keep: bool
 ) -> None:
-    """Any JSON whatever is refused by the one error, and none of its letters come back."""
+    """Any JSON is refused by the same error, which repeats none of its characters."""
     published_model, full = model
     with pytest.raises(Invalid) as caught:
         published_model.from_mapping(full | junk if keep else junk)
@@ -108,7 +108,7 @@ def test_what_is_no_json_is_refused(unwritable: dict[Any, Any]) -> None:
 
 
 def test_a_misspelt_name_is_refused_where_it_stands() -> None:
-    """A misspelt field is an unknown one; the pointer leads to the object that it stands in, without its name."""
+    """A misspelt field is unknown; the pointer leads to the enclosing object, without the name."""
     letter = TYPES["referral.submitted", 1].letter
     assert letter is not None
     with pytest.raises(Invalid) as outer:
@@ -122,7 +122,7 @@ def test_a_misspelt_name_is_refused_where_it_stands() -> None:
 
 
 def test_every_problem_is_told_at_once() -> None:
-    """Somebody who mends an event is told all that is wrong with it, each with its pointer."""
+    """The error lists every problem of an event, each with its pointer."""
     with pytest.raises(Invalid) as caught:
         TYPES["payment.ordered", 1].from_mapping({"kind": "wage", "amount": {"value": "700", "currency": "AZN"}})
 

@@ -28,7 +28,7 @@ LETTERS = {
 
 @st.composite
 def letters(draw: st.DrawFn) -> Letter:
-    """A letter of any type, any of its fields filled, its free texts anything that can be written."""
+    """Return letters of any type, with any fields and any free texts."""
     model, full = draw(st.sampled_from(list(LETTERS.items())))
     filled: dict[str, Any] = {name: full[name] for name in draw(st.sets(st.sampled_from(list(full))))}
     for name in filled.keys() & {"notes", "facts", "name", "answer", "record", "evidence", "account"}:
@@ -69,7 +69,7 @@ def test_a_name_among_the_coded_facts_is_refused() -> None:
 
 
 def test_every_letter_may_have_notes_in_its_story() -> None:
-    """Whoever writes a letter can add what no field has, and it lies in the part `story`."""
+    """Every letter has a field for free notes, which lies in the part `story`."""
     assert all(letter.part_of("notes") == "story" for letter in LETTERS)
     assert SignalRecordedLetter.part_names() == ("coded", "story")
     assert ReferralSubmittedLetter.part_names() == ("coded", "contact", "identity", "money", "story")
@@ -108,7 +108,7 @@ def test_a_consent_names_one_receiver(receivers: list[str]) -> None:
 
 @pytest.mark.parametrize("to", [[], ["vac", "fund"], ["vac", "vac"], ["Vac"], ["special_unit"], ["a"]])
 def test_recipients_are_sorted_ids_each_once(to: list[str]) -> None:
-    """Whom a sender chose is a sorted list of agency ids (schemas/README.md, "An event"), so that one choice has one form."""
+    """The chosen recipients are a sorted list of agency ids (schemas/README.md, "An event"), so that each choice has one form."""
     with pytest.raises(Invalid):
         ReferralSubmitted.from_mapping(
             {"to": to, "mode": "referral", "reason": "Payment", "urgency": "normal", "services": []}
@@ -168,7 +168,7 @@ def test_what_was_said_cannot_be_changed() -> None:
 
 
 def test_every_type_is_published_once_under_its_step() -> None:
-    """The modules hold every type; a name has one class in one version, and what two share is no type."""
+    """The modules hold every type: each name and version has one class, and a shared base is no type."""
     assert len(TYPES) == len({data.__name__ for data in TYPES.values()})
     assert {data.__module__ for data in TYPES.values()} == {module.__name__ for module in MODULES}
     assert all((data.type, data.version) == key for key, data in TYPES.items())
@@ -193,7 +193,7 @@ def test_recipients_are_whom_the_sender_chose() -> None:
 
 
 def test_an_envelope_holds_what_its_example_shows() -> None:
-    """The example's attributes make an envelope; its consents are the ids that it names."""
+    """The example's attributes make an envelope, with the named consents."""
     shown: dict[str, Any] = json.loads(published.documents((Closed,))["nrm.case.closed/v1/full.json"])["event"]
     attributes = {name: value for name, value in shown.items() if name in Event.model_fields}
     attributes |= {
@@ -216,5 +216,5 @@ def _names(data: type[Data]) -> set[str]:
 
 
 def test_ids_and_grounds_stay_in_the_envelope() -> None:
-    """No type repeats in its data what the envelope has: its ground in law and the referral that it is about."""
+    """No type repeats attributes of the envelope in its data: the ground in law, and the referral."""
     assert not [data.type for data in TYPES.values() if _names(data) & {"legal_basis", "legalbasis", "ref", "referral"}]

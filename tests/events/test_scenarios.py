@@ -36,7 +36,7 @@ def test_the_scenarios_are_here() -> None:
 
 @pytest.mark.parametrize("step", _steps())
 def test_every_step_is_written_in_published_fields(step: dict[str, Any]) -> None:
-    """What an agency says in a scenario, in the clear and sealed, fits version 1 of its type."""
+    """Every event of a scenario, in the clear and sealed, fits version 1 of its type."""
     published = data_type(step["event"], 1)
 
     for data in _on_the_wire(step):

@@ -1,4 +1,4 @@
-"""What partner agencies read in `schemas/` is what the models say, and somebody else's validator agrees."""
+"""The files in `schemas/` are those of the models, and an independent validator agrees."""
 
 import json
 from pathlib import Path

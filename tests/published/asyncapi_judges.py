@@ -1,4 +1,4 @@
-"""Who judges an AsyncAPI document: AsyncAPI's own JSON Schema, and its own parser; and how references are followed."""
+"""Judges of an AsyncAPI document: AsyncAPI's own JSON Schema and its own parser; and the resolution of references."""
 
 import json
 import os
@@ -21,7 +21,7 @@ FROZEN: dict[str, Any] = yaml.safe_load((FOLDER / asyncapi.DOCUMENT).read_text(e
 OFFICIAL = json.loads((HERE / "asyncapi-3.0.0.json").read_text(encoding="utf-8"))
 
 Faults = list[str]
-"""What is wrong with a document, each fault by its place; nothing where it is AsyncAPI."""
+"""Faults of a document, each by its place; empty for valid AsyncAPI."""
 
 
 def by_the_schema(document: Mapping[str, Any]) -> Faults:
@@ -73,7 +73,7 @@ def by_the_parser(home: Path, folder: Path, documents: Mapping[str, Mapping[str,
     done = subprocess.run(command, cwd=home, capture_output=True, text=True, check=True, timeout=110)
     found: dict[str, Faults] = {}
     for (name, document), said in zip(documents.items(), json.loads(done.stdout), strict=True):
-        # That a later AsyncAPI exists is no fault of a document of 3.0.
+        # A document of AsyncAPI 3.0 has no fault because a later version exists.
         faults = [fault for fault in said["faults"] if fault["code"] != "asyncapi-latest-version"]
         found[name] = ["/".join(map(str, fault["path"])) for fault in faults]
         if not faults:
@@ -103,7 +103,7 @@ def schema_file(name: str) -> Any:
 
 
 def resolved(document: Mapping[str, Any], reference: str) -> Any:
-    """What *reference* points at: here, or in a file beside the document."""
+    """Return the target of *reference*, in the document or in a file beside it."""
     file, _, pointer = reference.partition("#")
     node = schema_file(file) if file else document
     for key in pointer.lstrip("/").split("/"):
@@ -112,7 +112,7 @@ def resolved(document: Mapping[str, Any], reference: str) -> Any:
 
 
 def inlined(node: Any, document: Mapping[str, Any] = FROZEN, base: str = "") -> Any:
-    """*node* with every reference replaced by what it points at, as any validator reads it."""
+    """Return *node* with every reference replaced by its target."""
     if isinstance(node, list):
         return [inlined(each, document, base) for each in node]
     if not isinstance(node, Mapping):

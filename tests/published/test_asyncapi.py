@@ -63,7 +63,7 @@ def broken(breakage: str) -> dict[str, Any]:
 def _verdicts(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Mapping[str, dict[str, Faults]]:
-    """What each judge says of the frozen document and of each broken one; where the parser cannot be had, the schema alone."""
+    """Return each judge's faults of the frozen document and of each broken one; without the parser, the schema's alone."""
     documents = {"frozen": FROZEN} | {breakage: broken(breakage) for breakage in BREAKAGES}
     schema = {name: by_the_schema(document) for name, document in documents.items()}
     kept = getattr(request.config, "cache", None)  # pytest may run without one
@@ -93,7 +93,7 @@ def test_both_files_are_as_the_code_says() -> None:
 
 
 def test_the_check_tells_every_place_that_differs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """What is missing, edited or in no source is named by its place, and the command fails."""
+    """The check names the place of each missing, edited or foreign value, and the command fails."""
     assert asyncapi.main(["write", "--folder", str(tmp_path)]) == 0
     assert capsys.readouterr().out.splitlines() == ["wrote asyncapi.yaml", "wrote asyncapi.html"]
     assert asyncapi.main(["check", "--folder", str(tmp_path)]) == 0
@@ -127,7 +127,7 @@ def test_the_document_is_asyncapi(verdicts: Mapping[str, dict[str, Faults]], jud
 @pytest.mark.parametrize("breakage", BREAKAGES)
 @pytest.mark.parametrize("judge", ["schema", "parser"])
 def test_each_judge_sees_what_is_broken(verdicts: Mapping[str, dict[str, Faults]], judge: str, breakage: str) -> None:
-    """Sabotage: a document with one fault does not pass, whoever judges."""
+    """Sabotage: a document with one fault passes neither judge."""
     assert verdicts[judge][breakage] != []
 
 
@@ -146,7 +146,7 @@ def test_every_type_and_version_is_a_message_of_its_own(channel: str) -> None:
 
 
 def test_every_message_is_in_a_channel() -> None:
-    """A message that is described can also be received: each one is in at least one channel."""
+    """Every described message is in at least one channel."""
     used = {
         each["$ref"].rpartition("/")[2]
         for channel in FROZEN["channels"].values()
@@ -175,7 +175,7 @@ def test_each_message_takes_its_own_examples_and_no_other_type(data: type[Data])
 
 
 def test_every_topic_is_a_channel_with_its_settings() -> None:
-    """Address, key, partitions and retention are those of the topic files, and whoever writes or reads has an operation."""
+    """Address, key, partitions and retention are those of the topic files, and each writer and reader has an operation."""
     operations = FROZEN["operations"]
     for declared in load_declarations():
         name = declared.topic.split(".")[1]

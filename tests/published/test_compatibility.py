@@ -1,4 +1,4 @@
-"""What changed between two schemas, and whom it breaks: found for every kind of change, and never understated."""
+"""Changes between two schemas, and the agencies that they break: each kind is found, and none is understated."""
 
 import json
 from collections.abc import Mapping
@@ -126,7 +126,7 @@ EACH = [pytest.param(*made, id=name) for name, made in MADE.items()]
 
 @pytest.mark.parametrize(("old", "new", "due"), EACH)
 def test_every_kind_of_change_is_told(old: Schema, new: Schema, due: list[tuple[str, str, set[str]]]) -> None:
-    """Where, what, and whom it breaks."""
+    """Each kind of change is reported with its place and the agencies that it breaks."""
     found = changes(old, new)
 
     assert [(each.pointer, each.kind, set(each.breaks)) for each in found] == due
@@ -147,7 +147,7 @@ def test_who_is_not_named_is_not_broken(
 
 
 def documents(schema: Schema) -> st.SearchStrategy[dict[str, Any]]:
-    """What *schema* takes, and another validator agrees."""
+    """Return documents that *schema* accepts, by another validator too."""
     return objects(schema, schema.get("$defs", {})).filter(Draft202012Validator(schema).is_valid)
 
 
@@ -207,7 +207,7 @@ def test_a_field_that_more_may_read_breaks_privacy(old: Schema, new: Schema, poi
     ids=["another name", "into the letter", "a higher class", "the same part", "a namesake"],
 )  # fmt: skip
 def test_a_field_that_fewer_may_read_breaks_no_privacy(old: Schema, new: Schema) -> None:
-    """What is sealed better, or is another thing, may be published."""
+    """A better sealed field, and a different field, may be published."""
     assert [each for each in changes(old, new) if PRIVACY in each.breaks] == []
 
 
@@ -263,7 +263,7 @@ def test_the_second_versions_changed_what_the_changelog_says() -> None:
 
 
 def test_a_schema_under_anothers_name_is_told() -> None:
-    """Only a schema that says its own name may differ in it."""
+    """Only a schema's own name may differ without being a change."""
     old, new = schema_of(CHAIN[1]), schema_of(CHAIN[1])
     new["$defs"]["Event"]["properties"]["dataschema"]["const"] = "urn:nrmbus:nrm.case.closed:1"
 
@@ -275,7 +275,7 @@ NOT_TOLD_BY_IT = {"other format"}
 
 
 def test_another_checker_agrees() -> None:
-    """Whom we say is safe, jsoncompat says is; whom we say is broken, it finds a document for, or is not sure."""
+    """jsoncompat agrees where we call a change safe; where we say that it breaks, jsoncompat finds a document or is not sure."""
     jsoncompat = pytest.importorskip("jsoncompat", reason="it needs Python 3.12")
     for name, (old, new, due) in MADE.items():
         broken = {whom for _, _, breaks in due for whom in breaks}

@@ -1,4 +1,4 @@
-"""The gate: what was published stays as it was, and a new version comes whole; each way of breaking it, once."""
+"""The gate: a published version stays as it was, and a new version comes complete; each breakage has a test."""
 
 import json
 import shutil
@@ -25,7 +25,7 @@ PUBLISHED: Models = [First, Second, Third]
 
 @pytest.fixture(scope="module")
 def published(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder `schemas` in which three versions of one type were published, as the contributor's page has it."""
+    """Return a folder `schemas` with three published versions of one type, made by the steps of the contributor's page."""
     folder = tmp_path_factory.mktemp("schemas")
     publish(folder, PUBLISHED)
     return folder
@@ -73,7 +73,7 @@ def test_what_is_published_here_passes() -> None:
 
 
 def test_what_was_published_whole_passes(folder: Path) -> None:
-    """The way that the contributor's page shows leads through the gate, so that the breakages below break one thing each."""
+    """The steps of the contributor's page pass the gate, so that each breakage below breaks one thing."""
     assert found(folder) == ""
 
 
@@ -272,7 +272,7 @@ NEW: dict[str, tuple[type[Data], list[str]]] = {
 
 @pytest.mark.parametrize(("model", "told"), [pytest.param(*each, id=name) for name, each in NEW.items()])
 def test_a_new_version_comes_whole(folder: Path, model: type[Data], told: list[str]) -> None:
-    """Sabotage: a version whose casts or fields break a promise does not pass, whatever else is written for it."""
+    """Sabotage: a version with casts or fields that break a promise does not pass, even with all its files."""
     said = found(folder, [*PUBLISHED, model])
 
     for sentence in told:

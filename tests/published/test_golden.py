@@ -73,7 +73,7 @@ def test_the_folder_is_small() -> None:
 
 
 def test_no_two_records_share_a_key() -> None:
-    """Keys are made for one file: whoever has the seed of one reads no other."""
+    """Each file has keys of its own: the seed of one opens no other."""
     vectors = [written(*key) for key in TYPES]
     publics = [public for vector in vectors for public in vector["public"].values()]
     seeds = [vector["reader"]["published_test_seed"] for vector in vectors if "reader" in vector]
@@ -96,7 +96,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def test_write_makes_what_is_missing_and_keeps_the_rest(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """A record is made once; made anew it is another, which reads as well and which the gate tells from the first."""
+    """A record is made once. A second one differs from the first, and is valid as well."""
     before = {path.name: path.read_bytes() for path in (folder / "golden").iterdir()}
     (folder / REFERRAL).unlink()
 
@@ -117,7 +117,7 @@ def test_no_record_is_made_of_what_is_not_frozen(folder: Path) -> None:
 
 
 def test_the_command(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """It says what cannot be read and exits 1; it exits 2 when it is not understood."""
+    """The command names the unreadable record and exits 1; a misuse exits 2."""
     assert golden.main(["check"]) == 0
     (folder / REFERRAL).unlink()
     assert golden.main(["check", str(folder)]) == 1
@@ -156,14 +156,14 @@ def another_publisher(vector: dict[str, Any], folder: Path) -> None:
 
 
 def another_registration(vector: dict[str, Any], folder: Path) -> None:
-    """A registration that is signed well, of another envelope, and all that was signed over it anew."""
+    """A registration with a good signature, of another envelope."""
     other = anew(vector, folder)
     vector["record"]["headers"]["nrm_registration"] = other["record"]["headers"]["nrm_registration"]
     vector["public"]["registrar"] = other["public"]["registrar"]
 
 
 def another_letter(vector: dict[str, Any], folder: Path) -> None:
-    """A letter that opens, and is not the one whose digest was signed."""
+    """A letter that opens, with another digest than the signed one."""
     other = anew(vector, folder)
     vector["letter"], vector["reader"] = other["letter"], other["reader"]
 
@@ -226,7 +226,7 @@ def another_type(vector: dict[str, Any], folder: Path) -> None:
     ids=range(17),
 )  # fmt: skip
 def test_an_altered_record_is_noticed(folder: Path, alter: Callable[[dict[str, Any], Path], None], told: str) -> None:
-    """Sabotage: whatever is altered in a record, or beside it, is told of that record and of no other."""
+    """Sabotage: each alteration of a record, or beside it, is reported for that record and for no other."""
     vector = written("referral.submitted", 1)
     alter(vector, folder)
     (folder / REFERRAL).write_text(plain.dumps(vector), encoding="utf-8")

@@ -85,7 +85,7 @@ class _Partless(Data):
     ],
 )
 def test_a_fact_put_in_the_wrong_place_is_noticed(bad: type[Data], told: str) -> None:
-    """Somebody who writes a person's fact into the clear, or a letter's field into no part, gets a sentence that names it."""
+    """A sentence names each fact of a person in the clear, and each letter's field in no part."""
     assert told in misplaced((*TYPES.values(), bad))
 
 

@@ -42,7 +42,7 @@ def test_an_altered_vector_is_noticed(tmp_path: Path) -> None:
 
 
 def test_write_keeps_a_sealed_letter(tmp_path: Path) -> None:
-    """Writing again changes nothing that is frozen; in an empty folder it seals a letter that opens."""
+    """A second write changes no frozen vector; in an empty folder, a letter is sealed that opens."""
     shutil.copytree(vectors.FOLDER, tmp_path / "again")
     vectors.write(tmp_path / "again")
     vectors.write(tmp_path / "new")
@@ -53,7 +53,7 @@ def test_write_keeps_a_sealed_letter(tmp_path: Path) -> None:
 
 
 def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """The command says what differs and exits 1; it exits 2 when it is not understood."""
+    """The command names the differing vector and exits 1; a misuse exits 2."""
     assert vectors.main(["check"]) == 0
     assert vectors.main(["write", str(tmp_path)]) == 0
     assert vectors.main(["check", str(tmp_path)]) == 1
@@ -77,7 +77,7 @@ def test_cloudevents_core() -> None:
     ids=["case 6", "case 7"],
 )
 def test_cloudevents_extended(names: list[str], ext: str) -> None:
-    """Cases 6 and 7 have the extension digests that it prints, and the payload's members stand in its order."""
+    """Cases 6 and 7 have the printed extension digests, and the payload's members are in the printed order."""
     payload = plain.loads(material.payload(EXTENDED, b"", names))
 
     assert list(payload) == ["core", "ext", "signedextattrs"]

@@ -1,4 +1,4 @@
-"""What the wire's tests start from: one letter and its readers, and how a refusal must look."""
+"""Shared material of the wire's tests: one letter and its readers, and the check of a refusal."""
 
 import json as plain
 import traceback
@@ -15,11 +15,11 @@ from nrmbus.wire.keys.keys import SealingKey, SealTo
 from nrmbus.wire.letter import Container
 
 CANARY = "Alina-7731"
-"""Stands in what the tests put in, and in nothing that comes out."""
+"""Text in the input of the tests, which no output may contain."""
 
 
 def refused(codes: str, attempt: Callable[[], object], unsaid: str = CANARY) -> WireError:
-    """Call what must be refused, and hold the refusal to its promise: a code of the list, and nothing of the input."""
+    """Call *attempt*, and assert a refusal with a code of the list and nothing of the input."""
     with pytest.raises(WireError) as caught:
         attempt()
     error = caught.value
@@ -44,7 +44,7 @@ READS: dict[str, tuple[Part, ...]] = {SENDER: tuple(SAYS), UNIT: ("coded", "iden
 
 
 def readers(part: Part) -> list[tuple[str, SealTo]]:
-    """Who reads *part* in these tests."""
+    """Return the readers of *part* in these tests."""
     return [(name, TO[name]) for name, parts in READS.items() if part in parts]
 
 
@@ -59,7 +59,7 @@ BODY = plain.loads(RAW)
 
 
 def opened(raw: bytes | Container, name: str, **place: str) -> dict[Part, dict[str, Any]]:
-    """What *name* reads in a letter."""
+    """Return the parts that *name* opens in a letter."""
     container = raw if isinstance(raw, Container) else Container.parse(raw)
     return container.open(name, KEYS[name], **{**PLACE, **place})
 

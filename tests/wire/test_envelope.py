@@ -1,4 +1,4 @@
-"""The envelope: what is signed comes back, what was altered is noticed, and who is answered how."""
+"""The envelope: a signed event is read back, an alteration is noticed, and each fault has its answer."""
 
 import json as plain
 from collections.abc import Callable, Iterable
@@ -34,7 +34,7 @@ def having(headers: dict[str, bytes], value: bytes | None = RECORD.value, key: b
 
 
 def signed(headers: dict[str, bytes], value: bytes = RECORD.value or b"", *, key: bytes | None = RECORD.key) -> Record:
-    """A record that its sender signed as it stands, whatever stands in it."""
+    """Return a record that its sender signed with any content."""
     own = {name: text for name, text in headers.items() if name != "ce_dssematerial"}
     texts = {name: text.decode() for name, text in own.items()}
     payload = material.payload(texts, value, material.signed_names(texts))
@@ -55,7 +55,7 @@ def refused_event(record: Record) -> Callable[[], Event]:
 
 
 def test_what_is_sent_is_read() -> None:
-    """An event comes back equal, with who signed it and the digest of what was signed."""
+    """An event is read back equal, with its signer and the digest of the signed bytes."""
     decoded = decode(RECORD)
     decoded.verify(KEY.verify_key)
 
@@ -268,7 +268,7 @@ def test_what_cannot_be_decoded(code: str, record: Record) -> None:
     ids=range(24),
 )
 def test_what_its_sender_is_told(code: str, record: Record) -> None:
-    """Signed by its source, and wrong: refused by a registration, with a code that helps and nothing of what was sent."""
+    """A wrong event of its source is refused by a registration, with a helpful code and nothing of the input."""
     refused(code, refused_event(record))
 
 
@@ -291,7 +291,7 @@ def test_a_later_version_is_still_somebodys_word() -> None:
 
 
 def test_nothing_is_signed_that_nobody_reads() -> None:
-    """What would be refused for its form alone does not leave the desk."""
+    """An event with a wrong form does not leave the desk."""
     for name in ("ə", f"{CANARY}\n", CANARY * 1000):
         event = Event(**{**dict(EVENT), "type": name})
         refused("header_not_allowed too_large", partial(encode, event, KEY))
@@ -335,7 +335,7 @@ def test_what_the_registrar_adds_is_taken_off() -> None:
 
 
 def test_the_envelope_alone() -> None:
-    """History keeps the event without its letter, and without the one header that nobody signed."""
+    """The history keeps the event without its letter and without the unsigned header."""
     submitted = with_letter(RECORD, b"a letter").with_header("correlation_id", b"1")
 
     assert submitted.without_letter() == RECORD
@@ -343,7 +343,7 @@ def test_the_envelope_alone() -> None:
 
 
 def every_answer(record: Record) -> Iterable[WireError]:
-    """What reading *record* as far as possible is answered with."""
+    """Yield the errors that answer *record*, read as far as possible."""
     try:
         decoded: Signed = decode(record)
     except WireError as error:
@@ -370,7 +370,7 @@ NAMES = st.sampled_from([*HEADERS, "nrm_letter", "correlation_id"]) | st.text(ma
 def test_hostile_records(
     changed: dict[str, bytes], added: list[tuple[str, bytes]], value: bytes | None, key: bytes | None, sign: str
 ) -> None:
-    """Whatever a record holds, it is read or refused by a code, and no refusal repeats it."""
+    """Every record is read or refused by a code, and no refusal repeats the input."""
     headers = {**HEADERS, **changed}
     if sign == "again" and value is not None and all(each and each.isascii() for each in headers.values()):
         headers = dict(signed(headers, value).headers)

@@ -24,7 +24,7 @@ NAMES = sorted(name for name in HEADERS if name != "ce_dssematerial")
 
 
 def harmless(attempt: Callable[[], object]) -> bool:
-    """Whether *attempt* was believed; else it was refused as is right: by a code, at once, with nothing of what came in."""
+    """Return True if *attempt* was accepted; else assert a quick refusal by a code, with nothing of the input."""
     with bounded():
         try:
             attempt()
@@ -38,7 +38,7 @@ def harmless(attempt: Callable[[], object]) -> bool:
 
 
 def read_whole(record: Record) -> None:
-    """What registrar and desk do with a record, up to its letter."""
+    """Read a record as registrar and desk do, up to its letter."""
     decoded = decode(record)
     decoded.verify(KEY.verify_key)
     decoded.event()
@@ -69,7 +69,7 @@ def test_a_record_that_its_sender_spoilt_and_signed(name: str, data: st.DataObje
 @settings(max_examples=200, deadline=None)
 @given(spoilt(RAW))
 def test_a_letter_spoilt(raw: bytes) -> None:
-    """It is refused, or another than was signed, or the same in another spelling; and opens to what it said, or to nothing."""
+    """An altered letter is refused, has another digest, or is the same in another spelling; it opens to the original or not at all."""
 
     def opened() -> None:
         container = Container.parse(raw)
@@ -96,7 +96,7 @@ def test_what_the_registrar_says_spoilt(raw: bytes) -> None:
 @settings(max_examples=200, deadline=None)
 @given(spoilt(b"old 0\n\n" + SIGNED, SIGNED))
 def test_a_note_spoilt(raw: bytes) -> None:
-    """What is believed says what was signed."""
+    """A trusted event has the signed content."""
 
     def read() -> None:
         for note in (raw, AddCheckpoint.parse(raw).note):
@@ -119,7 +119,7 @@ def test_a_wrap_of_another_length(size: int) -> None:
 @settings(max_examples=100, deadline=None)
 @given(spoilt(SealingKey.from_seed(bytes(32)).seal_to.wrap(b"k" * 32, b"info")))
 def test_a_wrap_spoilt(raw: bytes) -> None:
-    """It opens to what was wrapped, which is only so where nothing was altered in the end, or not at all."""
+    """A wrap opens to the wrapped key only if the alteration changed nothing."""
     key = SealingKey.from_seed(bytes(32))
 
     if harmless(lambda: key.open(raw, b"info")):

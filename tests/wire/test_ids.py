@@ -20,7 +20,7 @@ def test_uuid7(milliseconds: int, random_bytes: bytes) -> None:
 
 
 def test_fresh_ids_differ() -> None:
-    """Two events never get one id, also within one millisecond; the caller's clock is used when there is one."""
+    """Two events never get the same id, even within one millisecond; a given clock is used."""
     assert ids.new_event_id(0) != ids.new_event_id(0)
     assert ids.new_event_id(0).startswith("00000000-0000-7")
     assert ids.new_ref() != ids.new_ref()
@@ -29,7 +29,7 @@ def test_fresh_ids_differ() -> None:
 
 @given(st.text("abc", max_size=3), st.text("abc", max_size=3), st.text("abc", max_size=3))
 def test_said_once(agency: str, cause: str, rule: str) -> None:
-    """What a service says by itself has the same id after a restart, and another one for another cause or rule."""
+    """An automatic event has the same id after a restart, and another id for another cause or rule."""
     once = ids.said_by_itself(agency, cause, rule)
 
     assert once == ids.said_by_itself(agency, cause, rule)
@@ -40,7 +40,7 @@ def test_said_once(agency: str, cause: str, rule: str) -> None:
 
 
 def test_what_an_agency_says_by_itself_bears_its_mark() -> None:
-    """Whose the id is can be seen by whoever knows the agencies; an id of no such kind has no mark."""
+    """A reader with the list of agencies sees whose id it is; an id of another kind has no mark."""
     said = ids.said_by_itself("ngo-a", "cause", "rule")
 
     assert ids.EVENT_ID.fullmatch(said)

@@ -21,7 +21,7 @@ OBJECTS = st.dictionaries(TEXT, VALUES, max_size=6)
 
 @given(OBJECTS)
 def test_what_is_written_is_read(value: dict[str, Any]) -> None:
-    """An object comes back as it was, whatever its members are called."""
+    """Every object is read back equal, with any names of members."""
     assert json.loads(json.dumps(value), limit=1 << 20) == value
 
 
@@ -80,7 +80,7 @@ def test_random_bytes_are_read_or_refused(raw: bytes) -> None:
     ids=range(21),
 )
 def test_refused(code: str, raw: bytes) -> None:
-    """What two readers could read in two ways is refused, and the refusal repeats nothing."""
+    """Ambiguous JSON is refused, and the refusal repeats nothing."""
     refused(code, lambda: json.loads(raw, limit=300_000))
 
 

@@ -1,4 +1,4 @@
-"""Letters: who opens what, in the whole letter and in a copy, and how a letter travels with its event."""
+"""Letters: readers and their parts, in the whole letter and in a copy, and the letter beside its event."""
 
 from typing import Any
 
@@ -37,7 +37,7 @@ SIGNING = SigningKey.from_seed(vectors.seed("signing"))
 
 @pytest.mark.parametrize("name", READS)
 def test_each_reads_his_parts(name: str) -> None:
-    """Every reader opens the parts that are sealed to it, from the whole letter and from its copy, and no other."""
+    """Every reader opens exactly its own parts, from the whole letter and from its copy."""
     due = {part: SAYS[part] for part in READS[name]}
 
     assert opened(WHOLE, name) == due
@@ -59,7 +59,7 @@ def test_a_copy_shows_nobody_else() -> None:
 
 
 def test_a_stranger_gets_nothing() -> None:
-    """Whoever reads nothing gets digests only."""
+    """An agency without parts gets digests only."""
     copy = Container.parse(WHOLE.copy_for("embassy"))
 
     assert (copy.digest, copy.parts) == (WHOLE.digest, ())
@@ -76,7 +76,7 @@ def test_nothing_of_the_letter_is_readable() -> None:
 
 @pytest.mark.parametrize("size", [0, 1, 1019, 1020, 1021, 4091, 4092, 4093, 65_532, 65_533, 131_068])
 def test_padding(size: int) -> None:
-    """A part is padded to one of five sizes, and unpads to what it was."""
+    """A part is padded to one of five sizes, and unpadding returns the plaintext."""
     whole = letter.padded(b"x" * size)
 
     assert len(whole) in letter.PADDED
@@ -168,7 +168,7 @@ WITHOUT_SENDER = edited(
     ],
 )
 def test_letters_that_do_not_fit(reason: str, named: bytes | None, sent: bytes | None, change: dict[str, Any]) -> None:
-    """A letter that is missing, another one, unnamed, not whole, not of its type, or shut to its own sender."""
+    """A letter is missing, exchanged, unnamed, incomplete, of another type, or closed to its own sender."""
     record = encode(event(named, **change), SIGNING)
     error = refused(
         "letter_missing letter_digest_mismatch letter_malformed",
@@ -180,7 +180,7 @@ def test_letters_that_do_not_fit(reason: str, named: bytes | None, sent: bytes |
 
 
 def test_whoever_seals_reads_too() -> None:
-    """A letter that its sender could not open is not sealed, nor a part that no type has."""
+    """Sealing fails without the sender among the readers, and for an unknown part."""
     with pytest.raises(ValueError, match="sender"):
         letter.seal({"coded": {}}, {"coded": [(UNIT, TO[UNIT])]}, **PLACE)
     with pytest.raises(ValueError, match="published"):

@@ -171,7 +171,7 @@ def test_one_ciphertext_tells_no_two_stories(monkeypatch: pytest.MonkeyPatch) ->
 
 
 def resealed(plaintext: bytes) -> bytes:
-    """A letter whose sender sealed *plaintext*, whatever it is."""
+    """Return a letter whose sender sealed any *plaintext*."""
     key, iv, place = os.urandom(32), os.urandom(12), letter.Place(**PLACE)
     ct = AESGCM(key).encrypt(iv, plaintext, place.aad("coded"))
     wraps = tuple(
@@ -195,7 +195,7 @@ def resealed(plaintext: bytes) -> bytes:
     ids=range(7),
 )
 def test_a_sender_who_seals_nonsense(plaintext: bytes) -> None:
-    """What opens and is no JSON of this bus is malformed, and nothing of it shows."""
+    """A part that opens to no JSON of this bus is malformed, and none of its content shows."""
     error = refused("letter_malformed", lambda: opened(resealed(plaintext), UNIT))
 
     assert isinstance(error, LetterClosed)
@@ -247,7 +247,7 @@ def test_a_sender_who_wraps_a_short_key() -> None:
     ids=range(28),
 )
 def test_malformed(change: Callable[[list[dict[str, Any]]], object]) -> None:
-    """A container has one form: members closed, sorted, of their lengths, base64 in its one spelling."""
+    """A container has one form: closed and sorted members, fixed lengths, base64 in one spelling."""
     assert isinstance(refused("letter_malformed", lambda: Container.parse(edited(change))), LetterClosed)
 
 
@@ -270,7 +270,7 @@ def test_malformed(change: Callable[[list[dict[str, Any]]], object]) -> None:
     ids=range(12),
 )
 def test_no_container(code: str, raw: bytes) -> None:
-    """What is no container at all, and a suite that is not ours."""
+    """No container at all, and an unknown suite, are refused."""
     refused(code, lambda: Container.parse(raw))
 
 

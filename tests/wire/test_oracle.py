@@ -1,6 +1,6 @@
 """Letters read and written by somebody else's code: Go's standard ``crypto/hpke`` (1.26).
 
-Where Go is installed it is asked afresh; everywhere else, what it answered when the vectors were frozen.
+The tests run the Go program if Go is installed, and else use its answers from the day when the vectors were frozen.
 """
 
 import json as plain
@@ -34,14 +34,14 @@ LETTER, GO = frozen("letter.json"), frozen("letter-go.json")
 
 
 def answered(request: dict[str, Any]) -> dict[str, Any]:
-    """What Go answered when it was asked the same for the frozen vectors."""
+    """Return Go's stored answer to the same request about the frozen vectors."""
     answer: dict[str, Any] = GO["opened"][request["to"]] if request["do"] == "open" else GO
     return answer
 
 
 @pytest.fixture(scope="module", name="ask")
 def _ask(tmp_path_factory: pytest.TempPathFactory) -> Ask:
-    """Ask the Go program, built from its source here; without Go 1.26, what it answered before."""
+    """Run the Go program, built from its source here; without Go 1.26, use its stored answers."""
     go, program = shutil.which("go"), tmp_path_factory.mktemp("oracle") / "oracle"
     # Nothing is fetched: the standard library is all it needs, and an older Go lacks this package.
     environment = {**os.environ, "GOTOOLCHAIN": "local", "GOPROXY": "off", "GOFLAGS": "-mod=mod"}
@@ -65,7 +65,7 @@ def _ask(tmp_path_factory: pytest.TempPathFactory) -> Ask:
 
 @pytest.mark.parametrize("reader", vectors.READERS)
 def test_go_opens_our_letters(ask: Ask, reader: str) -> None:
-    """From its copy, each reader's key, digest and parts are to Go what they are to us."""
+    """Go finds the same key, digest and parts in each reader's copy as this code."""
     copy = LETTER["copies"][reader]
     answer = ask(
         {"do": "open", "place": LETTER["place"], "seed": LETTER["readers"][reader], "to": reader, "container": copy}
@@ -79,7 +79,7 @@ def test_go_opens_our_letters(ask: Ask, reader: str) -> None:
 
 @pytest.mark.parametrize("reader", vectors.READERS)
 def test_we_open_letters_of_go(ask: Ask, reader: str) -> None:
-    """What Go sealed has the digest that Go says, and opens for its readers."""
+    """A letter sealed by Go has Go's digest here, and opens for its readers."""
     answer = ask(GO["request"])
     container = Container.parse(json.dumps(answer["container"]))
     key = SealingKey.from_seed(vectors.seed(reader))

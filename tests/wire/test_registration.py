@@ -1,4 +1,4 @@
-"""What the registrar says: one spelling, one digest, and nothing that says two things."""
+"""Statements of the registrar: one spelling, one digest, one meaning."""
 
 import hashlib
 import json as plain
@@ -71,7 +71,7 @@ AGENCIES = st.lists(st.from_regex(r"[a-z][a-z0-9-]{1,6}", fullmatch=True), max_s
     st.dictionaries(st.sampled_from(PARTS), AGENCIES) | st.none(),
 )
 def test_registrations_are_canonical(number: int, seconds: int, article: str, seal_to: dict[Any, Any] | None) -> None:
-    """Pydantic writes what RFC 8785 asks, whatever the words and numbers are; reading it back gives the same bytes."""
+    """Pydantic writes RFC 8785 for any words and numbers, and the result is read back equal."""
     refusal = {**REFUSED, "code": "audience_changed", "article": article}
     time = datetime(2026, 1, 1, tzinfo=UTC) + timedelta(seconds=seconds)
     said = Registration(**{**STATED, **refusal, "number": number, "time": time, "seal_to": seal_to})
@@ -93,12 +93,12 @@ def test_audiences_are_canonical(earlier: dict[str, tuple[str, ...]], recipients
 
 @pytest.mark.parametrize("kind", [Policy, Registration, Delivery, Answer, Audience])
 def test_fields_stand_in_their_order(kind: type[Registration]) -> None:
-    """The declared order is the canonical one: that is what makes pydantic's own writer canonical."""
+    """The declared order is the canonical order, so pydantic's own writer is canonical."""
     assert list(kind.model_fields) == sorted(kind.model_fields)
 
 
 def test_signed_and_verified() -> None:
-    """What the registrar signs comes back equal, each as what it is."""
+    """Each signed statement of the registrar is read back equal, as its own kind."""
     assert verify_registration(sign_registration(REGISTRATION, KEY), KEYS.__getitem__) == REGISTRATION
     assert verify_delivery(sign_delivery(DELIVERY, KEY), KEYS.__getitem__) == DELIVERY
     assert verify_answer(sign_answer(ANSWER, KEY), KEYS.__getitem__) == ANSWER

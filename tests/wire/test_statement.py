@@ -1,4 +1,4 @@
-"""What the bus signs: one form, one purpose, one digest."""
+"""Signed statements of the bus: one form, one purpose, one digest."""
 
 import base64
 import json as plain
@@ -86,7 +86,7 @@ def test_the_purpose_is_signed() -> None:
     ids=range(14),
 )
 def test_another_form_is_refused(change: Callable[[dict[str, Any]], object]) -> None:
-    """Exactly one Ed25519 signature, no further member, and base64 in its one spelling."""
+    """An envelope has exactly one Ed25519 signature, no further member, and base64 in one spelling."""
     refused("signature_profile", lambda: statement.verify("delivery", altered(change), KEYS.__getitem__))
 
 

@@ -25,7 +25,7 @@ from nrmbus.wire.log.note import Ed25519Signer
 SEED = bytes(range(32))
 WORDS = b"wrong horse, right stable"
 OURS = Passphrase(WORDS)
-"""Held by most tests: what it has sealed once it opens without asking scrypt again."""
+"""Passphrase of most tests; it opens its own files without another run of scrypt."""
 CHEAP = OURS.seal(SEED)
 
 
@@ -124,7 +124,7 @@ class TestAFile:
 
     @pytest.mark.parametrize(("n", "r", "p"), [(2**17, 8, 1), (2**16, 8, 2), (2**15, 8, 3), (2**14, 8, 5)])
     def test_other_settings_that_are_held_equal_are_borne(self, sealed: Path, n: int, r: int, p: int) -> None:
-        """Those of OWASP's page: computed in moments, and found not to be those that this file was sealed under."""
+        """Parameters of OWASP's page are computed in moments, and then found to be others than this file's."""
         sealed.write_text(json.dumps(json.loads(sealed.read_bytes()) | {"n": n, "r": r, "p": p, "salt": "AAAA"}))
         keyfile.hold(OURS)
 
@@ -200,7 +200,7 @@ class TestAFile:
         assert keyfile.protect(path) is False
 
     def test_destroyed_it_is_overwritten_first(self, tmp_path: Path) -> None:
-        """Whoever holds the file open, as a disk does, finds other bytes."""
+        """An open descriptor of the file, like the disk, shows other bytes."""
         keyfile.write(tmp_path / "a.seed", SEED)
         with (tmp_path / "a.seed").open("rb") as held:
             keyfile.destroy(tmp_path / "a.seed")
@@ -344,6 +344,6 @@ def test_no_key_shows_its_secret(tmp_path: Path, what: str) -> None:
 
 
 def test_a_passphrase_is_not_written_down() -> None:
-    """Pickled with whatever holds it, it would be."""
+    """A pickle of any object with the passphrase fails."""
     with pytest.raises(TypeError):
         pickle.dumps([Passphrase(WORDS)])

@@ -1,4 +1,4 @@
-"""Keys: which are refused, what they sign and open, and what they show."""
+"""Keys: refused keys, signatures, sealed secrets, and reprs."""
 
 from collections.abc import Callable, Iterator
 from hashlib import sha512
@@ -46,7 +46,7 @@ def raw(encoded: int) -> bytes:
 
 
 def test_the_eight_points_are_all_there_are() -> None:
-    """The points that we refuse are those whose eighth multiple is nothing, and there are eight of them."""
+    """The refused points are exactly the eight points whose eighth multiple is the identity."""
     listed = {
         point(y % (1 << 255) % P | y >> 255 << 255)
         for name, y in vectors.WEAK.items()
@@ -139,7 +139,7 @@ def test_signatures(message: bytes, at: int, change: int) -> None:
 
 
 def test_wraps_open_with_their_info_alone() -> None:
-    """What is sealed opens with the same key and the same info, and with nothing else."""
+    """A sealed secret opens with the same key and info, and with nothing else."""
     key, other = SealingKey.generate(), SealingKey.generate()
     wrapped = key.seal_to.wrap(b"k" * 32, b"info")
 
@@ -155,7 +155,7 @@ def test_wraps_open_with_their_info_alone() -> None:
 
 
 def test_keys_show_their_kid_only() -> None:
-    """A key may stand in a log line or a traceback: it shows its name and none of its bytes."""
+    """A key in a log line or traceback shows its name and none of its bytes."""
     for key in (SigningKey.generate(), SealingKey.generate()):
         for shown in (key, key.verify_key if isinstance(key, SigningKey) else key.seal_to):
             assert repr(shown) == str(shown) == f"{type(shown).__name__}({shown.kid})"
@@ -203,7 +203,7 @@ class TestTwoLibrariesOneVerdict:
         return raw(of[1] | (of[0] & 1) << 255)
 
     def signed(self, key: bytes, commitment: bytes, message: bytes, nonce: int = NONCE) -> bytes:
-        """A signature with *commitment* as its R, whatever that is."""
+        """Return a signature with any *commitment* as its R."""
         challenge = int.from_bytes(sha512(commitment + key + message).digest(), "little")
         return commitment + raw((nonce + challenge * self.SECRET) % self.ORDER)
 
@@ -228,7 +228,7 @@ class TestTwoLibrariesOneVerdict:
         yield key, self.signed(key, raw(P + 1), b"", 0), b""
 
     def test_on_what_implementations_differ_about(self) -> None:
-        """What libsodium accepts, OpenSSL accepts; what only OpenSSL accepts, we accept: R of small order."""
+        """OpenSSL accepts every signature that libsodium accepts, and a signature that only OpenSSL accepts is accepted: R of small order."""
         seen = set()
         for key, signature, message in self.odd_ones():
             first, last, ours = (

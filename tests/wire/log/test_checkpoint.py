@@ -149,7 +149,7 @@ def test_a_cosignature_verifies_as_what_it_is(cosigner: Cosigner) -> None:
 
 
 def test_no_cosignature_says_a_time_that_nobody_can_write() -> None:
-    """After the year 9999 none is written here (C2SP allows more), whoever signed it; the last second before that is read."""
+    """A time after the year 9999 is refused (C2SP allows more), with any signature; the last second before is accepted."""
     pair, key = SigningKey(vectors.seed(NAMES[0])), WITNESSES[0].verifier
 
     def at(time: int) -> bytes:
@@ -201,7 +201,7 @@ def test_a_quorum_is_believed() -> None:
 
 
 def test_a_witness_counts_once() -> None:
-    """An agency that co-signs with both its keys is one witness; so is one that co-signs twice; its later time counts."""
+    """An agency that co-signs with both keys, or twice, is one witness, and its later time counts."""
     assert code(POLICY, signed(WITNESSES[0], LASTING)) == "quorum_missing"
     note = Note.parse(signed(WITNESSES[0]))
     twice = Note(note.text, (*note.signatures, WITNESSES[0].cosign(TEXT, TIME + 5)))
@@ -267,7 +267,7 @@ def test_a_policy_that_would_count_a_word_twice_is_refused() -> None:
 
 
 def test_a_witness_sees_whether_a_log_only_grew() -> None:
-    """What it asks before it co-signs: the same log, not smaller, not forked, beginning with what it saw."""
+    """Before it co-signs, a witness requires the same log, neither smaller nor forked, with the earlier tree as its beginning."""
     leaves = [merkle.leaf_hash(bytes([each])) for each in range(9)]
 
     def node(level: int, index: int) -> bytes:

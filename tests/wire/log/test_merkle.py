@@ -1,4 +1,4 @@
-"""The Merkle tree: a leaf that is in it can be shown to be, and one that is not cannot; a tree that grew likewise.
+"""The Merkle tree: proofs exist for leaves in the tree, and for growth, and for nothing else.
 
 The vectors are those of Certificate Transparency's own tests (RFC 6962; github.com/transparency-dev/merkle v0.0.2,
 ``testonly/constants.go`` and ``proof/verify_test.go``, Apache-2.0).
@@ -55,7 +55,7 @@ def node(level: int, index: int) -> bytes:
 
 
 def by_definition(hashes: Sequence[bytes]) -> bytes:
-    """RFC 9162 section 2.1.1 as it stands there."""
+    """Return the root by the definition in RFC 9162 section 2.1.1."""
     if len(hashes) == 1:
         return hashes[0]
     middle = next(2**power for power in range(64) if 2**power < len(hashes) <= 2 ** (power + 1))
@@ -87,7 +87,7 @@ def test_roots_are_those_of_certificate_transparency() -> None:
 
 
 def test_appending_tells_every_subtree_that_it_completes() -> None:
-    """Whoever stores hashes needs no other source: each comes once, when its last leaf does."""
+    """A store of hashes needs no other source: each hash comes once, with its last leaf."""
     frontier, seen = Frontier(), {}
     for index in range(LARGEST):
         for level, completed in enumerate(frontier.append(leaf(index))):
@@ -200,7 +200,7 @@ def test_no_proof_is_made_of_what_is_not_in_the_tree() -> None:
 
 
 def test_a_fork_a_cut_and_a_wrong_beginning_have_each_their_name() -> None:
-    """Whoever sees one says which; and the empty tree has one root only."""
+    """A verifier names the kind of fault; and the empty tree has one root only."""
     refused("root_differs", verify_consistency, 5, 5, root(5), SOME, [])
     refused("tree_shrank", verify_consistency, 5, 4, root(5), root(4), [])
     refused("consistency_invalid", verify_consistency, 4, 5, SOME, root(5), merkle.consistency_proof(4, 5, node))

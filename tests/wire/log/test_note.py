@@ -32,14 +32,14 @@ SIGNED = Note(TEXT, (SIGNER.sign(TEXT),)).bytes()
 
 
 def code_of(error: pytest.ExceptionInfo[ProofError]) -> ProofCode:
-    """The code of what was raised, which shows nothing of what came in and hides no other error."""
+    """Return the code of a raised error, which shows nothing of the input and hides no other error."""
     assert error.value.__cause__ is None
     assert error.value.__context__ is None
     return error.value.code
 
 
 def test_the_example_of_the_text_verifies() -> None:
-    """With the verifier key that stands beside it; a written note is the note that was read."""
+    """The example verifies with its verifier key, and a written note is equal to the one that was read."""
     note = Note.parse(EXAMPLE)
     key = verifier(EXAMPLE_KEY)
 
@@ -107,7 +107,7 @@ def test_a_note_has_a_limit() -> None:
 
 
 def test_signatures_of_others_are_ignored() -> None:
-    """Also one that shares a known key's name or its id, but not both."""
+    """A signature with only the name or only the id of a known key is ignored as well."""
     known = SIGNER.sign(TEXT)
     note = Note(
         TEXT,
@@ -123,7 +123,7 @@ def test_signatures_of_others_are_ignored() -> None:
 
 
 def test_a_wrong_signature_in_a_known_name_spoils_the_note() -> None:
-    """Even beside a right one, before it or after it."""
+    """A wrong signature spoils the note even beside a right one, before or after it."""
     right = SIGNER.sign(TEXT)
     wrong = Signature(right.name, right.key_id, bytes(64))
     for signatures in ((wrong,), (right, wrong), (wrong, right), (OTHER.sign(TEXT), wrong)):
@@ -141,7 +141,7 @@ def test_a_note_that_nobody_we_know_has_signed_is_not_believed() -> None:
 
 
 def test_a_key_signs_a_note_once() -> None:
-    """What the same key makes anew takes the place of what it made before; the others stay."""
+    """A new signature replaces the earlier one of the same key; signatures of other keys stay."""
     note = Note(TEXT, (Signature("log.example", SIGNER.sign(TEXT).key_id, b"old"), OTHER.sign(TEXT)))
 
     assert note.signed(SIGNER.sign(TEXT)).signatures == (SIGNER.sign(TEXT), OTHER.sign(TEXT))
@@ -186,7 +186,7 @@ def test_no_bit_of_a_signed_note_can_be_altered(bit: int) -> None:
     ],
 )
 def test_a_verifier_key_that_is_none_is_refused(text: str) -> None:
-    """An id that does not fit, another spelling, a kind that is not used here, a weak key, one of another length."""
+    """A wrong id, another spelling, an unused kind, a weak key and another length are refused."""
     with pytest.raises(ProofError) as error:
         verifier(text)
 
