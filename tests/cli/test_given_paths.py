@@ -154,14 +154,14 @@ class TestOpening:
         desk += [[opened(1), opened(2, shut="consent_withdrawn"), row(3)]]
 
         said, error = self.said(tmp_path, READER)
-        assert (said, error) == (f"1 letter opened, on record at the desk of ngo-a as read by {READER}.\n", None)
+        assert (said, error) == (f"1 letter opened, recorded at the desk of ngo-a as read by {READER}.\n", None)
 
     def test_what_was_opened_before_a_failure_is_said_too(self, tmp_path: Path, desk: list[Any]) -> None:
         """The first page is on record, though nothing of it could be shown."""
         desk += [[opened(1), opened(2)], BusError("read_not_registered")]
 
         said, error = self.said(tmp_path, READER)
-        assert "2 letters opened, on record" in said
+        assert "2 letters opened, recorded" in said
         assert str(error) == "read_not_registered"
 
 

@@ -23,7 +23,8 @@ from patience import interruptible, until
 BLOCK = re.compile(r"^```(console|python)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 ELSEWHERE = {"make demo", "make test", ". .venv/bin/activate"}
 """Commands that other tests run, since make calls this test; the PATH here replaces activation."""
-SECONDS = 60.0
+SECONDS = 240.0
+"""Patience with one command on a busy machine; the page says how long each takes on an idle one."""
 
 
 class Misleading(AssertionError):
@@ -138,6 +139,7 @@ def walk(page: str, terminal: Terminal) -> int:
 
 
 @pytest.mark.broker
+@pytest.mark.timeout(1200)
 def test_a_newcomer_sees_what_the_readme_shows(tmp_path: Path) -> None:
     """Five minutes for each of the three users, on a fresh bus, in the order of the page."""
     page = (ROOT / "README.md").read_text(encoding="utf-8")

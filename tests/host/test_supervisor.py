@@ -230,7 +230,7 @@ def command(tmp_path: Path) -> Iterator[tuple[subprocess.Popen[str], BusFolder]]
         subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process,
     ):
         assert process.stdout
-        assert "its private keys lie unprotected" in process.stdout.readline()
+        assert "its private keys are unprotected" in process.stdout.readline()
         for line in process.stdout:
             if not line.startswith("Not ready yet: "):
                 break

@@ -1,4 +1,4 @@
-"""What can go wrong with a bus on this machine. Each message is one sentence with the command that mends it."""
+"""Errors of a bus on this machine. Each message is one sentence with the command that mends it."""
 
 from pathlib import Path
 from typing import Final
@@ -37,8 +37,8 @@ class MarkDamaged(BusError):
 
     def __init__(self, path: Path) -> None:
         super().__init__(
-            f"The high-water mark in {path} is damaged, so nobody can tell whether its topic was restored from an old "
-            "state. Put the file back; or make sure that the topic is whole, remove the file, and start again."
+            f"The high-water mark in {path} is damaged, so a topic restored from an old state would go unnoticed. "
+            "Put the file back; or make sure that the topic is whole, remove the file, and start again."
         )
 
 
@@ -51,9 +51,9 @@ class NotCertified(BusError):
 
 
 _NOT_CERTIFIED: Final = {
-    "reserved": "This name is reserved for a part of the bus, or is no name of an agency: choose another.",
-    "not_readable": "This is no request for a certificate, or no certificate, in PEM: have its sender make it again.",
-    "weak_key": "The request is not signed by a key of the curve P-256: have its sender make it again.",
-    "key_in_use": "The key of this request is another's: have its sender make a key of its own.",
+    "reserved": "This name is reserved for a part of the bus, or cannot be the name of an agency: choose another.",
+    "not_readable": "The file is neither a certificate request nor a certificate in PEM: have its sender make it again.",
+    "weak_key": "The certificate request is not signed with a key on curve P-256: have its sender make it again.",
+    "key_in_use": "The key in the certificate request belongs to another agency: have the sender make a key of its own.",
 }
 """By code: the sentence."""

@@ -8,7 +8,7 @@ from nrmbus.bus.folder import BusFolder
 
 
 def number_at(folder: BusFolder, agency: str, actor: str | None) -> str:
-    """Who reads at the desk of *agency*: *actor*, or the number of this machine's account in that agency's folder.
+    """Return the staff number of the reader at *agency*: *actor*, or the number of this machine's account in that agency's folder.
 
     Raises:
         BusError: the file with the numbers cannot be read.
@@ -19,7 +19,7 @@ def number_at(folder: BusFolder, agency: str, actor: str | None) -> str:
 
 
 def account() -> str:
-    """The account that runs this process, by the system and not by the environment, which anybody may set."""
+    """Return the name of the account that runs this process, from the system and not from the environment, which anybody may set."""
     try:
         return pwd.getpwuid(os.getuid()).pw_name
     except KeyError:  # a container may have a number without a name

@@ -18,69 +18,66 @@ class Command(NamedTuple):
 COMMANDS: Final = {
     "up": Command(
         "operate.up",
-        "Run a bus on this machine until Ctrl-C: Kafka, the registrar, the timekeeper, a desk for each agency.",
+        "Run a bus on this machine until Ctrl-C: Kafka, registrar, timekeeper, auditor, and a desk for each agency.",
     ),
     "run": Command(
-        "operate.up", "Run one service of a bus until Ctrl-C, here in the foreground; its broker must be running."
+        "operate.up", "Run one service of a bus in the foreground until Ctrl-C; the broker must be running."
     ),
     "play": Command(
-        "operate.play", "Play a scenario and print its story: step, time, who, event, result, who received it."
+        "operate.play", "Play a scenario and print its story: step, time, agency, event, result, receivers."
     ),
     "publish": Command(
         "desk.publish",
-        "Say that something happened: the agency's desk signs it, seals its letter, sends it, and prints the verdict.",
+        "Publish an event: the agency's desk signs it, seals its letter and sends it; the command prints the verdict.",
     ),
     "inbox": Command(
         "desk.inbox",
-        "Show what an agency received: row, time (UTC), type, from whom, the case, and the letter's parts that it may open.",
+        "Show the events that an agency received: row, time (UTC), type, sender, case, and the letter's parts that it may open.",
     ),
     "replay": Command(
         "audit.replay",
-        "Replay the history of a case, or of all: what was registered and refused, by which rule, and who was told.",
+        "Replay the history of one case or of all: what was registered or refused, by which rule, and who received it.",
     ),
-    "why": Command(
-        "audit.why",
-        "Say who was told of an event, who was not and which rule kept it from them, and what became of it.",
-    ),
+    "why": Command("audit.why", "Show who received an event, who did not and by which rule, and what became of it."),
     "trace": Command(
         "audit.trace",
-        "Show who worked on an event, after what and for how long: its sender, the registrar, each receiver.",
+        "Show which services worked on an event, in which order and for how long: sender, registrar, receivers.",
     ),
-    "reads": Command("audit.reads", "Say who read what of a case, when and what for."),
+    "reads": Command("audit.reads", "List who read a case: what was read, when, and for which purpose."),
     "person-report": Command(
         "audit.person_report",
-        "Tell the person what is held about them: by which agency, on which ground, who read it, who was told what.",
+        "Print a report for a person: which agency holds which data, on which ground, who read them, who received what.",
     ),
     "export": Command(
-        "audit.export",
-        "Write the evidence of a case: its registrations, what proves them, and a verifier, in one file.",
+        "audit.export", "Write the evidence of a case to one file: the registrations, their proofs, and a verifier."
     ),
     "verify": Command(
         "audit.verify",
-        "Verify the evidence of a case, with keys that you have from their owners: one line for each check.",
+        "Verify the evidence of a case with keys that you received separately; print one line for each check.",
     ),
     "doctor": Command(
-        "operate.doctor",
-        "Look for what is wrong: desks and services that are not ready, open files, unprotected keys, sealing keys near their end, clocks, a stale directory, certificates, the disk.",
+        "operate.doctor", "Find what is wrong with a bus on this machine, and name the command that mends it."
     ),
     "invite": Command(
         "membership.invitation",
-        "Write what another machine has to know of this bus: its name, its broker's address, its operator's public key.",
+        "Write an invitation for another machine: the bus's name, its broker's address, its operator's public key.",
     ),
     "join": Command(
         "membership.invitation",
-        "Make a folder for this machine by an invitation; then an agency's keys are made there: nrmbus agency request.",
+        "Make a folder for this machine from an invitation; the next step is nrmbus agency request.",
     ),
-    "auditor": Command("audit.auditor", "The auditor's page: who may sign in, and its address."),
-    "agency": Command("membership.agency", "Agencies: joining the bus, changing keys, leaving. Two admitters agree."),
+    "auditor": Command("audit.auditor", "The auditor's page: its address, and the users who may sign in."),
+    "agency": Command(
+        "membership.agency", "Agencies join the bus, change their keys and leave; two admitters must agree."
+    ),
     "admitter": Command(
         "membership.admitter", "The people who admit agencies, each with a key of their own; two must agree."
     ),
-    "keys": Command("membership.keys", "Private keys at rest: sealing them, and a key file to seal them under."),
-    "erasure": Command("audit.erasure", "What was erased, and who says so."),
-    "retention": Command("audit.retention", "Closed cases and how long the profile keeps them."),
+    "keys": Command("membership.keys", "Private keys on disk: seal them, and make a key file for that."),
+    "erasure": Command("audit.erasure", "Erasure of a case: the agencies' confirmations, and holds."),
+    "retention": Command("audit.retention", "Closed cases, and how long the profile keeps them."),
     "topics": Command("operate.topics", "Make and check the broker's topics as their files declare them."),
-    "schema": Command("operate.schema", "Read the published events; check a file of yours, or cast it."),
+    "schema": Command("operate.schema", "Published events: list and compare them, check a file of yours, or cast it."),
 }
 """By name, in the order of ``nrmbus --help``. Each line is the first paragraph of the command's own help."""
 

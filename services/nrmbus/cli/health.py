@@ -1,4 +1,4 @@
-"""The desks and services of a bus on this machine, each asked for its own health, and why one is not ready."""
+"""Health of the desks and services of a bus on this machine, and the reason why one is not ready."""
 
 import asyncio
 import json
@@ -13,15 +13,15 @@ from nrmbus.desk.errors import MEANINGS
 from nrmbus.host.services import SERVICES
 
 ASK_SECONDS: Final = 10.0
-"""How long a service may take to answer; the answer itself takes milliseconds, on a busy machine longer."""
+"""Seconds that a service may take to answer; it takes milliseconds, on a busy machine longer."""
 
 Health = Mapping[str, Any]
 
 
 def expected(folder: BusFolder) -> tuple[str, ...]:
-    """Return who must run on this machine now: all where ``nrmbus up`` runs, else who was started with ``nrmbus run``.
+    """Return the services that must run on this machine now: all under ``nrmbus up``, else those that ``nrmbus run`` started.
 
-    Whoever is suspended or has left does not run.
+    The desk of an agency that is suspended or has left does not run.
     """
     known = (*SERVICES, *folder.agencies())
     if not folder.is_held:

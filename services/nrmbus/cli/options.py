@@ -1,4 +1,4 @@
-"""Options that several commands have: which bus is meant, and by which file it is known."""
+"""Options that several commands share."""
 
 import os
 from dataclasses import dataclass
@@ -41,7 +41,7 @@ Known = Annotated[
     typer.Option(
         "--directory",
         metavar="FILE",
-        help="Where the broker lets nobody in: what nrmbus agency list --signed FILE has written elsewhere.",
+        help="If this machine has no certificate: the file that nrmbus agency list --signed FILE wrote on another machine.",
     ),
 ]
 
@@ -60,17 +60,17 @@ def to_write(file: Path | None) -> Path | None:
     folder = file.expanduser().absolute().parent
     if not folder.is_dir():
         raise BusError(
-            f"{file} cannot be written, since {folder} is not a folder: make it first, or name another file."
+            f"{file} cannot be written, because {folder} is not a folder: make the folder first, or name another file."
         )
     if file.is_dir():
         raise BusError(f"{file} is a folder: name a file.")
     if not os.access(folder, os.W_OK | os.X_OK):
-        raise BusError(f"{file} cannot be written, since this account may not write to {folder}: name another file.")
+        raise BusError(f"{file} cannot be written, because this account may not write to {folder}: name another file.")
     return file
 
 
-PLAINTEXT = "Kafka is reached in plain text: whoever reaches it may read and write everything there."
-"""What is said of a bus that does not know who comes to its broker."""
+PLAINTEXT = "Kafka is reached in plain text: everybody who can reach it can read and write everything there."
+"""Warning about a bus whose broker does not know its clients."""
 
 
 def checked_address(bootstrap: str | None) -> None:
@@ -80,4 +80,4 @@ def checked_address(bootstrap: str | None) -> None:
         BadParameter: it is not.
     """
     if bootstrap is not None and not is_address(bootstrap):
-        raise typer.BadParameter("--bootstrap wants HOST:PORT, or several of them with commas between")
+        raise typer.BadParameter("--bootstrap takes HOST:PORT, or several of them separated by commas")

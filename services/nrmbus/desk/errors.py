@@ -1,6 +1,6 @@
-"""What can go wrong at a desk: one closed list of codes, each with its sentence and its HTTP status.
+"""Errors of a desk: a closed list of codes, each with its sentence and HTTP status.
 
-A message says what happened and what to do, and never repeats what came in.
+A message says what happened and what to do; it never repeats input.
 """
 
 from collections.abc import Iterable, Mapping
@@ -16,11 +16,11 @@ DeskCode = Literal[
     "id_reused", "json_invalid", "json_duplicate", "too_large", "letter_too_large", "unknown_field", "unknown_type",
     "unknown_recipient", "unknown_version", "speaks_unpublished",
 ]  # fmt: skip
-"""Everything that a desk itself says no to; what the registrar refuses has codes of its own."""
+"""Codes of a desk's own refusals; the registrar's refusals have other codes."""
 
 
 _TOLD: Final = 5
-"""Problems that one detail tells in words; all are in ``problems``."""
+"""Number of problems that a detail puts in words; ``problems`` has all of them."""
 
 
 class _Meaning(NamedTuple):
@@ -30,37 +30,37 @@ class _Meaning(NamedTuple):
 
 MEANINGS: Final[Mapping[DeskCode, _Meaning]] = MappingProxyType(
     {
-        "token_required": _Meaning(401, "The door opens with the token of door.json only: send it as a bearer token."),
-        "not_found": _Meaning(404, "This desk has nothing there: check the id in the address."),
-        "method_not_allowed": _Meaning(405, "The door does not take this method here: see the list of doors."),
-        "not_sent_yet": _Meaning(409, "The event was not signed yet, so there is nothing to send again: wait for its answer."),
-        "still_open": _Meaning(409, "The event waits for its answer: ask for its state instead."),
-        "not_parked": _Meaning(409, "Nothing of this case is parked: there is nothing to release."),
-        "not_available": _Meaning(503, "The desk cannot reach its ledger: look at its health, then try again."),
+        "token_required": _Meaning(401, "The token of the desk's door is missing or wrong: send the token of door.json as a bearer token."),
+        "not_found": _Meaning(404, "This desk has nothing at this address: check the id in the address."),
+        "method_not_allowed": _Meaning(405, "This address does not take this HTTP method: check the method."),
+        "not_sent_yet": _Meaning(409, "The event is not signed yet, so it cannot be sent again: wait for its verdict."),
+        "still_open": _Meaning(409, "The event still waits for its verdict: ask for its state instead of sending it again."),
+        "not_parked": _Meaning(409, "This case has no parked event: nothing needs to be released."),
+        "not_available": _Meaning(503, "The desk cannot reach its ledger: check the desk's health, then try again."),
         "inbox_gap": _Meaning(503, "A delivery is missing before this one: the desk stops here until a person has asked the bus's operator."),
-        "inbox_forked": _Meaning(503, "A delivery contradicts one that came before: keep the ledger and ask the bus's operator."),
-        "inbox_restarted": _Meaning(409, "The ledger of this desk was replaced, and the rows of its inbox are numbered from the start again: ask again from the first row (`after=0`); an event that you have had comes again with the same id."),
-        "inbox_unread": _Meaning(503, "The desk has not read its inbox to the end, and a withdrawal may stand there: wait until its health says ready, then ask again."),
-        "read_not_registered": _Meaning(503, "The registrar did not put this reading on record in time, so nothing was opened: look at the desk's health, then ask again."),
-        "read_refused": _Meaning(409, "The registrar refused to put this reading on record, so nothing was opened: this agency may not read this case now."),
-        "reader_unnamed": _Meaning(422, "Nobody is named who reads, so nothing was opened: say by `actor` the number that this agency has for who reads."),
-        "reader_unfit": _Meaning(500, "`reader` in agency.json is no number under which somebody reads: it has letters, digits, `.`, `_` and `-`, and a digit among them."),
-        "not_a_delivery": _Meaning(400, "A record of the inbox was not delivered to this desk by the registrar; it was set aside."),
-        "not_admitted": _Meaning(503, "The directory does not know this agency: admit it, then start its desk."),
+        "inbox_forked": _Meaning(503, "A delivery contradicts an earlier one: keep the ledger and ask the bus's operator."),
+        "inbox_restarted": _Meaning(409, "The ledger of this desk was replaced, so the rows of its inbox are numbered from the start again: ask again from the first row (`after=0`); an event that you already have comes again with the same id."),
+        "inbox_unread": _Meaning(503, "The desk has not read its inbox to the end, and an unread event may withdraw consent: wait until the desk's health says ready, then ask again."),
+        "read_not_registered": _Meaning(503, "The registrar did not record this reading in time, so nothing was opened: check the desk's health, then ask again."),
+        "read_refused": _Meaning(409, "The registrar refused to record this reading, so nothing was opened: this agency may not read this case now."),
+        "reader_unnamed": _Meaning(422, "`actor` is missing: give the staff number of the person who reads. Nothing was opened."),
+        "reader_unfit": _Meaning(500, "`reader` in agency.json is not a staff number: use letters, digits, `.`, `_` and `-`, with at least one digit."),
+        "not_a_delivery": _Meaning(400, "The registrar did not deliver this inbox record to this desk; the desk set the record aside."),
+        "not_admitted": _Meaning(503, "The directory does not have this agency: admit the agency, then start its desk."),
         "ledger_foreign": _Meaning(500, "The ledger belongs to another bus or agency: start the desk on its own folder."),
         "ledger_unknown": _Meaning(500, "Another release made the tables of this ledger, and this one cannot read them: start the desk with that release, or with a newer one."),
-        "ledger_in_use": _Meaning(503, "What was destroyed still stands in the ledger's write-ahead file, since another program reads the ledger or the disk is full: end that, then say this again."),
-        "settings_drift": _Meaning(500, "A subscriber's settings would lose or repeat records: make it by desk/inbox/broker.py."),
+        "ledger_in_use": _Meaning(503, "Destroyed data are still in the ledger's write-ahead file, because another program reads the ledger or the disk is full: end that program or make room, then give the command again."),
+        "settings_drift": _Meaning(500, "A subscriber's settings would lose or repeat records: make the subscriber with desk/inbox/broker.py."),
         "id_reused": _Meaning(409, SENTENCES["id_reused"]),
         "json_invalid": _Meaning(400, SENTENCES["json_invalid"]),
         "json_duplicate": _Meaning(400, SENTENCES["json_duplicate"]),
-        "too_large": _Meaning(413, "The request is larger than the door takes: send less, or in several events."),
+        "too_large": _Meaning(413, "The request is larger than the door takes: send less, or split it into several events."),
         "letter_too_large": _Meaning(413, SENTENCES["letter_too_large"]),
         "unknown_field": _Meaning(422, SENTENCES["unknown_field"]),
         "unknown_type": _Meaning(422, SENTENCES["unknown_type"]),
         "unknown_version": _Meaning(422, SENTENCES["unknown_version"]),
         "unknown_recipient": _Meaning(422, SENTENCES["unknown_recipient"]),
-        "speaks_unpublished": _Meaning(500, "`speaks` in agency.json names a type or version that this release does not have: correct it by `nrmbus schema list`, or upgrade the desk."),
+        "speaks_unpublished": _Meaning(500, "`speaks` in agency.json names a type or version that this release does not have: correct it with `nrmbus schema list`, or upgrade the desk."),
     }
 )  # fmt: skip
 """Status and sentence of each code."""
@@ -96,7 +96,7 @@ class DeskError(Exception):
 
     @property
     def detail(self) -> str:
-        """What is wrong this time; where the code says all that is known, what to do."""
+        """What is wrong this time, or what to do if the code already says everything that is known."""
         if self._detail is not None:
             return self._detail
         if self.problems:
@@ -110,19 +110,19 @@ class DeskError(Exception):
 
 
 def of_invalid(error: Invalid) -> DeskError:
-    """Data or a letter that does not fit its published schema."""
+    """Return the error for data or a letter that does not fit its published schema."""
     return DeskError("unknown_field", error.problems)
 
 
 def of_unknown(error: UnknownType | UnknownVersion) -> DeskError:
-    """A type or version that is not published."""
+    """Return the error for a type or version that is not published."""
     return (
         DeskError("unknown_type") if isinstance(error, UnknownType) else DeskError("unknown_version", (), error.known)
     )
 
 
 def of_wire(error: WireError) -> DeskError:
-    """What the wire says about bytes that came through the door."""
+    """Return the error for bytes that came through the door and that the wire refuses."""
     known = next((code for code in MEANINGS if code == error.code), None)
     if known is None:
         return DeskError("unknown_field")
@@ -131,9 +131,9 @@ def of_wire(error: WireError) -> DeskError:
 
 
 def problem(error: DeskError) -> dict[str, Any]:
-    """The body of an RFC 9457 answer, ``application/problem+json``: ``title`` is the kind, ``detail`` this occurrence.
+    """Return the body of an RFC 9457 answer, ``application/problem+json``: ``title`` is the kind, ``detail`` this occurrence.
 
-    ``sentence`` says what happened and what to do, as it does in a verdict.
+    ``sentence`` says what happened and what to do, as in a verdict.
     """
     body: dict[str, Any] = {
         "type": f"urn:nrmbus:problem:{error.code}",

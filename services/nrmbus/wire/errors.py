@@ -1,4 +1,4 @@
-"""Codes of everything that can be wrong with bytes, in one closed list; a message never repeats content."""
+"""Errors in bytes of the wire: a closed list of codes; a message never repeats content."""
 
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -19,39 +19,39 @@ ClosedReason = Literal["digest", "key", "malformed", "missing"]
 SENTENCES: Final[Mapping[WireCode, str]] = MappingProxyType(
     {
         "unreadable": "The record is not an event of this bus: send it as a CloudEvent in Kafka binary mode, with every header.",
-        "header_not_allowed": "A header is unknown, stands twice, is empty, too long, not printable ASCII or not of its form.",
-        "json_invalid": "The JSON cannot be read here: send one object in UTF-8, well formed, without null, fractions, large numbers or lone surrogates, at most 16 levels deep.",
-        "json_duplicate": "A member of a JSON object stands twice: send it once.",
-        "signature_profile": "The signature is missing or does not sign the attributes that this bus wants, in their order.",
+        "header_not_allowed": "A header is unknown, repeated, empty, too long, malformed or not printable ASCII: send only the headers of the binding, each once.",
+        "json_invalid": "The JSON cannot be read: send one well-formed object in UTF-8, without null, fractions, large numbers or lone surrogates, at most 16 levels deep.",
+        "json_duplicate": "A JSON object has a member twice: send the member once.",
+        "signature_profile": "The signature is missing, or does not cover the required attributes in the required order: sign all of them.",
         "signature_invalid": "The signature does not fit the event: sign the bytes that you send, with your current key.",
-        "weak_key": "The key would accept signatures or secrets of anybody: make a new pair.",
-        "source_not_owner": "An agency speaks in its own outbox only: send through the desk of the agency named as source.",
+        "weak_key": "The key would accept anybody's signatures or secrets: make a new pair.",
+        "source_not_owner": "An agency publishes to its own outbox only: send through the desk of the agency named as source.",
         "agency_suspended": "The agency is suspended: ask the operator of the bus.",
-        "id_reused": "This id was used for another event: give a new one.",
-        "sequence_gap": "An event of this case is missing before this one: send again in order.",
-        "stale": "The event was written down more than seven days ago: write it again.",
+        "id_reused": "This id belongs to another event: use a new id.",
+        "sequence_gap": "An earlier event of this case is missing: send the events again in order.",
+        "stale": "The event was recorded more than seven days ago: record it again.",
         "key_mismatch": "The record's key is not the event's subject: use the subject as key.",
-        "wrong_partition": "The record lies on another partition than its key asks for: set the partitioner to murmur2.",
-        "unknown_field": "The data do not fit this type and version: a field is unknown, missing, or has a value it may not have.",
-        "unknown_type": "No event of this type is published on this bus: see the schemas.",
+        "wrong_partition": "The record is on another partition than its key requires: set the partitioner to murmur2.",
+        "unknown_field": "The data do not fit this type and version: a field is unknown, missing, or has a value that is not allowed.",
+        "unknown_type": "This type of event is not published on this bus: see the schemas.",
         "unknown_version": "This bus does not accept this version of the type: publish it in one of the versions in `accepts`.",
-        "too_large": "The record, its data or a header is larger than the bus carries.",
-        "letter_too_large": "The letter is larger than the bus carries: send less, or in several events.",
-        "letter_malformed": "The letter does not have the form of the wire: seal it again.",
-        "letter_missing": "The event names a letter that does not travel with it: send both.",
-        "letter_digest_mismatch": "The letter is not the one that was signed: send the one whose digest the event names.",
+        "too_large": "The record, its data or a header is too large for the bus: send less, or split it into several events.",
+        "letter_too_large": "The letter is too large for the bus: send less, or split it into several events.",
+        "letter_malformed": "The letter is malformed: seal it again.",
+        "letter_missing": "The event names a letter that did not arrive with it: send both.",
+        "letter_digest_mismatch": "The letter is not the one that was signed: send the letter whose digest the event names.",
         "key_not_current": "The key is not the agency's current one, or a recipient has no valid key, so nobody was told: read the directory and try again; an agency whose key expired runs nrmbus agency rotate.",
-        "suite_unknown": "The letter is sealed by another suite than this bus knows: seal it with nrm1.",
-        "unknown_recipient": "An agency that is named is not in the directory: correct its id; nrmbus agency list shows all.",
-        "time_in_future": "The event's time lies more than five minutes ahead: set the clock.",
-        "version_passed": "The case has moved on since the sender looked at it: look again.",
+        "suite_unknown": "The letter is sealed with a suite that this bus does not know: seal it with nrm1.",
+        "unknown_recipient": "A named agency is not in the directory: correct its id; nrmbus agency list shows all agencies.",
+        "time_in_future": "The event's time is more than five minutes ahead: set the clock.",
+        "version_passed": "The case has changed since the sender read it: read the case again.",
     }
 )
 """Sentence for each code: what happened, then what to do."""
 
 _OF_DESKS: Final[Mapping[str, str]] = {
-    "audience_changed": "The audience had changed since the letter was sealed: the desk seals the event again automatically, under a new id.",
-    "audience_not_allowed": "The registrar named an agency that may open the letter in no history, so the desk sent nothing: ask the bus's operator.",
+    "audience_changed": "The audience changed after the letter was sealed: the desk seals the event again automatically, under a new id.",
+    "audience_not_allowed": "The registrar named an agency that may open this letter in no possible history, so the desk sent nothing: ask the bus's operator.",
 }
 
 _NO_SENTENCE: Final = "This release has no sentence for this code: look it up in a newer one."
@@ -109,9 +109,9 @@ PROOF_SENTENCES: Final[Mapping[ProofCode, str]] = MappingProxyType(
         "tree_shrank": "The newer tree is smaller than the older one: its tail was cut.",
         "root_differs": "Two roots are given for one size: the history was forked.",
         "consistency_invalid": "The proof does not show that the newer tree begins with the older one.",
-        "note_malformed": "The note has not the form of C2SP signed-note v1.0.0.",
-        "note_too_large": "The note is larger, or has more signatures, than is read here.",
-        "key_malformed": "The verifier key has not the form of C2SP signed-note v1.0.0, is weak, or of a kind not known here.",
+        "note_malformed": "The note does not have the form of C2SP signed-note v1.0.0.",
+        "note_too_large": "The note is larger, or has more signatures, than this program reads.",
+        "key_malformed": "The verifier key does not have the form of C2SP signed-note v1.0.0, is weak, or is of an unknown kind.",
         "signature_invalid": "A signature in the name of a known key does not fit the note.",
         "note_unsigned": "No key that is known here has signed the note.",
         "checkpoint_malformed": "The note's text is not a checkpoint: origin, size and root, and nothing else.",
@@ -119,7 +119,7 @@ PROOF_SENTENCES: Final[Mapping[ProofCode, str]] = MappingProxyType(
         "log_signature_missing": "A key of the log has not signed the checkpoint.",
         "quorum_missing": "Fewer witnesses have co-signed the checkpoint than the policy asks for.",
         "policy_invalid": "The policy names a key twice, a key of the wrong kind, no log, or a quorum that cannot be met.",
-        "body_malformed": "The record has not the form of an add-checkpoint request of C2SP tlog-witness v1.0.0.",
+        "body_malformed": "The record does not have the form of an add-checkpoint request of C2SP tlog-witness v1.0.0.",
     }
 )
 """Sentence for each code."""

@@ -77,7 +77,7 @@ def test_the_table_shows_readings_only_when_they_are_asked_for(hall: Hall, comma
     """Without --readings they are one line; with it, and by their type, they stand in the table."""
     plain = " ".join(commands.shown("replay", "--case", hall.case).split())
     assert "access.granted" not in plain
-    assert f"Readings that are left out here: {READINGS}." in plain
+    assert f"Readings that are not shown: {READINGS}." in plain
     for options in (("--readings",), ("--type", "access.granted")):
         shown = commands.shown("replay", "--case", hall.case, *options)
         assert shown.count("access.granted") == READINGS

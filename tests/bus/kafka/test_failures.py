@@ -14,7 +14,7 @@ from nrmbus.bus.folder import BusFolder
 from nrmbus.bus.kafka.failures import sentence_of
 from nrmbus.directory import Operator
 
-NO_RIGHT, AWAY, OTHERWISE = "may do nothing", "does not answer", "refused or broke off"
+NO_RIGHT, AWAY, OTHERWISE = "denied access", "does not answer", "refused or broke off"
 
 
 @pytest.mark.parametrize(
@@ -31,7 +31,7 @@ NO_RIGHT, AWAY, OTHERWISE = "may do nothing", "does not answer", "refused or bro
         (KafkaException(KafkaError(KafkaError.INVALID_MSG, "CANARY")), OTHERWISE),
         (PermissionError(errno.EACCES, "Permission denied", "/a/b"), "/a/b cannot be used (Permission denied)"),
         (NotADirectoryError(errno.ENOTDIR, "Not a directory", Path("/a/b")), "a part of this path is a file"),
-        (OSError(errno.EROFS, "Read-only file system", b"/a/b"), "nothing can be written there"),
+        (OSError(errno.EROFS, "Read-only file system", b"/a/b"), "the file system is read-only"),
         (OSError(errno.ENOSPC, "No space left on device"), "The disk is full"),
     ],
     ids=repr,

@@ -19,7 +19,7 @@ def test_a_user_is_added_listed_and_removed(tmp_path: Path) -> None:
     assert added.exit_code == 0
     assert PASSWORD not in added.output
     actor = json.loads((tmp_path / "auditor" / "users.json").read_bytes())["users"]["leyla"]["actor"]
-    assert f"as number {actor} of the history" in added.output
+    assert f"under number {actor} in the history" in added.output
 
     run.invoke(app, ["auditor", "user", "remove", "leyla", "--data", str(tmp_path)])
     listed = run.invoke(app, ["auditor", "user", "list", "--data", str(tmp_path)])

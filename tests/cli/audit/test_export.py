@@ -91,7 +91,7 @@ async def test_a_case_is_exported_and_verified(bus: tuple[BusFolder, Evidence], 
         await running.until(lambda health: health["signed"].get("0", 0) >= len(evidence.bus.history))
         refused = await typed("export", "--case", CASE[:8], "--out", out, "--data", folder.path)
         assert (refused.returncode, refused.stdout, out.exists()) == (1, "", False)
-        assert "The registrar has not put this on record in time" in refused.stderr
+        assert "The registrar has not recorded the question in time" in refused.stderr
 
         cosigned(folder, evidence)
         done = await typed("export", "--case", CASE[:8], "--out", out, "--data", folder.path, OFF)
@@ -131,9 +131,9 @@ async def test_what_cannot_be_exported_is_one_sentence(bus: tuple[BusFolder, Evi
     again = await typed("export", "--case", CASE, "--out", there, "--data", folder.path)
 
     assert (away.returncode, off.returncode, again.returncode) == (1, 1, 1)
-    assert away.stderr.startswith("nrmbus: The auditor does not answer, so this cannot be put on record: nrmbus up")
+    assert away.stderr.startswith("nrmbus: The auditor does not answer, so the question cannot be recorded: nrmbus up")
     assert off.stderr.startswith("nrmbus: The auditor does not answer, and only its log can prove the registrations")
-    assert again.stderr == f"nrmbus: {there} is there already: choose another file with --out FILE.\n"
+    assert again.stderr == f"nrmbus: {there} exists already: choose another file with --out FILE.\n"
     assert there.read_bytes() == b"mine"
     assert not out.exists()
     assert OffTheRecord(folder.service("auditor")).left().readings == ()

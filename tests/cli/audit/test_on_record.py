@@ -125,7 +125,7 @@ def test_p4_what_cannot_be_written_down_is_not_shown(commands: Commands) -> None
 
 
 def test_that_there_is_no_such_case_is_an_answer_too(commands: Commands) -> None:
-    """On record as a search, and told only then."""
+    """It is recorded as a search, and printed only then."""
     assert "Nothing here has this reference" in commands.refused("replay", "--case", "00000000")
     assert [each["what"] for each in commands.asked] == ["search"]
 
@@ -141,7 +141,7 @@ def test_that_there_is_no_such_case_is_an_answer_too(commands: Commands) -> None
         ("person-report", "--case", "00000000", "--language", "az"),
         ("erasure", "hold", "--case", "00000000", "--until", "2026-12-31"),
     ):
-        assert "The registrar has not put this on record" in commands.refused(*command)
+        assert "The registrar has not recorded the question" in commands.refused(*command)
 
 
 def test_an_export_waits_while_the_auditor_reads_its_history(
@@ -219,7 +219,7 @@ def test_by_name_a_password_is_asked_for(commands: Commands) -> None:
     assert CliRunner().invoke(app, how, input=f"{PASSWORD}\n").exit_code == 0
     assert [(each["actor"], each["purpose"]) for each in commands.asked] == [(actor, "court")]
     wrong = CliRunner().invoke(app, how, input="another example password\n")
-    assert "Name or password is not right" in str(wrong.exception)
+    assert "Name or password is wrong" in str(wrong.exception)
     assert len(commands.asked) == 1
 
 
@@ -312,7 +312,7 @@ async def test_p4_with_the_registration_withheld_nothing_is_shown_or_written(bro
             for each in (commands["case"], commands["event"], commands["export"]):
                 result = await nrmbus(folder, *each)
                 assert (result.exit_code, result.stdout) == (1, "")
-                assert "The registrar has not put this on record in time" in str(result.exception)
+                assert "The registrar has not recorded the question in time" in str(result.exception)
             assert [*tmp_path.glob("*.jsonl")] == []
 
             shown = await nrmbus(folder, *commands["case"], OFF, "--purpose", "incident")
@@ -354,5 +354,5 @@ async def test_p4_an_export_that_is_on_record_verifies_and_leaves_its_own_record
     assert [(each.what, each.purpose) for each in found] == [("export", "audit")] * 2
     assert [each.exit_code for each in done] == [0, 0]
     assert done[0].stdout.splitlines()[0].endswith(f"1 registrations of case {case}.")
-    assert "later than the newest checkpoint" not in done[0].stdout
+    assert "not in the newest checkpoint" not in done[0].stdout
     assert [Verification(each, Trust()).verdict[0] for each in files] == [3, 3]  # it believes no key that comes with it

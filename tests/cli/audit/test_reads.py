@@ -112,7 +112,7 @@ class TestReads:
         mine = rows("ngo-a", event, parts=("identity", "story"))
         desks(monkeypatch, {"special-unit": [*mine, *rows("ngo-a", event, who="desk")]})
 
-        assert "no more and no less" in commands.shown("reads", "--case", commands.case)
+        assert "exactly what was registered" in commands.shown("reads", "--case", commands.case)
 
     def test_p4_what_was_opened_off_the_record_is_found(
         self, commands: Commands, monkeypatch: pytest.MonkeyPatch

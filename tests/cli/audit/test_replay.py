@@ -138,7 +138,7 @@ class TestAsOf:
         """Of a case that is asked for by name, this is said."""
         assert lines(commands, "--as-of", "2020-01-01") == []
         shown = commands.shown("replay", "--as-of", "2020-01-01", "--case", commands.case)
-        assert "Nothing was registered of it by then." in shown
+        assert "Nothing of this case was registered by then." in shown
 
 
 class TestText:
@@ -156,14 +156,14 @@ class TestText:
         """And the history was verified all the same."""
         shown = commands.shown("replay", "--number", "9000")
 
-        assert "The history has nothing that fits what you asked for." in shown
+        assert "Nothing in the history fits these filters." in shown
         assert "Verified:" in shown
 
     def test_the_bar_is_for_a_terminal_only(self, commands: Commands, monkeypatch: pytest.MonkeyPatch) -> None:
         """Piped, standard error has where the question is on record alone; on a terminal it is drawn."""
         result = commands.type("replay")
         (asked,) = commands.asked
-        assert result.stderr == f"On record as number 4711: search, by {asked['actor']}, for audit.\n"
+        assert result.stderr == f"Recorded as number 4711: search, by {asked['actor']}, for audit.\n"
 
         monkeypatch.setenv("FORCE_COLOR", "1")
         with replay.progress() as told:
@@ -250,8 +250,8 @@ class TestWhatIsMistyped:
             (("--to", "2026-03-02 09:00"), "--to wants a day"),
             (("--number", "5..3"), "--number wants"),
             (("--number", "-1"), "--number wants"),
-            (("--agency", "ngo-z"), "The directory never had an agency of this name"),
-            (("--case", "zz"), "--case wants a reference"),
+            (("--agency", "ngo-z"), "The directory never had an agency with this name"),
+            (("--case", "zz"), "--case takes a reference"),
             (("--json", "--jsonl"), "choose one"),
         ],
         ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",

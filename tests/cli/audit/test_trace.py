@@ -84,7 +84,7 @@ def test_without_a_span_the_history_answers_all_the_same(commands: Commands) -> 
     """The trail never depends on spans: exit status 0, and what there is."""
     shown = words(commands.shown("trace", "referral.submitted"))
 
-    assert "No span of it is kept here any more" in shown
+    assert "no longer has them" in shown
     assert "recorded" in shown
     assert "registered" in shown
 
@@ -143,8 +143,8 @@ def test_a_program_gets_one_object(commands: Commands) -> None:
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        ((), "wants an EVENT"),
-        (("12", "--trace", TRACE), "wants an EVENT"),
+        ((), "takes an EVENT"),
+        (("12", "--trace", TRACE), "takes an EVENT"),
         (("9000",), "The history has no such event"),
         (("--trace", TRACE), "Neither history nor spans have this trace"),
         (("--trace", "0af"), "the first 8 digits"),

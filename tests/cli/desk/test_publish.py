@@ -34,8 +34,8 @@ def nrmbus(*arguments: str | Path, given: str = "") -> subprocess.CompletedProce
         ('{"type": "case.closed", "actor": "a-1"', "json_invalid"),
         (f'{{"sealed": {{"name": "{CANARY}"}}, "sealed": {{}}}}', "json_duplicate"),
         (f'["{CANARY}"]', "json_invalid"),
-        (f'{{"actor": "a-1", "data": {{"note": "{CANARY}"}}}}', "Say what happened"),
-        (f'{{"type": "case.closed", "data": {{"note": "{CANARY}"}}}}', "Say who acts"),
+        (f'{{"actor": "a-1", "data": {{"note": "{CANARY}"}}}}', "The event has no type"),
+        (f'{{"type": "case.closed", "data": {{"note": "{CANARY}"}}}}', "does not say who acts"),
     ],
 )
 def test_an_event_that_cannot_be_read_is_not_repeated(given: str, what: str) -> None:
@@ -71,7 +71,7 @@ def test_file_and_command_line_may_not_contradict_each_other(tmp_path: Path) -> 
     done = nrmbus("publish", "ngo-a", "case.reopened", "--event", tmp_path / "event.json")
 
     assert (done.returncode, done.stderr) == (
-        1, "nrmbus: TYPE and the file say different things: leave one of them out.\n",
+        1, "nrmbus: TYPE and the file contradict each other: leave one of them out.\n",
     )  # fmt: skip
 
 

@@ -85,7 +85,7 @@ def test_an_agency_joins_changes_its_keys_and_leaves(typed: Typed) -> None:
     assert "not_operator" in typed.refused("head")
     seed.with_suffix(".away").rename(seed)
     assert "entered as confirmed" in typed("admit", file)
-    assert "are current" in typed("check", "ngo-b")
+    assert "are valid" in typed("check", "ngo-b")
     assert home.agency_json.exists()
     first = Identity.at(home.path, "ngo-b")
     sealed_to = asyncio.run(read_directory(typed.bus)).seal_to("ngo-b", utc_time())
@@ -95,7 +95,7 @@ def test_an_agency_joins_changes_its_keys_and_leaves(typed: Typed) -> None:
     typed("rotate", "ngo-b", overlap=2, out=file)
     for name in (A, B):
         typed("admit", file, name)
-    assert "are current" in typed("check", "ngo-b", file)
+    assert "are valid" in typed("check", "ngo-b", file)
     second, directory = Identity.at(home.path, "ngo-b"), asyncio.run(read_directory(typed.bus))
     assert second.signing.kid != first.signing.kid
     assert directory.verify_key("ngo-b", second.signing.kid, utc_time()).kid == second.signing.kid
@@ -257,7 +257,7 @@ def test_admitters_are_named_before_the_first_start(tmp_path: Path, capsys: pyte
     for name in ("leyla", "rauf"):
         admitter.add(name, data=tmp_path, keys_unprotected=True)
 
-    assert ["a second one is wanted" in line for line in capsys.readouterr().out.splitlines()] == [True, False]
+    assert ["the bus needs a second one" in line for line in capsys.readouterr().out.splitlines()] == [True, False]
     assert not BusFolder(tmp_path).exists, "how many partitions it has, and by which rules, is for `nrmbus up` to say"
 
     assert {path.stat().st_mode & 0o777 for path in (tmp_path / "admitters").rglob("*.seed")} == {0o600}

@@ -239,7 +239,7 @@ def test_without_the_key_file_nothing_starts(kept: Kept, tmp_path: Path) -> None
     for command in (["up"], ["run", "broker"]):
         status, said = sentence_of(kept.folder, *command)
         assert (status, said.count("\n")) == (1, 1), said
-        assert f"name a key file kept elsewhere with {keyfile.SETTING}=FILE" in said
+        assert f"name their key file with {keyfile.SETTING}=FILE" in said
         status, said = sentence_of(kept.folder, *command, key_file=other)
         assert (status, said.count("\n")) == (1, 1), said
         assert "does not open the private keys here" in said

@@ -22,7 +22,7 @@ from nrmbus.host.services import SERVICES
 @pytest.mark.parametrize(
     ("bootstrap", "tls", "plaintext", "is_new", "sentence"),
     [
-        ("kafka.example:9093", False, False, True, "Say how kafka.example:9093 is reached"),
+        ("kafka.example:9093", False, False, True, "Choose how kafka.example:9093 is reached"),
         ("kafka.example:9093", True, True, True, "A cluster is reached over TLS or in plain text"),
         (None, True, False, True, "Our own Kafka is always reached over TLS"),
         (None, False, True, True, "Our own Kafka is always reached over TLS"),
@@ -88,7 +88,7 @@ def test_several_addresses_are_as_good_as_one() -> None:
     checked_address(None)
     checked_address("kafka-1.example:9092,kafka-2.example:9092,[2001:db8::1]:9092")
     for wrong in ("kafka-1.example", "kafka-1.example:9092, kafka-2.example:9092", "kafka-1.example:9092,", ""):
-        with pytest.raises(BadParameter, match="several of them with commas between"):
+        with pytest.raises(BadParameter, match="several of them separated by commas"):
             checked_address(wrong)
 
 

@@ -109,7 +109,7 @@ class TestARealBus:
         """And it says each time what that means."""
         unlock(folder, unprotected=True)
 
-        assert "lie unprotected" in capsys.readouterr().err
+        assert "are unprotected" in capsys.readouterr().err
         assert keyfile.held() is None
 
     def test_open_keys_are_not_used_because_a_key_file_was_named(self, folder: BusFolder, key_file: Path) -> None:
@@ -212,7 +212,7 @@ class TestARealBus:
         del key_file
         folder = made(tmp_path / "play", play=True)
         unlock(folder)
-        assert "a bus for playing: its private keys lie unprotected" in capsys.readouterr().err
+        assert "a bus for playing: its private keys are unprotected" in capsys.readouterr().err
 
         assert keyfile.held() is None
         assert codes(folder) == set()
@@ -253,7 +253,7 @@ class TestTheDoctor:
 
         loose = [folder.path / where, *(folder.path / where).parents, folder.kafka]
         expected = {path for path in loose if path.is_relative_to(folder.path) and path.stat().st_mode & 0o077}
-        assert found == [f"{path.resolve()} is open to others than its owner." for path in sorted(expected)]
+        assert found == [f"{path.resolve()} can be read or changed by other users." for path in sorted(expected)]
 
     def test_a_folder_of_which_all_is_open_is_one_finding(self, folder: BusFolder) -> None:
         """Copied by who kept no modes: a line for each file would hide the others."""
@@ -261,7 +261,7 @@ class TestTheDoctor:
             path.chmod(0o755)
 
         (found,) = [each for each in doctor.findings(folder, NOW) if each.code == "permissions"]
-        assert "files and folders are open" in found.what
+        assert "files and folders can be read" in found.what
         assert found.mend == f"chmod -R go= '{folder.path.resolve()}'"
 
     def test_a_key_that_was_replaced_is_a_private_key_still(self, folder: BusFolder) -> None:
@@ -293,7 +293,7 @@ class TestTheDoctor:
         found = [each for each in doctor.findings(folder, NOW) if each.code == "clock_skew"]
         assert set(ledger.parent.iterdir()) == before
         assert [each.what for each in found] == (
-            ["The clock of ngo-a's desk is at least 60 s ahead of the registrar's, by what it said last."]
+            ["The clock of ngo-a's desk is at least 60 s ahead of the registrar's, by its newest event."]
             if wrong
             else []
         )

@@ -4,20 +4,20 @@ import errno
 import os
 from typing import Final
 
-_AWAY: Final = "Kafka does not answer: see that the bus runs and can be reached from here. Where it has moved, nrmbus join with a newer invitation; whose certificate has ended gets another by nrmbus agency renew; who is suspended or has left is told nothing."
-_NOT_LET: Final = "Kafka lets whoever asks from here do that no more, or not yet: an agency that is suspended or has left may do nothing, another has its own topics only."
+_AWAY: Final = "Kafka does not answer: check that the bus is running and reachable. If the broker moved, run nrmbus join with a new invitation; if the certificate expired, nrmbus agency renew. A suspended or retired agency gets no answer."
+_NOT_LET: Final = "Kafka denied access: this agency is not admitted yet, is suspended, has left, or does not own this topic. nrmbus agency list shows its state."
 _PLACES: Final = {
-    errno.EACCES: "choose another place, or have its owner give this account the right to it.",
-    errno.EPERM: "choose another place, or have its owner give this account the right to it.",
-    errno.ENOENT: "check the name, or make what is missing first.",
+    errno.EACCES: "choose another place, or have its owner give this account access.",
+    errno.EPERM: "choose another place, or have its owner give this account access.",
+    errno.ENOENT: "check the name, or make the missing folder first.",
     errno.ENOTDIR: "a part of this path is a file and not a folder; choose another path.",
     errno.EEXIST: "a file is where a folder is needed; choose another path.",
     errno.EISDIR: "this is a folder; name a file.",
-    errno.EROFS: "nothing can be written there; choose another place.",
+    errno.EROFS: "the file system is read-only; choose another place.",
 }
 """By error number: what to do about a file or folder that the system refused."""
 _FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
-_OTHERWISE: Final = "Kafka refused or broke off ({}): nrmbus doctor says what is wrong here."
+_OTHERWISE: Final = "Kafka refused or broke off ({}): nrmbus doctor looks for the cause."
 
 
 def sentence_of(error: BaseException) -> str | None:

@@ -1,4 +1,4 @@
-"""``nrmbus auditor``: who may sign in at the auditor's page, and where it is."""
+"""``nrmbus auditor``: users and address of the auditor's page, and a second judgement of the history."""
 
 import json
 
@@ -12,33 +12,34 @@ from nrmbus.cli.commands import Commands
 from nrmbus.cli.options import BusContext
 from nrmbus.directory.commands import is_joined
 
-app = Commands("auditor", "The auditor's page: who may sign in, and its address.")
-user = Commands("user", "Who may sign in at the auditor's page.")
+app = Commands("auditor", "The auditor's page: its address, and the users who may sign in.")
+user = Commands("user", "Users who may sign in at the auditor's page.")
 app.add_typer(user)
 
 
 @user.register(example="nrmbus auditor user add leyla")
 def add(name: str, context: BusContext) -> None:
-    """Let NAME sign in, or give NAME another password; asks for it twice.
+    """Add a user, or change a user's password; the command asks for the password twice.
 
-    The number that it prints stands in the history with everything that NAME asks; whose it is, only this machine knows.
+    It prints a number. The history records the user's questions under this number; only this machine knows whose
+    number it is.
     """
     users = Users(context.folder.service("auditor"))
     users.check_name(name)
     password = typer.prompt("Password", hide_input=True, confirmation_prompt="The same again")
-    typer.echo(f"{name} may sign in, as number {users.add(name, password)} of the history.")
+    typer.echo(f"{name} may sign in, under number {users.add(name, password)} in the history.")
 
 
 @user.register(example="nrmbus auditor user remove leyla")
 def remove(name: str, context: BusContext) -> None:
-    """Let NAME sign in no more; whose number it was stays known."""
+    """Remove a user; this machine keeps the name behind the number."""
     Users(context.folder.service("auditor")).remove(name)
     typer.echo(f"{name} may not sign in any more.")
 
 
 @user.register(example="nrmbus auditor user list", name="list")
 def list_(context: BusContext) -> None:
-    """List everybody who ever could sign in, and this machine's accounts whose commands have asked, by their numbers."""
+    """List present and former users, and the accounts of this machine that asked by command, with their numbers."""
     users = Users(context.folder.service("auditor"))
     for name, actor, admitted in users.names():
         typer.echo(f"{actor}  {name}{'' if admitted else '  (may not sign in any more)'}")
@@ -48,7 +49,7 @@ def list_(context: BusContext) -> None:
 
 @app.register(example="nrmbus auditor page")
 def page(context: BusContext) -> None:
-    """Print the address of the page, for a browser on this machine; the bus must be up."""
+    """Print the address of the page, for a browser on this machine; the bus must be running."""
     folder = context.folder
     folder.bootstrap  # noqa: B018 - raises where no bus is up
     if is_joined(folder):
@@ -62,10 +63,10 @@ def page(context: BusContext) -> None:
 
 @app.register(example="nrmbus auditor judge")
 def judge(context: BusContext) -> None:
-    """Verify the history, and judge all of it again: what the registrar let in, told or refused otherwise than by the Rules.
+    """Verify the whole history, judge it again, and list where the registrar did not follow the Rules.
 
-    Exit status 1 if there is anything. A refusal keeps nothing of what was refused: it is judged as far as it rests on the
-    history, and by code and basis.
+    The history does not keep refused events, so a refusal is judged only by its code, its basis and the history
+    before it. Exit status: 1 if the registrar did not follow the Rules.
     """
     seen = verified(context.folder)
     found = list(otherwise(seen.history.entries, seen.rules, seen.directory))
@@ -74,4 +75,4 @@ def judge(context: BusContext) -> None:
         typer.echo(f"number {each.number} of partition {each.partition}: {each.code}{f' ({about})' if about else ''}")
     if found:
         raise typer.Exit(1)
-    typer.echo(f"Of {len(seen.history.entries)} registrations none went otherwise than by the Rules.")
+    typer.echo(f"All {len(seen.history.entries)} registrations follow the Rules.")

@@ -1,4 +1,4 @@
-"""``nrmbus erasure``: what the history proves of a case's erasure, and a hold of the auditor's that stops one."""
+"""``nrmbus erasure``: the history's proof of a case's erasure, and a hold of the auditor that stops one."""
 
 import json
 from collections.abc import Iterator
@@ -18,20 +18,23 @@ from nrmbus.events.erasure import AccessHoldPlaced
 from nrmbus.events.errors import Invalid
 from nrmbus.wire import times
 
-app = Commands("erasure", "What was erased, and who says so.")
+app = Commands("erasure", "Erasure of a case: the agencies' confirmations, and holds.")
 
 
 @app.register(example="nrmbus erasure certificate --case 5f0c1a2b", name="certificate")
 def certificate(
-    case: Annotated[str, typer.Option("--case", metavar="REF", help="The case: its reference, or the first digits.")],
+    case: Annotated[
+        str, typer.Option("--case", metavar="REF", help="The case: its reference, or the first 8 digits or more.")
+    ],
     *,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
     asker: Asker,
     context: BusContext,
 ) -> None:
-    """Say who has confirmed to have erased a case, who has not, and from when on no backup opens it.
+    """Show which agencies confirmed the erasure of a case, which did not, and from when on no backup opens its letters.
 
-    What is asked goes on record first. The history is verified, every confirmation's signature with it. Exit status 1 while somebody's word is missing.
+    The question is recorded before anything is shown. The history is verified, with the signature of every
+    confirmation. Exit status: 1 while a confirmation is missing.
     """
     folder = context.folder
     question = asker.question(folder)
@@ -50,7 +53,7 @@ def certificate(
 
 
 def mapping(subject: str, found: Certificate) -> dict[str, Any]:
-    """One JSON object; what is not known is left out."""
+    """Return the certificate as one JSON object; unknown fields are left out."""
     body: dict[str, Any] = {
         "case": subject,
         "ground": found.ground,
@@ -78,7 +81,7 @@ def mapping(subject: str, found: Certificate) -> dict[str, Any]:
 
 
 def lines(subject: str, found: Certificate) -> Iterator[str]:
-    """The same for people."""
+    """Yield the certificate in lines for people."""
     yield f"case {subject}"
     if found.decided:
         yield f"access ended by {found.decided_by}, number {found.decision}, {found.decided:%Y-%m-%d %H:%M} UTC"
@@ -96,15 +99,17 @@ def lines(subject: str, found: Certificate) -> Iterator[str]:
     if found.horizon:
         yield f"From {found.horizon:%Y-%m-%d %H:%M} UTC on no backup opens a letter of this case."
     elif not found.confirmed and not found.due:
-        yield "Nothing was erased, and nobody was told to erase."
+        yield "Nothing was erased, and no agency was asked to erase."
     yield "Registrations, numbers and proofs stay, and verify: nrmbus export, nrmbus verify."
 
 
 @app.register(example="nrmbus erasure hold --case 5f0c1a2b --until 2026-09-30 --reason inspection")
 def hold(
-    case: Annotated[str, typer.Option("--case", metavar="REF", help="The case: its reference, or the first digits.")],
+    case: Annotated[
+        str, typer.Option("--case", metavar="REF", help="The case: its reference, or the first 8 digits or more.")
+    ],
     *,
-    until: Annotated[str, typer.Option(metavar="DAY", help="The last day of the hold; a year away at most.")],
+    until: Annotated[str, typer.Option(metavar="DAY", help="The last day of the hold, at most a year away.")],
     reason: Annotated[
         list[str] | None,
         typer.Option(
@@ -115,10 +120,10 @@ def hold(
     name: As = None,
     context: BusContext,
 ) -> None:
-    """As the auditor, on the auditor's machine: keep a case from being erased, until the end of a day.
+    """At the auditor: keep a case from being erased until the end of a day.
 
-    The running auditor says it, under the number of who decides it. An agency, a court and prosecution place a hold
-    through their own desks: nrmbus publish, access.hold_placed.
+    The running auditor publishes the hold under the number of the person who decides it. An agency, a court and the
+    prosecution place holds through their own desks: nrmbus publish AGENCY access.hold_placed.
     """
     folder, reasons = context.folder, reason or ["inspection"]
     placed = None
@@ -127,7 +132,7 @@ def hold(
     except Invalid:
         placed = None
     if placed is None:
-        raise BusError("The hold cannot be said so: --until is a day (2026-09-30), --reason one of those in --help.")
+        raise BusError("The hold is not valid: --until is a day (2026-09-30), --reason one of those in --help.")
     question = asked(folder, name, Purpose.audit, off=None)
     seen = verified(folder)
     with question.finding():
@@ -135,4 +140,6 @@ def hold(
     number = question.hold(subject, reasons, until)
     typer.echo(f"registered as number {number}: nothing of case {subject} is erased through {until}")
     if gone := [each.agency for each in erasure_certificate.certificate(seen.history.about(subject)).confirmed]:
-        typer.echo(f"It comes too late for {', '.join(gone)}: erased already, by nrmbus erasure certificate.")
+        typer.echo(
+            f"The hold comes too late for {', '.join(gone)}: nrmbus erasure certificate shows that they erased the case already."
+        )

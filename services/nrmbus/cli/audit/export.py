@@ -1,4 +1,4 @@
-"""``nrmbus export``: the evidence of a case in one file, for somebody who trusts nobody here."""
+"""``nrmbus export``: the evidence of a case in one file, for a reader who trusts nobody here."""
 
 import asyncio
 import json
@@ -26,7 +26,7 @@ app = Commands()
 @app.register(example="nrmbus export --case 5f0c1a2b --out case.evidence.jsonl")
 def export(
     *,
-    case: Annotated[str, typer.Option(metavar="REF", help="The case: its reference, or the first digits.")],
+    case: Annotated[str, typer.Option(metavar="REF", help="The case: its reference, or the first 8 digits or more.")],
     out: Annotated[
         Path,
         typer.Option(metavar="FILE", help="Where to write the evidence; no file may be there yet.", callback=to_write),
@@ -34,12 +34,13 @@ def export(
     asker: Asker,
     context: BusContext,
 ) -> None:
-    """Write the evidence of a case: its registrations, what proves them, and a verifier, in one file.
+    """Write the evidence of a case to one file: the registrations, their proofs, and a verifier.
 
-    The export is recorded before it is written, and the auditor must run: its log proves the registrations. The file contains everything up to the auditor's best checkpoint; later events need a later export. Letters stay sealed.
+    The export is recorded before it is written. The auditor must run, because its log proves the registrations. The file
+    contains everything up to the auditor's best checkpoint; later events need a later export. Letters stay sealed.
     """
     if out.exists():
-        raise BusError(f"{out} is there already: choose another file with --out FILE.")
+        raise BusError(f"{out} exists already: choose another file with --out FILE.")
     folder = context.folder
     question = asker.question(folder)
     question.needs_the_auditor()
@@ -59,15 +60,15 @@ def export(
     typer.echo(f"{out}: {lines[0]['counts']['registration']} registrations of case {subject}.")
     if later := lines[0]["later"]:
         typer.echo(
-            f"{later} more are later than the newest checkpoint: export again after the next one, within the hour."
+            f"{later} later registrations are not in the newest checkpoint: export again after the next one, within the hour."
         )
     if not is_signed:
         typer.echo(
-            "No checkpoint covers this case yet, so the file is not anchored: export again after the auditor's next one, within the hour."
+            "No checkpoint covers this case yet, so the file is not anchored: export again after the next checkpoint, within the hour."
         )
         return
     typer.echo(
-        "Whoever verifies it needs these public keys, from you and from the agencies themselves, not with the file:\n"
+        "To verify the file, people need these public keys, from you and from the agencies themselves, not with the file:\n"
         + "\n".join(f"  {option} {key}" for option, key in keys)
     )
 

@@ -1,7 +1,7 @@
-"""What a command is about to show of the history goes on record first: who asks, what and what for.
+"""Record of each command that shows the history: who asks, what, and for which purpose, before anything is shown.
 
-The running auditor puts it there (`nrmbus.auditor.web.questions`); where it does not, nothing is shown, unless somebody says
-``--off-the-record``: then it is written down on this machine first, said aloud, and put on record as soon as can be.
+The running auditor records the question (`nrmbus.auditor.web.questions`). If it cannot, nothing is shown, except with
+``--off-the-record``: then the question is noted on this machine first, announced, and recorded as soon as possible.
 """
 
 import json
@@ -30,15 +30,15 @@ from nrmbus.rules import load_profile
 What = Literal["case", "event", "search", "export", "person_report"]
 
 START_SECONDS: Final = 20.0
-"""How long the auditor may take to open its door, on a bus that was just started."""
+"""Seconds that the auditor may take to open its door, on a bus that was just started."""
 PATIENCE_SECONDS: Final = 20.0
-"""How long an answer may take: twice what the auditor gives the registrar, and what it reads before, as measured here."""
+"""Seconds that an answer may take: twice the auditor's patience with the registrar; the time of reading before is added."""
 READING_SECONDS: Final = 600.0
-"""How long the auditor may take to read its history for the first question, and to prove a large case."""
+"""Seconds that the auditor may take to read its history for the first question, and to prove a large case."""
 
 
 class Purpose(StrEnum):
-    """Why an auditor reads: `nrmbus.auditor.web.access_log.PURPOSES`, which takes too long to import for ``--help``."""
+    """Purposes of an auditor's reading, the same as `nrmbus.auditor.web.access_log.PURPOSES`, in the form that Typer reads."""
 
     audit = "audit"
     complaint = "complaint"
@@ -50,7 +50,9 @@ class Purpose(StrEnum):
 As = Annotated[
     str | None,
     typer.Option(
-        "--as", metavar="NAME", help="Who asks: a user of the auditor, by password. (default: this machine's account)"
+        "--as",
+        metavar="NAME",
+        help="Ask as this user of the auditor; the command asks for the password. (default: this machine's account)",
     ),
 ]
 
@@ -60,14 +62,14 @@ class Asker:
     """Options that say who asks the history, for which purpose, and whether an unrecorded answer will do."""
 
     name: As = None
-    purpose: Annotated[Purpose, typer.Option("--purpose", help="What it is read for, as the record says.")] = (
+    purpose: Annotated[Purpose, typer.Option("--purpose", help="Purpose that is recorded with the question.")] = (
         Purpose.audit
     )
     off_the_record: Annotated[
         bool,
         typer.Option(
             "--off-the-record",
-            help="Where it cannot be put on record: show it all the same. It is written down, and put on record later.",
+            help="Show it even if the question cannot be recorded now; it is noted here and recorded later.",
         ),
     ] = False
 
@@ -80,12 +82,12 @@ class Asker:
         return Question(folder, self.name, self.purpose, off=self.off_the_record)
 
 
-_ALL_THE_SAME: Final = "to look all the same, with a record kept here and registered later: --off-the-record."
+_ALL_THE_SAME: Final = "--off-the-record shows it anyway, notes the question here and records it later."
 _SENTENCES: Final = {
-    "unreachable": "The auditor does not answer, so this cannot be put on record: nrmbus up, or nrmbus run auditor",
-    "not_ready": "The auditor is still starting, so this cannot be put on record: ask again",
-    "unanswered": "The registrar has not put this on record in time: look at the logs of registrar and auditor, and ask again",
-    "not_verified": "The history that the auditor reads does not verify, so nothing can be put on record: "
+    "unreachable": "The auditor does not answer, so the question cannot be recorded: nrmbus up, or nrmbus run auditor",
+    "not_ready": "The auditor is still starting, so the question cannot be recorded: ask again",
+    "unanswered": "The registrar has not recorded the question in time: look at the logs of registrar and auditor, and ask again",
+    "not_verified": "The history that the auditor reads does not verify, so nothing can be recorded: "
     "keep the broker's data as they are, and ask the bus's operator",
     "not_a_question": "The auditor does not know who asks: nrmbus auditor user list",
     "checkpoint_due": "The auditor's log does not have this case yet: look at the auditor's log, and export again",
@@ -99,14 +101,14 @@ _NO_AUDITOR: Final = (
     "then export again"
 )
 _ELSEWHERE: Final = (
-    "The history is read on the operator's machine, where the auditor runs and puts on record who reads: ask there. "
-    "What an agency was told is here: nrmbus inbox AGENCY."
+    "The history can be read on the operator's machine only, where the auditor records every reading: ask there. "
+    "The events that an agency received are here: nrmbus inbox AGENCY."
 )
-_REFUSED: Final = "The registrar has refused to put this on record ({code}): look at the logs of registrar and auditor"
+_REFUSED: Final = "The registrar refused to record the question ({code}): look at the logs of registrar and auditor"
 
 
 class NoDoor(Exception):
-    """Raised when the auditor puts nothing on record; ``code`` says why."""
+    """Raised when the auditor records nothing; ``code`` says why."""
 
     def __init__(self, code: str) -> None:
         super().__init__(code)
@@ -114,14 +116,14 @@ class NoDoor(Exception):
 
 
 class AuditorsDoor:
-    """The door of the running auditor whose folder is *home*."""
+    """Door of the running auditor whose folder is *home*."""
 
     def __init__(self, home: Path) -> None:
-        """Look in *home*/door.json each time: it may start meanwhile."""
+        """Read *home*/door.json at each request: the auditor may start meanwhile."""
         self._home = home
 
     def begin(self, patience: float) -> str | None:
-        """Say that a question is to come; where and why the auditor has stopped, if it has. Raises NoDoor."""
+        """Announce a question; return where and why the auditor has stopped, or None if it runs. Raises NoDoor."""
         until = time.monotonic() + patience
         while True:
             try:
@@ -133,11 +135,11 @@ class AuditorsDoor:
             time.sleep(0.1)
 
     def put(self, question: dict[str, Any], patience: float) -> dict[str, Any]:
-        """Have *question* put on record: its ``partition`` and ``number``. Raises NoDoor."""
+        """Have *question* recorded; return its ``partition`` and ``number``. Raises NoDoor."""
         return self._ask("POST", patience, question)
 
     def hold(self, hold: dict[str, Any], patience: float) -> dict[str, Any]:
-        """Have the auditor place a *hold*: its ``partition`` and ``number``. Raises NoDoor."""
+        """Have the auditor place a *hold*; return its ``partition`` and ``number``. Raises NoDoor."""
         return self._ask("POST", patience, hold, "/holds")
 
     def cases(self, ref: str, patience: float) -> list[str]:
@@ -171,15 +173,15 @@ class AuditorsDoor:
 
 
 class Question:
-    """One command's question: `put` it on record, then show."""
+    """Question of one command: record it with `put`, then show the answer."""
 
     def __init__(self, folder: BusFolder, name: str | None, purpose: Purpose, *, off: bool | None) -> None:
-        """Find who asks, and whether it can go on record; asks for a password where *name* is given.
+        """Find who asks, and whether the question can be recorded; ask for a password if *name* is given.
 
-        *off* says whether it is shown off the record where it cannot; None where that is not offered.
+        *off* says whether an unrecorded answer will do; None if the command does not offer that.
 
         Raises:
-            BusError: it cannot go on record, and *off* is not said; or *name* and password are nobody's.
+            BusError: the question cannot be recorded and *off* is not True; or no user has *name* and password.
         """
         folder.settings  # noqa: B018 - raises where no bus was made
         self._folder, self._home, self._purpose, self._off = folder, folder.service("auditor"), purpose, off
@@ -204,12 +206,12 @@ class Question:
             raise BusError(f"{sentence}. Nothing is shown{'.' if self._off is None else f'; {_ALL_THE_SAME}'}")
 
     def put(self, what: What, case: str | None = None, event: str | None = None) -> int | None:
-        """Have it on record that *what* is read, of *case* and *event* where it is about one; then it may be shown.
+        """Record that *what* is read, of *case* and *event* if it is about one; then it may be shown.
 
-        Answers the number of the record; None where it was written down to be put on record later.
+        Return the number of the record, or None if the question was noted to be recorded later.
 
         Raises:
-            BusError: it is not on record, and off the record it may not be shown.
+            BusError: the question is not recorded, and may not be shown off the record.
         """
         if not self._why:
             asked = {"actor": self._actor, "purpose": self._purpose.value, "what": what, "case": case, "event": event}
@@ -219,13 +221,13 @@ class Question:
             except NoDoor as error:
                 self._cannot(error.code)
             else:
-                _say(f"On record as number {record['number']}: {what}, by {self._actor}, for {self._purpose}.")
+                _say(f"Recorded as number {record['number']}: {what}, by {self._actor}, for {self._purpose}.")
                 return int(record["number"])
         self._write_down(what, case, event)
         return None
 
     def hold(self, case: str, reasons: list[str], until: str) -> int:
-        """Have the auditor keep *case* from being erased through the day *until*; the number of the registration.
+        """Have the auditor keep *case* from being erased through the day *until*; return the number of the registration.
 
         Raises:
             BusError: it is not registered.
@@ -283,7 +285,7 @@ class Question:
 
     @contextmanager
     def finding(self) -> Iterator[None]:
-        """Find what is meant; that there is no such thing, or several, is an answer too, and on record before it is told.
+        """Look up a case or event in the block; the answer that there is none, or several, is recorded before it is given.
 
         Raises:
             BusError: as the block does, or as `put`.
@@ -304,17 +306,17 @@ class Question:
                 f"{self._home / FILE} cannot be written ({error.strerror}), so nothing is shown: make room for it."
             ) from None
         _say(
-            f"OFF THE RECORD ({self._why}): {what}, by {self._actor}, for {self._purpose}. It is written down in "
-            f"{self._home / FILE}, and the auditor puts it on record when it can."
+            f"OFF THE RECORD ({self._why}): {what}, by {self._actor}, for {self._purpose}. It is noted in "
+            f"{self._home / FILE}, and the auditor records it as soon as it can."
         )
 
 
 @contextmanager
 def refused_on_record(folder: BusFolder, what: What = "search", case: str | None = None) -> Iterator[None]:
-    """For a command that agencies' desks put on record: where it says no, that is an answer of the auditor's history too.
+    """Have a refusal in the block recorded by the auditor, for a command that the agencies' desks record otherwise.
 
     Raises:
-        BusError: as the block does, once that is on record; or it cannot be, and then the answer is not told.
+        BusError: as the block does, once that is recorded; or the refusal cannot be recorded, and is not shown.
     """
     try:
         yield
@@ -324,17 +326,17 @@ def refused_on_record(folder: BusFolder, what: What = "search", case: str | None
 
 
 def read_at_the_operator(folder: BusFolder) -> None:
-    """See that the history can be read here.
+    """Check that the history can be read here.
 
     Raises:
-        BusError: *folder* was made by `nrmbus join`: what is read is read, and put on record, on the operator's machine.
+        BusError: *folder* was made by `nrmbus join`; the history is read and recorded on the operator's machine.
     """
     if is_joined(folder):
         raise BusError(_ELSEWHERE)
 
 
 def asked(folder: BusFolder, name: str | None, purpose: Purpose, *, off: bool | None) -> Question:
-    """The question of a command that reads the history of a bus that runs; raises as `Question`, and NoBus."""
+    """Return the question of a command that reads the history of a running bus; raises as `Question`, and NoBus."""
     folder.bootstrap  # noqa: B018 - raises where no bus runs
     return Question(folder, name, purpose, off=off)
 
@@ -347,11 +349,11 @@ def _actor(home: Path, name: str | None) -> str:
     password = typer.prompt(f"Password of {name}", hide_input=True, err=True)
     actor = users.signed_in(name, password)
     if actor is None:
-        raise BusError("Name or password is not right: nrmbus auditor user list, or leave --as out.")
+        raise BusError("Name or password is wrong: nrmbus auditor user list, or leave --as out.")
     return actor
 
 
 def _say(sentence: str) -> None:
-    """On standard error: what a command prints is for whoever reads it next."""
+    """Print on standard error: standard output is for the next program."""
     typer.echo(sentence, err=True)
     sys.stderr.flush()

@@ -1,4 +1,4 @@
-"""``nrmbus person-report``: what is held of a person, by whom, why, and who read it, in the person's language."""
+"""``nrmbus person-report``: the data held about a person, their holders, grounds and readers, in the person's language."""
 
 import asyncio
 import shutil
@@ -35,7 +35,7 @@ _AUDITOR: Final = "auditor"
 
 
 class Language(StrEnum):
-    """The languages that it is written in."""
+    """Languages of the report."""
 
     az = "az"
     en = "en"
@@ -44,32 +44,37 @@ class Language(StrEnum):
 
 @app.register(example="nrmbus person-report --case 5f0c1a2b --language az")
 def person_report(
-    case: Annotated[str, typer.Option("--case", metavar="REF", help="The case: its reference, or the first digits.")],
-    language: Annotated[Language, typer.Option("--language", help="In which language the person asks.")],
+    case: Annotated[
+        str, typer.Option("--case", metavar="REF", help="The case: its reference, or the first 8 digits or more.")
+    ],
+    language: Annotated[Language, typer.Option("--language", help="The person's language.")],
     *,
     agency: Annotated[
         str | None,
         typer.Option(
             metavar="ID",
-            help="Who hands it to the person: an agency whose desk is here, or auditor. (default: who holds the case, if its desk is here)",
+            help="The agency that hands the report over: one whose desk is on this machine, or auditor. (default: the holder of the case if its desk is here, else auditor)",
         ),
     ] = None,
     actor: Annotated[
         str | None,
-        typer.Option(metavar="NUMBER", help="Its number of who hands it over. (default: this machine's account's)"),
+        typer.Option(
+            metavar="NUMBER",
+            help="Staff number of the person who hands it over. (default: the number of this machine's account)",
+        ),
     ] = None,
     name: As = None,
     html: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Write a page to print, in place of text.", callback=to_write),
+        typer.Option(metavar="FILE", help="Write a page for printing instead of text.", callback=to_write),
     ] = None,
     context: BusContext,
 ) -> None:
-    """Tell the person what is held about them: by which agency, on which ground, who read it, who was told what.
+    """Print a report for a person: which agency holds which data, on which ground, who read them, who received what.
 
-    That it is told is put on record first, by the desk of who tells it or by the auditor, and nothing is printed where
-    that fails; so is that there is no such case, or that the agency cannot tell of it, by the auditor. It names no member
-    of staff, and says nothing of what stands in a letter.
+    The disclosure is recorded before anything is printed, by the agency's desk or else by the auditor. If recording
+    fails, nothing is printed. The answer that there is no such case, or that the agency cannot report on it, is
+    recorded too. The report names no member of staff and shows no content of a letter.
     """
     folder = context.folder
     seen = verified(folder)
@@ -85,11 +90,11 @@ def person_report(
         typer.echo(_folded(report.text()))
     else:
         write_private(html.absolute(), report.html().encode())
-        typer.echo(f"Wrote {html}. On record as number {number}.")
+        typer.echo(f"Wrote {html}. Recorded as number {number}.")
 
 
 def _folded(text: str) -> str:
-    """*text* as a terminal shows it, no word broken; whole for a file or another program."""
+    """Return *text* wrapped for a terminal without breaking a word, or unchanged for a file or another program."""
     if not sys.stdout.isatty():
         return text
     width = shutil.get_terminal_size().columns
@@ -100,7 +105,7 @@ def _folded(text: str) -> str:
 
 
 def _teller(folder: BusFolder, seen: Audited, subject: str) -> str:
-    """Who tells it where nobody was named: the holder of the case if its desk is on this machine, else the auditor."""
+    """Return the default agency: the holder of the case if its desk is on this machine, else the auditor."""
     entries = seen.history.about(subject)
     last = next((each.event for each in reversed(entries) if each.event), None)
     holder = seen.rules.holder(seen.view(subject, entries), last) if last else None
@@ -110,7 +115,7 @@ def _teller(folder: BusFolder, seen: Audited, subject: str) -> str:
 def _on_record(
     folder: BusFolder, teller: str, subject: str, actor: str | None, name: str | None
 ) -> tuple[int | None, Written]:
-    """Have it recorded that the person is told; return the number of the record, and what a desk knows of its letters."""
+    """Have the disclosure recorded; return the number of the record, and the written parts that a desk knows."""
     if teller != _AUDITOR:
         with on_record.refused_on_record(folder, "case", subject):
             who = number_at(folder, teller, actor)
@@ -130,14 +135,14 @@ async def _by_its_desk(folder: BusFolder, agency: str, subject: str, actor: str)
 
 @cache
 def sentences() -> dict[str, dict[str, str]]:
-    """Every sentence of a report by its key, in every language."""
+    """Return every sentence of a report by key and language."""
     found: dict[str, dict[str, str]] = yaml.safe_load((_HERE / "person_report.yaml").read_text(encoding="utf-8"))
     return found
 
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """What a report says under one heading: sentences, and lists of short lines below some of them."""
+    """One heading of a report: sentences, some with a list of short lines below."""
 
     heading: str
     lines: tuple[tuple[str, tuple[str, ...]], ...]
@@ -153,7 +158,7 @@ class Report:
     sections: tuple[Section, ...]
 
     def text(self) -> str:
-        """As plain text, for a terminal or a printer."""
+        """Return the report as plain text, for a terminal or a printer."""
         shown = [self.title, "=" * len(self.title), "", *self.intro]
         for section in self.sections:
             shown += ["", section.heading, "-" * len(section.heading)]
@@ -162,7 +167,7 @@ class Report:
         return "\n".join(shown)
 
     def html(self) -> str:
-        """As one page that loads nothing."""
+        """Return the report as one page that loads nothing."""
         environment = Environment(
             loader=FileSystemLoader(_HERE),
             autoescape=select_autoescape(["j2"]),
@@ -175,7 +180,7 @@ class Report:
 
 
 def written(of: Held, words: Words, *, teller: str, number: int | None, made: datetime) -> Report:
-    """The report about what is *of* the person held, in the language of *words*; *teller* hands it over."""
+    """Return the report about the data held *of* the person, in the language of *words*; *teller* hands it over."""
 
     def say(key: str, **values: Any) -> str:
         sentence = sentences()[key][words.language]

@@ -1,4 +1,4 @@
-"""``nrmbus reads``: who read what of a case, when and what for, by the history and by the desks that are here."""
+"""``nrmbus reads``: the readings of a case, from the history and from the desks on this machine."""
 
 import asyncio
 import json
@@ -27,27 +27,30 @@ from nrmbus.wire import times
 app = Commands()
 
 _DESK: Final = "desk"
-"""By this name a desk opens by itself, to say whether a letter opens: no person reads, and nothing is registered."""
+"""Name under which a desk opens a letter automatically for its receipt: nobody reads, and nothing is registered."""
 
 
 _Key = tuple[str, str | None, str]
-"""Who opened a letter of which event, and what for."""
+"""Reader, event and purpose of an opening."""
 
 
 @app.register(example="nrmbus reads --case 5f0c1a2b")
 def reads(
-    case: Annotated[str, typer.Option("--case", metavar="REF", help="The case: its reference, or the first digits.")],
+    case: Annotated[
+        str, typer.Option("--case", metavar="REF", help="The case: its reference, or the first 8 digits or more.")
+    ],
     *,
-    agency: Annotated[str | None, typer.Option(metavar="ID", help="What was read at this agency alone.")] = None,
+    agency: Annotated[str | None, typer.Option(metavar="ID", help="Only readings at this agency.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
     asker: Asker,
     context: BusContext,
 ) -> None:
-    """Say who read what of a case, when and what for.
+    """List who read a case: what was read, when, and for which purpose.
 
-    What the registrar put on record before it was read comes from the verified history; so will this question, which goes
-    on record first. Where an agency's desk is here, its own table is held against that, and a difference is said; where
-    the auditor's folder is here, what was read off the record. Exit status: 1 when something was read that is on no record.
+    The registrar records every reading before it happens; the list comes from that verified history. This question
+    is recorded first, too. If an agency's desk is on this machine, its own table is compared with the history, and
+    each difference is printed. If the auditor's folder is here, readings off the record are printed. Exit status: 1
+    if something was read without a record.
     """
     folder = context.folder
     question = asker.question(folder)
@@ -74,13 +77,13 @@ def reads(
                 f"{reading.what}, {reading.purpose}."
             )
         if left.unreadable:
-            typer.echo(f"OFF THE RECORD: {left.unreadable} lines of what the auditor read so cannot be read any more.")
+            typer.echo(f"OFF THE RECORD: {left.unreadable} lines about such readings of the auditor are unreadable.")
     if unrecorded or left.unreadable or any(each["missing"] == "history" for each in differences):
         raise typer.Exit(1)
 
 
 async def tables_of(folder: BusFolder, subject: str, agency: str | None) -> dict[str, list[dict[str, Any]]]:
-    """What the desk of each agency (or of *agency*) says that it opened of the case; without those that do not answer."""
+    """Return the openings of the case by the desk of each agency (or of *agency*); desks that do not answer are left out."""
     found: dict[str, list[dict[str, Any]]] = {}
     for name in folder.agencies():
         if agency not in (None, name):
@@ -94,7 +97,7 @@ async def tables_of(folder: BusFolder, subject: str, agency: str | None) -> dict
 
 
 def differing(agency: str, found: Iterable[Reading], rows: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """What was registered and not opened at the desk of *agency*, and what was opened there and not registered."""
+    """Return the readings that were registered and not opened at the desk of *agency*, and those opened there and not registered."""
     registered: Counter[_Key] = Counter(
         (each.actor, each.event, each.purpose) for each in found if each.agency == agency and each.what == "letter"
     )
@@ -126,7 +129,7 @@ def mapping(
     differences: list[dict[str, Any]],
     unrecorded: Iterable[Unrecorded] = (),
 ) -> dict[str, Any]:
-    """One JSON object."""
+    """Return the readings as one JSON object."""
     rows = [
         {
             "number": each.number,
@@ -170,16 +173,16 @@ def _print(
             table.add_row(str(each.number), at, f"{each.agency}\n{each.actor}", f"{what}\nfor {each.purpose}")
         console.print(table)
     else:
-        typer.echo("Nobody is on record as having read anything of it.")
+        typer.echo("No reading of this case is recorded.")
     for name, rows in here.items():
         own = len({row["event"] for row in rows if row["who"] == _DESK})
         if own:
             letters = "1 letter opens" if own == 1 else f"{own} letters open"
-            typer.echo(f"The desk of {name} is here: it tried by itself whether {letters}.")
+            typer.echo(f"The desk of {name} is here: it tried automatically whether {letters}.")
     for difference in differences:
         typer.echo(_sentence(difference))
     if here and not differences:
-        typer.echo("What these desks opened for people is what was registered, no more and no less.")
+        typer.echo("These desks opened for people exactly what was registered.")
 
 
 def _event(entry: Entry | None, id: str) -> str:
@@ -191,7 +194,7 @@ def _event(entry: Entry | None, id: str) -> str:
 def _sentence(difference: Mapping[str, Any]) -> str:
     who = f"{difference['agency']}, {difference['actor']}, event {difference['event']}, {difference['purpose']}"
     if lost := difference.get("ledger_lost"):
-        return f"Registered, and nobody can say whether it was opened, since the desk lost its ledger ({lost}): {who}."
+        return f"Registered; the desk lost its ledger ({lost}), so nobody can say whether it was opened: {who}."
     if difference["missing"] == "desk":
         return f"Registered and then not opened, {difference['times']} times: {who}."
     return f"OFF THE RECORD: opened and never registered, {difference['times']} times: {who}."

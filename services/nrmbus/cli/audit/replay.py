@@ -1,4 +1,4 @@
-"""``nrmbus replay``: the history of a case once more, verified, as of any moment."""
+"""``nrmbus replay``: the verified history of a case as of any moment."""
 
 import asyncio
 import gc
@@ -32,39 +32,43 @@ from nrmbus.rules import load_profile
 app = Commands()
 
 _WIDE: Final = 110
-"""From so many columns on, a row has a column for each thing it says."""
+"""Terminal width from which each detail has a column of its own."""
 
 
 @app.register(example="nrmbus replay --case 5f0c1a2b --as-of 2026-03-02T09:00:00Z")
 def replay(  # noqa: PLR0913 - one each for what a history may be narrowed to
     *,
     case: Annotated[
-        str | None, typer.Option(metavar="REF", help="This case alone: its reference, or the first digits.")
+        str | None, typer.Option(metavar="REF", help="Only this case: its reference, or the first 8 digits or more.")
     ] = None,
     agency: Annotated[
-        str | None, typer.Option(metavar="A", help="What this agency said, was refused, or was told.")
+        str | None, typer.Option(metavar="A", help="Only events that this agency published, was refused, or received.")
     ] = None,
     kind: Annotated[
-        str | None, typer.Option("--type", metavar="T", help="This type alone, or those that begin so: 'referral.*'.")
+        str | None,
+        typer.Option("--type", metavar="T", help="Only this type, or every type that begins so: 'referral.*'."),
     ] = None,
     first: Annotated[
-        str | None, typer.Option("--from", metavar="TIME", help="Registered then or later; a day, or a time.")
+        str | None, typer.Option("--from", metavar="TIME", help="Registered at this time or later; a day or a time.")
     ] = None,
     last: Annotated[
-        str | None, typer.Option("--to", metavar="TIME", help="Registered then or before; a day counts to its end.")
+        str | None,
+        typer.Option("--to", metavar="TIME", help="Registered at this time or before; a day counts to its end."),
     ] = None,
     number: Annotated[
-        str | None, typer.Option(metavar="N[..M]", help="This registration, or those from N on, to M.")
+        str | None, typer.Option(metavar="N[..M]", help="Only registration N, or N to M, or from N on.")
     ] = None,
     as_of: Annotated[
         str | None,
-        typer.Option(metavar="TIME", help="What was known then: a day to its end, or 2026-03-02T09:00:00Z."),
+        typer.Option(
+            metavar="TIME", help="Show what was known at this time: a day counts to its end, or 2026-03-02T09:00:00Z."
+        ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
-    as_lines: Annotated[bool, typer.Option("--jsonl", help="Print JSON Lines: a registration a line.")] = False,
+    as_lines: Annotated[bool, typer.Option("--jsonl", help="Print JSON Lines, one registration per line.")] = False,
     readings: Annotated[
         bool,
-        typer.Option("--readings", help="Show in the table who has read, too. JSON and HTML always have the readings."),
+        typer.Option("--readings", help="Show readings in the table too. JSON and HTML always contain them."),
     ] = False,
     html: Annotated[
         Path | None,
@@ -73,14 +77,14 @@ def replay(  # noqa: PLR0913 - one each for what a history may be narrowed to
     asker: Asker,
     context: BusContext,
 ) -> None:
-    """Replay the history of a case, or of all: what was registered and refused, by which rule, and who was told.
+    """Replay the history of one case or of all: what was registered or refused, by which rule, and who received it.
 
-    What is asked goes on record first. Every signature is verified, of registrar and of senders, and that no number is
-    missing; letters stay sealed.
-    Days are those of the policy's zone. What is left out is still verified, and counts for status and clocks.
+    The question is recorded before anything is shown. The command verifies every signature of registrar and senders,
+    and that no number is missing; letters stay sealed. Days are those of the policy's time zone. Filters change only
+    what is shown: status and clocks come from the whole verified history.
     """
     if sum((as_json, as_lines, html is not None)) > 1:
-        raise BusError("--json, --jsonl and --html are three forms of the same: choose one.")
+        raise BusError("--json, --jsonl and --html exclude one another: choose one.")
     folder = context.folder
     zone = load_profile(folder.settings.policy).zone
     chosen = Selection(
@@ -95,7 +99,7 @@ def replay(  # noqa: PLR0913 - one each for what a history may be narrowed to
     seen = verified(folder)
     if agency is not None and agency not in seen.directory.entries:
         raise BusError(
-            f"The directory never had an agency of this name; it has {', '.join(sorted(seen.directory.entries))}."
+            f"The directory never had an agency with this name; it has {', '.join(sorted(seen.directory.entries))}."
         )
     with question.finding():
         subject = whole(case, seen.history.spoken_of()) if case else None
@@ -114,7 +118,7 @@ def replay(  # noqa: PLR0913 - one each for what a history may be narrowed to
 
 
 def verified(folder: BusFolder) -> Audited:
-    """The whole history of the bus in *folder*; raises as `nrmbus.auditor.history.history.audited`, and `read_at_the_operator`."""
+    """Return the whole history of the bus in *folder*; raises as `nrmbus.auditor.history.history.audited`, and `read_at_the_operator`."""
     read_at_the_operator(folder)
     gc.disable()  # all of it is kept: looking through it for garbage would take a third of the time
     try:
@@ -126,7 +130,7 @@ def verified(folder: BusFolder) -> Audited:
 
 @contextmanager
 def progress() -> Iterator[Callable[[int, int], None] | None]:
-    """A bar on standard error for what takes long; nothing where that is no terminal."""
+    """Show a progress bar on standard error; nothing if that is no terminal."""
     console = Console(stderr=True)
     if not console.is_terminal:
         yield None
@@ -149,7 +153,7 @@ def _print(replayed: Replayed, *, readings: bool) -> None:
         typer.echo("Nothing was registered on this bus yet.")
         return
     if not replayed.cases:
-        typer.echo("The history has nothing that fits what you asked for.")
+        typer.echo("Nothing in the history fits these filters.")
     typer.echo(
         f"Verified: {replayed.verified}, each signed by the registrar and chained to the one\n"
         "before, no number missing; every event signed by its sender with a key of the\ndirectory."
@@ -166,10 +170,10 @@ def _print_case(console: Console, replayed: Replayed, case: Case, *, readings: b
     if rows:
         console.print(_table(replayed, case, rows, wide=console.width >= _WIDE))
     elif not case.known:
-        console.print("Nothing was registered of it by then.")
+        console.print("Nothing of this case was registered by then.")
     if left_out := len(case.entries) - len(rows):
         console.print(
-            f"Readings that are left out here: {left_out}. --readings shows them; nrmbus reads says who read."
+            f"Readings that are not shown: {left_out}. --readings shows them; nrmbus reads lists the readers."
         )
     for clock in case.clocks:
         due = f", due {clock.due:%Y-%m-%d %H:%M} UTC" if clock.due else ", paused by a question"
@@ -180,7 +184,7 @@ def _print_case(console: Console, replayed: Replayed, case: Case, *, readings: b
 
 
 def _table(replayed: Replayed, case: Case, entries: list[Entry], *, wide: bool) -> Table:
-    """The rows; where there is little room, verdict and who was told stand below the type."""
+    """Return the rows; on a narrow terminal verdict and receivers stand below the type."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
     table.add_column("no.", justify="right", style="dim", no_wrap=True)
     table.add_column("time (UTC)", no_wrap=True)

@@ -1,4 +1,4 @@
-"""What a replay shows, whatever its form: cases with their registrations, status and clocks, as of a moment."""
+"""Contents of a replay, in every form: cases with their registrations, status and clocks, as of a moment."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
@@ -16,14 +16,14 @@ from nrmbus.wire import times
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """One case: the registrations that were asked for; its status, clocks and counts after all that was known."""
+    """One case: the selected registrations; status, clocks and counts come from everything that was known."""
 
     subject: str
     status: str | None
     clocks: tuple[Clock, ...]
     entries: list[Entry]
     known: list[Entry]
-    """All that was registered and refused of it by then, whatever of it was asked for."""
+    """All registrations and refusals of the case by then, selected or not."""
 
     @property
     def counts(self) -> Counts:
@@ -36,7 +36,7 @@ class Case:
         return self.counts.readings < len(self.known) or not self.known
 
     def rows(self, *, readings: bool) -> list[Entry]:
-        """Return the registrations that were asked for; those that say who read are left out unless *readings*."""
+        """Return the selected registrations, readings only if *readings*."""
         return [each for each in self.entries if readings or not is_reading(each)]
 
 
@@ -54,7 +54,7 @@ class Replayed:
     def of(
         cls, seen: Audited, chosen: Selection, *, subject: str | None, as_of: datetime | None, now: datetime
     ) -> Self:
-        """Replay *seen*: what is *chosen* of the case *subject*, or of all, as it was known at *as_of*."""
+        """Replay the *chosen* registrations of the case *subject*, or of all cases, as known at *as_of*."""
         cases = []
         for each in (subject,) if subject else seen.history.spoken_of():
             known = seen.history.about(each, as_of)
@@ -82,12 +82,12 @@ class Replayed:
 
     @property
     def verified(self) -> str:
-        """How much was verified, in words: the whole history, whatever is shown of it."""
+        """Size of the verified history in words, whatever part is shown."""
         kept = "" if self.seen.partitions == 1 else f" in {self.seen.partitions} partitions"
         return f"{self.total} registrations{kept}"
 
     def place(self, entry: Entry) -> str:
-        """The number of *entry*, after its partition where there are several; `nrmbus why` takes it."""
+        """Return the number of *entry*, after its partition if there are several; `nrmbus why` takes it."""
         return place_of(one=self.seen.partitions == 1)(entry.registration)
 
     def html(self) -> str:
@@ -97,7 +97,7 @@ class Replayed:
 
 
 def mapping(replayed: Replayed) -> dict[str, Any]:
-    """One JSON object."""
+    """Return the replay as one JSON object."""
     cases = [
         {
             "case": case.subject,
@@ -113,7 +113,7 @@ def mapping(replayed: Replayed) -> dict[str, Any]:
 
 
 def rows(replayed: Replayed) -> Iterator[dict[str, Any]]:
-    """One JSON object a registration, each with its case."""
+    """Yield one JSON object for each registration, with its case."""
     for case in replayed.cases:
         yield from ({"case": case.subject, **row_of(entry, case.known, replayed.profile)} for entry in case.entries)
 

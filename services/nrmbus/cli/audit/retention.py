@@ -12,7 +12,7 @@ from nrmbus.cli.commands import Commands
 from nrmbus.cli.options import BusContext
 from nrmbus.wire import times
 
-app = Commands("retention", "Closed cases and how long the profile keeps them.")
+app = Commands("retention", "Closed cases, and how long the profile keeps them.")
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 

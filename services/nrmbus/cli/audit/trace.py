@@ -1,4 +1,4 @@
-"""``nrmbus trace``: from an event to the trace that made it, as a waterfall, and from a trace back to its events."""
+"""``nrmbus trace``: the trace of an event as a waterfall, or the events of a trace."""
 
 import json
 from collections.abc import Sequence
@@ -22,7 +22,7 @@ from nrmbus.cli.options import BusContext
 
 app = Commands()
 
-_CLOCK: Final = "Spans are told by each machine's own clock, and kept for a while only; the history is by the bus's clock, and for good."
+_CLOCK: Final = "Spans have the times of each machine's own clock and are kept for a limited time; the history has the bus's times and is permanent."
 
 
 @app.register(example="nrmbus trace referral.submitted --case 5f0c1a2b")
@@ -30,29 +30,34 @@ def trace(
     event: Annotated[
         str | None,
         typer.Argument(
-            help="Which: its id, the first 8 characters or more, its number in nrmbus replay, or a type (the last of it)."
+            help="The event: its id or the first 8 characters or more, its number in nrmbus replay, or a type (its newest event)."
         ),
     ] = None,
     *,
     trace_id: Annotated[
         str | None,
-        typer.Option("--trace", metavar="TRACE", help="The way back: the events of this trace, 8 digits or more."),
+        typer.Option(
+            "--trace",
+            metavar="TRACE",
+            help="Show the events of this trace instead: its id, or the first 8 digits or more.",
+        ),
     ] = None,
     case: Annotated[
-        str | None, typer.Option(metavar="REF", help="Of this case: its reference, or the first digits.")
+        str | None, typer.Option(metavar="REF", help="Only in this case: its reference, or the first 8 digits or more.")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
     asker: Asker,
     context: BusContext,
 ) -> None:
-    """Show who worked on an event, after what and for how long: its sender, the registrar, each receiver.
+    """Show which services worked on an event, in which order and for how long: sender, registrar, receivers.
 
-    What is asked goes on record first. Spans are kept by each service on its own machine, for a while. What the history knows is shown in any case: when the
-    event was recorded and registered, which letters opened, what it answers and what came of it.
+    The question is recorded before anything is shown. Each service keeps its spans on its own machine, for a limited
+    time. The history of the event is always shown: when it was recorded and registered, which letters opened, what
+    it answers, and which events it caused.
     """
     folder = context.folder
     if (event is None) == (trace_id is None):
-        raise BusError("nrmbus trace wants an EVENT, or the way back with --trace TRACE.")
+        raise BusError("nrmbus trace takes an EVENT, or a trace with --trace TRACE, and not both.")
     question = asker.question_offline(folder)
     seen = history_of(folder)
     with question.finding():
@@ -69,7 +74,7 @@ def trace(
 
 
 def show(found: Traced, console: Console) -> None:
-    """Print it: what was asked for, the waterfall, then what the history knows."""
+    """Print the event, the waterfall, and then the history."""
     console.print(_title(found))
     if found.event:
         console.print(Text(f"event {found.event}", "dim"))
@@ -80,13 +85,13 @@ def show(found: Traced, console: Console) -> None:
         _print_rows(rows, found, console)
         _print_missing(found, console)
     else:
-        console.print("\nNo span of it is kept here any more, or none was; what follows is from the history.")
+        console.print("\nThis machine has no spans of it, or no longer has them; what follows is from the history.")
     for told in found.told:
         _print_told(told, console, named=found.event is None)
     if not found.readable:
         console.print("\nThe bus does not run, so the history could not be asked: nrmbus up, and ask again.")
     elif not found.told:
-        console.print("\nThe history has no registration of it, or none yet.")
+        console.print("\nThe history has no registration of it yet.")
     console.print(Text(f"\n{_CLOCK}", "dim"))
 
 
@@ -153,14 +158,14 @@ def _step(row: Row, found: Traced) -> Text:
 
 
 def _bar(row: Row, width: int) -> str:
-    """A bar of *width* characters at most; never none, however short it took."""
+    """Return a bar of 1 to *width* characters."""
     start = min(int(row.left * width), width - 1)
     length = max(min(round(row.width * width), width - start), 0)
     return " " * start + ("█" * length or "▏")
 
 
 def _print_missing(found: Traced, console: Console) -> None:
-    """Who was told and has no span here: it keeps its own elsewhere, was down, or its spans have gone."""
+    """Print the receivers without a span on this machine: they run elsewhere, were down, or deleted their spans."""
     here = {each.service for each in found.spans if found.event in (None, each.event)}
     due = {name for told in found.told if told.entry.said for name in told.entry.audience.recipients}
     if due - here:

@@ -1,4 +1,4 @@
-"""What a trace shows, whatever its form: the spans that are kept of an event or a trace, and what the history knows."""
+"""Contents of a trace, in every form: the spans of an event or a trace, and its history."""
 
 from dataclasses import dataclass
 from typing import Any, Final
@@ -46,7 +46,7 @@ class Traced:
 
 
 def traced_event(folder: BusFolder, seen: Audited | None, event: str, case: str | None) -> Traced:
-    """What there is of an event, meant as for `found_event`, of *case* if given; by its spans alone where no history knows it.
+    """Return what is known of an event, named as for `found_event`, of *case* if given; by its spans alone where no history knows it.
 
     *seen* is None where the history could not be asked.
 
@@ -92,7 +92,7 @@ def traced_trace(folder: BusFolder, seen: Audited | None, trace: str) -> Traced:
 
 
 def asked_for(found: Traced) -> tuple[What, str | None, str | None]:
-    """What is read, of which case and event: an event, the case of several, or events of more than one case."""
+    """Return what is read, of which case and event: an event, the case of several, or events of more than one case."""
     events = {each.entry.registration.id for each in found.told} | {each.event for each in found.spans if each.event}
     events = {found.event} if found.event else events
     cases = {each.entry.registration.subject for each in found.told}

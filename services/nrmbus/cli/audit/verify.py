@@ -16,7 +16,8 @@ def verify(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="The file that nrmbus export wrote.")],
     *,
     log: Annotated[
-        list[str] | None, typer.Option(metavar="KEY", help="A key of the log; each must have signed.")
+        list[str] | None,
+        typer.Option(metavar="KEY", help="A key of the log; every key that you give must have signed."),
     ] = None,
     witness: Annotated[list[str] | None, typer.Option(metavar="KEY", help="A key of a witness.")] = None,
     quorum: Annotated[
@@ -25,9 +26,10 @@ def verify(
     operator: Annotated[str | None, typer.Option(metavar="KEY", help="The key that signs the directory.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
-    """Verify the evidence of a case, with keys that you have from their owners: one line for each check.
+    """Verify the evidence of a case with keys that you received separately; print one line for each check.
 
-    Exit status: 0 verified; 3 consistent, not anchored, since nobody whom you named vouches for it; 1 failed; 2 usage.
+    Exit status: 0 verified; 3 consistent but not anchored, because no key that you gave vouches for it; 1 failed; 2
+    wrong usage.
     """
     arguments = [*(["--json"] if as_json else []), *(["--operator", operator] if operator else [])]
     arguments += [part for key in log or () for part in ("--log", key)]

@@ -1,4 +1,4 @@
-"""``nrmbus why``: who was told of an event and by which row, who was not and which rule kept it from them."""
+"""``nrmbus why``: the receivers of an event, and the rule behind each receiver and non-receiver."""
 
 import json
 from collections.abc import Iterable, Mapping
@@ -32,24 +32,28 @@ def why(
     event: Annotated[
         str,
         typer.Argument(
-            help="Which: its id, the first 8 characters or more, its number in nrmbus replay, or a type (the last of it)."
+            help="The event: its id or the first 8 characters or more, its number in nrmbus replay, or a type (its newest event)."
         ),
     ],
     *,
     case: Annotated[
-        str | None, typer.Option(metavar="REF", help="Of this case: its reference, or the first digits.")
+        str | None, typer.Option(metavar="REF", help="Only in this case: its reference, or the first 8 digits or more.")
     ] = None,
     as_of: Annotated[
-        str | None, typer.Option(metavar="TIME", help="As it was known then: a day to its end, or a time in UTC.")
+        str | None,
+        typer.Option(
+            metavar="TIME", help="Show what was known at this time: a day counts to its end, or a time in UTC."
+        ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
     asker: Asker,
     context: BusContext,
 ) -> None:
-    """Say who was told of an event, who was not and which rule kept it from them, and what became of it.
+    """Show who received an event, who did not and by which rule, and what became of it.
 
-    Also: why it was refused, which letters opened, who answered, and how long each clock ran that it started.
-    What is asked goes on record first. The history is verified, and no letter is opened.
+    It also shows why an event was refused, which letters opened, who answered, and how long each clock ran that the
+    event started. The question is recorded before anything is shown. The history is verified, and no letter is
+    opened.
     """
     folder = context.folder
     then = moment(as_of, load_profile(folder.settings.policy).zone, "--as-of")
@@ -73,7 +77,7 @@ def why(
 
 
 def mapping(explained: Explained) -> dict[str, Any]:
-    """One JSON object; what does not apply is left out."""
+    """Return the explanation as one JSON object; fields that do not apply are left out."""
     body = {
         "event": {"case": explained.entry.registration.subject, **row_of(explained.entry)},
         "as_of": explained.now,
@@ -107,7 +111,7 @@ def _plain(value: Any) -> Any:
 
 
 def show(explained: Explained, console: Console) -> None:
-    """Print it, in sections; what there is nothing of is left out."""
+    """Print the explanation in sections; empty sections are left out."""
     entry, said = explained.entry, explained.entry.registration
     kind = entry.said.type if entry.said else "event"
     version = f" v{entry.said.version}" if entry.said and entry.said.version > 1 else ""
@@ -118,7 +122,7 @@ def show(explained: Explained, console: Console) -> None:
         Text(f"number {said.number} of partition {said.partition}, {_time(said.time)}, by {said.policy.name}", "dim")
     )
     if not explained.policy_known:
-        console.print("It was judged by another policy than the Rules that are asked here.", style="red")
+        console.print("The event was judged by another policy than the Rules that are used here.", style="red")
     if explained.refusal:
         title = "sealed again" if explained.sealed_again else "refused"
         _section(console, title, [(explained.refusal.code, _because(explained))])
@@ -178,7 +182,7 @@ def _cited(basis: str, *, unverified: bool) -> str:
 
 
 def _grouped(whom: Iterable[Whom]) -> Iterable[tuple[str, str]]:
-    """Those who were not told, of one reason in one line; what the row has for its basis stands beside those it tells."""
+    """Yield the agencies that did not receive the event, one line for each reason."""
     groups: dict[tuple[str, int | None], tuple[list[str], Whom]] = {}
     for each in whom:
         if not each.told and each.code != "source":
@@ -196,9 +200,9 @@ def _grouped(whom: Iterable[Whom]) -> Iterable[tuple[str, str]]:
 def _receipt(state: str, reason: str | None, at: Point | None) -> str:
     if at is None:
         return "no receipt yet: its desk has not said whether the letter opened"
-    words = f"could not be opened ({reason}): counts as not said, and clocks run on"
+    words = f"could not be opened ({reason}): the letter counts as not received, and clocks run on"
     if state != "unreadable":
-        words = "opened" if state == "opened" else "kept shut: the person had refused or taken back consent by then"
+        words = "opened" if state == "opened" else "kept shut: the person had refused or withdrawn consent by then"
     return f"{words}, {_point(at)}"
 
 
@@ -225,7 +229,7 @@ def _ran(clock: Ran) -> str:
 
 
 def _long(seconds: int) -> str:
-    """A length in its two largest units."""
+    """Return a duration in its two largest units."""
     units = [(seconds // 86_400, "d"), (seconds // 3_600 % 24, "h"), (seconds // 60 % 60, "min"), (seconds % 60, "s")]
     first = next((index for index, (count, _) in enumerate(units) if count), len(units) - 1)
     return " ".join(f"{count} {unit}" for count, unit in units[first : first + 2] if count) or "0 s"

@@ -1,4 +1,4 @@
-"""The desk of an agency as the commands reach it: through its door, and with a sentence when that stays shut."""
+"""Access of the commands to an agency's desk: through its door, with a sentence if the door stays shut."""
 
 import asyncio
 import time
@@ -12,12 +12,12 @@ from nrmbus.bus.pki.authority import Authority
 from nrmbus.client import Door, DoorError
 
 START_SECONDS: Final = 20.0
-"""How long a desk may take to open, on a bus that was just started or whose desk was just killed."""
+"""Seconds that a desk may take to open, on a bus that was just started or whose desk was just killed."""
 
 LEAST_PREFIX: Final = 8
-"""A reference may be given by so many of its first digits, or more, where they mean one only: as many as are shown.
+"""Number of digits to which a reference may be shortened if they are unambiguous: as many as are shown.
 
-With fewer, a slip of one digit would now and then mean somebody else: her letter, or what is held of her, would go there.
+With fewer, a wrong digit would sometimes name another person, who would receive the letter or the report.
 """
 
 WHOLE: Final = 32
@@ -26,17 +26,17 @@ _HEX: Final = frozenset("0123456789abcdef")
 
 @asynccontextmanager
 async def door_of(folder: BusFolder, agency: str) -> AsyncIterator[Door]:
-    """The open door of *agency*'s desk; what the desk says no to in the block becomes the sentence of a BusError.
+    """Open the door of *agency*'s desk; a refusal of the desk in the block becomes the sentence of a BusError.
 
     Raises:
-        BusError: no bus was made or runs in *folder*, the agency is not on it, its desk does not open, or it said no.
+        BusError: no bus was made or runs in *folder*, the agency is not on it, or its desk does not open or refuses.
     """
     folder.bootstrap  # noqa: B018 - raises where no bus runs
     agencies = folder.agencies()
     if agency not in agencies:
         known = f"it has {', '.join(agencies)}" if agencies else "it has none"
         raise BusError(
-            f"The bus in {folder.path} has no such agency; {known}: nrmbus up --agencies FILE admits those of a file."
+            f"The bus in {folder.path} has no such agency; {known}: nrmbus up --agencies FILE admits the agencies of a file."
         )
     try:
         async with await _opened(folder, agency) as door:
@@ -59,7 +59,7 @@ async def _opened(folder: BusFolder, agency: str) -> Door:
 
 
 def sentence_of(folder: BusFolder, agency: str, error: DoorError) -> str:
-    """Return what the desk of *agency* said no to, or why it does not answer, with what to do."""
+    """Return the refusal of *agency*'s desk, or why the desk does not answer, with what to do."""
     if error.code == "unreachable" and agency in Authority(folder).suspended:
         return f"{agency} is suspended or has left, so its desk does not run: nrmbus agency show {agency}"
     if error.code == "unreachable":
@@ -70,22 +70,26 @@ def sentence_of(folder: BusFolder, agency: str, error: DoorError) -> str:
 
 
 def whole(ref: str, known: Iterable[str], option: str = "--case") -> str:
-    """The whole reference that *ref*, or its first digits, means among those that are *known*.
+    """Return the whole reference among the *known* ones that begins with *ref*.
 
     Raises:
-        BusError: it is no reference, or means none of them, or several; the message names the *option*.
+        BusError: *ref* is no reference, or fits none or several; the message names the *option*.
     """
     if not LEAST_PREFIX <= len(ref) <= WHOLE or not _HEX.issuperset(ref):
-        raise BusError(f"{option} wants a reference: {WHOLE} hexadecimal digits, or the first {LEAST_PREFIX} or more.")
+        raise BusError(f"{option} takes a reference: {WHOLE} hexadecimal digits, or the first {LEAST_PREFIX} or more.")
     found = {each for each in known if each.startswith(ref)}
     if len(found) == 1:
         return found.pop()
-    what = "More than one reference here begins so: give more digits" if found else "Nothing here has this reference"
-    raise BusError(f"{what}; nrmbus inbox AGENCY and nrmbus replay show those that there are ({option}).")
+    what = (
+        "More than one reference here begins with these digits: give more digits"
+        if found
+        else "Nothing here has this reference"
+    )
+    raise BusError(f"{what}; nrmbus inbox AGENCY and nrmbus replay show the references ({option}).")
 
 
 async def known_cases(door: Door) -> list[str]:
-    """Every case that a desk knows."""
+    """Return every case that a desk knows."""
     found: list[str] = []
     while page := (await door.get("/v1/cases", after=found[-1] if found else ""))["cases"]:
         found += [each["case"] for each in page]
@@ -93,7 +97,7 @@ async def known_cases(door: Door) -> list[str]:
 
 
 async def known_refs(door: Door, case: str) -> list[str]:
-    """Every referral, bed, hold or payment of a case that a desk heard of, and the referrals that wait for an answer."""
+    """Return every referral, bed, hold or payment of a case that a desk knows, and the referrals that wait for an answer."""
     found, after = list((await door.case(case))["open_referrals"]), 0
     while page := (await door.inbox(after=after, case=case))["events"]:
         after = page[-1]["row"]

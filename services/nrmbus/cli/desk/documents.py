@@ -36,15 +36,15 @@ class Document:
 
     @property
     def posted(self) -> bool:
-        """Whether it has the form of the door, and not that of ``schemas/``."""
+        """Whether the document has the form of the door, and not that of ``schemas/``."""
         return "event" not in self.body
 
     def problems(self) -> list[Problem]:
-        """Where it does not fit its type and version: pointers and kinds of ours; empty if it does."""
+        """Return the problems of the document: pointers and kinds of the schema; empty if it fits."""
         return _posted(self.body, self.model) if self.posted else _published(self.body, self.model)
 
     def cast(self, to: int) -> tuple[dict[str, Any], tuple[Lost, ...]]:
-        """The document in version *to*, and what that could not carry. Only for one without problems."""
+        """Return the document in version *to*, and the lost fields; only for a document without problems."""
         return self._cast_posted(to) if self.posted else self._cast_published(to)
 
     def _cast_posted(self, to: int) -> tuple[dict[str, Any], tuple[Lost, ...]]:
@@ -66,10 +66,10 @@ class Document:
 
 
 def read(file: str) -> Document:
-    """The document in *file*, ``-`` for standard input.
+    """Read the document in *file*, ``-`` for standard input.
 
     Raises:
-        BusError: it cannot be read, is not JSON as the wire takes it, or says no published type and version.
+        BusError: the file cannot be read, is not JSON that the wire accepts, or has no published type and version.
     """
     body = _json(file)
     event = body.get("event", body)
@@ -80,7 +80,9 @@ def read(file: str) -> Document:
         version = str(event.get("dataschema", "")).rpartition(":")[2]
         version = int(version) if version.isdecimal() and len(version) < 5 else 0
     if not isinstance(name, str) or not isinstance(version, int):
-        raise BusError("Say the type, and the version as a number: `type` and `version`, or `dataschema`.")
+        raise BusError(
+            "The event has no type, or its version is no number: give `type` and `version`, or `dataschema`."
+        )
     message = ""
     try:
         name = name.removeprefix("nrm.")
@@ -97,9 +99,9 @@ def _json(file: str) -> dict[str, Any]:
             raw = stream.read(BODY_LIMIT + 1)
         return strict.loads(raw, limit=BODY_LIMIT)
     except OSError as error:
-        message = f"The file cannot be read ({error.strerror}): name one, or give the event by -"
+        message = f"The file cannot be read ({error.strerror}): name another, or use - for standard input"
     except WireError as error:
-        message = f"The event is not one JSON object as the wire takes it: {error}"
+        message = f"The event is not a JSON object that the wire accepts: {error}"
     raise BusError(message)
 
 

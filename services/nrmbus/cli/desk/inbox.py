@@ -1,4 +1,4 @@
-"""``nrmbus inbox``: what an agency was told, in the order in which it became true."""
+"""``nrmbus inbox``: the events that an agency received, in the order of registration."""
 
 import asyncio
 import json
@@ -23,35 +23,35 @@ app = Commands()
 
 _EVERY: Final = 0.5
 _WIDE: Final = 110
-"""From so many columns on, a row has a column for each thing it says."""
+"""Terminal width from which each detail has a column of its own."""
 _SHORT: Final = 8
-"""Digits of a case's reference that are shown; ``--case`` takes them."""
+"""Number of digits of a reference that are shown; ``--case`` takes them."""
 
 
 @app.register(example="nrmbus inbox special-unit --follow")
 def inbox(
-    agency: Annotated[str, typer.Argument(help="The agency whose inbox it is.")],
+    agency: Annotated[str, typer.Argument(help="The agency whose inbox is shown.")],
     *,
-    follow: Annotated[bool, typer.Option("--follow", help="Go on, a line an event, until Ctrl-C.")] = False,
+    follow: Annotated[bool, typer.Option("--follow", help="Continue until Ctrl-C, one line for each event.")] = False,
     case: Annotated[
-        str | None, typer.Option(metavar="REF", help="This case alone: its reference, or the first digits.")
+        str | None, typer.Option(metavar="REF", help="Only this case: its reference, or the first 8 digits or more.")
     ] = None,
-    after: Annotated[int, typer.Option(metavar="ROW", min=0, help="Only what came after this row.")] = 0,
-    opened: Annotated[
-        bool, typer.Option("--open", help="Open the letters; each opening goes on record first.")
-    ] = False,
+    after: Annotated[int, typer.Option(metavar="ROW", min=0, help="Only events after this row.")] = 0,
+    opened: Annotated[bool, typer.Option("--open", help="Open the letters; each opening is recorded first.")] = False,
     actor: Annotated[
         str | None,
         typer.Option(
-            metavar="NUMBER", help="The agency's number of who opens them. (default: this machine's account's)"
+            metavar="NUMBER",
+            help="Staff number of the person who opens them. (default: the number of this machine's account)",
         ),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON; with --follow, an object a line.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON; with --follow, one object per line.")] = False,
     context: BusContext,
 ) -> None:
-    """Show what an agency received: row, time (UTC), type, from whom, the case, and the letter's parts that it may open.
+    """Show the events that an agency received: row, time (UTC), type, sender, case, and the letter's parts that it may open.
 
-    Letters stay sealed unless you say --open. An event comes in the version that the agency speaks, with what that lacks.
+    Letters stay sealed without --open. Each event is shown in the version that the agency uses, with a note of the
+    fields that this version cannot carry.
     """
     folder = context.folder
     who = number_at(folder, agency, actor) if opened else ""
@@ -60,7 +60,7 @@ def inbox(
 
     def told(letters: int) -> None:
         what = "1 letter" if letters == 1 else f"{letters} letters"
-        Console(stderr=True).print(f"{what} opened, on record at the desk of {agency} as read by {who}.", style="dim")
+        Console(stderr=True).print(f"{what} opened, recorded at the desk of {agency} as read by {who}.", style="dim")
 
     if follow:
         _follow(page, after, console, told, as_json=as_json)
@@ -93,21 +93,21 @@ def notes_on(agency: str, health: Mapping[str, Any]) -> list[str]:
 
 
 class Page:
-    """The inbox of one agency, as asked for."""
+    """Inbox of one agency, as selected."""
 
     def __init__(self, folder: BusFolder, agency: str, how: Mapping[str, str], case: str | None) -> None:
         self._folder, self._agency, self._how, self._case = folder, agency, how, case
         self.health: Mapping[str, Any] = {}
         """The health of the desk before it was asked for the events."""
         self.opened = 0
-        """How many letters the desk has opened so far; it had each opening on record first."""
+        """Number of letters that the desk has opened so far, each recorded first."""
 
     async def _asked(self, door: Door) -> dict[str, str]:
 
         return {**self._how, **({"case": whole(self._case, await known_cases(door))} if self._case else {})}
 
     async def all(self, after: int) -> list[dict[str, Any]]:
-        """Every event after row *after* that is there now."""
+        """Return every event after row *after* that is there now."""
         found: list[dict[str, Any]] = []
         async with door_of(self._folder, self._agency) as door:
             self.health = await door.health()
@@ -163,7 +163,7 @@ def _follow(page: Page, after: int, console: Any, told: Callable[[int], None], *
 
 
 def _time(text: str) -> str:
-    """A time to the minute, in UTC as everything on the wire."""
+    """Return a time to the minute, in UTC like all times on the wire."""
     return f"{text[:10]} {text[11:16]}"
 
 
@@ -172,7 +172,7 @@ def _parts(event: Mapping[str, Any]) -> str:
 
 
 def _version(event: Mapping[str, Any]) -> str:
-    """What is to be said of its version: nothing where it was said as it is shown."""
+    """Return a note about the event's version, empty if it is shown in the published version."""
     if event.get("unknown"):
         return f" (version {event['published']}, which this desk does not know: the case waits for its upgrade)"
     waits = " (the case waits)" if event.get("parked") else ""
@@ -190,7 +190,7 @@ def _streamed(event: Mapping[str, Any]) -> Text:
 
 
 def _print_table(events: Iterable[Mapping[str, Any]], console: Any) -> None:
-    """The rows; where there is little room, sender and letter stand below the type."""
+    """Print the rows; on a narrow terminal sender and letter stand below the type."""
     wide = console.width >= _WIDE
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
     table.add_column("row", justify="right", style="dim", no_wrap=True)
@@ -211,7 +211,7 @@ def _print_table(events: Iterable[Mapping[str, Any]], console: Any) -> None:
 
 
 def _print_below(event: Mapping[str, Any], console: Any, *, row: bool = False) -> None:
-    """The opened letter, and what the version shown has no place for."""
+    """Print the opened letter, and the fields that the shown version cannot carry."""
     number = f"{event['row']:>4}  " if row else " " * 6
     for part, fields in event.get("letter", {}).items():
         for name, value in fields.items():
@@ -223,11 +223,11 @@ def _print_below(event: Mapping[str, Any], console: Any, *, row: bool = False) -
 
 
 def _json(body: Any, indent: int | None = None) -> str:
-    """*body* as JSON, in its own letters; what would move a terminal's cursor, or turn what stands after it round, escaped."""
+    """Return *body* as JSON; characters that would move a terminal's cursor or reverse the text are escaped."""
     written = json.dumps(body, indent=indent, ensure_ascii=False)
     return "".join(letter if letter.isprintable() or letter == "\n" else json.dumps(letter)[1:-1] for letter in written)
 
 
 def _plain(text: str) -> str:
-    """*text* without what would move a terminal's cursor: a letter is somebody else's words."""
+    """Return *text* without control characters: a letter comes from another agency."""
     return "".join(letter if letter.isprintable() else " " for letter in text)

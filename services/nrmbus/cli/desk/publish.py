@@ -1,4 +1,4 @@
-"""``nrmbus publish``: says an event through the agency's own desk, and prints the registrar's verdict."""
+"""``nrmbus publish``: publishes an event through the agency's own desk, and prints the registrar's verdict."""
 
 import asyncio
 import json
@@ -24,11 +24,11 @@ from nrmbus.wire.ids import EVENT_ID, new_ref
 app = Commands()
 
 REFUSED: Final = 1
-"""Exit status when the event was refused, as for all that goes wrong."""
+"""Exit status if the event was refused, as for every error."""
 UNANSWERED: Final = 3
-"""Exit status when the desk has the event, and no verdict came in time."""
+"""Exit status if the desk has the event, and no verdict came in time."""
 _LARGEST: Final = 512 * 1024
-"""Bytes of an event in a file; more is not read."""
+"""Largest file of an event, in bytes."""
 
 
 class Field(StrEnum):
@@ -42,37 +42,47 @@ class Field(StrEnum):
 
 @app.register(example="nrmbus publish ngo-a --event deploy/examples/signal.json")
 def publish(  # noqa: PLR0913 - a command's options are its arguments
-    agency: Annotated[str, typer.Argument(help="The agency that says it.")],
-    type: Annotated[str | None, typer.Argument(metavar="TYPE", help="What happened, if FILE does not say.")] = None,
+    agency: Annotated[str, typer.Argument(help="The agency that publishes the event.")],
+    type: Annotated[
+        str | None, typer.Argument(metavar="TYPE", help="Type of the event, if FILE does not give it.")
+    ] = None,
     *,
     event: Annotated[
         str | None,
         typer.Option(metavar="FILE", help="The event as JSON, `-` for standard input: type, case, to, data, sealed, …"),
     ] = None,
     case: Annotated[
-        str | None, typer.Option(metavar="REF", help="The case: its reference, or the first digits.")
+        str | None, typer.Option(metavar="REF", help="The case: its reference, or the first 8 digits or more.")
     ] = None,
-    to: Annotated[str | None, typer.Option(metavar="A,B", help="Whom you choose to tell.")] = None,
+    to: Annotated[str | None, typer.Option(metavar="A,B", help="Receivers that you choose.")] = None,
     ref: Annotated[
         str | None,
-        typer.Option(metavar="REF", help="The referral, bed, hold or payment it is about; `new` for a new one."),
+        typer.Option(
+            metavar="REF", help="The referral, bed, hold or payment that the event is about; `new` for a new one."
+        ),
     ] = None,
-    consent: Annotated[str | None, typer.Option(metavar="ID,ID", help="The consents that it rests on.")] = None,
-    decision: Annotated[str | None, typer.Option(metavar="ID", help="The decision that it rests on.")] = None,
-    legal_basis: Annotated[str | None, typer.Option(metavar="TEXT", help="Act and article.")] = None,
-    actor: Annotated[str | None, typer.Option(metavar="CODE", help="Who acts: a code that only you can read.")] = None,
-    approver: Annotated[str | None, typer.Option(metavar="CODE", help="Who acts too, where two must.")] = None,
+    consent: Annotated[str | None, typer.Option(metavar="ID,ID", help="The consents that the event rests on.")] = None,
+    decision: Annotated[str | None, typer.Option(metavar="ID", help="The decision that the event rests on.")] = None,
+    legal_basis: Annotated[
+        str | None, typer.Option(metavar="TEXT", help="The act and article of the legal basis.")
+    ] = None,
+    actor: Annotated[
+        str | None, typer.Option(metavar="CODE", help="Code of the person who acts; only your agency can read it.")
+    ] = None,
+    approver: Annotated[
+        str | None, typer.Option(metavar="CODE", help="Code of the second person, if two must act.")
+    ] = None,
     wait: Annotated[float, typer.Option(min=0, max=30, help="Seconds to wait for the verdict.")] = 20.0,
     alone: Annotated[
-        Field | None, typer.Option("--print", help="Print this alone of what was registered, for scripts.")
+        Field | None, typer.Option("--print", help="Print only this field of the registered event, for scripts.")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the desk's whole answer.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the desk's whole answer as JSON.")] = False,
     context: BusContext,
 ) -> None:
-    """Say that something happened: the agency's desk signs it, seals its letter, sends it, and prints the verdict.
+    """Publish an event: the agency's desk signs it, seals its letter and sends it; the command prints the verdict.
 
-    What may name a person comes from FILE or standard input, never from the command line, which other users can see.
-    Exit status: 0 registered, 1 refused, 3 no verdict yet (the desk keeps it and sends it on).
+    Personal data come from FILE or standard input, never from the command line, which other users can see. Exit
+    status: 0 if registered, 1 if refused, 3 if there is no verdict yet (the desk keeps the event and sends it).
     """
     folder = context.folder
     words = {
@@ -105,7 +115,7 @@ def _listed(names: str | None) -> list[str] | None:
 
 
 def _read(file: str | None) -> dict[str, Any]:
-    """The event in *file*; nothing of it is repeated when it cannot be read."""
+    """Return the event in *file*; an error repeats nothing of it."""
     if file is None:
         return {}
     message = ""
@@ -114,9 +124,9 @@ def _read(file: str | None) -> dict[str, Any]:
             raw = stream.read(_LARGEST + 1)
         return strict.loads(raw, limit=_LARGEST)
     except OSError as error:
-        message = f"The file cannot be read ({error.strerror}): name one with --event FILE, or give it by --event -"
+        message = f"The file cannot be read ({error.strerror}): name one with --event FILE, or use --event - for standard input"
     except WireError as error:
-        message = f"The event is not one JSON object as the wire takes it: {error}"
+        message = f"The event is not a JSON object that the wire accepts: {error}"
     raise BusError(message)
 
 
@@ -125,14 +135,16 @@ def _together(body: dict[str, Any], words: Mapping[str, Any]) -> dict[str, Any]:
     for name in words:
         if name in body and body[name] != words[name]:
             option = "TYPE" if name == "type" else f"--{name.replace('_', '-')}"
-            raise BusError(f"{option} and the file say different things: leave one of them out.")
+            raise BusError(f"{option} and the file contradict each other: leave one of them out.")
     body |= words
     if "type" not in body:
         raise BusError(
-            "Say what happened: nrmbus publish AGENCY TYPE, or `type` in the file; schemas/ lists the types."
+            "The event has no type: nrmbus publish AGENCY TYPE, or `type` in the file; nrmbus schema list shows the types."
         )
     if "actor" not in body:
-        raise BusError("Say who acts, by a code that only your agency can read: --actor CODE, or `actor` in the file.")
+        raise BusError(
+            "The event does not say who acts: give a code that only your agency can read, with --actor CODE or `actor` in the file."
+        )
     return body
 
 

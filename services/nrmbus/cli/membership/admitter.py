@@ -26,11 +26,14 @@ Name = Annotated[str, typer.Argument(help="A name for this person: lower-case le
 Out = Annotated[
     Path,
     typer.Option(
-        "--out", metavar="FILE", help="Where it goes, if a second admitter signs elsewhere.", callback=to_write
+        "--out", metavar="FILE", help="File for the change, if a second admitter signs elsewhere.", callback=to_write
     ),
 ]
 As = Annotated[
-    str | None, typer.Option("--as", metavar="NAME", help="Which admitter signs. (default: those whose keys are here)")
+    str | None,
+    typer.Option(
+        "--as", metavar="NAME", help="The admitter who signs. (default: those whose keys are on this machine)"
+    ),
 ]
 _FILE: Final = Path("admitters.request.json")
 _KEY_BYTES: Final = 32
@@ -42,16 +45,16 @@ def add(
     *,
     key: Annotated[
         str | None,
-        typer.Option(metavar="KEY", help="The public key that `nrmbus admitter key` printed at the person's machine."),
+        typer.Option(metavar="KEY", help="The public key that `nrmbus admitter key` printed on the person's machine."),
     ] = None,
     by: As = None,
     out: Out = _FILE,
     directory: Known = None,
     context: KeysContext,
 ) -> None:
-    """Name one more admitter, or give one another key; two of the present ones sign, here or each on their own machine.
+    """Add an admitter, or change an admitter's key; two present admitters sign, here or each on their own machine.
 
-    Before the bus has any entry, the first two are made so: run it twice, then `nrmbus up`.
+    For a new bus, add two admitters before the first `nrmbus up`: run the command twice.
     """
     folder = context.folder  # which the first `nrmbus up` makes a bus
     context.unlock(folder)
@@ -59,13 +62,15 @@ def add(
         _allowed(name)
         is_new = not (folder.keys / OPERATOR_KEY).exists()
         if is_new and key is not None:
-            raise typer.BadParameter("before the first `nrmbus up` the key is made here, and moved to its person later")
+            raise typer.BadParameter(
+                "before the first `nrmbus up`, leave --key out: the key is made here, and moved to its person later"
+            )
         if key is not None and len(base64.read(key) or b"") != _KEY_BYTES:
-            raise typer.BadParameter("--key wants the line that nrmbus admitter key NAME has printed at that machine")
+            raise typer.BadParameter("--key takes the line that nrmbus admitter key NAME printed on that machine")
         public = key or Admitter.at(folder.path, name).public.key
         if is_new:
             here = len(Admitter.here(folder.path))
-            more = "nrmbus up makes the bus" if here >= TWO else "a second one is wanted before nrmbus up"
+            more = "nrmbus up makes the bus" if here >= TWO else "the bus needs a second one before nrmbus up"
             typer.echo(f"{name} has a key, and admits from the first nrmbus up on; {more}.")
             return
         typer.echo(asyncio.run(_changed(folder, {name: public}, (), by, out, directory)))
@@ -80,7 +85,7 @@ def remove(
     directory: Known = None,
     context: KeysContext,
 ) -> None:
-    """Have a person admit no more: gone, or the key is in wrong hands. Two of the present ones sign, as for `add`."""
+    """Remove an admitter who left, or whose key is in wrong hands; two present admitters sign, as for `add`."""
     folder = context.unlocked()
     with sentences():
         typer.echo(asyncio.run(_changed(folder, {}, (name,), by, out, directory)))
@@ -88,13 +93,13 @@ def remove(
 
 @app.register(example="nrmbus admitter sign admitters.request.json --as leyla")
 def sign(
-    file: Annotated[Path, typer.Argument(help="What `nrmbus admitter add` or `remove` has written.")],
+    file: Annotated[Path, typer.Argument(help="The file that `nrmbus admitter add` or `remove` wrote.")],
     *,
     by: As = None,
     directory: Known = None,
     context: KeysContext,
 ) -> None:
-    """Sign a change of who admits, as the second admitter; where the operator's key is, it is entered."""
+    """Sign a change of the admitters, as the second admitter; on the operator's machine the change is entered too."""
     folder = context.unlocked()
     with sentences():
         typer.echo(asyncio.run(_signed(folder, Listing.read(file), by, file, directory)))
@@ -164,7 +169,7 @@ def key(
 
 @app.register(example="nrmbus admitter list", name="list")
 def list_(context: BusContext) -> None:
-    """Print who may admit, and whose key lies here."""
+    """List the admitters, and mark those whose key is on this machine."""
     folder = context.folder
     with sentences():
         directory = asyncio.run(read_as(folder, reader_of(folder)))

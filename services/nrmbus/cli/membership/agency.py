@@ -38,7 +38,7 @@ from nrmbus.directory.requests import Request
 from nrmbus.events.errors import Invalid
 from nrmbus.wire import times
 
-app = Commands("agency", "Agencies: joining the bus, changing keys, leaving. Two admitters agree.")
+app = Commands("agency", "Agencies join the bus, change their keys and leave; two admitters must agree.")
 
 Agency = Annotated[str, typer.Argument(help="The agency's id.")]
 Out = Annotated[
@@ -46,17 +46,19 @@ Out = Annotated[
     typer.Option("--out", metavar="FILE", help="The request's file. (default: AGENCY.request.json)", callback=to_write),
 ]
 As = Annotated[
-    str | None, typer.Option("--as", metavar="NAME", help="Which admitter signs. (default: the one whose key is here)")
+    str | None,
+    typer.Option(
+        "--as", metavar="NAME", help="The admitter who signs. (default: the one whose key is on this machine)"
+    ),
 ]
 
 
-OwnName = Annotated[
-    str | None, typer.Option("--name", help="Its name as people know it, for a person who asks what is held of her.")
-]
+OwnName = Annotated[str | None, typer.Option("--name", help="The agency's public name, for reports to persons.")]
 Address = Annotated[
-    str | None, typer.Option("--address", help="Where it receives people; left out where its place is secret.")
+    str | None,
+    typer.Option("--address", help="The address where it receives people; leave it out if the place is secret."),
 ]
-Phone = Annotated[str | None, typer.Option("--phone", help="Its office's telephone number, nobody's own.")]
+Phone = Annotated[str | None, typer.Option("--phone", help="The office's telephone number, not a personal one.")]
 
 
 def _contact(name: str | None, address: str | None, phone: str | None) -> Contact | None:
@@ -74,7 +76,7 @@ def _contact(name: str | None, address: str | None, phone: str | None) -> Contac
     except Invalid as error:
         wrong = ", ".join(f"--{each.pointer.removeprefix('/')}" for each in error.problems)
     raise typer.BadParameter(
-        f"{wrong}: --name goes with the others, in one line; --phone has digits, blanks, dashes and brackets"
+        f"{wrong}: --address and --phone need --name; each is one line; --phone has digits, blanks, dashes and brackets"
     )
 
 
@@ -100,15 +102,15 @@ def sentences() -> Iterator[None]:
 def request(
     agency: Agency,
     *,
-    role: Annotated[str, typer.Option(help="Its role in the policy profile; it stays with the id for good.")],
-    supervisor: Annotated[str | None, typer.Option(metavar="AGENCY", help="Who supervises it.")] = None,
+    role: Annotated[str, typer.Option(help="The agency's role in the policy profile; it cannot change later.")],
+    supervisor: Annotated[str | None, typer.Option(metavar="AGENCY", help="The agency that supervises it.")] = None,
     name: OwnName = None,
     address: Address = None,
     phone: Phone = None,
     out: Out = None,
     context: KeysContext,
 ) -> None:
-    """At the agency: make its keys, which stay in its folder, and a request for two admitters to sign."""
+    """At the agency: make the agency's keys, which stay in its folder, and a request that two admitters sign."""
     folder = context.unlocked()
     known_role(role, folder.settings.policy)
     with sentences():
@@ -121,7 +123,7 @@ def rotate(
     agency: Agency,
     *,
     overlap: Annotated[
-        int, typer.Option(min=0, max=720, metavar="HOURS", help="How long the old keys stay good.")
+        int, typer.Option(min=0, max=720, metavar="HOURS", help="How long the old keys remain valid.")
     ] = 72,
     name: OwnName = None,
     address: Address = None,
@@ -129,9 +131,10 @@ def rotate(
     out: Out = None,
     context: KeysContext,
 ) -> None:
-    """At the agency: make new keys, and a request that the present key signs too.
+    """At the agency: make new keys, and a request that is also signed with the present key.
 
-    Until the overlap ends, what is under way holds: events that were signed, and letters that were sealed, to the old keys.
+    Until the overlap ends, the old keys remain valid for events that were signed with them and for letters that were
+    sealed to them.
     """
     folder = context.unlocked()
     with sentences():
@@ -148,11 +151,12 @@ def lost(
     directory: Known = None,
     context: KeysContext,
 ) -> None:
-    """At the agency: new keys in place of ones that are gone, or in wrong hands.
+    """At the agency: replace keys that are lost or in wrong hands.
 
-    With the old key at hand (a stolen copy) they hold at once; without it (a dead disk) four days after the first admitter
-    signed, so that for 72 hours its owner sees it and can object. Until then, and at once after a theft, `nrmbus agency
-    suspend` keeps the old keys from being used. Every certificate of the agency ends when they hold.
+    If the old key can still sign (a copy was stolen), the new keys are valid at once. If it cannot (the disk is
+    dead), they are valid four days after the first admitter signs, so that the owner of the old key has 72 hours to
+    object. After a theft, and until the new keys are valid, block the old keys with nrmbus agency suspend. All
+    certificates of the agency end when the new keys become valid.
     """
     folder = context.unlocked()
     with sentences():
@@ -161,21 +165,21 @@ def lost(
         _written(asked, agency, out, "two admitters sign it: nrmbus agency admit")
     vouched = len(asked.entry.asked) > 2
     typer.echo(
-        "They hold as soon as two admitters have signed."
+        "The new keys are valid as soon as two admitters have signed."
         if vouched
-        else "They hold four days after the first admitter signs: the old key did not sign, and its owner may object."
+        else "The new keys are valid four days after the first admitter signs: the old key did not sign, so its owner may object."
     )
-    typer.echo("Then each desk that sent it a letter within 30 days gets a task to send it again.")
+    typer.echo("Then each desk that sent the agency a letter within the last 30 days gets a task to send it again.")
 
 
 @app.register(example="nrmbus agency check ngo-b ngo-b.request.json")
 def check(
     agency: Agency,
-    file: Annotated[Path | None, typer.Argument(help="The request's file, as it came back.")] = None,
+    file: Annotated[Path | None, typer.Argument(help="The request's file, as the operator sent it back.")] = None,
     *,
     context: KeysContext,
 ) -> None:
-    """At the agency: keep its certificate, open the challenge to its sealing key, and start its desk once its keys hold."""
+    """At the agency: store the certificate, open the challenge to the sealing key, and start the desk once the keys are valid."""
     folder = context.unlocked()
     with sentences():
         typer.echo(asyncio.run(_checked(folder, agency, file)))
@@ -194,19 +198,23 @@ async def _checked(folder: BusFolder, agency: str, file: Path | None) -> str:
         return f"The challenge was opened: {path} goes to the operator, who runs nrmbus agency admit {path}; then check again."
     return {
         "waiting": "The directory does not have these keys yet: two admitters sign the request, then the operator enters it.",
-        "pending": "Two admitters have agreed; the new keys hold later: check again then.",
-        "current": f"The keys of {agency} are current; its desk runs by nrmbus up where the operator is, elsewhere by nrmbus run {agency}",
+        "pending": "Two admitters have agreed; the new keys become valid later: check again then.",
+        "current": f"The keys of {agency} are valid; its desk runs with nrmbus up on the operator's machine, elsewhere with nrmbus run {agency}",
     }[outcome]
 
 
 @app.register(example="nrmbus agency renew ngo-b, and again with the file that it writes, at the operator and back")
 def renew(
     agency: Agency,
-    file: Annotated[Path | None, typer.Argument(help="The file, once it was written.")] = None,
+    file: Annotated[Path | None, typer.Argument(help="The file of the renewal, from the second step on.")] = None,
     *,
     context: KeysContext,
 ) -> None:
-    """Another certificate by file, for an agency whose own has ended: asked for, issued, kept. Else it renews by itself."""
+    """Get a new certificate by file, for an agency whose certificate has expired; otherwise desks renew automatically.
+
+    Run it three times: the agency writes the file, the operator issues the certificate into it, the agency stores
+    the certificate.
+    """
     folder = context.unlocked()
     with sentences():
         typer.echo(renewed(folder, agency, file))
@@ -218,15 +226,18 @@ def retire(
     *,
     cases: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="YAML: of each case `REF: deleted`, or `REF: {handed_over: AGENCY}`."),
+        typer.Option(
+            metavar="FILE", help="YAML file with a line for each case: `REF: deleted`, or `REF: {handed_over: AGENCY}`."
+        ),
     ] = None,
     out: Out = None,
     context: KeysContext,
 ) -> None:
-    """At the agency: leave for good. Of each case that it was part of it signs that it deleted, or handed over, what it had.
+    """At the agency: leave the bus for good.
 
-    What opens the letters of a case that it says to have deleted is destroyed here before the request is written. That
-    cannot be undone, whether or not two admitters sign.
+    For every case the agency took part in, it signs that its data were deleted or handed over. The keys to the
+    letters of cases that are listed as deleted are destroyed before the request is written. This cannot be undone,
+    whether or not two admitters sign.
     """
     folder = context.unlocked()
     disposals = disposals_of(cases) if cases else {}
@@ -248,23 +259,25 @@ def admit(
     name: As = None,
     *,
     waiting: Annotated[
-        bool, typer.Option("--waiting", help="Sign what waits on the bus, of one agency or all.")
+        bool, typer.Option("--waiting", help="Sign the requests that wait on the bus, of one agency or of all.")
     ] = False,
     fingerprint: Annotated[
         str | None,
-        typer.Option(metavar="DIGITS", help="What the agency read out of its keys; a file with others is not signed."),
+        typer.Option(
+            metavar="DIGITS", help="The fingerprint that the agency read out; a request with other keys is not signed."
+        ),
     ] = None,
     directory: Known = None,
     context: KeysContext,
 ) -> None:
-    """Sign a request as an admitter; the second of two enters it, where the operator's key is.
+    """Sign a request as an admitter; on the operator's machine, also enter it once two admitters have signed.
 
-    Run where the operator's key is, it also enters what two have signed elsewhere, or what the agency confirmed.
-    With --waiting the exit status is 1 if one of them could not be signed; the others are signed all the same.
+    On the operator's machine it also enters requests that were signed elsewhere, and confirmations of the agency.
+    With --waiting, exit status 1 means that a request could not be signed; the others are signed anyway.
     """
     folder = context.unlocked()
     if file is None and not waiting:
-        raise typer.BadParameter("name the request's file, or say --waiting")
+        raise typer.BadParameter("name the request's file, or use --waiting")
     with sentences():
         if waiting:
             answers = asyncio.run(signed(folder, str(file) if file else None, name))
@@ -285,7 +298,10 @@ def suspend(
     directory: Known = None,
     context: KeysContext,
 ) -> None:
-    """At an admitter: have an agency neither heard nor told anything, also on open connections. A second admitter signs."""
+    """At an admitter: suspend an agency, so that it can neither send nor receive, not even on open connections.
+
+    A second admitter signs.
+    """
     folder = context.unlocked()
     with sentences():
         typer.echo(asyncio.run(_begun(folder, agency, "suspended", name, out, directory)))
@@ -300,7 +316,10 @@ def resume(
     directory: Known = None,
     context: KeysContext,
 ) -> None:
-    """At an admitter: end a suspension. A second admitter signs."""
+    """At an admitter: end the suspension of an agency.
+
+    A second admitter signs.
+    """
     folder = context.unlocked()
     with sentences():
         typer.echo(asyncio.run(_begun(folder, agency, "resumed", name, out, directory)))
@@ -317,9 +336,9 @@ async def _begun(
 
 @app.register(example="nrmbus agency head")
 def head(*, context: KeysContext) -> None:
-    """At the operator: sign how far the directory goes, and answer what agencies ask for. For a timer, once an hour.
+    """At the operator: sign the head of the directory, and answer the agencies' requests.
 
-    `nrmbus up` does both by itself, the second every few seconds.
+    Run it from a timer, once an hour. `nrmbus up` does both automatically, the second every few seconds.
     """
     folder = context.unlocked()
     with sentences():
@@ -329,7 +348,7 @@ def head(*, context: KeysContext) -> None:
 
 @app.register(example="nrmbus agency waiting")
 def waiting(*, context: BusContext) -> None:
-    """At an admitter: print what waits for a signature on the bus; `nrmbus agency admit --waiting` signs it."""
+    """At an admitter: list the requests that wait on the bus for a signature; `nrmbus agency admit --waiting` signs them."""
     with sentences():
         typer.echo("\n".join(asyncio.run(listed(context.folder))))
 
@@ -342,13 +361,15 @@ def list_(
     signed: Annotated[
         Path | None,
         typer.Option(
-            metavar="FILE", help="Write the signed entries too, for an agency with a new machine.", callback=to_write
+            metavar="FILE",
+            help="Also write the signed entries to FILE, for an agency with a new machine.",
+            callback=to_write,
         ),
     ] = None,
     *,
     context: BusContext,
 ) -> None:
-    """Print every agency with its role and its state."""
+    """Print every agency with its state and its role."""
     folder = context.folder
     with sentences():
         directory = asyncio.run(read_as(folder, reader_of(folder)))
@@ -361,7 +382,7 @@ def list_(
 
 @app.register(example="nrmbus agency show ngo-a")
 def show(agency: Agency, context: BusContext) -> None:
-    """Print every step of an agency: its number in the directory, what it did, from when on, and the keys."""
+    """Print every step of an agency: number in the directory, kind, time from which it is valid, and keys."""
     folder = context.folder
     with sentences():
         directory = asyncio.run(read_as(folder, reader_of(folder)))
@@ -386,4 +407,4 @@ def _written(asked: Request, agency: str, out: Path | None, what: str) -> None:
     asked.write(path)
     typer.echo(f"{path} is the request of {agency} ({asked.entry.kind}); {what} {path}")
     if digits := to_read_out(asked):
-        typer.echo(f"Fingerprint of its keys, to be read out to both: {digits}")
+        typer.echo(f"Fingerprint of the keys, to read out to both admitters: {digits}")

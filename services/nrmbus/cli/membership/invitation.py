@@ -23,14 +23,14 @@ def invite(
         str | None,
         typer.Option(
             metavar="HOST:PORT",
-            help="Where the other machine meets the broker; several have commas between. (default: as this one does)",
+            help="The broker's address for the other machine; separate several by commas. (default: the address used here)",
         ),
     ] = None,
     context: BusContext,
 ) -> None:
-    """Write what another machine has to know of this bus: its name, its broker's address, its operator's public key.
+    """Write an invitation for another machine: the bus's name, its broker's address, its operator's public key.
 
-    Nothing in it is secret. Read its fingerprint out to whoever joins.
+    Nothing in the file is secret. Read its fingerprint out to the person who joins.
     """
     checked_address(bootstrap)
     with sentences():
@@ -39,10 +39,10 @@ def invite(
     typer.echo(f"{file} goes to the machine that joins: nrmbus join {file}")
     if is_this_machine(made.bootstrap):
         typer.echo(
-            f"Its broker, {made.bootstrap}, is met from this machine alone, and elsewhere after the next nrmbus up; "
+            f"Only this machine reaches the broker at {made.bootstrap}, and its address changes with the next nrmbus up; "
             "nrmbus up --bootstrap serves other machines."
         )
-    typer.echo(f"Fingerprint, to be read out: {made.fingerprint}")
+    typer.echo(f"Fingerprint, to read out: {made.fingerprint}")
 
 
 @app.register(example="nrmbus join bus.invitation.json --data ./ngo-b")
@@ -51,13 +51,16 @@ def join(
     *,
     fingerprint: Annotated[
         str | None,
-        typer.Option(metavar="DIGITS", help="What the operator read out; another one is refused, and nothing written."),
+        typer.Option(
+            metavar="DIGITS",
+            help="The fingerprint that the operator read out; an invitation with another one is refused.",
+        ),
     ] = None,
     context: BusContext,
 ) -> None:
-    """Make a folder for this machine by an invitation; then an agency's keys are made there: nrmbus agency request.
+    """Make a folder for this machine from an invitation; the next step is nrmbus agency request.
 
-    Run again with a newer invitation, it tells the folder where the broker is now.
+    If the broker has moved, run it again with a newer invitation.
     """
     folder = context.folder
     with sentences():
@@ -68,7 +71,7 @@ def join(
     if not found.tls:
         typer.echo(PLAINTEXT)
     if fingerprint is None:
-        typer.echo(f"Before you go on, have the operator read out the fingerprint; it has to be: {found.fingerprint}")
+        typer.echo(f"Before you go on, have the operator read out the fingerprint. It must be: {found.fingerprint}")
     if not was:
         more = (
             f" --data '{folder.path}'"

@@ -18,11 +18,13 @@ from nrmbus.cli.options import BusContext
 from nrmbus.wire.keys import keyfile
 from nrmbus.wire.keys.keyfile import SETTING, KeyFileError, Passphrase
 
-app = Commands("keys", "Private keys at rest: sealing them, and a key file to seal them under.")
+app = Commands("keys", "Private keys on disk: seal them, and make a key file for that.")
 
 Unprotected = Annotated[
     bool,
-    typer.Option("--keys-unprotected", help="Leave private keys unprotected on disk; a bus for playing always does."),
+    typer.Option(
+        "--keys-unprotected", help="Store private keys unprotected on disk, as a bus for playing always does."
+    ),
 ]
 
 
@@ -88,12 +90,15 @@ def unlock(folder: BusFolder, *, unprotected: bool = False) -> None:
         KeysSealed: nothing protects the keys, or what is given does not open those that are sealed.
     """
     if folder.exists and folder.settings.play:
-        typer.echo("This is a bus for playing: its private keys lie unprotected. Say nothing real on it.", err=True)
+        typer.echo("This is a bus for playing: its private keys are unprotected. Publish nothing real on it.", err=True)
         return
     found = private_keys(folder)
     sealed = [path for path in found if keyfile.is_sealed(path)]
     if unprotected and not sealed:
-        typer.echo("Private keys lie unprotected on this bus: who reads its folder speaks for its agencies.", err=True)
+        typer.echo(
+            "The private keys of this bus are unprotected: anybody who can read its folder can act as its agencies.",
+            err=True,
+        )
         return
     if len(sealed) < len(found) and not unprotected:
         raise KeysSealed(
@@ -111,7 +116,7 @@ def unlock(folder: BusFolder, *, unprotected: bool = False) -> None:
         if passphrase is None:
             raise KeysSealed(
                 "Nothing protects the private keys of this bus: name a key file kept elsewhere with "
-                f"{keyfile.SETTING}=FILE (nrmbus keys new FILE makes one), or say --keys-unprotected."
+                f"{keyfile.SETTING}=FILE (nrmbus keys new FILE makes one), or give --keys-unprotected."
             )
         _kept_elsewhere(folder)
         _tried(passphrase, sealed)
@@ -129,7 +134,7 @@ def _kept_elsewhere(folder: BusFolder) -> None:
     named = _named()
     if named is not None and named.resolve().is_relative_to(folder.path.resolve()):
         raise KeysSealed(
-            "The key file lies in the folder whose keys it opens: who takes one has both; move it elsewhere."
+            "The key file is in the folder whose keys it opens, so a thief of the folder has both: move the key file elsewhere."
         )
 
 
@@ -138,36 +143,32 @@ def _tried(passphrase: Passphrase, sealed: list[Path]) -> None:
     if sealed:
         passphrase.open(sealed[0].read_bytes())
     elif _named() is None and getpass.getpass("Once more: ").encode() != passphrase.hand_on():
-        raise KeysSealed("The two differ: type the same passphrase twice.")
+        raise KeysSealed("The two passphrases differ: type the same one twice.")
 
 
 @app.register(example="nrmbus keys new /media/usb/nrmbus.key")
 def new(
-    file: Annotated[
-        Path, typer.Argument(help="Where the key file is made; outside the bus's folder, and of its backups.")
-    ],
+    file: Annotated[Path, typer.Argument(help="The key file to make, outside the bus's folder and its backups.")],
 ) -> None:
-    """Make a key file with a random content, readable by its owner only."""
+    """Make a key file with random content, readable by its owner only."""
     try:
         descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except OSError as error:
-        raise BusError(f"{file} cannot be made ({error.strerror}): name another.") from None
+        raise BusError(f"{file} cannot be made ({error.strerror}): name another file.") from None
     with os.fdopen(descriptor, "w") as made:
         made.write(secrets.token_hex(32) + "\n")
-    typer.echo(
-        f"{file} is made. Without it the keys that are sealed under it are lost: keep a copy where the bus is not."
-    )
+    typer.echo(f"{file} is made. Without it, the keys that are sealed with it are lost: keep a copy away from the bus.")
 
 
 @app.register(example="nrmbus keys protect --data ./my-bus")
 def protect(context: BusContext) -> None:
-    """Seal the private keys of a bus that lie raw, under a passphrase or the key file that NRMBUS_KEY_FILE names.
+    """Seal the unprotected private keys of a bus with a passphrase, or with the key file that NRMBUS_KEY_FILE names.
 
-    The raw files are overwritten. Copies of them, in backups, are not reached: change those keys (nrmbus agency rotate).
+    The unprotected files are overwritten. Copies in backups remain: change those keys with nrmbus agency rotate.
     """
     folder = context.folder
     if folder.settings.play:
-        raise BusError("This is a bus for playing, whose keys are raw for good: nothing real may be said on it.")
+        raise BusError("This is a bus for playing, whose keys always stay unprotected: publish nothing real on it.")
     if folder.is_held:
         raise BusError(f"The bus in {folder.path} is running: end it first, and start it with the same passphrase.")
     if alone := folder.running:

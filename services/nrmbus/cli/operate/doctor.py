@@ -77,15 +77,15 @@ def findings(folder: BusFolder, now: datetime) -> Iterator[Finding]:
 
 
 def _permissions(folder: BusFolder) -> Iterator[Finding]:
-    why = "Keys, ledgers and the door's token speak for an agency."
+    why = "Keys, ledgers and the door's token let their reader act as an agency."
     loose = [path for path in sorted(_lying(folder)) if path.name not in _PUBLIC and _open_to_others(path)]
     if len(loose) > MOST_NAMED:
-        first = f"{len(loose)} files and folders are open to others than their owner, {loose[0]} first."
+        first = f"{len(loose)} files and folders can be read or changed by other users, {loose[0]} first."
         yield Finding("permissions", first, why, f"chmod -R go= '{folder.path}'")
         return
     for path in loose:
         mode = "700" if path.is_dir() else "600"
-        yield Finding("permissions", f"{path} is open to others than its owner.", why, f"chmod {mode} '{path}'")
+        yield Finding("permissions", f"{path} can be read or changed by other users.", why, f"chmod {mode} '{path}'")
 
 
 def _lying(folder: BusFolder) -> Iterator[Path]:
@@ -112,24 +112,24 @@ def _keys(folder: BusFolder) -> Iterator[Finding]:
     if folder.settings.play:
         yield Finding(
             "keys_unprotected",
-            "This is a bus for playing: its private keys lie unprotected, and its clock can be moved.",
-            "Nothing real may be said on it.",
+            "This is a bus for playing: its private keys are unprotected, and its clock can be moved.",
+            "Publish nothing real on it.",
             "nrmbus up --no-play --data DIR makes another.",
             serious=False,
         )
     elif raw:
         yield Finding(
             "keys_unprotected",
-            f"{len(raw)} of {len(found)} private keys lie unprotected.",
-            "Who copies the folder, or finds a backup of it, opens letters and speaks for agencies.",
+            f"{len(raw)} of {len(found)} private keys are unprotected.",
+            "Anybody with a copy or backup of the folder can open letters and act as the agencies.",
             f"{keyfile.SETTING}=FILE nrmbus keys protect --data '{folder.path}'",
         )
     named = os.environ.get(keyfile.SETTING)
     if named and Path(named).resolve().is_relative_to(folder.path.resolve()):
         yield Finding(
             "key_file_inside",
-            f"The file that {keyfile.SETTING} names lies in the folder whose keys it opens.",
-            "Who takes one has both.",
+            f"The file that {keyfile.SETTING} names is in the folder whose keys it opens.",
+            "A thief of the folder has both.",
             f"mv it to where neither the folder nor its backups are, and name it in {keyfile.SETTING}.",
         )
 
@@ -146,7 +146,7 @@ def _certificates(folder: BusFolder, now: datetime) -> Iterator[Finding]:
         yield Finding(
             "certificate",
             f"The certificate of {home.name} {says}.",
-            "It renews by itself ten days before its end: what does that was not running, or failed.",
+            "It renews automatically ten days before its end: the service that does this was not running, or failed.",
             up if lives_here else f"nrmbus agency renew {home.name} --data '{folder.path}'",
         )
 
@@ -164,8 +164,8 @@ def _clocks_ahead(folder: BusFolder) -> Iterator[Finding]:
         if ahead > SKEW:
             yield Finding(
                 "clock_skew",
-                f"The clock of {agency}'s desk is at least {_seconds(ahead)} ahead of the registrar's, by what it said last.",
-                "It destroys a sealing key too soon, and what it says is refused as from the future.",
+                f"The clock of {agency}'s desk is at least {_seconds(ahead)} ahead of the registrar's, by its newest event.",
+                "The desk destroys a sealing key too soon, and its events are refused as from the future.",
                 _SET_CLOCKS,
             )
 
@@ -188,8 +188,8 @@ def _disk(folder: BusFolder) -> Iterator[Finding]:
     if free < LEAST_FREE:
         yield Finding(
             "disk",
-            f"{free // 1024**2} MiB are free where {folder.path} lies.",
-            "A full disk stops Kafka and every desk; nothing is lost, and nothing becomes true.",
+            f"{free // 1024**2} MiB are free on the disk of {folder.path}.",
+            "A full disk stops Kafka and every desk; nothing is lost, and nothing is registered.",
             f"make room, or move the bus: du -sh '{folder.path}'/*",
         )
 
@@ -230,8 +230,8 @@ def of_left_keys(heard: Heard) -> Iterator[Finding]:
     for agency, count in heard.left:
         yield Finding(
             "key_left",
-            f"{count} replaced sealing keys of {agency} had to be destroyed, and lie here still.",
-            "While they do, a backup may open that was to open no more, also after an erasure.",
+            f"{count} replaced sealing keys of {agency} should have been destroyed, and are still here.",
+            "Until then a backup can be opened that should not open any more, even after an erasure.",
             "nrmbus up destroys them within a day"
             if agency in WITHOUT_DESK
             else f"nrmbus run {agency}: a desk destroys them in its first round",
@@ -240,7 +240,7 @@ def of_left_keys(heard: Heard) -> Iterator[Finding]:
 
 def of_clocks(heard: Heard, now: datetime) -> Iterator[Finding]:
     """What is wrong with the clocks and the directory by what was *heard* at *now*, this machine's time."""
-    why = "Legal clocks run by these times, and a certificate or a head that is good looks as if it were not."
+    why = "Legal clocks run by these times, and a valid certificate or head may look invalid."
     if heard.newest is not None and heard.newest - now > SKEW:
         yield Finding(
             "clock_skew",
@@ -259,8 +259,8 @@ def of_clocks(heard: Heard, now: datetime) -> Iterator[Finding]:
         yield Finding(
             "directory_stale",
             "The newest head of the directory is older than three hours.",
-            "Somebody may be keeping a suspension or a new key from this machine; desks hold up what they would seal.",
-            "nrmbus up where the operator's key is signs one an hour; if it does, ask who runs the broker.",
+            "Somebody may be withholding a suspension or a new key from this machine; desks hold back events that they would seal.",
+            "nrmbus up on the operator's machine signs a head every hour; if it runs there, ask who runs the broker.",
         )
 
 
@@ -312,14 +312,14 @@ def of_services(folder: BusFolder, healths: Mapping[str, Health | None]) -> Iter
                 "failing",
                 f"{name} is failing: it ended five times in a minute.",
                 f"Its log ends: {ending[name]}",
-                f"look at {log}; nrmbus up goes on starting it",
+                f"look at {log}; nrmbus up continues to start it",
             )
             continue
         if health is None:
             yield Finding(
                 "not_answering",
                 f"{name} does not answer.",
-                "What it would send or receive waits.",
+                "Events that it would send or receive wait.",
                 f"look at {log}, and ask again in a minute if it was just started",
             )
             continue
@@ -350,7 +350,7 @@ async def _of_the_broker(folder: BusFolder) -> list[Finding]:
     try:
         bootstrap = folder.bootstrap
     except BusError:
-        return [Finding("not_running", "The bus does not run.", "Clocks and directory were not looked at.",
+        return [Finding("not_running", "The bus does not run.", "Clocks and directory were not checked.",
                         f"nrmbus up --data '{folder.path}'", serious=False)]  # fmt: skip
     try:
         home = reader_of(folder)
@@ -359,36 +359,38 @@ async def _of_the_broker(folder: BusFolder) -> list[Finding]:
             return [*of_clocks(heard, now), *of_sealing_keys(heard, now), *of_left_keys(heard)]
     except DirectoryError as error:
         if error.code == "certificate_missing":
-            return [Finding("no_certificate", "No agency of this folder was admitted yet.", "Clocks and directory were not looked at.",
+            return [Finding("no_certificate", "No agency of this folder was admitted yet.", "Clocks and directory were not checked.",
                             "nrmbus agency check AGENCY FILE, with the file that comes back from the operator", serious=False)]  # fmt: skip
         return [
             Finding(
                 "directory",
-                "The directory cannot be believed.",
+                "The directory cannot be trusted.",
                 str(error),
                 "ask the operator before anything is sent.",
             )
         ]
     except KeysSealed as error:
-        return [Finding("keys_locked", "The broker was not asked: nobody comes to it without a private key.", str(error),
+        return [Finding("keys_locked", "The broker was not asked: a connection needs a private key.", str(error),
                         f"nrmbus doctor --data '{folder.path}', with the key file or the passphrase", serious=False)]  # fmt: skip
     except (KafkaError, BusError, TimeoutError, OSError) as error:
         mend = f"look at {folder.logs}/, or nrmbus up --data '{folder.path}'"
         if is_joined(folder):
-            mend = "ask the operator whether the bus runs, and whether the agency is suspended (nrmbus agency list); where the broker has moved, nrmbus join with a newer invitation"
+            mend = "ask the operator whether the bus runs, and whether the agency is suspended (nrmbus agency list); if the broker has moved, run nrmbus join with a newer invitation"
         return [Finding("broker", f"The broker at {bootstrap} does not answer ({type(error).__name__}).",
-                        "Nothing is sent or heard.", mend)]  # fmt: skip
+                        "Nothing is sent or received.", mend)]  # fmt: skip
 
 
 @app.register(example="nrmbus doctor --data ./my-bus")
 def doctor(
     *,
     context: BusContext,
-    as_json: Annotated[bool, typer.Option("--json", help="One object, for a program.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
-    """Look for what is wrong: desks and services that are not ready, open files, unprotected keys, sealing keys near their end, clocks, a stale directory, certificates, the disk.
+    """Find what is wrong with a bus on this machine, and name the command that mends it.
 
-    Exit status 1 when something is; notes do not count.
+    It finds desks and services that are not ready, files open to others, unprotected keys, expiring sealing keys and
+    certificates, wrong clocks, a stale directory and a full disk. It changes nothing. Exit status: 1 if something is
+    wrong; notes do not count.
     """
     folder = context.folder
     folder.settings  # noqa: B018 - raises where no bus was made

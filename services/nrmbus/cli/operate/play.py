@@ -37,16 +37,18 @@ NOT_PLAYED: Final = 2
 
 @app.register(example="nrmbus play 01-woman-referred-by-ngo --memory")
 def play(
-    file: Annotated[Path, typer.Argument(help="A scenario file, or the name of one that comes with nrmbus.")],
+    file: Annotated[Path, typer.Argument(help="A scenario file, or the name of a scenario that comes with nrmbus.")],
     *,
-    memory: Annotated[bool, typer.Option("--memory", help="Play in memory, without Kafka: the Rules alone.")] = False,
+    memory: Annotated[
+        bool, typer.Option("--memory", help="Play in memory, without Kafka; this tests the Rules only.")
+    ] = False,
     data: Data = None,
-    keep_going: Annotated[bool, typer.Option("--keep-going", help="Play on after a step that fails.")] = False,
+    keep_going: Annotated[bool, typer.Option("--keep-going", help="Continue after a step that fails.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the whole report as one JSON object.")] = False,
 ) -> None:
-    """Play a scenario and print its story: step, time, who, event, result, who received it.
+    """Play a scenario and print its story: step, time, agency, event, result, receivers.
 
-    Exit status: 0 every expectation held, 1 one did not, 2 there was nothing to play.
+    Exit status: 0 if every expectation held, 1 if one did not, 2 if there was nothing to play.
     """
     try:
         scenario = read(find(file))
@@ -97,7 +99,7 @@ def _stage(scenario: Scenario, data: Path | None) -> Iterator[BusStage]:
             with BusStage(folder) as stage:
                 yield stage
         finally:
-            typer.echo(f"The bus is kept in {folder.path}", err=True)
+            typer.echo(f"The bus stays in {folder.path}", err=True)
 
 
 def _fail(sentence: str) -> NoReturn:

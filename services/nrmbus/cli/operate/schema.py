@@ -19,16 +19,16 @@ from nrmbus.events.schemas import documents, schema_of
 from nrmbus.published import asyncapi, gate, golden
 from nrmbus.published.compatibility import Change, changes
 
-app = Commands("schema", "Read the published events; check a file of yours, or cast it.")
+app = Commands("schema", "Published events: list and compare them, check a file of yours, or cast it.")
 
-Type = Annotated[str, typer.Argument(metavar="TYPE", help="Like referral.submitted; `nrm.` before it is taken too.")]
+Type = Annotated[str, typer.Argument(metavar="TYPE", help="A type such as referral.submitted, with or without `nrm.`.")]
 File = Annotated[str, typer.Argument(metavar="FILE", help="JSON as in schemas/nrm.*/v1/full.json, or as you post it.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 @app.register(example="nrmbus schema list", name="list")
 def list_(*, as_json: Json = False) -> None:
-    """List every type: its versions, its letter's parts, and what it says."""
+    """List every type with its versions, its letter's parts, and its meaning."""
     rows: list[dict[str, Any]] = []
     for name in dict.fromkeys(name for name, _ in TYPES):
         newest = list(versions(name).values())[-1]
@@ -79,12 +79,12 @@ def show(
 @app.register(example="nrmbus schema diff referral.submitted 1 2")
 def diff(
     type: Type,
-    first: Annotated[int | None, typer.Argument(metavar="FROM", help="(default: the last but one)")] = None,
+    first: Annotated[int | None, typer.Argument(metavar="FROM", help="(default: the version before TO)")] = None,
     second: Annotated[int | None, typer.Argument(metavar="TO", help="(default: the newest)")] = None,
     *,
     as_json: Json = False,
 ) -> None:
-    """Say what changed from one version to another, and whom it would break who did not cast."""
+    """Show what changed between two versions, and which programs break if they do not cast."""
     known = _versions(type)
     to = _one_of(known, second)
     since = _one_of(known, first) if first else max((each for each in known if each < to), default=to)
@@ -113,9 +113,10 @@ def _change(change: Change) -> dict[str, Any]:
 
 @app.register(example="nrmbus schema check deploy/examples/referral.json")
 def check(file: File, *, as_json: Json = False) -> None:
-    """Say whether the event in FILE (`-`: standard input) is one of its type and version, and else where it is not.
+    """Check the event in FILE (`-`: standard input) against its type and version.
 
-    Pointers and names are those of the schema; what stands in the file is never repeated. Exit status: 0, or 1.
+    It prints each problem with a place and names from the schema, and never repeats the file's content. Exit status:
+    0 if the event fits, else 1.
     """
     document = read(file)
     found = document.problems()
@@ -134,14 +135,14 @@ def check(file: File, *, as_json: Json = False) -> None:
 def cast(
     file: File,
     *,
-    to: Annotated[int, typer.Option(metavar="N", min=1, help="The version wanted.")],
+    to: Annotated[int, typer.Option(metavar="N", min=1, help="The version to cast to.")],
     as_json: Annotated[
-        bool, typer.Option("--json", help="Print an object with the document and what was lost.")
+        bool, typer.Option("--json", help="Print an object with the document and the lost fields.")
     ] = False,
 ) -> None:
-    """Print the event in FILE (`-`: standard input) in another version; what that cannot carry is named on standard error.
+    """Print the event in FILE (`-`: standard input) in another version; name lost fields on standard error.
 
-    It is another document: a signature that stood in it is left out, since it is not over these bytes.
+    The output is a new document: a signature in FILE is left out, because it would not fit.
     """
     document = read(file)
     if found := document.problems():
@@ -160,9 +161,10 @@ def cast(
 
 @app.register(example="nrmbus schema freeze")
 def freeze() -> None:
-    """In a clone: write what `schemas/` lacks of the versions that the models define; what is frozen is left as it is.
+    """In a clone: write the files that `schemas/` lacks for the versions in the models; published files stay as they are.
 
-    Prints each file that it wrote, and then what only a person can write. Exit status: 0 when nothing is left to do, or 1.
+    It prints each file that it wrote, and then the parts that only a person can write. Exit status: 0 if nothing is
+    left to do, else 1.
     """
     for path in (*schemas.write(), *golden.write(), *asyncapi.write()):
         typer.echo(f"wrote schemas/{path}")

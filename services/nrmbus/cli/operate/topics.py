@@ -32,12 +32,12 @@ def apply(
     context: BusContext,
     files: Files = None,
     shorten: Annotated[
-        bool, typer.Option("--shorten", help="Let a retention become shorter, which deletes what is older.")
+        bool, typer.Option("--shorten", help="Allow a shorter retention, which deletes older records.")
     ] = False,
 ) -> None:
-    """Make the topics that are missing and set what was altered; nothing is deleted, no partition taken away.
+    """Make missing topics and reset altered settings; no topic is deleted and no partition removed.
 
-    Access rules and quotas are made to be what is declared, and no others.
+    Access rules and quotas become exactly those that are declared.
     """
     folder = context.folder
     settings = folder.settings
@@ -58,7 +58,10 @@ def apply(
 
 @app.register(example="nrmbus topics check --data ./my-bus")
 def check(*, context: BusContext, files: Files = None) -> None:
-    """Print how the broker's topics, access rules and quotas differ from their files; exit 1 if they do. Nothing is changed."""
+    """Print how the broker's topics, access rules and quotas differ from their files; change nothing.
+
+    Exit status: 1 if they differ.
+    """
     folder = context.folder
     settings = folder.settings
     declarations = topics.load_declarations(files)
@@ -77,5 +80,5 @@ def check(*, context: BusContext, files: Files = None) -> None:
 
 @app.register(example="nrmbus topics docs > topics.md")
 def docs(files: Files = None) -> None:
-    """Print a table of all topics, and of who may do what, in Markdown."""
+    """Print a Markdown table of all topics, with their writers and readers."""
     typer.echo(topics.docs(topics.load_declarations(files)), nl=False)

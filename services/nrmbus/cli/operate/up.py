@@ -88,10 +88,12 @@ def up(  # noqa: PLR0913 - one each for what may be asked
     *,
     context: BusContext,
     play: Annotated[
-        bool | None, typer.Option("--play/--no-play", help="Make a bus for playing, whose clock the player moves.")
+        bool | None,
+        typer.Option("--play/--no-play", help="Make a bus for playing stories, whose clock the player moves."),
     ] = None,
     partitions: Annotated[
-        int | None, typer.Option(min=1, max=64, help="How many partitions a new bus has, for ever. (default: 1)")
+        int | None,
+        typer.Option(min=1, max=64, help="Number of partitions of a new bus; it cannot change later. (default: 1)"),
     ] = None,
     policy: Annotated[
         str | None, typer.Option(help="The dated policy profile of a new bus. (default: az@2022-04-29)")
@@ -99,33 +101,34 @@ def up(  # noqa: PLR0913 - one each for what may be asked
     bootstrap: Annotated[
         str | None,
         typer.Option(
-            metavar="HOST:PORT", help="Use this Kafka cluster, several addresses with commas between; start none."
+            metavar="HOST:PORT", help="Use this Kafka cluster and start none; separate several addresses by commas."
         ),
     ] = None,
     tls: Annotated[
         Path | None,
         typer.Option(
-            metavar="DIR", help="With --bootstrap: DIR/ca.pem certifies that cluster's brokers; reach them by TLS."
+            metavar="DIR",
+            help="With --bootstrap: reach the cluster over TLS; DIR/ca.pem is the certificate of its authority.",
         ),
     ] = None,
     plaintext: Annotated[
         bool,
         typer.Option(
-            "--plaintext", help="With --bootstrap: reach that cluster in plain text, with no rights enforced."
+            "--plaintext", help="With --bootstrap: reach the cluster in plain text; no access rights are enforced."
         ),
     ] = False,
     agencies: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Admit the agencies that this YAML file lists, where they are new."),
+        typer.Option(metavar="FILE", help="Admit the new agencies of this YAML file."),
     ] = None,
     fork: Annotated[
         bool | None, typer.Option("--fork/--no-fork", help="Fork services from a warm process. (default: on Linux)")
     ] = None,
     keys_unprotected: Unprotected = False,
 ) -> None:
-    """Run a bus on this machine until Ctrl-C: Kafka, the registrar, the timekeeper, a desk for each agency.
+    """Run a bus on this machine until Ctrl-C: Kafka, registrar, timekeeper, auditor, and a desk for each agency.
 
-    The first time, it makes the bus, and fetches Kafka.
+    The first start makes the bus and downloads Kafka. A service that ends is started again.
     """
     folder = context.folder
     checked_address(bootstrap)
@@ -176,7 +179,7 @@ def operators_own(folder: BusFolder) -> None:
     """
     if is_joined(folder):
         raise NoBus(
-            "Another machine runs this bus. Here runs the desk of an agency that was admitted: nrmbus agency request "
+            "Another machine runs this bus. This machine runs the desk of an admitted agency: nrmbus agency request "
             f"AGENCY --role ROLE, then nrmbus run AGENCY, each with --data '{folder.path}'."
         )
 
@@ -193,8 +196,8 @@ def reached_by_tls(bootstrap: str | None, tls: Path | None, *, plaintext: bool, 
         raise NoBus("A cluster is reached over TLS or in plain text: give --tls DIR or --plaintext.")
     if bootstrap and is_new and not (tls or plaintext):
         raise NoBus(
-            f"Say how {bootstrap} is reached: --tls DIR, where DIR/ca.pem certifies its brokers; "
-            "or --plaintext, where nobody's rights are enforced."
+            f"Choose how {bootstrap} is reached: --tls DIR, where DIR/ca.pem certifies its brokers; "
+            "or --plaintext, without access rights."
         )
     return True if tls else False if plaintext else None
 
@@ -209,7 +212,7 @@ def introduced(folder: BusFolder, tls: Path) -> tuple[str, ...]:
         ca = (tls / "ca.pem").read_bytes()
     except OSError as error:
         raise NoBus(
-            f"{tls / 'ca.pem'} cannot be read ({error.strerror}): put there what certifies the brokers"
+            f"{tls / 'ca.pem'} cannot be read ({error.strerror}): put the certificate of the brokers' authority there"
         ) from None
     authority = Authority(folder)
     authority.trust_brokers_of(ca)
@@ -235,10 +238,10 @@ def known_policy(name: str) -> None:
 
 @app.register(example="nrmbus run registrar --data ./my-bus")
 def run(
-    service: Annotated[str, typer.Argument(help="registrar, timekeeper, broker, or an agency's id.")],
+    service: Annotated[str, typer.Argument(help="registrar, timekeeper, auditor, broker, or an agency's id.")],
     context: KeysContext,
 ) -> None:
-    """Run one service of a bus until Ctrl-C, here in the foreground; its broker must be running."""
+    """Run one service of a bus in the foreground until Ctrl-C; the broker must be running."""
     folder = context.folder
     if service not in folder.agencies() and not folder.agency(service).keys.exists():
         operators_own(folder)
@@ -251,8 +254,8 @@ def run(
         except SystemExit as error:
             if error.code:
                 typer.echo(
-                    f"{service} cannot go on: the line above says what it met, TopicAuthorizationFailedError where the "
-                    "agency is suspended. Run it again when that is mended.",
+                    f"{service} has ended: the line above names the error; TopicAuthorizationFailedError means that the "
+                    "agency is suspended. Start it again when the cause is mended.",
                     err=True,
                 )
             raise
