@@ -105,7 +105,8 @@ class Chaos:
                 if entry is not None:
                     directory.add(entry)
                     await producer.send_and_wait(DIRECTORY, value=entry, key=name.encode(), partition=0)
-                agencies.append(Agency(identity, "fund", [ids.new_ref() for _ in range(50)]))
+                receiver = next(each for each in OUTBOXES if each != name)  # consents name agencies of the directory only
+                agencies.append(Agency(identity, receiver, [ids.new_ref() for _ in range(50)]))
         return agencies
 
     async def write(self, agency: Agency) -> None:
