@@ -50,7 +50,7 @@ def topic_of(agency: str) -> str:
 
 
 class Asked(Frozen):
-    """Certificate request, the part that the agency signs."""
+    """What the agency signs."""
 
     bus: Code
     agency: AgencyId
