@@ -20,7 +20,7 @@ from nrmbus.bus.embedded.embedded import EmbeddedKafka
 from nrmbus.bus.errors import NoBus
 from nrmbus.bus.folder import BusFolder
 from nrmbus.directory import Directory, DirectoryError, Published, operator_key
-from nrmbus.play.memory import TIMEKEEPER, MemoryBus
+from nrmbus.play.memory import MemoryBus
 from nrmbus.play.memory_desk import Delivery
 from nrmbus.play.trail import Read, compare, read_all
 from nrmbus.rules import View
@@ -30,6 +30,7 @@ from nrmbus.wire.keys.keys import VerifyKey
 from nrmbus.wire.log import merkle
 from nrmbus.wire.log.checkpoint import AddCheckpoint, Checkpoint, place_of
 from nrmbus.wire.log.note import Note
+from nrmbus.wire.names import TIMEKEEPER
 from nrmbus.wire.record import Record
 from nrmbus.wire.registration import NOTHING_BEFORE
 from patience import PATIENCE

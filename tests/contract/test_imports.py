@@ -53,7 +53,7 @@ FLOORS: dict[str, tuple[str, ...]] = {
     "auditor": ("errors history", "log", "evidence reports", "web", "app"),
     "cli": ("actor commands health options", "desk membership", "operate", "audit", "app", "__init__"),
     "wire": (
-        "errors ids times",
+        "errors ids names times",
         "base64 json record",
         "keys material",
         "letter log statement",

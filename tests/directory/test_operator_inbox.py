@@ -27,9 +27,10 @@ from nrmbus.directory.entry import body_of
 from nrmbus.directory.heads import utc_time
 from nrmbus.directory.operator import Identity
 from nrmbus.directory.operator_inbox import A_PASS, Outcome, answer
-from nrmbus.directory.renewal import ANSWERS, GOOD_FOR, MOST, Renewal, topic_of
+from nrmbus.directory.renewal import GOOD_FOR, MOST, Renewal
 from nrmbus.wire import json, statement, times
 from nrmbus.wire.keys.keys import SigningKey
+from nrmbus.wire.names import ANSWERS, requests_of
 
 pytestmark = pytest.mark.broker
 
@@ -54,7 +55,7 @@ async def put(bus: BusFolder, agency: str, *records: bytes | None) -> None:
     """Write *records* into an agency's topic, as the holder of its certificate may."""
     async with clients.producer(bus.bootstrap) as producer:
         for each in records:
-            await producer.send(topic_of(agency), value=each, key=b"x", partition=0)
+            await producer.send(requests_of(agency), value=each, key=b"x", partition=0)
         await producer.flush()
 
 
@@ -186,7 +187,7 @@ async def test_a_header_that_no_client_reads_stops_nobody(bus: BusFolder, monkey
     async with clients.producer(bus.bootstrap) as producer:
         batch = producer.create_batch()
         batch.append(key=None, value=b"junk", timestamp=None, headers=[(_NotUtf8("x"), b"1")])
-        await (await producer.send_batch(batch, topic_of("ngo-a"), partition=0))
+        await (await producer.send_batch(batch, requests_of("ngo-a"), partition=0))
     await put(bus, "ngo-a", asked(bus))
     await put(bus, "ngo-b", asked(bus, "ngo-b"))
 

@@ -22,8 +22,8 @@ from nrmbus.directory.entry import Entry
 from nrmbus.directory.heads import utc_time
 from nrmbus.directory.operator import Admitter, Identity
 from nrmbus.directory.operator_inbox import A_PASS, Outcome, answer
-from nrmbus.directory.renewal import ANSWERS
 from nrmbus.directory.requests import Request
+from nrmbus.wire.names import ANSWERS
 
 pytestmark = pytest.mark.broker
 

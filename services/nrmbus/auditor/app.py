@@ -19,9 +19,9 @@ from nrmbus.auditor.errors import LogError
 from nrmbus.auditor.history.follower import Following
 from nrmbus.auditor.history.live import Seen
 from nrmbus.auditor.log.logs import Logs
-from nrmbus.auditor.log.publisher import TOPIC, published
+from nrmbus.auditor.log.publisher import published
 from nrmbus.auditor.reports.traces import spans_of
-from nrmbus.auditor.web.access_log import OUTBOX, Asking
+from nrmbus.auditor.web.access_log import Asking
 from nrmbus.auditor.web.api import door
 from nrmbus.auditor.web.offline_log import OffTheRecord
 from nrmbus.auditor.web.pages.answers import Opened
@@ -38,11 +38,9 @@ from nrmbus.rules import load_profile
 from nrmbus.telemetry import log
 from nrmbus.wire.errors import ProofError
 from nrmbus.wire.log.checkpoint import place_of
+from nrmbus.wire.names import AUDITOR, CASES, CHECKPOINTS, WITNESS, outbox_of
 from nrmbus.wire.record import Record
 
-NAME: Final = "auditor"
-CASES: Final = "nrm.cases"
-WITNESS: Final = "nrm.witness."
 LOOK_MS: Final = 250
 """How long it waits for a record before it looks at the clock."""
 COMMIT_SECONDS: Final = 1.0
@@ -58,7 +56,7 @@ class Auditor:
 
     def __init__(self, folder: BusFolder) -> None:
         self._folder, self._settings = folder, folder.settings
-        self.home = folder.service(NAME)
+        self.home = folder.service(AUDITOR)
         self._directory = Directory(self._settings.bus, operator_key(folder.path))
         where = folder.reach(self.home)
         self._reader = DirectoryReader(where, self._directory, self._admitted, home=self.home)
@@ -91,12 +89,12 @@ class Auditor:
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Audit until the block ends; then sign what is new."""
-        where = self._folder.reach(self._folder.service(NAME))
+        where = self._folder.reach(self._folder.service(AUDITOR))
         async with AsyncExitStack() as stack:
-            self._clock = await stack.enter_async_context(clock_of(where, play=self._settings.play, client_id=NAME))
+            self._clock = await stack.enter_async_context(clock_of(where, play=self._settings.play, client_id=AUDITOR))
             await stack.enter_async_context(self._reader)
-            following = await stack.enter_async_context(Following(where, NAME))
-            producer = clients.producer(where, client_id=NAME)
+            following = await stack.enter_async_context(Following(where, AUDITOR))
+            producer = clients.producer(where, client_id=AUDITOR)
             await producer.start()
             stack.push_async_callback(producer.stop)
             stack.push_async_callback(self._open_site(where, producer, self._clock).close)
@@ -123,7 +121,9 @@ class Auditor:
 
         async def send(record: Record, partition: int) -> object:
             headers = list(record.headers)
-            return await producer.send_and_wait(OUTBOX, record.value, record.key, partition, headers=headers)
+            return await producer.send_and_wait(
+                outbox_of(AUDITOR), record.value, record.key, partition, headers=headers
+            )
 
         seen = Seen(
             where=where,
@@ -132,7 +132,7 @@ class Auditor:
             policy=policy,
             partitions=partitions,
         )
-        key = Identity.at(self.home, NAME).signing
+        key = Identity.at(self.home, AUDITOR).signing
         asking = Asking(seen=seen, key=key, policy=policy, partitions=partitions, clock=clock, send=send)
         spans = partial(spans_of, self._folder)
         opened = Opened(self, asking, seen, clock, self._directory, spans)
@@ -176,8 +176,8 @@ class Auditor:
 
     async def _shown(self) -> AsyncIterator[Published]:
         """What stands in ``nrm.checkpoints``, oldest first."""
-        topic = TopicPartition(TOPIC, 0)
-        async with Following(self._folder.reach(self._folder.service(NAME)), NAME) as following:
+        topic = TopicPartition(CHECKPOINTS, 0)
+        async with Following(self._folder.reach(self._folder.service(AUDITOR)), AUDITOR) as following:
             following.join({topic: 0})
             ends = await following.ends([topic])
             while not await following.passed(ends):
@@ -233,7 +233,7 @@ class Auditor:
         """Publish what was signed and is not yet; answer whether there was anything."""
         due = await asyncio.to_thread(logs.unpublished)
         for value, said in due:
-            await producer.send_and_wait(TOPIC, value, partition=0)
+            await producer.send_and_wait(CHECKPOINTS, value, partition=0)
             await asyncio.to_thread(logs.published, said)
         return bool(due)
 
@@ -288,7 +288,7 @@ class Auditor:
         """How far it is, by partition; ``trouble`` names the record that it stopped at."""
         del ref
         return {
-            "service": NAME,
+            "service": AUDITOR,
             "live": True,
             "ready": self._caught_up and self._trouble is None,
             "trouble": self.stopped_at,
@@ -316,5 +316,5 @@ async def _run(folder: BusFolder) -> None:
 
 def main(folder: BusFolder) -> None:
     """Run until SIGTERM. Raises SystemExit: 0, or 70 when it could not go on, or the history stopped it."""
-    telemetry.set_up(NAME, folder.service(NAME))
+    telemetry.set_up(AUDITOR, folder.service(AUDITOR))
     asyncio.run(_run(folder))

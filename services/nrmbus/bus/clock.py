@@ -16,8 +16,8 @@ from aiokafka import AIOKafkaProducer, TopicPartition
 
 from nrmbus.bus.kafka import clients
 from nrmbus.bus.reach import Where
+from nrmbus.wire.names import CLOCK
 
-TOPIC: Final = "nrm.clock"
 BEFORE_ANY_TICK: Final = datetime(1970, 1, 1, tzinfo=UTC)
 """Time of a stepped clock before its first tick; earlier than the start of any scenario."""
 
@@ -63,7 +63,7 @@ async def tick_clock(producer: AIOKafkaProducer, number: int, time: datetime) ->
         time: aware, to the second, not before the last tick's.
     """
     body = {"tick": number, "time": time.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")}
-    await producer.send_and_wait(TOPIC, json.dumps(body, separators=(",", ":")).encode(), partition=0)
+    await producer.send_and_wait(CLOCK, json.dumps(body, separators=(",", ":")).encode(), partition=0)
 
 
 class SteppedClock:
@@ -75,7 +75,7 @@ class SteppedClock:
 
     def __init__(self, where: Where, *, client_id: str = "nrm-clock") -> None:
         self._consumer = clients.reader(where, client_id=client_id, watcher=True)
-        self._partition = TopicPartition(TOPIC, 0)
+        self._partition = TopicPartition(CLOCK, 0)
         self._last = Tick(0, BEFORE_ANY_TICK)
         self._coming: deque[Tick] = deque()
         self._callbacks: list[Callable[[Tick], Awaitable[None]]] = []

@@ -1,16 +1,15 @@
 """What a desk hands on may be cast to another version; the original is beside it, and anybody can verify who said it."""
 
 from collections.abc import Callable, Mapping
-from typing import Any, Final
+from typing import Any
 
 from nrmbus.wire import base64
 from nrmbus.wire.envelope import Signed, decode
 from nrmbus.wire.errors import WireError
 from nrmbus.wire.keys.keys import VerifyKey
+from nrmbus.wire.names import REGISTRAR
 from nrmbus.wire.record import Record
 from nrmbus.wire.registration import Registration, verify_registration
-
-REGISTRAR: Final = "registrar"
 
 
 def verify_original(row: Mapping[str, Any], key_of: Callable[[str, str], VerifyKey]) -> Signed:

@@ -42,6 +42,7 @@ from nrmbus.directory import Directory, DirectoryReader, Entry, Identity, operat
 from nrmbus.directory.own_entry_watch import Own
 from nrmbus.rules import Agency, Rules, load_profile
 from nrmbus.wire.keys.keyfile import is_sealed
+from nrmbus.wire.names import inbox_of, outbox_of
 
 RESTART: Final = 70
 """Exit code of a desk that could not go on; its supervisor starts it again."""
@@ -141,7 +142,7 @@ class DeskProcess:
             await producer.start()
             stack.push_async_callback(producer.stop)
             await stack.enter_async_context(FastStream(broker, logger=None))
-            self._relay = Relay(self.desk, through(producer, f"nrm.outbox.{self.seat.me}"))
+            self._relay = Relay(self.desk, through(producer, outbox_of(self.seat.me)))
             background = asyncio.create_task(self._background(clock, self._relay))
             background.add_done_callback(self.ended)
             try:
@@ -225,14 +226,14 @@ class DeskProcess:
 
     async def _position(self, partition: int) -> int:
         consumer = self._inbox.consumer if self._inbox else None
-        where = TopicPartition(f"nrm.inbox.{self.seat.me}", partition)
+        where = TopicPartition(inbox_of(self.seat.me), partition)
         if consumer is None or where not in consumer.assignment():
             return -1
         return int(await consumer.position(where))
 
     def _end_of(self, partition: int) -> int | None:
         consumer = self._inbox.consumer if self._inbox else None
-        where = TopicPartition(f"nrm.inbox.{self.seat.me}", partition)
+        where = TopicPartition(inbox_of(self.seat.me), partition)
         return consumer.last_stable_offset(where) if consumer and where in consumer.assignment() else None
 
     def _inbox_is_read(self) -> bool:

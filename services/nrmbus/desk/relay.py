@@ -19,6 +19,7 @@ from nrmbus.desk.desk import Desk
 from nrmbus.desk.outbox import queue, verdicts
 from nrmbus.desk.store import tables
 from nrmbus.desk.store.ledger import open_task
+from nrmbus.wire.names import DIRECTORY
 from nrmbus.wire.record import Record
 
 LOOK_EVERY: Final = 1.0
@@ -90,7 +91,7 @@ class Relay:
         async with self._seat.ledger.write() as tx:
             about = json.dumps({"code": "entry_not_asked"})
             await open_task(
-                tx, opened=self._seat.stamp(), subject="", event_id=f"nrm.directory/{number}", kind="alarm", about=about
+                tx, opened=self._seat.stamp(), subject="", event_id=f"{DIRECTORY}/{number}", kind="alarm", about=about
             )
         self._alarmed = number
         telemetry.handled("alarm", code="entry_not_asked")

@@ -15,10 +15,11 @@ from nrmbus.bus.kafka.gate import Gate
 from nrmbus.directory.directory import Directory
 from nrmbus.directory.entry import Contact
 from nrmbus.directory.errors import DirectoryError
-from nrmbus.directory.fold import AUDITOR, RUNNING, SERVICES, TWO, WARNED
+from nrmbus.directory.fold import RUNNING, SERVICES, TWO, WARNED
 from nrmbus.directory.heads import is_due, utc_time
 from nrmbus.directory.operator import Admitter, Identity, LogIdentity, Operator, operator_key
-from nrmbus.directory.reader import TOPIC, DirectoryReader
+from nrmbus.directory.reader import DirectoryReader
+from nrmbus.wire.names import AUDITOR, DIRECTORY
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +81,7 @@ async def _admit(folder: BusFolder, newcomers: Mapping[str, Newcomer], valid_fro
     new: list[str] = []
     async with clients.producer(where) as producer:
         if (founding := operator.found(directory)) is not None:
-            await producer.send_and_wait(TOPIC, value=founding, partition=0)
+            await producer.send_and_wait(DIRECTORY, value=founding, partition=0)
         for agency, newcomer in asking.items():
             known = directory.entries.get(agency)
             if known is not None and agency not in SERVICES:
@@ -95,10 +96,10 @@ async def _admit(folder: BusFolder, newcomers: Mapping[str, Newcomer], valid_fro
             entry = operator.entry(directory, identity, role, valid_from, newcomer.supervisor, log, newcomer.contact)
             if entry is not None:
                 directory.add(entry)
-                await producer.send_and_wait(TOPIC, value=entry, key=agency.encode(), partition=0)
+                await producer.send_and_wait(DIRECTORY, value=entry, key=agency.encode(), partition=0)
                 new.append(agency)
         if new or is_due(directory, utc_time()):
-            await producer.send_and_wait(TOPIC, value=operator.head(directory, utc_time()), partition=0)
+            await producer.send_and_wait(DIRECTORY, value=operator.head(directory, utc_time()), partition=0)
     for agency, newcomer in newcomers.items():
         path = folder.agency(agency).agency_json
         if not path.exists():

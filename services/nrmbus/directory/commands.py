@@ -21,10 +21,11 @@ from nrmbus.directory.errors import DirectoryError
 from nrmbus.directory.fold import RUNNING, SERVICES, TWO
 from nrmbus.directory.heads import utc_time
 from nrmbus.directory.operator import OPERATOR_KEY, Admitter, Identity, Operator, operator_key
-from nrmbus.directory.reader import TOPIC, DirectoryReader
+from nrmbus.directory.reader import DirectoryReader
 from nrmbus.directory.requests import Disposal, Request, believe, digest, disposed, disposed_cases
 from nrmbus.wire.ids import is_agency
 from nrmbus.wire.keys import files
+from nrmbus.wire.names import DIRECTORY
 
 _LARGEST: Final = 64 * 1024 * 1024
 """Bytes of a file of all entries: some thousand changes of keys."""
@@ -338,7 +339,7 @@ async def publish(folder: BusFolder, records: Iterable[bytes]) -> None:
     """Write *records* into the topic, in order."""
     async with clients.producer(folder.as_operator) as producer:
         for raw in records:
-            await producer.send_and_wait(TOPIC, value=raw, partition=0)
+            await producer.send_and_wait(DIRECTORY, value=raw, partition=0)
 
 
 async def sign_head(folder: BusFolder) -> Directory:

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from nrmbus.bus.folder import PLAY
 from nrmbus.directory.entry import Admitters, Entry, Head, LogEntry, admission_of, request_of
 from nrmbus.directory.errors import DirectoryError
-from nrmbus.directory.fold import AUDITOR, LIFE, Kids, Period, Roll, Signed, State
+from nrmbus.directory.fold import LIFE, Kids, Period, Roll, Signed, State
 from nrmbus.directory.keys import Keys, LogKeys, verify_key
 from nrmbus.directory.signatures import holding
 from nrmbus.wire import json, statement
@@ -21,6 +21,7 @@ from nrmbus.wire.errors import WireError
 from nrmbus.wire.keys.keys import SealTo, VerifyKey
 from nrmbus.wire.log.checkpoint import witness_name
 from nrmbus.wire.log.cosignature import CosignatureVerifier
+from nrmbus.wire.names import AUDITOR
 
 INSTANTS: Final = 4_096
 """Of how many agencies and moments the answers are kept."""

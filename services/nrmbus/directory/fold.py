@@ -21,12 +21,10 @@ from nrmbus.directory.entry import (
 )
 from nrmbus.directory.errors import DirectoryCode
 from nrmbus.wire import base64, ids
-
-AUDITOR: Final = "auditor"
-"""Service that keeps the logs; ``log`` in any other entry is ignored."""
+from nrmbus.wire.names import AUDITOR, REGISTRAR, TIMEKEEPER
 
 SERVICES: Final[Mapping[str, str]] = MappingProxyType(
-    {"registrar": "registrar", "timekeeper": "timekeeper", "statistics": "statistics", AUDITOR: "auditor"}
+    {REGISTRAR: "registrar", TIMEKEEPER: "timekeeper", "statistics": "statistics", AUDITOR: "auditor"}
 )
 """Services that sign or open something, and their role: they stand in the directory like agencies."""
 

@@ -28,10 +28,11 @@ from nrmbus.directory.directory import Directory
 from nrmbus.directory.entry import body_of
 from nrmbus.directory.errors import DirectoryError
 from nrmbus.directory.heads import utc_time
-from nrmbus.directory.renewal import ANSWERS, REQUESTS, Renewal
+from nrmbus.directory.renewal import Renewal
 from nrmbus.directory.requests import Request
 from nrmbus.events.model import AgencyId, Frozen
 from nrmbus.wire import json
+from nrmbus.wire.names import ANSWERS, REQUESTS
 
 A_PASS: Final = 200
 """So many records of one agency are read in a pass."""

@@ -18,8 +18,8 @@ from nrmbus.bus.reach import Where
 from nrmbus.directory.directory import Directory
 from nrmbus.directory.entry import Entry
 from nrmbus.directory.heads import is_stale, utc_time
+from nrmbus.wire.names import DIRECTORY
 
-TOPIC: Final = "nrm.directory"
 MARK: Final = "directory"
 """File of the high-water mark, in the folder of each process that reads the directory."""
 
@@ -54,7 +54,7 @@ class DirectoryReader:
         self.directory = directory
         self._where = where
         self._on_entry = on_entry
-        self._partition = TopicPartition(TOPIC, 0)
+        self._partition = TopicPartition(DIRECTORY, 0)
         self._consumer = clients.reader(where, watcher=True)
         self._lock = asyncio.Lock()
         self._high_water = HighWater(home / MARK) if home else None

@@ -31,22 +31,11 @@ from nrmbus.wire import statement
 from nrmbus.wire.errors import WireError
 from nrmbus.wire.keys.keys import SigningKey
 
-REQUESTS: Final = "nrm.requests."
-"""How the name of an agency's topic begins: what it asks of the operator."""
-
-ANSWERS: Final = "nrm.answers"
-"""The topic of what comes back, for everybody to read."""
-
 GOOD_FOR: Final = timedelta(days=7)
 """How old a request may be: one that was found on an old disk asks for nothing."""
 
 MOST: Final = 3
 """Limit of good certificates per agency: the expiring one, the next, and one whose answer was lost on the way."""
-
-
-def topic_of(agency: str) -> str:
-    """Where *agency* asks."""
-    return f"{REQUESTS}{agency}"
 
 
 class Asked(Frozen):

@@ -17,9 +17,9 @@ from nrmbus.directory.directory import Directory
 from nrmbus.directory.entry import Kind, body_of
 from nrmbus.directory.errors import DirectoryError
 from nrmbus.directory.heads import utc_time
-from nrmbus.directory.renewal import ANSWERS, topic_of
 from nrmbus.directory.requests import Request
 from nrmbus.wire import json
+from nrmbus.wire.names import ANSWERS, requests_of
 
 BY_TOPIC: Final[frozenset[Kind]] = frozenset({"rotated", "confirmed"})
 """Kinds that go over the topics. A person carries requests that end an agency or lack the present key's signature."""
@@ -67,4 +67,4 @@ async def send(folder: BusFolder, home: Path, request: Request) -> None:
     """Send *request* to the topic of *home*'s agency; the operator sends it to the topic of the request's agency."""
     agency = request.entry.agency if home == folder.keys else home.name
     async with clients.producer(folder.reach(home)) as producer:
-        await producer.send_and_wait(topic_of(agency), value=json.dumps(body_of(request)), partition=0)
+        await producer.send_and_wait(requests_of(agency), value=json.dumps(body_of(request)), partition=0)

@@ -16,8 +16,9 @@ from nrmbus.bus.folder import BusFolder
 from nrmbus.directory import Directory, DirectoryError, Identity, epochs
 from nrmbus.directory.admission import home_of, read_directory
 from nrmbus.directory.commands import time_of
+from nrmbus.wire.names import AUDITOR, REGISTRAR
 
-WITHOUT_DESK: Final = ("auditor", "registrar")
+WITHOUT_DESK: Final = (AUDITOR, REGISTRAR)
 
 
 def destroy(folder: BusFolder, directory: Directory, now: datetime) -> tuple[str, ...]:

@@ -8,15 +8,15 @@ from nrmbus import telemetry
 from nrmbus.bus.errors import BusError, NoBus
 from nrmbus.bus.folder import BusFolder
 from nrmbus.directory.errors import DirectoryError
+from nrmbus.wire.names import AUDITOR, REGISTRAR, TIMEKEEPER
 
 SERVICES: Final = {
-    "registrar": "nrmbus.registrar.app",
-    "timekeeper": "nrmbus.timekeeper.app",
-    "auditor": "nrmbus.auditor.app",
+    REGISTRAR: "nrmbus.registrar.app",
+    TIMEKEEPER: "nrmbus.timekeeper.app",
+    AUDITOR: "nrmbus.auditor.app",
 }
 """The bus's own services, and the module whose ``main(folder)`` is one of them. Every other name is an agency's."""
 
-TIMEKEEPER: Final = "timekeeper"
 """It has a ledger, as desks have. Several registrars may stand by, and the auditor's table says whose turn it is."""
 
 _BEGINS: Final = "{} starts here, and says below what it does. Ctrl-C ends it."

@@ -25,10 +25,11 @@ from nrmbus.directory import DirectoryError
 from nrmbus.directory.admission import Newcomer, admit, read_directory
 from nrmbus.events.model import Part
 from nrmbus.play import differences, traces_left
-from nrmbus.play.quiet import AUDITOR, REGISTRAR, TIMEKEEPER, Quiet
+from nrmbus.play.quiet import Quiet
 from nrmbus.play.scenario import Participant
 from nrmbus.play.stage import Happened, NotBuiltError, Outcome, StageError, Standing, Words
 from nrmbus.wire import times
+from nrmbus.wire.names import AUDITOR, REGISTRAR, TIMEKEEPER
 
 START_SECONDS: Final = 40.0
 VERDICT_SECONDS: Final = 25.0

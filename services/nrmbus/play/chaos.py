@@ -35,20 +35,19 @@ from nrmbus.bus.kafka.gate import Gate
 from nrmbus.client import Door, DoorError
 from nrmbus.directory import Identity, Operator
 from nrmbus.directory.admission import Newcomer, read_directory
-from nrmbus.directory.reader import TOPIC as DIRECTORY
 from nrmbus.host.supervisor import Supervisor
 from nrmbus.play.chaos_report import Fault, Found, show
 from nrmbus.play.load import Agency, Submission
-from nrmbus.play.quiet import REGISTRAR, TIMEKEEPER, Quiet
+from nrmbus.play.quiet import Quiet
 from nrmbus.play.stage import StageError
 from nrmbus.play.trail import check
 from nrmbus.wire import ids
+from nrmbus.wire.names import CASES, DIRECTORY, REGISTRAR, TIMEKEEPER
 
 DESKS: Final = {"ngo-a": "ngo_outreach", "ngo-b": "ngo_outreach", "special-unit": "special_unit"}
 SPEAKERS: Final = ("ngo-a", "ngo-b")
 OUTBOXES: Final = {"ngo-l": "ngo_legal", "vac": "vac"}
 """Agencies without a desk here: what they sign is written into their outboxes as their own system would write it."""
-CASES: Final = "nrm.cases"
 SIGNAL: Final = {
     "type": "case.signal_recorded",
     "actor": "S-0001",

@@ -14,6 +14,7 @@ from nrmbus.events.consent import ConsentGiven, ConsentRefused
 from nrmbus.events.model import Data, Event
 from nrmbus.wire import ids
 from nrmbus.wire.envelope import Record, encode
+from nrmbus.wire.names import outbox_of
 
 POLICY = "az@2022-04-29"
 
@@ -32,7 +33,7 @@ class Submission:
     @property
     def topic(self) -> str:
         """The outbox of its sender."""
-        return f"nrm.outbox.{self.agency}"
+        return outbox_of(self.agency)
 
 
 @dataclass(slots=True)

@@ -20,8 +20,7 @@ from nrmbus.play.stage import Happened, NotBuiltError, Outcome, StageError, Stan
 from nrmbus.play.words import draft_of
 from nrmbus.rules import Agency, Due, Rules, View, load_profile
 from nrmbus.wire.ids import new_event_id, said_by_itself
-
-TIMEKEEPER: Final = "timekeeper"
+from nrmbus.wire.names import REGISTRAR, TIMEKEEPER
 
 _FROM_DRAFT: Final = (
     "type", "version", "subject", "data", "time", "actor", "approver", "legalbasis", "consent", "referral", "incident",
@@ -134,7 +133,7 @@ class MemoryBus:
         """Let a desk, the registrar or the timekeeper go through its history once more, and say again what it said."""
         if service in self._desks:
             self._drafts.extend((service, draft) for draft in self._desks[service].restart())
-        elif service in ("registrar", TIMEKEEPER):
+        elif service in (REGISTRAR, TIMEKEEPER):
             self._views = {subject: self._fold(subject) for subject in self._history}
         else:
             raise StageError(f"a bus in memory has no {service} that could be killed")

@@ -14,12 +14,10 @@ from typing import Any, Final
 
 from nrmbus.client import Door, DoorError
 from nrmbus.play.stage import StageError
+from nrmbus.wire.names import AUDITOR, REGISTRAR, TIMEKEEPER
 
 PATIENCE_SECONDS: Final = 30.0
 LOOK_SECONDS: Final = 0.01
-REGISTRAR: Final = "registrar"
-TIMEKEEPER: Final = "timekeeper"
-AUDITOR: Final = "auditor"
 Health = dict[str, Any]
 
 

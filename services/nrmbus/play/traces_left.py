@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Final
 
 from nrmbus.bus.folder import BusFolder
+from nrmbus.wire.names import AUDITOR, REGISTRAR, TIMEKEEPER
 
 _SKIP: Final = {".index", ".timeindex", ".snapshot", ".checkpoint"}
 
@@ -34,8 +35,8 @@ def places(folder: BusFolder) -> dict[str, tuple[Path, ...]]:
     """Who carries, and the folders in which it could leave something. Logs are everybody's: they count as the broker's."""
     return {
         "broker": (folder.kafka, folder.logs),
-        "registrar": (folder.service("registrar"), folder.service("timekeeper")),
-        "auditor": (folder.service("auditor"),),
+        REGISTRAR: (folder.service(REGISTRAR), folder.service(TIMEKEEPER)),
+        AUDITOR: (folder.service(AUDITOR),),
     }
 
 

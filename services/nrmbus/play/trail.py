@@ -23,6 +23,7 @@ from typing import Any
 from confluent_kafka import Consumer, TopicPartition
 
 from nrmbus.bus.reach import Where, reach
+from nrmbus.wire.names import INBOX
 from nrmbus.wire.record import Record
 from nrmbus.wire.registration import NOTHING_BEFORE
 
@@ -164,7 +165,7 @@ def _inboxes(found: Anomalies, records: Iterable[Read], expected: dict[tuple[str
         if "nrm_delivery" not in record.headers:
             continue  # a passing answer
         body, digest = _body(record.headers["nrm_delivery"])
-        inbox = (record.topic.removeprefix("nrm.inbox."), record.partition)
+        inbox = (record.topic.removeprefix(INBOX), record.partition)
         if seen[inbox].get(body["inbox_number"]) == digest:
             continue  # the very same answer again, because its sender asked again
         number, previous = chain.get(inbox, (0, NOTHING_BEFORE))

@@ -27,6 +27,7 @@ from nrmbus.wire import base64, json, letter, statement
 from nrmbus.wire.envelope import Signed, decode, encode, with_letter
 from nrmbus.wire.errors import LetterClosed, WireError
 from nrmbus.wire.keys.keys import SealingKey, SigningKey, VerifyKey
+from nrmbus.wire.names import outbox_of
 from nrmbus.wire.record import AUDIENCE, REGISTRATION, SUBMITTED, Record
 from nrmbus.wire.registration import (
     NOTHING_BEFORE,
@@ -120,7 +121,7 @@ def _registered(submitted: Record, event: Event, kid: str, registrar: SigningKey
         previous=NOTHING_BEFORE,
     )  # fmt: skip
     whole = submitted.with_header(REGISTRATION, sign_registration(registration, registrar))
-    return whole.with_header(AUDIENCE, audience.json()).with_header(SUBMITTED, f"nrm.outbox.{event.source}:0".encode())
+    return whole.with_header(AUDIENCE, audience.json()).with_header(SUBMITTED, f"{outbox_of(event.source)}:0".encode())
 
 
 def write(folder: Path = FOLDER) -> tuple[str, ...]:

@@ -29,8 +29,8 @@ from nrmbus.registrar.spill_file import Scratch
 from nrmbus.rules import Agency, Rules, load_profile
 from nrmbus.telemetry import log
 from nrmbus.wire.keys.keys import VerifyKey
+from nrmbus.wire.names import OUTBOX, REGISTRAR
 
-NAME: Final = "registrar"
 PLACE: Final = "NRMBUS_PLACE"
 """Environment variable: which of several registrars this is; each place has a name of its own. Default: ``a``."""
 
@@ -44,11 +44,11 @@ class Registrar:
 
     def __init__(self, folder: BusFolder) -> None:
         self._folder, self._settings = folder, folder.settings
-        self._identity = Identity.at(folder.service(NAME), NAME)
+        self._identity = Identity.at(folder.service(REGISTRAR), REGISTRAR)
         self._agencies: dict[str, Agency] = {}
         self._rules = Rules(load_profile(self._settings.policy), self._agencies)
         self._directory = Directory(self._settings.bus, operator_key(folder.path))
-        home = folder.service(NAME)
+        home = folder.service(REGISTRAR)
         self._reader = DirectoryReader(folder.reach(home), self._directory, self._admit, home=home)
         self._askings = Askings(folder.reach(home), self._settings.partitions, self._rules, self._key_of)
         self._clock: Clock | None = None
@@ -73,11 +73,11 @@ class Registrar:
             directory=self._directory,
             salt=lambda: os.urandom(16),
             elsewhere=self._askings.elsewhere,
-            scratch=Scratch(self._folder.service(NAME) / f"scratch-{partition}"),
+            scratch=Scratch(self._folder.service(REGISTRAR) / f"scratch-{partition}"),
         )
 
     def _key_of(self, kid: str) -> VerifyKey:
-        return self._directory.any_verify_key(NAME, kid)
+        return self._directory.any_verify_key(REGISTRAR, kid)
 
     def _check_head(self, shard: Shard) -> None:
         shard.memory.check_head(self._key_of)
@@ -85,7 +85,7 @@ class Registrar:
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Read the directory to its end, then own partitions until the block ends."""
-        where = self._folder.reach(self._folder.service(NAME))
+        where = self._folder.reach(self._folder.service(REGISTRAR))
         async with AsyncExitStack() as stack:
             self._clock = await stack.enter_async_context(clock_of(where, play=self._settings.play))
             await stack.enter_async_context(self._reader)
@@ -98,7 +98,7 @@ class Registrar:
                 make_shard=self._shard,
                 check_head=self._check_head,
                 catch_up=self._catch_up,
-                high_water=lambda partition: HighWater(self._folder.service(NAME) / "history" / str(partition)),
+                high_water=lambda partition: HighWater(self._folder.service(REGISTRAR) / "history" / str(partition)),
                 pace=Pace(Rate(*load_submissions())),
             )
             tasks = [asyncio.create_task(self._owner.run()), asyncio.create_task(self._reader.follow())]
@@ -122,7 +122,7 @@ class Registrar:
             for agency, last in each.shard.memory.inbox_numbers.items():
                 inbox.setdefault(agency, {})[str(number)] = last
         return {
-            "service": NAME,
+            "service": REGISTRAR,
             "ready": self._owner is not None and self._owner.standing,
             "directory_stale": self._reader.stale,
             "busy": any(each.in_transaction for each in owned.values()),
@@ -130,9 +130,9 @@ class Registrar:
             "numbers": {str(number): each.shard.memory.number for number, each in owned.items()},
             "inbox": inbox,
             "outboxes": sorted(
-                {position.topic.removeprefix("nrm.outbox.") for each in owned.values() for position in each.positions}
+                {position.topic.removeprefix(OUTBOX) for each in owned.values() for position in each.positions}
             ),
-            "held_back": [each.removeprefix("nrm.outbox.") for each in (self._owner.held if self._owner else ())],
+            "held_back": [each.removeprefix(OUTBOX) for each in (self._owner.held if self._owner else ())],
             "repeats": sum(each.shard.repeats for each in owned.values()),
         }
 
@@ -157,11 +157,11 @@ def _must_not_end(task: asyncio.Task[None]) -> None:
 
 def main(folder: BusFolder) -> None:
     """Run until SIGTERM. Leaves with code 70 when a transaction was cut: the supervisor starts it again."""
-    telemetry.set_up(NAME, folder.service(NAME))
+    telemetry.set_up(REGISTRAR, folder.service(REGISTRAR))
     # What a shard remembers only grows and has no cycles: looking through it for some took a quarter of the time.
     gc.freeze()
     gc.set_threshold(GARBAGE)
-    listening = Listening(folder.service(NAME))
+    listening = Listening(folder.service(REGISTRAR))
 
     async def run() -> None:
         registrar = Registrar(folder)

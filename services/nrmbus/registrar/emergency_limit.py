@@ -18,12 +18,12 @@ from nrmbus.bus.kafka import clients
 from nrmbus.bus.reach import Where
 from nrmbus.registrar.batch import Checked
 from nrmbus.registrar.history_state import HistoryError, is_asking
-from nrmbus.registrar.records import CASES
 from nrmbus.registrar.shard import Shard
 from nrmbus.rules import Rules
 from nrmbus.wire import statement, times
 from nrmbus.wire.errors import WireError
 from nrmbus.wire.keys.keys import VerifyKey
+from nrmbus.wire.names import CASES
 from nrmbus.wire.record import REGISTRATION, Record
 
 LOOK_SECONDS: Final = 20.0

@@ -31,6 +31,7 @@ from nrmbus.wire.history import (
     read,
 )
 from nrmbus.wire.keys.keys import VerifyKey
+from nrmbus.wire.names import CASES
 from nrmbus.wire.record import SUBMITTED, Record, header_of
 from nrmbus.wire.registration import NOTHING_BEFORE
 
@@ -68,7 +69,7 @@ class HistoryError(Exception):
     """Raised when ``nrm.cases`` is not the history it claims to be; a person must look before this partition runs again."""
 
     def __init__(self, partition: int, number: int, what: str, remedy: str = "restore the topic") -> None:
-        super().__init__(f"nrm.cases partition {partition}: registration {number} {what}; {remedy}, then start again")
+        super().__init__(f"{CASES} partition {partition}: registration {number} {what}; {remedy}, then start again")
 
 
 @dataclass(slots=True)

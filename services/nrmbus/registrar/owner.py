@@ -28,9 +28,10 @@ from nrmbus.registrar.batch import Batcher, Checked
 from nrmbus.registrar.emergency_limit import Askings
 from nrmbus.registrar.history_state import HistoryError
 from nrmbus.registrar.rate_limit import Pace
-from nrmbus.registrar.records import CASES, Coordinates, Out
+from nrmbus.registrar.records import Coordinates, Out
 from nrmbus.registrar.shard import Shard
 from nrmbus.telemetry import log
+from nrmbus.wire.names import CASES
 from nrmbus.wire.record import Record
 
 GROUP: Final = "nrm-registrar"

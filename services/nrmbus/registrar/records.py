@@ -2,18 +2,10 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final
 
 from nrmbus.wire import json, statement
 from nrmbus.wire.keys.keys import SigningKey
-
-CASES: Final = "nrm.cases"
-QUARANTINE: Final = "nrm.quarantine"
-
-
-def inbox_of(agency: str) -> str:
-    """The topic that *agency* reads."""
-    return f"nrm.inbox.{agency}"
+from nrmbus.wire.names import OUTBOX
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +19,7 @@ class Coordinates:
     @property
     def owner(self) -> str:
         """The agency whose outbox this is."""
-        return self.topic.removeprefix("nrm.outbox.")
+        return self.topic.removeprefix(OUTBOX)
 
 
 @dataclass(slots=True)

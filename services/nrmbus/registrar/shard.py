@@ -13,7 +13,7 @@ from nrmbus.directory import Directory
 from nrmbus.events.model import Event, Part
 from nrmbus.registrar.case import Case, Known
 from nrmbus.registrar.history_state import EMERGENCY, Memory
-from nrmbus.registrar.records import CASES, QUARANTINE, Coordinates, Out, Statement, audience_json, inbox_of
+from nrmbus.registrar.records import Coordinates, Out, Statement, audience_json
 from nrmbus.registrar.refusals import Refused, wire_refusal
 from nrmbus.registrar.spill_file import Scratch
 from nrmbus.rules import Rules, View
@@ -21,6 +21,7 @@ from nrmbus.wire import ids, json, times
 from nrmbus.wire.envelope import Signed
 from nrmbus.wire.errors import WireError
 from nrmbus.wire.letter import Container
+from nrmbus.wire.names import CASES, QUARANTINE, inbox_of
 from nrmbus.wire.record import ANSWER, AUDIENCE, DELIVERY, LETTER, REGISTRATION, SUBMITTED, Record
 from nrmbus.wire.registration import Answer, Policy, Registration
 

@@ -21,12 +21,12 @@ from nrmbus.desk.http import views
 from nrmbus.desk.outbox import queue
 from nrmbus.desk.store.ledger import Ledger
 from nrmbus.telemetry import log
-from nrmbus.timekeeper.watch import NAME, Watch, named_in
+from nrmbus.timekeeper.watch import Watch, named_in
 from nrmbus.wire import times
 from nrmbus.wire.history import HistoryFault
+from nrmbus.wire.names import CASES, TIMEKEEPER
 from nrmbus.wire.record import Record
 
-CASES: Final = "nrm.cases"
 LOOK_MS: Final = 250
 """How long it waits for a record before it looks at the clock: far below the minute within which a breach must be said."""
 
@@ -49,7 +49,7 @@ class Timekeeper:
             await stack.enter_async_context(self._process.running())
             seat = self._process.seat
             self._watch = Watch(seat.rules, self._folder.settings.bus, seat.registrar_key)
-            reader = clients.reader(self._folder.reach(self._folder.service(NAME)), client_id=NAME)
+            reader = clients.reader(self._folder.reach(self._folder.service(TIMEKEEPER)), client_id=TIMEKEEPER)
             await reader.start()
             stack.push_async_callback(reader.stop)
             partitions = [TopicPartition(CASES, number) for number in range(self._folder.settings.partitions)]
@@ -129,7 +129,7 @@ class Timekeeper:
         position = await self._shown.position()
         next_due = self._watch.next_due() if self._watch else None
         return {
-            "service": NAME,
+            "service": TIMEKEEPER,
             "live": True,
             **process,
             **self._process.desk.health(),
@@ -146,9 +146,9 @@ class Timekeeper:
 
 
 async def _run(folder: BusFolder) -> bool:
-    home = AgencyFolder(folder.service(NAME))
+    home = AgencyFolder(folder.service(TIMEKEEPER))
     listening = Listening(home.path)
-    ledger = await Ledger.open(home.ledger, bus=folder.settings.bus, agency=NAME)
+    ledger = await Ledger.open(home.ledger, bus=folder.settings.bus, agency=TIMEKEEPER)
     try:
         process = DeskProcess(folder, home, ledger)
         timekeeper = Timekeeper(folder, process)
@@ -163,6 +163,6 @@ async def _run(folder: BusFolder) -> bool:
 
 def main(folder: BusFolder) -> None:
     """Run until SIGTERM. Raises SystemExit 70 when it could not go on: its supervisor starts it again."""
-    telemetry.set_up(NAME, folder.service(NAME))
+    telemetry.set_up(TIMEKEEPER, folder.service(TIMEKEEPER))
     if not asyncio.run(_run(folder)):
         raise SystemExit(70)

@@ -11,11 +11,10 @@ from nrmbus.rules import Due, Rules, View
 from nrmbus.wire.errors import WireError
 from nrmbus.wire.history import Chain, HistoryFault, KeyOf, known_event, read
 from nrmbus.wire.ids import said_by_itself
+from nrmbus.wire.names import REGISTRAR, TIMEKEEPER
 from nrmbus.wire.record import AUDIENCE, Record
 from nrmbus.wire.registration import Audience, Registration
 
-NAME: Final = "timekeeper"
-REGISTRAR: Final = "registrar"
 BY_ITSELF: Final = "by-itself"
 """The ``actor`` of what no member of staff said."""
 SAY_AGAIN_AFTER: Final = timedelta(minutes=1)
@@ -65,7 +64,7 @@ class Watch:
         try:
             found.check_commitments()
             if registration.verdict == "refused":
-                if registration.source == NAME:
+                if registration.source == TIMEKEEPER:
                     self._refused[registration.id] = registration.time
                 return
             told = found.told(Audience.parse).recipients
@@ -119,12 +118,12 @@ class Watch:
 
     def _id(self, each: Due, now: datetime) -> str | None:
         """Under which id it is said: another after each refusal, since the registrar knows an id for good; none too soon."""
-        id, again = said_by_itself(NAME, each.key, each.rule), 0
+        id, again = said_by_itself(TIMEKEEPER, each.key, each.rule), 0
         while (refused := self._refused.get(id)) is not None:
             if now - refused < SAY_AGAIN_AFTER:
                 return None
             again += 1
-            id = said_by_itself(NAME, f"{each.key}|{again}", each.rule)
+            id = said_by_itself(TIMEKEEPER, f"{each.key}|{again}", each.rule)
         return id
 
     def _ready(self, now: datetime) -> list[str]:

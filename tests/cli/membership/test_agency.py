@@ -26,6 +26,7 @@ from nrmbus.directory.requests import Request
 from nrmbus.host import supervisor
 from nrmbus.wire import json
 from nrmbus.wire.keys.keys import SigningKey
+from nrmbus.wire.names import requests_of
 
 A, B = "admitter-a", "admitter-b"
 
@@ -177,7 +178,7 @@ def test_a_timer_does_what_up_does(typed: Typed) -> None:
     async def asks() -> None:
         asked = json.dumps(body_of(renewal.ask(typed.bus, "ngo-a")))
         async with clients.producer(typed.bus.bootstrap) as producer:
-            await producer.send_and_wait(renewal.topic_of("ngo-a"), value=asked, partition=0)
+            await producer.send_and_wait(requests_of("ngo-a"), value=asked, partition=0)
 
     asyncio.run(asks())
     said = typed("head").splitlines()

@@ -12,10 +12,11 @@ from desk.given import BUS, NOW, Given, desk_of, town
 from nrmbus.auditor.log.log import Log
 from nrmbus.auditor.log.signed_heads import SignedHeads
 from nrmbus.desk.witness import cosignatures
-from nrmbus.desk.witness.follower import TOPIC, Witness
+from nrmbus.desk.witness.follower import Witness
 from nrmbus.directory import LogIdentity
 from nrmbus.wire.log.checkpoint import AddCheckpoint, Checkpoint, origin_of
 from nrmbus.wire.log.note import Note
+from nrmbus.wire.names import CHECKPOINTS
 from nrmbus.wire.registration import NOTHING_BEFORE, Registration
 
 OWN = "nrm.witness.shelter"
@@ -80,7 +81,7 @@ class Witnessing:
 
     async def read(self) -> None:
         """Read `nrm.checkpoints` to its end."""
-        for offset, raw in list(enumerate(self.topic))[await self.witness.next_offset(TOPIC) :]:
+        for offset, raw in list(enumerate(self.topic))[await self.witness.next_offset(CHECKPOINTS) :]:
             assert await self.witness.take(offset, raw)
 
     async def look(self, *records: bytes) -> None:

@@ -9,10 +9,10 @@ from desk.given import CASE, NOW, town
 from desk.witness.given import LOG, FakeAuditor, Killed, forked, witnessing
 from nrmbus.bus.clock import BEFORE_ANY_TICK
 from nrmbus.desk.witness import follower as witnessing_module
-from nrmbus.desk.witness.follower import TOPIC
 from nrmbus.directory import Directory, LogIdentity
 from nrmbus.wire.log.checkpoint import Policy, origin_of
 from nrmbus.wire.log.note import Note
+from nrmbus.wire.names import CHECKPOINTS
 
 
 class TestAnHonestLog:
@@ -76,7 +76,7 @@ class TestAnHonestLog:
                 before.setattr(Directory, "log_keys", lambda _: ())
                 assert await here.witness.take(0, auditor.grows(3)) is False
 
-            assert await here.witness.next_offset(TOPIC) == 0
+            assert await here.witness.next_offset(CHECKPOINTS) == 0
             assert await here.alarms() == []
 
 
@@ -102,7 +102,9 @@ class TestAnAlarm:
             }
             (log,) = (await here.given.door.get("/v1/witness")).json()["logs"]
             assert (log["origin"], log["size"], log["checked"], log["at"]) == (LOG, 7, 7, "2026-03-02T05:00:00Z")
-            assert [(alarm["code"], alarm["record"]) for alarm in log["alarms"]] == [("root_differs", f"{TOPIC}/2")]
+            assert [(alarm["code"], alarm["record"]) for alarm in log["alarms"]] == [
+                ("root_differs", f"{CHECKPOINTS}/2")
+            ]
             (evidence,) = await here.given.rows("witness_alarms")
             assert evidence.record == offending
             assert evidence.held == here.topic[1].partition(b"\n\n")[2]
@@ -198,7 +200,7 @@ class TestAnAlarm:
             code = "note_unsigned" if what == "wrong key" else "origin_differs"
             assert here.sizes() == [3, 7]
             assert await here.alarms() == [(None, code)]
-            assert (await here.given.door.get("/health")).json()["witness"][TOPIC] == {"size": 0, "code": code}
+            assert (await here.given.door.get("/health")).json()["witness"][CHECKPOINTS] == {"size": 0, "code": code}
 
     async def test_a_new_key_of_the_log_is_looked_up_before_it_is_called_unknown(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -14,11 +14,11 @@ from brokers import Broker
 from desk.live import LiveBus, live, signal_of
 from desk.witness.given import FakeAuditor
 from nrmbus.bus.kafka import clients
-from nrmbus.desk.witness.follower import TOPIC
 from nrmbus.directory import LogIdentity
 from nrmbus.directory.admission import read_directory
 from nrmbus.wire.log.checkpoint import Checkpoint, Policy, origin_of
 from nrmbus.wire.log.note import Note
+from nrmbus.wire.names import CHECKPOINTS
 from patience import LONGEST_WAIT, PATIENCE
 
 pytestmark = pytest.mark.broker
@@ -37,7 +37,7 @@ async def publish(bus: LiveBus, *records: bytes) -> None:
     """Put *records* into ``nrm.checkpoints``."""
     async with clients.producer(bus.folder.bootstrap) as producer:
         for each in records:
-            await producer.send_and_wait(TOPIC, value=each, partition=0)
+            await producer.send_and_wait(CHECKPOINTS, value=each, partition=0)
 
 
 async def cosigned(bus: LiveBus, count: int) -> list[int]:

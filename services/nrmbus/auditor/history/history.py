@@ -23,11 +23,10 @@ from nrmbus.rules import Agency, Rules, View, ends_keeping, load_profile
 from nrmbus.wire.envelope import Signed
 from nrmbus.wire.history import Chain, FaultCode, HistoryFault, check_signature, known_event, read, unspelled
 from nrmbus.wire.keys.keys import VerifyKey
+from nrmbus.wire.names import CASES, REGISTRAR
 from nrmbus.wire.record import Record
 from nrmbus.wire.registration import Audience, Registration
 
-CASES: Final = "nrm.cases"
-REGISTRAR: Final = "registrar"
 PATIENCE_SECONDS: Final = 30.0
 """How long nothing may come of what is known to be in the topic."""
 

@@ -12,10 +12,11 @@ from typing import Final
 from aiokafka import TopicPartition
 
 from nrmbus.auditor.history.follower import Following
-from nrmbus.auditor.history.history import CASES, Audited, History, HistoryError, rules_of
+from nrmbus.auditor.history.history import Audited, History, HistoryError, rules_of
 from nrmbus.bus.reach import Where
 from nrmbus.directory import Directory
 from nrmbus.rules import Rules
+from nrmbus.wire.names import CASES
 from nrmbus.wire.record import Record
 
 NAME: Final = "auditor-page"

@@ -17,9 +17,8 @@ from nrmbus.auditor.log.publisher import Publisher
 from nrmbus.auditor.log.signed_heads import SignedHeads
 from nrmbus.directory import Directory, LogIdentity, Published
 from nrmbus.wire.log.checkpoint import origin_of
+from nrmbus.wire.names import REGISTRAR
 from nrmbus.wire.record import Record
-
-REGISTRAR = "registrar"
 
 
 class Logs:

@@ -16,7 +16,6 @@ from nrmbus.wire.errors import ProofError
 from nrmbus.wire.log.checkpoint import AddCheckpoint, Checkpoint, place_of
 from nrmbus.wire.log.note import Note
 
-TOPIC: Final = "nrm.checkpoints"
 EVERY: Final = timedelta(hours=1)
 """How long a registration waits, at most, until a checkpoint covers it."""
 

@@ -13,6 +13,7 @@ from nrmbus.auditor.reports.why import Point
 from nrmbus.bus.folder import BusFolder
 from nrmbus.telemetry.keeper import kept
 from nrmbus.telemetry.span import Span
+from nrmbus.wire.names import AUDITOR, REGISTRAR, TIMEKEEPER
 
 __all__ = ["Row", "Span", "spans_of", "spans_of_trace", "waterfall", "waterfall_html"]
 
@@ -76,5 +77,5 @@ def _having(folder: BusFolder, text: str) -> Iterator[Span]:
 
 
 def _homes(folder: BusFolder) -> Iterator[Path]:
-    yield from (folder.service(name) for name in ("registrar", "timekeeper", "auditor"))
+    yield from (folder.service(name) for name in (REGISTRAR, TIMEKEEPER, AUDITOR))
     yield from (folder.agency(name).path for name in folder.agencies())

@@ -25,10 +25,9 @@ from nrmbus.events.model import Data, Event
 from nrmbus.wire import ids
 from nrmbus.wire.envelope import encode
 from nrmbus.wire.keys.keys import SigningKey
+from nrmbus.wire.names import AUDITOR
 from nrmbus.wire.record import Record
 
-SOURCE: Final = "auditor"
-OUTBOX: Final = "nrm.outbox.auditor"
 PATIENCE_SECONDS: Final = 10.0
 """How long the registrar may take; a question that is not on record by then is not answered."""
 PURPOSES: Final[tuple[AccessPurpose, ...]] = ("audit", "complaint", "court", "person_request", "incident")
@@ -153,7 +152,7 @@ class Asking:
         with telemetry.produced(data.type, id) as span:
             return Event(
                 id=id,
-                source=SOURCE,
+                source=AUDITOR,
                 type=data.type,
                 version=data.version,
                 subject=subject,
@@ -169,13 +168,16 @@ class Asking:
 
 def _own(history: History, subject: str, id: str) -> Entry | None:
     """What became of it: of several answers under one id, that it was registered."""
-    same = [each for each in history.about(subject) if (each.registration.source, each.registration.id) == (SOURCE, id)]
+    same = [
+        each for each in history.about(subject) if (each.registration.source, each.registration.id) == (AUDITOR, id)
+    ]
     return next((each for each in reversed(same) if each.said is not None), same[-1] if same else None)
 
 
 def _last_sequence(history: History, subject: str) -> int:
     return max(
-        (each.registration.sequence for each in history.about(subject) if each.registration.source == SOURCE), default=0
+        (each.registration.sequence for each in history.about(subject) if each.registration.source == AUDITOR),
+        default=0,
     )
 
 

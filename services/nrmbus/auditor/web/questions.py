@@ -17,7 +17,7 @@ from starlette.routing import Route
 from nrmbus.auditor.errors import LogError
 from nrmbus.auditor.evidence.export import Export
 from nrmbus.auditor.history.history import Entry, History
-from nrmbus.auditor.web.access_log import PURPOSES, SOURCE, NotOnRecordError, Question
+from nrmbus.auditor.web.access_log import PURPOSES, NotOnRecordError, Question
 from nrmbus.auditor.web.offline_log import OffTheRecord
 from nrmbus.auditor.web.pages.answers import Kept, Opened
 from nrmbus.auditor.web.users import Users
@@ -28,6 +28,7 @@ from nrmbus.events.erasure import AccessHoldPlaced
 from nrmbus.events.errors import Invalid
 from nrmbus.telemetry import log
 from nrmbus.wire import ids, times
+from nrmbus.wire.names import AUDITOR
 
 BODY_LIMIT: Final = 1024
 SETTLE_SECONDS: Final = 10.0
@@ -248,7 +249,7 @@ class Questions:
 def _is_export(entry: Entry) -> bool:
     return (
         entry.event is not None
-        and entry.event.source == SOURCE
+        and entry.event.source == AUDITOR
         and isinstance(entry.event.data, AccessGranted)
         and entry.event.data.what == "export"
     )

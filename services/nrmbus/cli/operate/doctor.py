@@ -31,9 +31,9 @@ from nrmbus.directory.admission import home_of
 from nrmbus.directory.commands import is_joined, is_operator, reader_of
 from nrmbus.directory.epochs import Ending
 from nrmbus.directory.heads import is_stale, utc_time
-from nrmbus.directory.reader import TOPIC
 from nrmbus.host.expired_keys import WITHOUT_DESK
 from nrmbus.wire.keys import keyfile
+from nrmbus.wire.names import DIRECTORY
 
 app = Commands()
 
@@ -277,7 +277,7 @@ async def heard_of(folder: BusFolder, where: Reach) -> Heard:
     """
     directory = Directory(folder.settings.bus, operator_key(folder.path))
     newest = appended = None
-    partition = TopicPartition(TOPIC, 0)
+    partition = TopicPartition(DIRECTORY, 0)
     async with clients.reading(where, partition) as (consumer, end):
         while await consumer.position(partition) < end:
             for record in (await consumer.getmany(partition, timeout_ms=200)).get(partition, ()):

@@ -23,6 +23,7 @@ from nrmbus.desk.desk import Desk
 from nrmbus.desk.errors import DeskError
 from nrmbus.desk.inbox.middleware import LedgerMiddleware
 from nrmbus.desk.procedure.handlers import Inbox, data_of, join
+from nrmbus.wire.names import inbox_of
 
 _READING: Final = clients.settings("reader", "desk")
 _EVERY: Final = clients.settings("every")
@@ -93,7 +94,7 @@ def make_inbox(broker: KafkaBroker, desk: Desk) -> Inbox:
     me = desk.seat.me
     listener = FromTheLedger(desk)
     inbox = broker.subscriber(
-        f"nrm.inbox.{me}",
+        inbox_of(me),
         group_id=f"{me}.desk",
         group_instance_id=me,
         ack_policy=AckPolicy.NACK_ON_ERROR,

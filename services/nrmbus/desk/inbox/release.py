@@ -19,6 +19,7 @@ from nrmbus.desk.inbox.verify import Released
 from nrmbus.desk.procedure.handlers import Inbox
 from nrmbus.desk.state import parking
 from nrmbus.desk.state.cases import unpack
+from nrmbus.wire.names import inbox_of
 from nrmbus.wire.record import DELIVERY, REGISTRATION
 
 
@@ -34,7 +35,7 @@ async def _release(desk: Desk, inbox: Inbox, subject: str) -> int:
         if row is None:
             break
         try:
-            await inbox.process_message(_released(row, f"nrm.inbox.{desk.seat.me}"))
+            await inbox.process_message(_released(row, inbox_of(desk.seat.me)))
         except Exception:  # noqa: BLE001 - undone, and on record as retried; the person hears how many are left
             return await _left(desk, subject)
     async with desk.seat.ledger.write():  # nothing of the case can come in between

@@ -20,8 +20,9 @@ from nrmbus.bus.reach import Reach, Tls
 from nrmbus.desk.state.context import Seat
 from nrmbus.directory import DirectoryError, renewal
 from nrmbus.directory.entry import body_of
-from nrmbus.directory.renewal import ANSWERS, Renewal, topic_of
+from nrmbus.directory.renewal import Renewal
 from nrmbus.wire import json
+from nrmbus.wire.names import ANSWERS, requests_of
 
 LOOK_SECONDS: Final = 60.0
 """How often a desk looks at its certificate, and while it waits for another one, at the answers."""
@@ -68,9 +69,9 @@ class Renewing:
         me, signing = self._seat.me, self._seat.identity.signing
         asked = await asyncio.to_thread(renewal.ask, self._folder, me, signing)
         async with clients.producer(self._where()) as producer:
-            await producer.send_and_wait(topic_of(me), value=json.dumps(body_of(asked)), partition=0)
+            await producer.send_and_wait(requests_of(me), value=json.dumps(body_of(asked)), partition=0)
         self._asked = time.monotonic()
-        telemetry.handled("asked", topic=topic_of(me))
+        telemetry.handled("asked", topic=requests_of(me))
 
     async def _takes_answer(self) -> bool:
         """Look for a certificate among all answers that are kept: one may have come before this desk was started."""

@@ -15,8 +15,8 @@ from nrmbus.desk.state.context import Seat
 from nrmbus.directory import commands, rotation
 from nrmbus.directory.fold import WARNED
 from nrmbus.directory.joining import OVERLAP
-from nrmbus.directory.renewal import topic_of
 from nrmbus.directory.requests import Request
+from nrmbus.wire.names import requests_of
 
 BEFORE: Final = WARNED
 """How long before the end of a sealing key's 90 days other keys are asked for: two people have to come to sign."""
@@ -85,7 +85,7 @@ class Rotating:
     async def _send(self, request: Request | None, what: str) -> None:
         if request is not None:
             await rotation.send(self._folder, self._home, request)
-            telemetry.handled("asked", topic=topic_of(self._seat.me), type=what)
+            telemetry.handled("asked", topic=requests_of(self._seat.me), type=what)
         self._sent[what] = time.monotonic()
 
 

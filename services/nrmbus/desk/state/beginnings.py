@@ -22,6 +22,7 @@ from nrmbus.desk.store import tables
 from nrmbus.desk.store.ledger import Beginning, Ledger, Position, open_task
 from nrmbus.wire import times
 from nrmbus.wire.errors import WireError
+from nrmbus.wire.names import inbox_of
 from nrmbus.wire.record import DELIVERY, REGISTRATION
 from nrmbus.wire.registration import Delivery, Registration, verify_delivery, verify_registration
 
@@ -50,7 +51,7 @@ async def look(seat: Seat, where: Where, partitions: int) -> None:
     """
     if seat.ledger.positions or seat.ledger.beginnings:
         return
-    topic = f"nrm.inbox.{seat.me}"
+    topic = inbox_of(seat.me)
     asking = clients.reader(where)
     await asking.start()
     try:

@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Final, Literal
+from typing import Any, Literal
 
 from nrmbus.bus.clock import Clock
 from nrmbus.desk.procedure.interface import Procedure
@@ -14,8 +14,7 @@ from nrmbus.rules import Agency, Rules
 from nrmbus.wire import times
 from nrmbus.wire.errors import WireError
 from nrmbus.wire.keys.keys import SealTo, VerifyKey
-
-REGISTRAR: Final = "registrar"
+from nrmbus.wire.names import REGISTRAR
 
 HeldUp = Literal["entry_not_asked", "directory_stale"]
 """Why a desk sends nothing: the directory has an entry of this agency that it did not ask for, or may be behind."""

@@ -13,9 +13,10 @@ from nrmbus.desk.witness.decision import SENTENCES, Alarm, Known, Submitted
 from nrmbus.wire import base64
 from nrmbus.wire.log import merkle
 from nrmbus.wire.log.checkpoint import Checkpoint
+from nrmbus.wire.names import CHECKPOINTS
 
 TASK: Final = "witness_alarm"
-UNSIGNED: Final = "nrm.checkpoints"
+UNSIGNED: Final = CHECKPOINTS
 """Stands for the log where a record was signed by none of this bus."""
 
 _WHAT_TO_DO: Final = (

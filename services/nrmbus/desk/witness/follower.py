@@ -22,8 +22,8 @@ from nrmbus.wire import base64, times
 from nrmbus.wire.log.checkpoint import witness_name
 from nrmbus.wire.log.cosignature import Cosigner
 from nrmbus.wire.log.note import Note
+from nrmbus.wire.names import CHECKPOINTS, witness_of
 
-TOPIC: Final = cosignatures.UNSIGNED
 LOOK_MS: Final = 1_000
 """How long to wait for a checkpoint before looking whether something else lets this desk sign."""
 
@@ -51,7 +51,7 @@ class Witness:
     @property
     def own_topic(self) -> str:
         """Where this desk's co-signatures go."""
-        return f"nrm.witness.{self._seat.me}"
+        return witness_of(self._seat.me)
 
     @property
     def cosigns(self) -> bool:
@@ -112,11 +112,11 @@ class Witness:
                 except Alarm as caught:
                     alarm = caught
             if alarm is not None:
-                source, outcome = f"{TOPIC}/{offset}", "alarm"
+                source, outcome = f"{CHECKPOINTS}/{offset}", "alarm"
                 await cosignatures.keep_alarm(tx, alarm, source=source, record=raw or b"", size=size, at=at)
-            await cosignatures.advance(tx, TOPIC, offset + 1)
+            await cosignatures.advance(tx, CHECKPOINTS, offset + 1)
         code = {"code": alarm.code} if alarm else {}
-        telemetry.handled(outcome, topic=TOPIC, offset=offset, **code)
+        telemetry.handled(outcome, topic=CHECKPOINTS, offset=offset, **code)
         return True
 
     def _read(self, raw: bytes | None) -> tuple[Submitted | None, Alarm | None]:
@@ -160,7 +160,7 @@ async def run(witness: Witness, where: Where) -> None:
 
     def failed(error: Exception) -> None:  # no record of a topic that concerns no case may stop a desk
         witness.interrupted()
-        telemetry.handled("not_available", topic=TOPIC, error=type(error).__name__)
+        telemetry.handled("not_available", topic=CHECKPOINTS, error=type(error).__name__)
 
     await every(AGAIN_SECONDS, look, first=BEGIN_SECONDS, failed=failed)
 
@@ -180,8 +180,8 @@ async def _follow(witness: Witness, where: Where) -> None:
         async with clients.producer(where) as producer:  # once an hour: no connection is kept for it
             await producer.send_and_wait(witness.own_topic, value=note, partition=0)
 
-    topic = TopicPartition(TOPIC, 0)
-    start = await witness.next_offset(TOPIC)
+    topic = TopicPartition(CHECKPOINTS, 0)
+    start = await witness.next_offset(CHECKPOINTS)
     async with clients.reading(where, topic, offset=start, watcher=True) as (consumer, _):
         while True:
             for records in (await consumer.getmany(topic, timeout_ms=LOOK_MS)).values():

@@ -1,0 +1,41 @@
+"""Names of the bus's own services, and of its topics; ``deploy/topics/`` says what each topic is for."""
+
+from typing import Final
+
+REGISTRAR: Final = "registrar"
+TIMEKEEPER: Final = "timekeeper"
+AUDITOR: Final = "auditor"
+
+CASES: Final = "nrm.cases"
+"""The history: every registration, with the envelope of what was registered."""
+QUARANTINE: Final = "nrm.quarantine"
+DIRECTORY: Final = "nrm.directory"
+CHECKPOINTS: Final = "nrm.checkpoints"
+ANSWERS: Final = "nrm.answers"
+CLOCK: Final = "nrm.clock"
+
+INBOX: Final = "nrm.inbox."
+OUTBOX: Final = "nrm.outbox."
+REQUESTS: Final = "nrm.requests."
+WITNESS: Final = "nrm.witness."
+"""Beginnings of the topics that each agency has of its own."""
+
+
+def inbox_of(agency: str) -> str:
+    """Return the topic in which *agency* receives."""
+    return f"{INBOX}{agency}"
+
+
+def outbox_of(agency: str) -> str:
+    """Return the topic to which *agency*, and nobody else, submits."""
+    return f"{OUTBOX}{agency}"
+
+
+def requests_of(agency: str) -> str:
+    """Return the topic to which *agency* sends its requests for certificates and keys."""
+    return f"{REQUESTS}{agency}"
+
+
+def witness_of(agency: str) -> str:
+    """Return the topic to which *agency* sends the trees that it co-signed."""
+    return f"{WITNESS}{agency}"
