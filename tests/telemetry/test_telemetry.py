@@ -8,7 +8,8 @@ import pytest
 import structlog
 
 from nrmbus.telemetry import log, trace
-from nrmbus.telemetry.span import Span
+from nrmbus.telemetry.span_file import Span
+from spans import recorded
 
 CANARY = "CANARY-she-may-not-leave"
 
@@ -42,9 +43,7 @@ class TestALogLine:
 
 @pytest.fixture(name="spans")
 def _spans(monkeypatch: pytest.MonkeyPatch) -> list[Span]:
-    spans: list[Span] = []
-    monkeypatch.setattr(trace._Here, "keep", (spans.append,))
-    return spans
+    return recorded(monkeypatch)
 
 
 class TestATrace:
@@ -66,22 +65,34 @@ class TestATrace:
         ]
         assert first.start <= first.end <= second.start <= inner.start <= inner.end <= second.end
 
-    def test_of_work_on_many_events_names_them_all(self, spans: list[Span]) -> None:
-        """A transaction has a trace of its own, and a link to each event in it that says where it was made."""
-        with trace.joined("commit", [f"00-{'a' * 32}-{'b' * 16}-01", None, "no traceparent"]):
+    def test_of_work_on_several_events_names_them_all(self, spans: list[Span]) -> None:
+        """A batch has a trace of its own, and a link to the span that made each event; an empty batch leaves no span."""
+        with trace.joined("audit", [f"00-{'a' * 32}-{'b' * 16}-01", None, "no traceparent"]):
             pass
-        with trace.joined("commit", []):
+        with trace.joined("audit", []):
             pass
 
-        (commit,) = spans
-        assert (commit.links, commit.parent, commit.event) == ((f"{'a' * 32}-{'b' * 16}",), "", "")
+        (batch,) = spans
+        assert (batch.links, batch.parent, batch.event) == ((f"{'a' * 32}-{'b' * 16}",), "", "")
+
+    def test_of_a_transaction_has_the_result_of_each_event(self, spans: list[Span]) -> None:
+        """One span costs a transaction once, and still says of every event in it what came of that event."""
+        with trace.joined("register") as transaction:
+            transaction.judged("case.closed", "e-1", f"00-{'a' * 32}-{'b' * 16}-01", "registered", None)
+            transaction.judged("case.closed", "e-2", f"00-{'c' * 32}-{'d' * 16}-01", "refused", "wrong_state")
+            transaction.judged("case.closed", "e-3", None, "registered", None)
+
+        assert [(each.trace, each.parent, each.event, each.outcome, each.code) for each in spans] == [
+            ("a" * 32, "b" * 16, "e-1", "registered", ""),
+            ("c" * 32, "d" * 16, "e-2", "refused", "wrong_state"),
+        ]
 
     def test_is_signed_as_not_kept_where_nobody_keeps_it(self) -> None:
         """W3C's flag says so; whoever keeps spans elsewhere still finds them joined."""
         with trace.produced("referral.submitted", "e-1") as made:
             assert made.traceparent.endswith("-00")
             with trace.produced("referral.submitted", "e-2") as inner:
-                assert inner.trace == made.trace
+                assert inner.traceparent.split("-")[1] == made.traceparent.split("-")[1]
 
     def test_never_holds_an_exceptions_text(self, spans: list[Span]) -> None:
         """P9: what a handler raises may hold what was put in; the span says that it failed, and no more."""

@@ -151,7 +151,7 @@ class Relay:
     async def _out(self, row: Row[Any], record: Record, *, state: str | None = None) -> None:
         outcome, error = "sent", {}
         of_event = {"event_type": row.type, "event_id": row.id, "traceparent": row.traceparent}
-        with telemetry.consumed(**of_event, name="send", kind="client") as span:
+        with telemetry.sent(**of_event) as span:
             try:
                 async with asyncio.timeout(SEND_SECONDS):
                     await self._send(record)

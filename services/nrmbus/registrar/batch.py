@@ -127,8 +127,8 @@ class Batcher:
 
         return await self._spread(look, records)
 
-    async def decide(self, shard: Shard, checked: Sequence[Checked], now: datetime) -> list[Out]:
-        """Judge what was *checked*, in order; every statement in the result is signed."""
+    async def decide(self, shard: Shard, checked: Sequence[Checked], now: datetime, span: telemetry.Open) -> list[Out]:
+        """Judge what was *checked*, in order, and record each result on *span*; every statement in the result is signed."""
         outs: list[Out] = []
         for found in [check_again(each, self._directory, now) for each in checked]:
             each, code = found.incoming, found.code
@@ -139,11 +139,8 @@ class Batcher:
                 )
                 continue
             signed = each.signed
-            with telemetry.consumed(
-                event_type=_name(signed), event_id=signed.id, traceparent=signed.traceparent, name="register"
-            ) as span:
-                decision = shard.take(signed, each.at, now)
-                span.said(decision.outcome, decision.code)
+            decision = shard.take(signed, each.at, now)
+            span.judged(_name(signed), signed.id, signed.traceparent, decision.outcome, decision.code)
             outs += decision.outs
             said: dict[str, str | int] = {"type": _name(signed), "id": signed.id}
             if decision.code:

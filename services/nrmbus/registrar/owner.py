@@ -373,10 +373,10 @@ class Owner(ConsumerRebalanceListener):  # type: ignore[misc]
         owned.in_transaction = True  # from here on the shard's state is ahead of the topic: no way back but out
         try:
             async with asyncio.timeout(TRANSACTION_SECONDS):
-                before = dict(owned.shard.memory.spent)
-                outs = await self._batcher.decide(owned.shard, checked, self._clock.now())
-                await _track(owned, {out.topic for out in outs})
-                with telemetry.joined("commit", (each.traceparent for each in checked)):
+                with telemetry.joined("register") as span:
+                    before = dict(owned.shard.memory.spent)
+                    outs = await self._batcher.decide(owned.shard, checked, self._clock.now(), span)
+                    await _track(owned, {out.topic for out in outs})
                     await owned.producer.begin_transaction()
                     await send_all(owned.producer, outs)
                     if not await self._askings.none_beyond(owned.shard, before):

@@ -6,9 +6,9 @@ The audit trail is the history itself; what is here may be lost without loss of 
 from pathlib import Path
 
 from nrmbus.telemetry.log import handled, set_up_log
-from nrmbus.telemetry.trace import Open, consumed, joined, produced, set_up_trace, shut_down
+from nrmbus.telemetry.trace import Open, consumed, joined, produced, sent, set_up_trace, shut_down
 
-__all__ = ["Open", "consumed", "handled", "joined", "produced", "set_up", "shut_down"]
+__all__ = ["Open", "consumed", "handled", "joined", "produced", "sent", "set_up", "shut_down"]
 
 
 def set_up(service: str, home: Path | None = None) -> None:

@@ -1,141 +1,183 @@
 """Spans of a message's way: where an event is made, sent, judged, and in each service that handles it.
 
-The record key is never on a span. Each decision is one trace, over what follows from it by itself; cases are joined by
-``correlationid``, not by a trace kept open for months. OpenTelemetry's SDK takes 40 µs a span, a third of a registrar's
-work; what is here takes 3, and becomes OpenTelemetry's span only where one goes out (`otlp`).
+The record key is never on a span. Each decision is one trace, over what follows from it automatically; cases are joined
+by ``correlationid``, not by a trace that stays open for months. OpenTelemetry's SDK makes the spans, and takes 30 to
+40 µs for each; so the registrar, which has thousands of events a second, makes one span for each transaction.
 """
 
 import os
 import re
-import secrets
-import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from contextvars import ContextVar
 from pathlib import Path
 from types import TracebackType
-from typing import Final, Protocol, Self
+from typing import Final, Self
 
-from nrmbus.telemetry.keeper import Keeper
-from nrmbus.telemetry.span import Span, event_shaped, type_shaped, word_shaped
+from opentelemetry.context import Context
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace import SpanLimits, SpanProcessor, TracerProvider
+from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter
+from opentelemetry.sdk.trace.id_generator import RandomIdGenerator
+from opentelemetry.sdk.trace.sampling import ALWAYS_ON
+from opentelemetry.trace import (
+    Link,
+    NonRecordingSpan,
+    NoOpTracer,
+    SpanContext,
+    SpanKind,
+    TraceFlags,
+    Tracer,
+    set_span_in_context,
+)
+
+from nrmbus.telemetry.allowed import CODE, EVENT, OUTCOME, TYPE, Allowed
+from nrmbus.telemetry.span_file import SpanFile
 
 SPANS: Final = "NRMBUS_SPANS"
 """Environment variable: ``off`` keeps no spans on this machine."""
 ENDPOINT: Final = "OTEL_EXPORTER_OTLP_ENDPOINT"
+EVERY_MS: Final = 500
+CLOSE_MS: Final = 1000
+"""How long the end of a service may wait for a collector."""
+WAITING_AT_MOST: Final = 5_000
+"""Spans that wait to be written; beyond that the oldest are lost."""
+AT_ONCE: Final = 500
+"""Spans exported at once."""
+
+_LIMITS: Final = SpanLimits(max_links=10_000)
 _TRACEPARENT: Final = re.compile(r"00-([0-9a-f]{32})-([0-9a-f]{16})-0[01]")
-_NONE: Final = re.compile(r"0+")
-
-
-class Sink(Protocol):
-    """Where spans go when they have ended."""
-
-    def keep(self, span: Span) -> None:
-        """Take *span*; may lose it, may not block or raise."""
-
-    def close(self) -> None:
-        """Have out what was taken."""
+_SAMPLED: Final = TraceFlags(TraceFlags.SAMPLED)
+_IDS: Final = RandomIdGenerator()
 
 
 class _Here:
-    """What this process says about itself."""
+    """The tracer of this process, and where its spans go."""
 
-    service = "unknown"
-    sinks: tuple[Sink, ...] = ()
-    keep: tuple[Callable[[Span], None], ...] = ()
+    tracer: Tracer = NoOpTracer()
+    processors: tuple[SpanProcessor, ...] = ()
 
 
-_CURRENT: Final[ContextVar["Open | None"]] = ContextVar("span", default=None)
+_CURRENT: Final[ContextVar[SpanContext | None]] = ContextVar("span", default=None)
 
 
 class Open:
-    """A span that is open inside its ``with``; what happens there belongs to it. An error's text is never on it."""
+    """A span that is open inside its ``with``; events made there belong to its trace. An error's text is never on it."""
 
-    __slots__ = ("_before", "_kind", "_links", "_name", "_parent", "_start", "_what", "code", "id", "outcome", "trace")
+    __slots__ = ("_before", "_given", "_linked", "_span")
 
     def __init__(
-        self, name: str, kind: str, what: tuple[str, str], parent: tuple[str, str] | None, links: tuple[str, ...] = ()
+        self, name: str, kind: SpanKind, parent: SpanContext | None, given: dict[str, str], links: Iterable[Link] = ()
     ) -> None:
-        self.trace, self._parent = parent or (secrets.token_hex(16), "")
-        self.id, self._name, self._kind, self._what, self._links = secrets.token_hex(8), name, kind, what, links
-        self.outcome = self.code = ""
+        links = tuple(links)
+        self._given, self._linked = given, bool(links)
+        context = set_span_in_context(NonRecordingSpan(parent), Context()) if parent else Context()
+        span = _Here.tracer.start_span(
+            name, context, kind, given, links, record_exception=False, set_status_on_exception=False
+        )
+        # The trace continues through a service that keeps no spans.
+        self._span = span if span.is_recording() else NonRecordingSpan(_below(parent))
 
     def __enter__(self) -> Self:
         self._before = _CURRENT.get()
-        _CURRENT.set(self)
-        self._start = time.time_ns()
+        _CURRENT.set(self._span.get_span_context())
         return self
 
     def said(self, outcome: str, code: str | None = None) -> None:
-        """Say what came of it, in the words of the log; what is no word of ours is left out."""
-        self.outcome = outcome if word_shaped(outcome) else ""
-        self.code = code if code and word_shaped(code) else ""
+        """Record the result, in the words of the log."""
+        self._span.set_attributes({OUTCOME: outcome, CODE: code or ""})
+
+    def judged(self, event_type: str, event_id: str, traceparent: str | None, outcome: str, code: str | None) -> None:
+        """Record the result of one of several events, as a link to the span that made the event, if there is one."""
+        maker = _parent(traceparent)
+        if maker is not None and self._span.is_recording():
+            self._span.add_link(maker, {TYPE: event_type, EVENT: event_id, OUTCOME: outcome, CODE: code or ""})
+            self._linked = True
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         _CURRENT.set(self._before)  # not by a token: a span may be closed from another task than it was opened in
-        if not _Here.keep or not (self._what[1] or self._links):  # a batch of nothing
-            return
-        span = Span(
-            self.trace, self.id, self._parent, self._links, self._name, self._kind, _Here.service,
-            self._start, time.time_ns(), *self._what, "failed" if kind else self.outcome, self.code,
-        )  # fmt: skip
-        for keep in _Here.keep:
-            keep(span)
+        if kind is not None:
+            self.said("failed")
+        if self._linked or self._given:  # else it is a batch of nothing, and is not exported
+            self._span.end()
 
     @property
     def traceparent(self) -> str:
-        """Its W3C ``traceparent``; not sampled where nobody keeps it."""
-        return f"00-{self.trace}-{self.id}-{'01' if _Here.keep else '00'}"
+        """Return the span's W3C ``traceparent``; not sampled where nobody keeps the span."""
+        context = self._span.get_span_context()
+        return f"00-{context.trace_id:032x}-{context.span_id:016x}-{'01' if self._span.is_recording() else '00'}"
 
 
 def produced(event_type: str, event_id: str) -> Open:
-    """The span in which an event is made; its ``traceparent`` is signed with the event."""
-    within = _CURRENT.get()
-    return Open("create", "producer", _what(event_type, event_id), (within.trace, within.id) if within else None)
+    """Return the span in which an event is made; its ``traceparent`` is signed with the event."""
+    return Open("create", SpanKind.PRODUCER, _CURRENT.get(), {TYPE: event_type, EVENT: event_id})
 
 
-def consumed(
-    *, event_type: str, event_id: str, traceparent: str | None, name: str = "process", kind: str = "consumer"
-) -> Open:
-    """A span that handles an event; its parent is the span that made the event."""
-    return Open(name, kind, _what(event_type, event_id), _parent(traceparent))
+def sent(*, event_type: str, event_id: str, traceparent: str | None) -> Open:
+    """Return the span in which an event is sent; its parent is the span that made the event."""
+    return Open("send", SpanKind.CLIENT, _parent(traceparent), {TYPE: event_type, EVENT: event_id})
 
 
-def joined(name: str, traceparents: Iterable[str | None]) -> Open:
-    """A span over several events at once: linked to the spans that made them, and in a trace of its own."""
-    makers = [found for each in traceparents if (found := _parent(each))] if _Here.keep else []
-    return Open(name, "internal", ("", ""), None, tuple([f"{trace}-{span}" for trace, span in makers]))
+def consumed(*, event_type: str, event_id: str, traceparent: str | None) -> Open:
+    """Return a span that handles an event; its parent is the span that made the event."""
+    parent = _parent(traceparent)
+    # A consumer is linked to what it consumes as well, as OpenTelemetry's conventions for messaging ask.
+    links = [Link(parent)] if parent else []
+    return Open("process", SpanKind.CONSUMER, parent, {TYPE: event_type, EVENT: event_id}, links)
 
 
-def _what(event_type: str, event_id: str) -> tuple[str, str]:
-    # Some come from events that nobody has judged yet: what is not of the form is not written down.
-    return event_type if type_shaped(event_type) else "unknown", event_id if event_shaped(event_id) else "unknown"
+def joined(name: str, traceparents: Iterable[str | None] = ()) -> Open:
+    """Return a span over several events at once: linked to the spans that made them, and in a trace of its own."""
+    makers = [found for each in traceparents if (found := _parent(each))] if _Here.processors else []
+    return Open(name, SpanKind.INTERNAL, None, {}, [Link(each) for each in makers])
 
 
-def _parent(traceparent: str | None) -> tuple[str, str] | None:
-    # Likewise: what is not of the form is no parent.
+def _below(parent: SpanContext | None) -> SpanContext:
+    trace = parent.trace_id if parent else _IDS.generate_trace_id()
+    return SpanContext(trace, _IDS.generate_span_id(), is_remote=False)
+
+
+def _parent(traceparent: str | None) -> SpanContext | None:
+    # Some come from events that nobody has judged yet: what is not of the form is no parent.
     found = _TRACEPARENT.fullmatch(traceparent or "")
-    if found is None or _NONE.fullmatch(found[1]) or _NONE.fullmatch(found[2]):
-        return None
-    return found[1], found[2]
+    context = SpanContext(int(found[1], 16), int(found[2], 16), is_remote=True, trace_flags=_SAMPLED) if found else None
+    return context if context is not None and context.is_valid else None
 
 
 def set_up_trace(service: str, home: Path | None = None) -> None:
     """Name *service* on its spans; keep them below *home*, and send them where OTEL_EXPORTER_OTLP_ENDPOINT says."""
     shut_down()
-    sinks: list[Sink] = []
+    exporters: list[SpanExporter] = []
     if home is not None and os.environ.get(SPANS) != "off":
-        sinks.append(Keeper(home))
+        exporters.append(SpanFile(home, service))
     if os.environ.get(ENDPOINT):
-        from nrmbus.telemetry.otlp import Exporter  # noqa: PLC0415 - 0.2 s
+        from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter  # noqa: PLC0415 - 0.2 s
 
-        sinks.append(Exporter(service))
-    _Here.service, _Here.sinks = service, tuple(sinks)
-    _Here.keep = tuple(each.keep for each in sinks)
+        exporters.append(Allowed(OTLPSpanExporter()))
+    _take(service, [_batches(each) for each in exporters])
 
 
 def shut_down() -> None:
-    """Have out what ended before; from here on spans go nowhere."""
-    sinks, _Here.sinks, _Here.keep = _Here.sinks, (), ()
-    for each in sinks:
-        each.close()
+    """Export what has ended; from here on spans go nowhere."""
+    processors = _Here.processors
+    _take("unknown", [])
+    for each in processors:
+        each.force_flush(CLOSE_MS)
+        each.shutdown()
+
+
+def _batches(exporter: SpanExporter) -> SpanProcessor:
+    return BatchSpanProcessor(
+        exporter, max_queue_size=WAITING_AT_MOST, schedule_delay_millis=EVERY_MS, max_export_batch_size=AT_ONCE
+    )
+
+
+def _take(service: str, processors: list[SpanProcessor]) -> None:
+    _Here.tracer, _Here.processors = NoOpTracer(), tuple(processors)
+    if processors:
+        resource = Resource.create({"service.name": f"nrmbus.{service}"})
+        provider = TracerProvider(ALWAYS_ON, resource, shutdown_on_exit=False, span_limits=_LIMITS)
+        for each in processors:
+            provider.add_span_processor(each)
+        _Here.tracer = provider.get_tracer("nrmbus")

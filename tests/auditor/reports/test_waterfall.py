@@ -7,7 +7,7 @@ import pytest
 
 from nrmbus.auditor.reports.traces import waterfall, waterfall_html
 from nrmbus.auditor.reports.waterfall import WaterfallWords, milliseconds, tree
-from nrmbus.telemetry.span import Span
+from nrmbus.telemetry.span_file import Span
 
 MS = 1_000_000
 TRACE, OTHER = "a" * 32, "b" * 32

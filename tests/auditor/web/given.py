@@ -29,7 +29,7 @@ from nrmbus.auditor.web.pages.answers import Opened
 from nrmbus.auditor.web.pages.site import Site
 from nrmbus.auditor.web.users import Users
 from nrmbus.rules import Refusal, load_profile
-from nrmbus.telemetry.span import Span
+from nrmbus.telemetry.span_file import Span
 from nrmbus.wire import ids
 from nrmbus.wire.envelope import decode
 from nrmbus.wire.log.checkpoint import witness_name

@@ -9,7 +9,7 @@ import pytest
 
 from auditor.web.given import LATER, NO_CASE, WITNESSES, Hall, form_of, places, sign_in
 from nrmbus.auditor.log.log import Log
-from nrmbus.telemetry.span import Span
+from nrmbus.telemetry.span_file import Span
 from nrmbus.wire.registration import Registration
 
 

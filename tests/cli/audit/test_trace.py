@@ -9,8 +9,8 @@ from auditor.played import of_type
 from cli.audit.typed_commands import Commands
 from nrmbus.auditor.reports.traces import spans_of
 from nrmbus.bus.folder import BusFolder
-from nrmbus.telemetry.keeper import Keeper
-from nrmbus.telemetry.span import Span
+from nrmbus.telemetry.span_file import Span
+from spans import leave
 
 TRACE, OTHER = "0af7651916cd43dd8448eb211c80319c", "1af7651916cd43dd8448eb211c80319c"
 MS = 1_000_000
@@ -37,24 +37,23 @@ def keep(home: Path, event: str, type_: str = "referral.submitted") -> None:
     made = Span(
         TRACE, "1" * 16, "", (), "create", "producer", "ngo-a", 10**18, 10**18 + 2 * MS, type_, event, "", "",
     )  # fmt: skip
-    judged = made._replace(
-        id="2" * 16, parent="1" * 16, name="register", service="registrar", start=10**18 + 5 * MS, end=10**18 + 6 * MS,
-        outcome="registered",
+    other = "ffffffff-0000-7000-8000-000000000000"
+    transaction = {
+        "trace": "2" * 32, "id": "2" * 16, "name": "register", "kind": "internal", "service": "registrar",
+        "start": 10**18 + 5 * MS, "end": 10**18 + 6 * MS,
+        "links": [
+            {"trace": trace, "span": maker * 16, "type": type_, "event": id, "outcome": "registered"}
+            for trace, maker, id in ((TRACE, "1", event), (OTHER, "5", other))
+        ],
+    }  # fmt: skip
+    heard = made._replace(
+        id="4" * 16, parent="1" * 16, name="process", service="special-unit", start=10**18 + 20 * MS,
+        end=10**18 + 30 * MS, outcome="handled",
     )  # fmt: skip
-    commit = judged._replace(
-        trace=OTHER, id="3" * 16, parent="", name="commit", type="", event="", outcome="",
-        links=(f"{TRACE}-{'1' * 16}", f"{OTHER}-{'9' * 16}"),
-    )  # fmt: skip
-    heard = judged._replace(
-        id="4" * 16, name="process", service="special-unit", start=10**18 + 20 * MS, end=10**18 + 30 * MS, outcome="handled"
-    )  # fmt: skip
-    stranger = made._replace(trace=OTHER, id="5" * 16, event="ffffffff-0000-7000-8000-000000000000")
-    homes = {"registrar": folder.service("registrar"), "ngo-a": folder.agency("ngo-a").path}
-    for service, spans in {"registrar": [judged, commit], "ngo-a": [made, stranger], "special-unit": [heard]}.items():
-        keeper = Keeper(homes.get(service, folder.agency(service).path))
-        for span in spans:
-            keeper.keep(span)
-        keeper.close()
+    stranger = made._replace(trace=OTHER, id="5" * 16, event=other)
+    leave(folder.agency("ngo-a").path, made, stranger)
+    leave(folder.agency("special-unit").path, heard)
+    leave(folder.service("registrar"), transaction)
 
 
 def test_of_an_event_it_shows_sender_registrar_and_receiver_in_one_waterfall(commands: Commands) -> None:
@@ -66,11 +65,10 @@ def test_of_an_event_it_shows_sender_registrar_and_receiver_in_one_waterfall(com
     assert spans_of(BusFolder(commands.home), entry.registration.id[:-1]) == []
     assert "referral.submitted of ngo-a, registered as number 12" in shown
     assert f"trace {TRACE}" in shown
-    assert "4 spans of 3 services" in shown
+    assert "3 spans of 3 services" in shown
     rows = [words(line.replace("█", "").replace("▏", "")) for line in shown.splitlines() if "├" in line or "└" in line]
     assert rows == [
-        "├ registrar register registered 5.0 1.0",
-        "├ registrar commit with 1 other 5.0 1.0",
+        "├ registrar register registered with 1 other 5.0 1.0",
         "└ special-unit process handled 20.0 10.0",
     ]
     assert "ffffffff" not in shown
@@ -95,7 +93,7 @@ def test_the_way_back_leads_from_a_trace_to_its_events(commands: Commands) -> No
     keep(commands.home, entry.registration.id)
     shown = words(commands.shown("trace", "--trace", TRACE[:8]))
 
-    assert f"trace of 1 event trace {TRACE} 4 spans" in shown
+    assert f"trace of 1 event trace {TRACE} 3 spans" in shown
     assert "process referral.submitted" in shown
     assert "ffffffff" not in shown
 
@@ -131,10 +129,9 @@ def test_a_program_gets_one_object(commands: Commands) -> None:
     assert [(row["service"], row["name"], row["depth"]) for row in body["spans"]] == [
         ("ngo-a", "create", 0),
         ("registrar", "register", 1),
-        ("registrar", "commit", 1),
         ("special-unit", "process", 1),
     ]
-    assert body["spans"][3]["after_ms"] == 20.0
+    assert body["spans"][2]["after_ms"] == 20.0
     assert body["history"][0]["number"] == 12
     assert body["history"][0]["receipts"][0]["state"] == "opened"
     assert "null" not in raw

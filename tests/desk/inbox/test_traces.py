@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from desk.given import BED, CANARY, CASE, REF, SIGNAL, desk_of
-from nrmbus.telemetry import trace
-from nrmbus.telemetry.span import Span
+from nrmbus.telemetry.span_file import Span
 from nrmbus.wire.envelope import decode
+from spans import recorded
 
 TRACE = "0af7651916cd43dd8448eb211c80319c"
 SAID = f"00-{TRACE}-b7ad6b7169203331-01"
@@ -15,10 +15,8 @@ SAID = f"00-{TRACE}-b7ad6b7169203331-01"
 
 @pytest.fixture
 def spans(monkeypatch: pytest.MonkeyPatch) -> list[Span]:
-    """What is traced during the test."""
-    spans: list[Span] = []
-    monkeypatch.setattr(trace._Here, "keep", (spans.append,))
-    return spans
+    """Return what is traced during the test."""
+    return recorded(monkeypatch)
 
 
 def named(spans: list[Span], name: str, type_: str) -> Span:

@@ -11,8 +11,7 @@ from nrmbus.auditor.history.history import Entry, History
 from nrmbus.auditor.reports.waterfall import Row, waterfall, waterfall_html
 from nrmbus.auditor.reports.why import Point
 from nrmbus.bus.folder import BusFolder
-from nrmbus.telemetry.keeper import kept
-from nrmbus.telemetry.span import Span
+from nrmbus.telemetry.span_file import Span, kept
 from nrmbus.wire.names import AUDITOR, REGISTRAR, TIMEKEEPER
 
 __all__ = ["Row", "Span", "spans_of", "spans_of_trace", "waterfall", "waterfall_html"]
@@ -25,8 +24,10 @@ def spans_of(folder: BusFolder, event_id: str) -> list[Span]:
 
 
 def spans_of_trace(folder: BusFolder, trace: str) -> list[Span]:
-    """All spans of *trace* (32 hex), and those over several events that are linked to it, by their beginning."""
-    return _sorted(each for each in _having(folder, trace) if trace in (each.trace, *_linked(each)))
+    """Return all spans of *trace* (32 hex), and those over several events that are linked to it, by their beginning."""
+    return _sorted(
+        each for each in _having(folder, trace) if each.trace == trace or (not each.event and trace in _linked(each))
+    )
 
 
 def trace_of(entry: Entry) -> str | None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from html import escape
 from typing import Final
 
-from nrmbus.telemetry.span import Span
+from nrmbus.telemetry.span_file import Span
 
 _NANOSECONDS: Final = 1_000_000
 

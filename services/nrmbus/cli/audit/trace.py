@@ -126,7 +126,7 @@ def _print_rows(rows: list[Row], found: Traced, console: Console) -> None:
     table.add_column(justify="right", no_wrap=True)
     table.add_column(justify="right", no_wrap=True)
     table.add_column(no_wrap=True)
-    width = max(min(console.width - 62, 40), 8)
+    width = max(min(console.width - 74, 40), 8)
     table.add_row("", "", Text("after ms", "dim"), Text("took ms", "dim"), "")
     for row in rows:
         of_it = found.event in (None, row.span.event) or row.linked

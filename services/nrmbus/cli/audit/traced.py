@@ -14,7 +14,7 @@ from nrmbus.cli.audit.on_record import What
 from nrmbus.cli.audit.replay import verified
 from nrmbus.cli.audit.replayed import row_of
 from nrmbus.cli.desk.desks import whole
-from nrmbus.telemetry.span import Span
+from nrmbus.telemetry.span_file import Span
 from nrmbus.wire import times
 
 LEAST: Final = 8

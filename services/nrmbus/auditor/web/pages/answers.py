@@ -30,7 +30,7 @@ from nrmbus.bus.errors import BusError
 from nrmbus.directory import Directory
 from nrmbus.events.access import Access
 from nrmbus.events.registry import TYPES
-from nrmbus.telemetry.span import Span
+from nrmbus.telemetry.span_file import Span
 from nrmbus.wire import ids
 
 PAGE: Final = 50
