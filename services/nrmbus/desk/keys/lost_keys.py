@@ -17,7 +17,7 @@ KEPT: Final = timedelta(days=30)
 """How long a letter waits in an inbox: what was sent earlier was fetched, or is gone."""
 
 LOOK_SECONDS: Final = 1.0
-"""How often it is looked whose keys hold by now."""
+"""Seconds between two looks for keys that have become valid."""
 
 _ROW: Final = tables.outbox.c
 

@@ -17,39 +17,39 @@ from nrmbus.wire.envelope import Signed
 from nrmbus.wire.errors import ClosedReason, LetterClosed, WireError
 
 DESK: Final = "desk"
-"""Who reads when no member of staff does: the desk itself, to say whether a letter opened."""
+"""Reader of the desk's own openings, to report whether a letter opened; no member of staff."""
 
 STATISTICS: Final = "statistics"
 
 KEPT_SHUT: Final = "consent_withdrawn"
-"""Why a letter that could be opened was not: the person has refused or taken back that this agency be told."""
+"""Reason why a letter stays closed: the person refused or withdrew that this agency is told."""
 
 ERASED: Final = "erased"
-"""Why a letter opens no more: this desk has destroyed it."""
+"""Reason why a letter opens no more: this desk has destroyed it."""
 
 ALTERED: Final = "ledger_altered"
-"""Why a letter is not handed out: the ledger does not say of its case what the registrar delivered."""
+"""Reason why a letter stays closed: the ledger differs from what the registrar delivered of the case."""
 
 Shut = ClosedReason | Literal["consent_withdrawn", "erased", "ledger_altered"]
 WhyShut = Callable[[AsyncConnection], Awaitable[Shut | None]]
-"""Asked in the transaction that puts an opening on record: why the letter must stay closed; none where it need not."""
+"""Return why a letter must stay closed, or None; asked in the transaction that records the opening."""
 
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """What a letter holds for this desk: nothing when none came; ``shut`` says why it could not be opened."""
+    """Opened letter: no parts if no letter came; ``shut`` says why it could not be opened."""
 
     parts: Mapping[Part, Mapping[str, Any]] = field(default_factory=dict)
     shut: Shut | None = None
 
     @property
     def fields(self) -> dict[str, Any]:
-        """The letter flat, as it was written."""
+        """Return the fields of all parts together, as they were written."""
         return {name: value for part in self.parts.values() for name, value in part.items()}
 
     @property
     def came(self) -> bool:
-        """Whether something was sealed to this desk."""
+        """Return whether something was sealed to this desk."""
         return bool(self.parts) or self.shut is not None
 
 
@@ -61,7 +61,7 @@ def _model(signed: Signed) -> type[Data] | None:
 
 
 def copy_of(seat: Seat, signed: Signed) -> tuple[letter.Container | None, tuple[Part, ...], ClosedReason | None]:
-    """This desk's copy of the letter, still closed: the parts sealed to it, or why there is no copy though one should be."""
+    """Return this desk's closed copy of the letter and the parts sealed to it, or why an expected copy is missing."""
     if signed.letter_bytes is None or signed.sealeddigest is None:
         return None, (), None
     reason: ClosedReason = "malformed"
@@ -99,7 +99,7 @@ async def open_copy(seat: Seat, signed: Signed, *, who: str, purpose: str, why_s
 async def record_reads(
     seat: Seat, signed: Signed, parts: Iterable[Part], *, who: str, purpose: str, why_shut: WhyShut
 ) -> Shut | None:
-    """Put on record, on disk, that *who* opens *parts* of the letter of *signed*, and what for; or why it must stay shut.
+    """Record on disk that *who* opens *parts* of the letter of *signed* for *purpose*; return why it must stay closed, if so.
 
     Asked and written in one transaction, so that a withdrawal, or an erasure, is before it or after it, never in between.
     """

@@ -1,4 +1,4 @@
-"""What this agency wants to say: drafts become rows, rows become signed bytes when their turn comes.
+"""Outbox of the agency: drafts become rows, and rows become signed bytes when their turn comes.
 
 A row waits as clear data and a letter sealed to this desk alone. It is signed only when no earlier row of its case is
 unanswered, so that number, audience and view are those of the moment. The bytes are committed before they are sent.
@@ -52,7 +52,7 @@ _OPTIONAL: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """A row that this desk cannot send: it is closed as failed, with a code and, where the Rules say so, rule and article."""
+    """Reason why this desk cannot send a row: a code, and rule and article if the Rules forbid it."""
 
     code: str
     rule: str | None = None
@@ -148,7 +148,7 @@ async def _unanswered(seat: Seat, tx: AsyncConnection, subject: str, id: str) ->
 async def put_again(
     seat: Seat, tx: AsyncConnection, row: Row[Any], seal_to: Mapping[Part, tuple[str, ...]]
 ) -> str | None:
-    """Put *row* once more, to be sealed to *seal_to*, in the same turn under a new id; none when it was enough."""
+    """Put *row* again, to be sealed to *seal_to*, in the same turn; return its new id, or None after `RESEAL_AT_MOST`."""
     if row.resealed >= RESEAL_AT_MOST:
         return None
     id = sealed_again(seat.me, row.id)
@@ -215,7 +215,7 @@ async def _seal(seat: Seat, cases: Cases, tx: AsyncConnection, row: Row[Any]) ->
 
 
 async def _not_sealed(seat: Seat, tx: AsyncConnection, row: Row[Any], agencies: list[str]) -> None:
-    """Have a person know whom the letter of *row* does not reach, though the Rules would let them read it."""
+    """Open a task that names the agencies whom the letter of *row* does not reach, though the Rules let them read it."""
     about = {"type": row.type, "code": "key_not_current", "agencies": agencies, "sentence": _NOT_SEALED}
     await open_task(
         tx, opened=seat.stamp(), subject=row.subject, event_id=row.id, kind=NOT_SEALED, about=json.dumps(about)
@@ -223,7 +223,7 @@ async def _not_sealed(seat: Seat, tx: AsyncConnection, row: Row[Any], agencies: 
 
 
 def _beyond(seat: Seat, view: View, event: Event, opens: Mapping[Part, Iterable[str]]) -> bool:
-    """Whether the registrar named somebody who may open the part in no history: it routes, it lets nobody in."""
+    """Return whether the registrar named an agency that could open the part in no history: it routes and grants nothing."""
     statistics = seat.directory.of_role(letters.STATISTICS)
     return any(
         not (part == "coded" and agency in statistics) and not seat.rules.could_open(view, event, part, agency)
@@ -252,13 +252,13 @@ def _event(seat: Seat, row: Row[Any], clear: Mapping[str, Any], sequence: int, s
 
 
 def unsigned(seat: Seat, row: Row[Any]) -> Event:
-    """The event that *row* would have become. Raises pydantic's ValidationError where it could be none."""
+    """Return the event that *row* would have become. Raises pydantic's ValidationError if it is not a valid event."""
     clear = json.loads(row.clear)
     return _event(seat, row, {**clear, "time": times.read(clear["time"])}, 1, None)
 
 
 async def _concerning(tx: AsyncConnection, subject: str, clear: Mapping[str, Any]) -> str | None:
-    """Of the consents named, those that concern a recipient: one of another receiver would show that he is there."""
+    """Return the named consents that concern a recipient: another receiver's consent would disclose that receiver."""
     named = str(clear.get("consent") or "").split()
     to = set(clear["data"].get("to", ()))
     if not named or not to:

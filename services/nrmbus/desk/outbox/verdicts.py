@@ -1,4 +1,4 @@
-"""What the registrar's answers do to the rows of the outbox: close them, have them sealed or sent again.
+"""Answers of the registrar, applied to the rows of the outbox: closed, sealed again, or sent again.
 
 Everything here happens within the transaction in which the answer is stored, so a row is closed exactly when its answer
 is on disk. An answer that came before changes nothing but a count.
@@ -24,7 +24,7 @@ _ROW = tables.outbox.c
 
 
 async def row_of(tx: AsyncConnection, subject: str, id: str) -> Row[Any] | None:
-    """The outbox row of an event, if this desk made it."""
+    """Return the outbox row of an event, or None if this desk did not make it."""
     return (await tx.execute(select(tables.outbox).where(_ROW.subject == subject, _ROW.id == id))).first()
 
 
@@ -52,7 +52,7 @@ def _answered(registration: Registration) -> dict[str, Any]:
 
 
 async def registered(seat: Seat, tx: AsyncConnection, registration: Registration) -> tuple[str, ...]:
-    """An own event became true: its row is closed. Who was told, as far as this desk knows."""
+    """Close the row of an own event that was registered; return its recipients, as far as this desk knows them."""
     await _after(seat, tx, registration)
     row = await row_of(tx, registration.subject, registration.id)
     if row is None:
@@ -62,9 +62,9 @@ async def registered(seat: Seat, tx: AsyncConnection, registration: Registration
 
 
 async def refused(seat: Seat, tx: AsyncConnection, registration: Registration) -> Event | None:
-    """An own event was refused: its row is closed, or sealed again when only its audience was not the due one.
+    """Close the row of an own event that was refused, or have it sealed again if only its audience was wrong.
 
-    Returns the event if the agency's procedure had said it, so that it can take back what it had set aside.
+    Returns the event if the agency's procedure made it: the procedure then releases its reservations.
     """
     await _after(seat, tx, registration)
     row = await row_of(tx, registration.subject, registration.id)
@@ -86,7 +86,7 @@ async def refused(seat: Seat, tx: AsyncConnection, registration: Registration) -
 
 
 async def repeated(seat: Seat, tx: AsyncConnection, registration: Registration) -> None:
-    """The same receipt came once more."""
+    """Count a receipt that came again."""
     if registration.source != seat.me:
         return
     same = (_ROW.subject == registration.subject) & (_ROW.id == registration.id) & (_ROW.receipt == registration.digest)
@@ -94,7 +94,7 @@ async def repeated(seat: Seat, tx: AsyncConnection, registration: Registration) 
 
 
 async def answered(seat: Seat, tx: AsyncConnection, answer: Answer) -> Event | None:
-    """A passing answer: a gap is filled by sending again in order; what could not be read is closed as failed.
+    """Apply a passing answer: fill a gap by sending again in order; close an unreadable row as failed.
 
     Returns as `fail` does.
     """
@@ -134,10 +134,10 @@ async def _gap(seat: Seat, tx: AsyncConnection, subject: str, id: str, expected:
 
 
 async def fail(seat: Seat, tx: AsyncConnection, row: Row[Any], why: queue.Refused) -> Event | None:
-    """Close *row*, which never became an event of the case, so its number is free: refused by a rule, else failed.
+    """Close *row*, which never became an event of the case and frees its number: refused by a rule, else failed.
 
-    Who asked at the door reads of a rule there; everything else becomes a task. Returns the event if the agency's
-    procedure had said it, so that it can take back what it had set aside.
+    A refusal by a rule is answered at the door; everything else becomes a task. Returns the event if the agency's
+    procedure made it: the procedure then releases its reservations.
     """
     if row.sequence is not None:
         await seat.ledger.set_sequence(tx, row.subject, row.sequence)
