@@ -104,7 +104,8 @@ class Chaos:
                 if entry is not None:
                     directory.add(entry)
                     await producer.send_and_wait(DIRECTORY, value=entry, key=name.encode(), partition=0)
-                receiver = next(each for each in OUTBOXES if each != name)  # consents name agencies of the directory only
+                # Consents may name agencies of the directory only.
+                receiver = next(each for each in OUTBOXES if each != name)
                 agencies.append(Agency(identity, receiver, [ids.new_ref() for _ in range(50)]))
         return agencies
 
