@@ -22,7 +22,7 @@ WITHOUT_DESK: Final = (AUDITOR, REGISTRAR)
 
 
 def destroy(folder: BusFolder, directory: Directory, now: datetime) -> tuple[str, ...]:
-    """Destroy what *directory* says that has to be gone at *now*; the kids. Cut anywhere, the next time does what is left."""
+    """Destroy the keys whose time is over at *now* by the *directory*; return their kids. The next run completes an interrupted one."""
     gone: list[str] = []
     for service in WITHOUT_DESK:
         home = home_of(folder, service)
@@ -34,7 +34,7 @@ def destroy(folder: BusFolder, directory: Directory, now: datetime) -> tuple[str
 
 
 def look(folder: BusFolder, say: Callable[[str], None]) -> None:
-    """Do so by the directory and the bus's time as they are; *say* is told in a sentence what was done, or what hindered."""
+    """Destroy expired keys by the directory and the bus's present time; *say* gets a sentence about the result or the obstacle."""
     try:
         directory, now = asyncio.run(_read(folder))
         if gone := destroy(folder, directory, now):

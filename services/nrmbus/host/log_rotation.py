@@ -1,4 +1,4 @@
-"""The logs of a bus's services are bounded, so that the oldest lines go and no disk fills.
+"""Rotation of the services' logs, so that no disk fills.
 
 Whoever writes one appends by a descriptor that it was started with: a log that is full is copied and then emptied, not
 renamed. A line that is written in between is lost; what has to be found later stands in the history, and in no log.
@@ -10,14 +10,14 @@ from pathlib import Path
 from typing import Final
 
 FULL: Final = 16 << 20
-"""Bytes of one log; of each service at most twice as many are kept."""
+"""Largest size of one log in bytes; at most twice as much is kept for each service."""
 _END: Final = 4096
 _LONGEST_LINE: Final = 300
 """Characters of a last line that are shown."""
 
 
 def bound(folder: Path) -> None:
-    """Empty each log in *folder* that is full; what it held takes the place of ``<name>.log.1``, for its owner only."""
+    """Move the content of each full log in *folder* to ``<name>.log.1``, readable by its owner only."""
     for log in sorted(folder.glob("*.log")):
         if log.stat().st_size < FULL:
             continue

@@ -61,7 +61,7 @@ def become(name: str, path: Path, lifeline: int) -> NoReturn:
 
 
 def _passphrase(lifeline: int) -> keyfile.Passphrase | None:
-    """What the supervisor says first on the lifeline: the passphrase of the private keys, or that there is none."""
+    """Read the supervisor's first message on the lifeline: the passphrase of the private keys, or that there is none."""
     secret = _exactly(lifeline, int.from_bytes(_exactly(lifeline, PASSPHRASE_LENGTH)))
     return keyfile.Passphrase(secret) if secret else None
 
@@ -88,7 +88,7 @@ def _log_to(path: Path) -> None:
 
 
 def _end_with(lifeline: int) -> None:
-    """Leave when nobody holds the other end; at once, since whatever matters is safe against a kill."""
+    """End this process as soon as nobody holds the other end; nothing is lost, since every state survives a kill."""
     while os.read(lifeline, 64):
         pass
     os._exit(ORPHANED)

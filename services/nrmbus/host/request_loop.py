@@ -1,4 +1,4 @@
-"""The thread of a running bus that answers what agencies ask of its operator, beside whatever else happens."""
+"""Thread of a running bus that answers the agencies' requests to its operator."""
 
 import asyncio
 import threading
@@ -9,13 +9,13 @@ from nrmbus.bus.folder import BusFolder
 from nrmbus.directory.operator_inbox import answer
 
 REQUESTS_SECONDS: Final = 15.0
-"""How often we look whether agencies have asked for something."""
+"""Seconds between two looks for requests."""
 ANSWERED_SECONDS: Final = 1.0
-"""How long an answer that is being made may take at the end."""
+"""Seconds that a running answer may take when the bus ends."""
 
 
 class Answering:
-    """Answers until it is stopped, and says each thing once."""
+    """Loop that answers requests until it is stopped, and prints each result once."""
 
     def __init__(self, folder: BusFolder, say: Callable[[str], None]) -> None:
         self._folder, self._say = folder, say
@@ -23,11 +23,11 @@ class Answering:
         self._thread = threading.Thread(target=self._answer, name="answering", daemon=True)
 
     def start(self) -> None:
-        """Begin to look."""
+        """Start the loop."""
         self._thread.start()
 
     def stop(self) -> None:
-        """Look no more; what is cut there, the next start finishes."""
+        """Stop the loop; the next start completes an interrupted answer."""
         self._ended.set()
         if self._thread.ident is not None:
             self._thread.join(ANSWERED_SECONDS)

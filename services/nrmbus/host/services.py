@@ -1,4 +1,4 @@
-"""The services of a bus, by name, and where each of them begins."""
+"""Services of a bus by name, and the module that each starts with."""
 
 import importlib
 from collections.abc import Callable

@@ -26,21 +26,21 @@ WARM: Final = (
     "uvicorn.protocols.http.auto",
     "uvicorn.protocols.websockets.auto",
 )
-"""What a warm process has imported; with the services come the heavy libraries."""
+"""Modules that a warm process has imported; the services bring the heavy libraries."""
 WARM_SECONDS: Final = 30.0
 FORK_IS_SAFE: Final = sys.platform == "linux"
 """macOS's own libraries may abort in a forked process that never called exec; there, services start afresh."""
 
 
 class Started(NamedTuple):
-    """A service's process: its pid, and a socket that reads as ended when the process is gone."""
+    """Process of a service: its pid, and a socket that reads as ended when the process is gone."""
 
     pid: int
     lifeline: socket.socket
 
 
 def hand_on(lifeline: socket.socket) -> None:
-    """Tell the new process the passphrase of the private keys, or that there is none: never by its arguments or environment."""
+    """Send the new process the passphrase of the private keys, or that there is none, and never by arguments or environment."""
     passphrase = held()
     secret = passphrase.hand_on() if passphrase else b""
     with contextlib.suppress(OSError):  # it has ended already, which its lifeline tells
@@ -48,7 +48,7 @@ def hand_on(lifeline: socket.socket) -> None:
 
 
 class Spawner(Protocol):
-    """Starts services' processes. Whoever holds it closes it."""
+    """Starter of services' processes; its owner closes it."""
 
     def spawn(self, name: str, folder: Path) -> Started:
         """Start the service *name* of the bus in *folder*."""
@@ -58,7 +58,7 @@ class Spawner(Protocol):
 
 
 class Fresh:
-    """Starts each service as a Python process of its own; imports cost each of them 2 s."""
+    """Starter of each service as a Python process of its own; the imports take 2 s each time."""
 
     def __init__(self) -> None:
         self._processes: list[subprocess.Popen[bytes]] = []
@@ -79,13 +79,13 @@ class Fresh:
         return Started(process.pid, ours)
 
     def close(self) -> None:
-        """Wait for what has ended anyway."""
+        """Wait for processes that have already ended."""
         for process in self._processes:
             process.wait()
 
 
 class Warm:
-    """Forks each service from one warm process. Where that cannot be had, starts afresh."""
+    """Starter that forks each service from one warm process, or starts it afresh if forking is not possible."""
 
     def __init__(self, modules: Sequence[str] = WARM) -> None:
         """Start the warm process, and do not wait for it."""
@@ -106,7 +106,7 @@ class Warm:
 
     @property
     def pid(self) -> int | None:
-        """The warm process; none where services are started afresh after all."""
+        """Warm process, or None if services are started afresh after all."""
         return None if self._fresh else self._process.pid
 
     def spawn(self, name: str, folder: Path) -> Started:
@@ -150,7 +150,7 @@ class Warm:
 
 
 def spawner(*, fork: bool | None = None) -> Spawner:
-    """The way that is right here; *fork* says which all the same. NRMBUS_FORK=0 in the environment forbids forking."""
+    """Return the starter for this system, or the one that *fork* chooses. NRMBUS_FORK=0 in the environment forbids forking."""
     if fork is None:
         fork = FORK_IS_SAFE and os.environ.get("NRMBUS_FORK") != "0"
     return Warm() if fork else Fresh()

@@ -1,4 +1,4 @@
-"""Keeps a bus running: the broker, and one process a service. Who dies is started again; when we die, all of them do.
+"""Supervisor of a bus: it runs the broker and one process for each service, restarts each that ends, and ends them with itself.
 
 The order of a start: hold the folder, warm up Python while Kafka starts, make the topics, admit the bus's own services
 to the directory, start them. An agency's desk is started when its ``agency.json`` appears.
@@ -38,31 +38,31 @@ from nrmbus.host.spawn import Spawner, spawner
 
 BROKER: Final = "broker"
 LOOK_SECONDS: Final = 0.2
-"""How often we look for a new agency's folder."""
+"""Seconds between two looks for a new agency's folder."""
 HELD_SECONDS: Final = 2.0
-"""How often we look whether an agency is no longer suspended."""
+"""Seconds between two checks whether an agency is no longer suspended."""
 CERTIFICATE_SECONDS: Final = 10.0
-"""How often we look whether a certificate is due or has ended; so long one that ended may go on being served."""
+"""Seconds between two checks of certificates; an expired one may be served for so long."""
 AGAIN_SECONDS: Final = 60.0
-"""When to try again to sign a head of the directory; it is good for three hours."""
+"""Seconds until the next attempt to sign a head of the directory, which is valid for three hours."""
 KEPT_SECONDS: Final = 86_400.0
-"""How often the keys of services are looked through for those whose time is over."""
+"""Seconds between two searches for expired keys of services."""
 FIRST_LOOK_SECONDS: Final = 60.0
-"""When that is done first."""
+"""Seconds until the first such search."""
 END_SECONDS: Final = 4.0
-"""How long services may take to end by themselves; with the broker's own grace, all is over within 10 s."""
+"""Seconds that services may take to end; with the broker's own grace, everything ends within 10 s."""
 
 
 def _quiet(_sentence: str) -> None:
-    """For who does not want to be told."""
+    """Ignore the sentence."""
 
 
 def _no_progress(_what: str, _done: int, _total: int) -> None:
-    """The same."""
+    """Ignore the progress."""
 
 
 class Supervisor:
-    """A running bus, from entering the block to leaving it. Starting and watching is done by one thread of its own."""
+    """Running bus, from entering the block to leaving it; one thread starts and watches the services."""
 
     def __init__(
         self,
@@ -118,7 +118,7 @@ class Supervisor:
         self.stop()
 
     def kill(self, service: str) -> None:
-        """End *service* as kill -9 does; it is started again by itself. ``broker`` is one too.
+        """End *service* (or ``broker``) as kill -9 does; it is restarted automatically.
 
         Raises:
             NoBus: it is not running.
@@ -131,18 +131,18 @@ class Supervisor:
             os.kill(pid, signal.SIGKILL)
 
     def look_at_certificates(self) -> None:
-        """Do at once what is done every ten seconds: renew certificates that are due, take rights from those that ended.
+        """Check the certificates now: renew those that are due, and remove the rights of expired ones.
 
         Logs that are full are emptied then, too.
         """
         self._look_at = 0.0
 
     def look_at_what_was_kept(self) -> None:
-        """Do at once what is done once a day: destroy the keys of services whose time is over."""
+        """Destroy the expired keys of services now."""
         self._kept_at = 0.0
 
     def stop(self) -> None:
-        """End all services, then the broker, within 10 s; done twice, the second does nothing."""
+        """End all services, then the broker, within 10 s; a second call does nothing."""
         self._stopping = True
         if self._kafka:
             self._kafka.give_up()
@@ -260,7 +260,7 @@ class Supervisor:
             self._has_ended(service)
 
     def _keep_certificates(self) -> None:
-        """Renew the certificates of who lives here, and start anew whoever has another one."""
+        """Renew the certificates on this machine, and restart each service that has a new one."""
         broker = self._services.get(BROKER)
         if not self.folder.settings.tls or (broker and broker.pid is None):
             return
@@ -279,7 +279,7 @@ class Supervisor:
                     os.kill(pid, signal.SIGTERM)
 
     def _end(self, names: set[str]) -> None:
-        """End the services *names*, and wait until they have: in order, or after a while at once."""
+        """End the services *names* and wait for them; kill those that take too long."""
         self._signal_all(signal.SIGTERM, names)
         self._signal_all(signal.SIGCONT, names)  # one that was stopped would not hear it
         until = time.monotonic() + END_SECONDS
@@ -303,7 +303,7 @@ class Supervisor:
             self._report_end(service, now)
 
     def _report_end(self, service: Running, now: float) -> None:
-        """Say that *service* has ended; of one that fails, once, and how its log ends."""
+        """Report that *service* has ended; report a failing service once, with the end of its log."""
         log = self.folder.logs / f"{service.name}.log"
         if not service.fails(now) and service.failing is None:
             self._say(f"{service.name} has ended and is started again; its log is {log}")

@@ -1,4 +1,4 @@
-"""A process that has imported everything and does nothing, so that a service is a fork away: 0.02 s instead of 2.
+"""Warm process that has imported everything, so that a service starts by a fork in 0.02 s instead of 2 s.
 
 It is started fresh, imports the modules named on its command line, and then forks a service for each request on a
 socket. It has one thread and no event loop, ever: a fork copies locks but not the threads that would open them.
@@ -20,11 +20,11 @@ from typing import NoReturn
 from nrmbus.host.process import become
 
 THREADED = 72
-"""Exit status when an import has started a thread: forking is not safe then, and services are started afresh."""
+"""Exit status if an import has started a thread: forking is not safe then, and services start afresh."""
 
 
 def _threads() -> int:
-    """How many threads this process has; where the system tells, those that a library started unseen by Python as well."""
+    """Return the number of threads of this process, with those outside Python if the system counts them."""
     tasks = Path("/proc/self/task")
     return len(list(tasks.iterdir())) if tasks.is_dir() else threading.active_count()
 
@@ -39,7 +39,7 @@ def _warm_up(modules: list[str]) -> None:
 
 
 def _serve(control: socket.socket) -> None:
-    """Answer requests ``{"name", "folder"}`` that come with a lifeline's descriptor, by the pid of a new service."""
+    """Answer each request ``{"name", "folder"}``, which comes with a lifeline's descriptor, with the pid of a new service."""
     while True:
         raw, descriptors, _, _ = socket.recv_fds(control, 4096, 1)
         if not raw:

@@ -1,1 +1,1 @@
-"""Commands about who takes part: agencies, admitters, invitations, keys."""
+"""Commands about the members of a bus: agencies, admitters, invitations, keys."""

@@ -1,4 +1,4 @@
-"""``nrmbus admitter``: the people who admit agencies; two of them have to agree, also on who they are."""
+"""``nrmbus admitter``: the people who admit agencies; two must agree on each agency, and on each change of this list."""
 
 import asyncio
 from collections.abc import Collection, Mapping
@@ -119,7 +119,7 @@ async def _changed(
 
 
 async def _signed(folder: BusFolder, listing: Listing, by: str | None, file: Path, known: Path | None) -> str:
-    """Sign as whoever is here and is still wanted, enter it or write it to *file*; what was done, and what comes next."""
+    """Sign with each admitter's key here that is still needed; enter the change or write it to *file*; return what was done and the next step."""
     directory, _ = await seen_by_admitter(folder, known)
     change = Change.of(directory, listing.listed)
     already = {each.keyid for each in listing.listed.admitted}

@@ -1,4 +1,4 @@
-"""The file of ``nrmbus up --agencies``: who is admitted to a bus, read as strictly as a scenario."""
+"""File of ``nrmbus up --agencies``: the agencies to admit, read as strictly as a scenario."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -20,7 +20,7 @@ SHELTERS: Final = frozenset({"shelter_state", "ngo_shelter"})
 """Roles that have places."""
 
 _LARGEST: Final = 1024 * 1024
-"""More bytes than a country's agencies, or an agency's cases, need."""
+"""Largest file in bytes, more than a country's agencies or an agency's cases need."""
 
 
 def _text(path: Path) -> str:
@@ -31,14 +31,14 @@ def _text(path: Path) -> str:
 
 
 def newcomers_of(path: Path, policy: str) -> Mapping[str, Newcomer]:
-    """The agencies that the file at *path* lists: id to role, and where there are any supervisor and places.
+    """Return the agencies in the file at *path* by id: role, and supervisor and places if they are given.
 
     Args:
         path: a YAML file, as ``deploy/agencies/az-example.yaml`` is one.
         policy: the dated profile whose roles are meant.
 
     Raises:
-        BusError: it cannot be read, or a line of it says something that cannot be admitted; the message names the line.
+        BusError: the file cannot be read, or a line cannot be admitted; the message names the line.
     """
     try:
         body, lines = load(_text(path))
@@ -83,10 +83,10 @@ def _admissible(
 
 
 def known_role(role: str, policy: str) -> None:
-    """See whether *policy* has such a role.
+    """Check that *policy* has this *role*.
 
     Raises:
-        BusError: it has not; the message names those it has.
+        BusError: there is no such role; the message names the roles of the policy.
     """
     roles = load_profile(policy).expand(("AGENCIES",))
     if role not in roles:
@@ -94,10 +94,10 @@ def known_role(role: str, policy: str) -> None:
 
 
 def disposals_of(path: Path) -> Mapping[str, str | None]:
-    """What the file at *path* says of each case of an agency that leaves: to whom it was handed over; none where deleted.
+    """Return for each case in the file at *path* the agency to which it was handed over, or None if it was deleted.
 
     Raises:
-        BusError: a line of it says something else; the message names the line.
+        BusError: a line has another form; the message names the line.
     """
     try:
         body, lines = load(_text(path))
@@ -125,7 +125,7 @@ def disposals_of(path: Path) -> Mapping[str, str | None]:
 
 @contextmanager
 def admitting(path: Path | None) -> Iterator[None]:
-    """Say in a sentence why the directory does not take an agency of the file at *path*.
+    """Turn the directory's refusal of an agency in the file at *path* into one sentence.
 
     Raises:
         BusError: one has another role in the directory than in the file.

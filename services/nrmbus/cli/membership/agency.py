@@ -1,4 +1,4 @@
-"""``nrmbus agency``: how an agency comes onto the bus, changes its keys, and leaves. Two admitters agree to each step."""
+"""``nrmbus agency``: an agency joins the bus, changes its keys, and leaves. Two admitters agree to each step."""
 
 import asyncio
 from collections.abc import Iterator
@@ -62,7 +62,7 @@ Phone = Annotated[str | None, typer.Option("--phone", help="The office's telepho
 
 
 def _contact(name: str | None, address: str | None, phone: str | None) -> Contact | None:
-    """Return how people find the agency, or None if nothing was said about it.
+    """Return the agency's name, address and telephone number, or None if none was given.
 
     Raises:
         typer.BadParameter: no name stands with an address or number, or a value has another form.
@@ -82,7 +82,7 @@ def _contact(name: str | None, address: str | None, phone: str | None) -> Contac
 
 @contextmanager
 def sentences() -> Iterator[None]:
-    """Say in a sentence why something is not admitted, or a file not read.
+    """Turn a refusal of the directory, or an unreadable file, into one sentence.
 
     Raises:
         BusError: in place of what the block raised.

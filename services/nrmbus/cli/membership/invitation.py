@@ -1,4 +1,4 @@
-"""``nrmbus invite`` and ``nrmbus join``: how another machine comes to know a bus, before its agency asks to be admitted."""
+"""``nrmbus invite`` and ``nrmbus join``: the introduction of another machine to a bus, before its agency requests admission."""
 
 from pathlib import Path
 from typing import Annotated

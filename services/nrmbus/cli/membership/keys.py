@@ -1,4 +1,4 @@
-"""``nrmbus keys``: private keys at rest, and what keeps a bus from being run with keys that lie open."""
+"""``nrmbus keys``: private keys at rest, and the check that a bus does not run with unprotected keys unnoticed."""
 
 import getpass
 import os
@@ -56,20 +56,20 @@ _PLACES: Final = (
     "admitters/*/keys/*.seed",
 )
 _LEFT: Final = tuple("{}/.{}.raw".format(*place.rsplit("/", 1)) for place in _PLACES)
-"""Where a sealing that was cut leaves the raw key under another name; done again, it ends that too."""
+"""Names under which an interrupted sealing leaves the raw key; the next sealing removes them."""
 
 
 def private_keys(folder: BusFolder) -> tuple[Path, ...]:
-    """Every private key's file of the bus in *folder*, sorted: of agencies, services, admitters, operator, authority and broker.
+    """Return the files of all private keys in *folder*, sorted: of agencies, services, admitters, operator, authority, broker.
 
-    What a sealing that was cut has left of one is among them.
+    The remains of an interrupted sealing are among them.
     """
     return tuple(sorted({path for place in (*_PLACES, *_LEFT) for path in folder.path.glob(place)}))
 
 
 @contextmanager
 def sentences() -> Iterator[None]:
-    """Say in a sentence why a key cannot be opened.
+    """Turn a key that cannot be opened into one sentence.
 
     Raises:
         KeysSealed: in place of what the block raised.
@@ -81,13 +81,13 @@ def sentences() -> Iterator[None]:
 
 
 def unlock(folder: BusFolder, *, unprotected: bool = False) -> None:
-    """Have this process hold what the private keys of *folder* are, or are to be, sealed under; call it before any is made.
+    """Have this process hold the passphrase of the private keys of *folder*; call it before any key is made.
 
-    A bus for playing has its keys raw, always, and says so. On another bus nothing is made or used raw unless *unprotected*
-    says so. Where no bus was made yet it is taken for one that is not for playing.
+    The keys of a bus for playing are always unprotected, with a warning. On any other bus, and in a folder without a bus,
+    no key is made or used unprotected unless *unprotected* is True.
 
     Raises:
-        KeysSealed: nothing protects the keys, or what is given does not open those that are sealed.
+        KeysSealed: nothing protects the keys, or the passphrase does not open the sealed ones.
     """
     if folder.exists and folder.settings.play:
         typer.echo("This is a bus for playing: its private keys are unprotected. Publish nothing real on it.", err=True)
@@ -139,7 +139,7 @@ def _kept_elsewhere(folder: BusFolder) -> None:
 
 
 def _tried(passphrase: Passphrase, sealed: list[Path]) -> None:
-    """Look that *passphrase* opens what is sealed; where nothing is yet, have what was typed typed again."""
+    """Check that *passphrase* opens the sealed keys; if there are none yet, ask for the typed passphrase again."""
     if sealed:
         passphrase.open(sealed[0].read_bytes())
     elif _named() is None and getpass.getpass("Once more: ").encode() != passphrase.hand_on():

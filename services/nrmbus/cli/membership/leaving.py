@@ -1,4 +1,4 @@
-"""What `nrmbus agency retire` says of an agency's cases: what was destroyed here, and which it has said nothing of yet."""
+"""Cases of an agency that retires: the keys destroyed here, and the cases that its request does not list yet."""
 
 from collections.abc import Collection, Mapping
 
@@ -9,7 +9,7 @@ from nrmbus.desk.errors import DeskError
 
 
 async def left_out(folder: BusFolder, agency: str, disposals: Mapping[str, str | None]) -> list[str]:
-    """The cases for which no admitter will sign yet, in lines that can go into the file of ``--cases``.
+    """Return the cases that still keep admitters from signing, in lines for the file of ``--cases``.
 
     Raises:
         BusError: the ledger is another's.
@@ -20,14 +20,14 @@ async def left_out(folder: BusFolder, agency: str, disposals: Mapping[str, str |
         raise BusError(str(error)) from None
     left = [f'"{case}":' for case in known if case not in disposals]
     said = (
-        f"No admitter will sign it yet: it says nothing of {_counted(len(left))} of {agency}. Write into a file for",
+        f"No admitter will sign the request yet: it leaves out {_counted(len(left))} of {agency}. Write into a file for",
         "--cases, behind each `deleted` or `{handed_over: AGENCY}`, and ask again:",
     )
     return [*said, *left] if left else []
 
 
 async def destroyed(folder: BusFolder, agency: str, cases: Collection[str]) -> str:
-    """Destroy what opens the letters of *cases* at *agency*; a sentence of what was done.
+    """Destroy the keys to the letters of *cases* at *agency*; return a sentence about it.
 
     Raises:
         BusError: the ledger is another's, or something of these cases is not answered yet.
@@ -37,9 +37,9 @@ async def destroyed(folder: BusFolder, agency: str, cases: Collection[str]) -> s
     except DeskError as error:
         raise BusError(str(error)) from None
     return (
-        f"What opens the letters of {_counted(len(cases))} was destroyed here."
+        f"The keys to the letters of {_counted(len(cases))} were destroyed here."
         if here
-        else "There is no ledger here, so nothing was destroyed: what was deleted is the agency's word."
+        else "There is no ledger here, so nothing was destroyed: the deletion rests on the agency's word."
     )
 
 

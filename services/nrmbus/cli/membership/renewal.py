@@ -1,4 +1,4 @@
-"""What `nrmbus agency renew` and `nrmbus agency head` do: a certificate by file, and what an operator without `up` looks after."""
+"""Work of `nrmbus agency renew` (a certificate by file) and `nrmbus agency head` (the care of a directory without `nrmbus up`)."""
 
 import asyncio
 from pathlib import Path
@@ -13,10 +13,10 @@ from nrmbus.directory.operator_inbox import answer
 
 
 def renewed(folder: BusFolder, agency: str, file: Path | None) -> str:
-    """Do the next step with *file*: ask, issue or keep; a sentence of what was done.
+    """Do the next step with *file*: request, issue or store; return a sentence about it.
 
     Raises:
-        DirectoryError, NotCertified: what is in the file is not in order.
+        DirectoryError, NotCertified: the file is not in order.
     """
     if file is None:
         path = Path(f"{agency}.renewal.json")
@@ -35,9 +35,9 @@ def renewed(folder: BusFolder, agency: str, file: Path | None) -> str:
 
 
 async def looked_after(folder: BusFolder) -> list[str]:
-    """Sign how far the directory goes, and answer what agencies ask for; a line for each thing that was done.
+    """Sign the head of the directory, and answer the agencies' requests; return a line for each action.
 
-    The operator's own certificate is renewed first, and the rights of those that ended are taken.
+    The operator's own certificate is renewed first, and the rights of expired certificates are removed.
 
     Raises:
         DirectoryError: ``not_operator``.

@@ -1,4 +1,4 @@
-"""What `nrmbus agency admit` does with a file: an admitter's signature, and where the operator's key is, the entry."""
+"""Work of `nrmbus agency admit` with a file: an admitter's signature, and the entry on the operator's machine."""
 
 import hashlib
 from pathlib import Path
@@ -13,7 +13,7 @@ from nrmbus.directory.requests import Request
 
 
 def to_read_out(request: Request) -> str | None:
-    """What agency and admitters read to one another of the keys that a request brings: 32 hex digits; none where it brings none."""
+    """Return the fingerprint of a request's keys that agency and admitters compare aloud (32 hex digits), or None if it has none."""
     entry = request.entry
     if entry.kind not in CHANGES_KEYS:
         return None
@@ -24,7 +24,7 @@ def to_read_out(request: Request) -> str | None:
 async def admitted(
     folder: BusFolder, file: Path, name: str | None, fingerprint: str | None = None, known: Path | None = None
 ) -> str:
-    """Sign the request in *file* as the admitter *name*, enter it where it is complete and the operator's key is here; what was done.
+    """Sign the request in *file* as the admitter *name*, enter it if it is complete and the operator's key is here; return a report.
 
     *known* as for `nrmbus.directory.commands.seen_by_admitter`.
 

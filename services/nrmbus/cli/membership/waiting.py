@@ -1,4 +1,4 @@
-"""What `nrmbus agency waiting` prints and `nrmbus agency admit --waiting` signs: changes of keys that wait on the bus."""
+"""Requests for new keys that wait on the bus: `nrmbus agency waiting` lists them, `nrmbus agency admit --waiting` signs them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ NOTHING: Final = "Nothing waits for an admitter."
 
 
 async def listed(folder: BusFolder) -> list[str]:
-    """A line for each change of keys that waits: whose, how many have signed, the new keys.
+    """Return a line for each waiting request: agency, new keys, signers.
 
     Raises:
         DirectoryError: the directory cannot be read from here, or believed.
@@ -38,14 +38,14 @@ def _line(request: Request, names: Mapping[str, str]) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Answered:
-    """What became of one change that waited, in a line; ``refused`` if it was not signed."""
+    """Result for one waiting request, in a line; ``refused`` if it was not signed."""
 
     line: str
     refused: bool = False
 
 
 async def signed(folder: BusFolder, agency: str | None, name: str | None) -> list[Answered]:
-    """Sign as an admitter what waits of *agency*, or of all, and send it; an answer for each, whatever became of another.
+    """Sign as an admitter the waiting requests of *agency*, or of all, and send them; return a result for each.
 
     Raises:
         DirectoryError: as `listed`; ``nothing_waiting`` of this agency; ``admitter_key_missing``.

@@ -1,1 +1,1 @@
-"""Commands that run a bus and look after it."""
+"""Commands that run a bus and take care of it."""

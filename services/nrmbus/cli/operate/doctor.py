@@ -1,4 +1,4 @@
-"""``nrmbus doctor``: what is wrong with a bus on this machine, each finding in one line with what mends it. Changes nothing."""
+"""``nrmbus doctor``: faults of a bus on this machine, each in one line with the command that mends it. Changes nothing."""
 
 import asyncio
 import json
@@ -41,21 +41,21 @@ SKEW: Final = timedelta(seconds=5)
 """Clocks that are set by a time server differ by milliseconds; legal clocks are told to the second."""
 
 LEAST_FREE: Final = 2 * 1024**3
-"""Bytes: below that Kafka and the ledgers may stop in the middle of a day."""
+"""Bytes; with less free space Kafka and the ledgers may stop within a day."""
 
 SOON: Final = timedelta(days=7)
-"""A certificate is renewed by itself from ten days before its end: one with less was not."""
+"""Certificates are renewed automatically ten days before their end; one with less time left was not renewed."""
 
 _SET_CLOCKS: Final = "set both by a time server: timedatectl set-ntp true"
 MOST_NAMED: Final = 10
-"""More files than these that are open to others are one finding, which mends them together."""
+"""Number of open files above which one finding names them all."""
 
 _PUBLIC: Final = frozenset({"operator.pub", "cert.pem", "ca.pem", "broker-ca.pem", "made", "interim"})
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What is wrong, why it matters, the command that mends it. *serious*: the exit status tells of it."""
+    """Fault, reason why it matters, and command that mends it; *serious* ones set the exit status."""
 
     code: str
     what: str
@@ -68,7 +68,7 @@ class Finding:
 
 
 def findings(folder: BusFolder, now: datetime) -> Iterator[Finding]:
-    """What files say, without asking the broker."""
+    """Yield the findings from files, without asking the broker."""
     yield from _permissions(folder)
     yield from _keys(folder)
     yield from _certificates(folder, now)
@@ -89,7 +89,7 @@ def _permissions(folder: BusFolder) -> Iterator[Finding]:
 
 
 def _lying(folder: BusFolder) -> Iterator[Path]:
-    """All that lies in the bus's folder, itself included; of Kafka's own data the folder alone, which bars the way."""
+    """Yield all paths in the bus's folder, itself included; of Kafka's own data only the closed folder."""
     yield folder.path
     for at, folders, files in os.walk(folder.path):
         here = Path(at)
@@ -158,7 +158,7 @@ _NEWEST_OWN: Final = """
 
 
 def _clocks_ahead(folder: BusFolder) -> Iterator[Finding]:
-    """Desks here that said something later, by their own clock, than the registrar registered it."""
+    """Yield the desks here whose own clock dates an event later than its registration."""
     for agency in folder.agencies():
         ahead = _ahead(folder.agency(agency).ledger, agency)
         if ahead > SKEW:
@@ -171,7 +171,7 @@ def _clocks_ahead(folder: BusFolder) -> Iterator[Finding]:
 
 
 def _ahead(ledger: Path, agency: str) -> timedelta:
-    """By how much the newest of *agency*'s own words in *ledger* is later than its registration; zero where there is none."""
+    """Return by how much the newest own event in *ledger* is later than its registration; zero if there is none."""
     in_use = ledger.with_name(f"{ledger.name}-wal").exists()
     how = (
         "mode=ro" if in_use else "mode=ro&immutable=1"
@@ -199,7 +199,7 @@ def _disk(folder: BusFolder) -> Iterator[Finding]:
 
 @dataclass(frozen=True, slots=True)
 class Heard:
-    """What the directory's topic says of clocks: the newest record by the broker's clock, and the newest head by both.
+    """Clocks and keys by the directory's topic: the newest record by the broker's clock, and the newest head by both clocks.
 
     *ending* are agencies and services of this machine whose sealing key ends within 14 days, or has ended; *left* those in
     whose folder private keys lie, so many, that had to be destroyed a day ago or before.
@@ -214,7 +214,7 @@ class Heard:
 
 
 def of_sealing_keys(heard: Heard, now: datetime) -> Iterator[Finding]:
-    """Whose sealing key ends soon, or has ended, by what was *heard*."""
+    """Yield a finding for each sealing key that ends soon or has ended."""
     for each in heard.ending:
         ended = each.ends <= now
         yield Finding(
@@ -226,7 +226,7 @@ def of_sealing_keys(heard: Heard, now: datetime) -> Iterator[Finding]:
 
 
 def of_left_keys(heard: Heard) -> Iterator[Finding]:
-    """Who has sealing keys whose time is over, by what was *heard*."""
+    """Yield a finding for each agency with replaced sealing keys that should be gone."""
     for agency, count in heard.left:
         yield Finding(
             "key_left",
@@ -239,7 +239,7 @@ def of_left_keys(heard: Heard) -> Iterator[Finding]:
 
 
 def of_clocks(heard: Heard, now: datetime) -> Iterator[Finding]:
-    """What is wrong with the clocks and the directory by what was *heard* at *now*, this machine's time."""
+    """Yield the findings about clocks and directory by what was *heard* at *now*, this machine's time."""
     why = "Legal clocks run by these times, and a valid certificate or head may look invalid."
     if heard.newest is not None and heard.newest - now > SKEW:
         yield Finding(
@@ -303,7 +303,7 @@ def _left(folder: BusFolder, directory: Directory, agencies: Iterable[str], by: 
 
 
 def of_services(folder: BusFolder, healths: Mapping[str, Health | None]) -> Iterator[Finding]:
-    """Which desks and services do not answer, are not ready, or lost their ledger, by their *healths*."""
+    """Yield the desks and services that do not answer, are not ready, or lost their ledger, by their *healths*."""
     ending = failing(folder)
     for name, health in healths.items():
         log = folder.logs / f"{name}.log"

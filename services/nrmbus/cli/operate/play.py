@@ -30,9 +30,9 @@ from nrmbus.play.table import Storyteller
 app = Commands()
 
 FAILED: Final = 1
-"""Exit status when an expectation did not hold."""
+"""Exit status if an expectation did not hold."""
 NOT_PLAYED: Final = 2
-"""Exit status when there was nothing that could be played."""
+"""Exit status if there was nothing to play."""
 
 
 @app.register(example="nrmbus play 01-woman-referred-by-ngo --memory")
@@ -62,7 +62,7 @@ def play(
 
 
 def _tell(scenario: Scenario, stage: Stage, *, keep_going: bool, as_json: bool) -> int:
-    """Play, telling the story on the way; the exit status."""
+    """Play the scenario, print the story, and return the exit status."""
     storyteller = Storyteller(scenario, Console(stderr=as_json, quiet=as_json))
     storyteller.begin()
     started = time.monotonic()
@@ -75,7 +75,7 @@ def _tell(scenario: Scenario, stage: Stage, *, keep_going: bool, as_json: bool) 
 
 @contextmanager
 def _stage(scenario: Scenario, data: Path | None) -> Iterator[BusStage]:
-    """The bus that runs in *data*, or one started there, or a fresh one that is kept for who wants to look."""
+    """Yield the bus that runs in *data*, or start one there, or start a fresh one that stays for inspection."""
     folder = BusFolder(data) if data else None
     if folder is None:
         plays = make_private(data_home() / "plays")

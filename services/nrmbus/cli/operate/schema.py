@@ -1,4 +1,4 @@
-"""``nrmbus schema``: the published language: its types and versions, what changed between two, a file held against it."""
+"""``nrmbus schema``: types and versions of the published language, changes between versions, and checks of a file."""
 
 import json
 from typing import Annotated, Any
@@ -49,7 +49,7 @@ def list_(*, as_json: Json = False) -> None:
 
 
 _WIDE = 110
-"""From so many columns on, a row has a column for each thing it says."""
+"""Terminal width from which each detail has a column of its own."""
 
 
 def _says(data: type[Data]) -> str:

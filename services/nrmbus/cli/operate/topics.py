@@ -1,4 +1,4 @@
-"""``nrmbus topics``: the broker's topics against the files that declare them."""
+"""``nrmbus topics``: the broker's topics compared with the files that declare them."""
 
 import asyncio
 from pathlib import Path
@@ -22,7 +22,7 @@ Files = Annotated[
 
 
 def _agencies(folder: BusFolder) -> list[str]:
-    """Everybody with an outbox and an inbox: who is in the directory, and the bus's own services."""
+    """Return everybody with an outbox and an inbox: the agencies in the directory and the bus's own services."""
     return sorted({*asyncio.run(read_directory(folder)).entries, *RUNNING})
 
 

@@ -28,12 +28,12 @@ from nrmbus.rules import profile_names
 app = Commands()
 
 NAMED_SECONDS: Final = 10.0
-"""Patience before the services that are not ready are named, and between two such lines."""
+"""Seconds before the services that are not ready are named, and between two such lines."""
 LOOK_SECONDS: Final = 0.5
 
 
 class Ended(KeyboardInterrupt):
-    """The signal to end: Ctrl-C, SIGTERM, or the terminal's closing.
+    """Signal to end: Ctrl-C, SIGTERM, or the terminal's closing.
 
     Of all that a signal can raise inside an event loop, asyncio lets only a KeyboardInterrupt out.
     """
@@ -41,7 +41,7 @@ class Ended(KeyboardInterrupt):
 
 @contextmanager
 def until_told() -> Iterator[None]:
-    """Leave the block, cleanly, at the first signal that asks us to end; later ones do not disturb the tidying."""
+    """Leave the block cleanly at the first signal to end; later signals do not disturb the clean-up."""
     numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
     def told(_number: int, _frame: object) -> NoReturn:
@@ -64,7 +64,7 @@ def until_told() -> Iterator[None]:
 
 @contextmanager
 def progress_bar() -> Iterator[Callable[[str, int, int], None]]:
-    """A progress bar that appears with the first thing it is told."""
+    """Yield a function that reports progress; a bar appears with the first report."""
     bar = Progress(TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn())
     tasks: dict[str, TaskID] = {}
 
@@ -172,10 +172,10 @@ def wait_until_ready(folder: BusFolder, say: Callable[[str], None]) -> None:
 
 
 def operators_own(folder: BusFolder) -> None:
-    """See that no other machine has the operator's key of this bus.
+    """Check that this machine has the operator's key of this bus.
 
     Raises:
-        NoBus: one has: the folder was made by nrmbus join, and desks are what may run here.
+        NoBus: the folder was made by nrmbus join, so only desks may run here.
     """
     if is_joined(folder):
         raise NoBus(
@@ -185,10 +185,10 @@ def operators_own(folder: BusFolder) -> None:
 
 
 def reached_by_tls(bootstrap: str | None, tls: Path | None, *, plaintext: bool, is_new: bool) -> bool | None:
-    """Whether another's cluster is reached over TLS; none where nothing was said about it. Nothing is taken for granted.
+    """Return whether an existing cluster is reached over TLS, or None if no option says so.
 
     Raises:
-        NoBus: the options do not go together, or a new bus on another's cluster has neither; the message says what to give.
+        NoBus: the options contradict each other, or a new bus on an existing cluster has neither; the message names the options.
     """
     if bootstrap is None and (tls or plaintext):
         raise NoBus("Our own Kafka is always reached over TLS: --tls and --plaintext go with --bootstrap HOST:PORT.")
@@ -203,7 +203,7 @@ def reached_by_tls(bootstrap: str | None, tls: Path | None, *, plaintext: bool, 
 
 
 def introduced(folder: BusFolder, tls: Path) -> tuple[str, ...]:
-    """Have everybody on the bus trust the brokers that *tls*/ca.pem certifies; what its cluster must be set to, in lines.
+    """Have the bus trust the brokers that *tls*/ca.pem certifies; return the settings that the cluster needs, in lines.
 
     Raises:
         BusError: there is no such certificate.
@@ -226,10 +226,10 @@ def introduced(folder: BusFolder, tls: Path) -> tuple[str, ...]:
 
 
 def known_policy(name: str) -> None:
-    """Look that there is a profile called *name*, before a bus is made under it for ever.
+    """Check that the profile *name* exists, before a bus is made with it for good.
 
     Raises:
-        NoBus: there is none; the message names those there are.
+        NoBus: there is no such profile; the message names the profiles.
     """
     if name not in profile_names():
         message = f"There is no such policy profile: nrmbus up --policy {' or '.join(profile_names())}"
