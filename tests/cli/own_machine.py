@@ -99,7 +99,7 @@ class Apart:
                     raise
 
     async def health(self) -> dict[str, Any]:
-        """That of its desk; empty while that cannot be asked."""
+        """Return the health of its desk, or an empty mapping while the desk does not answer."""
         with suppress(DoorError, httpx.HTTPError, KeyError):
             async with Door.of(self.folder.agency(self.name).path) as door:
                 return await door.health()

@@ -143,7 +143,7 @@ def test_no_service_holds_anothers_lifeline(way: Spawner, folder: BusFolder, beg
 def test_the_log_of_a_service_that_failed_never_says_what_it_handled(
     way: Spawner, folder: BusFolder, begin: Begin
 ) -> None:
-    """Which kind of error, and where; not its message, which may name a person."""
+    """The log has kind and place of the error, and not its message, which may name a person."""
     service = begin(way, "raiser")
     until("it has ended", lambda: has_ended(service))
 

@@ -1,4 +1,4 @@
-"""What the commands show of the history is on record before it is shown: by whom, what, and what for."""
+"""Commands that show the history are recorded first: reader, question, and purpose."""
 
 import asyncio
 import json
@@ -40,7 +40,7 @@ def commands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Commands:
 
 
 def typed(commands: Commands) -> dict[str, tuple[str | Path, ...]]:
-    """Each command that shows what the history says, by name; with files, where it writes one."""
+    """Return each command that shows the history, by name, with its output files."""
     return {
         "replay": ("replay", "--case", commands.case),
         "replay of all": ("replay", "--jsonl"),
@@ -108,7 +108,7 @@ def test_p4_off_the_record_is_loud_and_written_down_before_it_is_shown(commands:
 
 
 def test_off_the_record_is_not_taken_where_the_record_can_be_had(commands: Commands) -> None:
-    """Whoever always says it is on record all the same."""
+    """A user who always gives the option is recorded anyway."""
     commands.shown("replay", OFF)
 
     assert len(commands.asked) == 1
@@ -338,7 +338,7 @@ async def _until_settled(bus: AuditedBus) -> None:
 async def test_p4_an_export_that_is_on_record_verifies_and_leaves_its_own_record_to_the_next(
     broker: Broker, tmp_path: Path
 ) -> None:
-    """What was registered before it is in it, and nothing that it has itself caused."""
+    """The export has the registrations before its own record, and nothing that the export itself caused."""
     async with live(broker, {"ngo-a": "ngo_outreach"}, run=("ngo-a",)) as running:
         bus, case = AuditedBus(running.folder), ids.new_ref()
         async with running.door("ngo-a") as door:

@@ -72,7 +72,7 @@ def letter_to(found: Written, agency: str) -> Event:
 
 
 def rows(agency: str, event: str, *, who: str = READER, parts: tuple[str, ...] = ("story",)) -> list[dict[str, Any]]:
-    """What the desk of an agency has in its own table of one opening."""
+    """Return the rows of one opening in a desk's own table."""
     at = {"at": "2026-03-02T09:00:00Z", "who": who, "source": agency, "event": event, "purpose": "case_work"}
     return [{**at, "part": part} for part in parts]
 
@@ -107,7 +107,7 @@ class TestReads:
     def test_a_desk_that_opened_what_was_registered_differs_in_nothing(
         self, commands: Commands, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """A row for each part is one opening; what the desk opens by itself needs no registration."""
+        """One row for each part is one opening; automatic openings of the desk need no registration."""
         event = letter_to(story(), "special-unit").id
         mine = rows("ngo-a", event, parts=("identity", "story"))
         desks(monkeypatch, {"special-unit": [*mine, *rows("ngo-a", event, who="desk")]})
@@ -260,7 +260,7 @@ class TestPersonReport:
     def test_what_was_destroyed_is_told_as_such(
         self, language: str, commands: Commands, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """By whom, since when, and from when on no backup opens it; who was told to and has not confirmed it, too."""
+        """The report names each confirmed erasure with its times, and each agency that has not confirmed yet."""
         found = story()
         say(found, "timekeeper", "access.erasure_due", ground="decision")
         say(found, "vac", "access.erasure_confirmed", ground="decision", horizon="2027-01-05T00:00:00Z")
@@ -392,7 +392,7 @@ class TestPersonReport:
         assert "a report for the person; purpose: request of the person" in commands.shown(*how)
 
     def test_the_page_is_for_its_owner_only(self, commands: Commands, tmp_path: Path) -> None:
-        """Who knows of a person is on it; also where a file of that name was open to all."""
+        """The file names a person's helpers, so only its owner may read it, even if an older file was open to all."""
         page = tmp_path / "report.html"
         page.touch(0o644)
         commands.shown("person-report", "--case", commands.case, "--language", "en", "--html", page)

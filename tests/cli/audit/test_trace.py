@@ -111,7 +111,7 @@ def test_while_the_bus_is_down_the_spans_are_shown(tmp_path: Path, monkeypatch: 
 
 
 def test_what_the_chain_beyond_the_trace_is(commands: Commands) -> None:
-    """What an event answers, and what came of it, by the ids that their senders signed."""
+    """The event's cause and its consequences are found by the ids that their senders signed."""
     asked, offered = (of_type(commands.seen, type_) for type_ in ("shelter.bed_requested", "shelter.bed_offered"))
     back, forth = words(commands.shown("trace", "24")), words(commands.shown("trace", "shelter.bed_requested"))
 

@@ -42,7 +42,7 @@ class Commands:
         self.away: str | None = None
         """The code of why the auditor puts nothing on record."""
         self.written: list[dict[str, Any]] = []
-        """What the desk that tells the person says of the letters that it can open."""
+        """Written parts that the reporting desk names for the letters that it can open."""
         self.away_later: str | None = None
         """The same, once it has been asked whether it would."""
 
@@ -84,7 +84,7 @@ class Commands:
         return typed(*arguments, "--data", self.home)
 
     def shown(self, *arguments: str | Path) -> str:
-        """What it prints, and that it went well."""
+        """Return the output of a command that succeeds."""
         result = self.type(*arguments)
         assert result.exit_code == 0, result.exception
         return result.stdout

@@ -18,7 +18,7 @@ UNKNOWN = {name: value for name, value in ROW.items() if name not in {"version",
 
 
 def shown(event: dict[str, Any]) -> str:
-    """What a row of the inbox looks like, in both forms, and what stands below it."""
+    """Rows of the inbox in both forms, and the lines below them."""
     console = Console(file=io.StringIO(), width=200, color_system=None)
     console.print(_streamed(event), soft_wrap=True)
     _print_below(event, console)
@@ -58,7 +58,7 @@ def test_what_a_version_has_no_place_for_is_listed() -> None:
 
 
 def test_a_refused_version_names_those_that_would_do() -> None:
-    """So that whoever said it can say it again."""
+    """The sender can then publish it again."""
     said = {
         "verdict": "refused", "id": "i", "case": "c", "code": "unknown_version", "rule": "W3", "accepts": [1, 2],
         "sentence": "Say it in one of those in `accepts`.",

@@ -39,7 +39,7 @@ def nrmbus(*arguments: str | Path, given: str = "") -> subprocess.CompletedProce
     ],
 )
 def test_an_event_that_cannot_be_read_is_not_repeated(given: str, what: str) -> None:
-    """What is wrong with it is said in one sentence, and none of its words."""
+    """One sentence names the fault and repeats no word of the file."""
     done = nrmbus("publish", "ngo-a", "--event", "-", given=given)
 
     assert (done.returncode, done.stdout) == (1, "")
@@ -76,7 +76,7 @@ def test_file_and_command_line_may_not_contradict_each_other(tmp_path: Path) -> 
 
 
 def test_a_file_that_is_not_there_is_told() -> None:
-    """With what to do instead; its name, which may be a person's, is not repeated."""
+    """The message says what to do instead and does not repeat the name, which may be a person's."""
     done = nrmbus("publish", "ngo-a", "--event", f"{CANARY}.json")
 
     assert done.returncode == 1

@@ -1,4 +1,4 @@
-"""What `nrmbus agency` does at a closed broker: who is served, by which certificate, and until when."""
+"""`nrmbus agency` at a closed broker: clients with access, their certificates, and the end of both."""
 
 import asyncio
 from collections.abc import Iterator
@@ -130,7 +130,7 @@ def test_the_owner_of_the_old_key_is_there_and_may_object(bus: BusFolder, tmp_pa
 
 
 def test_when_they_hold_every_certificate_before_them_ends(bus: BusFolder, tmp_path: Path) -> None:
-    """By itself, on open connections too; also one that was renewed meanwhile, with the old key."""
+    """The access ends automatically, on open connections too, and also for a certificate renewed meanwhile with the old key."""
     since = others_keys(bus, tmp_path / "theirs")[1].entry.valid_from
     authority = Authority(bus)
     authority.issue(US, certificate.request(Tls(bus.agency(US).path)))

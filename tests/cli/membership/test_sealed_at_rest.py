@@ -1,4 +1,4 @@
-"""A real bus with a key file: whoever copies its folder has not one private key, those of its connections included."""
+"""A real bus with a key file: a copy of its folder contains no usable private key, not even those of TLS."""
 
 import base64
 import json
@@ -31,7 +31,7 @@ SERVICES = {"broker", "registrar", "timekeeper", "auditor", "ngo-a"}
 
 @dataclass(frozen=True)
 class Kept:
-    """A bus, the file that its private keys are sealed under, and the process that runs it."""
+    """Bus, key file of its private keys, and the process that runs the bus."""
 
     folder: BusFolder
     key_file: Path
@@ -100,7 +100,7 @@ def started(folder: BusFolder, key_file: Path | None) -> "subprocess.Popen[str]"
 
 
 def sentence_of(folder: BusFolder, *command: str, key_file: Path | None = None) -> tuple[int, str]:
-    """What a command says that cannot do what it should, and its exit status."""
+    """Return exit status and message of a command that must fail."""
     named = {keyfile.SETTING: str(key_file)} if key_file else {}
     done = subprocess.run(
         [*NRMBUS, *command, "--data", str(folder.path)],
@@ -216,7 +216,7 @@ if sys.platform == "linux":  # no other system shows it in files
 
 
 def test_without_the_key_file_nothing_comes_to_the_broker(kept: Kept) -> None:
-    """One sentence that says what to give, and the doctor's note that it did not ask."""
+    """One sentence names the key file to give, and the doctor notes that it did not ask the broker."""
     for command in (["topics", "check"], ["run", "auditor"], ["replay"]):
         status, said = sentence_of(kept.folder, *command)
         assert status != 0

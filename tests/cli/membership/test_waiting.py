@@ -20,7 +20,7 @@ REFUSED = Answered("ngo-b: One admitter signed twice: a second person has to sig
 def test_the_exit_status_is_1_where_something_was_not_signed(
     answers: list[Answered], status: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whoever has it run by a program sees that somebody has to look; each line is said in any case."""
+    """A program that runs the command sees by the exit status that a person must look; every line is printed."""
 
     async def signed(*_: object) -> list[Answered]:
         return answers

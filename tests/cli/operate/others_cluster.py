@@ -1,4 +1,4 @@
-"""A Kafka cluster that is another's: with its own authority, its own names for its brokers, and no idea of any bus."""
+"""Kafka cluster of another operator: its own authority, its own names for brokers, and no knowledge of the bus."""
 
 from collections.abc import Mapping
 from datetime import timedelta
@@ -19,7 +19,7 @@ from nrmbus.bus.pki.certificate import now
 from nrmbus.bus.reach import Reach, Tls
 
 OWN: Final = "CN=kafka-1,OU=IT,O=Ministry"
-"""Who its broker is, to itself and to its controller."""
+"""Names of the broker, to itself and to its controller."""
 
 
 PASSWORD: Final = "of the truststore"

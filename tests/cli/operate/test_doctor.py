@@ -274,7 +274,7 @@ class TestTheDoctor:
 
     @pytest.mark.parametrize(("seconds", "wrong"), [(-3600, False), (4, False), (60, True)])
     def test_a_desk_whose_clock_is_ahead_is_found(self, folder: BusFolder, seconds: int, wrong: bool) -> None:  # noqa: FBT001 - a column
-        """By what it said last; what was said before its clock was set counts no more, nor what others said."""
+        """The desk's newest event counts; events from before its clock was set do not, nor events of others."""
         ledger = folder.agency("ngo-a").ledger
         engine = create_engine(f"sqlite:///{ledger}")
         with engine.connect() as connection:

@@ -73,7 +73,7 @@ def test_every_published_example_fits(name: str) -> None:
 
 @pytest.mark.parametrize("path", sorted(POSTED.parent.glob("*.json")), ids=lambda path: path.name)
 def test_every_example_of_the_door_fits(path: Path) -> None:
-    """What the README has one post is what is published."""
+    """The README's examples are published events."""
     assert nrmbus("check", path).exit_code == 0
 
 
