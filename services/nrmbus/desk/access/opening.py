@@ -1,4 +1,4 @@
-"""Whether a letter may be opened, and the one way in: by the desk itself when it comes, by a person at the door.
+"""Opening of letters: by the desk when a letter comes, by a person at the door, and never around these two ways.
 
 A letter that reached this agency by consent stays closed while the person refuses that the agency be told, or has taken
 that back. What a person had opened before may be opened again only where the agency has said that the law has it retain
@@ -34,10 +34,10 @@ from nrmbus.wire.envelope import Signed
 from nrmbus.wire.ids import said_by_itself
 
 MOST: Final = 50
-"""Letters that one request opens at most: each is an event of its case, and those of one case are said one by one."""
+"""Largest number of letters that one request opens: each opening is an event, and events of one case wait for each other."""
 
 WITHIN_SECONDS: Final = 20.0
-"""How long the registrar may take until a reading is on record; what is not by then is not read."""
+"""Seconds that the registrar may take to register a reading; after that nothing is opened."""
 
 _READER: Final = re.compile(r"(?=.*[0-9])[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _WITHDRAWING: Final = ("consent.refused", "consent.withdrawn")
@@ -50,7 +50,7 @@ async def open_letter(desk: Desk, signed: Signed, *, who: str, purpose: str) -> 
 
 
 def rests_on_consent(desk: Desk, signed: Signed) -> bool:
-    """Whether a withdrawal could close the letter of *signed*, and something of it is sealed to this desk."""
+    """Return whether a withdrawal could close the letter of *signed* and a part is sealed to this desk."""
     row = desk.seat.rules.profile.types.get(signed.type)
     return (row is None or not row.stops) and bool(letters.copy_of(desk.seat, signed)[1])
 
@@ -66,14 +66,14 @@ def may_be_closed_later(desk: Desk, signed: Signed, partition: int, offset: int)
 
 
 async def why_shut(desk: Desk, signed: Signed, tx: AsyncConnection) -> letters.Shut | None:
-    """Why the letter of *signed* must stay closed, by all that this desk was told of the case, and destroyed, so far."""
+    """Return why the letter of *signed* must stay closed, by the stored events and erasures of the case; None if it need not."""
     if await _is_destroyed(tx, signed) or await rounds.is_due(desk.seat, tx, signed):
         return letters.ERASED
     return letters.KEPT_SHUT if await _is_kept_shut(desk, signed, tx) else None
 
 
 async def _is_destroyed(tx: AsyncConnection, signed: Signed) -> bool:
-    """Whether the letter was destroyed since somebody read it from the ledger: while his reading went on record, say."""
+    """Return whether the letter was destroyed after it was read from the ledger, while its reading was registered, say."""
     events = tables.events.c
     same = (events.subject == signed.subject) & (events.source == signed.source) & (events.id == signed.id)
     row = select(events.position).where(same, events.letter.is_(None), events.shut == letters.ERASED)
@@ -93,7 +93,7 @@ async def _is_kept_shut(desk: Desk, signed: Signed, tx: AsyncConnection) -> bool
 
 
 async def _unread_word(tx: AsyncConnection, subject: str) -> bool:
-    """Whether the person may have said something about this agency that this release cannot read yet."""
+    """Return whether the person may have withdrawn consent in an event that this release cannot read yet."""
     events, parked = tables.events.c, tables.parked.c
     rows = (
         select(parked.position)
@@ -111,7 +111,7 @@ async def _read_before(tx: AsyncConnection, signed: Signed) -> bool:
 
 
 def receipt(me: str, event: Event, opened: letters.Opened, at: datetime) -> Draft:
-    """What the desk of *me* tells the sender of the letter of *event*: that it opened, why it could not, or was not."""
+    """Return the receipt of *me* for the letter of *event*: opened, unreadable with a reason, or kept shut."""
     data: Data = LetterOpened()
     match opened.shut:
         case None:
@@ -130,12 +130,12 @@ def receipt(me: str, event: Event, opened: letters.Opened, at: datetime) -> Draf
 
 
 def is_reader(who: str) -> bool:
-    """Whether somebody may read as *who*: a number of this agency's, so with a digit, and no name of machines."""
+    """Return whether a person may read as *who*: a staff number has a digit and is no name reserved for machines."""
     return _READER.fullmatch(who) is not None and who.lower() not in NOBODYS
 
 
 def reader(desk: Desk, actor: str | None) -> str:
-    """Who reads: *actor*, or where nobody is named, who answers for the agency's system by its ``agency.json``.
+    """Return the reader: *actor*, or else the ``reader`` of ``agency.json``, who answers for the agency's system.
 
     Raises:
         DeskError: ``reader_unnamed``: neither is there.
@@ -156,7 +156,7 @@ def access(
     parts: Iterable[Part] = (),
     event: str | None = None,
 ) -> Draft:
-    """What this agency says before *who* reads or hands on *what* of the case *subject*.
+    """Return the event to register before *who* reads or hands on *what* of the case *subject*.
 
     Raises:
         DeskError: ``unknown_field``: *who* is no number, or a name of machines, under which no person reads.
@@ -169,15 +169,15 @@ def access(
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
-    """A page of letters that somebody wants to read, by position: what has to be on record first, and why others stay shut."""
+class LettersToOpen:
+    """Letters to open, by position: events to register first, and reasons why other letters stay closed."""
 
     due: Mapping[int, Draft]
     shut: Mapping[int, letters.Shut]
 
 
-async def to_open(desk: Desk, rows: Iterable[Row[Any]], *, who: str, purpose: AccessPurpose) -> Asked:
-    """Which letters of *rows* may be opened once it is on record that *who* does, and why the others may not."""
+async def to_open(desk: Desk, rows: Iterable[Row[Any]], *, who: str, purpose: AccessPurpose) -> LettersToOpen:
+    """Return which letters of *rows* may be opened once the reading of *who* is registered, and why the others may not."""
     closed = [row for row in rows if can_open(row)]
     altered = {subject for subject in {row.subject for row in closed} if await desk.unaltered.is_altered(subject)}
     shut: dict[int, letters.Shut] = {row.position: letters.ALTERED for row in closed if row.subject in altered}
@@ -193,15 +193,15 @@ async def to_open(desk: Desk, rows: Iterable[Row[Any]], *, who: str, purpose: Ac
             elif parts:
                 how: dict[str, Any] = {"who": who, "purpose": purpose, "parts": parts, "event": row.id}
                 due[row.position] = access(desk, row.subject, "letter", **how)
-    return Asked(due, shut)
+    return LettersToOpen(due, shut)
 
 
 def can_open(row: Row[Any]) -> bool:
-    """Whether the letter of *row* opened when it came, so that it will again."""
+    """Return whether the letter of *row* opened when it came, so that it can be opened again."""
     return row.letter is not None and row.parts != "[]"
 
 
 async def put(desk: Desk, drafts: Iterable[Draft]) -> list[tuple[str, str]]:
-    """Put what has to be on record first into the outbox, together; subject and id of each."""
+    """Put *drafts* into the outbox in one transaction; return subject and id of each."""
     async with desk.seat.ledger.write() as tx:
         return [(draft.subject, await queue.put(desk.seat, tx, draft, origin="door")) for draft in drafts]

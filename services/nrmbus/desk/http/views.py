@@ -224,7 +224,7 @@ def original(signed: Signed, registration: bytes) -> dict[str, Any]:
 
 
 async def opened(
-    desk: Desk, row: Row[Any], speaks: Speaks, *, who: str, purpose: str, asked: opening.Asked
+    desk: Desk, row: Row[Any], speaks: Speaks, *, who: str, purpose: str, asked: opening.LettersToOpen
 ) -> dict[str, Any]:
     """The same with its letter, if the registrar has the opening on record as it was *asked*; else it stays closed."""
     if row.position in asked.due:
