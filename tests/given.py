@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
-from nrmbus.desk.procedure.interface import Heard, Procedure, Said, Settings, Task, hear, refused
+from nrmbus.desk.procedure.interface import Heard, Procedure, Result, Settings, Task, hear, refused
 from nrmbus.events.model import Data, Draft, Event, Fact, Frozen
 from nrmbus.rules import Agency, Rules, View, load_profile
 
@@ -92,7 +92,7 @@ class Story:
     def when(self, *words: Word) -> "Answer":
         """Now it hears these."""
         said = [self.hear(word) for word in words]
-        return Answer(self, sum(said, Said()))
+        return Answer(self, sum(said, Result()))
 
     def refused(self, draft: Draft, code: str = "wrong_state") -> "Answer":
         """The registrar refused what it said by itself."""
@@ -103,7 +103,7 @@ class Story:
         self.book, said = refused(self.procedure, self.book, event, code)
         return Answer(self, said)
 
-    def hear(self, word: Word) -> Said:
+    def hear(self, word: Word) -> Result:
         """Fold *word* into the view and put it through the procedure."""
         event = self._event(word, {})
         recipients = () if word.by == self.me else (self.me,)
@@ -137,7 +137,7 @@ class Story:
 class Answer:
     """What the agency said and has to do."""
 
-    def __init__(self, story: Story, said: Said) -> None:
+    def __init__(self, story: Story, said: Result) -> None:
         """Keep what was *said*."""
         self.story = story
         self.said = said

@@ -10,7 +10,7 @@ from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from nrmbus.desk.outbox import queue
-from nrmbus.desk.procedure.interface import Said, Settings, refused
+from nrmbus.desk.procedure.interface import Result, Settings, refused
 from nrmbus.desk.state import beginnings, book
 from nrmbus.desk.state.cases import Cases
 from nrmbus.desk.state.context import Seat
@@ -90,7 +90,7 @@ class Desk:
         """Store within *tx* what the procedure keeps."""
         await book.store(self.seat, tx, self._procedure_name, json.dumps(kept.to_mapping()).encode())
 
-    async def say(self, tx: AsyncConnection, said: Said, cause: Event | None) -> None:
+    async def say(self, tx: AsyncConnection, said: Result, cause: Event | None) -> None:
         """Put within *tx* what a procedure answers where it belongs: drafts into the outbox, tasks onto the list."""
         correlation = (cause.correlationid or cause.id) if cause else None
         for draft in said.drafts:

@@ -2,7 +2,7 @@
 
 from typing import Final, Literal
 
-from nrmbus.desk.procedure.interface import BY_ITSELF, Heard, Said, Settings, by_itself, derived_ref, line, task
+from nrmbus.desk.procedure.interface import BY_ITSELF, Heard, Result, Settings, by_itself, derived_ref, line, task
 from nrmbus.events.identification import StatusDecided
 from nrmbus.events.model import Draft, Event, Frozen
 from nrmbus.events.payment import Amount, PaymentOrdered
@@ -25,14 +25,14 @@ def begin(_: Settings) -> Book:
 
 
 @line(StatusDecided)
-def allowance(_: StatusDecided, heard: Heard, book: Book) -> Said | None:
+def allowance(_: StatusDecided, heard: Heard, book: Book) -> Result | None:
     """1. A decision that the person is a victim earns the one-time allowance, by the tariff of its day (Law art. 17.2 [S15])."""
     if not _victim(heard) or heard.event.id in book.earned:
         return None
     profile = heard.rules.profile
     tariff = profile.tariff_on(heard.event.time.astimezone(profile.zone).date())
     if tariff is None:
-        return Said(tasks=(task(heard, "no_tariff", "The profile has no tariff for the day of this decision."),))
+        return Result(tasks=(task(heard, "no_tariff", "The profile has no tariff for the day of this decision."),))
     order = PaymentOrdered(
         kind="one_time_allowance",
         tariff=tariff.tariff,
@@ -40,7 +40,7 @@ def allowance(_: StatusDecided, heard: Heard, book: Book) -> Said | None:
         payee=payee(heard),
         decision=heard.event.id,
     )
-    return Said(drafts=(by_itself(heard, _RULE, order, ref=derived_ref(heard, _RULE)),))
+    return Result(drafts=(by_itself(heard, _RULE, order, ref=derived_ref(heard, _RULE)),))
 
 
 def payee(heard: Heard) -> Literal["person", "deposit"]:
@@ -63,7 +63,7 @@ def keep(book: Book, heard: Heard) -> Book:
     return remember(book, heard)
 
 
-def mend(refused: Event, code: str) -> Said | None:
+def mend(refused: Event, code: str) -> Result | None:
     """4. An order to the person that is refused since the person is a child is made again, into a deposit ([u])."""
     order = refused.data
     if code != "payee_not_allowed" or refused.actor != BY_ITSELF or not isinstance(order, PaymentOrdered):
@@ -80,7 +80,7 @@ def mend(refused: Event, code: str) -> Said | None:
         causationid=refused.causationid,
         id=said_by_itself(refused.source, refused.id, _DEPOSIT),
     )
-    return Said(drafts=(draft,))
+    return Result(drafts=(draft,))
 
 
 def take_back(book: Book, _: Event) -> Book:

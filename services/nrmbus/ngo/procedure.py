@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from nrmbus.desk.procedure.interface import Heard, Said, Settings, line, task
+from nrmbus.desk.procedure.interface import Heard, Result, Settings, line, task
 from nrmbus.events.model import Data, Event, Frozen
 from nrmbus.events.referral import (
     ReferralAccepted,
@@ -29,43 +29,43 @@ def begin(_: Settings) -> Book:
 
 
 @line(ReferralSubmitted)
-def receive(_referral: ReferralSubmitted, heard: Heard, _: Book) -> Said | None:
+def receive(_referral: ReferralSubmitted, heard: Heard, _: Book) -> Result | None:
     """1. A referral comes: a case worker acknowledges it, and accepts, declines or asks before its clock ends ([S43, S46])."""
     if heard.own:
         return None
-    return Said(tasks=(task(heard, "referral", "A referral has come: acknowledge it, then accept, decline or ask."),))
+    return Result(tasks=(task(heard, "referral", "A referral has come: acknowledge it, then accept, decline or ask."),))
 
 
 @line(ReferralDeclined)
-def decline(_: ReferralDeclined, heard: Heard, book: Book) -> Said | None:
+def decline(_: ReferralDeclined, heard: Heard, book: Book) -> Result | None:
     """2. A receiver declines: a task names whom the standing consent covers instead; a person sends ([S46], [D])."""
     if heard.own:
         return None
     sentence = "The referral was declined: send it to one of the alternatives that consent covers, or ask for consent."
-    return Said(tasks=(task(heard, "refer_again", sentence, alternatives(heard, book)),))
+    return Result(tasks=(task(heard, "refer_again", sentence, alternatives(heard, book)),))
 
 
 @line(ReferralExpired)
-def expire(_: ReferralExpired, heard: Heard, book: Book) -> Said | None:
+def expire(_: ReferralExpired, heard: Heard, book: Book) -> Result | None:
     """3. Nobody answers and the referral expires: the same task, since silence is no answer to a person ([S46], [D])."""
     if not _mine(heard):
         return None
     sentence = "Nobody answered the referral: send it to one of the alternatives that consent covers."
-    return Said(tasks=(task(heard, "refer_again", sentence, alternatives(heard, book)),))
+    return Result(tasks=(task(heard, "refer_again", sentence, alternatives(heard, book)),))
 
 
 @line(ReferralInfoRequested)
-def supply(_request: ReferralInfoRequested, heard: Heard, _: Book) -> Said | None:
+def supply(_request: ReferralInfoRequested, heard: Heard, _: Book) -> Result | None:
     """4. A receiver asks: a case worker supplies what is missing; until then the receiver's clock stands still ([S46])."""
     if heard.own:
         return None
-    return Said(tasks=(task(heard, "supply", "The receiver asks for something: its clock stands until you answer."),))
+    return Result(tasks=(task(heard, "supply", "The receiver asks for something: its clock stands until you answer."),))
 
 
 @line(ReferralAcknowledged, ReferralAccepted, ReferralCompleted)
-def note(_answer: Data, heard: Heard, _: Book) -> Said | None:
+def note(_answer: Data, heard: Heard, _: Book) -> Result | None:
     """5. A receiver acknowledges, accepts or completes: noted, and nothing to do ([S46])."""
-    return None if heard.own else Said()
+    return None if heard.own else Result()
 
 
 def alternatives(heard: Heard, book: Book) -> tuple[str, ...]:

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from nrmbus.desk.procedure.interface import Heard, Said, Settings, by_itself, line, task
+from nrmbus.desk.procedure.interface import Heard, Result, Settings, by_itself, line, task
 from nrmbus.events.identification import InterviewHeld, ReasonableGroundsDecided
 from nrmbus.events.model import Event, Frozen
 from nrmbus.events.recovery import PeriodStarted
@@ -21,30 +21,30 @@ def begin(_: Settings) -> Book:
 
 
 @line(ReferralSubmitted)
-def receive(_referral: ReferralSubmitted, heard: Heard, _: Book) -> Said | None:
+def receive(_referral: ReferralSubmitted, heard: Heard, _: Book) -> Result | None:
     """1. A referral comes: its duty officer, and nobody else, acknowledges it and receives person and papers (CoM 21/2008 [S2])."""
     if heard.own:
         return None
     sentence = "A referral has come: only the duty officer acknowledges it, answers it and receives the person."
-    return Said(tasks=(task(heard, "duty_officer", sentence),))
+    return Result(tasks=(task(heard, "duty_officer", sentence),))
 
 
 @line(InterviewHeld)
-def warn(interview: InterviewHeld, heard: Heard, _: Book) -> Said | None:
+def warn(interview: InterviewHeld, heard: Heard, _: Book) -> Result | None:
     """2. From the second interview on a warning comes: share the record, ask nobody the same again ([S32, S39], [D])."""
     if not heard.own or interview.number <= _ONE_INTERVIEW:
         return None
     sentence = f"Interview number {interview.number} of this person: share the record instead of asking again."
-    return Said(tasks=(task(heard, "interviewed_again", sentence),))
+    return Result(tasks=(task(heard, "interviewed_again", sentence),))
 
 
 @line(ReasonableGroundsDecided)
-def reflect(decision: ReasonableGroundsDecided, heard: Heard, _: Book) -> Said | None:
+def reflect(decision: ReasonableGroundsDecided, heard: Heard, _: Book) -> Result | None:
     """3. A positive reasonable-grounds decision starts the recovery and reflection period (CETS 197 art. 13 [S30])."""
     if not heard.own or decision.outcome != "positive":
         return None
     period = PeriodStarted(days=heard.rules.profile.periods.recovery_days)
-    return Said(drafts=(by_itself(heard, "recovery-period", period, time=heard.event.time),))
+    return Result(drafts=(by_itself(heard, "recovery-period", period, time=heard.event.time),))
 
 
 def keep(book: Book, _: Heard) -> Book:

@@ -2,7 +2,7 @@
 
 from typing import Final, cast
 
-from nrmbus.desk.procedure.interface import Heard, Said, Settings, by_itself, line
+from nrmbus.desk.procedure.interface import Heard, Result, Settings, by_itself, line
 from nrmbus.events.model import Event, Frozen
 from nrmbus.events.shelter import Admitted, BedOffered, BedRefused, BedRequested, Discharged, OfferLapsed
 
@@ -56,7 +56,7 @@ def begin(settings: Settings) -> Book:
 
 
 @line(BedRequested)
-def answer(_: BedRequested, heard: Heard, book: Book) -> Said | None:
+def answer(_: BedRequested, heard: Heard, book: Book) -> Result | None:
     """1. Each bed request gets one answer: an offer while a bed of the category is free, else a refusal ([S3, S7], [D])."""
     category = _asked(heard)
     if category is None:
@@ -64,7 +64,7 @@ def answer(_: BedRequested, heard: Heard, book: Book) -> Said | None:
     data: BedOffered | BedRefused = BedRefused(reason="no_capacity")
     if book.bed(heard.event) or book.free(category) > 0:
         data = BedOffered(valid_hours=heard.rules.profile.periods.bed_offer_hours)
-    return Said(drafts=(by_itself(heard, "bed-answer", data, ref=heard.event.referral),))
+    return Result(drafts=(by_itself(heard, "bed-answer", data, ref=heard.event.referral),))
 
 
 def hold(book: Book, heard: Heard) -> Book:

@@ -11,7 +11,7 @@ from typing import get_args
 import pytest
 
 from given import given, says
-from nrmbus.desk.procedure.interface import Heard, Said, Settings, Task, line, lines_of, task
+from nrmbus.desk.procedure.interface import Heard, Result, Settings, Task, line, lines_of, task
 from nrmbus.desk.procedure.roles import ROOMS, procedure_of
 from nrmbus.events.codes import Role
 from nrmbus.events.consent import ConsentGiven
@@ -100,9 +100,9 @@ def test_a_line_answers_only_events_of_its_types() -> None:
     """Sabotage of the table: a line that is declared for consents never runs for anything else."""
 
     @line(ConsentGiven)
-    def thank(consent: ConsentGiven, heard: Heard, _: Frozen) -> Said:
+    def thank(consent: ConsentGiven, heard: Heard, _: Frozen) -> Result:
         """1. Somebody consents: a person says thank you."""
-        return Said(tasks=(task(heard, "thank", f"{len(consent.receivers)} to thank."),))
+        return Result(tasks=(task(heard, "thank", f"{len(consent.receivers)} to thank."),))
 
     procedure = ModuleType("thankful")
     vars(procedure).update(vars(police) | {"thank": thank})
@@ -116,4 +116,4 @@ def test_answers_add_up() -> None:
     """Two lines that both answer are both heard, in order."""
     one, two = (Task(code, "Do it.", "0" * 32, "e") for code in ("one", "two"))
 
-    assert Said(tasks=(one,)) + Said(tasks=(two,)) == Said(tasks=(one, two))
+    assert Result(tasks=(one,)) + Result(tasks=(two,)) == Result(tasks=(one, two))

@@ -14,7 +14,7 @@ from sqlalchemy import Row, and_, select
 from nrmbus.desk.access import opening
 from nrmbus.desk.desk import Desk
 from nrmbus.desk.letters import case_keys, letters
-from nrmbus.desk.procedure.interface import BY_ITSELF, Said, Task
+from nrmbus.desk.procedure.interface import BY_ITSELF, Result, Task
 from nrmbus.desk.state.cases import signed_of
 from nrmbus.desk.store import tables
 from nrmbus.events.access import AccessResealDue, AccessResealed, AccessResealedLetter
@@ -42,7 +42,7 @@ def needed(me: str, event: Event, view: View) -> tuple[Part, ...]:
     return asked.parts if due and asked is not None else ()
 
 
-def answer(me: str, event: Event, parts: Iterable[Part], held: Iterable[Parts], registered: datetime) -> Said:
+def answer(me: str, event: Event, parts: Iterable[Part], held: Iterable[Parts], registered: datetime) -> Result:
     """What the desk of *me* says when *event* says that it is due: of *parts*, what stands in the letters *held*.
 
     They come in the order in which they were heard; of each field the last one counts.
@@ -66,25 +66,25 @@ def answer(me: str, event: Event, parts: Iterable[Part], held: Iterable[Parts], 
         causationid=event.id, id=said_by_itself(me, event.id, AccessResealed.type),
     )  # fmt: skip
     sentence = "An agency broke the glass, and was sealed what this one holds: see whether more is to be told."
-    return Said((draft,), (Task("resealed", sentence, event.subject, event.id, event.referral),))
+    return Result((draft,), (Task("resealed", sentence, event.subject, event.id, event.referral),))
 
 
 _FIELDS: Final = frozenset(AccessResealedLetter.model_fields) - {"notes"}
 
 
-async def by_itself(desk: Desk, event: Event | None, registered: datetime) -> Said:
+async def by_itself(desk: Desk, event: Event | None, registered: datetime) -> Result:
     """What this desk says to *event*, before the transaction in which that is stored; nothing where it owes nothing."""
     if event is None or not isinstance(event.data, AccessResealDue):
-        return Said()
+        return Result()
     seat = desk.seat
     async with seat.ledger.read() as tx:
         view = await desk.cases.view(tx, event.subject)
         parts = needed(seat.me, event, view)
         if parts and not seat.rules.may_be_answered(view.emergencies[event.referral or ""], seat.clock.now()):
-            return Said((), (Task("resealed", TOO_LATE, event.subject, event.id, event.referral),))
+            return Result((), (Task("resealed", TOO_LATE, event.subject, event.id, event.referral),))
         rows = (await tx.execute(with_letters(seat.me, event.subject))).all() if parts else ()
     if not parts:
-        return Said()
+        return Result()
     return answer(seat.me, event, parts, [await opened(desk, row, parts, PURPOSE) for row in rows], registered)
 
 

@@ -13,7 +13,7 @@ from nrmbus.desk.desk import Desk
 from nrmbus.desk.inbox.store import Outcome, Stored, open_record_task
 from nrmbus.desk.inbox.verify import Delivered, Verified
 from nrmbus.desk.outbox import queue
-from nrmbus.desk.procedure.interface import Heard, Said, unhandled
+from nrmbus.desk.procedure.interface import Heard, Result, unhandled
 from nrmbus.desk.state import parking
 from nrmbus.events.model import Event, Frozen
 from nrmbus.rules import View
@@ -95,7 +95,7 @@ async def _listen(
     return Hearing("handled", heard=heard, view=(position, view))
 
 
-async def finish(desk: Desk, tx: AsyncConnection, record: Verified, hearing: Hearing, answer: Said | None) -> Hearing:
+async def finish(desk: Desk, tx: AsyncConnection, record: Verified, hearing: Hearing, answer: Result | None) -> Hearing:
     """Store within *tx* the state of the procedure after *answer*, and a task where nobody handled the event."""
     heard, procedure = hearing.heard, desk.seat.procedure
     if heard is None:

@@ -16,7 +16,7 @@ from nrmbus.desk.desk import Desk
 from nrmbus.desk.inbox import hear, settle, store, verify
 from nrmbus.desk.inbox.hear import Hearing
 from nrmbus.desk.inbox.verify import Consumed, Delivered, Verified
-from nrmbus.desk.procedure.interface import Heard, Said
+from nrmbus.desk.procedure.interface import Heard, Result
 from nrmbus.desk.state import parking
 
 
@@ -46,7 +46,7 @@ class InboxTransaction:
         self._tx: AsyncConnection | None = None
         self._record: Verified | None = None
         self._hearing: Hearing | None = None
-        self._answer: Said | None = None
+        self._answer: Result | None = None
 
     @property
     def heard(self) -> Heard | None:
@@ -71,7 +71,7 @@ class InboxTransaction:
             self.state = State.HEARING
         self._hearing = await hear.hear(self._desk, tx, record, stored, park_as=self._park_as)
 
-    async def answer(self, answer: Said) -> None:
+    async def answer(self, answer: Result) -> None:
         """Store what a handler answers: drafts in the outbox, tasks for people."""
         if self._tx is None:
             raise RuntimeError("a record is handled between begin and end only")

@@ -12,7 +12,7 @@ from nrmbus.desk.access import break_glass, opening
 from nrmbus.desk.desk import Desk
 from nrmbus.desk.errors import DeskError
 from nrmbus.desk.letters import letters
-from nrmbus.desk.procedure.interface import Said
+from nrmbus.desk.procedure.interface import Result
 from nrmbus.desk.state import beginnings
 from nrmbus.desk.state.context import Seat
 from nrmbus.desk.store.ledger import Position
@@ -110,7 +110,7 @@ class Verified:
     is_due: bool = False
     """Whether the record is a delivery to be stored now: the next of its partition, or one that is released."""
     opened: letters.Opened = field(default_factory=letters.Opened)
-    resealed: Said = field(default_factory=Said)
+    resealed: Result = field(default_factory=Result)
     """Answer of this desk to an emergency access that is due."""
     read_first: int | None = None
     """Offset that the inbox must be read to before the letter may be opened; None if the letter does not wait."""

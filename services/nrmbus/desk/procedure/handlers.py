@@ -1,6 +1,6 @@
 """FastStream handlers of a desk's inbox: one for each line that the procedure declares, and one for all other events.
 
-A handler returns `Said`, which becomes outbox rows and tasks, or None where its line does not apply.
+A handler returns `Result`, which becomes outbox rows and tasks, or None where its line does not apply.
 """
 
 from collections.abc import Awaitable, Callable
@@ -9,7 +9,7 @@ from typing import Annotated, Any, TypeAlias, Union
 from faststream import Context, ContextRepo, Depends, StreamMessage
 from faststream.kafka.subscriber.usecase import DefaultSubscriber
 
-from nrmbus.desk.procedure.interface import Heard, Line, Said, lines_of
+from nrmbus.desk.procedure.interface import Heard, Line, Result, lines_of
 from nrmbus.desk.procedure.roles import procedure_of
 from nrmbus.events.model import Data
 from nrmbus.rules import read
@@ -42,7 +42,7 @@ def about(*types: type[Data]) -> Callable[[StreamMessage[Any]], Awaitable[bool]]
 def _handle(line: Line[Any], inbox: Inbox) -> None:
     """Subscribe *line* to its types, under its name and text, so that AsyncAPI shows both."""
 
-    async def handler(event: Any, heard: _Heard, book: _Book) -> Said | None:  # noqa: ARG001 - FastStream decodes to its type
+    async def handler(event: Any, heard: _Heard, book: _Book) -> Result | None:  # noqa: ARG001 - FastStream decodes to its type
         return line(heard, book)
 
     handler.__name__, handler.__doc__ = line.name, line.text

@@ -56,15 +56,15 @@ class Task:
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
-    """What a line of a procedure answers: events to be said, and tasks. Empty: heard, and nothing to do."""
+class Result:
+    """Result of a line of a procedure: drafts to publish, and tasks. Empty: the event needs nothing."""
 
     drafts: tuple[Draft, ...] = ()
     tasks: tuple[Task, ...] = ()
 
-    def __add__(self, other: "Said") -> "Said":
-        """Both."""
-        return Said(self.drafts + other.drafts, self.tasks + other.tasks)
+    def __add__(self, other: "Result") -> "Result":
+        """Return both results as one."""
+        return Result(self.drafts + other.drafts, self.tasks + other.tasks)
 
 
 class Settings(Frozen):
@@ -91,7 +91,7 @@ class Line(Generic[B]):
     """
 
     types: tuple[type[Data], ...]
-    function: Callable[[Any, Heard, B], Said | None]
+    function: Callable[[Any, Heard, B], Result | None]
 
     @property
     def name(self) -> str:
@@ -103,22 +103,22 @@ class Line(Generic[B]):
         """Return the numbered line itself, which is the function's docstring."""
         return self.function.__doc__ or ""
 
-    def __call__(self, heard: Heard, book: B) -> Said | None:
+    def __call__(self, heard: Heard, book: B) -> Result | None:
         """Return the line's answer to *heard*; None if the event is of another type, or the line does not apply."""
         data = heard.event.data
         return self.function(data, heard, book) if isinstance(data, self.types) else None
 
 
-def line(*types: type[D]) -> Callable[[Callable[[D, Heard, B], Said | None]], Line[B]]:
+def line(*types: type[D]) -> Callable[[Callable[[D, Heard, B], Result | None]], Line[B]]:
     """Declare a function of ``procedure.py`` as a numbered line about events of these *types*."""
 
-    def declare(function: Callable[[D, Heard, B], Said | None]) -> Line[B]:
+    def declare(function: Callable[[D, Heard, B], Result | None]) -> Line[B]:
         return Line(types, function)
 
     return declare
 
 
-Mend = Callable[[Event, str], Said | None]
+Mend = Callable[[Event, str], Result | None]
 """What is said instead of an event that was refused with a code; None where that is a person's to decide."""
 
 
@@ -140,17 +140,17 @@ def lines_of(procedure: Procedure[B]) -> tuple[Line[B], ...]:
     return tuple(each for each in vars(procedure).values() if isinstance(each, Line))
 
 
-def hear(procedure: Procedure[B], book: B, heard: Heard) -> tuple[B, Said]:
+def hear(procedure: Procedure[B], book: B, heard: Heard) -> tuple[B, Result]:
     """Run every line of *procedure* on *heard*; return the book after it and what there is to say and to do.
 
     A line has handled it when it answered, or when the book changed.
     """
     said = [answer for each in lines_of(procedure) if (answer := each(heard, book)) is not None]
     after = procedure.keep(book, heard)
-    return after, sum(said, Said()) if said or after != book else unhandled(heard)
+    return after, sum(said, Result()) if said or after != book else unhandled(heard)
 
 
-def refused(procedure: Procedure[B], book: B, event: Event, code: str) -> tuple[B, Said]:
+def refused(procedure: Procedure[B], book: B, event: Event, code: str) -> tuple[B, Result]:
     """What to do when the registrar refused, with *code*, an *event* that the procedure said: a person looks at it.
 
     A procedure that can put right by itself what was refused has a function ``mend``, and then nobody needs to look.
@@ -160,16 +160,16 @@ def refused(procedure: Procedure[B], book: B, event: Event, code: str) -> tuple[
     if mended is not None:
         return procedure.take_back(book, event), mended
     sentence = f"The registrar refused {event.type}, which the desk said by itself, with {code}: a person decides."
-    return procedure.take_back(book, event), Said(
+    return procedure.take_back(book, event), Result(
         tasks=(Task("refused", sentence, event.subject, event.id, event.referral),)
     )
 
 
-def unhandled(heard: Heard) -> Said:
+def unhandled(heard: Heard) -> Result:
     """What nobody handles becomes a task for a person; what the agency said itself, and technical receipts, do not."""
     if heard.own or heard.event.data.technical:
-        return Said()
-    return Said(
+        return Result()
+    return Result(
         tasks=(
             task(
                 heard,
