@@ -42,7 +42,7 @@ def order(decision: str, *, payee: Literal["person", "deposit"] = "person", tari
 
 
 def hours(year: int, month: int, day: int, hour: int) -> float:
-    """That time in Baku, in hours after the story's Monday."""
+    """Return a time in Baku, in hours after the story's Monday."""
     return (datetime(year, month, day, hour, tzinfo=ZoneInfo("Asia/Baku")) - MONDAY).total_seconds() / 3600
 
 
@@ -75,7 +75,7 @@ class TestAllowance:
         story.when(says("special-unit", VICTIM, at=at, registered=0, alias="D-1")).then(order("D-1", tariff=tariff))
 
     def test_a_day_without_tariff_is_a_persons(self) -> None:
-        """Before the first tariff there is no amount to order by itself."""
+        """Before the first tariff there is no amount to order automatically."""
         given(procedure, me=FUND).when(says("special-unit", VICTIM, at=hours(2015, 12, 31, 23))).then("no_tariff")
 
     def test_it_is_ordered_when_the_fund_hears(self) -> None:
@@ -118,7 +118,7 @@ class TestAChildOfWhomTheFundDoesNotKnow:
     """Line 4."""
 
     def test_is_paid_into_a_deposit_after_the_registrar_refused(self) -> None:
-        """A consent to the fund stands, and nothing that it heard says that this is a child."""
+        """A consent to the fund stands, and no event that the fund received says that the person is a child."""
         story = given(procedure, me=FUND).heard(says("ngo-a", CONSENT))
         first = story.when(says("special-unit", VICTIM, alias="D-1")).draft
         again = story.refused(first, "payee_not_allowed").then(order("D-1", payee="deposit")).draft
@@ -136,7 +136,7 @@ class TestAChildOfWhomTheFundDoesNotKnow:
         assert story.when(says("special-unit", VICTIM, alias="D-1")).said.drafts == ()
 
     def test_is_a_persons_where_a_person_ordered(self) -> None:
-        """What somebody wrote by hand is put right by hand."""
+        """An order made by hand is corrected by hand."""
         story = given(procedure, me=FUND).heard(says("ngo-a", CONSENT))
         draft = story.when(says("special-unit", VICTIM, alias="D-1")).draft
 
@@ -161,7 +161,7 @@ class TestOnce:
         assert again == first
 
     def test_two_decisions_earn_two(self) -> None:
-        """Recognised anew after a revocation, a person has earned it anew."""
+        """A person who is recognised again after a revocation earns the allowance again."""
         story = given(procedure, me=FUND)
 
         first, second = (story.when(says("special-unit", VICTIM, alias=alias)).draft for alias in ("D-1", "D-2"))
@@ -169,7 +169,7 @@ class TestOnce:
         assert first.referral != second.referral
 
     def test_a_refused_order_becomes_a_task(self) -> None:
-        """What the registrar refused is not said again by itself; a person looks at it."""
+        """A refused order is not repeated automatically, and becomes a task."""
         story = given(procedure, me=FUND)
         draft = story.when(says("special-unit", VICTIM, alias="D-1")).draft
 

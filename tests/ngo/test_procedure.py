@@ -48,13 +48,13 @@ class TestReceiving:
     """Line 1."""
 
     def test_a_referral_is_a_task(self) -> None:
-        """What somebody hands over is on a case worker's list, under its reference."""
+        """A hand-over is on a case worker's list, under its reference."""
         task = given(procedure, me=ME).when(says("vac", referral(ME), "R-9")).then("referral").task
 
         assert task.referral == reference("R-9")
 
     def test_its_own_referral_is_no_task(self) -> None:
-        """What it hands over itself is on the receiver's list."""
+        """Its own hand-over is on the receiver's list."""
         given(procedure, me=ME).when(says(ME, referral("ngo-l"), "R-1")).then()
 
 
@@ -62,13 +62,13 @@ class TestDeclined:
     """Line 2."""
 
     def test_the_alternatives_are_those_that_consent_covers(self) -> None:
-        """Declined, a referral names whom the person has allowed; it sends nothing by itself."""
+        """After a decline, the task names agencies that the person allowed, and nothing is sent automatically."""
         story = sent(consent("ngo-l"), consent("vac"), consent("special-unit"))
 
         assert story.when(declined()).then("refer_again").task.alternatives == ("special-unit", "vac")
 
     def test_the_one_that_the_receiver_named_comes_first(self) -> None:
-        """Who declines often knows who can help."""
+        """A declining agency often knows who can help."""
         story = sent(consent("ngo-l"), consent("fund"), consent("vac"))
 
         assert story.when(declined("vac")).task.alternatives == ("vac", "fund")
@@ -105,7 +105,7 @@ class TestDeclined:
         assert story.when(declined(at=15)).task.alternatives == ()
 
     def test_an_override_covers(self) -> None:
-        """What a ground in law allows needs no consent."""
+        """A legal ground replaces the consent."""
         override = ConsentOverridden(receivers=("vac",), ground="imminent_danger", approver_role="head_of_agency")
         story = sent(consent("ngo-l"), says(ME, override))
 
@@ -123,7 +123,7 @@ class TestDeclined:
         assert story.when(declined()).task.alternatives == ("fund",)
 
     def test_a_child_goes_to_the_one_that_was_named(self) -> None:
-        """Nobody asks a child for consent: the one named is an alternative without it, if it may receive at all."""
+        """A child needs no consent, so the named agency is an alternative if the agency may receive at all."""
         signal = SignalRecorded(
             detector="ngo_outreach", child=True, urgency="urgent", detected_abroad=False, basis=("indicators",)
         )
@@ -180,7 +180,7 @@ def test_what_is_not_the_procedures_is_read_by_a_person() -> None:
 
 
 def test_nothing_is_taken_back() -> None:
-    """It says nothing by itself, so a refusal changes nothing in its book."""
+    """The NGO publishes nothing automatically, so a refusal changes no state."""
     book = procedure.Book(services=("0" * 32,))
     story = sent()
 

@@ -27,13 +27,13 @@ class TestReceiving:
     """Line 1."""
 
     def test_a_referral_is_the_duty_officers(self) -> None:
-        """A referral that comes is a task for the duty officer; nothing is accepted by itself."""
+        """An incoming referral is a task for the duty officer; nothing is accepted automatically."""
         task = given(procedure, me=UNIT).when(says("ngo-a", referral(UNIT), "R-1")).then("duty_officer").task
 
         assert task.referral == reference("R-1")
 
     def test_the_units_own_referral_is_nobodys_task(self) -> None:
-        """What the unit sends to others is the receiver's task, not its duty officer's."""
+        """A hand-over by the unit is the receiver's task, not the duty officer's."""
         given(procedure, me=UNIT).when(says(UNIT, referral("vac"), "R-2")).then()
 
     def test_an_answer_to_its_referral_is_read_by_a_person(self) -> None:

@@ -52,7 +52,7 @@ class TestAnswer:
     """Line 1."""
 
     def test_a_free_bed_is_offered(self) -> None:
-        """Asked for a bed it has, the house offers it for 24 hours, about that very request."""
+        """The house offers a free bed for 24 hours in answer to the request."""
         answer = house(women=1).when(asked("B-1")).then(OFFER)
 
         assert answer.draft.referral == reference("B-1")
@@ -112,7 +112,7 @@ class TestHold:
         house(women=1).heard(asked("B-1"), admitted("B-1")).when(asked("B-2")).then(FULL)
 
     def test_a_request_repeated_is_offered_the_same_bed(self) -> None:
-        """The same request once more is offered the bed that is held for it, and takes no second one."""
+        """A repeated request is offered the bed that is held for it, and no second one."""
         story = house(women=2).heard(asked("B-1"), asked("B-1"))
 
         story.when(asked("B-2")).then(OFFER)
@@ -126,14 +126,14 @@ class TestHold:
         story.heard(offered("B-1")).when(asked("B-2")).then(FULL)
 
     def test_a_bed_that_the_house_offers_itself_is_held(self) -> None:
-        """The house asked itself and another: nothing answers by itself, a person offers, and the place is gone."""
+        """The house asked itself and another house: a person answers, and the place is taken."""
         story = house(women=1).heard(asked("B-1", by=ME, to=("ngo-shelter", ME)), offered("B-1"))
 
         story.when(asked("B-2")).then(FULL)
 
     @pytest.mark.parametrize("category", ["women", "children", "men"])
     def test_a_bed_of_unknown_category_counts_in_each(self, category: str) -> None:
-        """Nothing says in which unit it is: sooner no place than one given twice."""
+        """The unit of the bed is unknown: no offer is better than one place given twice."""
         house(women=1, children=1, men=1).heard(offered("B-1")).when(asked("B-2", category)).then(FULL)
 
     def test_a_bed_offered_by_hand_is_held_once_she_has_come(self) -> None:
@@ -169,7 +169,7 @@ class TestRelease:
         house(women=1).heard(asked("B-1")).when(lapsed("B-1")).then()
 
     def test_a_discharge_frees_its_bed(self) -> None:
-        """Who leaves the house leaves a bed."""
+        """A departure frees a bed."""
         house(women=1).heard(asked("B-1"), admitted("B-1"), discharged("B-1")).when(asked("B-2")).then(OFFER)
 
     def test_another_houses_lapse_frees_nothing(self) -> None:
@@ -186,7 +186,7 @@ class TestRelease:
         story.when(asked("B-2")).then(OFFER)
 
     def test_a_refused_refusal_frees_nothing(self) -> None:
-        """What held no bed gives none back."""
+        """A request without a bed returns none."""
         story = house(women=1).heard(asked("B-1"))
         story.refused(story.when(asked("B-2")).draft).then("refused")
 
@@ -205,7 +205,7 @@ Move = tuple[Literal["ask", "hand", "lapse", "admit", "leave", "refuse"], int]
 
 @dataclass
 class Ledger:
-    """What an honest house-keeper would write down, by hand: which requests have a promise or a guest."""
+    """A hand-written model of the house: requests with a promised bed or a guest."""
 
     story: Story
     places: int
@@ -213,7 +213,7 @@ class Ledger:
     guests: set[str] = field(default_factory=set)
 
     def move(self, kind: str, ref: str) -> None:
-        """Do one thing that may happen to the request *ref*; what may not happen is left out, as the Rules would."""
+        """Do one possible thing to the request *ref*; anything that the Rules would refuse is left out."""
         promised, guest = ref in self.promised, ref in self.guests
         if kind == "ask" and not promised and not guest:
             answer = self.story.when(asked(ref))

@@ -1,4 +1,4 @@
-"""One event handed over on a real bus: one trace over three services, and a line in each log that says so and no more."""
+"""One event on a real bus gives one trace over three services, and one line in each log without content."""
 
 import asyncio
 import json
@@ -32,7 +32,7 @@ async def came(collector: Collector, *wanted: tuple[str, str]) -> None:
 
 
 async def kept_as_sent(collector: Collector, folder: BusFolder, event: str) -> set[tuple[str, str]]:
-    """Wait until this machine keeps exactly the spans that were exported of the event's trace; return who did what."""
+    """Wait until this machine keeps exactly the exported spans of the event's trace; return service and operation of each."""
     done: set[tuple[str, str]] = set()
     async with asyncio.timeout(PATIENCE):
         while len(done) < len(STEPS):
@@ -45,7 +45,7 @@ async def kept_as_sent(collector: Collector, folder: BusFolder, event: str) -> s
 
 
 def as_kept(span: Exported, trace: str) -> list[str]:
-    """Return the ids under which *span* is read of *trace*: of a transaction, one for each event of that trace in it."""
+    """Return the ids of *span* in *trace*: for a transaction, one for each event of the trace."""
     makers = [id for of, _, id in (link.partition("-") for link in span.links) if of == trace]
     if span.name == "register":
         return [f"{int(span.id, 16) ^ int(maker, 16):016x}" for maker in makers]

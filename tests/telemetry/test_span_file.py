@@ -29,7 +29,7 @@ def ended(number: int) -> ReadableSpan:
 
 
 def test_a_kept_span_is_read_again(tmp_path: Path) -> None:
-    """All its members come back; a text selects the lines that hold it."""
+    """Every member is restored; a text selects the lines with that text."""
     batch = SPAN._replace(id="d" * 16, parent="", type="", event="", outcome="", links=(f"{'a' * 32}-{'b' * 16}",))
     leave(tmp_path, SPAN, batch)
 
@@ -39,7 +39,7 @@ def test_a_kept_span_is_read_again(tmp_path: Path) -> None:
 
 
 def test_a_transaction_is_read_as_one_span_for_each_event(tmp_path: Path) -> None:
-    """Each stands below the span that made its event, in that event's trace, with its own result and the other as a link."""
+    """Each event's entry is below the creating span, in the event's trace, with its own result and the other as a link."""
     links = [
         {"trace": digit * 32, "span": digit * 16, "type": "case.closed", "event": f"e-{digit}", "outcome": outcome}
         for digit, outcome in (("1", "registered"), ("2", "refused"))
@@ -71,7 +71,7 @@ def test_members_outside_the_list_are_not_read(tmp_path: Path) -> None:
 
 
 def test_only_its_owner_may_read_it(tmp_path: Path) -> None:
-    """Which agency worked on which event, and when, concerns nobody else."""
+    """The work of an agency on an event, and its time, concerns nobody else."""
     SpanFile(tmp_path, "ngo-a").export([ended(1)])
     folder = tmp_path / "spans"
 
@@ -94,7 +94,7 @@ def test_the_oldest_go_first_and_the_files_stay_small(tmp_path: Path, monkeypatc
 
 @pytest.mark.parametrize("torn", [line_of(SPAN)[:40], b"[]\n", b"\xff\x00\n", b"[" * 100_000 + b"\n"])
 def test_a_torn_line_costs_no_other(tmp_path: Path, torn: bytes) -> None:
-    """A service that was killed while it wrote leaves half a line; the line that it writes next is whole."""
+    """A service that was killed during a write leaves half a line; the next line is whole."""
     file = SpanFile(tmp_path, "ngo-a")
     file.export([ended(1)])
     with (tmp_path / "spans" / "spans.jsonl").open("ab") as half:
@@ -166,7 +166,7 @@ def test_nothing_outside_the_allow_list_goes_to_a_collector() -> None:
 
 @pytest.mark.usefixtures("clean")
 def test_nothing_outside_the_allow_list_reaches_the_disk(tmp_path: Path) -> None:
-    """P9: whatever a library or a later change puts on a span, on its links or into its events is left out of the file."""
+    """P9: attributes that a library or a later change adds to a span, its links or events are left out of the file."""
     trace.set_up_trace("ngo-a", tmp_path)
     leaky(trace._Here.tracer)
     trace.shut_down()

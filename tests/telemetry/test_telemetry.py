@@ -1,4 +1,4 @@
-"""What a service says about itself: identifiers, never a content, and one trace over sender and receivers."""
+"""Logs and spans of a service hold identifiers, never content, and one trace spans sender and receivers."""
 
 import json
 import logging
@@ -16,14 +16,14 @@ CANARY = "CANARY-she-may-not-leave"
 
 @pytest.fixture(autouse=True)
 def _as_before() -> Iterator[None]:
-    """What a test set up for its own standard error must not write for the next one."""
+    """A test's logging to its own standard error must not write for the next test."""
     yield
     structlog.reset_defaults()
 
 
 class TestALogLine:
     def test_has_known_fields_only(self, capsys: pytest.CaptureFixture[str]) -> None:
-        """P9: a field that is not in the list is dropped, whatever it holds, and the line says that one was."""
+        """P9: a field outside the list is dropped with any content, and the line says so."""
         log.set_up_log("shelter")
         log.handled("registered", type="shelter.admitted", id="x", name=CANARY, key=CANARY)
         line = json.loads(capsys.readouterr().err)
@@ -48,7 +48,7 @@ def _spans(monkeypatch: pytest.MonkeyPatch) -> list[Span]:
 
 class TestATrace:
     def test_goes_on_at_the_receiver(self, spans: list[Span]) -> None:
-        """The span that handles an event has the one that made it as parent, and what it makes itself goes on below it."""
+        """The span that handles an event has the creating span as parent, and its own events continue below."""
         with trace.produced("referral.submitted", "e-1") as made:
             pass
         with trace.consumed(event_type="referral.submitted", event_id="e-1", traceparent=made.traceparent) as handled:
@@ -76,7 +76,7 @@ class TestATrace:
         assert (batch.links, batch.parent, batch.event) == ((f"{'a' * 32}-{'b' * 16}",), "", "")
 
     def test_of_a_transaction_has_the_result_of_each_event(self, spans: list[Span]) -> None:
-        """One span costs a transaction once, and still says of every event in it what came of that event."""
+        """One span per transaction still records the outcome of every event in the transaction."""
         with trace.joined("register") as transaction:
             transaction.judged("case.closed", "e-1", f"00-{'a' * 32}-{'b' * 16}-01", "registered", None)
             transaction.judged("case.closed", "e-2", f"00-{'c' * 32}-{'d' * 16}-01", "refused", "wrong_state")
@@ -88,14 +88,14 @@ class TestATrace:
         ]
 
     def test_is_signed_as_not_kept_where_nobody_keeps_it(self) -> None:
-        """W3C's flag says so; whoever keeps spans elsewhere still finds them joined."""
+        """W3C's flag says so, and another store of spans still finds them joined."""
         with trace.produced("referral.submitted", "e-1") as made:
             assert made.traceparent.endswith("-00")
             with trace.produced("referral.submitted", "e-2") as inner:
                 assert inner.traceparent.split("-")[1] == made.traceparent.split("-")[1]
 
     def test_never_holds_an_exceptions_text(self, spans: list[Span]) -> None:
-        """P9: what a handler raises may hold what was put in; the span says that it failed, and no more."""
+        """P9: an exception may hold input, so the span records only the failure."""
 
         def fails() -> None:
             with trace.consumed(event_type="referral.submitted", event_id="e-1", traceparent=None):

@@ -1,4 +1,4 @@
-"""What the timekeeper says of itself: never that it is further than it has spoken."""
+"""The timekeeper's health never claims more progress than its published events show."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -18,7 +18,7 @@ REACHED = {0: 5}
 
 
 class Moving:
-    """A desk process on which a tick passes, once, while it is asked how far it is; what came due then stands in its outbox."""
+    """A desk process on which one tick passes during the question; the events of that tick are in its outbox."""
 
     def __init__(self, given: Given, moment: str) -> None:
         self._given, self._moment, self.desk = given, moment, given.desk
@@ -46,7 +46,7 @@ class Moving:
 
     @property
     def holds_deleted(self) -> bool:
-        """Whether what was destroyed still stands in the ledger's files."""
+        """Return whether destroyed content is still in the ledger's files."""
         return self._given.desk.seat.ledger.holds_deleted
 
     @asynccontextmanager
@@ -59,7 +59,7 @@ class Moving:
 
 @pytest.mark.parametrize("moment", ["before the outbox is read", "after the outbox is read"])
 async def test_a_tick_that_passes_while_it_is_asked_does_not_look_answered(tmp_path: Path, moment: str) -> None:
-    """Who sees the new tick or number sees what it left to say: else a story goes on before the breach is registered."""
+    """A reader of the new tick or number also sees the open events, or a story would go on before the breach is registered."""
     async with desk_of("ngo-a", tmp_path) as given:
         process = Moving(given, moment)
         during = await process.timekeeper.health()

@@ -1,4 +1,4 @@
-"""The timekeeper's watch: what it says, exactly when, and that a restart says the same."""
+"""The timekeeper's watch publishes the due events at the exact time, and the same after a restart."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -36,7 +36,7 @@ def watching(bus: Bus) -> Watch:
 
 
 def due(bus: Bus, now: datetime) -> list[Draft]:
-    """What a freshly started timekeeper says at *now*."""
+    """Return the events of a freshly started timekeeper at *now*."""
     return list(watching(bus).due(now))
 
 
@@ -87,7 +87,7 @@ class TestADutyThatIsMissed:
         check_history(bus, shard)
 
     def test_is_said_again_to_a_registrar_whose_clock_is_behind(self, bus: Bus) -> None:
-        """What was refused as not due yet is lost for nobody: a minute later it is said once more, and not before."""
+        """An event that was refused as not yet due is published again a minute later, and not before."""
         shard, minute = bus.shard(), timedelta(minutes=1)
         bus.signal(shard)
         (early,) = due(bus, NOW + DAY)
@@ -115,7 +115,7 @@ class TestADutyThatIsMissed:
 
 class TestReading:
     def test_a_refusal_starts_no_clock(self, bus: Bus) -> None:
-        """What was refused is no event."""
+        """A refused submission is no event."""
         shard = bus.shard()
         bus.say(shard, "vac", "plan.completed", {"outcome": "achieved"})
         watch = watching(bus)
@@ -275,7 +275,7 @@ def test_a_watch_that_does_not_look_says_nothing(bus: Bus, monkeypatch: pytest.M
 
 
 def test_notes_of_what_has_passed_do_not_pile_up(bus: Bus) -> None:
-    """A timekeeper that runs for years looks at what is due now, not at everything that ever was."""
+    """A timekeeper that runs for years looks only at what is due now."""
     shard = bus.shard()
     bus.signal(shard)
     consent = {"purposes": ["services"], "given_by": "individual", "form": "written", "receivers": ["vac"]}

@@ -1,1 +1,1 @@
-"""Clocks: holds every duty of the Rules, and says by itself when one was missed."""
+"""Clocks of every duty of the Rules; a missed duty is published automatically."""

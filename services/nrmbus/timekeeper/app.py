@@ -1,7 +1,7 @@
 """The timekeeper as a process: ``nrmbus run timekeeper``. An agency with a desk of its own, which watches all cases.
 
 It reads ``nrm.cases`` from the start, without a group: what it knows is the history, and nothing else is kept.
-What is due goes into its desk's outbox under an id derived from the clock, so that a restart cannot say it twice.
+Due events go into the desk's outbox under ids derived from the clock, so that a restart publishes none twice.
 """
 
 import asyncio
@@ -28,7 +28,7 @@ from nrmbus.wire.names import CASES, TIMEKEEPER
 from nrmbus.wire.record import Record
 
 LOOK_MS: Final = 250
-"""How long it waits for a record before it looks at the clock: far below the minute within which a breach must be said."""
+"""Longest wait for a record before the clock is checked, far below the minute within which a breach must be published."""
 
 
 class Timekeeper:
@@ -86,7 +86,7 @@ class Timekeeper:
             for place, some in found.items()
             for each in some
         ]
-        # What is read again at a start has been in a trace before.
+        # Records that are read again at a start were traced before.
         with telemetry.joined("watch", [each.traceparent for _, each in records] if new else ()):
             await self._take(self._watch, records)
 
@@ -123,7 +123,7 @@ class Timekeeper:
     async def health(self, ref: str = "") -> dict[str, Any]:
         """How far it is: what was read *and* answered; ``next_due`` is when it will speak next."""
         del ref
-        # First how far it is, then what that left to say: a tick that passes between the two must not look answered.
+        # Progress is read before the open events: a tick that passes between the two must not look answered.
         tick, numbers = self._tick, dict(self._numbers)
         process = await self._process.health()
         position = await self._shown.position()
@@ -162,7 +162,7 @@ async def _run(folder: BusFolder) -> bool:
 
 
 def main(folder: BusFolder) -> None:
-    """Run until SIGTERM. Raises SystemExit 70 when it could not go on: its supervisor starts it again."""
+    """Run until SIGTERM. Raises SystemExit 70 if the service could not go on; the supervisor restarts it."""
     telemetry.set_up(TIMEKEEPER, folder.service(TIMEKEEPER))
     if not asyncio.run(_run(folder)):
         raise SystemExit(70)

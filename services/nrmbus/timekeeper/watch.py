@@ -31,10 +31,10 @@ class Watch:
         self._views: dict[str, View] = {}
         self._due: dict[str, tuple[Due, ...]] = {}
         self._changed: set[str] = set()
-        """Cases of which something was said since somebody asked what is due: looked at once, however much that was."""
+        """Cases with events since the last look at what is due; each is looked at once."""
         self._soonest: list[tuple[datetime, str]] = []
         self._refused: dict[str, datetime] = {}
-        """What the registrar did not take, by its id, and when: its clock may be behind."""
+        """Refused events by id, with the time of the refusal, since the registrar's clock may be behind."""
         self.unknown: set[str] = set()
         """Cases with an event that this release cannot read, or that is missing or altered: no deadline of them is published."""
 
@@ -89,7 +89,7 @@ class Watch:
         self._due[subject] = ()
 
     def due(self, now: datetime) -> Iterator[Draft]:
-        """What is to be said at *now* or was before, earliest first; again each time until it has come back registered."""
+        """Yield the events due at *now* or before, earliest first, again at each call until each is registered."""
         self._look()
         ready = self._ready(now)
         said = [(each.at, subject, each) for subject in ready for each in self._due[subject] if each.at <= now]
