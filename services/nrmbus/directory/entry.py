@@ -65,7 +65,7 @@ class Challenge(Frozen):
 
 
 class Entry(Frozen):
-    """One step of one agency: from *valid_from* on, this is its role, and these are its public keys."""
+    """One step of one agency: its role and public keys from *valid_from* on."""
 
     bus: Code
     number: Annotated[int, Field(ge=1, description="Over all entries of the bus, without gaps")]
@@ -101,7 +101,7 @@ class AdmitterKey(Frozen):
 
 
 class Admitters(Frozen):
-    """Who admits from now on, and which key signs heads. The first is the operator's; each later one two admitters sign."""
+    """Admitters from now on, and the key that signs heads. The operator signs the first list, two admitters each later one."""
 
     bus: Code
     number: Annotated[int, Field(ge=1)]

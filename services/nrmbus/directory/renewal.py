@@ -39,7 +39,7 @@ MOST: Final = 3
 
 
 class Asked(Frozen):
-    """What the agency signs."""
+    """Certificate request, the part that the agency signs."""
 
     bus: Code
     agency: AgencyId
