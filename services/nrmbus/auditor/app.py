@@ -1,7 +1,8 @@
-"""The auditor as a process: ``nrmbus run auditor``. It reads ``nrm.cases`` into the logs, signs, publishes, and collects.
+"""Auditor process, ``nrmbus run auditor``: reads ``nrm.cases`` into the logs, publishes checkpoints, collects co-signatures.
 
-A history that is not what it must be stops it for good: it says so in log and health, answers what it knows, signs and
-appends nothing more, and ends with exit status 70. Any other failure ends it at once, and its supervisor starts it again.
+A history that does not verify stops the auditor for good: it reports the record in log and health, answers from what it
+has, signs and appends nothing more, and ends with exit status 70. Any other failure ends the process at once, and its
+supervisor starts it again.
 """
 
 import asyncio
@@ -17,11 +18,11 @@ from aiokafka import AIOKafkaProducer, TopicPartition
 from nrmbus import telemetry
 from nrmbus.auditor.errors import LogError
 from nrmbus.auditor.history.follower import Following
-from nrmbus.auditor.history.live import Seen
+from nrmbus.auditor.history.live import LiveHistory
 from nrmbus.auditor.log.logs import Logs
 from nrmbus.auditor.log.publisher import published
 from nrmbus.auditor.reports.traces import spans_of
-from nrmbus.auditor.web.access_log import Asking
+from nrmbus.auditor.web.access_log import AccessLog
 from nrmbus.auditor.web.api import door
 from nrmbus.auditor.web.offline_log import OffTheRecord
 from nrmbus.auditor.web.pages.answers import Opened
@@ -42,17 +43,17 @@ from nrmbus.wire.names import AUDITOR, CASES, CHECKPOINTS, WITNESS, outbox_of
 from nrmbus.wire.record import Record
 
 LOOK_MS: Final = 250
-"""How long it waits for a record before it looks at the clock."""
+"""Milliseconds to wait for a record before the next look at the clock."""
 COMMIT_SECONDS: Final = 1.0
-"""How long a registration may wait to be on disk: what is not there yet is read again from the topic."""
+"""How long a registration may wait to be durable; after a crash it is read again from the topic."""
 PAUSE_SECONDS: Final = 10.0
-"""Of the wall's time between two checkpoints, however fast a stepped clock goes: every desk has work with each of them."""
+"""Real time between two checkpoints, however fast a stepped clock goes: each checkpoint is work for every desk."""
 CLOSING_SECONDS: Final = 2.0
-"""How long the last checkpoint may take; one that was signed and not published is published at the next start."""
+"""How long the last checkpoint may take; a signed one that is not published yet is published at the next start."""
 
 
 class Auditor:
-    """One auditor process: all logs of a bus."""
+    """Auditor process of a bus, with all its logs."""
 
     def __init__(self, folder: BusFolder) -> None:
         self._folder, self._settings = folder, folder.settings
@@ -69,9 +70,9 @@ class Auditor:
         self._trouble: LogError | None = None
         self.logs: Logs | None = None
         self.turn = asyncio.Lock()
-        """Held by whoever works on the logs."""
+        """Lock for work on the logs."""
         self.refused: dict[str, str] = {}
-        """By agency, why its last co-signature was not taken."""
+        """The code of the refused last co-signature, by agency."""
         self.site = Site(
             self.home,
             bus=self._settings.bus,
@@ -88,7 +89,7 @@ class Auditor:
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """Audit until the block ends; then sign what is new."""
+        """Audit until the block ends, then sign the new registrations."""
         where = self._folder.reach(self._folder.service(AUDITOR))
         async with AsyncExitStack() as stack:
             self._clock = await stack.enter_async_context(clock_of(where, play=self._settings.play, client_id=AUDITOR))
@@ -115,8 +116,8 @@ class Auditor:
                 if self.logs:
                     self.logs.close()
 
-    def _open_site(self, where: Reach, producer: AIOKafkaProducer, clock: Clock) -> Seen:
-        """Have the page answer; what it reads is read when somebody asks."""
+    def _open_site(self, where: Reach, producer: AIOKafkaProducer, clock: Clock) -> LiveHistory:
+        """Open the page, which reads the history at the first question."""
         policy, partitions = self._settings.policy, self._settings.partitions
 
         async def send(record: Record, partition: int) -> object:
@@ -125,7 +126,7 @@ class Auditor:
                 outbox_of(AUDITOR), record.value, record.key, partition, headers=headers
             )
 
-        seen = Seen(
+        seen = LiveHistory(
             where=where,
             directory=self._directory,
             catch_up=self._reader.catch_up,
@@ -133,9 +134,9 @@ class Auditor:
             partitions=partitions,
         )
         key = Identity.at(self.home, AUDITOR).signing
-        asking = Asking(seen=seen, key=key, policy=policy, partitions=partitions, clock=clock, send=send)
+        access_log = AccessLog(seen=seen, key=key, policy=policy, partitions=partitions, clock=clock, send=send)
         spans = partial(spans_of, self._folder)
-        opened = Opened(self, asking, seen, clock, self._directory, spans)
+        opened = Opened(self, access_log, seen, clock, self._directory, spans)
         self.site.open(opened)
         self.questions.open(opened)
         return seen
@@ -156,12 +157,12 @@ class Auditor:
                 await self._step(following, producer, LOOK_MS)
             await self._close(following, producer)
         except LogError as error:
-            if error.code == "folder_busy":  # another auditor has the logs: this one may have them later
+            if error.code == "folder_busy":  # another auditor has the logs, and may release them later
                 raise
             self._trouble = error
             log.said("history_refused", code=error.code, partition=place_of(error.origin)[1], number=error.number)
             if self.logs:
-                with suppress(LogError):  # what came before it holds
+                with suppress(LogError):  # the records before it are sound
                     await asyncio.to_thread(self.logs.commit)
 
     async def _begin(self, following: Following) -> None:
@@ -175,7 +176,7 @@ class Auditor:
         self._ends = await following.ends(cases)
 
     async def _shown(self) -> AsyncIterator[Published]:
-        """What stands in ``nrm.checkpoints``, oldest first."""
+        """Yield the checkpoints in ``nrm.checkpoints``, oldest first."""
         topic = TopicPartition(CHECKPOINTS, 0)
         async with Following(self._folder.reach(self._folder.service(AUDITOR)), AUDITOR) as following:
             following.join({topic: 0})
@@ -188,7 +189,7 @@ class Auditor:
                             yield said
 
     async def _step(self, following: Following, producer: AIOKafkaProducer, wait_ms: int) -> bool:
-        """Take what came, and do what is due; answer whether anything of the history came."""
+        """Take new records, and do what is due; return whether a record of the history came."""
         assert self.logs is not None  # noqa: S101 - made before the first step
         assert self._clock is not None  # noqa: S101 - likewise
         if self._unread:
@@ -215,7 +216,7 @@ class Auditor:
         return came
 
     async def _take(self, logs: Logs, records: deque[tuple[int, Record]]) -> None:
-        # What is read again at a start has been in a trace before.
+        # Records that are read again at a start were traced before.
         with telemetry.joined("audit", [each.traceparent for _, each in records] if self._caught_up else ()):
             await self._append(logs, records)
 
@@ -225,12 +226,12 @@ class Auditor:
         except LogError as error:
             if error.code != "signature_invalid":
                 raise
-        if records:  # signed by a key that is newer than what we know of the directory, or by nobody
+        if records:  # signed with a key that is newer than the known directory, or with a wrong key
             await self._reader.catch_up()
             await asyncio.to_thread(logs.take, records)
 
     async def _publish(self, logs: Logs, producer: AIOKafkaProducer) -> bool:
-        """Publish what was signed and is not yet; answer whether there was anything."""
+        """Publish signed checkpoints that are not published yet; return whether there were any."""
         due = await asyncio.to_thread(logs.unpublished)
         for value, said in due:
             await producer.send_and_wait(CHECKPOINTS, value, partition=0)
@@ -253,7 +254,7 @@ class Auditor:
         await asyncio.to_thread(logs.cosigned.read_to, topic.topic, following.offset(topic))
 
     async def _close(self, following: Following, producer: AIOKafkaProducer) -> None:
-        """The last checkpoint: of whatever was read, and came meanwhile."""
+        """Publish a last checkpoint over all registrations, also those that arrive meanwhile."""
         if self.logs is None or self._clock is None or not self._caught_up:
             return
         with suppress(TimeoutError):
@@ -266,26 +267,26 @@ class Auditor:
 
     @property
     def status(self) -> int:
-        """The exit status: 70 when it could not go on, or the history stopped it."""
+        """The exit status: 70 if the process failed, or the history stopped it."""
         return 70 if self.failed or self._trouble else 0
 
     @property
     def caught_up(self) -> bool:
-        """Whether the history has been read to where it ended at the start."""
+        """True if the history was read to its end at the start."""
         return self._caught_up
 
     @property
     def stopped_at(self) -> str | None:
-        """Why and at which record the history stopped it."""
+        """The code and the record at which the history stopped the auditor, or None."""
         trouble = self._trouble
         if trouble is None:
             return None
         return f"{trouble.code} at number {trouble.number} of partition {place_of(trouble.origin)[1]}"
 
-    # -- what it says ------------------------------------------------------------------------------------------------
+    # -- health ------------------------------------------------------------------------------------------------------
 
     async def health(self, ref: str = "") -> dict[str, Any]:
-        """How far it is, by partition; ``trouble`` names the record that it stopped at."""
+        """Return how far the auditor is, by partition; ``trouble`` names the record at which it stopped."""
         del ref
         return {
             "service": AUDITOR,
@@ -308,13 +309,13 @@ async def _run(folder: BusFolder) -> None:
     def told(_signal: int, _frame: object) -> None:
         raise SystemExit(auditor.status)
 
-    # uvicorn raises the signal again when it has served; by default that would be the exit status, not ours.
+    # After serving, uvicorn raises the signal again, and would end with the signal's exit status.
     signal.signal(signal.SIGTERM, told)
     await server.run_until_told()
     raise SystemExit(auditor.status)
 
 
 def main(folder: BusFolder) -> None:
-    """Run until SIGTERM. Raises SystemExit: 0, or 70 when it could not go on, or the history stopped it."""
+    """Run until SIGTERM. Raises SystemExit: 0, or 70 if the process failed or the history stopped it."""
     telemetry.set_up(AUDITOR, folder.service(AUDITOR))
     asyncio.run(_run(folder))

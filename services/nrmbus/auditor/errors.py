@@ -1,4 +1,4 @@
-"""Why a log stops: a closed list of codes, one sentence each; the record is named by its number, never by its content."""
+"""Reasons why a log stops: a closed list of codes, one sentence each; a record is named by its number, never by its content."""
 
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -16,11 +16,11 @@ SENTENCES: Final[Mapping[LogCode, str]] = MappingProxyType(
         "duplicate": "This registration is in the log already.",
         "out_of_turn": "Another registration is in the log under this number: the history was rewritten.",
         "chain_broken": "The registration does not name the digest of the one before it.",
-        "foreign": "This is of another bus or another partition than the log.",
+        "foreign": "The registration is of another bus or another partition than the log.",
         "leaf_too_large": "The registration is larger than an entry of C2SP tlog-tiles.",
         "folder_busy": "Another process has this log open.",
-        "state_damaged": "A file of the log is missing, cut or altered; what is here can be made anew from the topic.",
-        "split_view": "Another tree of this log was signed before: what was signed is not what the history holds now.",
+        "state_damaged": "A file of the log is missing, cut or altered; the log can be made again from the topic.",
+        "split_view": "Another tree of this log was signed before: the history now is not the signed one.",
         "tail_cut": "A larger tree of this log was there before: the history lost its tail.",
         "unreadable": "The record is not a registration.",
         "signature_invalid": "The registrar of this bus did not sign the registration.",
@@ -33,10 +33,10 @@ SENTENCES: Final[Mapping[LogCode, str]] = MappingProxyType(
 
 
 class LogError(Exception):
-    """A log that goes no further.
+    """Error that stops a log.
 
-    ``code`` is of the closed list `LogCode`. ``number`` is the number of the registration, ``path`` the file below the
-    log's folder, where there is one; ``origin`` says which log.
+    ``code`` is of the closed list `LogCode`, ``origin`` names the log. ``number`` is the number of the registration, and
+    ``path`` the file below the log's folder, if there is one.
     """
 
     def __init__(self, code: LogCode, origin: str, *, number: int | None = None, path: str | None = None) -> None:

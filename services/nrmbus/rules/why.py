@@ -22,7 +22,7 @@ ReasonCode = Literal[
 SENTENCES: Final[Mapping[ReasonCode, str]] = {
     "told": "Told, as {words}.",
     "told_to_stop": "Told, as {words}: this stops something, and reaches it though the person's refusal or withdrawal stands.",
-    "source": "Said it itself.",
+    "source": "Published the event itself.",
     "consent_refused": "The row names it ({words}), but the person has refused that it be told.",
     "consent_withdrawn": "The row names it ({words}), but the person has withdrawn the consent that it be told.",
     "condition_unmet": "The row tells {words}; that did not hold of it then.",

@@ -24,7 +24,7 @@ from nrmbus.auditor.history.history import Audited, Entry, History
 from nrmbus.auditor.history.outcomes import is_reading
 from nrmbus.auditor.log.logs import Logs
 from nrmbus.auditor.web import access_log, users
-from nrmbus.auditor.web.access_log import Asking
+from nrmbus.auditor.web.access_log import AccessLog
 from nrmbus.auditor.web.pages.answers import Opened
 from nrmbus.auditor.web.pages.site import Site
 from nrmbus.auditor.web.users import Users
@@ -132,15 +132,15 @@ class Hall:
         monkeypatch.setattr(live, "Following", type("Topic", (_Following,), {"written": self.written}))
         self._patch = monkeypatch
         monkeypatch.setitem(users._COST, "n", CHEAP)
-        self.seen = live.Seen(
+        self.seen = live.LiveHistory(
             where="", directory=self.written.directory, catch_up=self._nothing, policy=POLICY, partitions=1
         )
         self.site = Site(self.home, bus=BUS, partitions=1, profile=load_profile(POLICY))
         key = self.written.identities["auditor"].signing
-        self.asking = Asking(
+        self.access_log = AccessLog(
             seen=self.seen, key=key, policy=POLICY, partitions=1, clock=Stands(), send=self._registered
         )
-        opened = Opened(self, self.asking, self.seen, Stands(), self.written.directory, lambda _: self.spans)
+        opened = Opened(self, self.access_log, self.seen, Stands(), self.written.directory, lambda _: self.spans)
         self.site.open(opened)
         self.app = Starlette(routes=self.site.routes())
 

@@ -70,7 +70,7 @@ async def test_what_came_too_late_for_one_question_does_not_stop_the_next(hall: 
                 return  # the sequence is taken: this one is answered as a gap, which nobody here reads
             await hall.register(record)
 
-        hall.asking._send = late_first
+        hall.access_log._send = late_first
         assert (await browser.get(f"/cases/{hall.case}")).status_code == 200
     sequences = [each.registration.sequence for each in hall.readings(hall.case)]
     assert sequences == [1, 2]

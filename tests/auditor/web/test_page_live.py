@@ -47,6 +47,6 @@ async def test_what_is_asked_is_registered_before_it_is_answered(broker: Broker)
     ]
     assert all(each.audience.recipients == () for each in readings)
     for page, reading in zip(pages, readings, strict=False):
-        assert re.search(rf"put on record before it was answered: no\. {reading.registration.number},", page.text)
+        assert re.search(rf"recorded before it was answered: no\. {reading.registration.number},", page.text)
     assert "case.signal_recorded" in pages[1].text
     assert "auditor" not in seen.view(case, seen.history.about(case)).counts

@@ -12,7 +12,7 @@ import pytest
 from starlette.applications import Starlette
 
 from auditor.web.given import LATER, NO_CASE, Hall
-from nrmbus.auditor.reports.holders import readings
+from nrmbus.auditor.reports.holders import access_records
 from nrmbus.auditor.web.access_log import PURPOSES, Question
 from nrmbus.auditor.web.offline_log import FILE, OffTheRecord
 from nrmbus.auditor.web.pages.answers import Opened
@@ -41,7 +41,7 @@ class Door:
         self.questions.open(
             Opened(
                 hall,
-                hall.asking,
+                hall.access_log,
                 hall.seen,
                 type("C", (), {"now": lambda _: LATER})(),
                 hall.written.directory,
@@ -93,7 +93,7 @@ async def test_p4_a_question_is_registered_and_then_answered(door: Door) -> None
     assert begun.json() == {"trouble": None}
     numbers = [answer.json()["number"] for answer in answers]
     entries = {each.registration.number: each for each in hall.audited().history.entries}
-    found = readings(entries[number] for number in numbers)
+    found = access_records(entries[number] for number in numbers)
     assert [(each.what, each.purpose, each.event) for each in found] == [
         ("case", "audit", None), ("event", "audit", event), ("export", "court", None), ("search", "audit", None),
         ("event", "audit", event), ("person_report", "person_request", None),
@@ -263,7 +263,7 @@ async def test_p4_what_was_read_off_the_record_is_put_there_afterwards(door: Doo
     await hall.register(hall.sent[0])
     for _ in range(2):
         await door.questions.look()
-    (found,) = [each for each in readings(hall.audited().history.about(hall.case)) if each.purpose == "incident"]
+    (found,) = [each for each in access_records(hall.audited().history.about(hall.case)) if each.purpose == "incident"]
     assert (found.actor, found.what, found.off_record, found.at) == (door.account, "case", READ, LATER)
     assert door.unrecorded.left().readings == ()
 
@@ -273,7 +273,7 @@ async def test_said_twice_it_is_registered_once(door: Door) -> None:
     question = Question(door.account, "incident", "case", door.hall.case)
     door.unrecorded.note(question, READ, "unreachable")
     (line,) = door.unrecorded.left().readings
-    first, again = [await door.hall.asking.afterwards(question, line.id, READ) for _ in range(2)]
+    first, again = [await door.hall.access_log.afterwards(question, line.id, READ) for _ in range(2)]
     assert first == again
 
 
@@ -282,7 +282,7 @@ async def test_a_time_to_come_is_a_time_before(door: Door) -> None:
     question = Question(door.account, "incident", "case", door.hall.case)
     door.unrecorded.note(question, datetime(2030, 1, 1, tzinfo=UTC), "unreachable")
     await door.questions.look()
-    (found,) = [each for each in readings(door.hall.audited().history.about(door.hall.case)) if each.off_record]
+    (found,) = [each for each in access_records(door.hall.audited().history.about(door.hall.case)) if each.off_record]
     assert found.off_record is not None
     assert found.off_record < LATER
 

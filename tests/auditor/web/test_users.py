@@ -10,11 +10,11 @@ import pytest
 from auditor.web.given import LATER
 from nrmbus.auditor.web.access_log import OnRecord, Question
 from nrmbus.auditor.web.sessions import (
-    ANEW_SECONDS,
     FAILURES,
     FAILURES_OF_ALL,
     IDLE_SECONDS,
     LONGEST_SECONDS,
+    REPEAT_SECONDS,
     WITHIN_SECONDS,
     Attempts,
     Sessions,
@@ -147,10 +147,10 @@ def test_a_question_is_the_same_for_a_quarter_of_an_hour() -> None:
     question = Question("1", "audit", "case", "0" * 32)
     record = OnRecord(question, "id", 0, 1, LATER)
     session.asked(record, "", clock())
-    assert session.on_record(question, "", clock.now + ANEW_SECONDS) == record
+    assert session.on_record(question, "", clock.now + REPEAT_SECONDS) == record
     assert session.on_record(question, "other words", clock.now) is None
     assert session.on_record(Question("1", "court", "case", "0" * 32), "", clock.now) is None
-    assert session.on_record(question, "", clock.now + ANEW_SECONDS + 1) is None
+    assert session.on_record(question, "", clock.now + REPEAT_SECONDS + 1) is None
 
 
 def test_failures_close_a_name_and_then_everybody_out_for_a_while() -> None:

@@ -15,7 +15,7 @@ from cli.audit.typed_commands import Commands
 from desk.live import STARTS, live, signal_of
 from nrmbus.auditor.evidence.verifier import Trust, Verification
 from nrmbus.auditor.history.history import Audited, HistoryError, audited
-from nrmbus.auditor.reports.holders import Reading, readings
+from nrmbus.auditor.reports.holders import AccessRecord, access_records
 from nrmbus.auditor.web.offline_log import FILE, OffTheRecord
 from nrmbus.auditor.web.users import Users
 from nrmbus.bus.clock import tick_clock
@@ -269,9 +269,9 @@ def live_commands(case: str, home: Path) -> dict[str, tuple[str | Path, ...]]:
     }
 
 
-async def on_record(folder: BusFolder) -> list[Reading]:
+async def on_record(folder: BusFolder) -> list[AccessRecord]:
     """What the registrar has on record of the auditor's, by another reader."""
-    return [each for each in readings((await audited(folder)).history.entries) if each.agency == "auditor"]
+    return [each for each in access_records((await audited(folder)).history.entries) if each.agency == "auditor"]
 
 
 @pytest.mark.broker

@@ -14,7 +14,7 @@ import pytest
 from auditor.played import Written, first_scenario
 from cli.audit.typed_commands import Commands
 from nrmbus.auditor.history.history import Audited, Entry
-from nrmbus.auditor.reports.holders import Holder, Reading, held, readings
+from nrmbus.auditor.reports.holders import AccessRecord, Holder, access_records, held
 from nrmbus.auditor.web.pages.words import LANGUAGES, Language, Words
 from nrmbus.auditor.web.users import Users
 from nrmbus.bus.errors import BusError
@@ -327,7 +327,7 @@ class TestPersonReport:
         """The person's own matters first; agencies are named by what they are, with their id."""
         (subject,) = commands.seen.history.spoken_of()
         known = held(commands.seen, subject)
-        (read,) = readings(commands.seen.history.about(subject))
+        (read,) = access_records(commands.seen.history.about(subject))
         audits = Holder("auditor", "auditor", readings=[replace(read, what="case", purpose="audit", parts=())] * 3)
         report = person_report.written(
             replace(known, holders=(audits, *known.holders)), Words("en", commands.seen.rules.profile.zone),
@@ -419,7 +419,7 @@ class TestPersonReport:
             assert all(text.strip() for text in sentence.values()), key
 
 
-def lines_of(found: list[Reading], words: Words) -> list[str]:
+def lines_of(found: list[AccessRecord], words: Words) -> list[str]:
     """The lines of a report about these readings."""
     return list(person_report._readings(found, words, lambda key, **values: said_in(words.language, key, values)))
 
@@ -470,4 +470,4 @@ def test_a_reading_stands_with_its_agency_and_adds_nothing_to_what_it_was_told()
 
     assert [each.actor for each in after["vac"].readings] == [READER]
     assert {agency: each.told for agency, each in after.items()} == before
-    assert len(readings(found.audited().history.about(subject))) == 1
+    assert len(access_records(found.audited().history.about(subject))) == 1

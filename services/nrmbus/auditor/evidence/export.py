@@ -53,7 +53,7 @@ class Export:
             policy=self.policy,
             made=self.made,
             entries=self.entries,
-            logs={partition: logs.readings[partition].log for partition in notes},
+            logs={partition: logs.ingests[partition].log for partition in notes},
             checkpoints=notes,
             directory=self.directory.signed,
         )
@@ -62,7 +62,7 @@ class Export:
     def _best(self, logs: Logs, partition: int, number: int) -> bytes:
         """Return the best checkpoint that covers *number*, or the head that nobody has signed yet."""
         found = checkpoints(logs.cosigned, self.directory, partition)
-        return fitting(found, number) or logs.readings[partition].log.head.text
+        return fitting(found, number) or logs.ingests[partition].log.head.text
 
 
 def fitting(best_first: Iterable[bytes], first: int) -> bytes | None:

@@ -1,6 +1,6 @@
-"""The history as an auditor reads it: every record of ``nrm.cases``, verified, and folds of it as of any moment.
+"""Verified history: an entry for every record of ``nrm.cases``, and folds of a case as of any moment.
 
-`Verifier` and `History` are pure: records in, entries out. `HistoryReader` reads them from Kafka, `audited` a whole bus.
+`Verifier` and `History` are pure: records in, entries out. `HistoryReader` reads from Kafka, `audited` reads a whole bus.
 """
 
 import asyncio
@@ -28,20 +28,20 @@ from nrmbus.wire.record import Record
 from nrmbus.wire.registration import Audience, Registration
 
 PATIENCE_SECONDS: Final = 30.0
-"""How long nothing may come of what is known to be in the topic."""
+"""How long reading may go on without progress while records are missing."""
 
 Signatures = Literal["all", "last"]
-"""Which signatures are verified: every one, or the registrar's on the last registration of each partition.
+"""Signatures to verify: every one, or the registrar's on the last registration of each partition.
 
-By the chain of digests, the last one answers for all registrations before it, and each registration for its envelope
-and audience. What "last" takes on trust is that the registrar verified each sender's signature when it registered.
+Through the chain of digests the last signature covers all registrations before it, and each registration covers its
+envelope and audience. "last" trusts the registrar to have verified each sender's signature.
 """
 
 HistoryCode = Literal[
     "unreadable", "signature_invalid", "foreign", "chain_broken", "envelope_altered", "audience_altered", "envelope_missing",
 ]  # fmt: skip
-"""Why a record does not verify: no registration or not its event; a signature; another bus or partition; out of its turn;
-an envelope, or an audience, that was not registered; no envelope of a registered event."""
+"""Reasons why a record does not verify: no registration, or an envelope that cannot be read; a wrong signature; another bus
+or partition; out of order; another envelope, or audience, than the registered one; no envelope of a registered event."""
 
 _CODES: Final[Mapping[FaultCode, HistoryCode]] = {
     "unreadable": "unreadable", "signature_invalid": "signature_invalid", "foreign": "foreign", "gap": "chain_broken",
@@ -53,7 +53,7 @@ _LOOK: Final = "look whether the bus runs and its broker answers: nrmbus topics 
 
 
 class HistoryError(BusError):
-    """Raised when a record is not what it must be; ``code`` says why, the record is named by its place alone."""
+    """Raised when a record does not verify; ``code`` says why, and the record is named by its place alone."""
 
     def __init__(self, partition: int, number: int, code: HistoryCode) -> None:
         super().__init__(
@@ -66,11 +66,11 @@ class HistoryError(BusError):
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One registration, what was said if it was registered, and who was told.
+    """One registration with its audience and, unless it is a refusal, its event.
 
-    ``said`` is the signed envelope, None of a refusal; ``event`` is read from it, and is None also where this release does
-    not know its type or version: the history is whole without it, a fold of the case is not. ``signed`` is the
-    registrar's statement as it lies in the topic.
+    ``said`` is the signed envelope, None for a refusal. ``event`` is read from the envelope, and None also if this release
+    does not know the type or version: the history is complete without it, a fold of the case is not. ``signed`` is the
+    registrar's statement as in the topic.
     """
 
     registration: Registration
@@ -81,33 +81,33 @@ class Entry:
 
     @property
     def fact(self) -> Fact | None:
-        """The registered event as a folder meets it; None of a refusal, and of what this release cannot read."""
+        """The registered event as a fold takes it; None for a refusal, and for an event that this release cannot read."""
         if self.event is None:
             return None
         return Fact.of(self.event, self.audience.recipients, self.registration.time, self.registration.number)
 
     def concerns(self, agency: str) -> bool:
-        """Whether *agency* said it or was told."""
+        """Return whether *agency* sent or received the event."""
         return agency == self.registration.source or (
             self.registration.verdict == "registered" and agency in self.audience.recipients
         )
 
 
 class Verifier:
-    """Takes the records of each partition in order, and lets nothing pass that is not what it must be.
+    """Verifier of the records of each partition, in order.
 
-    Of every record: the registrar's statement and its place in the chain, that envelope and audience are those that were
-    registered, and, by *signatures*, who signed. The steps are those of `nrmbus.wire.history`.
+    For every record it verifies the registrar's statement and its place in the chain, envelope and audience, and, by
+    *signatures*, the signatures. The steps are those of `nrmbus.wire.history`.
     """
 
     def __init__(self, directory: Directory, *, signatures: Signatures = "all") -> None:
         self._directory, self._all = directory, signatures == "all"
         self._chains: dict[int, Chain] = {}
         self._unverified: dict[int, bytes] = {}
-        """By partition, the signed registration that `check_last` has yet to verify."""
+        """The signed registration that `check_last` has yet to verify, by partition."""
 
     def number(self, partition: int) -> int:
-        """The last number taken of *partition*; 0 before the first."""
+        """Return the last number taken of *partition*, 0 before the first."""
         chain = self._chains.get(partition)
         return chain.number if chain else 0
 
@@ -115,7 +115,7 @@ class Verifier:
         """Verify the next record of *partition*.
 
         Raises:
-            HistoryError: it is not the next one, or not what was registered.
+            HistoryError: the record is not the next one, or not as it was registered.
         """
         chain = self._chains.get(partition)
         if chain is None:
@@ -131,10 +131,10 @@ class Verifier:
         return entry
 
     def check_last(self) -> None:
-        """Verify who signed the last registration of each partition, where `take` did not.
+        """Verify the registrar's signature on the last registration of each partition, unless `take` has done so.
 
         Raises:
-            HistoryError: the registrar of this bus did not.
+            HistoryError: the registrar of this bus did not sign it.
         """
         for partition in list(self._unverified):
             found = None
@@ -168,45 +168,45 @@ class Verifier:
 
 
 class History:
-    """What was read so far, all of it verified; records come by `take`."""
+    """Verified entries read so far, in memory; `take` adds a record."""
 
     def __init__(self, directory: Directory, *, signatures: Signatures = "all") -> None:
         self.verifier: Final = Verifier(directory, signatures=signatures)
         self.entries: list[Entry] = []
-        """Everything so far; the numbers of a partition in order."""
+        """All entries; those of a partition are in the order of their numbers."""
         self._by_subject: dict[str, list[Entry]] = {}
 
     def take(self, record: Record, partition: int) -> Entry:
-        """Verify the next record of *partition*, and keep it; raises as `Verifier.take`."""
+        """Verify the next record of *partition*, and add its entry; raises as `Verifier.take`."""
         entry = self.verifier.take(record, partition)
         self.entries.append(entry)
         self._by_subject.setdefault(entry.registration.subject, []).append(entry)
         return entry
 
     def spoken_of(self) -> tuple[str, ...]:
-        """Every case and incident of which something was registered or refused, in the order in which they appear."""
+        """Return every case and incident with a registration or refusal, in the order in which they appear."""
         return tuple(self._by_subject)
 
     def subjects(self) -> tuple[str, ...]:
-        """Every case and incident of which something was registered that this release can read."""
+        """Return every case and incident with a registered event that this release can read."""
         return tuple(each for each, entries in self._by_subject.items() if any(entry.event for entry in entries))
 
     def about(self, subject: str, as_of: datetime | None = None) -> list[Entry]:
-        """What was registered and refused of a case, up to *as_of*."""
+        """Return the registrations and refusals of a case, up to *as_of*."""
         entries = self._by_subject.get(subject, [])
         return [entry for entry in entries if as_of is None or entry.registration.time <= as_of]
 
     def over(self, subject: str) -> Entry | None:
-        """Return the entry that says that the time of *subject* is over, or None while the case is kept."""
+        """Return the entry that ended the retention period of *subject*, or None while the case is kept."""
         entries = self._by_subject.get(subject, ())
         return next((each for each in entries if each.event and ends_keeping(each.event)), None)
 
     def facts(self, subject: str) -> Iterator[Fact]:
-        """The registered events of a case, in number order."""
+        """Return the registered events of a case, in number order."""
         return (fact for entry in self._by_subject.get(subject, ()) if (fact := entry.fact) is not None)
 
     def of(self, agency: str, subject: str) -> Iterator[Fact]:
-        """The events of a case that *agency* sent or received, in the order of its inbox."""
+        """Yield the events of a case that *agency* sent or received, in the order of its inbox."""
         by_id = {fact.event.id: fact for fact in self.facts(subject)}
         for entry in self._by_subject.get(subject, ()):
             fact = entry.fact
@@ -220,7 +220,7 @@ class History:
 
 
 class HistoryReader:
-    """Reads ``nrm.cases`` from the start into a `History`. Use as an async context manager."""
+    """Reader of ``nrm.cases`` from the start into a `History`; use as an async context manager."""
 
     def __init__(self, where: Where, partitions: int, history: History) -> None:
         self.history = history
@@ -250,13 +250,14 @@ class HistoryReader:
         patience: float = PATIENCE_SECONDS,
         told: Callable[[int, int], None] | None = None,
     ) -> None:
-        """Read what stands in the topic now: up to *numbers* of each partition, where the caller knows them.
+        """Read all that is in the topic now, or up to *numbers* of each partition, if the caller knows them.
 
-        *told* hears after each batch how many records were taken, and of how many; in offsets, where no number is known.
+        *told* is called after each batch with the number of records taken and their total, in offsets if no numbers are
+        known.
 
         Raises:
-            HistoryError: something does not verify.
-            BusError: nothing came for *patience* seconds, though there is more.
+            HistoryError: a record does not verify.
+            BusError: nothing came for *patience* seconds, though more is there.
         """
         loop = asyncio.get_running_loop()
         ends = {} if numbers is not None else await self._following.ends(self._partitions)
@@ -287,13 +288,13 @@ class HistoryReader:
 
 
 def rules_of(directory: Directory, policy: str) -> Rules:
-    """The Rules under *policy* for the agencies of *directory*."""
+    """Return the Rules under *policy* for the agencies of *directory*."""
     agencies = {name: Agency(name, entry.role, entry.supervisor) for name, entry in directory.entries.items()}
     return Rules(load_profile(policy), agencies)
 
 
 def fold(rules: Rules, subject: str, facts: Iterable[Fact]) -> View:
-    """The view that *facts* give."""
+    """Return the view after *facts*."""
     view = rules.start(subject)
     for fact in facts:
         view = rules.evolve(view, fact)
@@ -302,7 +303,7 @@ def fold(rules: Rules, subject: str, facts: Iterable[Fact]) -> View:
 
 @dataclass(frozen=True, slots=True)
 class Audited:
-    """The history of a bus, verified, with the directory that it was verified by and the Rules that it was judged by."""
+    """Verified history of a bus, with the directory that verified it and the Rules of its policy."""
 
     history: History
     directory: Directory
@@ -310,18 +311,18 @@ class Audited:
     partitions: int
 
     def view(self, subject: str, entries: Iterable[Entry]) -> View:
-        """Where the case stands after *entries*, as far as this release can read them."""
+        """Return the view of the case after *entries*, as far as this release can read them."""
         return fold(self.rules, subject, (fact for entry in entries if (fact := entry.fact) is not None))
 
 
 async def audited(
     folder: BusFolder, *, signatures: Signatures = "all", told: Callable[[int, int], None] | None = None
 ) -> Audited:
-    """Read and verify the history of the bus in *folder* as it stands now; *told* as in `HistoryReader.catch_up`.
+    """Read and verify the history of the bus in *folder* up to now; *told* as in `HistoryReader.catch_up`.
 
     Raises:
-        HistoryError: something does not verify.
-        BusError: no bus was made or runs there.
+        HistoryError: a record does not verify.
+        BusError: no bus was made there, or it does not run.
     """
     directory, settings = await read_directory(folder), folder.settings
     history = History(directory, signatures=signatures)

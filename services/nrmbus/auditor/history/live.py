@@ -1,6 +1,6 @@
-"""The history in the auditor's memory, for its page: read and verified whole when somebody first looks, then kept up.
+"""History in the auditor's memory, for its page: read and verified completely at the first question, then kept up to date.
 
-Until then it costs nothing. It holds every envelope, some 4 KB each; never a letter, since the topic has none.
+Before the first question it costs nothing. It holds every envelope, some 4 KB each, and no letter, since the topic has none.
 """
 
 import asyncio
@@ -22,11 +22,11 @@ from nrmbus.wire.record import Record
 NAME: Final = "auditor-page"
 LOOK_MS: Final = 100
 SLICE_SECONDS: Final = 0.05
-"""How long verifying may hold up everybody else."""
+"""How long, in seconds, verifying may hold up other tasks."""
 
 
-class Seen:
-    """All of ``nrm.cases``, every signature verified. Use `reading` for a look at where it ends now."""
+class LiveHistory:
+    """All of ``nrm.cases`` with every signature verified; `reading` gives the history up to its end now."""
 
     def __init__(
         self,
@@ -37,7 +37,7 @@ class Seen:
         policy: str,
         partitions: int,
     ) -> None:
-        """Prepare to read; *catch_up* reads the directory to its end, for a key that is newer than what is known of it."""
+        """Prepare to read; *catch_up* reads the directory to its end, for a key that is newer than the known directory."""
         self._where, self._directory, self._catch_up = where, directory, catch_up
         self._policy, self._partitions = policy, partitions
         self._cases = [TopicPartition(CASES, number) for number in range(partitions)]
@@ -47,7 +47,7 @@ class Seen:
         self._stack = AsyncExitStack()
         self._turn = asyncio.Lock()
         self.trouble: HistoryError | None = None
-        """The record at which verifying ended for good; what came before it is shown."""
+        """The record at which verifying stopped for good; the records before it are shown."""
 
     async def close(self) -> None:
         """Read no more."""
@@ -55,7 +55,7 @@ class Seen:
 
     @asynccontextmanager
     async def reading(self) -> AsyncIterator[Audited]:
-        """The history as it stands in the topic now, unchanged as long as the block does not wait for anything.
+        """Give the history up to the end of the topic now, unchanged as long as the block does not await.
 
         Raises:
             KafkaError: the broker does not answer.
@@ -75,12 +75,12 @@ class Seen:
             self.trouble = self.trouble or error
 
     async def until(self, found: Callable[[History], bool], deadline: float) -> bool:
-        """Read on until *found* holds; false when it does not by *deadline*, in the loop's time, or never will."""
+        """Read on until *found* holds; return False if it does not by *deadline* (the loop's time), or never will."""
         loop = asyncio.get_running_loop()
         while not found(self._history):
             if self.trouble is not None or loop.time() >= deadline:
                 return False
-            async with self._turn:  # never cancelled inside: what was fetched is taken
+            async with self._turn:  # never cancelled inside: fetched records are taken
                 await self._read(await self._begun())
         return True
 

@@ -11,19 +11,19 @@ from nrmbus.wire import ids
 from nrmbus.wire.errors import sentence_of
 
 AUDIENCE_CHANGED: Final = "audience_changed"
-"""Code of a letter that was sealed to other agencies than those that may open it now; its desk seals the event again."""
+"""Code of a letter whose audience changed after it was sealed; its desk seals the event again."""
 
 READING: Final = "access.granted"
-"""Type of the event that says who was about to read."""
+"""Type of an access record: the event that is registered before somebody reads."""
 
 Verdict = Literal["registered", "refused", "sealed_again"]
 VERDICTS: Final = get_args(Verdict)
 Kind = Literal["event", "receipt", "breach", "refused", "sealed_again", "reading"]
-"""What one registration is; ``reading`` says who was about to read."""
+"""Kind of a registration; ``reading`` is an access record."""
 
 
 def kind_of(entry: Entry) -> Kind:
-    """Return what *entry* is."""
+    """Return the kind of *entry*."""
     if entry.said is None:
         return "sealed_again" if is_sealed_again(entry) else "refused"
     if entry.said.type == READING:
@@ -34,12 +34,12 @@ def kind_of(entry: Entry) -> Kind:
 
 
 def is_reading(entry: Entry) -> bool:
-    """Return whether *entry* says that somebody was about to read."""
+    """Return whether *entry* is an access record."""
     return kind_of(entry) == "reading"
 
 
 def is_sealed_again(entry: Entry) -> bool:
-    """Return whether the audience of *entry* had changed meanwhile, so that its desk seals the event again."""
+    """Return whether the audience of *entry* had changed, so that its desk seals the event again."""
     return entry.registration.code == AUDIENCE_CHANGED
 
 
@@ -64,7 +64,7 @@ def follower(entry: Entry, entries: Iterable[Entry]) -> Entry | None:
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """Registrations of a case by outcome; every view shows these four numbers under these four names."""
+    """Numbers of registrations of a case by outcome; every view shows these four under these four names."""
 
     registered: int = 0
     """Events of the case, receipts of letters among them; readings are counted apart."""

@@ -1,4 +1,4 @@
-"""What an auditor looks for in the history: which cases, which registrations. Pure."""
+"""Searches of an auditor in the history, for cases and registrations. Pure."""
 
 import re
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ _REFERENCE: Final = re.compile(rf"[0-9a-f-]{{{LEAST_OF_AN_ID},36}}")
 
 @dataclass(frozen=True, slots=True)
 class CaseFound:
-    """One case or incident: its first and last registration but for readings, and how many of each outcome there are."""
+    """A case or incident in a search result: times of its first and last registration without readings, and its counts."""
 
     subject: str
     first: datetime
@@ -25,22 +25,22 @@ class CaseFound:
 
 @dataclass(frozen=True, slots=True)
 class Search:
-    """*reference*: the beginning of a case's reference or of an event's id. *verdict*: one of `VERDICTS`. Empty for any."""
+    """A search. *reference* is the beginning of a case's reference or an event's id, *verdict* one of `VERDICTS`; empty for any."""
 
     chosen: Selection
     reference: str = ""
     verdict: str = ""
     readings: bool = False
-    """Whether readings are looked for, and nothing else; asking for their type does the same."""
+    """True in a search for readings alone, as in a search for their type."""
 
     @staticmethod
     def reads(reference: str) -> bool:
-        """Whether *reference* can be searched for."""
+        """Return whether *reference* has a form that can be searched for."""
         return not reference or _REFERENCE.fullmatch(reference) is not None
 
     @property
     def of_readings(self) -> bool:
-        """Whether what fits are readings: they stand apart, or an auditor's own would bury what happened."""
+        """True if the search finds readings. They are kept apart, or the auditor's own would bury the events of the case."""
         return self.readings or self.chosen.type == READING
 
     def has(self, entry: Entry) -> bool:
@@ -56,19 +56,19 @@ class Search:
         return self.chosen.has(entry)
 
     def readings_beside(self, history: History) -> int:
-        """Return how many readings fit too, where they are not what is looked for."""
+        """Return how many readings fit, in a search that leaves readings out."""
         if self.of_readings:
             return 0
         return sum(is_reading(entry) and self._fits(entry) for entry in history.entries)
 
     def registrations(self, history: History) -> list[Entry]:
-        """What fits, the newest first."""
+        """Return the registrations that fit, the newest first."""
         found = [entry for entry in history.entries if self.has(entry)]
         return sorted(found, key=lambda each: (each.registration.time, each.registration.number), reverse=True)
 
 
 def cases_of(entries: list[Entry], history: History, without: str) -> Iterator[CaseFound]:
-    """The cases of *entries* in their order, each counted whole; the subject *without* is none."""
+    """Yield the cases of *entries* in their order, with counts over the whole case; *without* is a subject that is no case."""
     for subject in dict.fromkeys(each.registration.subject for each in entries):
         if subject == without:
             continue

@@ -1,4 +1,4 @@
-"""Which registrations a command is about: by case, agency, type, time and number, as typed."""
+"""Selection of registrations for a command: by case, agency, type, time and number, as typed."""
 
 import re
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ from nrmbus.rules.profile import matches
 from nrmbus.wire import times
 
 LEAST_OF_AN_ID: Final = 8
-"""An event may be given by so many of its first characters, or more; fewer digits are a number."""
+"""The fewest characters of an id that name an event; fewer digits are a number."""
 
 _DAY: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _NUMBERS: Final = re.compile(r"(\d{1,15})(\.\.(\d{1,15})?)?")
@@ -23,7 +23,7 @@ _PLACE: Final = re.compile(r"(?:(\d{1,4})/)?(\d{1,15})")
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """What to show; what is None leaves nothing out. Times are inclusive; ``last`` of *numbers* may be open."""
+    """Registrations to show; a field that is None excludes nothing. Times are inclusive; the end of *numbers* may be open."""
 
     agency: str | None = None
     type: str | None = None
@@ -33,11 +33,11 @@ class Selection:
 
     @property
     def all(self) -> bool:
-        """Whether nothing is left out."""
+        """True if the selection excludes nothing."""
         return self == Selection()
 
     def has(self, entry: Entry) -> bool:
-        """Whether *entry* is to be shown. A refused one has no type any more, so none is asked for with ``type``."""
+        """Return whether *entry* is selected. A refusal has no type, so that a selection by ``type`` excludes it."""
         said = entry.registration
         if self.agency is not None and not entry.concerns(self.agency):
             return False
@@ -55,10 +55,10 @@ EVERYTHING: Final = Selection()
 
 
 def moment(text: str | None, zone: ZoneInfo, option: str, *, begin: bool = False) -> datetime | None:
-    """The time that *text* means: a time in UTC, or the end (*begin*: the beginning) of a day in *zone*.
+    """Return the time that *text* means: a time in UTC, or the end (*begin*: the beginning) of a day in *zone*.
 
     Raises:
-        BusError: it is neither; the message names the *option*.
+        BusError: *text* is neither; the message names the *option*.
     """
     if text is None:
         return None
@@ -70,7 +70,7 @@ def moment(text: str | None, zone: ZoneInfo, option: str, *, begin: bool = False
         day = date.fromisoformat(text) if _DAY.fullmatch(text) else None
         day = day if begin or day is None else day + timedelta(days=1)
         midnight = datetime.combine(day, time(), zone).astimezone(UTC) if day else None
-    except (ValueError, OverflowError):  # the first and the last day that there are lie outside, in UTC
+    except (ValueError, OverflowError):  # in UTC, the first and the last possible day lie outside the range
         midnight = None
     if midnight is None:
         raise BusError(
@@ -80,10 +80,10 @@ def moment(text: str | None, zone: ZoneInfo, option: str, *, begin: bool = False
 
 
 def numbers(text: str | None) -> tuple[int, int | None] | None:
-    """The numbers that *text* means: ``12``, ``12..20`` or ``12..`` for all from there on.
+    """Return the numbers that *text* means: ``12``, ``12..20`` or ``12..`` for all from there on.
 
     Raises:
-        BusError: it is none of these.
+        BusError: *text* has another form.
     """
     if text is None:
         return None
@@ -96,12 +96,12 @@ def numbers(text: str | None) -> tuple[int, int | None] | None:
 
 
 def found_event(history: History, event: str, subject: str | None) -> Entry:
-    """The registration that *event* means: an event's id or its beginning, a number, or a type, of which the last is meant.
+    """Return the registration that *event* names: by id or its beginning, by number, or by type (the last one of the type).
 
-    A number may stand after its partition, ``1/12``. Of several under one id, the registered one is meant.
+    A number may follow its partition, as in ``1/12``. If several have one id, the registered one is returned.
 
     Raises:
-        BusError: it means none, or several events.
+        BusError: *event* names none, or several events.
     """
     entries = [each for each in history.entries if subject in (None, each.registration.subject)]
     place = _PLACE.fullmatch(event) if len(event.rpartition("/")[2]) < LEAST_OF_AN_ID else None
@@ -129,12 +129,12 @@ def _one(found: Sequence[Entry]) -> Entry:
     if len(named) == 1:
         return found[0]
     if not named:
-        raise BusError("The history has no such event; nrmbus replay shows those that there are, by number.")
-    raise BusError("More than one event here is meant: give more of its id, its --case, or PARTITION/NUMBER.")
+        raise BusError("The history has no such event: nrmbus replay lists the events by number.")
+    raise BusError("EVENT names more than one event: give more of its id, its --case, or PARTITION/NUMBER.")
 
 
 def time_of(folder: BusFolder, history: History) -> datetime:
-    """Now, by the bus's clock: the wall's; on a bus for playing, the last registration's."""
+    """Return the time now by the bus's clock: real time, or on a bus for playing the time of the last registration."""
     if folder.settings.play and history.entries:
         return max(entry.registration.time for entry in history.entries)
     return datetime.now(UTC).replace(microsecond=0)

@@ -1,7 +1,7 @@
-"""What witnesses co-signed: every checkpoint that was published, with the signatures that came for it.
+"""Store of published checkpoints with their co-signatures.
 
-One SQLite file beside the logs; the topics of checkpoints and of witnesses would give it again. How far each was read
-is noted after what it said: read again after a cut, it says the same.
+One SQLite file beside the logs; it can be made again from the topics of checkpoints and of witnesses. The offset of a
+topic is stored after the records before it, so that records are read again after a crash; that changes nothing.
 """
 
 import sqlite3
@@ -15,7 +15,7 @@ from nrmbus.wire.log.cosignature import CosignatureVerifier
 from nrmbus.wire.log.note import Note, key_id_of
 
 LATEST = 48
-"""How many checkpoints are looked through for a witness that is behind: two days of them."""
+"""How many checkpoints are searched for the last co-signature of a witness that is behind: those of two days."""
 
 _TABLES = """
 CREATE TABLE IF NOT EXISTS checkpoint (
@@ -26,33 +26,34 @@ CREATE TABLE IF NOT EXISTS read (topic TEXT PRIMARY KEY, offset INTEGER NOT NULL
 
 
 class Cosigned:
-    """The published checkpoints of all logs of a bus, and who co-signed them."""
+    """Published checkpoints of all logs of a bus with their co-signatures."""
 
     def __init__(self, path: Path) -> None:
-        """Keep them in the file *path*, made if it is not there."""
+        """Open the file *path*, or make it."""
         self._path = path
         with self._open() as connection:
             connection.executescript(_TABLES)
 
     def publish(self, checkpoint: Checkpoint, note: bytes) -> None:
-        """Note that *checkpoint* was published as *note*; one that is here already stays."""
+        """Store that *checkpoint* was published as *note*; a stored one is never replaced."""
         row = (checkpoint.origin, checkpoint.size, note)
         with self._open() as connection:
             connection.execute("INSERT OR IGNORE INTO checkpoint VALUES (?, ?, ?, 0)", row)
 
     def add(self, value: bytes | None, witnesses: Iterable[CosignatureVerifier]) -> Checkpoint:
-        """Put to its checkpoint what *value* says, a note that at least one of *witnesses* (of one agency) co-signed.
+        """Add the co-signatures of *witnesses* (of one agency) in the note *value* to its checkpoint, and return the checkpoint.
 
-        Only their signatures are taken, and each of them in the place of an earlier one.
+        Signatures of others are left out. A new signature of a witness replaces its earlier one.
 
         Raises:
-            ProofError: as `Note.parse`, `Note.verified` and `Checkpoint.parse`; ``origin_differs`` where no such
-                checkpoint was published, ``root_differs`` where another one was.
+            ProofError: as `Note.parse`, `Note.verified` and `Checkpoint.parse`; ``note_unsigned`` without a timed
+                signature of *witnesses*, ``origin_differs`` if no checkpoint of this size was published,
+                ``root_differs`` if another one was.
         """
         note = Note.parse(value or b"")
         checkpoint = Checkpoint.parse(note.text)
         signed = {(verifier.name, key_id_of(verifier)) for verifier, time in note.verified(witnesses) if time}
-        if not signed:  # without a time it does not say that its maker saw no larger tree
+        if not signed:  # only a timed signature says that the witness saw no larger tree
             raise ProofError("note_unsigned")
         with self._open() as connection:
             row = _row(connection, checkpoint)
@@ -70,26 +71,26 @@ class Cosigned:
         return checkpoint
 
     def newest(self, origin: str, witnesses: int = 0) -> tuple[int, bytes, int] | None:
-        """Size, note and number of witnesses of the largest checkpoint that at least so many *witnesses* co-signed."""
+        """Return size, note and number of witnesses of the largest checkpoint with at least *witnesses* of them, or None."""
         wanted = "SELECT size, note, witnesses FROM checkpoint WHERE origin = ? AND witnesses >= ? ORDER BY size DESC"
         with self._open() as connection:
             row = connection.execute(wanted + " LIMIT 1", (origin, witnesses)).fetchone()
         return None if row is None else (int(row[0]), bytes(row[1]), int(row[2]))
 
     def latest(self, origin: str) -> list[bytes]:
-        """The notes of the largest checkpoints of a log, with all that witnesses added; the largest first."""
+        """Return the notes of the `LATEST` largest checkpoints of a log with their co-signatures, the largest first."""
         wanted = "SELECT note FROM checkpoint WHERE origin = ? ORDER BY size DESC LIMIT ?"
         with self._open() as connection:
             return [bytes(row[0]) for row in connection.execute(wanted, (origin, LATEST))]
 
     def offset(self, topic: str) -> int:
-        """Where to go on reading *topic*."""
+        """Return the offset from which *topic* is read next."""
         with self._open() as connection:
             row = connection.execute("SELECT offset FROM read WHERE topic = ?", (topic,)).fetchone()
         return 0 if row is None else int(row[0])
 
     def read_to(self, topic: str, offset: int) -> None:
-        """Note that *topic* was read up to *offset*."""
+        """Store that *topic* was read up to *offset*."""
         with self._open() as connection:
             connection.execute("REPLACE INTO read VALUES (?, ?)", (topic, offset))
 

@@ -1,6 +1,6 @@
-"""Files that are whole or not there, whenever the process is killed or the power fails.
+"""Files that are complete or absent, even if the process is killed or the power fails.
 
-A file is written beside its place, synced, and renamed; `settle` syncs the folders, and only then is it there for good.
+A file is written beside its place, synced, and renamed; after `settle`, which syncs the folders, the file is durable.
 """
 
 import fcntl
@@ -13,16 +13,16 @@ TEMPORARY: Final = "tmp"
 
 
 class Files:
-    """The files of one folder, by their paths below it; one process has it at a time."""
+    """Files of one folder, by their paths below the folder; one process at a time may use the folder."""
 
     def __init__(self, folder: Path) -> None:
-        """Take *folder*, made if it is not there. Raises BlockingIOError while another process has it."""
+        """Lock *folder*, or make it. Raises BlockingIOError while another process has the lock."""
         self.folder = folder
         self._unsettled: set[Path] = set()
         self._make(folder)
         self._lock = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)  # the system's: a killed process holds nothing
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)  # a lock of the system: a killed process holds none
         except BlockingIOError:
             os.close(self._lock)
             raise
@@ -31,17 +31,17 @@ class Files:
             left.unlink()
 
     def close(self) -> None:
-        """Let another process have the folder. What was not settled stays as it is."""
+        """Release the folder for other processes. Unsettled files stay as they are."""
         os.close(self._lock)
 
     def read(self, path: str) -> bytes | None:
-        """The bytes of the file at *path*; none where there is no such file."""
+        """Return the bytes of the file at *path*, or None if it does not exist."""
         with suppress(FileNotFoundError):
             return (self.folder / path).read_bytes()
         return None
 
     def put(self, path: str, raw: bytes) -> None:
-        """Have *raw* at *path*, whole or not at all; there for good after `settle`."""
+        """Write *raw* to *path*, completely or not at all; durable after `settle`."""
         target = self.folder / path
         temporary = self.folder / TEMPORARY / path.replace("/", "-")
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
@@ -54,13 +54,13 @@ class Files:
         self._unsettled.add(target.parent)
 
     def settle(self) -> None:
-        """Return when everything that was put is there for good."""
+        """Make all written files durable."""
         for folder in sorted(self._unsettled):
             _sync(folder)
         self._unsettled.clear()
 
     def remove(self, path: str) -> None:
-        """Remove the file at *path*, and folders that are empty then. After a failure of power it may be there again."""
+        """Remove the file at *path*, and folders that become empty. After a power failure the file may be back."""
         target = self.folder / path
         target.unlink(missing_ok=True)
         for folder in target.parents:
@@ -70,7 +70,7 @@ class Files:
             self._unsettled.discard(folder)
 
     def sizes(self, below: str) -> dict[str, int]:
-        """The size in bytes of each file below the folder *below*, by its path."""
+        """Return the size in bytes of each file below the folder *below*, by its path."""
         found = {}
         for at, _, names in os.walk(self.folder / below):
             where = PurePosixPath(Path(at).relative_to(self.folder).as_posix())
@@ -78,7 +78,7 @@ class Files:
         return found
 
     def set_aside(self, *paths: str) -> str:
-        """Move the files and folders at *paths* out of the way, into a new folder, whose path comes back."""
+        """Move the files and folders at *paths* into a new folder, and return its name."""
         number = 1
         while (self.folder / f"damaged-{number}").exists():
             number += 1

@@ -1,4 +1,4 @@
-"""The log of one partition: its registrations in number order, their tree, and the checkpoints that are signed of it.
+"""Merkle log of one partition: registrations in number order, their tree, and its signed checkpoints.
 
 The leaf of number n is at index n - 1. Nothing here knows Kafka: the same registrations give the same files.
 """
@@ -22,11 +22,11 @@ class Log:
     """One partition's history as a Merkle log."""
 
     def __init__(self, folder: Path, heads: SignedHeads, bus: str, partition: int) -> None:
-        """Open the log in *folder*, or begin it; *heads* knows what was signed of it before.
+        """Open the log in *folder*, or begin it; *heads* stores the last signed checkpoint.
 
         Raises:
-            LogError: as `StoredTree`; ``split_view`` where the tree on disk is not the one that was signed, and
-                ``state_damaged`` where *heads* has something else than a checkpoint of this log.
+            LogError: as `StoredTree`; ``split_view`` if the tree on disk is not the signed one, and ``state_damaged``
+                if *heads* does not hold a checkpoint of this log.
         """
         self.origin = origin_of(bus, partition)
         self._place = bus, partition
@@ -48,44 +48,44 @@ class Log:
 
     @property
     def size(self) -> int:
-        """How many registrations were appended; the next one has the number after it."""
+        """The number of appended registrations, which is the number of the last one."""
         return self._tree.size
 
     @property
     def head(self) -> Checkpoint:
-        """The tree as it is committed, unsigned."""
+        """The committed tree, unsigned."""
         return self._tree.head
 
     @property
     def signed(self) -> Checkpoint:
-        """The tree that was signed last; the empty one before that."""
+        """The tree that was signed last; the empty tree before the first signature."""
         return self._signed
 
     @property
     def reaches_signed(self) -> bool:
-        """Whether what was appended reaches as far as what was signed."""
+        """True if the appended registrations reach the signed size."""
         return self._signed.size <= self.size
 
     @property
     def has_caught_up(self) -> bool:
-        """Whether what is committed reaches as far as what was signed; until then nothing new can be signed."""
+        """True if the committed registrations reach the signed size; until then nothing new can be signed."""
         return self._signed.size <= self.head.size
 
     @property
     def set_aside(self) -> str | None:
-        """The folder into which a damaged state was put when the log was opened."""
+        """The folder into which damaged files were moved when the log was opened, or None."""
         return self._tree.set_aside
 
     def close(self) -> None:
-        """Let another process have the log; what was not committed is dropped."""
+        """Release the log for other processes; uncommitted registrations are dropped."""
         self._tree.close()
 
     def append(self, registration: Registration) -> None:
-        """Take the next registration, whose signature the caller has verified.
+        """Append the next registration, whose signature the caller has verified.
 
         Raises:
             LogError: ``foreign``, ``gap``, ``duplicate``, ``out_of_turn``, ``chain_broken`` or ``leaf_too_large``, with
-                its number; nothing has changed then.
+                the number of the registration; nothing has changed then.
         """
         number, leaf = registration.number, registration.json()
         if (registration.bus, registration.partition) != self._place:
@@ -100,25 +100,25 @@ class Log:
         self._previous = sha256(leaf).hexdigest()
 
     def holds(self, number: int, leaf: bytes) -> bool:
-        """Whether the registration *number*, which was appended, is *leaf*; raises IndexError, and ``state_damaged``."""
+        """Return whether the appended registration *number* is *leaf*; raises IndexError past the end, and ``state_damaged``."""
         return self._tree.leaf_hash(number - 1) == merkle.leaf_hash(leaf)
 
     def commit(self) -> None:
-        """Have on disk, for good, what was appended.
+        """Make the appended registrations durable.
 
-        Raises ``split_view`` where the history, read again up to what was signed, is not what was signed.
+        Raises ``split_view`` if the history up to the signed size is not the signed one.
         """
         if not self._met_signed:
             self._met_signed = self._meets(self._signed)
         self._tree.commit(self._signed.size)
 
     def sign(self, key: Ed25519Signer, lasting: Cosigner, time: int) -> bytes:
-        """Commit, and sign the tree by both keys of the log at *time* (POSIX seconds): the note.
+        """Commit, sign the tree with both keys of the log at *time* (POSIX seconds), and return the note.
 
-        It is on record as signed before it comes back. Both keys' names are the log's origin.
+        The note is stored as signed before it is returned. Both keys have the log's origin as their name.
 
         Raises:
-            LogError: ``tail_cut`` or ``split_view`` where it would contradict what was signed before; nothing is signed.
+            LogError: ``tail_cut`` or ``split_view`` if the tree would contradict an earlier signature; nothing is signed.
         """
         self.commit()
         text = self.head.text
@@ -134,19 +134,19 @@ class Log:
         return turn.signed
 
     def registration(self, number: int) -> bytes:
-        """The leaf of *number*, of what is committed; raises IndexError where there is none, and ``state_damaged``."""
+        """Return the committed leaf of *number*; raises IndexError past the end, and ``state_damaged``."""
         return next(self._tree.entries(number - 1, number))
 
     def inclusion_proof(self, number: int, size: int) -> list[bytes]:
-        """What shows that the registration *number* is in the tree of *size*; raises as `merkle.inclusion_proof`."""
+        """Return the proof that the registration *number* is in the tree of *size*; raises as `merkle.inclusion_proof`."""
         return merkle.inclusion_proof(number - 1, self._within(size), self._tree.node)
 
     def consistency_proof(self, old: int, new: int) -> list[bytes]:
-        """What shows that the tree of *new* begins with that of *old*; raises as `merkle.consistency_proof`."""
+        """Return the proof that the tree of size *new* begins with the tree of size *old*; raises as `merkle.consistency_proof`."""
         return merkle.consistency_proof(old, self._within(new), self._tree.node)
 
     def check(self) -> None:
-        """Hold every file against the leaves, and the leaves against what was signed.
+        """Compare every file with the leaves, and the leaves with the signed tree.
 
         Raises:
             LogError: ``state_damaged``, ``tail_cut`` or ``split_view``.
@@ -161,7 +161,7 @@ class Log:
         return size
 
     def _meets(self, signed: Checkpoint) -> bool:
-        """Whether the tree reaches as far as what was *signed*; raises ``split_view`` if it is another one there."""
+        """Return whether the tree reaches the *signed* size; raises ``split_view`` if the trees differ there."""
         if self.size < signed.size:
             return False
         if self._tree.root(signed.size) != signed.root:
@@ -170,7 +170,7 @@ class Log:
 
 
 def _checkpoint(note: bytes, origin: str) -> Checkpoint:
-    """What was signed last; raises ``state_damaged`` where it is not a checkpoint of *origin*."""
+    """Return the checkpoint in *note*; raises ``state_damaged`` if it is not one of *origin*."""
     with suppress(ProofError):
         signed = Checkpoint.parse(Note.parse(note).text)
         if signed.origin == origin:

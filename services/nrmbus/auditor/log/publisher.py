@@ -1,6 +1,6 @@
-"""What goes out: signed checkpoints as ``nrm.checkpoints`` carries them, and when the next one is due.
+"""Publisher of signed checkpoints in ``nrm.checkpoints``, and the time when the next one is due.
 
-A record is a `AddCheckpoint`; its old size is that of the record before it of the same log, so that its readers miss none.
+A record is an `AddCheckpoint`. Its old size is the size in the previous record of the same log, so that readers miss none.
 """
 
 from collections.abc import Iterable
@@ -21,35 +21,35 @@ EVERY: Final = timedelta(hours=1)
 
 
 def published(value: bytes | None, bus: str, pairs: Iterable[LogKeys]) -> Published | None:
-    """What a record of the topic says; none where no log of *bus* signed it: that says nothing about one."""
+    """Return the checkpoint in a record of the topic, or None if no log of *bus* signed the record."""
     with suppress(ProofError):
         return Published.read(AddCheckpoint.parse(value or b"").note, bus, pairs)
     return None
 
 
 class Publisher:
-    """One log's checkpoints: signs what is due, and knows what was published."""
+    """Checkpoints of one log: signs them when due, and knows which are published."""
 
     def __init__(self, identity: LogIdentity, origin: str) -> None:
         """Begin with nothing published."""
         self._keys = identity.signers(origin)
         self._origin = origin
         self.last: Published | None = None
-        """What stands last in the topic."""
+        """The last checkpoint in the topic."""
 
     @property
     def _size(self) -> int:
         return self.last.checkpoint.size if self.last else 0
 
     def found(self, said: Published) -> None:
-        """Note what stands in the topic."""
+        """Note a checkpoint that is in the topic."""
         if self.last is None or said.checkpoint.size > self.last.checkpoint.size:
             self.last = said
 
     def remember(self, heads: SignedHeads) -> None:
-        """Have *heads* know what was published, should it be older than that: what was shown is never contradicted.
+        """Store the published checkpoint in *heads* if *heads* is older, so that the log never contradicts a published tree.
 
-        Raises ``split_view`` where *heads* holds another tree of the same size.
+        Raises ``split_view`` if *heads* holds another tree of the same size.
         """
         if self.last is None:
             return
@@ -62,19 +62,19 @@ class Publisher:
                 turn.signed = self.last.note
 
     def is_due(self, log: Log, now: datetime) -> bool:
-        """Whether there is something new to sign, and the last checkpoint lies an hour or more before *now*."""
+        """Return whether the log has grown since it was signed, and the last checkpoint is an hour or more before *now*."""
         return log.size > log.signed.size and (self.last is None or now - self.last.time >= EVERY)
 
     def sign(self, log: Log, now: datetime) -> None:
-        """Sign the tree as it stands, if it has grown; raises as `Log.sign`. Never at a time before that of the last one."""
+        """Sign the tree if it has grown, never at a time before the last checkpoint; raises as `Log.sign`."""
         time = now if self.last is None else max(now, self.last.time)
         if log.size > log.signed.size and time.timestamp() >= 1:
             log.sign(*self._keys, int(time.timestamp()))
 
     def unpublished(self, log: Log, heads: SignedHeads, pairs: Iterable[LogKeys]) -> tuple[bytes, Published] | None:
-        """The record that is to be written next, and what it shows; none where what was signed last stands in the topic.
+        """Return the next record for the topic with its checkpoint, or None if the last signed one is there already.
 
-        Raises ProofError where no pair of the directory has signed it.
+        Raises ProofError if no pair of the directory's keys signed the checkpoint.
         """
         if log.signed.size <= self._size or not log.has_caught_up:
             return None

@@ -1,8 +1,8 @@
-"""What a log has signed last: one SQLite table, so that no two trees of one log are ever signed that contradict.
+"""Table of the last checkpoint that each log signed, so that no log ever signs two trees that contradict each other.
 
-A lock on a file holds only while a process lives, and remembers nothing. A row that is read, compared and replaced in
-one transaction does both: a second instance, a restart and a restored folder meet what was signed before (as
-Sunlight does). So the file belongs beside the log's key, not into the log's folder, and into no backup of it.
+A lock on a file holds only while a process lives, and remembers nothing. An SQLite row that is read, compared and
+replaced in one transaction does both: a second instance, a restart and a restored folder find the last signed
+checkpoint (as in Sunlight). So the file belongs beside the log's key, not in the log's folder, and in no backup of it.
 """
 
 import sqlite3
@@ -12,19 +12,19 @@ from pathlib import Path
 
 
 class Turn:
-    """The one who may sign now: ``last`` is the note that was signed last, none at first."""
+    """Permission to sign now: ``last`` is the note that was signed last, None at first."""
 
     def __init__(self, last: bytes | None) -> None:
-        """Begin with what was signed *last*."""
+        """Begin with the *last* signed note."""
         self.last = last
         self.signed: bytes | None = None
 
 
 class SignedHeads:
-    """The last checkpoint that each log has signed."""
+    """Store of the last checkpoint that each log signed."""
 
     def __init__(self, path: Path) -> None:
-        """Keep them in the file *path*, made if it is not there."""
+        """Open the file *path*, or make it."""
         self._path = path
         with closing(self._connect()) as connection:
             connection.execute(
@@ -32,17 +32,17 @@ class SignedHeads:
             )
 
     def last(self, origin: str) -> bytes | None:
-        """The note that *origin* has signed last."""
+        """Return the note that *origin* signed last, or None before the first."""
         with closing(self._connect()) as connection:
             return _last(connection, origin)
 
     @contextmanager
     def turn(self, origin: str) -> Iterator[Turn]:
-        """Be the only one who may sign for *origin*, until the end of the block.
+        """Keep every other process from signing for *origin*, until the end of the block.
 
-        What was put into ``signed`` by then is there for good before the block is left, and must not be shown to
-        anybody earlier. After an exception nothing has changed. Waits up to a minute for another process's turn;
-        raises sqlite3.OperationalError after that.
+        The note in ``signed`` is durable when the block has ended, and must not be shown to anybody before. After an
+        exception nothing has changed. Waits up to a minute for the turn of another process, then raises
+        sqlite3.OperationalError.
         """
         with closing(self._connect()) as connection:
             connection.execute("BEGIN IMMEDIATE")

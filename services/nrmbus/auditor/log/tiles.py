@@ -14,7 +14,7 @@ from nrmbus.wire.log.merkle import HASH_BYTES, Frontier
 HEIGHT: Final = 8
 WIDTH: Final = 1 << HEIGHT
 ENTRY_LIMIT: Final = 65_535
-"""The most bytes of an entry: its length is written in two bytes."""
+"""The most bytes of an entry, whose length is written in two bytes."""
 
 ENTRIES: Final = "entries"
 Level = int | Literal["entries"]
@@ -22,7 +22,7 @@ Level = int | Literal["entries"]
 
 @dataclass(frozen=True, slots=True)
 class Tile:
-    """A tile's place: its level, its index in the level, and how many hashes or entries it holds."""
+    """Place of a tile: level, index in the level, and number of hashes or entries."""
 
     level: Level
     index: int
@@ -39,7 +39,7 @@ class Tile:
 
 
 def partial_tiles(size: int) -> list[Tile]:
-    """The tiles of a tree of *size* leaves that are not full, entry bundle included."""
+    """Return the partial tiles of a tree of *size* leaves, entry bundle included."""
     found: list[Tile] = []
     level, hashes = 0, size
     while hashes:
@@ -50,7 +50,7 @@ def partial_tiles(size: int) -> list[Tile]:
 
 
 def full_tiles(size: int) -> list[Tile]:
-    """The full tiles of a tree of *size* leaves, entry bundles included."""
+    """Return the full tiles of a tree of *size* leaves, entry bundles included."""
     found: list[Tile] = []
     level, hashes = 0, size // WIDTH
     while hashes:
@@ -64,12 +64,12 @@ def _kinds(level: int) -> Sequence[Level]:
 
 
 def bundle(entries: Iterable[bytes]) -> bytes:
-    """The entry bundle of *entries*: each after its length as two bytes, big-endian."""
+    """Return the entry bundle of *entries*: each after its length as two bytes, big-endian."""
     return b"".join(len(entry).to_bytes(2, "big") + entry for entry in entries)
 
 
 def unbundle(raw: bytes) -> list[bytes]:
-    """The entries of a bundle. Raises ValueError where the last one is cut."""
+    """Return the entries of a bundle. Raises ValueError if the last one is cut."""
     entries, at = [], 0
     while at < len(raw):
         start = at + 2
@@ -81,19 +81,19 @@ def unbundle(raw: bytes) -> list[bytes]:
 
 
 def place_of(level: int, index: int) -> tuple[int, int, int, int]:
-    """Where the hash of a perfect subtree comes from: level and index of the tile, its first hash there, and how many."""
+    """Return the place of a perfect subtree in the tiles: level and index of the tile, first hash, and number of hashes."""
     tile_level, inner = divmod(level, HEIGHT)
     return tile_level, index >> (HEIGHT - inner), index << inner & (WIDTH - 1), 1 << inner
 
 
 def subtree(hashes: bytes | bytearray, start: int, count: int) -> bytes:
-    """The hash of the perfect subtree over *count* of the hashes of a tile, from *start*."""
+    """Return the hash of the perfect subtree over *count* hashes of a tile, from *start* on."""
     ends = range(start * HASH_BYTES, (start + count) * HASH_BYTES, HASH_BYTES)
     return merkle.perfect([bytes(hashes[at : at + HASH_BYTES]) for at in ends])
 
 
 class Tiling:
-    """The tiles at the right edge of a growing tree. Full ones wait in ``full`` until somebody takes them."""
+    """Tiles at the right edge of a growing tree. Full tiles wait in ``full`` until the caller removes them."""
 
     def __init__(self) -> None:
         """Begin with no leaves."""
@@ -104,9 +104,9 @@ class Tiling:
 
     @classmethod
     def resumed(cls, size: int, edges: Sequence[bytes], entries: Sequence[bytes]) -> Self:
-        """Go on from a tree of *size* leaves: its partial tiles by level, empty ones too, and its partial bundle.
+        """Return the tiling of a tree of *size* leaves, from its partial tiles by level (also empty ones) and its partial bundle.
 
-        Raises ValueError unless they have the widths of this size and the entries are those of the lowest tile.
+        Raises ValueError unless the widths fit the size and the entries fit the lowest tile.
         """
         widths = [(size >> HEIGHT * level) % WIDTH for level in range(len(edges))]
         if size >> HEIGHT * len(edges) or [len(edge) for edge in edges] != [width * HASH_BYTES for width in widths]:
@@ -121,15 +121,15 @@ class Tiling:
 
     @property
     def size(self) -> int:
-        """How many leaves there are."""
+        """The number of leaves."""
         return self._frontier.size
 
     def root(self) -> bytes:
-        """The root of the tree."""
+        """Return the root of the tree."""
         return self._frontier.root()
 
     def append(self, leaf: bytes) -> None:
-        """Take the next leaf, at most `ENTRY_LIMIT` bytes."""
+        """Append the next leaf, at most `ENTRY_LIMIT` bytes."""
         self._entries.append(leaf)
         completed = self._frontier.append(merkle.leaf_hash(leaf))
         for level, each in enumerate(completed[::HEIGHT]):
@@ -145,7 +145,7 @@ class Tiling:
             self._entries.clear()
 
     def partial(self, tile: Tile) -> bytes | None:
-        """The bytes of a partial *tile* at the edge, narrower ones too; none if the edge has moved past it."""
+        """Return the bytes of a partial *tile* at the edge, also of a narrower one, or None if the edge has moved on."""
         level = 0 if tile.level == ENTRIES else int(tile.level)
         if tile.index != self.size >> HEIGHT * (level + 1) or level >= len(self._edges):
             return None

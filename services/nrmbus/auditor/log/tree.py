@@ -1,7 +1,7 @@
-"""One log's tree on disk: ``tile/…`` as C2SP tlog-tiles lays it out, and ``head``, which says how far it reaches.
+"""Tree of one log on disk: ``tile/…`` in the layout of C2SP tlog-tiles, and ``head`` with the committed size and root.
 
-Between two commits nothing of what is there changes. A commit writes full tiles and partial ones, then ``head``, then
-removes partial ones that are no longer needed: wherever it is cut off, ``head`` and the tiles that it needs are there.
+Between two commits no file changes. A commit writes full and partial tiles, then ``head``, then removes partial tiles
+that are no longer needed: wherever the commit is cut off, ``head`` and its tiles are complete.
 """
 
 from collections.abc import Iterator
@@ -20,26 +20,26 @@ from nrmbus.wire.log.checkpoint import Checkpoint
 from nrmbus.wire.log.merkle import HASH_BYTES
 
 HEAD: Final = "head"
-"""The text of a checkpoint, unsigned: the tree that is committed."""
+"""File with the text of an unsigned checkpoint: the committed tree."""
 
 _CACHED_TILES: Final = 64
 _CACHED_NODES: Final = 4096
 
 
 class StoredTree:
-    """The leaves of one log, whatever they say, and their tree.
+    """Leaves of one log, as opaque bytes, and their tree.
 
-    ``size`` counts what was appended; ``head`` is what is committed, and all that a restart finds again.
+    ``size`` counts appended leaves; ``head`` is the committed tree, which a restart finds again.
     """
 
     def __init__(self, folder: Path, origin: str) -> None:
         """Open the log *origin* in *folder*, or begin it.
 
-        Leftovers of a commit that was cut off are removed. Where a file is missing, cut or altered, everything is put
-        into another folder, named in ``set_aside``, and the log begins anew: the topic has it all.
+        Leftovers of an interrupted commit are removed. If a file is missing, cut or altered, everything is moved to
+        another folder, named in ``set_aside``, and the log begins again: the topic has all registrations.
 
         Raises:
-            LogError: ``folder_busy``, or ``foreign`` where the folder holds another log.
+            LogError: ``folder_busy``, or ``foreign`` if the folder holds another log.
         """
         self.origin = origin
         self.set_aside: str | None = None
@@ -64,21 +64,21 @@ class StoredTree:
 
     @property
     def size(self) -> int:
-        """How many leaves were appended."""
+        """The number of appended leaves."""
         return self._tiling.size
 
     def close(self) -> None:
-        """Let another process have the log; what was not committed is dropped."""
+        """Release the log for other processes; uncommitted leaves are dropped."""
         self._files.close()
 
     def append(self, leaf: bytes) -> None:
-        """Take the next leaf. Raises ``leaf_too_large``."""
+        """Append the next leaf. Raises ``leaf_too_large``."""
         if len(leaf) > tiles.ENTRY_LIMIT:
             raise LogError("leaf_too_large", self.origin, number=self.size + 1)
         self._tiling.append(leaf)
 
     def commit(self, keep: int = 0) -> None:
-        """Have on disk what was appended; partial tiles of the size *keep* stay, since a checkpoint of it was signed."""
+        """Make the appended leaves durable; partial tiles of the size *keep* stay, since a checkpoint of this size was signed."""
         wanted = self._wanted(self.size, keep)
         for tile, raw in self._tiling.full.items():
             self._files.put(tile.path, raw)
@@ -94,27 +94,27 @@ class StoredTree:
         self._partial = set(wanted)
 
     def publish(self, checkpoint: bytes) -> None:
-        """Have the signed *checkpoint* at ``checkpoint``, as C2SP tlog-tiles wants it."""
+        """Write the signed *checkpoint* to ``checkpoint``, as C2SP tlog-tiles asks."""
         if self._files.read("checkpoint") != checkpoint:
             self._files.put("checkpoint", checkpoint)
             self._files.settle()
 
     def root(self, size: int) -> bytes:
-        """The root of the first *size* leaves; raises IndexError past the end, and ``state_damaged``."""
+        """Return the root of the first *size* leaves; raises IndexError past the end, and ``state_damaged``."""
         if size > self.size:
             raise IndexError("the tree is not that large")
         return merkle.root(size, self.node)
 
     def leaf_hash(self, index: int) -> bytes:
-        """The hash of the leaf *index*; raises as `root`."""
+        """Return the hash of the leaf *index*; raises as `root`."""
         if not 0 <= index < self.size:
             raise IndexError("the tree has no such leaf")
         return self.node(0, index)
 
     def entries(self, start: int, stop: int) -> Iterator[bytes]:
-        """The leaves from *start* to *stop*, read from the bundles and held against their hashes.
+        """Yield the leaves from *start* to *stop*, read from the bundles and compared with their hashes.
 
-        Raises ``state_damaged``, and IndexError past what is committed.
+        Raises ``state_damaged``, and IndexError past the committed size.
         """
         if not 0 <= start <= stop <= self.head.size:
             raise IndexError("the tree has no such leaves")
@@ -127,17 +127,17 @@ class StoredTree:
                     yield entry
 
     def check(self) -> None:
-        """Make every tile anew from the entries and compare; raises ``state_damaged`` with the first that differs."""
-        anew, size = Tiling(), self.head.size
+        """Compute every tile from the entries and compare; raises ``state_damaged`` with the first that differs."""
+        computed, size = Tiling(), self.head.size
         for tile in [tile for tile in (*tiles.full_tiles(size), *tiles.partial_tiles(size)) if tile.level == ENTRIES]:
             for entry in self._unbundled(tile):
-                anew.append(entry)
-            for made, raw in anew.full.items():
+                computed.append(entry)
+            for made, raw in computed.full.items():
                 self._compare(made.path, raw)
-            anew.full.clear()
+            computed.full.clear()
         for tile in sorted(self._partial, key=lambda tile: tile.path):
-            self._compare(tile.path, anew.partial(tile))
-        self._compare(HEAD, Checkpoint(self.origin, anew.size, anew.root()).text)
+            self._compare(tile.path, computed.partial(tile))
+        self._compare(HEAD, Checkpoint(self.origin, computed.size, computed.root()).text)
 
     def _compare(self, path: str, raw: bytes | None) -> None:
         if self._files.read(path) != raw:
@@ -151,7 +151,7 @@ class StoredTree:
         self._files.settle()
 
     def _wanted(self, *sizes: int) -> dict[Tile, bytes]:
-        """The partial tiles of *sizes* of which there is no full one yet, with what is in them."""
+        """Return the partial tiles of *sizes* whose full tiles do not exist yet, with their bytes."""
         found = {tile for size in sizes if size <= self.size for tile in tiles.partial_tiles(size)}
         return {tile: raw for tile in found if (raw := self._tiling.partial(tile)) is not None}
 
@@ -210,7 +210,7 @@ class StoredTree:
         return raw
 
     def _node(self, level: int, index: int) -> bytes:
-        """The hash of a perfect subtree; where it lies in the tree, it never changes."""
+        """Return the hash of a perfect subtree inside the tree, which never changes."""
         tile_level, tile, start, count = tiles.place_of(level, index)
         raw = self._tiling.full.get(Tile(tile_level, tile)) or self._tiling.partial(Tile(tile_level, tile))
         return tiles.subtree(self._tile(tile_level, tile) if raw is None else raw, start, count)

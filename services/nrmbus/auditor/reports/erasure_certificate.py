@@ -1,4 +1,4 @@
-"""What the history proves of a case's erasure: which decision, what stood in its way, who confirmed, who has not."""
+"""Erasure certificate from the history: decision, holds, the agencies that confirmed, and those that have not."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from nrmbus.events.erasure import (
 
 @dataclass(frozen=True, slots=True)
 class Confirmed:
-    """One holder's signed word that it erased, and from when on none of its backups opens what it held."""
+    """Signed confirmation of one holder that it erased the case, with the horizon of its backups."""
 
     agency: str
     number: int
@@ -26,7 +26,7 @@ class Confirmed:
 
 @dataclass(frozen=True, slots=True)
 class Placed:
-    """One hold, and the last day on which it stops an erasure."""
+    """One hold, with the last day on which it stops an erasure."""
 
     agency: str
     number: int
@@ -35,9 +35,9 @@ class Placed:
 
 @dataclass(frozen=True, slots=True)
 class Certificate:
-    """All of it. ``due`` is None while nobody was told; ``missing`` are holders who have not confirmed since they were told.
+    """Certificate of one case. ``due`` is None before the erasure is due; ``missing`` are holders without a confirmation.
 
-    Who confirmed a decision has not confirmed the next: each time a clock runs, and what backups hold is counted anew.
+    A confirmation counts for one decision: the next one starts a clock and a horizon of its own.
     """
 
     ground: ErasureGround | None
@@ -51,17 +51,17 @@ class Certificate:
 
     @property
     def complete(self) -> bool:
-        """Whether everybody who was told has confirmed."""
+        """True if every agency that was told has confirmed."""
         return bool(self.confirmed) and not self.missing
 
     @property
     def horizon(self) -> datetime | None:
-        """From when on no backup of any holder opens the letters; None as long as somebody's word is missing."""
+        """The time from which no backup of any holder opens the letters; None while a confirmation is missing."""
         return max(each.horizon for each in self.confirmed) if self.complete else None
 
 
 def certificate(entries: Iterable[Entry]) -> Certificate:
-    """The certificate by the *entries* of one case, which were verified; of several decisions, the last."""
+    """Return the certificate from the verified *entries* of one case, for the last of several decisions."""
     decision: Entry | None = None
     due: Entry | None = None
     holds: list[Placed] = []

@@ -15,9 +15,9 @@ Period = tuple[datetime | None, datetime | None]
 
 @dataclass(slots=True)
 class Figures:
-    """One agency: how many of its events were registered, which were refused and why, which of its duties were breached.
+    """Figures of one agency: registered events, refusals with their rules, and breached duties.
 
-    ``sealed_again``: how often its desk had to seal an event again, as the audience had changed: no refusal.
+    ``sealed_again`` counts events that its desk sealed again for a changed audience; they are no refusals.
     """
 
     agency: str
@@ -25,13 +25,13 @@ class Figures:
     registered: int = 0
     sealed_again: int = 0
     refusals: Counter[tuple[str, str]] = field(default_factory=Counter)
-    """By code and rule."""
+    """Numbers of refusals, by code and rule."""
     breaches: dict[str, list[Point]] = field(default_factory=dict)
-    """By clock, where it was said."""
+    """Places of the breaches in the history, by clock."""
 
 
 def by_agency(seen: Audited, period: Period = (None, None)) -> list[Figures]:
-    """The figures of every agency of the directory, by its id; what was registered within *period* counts.
+    """Return the figures of every agency of the directory, by its id, for registrations within *period*.
 
     Readings are not counted.
     """
@@ -62,7 +62,7 @@ def _within(time: datetime, period: Period) -> bool:
 
 
 def _breaches(seen: Audited, subject: str) -> list[tuple[Entry, list[tuple[str, str]]]]:
-    """Each breach of a case, with who owed what: the timekeeper says clock and cause, the view before it who."""
+    """Return each breach of a case with the duty and its agency, which the view before the breach names."""
     entries = seen.history.about(subject)
     if not any(entry.said and entry.said.type == DeadlineBreached.type for entry in entries):
         return []
@@ -79,6 +79,6 @@ def _breaches(seen: Audited, subject: str) -> list[tuple[Entry, list[tuple[str, 
                 for clock in seen.rules.clocks(view)
                 if (clock.code, clock.cause, clock.due, clock.breached) == alike
             ]
-            found.append((entry, owed[:1]))  # of clocks alike, one is said at a time, in their order
+            found.append((entry, owed[:1]))  # of equal clocks, one breach at a time is published, in their order
         view = seen.rules.evolve(view, fact)
     return found

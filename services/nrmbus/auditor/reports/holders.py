@@ -1,8 +1,8 @@
-"""What is held of a person, by whom and on which ground, who read it and who was told: from the verified history. Pure.
+"""Holders report, from the verified history: which agencies hold what of a person, on which ground, and who read it. Pure.
 
-The history says to whom a letter was sealed and when somebody was about to read it. It has no word of any letter, and
-cannot say which parts have anything in them: every part of a type travels, padded, also an empty one. A desk that opens
-its own copies knows that of the parts sealed to it, and its `Written` goes in here.
+The history names the agencies that each letter was sealed to, and each reading before it happened. It holds no word of
+any letter, and cannot say which parts are empty: every part of a type is sent, padded, even an empty one. A desk knows
+that of the parts sealed to it, and passes it in as `Written`.
 """
 
 import re
@@ -23,18 +23,18 @@ from nrmbus.rules.event_context import SHARING
 Ground = Literal["consent", "override", "law"]
 StopState = Literal["missing", "deleted", "must_retain"]
 Written = Mapping[tuple[str, str], Mapping[Part, bool]]
-"""By source and id of an event: for each part of its letter that a desk has opened, whether anything is written in it."""
+"""For each letter that a desk opened (by source and id of the event), whether anything is written in each part."""
 
 STOP: Final = "D-STOP"
 SERVICES: Final = ("timekeeper", "statistics")
-"""Roles of services that are told of every case and hold no person's file."""
+"""Roles of services that receive events of every case and hold no person's file."""
 _SOURCES: Final = re.compile(r" *\[[^\]]*\]")
-"""Where a profile's basis was found, for those who maintain it: ``[S2]``, ``[D]``."""
+"""Marks of the source of a basis in the profile, for its maintainers: ``[S2]``, ``[D]``."""
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
-    """Somebody was about to read or hand on something, and the registrar had it on record."""
+class AccessRecord:
+    """Access record: somebody was about to read something or to hand it on, and the registrar registered that."""
 
     agency: str
     actor: str
@@ -45,12 +45,12 @@ class Reading:
     at: datetime
     number: int
     off_record: datetime | None = None
-    """When it was read, where that was before it went on record: it was off the record then."""
+    """The time of a reading off the record, which was before it was recorded; None for every other."""
 
 
 @dataclass(frozen=True, slots=True)
 class Stopped:
-    """The person took consent back: when, and what the agency answered, or by when it should have."""
+    """Withdrawal of the person's consent: its time, and the agency's answer or the time when the answer is due."""
 
     at: datetime
     state: StopState
@@ -60,37 +60,37 @@ class Stopped:
 
 @dataclass(slots=True)
 class Holder:
-    """One agency that knows of the case: what it may hold, and why."""
+    """One agency that knows of the case, with what it may hold, and why."""
 
     agency: str
     role: str
     contact: Contact | None = None
-    """How a person finds it, as its entry in the directory says."""
+    """Name, address and number of the agency, from its entry in the directory."""
     ground: Ground = "law"
     basis: str = ""
-    """The act that the Rules name for what it was told first; empty where that is a rule of the bus alone."""
+    """The act behind the first event that the agency received; empty if that is a rule of the bus alone."""
     since: datetime | None = None
-    """When the consent or override was registered that it goes by, or when it was first told."""
+    """When the consent or override was registered, or else when the agency first received an event."""
     parts: set[Part] = field(default_factory=set)
-    """Parts with room in letters sealed to it, its own among them, of which nobody here knows whether they are empty.
+    """Parts of letters sealed to the agency, its own among them, that may be empty or not: nobody here knows.
 
-    Left out: what it has confirmed to have deleted, and what is known to be `written` or empty.
+    Parts that the agency has confirmed to have deleted are left out, and parts known to be `written` or empty.
     """
     written: set[Part] = field(default_factory=set)
-    """Parts in which something is known to be written, in letters sealed to it."""
+    """Parts of letters sealed to the agency in which something is known to be written."""
     told: dict[str, datetime] = field(default_factory=dict)
-    """Each type of event that it was told of, and when first."""
+    """First time of each type of event that the agency received."""
     said: dict[str, datetime] = field(default_factory=dict)
-    """Each type of event that it said itself, and when first."""
-    readings: list[Reading] = field(default_factory=list)
+    """First time of each type of event that the agency published."""
+    readings: list[AccessRecord] = field(default_factory=list)
     stopped: Stopped | None = None
     erased: Confirmed | None = None
-    """Its word that it destroyed all that it held of the case, and from when on no backup of its opens that."""
+    """The agency's confirmation that it destroyed all data of the case, with the horizon of its backups."""
     owes_erasure_since: datetime | None = None
-    """When it was told to do so, and has not confirmed it."""
+    """When the agency was told to erase the case, if it has not confirmed yet."""
 
     def has(self, part: Part, *, filled: bool | None) -> None:
-        """Note a *part* that is sealed to it, and whether something is written there; None where nobody here knows."""
+        """Note a *part* sealed to the agency, and whether something is written there; None if nobody here knows."""
         if filled:
             self.written.add(part)
             self.parts.discard(part)
@@ -98,15 +98,15 @@ class Holder:
             self.parts.add(part)
 
     def has_only(self, parts: Iterable[tuple[Part, bool | None]]) -> None:
-        """Forget the parts so far: it has deleted all but these."""
+        """Replace all parts noted so far: the agency has deleted the others."""
         self.parts, self.written = set(), set()
         for part, filled in parts:
             self.has(part, filled=filled)
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
-    """All of one case; ``statistics`` says whether a service makes figures of its coded facts.
+class HoldersReport:
+    """Holders report of one case; ``statistics`` says whether a service makes figures of the coded facts.
 
     ``over`` is when the retention period ended, or None while the case is kept.
     """
@@ -118,22 +118,24 @@ class Held:
     over: datetime | None = None
 
 
-def readings(entries: Iterable[Entry]) -> list[Reading]:
-    """What was put on record of reading, in order."""
+def access_records(entries: Iterable[Entry]) -> list[AccessRecord]:
+    """Return the access records among *entries*, in order."""
     return [reading for entry in entries if entry.event and (reading := _reading(entry.event, entry)) is not None]
 
 
-def _reading(event: Event, entry: Entry) -> Reading | None:
+def _reading(event: Event, entry: Entry) -> AccessRecord | None:
     if not isinstance(event.data, AccessGranted):
         return None
     said, at = event.data, entry.registration
     parts = tuple(said.parts or ())
     before = event.time if event.time < event.recordedtime else None
-    return Reading(event.source, event.actor, said.what, said.purpose, parts, said.event, at.time, at.number, before)
+    return AccessRecord(
+        event.source, event.actor, said.what, said.purpose, parts, said.event, at.time, at.number, before
+    )
 
 
-def held(seen: Audited, subject: str, written: Written | None = None) -> Held:
-    """Return what agencies hold of the case *subject*, by the history as it stands and by what a desk knows as *written*."""
+def held(seen: Audited, subject: str, written: Written | None = None) -> HoldersReport:
+    """Return the report of the case *subject*, from the history so far and the parts that a desk knows as *written*."""
     entries, rules = seen.history.about(subject), seen.rules
     holders: dict[str, Holder] = {}
     papers: dict[str, datetime] = {}
@@ -165,7 +167,7 @@ def held(seen: Audited, subject: str, written: Written | None = None) -> Held:
         if isinstance(event.data, ConsentStopConfirmed) and event.data.answer == "deleted":
             holder(event.source).has_only(own.get(event.source, ()))
         view = _evolved(rules, view, fact)
-    for reading in readings(entries):
+    for reading in access_records(entries):
         holder(reading.agency).readings.append(reading)
     _erasures(entries, holder)
     stops = _stops(seen, view)
@@ -175,7 +177,7 @@ def held(seen: Audited, subject: str, written: Written | None = None) -> Held:
     found = tuple(each for _, each in sorted(holders.items()) if each.role not in SERVICES)
     figures = coded and bool(seen.directory.of_role("statistics"))
     over = seen.history.over(subject)
-    return Held(subject, view.child is True, found, figures, over.registration.time if over else None)
+    return HoldersReport(subject, view.child is True, found, figures, over.registration.time if over else None)
 
 
 def _evolved(rules: Rules, view: View, fact: Fact) -> View:
@@ -184,7 +186,7 @@ def _evolved(rules: Rules, view: View, fact: Fact) -> View:
 
 
 def _erasures(entries: Iterable[Entry], holder: Callable[[str], Holder]) -> None:
-    """Who of the holders has destroyed what it held, and who was told to and has not confirmed it."""
+    """Note which holders have confirmed the erasure, and which still owe the confirmation."""
     said = certificate(entries)
     for each in said.confirmed:
         holder(each.agency).erased = each
@@ -205,7 +207,7 @@ def _tell(holder: Holder, event: Event, at: datetime, basis: str) -> None:
 
 
 def _ground(holder: Holder, view: View, papers: Mapping[str, datetime]) -> None:
-    """The consent or override that stands for it, or stood before the person took it back; else the law."""
+    """Set the ground: the consent or override that stands for *holder*, or stood before its withdrawal; else the law."""
     standing = view.consents.get((holder.agency, SHARING))
     if standing is None or view.child or standing.kind == "refused":
         return
@@ -222,7 +224,7 @@ def _stops(seen: Audited, view: View) -> dict[str, Stopped]:
             state = "must_retain" if stop.answer == "must_retain" else "deleted"
         clock = due.get(agency) if stop.open else None
         if stop.open and clock is None:
-            continue  # it was told nothing, so it owes no answer
+            continue  # the agency was told nothing, so it owes no answer
         found[agency] = Stopped(
             stop.mark.registered, state, clock.due if clock else None, breached=bool(clock and clock.breached)
         )

@@ -1,4 +1,4 @@
-"""That a registration is in a signed tree, checked anew for whoever looks; and which checkpoints witnesses co-signed."""
+"""Proof that a registration is in a signed tree, verified for each view, and the state of the witnesses."""
 
 import asyncio
 from collections.abc import Iterable, Mapping
@@ -19,7 +19,7 @@ from nrmbus.wire.log.note import Note
 
 @dataclass(frozen=True, slots=True)
 class Inclusion:
-    """``proved``: in the tree of ``size`` that was signed at ``time``; ``pending``: later than the last checkpoint."""
+    """Result: ``proved`` in the tree of ``size`` that was signed at ``time``, or ``pending`` after the last checkpoint."""
 
     state: Literal["proved", "pending", "failed"]
     code: str = ""
@@ -33,19 +33,19 @@ class Inclusion:
 async def inclusion(
     logs: Logs | None, turn: asyncio.Lock, directory: Directory, place: tuple[int, int], leaf: str
 ) -> Inclusion:
-    """The proof that the registration at *place*, partition and number, whose SHA-256 is *leaf*, is in a checkpoint.
+    """Verify that the registration at *place* (partition, number), whose SHA-256 is *leaf*, is in a checkpoint.
 
-    The one that most witnesses have co-signed is taken, of these the newest. *turn* is held by whoever works on *logs*.
+    The checkpoint with the most co-signatures is used, and of those the newest. *turn* is the lock of *logs*.
     """
     partition, number = place
-    reading = logs.readings.get(partition) if logs else None
-    if logs is None or reading is None:
+    ingest = logs.ingests.get(partition) if logs else None
+    if logs is None or ingest is None:
         return Inclusion("pending")
     many = len(witness_agencies(directory))
     covering = [
         each
         for least in range(many, -1, -1)
-        if (each := logs.cosigned.newest(reading.log.origin, least)) and each[0] >= number
+        if (each := logs.cosigned.newest(ingest.log.origin, least)) and each[0] >= number
     ]
     if not covering:
         return Inclusion("pending", of=many)
@@ -53,8 +53,8 @@ async def inclusion(
         said = Published.read(covering[0][1], directory.bus, directory.log_keys())
         size = said.checkpoint.size
         async with turn:
-            registration = await asyncio.to_thread(reading.log.registration, number)
-            proof = await asyncio.to_thread(reading.log.inclusion_proof, number, size)
+            registration = await asyncio.to_thread(ingest.log.registration, number)
+            proof = await asyncio.to_thread(ingest.log.inclusion_proof, number, size)
         if sha256(registration).hexdigest() != leaf:
             return Inclusion("failed", "leaf_differs")
         merkle.verify_inclusion(number - 1, size, merkle.leaf_hash(registration), proof, said.checkpoint.root)
@@ -65,12 +65,12 @@ async def inclusion(
 
 
 def witness_agencies(directory: Directory) -> tuple[str, ...]:
-    """The agencies that are witnesses, sorted."""
+    """Return the agencies that are witnesses, sorted."""
     return tuple(sorted(name for name, entry in directory.entries.items() if entry.witness is not None))
 
 
 def cosigned_by(note: bytes, directory: Directory) -> Mapping[str, datetime]:
-    """The agencies whose witness co-signed *note*, and when; raises ProofError where a signature does not fit."""
+    """Return the agencies whose witness co-signed *note*, with the time; raises ProofError for a wrong signature."""
     names = {witness_name(directory.bus, each): each for each in witness_agencies(directory)}
     try:
         found = Note.parse(note).verified(directory.witnesses())
@@ -83,7 +83,7 @@ def cosigned_by(note: bytes, directory: Directory) -> Mapping[str, datetime]:
 
 @dataclass(frozen=True, slots=True)
 class Witnessed:
-    """One witness of one log: the largest size that it co-signed, when, and how many registrations that is behind."""
+    """One witness of one log: its largest co-signed size, the time, and how many registrations the size is behind."""
 
     agency: str
     role: str
@@ -95,7 +95,7 @@ class Witnessed:
 
 @dataclass(frozen=True, slots=True)
 class Newest:
-    """The newest checkpoint of a log."""
+    """Newest checkpoint of a log."""
 
     size: int
     root: str
@@ -116,12 +116,12 @@ class LogShown:
 
 
 def shown(logs: Logs | None, directory: Directory, refused: Mapping[str, str]) -> Iterable[LogShown]:
-    """Every log of the bus; *refused* has, by agency, why its last co-signature was not accepted. Blocks on a file."""
-    for partition, reading in sorted(logs.readings.items()) if logs else ():
+    """Yield every log of the bus; *refused* has the code of each refused co-signature, by agency. Blocks on a file."""
+    for partition, ingest in sorted(logs.ingests.items()) if logs else ():
         assert logs is not None  # noqa: S101 - else there is no reading
         notes = [
             Published.read(note, directory.bus, directory.log_keys())
-            for note in logs.cosigned.latest(reading.log.origin)
+            for note in logs.cosigned.latest(ingest.log.origin)
         ]
         last: dict[str, tuple[int, datetime]] = {}
         for said in notes:
@@ -131,7 +131,7 @@ def shown(logs: Logs | None, directory: Directory, refused: Mapping[str, str]) -
         yield LogShown(
             partition,
             origin_of(directory.bus, partition),
-            reading.number,
+            ingest.number,
             _newest(newest, directory) if newest else None,
             tuple(
                 _witnessed(agency, directory.entries[agency].role, last.get(agency), newest, refused.get(agency))

@@ -1,7 +1,7 @@
-"""The registrar judged again: what it let in though the Rules refuse it, and whom it told beside those whom the Rules name.
+"""Second judgement of the whole history: events that the registrar let in against the Rules, and agencies that it told against them.
 
-Signatures and chains show that nobody but the registrar wrote the history. They do not show that it went by the Rules:
-who holds its key could register what is not allowed, or tell a friend. The history has all that is needed to see it.
+Signatures and chains show that only the registrar wrote the history. They do not show that it followed the Rules: the
+holder of its key could register a forbidden event, or tell a friend. The history has all that is needed to find this.
 Pure: entries in, findings out.
 """
 
@@ -22,23 +22,23 @@ from nrmbus.wire.registration import Registration
 GLASS: Final = "access.break_glass"
 STATISTICS: Final = "statistics"
 OURS: Final = "[D]"
-"""The basis of the wire's refusals: rules of this project."""
+"""Basis of the wire's refusals, which are rules of this project."""
 
 OF_THE_WIRE: Final = "W3"
-"""The wire's rule: agencies that an event turns to, or a consent is about, are in the directory, and no time lies ahead."""
+"""Rule of the wire: the agencies that an event turns to, or a consent is about, are in the directory; no time lies ahead."""
 
 JudgedCode = Literal["let_in", "told_beyond", "told_short", "consents_differ", "refused_wrongly", "cited_otherwise"]
-"""Registered though the Rules refuse it; told to somebody whom they do not name, or not to one whom they name; with other
-consents before it than they name; refused by a rule that cannot have applied, whatever was said; or refused under a code
-or basis that is not that rule's."""
+"""Ways in which a registration differs from the Rules, in the order of the list: registered though the Rules refuse it; told
+to an agency that the Rules do not name; not told to one that they name; with other consents before it; refused by a rule
+that cannot have applied to any event; refused under a code or basis of another rule."""
 
 
 @dataclass(frozen=True, slots=True)
 class Otherwise:
-    """One registration that went otherwise than by the Rules; ``rule`` would have refused it, ``agencies`` it is about.
+    """One registration that differs from the Rules.
 
-    Of what was let in by a rule of the Rules no agency is named; by the wire's, those that the directory did not have, and
-    none where a time lies ahead.
+    ``rule`` would have refused the event. ``agencies`` were told, or not told, against the Rules; for an event let in
+    against the wire's rule they are the agencies that the directory did not have.
     """
 
     partition: int
@@ -49,11 +49,11 @@ class Otherwise:
 
 
 def otherwise(entries: Iterable[Entry], rules: Rules, directory: Directory) -> Iterator[Otherwise]:
-    """What in *entries*, verified and complete, went otherwise than by *rules*, in order of time.
+    """Yield the registrations among *entries* (verified and complete) that differ from *rules*, in order of time.
 
-    Looked at is what was judged under the very profile of *rules*; of a case in which something cannot be read, nothing
-    after that. A refusal keeps no envelope: it is held against what its rule rests on beside that (`_never_applied`).
-    Who was refused wrongly by any other rule has to say so himself.
+    Only registrations under the same profile as *rules* are judged, and in a case only those before the first event that
+    this release cannot read. A refusal keeps no envelope, so that only facts beside the envelope can be compared
+    (`_never_applied`); a wrong refusal by another rule shows only if its sender complains.
     """
     ordered = sorted(entries, key=_when)
     views: dict[str, View] = {}
@@ -71,11 +71,11 @@ def otherwise(entries: Iterable[Entry], rules: Rules, directory: Directory) -> I
         before = used[said.subject]
         if said.subject not in unread and said.verdict == "refused" and said.policy.digest == rules.profile.digest:
             view = views.get(said.subject) or rules.start(said.subject)
-            # What another says by itself has an id that is its own, said already or not.
+            # An id with the mark of another agency is that agency's, whether it was used already or not.
             owner = marks.get(ids.mark_in(said.id) or "", said.source)
             taken = before if owner == said.source else before | {(None, said.id)}
             yield from _refused(entry, view, rules, taken, asked[said.source, rules.month(said.time)])
-        # An id is its sender's from the first submission on, and everybody's once it is registered.
+        # A refused id stays taken for its sender alone; a registered id is taken for everybody.
         before.add((said.source if said.verdict == "refused" else None, said.id))
         if said.verdict != "registered" or said.subject in unread:
             continue
@@ -113,9 +113,9 @@ def _refused(
 
 
 def _never_applied(rule: str | None, view: View, source: str, rules: Rules, asked: int) -> bool:
-    """Whether *rule* cannot have applied to anything that *source* could say on *view*, whatever it was.
+    """Return whether *rule* cannot have applied to any event that *source* could publish on *view*.
 
-    *asked* is how often it broke the glass in that month, in all partitions and also later: fewer there were not before.
+    *asked* counts the emergency accesses of *source* in that month in all partitions, later ones included.
     """
     if rule == "G-02":
         return view.exists and not view.over and not view.incident and view.count_for(source) > 0
@@ -127,7 +127,7 @@ def _never_applied(rule: str | None, view: View, source: str, rules: Rules, aske
 
 
 def _is_cited(said: Registration, because: str | None, rules: Rules) -> bool:
-    """Whether code and basis are those of the rule: the profile's, or one of the wire's, which are this project's."""
+    """Return whether code and basis belong to the rule, of the profile or of the wire."""
     profile = rules.profile
     cited = profile.refusals.get(said.rule or "")
     if cited is None:
@@ -148,7 +148,7 @@ def _told(entry: Entry, event: Event, view: View, rules: Rules, directory: Direc
     reads_along = set(directory.of_role(STATISTICS)) if event.sealeddigest is not None else set()
     if beyond := told - named - reads_along:
         yield Otherwise(said.partition, said.number, "told_beyond", agencies=tuple(sorted(beyond)))
-    # Whoever was admitted later is among today's agencies, and could not be told then.
+    # An agency that was admitted later is in today's directory, and could not be told then.
     short = {each for each in named - told if directory.state(each, said.time) is not None}
     if short:
         yield Otherwise(said.partition, said.number, "told_short", agencies=tuple(sorted(short)))

@@ -1,7 +1,6 @@
-"""From an event to the trace that made it, and back: what the services on this machine still have of it.
+"""Traces of events: from an event to its trace and back, with the spans that the services on this machine still have.
 
-The trail never depends on it: spans are kept for a while, by each service for itself, and may be lost without loss of
-evidence.
+Evidence never depends on spans: each service keeps its own for a while, and they may be lost.
 """
 
 from collections.abc import Iterator
@@ -18,7 +17,7 @@ __all__ = ["Row", "Span", "spans_of", "spans_of_trace", "waterfall", "waterfall_
 
 
 def spans_of(folder: BusFolder, event_id: str) -> list[Span]:
-    """All spans of the traces in which the event was handled, by their beginning; none where none is kept any more."""
+    """Return all kept spans of the traces in which the event was handled, by their beginning."""
     found = [each for each in _having(folder, event_id) if each.event == event_id]
     return _sorted(span for trace in {each.trace for each in found} for span in spans_of_trace(folder, trace))
 
@@ -31,25 +30,25 @@ def spans_of_trace(folder: BusFolder, trace: str) -> list[Span]:
 
 
 def trace_of(entry: Entry) -> str | None:
-    """The trace that the event was made in, which its sender signed with it; None of a refused one, and where it says none."""
+    """Return the trace of the event, which its sender signed; None for a refusal, and for an event without a trace."""
     traceparent = entry.said.traceparent if entry.said else None
     return traceparent.split("-")[1] if traceparent else None
 
 
 def of_trace(history: History, trace: str) -> list[Entry]:
-    """The registered events that were made in *trace*, or in one that begins so: by what their senders signed, without a span."""
+    """Return the registered events whose signed trace begins with *trace*; no span is needed."""
     return [each for each in history.entries if (trace_of(each) or "").startswith(trace)]
 
 
 def cause_of(history: History, entry: Entry) -> Point | None:
-    """What the event answers, by its ``causationid``: the chain beyond the trace."""
+    """Return the event that *entry* answers, by its ``causationid``: the chain beyond the trace."""
     named = _cause(entry)
     case = history.about(entry.registration.subject)
     return next((Point.of(each) for each in case if each.said and each.registration.id == named), None)
 
 
 def caused_by(history: History, entry: Entry) -> tuple[Point, ...]:
-    """What was registered of the same case because of the event, by ``causationid``."""
+    """Return the registrations of the same case that name *entry* as their cause, by ``causationid``."""
     case = history.about(entry.registration.subject)
     return tuple(Point.of(each) for each in case if entry.said and _cause(each) == entry.registration.id)
 
@@ -59,7 +58,7 @@ def _cause(entry: Entry) -> str | None:
 
 
 def all_spans(folder: BusFolder) -> Iterator[Span]:
-    """Every span that is kept, in no order."""
+    """Yield every kept span, in no order."""
     return _having(folder, "")
 
 
@@ -72,7 +71,7 @@ def _sorted(spans: Iterator[Span]) -> list[Span]:
 
 
 def _having(folder: BusFolder, text: str) -> Iterator[Span]:
-    """The spans whose line holds *text*: most lines need not be read as JSON."""
+    """Yield the spans whose line contains *text*, so that most lines are never parsed."""
     for home in _homes(folder):
         yield from kept(home, text)
 

@@ -1,4 +1,4 @@
-"""Spans as a waterfall: who did what of an event, after what, for how long. Pure; as rows, and as a piece of a page."""
+"""Waterfall of spans, as rows and as a piece of a page: the steps of an event, with their order and length. Pure."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,15 +14,14 @@ _NANOSECONDS: Final = 1_000_000
 class Row:
     """One span in the waterfall. ``after`` and ``took`` are milliseconds; ``left`` and ``width`` shares of the whole, 0 to 1.
 
-    ``depth``: how many spans stand above it. ``lost``: it has a parent, of which nothing is kept here. ``linked``: it did
-    the work of several events at once, as a transaction does, and stands below the first of them that is shown;
-    ``others``: how many more there were.
+    ``depth`` counts the spans above. ``lost``: the parent span is not kept here. ``linked``: the span worked on several
+    events at once, as a transaction does, and is below the first of them that is shown; ``others`` counts the rest.
     """
 
     span: Span
     depth: int
     last: tuple[bool, ...]
-    """Of each level down to this one, whether nothing of it comes below: what the lines of a tree are drawn by."""
+    """For each level down to this one, whether its last row is reached; the lines of the tree are drawn from it."""
     lost: bool
     after: float
     took: float
@@ -33,9 +32,9 @@ class Row:
 
 
 def waterfall(spans: Iterable[Span]) -> list[Row]:
-    """*spans* as rows, each below its parent or what it is linked to, by their beginning; times from the earliest one on.
+    """Return *spans* as rows, by their beginning, each below its parent or linked span; times count from the earliest span.
 
-    The clocks of several machines may differ: what is shown is what each said.
+    The clocks of several machines may differ: times are shown as each machine recorded them.
     """
     unique = {each.id: each for each in spans}
     ordered = sorted(unique.values(), key=lambda each: (each.start, each.end, each.id))
@@ -50,13 +49,13 @@ def waterfall(spans: Iterable[Span]) -> list[Row]:
 
 
 def _above(span: Span, unique: Mapping[str, Span]) -> str:
-    """The span below which *span* stands; empty at the top."""
+    """Return the id of the span above *span*, empty at the top."""
     candidates = (span.parent, *(each.partition("-")[2] for each in span.links))
     return next((each for each in candidates if each in unique), "")
 
 
 def _walk(below: Mapping[str, Sequence[Span]], unique: Mapping[str, Span]) -> Iterator[tuple[Span, tuple[bool, ...]]]:
-    """Depth first. Spans that are each other's parents, which nobody writes, come at the end rather than never."""
+    """Yield spans depth first. Spans in a circle of parents, which no service writes, come last."""
     shown: set[str] = set()
     tops: Sequence[Span] = below.get("", ())
     while True:
@@ -73,7 +72,7 @@ def _walk(below: Mapping[str, Sequence[Span]], unique: Mapping[str, Span]) -> It
 
 
 def _beside(spans: Sequence[Span], above: tuple[bool, ...]) -> list[tuple[Span, tuple[bool, ...]]]:
-    """Siblings, the last first, each with whether it is the last of them."""
+    """Return siblings in reverse order, each with whether it is the last one."""
     return [(span, (*above, index == len(spans) - 1)) for index, span in enumerate(spans)][::-1]
 
 
@@ -102,12 +101,12 @@ WATERFALL_CSS: Final = """\
 .waterfall .time { margin-left: auto; font-variant-numeric: tabular-nums; }
 .waterfall svg { display: block; }
 """
-"""What a page puts into its stylesheet. Without it the same is readable, one thing below the other."""
+"""Rules for the stylesheet of a page. Without them the rows are readable too, one below the other."""
 
 
 @dataclass(frozen=True, slots=True)
 class WaterfallWords:
-    """The words of the piece, in the page's language; names of services, types and steps are the same in all."""
+    """Words of the waterfall in the page's language; names of services, types and steps are the same in all languages."""
 
     after: str = "after {ms} ms"
     took: str = "took {ms} ms"
@@ -116,7 +115,7 @@ class WaterfallWords:
 
 
 def waterfall_html(rows: Iterable[Row], words: WaterfallWords = WaterfallWords()) -> str:
-    """*rows* as one ``<ol class="waterfall">``: no script, no style attribute, nothing loaded; every value escaped."""
+    """Return *rows* as one ``<ol class="waterfall">``: no script, no style attribute, nothing loaded; every value escaped."""
     return '<ol class="waterfall">\n' + "".join(_item(row, words) for row in rows) + "</ol>\n"
 
 
@@ -143,7 +142,7 @@ def _item(row: Row, words: WaterfallWords) -> str:
 
 
 def tree(row: Row) -> str:
-    """The lines that lead to *row*, as characters; empty at the top."""
+    """Return the lines that lead to *row*, as characters; empty at the top."""
     if row.depth == 0:
         return ""
     above = "".join("  " if last else "│ " for last in row.last[1:-1])
@@ -151,5 +150,5 @@ def tree(row: Row) -> str:
 
 
 def milliseconds(value: float) -> str:
-    """A length as people read it: one decimal below a hundred."""
+    """Return a number of milliseconds for people: one decimal below a hundred."""
     return f"{value:.1f}" if abs(value) < 100 else f"{value:.0f}"

@@ -1,4 +1,4 @@
-"""Why an event reached whom it reached, and why not the others; what became of it. Answered without opening a letter."""
+"""Reasons why an event reached some agencies and not others, and what became of it. No letter is opened for this."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -20,23 +20,23 @@ WhyCode = (
 _SAYS: Final[Mapping[str, str]] = {
     "refused": "The event was refused: nobody but its sender was told anything.",
     "sealed_again": "Nobody but the sender was told in this form: its desk seals the event again for the changed audience.",
-    "told_later": "Told with its first event of the case: the consents that cover it go before that.",
+    "told_later": "Told with its first event of the case: the consents that cover the agency are delivered just before.",
     "not_admitted": "The directory admitted it later.",
     "unreadable": "This release does not know the type or version, so the Rules cannot be asked; who was told is on record.",
     "otherwise": "The record holds: by today's directory and Rules the answer would be another.",
 }
-_SERVICE: Final = "A service of the bus: it reads every envelope, and has no letter."
-_STATISTICS: Final = "A service of the bus: it reads every envelope, and the coded part of every letter."
+_SERVICE: Final = "A service of the bus, which reads every envelope and no letter."
+_STATISTICS: Final = "A service of the bus, which reads every envelope and the coded part of every letter."
 
 ClockState = Literal["runs", "paused", "overdue", "breached", "met", "met_late", "lifted"]
-"""``breached``: said to be and still owed. ``met_late``: after it was due. ``lifted``: ended by something else than its own end."""
+"""``breached``: published as breached and still owed. ``met_late``: met after it was due. ``lifted``: ended without being met."""
 Owed = tuple[str, str]
-"""A clock by its code, and who owed it."""
+"""Code of a clock, and the agency that owes it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """Another registration of the history, by where it stands."""
+    """Place of a registration in the history."""
 
     partition: int
     number: int
@@ -47,16 +47,16 @@ class Point:
 
     @classmethod
     def of(cls, entry: Entry) -> "Point":
-        """Where *entry* stands; a refused one has no type any more."""
+        """Return the place of *entry*; the type of a refusal is empty."""
         said = entry.registration
         return cls(said.partition, said.number, said.id, entry.said.type if entry.said else "", said.source, said.time)
 
 
 @dataclass(frozen=True, slots=True)
 class Whom:
-    """One agency of the directory: whether it was told, by the record; why or why not, by the Rules.
+    """One agency of the directory: whether it was told, from the record, and why or why not, from the Rules.
 
-    ``consent``: the person's word that lets it be told, or keeps it from it. ``later``: with which event it was told.
+    ``consent`` is the person's statement behind the reason. ``later`` is the event with which the agency was told.
     """
 
     agency: str
@@ -74,7 +74,7 @@ class Whom:
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """What the desk of a recipient said of the letter; ``missing`` until it says something."""
+    """Receipt of a recipient's desk for the letter; ``missing`` until the desk reports."""
 
     agency: str
     state: Literal["opened", "kept_shut", "unreadable", "missing"]
@@ -84,7 +84,7 @@ class Receipt:
 
 @dataclass(frozen=True, slots=True)
 class Ran:
-    """A clock that the event started: how long it ran, ``seconds`` from its start to its end, or to now."""
+    """A clock that the event started; ``seconds`` run from its start to its end, or to now."""
 
     code: str
     answerable: str
@@ -100,9 +100,9 @@ class Ran:
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """Why it was refused; ``sentence`` says what to do.
+    """Refusal with its rule; ``sentence`` says what to do.
 
-    ``because`` is the rule that applied, where the sender was told another one, as which several read.
+    ``because`` is the rule that applied, if the sender was told a more general one.
     """
 
     code: str
@@ -114,13 +114,13 @@ class Refused:
 
 @dataclass(frozen=True, slots=True)
 class Explained:
-    """Everything that the history answers about one event, as of ``now``.
+    """Answers of the history about one event, as of ``now``.
 
-    ``also``: other registrations under the same id. ``answers``: what a recipient said to it, by cause or reference.
-    ``ended``: clocks that it ended, by code and who owed it; ``lifted`` those that it took away without their being met.
-    ``policy_known``: the Rules asked are those it was judged by.
-    ``followed_by``: the same event sealed for the changed audience, where this one had to be sealed again. Its ``refusal``
-    has code and rule as the registrar registered them, though no rule was broken.
+    ``also``: other registrations under the same id. ``answers``: events of recipients, linked by cause or reference.
+    ``ended``: clocks that the event ended, with their agencies; ``lifted``: clocks that it removed without their being met.
+    ``policy_known``: whether these Rules are those of the registration.
+    ``followed_by``: the same event sealed for a changed audience, if this one had to be sealed again. Then ``refusal``
+    has code and rule from the registration, though no rule was broken.
     """
 
     entry: Entry
@@ -138,12 +138,12 @@ class Explained:
 
     @property
     def sealed_again(self) -> bool:
-        """Whether the event was not refused, and only had to be sealed again for a changed audience."""
+        """True if the event only had to be sealed again for a changed audience, which is no refusal."""
         return is_sealed_again(self.entry)
 
 
 def explain(seen: Audited, entry: Entry, now: datetime) -> Explained:
-    """Explain *entry*, by what was registered of its case up to *now*."""
+    """Explain *entry* from the registrations of its case up to *now*."""
     said, rules = entry.registration, seen.rules
     case = seen.history.about(said.subject, now)
     at = next((index for index, each in enumerate(case) if each.registration == said), len(case))
@@ -201,7 +201,7 @@ def _told(entry: Entry, agency: str) -> bool:
 
 
 def _brings(later: Entry, agency: str, entry: Entry) -> bool:
-    """Whether *later* is the event with which *agency* was told of *entry*, a consent, beside its recipients."""
+    """Return whether *agency* was told of *entry*, a consent, together with *later*."""
     return later.said is not None and entry.registration.id in later.audience.earlier.get(agency, ())
 
 
@@ -210,7 +210,7 @@ def _code(
 ) -> tuple[WhyCode, str]:
     told = _told(entry, agency)
     if agency == entry.registration.source:
-        return "source", "Said it itself."
+        return "source", "Published the event itself."
     if entry.registration.verdict == "refused":
         code: Literal["refused", "sealed_again"] = "sealed_again" if is_sealed_again(entry) else "refused"
         return code, _SAYS[code]
@@ -232,7 +232,7 @@ def _facts(entries: Iterable[Entry]) -> Iterator[tuple[Entry, Fact]]:
 
 
 def _receipts(entry: Entry, whom: Iterable[Whom], later: Iterable[Entry]) -> Iterator[Receipt]:
-    """Of each recipient to whom a part was sealed, what its desk said last."""
+    """Yield the last receipt of each recipient with a sealed part."""
     found: dict[str, Receipt] = {
         each.agency: Receipt(each.agency, "missing") for each in whom if each.told and each.parts
     }
@@ -286,7 +286,7 @@ def _running(rules: Rules, view: View) -> dict[tuple[str, str, str], Clock]:
 def _clocks(
     rules: Rules, entry: Entry, before: View, later: Iterable[Entry], now: datetime
 ) -> tuple[tuple[Ran, ...], tuple[Owed, ...], tuple[Owed, ...]]:
-    """The clocks that the event started, followed to their end or to *now*; those that it ended, and that it lifted."""
+    """Return the clocks that the event started (up to their end or *now*), the ended clocks, and the lifted clocks."""
     fact = entry.fact
     if fact is None:
         return (), (), ()

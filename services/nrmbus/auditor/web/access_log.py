@@ -1,8 +1,7 @@
-"""What an auditor asks is on record in the same history before it is answered: one ``access.granted`` a question.
+"""Access log of the auditor: each question is registered as one ``access.granted`` in the history before it is answered.
 
-The auditor has no desk: it reads the whole history anyway, so the next sequence, and whether its record came back
-registered, are read there. What was read off the record while that could not be had is put there afterwards, under the
-time of its reading. Decision records 0010, 0021.
+The auditor has no desk. It reads the whole history anyway, and finds there its next sequence and the answer of the
+registrar. Readings off the record are recorded later, under the time of the reading. Decision records 0010, 0021.
 """
 
 import asyncio
@@ -18,7 +17,7 @@ from aiokafka.errors import KafkaError
 
 from nrmbus import telemetry
 from nrmbus.auditor.history.history import Entry, History
-from nrmbus.auditor.history.live import Seen
+from nrmbus.auditor.history.live import LiveHistory
 from nrmbus.bus.clock import Clock
 from nrmbus.events.access import Access, AccessGranted, AccessPurpose
 from nrmbus.events.model import Data, Event
@@ -29,15 +28,15 @@ from nrmbus.wire.names import AUDITOR
 from nrmbus.wire.record import Record
 
 PATIENCE_SECONDS: Final = 10.0
-"""How long the registrar may take; a question that is not on record by then is not answered."""
+"""How long the registrar may take; a question that is not registered by then is not answered."""
 PURPOSES: Final[tuple[AccessPurpose, ...]] = ("audit", "complaint", "court", "person_request", "incident")
-"""Why an auditor reads, of the published list."""
+"""Purposes of the published list for which an auditor reads."""
 _EARLIER: Final = timedelta(seconds=1)
-"""What is put on record afterwards happened at least so long before, whatever a stepped clock says."""
+"""The least time between a reading off the record and its recording, whatever a stepped clock says."""
 
 
 class NotOnRecordError(Exception):
-    """Raised when a question must not be answered: ``code`` is ``unanswered``, or why the registrar refused it."""
+    """Raised when a question must not be answered; ``code`` is ``unanswered``, or the code of the registrar's refusal."""
 
     def __init__(self, code: str) -> None:
         super().__init__(code)
@@ -46,7 +45,7 @@ class NotOnRecordError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What somebody wants to see: of *subject*, a case, or the auditor's own number where it is about none."""
+    """A question; ``subject`` is a case, or the auditor's own number if the question is about no case."""
 
     actor: str
     purpose: AccessPurpose
@@ -57,7 +56,7 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class OnRecord:
-    """Where a question stands in the history."""
+    """Place of a recorded question in the history."""
 
     question: Question
     id: str
@@ -67,61 +66,67 @@ class OnRecord:
 
 
 Send = Callable[[Record, int], Awaitable[object]]
-"""Writes a record to a partition of the auditor's outbox, and returns when the broker has it."""
+"""Writes a record to a partition of the auditor's outbox, and returns when the broker has stored it."""
 
 
-class Asking:
-    """Puts questions on record."""
+class AccessLog:
+    """Access log: records questions, and places holds."""
 
-    def __init__(self, *, seen: Seen, key: SigningKey, policy: str, partitions: int, clock: Clock, send: Send) -> None:
-        """Sign with *key* under *policy*, by *clock*; *seen* is where the answer is read."""
+    def __init__(
+        self, *, seen: LiveHistory, key: SigningKey, policy: str, partitions: int, clock: Clock, send: Send
+    ) -> None:
+        """Sign with *key* under *policy*, at the time of *clock*; the registrar's answer is read from *seen*."""
         self.policy: Final = policy
         self._seen, self._key, self._partitions = seen, key, partitions
         self._clock, self._send = clock, send
         self._turns: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._sent: dict[str, int] = {}
-        """Of what is put on record afterwards, by id: the sequence under which it was sent last."""
+        """The sequence under which a reading off the record was sent last, by id."""
 
     async def record(self, question: Question) -> OnRecord:
-        """Have *question* registered.
+        """Record *question*, and return its place in the history.
 
         Raises:
-            NotOnRecordError: it is not, within `PATIENCE_SECONDS` or at all.
+            NotOnRecordError: the question was refused, or not registered within `PATIENCE_SECONDS`.
         """
         data = AccessGranted(what=question.what, purpose=question.purpose, event=question.event)
-        said = (await self.say(question.subject, question.actor, data)).registration
+        said = (await self.publish(question.subject, question.actor, data)).registration
         return OnRecord(question, said.id, said.partition, said.number, said.time)
 
     async def afterwards(self, question: Question, id: str, read: datetime) -> OnRecord:
-        """Have *question* registered, which was answered off the record at *read*; once, however often it is said under *id*.
+        """Record *question*, which was answered off the record at *read*; idempotent by *id*.
 
-        It happened at *read* and is recorded now: that a reading's two times differ says that it was off the record.
+        The event's time is *read*, and its recorded time is now; two different times mark a reading off the record.
 
         Raises:
             NotOnRecordError: as `record`.
         """
         data = AccessGranted(what=question.what, purpose=question.purpose, event=question.event)
-        said = (await self.say(question.subject, question.actor, data, earlier=(id, read))).registration
+        said = (await self.publish(question.subject, question.actor, data, earlier=(id, read))).registration
         return OnRecord(question, said.id, said.partition, said.number, said.time)
 
-    async def say(self, subject: str, actor: str, data: Data, *, earlier: tuple[str, datetime] | None = None) -> Entry:
-        """Have *data* registered about *subject*, as *actor* of the auditor says it; raises as `record`.
+    async def publish(
+        self, subject: str, actor: str, data: Data, *, earlier: tuple[str, datetime] | None = None
+    ) -> Entry:
+        """Publish *data* about *subject* for *actor*, and return the registration; raises as `record`.
 
-        *earlier*: the id and the time of what happened before now.
+        *earlier* is the id and the time of a reading off the record.
         """
         with suppress(TimeoutError, KafkaError):
-            async with self._seen.reading():  # the first time, all of the history: that is not the registrar's time
+            async with (
+                self._seen.reading()
+            ):  # the first time reads the whole history, which does not count as the registrar's time
                 pass
             deadline = asyncio.get_running_loop().time() + PATIENCE_SECONDS
             async with asyncio.timeout_at(deadline):
                 await self._turns[subject].acquire()
             try:
-                return await self._say(subject, actor, data, deadline, earlier)
+                return await self._publish(subject, actor, data, deadline, earlier)
             finally:
                 self._turns[subject].release()
         raise NotOnRecordError("unanswered")
 
-    async def _say(
+    async def _publish(
         self, subject: str, actor: str, data: Data, deadline: float, earlier: tuple[str, datetime] | None
     ) -> Entry:
         id, read = earlier or (ids.new_event_id(int(self._clock.now().timestamp() * 1000)), None)
@@ -129,10 +134,10 @@ class Asking:
             async with self._seen.reading() as audited:
                 due = _last_sequence(audited.history, subject) + 1
                 found = _own(audited.history, subject, id) if earlier else None
-            if found is not None:  # said before, and its answer was not waited for
+            if found is not None:  # published before, when its answer was not awaited
                 return found
             record = encode(self._event(subject, actor, data, id, due, read), self._key)
-            if self._sent.get(id) != due:  # else it lies in the outbox since it was given up, and is only waited for
+            if self._sent.get(id) != due:  # else the record is in the outbox already, from an earlier try
                 async with asyncio.timeout_at(deadline):
                     await self._send(record, ids.partition_of(subject, self._partitions))
                 if earlier:
@@ -145,7 +150,7 @@ class Asking:
                 if found.registration.verdict == "refused":
                     raise NotOnRecordError(found.registration.code or "unanswered")
                 return found
-            # What was given up before was registered after all, in this one's place: once more, behind it.
+            # A record of an earlier try was registered under this sequence: publish again with the next one.
 
     def _event(self, subject: str, actor: str, data: Data, id: str, sequence: int, read: datetime | None) -> Event:
         now = self._clock.now()
@@ -167,7 +172,7 @@ class Asking:
 
 
 def _own(history: History, subject: str, id: str) -> Entry | None:
-    """What became of it: of several answers under one id, that it was registered."""
+    """Return the answer to *id*: the registration, or else the last refusal, or None."""
     same = [
         each for each in history.about(subject) if (each.registration.source, each.registration.id) == (AUDITOR, id)
     ]

@@ -1,4 +1,4 @@
-"""The auditor's door: checkpoints, proofs, tiles and entry bundles, for whoever has its token.
+"""HTTP of the auditor for programs with its token: checkpoints, proofs, tiles and entry bundles.
 
 Paths of tiles are those of C2SP tlog-tiles below ``/tile/<partition>/`` and, for entry bundles, ``/entries/<partition>/``.
 """
@@ -31,16 +31,16 @@ _LONGEST_PLACE: Final = 64
 
 
 class _Number(Convertor[int]):
-    """A number of a path, as long as anything that is counted here; Starlette's own takes more digits than Python reads."""
+    """Number in a path, of up to 19 digits; Starlette's own converter takes more digits than Python converts."""
 
     regex = "[0-9]{1,19}"
 
     def convert(self, value: str) -> int:
-        """The number."""
+        """Return the number."""
         return int(value)
 
     def to_string(self, value: int) -> str:
-        """Its digits."""
+        """Return the digits."""
         return str(value)
 
 
@@ -48,7 +48,7 @@ register_url_convertor("number", _Number())
 
 
 class Keeper(Protocol):
-    """Who has the logs."""
+    """Owner of the logs."""
 
     @property
     def logs(self) -> Logs | None:
@@ -56,7 +56,7 @@ class Keeper(Protocol):
 
     @property
     def turn(self) -> asyncio.Lock:
-        """Held by whoever works on them."""
+        """The lock for work on the logs."""
 
     @property
     def home(self) -> Path:
@@ -64,28 +64,28 @@ class Keeper(Protocol):
 
 
 class _Pages:
-    """What each path shows; none where there is no such thing."""
+    """Request handlers; they return None for 404."""
 
     def __init__(self, keeper: Keeper) -> None:
         self._keeper = keeper
 
     async def checkpoint(self, request: Request) -> Response | None:
-        """The largest published checkpoint that at least ``witnesses`` (of the query; else none) co-signed."""
+        """Return the largest published checkpoint with at least ``witnesses`` co-signatures (of the query; 0 without)."""
         found = self._newest(request)
         return None if found is None else Response(found[1], media_type="text/plain; charset=utf-8")
 
     async def proof(self, request: Request) -> Response | None:
-        """That a registration is in the tree of that checkpoint."""
+        """Return the proof that a registration is in the tree of that checkpoint."""
         found, number = self._newest(request), request.path_params["number"]
         if found is None or self._keeper.logs is None:
             return None
-        reading = self._keeper.logs.readings.get(request.path_params["partition"])
+        ingest = self._keeper.logs.ingests.get(request.path_params["partition"])
         size, note, _ = found
-        if reading is None or not 1 <= number <= size:
+        if ingest is None or not 1 <= number <= size:
             return None
         async with self._keeper.turn:
-            leaf = await asyncio.to_thread(reading.log.registration, number)
-            proof = await asyncio.to_thread(reading.log.inclusion_proof, number, size)
+            leaf = await asyncio.to_thread(ingest.log.registration, number)
+            proof = await asyncio.to_thread(ingest.log.inclusion_proof, number, size)
         return JSONResponse(
             {
                 "origin": Checkpoint.parse(Note.parse(note).text).origin,
@@ -99,19 +99,19 @@ class _Pages:
         )
 
     async def tile(self, request: Request) -> Response | None:
-        """A hash tile."""
+        """Return a hash tile."""
         return self._file(request, _TILE, "tile")
 
     async def entries(self, request: Request) -> Response | None:
-        """An entry bundle."""
+        """Return an entry bundle."""
         return self._file(request, _BUNDLE, "tile/entries")
 
     def _newest(self, request: Request) -> tuple[int, bytes, int] | None:
         logs, asked = self._keeper.logs, request.query_params.get("witnesses", "0")
-        reading = logs.readings.get(request.path_params["partition"]) if logs else None
-        if logs is None or reading is None or not asked.isdecimal():
+        ingest = logs.ingests.get(request.path_params["partition"]) if logs else None
+        if logs is None or ingest is None or not asked.isdecimal():
             return None
-        return logs.cosigned.newest(reading.log.origin, int(asked[:6]))
+        return logs.cosigned.newest(ingest.log.origin, int(asked[:6]))
 
     def _file(self, request: Request, form: re.Pattern[str], below: str) -> Response | None:
         path = request.path_params["path"]
@@ -120,13 +120,13 @@ class _Pages:
         file = self._keeper.home / "logs" / f"p{request.path_params['partition']}" / below / path
         if not file.is_file():
             return None
-        # As C2SP tlog-tiles wants it: what lies at a path never changes.
+        # As C2SP tlog-tiles asks: the file at a path never changes.
         headers = {"cache-control": "private, max-age=31536000, immutable"}
         return Response(file.read_bytes(), media_type="application/octet-stream", headers=headers)
 
 
 def door(keeper: Keeper, listening: Listening, page: Iterable[Route] = ()) -> ASGIApp:
-    """The pages of *keeper*'s logs behind the token of *listening*; beside them *page*, which people sign in to."""
+    """Return the application: the logs of *keeper* behind the token of *listening*, and *page*, which people sign in to."""
     shown = _Pages(keeper)
 
     def route(path: str, show: Callable[[Request], Awaitable[Response | None]]) -> Route:

@@ -1,7 +1,7 @@
-"""What was read off the record, since it could not be put there: a line each on this machine, before anything is shown.
+"""Readings off the record: one line each on this machine, written before anything is shown, while recording is impossible.
 
-A reading of this kind goes on record as soon as that can be had again, under the time at which it was read. Lines are only
-appended: one for a reading, and later one for what became of it.
+The auditor records such a reading as soon as recording is possible again, under the time of the reading. Lines are only
+appended: one for a reading, and later one for its result.
 """
 
 import fcntl
@@ -25,7 +25,7 @@ _Id = Annotated[str, Field(pattern=f"^{ids.EVENT_ID.pattern}$")]
 
 
 class Unrecorded(BaseModel):
-    """One reading off the record; ``why`` is the code of what kept it from being put there."""
+    """One reading off the record; ``why`` is the code that says why it could not be recorded."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -41,17 +41,17 @@ class Unrecorded(BaseModel):
 
     @property
     def question(self) -> Question:
-        """As it goes on record."""
+        """The question to record."""
         return Question(self.actor, self.purpose, self.what, self.subject, self.event)
 
     @property
     def read(self) -> datetime | None:
-        """When it was read, by the machine's clock; none where the line says no time."""
+        """The time of the reading by the machine's clock, or None if the line has no valid time."""
         return times.read(self.at)
 
 
 class _Settled(BaseModel):
-    """What became of a reading: it is on record, or the registrar refused it by *code*."""
+    """Result of a reading: recorded, or refused by the registrar with *code*."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -67,7 +67,7 @@ _LINE: Final[TypeAdapter[Unrecorded | _Settled]] = TypeAdapter(
 
 @dataclass(frozen=True, slots=True)
 class Left:
-    """What is not on record yet, what the registrar refused, and how many lines cannot be read, which somebody else wrote."""
+    """Readings not recorded yet, readings that the registrar refused, and the number of unreadable lines, which are foreign."""
 
     readings: tuple[Unrecorded, ...] = ()
     refused: tuple[Unrecorded, ...] = ()
@@ -75,14 +75,14 @@ class Left:
 
 
 class OffTheRecord:
-    """The file in the auditor's folder *home*; several processes may append to it."""
+    """File of readings off the record in the auditor's folder; several processes may append to it."""
 
     def __init__(self, home: Path) -> None:
-        """Look in *home*; nothing is made."""
+        """Look in *home*; no file is made."""
         self._path = home / FILE
 
     def note(self, question: Question, at: datetime, why: str) -> None:
-        """Have it on disk that *question* was answered at *at*; raises OSError where it cannot be."""
+        """Write durably that *question* was answered at *at*; raises OSError if that fails."""
         id = ids.new_event_id(int(at.timestamp() * 1000))
         self._append(
             Unrecorded(
@@ -92,11 +92,11 @@ class OffTheRecord:
         )  # fmt: skip
 
     def settle(self, reading: Unrecorded, code: str | None = None) -> None:
-        """Note that *reading* is on record, or was refused by *code*."""
+        """Note that *reading* was recorded, or refused with *code*."""
         self._append(_Settled(id=reading.id, code=code))
 
     def left(self) -> Left:
-        """Everything that is on no record."""
+        """Return everything that is not recorded."""
         found: dict[str, Unrecorded] = {}
         refused: list[Unrecorded] = []
         unreadable = 0

@@ -1,6 +1,6 @@
-"""The door for the auditor's command line: it records a question before it is answered, places holds, and hands out evidence.
+"""HTTP for the auditor's command line: it records a question before the answer, places holds, and hands out evidence.
 
-One process signs with the auditor's key: a second one beside it would quarrel over the next sequence. Decision record 0021.
+Only this process signs with the auditor's key: a second one would compete for the next sequence. Decision record 0021.
 """
 
 import asyncio
@@ -32,14 +32,13 @@ from nrmbus.wire.names import AUDITOR
 
 BODY_LIMIT: Final = 1024
 SETTLE_SECONDS: Final = 10.0
-"""How often it looks whether something was read off the record, of the wall's time."""
+"""Seconds of real time between two looks for readings off the record."""
 
 
-class Asked(BaseModel):
-    """What the command line is about to show: a case, an event, all cases, or a case that is handed on.
+class AuditQuestion(BaseModel):
+    """Audit question of the command line: it is about to show a case, an event or all cases, or to hand a case on.
 
-    It is handed on as evidence, or to the person, who asked for it. An event that the history does not know yet is of no
-    case.
+    A case is handed on as evidence, or to the person who asked for it.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
@@ -62,15 +61,15 @@ class Asked(BaseModel):
         return self
 
     def is_known(self, history: History) -> bool:
-        """Whether what it is about stands in *history*: nothing else gets a number there by being asked for."""
+        """Return whether *history* knows the case or event; a question about another one gets no number."""
         if self.case is None:
             return True
         about = history.about(self.case)
         return any(self.event in (None, each.registration.id) for each in about)
 
 
-class Held(BaseModel):
-    """A hold of the auditor's: nothing of a case is erased through a day."""
+class HoldRequest(BaseModel):
+    """Request for a hold of the auditor: nothing of the case is erased until the end of a day."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
@@ -80,10 +79,10 @@ class Held(BaseModel):
     until: Annotated[str, Field(max_length=10)]
 
     def placed(self) -> AccessHoldPlaced | None:
-        """As the event says it; none where it cannot be said so."""
+        """Return the data of the event, or None if they do not fit the event."""
         try:
             return AccessHoldPlaced.from_mapping({"reasons": self.reasons, "until": self.until})
-        except Invalid:  # it repeats what came
+        except Invalid:  # the error repeats the input
             return None
 
 
@@ -105,20 +104,20 @@ class Wanted(BaseModel):
 
 
 class Questions:
-    """What is asked at this door, and what was asked while it was shut."""
+    """Questions and holds of the command line, and the recording of readings off the record."""
 
     def __init__(self, kept: Kept, users: Users, unrecorded: OffTheRecord) -> None:
-        """Answer for those whom *users* knows; *unrecorded* was read while nothing could be put on record."""
+        """Answer the people in *users*; *unrecorded* are readings from times when nothing could be recorded."""
         self._kept, self._users, self._unrecorded = kept, users, unrecorded
         self._opened: Opened | None = None
         self._beginning: asyncio.Task[None] | None = None
 
     def open(self, opened: Opened) -> None:
-        """Answer from now on."""
+        """Begin to answer."""
         self._opened = opened
 
     def routes(self, listening: Listening) -> list[Route]:
-        """The paths of the door, behind the token of *listening*."""
+        """Return the routes, behind the token of *listening*."""
 
         def behind(does: Callable[[Request, Opened], Awaitable[Response]]) -> Callable[[Request], Awaitable[Response]]:
             async def answer(request: Request) -> Response:
@@ -144,30 +143,30 @@ class Questions:
         ]
 
     async def _begin(self, _: Request, opened: Opened) -> Response:
-        """Somebody is about to ask: the history is read meanwhile, where nobody asked before."""
+        """Begin to read the history for a question that is about to come."""
         if self._beginning is None or self._beginning.done():
             self._beginning = asyncio.create_task(_read(opened))
         return JSONResponse({"trouble": self._kept.stopped_at})
 
     async def _record(self, request: Request, opened: Opened) -> Response:
-        asked = await _read_as(Asked, request)
+        asked = await _read_as(AuditQuestion, request)
         if asked is None or not self._users.knows(asked.actor):
             return JSONResponse({"code": "not_a_question"}, 422)
         if said_no := await _not_known(opened, asked.is_known):
             return said_no
         subject = asked.case or self._users.own_number()
         question = Question(asked.actor, asked.purpose, asked.what, subject, asked.event)
-        record = await opened.asking.record(question)
+        record = await opened.access_log.record(question)
         return JSONResponse({"id": record.id, "partition": record.partition, "number": record.number})
 
     async def _hold(self, request: Request, opened: Opened) -> Response:
-        held = await _read_as(Held, request)
+        held = await _read_as(HoldRequest, request)
         placed = held.placed() if held is not None and self._users.knows(held.actor) else None
         if held is None or placed is None:
             return JSONResponse({"code": "not_a_hold"}, 422)
         if said_no := await _not_known(opened, lambda history: any(True for _ in history.about(held.case))):
             return said_no
-        said = (await opened.asking.say(held.case, held.actor, placed)).registration
+        said = (await opened.access_log.publish(held.case, held.actor, placed)).registration
         return JSONResponse({"id": said.id, "partition": said.partition, "number": said.number})
 
     # -- evidence ------------------------------------------------------------------------------------------------------
@@ -199,7 +198,7 @@ class Questions:
         if self._kept.logs is None:
             return JSONResponse({"code": "not_ready"}, 503)
         made = times.write(opened.clock.now())
-        export = Export(wanted.case, entries, opened.directory, opened.asking.policy, made)
+        export = Export(wanted.case, entries, opened.directory, opened.access_log.policy, made)
         try:
             raw = await export.written(self._kept.logs, self._kept.turn)
         except LogError as error:
@@ -218,11 +217,11 @@ class Questions:
     # -- what was read off the record ----------------------------------------------------------------------------------
 
     async def settle(self) -> None:
-        """Put on record what was read off it, whenever there is something, for ever."""
+        """Record readings off the record every `SETTLE_SECONDS`, for ever."""
         await every(SETTLE_SECONDS, self.look)
 
     async def look(self) -> None:
-        """Put on record what was read off it, if anything was and it can be had; else it is looked at again."""
+        """Record the readings off the record, if there are any; what fails now is tried again at the next look."""
         left = await asyncio.to_thread(self._unrecorded.left)
         if self._opened is not None and left.readings:
             try:
@@ -236,7 +235,7 @@ class Questions:
                 return
             code = None
             try:
-                record = await opened.asking.afterwards(each.question, each.id, each.read or opened.clock.now())
+                record = await opened.access_log.afterwards(each.question, each.id, each.read or opened.clock.now())
                 log.said("read_off_the_record", number=record.number, partition=record.partition)
             except NotOnRecordError as error:
                 if error.code == "unanswered":
@@ -262,18 +261,18 @@ async def _read(opened: Opened) -> None:
 
 
 async def _not_known(opened: Opened, is_known: Callable[[History], bool]) -> Response | None:
-    """Why nothing is put on record about this, if so: only what stands in a history that verifies gets a number there."""
+    """Return the answer to a question that is not recorded, since the history does not verify or does not know its subject."""
     async with opened.seen.reading() as seen:
-        if opened.seen.trouble is not None:  # what is registered behind it would not be seen
+        if opened.seen.trouble is not None:  # later registrations could not be seen
             return JSONResponse({"code": "not_verified"}, 503)
         return None if is_known(seen.history) else JSONResponse({"code": "not_found"}, 404)
 
 
-_Model = TypeVar("_Model", Asked, Held, Sought, Wanted)
+_Model = TypeVar("_Model", AuditQuestion, HoldRequest, Sought, Wanted)
 
 
 async def _read_as(model: type[_Model], request: Request) -> _Model | None:
-    """What *request* says; none where it is nothing of ours."""
+    """Return the body of *request* as *model*, or None if it does not fit."""
     body = b""
     async for chunk in request.stream():
         body += chunk
@@ -281,5 +280,5 @@ async def _read_as(model: type[_Model], request: Request) -> _Model | None:
             return None
     try:
         return model.model_validate_json(body)
-    except ValidationError:  # it repeats what came
+    except ValidationError:  # the error repeats the input
         return None

@@ -1,6 +1,6 @@
-"""Who is signed in at the auditor's page, in this process's memory: a restart signs everybody out.
+"""Sessions of the auditor's page, in the memory of the process: a restart signs everybody out.
 
-Times are seconds of a clock that only goes forward.
+Times are seconds of a monotonic clock.
 """
 
 import hashlib
@@ -15,8 +15,8 @@ from nrmbus.events.access import AccessPurpose
 
 IDLE_SECONDS: Final = 30 * 60
 LONGEST_SECONDS: Final = 8 * 3600
-ANEW_SECONDS: Final = 15 * 60
-"""The same question of the same session, within so long, is one question: a reload, or another moment of the same case."""
+REPEAT_SECONDS: Final = 15 * 60
+"""How long the same question of a session counts as one: a reload, or another moment of the same case."""
 FAILURES: Final = 5
 FAILURES_OF_ALL: Final = 50
 WITHIN_SECONDS: Final = 15 * 60
@@ -24,9 +24,9 @@ WITHIN_SECONDS: Final = 15 * 60
 
 @dataclass(slots=True)
 class Session:
-    """One person at one browser; ``form`` goes into every form, so that no other page can send one.
+    """Session of one person at one browser; ``form`` is a token in every form, so that no other page can send one.
 
-    ``password`` is what `Users.password_of` said when it began: another one ends it.
+    ``password`` is the value of `Users.password_of` at the beginning: another value ends the session.
     """
 
     name: str
@@ -39,18 +39,18 @@ class Session:
     _asked: dict[tuple[Question, str], tuple[OnRecord, float]] = field(default_factory=dict, repr=False)
 
     def on_record(self, question: Question, words: str, now: float) -> OnRecord | None:
-        """The record of *question* with these *words* if it was put a short while ago."""
-        self._asked = {key: each for key, each in self._asked.items() if now - each[1] <= ANEW_SECONDS}
+        """Return the record of *question* with these *words* if it was recorded a short while ago, else None."""
+        self._asked = {key: each for key, each in self._asked.items() if now - each[1] <= REPEAT_SECONDS}
         found = self._asked.get((question, words))
         return found[0] if found else None
 
     def asked(self, record: OnRecord, words: str, now: float) -> None:
-        """Note that the question is on record."""
+        """Note that a question was recorded."""
         self._asked[record.question, words] = record, now
 
 
 class Sessions:
-    """All sessions; a token is known by its digest alone."""
+    """All sessions; of a token only the digest is stored."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         """Take the time from *clock*."""
@@ -58,7 +58,7 @@ class Sessions:
         self._sessions: dict[bytes, Session] = {}
 
     def begin(self, name: str, actor: str, password: str, purpose: AccessPurpose) -> str:
-        """Sign somebody in; the token for his cookie."""
+        """Begin a session, and return the token for its cookie."""
         now = self._clock()
         self._sessions = {key: each for key, each in self._sessions.items() if not _over(each, now)}
         token = secrets.token_urlsafe(32)
@@ -66,7 +66,7 @@ class Sessions:
         return token
 
     def find(self, token: str) -> Session | None:
-        """The session of *token*, unless it is over; it is used by this."""
+        """Return the session of *token* and note its use, or None if it is over."""
         now, session = self._clock(), self._sessions.get(_key(token))
         if session is None or _over(session, now):
             self.end(token)
@@ -75,12 +75,12 @@ class Sessions:
         return session
 
     def end(self, token: str) -> None:
-        """Sign out."""
+        """End the session of *token*."""
         self._sessions.pop(_key(token), None)
 
 
 class Attempts:
-    """How often signing in has failed of late, by name and altogether."""
+    """Failed attempts to sign in within the last minutes, by name and in total."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         """Take the time from *clock*."""
@@ -88,7 +88,7 @@ class Attempts:
         self._failed: deque[tuple[float, str]] = deque(maxlen=FAILURES_OF_ALL)
 
     def allows(self, name: str) -> bool:
-        """Whether *name* may try now."""
+        """Return whether *name* may try now."""
         now = self._clock()
         while self._failed and now - self._failed[0][0] > WITHIN_SECONDS:
             self._failed.popleft()
@@ -96,7 +96,7 @@ class Attempts:
         return own < FAILURES and len(self._failed) < FAILURES_OF_ALL
 
     def failed(self, name: str) -> None:
-        """Note that a try for *name* has failed."""
+        """Note a failed attempt for *name*."""
         self._failed.append((self._clock(), name))
 
     def succeeded(self, name: str) -> None:

@@ -1,8 +1,8 @@
-"""Who may sign in at the auditor's page: one file that only its owner can read, passwords as scrypt hashes.
+"""Users of the auditor's page, in a file that only its owner can read, with passwords as scrypt hashes.
 
-A user's ``actor`` is a random number, and stands in the history with what he asked; only this file says whose it is. So a
-user who leaves stays in it, without a password. Accounts of this machine, whose commands ask without a password, have
-numbers beside them, never a user's.
+A user's ``actor`` is a random number that the history has with each question; only this file says whose number it is. So a
+user who leaves stays in the file, without a password. Accounts of this machine, whose commands ask without a password,
+have numbers of their own in the same file.
 """
 
 import base64
@@ -24,7 +24,7 @@ from nrmbus.wire.ids import new_ref
 
 FILE: Final = "users.json"
 LEAST: Final = 12
-"""Characters of a password, at least."""
+"""The fewest characters of a password."""
 MOST: Final = 256
 _NAME: Final = re.compile(r"[a-z][a-z0-9._-]{1,30}")
 _COST: Final = {"n": 2**15, "r": 8, "p": 1}
@@ -34,10 +34,10 @@ _NOBODY: Final = base64.b64encode(b"\0" * 32).decode()
 
 
 class Users:
-    """The users in *home*/users.json; the file is read each time, so who is added or removed is so at once."""
+    """Users in *home*/users.json; the file is read each time, so that a change counts at once."""
 
     def __init__(self, home: Path) -> None:
-        """Look in *home*; nothing is made."""
+        """Look in *home*; no file is made."""
         self._path = home / FILE
 
     def _read(self) -> dict[str, Any]:
@@ -54,12 +54,12 @@ class Users:
         return found
 
     def names(self) -> Iterator[tuple[str, str, bool]]:
-        """Name, actor, and whether he may sign in, of every user there ever was."""
+        """Yield name, actor, and permission to sign in, of every user there ever was."""
         for name, each in sorted(self._read()["users"].items()):
             yield name, each["actor"], each.get("hash") is not None
 
     def own_number(self) -> str:
-        """The subject of questions about no case: random, made once, and never a case's."""
+        """Return the subject of questions about no case: random, made once, and never that of a case."""
         found = self._read().get("questions")
         if found is None:
             with self._changing() as body:
@@ -67,7 +67,7 @@ class Users:
         return str(found)
 
     def account(self, name: str) -> str:
-        """The actor of the account *name* of this machine: random, made when it first asks, and kept."""
+        """Return the actor of the account *name* of this machine: random, made at its first question, and stored."""
         found = self._read().get("accounts", {}).get(name)
         if found is None:
             with self._changing() as body:
@@ -75,18 +75,18 @@ class Users:
         return str(found)
 
     def accounts(self) -> Iterator[tuple[str, str]]:
-        """Name and actor of every account of this machine that has asked."""
+        """Yield name and actor of every account of this machine that has asked."""
         yield from sorted(self._read().get("accounts", {}).items())
 
     def knows(self, actor: str) -> bool:
-        """Whether *actor* is an account's, or of a user who may sign in."""
+        """Return whether *actor* is the number of an account, or of a user who may sign in."""
         body = self._read()
         admitted = {each["actor"] for each in body["users"].values() if each.get("hash")}
         return actor in admitted or actor in body.get("accounts", {}).values()
 
     @contextmanager
     def _changing(self) -> Iterator[dict[str, Any]]:
-        """What the file says, to be changed in the block; one process at a time, or one would undo what another wrote."""
+        """Give the content of the file to change in the block; a lock keeps two processes from undoing each other's changes."""
         descriptor = os.open(make_private(self._path.parent) / "users.lock", os.O_RDWR | os.O_CREAT, PRIVATE_FILE)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX)
@@ -98,12 +98,12 @@ class Users:
 
     @staticmethod
     def check_name(name: str) -> None:
-        """Raise BusError where *name* has not the form of one."""
+        """Raise BusError if *name* does not have the form of a name."""
         if not _NAME.fullmatch(name):
             raise BusError("A name has 2 to 31 of a-z, 0-9, '.', '_' and '-', and begins with a letter.")
 
     def add(self, name: str, password: str) -> str:
-        """Let *name* sign in with *password*, another one than before if he is here already; his actor.
+        """Let *name* sign in with *password*, which replaces an earlier one, and return the actor.
 
         Raises:
             BusError: the name has another form, or the password is too short or too long.
@@ -121,19 +121,19 @@ class Users:
         return str(actor)
 
     def remove(self, name: str) -> None:
-        """Let *name* sign in no more; raises BusError where there is none."""
+        """Let *name* sign in no more; raises BusError if there is no such user."""
         with self._changing() as body:
             if name not in body["users"]:
                 raise BusError("There is no user of this name: nrmbus auditor user list")
             body["users"][name] = {"actor": body["users"][name]["actor"]}
 
     def password_of(self, name: str) -> str | None:
-        """What differs with each password that *name* gets, and tells nothing of it; none while he may not sign in."""
+        """Return the salt of *name*, which changes with the password and reveals nothing of it, or None if *name* may not sign in."""
         user = self._read()["users"].get(name, {})
         return user["salt"] if user.get("hash") else None
 
     def signed_in(self, name: str, password: str) -> str | None:
-        """The actor of *name* if *password* is his. Takes as long for a name that is nobody's; blocks for a tenth of a second."""
+        """Return the actor of *name* if *password* is right, else None. Takes as long for an unknown name; blocks for 0.1 s."""
         user = self._read()["users"].get(name, {})
         known = base64.b64decode(user.get("hash") or _NOBODY)
         cost = {each: int(user.get(each, value)) for each, value in _COST.items()}

@@ -17,7 +17,7 @@ import yaml
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 
 from nrmbus.auditor.history.history import Audited
-from nrmbus.auditor.reports.holders import Held, Holder, Reading, Written, held
+from nrmbus.auditor.reports.holders import AccessRecord, Holder, HoldersReport, Written, held
 from nrmbus.auditor.web.pages.words import Words
 from nrmbus.bus.folder import BusFolder, write_private
 from nrmbus.cli.actor import number_at
@@ -179,7 +179,7 @@ class Report:
         return environment.get_template("person_report.html.j2").render(report=self)
 
 
-def written(of: Held, words: Words, *, teller: str, number: int | None, made: datetime) -> Report:
+def written(of: HoldersReport, words: Words, *, teller: str, number: int | None, made: datetime) -> Report:
     """Return the report about the data held *of* the person, in the language of *words*; *teller* hands it over."""
 
     def say(key: str, **values: Any) -> str:
@@ -266,9 +266,9 @@ def _parts(parts: Iterable[str], say: Any) -> str:
     return "; ".join(say(f"part.{part}") for part in sorted(parts))
 
 
-def _readings(readings: Iterable[Reading], words: Words, say: Any) -> Iterator[str]:
+def _readings(readings: Iterable[AccessRecord], words: Words, say: Any) -> Iterator[str]:
     """Yield a line for each purpose: how often, from when to when, and what was read."""
-    purposes: dict[str, list[Reading]] = {}
+    purposes: dict[str, list[AccessRecord]] = {}
     for each in readings:
         purposes.setdefault(each.purpose, []).append(each)
     for purpose, same in purposes.items():

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from nrmbus.auditor.history.history import Entry
-from nrmbus.auditor.reports.holders import Reading, readings
+from nrmbus.auditor.reports.holders import AccessRecord, access_records
 from nrmbus.auditor.web.offline_log import OffTheRecord, Unrecorded
 from nrmbus.bus.folder import BusFolder
 from nrmbus.cli.audit.on_record import Asker
@@ -59,7 +59,7 @@ def reads(
     with question.finding():
         subject = whole(case, seen.history.spoken_of())
     question.put("case", subject)
-    found = [each for each in readings(seen.history.about(subject)) if agency in (None, each.agency)]
+    found = [each for each in access_records(seen.history.about(subject)) if agency in (None, each.agency)]
     here = asyncio.run(tables_of(folder, subject, agency))
     differences = [each for other, rows in sorted(here.items()) for each in differing(other, found, rows)]
     differences = asyncio.run(marked(folder, differences))
@@ -96,7 +96,7 @@ async def tables_of(folder: BusFolder, subject: str, agency: str | None) -> dict
     return found
 
 
-def differing(agency: str, found: Iterable[Reading], rows: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+def differing(agency: str, found: Iterable[AccessRecord], rows: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """Return the readings that were registered and not opened at the desk of *agency*, and those opened there and not registered."""
     registered: Counter[_Key] = Counter(
         (each.actor, each.event, each.purpose) for each in found if each.agency == agency and each.what == "letter"
@@ -124,7 +124,7 @@ async def marked(folder: BusFolder, differences: list[dict[str, Any]]) -> list[d
 
 def mapping(
     subject: str,
-    found: Iterable[Reading],
+    found: Iterable[AccessRecord],
     here: Mapping[str, list[dict[str, Any]]],
     differences: list[dict[str, Any]],
     unrecorded: Iterable[Unrecorded] = (),
@@ -150,7 +150,7 @@ def mapping(
 
 def _print(
     subject: str,
-    found: list[Reading],
+    found: list[AccessRecord],
     here: Mapping[str, list[dict[str, Any]]],
     differences: Iterable[Mapping[str, Any]],
     read: Mapping[str, Entry],

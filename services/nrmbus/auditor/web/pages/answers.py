@@ -1,4 +1,4 @@
-"""What is answered: each question goes on record, then the history is read, then the page is made of it."""
+"""Answers of the page: each question is recorded, then the history is read, then the page is made."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping
@@ -10,7 +10,7 @@ from urllib.parse import urlencode
 from markupsafe import Markup
 
 from nrmbus.auditor.history.history import Entry, History
-from nrmbus.auditor.history.live import Seen
+from nrmbus.auditor.history.live import LiveHistory
 from nrmbus.auditor.history.outcomes import VERDICTS
 from nrmbus.auditor.history.search import Search, cases_of
 from nrmbus.auditor.history.selection import Selection, moment, numbers
@@ -19,7 +19,7 @@ from nrmbus.auditor.reports.figures import Figures, by_agency
 from nrmbus.auditor.reports.inclusion import inclusion
 from nrmbus.auditor.reports.inclusion import shown as logs_shown
 from nrmbus.auditor.reports.waterfall import WaterfallWords, waterfall, waterfall_html
-from nrmbus.auditor.web.access_log import Asking, OnRecord, Question
+from nrmbus.auditor.web.access_log import AccessLog, OnRecord, Question
 from nrmbus.auditor.web.pages import shown
 from nrmbus.auditor.web.pages.visit import Visit
 from nrmbus.auditor.web.pages.words import Words
@@ -34,16 +34,16 @@ from nrmbus.telemetry.span_file import Span
 from nrmbus.wire import ids
 
 PAGE: Final = 50
-"""Registrations on one page of results."""
+"""Number of registrations on one page of results."""
 CASES: Final = 50
 
 
 class Missing(Exception):
-    """Raised when the history has no such thing."""
+    """Raised when the history has no such case or event."""
 
 
 class Kept(Protocol):
-    """The auditor, as the page sees it."""
+    """Interface of the auditor to its page."""
 
     @property
     def logs(self) -> Logs | None:
@@ -51,37 +51,37 @@ class Kept(Protocol):
 
     @property
     def turn(self) -> asyncio.Lock:
-        """Held by whoever works on them."""
+        """The lock for work on the logs."""
 
     @property
     def stopped_at(self) -> str | None:
-        """Why and where the history stopped it."""
+        """The code and the record at which the history stopped the auditor, or None."""
 
     @property
     def caught_up(self) -> bool:
-        """Whether it has read the history to its end."""
+        """True if the auditor has read the history to its end."""
 
     @property
     def refused(self) -> Mapping[str, str]:
-        """By agency, why its last co-signature was not taken."""
+        """The code of the refused last co-signature, by agency."""
 
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """What answers need of the running auditor."""
+    """Parts of the running auditor that answers need."""
 
     kept: Kept
-    asking: Asking
-    seen: Seen
+    access_log: AccessLog
+    seen: LiveHistory
     clock: Clock
     directory: Directory
     spans: Callable[[str], list[Span]]
-    """The spans of an event, by its id; may block on files."""
+    """Returns the spans of an event, by its id; may block on files."""
 
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """A page: its template, what it is made of, and where its question is on record."""
+    """A page: template and values, and the place of its recorded question."""
 
     template: str
     on_record: OnRecord | None = None
@@ -93,18 +93,18 @@ _Places = Mapping[str, str]
 
 
 class Answers:
-    """Every page that is about the history."""
+    """Pages about the history."""
 
     def __init__(self, opened: Opened, users: Users, record: Record) -> None:
-        """Answer from *opened*; *record* puts a question on record, or finds it there."""
+        """Answer from *opened*; *record* records a question, or finds its earlier record."""
         self._opened, self._users, self._recorded = opened, users, record
 
     def now(self) -> datetime:
-        """The bus's time."""
+        """Return the bus's time."""
         return self._opened.clock.now()
 
     def alarms(self, t: Words) -> list[str]:
-        """What is wrong, and is said on top of every page."""
+        """Return the warnings at the top of every page."""
         kept, trouble = self._opened.kept, self._opened.seen.trouble
         found = []
         if kept.stopped_at is not None:
@@ -127,14 +127,14 @@ class Answers:
         return await self._recorded(session, self._opened, question, words)
 
     async def _missing(self, visit: Visit) -> Missing:
-        """That there is no such thing is an answer too, and on record before."""
+        """Record a question about an unknown case or event, and return the exception to raise."""
         await self._record(visit, "search", words=visit.request.url.path)
         return Missing()
 
     # -- search ------------------------------------------------------------------------------------------------------
 
     async def search(self, visit: Visit) -> Shown:
-        """Cases and registrations that fit."""
+        """Return the page of cases and registrations that fit a search."""
         asked = {
             name: visit.asked(name) for name in ("q", "agency", "type", "verdict", "from", "to", "number", "readings")
         }
@@ -198,7 +198,7 @@ class Answers:
     # -- a case, an event --------------------------------------------------------------------------------------------
 
     async def case(self, visit: Visit) -> Shown:
-        """One case, as it is now or was known."""
+        """Return the page of one case, now or as it was known at a moment."""
         ref, t = str(visit.request.path_params["ref"]), visit.t
         async with self._opened.seen.reading() as seen:
             known = bool(seen.history.about(ref))
@@ -213,7 +213,7 @@ class Answers:
         return Shown("case.html.j2", record, {"case": case, "problem": problem})
 
     async def event(self, visit: Visit) -> Shown:
-        """One registration: what was said, by which rule, how it is proved, who was told, and what became of it."""
+        """Return the page of one registration: event, rule, proof, receivers, and consequences."""
         async with self._opened.seen.reading() as seen:
             found = _found(seen.history.entries, visit)
         if found is None:
@@ -225,7 +225,7 @@ class Answers:
         proof = await inclusion(opened.kept.logs, opened.kept.turn, opened.directory, place, said.digest)
         spans = await asyncio.to_thread(opened.spans, said.id)
         words = WaterfallWords(t("trace.after"), t("trace.took"), t("trace.lost"), t("trace.linked"))
-        # Escaped piece by piece where it is made.
+        # `waterfall_html` escapes every value.
         trace = Markup(waterfall_html(waterfall(spans), words)) if spans else ""  # noqa: S704
         async with opened.seen.reading() as seen:
             event = shown.event(seen, found, self.now())
@@ -234,7 +234,7 @@ class Answers:
     # -- agencies, checkpoints ---------------------------------------------------------------------------------------
 
     async def agencies(self, visit: Visit) -> Shown:
-        """Refusals and breaches by agency."""
+        """Return the page of refusals and breaches by agency."""
         asked = {name: visit.asked(name) for name in ("from", "to")}
         first, last, problem = _period(asked, visit.t)
         record = await self._record(visit, "figures", words=urlencode(asked))
@@ -244,14 +244,14 @@ class Answers:
         return Shown("agencies.html.j2", record, values)
 
     async def checkpoints(self, _: Visit) -> Shown:
-        """Each log's newest checkpoint, and each witness. About no case and no agency's doings: it goes on no record."""
+        """Return the page of checkpoints and witnesses. It is about no case and no person, so it is not recorded."""
         opened = self._opened
         logs = await asyncio.to_thread(list, logs_shown(opened.kept.logs, opened.directory, opened.kept.refused))
         return Shown("checkpoints.html.j2", None, {"logs": logs})
 
 
 def _found(entries: Iterable[Entry], visit: Visit) -> Entry | None:
-    """The registration that the address means: by id, and where several have it, by its number or else the registered one."""
+    """Return the registration of the address: by id, and if several have the id, by number or else the registered one."""
     id, partition, number = str(visit.request.path_params["id"]), visit.asked("partition"), visit.asked("number")
     same = [each for each in entries if each.registration.id == id]
     exact = [

@@ -29,7 +29,7 @@ def environment(*, one: bool, links: bool) -> Environment:
 
 
 def place_of(*, one: bool) -> Callable[[Any], str]:
-    """Return what writes the number of a registration, after its partition unless there is *one*."""
+    """Return a function that writes the number of a registration, after its partition unless there is *one*."""
     return partial(_place, one=one)
 
 
@@ -39,6 +39,6 @@ def static(name: str) -> str:
 
 
 def _place(each: Any, *, one: bool) -> str:
-    """Return where *each* stands: a row, a point, an entry's registration or a record."""
+    """Return the place of *each*: a row, a point, an entry's registration or a record."""
     partition, number = (each["partition"], each["number"]) if isinstance(each, dict) else (each.partition, each.number)
     return str(number) if one else f"{partition}/{number}"

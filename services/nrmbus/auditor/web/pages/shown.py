@@ -1,4 +1,4 @@
-"""What the pages of a case and of an event show, from the verified history. Pure; nothing of a letter is ever here."""
+"""Content of the pages of a case and of an event, from the verified history. Pure; nothing of a letter is ever here."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
@@ -51,7 +51,7 @@ def row(entry: Entry, known: Iterable[Entry] = ()) -> dict[str, Any]:
 
 
 def course(seen: Audited, subject: str) -> list[Entry]:
-    """The registrations of a case in number order; that somebody read it is none of its course."""
+    """Return the registrations of a case without readings, in number order."""
     return [each for each in seen.history.about(subject) if not is_reading(each)]
 
 
@@ -148,7 +148,7 @@ def _role(seen: Audited, agency: str) -> str:
 
 
 def event(seen: Audited, entry: Entry, now: datetime) -> dict[str, Any]:
-    """Everything that the history says of one registration, as of *now*."""
+    """Return everything that the history says about one registration, as of *now*."""
     said, event = entry.registration, entry.event
     why = explain(seen, entry, now)
     table = seen.rules.profile.types.get(event.type) if event else None
@@ -198,7 +198,7 @@ def _data(mapping: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 
 
 def _since(seen: Audited, agency: str, kid: str) -> datetime | None:
-    """From when on the directory has this key for *agency*, where it is the newest."""
+    """Return the time since which this key is the newest of *agency* in the directory, or None if it is not."""
     found = seen.directory.entries.get(agency)
     current = VerifyKey(base64.decode(found.signing, "signature_invalid")) if found else None
     return found.valid_from if found and current and current.kid == kid else None
@@ -212,7 +212,7 @@ def _told(why: Explained) -> Iterator[dict[str, Any]]:
 
 
 def _not_told(whom: Sequence[Whom]) -> Iterator[dict[str, Any]]:
-    """Those who were not told, of one reason together."""
+    """Yield the agencies that were not told, grouped by reason."""
     groups: dict[tuple[str, int | None], list[Whom]] = {}
     for each in whom:
         if not each.told and each.code != "source":

@@ -1,6 +1,6 @@
-"""The auditor's page over HTTP: who is signed in, in which language, and what goes with every answer.
+"""HTTP of the auditor's page: sessions, languages, and the headers of every answer.
 
-Nothing is answered about the history that was not put on record before (`Asking`); what each page shows is in `answers`.
+Each question about the history is recorded (`AccessLog`) before it is answered; `answers` has the content of each page.
 """
 
 import asyncio
@@ -32,30 +32,30 @@ HEADERS: Final = {
     "content-security-policy": "default-src 'none'; style-src 'self'; script-src 'self'; img-src data:; form-action 'self'; "
     "base-uri 'none'; frame-ancestors 'none'",
     "x-content-type-options": "nosniff",
-    "referrer-policy": "same-origin",  # with no-referrer, a browser hides also from us that a form is ours
+    "referrer-policy": "same-origin",  # with no-referrer, a browser would hide from this page too that a form is its own
     "cross-origin-opener-policy": "same-origin",
     "cross-origin-resource-policy": "same-origin",
 }
 HOST: Final = re.compile(r"(127\.0\.0\.1|localhost)(:[0-9]{1,5})?")
-"""How this machine calls itself: a page elsewhere that has its own name point here is not let in."""
+"""Names of this machine; a foreign page whose host name points here is refused."""
 _YEAR_SECONDS: Final = 365 * 86_400
 
 
 class Site:
-    """All pages. Before `open` they say that the auditor is still starting."""
+    """All pages of a bus. Before `open` each page says that the auditor is still starting."""
 
     def __init__(self, home: Path, *, bus: str, partitions: int, profile: Profile) -> None:
-        """Serve those who are users in *home*."""
+        """Serve the users in *home*."""
         self._users, self._bus, self._profile = Users(home), bus, profile
         self._sessions, self._attempts = Sessions(time.monotonic), Attempts(time.monotonic)
         self._one_at_a_time = asyncio.Lock()
         self._answers: Answers | None = None
-        # Under a name of its own: browsers keep cookies by machine, not by port, and two buses may run on one.
+        # The name differs by bus: browsers keep cookies by machine, not by port, and two buses may run on one machine.
         self._cookie = f"nrmbus-auditor-{bus[-8:]}"
         self._place, self._pages = place_of(one=partitions == 1), environment(one=partitions == 1, links=True)
 
     def open(self, opened: Opened) -> None:
-        """Answer from now on."""
+        """Begin to answer."""
         self._answers = Answers(opened, self._users, self._record)
 
     # -- the paths ---------------------------------------------------------------------------------------------------
@@ -128,11 +128,11 @@ class Site:
     # -- who -----------------------------------------------------------------------------------------------------------
 
     def _session(self, request: Request) -> Session | None:
-        # A link from elsewhere brings no cookie, but one from another port of this machine does, and asks in his name.
+        # A link from elsewhere sends no cookie, but a link from another port of this machine does.
         if request.headers.get("sec-fetch-site") in {"cross-site", "same-site"}:
             return None
         session = self._sessions.find(request.cookies.get(self._cookie, ""))
-        # Who was removed meanwhile, or has got another password, is not let in by what he had before.
+        # A session ends when its user is removed or gets another password.
         return session if session and self._users.password_of(session.name) == session.password else None
 
     async def _sign_in(self, visit: Visit) -> Response:
@@ -183,7 +183,7 @@ class Site:
         """The record of *question*; a new one unless this session put the same a short while ago."""
         found = session.on_record(question, words, time.monotonic())
         if found is None:
-            found = await opened.asking.record(question)
+            found = await opened.access_log.record(question)
             session.asked(found, words, time.monotonic())
         return found
 

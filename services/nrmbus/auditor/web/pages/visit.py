@@ -1,4 +1,4 @@
-"""One request at the auditor's page, and whether what it sends came from this page."""
+"""One request at the auditor's page, and the check that its form came from this page."""
 
 import hmac
 from collections.abc import Mapping
@@ -15,7 +15,7 @@ BODY_LIMIT = 8192
 
 @dataclass(frozen=True, slots=True)
 class Visit:
-    """One request: in which language, who asks, and where he is."""
+    """One request: its language, its session, and its address."""
 
     request: Request
     t: Words
@@ -30,7 +30,7 @@ class Visit:
         return self.request.url.path + (f"?{urlencode(query)}" if query else "")
 
     def asked(self, name: str, longest: int = 64) -> str:
-        """What the query says of *name*, cut to *longest* characters; empty where it says nothing."""
+        """Return the value of *name* in the query, cut to *longest* characters, or an empty text."""
         return self.request.query_params.get(name, "").strip()[:longest]
 
 
@@ -49,14 +49,14 @@ async def form_of(request: Request) -> Mapping[str, str]:
 
 
 def same_origin(request: Request) -> bool:
-    """Whether the browser says that one of our pages sent it; one that says nothing is an old one."""
+    """Return whether the browser names one of our pages as the origin; an old browser names none."""
     origin, site = request.headers.get("origin"), request.headers.get("sec-fetch-site")
     ours = f"{request.url.scheme}://{request.url.netloc}"
     return origin in (None, ours) and site in (None, "same-origin", "none")
 
 
 def comes_from(visit: Visit, form: Mapping[str, str]) -> bool:
-    """Whether *form* was sent from a page of this very session."""
+    """Return whether *form* was sent from a page of this session."""
     given, known = form.get("form", ""), visit.session.form if visit.session else ""
     same = hmac.compare_digest(given.encode("utf-8", "replace"), known.encode())
     return bool(known) and same and same_origin(visit.request)

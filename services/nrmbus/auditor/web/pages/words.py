@@ -1,4 +1,4 @@
-"""The page's sentences in Azerbaijani, English and Russian: one catalogue, read once; times and lengths as people write them."""
+"""Catalogue of the page's sentences in Azerbaijani, English and Russian, read once; times and lengths for people."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -11,7 +11,7 @@ import yaml
 
 Language = Literal["az", "en", "ru"]
 LANGUAGES: Final[Mapping[Language, str]] = {"az": "Azərbaycanca", "en": "English", "ru": "Русский"}
-"""Each language by its own name; the first is the page's unless somebody asks for another."""
+"""Languages with their own names; the first is the default of the page."""
 
 _FOLDER: Final = Path(__file__).parent / "words"
 _UNITS: Final = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
@@ -19,7 +19,7 @@ _UNITS: Final = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
 
 @cache
 def catalogue() -> Mapping[str, Mapping[str, str]]:
-    """Every sentence by its key, in every language."""
+    """Return every sentence in every language, by its key."""
     found: dict[str, Mapping[str, str]] = {}
     for path in sorted(_FOLDER.glob("*.yaml")):
         read = yaml.safe_load(path.read_text(encoding="utf-8"))
@@ -31,7 +31,7 @@ def catalogue() -> Mapping[str, Mapping[str, str]]:
 
 
 def language_of(asked: str | None, kept: str | None, accepted: str | None) -> Language:
-    """The language: *asked* for in the address, else *kept* in the cookie, else the browser's first that we have."""
+    """Return the language: *asked* for in the address, else *kept* in the cookie, else the browser's first known one."""
     wanted = [asked or "", kept or ""]
     weighed = []
     for place, each in enumerate((accepted or "")[:200].split(",")):
@@ -44,47 +44,47 @@ def language_of(asked: str | None, kept: str | None, accepted: str | None) -> La
 
 
 class Words:
-    """The sentences of one language; times are shown in *zone*."""
+    """Sentences of one language; times are shown in *zone*."""
 
     def __init__(self, language: Language, zone: ZoneInfo) -> None:
-        """Speak *language*."""
+        """Use *language*."""
         self.language, self.zone = language, zone
         self._all = catalogue()
 
     def __call__(self, key: str, **values: Any) -> str:
-        """The sentence *key* with *values* in it. Raises KeyError for one that is not in the catalogue."""
+        """Return the sentence *key* with *values*. Raises KeyError if the catalogue does not have the key."""
         sentence = self._all[key][self.language]
         return sentence.format(**values) if values else sentence
 
     def gloss(self, family: str, code: str | None) -> str:
-        """What *code* means; empty for one that the catalogue does not know, which is then shown alone."""
+        """Return the meaning of *code*, or an empty text if the catalogue does not know it; then the code is shown alone."""
         found = self._all.get(f"{family}.{code}")
         return found[self.language] if found else ""
 
     def refusal(self, code: str | None) -> str:
-        """The sentence of a refusal; those of the wire share one."""
+        """Return the sentence of a refusal; refusals of the wire share one."""
         return self.gloss("refusal", code) or self("refusal.of_the_wire")
 
     def moment(self, time: datetime) -> str:
-        """Day and time to the second."""
+        """Return day and time to the second."""
         return f"{self.day(time)}, {self.clock(time)}"
 
     def day(self, time: datetime) -> str:
-        """The day, with the month in words: no reader takes it for the month."""
+        """Return the day with the month in words, so that day and month cannot be confused."""
         here = time.astimezone(self.zone)
         return self("date.day", day=here.day, month=self.gloss("month", str(here.month)), year=here.year)
 
     def weekday(self, time: datetime) -> str:
-        """The day with its name."""
+        """Return the day with its name."""
         name = self.gloss("day", str(time.astimezone(self.zone).weekday()))
         return f"{self.day(time)}, {name}"
 
     def clock(self, time: datetime) -> str:
-        """Hours, minutes, seconds."""
+        """Return hours, minutes and seconds."""
         return time.astimezone(self.zone).strftime("%H:%M:%S")
 
     def duration(self, seconds: int) -> str:
-        """A length in its two largest units."""
+        """Return a length in its two largest units."""
         counts = []
         for size, unit in _UNITS:
             count, seconds = divmod(seconds, size)
