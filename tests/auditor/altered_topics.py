@@ -1,4 +1,4 @@
-"""Topics that somebody altered, as those who read them see it: the history, checkpoints, co-signatures, and keys."""
+"""Altered topics and the codes of their readers: history, checkpoints, co-signatures, and keys."""
 
 import json
 from base64 import b64decode, b64encode
@@ -38,22 +38,22 @@ OTHER_BUS = "play-fedcba9876543210"
 
 
 def header(record: Record, name: str) -> bytes:
-    """The value of one header."""
+    """Return the value of one header."""
     return dict(record.headers)[name]
 
 
 def without(record: Record, name: str) -> Record:
-    """The record without one header."""
+    """Return the record without one header."""
     return replace(record, headers=tuple(each for each in record.headers if each[0] != name))
 
 
 def put(number: int, made: Callable[[Record, Evidence], Record]) -> Alter:
-    """Another record in the place of one."""
+    """Replace one record."""
     return lambda records, evidence: records.__setitem__(number - 1, made(records[number - 1], evidence))
 
 
 def resigned(signer: SigningKey | None = None, **fields: object) -> Callable[[Record, Evidence], Record]:
-    """The registration with other *fields*, signed by the real registrar, corrupted, or by somebody else."""
+    """Sign the registration with other *fields*, by the registrar (then corrupted) or by *signer*."""
 
     def made(record: Record, evidence: Evidence) -> Record:
         said = json.loads(statement.body_of("registration", header(record, REGISTRATION)))
@@ -65,23 +65,23 @@ def resigned(signer: SigningKey | None = None, **fields: object) -> Callable[[Re
 
 
 def words(change: Callable[[bytes], bytes]) -> Callable[[Record, Evidence], Record]:
-    """The registrar's signed words, with other bytes."""
+    """Change bytes of the registrar's signed statement."""
     return lambda record, _: with_header(record, REGISTRATION, change(header(record, REGISTRATION)))
 
 
 def as_a_delivery(record: Record, evidence: Evidence) -> Record:
-    """The registrar's word, signed as another thing."""
+    """Return the record with its registration signed as a delivery."""
     body = statement.body_of("registration", header(record, REGISTRATION))
     return with_header(record, REGISTRATION, statement.sign_bytes("delivery", body, evidence.bus.key))
 
 
 def of_another(number: int) -> Callable[[Record, Evidence], Record]:
-    """The registrar's words on another event."""
+    """Return the envelope under the registrar's statement on another event."""
     return lambda record, evidence: said_of(record, evidence.bus.history[number - 1])
 
 
 def said_of(envelope: Record, other: Record) -> Record:
-    """The envelope of one record under all that the registrar said of another."""
+    """Return the envelope of one record under the registrar's headers of another."""
     kept = without(without(envelope, REGISTRATION), AUDIENCE)
     return replace(kept, headers=(*kept.headers, *((name, header(other, name)) for name in (AUDIENCE, REGISTRATION))))
 
@@ -92,7 +92,7 @@ def bare(record: Record, _: Evidence) -> Record:
 
 
 def sender_forged(record: Record, evidence: Evidence) -> Record:
-    """Somebody else's signature in the sender's name, registered by a registrar who is in it."""
+    """Return a record with a forged signature of the sender, registered by a corrupt registrar."""
     body = json.loads(
         header(record, MATERIAL) if header(record, MATERIAL)[:1] == b"{" else b64decode(header(record, MATERIAL))
     )
@@ -145,23 +145,23 @@ HISTORIES: list[tuple[str, Alter, str, str]] = [
     ("the audience of another", put(2, lambda record, evidence: with_header(record, AUDIENCE, header(evidence.bus.history[2], AUDIENCE))), "audience_altered", "audience_altered"),
     ("an audience taken out", put(2, lambda record, _: without(record, AUDIENCE)), "audience_altered", "unreadable"),
 ]  # fmt: skip
-"""What was done to ``nrm.cases``, what the auditor says as it reads it for the first time, and what whoever replays it says."""
+"""Alterations of ``nrm.cases``, with the code of the auditor's first reading and the code of a replay."""
 
 
 def reading_of(log: Log, evidence: Evidence) -> LogIngest:
-    """A reading that begins."""
+    """Return a log ingest that begins."""
     return LogIngest(log, lambda kid: evidence.bus.directory.any_verify_key("registrar", kid))
 
 
 def taken(reading: LogIngest, records: list[Record]) -> None:
-    """Have all *records* taken, and say that this was the end."""
+    """Take all *records* to the end."""
     for each in records:
         reading.take(each)
     reading.end()
 
 
 def read_by_the_auditor(alter: Alter, *, known: bool = False) -> Callable[[Place], str]:
-    """What the auditor says of the history: at once, or after it had read the true one before, signed it and ended."""
+    """Return the auditor's code for the history, read at once or after the auditor had read and signed the true one."""
 
     def said(place: Place) -> str:
         home, evidence = place.fresh(), place.evidence
@@ -179,7 +179,7 @@ def read_by_the_auditor(alter: Alter, *, known: bool = False) -> Callable[[Place
 
 
 def read_when_the_log_was_restored(place: Place) -> str:
-    """Topic and log were put back from one old backup and agree; what was signed does not agree with them."""
+    """Return the code if topic and log come from one old backup and agree, but not with the signed checkpoint."""
     home, evidence = place.fresh(), place.evidence
     heads = SignedHeads(home / "heads.db")
     with closing(Log(home / "log", heads, BUS, 0)) as log:
@@ -190,7 +190,7 @@ def read_when_the_log_was_restored(place: Place) -> str:
 
 
 def replayed(alter: Alter) -> Callable[[Place], str]:
-    """What whoever replays says of the history."""
+    """Return the code of a replay of the history."""
 
     def said(place: Place) -> str:
         records, history = list(place.evidence.bus.history), History(place.evidence.bus.directory)
@@ -221,14 +221,14 @@ REWRITTEN: list[tuple[str, Alter, str]] = [
     ("data put to a refusal afterwards", put(5, lambda record, _: replace(record, value=b"{}")), "envelope_altered"),
     ("one made unreadable afterwards", put(3, lambda _, __: Record(None, None, ())), "unreadable"),
 ]  # fmt: skip
-"""What was done to a history that the auditor had read before."""
+"""Alterations of a history that the auditor had read before, with the auditor's code."""
 
 
 # -- nrm.checkpoints, as a desk's witness reads it ---------------------------------------------------------------------
 
 
 def believed(make: Callable[[], bytes | None]) -> Callable[[Place], str]:
-    """What a witness says of a record, before it holds it against anything."""
+    """Return a witness's code for a record, before any comparison."""
 
     def said(_: Place) -> str:
         try:
@@ -241,7 +241,7 @@ def believed(make: Callable[[], bytes | None]) -> Callable[[Place], str]:
 
 
 def followed(make: Callable[[], tuple[Submitted, Known]]) -> Callable[[Place], str]:
-    """What a witness says of a checkpoint that its log signed."""
+    """Return a witness's code for a checkpoint that its log signed."""
 
     def said(_: Place) -> str:
         try:
@@ -257,7 +257,7 @@ def followed(make: Callable[[], tuple[Submitted, Known]]) -> Callable[[Place], s
 
 
 def cosigned(text: bytes, *more: Signature) -> bytes:
-    """What a witness's desk sends."""
+    """Return the record of a witness's desk."""
     return Note(text, more or (WITNESSES[0].cosign(text, TIME),)).bytes()
 
 
@@ -268,7 +268,7 @@ def edited(text: bytes) -> Signature:
 
 
 def collected(make: Callable[[Evidence], bytes | None]) -> Callable[[Place], str]:
-    """What the auditor says of a record in the topic of the first witness."""
+    """Return the auditor's code for a record in the topic of the first witness."""
 
     def said(place: Place) -> str:
         cosigned = Cosigned(place.fresh() / "cosigned.db")
@@ -309,11 +309,11 @@ COLLECTED: list[tuple[str, Callable[[Evidence], bytes | None], str]] = [
 ]  # fmt: skip
 
 
-# -- keys, checkpoints and proofs, as whoever asks the auditor's door is shown them ------------------------------------
+# -- keys, checkpoints and proofs, as the auditor's door gives them ------------------------------------
 
 
 def shown(attempt: Callable[[Evidence], object]) -> Callable[[Place], str]:
-    """What is said of what the door gave."""
+    """Return the code for an answer of the auditor's door."""
 
     def said(place: Place) -> str:
         try:

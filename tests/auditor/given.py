@@ -1,4 +1,4 @@
-"""What the auditor's tests start from: a history of registrations, a log's keys, and a disk whose power can fail."""
+"""Material of the auditor's tests: a history of registrations, a log's keys, and a disk whose power can fail."""
 
 import os
 from collections.abc import Callable, Iterator
@@ -89,7 +89,7 @@ class Home:
 
 
 def fed(log: Log, registrations: list[Registration], commit_every: int = 100) -> None:
-    """Append what *log* has not yet, and commit now and then, and at the end."""
+    """Append missing registrations to *log*; commit every *commit_every* and at the end."""
     for registration in registrations[log.size :]:
         log.append(registration)
         if registration.number % commit_every == 0:
@@ -98,7 +98,7 @@ def fed(log: Log, registrations: list[Registration], commit_every: int = 100) ->
 
 
 def refused(code: str, attempt: Callable[..., object], *given: object) -> LogError:
-    """Call what must be refused with *code*; the log is named, and nothing of the content."""
+    """Call *attempt*, which must fail with *code*; the error names the log and no content."""
     with pytest.raises(LogError) as caught:
         attempt(*given)
     assert caught.value.code == code
@@ -107,15 +107,15 @@ def refused(code: str, attempt: Callable[..., object], *given: object) -> LogErr
 
 
 class Killed(BaseException):
-    """The process is gone."""
+    """Raised in place of a killed process."""
 
 
 @dataclass
 class Disk:
-    """A disk that can be cut off: after *left* steps the process is gone, and nothing that was not synced stays.
+    """Disk that can be cut off: after *left* steps the process is killed, and unsynced writes are lost.
 
-    A step is a sync, a renaming, a removal or a new folder. What stays of a step that was not synced is nothing: a
-    file without its content, a renaming or a removal undone.
+    A step is a sync, a renaming, a removal or a new folder. Nothing of an unsynced step remains: the file has
+    no content, the renaming or removal is undone.
     """
 
     left: int

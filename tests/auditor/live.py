@@ -1,4 +1,4 @@
-"""The auditor as a process on a real broker, and a history written to the topic as the registrar writes it."""
+"""Auditor process on a real broker, with a history that the test writes as the registrar does."""
 
 import asyncio
 import json
@@ -39,7 +39,7 @@ def _audits(path: Path, patience: float | None) -> None:
 
 
 class AuditedBus:
-    """A bus whose history we write, and its auditor, which can be killed and started again."""
+    """A bus whose history the test writes, with an auditor that can be killed and started again."""
 
     def __init__(self, folder: BusFolder) -> None:
         """Take the keys of the bus in *folder*, which was admitted to."""
@@ -87,7 +87,7 @@ class AuditedBus:
             await producer.flush()
 
     async def register(self, count: int, partition: int = 0) -> None:
-        """Have *count* more registrations in the history."""
+        """Write *count* more registrations to the history."""
         await self.write([self.refusal(partition) for _ in range(count)], partition)
 
     # -- the process -------------------------------------------------------------------------------------------------
@@ -99,23 +99,23 @@ class AuditedBus:
         return process
 
     def end(self, how: signal.Signals = signal.SIGTERM) -> int:
-        """End the auditor that was started last; its exit status."""
+        """End the auditor that was started last, and return its exit status."""
         process = self.running.pop()
         process.send_signal(how)
         return process.wait(20)
 
     def stop(self) -> None:
-        """Kill whatever runs."""
+        """Kill every running process."""
         while self.running:
             self.end(signal.SIGKILL)
 
     def log(self) -> list[dict[str, Any]]:
-        """What it said of itself."""
+        """Return the log lines of the process."""
         lines = (self.folder.logs / "auditor.log").read_text().splitlines()
         return [json.loads(line) for line in lines if line.startswith("{")]
 
     async def get(self, path: str, *, token: str | None = None) -> httpx.Response:
-        """Ask at its door."""
+        """Ask the auditor's door."""
         door = json.loads((self.home / "door.json").read_bytes())
         headers = {"authorization": f"Bearer {door['token'] if token is None else token}"}
         async with httpx.AsyncClient(base_url=door["url"], headers=headers) as client:
@@ -140,11 +140,11 @@ class AuditedBus:
         return health
 
     async def directory(self) -> Directory:
-        """The directory of the bus."""
+        """Return the directory of the bus."""
         return await read_directory(self.folder)
 
     async def checkpoints(self) -> list[tuple[bytes, Published]]:
-        """What stands in the topic, and what it says."""
+        """Return the records of the topic, with their checkpoints."""
         topic, keys = TopicPartition("nrm.checkpoints", 0), (await self.directory()).log_keys()
         found: list[tuple[bytes, Published]] = []
         async with clients.reading(self.folder.bootstrap, topic) as (reader, end):
@@ -157,7 +157,7 @@ class AuditedBus:
         return found
 
     def files(self, partition: int = 0) -> dict[str, bytes]:
-        """Every file of a log that says something, by its path."""
+        """Return every file of a log but the lock, by its path."""
         folder: Path = self.home / "logs" / f"p{partition}"
         paths = [path for path in folder.rglob("*") if path.is_file() and path.name != "lock"]
         return {path.relative_to(folder).as_posix(): path.read_bytes() for path in sorted(paths)}

@@ -1,6 +1,6 @@
 """The history of the first scenario, played in memory and written as a registrar writes it: signed, chained, numbered.
 
-Whoever could open something of a letter says that it opened, as desks do; the migration service's desk is down.
+Every recipient that could open a part of a letter sends a receipt, as desks do; the migration service's desk is down.
 """
 
 from collections.abc import Iterator
@@ -31,14 +31,14 @@ POLICY = "az@2022-04-29"
 FIRST = "01-woman-referred-by-ngo"
 DOWN = "migration"
 AUDIENCE_CHANGED = Refusal("audience_changed", "W9", "[D]", "")
-"""The registrar's answer to a letter that was sealed to others than may open it now."""
+"""The registrar's answer to a letter whose audience has changed."""
 LATER = "latecomer"
-"""An agency that was admitted after everything."""
+"""An agency that was admitted after all events."""
 
 
 @dataclass
 class Written:
-    """A directory with the registrar's key, and what he wrote."""
+    """A directory with the registrar's key, and the registrar's records."""
 
     directory: Directory
     identities: dict[str, Identity]
@@ -79,7 +79,7 @@ class Written:
             self._open(event, now, {agency for agencies in told.opens.values() for agency in agencies})
 
     def seal_again(self, event: Event, now: datetime) -> Event:
-        """Write that the audience of *event* had changed, and then the event as its desk sealed it again."""
+        """Write a refusal of *event* for its changed audience, then the event sealed again by its desk."""
         self.register(event, now, AUDIENCE_CHANGED)
         again = event.model_copy(
             update={"id": ids.sealed_again(event.source, event.id), "sequence": event.sequence + 1}
@@ -99,7 +99,7 @@ class Written:
             self.register(said, now)
 
     def audited(self, signatures: Signatures = "all") -> Audited:
-        """What an auditor makes of it."""
+        """Return the history as an auditor verifies it."""
         history = History(self.directory, signatures=signatures)
         for record in self.records:
             history.take(record, 0)
@@ -109,12 +109,12 @@ class Written:
 
 @cache
 def first_scenario() -> Written:
-    """The first scenario; the same for all tests, who only read it."""
+    """Return the first scenario, shared by all tests that only read it."""
     return written()
 
 
 def written(auditor: Path | None = None) -> Written:
-    """The first scenario, to be written on; with an auditor in the directory whose keys lie in the folder *auditor*."""
+    """Return a fresh first scenario, with an auditor in the directory whose keys are in the folder *auditor*."""
     text = resources.files("nrmbus.play").joinpath("scenarios", f"{FIRST}.yaml").read_text(encoding="utf-8")
     scenario, stage = parse(text, FIRST), MemoryBus()
     assert play(scenario, stage, keep_going=True).played == len(scenario.steps)
@@ -140,7 +140,7 @@ def written(auditor: Path | None = None) -> Written:
 
 
 def _happened(stage: MemoryBus, rules: Rules) -> Iterator[tuple[Event, datetime, Refusal | None]]:
-    """What was said on *stage*, in order, with when and how it was answered."""
+    """Yield the events published on *stage*, in order, with time and answer."""
     for event, _, outcome in stage._submitted.values():
         refusal = None
         if outcome.code is not None:
@@ -152,17 +152,17 @@ def _happened(stage: MemoryBus, rules: Rules) -> Iterator[tuple[Event, datetime,
 
 
 def of_type(seen: Audited, type_: str, nth: int = 0) -> Entry:
-    """The nth registered event of a type."""
+    """Return the nth registered event of a type."""
     return [each for each in seen.history.entries if each.said and each.said.type == type_][nth]
 
 
 def with_header(record: Record, name: str, value: bytes) -> Record:
-    """The record with another value of one header."""
+    """Return the record with another value of one header."""
     headers = tuple((each, value if each == name else old) for each, old in record.headers)
     assert any(each == name for each, _ in headers)
     return Record(record.key, record.value, headers)
 
 
 def material_digest(record: Record) -> str:
-    """A digest of the signature of a record, to tell records apart."""
+    """Return a digest of the signature of a record, to tell records apart."""
     return sha256(dict(record.headers)[MATERIAL]).hexdigest()

@@ -1,4 +1,4 @@
-"""The auditor on a real broker: from the topic to files, checkpoints and answers, whatever is killed or deleted."""
+"""Auditor on a real broker: from the topic to files, checkpoints and answers, over kills and deletions."""
 
 import asyncio
 import random
@@ -83,7 +83,7 @@ async def test_the_door_is_shut_to_whoever_has_no_token_and_shows_nothing_else(b
 
 @pytest.mark.broken_trail("anomalies", reason="written by hand, and delivered to nobody")
 async def test_a_checkpoint_an_hour_by_the_buss_clock_and_one_at_closing(bus: AuditedBus) -> None:
-    """Not before the hour has passed, not if nothing is new, and at a clean end whatever is new."""
+    """A checkpoint is signed after an hour if something is new, and at a clean end."""
     await bus.register(3)
     bus.start()
     await bus.until(lambda health: health["signed"]["0"] == 3)
@@ -129,7 +129,7 @@ def _has_read(due: int, health: dict[str, Any]) -> bool:
 
 @pytest.mark.broken_trail("anomalies", reason="written by hand, and delivered to nobody")
 async def test_killed_while_it_appends_it_goes_on_where_it_was(bus: AuditedBus) -> None:
-    """Wherever kill -9 hits: the files are those of an auditor that was never killed, and the checkpoints one history."""
+    """After kill -9 at any moment the files are those of an auditor that was never killed, and the checkpoints agree."""
     chance = random.Random(7)
     bus.start()
     await bus.until(lambda health: health["ready"])
@@ -153,7 +153,7 @@ async def test_killed_while_it_appends_it_goes_on_where_it_was(bus: AuditedBus) 
 
 @pytest.mark.broken_trail("anomalies", "history", reason="junk is written into the history")
 async def test_a_record_that_is_none_stops_it_and_is_named(bus: AuditedBus) -> None:
-    """It stays up to say so, appends nothing more of any partition, signs nothing, and ends with another status."""
+    """The auditor stays up to report it, appends and signs nothing more, and ends with another status."""
     await bus.register(4)
     bus.start()
     await bus.until(lambda health: health["signed"]["0"] == 4)
@@ -190,7 +190,7 @@ class _NotUtf8(str):
 async def test_a_header_whose_name_is_no_text_stops_it_by_number_too(
     bus: AuditedBus, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The client cannot decode such a record and would try for ever; it is read all the same, and named."""
+    """Kafka's client cannot decode such a record and would retry for ever; the auditor reads and names it."""
     monkeypatch.setattr(message_accumulator, "DefaultRecordBatchBuilder", _DefaultRecordBatchBuilderPy)
     await bus.register(3)
     bus.start()
@@ -206,7 +206,7 @@ async def test_a_header_whose_name_is_no_text_stops_it_by_number_too(
 
 @pytest.mark.broken_trail("anomalies", reason="written by hand, and delivered to nobody")
 async def test_a_second_auditor_gets_nothing(bus: AuditedBus) -> None:
-    """The first goes on; the second leaves with another status, for its supervisor to try again."""
+    """The first goes on; the second ends with another status, and its supervisor tries again."""
     await bus.register(3)
     bus.start()
     await bus.until(lambda health: health["signed"]["0"] == 3)
@@ -226,7 +226,7 @@ async def test_a_second_auditor_gets_nothing(bus: AuditedBus) -> None:
     "anomalies", "checkpoints", reason="at last the history is shorter than what was signed of it"
 )
 async def test_an_old_folder_that_was_restored_does_not_sign_what_it_has_forgotten(bus: AuditedBus) -> None:
-    """With its keys and its table of what was signed: the topics know more, and it catches up; a shorter history stops it."""
+    """A folder restored with keys and table catches up from the topics; a shorter history stops the auditor."""
     await bus.register(3)
     bus.start()
     await bus.until(lambda health: health["signed"]["0"] == 3)
@@ -254,7 +254,7 @@ async def test_an_old_folder_that_was_restored_does_not_sign_what_it_has_forgott
 
 
 def emptied(bus: AuditedBus, topic: str) -> None:
-    """Have *topic* begin anew, as on a broker whose disk was replaced."""
+    """Empty *topic*, as on a broker whose disk was replaced."""
     admin = clients.admin(bus.folder.bootstrap)
     admin.delete_topics([topic])[topic].result(PATIENCE)
     until("the topic is gone", lambda: topic not in admin.list_topics(timeout=PATIENCE).topics)
@@ -263,7 +263,7 @@ def emptied(bus: AuditedBus, topic: str) -> None:
 
 @pytest.mark.broken_trail("anomalies", "witnesses", reason="some of what witnesses say is forged")
 async def test_what_witnesses_say_is_put_to_the_checkpoint(bus: AuditedBus) -> None:
-    """Verified by the directory's keys, kept over a restart; of another's topic, or forged, it counts for nothing."""
+    """Co-signatures are verified by the directory's keys and survive a restart; forged or misplaced ones do not count."""
     await bus.register(3)
     bus.start()
     await bus.until(lambda health: health["signed"]["0"] == 3)

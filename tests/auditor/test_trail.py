@@ -34,7 +34,7 @@ ORIGIN = origin_of(BUS, 0)
 
 
 class Told:
-    """A bus with an auditor and a witness, as its topics are read; and what somebody could write into them."""
+    """A bus with an auditor and a witness as read from its topics, and records that somebody could add."""
 
     def __init__(self, home: Path) -> None:
         """Three registrations and their deliveries, two checkpoints, both co-signed by one desk."""
@@ -60,26 +60,26 @@ class Told:
         log.close()
 
     def write(self, topic: str, value: bytes) -> None:
-        """One record more."""
+        """Add a record."""
         self.records.append(Read(topic, 0, Record(None, value, ())))
 
     def cosigned(self, checkpoint: Checkpoint, by: str = "vac") -> bytes:
-        """What a desk says of a checkpoint."""
+        """Return the co-signature of a desk on a checkpoint."""
         cosigner = Cosigner(witness_name(BUS, by), self.bus.identities[by].witness)
         return Note(checkpoint.text, (cosigner.cosign(checkpoint.text, int(NOW.timestamp())),)).bytes()
 
     def signed(self, checkpoint: Checkpoint, old: int) -> bytes:
-        """What an auditor says who signs whatever he likes."""
+        """Return the record of a checkpoint with the auditor's keys, whatever the checkpoint says."""
         key, lasting = self.auditor.signers(ORIGIN)
         note = Note(checkpoint.text, (key.sign(checkpoint.text), lasting.cosign(checkpoint.text, int(NOW.timestamp()))))
         return AddCheckpoint(old, (), note.bytes()).bytes()
 
     def at(self, topic: str, number: int) -> int:
-        """Where the number-th record of *topic* stands."""
+        """Return the index of the number-th record of *topic*."""
         return [at for at, each in enumerate(self.records) if each.topic == topic][number - 1]
 
     def faults(self) -> list[str]:
-        """What is wrong with it."""
+        """Return the faults of the trail."""
         return faults_of(self.records, BUS, VerifyKey(self.bus._operator.public))
 
 
@@ -105,7 +105,7 @@ def forked(told: Told) -> None:
 
 
 def resigned(told: Told) -> None:
-    """Somebody else has signed the last registration."""
+    """Sign the last registration with another key."""
     at = told.at("nrm.cases", 3)
     record = told.records[at].record
     leaf = Registration.parse(statement.body_of("registration", dict(record.headers)[REGISTRATION]))
@@ -166,7 +166,7 @@ BROKEN: dict[str, tuple[Callable[[Told], object], list[str]]] = {
 
 @pytest.mark.parametrize(("harm", "expected"), BROKEN.values(), ids=BROKEN)
 def test_each_way_to_break_a_trail_is_named(told: Told, harm: Callable[[Told], object], expected: list[str]) -> None:
-    """Sabotage: one thing is done to one topic, and exactly what it breaks is said."""
+    """Sabotage: each alteration of a topic gives exactly the faults that it causes."""
     harm(told)
     faults = told.faults()
 
@@ -176,7 +176,7 @@ def test_each_way_to_break_a_trail_is_named(told: Told, harm: Callable[[Told], o
 
 
 def test_each_part_can_be_left_out_for_itself(told: Told) -> None:
-    """A test that breaks one thing on purpose is still held to the others."""
+    """A test that breaks one part on purpose is still checked for the others."""
     for harm, _ in (BROKEN["a delivery taken out"], BROKEN["a co-signature of a fork"]):
         harm(told)
     told.records.append(told.records[told.at("nrm.checkpoints", 2)])
@@ -193,7 +193,7 @@ def test_each_part_can_be_left_out_for_itself(told: Told) -> None:
 
 @pytest.mark.broken_trail("anomalies", reason="a delivery is doubled, to see that the end of every test finds it")
 def test_a_play_in_memory_that_doubled_a_delivery_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Sabotage: the special unit hears the same thing twice; watched as every play is, its test ends red."""
+    """Sabotage: the special unit receives an event twice; the check at the end of every play fails the test."""
     watch = Watch()
     with monkeypatch.context() as patch:
         watch.install(patch)
@@ -212,7 +212,7 @@ def test_a_play_in_memory_that_doubled_a_delivery_is_found(monkeypatch: pytest.M
 @pytest.mark.broker
 @pytest.mark.broken_trail(reason="a registration is written twice, to see that the end of every test finds it")
 async def test_a_bus_on_which_a_registration_was_doubled_is_found(broker: Broker) -> None:
-    """Sabotage: sound at first; then one record is written once more, and the look that ends every test is red."""
+    """Sabotage: one record is written twice, and the check at the end of the test fails."""
     async with (
         live(broker, {"ngo-a": "ngo_outreach", "special-unit": "special_unit"}, run=["ngo-a"]) as bus,
         bus.door("ngo-a") as door,

@@ -1,4 +1,4 @@
-"""The one reader of the history: what it calls verified is, and a history in which somebody changed anything is not."""
+"""Reader of the history: a sound history verifies, and any alteration is found."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -127,7 +127,7 @@ def test_an_event_signed_by_somebody_else_is_found(bus: Bus) -> None:
 
 
 def test_an_error_holds_nothing_of_the_record(bus: Bus) -> None:
-    """Neither in its words nor in what it came from."""
+    """Neither its message nor its cause repeats the record."""
     secret = b"CANARY-not-canonical"
     records = [with_header(bus.history[0], AUDIENCE, secret)]
     with pytest.raises(HistoryError) as found:
@@ -139,7 +139,7 @@ def test_an_error_holds_nothing_of_the_record(bus: Bus) -> None:
 
 
 def test_a_refused_record_leaves_the_reader_where_it_was(bus: Bus) -> None:
-    """What was wrong is not taken half: the right one may still come."""
+    """A wrong record is not taken in part: the right one may still come."""
     verifier = Verifier(bus.directory)
     verifier.take(bus.history[0], 0)
     with pytest.raises(HistoryError):

@@ -20,7 +20,7 @@ READINGS = 8
 async def _hall(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Hall:
     """Return the page after an auditor has searched and has read the case again and again."""
     hall = Hall(tmp_path, monkeypatch)
-    for _ in range(READINGS):  # each session asks anew
+    for _ in range(READINGS):  # each session asks again
         async with hall.browser() as browser:
             assert (await browser.get(f"/cases/{hall.case}")).status_code == 200
     async with hall.browser() as browser:
@@ -66,7 +66,7 @@ def test_one_number_has_one_name_in_every_view(hall: Hall, commands: Commands, t
 
 
 async def test_the_page_has_the_same_number_under_the_same_name(hall: Hall) -> None:
-    """It counts the reading that showed the page, which was registered before."""
+    """The count includes the reading that showed the page, which was registered before."""
     async with hall.browser() as browser:
         page = (await browser.get(f"/cases/{hall.case}")).text
     assert counted(hall).readings == READINGS + 1
@@ -84,7 +84,7 @@ def test_the_table_shows_readings_only_when_they_are_asked_for(hall: Hall, comma
 
 
 def test_the_number_of_an_auditors_searches_is_not_shown_as_a_case(hall: Hall, commands: Commands) -> None:
-    """Text and HTML name it for what it is; a program still gets everything."""
+    """Text and HTML show readings apart; output for programs has everything."""
     own = hall.users.own_number()
     shown = " ".join(commands.shown("replay").split())
     assert own not in shown
@@ -105,7 +105,7 @@ def test_the_html_file_has_readings_in_a_fold_behind_the_course(hall: Hall, comm
 
 
 async def test_a_search_leaves_readings_out_and_says_how_many(hall: Hall) -> None:
-    """What an auditor read does not bury what happened; a link and a field show it."""
+    """Readings are left out of a search; a link and a field show them."""
     read = sum(map(is_reading, hall.audited().history.entries))
     async with hall.browser() as browser:
         page = (await browser.get("/search?agency=auditor")).text

@@ -1,4 +1,4 @@
-"""An event that was sealed again for a changed audience: every view shows it as that, and none counts it as a refusal."""
+"""An event sealed again for a changed audience: every view shows the second sealing, and none counts a refusal."""
 
 import json
 from datetime import datetime
@@ -37,7 +37,7 @@ def signal() -> Event:
 
 
 def history(*, came_again: bool = True) -> Audited:
-    """Return a history of one signal whose audience had changed; its desk has sealed it again if *came_again*."""
+    """Return a history of one signal whose audience had changed; with *came_again* its desk has sealed the event again."""
     first = first_scenario()
     written = Written(first.directory, first.identities, first.rules)
     if came_again:
@@ -89,7 +89,7 @@ class TestCommandLine:
         assert "as it was refused" not in shown
 
     def test_a_program_gets_the_verdict_of_the_registrar_and_what_became_of_it(self, commands: Commands) -> None:
-        """Every key of before stays; two are added."""
+        """Every earlier key stays; two are added."""
         row: dict[str, Any] = json.loads(commands.shown("replay", "--jsonl", "--number", "1"))
         assert (row["verdict"], row["code"], row["rule"]) == ("refused", "audience_changed", "W9")
         assert row["sealed_again"] is True
@@ -118,7 +118,7 @@ class TestCommandLine:
         assert "refused" not in shown
 
     def test_why_says_so_to_a_program(self, commands: Commands) -> None:
-        """The keys of before stay; two are added."""
+        """The earlier keys stay; two are added."""
         body: dict[str, Any] = json.loads(commands.shown("why", "1", "--json"))
         assert (body["refusal"]["code"], body["sealed_again"], body["followed_by"]["number"]) == (
             "audience_changed", True, 2,

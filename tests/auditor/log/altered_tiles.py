@@ -26,7 +26,7 @@ def flipped(path: str, at: int = 40) -> Change:
 
 
 def rewritten(path: str, how: Callable[[bytes], bytes]) -> Change:
-    """Write a file anew."""
+    """Write a file again."""
     return lambda folder, _: folder.change(path, how)
 
 
@@ -115,12 +115,12 @@ def replaced_tail(folder: Folder, _: Folders) -> None:
 
 
 def remembers(folder: Folder, folders: Folders) -> str:
-    """What is said when the table of what was signed meets what was published."""
+    """Return the code when the table of signed checkpoints meets a published one."""
     return code_of(lambda: folders.shown().remember(SignedHeads(folder.heads)))
 
 
 def remembers_and(then: Ask) -> Ask:
-    """What is said after the table has met what was published."""
+    """Return the code after the table has met a published checkpoint."""
 
     def said(folder: Folder, folders: Folders) -> str:
         folders.shown().remember(SignedHeads(folder.heads))
@@ -130,13 +130,13 @@ def remembers_and(then: Ask) -> Ask:
 
 
 def while_open(folder: Folder, *_: object) -> str:
-    """What a second one is told."""
+    """Return the code for a second process."""
     with closing(folder.opened()):
         return starts(folder)
 
 
 def takes_too_large(folder: Folder, *_: object) -> str:
-    """What is said of a registration that no entry can hold."""
+    """Return the code for a registration that no entry can hold."""
     with closing(folder.opened()) as log:
         long = {
             "verdict": "refused",

@@ -1,4 +1,4 @@
-"""A log's folder as it lies on disk, to be altered: sound, an older copy, a fork; and what the log says of it."""
+"""Folders of a log to alter (sound, an older copy, a fork), and the codes of the log."""
 
 import shutil
 from collections.abc import Callable
@@ -33,11 +33,11 @@ class Folder:
 
     @property
     def heads(self) -> Path:
-        """What was signed last."""
+        """Return the note that was signed last."""
         return self.home / "heads.db"
 
     def opened(self) -> Log:
-        """The log, opened; whoever calls closes it."""
+        """Return the opened log; the caller closes it."""
         return Log(self.log, SignedHeads(self.heads), BUS, PARTITION)
 
     def change(self, path: str, how: Callable[[bytes], bytes]) -> None:
@@ -46,7 +46,7 @@ class Folder:
 
 
 class Folders:
-    """The sound log, its older copy, a fork of it; each with its own table of what was signed."""
+    """The sound log, an older copy, and a fork, each with its own table of signed checkpoints."""
 
     def __init__(self, home: Path) -> None:
         """Make all three below *home*."""
@@ -87,7 +87,7 @@ def code_of(attempt: Callable[[], object]) -> str:
 
 
 def starts(folder: Folder, *_: object) -> str:
-    """What the log says when it is opened; a state that it puts aside is damaged."""
+    """Return the code on opening; a log that is set aside is damaged."""
 
     def attempt() -> None:
         with closing(folder.opened()) as log:
@@ -98,21 +98,21 @@ def starts(folder: Folder, *_: object) -> str:
 
 
 def checks(folder: Folder, *_: object) -> str:
-    """What the log, which opened, says when all of it is checked."""
+    """Return the code of a complete check, after an opening without fault."""
     with closing(folder.opened()) as log:
         assert log.set_aside is None
         return code_of(log.check)
 
 
 def reads(folder: Folder, *_: object) -> str:
-    """What the log, which opened, says when its registrations are read."""
+    """Return the code on reading registrations, after an opening without fault."""
     with closing(folder.opened()) as log:
         assert log.set_aside is None
         return code_of(lambda: [log.registration(number) for number in range(1, log.size + 1)])
 
 
 def signs(folder: Folder, *_: object) -> str:
-    """What the log, which opened, says when it is to sign."""
+    """Return the code on signing, after an opening without fault."""
     with closing(folder.opened()) as log:
         assert log.set_aside is None
         return code_of(lambda: log.sign(KEY, LASTING, TIME + 3600))

@@ -1,4 +1,4 @@
-"""From the topic into the log: what is in order is a leaf, and whatever else comes stops the reading and is named."""
+"""Log ingest: the next registration becomes a leaf; any other record stops the ingest and is named."""
 
 from collections.abc import Iterator
 from contextlib import closing
@@ -41,13 +41,13 @@ class Audited:
         self.log: Log | None = None
 
     def reading(self) -> LogIngest:
-        """A reading that begins, as after a start."""
+        """Return a log ingest that begins, as after a start."""
         self.close()
         self.log = Log(self.home / "log", self.heads, BUS, 0)
         return LogIngest(self.log, {self.bus.key.kid: self.bus.key.verify_key}.__getitem__)
 
     def close(self) -> None:
-        """As a process that ends."""
+        """Close the log, as an ending process does."""
         if self.log:
             self.log.close()
             self.log = None
@@ -62,7 +62,7 @@ class Audited:
 
 
 def body_of(record: Record) -> bytes:
-    """The leaf that a record carries."""
+    """Return the leaf in a record."""
     return statement.body_of("registration", dict(record.headers)[REGISTRATION])
 
 
@@ -86,7 +86,7 @@ def test_every_registration_is_a_leaf_refusals_too(audited: Audited) -> None:
 
 
 def test_after_a_start_the_topic_is_read_again_and_goes_on(audited: Audited) -> None:
-    """What the log holds is compared, what it does not hold is appended."""
+    """Registrations in the log are compared, later ones are appended."""
     audited.read(audited.history[:3])
     reading = audited.read(audited.history)
     reading.end()
@@ -95,7 +95,7 @@ def test_after_a_start_the_topic_is_read_again_and_goes_on(audited: Audited) -> 
 
 
 BY_ITS_OWN_NUMBER = {"gap", "duplicate", "out_of_turn", "chain_broken", "foreign"}
-"""The codes that name the number which the record says; the others name the one that was due."""
+"""Codes that name the number in the record; the others name the number that was due."""
 
 
 @pytest.fixture(name="evidence", scope="module")
@@ -107,7 +107,7 @@ def _evidence(tmp_path_factory: pytest.TempPathFactory) -> Evidence:
 def test_whatever_is_not_the_next_registration_stops_the_reading(
     evidence: Evidence, tmp_path: Path, alter: Alter, code: LogCode
 ) -> None:
-    """Partition and number are named, nothing of it is in the log, and what came before it is."""
+    """Partition and number are named; earlier records are in the log, and the record is not."""
     true = evidence.bus.history
     records = list(true)
     alter(records, evidence)
@@ -128,7 +128,7 @@ def test_whatever_is_not_the_next_registration_stops_the_reading(
 def test_a_topic_that_is_not_what_the_log_holds_is_noticed_at_the_next_start(
     evidence: Evidence, tmp_path: Path, alter: Alter, code: LogCode
 ) -> None:
-    """Though every signature in it is the registrar's: the log remembers what stood there, and still has it."""
+    """Every signature is the registrar's, but the log remembers the earlier history, and still has it."""
     records = list(evidence.bus.history)
     alter(records, evidence)
     heads = SignedHeads(tmp_path / "heads.db")

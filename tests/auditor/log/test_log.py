@@ -1,4 +1,4 @@
-"""The log of a partition: every registration in its turn, or it stops and names it; what it has signed it never contradicts."""
+"""Log of a partition: registrations in order or a named stop, and no contradiction of a signed checkpoint."""
 
 import shutil
 import sqlite3
@@ -81,7 +81,7 @@ def test_the_first_registration_has_nothing_before_it(home: Home) -> None:
 
 
 def test_a_restarted_log_knows_the_chain(home: Home) -> None:
-    """At a size whose last leaf is in a full bundle, and at one where it is not."""
+    """The last leaf may be in a full bundle or in a partial one."""
     for size in (256, 300):
         with home.log() as log:
             fed(log, REGISTRATIONS[:size])
@@ -116,7 +116,7 @@ def test_every_registration_is_shown_to_be_in_the_log(home: Home) -> None:
 
 
 def test_a_signed_checkpoint_is_believed(home: Home) -> None:
-    """By both keys of the log; it lies where C2SP wants it, with the partial tiles of its size."""
+    """The checkpoint has both signatures and is at its C2SP path, with the partial tiles of its size."""
     with home.log() as log:
         fed(log, REGISTRATIONS[:300])
         note = log.sign(KEY, LASTING, TIME)
@@ -159,7 +159,7 @@ def test_two_instances_never_sign_two_histories(home: Home) -> None:
 
 
 def test_a_history_without_its_tail_is_not_signed(home: Home) -> None:
-    """A log that lies behind what was signed signs nothing until it has caught up."""
+    """A log behind its signed checkpoint signs nothing until it has caught up."""
     with home.log("one") as one:
         fed(one, REGISTRATIONS[:400])
         one.sign(KEY, LASTING, TIME)
@@ -176,7 +176,7 @@ def test_a_history_without_its_tail_is_not_signed(home: Home) -> None:
 
 
 def test_a_history_that_was_rewritten_is_seen_when_it_is_read_again(home: Home) -> None:
-    """A folder that was deleted, and a topic that says otherwise: it stops where the signed tree ends, nothing committed."""
+    """With a deleted folder and a rewritten topic, the log stops where the signed tree ends and commits nothing."""
     with home.log() as log:
         fed(log, REGISTRATIONS[:400])
         log.sign(KEY, LASTING, TIME)
@@ -244,7 +244,7 @@ def test_no_moment_of_signing_lets_a_second_history_be_signed(
 
 
 def test_one_turn_at_a_time(tmp_path: Path) -> None:
-    """Who reads what was signed last, to sign after it, is alone until he is done; after an error nothing has changed."""
+    """Only one at a time reads the last signed note and signs after it; after an error nothing has changed."""
     heads = SignedHeads(tmp_path / "heads.db")
     order: list[str] = []
 

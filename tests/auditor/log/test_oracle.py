@@ -52,7 +52,7 @@ Ask = Callable[[dict[str, Any]], dict[str, Any]]
 
 
 def answered(request: dict[str, Any]) -> dict[str, Any]:
-    """What Go answered to this very request when it was frozen."""
+    """Return Go's frozen answer to this request."""
     assert request == FROZEN["request"]
     answer: dict[str, Any] = FROZEN["answer"]
     return answer
@@ -60,7 +60,7 @@ def answered(request: dict[str, Any]) -> dict[str, Any]:
 
 @pytest.fixture(scope="module", name="ask")
 def _ask(tmp_path_factory: pytest.TempPathFactory) -> Ask:
-    """Ask the Go program, built from its source here; without Go or its modules, what it answered before."""
+    """Ask the Go program, built from its source; without Go or its modules, return the frozen answer."""
     go, program = shutil.which("go"), tmp_path_factory.mktemp("oracle") / "oracle"
     environment = {**os.environ, "GOTOOLCHAIN": "local", "GOPROXY": "off", "GOFLAGS": "-mod=readonly"}
     build = partial(subprocess.run, check=False, capture_output=True, cwd=HERE, env=environment)
@@ -125,7 +125,7 @@ def proofs(tree: StoredTree) -> tuple[list[dict[str, Any]], list[dict[str, Any]]
 
 
 def request_of(tree: StoredTree, *lasting: bytes) -> dict[str, Any]:
-    """What Go is asked: our checkpoint with the *lasting* signatures, ways to alter it, and our proofs."""
+    """Return the request to Go: our checkpoint with the *lasting* signatures, alterations of it, and our proofs."""
     text = tree.head.text
     made = [each.cosign(text, TIME) for each in (LASTING, WITNESS_LASTING)]
     if lasting:
@@ -206,7 +206,7 @@ def hashes_of(made: list[str] | None) -> list[bytes]:
 
 
 def holds(verify: Callable[..., None], *given: Any) -> bool:
-    """Whether we take a proof."""
+    """Return whether our code accepts a proof."""
     try:
         verify(*given)
     except ProofError:
@@ -232,7 +232,7 @@ def test_go_believes_our_checkpoint(tree: StoredTree, asked: tuple[dict[str, Any
 
 
 def test_we_believe_a_checkpoint_of_go(tree: StoredTree, asked: tuple[dict[str, Any], dict[str, Any]]) -> None:
-    """What Go signed and co-signed, with each kind of key, says the same tree."""
+    """Go's signatures and co-signatures, with each kind of key, are of the same tree."""
     signed = asked[1]["signed"].encode()
     believed = POLICY.believe(signed)
 
@@ -244,7 +244,7 @@ def test_we_believe_a_checkpoint_of_go(tree: StoredTree, asked: tuple[dict[str, 
 
 
 def test_what_is_frozen_is_what_we_make(tree: StoredTree) -> None:
-    """So that the frozen answers speak of this code, also where Go is at hand."""
+    """The frozen answers are about this code, also on a machine with Go."""
     frozen = Note.parse(FROZEN["request"]["note"].encode()).signatures
 
     assert request_of(tree, frozen[1].value, frozen[3].value) == FROZEN["request"]

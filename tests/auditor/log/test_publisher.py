@@ -1,4 +1,4 @@
-"""What goes out and what comes back: checkpoints as the topic carries them, and co-signatures that count."""
+"""Published checkpoints, and the co-signatures that count."""
 
 import re
 from datetime import UTC, datetime, timedelta
@@ -56,7 +56,7 @@ class Desk:
         return due is not None
 
     def said(self) -> list[Published]:
-        """What the topic says."""
+        """Return the checkpoints in the topic."""
         return [each for value in self.topic if (each := published(value, BUS, self.keys))]
 
 
@@ -140,7 +140,7 @@ def test_what_was_signed_and_not_published_is_published_at_the_next_start(home: 
 def test_what_was_published_is_remembered_though_keys_and_log_come_from_an_old_backup(
     home: Home, tmp_path: Path
 ) -> None:
-    """A table of what was signed that was restored with its folder learns from the topic what it has forgotten."""
+    """A restored table of signed checkpoints learns the newer ones from the topic."""
     with home.log() as log:
         desk = Desk(home, log)
         fed(log, history(5))
@@ -209,11 +209,11 @@ class Witness:
         self.known = (self.cosigner.verifier,)
 
     def says(self, text: bytes, time: int = 1_772_427_700) -> bytes:
-        """Its note."""
+        """Return the note with its co-signature."""
         return Note(text, (self.cosigner.cosign(text, time),)).bytes()
 
     def timeless(self, text: bytes) -> bytes:
-        """Its note, of which it does not say when."""
+        """Return its note with a signature without a time."""
         sound = self.cosigner.cosign(text, 5)
         signed = self._key.sign(message(self.cosigner.verifier.kind, sound.name, text, 0))
         return Note(text, (Signature(sound.name, sound.key_id, bytes(8) + signed),)).bytes()

@@ -1,4 +1,4 @@
-"""Tiles: the bytes and paths that C2SP tlog-tiles v0.1.0 gives a tree, whoever makes them."""
+"""Tiles: bytes and paths of a tree by C2SP tlog-tiles v0.1.0."""
 
 from itertools import pairwise
 
@@ -26,7 +26,7 @@ def test_a_tile_lies_where_the_text_says(tile: Tile, path: str) -> None:
 
 
 def test_a_tree_of_70000_has_the_tiles_of_the_text() -> None:
-    """273 full ones at level 0, one of 112; one full at level 1, one of 17; one of 1 at level 2."""
+    """273 full tiles at level 0 and a partial one of 112; one full tile at level 1 and one of 17; one of 1 at level 2."""
     assert {tile for tile in partial_tiles(70_000) if tile.level != ENTRIES} == {
         Tile(0, 273, 112),
         Tile(1, 1, 17),
@@ -41,7 +41,7 @@ def test_a_tree_of_70000_has_the_tiles_of_the_text() -> None:
 
 
 def test_the_tiles_of_a_growing_tree_are_those_of_its_size() -> None:
-    """Each full tile comes once, when it is full, and holds the hashes of its place; the root is that of the leaves."""
+    """Each full tile appears once, when full, with the hashes of its place; the root is that of the leaves."""
     leaves = [b"leaf %d" % index for index in range(3 * WIDTH + 5)]
     hashes = [merkle.leaf_hash(leaf) for leaf in leaves]
     tiling = Tiling()

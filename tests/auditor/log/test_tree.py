@@ -88,7 +88,7 @@ BEGIN, MIDDLE = 250, 530
 def test_no_moment_of_a_commit_spoils_the_log(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, whole: Home, *, power: bool
 ) -> None:
-    """Cut off after each step: what is found then is what was committed before or now, and it goes on to the same files."""
+    """Cut off after each step, a restart finds the commit before or after, and goes on to the same files."""
     start = Home(tmp_path)
     with start.log("start") as log:
         fed(log, REGISTRATIONS[:BEGIN])
@@ -201,7 +201,7 @@ def test_a_log_has_one_owner(home: Home) -> None:
 
 
 def test_an_entry_has_a_limit(tmp_path: Path) -> None:
-    """Its length is written in two bytes; a larger one is refused with its number, and changes nothing."""
+    """An entry's length has two bytes; a larger entry is refused with its number, and changes nothing."""
     tree = StoredTree(tmp_path / "x", "x")
     tree.append(bytes(65_535))
     error = refused("leaf_too_large", tree.append, bytes(65_536))

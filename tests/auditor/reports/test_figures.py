@@ -1,4 +1,4 @@
-"""Refusals and breaches by agency: each under who was refused, and under who owed what was late."""
+"""Refusals and breaches by agency: each refusal under its sender, each breach under the agency that owed the duty."""
 
 from datetime import datetime, timedelta
 from typing import Any

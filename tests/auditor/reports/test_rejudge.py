@@ -1,4 +1,4 @@
-"""A registrar that does not go by the Rules is found, though its signatures hold and its chain is whole."""
+"""A registrar that does not follow the Rules is found, though its signatures and chain are sound."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -48,7 +48,7 @@ class Bent(Rules):
 
 
 def registered(bus: Bus, bend: Callable[[type[Bent]], None]) -> list[tuple[str, str | None, tuple[str, ...]]]:
-    """What is found of a case of which a bent registrar took a signal, and a consent that ngo-a gives to itself."""
+    """Return the findings of a case in which a corrupt registrar took a consent that ngo-a gives to itself."""
 
     class Here(Bent):
         pass
@@ -145,7 +145,7 @@ def test_who_was_admitted_later_is_not_missed(bus: Bus, tmp_path: Path) -> None:
 
 
 class Stubborn(Rules):
-    """The Rules as a registrar would have them that refuses whom it does not like, under rules of the honest profile."""
+    """Rules of a corrupt registrar, which refuses agencies at will under rules of the honest profile."""
 
     says: Refusal | None = None
 
@@ -155,7 +155,7 @@ class Stubborn(Rules):
 
 
 class Refusing:
-    """A case of ngo-a that the special unit and ngo-l know; then its registrar refuses whatever comes."""
+    """A case of ngo-a that the special unit and ngo-l know, whose registrar then refuses everything."""
 
     def __init__(self, bus: Bus) -> None:
         self.bus, self.honest = bus, bus.rules
@@ -164,7 +164,7 @@ class Refusing:
         known(bus, self.shard, CASE)
 
     def refuses(self, rule: str, type_: str, data: dict[str, Any], *, by: str = "ngo-a", **more: Any) -> None:
-        """Have it refuse what *by* says by *rule*, with that rule's code and basis."""
+        """Refuse an event of *by* by *rule*, with the code and basis of the rule."""
         cited = self.honest.profile.refusals[rule]
         because = None
         if type_ == ASKED:
@@ -175,7 +175,7 @@ class Refusing:
         assert decision.outcome == "refused"
 
     def found(self) -> list[tuple[str, str | None]]:
-        """What the honest Rules make of the history."""
+        """Return the findings of the honest Rules on the history."""
         history = History(self.bus.directory)
         for record in self.bus.history:
             history.take(record, 0)
@@ -193,7 +193,7 @@ ASKS = {"approver": "S-2", "referral": "e1" * 16}
      ("G-71", ASKED, "special-unit"), ("G-72", ASKED, "special-unit")],
 )  # fmt: skip
 def test_whom_it_refused_by_a_rule_that_cannot_have_applied_is_found(bus: Bus, rule: str, type_: str, by: str) -> None:
-    """To a party of the case that it is unknown; a limit that was not reached; a refusal that the person never said."""
+    """Wrong refusals: a party is told that the case is unknown; a limit not reached; a refusal that the person never gave."""
     bent = Refusing(bus)
     data, more = ({"reason": "missing_person"}, ASKS) if type_ == ASKED else (CONSENT, {})
     bent.refuses(rule, type_, data, by=by, **more)
@@ -220,7 +220,7 @@ def test_who_was_refused_rightly_by_these_rules_is_no_finding(bus: Bus) -> None:
 
 
 def test_an_id_that_nobody_used_is_not_reused(bus: Bus) -> None:
-    """Said of one that is new in its case."""
+    """The refusal is about an id that is new in its case."""
     bent = Refusing(bus)
     fresh = Refusal("id_reused", "W11", "[D]", "")
     bent.rules.says = fresh
@@ -235,7 +235,7 @@ def test_an_id_that_nobody_used_is_not_reused(bus: Bus) -> None:
     ids=str,
 )
 def test_a_refusal_under_another_code_or_basis_than_its_rules_is_found(bus: Bus, instead: dict[str, Any]) -> None:
-    """What a sender is told must be what the profile says of that rule."""
+    """A refusal must have the code and basis that the profile gives its rule."""
     bent = Refusing(bus)
     bent.refuses("G-32", "consent.given", CONSENT, instead=instead)
 
@@ -243,7 +243,7 @@ def test_a_refusal_under_another_code_or_basis_than_its_rules_is_found(bus: Bus,
 
 
 def test_a_fourth_asking_of_a_month_is_found_whichever_partition_it_was_let_in_on(tmp_path: Path) -> None:
-    """Three on one, and one on another by a registrar that did not look: together they are one too many."""
+    """Three on one partition, and one on another whose registrar did not look: together one too many."""
     bus = Bus(tmp_path, partitions=2)
     bus.admit("registrar", "registrar")
     bus.key = bus.identities["registrar"].signing

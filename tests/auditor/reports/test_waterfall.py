@@ -1,4 +1,4 @@
-"""Spans as a waterfall: who did what after what, as rows and as a piece of a page that loads nothing."""
+"""Waterfall of spans, as rows and as a piece of a page that loads nothing."""
 
 import re
 from html.parser import HTMLParser
@@ -67,7 +67,7 @@ def test_spans_that_are_each_others_parents_are_all_shown(spans: list[Span]) -> 
 
 
 def test_clocks_that_differ_do_not_break_it() -> None:
-    """A receiver whose clock is behind seems to begin earlier, and one that was set back to end before its beginning."""
+    """A receiver whose clock is behind seems to begin earlier, and a clock that was set back seems to end before it began."""
     rows = waterfall([CREATE, span("process", 5, 1, -4, -6)])
 
     assert [(row.span.name, row.after, row.took) for row in rows] == [("create", 4.0, 2.0), ("process", 0.0, -2.0)]

@@ -1,4 +1,4 @@
-"""What became of an event: who was told and who was not, receipts, answers, and clocks, from the history alone."""
+"""Explanation of an event from the history alone: agencies told and not told, receipts, answers, and clocks."""
 
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -33,7 +33,7 @@ def end(seen: Audited) -> datetime:
 
 
 def of(explained: Explained, agency: str) -> Whom:
-    """What it says of one agency."""
+    """Return the answer about one agency."""
     return next(each for each in explained.whom if each.agency == agency)
 
 
@@ -91,7 +91,7 @@ class TestWhoWasTold:
             assert told == set(entry.audience.recipients)
 
     def test_of_the_referral_row_consent_and_parts_are_named(self, seen: Audited) -> None:
-        """The unit is told as it was chosen, under a consent that can be looked up; it opens what was sealed to it."""
+        """The unit is told as the chosen receiver, under a consent with its place, and opens the parts sealed to it."""
         unit = of(explain(seen, of_type(seen, "referral.submitted"), end(seen)), "special-unit")
 
         assert (unit.told, unit.code, unit.basis) == (True, "told", PROFILE.types["referral.submitted"].basis)
@@ -124,7 +124,7 @@ class TestWhoWasTold:
         assert not of(explain(seen, of_type(seen, "consent.given", 1), before), "shelter").told
 
     def test_a_record_that_todays_rules_would_not_write_holds(self, seen: Audited) -> None:
-        """Who was told is what was committed to, and it is said that the Rules answer otherwise."""
+        """The recipients are those of the registration, and the code says that the Rules answer otherwise."""
         entry = of_type(seen, "referral.submitted")
         also_told = entry.audience.model_copy(update={"recipients": ("embassy", "special-unit")})
         altered = replace(entry, audience=also_told)
@@ -247,7 +247,7 @@ class TestClocks:
         assert (clock.state, clock.seconds) == ("lifted", 3600)
 
     def test_one_of_who_deleted_what_it_was_told_was_lifted_and_not_met(self) -> None:
-        """A late one too: the breach stays beside it. What it answered is told from what it could not do any more."""
+        """The same holds for an overdue clock, which keeps its breach. A clock that an answer met is told apart."""
         case, referral = asked()
         due = referral.time + 72 * HOUR
         case.later(hours=73).say(
@@ -280,7 +280,7 @@ class TestClocks:
 
 
 def test_what_was_refused_first_and_registered_then_is_one_event() -> None:
-    """Under one id; it means the registered one, which names the other."""
+    """Of two registrations under one id the registered one is explained, and names the other."""
     case = Case()
     case.say("ngo-a", "case.signal_recorded")
     event = case.say("ngo-a", "consent.given", receivers=["vac"])

@@ -18,7 +18,7 @@ NAMES: Final = (
     "chromium", "chromium-browser", "google-chrome", "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome",
 )  # fmt: skip
 BROWSERS: Final = [found for name in NAMES if (found := shutil.which(name))][:1]
-"""The one that is installed here, Debian's package for one; none where there is none."""
+"""The installed Chromium, such as Debian's package; empty if there is none."""
 _WITH_PIPES: Final = """
 import os, sys
 high = [os.dup(int(each)) for each in sys.argv[1:3]]

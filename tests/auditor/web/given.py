@@ -38,7 +38,7 @@ from nrmbus.wire.log.note import Note
 from nrmbus.wire.record import Record
 
 CHEAP: Final = 16
-"""What a guess of a password costs here, where nobody guesses."""
+"""The cost of a password hash in tests."""
 NAME: Final = "leyla"
 PASSWORD: Final = "a long example password"
 LATER: Final = datetime(2026, 12, 1, 8, 0, tzinfo=UTC)
@@ -110,7 +110,7 @@ def _laid_out() -> tuple[TemporaryDirectory[str], Written, str]:
 
 
 class Hall:
-    """The page, the history below it, and whoever is signed in."""
+    """The page with its history and its sessions."""
 
     def __init__(self, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         """Lay the history out in the folder *home*."""
@@ -188,11 +188,11 @@ class Hall:
         raise AssertionError(type)
 
     def readings(self, subject: str) -> list[Entry]:
-        """The readings of *subject*."""
+        """Return the access records of *subject*."""
         return [each for each in self.audited().history.about(subject) if is_reading(each)]
 
     def asked(self) -> list[dict[str, Any]]:
-        """What stands in the history of readings, oldest first: subject, actor, and what was said."""
+        """Return the access records of the history, oldest first."""
         found = []
         for entry in self.audited().history.entries:
             if entry.event and entry.event.type == "access.granted":
@@ -223,7 +223,7 @@ async def sign_in(client: httpx.AsyncClient, name: str = NAME, password: str = P
 
 
 def form_of(page: str) -> str:
-    """What this session's forms hold."""
+    """Return the token in the forms of this session."""
     found = re.search(r'name="form" value="([^"]+)"', page)
     assert found
     return found[1]

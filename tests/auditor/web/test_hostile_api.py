@@ -39,7 +39,7 @@ ADDRESSES = {
 
 @pytest.mark.parametrize("what", ADDRESSES)
 async def test_an_address_that_no_monitor_asks_for(what: str, hall: Hall, tmp_path: Path) -> None:
-    """Not found, and no error of ours, whoever asks."""
+    """The answer is 404, never an internal error."""
     (tmp_path / "door").mkdir()
     listening = Listening(tmp_path / "door")
     listening.socket.close()

@@ -1,4 +1,4 @@
-"""The auditor's page: that a question is on record before it is answered, and what each page says."""
+"""Auditor's page: each question is recorded before its answer, and each page has its content."""
 
 import asyncio
 from pathlib import Path
@@ -22,7 +22,7 @@ def _hall(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Hall:
 
 
 async def test_a_question_is_on_record_before_it_is_answered(hall: Hall) -> None:
-    """A case, an event, a search, figures: what, why and whose number it was stand in the same history, once each."""
+    """A case, an event, a search, figures: each is in the history once, with purpose and number of the asker."""
     async with hall.browser() as browser:
         assert hall.asked() == []
         event = hall.event("referral.submitted")
@@ -56,7 +56,7 @@ async def test_a_question_that_is_not_on_record_is_not_answered(hall: Hall) -> N
 
 
 async def test_what_came_too_late_for_one_question_does_not_stop_the_next(hall: Hall) -> None:
-    """A record that was given up and registered after all takes its number; the next question goes behind it."""
+    """An abandoned record that is registered after all keeps its number, and the next question takes the one after."""
     async with hall.browser() as browser:
         hall.away()
         assert (await browser.get(f"/cases/{hall.case}")).status_code == 503
@@ -156,7 +156,7 @@ async def test_who_has_read_a_case_is_part_of_what_is_shown(hall: Hall) -> None:
 
 
 async def test_an_event_is_shown_with_all_that_proves_it(hall: Hall) -> None:
-    """Who, when, by which article, key and digests, the proof and its witnesses, and who may open what."""
+    """The page names sender, time, article, key, digests, proof, witnesses, and the readers of each part."""
     async with hall.browser() as browser:
         page = (await browser.get(hall.event("referral.submitted"))).text
     entry = next(
@@ -173,7 +173,7 @@ async def test_an_event_is_shown_with_all_that_proves_it(hall: Hall) -> None:
 
 
 async def test_a_refused_event_is_shown_with_what_its_sender_was_told(hall: Hall) -> None:
-    """The sentence of its rule, which says what to do."""
+    """The page shows the sentence of the rule, with what to do."""
     entry = next(each for each in hall.audited().history.entries if each.registration.rule == "G-30")
     said, says = entry.registration, hall.audited().rules.profile.refusals["G-30"].says
     async with hall.browser() as browser:
@@ -199,7 +199,7 @@ async def test_a_proof_that_does_not_hold_is_said(hall: Hall) -> None:
 
 
 async def test_a_proof_is_checked_before_it_is_called_one(hall: Hall, monkeypatch: pytest.MonkeyPatch) -> None:
-    """One that leads to another root than the signed one is no proof."""
+    """A proof that leads to another root than the signed one does not count."""
     monkeypatch.setattr(Log, "inclusion_proof", lambda *_: [bytes(32)] * 7)
     async with hall.browser() as browser:
         page = (await browser.get(hall.event("referral.submitted"))).text
@@ -217,7 +217,7 @@ async def test_what_is_later_than_the_last_checkpoint_is_not_called_proved(hall:
 
 
 async def test_refusals_and_breaches_are_counted_by_agency(hall: Hall) -> None:
-    """Each refusal under who was refused, with its rule; each breach under who owed it."""
+    """Each refusal is under its sender, with the rule; each breach under the agency that owed the duty."""
     async with hall.browser() as browser:
         page = (await browser.get("/agencies")).text
         none = (await browser.get("/agencies?from=2027-01-01")).text
@@ -242,7 +242,7 @@ async def test_a_trace_is_shown_where_one_is_kept(hall: Hall) -> None:
 
 
 async def test_each_witness_is_shown_and_how_far_it_has_signed(hall: Hall) -> None:
-    """Who has co-signed the newest, who has not, and whose co-signature was not taken."""
+    """The page lists witnesses that co-signed the newest checkpoint, that did not, and that were refused."""
     hall.refused[WITNESSES[2]] = "root_differs"
     async with hall.browser() as browser:
         page = (await browser.get("/checkpoints")).text
@@ -262,7 +262,7 @@ async def test_a_history_that_is_not_what_it_must_be_is_said_on_every_page(hall:
 
 
 async def test_a_record_that_does_not_verify_ends_what_is_shown(hall: Hall) -> None:
-    """What came before stays; the place is named, and nothing is answered that could not go on record any more."""
+    """Earlier registrations are shown, the place is named, and a question that cannot be recorded is not answered."""
     altered = hall.written.records[60]
     hall.written.records[60] = type(altered)(altered.key, b"{}", altered.headers)
     async with hall.browser() as browser:

@@ -88,7 +88,7 @@ def test_no_page_is_wider_than_its_window(sitting: Sitting, width: int) -> None:
 
 
 def test_every_field_has_a_label_and_every_table_its_headers(sitting: Sitting) -> None:
-    """For whoever hears the page instead of seeing it."""
+    """The page can be used with a screen reader."""
     for path in ["/search", *places(sitting.hall)]:
         sitting.go(path)
         for lacking in (
@@ -111,7 +111,7 @@ def test_text_stands_out_from_its_ground(sitting: Sitting) -> None:
 
 
 def test_the_slider_shows_the_case_as_of_where_it_is_let_go(sitting: Sitting) -> None:
-    """While it moves it says which registration it stands at; let go, the case is as it was then, and it is no new question."""
+    """While moving, the slider names its registration; when released, the case is shown as of then, without a new question."""
     sitting.go(f"/cases/{sitting.hall.case}")
     before = len(sitting.hall.asked())
     slide = (
@@ -145,7 +145,7 @@ def test_it_does_so_without_a_script_too(sitting: Sitting) -> None:
 
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_what_is_printed_is_the_record_and_nothing_else(sitting: Sitting, language: str) -> None:
-    """A4, with what was asked, when and by whom at its end; no menu, no form, no slider."""
+    """The print is A4 and ends with question, time and asker; it has no menu, form or slider."""
     for path in (f"/cases/{sitting.hall.case}", sitting.hall.event("referral.submitted")):
         sitting.go(path, language)
         printed = sitting.browser.printed()

@@ -1,4 +1,4 @@
-"""Who gets into the auditor's page, and what goes with every page: headers, languages, and nothing of a visitor's as markup."""
+"""Access to the auditor's page, and properties of every page: headers, languages, and no visitor's text as markup."""
 
 import re
 from pathlib import Path
@@ -41,15 +41,15 @@ async def test_a_wrong_name_or_password_gets_nothing(hall: Hall, more: dict[str,
         assert "Name or password is not right" in answer.text
 
 
-async def test_a_purpose_is_asked_for(hall: Hall) -> None:
-    """Without one, or with one that is no auditor's, nobody is let in."""
+async def test_sign_in_needs_a_purpose(hall: Hall) -> None:
+    """Without a purpose, or with one that is not an auditor's, a sign-in is refused."""
     async with hall.browser(signed_in=False) as browser:
         for purpose in ("", "case_work", "curiosity"):
             assert (await sign_in(browser, purpose=purpose)).status_code == 400
 
 
-async def test_after_five_wrong_tries_a_name_waits(hall: Hall) -> None:
-    """Also the right password is not tried then; another name is."""
+async def test_five_wrong_passwords_close_a_name(hall: Hall) -> None:
+    """Then the right password is refused too; another name can sign in."""
     hall.users.add("samir", PASSWORD)
     async with hall.browser(signed_in=False) as browser:
         for _ in range(5):
@@ -59,7 +59,7 @@ async def test_after_five_wrong_tries_a_name_waits(hall: Hall) -> None:
 
 
 async def test_the_cookie_is_for_this_page_alone(hall: Hall) -> None:
-    """No script reads it, no other site sends it, and it is the only thing that lets somebody in."""
+    """The cookie is hidden from scripts, not sent from other sites, and the only way in."""
     async with hall.browser(signed_in=False) as browser:
         cookie = (await sign_in(browser)).headers["set-cookie"].lower()
     assert "httponly" in cookie
@@ -92,7 +92,7 @@ async def test_who_is_removed_is_out_at_once(hall: Hall) -> None:
 
 @pytest.mark.parametrize("removed", [False, True], ids=["another password", "removed and let in again"])
 async def test_another_password_ends_every_session(hall: Hall, *, removed: bool) -> None:
-    """Whoever had her password, or her browser, is out when she gets another: nobody goes on for hours by the one before."""
+    """A new password ends all sessions of its user, so that a stolen password or browser is of no use any more."""
     async with hall.browser() as browser:
         if removed:
             hall.users.remove(NAME)
@@ -119,7 +119,7 @@ async def test_nobody_is_led_elsewhere(hall: Hall, back: str) -> None:
 
 
 async def test_a_machine_of_another_name_is_not_this_one(hall: Hall) -> None:
-    """A page elsewhere whose name points at this machine is not let in, whatever it sends."""
+    """A foreign page whose host name points at this machine is refused, whatever it sends."""
     async with hall.browser() as browser:
         assert (await browser.get("/search", headers={"host": "evil.example"})).status_code == 421
 
@@ -132,7 +132,7 @@ HOSTS = [
 
 @pytest.mark.parametrize("host", HOSTS)
 async def test_a_name_that_looks_like_this_machines_is_not_it(hall: Hall, host: str) -> None:
-    """Nothing is asked for whoever comes by it, and no page fails."""
+    """No question is recorded for such a request, and no page fails."""
     async with hall.browser() as browser:
         answer = await browser.get(f"/cases/{hall.case}", headers={"host": host})
         assert answer.status_code == 421
@@ -195,7 +195,7 @@ async def test_what_is_typed_is_shown_as_text_or_not_at_all(hall: Hall, what: st
 
 @pytest.mark.parametrize("language", LANGUAGES)
 async def test_every_page_is_in_three_languages(hall: Hall, language: str) -> None:
-    """The page says which it is in, and no code is left without a word; a code itself is never translated."""
+    """The page names its language, and every code has words; a code itself is never translated."""
     async with hall.browser(language=f"{language};q=0.9, de") as browser:
         for path in places(hall):
             answer = await browser.get(path)

@@ -47,7 +47,7 @@ FAMILIES = {
     "place": {"search", "agencies", "checkpoints"},
     "verdict": set(VERDICTS),
 }
-"""What is said by a code: each code of its list, and no other."""
+"""Families of codes in the catalogue: each has every code of its list, and no other."""
 
 
 def said() -> Iterator[str]:
@@ -94,7 +94,7 @@ def test_nothing_is_said_that_the_catalogue_has_not_and_nothing_is_in_it_that_is
 def test_the_language_is_the_first_that_we_have(
     asked: str | None, kept: str | None, accepted: str | None, language: str
 ) -> None:
-    """What was chosen, then what is kept, then what the browser likes best; else Azerbaijani."""
+    """The choice in the address comes first, then the cookie, then the browser's preference, then Azerbaijani."""
     assert language_of(asked, kept, accepted) == language
 
 
@@ -117,5 +117,5 @@ def test_a_length_is_told_in_its_two_largest_units(seconds: int, length: str) ->
 
 
 def test_an_auditor_reads_for_published_purposes_only() -> None:
-    """What can be chosen is of the list that the event has."""
+    """The purposes to choose from are in the list of the event."""
     assert set(PURPOSES) < set(get_args(AccessPurpose))

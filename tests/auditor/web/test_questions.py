@@ -1,4 +1,4 @@
-"""The door at which the command line has its questions put on record: who may ask, and what it takes."""
+"""HTTP for the command line's questions: who may ask, and in which form."""
 
 import json
 from collections.abc import AsyncIterator, Iterator
@@ -217,7 +217,7 @@ async def test_p4_what_the_registrar_does_not_register_is_not_answered(door: Doo
 
 
 async def test_of_a_history_that_does_not_verify_nothing_is_put_on_record(door: Door) -> None:
-    """What was registered behind it would never be seen; the code says so."""
+    """Later registrations could never be seen, and the code says so."""
     question, altered = door.question(), door.hall.written.records[60]
     door.hall.written.records[60] = type(altered)(altered.key, b"{}", altered.headers)
     async with door.asked() as client:
@@ -227,7 +227,7 @@ async def test_of_a_history_that_does_not_verify_nothing_is_put_on_record(door: 
 
 
 async def test_where_the_auditor_has_stopped_is_said(door: Door) -> None:
-    """Its door stays open: whoever looks for the alteration is told the place, and is on record."""
+    """The door stays open: a person who looks for the alteration is told the place, and recorded."""
     door.hall.stopped_at = "gap at number 9 of partition 0"
     async with door.asked() as client:
         assert (await client.get("/questions")).json() == {"trouble": "gap at number 9 of partition 0"}
@@ -249,7 +249,7 @@ def test_purposes_are_those_of_the_page() -> None:
 
 
 async def test_p4_what_was_read_off_the_record_is_put_there_afterwards(door: Door) -> None:
-    """Once, under the time of its reading, which is how it is told apart; the registrar being away, it waits."""
+    """A reading off the record is recorded once, under the time of the reading; while the registrar is away it waits."""
     hall = door.hall
     question = Question(door.account, "incident", "case", hall.case)
     door.unrecorded.note(question, READ, "unreachable")
@@ -269,7 +269,7 @@ async def test_p4_what_was_read_off_the_record_is_put_there_afterwards(door: Doo
 
 
 async def test_said_twice_it_is_registered_once(door: Door) -> None:
-    """The auditor was killed after it was registered, and before it could write that down."""
+    """The auditor was killed after the registration and before writing the result."""
     question = Question(door.account, "incident", "case", door.hall.case)
     door.unrecorded.note(question, READ, "unreachable")
     (line,) = door.unrecorded.left().readings
@@ -288,7 +288,7 @@ async def test_a_time_to_come_is_a_time_before(door: Door) -> None:
 
 
 async def test_what_the_registrar_refuses_is_asked_once(door: Door) -> None:
-    """Its code is in the file, and it stays among what is on no record."""
+    """The code is in the file, and the reading stays in the list of unrecorded ones."""
     door.unrecorded.note(Question(door.account, "incident", "case", door.hall.case), READ, "unreachable")
     door.hall.registrar = "refuses"
     await door.questions.look()

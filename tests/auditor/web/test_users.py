@@ -1,4 +1,4 @@
-"""Who may sign in, and for how long: the file of users, sessions and attempts."""
+"""Permission to sign in, and its length: the file of users, sessions and attempts."""
 
 import json
 import stat
@@ -139,7 +139,7 @@ def test_a_session_ends_when_it_is_not_used_and_after_a_day_of_work() -> None:
 
 
 def test_a_question_is_the_same_for_a_quarter_of_an_hour() -> None:
-    """Then it is put on record anew."""
+    """Then the question is recorded again."""
     clock = Moved()
     sessions = Sessions(clock)
     session = sessions.find(sessions.begin("leyla", "1", "salt", "audit"))
