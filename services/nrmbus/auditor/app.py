@@ -17,8 +17,8 @@ from aiokafka import AIOKafkaProducer, TopicPartition
 
 from nrmbus import telemetry
 from nrmbus.auditor.errors import LogError
-from nrmbus.auditor.history.follower import Following
 from nrmbus.auditor.history.live import LiveHistory
+from nrmbus.auditor.history.topic_reader import TopicReader
 from nrmbus.auditor.log.logs import Logs
 from nrmbus.auditor.log.publisher import published
 from nrmbus.auditor.reports.traces import spans_of
@@ -60,7 +60,7 @@ class Auditor:
         self.home = folder.service(AUDITOR)
         self._directory = Directory(self._settings.bus, operator_key(folder.path))
         where = folder.reach(self.home)
-        self._reader = DirectoryReader(where, self._directory, self._admitted, home=self.home)
+        self._directory_reader = DirectoryReader(where, self._directory, self._admitted, home=self.home)
         self._clock: Clock | None = None
         self._ends: dict[TopicPartition, int] = {}
         self._unread: set[str] = set()
@@ -93,14 +93,17 @@ class Auditor:
         where = self._folder.reach(self._folder.service(AUDITOR))
         async with AsyncExitStack() as stack:
             self._clock = await stack.enter_async_context(clock_of(where, play=self._settings.play, client_id=AUDITOR))
-            await stack.enter_async_context(self._reader)
-            following = await stack.enter_async_context(Following(where, AUDITOR))
+            await stack.enter_async_context(self._directory_reader)
+            reader = await stack.enter_async_context(TopicReader(where, AUDITOR))
             producer = clients.producer(where, client_id=AUDITOR)
             await producer.start()
             stack.push_async_callback(producer.stop)
             stack.push_async_callback(self._open_site(where, producer, self._clock).close)
-            auditing = asyncio.create_task(self._audit(following, producer))
-            beside = [asyncio.create_task(self._reader.follow()), asyncio.create_task(self.questions.settle())]
+            auditing = asyncio.create_task(self._audit(reader, producer))
+            beside = [
+                asyncio.create_task(self._directory_reader.follow()),
+                asyncio.create_task(self.questions.settle()),
+            ]
             if isinstance(self._clock, SteppedClock):
                 beside.append(asyncio.create_task(self._clock.run()))
             for task in (auditing, *beside):
@@ -129,7 +132,7 @@ class Auditor:
         seen = LiveHistory(
             where=where,
             directory=self._directory,
-            catch_up=self._reader.catch_up,
+            catch_up=self._directory_reader.catch_up,
             policy=policy,
             partitions=partitions,
         )
@@ -150,12 +153,12 @@ class Auditor:
 
     # -- the work ----------------------------------------------------------------------------------------------------
 
-    async def _audit(self, following: Following, producer: AIOKafkaProducer) -> None:
+    async def _audit(self, reader: TopicReader, producer: AIOKafkaProducer) -> None:
         try:
-            await self._begin(following)
+            await self._begin(reader)
             while not self._ending.is_set():
-                await self._step(following, producer, LOOK_MS)
-            await self._close(following, producer)
+                await self._step(reader, producer, LOOK_MS)
+            await self._close(reader, producer)
         except LogError as error:
             if error.code == "folder_busy":  # another auditor has the logs, and may release them later
                 raise
@@ -165,41 +168,41 @@ class Auditor:
                 with suppress(LogError):  # the records before it are sound
                     await asyncio.to_thread(self.logs.commit)
 
-    async def _begin(self, following: Following) -> None:
+    async def _begin(self, reader: TopicReader) -> None:
         shown = [each async for each in self._shown()]
         partitions = self._settings.partitions
         self.logs = await asyncio.to_thread(Logs, self.home, self._directory, partitions, shown)
         for partition, where in self.logs.set_aside.items():
             log.said("log_set_aside", partition=partition, error=where)
         cases = [TopicPartition(CASES, number) for number in range(partitions)]
-        following.join(dict.fromkeys(cases, 0))
-        self._ends = await following.ends(cases)
+        reader.join(dict.fromkeys(cases, 0))
+        self._ends = await reader.ends(cases)
 
     async def _shown(self) -> AsyncIterator[Published]:
         """Yield the checkpoints in ``nrm.checkpoints``, oldest first."""
         topic = TopicPartition(CHECKPOINTS, 0)
-        async with Following(self._folder.reach(self._folder.service(AUDITOR)), AUDITOR) as following:
-            following.join({topic: 0})
-            ends = await following.ends([topic])
-            while not await following.passed(ends):
-                for records in (await following.take(LOOK_MS)).values():
+        async with TopicReader(self._folder.reach(self._folder.service(AUDITOR)), AUDITOR) as reader:
+            reader.join({topic: 0})
+            ends = await reader.ends([topic])
+            while not await reader.passed(ends):
+                for records in (await reader.take(LOOK_MS)).values():
                     for each in records:
                         said = published(each.value, self._settings.bus, self._directory.log_keys())
                         if said:
                             yield said
 
-    async def _step(self, following: Following, producer: AIOKafkaProducer, wait_ms: int) -> bool:
+    async def _step(self, reader: TopicReader, producer: AIOKafkaProducer, wait_ms: int) -> bool:
         """Take new records, and do what is due; return whether a record of the history came."""
         assert self.logs is not None  # noqa: S101 - made before the first step
         assert self._clock is not None  # noqa: S101 - likewise
         if self._unread:
-            await self._join(following, self.logs)
-        found = await following.take(wait_ms)
+            await self._join(reader, self.logs)
+        found = await reader.take(wait_ms)
         records = deque((each.partition, one) for each, some in found.items() if each.topic == CASES for one in some)
         came = bool(records)
         async with self.turn:
             await self._take(self.logs, records)
-            if not self._caught_up and await following.passed(self._ends):
+            if not self._caught_up and await reader.passed(self._ends):
                 await asyncio.to_thread(self.logs.end)
                 self._caught_up = True
             now = asyncio.get_running_loop().time()
@@ -212,7 +215,7 @@ class Auditor:
                     self._signed = now
         for each, some in found.items():
             if each.topic != CASES:
-                await self._collect(self.logs, following, each, some)
+                await self._collect(self.logs, reader, each, some)
         return came
 
     async def _take(self, logs: Logs, records: deque[tuple[int, Record]]) -> None:
@@ -227,7 +230,7 @@ class Auditor:
             if error.code != "signature_invalid":
                 raise
         if records:  # signed with a key that is newer than the known directory, or with a wrong key
-            await self._reader.catch_up()
+            await self._directory_reader.catch_up()
             await asyncio.to_thread(logs.take, records)
 
     async def _publish(self, logs: Logs, producer: AIOKafkaProducer) -> bool:
@@ -238,11 +241,11 @@ class Auditor:
             await asyncio.to_thread(logs.published, said)
         return bool(due)
 
-    async def _join(self, following: Following, logs: Logs) -> None:
+    async def _join(self, reader: TopicReader, logs: Logs) -> None:
         topics, self._unread = self._unread, set()
-        following.join({TopicPartition(topic, 0): logs.cosigned.offset(topic) for topic in topics})
+        reader.join({TopicPartition(topic, 0): logs.cosigned.offset(topic) for topic in topics})
 
-    async def _collect(self, logs: Logs, following: Following, topic: TopicPartition, records: list[Record]) -> None:
+    async def _collect(self, logs: Logs, reader: TopicReader, topic: TopicPartition, records: list[Record]) -> None:
         agency = topic.topic.removeprefix(WITNESS)
         for each in records:
             try:
@@ -251,15 +254,15 @@ class Auditor:
             except ProofError as error:
                 self.refused[agency] = error.code
                 log.said("cosignature_refused", agency=agency, code=error.code)
-        await asyncio.to_thread(logs.cosigned.read_to, topic.topic, following.offset(topic))
+        await asyncio.to_thread(logs.cosigned.read_to, topic.topic, reader.offset(topic))
 
-    async def _close(self, following: Following, producer: AIOKafkaProducer) -> None:
+    async def _close(self, reader: TopicReader, producer: AIOKafkaProducer) -> None:
         """Publish a last checkpoint over all registrations, also those that arrive meanwhile."""
         if self.logs is None or self._clock is None or not self._caught_up:
             return
         with suppress(TimeoutError):
             async with asyncio.timeout(CLOSING_SECONDS):
-                while await self._step(following, producer, 50):
+                while await self._step(reader, producer, 50):
                     pass
                 async with self.turn:
                     self.logs.sign(self._clock.now(), closing=True)

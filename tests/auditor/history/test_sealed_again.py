@@ -12,7 +12,7 @@ from auditor.played import AUDIENCE_CHANGED, Written, first_scenario
 from auditor.web.given import LATER, Hall
 from cli.audit.typed_commands import Commands
 from nrmbus.auditor.history.history import Audited, Entry
-from nrmbus.auditor.history.outcomes import Counts, follower, kind_of
+from nrmbus.auditor.history.outcomes import Counts, kind_of, successor
 from nrmbus.auditor.reports.figures import by_agency
 from nrmbus.auditor.web.pages.words import Language, Words
 from nrmbus.bus.folder import BusFolder
@@ -64,14 +64,14 @@ def test_it_is_no_refusal_and_leads_to_the_event_that_came_again() -> None:
     entries = history().history.about(CASE)
     assert [kind_of(each) for each in entries][:2] == ["sealed_again", "event"]
     assert Counts.of(entries) == Counts(registered=len(entries) - 1, refused=0, sealed_again=1)
-    assert follower(entries[0], entries) is entries[1]
-    assert [follower(each, entries) for each in entries[1:]] == [None] * (len(entries) - 1)
+    assert successor(entries[0], entries) is entries[1]
+    assert [successor(each, entries) for each in entries[1:]] == [None] * (len(entries) - 1)
 
 
 def test_until_its_desk_has_sealed_it_again_nothing_follows() -> None:
     """It stays apart from the refusals also where the desk gave up."""
     (entry,) = history(came_again=False).history.about(CASE)
-    assert (kind_of(entry), follower(entry, [entry])) == ("sealed_again", None)
+    assert (kind_of(entry), successor(entry, [entry])) == ("sealed_again", None)
 
 
 def test_an_agency_is_not_refused_by_it() -> None:

@@ -129,7 +129,7 @@ class Hall:
         self.logs.take(deque((0, each) for each in self.written.records))
         self.turn = asyncio.Lock()
         self.users = Users(self.home)
-        monkeypatch.setattr(live, "Following", type("Topic", (_Following,), {"written": self.written}))
+        monkeypatch.setattr(live, "TopicReader", type("Topic", (_Following,), {"written": self.written}))
         self._patch = monkeypatch
         monkeypatch.setitem(users._COST, "n", CHEAP)
         self.seen = live.LiveHistory(

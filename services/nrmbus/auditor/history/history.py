@@ -12,7 +12,7 @@ from typing import Final, Literal, Self
 
 from aiokafka import TopicPartition
 
-from nrmbus.auditor.history.follower import Following
+from nrmbus.auditor.history.topic_reader import TopicReader
 from nrmbus.bus.errors import BusError
 from nrmbus.bus.folder import BusFolder
 from nrmbus.bus.reach import Where
@@ -224,17 +224,17 @@ class HistoryReader:
 
     def __init__(self, where: Where, partitions: int, history: History) -> None:
         self.history = history
-        self._following = Following(where, "nrm-history")
+        self._reader = TopicReader(where, "nrm-history")
         self._partitions = [TopicPartition(CASES, number) for number in range(partitions)]
 
     async def start(self) -> None:
         """Begin to read."""
-        await self._following.start()
-        self._following.join(dict.fromkeys(self._partitions, 0))
+        await self._reader.start()
+        self._reader.join(dict.fromkeys(self._partitions, 0))
 
     async def stop(self) -> None:
         """Read no more."""
-        await self._following.stop()
+        await self._reader.stop()
 
     async def __aenter__(self) -> Self:
         await self.start()
@@ -248,11 +248,11 @@ class HistoryReader:
         numbers: Mapping[str, int] | None = None,
         *,
         patience: float = PATIENCE_SECONDS,
-        told: Callable[[int, int], None] | None = None,
+        progress: Callable[[int, int], None] | None = None,
     ) -> None:
         """Read all that is in the topic now, or up to *numbers* of each partition, if the caller knows them.
 
-        *told* is called after each batch with the number of records taken and their total, in offsets if no numbers are
+        *progress* is called after each batch with the number of records taken and their total, in offsets if no numbers are
         known.
 
         Raises:
@@ -260,7 +260,7 @@ class HistoryReader:
             BusError: nothing came for *patience* seconds, though more is there.
         """
         loop = asyncio.get_running_loop()
-        ends = {} if numbers is not None else await self._following.ends(self._partitions)
+        ends = {} if numbers is not None else await self._reader.ends(self._partitions)
         left = before = total = await self._left(numbers, ends)
         until = loop.time() + patience
         while left:
@@ -270,8 +270,8 @@ class HistoryReader:
                 raise BusError(f"What is left of the history did not come within {patience:.0f} s: {_LOOK}")
             await self._read()
             left = await self._left(numbers, ends)
-            if told:
-                told(total - left, total)
+            if progress:
+                progress(total - left, total)
         self.history.verifier.check_last()
 
     async def _left(self, numbers: Mapping[str, int] | None, ends: Mapping[TopicPartition, int]) -> int:
@@ -279,10 +279,10 @@ class HistoryReader:
             return sum(
                 [max(0, end - self.history.verifier.number(int(partition))) for partition, end in numbers.items()]
             )
-        return await self._following.left(ends)
+        return await self._reader.left(ends)
 
     async def _read(self) -> None:
-        for partition, records in (await self._following.take(200)).items():
+        for partition, records in (await self._reader.take(200)).items():
             for each in records:
                 self.history.take(each, partition.partition)
 
@@ -316,9 +316,9 @@ class Audited:
 
 
 async def audited(
-    folder: BusFolder, *, signatures: Signatures = "all", told: Callable[[int, int], None] | None = None
+    folder: BusFolder, *, signatures: Signatures = "all", progress: Callable[[int, int], None] | None = None
 ) -> Audited:
-    """Read and verify the history of the bus in *folder* up to now; *told* as in `HistoryReader.catch_up`.
+    """Read and verify the history of the bus in *folder* up to now; *progress* as in `HistoryReader.catch_up`.
 
     Raises:
         HistoryError: a record does not verify.
@@ -327,5 +327,5 @@ async def audited(
     directory, settings = await read_directory(folder), folder.settings
     history = History(directory, signatures=signatures)
     async with HistoryReader(folder.as_operator, settings.partitions, history) as reader:
-        await reader.catch_up(told=told)
+        await reader.catch_up(progress=progress)
     return Audited(history, directory, rules_of(directory, settings.policy), settings.partitions)

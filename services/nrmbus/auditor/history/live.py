@@ -11,8 +11,8 @@ from typing import Final
 
 from aiokafka import TopicPartition
 
-from nrmbus.auditor.history.follower import Following
 from nrmbus.auditor.history.history import Audited, History, HistoryError, rules_of
+from nrmbus.auditor.history.topic_reader import TopicReader
 from nrmbus.bus.reach import Where
 from nrmbus.directory import Directory
 from nrmbus.rules import Rules
@@ -43,7 +43,7 @@ class LiveHistory:
         self._cases = [TopicPartition(CASES, number) for number in range(partitions)]
         self._history = History(directory)
         self._rules: tuple[int, Rules] | None = None
-        self._following: Following | None = None
+        self._reader: TopicReader | None = None
         self._stack = AsyncExitStack()
         self._turn = asyncio.Lock()
         self.trouble: HistoryError | None = None
@@ -61,10 +61,10 @@ class LiveHistory:
             KafkaError: the broker does not answer.
         """
         async with self._turn:
-            following = await self._begun()
-            ends = await following.ends(self._cases)
-            while self.trouble is None and not await following.passed(ends):
-                await self._read(following)
+            reader = await self._begun()
+            ends = await reader.ends(self._cases)
+            while self.trouble is None and not await reader.passed(ends):
+                await self._read(reader)
             self._look_for_missing()
             yield self._audited()
 
@@ -84,16 +84,16 @@ class LiveHistory:
                 await self._read(await self._begun())
         return True
 
-    async def _begun(self) -> Following:
-        if self._following is None:
-            following = await self._stack.enter_async_context(Following(self._where, NAME))
-            following.join(dict.fromkeys(self._cases, 0))
-            self._following = following
-        return self._following
+    async def _begun(self) -> TopicReader:
+        if self._reader is None:
+            reader = await self._stack.enter_async_context(TopicReader(self._where, NAME))
+            reader.join(dict.fromkeys(self._cases, 0))
+            self._reader = reader
+        return self._reader
 
-    async def _read(self, following: Following) -> None:
+    async def _read(self, reader: TopicReader) -> None:
         since = time.monotonic()
-        for partition, records in (await following.take(LOOK_MS)).items():
+        for partition, records in (await reader.take(LOOK_MS)).items():
             for each in records:
                 if self.trouble is not None:
                     return

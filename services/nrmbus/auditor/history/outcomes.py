@@ -48,7 +48,7 @@ def verdict_of(entry: Entry) -> Verdict:
     return "sealed_again" if is_sealed_again(entry) else entry.registration.verdict
 
 
-def follower(entry: Entry, entries: Iterable[Entry]) -> Entry | None:
+def successor(entry: Entry, entries: Iterable[Entry]) -> Entry | None:
     """Return the entry of *entries* under which the event of *entry* came again, sealed for the changed audience.
 
     None if *entry* needed no second sealing, or if the desk has not sealed again yet.

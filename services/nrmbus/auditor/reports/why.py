@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import Final, Literal
 
 from nrmbus.auditor.history.history import Audited, Entry
-from nrmbus.auditor.history.outcomes import follower, is_sealed_again, refusal_of
+from nrmbus.auditor.history.outcomes import is_sealed_again, refusal_of, successor
 from nrmbus.directory import SERVICES, Directory
 from nrmbus.events.model import Fact, Part
 from nrmbus.rules import Clock, Profile, Reason, Rules, View
@@ -163,7 +163,7 @@ def explain(seen: Audited, entry: Entry, now: datetime) -> Explained:
         ended=ended,
         lifted=lifted,
         also=tuple(Point.of(each) for each in case if each.registration != said and each.registration.id == said.id),
-        followed_by=Point.of(again) if (again := follower(entry, case)) else None,
+        followed_by=Point.of(again) if (again := successor(entry, case)) else None,
     )
 
 

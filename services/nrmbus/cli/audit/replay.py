@@ -17,7 +17,7 @@ from rich.table import Table
 from rich.text import Text
 
 from nrmbus.auditor.history.history import Audited, Entry, audited
-from nrmbus.auditor.history.outcomes import follower, is_sealed_again, refusal_of
+from nrmbus.auditor.history.outcomes import is_sealed_again, refusal_of, successor
 from nrmbus.auditor.history.selection import Selection, moment, numbers, time_of
 from nrmbus.auditor.web.pages.words import Words
 from nrmbus.bus.errors import BusError
@@ -123,7 +123,7 @@ def verified(folder: BusFolder) -> Audited:
     gc.disable()  # all of it is kept: looking through it for garbage would take a third of the time
     try:
         with progress() as told:
-            return asyncio.run(audited(folder, told=told))
+            return asyncio.run(audited(folder, progress=told))
     finally:
         gc.enable()
 
@@ -220,7 +220,7 @@ def _verdict(replayed: Replayed, case: Case, entry: Entry) -> Text:
 
     said = entry.registration
     if is_sealed_again(entry):
-        again = follower(entry, case.known)
+        again = successor(entry, case.known)
         came = f"as no. {replayed.place(again)}" if again else "not yet"
         return Text.assemble("sealed again for a changed audience, ", came)
     says = refusal_of(entry, replayed.profile)

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any, Self
 
 from nrmbus.auditor.history.history import Audited, Entry
-from nrmbus.auditor.history.outcomes import Counts, follower, is_reading, is_sealed_again, refusal_of
+from nrmbus.auditor.history.outcomes import Counts, is_reading, is_sealed_again, refusal_of, successor
 from nrmbus.auditor.history.selection import Selection
 from nrmbus.auditor.web.pages.document import document
 from nrmbus.auditor.web.pages.rendering import place_of
@@ -125,7 +125,7 @@ def row_of(entry: Entry, known: Iterable[Entry] = (), profile: Profile | None = 
     sentences of refusals.
     """
     said = entry.registration
-    again = follower(entry, known)
+    again = successor(entry, known)
     row = {
         "number": said.number,
         "partition": said.partition,

@@ -7,7 +7,7 @@ from itertools import groupby
 from typing import Any
 
 from nrmbus.auditor.history.history import Audited, Entry
-from nrmbus.auditor.history.outcomes import Counts, follower, is_reading, kind_of, refusal_of
+from nrmbus.auditor.history.outcomes import Counts, is_reading, kind_of, refusal_of, successor
 from nrmbus.auditor.history.selection import EVERYTHING, Selection
 from nrmbus.auditor.reports.why import Explained, Point, Whom, explain
 from nrmbus.auditor.web.pages.words import Words
@@ -20,7 +20,7 @@ from nrmbus.wire.keys.keys import VerifyKey
 def row(entry: Entry, known: Iterable[Entry] = ()) -> dict[str, Any]:
     """Return one registration as a line of a list; *known* are those of its case, where its second sealing is looked for."""
     said, event = entry.registration, entry.said
-    again = follower(entry, known)
+    again = successor(entry, known)
     return {
         "id": said.id,
         "partition": said.partition,

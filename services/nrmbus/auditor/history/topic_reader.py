@@ -14,7 +14,7 @@ BATCH: Final = 1000
 """The most records that are taken at once."""
 
 
-class Following:
+class TopicReader:
     """A reader of topic partitions, to which more partitions can be added; use as an async context manager."""
 
     def __init__(self, where: Where, client_id: str) -> None:
