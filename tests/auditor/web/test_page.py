@@ -48,7 +48,7 @@ async def test_a_question_that_is_not_on_record_is_not_answered(hall: Hall) -> N
         for path in pages:
             answer = await browser.get(path)
             assert answer.status_code == 503
-            assert "could not be put on record within ten seconds" in answer.text
+            assert "could not be recorded within ten seconds" in answer.text
             assert "referral.submitted" not in answer.text
             assert f"/cases/{hall.case}#" not in answer.text
         hall.back()
@@ -169,7 +169,7 @@ async def test_an_event_is_shown_with_all_that_proves_it(hall: Hall) -> None:
     assert "Proof checked now: it is in the tree of 66 registrations" in page
     assert "Co-signed by 2 of 10 witnesses: ngo-a, special-unit" in page
     assert "coded facts, contact, identity, story" in page
-    assert "the directory admitted it later" in page.lower()
+    assert "the directory admitted the agency later" in page.lower()
 
 
 async def test_a_refused_event_is_shown_with_what_its_sender_was_told(hall: Hall) -> None:

@@ -75,7 +75,7 @@ def test_an_event_may_be_named_in_four_ways(commands: Commands) -> None:
         (("1/12",), "The history has no such event"),
         (("ffffffff-ffff",), "The history has no such event"),
         (("referral.withdrawn",), "The history has no such event"),
-        (("019cad0f",), "More than one event here is meant"),
+        (("019cad0f",), "EVENT names more than one event"),
         (("abc",), "EVENT wants an id"),
         (("66", "--as-of", "2026-03-02"), "registered after that time"),
         (("1", "--case", "ffffffff"), "Nothing here has this reference"),

@@ -29,12 +29,12 @@ class Commands:
         BusFolder(home).create(play=True)
 
         async def audited(
-            _: BusFolder, *, signatures: str = "all", told: Callable[[int, int], None] | None = None
+            _: BusFolder, *, signatures: str = "all", progress: Callable[[int, int], None] | None = None
         ) -> Audited:
             del signatures
             await asyncio.sleep(0)
-            if told:
-                told(1, 2)
+            if progress:
+                progress(1, 2)
             return self.seen
 
         self.asked: list[dict[str, Any]] = []
