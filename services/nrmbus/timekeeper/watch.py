@@ -59,14 +59,14 @@ class Watch:
                 raise
             return
         chain.take(found)
+        if registration.verdict == "refused":
+            if registration.source == TIMEKEEPER:
+                self._refused[registration.id] = registration.time
+            return
         event: Event | None = None
         told: tuple[str, ...] = ()
         try:
             found.check_commitments()
-            if registration.verdict == "refused":
-                if registration.source == TIMEKEEPER:
-                    self._refused[registration.id] = registration.time
-                return
             told = found.told(Audience.parse).recipients
             event = known_event(found.opened())
         except HistoryFault:

@@ -13,8 +13,9 @@ a callable of the caller, and no directory, Rules or Kafka is involved. The step
 
 import json as plain_json
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import Final, Generic, Literal, Protocol, TypeVar
+from typing import Final, Generic, Literal, TypeVar
 
 from pydantic import ValidationError
 
@@ -57,33 +58,6 @@ class HistoryFault(Exception):
         super().__init__(code)
 
 
-class Stated(Protocol):
-    """The fields of a registration that are compared; `Registration` has them, and so has `Plain`."""
-
-    @property
-    def bus(self) -> str: ...  # noqa: D102 - as in `Registration`
-    @property
-    def partition(self) -> int: ...  # noqa: D102
-    @property
-    def number(self) -> int: ...  # noqa: D102
-    @property
-    def previous(self) -> str: ...  # noqa: D102
-    @property
-    def audience(self) -> str: ...  # noqa: D102
-    @property
-    def verdict(self) -> str: ...  # noqa: D102
-    @property
-    def envelope(self) -> str: ...  # noqa: D102
-    @property
-    def id(self) -> str: ...  # noqa: D102
-    @property
-    def source(self) -> str: ...  # noqa: D102
-    @property
-    def subject(self) -> str: ...  # noqa: D102
-    @property
-    def key(self) -> str: ...  # noqa: D102
-
-
 @dataclass(slots=True)
 class Plain:
     """A registration as plain JSON gives it, in half the time of the model: for a reader whose chain answers for its form."""
@@ -103,7 +77,7 @@ class Plain:
     time: str
 
 
-S = TypeVar("S", bound=Stated)
+S = TypeVar("S", Registration, Plain)
 T = TypeVar("T")
 Model = TypeVar("Model", Registration, Audience)
 
@@ -188,10 +162,8 @@ class HistoryRecord(Generic[S]):
         Raises:
             HistoryFault: ``unreadable``.
         """
-        try:
+        with suppress(WireError, LookupError, ValueError, TypeError, RecursionError):
             return parse(self.added[AUDIENCE])
-        except (WireError, LookupError, ValueError, TypeError, RecursionError):
-            pass
         raise HistoryFault("unreadable")
 
     def check_envelope_digest(self) -> None:
@@ -289,21 +261,15 @@ def check_signature(signed: bytes, key_of: KeyOf) -> None:
     Raises:
         HistoryFault: ``signature_invalid``.
     """
-    try:
+    with suppress(WireError):
         statement.verify_bytes("registration", signed, key_of)
-    except WireError:
-        pass
-    else:
         return
     raise HistoryFault("signature_invalid")
 
 
 def _verify_sender(signed: Signed, sender_key: SenderKeyOf) -> None:
-    try:
+    with suppress(WireError, LookupError):
         signed.verify(sender_key(signed.source, signed.kid))
-    except (WireError, LookupError):
-        pass
-    else:
         return
     raise HistoryFault("signature_invalid")
 
