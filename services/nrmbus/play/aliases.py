@@ -1,4 +1,4 @@
-"""What the aliases of a scenario mean in one play: random ids, minted at their first use."""
+"""Meanings of a scenario's aliases in one play: random ids, minted at their first use."""
 
 from collections.abc import Callable, Mapping
 
@@ -38,7 +38,7 @@ class Aliases:
     def ref(self, alias: str, case: str | None, *, one_of_several: bool = False) -> str:
         """The referral, bed, hold, payment, service or review that *alias* means on *case* (an alias too).
 
-        First used with one case, it means one thing for ever; first used with *one_of_several*, one thing per case.
+        An alias first used with one case has one meaning for ever; first used with *one_of_several*, one meaning per case.
         """
         if alias in self._refs:
             return self._refs[alias]
@@ -49,7 +49,7 @@ class Aliases:
         return self._refs_per_case[alias, case]
 
     def alias_of_ref(self, ref: str) -> str:
-        """The alias that a *ref* has in the file; a word of our own for one that a service made."""
+        """Return the alias of *ref* in the file, or a generated word for a reference that a service made."""
         known = {each: alias for alias, each in self._refs.items()}
         known |= {each: alias for (alias, _), each in self._refs_per_case.items()}
         return known.get(ref, "one without an alias")
@@ -59,13 +59,13 @@ class Aliases:
         self._events.setdefault((alias, case), {})[receiver] = event
 
     def events(self, alias: str, case: str | None) -> tuple[str, ...]:
-        """All events that *alias* means on *case*; those of another case if it was used on one case only."""
+        """Return all events of *alias* on *case*, or on its only case."""
         return tuple(self._set(alias, case).values())
 
     def covering(self, alias: str, case: str | None, to: tuple[str, ...]) -> tuple[str, ...]:
-        """What of the set *alias* concerns the recipients *to*; the whole set where it concerns none of them.
+        """Return the members of the set *alias* that concern the recipients *to*, or the whole set if none does.
 
-        A consent that covers nobody in *to* must still be named, so that the Rules can refuse it.
+        A consent that covers no agency in *to* is still named, so that the Rules can refuse the event.
         """
         named = self._set(alias, case)
         return tuple(event for receiver, event in named.items() if receiver in to) or tuple(named.values())

@@ -191,7 +191,7 @@ class BusStage:
             if instant is None or instant > at:
                 break
             await self._tick(max(instant, self._now))
-            # Quiet means that it was said and answered; still due can only be what the registrar did not take.
+            # On a quiet bus every event is published and answered; only events that the registrar refused can still be due.
             if self._quiet.seen.get(TIMEKEEPER, {}).get("next_due") == due:
                 raise StageError(f"what was due at {due} was said and not registered: see the timekeeper's inbox")
         if at > self._now:
@@ -229,7 +229,7 @@ class BusStage:
         return numbers
 
     async def _received(self) -> dict[str, list[dict[str, Any]]]:
-        """What each desk says it received; only desks that got something since are asked again."""
+        """Return the received events of each desk; only desks with new deliveries are asked again."""
         for name in self._agencies:
             rows, position = self._inboxes.setdefault(name, []), self._quiet.seen.get(name, {}).get("inbox")
             if position == self._looked.get(name):
@@ -240,12 +240,12 @@ class BusStage:
         return self._inboxes
 
     def received(self, event: str) -> tuple[str, ...]:
-        """Whose desk shows *event* among what it received."""
+        """Return the agencies whose desk shows *event* as received."""
         inboxes = self._run(self._received())
         return tuple(name for name, rows in inboxes.items() if any(row["id"] == event for row in rows))
 
     def opens(self, event: str) -> Mapping[Part, tuple[str, ...]]:
-        """Which desks opened which part when the letter came."""
+        """Return the parts that each desk opened when the letter came."""
         opened: dict[Part, list[str]] = {}
         for name, rows in self._run(self._received()).items():
             for row in rows:

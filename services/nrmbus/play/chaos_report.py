@@ -1,4 +1,4 @@
-"""What a chaos run ended with, and how it is told."""
+"""Result of a chaos run, and its rendering."""
 
 from dataclasses import asdict, dataclass, field
 from typing import Final
@@ -12,12 +12,12 @@ BROKER: Final = "broker"
 REGISTRAR_SECONDS: Final = 10.0
 """Within which a registrar must be back after it was killed, frozen or restarted."""
 DESK_SECONDS: Final = 2.0
-"""Within which a desk must have handled its next record, counted from the return of its process."""
+"""Limit for a desk's next handled record, counted from the restart of its process."""
 
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """One fault: what was done to whom, and the seconds until it was past."""
+    """One fault: its kind and target, and the seconds until recovery."""
 
     kind: str
     service: str
@@ -26,7 +26,7 @@ class Fault:
 
 @dataclass(slots=True)
 class Found:
-    """What a run ended with."""
+    """The result of a run."""
 
     date: str
     seed: int
@@ -35,17 +35,17 @@ class Found:
     acknowledged: int = 0
     accepted: int = 0
     unclosed: int = 0
-    """Events that a door accepted and that stand in its ledger without the registrar's word, or refused."""
+    """Accepted events that are unanswered or refused in the desk's ledger."""
     doubled: int = 0
-    """Events that a door accepted and that stand in its ledger, or in the special unit's, more than once."""
+    """Accepted events that are in the desk's ledger, or in the special unit's, more than once."""
     unheard: int = 0
     """Signals that a door accepted and that the special unit's ledger lacks."""
     restless: str = ""
-    """Who had not come to rest at the end."""
+    """Services that had not come to rest at the end."""
 
     @property
     def anomaly(self) -> bool:
-        """Whether anything was lost, doubled, out of order, or did not come to its end."""
+        """True if anything was lost, doubled, out of order or unfinished."""
         return bool(self.trail.any or self.unclosed or self.doubled or self.unheard or self.restless)
 
     @property

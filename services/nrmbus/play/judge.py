@@ -25,7 +25,7 @@ from nrmbus.play.scenario import (
 from nrmbus.play.stage import Happened, Outcome, Stage, Words
 
 Difference = tuple[str, str, str]
-"""What was looked at, what was expected there, what was found."""
+"""One difference: the place, the expected and the actual value."""
 
 _SHORTEST_TEXT: Final = 10
 """Shorter ones are codes or numbers, which clear data holds as well."""
@@ -41,7 +41,7 @@ class Seen:
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """One event of a step: the alias of its case, what was said, and how it was answered.
+    """One event of a step: the alias of its case, the event and its answer.
 
     *before* is the case before it, where the step expects nothing to change; *first* the answer to bytes that went out
     once more, when they went out first.
@@ -69,7 +69,7 @@ class Judge:
         return Seen(self._stage.history(subject), inboxes)
 
     def received(self, said: Iterable[Said]) -> tuple[str, ...]:
-        """Whose inboxes have any of the events *said*, sorted."""
+        """Return the sorted agencies whose inbox has any of the events *said*."""
         return tuple(sorted({agency for each in said for agency in self._stage.received(each.outcome.id)}))
 
     def published(self, step: Step, what: Publish, said: list[Said]) -> list[Failure]:

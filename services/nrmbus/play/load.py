@@ -38,7 +38,7 @@ class Submission:
 
 @dataclass(slots=True)
 class Agency:
-    """One sender of load: its keys, its cases, and how far each case is."""
+    """One sender of load: its keys, its cases and the progress of each."""
 
     identity: Identity
     receiver: str

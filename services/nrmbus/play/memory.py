@@ -1,6 +1,6 @@
 """A bus in memory: the Rules and the procedures alone, with no Kafka and no ciphers, for judging a scenario in a moment.
 
-It registers as the registrar does, delivers at once, and says by itself what the timekeeper and the procedures say.
+The bus registers like the registrar, delivers at once, and publishes the events of timekeeper and procedures.
 """
 
 import hashlib
@@ -92,11 +92,11 @@ class MemoryBus:
         return tuple(_happened(fact) for fact in facts if technical or not fact.event.data.technical)
 
     def received(self, event: str) -> tuple[str, ...]:
-        """Whose inbox has *event*."""
+        """Return the agencies with *event* in their inbox."""
         return tuple(id for id, desk in self._desks.items() if any(each.id == event for each in desk.inbox))
 
     def opens(self, event: str) -> Mapping[Part, tuple[str, ...]]:
-        """Which desks have which parts of the letter of *event* open before them."""
+        """Return the parts of the letter of *event* that each desk can open."""
         opened = {id: desk.opened(event) for id, desk in self._desks.items()}
         parts = sorted({part for parts in opened.values() for part in parts})
         return {part: tuple(id for id, parts in opened.items() if part in parts) for part in parts}
@@ -130,7 +130,7 @@ class MemoryBus:
         )
 
     def restart(self, service: str) -> None:
-        """Let a desk, the registrar or the timekeeper go through its history once more, and say again what it said."""
+        """Let a desk, the registrar or the timekeeper read its history again and publish its events again."""
         if service in self._desks:
             self._drafts.extend((service, draft) for draft in self._desks[service].restart())
         elif service in (REGISTRAR, TIMEKEEPER):
@@ -148,7 +148,7 @@ class MemoryBus:
         return (*(found if differing else ()), *desks)
 
     def tasks(self, agency: str) -> tuple[Task, ...]:
-        """What the people of *agency* have to do."""
+        """Return the open tasks of *agency*."""
         return self._desks[agency].tasks
 
     def _fold(self, subject: str) -> View:
@@ -158,7 +158,7 @@ class MemoryBus:
         return view
 
     def _not_taken(self, code: str) -> Outcome:
-        """What a door does not take never reaches the registrar."""
+        """An event that a door refuses never reaches the registrar."""
         return Outcome(new_event_id(), "", code)
 
     def _submit(self, by: str, draft: Draft) -> Outcome:
@@ -234,7 +234,7 @@ class MemoryBus:
             if self._drafts:
                 agency, draft = self._drafts.popleft()
                 if draft.id in self._submitted:
-                    continue  # a desk that came back says again what it said before
+                    continue  # a restarted desk publishes its events again
                 outcome = self._submit(agency, draft)
                 if outcome.code is not None:
                     self._desks[agency].be_refused(self._submitted[outcome.id][0], outcome.code)

@@ -1,4 +1,4 @@
-"""An agency's desk in memory: what it received, its views, its procedure. No keys, no bytes, no waiting."""
+"""An agency's desk in memory: received events, views and procedure. No keys, no bytes, no waiting."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -16,7 +16,7 @@ from nrmbus.wire.ids import said_by_itself
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """One record of an inbox: the fact, and the parts that opened; or an own event that came back registered, and its letter."""
+    """One record of an inbox: a fact with the opened parts, or an own registered event with its letter."""
 
     fact: Fact
     opened: Mapping[Part, Mapping[str, Any]]
@@ -24,7 +24,7 @@ class Delivery:
 
 
 class MemoryDesk:
-    """The desk of *agency*; *settings* are what it says about itself, a shelter its places."""
+    """The desk of *agency*; *settings* are the agency's own, such as a shelter's places."""
 
     def __init__(self, agency: Agency, rules: Rules, agencies: Mapping[str, Agency], settings: Settings) -> None:
         """Begin with an empty ledger; *agencies* is the directory."""
@@ -44,7 +44,7 @@ class MemoryDesk:
 
     @property
     def inbox(self) -> tuple[Event, ...]:
-        """What it received from others, in order."""
+        """Events received from others, in order."""
         facts = [each.fact for each in self._ledger if isinstance(each, Delivery)]
         return tuple(fact.event for fact in facts if fact.event.source != self._agency.id)
 
@@ -79,7 +79,7 @@ class MemoryDesk:
         return tuple(said)
 
     def differences(self) -> tuple[str, ...]:
-        """What a second fold of the ledger gives otherwise, a sentence each."""
+        """Return a sentence for each difference of a second fold of the ledger."""
         twin = MemoryDesk(self._agency, self._rules, self._agencies, self._settings)
         twin._ledger = list(self._ledger)
         twin.restart()
@@ -115,7 +115,7 @@ class MemoryDesk:
 
 
 def _erased(me: str, fact: Fact) -> tuple[Draft, ...]:
-    """What the desk of *me* confirms when an erasure is due. No key lives here, so no backup opens anything from now on."""
+    """Return the confirmation of the desk of *me* for a due erasure. No key lives here, so no backup opens anything from now on."""
     data = fact.event.data
     if not isinstance(data, AccessErasureDue):
         return ()

@@ -14,14 +14,14 @@ from nrmbus.play.stage import Happened, NotBuiltError, Outcome, Stage, StageErro
 def play(scenario: Scenario, stage: Stage, *, keep_going: bool = False, tell: Tell = lambda _: None) -> Report:
     """Play *scenario* on *stage*; *tell* hears each row of the story as it happens.
 
-    Stops after the first step that fails, unless *keep_going*, or what it looks at is not built yet. Always ends with
+    The play stops after the first failed step, unless *keep_going* is set or the failure is about a missing feature. Always ends with
     ``check: replay, case: all``.
     """
     return _Play(scenario, stage, tell).run(keep_going=keep_going)
 
 
 class _Play:
-    """One play: the aliases it minted, the rows it told, the failures it met."""
+    """One play: its aliases, its rows and its failures."""
 
     def __init__(self, scenario: Scenario, stage: Stage, tell: Tell) -> None:
         self._scenario = scenario

@@ -3,8 +3,8 @@
 Desks and timekeeper are asked first, the registrar last. Each desk answers in one snapshot: how far it has read its
 inbox, and how many rows of its outbox are unanswered. If the registrar, asked afterwards, is inside no transaction and
 has issued no delivery that a desk had not read when it was asked, then nothing was on its way: whatever a desk said had
-been answered, and whatever was answered had been read. When the clock was moved everybody is asked; when somebody spoke,
-he, and whoever was told something since.
+been answered, and whatever was answered had been read. After a move of the clock every service is asked; after an
+event, its publisher and the recipients since.
 """
 
 import asyncio
@@ -31,7 +31,7 @@ class Quiet:
         self._tick_seen = -1
         self._concerned: set[str] = set()
         self.seen: dict[str, Health] = {}
-        """What each service answered when it was last quiet."""
+        """The last answer of each quiet service."""
 
     async def wait(self, spoke: Iterable[str] = ()) -> None:
         """Wait for quiet after the agencies *spoke*, or after the clock was moved.

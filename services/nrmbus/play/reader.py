@@ -1,4 +1,4 @@
-"""Reads a scenario file strictly, so that a misspelt expectation is an error and never one that nobody checks."""
+"""Strict reader of scenario files: a misspelt expectation is an error, never an unchecked line."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime, time, timedelta
@@ -67,7 +67,7 @@ class _File(Frozen):
 
 
 def find(named: Path) -> Path:
-    """The file that *named* means: one that is there, or one of those that come with this package, by name.
+    """Return the file *named*: an existing file, or a packaged story of that name.
 
     Raises:
         FileNotFoundError: there is neither; the message lists those that come with the package.

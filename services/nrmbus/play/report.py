@@ -1,4 +1,4 @@
-"""What a play tells: one row for each step and for each event that a service said by itself, and every failure."""
+"""Report of a play: one row for each step and for each automatic event of a service, and every failure."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -12,9 +12,9 @@ Result = Literal["registered", "refused", "same receipt", "by itself", "holds", 
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """An expectation that did not hold: where it is written, what was expected and what was found.
+    """A failed expectation: its place in the file, the expected and the actual value.
 
-    Not *built* is what it looks at where nrmbus does not have that yet: no bus could have met it.
+    *built* is False if the expectation is about something that nrmbus does not have yet.
     """
 
     step: int
@@ -58,12 +58,12 @@ class Report:
 
     @property
     def green(self) -> bool:
-        """Whether every step was played and every expectation held."""
+        """True if every step was played and every expectation held."""
         return not self.failures and self.played == len(self.scenario.steps)
 
     @property
     def whole_but_for_what_is_not_built(self) -> bool:
-        """Whether every step was played, and only expectations did not hold that no bus can meet yet."""
+        """True if every step was played and only expectations about missing features failed."""
         unmet = bool(self.failures) and not any(each.built for each in self.failures)
         return unmet and self.played == len(self.scenario.steps)
 

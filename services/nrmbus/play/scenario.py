@@ -1,4 +1,4 @@
-"""What a scenario is: one written story of the mechanism, who publishes what and when, and what must be observable after.
+"""Models of a scenario: one written story of the mechanism with its events, times and expectations.
 
 The format and its meaning are in ``README.md`` beside this file; ``reader.py`` makes these models of a file.
 """
@@ -20,7 +20,7 @@ Category = Annotated[str, Field(pattern=r"^(?:women|children|men)$")]
 EventType = Annotated[str, Field(pattern=r"^[a-z_]+\.[a-z_]+$")]
 
 CARRIERS = ("auditor", "broker", "registrar")
-"""Who carries or watches and never opens a letter; legal in ``closed_to`` beside the agencies."""
+"""Services that carry or watch and never open a letter; legal in ``closed_to`` beside the agencies."""
 
 SERVICES = ("auditor", "broker", "coordinator", "registrar", "timekeeper")
 """What ``restart`` may name beside the agencies."""
@@ -36,7 +36,7 @@ class Participant(Frozen):
 
 
 class Refusal(Frozen):
-    """The refusal that a step expects: its code, and the rule's id where that matters."""
+    """The expected refusal of a step: its code, and the rule's id if it matters."""
 
     refused: Annotated[str, Field(pattern=r"^[a-z_]+$")]
     rule: Annotated[str, Field(pattern=r"^G-\d{2}$")] | None = None
@@ -68,7 +68,7 @@ class Publish(Frozen):
 
     @property
     def subjects(self) -> tuple[str | None, ...]:
-        """The aliases of the cases it is published on; one None where it is about an incident alone."""
+        """Aliases of the event's cases; one None for an event about an incident alone."""
         return self.cases or (self.case,)
 
 
@@ -113,7 +113,7 @@ class CheckState(_OfCases):
 
 
 class CheckInbox(_Check):
-    """What an agency received: of one case in order, or of all cases in any order."""
+    """Events that an agency received: of one case in order, or of all cases in any order."""
 
     check: Literal["inbox"]
     agency: AgencyId
@@ -133,7 +133,7 @@ class CheckPayments(_Check):
 
 
 class CheckStatistics(_Check):
-    """What the Coordinator would publish: figures, or ``suppressed`` for a cell below the threshold."""
+    """Published figures of the Coordinator, or ``suppressed`` for a cell below the threshold."""
 
     check: Literal["statistics"]
     year: int
@@ -160,7 +160,7 @@ Check = CheckEvents | CheckState | CheckInbox | CheckPayments | CheckStatistics 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One step: its number from 1, its line in the file, its time, and what is done. *occurred* is an event's ``time``."""
+    """One step: its number from 1, its line in the file, its time and its action. *occurred* is an event's ``time``."""
 
     number: int
     line: int

@@ -1,8 +1,7 @@
-"""What a player needs of a bus: to say things in an agency's name, to move the clock, and to look.
+"""Operations that a player needs of a bus: publish in an agency's name, move the clock, and look.
 
 A stage promises quiet: :meth:`Stage.publish`, :meth:`Stage.again` and :meth:`Stage.advance` return when every registered
-event has been delivered, every automatic answer given and every service has seen the time. What cannot be had from a
-stage raises :class:`StageError`, and the player reports it as the failure of its step.
+event has been delivered, every automatic answer given and every service has seen the time. An operation that a stage does not support raises :class:`StageError`, and the player reports it as the failure of its step.
 """
 
 from collections.abc import Collection, Mapping
@@ -15,7 +14,7 @@ from nrmbus.play.scenario import Participant
 
 
 class StageError(Exception):
-    """Raised when the bus does not do what a play needs of it; the message says what happened and what to do."""
+    """Raised when the bus fails a play; the message names the failure and the remedy."""
 
 
 class NotBuiltError(StageError):
@@ -24,7 +23,7 @@ class NotBuiltError(StageError):
 
 @dataclass(frozen=True, slots=True)
 class Words:
-    """What an agency's door takes: plain data and a plain letter, before the desk signs, numbers and seals.
+    """An event as an agency's door takes it: plain data and a plain letter, before the desk signs, numbers and seals.
 
     *data* is as written: without ``to``, and with ``legal_basis``, which the door lifts to the envelope.
     *consents* and *cause* are event ids; *subject*, *ref* and *incident* 32 hex digits.
@@ -47,7 +46,7 @@ class Words:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How an event was answered: its id, its registration (equal bytes or nothing), and why it was refused if it was."""
+    """The answer to an event: its id, its registration, and the reason of a refusal."""
 
     id: str
     receipt: str
@@ -57,7 +56,7 @@ class Outcome:
 
     @property
     def registered(self) -> bool:
-        """Whether the event became true."""
+        """True if the event was registered."""
         return self.code is None
 
 
@@ -102,10 +101,10 @@ class Stage(Protocol):
         """Every registered event of a case or an incident; *technical* ones only if they are asked for."""
 
     def received(self, event: str) -> tuple[str, ...]:
-        """Which agencies have *event* in their inbox by now, its sender left out; in any order."""
+        """Return the agencies with *event* in their inbox, its sender left out, in any order."""
 
     def opens(self, event: str) -> Mapping[Part, tuple[str, ...]]:
-        """Which agencies can open which part of the letter of *event*, its sender and ``statistics`` left out."""
+        """Return the agencies that can open each part of the letter of *event*, its sender and ``statistics`` left out."""
 
     def exposed(self, texts: Collection[str]) -> tuple[str, ...]:
         """Who of ``registrar``, ``auditor`` and ``broker`` holds any of *texts* where it could read it."""

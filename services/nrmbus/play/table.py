@@ -1,6 +1,6 @@
-"""Prints the story of a play as it happens: step, time, who, event, result, who received it.
+"""Live table of a play: step, time, publisher, event, result, recipients.
 
-Nothing is said by colour alone, so it reads the same through a pipe, under ``NO_COLOR`` and on paper.
+No meaning depends on colour alone, so the table reads the same through a pipe, under ``NO_COLOR`` and on paper.
 """
 
 import textwrap
@@ -143,7 +143,7 @@ class Storyteller:
         return Text.assemble(sign, (f"{step}.", "dim"), "\n  " if broken else "", what)
 
     def _told(self, row: Row) -> Text:
-        """The result: a sign and a word; of a refusal its code, and below it the rule and what that rests on."""
+        """Return the result: a sign and a word; for a refusal the code, and below it rule and basis."""
         style = _MARKS[row.result].style
         words = row.detail.split(" · ") if row.detail else []
         sign = f"{self._sign(row.result)} "

@@ -32,7 +32,7 @@ def _holds(path: Path, needles: tuple[bytes, ...]) -> bool:
 
 
 def places(folder: BusFolder) -> dict[str, tuple[Path, ...]]:
-    """Who carries, and the folders in which it could leave something. Logs are everybody's: they count as the broker's."""
+    """Carriers, and the folders in which each could leave traces. Logs are everybody's: they count as the broker's."""
     return {
         "broker": (folder.kafka, folder.logs),
         REGISTRAR: (folder.service(REGISTRAR), folder.service(TIMEKEEPER)),
@@ -41,7 +41,7 @@ def places(folder: BusFolder) -> dict[str, tuple[Path, ...]]:
 
 
 def found(folder: BusFolder, texts: Collection[str]) -> tuple[str, ...]:
-    """Which of broker, registrar and auditor hold any of *texts* readably, sorted."""
+    """Return the sorted carriers (broker, registrar, auditor) that hold any of *texts* readably."""
     needles = spellings(texts)
     return tuple(
         sorted(

@@ -1,4 +1,4 @@
-"""What the brokers hold, checked against what was acknowledged: the anomalies, defined before they are looked for.
+"""Check of the brokers' records against the acknowledged submissions; the anomalies are defined first.
 
 - **lost**: a submission that Kafka acknowledged to its sender and that has no registration.
 - **twice**: a (source, case, id) with more than one registration that is not a refusal of a re-used id.
@@ -45,12 +45,12 @@ class Anomalies:
 
     @property
     def any(self) -> bool:
-        """Whether anything is wrong."""
+        """True if there is any anomaly."""
         return any(getattr(self, each.name) for each in fields(self) if not each.metadata)
 
     @property
     def any_doubled(self) -> bool:
-        """Whether something was registered twice or under a wrong number: what a second writer does."""
+        """True if something was registered twice or under a wrong number, as by a second writer."""
         return bool(self.twice or self.gap or self.disordered)
 
 

@@ -9,7 +9,7 @@ from nrmbus.events.registry import data_type
 from nrmbus.play.stage import Words
 
 _BASIS: Final = re.compile(r"[\x20-\x7e]{1,200}")
-"""What the envelope takes as a legal basis."""
+"""Legal bases that the envelope takes."""
 
 
 def draft_of(words: Words) -> Draft:

@@ -1,6 +1,6 @@
 """The registrar as a process: ``nrmbus run registrar``. Health, metrics and signals as everywhere, on aiokafka alone.
 
-FastStream cannot serve it: it has no transactions, and its application does not start without a broker of its own.
+FastStream cannot run the registrar: it has no transactions, and its application needs a broker of its own.
 """
 
 import asyncio
@@ -158,7 +158,7 @@ def _must_not_end(task: asyncio.Task[None]) -> None:
 def main(folder: BusFolder) -> None:
     """Run until SIGTERM. Leaves with code 70 when a transaction was cut: the supervisor starts it again."""
     telemetry.set_up(REGISTRAR, folder.service(REGISTRAR))
-    # What a shard remembers only grows and has no cycles: looking through it for some took a quarter of the time.
+    # A shard's state only grows and has no cycles: garbage collection of it took a quarter of the time.
     gc.freeze()
     gc.set_threshold(GARBAGE)
     listening = Listening(folder.service(REGISTRAR))

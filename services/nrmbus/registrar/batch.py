@@ -41,7 +41,7 @@ _Result = TypeVar("_Result")
 
 @dataclass(frozen=True, slots=True)
 class Incoming:
-    """One outbox record, read as far as it can be read without trusting it."""
+    """One outbox record, parsed as far as possible without trust."""
 
     at: Coordinates
     raw: Record
@@ -51,11 +51,11 @@ class Incoming:
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """What was found of source and signature when the record came, and by which clock and directory."""
+    """The result of the source and signature check, with its clock and directory."""
 
     incoming: Incoming
     code: str | None
-    """What is wrong; none when the outbox's owner signed it."""
+    """The error code; None if the outbox's owner signed the record."""
     key: VerifyKey | None
     """The key under which the signature holds."""
     under: tuple[int, datetime]
@@ -63,12 +63,12 @@ class Checked:
 
     @property
     def traceparent(self) -> str | None:
-        """The span in which it was made, where its sender says so."""
+        """Span of its creation, if the sender names one."""
         return self.incoming.signed.traceparent if self.incoming.signed and self.code is None else None
 
 
 def read(record: ConsumerRecord) -> Incoming:
-    """Decode one outbox record. What cannot be decoded carries the code instead; nothing is raised."""
+    """Decode one outbox record. An undecodable record carries the code instead; nothing is raised."""
     at = Coordinates(record.topic, record.partition, record.offset)
     raw = Record(record.key, record.value, tuple(record.headers))
     signed, code = None, None
@@ -80,7 +80,7 @@ def read(record: ConsumerRecord) -> Incoming:
 
 
 def check(incoming: Incoming, directory: Directory, now: datetime) -> Checked:
-    """See whether the outbox's owner signed it with the key that is its own at *now*, or was, while two keys overlap."""
+    """Check the signature of the outbox's owner by its key at *now*, or by the previous key during an overlap."""
     under, signed = (directory.number, now), incoming.signed
     if signed is None:
         return Checked(incoming, incoming.code, None, under)
@@ -107,7 +107,7 @@ def check_again(checked: Checked, directory: Directory, now: datetime) -> Checke
 
 
 def _name(signed: Signed) -> str:
-    """The type, if it is one of ours: an unknown one is the sender's word, and may hold anything (P9)."""
+    """The type if it is known; an unknown type is the sender's text and may hold anything (P9)."""
     return signed.type if (signed.type, signed.version) in TYPES else "unknown"
 
 
@@ -120,7 +120,7 @@ class Batcher:
         self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="sign")
 
     async def check(self, records: Sequence[ConsumerRecord], now: datetime) -> list[Checked]:
-        """Read *records* and check who signed them. Touches no shard, so that it may run while one commits."""
+        """Read *records* and check who signed them. This touches no shard, so it may run during a commit."""
 
         def look(record: ConsumerRecord) -> Checked:
             return check(read(record), self._directory, now)

@@ -1,4 +1,4 @@
-"""What is known of one case, and of one answer."""
+"""State of one case, and of one answer."""
 
 from dataclasses import dataclass, field
 
@@ -27,7 +27,7 @@ class Case:
     sequences: dict[str, int] = field(default_factory=dict)
     consents: dict[str, tuple[Record, Statement]] = field(default_factory=dict)
     digests: dict[str, str] = field(default_factory=dict)
-    """Per registered event, the digest of its registration: what a later delivery of it names."""
+    """Digest of the registration per event, for later deliveries."""
     asleep: list[Asleep] = field(default_factory=list)
 
     def count(self, source: str, sequence: int) -> None:

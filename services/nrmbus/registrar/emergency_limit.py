@@ -1,4 +1,4 @@
-"""How often an agency broke the glass in a month, over all partitions, whoever owns them and whoever was killed.
+"""Monthly count of emergency requests per agency over all partitions, for any owners and after any kill.
 
 The limit counts over all cases of an agency, and no registrar writes all partitions. So each asking that is let in is
 first written, acknowledged, and only then are the other partitions read up to what was acknowledged in them by then:
@@ -35,7 +35,7 @@ LONGEST: Final = 6.0
 
 
 class Askings:
-    """What one registrar process knows of askings in partitions, as far as it has read them; nothing is read unless somebody asks."""
+    """Emergency requests of all partitions, as far as this registrar process has read them; read only on demand."""
 
     def __init__(self, where: Where, partitions: int, rules: Rules, key_of: Callable[[str], VerifyKey]) -> None:
         """Read as *where* says; *key_of* finds a key that registrars of this bus have signed with, by its kid."""
@@ -68,7 +68,7 @@ class Askings:
             yield
 
     async def none_beyond(self, shard: Shard, before: dict[tuple[str, str], int]) -> bool:
-        """With what *shard* decided written and not yet committed: whether no agency is over its limit with it.
+        """Return whether every agency stays within its limit, given the written, uncommitted decisions of *shard*.
 
         *before* is what the shard had counted before it decided. Raises as `turn`.
         """
@@ -107,7 +107,7 @@ class Askings:
 
 
 def _may_be_let_in(shard: Shard, checked: Iterable[Checked]) -> bool:
-    """Whether there is an asking about a case that somebody spoke of before; of any other the answer is known."""
+    """Return whether there is an emergency request about a known case; for any other case the answer is known."""
     spoken = set[str]()
     for each in checked:
         signed = each.incoming.signed

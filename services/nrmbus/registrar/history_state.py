@@ -1,4 +1,4 @@
-"""What one partition's registrar knows: a fold of ``nrm.cases``, and nothing else.
+"""State of one partition's registrar: a fold of ``nrm.cases``, and nothing else.
 
 Folding is quick, so that a registrar is back in seconds: of every record the number, the chain of digests and the
 commitments are checked at once, but a case is brought to life only when somebody speaks of it again.
@@ -36,7 +36,7 @@ from nrmbus.wire.record import SUBMITTED, Record, header_of
 from nrmbus.wire.registration import NOTHING_BEFORE
 
 CONSENTS: Final = frozenset({"consent.given", "consent.overridden"})
-"""Types whose envelopes are kept: they are delivered again to whoever gets its first event of the case later."""
+"""Types whose envelopes are kept, for delivery to agencies that join the case later."""
 
 
 EMERGENCY: Final = "access.break_glass"
@@ -61,7 +61,7 @@ _EMERGENCY: Final = f"nrm.{EMERGENCY}".encode()
 
 
 def is_asking(headers: Iterable[tuple[str, bytes]]) -> bool:
-    """Whether *headers* are of an agency that breaks the glass; of a refusal, which keeps no envelope, they never are."""
+    """Return whether *headers* are those of an emergency request; a refusal keeps no envelope and never has them."""
     return (_TYPE, _EMERGENCY) in headers
 
 
@@ -129,7 +129,7 @@ class Memory:
         self._scratch.answer(submission, known)
 
     def has_events(self, subject: str) -> bool:
-        """Whether anything of this case was ever registered; it is not woken for that."""
+        """Return whether the case has a registered event, without waking the case."""
         case = self._scratch.case(subject)
         return case is not None and bool(case.digests)
 
@@ -171,7 +171,7 @@ class Memory:
         """Take one committed record of ``nrm.cases``, in order.
 
         Raises:
-            HistoryError: a number, a digest or an envelope is not the due one. Whoever folds refuses to run.
+            HistoryError: a number, a digest or an envelope is not the due one. The registrar refuses to run.
         """
         found, audience, (topic, offset) = self._due(record)
         registration, said = found.registration, Statement("registration", found.body, found.signed)

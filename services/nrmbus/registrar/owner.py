@@ -41,7 +41,7 @@ FAIR_SHARE: Final = 100
 AT_ONCE: Final = MAX_REQUEST // 2
 """How many bytes wait for the broker's answer, before the next are sent."""
 AROUND: Final = 200
-"""At most so many bytes a record has beside its value and headers: its key, the numbers in it, its share of what is around."""
+"""Upper bound of a record's bytes beside value and headers: key, varints and its share of the batch header."""
 TRANSACTION_SECONDS: Final = 20.0
 REBALANCE_SECONDS: Final = 6.0
 HELD_SECONDS: Final = 0.1
@@ -59,7 +59,7 @@ def leave(reason: str) -> NoReturn:
 
 @dataclass(slots=True)
 class Owned:
-    """One partition number that this process owns, with the producer whose epoch proves it."""
+    """One partition number that this process owns, with the producer whose epoch proves the ownership."""
 
     partition: int
     shard: Shard
@@ -81,7 +81,7 @@ class Owned:
 async def _track(owned: Owned, topics: set[str]) -> None:
     """Have the producer know who leads *topics*.
 
-    Until it is told of one topic, aiokafka asks for all; from then on for those that it was told of, and forgets the rest.
+    Without a topic aiokafka refreshes all topics; after the first topic it refreshes only the named ones and forgets the rest.
     So after an admission a batch for ``nrm.cases`` would find no leader, and fail the transaction.
     """
     if new := topics - owned.tracked:
@@ -138,7 +138,7 @@ class Owner(ConsumerRebalanceListener):  # type: ignore[misc]
 
     @property
     def standing(self) -> bool:
-        """Whether every partition that was assigned to this process is folded and served."""
+        """True if every assigned partition is folded and served."""
         return (
             bool(self.owned)
             and self._tasks.keys() == self.owned.keys()
@@ -172,7 +172,7 @@ class Owner(ConsumerRebalanceListener):  # type: ignore[misc]
         if topic_partitions:
             self._consumer.pause(*topic_partitions)
         if not self._joined_before and self._outboxes() - set(topic_partitions):
-            # A stable member that is back within its session gets what it had; an outbox made meanwhile is nobody's.
+            # A stable member that returns within its session gets its old assignment; a new outbox stays unassigned.
             self._joined_before = True
             private.rejoin(self._consumer)
             return
@@ -255,7 +255,7 @@ class Owner(ConsumerRebalanceListener):  # type: ignore[misc]
                 if checked and not owned.stopping:
                     await self._transact(owned, checked)
         finally:
-            # What it took is not lost: whoever is assigned next begins at what was committed.
+            # Nothing is lost: the next owner begins at the committed offsets.
             ahead.cancel()
             await asyncio.gather(ahead, return_exceptions=True)
 

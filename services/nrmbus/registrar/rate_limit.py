@@ -1,6 +1,6 @@
-"""How fast the registrar takes what one agency submits: whoever runs wild, or means harm, fills nobody's disk in a day.
+"""Rate limit of submissions per agency, so that no agency can fill a disk in a day.
 
-What waits stays in the outbox, in order; nothing is refused or lost. A token bucket for each outbox, without a clock.
+Waiting submissions stay in the outbox, in order; none is refused or lost. A token bucket for each outbox, without a clock.
 """
 
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ class Rate:
 
 
 class Pace:
-    """What may be taken of each outbox; times are seconds of a clock that never goes back."""
+    """Token bucket per outbox; times are seconds of a monotonic clock."""
 
     def __init__(self, rate: Rate) -> None:
         self._rate = rate
@@ -23,7 +23,7 @@ class Pace:
         """By outbox, how many of *at_once* are used, and when that was so."""
 
     def may(self, outbox: str, now: float) -> bool:
-        """Whether anything of *outbox* may be taken at *now*."""
+        """Return whether a submission of *outbox* may be taken at *now*."""
         return self._used(outbox, now) < self._rate.at_once
 
     def took(self, outbox: str, count: int, now: float) -> None:

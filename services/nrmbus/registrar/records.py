@@ -1,4 +1,4 @@
-"""What the registrar writes: statements to be signed, and records that carry them."""
+"""Records of the registrar: statements to be signed, and records that carry them."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -48,7 +48,7 @@ class Statement:
 
     @property
     def is_signed(self) -> bool:
-        """Whether it was signed yet."""
+        """True if the statement is signed."""
         return self._signed is not None
 
     @property
@@ -60,7 +60,7 @@ class Statement:
 def audience_json(
     recipients: Sequence[str], earlier: Mapping[str, Sequence[str]], salt: str, because: str | None = None
 ) -> bytes:
-    """Who was told, as `nrmbus.wire.registration.Audience.json` writes it: ids of agencies, ids of events, a salt in hex.
+    """The audience, as `nrmbus.wire.registration.Audience.json` writes it: ids of agencies, ids of events, a salt in hex.
 
     *because* is the rule behind a refusal that does not name it.
     """

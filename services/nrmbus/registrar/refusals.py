@@ -14,7 +14,7 @@ _WIRE_RULES: Final[Mapping[str, str]] = {
     "letter_too_large": "W8", "letter_malformed": "W8", "suite_unknown": "W9", "letter_missing": "W9",
     "letter_digest_mismatch": "W9", "key_not_current": "W6", "agency_suspended": "W6", "id_reused": "W11",
 }  # fmt: skip
-"""Which section of ``services/nrmbus/wire/README.md`` each refusal rests on."""
+"""The section of ``services/nrmbus/wire/README.md`` each refusal rests on."""
 
 BASIS: Final = "[D]"
 """A rule of this project with no law behind it."""

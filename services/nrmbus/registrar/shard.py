@@ -1,7 +1,7 @@
 """One partition's registrar without Kafka: judge, number, route. Its state is a fold of ``nrm.cases``.
 
-`take` never waits for anybody: what was set aside of its state lies in a file of this process alone (`scratch`). Whoever
-calls it commits what it returns, or throws the shard away: there is no undo.
+`take` never waits for anybody: what was set aside of its state lies in a file of this process alone (`scratch`). The caller commits the result or throws the shard away:
+there is no undo.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -30,7 +30,7 @@ STALE_AFTER: Final = timedelta(days=7)
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What was decided about one submission, and the records that make it true."""
+    """The decision about one submission, and the records that make it true."""
 
     outcome: Literal["registered", "refused", "repeated", "answered", "quarantined"]
     code: str | None
@@ -120,7 +120,7 @@ class Shard:
         return Decision("registered", None, self._register(case, signed, event, at, now, told))
 
     def _is_anothers(self, signed: Signed) -> bool:
-        """Whether the id is one that another agency gives to what it says by itself, said already or not.
+        """Return whether the id has the mark of another agency's automatic events, published or not.
 
         Those can be worked out beforehand. Taken in advance, what another has to say would be refused; tried, the answer
         would tell that it has heard of something.
@@ -159,15 +159,15 @@ class Shard:
         return event, letter
 
     def _is_key_of(self, agency: str, kid: str, source: str, now: datetime) -> bool:
-        """Whether a letter of *source* may be sealed for *agency* to the key *kid*."""
+        """Return whether a letter of *source* may be sealed for *agency* to the key *kid*."""
         if self._directory.seal_to(agency, now):
             return self._directory.opens(agency, kid, now)
-        # To whom nothing is sealed now, nothing is due either: `_judged` answers with who is. But the sender always has
+        # An agency without a current key gets no sealed part: `_judged` answers with who is. But the sender always has
         # its own words, if need be under a key that it has not confirmed yet.
         return agency != source or kid == self._directory.kids(self._directory.entries[agency]).sealing
 
     def _judged(self, view: View, event: Event, letter: Container | None, now: datetime) -> "Told":
-        """What the Rules say: a refusal is raised, else who is told and who may open what."""
+        """Ask the Rules; return the audience and the readers of each part. Raises Refused."""
         if event.expectedversion is not None and event.expectedversion != view.count_for(event.source):
             raise WireError("version_passed")
         # It counts in the month of its registration, whose time never falls.
@@ -190,7 +190,7 @@ class Shard:
         )
 
     def _sealed_to(self, part: Part, opens: Mapping[Part, Iterable[str]], now: datetime) -> Iterator[str]:
-        """Who may open *part* and has a key to open it with: not who is suspended."""
+        """Return the agencies that may open *part* and have a current key; suspended agencies have none."""
         statistics = self._directory.of_role("statistics") if part == "coded" else ()
         for agency in (*opens.get(part, ()), *statistics):
             if self._directory.seal_to(agency, now):
@@ -333,7 +333,7 @@ class Shard:
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """Who is told, what each must know first, and each one's copy of the letter."""
+    """Return the recipients, the consents that each needs first, and each one's copy of the letter."""
 
     recipients: tuple[str, ...]
     earlier: Mapping[str, tuple[str, ...]]

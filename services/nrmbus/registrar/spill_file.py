@@ -1,6 +1,6 @@
-"""What one partition's registrar need not have in memory: a file of this process alone, that has no name and goes with it.
+"""Spill file of one partition's registrar: state outside memory, in an unnamed file that ends with the process.
 
-Whoever may submit can have the registrar remember something for each submission, refused or not, for ever. So memory holds
+Every submission, even a refused one, makes the registrar remember something for ever. So memory holds
 the cases that were spoken of last, and the disk the rest: as much as ``nrm.cases`` itself takes there, about.
 """
 
@@ -18,7 +18,7 @@ from nrmbus.registrar.records import Statement
 from nrmbus.wire import statement
 
 AT_HAND: Final = 4096
-"""Cases in memory. A country has some hundred open ones; of a bus with more, those that nobody speaks of are set aside."""
+"""Cases in memory. Cases in memory: a country has some hundred open ones, and on a larger bus idle cases are spilled."""
 _AT_ONCE: Final = 100
 _CACHE_KIB: Final = 16 * 1024
 _TABLES: Final = """
@@ -33,7 +33,7 @@ Submission = tuple[str, str, str]
 
 
 class NoRoomError(Exception):
-    """Raised when the disk is full: whoever decides must not go on without what is known."""
+    """Raised when the disk is full: the registrar must not decide without its state."""
 
     def __init__(self) -> None:
         super().__init__("the disk of the registrar's folder is full; make room there, then start again")
@@ -49,7 +49,7 @@ class Scratch:
         """The last spoken of is last."""
         self._any_aside = False
         self._answered: dict[Submission, Known] = {}
-        """What is not written yet: many rows at once take a third of the time."""
+        """Rows that are not written yet: many rows at once take a third of the time."""
         if path is not None:
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             path.unlink(missing_ok=True)
@@ -75,14 +75,14 @@ class Scratch:
     # -- cases -------------------------------------------------------------------------------------------------------
 
     def case(self, subject: str) -> Case | None:
-        """The case *subject*, at hand from now on. Valid until the next one is asked for, if only one may be at hand."""
+        """Return the case *subject*, in memory from now on. Valid until the next call, if only one case fits into memory."""
         case = self._cases.pop(subject, None) or self._taken_back(subject)
         if case is not None:
             self._cases[subject] = case
         return case
 
     def keep(self, subject: str, case: Case) -> Case:
-        """Have *case* at hand as the last spoken of; the one that waited longest is set aside for it."""
+        """Keep *case* in memory as the most recently used; the least recently used case is spilled."""
         self._cases[subject] = case
         if len(self._cases) > self._at_hand:
             oldest = next(iter(self._cases))
@@ -102,7 +102,7 @@ class Scratch:
         return self.keep(subject, pickle.loads(found[0][0]))  # noqa: S301
 
     def subjects(self) -> tuple[str, ...]:
-        """Every case, at hand or set aside."""
+        """Yield every case, in memory or spilled."""
         return (*self._cases, *(subject for (subject,) in self._do("select subject from aside", ())))
 
     # -- answers -----------------------------------------------------------------------------------------------------
