@@ -1,7 +1,8 @@
-"""Breaking the glass at the holder's desk: it seals to who asked what it holds of the parts that the emergency needs.
+"""Breaking the glass at the holder's desk: the needed parts are sealed again to the agency that asked.
 
-It speaks when the timekeeper has said that it is due, so never before the asking is registered, and never after an
-objection. What it opens for that is on record first, under the desk's own name; what must stay closed stays closed.
+The desk answers when the timekeeper publishes that the answer is due: never before the request is registered, and
+never after an objection. Each opening for this is recorded first, under the desk's own name. Letters that must stay
+closed stay closed.
 """
 
 from collections.abc import Iterable, Mapping
@@ -26,7 +27,7 @@ from nrmbus.wire.ids import said_by_itself
 from nrmbus.wire.letter import Container, Place
 
 PURPOSE: Final = "emergency"
-"""What the desk opens letters for here."""
+"""Purpose of the desk's openings here."""
 
 TOO_LATE: Final = (
     "An agency broke the glass, and this desk heard of it too late to answer: see whether it still has to be told."
@@ -36,16 +37,16 @@ Parts = Mapping[Part, Mapping[str, Any]]
 
 
 def needed(me: str, event: Event, view: View) -> tuple[Part, ...]:
-    """The parts that *me* has to seal anew because of *event*; none where it is not about that, or not for *me*."""
+    """Return the parts that *me* has to seal again because of *event*; empty if *event* does not ask *me*."""
     asked = view.emergencies.get(event.referral or "")
     due = isinstance(event.data, AccessResealDue) and event.data.holder == me
     return asked.parts if due and asked is not None else ()
 
 
 def answer(me: str, event: Event, parts: Iterable[Part], held: Iterable[Parts], registered: datetime) -> Result:
-    """What the desk of *me* says when *event* says that it is due: of *parts*, what stands in the letters *held*.
+    """Return the answer of *me* to the due *event*: the wanted *parts* of the letters *held*.
 
-    They come in the order in which they were heard; of each field the last one counts.
+    The letters are in the order of their arrival; the last value of each field counts.
     """
     wanted, whole = frozenset(parts), AccessResealedLetter()
     for each in held:
@@ -58,7 +59,7 @@ def answer(me: str, event: Event, parts: Iterable[Part], held: Iterable[Parts], 
         try:
             whole = AccessResealedLetter.from_mapping(whole.to_mapping() | found)
         except Invalid:
-            continue  # a field that this release reads otherwise: what came before it still helps
+            continue  # a field that this release reads differently: the earlier values stay
     filled = tuple(part for part, fields in whole.parts().items() if fields)
     draft = Draft(
         type=AccessResealed.type, version=AccessResealed.version, subject=event.subject,
@@ -73,7 +74,7 @@ _FIELDS: Final = frozenset(AccessResealedLetter.model_fields) - {"notes"}
 
 
 async def by_itself(desk: Desk, event: Event | None, registered: datetime) -> Result:
-    """What this desk says to *event*, before the transaction in which that is stored; nothing where it owes nothing."""
+    """Return this desk's answer to *event*, before the transaction that stores the event; empty if none is owed."""
     if event is None or not isinstance(event.data, AccessResealDue):
         return Result()
     seat = desk.seat
@@ -89,7 +90,7 @@ async def by_itself(desk: Desk, event: Event | None, registered: datetime) -> Re
 
 
 def with_letters(me: str, subject: str) -> Any:
-    """Select the case's events that came with a letter, this agency's own among them, in the order in which they were heard."""
+    """Select the case's events with a letter, including this agency's own, in the order of their arrival."""
     events, outbox = tables.events.c, tables.outbox.c
     own = and_(events.source == me, outbox.subject == events.subject, outbox.id == events.id)
     return (
@@ -101,7 +102,7 @@ def with_letters(me: str, subject: str) -> Any:
 
 
 async def opened(desk: Desk, row: Row[Any], parts: Iterable[Part], purpose: str) -> Parts:
-    """Return those of *parts* of the letter of *row* that this desk can open, and may for *purpose*; none where it cannot."""
+    """Return the *parts* of the letter of *row* that this desk can open and may open for *purpose*."""
     seat = desk.seat
     place = Place(seat.bus, row.source, row.id, row.subject)
     try:

@@ -1,9 +1,9 @@
 """Opening of letters: by the desk when a letter comes, by a person at the door, and never around these two ways.
 
-A letter that reached this agency by consent stays closed while the person refuses that the agency be told, or has taken
-that back. What a person had opened before may be opened again only where the agency has said that the law has it retain
-it. Before a person reads, the registrar has the reading on record: ``access.granted``, which comes back through the
-inbox, so that everything told before it has been read by then, a withdrawal too.
+A letter that arrived by consent stays closed after the person refused or withdrew consent for this agency. A letter
+that was read before may be opened again only if the agency has confirmed a legal duty to retain it. Before a person
+reads, the registrar registers ``access.granted``. The registration comes back through the inbox, so every earlier
+event has been read by then, including a withdrawal.
 """
 
 import re
@@ -34,7 +34,7 @@ from nrmbus.wire.envelope import Signed
 from nrmbus.wire.ids import said_by_itself
 
 MOST: Final = 50
-"""Largest number of letters that one request opens: each opening is an event, and events of one case wait for each other."""
+"""Largest number of letters per request: each opening is an event, and events of a case wait for each other."""
 
 WITHIN_SECONDS: Final = 20.0
 """Seconds that the registrar may take to register a reading; after that nothing is opened."""
@@ -56,9 +56,9 @@ def rests_on_consent(desk: Desk, signed: Signed) -> bool:
 
 
 def may_be_closed_later(desk: Desk, signed: Signed, partition: int, offset: int) -> bool:
-    """Return whether something behind the record at *offset* may close the letter of *signed*, which is to be read first.
+    """Return whether a later record than *offset*, to be read first, may close the letter of *signed*.
 
-    In an inbox that is read again, after the ledger was lost, that may be an erasure too.
+    After a loss of the ledger, when the inbox is read again, this may also be an erasure.
     """
     if beginnings.is_read_again(desk.seat.ledger, partition, offset):
         return bool(letters.copy_of(desk.seat, signed)[1])
@@ -66,14 +66,14 @@ def may_be_closed_later(desk: Desk, signed: Signed, partition: int, offset: int)
 
 
 async def why_shut(desk: Desk, signed: Signed, tx: AsyncConnection) -> letters.Shut | None:
-    """Return why the letter of *signed* must stay closed, by the stored events and erasures of the case; None if it need not."""
+    """Return why the letter of *signed* must stay closed, by the case's stored events and erasures; None if it may open."""
     if await _is_destroyed(tx, signed) or await rounds.is_due(desk.seat, tx, signed):
         return letters.ERASED
     return letters.KEPT_SHUT if await _is_kept_shut(desk, signed, tx) else None
 
 
 async def _is_destroyed(tx: AsyncConnection, signed: Signed) -> bool:
-    """Return whether the letter was destroyed after it was read from the ledger, while its reading was registered, say."""
+    """Return whether the letter was destroyed after the row was read, for example while the reading was registered."""
     events = tables.events.c
     same = (events.subject == signed.subject) & (events.source == signed.source) & (events.id == signed.id)
     row = select(events.position).where(same, events.letter.is_(None), events.shut == letters.ERASED)
@@ -177,7 +177,7 @@ class LettersToOpen:
 
 
 async def to_open(desk: Desk, rows: Iterable[Row[Any]], *, who: str, purpose: AccessPurpose) -> LettersToOpen:
-    """Return which letters of *rows* may be opened once the reading of *who* is registered, and why the others may not."""
+    """Return the letters of *rows* that may open once the reading of *who* is registered, and why the others stay closed."""
     closed = [row for row in rows if can_open(row)]
     altered = {subject for subject in {row.subject for row in closed} if await desk.unaltered.is_altered(subject)}
     shut: dict[int, letters.Shut] = {row.position: letters.ALTERED for row in closed if row.subject in altered}
@@ -197,7 +197,7 @@ async def to_open(desk: Desk, rows: Iterable[Row[Any]], *, who: str, purpose: Ac
 
 
 def can_open(row: Row[Any]) -> bool:
-    """Return whether the letter of *row* opened when it came, so that it can be opened again."""
+    """Return whether the letter of *row* opened on arrival and can be opened again."""
     return row.letter is not None and row.parts != "[]"
 
 

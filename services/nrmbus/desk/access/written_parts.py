@@ -1,4 +1,4 @@
-"""Which parts of a case's letters have anything in them: names of parts for a report to the person, and no content."""
+"""Names of the parts of a case's letters that have content, for a report to the person; never the content."""
 
 from typing import Any, Final
 
@@ -7,14 +7,14 @@ from nrmbus.desk.desk import Desk
 from nrmbus.events.model import PARTS
 
 PURPOSE: Final = "person_request"
-"""What the desk opens letters for here."""
+"""Purpose of the desk's openings here."""
 
 
 async def written(desk: Desk, subject: str) -> list[dict[str, Any]]:
-    """Return for each letter of *subject* its event, and for each part that this desk may open whether it is empty.
+    """Return each letter's event in *subject*, and for each part that may open whether the part has content.
 
-    A letter that must stay shut, or does not open, is left out: nothing is known of it. The desk opens letters under its
-    own name, and commits that first.
+    A letter that must stay closed, or does not open, is left out. The desk opens letters under its own name, and
+    commits each opening first.
     """
     async with desk.seat.ledger.read() as tx:
         rows = (await tx.execute(break_glass.with_letters(desk.seat.me, subject))).all()

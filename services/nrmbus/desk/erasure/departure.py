@@ -1,4 +1,4 @@
-"""What an agency that leaves destroys: of each case that it signs as deleted, what opens its letters."""
+"""Destruction by an agency that leaves: the letters, and their keys, of each case that is signed as deleted."""
 
 import sqlite3
 from collections.abc import Collection
@@ -14,13 +14,13 @@ from nrmbus.desk.store.ledger import Ledger
 
 
 async def delete(path: Path, *, bus: str, agency: str, cases: Collection[str]) -> bool:
-    """Destroy in the ledger at *path* what opens the letters of *cases*, and the letters; whether there is a ledger.
+    """Destroy the letters of *cases*, and their keys, in the ledger at *path*; return whether there is a ledger.
 
-    Envelopes, registrations and who read what stay, as after an erasure. Done twice, the second changes nothing.
+    Envelopes, registrations and the record of readings stay, as after an erasure. Idempotent.
 
     Raises:
-        DeskError: ``ledger_foreign``; ``still_open`` when something of these cases was not answered yet; ``ledger_in_use``
-            when it is destroyed and its pages could not be emptied: nobody may sign yet that it is gone.
+        DeskError: ``ledger_foreign``; ``still_open`` if an event of these cases is unanswered; ``ledger_in_use`` if
+        deleted pages could not be emptied: the deletion may not be signed yet.
     """
     if not path.exists():
         return False
@@ -31,7 +31,7 @@ async def delete(path: Path, *, bus: str, agency: str, cases: Collection[str]) -
                 if await rounds.may_be_sent(tx, case):
                     raise DeskError("still_open")
             await rounds.erase(tx, cases)
-        with suppress(sqlite3.Error):  # a full disk: as if it were held
+        with suppress(sqlite3.Error):  # a full disk counts as in use
             await rounds.off_the_disk(ledger)
         if ledger.holds_deleted:
             raise DeskError("ledger_in_use")
@@ -41,7 +41,7 @@ async def delete(path: Path, *, bus: str, agency: str, cases: Collection[str]) -
 
 
 async def part_in(path: Path, *, bus: str, agency: str) -> tuple[str, ...]:
-    """Every case of which the ledger at *path* has that the agency said or was told something; none where there is no ledger.
+    """Return every case with an event in the ledger at *path*, sent or received; empty if there is no ledger.
 
     Raises:
         DeskError: ``ledger_foreign``.

@@ -1,9 +1,9 @@
-"""What a desk destroys, and when: sealing keys after their epoch, and of a case what opens its letters, when it is due.
+"""Destruction by a desk: of sealing keys after their epoch, and of a case's letters and their keys when this is due.
 
-A case's erasure is ordered by the bus alone: `access.erasure_due`, upon a decision or when the profile's years are over,
-which nobody says while a hold stands. What is destroyed: the key of the case, the keys kept under it, letters and drafts.
-What stays: envelopes, numbers, registrations, who read what and when. It is confirmed in the same transaction.
-What an agency confirms to have deleted after a withdrawal is destroyed too: of the case, what it was told.
+Only the bus orders the erasure of a case: `access.erasure_due`, after a decision or when the profile's years are
+over, and never while a hold stands. The erasure destroys the key of the case, the keys kept under it, letters and
+drafts. Envelopes, numbers, registrations and the record of readings stay. The erasure is confirmed in the same
+transaction. If an agency confirms a deletion after a withdrawal, its received letters of the case are destroyed too.
 """
 
 import asyncio
@@ -44,33 +44,33 @@ LOOK_EVERY: Final = 5.0
 """Seconds of the wall's clock between two looks at what is due."""
 
 TOGETHER: Final = 0.05
-"""Seconds in which commits that come in a row are looked at once."""
+"""Seconds within which several commits lead to one look."""
 
 AHEAD_AT_MOST: Final = timedelta(minutes=5)
-"""How far two clocks may differ that are set: a desk destroys nothing upon a word from further ahead."""
+"""Largest expected difference of two correct clocks: an order from further ahead destroys nothing yet."""
 
 WITHHELD: Final = frozenset({"inbox_gap", "inbox_forked"})
-"""Why an inbox stands still until a person has looked, however long that takes."""
+"""Reasons why an inbox stops until a person has looked, without a time limit."""
 
 _ROTATE: Final = "nrmbus agency rotate"
 
 WORDS: Final = (AccessErasureDue.type, ConsentStopConfirmed.type)
-"""Upon which a desk destroys something."""
+"""Types of the events that order a destruction."""
 
 _DELETED: Final = b'"answer":"deleted"'
-"""How a confirmation says so, in canonical JSON."""
+"""Answer of a confirmed deletion, in canonical JSON."""
 
 _EVENTS, _OUTBOX, _ERASURES = tables.events.c, tables.outbox.c, tables.erasures.c
 
 
 async def run(desk: Desk, home: Path, ready: Callable[[], bool]) -> None:
-    """Destroy what is due, now and every few seconds, until cancelled; nothing before the inbox has been read.
+    """Destroy everything due, now and every few seconds, until cancelled; nothing before the inbox has been read.
 
-    Where it cannot be read on, keys end all the same: who keeps a delivery back would keep them alive. What they open
-    was handed over by then, or has left the inbox.
+    If the inbox has stopped, keys end all the same; otherwise withholding a delivery would keep them alive. By then,
+    all letters to these keys were handed over, or have left the inbox.
     """
     seen, said = 0, None
-    is_first = True  # whoever was killed after a deletion has left pages of what it was
+    is_first = True  # a desk killed after a deletion has left deleted pages in the file
     while True:
         try:
             if ready() or desk.seat.trouble in WITHHELD:
@@ -82,13 +82,13 @@ async def run(desk: Desk, home: Path, ready: Callable[[], bool]) -> None:
                     await off_the_disk(desk.seat.ledger)
                     is_first = False
                 said = await remind(desk.seat, said)
-        except (SQLAlchemyError, sqlite3.Error, OSError) as error:  # a full disk, a held file: looked at again
+        except (SQLAlchemyError, sqlite3.Error, OSError) as error:  # a full disk, a held file: tried again
             telemetry.handled("not_available", error=type(error).__name__)
         seen = await _until_asked(desk.seat.ledger, seen)
 
 
 async def _until_asked(ledger: Ledger, seen: int) -> int:
-    """Wait for the next look: at once when a word came upon which something is destroyed; how far the events were seen."""
+    """Wait for the next look, or until an order of destruction comes; return the newest position seen."""
     words = select(func.max(_EVENTS.position), func.count(case((_EVENTS.type.in_(WORDS), 1))))
     with suppress(TimeoutError):
         async with asyncio.timeout(LOOK_EVERY):
@@ -109,9 +109,9 @@ async def _until_asked(ledger: Ledger, seen: int) -> int:
 
 
 async def order(tx: AsyncConnection, subject: str, *, cause: str, ground: ErasureGround, at: str) -> None:
-    """Note within *tx* that what opens the letters of *subject* has to be destroyed, for *cause*.
+    """Note within *tx* that the letters of *subject*, and their keys, have to be destroyed, for *cause*.
 
-    Another decision, or that its time is over, has it done and confirmed once more: each time a clock runs for that.
+    A later order is executed and confirmed again, since each order has its own deadline.
     """
     noted = upsert(tables.erasures).values(subject=subject, cause=cause, ground=ground, asked=at)
     again = {"cause": cause, "ground": ground, "asked": at, "done": None, "horizon": None}
@@ -119,9 +119,9 @@ async def order(tx: AsyncConnection, subject: str, *, cause: str, ground: Erasur
 
 
 async def erase_due(desk: Desk) -> tuple[str, ...]:
-    """Erase every case that was ordered, confirm it, and answer which; what came to an erased case since goes too.
+    """Erase and confirm every ordered case; erase later records of erased cases too; return the cases.
 
-    Nothing while the directory does not name the keys here: nobody could say from when on a backup opens no more.
+    Does nothing while the directory does not name the keys here: the date from which a backup no longer opens would be unknown.
     """
     seat = desk.seat
     if all(each.kid != seat.identity.sealing.kid for each in epochs.of_desk(seat.directory, seat.identity)):
@@ -142,7 +142,7 @@ async def erase_due(desk: Desk) -> tuple[str, ...]:
     async with seat.ledger.write() as tx:
         for row in due:
             if await may_be_sent(tx, row.subject):
-                continue  # the registrar refuses what has a letter now; its answer is awaited, so that no bytes are wanted again
+                continue  # wait for the registrar's refusal: until then the bytes may be needed again
             await erase(tx, [row.subject])
             await _confirm(seat, tx, row)
             done.append(row.subject)
@@ -153,7 +153,7 @@ async def erase_due(desk: Desk) -> tuple[str, ...]:
 
 
 def _told() -> Any:
-    """What the bus has said is due, of each case the last time, and is not noted yet."""
+    """Return the condition for the latest order of each case that is not noted yet."""
     later = tables.events.alias("later")
     again = (later.c.subject == _EVENTS.subject) & (later.c.type == AccessErasureDue.type)
     is_last = ~exists().where(again, later.c.position > _EVENTS.position)
@@ -161,9 +161,9 @@ def _told() -> Any:
 
 
 def _is_past(seat: Seat) -> Any:
-    """What the registrar registered at a time that has come here too.
+    """Return the condition for events whose time of registration has come by this desk's clock.
 
-    A clock of the bus that is years ahead makes everything due: its word waits for this desk's clock, or for a person.
+    A bus clock that is years ahead makes everything due, so such an order waits for this desk's clock, or for a person.
     """
     return _EVENTS.registered <= times.write(seat.now() + AHEAD_AT_MOST)
 
@@ -176,14 +176,14 @@ def _left_over() -> Any:
 
 
 async def may_be_sent(tx: AsyncConnection, subject: str) -> bool:
-    """Whether something with a letter was said of the case and is not answered yet: its bytes may be wanted again."""
+    """Return whether an unanswered row of the case has a letter: its bytes may be needed again."""
     has_letter = or_(_OUTBOX.draft.is_not(None), _OUTBOX.letter.is_not(None))
     row = select(_OUTBOX.seq).where(_OUTBOX.subject == subject, _OUTBOX.state != "closed", has_letter)
     return (await tx.execute(row.limit(1))).first() is not None
 
 
 async def erase(tx: AsyncConnection, subjects: Iterable[str]) -> None:
-    """Destroy within *tx* what opens the letters of *subjects*, and the letters; nothing that was signed in the clear."""
+    """Destroy within *tx* the letters of *subjects*, and their keys; the clear signed fields stay."""
     for subject in subjects:
         await tx.execute(delete(tables.case_keys).where(tables.case_keys.c.subject == subject))
         await tx.execute(delete(tables.letter_keys).where(tables.letter_keys.c.subject == subject))
@@ -201,23 +201,23 @@ async def _confirm(seat: Seat, tx: AsyncConnection, row: Row[Any]) -> None:
         type=data.type, version=data.version, subject=row.subject, data=data, time=now, actor=BY_ITSELF,
         causationid=row.cause or None, id=said_by_itself(seat.me, row.cause or row.subject, data.type),
     )  # fmt: skip
-    if seat.me not in SERVICES:  # the timekeeper has a ledger, holds no case, and is not asked: it would be refused
+    if seat.me not in SERVICES:  # the timekeeper has a ledger but holds no case: its confirmation would be refused
         await queue.put(seat, tx, draft, origin="procedure")
     done = update(tables.erasures).where(_ERASURES.subject == row.subject)
     await tx.execute(done.values(done=times.write(now), horizon=times.write(horizon)))
 
 
 async def off_the_disk(ledger: Ledger) -> None:
-    """Empty the ledger's write-ahead file, which holds pages as they were: deleted rows are zeros in the ledger itself.
+    """Empty the ledger's write-ahead file, which still holds old pages; in the ledger itself deleted rows are zeros.
 
-    While another program reads the ledger, a backup say, it cannot be emptied: then the next look does it.
+    While another program reads the ledger, for example a backup, the file cannot be emptied: the next look tries again.
     """
     ledger.holds_deleted = True
     ledger.holds_deleted = not await asyncio.to_thread(partial(_checkpoint, ledger.path))
 
 
 def _checkpoint(path: Path) -> bool:
-    # Nobody writes while it waits for readers, so it waits less than whoever writes would.
+    # Writers are blocked while the checkpoint waits for readers, so it waits less than a writer would.
     with closing(sqlite3.connect(path, timeout=1, isolation_level=None)) as connection:
         busy, _, _ = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
         return not busy
@@ -227,10 +227,10 @@ def _checkpoint(path: Path) -> bool:
 
 
 async def delete_stopped(desk: Desk) -> tuple[str, ...]:
-    """Destroy what this agency was told, of each case of which it has confirmed that it deleted it; answers which cases.
+    """Destroy the received letters of each case whose deletion this agency has confirmed; return the cases.
 
-    `consent.stop_confirmed` with ``deleted`` is signed, and believed by who withdrew: so nothing that came before it opens
-    here any more, after a new consent neither. What the agency said itself, and what comes later, stays.
+    `consent.stop_confirmed` with ``deleted`` is a signed promise to the person: no earlier letter opens here any
+    more, even after a new consent. The agency's own events, and later ones, stay.
     """
     seat = desk.seat
     async with seat.ledger.read() as tx:
@@ -252,7 +252,7 @@ async def delete_stopped(desk: Desk) -> tuple[str, ...]:
 
 
 def _deletable(me: str) -> Any:
-    """Own confirmations of having deleted, before which something came that still has its letter."""
+    """Return the condition for own confirmed deletions with an earlier received event that still has its letter."""
     came = tables.events.alias("came")
     left = (came.c.subject == _EVENTS.subject) & (came.c.source != me) & came.c.letter.is_not(None)
     own = (_EVENTS.type == ConsentStopConfirmed.type) & (_EVENTS.source == me)
@@ -260,7 +260,7 @@ def _deletable(me: str) -> Any:
 
 
 async def is_due(seat: Seat, tx: AsyncConnection, signed: Signed) -> bool:
-    """Return whether the letter of *signed* is to be destroyed for a word that was heard after it, and is not yet."""
+    """Return whether a later order requires that the letter of *signed* be destroyed."""
     letter, word = tables.events.alias("letter"), tables.events.alias("word")
     same = (letter.c.subject == signed.subject) & (letter.c.source == signed.source) & (letter.c.id == signed.id)
     later = (word.c.subject == signed.subject) & (word.c.position > letter.c.position)
@@ -273,7 +273,7 @@ async def is_due(seat: Seat, tx: AsyncConnection, signed: Signed) -> bool:
 
 
 async def waiting(tx: AsyncConnection, me: str) -> int:
-    """How many cases have something that is to be destroyed and is not yet."""
+    """Return the number of cases with a due destruction that is not done yet."""
     ordered = select(_ERASURES.subject).where(_ERASURES.done.is_(None))
     said = select(_EVENTS.subject).where(_told() | _deletable(me))
     return await tx.scalar(select(func.count()).select_from(ordered.union(said).subquery())) or 0
@@ -283,11 +283,11 @@ async def waiting(tx: AsyncConnection, me: str) -> int:
 
 
 async def end_epochs(seat: Seat, home: Path) -> tuple[str, ...]:
-    """Destroy this agency's sealing keys whose time is over, what they opened handed over first; answers their kids.
+    """Destroy this agency's expired sealing keys after handing over their letters; return the kids.
 
-    Where the key in use has lived its 90 days and no other has come, the desk makes an interim one and hands over to that.
-    The desk's own clock decides, also when the directory may be behind: what stands there can only end a key sooner.
-    Cut anywhere, the next round does what is left.
+    If the key in use is 90 days old and there is no other, the desk makes an interim key and hands over to it. The
+    desk's own clock decides, even if the directory may be behind: an entry can only end a key sooner. After an
+    interruption, the next round does the rest.
     """
     Identity.finish_destroying(home)
     seat.renew()
@@ -308,7 +308,7 @@ async def end_epochs(seat: Seat, home: Path) -> tuple[str, ...]:
 
 
 async def _hand_over(seat: Seat, *, whole: bool) -> None:
-    """Seal what is kept to the key in use, if it is not; the *whole* ledger is looked through before a key is destroyed."""
+    """Seal stored secrets to the key in use, if needed; with *whole*, check the whole ledger, before a key is destroyed."""
     using = seat.identity.sealing.kid
     if not whole:
         if seat.handed_to == using:
@@ -330,14 +330,14 @@ async def _seal_drafts_anew(seat: Seat, tx: AsyncConnection) -> None:
     for row in (await tx.execute(waiting.where(_OUTBOX.state != "closed"))).all():
         try:
             parts = letters.unseal_draft(seat, row.draft, id=row.id, subject=row.subject)
-        except WireError:  # in a ledger from an old backup: its turn comes, and a person is told that it cannot be sent
+        except WireError:  # in a ledger from an old backup: at its turn, a task says that the draft cannot be sent
             continue
         draft = letters.seal_draft(seat, parts, id=row.id, subject=row.subject)
         await tx.execute(update(tables.outbox).where(_OUTBOX.seq == row.seq).values(draft=draft))
 
 
 async def remind(seat: Seat, said: object = None) -> object:
-    """Say that the sealing key ends, or has ended: one task each, and one line a day in the log; answers what was *said*."""
+    """Report that the sealing key ends, or has ended: one task each, and one log line a day; return the last report."""
     now = seat.now()
     found = epochs.ending(seat.directory, seat.me, now)
     if found is None:

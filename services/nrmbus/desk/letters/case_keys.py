@@ -1,7 +1,7 @@
-"""Letters that are kept: each part's content key lies once more in the ledger, under a random key of its case.
+"""Keys of stored letters: a copy of each part's content key in the ledger, under a random key of its case.
 
-The key of a case is sealed to the sealing key that this agency uses, and anew to each that follows. So a sealing key can be
-destroyed and what is kept still opens; and where the key of a case is destroyed, nothing of that case does.
+The key of a case is sealed to the agency's sealing key in use, and again to each successor. So letters still open
+after a sealing key is destroyed; after the key of a case is destroyed, no letter of the case opens.
 """
 
 import os
@@ -36,7 +36,7 @@ def _aad(place: Place, part: str) -> bytes:
 
 
 def place_of(seat: Seat, signed: Signed) -> Place:
-    """Where the letter of *signed* belongs."""
+    """Return the place of the letter of *signed*."""
     return Place(seat.bus, signed.source, signed.id, signed.subject)
 
 
@@ -44,10 +44,10 @@ def place_of(seat: Seat, signed: Signed) -> Place:
 
 
 async def keep(seat: Seat, tx: AsyncConnection, signed: Signed) -> None:
-    """Keep what opens the letter of *signed*, which came, or which this agency said itself: within the transaction.
+    """Store within *tx* the content keys of the letter of *signed*, received or this agency's own.
 
-    What cannot be opened is left as it is; whether it opens, its receipt tells. Nothing is read here, so nothing is owed
-    to the record of readings.
+    A letter that cannot be opened is left as it is; the receipt reports this. No content is read here, so no reading
+    is recorded.
     """
     raw = signed.letter_bytes
     if signed.source == seat.me:
@@ -58,7 +58,7 @@ async def keep(seat: Seat, tx: AsyncConnection, signed: Signed) -> None:
 
 
 async def keep_letter(seat: Seat, tx: AsyncConnection, raw: bytes, place: Place) -> None:
-    """Keep what opens the letter *raw* that belongs to *place*; done twice, the second changes nothing."""
+    """Store the content keys of the letter *raw* that belongs to *place*. Idempotent."""
     secrets: dict[Part, bytes] = {}
     try:
         secrets = Container.parse(raw).unwrap(seat.me, seat.identity.opening, place)
@@ -83,7 +83,7 @@ async def _keep(seat: Seat, tx: AsyncConnection, place: Place, secrets: Mapping[
 
 async def _new_case_key(seat: Seat, tx: AsyncConnection, subject: str) -> bytes:
     key = os.urandom(_KEY)
-    # In a ledger from an old backup a key may lie that no sealing key opens any more: the case goes on under another.
+    # A ledger from an old backup may have a case key that no sealing key opens any more: a new one replaces it.
     values = _sealed(seat, subject, key)
     new = upsert(tables.case_keys).values(subject=subject, **values)
     await tx.execute(new.on_conflict_do_update(index_elements=["subject"], set_=values))
@@ -99,7 +99,7 @@ def _sealed(seat: Seat, subject: str, key: bytes) -> dict[str, str | bytes]:
 
 
 async def case_key(seat: Seat, tx: AsyncConnection, subject: str) -> bytes | None:
-    """The key of a case; None where there is none, or the sealing key that it is sealed to is gone."""
+    """Return the key of a case; None if there is none, or if its sealing key was destroyed."""
     row = (await tx.execute(select(tables.case_keys).where(_CASES.subject == subject))).first()
     own = seat.identity.opening.get(row.kid) if row is not None else None
     if row is None or own is None:
@@ -111,7 +111,7 @@ async def case_key(seat: Seat, tx: AsyncConnection, subject: str) -> bytes | Non
 
 
 async def secrets_of(seat: Seat, tx: AsyncConnection, place: Place) -> dict[Part, bytes]:
-    """The content keys of a letter that are kept, by part; empty where none are, or they open no more."""
+    """Return the stored content keys of a letter, by part; empty if there are none, or if they no longer open."""
     key = await case_key(seat, tx, place.subject)
     if key is None:
         return {}
@@ -126,10 +126,10 @@ async def secrets_of(seat: Seat, tx: AsyncConnection, place: Place) -> dict[Part
 
 
 async def forget(seat: Seat, tx: AsyncConnection, subject: str, gone: Collection[tuple[str, str]]) -> None:
-    """Destroy within *tx* what opens the letters *gone* (source and id) of a case; the others open as before.
+    """Destroy within *tx* the keys of the letters *gone* (source and id) of a case; other letters open as before.
 
-    The case gets another key: whoever has both today's ledger and one from before finds none that opens what is gone, but
-    that which the sealing key of the epoch opens.
+    The case gets another key: with today's ledger and an older one, a letter in *gone* opens only by the sealing key
+    of its epoch.
     """
     rows = (await tx.execute(select(tables.letter_keys).where(_KEYS.subject == subject))).all()
     left = [Place(seat.bus, row.source, row.event, subject) for row in rows if (row.source, row.event) not in gone]
@@ -144,15 +144,15 @@ async def forget(seat: Seat, tx: AsyncConnection, subject: str, gone: Collection
 
 
 async def is_behind(seat: Seat, tx: AsyncConnection) -> bool:
-    """Whether a key of a case is sealed to another sealing key of this agency than the one in use."""
+    """Return whether any case key is sealed to another sealing key of this agency than the one in use."""
     used = set((await tx.execute(select(_CASES.kid).distinct())).scalars())
     return bool((used & seat.identity.opening.keys()) - {seat.identity.sealing.kid})
 
 
 async def keep_all(seat: Seat, tx: AsyncConnection) -> None:
-    """Keep every letter that is not kept yet, as far as it opens; of what was refused or could not be sent none.
+    """Store the content keys of every remaining letter that opens, except letters of refused and unsent events.
 
-    That is part of no case, so that no erasure would ever be about it.
+    Refused and unsent letters belong to no case, so a case erasure would miss them.
     """
     events, outbox = tables.events.c, tables.outbox.c
     of_case, of_event = _KEYS.subject, _KEYS.event
@@ -172,9 +172,9 @@ async def keep_all(seat: Seat, tx: AsyncConnection) -> None:
 
 
 async def hand_over(seat: Seat, tx: AsyncConnection) -> int:
-    """Seal every key of a case to the sealing key in use; how many cases.
+    """Seal every case key to the sealing key in use; return the number of cases.
 
-    After that, `keep_all` and their commit, no other sealing key is needed for what lies in this ledger.
+    After this, `keep_all` and their commit, this ledger needs no other sealing key.
     """
     count = 0
     others = select(_CASES.subject).where(_CASES.kid != seat.identity.sealing.kid)

@@ -91,7 +91,7 @@ async def open_copy(seat: Seat, signed: Signed, *, who: str, purpose: str, why_s
     wraps = {kid for part in mine for agency, kid in container.wraps(part).items() if agency == seat.me}
     if wraps <= seat.identity.opening.keys():
         return _open(seat, signed, container)
-    async with seat.ledger.read() as tx:  # it came under a key that was destroyed since
+    async with seat.ledger.read() as tx:  # the key of this letter was destroyed since
         secrets = await case_keys.secrets_of(seat, tx, case_keys.place_of(seat, signed))
     return _open(seat, signed, container, secrets)
 
@@ -99,9 +99,9 @@ async def open_copy(seat: Seat, signed: Signed, *, who: str, purpose: str, why_s
 async def record_reads(
     seat: Seat, signed: Signed, parts: Iterable[Part], *, who: str, purpose: str, why_shut: WhyShut
 ) -> Shut | None:
-    """Record on disk that *who* opens *parts* of the letter of *signed* for *purpose*; return why it must stay closed, if so.
+    """Record on disk that *who* opens *parts* of the letter of *signed* for *purpose*, or return why it must stay closed.
 
-    Asked and written in one transaction, so that a withdrawal, or an erasure, is before it or after it, never in between.
+    Check and record are one transaction, so that no withdrawal or erasure can come in between.
     """
     row = {"at": seat.stamp(), "who": who, "purpose": purpose}
     about = {"subject": signed.subject, "source": signed.source, "event": signed.id}
@@ -144,7 +144,7 @@ def unseal_draft(seat: Seat, draft: bytes, *, id: str, subject: str) -> dict[Par
 def seal_letter(
     seat: Seat, parts: Mapping[Part, Mapping[str, Any]], opens: Mapping[Part, Iterable[str]], *, id: str, subject: str
 ) -> tuple[bytes, str]:
-    """Seal *parts* to those whom *opens* names, the sender always and ``statistics`` for coded facts; container and digest.
+    """Seal *parts* to the agencies in *opens*, the sender, and ``statistics`` for coded facts; return container and digest.
 
     Raises:
         WireError: ``unknown_recipient``, ``letter_too_large``.

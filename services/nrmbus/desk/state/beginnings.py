@@ -1,8 +1,8 @@
-"""A ledger that begins again: from which delivery on it knows its inbox, and what it can therefore not know.
+"""Start of a new ledger: the first delivery that it knows of its inbox, and the gaps that follow.
 
-A new ledger of an agency that was told something before was lost. Kafka keeps an inbox for 30 days, so the desk reads
-again what is there, from the first delivery of an unbroken chain. Letters wait until the inbox has been read to its end:
-an erasure or a withdrawal may stand behind them.
+If an agency received anything before its ledger was made, an earlier ledger was lost. Kafka keeps an inbox for 30
+days, so the desk reads these records again, from the first delivery of an unbroken chain. Letters wait until the
+inbox has been read to its end: an erasure or a withdrawal may follow them.
 """
 
 import json
@@ -27,10 +27,10 @@ from nrmbus.wire.record import DELIVERY, REGISTRATION
 from nrmbus.wire.registration import Delivery, Registration, verify_delivery, verify_registration
 
 TASK: Final = "ledger_lost"
-"""The task for an agency whose desk lost its ledger, and the name under which health shows it."""
+"""Kind of the task for a lost ledger, and the name of the loss in `/health`."""
 
 OPENING: Final = ("case.signal_recorded", "case.re_referred")
-"""Types that begin a case: nothing of the case can have come before."""
+"""Types that begin a case: no earlier event of the case exists."""
 
 _GONE: Final = (
     "It does not know what it had not sent yet, who had read which letter, and which tasks were done: compare with the "
@@ -47,7 +47,7 @@ _LOOK_MS: Final = 200
 async def look(seat: Seat, where: Where, partitions: int) -> None:
     """Note, for a ledger that has read nothing yet, where the unbroken chain of deliveries begins on each of *partitions*.
 
-    Call before the inbox is read. Nothing is noted where nothing ever lay in the inbox.
+    Call before the inbox is read. Nothing is noted if the inbox was always empty.
     """
     if seat.ledger.positions or seat.ledger.beginnings:
         return
@@ -84,7 +84,7 @@ async def _beginning(seat: Seat, where: Where, partition: TopicPartition) -> tup
                     continue
                 delivery, registration = read
                 is_known = is_known or registration.source == seat.me
-                # A receipt that came again has an earlier number; what stands before a gap is not believed to be whole.
+                # A repeated receipt has an earlier number. After a gap the chain starts again: the part before is not complete.
                 if start is None or delivery.inbox_number > last + 1:
                     start = record.offset, delivery, registration
                 last = max(last, delivery.inbox_number)
@@ -114,7 +114,7 @@ def is_read_again(ledger: Ledger, partition: int, offset: int) -> bool:
 
 
 def begins_with(ledger: Ledger, delivery: Delivery) -> bool:
-    """Return whether *delivery* is the first one that this ledger knows, on a partition that was empty when it began."""
+    """Return whether *delivery* is the ledger's first one on a partition that was empty when the ledger began."""
     beginning = ledger.beginnings.get(delivery.partition)
     return beginning is not None and beginning.inbox_number is None
 
@@ -144,10 +144,10 @@ async def is_incomplete(ledger: Ledger, tx: AsyncConnection, subject: str) -> bo
 
 
 def shown(ledger: Ledger) -> Mapping[str, Any] | None:
-    """Return what `/health` says of a ledger that was lost; None if it never was.
+    """Return the entry of `/health` for a lost ledger, or None if no ledger was lost.
 
-    ``since`` is from when on the desk knows all that it was told, None if nothing is missing; ``missing`` counts the
-    deliveries that the broker has no more, and is None where nobody can say.
+    ``since`` is the time from which the desk knows every delivery, None if nothing is missing; ``missing`` counts the
+    deliveries that the broker no longer has, None if the count is unknown.
     """
     lost = [each for each in ledger.beginnings.values() if each.lost or each.missing]
     if not lost:

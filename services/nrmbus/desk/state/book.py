@@ -1,6 +1,6 @@
-"""The book of the agency's procedure at rest: sealed to this desk, since it knows things that stand in letters.
+"""Stored book of the agency's procedure: sealed to this desk, since a book contains facts from letters.
 
-A shelter's says for whom a bed is held, a woman, a man or a child, which nobody but the recipients of that letter may know.
+A shelter's book says for whom a bed is held (a woman, a man or a child); only the recipients of that letter may know this.
 """
 
 import json

@@ -1,4 +1,4 @@
-"""Cases as this desk sees them: a fold of the events that it sent or received, by the same Rules as everybody's."""
+"""Cases as this desk sees them: a fold of all sent and received events, by the Rules that every agency uses."""
 
 import json
 from collections import OrderedDict
@@ -18,34 +18,34 @@ from nrmbus.wire.errors import WireError
 from nrmbus.wire.record import LETTER, Record
 
 _KEPT: Final = 1_000
-"""Cases whose view stays in memory; any other is folded again from the ledger."""
+"""Number of cases whose view stays in memory; other cases are folded again from the ledger."""
 
 
 def pack(headers: tuple[tuple[str, bytes], ...]) -> bytes:
-    """The headers of a record, for one column: printable ASCII, as the wire has checked."""
+    """Return the headers of a record for one column; the wire has checked that they are printable ASCII."""
     return json.dumps([[name, value.decode("ascii")] for name, value in headers]).encode()
 
 
 def unpack(subject: str, headers: bytes, value: bytes, letter: bytes | None = None) -> Record:
-    """The record that `pack` took apart; *letter* is put back."""
+    """Return the record that `pack` took apart, with its *letter*."""
     pairs = tuple((name, text.encode("ascii")) for name, text in json.loads(headers))
     record = Record(subject.encode(), value, pairs)
     return record if letter is None else record.with_header(LETTER, letter)
 
 
 def signed_of(row: Row[Any] | Mapping[str, Any]) -> Signed:
-    """The signed event in a row of ``events`` or ``outbox``, as it came or went."""
+    """Return the signed event in a row of ``events`` or ``outbox``, as received or sent."""
     get = row._mapping if isinstance(row, Row) else row  # noqa: SLF001 - SQLAlchemy's public name for it
     return decode(unpack(get["subject"], get["headers"], get["value"], get["letter"]))
 
 
 def event_of(row: Row[Any]) -> Event | None:
-    """The event in a row of ``events``, as published; none where this release does not have its type or version."""
+    """Return the event in a row of ``events``, as published; None if this release does not have its type or version."""
     return known(signed_of(row))
 
 
 def known(signed: Signed) -> Event | None:
-    """The event that was *signed*; none where this release does not have its type or version."""
+    """Return the *signed* event; None if this release does not have its type or version."""
     try:
         return signed.event()
     except WireError:
@@ -53,14 +53,14 @@ def known(signed: Signed) -> Event | None:
 
 
 class Cases:
-    """The views of this desk's cases. What is kept in memory was committed; nothing else is."""
+    """Views of this desk's cases. Only committed views are kept in memory."""
 
     def __init__(self, seat: Seat) -> None:
         self._seat = seat
         self._kept: OrderedDict[str, tuple[int, View]] = OrderedDict()
 
     async def view(self, tx: AsyncConnection, subject: str, up_to: int | None = None) -> View:
-        """The case as this desk sees it in *tx*, or as it saw it after the event at position *up_to*."""
+        """Return this desk's view of the case in *tx*, or its view after the event at position *up_to*."""
         position, view = self._kept.get(subject, (0, None))
         if view is None or (up_to is not None and up_to < position):
             position, view = 0, self._seat.rules.start(subject)

@@ -1,4 +1,4 @@
-"""Who sits at this desk: the agency, its keys, its ledger, and what it goes by. Handed to everything that acts for it."""
+"""Context of a desk: the agency, its keys, its ledger, its rules and its clock."""
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
@@ -17,7 +17,7 @@ from nrmbus.wire.keys.keys import SealTo, VerifyKey
 from nrmbus.wire.names import REGISTRAR
 
 HeldUp = Literal["entry_not_asked", "directory_stale"]
-"""Why a desk sends nothing: the directory has an entry of this agency that it did not ask for, or may be behind."""
+"""Reasons why a desk sends nothing: an entry of this agency that the agency did not request, or a directory that may be behind."""
 
 
 async def _nothing_new() -> None:
@@ -45,39 +45,39 @@ class Seat:
     clock: Clock
     procedure: Procedure[Any] | None = None
     catch_up: Callable[[], Awaitable[None]] = _nothing_new
-    """Reads the directory to its end now: before a key is called unknown."""
+    """Reads the directory to its end, before a key counts as unknown."""
     stale: Callable[[], bool] = _never
-    """Whether the directory may be behind, so that a key in it may be one that was replaced."""
+    """Tells if the directory may be behind; then a key there may already have been replaced."""
     renew: Callable[[], None] = _nothing_to_renew
-    """Takes the agency's next keys, once they are the ones that the directory names."""
+    """Takes the agency's next keys into use, once the directory names them."""
     handed_to: str | None = None
-    """The sealing key to which everything that is kept was handed over since this desk started."""
+    """Sealing key to which all stored secrets were handed over since this desk started."""
     own: Own | None = None
     """The watch over this agency's own entries in the directory."""
     trouble: str | None = None
-    """Why the inbox stands still, as a code; none while it moves."""
+    """Code of the reason why the inbox has stopped; None while the inbox is read."""
 
     @property
     def me(self) -> str:
-        """The agency's id."""
+        """Return the agency's id."""
         return self.identity.agency
 
     @property
     def role(self) -> str | None:
-        """The agency's role; none before the directory has it."""
+        """Return the agency's role, or None if the directory does not have the agency yet."""
         entry = self.directory.entries.get(self.me)
         return entry.role if entry else None
 
     def now(self) -> datetime:
-        """The bus's time, in UTC, to the second."""
+        """Return the bus's time, in UTC, to the second."""
         return self.clock.now()
 
     def stamp(self) -> str:
-        """The bus's time as written on the wire."""
+        """Return the bus's time as written on the wire."""
         return times.write(self.clock.now())
 
     def registrar_key(self, kid: str) -> VerifyKey:
-        """The registrar's key *kid*, current or earlier. Raises LookupError when it never had such a key."""
+        """Return the registrar's key *kid*, current or earlier. Raises LookupError if the registrar never had such a key."""
         key = None
         try:
             key = self.directory.any_verify_key(REGISTRAR, kid)
@@ -89,18 +89,18 @@ class Seat:
 
     @property
     def held_up(self) -> HeldUp | None:
-        """Why nothing new is signed and sealed now; none while nothing keeps it."""
+        """Return the reason why no new event is signed and sealed now; None if there is none."""
         if self.own is not None and self.own.alarm is not None:
             return "entry_not_asked"
         return "directory_stale" if self.stale() else None
 
     def is_shut_out(self, agency: str) -> bool:
-        """Whether *agency* is on the bus and nothing is sealed to it now: it is suspended, or has no key that it confirmed."""
+        """Return whether *agency* is on the bus but cannot get letters now: suspended, or without a confirmed key."""
         now = self.now()
         return self.directory.state(agency, now) is not None and self.directory.seal_to(agency, now) is None
 
     def seal_to(self, agency: str) -> SealTo:
-        """The key to seal letters to for *agency* now.
+        """Return the key to which letters for *agency* are sealed now.
 
         Raises:
             WireError: ``unknown_recipient`` when the directory has no such agency; ``key_not_current`` for this agency
@@ -114,7 +114,7 @@ class Seat:
         return key
 
     def _own(self, current: SealTo | None) -> SealTo:
-        # New keys may wait to be confirmed, and what went to the ones before opens until they are destroyed.
+        # New keys may wait for confirmation; letters to the earlier keys open until these are destroyed.
         opening, entry = self.identity.opening, self.directory.entries.get(self.me)
         if current is not None and current.kid in opening:
             return current

@@ -1,9 +1,9 @@
-"""Whether the ledger still says what the registrar delivered, or somebody has edited it by hand.
+"""Integrity of the ledger: comparison with the registrar's deliveries, to find manual edits.
 
-Who takes a withdrawal out of it would have the desk hand out what the person took back, and who puts one letter in
-another's place would have it read on record as that one. Each delivery names the one before it, and the next one that
-comes will name the last: so what was taken out, put in or changed is found without a signature. Of what was looked at
-since the desk started, the views in memory do not change any more.
+If somebody removed a withdrawal, the desk would disclose letters against the person's will. If somebody swapped two
+letters, a reading would be recorded for the wrong letter. Each delivery names the previous delivery, so removed,
+inserted and changed records are found without a signature. Edits made after the check do not change the views in
+memory.
 """
 
 import asyncio
@@ -35,22 +35,22 @@ _INBOX, _EVENTS, _TASKS = tables.inbox.c, tables.events.c, tables.tasks.c
 
 
 class Unaltered:
-    """What a desk has found of its own *ledger* since it started; *stamp* is the bus's time."""
+    """Findings of a desk about its own *ledger* since the start; *stamp* is the bus's time."""
 
     def __init__(self, ledger: Ledger, stamp: Callable[[], str]) -> None:
         self._ledger, self._stamp = ledger, stamp
         self._turn = asyncio.Lock()
         self._seen: dict[int, Position] = {}
         self._altered: dict[str, str] = {}
-        """Cases of which something is not as it was delivered, and where; under none, where a delivery itself is not there."""
+        """Altered cases, with the place of the first difference; the empty name stands for a missing delivery."""
 
     async def is_altered(self, subject: str) -> bool:
-        """Whether something of the case *subject* is not as it was delivered, or nobody can tell; a person hears of it."""
+        """Return whether the case *subject* differs from its deliveries, or cannot be compared; open a task if so."""
         await self.look(subject)
         return "" in self._altered or subject in self._altered
 
     async def look(self, subject: str | None = None) -> None:
-        """Look at what came since the last look, the first time at everything, and at what else lies here of *subject*."""
+        """Check all records since the last check (the first time all), and every stored event of *subject*."""
         async with self._turn:
             known = set(self._altered)
             async with self._ledger.read() as tx:
@@ -71,7 +71,7 @@ class Unaltered:
                 await open_task(tx, opened=self._stamp(), subject=subject, event_id=where, kind=TASK, about=about)
 
     async def _deliveries(self, partition: int, last: Position) -> None:
-        """Look at the deliveries of *partition* that nobody has looked at yet, to its *last*; no snapshot is held for long."""
+        """Check the unchecked deliveries of *partition* up to its *last*, in short snapshots."""
         at = self._seen.get(partition) or self._first(partition)
         while at.inbox_number < last.inbox_number:
             async with self._ledger.read() as tx:
@@ -85,7 +85,7 @@ class Unaltered:
         self._seen[partition] = at
 
     def _first(self, partition: int) -> Position:
-        """Return what stood before the first delivery that the ledger knows."""
+        """Return the position before the ledger's first delivery."""
         beginning = self._ledger.beginnings.get(partition)
         if beginning is None or beginning.inbox_number is None:
             return Position()
@@ -110,7 +110,7 @@ class Unaltered:
 
 
 async def _positions(tx: AsyncConnection) -> list[tuple[int, Position]]:
-    # Where something came and nothing says how far, somebody took that out: no delivery has this number.
+    # A partition with deliveries but without a position was edited: no delivery has the number -1.
     found = {row.partition: Position(-1) for row in await tx.execute(select(_INBOX.partition).distinct())}
     for row in await tx.execute(select(tables.positions)):
         found[row.partition] = Position(row.inbox_number, row.digest)
@@ -118,7 +118,7 @@ async def _positions(tx: AsyncConnection) -> list[tuple[int, Position]]:
 
 
 def _after(partition: int, inbox_number: int) -> Any:
-    """The next deliveries, each with its event as it lies here, and whether this desk called it forged."""
+    """Select the next deliveries, each with its stored event, and with the task if the event was found forged."""
     of_event = and_(_EVENTS.subject == _INBOX.subject, _EVENTS.source == _INBOX.source, _EVENTS.id == _INBOX.id)
     forged = and_(_TASKS.subject == _INBOX.subject, _TASKS.event == _INBOX.id, _TASKS.kind == "forged")
     event = (_EVENTS.headers, _EVENTS.value, _EVENTS.type, _EVENTS.registered)
@@ -133,7 +133,7 @@ def _after(partition: int, inbox_number: int) -> Any:
 
 
 def _is_there(row: Row[Any], said: Registration) -> bool:
-    """Whether the event of the delivery *row* lies in the ledger as it was registered; a forged one never did."""
+    """Return whether the event of the delivery *row* is stored as registered; a forged event is never stored."""
     if row.headers is None:
         return row.forged is not None
     try:
@@ -146,7 +146,7 @@ def _is_there(row: Row[Any], said: Registration) -> bool:
 
 
 def _of_no_delivery(subject: str | None) -> Any:
-    """Events, of *subject* or all, that lie here and were not delivered so: put in, or moved from another case."""
+    """Select stored events, of *subject* or all, without a matching delivery: inserted, or moved from another case."""
     at = and_(_INBOX.partition == _EVENTS.partition, _INBOX.inbox_number == _EVENTS.inbox_number)
     other = or_(
         _INBOX.id.is_(None),

@@ -1,7 +1,7 @@
-"""Cases that stand still, in order: which record of theirs is the first that waits, why, and what a person has to do.
+"""Parked cases: the waiting records in order, the reason, and the task for a person.
 
-A record that could not be handled waits for a person. One whose type or version this release does not know waits for an
-upgrade, and one behind it for its turn: both go on by themselves.
+A record that could not be handled waits for a person. A record of an unknown type or version waits for an upgrade,
+and later records wait for their turn: both continue automatically.
 """
 
 from typing import Any, Final
@@ -14,19 +14,19 @@ from nrmbus.desk.store import tables
 from nrmbus.wire.envelope import Signed
 
 BEHIND: Final = "Behind"
-"""Why a record is parked that only waits for one before it."""
+"""Reason of a record that only waits for an earlier record."""
 
 UNREAD: Final = "Unread"
-"""Why a record is parked whose data are not what this release knows of their version."""
+"""Reason of a record whose data do not fit this release's schema of their version."""
 
 AHEAD: Final = "InboxUnread"
-"""Why a record is parked whose letter waits until the inbox is read to where it ends: a withdrawal may stand there."""
+"""Reason of a record whose letter waits until the inbox is read to its end: a withdrawal may follow."""
 
 UNKNOWN: Final = {"unknown_type": "UnknownType", "unknown_version": "UnknownVersion"}
-"""What the wire says of an event that an earlier release does not know, and why it is then parked."""
+"""Code of the wire for an unknown event -> reason of its parked record."""
 
 NOT_READ: Final = (*UNKNOWN.values(), UNREAD)
-"""Why a record is parked that this release cannot read."""
+"""Reasons of records that this release cannot read."""
 
 TASK: Final = "parked"
 
@@ -34,7 +34,7 @@ _PARKED, _EVENTS, _TASKS = tables.parked.c, tables.events.c, tables.tasks.c
 
 
 def sentence_of(error: str, signed: Signed) -> str:
-    """What a person has to do about a record that is parked because of *error*."""
+    """Return the sentence for a person about a record that is parked because of *error*."""
     if error == UNKNOWN["unknown_version"]:
         what = f"This desk's release does not know {signed.type} in version {signed.version}"
     elif error == UNKNOWN["unknown_type"]:
@@ -49,12 +49,12 @@ def sentence_of(error: str, signed: Signed) -> str:
 
 
 async def park(tx: AsyncConnection, *, subject: str, position: int, error: str, since: str) -> None:
-    """Put the record at *position* behind all that is parked of its case."""
+    """Park the record at *position* behind the other parked records of its case."""
     await tx.execute(insert(tables.parked).values(subject=subject, position=position, error=error, since=since))
 
 
 async def let_go(tx: AsyncConnection, position: int, at: str) -> None:
-    """The record at *position* was handled: it waits no more, and what a person had to do about it is done."""
+    """Remove the handled record at *position* from the parked ones, and mark its task as done."""
     event = (await tx.execute(select(_EVENTS.subject, _EVENTS.id).where(_EVENTS.position == position))).one()
     await tx.execute(delete(tables.parked).where(_PARKED.position == position))
     task = (_TASKS.subject == event.subject) & (_TASKS.event == event.id) & (_TASKS.kind == TASK)
@@ -62,12 +62,12 @@ async def let_go(tx: AsyncConnection, position: int, at: str) -> None:
 
 
 async def keep(tx: AsyncConnection, position: int, error: str) -> None:
-    """The record at *position* was tried again and failed with *error*."""
+    """Store *error*, with which the record at *position* failed again."""
     await tx.execute(update(tables.parked).where(_PARKED.position == position).values(error=error))
 
 
 async def first(tx: AsyncConnection, subject: str) -> Row[Any] | None:
-    """The record of a case that has waited longest: its event, the registrar's statements, ``error`` and ``since``."""
+    """Return the oldest parked record of a case: its event, the registrar's statements, ``error`` and ``since``."""
     inbox, events, parked = tables.inbox, tables.events, tables.parked
     rows = (
         select(events, inbox.c.registration, inbox.c.delivery, parked.c.error, parked.c.since)
@@ -79,10 +79,10 @@ async def first(tx: AsyncConnection, subject: str) -> Row[Any] | None:
 
 
 async def count(tx: AsyncConnection, subject: str) -> int:
-    """How many records of a case wait."""
+    """Return the number of parked records of a case."""
     return len((await tx.scalars(select(_PARKED.id).where(_PARKED.subject == subject))).all())
 
 
 def waits_for_nobody(row: Row[Any]) -> bool:
-    """Whether the parked *row* can be handled now without a person: an upgrade brought what it lacked, or it is its turn."""
+    """Return whether the parked *row* needs no person: an upgrade brought the type or version, or only its turn was missing."""
     return row.error in (BEHIND, AHEAD) or (row.error in UNKNOWN.values() and known(signed_of(row)) is not None)
