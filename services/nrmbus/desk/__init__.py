@@ -1,1 +1,1 @@
-"""What every agency runs: ledger, inbox, relay, door, tasks. Its judgement is advice; the registrar's is the answer."""
+"""Desk of an agency: ledger, inbox, relay, door, tasks. The desk's judgement is advice; the registrar decides."""

@@ -45,31 +45,31 @@ from nrmbus.wire.keys.keyfile import is_sealed
 from nrmbus.wire.names import inbox_of, outbox_of
 
 RESTART: Final = 70
-"""Exit code of a desk that could not go on; its supervisor starts it again."""
+"""Exit code of a desk that could not go on; the supervisor then starts the desk again."""
 
 STUCK_SECONDS: Final = 15.0
-"""A desk that has something to read and has dealt with nothing for so long is not ready, whatever else it says."""
+"""Seconds without a handled record, while records wait, after which a desk is not ready."""
 
 _LOOK: Final = 0.01
 _PATIENCE: Final = 0.25
 
 
 class DeskProcess:
-    """One agency's desk, at *home* in a bus's *folder*, and everything it runs on."""
+    """Process of one agency's desk, at *home* in a bus's *folder*."""
 
     def __init__(self, folder: BusFolder, home: AgencyFolder, ledger: Ledger, *, renews: bool = False) -> None:
-        """Make it; nothing runs yet. *renews*: it looks after its certificate and keys. Raises DeskError ``speaks_unpublished``."""
+        """Make the process, not running yet; *renews*: also renew certificate and keys. Raises ``speaks_unpublished``."""
         settings = folder.settings
         self._where, self._play, self._settings = folder.reach(home.path), settings.play, _settings(home)
         self._home, self._partitions = home.path, settings.partitions
         agencies: dict[str, Agency] = {}
         self._lost: list[Entry] = []
-        """Entries by which another agency lost its keys, not yet looked after."""
+        """Entries by which another agency lost its keys, still to be handled."""
 
         directory, identity = Directory(settings.bus, operator_key(folder.path)), Identity.at(home.path, home.id)
 
         def made() -> frozenset[str]:
-            self.seat.identity = Identity.at(home.path, home.id)  # letters to keys that it asked for open from now on
+            self.seat.identity = Identity.at(home.path, home.id)  # letters to the requested keys open from now on
             return self.seat.identity.kids
 
         self._keys_sealed = is_sealed(home.keys / "signing.seed")
@@ -111,15 +111,15 @@ class DeskProcess:
         self._relay: Relay | None = None
         self.witness = Witness(self.seat, self._inbox_is_read)
         self._went_on = False
-        """Whether the cases that waited for this release have been let through."""
+        """True once the cases that waited for this release have been let through."""
         self._renewing = Renewing(folder, self.seat) if renews and settings.tls else None
         self._rotating = Rotating(folder, self.seat) if renews else None
         self.anew = False
-        """Whether it ends only to make its connections anew, with another certificate."""
+        """True if the process ends only to reconnect with another certificate."""
         self.failed = False
-        """Whether something that must not end has ended."""
+        """True if a task that must not end has ended."""
         self.stop: Callable[[], None] = lambda: None
-        """Ends the process; set by who serves it."""
+        """Ends the process; set by the server."""
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -169,9 +169,9 @@ class DeskProcess:
                 tasks.create_task(clock.run())
 
     async def _look_over(self, relay: Relay) -> None:
-        """Look whether the ledger is what was delivered, so that a person hears of it, and nobody waits who reads first."""
+        """Check the ledger against the deliveries after the start, so that the first reader need not wait."""
         await relay.caught_up.wait()
-        with suppress(SQLAlchemyError):  # a full disk, a held file: who reads has it looked at again
+        with suppress(SQLAlchemyError):  # a full disk, a held file: the next reading checks again
             await self.desk.unaltered.look()
 
     def _begin_anew(self) -> None:
@@ -188,7 +188,7 @@ class DeskProcess:
             self.stop()
 
     async def _catch_up(self, relay: Relay) -> None:
-        """Once the inbox has been read to where it ends now, let the relay sign, and go on with what waited for this release."""
+        """Wait until the inbox is read to its end; then start signing, and release cases that waited for this release."""
         await self.desk.assigned.wait()
         inbox = self._inbox
         consumer = inbox.consumer if inbox else None
@@ -199,10 +199,10 @@ class DeskProcess:
         while self.desk.working or any([await consumer.position(each) < end for each, end in ends.items()]):  # noqa: ASYNC110
             await asyncio.sleep(_LOOK)
         if self.seat.ledger.beginnings:
-            # What was erased before the ledger was lost must not open again while letters that waited are let through.
+            # Letters erased before the loss of the ledger must not open again when waiting letters are let through.
             with suppress(
                 SQLAlchemyError, sqlite3.Error, OSError
-            ):  # looked at again in a moment; until then it stays shut
+            ):  # tried again in a moment; until then the letters stay closed
                 await rounds.erase_due(self.desk)
                 await rounds.delete_stopped(self.desk)
                 await beginnings.tell(self.seat)
@@ -213,7 +213,7 @@ class DeskProcess:
         await self._open_what_waited(inbox)
 
     async def _open_what_waited(self, inbox: Inbox) -> None:
-        """Let through each case whose letter waited, once the inbox has been read to where it ended when that came."""
+        """Let through each case whose letter waited, once the inbox is read to its end at the letter's arrival."""
         while True:
             await self.desk.waits.wait()
             self.desk.waits.clear()
@@ -240,7 +240,7 @@ class DeskProcess:
         return self._relay is not None and self._relay.caught_up.is_set() and self.seat.trouble is None
 
     async def health(self) -> dict[str, Any]:
-        """What only the process knows: clock, lag, whether it is getting on, and whether it co-signs checkpoints."""
+        """Return the health known only to the process: clock, lag, progress, and co-signing of checkpoints."""
         clock, lag = self.seat.clock, await self._lag()
         started = self._inbox_is_read() and self._went_on
         moving = lag == 0 or time.monotonic() - self.desk.progress < STUCK_SECONDS
@@ -256,7 +256,7 @@ class DeskProcess:
         }
 
     async def _lag(self) -> int | None:
-        """Records of the inbox that wait to be read; none while that is not known."""
+        """Return the number of unread inbox records; None while unknown."""
         consumer = self._inbox.consumer if self._inbox else None
         if consumer is None or not consumer.assignment():
             return None
@@ -272,14 +272,14 @@ class DeskProcess:
         return lag
 
     async def release(self, subject: str) -> int:
-        """Let the parked records of a case through; how many are left."""
+        """Let the parked records of a case through; return how many are left."""
         if not self._inbox_is_read():
             raise DeskError("inbox_unread")
         return await release(self.desk, self._inbox, subject) if self._inbox else 0
 
 
 def _settings(home: AgencyFolder) -> Settings:
-    # A service of the bus that speaks through a desk has keys, and nothing to say about itself.
+    # A service of the bus with a desk has keys, but no ``agency.json``.
     body = json.loads(home.agency_json.read_bytes()) if home.agency_json.exists() else {}
     reader = body.get("reader")
     if reader is not None and not (isinstance(reader, str) and is_reader(reader)):
@@ -288,7 +288,7 @@ def _settings(home: AgencyFolder) -> Settings:
 
 
 def _port(home: AgencyFolder) -> int | None:
-    """Return the port that ``agency.json`` sets for the door, or None if it leaves that to the desk."""
+    """Return the port that ``agency.json`` sets for the door, or None if the desk chooses."""
     port = json.loads(home.agency_json.read_bytes()).get("port") if home.agency_json.exists() else None
     if port is not None and not (type(port) is int and port in PORTS):
         raise BusError(
@@ -315,12 +315,12 @@ async def _run(folder: BusFolder, agency: str, listening: Listening) -> DeskProc
 def main(folder: BusFolder, agency: str) -> None:
     """Run the desk of *agency* until SIGTERM.
 
-    When it has another certificate it ends in order and begins again in this process, since a connection carries the
-    certificate that it was made with: the door stays where it is, and whoever knocks meanwhile waits.
+    With a new certificate the desk ends in order and begins again in this process, since a connection keeps the
+    certificate from its start. The door stays open at the same address, and requests wait meanwhile.
 
     Raises:
         SystemExit: 70 when the desk could not go on.
-        BusError: it did not start, and a person has to mend what the message says.
+        BusError: the desk did not start; the message says how to fix this.
     """
     home = folder.agency(agency).path
     telemetry.set_up(agency, home)

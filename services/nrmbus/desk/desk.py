@@ -1,4 +1,4 @@
-"""A desk while it runs: the agency's seat, its views of cases, its procedure's book, and which cases are parked."""
+"""Running desk: the agency's context, views of cases, the procedure's book, and the parked cases."""
 
 import asyncio
 import json
@@ -24,7 +24,7 @@ from nrmbus.rules import read
 from nrmbus.wire import times
 
 _MARKER: Final = 1
-"""Offsets that the end of a transaction takes: a record of Kafka's own, which nobody reads."""
+"""Number of offsets used by the end of a transaction: a record of Kafka's own, never delivered."""
 
 
 def _unknown(_: int) -> int | None:
@@ -32,7 +32,7 @@ def _unknown(_: int) -> int | None:
 
 
 class Desk:
-    """What the handling of one record needs beside the record. Its memory follows the ledger's commits."""
+    """State that the handling of a record needs beside the record; follows the ledger's commits."""
 
     def __init__(self, seat: Seat) -> None:
         self.seat = seat
@@ -40,32 +40,32 @@ class Desk:
         self.unaltered = Unaltered(seat.ledger, seat.stamp)
         self.book: Frozen = Frozen()
         self.speaks: Speaks = {}
-        """Of each type that the agency names, the version that its own system speaks."""
+        """Type -> version that the agency's own system speaks."""
         self.reader: str | None = None
-        """As who the agency's own system reads where it names nobody."""
+        """Reader for requests of the agency's own system that name nobody."""
         self.parked: set[str] = set()
-        """Cases that wait for a person or an upgrade, because a record of them could not be handled."""
+        """Cases that wait for a person or an upgrade, because a record could not be handled."""
         self.ahead: dict[str, tuple[int, int]] = {}
-        """Of each case whose letter waits until the inbox is read: the partition, and where it ended when the letter came."""
+        """Case whose letter waits for the inbox -> the partition, and its end when the letter came."""
         self.waits = asyncio.Event()
-        """Set when a case is put there."""
+        """Set when a case is added to ``ahead``."""
         self.end_of: Callable[[int], int | None] = _unknown
-        """Where a partition of the inbox ends, as far as the broker has said; set by the process."""
+        """Returns the last known end of a partition of the inbox; set by the process."""
         self.releasing = asyncio.Lock()
-        """Held while a case is let through: a record is handled by one hand."""
+        """Held while a case is let through, so that each record is handled only once."""
         self.attempts: dict[tuple[int, int], int] = {}
-        """How often the record at (partition, offset) was tried in vain."""
+        """(partition, offset) -> number of failed tries."""
         self.set_aside = 0
-        """How many records of the inbox nobody whom this desk believes has put there."""
+        """Number of inbox records that this desk does not trust."""
         self.assigned = asyncio.Event()
-        """Set once the inbox is this desk's to read."""
+        """Set once this desk may read the inbox."""
         self.progress = time.monotonic()
-        """When a record was last dealt with, by the process's own clock."""
+        """Monotonic time of the last handled record."""
         self.working = False
-        """Whether a record is being handled right now."""
+        """True while a record is being handled."""
 
     async def load(self, settings: Settings) -> None:
-        """Take from the ledger what is kept in memory; a procedure that has heard nothing yet begins with *settings*."""
+        """Load the memory from the ledger; a procedure without stored state begins with *settings*."""
         self.speaks, self.reader = settings.speaks, settings.reader
         async with self.seat.ledger.read() as tx:
             self.parked = set((await tx.scalars(select(tables.parked.c.subject).distinct())).all())
@@ -87,11 +87,11 @@ class Desk:
         return getattr(self.seat.procedure, "__name__", "")
 
     async def save_book(self, tx: AsyncConnection, kept: Frozen) -> None:
-        """Store within *tx* what the procedure keeps."""
+        """Store within *tx* the procedure's book *kept*."""
         await book.store(self.seat, tx, self._procedure_name, json.dumps(kept.to_mapping()).encode())
 
     async def say(self, tx: AsyncConnection, said: Result, cause: Event | None) -> None:
-        """Put within *tx* what a procedure answers where it belongs: drafts into the outbox, tasks onto the list."""
+        """Store within *tx* the answer of a procedure: drafts in the outbox, tasks on the list."""
         correlation = (cause.correlationid or cause.id) if cause else None
         for draft in said.drafts:
             await queue.put(self.seat, tx, draft, origin="procedure", correlationid=correlation)
@@ -109,7 +109,7 @@ class Desk:
             )
 
     async def take_back(self, tx: AsyncConnection, event: Event, code: str) -> None:
-        """Let the procedure take back within *tx* what it had set aside for *event*, which is refused with *code*."""
+        """Let the procedure release within *tx* its reservations for *event*, refused with *code*."""
         if self.seat.procedure is None:
             about = json.dumps({"type": event.type, "code": code})
             await open_task(
@@ -122,18 +122,18 @@ class Desk:
         self.seat.ledger.then(lambda: setattr(self, "book", after))
 
     def read_first(self, partition: int, offset: int) -> int | None:
-        """Where the inbox ends that must be read before a letter at *offset* is opened; none where nothing stands behind it."""
+        """Return the end to read to before a letter at *offset* may open; None if no record follows."""
         end = self.end_of(partition)
         return end if end is not None and end > offset + 1 + _MARKER else None
 
     def read_ahead(self, subject: str, partition: int, end: int | None) -> None:
-        """Remember that *subject* waits for *partition* to be read to its *end*; nothing where that is none."""
+        """Remember that *subject* waits until *partition* is read to *end*; do nothing if *end* is None."""
         if end is not None:
             self.ahead[subject] = (partition, end)
             self.waits.set()
 
     def health(self) -> Mapping[str, Any]:
-        """What stands still, without a look into the ledger."""
+        """Return the problems known without reading the ledger."""
         standing = {
             "trouble": self.seat.trouble, "parked": len(self.parked), "set_aside": self.set_aside,
             beginnings.TASK: beginnings.shown(self.seat.ledger),

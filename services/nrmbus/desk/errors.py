@@ -1,6 +1,6 @@
 """Errors of a desk: a closed list of codes, each with its sentence and HTTP status.
 
-A message says what happened and what to do; it never repeats input.
+Messages say what happened and what to do, and never repeat input.
 """
 
 from collections.abc import Iterable, Mapping
@@ -67,7 +67,7 @@ MEANINGS: Final[Mapping[DeskCode, _Meaning]] = MappingProxyType(
 
 
 class DeskError(Exception):
-    """Raised when a desk cannot do what was asked; may be logged and shown, since it holds nothing that came in."""
+    """Error of a desk that cannot do the requested work; may be logged and shown, since it contains no input."""
 
     def __init__(
         self,
@@ -79,7 +79,8 @@ class DeskError(Exception):
     ) -> None:
         """Name the *code*, the *problems* with pointers of published names only, and the versions that would do.
 
-        *detail* says more of this occurrence than the code does; *safe* are facts of ours for a program (a line, a rule).
+        *detail* says more of this occurrence than the code does; *safe* are facts of ours for a program (a line, a
+        rule).
         """
         self.code: DeskCode = code
         self.status, self.sentence = MEANINGS[code]
@@ -91,12 +92,12 @@ class DeskError(Exception):
 
     @property
     def title(self) -> str:
-        """The kind of problem: the first half of the code's sentence."""
+        """Return the kind of problem: the first half of the code's sentence."""
         return f"{self.sentence.partition(': ')[0].removesuffix('.')}."
 
     @property
     def detail(self) -> str:
-        """What is wrong this time, or what to do if the code already says everything that is known."""
+        """Return the fault of this occurrence, or the remedy if the code already says everything."""
         if self._detail is not None:
             return self._detail
         if self.problems:

@@ -1,7 +1,7 @@
-"""Sends the outbox: of each case one row at a time, until the registrar's receipt closes it.
+"""Sender of the outbox: one row of a case at a time, until the registrar's receipt closes the row.
 
-Sending twice is harmless, since a known id gets the same receipt; so after a restart, and after a wait, whatever is
-unanswered is sent again. Cases do not wait for one another.
+Sending twice is harmless, since a known id gets the same receipt. So after a restart, and after a wait, every
+unanswered row is sent again. Cases do not wait for one another.
 """
 
 import asyncio
@@ -30,31 +30,31 @@ FIRST_PATIENCE: Final = 10.0
 
 LONGEST_PATIENCE: Final = 300.0
 SEND_SECONDS: Final = 30.0
-"""How long one sending may take. Beyond it nobody knows whether it arrived, and it is sent again."""
+"""Seconds that one sending may take; later the arrival is unknown, and the row is sent again."""
 
 Send = Callable[[Record], Awaitable[None]]
 _ROW: Final = tables.outbox.c
 
 
 class Relay:
-    """The one sender of a desk. *send* returns when the broker has the record on all replicas, or raises."""
+    """Only sender of a desk. *send* returns when the broker has the record on all replicas, or raises."""
 
     def __init__(self, desk: Desk, send: Send) -> None:
         self._desk, self._seat, self._send = desk, desk.seat, send
         self._tried: dict[tuple[int, str], tuple[float, int]] = {}
-        """Row and its state to when it was last signed or sent and how often, since the start."""
+        """Row and state -> time of the last signing or sending, and number of tries since the start."""
         self._alarmed: int | None = None
         self.caught_up = asyncio.Event()
-        """Set when the inbox has been read to where it ended at the start. Before that nothing is signed: what is there
-        may answer rows, or change who may open what."""
+        """Set when the inbox has been read to where it ended at the start. Nothing is signed before that: unread records may
+        answer rows, or change the audience of a letter."""
 
     async def run(self) -> None:
-        """Send what is due at every commit, until cancelled."""
+        """Send all due rows at every commit, until cancelled."""
         while True:
             self._seat.ledger.changed.clear()
             try:
                 await self.once()
-            except* SQLAlchemyError as errors:  # a full disk, a held file: looked at again
+            except* SQLAlchemyError as errors:  # a full disk, a held file: tried again
                 telemetry.handled("not_available", error=type(errors.exceptions[0]).__name__)
             try:
                 async with asyncio.timeout(LOOK_EVERY):
@@ -63,7 +63,7 @@ class Relay:
                 pass
 
     async def once(self) -> None:
-        """Sign and send all that is due now: the first open row of each case, and what is to be sent again."""
+        """Sign and send all due rows: the first open row of each case, and rows to be sent again."""
         if self._seat.held_up == "entry_not_asked":
             await self._alarm()
             return
@@ -84,7 +84,7 @@ class Relay:
                 tasks.create_task(self._case(of_case))
 
     async def _alarm(self) -> None:
-        """Somebody else may speak as this agency, or read what is sealed to it: a person has to look."""
+        """Report that another party may speak as this agency, or read its letters: a person has to look."""
         number = self._seat.own.alarm if self._seat.own else None
         if self._alarmed == number:
             return
@@ -112,7 +112,7 @@ class Relay:
                 return
 
     async def _once_more(self, row: Row[Any], again: int = 0) -> None:
-        # A row that is answered stays marked until the same receipt has come; one that is not is sent again anyway.
+        # An answered row stays marked until the same receipt comes again; an unanswered row is sent again anyway.
         counted = update(tables.outbox).where(_ROW.seq == row.seq).values(attempts=_ROW.attempts + 1, again=again)
         async with self._seat.ledger.write() as tx:
             await tx.execute(counted)
@@ -155,7 +155,7 @@ class Relay:
             try:
                 async with asyncio.timeout(SEND_SECONDS):
                     await self._send(record)
-            except Exception as failed:  # noqa: BLE001 - unknown, not failed: it is sent again
+            except Exception as failed:  # noqa: BLE001 - unknown, not failed: the row is sent again
                 outcome, error = "not_sent", {"error": type(failed).__name__}
             span.said(outcome)
         telemetry.handled(

@@ -1,7 +1,8 @@
-"""In which version an event is said and handed on: what an agency's system speaks, and the casts between.
+"""Versions in which events are published and delivered: the version that an agency speaks, and the casts.
 
-A type that is not named is spoken in its first version, so nobody is changed by somebody else's upgrade. What was signed
-stays as it is: casting is how a system reads it. What the version wanted cannot carry is listed, never dropped unseen.
+A type without a declared version is spoken in its first version, so an upgrade elsewhere changes nothing. Signed
+events stay unchanged: only the reading is cast. Fields without a place in the wanted version are listed, never
+dropped silently.
 """
 
 from collections.abc import Iterable, Mapping
@@ -15,22 +16,22 @@ from nrmbus.events.registry import data_type, versions
 from nrmbus.rules import read
 
 Speaks = Mapping[str, int]
-"""Type, without ``nrm.``, to the version that a system speaks of it."""
+"""Type, without ``nrm.`` -> version that a system speaks."""
 
 FIRST: Final = 1
-"""The version of a type that a system speaks if it does not say."""
+"""Version of a type that a system speaks without a declaration."""
 
 
 def version_of(speaks: Speaks, name: str) -> int:
-    """The version in which a system that *speaks* these is told of the type *name*, and says it."""
+    """Return the version in which a system that *speaks* these receives and publishes the type *name*."""
     return speaks.get(name, FIRST)
 
 
 def declared(speaks: object) -> Speaks:
-    """What an agency's ``agency.json`` declares under ``speaks``.
+    """Return the versions that an ``agency.json`` declares under ``speaks``.
 
     Raises:
-        DeskError: ``speaks_unpublished``, with a pointer for each type that is known and whose version is not.
+        DeskError: ``speaks_unpublished``, with a pointer for each known type with an unknown version.
     """
     found, problems = dict[str, int](), list[Problem]()
     pairs: Iterable[tuple[Any, Any]] = speaks.items() if isinstance(speaks, dict) else [("", speaks)]
@@ -48,10 +49,10 @@ def declared(speaks: object) -> Speaks:
 
 
 def asked(words: Iterable[str], own: Speaks) -> Speaks:
-    """What the asking system speaks: *words* as ``referral.submitted:2`` say it of a type, and *own* is the desk's.
+    """Return the versions that the requesting system speaks: *words* like ``referral.submitted:2``, else the desk's *own*.
 
     Raises:
-        DeskError: ``unknown_type``, ``unknown_version``, or ``unknown_field`` where a type stands twice.
+        DeskError: ``unknown_type``, ``unknown_version``, or ``unknown_field`` if a type is given twice.
     """
     found = dict[str, int]()
     for word in words:
@@ -70,12 +71,12 @@ def asked(words: Iterable[str], own: Speaks) -> Speaks:
 
 
 def told(event: Event, letter: Mapping[str, Any], to: int) -> Cast:
-    """What *event* and its *letter* (flat, as far as it opened) say in version *to* of its type, cast together."""
+    """Return *event* and its *letter* (flat, the opened fields) cast together to version *to* of the type."""
     return cast(versions(event.type), event.version, to, event.data.to_mapping(), letter)
 
 
 def by_part(name: str, version: int, letter: Mapping[str, Any], opened: Iterable[Part]) -> dict[Part, dict[str, Any]]:
-    """A flat *letter* by the parts that *version* of the type *name* lays its fields in; each *opened* one is there."""
+    """Return a flat *letter* grouped by the parts of *version* of the type *name*; every *opened* part is present."""
     model = data_type(name, version).letter
     if model is None:
         return {}
@@ -86,7 +87,7 @@ def by_part(name: str, version: int, letter: Mapping[str, Any], opened: Iterable
 
 
 def heard(event: Event, letter: Mapping[str, Any]) -> tuple[Event, Mapping[str, Any]]:
-    """*event* and its *letter* in the version that the Rules and the procedures read."""
+    """Return *event* and its *letter* in the version that the Rules and the procedures read."""
     now = read(event)
     if now is event:
         return event, letter
@@ -94,5 +95,5 @@ def heard(event: Event, letter: Mapping[str, Any]) -> tuple[Event, Mapping[str, 
 
 
 def listed(lost: Iterable[Lost]) -> list[dict[str, Any]]:
-    """What got lost, in plain JSON types: the version that had it, and where it stands there."""
+    """Return the lost fields in plain JSON types: the version that had the field, and the pointer there."""
     return [{"version": each.version, "pointer": each.pointer} for each in lost]

@@ -66,7 +66,7 @@ def may_be_closed_later(desk: Desk, signed: Signed, partition: int, offset: int)
 
 
 async def why_shut(desk: Desk, signed: Signed, tx: AsyncConnection) -> letters.Shut | None:
-    """Return why the letter of *signed* must stay closed, by the case's stored events and erasures; None if it may open."""
+    """Return why the case's events or erasures keep the letter of *signed* closed; None if it may open."""
     if await _is_destroyed(tx, signed) or await rounds.is_due(desk.seat, tx, signed):
         return letters.ERASED
     return letters.KEPT_SHUT if await _is_kept_shut(desk, signed, tx) else None
@@ -177,7 +177,7 @@ class LettersToOpen:
 
 
 async def to_open(desk: Desk, rows: Iterable[Row[Any]], *, who: str, purpose: AccessPurpose) -> LettersToOpen:
-    """Return the letters of *rows* that may open once the reading of *who* is registered, and why the others stay closed."""
+    """Return the letters of *rows* that *who* may open after registration, and why the others stay closed."""
     closed = [row for row in rows if can_open(row)]
     altered = {subject for subject in {row.subject for row in closed} if await desk.unaltered.is_altered(subject)}
     shut: dict[int, letters.Shut] = {row.position: letters.ALTERED for row in closed if row.subject in altered}

@@ -1,1 +1,1 @@
-"""Erasure: what is destroyed, and when."""
+"""Erasure of cases, and destruction of sealing keys."""

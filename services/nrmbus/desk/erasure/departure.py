@@ -20,7 +20,7 @@ async def delete(path: Path, *, bus: str, agency: str, cases: Collection[str]) -
 
     Raises:
         DeskError: ``ledger_foreign``; ``still_open`` if an event of these cases is unanswered; ``ledger_in_use`` if
-        deleted pages could not be emptied: the deletion may not be signed yet.
+            deleted pages could not be emptied: the deletion may not be signed yet.
     """
     if not path.exists():
         return False

@@ -121,7 +121,8 @@ async def order(tx: AsyncConnection, subject: str, *, cause: str, ground: Erasur
 async def erase_due(desk: Desk) -> tuple[str, ...]:
     """Erase and confirm every ordered case; erase later records of erased cases too; return the cases.
 
-    Does nothing while the directory does not name the keys here: the date from which a backup no longer opens would be unknown.
+    Does nothing while the directory does not name the keys here: the date from which a backup no longer opens would
+    be unknown.
     """
     seat = desk.seat
     if all(each.kid != seat.identity.sealing.kid for each in epochs.of_desk(seat.directory, seat.identity)):
@@ -308,7 +309,7 @@ async def end_epochs(seat: Seat, home: Path) -> tuple[str, ...]:
 
 
 async def _hand_over(seat: Seat, *, whole: bool) -> None:
-    """Seal stored secrets to the key in use, if needed; with *whole*, check the whole ledger, before a key is destroyed."""
+    """Seal stored secrets to the key in use, if needed; *whole*: check the whole ledger, before a key is destroyed."""
     using = seat.identity.sealing.kid
     if not whole:
         if seat.handed_to == using:
@@ -337,7 +338,7 @@ async def _seal_drafts_anew(seat: Seat, tx: AsyncConnection) -> None:
 
 
 async def remind(seat: Seat, said: object = None) -> object:
-    """Report that the sealing key ends, or has ended: one task each, and one log line a day; return the last report."""
+    """Report that the sealing key ends, or has ended: one task each, a log line a day; return the last report."""
     now = seat.now()
     found = epochs.ending(seat.directory, seat.me, now)
     if found is None:

@@ -1,6 +1,6 @@
 """The desk's door: HTTP on this machine, for the agency's own system, its pages, the player and the command line.
 
-Nothing that came in is ever sent back in an error (RFC 9457), and nothing is done before the token was right.
+Errors (RFC 9457) never repeat input, and nothing is done before the token was checked.
 """
 
 import asyncio
@@ -41,14 +41,14 @@ LONGEST_WAIT: Final = 60.0
 Wait = Annotated[float, Query(ge=0, le=LONGEST_WAIT)]
 Limit = Annotated[int, Query(ge=1, le=1000)]
 LAST_ROW: Final = 2**63 - 1
-"""The last row that SQLite can number."""
+"""Largest row number of SQLite."""
 After = Annotated[int, Query(ge=0, le=LAST_ROW)]
 Task = Annotated[int, PathParam(ge=0, le=LAST_ROW)]
 Who = Annotated[str, Query(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
 Flag = Annotated[bool, Query()]
 LedgerId = Annotated[str, Query(pattern=r"^[0-9a-f]{16}$")]
 Handed = Literal["case", "person_report", "export"]
-"""What is read or handed on as a whole: `events/access.py` says what each is."""
+"""Readings and disclosures of a whole case, as `events/access.py` defines them."""
 
 CASE_REF: Final = re.compile("[0-9a-f]{32}")
 Ref = Annotated[str, Query(pattern=r"^[0-9a-f]{32}$")]
@@ -56,19 +56,19 @@ Spoken = Annotated[
     list[Annotated[str, StringConstraints(pattern=r"^[a-z][a-z_]{0,40}\.[a-z][a-z_]{0,40}:[1-9][0-9]{0,3}$")]] | None,
     Query(max_length=256),
 ]
-"""Of a type, the version that the asking system speaks, as ``referral.submitted:2``; before what the desk declares."""
+"""Version that the requesting system speaks, as ``referral.submitted:2``; overrides the desk's declaration."""
 
 _STATUS: Final[dict[int, DeskCode]] = {404: "not_found", 405: "method_not_allowed", 413: "too_large"}
 
 
 class Token:
-    """Lets nobody in without the token: the first thing that looks at a request, before its body is read."""
+    """Check of the token: runs first on each request, before the body is read."""
 
     def __init__(self, app: ASGIApp, allows: Callable[[str | None], bool]) -> None:
         self._app, self._allows = app, allows
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass on what has the token; answer 401 to the rest."""
+        """Pass on requests with the token; answer 401 to the others."""
         if scope["type"] == "lifespan":
             await self._app(scope, receive, send)
             return
@@ -85,10 +85,10 @@ def _answer(error: DeskError) -> Response:
 
 
 async def body_of(request: Request) -> bytes:
-    """The body, as long as it is not too long.
+    """Return the body, unless it is too long.
 
     Raises:
-        DeskError: ``too_large``, also when the length that it announces is.
+        DeskError: ``too_large``, by the actual or the announced length.
     """
     announced = request.headers.get("content-length", "0")
     if not announced.isdecimal() or int(announced[:12]) > event_request.BODY_LIMIT:
@@ -103,12 +103,12 @@ async def body_of(request: Request) -> bytes:
 
 
 class Door:
-    """The doors of one desk."""
+    """Request handlers of one desk."""
 
     def __init__(
         self, desk: Desk, *, health: Callable[[], Awaitable[dict[str, Any]]], release: Callable[[str], Awaitable[int]]
     ) -> None:
-        """Open on *desk*; *health* adds what only the process knows, *release* lets a case's parked records through."""
+        """Open on *desk*; *health* adds the process's own values, *release* lets a case's parked records through."""
         self._desk, self._seat, self._ledger = desk, desk.seat, desk.seat.ledger
         self._health, self._release = health, release
         self._shown = views.Shown(self._ledger, desk.seat.me)
@@ -116,7 +116,7 @@ class Door:
     # -- saying ------------------------------------------------------------------------------------------------------
 
     async def say(self, request: Request, wait: Wait = 0, speaks: Spoken = None) -> JSONResponse:
-        """Say an event: the desk signs, numbers and seals it. 202 while it waits for its answer, 200 with the verdict."""
+        """Publish an event: the desk signs, numbers and seals it. 202 while the answer is pending, 200 with the verdict."""
         wanted, canonical = event_request.read(await body_of(request))
         drafts = event_request.drafts_of(self._seat, wanted, versions.asked(speaks or (), self._desk.speaks))
         await recipients.see(self._seat, wanted)
@@ -153,7 +153,7 @@ class Door:
                     await self._ledger.commits.wait_for(partial(self._ledger.passed, seen))
 
     async def again(self, id: str, wait: Wait = 0) -> JSONResponse:
-        """Send the very bytes of an answered event once more; with *wait*, the answer comes with the same receipt."""
+        """Send the same bytes of an answered event once more; with *wait*, return the answer with the same receipt."""
         async with self._ledger.write() as tx:
             subject = await views.subject_of(tx, self._seat.me, id)
             row = await verdicts.row_of(tx, subject, id) if subject else None
@@ -169,7 +169,7 @@ class Door:
         return JSONResponse(answer, 202 if answer["events"][0]["again"] else 200)
 
     async def event(self, id: str) -> dict[str, Any]:
-        """What became of an event of this agency."""
+        """Return the state of an event of this agency."""
         async with self._ledger.read() as tx:
             subject = await views.subject_of(tx, self._seat.me, id)
             found = await views.said(tx, self._seat.me, subject, id) if subject else None
@@ -191,9 +191,9 @@ class Door:
         purpose: AccessPurpose = "case_work",
         speaks: Spoken = None,
     ) -> dict[str, Any]:
-        """Return events received, in order, each in the version that is spoken, and the `ledger` that numbers the rows.
+        """Return events received, in order, each in the spoken version, and the `ledger` that numbers the rows.
 
-        With *open*, their letters too: the registrar has each reading on record first, as of *actor* for *purpose*.
+        With *open*, return their letters too: each reading is registered first, for *actor* and *purpose*.
 
         Raises:
             DeskError: ``inbox_restarted`` if row *after* is beyond the newest row, or was numbered by another *ledger*.
@@ -213,7 +213,7 @@ class Door:
         return {"ledger": self._ledger.id, "events": events}
 
     async def _put_on_record(self, drafts: Collection[Draft]) -> dict[str, Any]:
-        """Have the registrar put on record what is then read. Nothing was read when this raises."""
+        """Have the registrar record the readings of *drafts*. Nothing was read if this raises."""
         if not drafts:
             return {}
         ids = await opening.put(self._desk, drafts)
@@ -230,9 +230,9 @@ class Door:
     async def read_case(
         self, ref: str, what: Handed, actor: Who | None = None, purpose: AccessPurpose = "case_work"
     ) -> dict[str, Any]:
-        """Put on record that *actor* now reads the case as a whole, or hands it on: from then on it may be done.
+        """Record that *actor* reads the case as a whole, or hands it on; then this is permitted.
 
-        A report to the person gets ``written`` too: which parts of the case's letters have anything in them.
+        For a report to the person, ``written`` names the parts of the case's letters that have content.
         """
         if CASE_REF.fullmatch(ref) is None:
             raise DeskError("not_found")
@@ -241,12 +241,12 @@ class Door:
         return said | {"written": await written(self._desk, ref)} if what == "person_report" else said
 
     async def reads(self, ref: str) -> dict[str, Any]:
-        """What this desk has opened of a case's letters, and for whom."""
+        """Return this desk's openings of a case's letters, with the readers."""
         async with self._ledger.read() as tx:
             return {"reads": await views.reads(tx, ref)}
 
     async def case(self, ref: str) -> dict[str, Any]:
-        """A case as this agency sees it: the fold of what it sent and received."""
+        """Return this agency's view of a case: the fold of all sent and received events."""
         async with self._ledger.read() as tx:
             found = await views.case(tx, self._desk, ref)
         if found is None:
@@ -254,17 +254,17 @@ class Door:
         return found
 
     async def cases(self, after: Annotated[str, Query(max_length=32)] = "", limit: Limit = 200) -> dict[str, Any]:
-        """The cases that this agency knows."""
+        """Return the cases that this agency knows."""
         async with self._ledger.read() as tx:
             return {"cases": await views.cases(tx, after=after, limit=limit)}
 
     async def tasks(self, after: After = 0, limit: Limit = 200) -> dict[str, Any]:
-        """What waits for a person."""
+        """Return the open tasks."""
         async with self._ledger.read() as tx:
             return {"tasks": await views.tasks(tx, after=after, limit=limit)}
 
     async def done(self, task: Task) -> dict[str, Any]:
-        """A person has looked after a task."""
+        """Mark a task as done."""
         async with self._ledger.write() as tx:
             if not await finish_task(tx, task, self._seat.stamp()):
                 raise DeskError("not_found")
@@ -274,17 +274,17 @@ class Door:
         """Let a case's parked records through, in order; stops at the first that fails again."""
         if ref not in self._desk.parked:
             raise DeskError("not_parked")
-        if ref in self._desk.ahead:  # a withdrawal may stand behind its letter: the desk goes on by itself
+        if ref in self._desk.ahead:  # a withdrawal may follow the letter: the desk continues automatically
             raise DeskError("inbox_unread")
         return {"case": ref, "left": await self._release(ref)}
 
     async def witness(self) -> dict[str, Any]:
-        """What this desk co-signed of the history's logs, and what is wrong with one."""
+        """Return this desk's co-signatures of the history's logs, and the alarms."""
         async with self._ledger.read() as tx:
             return {"logs": await cosignatures.view(tx)}
 
     async def health(self) -> dict[str, Any]:
-        """How far the desk is, in one snapshot."""
+        """Return the state of the desk, in one snapshot."""
         process = await self._health()
         return {
             "service": self._seat.me,
@@ -296,7 +296,7 @@ class Door:
 
 
 def _of_parameter(item: Any) -> Problem:
-    """Retell what is wrong with a parameter of the address: ``?name`` of the query, ``{name}`` of the path."""
+    """Return the problem of a parameter of the address: ``?name`` of the query, ``{name}`` of the path."""
     where, name = item["loc"][:2]
     return Problem(f"?{name}" if where == "query" else f"{{{name}}}", item["type"], values_of(item))
 
@@ -311,7 +311,7 @@ def application(
     allows: Callable[[str | None], bool],
     running: Callable[[], AbstractAsyncContextManager[None]] = _at_once,
 ) -> ASGIApp:
-    """The HTTP face of *door*; *allows* knows the token, *running* is what must run while it is open."""
+    """Return the HTTP application of *door*; *allows* checks the token, *running* is active while the door is open."""
     app = FastAPI(title="nrmbus desk", docs_url=None, redoc_url=None, lifespan=lambda _: running())
     app.post("/v1/events", response_model=None)(door.say)
     app.post("/v1/events/{id}/again", response_model=None)(door.again)
@@ -338,7 +338,7 @@ def application(
         found = error.errors() if isinstance(error, RequestValidationError) else ()
         return _answer(
             DeskError("unknown_field", map(_of_parameter, found))
-        )  # FastAPI's own would repeat what was sent
+        )  # FastAPI's own error would repeat the input
 
     app.add_exception_handler(DeskError, desk_error)
     app.add_exception_handler(SQLAlchemyError, desk_error)

@@ -1,6 +1,6 @@
-"""Agencies that a request names: each must be in the directory, and a slip is answered with the nearest ids there are.
+"""Agencies in a request: each must be in the directory; for a typing error the answer has the nearest ids.
 
-Ids of agencies are public on the bus, so naming some gives nothing away; the id that came in is never repeated.
+Ids of agencies are public on the bus, so these are no secret; the received id is never repeated.
 """
 
 import asyncio
@@ -19,20 +19,20 @@ from nrmbus.events.nearest import nearest
 CODE: Final = "unknown_recipient"
 
 _PATIENCE: Final = 2.0
-"""Seconds for reading what the directory has that this desk has not seen yet."""
+"""Seconds for reading new entries of the directory."""
 
 
 async def see(seat: Seat, asked: Asked) -> None:
-    """See that each agency to which *asked* turns, and each that its consent is about, is in the directory.
+    """Check that every agency in *asked*, as recipient or in a consent, is in the directory.
 
-    The directory is read to its end before an agency is called unknown: it may have been admitted a moment ago.
+    Before an agency counts as unknown, the directory is read to its end: the admission may be new.
 
     Raises:
-        DeskError: ``unknown_recipient``, with a pointer and the nearest ids for each agency that is not there.
+        DeskError: ``unknown_recipient``, with a pointer and the nearest ids for each missing agency.
     """
     if not any(_problems(seat, asked)):
         return
-    with suppress(KafkaError, TimeoutError):  # without the broker, what is known of the directory decides
+    with suppress(KafkaError, TimeoutError):  # without the broker, the known entries decide
         async with asyncio.timeout(_PATIENCE):
             await seat.catch_up()
     if problems := tuple(_problems(seat, asked)):

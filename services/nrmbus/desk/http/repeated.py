@@ -1,8 +1,8 @@
-"""Requests under an id of the agency's own that was used before: the same event again, or other words.
+"""Requests under an id that the agency has used before: the same event again, or a different one.
 
-The id alone names the event, with or without a case in the request. Where the ledger has the row of the outbox, the keyed
-digest of the request decides. Where the ledger was lost and read its inbox again, what was signed in the clear decides;
-the words of the letter are not here any more and cannot be compared.
+The id alone names the event, with or without a case in the request. If the ledger has the row of the outbox, the
+keyed digest of the request decides. After a loss of the ledger, the clear signed fields decide; the letter's text is
+gone and cannot be compared.
 """
 
 from typing import Any, Final
@@ -28,7 +28,7 @@ _IN_THE_CLEAR: Final = (
 async def in_its_case(
     seat: Seat, tx: AsyncConnection, asked: Asked, request: bytes, drafts: tuple[Draft, ...]
 ) -> tuple[Draft, ...]:
-    """Return *drafts* as they are where the id is new, else in the case of the event that the id names.
+    """Return *drafts* unchanged if the id is new, else in the case of the event with this id.
 
     *request* is the canonical request. Call within the transaction that puts the drafts into the outbox, so that of two
     requests at once the second finds the first.
@@ -61,7 +61,7 @@ def _in_case(draft: Draft, subject: str) -> Draft:
 
 
 def _known_by(seat: Seat, request: bytes, member: str, subject: str) -> frozenset[str]:
-    """Return every digest under which the outbox may know the request: said with its *subject*, or without."""
+    """Return every digest that the outbox may have for the request: with its *subject*, or without."""
     body = {name: value for name, value in json.loads(request, limit=len(request)).items() if name != member}
     forms = (json.dumps(body), json.dumps({**body, member: subject}))
     return frozenset(digest for form in forms for digest in known_by(seat, form))
@@ -70,7 +70,7 @@ def _known_by(seat: Seat, request: bytes, member: str, subject: str) -> frozense
 async def _subjects(seat: Seat, tx: AsyncConnection, id: str) -> list[str]:
     """Return the cases or incidents in which this agency used *id*, the first one first.
 
-    More than one only in the ledger of a release that looked an id up by its case.
+    More than one occurs only in ledgers of a release that looked ids up by case.
     """
     put = await tx.scalars(select(_OUTBOX.subject).where(_OUTBOX.id == id).order_by(_OUTBOX.seq))
     answered = select(_INBOX.subject).where(_INBOX.id == id, _INBOX.source == seat.me).order_by(_INBOX.number)
@@ -83,7 +83,7 @@ async def _event(seat: Seat, tx: AsyncConnection, draft: Draft) -> Row[Any] | No
 
 
 def _is_same(asked: Asked, draft: Draft, row: Row[Any]) -> bool:
-    """Return whether the registered event in *row* says what *draft* says, as far as it was signed in the clear."""
+    """Return whether the registered event in *row* equals *draft* in all clear signed fields."""
     event = event_of(row)
     if event is None:
         return False

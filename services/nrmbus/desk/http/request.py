@@ -1,7 +1,6 @@
-"""What comes through the door, read: plain JSON becomes drafts of published events, and nothing else does.
+"""Reading of requests at the door: plain JSON becomes drafts of published events, and nothing else.
 
-Errors name fields of ours and say what is wrong with them, and what is allowed there; they never repeat a value, nor a name
-that is not published.
+Errors name published fields, the fault, and the allowed values; they never repeat a value or an unpublished name.
 """
 
 import hmac
@@ -24,18 +23,18 @@ from nrmbus.wire.ids import is_derived, new_event_id, new_ref, said_by_itself
 from nrmbus.wire.record import DATA_LIMIT
 
 BODY_LIMIT: Final = 512 * 1024
-"""The most bytes of a request: a letter's parts, and what JSON's escapes add to them."""
+"""Largest size of a request in bytes: a letter's parts, plus JSON's escapes."""
 
 LEGAL_BASIS_LIMIT: Final = 200
 _BOUND: Final = b"nrmbus/asked/v1\0"
 _DIGIT: Final = re.compile("[0-9]")
 _TELEPHONE: Final = re.compile("(?:[0-9][ -]?){7}")
-"""More digits than an act or an article has; no date, and no number of a law, is as long."""
+"""Longer sequence of digits than in any date or number of a law."""
 MOST_RECEIVERS: Final = 64
-"""Of one consent: each is an event of its own, as many as an event may name recipients."""
+"""Most receivers of one consent: each becomes an event; the same limit as for an event's recipients."""
 
 OPENING: Final = frozenset({"case.signal_recorded", "case.re_referred"})
-"""Types that begin a case: without ``case`` the desk gives it its reference."""
+"""Types that begin a case: without ``case`` the desk assigns the reference."""
 
 
 class Asked(Frozen):
@@ -64,7 +63,7 @@ class Asked(Frozen):
 
 
 def read(raw: bytes) -> tuple[Asked, bytes]:
-    """The request in *raw*, and its canonical bytes: the same for the same request.
+    """Return the request in *raw*, and its canonical bytes: the same for the same request.
 
     Raises:
         DeskError: ``json_invalid``, ``json_duplicate``, ``too_large``, ``unknown_field``.
@@ -81,10 +80,10 @@ def read(raw: bytes) -> tuple[Asked, bytes]:
 
 
 def known_by(seat: Seat, request: bytes) -> tuple[str, ...]:
-    """By what the canonical *request* is known again: under the sealing key in use, then under each other that is here.
+    """Return the keyed digests of the canonical *request*: with the sealing key in use, then with every other key here.
 
-    A request has the letter in it. Of a bare digest, whoever has the ledger could find by trying what stands in a letter
-    of few words, also after its erasure; under a key it ends as the letter does, when the key is destroyed.
+    A request contains the letter. From a bare digest, an attacker with the ledger could guess a short letter by
+    trying, even after an erasure. A keyed digest becomes useless together with the letter, when the key is destroyed.
     """
     using = seat.identity.sealing
     others = (key for kid, key in seat.identity.opening.items() if kid != using.kid)
@@ -92,9 +91,9 @@ def known_by(seat: Seat, request: bytes) -> tuple[str, ...]:
 
 
 def drafts_of(seat: Seat, asked: Asked, speaks: Speaks) -> tuple[Draft, ...]:
-    """The drafts that *asked* amounts to: of a consent with n receivers n, so that no receiver learns of another.
+    """Return the drafts for *asked*: n for a consent with n receivers, so that no receiver learns of another.
 
-    They are in the version that *asked* says, else in the one that the asking system *speaks*.
+    The version comes from *asked*, else from *speaks*, the versions of the requesting system.
 
     Raises:
         DeskError: ``unknown_type``, ``unknown_version``, ``unknown_field``, ``too_large``.
@@ -106,7 +105,7 @@ def drafts_of(seat: Seat, asked: Asked, speaks: Speaks) -> tuple[Draft, ...]:
     if asked.id is not None and is_derived(asked.id):
         raise _wrong(
             "/id", "string_pattern_mismatch"
-        )  # a desk says something under it by itself, and would keep silent
+        )  # reserved for automatic events: the desk would then skip its own event
     if (asked.time is None) != (asked.occurred is None):
         time = asked.time or asked.occurred
     elif asked.time is None:
@@ -138,7 +137,7 @@ def drafts_of(seat: Seat, asked: Asked, speaks: Speaks) -> tuple[Draft, ...]:
 
 
 def parts_of(asked: Asked, model: type[Data]) -> tuple[str | None, list[Data], Letter | None]:
-    """The legal basis, the data (of a consent one for each receiver) and the letter of *asked*, read by *model*.
+    """Return the legal basis, the data (for a consent one per receiver) and the letter of *asked*, read by *model*.
 
     Raises:
         DeskError: ``unknown_field``, ``too_large``.
@@ -161,7 +160,7 @@ def _model(asked: Asked, speaks: Speaks) -> type[Data]:
     unknown: UnknownType | UnknownVersion = UnknownType()
     try:
         model = data_type(asked.type, asked.version or version_of(speaks, asked.type))
-        if not model.technical:  # what a desk says about a letter or a reading, no person says for it
+        if not model.technical:  # only the desk publishes events about letters and readings, never a person
             return model
     except (UnknownType, UnknownVersion) as error:
         unknown = error
@@ -169,7 +168,7 @@ def _model(asked: Asked, speaks: Speaks) -> type[Data]:
 
 
 def _lifted(asked: Asked, model: type[Data]) -> tuple[str | None, dict[str, Any]]:
-    """The data with what stands beside them put in, and the legal basis, which belongs to the envelope, taken out."""
+    """Return the legal basis, taken out for the envelope, and the data with ``to`` and ``decision`` put in."""
     data = dict(asked.data)
     legal_basis = asked.legal_basis
     if "legal_basis" in data and "legal_basis" not in model.model_fields:
@@ -191,9 +190,9 @@ def _printable(text: object) -> bool:
 
 
 def _named_in_the_clear(asked: Asked, legal_basis: str | None) -> str | None:
-    """Where something stands in the envelope that is no number of a member of staff, or no act and article; none if nowhere.
+    """Return the pointer to an envelope field that is no staff number, or no act and article; None if all are right.
 
-    All on the way read the envelope, and it stays for good: a name or a telephone number typed there would too.
+    The envelope is readable on its way and permanent, and so would be a name or a telephone number there.
     """
     for name in ("actor", "approver"):
         number = getattr(asked, name)

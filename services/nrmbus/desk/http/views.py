@@ -1,4 +1,4 @@
-"""What the door shows: rows of the ledger in plain JSON types, each page one snapshot."""
+"""Views of the door: rows of the ledger in plain JSON types, each page one snapshot."""
 
 import json
 from collections.abc import Mapping
@@ -39,9 +39,9 @@ def _there(mapping: Mapping[str, Any]) -> dict[str, Any]:
 
 
 async def said(tx: AsyncConnection, me: str, subject: str, id: str) -> dict[str, Any] | None:
-    """Return what became of an event of the agency *me*, followed to the id under which it was sealed again, if it was.
+    """Return the state of an event of the agency *me*, followed to the id under which it was sealed again.
 
-    Where the ledger was lost, the registrar's receipts in the inbox say it.
+    After a loss of the ledger, the state comes from the registrar's receipts in the inbox.
     """
     asked = id
     row = await row_of(tx, subject, id)
@@ -95,7 +95,7 @@ async def _receipt(tx: AsyncConnection, me: str, subject: str, id: str) -> Regis
 
 
 async def _of_receipt(tx: AsyncConnection, receipt: Registration) -> dict[str, Any]:
-    """Return what the registrar answered; of a refused event nobody has the words any more."""
+    """Return the registrar's answer; the text of a refused event is no longer available."""
     same = (_EVENTS.subject == receipt.subject) & (_EVENTS.source == receipt.source) & (_EVENTS.id == receipt.id)
     row = (await tx.execute(select(tables.events).where(same))).first()
     data = json.loads(row.value) if row is not None else {}
@@ -122,7 +122,7 @@ async def _of_receipt(tx: AsyncConnection, receipt: Registration) -> dict[str, A
 
 
 async def _accepted(tx: AsyncConnection, row: Row[Any]) -> list[int] | None:
-    """The versions of the type that the registrar would have judged, by its refusal of *row*."""
+    """Return the versions of the type that the registrar accepts, by its refusal of *row*."""
     inbox = tables.inbox.c
     refusal = (inbox.subject == row.subject) & (inbox.id == row.id) & (inbox.number == row.number)
     raw = await tx.scalar(select(inbox.registration).where(refusal))
@@ -132,7 +132,7 @@ async def _accepted(tx: AsyncConnection, row: Row[Any]) -> list[int] | None:
 
 
 def together(parts: list[dict[str, Any]]) -> dict[str, Any]:
-    """The answer for everything that one request said: pending until all is answered, then the first that is not registered."""
+    """Return one answer for all events of a request: pending, or else the first verdict other than registered."""
     first = next((part for part in parts if part["verdict"] != "registered"), parts[0])
     pending = any(part["verdict"] == "pending" for part in parts)
     names = ("id", "case", "type", "code", "sentence", "accepts", "rule", "article", "number", "receipt")
@@ -144,7 +144,7 @@ def together(parts: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 async def subject_of(tx: AsyncConnection, me: str, id: str) -> str | None:
-    """Return the case of what the agency *me* said under *id*; None if it said nothing under it."""
+    """Return the case of the event *id* of the agency *me*; None if there is no such event."""
     put: str | None = await tx.scalar(select(_OUTBOX.subject).where(_OUTBOX.id == id).order_by(_OUTBOX.seq).limit(1))
     inbox = tables.inbox.c
     answered = select(inbox.subject).where(inbox.id == id, inbox.source == me).order_by(inbox.number).limit(1)
@@ -159,7 +159,7 @@ async def newest(tx: AsyncConnection) -> int:
 async def received(
     tx: AsyncConnection, seat: Seat, *, case: str | None, after: int, limit: int, technical: bool
 ) -> list[Row[Any]]:
-    """Rows of the events that this desk received, in order, those after row *after*; with the registrar's word on each."""
+    """Return the rows of received events after row *after*, in order, each with its registration."""
     inbox, parked = tables.inbox, tables.parked
     rows = (
         select(tables.events, inbox.c.registration, parked.c.error)
@@ -175,9 +175,9 @@ async def received(
 
 
 def heard(row: Row[Any], speaks: Speaks, letter: letters.Opened | None = None) -> dict[str, Any]:
-    """One received event in the version that its reader *speaks*: what stands in the clear, and the *letter* if it was opened.
+    """Return a received event in the version that its reader *speaks*, with the *letter* if opened.
 
-    Of one that this release does not know, there is only what the envelope says. ``original`` always comes along.
+    An event unknown to this release has only the fields of the envelope. ``original`` is always included.
     """
     signed = signed_of(row)
     event = known(signed)
@@ -211,9 +211,9 @@ def heard(row: Row[Any], speaks: Speaks, letter: letters.Opened | None = None) -
 
 
 def original(signed: Signed, registration: bytes) -> dict[str, Any]:
-    """What the source signed, and what the registrar said of it: the headers as text, all else in base64.
+    """Return the signed event and its registration: the headers as text, the rest in base64.
 
-    The letter is not there: the headers name its digest, so the signature verifies without it.
+    The letter is left out: the headers contain the digest, so the signature verifies without the letter.
     """
     headers = signed.record.without_letter().headers
     return {
@@ -226,7 +226,7 @@ def original(signed: Signed, registration: bytes) -> dict[str, Any]:
 async def opened(
     desk: Desk, row: Row[Any], speaks: Speaks, *, who: str, purpose: str, asked: opening.LettersToOpen
 ) -> dict[str, Any]:
-    """The same with its letter, if the registrar has the opening on record as it was *asked*; else it stays closed."""
+    """Return the event as `heard` does, with its letter if the reading was registered as *asked*; else closed."""
     if row.position in asked.due:
         return heard(row, speaks, await opening.open_letter(desk, signed_of(row), who=who, purpose=purpose))
     shut = asked.shut.get(row.position)
@@ -234,7 +234,7 @@ async def opened(
 
 
 async def case(tx: AsyncConnection, desk: Desk, subject: str) -> dict[str, Any] | None:
-    """A case as this desk sees it; none where it sent and received nothing."""
+    """Return this desk's view of a case; None if no event was sent or received."""
     count = await tx.scalar(select(func.count()).select_from(tables.events).where(_EVENTS.subject == subject))
     if not count:
         return None
@@ -263,7 +263,7 @@ async def case(tx: AsyncConnection, desk: Desk, subject: str) -> dict[str, Any] 
 
 
 async def _incomplete(tx: AsyncConnection, desk: Desk, subject: str, view: View, count: int) -> dict[str, Any]:
-    """Return a case whose beginning this desk does not know: what it was told since, and nothing that rests on all of it."""
+    """Return a case with an unknown beginning: the known events, and no values that need the whole case."""
     return _there(
         {
             "case": subject,
@@ -279,7 +279,7 @@ async def _incomplete(tx: AsyncConnection, desk: Desk, subject: str, view: View,
 
 
 def _stops(desk: Desk, view: View) -> list[dict[str, Any]]:
-    """What this agency was told of withdrawals: its own, and of those that it recorded, who has answered and who has not."""
+    """Return the withdrawals that this agency received or recorded, each with its answer."""
     me, due = desk.seat.me, {duty.answerable: duty for duty in desk.seat.rules.clocks(view) if duty.code == STOP}
     found = []
     for agency, stop in view.stops.items():
@@ -299,14 +299,14 @@ def _stops(desk: Desk, view: View) -> list[dict[str, Any]]:
 
 
 async def reads(tx: AsyncConnection, subject: str) -> list[dict[str, Any]]:
-    """What this desk has opened of the case's letters: by whom, what for, and which part; its own openings too."""
+    """Return all openings of the case's letters at this desk: reader, purpose and part; its own openings too."""
     rows = await tx.execute(select(tables.reads).where(tables.reads.c.subject == subject).order_by(tables.reads.c.id))
     names = ("at", "who", "source", "event", "part", "purpose")
     return [{name: getattr(row, name) for name in names} for row in rows]
 
 
 async def _because(tx: AsyncConnection, subject: str) -> dict[str, Any] | None:
-    """Why a case stands still: of the record that has waited longest, what it is, what is wrong and what is to be done."""
+    """Return why a case is parked: type, error and remedy of its oldest parked record."""
     row = await parking.first(tx, subject)
     if row is None:
         return None
@@ -323,14 +323,14 @@ async def _because(tx: AsyncConnection, subject: str) -> dict[str, Any] | None:
 
 
 async def cases(tx: AsyncConnection, *, after: str, limit: int) -> list[dict[str, Any]]:
-    """The cases that this desk sent or received something of, by reference."""
+    """Return the cases with sent or received events, by reference."""
     rows = select(_EVENTS.subject, func.count().label("events"), func.max(_EVENTS.registered).label("last"))
     rows = rows.where(_EVENTS.subject > after).group_by(_EVENTS.subject).order_by(_EVENTS.subject).limit(limit)
     return [{"case": row.subject, "events": row.events, "last": row.last} for row in await tx.execute(rows)]
 
 
 async def tasks(tx: AsyncConnection, *, after: int, limit: int) -> list[dict[str, Any]]:
-    """What waits for a person, in the order in which it came up."""
+    """Return the open tasks, oldest first."""
     rows = select(tables.tasks).where(_TASKS.done.is_(None), _TASKS.id > after).order_by(_TASKS.id).limit(limit)
     found = []
     for row in await tx.execute(rows):
@@ -340,18 +340,18 @@ async def tasks(tx: AsyncConnection, *, after: int, limit: int) -> list[dict[str
 
 
 class Shown:
-    """How far a desk is, as its ledger says: read once a commit, since whoever waits for quiet asks far more often."""
+    """Progress of a desk by its ledger: read once per commit, since waiting programs ask far more often."""
 
     def __init__(self, ledger: Ledger, me: str) -> None:
-        """Nothing is read yet of the *ledger* of the agency *me*."""
+        """Prepare for the *ledger* of the agency *me*; nothing is read yet."""
         self._ledger, self._me = ledger, me
         self._count = -1
         self._read: dict[str, Any] = {}
 
     async def position(self) -> dict[str, Any]:
-        """What was read, what was said and is not answered, what waits for a person, and the witness; of one moment.
+        """Return one snapshot: positions of the inbox, unanswered rows, open tasks, erasures and the witness.
 
-        A commit that ends meanwhile may be missing, and then all of it is.
+        A simultaneous commit is either completely included or completely missing.
         """
         count = self._ledger.count
         if count != self._count:

@@ -1,8 +1,8 @@
 """Factory of a desk's FastStream broker and subscriber, and the check that their settings lose nothing.
 
-FastStream only receives: the relay sends through a producer of `bus.kafka.clients`.
-Nothing else in a desk makes a subscriber. FastStream's defaults acknowledge before the work is done, start at the end of
-the topic, read records of aborted transactions, and let any producer name where answers go.
+FastStream only receives: the relay sends through a producer of `bus.kafka.clients`. Nothing else in a desk makes a
+subscriber. FastStream's defaults acknowledge before the work is done, start at the end of the topic, read records of
+aborted transactions, and let any producer name where answers go.
 """
 
 from collections.abc import Awaitable, Callable, Mapping
@@ -28,11 +28,11 @@ from nrmbus.wire.names import inbox_of
 _READING: Final = clients.settings("reader", "desk")
 _EVERY: Final = clients.settings("every")
 _GRACE_SECONDS: Final = 1.0
-"""How long a record may go on being handled after SIGTERM; what is cut is undone and read again."""
+"""Seconds for a record in work after SIGTERM; an interrupted record is undone and read again."""
 
 
 class FromTheLedger(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has no types
-    """Reading goes on where the ledger says, whatever Kafka remembers: a ledger restored from a backup reads again."""
+    """Listener that seeks to the ledger's position, not Kafka's: a restored ledger reads its missing records again."""
 
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
@@ -43,7 +43,7 @@ class FromTheLedger(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafk
         self._inbox = inbox
 
     def on_partitions_revoked(self, revoked: set[TopicPartition]) -> None:
-        """Nothing to do: each record is committed before the next one is read."""
+        """Do nothing: each record is committed before the next one is read."""
 
     def on_partitions_assigned(self, assigned: set[TopicPartition]) -> None:
         """Seek before anything is awaited, or aiokafka takes the committed offset first."""
@@ -57,10 +57,10 @@ class FromTheLedger(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafk
 
 
 async def tolerant(record: Any, original: Callable[[Any], Awaitable[KafkaAckableMessage]]) -> KafkaAckableMessage:
-    """FastStream's parser, told of text headers only, each name once, and never of ``reply_to``.
+    """Parse *record* with FastStream, but with text headers only, each name once, and without ``reply_to``.
 
-    It raises on a header that is null or not UTF-8, and such a record is lost under every policy. The record itself is
-    handed on whole: what is wrong with it is said by the wire, not by the parser.
+    FastStream's parser raises on a header that is null or not UTF-8, and such a record is lost under every policy.
+    The raw record is passed on whole, so the wire reports faults, not the parser.
     """
     headers: dict[str, bytes] = {}
     for name, value in record.headers:
@@ -72,7 +72,7 @@ async def tolerant(record: Any, original: Callable[[Any], Awaitable[KafkaAckable
 
 
 def make_broker(where: Where, service: str, desk: Desk | None = None) -> KafkaBroker:
-    """Return a broker without a producer; each record of its subscribers is one transaction of *desk*, if there is one."""
+    """Return a broker without a producer; with *desk*, each received record is one transaction."""
     place = reach(where)
     context = place.context()
     return KafkaBroker(
@@ -85,7 +85,7 @@ def make_broker(where: Where, service: str, desk: Desk | None = None) -> KafkaBr
         allow_auto_create_topics=False,
         graceful_timeout=_GRACE_SECONDS,
         middlewares=() if desk is None else (partial(LedgerMiddleware, desk),),
-        logger=None,  # its own prints the texts of exceptions
+        logger=None,  # FastStream's own logger prints the texts of exceptions
     )
 
 
@@ -124,7 +124,7 @@ _MUST: Final[Mapping[str, Any]] = {
 
 
 def check_settings(broker: KafkaBroker, service: str) -> None:
-    """Check the settings that every subscriber really runs with, whoever made it, and that nothing sends.
+    """Check the actual settings of every subscriber, and that nothing sends.
 
     Raises:
         DeskError: ``settings_drift`` if a setting would lose, repeat or misdirect records.

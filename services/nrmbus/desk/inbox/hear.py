@@ -1,4 +1,4 @@
-"""Third stage of an inbox transaction: receipt, then the procedure, or parking behind what the case waits for.
+"""Third stage of an inbox transaction: receipt, then the procedure, or parking until the case may go on.
 
 An error here is the record's own fault: after a few tries its case is parked, and other cases go on.
 """

@@ -25,13 +25,13 @@ class LedgerMiddleware(BaseMiddleware[KafkaPublishCommand, Any]):
         self._transaction: InboxTransaction | None = None
 
     async def on_receive(self) -> None:
-        """Note that a record was read: until it is handled, the inbox is not read to its end."""
+        """Note that a record was read: until the record is handled, the inbox is not read to its end."""
         self._desk.working = self.msg is not None
 
     async def consume_scope(
         self, call_next: Callable[[StreamMessage[Any]], Awaitable[Any]], msg: StreamMessage[Any]
     ) -> Any:
-        """Store the record in a transaction that stays open; have a handler hear it if it is a new event."""
+        """Store the record in a transaction that stays open; pass a new event to a handler."""
         self._transaction = InboxTransaction(self._desk, msg.raw_message)
         await self._transaction.begin()
         if self._transaction.heard is None:

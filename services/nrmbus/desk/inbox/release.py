@@ -1,7 +1,7 @@
-"""Parked records are let through: the same bytes by the same handlers, in the order in which they came.
+"""Release of parked records: the same bytes by the same handlers, in the order of arrival.
 
-By a person, once what failed is mended; by the desk itself, once its release knows what it did not know. Each record is
-one transaction, so wherever that is cut, it goes on with the next one at the next start.
+A person releases a case once the fault is fixed; the desk does so automatically once its release knows the type or
+version. Each record is one transaction, so after an interruption the next start continues with the next record.
 """
 
 import asyncio
@@ -24,7 +24,7 @@ from nrmbus.wire.record import DELIVERY, REGISTRATION
 
 
 async def release(desk: Desk, inbox: Inbox, subject: str) -> int:
-    """Handle what is parked of *subject* until it is empty or one fails again; how many records are left."""
+    """Handle the parked records of *subject* until one fails again; return how many are left."""
     async with desk.releasing:
         return await _release(desk, inbox, subject)
 
@@ -36,7 +36,7 @@ async def _release(desk: Desk, inbox: Inbox, subject: str) -> int:
             break
         try:
             await inbox.process_message(_released(row, inbox_of(desk.seat.me)))
-        except Exception:  # noqa: BLE001 - undone, and on record as retried; the person hears how many are left
+        except Exception:  # noqa: BLE001 - undone, and logged as retried; the answer says how many are left
             return await _left(desk, subject)
     async with desk.seat.ledger.write():  # nothing of the case can come in between
         left = await _left(desk, subject)
@@ -46,13 +46,14 @@ async def _release(desk: Desk, inbox: Inbox, subject: str) -> int:
 
 
 async def release_by_itself(desk: Desk, inbox: Inbox, subjects: Iterable[str] | None = None) -> None:
-    """Let through every case, or each of *subjects*, that waits for nobody: this release knows its first record, or was letting it through.
+    """Let through every case, or each of *subjects*, that waits for no person.
 
-    Stops at what fails again, which is then for a person, and at what this release does not know either.
+    These are cases whose first record this release now knows, and cases with an interrupted release. Stops at a
+    record that fails again (a person then decides), and at a record that is still unknown.
     """
     for subject in sorted(desk.parked) if subjects is None else subjects:
         wait = FIRST_WAIT
-        while not await _through(desk, inbox, subject):  # the ledger or the directory: no record's fault
+        while not await _through(desk, inbox, subject):  # a fault of the ledger or the directory, not of a record
             await asyncio.sleep(wait)
             wait = min(wait * 2, LONGEST_WAIT)
 

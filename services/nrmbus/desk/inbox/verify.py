@@ -1,7 +1,7 @@
 """First stage of an inbox transaction: signatures, order, and the letter, opened where it may be.
 
-A record is a delivery (the registrar's registration of an event, and usually the event), a passing answer, or something
-that nobody believable put there. The last is set aside with coordinates and digest, never with its content.
+A record is a delivery (the registrar's registration of an event, and usually the event), a passing answer, or an
+untrusted record. For an untrusted record only coordinates and digest are stored, never the content.
 """
 
 from collections.abc import Sequence
@@ -108,7 +108,7 @@ class Verified:
     consumed: Consumed
     arrived: Arrived
     is_due: bool = False
-    """Whether the record is a delivery to be stored now: the next of its partition, or one that is released."""
+    """True for a delivery to be stored now: the next of its partition, or a released one."""
     opened: letters.Opened = field(default_factory=letters.Opened)
     resealed: Result = field(default_factory=Result)
     """Answer of this desk to an emergency access that is due."""
@@ -231,7 +231,7 @@ def _believed(seat: Seat, whole: tuple[Delivery, Registration, bytes, bytes], si
         event = signed.event()
     except WireError as error:  # known to exist, not yet understood
         return Delivered(*whole, signed=signed, event=None, unread=error.code)
-    # A desk erases and seals again only when the timekeeper publishes that this is due, whoever registers the event.
+    # A desk erases and seals again only if the timekeeper publishes that this is due, even for registered events.
     forged = event.type in SAID_WHEN_DUE and seat.rules.role_of(event.source) != TIMEKEEPER
     return Delivered(*whole, signed=signed, event=None if forged else event, forged=forged)
 
@@ -240,7 +240,8 @@ def is_next(position: Position, delivery: Delivery) -> bool:
     """Return whether *delivery* is the next one of its partition; False if the ledger has it already.
 
     Raises:
-        DeskError: ``inbox_gap`` if a delivery before it is missing, ``inbox_forked`` if it does not follow the last one.
+        DeskError: ``inbox_gap`` if an earlier delivery is missing, ``inbox_forked`` if the last delivery is not its
+            predecessor.
     """
     if delivery.inbox_number <= position.inbox_number:
         return False

@@ -1,6 +1,7 @@
-"""The desk looks after its own certificate: asks the operator for the next one in time, believes it, takes it into use.
+"""Renewal of the desk's own certificate: request to the operator in time, verification, use.
 
-Where the operator's `nrmbus up` runs on the same machine, that renews it first, and nothing is asked for.
+If the operator's `nrmbus up` runs on the same machine, `nrmbus up` renews the certificate first, and no request is
+sent.
 """
 
 import asyncio
@@ -25,16 +26,16 @@ from nrmbus.wire import json
 from nrmbus.wire.names import ANSWERS, requests_of
 
 LOOK_SECONDS: Final = 60.0
-"""How often a desk looks at its certificate, and while it waits for another one, at the answers."""
+"""Seconds between two looks at the certificate, and at the answers while a request is open."""
 
 AGAIN_SECONDS: Final = 24 * 3600.0
-"""After how long without an answer it asks once more."""
+"""Seconds without an answer until the next request."""
 
 _READ_MS: Final = 200
 
 
 class Renewing:
-    """One desk's certificate, from its start on."""
+    """Watch over one desk's certificate, from the desk's start on."""
 
     def __init__(self, folder: BusFolder, seat: Seat) -> None:
         self._folder, self._seat = folder, seat
@@ -44,7 +45,7 @@ class Renewing:
         self._asked: float | None = None
 
     async def look(self) -> bool:
-        """Do what is due; whether there is another certificate now than the one that this desk's connections carry.
+        """Do all due steps; return whether there is a newer certificate than that of this desk's connections.
 
         Raises:
             KafkaError: the broker does not answer.
@@ -54,9 +55,7 @@ class Renewing:
         if not certificate.is_due(self._tls, certificate.now()):
             self._was_due = False
             return False
-        if (
-            not self._was_due
-        ):  # who renews the certificates of this machine, if anybody does, is quicker than our next look
+        if not self._was_due:  # a renewal on this machine, if there is one, comes before our next look
             self._was_due = True
             return False
         if await self._takes_answer():
@@ -74,7 +73,7 @@ class Renewing:
         telemetry.handled("asked", topic=requests_of(me))
 
     async def _takes_answer(self) -> bool:
-        """Look for a certificate among all answers that are kept: one may have come before this desk was started."""
+        """Look for a certificate among all stored answers: the answer may have come before this desk was started."""
         topic, mine = TopicPartition(ANSWERS, 0), self._seat.me.encode()
         taken = False
         async with clients.reading(self._where(), topic) as (consumer, end):
@@ -86,7 +85,7 @@ class Renewing:
     def _takes(self, raw: bytes) -> bool:
         try:
             renewal.take(self._folder, self._seat.me, Renewal.parsed(raw))
-        except DirectoryError:  # an earlier one, or no certificate at all
+        except DirectoryError:  # an earlier certificate, or none at all
             return False
         telemetry.handled("renewed", topic=ANSWERS)
         return True
@@ -109,7 +108,7 @@ class Renewing:
 
 
 async def run(renewing: Renewing, begin_anew: Callable[[], None]) -> None:
-    """Look after the certificate until cancelled; call *begin_anew* when there is another one. An error is tried again."""
+    """Watch the certificate until cancelled; call *begin_anew* when there is a newer one. Errors are retried."""
 
     async def look() -> None:
         if await renewing.look():

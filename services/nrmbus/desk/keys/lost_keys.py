@@ -1,4 +1,4 @@
-"""When another agency lost its keys: which letters of this desk it may no longer be able to open, as tasks for a person."""
+"""Tasks for a person when another agency lost its keys: letters that must perhaps be sent again."""
 
 import json
 from datetime import timedelta
@@ -14,7 +14,7 @@ from nrmbus.directory import Entry
 from nrmbus.wire import times
 
 KEPT: Final = timedelta(days=30)
-"""How long a letter waits in an inbox: what was sent earlier was fetched, or is gone."""
+"""Time that a letter stays in an inbox: earlier letters were fetched, or are gone."""
 
 LOOK_SECONDS: Final = 1.0
 """Seconds between two looks for keys that have become valid."""
@@ -23,7 +23,7 @@ _ROW: Final = tables.outbox.c
 
 
 async def run(seat: Seat, lost: list[Entry]) -> None:
-    """Ask for each entry of *lost* when its keys hold, and for none whose owner objected before; until cancelled."""
+    """Open tasks for entries of *lost* when the new keys become valid, unless the owner objected; until cancelled."""
 
     async def look() -> None:
         now = seat.now()
@@ -37,9 +37,9 @@ async def run(seat: Seat, lost: list[Entry]) -> None:
 
 
 async def ask_to_send_again(seat: Seat, entry: Entry) -> int:
-    """Open a task for each letter that was sealed to the agency of *entry* in the 30 days before its keys were lost; how many.
+    """Open a task for each letter sealed to the agency of *entry* in the 30 days before the loss; return the number.
 
-    Each once, however often it is asked.
+    Idempotent.
     """
     since, until = times.write(entry.made - KEPT), times.write(entry.valid_from)
     sent = (

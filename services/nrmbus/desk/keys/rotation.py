@@ -1,6 +1,6 @@
-"""The desk looks after its agency's keys: asks for other ones before the 90 days of its sealing key are over, and confirms them.
+"""Rotation of the agency's keys: requested before the 90 days of the sealing key are over, and confirmed.
 
-Two admitters have to agree, and the present key signs: the desk only spares people the carrying of files.
+Two admitters must approve, and the present key signs: the desk only saves people from carrying files.
 """
 
 import asyncio
@@ -19,30 +19,30 @@ from nrmbus.directory.requests import Request
 from nrmbus.wire.names import requests_of
 
 BEFORE: Final = WARNED
-"""How long before the end of a sealing key's 90 days other keys are asked for: two people have to come to sign."""
+"""Time between the request for new keys and the end of the sealing key's 90 days: two people must come to sign."""
 
 LOOK_SECONDS: Final = 60.0
-"""How often a desk looks at its keys."""
+"""Seconds between two looks at the keys."""
 
 AGAIN_SECONDS: Final = 24 * 3600.0
-"""After how long it asks once more, where admitters or operator have not done their part."""
+"""Seconds until the next request, if admitters or operator have not acted."""
 
 CONFIRMED_SECONDS: Final = 600.0
-"""After how long it confirms once more."""
+"""Seconds until the next confirmation."""
 
 
 class Rotating:
-    """One desk's keys."""
+    """Watch over one agency's keys."""
 
     def __init__(self, folder: BusFolder, seat: Seat) -> None:
         self._folder, self._seat = folder, seat
         self._home = folder.agency(seat.me).path
         self._began_with = seat.identity.witness.kid
         self._sent: dict[str, float] = {}
-        """When what was sent last, on the monotonic clock."""
+        """Kind of message -> monotonic time when it was last sent."""
 
     async def look(self) -> bool:
-        """Do what is due; whether the desk has to begin anew, since as a witness it signs with the key that it began with.
+        """Do all due steps; return whether the desk must restart, since a witness keeps the key from its start.
 
         Raises:
             KafkaError: the broker does not answer.
@@ -64,7 +64,7 @@ class Rotating:
         return False
 
     def _ends(self, seat: Seat) -> bool:
-        """Whether the current sealing key, and no one after it, is in the last days of its time."""
+        """Return whether the sealing key is in its last days and has no successor."""
         ends = seat.directory.sealing_ends(seat.me, seat.now())
         return ends is not None and seat.now() >= ends - BEFORE
 
@@ -72,7 +72,7 @@ class Rotating:
         return time.monotonic() - self._sent.get(what, -seconds) >= seconds
 
     def _request(self) -> Request | None:
-        """New keys, which are made on first use and then stay; the old ones are good until their time is over."""
+        """Return a request for new keys, made on first use and then kept; the old keys stay valid until their time is over."""
         seat, now = self._seat, self._seat.now()
         ends = seat.directory.sealing_ends(seat.me, now)
         overlap = max(ends - now, OVERLAP) if ends else OVERLAP
@@ -90,7 +90,7 @@ class Rotating:
 
 
 async def run(rotating: Rotating, begin_anew: Callable[[], None]) -> None:
-    """Look after the keys until cancelled; call *begin_anew* when there are others. An error is tried again."""
+    """Watch the keys until cancelled; call *begin_anew* when there are new ones. Errors are retried."""
 
     async def look() -> None:
         if await rotating.look():

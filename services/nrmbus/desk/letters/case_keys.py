@@ -83,7 +83,7 @@ async def _keep(seat: Seat, tx: AsyncConnection, place: Place, secrets: Mapping[
 
 async def _new_case_key(seat: Seat, tx: AsyncConnection, subject: str) -> bytes:
     key = os.urandom(_KEY)
-    # A ledger from an old backup may have a case key that no sealing key opens any more: a new one replaces it.
+    # A ledger from an old backup may have a case key that no sealing key opens any more: then replace the case key.
     values = _sealed(seat, subject, key)
     new = upsert(tables.case_keys).values(subject=subject, **values)
     await tx.execute(new.on_conflict_do_update(index_elements=["subject"], set_=values))

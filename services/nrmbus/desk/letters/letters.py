@@ -28,7 +28,7 @@ ERASED: Final = "erased"
 """Reason why a letter opens no more: this desk has destroyed it."""
 
 ALTERED: Final = "ledger_altered"
-"""Reason why a letter stays closed: the ledger differs from what the registrar delivered of the case."""
+"""Reason why a letter stays closed: the case in the ledger differs from the registrar's deliveries."""
 
 Shut = ClosedReason | Literal["consent_withdrawn", "erased", "ledger_altered"]
 WhyShut = Callable[[AsyncConnection], Awaitable[Shut | None]]
@@ -80,8 +80,8 @@ def copy_of(seat: Seat, signed: Signed) -> tuple[letter.Container | None, tuple[
 async def open_copy(seat: Seat, signed: Signed, *, who: str, purpose: str, why_shut: WhyShut) -> Opened:
     """Open this desk's copy of the letter that came with *signed*, unless *why_shut* has a reason.
 
-    A row ``reads`` for each part is committed first: if it cannot be written, nothing is opened. A letter that cannot be
-    opened is an answer, not an error: ``shut`` has the reason.
+    A row ``reads`` for each part is committed first: if it cannot be written, nothing is opened. A letter that cannot
+    be opened is an answer, not an error: ``shut`` has the reason.
     """
     container, mine, reason = copy_of(seat, signed)
     if container is None or not mine:
@@ -99,7 +99,7 @@ async def open_copy(seat: Seat, signed: Signed, *, who: str, purpose: str, why_s
 async def record_reads(
     seat: Seat, signed: Signed, parts: Iterable[Part], *, who: str, purpose: str, why_shut: WhyShut
 ) -> Shut | None:
-    """Record on disk that *who* opens *parts* of the letter of *signed* for *purpose*, or return why it must stay closed.
+    """Record on disk that *who* opens *parts* of a letter for *purpose*, or return why the letter must stay closed.
 
     Check and record are one transaction, so that no withdrawal or erasure can come in between.
     """
@@ -144,7 +144,7 @@ def unseal_draft(seat: Seat, draft: bytes, *, id: str, subject: str) -> dict[Par
 def seal_letter(
     seat: Seat, parts: Mapping[Part, Mapping[str, Any]], opens: Mapping[Part, Iterable[str]], *, id: str, subject: str
 ) -> tuple[bytes, str]:
-    """Seal *parts* to the agencies in *opens*, the sender, and ``statistics`` for coded facts; return container and digest.
+    """Seal *parts* to the agencies in *opens*, the sender, and ``statistics`` (coded facts); return container and digest.
 
     Raises:
         WireError: ``unknown_recipient``, ``letter_too_large``.

@@ -1,7 +1,7 @@
 """Outbox of the agency: drafts become rows, and rows become signed bytes when their turn comes.
 
-A row waits as clear data and a letter sealed to this desk alone. It is signed only when no earlier row of its case is
-unanswered, so that number, audience and view are those of the moment. The bytes are committed before they are sent.
+A row waits as clear data and a letter sealed to this desk alone. A row is signed only when all earlier rows of its
+case are answered, so that number, audience and view are current. The bytes are committed before they are sent.
 """
 
 import json
@@ -35,13 +35,13 @@ from nrmbus.wire.statement import body_of
 Origin = Literal["door", "procedure", "receipt"]
 
 RESEAL_AT_MOST: Final = 5
-"""How often a row is sealed again by itself; an audience that goes on changing is for a person to look at."""
+"""Most automatic resealings of a row; a person looks at an audience that keeps changing."""
 
 RESEALED: Final = "audience_changed"
-"""The code of a refusal upon which a row is sealed again, and by which the id of the next one is derived."""
+"""Code of the refusal after which a row is sealed again under a derived id."""
 
 NOT_SEALED: Final = "not_sealed"
-"""The task for who must tell somebody in another way: they may read a letter, and have no key that it could be sealed to."""
+"""Kind of the task to inform agencies in another way: they may read a letter, but have no current key."""
 
 _NOT_SEALED: Final = "The letter was sealed to none of these agencies, which are suspended or have no current key: tell them another way."
 
@@ -79,10 +79,10 @@ async def put(
     correlationid: str | None = None,
     asked: str | None = None,
 ) -> str:
-    """Put *draft* into the outbox within *tx*; its id. A draft whose id is there already is not put again.
+    """Put *draft* into the outbox within *tx*; return its id. A draft with a known id is not put again.
 
-    Nor is one that the registrar has answered: a ledger that was restored from a backup, or lost, has forgotten the row and
-    heard the receipt again. A draft that was refused with `RESEALED` and not sealed again yet is put under its next id.
+    A draft that the registrar has answered is not put again either: a restored or new ledger has no row, but has read
+    the receipt again. A draft refused with `RESEALED` and not yet sealed again is put under its next id.
 
     Raises:
         WireError: ``letter_too_large``.
@@ -130,7 +130,7 @@ async def _tell_of_refusal(seat: Seat, tx: AsyncConnection, draft: Draft) -> Non
 
 
 async def _unanswered(seat: Seat, tx: AsyncConnection, subject: str, id: str) -> str | None:
-    """Return the id under which what was to be said under *id* still is; None if the registrar has answered for it."""
+    """Return the id under which the event *id* is still to be sent; None if the registrar has answered."""
     is_put = select(tables.outbox.c.seq).where(tables.outbox.c.subject == subject, tables.outbox.c.id == id)
     if await tx.scalar(is_put) is not None:
         return id
@@ -172,8 +172,8 @@ async def sign(seat: Seat, cases: Cases, tx: AsyncConnection, row: Row[Any]) -> 
         sealed = made
     except WireError as error:
         refused = Refused(error.code)
-    except (ValueError, KeyError, TypeError):  # no event: an attribute that none may have, or a row that was altered
-        pass  # its text would show what was written, so it ends here
+    except (ValueError, KeyError, TypeError):  # no valid event: a wrong attribute, or an altered row
+        pass  # the error's text would show content, so the error ends here
     if sealed is None:
         return refused
     values = {
@@ -193,7 +193,7 @@ async def _seal(seat: Seat, cases: Cases, tx: AsyncConnection, row: Row[Any]) ->
     parts = letters.unseal_draft(seat, row.draft, id=row.id, subject=row.subject) if row.draft is not None else None
     view, bare = await cases.view(tx, row.subject), _event(seat, row, clear, sequence, None)
     filled = {part: frozenset(fields) for part, fields in parts.items()} if parts is not None else None
-    # Advice only: the registrar answers for the Rules. But it sees no letter, so what no recipient may open ends here.
+    # Advice only: the registrar answers for the Rules, but sees no letter. A part that no recipient may open ends here.
     is_whole = not await beginnings.is_incomplete(seat.ledger, tx, row.subject)
     advice = seat.rules.judge(view, bare, seat.now(), letter_parts=filled) if is_whole else None
     if advice is not None and advice.code == "part_not_allowed":
@@ -215,7 +215,7 @@ async def _seal(seat: Seat, cases: Cases, tx: AsyncConnection, row: Row[Any]) ->
 
 
 async def _not_sealed(seat: Seat, tx: AsyncConnection, row: Row[Any], agencies: list[str]) -> None:
-    """Open a task that names the agencies whom the letter of *row* does not reach, though the Rules let them read it."""
+    """Open a task with the agencies that the letter of *row* does not reach, although the Rules permit this."""
     about = {"type": row.type, "code": "key_not_current", "agencies": agencies, "sentence": _NOT_SEALED}
     await open_task(
         tx, opened=seat.stamp(), subject=row.subject, event_id=row.id, kind=NOT_SEALED, about=json.dumps(about)

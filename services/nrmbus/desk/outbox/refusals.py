@@ -1,4 +1,4 @@
-"""Refusals as people read them: the sentence of the rule, which says what happened and what to do."""
+"""Refusals in the words of the rule's sentence: what happened and what to do."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -13,6 +13,6 @@ def sentence(seat: Seat, code: str, rule: str | None) -> str:
 
 
 def told(seat: Seat, said: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what became of an event (`views.said`) with the sentence of its refusal, if it was refused or failed."""
+    """Return the state of an event (`views.said`), with a sentence if the event was refused or failed."""
     code = said.get("code")
     return dict(said) if code is None else {**said, "sentence": sentence(seat, code, said.get("rule"))}

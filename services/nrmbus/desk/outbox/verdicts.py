@@ -33,7 +33,7 @@ async def _close(tx: AsyncConnection, seq: int, at: str, **values: Any) -> None:
 
 
 async def _after(seat: Seat, tx: AsyncConnection, registration: Registration) -> None:
-    # Also what a ledger restored from a backup no longer knows it had sent: the next number follows the registrar's.
+    # Also for events that a restored ledger has forgotten: the next number follows the registrar's.
     due = max(await seat.ledger.next_sequence(tx, registration.subject), registration.sequence + 1)
     await seat.ledger.set_sequence(tx, registration.subject, due)
 
@@ -62,7 +62,7 @@ async def registered(seat: Seat, tx: AsyncConnection, registration: Registration
 
 
 async def refused(seat: Seat, tx: AsyncConnection, registration: Registration) -> Event | None:
-    """Close the row of an own event that was refused, or have it sealed again if only its audience was wrong.
+    """Close the row of a refused own event, or have the row sealed again if only the audience was wrong.
 
     Returns the event if the agency's procedure made it: the procedure then releases its reservations.
     """
@@ -106,7 +106,7 @@ async def answered(seat: Seat, tx: AsyncConnection, answer: Answer) -> Event | N
     row = (await tx.execute(signed)).first()
     if row is None:
         known = await tx.scalar(select(_ROW.seq).where(_ROW.digest == answer.sha256).limit(1))
-        if known is None:  # something stands in this agency's outbox that its desk did not send
+        if known is None:  # a record in this agency's outbox topic was not sent by its desk
             await open_task(
                 tx, opened=seat.stamp(), subject="", event_id=f"{answer.topic}/{answer.partition}/{answer.offset}",
                 kind="not_ours", about=json.dumps({"code": answer.code}),
@@ -120,7 +120,7 @@ async def _gap(seat: Seat, tx: AsyncConnection, subject: str, id: str, expected:
     if row is None or row.state != "signed" or row.sequence is None or row.sequence == expected:
         return  # the relay sends a signed row again in any case
     if row.sequence < expected:
-        # The registrar has more of this case than this ledger: it was restored from a backup. Number it anew.
+        # The registrar has more of this case than a restored ledger. Number the row again.
         await tx.execute(update(tables.outbox).where(_ROW.seq == row.seq).values(state="waiting", sequence=None))
         await seat.ledger.set_sequence(tx, subject, expected)
         return

@@ -1,4 +1,4 @@
-"""FastStream handlers of a desk's inbox: one for each line that the procedure declares, and one for all other events.
+"""FastStream handlers of a desk's inbox: one for each line of the procedure, and one for all other events.
 
 A handler returns `Result`, which becomes outbox rows and tasks, or None where its line does not apply.
 """
@@ -40,7 +40,7 @@ def about(*types: type[Data]) -> Callable[[StreamMessage[Any]], Awaitable[bool]]
 
 
 def _handle(line: Line[Any], inbox: Inbox) -> None:
-    """Subscribe *line* to its types, under its name and text, so that AsyncAPI shows both."""
+    """Subscribe *line* to its types, under the line's name and text for AsyncAPI."""
 
     async def handler(event: Any, heard: _Heard, book: _Book) -> Result | None:  # noqa: ARG001 - FastStream decodes to its type
         return line(heard, book)

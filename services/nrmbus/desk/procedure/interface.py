@@ -1,8 +1,8 @@
-"""What an agency does by itself when it hears something: the interface of every written procedure, and how one is run.
+"""Interface of every written procedure: an agency's automatic actions on a received event, and their execution.
 
 A procedure is a module of pure functions, one per numbered line of its README. The Rules say what may happen; a
-procedure says what this agency does next, and never decides about another. What no line handles becomes a task, so
-that a person sees it. A desk keeps the procedure's book in its ledger; nothing here knows how.
+procedure says what this agency does next, and never decides about another agency. An unhandled event becomes a task
+for a person. The desk stores the procedure's book; this module does not.
 """
 
 from collections.abc import Callable, Mapping
@@ -17,15 +17,15 @@ from nrmbus.rules import Agency, Rules, View
 from nrmbus.wire.ids import derived, said_by_itself
 
 BY_ITSELF: Final = "by-itself"
-"""The ``actor`` of what no member of staff said."""
+"""``actor`` of events that no member of staff entered."""
 
 
 @dataclass(frozen=True, slots=True)
 class Heard:
-    """A registered event that reached this agency, or its own that came back registered.
+    """Registered event received by this agency, or its own event that came back registered.
 
-    *letter* has the fields that this agency could open, flat; none if it could open nothing. *view* is the case as this
-    agency sees it after the event. *registered* is the registration's time: when the agency could first answer.
+    *letter* has the opened fields, flat; empty if no part opened. *view* is this agency's view of the case after the
+    event. *registered* is the registration's time: the earliest time for an answer.
     *agencies* is the directory, by id.
     """
 
@@ -39,13 +39,13 @@ class Heard:
 
     @property
     def own(self) -> bool:
-        """Whether this agency said it itself."""
+        """Return whether the event is this agency's own."""
         return self.event.source == self.me
 
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """Something that a person has to do about *event*; *code* says what kind of thing. Its sentence holds no content."""
+    """Task for a person about *event*; *code* names the kind. The sentence holds no content."""
 
     code: str
     sentence: str
@@ -68,10 +68,10 @@ class Result:
 
 
 class Settings(Frozen):
-    """What an agency sets about itself.
+    """Settings of an agency.
 
-    A shelter its places by category of the person they are for; each agency the version that its own system speaks of a
-    type, where that is not the first, and the number of who answers for what that system reads by itself.
+    A shelter sets its places by category of person (``capacity``). Each agency sets the versions that its own system
+    speaks, if not the first, and the staff number of the person who answers for automatic readings (``reader``).
     """
 
     capacity: dict[str, int] = Field(default_factory=dict)
@@ -85,9 +85,9 @@ D = TypeVar("D", bound=Data)
 
 @dataclass(frozen=True, slots=True)
 class Line(Generic[B]):
-    """One numbered line of a procedure: the event types that it is about, and the function that answers them.
+    """Numbered line of a procedure: event types, and the function that answers them.
 
-    The function takes the event's data, what was heard, and the book; it returns None where the line does not apply.
+    The function takes the event's data, what was heard, and the book; the result is None if the line does not apply.
     """
 
     types: tuple[type[Data], ...]
@@ -119,20 +119,20 @@ def line(*types: type[D]) -> Callable[[Callable[[D, Heard, B], Result | None]], 
 
 
 Mend = Callable[[Event, str], Result | None]
-"""What is said instead of an event that was refused with a code; None where that is a person's to decide."""
+"""Returns the replacement for an event refused with a code; None if a person decides."""
 
 
 class Procedure(Protocol[B]):
-    """A module ``<agency>/procedure.py``: its lines, and what it keeps between events."""
+    """Module ``<agency>/procedure.py``: lines, and a book that is kept between events."""
 
     def begin(self, settings: Settings) -> B:
-        """The book of an agency that has heard nothing yet."""
+        """Return the book of an agency without any event."""
 
     def keep(self, book: B, heard: Heard) -> B:
-        """The book after *heard*, and after what the lines said about it. The same history gives the same book."""
+        """Return the book after *heard* and the answers of the lines. The same history gives the same book."""
 
     def take_back(self, book: B, refused: Event) -> B:
-        """The book after the registrar *refused* what a line had said: whatever was set aside for it is free again."""
+        """Return the book after the registrar *refused* an event of a line: reservations for the event are released."""
 
 
 def lines_of(procedure: Procedure[B]) -> tuple[Line[B], ...]:
@@ -141,9 +141,9 @@ def lines_of(procedure: Procedure[B]) -> tuple[Line[B], ...]:
 
 
 def hear(procedure: Procedure[B], book: B, heard: Heard) -> tuple[B, Result]:
-    """Run every line of *procedure* on *heard*; return the book after it and what there is to say and to do.
+    """Run every line of *procedure* on *heard*; return the new book, and drafts and tasks.
 
-    A line has handled it when it answered, or when the book changed.
+    An event counts as handled if a line answered, or if the book changed.
     """
     said = [answer for each in lines_of(procedure) if (answer := each(heard, book)) is not None]
     after = procedure.keep(book, heard)
@@ -151,9 +151,9 @@ def hear(procedure: Procedure[B], book: B, heard: Heard) -> tuple[B, Result]:
 
 
 def refused(procedure: Procedure[B], book: B, event: Event, code: str) -> tuple[B, Result]:
-    """What to do when the registrar refused, with *code*, an *event* that the procedure said: a person looks at it.
+    """Return the new book, and a task about the procedure's *event* that the registrar refused with *code*.
 
-    A procedure that can put right by itself what was refused has a function ``mend``, and then nobody needs to look.
+    If the procedure's function ``mend`` gives a replacement, no task is needed.
     """
     mend: Mend | None = getattr(procedure, "mend", None)
     mended = mend(event, code) if mend is not None else None
@@ -166,7 +166,7 @@ def refused(procedure: Procedure[B], book: B, event: Event, code: str) -> tuple[
 
 
 def unhandled(heard: Heard) -> Result:
-    """What nobody handles becomes a task for a person; what the agency said itself, and technical receipts, do not."""
+    """Return a task about an event that no line handled; none for own events and technical receipts."""
     if heard.own or heard.event.data.technical:
         return Result()
     return Result(
@@ -181,15 +181,15 @@ def unhandled(heard: Heard) -> Result:
 
 
 def task(heard: Heard, code: str, sentence: str, alternatives: tuple[str, ...] = ()) -> Task:
-    """A task about what was *heard*."""
+    """Return a task about the event in *heard*."""
     return Task(code, sentence, heard.event.subject, heard.event.id, heard.event.referral, alternatives)
 
 
 def by_itself(heard: Heard, rule: str, data: Data, *, time: datetime | None = None, ref: str | None = None) -> Draft:
-    """What this agency says by itself because of what it *heard*, under its line *rule*.
+    """Return the automatic answer of this agency to *heard*, under the line *rule*.
 
-    The id follows from agency, cause and rule alone, so that it is said once, whatever is restarted or replayed.
-    It happened when the cause was registered, unless *time* says otherwise.
+    The id follows from agency, cause and rule alone, so the answer is published once, even after a restart or replay.
+    The event's time is the registration of the cause, unless *time* is given.
     """
     return Draft(
         type=data.type,
@@ -205,5 +205,5 @@ def by_itself(heard: Heard, rule: str, data: Data, *, time: datetime | None = No
 
 
 def derived_ref(heard: Heard, rule: str) -> str:
-    """A reference of its own (32 hex digits) for what *rule* makes out of what was *heard*; the same again each time."""
+    """Return a reference (32 hex digits) for the result of *rule* on *heard*; deterministic."""
     return derived(heard.me, heard.event.id, f"{rule} ref").replace("-", "")

@@ -1,8 +1,8 @@
-"""Which role runs which written procedure.
+"""Written procedure of each role.
 
-The special unit runs the police's, which is its own: other police only detect and refer. A shelter runs the shelter's,
-also when an NGO keeps it: its beds come before its hand-offs. Every other role is a desk without a procedure, where
-each thing heard becomes a task.
+The special unit runs the police procedure; other police only detect and refer. A shelter runs the shelter procedure,
+even if an NGO keeps the shelter: beds come before hand-offs. Every other role is a desk without a procedure, where
+each received event becomes a task.
 """
 
 from collections.abc import Mapping
@@ -19,11 +19,11 @@ ROOMS: Final[Mapping[str, str]] = {
     "ngo_outreach": "ngo",
     "ngo_legal": "ngo",
 }
-"""Role -> the folder that holds its procedure. By name, since a desk knows no agency: agencies are built on desks."""
+"""Role -> folder of the procedure. Imported by name, since agencies are built on desks and not the reverse."""
 
 
 def procedure_of(role: str) -> Procedure[Any] | None:
-    """The procedure that an agency of this *role* runs; None if there is none."""
+    """Return the procedure of an agency of this *role*; None if there is none."""
     room = ROOMS.get(role)
     if room is None:
         return None

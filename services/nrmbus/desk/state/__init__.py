@@ -1,1 +1,1 @@
-"""State: what the desk knows of cases, beside the ledger's rows."""
+"""State: the desk's knowledge of cases, beside the ledger's rows."""

@@ -1,4 +1,4 @@
-"""Start of a new ledger: the first delivery that it knows of its inbox, and the gaps that follow.
+"""Start of a new ledger: the first known delivery of its inbox, and the resulting gaps.
 
 If an agency received anything before its ledger was made, an earlier ledger was lost. Kafka keeps an inbox for 30
 days, so the desk reads these records again, from the first delivery of an unbroken chain. Letters wait until the

@@ -1,6 +1,7 @@
 """Stored book of the agency's procedure: sealed to this desk, since a book contains facts from letters.
 
-A shelter's book says for whom a bed is held (a woman, a man or a child); only the recipients of that letter may know this.
+A shelter's book says for whom a bed is held (a woman, a man or a child); only the recipients of that letter may know
+this.
 """
 
 import json

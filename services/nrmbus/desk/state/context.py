@@ -1,4 +1,4 @@
-"""Context of a desk: the agency, its keys, its ledger, its rules and its clock."""
+"""Context of a desk: agency, keys, ledger, directory, rules and clock."""
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
@@ -17,7 +17,7 @@ from nrmbus.wire.keys.keys import SealTo, VerifyKey
 from nrmbus.wire.names import REGISTRAR
 
 HeldUp = Literal["entry_not_asked", "directory_stale"]
-"""Reasons why a desk sends nothing: an entry of this agency that the agency did not request, or a directory that may be behind."""
+"""Reasons why a desk sends nothing: an entry that this agency did not request, or a directory that may be behind."""
 
 
 async def _nothing_new() -> None:
@@ -77,7 +77,7 @@ class Seat:
         return times.write(self.clock.now())
 
     def registrar_key(self, kid: str) -> VerifyKey:
-        """Return the registrar's key *kid*, current or earlier. Raises LookupError if the registrar never had such a key."""
+        """Return the registrar's key *kid*, current or earlier. Raises LookupError if there never was such a key."""
         key = None
         try:
             key = self.directory.any_verify_key(REGISTRAR, kid)
@@ -103,8 +103,8 @@ class Seat:
         """Return the key to which letters for *agency* are sealed now.
 
         Raises:
-            WireError: ``unknown_recipient`` when the directory has no such agency; ``key_not_current`` for this agency
-                itself, when the last of its keys that the directory names was destroyed.
+            WireError: ``unknown_recipient`` if the directory has no such agency; ``key_not_current`` for this agency
+                itself, if its last key in the directory was destroyed.
         """
         key = self.directory.seal_to(agency, self.now())
         if agency == self.me:

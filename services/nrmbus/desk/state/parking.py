@@ -84,5 +84,5 @@ async def count(tx: AsyncConnection, subject: str) -> int:
 
 
 def waits_for_nobody(row: Row[Any]) -> bool:
-    """Return whether the parked *row* needs no person: an upgrade brought the type or version, or only its turn was missing."""
+    """Return whether the parked *row* needs no person: it waited for its turn, or this release now knows its type."""
     return row.error in (BEHIND, AHEAD) or (row.error in UNKNOWN.values() and known(signed_of(row)) is not None)

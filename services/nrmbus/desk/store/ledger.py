@@ -1,8 +1,8 @@
 """The desk's ledger: SQLite in WAL, every commit on disk before it counts, one writer at a time.
 
-Who writes opens `Ledger.write`, a transaction that begins immediately and commits or leaves no trace; who reads opens
-`Ledger.read`, one snapshot however long it takes. What a desk has to know before it reads a record (how far each
-partition of its inbox was read) is kept in memory as well, and follows each commit.
+Writers open `Ledger.write`, a transaction that begins immediately and commits or leaves no trace. Readers open
+`Ledger.read`, one snapshot however long the block takes. The positions of the inbox's partitions, which a desk needs
+before reading a record, are also kept in memory and follow each commit.
 """
 
 import asyncio
@@ -24,12 +24,12 @@ from nrmbus.desk.store import schema, tables
 FILE: Final = "ledger.sqlite"
 _BUSY_SECONDS: Final = 5
 NOTHING_BEFORE: Final = "0" * 64
-"""What the first delivery of a chain names as the one before it."""
+"""Digest that the first delivery of a chain gives for its predecessor."""
 
 
 @dataclass(frozen=True, slots=True)
 class Position:
-    """How far one partition of the inbox was read."""
+    """Position up to which one partition of the inbox was read."""
 
     inbox_number: int = 0
     digest: str = NOTHING_BEFORE
@@ -38,22 +38,22 @@ class Position:
 
 @dataclass(frozen=True, slots=True)
 class Beginning:
-    """Where a ledger begins to know one partition of an inbox in which something lay when the ledger was made."""
+    """Start of a ledger's knowledge of one partition of an inbox that was not empty when the ledger was made."""
 
     until: int
-    """Where the inbox ended then."""
+    """End of the inbox at that time."""
     inbox_number: int | None = None
-    """The first delivery that the ledger knows; None until one came."""
+    """Number of the first known delivery; None until a delivery came."""
     previous: str = NOTHING_BEFORE
     since: str | None = None
-    """When the first delivery was registered."""
+    """Time when the first delivery was registered."""
     noticed: str = ""
     lost: bool = False
-    """Whether the agency had a ledger before, which is gone."""
+    """True if the agency had an earlier ledger."""
 
     @property
     def missing(self) -> int | None:
-        """How many deliveries came before the first one that the ledger knows; None where nobody can say."""
+        """Return the number of deliveries before the first known one; None if unknown."""
         return None if self.inbox_number is None else self.inbox_number - 1
 
 
@@ -81,8 +81,8 @@ class Ledger:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.id = ""
-        """Random name of this ledger: rows of another ledger have other numbers."""
-        # What is deleted is overwritten with zeros: an erased key must not be found in a free page.
+        """Random name of this ledger: each ledger numbers its rows independently."""
+        # Deleted cells are overwritten with zeros: an erased key must not be found in a free page.
         self._writer = _engine(path, "BEGIN IMMEDIATE", "secure_delete=ON", size=1)
         self._readers = _engine(path, "BEGIN", "query_only=ON", size=2)
         self._turn = asyncio.Lock()
@@ -91,21 +91,21 @@ class Ledger:
         self._beginnings: dict[int, Beginning] = {}
         self._then: list[Callable[[], None]] = []
         self.changed = asyncio.Event()
-        """Set at every commit; the relay clears it before it looks."""
+        """Set at every commit; cleared by the relay before each look."""
         self.commits = asyncio.Condition()
-        """Notified at every commit: for whoever waits for an answer."""
+        """Notified at every commit, for tasks that wait for an answer."""
         self.holds_deleted = False
-        """Whether the write-ahead file still has pages of what was destroyed, since another program reads the ledger."""
+        """True while the write-ahead file still has deleted pages, because another program reads the ledger."""
         self.count = 0
-        """Commits so far, so that none is missed between looking and waiting."""
+        """Number of commits, so that no commit is missed between looking and waiting."""
 
     @classmethod
     async def open(cls, path: Path, *, bus: str, agency: str) -> Self:
         """Open the ledger at *path*; make or upgrade its tables first.
 
         Raises:
-            DeskError: ``ledger_foreign`` if it belongs to another bus or agency, ``ledger_unknown`` if a release that
-                this one does not know made it.
+            DeskError: ``ledger_foreign`` if the ledger belongs to another bus or agency, ``ledger_unknown`` if an
+                unknown release made it.
         """
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         path.touch(mode=0o600)
@@ -140,27 +140,27 @@ class Ledger:
         await self._readers.dispose()
 
     def passed(self, count: int) -> bool:
-        """Whether something was committed since `count` was *count*."""
+        """Return whether a commit happened since `count` was *count*."""
         return self.count != count
 
     @property
     def positions(self) -> Mapping[int, Position]:
-        """How far each partition of the inbox was read and committed."""
+        """Return the committed position of each partition of the inbox."""
         return MappingProxyType(self._positions)
 
     @property
     def beginnings(self) -> Mapping[int, Beginning]:
-        """Where this ledger begins to know its inbox, by partition; empty where it was made with the inbox."""
+        """Return the beginning of each partition; empty if the ledger is as old as the inbox."""
         return MappingProxyType(self._beginnings)
 
     @asynccontextmanager
     async def write(self) -> AsyncIterator[AsyncConnection]:
-        """The one writing transaction: commits when the block ends, leaves no trace when it raises."""
+        """Open the only writing transaction: commits when the block ends, rolls back if the block raises."""
         async with self._turn:
             self._due, self._then = {}, []
             async with self._writer.begin() as tx:
                 yield tx
-            # Before the next writer's turn: what is kept in memory must never be behind what he reads on disk.
+            # Before the next writer's turn: memory must never be behind the disk.
             self._positions |= self._due
             self.count += 1
             for then in self._then:
@@ -170,11 +170,11 @@ class Ledger:
             self.commits.notify_all()
 
     def read(self) -> AbstractAsyncContextManager[AsyncConnection]:
-        """One snapshot: what is read in the block fits together."""
+        """Open one snapshot: all reads in the block are consistent."""
         return self._readers.begin()
 
     def then(self, remember: Callable[[], None]) -> None:
-        """Call *remember* once the open writing transaction is committed, and not at all if it is not."""
+        """Call *remember* after the open writing transaction is committed, and never if it fails."""
         self._then.append(remember)
 
     async def advance(self, tx: AsyncConnection, partition: int, position: Position) -> None:
@@ -195,12 +195,12 @@ class Ledger:
         self.then(lambda: self._beginnings.update({partition: beginning}))
 
     async def next_sequence(self, tx: AsyncConnection, subject: str) -> int:
-        """The number that the next signed event of a case gets; from 1."""
+        """Return the number of the next signed event of a case, from 1."""
         found = await tx.scalar(select(tables.sequences.c.next).where(tables.sequences.c.subject == subject))
         return found or 1
 
     async def set_sequence(self, tx: AsyncConnection, subject: str, following: int) -> None:
-        """Say within *tx* which number the next signed event of a case gets."""
+        """Set within *tx* the number of the next signed event of a case."""
         statement = upsert(tables.sequences).values(subject=subject, next=following)
         await tx.execute(statement.on_conflict_do_update(index_elements=["subject"], set_={"next": following}))
 
@@ -214,6 +214,6 @@ async def open_task(
 
 
 async def finish_task(tx: AsyncConnection, task: int, at: str) -> bool:
-    """Mark a task as done; false when there is none that is open."""
+    """Mark a task as done; return False if there is no such open task."""
     statement = update(tables.tasks).where(tables.tasks.c.id == task, tables.tasks.c.done.is_(None)).values(done=at)
     return bool((await tx.execute(statement)).rowcount)

@@ -1,4 +1,4 @@
-"""The tables of a desk's ledger. What a person said stands in them sealed: letters and drafts as containers only.
+"""Tables of a desk's ledger. Letters and drafts are stored only as sealed containers.
 
 Times are UTC to the second, as on the wire. ``subject`` is the case or the incident.
 """

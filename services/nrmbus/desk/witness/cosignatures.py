@@ -1,4 +1,4 @@
-"""What the ledger knows of the logs: what was checked, what was co-signed, and which alarms wait for a person."""
+"""Witness records in the ledger: checked trees, co-signatures, and alarms that wait for a person."""
 
 import json
 from typing import Any, Final
@@ -17,7 +17,7 @@ from nrmbus.wire.names import CHECKPOINTS
 
 TASK: Final = "witness_alarm"
 UNSIGNED: Final = CHECKPOINTS
-"""Stands for the log where a record was signed by none of this bus."""
+"""Name used instead of the log for a record that no log of this bus signed."""
 
 _WHAT_TO_DO: Final = (
     "Nothing more of this log is co-signed: keep the ledger, ask the auditor and another agency what they hold, "
@@ -33,7 +33,7 @@ _SIGNED: Final = _W.cosignature.is_not(None)
 
 
 async def next_offset(tx: AsyncConnection, topic: str) -> int:
-    """Where reading of *topic* goes on."""
+    """Return the offset at which reading of *topic* continues."""
     column = tables.followed.c
     return await tx.scalar(select(column.next_offset).where(column.topic == topic)) or 0
 
@@ -53,19 +53,19 @@ async def _largest(tx: AsyncConnection, origin: str, which: Any) -> Checkpoint:
 
 
 async def known(tx: AsyncConnection, origin: str, size: int) -> Known:
-    """What is known of the log *origin*, and of its tree of *size*."""
+    """Return the knowledge of the log *origin*, and of its tree of *size*."""
     row = (await tx.execute(select(tables.witnessed).where(_W.origin == origin, _W.size == size))).first()
     checked, signed = await _largest(tx, origin, _CHECKED), await _largest(tx, origin, _SIGNED)
     return Known(checked, signed, (row.root, row.digest) if row else None)
 
 
 async def origins(tx: AsyncConnection) -> list[str]:
-    """The logs that this desk knows."""
+    """Return the logs that this desk knows."""
     return list((await tx.scalars(select(_W.origin).distinct().order_by(_W.origin))).all())
 
 
 async def due(tx: AsyncConnection) -> list[Checkpoint]:
-    """Of each log without an open alarm, the newest tree that was checked, if it is larger than what was co-signed."""
+    """Return the newest checked tree of each log without an open alarm, if larger than the co-signed tree."""
     alarmed = {row.origin for row in await open_alarms(tx)}
     found = []
     for origin in await origins(tx):
@@ -82,7 +82,7 @@ async def _keep(tx: AsyncConnection, checkpoint: Checkpoint, at: str, **fields: 
 
 
 async def keep_signed(tx: AsyncConnection, checkpoint: Checkpoint, cosignature: bytes, at: str) -> None:
-    """Store within *tx* that this desk co-signs *checkpoint*, which it has checked, before anybody sees it."""
+    """Store within *tx* the co-signature of the checked *checkpoint*, before publication."""
     row = update(tables.witnessed).where(_W.origin == checkpoint.origin, _W.size == checkpoint.size)
     await tx.execute(row.values(cosignature=cosignature, sent=0, at=at))
 
@@ -93,10 +93,10 @@ async def keep_sent(tx: AsyncConnection, origin: str, size: int) -> None:
 
 
 async def recall(tx: AsyncConnection, checkpoint: Checkpoint, cosignature: bytes, at: str) -> None:
-    """Take within *tx* from this desk's own topic that it co-signed *checkpoint*, whatever the ledger still knows of it.
+    """Store within *tx* the co-signature of *checkpoint* from this desk's own topic; the ledger may have forgotten it.
 
     Raises:
-        Alarm: ``root_differs`` or ``gap`` where what was checked since is not what was signed.
+        Alarm: ``root_differs`` or ``gap`` if the checked trees do not agree with the signed tree.
     """
     origin, size = checkpoint.origin, checkpoint.size
     root = await tx.scalar(select(_W.root).where(_W.origin == origin, _W.size == size))
@@ -108,7 +108,7 @@ async def recall(tx: AsyncConnection, checkpoint: Checkpoint, cosignature: bytes
 
 
 async def keep_checked(tx: AsyncConnection, submitted: Submitted, offset: int, at: str) -> None:
-    """Store within *tx* that *submitted* is the next step of its log; its note takes the place of the one before."""
+    """Store within *tx* the next step *submitted* of a log; the note replaces the previous note."""
     origin = submitted.checkpoint.origin
     await tx.execute(update(tables.witnessed).where(_W.origin == origin, _W.note.is_not(None)).values(note=None))
     fields = {"offset": offset, "digest": submitted.digest, "note": submitted.note}
@@ -118,9 +118,9 @@ async def keep_checked(tx: AsyncConnection, submitted: Submitted, offset: int, a
 async def keep_alarm(
     tx: AsyncConnection, alarm: Alarm, *, source: str, record: bytes, size: int | None, at: str
 ) -> None:
-    """Store within *tx* an *alarm* and its evidence, and have a person look; what an open one says already is not said again.
+    """Store within *tx* an *alarm* with its evidence, and open a task, unless an open alarm covers this.
 
-    After a fork, or a gap, whatever follows is a gap too.
+    After a fork or a gap, every later record is a gap too.
     """
     known = [row.code for row in await open_alarms(tx) if row.origin == alarm.origin]
     if alarm.code in known or (known and alarm.code == "gap"):
@@ -136,7 +136,7 @@ async def keep_alarm(
 
 
 async def open_alarms(tx: AsyncConnection) -> list[Any]:
-    """Alarms whose task is not done, the worst of each log last: until it is, nothing of that log is co-signed."""
+    """Return the alarms with an open task, the worst of each log last; until done, an alarm blocks co-signing."""
     task = tables.tasks.c
     of_task = (task.event == _A.source) & (task.kind == TASK) & task.done.is_(None)
     columns = (_A.source, _A.origin, _A.size, _A.code, _A.at)
@@ -145,13 +145,13 @@ async def open_alarms(tx: AsyncConnection) -> list[Any]:
 
 
 async def unsent(tx: AsyncConnection) -> list[Any]:
-    """Co-signatures that the broker may not have, in the order of their sizes."""
+    """Return the co-signatures that the broker may not have, ordered by size."""
     rows = select(_W.origin, _W.size, _W.cosignature).where(_W.sent == 0, _SIGNED).order_by(_W.origin, _W.size)
     return list((await tx.execute(rows)).all())
 
 
 async def view(tx: AsyncConnection) -> list[dict[str, Any]]:
-    """For the door: of each log the newest tree that was checked, the one that was co-signed, and what is wrong."""
+    """Return for the door, for each log: the newest checked tree, the newest co-signed tree, and the alarms."""
     alarms: dict[str, list[dict[str, Any]]] = {}
     for row in await open_alarms(tx):
         wrong = {
@@ -173,7 +173,7 @@ async def view(tx: AsyncConnection) -> list[dict[str, Any]]:
 
 
 async def health(tx: AsyncConnection) -> dict[str, Any]:
-    """For the health page: of each log how large a tree was co-signed, and the code of the worst that is wrong."""
+    """Return for the health page, for each log: the co-signed size, and the code of the last open alarm."""
     return {
         log["origin"]: {"size": log["size"], "code": log["alarms"][-1]["code"] if log["alarms"] else None}
         for log in await view(tx)

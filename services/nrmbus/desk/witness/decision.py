@@ -1,7 +1,8 @@
-"""What a witness decides about a checkpoint: does it show the log that it knows, grown by appending only.
+"""Decision of a witness about a checkpoint: is this the known log, grown by appending only?
 
-C2SP tlog-witness v1.0.0, on a topic instead of HTTP. Pure: what is known of a log comes in, a decision or a code goes out.
-A witness that decides wrongly signs two histories, so whatever does not connect is an alarm, never skipped.
+C2SP tlog-witness v1.0.0, on a topic instead of HTTP. Pure: the input is the knowledge of a log, the output a decision
+or a code. A witness that decides wrongly signs two histories, so a record that does not connect is an alarm, never
+skipped.
 """
 
 from collections.abc import Iterable, Mapping
@@ -18,7 +19,7 @@ from nrmbus.wire.log.checkpoint import AddCheckpoint, Checkpoint, place_of
 from nrmbus.wire.log.note import Note, Verifier
 
 AlarmCode = ProofCode | Literal["gap"]
-"""Why a record of ``nrm.checkpoints`` is an alarm."""
+"""Reason why a record of ``nrm.checkpoints`` is an alarm."""
 
 SENTENCES: Final[Mapping[AlarmCode, str]] = MappingProxyType(
     dict[AlarmCode, str](
@@ -32,14 +33,14 @@ SENTENCES: Final[Mapping[AlarmCode, str]] = MappingProxyType(
 
 
 class Alarm(Exception):
-    """A checkpoint that is not co-signed, for a person to look at.
+    """Alarm for a person: a checkpoint that is not co-signed.
 
-    ``code`` is of the closed list `AlarmCode`. ``origin`` is the log that really signed it; none where no log of this bus
-    did, so that it says nothing about one.
+    ``code`` is of the closed list `AlarmCode`. ``origin`` is the log whose signature was verified; None if no log of
+    this bus signed, so that the alarm concerns no log.
     """
 
     def __init__(self, code: AlarmCode, origin: str | None = None) -> None:
-        """Name the *code*, and the log whose signatures hold."""
+        """Store the *code*, and the log with verified signatures."""
         self.code: AlarmCode = code
         self.origin = origin
         self.sentence = SENTENCES[code]
@@ -48,22 +49,22 @@ class Alarm(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Submitted:
-    """A checkpoint that its log asks to have co-signed: signed by the log, and not yet held against anything."""
+    """Checkpoint submitted for co-signing: signed by its log, not yet compared with anything."""
 
     checkpoint: Checkpoint
     old: int
-    """The size that the log published before; the proof leads from there."""
+    """Previously published size of the log; the proof starts there."""
     proof: tuple[bytes, ...]
     note: bytes
 
     @property
     def digest(self) -> bytes:
-        """SHA-256 of the note: tells a repeated record from the same tree signed another time."""
+        """Return the SHA-256 of the note, to tell a repeated record from a new signature of the same tree."""
         return sha256(self.note).digest()
 
     @classmethod
     def believed(cls, raw: bytes | None, bus: str, keys: Iterable[LogKeys]) -> Self:
-        """Read an add-checkpoint body and verify that a log of *bus* has signed it, with both keys of one pair of *keys*.
+        """Read an add-checkpoint body and verify the signature of a log of *bus*, with both keys of a pair of *keys*.
 
         Raises:
             Alarm: ``body_malformed``, ``note_malformed``, ``note_too_large``, ``checkpoint_malformed``,
@@ -80,40 +81,40 @@ class Submitted:
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """What a desk knows of a log: *checked* as far as it read, *signed* as far as it ever co-signed.
+    """Knowledge of a log: *checked* is the newest checked tree, *signed* the newest tree ever co-signed.
 
-    They differ while it reads again, after a ledger was restored: what it signed is the limit that no reading passes.
+    The two differ after a restore, while checkpoints are read again: reading may not pass *signed* without meeting it.
     """
 
     checked: Checkpoint
     signed: Checkpoint
     earlier: tuple[bytes, bytes | None] | None = None
-    """Of the submitted size, if it is on record: its root, and the digest of the note unless it was only co-signed."""
+    """Root and note digest stored for the submitted size; no digest if the tree was only co-signed."""
 
     @classmethod
     def nothing(cls, origin: str) -> Self:
-        """Of a log that was never seen: it begins without leaves, and so does every proof."""
+        """Return the knowledge of a log that was never seen: the empty tree, where every proof starts."""
         empty = Checkpoint(origin, 0, merkle.EMPTY)
         return cls(empty, empty)
 
 
 def follows(submitted: Submitted, known: Known) -> bool:
-    """Whether *submitted* is the next step of the log that is *known*; false for one that was checked before.
+    """Return whether *submitted* is the next step of the *known* log; False if it was checked before.
 
     Raises:
-        Alarm: ``root_differs``, ``tree_shrank``, ``gap`` or ``consistency_invalid``; it names the log.
+        Alarm: ``root_differs``, ``tree_shrank``, ``gap`` or ``consistency_invalid``, with the log's name.
     """
     new, checked, signed = submitted.checkpoint, known.checked, known.signed
     root, digest = known.earlier or (new.root, None)
     if new.root != root:
         raise Alarm("root_differs", new.origin)
     if digest is not None:
-        if new.size < checked.size and submitted.digest != digest:  # signed anew, after a larger tree was
+        if new.size < checked.size and submitted.digest != digest:  # a new signature, after that of a larger tree
             raise Alarm("tree_shrank", new.origin)
         return False
     if new.size < checked.size:
         raise Alarm("tree_shrank", new.origin)
-    # Past what was signed only by way of it: else nothing shows that the new tree begins with that one.
+    # Pass the signed size only by a step that ends there: else no proof shows that the new tree begins with the signed one.
     if submitted.old != checked.size or checked.size < signed.size < new.size:
         raise Alarm("gap", new.origin)
     code: AlarmCode | None = None
@@ -127,7 +128,7 @@ def follows(submitted: Submitted, known: Known) -> bool:
 
 
 def signed_before(raw: bytes | None, bus: str, witnesses: Iterable[Verifier]) -> tuple[Checkpoint, int] | None:
-    """The checkpoint that one of the *witnesses*, this desk's own keys, has co-signed, and when; none if none did."""
+    """Return the checkpoint co-signed by one of *witnesses* (this desk's own keys), and the time; None if not co-signed."""
     with suppress(ProofError):
         note = Note.parse(raw or b"")
         times = [time for _, time in note.verified(witnesses)]

@@ -1,6 +1,6 @@
-"""The desk as a witness: follows ``nrm.checkpoints``, and co-signs what it found to grow by appending only.
+"""Process of the witness: follows ``nrm.checkpoints``, and co-signs logs that grow by appending only.
 
-What it has signed is read from two places before it signs again: the ledger, and its own topic. A ledger that was
+Before a witness signs, earlier signatures are read from two places: the ledger, and the desk's own topic. A ledger
 restored from a backup is behind; the topic is not.
 """
 
@@ -25,11 +25,11 @@ from nrmbus.wire.log.note import Note
 from nrmbus.wire.names import CHECKPOINTS, witness_of
 
 LOOK_MS: Final = 1_000
-"""How long to wait for a checkpoint before looking whether something else lets this desk sign."""
+"""Milliseconds to wait for a checkpoint before checking again if this desk may sign."""
 
 AGAIN_SECONDS: Final = 2.0
 BEGIN_SECONDS: Final = 3.0
-"""What a desk is there for comes first; a checkpoint, one an hour, can wait until every desk of a machine has started."""
+"""Seconds before the first look: hourly checkpoints can wait until every desk of a machine has started."""
 
 _UNKNOWN_KEY: Final = {"note_unsigned", "log_signature_missing"}
 
@@ -38,7 +38,7 @@ Sent = tuple[int, bytes | None]
 
 
 class Witness:
-    """The witness of one desk. *may_sign* says whether the desk has read its inbox to the end."""
+    """Witness of one desk. *may_sign* says whether the desk has read its inbox to the end."""
 
     def __init__(self, seat: Seat, may_sign: Callable[[], bool]) -> None:
         self._seat, self._ledger, self._may_sign = seat, seat.ledger, may_sign
@@ -46,26 +46,26 @@ class Witness:
         self._own = base64.encode(seat.identity.witness.public)
         self._recalled = False
         self._looked = -1
-        """The ledger's count of commits when there was last nothing to sign."""
+        """Count of the ledger's commits at the last look with nothing to sign."""
 
     @property
     def own_topic(self) -> str:
-        """Where this desk's co-signatures go."""
+        """Return the topic of this desk's co-signatures."""
         return witness_of(self._seat.me)
 
     @property
     def cosigns(self) -> bool:
-        """Whether it co-signs now: its inbox and its own topic are read, and the directory has its key."""
+        """Return whether this desk co-signs now: inbox and own topic are read, and the directory has its key."""
         entry = self._seat.directory.entries.get(self._seat.me)
         return self._recalled and entry is not None and entry.witness == self._own and self._may_sign()
 
     async def next_offset(self, topic: str) -> int:
-        """Where reading *topic* goes on."""
+        """Return the offset at which reading *topic* continues."""
         async with self._ledger.read() as tx:
             return await cosignatures.next_offset(tx, topic)
 
     async def recall(self, sent: Iterable[Sent]) -> None:
-        """Take what stands in this desk's own topic since it was last read, all of it: only then it may sign."""
+        """Store all new records of this desk's own topic; signing is allowed only after this."""
         seat, records = self._seat, list(sent)
         own = (*seat.directory.witnesses(seat.me), self._cosigner.verifier)
         async with self._ledger.write() as tx:
@@ -92,7 +92,7 @@ class Witness:
         self._recalled = False
 
     async def take(self, offset: int, raw: bytes | None) -> bool:
-        """Check the next record of ``nrm.checkpoints``; false while the directory names no log, to be read again then."""
+        """Check the next record of ``nrm.checkpoints``; return False while the directory names no log, to read it again."""
         submitted, alarm = self._read(raw)
         if alarm is not None and alarm.code in _UNKNOWN_KEY:  # the directory may say more by now
             await self._seat.catch_up()
@@ -126,7 +126,7 @@ class Witness:
             return None, alarm
 
     async def sign(self) -> None:
-        """Co-sign of each log the newest tree that was checked: on record before it is sent."""
+        """Co-sign the newest checked tree of each log; each co-signature is stored before sending."""
         time, count = int(self._seat.now().timestamp()), self._ledger.count
         if not self.cosigns or time < 1 or self._looked == count:  # before any tick, a stepped clock shows no time
             return
@@ -141,7 +141,7 @@ class Witness:
                 await cosignatures.keep_signed(tx, checkpoint, cosigned.bytes(), self._seat.stamp())
 
     async def send(self, publish: Callable[[bytes], Awaitable[None]]) -> None:
-        """Have what was co-signed sent by *publish*, which returns when the broker has it. Sent twice, it says the same."""
+        """Send the stored co-signatures by *publish*, which returns after the broker's acknowledgement. Idempotent."""
         async with self._ledger.read() as tx:
             unsent = await cosignatures.unsent(tx)
         for row in unsent:
@@ -152,7 +152,7 @@ class Witness:
 
 
 async def run(witness: Witness, where: Where) -> None:
-    """Be a witness until cancelled. An error is tried again: the desk's other work goes on."""
+    """Run the witness until cancelled. Errors are retried: the desk's other work goes on."""
 
     async def look() -> None:
         await _recall(witness, where)
@@ -177,7 +177,7 @@ async def _recall(witness: Witness, where: Where) -> None:
 
 async def _follow(witness: Witness, where: Where) -> None:
     async def publish(note: bytes) -> None:
-        async with clients.producer(where) as producer:  # once an hour: no connection is kept for it
+        async with clients.producer(where) as producer:  # once an hour, so no connection is kept
             await producer.send_and_wait(witness.own_topic, value=note, partition=0)
 
     topic = TopicPartition(CHECKPOINTS, 0)
