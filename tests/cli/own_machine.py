@@ -55,11 +55,11 @@ class Apart:
 
     @property
     def log(self) -> str:
-        """What its desk has said."""
+        """Return the log of its desk."""
         return (self.folder.path / "desk.log").read_text()
 
     def holds(self, life: timedelta) -> datetime:
-        """Have it hold one certificate, of so short a *life*, and none besides; when that ends."""
+        """Give the machine a single certificate with so short a *life*; return when the certificate ends."""
         Gate(self.operator).revoke(self.name)
         issued = Authority(self.operator).issue(self.name, certificate.request(self.tls), life=life)
         certificate.keep(self.tls, issued, self.tls.ca.read_bytes())
@@ -86,7 +86,7 @@ class Apart:
     async def says(self, event: dict[str, Any]) -> dict[str, Any]:
         """Publish an *event* and wait until the registrar has answered into the inbox; what the desk says of it.
 
-        Whose call is cut calls again with the same id, as any client of a desk has to.
+        After a cut connection, retry with the same id, as every client of a desk must.
         """
         event = {"id": new_event_id(int(time.time() * 1000)), **event}
         until = time.monotonic() + PATIENCE

@@ -1,4 +1,4 @@
-"""The command line: quick, with examples, and one sentence with the command that mends what went wrong."""
+"""The command line: quick, with examples; an error is one sentence with the command that fixes it."""
 
 import asyncio
 import resource
@@ -121,7 +121,7 @@ def test_a_command_has_the_options_of_a_dataclass_it_takes() -> None:
 
 @pytest.mark.parametrize("command", every(), ids=" ".join)
 def test_every_help_has_an_example(command: tuple[str, ...]) -> None:
-    """One that can be typed as it stands."""
+    """The example can be typed as printed."""
     shown = typed(*command, "--help").stdout
 
     assert f"Example: nrmbus {' '.join(command)}" in " ".join(shown.split())
@@ -134,7 +134,7 @@ def test_every_command_is_among_them() -> None:
 
 @pytest.mark.parametrize("arguments", [["run", "registrar"], ["topics", "check"], ["topics", "apply"]], ids=" ".join)
 def test_what_goes_wrong_is_one_sentence(tmp_path: Path, arguments: list[str]) -> None:
-    """No traceback: what happened, and the command that mends it; exit status 1."""
+    """An error has no traceback, but says what happened and which command fixes it; the exit status is 1."""
     done = nrmbus(*arguments, "--data", tmp_path)
 
     assert done.returncode == 1

@@ -1,4 +1,4 @@
-"""Names, folders and files that a command line gives: a plain name of a bus, a folder that can be made, a file that can be written."""
+"""Names and paths on the command line: a bus has a plain name, a folder can be made, and a file can be written."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -35,14 +35,14 @@ def wanted(command: tuple[str, ...], file: Path) -> list[str]:
 
 @pytest.mark.parametrize("name", OUTSIDE)
 def test_a_buss_name_is_no_path(name: str) -> None:
-    """It would lead out of the folder where buses live, to whatever lies there."""
+    """A path would lead out of the data folder, to any other folder."""
     with pytest.raises(NoBus, match="--bus takes a plain name"):
         BusFolder.named(name)
 
 
 @pytest.mark.parametrize("name", ["local", "ngo-b", "Baku-7", "2026.11_test"])
 def test_a_plain_name_is_a_folder_below_the_data_folder(name: str) -> None:
-    """One level below, whatever it is called."""
+    """The bus's folder is one level below, for every name."""
     assert BusFolder.named(name).path == data_home().absolute() / name
 
 
@@ -93,7 +93,7 @@ WRITES = [
 
 @pytest.mark.parametrize("command", WRITES, ids=" ".join)
 def test_a_file_is_written_into_a_folder_that_is_there(command: tuple[str, ...], tmp_path: Path) -> None:
-    """No command makes a folder by a slip in a path; it names the missing one before it does or records anything."""
+    """A mistyped path never makes a folder: the command names the missing folder before it does or records anything."""
     missing = tmp_path / "nowhere" / "below"
     result = typed(*command, missing / "file", "--data", tmp_path / "bus")
 
@@ -138,7 +138,7 @@ class TestOpening:
         return pages
 
     def said(self, tmp_path: Path, who: str) -> tuple[str, BaseException | None]:
-        """What stands on standard error, and how it ended."""
+        """Return standard error and the exception."""
         result = typed("inbox", "ngo-a", "--open", "--actor", who, "--data", tmp_path)
         return result.stderr, result.exception
 

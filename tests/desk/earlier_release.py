@@ -1,4 +1,4 @@
-"""The fund's desk of an earlier release: it hears of decisions that it cannot read yet, and of a consent between them."""
+"""The fund's desk of an earlier release: it hears decisions that it cannot read yet, and a consent between them."""
 
 from pathlib import Path
 from typing import Any
@@ -35,12 +35,12 @@ def consented(registrar: FakeRegistrar, case: str = CASE) -> Read:
 
 
 async def parked(given: Given) -> list[tuple[str, str]]:
-    """What waits, in its order."""
+    """Return case and error of each parked record, in order."""
     return [(row.subject, row.error) for row in await given.rows("parked")]
 
 
 async def payments(given: Given) -> list[str]:
-    """Who gets the payments that the fund orders by itself, in the order of the orders."""
+    """Return the payees of the payments that the fund orders automatically, in order."""
     found = [row for row in await given.rows("outbox") if row.origin == "procedure"]
     return ["deposit" if b'"deposit"' in row.clear else "person" for row in found]
 
@@ -57,7 +57,7 @@ async def outcome(given: Given) -> dict[str, Any]:
 
 
 async def by_itself(given: Given) -> None:
-    """What the desk does when it has started and read its inbox to the end."""
+    """Release cases as the desk does after its start, when the inbox is read to its end."""
     await release.release_by_itself(given.desk, given.inbox)
 
 

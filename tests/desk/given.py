@@ -114,7 +114,7 @@ def town() -> Town:
 
 @dataclass
 class Read(ConsumerRecord):  # type: ignore[misc]  # aiokafka has no types
-    """A consumed record that remembers whether its offset was committed or it was read again."""
+    """A consumed record that remembers whether its offset was committed or the record was read again."""
 
     consumer: "Offsets"
 
@@ -151,7 +151,7 @@ class FakeRegistrar:
         self, by: str, type_: str, data: Mapping[str, Any], *, case: str = CASE, parts: Mapping[str, Any] | None = None,
         opens: Sequence[str] = (), **more: Any,
     ) -> Record:  # fmt: skip
-        """What *by*'s desk would send: signed, with a letter of *parts* that *opens* and the sender can open.
+        """Return a signed record as *by*'s desk would send it, with a letter of *parts* that *opens* and the sender can open.
 
         In version 1 of its type, unless *more* says another ``version``.
         """
@@ -243,7 +243,7 @@ def consumed(record: Record, *, to: str, partition: int = 0, offset: int = 0) ->
 
 @dataclass
 class Given:
-    """One desk, wired as in its process, with a hand on what goes out and what comes in."""
+    """A desk wired as in its process, with outgoing and incoming records under the test's control."""
 
     town: Town
     registrar: FakeRegistrar
@@ -313,7 +313,7 @@ class Given:
 async def desk_of(
     agency: str, home: Path, *, registrar: FakeRegistrar | None = None, speaks: Mapping[str, int] = MappingProxyType({})
 ) -> AsyncIterator[Given]:
-    """The desk of *agency*, whose system *speaks* these, its ledger at *home*: opened again, it goes on where it was."""
+    """Yield the desk of *agency* with its ledger at *home*, which a second call continues; its system *speaks* these versions."""
     here, clock, sent = town(), StandingClock(), []
     ledger = await Ledger.open(home / "ledger.sqlite", bus=BUS, agency=agency)
     seat = Seat(

@@ -49,12 +49,12 @@ class LiveBus:
             self._processes[name] = subprocess.Popen(command, stderr=log, stdout=log)
 
     def kill(self, name: str, how: signal.Signals = signal.SIGKILL) -> float:
-        """End a service and wait for it; return the seconds that it took, those apart in which it had no processor."""
+        """End a service and wait for it; return the seconds taken, without the time that the service had no processor."""
         took, _ = ended(self._processes[name], how)
         return took
 
     def status(self, name: str) -> int | None:
-        """With what a service ended."""
+        """Return the exit status of a service, or None while it runs."""
         return self._processes[name].returncode
 
     def door(self, name: str) -> Door:
@@ -70,8 +70,8 @@ class LiveBus:
     async def served(self) -> None:
         """Wait until the registrar serves all outboxes.
 
-        One that was killed on another bus of this broker may leave an assignment of topics that are gone, which its
-        successor gets until that session has ended; no broker but a test's loses topics.
+        A registrar killed on another bus of this broker may leave an assignment of deleted topics, which its
+        successor inherits until that session ends; only a test's broker deletes topics.
         """
         until, registrar = time.monotonic() + PATIENCE, self._processes["registrar"]
         while time.monotonic() < until:
@@ -135,7 +135,7 @@ async def live(
 
 
 def signal_of(case: str) -> dict[str, Any]:
-    """What an NGO says first about somebody."""
+    """Return an NGO's first event about a person."""
     return {
         "type": "case.signal_recorded", "case": case, "actor": "S-1",
         "data": {"detector": "ngo_outreach", "child": False, "urgency": "emergency", "detected_abroad": False, "basis": ["indicators"]},
@@ -144,5 +144,5 @@ def signal_of(case: str) -> dict[str, Any]:
 
 
 def log_of(folder: BusFolder, name: str) -> str:
-    """What a service wrote to its log."""
+    """Return the text that a service wrote to its log."""
     return Path(folder.logs / f"{name}.log").read_text()

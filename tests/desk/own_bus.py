@@ -1,4 +1,4 @@
-"""A desk on a bus that is not for playing, with keys and a directory of its own that a test writes on: for what takes months."""
+"""A desk on a bus for real cases, with keys and a directory that a test edits, for behaviour that takes months."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -34,7 +34,7 @@ class OwnBus:
 
     @property
     def identity(self) -> Identity:
-        """The keys that the desk goes by."""
+        """Return the identity whose keys the desk uses."""
         return self.given.desk.seat.identity
 
     def at(self, day: float) -> None:
@@ -43,7 +43,7 @@ class OwnBus:
         self.given.clock.time = self.given.registrar.time = now
 
     async def round(self, day: float) -> tuple[str, ...]:
-        """The desk looks what is due, so many days after; the kids of the keys that it destroyed."""
+        """Run the desk's periodic work on that day; return the kids of the destroyed keys."""
         self.at(day)
         destroyed = await rounds.end_epochs(self.given.desk.seat, self.home)
         await rounds.erase_due(self.given.desk)
@@ -111,6 +111,6 @@ async def bus(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[
 
 
 async def read(bus: OwnBus, place: Place) -> bool:
-    """Whether the desk itself still opens the letter."""
+    """Return whether the desk itself still opens the letter."""
     async with bus.given.desk.seat.ledger.read() as tx:
         return bool(await case_keys.secrets_of(bus.given.desk.seat, tx, place))

@@ -1,4 +1,4 @@
-"""What the directory means for a desk: to whom it seals, with which keys it opens, and when it falls silent."""
+"""A desk's use of the directory: to whom it seals, with which keys it opens, and when it stops signing."""
 
 import asyncio
 import json
@@ -45,7 +45,7 @@ def state(found: Directory, agency: str, kind: Kind) -> Entry:
 
 
 def lost(found: Directory, agency: str, home: Path, old: Identity | None = None) -> Entry:
-    """*agency* lost its keys, and has others; its *old* key vouches for them, if it is there."""
+    """*Enter new keys for *agency*, which lost its keys; the *old* key, if given, vouches for them."""
     new = Identity.at(home, agency)
     wanted = joining.Wanted(
         agency, found.entries[agency].role, new.signing.public, new.sealing.public, new.witness.public
@@ -63,7 +63,7 @@ async def referred(given: Given) -> None:
 
 
 async def test_nothing_is_signed_by_a_directory_that_may_be_behind(tmp_path: Path) -> None:
-    """A key in it may be one that was replaced: what is asked waits, and goes out once a head is fresh."""
+    """A key in a stale directory may have been replaced: drafts wait, and go out once a head is fresh."""
     async with desk_of("ngo-a", tmp_path) as given:
         stale = True
         given.desk.seat.stale = lambda: stale
@@ -141,7 +141,7 @@ class Counted(list[Entry]):
 async def test_they_are_asked_for_when_the_new_keys_hold_and_never_for_those_that_were_objected_to(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, objected: bool
 ) -> None:
-    """Four days after two admitters signed, without the old key: whoever it was would else be sent everything once more."""
+    """Keys without the old key's signature hold four days after two admitters signed: a false holder would otherwise get everything again."""
     monkeypatch.setattr(lost_keys, "LOOK_SECONDS", 0.01)
     async with desk_of("ngo-a", tmp_path) as given:
         await referred(given)
@@ -159,7 +159,7 @@ async def test_they_are_asked_for_when_the_new_keys_hold_and_never_for_those_tha
 
 
 async def test_a_letter_sealed_to_the_key_before_opens_after_a_rotation(tmp_path: Path) -> None:
-    """What was under way is read; drafts that waited, sealed to the desk's own old key, are sent."""
+    """Letters under way open; waiting drafts, sealed to the desk's own old key, are sent."""
     home = tmp_path / "keys"
     before = Identity.at(home, "ngo-a")
     Identity.next_at(home, "ngo-a")

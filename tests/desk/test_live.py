@@ -124,7 +124,7 @@ async def test_two_desks_hand_over_one_referral(broker: Broker) -> None:
 
 async def test_desks_killed_again_and_again_lose_and_double_nothing(kafka: Broker) -> None:
     """SIGKILL at any moment, desks and at last the broker, while events flow: each arrives once, answered and closed."""
-    # A broker of its own: a stable member that comes back to a group gets what it had, and the tests before had one partition.
+    # Use a separate broker: a stable member gets its old assignment back, and the tests before had one partition.
     async with live(kafka, TWO, run=list(TWO), partitions=3) as bus:
         cases = [f"{number:02x}" * 16 for number in range(24)]
         for number, case in enumerate(cases):
@@ -141,7 +141,7 @@ async def test_desks_killed_again_and_again_lose_and_double_nothing(kafka: Broke
         await asyncio.to_thread(kafka.kafka.restart)
         await quiet(bus, *TWO)
 
-        await delivered(bus, "ngo-a", 50)  # 25 receipts of its own, and 25 that its letters opened
+        await delivered(bus, "ngo-a", 50)  # 25 receipts for its own events, and 25 for opened letters
         assert away["verdict"] == "pending", "what is said while the broker is away waits in the ledger"
         async with bus.door("special-unit") as unit:
             heard = (await unit.inbox(limit=1000))["events"]
@@ -159,7 +159,7 @@ async def test_desks_killed_again_and_again_lose_and_double_nothing(kafka: Broke
 
 
 async def until_taken(bus: LiveBus, body: dict[str, Any]) -> None:
-    """Ask the NGO's door until it answers, as a system does whose line is cut: the id makes it one event."""
+    """Publish at the NGO's door until it answers, as after a cut connection; the id makes all tries one event."""
     await bus.until("ngo-a", lambda health: health["live"])
     async with bus.door("ngo-a") as door:
         await door.publish(body)
@@ -218,7 +218,7 @@ async def test_a_ledger_restored_from_a_backup_catches_up_by_itself(broker: Brok
 
 
 async def test_a_record_with_a_header_that_is_no_text_delays_nothing(broker: Broker) -> None:
-    """Junk in the inbox, also with headers that FastStream's parser breaks on: set aside; the good ones around it are handled."""
+    """Junk, also with headers that break FastStream's parser, does not stop the inbox: the good records are handled."""
     async with live(broker, TWO, run=list(TWO)) as bus:
         async with bus.door("ngo-a") as ngo, clients.producer(bus.folder.bootstrap) as producer:
             await ngo.publish(signal_of(CASE), wait=LONGEST_WAIT)
@@ -249,7 +249,7 @@ async def test_what_lies_in_the_outbox_is_what_the_ledger_says_was_sent(broker: 
 
 
 async def test_junk_in_its_own_outbox_is_answered_to_the_desk(broker: Broker) -> None:
-    """Somebody wrote to the agency's topic what its desk did not send: its people are told, and nothing stops."""
+    """A foreign record in the agency's outbox becomes a task for its people, and nothing stops."""
     async with live(broker, TWO, run=["ngo-a"]) as bus:
         async with clients.producer(bus.folder.bootstrap) as producer:
             await producer.send_and_wait("nrm.outbox.ngo-a", b"junk", key=b"x")
@@ -277,13 +277,13 @@ REFERRED: dict[str, Any] = {"ref": REF, "to": ["special-unit"], "legal_basis": "
 
 
 def declare(bus: LiveBus, agency: str, speaks: dict[str, int]) -> None:
-    """Write into an agency's own file what its system speaks; its desk reads it when it starts."""
+    """Write the versions that an agency's system speaks into its own file, which the desk reads at its start."""
     path = bus.folder.agency(agency).agency_json
     write_json(path, json.loads(path.read_bytes()) | {"speaks": speaks})
 
 
 async def test_each_agency_is_told_in_the_version_that_it_speaks(broker: Broker) -> None:
-    """The NGO's new system says version 2; the unit's old one hears version 1 and what that lacks; the original verifies."""
+    """The NGO's new system publishes version 2; the unit's old one gets version 1 and a list of the losses; the original verifies."""
     async with live(broker, TWO) as bus:
         declare(bus, "ngo-a", {"referral.submitted": 2})
         bus.start(*TWO)

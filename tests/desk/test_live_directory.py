@@ -1,4 +1,4 @@
-"""What a desk on a real broker makes of the directory: entries that it did not ask for, heads that are old, keys that were lost."""
+"""A desk on a real broker and the directory: unrequested entries, stale heads, and lost keys."""
 
 import asyncio
 import shutil
@@ -66,7 +66,7 @@ async def test_each_remembers_how_far_the_directory_went(broker: Broker) -> None
 async def test_behind_an_old_head_a_desk_signs_nothing_until_a_fresh_one(
     broker: Broker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It is not ready and says why; what was asked of it waits, and goes out when the operator has signed a head."""
+    """The desk is not ready and says why; a pending event goes out when the operator has signed a head."""
     monkeypatch.setattr(admission, "utc_time", lambda: utc_time() - timedelta(hours=3, minutes=1))
     async with live(broker, {"ngo-a": "ngo_outreach"}) as bus:
         bus.start("ngo-a")
@@ -87,7 +87,7 @@ async def test_behind_an_old_head_a_desk_signs_nothing_until_a_fresh_one(
 
 
 async def lost(bus: LiveBus, who: str, *, vouched: bool) -> None:
-    """*who* loses its keys, and asks for others; *vouched*: its old one is at hand."""
+    """Have *who* lose its keys and ask for others; the old key signs too if *vouched*."""
     home = bus.folder.agency(who).path
     if not vouched:
         home.rename(home.with_suffix(".away"))
@@ -102,7 +102,7 @@ async def lost(bus: LiveBus, who: str, *, vouched: bool) -> None:
 
 
 async def test_who_wrote_to_an_agency_is_told_when_its_keys_are_lost(broker: Broker) -> None:
-    """When its new ones hold: a task for the letter that went to the old ones; none for keys that wait, and may be objected to."""
+    """A task asks to send the letter again once the new keys hold; keys that can still be objected to cause no task."""
     async with live(broker, TWO, run=["ngo-a"]) as bus, bus.door("ngo-a") as ngo:
         said = await ngo.publish(signal_of(CASE), wait=LONGEST_WAIT)
 

@@ -1,4 +1,4 @@
-"""Each agency's system says and is told everything in the version that it speaks; what was signed stays beside it."""
+"""Each agency's system publishes and reads in the version that it speaks; the signed original stays available."""
 
 from pathlib import Path
 from types import SimpleNamespace
@@ -44,7 +44,7 @@ def referral(given: Given, version: int, **more: Any) -> Record:
 
 
 async def told(given: Given, **how: Any) -> dict[str, Any]:
-    """The one event that the desk hands to a system that asks *how*."""
+    """Return the only event that the desk hands to a system with the options *how*."""
     answer = await given.during(given.door.get("/v1/inbox", params=how))
     (event,) = answer.json()["events"]
     return dict(event)
@@ -62,7 +62,7 @@ async def told(given: Given, **how: Any) -> dict[str, Any]:
 async def test_an_event_is_handed_on_in_the_version_that_the_agency_declares(
     published: int, spoken: int, data: dict[str, Any], lost: list[dict[str, Any]], tmp_path: Path
 ) -> None:
-    """Cast up or down, with what the version spoken has no place for; what was published is said beside it."""
+    """The event is cast up or down, with a list of the data that the spoken version lacks and the published version."""
     async with desk_of("special-unit", tmp_path, speaks={TYPE: spoken}) as given:
         await given.hear(given.registrar.register(referral(given, published), to="special-unit"))
         event = await told(given)
@@ -111,7 +111,7 @@ async def test_an_agency_that_declares_nothing_is_not_changed_by_anybodys_upgrad
 
 
 async def test_a_program_may_speak_another_version_than_its_agency(tmp_path: Path) -> None:
-    """An agency's systems are changed one after the other: each request may say what it speaks, type by type."""
+    """Each request may name the versions of its program, since an agency upgrades its programs in turn."""
     async with desk_of("special-unit", tmp_path, speaks={TYPE: 1}) as given:
         await given.hear(given.registrar.register(referral(given, 2), to="special-unit"))
         newer = await told(given, speaks=[f"{TYPE}:2", "identification.status_decided:2"])
@@ -190,7 +190,7 @@ async def test_data_of_another_version_than_is_spoken_are_refused(tmp_path: Path
 
 
 async def test_a_refused_version_is_answered_with_those_that_are_judged(tmp_path: Path) -> None:
-    """The registrar's list comes to whoever asked: in the answer, and when it is looked at later."""
+    """The sender gets the registrar's list of versions in the answer, and when it looks at the event later."""
     async with desk_of("ngo-a", tmp_path, speaks={TYPE: 2}) as given:
         record = await given.said(type=TYPE, ref=REF, data=DATA[2])
         await given.hear(given.registrar.refuse(record, "unknown_version", rule="W3", accepts=(1,)))
@@ -219,7 +219,7 @@ async def test_another_refusal_has_no_such_list(tmp_path: Path) -> None:
 async def test_a_procedure_hears_every_version_in_the_one_that_it_reads(
     published: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Its line answers whichever version was published; data and letter are of the version that it is written for."""
+    """A procedure's line handles every published version; data and letter are cast to the version in its code."""
     seen: list[Heard] = []
 
     def keep(book: Any, heard: Heard) -> Any:
@@ -242,7 +242,7 @@ async def test_a_procedure_hears_every_version_in_the_one_that_it_reads(
 
 
 async def test_an_own_event_of_another_version_is_heard_as_well(tmp_path: Path) -> None:
-    """What an agency's newer system says, its procedure reads like anybody's: here the NGO notes the services asked for."""
+    """A procedure reads events of its agency's newer system as any others: here the NGO notes the requested services."""
     async with desk_of("ngo-a", tmp_path, speaks={TYPE: 2}) as given:
         await given.registered(type=TYPE, ref=REF, data=DATA[2])
 
@@ -302,7 +302,7 @@ async def test_a_line_is_asked_by_type_and_not_by_version() -> None:
     ],
 )
 def test_a_declaration_that_cannot_hold_is_an_error_of_the_start(speaks: object, pointers: list[Any]) -> None:
-    """It names the type that is known, never what was written instead of one."""
+    """The error names the known type, and never the wrong text."""
     with pytest.raises(DeskError, match="speaks_unpublished") as raised:
         desk_versions.declared(speaks)
 

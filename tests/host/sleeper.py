@@ -1,4 +1,4 @@
-"""A service for tests: it says that it lives in a file, and sleeps. Importing it puts it among the services."""
+"""A service for tests: it writes a file as a sign of life, and sleeps. Importing it puts it among the services."""
 
 import os
 import threading

@@ -55,7 +55,7 @@ def test_a_replaced_key_is_destroyed_when_its_time_is_over_and_no_other(tmp_path
     assert bus.there == {bus.old, bus.new}
     assert expired_keys.destroy(bus.folder, bus.directory, over) == (bus.old,)
     assert bus.there == {bus.new}
-    assert bus.old in Identity.at(bus.home, "registrar").kids  # it is known as one that was made here
+    assert bus.old in Identity.at(bus.home, "registrar").kids  # the key is known as made here
     assert expired_keys.destroy(bus.folder, bus.directory, over) == ()
 
 
@@ -69,7 +69,7 @@ def test_cut_between_two_steps_the_next_look_finishes(tmp_path: Path) -> None:
 
 
 def test_what_the_directory_does_not_name_stays(tmp_path: Path) -> None:
-    """The key in use, and one that nobody admitted, are none of its business."""
+    """The key in use, and a key that nobody admitted, are left alone."""
     bus = Replaced(tmp_path)
     third = Identity.at(bus.home, "registrar").succeeded(bus.home).sealing.kid
     expired_keys.destroy(bus.folder, bus.directory, bus.over())
@@ -88,7 +88,7 @@ def test_the_doctor_says_what_is_left_and_who_destroys_it() -> None:
 async def test_on_a_bus_that_runs_they_are_found_and_destroyed(broker: Broker) -> None:
     """By the directory as it stands in the topic: the doctor finds them a day late, the look of each day leaves none.
 
-    The timekeeper's is its desk's to destroy; the doctor goes on finding it while that does not run.
+    The timekeeper's key is its desk's to destroy; the doctor keeps reporting the key while that desk is off.
     """
     folder = broker.fresh_bus(play=False)
     now = datetime.now(UTC).replace(microsecond=0)

@@ -11,7 +11,7 @@ from nrmbus.host import log_rotation
 
 @pytest.fixture(name="writer")
 def _writer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
-    """A service that appends to its log, by the descriptor that it was started with."""
+    """Yield the descriptor of a service that appends to its log."""
     monkeypatch.setattr(log_rotation, "FULL", 10)
     descriptor = os.open(tmp_path / "vac.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     yield descriptor
@@ -55,5 +55,5 @@ def test_the_last_line_of_a_log_is_shown_as_it_is_safe_to_show(tmp_path: Path, c
 
 
 def test_where_no_log_is_there_is_no_last_line(tmp_path: Path) -> None:
-    """A service that ended before it could open its log."""
+    """A service that ended before its log was opened has no last line."""
     assert log_rotation.last_line(tmp_path / "vac.log") == ""

@@ -1,4 +1,4 @@
-"""A service's process: quick to start, gone with its supervisor, and silent about what it handled."""
+"""A service's process: quick to start, ended with its supervisor, and silent about its data."""
 
 import importlib
 import os
@@ -75,7 +75,7 @@ def begin(folder: BusFolder) -> Iterator[Begin]:
 
 
 def has_ended(lifeline: Started) -> bool:
-    """Whether the lifeline reads as ended."""
+    """Return whether the lifeline is closed."""
     lifeline.lifeline.setblocking(False)  # noqa: FBT003 - its one argument
     try:
         return lifeline.lifeline.recv(1) == b""
@@ -84,7 +84,7 @@ def has_ended(lifeline: Started) -> bool:
 
 
 def test_a_service_runs_until_it_is_told_to_end(way: Spawner, folder: BusFolder, begin: Begin) -> None:
-    """With the pid that was said, one thread beside the one that watches the lifeline, in a group of its own."""
+    """The service has the reported pid, one thread beside the lifeline's watcher, and its own process group."""
     service = begin(way)
 
     pid, threads, group = (folder.run / "sleeper").read_text().split()
@@ -234,7 +234,7 @@ def test_forking_can_be_forbidden(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("service", ["ngo-a", "timekeeper"])
 def test_one_ledger_has_one_process(service: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A desk run by hand beside the one that runs would take its place at the broker, and its door, and end with both."""
+    """A second desk, run by hand, would take the first one's place at the broker and its door, and both would end."""
     folder = BusFolder(tmp_path / "bus")
     folder.create(play=True)
     write_json(folder.agency("ngo-a").agency_json, {"agency": "ngo-a", "role": "ngo_outreach"})

@@ -33,7 +33,7 @@ from patience import interruptible, lives, until
 
 
 def status(folder: BusFolder) -> dict[str, dict[str, int]]:
-    """What the status file says now."""
+    """Return the content of the status file."""
     try:
         found: dict[str, dict[str, int]] = json.loads((folder.run / "services.json").read_bytes())
     except FileNotFoundError:
@@ -48,7 +48,7 @@ def pids(folder: BusFolder) -> set[int]:
 
 @pytest.fixture(scope="module")
 def said() -> list[str]:
-    """What the bus of this module says, from its beginning."""
+    """Return the list of the bus's messages in this module, from its beginning."""
     return []
 
 
@@ -151,7 +151,7 @@ def test_a_desk_that_cannot_start_is_reported_as_failing(up: Supervisor, said: l
     asyncio.run(admit(up.folder, {"ngo-f": Newcomer("ngo_outreach")}, BEFORE_ANY_TICK))
     good = agency.agency_json.read_bytes()
     agency.agency_json.write_text(json.dumps(json.loads(good) | {"reader": "nobody"}))
-    with suppress(NoBus):  # it may have ended by itself already
+    with suppress(NoBus):  # the process may have ended already
         up.kill("ngo-f")
 
     until("it is failing", lambda: "ngo-f" in health.failing(up.folder))
@@ -171,7 +171,7 @@ def test_the_desk_of_who_is_suspended_stands_still_until_it_is_admitted_again(up
     until("its desk runs", lambda: "ngo-a" in status(up.folder))
     gate = Gate(up.folder)
     gate.suspend("ngo-a")
-    with suppress(NoBus):  # it may have ended by itself already
+    with suppress(NoBus):  # the process may have ended already
         up.kill("ngo-a")
 
     until("it has ended", lambda: "ngo-a" not in status(up.folder))
@@ -222,7 +222,7 @@ def test_on_a_cluster_that_is_there_no_broker_is_started(broker: Broker) -> None
 
 @pytest.fixture
 def command(tmp_path: Path) -> Iterator[tuple[subprocess.Popen[str], BusFolder]]:
-    """``nrmbus up`` as a person starts it, when it says that the bus is up."""
+    """Yield the process of ``nrmbus up``, started as by a person, once the bus is up."""
     argv = [sys.executable, "-c", "from nrmbus.cli import main; main()", "up", "--play", "--data", str(tmp_path)]
     folder = BusFolder(tmp_path)
     with (
@@ -280,7 +280,7 @@ def test_kill_9_of_the_supervisor_leaves_nobody(command: tuple[subprocess.Popen[
 
 
 def test_whatever_happens_to_requests_a_bus_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An error that nobody thought of is said once and tried again, and so is what is passed over; what is done is said."""
+    """An unexpected error and a skipped request are reported once and retried; completed requests are reported."""
     said: list[str] = []
     passes: list[Exception | tuple[Outcome, ...]] = [
         RuntimeError("CANARY"),

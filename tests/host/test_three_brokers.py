@@ -28,7 +28,7 @@ SERVICES = {"registrar", "timekeeper", "auditor", "ngo-a"}
 
 @dataclass
 class Up:
-    """A bus, its output until it was up, and the services that were not ready at that moment."""
+    """A bus, its output until it was up, and the services that were still not ready."""
 
     folder: BusFolder
     nodes: tuple[Node, ...]

@@ -58,7 +58,7 @@ NAMES = ("replay", "replay as a page", "why", "trace", "reads", "erasure certifi
 
 
 def test_p4_each_command_asks_for_what_it_shows(commands: Commands) -> None:
-    """A case by its whole reference, an event by its id, all cases as a search; by one and the same account."""
+    """A case is asked for by its whole reference, an event by its id, all cases as a search, always by the same account."""
     assert set(typed(commands)) == set(NAMES)
     for command in typed(commands).values():
         commands.type(*command)
@@ -166,7 +166,7 @@ def test_an_export_waits_while_the_auditor_reads_its_history(
 def test_p4_that_an_agency_cannot_tell_the_person_is_an_answer_too(
     commands: Commands, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """That there is a case, and this agency does not know it: on record with the auditor, and told only then."""
+    """The auditor records that the case exists and the agency does not know it; only then is the answer shown."""
     how = ("person-report", "--case", commands.case, "--language", "az", "--agency", "fund-abroad")
 
     async def unknown(*_: object) -> int:
@@ -200,7 +200,7 @@ def test_a_hold_is_placed_by_the_auditor_that_runs(commands: Commands) -> None:
 def test_a_history_that_does_not_verify_is_said_and_nothing_else(
     commands: Commands, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Its place is shown, as no reading: off the record it takes nobody's word that somebody read something."""
+    """The place of the error is shown, which is no reading: off the record, nobody's claim of a reading is accepted."""
     commands.away = "not_verified"
 
     def broken(_: BusFolder) -> Audited:
@@ -270,13 +270,13 @@ def live_commands(case: str, home: Path) -> dict[str, tuple[str | Path, ...]]:
 
 
 async def on_record(folder: BusFolder) -> list[AccessRecord]:
-    """What the registrar has on record of the auditor's, by another reader."""
+    """Return the auditor's access records at the registrar, as another reader sees them."""
     return [each for each in access_records((await audited(folder)).history.entries) if each.agency == "auditor"]
 
 
 @pytest.mark.broker
 async def test_p4_on_a_bus_every_command_is_on_record(broker: Broker, tmp_path: Path) -> None:
-    """Each by its kind, all by one account, under the number that it names."""
+    """Each record has its kind and the number that the command printed; all have one account."""
     async with live(broker, {"ngo-a": "ngo_outreach"}, run=("ngo-a",)) as running:
         bus, case = AuditedBus(running.folder), ids.new_ref()
         async with running.door("ngo-a") as door:
@@ -297,7 +297,7 @@ async def test_p4_on_a_bus_every_command_is_on_record(broker: Broker, tmp_path: 
 
 @pytest.mark.broker
 async def test_p4_with_the_registration_withheld_nothing_is_shown_or_written(broker: Broker, tmp_path: Path) -> None:
-    """Sabotage: no registrar. What is shown off the record then is put on it when he is back."""
+    """Sabotage: no registrar. Reads shown off the record are recorded when the registrar is back."""
     async with live(broker, {"ngo-a": "ngo_outreach"}, run=("ngo-a",)) as running:
         bus, case, folder = AuditedBus(running.folder), ids.new_ref(), running.folder
         async with running.door("ngo-a") as door:
@@ -338,7 +338,7 @@ async def _until_settled(bus: AuditedBus) -> None:
 async def test_p4_an_export_that_is_on_record_verifies_and_leaves_its_own_record_to_the_next(
     broker: Broker, tmp_path: Path
 ) -> None:
-    """The export has the registrations before its own record, and nothing that the export itself caused."""
+    """The export has the registrations before its own record, and no registration of the export."""
     async with live(broker, {"ngo-a": "ngo_outreach"}, run=("ngo-a",)) as running:
         bus, case = AuditedBus(running.folder), ids.new_ref()
         async with running.door("ngo-a") as door:
@@ -355,4 +355,4 @@ async def test_p4_an_export_that_is_on_record_verifies_and_leaves_its_own_record
     assert [each.exit_code for each in done] == [0, 0]
     assert done[0].stdout.splitlines()[0].endswith(f"1 registrations of case {case}.")
     assert "not in the newest checkpoint" not in done[0].stdout
-    assert [Verification(each, Trust()).verdict[0] for each in files] == [3, 3]  # it believes no key that comes with it
+    assert [Verification(each, Trust()).verdict[0] for each in files] == [3, 3]  # the keys in a file are not trusted

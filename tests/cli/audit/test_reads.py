@@ -1,4 +1,4 @@
-"""``nrmbus reads`` and ``nrmbus person-report``: who read what, and what a person is told of it, on record first."""
+"""``nrmbus reads`` and ``nrmbus person-report``: the readers of a case and the report to its person, recorded first."""
 
 import json
 from collections.abc import AsyncIterator
@@ -136,7 +136,7 @@ class TestReads:
     def test_a_desk_that_lost_its_ledger_is_not_said_to_have_opened_nothing(
         self, commands: Commands, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """What its table held is gone, so nobody can say whether the letter was opened."""
+        """The lost ledger held the table of readings, so nobody knows whether the letter was opened."""
         desks(monkeypatch, {"special-unit": []})
 
         async def asked(*_: Any) -> dict[str, Any]:
@@ -162,7 +162,7 @@ def reported(agency: str) -> Audited:
 
 
 class Tags(HTMLParser):
-    """What a page loads."""
+    """The addresses that a page loads, and its language."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -277,7 +277,7 @@ class TestPersonReport:
         assert said["held.room"].split("{")[0] in sections["fund"]
 
     def test_by_whom_it_is_handed_over(self, commands: Commands, registered: list[tuple[str, str]]) -> None:
-        """Who holds the case, unless another is named."""
+        """The holder of the case hands the report over, unless another agency is named."""
         how = ("person-report", "--case", commands.case, "--language", "en")
         commands.shown(*how, "--actor", "S-9")
         commands.shown(*how, "--agency", "ngo-a")
@@ -304,7 +304,7 @@ class TestPersonReport:
         assert commands.type(*how).stdout == ""
 
     def test_the_parts_that_were_written_are_told_and_no_others(self, commands: Commands) -> None:
-        """A desk knows which parts of its letters are empty; of the others nobody here knows, and that is said."""
+        """A desk knows the empty parts of its own letters; the report says that nobody here knows about other letters."""
         found = story()
         commands.written = [
             {
@@ -387,7 +387,7 @@ class TestPersonReport:
         assert lines_of(vac.readings[:2], words)[0].startswith(f"{words.day(vac.readings[0].at)}, 2 times: ")
 
     def test_it_tells_of_itself(self, commands: Commands) -> None:
-        """Read again after it was put on record: that the person was told is among what was read."""
+        """The report is built after its own record, so it lists itself among the readings."""
         how = ("person-report", "--case", commands.case, "--language", "en")
         assert "a report for the person; purpose: request of the person" in commands.shown(*how)
 
@@ -430,7 +430,7 @@ def said_in(language: str, key: str, values: dict[str, Any]) -> str:
 
 
 def sections_of(text: str) -> dict[str, str]:
-    """What a report says of each agency, by its id."""
+    """Return each agency's section of a report, by the agency's id."""
     return {part.partition(")\n")[0].partition("(")[2]: part for part in text.split("\n\n")}
 
 
@@ -445,7 +445,7 @@ def _places(text: str) -> list[str]:
 
 
 def test_what_is_held_follows_from_whom_the_letters_were_sealed_to() -> None:
-    """The fund holds no story, migration no contact; each goes by what the person said last of it."""
+    """The fund holds no story, migration no contact; each holding follows the person's latest word."""
     found = story()
     (subject,) = found.audited().history.spoken_of()
     by = {each.agency: each for each in held(found.audited(), subject).holders}

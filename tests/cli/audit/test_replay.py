@@ -42,7 +42,7 @@ class TestWhatIsShown:
         assert {row["verdict"] for row in rows} == {"registered", "refused"}
 
     def test_a_refusal_says_what_to_do(self, commands: Commands) -> None:
-        """In the words of the profile, which its sender was told; what was registered has none."""
+        """A refusal has the profile's sentence, as its sender was told; a registration has none."""
         refusals = commands.seen.rules.profile.refusals
         rows = lines(commands)
 
@@ -74,7 +74,7 @@ class TestWhatIsShown:
         assert [row["number"] for row in lines(commands, "--number", text)] == expected
 
     def test_by_time_ends_included(self, commands: Commands) -> None:
-        """From and to one second: what was registered in it."""
+        """From and to the same second: registrations of that second."""
         at = lines(commands, "--number", "12")[0]["time"]
 
         assert {row["time"] for row in lines(commands, "--from", at, "--to", at)} == {at}
@@ -113,7 +113,7 @@ class TestAsOf:
         assert {row["time"][:10] for row in case["history"]} == {"2026-03-02"}
 
     def test_every_moment_of_the_story_is_the_fold_up_to_it(self, commands: Commands) -> None:
-        """As of each registration: as many rows as it has, and the status that its fold gives."""
+        """At each registration, the replay has as many rows as the case has, and the status of their fold."""
         seen, subject = commands.seen, commands.case
         for entry in seen.history.entries[::7]:
             at = entry.registration.time
@@ -261,7 +261,7 @@ class TestWhatIsMistyped:
         assert words in commands.refused("replay", *arguments)
 
     def test_a_day_is_that_of_the_zone(self) -> None:
-        """From its first second to its last, in Baku; the last day that there is has no end."""
+        """A day runs from its first second to its last, in Baku; the last representable day has no end."""
         assert moment("2026-03-02", BAKU, "--from", begin=True) == datetime(2026, 3, 1, 20, tzinfo=UTC)
         assert moment("2026-03-02", BAKU, "--to") == datetime(2026, 3, 2, 19, 59, 59, tzinfo=UTC)
         assert moment("2026-03-02T09:00:00Z", BAKU, "--to") == datetime(2026, 3, 2, 9, tzinfo=UTC)

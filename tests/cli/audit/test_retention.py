@@ -61,7 +61,7 @@ def retention(folder: BusFolder) -> dict[str, Any]:
 def test_every_holder_erases_a_case_whose_retention_period_is_over(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Given a closed case that is held, when period and hold are over, then all holders erase it, and nobody speaks of it.
+    """Given a held, closed case, when retention period and hold are over, then all holders erase it, and nobody speaks of it.
 
     The history loses nothing: every envelope is there, and registrar, timekeeper and auditor start again on it.
     """

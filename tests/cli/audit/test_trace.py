@@ -57,7 +57,7 @@ def keep(home: Path, event: str, type_: str = "referral.submitted") -> None:
 
 
 def test_of_an_event_it_shows_sender_registrar_and_receiver_in_one_waterfall(commands: Commands) -> None:
-    """With what the history knows below; what the transaction did for others is counted, not shown."""
+    """The history follows below; other events of the same transaction are counted, not shown."""
     entry = of_type(commands.seen, "referral.submitted")
     keep(commands.home, entry.registration.id)
     shown = commands.shown("trace", "12")
@@ -151,5 +151,5 @@ def test_a_program_gets_one_object(commands: Commands) -> None:
 def test_what_is_no_event_and_no_trace_is_told_in_a_sentence(
     commands: Commands, arguments: tuple[str, ...], sentence: str
 ) -> None:
-    """With what would do."""
+    """The sentence says which arguments would work."""
     assert sentence in commands.refused("trace", *arguments)

@@ -1,4 +1,4 @@
-"""``nrmbus why``: one event, and all that the history answers about it, for a person and for a program."""
+"""``nrmbus why``: all that the history knows about one event, for people and programs."""
 
 import json
 from pathlib import Path
@@ -85,7 +85,7 @@ def test_an_event_may_be_named_in_four_ways(commands: Commands) -> None:
 def test_what_is_not_one_event_is_told_in_a_sentence(
     commands: Commands, arguments: tuple[str, ...], sentence: str
 ) -> None:
-    """With what would do."""
+    """The sentence says which arguments would work."""
     assert sentence in commands.refused("why", *arguments)
 
 

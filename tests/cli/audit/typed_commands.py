@@ -38,11 +38,11 @@ class Commands:
             return self.seen
 
         self.asked: list[dict[str, Any]] = []
-        """What was put on record, oldest first."""
+        """Questions put on record, oldest first."""
         self.away: str | None = None
         """The code of why the auditor puts nothing on record."""
         self.written: list[dict[str, Any]] = []
-        """Written parts that the reporting desk names for the letters that it can open."""
+        """Written parts that the reporting desk names for its readable letters."""
         self.away_later: str | None = None
         """The same, once it has been asked whether it would."""
 

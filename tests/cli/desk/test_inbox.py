@@ -28,7 +28,7 @@ def shown(event: dict[str, Any]) -> str:
 
 
 def test_nothing_is_said_of_a_version_that_is_the_same() -> None:
-    """Who speaks as everybody does is not bothered."""
+    """A row in the reader's own version has no note about versions."""
     assert "version" not in shown(ROW)
 
 
@@ -68,7 +68,7 @@ def test_a_refused_version_names_those_that_would_do() -> None:
 
 
 def test_json_moves_no_cursor_either() -> None:
-    """A letter is somebody else's words: what a terminal obeys, or what turns text round, comes escaped; its alphabet does not."""
+    """A letter is foreign text: terminal controls and direction marks are escaped; letters of its alphabet are not."""
     said = {"letter": {"story": {"notes": "Ə\x1b]52;c;eA==\x07\x9b2J\u202e\U000e0041\nend"}}}
     written = _json(said)
 

@@ -65,7 +65,7 @@ def test_who_waits_for_a_verdict_is_told_what_it_waits_for(health: dict[str, Any
 
 
 def test_file_and_command_line_may_not_contradict_each_other(tmp_path: Path) -> None:
-    """Which of the two is meant is for the person to say."""
+    """The person has to choose between file and command line."""
     (tmp_path / "event.json").write_text(json.dumps({"type": "case.closed", "actor": "a-1"}))
 
     done = nrmbus("publish", "ngo-a", "case.reopened", "--event", tmp_path / "event.json")
@@ -106,7 +106,7 @@ def test_without_a_bus_the_command_that_makes_one_is_told(tmp_path: Path, argume
 
 @pytest.mark.parametrize("command", ["publish", "inbox", "replay"])
 def test_its_help_has_an_example(command: str) -> None:
-    """One that can be typed as it stands."""
+    """The example can be typed as printed."""
     assert f"Example: nrmbus {command}" in " ".join(nrmbus(command, "--help").stdout.split())
 
 
@@ -180,7 +180,7 @@ class Repeating:
     """A door at which the event ONE was said before, about the referral OTHER."""
 
     async def event(self, id: str) -> dict[str, Any]:
-        """What became of an event."""
+        """Return the outcome of an event."""
         if id != UUID:
             raise DoorError("not_found", "nothing there", 404)
         return {"id": id, "ref": OTHER}

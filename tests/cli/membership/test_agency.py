@@ -124,7 +124,7 @@ def test_an_agency_joins_changes_its_keys_and_leaves(typed: Typed) -> None:
 
 @pytest.mark.broker
 def test_an_admitter_is_told_whose_request_it_is(typed: Typed) -> None:
-    """By a fingerprint that the agency reads out, and who is to supervise it; a file with other keys is not signed."""
+    """The admitter compares a fingerprint that the agency reads out, and sees its supervisor; a file with other keys is not signed."""
     asked = {"role": "ngo_legal", "supervisor": "ngo-zz", "out": typed.file}
     digits = typed("request", "ngo-b", **asked).strip().rpartition(": ")[2]
     before = typed.file.read_bytes()
@@ -190,7 +190,7 @@ def test_a_timer_does_what_up_does(typed: Typed) -> None:
 
 @pytest.mark.broker
 def test_what_is_refused_is_one_sentence_that_repeats_nothing(typed: Typed, tmp_path: Path) -> None:
-    """A file that is none, one that was altered, a role or an id that cannot be, an agency that is there."""
+    """A malformed file, an altered file, an impossible role or id, and an existing agency are refused."""
     odd = tmp_path / "odd.json"
     odd.write_text('{"form": "CANARY-7"}')
     typed("request", "ngo-c", role="ngo_legal", out=typed.file)
@@ -245,7 +245,7 @@ def test_up_signs_how_far_the_directory_goes(bus: BusFolder, monkeypatch: pytest
 
 @pytest.mark.parametrize("group", [agency, admitter], ids=["agency", "admitter"])
 def test_every_help_has_an_example(group: ModuleType) -> None:
-    """One that can be typed as it stands."""
+    """The example can be typed as printed."""
     for command in group.app.registered_commands:
         name = command.name or command.callback.__name__.rstrip("_")
         shown = CliRunner().invoke(group.app, [name, "--help"], terminal_width=200).output

@@ -56,7 +56,7 @@ def entered(bus: BusFolder, file: Path) -> Request:
 
 
 def machine(bus: BusFolder, home: Path) -> BusFolder:
-    """A machine on which nothing of the agency is left: it knows where the bus is, and whose word to trust."""
+    """Return a machine without any files of the agency, which knows the bus's address and its trusted keys."""
     folder = BusFolder(home)
     Invitation.to(bus).accept(folder)
     return folder
@@ -76,7 +76,7 @@ async def _asked(send: Any, agency: str) -> bool:
 
 
 def is_served(folder: BusFolder, who: str = US) -> bool:
-    """Whether the broker tells the agency, by its certificate in *folder*, how far its own inbox is."""
+    """Return whether the broker serves the agency, by its certificate in *folder*, the end of its own inbox."""
 
     async def asks() -> bool:
         async with speaking(folder.reach(folder.agency(who).path)) as send:
@@ -149,7 +149,7 @@ def test_when_they_hold_every_certificate_before_them_ends(bus: BusFolder, tmp_p
 def test_an_agency_whose_disk_is_gone_comes_back(
     bus: BusFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """On a new machine, which nobody lets in yet: by files, and when its keys hold, with a certificate; the old one has ended."""
+    """A new machine asks by files, since it has no access yet; its certificate comes when the keys hold, and the old one ends."""
     monkeypatch.chdir(tmp_path)
     for where, name, seconds in (
         (fold, "WITHOUT_OLD_KEY", 2),

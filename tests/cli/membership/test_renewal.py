@@ -1,4 +1,4 @@
-"""The certificate of an agency on a machine of its own: another one in time, by itself, and nothing is lost meanwhile."""
+"""An agency on its own machine gets its next certificate in time and automatically, and loses nothing meanwhile."""
 
 import asyncio
 import secrets
@@ -30,7 +30,7 @@ from patience import LONGEST_WAIT, PATIENCE, until
 pytestmark = [pytest.mark.broker, pytest.mark.slow]
 
 LIFE = timedelta(seconds=24)
-"""Of which the last third is the time for another."""
+"""Short lifetime of a certificate; renewal begins in its last third."""
 
 HOW = {
     "ref": REF,
@@ -57,18 +57,18 @@ def ready(one: Apart) -> None:
 
 
 def says(one: Apart, event: dict[str, Any] | None = None) -> str:
-    """What comes of it when it says an *event*, by default that it met somebody new."""
+    """Publish an *event*, by default a signal about a new person; return the verdict."""
     return str(asyncio.run(one.says(event or signal_of(secrets.token_hex(16))))["verdict"])
 
 
 def history(up: Supervisor, agency: str) -> list[str]:
-    """What the registrar has registered of *agency*, by the auditor's reading."""
+    """Return the ids of *agency*'s registrations, as the auditor reads them."""
     entries = asyncio.run(audited(up.folder)).history.entries
     return [each.registration.id for each in entries if each.registration.source == agency]
 
 
 async def answered(up: Supervisor, one: Apart, ref: str) -> str:
-    """What *one* has heard when the special unit has acknowledged the referral *ref*."""
+    """Return the type of *one*'s next event after the special unit has acknowledged the referral *ref*."""
     case = about("referral.acknowledged", {"receipt_no": "SU-1", "duty_role": "duty_officer"}, ref=ref)
     async with door_of(up.folder, "special-unit") as unit, door_of(one.folder, one.name) as door:
         await unit.publish(case, wait=LONGEST_WAIT)
@@ -79,7 +79,7 @@ async def answered(up: Supervisor, one: Apart, ref: str) -> str:
 
 
 def test_a_desk_alone_renews_its_certificate_and_nothing_is_lost(up: Supervisor, tmp_path: Path) -> None:
-    """It asks over the topic, the operator answers, its connections carry the new one; when the old one ends it goes on."""
+    """The desk asks over the topic, the operator answers, and the desk reconnects with the new certificate before the old one ends."""
     with apart(up.folder, tmp_path, "ngo-r", "ngo_outreach") as one:
         ends, before = one.holds(LIFE), one.tls.certificate.read_bytes()
         one.start()
@@ -109,7 +109,7 @@ def test_a_desk_alone_renews_its_certificate_and_nothing_is_lost(up: Supervisor,
 
 
 def rights(up: Supervisor, one: Apart, count: int) -> list[str]:
-    """What the broker grants certificate number *count* of the agency."""
+    """Return the broker's rules for certificate number *count* of the agency."""
     found = Gate(up.folder)._found()
     return [str(rule) for rule in found if rule.principal == f"{one.name}.{count}"]
 
@@ -134,7 +134,7 @@ def test_one_that_has_ended_is_renewed_by_file(up: Supervisor, tmp_path: Path) -
 def test_keys_change_and_nobody_carries_a_file(
     up: Supervisor, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The desk asks and confirms; the admitters sign, one at the operator's, one elsewhere; the operator's `up` does its part."""
+    """The desk asks and confirms; two admitters sign, at the operator's and elsewhere; the operator's `up` does its part."""
 
     def waits() -> str:
         capsys.readouterr()

@@ -198,7 +198,7 @@ if sys.platform == "linux":  # no other system shows it in files
                 assert not any(form in content for form in forms)
 
     def test_no_process_leaves_a_picture_of_its_memory(kept: Kept) -> None:
-        """Desks have keys and open letters in it; what a system does with core files, it does not with theirs."""
+        """Desks have keys and open letters in memory, so the system's handling of core files must not apply to them."""
         raised = os.geteuid() == 0 or resource.getrlimit(resource.RLIMIT_CORE)[1] != 0
         for name, pid in {**kept.pids(), "supervisor": kept.process.pid}.items():
             limits = Path(f"/proc/{pid}/limits").read_text(encoding="ascii").splitlines()
@@ -206,7 +206,7 @@ if sys.platform == "linux":  # no other system shows it in files
             assert line.split()[4:6] == (["1", "1"] if raised else ["0", "0"]), name
 
     def test_a_broker_that_crashes_leaves_no_picture_of_its_memory(kept: Kept) -> None:
-        """Java would write a report, which shows what registers point to, beside its data."""
+        """By default Java writes a report with memory contents beside its data."""
         before = set(kept.folder.path.iterdir())
         pid = kept.pids()["broker"]
         os.kill(pid, signal.SIGSEGV)
@@ -216,7 +216,7 @@ if sys.platform == "linux":  # no other system shows it in files
 
 
 def test_without_the_key_file_nothing_comes_to_the_broker(kept: Kept) -> None:
-    """One sentence names the key file to give, and the doctor notes that it did not ask the broker."""
+    """One sentence names the missing key file, and the doctor notes that it did not ask the broker."""
     for command in (["topics", "check"], ["run", "auditor"], ["replay"]):
         status, said = sentence_of(kept.folder, *command)
         assert status != 0

@@ -34,7 +34,7 @@ def write_store(path: Path, pem: bytes) -> Path:
 
 
 class OthersAuthority:
-    """What certifies the cluster's brokers and its administrators, and knows no bus."""
+    """The authority that certifies the cluster's brokers and administrators, and knows no bus."""
 
     def __init__(self) -> None:
         self._key = ec.generate_private_key(ec.SECP256R1())
@@ -75,7 +75,7 @@ class OthersAuthority:
 
 
 class OthersCluster(EmbeddedKafka):
-    """One broker of it, which is its controller too. Its operator sets it to what *told* says, once he was told."""
+    """One broker, also the controller; its operator applies the settings *told*, once they are given."""
 
     def __init__(self, home: Path) -> None:
         folder = BusFolder(home)
@@ -90,7 +90,7 @@ class OthersCluster(EmbeddedKafka):
 
     @property
     def as_admin(self) -> Reach:
-        """The cluster as its own administrator comes to it, on its own listener."""
+        """Return the cluster as its own administrator reaches it, on the cluster's own listener."""
         return Reach(self.bootstrap, Tls(self.folder.keys))
 
     def _equip(self) -> None:

@@ -93,13 +93,13 @@ def test_several_addresses_are_as_good_as_one() -> None:
 
 
 def test_a_cluster_is_elsewhere_when_one_of_its_brokers_is() -> None:
-    """Another machine meets it there; who invites is warned only where it would meet none."""
+    """Other machines reach such a cluster; an invitation warns only if they would reach no broker."""
     assert is_this_machine("127.0.0.1:9092,localhost:9093")
     assert not is_this_machine("127.0.0.1:9092,kafka-2.example:9092")
 
 
 def test_who_is_not_ready_is_named_until_all_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each with what it says of itself, and once as long as nothing changes; then `up` goes on."""
+    """Each unready service is named with its own reason, again only after a change; then `up` goes on."""
     slow = {"registrar": "It does not answer.", "ngo-a": "It stands still."}
     states = [slow, slow, {"ngo-a": "It stands still."}, {}]
     said: list[str] = []
@@ -126,7 +126,7 @@ def test_a_service_that_never_ran_does_not_answer(tmp_path: Path) -> None:
 
 
 def test_a_signal_in_the_middle_of_an_event_loop_ends_the_block() -> None:
-    """asyncio swallows all but two kinds of errors that are raised in what it calls; the signal to end is of these."""
+    """asyncio swallows all but two kinds of errors raised in its callbacks; the signal to end uses these."""
 
     async def work() -> None:
         asyncio.get_running_loop().call_soon(os.kill, os.getpid(), signal.SIGTERM)

@@ -1,4 +1,4 @@
-"""The doctor and the keys: what is wrong is said in a line that mends it, and a real bus is not run with open keys."""
+"""The doctor and the keys: each fault is shown with the command that fixes it, and a real bus does not run with open keys."""
 
 import io
 import json
@@ -72,7 +72,7 @@ def key_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def codes(folder: BusFolder, now: datetime = NOW) -> set[str]:
-    """What is wrong by the files, notes left out."""
+    """Return the codes of serious findings in the files."""
     return {each.code for each in doctor.findings(folder, now) if each.serious}
 
 
@@ -106,7 +106,7 @@ class TestARealBus:
         assert not private_keys(folder)
 
     def test_said_explicitly_it_is(self, folder: BusFolder, capsys: pytest.CaptureFixture[str]) -> None:
-        """And it says each time what that means."""
+        """The meaning is printed each time."""
         unlock(folder, unprotected=True)
 
         assert "are unprotected" in capsys.readouterr().err
@@ -122,7 +122,7 @@ class TestARealBus:
     def test_no_key_is_sealed_while_somebody_has_it_open(
         self, folder: BusFolder, key_file: Path, service: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """What runs would start no more, and not know it: one that `nrmbus run` started is noticed as a whole bus is."""
+        """A running service could not start again, unnoticed; one that `nrmbus run` started counts as a whole bus does."""
         del key_file
         refusals = []
 
@@ -194,7 +194,7 @@ class TestARealBus:
     def test_a_key_file_beside_the_keys_is_refused(
         self, folder: BusFolder, key_file: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """Who takes the folder would have both."""
+        """A thief of the folder would have keys and key file."""
         inside = folder.path / "nrmbus.key"
         key_file.rename(inside)
         monkeypatch.setenv(keyfile.SETTING, str(inside))
@@ -223,7 +223,7 @@ class TestTheDoctor:
     """One line a finding: what, why, the command."""
 
     def test_open_keys_are_found(self, folder: BusFolder) -> None:
-        """The one thing that is wrong with a bus that was just made so; and looking leaves nothing behind."""
+        """Open keys are the only fault of such a new bus, and the check leaves no files behind."""
         before = set(folder.path.rglob("*"))
         assert codes(folder) == {"keys_unprotected"}
         assert set(folder.path.rglob("*")) == before
@@ -300,7 +300,7 @@ class TestTheDoctor:
 
     @pytest.mark.parametrize(("days", "wrong"), [(0, False), (22, False), (24, True), (31, True)])
     def test_a_certificate_that_nobody_renewed_is_found(self, folder: BusFolder, days: int, wrong: bool) -> None:  # noqa: FBT001 - a column
-        """It lives 30 days, and renews itself ten before its end."""
+        """A certificate lives 30 days and is renewed ten days before its end."""
         Authority(folder).equip("ngo-a", folder.agency("ngo-a").path)
 
         assert ("certificate" in codes(folder, datetime.now(UTC) + timedelta(days=days))) is wrong
@@ -356,7 +356,7 @@ class TestTheDoctor:
 async def test_on_a_bus_that_runs_clocks_and_directory_are_looked_at(
     broker: Broker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The head that the operator signed a moment ago has both clocks, which are one here: nothing is wrong with them.
+    """The operator's newest head shows both clocks, which agree here: nothing is wrong.
 
     Four hours later without another head, the directory is stale.
     """
@@ -378,7 +378,7 @@ async def test_on_a_bus_that_runs_clocks_and_directory_are_looked_at(
 
 @pytest.mark.broker
 async def test_a_bus_started_late_changes_the_sealing_keys_of_its_own_services(broker: Broker) -> None:
-    """Eleven weeks later they end soon: the doctor finds it, the next start makes others, and one after that none."""
+    """Eleven weeks later the keys end soon: the doctor finds them, the next start replaces them, and a further start does nothing."""
     folder = broker.fresh_bus(play=False)
     long_ago = datetime.now(UTC).replace(microsecond=0) - timedelta(days=77)
     services = set(await admit(folder, {}, long_ago))

@@ -1,4 +1,4 @@
-"""A bus on a Kafka cluster that is another's: let in as the page for its operator says, and as closed as on its own."""
+"""A bus on somebody else's Kafka cluster: admitted as the page for its operator says, and as closed as on its own."""
 
 import asyncio
 import json
@@ -44,7 +44,7 @@ SIGNAL = Path(__file__).parents[3] / "deploy" / "examples" / "signal.json"
 
 @dataclass
 class Guest:
-    """A bus, its folder, and the cluster of somebody else that it is to run on."""
+    """A bus, its folder, and the foreign cluster for it."""
 
     cluster: OthersCluster
     folder: BusFolder
@@ -54,7 +54,7 @@ class Guest:
 
     @property
     def environment(self) -> dict[str, str]:
-        """What its commands are started with."""
+        """Return the environment of the bus's commands."""
         return {**os.environ, keyfile.SETTING: str(self.key_file)}
 
     @property
@@ -82,7 +82,7 @@ class Guest:
         return self.running
 
     def runs(self) -> set[str]:
-        """Which services run now."""
+        """Return the names of the running services."""
         try:
             return set(json.loads((self.folder.run / "services.json").read_bytes()))
         except FileNotFoundError:
@@ -119,7 +119,7 @@ def guest(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guest]:
 
 @pytest.fixture(scope="module")
 def told(guest: Guest) -> tuple[int, list[str]]:
-    """What the first start says, to a cluster that was not set."""
+    """Return status and output of the first start on a cluster without the settings."""
     return guest.says(*guest.options)
 
 

@@ -17,7 +17,7 @@ POSTED = FOLDER.parent / "deploy" / "examples" / "referral.json"
 
 
 def nrmbus(*arguments: object, stdin: str | None = None) -> Result:
-    """What ``nrmbus schema`` says; a sentence for its user is raised as `BusError`, as `__main__` prints it."""
+    """Return the result of ``nrmbus schema``; raise `BusError` for a sentence that `__main__` would print."""
     done = typed("schema", *map(str, arguments), stdin=stdin)
     if done.exception and not isinstance(done.exception, SystemExit):
         raise done.exception

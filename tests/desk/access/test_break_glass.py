@@ -1,4 +1,4 @@
-"""Sealing anew at a real desk: in an emergency, or to whom a registrar names; what is on record first, what stays closed."""
+"""A desk seals a letter again, in an emergency or at a registrar's request: the record comes first, withdrawn data stay closed."""
 
 from datetime import timedelta
 from pathlib import Path
@@ -42,13 +42,13 @@ def due(registrar: FakeRegistrar, to: str, holder: str | None = None) -> Read:
 
 
 async def resealed(given: Given) -> Record:
-    """What the desk then sends by itself, its receipts left out."""
+    """Return the resealed letter that the desk sends automatically."""
     (record,) = await sealed_anew(given)
     return record
 
 
 async def sealed_anew(given: Given) -> list[Record]:
-    """All of that, if there is any, once all that it says is registered."""
+    """Return all resealed letters, after everything that the desk sent is registered."""
     sent: list[Record] = []
     while found := await given.out():
         for record in found:
@@ -58,7 +58,7 @@ async def sealed_anew(given: Given) -> list[Record]:
 
 
 def opened(record: Record, by: str) -> dict[str, Any]:
-    """What *by* can open of it."""
+    """Return the letter's parts as *by* can open them."""
     container, signed = decode(record).letter(), decode(record)
     assert container is not None
     place = {"bus": BUS, "source": signed.source, "id": signed.id, "subject": CASE}
@@ -66,7 +66,7 @@ def opened(record: Record, by: str) -> dict[str, Any]:
 
 
 async def test_the_holder_seals_what_the_reason_needs_and_its_opening_is_on_record_first(tmp_path: Path) -> None:
-    """From a letter that it received: to the asking agency those parts, to anybody else nothing; the story to nobody."""
+    """From a received letter, the asking agency gets the parts that the reason needs; nobody else gets any, and nobody gets the story."""
     async with desk_of("vac", tmp_path) as given:
         for record in (consented(given.registrar), referred(given.registrar), broken(given.registrar, "vac")):
             await given.hear(record)
@@ -85,7 +85,7 @@ async def test_the_holder_seals_what_the_reason_needs_and_its_opening_is_on_reco
 
 
 async def test_its_own_words_are_sealed_anew_too(tmp_path: Path) -> None:
-    """The agency that had told others who she is tells so in an emergency; of its own words no reading is owed."""
+    """The referring agency seals its own letter again in an emergency; opening its own words is not recorded as a reading."""
     async with desk_of("ngo-a", tmp_path) as given:
         await given.registered(type="case.signal_recorded", data=SIGNAL)
         flat = {name: value for fields in SEALED.values() for name, value in fields.items() if name != "income"}
@@ -122,7 +122,7 @@ async def test_what_came_under_a_key_that_was_destroyed_since_is_sealed_anew(
 async def test_a_desk_that_was_off_for_a_day_opens_and_seals_nothing(
     tmp_path: Path, hours: int, *, answered: bool
 ) -> None:
-    """It is an emergency no longer, and who needed it has found another way: a person is told, to see what is still due."""
+    """After a day the emergency is over and the asking agency has found another way: a task tells a person to check what is still due."""
     async with desk_of("vac", tmp_path) as given:
         for record in (consented(given.registrar), referred(given.registrar)):
             await given.hear(record)
@@ -136,7 +136,7 @@ async def test_a_desk_that_was_off_for_a_day_opens_and_seals_nothing(
 
 
 async def test_what_she_has_taken_back_stays_closed_in_an_emergency(tmp_path: Path) -> None:
-    """The holder itself may not open it any more: it says that it holds nothing."""
+    """The holder may not open the withdrawn data either: its answer names no parts."""
     async with desk_of("vac", tmp_path) as given:
         for record in (consented(given.registrar), referred(given.registrar), withdrawn(given.registrar)):
             await given.hear(record)
@@ -151,7 +151,7 @@ async def test_what_she_has_taken_back_stays_closed_in_an_emergency(tmp_path: Pa
 
 @pytest.mark.parametrize("holder", ["ngo-a", "vac"], ids=["another is the holder", "nobody asked"])
 async def test_a_desk_that_is_not_asked_seals_nothing(holder: str, tmp_path: Path) -> None:
-    """It hears as the second agency; and what was never asked for is not handed out, whoever says that it is due."""
+    """Neither an event for another holder nor one without a request makes the desk seal anything."""
     async with desk_of("vac", tmp_path) as given:
         for record in (consented(given.registrar), referred(given.registrar)):
             await given.hear(record)
@@ -164,7 +164,7 @@ async def test_a_desk_that_is_not_asked_seals_nothing(holder: str, tmp_path: Pat
 
 
 async def test_a_registrar_that_names_another_reader_gets_nothing_sealed_to_him(tmp_path: Path) -> None:
-    """The desk seals to who broke the glass by what it had heard itself; a rogue registrar talks it into nobody else."""
+    """The desk seals to the agency named in the request it heard itself; a rogue registrar cannot name another reader."""
     async with desk_of("vac", tmp_path) as given:
         for record in (consented(given.registrar), referred(given.registrar), broken(given.registrar, "vac")):
             await given.hear(record)
@@ -193,7 +193,7 @@ async def test_an_audience_that_could_never_be_is_not_sealed_to(tmp_path: Path) 
 
 
 async def sent(given: Given) -> list[Record]:
-    """What goes out until the desk has answered nothing more; receipts are registered, the rest is left as it is."""
+    """Return the records the desk sends until it is quiet; register every record but the resealed letters."""
     found: list[Record] = []
     while new := await given.out():
         found += new

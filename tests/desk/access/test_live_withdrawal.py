@@ -17,7 +17,7 @@ WITHDRAWN = {"purposes": ["services", "information_sharing"], "receivers": ["spe
 
 
 async def test_p7_what_was_withdrawn_while_a_desk_was_down_stays_closed(broker: Broker) -> None:
-    """The letter and, behind it, the withdrawal wait in the inbox: it is not opened, and its sender hears that it was not."""
+    """Letter and withdrawal wait in the inbox: the desk does not open the letter, and tells the sender so."""
     async with live(broker, TWO, run=list(TWO)) as bus, bus.door("ngo-a") as ngo:
         await ngo.publish(signal_of(CASE), wait=LONGEST_WAIT)
         await quiet(bus, *TWO)

@@ -1,4 +1,4 @@
-"""What the person took back stays closed, a letter waits for what stands behind it, and a reading is on record first."""
+"""Withdrawn data stay closed, a letter waits for later deliveries, and a reading is recorded first."""
 
 import asyncio
 import sqlite3
@@ -43,23 +43,23 @@ def consented(registrar: FakeRegistrar) -> Read:
 
 
 async def receipts(given: Given) -> list[str]:
-    """What the desk says about letters, in order."""
+    """Return the types of the desk's receipts for letters, in order."""
     return [row.type for row in await given.rows("outbox") if row.type in RECEIPTS]
 
 
 async def readings(given: Given) -> list[tuple[str, str]]:
-    """By whom and what for the desk opened something, in order."""
+    """Return reader and purpose of each recorded opening, in order."""
     return [(row.who, row.purpose) for row in await given.rows("reads")]
 
 
 class TestUnderAWithdrawnConsent:
-    """P7: what was still closed when the person took consent back stays closed, whoever asks and by which way."""
+    """P7: letters that were still closed when the person withdrew consent stay closed, for every reader and in every way."""
 
     @pytest.mark.parametrize("kind", ["withdrawn", "refused"])
     async def test_p7_a_letter_that_comes_later_is_not_opened_and_the_sender_hears_so(
         self, kind: str, tmp_path: Path
     ) -> None:
-        """Not even by the desk itself; the receipt does not claim that it opened, nor that it could not."""
+        """The desk does not open the letter either; the receipt claims neither an opening nor a failure."""
         async with desk_of("vac", tmp_path) as given:
             for record in (consented(given.registrar), withdrawn(given.registrar, kind), supplied(given.registrar)):
                 await given.hear(record)
@@ -70,7 +70,7 @@ class TestUnderAWithdrawnConsent:
             assert (shown["parts"], shown["shut"]) == ([], "consent_withdrawn")
 
     async def test_p7_a_letter_that_nobody_has_read_yet_stays_closed(self, tmp_path: Path) -> None:
-        """The desk knows that it opens; a person may not, is told why, and no reading is put on record for it."""
+        """The desk knows that the letter opens, but a person is told why it stays closed, and no reading is recorded."""
         async with desk_of("vac", tmp_path) as given:
             for record in (consented(given.registrar), supplied(given.registrar), withdrawn(given.registrar)):
                 await given.hear(record)
@@ -83,7 +83,7 @@ class TestUnderAWithdrawnConsent:
             assert [row.type for row in await given.rows("outbox") if row.type == "access.granted"] == []
 
     async def test_what_was_read_is_closed_until_the_agency_has_answered(self, tmp_path: Path) -> None:
-        """Deleted: for ever. Retained by a law that it names: what a person had opened before opens again, nothing else."""
+        """Deleted letters stay closed; retained by a law, only letters that a person had read open again."""
         async with desk_of("vac", tmp_path) as given:
             await given.hear(consented(given.registrar))
             await given.hear(supplied(given.registrar))
@@ -101,7 +101,7 @@ class TestUnderAWithdrawnConsent:
         assert after[1]["letter"] == {"story": {"answer": CANARY}}
 
     async def test_a_new_consent_opens_what_it_closed(self, tmp_path: Path) -> None:
-        """What the person said last stands."""
+        """The person's latest word holds: consent after a withdrawal opens letters again."""
         async with desk_of("vac", tmp_path) as given:
             for record in (withdrawn(given.registrar), supplied(given.registrar), consented(given.registrar)):
                 await given.hear(record)
@@ -158,7 +158,7 @@ class TestUnderAWithdrawnConsent:
 
 
 async def until_sent(given: Given) -> Any:
-    """What the desk sends next."""
+    """Return the next record that the desk sends."""
     sent: list[Any] = []
 
     async def some() -> list[Any]:
@@ -189,7 +189,7 @@ class TestBeforeTheInboxIsRead:
             assert await given.rows("parked") == []
 
     async def test_p7_nobody_has_it_opened_by_hand_meanwhile(self, tmp_path: Path) -> None:
-        """Who releases the case before the withdrawal behind the letter was read is told to wait."""
+        """A release by hand is refused until the desk has read the withdrawal behind the letter."""
         async with desk_of("vac", tmp_path) as given:
             letter, word = supplied(given.registrar), withdrawn(given.registrar)
             given.desk.end_of = lambda _: 3
@@ -248,7 +248,7 @@ class TestOnRecordBeforeItIsRead:
     async def test_p4_the_registrar_has_the_reading_before_the_letter_is_opened(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """What is registered names event, parts, purpose and the reader's number; nothing is open until it came back."""
+        """The registered record names event, parts, purpose and the reader's number; nothing is opened before it comes back."""
         seen: list[tuple[int, int]] = []
         async with desk_of("vac", tmp_path) as given:
             record = supplied(given.registrar)
@@ -298,7 +298,7 @@ class TestOnRecordBeforeItIsRead:
     async def test_p4_agreed_to_while_others_are_put_on_record_a_letter_waits_for_a_record_of_its_own(
         self, tmp_path: Path
     ) -> None:
-        """It was closed when the page was asked for, so nothing of it was registered: it opens with the next request."""
+        """The letter was closed when the page was requested, so no reading of it was registered: it opens with the next request."""
         other = "ef" * 16
         async with desk_of("vac", tmp_path) as given:
             await given.hear(supplied(given.registrar))
@@ -316,7 +316,7 @@ class TestOnRecordBeforeItIsRead:
             assert (await given.read(actor="S-17"))[0]["letter"] == {"story": {"answer": CANARY}}
 
     async def test_nobody_reads_in_the_desks_name(self, tmp_path: Path) -> None:
-        """A reading that no person answers for would pass as the desk's own: it is not taken, nor a purpose of its own.
+        """A reader without a staff number is refused, and so is the desk's own purpose: either would pass as the desk's reading.
 
         Nor is a person's name: who reads has a number, and the envelope that says so stays.
         """
@@ -372,7 +372,7 @@ class TestOnRecordBeforeItIsRead:
         assert nothing.json()["code"] == "not_found"
 
     async def test_a_report_to_the_person_names_the_parts_in_which_something_is_written(self, tmp_path: Path) -> None:
-        """Of letters that came and of its own: which parts are empty, no word of any; the desk's opening is in its table."""
+        """Received and own letters are reported by which parts are empty, without their words; the desk's opening is in its table."""
         how = {"what": "person_report", "purpose": "person_request", "actor": "S-17"}
         async with desk_of("vac", tmp_path / "vac") as given:
             await given.hear(supplied(given.registrar))
@@ -414,7 +414,7 @@ class TestOnRecordBeforeItIsRead:
 
 
 async def test_who_withdrew_sees_who_has_not_answered(tmp_path: Path) -> None:
-    """Since when and until when; then what it answered. Who owes the answer sees it too."""
+    """Since when and until when; then what it answered. The agency that owes the answer sees the duty too."""
     async with desk_of("vac", tmp_path) as given:
         await given.hear(consented(given.registrar))
         await given.hear(withdrawn(given.registrar))

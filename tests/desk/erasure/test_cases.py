@@ -1,4 +1,4 @@
-"""A case is erased: what opens its letters is gone, whoever has the folder; what was signed in the clear stays and verifies."""
+"""Erasing a case destroys every key to its letters, even for somebody with the folder; signed clear text stays and verifies."""
 
 import asyncio
 import shutil
@@ -41,7 +41,7 @@ async def hear_a_letter(given: Given, case: str = CASE) -> tuple[Container, Plac
 
 
 async def hear_that_it_is_due(given: Given, case: str = CASE, ground: str = "decision") -> str:
-    """The bus says that the case is to be erased now; the id under which it says so."""
+    """Have the bus publish that the case is due for erasure; return the event's id."""
     said = given.registrar.event("timekeeper", "access.erasure_due", {"ground": ground}, case=case)
     await given.hear(given.registrar.register(said, to="vac"))
     return decode(said).id
@@ -92,7 +92,7 @@ async def test_what_is_due_by_a_clock_years_ahead_waits_for_this_desks_own(tmp_p
 async def test_what_the_timekeeper_alone_says_does_nothing_in_anothers_mouth(
     tmp_path: Path, type_: str, data: dict[str, Any]
 ) -> None:
-    """An agency and a registrar in wrong hands have no case erased, and no letter sealed anew: the desk knows who says it."""
+    """A rogue agency or registrar cannot have a case erased or a letter resealed: the desk checks who published the event."""
     referral = "9e" * 16 if type_ == "access.reseal_due" else None
     async with desk_of("vac", tmp_path) as given:
         _, place = await hear_a_letter(given)
@@ -106,7 +106,7 @@ async def test_what_the_timekeeper_alone_says_does_nothing_in_anothers_mouth(
 
 
 async def test_after_an_erasure_no_file_of_the_folder_opens_the_letter(tmp_path: Path) -> None:
-    """An attacker with today's folder, the agency's keys and the letter as it travelled finds nothing that opens it.
+    """After an erasure, today's folder, the agency's keys and the letter as it travelled do not open the letter.
 
     Key of the case, kept content keys and ciphertext were in its files before; afterwards none is, in no free page and
     not in the write-ahead file. The other case opens as before.
@@ -152,7 +152,7 @@ async def test_erased_while_a_reading_is_being_put_on_record_it_is_not_opened(tm
 
 
 async def test_nobody_takes_the_id_of_what_the_desk_says_by_itself(tmp_path: Path) -> None:
-    """It follows from what the timekeeper will say: said before at the door, the desk would keep silent about its erasure."""
+    """The id follows from the timekeeper's event: if somebody used it at the door first, the desk could not confirm its erasure."""
     due = said_by_itself("timekeeper", "what anybody can work out", "D-ERASE")
     taken = {"type": "consent.given", "data": CONSENT, "case": CASE, "actor": "S-1"}
     async with desk_of("vac", tmp_path) as given:
@@ -169,7 +169,7 @@ async def test_nobody_takes_the_id_of_what_the_desk_says_by_itself(tmp_path: Pat
 
 
 async def test_what_was_signed_in_the_clear_stays(tmp_path: Path) -> None:
-    """Envelopes, registrations and who read what; the door says that the letter was erased."""
+    """Envelopes, registrations and the record of readers stay; the door shows the letter as erased."""
     async with desk_of("vac", tmp_path) as given:
         await hear_a_letter(given)
         await hear_that_it_is_due(given)
@@ -207,7 +207,7 @@ async def test_it_is_confirmed_once_with_the_horizon(tmp_path: Path) -> None:
 
 
 async def test_a_folder_restored_from_before_an_erasure_erases_again_and_confirms_nothing_twice(tmp_path: Path) -> None:
-    """The inbox is read again from there: what it had destroyed is destroyed, and its confirmation is in the case already."""
+    """A restored desk reads its inbox again from the backup's position: it erases the case again and does not confirm twice."""
     home, old = tmp_path / "home", tmp_path / "old"
     home.mkdir()
     async with desk_of("vac", home) as given:
@@ -237,7 +237,7 @@ async def test_a_folder_restored_from_before_an_erasure_erases_again_and_confirm
 
 
 async def test_what_this_agency_had_said_itself_goes_too(tmp_path: Path) -> None:
-    """Its own letters and drafts, once they are answered; one that is under way is waited for."""
+    """The agency's own letters and drafts are erased once they are answered; the erasure waits for a draft that is under way."""
     async with desk_of("vac", tmp_path) as given:
         signal = SIGNAL | {"detector": "vac"}
         await given.ask(type="case.signal_recorded", data=signal, sealed={"notes": CANARY})
@@ -265,7 +265,7 @@ async def test_what_comes_after_an_erasure_is_erased_too(tmp_path: Path) -> None
 
 
 async def test_cut_in_between_it_is_all_or_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Killed while it erases: afterwards it is as before, and the next look does it, confirmation included."""
+    """A desk killed during an erasure is unchanged; the next look erases and confirms."""
     async with desk_of("vac", tmp_path) as given:
         _, place = await hear_a_letter(given)
         await hear_that_it_is_due(given)
@@ -296,7 +296,7 @@ async def test_a_ledger_that_does_not_overwrite_would_be_noticed(tmp_path: Path)
 
 
 async def test_who_reads_the_ledger_meanwhile_keeps_nothing_of_it_on_the_disk(tmp_path: Path) -> None:
-    """A backup is being made while a case is erased: what opened its letters leaves the write-ahead file as soon as that is done."""
+    """While a backup reads the ledger, the keys stay in the write-ahead file; they leave the file as soon as the backup is done."""
 
     def left(keys: list[bytes]) -> int:
         files = [path.read_bytes() for path in tmp_path.glob("ledger.sqlite*")]
@@ -359,7 +359,7 @@ async def test_whoever_is_killed_before_the_file_is_emptied_empties_it_the_next_
 
 
 async def test_the_timekeeper_is_not_asked_and_confirms_nothing(tmp_path: Path) -> None:
-    """It keeps a ledger as desks do; what it confirmed would be refused, in the history of each erased case."""
+    """The timekeeper keeps a ledger as desks do, but confirms no erasure: the registrar would refuse the event in every case."""
     async with desk_of("timekeeper", tmp_path) as given:
         async with given.desk.seat.ledger.write() as tx:
             await rounds.order(tx, CASE, cause="", ground="decision", at=times.write(NOW))
@@ -369,7 +369,7 @@ async def test_the_timekeeper_is_not_asked_and_confirms_nothing(tmp_path: Path) 
 
 
 async def test_what_was_erased_is_confirmed_again_when_another_decides_so_or_its_years_are_over(tmp_path: Path) -> None:
-    """Each order has its own answer, once: a week runs for each, and who decided hears of whoever owes it."""
+    """Each erasure order gets exactly one answer, since a week runs for each and overdue agencies are reported to its author."""
     async with desk_of("vac", tmp_path) as given:
         await hear_a_letter(given)
         causes = []

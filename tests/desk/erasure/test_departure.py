@@ -1,4 +1,4 @@
-"""An agency that leaves says of each case that it deleted it: what opened its letters is gone from its ledger by then."""
+"""A departing agency signs for each case that it is deleted; by then the letters' keys are gone from the ledger."""
 
 import sqlite3
 from contextlib import closing
@@ -13,7 +13,7 @@ from nrmbus.desk.errors import DeskError
 
 
 async def test_what_it_signs_as_deleted_opens_no_more(tmp_path: Path) -> None:
-    """No file of its folder has what opened that case's letter; the case that it hands over opens as before."""
+    """No file of the folder opens the deleted case's letter; the case that is handed over opens as before."""
     async with desk_of("vac", tmp_path) as given:
         _, place = await hear_a_letter(given)
         _, other = await hear_a_letter(given, OTHER)
@@ -41,7 +41,7 @@ async def test_what_is_not_answered_yet_is_waited_for(tmp_path: Path) -> None:
 
 
 async def test_while_a_backup_reads_it_nothing_is_called_deleted(tmp_path: Path) -> None:
-    """Its agency would sign for what still stands in a file; said again afterwards, it is true."""
+    """The agency would sign for keys that are still in a file; repeated after the backup, the deletion succeeds."""
     async with desk_of("vac", tmp_path) as given:
         await hear_a_letter(given)
         secrets = [row.sealed for table in ("case_keys", "letter_keys") for row in await given.rows(table)]
@@ -61,7 +61,7 @@ async def test_while_a_backup_reads_it_nothing_is_called_deleted(tmp_path: Path)
 
 
 async def test_it_is_told_which_cases_it_has_to_say_something_of(tmp_path: Path) -> None:
-    """Those that it heard of and those that it spoke of; the admitters, who sign for none that is left out, learn of none."""
+    """The list has the cases that the agency heard of or spoke of; the admitters sign for all cases and learn of none."""
     async with desk_of("vac", tmp_path) as given:
         await hear_a_letter(given, OTHER)
         await given.ask(type="case.signal_recorded", data=SIGNAL | {"detector": "vac"}, sealed={"notes": "CANARY"})

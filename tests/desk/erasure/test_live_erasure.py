@@ -1,4 +1,4 @@
-"""A case is erased on a real bus: by a court's word, after a week, by every desk that holds it, and the history proves it."""
+"""A case is erased on a real bus: on a court's decision, after a week, by every holder, and the history proves it."""
 
 import asyncio
 from datetime import timedelta
@@ -32,14 +32,15 @@ TERMINATED = {
 
 
 def of_the_case(folder: BusFolder) -> Certificate:
-    """What the verified history says of the erasure."""
+    """Return the erasure certificate of the verified history."""
     return certificate(verified(folder).history.about(CASE))
 
 
 async def test_a_court_ends_access_and_every_holder_erases_and_confirms(broker: Broker) -> None:
-    """The court never heard of the case; its desk seals the decision's number to those whom the registrar names.
+    """The court never heard of the case; its desk seals the decision's number to the agencies that the registrar names.
 
-    Nothing is erased in the week of objection, nor while the auditor's hold stands. Afterwards no ledger has a letter or a key of the case, whoever said it.
+    Nothing is erased in the week of objection, nor while the auditor's hold stands. Afterwards no ledger has a letter
+    or a key of the case, not even its author's.
     """
     async with live(broker, HOLDERS, run=tuple(HOLDERS)) as bus:
         bus.start("timekeeper")

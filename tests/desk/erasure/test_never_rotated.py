@@ -1,6 +1,6 @@
-"""An agency that never changes its sealing key: it is told in time, then nothing is sealed to it, then its key is destroyed.
+"""An agency that never changes its sealing key is warned, then nobody seals to it, then its key is destroyed.
 
-The bus is one for real cases; its agencies are admitted on day 0, so that their keys end on day 90 and are gone on day 120.
+The bus is for real cases; agencies are admitted on day 0, so their keys end on day 90 and are destroyed on day 120.
 """
 
 import dataclasses
@@ -33,7 +33,7 @@ OTHER = "ef" * 16
 
 
 async def opened(bus: OwnBus, home: Path, letter: Container, place: Place) -> Any:
-    """What whoever has the ledger in the folder *home*, the keys in it, and the letter as it travelled makes of it; else None."""
+    """Return the letter as an attacker with the ledger and keys in *home* opens it, or None if it stays closed."""
     ledger = await Ledger.open(home / "ledger.sqlite", bus=BUS, agency="vac")
     try:
         seat = dataclasses.replace(bus.given.desk.seat, ledger=ledger, identity=Identity.at(home, "vac"))
@@ -49,7 +49,7 @@ async def opened(bus: OwnBus, home: Path, letter: Container, place: Place) -> An
 
 
 def backup(bus: OwnBus, to: Path, *, keys: bool = False) -> Path:
-    """The ledger as it is now, copied as a backup copies it; its private *keys* too if somebody does what he is told not to."""
+    """Copy the ledger as a backup does; with *keys*, copy the private keys too, against the instructions."""
     to.mkdir(parents=True)
     with (
         closing(sqlite3.connect(bus.home / "ledger.sqlite")) as now,
@@ -103,7 +103,7 @@ class TestItsKeys:
         assert await read(bus, place)
 
     async def test_the_old_key_is_overwritten_where_it_lay(self, bus: OwnBus, monkeypatch: pytest.MonkeyPatch) -> None:
-        """Not a copy of it: the file that is destroyed is the very one in which the key was written first."""
+        """The destroyed file is the one in which the key was first written, not a copy."""
         inode = (bus.home / "keys" / "sealing.seed").stat().st_ino
         destroyed = []
         destroy = keyfile.destroy
@@ -144,7 +144,7 @@ class TestItsKeys:
 
 class TestWhatIsSealed:
     async def test_from_day_90_nobody_seals_to_it(self, bus: OwnBus) -> None:
-        """Its desk says so too, and to itself it seals by the key that the directory has as long as it is there."""
+        """The agency's desk reports the expired key, but seals to itself with the directory's key while that is there."""
         seat = bus.given.desk.seat
         bus.at(90 - 1e-5)
         assert not seat.is_shut_out("vac")
@@ -185,7 +185,7 @@ class TestWhatIsSealed:
 
 class TestWhoeverReadsItsBackups:
     async def test_before_the_horizon_they_open_and_after_it_no_more(self, bus: OwnBus, tmp_path: Path) -> None:
-        """A ledger of before, one of the days between, one of the last day, each with the keys that are there that day."""
+        """Ledgers of days 60, 89 and 119, each with the keys of its day, open only before their horizon."""
         letters, backups = {}, {}
         for number, then in enumerate((60, 89, 119)):
             await bus.round(min(then, 90))
@@ -218,7 +218,7 @@ class TestWhoeverReadsItsBackups:
         assert await opened(bus, old, *letter) == STORY
 
     async def test_an_old_ledger_put_back_goes_on(self, bus: OwnBus, tmp_path: Path) -> None:
-        """What it held before its key was destroyed stays shut; what comes to the same case from then on is kept."""
+        """Letters from before the key's destruction stay closed; later letters of the same case are kept."""
         bus.at(60)
         letter, place = await bus.hear_a_letter()
         await bus.given.ask(
@@ -316,7 +316,7 @@ class TestWhenAnotherIsAdmittedLater:
 
 class TestADeskThatWasOff:
     async def test_for_200_days_does_everything_in_its_first_round(self, bus: OwnBus) -> None:
-        """What it keeps opens, the key that should have been gone is gone, and an erasure names a day after today."""
+        """Kept letters open, the overdue key is destroyed, and an erasure names a horizon after today."""
         bus.at(60)
         _, place = await bus.hear_a_letter()
         old = bus.identity.sealing.kid
@@ -329,7 +329,7 @@ class TestADeskThatWasOff:
         assert times.read(done.horizon) == JOINED + timedelta(days=260 + 120)
 
     async def test_a_directory_that_may_be_behind_keeps_no_key_alive(self, bus: OwnBus) -> None:
-        """Or whoever runs the broker could keep a backup open by withholding heads; the desk's own clock decides."""
+        """Otherwise the broker's operator could keep a backup readable by withholding heads; the desk's own clock decides."""
         bus.given.desk.seat.stale = lambda: True
         old = bus.identity.sealing.kid
         await bus.round(90)

@@ -27,7 +27,7 @@ OTHER = "ef" * 16
 
 
 class Inbox:
-    """An inbox that says whether it has been read, and counts how often it was asked."""
+    """A fake inbox with a switch for its state and a count of calls."""
 
     is_read = False
     asked = 0
@@ -44,7 +44,7 @@ class Inbox:
 
 
 def _cut(step: Any, turn: int, *, after: bool) -> Any:
-    """What a process does that is killed in the *turn*-th call of *step*, before its work or *after* it."""
+    """Return *step* wrapped so that call *turn* kills the process, before or *after* the call's work."""
     calls = count()
 
     def plain(*args: Any, **more: Any) -> Any:
@@ -125,7 +125,7 @@ async def test_a_desk_that_runs_makes_its_rounds_by_itself(bus: OwnBus, monkeypa
 
 
 async def test_who_keeps_a_delivery_back_keeps_no_key_alive(bus: OwnBus, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A broker that withholds one delivery stops the inbox until a person looks; the key ends, and what it opened still opens."""
+    """A withheld delivery stops the inbox until a person looks; the key still ends, and the kept letters still open."""
     monkeypatch.setattr(rounds, "LOOK_EVERY", 0.02)
     bus.at(60)
     _, place = await bus.hear_a_letter()
@@ -174,7 +174,7 @@ class TestItIsTold:
         assert lines[0][1] == {"agency": "vac", "seconds": 14 * 86400}
 
     async def test_no_more_once_another_is_admitted(self, bus: OwnBus) -> None:
-        """Its 90 days begin anew."""
+        """The 90 days of the key start again."""
         bus.at(80)
         bus.admit(bus.asked())
         assert await rounds.remind(bus.given.desk.seat) is None

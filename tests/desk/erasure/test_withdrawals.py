@@ -1,4 +1,4 @@
-"""What an agency confirms to have deleted is destroyed by its desk: the signed word is true, and stays so."""
+"""A desk destroys the letters that its agency confirms as deleted, so that the signed statement is true and stays true."""
 
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from nrmbus.wire.letter import Place
 
 
 async def test_p7_what_an_agency_says_that_it_deleted_is_gone_from_its_desk(tmp_path: Path) -> None:
-    """No file of its folder has what opened the letter, and a new consent brings back nothing; its own words stay."""
+    """No file of the folder opens the letter, and a new consent restores nothing; the agency's own letters stay."""
     async with desk_of("vac", tmp_path) as given:
         await given.hear(consented(given.registrar))
         await given.hear(supplied(given.registrar))

@@ -117,7 +117,7 @@ async def test_a_body_without_an_end_is_cut_off(tmp_path: Path) -> None:
 )
 @pytest.mark.parametrize("path", ["/health", "/v1/inbox", "/v1/events", "/openapi.json", "/nowhere"])
 async def test_without_the_token_every_door_is_shut(headers: dict[str, str], path: str, tmp_path: Path) -> None:
-    """Also the health page and what does not exist: who has no token learns nothing but that."""
+    """A caller without the token learns only that one is required, even of the health page and unknown paths."""
     async with desk_of("ngo-a", tmp_path) as here:
         answer = await here.door.get(path, headers=headers)
 
@@ -177,7 +177,7 @@ async def test_an_error_of_ours_shows_nothing_of_itself(tmp_path: Path, monkeypa
 
 
 async def soon(here: Given) -> list[Record]:
-    """What the relay sends once the request that is under way has been taken."""
+    """Return the records that the relay sends after the pending request is accepted."""
     sent: list[Record] = []
 
     async def some() -> list[Record]:
@@ -319,7 +319,7 @@ async def test_the_inbox_is_read_in_order_page_by_page(tmp_path: Path) -> None:
 
 
 async def test_a_case_is_shown_as_this_desk_sees_it(tmp_path: Path) -> None:
-    """Status, duties and version are the fold of what it sent and received; what it has not heard of is not there."""
+    """Status, duties and version are folded from sent and received events; unheard events do not count."""
     async with desk_of("ngo-a", tmp_path) as here:
         await here.registered(**{name: EVENT[name] for name in ("type", "data")})
         case = (await here.door.get(f"/v1/cases/{CASE}")).json()
@@ -385,7 +385,7 @@ async def test_a_desk_serves_no_page_with_scripts_from_elsewhere(tmp_path: Path)
 @given(text=st.text(min_size=3, max_size=30).filter(lambda text: text.strip() and text.isprintable()))
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_no_error_of_the_door_holds_what_came_in(text: str) -> None:
-    """Whatever is written into any member, as value or as name, the error that comes of it does not repeat it."""
+    """An error never repeats a value or a member name of the request."""
     marked, here = f"\u2042{text}\u2042", town()
     seat = Seat("play-0", here.identities["ngo-a"], None, here.directory, here.rules, here.agencies, StandingClock())  # type: ignore[arg-type]  # no ledger is asked
     for body in (

@@ -1,4 +1,4 @@
-"""What is wrong with a request is told by place, with what is allowed there: one problem for one fault, and no echo."""
+"""Errors in a request are reported by place, with the allowed values: one problem per fault, and no echo."""
 
 import json
 from pathlib import Path
@@ -94,7 +94,7 @@ async def test_an_unknown_member_is_told_by_its_place_and_the_names_that_are_all
 async def test_a_misspelt_member_is_one_problem_with_the_name_that_was_meant(
     body: dict[str, Any], pointer: str, meant: str, tmp_path: Path
 ) -> None:
-    """The member that is missing because of it is no second one."""
+    """The member that is missing because of the typo is not reported as a second problem."""
     found = await refused(tmp_path, json.dumps(body).encode())
     (problem,) = found["problems"]
 
@@ -123,7 +123,7 @@ async def test_a_value_that_is_not_in_its_list_is_told_the_list(tmp_path: Path) 
 
 
 async def test_a_list_is_not_also_too_short_because_of_an_item(tmp_path: Path) -> None:
-    """A purpose that is none is the one fault there is; a list that is empty is too short."""
+    """An invalid purpose is the only problem; an empty list is too short."""
     body = EVENT | {"type": "consent.given"}
     wrong = await refused(tmp_path / "a", json.dumps(body | {"data": CONSENT | {"purposes": [CANARY]}}).encode())
     empty = await refused(tmp_path / "b", json.dumps(body | {"data": CONSENT | {"purposes": []}}).encode())
@@ -154,7 +154,7 @@ async def test_a_wrong_parameter_is_named(path: str, pointer: str, words: str, t
 
 
 async def test_many_problems_are_counted_and_not_told_one_by_one(tmp_path: Path) -> None:
-    """Whoever sends a thousand gets five in words, and what is allowed for the first few."""
+    """Of a thousand problems, five are put into words, and only the first few list the allowed values."""
     found = await refused(tmp_path, json.dumps(EVENT | {f"m{turn}": 1 for turn in range(1000)}).encode())
 
     assert found["detail"].endswith("and 995 more.")

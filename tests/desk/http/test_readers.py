@@ -1,4 +1,4 @@
-"""Who reads at a desk's door is named: a person by his number, an agency's system by who answers for it."""
+"""A reader at a desk's door has a number: a person's own, or for a system the number of the person responsible."""
 
 from pathlib import Path
 
@@ -28,7 +28,7 @@ async def test_p4_nobody_reads_unnamed(tmp_path: Path) -> None:
 
 
 async def test_an_agencys_system_reads_as_who_answers_for_it(tmp_path: Path) -> None:
-    """A program that names nobody reads under the number of its agency.json; one that names somebody, under that."""
+    """A program that names no reader uses the number in agency.json; an explicit reader replaces it."""
     async with desk_of("vac", tmp_path) as given:
         given.desk.reader = "S-900"
         await given.hear(supplied(given.registrar))
@@ -46,7 +46,7 @@ async def test_an_agencys_system_reads_as_who_answers_for_it(tmp_path: Path) -> 
 
 @pytest.mark.parametrize("reader", ["leyla", "desk", "by-itself", "S 1", "", 7, ["S-1"]], ids=repr)
 def test_a_system_whose_reader_is_no_number_does_not_start(reader: object, tmp_path: Path) -> None:
-    """What stands in agency.json is looked at before anybody reads by it."""
+    """The reader in agency.json is checked before any request uses it."""
     home = BusFolder(tmp_path).agency("vac")
     write_json(home.agency_json, {"agency": "vac", "role": "vac", "reader": reader})
     with pytest.raises(DeskError, match="reader_unfit"):

@@ -1,4 +1,4 @@
-"""One id of an agency's own is one event, with or without a case, however often and whenever it is sent."""
+"""An event id of an agency stands for one event, with or without a case, however often and whenever it is sent."""
 
 import asyncio
 import tempfile
@@ -71,7 +71,7 @@ async def test_the_case_of_the_first_answer_may_be_given_or_left_out(tmp_path: P
 
 
 async def test_of_two_requests_at_once_one_is_the_event(tmp_path: Path) -> None:
-    """A system that does not wait for its first answer opens one case."""
+    """Parallel requests of a system that does not wait for its first answer open one case."""
     async with desk_of("ngo-a", tmp_path) as here:
         answers = await asyncio.gather(*[post(here, SAID) for _ in range(8)])
 
@@ -167,7 +167,7 @@ async def test_a_lost_ledger_follows_an_event_that_was_sealed_again(tmp_path: Pa
 
 
 async def test_an_id_is_looked_up_without_reading_the_whole_ledger(tmp_path: Path) -> None:
-    """Every table in which an id is looked up has an index that begins with it."""
+    """Every table that is searched by id has an index that begins with the id."""
     async with desk_of("ngo-a", tmp_path) as here:
         for table in ("outbox", "inbox"):
             async with here.desk.seat.ledger.read() as tx:

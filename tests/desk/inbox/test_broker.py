@@ -1,6 +1,6 @@
-"""FastStream with the settings that lose nothing: each trap that a desk avoids, and the check that finds it open again.
+"""FastStream settings that lose nothing: each trap that a desk avoids, and the check that detects it.
 
-Where a test says what FastStream does by default, it is a canary: when an upgrade mends that, the test tells.
+A test of FastStream's default behaviour is a canary: it fails when an upgrade changes the default.
 """
 
 import asyncio
@@ -78,7 +78,7 @@ ALTERED: dict[str, Callable[[KafkaBroker, Inbox], object]] = {
 
 @pytest.mark.parametrize("altered", ALTERED)
 async def test_a_desk_with_an_altered_setting_does_not_start(altered: str, tmp_path: Path) -> None:
-    """Each setting on which nothing-lost rests is looked at where it takes effect, whoever set it."""
+    """Each setting that prevents loss is checked at the place of its effect."""
     with pytest.raises(DeskError, match="settings_drift"):
         await made(tmp_path, ALTERED[altered])
 
@@ -127,7 +127,7 @@ async def test_canary_a_header_that_is_no_text_breaks_the_default_parser() -> No
 
 
 async def test_a_header_that_is_no_text_or_null_stops_nothing(tmp_path: Path) -> None:
-    """The record is set aside with its coordinates and acknowledged; the next one is handled."""
+    """The record is stored with its coordinates and acknowledged; the next one is handled."""
     async with desk_of("shelter", tmp_path) as given:
         registrar = given.registrar
         for bad in (b"\xff\xfe", None):
@@ -166,7 +166,7 @@ async def _original(record: Any) -> Any:
 
 
 async def test_a_failing_handler_is_read_again_and_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """By itself NACK_ON_ERROR spins thousands of times a second; the desk waits longer each time."""
+    """NACK_ON_ERROR alone retries thousands of times a second; the desk waits longer before each retry."""
     waits: list[float] = []
 
     async def waited(seconds: float) -> None:
@@ -223,7 +223,7 @@ async def test_a_handler_cut_by_the_end_of_the_process_is_undone(
 
 
 async def test_what_is_known_of_one_message_is_forgotten_at_the_next(tmp_path: Path) -> None:
-    """The consume loop is one task: whatever is bound to the log for one message would stand on the next one's line."""
+    """The consume loop is one task: log context bound for one message would appear on the next message's lines."""
     async with desk_of("shelter", tmp_path) as given:
         await given.hear(given.registrar.register(bed(given.registrar), to="shelter"))
 

@@ -1,4 +1,4 @@
-"""After an upgrade a desk goes on by itself with what it did not know before, in order, whatever is killed when."""
+"""After an upgrade a desk automatically handles the records that were unknown before, in order, even if it is killed."""
 
 import asyncio
 from collections.abc import Callable
@@ -142,7 +142,7 @@ class TestAfterTheUpgrade:
             assert await payments(given) == ["deposit", "person"]
 
     async def test_a_desk_upgraded_too_little_stops_at_the_next_unknown(self, tmp_path: Path) -> None:
-        """What it knows goes on, and what it still does not know waits for the next upgrade, with a task that says so."""
+        """The desk handles the types that it knows; the others wait for the next upgrade, and a task says so."""
         registrar = FakeRegistrar(town())
         async with desk_of("fund", tmp_path, registrar=registrar) as given:
             said = [decided(registrar), consented(registrar), decided(registrar)]
@@ -166,7 +166,7 @@ class TestAfterTheUpgrade:
     async def test_a_full_disk_on_the_way_is_no_records_fault(
         self, write: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """Whichever write it stops: it is tried until it works, nobody is asked, and the case is free at the end."""
+        """A full disk at any write is retried until it works; nobody is asked, and the case is free at the end."""
         registrar, tried = FakeRegistrar(town()), 0
         await waiting(tmp_path, registrar)
         async with desk_of("fund", tmp_path, registrar=registrar) as given:
@@ -191,7 +191,7 @@ class TestAfterTheUpgrade:
     async def test_a_ledger_that_fails_in_the_middle_of_a_record_is_no_records_fault_either(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """What is half written is undone, and tried again until it is whole."""
+        """A partial write is rolled back, and retried until it is complete."""
         registrar, tried = FakeRegistrar(town()), 0
         await waiting(tmp_path, registrar)
         async with desk_of("fund", tmp_path, registrar=registrar) as given:
@@ -282,7 +282,7 @@ CUTS: dict[str, tuple[Any, str]] = {
 async def test_killed_while_it_lets_a_case_through_a_desk_loses_and_doubles_nothing(
     cut: str, times: int, when: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """SIGKILL at any moment of it: started again, the desk goes on by itself and ends where an unharmed one does."""
+    """After SIGKILL at any moment, a restarted desk continues automatically and ends in the same state as an unharmed one."""
     registrar = FakeRegistrar(town())
     await waiting(tmp_path / "killed", registrar)
     (tmp_path / "unharmed").mkdir()
@@ -307,7 +307,7 @@ async def test_killed_while_it_lets_a_case_through_a_desk_loses_and_doubles_noth
 
 
 async def test_a_desk_upgraded_after_it_was_killed_hears_again_what_it_had_not_acknowledged(tmp_path: Path) -> None:
-    """The unknown record was stored before it was acknowledged: it comes again, and is one."""
+    """The unknown record was stored before it was acknowledged: redelivered, it is still one event."""
     registrar = FakeRegistrar(town())
     record = decided(registrar)
     async with desk_of("fund", tmp_path, registrar=registrar) as given:

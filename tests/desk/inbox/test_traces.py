@@ -1,4 +1,4 @@
-"""One trace leads through the desk: what was heard, and what the desk said because of it. No case is on any span."""
+"""One trace leads through the desk, from the heard event to the desk's own event. No case is on any span."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""What a release does not know is no error: it waits with its case, in order, and is shown as what it is."""
+"""An unknown type is no error: the record waits with its case, in order, and is shown as unknown."""
 
 from pathlib import Path
 
@@ -25,7 +25,7 @@ class TestADeskOfAnEarlierRelease:
             assert [row.subject for row in await given.rows("outbox") if row.origin == "procedure"] == [OTHER]
 
     async def test_leaves_its_letter_sealed_and_says_nothing_about_it(self, tmp_path: Path) -> None:
-        """No receipt claims that it opened, and nobody is on record as having read it, also when the inbox is opened."""
+        """No receipt claims an opening, and no reading is recorded, even when the inbox is opened."""
         async with desk_of("fund", tmp_path) as given:
             decision = decided(given.registrar)
             with before_version(2):
@@ -36,7 +36,7 @@ class TestADeskOfAnEarlierRelease:
             assert CANARY not in answer.text
 
     async def test_shows_it_as_unknown_with_its_original(self, tmp_path: Path) -> None:
-        """Type, version and what was signed, which verifies; no data, since nobody here can say what they mean."""
+        """The door shows type, version and the signed original, which verifies; it shows no data, since this release cannot read them."""
         async with desk_of("fund", tmp_path) as given:
             decision, consent = decided(given.registrar), consented(given.registrar)
             with before_version(2):
@@ -58,7 +58,7 @@ class TestADeskOfAnEarlierRelease:
             assert "unknown" not in behind
 
     async def test_says_of_the_case_that_it_waits_and_what_for(self, tmp_path: Path) -> None:
-        """At the case and in one task: the desk is to be upgraded, and the rest happens by itself."""
+        """The case and one task say that the desk needs an upgrade, and that the rest then happens automatically."""
         async with desk_of("fund", tmp_path) as given:
             decision, consent = decided(given.registrar), consented(given.registrar)
             with before_version(2):

@@ -1,4 +1,4 @@
-"""A desk and its certificate: when it asks, when it does not, and when it begins anew."""
+"""A desk asks for its next certificate in time, and restarts with the new certificate."""
 
 import time
 from datetime import timedelta
@@ -77,7 +77,7 @@ async def test_one_that_is_due_is_asked_for_at_the_second_look_and_once(
 
 
 async def test_another_one_that_can_be_used_begins_the_desk_anew(there: There) -> None:
-    """Whoever put it there; what belongs to no key of its own does not."""
+    """The source of a certificate does not matter; a certificate that fits no key of the desk does not count."""
     found = there.begins()
     there.tls.certificate.write_bytes(b"CANARY")
     assert not await found.look()

@@ -1,4 +1,4 @@
-"""Sealing keys live for an epoch; what a desk keeps longer opens by the key of its case, and by nothing once that is gone."""
+"""Sealing keys live for an epoch; kept letters open by their case's key, and do not open once that key is gone."""
 
 import dataclasses
 import sqlite3
@@ -30,7 +30,7 @@ EPOCHS = (Epoch(A, NOW, NOW + 90 * DAY), Epoch(B, NOW + 87 * DAY, NOW + 170 * DA
 
 
 class TestTheRules:
-    """Which key is whose, by the directory alone; each time is handed in."""
+    """Epochs of keys are computed from the directory alone, at a given time."""
 
     @pytest.mark.parametrize(
         ("day", "gone"), [(119, ()), (120, (A,)), (199, (A,)), (200, (A, B)), (289, (A, B)), (290, (A, B, C))]
@@ -41,7 +41,7 @@ class TestTheRules:
 
     @pytest.mark.parametrize(("day", "horizon"), [(0, 170 + 30), (180, 260 + 30), (280, 260 + 30), (300, 300)])
     def test_the_horizon_is_when_the_last_key_is_gone(self, day: int, horizon: int) -> None:
-        """The current key's 90 days, or what is left of an earlier one's; nobody rotates, and it stays the same day."""
+        """The horizon is the end of the current key's 90 days or of an earlier key's rest; without a rotation it does not move."""
         known = EPOCHS[:2] if day == 0 else EPOCHS
         assert epochs.horizon(known, NOW + day * DAY) == NOW + horizon * DAY
 
@@ -51,7 +51,7 @@ class TestTheRules:
         assert not epochs.is_spent(EPOCHS, "xwing:" + "d" * 32, NOW + 999 * DAY)
 
     def test_on_a_bus_for_playing_a_key_is_used_until_it_is_replaced(self) -> None:
-        """Months pass there in seconds; the horizon says what it would be if the agency changed its key in time."""
+        """On such a bus months pass in seconds; the horizon assumes that the agency changes its key in time."""
         played = (Epoch(A, NOW, NOW + DAY, None), Epoch(B, NOW + DAY, None, None))
         assert epochs.to_destroy(played, NOW + 9999 * DAY) == (A,)
         assert not epochs.is_spent(played, B, NOW + 9999 * DAY)
@@ -131,7 +131,7 @@ class Desk:
         self.known.append(Epoch(seat.identity.sealing.kid, at))
 
     def files(self) -> Iterator[bytes]:
-        """What lies in its folder."""
+        """Yield the content of each file in the desk's folder."""
         for path in self.home.rglob("*"):
             if path.is_file():
                 yield path.read_bytes()
@@ -152,7 +152,7 @@ async def desk_with_keys(home: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIt
 
 
 class TestAKeptLetter:
-    """One that came, after the key that it came under is gone."""
+    """A received letter, after its sealing key is destroyed."""
 
     async def test_its_key_is_kept_under_the_key_of_its_case(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -203,7 +203,7 @@ class TestAKeptLetter:
     async def test_a_ledger_from_before_is_looked_after_first(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """Letters that came before their keys were kept are kept before the key goes; drafts that wait are sealed anew."""
+        """Letters that came before content keys were kept get kept keys before the key is destroyed; waiting drafts are sealed again."""
         async with desk_with_keys(tmp_path, monkeypatch) as desk:
             letter, place = await desk.hear_a_letter()
             signal = SIGNAL | {"detector": "vac"}
@@ -242,7 +242,7 @@ class TestAKeptLetter:
 
 
 def opens(identity: Identity, backup: tuple[str, bytes]) -> bool:
-    """Whether a key of a case, as a backup has it, opens by the keys that there are."""
+    """Return whether a backup's case key opens with the keys that exist."""
     kid, sealed = backup
     own = identity.opening.get(kid)
     info = case_keys._info  # what binds it, as in the ledger
@@ -251,7 +251,7 @@ def opens(identity: Identity, backup: tuple[str, bytes]) -> bool:
 
 
 def test_a_key_that_was_never_here_opens_nothing(tmp_path: Path) -> None:
-    """What `Identity.destroy` is asked to destroy has to be there."""
+    """`Identity.destroy` requires that the key exists."""
     Identity.at(tmp_path, "vac")
     with pytest.raises(FileNotFoundError):
         Identity.destroy(tmp_path, SealingKey.generate().kid)

@@ -100,7 +100,7 @@ async def test_a_person_who_reads_is_on_record_by_number_and_purpose(tmp_path: P
 
 
 async def test_the_sender_hears_that_his_letter_opened(tmp_path: Path) -> None:
-    """A technical receipt goes back by itself, about that event, once."""
+    """A technical receipt about the event goes back automatically, once."""
     async with desk_of("vac", tmp_path) as given:
         record = given.registrar.register(supplied(given), to="vac")
         await given.hear(record)
@@ -178,7 +178,7 @@ async def test_what_was_not_sealed_to_this_desk_needs_no_receipt(tmp_path: Path)
 async def test_a_ledger_that_cannot_be_written_stops_nothing_for_ever(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A full disk is not the record's fault: it is read again until it works, and is never parked for it."""
+    """A full disk is not the record's fault: the record is retried until the write works, and is never parked."""
     monkeypatch.setattr(settle, "FIRST_WAIT", 0.0)
     async with desk_of("vac", tmp_path) as given:
         record = given.registrar.register(supplied(given), to="vac")

@@ -1,4 +1,4 @@
-"""What was said under seal stays sealed at the desk, and goes out as it was signed."""
+"""A sealed draft stays sealed at the desk, and goes out as it was signed."""
 
 from datetime import timedelta
 from hashlib import sha256
@@ -44,7 +44,7 @@ def holds_none(home: Path) -> None:
 
 
 async def test_the_ledger_has_nothing_by_which_a_letter_could_be_guessed(tmp_path: Path) -> None:
-    """By what a request is known again is keyed: a digest of it would tell of every age and language whether it was said."""
+    """The digest that recognizes a repeated request is keyed; a plain digest would confirm every guessed age and language."""
     request = {**SAID, "id": ID, "case": CASE, "actor": "S-1"}
     async with desk_of("ngo-a", tmp_path) as given:
         first, again = [(await given.door.post("/v1/events", json=request)).json() for _ in range(2)]
@@ -60,7 +60,7 @@ async def test_the_ledger_has_nothing_by_which_a_letter_could_be_guessed(tmp_pat
 async def test_a_request_is_known_again_as_long_as_the_key_in_whose_time_it_came(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Also after another took its place; with the key that ends too, as what opens the letter does."""
+    """A request is recognized also after a key rotation, until the old key ends and its letters close."""
     signal = SIGNAL | {"detector": "vac"}
     request = {
         "type": "case.signal_recorded",
@@ -96,7 +96,7 @@ async def test_the_letter_that_is_sent_is_the_one_that_was_signed(tmp_path: Path
 async def test_what_was_refused_ends_with_the_key_that_it_was_sealed_to(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It became no case's, so that no erasure will ever be about it: nobody keeps what opens it."""
+    """A refused letter belongs to no case, so no erasure would cover it: its key is not kept."""
     asked = {"type": "case.signal_recorded", "data": SIGNAL | {"detector": "vac"}, "sealed": {"notes": CANARY}}
     async with desk_with_keys(tmp_path, monkeypatch) as desk:
         given = desk.given

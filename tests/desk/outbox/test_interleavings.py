@@ -55,7 +55,7 @@ class StrictRegistrar:
 
 
 class World:
-    """One desk, its registrar, and what lies between them."""
+    """A desk, its registrar, and the records in transit between them."""
 
     def __init__(self, home: Path) -> None:
         self.home, self.registrar = home, StrictRegistrar()

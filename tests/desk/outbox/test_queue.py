@@ -1,4 +1,4 @@
-"""What the agency says goes out in turn, sealed to those who may read it at that moment, and is answered once."""
+"""An agency's events go out in turn, sealed to their readers at that moment, and are answered once."""
 
 import asyncio
 import json
@@ -42,7 +42,7 @@ def consent(*receivers: str) -> dict[str, Any]:
 
 
 def readers(record: Record) -> dict[str, list[str]]:
-    """Who can open which part of the letter of a submission."""
+    """Return the agencies that can open each part of a submission's letter."""
     letter = decode(record).letter()
     assert letter is not None
     return {part: sorted(letter.wraps(part)) for part in letter.parts}
@@ -105,7 +105,7 @@ async def test_a_letter_shows_its_coded_facts_to_statistics_and_its_story_to_nob
 async def test_where_no_service_makes_figures_coded_facts_are_sealed_to_nobody_in_its_place(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """So it is on every bus: no start admits one, and its name is nobody else's."""
+    """No bus runs a statistics service yet: no start admits one, and its name is reserved."""
     assert ("statistics" in SERVICES, "statistics" in RUNNING) == (True, False)
     monkeypatch.setattr(Directory, "of_role", lambda _, __: ())
     async with desk_of("ngo-a", tmp_path) as given:
@@ -184,7 +184,7 @@ async def test_the_relay_sends_a_record_as_it_was_signed(tmp_path: Path) -> None
 
 
 async def test_nothing_is_signed_before_the_inbox_was_read_to_its_end(tmp_path: Path) -> None:
-    """What lies in the inbox may answer a row or change who may read it, so the relay waits for it after a start."""
+    """A waiting delivery may answer a row or change its readers, so the relay reads the inbox first after a start."""
     async with desk_of("ngo-a", tmp_path) as given:
         given.relay.caught_up.clear()
         await given.ask(**signal_())
@@ -195,7 +195,7 @@ async def test_nothing_is_signed_before_the_inbox_was_read_to_its_end(tmp_path: 
 
 
 async def test_a_changed_audience_is_sealed_again_by_itself_before_anything_else_of_the_case(tmp_path: Path) -> None:
-    """The registrar knows more: the desk seals to whom it names, under a new id, and the answer follows to that id."""
+    """The desk seals again, under a new id, to the readers that the registrar names, and the answer refers to the new id."""
     async with desk_of("ngo-a", tmp_path) as given:
         asked = await given.ask(**signal_())
         (sent,) = await given.out()
@@ -320,7 +320,7 @@ async def test_a_consent_for_three_is_three_events_and_none_names_another(tmp_pa
 
 
 async def test_an_event_names_only_the_consents_that_concern_its_recipients(tmp_path: Path) -> None:
-    """Of a set of consents the referral carries the one of its receiver, so that he learns of no other."""
+    """Of several consents, a referral carries only the consent for its receiver, who learns of no other."""
     async with desk_of("ngo-a", tmp_path) as given:
         await given.registered(**signal_())
         asked = await given.ask(**consent("special-unit", "vac"))
@@ -400,7 +400,7 @@ async def test_a_mistake_about_one_case_keeps_no_other_from_being_sent(
 async def test_a_ledger_that_is_full_stops_the_relay_only_as_long_as_it_is(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The relay looks again by itself once the disk has room."""
+    """The relay looks again automatically once the disk has room."""
     async with desk_of("ngo-a", tmp_path) as given:
         await given.ask(**signal_())
         ledger, whole = given.desk.seat.ledger, given.desk.seat.ledger.write

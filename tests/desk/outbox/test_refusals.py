@@ -1,4 +1,4 @@
-"""A refusal is read with the sentence of its rule, what to do, wherever an agency reads it."""
+"""A refusal is shown with its rule's sentence, which says what to do, wherever an agency reads it."""
 
 import asyncio
 import json
@@ -51,7 +51,7 @@ async def test_the_task_about_what_could_not_be_sent_says_what_to_do(tmp_path: P
 
 
 async def test_a_reading_that_the_registrar_refused_says_by_which_rule(tmp_path: Path) -> None:
-    """What was not opened, and what its reader may do about it."""
+    """The answer names the refusal, its rule and what the reader can do."""
     async with desk_of("ngo-a", tmp_path) as here:
         await here.registered(**EVENT)
         cited = here.town.rules.profile.refusals["G-05"]

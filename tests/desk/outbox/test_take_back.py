@@ -1,4 +1,4 @@
-"""What a procedure set aside for something that did not become true, it takes back; a person looks at it."""
+"""A procedure releases a reservation whose purpose failed; a person is told."""
 
 from pathlib import Path
 
@@ -33,7 +33,7 @@ def beds(given: Given) -> tuple[object, ...]:
 
 
 async def offered(given: Given) -> Record:
-    """The offer that the procedure makes by itself."""
+    """Return the offer that the procedure sends automatically."""
     (offer,) = await given.out()
     assert decode(offer).type == "shelter.bed_offered"
     return offer
@@ -64,7 +64,7 @@ async def test_an_offer_that_could_not_be_read_frees_the_bed_it_held(tmp_path: P
 async def test_an_offer_that_could_not_be_signed_frees_the_bed_it_held(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The same where the desk itself finds that it cannot send it."""
+    """The bed is freed also where the desk finds that it cannot send the offer."""
 
     async def unsignable(*_: object) -> queue.Refused:
         return queue.Refused("too_large")

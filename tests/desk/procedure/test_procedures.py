@@ -1,4 +1,4 @@
-"""What holds for every written procedure: it is its README's numbered lines, short, and runs on the same few rules."""
+"""Rules for every written procedure: it has its README's numbered lines, is short, and uses the same few helpers."""
 
 import ast
 import inspect
@@ -45,7 +45,7 @@ def test_each_numbered_line_is_one_function(module: ModuleType) -> None:
 
 @pytest.mark.parametrize("module", MODULES.values(), ids=MODULES)
 def test_a_book_survives_a_restart(module: ModuleType) -> None:
-    """What a procedure keeps can be written as JSON and read again."""
+    """A procedure's state can be written as JSON and read again."""
     book: Frozen = module.begin(Settings(capacity={"women": 2}))
 
     assert type(book).model_validate_json(book.model_dump_json()) == book
@@ -68,20 +68,20 @@ CONSENT = ConsentGiven(purposes=("services",), receivers=("special-unit",), give
 
 
 class TestUnhandled:
-    """What no line is about."""
+    """Events that no line of the procedure handles."""
 
     def test_it_becomes_a_task(self) -> None:
-        """Nothing that reaches an agency is lost on it: a person reads what nobody handles."""
+        """An event that the procedure does not handle becomes a task, so that nothing is lost."""
         task = given(police, me="special-unit").when(says("ngo-a", CONSENT)).then("read").task
 
         assert task.sentence == "consent.given from ngo-a: read it, and decide what it asks of this agency."
 
     def test_its_own_words_are_nobodys_task(self) -> None:
-        """What the agency said itself comes back as a receipt, not as work."""
+        """An agency's own events come back as receipts, not as work."""
         given(police, me="ngo-a").when(says("ngo-a", CONSENT)).then()
 
     def test_receipts_of_letters_are_nobodys_task(self) -> None:
-        """That a letter opened is noted by desks, not by people."""
+        """Desks note that a letter opened; people get no task."""
         given(police, me="special-unit").when(says("ngo-a", LetterOpened())).then()
 
 

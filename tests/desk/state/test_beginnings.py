@@ -1,4 +1,4 @@
-"""A desk whose ledger is gone reads its inbox again, and opens nothing that was erased or taken back before."""
+"""A desk that lost its ledger reads the inbox again, and opens no letter that was erased or withdrawn before."""
 
 from pathlib import Path
 from typing import Any
@@ -36,7 +36,7 @@ async def begun(given: Given, *, number: int | None = 1, previous: str = "0" * 6
 
 
 def told(registrar: FakeRegistrar, type_: str, data: dict[str, Any], by: str = "ngo-a", **more: Any) -> Read:
-    """What *by* said, delivered to the special unit."""
+    """Return *by*'s event as delivered to the special unit."""
     return registrar.register(registrar.event(by, type_, data, **more), to="special-unit")
 
 
@@ -46,19 +46,19 @@ def signal(registrar: FakeRegistrar) -> Read:
 
 
 async def opened(given: Given) -> set[str]:
-    """Which events' letters the desk opened by itself."""
+    """Return the events whose letters the desk opened automatically."""
     return {row.event for row in await given.rows("reads")}
 
 
 async def caught_up(given: Given) -> None:
-    """What the desk does when it has read its inbox to the end."""
+    """Do the desk's work after the inbox is read to its end."""
     await rounds.erase_due(given.desk)
     await rounds.delete_stopped(given.desk)
     await release_by_itself(given.desk, given.inbox)
 
 
 async def test_no_letter_is_opened_before_the_inbox_was_read_again(tmp_path: Path) -> None:
-    """Whatever it rests on: its case waits, and goes on once the desk has read to the end."""
+    """A case waits whatever its legal basis, and continues once the desk has read to the end."""
     registrar = FakeRegistrar(town())
     async with desk_of("special-unit", tmp_path, registrar=registrar) as given:
         await begun(given)
@@ -130,7 +130,7 @@ async def test_p6_what_the_person_took_back_stays_shut(tmp_path: Path) -> None:
 
 
 async def test_a_ledger_may_begin_behind_what_the_broker_has_no_more(tmp_path: Path) -> None:
-    """The first delivery that is left is taken, the next one must follow it, and the ledger counts as unaltered."""
+    """The first remaining delivery is accepted, the next must follow it, and the ledger counts as unaltered."""
     registrar = FakeRegistrar(town())
     gone = [signal(registrar) for _ in range(3)]
     async with desk_of("special-unit", tmp_path, registrar=registrar) as given:
@@ -172,7 +172,7 @@ async def test_a_case_whose_beginning_is_gone_is_shown_as_incomplete(tmp_path: P
 async def test_health_and_a_task_say_from_when_on_the_desk_knows(
     tmp_path: Path, number: int | None, since: str | None
 ) -> None:
-    """With what it cannot know, and what to do; the task is opened once."""
+    """They also say what the desk cannot know, and what to do; the task is opened once."""
     async with desk_of("special-unit", tmp_path) as given:
         await begun(given, number=number)
         for _ in range(2):

@@ -1,4 +1,4 @@
-"""What a procedure keeps over all cases knows things that stand in letters: it is sealed at rest, as they are."""
+"""A procedure's state over all cases contains data from letters, so it is sealed at rest."""
 
 import json
 import sqlite3
@@ -21,7 +21,7 @@ HELD = '"category": "women"'
 
 
 def in_the_clear(home: Path) -> list[str]:
-    """Files of the ledger in which it stands for whom a bed is held."""
+    """Return the ledger files that contain a held bed's category in clear text."""
     written = (HELD.encode(), HELD.replace(" ", "").encode())
     return [
         path.name for path in home.rglob("*") if path.is_file() and any(each in path.read_bytes() for each in written)

@@ -1,4 +1,4 @@
-"""A ledger that somebody edited by hand opens no letter of the cases that he touched, and a person hears of it."""
+"""A hand-edited ledger opens no letter of the touched cases, and a person is told."""
 
 import asyncio
 import sqlite3
@@ -41,7 +41,7 @@ EDITED = {
         "UPDATE events SET registered = '2020-01-01T00:00:00Z' WHERE type = 'consent.withdrawn'"
     ),
 }
-"""What somebody does who wants what the person took back, by what he does to the file."""
+"""Edits by somebody who wants to read withdrawn data, by their effect on the file."""
 
 EDITED_BESIDE = {
     "one letter is in another's place": (
@@ -82,7 +82,7 @@ def edit(home: Path, statements: str) -> None:
 async def test_nothing_that_it_is_about_is_opened_and_a_person_hears_of_it(
     tmp_path: Path, statements: str, *, taken_back: bool
 ) -> None:
-    """Neither what the person took back, nor one letter on record as another; no reading goes on record for it."""
+    """No withdrawn letter opens, no letter is recorded as another, and no reading is recorded."""
     async with desk_of("vac", tmp_path) as given:
         await told(given, taken_back=taken_back)
         registrar, before = given.registrar, await readings(given)
@@ -101,7 +101,7 @@ async def test_nothing_that_it_is_about_is_opened_and_a_person_hears_of_it(
 
 
 async def test_of_another_case_letters_open_as_before(tmp_path: Path) -> None:
-    """Where each delivery is there, it is known of which case one says something else."""
+    """A complete set of deliveries shows which case was altered."""
     async with desk_of("vac", tmp_path) as given:
         await told(given, taken_back=True)
         registrar = given.registrar
@@ -127,7 +127,7 @@ async def test_looked_at_piece_by_piece_it_is_the_same(tmp_path: Path, monkeypat
 
 
 async def test_a_ledger_that_nobody_edited_is_found_whole(tmp_path: Path) -> None:
-    """Refusals, what came twice, what was forged and what this desk said itself among it, over more than one look."""
+    """Refusals, repeated and forged deliveries, and the desk's own events raise no alarm, over more than one look."""
     async with desk_of("vac", tmp_path) as given:
         await told(given, taken_back=False)
         refused = await given.said(type="consent.given", data=CONSENT)

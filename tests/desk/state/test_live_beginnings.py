@@ -1,4 +1,4 @@
-"""A desk whose ledger is deleted, on a real broker: it catches up, publishes again, and everybody can see what happened."""
+"""A desk whose ledger is deleted, on a real broker: it catches up, publishes again, and everybody can see the loss."""
 
 import asyncio
 from pathlib import Path
@@ -44,7 +44,7 @@ async def played(bus: LiveBus) -> None:
 
 
 async def without_ledger(bus: LiveBus, agency: str) -> None:
-    """Stop the desk, delete its ledger, start it again and wait until it is ready."""
+    """Stop the desk, delete its ledger, start the desk again and wait until it is ready."""
     await asyncio.to_thread(bus.kill, agency)
     for path in bus.folder.agency(agency).ledger.parent.glob("ledger.sqlite*"):
         path.unlink()
@@ -64,13 +64,13 @@ async def ids_in_outbox(bus: LiveBus, agency: str) -> list[str]:
 
 
 async def findings(folder: BusFolder) -> dict[str, str]:
-    """What the doctor finds when it asks desks and services: each code and its first sentence."""
+    """Return code and first sentence of each finding that the doctor has when it asks desks and services."""
     return {each.code: each.what for each in doctor.of_services(folder, await healths.ask_all(folder))}
 
 
 @pytest.mark.parametrize("agency", ["special-unit", "ngo-a"])
 async def test_a_desk_without_its_ledger_reads_its_inbox_again(broker: Broker, agency: str) -> None:
-    """It hears the same events in the same order, says nothing twice, goes on with its numbers, and says what it lost."""
+    """The desk hears the same events in order, repeats nothing, continues its numbers, and reports the loss."""
     async with live(broker, TWO, run=list(TWO)) as bus:
         await played(bus)
         before, said = await shown(bus, agency), await ids_in_outbox(bus, agency)
@@ -93,7 +93,7 @@ async def test_a_desk_without_its_ledger_reads_its_inbox_again(broker: Broker, a
 
 
 def inbox_of(data: Path, agency: str) -> str:
-    """What the command line prints of an inbox."""
+    """Return the command line's output for an inbox."""
     done = CliRunner().invoke(app, ["inbox", agency, "--data", str(data)])
     assert done.exit_code == 0, done.output
     return done.output
@@ -127,7 +127,7 @@ async def test_what_the_broker_has_no_more_is_said_to_be_missing(broker: Broker)
 
 
 async def test_the_doctor_names_who_is_not_ready(broker: Broker) -> None:
-    """One that does not answer, and one that stands still: never "nothing is wrong"."""
+    """A desk that does not answer and a desk that stands still are both named; "nothing is wrong" is never reported."""
     async with live(broker, TWO, run=list(TWO)) as bus:
         asked = await healths.ask_all(bus.folder)
         assert {"registrar", *TWO} <= asked.keys()

@@ -1,4 +1,4 @@
-"""A record that cannot be handled stops its case, and no other; a person lets it through, in order."""
+"""A record that cannot be handled stops its own case only; a person releases the case, in order."""
 
 from pathlib import Path
 from typing import Any
@@ -94,7 +94,7 @@ async def test_a_record_that_fails_only_at_its_end_is_tried_again_too(
 async def test_what_fails_at_its_end_again_and_again_parks_its_case(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As what fails earlier does; let through while it still fails, it stays, and nothing runs in a circle."""
+    """A record that fails at the end parks its case too; released while it still fails, it stays parked, without a loop."""
     async with desk_of("shelter", tmp_path) as given:
         monkeypatch.setattr(procedure, "keep", _broken)
         record = given.registrar.register(bed(given.registrar, CASE), to="shelter")
@@ -166,7 +166,7 @@ async def test_what_fails_again_stays_parked(tmp_path: Path, monkeypatch: pytest
 
 
 async def test_an_event_of_a_type_that_this_release_lacks_parks_its_case(tmp_path: Path) -> None:
-    """An unknown type is a known outcome: it is stored whole and waits for a newer release; after it, it is let through."""
+    """A record of an unknown type is stored whole and waits for a newer release, which then handles it."""
     async with desk_of("shelter", tmp_path) as given:
         record = given.registrar.register(bed(given.registrar, CASE), to="shelter")
         with before_type("shelter.bed_requested"):

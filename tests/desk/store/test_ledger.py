@@ -1,4 +1,4 @@
-"""The ledger keeps what it promised: one record, one transaction, and nothing half done."""
+"""The ledger keeps its promise: one record, one transaction, and nothing half done."""
 
 import sqlite3
 from collections.abc import Callable
@@ -36,7 +36,7 @@ def bed_request(registrar: FakeRegistrar, *, ref: str = REF, case: str = CASE, c
 
 
 async def outcome(given: Given) -> dict[str, Any]:
-    """What a bed request must have left behind, once."""
+    """Return the state that one bed request must have left behind."""
     return {
         "events": [(row.type, row.parts) for row in await given.rows("events")],
         "outbox": [(row.type, row.id) for row in await given.rows("outbox")],
@@ -103,7 +103,7 @@ def cut_commit(monkeypatch: pytest.MonkeyPatch) -> None:
 async def test_a_desk_killed_anywhere_hears_the_record_once(
     cut: Callable[[pytest.MonkeyPatch], None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Killed between any two steps and started again, the desk ends where an unharmed one does: one offer, one bed held."""
+    """A desk killed between any two steps and restarted ends as an unharmed one does: one offer, one bed held."""
     registrar = FakeRegistrar(town())
     record = registrar.register(bed_request(registrar), to="shelter")
     async with desk_of("shelter", tmp_path / "unharmed") as given:
@@ -153,7 +153,7 @@ async def test_a_procedure_never_promises_one_bed_twice_over_a_restart(tmp_path:
 async def test_a_missing_delivery_stops_the_inbox_until_it_comes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Number two without number one is not shown, and the desk says why it stands still; with number one it goes on."""
+    """Delivery two is not shown without delivery one; the desk says why, and continues when delivery one comes."""
     monkeypatch.setattr(settle, "FIRST_WAIT", 0.0)
     registrar = FakeRegistrar(town())
     first = registrar.register(bed_request(registrar), to="shelter")
@@ -175,7 +175,7 @@ async def test_a_missing_delivery_stops_the_inbox_until_it_comes(
 
 
 async def test_a_delivery_that_contradicts_an_earlier_one_is_kept_as_evidence(tmp_path: Path) -> None:
-    """A registrar that delivers two different things under one number is noticed by the desk it concerns."""
+    """A desk notices a registrar that delivers two different records under one number."""
     async with desk_of("shelter", tmp_path) as given:
         await given.hear(given.registrar.register(bed_request(given.registrar), to="shelter"))
         twin = FakeRegistrar(town())
@@ -270,7 +270,7 @@ async def test_the_ledger_is_for_its_owner_and_safe_against_a_power_cut(tmp_path
 
 
 async def test_a_reader_cannot_write(tmp_path: Path) -> None:
-    """There is one writer: a page that looks cannot change what is on record."""
+    """The ledger has one writer: a page that only looks cannot change the record."""
     async with desk_of("shelter", tmp_path) as given, given.desk.seat.ledger.read() as tx:
         with pytest.raises(Exception, match="readonly"):
             await tx.exec_driver_sql("DELETE FROM meta")

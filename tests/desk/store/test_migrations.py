@@ -37,7 +37,7 @@ def made(path: Path) -> None:
 def test_an_upgraded_ledger_keeps_its_rows_and_gets_the_new_column(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The release after this one adds a column; it starts on a ledger of this one."""
+    """The next release adds a column and starts on a ledger of this release."""
     path = tmp_path / "ledger.sqlite"
     made(path)
     shutil.copytree(schema.MIGRATIONS, tmp_path / "migrations")

@@ -37,7 +37,7 @@ def history(numbers: int, *, bus: str = BUS, partition: int = 0, forked_at: int 
 
 
 class FakeAuditor:
-    """Keeps one log, true or forked, and publishes what it signs of it."""
+    """Keeps one log, true or forked, and publishes its signed trees."""
 
     def __init__(
         self, home: Path, *, bus: str = BUS, partition: int = 0, forked_at: int = 0, identity: LogIdentity | None = None
@@ -92,13 +92,13 @@ class Witnessing:
         await self.witness.send(self.publish)
 
     async def publish(self, note: bytes) -> None:
-        """What the broker takes: only what is on record already."""
+        """Publish a note as the broker does; fail if the note is not stored already."""
         rows = await self.given.rows("witnessed")
         assert note in [row.cosignature for row in rows], "sent before it was stored"
         self.own.append(note)
 
     def signed(self) -> list[tuple[str, int]]:
-        """What stands in the desk's own topic: logs and sizes, each co-signed by the key in the directory."""
+        """Return logs and sizes in the desk's own topic, each co-signed by the key in the directory."""
         found = []
         for each in self.own:
             note = Note.parse(each)
@@ -127,7 +127,7 @@ class Witnessing:
 async def witnessing(
     home: Path, topic: list[bytes], own: list[bytes], *, recall: bool = True
 ) -> AsyncIterator[Witnessing]:
-    """The shelter's desk with its ledger at *home*, and the topics as they are; opened again, it goes on where it was."""
+    """Yield the shelter's desk with its ledger at *home* and the topics as they are; opened again, the desk continues."""
     async with desk_of("shelter", home) as given:
         found = Witnessing(given, None, topic, own)  # type: ignore[arg-type]  # made in the next line
         found.witness = Witness(given.desk.seat, lambda: found.inbox_is_read)

@@ -1,4 +1,4 @@
-"""What a witness decides: one history, grown by appending only, or an alarm with its code."""
+"""A witness decides that one history grew by appending only, or raises an alarm with its code."""
 
 from collections.abc import Callable
 from functools import cache
@@ -85,7 +85,7 @@ BAD: dict[str, tuple[str, Callable[[], bytes | None]]] = {
 
 @pytest.mark.parametrize("what", BAD)
 def test_a_record_that_no_log_of_this_bus_signed_is_named_by_its_code(what: str) -> None:
-    """It says nothing about a log, so the alarm names none; and it never repeats what came."""
+    """The record says nothing about a log, so the alarm names none; the alarm never repeats the record."""
     code, make = BAD[what]
     with pytest.raises(Alarm) as caught:
         Submitted.believed(make(), BUS, town().directory.log_keys())
@@ -109,12 +109,12 @@ def tree(which: int, size: int) -> Checkpoint:
 
 
 def step(which: int, old: int, new: int, note: bytes = b"") -> Submitted:
-    """What one of the two histories shows of its growth."""
+    """Return the record by which one of the two histories shows its growth."""
     return Submitted(tree(which, new), old, tuple(logs()[which].log.consistency_proof(old, new)), note)
 
 
 def seen() -> tuple[bytes, bytes]:
-    """What is on record of the tree of three leaves."""
+    """Return the stored root and digest of the tree of three leaves."""
     return tree(0, 3).root, step(0, 0, 3).digest
 
 
@@ -149,7 +149,7 @@ OUTCOMES: dict[str, tuple[str, Callable[[], tuple[Submitted, Known]]]] = {
 
 @pytest.mark.parametrize("what", OUTCOMES)
 def test_each_step_has_one_outcome(what: str) -> None:
-    """It follows, it was known, or it is an alarm that names the log."""
+    """A step follows, is known already, or raises an alarm that names the log."""
     expected, make = OUTCOMES[what]
     outcome, origin = "", LOG
     try:

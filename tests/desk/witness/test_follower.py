@@ -1,4 +1,4 @@
-"""A desk that witnesses: it signs what it checked, once, and says what it will not sign."""
+"""A desk as a witness signs each checked tree once, and reports refused trees."""
 
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from nrmbus.wire.names import CHECKPOINTS
 
 class TestAnHonestLog:
     async def test_the_newest_tree_is_cosigned_and_counts_under_a_policy(self, tmp_path: Path) -> None:
-        """Its cosignature, put to the log's note, is one that a verifier counts."""
+        """The cosignature, added to the log's note, counts for a verifier."""
         auditor = FakeAuditor(tmp_path / "auditor")
         async with witnessing(tmp_path / "desk", [], []) as here:
             first = auditor.grows(3)
@@ -129,7 +129,7 @@ class TestAnAlarm:
             assert len(await here.given.rows("witness_alarms")) == 1, "what was wrong once stays on record"
 
     async def test_a_person_cannot_make_a_witness_sign_the_other_history(self, tmp_path: Path) -> None:
-        """What was signed stays signed: the fork is an alarm again."""
+        """The signed tree stays signed: the fork raises an alarm again."""
         async with witnessing(tmp_path / "desk", [], []) as here:
             fork = await forked(tmp_path, here)
             await here.look(fork.grows(8, old=7))
@@ -141,7 +141,7 @@ class TestAnAlarm:
 
     @pytest.mark.parametrize(("size", "code"), [(5, "tree_shrank"), (3, "tree_shrank")])
     async def test_a_cut_tail_is_noticed(self, size: int, code: str, tmp_path: Path) -> None:
-        """Also where the log goes back to a tree that was signed before: it signed it anew, after a larger one."""
+        """A shrunken log is noticed also when it signs an earlier tree again, after a larger one."""
         auditor, cut = FakeAuditor(tmp_path / "auditor"), FakeAuditor(tmp_path / "cut")
         cut._time += 86_400
         async with witnessing(tmp_path / "desk", [], []) as here:
@@ -189,7 +189,7 @@ class TestAnAlarm:
 
     @pytest.mark.parametrize("what", ["wrong key", "another bus", "not for playing"])
     async def test_what_no_log_of_this_bus_signed_stops_no_log(self, what: str, tmp_path: Path) -> None:
-        """Whoever could write to the topic could silence every witness otherwise; but a person hears of it."""
+        """Otherwise anybody who writes to the topic could silence every witness; a person is told."""
         given = {"another bus": {"bus": "play-00000000000000ff"}, "not for playing": {"bus": "0123456789abcdef"}}
         stranger: dict[str, Any] = given.get(what, {"identity": LogIdentity.at(tmp_path / "stranger")})
         auditor = FakeAuditor(tmp_path / "auditor")

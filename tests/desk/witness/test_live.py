@@ -1,4 +1,4 @@
-"""A desk as a witness on a real broker: what it signs, and what it finds again after it was killed or restored."""
+"""A desk as a witness on a real broker: its signatures, and its recovery after a kill or a restore."""
 
 import asyncio
 import json
@@ -28,7 +28,7 @@ TWO = {"ngo-a": "ngo_outreach", "special-unit": "special_unit"}
 
 
 def auditor_of(bus: LiveBus, home: Path, *, forked_at: int = 0) -> FakeAuditor:
-    """Who publishes checkpoints with the keys of this bus's logs."""
+    """Return a fake auditor that publishes checkpoints with the keys of this bus's logs."""
     identity = LogIdentity.at(bus.folder.service("auditor"))
     return FakeAuditor(home, bus=bus.folder.settings.bus, forked_at=forked_at, identity=identity)
 

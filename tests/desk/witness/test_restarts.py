@@ -108,7 +108,7 @@ class TestARestoredLedger:
         self.auditor = auditor
 
     async def test_it_goes_on_where_it_was(self, tmp_path: Path) -> None:
-        """It signs nothing twice, and says again that it signed what its own topic shows."""
+        """The witness signs nothing twice, and counts the signatures in its own topic as signed."""
         topic, own = list[bytes](), list[bytes]()
         await self.restored(tmp_path, topic, own)
         async with witnessing(tmp_path / "desk", topic, own) as here:
@@ -152,7 +152,7 @@ class TestARestoredLedger:
             assert await here.alarms() == []
 
     async def test_two_desks_on_copies_of_one_ledger_find_out(self, tmp_path: Path) -> None:
-        """What the agency's topic holds, and this ledger has checked otherwise, is an alarm about the log."""
+        """A signed tree in the agency's topic that contradicts this ledger is an alarm about the log."""
         own, fork = list[bytes](), FakeAuditor(tmp_path / "fork", forked_at=2)
         async with witnessing(tmp_path / "one", [fork.grows(5)], own) as here:
             await here.look()
