@@ -45,7 +45,7 @@ def state(found: Directory, agency: str, kind: Kind) -> Entry:
 
 
 def lost(found: Directory, agency: str, home: Path, old: Identity | None = None) -> Entry:
-    """*Enter new keys for *agency*, which lost its keys; the *old* key, if given, vouches for them."""
+    """Enter new keys for *agency*, which lost its keys; the *old* key, if given, vouches for them."""
     new = Identity.at(home, agency)
     wanted = joining.Wanted(
         agency, found.entries[agency].role, new.signing.public, new.sealing.public, new.witness.public
