@@ -50,7 +50,7 @@ class Apart:
 
     @property
     def tls(self) -> Tls:
-        """Its certificate."""
+        """Return its certificate."""
         return Tls(self.folder.agency(self.name).path)
 
     @property
@@ -108,7 +108,7 @@ class Apart:
 
 @contextmanager
 def apart(operator: BusFolder, home: Path, name: str, role: str) -> Iterator[Apart]:
-    """An agency that joins a running bus from another folder, by files alone; its desk ends with the block."""
+    """Yield an agency that joins a running bus from another folder, by files alone; its desk ends with the block."""
     folder = BusFolder(home / name)
     invited, file = home / f"{name}.invitation.json", home / f"{name}.request.json"
     invitation.invite(invited, data=operator.path)
@@ -129,7 +129,7 @@ def apart(operator: BusFolder, home: Path, name: str, role: str) -> Iterator[Apa
 
 
 def admitters_place(one: Apart, home: Path, name: str) -> BusFolder:
-    """The machine of an admitter who comes with an agency's certificate; the key is moved there, from the operator's."""
+    """Return the machine of an admitter with an agency's certificate; the key is moved there from the operator's."""
     folder = BusFolder(home / name)
     for each in ("bus.json", "keys/operator.pub", f"agencies/{one.name}/tls"):
         source, target = one.folder.path / each, folder.path / each

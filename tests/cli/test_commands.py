@@ -97,7 +97,7 @@ class Colour:
 
 
 def test_a_command_has_the_options_of_a_dataclass_it_takes() -> None:
-    """In the place of the parameter; the command receives one object."""
+    """The options stand for the parameter; the command receives one object."""
     app = Commands("paint", "Paints.")
     painted: list[object] = []
 
@@ -162,7 +162,7 @@ def test_the_readme_of_the_topics_has_their_table() -> None:
 
 @pytest.fixture
 def bus(broker: Broker) -> BusFolder:
-    """A bus with one agency."""
+    """Return a bus with one agency."""
     folder = broker.fresh_bus()
     asyncio.run(admit(folder, {"ngo-a": Newcomer("ngo_outreach")}, BEFORE_ANY_TICK))
     return folder

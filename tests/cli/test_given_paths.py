@@ -18,12 +18,12 @@ READER = "S-17"
 
 
 def with_bus() -> list[tuple[str, ...]]:
-    """Every command that takes the name of a bus."""
+    """Return every command that takes the name of a bus."""
     return [each for each in every() if any("--bus" in option.opts for option in command_of(each).params)]
 
 
 def wanted(command: tuple[str, ...], file: Path) -> list[str]:
-    """Something for each thing that *command* cannot do without."""
+    """Return a value for each required argument of *command*."""
     values = {"file": str(file), "out": str(file.parent / "new"), "language": "az", "number": "1"}
     found: list[str] = []
     for each in command_of(command).params:
@@ -116,7 +116,7 @@ class TestOpening:
 
     @pytest.fixture(autouse=True)
     def desk(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Any]:
-        """A desk that answers page by page, or says no."""
+        """Have a desk that answers page by page, or refuses."""
         pages: list[Any] = []
 
         class Desk:
@@ -150,7 +150,7 @@ class TestOpening:
         assert (said, str(error)) == ("", "unknown_field")
 
     def test_each_letter_that_was_opened_is_counted(self, tmp_path: Path, desk: list[Any]) -> None:
-        """Not the events without a letter, nor those that stayed shut."""
+        """Events without a letter and letters that stayed shut do not count."""
         desk += [[opened(1), opened(2, shut="consent_withdrawn"), row(3)]]
 
         said, error = self.said(tmp_path, READER)
@@ -166,7 +166,7 @@ class TestOpening:
 
 
 def row(number: int) -> dict[str, Any]:
-    """An event without a letter."""
+    """Return an event without a letter."""
     return {
         "row": number, "time": "2026-03-02T09:00:00Z", "type": "case.closed", "published": 1, "version": 1, "parts": [],
         "source": "special-unit", "case": "0" * 32,
@@ -174,5 +174,5 @@ def row(number: int) -> dict[str, Any]:
 
 
 def opened(number: int, **more: Any) -> dict[str, Any]:
-    """One with its letter."""
+    """Return an event with its letter."""
     return row(number) | {"letter": {"story": {"notes": "…"}}} | more

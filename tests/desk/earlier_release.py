@@ -21,7 +21,7 @@ SHARING: dict[str, Any] = {
 
 
 def decided(registrar: FakeRegistrar, version: int = 2, case: str = CASE) -> Read:
-    """The special unit recognises the person as a victim, and the fund is told, under seal."""
+    """Return the special unit's decision that the person is a victim, sealed to the fund."""
     event = registrar.event(
         "special-unit", DECIDED, VICTIM[version], version=version, case=case, referral=REF,
         parts={"coded": {"exploitation": ["ForcedLabour"]}, "story": {"notes": CANARY}}, opens=["fund"],
@@ -30,7 +30,7 @@ def decided(registrar: FakeRegistrar, version: int = 2, case: str = CASE) -> Rea
 
 
 def consented(registrar: FakeRegistrar, case: str = CASE) -> Read:
-    """The person lets the fund know: an allowance then goes to the person."""
+    """Return the person's consent for the fund, after which an allowance goes to the person."""
     return registrar.register(registrar.event("special-unit", "consent.given", SHARING, case=case), to="fund")
 
 
@@ -46,7 +46,7 @@ async def payments(given: Given) -> list[str]:
 
 
 async def outcome(given: Given) -> dict[str, Any]:
-    """All that an upgraded desk must have left behind, once."""
+    """Return the state that an upgraded desk must have left behind."""
     return {
         "events": [(row.id, row.parts, row.recipients, row.technical) for row in await given.rows("events")],
         "outbox": [(row.type, row.id, row.clear) for row in await given.rows("outbox")],
@@ -62,7 +62,7 @@ async def by_itself(given: Given) -> None:
 
 
 async def waiting(home: Path, registrar: FakeRegistrar) -> None:
-    """A desk of the earlier release hears of two decisions, and of a consent between them; then it ends."""
+    """Have a desk of the earlier release hear two decisions and a consent between them, and end it."""
     async with desk_of("fund", home, registrar=registrar) as given:
         said = [decided(registrar), consented(registrar), decided(registrar)]
         with before_version(2):

@@ -81,7 +81,7 @@ class StandingClock:
         self.time = NOW
 
     def now(self) -> datetime:
-        """The time."""
+        """Return the time."""
         return self.time
 
 
@@ -108,7 +108,7 @@ class Town:
 
 @cache
 def town() -> Town:
-    """The one town of these tests: its keys take time to make, and nothing changes them."""
+    """Return the only town of these tests: its keys take time to make, and nothing changes them."""
     return Town(Path(mkdtemp(prefix="town-")))
 
 
@@ -233,7 +233,7 @@ class FakeRegistrar:
 
 
 def consumed(record: Record, *, to: str, partition: int = 0, offset: int = 0) -> Read:
-    """*record* as a consumer gives it."""
+    """Return *record* as a consumer delivers it."""
     return Read(
         topic=f"nrm.inbox.{to}", partition=partition, offset=offset, timestamp=0, timestamp_type=0, key=record.key,
         value=record.value, checksum=None, serialized_key_size=0, serialized_value_size=0, headers=record.headers,
@@ -273,7 +273,7 @@ class Given:
         return record
 
     async def registered(self, **event: Any) -> Record:
-        """The same, and have it registered: from then on it is part of the case."""
+        """Publish *event* and have it registered, so that it is part of the case."""
         record = await self.said(**event)
         await self.hear(self.registrar.register(record, to=self.desk.seat.me))
         return record
@@ -283,7 +283,7 @@ class Given:
         await self.inbox.process_message(record)
 
     async def during(self, request: Awaitable[httpx.Response]) -> httpx.Response:
-        """The door's answer to *request*, the registrar registering meanwhile whatever the desk says."""
+        """Return the door's answer to *request*, while the registrar registers all that the desk sends."""
         asking = asyncio.ensure_future(request)
         while not asking.done():
             await asyncio.wait([asking], timeout=0.01)
@@ -297,14 +297,14 @@ class Given:
                 await self.hear(self.registrar.register(record, to=self.desk.seat.me))
 
     async def read(self, **how: str | bool) -> list[dict[str, Any]]:
-        """The inbox as a person reads it, letters opened."""
+        """Return the inbox as a person reads it, letters opened."""
         asked: dict[str, str | bool] = {"open": True, "actor": "S-1", **how}
         answer = await self.during(self.door.get("/v1/inbox", params=asked))
         assert answer.status_code == 200, answer.text
         return list(answer.json()["events"])
 
     async def rows(self, table: str) -> list[Any]:
-        """Every row of a table of the ledger."""
+        """Return every row of a table of the ledger."""
         async with self.desk.seat.ledger.read() as tx:
             return list((await tx.execute(select(tables.METADATA.tables[table]))).all())
 

@@ -118,7 +118,7 @@ class LiveBus:
 async def live(
     broker: Broker, agencies: Mapping[str, str], *, run: Sequence[str] = (), partitions: int = 1
 ) -> AsyncIterator[LiveBus]:
-    """A play bus with *agencies* (id to role), its registrar and the desks *run* running and ready."""
+    """Yield a play bus with *agencies* (id to role), its registrar, and the desks *run* ready."""
     folder = await asyncio.to_thread(broker.fresh_bus, partitions=partitions)
     capacity = {"women": 2, "men": 1}
     await admit(folder, {agency: Newcomer(role, None, capacity) for agency, role in agencies.items()}, STARTS)

@@ -38,7 +38,7 @@ class OwnBus:
         return self.given.desk.seat.identity
 
     def at(self, day: float) -> None:
-        """It is so many days after the agencies were admitted, to the second."""
+        """Set the clocks to *day* days after the agencies were admitted, to the second."""
         now = JOINED + timedelta(seconds=round(day * 86400))
         self.given.clock.time = self.given.registrar.time = now
 
@@ -50,7 +50,7 @@ class OwnBus:
         return destroyed
 
     async def hear_a_letter(self, case: str = CASE) -> tuple[Container, Place]:
-        """An NGO answers a question, under seal; the whole letter as it travelled, and its place."""
+        """Have an NGO answer a question under seal; return the whole letter as it travelled, and its place."""
         said = self.given.registrar.event(
             "ngo-a", "referral.info_supplied", {"question": "language"}, case=case, referral=REF,
             parts={"story": {"answer": CANARY}}, opens=["vac"],
@@ -62,7 +62,7 @@ class OwnBus:
         return letter, Place(BUS, "ngo-a", signed.id, case)
 
     def asked(self) -> Any:
-        """The request of `nrmbus agency rotate` at this moment."""
+        """Return the request of `nrmbus agency rotate` at this moment."""
         seat, directory = self.given.desk.seat, self.town.directory
         coming, last = Identity.next_at(self.home, "vac"), directory.entries["vac"]
         public = (coming.signing.public, coming.sealing.public, coming.witness.public)
@@ -71,7 +71,7 @@ class OwnBus:
         return joining.asked_by(entry, [coming.signing, coming.witness, seat.identity.signing])
 
     def admit(self, asked: Any) -> None:
-        """Two admitters sign, the operator enters it, the agency confirms, and its desk takes the keys."""
+        """Have admitters, operator and agency complete the request, and the desk take its new keys."""
         directory, operator = self.town.directory, Operator(self.town.home)
         signed = joining.challenged(joining.holding_from(directory, asked, self.given.clock.time))
         for admitter in Admitter.here(self.town.home):
@@ -86,13 +86,13 @@ class OwnBus:
         self.given.desk.seat.identity = self.town.identities["vac"] = Identity.at(self.home, "vac")
 
     def held(self) -> set[str]:
-        """The kids of the sealing keys whose private halves lie in the folder."""
+        """Return the kids of the sealing keys whose private halves are in the folder."""
         return set(Identity.at(self.home, "vac").opening)
 
 
 @asynccontextmanager
 async def own_bus(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[OwnBus]:
-    """The desk of vac on a bus of its own."""
+    """Yield the desk of vac on a separate bus."""
     monkeypatch.setattr(desk.given, "BUS", BUS)
     here = Town(tmp_path / "town")
     monkeypatch.setattr(desk.given, "town", lambda: here)
@@ -105,7 +105,7 @@ async def own_bus(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncItera
 
 @pytest.fixture
 async def bus(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[OwnBus]:
-    """A bus of its own, with the desk of vac."""
+    """Yield a separate bus with the desk of vac."""
     async with own_bus(tmp_path, monkeypatch) as found:
         yield found
 

@@ -22,7 +22,7 @@ from patience import eventually
 
 
 def directory() -> Directory:
-    """The directory of these tests once more, to be written on."""
+    """Return a copy of the tests' directory, to be written on."""
     found = Directory(BUS, VerifyKey(Operator(town().home).public))
     for raw in town().directory.signed:
         found.add(raw)
@@ -30,7 +30,7 @@ def directory() -> Directory:
 
 
 def entered(found: Directory, entry: Entry) -> Entry:
-    """*entry* as two admitters sign it now, taken."""
+    """Enter *entry* as two admitters sign it now."""
     signed = joining.challenged(joining.holding_from(found, entry, NOW))
     for admitter in Admitter.here(town().home):
         signed = joining.admitted_by(signed, admitter.key)
@@ -40,7 +40,7 @@ def entered(found: Directory, entry: Entry) -> Entry:
 
 
 def state(found: Directory, agency: str, kind: Kind) -> Entry:
-    """Two admitters suspend or retire *agency*."""
+    """Have two admitters suspend or retire *agency*."""
     return entered(found, joining.repeated(found, agency, kind, made=NOW))
 
 
@@ -55,7 +55,7 @@ def lost(found: Directory, agency: str, home: Path, old: Identity | None = None)
 
 
 async def referred(given: Given) -> None:
-    """A referral to the special unit, with the consent that it needs, is registered."""
+    """Register a referral to the special unit, with the consent for it."""
     await given.registered(**signal_())
     await given.registered(**consent("special-unit"))
     referral = {"type": "referral.submitted", "ref": REF, "to": ["special-unit"], "data": REFERRAL}
@@ -77,7 +77,7 @@ async def test_nothing_is_signed_by_a_directory_that_may_be_behind(tmp_path: Pat
 
 
 async def test_an_entry_that_its_agency_did_not_ask_for_silences_its_desk(tmp_path: Path) -> None:
-    """Not even what was signed is sent again; a person gets one task, however often the relay looks."""
+    """Signed events are not sent again either; a person gets one task, however often the relay looks."""
     async with desk_of("ngo-a", tmp_path) as given:
         await given.said(**signal_())
         found, seat = directory(), given.desk.seat

@@ -43,7 +43,7 @@ REFERRAL = {
 
 
 def about(type_: str, data: dict[str, Any], case: str = CASE, **more: Any) -> dict[str, Any]:
-    """An event for a door."""
+    """Return an event for a door."""
     return {"type": type_, "case": case, "actor": "S-1", "data": data} | more
 
 
@@ -61,7 +61,7 @@ async def delivered(bus: LiveBus, name: str, deliveries: int) -> None:
 
 
 def rows(bus: LiveBus, agency: str, query: str) -> list[tuple[Any, ...]]:
-    """Rows of a desk's ledger, as another process reads them."""
+    """Return rows of a desk's ledger, as another process reads them."""
     engine = create_engine(f"sqlite:///{bus.folder.agency(agency).ledger}")
     with engine.connect() as connection:
         found = [tuple(row) for row in connection.execute(text(query))]
@@ -70,7 +70,7 @@ def rows(bus: LiveBus, agency: str, query: str) -> list[tuple[Any, ...]]:
 
 
 async def topic(bus: LiveBus, name: str) -> list[Record]:
-    """Everything that lies on partition 0 of a topic."""
+    """Return all records on partition 0 of a topic."""
     found: list[Record] = []
     async with clients.reading(bus.folder.bootstrap, TopicPartition(name, 0)) as (consumer, end):
         while await consumer.position(TopicPartition(name, 0)) < end:
@@ -239,7 +239,7 @@ async def test_a_record_with_a_header_that_is_no_text_delays_nothing(broker: Bro
 
 
 async def test_what_lies_in_the_outbox_is_what_the_ledger_says_was_sent(broker: Broker) -> None:
-    """By the digest of a whole record, headers in their order, an answer finds its row even where nothing else can be read."""
+    """An answer finds its row by the digest of a whole record, with ordered headers, even if the rest is unreadable."""
     async with live(broker, TWO, run=["ngo-a"]) as bus:
         async with bus.door("ngo-a") as door:
             await door.publish(signal_of(CASE), wait=LONGEST_WAIT)
@@ -354,7 +354,7 @@ async def test_what_an_earlier_release_did_not_know_goes_on_by_itself_after_the_
 
 
 async def test_a_desk_that_cannot_speak_what_it_declares_says_so_and_does_not_start(broker: Broker) -> None:
-    """In a sentence with the type, not with a trace of the program."""
+    """The desk ends with a sentence that names the type, not with a traceback."""
     async with live(broker, TWO) as bus:
         declare(bus, "ngo-a", {"referral.submitted": 999})
         run: list[str | Path] = [

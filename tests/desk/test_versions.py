@@ -38,7 +38,7 @@ NO_TONGUE_FOR = {"version": 2, "pointer": "/letter/interpreter/1"}
 
 
 def referral(given: Given, version: int, **more: Any) -> Record:
-    """An NGO refers somebody to the special unit, in *version*, under seal."""
+    """Return an NGO's sealed referral to the special unit, in *version*."""
     more = {"referral": REF, "parts": PARTS[version], "opens": ["special-unit"], **more}
     return given.registrar.event("ngo-a", TYPE, DATA[version], version=version, **more)
 
@@ -83,7 +83,7 @@ async def test_an_event_is_handed_on_in_the_version_that_the_agency_declares(
 async def test_a_letter_is_cast_with_the_data_once_it_is_opened(
     published: int, spoken: int, interpreter: object, lost: list[dict[str, Any]], tmp_path: Path
 ) -> None:
-    """By part, in the version that is spoken; of what got lost only the place is named."""
+    """Each part is cast to the spoken version; a loss is named by its place only."""
     async with desk_of("special-unit", tmp_path, speaks={TYPE: spoken}) as given:
         await given.hear(given.registrar.register(referral(given, published), to="special-unit"))
         event = await told(given, open=True, actor="S-1")
@@ -95,7 +95,7 @@ async def test_a_letter_is_cast_with_the_data_once_it_is_opened(
 
 
 def test_a_part_that_stayed_shut_is_not_made_up() -> None:
-    """Only the parts that opened are there, whatever the version."""
+    """In every version, only opened parts are shown."""
     assert desk_versions.by_part(TYPE, 2, {"interpreter": ["rus"]}, ["coded", "money"]) == {
         "coded": {"interpreter": ["rus"]},
         "money": {},
@@ -135,7 +135,7 @@ async def test_a_program_may_speak_another_version_than_its_agency(tmp_path: Pat
 async def test_what_nobody_can_speak_is_refused_and_not_repeated(
     speaks: list[str], code: str, accepts: list[int] | None, tmp_path: Path
 ) -> None:
-    """With the versions that there are, where the type is known."""
+    """The error lists the existing versions if the type is known."""
     async with desk_of("special-unit", tmp_path) as given:
         for answer in (
             await given.door.get("/v1/inbox", params={"speaks": speaks}),
@@ -207,7 +207,7 @@ async def test_a_refused_version_is_answered_with_those_that_are_judged(tmp_path
 
 
 async def test_another_refusal_has_no_such_list(tmp_path: Path) -> None:
-    """It is there for this code alone."""
+    """Only the code `unknown_version` has the list of versions."""
     async with desk_of("ngo-a", tmp_path) as given:
         record = await given.said(type=TYPE, ref=REF, data=DATA[1])
         await given.hear(given.registrar.refuse(record, "consent_required"))
@@ -278,7 +278,7 @@ def test_each_line_names_the_version_that_procedures_read(role: str) -> None:
 
 
 async def test_a_line_is_asked_by_type_and_not_by_version() -> None:
-    """Also of a version that is published after the line was written."""
+    """A line also handles a version that is published after the line was written."""
 
     def message(name: str, version: int) -> Any:
         headers = {"ce_type": f"nrm.{name}", "ce_dataschema": f"urn:nrmbus:nrm.{name}:{version}"}

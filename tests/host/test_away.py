@@ -61,7 +61,7 @@ def published(folder: BusFolder, wait: float = 0) -> dict[str, Any]:
 
 
 def begun(folder: BusFolder, *names: str) -> dict[str, Forked]:
-    """Services that are ready."""
+    """Return services that are ready."""
     processes = {name: service(name, folder) for name in names}
     for name in names:
         until(f"{name} is ready", lambda name=name: health(folder, name).get("ready"))  # type: ignore[misc]
@@ -70,7 +70,7 @@ def begun(folder: BusFolder, *names: str) -> dict[str, Forked]:
 
 @contextmanager
 def silent(port: int) -> Iterator[socket.socket]:
-    """A listener at *port* that takes connections and never answers."""
+    """Listen at *port*, accept connections, and never answer."""
     with socket.socket() as listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
 
@@ -132,7 +132,7 @@ taken: list[socket.socket] = []
 
 @pytest.fixture(scope="module", params=["frozen", "gone", "silent"])
 def while_running(kafka: Broker, request: pytest.FixtureRequest) -> Mapping[str, tuple[float, int]]:
-    """Seconds and exit status with which each service ended, after its broker had gone away.
+    """Return seconds and exit status with which each service ended, after its broker had gone away.
 
     The desk had taken an event meanwhile, and could not send it; once the broker is back, the event is registered.
     """
@@ -166,7 +166,7 @@ def test_a_service_ends_when_its_broker_has_gone_away(
 
 @pytest.fixture(scope="module", params=["gone", "silent"])
 def while_starting(kafka: Broker, request: pytest.FixtureRequest) -> Mapping[str, tuple[float, int]]:
-    """The same of services that were started while their broker was away."""
+    """Return seconds and exit status of services that were started while their broker was away."""
     folder = kafka.fresh_bus(play=False)
     asyncio.run(admit(folder, {DESK: Newcomer("ngo_outreach")}, WallClock().now()))
     took = {}

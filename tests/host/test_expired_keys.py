@@ -36,11 +36,11 @@ class Replaced:
 
     @property
     def there(self) -> set[str]:
-        """The sealing keys whose private halves are there."""
+        """Return the kids of the sealing keys whose private halves exist."""
         return set(Identity.at(self.home, "registrar").opening)
 
     def over(self) -> datetime:
-        """From when on the old one has to be gone."""
+        """Return the time from which the old key must be gone."""
         ends = {each.kid: each.destroyed_from for each in epochs.epochs_of(self.directory, "registrar")}[self.old]
         assert ends is not None
         return ends
@@ -77,7 +77,7 @@ def test_what_the_directory_does_not_name_stays(tmp_path: Path) -> None:
 
 
 def test_the_doctor_says_what_is_left_and_who_destroys_it() -> None:
-    """For a service the start of the bus, for an agency its desk."""
+    """The start of the bus destroys a service's key, and an agency's desk its own."""
     found = list(of_left_keys(Heard(left=(("registrar", 1), ("ngo-a", 2)))))
     assert [each.code for each in found] == ["key_left"] * 2
     assert [each.mend.partition(" destroys")[0] for each in found] == ["nrmbus up", "nrmbus run ngo-a: a desk"]

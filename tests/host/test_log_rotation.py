@@ -19,7 +19,7 @@ def _writer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
 
 
 def test_a_log_that_is_full_begins_anew_and_the_one_before_goes(tmp_path: Path, writer: int) -> None:
-    """Of each service at most two: what stands in neither is gone."""
+    """Each service keeps at most two logs; older lines are gone."""
     for line in (b"the oldest\n", b"the middle\n", b"the newest\n"):
         os.write(writer, line)
         log_rotation.bound(tmp_path)

@@ -25,7 +25,7 @@ RESTART_SECONDS = 1.0
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> BusFolder:
-    """A bus; every Python that is started from here on knows the test's own services."""
+    """Return a bus; every Python started from here on knows the test's services."""
     site = tmp_path / "site"
     site.mkdir()
     (site / "sitecustomize.py").write_text("import host.sleeper\n")
@@ -37,7 +37,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> BusFolder:
 
 @pytest.fixture(params=[Warm, Fresh])
 def way(request: pytest.FixtureRequest, folder: BusFolder) -> Iterator[Spawner]:
-    """Each of the two ways, closed at the end."""
+    """Yield each of the two spawners, and close it at the end."""
     del folder  # first, for what it sets in the environment
     spawner: Spawner = request.param() if request.param is Fresh else Warm([])
     yield spawner
@@ -68,7 +68,7 @@ class Begin:
 
 @pytest.fixture
 def begin(folder: BusFolder) -> Iterator[Begin]:
-    """Starts services."""
+    """Yield a function that starts services."""
     begun = Begin(folder)
     yield begun
     begun.let_go()
@@ -114,7 +114,7 @@ def test_a_service_ends_with_its_lifeline(way: Spawner, folder: BusFolder, begin
 def test_a_service_is_told_the_passphrase_where_nobody_else_sees_it(
     way: Spawner, folder: BusFolder, begin: Begin
 ) -> None:
-    """Not among its arguments, not in its environment, and in no file of the bus."""
+    """The passphrase is not in the service's arguments or environment, nor in any file of the bus."""
     keyfile.hold(keyfile.Passphrase(b"CANARY wrong horse"))
     try:
         service = begin(way)
@@ -161,7 +161,7 @@ def test_an_unknown_service_is_told_which_there_are(folder: BusFolder) -> None:
 
 
 def test_a_restart_costs_less_than_a_second(begin: Begin) -> None:
-    """Of a processor: it is forked from a process that has imported everything, so no import is paid twice."""
+    """A restart takes little processor time: the service is forked from a process that has imported everything already."""
     way = Warm(["faststream.kafka", "fastapi", "sqlalchemy.ext.asyncio", "cryptography.x509"])
     try:
         first = begin(way)
@@ -203,7 +203,7 @@ def test_a_process_with_threads_never_forks(begin: Begin) -> None:
 
 
 def test_kill_9_of_the_supervisor_leaves_no_service(folder: BusFolder) -> None:
-    """Neither the warm process nor what it forked."""
+    """The warm process and its forked services end too."""
     parent = textwrap.dedent("""
         import sys, time
         from pathlib import Path
@@ -223,7 +223,7 @@ def test_kill_9_of_the_supervisor_leaves_no_service(folder: BusFolder) -> None:
 
 
 def test_forking_can_be_forbidden(monkeypatch: pytest.MonkeyPatch) -> None:
-    """By an argument, or in the environment."""
+    """An argument or the environment forbids forking."""
     with_argument = spawner(fork=False)
     monkeypatch.setenv("NRMBUS_FORK", "0")
     by_environment = spawner()

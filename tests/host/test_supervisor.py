@@ -42,7 +42,7 @@ def status(folder: BusFolder) -> dict[str, dict[str, int]]:
 
 
 def pids(folder: BusFolder) -> set[int]:
-    """All processes of a bus that the status file knows."""
+    """Return the pids of all processes of a bus in the status file."""
     return {each["pid"] for each in status(folder).values()}
 
 
@@ -54,7 +54,7 @@ def said() -> list[str]:
 
 @pytest.fixture(scope="module")
 def up(tmp_path_factory: pytest.TempPathFactory, said: list[str]) -> Iterator[Supervisor]:
-    """A bus that is up, for the tests of this module."""
+    """Yield a running bus for the tests of this module."""
     folder = BusFolder(tmp_path_factory.mktemp("up"))
     folder.create(play=True)
     with Supervisor(folder, say=said.append) as supervisor:
@@ -97,7 +97,7 @@ def test_whose_certificate_is_due_gets_another_and_is_started_anew(up: Superviso
 
 @pytest.mark.broker
 def test_a_log_that_is_full_is_emptied_while_its_service_runs(up: Supervisor, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of months there are the newest lines."""
+    """The newest lines of a full log are kept."""
     log = up.folder.logs / "registrar.log"
     before = log.stat().st_size
     monkeypatch.setattr(log_rotation, "FULL", before)
@@ -109,7 +109,7 @@ def test_a_log_that_is_full_is_emptied_while_its_service_runs(up: Supervisor, mo
 
 @pytest.mark.broker
 def test_the_directorys_head_is_signed_when_it_is_due(up: Supervisor) -> None:
-    """Without a person and without a timer; an hour later again."""
+    """The head is signed again after an hour, without a person or a timer."""
 
     def signed() -> datetime:
         head = asyncio.run(read_directory(up.folder)).head
@@ -146,7 +146,7 @@ def test_a_new_agencys_desk_is_started(up: Supervisor) -> None:
 
 @pytest.mark.broker
 def test_a_desk_that_cannot_start_is_reported_as_failing(up: Supervisor, said: list[str]) -> None:
-    """Once, with the last line of its log, and in the status file as long as it fails."""
+    """The failure is reported once, with the last line of its log, and is in the status file as long as it lasts."""
     agency = up.folder.agency("ngo-f")
     asyncio.run(admit(up.folder, {"ngo-f": Newcomer("ngo_outreach")}, BEFORE_ANY_TICK))
     good = agency.agency_json.read_bytes()
@@ -183,7 +183,7 @@ def test_the_desk_of_who_is_suspended_stands_still_until_it_is_admitted_again(up
 
 @pytest.mark.broker
 def test_a_second_instance_is_told_who_holds_the_folder(up: Supervisor) -> None:
-    """And nothing of the first is disturbed."""
+    """The first instance is not disturbed."""
     before = pids(up.folder)
 
     with (
@@ -197,14 +197,14 @@ def test_a_second_instance_is_told_who_holds_the_folder(up: Supervisor) -> None:
 
 @pytest.mark.broker
 def test_killing_who_is_not_there_is_said(up: Supervisor) -> None:
-    """With the names of those who are."""
+    """The message lists the running services."""
     with pytest.raises(NoBus, match=r"there are auditor, broker, .*registrar, timekeeper"):
         up.kill("coordinator")
 
 
 @pytest.mark.broker
 def test_every_service_has_a_log_of_its_own(up: Supervisor) -> None:
-    """For its owner only."""
+    """Only the owner may read a log."""
     for service in ("broker", "registrar", "timekeeper", "auditor"):
         assert (up.folder.logs / f"{service}.log").stat().st_mode & 0o077 == 0
 
@@ -328,7 +328,7 @@ def test_a_service_that_cannot_start_is_given_time() -> None:
 
 
 def test_five_ends_in_a_minute_are_a_failure_and_five_in_more_are_not() -> None:
-    """By when it ended, however long it lived in between; a minute of life ends the failure."""
+    """The time of each end counts, however long the service lived in between; a minute of life ends the failure."""
     quick, slow = Running("registrar"), Running("auditor")
 
     assert [quick.fails(at) for at in (0, 15, 30, 45, 60)] == [False] * 4 + [True]

@@ -37,7 +37,7 @@ class Up:
     unready: dict[str, str]
 
     def says(self, *command: str) -> tuple[int, str]:
-        """Exit status and output of a command about the bus."""
+        """Return exit status and output of a command about the bus."""
         done = subprocess.run(
             [*NRMBUS, *command, "--data", str(self.folder.path)], stdin=subprocess.DEVNULL, capture_output=True, text=True,
             check=False, timeout=90,
@@ -47,7 +47,7 @@ class Up:
 
 @pytest.fixture(scope="module")
 def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
-    """A bus that was made and begun when the first broker of its cluster was down already."""
+    """Yield a bus that was made and started while the first broker of its cluster was down."""
     home = tmp_path_factory.mktemp("three")
     (home / "agencies.yaml").write_text("ngo-a: {role: ngo_outreach}\n")
     with three_brokers(home) as nodes:
@@ -71,7 +71,7 @@ def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
 
 
 def test_it_is_up_when_every_service_is_ready(up: Up) -> None:
-    """And none of them has ended and begun again: a list of addresses is no name of one host."""
+    """No service has restarted: a list of addresses is no name of one host."""
     assert " is up: " in up.lines[-1], up.lines
     assert up.unready == {}
     states = json.loads((up.folder.run / "services.json").read_bytes())
@@ -79,7 +79,7 @@ def test_it_is_up_when_every_service_is_ready(up: Up) -> None:
 
 
 def test_what_an_agency_says_is_registered(up: Up) -> None:
-    """From its desk over the brokers that are left to the registrar and back."""
+    """An event goes from a desk over the remaining brokers to the registrar and back."""
     status, output = up.says("publish", "ngo-a", "--event", str(SIGNAL))
 
     assert status == 0, output
@@ -97,7 +97,7 @@ def test_commands_and_invitations_know_all_addresses(up: Up, tmp_path: Path) -> 
 
 
 def test_it_goes_on_when_another_broker_is_down(up: Up) -> None:
-    """With the first one back, the second may go."""
+    """The bus continues when the first broker is back and the second goes down."""
     before = up.nodes[0].pid
     up.nodes[0].stop()
     up.nodes[0].begin()

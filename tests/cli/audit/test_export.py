@@ -39,7 +39,7 @@ async def published(folder: BusFolder, evidence: Evidence) -> None:
 
 @pytest.fixture(name="bus")
 async def _bus(broker: Broker) -> tuple[BusFolder, Evidence]:
-    """A bus on which a case was handed over; no auditor has run yet."""
+    """Return a bus on which a case was handed over; no auditor has run yet."""
     folder = await asyncio.to_thread(broker.fresh_bus)
     settings = json.loads((folder.path / "bus.json").read_bytes())
     write_json(folder.path / "bus.json", settings | {"bus": BUS})

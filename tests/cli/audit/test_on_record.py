@@ -34,7 +34,7 @@ OFF = "--off-the-record"
 
 @pytest.fixture
 def commands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Commands:
-    """A terminal, on a bus that says it runs."""
+    """Return a terminal on a bus that claims to run."""
     monkeypatch.setattr(BusFolder, "bootstrap", "127.0.0.1:9")
     return Commands(tmp_path, monkeypatch)
 
@@ -96,7 +96,7 @@ def test_p4_what_is_not_on_record_is_not_shown(commands: Commands, name: str, wh
 
 @pytest.mark.parametrize("name", NAMES)
 def test_p4_off_the_record_is_loud_and_written_down_before_it_is_shown(commands: Commands, name: str) -> None:
-    """Only where it cannot be on record; under the code of why not."""
+    """The warning and the stored line have the code for why the reading is not on record."""
     commands.away_later = "not_verified"
     result = commands.type(*typed(commands)[name], OFF, "--purpose", "incident")
 
@@ -212,7 +212,7 @@ def test_a_history_that_does_not_verify_is_said_and_nothing_else(
 
 
 def test_by_name_a_password_is_asked_for(commands: Commands) -> None:
-    """So that nobody reads under another's number; it is in no argument."""
+    """The password keeps users from reading under another's number, and is in no argument."""
     actor = Users(commands.home / "auditor").add("leyla", PASSWORD)
     how = ["replay", "--as", "leyla", "--purpose", "court", "--data", str(commands.home)]
 
@@ -224,7 +224,7 @@ def test_by_name_a_password_is_asked_for(commands: Commands) -> None:
 
 
 def test_p4_reads_shows_what_is_on_no_record(commands: Commands) -> None:
-    """As such, and the command fails; of another case it says nothing."""
+    """The command marks these readings and fails; about another case it prints nothing of them."""
     commands.away = "unreachable"
     commands.type("replay", "--case", commands.case, OFF)
     commands.type("replay", OFF)
@@ -258,7 +258,7 @@ async def nrmbus(folder: BusFolder, *arguments: str | Path) -> Result:
 
 
 def live_commands(case: str, home: Path) -> dict[str, tuple[str | Path, ...]]:
-    """The commands of a bus that has one case."""
+    """Return the commands of a bus that has one case."""
     return {
         "case": ("replay", "--case", case[:8]),
         "search": ("replay",),

@@ -29,7 +29,7 @@ READER = "S-17"
 
 
 def story() -> Written:
-    """The first story once more, to be gone on with."""
+    """Return a copy of the first story, to be continued."""
     found = first_scenario()
     return replace(found, records=[*found.records], view={**found.view})
 
@@ -55,7 +55,7 @@ def read_by(found: Written, agency: str, about: Event, **said: Any) -> str:
 
 @pytest.fixture
 def commands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Commands:
-    """A terminal; somebody at the assistance centre has read a referral that it was sent."""
+    """Return a terminal; somebody at the assistance centre has read a received referral."""
     typed = Commands(tmp_path, monkeypatch)
     found = story()
     read_by(found, "special-unit", letter_to(found, "special-unit"))
@@ -64,7 +64,7 @@ def commands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Commands:
 
 
 def letter_to(found: Written, agency: str) -> Event:
-    """The referral that *agency* was sent."""
+    """Return the referral sent to *agency*."""
     for entry in found.audited().history.entries:
         if entry.event and entry.event.type == "referral.submitted" and agency in entry.audience.recipients:
             return entry.event
@@ -78,7 +78,7 @@ def rows(agency: str, event: str, *, who: str = READER, parts: tuple[str, ...] =
 
 
 def desks(monkeypatch: pytest.MonkeyPatch, tables: dict[str, list[dict[str, Any]]]) -> None:
-    """These desks are here, with these tables."""
+    """Pretend that these desks are here, with these tables."""
 
     async def here(*_: Any) -> dict[str, list[dict[str, Any]]]:
         return tables
@@ -88,7 +88,7 @@ def desks(monkeypatch: pytest.MonkeyPatch, tables: dict[str, list[dict[str, Any]
 
 class TestReads:
     def test_p4_who_read_what_and_what_for(self, commands: Commands) -> None:
-        """From the history alone, where no desk is here."""
+        """Without a desk on the machine, the history alone shows readers and purposes."""
         shown = json.loads(commands.shown("reads", "--case", commands.case, "--json"))
 
         (row,) = shown["registered"]
@@ -153,7 +153,7 @@ HERE = ("ngo-a", "vac")
 
 
 def reported(agency: str) -> Audited:
-    """The story, after the desk of *agency* has put a report for the person on record."""
+    """Return the story, after the desk of *agency* has recorded a report for the person."""
     found = story()
     read_by(found, "special-unit", letter_to(found, "special-unit"))
     about = letter_to(found, "special-unit")
@@ -180,7 +180,7 @@ class Tags(HTMLParser):
 class TestPersonReport:
     @pytest.fixture(autouse=True)
     def registered(self, commands: Commands, monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
-        """Two desks are here, and put it on record; who asked them to."""
+        """Pretend that two desks are here that record readings; return who asked for them."""
         asked: list[tuple[str, str]] = []
 
         class Desk:
@@ -207,7 +207,7 @@ class TestPersonReport:
     def test_says_who_holds_what_and_names_no_member_of_staff(
         self, language: str, commands: Commands, tmp_path: Path
     ) -> None:
-        """In the language that the person asks for, as text and as a page that loads nothing."""
+        """The report is in the person's language, as text and as a page that loads nothing."""
         how = ("person-report", "--case", commands.case, "--language", language)
         text = commands.shown(*how)
         commands.shown(*how, "--html", tmp_path / "report.html")
@@ -401,7 +401,7 @@ class TestPersonReport:
     def test_p4_who_names_nobody_is_the_account_of_this_machine(
         self, commands: Commands, registered: list[tuple[str, str]]
     ) -> None:
-        """By a number that a file of the agency alone explains, the same each time."""
+        """The account has a number that only a file of the agency explains, the same each time."""
         folder = BusFolder(commands.home)
         for _ in range(2):
             commands.shown("person-report", "--case", commands.case, "--language", "en")
@@ -420,12 +420,12 @@ class TestPersonReport:
 
 
 def lines_of(found: list[AccessRecord], words: Words) -> list[str]:
-    """The lines of a report about these readings."""
+    """Return the lines of a report about these readings."""
     return list(person_report._readings(found, words, lambda key, **values: said_in(words.language, key, values)))
 
 
 def said_in(language: str, key: str, values: dict[str, Any]) -> str:
-    """A sentence of a report."""
+    """Return a sentence of a report."""
     return person_report.sentences()[key][language].format(**values)
 
 
@@ -461,7 +461,7 @@ def test_what_is_held_follows_from_whom_the_letters_were_sealed_to() -> None:
 
 
 def test_a_reading_stands_with_its_agency_and_adds_nothing_to_what_it_was_told() -> None:
-    """It is told apart from the steps of the case."""
+    """A reading is shown separately from the steps of the case."""
     found = story()
     (subject,) = found.audited().history.spoken_of()
     before = {each.agency: dict(each.told) for each in held(found.audited(), subject).holders}

@@ -23,12 +23,12 @@ BAKU = ZoneInfo("Asia/Baku")
 
 @pytest.fixture
 def commands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Commands:
-    """A terminal."""
+    """Return a terminal."""
     return Commands(tmp_path, monkeypatch)
 
 
 def lines(commands: Commands, *arguments: str) -> list[dict[str, Any]]:
-    """The rows that ``--jsonl`` prints."""
+    """Return the rows that ``--jsonl`` prints."""
     return [json.loads(line) for line in commands.shown("replay", "--jsonl", *arguments).splitlines()]
 
 
@@ -52,7 +52,7 @@ class TestWhatIsShown:
 
     @pytest.mark.parametrize("agency", ["migration", "embassy", "fund", "timekeeper"])
     def test_by_agency_what_it_said_was_refused_or_was_told(self, commands: Commands, agency: str) -> None:
-        """And nothing else, and not one left out."""
+        """The rows are exactly the agency's own events, its refused ones and those delivered to it."""
         rows = lines(commands, "--agency", agency)
 
         assert rows == [each for each in lines(commands) if agency in (each["source"], *each.get("told", ()))]
@@ -70,7 +70,7 @@ class TestWhatIsShown:
         ("text", "expected"), [("12", [12]), ("3..5", [3, 4, 5]), ("64..", [64, 65, 66]), ("9000", [])]
     )
     def test_by_number(self, commands: Commands, text: str, expected: list[int]) -> None:
-        """One, some, or all from one on."""
+        """The rows of one number, of a range, or of all numbers from one on."""
         assert [row["number"] for row in lines(commands, "--number", text)] == expected
 
     def test_by_time_ends_included(self, commands: Commands) -> None:
@@ -86,7 +86,7 @@ class TestWhatIsShown:
         assert [row["type"] for row in rows] == ["identification.interview_held", "letter.opened"]
 
     def test_filters_together(self, commands: Commands) -> None:
-        """Each leaves out what the others keep."""
+        """Each filter excludes rows that the other filters keep."""
         rows = lines(
             commands, "--agency", "vac", "--type", "consent.*", "--from", "2026-05-01", "--case", commands.case[:8]
         )
@@ -135,7 +135,7 @@ class TestAsOf:
         assert (clock["code"], clock["overdue"], clock["breached"]) == ("D-REFER", overdue, False)
 
     def test_before_the_first_registration_nothing_was_known(self, commands: Commands) -> None:
-        """Of a case that is asked for by name, this is said."""
+        """For a case given by name, the command says so."""
         assert lines(commands, "--as-of", "2020-01-01") == []
         shown = commands.shown("replay", "--as-of", "2020-01-01", "--case", commands.case)
         assert "Nothing of this case was registered by then." in shown
@@ -143,7 +143,7 @@ class TestAsOf:
 
 class TestText:
     def test_a_case_its_rows_its_duties_and_what_was_verified(self, commands: Commands) -> None:
-        """As a person reads it."""
+        """The text shows the case as a person reads it."""
         shown = " ".join(commands.shown("replay", "--as-of", "2026-03-02").split())
 
         assert f"case {commands.case} UNDER_IDENTIFICATION" in shown
@@ -153,7 +153,7 @@ class TestText:
         assert f"Verified: {len(commands.seen.history.entries)} registrations, each signed" in shown
 
     def test_what_is_asked_for_and_not_there_is_said(self, commands: Commands) -> None:
-        """And the history was verified all the same."""
+        """The command says that nothing was found, and that the history was verified."""
         shown = commands.shown("replay", "--number", "9000")
 
         assert "Nothing in the history fits these filters." in shown
@@ -195,7 +195,7 @@ class Page(HTMLParser):
 class TestPage:
     @pytest.fixture
     def html(self, commands: Commands, tmp_path: Path) -> str:
-        """The page of the whole story."""
+        """Return the page of the whole story."""
         file = tmp_path / "timeline.html"
         assert commands.shown("replay", "--html", file).startswith(f"Wrote {file}. Verified: ")
         return file.read_text(encoding="utf-8")
@@ -210,7 +210,7 @@ class TestPage:
         assert not re.search(r"url\(|@import|https?:", html)
 
     def test_it_has_every_registration(self, commands: Commands, html: str) -> None:
-        """By id, number and local time; refusals with rule, article and what to do."""
+        """Registrations are listed by id, number and local time; refusals with rule, article and what to do."""
         text = Page(html).text
         for entry in commands.seen.history.entries:
             said = entry.registration
@@ -232,7 +232,7 @@ class TestPage:
         assert (tmp_path / "again.html").read_text(encoding="utf-8") == html
 
     def test_as_of_a_day_it_says_so_and_shows_duties(self, commands: Commands, tmp_path: Path) -> None:
-        """In the heading, with the duties that ran then."""
+        """The heading names the day, and the page shows the duties of that day."""
         file = tmp_path / "then.html"
         commands.shown("replay", "--html", file, "--as-of", "2026-03-02")
         text = Page(file.read_text(encoding="utf-8")).text
@@ -257,7 +257,7 @@ class TestWhatIsMistyped:
         ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
     )
     def test_a_sentence_says_what_is_wanted(self, commands: Commands, arguments: tuple[str, ...], words: str) -> None:
-        """And repeats nothing of what was typed."""
+        """The sentence repeats nothing of the input."""
         assert words in commands.refused("replay", *arguments)
 
     def test_a_day_is_that_of_the_zone(self) -> None:
@@ -269,5 +269,5 @@ class TestWhatIsMistyped:
             moment("9999-12-31", BAKU, "--to")
 
     def test_numbers(self) -> None:
-        """One, a range, an open one."""
+        """Numbers are one number, a range, or an open range."""
         assert [numbers(text) for text in (None, "1", "1..1", "2..")] == [None, (1, 1), (1, 1), (2, None)]

@@ -18,13 +18,13 @@ MS = 1_000_000
 
 @pytest.fixture
 def commands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Commands:
-    """A terminal, on a bus that says it runs."""
+    """Return a terminal on a bus that claims to run."""
     monkeypatch.setattr(BusFolder, "bootstrap", "127.0.0.1:9")
     return Commands(tmp_path, monkeypatch)
 
 
 def words(shown: str) -> str:
-    """The words, however they were wrapped and aligned."""
+    """Return the words without wrapping and alignment."""
     return " ".join(shown.split())
 
 
@@ -88,7 +88,7 @@ def test_without_a_span_the_history_answers_all_the_same(commands: Commands) -> 
 
 
 def test_the_way_back_leads_from_a_trace_to_its_events(commands: Commands) -> None:
-    """By the first digits; the spans of no other trace."""
+    """A trace is given by its first digits, and spans of other traces are left out."""
     entry = of_type(commands.seen, "referral.submitted")
     keep(commands.home, entry.registration.id)
     shown = words(commands.shown("trace", "--trace", TRACE[:8]))
@@ -99,7 +99,7 @@ def test_the_way_back_leads_from_a_trace_to_its_events(commands: Commands) -> No
 
 
 def test_while_the_bus_is_down_the_spans_are_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """They lie in its folder; that the history was not asked is said. By id, its beginning, or type."""
+    """The spans are read from the folder, and the output says that the history was not asked."""
     commands = Commands(tmp_path, monkeypatch)
     event = of_type(commands.seen, "referral.submitted").registration.id
     keep(commands.home, event)

@@ -12,12 +12,12 @@ from nrmbus.cli.audit.why import _long
 
 @pytest.fixture
 def commands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Commands:
-    """A terminal."""
+    """Return a terminal."""
     return Commands(tmp_path, monkeypatch)
 
 
 def words(shown: str) -> str:
-    """The words, however they were wrapped and aligned."""
+    """Return the words without wrapping and alignment."""
     return " ".join(shown.split())
 
 
@@ -39,7 +39,7 @@ def test_of_a_referral_it_tells_who_and_by_what_and_how_it_went(commands: Comman
 
 
 def test_of_a_refusal_it_tells_code_sentence_rule_and_article(commands: Commands) -> None:
-    """And by which policy it was judged."""
+    """The output also names the policy under which the event was judged."""
     shown = words(commands.shown("why", "10"))
 
     assert "event of ngo-a, refused" in shown
@@ -59,7 +59,7 @@ def test_a_letter_without_receipt_is_named(commands: Commands) -> None:
 
 
 def test_an_event_may_be_named_in_four_ways(commands: Commands) -> None:
-    """By id, the beginning of one, number, and type: the last of it in the case."""
+    """An event is named by id, beginning of an id, number, or type: the last of that type in the case."""
     entry = of_type(commands.seen, "referral.submitted", -1)
     ways = [entry.registration.id, entry.registration.id[:30], str(entry.registration.number), "nrm.referral.submitted"]
 
@@ -117,5 +117,5 @@ def test_a_program_gets_one_object(commands: Commands) -> None:
     [(0, "0 s"), (59, "59 s"), (3000, "50 min"), (3601, "1 h"), (90_000, "1 d 1 h"), (86_400, "1 d"), (86_460, "1 d")],
 )
 def test_a_length_has_its_two_largest_units(seconds: int, expected: str) -> None:
-    """So that a month does not come with its seconds."""
+    """A length in months is shown without seconds."""
     assert _long(seconds) == expected

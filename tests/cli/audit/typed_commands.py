@@ -75,7 +75,7 @@ class Commands:
 
     @property
     def case(self) -> str:
-        """The story's only case."""
+        """Return the story's only case."""
         (subject,) = self.seen.history.spoken_of()
         return subject
 
@@ -90,7 +90,7 @@ class Commands:
         return result.stdout
 
     def refused(self, *arguments: str | Path) -> str:
-        """The sentence with which it says no."""
+        """Return the sentence with which the command refuses."""
         result = self.type(*arguments)
         assert isinstance(result.exception, BusError), result.exception
         return str(result.exception)

@@ -18,7 +18,7 @@ UNKNOWN = {name: value for name, value in ROW.items() if name not in {"version",
 
 
 def shown(event: dict[str, Any]) -> str:
-    """Rows of the inbox in both forms, and the lines below them."""
+    """Return rows of the inbox in both forms, and the lines below them."""
     console = Console(file=io.StringIO(), width=200, color_system=None)
     console.print(_streamed(event), soft_wrap=True)
     _print_below(event, console)
@@ -45,7 +45,7 @@ def test_nothing_is_said_of_a_version_that_is_the_same() -> None:
     ids=["another version", "a case that waits", "an unknown version"],
 )
 def test_another_version_is_told_beside_the_type(event: dict[str, Any], words: str) -> None:
-    """In the stream and in the table."""
+    """Stream and table both show the version."""
     assert shown(event).count(words) == 2
 
 

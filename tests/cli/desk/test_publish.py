@@ -119,7 +119,7 @@ def test_no_option_of_publish_takes_a_letter() -> None:
 
 
 def test_a_reference_may_be_shortened() -> None:
-    """To its first digits, where they mean one."""
+    """A unique beginning of a reference is enough."""
     assert whole(ONE[:8], [ONE, OTHER]) == ONE
     assert whole(OTHER, [ONE, OTHER]) == OTHER
 
@@ -171,7 +171,7 @@ def test_a_file_of_agencies_is_read_strictly(tmp_path: Path, text: str, what: st
 
 
 def test_a_file_of_agencies_that_is_not_there_is_told(tmp_path: Path) -> None:
-    """With the one that can be copied."""
+    """The message names the example file to copy."""
     with pytest.raises(BusError, match=r"cannot be read .*az-example\.yaml"):
         newcomers_of(tmp_path / "none.yaml", POLICY)
 

@@ -52,7 +52,7 @@ class Typed:
         return self._capsys.readouterr().out
 
     def refused(self, command: str, *given: object, **options: object) -> str:
-        """The sentence with which it ends."""
+        """Return the sentence with which the command ends."""
         with pytest.raises(BusError) as caught:
             self(command, *given, **options)
         return str(caught.value)
@@ -65,7 +65,7 @@ def _typed(bus: BusFolder, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -
 
 @pytest.mark.broker
 def test_an_agency_joins_changes_its_keys_and_leaves(typed: Typed) -> None:
-    """Each step by two admitters; its letters are sealed to a key only when it has opened the challenge."""
+    """Two admitters sign each step; nobody seals to the agency before it has opened the challenge."""
     home, file = typed.bus.agency("ngo-b"), typed.file
     typed("request", "ngo-b", role="ngo_legal", out=file)
     assert not [seed for seed in home.keys.rglob("*.seed") if seed.read_bytes() in file.read_bytes()]
@@ -138,7 +138,7 @@ def test_an_admitter_is_told_whose_request_it_is(typed: Typed) -> None:
 
 @pytest.mark.broker
 def test_two_admitters_agree_on_who_admits(bus: BusFolder, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Each signs where their key is; the list holds when the operator has entered it, and who was removed is out."""
+    """Each admitter signs where their key is; the list holds when the operator has entered it, and a removed admitter is out."""
     leyla, file = Admitter("leyla", SigningKey.generate()), tmp_path / "file"
     here: dict[str, Any] = {"data": bus.path, "keys_unprotected": True}
 

@@ -35,7 +35,7 @@ A, B = "admitter-a", "admitter-b"
 
 @pytest.fixture(name="bus", scope="module")
 def _bus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BusFolder]:
-    """A closed bus, as `nrmbus up` makes it, with one agency."""
+    """Yield a closed bus, as `nrmbus up` makes it, with agencies."""
     folder = BusFolder(tmp_path_factory.mktemp("bus"))
     folder.create(play=False)
     kafka = EmbeddedKafka(folder)
@@ -49,7 +49,7 @@ def _bus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BusFolder]:
 
 
 def entered(bus: BusFolder, file: Path) -> Request:
-    """Two admitters sign *file*, and it is entered."""
+    """Have two admitters sign *file*, and enter it."""
     for name in (A, B):
         agency.admit(file, name, data=bus.path, keys_unprotected=True)
     return Request.read(file)
@@ -63,7 +63,7 @@ def machine(bus: BusFolder, home: Path) -> BusFolder:
 
 
 def others_keys(bus: BusFolder, home: Path, who: str = US) -> tuple[BusFolder, Request]:
-    """Somebody asks for keys of their own in an agency's name, and two admitters believe that the old ones are gone."""
+    """Ask for foreign keys in an agency's name, signed by two admitters who believe that the old keys are lost."""
     here, known, file = machine(bus, home), home / "directory", home / "file"
     agency.list_(known, data=bus.path)
     agency.lost(who, file, directory=known, data=here.path, keys_unprotected=True)
@@ -110,7 +110,7 @@ def test_suspend_resume_and_retire_are_kept_by_the_broker(bus: BusFolder, tmp_pa
 
 
 def test_the_owner_of_the_old_key_is_there_and_may_object(bus: BusFolder, tmp_path: Path) -> None:
-    """For 72 hours nobody else has a certificate, and the agency's own is good; with a `rotate` its keys stay its own."""
+    """For 72 hours only the agency's own certificate is valid; with a `rotate` the agency keeps its keys."""
     now = utc_time()
     _, came_back = others_keys(bus, tmp_path / "theirs")
 

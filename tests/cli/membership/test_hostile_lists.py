@@ -47,7 +47,7 @@ LISTS: dict[str, bytes] = {
 @pytest.mark.parametrize("reader", READERS)
 @pytest.mark.parametrize("what", LISTS)
 def test_what_is_no_such_list(what: str, reader: str, tmp_path: Path) -> None:
-    """Not one is read in part, and none takes time."""
+    """An invalid list is never read in part, and takes no time."""
     (tmp_path / "list.yaml").write_bytes(LISTS[what])
 
     with bounded(4), pytest.raises(BusError, match=r"list\.yaml"):

@@ -42,7 +42,7 @@ HOW = {
 
 @pytest.fixture(name="up", scope="module")
 def _up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Supervisor]:
-    """The operator's bus, which looks often whether somebody asks."""
+    """Yield the operator's bus, which looks for requests often."""
     folder = BusFolder(tmp_path_factory.mktemp("operator"))
     folder.create(play=False)
     with pytest.MonkeyPatch.context() as patch:

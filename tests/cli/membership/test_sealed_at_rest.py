@@ -38,7 +38,7 @@ class Kept:
     process: "subprocess.Popen[str]"
 
     def pids(self) -> dict[str, int]:
-        """Who runs now."""
+        """Return the pids of the running processes by name."""
         try:
             found = json.loads((self.folder.run / "services.json").read_bytes())
         except FileNotFoundError:
@@ -46,14 +46,14 @@ class Kept:
         return {name: each["pid"] for name, each in found.items()}
 
     def secrets(self) -> dict[str, bytes]:
-        """Every private key as nothing on disk may hold it: a seed as it is, of a TLS key the scalar."""
+        """Return every private key that must not be on disk: a seed as bytes, a TLS key as its scalar."""
         passphrase = keyfile.Passphrase.of_file(self.key_file)
         opened = {path: passphrase.open(path.read_bytes()) for path in private_keys(self.folder)}
         return {str(path.relative_to(self.folder.path)): scalar(raw) for path, raw in opened.items()}
 
 
 def scalar(raw: bytes) -> bytes:
-    """The 32 bytes that a private key is."""
+    """Return the 32 bytes of a private key."""
     if not raw.startswith(b"-----BEGIN"):
         return raw
     key = serialization.load_pem_private_key(raw, None)
@@ -62,13 +62,13 @@ def scalar(raw: bytes) -> bytes:
 
 
 def spelled(secret: bytes) -> list[bytes]:
-    """*secret* as it may stand in bytes: raw, in hex, or in base64 after any number of bytes."""
+    """Return the spellings of *secret* in a file: raw, in hex, or in base64 after any number of bytes."""
     parts = [base64.b64encode(bytes(before) + secret)[(before * 8 + 5) // 6 : -4] for before in range(3)]
     return [secret, secret.hex().encode(), *parts]
 
 
 def found_in(folder: Path, secrets: dict[str, bytes]) -> list[tuple[str, str]]:
-    """Where below *folder* a private key lies in the clear: the file, and whose key it is, or ``PEM`` of any."""
+    """Return file and owner of each private key in the clear below *folder*, or ``PEM`` as owner of any PEM key."""
     spellings = {name: spelled(secret) for name, secret in secrets.items()}
     found = []
     for path in sorted(path for path in folder.rglob("*") if path.is_file()):
@@ -85,7 +85,7 @@ def found_in(folder: Path, secrets: dict[str, bytes]) -> list[tuple[str, str]]:
 
 
 def started(folder: BusFolder, key_file: Path | None) -> "subprocess.Popen[str]":
-    """``nrmbus up`` as a person starts it, away from any terminal."""
+    """Start ``nrmbus up`` as a person does, away from any terminal."""
     agencies = folder.path.parent / "agencies.yaml"
     agencies.write_text("ngo-a: {role: ngo_outreach}\n")
     named = {keyfile.SETTING: str(key_file)} if key_file else {}
@@ -116,7 +116,7 @@ def sentence_of(folder: BusFolder, *command: str, key_file: Path | None = None) 
 
 @pytest.fixture(scope="module")
 def kept(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kept]:
-    """A bus that is up, with an agency, each of its private keys sealed."""
+    """Yield a running bus with an agency, each of its private keys sealed."""
     home = tmp_path_factory.mktemp("kept")
     folder, key_file = BusFolder(home / "bus"), home / "elsewhere.key"
     key_file.write_text(os.urandom(32).hex())
@@ -133,7 +133,7 @@ def kept(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kept]:
 
 
 def test_every_private_key_is_sealed_those_of_connections_too(kept: Kept) -> None:
-    """Of operator, broker, services and agencies; with an end that is 30 days away, they are no less worth a theft."""
+    """Keys of operator, broker, services and agencies are sealed, also those that end in 30 days."""
     found = private_keys(kept.folder)
     holders = {path.parents[1].name for path in found if path.parent.name == "tls"}
 
@@ -143,7 +143,7 @@ def test_every_private_key_is_sealed_those_of_connections_too(kept: Kept) -> Non
 
 
 def test_no_file_of_the_folder_has_a_private_key_in_the_clear(kept: Kept) -> None:
-    """Not as PEM, not the bare number, in any spelling: after a start, after kill -9 of the broker, after its renewal."""
+    """No file has a key as PEM or as a bare number, after a start, a kill -9 of the broker, and its renewal."""
     secrets = kept.secrets()
     assert found_in(kept.folder.path, secrets) == []
 
@@ -187,7 +187,7 @@ def test_one_as_pem_is_found(kept: Kept) -> None:
 if sys.platform == "linux":  # no other system shows it in files
 
     def test_no_process_has_one_in_its_arguments_or_environment(kept: Kept) -> None:
-        """Nor what the keys are sealed under."""
+        """No process has a private key or its passphrase in arguments or environment."""
         secrets = {**kept.secrets(), "key file": bytes.fromhex(kept.key_file.read_text())}
         forms = [form for secret in secrets.values() for form in spelled(secret)]
         assert len(kept.pids()) >= len(SERVICES)
@@ -229,7 +229,7 @@ def test_without_the_key_file_nothing_comes_to_the_broker(kept: Kept) -> None:
 
 
 def test_without_the_key_file_nothing_starts(kept: Kept, tmp_path: Path) -> None:
-    """Neither the whole bus nor its broker alone; another key file opens nothing either."""
+    """Neither the whole bus nor its broker alone starts; another key file opens nothing either."""
     kept.process.send_signal(signal.SIGTERM)
     kept.process.wait(20)
     other = tmp_path / "other.key"
@@ -247,7 +247,7 @@ def test_without_the_key_file_nothing_starts(kept: Kept, tmp_path: Path) -> None
 
 
 def test_a_raw_one_is_not_started_with_until_it_is_sealed(kept: Kept) -> None:
-    """As for every other private key: the start names the command, the doctor finds it, the command mends it."""
+    """The start names the command for a raw key, the doctor finds the key, and the command seals it."""
     kept.process.send_signal(signal.SIGTERM)
     kept.process.wait(20)
     path = kept.folder.agency("ngo-a").path / "tls" / "key.pem"

@@ -26,7 +26,7 @@ PASSWORD: Final = "of the truststore"
 
 
 def write_store(path: Path, pem: bytes) -> Path:
-    """A truststore with a password, as most clusters have one."""
+    """Write a truststore with a password, as most clusters have."""
     trusted = [pkcs12.PKCS12Certificate(x509.load_pem_x509_certificate(pem), b"ministry")]
     kind = serialization.BestAvailableEncryption(PASSWORD.encode())
     path.write_bytes(pkcs12.serialize_java_truststore(trusted, kind))
@@ -43,7 +43,7 @@ class OthersAuthority:
 
     @property
     def pem(self) -> bytes:
-        """Its own certificate."""
+        """Return the authority's certificate."""
         return self._own.public_bytes(serialization.Encoding.PEM)
 
     def _signed(self, subject: x509.Name, key: ec.EllipticCurvePrivateKey, *, ca: bool) -> x509.Certificate:
@@ -63,7 +63,7 @@ class OthersAuthority:
         )
 
     def certify(self, home: Path, subject: str) -> Tls:
-        """Key and certificate for *subject* in *home*, raw, as other software has them."""
+        """Issue key and certificate for *subject* in *home*, raw, as other software has them."""
         key, tls = ec.generate_private_key(ec.SECP256R1()), Tls(home)
         tls.folder.mkdir(parents=True)
         pem = serialization.Encoding.PEM
@@ -94,7 +94,7 @@ class OthersCluster(EmbeddedKafka):
         return Reach(self.bootstrap, Tls(self.folder.keys))
 
     def _equip(self) -> None:
-        """It has its certificates from elsewhere."""
+        """Do nothing: the broker has its certificates from elsewhere."""
 
     def _properties(self, data: str, own_ports: list[int]) -> bytes:
         own = ";".join(f"User:{each}" for each in (OWN, "CN=admin,O=Ministry"))

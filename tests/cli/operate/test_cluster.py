@@ -45,7 +45,7 @@ def test_what_was_said_holds() -> None:
 
 
 def test_a_bus_is_closed_unless_it_was_said(tmp_path: Path) -> None:
-    """By default, also on another's cluster; a bus that was made there before there was a choice stays as it was."""
+    """A new bus is closed by default, also on another's cluster; a bus made there before the option existed stays as it was."""
     assert BusFolder(tmp_path / "own").create().tls
     assert BusFolder(tmp_path / "other").create(bootstrap="kafka.example:9093").tls
     older = tmp_path / "older"
@@ -84,7 +84,7 @@ def test_holders_trust_the_cluster_and_the_cluster_is_told_whom_to_trust(tmp_pat
 
 
 def test_several_addresses_are_as_good_as_one() -> None:
-    """With commas between, and nothing else; what is no address is refused before a bus is made with it for ever."""
+    """Addresses are separated by commas only; an invalid address is refused before a bus is made with it for ever."""
     checked_address(None)
     checked_address("kafka-1.example:9092,kafka-2.example:9092,[2001:db8::1]:9092")
     for wrong in ("kafka-1.example", "kafka-1.example:9092, kafka-2.example:9092", "kafka-1.example:9092,", ""):
@@ -118,7 +118,7 @@ def test_who_is_not_ready_is_named_until_all_are(tmp_path: Path, monkeypatch: py
 
 
 def test_a_service_that_never_ran_does_not_answer(tmp_path: Path) -> None:
-    """So it is not ready."""
+    """A service without a door is not ready."""
     folder = BusFolder(tmp_path)
     folder.create(play=True)
     with folder.held():

@@ -34,7 +34,7 @@ NOW = datetime(2026, 3, 2, 8, 0, tzinfo=UTC)
 
 @pytest.fixture(autouse=True)
 def _nothing_held(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """No passphrase, nobody to ask."""
+    """Have no passphrase, and no terminal to ask."""
     monkeypatch.delenv(keyfile.SETTING, raising=False)
     monkeypatch.setattr("sys.stdin", io.StringIO())
     keyfile.hold(None)
@@ -43,7 +43,7 @@ def _nothing_held(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 def made(path: Path, *, play: bool = False) -> BusFolder:
-    """A bus with one agency and the operator's keys, as a first start leaves it, without a broker."""
+    """Return a bus with one agency and the operator's keys, as a first start leaves it, without a broker."""
     folder = BusFolder(path)
     folder.create(play=play)
     Identity.at(folder.agency("ngo-a").path, "ngo-a")
@@ -57,13 +57,13 @@ def made(path: Path, *, play: bool = False) -> BusFolder:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> BusFolder:
-    """A bus on which something real could be said."""
+    """Return a bus for real cases."""
     return made(tmp_path / "bus")
 
 
 @pytest.fixture
 def key_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A key file kept elsewhere, and named."""
+    """Return a key file outside the folder, named in the environment."""
     path = tmp_path / "elsewhere" / "nrmbus.key"
     path.parent.mkdir()
     assert CliRunner().invoke(app, ["keys", "new", str(path)]).exit_code == 0
@@ -77,7 +77,7 @@ def codes(folder: BusFolder, now: datetime = NOW) -> set[str]:
 
 
 def heard(number: int, event: str, source: str) -> dict[str, Any]:
-    """A row of what a desk heard, registered at NOW."""
+    """Return a row of an event that a desk heard, registered at NOW."""
     return {
         "subject": "c" * 32, "source": source, "id": event, "type": "case.closed", "technical": 0, "time": times.write(NOW),
         "registered": times.write(NOW), "partition": 0, "inbox_number": number, "number": number, "recipients": "[]",
@@ -86,7 +86,7 @@ def heard(number: int, event: str, source: str) -> dict[str, Any]:
 
 
 def said_at(number: int, event: str, made: datetime) -> dict[str, Any]:
-    """A row of what a desk said at *made*, by its clock."""
+    """Return a row of an event that a desk published at *made*, by its clock."""
     return {
         "turn": number, "subject": "c" * 32, "id": event, "type": "case.closed", "origin": "door", "state": "closed",
         "asked": "", "clear": b"{}", "made": times.write(made),
@@ -113,7 +113,7 @@ class TestARealBus:
         assert keyfile.held() is None
 
     def test_open_keys_are_not_used_because_a_key_file_was_named(self, folder: BusFolder, key_file: Path) -> None:
-        """They are sealed first: a mixture would look protected."""
+        """Open keys must be sealed first: a mixture would look protected."""
         del key_file
         with pytest.raises(KeysSealed, match="nrmbus keys protect"):
             unlock(folder)
@@ -143,7 +143,7 @@ class TestARealBus:
     def test_its_keys_are_sealed_by_one_command_and_open_with_the_key_file_alone(
         self, folder: BusFolder, key_file: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """The same keys afterwards; without the file, or with another, none."""
+        """The keys stay the same; without the key file, or with another, no key opens."""
         kids = Identity.at(folder.agency("ngo-a").path, "ngo-a").kids
         shown = CliRunner().invoke(app, ["keys", "protect", "--data", str(folder.path)])
         assert shown.exit_code == 0, shown.output
@@ -172,7 +172,7 @@ class TestARealBus:
     def test_a_sealing_that_was_cut_is_found_and_ended(
         self, folder: BusFolder, key_file: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """Each key lies sealed by then, and one of them raw as well, under another name: no start passes over it."""
+        """After the cut each key is sealed, and one is also raw under another name: no start ignores the raw key."""
         del key_file
         seeds = [path.read_bytes() for path in private_keys(folder)]
         protect = ["keys", "protect", "--data", str(folder.path)]
@@ -208,7 +208,7 @@ class TestARealBus:
     def test_a_bus_for_playing_has_them_raw_whatever_is_named(
         self, tmp_path: Path, key_file: Path, capsys: pytest.CaptureFixture[str]
     ) -> None:
-        """And says so at each start; the doctor notes it, and does not call it wrong."""
+        """A bus for playing says so at each start; the doctor notes the raw keys, and does not call them wrong."""
         del key_file
         folder = made(tmp_path / "play", play=True)
         unlock(folder)
@@ -233,7 +233,7 @@ class TestTheDoctor:
         ["agencies/ngo-a/keys/signing.seed", "agencies/ngo-a/door.json", "agencies/ngo-a", "bus.json", "keys", "."],
     )
     def test_what_others_may_read_is_found(self, folder: BusFolder, where: str) -> None:
-        """Files and folders; the command is chmod with its path."""
+        """Files and folders are found; the command is chmod with the path."""
         path = folder.path / where
         path.chmod(path.stat().st_mode | 0o040)
 
@@ -245,7 +245,7 @@ class TestTheDoctor:
         ["auditor/users.json", "auditor/logs/p0/head", "timekeeper/ledger.sqlite", "registrar/spans/spans.jsonl"],
     )
     def test_what_others_may_read_of_a_service_is_found(self, folder: BusFolder, where: str) -> None:
-        """Its folder is found too, whichever services there are; Kafka's own files lie behind a door that is shut."""
+        """A service's folder is found too, whichever services exist; Kafka's own files are behind a closed folder."""
         for path in (folder.path / where, folder.kafka / "nrm.cases-0" / "0.log"):
             path.parent.mkdir(parents=True)
             path.touch(0o644)
@@ -265,7 +265,7 @@ class TestTheDoctor:
         assert found.mend == f"chmod -R go= '{folder.path.resolve()}'"
 
     def test_a_key_that_was_replaced_is_a_private_key_still(self, folder: BusFolder) -> None:
-        """Of an agency or of a service: it opens letters for weeks, and is sealed with the others."""
+        """A replaced key of an agency or a service opens letters for weeks, and is sealed with the others."""
         for home, name in ((folder.agency("ngo-a").path, "ngo-a"), (folder.service("timekeeper"), "timekeeper")):
             before = set(private_keys(folder))
             Identity.at(home, name).succeeded(home)
@@ -306,7 +306,7 @@ class TestTheDoctor:
         assert ("certificate" in codes(folder, datetime.now(UTC) + timedelta(days=days))) is wrong
 
     def test_a_full_disk_is_found(self, folder: BusFolder, monkeypatch: pytest.MonkeyPatch) -> None:
-        """Before Kafka stops."""
+        """The doctor finds a full disk before Kafka stops."""
         monkeypatch.setattr(doctor, "LEAST_FREE", 2**62)
 
         assert "disk" in codes(folder)
@@ -324,11 +324,11 @@ class TestTheDoctor:
         ],
     )
     def test_clocks_and_directory(self, heard: Heard, wrong: list[str]) -> None:
-        """By the broker's time of the newest record, and of the head that the operator signed."""
+        """Clocks are compared by the broker's time of the newest record, the directory by the time of its newest head."""
         assert [each.code for each in of_clocks(heard, NOW)] == wrong
 
     def test_a_sealing_key_near_its_end_is_found_with_the_command(self) -> None:
-        """Before letters stop to reach the agency and after; what mends it is a person's command."""
+        """The key is found before and after letters stop to reach the agency; a person's command replaces it."""
         soon = Ending("ngo-a", NOW + timedelta(days=3), "sealing_key_old")
         over = Ending("vac", NOW - timedelta(days=3), "sealing_key_over")
         service = Ending("statistics", NOW, "sealing_key_over")

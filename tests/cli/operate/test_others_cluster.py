@@ -59,14 +59,14 @@ class Guest:
 
     @property
     def options(self) -> list[str]:
-        """``up``, as the page for the cluster's operator has it."""
+        """Return the options of ``up``, as the page for the cluster's operator has them."""
         agencies = self.folder.path.parent / "agencies.yaml"
         agencies.write_text("ngo-a: {role: ngo_outreach}\nspecial-unit: {role: special_unit}\n")
         where = ["--bootstrap", self.cluster.guest, "--tls", str(self.dir)]
         return ["up", *where, "--agencies", str(agencies), "--data", str(self.folder.path)]
 
     def says(self, *command: str) -> tuple[int, list[str]]:
-        """Exit status and lines of a command that ends."""
+        """Return exit status and lines of a command that ends."""
         done = subprocess.run(
             [*NRMBUS, *command], env=self.environment, stdin=subprocess.DEVNULL, capture_output=True, text=True,
             check=False, timeout=90,
@@ -74,7 +74,7 @@ class Guest:
         return done.returncode, (done.stdout + done.stderr).splitlines()
 
     def begins(self, *command: str) -> "subprocess.Popen[bytes]":
-        """A command that goes on until it is told to end."""
+        """Start a command that runs until a signal ends it."""
         quiet = subprocess.DEVNULL
         self.running = subprocess.Popen(
             [*NRMBUS, *command], env=self.environment, stdin=quiet, stdout=quiet, stderr=quiet
@@ -89,13 +89,13 @@ class Guest:
             return set()
 
     def reach(self, agency: str) -> Reach:
-        """The cluster as *agency* comes to it."""
+        """Return the cluster as *agency* reaches it."""
         return self.folder.reach(self.folder.agency(agency).path)
 
 
 @pytest.fixture(scope="module")
 def guest(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guest]:
-    """A cluster that runs and knows of no bus; a key file; nothing else."""
+    """Yield a running cluster that knows no bus, and a key file."""
     home = tmp_path_factory.mktemp("guest")
     cluster = OthersCluster(home / "cluster")
     cluster.fetch()
@@ -125,7 +125,7 @@ def told(guest: Guest) -> tuple[int, list[str]]:
 
 @pytest.fixture(scope="module")
 def up(guest: Guest, told: tuple[int, list[str]]) -> Guest:
-    """The bus, up on the cluster, when its operator had set what he was told, and nothing else."""
+    """Return the bus, up on the cluster, after its operator applied only the printed settings."""
     guest.cluster.told = dict(line.strip().split("=", 1) for line in told[1] if line.startswith("  "))
     guest.cluster.stop()
     guest.cluster.start()
@@ -152,7 +152,7 @@ def test_a_cluster_that_was_not_set_lets_it_in_nowhere_and_it_says_what_to_set(
 
 
 def test_what_an_agency_says_is_registered_there(up: Guest) -> None:
-    """From its desk over the cluster to the registrar and back, as on a bus with a broker of its own."""
+    """An event goes from a desk over the cluster to the registrar and back, as on a bus with its own broker."""
     status, lines = up.says("publish", "ngo-a", "--event", str(SIGNAL), "--data", str(up.folder.path))
 
     assert status == 0, lines
@@ -171,20 +171,20 @@ async def test_a_stranger_gets_nothing_there(up: Guest, tmp_path: Path, who: str
 
 @pytest.mark.parametrize("name", ["CN=operator,OU=1,OU={bus},O=nrmbus", "CN=admin,O=Ministry"])
 async def test_the_clusters_own_authority_opens_nothing_of_the_bus(up: Guest, tmp_path: Path, name: str) -> None:
-    """Neither a name like the operator's, nor the cluster's administrator: the bus's listener trusts the bus's authority."""
+    """Neither a name like the operator's nor the cluster's administrator has access: the bus's listener trusts the bus's authority."""
     tls = up.cluster.authority.certify(tmp_path, name.format(bus=up.folder.settings.bus))
 
     await gets_nothing(Reach(up.cluster.guest, tls))
 
 
 async def test_the_clusters_own_listener_is_as_it_was(up: Guest) -> None:
-    """Its administrator comes there, as before, and nobody of the bus."""
+    """The cluster's administrator reaches its own listener as before, and nobody of the bus does."""
     assert (await asyncio.to_thread(clients.admin(up.cluster.as_admin).list_topics, timeout=10)).brokers
     await gets_nothing(Reach(up.cluster.bootstrap, up.reach("ngo-a").tls))
 
 
 async def test_an_agency_reads_its_own_inbox_and_nobody_elses(up: Guest) -> None:
-    """Nor writes another's outbox, nor what the registrar writes."""
+    """An agency may not write another's outbox, nor the registrar's topics."""
     async with speaking(up.reach("ngo-a")) as send:
 
         async def read(topic: str) -> int:

@@ -25,12 +25,12 @@ def nrmbus(*arguments: object, stdin: str | None = None) -> Result:
 
 
 def posted(**altered: Any) -> str:
-    """The referral of deploy/examples, altered at its top level."""
+    """Return the referral of deploy/examples, altered at its top level."""
     return json.dumps(json.loads(POSTED.read_bytes()) | altered)
 
 
 def test_every_type_is_listed_with_its_versions() -> None:
-    """For scripts too."""
+    """The list is also available to scripts."""
     listed = {each["type"]: each for each in json.loads(nrmbus("list", "--json").stdout)["types"]}
 
     assert set(listed) == {f"nrm.{name}" for name, _ in TYPES}
@@ -78,7 +78,7 @@ def test_every_example_of_the_door_fits(path: Path) -> None:
 
 
 def published(alter: str, value: Any) -> str:
-    """The full example of a referral with *value* at the slash-separated place *alter*."""
+    """Return the full example of a referral with *value* at the slash-separated place *alter*."""
     whole = json.loads((FOLDER / "nrm.referral.submitted" / "v1" / "full.json").read_bytes())
     *steps, last = alter.split("/")
     inner = whole
@@ -147,7 +147,7 @@ class TestCasting:
         assert nrmbus("check", "-", stdin=done.stdout).exit_code == 0
 
     def test_up_loses_nothing(self) -> None:
-        """And what comes out fits."""
+        """A cast to a newer version keeps all data, and the result fits its schema."""
         done = nrmbus("cast", POSTED, "--to", 2, "--json")
         body = json.loads(done.stdout)
 

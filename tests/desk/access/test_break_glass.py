@@ -24,19 +24,19 @@ REFERRAL = {"to": ["vac"], "mode": "referral", "reason": "LegalAid", "urgency": 
 
 
 def referred(registrar: FakeRegistrar) -> Read:
-    """The NGO tells vac who she is."""
+    """Return the referral in which the NGO tells vac the person's identity."""
     record = registrar.event("ngo-a", "referral.submitted", REFERRAL, referral="d1" * 16, parts=SEALED, opens=("vac",))
     return registrar.register(record, to="vac")
 
 
 def broken(registrar: FakeRegistrar, to: str, reason: str = "missing_person") -> Read:
-    """Two of the special unit's staff break the glass."""
+    """Return the emergency request of two of the special unit's staff."""
     said: dict[str, Any] = {"approver": "S-2", "referral": GLASS}
     return registrar.register(registrar.event("special-unit", "access.break_glass", {"reason": reason}, **said), to=to)
 
 
 def due(registrar: FakeRegistrar, to: str, holder: str | None = None) -> Read:
-    """The timekeeper says that nobody objected."""
+    """Return the timekeeper's event that the letter may be sealed again."""
     record = registrar.event("timekeeper", "access.reseal_due", {"holder": holder or to}, referral=GLASS)
     return registrar.register(record, to=to)
 

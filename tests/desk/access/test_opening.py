@@ -24,7 +24,7 @@ RECEIPTS = ("letter.opened", "letter.kept_shut", "letter.unreadable")
 
 
 def supplied(registrar: FakeRegistrar, to: str = "vac", case: str = CASE) -> Read:
-    """An NGO answers a question of *to*, under seal."""
+    """Return an NGO's sealed answer to a question of *to*."""
     sealed = {"story": {"answer": CANARY}}
     said: dict[str, Any] = {"referral": REF, "parts": sealed, "opens": (to,), "case": case}
     record = registrar.event("ngo-a", "referral.info_supplied", {"question": "language"}, **said)
@@ -32,13 +32,13 @@ def supplied(registrar: FakeRegistrar, to: str = "vac", case: str = CASE) -> Rea
 
 
 def withdrawn(registrar: FakeRegistrar, kind: str = "withdrawn", **more: Any) -> Read:
-    """The person takes back that vac be told, or refuses it, and an NGO says so."""
+    """Return the person's withdrawal or refusal for vac, as the NGO publishes it."""
     data = (TAKEN_BACK if kind == "withdrawn" else REFUSED) | more
     return registrar.register(registrar.event("ngo-a", f"consent.{kind}", data), to="vac")
 
 
 def consented(registrar: FakeRegistrar) -> Read:
-    """The person lets vac be told."""
+    """Return the person's consent for vac."""
     return registrar.register(registrar.event("ngo-a", "consent.given", CONSENT), to="vac")
 
 
@@ -173,7 +173,7 @@ class TestBeforeTheInboxIsRead:
     """A withdrawal may stand behind a letter: the desk opens nothing before it has read what is there."""
 
     async def test_p7_a_withdrawal_that_stands_behind_a_letter_keeps_it_closed(self, tmp_path: Path) -> None:
-        """Both came while the desk was down. The letter is stored closed, and is closed still when the end is read."""
+        """A letter and a withdrawal that came while the desk was down: the letter is stored closed, and stays closed."""
         async with desk_of("vac", tmp_path) as given:
             behind = [consented(given.registrar), supplied(given.registrar), withdrawn(given.registrar)]
             given.desk.end_of = lambda _: len(behind) + 1
@@ -203,7 +203,7 @@ class TestBeforeTheInboxIsRead:
             assert await receipts(given) == ["letter.kept_shut"]
 
     async def test_without_one_the_letter_opens_once_the_end_is_read(self, tmp_path: Path) -> None:
-        """In the order in which everything came, and no person has anything to do about it."""
+        """The letter opens in the order of arrival, and no person has to act."""
         async with desk_of("vac", tmp_path) as given:
             behind = [consented(given.registrar), supplied(given.registrar), consented(given.registrar)]
             given.desk.end_of = lambda _: len(behind) + 1
@@ -333,7 +333,7 @@ class TestOnRecordBeforeItIsRead:
             assert await readings(given) == [("desk", "receipt")]
 
     async def test_no_program_says_at_the_door_that_it_was_allowed_to_read(self, tmp_path: Path) -> None:
-        """Only the desk says ``access.granted``, for a reading that then happens."""
+        """Only the desk publishes ``access.granted``, for a reading that then happens."""
         async with desk_of("vac", tmp_path) as given:
             said = {
                 "type": "access.granted",
@@ -404,7 +404,7 @@ class TestOnRecordBeforeItIsRead:
         assert answer.json()["written"] == []
 
     async def test_a_case_that_is_read_is_not_opened(self, tmp_path: Path) -> None:
-        """Only the person is told which parts have anything in them."""
+        """Only a report for the person shows which parts have content."""
         async with desk_of("vac", tmp_path) as given:
             await given.hear(supplied(given.registrar))
             how = {"what": "case", "actor": "S-17"}

@@ -28,7 +28,7 @@ OTHER = "ef" * 16
 
 
 async def hear_a_letter(given: Given, case: str = CASE) -> tuple[Container, Place]:
-    """An NGO tells vac something under seal; the letter as it travelled, and its place."""
+    """Have an NGO send vac a letter; return the letter as it travelled, and its place."""
     said = given.registrar.event(
         "ngo-a", "referral.info_supplied", {"question": "language"}, case=case, referral=REF,
         parts={"story": {"answer": CANARY}}, opens=["vac"],
@@ -48,13 +48,13 @@ async def hear_that_it_is_due(given: Given, case: str = CASE, ground: str = "dec
 
 
 async def secrets_of(given: Given, place: Place) -> dict[Any, bytes]:
-    """The letter's content keys, as far as the ledger still opens them."""
+    """Return the letter's content keys that the ledger still opens."""
     async with given.desk.seat.ledger.read() as tx:
         return dict(await case_keys.secrets_of(given.desk.seat, tx, place))
 
 
 def of_type(sent: list[Record], type_: str) -> list[Any]:
-    """The events of one type among what was *sent*."""
+    """Return the events of one type in *sent*."""
     return [decode(each).event() for each in sent if decode(each).type == type_]
 
 
@@ -327,7 +327,7 @@ async def test_who_reads_the_ledger_meanwhile_keeps_nothing_of_it_on_the_disk(tm
 async def test_whoever_is_killed_before_the_file_is_emptied_empties_it_the_next_time(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """And where the disk is full then, at the look after that: the desk does not end of it."""
+    """If the disk is full at the next look, the file is emptied at the look after that; the desk keeps running."""
     full = iter([True, False])
 
     def emptied(path: Path) -> bool:
@@ -383,7 +383,7 @@ async def test_what_was_erased_is_confirmed_again_when_another_decides_so_or_its
 
 
 async def test_of_two_orders_that_come_together_the_last_is_answered(tmp_path: Path) -> None:
-    """One word of this agency ends both duties; and nothing is confirmed for ever."""
+    """One confirmation of the agency ends both duties, and later looks confirm nothing more."""
     async with desk_of("vac", tmp_path) as given:
         await hear_a_letter(given)
         causes = [await hear_that_it_is_due(given) for _ in range(2)]

@@ -79,7 +79,7 @@ async def test_a_court_ends_access_and_every_holder_erases_and_confirms(broker: 
 
 
 def left_in(folder: BusFolder, agency: str) -> tuple[int, ...]:
-    """How many keys of cases, letters that came, and letters that were said, a ledger still has."""
+    """Count the case keys, received letters and sent letters in a ledger."""
     import sqlite3  # noqa: PLC0415 - a second connection, as another process has it
 
     asked = (

@@ -62,7 +62,7 @@ def backup(bus: OwnBus, to: Path, *, keys: bool = False) -> Path:
 
 
 def with_keys_of_today(bus: OwnBus, old: Path, to: Path) -> Path:
-    """A backup put back: its ledger, beside the keys that lie in the agency's folder now."""
+    """Restore a backup's ledger beside the current keys of the agency's folder."""
     shutil.copytree(old, to)
     shutil.rmtree(to / "keys", ignore_errors=True)
     shutil.copytree(bus.home / "keys", to / "keys")
@@ -118,7 +118,7 @@ class TestItsKeys:
         assert destroyed == [inode]
 
     async def test_no_alarm_is_raised_about_an_interim_key(self, bus: OwnBus) -> None:
-        """Nor about the old one when it is gone: after a restart the directory's entries are still of keys made here."""
+        """The destroyed key raises no alarm either: after a restart the directory's entries still name keys made here."""
         await bus.round(120)
         identity = Identity.at(bus.home, "vac")
         own = Own("vac", identity.kids, lambda: Identity.at(bus.home, "vac").kids)
@@ -209,7 +209,7 @@ class TestWhoeverReadsItsBackups:
                 assert found == (STORY if old in expected else None), (day, old)
 
     async def test_a_backup_of_the_private_keys_is_not_covered(self, bus: OwnBus, tmp_path: Path) -> None:
-        """As SECURITY.md says: keys belong into no backup. This is what the test above would not notice if keys came along."""
+        """SECURITY.md forbids keys in a backup: a backup with the keys opens letters even after the horizon."""
         bus.at(60)
         letter = await bus.hear_a_letter()
         old = backup(bus, tmp_path / "whole", keys=True)
@@ -305,7 +305,7 @@ class TestWhenAnotherIsAdmittedLater:
         assert len(bus.held()) == 1
 
     async def test_a_request_for_lost_keys_names_no_interim_one(self, bus: OwnBus) -> None:
-        """It would get another end than the certificates have, so it is replaced first."""
+        """An interim key is replaced first, since a request would give it another end than the certificates name."""
         await bus.round(100)
         here = Identity.at(bus.home, "vac")
         asked = here.to_ask_for(bus.home)

@@ -182,7 +182,7 @@ class TestItIsTold:
 
 
 def test_a_key_that_was_admitted_and_never_used_is_destroyed_where_it_waits(tmp_path: Path) -> None:
-    """Its 90 and 30 days count all the same; a request made after that makes another."""
+    """The waiting key's 90 and 30 days count all the same; a later request makes another key."""
     here, coming = Identity.at(tmp_path, "vac"), Identity.next_at(tmp_path, "vac")
     Identity.destroy(tmp_path, coming.sealing.kid)
     assert Identity.at(tmp_path, "vac").opening.keys() == {here.sealing.kid}

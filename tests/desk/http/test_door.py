@@ -24,7 +24,7 @@ CONSENT = {"purposes": ["services"], "receivers": ["vac"], "given_by": "individu
 
 
 def bent(**more: Any) -> bytes:
-    """A good event with something bad in it."""
+    """Return a good event with a fault, as bytes."""
     return json.dumps(EVENT | more).encode()
 
 
@@ -74,7 +74,7 @@ BAD: dict[str, tuple[bytes, int, str]] = {
 
 @pytest.mark.parametrize("what", BAD)
 async def test_bad_input_gets_a_code_and_a_sentence_and_never_itself(what: str, tmp_path: Path) -> None:
-    """One row of the table each: status, code, RFC 9457; the answer repeats nothing, and nothing is kept."""
+    """Bad input gets its status, code and RFC 9457 problem; the answer repeats nothing, and nothing is stored."""
     body, status, code = BAD[what]
     async with desk_of("ngo-a", tmp_path) as here:
         answer = await here.door.post("/v1/events", content=body)
@@ -213,7 +213,7 @@ async def test_who_does_not_wait_long_enough_is_told_that_it_is_pending(tmp_path
 
 
 async def test_the_same_request_twice_is_one_event(tmp_path: Path) -> None:
-    """With an id of its own a system may ask again after a cut line; other words under that id are refused."""
+    """A system may repeat a request with its own id after a cut connection; different content under that id is refused."""
     async with desk_of("ngo-a", tmp_path) as here:
         id = "01890000-0000-7000-8000-000000000001"
         many = {"type": "consent.given", "data": CONSENT | {"receivers": ["vac", "fund"]}}
@@ -332,7 +332,7 @@ async def test_a_case_is_shown_as_this_desk_sees_it(tmp_path: Path) -> None:
 
 
 async def test_a_pending_event_is_no_part_of_the_case(tmp_path: Path) -> None:
-    """Until its receipt comes, an own event changes no view, also not this agency's own."""
+    """An own event changes no view, not even this agency's own, until its receipt comes."""
     async with desk_of("ngo-a", tmp_path) as here:
         await here.said(**{name: EVENT[name] for name in ("type", "data")})
 

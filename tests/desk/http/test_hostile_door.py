@@ -38,7 +38,7 @@ ADDRESSES: dict[str, tuple[str, str, int, str]] = {
 
 @pytest.mark.parametrize("what", ADDRESSES)
 async def test_an_address_that_no_system_of_an_agency_asks_for(what: str, tmp_path: Path) -> None:
-    """It is no fault of the ledger's, and nothing of it stands in the answer."""
+    """An unexpected address is not reported as a fault of the ledger, and the answer repeats nothing of it."""
     method, path, status, code = ADDRESSES[what]
     async with desk_of("ngo-a", tmp_path) as here:
         with bounded():

@@ -14,12 +14,12 @@ URGENCIES = ["emergency", "urgent", "normal"]
 
 
 def without(mapping: dict[str, Any], *names: str) -> dict[str, Any]:
-    """*mapping* without the members *names*."""
+    """Return *mapping* without the members *names*."""
     return {name: value for name, value in mapping.items() if name not in names}
 
 
 async def refused(home: Path, body: bytes) -> dict[str, Any]:
-    """The problem object that the door of ngo-a answers to *body*."""
+    """Return the problem object that the door of ngo-a answers to *body*."""
     async with desk_of("ngo-a", home) as here:
         answer = await here.door.post("/v1/events", content=body)
         assert "CANARY" not in answer.text
@@ -64,7 +64,7 @@ async def test_bytes_that_are_no_text_have_their_place(tmp_path: Path) -> None:
     ],
 )
 async def test_json_that_is_well_formed_but_not_taken_says_why(body: str, word: str, tmp_path: Path) -> None:
-    """Each reason has a sentence of its own, and none of them is called a syntax error."""
+    """Each reason has its own sentence, and none is called a syntax error."""
     found = await refused(tmp_path, body.encode())
 
     assert found["code"] == "json_invalid"
@@ -73,7 +73,7 @@ async def test_json_that_is_well_formed_but_not_taken_says_why(body: str, word: 
 
 
 async def test_an_unknown_member_is_told_by_its_place_and_the_names_that_are_allowed(tmp_path: Path) -> None:
-    """Its own name is not repeated: somebody may have written a person's name there."""
+    """The unknown name is not repeated: it might be a person's name."""
     found = await refused(tmp_path, json.dumps(EVENT | {"data": SIGNAL | {CANARY: 1}}).encode())
     (problem,) = found["problems"]
 

@@ -12,7 +12,7 @@ from nrmbus.desk.errors import DeskError
 
 
 async def test_p4_nobody_reads_unnamed(tmp_path: Path) -> None:
-    """Without a number, or by a name: nothing is opened, and nothing put on record that would say so."""
+    """A reader without a number, or with a name, opens nothing, and no reading is recorded."""
     async with desk_of("vac", tmp_path) as given:
         await given.hear(supplied(given.registrar))
         unnamed = await given.door.get("/v1/inbox", params={"open": True})

@@ -74,7 +74,7 @@ async def test_who_was_admitted_a_moment_ago_is_no_stranger(tmp_path: Path, monk
     [("", "", 0), ("vac", "", 3), ("vac", "vax", 1), ("ngo-a", "nog-a", 2), ("unit", "special-unit", 8)],
 )
 def test_a_slip_is_counted_by_letter(one: str, other: str, far: int) -> None:
-    """One for each letter that is put in, left out or another; the same both ways."""
+    """Each inserted, missing or different letter counts as one slip, in both directions."""
     assert distance(one, other) == distance(other, one) == far
 
 

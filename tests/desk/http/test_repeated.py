@@ -21,7 +21,7 @@ CONSENT = {"purposes": ["services"], "receivers": ["vac", "fund"], "given_by": "
 
 
 async def post(here: Given, body: dict[str, Any]) -> tuple[int, dict[str, Any]]:
-    """Post *body* at the door; status and answer."""
+    """Post *body* at the door; return status and answer."""
     answer = await here.door.post("/v1/events", json=body)
     return answer.status_code, dict(answer.json())
 
@@ -59,7 +59,7 @@ async def test_other_words_under_an_id_are_refused_without_a_case_too(tmp_path: 
 
 @pytest.mark.parametrize("first_has_case", [True, False])
 async def test_the_case_of_the_first_answer_may_be_given_or_left_out(tmp_path: Path, *, first_has_case: bool) -> None:
-    """With the case of the first answer it is the same event, and without a case; another case is other words."""
+    """A repeated event may name the case of the first answer or no case; another case makes different content."""
     async with desk_of("ngo-a", tmp_path) as here:
         _, first = await post(here, SAID | ({"case": CASE} if first_has_case else {}))
         with_case, without = await post(here, SAID | {"case": first["case"]}), await post(here, SAID)
@@ -80,7 +80,7 @@ async def test_of_two_requests_at_once_one_is_the_event(tmp_path: Path) -> None:
 
 
 async def test_an_incident_is_known_by_its_id_as_a_case_is(tmp_path: Path) -> None:
-    """Its reference stands in `incident`, which may be left out the same way."""
+    """An incident's reference is in `incident`, and a repeated event may omit it the same way."""
     body = {
         "type": "incident.opened",
         "actor": "S-1",
@@ -105,7 +105,7 @@ async def test_a_retry_after_a_restart_finds_the_event(tmp_path: Path) -> None:
 
 
 async def test_the_ids_that_a_desk_derives_stay_its_own(tmp_path: Path) -> None:
-    """Of a consent with two receivers the second has a derived id: nobody may send under it at the door."""
+    """The second receiver of a consent gets a derived id, and nobody may publish under that id at the door."""
     async with desk_of("ngo-a", tmp_path) as here:
         _, both = await post(here, {"type": "consent.given", "actor": "S-1", "data": CONSENT, "case": CASE, "id": ID})
         derived = both["events"][1]["id"]
@@ -148,7 +148,7 @@ async def test_a_lost_ledger_says_no_refused_event_again(tmp_path: Path) -> None
 
 
 async def test_a_lost_ledger_follows_an_event_that_was_sealed_again(tmp_path: Path) -> None:
-    """Refused as `audience_changed` and not sent again before the ledger was lost, it is sent now, under the next id."""
+    """An event refused as `audience_changed` and not sent again before the ledger was lost is sent under the next id."""
     registrar = FakeRegistrar(town())
     async with desk_of("ngo-a", tmp_path / "before", registrar=registrar) as here:
         _, first = await post(here, SAID)

@@ -29,7 +29,7 @@ from nrmbus.wire.record import Record
 
 
 def bed(registrar: FakeRegistrar) -> Record:
-    """The special unit asks the shelter for a bed."""
+    """Return the special unit's request for a bed."""
     parts = {"coded": {"category": "women"}}
     return registrar.event("special-unit", "shelter.bed_requested", BED, referral=REF, parts=parts, opens=["shelter"])
 

@@ -30,7 +30,7 @@ def _no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
 
 class TestAfterTheUpgrade:
     async def test_the_case_goes_on_by_itself_in_order(self, tmp_path: Path) -> None:
-        """Each record by its handler, first come first: the first allowance before the consent, the second after it."""
+        """Each record goes to its handler in order of arrival: the first allowance before the consent, the second after it."""
         registrar = FakeRegistrar(town())
         await waiting(tmp_path, registrar)
         async with desk_of("fund", tmp_path, registrar=registrar) as given:
@@ -212,7 +212,7 @@ class TestAfterTheUpgrade:
 
 
 async def shape(given: Given) -> dict[str, Any]:
-    """`outcome` without what two histories never share: the ids."""
+    """Return `outcome` without the ids, which differ between histories."""
     return {
         "events": [(row.type, row.parts, row.recipients, row.technical) for row in await given.rows("events")],
         "outbox": sorted((row.type, row.origin) for row in await given.rows("outbox")),
@@ -230,12 +230,12 @@ class Broken(Exception):
 
 
 def broken(*_: Any) -> Any:
-    """A procedure that makes one."""
+    """Raise an error, as a faulty procedure does."""
     raise Broken(CANARY)
 
 
 def broken_at(type_: str) -> Callable[[Any, Heard], Any]:
-    """A procedure that makes one about a type."""
+    """Return a procedure that raises an error for one type."""
     keep = fund.keep
 
     def sometimes(book: Any, heard: Heard) -> Any:

@@ -20,7 +20,7 @@ def spans(monkeypatch: pytest.MonkeyPatch) -> list[Span]:
 
 
 def named(spans: list[Span], name: str, type_: str) -> Span:
-    """The one span called *name* of an event of *type_*."""
+    """Return the only span called *name* of an event of *type_*."""
     (span,) = [span for span in spans if (span.name, span.type) == (name, type_)]
     return span
 

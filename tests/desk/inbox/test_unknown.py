@@ -79,7 +79,7 @@ class TestADeskOfAnEarlierRelease:
         assert (task["kind"], task["case"], task["sentence"]) == ("parked", CASE, sentence)
 
     async def test_lets_nothing_through_at_a_start_or_by_a_person(self, tmp_path: Path) -> None:
-        """Without an upgrade it stays as it is, however often the desk is started or somebody asks."""
+        """Without an upgrade the case stays parked, after every start and every release by hand."""
         async with desk_of("fund", tmp_path) as given:
             decision, consent = decided(given.registrar), consented(given.registrar)
             with before_version(2):

@@ -46,7 +46,7 @@ class There:
         certificate.keep(self.tls, issued, self.authority.ca)
 
     def begins(self) -> Watched:
-        """The desk's watch over the certificate that it has now."""
+        """Return the desk's watch over its present certificate."""
         return Watched(self.folder, cast("Seat", SimpleNamespace(me="ngo-a")))
 
 
@@ -66,7 +66,7 @@ async def test_as_long_as_it_is_good_nothing_is_asked_or_read(there: There) -> N
 async def test_one_that_is_due_is_asked_for_at_the_second_look_and_once(
     there: There, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """At the first, the operator's own `nrmbus up` may be about to renew it; after a day it asks once more."""
+    """At the first look an operator's `nrmbus up` may be about to renew; the desk asks again after a day."""
     there.holds(timedelta(seconds=1))
     found = there.begins()
 

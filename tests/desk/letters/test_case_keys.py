@@ -36,7 +36,7 @@ class TestTheRules:
         ("day", "gone"), [(119, ()), (120, (A,)), (199, (A,)), (200, (A, B)), (289, (A, B)), (290, (A, B, C))]
     )
     def test_a_key_is_destroyed_30_days_after_its_epoch(self, day: int, gone: tuple[str, ...]) -> None:
-        """Also the last one, 30 days after its 90, whether or not another was admitted."""
+        """The last key is destroyed too, 30 days after its 90, whether or not another was admitted."""
         assert epochs.to_destroy(EPOCHS, NOW + day * DAY) == gone
 
     @pytest.mark.parametrize(("day", "horizon"), [(0, 170 + 30), (180, 260 + 30), (280, 260 + 30), (300, 300)])
@@ -46,7 +46,7 @@ class TestTheRules:
         assert epochs.horizon(known, NOW + day * DAY) == NOW + horizon * DAY
 
     def test_a_key_is_spent_after_90_days_whether_or_not_another_came(self) -> None:
-        """From then on what is kept has to be sealed to another one."""
+        """A spent key seals nothing more: later letters are kept under another key."""
         assert [epochs.is_spent(EPOCHS, C, NOW + day * DAY) for day in (259, 260)] == [False, True]
         assert not epochs.is_spent(EPOCHS, "xwing:" + "d" * 32, NOW + 999 * DAY)
 
@@ -59,7 +59,7 @@ class TestTheRules:
         assert epochs.horizon(played, NOW + 999 * DAY) == NOW + 1029 * DAY
 
     def test_an_interim_key_gives_way_to_the_next_that_holds(self) -> None:
-        """Known to nobody but the desk, it ends like any other."""
+        """An interim key, known only to the desk, ends like any other key."""
         interim = "xwing:" + "d" * 32
         alone = epochs.with_interim(EPOCHS[:1], [(interim, NOW + 90 * DAY)])
         assert alone[-1].destroyed_from == NOW + 210 * DAY
@@ -88,7 +88,7 @@ class TestTheRules:
 
 
 def joined(office: Office) -> datetime:
-    """When vac was admitted."""
+    """Return when vac was admitted."""
     return office.directory.roll.agencies["vac"].periods[0].since
 
 
@@ -101,7 +101,7 @@ class Desk:
     known: list[Epoch]
 
     async def hear_a_letter(self, case: str = CASE) -> tuple[Any, Place]:
-        """An NGO answers a question, under seal; the whole letter as it travelled, and its place."""
+        """Have an NGO answer a question under seal; return the whole letter as it travelled, and its place."""
         parts, registrar = {"story": {"answer": CANARY}}, self.given.registrar
         said = registrar.event(
             "ngo-a",
@@ -117,12 +117,12 @@ class Desk:
         return signed.letter(), Place(BUS, "ngo-a", signed.id, case)
 
     async def kept(self, place: Place) -> dict[Any, bytes]:
-        """The content keys of a letter that are kept and open."""
+        """Return the letter's kept content keys that open."""
         async with self.given.desk.seat.ledger.read() as tx:
             return dict(await case_keys.secrets_of(self.given.desk.seat, tx, place))
 
     def rotate(self, at: datetime) -> None:
-        """Another sealing key takes the present one's place, as `nrmbus agency rotate` has it."""
+        """Replace the sealing key, as `nrmbus agency rotate` does."""
         seat = self.given.desk.seat
         keyfile.write(self.home / "keys" / "next" / "sealing.seed", SealingKey.generate().seed)
         seat.identity.promote(self.home)
@@ -139,7 +139,7 @@ class Desk:
 
 @asynccontextmanager
 async def desk_with_keys(home: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Desk]:
-    """The desk of vac, whose keys lie in *home*."""
+    """Yield the desk of vac with its keys in *home*."""
     here = town()
     for purpose, key in (("signing", here.identities["vac"].signing), ("sealing", here.identities["vac"].sealing)):
         (home / "keys").mkdir(exist_ok=True)
@@ -157,7 +157,7 @@ class TestAKeptLetter:
     async def test_its_key_is_kept_under_the_key_of_its_case(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """From the moment it came, and neither key is readable in the ledger."""
+        """The key is kept from the letter's arrival, and the ledger has neither key in readable form."""
         async with desk_with_keys(tmp_path, monkeypatch) as desk:
             letter, place = await desk.hear_a_letter()
             secrets = await desk.kept(place)
@@ -170,7 +170,7 @@ class TestAKeptLetter:
                 assert secrets["story"] not in content
 
     async def test_each_case_has_a_key_of_its_own(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        """Or erasing one would erase the other."""
+        """With a shared key, erasing one case would erase the other."""
         async with desk_with_keys(tmp_path, monkeypatch) as desk:
             await desk.hear_a_letter()
             await desk.hear_a_letter()

@@ -18,7 +18,7 @@ SUPPLIED = {"question": "language"}
 
 
 def supplied(given: Given, *, opens: tuple[str, ...] = ("vac",), **parts: Any) -> Record:
-    """An NGO answers a question of vac, under seal."""
+    """Return an NGO's sealed answer to a question of vac."""
     sealed = parts or {"story": {"answer": CANARY}}
     return given.registrar.event("ngo-a", "referral.info_supplied", SUPPLIED, referral=REF, parts=sealed, opens=opens)
 
@@ -26,7 +26,7 @@ def supplied(given: Given, *, opens: tuple[str, ...] = ("vac",), **parts: Any) -
 async def test_a_letter_is_on_record_as_read_before_it_is_opened(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """At the moment of opening, the row that says so is committed: another reader of the ledger sees it."""
+    """The row of the reading is committed before the opening: another reader of the ledger sees it."""
     seen: list[int] = []
     async with desk_of("vac", tmp_path) as given:
         whole = letters._open
@@ -84,7 +84,7 @@ async def test_without_a_row_nothing_is_opened(tmp_path: Path, monkeypatch: pyte
 
 
 async def test_a_person_who_reads_is_on_record_by_number_and_purpose(tmp_path: Path) -> None:
-    """Each opening through the door is a row of its own; looking without opening is none."""
+    """Each opening through the door is recorded in its own row; a look without opening is not recorded."""
     async with desk_of("vac", tmp_path) as given:
         await given.hear(given.registrar.register(supplied(given), to="vac"))
         shown = (await given.door.get("/v1/inbox")).json()["events"]
@@ -112,12 +112,12 @@ async def test_the_sender_hears_that_his_letter_opened(tmp_path: Path) -> None:
 
 
 def supplied_of(record: Read) -> Record:
-    """The submission in a delivery."""
+    """Return the submission in a delivery."""
     return Record(record.key, record.value, tuple(record.headers)).split()[0]
 
 
 def altered(given: Given, how: str) -> Read:
-    """A delivery whose letter is wrong in one way."""
+    """Return a delivery whose letter has one fault."""
     submitted = supplied(given)
     signed = decode(submitted)
     place = {"bus": BUS, "source": "ngo-a", "id": signed.id, "subject": CASE}

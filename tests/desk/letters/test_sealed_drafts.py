@@ -37,7 +37,7 @@ async def test_no_word_of_a_letter_stands_readable_in_the_ledger(tmp_path: Path)
 
 
 def holds_none(home: Path) -> None:
-    """No file of the ledger holds the canary."""
+    """Assert that no file of the ledger holds the canary."""
     files = [path for path in home.rglob("*") if path.is_file()]
     assert files
     assert [path.name for path in files if CANARY.encode() in path.read_bytes()] == []

@@ -28,7 +28,7 @@ class StrictRegistrar:
         self.registered: list[tuple[str, str]] = []
 
     def take(self, record: Record, verdict: str) -> None:
-        """Judge *record*; what the desk gets goes to the end of its inbox."""
+        """Judge *record*, and append the desk's delivery to its inbox."""
         signed = decode(record)
         identity = (signed.subject, signed.id)
         if identity in self.known:
@@ -78,7 +78,7 @@ class World:
             return await desk.rows("outbox")
 
     async def do(self, desk: Given, operation: Any) -> None:
-        """One thing that may happen at any time."""
+        """Do one operation, which may happen at any time."""
         match operation:
             case ("say", case):
                 self.asked += 1
@@ -99,7 +99,7 @@ class World:
 
 
 def lives(operations: list[Any]) -> list[list[Any]]:
-    """The operations between one kill and the next."""
+    """Return the operations between the kills, life by life."""
     found: list[list[Any]] = [[]]
     for operation in operations:
         if operation == "kill":

@@ -32,12 +32,12 @@ REFERRAL = {
 
 
 def signal_(**more: Any) -> dict[str, Any]:
-    """An NGO's signal."""
+    """Return an NGO's signal."""
     return {"type": "case.signal_recorded", "data": SIGNAL, "sealed": {"age_band": "25-34", "notes": CANARY}} | more
 
 
 def consent(*receivers: str) -> dict[str, Any]:
-    """A consent for *receivers*."""
+    """Return a consent for *receivers*."""
     return {"type": "consent.given", "data": UNIT_CONSENT | {"receivers": list(receivers)}}
 
 
@@ -49,7 +49,7 @@ def readers(record: Record) -> dict[str, list[str]]:
 
 
 def type_of(record: Record) -> str:
-    """The type of a submission."""
+    """Return the type of a submission."""
     return decode(record).type
 
 
@@ -95,7 +95,7 @@ async def test_a_letter_is_sealed_by_the_view_of_the_moment_when_its_turn_comes(
 
 
 async def test_a_letter_shows_its_coded_facts_to_statistics_and_its_story_to_nobody_yet(tmp_path: Path) -> None:
-    """Of an adult's signal the unit reads coarse facts only; the story stays with the NGO until she agrees."""
+    """The unit reads only coarse facts of an adult's signal; the story stays with the NGO until she agrees."""
     async with desk_of("ngo-a", tmp_path) as given:
         sent = await given.said(**signal_())
 
@@ -224,7 +224,7 @@ async def test_a_changed_audience_is_sealed_again_by_itself_before_anything_else
 
 
 async def test_an_audience_that_never_settles_is_left_to_a_person(tmp_path: Path) -> None:
-    """After a few tries the row stays refused, with the answer; the desk does not seal for ever."""
+    """After a few tries the row stays refused, with the answer; the desk does not seal again for ever."""
     async with desk_of("ngo-a", tmp_path) as given:
         await given.ask(**signal_())
         for _ in range(queue.RESEAL_AT_MOST + 1):
@@ -304,7 +304,7 @@ async def test_a_refusal_closes_the_row_and_counts(tmp_path: Path) -> None:
 
 
 async def test_a_consent_for_three_is_three_events_and_none_names_another(tmp_path: Path) -> None:
-    """Each receiver's consent is an event of its own, answered by its own id."""
+    """Each receiver's consent is a separate event with its own id and answer."""
     async with desk_of("ngo-a", tmp_path) as given:
         await given.registered(**signal_())
         answer = await given.ask(**consent("special-unit", "vac", "fund"))

@@ -16,7 +16,7 @@ ID = "01890000-0000-7000-8000-000000000001"
 
 @pytest.mark.parametrize("rule", town().rules.profile.refusals)
 async def test_a_refusal_of_the_rules_has_the_sentence_of_its_rule(rule: str, tmp_path: Path) -> None:
-    """At once and when it is looked at later, for the whole request and for its event: the profile's own words."""
+    """The profile's sentence is shown at once and later, for the whole request and for its event."""
     cited = town().rules.profile.refusals[rule]
     async with desk_of("ngo-a", tmp_path) as here:
         sent = await here.said(**EVENT, id=ID)
@@ -30,7 +30,7 @@ async def test_a_refusal_of_the_rules_has_the_sentence_of_its_rule(rule: str, tm
 
 
 async def test_a_refusal_of_the_wire_has_the_sentence_of_its_code(tmp_path: Path) -> None:
-    """Also when its rule is no rule of the profile."""
+    """The sentence is shown also if the refusal's rule is not in the profile."""
     async with desk_of("ngo-a", tmp_path) as here:
         sent = await here.said(**EVENT)
         await here.hear(here.registrar.refuse(sent, "stale", "W3"))
@@ -69,6 +69,6 @@ async def test_a_reading_that_the_registrar_refused_says_by_which_rule(tmp_path:
 
 
 async def refused(asking: Any, refuse: Any) -> dict[str, Any]:
-    """The answer to *asking*, while the registrar does as *refuse* says."""
+    """Return the answer to *asking*, while the registrar does *refuse*."""
     answer, _ = await asyncio.gather(asking, refuse())
     return dict(answer.json())

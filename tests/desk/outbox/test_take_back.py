@@ -11,7 +11,7 @@ from nrmbus.wire.record import Record
 
 
 async def asked_for_a_bed(given: Given) -> None:
-    """The special unit asks for a bed, the shelter holds one, and the receipt of the letter is answered."""
+    """Have the special unit ask for a bed, the shelter hold one, and the letter's receipt be answered."""
     asked = given.registrar.event(
         "special-unit",
         "shelter.bed_requested",
@@ -27,7 +27,7 @@ async def asked_for_a_bed(given: Given) -> None:
 
 
 def beds(given: Given) -> tuple[object, ...]:
-    """The beds that are held or taken."""
+    """Return the beds that are held or taken."""
     found: tuple[object, ...] = getattr(given.desk.book, "beds", ())
     return found
 
@@ -52,7 +52,7 @@ async def test_a_refused_offer_frees_the_bed_it_held(tmp_path: Path) -> None:
 
 
 async def test_an_offer_that_could_not_be_read_frees_the_bed_it_held(tmp_path: Path) -> None:
-    """It never became an event, so no bed may wait for it."""
+    """The unreadable offer never became an event, so no bed may wait for it."""
     async with desk_of("shelter", tmp_path) as given:
         await asked_for_a_bed(given)
         await given.hear(given.registrar.answer(await offered(given), "signature_profile"))

@@ -24,12 +24,12 @@ NUMBERED = re.compile(r"^\d+\. .+$", re.MULTILINE)
 
 
 def folder(module: ModuleType) -> Path:
-    """Where a procedure and its page lie."""
+    """Return the folder of a procedure and its page."""
     return Path(str(module.__file__)).parent
 
 
 def sentence(line: str) -> str:
-    """A line of a page or a docstring, spaces made even."""
+    """Return a line of a page or a docstring with single spaces."""
     return " ".join(line.split())
 
 

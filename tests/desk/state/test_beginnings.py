@@ -27,7 +27,7 @@ TAKEN_BACK = {"purposes": ["information_sharing"], "receivers": ["special-unit"]
 
 
 async def begun(given: Given, *, number: int | None = 1, previous: str = "0" * 64, lost: bool = True) -> None:
-    """The ledger was made when something lay in the inbox, of which delivery *number* is the first one left."""
+    """Begin a new ledger on a filled inbox, whose first remaining delivery is *number*."""
     seat = given.desk.seat
     first = Beginning(UNTIL, number, previous, times.write(NOW), times.write(NOW), lost)
     async with seat.ledger.write() as tx:
@@ -41,7 +41,7 @@ def told(registrar: FakeRegistrar, type_: str, data: dict[str, Any], by: str = "
 
 
 def signal(registrar: FakeRegistrar) -> Read:
-    """A signal, whose coded facts rest on no consent."""
+    """Return a signal, whose coded facts need no consent."""
     return told(registrar, "case.signal_recorded", SIGNAL, parts={"coded": {"sex": "F"}}, opens=["special-unit"])
 
 
@@ -87,7 +87,7 @@ async def test_p7_what_was_erased_before_the_ledger_was_lost_is_not_opened_again
 
 
 async def test_p7_an_erasure_that_is_due_keeps_a_letter_shut_before_it_is_done(tmp_path: Path) -> None:
-    """Also where the desk cannot destroy anything yet."""
+    """The letter stays shut even while the desk cannot destroy anything yet."""
     registrar = FakeRegistrar(town())
     async with desk_of("special-unit", tmp_path, registrar=registrar) as given:
         await begun(given)
@@ -103,7 +103,7 @@ async def test_p7_an_erasure_that_is_due_keeps_a_letter_shut_before_it_is_done(t
 
 
 def decode_of(read: Read) -> Any:
-    """The signed event that was delivered."""
+    """Return the delivered signed event."""
     return decode(Record(read.key, read.value, tuple(read.headers)).split()[0])
 
 
@@ -149,7 +149,7 @@ async def test_a_ledger_may_begin_behind_what_the_broker_has_no_more(tmp_path: P
 
 
 async def test_a_case_whose_beginning_is_gone_is_shown_as_incomplete(tmp_path: Path) -> None:
-    """Without status, version and deadlines, which would be wrong; a case that began since is whole."""
+    """Such a case has no status, version or deadlines, which would be wrong; a later case is complete."""
     registrar, other = FakeRegistrar(town()), "ef" * 16
     async with desk_of("special-unit", tmp_path, registrar=registrar) as given:
         signal(registrar)

@@ -29,7 +29,7 @@ def in_the_clear(home: Path) -> list[str]:
 
 
 async def a_bed_is_held(given: Given) -> Bed:
-    """The unit asks the shelter for a bed for a woman, under seal, and it is held."""
+    """Have the unit ask the shelter for a bed for a woman, under seal; return the held bed."""
     await given.hear(given.registrar.register(bed_request(given.registrar), to="shelter"))
     found: tuple[Bed, ...] = getattr(given.desk.book, "beds", ())
     (bed,) = found

@@ -59,7 +59,7 @@ EDITED_BESIDE = {
 
 
 async def told(given: Given, *, taken_back: bool) -> None:
-    """vac is told two things by consent, and something of another case; then the person may take it back."""
+    """Send vac two letters by consent and one of another case; then withdraw the consent if *taken_back*."""
     for record in (consented(given.registrar), supplied(given.registrar), supplied(given.registrar)):
         await given.hear(record)
     await given.hear(supplied(given.registrar, case=OTHER))

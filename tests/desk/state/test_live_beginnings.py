@@ -28,7 +28,7 @@ NEXT = about(
 
 
 async def played(bus: LiveBus) -> None:
-    """A referral with a letter, acknowledged by the unit."""
+    """Publish a referral with a letter, and have the unit acknowledge it."""
     async with bus.door("ngo-a") as ngo, bus.door("special-unit") as unit:
         said = [
             await ngo.publish(signal_of(CASE), wait=LONGEST_WAIT),
@@ -53,13 +53,13 @@ async def without_ledger(bus: LiveBus, agency: str) -> None:
 
 
 async def shown(bus: LiveBus, agency: str) -> list[dict[str, Any]]:
-    """The inbox of a desk, without the rows' numbers."""
+    """Return the inbox of a desk, without the rows' numbers."""
     async with bus.door(agency) as door:
         return [{**event, "row": 0} for event in (await door.inbox())["events"]]
 
 
 async def ids_in_outbox(bus: LiveBus, agency: str) -> list[str]:
-    """Every event that lies in an outbox topic, in order."""
+    """Return the ids of all events in an outbox topic, in order."""
     return [decode(record.without_letter()).id for record in await topic(bus, f"nrm.outbox.{agency}")]
 
 

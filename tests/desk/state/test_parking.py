@@ -20,7 +20,7 @@ def _no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def bed(registrar: FakeRegistrar, case: str, ref: str = REF) -> Record:
-    """The special unit asks the shelter for a bed."""
+    """Return the special unit's request for a bed."""
     parts = {"coded": {"category": "women"}}
     return registrar.event(
         "special-unit", "shelter.bed_requested", BED, case=case, referral=ref, parts=parts, opens=["shelter"]
@@ -130,7 +130,7 @@ async def test_later_records_of_the_case_wait_behind_it_and_other_cases_go_on(
 
 
 async def test_a_person_lets_parked_records_through_in_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Once the mistake is mended, each record is handled by the same handlers, first come first; then the case is free."""
+    """Once the fault is fixed, the usual handlers process each record in order; then the case is free."""
     async with desk_of("shelter", tmp_path) as given:
         with monkeypatch.context() as patch:
             break_for(CASE, patch)

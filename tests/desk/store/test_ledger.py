@@ -28,7 +28,7 @@ class Killed(BaseException):
 
 
 def bed_request(registrar: FakeRegistrar, *, ref: str = REF, case: str = CASE, category: str = "women") -> Record:
-    """The special unit asks the shelter for a bed."""
+    """Return the special unit's request for a bed."""
     parts = {"coded": {"category": category}}
     return registrar.event(
         "special-unit", "shelter.bed_requested", BED, case=case, referral=ref, parts=parts, opens=["shelter"]
@@ -61,12 +61,12 @@ def after(times: int, target: Any, name: str, monkeypatch: pytest.MonkeyPatch) -
 
 
 def cut_reads(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Killed before the opening of the letter is on record."""
+    """Kill the desk before the opening of the letter is recorded."""
     after(0, letters, "record_reads", monkeypatch)
 
 
 def cut_opening(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Killed after the opening is on record, before anything of the event is."""
+    """Kill the desk after the opening is recorded, before any of the event is."""
 
     def never(*_: Any) -> Any:
         raise Killed
@@ -75,7 +75,7 @@ def cut_opening(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def cut_handler(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Killed when the event is stored and the procedure answers."""
+    """Kill the desk when the event is stored and the procedure answers."""
 
     def never(*_: Any) -> Any:
         raise Killed
@@ -84,12 +84,12 @@ def cut_handler(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def cut_draft(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Killed when the first of two drafts is in the outbox."""
+    """Kill the desk when the first of two drafts is in the outbox."""
     after(1, queue, "put", monkeypatch)
 
 
 def cut_commit(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Killed when all is written and nothing committed."""
+    """Kill the desk when all is written and nothing committed."""
     whole = hear.finish
 
     async def cut(*args: Any, **kwargs: Any) -> None:
@@ -232,7 +232,7 @@ async def test_what_the_registrar_did_not_deliver_here_is_set_aside(tmp_path: Pa
 
 
 async def test_an_event_that_its_source_did_not_sign_is_never_shown(tmp_path: Path) -> None:
-    """Even the registrar cannot put words into an agency's mouth: the desk checks the source's own signature."""
+    """Even the registrar cannot forge an agency's event: the desk checks the source's own signature."""
     registrar = FakeRegistrar(town())
     said = bed_request(registrar)
     forger = FakeRegistrar(town())
@@ -277,7 +277,7 @@ async def test_a_reader_cannot_write(tmp_path: Path) -> None:
 
 
 def described(path: Path) -> dict[str, Any]:
-    """The tables of a ledger, with columns, keys and indexes."""
+    """Return the tables of a ledger, with columns, keys and indexes."""
     engine = create_engine(f"sqlite:///{path}")
     found = inspect(engine)
     tables = {
@@ -370,7 +370,7 @@ async def test_a_restored_ledger_learns_from_receipts_what_it_had_said(tmp_path:
 
 
 async def backup(tx: AsyncConnection, home: Path) -> None:
-    """A copy of the ledger as it is now."""
+    """Copy the ledger as it is now."""
     home.mkdir()
     raw = await tx.get_raw_connection()
     source = raw.driver_connection

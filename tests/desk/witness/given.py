@@ -25,7 +25,7 @@ LOG = origin_of(BUS, 0)
 
 @cache
 def history(numbers: int, *, bus: str = BUS, partition: int = 0, forked_at: int = 0) -> list[Registration]:
-    """The first registrations of a partition; *forked_at* is the first that is another than in the true history."""
+    """Return the first registrations of a partition; from *forked_at* on they differ from the true history."""
     made: list[Registration] = []
     previous = NOTHING_BEFORE
     for number in range(1, numbers + 1):
@@ -109,7 +109,7 @@ class Witnessing:
         return found
 
     def sizes(self) -> list[int]:
-        """Sizes that were co-signed, in order, of whatever log."""
+        """Return the co-signed sizes of all logs, in order."""
         return [size for _, size in self.signed()]
 
     async def alarms(self) -> list[tuple[str | None, str]]:
@@ -137,7 +137,7 @@ async def witnessing(
 
 
 async def forked(tmp_path: Path, here: Witnessing) -> FakeAuditor:
-    """A history that differs from the fourth registration on, while the true one was signed up to the seventh."""
+    """Return a log that differs from the fourth registration on, after the true one was signed up to the seventh."""
     auditor = FakeAuditor(tmp_path / "auditor")
     await here.look(auditor.grows(3), auditor.grows(7))
     fork = FakeAuditor(tmp_path / "fork", forked_at=4)

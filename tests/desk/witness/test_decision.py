@@ -22,7 +22,7 @@ LEAVES, FORK = 9, 5
 
 @cache
 def logs() -> tuple[FakeAuditor, FakeAuditor]:
-    """Two histories of one log, the same up to the leaf before `FORK`."""
+    """Return two histories of one log, the same up to the leaf before `FORK`."""
     home = Path(mkdtemp(prefix="logs-"))
     both = FakeAuditor(home / "true"), FakeAuditor(home / "forked", forked_at=FORK)
     for each in both:
@@ -32,7 +32,7 @@ def logs() -> tuple[FakeAuditor, FakeAuditor]:
 
 @cache
 def honest() -> bytes:
-    """A record with a consistency proof, as the auditor publishes it."""
+    """Return a record with a consistency proof, as the auditor publishes it."""
     auditor = FakeAuditor(Path(mkdtemp(prefix="log-")))
     auditor.grows(3)
     return auditor.grows(7)
@@ -40,19 +40,19 @@ def honest() -> bytes:
 
 @cache
 def foreign(bus: str) -> bytes:
-    """A checkpoint of another bus, signed with this one's keys."""
+    """Return a checkpoint of another bus, signed with this bus's keys."""
     return FakeAuditor(Path(mkdtemp(prefix="log-")), bus=bus).grows(3)
 
 
 @cache
 def forged() -> bytes:
-    """A checkpoint of this log under keys that the directory does not name."""
+    """Return a checkpoint of this log under keys that the directory does not name."""
     home = Path(mkdtemp(prefix="log-"))
     return FakeAuditor(home, identity=LogIdentity.at(home / "keys")).grows(3)
 
 
 def with_signatures(raw: bytes, *which: int) -> bytes:
-    """*raw* with some of its signatures only."""
+    """Return *raw* with only some of its signatures."""
     head, _, note = raw.partition(b"\n\n")
     parsed = Note.parse(note)
     return head + b"\n\n" + Note(parsed.text, tuple(parsed.signatures[each] for each in which)).bytes()
@@ -104,7 +104,7 @@ def test_what_the_auditor_publishes_is_read_as_it_was_meant() -> None:
 
 
 def tree(which: int, size: int) -> Checkpoint:
-    """The tree of *size* in one of the two histories."""
+    """Return the tree of *size* in one of the two histories."""
     return Checkpoint(LOG, size, logs()[which].log._tree.root(size))
 
 
@@ -119,7 +119,7 @@ def seen() -> tuple[bytes, bytes]:
 
 
 def at(checked: int, signed: int, earlier: tuple[bytes, bytes | None] | None = None) -> Known:
-    """A desk that has checked and signed so far of the true history."""
+    """Return the state of a desk that has checked and signed the true history up to these sizes."""
     return Known(tree(0, checked), tree(0, signed), earlier)
 
 

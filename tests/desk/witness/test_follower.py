@@ -35,7 +35,7 @@ class TestAnHonestLog:
             )
 
     async def test_a_witness_that_joins_later_checks_every_step_and_signs_the_last(self, tmp_path: Path) -> None:
-        """From the oldest record on; what is past is signed by way of the newest."""
+        """The new witness checks from the oldest record on, and signs only the newest tree."""
         auditor = FakeAuditor(tmp_path / "auditor")
         async with witnessing(tmp_path / "desk", [auditor.grows(size) for size in (3, 7, 9)], []) as here:
             await here.look()
@@ -69,7 +69,7 @@ class TestAnHonestLog:
     async def test_before_the_directory_names_a_log_its_checkpoints_wait(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """They are not lost, and no alarm: the auditor's entry may come a moment later."""
+        """Early checkpoints are neither lost nor an alarm: the auditor's entry may come a moment later."""
         auditor = FakeAuditor(tmp_path / "auditor")
         async with witnessing(tmp_path / "desk", [], []) as here:
             with monkeypatch.context() as before:
@@ -111,7 +111,7 @@ class TestAnAlarm:
             assert CASE.encode() not in evidence.record + evidence.held
 
     async def test_after_a_fork_nothing_of_the_log_is_signed_until_a_person_acts(self, tmp_path: Path) -> None:
-        """Not even the true history, which is checked all the same; a restart changes nothing."""
+        """Even the true history is not signed, although it is checked; a restart changes nothing."""
         auditor = FakeAuditor(tmp_path / "auditor")
         topic, own = [auditor.grows(3)], list[bytes]()
         async with witnessing(tmp_path / "desk", topic, own) as here:
@@ -152,7 +152,7 @@ class TestAnAlarm:
             assert await here.alarms() == [(LOG, code)]
 
     async def test_a_gap_is_noticed_and_what_comes_behind_it_is_no_news(self, tmp_path: Path) -> None:
-        """One alarm; the missing checkpoint, published again, mends it once a person has looked."""
+        """A gap raises one alarm; the missing checkpoint, published again, closes the gap once a person has looked."""
         auditor = FakeAuditor(tmp_path / "auditor")
         async with witnessing(tmp_path / "desk", [], []) as here:
             await here.look(auditor.grows(3))
@@ -222,7 +222,7 @@ class TestAnAlarm:
 
 class TestNotYet:
     async def test_a_desk_that_has_not_read_its_inbox_checks_and_does_not_sign(self, tmp_path: Path) -> None:
-        """It signs once the inbox is read, though nothing else has come."""
+        """The desk signs once the inbox is read, though nothing else has come."""
         auditor = FakeAuditor(tmp_path / "auditor")
         async with witnessing(tmp_path / "desk", [], []) as here:
             here.inbox_is_read = False
@@ -234,7 +234,7 @@ class TestNotYet:
             assert (here.sizes(), here.witness.cosigns) == ([3], True)
 
     async def test_a_desk_that_has_not_read_its_own_topic_does_not_sign(self, tmp_path: Path) -> None:
-        """It may have signed more than its ledger knows."""
+        """The topic may have later signatures than the ledger."""
         auditor = FakeAuditor(tmp_path / "auditor")
         async with witnessing(tmp_path / "desk", [], [], recall=False) as here:
             await here.look(auditor.grows(3))

@@ -41,7 +41,7 @@ async def publish(bus: LiveBus, *records: bytes) -> None:
 
 
 async def cosigned(bus: LiveBus, count: int) -> list[int]:
-    """Sizes in the shelter's own topic, once *count* are there; each by the key in the directory."""
+    """Return the sizes in the shelter's own topic, once *count* are there, each signed by the key in the directory."""
     topic = TopicPartition("nrm.witness.shelter", 0)
     witnesses = (await read_directory(bus.folder)).witnesses("shelter")
     sizes = list[int]()
@@ -115,7 +115,7 @@ async def test_what_the_auditor_publishes_comes_back_cosigned(broker: Broker) ->
 
 
 async def newest(auditor: Path, *, witnesses: int) -> bytes:
-    """The newest checkpoint of partition 0 with so many witnesses, from the auditor's door, once there is one."""
+    """Return the newest checkpoint of partition 0 with so many witnesses, from the auditor's door, once it exists."""
     async with asyncio.timeout(PATIENCE):
         while True:
             with suppress(OSError, httpx.HTTPError):

@@ -51,7 +51,7 @@ class TestKilled:
     async def test_before_a_commit_nothing_is_left_and_nothing_is_sent(
         self, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """At the next start all of it is done, once."""
+        """The next start does all of the work, once."""
         auditor, own = FakeAuditor(tmp_path / "auditor"), list[bytes]()
         topic, real = [auditor.grows(3)], getattr(cosignatures, name)
 
