@@ -69,7 +69,7 @@ class Apart:
         return end
 
     def start(self, *, rotates: bool = False) -> None:
-        """Run its desk alone, as a person or a service manager does; *rotates*: as if its sealing key had 76 days."""
+        """Run its desk alone, as a person or a service manager does; with *rotates*, as if its sealing key had 76 days."""
         argv = ["nrmbus", "run", self.name, "--data", str(self.folder.path), "--keys-unprotected"]
         argv += ["rotates"] if rotates else []
         with (self.folder.path / "desk.log").open("ab") as log:
@@ -84,7 +84,7 @@ class Apart:
             self.process = None
 
     async def says(self, event: dict[str, Any]) -> dict[str, Any]:
-        """Publish an *event* and wait until the registrar has answered into the inbox; what the desk says of it.
+        """Publish an *event*, wait for the registrar's answer in the inbox, and return the desk's answer.
 
         After a cut connection, retry with the same id, as every client of a desk must.
         """

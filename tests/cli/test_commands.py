@@ -32,7 +32,7 @@ def nrmbus(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
 
 
 def test_help_is_quick() -> None:
-    """Under half a second of a processor, the best of three: nothing heavy is imported for it. Neighbours do not count."""
+    """Help takes under half a second of processor time, the best of three, since nothing heavy is imported."""
     took = []
     for _ in range(3):
         before = _spent()
@@ -48,7 +48,7 @@ def _spent() -> float:
 
 
 def test_help_imports_nothing_heavy() -> None:
-    """The reason why it is quick, told without a clock."""
+    """Without heavy imports help is quick, and this test needs no clock."""
     program = (
         "import sys; sys.argv = ['nrmbus', '--help']\n"
         "from nrmbus.cli import main\n"
@@ -81,7 +81,7 @@ def test_a_command_that_is_called_imports_no_other() -> None:
 
 
 def test_an_unknown_command_is_refused_with_the_nearest_one() -> None:
-    """Although the commands are not loaded yet."""
+    """The suggestion works although the commands are not loaded yet."""
     done = nrmbus("replya")
 
     assert done.returncode == 2
@@ -128,7 +128,7 @@ def test_every_help_has_an_example(command: tuple[str, ...]) -> None:
 
 
 def test_every_command_is_among_them() -> None:
-    """Those of a group too."""
+    """Commands of a group are included."""
     assert {("up",), ("agency", "admit"), ("admitter", "sign"), ("retention", "due")} <= set(every())
 
 
@@ -144,7 +144,7 @@ def test_what_goes_wrong_is_one_sentence(tmp_path: Path, arguments: list[str]) -
 
 
 def test_a_misspelt_topic_file_names_its_line(tmp_path: Path) -> None:
-    """On standard error, with exit status 1."""
+    """The line is named on standard error, with exit status 1."""
     (tmp_path / "cases.yaml").write_text("topic: nrm.cases\nretension: forever\n")
 
     done = nrmbus("topics", "docs", "--topics", tmp_path)

@@ -104,7 +104,7 @@ def test_a_file_is_written_into_a_folder_that_is_there(command: tuple[str, ...],
 
 @pytest.mark.parametrize("command", WRITES, ids=" ".join)
 def test_a_folder_is_no_file(command: tuple[str, ...], tmp_path: Path) -> None:
-    """The sentence says so."""
+    """The sentence says that a folder is no file."""
     result = typed(*command, tmp_path, "--data", tmp_path / "bus")
 
     assert isinstance(result.exception, BusError), (result.output, result.exception)
@@ -112,7 +112,7 @@ def test_a_folder_is_no_file(command: tuple[str, ...], tmp_path: Path) -> None:
 
 
 class TestOpening:
-    """`nrmbus inbox --open` says of openings what happened, once it happened."""
+    """`nrmbus inbox --open` reports openings after they happened."""
 
     @pytest.fixture(autouse=True)
     def desk(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Any]:
@@ -143,7 +143,7 @@ class TestOpening:
         return result.stderr, result.exception
 
     def test_nothing_is_called_recorded_that_the_desk_refused(self, tmp_path: Path, desk: list[Any]) -> None:
-        """A name is no number of staff: the desk says no, and nobody is said to have read."""
+        """A name is no staff number: the desk refuses, and no reading is reported."""
         desk += [BusError("unknown_field")]
 
         said, error = self.said(tmp_path, "Leyla")

@@ -174,7 +174,7 @@ class FakeRegistrar:
         return record if container is None else with_letter(record, container)
 
     def register(self, submitted: Record, *, to: str) -> Read:
-        """Register *submitted*; what the inbox of *to* gets: the receipt, or the event with *to*'s copy of the letter."""
+        """Register *submitted*; return the delivery to *to*: the receipt, or the event with *to*'s copy of the letter."""
         signed = decode(submitted)
         registration = self._registration(submitted)
         container = signed.letter(whole=False) if signed.source != to and signed.letter_bytes else None
@@ -183,7 +183,7 @@ class FakeRegistrar:
         return self._deliver(to, registration, Record(kept.key, kept.value, (*kept.headers, *copy)))
 
     def refuse(self, submitted: Record, code: str, rule: str = "G-30", **more: Any) -> Read:
-        """Refuse *submitted*; the receipt that its sender gets."""
+        """Refuse *submitted*; return the sender's receipt."""
         registration = self._registration(submitted, verdict="refused", code=code, rule=rule, article="[D]", **more)
         return self._deliver(registration.source, registration, Record(submitted.key, b"", ()))
 
@@ -255,19 +255,19 @@ class Given:
     door: httpx.AsyncClient
 
     async def ask(self, **event: Any) -> dict[str, Any]:
-        """Ask the door to say *event*; its answer, which must not be an error."""
+        """Publish *event* at the door; return the answer, which must not be an error."""
         answer = await self.door.post("/v1/events", json={"actor": "S-1", "case": CASE} | event)
         assert answer.status_code in {200, 202}, answer.text
         return dict(answer.json())
 
     async def out(self) -> list[Record]:
-        """Let the relay work once; what it sent in doing so."""
+        """Let the relay work once; return the sent records."""
         before = len(self.sent)
         await self.relay.once()
         return self.sent[before:]
 
     async def said(self, **event: Any) -> Record:
-        """Ask for *event* and have it sent: the record that lies in the outbox topic then."""
+        """Publish *event* and have it sent; return the record in the outbox topic."""
         await self.ask(**event)
         (record,) = await self.out()
         return record
@@ -279,7 +279,7 @@ class Given:
         return record
 
     async def hear(self, record: Read) -> None:
-        """Let the desk read *record* once; raises what its handling raised."""
+        """Let the desk read *record* once; raise the handler's error."""
         await self.inbox.process_message(record)
 
     async def during(self, request: Awaitable[httpx.Response]) -> httpx.Response:
@@ -291,7 +291,7 @@ class Given:
         return asking.result()
 
     async def settle(self) -> None:
-        """Have everything registered that the desk wants to say."""
+        """Have everything registered that the desk wants to send."""
         while sent := await self.out():
             for record in sent:
                 await self.hear(self.registrar.register(record, to=self.desk.seat.me))

@@ -43,7 +43,7 @@ class LiveBus:
             self._processes[name] = service(name, self.folder)
 
     def start_earlier(self, name: str) -> None:
-        """Start a service as a release that knows the first version of each type alone."""
+        """Start a service as a release that knows only the first version of each type."""
         with (self.folder.logs / f"{name}.log").open("ab") as log:
             command = [sys.executable, "-c", _RUN_EARLIER, name, str(self.folder.path), str(Path(__file__).parents[1])]
             self._processes[name] = subprocess.Popen(command, stderr=log, stdout=log)
@@ -108,7 +108,7 @@ class LiveBus:
         return health
 
     def stop(self) -> None:
-        """Kill whatever runs."""
+        """Kill all running services."""
         for process in self._processes.values():
             process.kill()
             process.wait(PATIENCE)

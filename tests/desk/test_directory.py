@@ -95,7 +95,7 @@ async def test_an_entry_that_its_agency_did_not_ask_for_silences_its_desk(tmp_pa
 
 
 async def test_nothing_is_sealed_to_who_is_suspended(tmp_path: Path) -> None:
-    """The event goes its way to the others; until then the same letter was for both."""
+    """The event goes to the others; before the suspension the same letter was for both."""
     async with desk_of("ngo-a", tmp_path) as given:
         given.desk.seat.directory = directory()
         state(given.desk.seat.directory, "statistics", "suspended")
@@ -106,7 +106,7 @@ async def test_nothing_is_sealed_to_who_is_suspended(tmp_path: Path) -> None:
 
 
 async def test_letters_to_keys_that_were_lost_are_asked_for_once_more(tmp_path: Path) -> None:
-    """A task for each letter of the last 30 days to that agency; none twice, none for what others got."""
+    """Each letter of the last 30 days to that agency gets one task; letters to others get none."""
     async with desk_of("ngo-a", tmp_path) as given:
         await referred(given)
         found = directory()
@@ -181,7 +181,7 @@ async def test_a_letter_sealed_to_the_key_before_opens_after_a_rotation(tmp_path
 
 
 def test_half_a_promotion_is_finished_by_the_next(tmp_path: Path) -> None:
-    """Cut between two keys, the agency's folder still has all of both, and ends with the new ones."""
+    """After a cut between two keys, the folder still has all of both, and the next start ends with the new ones."""
     home = tmp_path
     before, coming = Identity.at(home, "ngo-a"), Identity.next_at(home, "ngo-a")
     before.promote(home)
@@ -193,7 +193,7 @@ def test_half_a_promotion_is_finished_by_the_next(tmp_path: Path) -> None:
 
 
 async def test_until_its_new_key_is_confirmed_a_desk_seals_to_the_one_before(tmp_path: Path) -> None:
-    """Else the registrar would refuse its letters, though the agency has done nothing wrong."""
+    """Otherwise the registrar would refuse its letters, though the agency has done nothing wrong."""
     home = tmp_path / "keys"
     async with desk_of("ngo-a", tmp_path) as given:
         seat, found = given.desk.seat, directory()

@@ -48,7 +48,7 @@ def about(type_: str, data: dict[str, Any], case: str = CASE, **more: Any) -> di
 
 
 async def quiet(bus: LiveBus, *names: str) -> dict[str, dict[str, Any]]:
-    """Wait until the desks have nothing open and have read all; their health then."""
+    """Wait until the desks have nothing open and have read all; return their health."""
     return {
         name: await bus.until(name, lambda health: health["ready"] and not health["outbox_open"] and not health["lag"])
         for name in names
@@ -123,7 +123,7 @@ async def test_two_desks_hand_over_one_referral(broker: Broker) -> None:
 
 
 async def test_desks_killed_again_and_again_lose_and_double_nothing(kafka: Broker) -> None:
-    """SIGKILL at any moment, desks and at last the broker, while events flow: each arrives once, answered and closed."""
+    """SIGKILL at any moment, desks and finally the broker, while events flow: each event arrives once, answered and closed."""
     # Use a separate broker: a stable member gets its old assignment back, and the tests before had one partition.
     async with live(kafka, TWO, run=list(TWO), partitions=3) as bus:
         cases = [f"{number:02x}" * 16 for number in range(24)]
@@ -182,7 +182,7 @@ async def test_a_desk_told_to_end_ends_at_once(broker: Broker) -> None:
 
 
 async def test_a_ledger_restored_from_a_backup_catches_up_by_itself(broker: Broker) -> None:
-    """Kafka remembers a later place than the restored ledger: the desk reads from the ledger's, and its numbers go on."""
+    """Kafka has a later offset than the restored ledger: the desk reads from the ledger's position, and its numbers continue."""
     async with live(broker, TWO, run=list(TWO)) as bus:
         ledger = bus.folder.agency("ngo-a").ledger
         async with bus.door("ngo-a") as door:
@@ -261,7 +261,7 @@ async def test_junk_in_its_own_outbox_is_answered_to_the_desk(broker: Broker) ->
 
 
 async def test_a_desk_is_one_stable_member_of_its_group(broker: Broker) -> None:
-    """Killed and started again it has its inbox back at once: the broker waits for no dead member."""
+    """A killed and restarted desk has its inbox back at once: the broker waits for no dead member."""
     async with live(broker, TWO, run=["special-unit"]) as bus:
         bus.kill("special-unit")
         bus.start("special-unit")
@@ -313,7 +313,7 @@ async def test_each_agency_is_told_in_the_version_that_it_speaks(broker: Broker)
 
 
 async def test_what_an_earlier_release_did_not_know_goes_on_by_itself_after_the_upgrade(broker: Broker) -> None:
-    """The case waits in order, others go on; killed again and again while it goes on, the desk loses and doubles nothing."""
+    """The case waits in order while others go on; killed again and again, the upgraded desk loses and doubles nothing."""
     async with live(broker, TWO, run=["ngo-a"]) as bus:
         bus.start_earlier("special-unit")
         await bus.ready("special-unit")

@@ -25,7 +25,7 @@ pytestmark = pytest.mark.broker
 
 
 async def test_a_substituted_key_stops_the_desk_whose_it_would_be(broker: Broker) -> None:
-    """Operator and both admitters have agreed to it; the desk is not ready, says why, and sends nothing more."""
+    """Operator and both admitters agreed to the key; the desk is not ready, says why, and sends nothing more."""
     async with live(broker, {"ngo-a": "ngo_outreach"}, run=["ngo-a"]) as bus:
         health = await bus.until("ngo-a", lambda health: bool(health["ready"]))
         assert (health["held_up"], health["directory_stale"], health["state"]) == (None, False, "admitted")
@@ -54,7 +54,7 @@ async def test_a_substituted_key_stops_the_desk_whose_it_would_be(broker: Broker
 
 
 async def test_each_remembers_how_far_the_directory_went(broker: Broker) -> None:
-    """Desk, registrar and operator, each in its own folder, as long as they run."""
+    """Desk, registrar and operator each keep a note in their own folder while they run."""
     async with live(broker, {"ngo-a": "ngo_outreach"}, run=["ngo-a"]) as bus:
         await bus.until("ngo-a", lambda health: bool(health["ready"]))
         directory = await read_directory(bus.folder)
@@ -119,7 +119,7 @@ async def test_who_wrote_to_an_agency_is_told_when_its_keys_are_lost(broker: Bro
 
 
 async def test_nobody_leaves_as_long_as_a_case_of_its_own_is_open(broker: Broker, tmp_path: Path) -> None:
-    """An admitter's command looks into the history: of each case the agency has signed what it did, or nobody signs."""
+    """The admitter's command checks the history: the agency must have signed its report on each case before anybody signs."""
     file, cases = tmp_path / "file", tmp_path / "cases.yaml"
     cases.write_text(f'"{CASE}": {{handed_over: special-unit}}\n')
     async with live(broker, TWO, run=["ngo-a"]) as bus:

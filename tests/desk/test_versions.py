@@ -103,7 +103,7 @@ def test_a_part_that_stayed_shut_is_not_made_up() -> None:
 
 
 async def test_an_agency_that_declares_nothing_is_not_changed_by_anybodys_upgrade(tmp_path: Path) -> None:
-    """The first version, for every type that it does not name."""
+    """Every undeclared type is handed on in its first version."""
     async with desk_of("special-unit", tmp_path, speaks={"identification.status_decided": 2}) as given:
         await given.hear(given.registrar.register(referral(given, 2), to="special-unit"))
 
@@ -162,7 +162,7 @@ async def test_what_nobody_can_speak_is_refused_and_not_repeated(
 async def test_what_is_said_is_published_in_the_version_of_who_says_it(
     declared: dict[str, int], asked: str | None, said: int | None, published: int, tmp_path: Path
 ) -> None:
-    """The event's own version, else the program's, else the agency's; signed as it was said, with no cast on the way out."""
+    """The event's own version counts, else the program's, else the agency's; the event is signed as sent, without a cast."""
     async with desk_of("ngo-a", tmp_path, speaks=declared) as given:
         body: dict[str, Any] = {"type": TYPE, "case": CASE, "actor": "S-1", "ref": REF, "data": DATA[published]}
         body |= {
@@ -180,7 +180,7 @@ async def test_what_is_said_is_published_in_the_version_of_who_says_it(
 
 
 async def test_data_of_another_version_than_is_spoken_are_refused(tmp_path: Path) -> None:
-    """Nothing is guessed: a system that says version 2 without saying so hears which field does not fit."""
+    """The desk does not guess: a system that sends version 2 undeclared is told which field does not fit."""
     async with desk_of("ngo-a", tmp_path) as given:
         body = {"type": TYPE, "case": CASE, "actor": "S-1", "ref": REF, "data": DATA[2]}
         answer = await given.door.post("/v1/events", json=body)
@@ -311,7 +311,7 @@ def test_a_declaration_that_cannot_hold_is_an_error_of_the_start(speaks: object,
 
 
 def test_a_declaration_that_a_release_is_too_old_for_is_one_too() -> None:
-    """Set back to an earlier release, a desk does not start to speak what it does not know."""
+    """A desk set back to an earlier release does not start with versions unknown to that release."""
     assert desk_versions.declared({TYPE: 2}) == {TYPE: 2}
     with before_version(2), pytest.raises(DeskError, match="upgrade"):
         desk_versions.declared({TYPE: 2})

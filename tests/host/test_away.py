@@ -39,7 +39,7 @@ TIMED_OUT = b"KafkaConnectionError"
 
 
 def health(folder: BusFolder, name: str) -> dict[str, Any]:
-    """Return the health of a service; nothing if there is no answer."""
+    """Return the health of a service, or an empty mapping without an answer."""
 
     async def asked() -> dict[str, Any]:
         async with Door.of(home_of(folder, name)) as door:
@@ -51,7 +51,7 @@ def health(folder: BusFolder, name: str) -> dict[str, Any]:
 
 
 def published(folder: BusFolder, wait: float = 0) -> dict[str, Any]:
-    """Return the desk's answer to an event; the same event again gets the same answer."""
+    """Return the desk's answer to an event; a repetition gets the same answer."""
 
     async def asked() -> dict[str, Any]:
         async with Door.of(home_of(folder, DESK)) as door:
@@ -158,7 +158,7 @@ def while_running(kafka: Broker, request: pytest.FixtureRequest) -> Mapping[str,
 def test_a_service_ends_when_its_broker_has_gone_away(
     while_running: Mapping[str, tuple[float, int]], name: str
 ) -> None:
-    """Within five seconds of the first signal; what a desk has taken is registered when the broker is back."""
+    """The service ends within five seconds of the first signal; accepted events are registered when the broker is back."""
     took, _ = while_running[name]
 
     assert took < http_server.ENDS_SECONDS
@@ -183,7 +183,7 @@ def while_starting(kafka: Broker, request: pytest.FixtureRequest) -> Mapping[str
 
 @pytest.mark.parametrize("name", SERVICES)
 def test_a_service_ends_that_never_met_its_broker(while_starting: Mapping[str, tuple[float, int]], name: str) -> None:
-    """Within five seconds of the signal; without any listener it may have ended before."""
+    """The service ends within five seconds of the signal; without a listener it may have ended before."""
     took, _ = while_starting[name]
 
     assert took < http_server.ENDS_SECONDS

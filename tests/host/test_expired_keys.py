@@ -47,7 +47,7 @@ class Replaced:
 
 
 def test_a_replaced_key_is_destroyed_when_its_time_is_over_and_no_other(tmp_path: Path) -> None:
-    """30 days after the other took its place; overwritten and removed, and the second time there is nothing to do."""
+    """The key is overwritten and removed 30 days after its replacement; a second look has nothing to do."""
     bus = Replaced(tmp_path)
     over = bus.over()
     assert APRIL + timedelta(days=30) <= over <= APRIL + timedelta(days=40)
@@ -60,7 +60,7 @@ def test_a_replaced_key_is_destroyed_when_its_time_is_over_and_no_other(tmp_path
 
 
 def test_cut_between_two_steps_the_next_look_finishes(tmp_path: Path) -> None:
-    """A key that was renamed to be destroyed, and is not yet."""
+    """The next look destroys a key that was only renamed for destruction."""
     bus = Replaced(tmp_path)
     (left,) = (bus.home / "keys" / "past").glob("*.seed")
     left.rename(left.with_suffix(".gone"))

@@ -33,7 +33,7 @@ def test_a_log_that_is_full_begins_anew_and_the_one_before_goes(tmp_path: Path, 
 
 
 def test_where_no_log_is_there_is_nothing_to_do(tmp_path: Path) -> None:
-    """A bus that was never started."""
+    """A bus that was never started has no logs."""
     log_rotation.bound(tmp_path / "logs")
 
 
@@ -48,7 +48,7 @@ def test_where_no_log_is_there_is_nothing_to_do(tmp_path: Path) -> None:
     ],
 )
 def test_the_last_line_of_a_log_is_shown_as_it_is_safe_to_show(tmp_path: Path, content: bytes, line: str) -> None:
-    """A terminal is not moved by it, and it is no longer than three hundred characters."""
+    """The line moves no cursor, and is at most three hundred characters long."""
     (tmp_path / "vac.log").write_bytes(content)
 
     assert log_rotation.last_line(tmp_path / "vac.log") == line

@@ -61,7 +61,7 @@ class Begin:
         return begun
 
     def let_go(self) -> None:
-        """Close all lifelines: what still runs, ends."""
+        """Close all lifelines, which ends the running services."""
         for each in self._begun:
             each.lifeline.close()
 
@@ -104,7 +104,7 @@ def test_a_killed_service_is_seen_at_once(way: Spawner, folder: BusFolder, begin
 
 
 def test_a_service_ends_with_its_lifeline(way: Spawner, folder: BusFolder, begin: Begin) -> None:
-    """Nobody holds the other end any more: the supervisor is gone."""
+    """A closed lifeline means that the supervisor is gone."""
     service = begin(way)
     service.lifeline.close()
 
@@ -130,7 +130,7 @@ def test_a_service_is_told_the_passphrase_where_nobody_else_sees_it(
 
 
 def test_no_service_holds_anothers_lifeline(way: Spawner, folder: BusFolder, begin: Begin) -> None:
-    """Else the first would live as long as the second."""
+    """Otherwise the first would live as long as the second."""
     first, second = begin(way), begin(way)
     first.lifeline.close()
 
@@ -155,7 +155,7 @@ def test_the_log_of_a_service_that_failed_never_says_what_it_handled(
 
 
 def test_an_unknown_service_is_told_which_there_are(folder: BusFolder) -> None:
-    """The sentence stands in its log."""
+    """The log has a sentence with the known services."""
     with pytest.raises(NoBus, match=r"has no such service; it has registrar, timekeeper, auditor"):
         services.run_service("registrer", folder)
 
@@ -175,7 +175,7 @@ def test_a_restart_costs_less_than_a_second(begin: Begin) -> None:
 
 
 def test_a_warm_process_that_was_killed_is_replaced(begin: Begin) -> None:
-    """Services that it forked go on; the next is forked from another."""
+    """Its forked services go on; the next service is forked from another process."""
     way = Warm([])
     try:
         first = begin(way)
@@ -191,7 +191,7 @@ def test_a_warm_process_that_was_killed_is_replaced(begin: Begin) -> None:
 
 
 def test_a_process_with_threads_never_forks(begin: Begin) -> None:
-    """A fork would copy its locks and not the threads that open them: the services start afresh instead."""
+    """A fork would copy the locks and not the threads that open them: the services start as new processes instead."""
     way = Warm(["host.threaded"])
     try:
         service = begin(way)

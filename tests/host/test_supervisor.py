@@ -68,7 +68,7 @@ def up(tmp_path_factory: pytest.TempPathFactory, said: list[str]) -> Iterator[Su
 @pytest.mark.broker
 @pytest.mark.parametrize("service", ["registrar", "timekeeper", "auditor"])
 def test_a_killed_service_is_started_at_once(up: Supervisor, service: str) -> None:
-    """Automatically, and the restart is counted; `make bench` measures how long it takes."""
+    """The restart is automatic and counted; `make bench` measures its duration."""
     before = status(up.folder)[service]
     up.kill(service)
 
@@ -80,7 +80,7 @@ def test_a_killed_service_is_started_at_once(up: Supervisor, service: str) -> No
 @pytest.mark.broker
 @pytest.mark.parametrize("service", ["auditor", "broker"])
 def test_whose_certificate_is_due_gets_another_and_is_started_anew(up: Supervisor, service: str) -> None:
-    """Renewal is nobody's errand: a service's connections, and the broker, carry the new certificate from then on."""
+    """Renewal needs no person: the service's connections, and the broker, then carry the new certificate."""
     before, tls = status(up.folder)[service]["pid"], Tls(up.folder.service(service))
     if service == "broker":
         tls.certificate.unlink()
@@ -125,7 +125,7 @@ def test_the_directorys_head_is_signed_when_it_is_due(up: Supervisor) -> None:
 
 @pytest.mark.broker
 def test_a_killed_broker_comes_back_where_it_was(up: Supervisor) -> None:
-    """Clients find it again by themselves: nobody else is restarted for it."""
+    """Clients reconnect automatically: no other service is restarted."""
     before, where = status(up.folder), up.folder.bootstrap
     up.kill("broker")
 
@@ -166,7 +166,7 @@ def test_a_desk_that_cannot_start_is_reported_as_failing(up: Supervisor, said: l
 
 @pytest.mark.broker
 def test_the_desk_of_who_is_suspended_stands_still_until_it_is_admitted_again(up: Supervisor) -> None:
-    """The broker serves it nothing, so it could only end and begin for ever."""
+    """The broker refuses the desk of a suspended agency, so the desk would end and restart for ever."""
     asyncio.run(admit(up.folder, {"ngo-a": Newcomer("ngo_outreach")}, BEFORE_ANY_TICK))
     until("its desk runs", lambda: "ngo-a" in status(up.folder))
     gate = Gate(up.folder)
@@ -211,7 +211,7 @@ def test_every_service_has_a_log_of_its_own(up: Supervisor) -> None:
 
 @pytest.mark.broker
 def test_on_a_cluster_that_is_there_no_broker_is_started(broker: Broker) -> None:
-    """``--bootstrap``: everything else is the same, and the cluster is left as it is."""
+    """With ``--bootstrap`` everything else is the same, and the cluster is left unchanged."""
     folder = broker.fresh_bus()
 
     with Supervisor(folder):
@@ -243,7 +243,7 @@ def command(tmp_path: Path) -> Iterator[tuple[subprocess.Popen[str], BusFolder]]
 @pytest.mark.broker
 @pytest.mark.parametrize("told", [signal.SIGINT, signal.SIGTERM])
 def test_told_to_end_it_ends_cleanly(command: tuple[subprocess.Popen[str], BusFolder], told: signal.Signals) -> None:
-    """Ctrl-C, or kill: exit status 0 within 10 s, nobody left, the folder free."""
+    """After Ctrl-C or kill the exit status is 0 within 10 s, no process is left, and the folder is free."""
     process, folder = command
     running = pids(folder)
     process.send_signal(told)
@@ -257,7 +257,7 @@ def test_told_to_end_it_ends_cleanly(command: tuple[subprocess.Popen[str], BusFo
 
 @pytest.mark.broker
 def test_a_service_that_does_not_listen_is_ended_too(command: tuple[subprocess.Popen[str], BusFolder]) -> None:
-    """Frozen services and a frozen broker hold nobody up."""
+    """Frozen services and a frozen broker delay nobody."""
     process, folder = command
     running = pids(folder)
     for pid in running:
@@ -270,7 +270,7 @@ def test_a_service_that_does_not_listen_is_ended_too(command: tuple[subprocess.P
 
 @pytest.mark.broker
 def test_kill_9_of_the_supervisor_leaves_nobody(command: tuple[subprocess.Popen[str], BusFolder]) -> None:
-    """No broker, no service; the next start finds a free folder."""
+    """No broker and no service is left; the next start finds a free folder."""
     process, folder = command
     running = pids(folder)
     process.send_signal(signal.SIGKILL)
@@ -312,7 +312,7 @@ def test_whatever_happens_to_requests_a_bus_goes_on(tmp_path: Path, monkeypatch:
 
 
 def test_a_service_that_cannot_start_is_given_time() -> None:
-    """The first restarts are at once; then longer and longer pauses, so that a broken service does not eat the machine."""
+    """After quick first restarts the pauses grow, so that a broken service does not use up the machine."""
     service = Running("registrar")
     pauses = []
     for _ in range(10):

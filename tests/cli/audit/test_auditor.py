@@ -12,7 +12,7 @@ PASSWORD = "a long example password"
 
 
 def test_a_user_is_added_listed_and_removed(tmp_path: Path) -> None:
-    """The password is asked for twice and never shown; the number is, since it stands in the history."""
+    """The password is asked for twice and never shown; the number is shown, since it is in the history."""
     BusFolder(tmp_path).create(play=True)
     run = CliRunner()
     added = run.invoke(app, ["auditor", "user", "add", "leyla", "--data", str(tmp_path)], input=f"{PASSWORD}\n" * 2)
@@ -27,7 +27,7 @@ def test_a_user_is_added_listed_and_removed(tmp_path: Path) -> None:
 
 
 def test_two_passwords_that_differ_add_nobody(tmp_path: Path) -> None:
-    """Asked again until they are the same; given up, nobody is added."""
+    """The passwords are asked for again until they agree; a user who gives up is not added."""
     BusFolder(tmp_path).create(play=True)
     typed = f"{PASSWORD}\nanother example password\n"
     added = CliRunner().invoke(app, ["auditor", "user", "add", "leyla", "--data", str(tmp_path)], input=typed)

@@ -140,6 +140,6 @@ async def test_what_cannot_be_exported_is_one_sentence(bus: tuple[BusFolder, Evi
 
 
 def test_a_slip_in_the_keys_is_told_before_anything_is_read(tmp_path: Path) -> None:
-    """Exit status 2; a file that is not there is 1."""
+    """The exit status is 2; for a missing file it is 1."""
     assert nrmbus("verify", tmp_path / "x.jsonl", "--log", "me").returncode == 2
     assert nrmbus("verify", tmp_path / "x.jsonl").returncode == 1

@@ -116,7 +116,7 @@ def test_off_the_record_is_not_taken_where_the_record_can_be_had(commands: Comma
 
 
 def test_p4_what_cannot_be_written_down_is_not_shown(commands: Commands) -> None:
-    """A full disk, or a folder on a stick that is read only."""
+    """A full disk or a read-only folder prevents the reading."""
     commands.away = "unreachable"
     (commands.home / "auditor" / FILE).mkdir(parents=True)
 
@@ -183,7 +183,7 @@ def test_p4_that_an_agency_cannot_tell_the_person_is_an_answer_too(
 
 
 def test_a_hold_is_placed_by_the_auditor_that_runs(commands: Commands) -> None:
-    """Under the number of who types it; not by a second process with the auditor's key, and not where none runs."""
+    """The hold has the typing user's number; no second process signs with the auditor's key, and without an auditor there is no hold."""
     how = ("erasure", "hold", "--case", commands.case[:8], "--until", "2026-12-31", "--reason", "objection")
     assert "registered as number 4712" in commands.shown(*how)
     ((_, actor),) = Users(commands.home / "auditor").accounts()
@@ -239,7 +239,7 @@ def test_p4_reads_shows_what_is_on_no_record(commands: Commands) -> None:
 
 
 def test_a_door_that_is_not_there_is_told_as_such(tmp_path: Path) -> None:
-    """None ever was, another's answers, or nobody listens any more."""
+    """The message tells a missing door from another auditor's door and from a door that nobody answers."""
     door = AuditorsDoor(tmp_path)
     for raw in (None, b"{}", b"{", b'{"url": "http://127.0.0.1:9", "token": "x"}'):
         if raw is not None:

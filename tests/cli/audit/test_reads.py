@@ -35,7 +35,7 @@ def story() -> Written:
 
 
 def say(found: Written, agency: str, kind: str, **said: Any) -> str:
-    """Have *agency* say something at the end of the story; the event's id."""
+    """Have *agency* publish an event at the end of the story; return the event's id."""
     last = found.audited().history.entries[-1].registration.time
     (subject,) = found.audited().history.spoken_of()
     event = Event(
@@ -48,7 +48,7 @@ def say(found: Written, agency: str, kind: str, **said: Any) -> str:
 
 
 def read_by(found: Written, agency: str, about: Event, **said: Any) -> str:
-    """Have it on record that somebody at *agency* reads the letter of *about*; the event's id."""
+    """Register that somebody at *agency* reads the letter of *about*; return the event's id."""
     whole = {"what": "letter", "purpose": "case_work", "parts": ["story"], "event": about.id} | said
     return say(found, agency, "access.granted", **{name: each for name, each in whole.items() if each is not None})
 
@@ -99,7 +99,7 @@ class TestReads:
         assert READER in commands.shown("reads", "--case", commands.case[:8])
 
     def test_of_one_agency(self, commands: Commands) -> None:
-        """Somebody else's readings are left out."""
+        """Other agencies' readings are left out."""
         shown = json.loads(commands.shown("reads", "--case", commands.case, "--agency", "fund", "--json"))
 
         assert shown["registered"] == []
@@ -128,7 +128,7 @@ class TestReads:
     def test_what_was_registered_and_not_opened_is_said(
         self, commands: Commands, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """The desk fell before it opened: no harm, and no secret."""
+        """The desk failed before it opened the letter: this does no harm, and is not hidden."""
         desks(monkeypatch, {"special-unit": []})
 
         assert "Registered and then not opened, 1 times" in commands.shown("reads", "--case", commands.case)
@@ -231,7 +231,7 @@ class TestPersonReport:
     def test_p4_what_cannot_be_put_on_record_is_not_told(
         self, commands: Commands, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
     ) -> None:
-        """No registration, no report: neither on the terminal nor in a file."""
+        """Without a registration there is no report, neither on the terminal nor in a file."""
 
         async def refused(*_: object) -> int:
             raise BusError("read_not_registered: …")
@@ -246,7 +246,7 @@ class TestPersonReport:
     def test_a_missing_answer_is_said_with_its_last_day(
         self, commands: Commands, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """Taken back on Monday 18 May: three working days end on Thursday the 21st, at 24:00."""
+        """For a withdrawal on Monday 18 May, three working days end on Thursday the 21st, at 24:00."""
         found = story()
         cut = next(n for n, each in enumerate(found.audited().history.entries) if _is(each, "consent.stop_confirmed"))
         found.records[cut:] = []
@@ -290,7 +290,7 @@ class TestPersonReport:
     def test_p4_where_no_desk_of_the_holder_is_the_auditor_tells_it(
         self, language: str, commands: Commands, registered: list[tuple[str, str]], monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """On a bus of many machines the history is read on one: who asks there is on record first, by the auditor's number."""
+        """On a bus of many machines only one has the history: its user is recorded first, by the auditor's number."""
         monkeypatch.setattr(BusFolder, "agencies", lambda _: ())
         how = ("person-report", "--case", commands.case, "--language", language)
         text = commands.shown(*how)
@@ -324,7 +324,7 @@ class TestPersonReport:
         assert "have room for: age group" in sections["shelter"]
 
     def test_a_paper_begins_with_who_holds_letters_and_ends_with_who_audits(self, commands: Commands) -> None:
-        """The person's own matters first; agencies are named by what they are, with their id."""
+        """The person's own matters come first; agencies are described, and have their id."""
         (subject,) = commands.seen.history.spoken_of()
         known = held(commands.seen, subject)
         (read,) = access_records(commands.seen.history.about(subject))
@@ -343,7 +343,7 @@ class TestPersonReport:
 
     @pytest.mark.parametrize("language", LANGUAGES)
     def test_a_person_is_told_whom_to_ask(self, language: Language, commands: Commands) -> None:
-        """Name, address and number as the directory has them; where it has none, who else can say."""
+        """The report has name, address and number as in the directory, or else names others who can answer."""
         (subject,) = commands.seen.history.spoken_of()
         known = held(commands.seen, subject)
         found = Contact(name="Example Centre", address="1 Example Street", phone="+994 00 000 00 01")
@@ -369,7 +369,7 @@ class TestPersonReport:
         assert f"Example Centre ({words.gloss('role', 'vac')}; vac)" in report.intro[1]
 
     def test_readings_for_one_purpose_are_one_line(self, commands: Commands) -> None:
-        """How often, from when to when, and which parts, each named once."""
+        """The line has the count, the first and last time, and the parts, each named once."""
         found = story()
         read_by(found, "vac", letter_to(found, "special-unit"), parts=["story"])
         read_by(found, "vac", letter_to(found, "special-unit"), parts=["identity", "story"])
@@ -411,7 +411,7 @@ class TestPersonReport:
         assert number.isdecimal()
 
     def test_every_sentence_is_there_in_three_languages(self) -> None:
-        """None is empty, and each language has the same places for what is put in."""
+        """No sentence is empty, and each language has the same placeholders."""
         for key, sentence in person_report.sentences().items():
             assert set(sentence) == set(LANGUAGES), key
             places = {language: sorted(_places(text)) for language, text in sentence.items()}

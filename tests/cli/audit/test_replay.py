@@ -34,7 +34,7 @@ def lines(commands: Commands, *arguments: str) -> list[dict[str, Any]]:
 
 class TestWhatIsShown:
     def test_everything_in_the_order_of_its_numbers(self, commands: Commands) -> None:
-        """Refusals among them; each row names its case."""
+        """Refusals are included; each row names its case."""
         rows = lines(commands)
 
         assert [row["number"] for row in rows] == list(range(1, len(commands.seen.history.entries) + 1))
@@ -59,7 +59,7 @@ class TestWhatIsShown:
         assert bool(rows) == (agency != "embassy")
 
     def test_by_type_or_by_the_beginning_of_one(self, commands: Commands) -> None:
-        """``nrm.`` before it is fine."""
+        """A type may be written with or without ``nrm.``."""
         referrals = lines(commands, "--type", "nrm.referral.*")
 
         assert {row["type"] for row in lines(commands, "--type", "referral.submitted")} == {"referral.submitted"}
@@ -80,7 +80,7 @@ class TestWhatIsShown:
         assert {row["time"] for row in lines(commands, "--from", at, "--to", at)} == {at}
 
     def test_by_day_of_the_policys_zone(self, commands: Commands) -> None:
-        """The third day of the story, in Baku: the interview, and its receipt."""
+        """The third day of the story, in Baku, has the interview and its receipt."""
         rows = lines(commands, "--from", "2026-03-04", "--to", "2026-03-04")
 
         assert [row["type"] for row in rows] == ["identification.interview_held", "letter.opened"]
@@ -94,7 +94,7 @@ class TestWhatIsShown:
         assert [row["type"] for row in rows] == ["consent.withdrawn", "consent.stop_confirmed"]
 
     def test_the_status_is_that_of_the_whole_case_whatever_is_shown(self, commands: Commands) -> None:
-        """A narrow look does not make a case another."""
+        """A filter of rows does not change the status of the case."""
         body = json.loads(commands.shown("replay", "--json", "--number", "1"))
 
         assert body["verified"] == len(commands.seen.history.entries)
@@ -103,7 +103,7 @@ class TestWhatIsShown:
 
 class TestAsOf:
     def test_a_day_shows_what_was_known_at_its_end(self, commands: Commands) -> None:
-        """Status, duties and registrations of Monday evening; nothing of Tuesday."""
+        """The replay shows status, duties and registrations of Monday evening, and nothing of Tuesday."""
         (case,) = json.loads(commands.shown("replay", "--json", "--as-of", "2026-03-02"))["cases"]
 
         assert case["status"] == "UNDER_IDENTIFICATION"
@@ -126,7 +126,7 @@ class TestAsOf:
 
     @pytest.mark.parametrize(("hours", "overdue"), [(0, False), (24, False), (25, True)])
     def test_a_duty_is_overdue_before_anybody_says_so(self, commands: Commands, hours: int, overdue: bool) -> None:  # noqa: FBT001 - a row of the table
-        """A day and an hour after the signal, with nothing more known, the duty to refer is overdue; its breach was not said."""
+        """A day and an hour after the signal the duty to refer is overdue, although its breach was not published."""
         at = commands.seen.history.entries[0].registration.time
         now = at + timedelta(hours=hours)
         replayed = Replayed.of(commands.seen, Selection(), subject=commands.case, as_of=at, now=now)
@@ -160,7 +160,7 @@ class TestText:
         assert "Verified:" in shown
 
     def test_the_bar_is_for_a_terminal_only(self, commands: Commands, monkeypatch: pytest.MonkeyPatch) -> None:
-        """Piped, standard error has where the question is on record alone; on a terminal it is drawn."""
+        """Standard error of a pipe has only the line about the record; a terminal also shows the bar."""
         result = commands.type("replay")
         (asked,) = commands.asked
         assert result.stderr == f"Recorded as number 4711: search, by {asked['actor']}, for audit.\n"
@@ -201,7 +201,7 @@ class TestPage:
         return file.read_text(encoding="utf-8")
 
     def test_it_loads_nothing(self, html: str) -> None:
-        """No script, no source, no address outside itself: it can be handed to a court on a stick."""
+        """The page has no script, no source and no outside address: it can be handed to a court on a stick."""
         tags = Page(html).tags
 
         assert {tag for tag, _ in tags}.isdisjoint({"script", "img", "iframe", "link", "object", "embed"})
@@ -222,11 +222,11 @@ class TestPage:
         assert "The person has refused this agency" in text
 
     def test_it_says_when_shelter_was_told_of_the_consent(self, html: str) -> None:
-        """Told nobody when it was given, and just before its first event."""
+        """The shelter was not told when consent was given, but just before its first event."""
         assert "Before it, shelter was told of a consent: No. 4" in Page(html).text
 
     def test_the_same_history_gives_the_same_page(self, commands: Commands, html: str, tmp_path: Path) -> None:
-        """Two who make it can compare."""
+        """Two people who make the page can compare their copies."""
         commands.shown("replay", "--html", tmp_path / "again.html")
 
         assert (tmp_path / "again.html").read_text(encoding="utf-8") == html

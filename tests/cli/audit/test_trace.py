@@ -29,7 +29,7 @@ def words(shown: str) -> str:
 
 
 def keep(home: Path, event: str, type_: str = "referral.submitted") -> None:
-    """Have the services of the bus at *home* keep what they did with *event*; another event's trace lies beside it."""
+    """Have the services of the bus at *home* store spans of *event*, and of another event in another trace."""
     folder = BusFolder(home)
     for name in ("ngo-a", "special-unit"):
         folder.agency(name).path.mkdir(parents=True)
@@ -79,7 +79,7 @@ def test_of_an_event_it_shows_sender_registrar_and_receiver_in_one_waterfall(com
 
 
 def test_without_a_span_the_history_answers_all_the_same(commands: Commands) -> None:
-    """The trail never depends on spans: exit status 0, and what there is."""
+    """The trail never depends on spans: the exit status is 0, and the history is shown."""
     shown = words(commands.shown("trace", "referral.submitted"))
 
     assert "no longer has them" in shown
@@ -120,7 +120,7 @@ def test_what_the_chain_beyond_the_trace_is(commands: Commands) -> None:
 
 
 def test_a_program_gets_one_object(commands: Commands) -> None:
-    """Rows in the order of the waterfall, what is empty left out; the history's words beside them."""
+    """The object has the rows of the waterfall in order, without empty members, and the history's data."""
     entry = of_type(commands.seen, "referral.submitted")
     keep(commands.home, entry.registration.id)
     raw = commands.shown("trace", "12", "--json")

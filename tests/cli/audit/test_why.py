@@ -22,7 +22,7 @@ def words(shown: str) -> str:
 
 
 def test_of_a_referral_it_tells_who_and_by_what_and_how_it_went(commands: Commands) -> None:
-    """Row, basis, consent, parts; the others by reason; receipt, answers, clock."""
+    """The output has row, basis, consent and parts; other agencies by reason; receipt, answers and clock."""
     shown = words(commands.shown("why", "12"))
 
     assert "referral.submitted of ngo-a, registered" in shown
@@ -52,7 +52,7 @@ def test_of_a_refusal_it_tells_code_sentence_rule_and_article(commands: Commands
 
 
 def test_a_letter_without_receipt_is_named(commands: Commands) -> None:
-    """The migration service's desk said nothing yet."""
+    """The output says that the migration service's desk has published no receipt."""
     shown = words(commands.shown("why", "stay.hold_requested"))
 
     assert "migration no receipt yet: its desk has not said whether the letter opened" in shown

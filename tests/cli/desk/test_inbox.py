@@ -50,7 +50,7 @@ def test_another_version_is_told_beside_the_type(event: dict[str, Any], words: s
 
 
 def test_what_a_version_has_no_place_for_is_listed() -> None:
-    """Below the row, with the version that has it."""
+    """Each loss is listed below its row, with the version that has the data."""
     lost = [{"version": 2, "pointer": "/data/services/0/time_frame"}]
     words = "left out, for version 1 has no place for it: /data/services/0/time_frame of version 2"
 

@@ -59,7 +59,7 @@ def test_an_event_that_cannot_be_read_is_not_repeated(given: str, what: str) -> 
     ],
 )
 def test_who_waits_for_a_verdict_is_told_what_it_waits_for(health: dict[str, Any], why: str) -> None:
-    """Where the desk knows; it is not left at *as soon as it can*."""
+    """If the desk knows the reason for the wait, the message names the reason."""
     assert why in (waits_for(health) or "")
     assert waits_for({"ready": True, "state": "admitted", "held_up": None}) is None
 
@@ -95,7 +95,7 @@ def test_a_file_that_is_not_there_is_told() -> None:
     ids=" ".join,
 )
 def test_without_a_bus_the_command_that_makes_one_is_told(tmp_path: Path, arguments: list[str]) -> None:
-    """No traceback, exit status 1."""
+    """The message has no traceback, and the exit status is 1."""
     done = nrmbus(*arguments, "--data", tmp_path)
 
     assert done.returncode == 1
@@ -111,7 +111,7 @@ def test_its_help_has_an_example(command: str) -> None:
 
 
 def test_no_option_of_publish_takes_a_letter() -> None:
-    """A command line is seen by every user of the machine: what may name a person comes by file or standard input."""
+    """Every user of the machine can see a command line: personal data come by file or standard input."""
     shown = nrmbus("publish", "--help").stdout
 
     assert "--event" in shown
@@ -130,13 +130,13 @@ def test_a_reference_may_be_shortened() -> None:
      ("f" * 8, "Nothing here"), (ONE[:8], "More than one")],
 )  # fmt: skip
 def test_a_reference_that_means_nothing_or_too_much_is_told(ref: str, what: str) -> None:
-    """Nothing is guessed, and with few digits a slip would mean another person's case."""
+    """An ambiguous reference is refused, since a slip in few digits would mean another person's case."""
     with pytest.raises(BusError, match=what):
         whole(ref, [ONE, OTHER, ONE[:8] + "1" * 24])
 
 
 def test_the_example_of_agencies_can_be_admitted() -> None:
-    """The file that the README uses, with roles of the profile and places of the shelter."""
+    """The README's example file has roles of the profile and places of the shelter."""
     found = newcomers_of(ROOT / "deploy" / "agencies" / "az-example.yaml", POLICY)
 
     found_as = Contact(name="Example Outreach", address="1 Example Street, Baku", phone="+994 00 000 00 01")
@@ -162,7 +162,7 @@ def test_the_example_of_agencies_can_be_admitted() -> None:
     ],
 )
 def test_a_file_of_agencies_is_read_strictly(tmp_path: Path, text: str, what: str) -> None:
-    """A slip is told with its line, before anything starts: a role stays with an id for good."""
+    """A slip is reported with its line before anything starts, since an id keeps its role for good."""
     path = tmp_path / "agencies.yaml"
     path.write_text(text, encoding="utf-8")
 
@@ -191,5 +191,5 @@ UUID = "01890000-0000-7000-8000-000000000001"
 
 @pytest.mark.parametrize(("id", "ref"), [(UUID, OTHER), (UUID.replace("1", "2"), None), (None, None), ("no id", None)])
 async def test_a_repeated_command_is_about_the_same_new_reference(id: str | None, ref: str | None) -> None:
-    """`--ref new` under an id that was published already takes the reference of the first time: the same words."""
+    """`--ref new` under a published id takes the reference of the first time, so the content is the same."""
     assert await _ref_of(Repeating(), id) == ref  # type: ignore[arg-type]  # as much of a door as is asked

@@ -173,7 +173,7 @@ def test_two_admitters_agree_on_who_admits(bus: BusFolder, tmp_path: Path, capsy
 
 @pytest.mark.broker
 def test_a_timer_does_what_up_does(typed: Typed) -> None:
-    """Where no `nrmbus up` of the operator runs: the head is signed, and what agencies ask for is answered."""
+    """Without a running `nrmbus up` the timer's command signs the head and answers the agencies' requests."""
 
     async def asks() -> None:
         asked = json.dumps(body_of(renewal.ask(typed.bus, "ngo-a")))
@@ -223,7 +223,7 @@ def test_what_is_refused_is_one_sentence_that_repeats_nothing(typed: Typed, tmp_
 
 @pytest.mark.broker
 def test_up_signs_how_far_the_directory_goes(bus: BusFolder, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every hour; where it cannot, it says so and tries again in a minute."""
+    """`nrmbus up` signs every hour; after a failure it says so and tries again in a minute."""
     said: list[str] = []
     running = supervisor.Supervisor(bus, say=said.append)
     before = asyncio.run(read_directory(bus))
@@ -254,7 +254,7 @@ def test_every_help_has_an_example(group: ModuleType) -> None:
 
 
 def test_admitters_are_named_before_the_first_start(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Where nothing is yet: each makes a key; the first start of the bus founds its directory with them."""
+    """Each admitter makes a key before the bus exists; the first start founds the directory with these keys."""
     for name in ("leyla", "rauf"):
         admitter.add(name, data=tmp_path, keys_unprotected=True)
 

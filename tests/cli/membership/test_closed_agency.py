@@ -86,7 +86,7 @@ def is_served(folder: BusFolder, who: str = US) -> bool:
 
 
 def test_suspend_resume_and_retire_are_kept_by_the_broker(bus: BusFolder, tmp_path: Path) -> None:
-    """On a connection that was opened before, from the second admitter's command on; nobody runs anything besides."""
+    """The broker applies the second admitter's command to open connections too, without a further command."""
     file = tmp_path / "file"
     typed: dict[str, Any] = {"data": bus.path, "keys_unprotected": True}
 

@@ -115,7 +115,7 @@ def rights(up: Supervisor, one: Apart, count: int) -> list[str]:
 
 
 def test_one_that_has_ended_is_renewed_by_file(up: Supervisor, tmp_path: Path) -> None:
-    """There, at the operator, and back: three commands, and the desk starts."""
+    """Three commands, at the agency, at the operator and at the agency again, renew the certificate; then the desk starts."""
     file = Path("ngo-f.renewal.json")
     with apart(up.folder, tmp_path, "ngo-f", "ngo_outreach") as one, pytest.MonkeyPatch.context() as patch:
         patch.chdir(tmp_path)

@@ -159,7 +159,7 @@ def test_no_file_of_the_folder_has_a_private_key_in_the_clear(kept: Kept) -> Non
 
 
 def test_one_that_lies_in_the_clear_is_found(kept: Kept) -> None:
-    """Sabotage: the search finds a key in a log, of a connection, of the broker or a desk's own, however it is spelled."""
+    """Sabotage: the search finds a key of a connection, the broker or a desk in a log, in every spelling."""
     secrets, written = kept.secrets(), {}
     for who in ("broker/tls/key.pem", "agencies/ngo-a/tls/key.pem", "agencies/ngo-a/keys/signing.seed"):
         for number, form in enumerate(spelled(secrets[who])):
@@ -174,7 +174,7 @@ def test_one_that_lies_in_the_clear_is_found(kept: Kept) -> None:
 
 
 def test_one_as_pem_is_found(kept: Kept) -> None:
-    """Sabotage: the key file of a play bus, and the settings that an earlier version wrote for Kafka."""
+    """Sabotage: the search finds the key file of a play bus, and the settings that an earlier version wrote for Kafka."""
     pem = keyfile.Passphrase.of_file(kept.key_file).open((kept.folder.path / "broker/tls/key.pem").read_bytes())
     for content in (pem, b"ssl.keystore.key=" + pem.replace(b"\n", b"\\n")):
         written = kept.folder.run / "by-hand"

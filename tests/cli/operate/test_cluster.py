@@ -31,13 +31,13 @@ from nrmbus.host.services import SERVICES
 def test_what_does_not_go_together_is_one_sentence(
     bootstrap: str | None, *, tls: bool, plaintext: bool, is_new: bool, sentence: str
 ) -> None:
-    """A new bus on another's cluster is told how to say it; our own has no plain text to choose."""
+    """For a new bus on another's cluster the message names the option; our own broker has no plain text."""
     with pytest.raises(NoBus, match=sentence):
         reached_by_tls(bootstrap, Path() if tls else None, plaintext=plaintext, is_new=is_new)
 
 
 def test_what_was_said_holds() -> None:
-    """TLS, plain text, or what was decided when the bus was made."""
+    """A later start keeps TLS, plain text, or the decision made with the bus."""
     assert reached_by_tls("kafka.example:9093", Path(), plaintext=False, is_new=True) is True
     assert reached_by_tls("kafka.example:9092", None, plaintext=True, is_new=True) is False
     assert reached_by_tls("kafka.example:9093", None, plaintext=False, is_new=False) is None
@@ -59,7 +59,7 @@ def test_a_bus_is_closed_unless_it_was_said(tmp_path: Path) -> None:
 
 
 def test_holders_trust_the_cluster_and_the_cluster_is_told_whom_to_trust(tmp_path: Path) -> None:
-    """Everybody's ``ca.pem`` is the cluster's; what the cluster needs is printed, and has no default."""
+    """Everybody's ``ca.pem`` is the cluster's; the settings that the cluster needs are printed, and have no default."""
     cluster = BusFolder(tmp_path / "cluster")
     cluster.create()
     (tmp_path / "dir").mkdir()

@@ -94,10 +94,10 @@ def said_at(number: int, event: str, made: datetime) -> dict[str, Any]:
 
 
 class TestARealBus:
-    """Its keys are not open by accident."""
+    """A bus for real cases never has open keys by accident."""
 
     def test_it_is_not_run_with_nothing_to_protect_its_keys(self, tmp_path: Path) -> None:
-        """The sentence says both ways out, before any key is made."""
+        """The sentence names both options, before any key is made."""
         folder = BusFolder(tmp_path / "bus")
         folder.create()
 
@@ -220,7 +220,7 @@ class TestARealBus:
 
 
 class TestTheDoctor:
-    """One line a finding: what, why, the command."""
+    """Each finding has one line: fault, reason and command."""
 
     def test_open_keys_are_found(self, folder: BusFolder) -> None:
         """Open keys are the only fault of such a new bus, and the check leaves no files behind."""
@@ -256,7 +256,7 @@ class TestTheDoctor:
         assert found == [f"{path.resolve()} can be read or changed by other users." for path in sorted(expected)]
 
     def test_a_folder_of_which_all_is_open_is_one_finding(self, folder: BusFolder) -> None:
-        """Copied by who kept no modes: a line for each file would hide the others."""
+        """After a copy without file modes, a line for each file would hide the other findings."""
         for path in folder.path.rglob("*"):
             path.chmod(0o755)
 
@@ -340,7 +340,7 @@ class TestTheDoctor:
         assert all(each.serious for each in found)
 
     def test_its_exit_status_tells(self, folder: BusFolder, key_file: Path) -> None:
-        """1 while something is wrong, 0 when all is mended; as one object for a program."""
+        """The exit status is 1 while something is wrong, and 0 when all is fixed; a program gets one object."""
         shown = CliRunner().invoke(app, ["doctor", "--json", "--data", str(folder.path)])
         assert shown.exit_code == 1
         assert json.loads(shown.output)["well"] is False

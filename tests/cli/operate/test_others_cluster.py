@@ -163,7 +163,7 @@ def test_what_an_agency_says_is_registered_there(up: Guest) -> None:
 
 @pytest.mark.parametrize("who", ["ngo-a", "registrar", "operator"])
 async def test_a_stranger_gets_nothing_there(up: Guest, tmp_path: Path, who: str) -> None:
-    """Another bus's certificate, or none."""
+    """A certificate of another bus has no access, and neither has a client without a certificate."""
     where = stranger(tmp_path, who, up.cluster.authority.pem)
     await gets_nothing(Reach(up.cluster.guest, where.tls))
     await gets_nothing(Reach(up.cluster.guest))
@@ -203,7 +203,7 @@ async def test_an_agency_reads_its_own_inbox_and_nobody_elses(up: Guest) -> None
 
 
 async def test_who_was_suspended_gets_nothing_there(up: Guest) -> None:
-    """On a connection that was opened before, too."""
+    """An open connection of the suspended agency loses its rights too."""
     async with speaking(up.reach("special-unit")) as send:
         fetch = FetchRequest(0, 0, 1 << 20, 1, [("nrm.inbox.special-unit", [(0, 0, 1 << 16)])])
         assert (await send(fetch)).topics[0][1][0][1] == 0
@@ -223,7 +223,7 @@ def test_nobody_of_the_cluster_is_a_super_user_of_the_bus_by_a_short_name(up: Gu
 
 @pytest.mark.parametrize("what", ["rule", "quota"])
 def test_rules_and_quotas_of_others_are_left_as_they_are(up: Guest, what: str) -> None:
-    """A cluster that others use, too, is refused with a sentence: what we did not write is not ours to take back."""
+    """A cluster with foreign rules or quotas is refused with a sentence: only our own rules are ours to remove."""
     admin, gate, name = clients.admin(up.cluster.as_admin), Gate(up.folder), "other-application"
     allowed = ("*", AclOperation.READ, AclPermissionType.ALLOW)
     rule = AclBinding(ResourceType.TOPIC, "theirs", ResourcePatternType.LITERAL, f"User:{name}", *allowed)
@@ -245,7 +245,7 @@ def test_rules_and_quotas_of_others_are_left_as_they_are(up: Guest, what: str) -
 
 
 def test_a_later_start_needs_neither_option(up: Guest) -> None:
-    """Where the cluster is, and that it is reached over TLS, was decided when the bus was made."""
+    """The cluster's address and TLS were decided when the bus was made."""
     assert up.running
     up.running.send_signal(signal.SIGTERM)
     assert up.running.wait(20) == 0

@@ -41,7 +41,7 @@ def test_every_type_is_listed_with_its_versions() -> None:
 
 @pytest.mark.parametrize(("name", "version"), TYPES)
 def test_what_is_shown_is_what_is_frozen(name: str, version: int) -> None:
-    """The schema and both examples, byte for byte as in ``schemas/``."""
+    """The schema and both examples are shown byte for byte as in ``schemas/``."""
     folder = FOLDER / f"nrm.{name}"
 
     shown = nrmbus("show", f"nrm.{name}", "--version", version).stdout
@@ -51,7 +51,7 @@ def test_what_is_shown_is_what_is_frozen(name: str, version: int) -> None:
 
 
 def test_a_type_or_version_that_is_not_there_is_said_without_repeating_it() -> None:
-    """Whatever was typed may have been pasted from a case."""
+    """The input may have been pasted from a case."""
     for arguments, told in (
         (("show", SECRET), "No event of this type is published"),
         (("show", "referral.submitted", "--version", "77"), "those that are: 1, 2"),
@@ -65,7 +65,7 @@ def test_a_type_or_version_that_is_not_there_is_said_without_repeating_it() -> N
 
 @pytest.mark.parametrize("name", sorted(path.relative_to(FOLDER).as_posix() for path in FOLDER.glob("nrm.*/v*/*.json")))
 def test_every_published_example_fits(name: str) -> None:
-    """Exit status 0."""
+    """The exit status is 0."""
     done = nrmbus("check", FOLDER / name)
 
     assert done.exit_code == 0, done.stdout
@@ -111,7 +111,7 @@ def published(alter: str, value: Any) -> str:
     ids=range(16),
 )
 def test_what_does_not_fit_is_named_and_never_repeated(document: str, pointer: str) -> None:
-    """P9: a pointer of published names, a kind, exit status 1."""
+    """P9: the output has a pointer of published names and a kind, and the exit status is 1."""
     done = nrmbus("check", "-", "--json", stdin=document)
 
     assert done.exit_code == 1
@@ -124,7 +124,7 @@ def test_what_does_not_fit_is_named_and_never_repeated(document: str, pointer: s
     "text", ["", "{", '{"type":"a","type":"b"}', f'{{"{SECRET}":1.5}}', "[]", '{"event":[]}'], ids=range(6)
 )
 def test_what_is_no_event_at_all_is_one_sentence(text: str) -> None:
-    """No traceback, no echo."""
+    """The sentence has no traceback and no echo."""
     with pytest.raises(BusError) as raised:
         nrmbus("check", "-", stdin=text)
     assert SECRET not in str(raised.value)

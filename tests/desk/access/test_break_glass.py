@@ -102,7 +102,7 @@ async def test_its_own_words_are_sealed_anew_too(tmp_path: Path) -> None:
 async def test_what_came_under_a_key_that_was_destroyed_since_is_sealed_anew(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """An emergency asks for no epoch: what the holder keeps under the key of the case helps months later too."""
+    """An emergency depends on no epoch: letters kept under the case's key can be sealed again months later."""
     async with desk_with_keys(tmp_path, monkeypatch) as desk:
         for record in (consented(desk.given.registrar), referred(desk.given.registrar)):
             await desk.given.hear(record)

@@ -128,7 +128,7 @@ class TestUnderAWithdrawnConsent:
             assert await readings(given) == [("desk", "receipt")]
 
     async def test_a_word_that_this_release_cannot_read_may_be_a_withdrawal(self, tmp_path: Path) -> None:
-        """A refusal or withdrawal of a later version waits for an upgrade: till then nobody reads what it may be about."""
+        """A refusal or withdrawal of a later version waits for an upgrade; until then nobody reads the letters in question."""
         async with desk_of("vac", tmp_path) as given:
             await given.hear(consented(given.registrar))
             await given.hear(supplied(given.registrar))
@@ -170,7 +170,7 @@ async def until_sent(given: Given) -> Any:
 
 
 class TestBeforeTheInboxIsRead:
-    """A withdrawal may stand behind a letter: the desk opens nothing before it has read what is there."""
+    """A withdrawal may be behind a letter, so the desk opens nothing before it has read its inbox to the end."""
 
     async def test_p7_a_withdrawal_that_stands_behind_a_letter_keeps_it_closed(self, tmp_path: Path) -> None:
         """A letter and a withdrawal that came while the desk was down: the letter is stored closed, and stays closed."""
@@ -219,7 +219,7 @@ class TestBeforeTheInboxIsRead:
             assert given.desk.parked == set()
 
     async def test_the_last_record_of_the_inbox_waits_for_nothing(self, tmp_path: Path) -> None:
-        """Behind it stands only the mark by which Kafka ends a transaction."""
+        """Behind the last letter is only the mark by which Kafka ends a transaction."""
         async with desk_of("vac", tmp_path) as given:
             await given.hear(consented(given.registrar))
             given.desk.end_of = lambda _: 3
@@ -228,7 +228,7 @@ class TestBeforeTheInboxIsRead:
             assert await readings(given) == [("desk", "receipt")]
 
     async def test_started_again_in_between_a_desk_goes_on(self, tmp_path: Path) -> None:
-        """Killed before it had read to the end: the letter waits in the ledger, and opens or not by what is read then."""
+        """The letter of a desk killed before the end of its inbox waits in the ledger; the rest of the inbox decides."""
         registrar = FakeRegistrar(town())
         letter, word = supplied(registrar), withdrawn(registrar)
         async with desk_of("vac", tmp_path, registrar=registrar) as given:
@@ -277,7 +277,7 @@ class TestOnRecordBeforeItIsRead:
     async def test_p4_without_the_registrar_nothing_is_opened(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """Sabotage: no answer in time, or a refusal, and the letter stays shut, with a code of its own."""
+        """Sabotage: without an answer in time, or after a refusal, the letter stays shut, with its own code."""
         monkeypatch.setattr(opening, "WITHIN_SECONDS", 0.05)
         async with desk_of("vac", tmp_path) as given:
             await given.hear(supplied(given.registrar))
@@ -346,7 +346,7 @@ class TestOnRecordBeforeItIsRead:
         assert answer.json()["code"] == "unknown_type"
 
     async def test_the_page_shows_who_has_read_what(self, tmp_path: Path) -> None:
-        """The desk's own openings too, by its own name; of other cases nothing."""
+        """The page lists the desk's own openings too, under the desk's name, and nothing of other cases."""
         async with desk_of("vac", tmp_path) as given:
             await given.hear(supplied(given.registrar))
             await given.read(actor="S-17")
@@ -360,7 +360,7 @@ class TestOnRecordBeforeItIsRead:
         assert other == []
 
     async def test_what_is_handed_on_as_a_whole_is_on_record_first(self, tmp_path: Path) -> None:
-        """A report to the person, or a case as evidence: the registration's number comes back, or nothing is handed on."""
+        """A report to the person or a case as evidence is handed on only with the registration's number."""
         async with desk_of("vac", tmp_path) as given:
             await given.hear(supplied(given.registrar))
             how = {"what": "person_report", "purpose": "person_request", "actor": "S-17"}
@@ -394,7 +394,7 @@ class TestOnRecordBeforeItIsRead:
         assert read == [("desk", "receipt"), ("desk", "person_request")]
 
     async def test_p7_what_must_stay_shut_is_not_opened_for_a_report_either(self, tmp_path: Path) -> None:
-        """Nothing is known of a letter that the person's withdrawal closed, so nothing is said of it."""
+        """The report says nothing about a letter closed by the person's withdrawal, since nothing is known of it."""
         how = {"what": "person_report", "purpose": "person_request", "actor": "S-17"}
         async with desk_of("vac", tmp_path) as given:
             for record in (consented(given.registrar), supplied(given.registrar), withdrawn(given.registrar)):
@@ -432,7 +432,7 @@ async def test_who_withdrew_sees_who_has_not_answered(tmp_path: Path) -> None:
 
 
 async def test_a_missing_answer_stays_visible_after_its_time(tmp_path: Path) -> None:
-    """Days later it is still there, overdue, at the agency that recorded the withdrawal."""
+    """The missing answer stays visible days later, as overdue, at the agency that recorded the withdrawal."""
     async with desk_of("ngo-a", tmp_path) as given:
         signal = {"type": "case.signal_recorded", "data": SIGNAL}
         await given.registered(**signal)

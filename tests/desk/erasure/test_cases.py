@@ -59,7 +59,7 @@ def of_type(sent: list[Record], type_: str) -> list[Any]:
 
 
 async def test_nothing_is_erased_before_it_is_due(tmp_path: Path) -> None:
-    """A decision alone destroys nothing: there is a week to object."""
+    """A decision alone destroys nothing: a week for objections follows."""
     async with desk_of("vac", tmp_path) as given:
         _, place = await hear_a_letter(given)
         assert await rounds.erase_due(given.desk) == ()
@@ -67,7 +67,7 @@ async def test_nothing_is_erased_before_it_is_due(tmp_path: Path) -> None:
 
 
 async def test_what_is_due_by_a_clock_years_ahead_waits_for_this_desks_own(tmp_path: Path) -> None:
-    """Where the clock of the bus is wrong, all is over at once, and registrar and timekeeper agree; the desk's is another."""
+    """If the bus's clock is wrong, registrar and timekeeper agree that all is over; the desk's own clock prevents the erasure."""
     async with desk_of("vac", tmp_path) as given:
         _, place = await hear_a_letter(given)
         given.registrar.time = NOW + timedelta(days=6 * 365)
@@ -135,7 +135,7 @@ async def test_after_an_erasure_no_file_of_the_folder_opens_the_letter(tmp_path:
 
 
 async def test_erased_while_a_reading_is_being_put_on_record_it_is_not_opened(tmp_path: Path) -> None:
-    """The desk has confirmed by then that nothing opens here: who had asked before is told so, and reads nothing."""
+    """The desk has confirmed the erasure by then: the earlier reader is told so, and reads nothing."""
     async with desk_of("vac", tmp_path) as given:
         await hear_a_letter(given)
         await given.settle()
@@ -186,7 +186,7 @@ async def test_what_was_signed_in_the_clear_stays(tmp_path: Path) -> None:
 
 
 async def test_it_is_confirmed_once_with_the_horizon(tmp_path: Path) -> None:
-    """Signed by the agency, about the word that ordered it; a second look, and a restart, say nothing more."""
+    """The confirmation is signed by the agency and names its order; a second look or a restart confirms nothing more."""
     async with desk_of("vac", tmp_path) as given:
         await hear_a_letter(given)
         due = await hear_that_it_is_due(given)
@@ -252,7 +252,7 @@ async def test_what_this_agency_had_said_itself_goes_too(tmp_path: Path) -> None
 
 
 async def test_what_comes_after_an_erasure_is_erased_too(tmp_path: Path) -> None:
-    """A letter that was under way, and a draft that the registrar refuses then."""
+    """A letter under way and a draft that is then refused are erased too."""
     async with desk_of("vac", tmp_path) as given:
         await hear_a_letter(given)
         await hear_that_it_is_due(given)

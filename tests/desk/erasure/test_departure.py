@@ -30,7 +30,7 @@ async def test_what_it_signs_as_deleted_opens_no_more(tmp_path: Path) -> None:
 
 
 async def test_what_is_not_answered_yet_is_waited_for(tmp_path: Path) -> None:
-    """A letter that is under way cannot be called deleted; and where no ledger is, nothing is destroyed, and it says so."""
+    """A letter under way cannot be called deleted; without a ledger nothing is destroyed, and the command says so."""
     async with desk_of("vac", tmp_path) as given:
         await given.ask(type="case.signal_recorded", data=SIGNAL | {"detector": "vac"}, sealed={"notes": "CANARY"})
     with pytest.raises(DeskError) as caught:

@@ -71,7 +71,7 @@ def with_keys_of_today(bus: OwnBus, old: Path, to: Path) -> Path:
 
 class TestItsKeys:
     async def test_30_days_after_its_end_the_key_is_gone_and_what_it_opened_still_opens(self, bus: OwnBus) -> None:
-        """The desk goes on under an interim key of its own, which the directory never hears of."""
+        """The desk continues under its own interim key, unknown to the directory."""
         bus.at(60)
         _, place = await bus.hear_a_letter()
         old = bus.identity.sealing
@@ -91,7 +91,7 @@ class TestItsKeys:
         assert await read(bus, place)
 
     async def test_an_interim_key_ends_like_any_other(self, bus: OwnBus) -> None:
-        """A year later there were four of them, and none that is older than 120 days is left."""
+        """After a year there were four interim keys, and none older than 120 days is left."""
         bus.at(60)
         _, place = await bus.hear_a_letter()
         for day in range(60, 460):
@@ -128,7 +128,7 @@ class TestItsKeys:
         assert own.alarm is None
 
     async def test_where_somebody_else_put_an_entry_no_interim_key_is_made(self, bus: OwnBus) -> None:
-        """An alarm is for a person: until then the keys stay as they are."""
+        """A foreign entry is an alarm for a person: until then the keys stay as they are."""
         seat = bus.given.desk.seat
         seat.own = Own("vac", frozenset(), frozenset)
         seat.own.read_to_the_end(1)
@@ -136,7 +136,7 @@ class TestItsKeys:
         assert not Identity.at(bus.home, "vac").interim
 
     async def test_the_services_of_the_bus_make_none(self, bus: OwnBus, monkeypatch: pytest.MonkeyPatch) -> None:
-        """Their keys are changed where the bus is started, and would not be found there."""
+        """The start of the bus changes the services' keys, and would not find interim keys."""
         monkeypatch.setattr(rounds, "SERVICES", {"vac": "vac"})
         assert await bus.round(130) == ()
         assert not bus.identity.interim
@@ -155,7 +155,7 @@ class TestWhatIsSealed:
             seat.seal_to("ngo-a")
 
     async def test_a_letter_of_its_own_goes_out_until_its_key_is_gone_and_is_refused_then(self, bus: OwnBus) -> None:
-        """Refused at its own desk, with a task; what has no letter goes on. A draft asked for before is not lost by the hand-over."""
+        """The desk then refuses the letter, with a task; events without a letter go on, and a waiting draft survives the hand-over."""
         signal = {"type": "case.signal_recorded", "data": SIGNAL | {"detector": "vac"}, "sealed": {"notes": CANARY}}
         bus.at(89)
         await bus.given.ask(**signal)
@@ -170,7 +170,7 @@ class TestWhatIsSealed:
         assert [each.kind for each in await bus.given.rows("tasks") if each.subject == OTHER] == ["not_sent"]
 
     async def test_a_person_is_told_whom_a_letter_did_not_reach(self, bus: OwnBus) -> None:
-        """The unit's key is over as well: the signal goes, and who sent it has to tell the unit in another way."""
+        """If the unit's key has ended too, the signal goes, and its sender must notify the unit in another way."""
         bus.at(100)
         await bus.given.ask(
             type="case.signal_recorded", data=SIGNAL | {"detector": "vac", "child": True}, sealed={"notes": CANARY}
@@ -264,7 +264,7 @@ class TestWhoeverReadsItsBackups:
         assert await opened(bus, home, letter, place) is None
 
     async def test_nothing_is_erased_while_nobody_could_say_until_when(self, bus: OwnBus) -> None:
-        """A machine whose keys the directory does not have yet confirms no erasure."""
+        """A machine whose keys are not yet in the directory confirms no erasure."""
         bus.at(60)
         await bus.hear_a_letter()
         order = bus.given.registrar.event("timekeeper", "access.erasure_due", {"ground": "decision"})
@@ -279,7 +279,7 @@ class TestWhoeverReadsItsBackups:
 class TestWhenAnotherIsAdmittedLater:
     @pytest.mark.parametrize("asked_on", [80, 130])
     async def test_everything_goes_on(self, asked_on: int, bus: OwnBus) -> None:
-        """Asked for before the end, or when the old key was long gone. A request ends with its overlap: the next names the same key."""
+        """A late request, also after the old key's destruction, works. A request ends with its overlap: the next names the same key."""
         bus.at(60)
         _, place = await bus.hear_a_letter()
         first = None

@@ -81,7 +81,7 @@ CUTS: dict[str, tuple[Any, str]] = {
 async def test_cut_anywhere_the_next_round_does_what_is_left(
     where: str, when: str, bus: OwnBus, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Killed at any step of both rounds and started again from its folder: nothing is lost, and in the end the key is gone."""
+    """A desk killed at any step of both rounds and restarted loses nothing, and in the end the key is destroyed."""
     bus.at(60)
     _, place = await bus.hear_a_letter()
     await bus.given.ask(
@@ -107,7 +107,7 @@ async def test_cut_anywhere_the_next_round_does_what_is_left(
 
 
 async def test_a_desk_that_runs_makes_its_rounds_by_itself(bus: OwnBus, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nothing before its inbox has been read; then the next key when the 90 days are over, and the old one gone after 30 more."""
+    """The desk waits until its inbox is read, makes the next key after 90 days, and destroys the old one after 30 more."""
     monkeypatch.setattr(rounds, "LOOK_EVERY", 0.02)
     first, inbox = bus.identity.sealing.kid, Inbox()
     bus.at(90)
@@ -152,7 +152,7 @@ class TestItIsTold:
     async def test_14_days_before_and_at_the_end_with_the_command(
         self, bus: OwnBus, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """A task each, `/health`, and a line a day in the log."""
+        """A task on each of the two days, `/health`, and a line a day in the log warn of the key's end."""
         lines: list[tuple[str, dict[str, Any]]] = []
         monkeypatch.setattr(log, "said", lambda event, **fields: lines.append((event, fields)))
         seat, said = bus.given.desk.seat, None

@@ -52,7 +52,7 @@ async def test_p7_what_an_agency_says_that_it_deleted_is_gone_from_its_desk(tmp_
 
 
 async def test_what_comes_after_its_word_stays(tmp_path: Path) -> None:
-    """However late its desk comes to destroy what was before: a new consent has brought something new meanwhile."""
+    """A late deletion spares the letters that came after the confirmation, under a new consent."""
     async with desk_of("vac", tmp_path) as given:
         for record in (consented(given.registrar), supplied(given.registrar), withdrawn(given.registrar)):
             await given.hear(record)
@@ -67,7 +67,7 @@ async def test_what_comes_after_its_word_stays(tmp_path: Path) -> None:
 
 
 async def test_what_it_has_to_retain_stays(tmp_path: Path) -> None:
-    """`must_retain` destroys nothing."""
+    """The answer `must_retain` destroys nothing."""
     async with desk_of("vac", tmp_path) as given:
         for record in (consented(given.registrar), supplied(given.registrar), withdrawn(given.registrar)):
             await given.hear(record)

@@ -89,7 +89,7 @@ async def test_bad_input_gets_a_code_and_a_sentence_and_never_itself(what: str, 
 
 
 async def test_a_body_without_an_end_is_cut_off(tmp_path: Path) -> None:
-    """A body that does not announce its length is read as far as the limit and no further."""
+    """A body without a declared length is read up to the limit and no further."""
     taken = 0
 
     async def endless() -> AsyncIterator[bytes]:
@@ -126,7 +126,7 @@ async def test_without_the_token_every_door_is_shut(headers: dict[str, str], pat
 
 
 async def test_two_tokens_are_none(tmp_path: Path) -> None:
-    """A request with two authorization headers is not let in by the one that fits."""
+    """A request with two authorization headers is refused, even if one of them is right."""
     async with desk_of("ngo-a", tmp_path) as here:
         request = here.door.build_request("GET", "/health")
         request.headers = type(request.headers)([(b"authorization", f"Bearer {TOKEN}".encode())] * 2)
@@ -154,7 +154,7 @@ async def test_two_tokens_are_none(tmp_path: Path) -> None:
 async def test_a_question_that_has_no_answer_is_told_so(
     method: str, path: str, status: int, code: str, tmp_path: Path
 ) -> None:
-    """Addresses and parameters are not repeated either."""
+    """The answer does not repeat addresses and parameters."""
     async with desk_of("ngo-a", tmp_path) as here:
         answer = await here.door.request(method, path)
 
@@ -189,7 +189,7 @@ async def soon(here: Given) -> list[Record]:
 
 
 async def test_who_waits_gets_the_verdict_when_it_comes(tmp_path: Path) -> None:
-    """The answer of the registrar is the answer of the door: verdict, number and receipt."""
+    """The door answers with the registrar's verdict, number and receipt."""
     async with desk_of("ngo-a", tmp_path) as here:
         waiting = asyncio.create_task(here.door.post("/v1/events", json=EVENT, params={"wait": 20}))
         (sent,) = await soon(here)
@@ -203,7 +203,7 @@ async def test_who_waits_gets_the_verdict_when_it_comes(tmp_path: Path) -> None:
 
 
 async def test_who_does_not_wait_long_enough_is_told_that_it_is_pending(tmp_path: Path) -> None:
-    """202, and the id to ask with later."""
+    """The answer is 202, with the id for a later request."""
     async with desk_of("ngo-a", tmp_path) as here:
         answer = await here.door.post("/v1/events", json=EVENT, params={"wait": 0.05})
 
@@ -253,7 +253,7 @@ async def test_an_incident_is_keyed_by_itself(tmp_path: Path) -> None:
 
 
 async def test_what_belongs_to_the_envelope_is_lifted_out_of_the_data(tmp_path: Path) -> None:
-    """Legal basis, decision and cause go where the wire has them, wherever the form wrote them."""
+    """Legal basis, decision and cause go to their places on the wire, wherever the form has them."""
     async with desk_of("ngo-a", tmp_path) as here:
         cause = "01890000-0000-7000-8000-000000000009"
         sent = await here.said(
@@ -300,7 +300,7 @@ async def hear_beds(here: Given, *cases: str) -> None:
 
 
 async def test_the_inbox_is_read_in_order_page_by_page(tmp_path: Path) -> None:
-    """Row numbers lead on; a case can be asked for alone; what is technical is left out unless asked for."""
+    """Row numbers continue over the pages; one case can be asked for, and technical events are left out unless asked for."""
     async with desk_of("shelter", tmp_path) as here:
         await hear_beds(here, CASE, "ef" * 16, "01" * 16)
         opened = here.registrar.event("special-unit", "letter.opened", {}, case="01" * 16)
@@ -340,7 +340,7 @@ async def test_a_pending_event_is_no_part_of_the_case(tmp_path: Path) -> None:
 
 
 async def test_what_nobody_handles_waits_for_a_person(tmp_path: Path) -> None:
-    """A desk without a procedure makes a task of each thing heard; done, it is gone; own events and receipts are none."""
+    """A desk without a procedure makes a task of each heard event; a task that is done is gone; own events and receipts make none."""
     async with desk_of("vac", tmp_path) as here:
         event = here.registrar.event("ngo-a", "consent.given", CONSENT)
         await here.hear(here.registrar.register(event, to="vac"))
@@ -354,7 +354,7 @@ async def test_what_nobody_handles_waits_for_a_person(tmp_path: Path) -> None:
 
 
 async def test_health_is_one_snapshot_of_what_was_read_and_what_is_unanswered(tmp_path: Path) -> None:
-    """The barrier of a play rests on it: where a bed request counts as read, the offer it caused counts as open."""
+    """The barrier of a play depends on this: if a bed request counts as read, its offer counts as open."""
     async with desk_of("shelter", tmp_path) as here:
         before = (await here.door.get("/health")).json()
         await hear_beds(here, CASE)
@@ -401,7 +401,7 @@ def test_no_error_of_the_door_holds_what_came_in(text: str) -> None:
 
 
 async def test_rows_of_a_ledger_that_was_lost_are_refused(tmp_path: Path) -> None:
-    """A program that has had more rows than there are, or rows of another ledger, is told to begin again."""
+    """A program that knows more rows than exist, or rows of another ledger, is told to begin again."""
     async with desk_of("shelter", tmp_path / "before") as here:
         await hear_beds(here, CASE, "ef" * 16)
         before = (await here.door.get("/v1/inbox")).json()

@@ -64,7 +64,7 @@ async def test_nobody_waits_for_ever(wait: str, tmp_path: Path) -> None:
     ids=["twice", "one of them twice", "65", "40,000"],
 )  # fmt: skip
 async def test_one_request_says_no_flood_of_consents(receivers: list[str], kind: str, tmp_path: Path) -> None:
-    """A consent for n receivers is n events: for as many as an event names recipients, each once, and else for none."""
+    """A consent for n receivers is n events: at most as many as an event has recipients, each receiver once."""
     body = {"type": "consent.given", "case": CASE, "actor": "S-1", "data": CONSENT | {"receivers": receivers}}
     async with desk_of("ngo-a", tmp_path) as here:
         with bounded():
@@ -76,7 +76,7 @@ async def test_one_request_says_no_flood_of_consents(receivers: list[str], kind:
 
 
 async def test_many_members_are_read_at_once(tmp_path: Path) -> None:
-    """Half a mebibyte of them: refused within moments."""
+    """Half a mebibyte of members is refused within moments."""
     body = {"type": "case.signal_recorded", "case": CASE, "actor": "S-1", "data": SIGNAL}
     many = json.dumps(body | {f"m{n}": 1 for n in range(30_000)}).encode()
     async with desk_of("ngo-a", tmp_path) as here:

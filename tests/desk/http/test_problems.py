@@ -36,7 +36,7 @@ async def refused(home: Path, body: bytes) -> dict[str, Any]:
     ],
 )
 async def test_a_syntax_error_has_line_and_column(text: str, line: int, column: int, tmp_path: Path) -> None:
-    """Counted in characters from 1, as editors do; the sentence says it too."""
+    """Line and column are counted in characters from 1, as editors do; the sentence has them too."""
     found = await refused(tmp_path, text.encode())
 
     assert (found["code"], found["line"], found["column"]) == ("json_invalid", line, column)
@@ -113,7 +113,7 @@ async def test_a_member_that_is_missing_beside_an_unknown_one_is_a_problem_of_it
 
 
 async def test_a_value_that_is_not_in_its_list_is_told_the_list(tmp_path: Path) -> None:
-    """All of them, in words and for a program."""
+    """The problem lists all allowed values, in words and for a program."""
     found = await refused(tmp_path, json.dumps(EVENT | {"data": SIGNAL | {"urgency": CANARY}}).encode())
     (problem,) = found["problems"]
 

@@ -25,7 +25,7 @@ REFUSED = {"purposes": ["services"], "given_by": "individual"}
 async def test_a_consent_about_an_agency_that_nobody_knows_is_refused_at_once(
     type_: str, data: dict[str, Any], tmp_path: Path
 ) -> None:
-    """Nothing is put into the outbox; the answer names the place and the nearest ids, and not the id that came in."""
+    """Nothing goes into the outbox; the answer names the place and the nearest ids, and does not repeat the wrong id."""
     async with desk_of("ngo-a", tmp_path) as here:
         body = {"type": type_, "case": CASE, "actor": "S-1", "data": data | {"receivers": ["vac", "speciel-unit"]}}
         answer = await here.door.post("/v1/events", json=body)
@@ -39,7 +39,7 @@ async def test_a_consent_about_an_agency_that_nobody_knows_is_refused_at_once(
 
 @pytest.mark.parametrize("pointer", ["/to/0", "/data/to/0"])
 async def test_a_chosen_recipient_that_nobody_knows_is_refused_at_once(pointer: str, tmp_path: Path) -> None:
-    """Wherever the request names it."""
+    """The recipient is checked wherever the request names it."""
     async with desk_of("ngo-a", tmp_path) as here:
         to = {"to": ["sheltr"]}
         body = {"type": "shelter.bed_requested", "case": CASE, "ref": REF, "actor": "S-1"}
@@ -79,7 +79,7 @@ def test_a_slip_is_counted_by_letter(one: str, other: str, far: int) -> None:
 
 
 def test_only_what_may_have_been_meant_is_named() -> None:
-    """The nearest first, at most three; a word like none of them has none."""
+    """At most three ids are named, nearest first; a word unlike all ids has none."""
     known = ["ngo-a", "ngo-b", "ngo-c", "ngo-legal", "fund"]
 
     assert nearest("ngo-aa", known) == ("ngo-a", "ngo-b", "ngo-c")

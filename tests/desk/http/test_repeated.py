@@ -41,7 +41,7 @@ async def test_an_id_without_a_case_opens_one_case(tmp_path: Path) -> None:
 
 
 async def test_other_words_under_an_id_are_refused_without_a_case_too(tmp_path: Path) -> None:
-    """Another actor, another fact or another word of the letter: `id_reused`, and nothing is put into the outbox."""
+    """Another actor, another fact or another word of the letter gives `id_reused`, and nothing goes into the outbox."""
     async with desk_of("ngo-a", tmp_path) as here:
         await post(here, SAID)
         others = [
@@ -97,7 +97,7 @@ async def test_an_incident_is_known_by_its_id_as_a_case_is(tmp_path: Path) -> No
 
 
 async def test_a_retry_after_a_restart_finds_the_event(tmp_path: Path) -> None:
-    """Killed between commit and answer, the desk answers the retry from its ledger."""
+    """A desk killed between commit and answer answers the retry from its ledger."""
     async with desk_of("ngo-a", tmp_path) as here:
         _, first = await post(here, SAID)
     async with desk_of("ngo-a", tmp_path) as here:
@@ -114,7 +114,7 @@ async def test_the_ids_that_a_desk_derives_stay_its_own(tmp_path: Path) -> None:
 
 
 async def test_a_lost_ledger_knows_from_its_inbox_what_was_said(tmp_path: Path) -> None:
-    """The receipt in the inbox names the id: a retry opens no second case, and what was signed tells other words."""
+    """The receipt in the inbox names the id: a retry opens no second case, and the signed event reveals different content."""
     registrar = FakeRegistrar(town())
     async with desk_of("ngo-a", tmp_path / "before", registrar=registrar) as here:
         _, first = await post(here, SAID)
@@ -189,7 +189,7 @@ Step = tuple[str, int, str, str | None]
     )
 )
 def test_whatever_is_retried_one_id_is_one_event(steps: list[Step]) -> None:
-    """Posts under two ids, with two sets of words and any case, the desk sending, hearing and starting again in between."""
+    """Posts under two ids, with different content and cases, mixed with sending, hearing and restarts, make one event per id."""
     asyncio.run(_retried(steps))
 
 

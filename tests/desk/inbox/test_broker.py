@@ -44,7 +44,7 @@ async def made(home: Path, change: Callable[[KafkaBroker, Inbox], object]) -> No
 
 
 async def test_what_the_factory_makes_passes_its_own_check(tmp_path: Path) -> None:
-    """Unaltered, a desk starts."""
+    """An unaltered desk starts."""
     await made(tmp_path, lambda *_: None)
 
 
@@ -101,7 +101,7 @@ def test_canary_a_plain_subscriber_acknowledges_before_the_work() -> None:
 
 
 def test_canary_a_router_does_not_inherit_the_policy() -> None:
-    """Declared before it is included, a router's subscriber acknowledges first, whatever the broker says."""
+    """The subscriber of a router that is declared before its inclusion acknowledges first, whatever the broker's setting."""
     router = KafkaRouter()
     routed = router.subscriber("x", group_id="g")
     broker = KafkaBroker(logger=None, ack_policy=AckPolicy.NACK_ON_ERROR)
@@ -141,7 +141,7 @@ async def test_a_header_that_is_no_text_or_null_stops_nothing(tmp_path: Path) ->
 
 
 async def test_nobody_can_redirect_what_a_desk_says(tmp_path: Path) -> None:
-    """A `reply_to` header names no topic to which anything would be sent."""
+    """The desk sends nothing to the topic in a `reply_to` header."""
     async with desk_of("shelter", tmp_path) as given:
         record = given.registrar.register(bed(given.registrar), to="shelter")
         record.headers = (*record.headers, ("reply_to", b"nrm.inbox.vac"))
@@ -206,7 +206,7 @@ async def test_an_acknowledgement_that_fails_loses_nothing(tmp_path: Path) -> No
 async def test_a_handler_cut_by_the_end_of_the_process_is_undone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """SIGTERM in the middle of a record: nothing of it is kept, nothing acknowledged, nothing parked."""
+    """SIGTERM in the middle of a record: no part of the record is kept, acknowledged or parked."""
 
     def cut(*_: Any) -> Any:
         raise asyncio.CancelledError

@@ -45,7 +45,7 @@ class TestAfterTheUpgrade:
             assert len(await payments(given)) == 3, "the case is free"
 
     async def test_the_letter_is_opened_and_its_sender_told_so(self, tmp_path: Path) -> None:
-        """On record first, as for a letter that has just come; then the reader may open it too."""
+        """The reading is recorded first, as for a new letter; then the reader may open the letter too."""
         registrar = FakeRegistrar(town())
         await waiting(tmp_path, registrar)
         async with desk_of("fund", tmp_path, registrar=registrar) as given:
@@ -59,7 +59,7 @@ class TestAfterTheUpgrade:
             assert (first["version"], first["published"], first["data"]) == (1, 2, VICTIM[1])
 
     async def test_nobody_has_to_look_at_it_any_more(self, tmp_path: Path) -> None:
-        """The task that asked for the upgrade is done with it."""
+        """The release completes the task that asked for the upgrade."""
         registrar = FakeRegistrar(town())
         await waiting(tmp_path, registrar)
         async with desk_of("fund", tmp_path, registrar=registrar) as given:
@@ -82,7 +82,7 @@ class TestAfterTheUpgrade:
             assert await shape(given) == due
 
     async def test_what_comes_meanwhile_stays_behind(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        """A record of the case that comes while its predecessors are let through is handled after them, and not lost."""
+        """A record that comes while its case is released is handled after its predecessors, and not lost."""
         heard: list[str] = []
         whole = fund.keep
 
@@ -108,7 +108,7 @@ class TestAfterTheUpgrade:
     async def test_a_case_that_waits_for_a_person_goes_on_waiting(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """An upgrade may not have mended what failed: only a person knows."""
+        """An upgrade may not fix the fault of a parked record: only a person knows."""
         async with desk_of("fund", tmp_path) as given:
             with monkeypatch.context() as patch:
                 patch.setattr(fund, "keep", broken)
@@ -123,7 +123,7 @@ class TestAfterTheUpgrade:
             assert await parked(given) == [(CASE, "Broken"), (CASE, "Behind")]
 
     async def test_what_fails_on_the_way_is_for_a_person(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        """The case stops there: why is on record, there is a task, and the next start does not try it again."""
+        """The case stops with the reason on record and a task, and the next start does not try again."""
         registrar = FakeRegistrar(town())
         await waiting(tmp_path, registrar)
         async with desk_of("fund", tmp_path, registrar=registrar) as given:
@@ -251,7 +251,7 @@ class Killed(BaseException):
 
 
 def killed_at(times: int, target: Any, name: str, monkeypatch: pytest.MonkeyPatch, *, when: str) -> None:
-    """Let *name* of *target* be called so many times; then be killed ``before`` or ``after`` the next."""
+    """Let *name* of *target* be called so many times; then kill the desk ``before`` or ``after`` the next call."""
     whole, calls = getattr(target, name), 0
 
     async def cut(*args: Any, **kwargs: Any) -> Any:

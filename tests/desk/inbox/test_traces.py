@@ -15,7 +15,7 @@ SAID = f"00-{TRACE}-b7ad6b7169203331-01"
 
 @pytest.fixture
 def spans(monkeypatch: pytest.MonkeyPatch) -> list[Span]:
-    """Return what is traced during the test."""
+    """Return the spans of the test."""
     return recorded(monkeypatch)
 
 
@@ -61,7 +61,7 @@ async def test_what_a_person_says_begins_a_trace_of_its_own(tmp_path: Path, span
 async def test_an_error_is_on_a_span_without_its_text(
     tmp_path: Path, spans: list[Span], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A handler's mistake ends the span; what the mistake says is not on it."""
+    """A handler's error ends the span, without the error's text."""
 
     def broken(*_: object) -> None:
         raise ValueError(CANARY)

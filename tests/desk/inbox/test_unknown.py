@@ -12,7 +12,7 @@ OTHER = "ef" * 16
 
 class TestADeskOfAnEarlierRelease:
     async def test_parks_the_case_in_order_and_goes_on_with_others(self, tmp_path: Path) -> None:
-        """An unknown version is no error: what comes behind it waits, another case is answered."""
+        """An unknown version is no error: later records of the case wait, and another case is answered."""
         async with desk_of("fund", tmp_path) as given:
             said = [decided(given.registrar), consented(given.registrar), decided(given.registrar)]
             said += [decided(given.registrar, 1, OTHER)]
@@ -93,7 +93,7 @@ class TestADeskOfAnEarlierRelease:
                 assert await outcome(given) == before
 
     async def test_parks_a_type_that_it_does_not_have_in_the_same_way(self, tmp_path: Path) -> None:
-        """A whole new type is told apart from a new version of a known one."""
+        """A new type is distinguished from a new version of a known type."""
         async with desk_of("fund", tmp_path) as given:
             record = consented(given.registrar)
             with before_type("consent.given"):

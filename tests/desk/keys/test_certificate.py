@@ -41,7 +41,7 @@ class There:
         self.holds(timedelta(days=30))
 
     def holds(self, life: timedelta) -> None:
-        """Have it hold a certificate of such a *life*."""
+        """Give the desk a certificate with such a *life*."""
         issued = self.authority.issue("ngo-a", certificate.request(self.tls), life=life)
         certificate.keep(self.tls, issued, self.authority.ca)
 
@@ -56,7 +56,7 @@ def _there(tmp_path: Path) -> There:
 
 
 async def test_as_long_as_it_is_good_nothing_is_asked_or_read(there: There) -> None:
-    """No client is made for it."""
+    """The desk makes no client while its certificate is good."""
     found = there.begins()
 
     assert [await found.look() for _ in range(3)] == [False] * 3

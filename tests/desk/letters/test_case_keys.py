@@ -67,14 +67,14 @@ class TestTheRules:
         assert followed[-1] == Epoch(interim, NOW + 90 * DAY, NOW + 100 * DAY)
 
     def test_they_follow_from_the_directory(self) -> None:
-        """The town's keys are current since its agencies were admitted; of who was never admitted there is none."""
+        """The town's keys are current since its agencies were admitted; an agency that was never admitted has none."""
         (only,) = epochs.epochs_of(town().directory, "vac")
         assert only == Epoch(town().identities["vac"].sealing.kid, datetime(2026, 1, 1, tzinfo=UTC), None, None)
         assert epochs.epochs_of(town().directory, "nobody") == ()
         assert (LIFE, GRACE) == (90 * DAY, 30 * DAY)
 
     def test_keys_that_were_objected_to_end_no_epoch(self, tmp_path: Path) -> None:
-        """Though they were confirmed, and the agency's own next key is not yet: the present one is used on."""
+        """The present key stays in use, although the new keys were confirmed and the agency's next key does not hold yet."""
         office = Office(tmp_path, "0123456789abcdef")
         old, theirs, ours = office.joins("vac"), office.identity("vac", 2), office.identity("vac", 3)
         office.enter(office.admitted(office.asked(theirs, "lost")))
@@ -181,7 +181,7 @@ class TestAKeptLetter:
     async def test_it_opens_after_the_epochs_key_was_destroyed(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """The old key is in no file; a letter that nobody kept is lost, this one is not."""
+        """The old key is in no file; this letter still opens, while a letter without kept keys is lost."""
         async with desk_with_keys(tmp_path, monkeypatch) as desk:
             _, place = await desk.hear_a_letter()
             seat, old = desk.given.desk.seat, desk.given.desk.seat.identity.sealing
@@ -223,7 +223,7 @@ class TestAKeptLetter:
     async def test_a_backup_of_the_ledger_ends_with_the_epoch(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """Yesterday's ledger with today's keys: it opens in the days after the change, and no more from the horizon on."""
+        """Yesterday's ledger with today's keys opens in the days after the change, and no more from the horizon on."""
         async with desk_with_keys(tmp_path, monkeypatch) as desk:
             _, place = await desk.hear_a_letter()
             seat = desk.given.desk.seat

@@ -48,7 +48,7 @@ async def test_a_letter_is_on_record_as_read_before_it_is_opened(
 
 
 async def test_without_a_row_nothing_is_opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Sabotage: where the record of reading cannot be written, the letter stays shut, at the inbox and at the door."""
+    """Sabotage: if the reading cannot be recorded, the letter stays shut, at the inbox and at the door."""
     opened: list[object] = []
     monkeypatch.setattr(settle, "FIRST_WAIT", 0.0)
     async with desk_of("vac", tmp_path) as given:
@@ -153,7 +153,7 @@ def _with_letter(given: Given, raw: bytes, digest: str, id: str) -> Record:
 
 @pytest.mark.parametrize("how", ["digest", "key", "malformed"])
 async def test_the_sender_hears_why_his_letter_stayed_shut(how: str, tmp_path: Path) -> None:
-    """An unreadable letter is no failure of the desk: the event is kept, the reason goes back, nothing of it is shown."""
+    """An unreadable letter is no failure of the desk: the event is kept, the sender gets the reason, and no content is shown."""
     async with desk_of("vac", tmp_path) as given:
         await given.hear(altered(given, how))
         (sent,) = await given.out()
@@ -166,7 +166,7 @@ async def test_the_sender_hears_why_his_letter_stayed_shut(how: str, tmp_path: P
 
 
 async def test_what_was_not_sealed_to_this_desk_needs_no_receipt(tmp_path: Path) -> None:
-    """An event whose letter is for others comes without one: nothing to open, nothing to say."""
+    """An event with a letter for others comes without the letter, and needs no receipt."""
     async with desk_of("vac", tmp_path) as given:
         await given.hear(given.registrar.register(supplied(given, opens=("fund",)), to="vac"))
 

@@ -63,7 +63,7 @@ class World:
         self.asked = self.heard = 0
 
     async def play(self, operations: list[Any]) -> list[Any]:
-        """Do *operations*, then let everything come to rest; the rows of the outbox."""
+        """Do *operations*, then let everything come to rest; return the rows of the outbox."""
         for operations_of_one_life in lives(operations):
             async with desk_of("ngo-a", self.home) as desk:
                 for operation in operations_of_one_life:
@@ -128,7 +128,7 @@ PASSING_ANSWER_FIRST = [("say", 0), "send", "kill", "unreadable", "send", "refus
 @given(OPERATIONS)
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_every_event_is_answered_once_in_any_order_of_things(operations: list[Any]) -> None:
-    """Kills, double sendings, late and double receipts, refusals, gaps: every row ends answered, and nothing became true twice."""
+    """After kills, repeated sendings, late and double receipts, refusals and gaps every row is answered, and no event is doubled."""
     with TemporaryDirectory() as home:
         world = World(Path(home))
         rows = asyncio.run(world.play(operations))

@@ -54,7 +54,7 @@ def type_of(record: Record) -> str:
 
 
 async def test_of_one_case_one_row_is_unanswered_and_cases_do_not_wait_for_one_another(tmp_path: Path) -> None:
-    """The second event of a case is neither signed nor sent before the first is answered; another case's goes at once."""
+    """The second event of a case is signed and sent only after the first is answered; another case's goes at once."""
     async with desk_of("ngo-a", tmp_path) as given:
         await given.ask(**signal_())
         await given.ask(**consent("special-unit"))
@@ -73,7 +73,7 @@ async def test_of_one_case_one_row_is_unanswered_and_cases_do_not_wait_for_one_a
 
 
 async def test_a_letter_is_sealed_by_the_view_of_the_moment_when_its_turn_comes(tmp_path: Path) -> None:
-    """Asked for before the consent was registered, the referral is sealed after it: the special unit can open it."""
+    """A referral requested before the consent was registered is sealed after the registration: the special unit can open it."""
     async with desk_of("ngo-a", tmp_path) as given:
         await given.registered(**signal_())
         await given.ask(**consent("special-unit"))
@@ -116,7 +116,7 @@ async def test_where_no_service_makes_figures_coded_facts_are_sealed_to_nobody_i
 async def test_a_desk_killed_on_the_way_out_says_it_once(
     killed: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Killed between row, signature, sending and receipt, it sends the same bytes after its restart, and closes the row once."""
+    """A desk killed between row, signature, sending and receipt sends the same bytes after its restart, and closes the row once."""
     registrar = FakeRegistrar(town())
     async with desk_of("ngo-a", tmp_path, registrar=registrar) as given:
         await given.ask(**signal_())
@@ -147,7 +147,7 @@ async def test_a_desk_killed_on_the_way_out_says_it_once(
 async def test_an_unanswered_row_is_sent_again_only_after_a_while(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Patience first, then the very same bytes; a late receipt closes the row all the same."""
+    """After some time the same bytes are sent again; a late receipt closes the row all the same."""
     async with desk_of("ngo-a", tmp_path) as given:
         sent = await given.said(**signal_())
         assert await given.out() == []
@@ -239,7 +239,7 @@ async def test_an_audience_that_never_settles_is_left_to_a_person(tmp_path: Path
 
 
 async def test_a_gap_is_filled_by_sending_again_in_order(tmp_path: Path) -> None:
-    """The registrar lacks what it had answered once: all of the case from there on goes out again, in order, unchanged."""
+    """If the registrar lacks an answered event, the desk sends the case again from there, in order and unchanged."""
     async with desk_of("ngo-a", tmp_path) as given:
         first = await given.registered(**signal_())
         second = await given.registered(**consent("special-unit"))
@@ -263,7 +263,7 @@ async def test_a_restored_ledger_numbers_anew_what_the_registrar_already_counts(
 
 
 async def test_what_could_not_be_read_is_closed_and_the_case_goes_on(tmp_path: Path) -> None:
-    """No relay resends it for ever: a person gets a task, and the next event of the case takes the same number."""
+    """The record is not resent for ever: a person gets a task, and the next event of the case takes the same number."""
     async with desk_of("ngo-a", tmp_path) as given:
         sent = await given.said(**signal_())
         await given.ask(**consent("special-unit"))
@@ -277,7 +277,7 @@ async def test_what_could_not_be_read_is_closed_and_the_case_goes_on(tmp_path: P
 
 
 async def test_an_answer_about_a_record_that_the_desk_never_sent_is_a_task(tmp_path: Path) -> None:
-    """Somebody else wrote to this agency's outbox: its people hear of it."""
+    """A foreign record in this agency's outbox becomes a task for its people."""
     async with desk_of("ngo-a", tmp_path) as given:
         foreign = given.registrar.event("ngo-a", "case.signal_recorded", SIGNAL)
         await given.hear(given.registrar.answer(foreign, "signature_invalid"))
@@ -341,7 +341,7 @@ async def test_an_event_names_only_the_consents_that_concern_its_recipients(tmp_
 
 
 async def test_what_none_of_its_recipients_may_open_is_not_sent(tmp_path: Path) -> None:
-    """Money facts in a referral to the special unit: the desk refuses by G-11, since the registrar sees no letter."""
+    """The desk refuses money facts in a referral to the special unit by G-11, since the registrar sees no letter."""
     async with desk_of("ngo-a", tmp_path) as given:
         await given.registered(**signal_())
         await given.registered(**consent("special-unit"))
@@ -362,7 +362,7 @@ async def test_what_none_of_its_recipients_may_open_is_not_sent(tmp_path: Path) 
 
 
 async def test_a_draft_that_cannot_be_sealed_is_closed_with_a_code(tmp_path: Path) -> None:
-    """Sabotage of the ledger: an altered draft is not sent, does not stop the relay, and a person hears of it."""
+    """Sabotage of the ledger: an altered draft is not sent, does not stop the relay, and a person is told."""
     async with desk_of("ngo-a", tmp_path) as given:
         asked = await given.ask(**signal_(sealed={"notes": CANARY}))
         (row,) = await given.rows("outbox")
@@ -377,7 +377,7 @@ async def test_a_draft_that_cannot_be_sealed_is_closed_with_a_code(tmp_path: Pat
 async def test_a_mistake_about_one_case_keeps_no_other_from_being_sent(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Where signing fails by a mistake of ours, the row waits and is tried again later; the next case goes out at once."""
+    """If signing fails by a fault of ours, the row waits for a later try; the next case goes out at once."""
     whole = queue.sign
 
     async def mistaken(seat: Any, cases: Any, tx: Any, row: Any) -> Any:

@@ -41,7 +41,7 @@ async def test_a_refusal_of_the_wire_has_the_sentence_of_its_code(tmp_path: Path
 
 
 async def test_the_task_about_what_could_not_be_sent_says_what_to_do(tmp_path: Path) -> None:
-    """A person who finds it on the list needs no table of codes."""
+    """The task's reader needs no table of codes."""
     async with desk_of("ngo-a", tmp_path) as here:
         sent = await here.said(**EVENT)
         await here.hear(here.registrar.answer(sent, "unreadable"))

@@ -113,7 +113,7 @@ def test_a_line_answers_only_events_of_its_types() -> None:
 
 
 def test_answers_add_up() -> None:
-    """Two lines that both answer are both heard, in order."""
+    """If two lines answer, both answers are kept, in order."""
     one, two = (Task(code, "Do it.", "0" * 32, "e") for code in ("one", "two"))
 
     assert Result(tasks=(one,)) + Result(tasks=(two,)) == Result(tasks=(one, two))

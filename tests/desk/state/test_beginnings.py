@@ -71,7 +71,7 @@ async def test_no_letter_is_opened_before_the_inbox_was_read_again(tmp_path: Pat
 
 
 async def test_p7_what_was_erased_before_the_ledger_was_lost_is_not_opened_again(tmp_path: Path) -> None:
-    """The word that ordered the erasure stands behind the letter in the inbox: it counts before anything opens."""
+    """The erasure order is behind the letter in the inbox, and counts before anything opens."""
     registrar = FakeRegistrar(town())
     async with desk_of("special-unit", tmp_path, registrar=registrar) as given:
         await begun(given)
@@ -108,7 +108,7 @@ def decode_of(read: Read) -> Any:
 
 
 async def test_p6_what_the_person_took_back_stays_shut(tmp_path: Path) -> None:
-    """The withdrawal stands behind the letter in the inbox that is read again."""
+    """The withdrawal is behind the letter in the inbox that is read again."""
     registrar = FakeRegistrar(town())
     async with desk_of("special-unit", tmp_path, registrar=registrar) as given:
         await begun(given)
@@ -186,7 +186,7 @@ async def test_health_and_a_task_say_from_when_on_the_desk_knows(
 
 
 async def test_a_ledger_that_was_made_with_its_inbox_says_nothing_of_a_loss(tmp_path: Path) -> None:
-    """A desk that starts for the first time, with something in its inbox already, has lost nothing."""
+    """A desk that starts for the first time on a filled inbox has lost nothing."""
     async with desk_of("special-unit", tmp_path) as given:
         await begun(given, lost=False)
         await beginnings.tell(given.desk.seat)

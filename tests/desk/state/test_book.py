@@ -38,7 +38,7 @@ async def a_bed_is_held(given: Given) -> Bed:
 
 
 async def test_for_whom_a_bed_is_held_stands_in_no_file_of_the_ledger(tmp_path: Path) -> None:
-    """Woman, man or child is said in the letter alone; and the desk knows it again after a restart."""
+    """Only the letter says woman, man or child; the desk still knows it after a restart."""
     async with desk_of("shelter", tmp_path) as given:
         bed = await a_bed_is_held(given)
         assert in_the_clear(tmp_path) == []
@@ -48,7 +48,7 @@ async def test_for_whom_a_bed_is_held_stands_in_no_file_of_the_ledger(tmp_path: 
 
 
 async def test_it_is_handed_over_before_its_key_is_destroyed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whatever becomes of the key, the desk reads its own book; a copy of the ledger from before opens no more."""
+    """The desk reads its own book after the key's destruction; an earlier copy of the ledger opens no more."""
     async with desk_with_keys(tmp_path, monkeypatch) as desk:
         seat, state = desk.given.desk.seat, b'{"beds": []}'
         async with seat.ledger.write() as tx:
@@ -69,7 +69,7 @@ async def test_it_is_handed_over_before_its_key_is_destroyed(tmp_path: Path, mon
 
 
 async def test_one_that_opens_no_more_is_for_a_person(tmp_path: Path) -> None:
-    """A ledger from an old backup: the desk begins with nothing kept, and says so."""
+    """With a ledger from an old backup, the desk begins with an empty book, and says so."""
     async with desk_of("shelter", tmp_path) as given:
         await a_bed_is_held(given)
     with closing(sqlite3.connect(tmp_path / "ledger.sqlite")) as ledger, ledger:

@@ -113,7 +113,7 @@ async def test_of_another_case_letters_open_as_before(tmp_path: Path) -> None:
 
 
 async def test_looked_at_piece_by_piece_it_is_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """However few deliveries are looked at together, and whatever comes in between."""
+    """The result is independent of the number of deliveries per look, and of new deliveries in between."""
     for at_a_time in (1, 2, 3):
         monkeypatch.setattr(integrity, "_AT_A_TIME", at_a_time)
         async with desk_of("vac", tmp_path / str(at_a_time)) as given:

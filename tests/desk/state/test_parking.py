@@ -75,7 +75,7 @@ async def test_a_record_that_fails_is_tried_again_and_then_its_case_is_parked(
 async def test_a_record_that_fails_only_at_its_end_is_tried_again_too(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """When all is written and cannot be kept: it is not acknowledged, and it is neither lost nor passed over."""
+    """A record that is written but cannot be kept is not acknowledged, and is neither lost nor skipped."""
     async with desk_of("shelter", tmp_path) as given:
         first, second = (given.registrar.register(bed(given.registrar, case), to="shelter") for case in (CASE, OTHER))
         with monkeypatch.context() as patch:
@@ -113,7 +113,7 @@ def _broken(*_: Any) -> Any:
 async def test_later_records_of_the_case_wait_behind_it_and_other_cases_go_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Nothing of the case overtakes; another case is answered in between, also after a restart."""
+    """No record of the case overtakes another; another case is answered in between, also after a restart."""
     registrar = FakeRegistrar(town())
     async with desk_of("shelter", tmp_path, registrar=registrar) as given:
         break_for(CASE, monkeypatch)
@@ -152,7 +152,7 @@ async def test_a_person_lets_parked_records_through_in_order(tmp_path: Path, mon
 
 
 async def test_what_fails_again_stays_parked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Letting through what still fails changes nothing; the person hears how many records are left."""
+    """Releasing a record that still fails changes nothing; the person is told how many records are left."""
     async with desk_of("shelter", tmp_path) as given:
         break_for(CASE, monkeypatch)
         await until_parked(given, given.registrar.register(bed(given.registrar, CASE), to="shelter"))
@@ -178,7 +178,7 @@ async def test_an_event_of_a_type_that_this_release_lacks_parks_its_case(tmp_pat
 
 
 async def test_own_receipts_close_rows_of_a_parked_case(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The case waits for a person, and yet what the agency said is answered: nothing is sent for ever."""
+    """The agency's own events are answered while the case waits for a person, so nothing is sent for ever."""
     async with desk_of("shelter", tmp_path) as given:
         break_for(CASE, monkeypatch)
         await until_parked(given, given.registrar.register(bed(given.registrar, CASE), to="shelter"))

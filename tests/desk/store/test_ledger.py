@@ -47,7 +47,7 @@ async def outcome(given: Given) -> dict[str, Any]:
 
 
 def after(times: int, target: Any, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let *name* of *target* be called so many times, and be killed instead of the next."""
+    """Let *name* of *target* be called so many times, and kill the desk instead of the next call."""
     whole, calls = getattr(target, name), 0
 
     async def cut(*args: Any, **kwargs: Any) -> Any:
@@ -125,7 +125,7 @@ async def test_a_desk_killed_anywhere_hears_the_record_once(
 
 
 async def test_a_desk_killed_after_its_commit_drops_the_record_that_comes_again(tmp_path: Path) -> None:
-    """The offset was not acknowledged, so Kafka gives the record again: nothing is said or held twice."""
+    """Kafka delivers the unacknowledged record again: nothing is sent or reserved twice."""
     registrar = FakeRegistrar(town())
     record = registrar.register(bed_request(registrar), to="shelter")
     async with desk_of("shelter", tmp_path) as given:
@@ -188,7 +188,7 @@ async def test_a_delivery_that_contradicts_an_earlier_one_is_kept_as_evidence(tm
 async def test_a_delivery_that_does_not_follow_the_last_one_stops_the_inbox(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The right number with another past is a fork of the inbox, not news."""
+    """The right number with another predecessor is a fork of the inbox."""
     monkeypatch.setattr(settle, "FIRST_WAIT", 0.0)
     async with desk_of("shelter", tmp_path) as given:
         await given.hear(given.registrar.register(bed_request(given.registrar), to="shelter"))
@@ -199,7 +199,7 @@ async def test_a_delivery_that_does_not_follow_the_last_one_stops_the_inbox(
 
 
 async def test_what_the_registrar_did_not_deliver_here_is_set_aside(tmp_path: Path) -> None:
-    """Junk, what is another agency's (a delivery, an answer, a refusal) and an event without the registrar's word.
+    """Junk, another agency's delivery, answer or refusal, and an event without the registrar's signature are set apart.
 
     It is noted, never shown, and stops nothing.
     """
@@ -250,7 +250,7 @@ async def test_an_event_that_its_source_did_not_sign_is_never_shown(tmp_path: Pa
 
 
 async def test_a_desk_refuses_the_ledger_of_another(tmp_path: Path) -> None:
-    """A ledger copied into another agency's folder is not opened, so nobody speaks from another's past."""
+    """A ledger copied into another agency's folder is not opened, so no agency continues another's numbers."""
     async with desk_of("shelter", tmp_path):
         pass
     with pytest.raises(DeskError, match="ledger_foreign"):

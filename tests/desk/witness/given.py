@@ -50,7 +50,7 @@ class FakeAuditor:
         self._time = int(NOW.timestamp())
 
     def grows(self, size: int, *, old: int | None = None) -> bytes:
-        """Register up to *size*, sign, and give the record to publish: from what was published before, or from *old*."""
+        """Register up to *size* and sign; return the record to publish, from the previously published size or from *old*."""
         for registration in history(size, **self._history)[self.log.size :]:
             self.log.append(registration)
         self._time += 3600
@@ -113,7 +113,7 @@ class Witnessing:
         return [size for _, size in self.signed()]
 
     async def alarms(self) -> list[tuple[str | None, str]]:
-        """Log and code of each alarm that is open."""
+        """Return log and code of each open alarm."""
         async with self.given.desk.seat.ledger.read() as tx:
             return [(row.origin, row.code) for row in await cosignatures.open_alarms(tx)]
 

@@ -96,7 +96,7 @@ def test_a_record_that_no_log_of_this_bus_signed_is_named_by_its_code(what: str)
 
 
 def test_what_the_auditor_publishes_is_read_as_it_was_meant() -> None:
-    """Old size, proof and checkpoint."""
+    """The record is read back as old size, proof and checkpoint."""
     submitted = Submitted.believed(honest(), BUS, town().directory.log_keys())
 
     assert (submitted.checkpoint.origin, submitted.checkpoint.size, submitted.old) == (LOG, 7, 3)
@@ -165,7 +165,7 @@ def test_each_step_has_one_outcome(what: str) -> None:
     st.lists(st.tuples(st.integers(0, 1), st.integers(0, LEAVES), st.integers(1, LEAVES), st.booleans()), max_size=12)
 )
 def test_whatever_comes_in_whatever_order_one_history_is_signed(steps: list[tuple[int, int, int, bool]]) -> None:
-    """Two histories, any steps of them, signed or not at each: all that is co-signed lies in one of them, ever larger."""
+    """Any steps of two histories, signed or not: all co-signed trees belong to one history, and grow."""
     known, earlier, signed = Known.nothing(LOG), dict[int, tuple[bytes, bytes]](), list[Checkpoint]()
     for which, start, size, signs in steps:
         submitted = step(which, min(start, size), size)

@@ -45,7 +45,7 @@ class TestAnHonestLog:
             assert [(row.size, row.note is None) for row in rows] == [(3, True), (7, True), (9, False)]
 
     async def test_each_partition_has_its_own_log(self, tmp_path: Path) -> None:
-        """An alarm about one keeps nobody from signing the other."""
+        """An alarm about one log does not stop the signing of the other."""
         logs = [FakeAuditor(tmp_path / str(number), partition=number) for number in (0, 1)]
         other = origin_of(logs[1].log.origin.split("/")[1], 1)
         async with witnessing(tmp_path / "desk", [], []) as here:
@@ -56,7 +56,7 @@ class TestAnHonestLog:
             assert await here.alarms() == [(LOG, "root_differs")]
 
     async def test_a_record_that_comes_again_is_signed_once(self, tmp_path: Path) -> None:
-        """The last one, as after a cut of the auditor, and an older one."""
+        """A repeated record is ignored, whether it is the last one, as after a cut of the auditor, or an older one."""
         auditor = FakeAuditor(tmp_path / "auditor")
         async with witnessing(tmp_path / "desk", [], []) as here:
             first, second = auditor.grows(3), auditor.grows(7)
@@ -82,7 +82,7 @@ class TestAnHonestLog:
 
 class TestAnAlarm:
     async def test_a_fork_is_never_signed_and_said_everywhere(self, tmp_path: Path) -> None:
-        """A task, the health page, the witness's page; and the offending record is kept beside what it contradicts."""
+        """Task, health page and witness's page show the fork; the record is stored beside the tree that it contradicts."""
         async with witnessing(tmp_path / "desk", [], []) as here:
             fork = await forked(tmp_path, here)
             fork.published = 3
@@ -168,7 +168,7 @@ class TestAnAlarm:
             assert here.sizes() == [3, 9]
 
     async def test_a_fork_behind_a_gap_is_said_too(self, tmp_path: Path) -> None:
-        """The worse of two alarms is the one on the health page."""
+        """The health page shows the worse of two alarms."""
         auditor = FakeAuditor(tmp_path / "auditor")
         async with witnessing(tmp_path / "desk", [], []) as here:
             await here.look(auditor.grows(3))
@@ -179,7 +179,7 @@ class TestAnAlarm:
             assert (await here.given.door.get("/health")).json()["witness"][LOG]["code"] == "root_differs"
 
     async def test_a_topic_that_lost_its_beginning_is_not_trusted(self, tmp_path: Path) -> None:
-        """On first use no tree is believed but the one without leaves."""
+        """On first use, a witness believes only the tree without leaves."""
         auditor = FakeAuditor(tmp_path / "auditor")
         auditor.grows(3)
         async with witnessing(tmp_path / "desk", [], []) as here:
@@ -242,7 +242,7 @@ class TestNotYet:
             assert here.sizes() == []
 
     async def test_before_the_first_tick_of_a_bus_for_playing_nothing_is_signed(self, tmp_path: Path) -> None:
-        """A co-signature says when it was made, and there is no time yet."""
+        """A cosignature has a time, and there is no time yet."""
         async with witnessing(tmp_path / "desk", [], []) as here:
             here.given.clock.time = BEFORE_ANY_TICK
             await here.look(FakeAuditor(tmp_path / "auditor").grows(3))
@@ -255,7 +255,7 @@ class TestNotYet:
     async def test_what_goes_wrong_on_the_way_is_tried_again_and_signs_nothing_meanwhile(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """The desk's other work goes on."""
+        """The desk's other work goes on meanwhile."""
         signs, tries = list[bool](), 0
         async with witnessing(tmp_path / "desk", [], []) as here:
 
@@ -280,7 +280,7 @@ class TestNotYet:
     async def test_a_desk_whose_key_is_not_in_the_directory_is_no_witness(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """Admitted by an earlier release: it checks all the same."""
+        """A desk admitted by an earlier release checks, but does not sign."""
         entries = town().directory.entries
         earlier = entries | {"shelter": entries["shelter"].model_copy(update={"witness": None})}
         monkeypatch.setattr(Directory, "entries", property(lambda _: earlier))

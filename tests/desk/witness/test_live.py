@@ -57,7 +57,7 @@ async def cosigned(bus: LiveBus, count: int) -> list[int]:
 
 @pytest.mark.broken_trail("checkpoints", reason="the checkpoints are of a history that is not this one, then of a fork")
 async def test_a_desk_cosigns_what_grows_and_refuses_what_forks(broker: Broker, tmp_path: Path) -> None:
-    """Through a kill and a ledger put back from a backup: every size once, and the fork never."""
+    """Through a kill and a restored ledger, every size is signed once, and the fork never."""
     async with live(broker, ONE, run=["shelter"]) as bus:
         auditor = auditor_of(bus, tmp_path / "auditor")
         origin = auditor.log.origin

@@ -15,7 +15,7 @@ from nrmbus.wire.log.note import Note
 
 class TestKilled:
     async def test_between_storing_and_sending_it_sends_the_same_bytes_at_the_next_start(self, tmp_path: Path) -> None:
-        """Whatever the clock shows then."""
+        """The bytes do not depend on the clock at the next start."""
         auditor, own = FakeAuditor(tmp_path / "auditor"), list[bytes]()
         topic = [auditor.grows(3)]
         async with witnessing(tmp_path / "desk", topic, own) as here:
@@ -29,7 +29,7 @@ class TestKilled:
             assert own == [stored.cosignature]
 
     async def test_after_sending_it_does_not_send_again(self, tmp_path: Path) -> None:
-        """The broker had it, the ledger did not say so: the desk's own topic does."""
+        """The ledger does not know that the broker has the record, but the desk's own topic shows it."""
         auditor, own = FakeAuditor(tmp_path / "auditor"), list[bytes]()
         topic = [auditor.grows(3)]
 
@@ -125,7 +125,7 @@ class TestARestoredLedger:
     async def test_it_does_not_sign_a_tree_that_contradicts_what_it_signed(
         self, size: int, code: str | None, tmp_path: Path
     ) -> None:
-        """The topic shows another history now, from where the backup stood: smaller, as large, or larger."""
+        """From the backup's position on, the topic shows another history: smaller, as large, or larger."""
         topic, own = list[bytes](), list[bytes]()
         await self.restored(tmp_path, topic, own)
         fork = FakeAuditor(tmp_path / "fork", forked_at=4)
@@ -167,7 +167,7 @@ class TestARestoredLedger:
             assert await here.alarms() == [(LOG, "root_differs")]
 
     async def test_what_it_signed_and_this_ledger_never_saw_is_said(self, tmp_path: Path) -> None:
-        """A tree between two that were checked: another desk of this agency was shown another topic."""
+        """A tree between two checked ones shows that another desk of this agency was given another topic."""
         own, other = list[bytes](), FakeAuditor(tmp_path / "other")
         async with witnessing(tmp_path / "one", [other.grows(5)], own) as here:
             await here.look()
@@ -181,7 +181,7 @@ class TestARestoredLedger:
             assert await here.alarms() == [(LOG, "gap")]
 
     async def test_what_stands_in_its_own_topic_and_it_never_signed_is_said(self, tmp_path: Path) -> None:
-        """Somebody writes there who must not; no log is to blame."""
+        """Somebody without the right writes there; the alarm accuses no log."""
         async with witnessing(tmp_path / "desk", [], [b"not a note"]) as here:
             await here.look(FakeAuditor(tmp_path / "auditor").grows(3))
 
