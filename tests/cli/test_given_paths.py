@@ -88,7 +88,7 @@ WRITES = [
     ("admitter", "remove", "leyla", "--out"),
     ("invite",),
 ]
-"""Commands that write a file where a person says."""
+"""Commands that write a file to a given path."""
 
 
 @pytest.mark.parametrize("command", WRITES, ids=" ".join)

@@ -273,7 +273,7 @@ class Given:
         return record
 
     async def registered(self, **event: Any) -> Record:
-        """Publish *event* and have it registered, so that it is part of the case."""
+        """Publish *event* and have it registered as part of the case."""
         record = await self.said(**event)
         await self.hear(self.registrar.register(record, to=self.desk.seat.me))
         return record

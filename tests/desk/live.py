@@ -24,7 +24,7 @@ from patience import PATIENCE, ended, eventually
 
 STARTS = datetime(2026, 3, 2, 5, 0, tzinfo=UTC)
 SESSION = 6.5
-"""A little longer than that of a registrar's membership."""
+"""A little longer than the session of a registrar's membership."""
 _RUN = "import sys\nfrom pathlib import Path\nfrom nrmbus.bus.folder import BusFolder\nfrom nrmbus.host.services import run_service\nrun_service(sys.argv[1], BusFolder(Path(sys.argv[2])))"
 
 _RUN_EARLIER = f"import sys\nsys.path.append(sys.argv[3])\nfrom generations import before_version\nwith before_version(2):\n    exec({_RUN!r})"

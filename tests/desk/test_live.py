@@ -277,7 +277,7 @@ REFERRED: dict[str, Any] = {"ref": REF, "to": ["special-unit"], "legal_basis": "
 
 
 def declare(bus: LiveBus, agency: str, speaks: dict[str, int]) -> None:
-    """Write the versions that an agency's system speaks into its own file, which the desk reads at its start."""
+    """Write the versions of an agency's system into its own file, which the desk reads at the start."""
     path = bus.folder.agency(agency).agency_json
     write_json(path, json.loads(path.read_bytes()) | {"speaks": speaks})
 

@@ -38,7 +38,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> BusFolder:
 @pytest.fixture(params=[Warm, Fresh])
 def way(request: pytest.FixtureRequest, folder: BusFolder) -> Iterator[Spawner]:
     """Yield each of the two spawners, and close it at the end."""
-    del folder  # first, for what it sets in the environment
+    del folder  # first, for its environment settings
     spawner: Spawner = request.param() if request.param is Fresh else Warm([])
     yield spawner
     spawner.close()

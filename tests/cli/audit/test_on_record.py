@@ -179,7 +179,7 @@ def test_p4_that_an_agency_cannot_tell_the_person_is_an_answer_too(
     commands.away = "unreachable"
     said = commands.refused(*how)
     assert "Nothing is shown." in said
-    assert OFF not in said  # it has no such option
+    assert OFF not in said  # the command has no such option
 
 
 def test_a_hold_is_placed_by_the_auditor_that_runs(commands: Commands) -> None:
@@ -303,7 +303,7 @@ async def test_p4_with_the_registration_withheld_nothing_is_shown_or_written(bro
         async with running.door("ngo-a") as door:
             assert (await door.publish(signal_of(case), wait=LONGEST_WAIT))["verdict"] == "registered"
         running.kill("registrar", signal.SIGTERM)
-        async with clients.producer(folder.bootstrap) as producer:  # the case began at the very time of the clock
+        async with clients.producer(folder.bootstrap) as producer:  # the case began at the clock's own time
             await tick_clock(producer, 2, STARTS + timedelta(hours=1))
         bus.start(patience=1)
         try:

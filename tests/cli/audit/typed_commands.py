@@ -40,11 +40,11 @@ class Commands:
         self.asked: list[dict[str, Any]] = []
         """Questions put on record, oldest first."""
         self.away: str | None = None
-        """The code of why the auditor puts nothing on record."""
+        """Code of the reason why the auditor records nothing, or None."""
         self.written: list[dict[str, Any]] = []
         """Written parts that the reporting desk names for its readable letters."""
         self.away_later: str | None = None
-        """The same, once it has been asked whether it would."""
+        """Code of the reason after the first question, or None."""
 
         def begin(_: object, _patience: float) -> None:
             if self.away:
@@ -63,11 +63,11 @@ class Commands:
             return {"partition": 0, "number": 4712}
 
         self.held: list[dict[str, Any]] = []
-        """The holds that the auditor placed."""
+        """Holds that the auditor placed."""
         monkeypatch.setattr(on_record.AuditorsDoor, "hold", hold)
         for module in (replay, retention):
             monkeypatch.setattr(module, "audited", audited)
-        for module in (on_record, erasure):  # whether a bus runs is not asked
+        for module in (on_record, erasure):  # nothing asks if a bus runs
             monkeypatch.setattr(module, "asked", on_record.Question)
         monkeypatch.setattr(on_record.AuditorsDoor, "begin", begin)
         monkeypatch.setattr(on_record.AuditorsDoor, "put", put)

@@ -160,7 +160,7 @@ def test_two_admitters_agree_on_who_admits(bus: BusFolder, tmp_path: Path, capsy
     with pytest.raises(BusError, match="admitters_few"):
         admitter.remove(A, **here)
 
-    # Two who agree, and have a program of their own.
+    # Two admitters who agree, and have their own program.
     directory = asyncio.run(read_directory(bus))
     made = propose(directory, added={"leyla": Admitter("leyla", SigningKey.generate()).public.key}).listed
     made = joining.changed(made, head=Admitter("rauf", SigningKey.generate()).public.key)

@@ -89,7 +89,7 @@ def test_a_desk_alone_renews_its_certificate_and_nothing_is_lost(up: Supervisor,
         door, process = one.folder.agency("ngo-r").door.read_bytes(), one.process
 
         said = []
-        while certificate.now() < ends + timedelta(seconds=2):  # all the while somebody is telling it things
+        while certificate.now() < ends + timedelta(seconds=2):  # events are published to it all the while
             said.append(says(one))
             time.sleep(0.2)
         up.look_at_certificates()
@@ -146,7 +146,7 @@ def test_keys_change_and_nobody_carries_a_file(
 
     with apart(up.folder, tmp_path, "ngo-k", "ngo_outreach") as one:
         before = Identity.at(one.folder.agency("ngo-k").path, "ngo-k")
-        time.sleep(12)  # as long as the desk is told that its key may live
+        time.sleep(12)  # the lifetime of the key that the desk was given
         one.start(rotates=True)
         ready(one)
         until("it asks", lambda: "ngo-k (rotated" in waits())

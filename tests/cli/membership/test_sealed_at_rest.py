@@ -73,7 +73,7 @@ def found_in(folder: Path, secrets: dict[str, bytes]) -> list[tuple[str, str]]:
     found = []
     for path in sorted(path for path in folder.rglob("*") if path.is_file()):
         try:
-            # The broker's indices are a megabyte of nothing each; a line's end in PEM divides what base64 spells.
+            # Each of the broker's indices has a megabyte of zeros; line ends in PEM divide the base64 text.
             content = path.read_bytes().rstrip(b"\0")
         except FileNotFoundError:  # rolled away while we looked
             continue
@@ -184,7 +184,7 @@ def test_one_as_pem_is_found(kept: Kept) -> None:
         assert found == [("run/by-hand", "broker/tls/key.pem"), ("run/by-hand", "PEM")]
 
 
-if sys.platform == "linux":  # no other system shows it in files
+if sys.platform == "linux":  # no other system shows these in files
 
     def test_no_process_has_one_in_its_arguments_or_environment(kept: Kept) -> None:
         """No process has a private key or its passphrase in arguments or environment."""

@@ -19,7 +19,7 @@ from nrmbus.bus.pki.certificate import now
 from nrmbus.bus.reach import Reach, Tls
 
 OWN: Final = "CN=kafka-1,OU=IT,O=Ministry"
-"""Names of the broker, to itself and to its controller."""
+"""Names of the broker for itself and its controller."""
 
 
 PASSWORD: Final = "of the truststore"
@@ -86,7 +86,7 @@ class OthersCluster(EmbeddedKafka):
         self.authority.certify(folder.keys, "CN=admin,O=Ministry")
         self.told: dict[str, str] = {}
         self.guest = f"{ports.HOST}:{ports.free_ports(1)[0]}"
-        """The listener that it is to have for the bus."""
+        """Address of the listener for the bus."""
 
     @property
     def as_admin(self) -> Reach:
@@ -101,7 +101,7 @@ class OthersCluster(EmbeddedKafka):
         told = {**self.told, "super.users": f"{self.told.get('super.users', '')};{own}".strip(";")}
         key, chain = (each.read_text().replace("\n", "\\n") for each in (self._broker.key, self._broker.certificate))
         store = write_store(self.folder.run / "truststore.p12", self.authority.pem)
-        # By listener, as the page says: the bus's could not do without the password that all would have.
+        # Settings by listener, as the page says: a password for all listeners could not be omitted for the bus's.
         trust = (("type", "PKCS12"), ("location", store), ("password", PASSWORD))
         settings: Mapping[str, Any] = {
             **BROKER_SETTINGS,

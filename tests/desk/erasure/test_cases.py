@@ -220,7 +220,7 @@ async def test_a_folder_restored_from_before_an_erasure_erases_again_and_confirm
         since.append(registrar.register(due, to="vac"))
         await given.hear(since[0])
         assert await rounds.erase_due(given.desk) == (CASE,)
-        for type_ in ("letter.opened", AccessErasureConfirmed.type):  # one of a case is under way at a time
+        for type_ in ("letter.opened", AccessErasureConfirmed.type):  # a case has one event under way at a time
             (said,) = await given.out()
             assert decode(said).type == type_
             since.append(registrar.register(said, to="vac"))
@@ -228,7 +228,7 @@ async def test_a_folder_restored_from_before_an_erasure_erases_again_and_confirm
 
     async with desk_of("vac", old, registrar=registrar) as given:
         assert await secrets_of(given, place)
-        given.clock.time = NOW + timedelta(days=2)  # else it would say the same bytes
+        given.clock.time = NOW + timedelta(days=2)  # otherwise it would send the same bytes
         for each in since:
             await given.hear(each)
         assert await rounds.erase_due(given.desk) == (CASE,)

@@ -21,7 +21,7 @@ from nrmbus.wire.keys import keyfile
 from patience import eventually
 
 ASKED_A_LOOK = 2
-"""How often a look asks at most whether the inbox has been read."""
+"""Maximum number of questions per look whether the inbox has been read."""
 
 OTHER = "ef" * 16
 

@@ -24,7 +24,9 @@ async def test_p4_nobody_reads_unnamed(tmp_path: Path) -> None:
         assert CANARY not in unnamed.text
         assert await readings(given) == [("desk", "receipt")]
         assert [row for row in await given.rows("outbox") if row.type == "access.granted"] == []
-        assert len((await given.door.get("/v1/inbox")).json()["events"]) == 1  # who opens nothing needs no number
+        assert (
+            len((await given.door.get("/v1/inbox")).json()["events"]) == 1
+        )  # a reader who opens nothing needs no number
 
 
 async def test_an_agencys_system_reads_as_who_answers_for_it(tmp_path: Path) -> None:

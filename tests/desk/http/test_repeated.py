@@ -71,7 +71,7 @@ async def test_the_case_of_the_first_answer_may_be_given_or_left_out(tmp_path: P
 
 
 async def test_of_two_requests_at_once_one_is_the_event(tmp_path: Path) -> None:
-    """Parallel requests of a system that does not wait for its first answer open one case."""
+    """A system that sends requests in parallel opens one case."""
     async with desk_of("ngo-a", tmp_path) as here:
         answers = await asyncio.gather(*[post(here, SAID) for _ in range(8)])
 

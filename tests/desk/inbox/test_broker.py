@@ -1,4 +1,4 @@
-"""FastStream settings that lose nothing: each trap that a desk avoids, and the check that detects it.
+"""FastStream settings that lose nothing: each trap has a check.
 
 A test of FastStream's default behaviour is a canary: it fails when an upgrade changes the default.
 """

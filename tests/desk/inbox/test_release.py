@@ -19,7 +19,7 @@ from nrmbus.desk.state import parking
 from nrmbus.fund import procedure as fund
 
 WRITES = 6
-"""Letting through what `waiting` leaves: two letters put on record as read, three records, and the case set free."""
+"""Release of the records that `waiting` leaves: two recorded readings, three records, and the case set free."""
 
 
 @pytest.fixture(autouse=True)

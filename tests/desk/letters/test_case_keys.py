@@ -51,7 +51,7 @@ class TestTheRules:
         assert not epochs.is_spent(EPOCHS, "xwing:" + "d" * 32, NOW + 999 * DAY)
 
     def test_on_a_bus_for_playing_a_key_is_used_until_it_is_replaced(self) -> None:
-        """On such a bus months pass in seconds; the horizon assumes that the agency changes its key in time."""
+        """Months pass in seconds there; the horizon assumes a change of the key in time."""
         played = (Epoch(A, NOW, NOW + DAY, None), Epoch(B, NOW + DAY, None, None))
         assert epochs.to_destroy(played, NOW + 9999 * DAY) == (A,)
         assert not epochs.is_spent(played, B, NOW + 9999 * DAY)
@@ -245,7 +245,7 @@ def opens(identity: Identity, backup: tuple[str, bytes]) -> bool:
     """Return whether a backup's case key opens with the keys that exist."""
     kid, sealed = backup
     own = identity.opening.get(kid)
-    info = case_keys._info  # what binds it, as in the ledger
+    info = case_keys._info  # the binding information, as in the ledger
     seat = dataclasses.make_dataclass("Seat", ["bus", "me"])(BUS, "vac")
     return own is not None and len(own.open(sealed, info(seat, CASE, kid))) == 32
 

@@ -95,7 +95,7 @@ class World:
             case "registered" | "refused" | "audience_changed" | "unreadable" if self.outbox:
                 self.registrar.take(self.outbox.pop(0), operation)
             case _:
-                pass  # there is nothing to do it to
+                pass  # the operation has no target
 
 
 def lives(operations: list[Any]) -> list[list[Any]]:

@@ -137,7 +137,7 @@ async def test_a_ledger_may_begin_behind_what_the_broker_has_no_more(tmp_path: P
         await begun(given, number=None)
         await given.hear(told(registrar, "consent.given", SHARING))
         await given.hear(told(registrar, "consent.given", SHARING))
-        await given.hear(gone[1])  # a delivery from before comes again
+        await given.hear(gone[1])  # an earlier delivery comes again
 
         assert given.desk.seat.ledger.positions[0].inbox_number == 5
         assert given.desk.health()["ledger_lost"]["missing"] == 3

@@ -55,7 +55,7 @@ EDITED_BESIDE = {
         " inbox_number, number, recipients, headers, value, parts FROM events WHERE position = 1"
     ),
 }
-"""The same where nothing was taken back."""
+"""The same without a withdrawal."""
 
 
 async def told(given: Given, *, taken_back: bool) -> None:

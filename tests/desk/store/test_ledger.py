@@ -159,7 +159,7 @@ async def test_a_missing_delivery_stops_the_inbox_until_it_comes(
     first = registrar.register(bed_request(registrar), to="shelter")
     second = registrar.register(bed_request(registrar, case="ef" * 16), to="shelter")
     async with desk_of("shelter", tmp_path) as given:
-        for _ in range(settle.TRIES + 1):  # however often: it is never parked, since another record is what lacks
+        for _ in range(settle.TRIES + 1):  # the record is never parked, since another record is missing
             with pytest.raises(DeskError, match="inbox_gap"):
                 await given.hear(second)
         assert await given.rows("events") == []
