@@ -10,6 +10,8 @@ endif
 python := .venv/bin/python
 # Each test starts many processes, which begin faster with compiled modules; they are kept in one folder, off the tree.
 pytest := PYTHONDONTWRITEBYTECODE= PYTHONPYCACHEPREFIX="$(CURDIR)/.stamps/pycache" $(python) -m pytest
+# Tests with a broker mostly wait, so three workers keep two processors busy; more of them only make each other wait.
+workers := 3
 scenario := services/nrmbus/play/scenarios/01-woman-referred-by-ngo.yaml
 
 help: ## Say what there is to call
@@ -25,13 +27,13 @@ check: lint types ## Check what needs neither Kafka nor another language: style,
 	@echo '== Tests without a broker'
 	@$(pytest) -n logical -m 'not broker and not oracle and not slow'
 
-test: lint types ## Run all that CI runs: style, types, all tests but the long ones; under eight minutes on two processors
+test: lint types ## Run all that CI runs: style, types, all tests but the long ones; about a quarter of an hour on two processors
 	@echo '== Tests, the long ones left out'
-	@$(pytest) -n auto -m 'not slow'
+	@$(pytest) -n $(workers) -m 'not slow'
 
 test-all: lint types ## Run every test, the long ones and those that need the network too
 	@echo '== All tests'
-	@$(pytest) -n auto
+	@$(pytest) -n $(workers)
 
 lint: install ## Check style, with a reason behind each exception (pyproject.toml)
 	@echo '== Style: ruff'

@@ -157,7 +157,7 @@ def test_a_desk_that_cannot_start_is_reported_as_failing(up: Supervisor, said: l
     until("it is failing", lambda: "ngo-f" in health.failing(up.folder))
     told = [line for line in said if line.startswith("ngo-f is failing: it ended 5 times in a minute.")]
     assert len(told) == 1
-    assert "The desk of ngo-f does not start: `reader` in agency.json is no number" in told[0]
+    assert "The desk of ngo-f does not start: `reader` in agency.json is not a staff number" in told[0]
     assert health.failing(up.folder)["ngo-f"] in told[0]
     agency.agency_json.write_bytes(good)
     until("it runs again", lambda: "ngo-f" not in health.not_ready(up.folder))

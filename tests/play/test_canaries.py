@@ -111,7 +111,7 @@ def test_no_file_but_its_own_has_a_private_key(played: Played) -> None:
 def test_one_waterfall_shows_every_service_that_had_to_do_with_an_event(played: Played) -> None:
     """Sender, relay, registrar, timekeeper, auditor, receiver: all kept their spans, in files that were searched above."""
     steps = {
-        ("ngo-a", "create"), ("ngo-a", "send"), ("registrar", "register"), ("registrar", "commit"), ("ngo-a", "process"),
+        ("ngo-a", "create"), ("ngo-a", "send"), ("registrar", "register"), ("ngo-a", "process"),
         ("timekeeper", "watch"), ("auditor", "audit"), ("special-unit", "process"),
     }  # fmt: skip
     (event,) = {each.event for each in all_spans(played.folder) if each.type == "case.signal_recorded"}

@@ -14,7 +14,7 @@ import httpx
 
 from nrmbus.events.errors import Problem
 
-_PATIENCE: Final = httpx.Timeout(35.0, connect=2.0)
+_PATIENCE: Final = httpx.Timeout(35.0, connect=10.0)
 _TRUSTS_NOBODY: Final = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 """For plain HTTP on this machine: httpx reads the list of all the world's authorities for each client, which takes 25 ms."""
 SHORTEST_PAUSE: Final = 0.1

@@ -290,7 +290,7 @@ async def test_p4_on_a_bus_every_command_is_on_record(broker: Broker, tmp_path: 
         found = await on_record(running.folder)
     assert [(each.exit_code, each.stdout != "") for each in done] == [(0, True)] * len(done)
     assert [each.what for each in found] == ["case", "search", "event", "event", "export", "case"]
-    assert [int(each.stderr.split()[4].rstrip(":")) for each in done] == [each.number for each in found]
+    assert [int(each.stderr.split()[3].rstrip(":")) for each in done] == [each.number for each in found]
     assert {(each.purpose, each.off_record) for each in found} == {("audit", None)}
     assert len({each.actor for each in found}) == 1
 

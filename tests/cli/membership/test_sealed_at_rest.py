@@ -259,7 +259,7 @@ def test_a_raw_one_is_not_started_with_until_it_is_sealed(kept: Kept) -> None:
     assert "private keys lie unprotected: nrmbus keys protect" in said
     status, said = sentence_of(kept.folder, "doctor", key_file=kept.key_file)
     assert status == 1
-    assert "private keys lie unprotected" in said
+    assert "private keys are unprotected" in said
     status, said = sentence_of(kept.folder, "keys", "protect", key_file=kept.key_file)
     assert (status, said.split(" of ")[0]) == (0, "1")
     assert found_in(kept.folder.path, kept.secrets()) == []

@@ -21,7 +21,7 @@ from nrmbus.cli.membership.keys import private_keys, unlock
 from nrmbus.cli.operate import doctor
 from nrmbus.cli.operate.doctor import Heard, of_clocks, of_sealing_keys, of_services
 from nrmbus.desk.store import tables
-from nrmbus.directory import Identity, Operator, heads
+from nrmbus.directory import Identity, Operator
 from nrmbus.directory.admission import admit
 from nrmbus.directory.epochs import Ending
 from nrmbus.directory.operator import Admitter
@@ -371,7 +371,7 @@ async def test_on_a_bus_that_runs_clocks_and_directory_are_looked_at(
     slow = datetime.now(UTC) - timedelta(minutes=1)
     assert [each.code for each in of_clocks(heard, slow)] == ["clock_skew"]
 
-    monkeypatch.setattr(heads, "utc_time", lambda: datetime.now(UTC) + timedelta(hours=4))
+    monkeypatch.setattr(doctor, "utc_time", lambda: datetime.now(UTC) + timedelta(hours=4))
     later = await doctor.heard_of(folder, folder.as_operator)
     assert [each.code for each in of_clocks(later, datetime.now(UTC))] == ["directory_stale"]
 
