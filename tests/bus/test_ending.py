@@ -56,6 +56,7 @@ STARTING = {
 
 def _serve(home: Path, starting: str, ending: str) -> None:
     """Run a service as the bus runs each of its own."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job ignores SIGINT
     set_up_log("service")
     listening = Listening(home)
     steps = {"nothing": _nothing, "writes": _writes, "waits for a thread": _waits_for_a_thread, **STARTING}
