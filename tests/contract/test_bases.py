@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import yaml
 
+import plain_yaml
 from contract.tree import ROOT
 
 RULES = ROOT / "services" / "nrmbus" / "rules"
@@ -49,7 +50,7 @@ def unresolved(profile: str, page: str) -> list[str]:
     article = re.compile(rf"(?:{listed})(?P<article> (?:art|s)\. \d[\d., to]*)?{MARKS}+")
     anchor = re.compile(rf"RULES\.md#(?P<anchor>[a-z0-9._-]+){MARKS}*")
     found = []
-    for place, basis in bases(yaml.safe_load(profile)):
+    for place, basis in bases(plain_yaml.read(profile)):
         exact = False
         parts = [] if basis == OF_THE_ROW and place.startswith("/refusals/") else basis.split("; ")
         for part in parts:
@@ -64,7 +65,7 @@ def unresolved(profile: str, page: str) -> list[str]:
 
 def undescribed(profile: str, page: str) -> list[str]:
     """Return every rule, clock, type and transition of *profile* without an anchor in *page*, and anchors set twice."""
-    loaded, known = yaml.safe_load(profile), anchors(page)
+    loaded, known = plain_yaml.read(profile), anchors(page)
     wanted = [key.lower() for table in ("types", "refusals", "clocks") for key in loaded.get(table, {})]
     for row in loaded.get("statuses", {}).get("transitions", []):
         wanted += [each.lower() for each in re.findall(r"T\d\db?", row["id"])]

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import yaml
 
+import plain_yaml
 from contract.tree import ROOT, files, lay, texts
 
 VARIABLE = re.compile(r"\bNRMBUS_[A-Z0-9_]*[A-Z0-9]\b")
@@ -81,7 +81,7 @@ def unexplained_topics(root: Path) -> list[str]:
     """Each topic declared in deploy/topics that no page names."""
     pages = readmes(root)
     declared = (root / "deploy" / "topics").glob("*.yaml")
-    named = [yaml.safe_load(path.read_text(encoding="utf-8"))["topic"] for path in declared]
+    named = [plain_yaml.read(path.read_text(encoding="utf-8"))["topic"] for path in declared]
     return sorted(name for name in named if name not in pages)
 
 

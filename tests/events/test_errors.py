@@ -17,7 +17,7 @@ from nrmbus.events.registry import TYPES, data_type
 CANARY = "CANARY-Alina-Example"
 MODELS: list[tuple[type[Frozen], dict[str, Any]]] = []
 for _data in TYPES.values():
-    _full = json.loads(published.documents((_data,))[f"nrm.{_data.type}/v{_data.version}/full.json"])
+    _full = json.loads((published.FOLDER / f"nrm.{_data.type}/v{_data.version}/full.json").read_text(encoding="utf-8"))
     MODELS.append((_data, _full["event"]["data"]))
     if _data.letter and _data.letter not in dict(MODELS):  # versions may share one
         MODELS.append((_data.letter, _full["letter"]))

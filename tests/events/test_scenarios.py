@@ -4,9 +4,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 import nrmbus
+import plain_yaml
 from nrmbus.events.registry import data_type
 
 FILES = sorted((Path(nrmbus.__file__).parent / "play" / "scenarios").glob("*.yaml"))
@@ -15,7 +15,7 @@ FILES = sorted((Path(nrmbus.__file__).parent / "play" / "scenarios").glob("*.yam
 def _steps() -> list[Any]:
     found = []
     for file in FILES:
-        for number, step in enumerate(yaml.safe_load(file.read_text(encoding="utf-8"))["steps"], 1):
+        for number, step in enumerate(plain_yaml.read(file.read_text(encoding="utf-8"))["steps"], 1):
             if "event" in step and not step.get("again"):
                 found.append(pytest.param(step, id=f"{file.stem[:2]}-{number}-{step['event']}"))
     return found

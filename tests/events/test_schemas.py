@@ -16,14 +16,13 @@ from nrmbus.events.registry import TYPES
 from nrmbus.published.__main__ import main
 
 ALL = [pytest.param(data, id=f"{data.type}-{data.version}") for data in TYPES.values()]
-FULL = {
-    data: json.loads(published.documents((data,))[f"nrm.{data.type}/v{data.version}/full.json"])
-    for data in TYPES.values()
-}
 
 
 def _frozen(data: type[Data], name: str) -> Any:
     return json.loads((published.FOLDER / f"nrm.{data.type}" / name.format(data.version)).read_text(encoding="utf-8"))
+
+
+FULL = {data: _frozen(data, "v{}/full.json") for data in TYPES.values()}
 
 
 def _validator(data: type[Data], definition: str = "") -> Draft202012Validator:

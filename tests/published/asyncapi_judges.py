@@ -10,14 +10,14 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import yaml
 from jsonschema import Draft7Validator  # type: ignore[import-untyped]  # it ships no types
 
+import plain_yaml
 from nrmbus.events.schemas import FOLDER
 from nrmbus.published import asyncapi
 
 HERE = Path(__file__).parent / "asyncapi_oracle"
-FROZEN: dict[str, Any] = yaml.safe_load((FOLDER / asyncapi.DOCUMENT).read_text(encoding="utf-8"))
+FROZEN: dict[str, Any] = plain_yaml.read((FOLDER / asyncapi.DOCUMENT).read_text(encoding="utf-8"))
 OFFICIAL = json.loads((HERE / "asyncapi-3.0.0.json").read_text(encoding="utf-8"))
 
 Faults = list[str]

@@ -5,6 +5,7 @@ from datetime import UTC, date, datetime
 import pytest
 import yaml
 
+import plain_yaml
 from nrmbus.rules import (
     ProfileError,
     Rules,
@@ -37,7 +38,7 @@ def test_the_digest_of_the_profile_is_pinned() -> None:
 
 def test_the_digest_is_that_of_the_values_not_of_the_text() -> None:
     """Comments and the order of keys do not change it; a value does."""
-    loaded = yaml.safe_load(TEXT)
+    loaded = plain_yaml.read(TEXT)
     turned = dict(reversed(loaded.items()))
     assert read_profile(yaml.safe_dump(turned, sort_keys=False)).digest == PROFILE.digest
     loaded["k"] = 12
@@ -46,7 +47,7 @@ def test_the_digest_is_that_of_the_values_not_of_the_text() -> None:
 
 def test_the_order_of_the_rules_is_a_value() -> None:
     """The first rule that applies answers, so two rules changed about are another profile."""
-    loaded = yaml.safe_load(TEXT)
+    loaded = plain_yaml.read(TEXT)
     loaded["refusals"] = dict(reversed(loaded["refusals"].items()))
     assert read_profile(yaml.safe_dump(loaded, sort_keys=False)).digest != PROFILE.digest
 

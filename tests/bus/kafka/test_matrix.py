@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-import yaml
 from aiokafka.protocol.commit import OffsetCommitRequest
 from aiokafka.protocol.coordination import FindCoordinatorRequest
 from aiokafka.protocol.fetch import FetchRequest
@@ -28,6 +27,7 @@ from confluent_kafka.admin import (
     ResourceType,
 )
 
+import plain_yaml
 from bus.closed import EVERYBODY, PARTITIONS, Closed, speaking
 from nrmbus.bus.kafka import clients
 from nrmbus.bus.kafka.declarations import folder
@@ -50,7 +50,7 @@ def declared(owners: set[str]) -> Iterator[Right]:
     They are read as a person would read them, one topic and one word at a time.
     """
     for path in folder().glob("*.yaml"):
-        body = yaml.safe_load(path.read_text(encoding="utf-8"))
+        body = plain_yaml.read(path.read_text(encoding="utf-8"))
         for owner in owners if "{agency}" in body["topic"] else [None]:
 
             def named(word: str, owner: str | None = owner) -> str:
