@@ -30,14 +30,6 @@ def _nobody_answers(context: EventContext) -> bool:
     return _not_taken_on(context) or (context.referral is not None and context.referral.sender in context.view.left)
 
 
-def _referral_ended(context: EventContext) -> bool:
-    return context.referral is not None and not context.referral.stands
-
-
-def _referral_answered(context: EventContext) -> bool:
-    return context.referral is not None and not context.referral.open
-
-
 def _nothing_to_expire(context: EventContext) -> bool:
     """A referral to the special unit never expires, unless the unit has left the case."""
     return context.referral is not None and not any(
@@ -54,18 +46,6 @@ def _bed_answered(context: EventContext) -> bool:
 def _offer_gone(context: EventContext) -> bool:
     house = context.bed.house(value(context.event, "shelter", "")) if context.bed else None
     return house is None or house.state != "offered"
-
-
-def _hold_confirmed(context: EventContext) -> bool:
-    return context.hold is not None and (context.hold.confirmed or context.hold.ended)
-
-
-def _hold_ended(context: EventContext) -> bool:
-    return context.hold is not None and context.hold.ended
-
-
-def _review_decided(context: EventContext) -> bool:
-    return context.review is not None and not context.review.open
 
 
 def _order_over(context: EventContext) -> bool:
@@ -89,10 +69,6 @@ def _stopped(context: EventContext) -> bool:
     return stop is not None and not stop.open and not (context.deletes and stop.answer == "must_retain")
 
 
-def _clock_over(context: EventContext) -> bool:
-    return breached_by(context) is None
-
-
 def _not_to_remind(context: EventContext) -> bool:
     closing = context.view.closing
     return (
@@ -108,26 +84,18 @@ def _taken(context: EventContext) -> bool:
     return opened is not None and still_stands(opened)
 
 
-def _not_waiting(context: EventContext) -> bool:
-    return context.emergency is None or context.emergency.state != "asked"
-
-
 def _past_objecting(context: EventContext) -> bool:
     return context.emergency is None or context.emergency.at_once or context.emergency.state != "asked"
-
-
-def _not_to_reseal(context: EventContext) -> bool:
-    return context.emergency is None or context.emergency.state != "due"
 
 
 _OVER: Final[Mapping[str, Callable[[EventContext], bool]]] = {
     "access.break_glass": _taken,
     "access.break_glass_objected": _past_objecting,
-    "access.reseal_due": _not_waiting,
-    "access.resealed": _not_to_reseal,
+    "access.reseal_due": lambda context: context.emergency is None or context.emergency.state != "asked",
+    "access.resealed": lambda context: context.emergency is None or context.emergency.state != "due",
     "case.follow_up_due": _not_to_remind,
     "consent.stop_confirmed": _stopped,
-    "deadline.breached": _clock_over,
+    "deadline.breached": lambda context: breached_by(context) is None,
     "payment.executed": _order_over,
     "payment.failed": _order_over,
     "payment.ordered": _taken,
@@ -140,18 +108,18 @@ _OVER: Final[Mapping[str, Callable[[EventContext], bool]]] = {
     "referral.declined": _answered,
     "referral.expired": _nothing_to_expire,
     "referral.info_requested": _nobody_answers,
-    "referral.info_supplied": _referral_ended,
-    "referral.revoked": _referral_answered,
+    "referral.info_supplied": lambda context: context.referral is not None and not context.referral.stands,
+    "referral.revoked": lambda context: context.referral is not None and not context.referral.open,
     "referral.submitted": _taken,
-    "review.decided": _review_decided,
+    "review.decided": lambda context: context.review is not None and not context.review.open,
     "review.requested": _taken,
     "service.requested": _taken,
     "shelter.bed_offered": _bed_answered,
     "shelter.bed_refused": _bed_answered,
     "shelter.bed_requested": _taken,
     "shelter.offer_lapsed": _offer_gone,
-    "stay.hold_confirmed": _hold_confirmed,
-    "stay.hold_ended": _hold_ended,
+    "stay.hold_confirmed": lambda context: context.hold is not None and (context.hold.confirmed or context.hold.ended),
+    "stay.hold_ended": lambda context: context.hold is not None and context.hold.ended,
     "stay.hold_requested": _taken,
 }
 

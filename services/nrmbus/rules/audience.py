@@ -1,4 +1,4 @@
-"""Recipients of an event and the agencies that open each part of its letter (RULES.md, section 3); a function per term.
+"""Recipients of an event and the agencies that open each part of its letter (RULES.md, section 3), by the terms of the profile.
 
 Read on the view before the event. The sender and ``statistics`` (which opens every coded part) are never listed.
 """
@@ -14,7 +14,7 @@ from nrmbus.rules.conditions import holds
 from nrmbus.rules.emergency import second_agencies
 from nrmbus.rules.event_context import AUTHORITIES, SHARING, UNIT, EventContext, holder_of, receivers_of, value
 from nrmbus.rules.profile import Row
-from nrmbus.rules.view import Bed, House, Plan
+from nrmbus.rules.view import Bed, Emergency, Hold, House, Plan, Referral, Review, Stop
 from nrmbus.rules.vocabulary import Term
 
 CHOSEN: Final[frozenset[Term]] = frozenset({"members", "questioner", "to"})
@@ -123,19 +123,15 @@ def earlier(context: EventContext, recipients: Iterable[str]) -> dict[str, tuple
     return {agency: tuple(each for _, each in sorted(found[agency])) for agency in sorted(found)}
 
 
+def _named(agency: str | None) -> tuple[str, ...]:
+    return (agency,) if agency else ()
+
+
+def _sender(record: Referral | Bed | Hold | Review | Stop | Emergency | None) -> tuple[str, ...]:
+    return (record.mark.source,) if record else ()
+
+
 # Terms: by role and part in the case
-
-
-def _units_on_case(context: EventContext) -> Iterable[str]:
-    return (unit for unit in context.roles.having(UNIT) if context.view.on_case(unit))
-
-
-def _unit_of_child(context: EventContext) -> Iterable[str]:
-    return context.roles.having(UNIT) if context.child else ()
-
-
-def _vac_on_case(context: EventContext) -> Iterable[str]:
-    return (vac for vac in context.roles.having("vac") if context.view.on_case(vac))
 
 
 def _vac_on_case_or_named(context: EventContext) -> Iterable[str]:
@@ -165,10 +161,6 @@ def _guardians_of_child_to_unit(context: EventContext) -> Iterable[str]:
     return _guardian_bodies(context) if context.units_in_to and context.child else ()
 
 
-def _housing(context: EventContext) -> Iterable[str]:
-    return (house.agency for _, house in _houses(context))
-
-
 def _houses(context: EventContext) -> list[tuple[Bed, House]]:
     """Return the houses where the person is admitted; all of them if there are none, or if the event stops something."""
     row, houses = context.tables.row(context.event.type), list(context.view.houses())
@@ -194,10 +186,6 @@ def _migration_on_positive(context: EventContext) -> Iterable[str]:
 
 
 # Terms: by what the event refers to
-
-
-def _holder(context: EventContext) -> Iterable[str]:
-    return (context.holder,) if context.holder else ()
 
 
 def _former_holder(context: EventContext) -> Iterable[str]:
@@ -231,19 +219,10 @@ def _next(context: EventContext) -> str | None:
     return holder_of(context, view)
 
 
-def _plan_holder(context: EventContext) -> Iterable[str]:
-    return (context.view.plan.holder,) if context.view.plan else ()
-
-
-def _referrer(context: EventContext) -> Iterable[str]:
-    found = context.referrer
-    return (found,) if found else ()
-
-
 def _referrer_when_unit_ends(context: EventContext) -> Iterable[str]:
     """The unit closes the case, or notes a word against itself, and owes nothing more; not who may hear nothing of her."""
     own = context.role == UNIT and receivers_of(context.event) in ((), (context.source,))
-    return (each for each in _referrer(context) if own and not context.barred(each))
+    return (each for each in _named(context.referrer) if own and not context.barred(each))
 
 
 def _told_of_closing(context: EventContext) -> Iterable[str]:
@@ -254,7 +233,7 @@ def _told_of_closing(context: EventContext) -> Iterable[str]:
 
 
 def _referring_ngo(context: EventContext) -> Iterable[str]:
-    return (agency for agency in _referrer(context) if context.in_group(agency, "NGOS"))
+    return (agency for agency in _named(context.referrer) if context.in_group(agency, "NGOS"))
 
 
 def _referring_ngo_that_attended(context: EventContext) -> Iterable[str]:
@@ -274,14 +253,6 @@ def _consent_giver(context: EventContext) -> Iterable[str]:
     return [paper.source for paper in papers if paper]
 
 
-def _giver_supervisor(context: EventContext) -> Iterable[str]:
-    return _supervisors(context, _consent_giver(context))
-
-
-def _receiver_supervisor(context: EventContext) -> Iterable[str]:
-    return _supervisors(context, _consent_receiver_on_case(context))
-
-
 def _supervisors(context: EventContext, agencies: Iterable[str]) -> Iterable[str]:
     return tuple(boss for agency in agencies if (boss := context.roles.supervisor(agency)))
 
@@ -292,28 +263,6 @@ def _consent_receiver_on_case(context: EventContext) -> Iterable[str]:
 
 def _consent_receiver_knowing(context: EventContext) -> Iterable[str]:
     return (agency for agency in receivers_of(context.event) if context.view.count_for(agency))
-
-
-def _withdrawer(context: EventContext) -> Iterable[str]:
-    stop = context.view.stops.get(context.source)
-    return (stop.mark.source,) if stop else ()
-
-
-def _asker(context: EventContext) -> Iterable[str]:
-    record = context.referral or context.bed or context.hold or context.review
-    return (record.mark.source,) if record else ()
-
-
-def _asked(context: EventContext) -> Iterable[str]:
-    return context.hold.migration if context.hold else ()
-
-
-def _emergency_holder(context: EventContext) -> Iterable[str]:
-    return (context.emergency.holder,) if context.emergency and context.emergency.holder else ()
-
-
-def _rescuer(context: EventContext) -> Iterable[str]:
-    return (context.emergency.mark.source,) if context.emergency else ()
 
 
 def _unanswering(context: EventContext) -> Iterable[str]:
@@ -339,13 +288,9 @@ def _other_party(context: EventContext) -> Iterable[str]:
     return (*service.receivers, service.requester) if service.requester else service.receivers
 
 
-def _decider(context: EventContext) -> Iterable[str]:
-    return context.roles.having(context.review_role)
-
-
 def _letter_sender(context: EventContext) -> Iterable[str]:
     letter = context.view.letters.get(context.event.causationid)
-    return (letter.source,) if letter else ()
+    return _named(letter.source if letter else None)
 
 
 # Terms: of a breach
@@ -353,11 +298,7 @@ def _letter_sender(context: EventContext) -> Iterable[str]:
 
 def _answerable(context: EventContext) -> Iterable[str]:
     clock = breached_by(context)
-    return (clock.answerable,) if clock else ()
-
-
-def _supervisor(context: EventContext) -> Iterable[str]:
-    return _supervisors(context, _answerable(context))
+    return _named(clock.answerable if clock else None)
 
 
 def _waiting(context: EventContext) -> Iterable[str]:
@@ -367,33 +308,29 @@ def _waiting(context: EventContext) -> Iterable[str]:
 
 def _terminator(context: EventContext) -> Iterable[str]:
     decision = context.view.erasure.terminated
-    return (decision.source,) if decision else ()
-
-
-def _holders_by_authority(context: EventContext) -> Iterable[str]:
-    # An objection shows that its sender holds the case, so only the authority that decides is notified.
-    return context.holders if context.role in AUTHORITIES else ()
+    return _named(decision.source if decision else None)
 
 
 TERMS: Final[Mapping[Term, Callable[[EventContext], Iterable[str]]]] = {
     "answerable": _answerable,
-    "asked": _asked,
-    "asker": _asker,
+    "asked": lambda context: context.hold.migration if context.hold else (),
+    "asker": lambda context: _sender(context.referral or context.bed or context.hold or context.review),
     "consent_giver": _consent_giver,
     "consent_receiver_knowing": _consent_receiver_knowing,
     "consent_receiver_on_case": _consent_receiver_on_case,
-    "decider": _decider,
-    "emergency_holder": _emergency_holder,
+    "decider": lambda context: context.roles.having(context.review_role),
+    "emergency_holder": lambda context: _named(context.emergency.holder if context.emergency else None),
     "former_holder": _former_holder,
     "fund_on_recognition": _fund_on_recognition,
-    "giver_supervisor": _giver_supervisor,
+    "giver_supervisor": lambda context: _supervisors(context, _consent_giver(context)),
     "guardian_bodies": _guardian_bodies,
     "guardian_bodies_of_child_to_unit": _guardians_of_child_to_unit,
     "guardianship_of_child": _guardianship_of_child,
     "holders": lambda context: context.holders,
-    "holders_by_authority": _holders_by_authority,
-    "holder": _holder,
-    "housing_shelter": _housing,
+    # An objection shows that its sender holds the case, so only the authority that decides is notified.
+    "holders_by_authority": lambda context: context.holders if context.role in AUTHORITIES else (),
+    "holder": lambda context: _named(context.holder),
+    "housing_shelter": lambda context: (house.agency for _, house in _houses(context)),
     "lapsing_shelter": _lapsing_shelter,
     "letter_sender": _letter_sender,
     "members": _members,
@@ -402,26 +339,26 @@ TERMS: Final[Mapping[Term, Callable[[EventContext], Iterable[str]]]] = {
     "next_holder": _next_holder,
     "open_referral_parties": _open_referral_parties,
     "other_party": _other_party,
-    "plan_holder": _plan_holder,
+    "plan_holder": lambda context: _named(context.view.plan.holder if context.view.plan else None),
     "questioner": _questioner,
-    "receiver_supervisor": _receiver_supervisor,
-    "referrer": _referrer,
+    "receiver_supervisor": lambda context: _supervisors(context, _consent_receiver_on_case(context)),
+    "referrer": lambda context: _named(context.referrer),
     "referrer_when_unit_ends": _referrer_when_unit_ends,
     "referring_ngo": _referring_ngo,
     "referring_ngo_that_attended": _referring_ngo_that_attended,
-    "rescuer": _rescuer,
+    "rescuer": lambda context: _sender(context.emergency),
     "second_agency": second_agencies,
     "shelters_on_case": _shelters_on_case,
     "special_unit": lambda context: context.roles.having(UNIT),
-    "special_unit_of_child": _unit_of_child,
-    "special_unit_on_case": _units_on_case,
-    "supervisor": _supervisor,
+    "special_unit_of_child": lambda context: context.roles.having(UNIT) if context.child else (),
+    "special_unit_on_case": lambda context: (unit for unit in context.roles.having(UNIT) if context.view.on_case(unit)),
+    "supervisor": lambda context: _supervisors(context, _answerable(context)),
     "terminator": _terminator,
     "to": lambda context: context.to,
     "told_of_closing": _told_of_closing,
     "unanswering": _unanswering,
-    "vac_on_case": _vac_on_case,
+    "vac_on_case": lambda context: (vac for vac in context.roles.having("vac") if context.view.on_case(vac)),
     "vac_on_case_or_named": _vac_on_case_or_named,
     "waiting": _waiting,
-    "withdrawer": _withdrawer,
+    "withdrawer": lambda context: _sender(context.view.stops.get(context.source)),
 }

@@ -27,24 +27,9 @@ def _withheld_from_unit(context: EventContext) -> bool:
     return context.withholds_from_unit and any(context.in_group(agency, "PROVIDERS") for agency in context.to)
 
 
-def _order_open(context: EventContext) -> bool:
-    """About money that was ordered and neither paid nor failed (T16)."""
-    return any(each.state == "ordered" for each in context.view.payments.values())
-
-
-def _service_asked_for(context: EventContext) -> bool:
-    """About a service that somebody was asked for (T15); of several, each answers for itself."""
-    return context.service is not None and bool(context.service.receivers)
-
-
 def _by_detecting_provider(context: EventContext) -> bool:
     """By the provider that gave the signal (T03b)."""
     return context.source == context.view.detector and context.in_group(context.source, "PROVIDERS")
-
-
-def _by_detecting_provider_after_refusal(context: EventContext) -> bool:
-    """Return the same for a detecting provider, if the adult's refusal of the special unit stands (T03b)."""
-    return _by_detecting_provider(context) and context.unit_refused
 
 
 def _made_it_referred(context: EventContext) -> bool:
@@ -71,11 +56,6 @@ def _first_stage_of_own_find(context: EventContext) -> bool:
     return _first_stage(context) and context.roles.of(context.view.detector) == UNIT
 
 
-def _later_stage(context: EventContext) -> bool:
-    """Return whether a stage after initial assistance is entered (T09)."""
-    return not _first_stage(context)
-
-
 def _positive(context: EventContext) -> bool:
     """Reasonable grounds found, or recognised as a victim (T10, T13)."""
     if context.event.type == "identification.status_decided":
@@ -83,24 +63,9 @@ def _positive(context: EventContext) -> bool:
     return bool(value(context.event, "outcome") == "positive")
 
 
-def _negative(context: EventContext) -> bool:
-    """The contrary (T11, T14); a revocation always is."""
-    return not _positive(context)
-
-
 def _reopening(context: EventContext) -> bool:
     """Return whether a review takes identification up again (T19)."""
     return bool(value(context.event, "outcome") == "reopen")
-
-
-def _reopening_from_negative(context: EventContext) -> bool:
-    """Return whether a review reopens a case whose negative decision still stood (T19)."""
-    return _reopening(context) and context.view.status in ("NOT_IDENTIFIED", None)
-
-
-def _not_by_unit(context: EventContext) -> bool:
-    """By another than the special unit."""
-    return context.role != UNIT
 
 
 def _first_receipt_by_unit(context: EventContext) -> bool:
@@ -123,19 +88,26 @@ def _adult_refuses_unit(context: EventContext) -> bool:
 CONDITIONS: Final[Mapping[Condition, Callable[[EventContext], bool]]] = {
     "adult_refuses_unit": _adult_refuses_unit,
     "by_detecting_provider": _by_detecting_provider,
-    "by_detecting_provider_after_refusal": _by_detecting_provider_after_refusal,
+    # By the provider that gave the signal, if the adult's refusal of the special unit stands (T03b)
+    "by_detecting_provider_after_refusal": lambda context: _by_detecting_provider(context) and context.unit_refused,
     "first_receipt_by_unit": _first_receipt_by_unit,
     "first_stage": _first_stage,
     "first_stage_of_own_find": _first_stage_of_own_find,
-    "later_stage": _later_stage,
+    # A stage after initial assistance is entered (T09)
+    "later_stage": lambda context: not _first_stage(context),
     "made_it_referred": _made_it_referred,
-    "negative": _negative,
-    "not_by_unit": _not_by_unit,
-    "order_open": _order_open,
+    # The contrary of positive (T11, T14); a revocation always is
+    "negative": lambda context: not _positive(context),
+    # By another agency than the special unit
+    "not_by_unit": lambda context: context.role != UNIT,
+    # About money that was ordered and neither paid nor failed (T16)
+    "order_open": lambda context: any(each.state == "ordered" for each in context.view.payments.values()),
     "positive": _positive,
     "reopening": _reopening,
-    "reopening_from_negative": _reopening_from_negative,
-    "service_asked_for": _service_asked_for,
+    # A review reopens a case whose negative decision still stood (T19)
+    "reopening_from_negative": lambda context: _reopening(context) and context.view.status in ("NOT_IDENTIFIED", None),
+    # About a service that somebody was asked for (T15); of several, each answers for itself
+    "service_asked_for": lambda context: context.service is not None and bool(context.service.receivers),
     "to_unit": _to_unit,
     "to_unit_that_left": _to_unit_that_left,
     "withheld_from_unit": _withheld_from_unit,

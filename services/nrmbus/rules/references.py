@@ -13,59 +13,18 @@ Opened = Referral | Bed | Hold | Review | Service | Payment | Emergency
 Ask = Callable[[EventContext], bool]
 
 
-def _never(_: EventContext) -> bool:
-    return False
-
-
 @dataclass(frozen=True, slots=True)
 class Sides:
     """Three questions about a kind of record: does the sender know it, was the sender asked, did the sender ask?"""
 
     known: Ask
     asked: Ask
-    asker: Ask = _never
-
-
-def _referral_known(context: EventContext) -> bool:
-    return _is_known(context, context.referral)
-
-
-def _referral_asked(context: EventContext) -> bool:
-    return context.referral is not None and context.referral.party(context.source) is not None
-
-
-def _referral_asker(context: EventContext) -> bool:
-    return context.referral is not None and context.referral.sender == context.source
-
-
-def _bed_asked(context: EventContext) -> bool:
-    return context.bed is not None and context.bed.house(context.source) is not None
-
-
-def _hold_asked(context: EventContext) -> bool:
-    return context.hold is not None and context.source in context.hold.migration
-
-
-def _hold_asker(context: EventContext) -> bool:
-    return context.hold is not None and context.hold.mark.source == context.source
-
-
-def _review_asked(context: EventContext) -> bool:
-    return context.review is not None and context.review.decider == context.role
-
-
-def _service_asked(context: EventContext) -> bool:
-    """Return whether the sender may give the service; a service that nobody was asked for is free to all."""
-    return context.service is None or not context.service.receivers or context.source in context.service.receivers
+    asker: Ask = lambda _: False
 
 
 def _letter_known(context: EventContext) -> bool:
     letter = context.view.letters.get(context.event.causationid)
     return letter is not None and context.source in letter.recipients
-
-
-def _stop_known(context: EventContext) -> bool:
-    return context.source in context.view.stops
 
 
 def _is_known(context: EventContext, record: Referral | Bed | Hold | Review | Emergency | None) -> bool:
@@ -78,13 +37,35 @@ RECORDS: Final[Mapping[Record, Sides]] = {
         lambda context: context.emergency is not None and context.emergency.holder == context.source,
         lambda context: context.emergency is not None and context.emergency.mark.source == context.source,
     ),
-    "bed": Sides(lambda context: _is_known(context, context.bed), _bed_asked),
-    "hold": Sides(lambda context: _is_known(context, context.hold), _hold_asked, _hold_asker),
+    "bed": Sides(
+        lambda context: _is_known(context, context.bed),
+        lambda context: context.bed is not None and context.bed.house(context.source) is not None,
+    ),
+    "hold": Sides(
+        lambda context: _is_known(context, context.hold),
+        lambda context: context.hold is not None and context.source in context.hold.migration,
+        lambda context: context.hold is not None and context.hold.mark.source == context.source,
+    ),
     "letter": Sides(_letter_known, _letter_known),
-    "referral": Sides(_referral_known, _referral_asked, _referral_asker),
-    "review": Sides(lambda context: _is_known(context, context.review), _review_asked),
-    "service": Sides(lambda _: True, _service_asked),
-    "withdrawal": Sides(_stop_known, _stop_known),
+    "referral": Sides(
+        lambda context: _is_known(context, context.referral),
+        lambda context: context.referral is not None and context.referral.party(context.source) is not None,
+        lambda context: context.referral is not None and context.referral.sender == context.source,
+    ),
+    "review": Sides(
+        lambda context: _is_known(context, context.review),
+        lambda context: context.review is not None and context.review.decider == context.role,
+    ),
+    # A service that nobody was asked for is free to all
+    "service": Sides(
+        lambda _: True,
+        lambda context: (
+            context.service is None or not context.service.receivers or context.source in context.service.receivers
+        ),
+    ),
+    "withdrawal": Sides(
+        lambda context: context.source in context.view.stops, lambda context: context.source in context.view.stops
+    ),
 }
 
 

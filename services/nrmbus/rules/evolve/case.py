@@ -37,10 +37,6 @@ def _reminded(context: EventContext, _: Mark) -> Changes:
     return {"closing": replace(closing, said=closing.said | {value(context.event, "month", 0)})}
 
 
-def _reopened(context: EventContext, _: Mark) -> Changes:
-    return {"closing": None} if context.view.closing else {}
-
-
 def _withdrawn(context: EventContext, _: Mark) -> Changes:
     """Open referrals expire at once; what was asked for and may no more be answered is open no more either."""
     view, parts = context.view, context.view.parts
@@ -67,7 +63,7 @@ CASE: Final[Mapping[str, Folder]] = {
     "incident.opened": _incident,
     "case.signal_dismissed": _closed,
     "case.closed": _closed,
-    "case.reopened": _reopened,
+    "case.reopened": lambda context, _: {"closing": None} if context.view.closing else {},
     "case.follow_up_due": _reminded,
     "case.withdrawn": _withdrawn,
 }

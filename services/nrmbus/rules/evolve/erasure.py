@@ -45,10 +45,6 @@ def _held(context: EventContext, _: Mark) -> Changes:
     return {"erasure": replace(erasure, holds=(*erasure.holds, hold))}
 
 
-def _due(context: EventContext, _: Mark) -> Changes:
-    return {"erasure": replace(context.view.erasure, due=context.event.causationid)}
-
-
 def _confirmed(context: EventContext, _: Mark) -> Changes:
     erasure = context.view.erasure
     return {"erasure": replace(erasure, confirmed=erasure.confirmed | {context.source})}
@@ -57,6 +53,6 @@ def _confirmed(context: EventContext, _: Mark) -> Changes:
 ERASURE: Final[Mapping[str, Folder]] = {
     "access.terminated": _terminated,
     "access.hold_placed": _held,
-    DUE: _due,
+    DUE: lambda context, _: {"erasure": replace(context.view.erasure, due=context.event.causationid)},
     "access.erasure_confirmed": _confirmed,
 }

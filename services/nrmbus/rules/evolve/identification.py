@@ -16,10 +16,6 @@ def _stage(context: EventContext, _: Mark) -> Changes:
     return {"stage": max(context.view.stage, stages.index(stage) + 1 if stage in stages else 0)}
 
 
-def _screened(_: EventContext, __: Mark) -> Changes:
-    return {"screened": True}
-
-
 def _decided(context: EventContext, mark: Mark) -> Changes:
     kind = context.event.type.removeprefix("identification.")
     positive = value(context.event, "status" if kind == "status_decided" else "outcome")
@@ -62,7 +58,7 @@ def _review_decided(context: EventContext, _: Mark) -> Changes:
 
 IDENTIFICATION: Final[Mapping[str, Folder]] = {
     "identification.stage_entered": _stage,
-    "identification.indicators_screened": _screened,
+    "identification.indicators_screened": lambda _, __: {"screened": True},
     "identification.reasonable_grounds_decided": _decided,
     "identification.status_decided": _decided,
     "identification.status_revoked": _decided,

@@ -57,14 +57,6 @@ def _kept(context: EventContext, referral: Referral | None) -> Changes:
     return {"referrals": put(context.view.referrals, referral.ref, referral)} if referral else {}
 
 
-def _acknowledged(context: EventContext, _: Mark) -> Changes:
-    return _kept(context, _with_party(context, acknowledged=True))
-
-
-def _info_requested(context: EventContext, _: Mark) -> Changes:
-    return _kept(context, _with_party(context, asked=True))
-
-
 def _info_supplied(context: EventContext, _: Mark) -> Changes:
     referral = context.referral
     if referral is None:
@@ -79,10 +71,6 @@ def _accepted(context: EventContext, _: Mark) -> Changes:
     if referral and (referral.transfer or referral.made_support):
         changes["taken_over_by"] = context.source
     return changes
-
-
-def _completed(context: EventContext, _: Mark) -> Changes:
-    return _kept(context, _with_party(context, state="completed"))
 
 
 def _declined(context: EventContext, _: Mark) -> Changes:
@@ -115,11 +103,11 @@ def _ended(context: EventContext, _: Mark) -> Changes:
 
 REFERRAL: Final[Mapping[str, Folder]] = {
     "referral.submitted": _submitted,
-    "referral.acknowledged": _acknowledged,
-    "referral.info_requested": _info_requested,
+    "referral.acknowledged": lambda context, _: _kept(context, _with_party(context, acknowledged=True)),
+    "referral.info_requested": lambda context, _: _kept(context, _with_party(context, asked=True)),
     "referral.info_supplied": _info_supplied,
     "referral.accepted": _accepted,
-    "referral.completed": _completed,
+    "referral.completed": lambda context, _: _kept(context, _with_party(context, state="completed")),
     "referral.declined": _declined,
     "referral.revoked": _ended,
     "referral.expired": _ended,

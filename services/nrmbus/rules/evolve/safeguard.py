@@ -27,17 +27,9 @@ def _age_assessed(context: EventContext, _: Mark) -> Changes:
     return {"child": True, "parts": parts_with(view.parts, sorted(view.flagged), "safeguard")}
 
 
-def _represented(_: EventContext, __: Mark) -> Changes:
-    return {"represented": True}
-
-
-def _best_interests(context: EventContext, _: Mark) -> Changes:
-    return {"best_interests": value(context.event, "outcome")}
-
-
 SAFEGUARD: Final[Mapping[str, Folder]] = {
     "safeguard.child_flagged": _flagged,
     "safeguard.age_assessed": _age_assessed,
-    "safeguard.representative_assigned": _represented,
-    "safeguard.best_interests_decided": _best_interests,
+    "safeguard.representative_assigned": lambda _, __: {"represented": True},
+    "safeguard.best_interests_decided": lambda context, _: {"best_interests": value(context.event, "outcome")},
 }

@@ -32,14 +32,6 @@ def _offered(context: EventContext, mark: Mark) -> Changes:
     )
 
 
-def _refused(context: EventContext, _: Mark) -> Changes:
-    return _left(context, context.source, "refused")
-
-
-def _lapsed(context: EventContext, _: Mark) -> Changes:
-    return _left(context, value(context.event, "shelter", ""), "lapsed")
-
-
 def _left(context: EventContext, agency: str, state: str) -> Changes:
     changes = _with_house(context, agency, state=state)
     if changes:
@@ -47,19 +39,11 @@ def _left(context: EventContext, agency: str, state: str) -> Changes:
     return changes
 
 
-def _admitted(context: EventContext, _: Mark) -> Changes:
-    return _with_house(context, context.source, state="admitted")
-
-
-def _discharged(context: EventContext, _: Mark) -> Changes:
-    return _with_house(context, context.source, state="discharged")
-
-
 SHELTER: Final[Mapping[str, Folder]] = {
     "shelter.bed_requested": _bed_requested,
     "shelter.bed_offered": _offered,
-    "shelter.bed_refused": _refused,
-    "shelter.offer_lapsed": _lapsed,
-    "shelter.admitted": _admitted,
-    "shelter.discharged": _discharged,
+    "shelter.bed_refused": lambda context, _: _left(context, context.source, "refused"),
+    "shelter.offer_lapsed": lambda context, _: _left(context, value(context.event, "shelter", ""), "lapsed"),
+    "shelter.admitted": lambda context, _: _with_house(context, context.source, state="admitted"),
+    "shelter.discharged": lambda context, _: _with_house(context, context.source, state="discharged"),
 }
