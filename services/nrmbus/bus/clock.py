@@ -9,7 +9,6 @@ from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
-from types import TracebackType
 from typing import Final, NamedTuple, Protocol, Self
 
 from aiokafka import AIOKafkaProducer, TopicPartition
@@ -104,9 +103,7 @@ class SteppedClock:
             self._last = self._coming.popleft()
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         await self._consumer.stop()
 
     async def ticks(self) -> AsyncIterator[Tick]:

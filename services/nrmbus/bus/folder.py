@@ -15,13 +15,14 @@ logs/                       one file a service
 run/                        lock, <service>.lock, broker.json, services.json: what runs now
 """
 
+import asyncio
 import fcntl
 import json
 import os
 import re
 import secrets
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AbstractContextManager, asynccontextmanager, contextmanager, suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -78,6 +79,32 @@ def write_private(path: Path, content: bytes) -> None:
 def write_json(path: Path, body: Any) -> None:
     """Write *body* as JSON, like `write_private`."""
     write_private(path, json.dumps(body, indent=1, sort_keys=True).encode() + b"\n")
+
+
+@contextmanager
+def lock_file(path: Path) -> Iterator[int]:
+    """Open the file *path* to be locked, and close it after the block; the system releases the lock of a killed process."""
+    descriptor = os.open(make_private(path.parent) / path.name, os.O_RDWR | os.O_CREAT, PRIVATE_FILE)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def locked(path: Path, how: int = fcntl.LOCK_EX) -> Iterator[None]:
+    """Hold the lock on the file *path* until the end of the block; wait while another process holds it."""
+    with lock_file(path) as descriptor:
+        fcntl.flock(descriptor, how)
+        yield
+
+
+@asynccontextmanager
+async def locked_meanwhile(path: Path) -> AsyncIterator[None]:
+    """Hold the lock as `locked`; other tasks run while this one waits."""
+    with lock_file(path) as descriptor:
+        await asyncio.to_thread(fcntl.flock, descriptor, fcntl.LOCK_EX)
+        yield
 
 
 @dataclass(frozen=True, slots=True)
@@ -320,15 +347,13 @@ class BusFolder:
         if self._lock is not None:
             yield
             return
-        make_private(self.run)
-        descriptor = os.open(self.run / "lock", os.O_RDWR | os.O_CREAT, PRIVATE_FILE)
-        try:
+        with lock_file(self.run / "lock") as descriptor:
             self._take(descriptor)
             self._lock = descriptor
-            yield
-        finally:
-            self._lock = None
-            os.close(descriptor)
+            try:
+                yield
+            finally:
+                self._lock = None
 
     @contextmanager
     def alone(self, service: str) -> Iterator[None]:
@@ -337,22 +362,13 @@ class BusFolder:
         Raises:
             FolderHeld: another process is; the message says which, and since when.
         """
-        descriptor = os.open(make_private(self.run) / f"{service}.lock", os.O_RDWR | os.O_CREAT, PRIVATE_FILE)
-        try:
+        with lock_file(self.run / f"{service}.lock") as descriptor:
             self._take(descriptor, f"The ledger of {service}")
             yield
-        finally:
-            os.close(descriptor)
 
-    @contextmanager
-    def among(self, service: str) -> Iterator[None]:
+    def among(self, service: str) -> AbstractContextManager[None]:
         """Be one of possibly several processes of *service* here, until the end of the block."""
-        descriptor = os.open(make_private(self.run) / f"{service}.lock", os.O_RDWR | os.O_CREAT, PRIVATE_FILE)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_SH)
-            yield
-        finally:
-            os.close(descriptor)
+        return locked(self.run / f"{service}.lock", fcntl.LOCK_SH)
 
     def _take(self, descriptor: int, what: str = "The bus") -> None:
         try:

@@ -10,6 +10,7 @@ from nrmbus.bus.folder import BusFolder
 from nrmbus.bus.pki.authority import Authority
 from nrmbus.client import Door, DoorError
 from nrmbus.desk.errors import MEANINGS
+from nrmbus.directory.admission import home_of
 from nrmbus.host.services import SERVICES
 
 ASK_SECONDS: Final = 10.0
@@ -32,7 +33,7 @@ def expected(folder: BusFolder) -> tuple[str, ...]:
 
 async def ask(folder: BusFolder, name: str) -> Health | None:
     """Return the health of the desk or service *name*, with the kinds of its open tasks; None if it does not answer."""
-    home = folder.service(name) if name in SERVICES else folder.agency(name).path
+    home = home_of(folder, name)
     with suppress(DoorError, OSError, ValueError, KeyError, TimeoutError):
         async with asyncio.timeout(ASK_SECONDS), Door.of(home) as door:
             health = await door.health()

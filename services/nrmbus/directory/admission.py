@@ -1,15 +1,13 @@
 """Admitting agencies to a bus on this machine: topics first, then the entry, then the folder that starts its desk."""
 
 import asyncio
-import fcntl
-import os
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Mapping
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
-from nrmbus.bus.folder import BusFolder, make_private, write_json
+from nrmbus.bus.folder import BusFolder, locked_meanwhile, write_json
 from nrmbus.bus.kafka import clients, topics
 from nrmbus.bus.kafka.gate import Gate
 from nrmbus.directory.directory import Directory
@@ -52,16 +50,9 @@ async def admit(folder: BusFolder, newcomers: Mapping[str, Newcomer], valid_from
         return await _admit(folder, newcomers, valid_from)
 
 
-@asynccontextmanager
-async def numbering(folder: BusFolder) -> AsyncIterator[None]:
+def numbering(folder: BusFolder) -> AbstractAsyncContextManager[None]:
     """Hold the lock for numbering entries: two writers would use one number twice, and no reader could go past it."""
-    make_private(folder.run)
-    descriptor = os.open(folder.run / "admitting", os.O_RDWR | os.O_CREAT, 0o600)
-    try:
-        await asyncio.to_thread(fcntl.flock, descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)
+    return locked_meanwhile(folder.run / "admitting")
 
 
 async def _admit(folder: BusFolder, newcomers: Mapping[str, Newcomer], valid_from: datetime) -> tuple[str, ...]:

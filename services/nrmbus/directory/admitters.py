@@ -1,6 +1,7 @@
 """The list of those who admit, changed as an agency is admitted: proposed in a file, signed by two of them, entered."""
 
 from collections.abc import Collection, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
@@ -76,14 +77,10 @@ def propose(directory: Directory, *, added: Mapping[str, str], removed: Collecti
     if len(after) < TWO:
         raise DirectoryError("admitters_few")
     head = directory.roll.admitters.head if directory.roll.admitters else ""
-    keys = None
-    try:
+    with suppress(ValidationError):
         keys = [AdmitterKey(name=name, key=key) for name, key in sorted(after.items())]
-    except ValidationError:
-        keys = None
-    if keys is None:
-        raise DirectoryError("weak_key")
-    return Listing(listed=joining.listed(directory, keys, head))
+        return Listing(listed=joining.listed(directory, keys, head))
+    raise DirectoryError("weak_key")
 
 
 def _see_that_heads_stay(directory: Directory, listing: Listing) -> None:

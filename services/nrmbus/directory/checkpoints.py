@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Self
 
-from nrmbus.directory.directory import LogKeys
+from nrmbus.directory.keys import LogKeys
 from nrmbus.wire.errors import ProofError
 from nrmbus.wire.log.checkpoint import Checkpoint, place_of
 from nrmbus.wire.log.note import Note

@@ -4,6 +4,7 @@ Signatures are checked here, everything else is decided by `fold.Roll`.
 """
 
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import datetime, timedelta
 from hashlib import sha256
 from typing import Final, NamedTuple, TypeVar
@@ -11,7 +12,7 @@ from typing import Final, NamedTuple, TypeVar
 from pydantic import ValidationError
 
 from nrmbus.bus.folder import PLAY
-from nrmbus.directory.entry import Admitters, Entry, Head, LogEntry, admission_of, request_of
+from nrmbus.directory.entry import Admitters, Entry, Head, admission_of, request_of
 from nrmbus.directory.errors import DirectoryError
 from nrmbus.directory.fold import LIFE, Kids, Period, Roll, Signed, State
 from nrmbus.directory.keys import Keys, LogKeys, verify_key
@@ -96,10 +97,8 @@ class Directory:
             return None
         due = self.number + 1
         body: dict[str, object] | None = None
-        try:
+        with suppress(WireError):
             body, _ = statement.verify("directory", raw, {self._operator.kid: self._operator}.__getitem__)
-        except WireError:
-            body = None
         if body is None:
             raise DirectoryError("operator_signature_invalid", due)
         known = body.get("number")
@@ -165,10 +164,8 @@ class Directory:
 
     def _asked(self, entry: Entry, due: int | None) -> tuple[Keys, frozenset[str]]:
         keys = None
-        try:
+        with suppress(WireError):
             keys = Keys.of(entry)
-        except WireError:
-            keys = None
         if keys is None:
             raise DirectoryError("weak_key", due)
         own = {key.kid: key for key in (keys.verify, keys.witness) if key is not None}
@@ -192,11 +189,9 @@ class Directory:
         """
         keys: dict[str, VerifyKey] = {}
         head = None
-        try:
+        with suppress(WireError):
             keys = {each.name: verify_key(each.key) for each in listed.admitters}
             head = verify_key(listed.head)
-        except WireError:
-            head = None
         if head is None:
             raise DirectoryError("weak_key", due)
         admitted = self._admitting(listed, due)
@@ -215,12 +210,10 @@ class Directory:
 
     def _take_head(self, raw: bytes) -> None:
         head, key = None, self._head_key
-        try:
+        with suppress(WireError, ValidationError):
             if key is not None:
                 body, _ = statement.verify("directory-head", raw, {key.kid: key}.__getitem__)
                 head = Head.model_validate_json(json.dumps(body))
-        except (WireError, ValidationError):
-            head = None
         if head is None or head.bus != self.bus:
             raise DirectoryError("head_invalid")
         if head.number > self.number:
@@ -381,14 +374,6 @@ _Model = TypeVar("_Model", Entry, Admitters)
 
 
 def _read(model: type[_Model], body: Mapping[str, object], due: int) -> _Model:
-    found = None
-    try:
-        found = model.model_validate_json(json.dumps(body))
-    except ValidationError:
-        found = None
-    if found is None:
-        raise DirectoryError("entry_malformed", due)
-    return found
-
-
-__all__ = ["AUDITOR", "Directory", "DirectoryError", "Entry", "Keys", "LogEntry", "LogKeys", "verify_key"]
+    with suppress(ValidationError):
+        return model.model_validate_json(json.dumps(body))
+    raise DirectoryError("entry_malformed", due)

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final, TypeVar
@@ -171,10 +172,8 @@ def opened(entry: Entry, keys: Iterable[SealingKey]) -> str:
     for key in keys:
         info = challenge_info(entry.bus, entry.agency, entry.step, key.kid)
         if base64.encode(key.public) == entry.sealing:
-            try:
+            with suppress(LetterClosed):
                 secret = key.open(sealed, info)
-            except LetterClosed:
-                secret = None
     if secret is None or challenge_digest(secret) != entry.challenge.digest:
         raise DirectoryError("challenge_unopened")
     return base64.encode(secret)

@@ -2,6 +2,7 @@
 
 import base64
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -38,17 +39,15 @@ def operator_key(home: Path) -> VerifyKey:
         DirectoryError: ``operator_key_missing``: the bus was not set up, or the file was not copied to this machine;
             ``operator_key_malformed``.
     """
-    found: VerifyKey | None = None
     try:
-        raw, _ = files.read(home / "keys" / OPERATOR_KEY, _KEY_LINE)
-        found = VerifyKey(bytes.fromhex(raw.decode("ascii").strip()))
+        with suppress(ValueError, WireError):
+            raw, _ = files.read(home / "keys" / OPERATOR_KEY, _KEY_LINE)
+            return VerifyKey(bytes.fromhex(raw.decode("ascii").strip()))
     except FileNotFoundError:
         raise DirectoryError("operator_key_missing") from None
-    except (OSError, ValueError, WireError):
-        found = None
-    if found is None:
-        raise DirectoryError("operator_key_malformed")
-    return found
+    except OSError:
+        pass
+    raise DirectoryError("operator_key_malformed")
 
 
 OPERATOR_KEY: Final = "operator.pub"

@@ -7,10 +7,7 @@ a pass that crashed.
 """
 
 import asyncio
-import fcntl
-import os
 from collections.abc import AsyncIterator, Iterable, Mapping
-from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
@@ -19,7 +16,7 @@ from aiokafka.errors import KafkaError
 from pydantic import Field, ValidationError
 
 from nrmbus.bus.errors import BusError, NotCertified
-from nrmbus.bus.folder import BusFolder, make_private, write_json
+from nrmbus.bus.folder import BusFolder, locked_meanwhile, write_json
 from nrmbus.bus.kafka import clients
 from nrmbus.bus.kafka.gate import Gate
 from nrmbus.directory import commands, joining, renewal, rotation
@@ -99,7 +96,7 @@ async def answer(folder: BusFolder) -> tuple[Outcome, ...]:
             BusError, KafkaError: the broker does not answer, or fails; the next pass does the rest.
         DirectoryError: the directory cannot be believed.
     """
-    async with _alone(folder):
+    async with locked_meanwhile(folder.keys / "requests.lock"):
         state = _kept(folder)
         found = await _read(folder, state.next)
         outcomes = dict.fromkeys(found.unread)
@@ -236,16 +233,6 @@ async def _publish(folder: BusFolder, answers: Iterable[Answer]) -> None:
 
 
 # -- from one pass to the next ---------------------------------------------------------------------------------------
-
-
-@asynccontextmanager
-async def _alone(folder: BusFolder) -> AsyncIterator[None]:
-    descriptor = os.open(make_private(folder.keys) / "requests.lock", os.O_RDWR | os.O_CREAT, 0o600)
-    try:
-        await asyncio.to_thread(fcntl.flock, descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)
 
 
 def _kept(folder: BusFolder) -> State:

@@ -6,7 +6,6 @@ Before a name or a key is called unknown, it is read to the end (`DirectoryReade
 import asyncio
 from collections.abc import Callable
 from pathlib import Path
-from types import TracebackType
 from typing import Final, Self
 
 from aiokafka import TopicPartition
@@ -76,9 +75,7 @@ class DirectoryReader:
             raise
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         await self._consumer.stop()
 
     async def catch_up(self) -> None:

@@ -5,6 +5,7 @@ signs the request with its current signing key, so that nobody else gets a certi
 agency gets none.
 """
 
+from contextlib import suppress
 from datetime import timedelta
 from typing import Annotated, Final, Literal
 
@@ -82,21 +83,16 @@ def asked_by(directory: Directory, renewal: Renewal) -> Asked:
             key, which a suspended agency does not have.
     """
     raw, found = renewal.asked.encode(), None
-    try:
+    with suppress(WireError, ValidationError):
         found = Asked.model_validate_json(statement.body_of("request", raw))
-    except (WireError, ValidationError):
-        found = None
     if found is None:
         raise DirectoryError("request_malformed")
-    now, sound = utc_time(), False
-    try:
+    now = utc_time()
+    with suppress(WireError):
         statement.verify("request", raw, lambda kid: directory.verify_key(found.agency, kid, now))
-        sound = found.bus == directory.bus and abs(now - found.made) <= GOOD_FOR
-    except WireError:
-        sound = False
-    if not sound:
-        raise DirectoryError("request_invalid")
-    return found
+        if found.bus == directory.bus and abs(now - found.made) <= GOOD_FOR:
+            return found
+    raise DirectoryError("request_invalid")
 
 
 def certified(folder: BusFolder, directory: Directory, renewal: Renewal) -> Renewal:
@@ -157,7 +153,7 @@ def check(folder: BusFolder, agency: str, renewal: Renewal) -> None:
         DirectoryError: ``certificate_invalid``.
     """
     tls, sound = Tls(folder.agency(agency).path), False
-    try:
+    with suppress(ValueError, TypeError, InvalidSignature, UnsupportedAlgorithm, x509.InvalidVersion):
         new, by = _read(renewal.certificate), _read(renewal.authority)
         own = x509.load_pem_x509_csr(certificate.request(tls)).public_key()
         new.verify_directly_issued_by(by)
@@ -170,8 +166,6 @@ def check(folder: BusFolder, agency: str, renewal: Renewal) -> None:
             and new.not_valid_before_utc <= certificate.now() < new.not_valid_after_utc
             and (before is None or before.not_valid_after_utc < new.not_valid_after_utc)
         )
-    except (ValueError, TypeError, InvalidSignature, UnsupportedAlgorithm, x509.InvalidVersion):
-        sound = False
     if not sound:
         raise DirectoryError("certificate_invalid")
 

@@ -5,6 +5,7 @@ operator signs the answer too, since with another authority in it somebody could
 """
 
 import hashlib
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, ClassVar, Final, Literal, Self
 
@@ -59,10 +60,8 @@ def believe(bus: str, agency: str, certificate: str, ca: str, word: str | None, 
         DirectoryError: ``certificate_altered``.
     """
     said = None
-    try:
+    with suppress(WireError):
         said, _ = statement.verify("certificate", (word or "").encode(), {operator.kid: operator}.__getitem__)
-    except WireError:
-        said = None
     if said != body_of(Issued(bus=bus, agency=agency, certificate=digest(certificate), ca=digest(ca))):
         raise DirectoryError("certificate_altered")
 
@@ -81,15 +80,10 @@ class Carried(Frozen):
     @classmethod
     def parsed(cls, raw: bytes) -> Self:
         """Read what stands in a file or a record. Raises DirectoryError with the code `malformed`."""
-        found = None
-        try:
+        with suppress(WireError, ValidationError):
             if len(raw) <= LARGEST:
-                found = cls.model_validate_json(json.dumps(json.loads(raw, limit=LARGEST)))
-        except (WireError, ValidationError):
-            found = None
-        if found is None:
-            raise DirectoryError(cls.malformed)
-        return found
+                return cls.model_validate_json(json.dumps(json.loads(raw, limit=LARGEST)))
+        raise DirectoryError(cls.malformed)
 
     def write(self, path: Path) -> None:
         """Write the file to *path*, whole or not at all, for its owner only."""
@@ -150,11 +144,9 @@ def disposed_cases(directory: Directory, request: Request) -> frozenset[str]:
     agency, found = request.entry.agency, set()
     for each in request.disposals:
         body = None
-        try:
+        with suppress(WireError, ValidationError):
             raw, _ = statement.verify("erasure", each.encode(), lambda kid: directory.any_verify_key(agency, kid))
             body = Disposal.model_validate_json(json.dumps(raw))
-        except (WireError, ValidationError):
-            body = None
         if body is None or (body.bus, body.agency) != (directory.bus, agency):
             raise DirectoryError("request_invalid")
         if body.outcome == "handed_over" and not _takes_over(directory, body):

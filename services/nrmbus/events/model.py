@@ -7,6 +7,7 @@ Times are aware and in UTC, to the second. Nothing here reads a clock or does I/
 import json
 import re
 from collections.abc import Hashable, Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from functools import cache
 from typing import Annotated, Any, ClassVar, Literal, Self, TypeAlias, TypeVar
@@ -191,10 +192,9 @@ class Frozen(BaseModel):
     @classmethod
     def from_mapping(cls, mapping: Mapping[str, Any]) -> Self:
         """Read an object from JSON types (lists, strings, integers), as a form or a file has them. Raise as `from_json`."""
-        try:
+        raw = None
+        with suppress(TypeError, ValueError, RecursionError):
             raw = json.dumps(dict(mapping))
-        except (TypeError, ValueError, RecursionError):
-            raw = None
         if raw is None:
             raise Invalid((Problem("", "json_type"),))
         return cls.from_json(raw)

@@ -14,7 +14,6 @@ import threading
 import time
 from collections.abc import Callable, Container, Mapping
 from contextlib import ExitStack
-from types import TracebackType
 from typing import Final, Self
 
 from aiokafka.errors import KafkaError
@@ -112,9 +111,7 @@ class Supervisor:
             raise
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.stop()
 
     def kill(self, service: str) -> None:

@@ -12,7 +12,6 @@ import time
 from collections.abc import Collection, Coroutine, Mapping
 from datetime import datetime
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Final, Self, TypeVar
 
 from nrmbus.auditor.history.history import History, HistoryReader, rules_of
@@ -22,12 +21,12 @@ from nrmbus.bus.folder import BusFolder
 from nrmbus.bus.kafka import clients
 from nrmbus.client import Door, DoorError
 from nrmbus.directory import DirectoryError
-from nrmbus.directory.admission import Newcomer, admit, read_directory
+from nrmbus.directory.admission import Newcomer, admit, home_of, read_directory
 from nrmbus.events.model import Part
 from nrmbus.play import differences, traces_left
 from nrmbus.play.quiet import Quiet
 from nrmbus.play.scenario import Participant
-from nrmbus.play.stage import Happened, NotBuiltError, Outcome, StageError, Standing, Words
+from nrmbus.play.stage import Happened, Outcome, Stage, StageError, Standing, Words
 from nrmbus.wire import times
 from nrmbus.wire.names import AUDITOR, REGISTRAR, TIMEKEEPER
 
@@ -36,8 +35,8 @@ VERDICT_SECONDS: Final = 25.0
 _Result = TypeVar("_Result")
 
 
-class BusStage:
-    """A :class:`~nrmbus.play.stage.Stage` over a running bus for playing. Use as a context manager."""
+class BusStage(Stage):
+    """A stage over a running bus for playing. Use as a context manager."""
 
     def __init__(self, folder: BusFolder) -> None:
         """Prepare to play on the bus in *folder*, which must be up."""
@@ -59,9 +58,7 @@ class BusStage:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._run(self._close())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
@@ -116,20 +113,14 @@ class BusStage:
         await self._tick(starts)
 
     def _same_places(self, name: str, newcomer: Newcomer) -> None:
-        path = self._folder.agency(name).agency_json
-        if (
-            path.exists()
-            and newcomer.capacity
-            and json.loads(path.read_bytes()).get("capacity") != dict(newcomer.capacity)
-        ):
+        path, places = self._folder.agency(name).agency_json, dict(newcomer.capacity)
+        if path.exists() and places and json.loads(path.read_bytes()).get("capacity") != places:
             raise StageError(f"{name} is on this bus already, with other places: play on a fresh one")
 
     async def _find_doors(self) -> None:
         until = time.monotonic() + START_SECONDS
-        homes = {name: self._folder.agency(name).path for name in self._folder.agencies()}
-        homes |= {name: self._folder.service(name) for name in (REGISTRAR, TIMEKEEPER, AUDITOR)}
-        for name, home in homes.items():
-            await self._open(name, home, until)
+        for name in (*self._folder.agencies(), REGISTRAR, TIMEKEEPER, AUDITOR):
+            await self._open(name, home_of(self._folder, name), until)
         while not set(self._agencies) <= set((await self._doors[REGISTRAR].health())["outboxes"]):
             if time.monotonic() > until:
                 raise StageError("the registrar has not noticed the new agencies: see its log")
@@ -174,12 +165,12 @@ class BusStage:
 
     def again(self, event: str) -> Outcome:
         """Have the sender's desk send the very bytes of *event* once more."""
-        return self._run(self._again(event))
+        return self._run(self._again(self._sender[event], event))
 
-    async def _again(self, event: str) -> Outcome:
-        said = await self._doors[self._sender[event]].again(event, wait=VERDICT_SECONDS)
-        await self._quiet.wait({self._sender[event]})
-        return _outcome(said)
+    async def _again(self, sender: str, event: str) -> Outcome:
+        answer = await self._doors[sender].again(event, wait=VERDICT_SECONDS)
+        await self._quiet.wait({sender})
+        return _outcome(answer)
 
     def advance(self, at: datetime) -> None:
         """Move the clock through every due time up to *at*."""
@@ -209,13 +200,10 @@ class BusStage:
         """The registered events of a case, from the history."""
         self._run(self._catch_up())
         return tuple(
-            Happened(
-                id=fact.event.id, subject=subject, at=fact.event.time, by=fact.event.source, type=fact.event.type,
-                data=fact.event.data.to_mapping(), ref=fact.event.referral,
-            )
+            Happened.of(fact.event, fact.event.time)
             for fact in self._history.facts(subject)
             if technical or not fact.event.data.technical
-        )  # fmt: skip
+        )
 
     async def _catch_up(self) -> None:
         try:
@@ -286,12 +274,6 @@ class BusStage:
         rows = self._run(self._received())[agency]
         return tuple(row["type"] for row in rows if subject in (None, row["case"]))
 
-    def statistics(self, year: int, table: str) -> Mapping[str, int | str]:
-        """There is no Coordinator's service yet."""
-        raise NotBuiltError(
-            f"nrmbus has no service that makes statistics yet, so there is no table {table} of {year} to look at"
-        )
-
     # -- doing harm, and comparing -----------------------------------------------------------------------------------
 
     def restart(self, service: str) -> None:
@@ -309,12 +291,7 @@ class BusStage:
                 raise StageError(f"{service} was killed and did not come back")
             await asyncio.sleep(0.02)
         if service in self._doors:
-            home = (
-                self._folder.service(service)
-                if service in (REGISTRAR, TIMEKEEPER, AUDITOR)
-                else self._folder.agency(service).path
-            )
-            await self._open(service, home, until)
+            await self._open(service, home_of(self._folder, service), until)
         await self._quiet.wait(self._doors)
 
     def _pid(self, service: str) -> int | None:

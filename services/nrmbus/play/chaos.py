@@ -34,7 +34,7 @@ from nrmbus.bus.kafka import clients, topics
 from nrmbus.bus.kafka.gate import Gate
 from nrmbus.client import Door, DoorError
 from nrmbus.directory import Identity, Operator
-from nrmbus.directory.admission import Newcomer, read_directory
+from nrmbus.directory.admission import Newcomer, home_of, read_directory
 from nrmbus.host.supervisor import Supervisor
 from nrmbus.play.chaos_report import Fault, Found, show
 from nrmbus.play.load import Agency, Submission
@@ -126,13 +126,8 @@ class Chaos:
     async def _until_acknowledged(self, producer: AIOKafkaProducer, said: Submission) -> None:
         while True:
             try:
-                await producer.send_and_wait(
-                    said.topic,
-                    said.record.value,
-                    key=said.record.key,
-                    headers=list(said.record.headers),
-                    partition=said.partition,
-                )
+                record, headers = said.record, list(said.record.headers)
+                await producer.send_and_wait(said.topic, record.value, record.key, said.partition, headers=headers)
             except KafkaError:
                 await asyncio.sleep(0.2)
             else:
@@ -251,8 +246,7 @@ class Chaos:
         return None
 
     def _door(self, service: str) -> Door:
-        own = service in (REGISTRAR, TIMEKEEPER)
-        return Door.of(self._folder.service(service) if own else self._folder.agency(service).path)
+        return Door.of(home_of(self._folder, service))
 
     # -- a run -------------------------------------------------------------------------------------------------------
 
@@ -364,9 +358,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             tell=lambda number, what: progress.update(bar, completed=number, description=what),
         )  # fmt: skip
     if asked.json:
-        sys.stdout.write(
-            json.dumps(asdict(found) | {"anomaly": found.anomaly, "late": len(found.late)}, indent=1) + "\n"
-        )
+        told = asdict(found) | {"anomaly": found.anomaly, "late": len(found.late)}
+        sys.stdout.write(json.dumps(told, indent=1) + "\n")
     else:
         show(found)
     return int(found.anomaly or bool(found.late))

@@ -7,7 +7,7 @@ from nrmbus.auditor.history.history import History, fold
 from nrmbus.bus.reach import Where
 from nrmbus.play.stage import Standing
 from nrmbus.play.trail import check
-from nrmbus.rules import Rules, View
+from nrmbus.rules import Rules
 
 
 def of_case(
@@ -23,7 +23,7 @@ def of_case(
     found = []
     if (standing.status, sorted(standing.open_referrals)) != (whole.status, sorted(whole.open_referrals)):
         found.append("the registrar holds a case otherwise than its history tells it")
-    if sorted(standing.open_deadlines) != _duties(rules, whole):
+    if sorted(standing.open_deadlines) != sorted(clock.code for clock in rules.clocks(whole)):
         found.append("the timekeeper holds other duties of a case than its history tells")
     for agency, page in shown.items():
         own = list(history.of(agency, subject))
@@ -36,10 +36,6 @@ def of_case(
         if (page.get("status"), page.get("events"), sorted(page.get("open_referrals", ()))) != due:
             found.append(f"{agency} shows a case otherwise than the fold of its own events")
     return found
-
-
-def _duties(rules: Rules, view: View) -> list[str]:
-    return sorted(clock.code for clock in rules.clocks(view))
 
 
 def of_trail(where: Where) -> list[str]:

@@ -106,11 +106,8 @@ class Judge:
         if not isinstance(expected, dict):
             expected = dict.fromkeys(filled, expected or ())
         elif set(expected) != set(filled):
-            yield (
-                f"opened_by{on}",
-                f"one list for each of {_names(expected)}",
-                f"a letter with {_names(filled, 'no part')}",
-            )
+            lists, parts = f"one list for each of {_names(expected)}", f"a letter with {_names(filled, 'no part')}"
+            yield f"opened_by{on}", lists, parts
             return
         opens = self._stage.opens(said.outcome.id)
         for part in filled:
@@ -172,14 +169,12 @@ class Judge:
             referrals = sorted(map(self._aliases.alias_of_ref, standing.open_referrals))
             expected = {self._aliases.ref(each, alias): each for each in check.open_referrals or ()}
             if check.open_referrals is not None and set(expected) != set(standing.open_referrals):
-                differences.append(
-                    (f"open_referrals{on}", _names(expected.values(), "none"), _names(referrals, "none"))
-                )
+                due, found = _names(expected.values(), "none"), _names(referrals, "none")
+                differences.append((f"open_referrals{on}", due, found))
             deadlines = sorted(standing.open_deadlines)
             if check.open_deadlines is not None and sorted(check.open_deadlines) != deadlines:
-                differences.append(
-                    (f"open_deadlines{on}", _names(check.open_deadlines, "none"), _names(deadlines, "none"))
-                )
+                due, found = _names(check.open_deadlines, "none"), _names(deadlines, "none")
+                differences.append((f"open_deadlines{on}", due, found))
             for agency in check.shown_to:
                 shown = self._stage.status_at(agency, case)
                 if shown != (check.status or standing.status):

@@ -49,23 +49,12 @@ class Agency:
         """The next event of *subject*."""
         sequence = self.sequences.get(subject, 0) + 1
         self.sequences[subject] = sequence
+        data, agency, partition = self._data(sequence), self.identity.agency, ids.partition_of(subject, partitions)
         event = Event(
-            id=ids.new_event_id(),
-            source=self.identity.agency,
-            type=(data := self._data(sequence)).type,
-            version=1,
-            subject=subject,
-            time=now,
-            recordedtime=now,
-            sequence=sequence,
-            actor="S-0001",
-            policy=POLICY,
-            data=data,
-        )
-        record = encode(event, self.identity.signing)
-        return Submission(
-            self.identity.agency, event.id, subject, sequence, ids.partition_of(subject, partitions), record
-        )
+            id=ids.new_event_id(), source=agency, type=data.type, version=1, subject=subject, time=now, recordedtime=now,
+            sequence=sequence, actor="S-0001", policy=POLICY, data=data,
+        )  # fmt: skip
+        return Submission(agency, event.id, subject, sequence, partition, encode(event, self.identity.signing))
 
     def _data(self, sequence: int) -> Data:
         if sequence == 1:

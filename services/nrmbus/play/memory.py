@@ -16,7 +16,7 @@ from nrmbus.events.errors import Invalid, UnknownType
 from nrmbus.events.model import Draft, Event, Fact, Part
 from nrmbus.play.memory_desk import Delivery, MemoryDesk
 from nrmbus.play.scenario import Participant
-from nrmbus.play.stage import Happened, NotBuiltError, Outcome, StageError, Standing, Words
+from nrmbus.play.stage import Happened, Outcome, Stage, StageError, Standing, Words
 from nrmbus.play.words import draft_of
 from nrmbus.rules import Agency, Due, Rules, View, load_profile
 from nrmbus.wire.ids import new_event_id, said_by_itself
@@ -28,8 +28,8 @@ _FROM_DRAFT: Final = (
 )  # fmt: skip
 
 
-class MemoryBus:
-    """A :class:`~nrmbus.play.stage.Stage` that is a few dictionaries."""
+class MemoryBus(Stage):
+    """A stage that is a few dictionaries."""
 
     def __init__(self) -> None:
         """Begin with no agency, no case and no time."""
@@ -89,7 +89,9 @@ class MemoryBus:
     def history(self, subject: str, *, technical: bool = False) -> tuple[Happened, ...]:
         """The registered events of a case or incident."""
         facts = self._history.get(subject, {}).values()
-        return tuple(_happened(fact) for fact in facts if technical or not fact.event.data.technical)
+        return tuple(
+            Happened.of(fact.event, fact.registered) for fact in facts if technical or not fact.event.data.technical
+        )
 
     def received(self, event: str) -> tuple[str, ...]:
         """Return the agencies with *event* in their inbox."""
@@ -122,12 +124,6 @@ class MemoryBus:
     def inbox(self, agency: str, subject: str | None = None) -> tuple[str, ...]:
         """What *agency* received."""
         return tuple(event.type for event in self._desks[agency].inbox if subject in (None, event.subject))
-
-    def statistics(self, year: int, table: str) -> Mapping[str, int | str]:
-        """There is no Coordinator's service yet."""
-        raise NotBuiltError(
-            f"nrmbus has no service that makes statistics yet, so there is no table {table} of {year} to look at"
-        )
 
     def restart(self, service: str) -> None:
         """Let a desk, the registrar or the timekeeper read its history again and publish its events again."""
@@ -271,16 +267,3 @@ def _said_by_timekeeper(due: Due) -> str:
 
 def _digest(letter: Mapping[Part, Mapping[str, Any]]) -> str:
     return hashlib.sha256(json.dumps(letter, sort_keys=True).encode()).hexdigest()
-
-
-def _happened(fact: Fact) -> Happened:
-    event = fact.event
-    return Happened(
-        id=event.id,
-        subject=event.subject,
-        at=fact.registered,
-        by=event.source,
-        type=event.type,
-        data=event.data.to_mapping(),
-        ref=event.referral,
-    )

@@ -83,10 +83,9 @@ class MemoryDesk:
         twin = MemoryDesk(self._agency, self._rules, self._agencies, self._settings)
         twin._ledger = list(self._ledger)
         twin.restart()
-        found = [f"{self._agency.id} shows a case otherwise than its own events tell it"] * (twin._views != self._views)
-        return (
-            *found,
-            *[f"{self._agency.id} keeps its book otherwise than its own events tell it"] * (twin._book != self._book),
+        kept = {"shows a case": twin._views == self._views, "keeps its book": twin._book == self._book}
+        return tuple(
+            f"{self._agency.id} {what} otherwise than its own events tell it" for what, same in kept.items() if not same
         )
 
     def _take(self, delivery: Delivery) -> tuple[Draft, ...]:
@@ -119,11 +118,7 @@ def _erased(me: str, fact: Fact) -> tuple[Draft, ...]:
     data = fact.event.data
     if not isinstance(data, AccessErasureDue):
         return ()
-    done = AccessErasureConfirmed(ground=data.ground, horizon=fact.registered)
-    id = said_by_itself(me, fact.event.id, done.type)
-    subject, cause = fact.event.subject, fact.event.id
-    return (
-        Draft(
-            type=done.type, subject=subject, data=done, time=fact.registered, actor=BY_ITSELF, causationid=cause, id=id
-        ),
-    )
+    at, subject, cause = fact.registered, fact.event.subject, fact.event.id
+    done = AccessErasureConfirmed(ground=data.ground, horizon=at)
+    id = said_by_itself(me, cause, done.type)
+    return (Draft(type=done.type, subject=subject, data=done, time=at, actor=BY_ITSELF, causationid=cause, id=id),)

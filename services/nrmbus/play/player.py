@@ -78,41 +78,24 @@ class _Play:
         new = [event for subject in subjects for event in self._stage.history(subject) if event.id not in self._told]
         for event in sorted(new, key=lambda each: each.at):
             self._told.add(event.id)
-            self._put(
-                Row(
-                    step.number,
-                    step.line,
-                    event.at,
-                    event.by,
-                    event.type,
-                    "by itself",
-                    _detail(event),
-                    tuple(sorted(self._stage.received(event.id))),
-                )
-            )
+            received = tuple(sorted(self._stage.received(event.id)))
+            place = step.number, step.line, event.at
+            self._put(Row(*place, event.by, event.type, "by itself", _detail(event), received))
 
     def _publish(self, step: Step, what: Publish) -> Row:
         said: list[Said] = []
         for case in what.subjects:
             said += self._once_more(what, case) if what.again else self._say(step, what, case)
-        failures = tuple(self._judge.published(step, what, said)) if said else (_nothing_to_repeat(step),)
+        nothing = Failure(step.number, step.line, "again", "an earlier registered event", "none that was registered")
+        failures = tuple(self._judge.published(step, what, said)) if said else (nothing,)
         self._told.update(each.outcome.id for each in said)
         result: Result = "registered" if said and said[0].outcome.registered else "refused"
         if what.again:
             result = "same receipt"
         detail = _refusal(said[0].outcome) if result == "refused" else ""
         received = () if what.again else self._judge.received(said)
-        return Row(
-            step.number,
-            step.line,
-            step.at,
-            what.by,
-            what.event,
-            "failed" if failures else result,
-            detail,
-            received,
-            failures,
-        )
+        place = step.number, step.line, step.at
+        return Row(*place, what.by, what.event, "failed" if failures else result, detail, received, failures)
 
     def _say(self, step: Step, what: Publish, case: str | None) -> Iterator[Said]:
         for receiver, words in self._words(step, what, case):
@@ -177,10 +160,6 @@ class _Play:
         found, failures = self._judge.checked(step, check)
         result: Result = "failed" if failures else "holds"
         return Row(step.number, step.line, step.at, "", check.title, result, found, failures=tuple(failures))
-
-
-def _nothing_to_repeat(step: Step) -> Failure:
-    return Failure(step.number, step.line, "again", "an earlier registered event", "none that was registered")
 
 
 def _refusal(outcome: Outcome) -> str:

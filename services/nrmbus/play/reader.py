@@ -1,6 +1,7 @@
 """Strict reader of scenario files: a misspelt expectation is an error, never an unchecked line."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from datetime import UTC, datetime, time, timedelta
 from importlib import resources
 from itertools import pairwise
@@ -89,13 +90,9 @@ def read(path: Path) -> Scenario:
         OSError: there is no such file, or it may not be read.
 
     """
-    try:
-        text = path.read_text(encoding="utf-8")
-    except UnicodeDecodeError:
-        text = None
-    if text is None:
-        raise ScenarioError(path.name, 1, "the file is not UTF-8")
-    return parse(text, path.name)
+    with suppress(UnicodeDecodeError):
+        return parse(path.read_text(encoding="utf-8"), path.name)
+    raise ScenarioError(path.name, 1, "the file is not UTF-8")
 
 
 def parse(text: str, name: str = "scenario") -> Scenario:
@@ -168,10 +165,9 @@ class _Reader:
         return path
 
     def _first(self, starts: str) -> datetime:
-        try:
+        first = None
+        with suppress(ValueError):
             first = datetime.fromisoformat(starts)
-        except ValueError:
-            first = None
         if first is None or first.tzinfo is None or first.microsecond:
             raise self._error(
                 ("starts",), "'starts' is a time with seconds and an offset, like 2026-03-02T09:00:00+04:00"
@@ -218,10 +214,9 @@ class _Reader:
         return Step(self._step, self._lines[path], at.astimezone(UTC), occurred.astimezone(UTC), what)
 
     def _moment(self, text: Any, path: strict.Path) -> datetime:
-        try:
+        when = None
+        with suppress(ValidationError):
             when = _WHEN.validate_python(text, strict=True)
-        except ValidationError:
-            when = None
         if when is None:
             raise self._error(path, """a time is "H:MM", "dN H:MM" or "dN", in quotation marks""")
         if not when.startswith("d"):
@@ -281,15 +276,10 @@ class _Reader:
                 self._of_cases(check.case, check.cases, path)
                 self._known(check.shown_to, (*path, "shown_to"))
                 self._aliases("ref", check.open_referrals or (), (*path, "open_referrals"))
-                if (
-                    check.status is None
-                    and check.open_referrals is None
-                    and check.open_deadlines is None
-                    and not check.shown_to
-                ):
-                    raise self._error(
-                        path, "a state is any of 'status', 'open_referrals', 'open_deadlines', 'shown_to'"
-                    )
+                looked = (check.status, check.open_referrals, check.open_deadlines, check.shown_to or None)
+                if all(each is None for each in looked):
+                    any_of = "a state is any of 'status', 'open_referrals', 'open_deadlines', 'shown_to'"
+                    raise self._error(path, any_of)
             case CheckInbox():
                 self._known((check.agency,), (*path, "agency"))
                 self._aliases("case", [check.case] if check.case else (), (*path, "case"))
@@ -334,7 +324,8 @@ class _Reader:
 def _sentence(error: ErrorDetails, model: type[Frozen]) -> str:
     key = next((str(part) for part in reversed(error["loc"]) if isinstance(part, str)), "")
     if error["type"] == "extra_forbidden":
-        known = _keys(model) if len(error["loc"]) == 1 else ()
+        fields = model.model_fields.items() if len(error["loc"]) == 1 else ()
+        known = [field.alias or name for name, field in fields]
         return f"unknown key '{key}'" + (f"; known here are {', '.join(known)}" if known else "")
     if error["type"] == "missing":
         return f"the key '{key}' is missing"
@@ -344,7 +335,3 @@ def _sentence(error: ErrorDetails, model: type[Frozen]) -> str:
     if key == "[key]":
         return f"the key '{error['loc'][-2]}' {message}"
     return f"the value of '{key}' {message}"
-
-
-def _keys(model: type[Frozen]) -> Iterator[str]:
-    return (field.alias or name for name, field in model.model_fields.items())

@@ -1,7 +1,7 @@
 """Report of a play: one row for each step and for each automatic event of a service, and every failure."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Any, Literal
 
@@ -76,29 +76,11 @@ class Report:
             "played": self.played,
             "green": self.green,
             "rows": [_row(row) for row in self.rows],
-            "failures": [_failure(failure) for failure in self.failures],
+            "failures": [asdict(failure) for failure in self.failures],
         }
 
 
 def _row(row: Row) -> dict[str, Any]:
-    return {
-        "step": row.step,
-        "line": row.line,
-        "time": row.at.strftime("%Y-%m-%dT%H:%M:%SZ"),
-        "who": row.who,
-        "event": row.event,
-        "result": row.result,
-        "detail": row.detail,
-        "received": list(row.received),
-    }
-
-
-def _failure(failure: Failure) -> dict[str, Any]:
-    return {
-        "step": failure.step,
-        "line": failure.line,
-        "what": failure.what,
-        "expected": failure.expected,
-        "found": failure.found,
-        "built": failure.built,
-    }
+    told = {"time": row.at.strftime("%Y-%m-%dT%H:%M:%SZ"), "received": list(row.received)}
+    names = ("step", "line", "time", "who", "event", "result", "detail", "received")
+    return {name: told[name] if name in told else getattr(row, name) for name in names}

@@ -7,9 +7,9 @@ event has been delivered, every automatic answer given and every service has see
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any, Protocol, Self
 
-from nrmbus.events.model import Part
+from nrmbus.events.model import Event, Part
 from nrmbus.play.scenario import Participant
 
 
@@ -72,6 +72,12 @@ class Happened:
     data: Mapping[str, Any]
     ref: str | None
 
+    @classmethod
+    def of(cls, event: Event, at: datetime) -> Self:
+        """Return the registered *event*, with the time *at* that is told for it."""
+        data = event.data.to_mapping()
+        return cls(event.id, event.subject, at, event.source, event.type, data, event.referral)
+
 
 @dataclass(frozen=True, slots=True)
 class Standing:
@@ -119,7 +125,14 @@ class Stage(Protocol):
         """The types of the events that *agency* received, in order, technical ones left out."""
 
     def statistics(self, year: int, table: str) -> Mapping[str, int | str]:
-        """What the Coordinator would publish: a figure, or ``suppressed``, for each cell."""
+        """What the Coordinator would publish: a figure, or ``suppressed``, for each cell.
+
+        Raises:
+            NotBuiltError: there is no Coordinator's service yet.
+        """
+        raise NotBuiltError(
+            f"nrmbus has no service that makes statistics yet, so there is no table {table} of {year} to look at"
+        )
 
     def restart(self, service: str) -> None:
         """Kill an agency's desk or a service and start it again."""

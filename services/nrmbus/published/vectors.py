@@ -9,6 +9,7 @@ import hashlib
 import json as plain_json
 import sys
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
@@ -316,11 +317,8 @@ def check(folder: Path = FOLDER) -> list[str]:
             wrong.append(name)
     for name in LETTERS:
         path, agrees = folder / name, False
-        if path.exists():
-            try:
-                agrees = opens(_read(path))
-            except (WireError, KeyError):
-                agrees = False
+        with suppress(FileNotFoundError, WireError, KeyError):
+            agrees = opens(_read(path))
         if not agrees:
             wrong.append(name)
     return wrong

@@ -65,12 +65,10 @@ class Watch:
             return
         event: Event | None = None
         told: tuple[str, ...] = ()
-        try:
+        with suppress(HistoryFault):
             found.check_commitments()
             told = found.told(Audience.parse).recipients
             event = known_event(found.opened())
-        except HistoryFault:
-            event = None
         # An event that was cut out or altered, or that this release does not know, may have ended a clock.
         # A breach that is published late does less harm than a false one.
         if event is None:

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Final
@@ -66,12 +67,10 @@ def moment(text: str | None, zone: ZoneInfo, option: str, *, begin: bool = False
     if read is not None:
         return read
     midnight = None
-    try:
+    with suppress(ValueError, OverflowError):  # in UTC, the first and the last possible day lie outside the range
         day = date.fromisoformat(text) if _DAY.fullmatch(text) else None
         day = day if begin or day is None else day + timedelta(days=1)
         midnight = datetime.combine(day, time(), zone).astimezone(UTC) if day else None
-    except (ValueError, OverflowError):  # in UTC, the first and the last possible day lie outside the range
-        midnight = None
     if midnight is None:
         raise BusError(
             f"{option} wants a day like 2026-03-02, or a time in UTC to the second like 2026-03-02T09:00:00Z."

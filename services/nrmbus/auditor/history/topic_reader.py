@@ -1,7 +1,6 @@
 """Reader of several topics without a consumer group: the caller says from which offset, and no record is passed over."""
 
 from collections.abc import Iterable, Mapping
-from types import TracebackType
 from typing import Final, Self
 
 from aiokafka import TopicPartition
@@ -26,9 +25,7 @@ class TopicReader:
         await self.start()
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         await self.stop()
 
     async def start(self) -> None:

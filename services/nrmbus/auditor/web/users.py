@@ -6,11 +6,9 @@ have numbers of their own in the same file.
 """
 
 import base64
-import fcntl
 import hashlib
 import hmac
 import json
-import os
 import re
 import secrets
 from collections.abc import Iterator
@@ -19,7 +17,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from nrmbus.bus.errors import BusError
-from nrmbus.bus.folder import PRIVATE_FILE, make_private, write_json
+from nrmbus.bus.folder import locked, write_json
 from nrmbus.wire.ids import new_ref
 
 FILE: Final = "users.json"
@@ -87,14 +85,10 @@ class Users:
     @contextmanager
     def _changing(self) -> Iterator[dict[str, Any]]:
         """Give the content of the file to change in the block; a lock keeps two processes from undoing each other's changes."""
-        descriptor = os.open(make_private(self._path.parent) / "users.lock", os.O_RDWR | os.O_CREAT, PRIVATE_FILE)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        with locked(self._path.with_name("users.lock")):
             body = self._read()
             yield body
             write_json(self._path, body)
-        finally:
-            os.close(descriptor)
 
     @staticmethod
     def check_name(name: str) -> None:

@@ -3,19 +3,18 @@
 Run as a module, this file resolves the list again from its two root coordinates and writes it.
 """
 
-import fcntl
 import hashlib
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from nrmbus.bus.errors import JarAltered, KafkaFailed
-from nrmbus.bus.folder import PRIVATE_FILE, cache_home, make_private
+from nrmbus.bus.folder import PRIVATE_FILE, cache_home, locked
 
 if TYPE_CHECKING:
     from jgo.maven import MavenContext
@@ -82,15 +81,9 @@ def class_path(home: Path) -> str:
     return os.pathsep.join(str(home / jar.name) for jar in pinned())
 
 
-@contextmanager
-def cache_held(home: Path) -> Iterator[None]:
+def cache_held(home: Path) -> AbstractContextManager[None]:
     """Be the only process that writes to *home*; a second process waits here."""
-    descriptor = os.open(make_private(home) / ".lock", os.O_RDWR | os.O_CREAT, PRIVATE_FILE)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)
+    return locked(home / ".lock")
 
 
 def fetch(home: Path, progress: Progress) -> None:

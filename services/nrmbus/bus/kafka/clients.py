@@ -8,7 +8,7 @@ and the certificate to reach the broker with.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, Literal
@@ -18,6 +18,7 @@ from aiokafka.coordinator.assignors.range import RangePartitionAssignor
 
 from nrmbus.bus.aiokafka_patches.fast_close import without_farewell
 from nrmbus.bus.aiokafka_patches.tolerant import whatever_was_written
+from nrmbus.bus.errors import KafkaFailed
 from nrmbus.bus.reach import Where, reach
 
 if TYPE_CHECKING:
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
 
 without_farewell()
 whatever_was_written()
+
+ANSWER_SECONDS: Final = 10.0
+"""Patience for one answer of the broker to an administration client."""
 
 Kind = Literal["every", "reader", "watcher", "registrar", "desk", "producer", "shard"]
 
@@ -171,6 +175,23 @@ async def reading_past(
         yield consumer, ends
     finally:
         await consumer.stop()
+
+
+def answered(futures: Iterable[Any]) -> list[Any]:
+    """Return the broker's answers to calls of an administration client.
+
+    Raises:
+        KafkaFailed: the broker did not answer one, or refused.
+    """
+    from confluent_kafka import KafkaException  # noqa: PLC0415 - see `admin`
+
+    try:
+        return [future.result(ANSWER_SECONDS) for future in futures]
+    except (KafkaException, TimeoutError) as error:
+        reason = error.args[0].name() if isinstance(error, KafkaException) else "no answer"
+        raise KafkaFailed(
+            f"The broker did not do what was asked ({reason}): see whether it runs with nrmbus up"
+        ) from None
 
 
 def admin(where: Where) -> "AdminClient":

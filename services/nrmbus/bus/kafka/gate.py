@@ -5,19 +5,18 @@ plain text the broker knows nobody, and there is nothing to keep.
 """
 
 import asyncio
-import fcntl
-import os
 import re
 import time
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping
+from contextlib import AbstractContextManager
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
 from nrmbus.bus.errors import KafkaFailed
-from nrmbus.bus.folder import BusFolder, make_private
+from nrmbus.bus.folder import BusFolder, locked
 from nrmbus.bus.kafka import client_metrics, clients, quotas
+from nrmbus.bus.kafka.clients import ANSWER_SECONDS, answered
 from nrmbus.bus.kafka.declarations import Declaration, load_declarations
 from nrmbus.bus.kafka.entitlements import Entitlement, Kind, entitlements
 from nrmbus.bus.pki.authority import OF_THE_OPERATOR, Authority
@@ -27,7 +26,6 @@ from nrmbus.wire.ids import AGENCY_ID
 if TYPE_CHECKING:
     from confluent_kafka.admin import AdminClient
 
-ANSWER_SECONDS: Final = 10.0
 SERVICES_WITHOUT_QUOTA: Final = frozenset({"registrar", "timekeeper", "auditor", "statistics"})
 """The bus's own: all of its traffic is theirs."""
 _ANY: Final = "*"
@@ -205,15 +203,9 @@ class Gate:
 
     # -- the broker --------------------------------------------------------------------------------------------------
 
-    @contextmanager
-    def _alone(self) -> Iterator[None]:
+    def _alone(self) -> AbstractContextManager[None]:
         """Hold the lock for setting rights: a concurrent run that began before a certificate was issued would take its rights away."""
-        descriptor = os.open(make_private(self._folder.keys) / "gate.lock", os.O_RDWR | os.O_CREAT, 0o600)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
-            yield
-        finally:
-            os.close(descriptor)
+        return locked(self._folder.keys / "gate.lock")
 
     def _admin(self) -> "AdminClient":
         if self._client is None:
@@ -240,39 +232,27 @@ class Gate:
             time.sleep(0.02)
 
     def _found(self) -> frozenset[Rule]:
-        from confluent_kafka.admin import (  # noqa: PLC0415 - see clients.admin
-            AclBindingFilter,
-            AclOperation,
-            AclPermissionType,
-            ResourcePatternType,
-            ResourceType,
-        )
+        from confluent_kafka import admin  # noqa: PLC0415 - see clients.admin
 
-        anything: Any = None
-        everything = AclBindingFilter(
-            ResourceType.ANY,
-            anything,
-            ResourcePatternType.ANY,
-            anything,
-            anything,
-            AclOperation.ANY,
-            AclPermissionType.ANY,
-        )
-        return frozenset(map(_rule, _answered([self._admin().describe_acls(everything)])[0]))
+        any_: Any = None
+        kind, pattern = admin.ResourceType.ANY, admin.ResourcePatternType.ANY
+        operation, permission = admin.AclOperation.ANY, admin.AclPermissionType.ANY
+        everything = admin.AclBindingFilter(kind, any_, pattern, any_, any_, operation, permission)
+        return frozenset(map(_rule, answered([self._admin().describe_acls(everything)])[0]))
 
     def _add(self, wanted: Iterable[Rule]) -> None:
         from confluent_kafka.admin import AclBinding  # noqa: PLC0415 - see clients.admin
 
         bindings = [AclBinding(*_binding(rule)) for rule in sorted(wanted)]
         if bindings:
-            _answered(self._admin().create_acls(bindings).values())
+            answered(self._admin().create_acls(bindings).values())
 
     def _remove(self, unwanted: Iterable[Rule]) -> None:
         from confluent_kafka.admin import AclBindingFilter  # noqa: PLC0415 - see clients.admin
 
         filters = [AclBindingFilter(*_binding(rule)) for rule in sorted(unwanted)]
         if filters:
-            _answered(self._admin().delete_acls(filters).values())
+            answered(self._admin().delete_acls(filters).values())
 
 
 def rules(due: Iterable[Entitlement], standing: Mapping[str, tuple[str, ...]]) -> frozenset[Rule]:
@@ -285,21 +265,16 @@ def rules(due: Iterable[Entitlement], standing: Mapping[str, tuple[str, ...]]) -
 
 
 def _binding(rule: Rule) -> tuple[Any, ...]:
-    from confluent_kafka.admin import (  # noqa: PLC0415 - see clients.admin
-        AclOperation,
-        AclPermissionType,
-        ResourcePatternType,
-        ResourceType,
-    )
+    from confluent_kafka import admin  # noqa: PLC0415 - see clients.admin
 
     return (
-        ResourceType[rule.kind.upper()],
+        admin.ResourceType[rule.kind.upper()],
         rule.name,
-        ResourcePatternType[rule.pattern.upper()],
+        admin.ResourcePatternType[rule.pattern.upper()],
         f"User:{rule.principal}",
         rule.host,
-        AclOperation[rule.operation.upper()],
-        AclPermissionType[rule.permission.upper()],
+        admin.AclOperation[rule.operation.upper()],
+        admin.AclPermissionType[rule.permission.upper()],
     )
 
 
@@ -313,15 +288,3 @@ def _rule(binding: Any) -> Rule:
         binding.resource_pattern_type.name.lower(),
         binding.host,
     )
-
-
-def _answered(futures: Iterable[Any]) -> list[Any]:
-    from confluent_kafka import KafkaException  # noqa: PLC0415 - see clients.admin
-
-    try:
-        return [future.result(ANSWER_SECONDS) for future in futures]
-    except (KafkaException, TimeoutError) as error:
-        reason = error.args[0].name() if isinstance(error, KafkaException) else "no answer"
-        raise KafkaFailed(
-            f"The broker did not do what was asked ({reason}): see whether it runs with nrmbus up"
-        ) from None

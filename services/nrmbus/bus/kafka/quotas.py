@@ -54,10 +54,9 @@ def load_submissions(path: Path | None = None) -> tuple[int, int]:
 
 def _load(path: Path | None) -> dict[str, int]:
     path, due = path or _file(), (*LIMITS, *SUBMISSIONS)
-    try:
+    body = None
+    with suppress(OSError, yaml.YAMLError):
         body = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, yaml.YAMLError):
-        body = None
     if not isinstance(body, dict) or body.keys() != set(due) or not all(map(_is_rate, body.values())):
         raise DeclarationError(f"{path.name}: {', '.join(due)} are due, each a whole number above 0.")
     return body

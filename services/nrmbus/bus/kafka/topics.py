@@ -6,12 +6,12 @@ records.
 
 import time
 from collections.abc import Iterable, Mapping
-from concurrent.futures import Future
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 from nrmbus.bus.errors import KafkaFailed
 from nrmbus.bus.kafka import clients
+from nrmbus.bus.kafka.clients import ANSWER_SECONDS, answered
 from nrmbus.bus.kafka.declarations import Declaration, load_declarations
 from nrmbus.bus.reach import Where
 
@@ -20,8 +20,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Declaration", "Drift", "apply", "check", "docs", "load_declarations"]
 
-ANSWER_SECONDS: Final = 10.0
-"""Patience for one answer of the broker."""
 USABLE_SECONDS: Final = 20.0
 """Patience until a new topic can be written and read."""
 _RETENTION: Final = "retention.ms"
@@ -165,23 +163,6 @@ def _wanted(
 # -- the broker ------------------------------------------------------------------------------------------------------
 
 
-def _answer(future: "Future[Any]") -> Any:
-    """Return the broker's answer.
-
-    Raises:
-        KafkaFailed: it did not, or refused.
-    """
-    from confluent_kafka import KafkaException  # noqa: PLC0415 - see clients.admin
-
-    try:
-        return future.result(ANSWER_SECONDS)
-    except (KafkaException, TimeoutError) as error:
-        reason = error.args[0].name() if isinstance(error, KafkaException) else "no answer"
-        raise KafkaFailed(
-            f"The broker did not do what was asked ({reason}): see whether it runs with nrmbus up"
-        ) from None
-
-
 class _Broker:
     """The broker calls that this module needs."""
 
@@ -222,9 +203,10 @@ class _Broker:
         if not resources:
             return {}
         own = ConfigSource[_SET_ON_TOPIC].value
+        asked = self._admin.describe_configs(resources)
         return {
-            resource.name: {key: (entry.value, entry.source == own) for key, entry in _answer(future).items()}
-            for resource, future in self._admin.describe_configs(resources).items()
+            resource.name: {key: (entry.value, entry.source == own) for key, entry in answer.items()}
+            for resource, answer in zip(asked, answered(asked.values()), strict=True)
         }
 
     def make(self, topics: Iterable[_Topic]) -> None:
@@ -239,7 +221,7 @@ class _Broker:
             error = future.exception(ANSWER_SECONDS)
             exists = error is not None and error.args and error.args[0].code() == KafkaError.TOPIC_ALREADY_EXISTS
             if not exists:  # somebody else was faster, and made it from the same files
-                _answer(future)
+                answered([future])
 
     def set(self, drift: Iterable[Drift]) -> None:
         from confluent_kafka.admin import AlterConfigOpType, ConfigEntry, ConfigResource  # noqa: PLC0415 - see clients.admin
@@ -254,8 +236,7 @@ class _Broker:
             for topic, entries in changes.items()
         ]
         if resources:
-            for future in self._admin.incremental_alter_configs(resources).values():
-                _answer(future)
+            answered(self._admin.incremental_alter_configs(resources).values())
 
     def wait_usable(self, topics: Iterable[_Topic]) -> None:
         """Wait until each partition's leader knows its end: before that, a first write or read is an error."""

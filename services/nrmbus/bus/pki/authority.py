@@ -5,13 +5,11 @@ holder is ``User:<id>.<n>``, so rights belong to one certificate: an ended or st
 connections that were opened before. The authority's key lies beside the operator's.
 """
 
-import fcntl
 import hashlib
 import json
-import os
 import re
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from ipaddress import IPv4Address
 from pathlib import Path
@@ -24,7 +22,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from nrmbus.bus.errors import KeysSealed, NotCertified
-from nrmbus.bus.folder import BusFolder, make_private, write_json, write_private
+from nrmbus.bus.folder import BusFolder, locked, write_json, write_private
 from nrmbus.bus.pki import certificate
 from nrmbus.bus.pki.certificate import LIFE, now
 from nrmbus.bus.reach import Tls
@@ -175,14 +173,8 @@ class Authority:
             return {}
         return found
 
-    @contextmanager
-    def _held(self) -> Iterator[None]:
-        descriptor = os.open(make_private(self._home) / "lock", os.O_RDWR | os.O_CREAT, 0o600)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
-            yield
-        finally:
-            os.close(descriptor)
+    def _held(self) -> AbstractContextManager[None]:
+        return locked(self._home / "lock")
 
     @contextmanager
     def _altered(self) -> Iterator[dict[str, dict[str, Any]]]:
@@ -296,8 +288,8 @@ def _key_of(request: bytes) -> ec.EllipticCurvePublicKey:
 
     Nothing stands beside the request: in a file that goes by any way, a private key may have been pasted along.
     """
-    code, key = "not_readable", None
-    try:
+    code = "not_readable"
+    with suppress(ValueError, TypeError, UnsupportedAlgorithm, InvalidSignature, x509.InvalidVersion):
         if len(request) <= _LARGEST_REQUEST and _ONE_BLOCK.fullmatch(request):
             read = x509.load_pem_x509_csr(request)
             code, asked = "weak_key", read.public_key()
@@ -307,9 +299,5 @@ def _key_of(request: bytes) -> ec.EllipticCurvePublicKey:
                 and asked.curve.name == "secp256r1"
                 and read.is_signature_valid
             ):
-                key = asked
-    except (ValueError, TypeError, UnsupportedAlgorithm, InvalidSignature, x509.InvalidVersion):
-        key = None
-    if key is None:
-        raise NotCertified(code)
-    return key
+                return asked
+    raise NotCertified(code)

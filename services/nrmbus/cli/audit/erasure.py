@@ -126,13 +126,11 @@ def hold(
     prosecution place holds through their own desks: nrmbus publish AGENCY access.hold_placed.
     """
     folder, reasons = context.folder, reason or ["inspection"]
-    placed = None
     try:
-        placed = AccessHoldPlaced.from_mapping({"reasons": reasons, "until": until})
+        AccessHoldPlaced.from_mapping({"reasons": reasons, "until": until})
     except Invalid:
-        placed = None
-    if placed is None:
-        raise BusError("The hold is not valid: --until is a day (2026-09-30), --reason one of those in --help.")
+        message = "The hold is not valid: --until is a day (2026-09-30), --reason one of those in --help."
+        raise BusError(message) from None
     question = asked(folder, name, Purpose.audit, off=None)
     seen = verified(folder)
     with question.finding():

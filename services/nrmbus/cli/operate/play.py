@@ -5,7 +5,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Final, NoReturn
@@ -82,10 +82,8 @@ def _stage(scenario: Scenario, data: Path | None) -> Iterator[BusStage]:
         folder = BusFolder(Path(tempfile.mkdtemp(dir=plays, prefix=f"{datetime.now(UTC):%Y-%m-%d-%H%M%S}-")))
     running = False
     if folder.exists:
-        try:
+        with suppress(NoBus):
             running = bool(folder.bootstrap) and (folder.run / "services.json").exists()
-        except NoBus:
-            running = False
     if running:
         with BusStage(folder) as stage:
             yield stage
