@@ -16,7 +16,8 @@ from typer.testing import CliRunner
 
 from canaries import content_of, files_with, holds, processes_with
 from collector import Collector, collecting
-from nrmbus.auditor.reports.traces import all_spans, spans_of, waterfall
+from nrmbus.auditor.reports.traces import all_spans, spans_of
+from nrmbus.auditor.reports.waterfall import waterfall
 from nrmbus.bus.folder import BusFolder
 from nrmbus.cli.app import app
 from nrmbus.cli.membership.keys import private_keys

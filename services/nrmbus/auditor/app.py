@@ -73,12 +73,8 @@ class Auditor:
         """Lock for work on the logs."""
         self.refused: dict[str, str] = {}
         """The code of the refused last co-signature, by agency."""
-        self.site = Site(
-            self.home,
-            bus=self._settings.bus,
-            partitions=self._settings.partitions,
-            profile=load_profile(self._settings.policy),
-        )
+        bus, partitions, profile = self._settings.bus, self._settings.partitions, load_profile(self._settings.policy)
+        self.site = Site(self.home, bus=bus, partitions=partitions, profile=profile)
         self.questions = Questions(self, Users(self.home), OffTheRecord(self.home))
         self.failed = False
         self.stop: Callable[[], None] = self._ending.set
@@ -100,10 +96,7 @@ class Auditor:
             stack.push_async_callback(producer.stop)
             stack.push_async_callback(self._open_site(where, producer, self._clock).close)
             auditing = asyncio.create_task(self._audit(reader, producer))
-            beside = [
-                asyncio.create_task(self._directory_reader.follow()),
-                asyncio.create_task(self.questions.settle()),
-            ]
+            beside = list(map(asyncio.create_task, (self._directory_reader.follow(), self.questions.settle())))
             if isinstance(self._clock, SteppedClock):
                 beside.append(asyncio.create_task(self._clock.run()))
             for task in (auditing, *beside):
@@ -124,18 +117,11 @@ class Auditor:
         policy, partitions = self._settings.policy, self._settings.partitions
 
         async def send(record: Record, partition: int) -> object:
-            headers = list(record.headers)
-            return await producer.send_and_wait(
-                outbox_of(AUDITOR), record.value, record.key, partition, headers=headers
-            )
+            topic, headers = outbox_of(AUDITOR), list(record.headers)
+            return await producer.send_and_wait(topic, record.value, record.key, partition, headers=headers)
 
-        seen = LiveHistory(
-            where=where,
-            directory=self._directory,
-            catch_up=self._directory_reader.catch_up,
-            policy=policy,
-            partitions=partitions,
-        )
+        catch_up = self._directory_reader.catch_up
+        seen = LiveHistory(where, self._directory, catch_up, policy=policy, partitions=partitions)
         key = Identity.at(self.home, AUDITOR).signing
         access_log = AccessLog(seen=seen, key=key, policy=policy, partitions=partitions, clock=clock, send=send)
         spans = partial(spans_of, self._folder)

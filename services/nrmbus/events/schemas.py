@@ -182,11 +182,12 @@ def write_or_check(
     write: Callable[[Path], Iterable[str]],
     findings: Callable[[Path], Iterable[str]],
     arguments: list[str] | None,
+    folder: Path = FOLDER,
 ) -> int:
-    """Run the command *prog* on the folder ``schemas``: ``write`` or ``check`` it; return the exit code."""
+    """Run the command *prog* on *folder*, ``schemas`` or one below it: ``write`` or ``check`` it; return the exit code."""
     parser = argparse.ArgumentParser(prog=prog, description=about)
     parser.add_argument("what", choices=("write", "check"))
-    parser.add_argument("--folder", type=Path, default=FOLDER, help="the folder `schemas` of a clone")
+    parser.add_argument("--folder", type=Path, default=folder, help=f"the folder `{folder}` of a clone")
     chosen = parser.parse_args(arguments)
     if chosen.what == "write":
         sys.stdout.writelines(f"wrote {path}\n" for path in write(chosen.folder))

@@ -1,4 +1,4 @@
-"""One recorded event of every type and version ever published: ``python -m nrmbus.published.golden write|check [FOLDER]``.
+"""One recorded event of every type and version ever published: ``python -m nrmbus.published.golden write|check``.
 
 Each file in ``schemas/golden/`` is a record of ``nrm.cases`` with its letter beside it. Every later release must read all
 of them: signatures verify, the letter opens, data and letter fit their model, casts reach the newest and the lowest
@@ -20,7 +20,7 @@ from nrmbus.events.casting import cast
 from nrmbus.events.errors import EventError
 from nrmbus.events.model import Data, Event
 from nrmbus.events.registry import TYPES, data_type, versions
-from nrmbus.events.schemas import FOLDER
+from nrmbus.events.schemas import FOLDER, write_or_check
 from nrmbus.published.fidelity import broken
 from nrmbus.published.gate import body_of, golden_name, published_files
 from nrmbus.wire import base64, json, letter, statement
@@ -134,13 +134,10 @@ def write(folder: Path = FOLDER) -> tuple[str, ...]:
     for key, data in TYPES.items():
         path, owed = golden_name(*key), published_files(*key).values()
         if not (folder / path).exists() and all((folder / each).exists() for each in owed):
-            (folder / path).write_text(_text(make(data, folder)), encoding="utf-8")
+            made = plain_json.dumps(make(data, folder), ensure_ascii=False, indent=1) + "\n"
+            (folder / path).write_text(made, encoding="utf-8")
             written.append(path)
     return tuple(written)
-
-
-def _text(golden: Golden) -> str:
-    return plain_json.dumps(golden, ensure_ascii=False, indent=1) + "\n"
 
 
 def check(folder: Path = FOLDER) -> Iterator[str]:
@@ -220,20 +217,10 @@ def _opened(golden: Golden, signed: Signed, data: type[Data]) -> dict[str, Any]:
     return data.letter.from_parts(parts).to_mapping()
 
 
-def main(arguments: list[str]) -> int:
-    """Run ``write`` or ``check``; return 1 if a record cannot be read, 2 if the command is not understood."""
-    folder = Path(arguments[1]) if len(arguments) > 1 else FOLDER
-    match arguments[:1]:
-        case ["write"]:
-            sys.stdout.writelines(f"wrote {path}\n" for path in write(folder))
-            return 0
-        case ["check"]:
-            found = list(check(folder))
-            sys.stderr.writelines(f"{sentence}\n" for sentence in found)
-            return 1 if found else 0
-    sys.stderr.write("python -m nrmbus.published.golden write|check [FOLDER]\n")
-    return 2
+def main(arguments: list[str] | None = None) -> int:
+    """Make the records that the folder lacks, or read all of them; return the exit code, 1 if one cannot be read."""
+    return write_or_check("python -m nrmbus.published.golden", main.__doc__, write, check, arguments)
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(main())

@@ -1,4 +1,4 @@
-"""Test vectors of the wire, for partners who write their own client: ``python -m nrmbus.published.vectors write|check [FOLDER]``.
+"""Test vectors of the wire, for partners who write their own client: ``python -m nrmbus.published.vectors write|check``.
 
 Both commands compute every deterministic vector: ``write`` stores it, ``check`` compares it with the frozen file. Sealing
 is random, so the letter is sealed once; ``write`` keeps an existing letter, and ``check`` opens it. Another
@@ -16,6 +16,7 @@ from typing import Any, Final
 
 from nrmbus.events.model import Event, Part
 from nrmbus.events.registry import data_type
+from nrmbus.events.schemas import write_or_check
 from nrmbus.wire import base64, ids, json, letter, material, statement
 from nrmbus.wire.envelope import encode
 from nrmbus.wire.errors import WireError
@@ -299,13 +300,13 @@ def _read(path: Path) -> Vector:
     return vector
 
 
-def write(folder: Path = FOLDER) -> None:
-    """Write every vector into *folder*; a letter that is there stays."""
+def write(folder: Path = FOLDER) -> list[str]:
+    """Write every vector into *folder*, where a letter that is there stays; return the names of the written files."""
     folder.mkdir(parents=True, exist_ok=True)
-    for name, make in FIXED.items():
+    made = FIXED if (folder / "letter.json").exists() else {**FIXED, "letter.json": _letter}
+    for name, make in made.items():
         (folder / name).write_text(_text(make()), encoding="utf-8")
-    if not (folder / "letter.json").exists():
-        (folder / "letter.json").write_text(_text(_letter()), encoding="utf-8")
+    return list(made)
 
 
 def check(folder: Path = FOLDER) -> list[str]:
@@ -324,22 +325,12 @@ def check(folder: Path = FOLDER) -> list[str]:
     return wrong
 
 
-def main(arguments: list[str]) -> int:
-    """Run ``write`` or ``check``; return 1 if a vector differs, 2 if the command is not understood."""
-    folder = Path(arguments[1]) if len(arguments) > 1 else FOLDER
-    match arguments[:1]:
-        case ["write"]:
-            write(folder)
-            return 0
-        case ["check"]:
-            for name in (wrong := check(folder)):
-                sys.stderr.write(
-                    f"{name} is not what this code writes or opens: mend the code, or give the wire a new version\n"
-                )
-            return 1 if wrong else 0
-    sys.stderr.write("python -m nrmbus.published.vectors write|check [FOLDER]\n")
-    return 2
+def main(arguments: list[str] | None = None) -> int:
+    """Write every vector, or compare it with this code; return the exit code, 1 if one differs."""
+    said = "{} is not what this code writes or opens: mend the code, or give the wire a new version"
+    prog = "python -m nrmbus.published.vectors"
+    return write_or_check(prog, main.__doc__, write, lambda each: map(said.format, check(each)), arguments, FOLDER)
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(main())

@@ -5,8 +5,7 @@ from html.parser import HTMLParser
 
 import pytest
 
-from nrmbus.auditor.reports.traces import waterfall, waterfall_html
-from nrmbus.auditor.reports.waterfall import WaterfallWords, milliseconds, tree
+from nrmbus.auditor.reports.waterfall import WaterfallWords, milliseconds, tree, waterfall, waterfall_html
 from nrmbus.telemetry.span_file import Span
 
 MS = 1_000_000

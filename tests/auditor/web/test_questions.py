@@ -273,7 +273,7 @@ async def test_said_twice_it_is_registered_once(door: Door) -> None:
     question = Question(door.account, "incident", "case", door.hall.case)
     door.unrecorded.note(question, READ, "unreachable")
     (line,) = door.unrecorded.left().readings
-    first, again = [await door.hall.access_log.afterwards(question, line.id, READ) for _ in range(2)]
+    first, again = [await door.hall.access_log.record(question, earlier=(line.id, READ)) for _ in range(2)]
     assert first == again
 
 

@@ -275,11 +275,9 @@ class HistoryReader:
         self.history.verifier.check_last()
 
     async def _left(self, numbers: Mapping[str, int] | None, ends: Mapping[TopicPartition, int]) -> int:
-        if numbers is not None:
-            return sum(
-                [max(0, end - self.history.verifier.number(int(partition))) for partition, end in numbers.items()]
-            )
-        return await self._reader.left(ends)
+        if numbers is None:
+            return await self._reader.left(ends)
+        return sum(max(0, end - self.history.verifier.number(int(each))) for each, end in numbers.items())
 
     async def _read(self) -> None:
         for partition, records in (await self._reader.take(200)).items():

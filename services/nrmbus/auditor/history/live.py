@@ -30,10 +30,10 @@ class LiveHistory:
 
     def __init__(
         self,
-        *,
         where: Where,
         directory: Directory,
         catch_up: Callable[[], Awaitable[None]],
+        *,
         policy: str,
         partitions: int,
     ) -> None:

@@ -16,8 +16,8 @@ from nrmbus.auditor.reports.erasure_certificate import Confirmed, certificate
 from nrmbus.directory.entry import Contact
 from nrmbus.events.access import Access, AccessGranted, AccessPurpose
 from nrmbus.events.consent import ConsentStopConfirmed
-from nrmbus.events.model import Event, Fact, Part
-from nrmbus.rules import Rules, View, ends_keeping
+from nrmbus.events.model import Event, Part
+from nrmbus.rules import View, ends_keeping
 from nrmbus.rules.event_context import SHARING
 
 Ground = Literal["consent", "override", "law"]
@@ -166,7 +166,8 @@ def held(seen: Audited, subject: str, written: Written | None = None) -> Holders
                     holder(agency).has(part, filled=known.get(part))
         if isinstance(event.data, ConsentStopConfirmed) and event.data.answer == "deleted":
             holder(event.source).has_only(own.get(event.source, ()))
-        view = _evolved(rules, view, fact)
+        # The end of the retention period leaves the grounds as they were until then.
+        view = view if ends_keeping(event) else rules.evolve(view, fact)
     for reading in access_records(entries):
         holder(reading.agency).readings.append(reading)
     _erasures(entries, holder)
@@ -178,11 +179,6 @@ def held(seen: Audited, subject: str, written: Written | None = None) -> Holders
     figures = coded and bool(seen.directory.of_role("statistics"))
     over = seen.history.over(subject)
     return HoldersReport(subject, view.child is True, found, figures, over.registration.time if over else None)
-
-
-def _evolved(rules: Rules, view: View, fact: Fact) -> View:
-    """Return the view after *fact*; the end of the retention period leaves the grounds as they were until then."""
-    return view if ends_keeping(fact.event) else rules.evolve(view, fact)
 
 
 def _erasures(entries: Iterable[Entry], holder: Callable[[str], Holder]) -> None:

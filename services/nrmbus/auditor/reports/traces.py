@@ -4,16 +4,13 @@ Evidence never depends on spans: each service keeps its own for a while, and the
 """
 
 from collections.abc import Iterator
-from pathlib import Path
 
 from nrmbus.auditor.history.history import Entry, History
-from nrmbus.auditor.reports.waterfall import Row, waterfall, waterfall_html
 from nrmbus.auditor.reports.why import Point
 from nrmbus.bus.folder import BusFolder
+from nrmbus.directory.admission import home_of
 from nrmbus.telemetry.span_file import Span, kept
 from nrmbus.wire.names import AUDITOR, REGISTRAR, TIMEKEEPER
-
-__all__ = ["Row", "Span", "spans_of", "spans_of_trace", "waterfall", "waterfall_html"]
 
 
 def spans_of(folder: BusFolder, event_id: str) -> list[Span]:
@@ -24,9 +21,11 @@ def spans_of(folder: BusFolder, event_id: str) -> list[Span]:
 
 def spans_of_trace(folder: BusFolder, trace: str) -> list[Span]:
     """Return all spans of *trace* (32 hex), and those over several events that are linked to it, by their beginning."""
-    return _sorted(
-        each for each in _having(folder, trace) if each.trace == trace or (not each.event and trace in _linked(each))
-    )
+
+    def linked(span: Span) -> bool:
+        return not span.event and any(each.partition("-")[0] == trace for each in span.links)
+
+    return _sorted(each for each in _having(folder, trace) if each.trace == trace or linked(each))
 
 
 def trace_of(entry: Entry) -> str | None:
@@ -62,20 +61,11 @@ def all_spans(folder: BusFolder) -> Iterator[Span]:
     return _having(folder, "")
 
 
-def _linked(span: Span) -> Iterator[str]:
-    return (each.partition("-")[0] for each in span.links)
-
-
 def _sorted(spans: Iterator[Span]) -> list[Span]:
     return sorted(spans, key=lambda each: (each.start, each.end, each.id))
 
 
 def _having(folder: BusFolder, text: str) -> Iterator[Span]:
     """Yield the spans whose line contains *text*, so that most lines are never parsed."""
-    for home in _homes(folder):
-        yield from kept(home, text)
-
-
-def _homes(folder: BusFolder) -> Iterator[Path]:
-    yield from (folder.service(name) for name in (REGISTRAR, TIMEKEEPER, AUDITOR))
-    yield from (folder.agency(name).path for name in folder.agencies())
+    for name in (REGISTRAR, TIMEKEEPER, AUDITOR, *folder.agencies()):
+        yield from kept(home_of(folder, name), text)

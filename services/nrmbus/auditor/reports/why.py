@@ -231,6 +231,11 @@ def _facts(entries: Iterable[Entry]) -> Iterator[tuple[Entry, Fact]]:
     return ((entry, fact) for entry in entries if (fact := entry.fact) is not None)
 
 
+_RECEIPTS: Final[Mapping[str, Literal["opened", "kept_shut", "unreadable"]]] = {
+    "letter.opened": "opened", "letter.kept_shut": "kept_shut", "letter.unreadable": "unreadable",
+}  # fmt: skip
+
+
 def _receipts(entry: Entry, whom: Iterable[Whom], later: Iterable[Entry]) -> Iterator[Receipt]:
     """Yield the last receipt of each recipient with a sealed part."""
     found: dict[str, Receipt] = {
@@ -238,15 +243,10 @@ def _receipts(entry: Entry, whom: Iterable[Whom], later: Iterable[Entry]) -> Ite
     }
     for each, fact in _facts(later):
         event = fact.event
-        if event.causationid != entry.registration.id:
-            continue
-        if event.type == "letter.opened":
-            found[event.source] = Receipt(event.source, "opened", None, Point.of(each))
-        elif event.type == "letter.kept_shut":
-            found[event.source] = Receipt(event.source, "kept_shut", None, Point.of(each))
-        elif event.type == "letter.unreadable":
-            reason = event.data.to_mapping().get("reason")
-            found[event.source] = Receipt(event.source, "unreadable", reason, Point.of(each))
+        state = _RECEIPTS.get(event.type)
+        if state is not None and event.causationid == entry.registration.id:
+            reason = event.data.to_mapping().get("reason") if state == "unreadable" else None
+            found[event.source] = Receipt(event.source, state, reason, Point.of(each))
     yield from (found[agency] for agency in sorted(found))
 
 
@@ -275,12 +275,8 @@ class _Watched:
     ended: datetime | None = None
 
 
-def _key(clock: Clock) -> tuple[str, str, str]:
-    return clock.code, clock.cause, clock.answerable
-
-
 def _running(rules: Rules, view: View) -> dict[tuple[str, str, str], Clock]:
-    return {_key(clock): clock for clock in rules.clocks(view)}
+    return {(clock.code, clock.cause, clock.answerable): clock for clock in rules.clocks(view)}
 
 
 def _clocks(

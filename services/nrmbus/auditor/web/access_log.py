@@ -83,39 +83,25 @@ class AccessLog:
         self._sent: dict[str, int] = {}
         """The sequence under which a reading off the record was sent last, by id."""
 
-    async def record(self, question: Question) -> OnRecord:
+    async def record(self, question: Question, *, earlier: tuple[str, datetime] | None = None) -> OnRecord:
         """Record *question*, and return its place in the history.
+
+        *earlier* is the id and the time of a reading off the record, which is recorded once by its id. The event's time is
+        that of the reading, and its recorded time is now; two different times mark a reading off the record.
 
         Raises:
             NotOnRecordError: the question was refused, or not registered within `PATIENCE_SECONDS`.
         """
         data = AccessGranted(what=question.what, purpose=question.purpose, event=question.event)
-        said = (await self.publish(question.subject, question.actor, data)).registration
-        return OnRecord(question, said.id, said.partition, said.number, said.time)
-
-    async def afterwards(self, question: Question, id: str, read: datetime) -> OnRecord:
-        """Record *question*, which was answered off the record at *read*; idempotent by *id*.
-
-        The event's time is *read*, and its recorded time is now; two different times mark a reading off the record.
-
-        Raises:
-            NotOnRecordError: as `record`.
-        """
-        data = AccessGranted(what=question.what, purpose=question.purpose, event=question.event)
-        said = (await self.publish(question.subject, question.actor, data, earlier=(id, read))).registration
+        said = (await self.publish(question.subject, question.actor, data, earlier=earlier)).registration
         return OnRecord(question, said.id, said.partition, said.number, said.time)
 
     async def publish(
         self, subject: str, actor: str, data: Data, *, earlier: tuple[str, datetime] | None = None
     ) -> Entry:
-        """Publish *data* about *subject* for *actor*, and return the registration; raises as `record`.
-
-        *earlier* is the id and the time of a reading off the record.
-        """
+        """Publish *data* about *subject* for *actor*, and return the registration; *earlier* and errors as of `record`."""
         with suppress(TimeoutError, KafkaError):
-            async with (
-                self._seen.reading()
-            ):  # the first time reads the whole history, which does not count as the registrar's time
+            async with self._seen.reading():  # the first time, all of it, which does not count as the registrar's time
                 pass
             deadline = asyncio.get_running_loop().time() + PATIENCE_SECONDS
             async with asyncio.timeout_at(deadline):
@@ -156,34 +142,22 @@ class AccessLog:
         now = self._clock.now()
         with telemetry.produced(data.type, id) as span:
             return Event(
-                id=id,
-                source=AUDITOR,
-                type=data.type,
-                version=data.version,
-                subject=subject,
-                time=min(read, now - _EARLIER) if read else now,
-                recordedtime=now,
-                sequence=sequence,
-                actor=actor,
-                policy=self.policy,
-                data=data,
-                traceparent=span.traceparent,
-            )
+                id=id, source=AUDITOR, type=data.type, version=data.version, subject=subject, recordedtime=now,
+                time=min(read, now - _EARLIER) if read else now, sequence=sequence, actor=actor, policy=self.policy,
+                data=data, traceparent=span.traceparent,
+            )  # fmt: skip
 
 
 def _own(history: History, subject: str, id: str) -> Entry | None:
     """Return the answer to *id*: the registration, or else the last refusal, or None."""
-    same = [
-        each for each in history.about(subject) if (each.registration.source, each.registration.id) == (AUDITOR, id)
-    ]
+    ours = [each for each in history.about(subject) if each.registration.source == AUDITOR]
+    same = [each for each in ours if each.registration.id == id]
     return next((each for each in reversed(same) if each.said is not None), same[-1] if same else None)
 
 
 def _last_sequence(history: History, subject: str) -> int:
-    return max(
-        (each.registration.sequence for each in history.about(subject) if each.registration.source == AUDITOR),
-        default=0,
-    )
+    said = (each.registration for each in history.about(subject))
+    return max((each.sequence for each in said if each.source == AUDITOR), default=0)
 
 
 def _has_come(subject: str, sequence: int, history: History) -> bool:

@@ -48,19 +48,11 @@ register_url_convertor("number", _Number())
 
 
 class Keeper(Protocol):
-    """Owner of the logs."""
+    """Owner of the open logs, of the lock for work on them, and of the auditor's folder."""
 
-    @property
-    def logs(self) -> Logs | None:
-        """The open logs."""
-
-    @property
-    def turn(self) -> asyncio.Lock:
-        """The lock for work on the logs."""
-
-    @property
-    def home(self) -> Path:
-        """The auditor's folder."""
+    logs: Logs | None
+    turn: asyncio.Lock
+    home: Path
 
 
 class _Pages:

@@ -35,13 +35,17 @@ SETTLE_SECONDS: Final = 10.0
 """Seconds of real time between two looks for readings off the record."""
 
 
-class AuditQuestion(BaseModel):
+class _Body(BaseModel):
+    """Body of a request."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class AuditQuestion(_Body):
     """Audit question of the command line: it is about to show a case, an event or all cases, or to hand a case on.
 
     A case is handed on as evidence, or to the person who asked for it.
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
     actor: Annotated[str, Field(pattern=r"^[0-9]{6}$")]
     purpose: AccessPurpose
@@ -68,10 +72,8 @@ class AuditQuestion(BaseModel):
         return any(self.event in (None, each.registration.id) for each in about)
 
 
-class HoldRequest(BaseModel):
+class HoldRequest(_Body):
     """Request for a hold of the auditor: nothing of the case is erased until the end of a day."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
     actor: Annotated[str, Field(pattern=r"^[0-9]{6}$")]
     case: Annotated[str, Field(pattern=f"^{ids.REF.pattern}$")]
@@ -86,18 +88,14 @@ class HoldRequest(BaseModel):
             return None
 
 
-class Sought(BaseModel):
+class Sought(_Body):
     """A case by its reference or the first digits, in a body and not in a path: a path would stand in logs."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
     ref: Annotated[str, Field(pattern=r"^[0-9a-f]{8,32}$")]
 
 
-class Wanted(BaseModel):
+class Wanted(_Body):
     """The evidence of a case. ``number`` is the record of this export; without one, the export is off the record."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
     case: Annotated[str, Field(pattern=f"^{ids.REF.pattern}$")]
     number: Annotated[int, Field(ge=1)] | None = None
@@ -235,7 +233,9 @@ class Questions:
                 return
             code = None
             try:
-                record = await opened.access_log.afterwards(each.question, each.id, each.read or opened.clock.now())
+                record = await opened.access_log.record(
+                    each.question, earlier=(each.id, each.read or opened.clock.now())
+                )
                 log.said("read_off_the_record", number=record.number, partition=record.partition)
             except NotOnRecordError as error:
                 if error.code == "unanswered":
@@ -246,12 +246,8 @@ class Questions:
 
 
 def _is_export(entry: Entry) -> bool:
-    return (
-        entry.event is not None
-        and entry.event.source == AUDITOR
-        and isinstance(entry.event.data, AccessGranted)
-        and entry.event.data.what == "export"
-    )
+    data = entry.event.data if entry.event else None
+    return entry.registration.source == AUDITOR and isinstance(data, AccessGranted) and data.what == "export"
 
 
 async def _read(opened: Opened) -> None:

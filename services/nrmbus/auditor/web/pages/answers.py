@@ -45,13 +45,9 @@ class Missing(Exception):
 class Kept(Protocol):
     """Interface of the auditor to its page."""
 
-    @property
-    def logs(self) -> Logs | None:
-        """The open logs."""
-
-    @property
-    def turn(self) -> asyncio.Lock:
-        """The lock for work on the logs."""
+    logs: Logs | None
+    turn: asyncio.Lock
+    """The lock for work on the logs."""
 
     @property
     def stopped_at(self) -> str | None:
@@ -254,11 +250,8 @@ def _found(entries: Iterable[Entry], visit: Visit) -> Entry | None:
     """Return the registration of the address: by id, and if several have the id, by number or else the registered one."""
     id, partition, number = str(visit.request.path_params["id"]), visit.asked("partition"), visit.asked("number")
     same = [each for each in entries if each.registration.id == id]
-    exact = [
-        each
-        for each in same
-        if (str(each.registration.partition), str(each.registration.number)) == (partition, number)
-    ]
+    place = f"{partition}/{number}"
+    exact = [each for each in same if f"{each.registration.partition}/{each.registration.number}" == place]
     registered = [each for each in same if each.registration.verdict == "registered"]
     return next(iter([*exact, *registered, *same]), None)
 

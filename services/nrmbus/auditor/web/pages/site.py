@@ -7,7 +7,6 @@ import asyncio
 import re
 import time
 from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
@@ -24,6 +23,7 @@ from nrmbus.auditor.web.pages.visit import Visit, comes_from, form_of, inside, s
 from nrmbus.auditor.web.pages.words import LANGUAGES, Words, language_of
 from nrmbus.auditor.web.sessions import Attempts, Session, Sessions
 from nrmbus.auditor.web.users import Users
+from nrmbus.directory.heads import utc_time
 from nrmbus.rules import Profile
 from nrmbus.telemetry import log
 
@@ -204,7 +204,7 @@ class Site:
             "purposes": PURPOSES,
             "languages": [(code, name, f"{here}{joint}lang={code}") for code, name in LANGUAGES.items()],
             "alarms": answers.alarms(t) if answers and visit.session else [],
-            "now": answers.now() if answers else _wall(),
+            "now": answers.now() if answers else utc_time(),
             "on_record": record and {
                 "place": self._place(record),
                 "time": record.time,
@@ -230,7 +230,3 @@ def _file(path: str, text: str, kind: str) -> Route:
         return Response(text, media_type=f"{kind}; charset=utf-8", headers=HEADERS)
 
     return Route(path, file)
-
-
-def _wall() -> datetime:
-    return datetime.now(UTC).replace(microsecond=0)
