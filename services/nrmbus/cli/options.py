@@ -36,6 +36,24 @@ class BusContext:
         return BusFolder(self.data) if self.data else BusFolder.named(self.bus)
 
 
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+Case = Annotated[
+    str, typer.Option("--case", metavar="REF", help="The case: its reference, or the first 8 digits or more.")
+]
+OnlyCase = Annotated[
+    str | None,
+    typer.Option("--case", metavar="REF", help="Only this case: its reference, or the first 8 digits or more."),
+]
+InCase = Annotated[
+    str | None,
+    typer.Option("--case", metavar="REF", help="Only in this case: its reference, or the first 8 digits or more."),
+]
+EVENT: Final = (
+    "The event: its id or the first 8 characters or more, its number in nrmbus replay, or a type (its newest event)."
+)
+"""Help of the argument of a command about one event."""
+
+
 Known = Annotated[
     Path | None,
     typer.Option(

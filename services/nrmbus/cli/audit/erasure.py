@@ -13,7 +13,7 @@ from nrmbus.cli.audit.on_record import As, Asker, Purpose, asked
 from nrmbus.cli.audit.replay import verified
 from nrmbus.cli.commands import Commands
 from nrmbus.cli.desk.desks import whole
-from nrmbus.cli.options import BusContext
+from nrmbus.cli.options import AsJson, BusContext, Case
 from nrmbus.events.erasure import AccessHoldPlaced
 from nrmbus.events.errors import Invalid
 from nrmbus.wire import times
@@ -23,11 +23,9 @@ app = Commands("erasure", "Erasure of a case: the agencies' confirmations, and h
 
 @app.register(example="nrmbus erasure certificate --case 5f0c1a2b", name="certificate")
 def certificate(
-    case: Annotated[
-        str, typer.Option("--case", metavar="REF", help="The case: its reference, or the first 8 digits or more.")
-    ],
+    case: Case,
     *,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    as_json: AsJson = False,
     asker: Asker,
     context: BusContext,
 ) -> None:
@@ -105,9 +103,7 @@ def lines(subject: str, found: Certificate) -> Iterator[str]:
 
 @app.register(example="nrmbus erasure hold --case 5f0c1a2b --until 2026-09-30 --reason inspection")
 def hold(
-    case: Annotated[
-        str, typer.Option("--case", metavar="REF", help="The case: its reference, or the first 8 digits or more.")
-    ],
+    case: Case,
     *,
     until: Annotated[str, typer.Option(metavar="DAY", help="The last day of the hold, at most a year away.")],
     reason: Annotated[

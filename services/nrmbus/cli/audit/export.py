@@ -13,7 +13,7 @@ from nrmbus.bus.folder import BusFolder, write_private
 from nrmbus.cli.audit.on_record import Asker
 from nrmbus.cli.commands import Commands
 from nrmbus.cli.desk.desks import whole
-from nrmbus.cli.options import BusContext, to_write
+from nrmbus.cli.options import BusContext, Case, to_write
 from nrmbus.directory import operator_key
 from nrmbus.directory.admission import read_directory
 from nrmbus.wire import ids
@@ -26,7 +26,7 @@ app = Commands()
 @app.register(example="nrmbus export --case 5f0c1a2b --out case.evidence.jsonl")
 def export(
     *,
-    case: Annotated[str, typer.Option(metavar="REF", help="The case: its reference, or the first 8 digits or more.")],
+    case: Case,
     out: Annotated[
         Path,
         typer.Option(metavar="FILE", help="Where to write the evidence; no file may be there yet.", callback=to_write),

@@ -157,7 +157,6 @@ class AuditorsDoor:
         return dict(self._answer(method, patience, body, path).json())
 
     def _answer(self, method: str, patience: float, body: dict[str, Any] | None, path: str) -> httpx.Response:
-
         code = "unreachable"
         with suppress(OSError, ValueError, KeyError, httpx.HTTPError):  # their texts name addresses
             door = json.loads((self._home / "door.json").read_bytes())
@@ -197,7 +196,6 @@ class Question:
             self._cannot(error.code)
 
     def _cannot(self, code: str) -> None:
-
         self._why = code
         if not self._off:
             sentence = _SENTENCES.get(code, _REFUSED.format(code=code))
@@ -297,7 +295,6 @@ class Question:
             raise
 
     def _write_down(self, what: What, case: str | None, event: str | None) -> None:
-
         asked = Asked(self._actor, self._purpose.value, what, case or Users(self._home).own_number(), event)
         try:
             OffTheRecord(self._home).note(asked, datetime.now(UTC).replace(microsecond=0), self._why)
@@ -342,7 +339,6 @@ def asked(folder: BusFolder, name: str | None, purpose: Purpose, *, off: bool | 
 
 
 def _actor(home: Path, name: str | None) -> str:
-
     users = Users(home)
     if name is None:
         return users.account(account())

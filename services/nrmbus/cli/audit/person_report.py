@@ -26,7 +26,7 @@ from nrmbus.cli.audit.on_record import As, Purpose, refused_on_record
 from nrmbus.cli.audit.replay import verified
 from nrmbus.cli.commands import Commands
 from nrmbus.cli.desk.desks import door_of, whole
-from nrmbus.cli.options import BusContext, to_write
+from nrmbus.cli.options import BusContext, Case, to_write
 
 app = Commands()
 
@@ -44,9 +44,7 @@ class Language(StrEnum):
 
 @app.register(example="nrmbus person-report --case 5f0c1a2b --language az")
 def person_report(
-    case: Annotated[
-        str, typer.Option("--case", metavar="REF", help="The case: its reference, or the first 8 digits or more.")
-    ],
+    case: Case,
     language: Annotated[Language, typer.Option("--language", help="The person's language.")],
     *,
     agency: Annotated[
@@ -124,7 +122,6 @@ def _on_record(
 
 
 async def _by_its_desk(folder: BusFolder, agency: str, subject: str, actor: str) -> tuple[int, Written]:
-
     async with door_of(folder, agency) as door:
         answer = await door.read_case(subject, what="person_report", actor=actor, purpose="person_request")
     return int(answer["number"]), {(each["source"], each["event"]): each["parts"] for each in answer["written"]}

@@ -20,7 +20,7 @@ from nrmbus.cli.audit.replay import verified
 from nrmbus.cli.commands import Commands
 from nrmbus.cli.desk.desks import whole
 from nrmbus.cli.health import ask
-from nrmbus.cli.options import BusContext
+from nrmbus.cli.options import AsJson, BusContext, Case
 from nrmbus.client import Door, DoorError
 from nrmbus.wire import times
 
@@ -36,12 +36,10 @@ _Key = tuple[str, str | None, str]
 
 @app.register(example="nrmbus reads --case 5f0c1a2b")
 def reads(
-    case: Annotated[
-        str, typer.Option("--case", metavar="REF", help="The case: its reference, or the first 8 digits or more.")
-    ],
+    case: Case,
     *,
     agency: Annotated[str | None, typer.Option(metavar="ID", help="Only readings at this agency.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    as_json: AsJson = False,
     asker: Asker,
     context: BusContext,
 ) -> None:
@@ -155,7 +153,6 @@ def _print(
     differences: Iterable[Mapping[str, Any]],
     read: Mapping[str, Entry],
 ) -> None:
-
     console = Console()
     console.print(f"case {subject}", style="dim", highlight=False)
     if found:

@@ -26,7 +26,7 @@ from nrmbus.cli.audit.on_record import Asker, read_at_the_operator
 from nrmbus.cli.audit.replayed import Case, Replayed, mapping, rows
 from nrmbus.cli.commands import Commands
 from nrmbus.cli.desk.desks import whole
-from nrmbus.cli.options import BusContext, to_write
+from nrmbus.cli.options import AsJson, BusContext, OnlyCase, to_write
 from nrmbus.rules import load_profile
 
 app = Commands()
@@ -38,9 +38,7 @@ _WIDE: Final = 110
 @app.register(example="nrmbus replay --case 5f0c1a2b --as-of 2026-03-02T09:00:00Z")
 def replay(  # noqa: PLR0913 - one each for what a history may be narrowed to
     *,
-    case: Annotated[
-        str | None, typer.Option(metavar="REF", help="Only this case: its reference, or the first 8 digits or more.")
-    ] = None,
+    case: OnlyCase = None,
     agency: Annotated[
         str | None, typer.Option(metavar="A", help="Only events that this agency published, was refused, or received.")
     ] = None,
@@ -64,7 +62,7 @@ def replay(  # noqa: PLR0913 - one each for what a history may be narrowed to
             metavar="TIME", help="Show what was known at this time: a day counts to its end, or 2026-03-02T09:00:00Z."
         ),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    as_json: AsJson = False,
     as_lines: Annotated[bool, typer.Option("--jsonl", help="Print JSON Lines, one registration per line.")] = False,
     readings: Annotated[
         bool,
@@ -142,7 +140,6 @@ def progress() -> Iterator[Callable[[int, int], None] | None]:
 
 
 def _print(replayed: Replayed, *, readings: bool) -> None:
-
     console = Console()
     for case in replayed.cases:
         if case.is_one or readings:
@@ -161,7 +158,6 @@ def _print(replayed: Replayed, *, readings: bool) -> None:
 
 
 def _print_case(console: Console, replayed: Replayed, case: Case, *, readings: bool) -> None:
-
     words = Words("en", replayed.profile.zone)
     status = [f"  {case.status}"] if case.status else []
     console.print(Text.assemble(("case ", "dim"), (case.subject, "bold"), *status))
@@ -206,7 +202,6 @@ def _table(replayed: Replayed, case: Case, entries: list[Entry], *, wide: bool) 
 
 
 def _type(entry: Entry) -> Text:
-
     if entry.said is None:
         if is_sealed_again(entry):
             return Text("not kept, as it was sealed again", "dim")
@@ -217,7 +212,6 @@ def _type(entry: Entry) -> Text:
 
 
 def _verdict(replayed: Replayed, case: Case, entry: Entry) -> Text:
-
     said = entry.registration
     if is_sealed_again(entry):
         again = successor(entry, case.known)
@@ -229,5 +223,4 @@ def _verdict(replayed: Replayed, case: Case, entry: Entry) -> Text:
 
 
 def _article(entry: Entry) -> Text:
-
     return Text(f"\n{entry.registration.article}" if entry.registration.article else "", style="dim")

@@ -2,19 +2,17 @@
 
 import asyncio
 import json
-from typing import Annotated, Any
+from typing import Any
 
 import typer
 
 from nrmbus.auditor.history.history import Audited, audited
 from nrmbus.cli.audit.on_record import Asker
 from nrmbus.cli.commands import Commands
-from nrmbus.cli.options import BusContext
+from nrmbus.cli.options import AsJson, BusContext
 from nrmbus.wire import times
 
 app = Commands("retention", "Closed cases, and how long the profile keeps them.")
-
-AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 
 
 @app.register(example="nrmbus retention due")

@@ -18,7 +18,7 @@ from nrmbus.bus.errors import BusError
 from nrmbus.cli.audit.on_record import Asker
 from nrmbus.cli.audit.traced import Told, Traced, asked_for, history_of, mapping, traced_event, traced_trace
 from nrmbus.cli.commands import Commands
-from nrmbus.cli.options import BusContext
+from nrmbus.cli.options import EVENT, AsJson, BusContext, InCase
 
 app = Commands()
 
@@ -29,9 +29,7 @@ _CLOCK: Final = "Spans have the times of each machine's own clock and are kept f
 def trace(
     event: Annotated[
         str | None,
-        typer.Argument(
-            help="The event: its id or the first 8 characters or more, its number in nrmbus replay, or a type (its newest event)."
-        ),
+        typer.Argument(help=EVENT),
     ] = None,
     *,
     trace_id: Annotated[
@@ -42,10 +40,8 @@ def trace(
             help="Show the events of this trace instead: its id, or the first 8 digits or more.",
         ),
     ] = None,
-    case: Annotated[
-        str | None, typer.Option(metavar="REF", help="Only in this case: its reference, or the first 8 digits or more.")
-    ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    case: InCase = None,
+    as_json: AsJson = False,
     asker: Asker,
     context: BusContext,
 ) -> None:
@@ -96,7 +92,6 @@ def show(found: Traced, console: Console) -> None:
 
 
 def _title(found: Traced) -> Text:
-
     if found.event is None:
         events = {each.event for each in found.spans if each.event} | {
             each.entry.registration.id for each in found.told
@@ -114,7 +109,6 @@ def _title(found: Traced) -> Text:
 
 
 def _print_rows(rows: list[Row], found: Traced, console: Console) -> None:
-
     services = len({row.span.service for row in rows})
     first = datetime.fromtimestamp(min(row.span.start for row in rows) / 1e9).astimezone()
     console.print(
@@ -142,7 +136,6 @@ def _print_rows(rows: list[Row], found: Traced, console: Console) -> None:
 
 
 def _step(row: Row, found: Traced) -> Text:
-
     span, dim = row.span, "" if row.linked or found.event in (None, row.span.event) else "dim"
     text = Text(span.name, dim or "bold")
     if span.type and span.event != found.event:
@@ -173,7 +166,6 @@ def _print_missing(found: Traced, console: Console) -> None:
 
 
 def _print_told(told: Told, console: Console, *, named: bool) -> None:
-
     entry = told.entry
     title = f"{entry.said.type}, {entry.registration.id}" if named and entry.said else "by the history"
     console.print(Text(f"\n{title}", "bold"))
@@ -186,7 +178,6 @@ def _print_told(told: Told, console: Console, *, named: bool) -> None:
 
 
 def _lines(told: Told) -> Sequence[tuple[str, str]]:
-
     said, registration = told.entry.said, told.entry.registration
     place = f"number {registration.number} of partition {registration.partition}"
     code = f" {registration.code} {registration.rule}" if registration.code else ""

@@ -124,7 +124,6 @@ def _event_of(folder: BusFolder, event: str) -> str | None:
 
 
 def _told(seen: Audited, entry: Entry) -> Told:
-
     receipts = explain(seen, entry, seen.history.entries[-1].registration.time).receipts
     return Told(entry, receipts, cause_of(seen.history, entry), caused_by(seen.history, entry))
 
@@ -153,7 +152,6 @@ def mapping(found: Traced) -> dict[str, Any]:
 
 
 def _history_of(told: Told) -> dict[str, Any]:
-
     said = told.entry.said
     return {
         "case": told.entry.registration.subject,

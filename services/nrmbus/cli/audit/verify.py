@@ -7,6 +7,7 @@ import typer
 
 from nrmbus.auditor.evidence import verifier
 from nrmbus.cli.commands import Commands
+from nrmbus.cli.options import AsJson
 
 app = Commands()
 
@@ -24,7 +25,7 @@ def verify(
         int | None, typer.Option(metavar="K", help="How many witnesses must have co-signed. (default: all)")
     ] = None,
     operator: Annotated[str | None, typer.Option(metavar="KEY", help="The key that signs the directory.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Verify the evidence of a case with keys that you received separately; print one line for each check.
 

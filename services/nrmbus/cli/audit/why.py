@@ -20,7 +20,7 @@ from nrmbus.cli.audit.replay import verified
 from nrmbus.cli.audit.replayed import row_of
 from nrmbus.cli.commands import Commands
 from nrmbus.cli.desk.desks import whole
-from nrmbus.cli.options import BusContext
+from nrmbus.cli.options import EVENT, AsJson, BusContext, InCase
 from nrmbus.rules import load_profile
 from nrmbus.wire import times
 
@@ -31,21 +31,17 @@ app = Commands()
 def why(
     event: Annotated[
         str,
-        typer.Argument(
-            help="The event: its id or the first 8 characters or more, its number in nrmbus replay, or a type (its newest event)."
-        ),
+        typer.Argument(help=EVENT),
     ],
     *,
-    case: Annotated[
-        str | None, typer.Option(metavar="REF", help="Only in this case: its reference, or the first 8 digits or more.")
-    ] = None,
+    case: InCase = None,
     as_of: Annotated[
         str | None,
         typer.Option(
             metavar="TIME", help="Show what was known at this time: a day counts to its end, or a time in UTC."
         ),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    as_json: AsJson = False,
     asker: Asker,
     context: BusContext,
 ) -> None:
@@ -99,7 +95,6 @@ def mapping(explained: Explained) -> dict[str, Any]:
 
 
 def _plain(value: Any) -> Any:
-
     if isinstance(value, Mapping):
         return {name: _plain(each) for name, each in value.items() if each is not None}
     if isinstance(value, list | tuple):
@@ -141,7 +136,6 @@ def show(explained: Explained, console: Console) -> None:
 
 
 def _section(console: Console, title: str, lines: list[tuple[str, str | Text]]) -> None:
-
     if not lines:
         return
     console.print(Text(f"\n{title}", "bold"))

@@ -16,7 +16,7 @@ from nrmbus.bus.folder import BusFolder
 from nrmbus.cli.actor import number_at
 from nrmbus.cli.commands import Commands
 from nrmbus.cli.desk.desks import door_of, known_cases, sentence_of, whole
-from nrmbus.cli.options import BusContext
+from nrmbus.cli.options import BusContext, OnlyCase
 from nrmbus.client import Door, DoorError
 
 app = Commands()
@@ -33,9 +33,7 @@ def inbox(
     agency: Annotated[str, typer.Argument(help="The agency whose inbox is shown.")],
     *,
     follow: Annotated[bool, typer.Option("--follow", help="Continue until Ctrl-C, one line for each event.")] = False,
-    case: Annotated[
-        str | None, typer.Option(metavar="REF", help="Only this case: its reference, or the first 8 digits or more.")
-    ] = None,
+    case: OnlyCase = None,
     after: Annotated[int, typer.Option(metavar="ROW", min=0, help="Only events after this row.")] = 0,
     opened: Annotated[bool, typer.Option("--open", help="Open the letters; each opening is recorded first.")] = False,
     actor: Annotated[
@@ -103,7 +101,6 @@ class Page:
         """Number of letters that the desk has opened so far, each recorded first."""
 
     async def _asked(self, door: Door) -> dict[str, str]:
-
         return {**self._how, **({"case": whole(self._case, await known_cases(door))} if self._case else {})}
 
     async def all(self, after: int) -> list[dict[str, Any]]:
@@ -145,7 +142,6 @@ class Page:
 
 
 def _follow(page: Page, after: int, console: Any, told: Callable[[int], None], *, as_json: bool) -> None:
-
     async def tell() -> None:
         said = 0
         async for event in page.follow(after):

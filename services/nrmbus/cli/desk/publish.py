@@ -131,7 +131,6 @@ def _read(file: str | None) -> dict[str, Any]:
 
 
 def _together(body: dict[str, Any], words: Mapping[str, Any]) -> dict[str, Any]:
-
     for name in words:
         if name in body and body[name] != words[name]:
             option = "TYPE" if name == "type" else f"--{name.replace('_', '-')}"
@@ -149,7 +148,6 @@ def _together(body: dict[str, Any], words: Mapping[str, Any]) -> dict[str, Any]:
 
 
 async def _say(folder: BusFolder, agency: str, body: dict[str, Any], wait: float) -> dict[str, Any]:
-
     async with door_of(folder, agency) as door:
         case, ref = body.get("case"), body.get("ref")
         if isinstance(case, str) and len(case) != WHOLE:

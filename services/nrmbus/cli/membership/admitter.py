@@ -113,7 +113,6 @@ async def _changed(
     out: Path,
     known: Path | None,
 ) -> str:
-
     directory, _ = await seen_by_admitter(folder, known)
     return await _signed(folder, propose(directory, added=added, removed=removed), by, out, known)
 
@@ -181,6 +180,5 @@ def list_(context: BusContext) -> None:
 
 
 def _allowed(name: str) -> None:
-
     if not is_agency(name):
         raise DirectoryError("id_reserved")

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import asdict, dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated
@@ -53,31 +54,33 @@ As = Annotated[
 ]
 
 
-OwnName = Annotated[str | None, typer.Option("--name", help="The agency's public name, for reports to persons.")]
-Address = Annotated[
-    str | None,
-    typer.Option("--address", help="The address where it receives people; leave it out if the place is secret."),
-]
-Phone = Annotated[str | None, typer.Option("--phone", help="The office's telephone number, not a personal one.")]
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FoundAs:
+    """Options that say how people find the agency."""
 
+    name: Annotated[str | None, typer.Option(help="The agency's public name, for reports to persons.")] = None
+    address: Annotated[
+        str | None, typer.Option(help="The address where it receives people; leave it out if the place is secret.")
+    ] = None
+    phone: Annotated[str | None, typer.Option(help="The office's telephone number, not a personal one.")] = None
 
-def _contact(name: str | None, address: str | None, phone: str | None) -> Contact | None:
-    """Return the agency's name, address and telephone number, or None if none was given.
+    @property
+    def contact(self) -> Contact | None:
+        """The agency's name, address and telephone number, or None if none was given.
 
-    Raises:
-        typer.BadParameter: no name stands with an address or number, or a value has another form.
-    """
-    said = {"name": name, "address": address, "phone": phone}
-    given = {key: value for key, value in said.items() if value is not None}
-    if not given:
-        return None
-    try:
-        return Contact.from_mapping(given)
-    except Invalid as error:
-        wrong = ", ".join(f"--{each.pointer.removeprefix('/')}" for each in error.problems)
-    raise typer.BadParameter(
-        f"{wrong}: --address and --phone need --name; each is one line; --phone has digits, blanks, dashes and brackets"
-    )
+        Raises:
+            typer.BadParameter: no name stands with an address or number, or a value has another form.
+        """
+        given = {key: value for key, value in asdict(self).items() if value is not None}
+        if not given:
+            return None
+        try:
+            return Contact.from_mapping(given)
+        except Invalid as error:
+            wrong = ", ".join(f"--{each.pointer.removeprefix('/')}" for each in error.problems)
+        raise typer.BadParameter(
+            f"{wrong}: --address and --phone need --name; each is one line; --phone has digits, blanks, dashes and brackets"
+        )
 
 
 @contextmanager
@@ -104,9 +107,7 @@ def request(
     *,
     role: Annotated[str, typer.Option(help="The agency's role in the policy profile; it cannot change later.")],
     supervisor: Annotated[str | None, typer.Option(metavar="AGENCY", help="The agency that supervises it.")] = None,
-    name: OwnName = None,
-    address: Address = None,
-    phone: Phone = None,
+    found_as: FoundAs,
     out: Out = None,
     context: KeysContext,
 ) -> None:
@@ -114,8 +115,8 @@ def request(
     folder = context.unlocked()
     known_role(role, folder.settings.policy)
     with sentences():
-        asked = ask_first(folder, agency, role, supervisor, _contact(name, address, phone))
-        _written(asked, agency, out, "two admitters sign it: nrmbus agency admit")
+        asked = ask_first(folder, agency, role, supervisor, found_as.contact)
+        _written(asked, agency, out)
 
 
 @app.register(example="nrmbus agency rotate ngo-a --overlap 72")
@@ -125,9 +126,7 @@ def rotate(
     overlap: Annotated[
         int, typer.Option(min=0, max=720, metavar="HOURS", help="How long the old keys remain valid.")
     ] = 72,
-    name: OwnName = None,
-    address: Address = None,
-    phone: Phone = None,
+    found_as: FoundAs,
     out: Out = None,
     context: KeysContext,
 ) -> None:
@@ -138,9 +137,9 @@ def rotate(
     """
     folder = context.unlocked()
     with sentences():
-        contact = _contact(name, address, phone)
-        asked = asyncio.run(ask_for_new_keys(folder, agency, "rotated", timedelta(hours=overlap), contact=contact))
-        _written(asked, agency, out, "two admitters sign it: nrmbus agency admit")
+        coming = ask_for_new_keys(folder, agency, "rotated", timedelta(hours=overlap), contact=found_as.contact)
+        asked = asyncio.run(coming)
+        _written(asked, agency, out)
 
 
 @app.register(example="nrmbus agency lost ngo-a")
@@ -162,7 +161,7 @@ def lost(
     with sentences():
         known = read_file(folder, directory) if directory else None
         asked = asyncio.run(ask_for_new_keys(folder, agency, "lost", timedelta(), known=known))
-        _written(asked, agency, out, "two admitters sign it: nrmbus agency admit")
+        _written(asked, agency, out)
     vouched = len(asked.entry.asked) > 2
     typer.echo(
         "The new keys are valid as soon as two admitters have signed."
@@ -186,7 +185,6 @@ def check(
 
 
 async def _checked(folder: BusFolder, agency: str, file: Path | None) -> str:
-
     came_back = Request.read(file) if file is not None else None
     outcome, answer = await commands.check(folder, agency, came_back)
     if answer is not None and is_operator(folder):
@@ -245,7 +243,7 @@ def retire(
         asked = asyncio.run(ask_to_leave(folder, agency, disposals))
         if deleted := [case for case, to in disposals.items() if to is None]:
             typer.echo(asyncio.run(destroyed(folder, agency, deleted)))
-        _written(asked, agency, out, "two admitters sign it: nrmbus agency admit")
+        _written(asked, agency, out)
         for line in asyncio.run(left_out(folder, agency, disposals)):
             typer.echo(line)
 
@@ -289,49 +287,38 @@ def admit(
         raise typer.Exit(1)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Proposal:
+    """Options of an admitter who proposes a change of an agency."""
+
+    name: As = None
+    out: Out = None
+    directory: Known = None
+
+    def begin(self, folder: BusFolder, agency: str, kind: Kind) -> None:
+        """Write the request, sign it as the first admitter, and say what is next."""
+        path = self.out or Path(f"{agency}.request.json")
+        with sentences():
+            asyncio.run(propose(folder, agency, kind, self.directory)).write(path)
+            typer.echo(asyncio.run(admitted(folder, path, self.name, known=self.directory)))
+
+
 @app.register(example="nrmbus agency suspend ngo-a --as leyla")
-def suspend(
-    agency: Agency,
-    name: As = None,
-    out: Out = None,
-    *,
-    directory: Known = None,
-    context: KeysContext,
-) -> None:
+def suspend(agency: Agency, *, proposal: Proposal, context: KeysContext) -> None:
     """At an admitter: suspend an agency, so that it can neither send nor receive, not even on open connections.
 
     A second admitter signs.
     """
-    folder = context.unlocked()
-    with sentences():
-        typer.echo(asyncio.run(_begun(folder, agency, "suspended", name, out, directory)))
+    proposal.begin(context.unlocked(), agency, "suspended")
 
 
 @app.register(example="nrmbus agency resume ngo-a --as leyla")
-def resume(
-    agency: Agency,
-    name: As = None,
-    out: Out = None,
-    *,
-    directory: Known = None,
-    context: KeysContext,
-) -> None:
+def resume(agency: Agency, *, proposal: Proposal, context: KeysContext) -> None:
     """At an admitter: end the suspension of an agency.
 
     A second admitter signs.
     """
-    folder = context.unlocked()
-    with sentences():
-        typer.echo(asyncio.run(_begun(folder, agency, "resumed", name, out, directory)))
-
-
-async def _begun(
-    folder: BusFolder, agency: str, kind: Kind, name: str | None, out: Path | None, known: Path | None
-) -> str:
-
-    path = out or Path(f"{agency}.request.json")
-    (await propose(folder, agency, kind, known)).write(path)
-    return await admitted(folder, path, name, known=known)
+    proposal.begin(context.unlocked(), agency, "resumed")
 
 
 @app.register(example="nrmbus agency head")
@@ -401,10 +388,10 @@ def show(agency: Agency, context: BusContext) -> None:
             typer.echo(f"    {purpose:8} {kid}{f'  {confirmed}' if purpose == 'sealing' else ''}")
 
 
-def _written(asked: Request, agency: str, out: Path | None, what: str) -> None:
-
+def _written(asked: Request, agency: str, out: Path | None) -> None:
     path = out or Path(f"{agency}.request.json")
     asked.write(path)
-    typer.echo(f"{path} is the request of {agency} ({asked.entry.kind}); {what} {path}")
+    said = f"{path} is the request of {agency} ({asked.entry.kind})"
+    typer.echo(f"{said}; two admitters sign it: nrmbus agency admit {path}")
     if digits := to_read_out(asked):
         typer.echo(f"Fingerprint of the keys, to read out to both admitters: {digits}")

@@ -124,13 +124,11 @@ def unlock(folder: BusFolder, *, unprotected: bool = False) -> None:
 
 
 def _named() -> Path | None:
-
     named = os.environ.get(SETTING)
     return Path(named) if named else None
 
 
 def _kept_elsewhere(folder: BusFolder) -> None:
-
     named = _named()
     if named is not None and named.resolve().is_relative_to(folder.path.resolve()):
         raise KeysSealed(

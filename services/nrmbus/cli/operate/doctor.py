@@ -11,7 +11,7 @@ from contextlib import closing, suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Final
 
 import typer
 from aiokafka import TopicPartition
@@ -25,7 +25,7 @@ from nrmbus.bus.reach import Reach, Tls
 from nrmbus.cli.commands import Commands
 from nrmbus.cli.health import Health, ask_all, failing, why_not_ready
 from nrmbus.cli.membership.keys import private_keys
-from nrmbus.cli.options import BusContext
+from nrmbus.cli.options import AsJson, BusContext
 from nrmbus.directory import SERVICES, Directory, DirectoryError, epochs, operator_key
 from nrmbus.directory.admission import home_of
 from nrmbus.directory.commands import is_joined, is_operator, reader_of
@@ -106,7 +106,6 @@ def _open_to_others(path: Path) -> bool:
 
 
 def _keys(folder: BusFolder) -> Iterator[Finding]:
-
     found = private_keys(folder)
     raw = [path for path in found if not keyfile.is_sealed(path)]
     if folder.settings.play:
@@ -135,7 +134,6 @@ def _keys(folder: BusFolder) -> Iterator[Finding]:
 
 
 def _certificates(folder: BusFolder, now: datetime) -> Iterator[Finding]:
-
     for path in sorted(folder.path.glob("**/tls/cert.pem")):
         home, end = path.parents[1], ends(Tls(path.parents[1]))
         if end is not None and end - now > SOON:
@@ -293,7 +291,6 @@ async def heard_of(folder: BusFolder, where: Reach) -> Heard:
 
 
 def _left(folder: BusFolder, directory: Directory, agencies: Iterable[str], by: datetime) -> Iterator[tuple[str, int]]:
-
     for agency in agencies:
         if found := epochs.left_at(home_of(folder, agency), directory, agency, by):
             yield agency, len(found)
@@ -341,12 +338,10 @@ def of_services(folder: BusFolder, healths: Mapping[str, Health | None]) -> Iter
 
 
 async def _of_the_services(folder: BusFolder) -> list[Finding]:
-
     return list(of_services(folder, await ask_all(folder)))
 
 
 async def _of_the_broker(folder: BusFolder) -> list[Finding]:
-
     try:
         bootstrap = folder.bootstrap
     except BusError:
@@ -384,7 +379,7 @@ async def _of_the_broker(folder: BusFolder) -> list[Finding]:
 def doctor(
     *,
     context: BusContext,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Find what is wrong with a bus on this machine, and name the command that mends it.
 

@@ -175,7 +175,6 @@ def freeze() -> None:
 
 
 def _versions(name: str) -> dict[int, type[Data]]:
-
     found = dict(versions(name.removeprefix("nrm.")))
     if not found:
         raise BusError("No event of this type is published: nrmbus schema list")
@@ -183,7 +182,6 @@ def _versions(name: str) -> dict[int, type[Data]]:
 
 
 def _one_of(known: dict[int, type[Data]], version: int | None) -> int:
-
     wanted = version or max(known)
     if wanted not in known:
         raise BusError(f"This version is not published; those that are: {', '.join(map(str, known))}")
