@@ -62,13 +62,13 @@ def test_the_admitters_of_a_suspended_agency_have_it_heard_again(
 ) -> None:
     """The admitters of the suspended agency sign themselves, with nobody in their place."""
     file = tmp_path / "file"
-    agency.suspend("ngo-a", A, file, **places[A])
+    agency.suspend("ngo-a", name=A, out=file, **places[A])
     agency.admit(file, B, **places[B])
     suspended = office.enter(Request.read(file).entry)
     assert office.directory.state("ngo-a", suspended.valid_from) == "suspended"
 
     write_file(office.directory, places[A]["directory"])
-    agency.resume("ngo-a", A, file, **places[A])
+    agency.resume("ngo-a", name=A, out=file, **places[A])
     agency.admit(file, B, **places[B])
     assert office.directory.state("ngo-a", office.enter(Request.read(file).entry).valid_from) == "admitted"
 
@@ -93,7 +93,7 @@ def test_a_file_that_is_old_gains_nobody_anything(
     office.state("ngo-a", "suspended", NOW)
     write_file(office.directory, places[A]["directory"])
     office.leaves(office.identity("ngo-a"), NOW)
-    agency.resume("ngo-a", A, file, **places[A])
+    agency.resume("ngo-a", name=A, out=file, **places[A])
     agency.admit(file, B, **places[B])
 
     with pytest.raises(DirectoryError, match="agency_retired"):
@@ -107,4 +107,4 @@ def test_a_file_with_an_entry_that_the_operator_did_not_sign_is_refused(
     known = places[A]["directory"]
     known.write_bytes(known.read_bytes().replace(b'"', b"'", 1))
     with pytest.raises(BusError, match="operator_signature_invalid"):
-        agency.suspend("ngo-a", A, tmp_path / "file", **places[A])
+        agency.suspend("ngo-a", name=A, out=tmp_path / "file", **places[A])

@@ -12,15 +12,7 @@ from nrmbus.bus.errors import KeysSealed
 from nrmbus.bus.folder import write_private
 from nrmbus.directory import joining, requests
 from nrmbus.directory.directory import Directory
-from nrmbus.directory.entry import (
-    AdmitterKey,
-    Admitters,
-    Contact,
-    Entry,
-    Head,
-    LogEntry,
-    body_of,
-)
+from nrmbus.directory.entry import AdmitterKey, Admitters, Contact, Entry, Head, LogEntry, body_of
 from nrmbus.directory.errors import DirectoryError
 from nrmbus.directory.fold import SERVICES, TWO
 from nrmbus.wire import ids, statement, times
@@ -84,6 +76,14 @@ def _read(path: Path) -> bytes:
         raise KeysSealed(str(error)) from None
 
 
+def _pairs(home: Path, below: str = "") -> tuple[SigningKey, SealingKey, SigningKey]:
+    return (
+        SigningKey.from_seed(_secret(home, f"{below}signing", SigningKey.generate)),
+        SealingKey.from_seed(_secret(home, f"{below}sealing", SealingKey.generate)),
+        SigningKey.from_seed(_secret(home, f"{below}witness", SigningKey.generate)),
+    )
+
+
 def _text(raw: bytes) -> str:
     return base64.b64encode(raw).decode()
 
@@ -109,9 +109,7 @@ class Identity:
     @classmethod
     def at(cls, home: Path, agency: str) -> Self:
         """Load the keys in *home*/keys, or make them there on first use (files 0600)."""
-        signing = SigningKey.from_seed(_secret(home, "signing", SigningKey.generate))
-        sealing = SealingKey.from_seed(_secret(home, "sealing", SealingKey.generate))
-        witness = SigningKey.from_seed(_secret(home, "witness", SigningKey.generate))
+        signing, sealing, witness = _pairs(home)
         past = [SealingKey.from_seed(_read(path)) for path in sorted((home / "keys" / PAST).glob("sealing-*.seed"))]
         opening, kids = [sealing, *past], {signing.kid, witness.kid}
         coming = {each.stem: _read(each) for each in (home / "keys" / NEXT).glob("*.seed")}
@@ -124,17 +122,9 @@ class Identity:
     @classmethod
     def next_at(cls, home: Path, agency: str) -> Self:
         """Return the pairs that will replace those of *home*; made on first use, and in use only after `promote`."""
-        signing = SigningKey.from_seed(_secret(home, f"{NEXT}/signing", SigningKey.generate))
-        sealing = SealingKey.from_seed(_secret(home, f"{NEXT}/sealing", SealingKey.generate))
-        witness = SigningKey.from_seed(_secret(home, f"{NEXT}/witness", SigningKey.generate))
-        return cls(
-            agency,
-            signing,
-            sealing,
-            witness,
-            {sealing.kid: sealing},
-            frozenset({signing.kid, sealing.kid, witness.kid}),
-        )
+        signing, sealing, witness = _pairs(home, f"{NEXT}/")
+        kids = frozenset({signing.kid, sealing.kid, witness.kid})
+        return cls(agency, signing, sealing, witness, {sealing.kid: sealing}, kids)
 
     def promote(self, home: Path) -> None:
         """Have the next pairs of *home* take the place of these. The old sealing key is kept, for letters under way."""

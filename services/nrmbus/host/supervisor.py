@@ -52,14 +52,6 @@ END_SECONDS: Final = 4.0
 """Seconds that services may take to end; with the broker's own grace, everything ends within 10 s."""
 
 
-def _quiet(_sentence: str) -> None:
-    """Ignore the sentence."""
-
-
-def _no_progress(_what: str, _done: int, _total: int) -> None:
-    """Ignore the progress."""
-
-
 class Supervisor:
     """Running bus, from entering the block to leaving it; one thread starts and watches the services."""
 
@@ -69,8 +61,8 @@ class Supervisor:
         *,
         fork: bool | None = None,
         agencies: Mapping[str, Newcomer] | None = None,
-        say: Callable[[str], None] = _quiet,
-        progress: Progress = _no_progress,
+        say: Callable[[str], None] = lambda _: None,
+        progress: Progress = lambda _what, _done, _total: None,
     ) -> None:
         """Prepare to run the bus in *folder*.
 

@@ -58,17 +58,12 @@ def surviving(tables: Tables, running: tuple[Running, ...], end: Status | Partin
 # Starting
 
 
-def _known_receivers(context: EventContext) -> Iterable[str]:
-    return (agency for agency in receivers_of(context.event) if context.view.count_for(agency))
-
-
 ANSWERABLE: Final[Mapping[Answerable, Callable[[EventContext], Iterable[str]]]] = {
     "decider": lambda context: context.deciders,
-    "holders": lambda context: (
-        context.recipients
-    ),  # whom the event reached: of a case that is over, the view knows no holders
+    # The agencies that the event reached: of a case that is over, the view knows no holders.
+    "holders": lambda context: context.recipients,
     "others_in_to": lambda context: (agency for agency in context.to if context.roles.of(agency) != UNIT),
-    "receivers_knowing": _known_receivers,
+    "receivers_knowing": lambda context: (each for each in receivers_of(context.event) if context.view.count_for(each)),
     "source": lambda context: (context.source,),
     "to": lambda context: context.to,
     "unit": lambda context: context.roles.having(UNIT),
@@ -216,12 +211,8 @@ def _supplied(context: EventContext, running: tuple[Running, ...], mark: Mark) -
             return pause
         return replace(pause, supplied=mark.registered, supply=context.event.id, unread=False)
 
-    return _with_pauses(running, answered)
-
-
-def _with_pauses(running: tuple[Running, ...], change: Callable[[Pause], Pause]) -> tuple[Running, ...]:
     return tuple(
-        replace(clock, pauses=tuple(map(change, clock.pauses))) if clock.pauses else clock for clock in running
+        replace(clock, pauses=tuple(map(answered, clock.pauses))) if clock.pauses else clock for clock in running
     )
 
 

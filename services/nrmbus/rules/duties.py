@@ -35,16 +35,13 @@ def settled(tables: Tables, view: View, now: datetime) -> View:
 def _awaited(view: View, clock: Running, now: datetime) -> Running:
     def ended(pause: Pause) -> Pause:
         referral = view.referrals.get(pause.ref)
-        if pause.until is not None or referral is None or not _silenced(view, referral.sender):
+        silenced = referral is not None and (referral.sender in view.left or _refused(view, referral.sender))
+        if pause.until is not None or not silenced:
             return pause
         return replace(pause, supplied=now, supply=None, unread=False)
 
     pauses = tuple(map(ended, clock.pauses))
     return replace(clock, pauses=pauses) if pauses != clock.pauses else clock
-
-
-def _silenced(view: View, agency: str) -> bool:
-    return agency in view.left or _refused(view, agency)
 
 
 def _owed(tables: Tables, view: View, clock: Running) -> bool:

@@ -56,10 +56,6 @@ JAVA_OPTIONS: Final = (
 )
 
 
-def _no_progress(_what: str, _done: int, _total: int) -> None:
-    """Progress callback that ignores its arguments."""
-
-
 class EmbeddedKafka:
     """The broker of one bus. Start and stop it from one thread; a second instance on the same folder is refused."""
 
@@ -81,7 +77,7 @@ class EmbeddedKafka:
 
     # -- fetch -------------------------------------------------------------------------------------------------------
 
-    def fetch(self, progress: jars.Progress = _no_progress) -> None:
+    def fetch(self, progress: jars.Progress = lambda _what, _done, _total: None) -> None:
         """Have all jars in the cache, and once for all buses the archive of classes; asks no network when the jars are there.
 
         Raises:

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from dataclasses import asdict
 from typing import Annotated, Any
 
 import typer
@@ -14,9 +15,9 @@ from nrmbus.cli.audit.replay import verified
 from nrmbus.cli.commands import Commands
 from nrmbus.cli.desk.desks import whole
 from nrmbus.cli.options import AsJson, BusContext, Case
+from nrmbus.cli.shown import plain
 from nrmbus.events.erasure import AccessHoldPlaced
 from nrmbus.events.errors import Invalid
-from nrmbus.wire import times
 
 app = Commands("erasure", "Erasure of a case: the agencies' confirmations, and holds.")
 
@@ -52,30 +53,22 @@ def certificate(
 
 def mapping(subject: str, found: Certificate) -> dict[str, Any]:
     """Return the certificate as one JSON object; unknown fields are left out."""
-    body: dict[str, Any] = {
-        "case": subject,
-        "ground": found.ground,
-        "decided_by": found.decided_by,
-        "decision": found.decision,
-        "decided": times.write(found.decided) if found.decided else None,
-        "due": times.write(found.due) if found.due else None,
-        "horizon": times.write(found.horizon) if found.horizon else None,
-    }
-    return {
-        **{name: value for name, value in body.items() if value is not None},
-        "complete": found.complete,
-        "holds": [{"agency": each.agency, "number": each.number, "until": each.until} for each in found.holds],
-        "confirmed": [
-            {
-                "agency": each.agency,
-                "number": each.number,
-                "at": times.write(each.at),
-                "horizon": times.write(each.horizon),
-            }
-            for each in found.confirmed
-        ],
-        "missing": list(found.missing),
-    }
+    body: dict[str, Any] = plain(
+        {
+            "case": subject,
+            "ground": found.ground,
+            "decided_by": found.decided_by,
+            "decision": found.decision,
+            "decided": found.decided,
+            "due": found.due,
+            "horizon": found.horizon,
+            "complete": found.complete,
+            "holds": [asdict(each) for each in found.holds],
+            "confirmed": [asdict(each) for each in found.confirmed],
+            "missing": found.missing,
+        }
+    )
+    return body
 
 
 def lines(subject: str, found: Certificate) -> Iterator[str]:

@@ -7,9 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, Final
 
 import typer
-from rich import box
 from rich.console import Console
-from rich.table import Table
 
 from nrmbus.auditor.history.history import Entry
 from nrmbus.auditor.reports.holders import AccessRecord, access_records
@@ -21,8 +19,8 @@ from nrmbus.cli.commands import Commands
 from nrmbus.cli.desk.desks import whole
 from nrmbus.cli.health import ask
 from nrmbus.cli.options import AsJson, BusContext, Case
+from nrmbus.cli.shown import numbered_table, plain
 from nrmbus.client import Door, DoorError
-from nrmbus.wire import times
 
 app = Commands()
 
@@ -131,19 +129,25 @@ def mapping(
     rows = [
         {
             "number": each.number,
-            "at": times.write(each.at),
+            "at": each.at,
             "agency": each.agency,
             "actor": each.actor,
             "what": each.what,
             "purpose": each.purpose,
-            **({"parts": list(each.parts)} if each.parts else {}),
-            **({"event": each.event} if each.event else {}),
-            **({"read": times.write(each.off_record)} if each.off_record else {}),
+            "parts": each.parts or None,
+            "event": each.event,
+            "read": each.off_record,
         }
         for each in found
     ]
     off = [each.model_dump(exclude={"kind", "id", "subject"}, exclude_none=True) for each in unrecorded]
-    return {"case": subject, "registered": rows, "desks": dict(here), "differences": differences, "off_the_record": off}
+    return {
+        "case": subject,
+        "registered": plain(rows),
+        "desks": dict(here),
+        "differences": differences,
+        "off_the_record": off,
+    }
 
 
 def _print(
@@ -156,11 +160,7 @@ def _print(
     console = Console()
     console.print(f"case {subject}", style="dim", highlight=False)
     if found:
-        table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
-        table.add_column("no.", justify="right", style="dim", no_wrap=True)
-        table.add_column("time (UTC)", no_wrap=True)
-        for title in ("agency, who", "what, of which event, what for"):
-            table.add_column(title, overflow="fold")
+        table = numbered_table("agency, who", "what, of which event, what for")
         for each in found:
             parts = f": {', '.join(each.parts)}" if each.parts else ""
             what = f"{each.what}{parts}" + (f"\nof {_event(read.get(each.event), each.event)}" if each.event else "")

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Annotated, Final
 
 import typer
-from rich import box
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
@@ -27,6 +26,7 @@ from nrmbus.cli.audit.replayed import Case, Replayed, mapping, rows
 from nrmbus.cli.commands import Commands
 from nrmbus.cli.desk.desks import whole
 from nrmbus.cli.options import AsJson, BusContext, OnlyCase, to_write
+from nrmbus.cli.shown import numbered_table
 from nrmbus.rules import load_profile
 
 app = Commands()
@@ -181,20 +181,12 @@ def _print_case(console: Console, replayed: Replayed, case: Case, *, readings: b
 
 def _table(replayed: Replayed, case: Case, entries: list[Entry], *, wide: bool) -> Table:
     """Return the rows; on a narrow terminal verdict and receivers stand below the type."""
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
-    table.add_column("no.", justify="right", style="dim", no_wrap=True)
-    table.add_column("time (UTC)", no_wrap=True)
-    table.add_column("who", style="cyan", overflow="fold")
-    for title in ("type", "verdict", "told") if wide else ("type, verdict, told",):
-        table.add_column(title, overflow="fold")
+    table = numbered_table("who", *(("type", "verdict", "told") if wide else ("type, verdict, told",)))
+    table.columns[2].style = "cyan"
     for entry in entries:
         said = entry.registration
         told = ", ".join(entry.audience.recipients)
-        cells = [
-            _type(entry),
-            _verdict(replayed, case, entry),
-            Text(told or "nobody", "" if told else "dim"),
-        ]
+        cells = [_type(entry), _verdict(replayed, case, entry), Text(told or "nobody", "" if told else "dim")]
         if not wide:
             cells = [Text("\n").join([*cells[:2], Text("told ", "dim") + cells[2]] if entry.said else [cells[1]])]
         table.add_row(replayed.place(entry), f"{said.time:%Y-%m-%d %H:%M}", said.source, *cells)
@@ -219,8 +211,5 @@ def _verdict(replayed: Replayed, case: Case, entry: Entry) -> Text:
         return Text.assemble("sealed again for a changed audience, ", came)
     says = refusal_of(entry, replayed.profile)
     cited = (f" {each}" for each in (said.code, said.rule) if each)
-    return Text.assemble(said.verdict, *cited, f"\n{says}" if says else "", _article(entry))
-
-
-def _article(entry: Entry) -> Text:
-    return Text(f"\n{entry.registration.article}" if entry.registration.article else "", style="dim")
+    article = Text(f"\n{said.article}" if said.article else "", style="dim")
+    return Text.assemble(said.verdict, *cited, f"\n{says}" if says else "", article)

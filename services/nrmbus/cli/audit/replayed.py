@@ -10,6 +10,7 @@ from nrmbus.auditor.history.outcomes import Counts, is_reading, is_sealed_again,
 from nrmbus.auditor.history.selection import Selection
 from nrmbus.auditor.web.pages.document import document
 from nrmbus.auditor.web.pages.rendering import place_of
+from nrmbus.cli.shown import plain
 from nrmbus.rules import Clock, Profile
 from nrmbus.wire import times
 
@@ -129,7 +130,7 @@ def row_of(entry: Entry, known: Iterable[Entry] = (), profile: Profile | None = 
     row = {
         "number": said.number,
         "partition": said.partition,
-        "time": times.write(said.time),
+        "time": said.time,
         "source": said.source,
         "id": said.id,
         "type": entry.said.type if entry.said else None,
@@ -146,7 +147,8 @@ def row_of(entry: Entry, known: Iterable[Entry] = (), profile: Profile | None = 
         "policy": said.policy.name,
         "told": list(entry.audience.recipients) if entry.said else None,
     }
-    return {name: value for name, value in row.items() if value is not None}
+    found: dict[str, Any] = plain(row)
+    return found
 
 
 def _place(entry: Entry) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from nrmbus.auditor.history.history import Audited, audited
 from nrmbus.cli.audit.on_record import Asker
 from nrmbus.cli.commands import Commands
 from nrmbus.cli.options import AsJson, BusContext
+from nrmbus.cli.shown import plain
 from nrmbus.wire import times
 
 app = Commands("retention", "Closed cases, and how long the profile keeps them.")
@@ -49,15 +50,10 @@ def _case(seen: Audited, subject: str) -> dict[str, Any] | None:
     found = seen.rules.kept(seen.view(subject, seen.history.about(subject)))
     if found is None:
         return None
-    body = {
-        "case": subject,
-        "over": False,
-        "closed": found.closed.isoformat(),
-        "classes": list(found.classes),
-        "through": found.through.isoformat() if found.through else None,
-        "held_through": found.held_through,
-    }
-    return {name: value for name, value in body.items() if value is not None}
+    through = found.through.isoformat() if found.through else None
+    body = {"case": subject, "over": False, "closed": found.closed.isoformat(), "classes": found.classes}
+    case: dict[str, Any] = plain(body | {"through": through, "held_through": found.held_through})
+    return case
 
 
 def _line(case: dict[str, Any]) -> str:

@@ -1,7 +1,7 @@
 """``nrmbus why``: the receivers of an event, and the rule behind each receiver and non-receiver."""
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import asdict
 from datetime import datetime
 from typing import Annotated, Any
@@ -21,8 +21,8 @@ from nrmbus.cli.audit.replayed import row_of
 from nrmbus.cli.commands import Commands
 from nrmbus.cli.desk.desks import whole
 from nrmbus.cli.options import EVENT, AsJson, BusContext, InCase
+from nrmbus.cli.shown import plain
 from nrmbus.rules import load_profile
-from nrmbus.wire import times
 
 app = Commands()
 
@@ -90,16 +90,8 @@ def mapping(explained: Explained) -> dict[str, Any]:
         "lifted": [{"code": code, "answerable": agency} for code, agency in explained.lifted],
         "also": [asdict(each) for each in explained.also],
     }
-    plain: dict[str, Any] = _plain(body)
-    return plain
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {name: _plain(each) for name, each in value.items() if each is not None}
-    if isinstance(value, list | tuple):
-        return [_plain(each) for each in value]
-    return times.write(value) if isinstance(value, datetime) else value
+    found: dict[str, Any] = plain(body)
+    return found
 
 
 # -- as text ---------------------------------------------------------------------------------------------------------

@@ -7,9 +7,7 @@ from contextlib import suppress
 from typing import Annotated, Any, Final
 
 import typer
-from rich import box
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 from nrmbus.bus.folder import BusFolder
@@ -17,6 +15,7 @@ from nrmbus.cli.actor import number_at
 from nrmbus.cli.commands import Commands
 from nrmbus.cli.desk.desks import door_of, known_cases, sentence_of, whole
 from nrmbus.cli.options import BusContext, OnlyCase
+from nrmbus.cli.shown import numbered_table
 from nrmbus.client import Door, DoorError
 
 app = Commands()
@@ -131,12 +130,9 @@ class Page:
 
         async with door_of(self._folder, self._agency) as door:
             asked = await self._asked(door)
-            how: dict[str, Any] = {
-                "case": asked.get("case"),
-                "actor": asked.get("actor"),
-                "opened": asked["open"] == "true",
-            }
-            async for events in door.pages(after=after, every=_EVERY, waiting=waiting, **how):
+            how: dict[str, Any] = {name: asked.get(name) for name in ("case", "actor")}
+            opened = asked["open"] == "true"
+            async for events in door.pages(after=after, every=_EVERY, waiting=waiting, opened=opened, **how):
                 for event in self._counted(events):
                     yield event
 
@@ -188,11 +184,8 @@ def _streamed(event: Mapping[str, Any]) -> Text:
 def _print_table(events: Iterable[Mapping[str, Any]], console: Any) -> None:
     """Print the rows; on a narrow terminal sender and letter stand below the type."""
     wide = console.width >= _WIDE
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
-    table.add_column("row", justify="right", style="dim", no_wrap=True)
-    table.add_column("time (UTC)", no_wrap=True)
-    for title in ("type", "from", "letter", "case", "ref") if wide else ("type, from, letter", "case, ref"):
-        table.add_column(title, overflow="fold")
+    titles = ("type", "from", "letter", "case", "ref") if wide else ("type, from, letter", "case, ref")
+    table = numbered_table(*titles, number="row")
     for event in events:
         what, ref = Text.assemble((event["type"], "bold"), (_version(event), "dim")), event.get("ref", "")[:_SHORT]
         source, case = Text(event["source"], "cyan"), event["case"][:_SHORT]

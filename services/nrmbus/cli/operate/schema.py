@@ -17,7 +17,7 @@ from nrmbus.events.model import Data
 from nrmbus.events.registry import TYPES, versions
 from nrmbus.events.schemas import documents, schema_of
 from nrmbus.published import asyncapi, gate, golden
-from nrmbus.published.compatibility import Change, changes
+from nrmbus.published.compatibility import changes
 
 app = Commands("schema", "Published events: list and compare them, check a file of yours, or cast it.")
 
@@ -32,7 +32,7 @@ def list_(*, as_json: Json = False) -> None:
     rows: list[dict[str, Any]] = []
     for name in dict.fromkeys(name for name, _ in TYPES):
         newest = list(versions(name).values())[-1]
-        says = " ".join((newest.__doc__ or "").split()) if newest.version == 1 else _says(versions(name)[1])
+        says = " ".join((versions(name)[1].__doc__ or "").split())
         parts = newest.letter.part_names() if newest.letter else ()
         rows.append({"type": f"nrm.{name}", "versions": [*versions(name)], "parts": [*parts], "says": says})
     if as_json:
@@ -50,10 +50,6 @@ def list_(*, as_json: Json = False) -> None:
 
 _WIDE = 110
 """Terminal width from which each detail has a column of its own."""
-
-
-def _says(data: type[Data]) -> str:
-    return " ".join((data.__doc__ or "").split())
 
 
 @app.register(example="nrmbus schema show referral.submitted --version 1 --example full")
@@ -91,7 +87,9 @@ def diff(
     old, new = schema_of(known[since]), schema_of(known[to])
     found = changes(old, new)
     if as_json:
-        typer.echo(json.dumps({"changes": [_change(each) for each in found]}, indent=2))
+        typer.echo(
+            json.dumps({"changes": [each._asdict() | {"breaks": sorted(each.breaks)} for each in found]}, indent=2)
+        )
         return
     console = Console()
     console.print(f"{type}, version {since} to {to}", style="dim", highlight=False)
@@ -100,15 +98,6 @@ def diff(
         console.print(Text.assemble((each.pointer, "bold"), f": {each.sentence}", (whom, "red")), soft_wrap=True)
     if not found:
         console.print("Nothing changed.")
-
-
-def _change(change: Change) -> dict[str, Any]:
-    return {
-        "pointer": change.pointer,
-        "kind": change.kind,
-        "breaks": sorted(change.breaks),
-        "sentence": change.sentence,
-    }
 
 
 @app.register(example="nrmbus schema check deploy/examples/referral.json")
