@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -209,42 +209,38 @@ def test_every_service_has_a_log_of_its_own(up: Supervisor) -> None:
         assert (up.folder.logs / f"{service}.log").stat().st_mode & 0o077 == 0
 
 
-@pytest.mark.broker
-def test_on_a_cluster_that_is_there_no_broker_is_started(broker: Broker) -> None:
-    """With ``--bootstrap`` everything else is the same, and the cluster is left unchanged."""
-    folder = broker.fresh_bus()
-
-    with Supervisor(folder):
-        until("its services run", lambda: status(folder).keys() == {"registrar", "timekeeper", "auditor"})
-        assert folder.bootstrap == broker.bootstrap
-    assert lives(broker.kafka.pid or 0)
+@contextmanager
+def commanded(folder: BusFolder, *options: str) -> Iterator[subprocess.Popen[str]]:
+    """Yield the process of ``nrmbus up``, started as by a person, once the bus is up."""
+    argv = [sys.executable, "-c", "from nrmbus.cli import main; main()", "up", "--play", "--data", str(folder.path)]
+    with (
+        interruptible(),
+        subprocess.Popen([*argv, *options], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process,
+    ):
+        assert process.stdout
+        lines = []
+        for line in process.stdout:
+            lines.append(line)
+            if "is up: folder" in line:
+                break
+        else:
+            pytest.fail(f"it ended before it was up: {lines}")
+        assert any("its private keys are unprotected" in each for each in lines)
+        assert health.not_ready(folder) == {}
+        yield process
+        process.kill()
 
 
 @pytest.fixture
 def command(tmp_path: Path) -> Iterator[tuple[subprocess.Popen[str], BusFolder]]:
-    """Yield the process of ``nrmbus up``, started as by a person, once the bus is up."""
-    argv = [sys.executable, "-c", "from nrmbus.cli import main; main()", "up", "--play", "--data", str(tmp_path)]
+    """Yield the process of ``nrmbus up`` with its own broker."""
     folder = BusFolder(tmp_path)
-    with (
-        interruptible(),
-        subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process,
-    ):
-        assert process.stdout
-        assert "its private keys are unprotected" in process.stdout.readline()
-        for line in process.stdout:
-            if not line.startswith("Not ready yet: "):
-                break
-        assert "is up: folder" in line
-        assert health.not_ready(folder) == {}
+    with commanded(folder) as process:
         yield process, folder
-        process.kill()
 
 
-@pytest.mark.broker
-@pytest.mark.parametrize("told", [signal.SIGINT, signal.SIGTERM])
-def test_told_to_end_it_ends_cleanly(command: tuple[subprocess.Popen[str], BusFolder], told: signal.Signals) -> None:
-    """After Ctrl-C or kill the exit status is 0 within 10 s, no process is left, and the folder is free."""
-    process, folder = command
+def ends_cleanly(process: subprocess.Popen[str], folder: BusFolder, told: signal.Signals) -> None:
+    """Send *told*: the exit status is 0, no process is left, and the folder is free."""
     running = pids(folder)
     process.send_signal(told)
 
@@ -253,6 +249,26 @@ def test_told_to_end_it_ends_cleanly(command: tuple[subprocess.Popen[str], BusFo
     assert not any(map(lives, running))
     assert not folder.is_held
     assert status(folder) == {}
+
+
+@pytest.mark.broker
+def test_on_a_cluster_that_is_there_no_broker_is_started(broker: Broker, tmp_path: Path) -> None:
+    """With ``--bootstrap`` everything else is the same, Ctrl-C ends it cleanly, and the cluster is left unchanged."""
+    broker.fresh_bus()
+    folder = BusFolder(tmp_path / "bus")
+
+    with commanded(folder, "--bootstrap", broker.bootstrap, "--plaintext") as process:
+        assert status(folder).keys() == {"registrar", "timekeeper", "auditor"}
+        assert folder.bootstrap == broker.bootstrap
+        ends_cleanly(process, folder, signal.SIGINT)
+    assert lives(broker.kafka.pid or 0)
+
+
+@pytest.mark.broker
+def test_told_to_end_it_ends_cleanly(command: tuple[subprocess.Popen[str], BusFolder]) -> None:
+    """After SIGTERM the broker and every service are gone, and the exit status is 0."""
+    process, folder = command
+    ends_cleanly(process, folder, signal.SIGTERM)
 
 
 @pytest.mark.broker

@@ -96,20 +96,35 @@ class TestAMissedDeadline:
 
         assert [str(failure) for failure in report.failures] == []
 
-    def test_p10_is_an_event_within_a_minute_by_the_walls_clock(self, tmp_path: Path) -> None:
+
+@pytest.fixture(scope="class")
+def in_service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BusFolder]:
+    """Yield a bus by the wall's clock, which is not for playing."""
+    with up(tmp_path_factory.mktemp("in-service"), playing=False) as folder:
+        yield folder
+
+
+class TestABusInService:
+    def test_p10_a_missed_deadline_is_an_event_within_a_minute_by_the_walls_clock(self, in_service: BusFolder) -> None:
         """P10: on a bus that is not played on, a signal that is typed 24 hours late breaches at once, one second early soon."""
-        with up(tmp_path, playing=False) as folder:
-            check_breach(folder, due=timedelta(seconds=15))
+        check_breach(in_service, due=timedelta(seconds=15))
 
-    def test_p10_a_timekeeper_that_is_held_is_found(self, tmp_path: Path) -> None:
+    def test_it_is_not_played_on(self, in_service: BusFolder) -> None:
+        """A play on a bus in service is refused with a sentence before anything is said on it."""
+        with BusStage(in_service) as stage:
+            report = play(parse(story(expecting(SIGNAL, "seen_by: [special-unit]")), "story.yaml"), stage)
+
+        assert not report.green
+        assert "wall's clock" in str(report.failures[0])
+
+    def test_p10_a_timekeeper_that_is_held_is_found(self, in_service: BusFolder) -> None:
         """Sabotage: due 45 s ago, she is said to be late at once; with the timekeeper held the same check goes red."""
-        with up(tmp_path, playing=False) as folder:
-            check_breach(folder, due=timedelta(seconds=-45))
-            running = json.loads((folder.run / "services.json").read_bytes())
-            os.kill(running["timekeeper"]["pid"], signal.SIGSTOP)
+        check_breach(in_service, due=timedelta(seconds=-45))
+        running = json.loads((in_service.run / "services.json").read_bytes())
+        os.kill(running["timekeeper"]["pid"], signal.SIGSTOP)
 
-            with pytest.raises(AssertionError, match="no breach within a minute"):
-                check_breach(folder, due=timedelta(seconds=-45))
+        with pytest.raises(AssertionError, match="no breach within a minute"):
+            check_breach(in_service, due=timedelta(seconds=-45))
 
 
 def check_breach(folder: BusFolder, *, due: timedelta) -> None:
@@ -166,12 +181,3 @@ async def _opened(home: Path) -> Door:
                 return door
         assert time.monotonic() < until, "the desk did not come up"
         await asyncio.sleep(0.1)
-
-
-def test_a_bus_by_the_walls_clock_is_not_played_on(tmp_path: Path) -> None:
-    """A play on a bus in service is refused with a sentence before anything is said on it."""
-    with up(tmp_path, playing=False) as folder, BusStage(folder) as stage:
-        report = play(parse(story(expecting(SIGNAL, "seen_by: [special-unit]")), "story.yaml"), stage)
-
-    assert not report.green
-    assert "wall's clock" in str(report.failures[0])

@@ -11,6 +11,7 @@ from registrar.fire import Fire
 pytestmark = pytest.mark.broker
 
 
+@pytest.mark.slow
 async def test_p1_killed_again_and_again(tmp_path: Path) -> None:
     """P1: SIGKILL in the middle of its transactions: every acknowledged event is registered once, in order, without a gap."""
     async with Fire(tmp_path / "bus", partitions=1, places=1) as fire:
