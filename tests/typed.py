@@ -1,11 +1,19 @@
 """``nrmbus``, typed in this process. Each command is loaded once."""
 
+import logging
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from dataclasses import dataclass
+from io import BytesIO, TextIOWrapper
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 from click.testing import CliRunner, Result
 from typer.main import get_command
 
+from nrmbus import cli
 from nrmbus.cli.app import COMMANDS, app, loaded
 
 _COMMAND: Any = get_command(app)
@@ -14,6 +22,54 @@ _COMMAND: Any = get_command(app)
 def typed(*arguments: str | Path, stdin: str | None = None) -> Result:
     """Run a command; return its output and how it ended."""
     return CliRunner().invoke(_COMMAND, [*map(str, arguments)], input=stdin)
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a command ended, and what it printed."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+def ended(*arguments: str | Path, given: str = "") -> Ended:
+    """Run ``nrmbus`` as a process does, with *given* on standard input: errors become a sentence and an exit status."""
+    out, wrong = TextIOWrapper(BytesIO(), encoding="utf-8"), TextIOWrapper(BytesIO(), encoding="utf-8")
+    with (
+        mock.patch.object(sys, "argv", ["nrmbus", *map(str, arguments)]),
+        mock.patch.object(sys, "stdin", TextIOWrapper(BytesIO(given.encode()), encoding="utf-8")),
+        mock.patch.object(cli, "leave_no_picture"),
+        _loggers_as_before(),
+        redirect_stdout(out),
+        redirect_stderr(wrong),
+    ):
+        status: int | str | None = None
+        try:
+            cli.main()
+        except SystemExit as exit_:
+            status = exit_.code
+        if isinstance(status, str):  # Python prints it when the process ends
+            print(status, file=wrong)
+            status = 1
+    return Ended(status or 0, _text(out), _text(wrong))
+
+
+@contextmanager
+def _loggers_as_before() -> Iterator[None]:
+    """Undo what the command sets at the root of the loggers, where pytest listens."""
+    root = logging.getLogger()
+    level, handlers = root.level, list(root.handlers)
+    try:
+        yield
+    finally:
+        root.setLevel(level)
+        root.handlers[:] = handlers
+
+
+def _text(printed: TextIOWrapper) -> str:
+    printed.flush()
+    return printed.buffer.getvalue().decode()  # type: ignore[attr-defined, no-any-return]  # a BytesIO
 
 
 def every(command: Any = None, before: tuple[str, ...] = ()) -> list[tuple[str, ...]]:

@@ -7,11 +7,10 @@ from typing import Any
 
 import pytest
 
-from cli.test_commands import nrmbus
 from nrmbus.bus.errors import BusError, NoBus
 from nrmbus.bus.folder import BusFolder, data_home
 from nrmbus.cli.desk import inbox
-from typed import command_of, every, typed
+from typed import command_of, ended, every, typed
 
 OUTSIDE = ("../x", "..", ".", "", "/x", "a/b", "a/../../x", ".hidden", "-x", "a\nb", "a" * 65, "ə")
 READER = "S-17"
@@ -66,7 +65,7 @@ def test_a_folder_that_cannot_be_made_is_one_sentence(tmp_path: Path) -> None:
     """No traceback; the sentence names the place, the reason and what to do."""
     file = tmp_path / "file"
     file.write_text("mine")
-    done = nrmbus("up", "--data", file / "bus")
+    done = ended("up", "--data", file / "bus")
 
     assert done.returncode == 1
     assert done.stderr.startswith(f"nrmbus: {file}")

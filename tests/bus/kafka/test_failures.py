@@ -2,14 +2,13 @@
 
 import errno
 import socket
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 from aiokafka import errors
 from confluent_kafka import KafkaError, KafkaException
 
+import typed
 from nrmbus.bus.folder import BusFolder
 from nrmbus.bus.kafka.failures import sentence_of
 from nrmbus.directory import Operator
@@ -56,8 +55,7 @@ def test_a_command_without_a_broker_ends_in_a_sentence(tmp_path: Path) -> None:
         nobody = f"127.0.0.1:{taken.getsockname()[1]}"
     BusFolder(tmp_path).create(bootstrap=nobody, tls=False)
     Operator(tmp_path)
-    command = [sys.executable, "-c", "from nrmbus.cli import main; main()", "agency", "list", "--data", str(tmp_path)]
-    ended = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    ended = typed.ended("agency", "list", "--data", tmp_path)
 
     assert ended.returncode == 1
     assert ended.stderr.startswith("nrmbus: Kafka does not answer")

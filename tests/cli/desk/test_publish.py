@@ -1,8 +1,6 @@
 """``nrmbus publish``, ``inbox`` and ``replay`` before a bus is reached: one sentence, and nothing of what was given."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -15,17 +13,12 @@ from nrmbus.cli.membership.admitting import newcomers_of
 from nrmbus.client import DoorError
 from nrmbus.directory.admission import Newcomer
 from nrmbus.directory.entry import Contact
+from typed import ended as nrmbus
 
 ROOT = Path(__file__).parents[3]
 POLICY = "az@2022-04-29"
 CANARY = "CANARY-Alina Example"
 ONE, OTHER = "5f0c1a2b" + "0" * 24, "5f0d1a2b" + "0" * 24
-
-
-def nrmbus(*arguments: str | Path, given: str = "") -> subprocess.CompletedProcess[str]:
-    """Run the command line with *given* on standard input."""
-    argv = [sys.executable, "-c", "from nrmbus.cli import main; main()", *map(str, arguments)]
-    return subprocess.run(argv, capture_output=True, text=True, check=False, timeout=60, input=given)
 
 
 @pytest.mark.parametrize(
