@@ -66,7 +66,7 @@ async def ledgers(town: Town, home: Path, now: datetime) -> Ledgers:
         started = time.perf_counter()
         async with ledger.write() as tx:
             for signed, copy in zip(came, copies, strict=True):
-                await case_keys.keep_letter(seat, tx, copy, case_keys.place_of(seat, signed))
+                case_keys.keep_letter(seat, tx, copy, case_keys.place_of(seat, signed))
         keeping = (time.perf_counter() - started) / LETTERS * 1000
         hand_over = ranged([await _hand_over(seat, case_keys.place_of(seat, came[0])) for _ in range(HAND_OVERS)])
         seat.identity = town.identities[TO]  # nothing is erased under a key that the directory does not name
@@ -96,8 +96,8 @@ async def _store(ledger: Ledger, came: list[Signed], copies: list[bytes], now: d
             }
         )  # fmt: skip
     async with ledger.write() as tx:
-        await tx.execute(insert(tables.inbox), inbox)
-        await tx.execute(insert(tables.events), events)
+        tx.execute(insert(tables.inbox), inbox)
+        tx.execute(insert(tables.events), events)
 
 
 async def _hand_over(seat: Seat, place: Place) -> float:
@@ -106,13 +106,13 @@ async def _hand_over(seat: Seat, place: Place) -> float:
     seat.identity = dataclasses.replace(seat.identity, sealing=fresh, opening={**before, fresh.kid: fresh})
     started = time.perf_counter()
     async with seat.ledger.write() as tx:
-        count = await case_keys.hand_over(seat, tx)
+        count = case_keys.hand_over(seat, tx)
     took = time.perf_counter() - started
     assert count == LETTERS, f"{count} of {LETTERS} cases were handed over"
     before = seat.identity.opening
     seat.identity = dataclasses.replace(seat.identity, opening={fresh.kid: fresh})
-    async with seat.ledger.read() as tx:
-        assert await case_keys.secrets_of(seat, tx, place), "what was handed over does not open"
+    with seat.ledger.read() as tx:
+        assert case_keys.secrets_of(seat, tx, place), "what was handed over does not open"
     seat.identity = dataclasses.replace(seat.identity, opening=before)
     return took
 
@@ -123,11 +123,11 @@ async def _erase(seat: Seat, subjects: list[str]) -> list[float]:
     with capture_logs():  # it says of each that it was done
         for subject in subjects:
             async with seat.ledger.write() as tx:
-                await rounds.order(tx, subject, cause="", ground="decision", at=seat.stamp())
+                rounds.order(tx, subject, cause="", ground="decision", at=seat.stamp())
             started = time.perf_counter()
             assert await rounds.erase_due(desk) == (subject,)
             found.append((time.perf_counter() - started) * 1000)
-    async with seat.ledger.read() as tx:
-        left = await tx.scalar(select(func.count()).select_from(tables.case_keys))
+    with seat.ledger.read() as tx:
+        left = tx.scalar(select(func.count()).select_from(tables.case_keys))
     assert left == LETTERS - len(subjects), f"{left} keys of cases are left"
     return found

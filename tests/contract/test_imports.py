@@ -64,7 +64,7 @@ FLOORS: dict[str, tuple[str, ...]] = {
 """Folders and files of a wide room, lowest floor first: each may import what is on a lower floor, and nothing of its own."""
 
 IMPURE_MODULES = {
-    "aiokafka", "aiosqlite", "asyncio", "confluent_kafka", "fastapi", "faststream", "httpx", "logging", "os", "random",
+    "aiokafka", "asyncio", "confluent_kafka", "fastapi", "faststream", "httpx", "logging", "os", "random",
     "requests", "secrets", "socket", "sqlalchemy", "sqlite3", "structlog", "subprocess", "tempfile", "threading", "time",
     "uvicorn",
 }  # fmt: skip

@@ -6,6 +6,8 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cache, partial
+from inspect import iscoroutinefunction
+from itertools import count
 from pathlib import Path
 from tempfile import mkdtemp
 from types import MappingProxyType
@@ -305,8 +307,29 @@ class Given:
 
     async def rows(self, table: str) -> list[Any]:
         """Return every row of a table of the ledger."""
-        async with self.desk.seat.ledger.read() as tx:
-            return list((await tx.execute(select(tables.METADATA.tables[table]))).all())
+        with self.desk.seat.ledger.read() as tx:
+            return list(tx.execute(select(tables.METADATA.tables[table])).all())
+
+
+def killed_at_call(step: Any, turn: int, error: type[BaseException], *, after: bool = False) -> Any:
+    """Return *step*, plain or a coroutine, that raises *error* from call *turn* on, before or *after* the call's work."""
+    calls = count()
+
+    def plain(*args: Any, **more: Any) -> Any:
+        kill = next(calls) >= turn
+        done = step(*args, **more) if after or not kill else None
+        if kill:
+            raise error
+        return done
+
+    async def waiting(*args: Any, **more: Any) -> Any:
+        kill = next(calls) >= turn
+        done = await step(*args, **more) if after or not kill else None
+        if kill:
+            raise error
+        return done
+
+    return waiting if iscoroutinefunction(step) else plain
 
 
 @asynccontextmanager

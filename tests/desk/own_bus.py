@@ -112,5 +112,5 @@ async def bus(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[
 
 async def read(bus: OwnBus, place: Place) -> bool:
     """Return whether the desk itself still opens the letter."""
-    async with bus.given.desk.seat.ledger.read() as tx:
-        return bool(await case_keys.secrets_of(bus.given.desk.seat, tx, place))
+    with bus.given.desk.seat.ledger.read() as tx:
+        return bool(case_keys.secrets_of(bus.given.desk.seat, tx, place))

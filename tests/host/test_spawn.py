@@ -162,7 +162,7 @@ def test_an_unknown_service_is_told_which_there_are(folder: BusFolder) -> None:
 
 def test_a_restart_costs_less_than_a_second(begin: Begin) -> None:
     """A restart takes little processor time: the service is forked from a process that has imported everything already."""
-    way = Warm(["faststream.kafka", "fastapi", "sqlalchemy.ext.asyncio", "cryptography.x509"])
+    way = Warm(["faststream.kafka", "fastapi", "sqlalchemy.dialects.sqlite", "cryptography.x509"])
     try:
         first = begin(way)
         os.kill(first.pid, signal.SIGKILL)

@@ -6,8 +6,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from sqlalchemy import func, select
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import Connection, func, select
 
 from nrmbus.desk.outbox import queue
 from nrmbus.desk.procedure.interface import Result, Settings, refused
@@ -67,39 +66,39 @@ class Desk:
     async def load(self, settings: Settings) -> None:
         """Load the memory from the ledger; a procedure without stored state begins with *settings*."""
         self.speaks, self.reader = settings.speaks, settings.reader
-        async with self.seat.ledger.read() as tx:
-            self.parked = set((await tx.scalars(select(tables.parked.c.subject).distinct())).all())
-            self.set_aside = await tx.scalar(select(func.count()).select_from(tables.set_aside)) or 0
+        with self.seat.ledger.read() as tx:
+            self.parked = set(tx.scalars(select(tables.parked.c.subject).distinct()).all())
+            self.set_aside = tx.scalar(select(func.count()).select_from(tables.set_aside)) or 0
         if self.seat.procedure is None:
             return
         self.book = self.seat.procedure.begin(settings)
-        state, is_closed = await book.load(self.seat, self._procedure_name)
+        state, is_closed = book.load(self.seat, self._procedure_name)
         if state is not None:
             self.book = type(self.book).from_json(state)
         elif is_closed:
             about = json.dumps({"code": book.TASK, "sentence": book.SENTENCE})
             how = {"subject": "", "event_id": self._procedure_name, "kind": book.TASK, "about": about}
             async with self.seat.ledger.write() as tx:
-                await open_task(tx, opened=self.seat.stamp(), **how)
+                open_task(tx, opened=self.seat.stamp(), **how)
 
     @property
     def _procedure_name(self) -> str:
         return getattr(self.seat.procedure, "__name__", "")
 
-    async def save_book(self, tx: AsyncConnection, kept: Frozen) -> None:
+    def save_book(self, tx: Connection, kept: Frozen) -> None:
         """Store within *tx* the procedure's book *kept*."""
-        await book.store(self.seat, tx, self._procedure_name, json.dumps(kept.to_mapping()).encode())
+        book.store(self.seat, tx, self._procedure_name, json.dumps(kept.to_mapping()).encode())
 
-    async def say(self, tx: AsyncConnection, said: Result, cause: Event | None) -> None:
+    def say(self, tx: Connection, said: Result, cause: Event | None) -> None:
         """Store within *tx* the answer of a procedure: drafts in the outbox, tasks on the list."""
         correlation = (cause.correlationid or cause.id) if cause else None
         for draft in said.drafts:
-            await queue.put(self.seat, tx, draft, origin="procedure", correlationid=correlation)
+            queue.put(self.seat, tx, draft, origin="procedure", correlationid=correlation)
         for task in said.tasks:
             about = {"sentence": task.sentence, "alternatives": list(task.alternatives)}
             if task.referral:
                 about["referral"] = task.referral
-            await open_task(
+            open_task(
                 tx,
                 opened=self.seat.stamp(),
                 subject=task.subject,
@@ -108,17 +107,17 @@ class Desk:
                 about=json.dumps(about),
             )
 
-    async def take_back(self, tx: AsyncConnection, event: Event, code: str) -> None:
+    def take_back(self, tx: Connection, event: Event, code: str) -> None:
         """Let the procedure release within *tx* its reservations for *event*, refused with *code*."""
         if self.seat.procedure is None:
             about = json.dumps({"type": event.type, "code": code})
-            await open_task(
+            open_task(
                 tx, opened=self.seat.stamp(), subject=event.subject, event_id=event.id, kind="refused", about=about
             )
             return
         after, said = refused(self.seat.procedure, self.book, read(event), code)
-        await self.save_book(tx, after)
-        await self.say(tx, said, None)
+        self.save_book(tx, after)
+        self.say(tx, said, None)
         self.seat.ledger.then(lambda: setattr(self, "book", after))
 
     def read_first(self, partition: int, offset: int) -> int | None:

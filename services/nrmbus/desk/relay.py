@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Iterable
 from typing import Any, Final
 
 from aiokafka import AIOKafkaProducer
-from sqlalchemy import Row, select, update
+from sqlalchemy import Row, select
 from sqlalchemy.exc import SQLAlchemyError
 
 from nrmbus import telemetry
@@ -34,6 +34,15 @@ SEND_SECONDS: Final = 30.0
 
 Send = Callable[[Record], Awaitable[None]]
 _ROW: Final = tables.outbox.c
+_OPEN: Final = (
+    select(
+        _ROW.seq, _ROW.subject, _ROW.id, _ROW.type, _ROW.state, _ROW.again, _ROW.traceparent,
+        _ROW.value.is_not(None).label("bytes"),
+    )
+    .where((_ROW.state != "closed") | (_ROW.again == 1))
+    .order_by(_ROW.subject, _ROW.turn, _ROW.seq)
+)  # fmt: skip
+_COUNT: Final = queue.CHANGE.values(attempts=_ROW.attempts + 1)
 
 
 class Relay:
@@ -67,13 +76,8 @@ class Relay:
         if self._seat.held_up == "entry_not_asked":
             await self._alarm()
             return
-        async with self._seat.ledger.read() as tx:
-            has_bytes = _ROW.value.is_not(None).label("bytes")
-            light = select(
-                _ROW.seq, _ROW.subject, _ROW.id, _ROW.type, _ROW.state, _ROW.again, _ROW.traceparent, has_bytes
-            )
-            due = light.where((_ROW.state != "closed") | (_ROW.again == 1))
-            rows = (await tx.execute(due.order_by(_ROW.subject, _ROW.turn, _ROW.seq))).all()
+        with self._seat.ledger.read() as tx:
+            rows = tx.execute(_OPEN).all()
         cases: dict[str, list[Row[Any]]] = {}
         for row in rows:
             cases.setdefault(row.subject, []).append(row)
@@ -90,7 +94,7 @@ class Relay:
             return
         async with self._seat.ledger.write() as tx:
             about = json.dumps({"code": "entry_not_asked"})
-            await open_task(
+            open_task(
                 tx, opened=self._seat.stamp(), subject="", event_id=f"{DIRECTORY}/{number}", kind="alarm", about=about
             )
         self._alarmed = number
@@ -113,10 +117,9 @@ class Relay:
 
     async def _once_more(self, row: Row[Any], again: int = 0) -> None:
         # An answered row stays marked until the same receipt comes again; an unanswered row is sent again anyway.
-        counted = update(tables.outbox).where(_ROW.seq == row.seq).values(attempts=_ROW.attempts + 1, again=again)
         async with self._seat.ledger.write() as tx:
-            await tx.execute(counted)
-            whole = await verdicts.row_of(tx, row.subject, row.id)
+            tx.execute(_COUNT, {"row": row.seq, "again": again})
+            whole = verdicts.row_of(tx, row.subject, row.id)
         if whole is not None:
             await self._out(whole, queue.to_send(whole))
 
@@ -130,14 +133,14 @@ class Relay:
         sealed = None
         self._seat.renew()
         async with self._seat.ledger.write() as tx:
-            now = await verdicts.row_of(tx, row.subject, row.id)
+            now = verdicts.row_of(tx, row.subject, row.id)
             if now is None or now.state != "waiting":
                 return
-            made = await queue.sign(self._seat, self._desk.cases, tx, now)
+            made = queue.sign(self._seat, self._desk.cases, tx, now)
             if isinstance(made, queue.Refused):
-                said = await verdicts.fail(self._seat, tx, now, made)
+                said = verdicts.fail(self._seat, tx, now, made)
                 if said is not None:
-                    await self._desk.take_back(tx, said, made.code)
+                    self._desk.take_back(tx, said, made.code)
             else:
                 sealed = made
         if sealed is not None:

@@ -112,7 +112,7 @@ class Timekeeper:
         if drafts:
             async with seat.ledger.write() as tx:
                 for draft in drafts:
-                    await queue.put(seat, tx, draft, origin="procedure")
+                    queue.put(seat, tx, draft, origin="procedure")
         self._numbers = reached
 
     async def _at(self, tick: Tick) -> None:
@@ -126,7 +126,7 @@ class Timekeeper:
         # Progress is read before the open events: a tick that passes between the two must not look answered.
         tick, numbers = self._tick, dict(self._numbers)
         process = await self._process.health()
-        position = await self._shown.position()
+        position = self._shown.position()
         next_due = self._watch.next_due() if self._watch else None
         return {
             "service": TIMEKEEPER,

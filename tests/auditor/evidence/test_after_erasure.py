@@ -117,13 +117,13 @@ async def erased(story: Story, home: Path) -> None:
     async with desk_of("vac", home) as vac:
         vac.clock.time = NOW + timedelta(days=9)
         await settled(story, vac)
-        async with vac.desk.seat.ledger.read() as tx:
-            secrets = await case_keys.secrets_of(vac.desk.seat, tx, story.place)
+        with vac.desk.seat.ledger.read() as tx:
+            secrets = case_keys.secrets_of(vac.desk.seat, tx, story.place)
         assert story.letter.open_with(secrets, story.place)["identity"] == {"name": CANARY}
         assert await rounds.erase_due(vac.desk) == (CASE,)
         await settled(story, vac)
-        async with vac.desk.seat.ledger.read() as tx:
-            assert await case_keys.secrets_of(vac.desk.seat, tx, story.place) == {}
+        with vac.desk.seat.ledger.read() as tx:
+            assert case_keys.secrets_of(vac.desk.seat, tx, story.place) == {}
 
 
 def registered(lines: Lines) -> Lines:

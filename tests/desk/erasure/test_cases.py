@@ -49,8 +49,8 @@ async def hear_that_it_is_due(given: Given, case: str = CASE, ground: str = "dec
 
 async def secrets_of(given: Given, place: Place) -> dict[Any, bytes]:
     """Return the letter's content keys that the ledger still opens."""
-    async with given.desk.seat.ledger.read() as tx:
-        return dict(await case_keys.secrets_of(given.desk.seat, tx, place))
+    with given.desk.seat.ledger.read() as tx:
+        return dict(case_keys.secrets_of(given.desk.seat, tx, place))
 
 
 def of_type(sent: list[Record], type_: str) -> list[Any]:
@@ -76,8 +76,8 @@ async def test_what_is_due_by_a_clock_years_ahead_waits_for_this_desks_own(tmp_p
         given.clock.time = NOW + timedelta(days=30)
         assert await rounds.erase_due(given.desk) == ()
         assert await secrets_of(given, place)
-        async with given.desk.seat.ledger.read() as tx:
-            assert await rounds.waiting(tx, "vac") == 1
+        with given.desk.seat.ledger.read() as tx:
+            assert rounds.waiting(tx, "vac") == 1
 
         given.clock.time = given.registrar.time - timedelta(minutes=5)
         assert await rounds.erase_due(given.desk) == (CASE,)
@@ -270,7 +270,7 @@ async def test_cut_in_between_it_is_all_or_nothing(tmp_path: Path, monkeypatch: 
         _, place = await hear_a_letter(given)
         await hear_that_it_is_due(given)
 
-        async def cut(*_: Any) -> None:
+        def cut(*_: Any) -> None:
             raise KeyboardInterrupt
 
         with monkeypatch.context() as patch:
@@ -285,7 +285,7 @@ async def test_a_ledger_that_does_not_overwrite_would_be_noticed(tmp_path: Path)
     """Sabotage of the test above: without ``secure_delete`` a deleted key is still found in the file."""
     async with desk_of("vac", tmp_path) as given, given.desk.seat.ledger.write() as tx:
         row = {"subject": CASE, "kid": "x", "sealed": b"a key that is deleted" * 3}
-        await tx.execute(insert(tables.case_keys).values(**row))
+        tx.execute(insert(tables.case_keys).values(**row))
     with sqlite3.connect(tmp_path / "ledger.sqlite") as other:
         other.execute("PRAGMA secure_delete=OFF")
         other.execute("DELETE FROM case_keys")
@@ -362,7 +362,7 @@ async def test_the_timekeeper_is_not_asked_and_confirms_nothing(tmp_path: Path) 
     """The timekeeper keeps a ledger as desks do, but confirms no erasure: the registrar would refuse the event in every case."""
     async with desk_of("timekeeper", tmp_path) as given:
         async with given.desk.seat.ledger.write() as tx:
-            await rounds.order(tx, CASE, cause="", ground="decision", at=times.write(NOW))
+            rounds.order(tx, CASE, cause="", ground="decision", at=times.write(NOW))
 
         assert await rounds.erase_due(given.desk) == (CASE,)
         assert await given.rows("outbox") == []

@@ -37,8 +37,8 @@ async def opened(bus: OwnBus, home: Path, letter: Container, place: Place) -> An
     ledger = await Ledger.open(home / "ledger.sqlite", bus=BUS, agency="vac")
     try:
         seat = dataclasses.replace(bus.given.desk.seat, ledger=ledger, identity=Identity.at(home, "vac"))
-        async with ledger.read() as tx:
-            secrets = await case_keys.secrets_of(seat, tx, place)
+        with ledger.read() as tx:
+            secrets = case_keys.secrets_of(seat, tx, place)
         if secrets:
             return letter.open_with(secrets, place)
         return letter.open_with(letter.unwrap("vac", seat.identity.opening, place), place)
@@ -255,10 +255,10 @@ class TestWhoeverReadsItsBackups:
             )
             later = Place(BUS, "ngo-a", decode(said).id, CASE)
             async with ledger.write() as tx:
-                await case_keys.keep(seat, tx, decode(said))
-            async with ledger.read() as tx:
-                assert await case_keys.secrets_of(seat, tx, place) == {}
-                assert await case_keys.secrets_of(seat, tx, later)
+                case_keys.keep(seat, tx, decode(said))
+            with ledger.read() as tx:
+                assert case_keys.secrets_of(seat, tx, place) == {}
+                assert case_keys.secrets_of(seat, tx, later)
         finally:
             await ledger.close()
         assert await opened(bus, home, letter, place) is None

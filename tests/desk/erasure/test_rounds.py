@@ -2,14 +2,12 @@
 
 import asyncio
 from contextlib import suppress
-from inspect import iscoroutinefunction
-from itertools import count
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from desk.given import CANARY, SIGNAL
+from desk.given import CANARY, SIGNAL, killed_at_call
 from desk.own_bus import OwnBus, read
 from desk.own_bus import bus as bus  # noqa: PLC0414 - a fixture
 from nrmbus.desk.erasure import rounds
@@ -43,27 +41,6 @@ class Inbox:
         await eventually("the desk looks twice", lambda: self.asked > due)
 
 
-def _cut(step: Any, turn: int, *, after: bool) -> Any:
-    """Return *step* wrapped so that call *turn* kills the process, before or *after* the call's work."""
-    calls = count()
-
-    def plain(*args: Any, **more: Any) -> Any:
-        kill = next(calls) >= turn
-        done = step(*args, **more) if after or not kill else None
-        if kill:
-            raise KeyboardInterrupt
-        return done
-
-    async def waiting(*args: Any, **more: Any) -> Any:
-        kill = next(calls) >= turn
-        done = await step(*args, **more) if after or not kill else None
-        if kill:
-            raise KeyboardInterrupt
-        return done
-
-    return waiting if iscoroutinefunction(step) else plain
-
-
 CUTS: dict[str, tuple[Any, str]] = {
     "the list of made keys": (operator, "write_private"),
     "setting the old key aside": (keyfile, "set_aside"),
@@ -92,7 +69,7 @@ async def test_cut_anywhere_the_next_round_does_what_is_left(
     for day in (90, 120):
         step = getattr(module, name)
         for turn in range(3):  # a step that is done several times is cut each time
-            cut = _cut(step, turn, after=when == "after")
+            cut = killed_at_call(step, turn, KeyboardInterrupt, after=when == "after")
             with monkeypatch.context() as patch:
                 patch.setattr(module, name, cut)
                 try:

@@ -38,11 +38,9 @@ async def test_p7_what_an_agency_says_that_it_deleted_is_gone_from_its_desk(tmp_
         gone = next(
             Place(BUS, "ngo-a", row.id, CASE) for row in await given.rows("events") if row.type == shown[0]["type"]
         )
-        async with given.desk.seat.ledger.read() as tx:
-            opens = await case_keys.secrets_of(given.desk.seat, tx, place)
-            assert await case_keys.secrets_of(given.desk.seat, tx, gone) == {}, (
-                "its inbox, or a backup, has the letter still"
-            )
+        with given.desk.seat.ledger.read() as tx:
+            opens = case_keys.secrets_of(given.desk.seat, tx, place)
+            assert case_keys.secrets_of(given.desk.seat, tx, gone) == {}, "its inbox, or a backup, has the letter still"
 
     assert [each.get("shut") for each in shown] == ["erased", None]
     assert shown[1]["letter"] == {"story": {"answer": CANARY}}

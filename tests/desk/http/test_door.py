@@ -165,7 +165,7 @@ async def test_a_question_that_has_no_answer_is_told_so(
 async def test_an_error_of_ours_shows_nothing_of_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A mistake in the desk is a 503 with a sentence, never its text."""
 
-    async def mistaken(*_: Any, **__: Any) -> None:
+    def mistaken(*_: Any, **__: Any) -> None:
         raise ValueError(CANARY)
 
     monkeypatch.setattr(views.Shown, "position", mistaken)

@@ -170,8 +170,8 @@ async def test_an_id_is_looked_up_without_reading_the_whole_ledger(tmp_path: Pat
     """Every table that is searched by id has an index that begins with the id."""
     async with desk_of("ngo-a", tmp_path) as here:
         for table in ("outbox", "inbox"):
-            async with here.desk.seat.ledger.read() as tx:
-                plan = await tx.exec_driver_sql(f"EXPLAIN QUERY PLAN SELECT subject FROM {table} WHERE id = 'x'")  # noqa: S608 - a name of ours
+            with here.desk.seat.ledger.read() as tx:
+                plan = tx.exec_driver_sql(f"EXPLAIN QUERY PLAN SELECT subject FROM {table} WHERE id = 'x'")  # noqa: S608 - a name of ours
                 assert f"USING INDEX {table}_by_id" in str(plan.all())
 
 

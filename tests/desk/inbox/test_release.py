@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy.exc import OperationalError
 
 from desk.earlier_release import VICTIM, by_itself, consented, decided, outcome, parked, payments, waiting
-from desk.given import CANARY, CASE, FakeRegistrar, Given, desk_of, town
+from desk.given import CANARY, CASE, FakeRegistrar, Given, desk_of, killed_at_call, town
 from generations import before_type, before_version
 from nrmbus.desk.inbox import hear, release, settle
 from nrmbus.desk.letters import letters
@@ -197,12 +197,12 @@ class TestAfterTheUpgrade:
         async with desk_of("fund", tmp_path, registrar=registrar) as given:
             whole = queue.put
 
-            async def full(*args: Any, **kwargs: Any) -> str:
+            def full(*args: Any, **kwargs: Any) -> str:
                 nonlocal tried
                 tried += 1
                 if tried in {2, 3, 5}:
                     raise OperationalError("INSERT", {}, Exception("database or disk is full"))
-                return await whole(*args, **kwargs)
+                return whole(*args, **kwargs)
 
             monkeypatch.setattr(queue, "put", full)
             await by_itself(given)
@@ -252,18 +252,7 @@ class Killed(BaseException):
 
 def killed_at(times: int, target: Any, name: str, monkeypatch: pytest.MonkeyPatch, *, when: str) -> None:
     """Let *name* of *target* be called so many times; then kill the desk ``before`` or ``after`` the next call."""
-    whole, calls = getattr(target, name), 0
-
-    async def cut(*args: Any, **kwargs: Any) -> Any:
-        nonlocal calls
-        calls += 1
-        if calls > times and when == "before":
-            raise Killed
-        result = await whole(*args, **kwargs)
-        if calls > times:
-            raise Killed
-        return result
-
+    cut = killed_at_call(getattr(target, name), times, Killed, after=when == "after")
     monkeypatch.setattr(target, name, cut)
 
 

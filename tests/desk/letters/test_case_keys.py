@@ -118,8 +118,8 @@ class Desk:
 
     async def kept(self, place: Place) -> dict[Any, bytes]:
         """Return the letter's kept content keys that open."""
-        async with self.given.desk.seat.ledger.read() as tx:
-            return dict(await case_keys.secrets_of(self.given.desk.seat, tx, place))
+        with self.given.desk.seat.ledger.read() as tx:
+            return dict(case_keys.secrets_of(self.given.desk.seat, tx, place))
 
     def rotate(self, at: datetime) -> None:
         """Replace the sealing key, as `nrmbus agency rotate` does."""
@@ -162,8 +162,8 @@ class TestAKeptLetter:
             letter, place = await desk.hear_a_letter()
             secrets = await desk.kept(place)
             assert letter.open_with(secrets, place) == {"story": {"answer": CANARY}}
-            async with desk.given.desk.seat.ledger.read() as tx:
-                case_key = await case_keys.case_key(desk.given.desk.seat, tx, CASE)
+            with desk.given.desk.seat.ledger.read() as tx:
+                case_key = case_keys.case_key(desk.given.desk.seat, tx, CASE)
             assert case_key
             for content in desk.files():
                 assert case_key not in content

@@ -61,7 +61,7 @@ async def test_without_a_row_nothing_is_opened(tmp_path: Path, monkeypatch: pyte
 
         monkeypatch.setattr(letters, "_open", counted)
         async with given.desk.seat.ledger.write() as tx:
-            await tx.exec_driver_sql(
+            tx.exec_driver_sql(
                 "CREATE TRIGGER no_reads BEFORE INSERT ON reads BEGIN SELECT RAISE(ABORT, 'disk full'); END"
             )
         with pytest.raises(Exception, match="disk full"):
@@ -69,11 +69,11 @@ async def test_without_a_row_nothing_is_opened(tmp_path: Path, monkeypatch: pyte
         assert opened == []
 
         async with given.desk.seat.ledger.write() as tx:
-            await tx.exec_driver_sql("DROP TRIGGER no_reads")
+            tx.exec_driver_sql("DROP TRIGGER no_reads")
         await given.hear(record)
         assert len(opened) == 1
         async with given.desk.seat.ledger.write() as tx:
-            await tx.exec_driver_sql(
+            tx.exec_driver_sql(
                 "CREATE TRIGGER no_reads BEFORE INSERT ON reads BEGIN SELECT RAISE(ABORT, 'disk full'); END"
             )
         answer = await given.during(given.door.get("/v1/inbox", params={"open": True, "actor": "S-1"}))

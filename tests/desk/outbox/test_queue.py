@@ -367,7 +367,7 @@ async def test_a_draft_that_cannot_be_sealed_is_closed_with_a_code(tmp_path: Pat
         asked = await given.ask(**signal_(sealed={"notes": CANARY}))
         (row,) = await given.rows("outbox")
         async with given.desk.seat.ledger.write() as tx:
-            await tx.exec_driver_sql("UPDATE outbox SET draft = ?", (b'{"suite":"nrm1","parts":[]}',))
+            tx.exec_driver_sql("UPDATE outbox SET draft = ?", (b'{"suite":"nrm1","parts":[]}',))
         assert await given.out() == []
 
         answer = (await given.door.get(f"/v1/events/{asked['id']}")).json()
@@ -380,10 +380,10 @@ async def test_a_mistake_about_one_case_keeps_no_other_from_being_sent(
     """If signing fails by a fault of ours, the row waits for a later try; the next case goes out at once."""
     whole = queue.sign
 
-    async def mistaken(seat: Any, cases: Any, tx: Any, row: Any) -> Any:
+    def mistaken(seat: Any, cases: Any, tx: Any, row: Any) -> Any:
         if row.subject == CASE:
             raise RuntimeError(CANARY)
-        return await whole(seat, cases, tx, row)
+        return whole(seat, cases, tx, row)
 
     async with desk_of("ngo-a", tmp_path) as given:
         monkeypatch.setattr(queue, "sign", mistaken)

@@ -66,7 +66,7 @@ async def test_an_offer_that_could_not_be_signed_frees_the_bed_it_held(
 ) -> None:
     """The bed is freed also where the desk finds that it cannot send the offer."""
 
-    async def unsignable(*_: object) -> queue.Refused:
+    def unsignable(*_: object) -> queue.Refused:
         return queue.Refused("too_large")
 
     async with desk_of("shelter", tmp_path) as given:

@@ -31,7 +31,7 @@ async def begun(given: Given, *, number: int | None = 1, previous: str = "0" * 6
     seat = given.desk.seat
     first = Beginning(UNTIL, number, previous, times.write(NOW), times.write(NOW), lost)
     async with seat.ledger.write() as tx:
-        await seat.ledger.begin(tx, 0, first)
+        seat.ledger.begin(tx, 0, first)
     given.desk.end_of = lambda _: UNTIL
 
 
@@ -98,8 +98,8 @@ async def test_p7_an_erasure_that_is_due_keeps_a_letter_shut_before_it_is_done(t
 
         assert await opened(given) == set()
         signed = decode_of(letter)
-        async with given.desk.seat.ledger.read() as tx:
-            assert await opening.why_shut(given.desk, signed, tx) == "erased"
+        with given.desk.seat.ledger.read() as tx:
+            assert opening.why_shut(given.desk, signed, tx) == "erased"
 
 
 def decode_of(read: Read) -> Any:

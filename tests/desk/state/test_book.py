@@ -52,7 +52,7 @@ async def test_it_is_handed_over_before_its_key_is_destroyed(tmp_path: Path, mon
     async with desk_with_keys(tmp_path, monkeypatch) as desk:
         seat, state = desk.given.desk.seat, b'{"beds": []}'
         async with seat.ledger.write() as tx:
-            await book.store(seat, tx, "some.procedure", state)
+            book.store(seat, tx, "some.procedure", state)
         (before,) = await desk.given.rows("book")
         desk.rotate(NOW + DAY)
         desk.given.clock.time = NOW + 2 * DAY
@@ -62,10 +62,10 @@ async def test_it_is_handed_over_before_its_key_is_destroyed(tmp_path: Path, mon
         assert len(await rounds.end_epochs(seat, tmp_path)) == 1
 
         assert json.loads(handed.state)["kid"] == seat.identity.sealing.kid != json.loads(before.state)["kid"]
-        assert await book.load(seat, "some.procedure") == (state, False)
+        assert book.load(seat, "some.procedure") == (state, False)
         async with seat.ledger.write() as tx:
-            await tx.execute(update(tables.book).values(state=before.state))
-        assert await book.load(seat, "some.procedure") == (None, True)
+            tx.execute(update(tables.book).values(state=before.state))
+        assert book.load(seat, "some.procedure") == (None, True)
 
 
 async def test_one_that_opens_no_more_is_for_a_person(tmp_path: Path) -> None:

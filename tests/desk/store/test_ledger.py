@@ -6,10 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import create_engine, event, inspect
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import Connection, create_engine, event, inspect
 
-from desk.given import BED, BUS, CANARY, CASE, REF, SIGNAL, FakeRegistrar, Given, Read, desk_of, town
+from desk.given import BED, BUS, CANARY, CASE, REF, SIGNAL, FakeRegistrar, Given, Read, desk_of, killed_at_call, town
 from nrmbus.desk.errors import DeskError
 from nrmbus.desk.inbox import hear, settle
 from nrmbus.desk.letters import letters
@@ -48,16 +47,7 @@ async def outcome(given: Given) -> dict[str, Any]:
 
 def after(times: int, target: Any, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Let *name* of *target* be called so many times, and kill the desk instead of the next call."""
-    whole, calls = getattr(target, name), 0
-
-    async def cut(*args: Any, **kwargs: Any) -> Any:
-        nonlocal calls
-        calls += 1
-        if calls > times:
-            raise Killed
-        return await whole(*args, **kwargs)
-
-    monkeypatch.setattr(target, name, cut)
+    monkeypatch.setattr(target, name, killed_at_call(getattr(target, name), times, Killed))
 
 
 def cut_reads(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -92,8 +82,8 @@ def cut_commit(monkeypatch: pytest.MonkeyPatch) -> None:
     """Kill the desk when all is written and nothing committed."""
     whole = hear.finish
 
-    async def cut(*args: Any, **kwargs: Any) -> None:
-        await whole(*args, **kwargs)
+    def cut(*args: Any, **kwargs: Any) -> None:
+        whole(*args, **kwargs)
         raise Killed
 
     monkeypatch.setattr(hear, "finish", cut)
@@ -261,7 +251,7 @@ async def test_the_ledger_is_for_its_owner_and_safe_against_a_power_cut(tmp_path
     """The file is private, and every commit is on disk before it counts."""
     async with desk_of("shelter", tmp_path) as given, given.desk.seat.ledger.write() as tx:
         settings = {
-            name: (await tx.exec_driver_sql(f"PRAGMA {name}")).scalar()
+            name: tx.exec_driver_sql(f"PRAGMA {name}").scalar()
             for name in ("journal_mode", "synchronous", "foreign_keys")
         }
 
@@ -271,9 +261,9 @@ async def test_the_ledger_is_for_its_owner_and_safe_against_a_power_cut(tmp_path
 
 async def test_a_reader_cannot_write(tmp_path: Path) -> None:
     """The ledger has one writer: a page that only looks cannot change the record."""
-    async with desk_of("shelter", tmp_path) as given, given.desk.seat.ledger.read() as tx:
-        with pytest.raises(Exception, match="readonly"):
-            await tx.exec_driver_sql("DELETE FROM meta")
+    async with desk_of("shelter", tmp_path) as given:
+        with given.desk.seat.ledger.read() as tx, pytest.raises(Exception, match="readonly"):
+            tx.exec_driver_sql("DELETE FROM meta")
 
 
 def described(path: Path) -> dict[str, Any]:
@@ -340,7 +330,7 @@ async def test_a_ledger_restored_from_a_backup_reads_again_what_it_lost(tmp_path
     async with desk_of("shelter", tmp_path / "now") as given:
         await given.hear(records[0])
         async with given.desk.seat.ledger.write() as tx:
-            await backup(tx, tmp_path / "backup")
+            backup(tx, tmp_path / "backup")
         for record in records[1:]:
             await given.hear(record)
         whole = await outcome(given)
@@ -369,14 +359,12 @@ async def test_a_restored_ledger_learns_from_receipts_what_it_had_said(tmp_path:
         assert decode(following).sequence == 3
 
 
-async def backup(tx: AsyncConnection, home: Path) -> None:
+def backup(tx: Connection, home: Path) -> None:
     """Copy the ledger as it is now."""
     home.mkdir()
-    raw = await tx.get_raw_connection()
-    source = raw.driver_connection
-    assert source is not None
-    await source.commit()
+    source: Any = tx.connection.driver_connection
+    source.commit()
     target = sqlite3.connect(home / "ledger.sqlite")
-    await source.backup(target)
+    source.backup(target)
     target.close()
-    await source.execute("BEGIN IMMEDIATE")
+    source.execute("BEGIN IMMEDIATE")

@@ -76,12 +76,12 @@ class Witnessing:
 
     async def recall(self) -> None:
         """Read the desk's own topic to its end."""
-        start = await self.witness.next_offset(OWN)
+        start = self.witness.next_offset(OWN)
         await self.witness.recall(list(enumerate(self.own))[start:])
 
     async def read(self) -> None:
         """Read `nrm.checkpoints` to its end."""
-        for offset, raw in list(enumerate(self.topic))[await self.witness.next_offset(CHECKPOINTS) :]:
+        for offset, raw in list(enumerate(self.topic))[self.witness.next_offset(CHECKPOINTS) :]:
             assert await self.witness.take(offset, raw)
 
     async def look(self, *records: bytes) -> None:
@@ -114,8 +114,8 @@ class Witnessing:
 
     async def alarms(self) -> list[tuple[str | None, str]]:
         """Return log and code of each open alarm."""
-        async with self.given.desk.seat.ledger.read() as tx:
-            return [(row.origin, row.code) for row in await cosignatures.open_alarms(tx)]
+        with self.given.desk.seat.ledger.read() as tx:
+            return [(row.origin, row.code) for row in cosignatures.open_alarms(tx)]
 
     async def person_acts(self) -> None:
         """Mark every task as done, as somebody at the desk does."""

@@ -76,7 +76,7 @@ class TestAnHonestLog:
                 before.setattr(Directory, "log_keys", lambda _: ())
                 assert await here.witness.take(0, auditor.grows(3)) is False
 
-            assert await here.witness.next_offset(CHECKPOINTS) == 0
+            assert here.witness.next_offset(CHECKPOINTS) == 0
             assert await here.alarms() == []
 
 

@@ -55,8 +55,8 @@ class TestKilled:
         auditor, own = FakeAuditor(tmp_path / "auditor"), list[bytes]()
         topic, real = [auditor.grows(3)], getattr(cosignatures, name)
 
-        async def killed(*given: Any, **more: Any) -> None:
-            await real(*given, **more)
+        def killed(*given: Any, **more: Any) -> None:
+            real(*given, **more)
             raise Killed
 
         async with witnessing(tmp_path / "desk", topic, own) as here:
@@ -77,8 +77,8 @@ class TestKilled:
         """A desk killed in between finds the fork again."""
         real = open_task
 
-        async def killed(*given: Any, **more: Any) -> None:
-            await real(*given, **more)
+        def killed(*given: Any, **more: Any) -> None:
+            real(*given, **more)
             raise Killed
 
         async with witnessing(tmp_path / "desk", [], []) as here:
@@ -113,7 +113,7 @@ class TestARestoredLedger:
         await self.restored(tmp_path, topic, own)
         async with witnessing(tmp_path / "desk", topic, own) as here:
             assert (await here.given.door.get("/health")).json()["witness"][LOG]["size"] == 7
-            assert await here.witness.next_offset(OWN) == len(own), "read once, not at every start"
+            assert here.witness.next_offset(OWN) == len(own), "read once, not at every start"
             await here.look()
             assert here.sizes() == [3, 7]
             await here.look(self.auditor.grows(9))

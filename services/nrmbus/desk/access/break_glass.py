@@ -78,12 +78,12 @@ async def by_itself(desk: Desk, event: Event | None, registered: datetime) -> Re
     if event is None or not isinstance(event.data, AccessResealDue):
         return Result()
     seat = desk.seat
-    async with seat.ledger.read() as tx:
-        view = await desk.cases.view(tx, event.subject)
+    with seat.ledger.read() as tx:
+        view = desk.cases.view(tx, event.subject)
         parts = needed(seat.me, event, view)
         if parts and not seat.rules.may_be_answered(view.emergencies[event.referral or ""], seat.clock.now()):
             return Result((), (Task("resealed", TOO_LATE, event.subject, event.id, event.referral),))
-        rows = (await tx.execute(with_letters(seat.me, event.subject))).all() if parts else ()
+        rows = tx.execute(with_letters(seat.me, event.subject)).all() if parts else ()
     if not parts:
         return Result()
     return answer(seat.me, event, parts, [await opened(desk, row, parts, PURPOSE) for row in rows], registered)
@@ -110,7 +110,7 @@ async def opened(desk: Desk, row: Row[Any], parts: Iterable[Part], purpose: str)
         mine = [part for part in parts if part in container.parts and seat.me in container.wraps(part)]
         if not mine or not await _on_record(desk, row, mine, purpose):
             return {}
-        secrets = await _secrets(desk, container, place)
+        secrets = _secrets(desk, container, place)
         return container.open_with({part: secrets[part] for part in mine if part in secrets}, place)
     except (LetterClosed, WireError):
         return {}
@@ -127,9 +127,9 @@ async def _on_record(desk: Desk, row: Row[Any], parts: Iterable[Part], purpose: 
     return await letters.record_reads(desk.seat, signed, parts, **how) is None
 
 
-async def _secrets(desk: Desk, container: Container, place: Place) -> Mapping[Part, bytes]:
+def _secrets(desk: Desk, container: Container, place: Place) -> Mapping[Part, bytes]:
     try:
         return container.unwrap(desk.seat.me, desk.seat.identity.opening, place)
     except LetterClosed:  # sealed to a key that was destroyed since
-        async with desk.seat.ledger.read() as tx:
-            return await case_keys.secrets_of(desk.seat, tx, place)
+        with desk.seat.ledger.read() as tx:
+            return case_keys.secrets_of(desk.seat, tx, place)

@@ -13,8 +13,7 @@ from datetime import datetime
 from functools import partial
 from typing import Any, Final
 
-from sqlalchemy import Row, select
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import Connection, Row, bindparam, select
 
 from nrmbus.desk.desk import Desk
 from nrmbus.desk.erasure import rounds
@@ -42,6 +41,18 @@ WITHIN_SECONDS: Final = 20.0
 _READER: Final = re.compile(r"(?=.*[0-9])[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _WITHDRAWING: Final = ("consent.refused", "consent.withdrawn")
 
+_EVENTS, _PARKED = tables.events.c, tables.parked.c
+_DESTROYED: Final = select(_EVENTS.position).where(
+    _EVENTS.subject == bindparam("subject"), _EVENTS.source == bindparam("source"), _EVENTS.id == bindparam("id"),
+    _EVENTS.letter.is_(None), _EVENTS.shut == letters.ERASED,
+)  # fmt: skip
+_UNREAD_WORD: Final = (
+    select(_PARKED.position)
+    .join(tables.events, _EVENTS.position == _PARKED.position)
+    .where(_PARKED.subject == bindparam("subject"), _EVENTS.type.in_(_WITHDRAWING), _PARKED.error.in_(parking.NOT_READ))
+    .limit(1)
+)
+
 
 async def open_letter(desk: Desk, signed: Signed, *, who: str, purpose: str) -> letters.Opened:
     """Open this desk's copy of the letter of *signed*, each part on record first; ``shut`` says why it stayed closed."""
@@ -65,49 +76,40 @@ def may_be_closed_later(desk: Desk, signed: Signed, partition: int, offset: int)
     return rests_on_consent(desk, signed)
 
 
-async def why_shut(desk: Desk, signed: Signed, tx: AsyncConnection) -> letters.Shut | None:
+def why_shut(desk: Desk, signed: Signed, tx: Connection) -> letters.Shut | None:
     """Return why the case's events or erasures keep the letter of *signed* closed; None if it may open."""
-    if await _is_destroyed(tx, signed) or await rounds.is_due(desk.seat, tx, signed):
+    if _is_destroyed(tx, signed) or rounds.is_due(desk.seat, tx, signed):
         return letters.ERASED
-    return letters.KEPT_SHUT if await _is_kept_shut(desk, signed, tx) else None
+    return letters.KEPT_SHUT if _is_kept_shut(desk, signed, tx) else None
 
 
-async def _is_destroyed(tx: AsyncConnection, signed: Signed) -> bool:
+def _is_destroyed(tx: Connection, signed: Signed) -> bool:
     """Return whether the letter was destroyed after the row was read, for example while the reading was registered."""
-    events = tables.events.c
-    same = (events.subject == signed.subject) & (events.source == signed.source) & (events.id == signed.id)
-    row = select(events.position).where(same, events.letter.is_(None), events.shut == letters.ERASED)
-    return await tx.scalar(row) is not None
+    return tx.scalar(_DESTROYED, {"subject": signed.subject, "source": signed.source, "id": signed.id}) is not None
 
 
-async def _is_kept_shut(desk: Desk, signed: Signed, tx: AsyncConnection) -> bool:
+def _is_kept_shut(desk: Desk, signed: Signed, tx: Connection) -> bool:
     event = known(signed)
     if event is None:
         return False  # of a type or version that this release cannot open at all
-    view = await desk.cases.view(tx, signed.subject)
+    view = desk.cases.view(tx, signed.subject)
     if not desk.seat.rules.keeps_shut(view, event, desk.seat.me):
-        return rests_on_consent(desk, signed) and await _unread_word(tx, signed.subject)
+        return rests_on_consent(desk, signed) and _unread_word(tx, signed.subject)
     stop = view.stops.get(desk.seat.me)
     retained = stop is not None and stop.answer == "must_retain"
-    return not (retained and await _read_before(tx, signed))
+    return not (retained and _read_before(tx, signed))
 
 
-async def _unread_word(tx: AsyncConnection, subject: str) -> bool:
+def _unread_word(tx: Connection, subject: str) -> bool:
     """Return whether the person may have withdrawn consent in an event that this release cannot read yet."""
-    events, parked = tables.events.c, tables.parked.c
-    rows = (
-        select(parked.position)
-        .join(tables.events, events.position == parked.position)
-        .where(parked.subject == subject, events.type.in_(_WITHDRAWING), parked.error.in_(parking.NOT_READ))
-    )
-    return (await tx.execute(rows.limit(1))).first() is not None
+    return tx.execute(_UNREAD_WORD, {"subject": subject}).first() is not None
 
 
-async def _read_before(tx: AsyncConnection, signed: Signed) -> bool:
+def _read_before(tx: Connection, signed: Signed) -> bool:
     reads = tables.reads.c
     about = (reads.subject == signed.subject) & (reads.source == signed.source) & (reads.event == signed.id)
     row = select(reads.id).where(about, reads.who != letters.DESK).limit(1)
-    return (await tx.execute(row)).first() is not None
+    return tx.execute(row).first() is not None
 
 
 def receipt(me: str, event: Event, opened: letters.Opened, at: datetime) -> Draft:
@@ -182,13 +184,13 @@ async def to_open(desk: Desk, rows: Iterable[Row[Any]], *, who: str, purpose: Ac
     altered = {subject for subject in {row.subject for row in closed} if await desk.unaltered.is_altered(subject)}
     shut: dict[int, letters.Shut] = {row.position: letters.ALTERED for row in closed if row.subject in altered}
     due = {}
-    async with desk.seat.ledger.read() as tx:
+    with desk.seat.ledger.read() as tx:
         for row in closed:
             if row.position in shut:
                 continue
             signed = signed_of(row)
             parts = letters.copy_of(desk.seat, signed)[1]
-            if parts and (why := await why_shut(desk, signed, tx)) is not None:
+            if parts and (why := why_shut(desk, signed, tx)) is not None:
                 shut[row.position] = why
             elif parts:
                 how: dict[str, Any] = {"who": who, "purpose": purpose, "parts": parts, "event": row.id}
@@ -204,4 +206,4 @@ def can_open(row: Row[Any]) -> bool:
 async def put(desk: Desk, drafts: Iterable[Draft]) -> list[tuple[str, str]]:
     """Put *drafts* into the outbox in one transaction; return subject and id of each."""
     async with desk.seat.ledger.write() as tx:
-        return [(draft.subject, await queue.put(desk.seat, tx, draft, origin="door")) for draft in drafts]
+        return [(draft.subject, queue.put(desk.seat, tx, draft, origin="door")) for draft in drafts]

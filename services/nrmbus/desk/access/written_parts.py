@@ -16,8 +16,8 @@ async def written(desk: Desk, subject: str) -> list[dict[str, Any]]:
     A letter that must stay closed, or does not open, is left out. The desk opens letters under its own name, and
     commits each opening first.
     """
-    async with desk.seat.ledger.read() as tx:
-        rows = (await tx.execute(break_glass.with_letters(desk.seat.me, subject))).all()
+    with desk.seat.ledger.read() as tx:
+        rows = tx.execute(break_glass.with_letters(desk.seat.me, subject)).all()
     found = []
     for row in rows:
         opened = await break_glass.opened(desk, row, PARTS, PURPOSE)

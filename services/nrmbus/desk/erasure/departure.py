@@ -28,9 +28,9 @@ async def delete(path: Path, *, bus: str, agency: str, cases: Collection[str]) -
     try:
         async with ledger.write() as tx:
             for case in cases:
-                if await rounds.may_be_sent(tx, case):
+                if rounds.may_be_sent(tx, case):
                     raise DeskError("still_open")
-            await rounds.erase(tx, cases)
+            rounds.erase(tx, cases)
         with suppress(sqlite3.Error):  # a full disk counts as in use
             await rounds.off_the_disk(ledger)
         if ledger.holds_deleted:
@@ -51,7 +51,7 @@ async def part_in(path: Path, *, bus: str, agency: str) -> tuple[str, ...]:
     ledger = await Ledger.open(path, bus=bus, agency=agency)
     try:
         known = select(tables.events.c.subject).union(select(tables.outbox.c.subject))
-        async with ledger.read() as tx:
-            return tuple(sorted((await tx.execute(known)).scalars()))
+        with ledger.read() as tx:
+            return tuple(sorted(tx.execute(known).scalars()))
     finally:
         await ledger.close()

@@ -16,10 +16,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
-from sqlalchemy import Row, case, delete, exists, func, or_, select, update
+from sqlalchemy import Connection, Row, Select, bindparam, case, delete, exists, func, or_, select, update
 from sqlalchemy.dialects.sqlite import insert as upsert
 from sqlalchemy.exc import SQLAlchemyError
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from nrmbus import telemetry
 from nrmbus.desk.desk import Desk
@@ -94,8 +93,8 @@ async def _until_asked(ledger: Ledger, seen: int) -> int:
         async with asyncio.timeout(LOOK_EVERY):
             while True:
                 count = ledger.count
-                async with ledger.read() as tx:
-                    last, asked = (await tx.execute(words.where(_EVENTS.position > seen))).one()
+                with ledger.read() as tx:
+                    last, asked = tx.execute(words.where(_EVENTS.position > seen)).one()
                 seen = last or seen
                 if asked:
                     break
@@ -108,14 +107,14 @@ async def _until_asked(ledger: Ledger, seen: int) -> int:
 # -- of a case -------------------------------------------------------------------------------------------------------
 
 
-async def order(tx: AsyncConnection, subject: str, *, cause: str, ground: ErasureGround, at: str) -> None:
+def order(tx: Connection, subject: str, *, cause: str, ground: ErasureGround, at: str) -> None:
     """Note within *tx* that the letters of *subject*, and their keys, have to be destroyed, for *cause*.
 
     A later order is executed and confirmed again, since each order has its own deadline.
     """
     noted = upsert(tables.erasures).values(subject=subject, cause=cause, ground=ground, asked=at)
     again = {"cause": cause, "ground": ground, "asked": at, "done": None, "horizon": None}
-    await tx.execute(noted.on_conflict_do_update(index_elements=["subject"], set_=again))
+    tx.execute(noted.on_conflict_do_update(index_elements=["subject"], set_=again))
 
 
 async def erase_due(desk: Desk) -> tuple[str, ...]:
@@ -127,27 +126,27 @@ async def erase_due(desk: Desk) -> tuple[str, ...]:
     seat = desk.seat
     if all(each.kid != seat.identity.sealing.kid for each in epochs.of_desk(seat.directory, seat.identity)):
         return ()
-    async with seat.ledger.read() as tx:
-        told = (await tx.execute(select(tables.events).where(_told(), _is_past(seat)).order_by(_EVENTS.position))).all()
+    with seat.ledger.read() as tx:
+        told = tx.execute(select(tables.events).where(_told(), _is_past(seat)).order_by(_EVENTS.position)).all()
     if told:
         async with seat.ledger.write() as tx:
             for row in told:
                 ground: ErasureGround = json.loads(row.value)["ground"]
-                await order(tx, row.subject, cause=row.id, ground=ground, at=seat.stamp())
-    async with seat.ledger.read() as tx:
-        due = (await tx.execute(select(tables.erasures).where(_ERASURES.done.is_(None)))).all()
-        late = list((await tx.execute(_left_over())).scalars())
+                order(tx, row.subject, cause=row.id, ground=ground, at=seat.stamp())
+    with seat.ledger.read() as tx:
+        due = tx.execute(select(tables.erasures).where(_ERASURES.done.is_(None))).all()
+        late = list(tx.execute(_left_over()).scalars())
     if not due and not late:
         return ()
     done = []
     async with seat.ledger.write() as tx:
         for row in due:
-            if await may_be_sent(tx, row.subject):
+            if may_be_sent(tx, row.subject):
                 continue  # wait for the registrar's refusal: until then the bytes may be needed again
-            await erase(tx, [row.subject])
-            await _confirm(seat, tx, row)
+            erase(tx, [row.subject])
+            _confirm(seat, tx, row)
             done.append(row.subject)
-        await erase(tx, late)
+        erase(tx, late)
     await off_the_disk(seat.ledger)
     telemetry.handled("erased", count=len(done))
     return tuple(done)
@@ -176,25 +175,25 @@ def _left_over() -> Any:
     return came.union(select(_OUTBOX.subject).where(_OUTBOX.subject.in_(cases), closed))
 
 
-async def may_be_sent(tx: AsyncConnection, subject: str) -> bool:
+def may_be_sent(tx: Connection, subject: str) -> bool:
     """Return whether an unanswered row of the case has a letter: its bytes may be needed again."""
     has_letter = or_(_OUTBOX.draft.is_not(None), _OUTBOX.letter.is_not(None))
     row = select(_OUTBOX.seq).where(_OUTBOX.subject == subject, _OUTBOX.state != "closed", has_letter)
-    return (await tx.execute(row.limit(1))).first() is not None
+    return tx.execute(row.limit(1)).first() is not None
 
 
-async def erase(tx: AsyncConnection, subjects: Iterable[str]) -> None:
+def erase(tx: Connection, subjects: Iterable[str]) -> None:
     """Destroy within *tx* the letters of *subjects*, and their keys; the clear signed fields stay."""
     for subject in subjects:
-        await tx.execute(delete(tables.case_keys).where(tables.case_keys.c.subject == subject))
-        await tx.execute(delete(tables.letter_keys).where(tables.letter_keys.c.subject == subject))
+        tx.execute(delete(tables.case_keys).where(tables.case_keys.c.subject == subject))
+        tx.execute(delete(tables.letter_keys).where(tables.letter_keys.c.subject == subject))
         had = update(tables.events).where(_EVENTS.subject == subject, _EVENTS.letter.is_not(None))
-        await tx.execute(had.values(letter=None, shut=letters.ERASED))
+        tx.execute(had.values(letter=None, shut=letters.ERASED))
         rows = update(tables.outbox).where(_OUTBOX.subject == subject, _OUTBOX.state == "closed")
-        await tx.execute(rows.values(letter=None, draft=None, asked=""))
+        tx.execute(rows.values(letter=None, draft=None, asked=""))
 
 
-async def _confirm(seat: Seat, tx: AsyncConnection, row: Row[Any]) -> None:
+def _confirm(seat: Seat, tx: Connection, row: Row[Any]) -> None:
     now = seat.now()
     horizon = epochs.horizon(epochs.of_desk(seat.directory, seat.identity), now)
     data = AccessErasureConfirmed(ground=row.ground, horizon=horizon)
@@ -203,9 +202,9 @@ async def _confirm(seat: Seat, tx: AsyncConnection, row: Row[Any]) -> None:
         causationid=row.cause or None, id=said_by_itself(seat.me, row.cause or row.subject, data.type),
     )  # fmt: skip
     if seat.me not in SERVICES:  # the timekeeper has a ledger but holds no case: its confirmation would be refused
-        await queue.put(seat, tx, draft, origin="procedure")
+        queue.put(seat, tx, draft, origin="procedure")
     done = update(tables.erasures).where(_ERASURES.subject == row.subject)
-    await tx.execute(done.values(done=times.write(now), horizon=times.write(horizon)))
+    tx.execute(done.values(done=times.write(now), horizon=times.write(horizon)))
 
 
 async def off_the_disk(ledger: Ledger) -> None:
@@ -234,17 +233,17 @@ async def delete_stopped(desk: Desk) -> tuple[str, ...]:
     more, even after a new consent. The agency's own events, and later ones, stay.
     """
     seat = desk.seat
-    async with seat.ledger.read() as tx:
+    with seat.ledger.read() as tx:
         said = select(_EVENTS.subject, _EVENTS.position).where(_deletable(seat.me)).order_by(_EVENTS.position)
-        due = {row.subject: row.position for row in await tx.execute(said)}
+        due = {row.subject: row.position for row in tx.execute(said)}
     if not due:
         return ()
     async with seat.ledger.write() as tx:
         for subject, position in due.items():
             told = (_EVENTS.subject == subject) & (_EVENTS.source != seat.me) & (_EVENTS.position < position)
-            gone = await tx.execute(select(_EVENTS.source, _EVENTS.id).where(told, _EVENTS.letter.is_not(None)))
-            await case_keys.forget(seat, tx, subject, {(row.source, row.id) for row in gone})
-            await tx.execute(
+            gone = tx.execute(select(_EVENTS.source, _EVENTS.id).where(told, _EVENTS.letter.is_not(None)))
+            case_keys.forget(seat, tx, subject, {(row.source, row.id) for row in gone})
+            tx.execute(
                 update(tables.events).where(told, _EVENTS.letter.is_not(None)).values(letter=None, shut=letters.ERASED)
             )
     await off_the_disk(seat.ledger)
@@ -260,24 +259,33 @@ def _deletable(me: str) -> Any:
     return own & (func.instr(_EVENTS.value, _DELETED) > 0) & exists().where(left, came.c.position < _EVENTS.position)
 
 
-async def is_due(seat: Seat, tx: AsyncConnection, signed: Signed) -> bool:
+def is_due(seat: Seat, tx: Connection, signed: Signed) -> bool:
     """Return whether a later order requires that the letter of *signed* be destroyed."""
+    of_letter = {"subject": signed.subject, "source": signed.source, "id": signed.id}
+    until = times.write(seat.now() + AHEAD_AT_MOST)
+    return tx.execute(_ORDERED, {**of_letter, "until": until, "me": seat.me}).first() is not None
+
+
+def _ordered() -> Select[Any]:
+    """Return the query for an order, later than a letter, that the letter be destroyed."""
     letter, word = tables.events.alias("letter"), tables.events.alias("word")
-    same = (letter.c.subject == signed.subject) & (letter.c.source == signed.source) & (letter.c.id == signed.id)
-    later = (word.c.subject == signed.subject) & (word.c.position > letter.c.position)
-    registered = word.c.registered <= times.write(seat.now() + AHEAD_AT_MOST)
-    ordered = (word.c.type == AccessErasureDue.type) & registered
+    same = (letter.c.source == bindparam("source")) & (letter.c.id == bindparam("id"))
+    later = (word.c.subject == letter.c.subject) & (word.c.position > letter.c.position)
+    ordered = (word.c.type == AccessErasureDue.type) & (word.c.registered <= bindparam("until"))
     deleted = (word.c.type == ConsentStopConfirmed.type) & (func.instr(word.c.value, _DELETED) > 0)
-    told = deleted & (word.c.source == seat.me) & (letter.c.source != seat.me)
-    found = select(word.c.position).select_from(letter.join(word, later)).where(same, or_(ordered, told))
-    return (await tx.execute(found.limit(1))).first() is not None
+    told = deleted & (word.c.source == bindparam("me")) & (letter.c.source != bindparam("me"))
+    rows = select(word.c.position).select_from(letter.join(word, later))
+    return rows.where(letter.c.subject == bindparam("subject"), same, or_(ordered, told)).limit(1)
 
 
-async def waiting(tx: AsyncConnection, me: str) -> int:
+_ORDERED: Final = _ordered()
+
+
+def waiting(tx: Connection, me: str) -> int:
     """Return the number of cases with a due destruction that is not done yet."""
     ordered = select(_ERASURES.subject).where(_ERASURES.done.is_(None))
     said = select(_EVENTS.subject).where(_told() | _deletable(me))
-    return await tx.scalar(select(func.count()).select_from(ordered.union(said).subquery())) or 0
+    return tx.scalar(select(func.count()).select_from(ordered.union(said).subquery())) or 0
 
 
 # -- of an epoch -----------------------------------------------------------------------------------------------------
@@ -314,27 +322,27 @@ async def _hand_over(seat: Seat, *, whole: bool) -> None:
     if not whole:
         if seat.handed_to == using:
             return
-        async with seat.ledger.read() as tx:
-            whole = await case_keys.is_behind(seat, tx) or await book.is_behind(seat, tx)
+        with seat.ledger.read() as tx:
+            whole = case_keys.is_behind(seat, tx) or book.is_behind(seat, tx)
     if whole:
         async with seat.ledger.write() as tx:
-            await _seal_drafts_anew(seat, tx)
-            await case_keys.keep_all(seat, tx)
-            await case_keys.hand_over(seat, tx)
-            await book.hand_over(seat, tx)
+            _seal_drafts_anew(seat, tx)
+            case_keys.keep_all(seat, tx)
+            case_keys.hand_over(seat, tx)
+            book.hand_over(seat, tx)
         await off_the_disk(seat.ledger)
     seat.handed_to = using
 
 
-async def _seal_drafts_anew(seat: Seat, tx: AsyncConnection) -> None:
+def _seal_drafts_anew(seat: Seat, tx: Connection) -> None:
     waiting = select(_OUTBOX.seq, _OUTBOX.id, _OUTBOX.subject, _OUTBOX.draft).where(_OUTBOX.draft.is_not(None))
-    for row in (await tx.execute(waiting.where(_OUTBOX.state != "closed"))).all():
+    for row in tx.execute(waiting.where(_OUTBOX.state != "closed")).all():
         try:
             parts = letters.unseal_draft(seat, row.draft, id=row.id, subject=row.subject)
         except WireError:  # in a ledger from an old backup: at its turn, a task says that the draft cannot be sent
             continue
         draft = letters.seal_draft(seat, parts, id=row.id, subject=row.subject)
-        await tx.execute(update(tables.outbox).where(_OUTBOX.seq == row.seq).values(draft=draft))
+        tx.execute(update(tables.outbox).where(_OUTBOX.seq == row.seq).values(draft=draft))
 
 
 async def remind(seat: Seat, said: object = None) -> object:
@@ -346,11 +354,11 @@ async def remind(seat: Seat, said: object = None) -> object:
     key, at = f"{found.state}/{times.write(found.ends)}", seat.stamp()
     about = {"code": found.state, "sentence": found.sentence, "command": found.command, "ends": times.write(found.ends)}
     there = select(tables.tasks.c.id).where(tables.tasks.c.kind == found.state, tables.tasks.c.event == key)
-    async with seat.ledger.read() as tx:
-        known = await tx.scalar(there)
+    with seat.ledger.read() as tx:
+        known = tx.scalar(there)
     if known is None:
         async with seat.ledger.write() as tx:
-            await open_task(tx, opened=at, subject="", event_id=key, kind=found.state, about=json.dumps(about))
+            open_task(tx, opened=at, subject="", event_id=key, kind=found.state, about=json.dumps(about))
     saying = (found.state, now.date())
     if saying != said:
         log.said(f"{found.state}: {_ROTATE}", agency=seat.me, seconds=int((found.ends - now).total_seconds()))

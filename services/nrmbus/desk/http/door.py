@@ -121,10 +121,10 @@ class Door:
         drafts = event_request.drafts_of(self._seat, wanted, versions.asked(speaks or (), self._desk.speaks))
         await recipients.see(self._seat, wanted)
         async with self._ledger.write() as tx:
-            drafts = await repeated.in_its_case(self._seat, tx, wanted, canonical, drafts)
+            drafts = repeated.in_its_case(self._seat, tx, wanted, canonical, drafts)
             for draft in drafts:
                 try:
-                    await queue.put(
+                    queue.put(
                         self._seat, tx, draft, origin="door", asked=event_request.known_by(self._seat, canonical)[0]
                     )
                 except WireError as error:
@@ -134,8 +134,8 @@ class Door:
         return JSONResponse(answer, 202 if answer["verdict"] == "pending" else 200)
 
     async def _said(self, ids: list[tuple[str, str]]) -> dict[str, Any]:
-        async with self._ledger.read() as tx:
-            found = [await views.said(tx, self._seat.me, subject, id) for subject, id in ids]
+        with self._ledger.read() as tx:
+            found = [views.said(tx, self._seat.me, subject, id) for subject, id in ids]
         return views.together([refusals.told(self._seat, part) for part in found if part is not None])
 
     async def _until(
@@ -155,24 +155,24 @@ class Door:
     async def again(self, id: str, wait: Wait = 0) -> JSONResponse:
         """Send the same bytes of an answered event once more; with *wait*, return the answer with the same receipt."""
         async with self._ledger.write() as tx:
-            subject = await views.subject_of(tx, self._seat.me, id)
-            row = await verdicts.row_of(tx, subject, id) if subject else None
+            subject = views.subject_of(tx, self._seat.me, id)
+            row = verdicts.row_of(tx, subject, id) if subject else None
             if row is None:
                 raise DeskError("not_found")
             if row.state == "signed":
                 raise DeskError("still_open")
             if row.value is None:
                 raise DeskError("not_sent_yet")
-            await tx.execute(update(tables.outbox).where(tables.outbox.c.seq == row.seq).values(again=1))
+            tx.execute(update(tables.outbox).where(tables.outbox.c.seq == row.seq).values(again=1))
         of_row = [(row.subject, id)]
         answer = await self._until(lambda: self._said(of_row), lambda found: not found["events"][0]["again"], wait)
         return JSONResponse(answer, 202 if answer["events"][0]["again"] else 200)
 
     async def event(self, id: str) -> dict[str, Any]:
         """Return the state of an event of this agency."""
-        async with self._ledger.read() as tx:
-            subject = await views.subject_of(tx, self._seat.me, id)
-            found = await views.said(tx, self._seat.me, subject, id) if subject else None
+        with self._ledger.read() as tx:
+            subject = views.subject_of(tx, self._seat.me, id)
+            found = views.said(tx, self._seat.me, subject, id) if subject else None
         if found is None:
             raise DeskError("not_found")
         return refusals.told(self._seat, found)
@@ -200,10 +200,10 @@ class Door:
         """
         spoken = versions.asked(speaks or (), self._desk.speaks)
         most = min(limit, opening.MOST) if open else limit
-        async with self._ledger.read() as tx:
-            if after > await views.newest(tx) or (after and ledger not in (None, self._ledger.id)):
+        with self._ledger.read() as tx:
+            if after > views.newest(tx) or (after and ledger not in (None, self._ledger.id)):
                 raise DeskError("inbox_restarted")
-            rows = await views.received(tx, self._seat, case=case, after=after, limit=most, technical=technical)
+            rows = views.received(tx, self._seat, case=case, after=after, limit=most, technical=technical)
         if not open:
             return {"ledger": self._ledger.id, "events": [views.heard(row, spoken) for row in rows]}
         who = opening.reader(self._desk, actor)
@@ -242,31 +242,31 @@ class Door:
 
     async def reads(self, ref: str) -> dict[str, Any]:
         """Return this desk's openings of a case's letters, with the readers."""
-        async with self._ledger.read() as tx:
-            return {"reads": await views.reads(tx, ref)}
+        with self._ledger.read() as tx:
+            return {"reads": views.reads(tx, ref)}
 
     async def case(self, ref: str) -> dict[str, Any]:
         """Return this agency's view of a case: the fold of all sent and received events."""
-        async with self._ledger.read() as tx:
-            found = await views.case(tx, self._desk, ref)
+        with self._ledger.read() as tx:
+            found = views.case(tx, self._desk, ref)
         if found is None:
             raise DeskError("not_found")
         return found
 
     async def cases(self, after: Annotated[str, Query(max_length=32)] = "", limit: Limit = 200) -> dict[str, Any]:
         """Return the cases that this agency knows."""
-        async with self._ledger.read() as tx:
-            return {"cases": await views.cases(tx, after=after, limit=limit)}
+        with self._ledger.read() as tx:
+            return {"cases": views.cases(tx, after=after, limit=limit)}
 
     async def tasks(self, after: After = 0, limit: Limit = 200) -> dict[str, Any]:
         """Return the open tasks."""
-        async with self._ledger.read() as tx:
-            return {"tasks": await views.tasks(tx, after=after, limit=limit)}
+        with self._ledger.read() as tx:
+            return {"tasks": views.tasks(tx, after=after, limit=limit)}
 
     async def done(self, task: Task) -> dict[str, Any]:
         """Mark a task as done."""
         async with self._ledger.write() as tx:
-            if not await finish_task(tx, task, self._seat.stamp()):
+            if not finish_task(tx, task, self._seat.stamp()):
                 raise DeskError("not_found")
         return {"task": task, "done": True}
 
@@ -280,8 +280,8 @@ class Door:
 
     async def witness(self) -> dict[str, Any]:
         """Return this desk's co-signatures of the history's logs, and the alarms."""
-        async with self._ledger.read() as tx:
-            return {"logs": await cosignatures.view(tx)}
+        with self._ledger.read() as tx:
+            return {"logs": cosignatures.view(tx)}
 
     async def health(self) -> dict[str, Any]:
         """Return the state of the desk, in one snapshot."""
@@ -291,7 +291,7 @@ class Door:
             "live": True,
             **process,
             **self._desk.health(),
-            **await self._shown.position(),
+            **self._shown.position(),
         }
 
 

@@ -7,8 +7,7 @@ gone and cannot be compared.
 
 from typing import Any, Final
 
-from sqlalchemy import Row, select
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import Connection, Row, select
 
 from nrmbus.desk.errors import DeskError
 from nrmbus.desk.http.request import Asked, known_by
@@ -25,8 +24,8 @@ _IN_THE_CLEAR: Final = (
 )  # fmt: skip
 
 
-async def in_its_case(
-    seat: Seat, tx: AsyncConnection, asked: Asked, request: bytes, drafts: tuple[Draft, ...]
+def in_its_case(
+    seat: Seat, tx: Connection, asked: Asked, request: bytes, drafts: tuple[Draft, ...]
 ) -> tuple[Draft, ...]:
     """Return *drafts* unchanged if the id is new, else in the case of the event with this id.
 
@@ -36,7 +35,7 @@ async def in_its_case(
     Raises:
         DeskError: ``id_reused``: the id names an event of another case or with other words.
     """
-    subjects = await _subjects(seat, tx, drafts[0].id or "") if asked.id else []
+    subjects = _subjects(seat, tx, drafts[0].id or "") if asked.id else []
     if not subjects:
         return drafts
     member = "incident" if drafts[0].data.keyed_by == "incident" else "case"
@@ -47,10 +46,10 @@ async def in_its_case(
     known = _known_by(seat, request, member, subject)
     drafts = tuple(_in_case(draft, subject) for draft in drafts)
     for draft in drafts:
-        row = await verdicts.row_of(tx, subject, draft.id or "")
+        row = verdicts.row_of(tx, subject, draft.id or "")
         if row is not None and row.asked not in known:
             raise DeskError("id_reused")
-        if row is None and (event := await _event(seat, tx, draft)) and not _is_same(asked, draft, event):
+        if row is None and (event := _event(seat, tx, draft)) and not _is_same(asked, draft, event):
             raise DeskError("id_reused")
     return drafts
 
@@ -67,19 +66,19 @@ def _known_by(seat: Seat, request: bytes, member: str, subject: str) -> frozense
     return frozenset(digest for form in forms for digest in known_by(seat, form))
 
 
-async def _subjects(seat: Seat, tx: AsyncConnection, id: str) -> list[str]:
+def _subjects(seat: Seat, tx: Connection, id: str) -> list[str]:
     """Return the cases or incidents in which this agency used *id*, the first one first.
 
     More than one occurs only in ledgers of a release that looked ids up by case.
     """
-    put = await tx.scalars(select(_OUTBOX.subject).where(_OUTBOX.id == id).order_by(_OUTBOX.seq))
+    put = tx.scalars(select(_OUTBOX.subject).where(_OUTBOX.id == id).order_by(_OUTBOX.seq))
     answered = select(_INBOX.subject).where(_INBOX.id == id, _INBOX.source == seat.me).order_by(_INBOX.number)
-    return list(dict.fromkeys([*put.all(), *(await tx.scalars(answered)).all()]))
+    return list(dict.fromkeys([*put.all(), *tx.scalars(answered).all()]))
 
 
-async def _event(seat: Seat, tx: AsyncConnection, draft: Draft) -> Row[Any] | None:
+def _event(seat: Seat, tx: Connection, draft: Draft) -> Row[Any] | None:
     same = (_EVENTS.subject == draft.subject) & (_EVENTS.source == seat.me) & (_EVENTS.id == draft.id)
-    return (await tx.execute(select(tables.events).where(same))).first()
+    return tx.execute(select(tables.events).where(same)).first()
 
 
 def _is_same(asked: Asked, draft: Draft, row: Row[Any]) -> bool:

@@ -4,8 +4,7 @@ import json
 from collections.abc import Mapping
 from typing import Any, Final
 
-from sqlalchemy import Row, func, select
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import Connection, Row, func, select
 
 from nrmbus.desk import versions
 from nrmbus.desk.access import opening
@@ -38,21 +37,21 @@ def _there(mapping: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in mapping.items() if value is not None}
 
 
-async def said(tx: AsyncConnection, me: str, subject: str, id: str) -> dict[str, Any] | None:
+def said(tx: Connection, me: str, subject: str, id: str) -> dict[str, Any] | None:
     """Return the state of an event of the agency *me*, followed to the id under which it was sealed again.
 
     After a loss of the ledger, the state comes from the registrar's receipts in the inbox.
     """
     asked = id
-    row = await row_of(tx, subject, id)
-    receipt = await _receipt(tx, me, subject, id) if row is None else None
+    row = row_of(tx, subject, id)
+    receipt = _receipt(tx, me, subject, id) if row is None else None
     while following := _following(me, id, row, receipt):
-        next_row = await row_of(tx, subject, following)
-        next_receipt = await _receipt(tx, me, subject, following) if next_row is None else None
+        next_row = row_of(tx, subject, following)
+        next_receipt = _receipt(tx, me, subject, following) if next_row is None else None
         if next_row is None and next_receipt is None:
             break
         id, row, receipt = following, next_row, next_receipt
-    found = await _of_row(tx, row) if row is not None else await _of_receipt(tx, receipt) if receipt else None
+    found = _of_row(tx, row) if row is not None else _of_receipt(tx, receipt) if receipt else None
     return None if found is None else _there({**found, "asked_id": asked if asked != id else None})
 
 
@@ -63,7 +62,7 @@ def _following(me: str, id: str, row: Row[Any] | None, receipt: Registration | N
     return sealed_again(me, id) if receipt is not None and receipt.code == RESEALED else None
 
 
-async def _of_row(tx: AsyncConnection, row: Row[Any]) -> dict[str, Any]:
+def _of_row(tx: Connection, row: Row[Any]) -> dict[str, Any]:
     clear = json.loads(row.clear)
     return {
         "id": row.id,
@@ -73,7 +72,7 @@ async def _of_row(tx: AsyncConnection, row: Row[Any]) -> dict[str, Any]:
         "state": row.state,
         "verdict": row.verdict or "pending",
         "code": row.code,
-        "accepts": await _accepted(tx, row) if row.code == "unknown_version" else None,
+        "accepts": _accepted(tx, row) if row.code == "unknown_version" else None,
         "rule": row.rule,
         "article": row.article,
         "number": row.number,
@@ -87,17 +86,17 @@ async def _of_row(tx: AsyncConnection, row: Row[Any]) -> dict[str, Any]:
     }
 
 
-async def _receipt(tx: AsyncConnection, me: str, subject: str, id: str) -> Registration | None:
+def _receipt(tx: Connection, me: str, subject: str, id: str) -> Registration | None:
     inbox = tables.inbox.c
     same = (inbox.id == id) & (inbox.subject == subject) & (inbox.source == me)
-    raw = await tx.scalar(select(inbox.registration).where(same).order_by(inbox.number).limit(1))
+    raw = tx.scalar(select(inbox.registration).where(same).order_by(inbox.number).limit(1))
     return None if raw is None else Registration.parse(body_of("registration", raw))  # verified before it was stored
 
 
-async def _of_receipt(tx: AsyncConnection, receipt: Registration) -> dict[str, Any]:
+def _of_receipt(tx: Connection, receipt: Registration) -> dict[str, Any]:
     """Return the registrar's answer; the text of a refused event is no longer available."""
     same = (_EVENTS.subject == receipt.subject) & (_EVENTS.source == receipt.source) & (_EVENTS.id == receipt.id)
-    row = (await tx.execute(select(tables.events).where(same))).first()
+    row = tx.execute(select(tables.events).where(same)).first()
     data = json.loads(row.value) if row is not None else {}
     return {
         "id": receipt.id,
@@ -121,11 +120,11 @@ async def _of_receipt(tx: AsyncConnection, receipt: Registration) -> dict[str, A
     }
 
 
-async def _accepted(tx: AsyncConnection, row: Row[Any]) -> list[int] | None:
+def _accepted(tx: Connection, row: Row[Any]) -> list[int] | None:
     """Return the versions of the type that the registrar accepts, by its refusal of *row*."""
     inbox = tables.inbox.c
     refusal = (inbox.subject == row.subject) & (inbox.id == row.id) & (inbox.number == row.number)
-    raw = await tx.scalar(select(inbox.registration).where(refusal))
+    raw = tx.scalar(select(inbox.registration).where(refusal))
     if raw is None:
         return None
     return list(Registration.parse(body_of("registration", raw)).accepts or ())  # verified before it was stored
@@ -143,21 +142,21 @@ def together(parts: list[dict[str, Any]]) -> dict[str, Any]:
     }
 
 
-async def subject_of(tx: AsyncConnection, me: str, id: str) -> str | None:
+def subject_of(tx: Connection, me: str, id: str) -> str | None:
     """Return the case of the event *id* of the agency *me*; None if there is no such event."""
-    put: str | None = await tx.scalar(select(_OUTBOX.subject).where(_OUTBOX.id == id).order_by(_OUTBOX.seq).limit(1))
+    put: str | None = tx.scalar(select(_OUTBOX.subject).where(_OUTBOX.id == id).order_by(_OUTBOX.seq).limit(1))
     inbox = tables.inbox.c
     answered = select(inbox.subject).where(inbox.id == id, inbox.source == me).order_by(inbox.number).limit(1)
-    return put or await tx.scalar(answered)
+    return put or tx.scalar(answered)
 
 
-async def newest(tx: AsyncConnection) -> int:
+def newest(tx: Connection) -> int:
     """Return the number of the newest row; 0 if there is none."""
-    return await tx.scalar(select(func.max(_EVENTS.position))) or 0
+    return tx.scalar(select(func.max(_EVENTS.position))) or 0
 
 
-async def received(
-    tx: AsyncConnection, seat: Seat, *, case: str | None, after: int, limit: int, technical: bool
+def received(
+    tx: Connection, seat: Seat, *, case: str | None, after: int, limit: int, technical: bool
 ) -> list[Row[Any]]:
     """Return the rows of received events after row *after*, in order, each with its registration."""
     inbox, parked = tables.inbox, tables.parked
@@ -171,7 +170,7 @@ async def received(
         rows = rows.where(_EVENTS.subject == case)
     if not technical:
         rows = rows.where(_EVENTS.technical == 0)
-    return list((await tx.execute(rows.order_by(_EVENTS.position).limit(limit))).all())
+    return list(tx.execute(rows.order_by(_EVENTS.position).limit(limit)).all())
 
 
 def heard(row: Row[Any], speaks: Speaks, letter: letters.Opened | None = None) -> dict[str, Any]:
@@ -233,14 +232,14 @@ async def opened(
     return heard(row, speaks, None if shut is None else letters.Opened(shut=shut))
 
 
-async def case(tx: AsyncConnection, desk: Desk, subject: str) -> dict[str, Any] | None:
+def case(tx: Connection, desk: Desk, subject: str) -> dict[str, Any] | None:
     """Return this desk's view of a case; None if no event was sent or received."""
-    count = await tx.scalar(select(func.count()).select_from(tables.events).where(_EVENTS.subject == subject))
+    count = tx.scalar(select(func.count()).select_from(tables.events).where(_EVENTS.subject == subject))
     if not count:
         return None
-    view = await desk.cases.view(tx, subject)
-    if await beginnings.is_incomplete(desk.seat.ledger, tx, subject):
-        return await _incomplete(tx, desk, subject, view, count)
+    view = desk.cases.view(tx, subject)
+    if beginnings.is_incomplete(desk.seat.ledger, tx, subject):
+        return _incomplete(tx, desk, subject, view, count)
     duties = desk.seat.rules.clocks(view)
     return _there(
         {
@@ -257,12 +256,12 @@ async def case(tx: AsyncConnection, desk: Desk, subject: str) -> dict[str, Any] 
             ],
             "stops": _stops(desk, view) or None,
             "parked": subject in desk.parked,
-            "parked_because": await _because(tx, subject),
+            "parked_because": _because(tx, subject),
         }
     )
 
 
-async def _incomplete(tx: AsyncConnection, desk: Desk, subject: str, view: View, count: int) -> dict[str, Any]:
+def _incomplete(tx: Connection, desk: Desk, subject: str, view: View, count: int) -> dict[str, Any]:
     """Return a case with an unknown beginning: the known events, and no values that need the whole case."""
     return _there(
         {
@@ -273,7 +272,7 @@ async def _incomplete(tx: AsyncConnection, desk: Desk, subject: str, view: View,
             "open_referrals": list(view.open_referrals),
             "stops": _stops(desk, view) or None,
             "parked": subject in desk.parked,
-            "parked_because": await _because(tx, subject),
+            "parked_because": _because(tx, subject),
         }
     )
 
@@ -298,16 +297,16 @@ def _stops(desk: Desk, view: View) -> list[dict[str, Any]]:
     return found
 
 
-async def reads(tx: AsyncConnection, subject: str) -> list[dict[str, Any]]:
+def reads(tx: Connection, subject: str) -> list[dict[str, Any]]:
     """Return all openings of the case's letters at this desk: reader, purpose and part; its own openings too."""
-    rows = await tx.execute(select(tables.reads).where(tables.reads.c.subject == subject).order_by(tables.reads.c.id))
+    rows = tx.execute(select(tables.reads).where(tables.reads.c.subject == subject).order_by(tables.reads.c.id))
     names = ("at", "who", "source", "event", "part", "purpose")
     return [{name: getattr(row, name) for name in names} for row in rows]
 
 
-async def _because(tx: AsyncConnection, subject: str) -> dict[str, Any] | None:
+def _because(tx: Connection, subject: str) -> dict[str, Any] | None:
     """Return why a case is parked: type, error and remedy of its oldest parked record."""
-    row = await parking.first(tx, subject)
+    row = parking.first(tx, subject)
     if row is None:
         return None
     signed = signed_of(row)
@@ -318,22 +317,22 @@ async def _because(tx: AsyncConnection, subject: str) -> dict[str, Any] | None:
         "type": row.type,
         "published": signed.version,
         "since": row.since,
-        "waiting": await parking.count(tx, subject),
+        "waiting": parking.count(tx, subject),
     }
 
 
-async def cases(tx: AsyncConnection, *, after: str, limit: int) -> list[dict[str, Any]]:
+def cases(tx: Connection, *, after: str, limit: int) -> list[dict[str, Any]]:
     """Return the cases with sent or received events, by reference."""
     rows = select(_EVENTS.subject, func.count().label("events"), func.max(_EVENTS.registered).label("last"))
     rows = rows.where(_EVENTS.subject > after).group_by(_EVENTS.subject).order_by(_EVENTS.subject).limit(limit)
-    return [{"case": row.subject, "events": row.events, "last": row.last} for row in await tx.execute(rows)]
+    return [{"case": row.subject, "events": row.events, "last": row.last} for row in tx.execute(rows)]
 
 
-async def tasks(tx: AsyncConnection, *, after: int, limit: int) -> list[dict[str, Any]]:
+def tasks(tx: Connection, *, after: int, limit: int) -> list[dict[str, Any]]:
     """Return the open tasks, oldest first."""
     rows = select(tables.tasks).where(_TASKS.done.is_(None), _TASKS.id > after).order_by(_TASKS.id).limit(limit)
     found = []
-    for row in await tx.execute(rows):
+    for row in tx.execute(rows):
         task = {"task": row.id, "opened": row.opened, "case": row.subject or None, "event": row.event, "kind": row.kind}
         found.append(_there(task) | json.loads(row.about))
     return found
@@ -348,31 +347,31 @@ class Shown:
         self._count = -1
         self._read: dict[str, Any] = {}
 
-    async def position(self) -> dict[str, Any]:
+    def position(self) -> dict[str, Any]:
         """Return one snapshot: positions of the inbox, unanswered rows, open tasks, erasures and the witness.
 
         A simultaneous commit is either completely included or completely missing.
         """
         count = self._ledger.count
         if count != self._count:
-            async with self._ledger.read() as tx:
+            with self._ledger.read() as tx:
                 self._read = {
-                    **await _position(tx),
-                    "erasing": await rounds.waiting(tx, self._me),
-                    "witness": await cosignatures.health(tx),
+                    **_position(tx),
+                    "erasing": rounds.waiting(tx, self._me),
+                    "witness": cosignatures.health(tx),
                 }
             self._count = count
         return {**self._read, "erasing": self._read["erasing"] + self._ledger.holds_deleted}
 
 
-async def _position(tx: AsyncConnection) -> dict[str, Any]:
+def _position(tx: Connection) -> dict[str, Any]:
     open_rows = (
         select(func.count()).select_from(tables.outbox).where((_OUTBOX.state != "closed") | (_OUTBOX.again == 1))
     )
-    read = await tx.execute(select(tables.positions.c.partition, tables.positions.c.inbox_number))
+    read = tx.execute(select(tables.positions.c.partition, tables.positions.c.inbox_number))
     open_tasks = select(func.count()).select_from(tables.tasks).where(_TASKS.done.is_(None))
     return {
         "inbox": {str(row.partition): row.inbox_number for row in read},
-        "outbox_open": await tx.scalar(open_rows),
-        "tasks": await tx.scalar(open_tasks),
+        "outbox_open": tx.scalar(open_rows),
+        "tasks": tx.scalar(open_tasks),
     }

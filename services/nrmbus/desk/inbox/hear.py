@@ -5,7 +5,7 @@ An error here is the record's own fault: after a few tries its case is parked, a
 
 from dataclasses import dataclass, replace
 
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import Connection
 
 from nrmbus.desk import versions
 from nrmbus.desk.access import opening
@@ -33,35 +33,33 @@ class Hearing:
     """State of the procedure after the event; None until the procedure has answered."""
 
 
-async def hear(desk: Desk, tx: AsyncConnection, record: Verified, stored: Stored, *, park_as: str | None) -> Hearing:
+def hear(desk: Desk, tx: Connection, record: Verified, stored: Stored, *, park_as: str | None) -> Hearing:
     """Have the procedure hear the stored *record*, or park it; *park_as* names the error that gave up on it."""
     arrived, nothing = record.arrived, Hearing(stored.outcome, stored.code)
     if not isinstance(arrived, Delivered):
         return nothing
     if stored.refused is not None:
-        await _take_back(desk, tx, arrived, stored, park_as)
+        _take_back(desk, tx, arrived, stored, park_as)
     if stored.position is None or arrived.signed is None:
         return nothing
     if arrived.event is not None and record.opened.came:
-        await _put_receipt(desk, tx, record, arrived, arrived.event)
+        _put_receipt(desk, tx, record, arrived, arrived.event)
     if record.released is None and (error := _why_parked(desk, record, arrived, park_as)) is not None:
-        await _park(desk, tx, arrived, stored.position, error)
+        _park(desk, tx, arrived, stored.position, error)
         return replace(nothing, outcome="parked", code=arrived.unread)
-    return (
-        nothing if arrived.event is None else await _listen(desk, tx, record, arrived, arrived.event, stored.position)
-    )
+    return nothing if arrived.event is None else _listen(desk, tx, record, arrived, arrived.event, stored.position)
 
 
-async def _take_back(desk: Desk, tx: AsyncConnection, arrived: Delivered, stored: Stored, park_as: str | None) -> None:
+def _take_back(desk: Desk, tx: Connection, arrived: Delivered, stored: Stored, park_as: str | None) -> None:
     if park_as is not None:  # the procedure could not take it back: a person does
-        await open_record_task(desk, tx, arrived, "refused")
+        open_record_task(desk, tx, arrived, "refused")
     elif stored.refused is not None:
-        await desk.take_back(tx, stored.refused, stored.code or "")
+        desk.take_back(tx, stored.refused, stored.code or "")
 
 
-async def _put_receipt(desk: Desk, tx: AsyncConnection, record: Verified, arrived: Delivered, event: Event) -> None:
+def _put_receipt(desk: Desk, tx: Connection, record: Verified, arrived: Delivered, event: Event) -> None:
     draft = opening.receipt(desk.seat.me, event, record.opened, arrived.registration.time)
-    await queue.put(desk.seat, tx, draft, origin="receipt", correlationid=event.correlationid or event.id)
+    queue.put(desk.seat, tx, draft, origin="receipt", correlationid=event.correlationid or event.id)
 
 
 def _why_parked(desk: Desk, record: Verified, arrived: Delivered, park_as: str | None) -> str | None:
@@ -75,18 +73,16 @@ def _why_parked(desk: Desk, record: Verified, arrived: Delivered, park_as: str |
     return parking.BEHIND if arrived.registration.subject in desk.parked else None
 
 
-async def _park(desk: Desk, tx: AsyncConnection, arrived: Delivered, position: int, error: str) -> None:
+def _park(desk: Desk, tx: Connection, arrived: Delivered, position: int, error: str) -> None:
     subject = arrived.registration.subject
-    await parking.park(tx, subject=subject, position=position, error=error, since=desk.seat.stamp())
+    parking.park(tx, subject=subject, position=position, error=error, since=desk.seat.stamp())
     if arrived.signed is not None and subject not in desk.parked and error != parking.AHEAD:
         sentence = parking.sentence_of(error, arrived.signed)
-        await open_record_task(desk, tx, arrived, parking.TASK, sentence=sentence)
+        open_record_task(desk, tx, arrived, parking.TASK, sentence=sentence)
 
 
-async def _listen(
-    desk: Desk, tx: AsyncConnection, record: Verified, arrived: Delivered, event: Event, position: int
-) -> Hearing:
-    view = await desk.cases.view(tx, event.subject, up_to=position)
+def _listen(desk: Desk, tx: Connection, record: Verified, arrived: Delivered, event: Event, position: int) -> Hearing:
+    view = desk.cases.view(tx, event.subject, up_to=position)
     event, letter = versions.heard(event, record.opened.fields)
     heard = Heard(
         event=event, letter=letter, view=view, me=desk.seat.me,
@@ -95,15 +91,15 @@ async def _listen(
     return Hearing("handled", heard=heard, view=(position, view))
 
 
-async def finish(desk: Desk, tx: AsyncConnection, record: Verified, hearing: Hearing, answer: Result | None) -> Hearing:
+def finish(desk: Desk, tx: Connection, record: Verified, hearing: Hearing, answer: Result | None) -> Hearing:
     """Store within *tx* the state of the procedure after *answer*, and a task where nobody handled the event."""
     heard, procedure = hearing.heard, desk.seat.procedure
     if heard is None:
         return hearing
     after = desk.book if procedure is None else procedure.keep(desk.book, heard)
-    await desk.say(tx, record.resealed, heard.event)
+    desk.say(tx, record.resealed, heard.event)
     if answer is None and after == desk.book:
-        await desk.say(tx, unhandled(heard), heard.event)
+        desk.say(tx, unhandled(heard), heard.event)
     if after != desk.book and procedure is not None:
-        await desk.save_book(tx, after)
+        desk.save_book(tx, after)
     return replace(hearing, book=after)

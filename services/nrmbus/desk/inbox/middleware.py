@@ -39,7 +39,7 @@ class LedgerMiddleware(BaseMiddleware[KafkaPublishCommand, Any]):
         with self.context.scope("heard", self._transaction.heard), self.context.scope("book", self._desk.book):
             answer = await call_next(msg)
         if answer is not None:
-            await self._transaction.answer(answer)
+            self._transaction.answer(answer)
         return answer
 
     async def after_processed(

@@ -31,15 +31,15 @@ async def release(desk: Desk, inbox: Inbox, subject: str) -> int:
 
 async def _release(desk: Desk, inbox: Inbox, subject: str) -> int:
     while True:
-        row = await _first(desk, subject)
+        row = _first(desk, subject)
         if row is None:
             break
         try:
             await inbox.process_message(_released(row, inbox_of(desk.seat.me)))
         except Exception:  # noqa: BLE001 - undone, and logged as retried; the answer says how many are left
-            return await _left(desk, subject)
+            return _left(desk, subject)
     async with desk.seat.ledger.write():  # nothing of the case can come in between
-        left = await _left(desk, subject)
+        left = _left(desk, subject)
         if not left:
             desk.parked.discard(subject)
     return left
@@ -60,7 +60,7 @@ async def release_by_itself(desk: Desk, inbox: Inbox, subjects: Iterable[str] | 
 
 async def _through(desk: Desk, inbox: Inbox, subject: str) -> bool:
     try:
-        row = await _first(desk, subject)
+        row = _first(desk, subject)
         if row is not None and not parking.waits_for_nobody(row):
             return True
         return await release(desk, inbox, subject) == 0
@@ -69,14 +69,14 @@ async def _through(desk: Desk, inbox: Inbox, subject: str) -> bool:
         return False
 
 
-async def _first(desk: Desk, subject: str) -> Row[Any] | None:
-    async with desk.seat.ledger.read() as tx:
-        return await parking.first(tx, subject)
+def _first(desk: Desk, subject: str) -> Row[Any] | None:
+    with desk.seat.ledger.read() as tx:
+        return parking.first(tx, subject)
 
 
-async def _left(desk: Desk, subject: str) -> int:
-    async with desk.seat.ledger.read() as tx:
-        return await parking.count(tx, subject)
+def _left(desk: Desk, subject: str) -> int:
+    with desk.seat.ledger.read() as tx:
+        return parking.count(tx, subject)
 
 
 def _released(row: Row[Any], topic: str) -> Released:

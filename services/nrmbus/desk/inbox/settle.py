@@ -76,9 +76,9 @@ async def keep_parked(desk: Desk, record: Verified | None, error: Exception, *, 
         return
     why = parking.UNKNOWN.get(arrived.unread, parking.UNREAD) if arrived.unread else type(error).__name__
     async with desk.seat.ledger.write() as tx:
-        await parking.keep(tx, record.released, why)
+        parking.keep(tx, record.released, why)
         sentence = parking.sentence_of(why, arrived.signed)
-        await open_record_task(desk, tx, arrived, parking.TASK, sentence=sentence)
+        open_record_task(desk, tx, arrived, parking.TASK, sentence=sentence)
 
 
 async def stop_inbox(desk: Desk, where: tuple[int, int], error: Exception) -> None:
@@ -90,4 +90,4 @@ async def stop_inbox(desk: Desk, where: tuple[int, int], error: Exception) -> No
     at = f"{where[0]}/{where[1]}"
     about = json.dumps({"code": trouble.code, "sentence": trouble.sentence})
     async with desk.seat.ledger.write() as tx:
-        await open_task(tx, opened=desk.seat.stamp(), subject="", event_id=at, kind=trouble.code, about=about)
+        open_task(tx, opened=desk.seat.stamp(), subject="", event_id=at, kind=trouble.code, about=about)

@@ -8,9 +8,8 @@ import json
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import Connection, insert, select, update
 from sqlalchemy.dialects.sqlite import insert as upsert
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from nrmbus.desk.desk import Desk
 from nrmbus.desk.errors import DeskError
@@ -34,6 +33,10 @@ NOTHING_ELSE: Final[frozenset[Outcome]] = frozenset({"known", "forged", "repeate
 """Outcomes after which the record is done: the procedure hears nothing of it."""
 
 
+_PUT_DELIVERY: Final = insert(tables.inbox)
+_PUT_EVENT: Final = upsert(tables.events).on_conflict_do_nothing().returning(tables.events.c.position)
+
+
 @dataclass(frozen=True, slots=True)
 class Stored:
     """Result of the second stage."""
@@ -51,36 +54,36 @@ class Stored:
         return self.outcome not in NOTHING_ELSE
 
 
-async def store(desk: Desk, tx: AsyncConnection, record: Verified) -> Stored:
+def store(desk: Desk, tx: Connection, record: Verified) -> Stored:
     """Store *record* within *tx*, and that its partition was read this far.
 
     Raises:
         DeskError: ``unknown_type``, ``unknown_version``: a released event that this release cannot read either.
     """
-    stored = await _store(desk, tx, record)
-    await _advance(desk, tx, record)
+    stored = _store(desk, tx, record)
+    _advance(desk, tx, record)
     return stored
 
 
-async def _store(desk: Desk, tx: AsyncConnection, record: Verified) -> Stored:
+def _store(desk: Desk, tx: Connection, record: Verified) -> Stored:
     match record.arrived:
         case SetAside() as found:
-            await _set_aside(desk, tx, record, found)
+            _set_aside(desk, tx, record, found)
             return Stored("set_aside", found.code)
         case Answer() as answer:
-            if (event := await verdicts.answered(desk.seat, tx, answer)) is not None:
-                await desk.take_back(tx, event, answer.code)
+            if (event := verdicts.answered(desk.seat, tx, answer)) is not None:
+                desk.take_back(tx, event, answer.code)
             return Stored("answered", answer.code)
         case Delivered() as arrived if not record.is_due:
-            await _repeated(desk, tx, record, arrived)
+            _repeated(desk, tx, record, arrived)
             return Stored("repeated")
         case Delivered() as arrived if record.released is not None:
-            return await _released(tx, record, arrived, record.released)
+            return _released(tx, record, arrived, record.released)
         case Delivered() as arrived:
-            return await _delivered(desk, tx, record, arrived)
+            return _delivered(desk, tx, record, arrived)
 
 
-async def _advance(desk: Desk, tx: AsyncConnection, record: Verified) -> None:
+def _advance(desk: Desk, tx: Connection, record: Verified) -> None:
     if record.released is not None:
         return
     partition, offset = record.where
@@ -88,17 +91,17 @@ async def _advance(desk: Desk, tx: AsyncConnection, record: Verified) -> None:
     number, digest = now.inbox_number, now.digest
     if record.is_due and isinstance(record.arrived, Delivered):
         number, digest = record.arrived.delivery.inbox_number, record.arrived.delivery.digest
-    await desk.seat.ledger.advance(tx, partition, Position(number, digest, max(now.next_offset, offset + 1)))
+    desk.seat.ledger.advance(tx, partition, Position(number, digest, max(now.next_offset, offset + 1)))
 
 
-async def _set_aside(desk: Desk, tx: AsyncConnection, record: Verified, found: SetAside) -> None:
+def _set_aside(desk: Desk, tx: Connection, record: Verified, found: SetAside) -> None:
     partition, offset = record.where
     row = {"size": found.size, "sha256": found.sha256, "code": found.code, "at": desk.seat.stamp()}
     statement = upsert(tables.set_aside).values(partition=partition, offset=offset, **row)
-    await tx.execute(statement.on_conflict_do_nothing())
+    tx.execute(statement.on_conflict_do_nothing())
 
 
-async def _delivered(desk: Desk, tx: AsyncConnection, record: Verified, arrived: Delivered) -> Stored:
+def _delivered(desk: Desk, tx: Connection, record: Verified, arrived: Delivered) -> Stored:
     registration, delivery = arrived.registration, arrived.delivery
     row = {
         "partition": delivery.partition, "inbox_number": delivery.inbox_number, "number": registration.number,
@@ -106,24 +109,24 @@ async def _delivered(desk: Desk, tx: AsyncConnection, record: Verified, arrived:
         "verdict": registration.verdict, "digest": delivery.digest, "delivery": arrived.delivery_bytes,
         "registration": arrived.registration_bytes, "received": desk.seat.stamp(),
     }  # fmt: skip
-    await tx.execute(insert(tables.inbox).values(**row))
+    tx.execute(_PUT_DELIVERY, row)
     if beginnings.begins_with(desk.seat.ledger, delivery):
-        await beginnings.begin_with(desk.seat.ledger, tx, delivery, registration)
+        beginnings.begin_with(desk.seat.ledger, tx, delivery, registration)
     if registration.verdict == "refused":
-        event = await verdicts.refused(desk.seat, tx, registration)
+        event = verdicts.refused(desk.seat, tx, registration)
         return Stored("refused", registration.code, refused=event)
     if arrived.forged:
-        await open_record_task(desk, tx, arrived, "forged")
+        open_record_task(desk, tx, arrived, "forged")
         return Stored("forged")
-    position = None if arrived.signed is None else await _event(desk, tx, record, arrived, arrived.signed)
+    position = None if arrived.signed is None else _event(desk, tx, record, arrived, arrived.signed)
     return Stored("known") if position is None else Stored("handled", position=position)
 
 
-async def _event(desk: Desk, tx: AsyncConnection, record: Verified, arrived: Delivered, signed: Signed) -> int | None:
+def _event(desk: Desk, tx: Connection, record: Verified, arrived: Delivered, signed: Signed) -> int | None:
     """Store the event; return its position, or None if the ledger has the event already."""
     registration, me = arrived.registration, desk.seat.me
     is_own = registration.source == me
-    recipients = await verdicts.registered(desk.seat, tx, registration) if is_own else (me,)
+    recipients = verdicts.registered(desk.seat, tx, registration) if is_own else (me,)
     row = {
         "subject": registration.subject, "source": registration.source, "id": registration.id, "type": signed.type,
         "time": times.write(signed.time), "registered": times.write(registration.time),
@@ -132,9 +135,8 @@ async def _event(desk: Desk, tx: AsyncConnection, record: Verified, arrived: Del
         "headers": pack(signed.record.without_letter().headers), "value": signed.data, "letter": signed.letter_bytes,
         **_columns_of(record, arrived, recipients),
     }  # fmt: skip
-    statement = upsert(tables.events).values(**row).on_conflict_do_nothing().returning(tables.events.c.position)
-    await case_keys.keep(desk.seat, tx, signed)
-    position: int | None = await tx.scalar(statement)
+    case_keys.keep(desk.seat, tx, signed)
+    position: int | None = tx.scalar(_PUT_EVENT, row)
     return position
 
 
@@ -148,35 +150,35 @@ def _columns_of(record: Verified, arrived: Delivered, recipients: tuple[str, ...
     }  # fmt: skip
 
 
-async def _released(tx: AsyncConnection, record: Verified, arrived: Delivered, position: int) -> Stored:
+def _released(tx: Connection, record: Verified, arrived: Delivered, position: int) -> Stored:
     if arrived.event is None:
         raise DeskError("unknown_version" if arrived.unread == "unknown_version" else "unknown_type")
     columns = tables.events.c
-    recipients = await tx.scalar(select(columns.recipients).where(columns.position == position))
+    recipients = tx.scalar(select(columns.recipients).where(columns.position == position))
     values = _columns_of(record, arrived, tuple(json.loads(recipients or "[]")))
     if arrived.signed is not None and arrived.signed.letter_bytes is None:
         del values["shut"]  # the letter may have been erased while the record waited: the row says so already
-    await tx.execute(update(tables.events).where(columns.position == position).values(**values))
+    tx.execute(update(tables.events).where(columns.position == position).values(**values))
     return Stored("handled", position=position)
 
 
-async def _repeated(desk: Desk, tx: AsyncConnection, record: Verified, arrived: Delivered) -> None:
+def _repeated(desk: Desk, tx: Connection, record: Verified, arrived: Delivered) -> None:
     columns, delivery = tables.inbox.c, arrived.delivery
     if beginnings.is_before(desk.seat.ledger, delivery.partition, delivery.inbox_number):
         return  # a receipt from before this ledger came again
     same = (columns.partition == delivery.partition) & (columns.inbox_number == delivery.inbox_number)
-    digest = await tx.scalar(select(columns.digest).where(same))
+    digest = tx.scalar(select(columns.digest).where(same))
     if digest == delivery.digest:
-        await verdicts.repeated(desk.seat, tx, arrived.registration)
+        verdicts.repeated(desk.seat, tx, arrived.registration)
         return
     # The chain that this desk holds is whole; another one under the same number is evidence, not news.
     raw = verify.record_of(record.consumed)
-    await _set_aside(desk, tx, record, SetAside("inbox_forked", raw.size(), raw.digest()))
-    await open_record_task(desk, tx, arrived, "inbox_forked")
+    _set_aside(desk, tx, record, SetAside("inbox_forked", raw.size(), raw.digest()))
+    open_record_task(desk, tx, arrived, "inbox_forked")
 
 
-async def open_record_task(desk: Desk, tx: AsyncConnection, arrived: Delivered, kind: str, **more: str) -> None:
+def open_record_task(desk: Desk, tx: Connection, arrived: Delivered, kind: str, **more: str) -> None:
     """Open a task of *kind* about the delivery *arrived*, with its coordinates in the history."""
     said = arrived.registration
     about = json.dumps({"source": said.source, "number": said.number, "partition": said.partition, **more})
-    await open_task(tx, opened=desk.seat.stamp(), subject=said.subject, event_id=said.id, kind=kind, about=about)
+    open_task(tx, opened=desk.seat.stamp(), subject=said.subject, event_id=said.id, kind=kind, about=about)

@@ -9,7 +9,7 @@ import time
 from contextlib import AsyncExitStack
 from enum import StrEnum
 
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import Connection
 
 from nrmbus import telemetry
 from nrmbus.desk.desk import Desk
@@ -43,7 +43,7 @@ class InboxTransaction:
         self._started = time.monotonic()
         self._stack = AsyncExitStack()
         self._span: telemetry.Open | None = None
-        self._tx: AsyncConnection | None = None
+        self._tx: Connection | None = None
         self._record: Verified | None = None
         self._hearing: Hearing | None = None
         self._answer: Result | None = None
@@ -66,17 +66,17 @@ class InboxTransaction:
         if record.is_due and isinstance(arrived, Delivered) and (signed := arrived.signed) is not None:
             span = telemetry.consumed(event_type=signed.type, event_id=signed.id, traceparent=signed.traceparent)
             self._span = self._stack.enter_context(span)
-        stored = await store.store(self._desk, tx, record)
+        stored = store.store(self._desk, tx, record)
         if stored.is_heard:
             self.state = State.HEARING
-        self._hearing = await hear.hear(self._desk, tx, record, stored, park_as=self._park_as)
+        self._hearing = hear.hear(self._desk, tx, record, stored, park_as=self._park_as)
 
-    async def answer(self, answer: Result) -> None:
+    def answer(self, answer: Result) -> None:
         """Store what a handler answers: drafts in the outbox, tasks for people."""
         if self._tx is None:
             raise RuntimeError("a record is handled between begin and end only")
         self._answer = answer
-        await self._desk.say(self._tx, answer, self.heard.event if self.heard else None)
+        self._desk.say(self._tx, answer, self.heard.event if self.heard else None)
 
     async def end(self, error: BaseException | None) -> bool:
         """Commit; or undo, wait, and let the record be read again; or, after enough tries, park its case.
@@ -94,7 +94,7 @@ class InboxTransaction:
 
     async def _commit(self) -> Exception | None:
         try:
-            await self._finish()
+            self._finish()
             await self._stack.aclose()
         except BaseException as error:
             await self._stack.__aexit__(type(error), error, error.__traceback__)
@@ -106,13 +106,13 @@ class InboxTransaction:
             settle.log(self._record, self._hearing, self._started)
         return None
 
-    async def _finish(self) -> None:
+    def _finish(self) -> None:
         desk, tx, record = self._desk, self._tx, self._record
         if tx is None or record is None or self._hearing is None:
             return
-        hearing = self._hearing = await hear.finish(desk, tx, record, self._hearing, self._answer)
+        hearing = self._hearing = hear.finish(desk, tx, record, self._hearing, self._answer)
         if record.released is not None:
-            await parking.let_go(tx, record.released, desk.seat.stamp())
+            parking.let_go(tx, record.released, desk.seat.stamp())
         desk.seat.ledger.then(lambda: settle.remember(desk, record, hearing))
         if self._span is not None:
             self._span.said(hearing.outcome, hearing.code)

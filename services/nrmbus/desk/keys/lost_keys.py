@@ -48,10 +48,8 @@ async def ask_to_send_again(seat: Seat, entry: Entry) -> int:
         .order_by(_ROW.seq)
     )
     async with seat.ledger.write() as tx:
-        rows = [row for row in await tx.execute(sent) if entry.agency in json.loads(row.recipients or "[]")]
+        rows = [row for row in tx.execute(sent) if entry.agency in json.loads(row.recipients or "[]")]
         for row in rows:
             about = json.dumps({"type": row.type, "code": "keys_lost", "agency": entry.agency})
-            await open_task(
-                tx, opened=seat.stamp(), subject=row.subject, event_id=row.id, kind="send_again", about=about
-            )
+            open_task(tx, opened=seat.stamp(), subject=row.subject, event_id=row.id, kind="send_again", about=about)
     return len(rows)

@@ -1,11 +1,10 @@
 """Letters at a desk: opened only after the opening is on record, kept sealed, and drafts sealed to the desk itself."""
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
-from sqlalchemy import insert
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import Connection, insert
 
 from nrmbus.desk.letters import case_keys
 from nrmbus.desk.state.context import Seat
@@ -31,8 +30,11 @@ ALTERED: Final = "ledger_altered"
 """Reason why a letter stays closed: the case in the ledger differs from the registrar's deliveries."""
 
 Shut = ClosedReason | Literal["consent_withdrawn", "erased", "ledger_altered"]
-WhyShut = Callable[[AsyncConnection], Awaitable[Shut | None]]
+WhyShut = Callable[[Connection], Shut | None]
 """Return why a letter must stay closed, or None; asked in the transaction that records the opening."""
+
+
+_PUT_READS: Final = insert(tables.reads)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,8 +93,8 @@ async def open_copy(seat: Seat, signed: Signed, *, who: str, purpose: str, why_s
     wraps = {kid for part in mine for agency, kid in container.wraps(part).items() if agency == seat.me}
     if wraps <= seat.identity.opening.keys():
         return _open(seat, signed, container)
-    async with seat.ledger.read() as tx:  # the key of this letter was destroyed since
-        secrets = await case_keys.secrets_of(seat, tx, case_keys.place_of(seat, signed))
+    with seat.ledger.read() as tx:  # the key of this letter was destroyed since
+        secrets = case_keys.secrets_of(seat, tx, case_keys.place_of(seat, signed))
     return _open(seat, signed, container, secrets)
 
 
@@ -106,9 +108,9 @@ async def record_reads(
     row = {"at": seat.stamp(), "who": who, "purpose": purpose}
     about = {"subject": signed.subject, "source": signed.source, "event": signed.id}
     async with seat.ledger.write() as tx:
-        if (shut := await why_shut(tx)) is not None:
+        if (shut := why_shut(tx)) is not None:
             return shut
-        await tx.execute(insert(tables.reads), [{**row, **about, "part": part} for part in parts])
+        tx.execute(_PUT_READS, [{**row, **about, "part": part} for part in parts])
     return None
 
 

@@ -9,9 +9,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
-from sqlalchemy import Row, insert, select, update
+from sqlalchemy import Connection, Row, bindparam, insert, select, update
 from sqlalchemy.dialects.sqlite import insert as upsert
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from nrmbus import telemetry
 from nrmbus.desk.letters import letters
@@ -50,6 +49,20 @@ _OPTIONAL: Final = (
 )  # fmt: skip
 
 
+_OUTBOX, _INBOX = tables.outbox.c, tables.inbox.c
+CHANGE: Final = update(tables.outbox).where(_OUTBOX.seq == bindparam("row"))
+"""Change of the given columns of one row, which the parameter ``row`` names by its ``seq``."""
+
+_PUT: Final = upsert(tables.outbox).on_conflict_do_nothing().returning(_OUTBOX.seq)
+_IS_PUT: Final = select(_OUTBOX.seq).where(_OUTBOX.subject == bindparam("subject"), _OUTBOX.id == bindparam("id"))
+_ANSWER: Final = (
+    select(_INBOX.registration)
+    .where(_INBOX.id == bindparam("id"), _INBOX.subject == bindparam("subject"), _INBOX.source == bindparam("me"))
+    .order_by(_INBOX.number)
+    .limit(1)
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Refused:
     """Reason why this desk cannot send a row: a code, and rule and article if the Rules forbid it."""
@@ -70,9 +83,9 @@ class Sealed:
     recipients: tuple[str, ...]
 
 
-async def put(
+def put(
     seat: Seat,
-    tx: AsyncConnection,
+    tx: Connection,
     draft: Draft,
     *,
     origin: Origin,
@@ -88,10 +101,10 @@ async def put(
         WireError: ``letter_too_large``.
     """
     said = draft.id or new_event_id(int(seat.now().timestamp() * 1000))
-    id = await _unanswered(seat, tx, draft.subject, said) if draft.id is not None else said
+    id = _unanswered(seat, tx, draft.subject, said) if draft.id is not None else said
     if id is None:
         if origin == "procedure":
-            await _tell_of_refusal(seat, tx, draft)
+            _tell_of_refusal(seat, tx, draft)
         return said
     clear: dict[str, Any] = {
         "version": draft.version,
@@ -112,32 +125,28 @@ async def put(
             "asked": asked or wire_json.digest(raw), "clear": raw, "draft": sealed, "traceparent": span.traceparent,
             "made": seat.stamp(),
         }  # fmt: skip
-        statement = upsert(tables.outbox).values(**row).on_conflict_do_nothing().returning(tables.outbox.c.seq)
-        seq = await tx.scalar(statement)
+        seq = tx.scalar(_PUT, row)
     if seq is not None:
-        await tx.execute(update(tables.outbox).where(tables.outbox.c.seq == seq).values(turn=seq))
+        tx.execute(CHANGE, {"row": seq, "turn": seq})
     return said
 
 
-async def _tell_of_refusal(seat: Seat, tx: AsyncConnection, draft: Draft) -> None:
+def _tell_of_refusal(seat: Seat, tx: Connection, draft: Draft) -> None:
     """Open a task where the registrar refused *draft* before the ledger was lost: the procedure cannot take it back now."""
     inbox = tables.inbox.c
     same = (inbox.id == draft.id) & (inbox.subject == draft.subject) & (inbox.source == seat.me)
-    receipt = await tx.scalar(select(inbox.registration).where(same, inbox.verdict == "refused").limit(1))
+    receipt = tx.scalar(select(inbox.registration).where(same, inbox.verdict == "refused").limit(1))
     if receipt is not None:
         about = json.dumps({"type": draft.type, "code": Registration.parse(body_of("registration", receipt)).code})
-        await open_task(tx, opened=seat.stamp(), subject=draft.subject, event_id=draft.id, kind="refused", about=about)
+        open_task(tx, opened=seat.stamp(), subject=draft.subject, event_id=draft.id, kind="refused", about=about)
 
 
-async def _unanswered(seat: Seat, tx: AsyncConnection, subject: str, id: str) -> str | None:
+def _unanswered(seat: Seat, tx: Connection, subject: str, id: str) -> str | None:
     """Return the id under which the event *id* is still to be sent; None if the registrar has answered."""
-    is_put = select(tables.outbox.c.seq).where(tables.outbox.c.subject == subject, tables.outbox.c.id == id)
-    if await tx.scalar(is_put) is not None:
+    if tx.scalar(_IS_PUT, {"subject": subject, "id": id}) is not None:
         return id
-    inbox = tables.inbox.c
     while True:
-        same = (inbox.id == id) & (inbox.subject == subject) & (inbox.source == seat.me)
-        receipt = await tx.scalar(select(inbox.registration).where(same).order_by(inbox.number).limit(1))
+        receipt = tx.scalar(_ANSWER, {"subject": subject, "id": id, "me": seat.me})
         if receipt is None:
             return id
         if Registration.parse(body_of("registration", receipt)).code != RESEALED:
@@ -145,9 +154,7 @@ async def _unanswered(seat: Seat, tx: AsyncConnection, subject: str, id: str) ->
         id = sealed_again(seat.me, id)
 
 
-async def put_again(
-    seat: Seat, tx: AsyncConnection, row: Row[Any], seal_to: Mapping[Part, tuple[str, ...]]
-) -> str | None:
+def put_again(seat: Seat, tx: Connection, row: Row[Any], seal_to: Mapping[Part, tuple[str, ...]]) -> str | None:
     """Put *row* again, to be sealed to *seal_to*, in the same turn; return its new id, or None after `RESEAL_AT_MOST`."""
     if row.resealed >= RESEAL_AT_MOST:
         return None
@@ -158,15 +165,15 @@ async def put_again(
         draft = letters.seal_draft(seat, parts, id=id, subject=row.subject)
     same = {name: getattr(row, name) for name in ("turn", "subject", "type", "origin", "asked", "clear", "traceparent")}
     values = {**same, "id": id, "state": "waiting", "draft": draft, "made": seat.stamp(), "resealed": row.resealed + 1}
-    await tx.execute(insert(tables.outbox).values(**values, seal_to=json.dumps(seal_to)))
+    tx.execute(insert(tables.outbox).values(**values, seal_to=json.dumps(seal_to)))
     return id
 
 
-async def sign(seat: Seat, cases: Cases, tx: AsyncConnection, row: Row[Any]) -> Sealed | Refused:
+def sign(seat: Seat, cases: Cases, tx: Connection, row: Row[Any]) -> Sealed | Refused:
     """Number, seal and sign the waiting *row* by this desk's view of the case, and store the bytes within *tx*."""
     refused, sealed = Refused("unknown_field"), None
     try:
-        made = await _seal(seat, cases, tx, row)
+        made = _seal(seat, cases, tx, row)
         if isinstance(made, Refused):
             return made
         sealed = made
@@ -181,20 +188,20 @@ async def sign(seat: Seat, cases: Cases, tx: AsyncConnection, row: Row[Any]) -> 
         "headers": pack(sealed.record.without_letter().headers), "value": sealed.record.value, "letter": sealed.letter,
         "digest": sealed.record.digest(),
     }  # fmt: skip
-    await tx.execute(update(tables.outbox).where(tables.outbox.c.seq == row.seq).values(**values))
-    await seat.ledger.set_sequence(tx, row.subject, sealed.sequence + 1)
+    tx.execute(CHANGE, {"row": row.seq, **values})
+    seat.ledger.set_sequence(tx, row.subject, sealed.sequence + 1)
     return sealed
 
 
-async def _seal(seat: Seat, cases: Cases, tx: AsyncConnection, row: Row[Any]) -> Sealed | Refused:
-    sequence, clear = await seat.ledger.next_sequence(tx, row.subject), json.loads(row.clear)
+def _seal(seat: Seat, cases: Cases, tx: Connection, row: Row[Any]) -> Sealed | Refused:
+    sequence, clear = seat.ledger.next_sequence(tx, row.subject), json.loads(row.clear)
     clear["time"] = times.read(clear["time"])
-    clear["consent"] = await _concerning(tx, row.subject, clear)
+    clear["consent"] = _concerning(tx, row.subject, clear)
     parts = letters.unseal_draft(seat, row.draft, id=row.id, subject=row.subject) if row.draft is not None else None
-    view, bare = await cases.view(tx, row.subject), _event(seat, row, clear, sequence, None)
+    view, bare = cases.view(tx, row.subject), _event(seat, row, clear, sequence, None)
     filled = {part: frozenset(fields) for part, fields in parts.items()} if parts is not None else None
     # Advice only: the registrar answers for the Rules, but sees no letter. A part that no recipient may open ends here.
-    is_whole = not await beginnings.is_incomplete(seat.ledger, tx, row.subject)
+    is_whole = not beginnings.is_incomplete(seat.ledger, tx, row.subject)
     advice = seat.rules.judge(view, bare, seat.now(), letter_parts=filled) if is_whole else None
     if advice is not None and advice.code == "part_not_allowed":
         return Refused(advice.code, advice.rule, advice.article)
@@ -209,17 +216,15 @@ async def _seal(seat: Seat, cases: Cases, tx: AsyncConnection, row: Row[Any]) ->
         each for part in parts if parts[part] for each in audience.opens.get(part, ()) if seat.is_shut_out(each)
     }
     if left_out:
-        await _not_sealed(seat, tx, row, sorted(left_out))
+        _not_sealed(seat, tx, row, sorted(left_out))
     record = with_letter(encode(_event(seat, row, clear, sequence, digest), seat.identity.signing), container)
     return Sealed(record, container, sequence, audience.recipients)
 
 
-async def _not_sealed(seat: Seat, tx: AsyncConnection, row: Row[Any], agencies: list[str]) -> None:
+def _not_sealed(seat: Seat, tx: Connection, row: Row[Any], agencies: list[str]) -> None:
     """Open a task with the agencies that the letter of *row* does not reach, although the Rules permit this."""
     about = {"type": row.type, "code": "key_not_current", "agencies": agencies, "sentence": _NOT_SEALED}
-    await open_task(
-        tx, opened=seat.stamp(), subject=row.subject, event_id=row.id, kind=NOT_SEALED, about=json.dumps(about)
-    )
+    open_task(tx, opened=seat.stamp(), subject=row.subject, event_id=row.id, kind=NOT_SEALED, about=json.dumps(about))
 
 
 def _beyond(seat: Seat, view: View, event: Event, opens: Mapping[Part, Iterable[str]]) -> bool:
@@ -257,7 +262,7 @@ def unsigned(seat: Seat, row: Row[Any]) -> Event:
     return _event(seat, row, {**clear, "time": times.read(clear["time"])}, 1, None)
 
 
-async def _concerning(tx: AsyncConnection, subject: str, clear: Mapping[str, Any]) -> str | None:
+def _concerning(tx: Connection, subject: str, clear: Mapping[str, Any]) -> str | None:
     """Return the named consents that concern a recipient: another receiver's consent would disclose that receiver."""
     named = str(clear.get("consent") or "").split()
     to = set(clear["data"].get("to", ()))
@@ -265,7 +270,7 @@ async def _concerning(tx: AsyncConnection, subject: str, clear: Mapping[str, Any
         return " ".join(named) or None
     columns = tables.events.c
     rows = select(columns.id, columns.value).where(columns.subject == subject, columns.id.in_(named))
-    others = {row.id for row in await tx.execute(rows) if not to & set(json.loads(row.value).get("receivers", ()))}
+    others = {row.id for row in tx.execute(rows) if not to & set(json.loads(row.value).get("receivers", ()))}
     # If none concerns a recipient, all stay: the registrar then refuses (G-32), and nobody is told.
     return " ".join([consent for consent in named if consent not in others] or named)
 

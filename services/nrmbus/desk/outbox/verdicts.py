@@ -5,11 +5,10 @@ is on disk. An answer that came before changes nothing but a count.
 """
 
 import json
-from typing import Any
+from typing import Any, Final
 
 from pydantic import ValidationError
-from sqlalchemy import Row, select, update
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import Connection, Row, bindparam, select, update
 
 from nrmbus.desk.outbox import queue, refusals
 from nrmbus.desk.state.cases import signed_of
@@ -21,21 +20,22 @@ from nrmbus.wire.errors import WireError
 from nrmbus.wire.registration import Answer, Registration
 
 _ROW = tables.outbox.c
+_OF_EVENT: Final = select(tables.outbox).where(_ROW.subject == bindparam("subject"), _ROW.id == bindparam("id"))
 
 
-async def row_of(tx: AsyncConnection, subject: str, id: str) -> Row[Any] | None:
+def row_of(tx: Connection, subject: str, id: str) -> Row[Any] | None:
     """Return the outbox row of an event, or None if this desk did not make it."""
-    return (await tx.execute(select(tables.outbox).where(_ROW.subject == subject, _ROW.id == id))).first()
+    return tx.execute(_OF_EVENT, {"subject": subject, "id": id}).first()
 
 
-async def _close(tx: AsyncConnection, seq: int, at: str, **values: Any) -> None:
-    await tx.execute(update(tables.outbox).where(_ROW.seq == seq).values(state="closed", closed=at, again=0, **values))
+def _close(tx: Connection, seq: int, at: str, **values: Any) -> None:
+    tx.execute(queue.CHANGE, {"row": seq, "state": "closed", "closed": at, "again": 0, **values})
 
 
-async def _after(seat: Seat, tx: AsyncConnection, registration: Registration) -> None:
+def _after(seat: Seat, tx: Connection, registration: Registration) -> None:
     # Also for events that a restored ledger has forgotten: the next number follows the registrar's.
-    due = max(await seat.ledger.next_sequence(tx, registration.subject), registration.sequence + 1)
-    await seat.ledger.set_sequence(tx, registration.subject, due)
+    due = max(seat.ledger.next_sequence(tx, registration.subject), registration.sequence + 1)
+    seat.ledger.set_sequence(tx, registration.subject, due)
 
 
 def _answered(registration: Registration) -> dict[str, Any]:
@@ -51,78 +51,78 @@ def _answered(registration: Registration) -> dict[str, Any]:
     }
 
 
-async def registered(seat: Seat, tx: AsyncConnection, registration: Registration) -> tuple[str, ...]:
+def registered(seat: Seat, tx: Connection, registration: Registration) -> tuple[str, ...]:
     """Close the row of an own event that was registered; return its recipients, as far as this desk knows them."""
-    await _after(seat, tx, registration)
-    row = await row_of(tx, registration.subject, registration.id)
+    _after(seat, tx, registration)
+    row = row_of(tx, registration.subject, registration.id)
     if row is None:
         return ()
-    await _close(tx, row.seq, seat.stamp(), draft=None, **_answered(registration))
+    _close(tx, row.seq, seat.stamp(), draft=None, **_answered(registration))
     return tuple(json.loads(row.recipients)) if row.recipients else ()
 
 
-async def refused(seat: Seat, tx: AsyncConnection, registration: Registration) -> Event | None:
+def refused(seat: Seat, tx: Connection, registration: Registration) -> Event | None:
     """Close the row of a refused own event, or have the row sealed again if only the audience was wrong.
 
     Returns the event if the agency's procedure made it: the procedure then releases its reservations.
     """
-    await _after(seat, tx, registration)
-    row = await row_of(tx, registration.subject, registration.id)
+    _after(seat, tx, registration)
+    row = row_of(tx, registration.subject, registration.id)
     if row is None:
         return None
     if row.state == "closed":
         if row.receipt is None:  # a passing answer to another copy of the bytes came first: the numbered verdict counts
-            await _close(tx, row.seq, seat.stamp(), **_answered(registration))
+            _close(tx, row.seq, seat.stamp(), **_answered(registration))
         return None
     replaced_by = None
     if registration.code == queue.RESEALED:
-        replaced_by = await queue.put_again(seat, tx, row, registration.seal_to or {})
-    await _close(tx, row.seq, seat.stamp(), replaced_by=replaced_by, **_answered(registration))
+        replaced_by = queue.put_again(seat, tx, row, registration.seal_to or {})
+    _close(tx, row.seq, seat.stamp(), replaced_by=replaced_by, **_answered(registration))
     if replaced_by is not None:
         return None
     if row.origin == "receipt":
-        await _task(seat, tx, row, "refused", registration.code, registration.rule)
+        _task(seat, tx, row, "refused", registration.code, registration.rule)
     return _event_of(seat, row) if row.origin == "procedure" else None
 
 
-async def repeated(seat: Seat, tx: AsyncConnection, registration: Registration) -> None:
+def repeated(seat: Seat, tx: Connection, registration: Registration) -> None:
     """Count a receipt that came again."""
     if registration.source != seat.me:
         return
     same = (_ROW.subject == registration.subject) & (_ROW.id == registration.id) & (_ROW.receipt == registration.digest)
-    await tx.execute(update(tables.outbox).where(same).values(again=0, receipts=_ROW.receipts + 1))
+    tx.execute(update(tables.outbox).where(same).values(again=0, receipts=_ROW.receipts + 1))
 
 
-async def answered(seat: Seat, tx: AsyncConnection, answer: Answer) -> Event | None:
+def answered(seat: Seat, tx: Connection, answer: Answer) -> Event | None:
     """Apply a passing answer: fill a gap by sending again in order; close an unreadable row as failed.
 
     Returns as `fail` does.
     """
     if answer.code == "sequence_gap":
         if answer.subject and answer.id and answer.expected_sequence:
-            await _gap(seat, tx, answer.subject, answer.id, answer.expected_sequence)
+            _gap(seat, tx, answer.subject, answer.id, answer.expected_sequence)
         return None
     signed = select(tables.outbox).where(_ROW.digest == answer.sha256, _ROW.state == "signed")
-    row = (await tx.execute(signed)).first()
+    row = tx.execute(signed).first()
     if row is None:
-        known = await tx.scalar(select(_ROW.seq).where(_ROW.digest == answer.sha256).limit(1))
+        known = tx.scalar(select(_ROW.seq).where(_ROW.digest == answer.sha256).limit(1))
         if known is None:  # a record in this agency's outbox topic was not sent by its desk
-            await open_task(
+            open_task(
                 tx, opened=seat.stamp(), subject="", event_id=f"{answer.topic}/{answer.partition}/{answer.offset}",
                 kind="not_ours", about=json.dumps({"code": answer.code}),
             )  # fmt: skip
         return None
-    return await fail(seat, tx, row, queue.Refused(answer.code))
+    return fail(seat, tx, row, queue.Refused(answer.code))
 
 
-async def _gap(seat: Seat, tx: AsyncConnection, subject: str, id: str, expected: int) -> None:
-    row = await row_of(tx, subject, id)
+def _gap(seat: Seat, tx: Connection, subject: str, id: str, expected: int) -> None:
+    row = row_of(tx, subject, id)
     if row is None or row.state != "signed" or row.sequence is None or row.sequence == expected:
         return  # the relay sends a signed row again in any case
     if row.sequence < expected:
         # The registrar has more of this case than a restored ledger. Number the row again.
-        await tx.execute(update(tables.outbox).where(_ROW.seq == row.seq).values(state="waiting", sequence=None))
-        await seat.ledger.set_sequence(tx, subject, expected)
+        tx.execute(update(tables.outbox).where(_ROW.seq == row.seq).values(state="waiting", sequence=None))
+        seat.ledger.set_sequence(tx, subject, expected)
         return
     missing = (
         (_ROW.subject == subject)
@@ -130,31 +130,29 @@ async def _gap(seat: Seat, tx: AsyncConnection, subject: str, id: str, expected:
         & (_ROW.sequence <= row.sequence)
         & _ROW.value.is_not(None)
     )
-    await tx.execute(update(tables.outbox).where(missing).values(again=1))
+    tx.execute(update(tables.outbox).where(missing).values(again=1))
 
 
-async def fail(seat: Seat, tx: AsyncConnection, row: Row[Any], why: queue.Refused) -> Event | None:
+def fail(seat: Seat, tx: Connection, row: Row[Any], why: queue.Refused) -> Event | None:
     """Close *row*, which never became an event of the case and frees its number: refused by a rule, else failed.
 
     A refusal by a rule is answered at the door; everything else becomes a task. Returns the event if the agency's
     procedure made it: the procedure then releases its reservations.
     """
     if row.sequence is not None:
-        await seat.ledger.set_sequence(tx, row.subject, row.sequence)
+        seat.ledger.set_sequence(tx, row.subject, row.sequence)
     verdict = "refused" if why.rule else "failed"
-    await _close(
-        tx, row.seq, seat.stamp(), verdict=verdict, code=why.code, rule=why.rule, article=why.article, sequence=None
-    )
+    _close(tx, row.seq, seat.stamp(), verdict=verdict, code=why.code, rule=why.rule, article=why.article, sequence=None)
     if verdict == "failed" or row.origin != "door":
-        await _task(seat, tx, row, "not_sent", why.code, why.rule)
+        _task(seat, tx, row, "not_sent", why.code, why.rule)
     return _event_of(seat, row) if row.origin == "procedure" else None
 
 
-async def _task(seat: Seat, tx: AsyncConnection, row: Row[Any], kind: str, code: str | None, rule: str | None) -> None:
+def _task(seat: Seat, tx: Connection, row: Row[Any], kind: str, code: str | None, rule: str | None) -> None:
     about: dict[str, Any] = {"type": row.type, "code": code}
     if code is not None:
         about["sentence"] = refusals.sentence(seat, code, rule)
-    await open_task(tx, opened=seat.stamp(), subject=row.subject, event_id=row.id, kind=kind, about=json.dumps(about))
+    open_task(tx, opened=seat.stamp(), subject=row.subject, event_id=row.id, kind=kind, about=json.dumps(about))
 
 
 def _event_of(seat: Seat, row: Row[Any]) -> Event | None:

@@ -11,8 +11,7 @@ from dataclasses import replace
 from typing import Any, Final
 
 from aiokafka import ConsumerRecord, TopicPartition
-from sqlalchemy import select
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import Connection, select
 
 from nrmbus import telemetry
 from nrmbus.bus.kafka import clients
@@ -64,9 +63,9 @@ async def look(seat: Seat, where: Where, partitions: int) -> None:
     lost = any(is_known for _, _, is_known in found.values())
     async with seat.ledger.write() as tx:
         for each, (beginning, position, _) in found.items():
-            await seat.ledger.begin(tx, each.partition, replace(beginning, noticed=seat.stamp(), lost=lost))
+            seat.ledger.begin(tx, each.partition, replace(beginning, noticed=seat.stamp(), lost=lost))
             if position is not None:
-                await seat.ledger.advance(tx, each.partition, position)
+                seat.ledger.advance(tx, each.partition, position)
     if lost:
         telemetry.handled("alarm", code=TASK)
 
@@ -119,12 +118,12 @@ def begins_with(ledger: Ledger, delivery: Delivery) -> bool:
     return beginning is not None and beginning.inbox_number is None
 
 
-async def begin_with(ledger: Ledger, tx: AsyncConnection, delivery: Delivery, registration: Registration) -> None:
+def begin_with(ledger: Ledger, tx: Connection, delivery: Delivery, registration: Registration) -> None:
     """Note within *tx* that the chain begins with *delivery*."""
     known, number, since = ledger.beginnings[delivery.partition], delivery.inbox_number, times.write(registration.time)
     lost = known.lost or number > 1
     first = replace(known, inbox_number=number, previous=delivery.previous, since=since, lost=lost)
-    await ledger.begin(tx, delivery.partition, first)
+    ledger.begin(tx, delivery.partition, first)
 
 
 def is_before(ledger: Ledger, partition: int, inbox_number: int) -> bool:
@@ -133,12 +132,12 @@ def is_before(ledger: Ledger, partition: int, inbox_number: int) -> bool:
     return beginning is not None and beginning.inbox_number is not None and inbox_number < beginning.inbox_number
 
 
-async def is_incomplete(ledger: Ledger, tx: AsyncConnection, subject: str) -> bool:
+def is_incomplete(ledger: Ledger, tx: Connection, subject: str) -> bool:
     """Return whether events of the case *subject* may have come before the first delivery that this ledger knows."""
     if not any(each.missing != 0 for each in ledger.beginnings.values()):
         return False
     first = select(_EVENTS.type, _EVENTS.partition).where(_EVENTS.subject == subject).order_by(_EVENTS.position)
-    row = (await tx.execute(first.limit(1))).first()
+    row = tx.execute(first.limit(1)).first()
     beginning = ledger.beginnings.get(row.partition) if row is not None else None
     return row is not None and beginning is not None and beginning.missing != 0 and row.type not in OPENING
 
@@ -176,6 +175,4 @@ async def tell(seat: Seat) -> None:
         return
     about = json.dumps({"code": TASK, **{name: found[name] for name in ("sentence", "since", "missing")}})
     async with ledger.write() as tx:
-        await open_task(
-            tx, opened=seat.stamp(), subject="", event_id=f"{TASK}/{found['noticed']}", kind=TASK, about=about
-        )
+        open_task(tx, opened=seat.stamp(), subject="", event_id=f"{TASK}/{found['noticed']}", kind=TASK, about=about)

@@ -7,9 +7,8 @@ this.
 import json
 from typing import Final
 
-from sqlalchemy import select
+from sqlalchemy import Connection, select
 from sqlalchemy.dialects.sqlite import insert as upsert
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from nrmbus.desk.state.context import Seat
 from nrmbus.desk.store import tables
@@ -28,21 +27,21 @@ def _info(seat: Seat, procedure: str) -> bytes:
     return b"nrmbus/book/v1\0" + b"".join(map(ids.lp, (seat.bus, seat.me, procedure)))
 
 
-async def store(seat: Seat, tx: AsyncConnection, procedure: str, state: bytes) -> None:
+def store(seat: Seat, tx: Connection, procedure: str, state: bytes) -> None:
     """Keep *state* within *tx*, sealed to the key in use."""
     to = seat.identity.sealing.seal_to
     sealed = json.dumps({"kid": to.kid, "sealed": base64.encode(to.wrap(state, _info(seat, procedure)))}).encode()
     statement = upsert(tables.book).values(procedure=procedure, state=sealed)
-    await tx.execute(statement.on_conflict_do_update(index_elements=["procedure"], set_={"state": sealed}))
+    tx.execute(statement.on_conflict_do_update(index_elements=["procedure"], set_={"state": sealed}))
 
 
-async def load(seat: Seat, procedure: str) -> tuple[bytes | None, bool]:
+def load(seat: Seat, procedure: str) -> tuple[bytes | None, bool]:
     """Return the stored state of *procedure*, and whether the key that it is sealed to was destroyed.
 
     The state is None if the procedure has heard nothing yet, or if the key was destroyed.
     """
-    async with seat.ledger.read() as tx:
-        found = await tx.scalar(select(_BOOK.state).where(_BOOK.procedure == procedure))
+    with seat.ledger.read() as tx:
+        found = tx.scalar(select(_BOOK.state).where(_BOOK.procedure == procedure))
     if found is None:
         return None, False
     state = _opened(seat, procedure, found)
@@ -63,15 +62,15 @@ def _opened(seat: Seat, procedure: str, raw: bytes) -> bytes | None:
         return None
 
 
-async def is_behind(seat: Seat, tx: AsyncConnection) -> bool:
+def is_behind(seat: Seat, tx: Connection) -> bool:
     """Return whether a state is sealed to another key of this agency than the one in use."""
-    kids = {_kid(raw) for raw in (await tx.execute(select(_BOOK.state))).scalars()}
+    kids = {_kid(raw) for raw in tx.execute(select(_BOOK.state)).scalars()}
     return bool((kids & seat.identity.opening.keys()) - {seat.identity.sealing.kid})
 
 
-async def hand_over(seat: Seat, tx: AsyncConnection) -> None:
+def hand_over(seat: Seat, tx: Connection) -> None:
     """Seal every stored state to the key in use, within *tx*."""
-    for row in (await tx.execute(select(tables.book))).all():
+    for row in tx.execute(select(tables.book)).all():
         state = _opened(seat, row.procedure, row.state)
         if state is not None and _kid(row.state) != seat.identity.sealing.kid:
-            await store(seat, tx, row.procedure, state)
+            store(seat, tx, row.procedure, state)

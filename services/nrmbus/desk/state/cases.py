@@ -5,8 +5,7 @@ from collections import OrderedDict
 from collections.abc import Mapping
 from typing import Any, Final
 
-from sqlalchemy import Row, select
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import Connection, Row, bindparam, select
 
 from nrmbus.desk.state.context import Seat
 from nrmbus.desk.store import tables
@@ -19,6 +18,20 @@ from nrmbus.wire.record import LETTER, Record
 
 _KEPT: Final = 1_000
 """Number of cases whose view stays in memory; other cases are folded again from the ledger."""
+
+NEWEST: Final = 2**63 - 1
+"""Largest position in a ledger."""
+
+_EVENTS = tables.events.c
+_AFTER: Final = (
+    select(tables.events)
+    .where(
+        _EVENTS.subject == bindparam("subject"),
+        _EVENTS.position > bindparam("position"),
+        _EVENTS.position <= bindparam("until"),
+    )
+    .order_by(_EVENTS.position)
+)
 
 
 def pack(headers: tuple[tuple[str, bytes], ...]) -> bytes:
@@ -59,20 +72,13 @@ class Cases:
         self._seat = seat
         self._kept: OrderedDict[str, tuple[int, View]] = OrderedDict()
 
-    async def view(self, tx: AsyncConnection, subject: str, up_to: int | None = None) -> View:
+    def view(self, tx: Connection, subject: str, up_to: int | None = None) -> View:
         """Return this desk's view of the case in *tx*, or its view after the event at position *up_to*."""
         position, view = self._kept.get(subject, (0, None))
         if view is None or (up_to is not None and up_to < position):
             position, view = 0, self._seat.rules.start(subject)
-        columns = tables.events.c
-        rows = (
-            select(tables.events)
-            .where(columns.subject == subject, columns.position > position)
-            .order_by(columns.position)
-        )
-        if up_to is not None:
-            rows = rows.where(columns.position <= up_to)
-        for row in (await tx.execute(rows)).all():
+        until = NEWEST if up_to is None else up_to
+        for row in tx.execute(_AFTER, {"subject": subject, "position": position, "until": until}).all():
             view = self._after(view, row)
         return view
 

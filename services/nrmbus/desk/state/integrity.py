@@ -11,8 +11,7 @@ import json
 from collections.abc import Callable
 from typing import Any, Final
 
-from sqlalchemy import Row, and_, or_, select
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import Connection, Row, and_, or_, select
 
 from nrmbus import telemetry
 from nrmbus.desk.state.cases import unpack
@@ -53,12 +52,12 @@ class Unaltered:
         """Check all records since the last check (the first time all), and every stored event of *subject*."""
         async with self._turn:
             known = set(self._altered)
-            async with self._ledger.read() as tx:
-                positions = await _positions(tx)
-                for row in await tx.execute(_of_no_delivery(subject)):
+            with self._ledger.read() as tx:
+                positions = _positions(tx)
+                for row in tx.execute(_of_no_delivery(subject)):
                     self._altered.setdefault(row.subject, f"{row.partition}/{row.inbox_number}")
             for position in positions:
-                await self._deliveries(*position)
+                self._deliveries(*position)
             if new := self._altered.keys() - known:
                 await self._tell(sorted(new))
 
@@ -68,14 +67,14 @@ class Unaltered:
             for subject in subjects:
                 about = json.dumps({"code": TASK, "sentence": _SENTENCE})
                 where = self._altered[subject]
-                await open_task(tx, opened=self._stamp(), subject=subject, event_id=where, kind=TASK, about=about)
+                open_task(tx, opened=self._stamp(), subject=subject, event_id=where, kind=TASK, about=about)
 
-    async def _deliveries(self, partition: int, last: Position) -> None:
+    def _deliveries(self, partition: int, last: Position) -> None:
         """Check the unchecked deliveries of *partition* up to its *last*, in short snapshots."""
         at = self._seen.get(partition) or self._first(partition)
         while at.inbox_number < last.inbox_number:
-            async with self._ledger.read() as tx:
-                rows = (await tx.execute(_after(partition, at.inbox_number))).all()
+            with self._ledger.read() as tx:
+                rows = tx.execute(_after(partition, at.inbox_number)).all()
             for row in rows:
                 at = self._delivery(row, at) if row.inbox_number <= last.inbox_number else at
             if len(rows) < _AT_A_TIME:
@@ -109,10 +108,10 @@ class Unaltered:
         return Position(row.inbox_number, delivery.digest)
 
 
-async def _positions(tx: AsyncConnection) -> list[tuple[int, Position]]:
+def _positions(tx: Connection) -> list[tuple[int, Position]]:
     # A partition with deliveries but without a position was edited: no delivery has the number -1.
-    found = {row.partition: Position(-1) for row in await tx.execute(select(_INBOX.partition).distinct())}
-    for row in await tx.execute(select(tables.positions)):
+    found = {row.partition: Position(-1) for row in tx.execute(select(_INBOX.partition).distinct())}
+    for row in tx.execute(select(tables.positions)):
         found[row.partition] = Position(row.inbox_number, row.digest)
     return sorted(found.items(), key=lambda each: each[0])
 

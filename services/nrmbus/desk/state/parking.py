@@ -6,8 +6,7 @@ and later records wait for their turn: both continue automatically.
 
 from typing import Any, Final
 
-from sqlalchemy import Row, delete, insert, select, update
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import Connection, Row, delete, insert, select, update
 
 from nrmbus.desk.state.cases import known, signed_of
 from nrmbus.desk.store import tables
@@ -48,25 +47,25 @@ def sentence_of(error: str, signed: Signed) -> str:
     return f"{what}: upgrade the desk, which then lets the case through by itself, in order."
 
 
-async def park(tx: AsyncConnection, *, subject: str, position: int, error: str, since: str) -> None:
+def park(tx: Connection, *, subject: str, position: int, error: str, since: str) -> None:
     """Park the record at *position* behind the other parked records of its case."""
-    await tx.execute(insert(tables.parked).values(subject=subject, position=position, error=error, since=since))
+    tx.execute(insert(tables.parked).values(subject=subject, position=position, error=error, since=since))
 
 
-async def let_go(tx: AsyncConnection, position: int, at: str) -> None:
+def let_go(tx: Connection, position: int, at: str) -> None:
     """Remove the handled record at *position* from the parked ones, and mark its task as done."""
-    event = (await tx.execute(select(_EVENTS.subject, _EVENTS.id).where(_EVENTS.position == position))).one()
-    await tx.execute(delete(tables.parked).where(_PARKED.position == position))
+    event = tx.execute(select(_EVENTS.subject, _EVENTS.id).where(_EVENTS.position == position)).one()
+    tx.execute(delete(tables.parked).where(_PARKED.position == position))
     task = (_TASKS.subject == event.subject) & (_TASKS.event == event.id) & (_TASKS.kind == TASK)
-    await tx.execute(update(tables.tasks).where(task, _TASKS.done.is_(None)).values(done=at))
+    tx.execute(update(tables.tasks).where(task, _TASKS.done.is_(None)).values(done=at))
 
 
-async def keep(tx: AsyncConnection, position: int, error: str) -> None:
+def keep(tx: Connection, position: int, error: str) -> None:
     """Store *error*, with which the record at *position* failed again."""
-    await tx.execute(update(tables.parked).where(_PARKED.position == position).values(error=error))
+    tx.execute(update(tables.parked).where(_PARKED.position == position).values(error=error))
 
 
-async def first(tx: AsyncConnection, subject: str) -> Row[Any] | None:
+def first(tx: Connection, subject: str) -> Row[Any] | None:
     """Return the oldest parked record of a case: its event, the registrar's statements, ``error`` and ``since``."""
     inbox, events, parked = tables.inbox, tables.events, tables.parked
     rows = (
@@ -75,12 +74,12 @@ async def first(tx: AsyncConnection, subject: str) -> Row[Any] | None:
         .join(inbox, (inbox.c.partition == events.c.partition) & (inbox.c.inbox_number == events.c.inbox_number))
         .where(parked.c.subject == subject)
     )
-    return (await tx.execute(rows.order_by(parked.c.id).limit(1))).first()
+    return tx.execute(rows.order_by(parked.c.id).limit(1)).first()
 
 
-async def count(tx: AsyncConnection, subject: str) -> int:
+def count(tx: Connection, subject: str) -> int:
     """Return the number of parked records of a case."""
-    return len((await tx.scalars(select(_PARKED.id).where(_PARKED.subject == subject))).all())
+    return len(tx.scalars(select(_PARKED.id).where(_PARKED.subject == subject)).all())
 
 
 def waits_for_nobody(row: Row[Any]) -> bool:

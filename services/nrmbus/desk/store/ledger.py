@@ -3,20 +3,36 @@
 Writers open `Ledger.write`, a transaction that begins immediately and commits or leaves no trace. Readers open
 `Ledger.read`, one snapshot however long the block takes. The positions of the inbox's partitions, which a desk needs
 before reading a record, are also kept in memory and follow each commit.
+
+Statements run in the event loop's thread, since each takes microseconds (decision 0031). Waiting for the disk, or for
+another program that holds the file, happens in a thread of the ledger's own.
 """
 
 import asyncio
 import secrets
-from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final, Self
 
-from sqlalchemy import event, insert, select, update
+from sqlalchemy import (
+    Connection,
+    Engine,
+    RootTransaction,
+    Table,
+    bindparam,
+    create_engine,
+    event,
+    insert,
+    select,
+    update,
+)
+from sqlalchemy.dialects.sqlite import Insert
 from sqlalchemy.dialects.sqlite import insert as upsert
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy.exc import OperationalError
 
 from nrmbus.desk.errors import DeskError
 from nrmbus.desk.store import schema, tables
@@ -25,6 +41,23 @@ FILE: Final = "ledger.sqlite"
 _BUSY_SECONDS: Final = 5
 NOTHING_BEFORE: Final = "0" * 64
 """Digest that the first delivery of a chain gives for its predecessor."""
+
+
+def replaced(table: Table, *columns: str) -> Insert:
+    """Return the statement that inserts a row into *table*, or replaces its *columns* if the row is there.
+
+    A statement is made once and kept as a constant: making one costs ten times as much as running it (decision 0031).
+    """
+    new = upsert(table)
+    return new.on_conflict_do_update(
+        index_elements=list(table.primary_key.columns), set_={name: new.excluded[name] for name in columns}
+    )
+
+
+_ADVANCE: Final = replaced(tables.positions, "inbox_number", "digest", "next_offset")
+_SEQUENCE: Final = select(tables.sequences.c.next).where(tables.sequences.c.subject == bindparam("subject"))
+_SET_SEQUENCE: Final = replaced(tables.sequences, "next")
+_OPEN_TASK: Final = upsert(tables.tasks).on_conflict_do_nothing()
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,13 +90,11 @@ class Beginning:
         return None if self.inbox_number is None else self.inbox_number - 1
 
 
-def _engine(path: Path, begin: str, *pragmas: str, size: int) -> AsyncEngine:
-    engine = create_async_engine(
-        f"sqlite+aiosqlite:///{path}", pool_size=size, max_overflow=0, connect_args={"timeout": _BUSY_SECONDS}
-    )
+def _engine(path: Path, begin: str, *pragmas: str) -> Engine:
+    engine = create_engine(f"sqlite:///{path}", connect_args={"check_same_thread": False})
 
     # The driver's own transactions begin too late (at the first write) and end at surprising places.
-    @event.listens_for(engine.sync_engine, "connect")
+    @event.listens_for(engine, "connect")
     def _settings(connection: Any, _record: object) -> None:
         connection.isolation_level = None
         cursor = connection.cursor()
@@ -71,8 +102,29 @@ def _engine(path: Path, begin: str, *pragmas: str, size: int) -> AsyncEngine:
             cursor.execute(f"PRAGMA {pragma}")
         cursor.close()
 
-    event.listen(engine.sync_engine, "begin", lambda connection: connection.exec_driver_sql(begin))
+    event.listen(engine, "begin", lambda connection: connection.exec_driver_sql(begin))
     return engine
+
+
+def _busy_timeout(seconds: int) -> str:
+    return f"busy_timeout={seconds * 1000}"
+
+
+def _commit(transaction: RootTransaction) -> None:
+    try:
+        transaction.commit()
+    except BaseException:
+        transaction.rollback()
+        raise
+
+
+def _begin_patiently(connection: Connection) -> RootTransaction:
+    driver: Any = connection.connection.driver_connection
+    driver.execute(f"PRAGMA {_busy_timeout(_BUSY_SECONDS)}")
+    try:
+        return connection.begin()
+    finally:
+        driver.execute(f"PRAGMA {_busy_timeout(0)}")
 
 
 class Ledger:
@@ -83,8 +135,13 @@ class Ledger:
         self.id = ""
         """Random name of this ledger: each ledger numbers its rows independently."""
         # Deleted cells are overwritten with zeros: an erased key must not be found in a free page.
-        self._writer = _engine(path, "BEGIN IMMEDIATE", "secure_delete=ON", size=1)
-        self._readers = _engine(path, "BEGIN", "query_only=ON", size=2)
+        self._writing = _engine(path, "BEGIN IMMEDIATE", "secure_delete=ON", _busy_timeout(0))
+        self._reading = _engine(path, "BEGIN", "query_only=ON", _busy_timeout(_BUSY_SECONDS))
+        self._writer = self._writing.connect()
+        self._readers: list[Connection] = []
+        """Connections of readers that nobody uses now."""
+        self._disk = ThreadPoolExecutor(1, thread_name_prefix="ledger")
+        """Thread that waits for the disk; uses the writer's connection only while the event loop waits for it."""
         self._turn = asyncio.Lock()
         self._positions: dict[int, Position] = {}
         self._due: dict[int, Position] = {}
@@ -121,23 +178,28 @@ class Ledger:
     async def _own(self, bus: str, agency: str) -> None:
         whose = {"bus": bus, "agency": agency}
         async with self.write() as tx:
-            found = {row.name: row.value for row in await tx.execute(select(tables.meta))}
+            found = {row.name: row.value for row in tx.execute(select(tables.meta))}
             if not found:
                 found = {**whose, "ledger": secrets.token_hex(8)}
-                await tx.execute(insert(tables.meta), [{"name": name, "value": value} for name, value in found.items()])
+                tx.execute(insert(tables.meta), [{"name": name, "value": value} for name, value in found.items()])
             elif {name: found.get(name) for name in whose} != whose:
                 raise DeskError("ledger_foreign")
             self.id = found["ledger"]
-            for row in await tx.execute(select(tables.positions)):
+            for row in tx.execute(select(tables.positions)):
                 self._positions[row.partition] = Position(row.inbox_number, row.digest, row.next_offset)
-            for row in await tx.execute(select(tables.beginnings)):
+            for row in tx.execute(select(tables.beginnings)):
                 first = (row.inbox_number, row.previous, row.since)
                 self._beginnings[row.partition] = Beginning(row.until, *first, row.noticed, bool(row.lost))
 
     async def close(self) -> None:
         """Close every connection."""
-        await self._writer.dispose()
-        await self._readers.dispose()
+        async with self._turn:  # the thread may still be committing
+            for connection in (self._writer, *self._readers):
+                connection.close()
+            self._readers.clear()
+            self._writing.dispose()
+            self._reading.dispose()
+            self._disk.shutdown()
 
     def passed(self, count: int) -> bool:
         """Return whether a commit happened since `count` was *count*."""
@@ -154,12 +216,17 @@ class Ledger:
         return MappingProxyType(self._beginnings)
 
     @asynccontextmanager
-    async def write(self) -> AsyncIterator[AsyncConnection]:
+    async def write(self) -> AsyncIterator[Connection]:
         """Open the only writing transaction: commits when the block ends, rolls back if the block raises."""
         async with self._turn:
             self._due, self._then = {}, []
-            async with self._writer.begin() as tx:
-                yield tx
+            transaction = await self._begin()
+            try:
+                yield self._writer
+            except BaseException:
+                transaction.rollback()
+                raise
+            is_cancelled = await self._wait_for(lambda: _commit(transaction))
             # Before the next writer's turn: memory must never be behind the disk.
             self._positions |= self._due
             self.count += 1
@@ -168,52 +235,79 @@ class Ledger:
         self.changed.set()
         async with self.commits:
             self.commits.notify_all()
+        if is_cancelled:
+            raise asyncio.CancelledError
 
-    def read(self) -> AbstractAsyncContextManager[AsyncConnection]:
+    async def _begin(self) -> RootTransaction:
+        try:
+            return self._writer.begin()
+        except OperationalError:  # another program writes: wait for it, but not in the event loop's thread
+            begun: list[RootTransaction] = []
+            if await self._wait_for(lambda: begun.append(_begin_patiently(self._writer))):
+                begun[0].rollback()
+                raise asyncio.CancelledError from None
+            return begun[0]
+
+    async def _wait_for(self, work: Callable[[], None]) -> bool:
+        """Do *work* in the ledger's thread; return whether this task was cancelled meanwhile.
+
+        The wait goes on when the task is cancelled: until *work* is done, nobody else may use the connection.
+        """
+        working, is_cancelled = asyncio.get_running_loop().run_in_executor(self._disk, work), False
+        while not working.done():
+            try:
+                await asyncio.wait([working])
+            except asyncio.CancelledError:
+                is_cancelled = True
+        working.result()
+        return is_cancelled
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
         """Open one snapshot: all reads in the block are consistent."""
-        return self._readers.begin()
+        connection = self._readers.pop() if self._readers else self._reading.connect()
+        try:
+            with connection.begin():
+                yield connection
+        finally:
+            self._readers.append(connection)
 
     def then(self, remember: Callable[[], None]) -> None:
         """Call *remember* after the open writing transaction is committed, and never if it fails."""
         self._then.append(remember)
 
-    async def advance(self, tx: AsyncConnection, partition: int, position: Position) -> None:
+    def advance(self, tx: Connection, partition: int, position: Position) -> None:
         """Remember within *tx* how far *partition* was read."""
         row = {"inbox_number": position.inbox_number, "digest": position.digest, "next_offset": position.next_offset}
-        statement = upsert(tables.positions).values(partition=partition, **row)
-        await tx.execute(statement.on_conflict_do_update(index_elements=["partition"], set_=row))
+        tx.execute(_ADVANCE, {"partition": partition, **row})
         self._due[partition] = position
 
-    async def begin(self, tx: AsyncConnection, partition: int, beginning: Beginning) -> None:
+    def begin(self, tx: Connection, partition: int, beginning: Beginning) -> None:
         """Remember within *tx* where this ledger begins to know *partition*."""
         row = {
             "inbox_number": beginning.inbox_number, "previous": beginning.previous, "since": beginning.since,
             "until": beginning.until, "noticed": beginning.noticed, "lost": int(beginning.lost),
         }  # fmt: skip
         statement = upsert(tables.beginnings).values(partition=partition, **row)
-        await tx.execute(statement.on_conflict_do_update(index_elements=["partition"], set_=row))
+        tx.execute(statement.on_conflict_do_update(index_elements=["partition"], set_=row))
         self.then(lambda: self._beginnings.update({partition: beginning}))
 
-    async def next_sequence(self, tx: AsyncConnection, subject: str) -> int:
+    def next_sequence(self, tx: Connection, subject: str) -> int:
         """Return the number of the next signed event of a case, from 1."""
-        found = await tx.scalar(select(tables.sequences.c.next).where(tables.sequences.c.subject == subject))
-        return found or 1
+        return tx.scalar(_SEQUENCE, {"subject": subject}) or 1
 
-    async def set_sequence(self, tx: AsyncConnection, subject: str, following: int) -> None:
+    def set_sequence(self, tx: Connection, subject: str, following: int) -> None:
         """Set within *tx* the number of the next signed event of a case."""
-        statement = upsert(tables.sequences).values(subject=subject, next=following)
-        await tx.execute(statement.on_conflict_do_update(index_elements=["subject"], set_={"next": following}))
+        tx.execute(_SET_SEQUENCE, {"subject": subject, "next": following})
 
 
-async def open_task(
-    tx: AsyncConnection, *, opened: str, subject: str, event_id: str | None, kind: str, about: str
-) -> None:
+def open_task(tx: Connection, *, opened: str, subject: str, event_id: str | None, kind: str, about: str) -> None:
     """Open a task for a person; the same task of the same event only once."""
     row = {"opened": opened, "subject": subject, "event": event_id, "kind": kind, "about": about}
-    await tx.execute(upsert(tables.tasks).values(**row).on_conflict_do_nothing())
+    tx.execute(_OPEN_TASK, row)
 
 
-async def finish_task(tx: AsyncConnection, task: int, at: str) -> bool:
+def finish_task(tx: Connection, task: int, at: str) -> bool:
     """Mark a task as done; return False if there is no such open task."""
     statement = update(tables.tasks).where(tables.tasks.c.id == task, tables.tasks.c.done.is_(None)).values(done=at)
-    return bool((await tx.execute(statement)).rowcount)
+    return bool(tx.execute(statement).rowcount)

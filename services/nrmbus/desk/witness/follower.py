@@ -59,10 +59,10 @@ class Witness:
         entry = self._seat.directory.entries.get(self._seat.me)
         return self._recalled and entry is not None and entry.witness == self._own and self._may_sign()
 
-    async def next_offset(self, topic: str) -> int:
+    def next_offset(self, topic: str) -> int:
         """Return the offset at which reading *topic* continues."""
-        async with self._ledger.read() as tx:
-            return await cosignatures.next_offset(tx, topic)
+        with self._ledger.read() as tx:
+            return cosignatures.next_offset(tx, topic)
 
     async def recall(self, sent: Iterable[Sent]) -> None:
         """Store all new records of this desk's own topic; signing is allowed only after this."""
@@ -77,14 +77,14 @@ class Witness:
                     size = checkpoint.size
                     try:
                         at = times.write(datetime.fromtimestamp(time, UTC))
-                        await cosignatures.recall(tx, checkpoint, raw or b"", at)
+                        cosignatures.recall(tx, checkpoint, raw or b"", at)
                     except Alarm as caught:
                         alarm = caught
                 if alarm is not None:
                     source, stamp = f"{self.own_topic}/{offset}", seat.stamp()
-                    await cosignatures.keep_alarm(tx, alarm, source=source, record=raw or b"", size=size, at=stamp)
+                    cosignatures.keep_alarm(tx, alarm, source=source, record=raw or b"", size=size, at=stamp)
             if records:
-                await cosignatures.advance(tx, self.own_topic, records[-1][0] + 1)
+                cosignatures.advance(tx, self.own_topic, records[-1][0] + 1)
         self._recalled = True
 
     def interrupted(self) -> None:
@@ -104,17 +104,17 @@ class Witness:
         async with self._ledger.write() as tx:
             if submitted is not None:
                 try:
-                    known = await cosignatures.known(tx, submitted.checkpoint.origin, submitted.checkpoint.size)
+                    known = cosignatures.known(tx, submitted.checkpoint.origin, submitted.checkpoint.size)
                     if decision.follows(submitted, known):
-                        await cosignatures.keep_checked(tx, submitted, offset, at)
+                        cosignatures.keep_checked(tx, submitted, offset, at)
                     else:
                         outcome = "known"
                 except Alarm as caught:
                     alarm = caught
             if alarm is not None:
                 source, outcome = f"{CHECKPOINTS}/{offset}", "alarm"
-                await cosignatures.keep_alarm(tx, alarm, source=source, record=raw or b"", size=size, at=at)
-            await cosignatures.advance(tx, CHECKPOINTS, offset + 1)
+                cosignatures.keep_alarm(tx, alarm, source=source, record=raw or b"", size=size, at=at)
+            cosignatures.advance(tx, CHECKPOINTS, offset + 1)
         code = {"code": alarm.code} if alarm else {}
         telemetry.handled(outcome, topic=CHECKPOINTS, offset=offset, **code)
         return True
@@ -130,24 +130,24 @@ class Witness:
         time, count = int(self._seat.now().timestamp()), self._ledger.count
         if not self.cosigns or time < 1 or self._looked == count:  # before any tick, a stepped clock shows no time
             return
-        async with self._ledger.read() as tx:
-            due = await cosignatures.due(tx)
+        with self._ledger.read() as tx:
+            due = cosignatures.due(tx)
         if not due:
             self._looked = count
             return
         async with self._ledger.write() as tx:
-            for checkpoint in await cosignatures.due(tx):
+            for checkpoint in cosignatures.due(tx):
                 cosigned = Note(checkpoint.text, (self._cosigner.cosign(checkpoint.text, time),))
-                await cosignatures.keep_signed(tx, checkpoint, cosigned.bytes(), self._seat.stamp())
+                cosignatures.keep_signed(tx, checkpoint, cosigned.bytes(), self._seat.stamp())
 
     async def send(self, publish: Callable[[bytes], Awaitable[None]]) -> None:
         """Send the stored co-signatures by *publish*, which returns after the broker's acknowledgement. Idempotent."""
-        async with self._ledger.read() as tx:
-            unsent = await cosignatures.unsent(tx)
+        with self._ledger.read() as tx:
+            unsent = cosignatures.unsent(tx)
         for row in unsent:
             await publish(row.cosignature)
             async with self._ledger.write() as tx:
-                await cosignatures.keep_sent(tx, row.origin, row.size)
+                cosignatures.keep_sent(tx, row.origin, row.size)
             telemetry.handled("cosigned", topic=self.own_topic, size=row.size)
 
 
@@ -167,7 +167,7 @@ async def run(witness: Witness, where: Where) -> None:
 
 async def _recall(witness: Witness, where: Where) -> None:
     own, sent = TopicPartition(witness.own_topic, 0), list[Sent]()
-    start = await witness.next_offset(witness.own_topic)
+    start = witness.next_offset(witness.own_topic)
     async with clients.reading(where, own, offset=start) as (consumer, end):
         while await consumer.position(own) < end:
             for records in (await consumer.getmany(own, timeout_ms=LOOK_MS)).values():
@@ -181,7 +181,7 @@ async def _follow(witness: Witness, where: Where) -> None:
             await producer.send_and_wait(witness.own_topic, value=note, partition=0)
 
     topic = TopicPartition(CHECKPOINTS, 0)
-    start = await witness.next_offset(CHECKPOINTS)
+    start = witness.next_offset(CHECKPOINTS)
     async with clients.reading(where, topic, offset=start, watcher=True) as (consumer, _):
         while True:
             for records in (await consumer.getmany(topic, timeout_ms=LOOK_MS)).values():
