@@ -72,7 +72,7 @@ def load(sealer: Sealer, agencies: Sequence[Agency], now: datetime, count: int, 
     """Each case once: signal and consent first, then *count* referrals in turn, then *singles* more of other cases."""
     start = now - timedelta(seconds=1)
     cases = list(_in_turn(agencies, count + singles))
-    before = [agency.say(subject, start, 1) for agency, subject in cases for _ in ("signal", "consent")]
+    before = [agency.submit(subject, start, 1) for agency, subject in cases for _ in ("signal", "consent")]
     asked = [sealer.say(agency, subject, start) for agency, subject in cases]
     return Load(before, asked[:count], asked[count:])
 

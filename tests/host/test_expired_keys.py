@@ -9,7 +9,7 @@ import pytest
 from brokers import Broker
 from nrmbus.bus.folder import BusFolder
 from nrmbus.cli.operate import doctor
-from nrmbus.cli.operate.doctor import Heard, of_left_keys
+from nrmbus.cli.operate.doctor import TopicRead, of_left_keys
 from nrmbus.directory import Directory, Identity, Operator, epochs
 from nrmbus.directory.admission import admit
 from nrmbus.host import expired_keys
@@ -78,7 +78,7 @@ def test_what_the_directory_does_not_name_stays(tmp_path: Path) -> None:
 
 def test_the_doctor_says_what_is_left_and_who_destroys_it() -> None:
     """The start of the bus destroys a service's key, and an agency's desk its own."""
-    found = list(of_left_keys(Heard(left=(("registrar", 1), ("ngo-a", 2)))))
+    found = list(of_left_keys(TopicRead(left=(("registrar", 1), ("ngo-a", 2)))))
     assert [each.code for each in found] == ["key_left"] * 2
     assert [each.mend.partition(" destroys")[0] for each in found] == ["nrmbus up", "nrmbus run ngo-a: a desk"]
     assert all(each.serious for each in found)
@@ -94,10 +94,10 @@ async def test_on_a_bus_that_runs_they_are_found_and_destroyed(broker: Broker) -
     now = datetime.now(UTC).replace(microsecond=0)
     await admit(folder, {}, now - timedelta(days=120))
     await admit(folder, {}, now - timedelta(days=43))
-    before = dict((await doctor.heard_of(folder, folder.as_operator)).left)
+    before = dict((await doctor.read_topic(folder, folder.as_operator)).left)
     assert before == {"auditor": 1, "registrar": 1, "timekeeper": 1}
 
     said = list[str]()
     await asyncio.to_thread(expired_keys.look, folder, said.append)
     assert said == ["2 sealing keys of services were replaced long ago, and are destroyed."]
-    assert dict((await doctor.heard_of(folder, folder.as_operator)).left) == {"timekeeper": 1}
+    assert dict((await doctor.read_topic(folder, folder.as_operator)).left) == {"timekeeper": 1}

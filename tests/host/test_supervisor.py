@@ -57,7 +57,7 @@ def up(tmp_path_factory: pytest.TempPathFactory, said: list[str]) -> Iterator[Su
     """Yield a running bus for the tests of this module."""
     folder = BusFolder(tmp_path_factory.mktemp("up"))
     folder.create(play=True)
-    with Supervisor(folder, say=said.append) as supervisor:
+    with Supervisor(folder, notify=said.append) as supervisor:
         until(
             "its services run",
             lambda: status(folder).keys() >= {"broker", "registrar", "timekeeper", "auditor"},

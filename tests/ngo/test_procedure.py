@@ -181,7 +181,7 @@ def test_what_is_not_the_procedures_is_read_by_a_person() -> None:
 
 def test_nothing_is_taken_back() -> None:
     """The NGO publishes nothing automatically, so a refusal changes no state."""
-    book = procedure.Book(services=("0" * 32,))
+    state = procedure.State(services=("0" * 32,))
     story = sent()
 
-    assert procedure.take_back(book, story._event(declined(), {})) == book
+    assert procedure.take_back(state, story._event(declined(), {})) == state

@@ -81,7 +81,7 @@ def test_p1_a_bus_under_faults_loses_and_doubles_nothing(tmp_path: Path) -> None
         tmp_path / "bus",
         faults=len(FIRST),
         seed=7,
-        tell=lambda number, what: print(f"{time.monotonic() - since:6.1f} s  {number} {what}"),  # noqa: T201 - what it had come to
+        notify=lambda number, what: print(f"{time.monotonic() - since:6.1f} s  {number} {what}"),  # noqa: T201 - what it had come to
     )
 
     assert not found.anomaly, found

@@ -307,7 +307,7 @@ class TestReplay:
         """Sabotage: a shelter's book forgets a bed."""
         stage = bus()
         desk = stage._desks["shelter"]
-        desk._book = type(desk._book)(places={})
+        desk._state = type(desk._state)(places={})
 
         assert stage.replay() == ("shelter keeps its book otherwise than its own events tell it",)
 

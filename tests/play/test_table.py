@@ -23,7 +23,7 @@ def printed(told: Scenario, width: int, *, encoding: str = "utf-8", colours: boo
     )
     storyteller = Storyteller(told, console)
     storyteller.begin()
-    storyteller.end(play(told, MemoryBus(), tell=storyteller.tell), 0.25)
+    storyteller.end(play(told, MemoryBus(), notify=storyteller.show), 0.25)
     file.flush()
     return raw.getvalue().decode(encoding)
 

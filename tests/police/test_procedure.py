@@ -96,4 +96,4 @@ def test_nothing_is_kept_and_nothing_taken_back() -> None:
     draft = story.when(says(UNIT, POSITIVE)).draft
 
     story.refused(draft).then("refused")
-    assert story.book == procedure.Book()
+    assert story.book == procedure.State()

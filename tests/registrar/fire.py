@@ -144,7 +144,7 @@ class Fire(AbstractAsyncContextManager["Fire"]):
 
     def _next(self, agency: Agency, turn: int) -> Submission:
         now = datetime.now(UTC).replace(microsecond=0)
-        return agency.say(agency.cases[turn % len(agency.cases)], now, self.partitions)
+        return agency.submit(agency.cases[turn % len(agency.cases)], now, self.partitions)
 
     @staticmethod
     async def _send(producer: object, each: Submission) -> asyncio.Future[object]:

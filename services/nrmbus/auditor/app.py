@@ -295,11 +295,11 @@ async def _run(folder: BusFolder) -> None:
     server = Server(app, listening)
     auditor.stop = server.stop
 
-    def told(_signal: int, _frame: object) -> None:
+    def ended(_signal: int, _frame: object) -> None:
         raise SystemExit(auditor.status)
 
     # After serving, uvicorn raises the signal again, and would end with the signal's exit status.
-    signal.signal(signal.SIGTERM, told)
+    signal.signal(signal.SIGTERM, ended)
     await server.run_until_told()
     raise SystemExit(auditor.status)
 

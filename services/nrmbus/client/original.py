@@ -30,7 +30,7 @@ def verify_original(row: Mapping[str, Any], key_of: Callable[[str, str], VerifyK
     signed, statement = _read(row)
     signed.verify(_key(key_of, signed.source, signed.kid))
     registration = verify_registration(statement, lambda kid: _key(key_of, REGISTRAR, kid))
-    if not _is_about(registration, signed) or _said(row) != _of(registration, signed):
+    if not _is_about(registration, signed) or _shown(row) != _of(registration, signed):
         raise WireError("signature_invalid")
     return signed
 
@@ -67,7 +67,7 @@ def _is_about(registration: Registration, signed: Signed) -> bool:
     )  # fmt: skip
 
 
-def _said(row: Mapping[str, Any]) -> tuple[Any, ...]:
+def _shown(row: Mapping[str, Any]) -> tuple[Any, ...]:
     return tuple(row.get(name) for name in ("number", "id", "type", "published", "case", "source"))
 
 

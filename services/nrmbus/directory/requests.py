@@ -155,11 +155,11 @@ def disposed_cases(directory: Directory, request: Request) -> frozenset[str]:
     return frozenset(found)
 
 
-def _takes_over(directory: Directory, said: Disposal) -> bool:
-    """Return whether the case may have been handed over as *said*: to another agency that has not left itself."""
-    to = said.to
+def _takes_over(directory: Directory, disposal: Disposal) -> bool:
+    """Return whether the case may have been handed over as *disposal*: to another agency that has not left itself."""
+    to = disposal.to
     return (
         to is not None
-        and to not in {said.agency, *SERVICES}
-        and directory.state(to, said.at) in ("admitted", "suspended")
+        and to not in {disposal.agency, *SERVICES}
+        and directory.state(to, disposal.at) in ("admitted", "suspended")
     )

@@ -149,23 +149,23 @@ class StatusDecidedV2(Data):
     ] = None
 
     @classmethod
-    def up(cls, said: Body) -> Body:
+    def up(cls, body: Body) -> Body:
         """Version 1 says neither which agency decided nor on which articles."""
-        data = {**said.data, "deciding_body": {"type": said.data["deciding_body"]}}
+        data = {**body.data, "deciding_body": {"type": body.data["deciding_body"]}}
         if "reasons" in data:
             data["reasons"] = [{"code": code} for code in data["reasons"]]
-        return Body(data, said.letter)
+        return Body(data, body.letter)
 
     @classmethod
-    def down(cls, said: Body) -> Lowered:
+    def down(cls, body: Body) -> Lowered:
         """Version 1 has room for the kind of body and the bare reasons."""
-        decider, given = said.data["deciding_body"], said.data.get("reasons", ())
+        decider, given = body.data["deciding_body"], body.data.get("reasons", ())
         lost = ["/data/deciding_body/agency"] if "agency" in decider else []
         lost += [f"/data/reasons/{at}/article" for at, each in enumerate(given) if "article" in each]
-        data = {**said.data, "deciding_body": decider["type"]}
+        data = {**body.data, "deciding_body": decider["type"]}
         if given:
             data["reasons"] = [each["code"] for each in given]
-        return Lowered(Body(data, said.letter), tuple(lost))
+        return Lowered(Body(data, body.letter), tuple(lost))
 
 
 class StatusRevoked(Data):

@@ -302,8 +302,8 @@ class Data(Frozen):
         return (*self.recipients, *getattr(self, "receivers", ()))
 
     @classmethod
-    def up(cls, said: Body) -> Body:  # noqa: ARG003 - the first version has nothing to cast
-        """Return the body *said*, which fits the version before, in this version. Each later version defines its own.
+    def up(cls, body: Body) -> Body:  # noqa: ARG003 - the first version has nothing to cast
+        """Return the body *body*, which fits the version before, in this version. Each later version defines its own.
 
         Nothing is lost or invented: a new field stays absent. Any field of the letter may be missing, because not every
         reader opens every part.
@@ -311,8 +311,8 @@ class Data(Frozen):
         raise TypeError(f"{cls.__name__} has no version before it")
 
     @classmethod
-    def down(cls, said: Body) -> Lowered:  # noqa: ARG003 - the same
-        """Return the body *said* of this version in the version before, with the losses. The inverse of `up`."""
+    def down(cls, body: Body) -> Lowered:  # noqa: ARG003 - the same
+        """Return the body *body* of this version in the version before, with the losses. The inverse of `up`."""
         raise TypeError(f"{cls.__name__} has no version before it")
 
 

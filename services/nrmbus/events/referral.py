@@ -131,21 +131,21 @@ class ReferralSubmittedV2(Data):
     )
 
     @classmethod
-    def up(cls, said: Body) -> Body:
+    def up(cls, body: Body) -> Body:
         """Version 1's services say no time frame, and its one language becomes a list of one."""
-        data = {**said.data, "services": [{"code": code} for code in said.data["services"]]}
-        letter = dict(said.letter)
+        data = {**body.data, "services": [{"code": code} for code in body.data["services"]]}
+        letter = dict(body.letter)
         if "interpreter" in letter:
             letter["interpreter"] = [letter["interpreter"]]
         return Body(data, letter)
 
     @classmethod
-    def down(cls, said: Body) -> Lowered:
+    def down(cls, body: Body) -> Lowered:
         """Version 1 has no time frames, and room for one language: the preferred one."""
-        asked = said.data["services"]
+        asked = body.data["services"]
         lost = [f"/data/services/{at}/time_frame" for at, each in enumerate(asked) if "time_frame" in each]
-        data = {**said.data, "services": [each["code"] for each in asked]}
-        letter = dict(said.letter)
+        data = {**body.data, "services": [each["code"] for each in asked]}
+        letter = dict(body.letter)
         if "interpreter" in letter:
             letter["interpreter"], *others = letter["interpreter"]
             lost += [f"/letter/interpreter/{at}" for at, _ in enumerate(others, 1)]
@@ -179,14 +179,14 @@ class ReferralSubmittedV3(Data):
     ] = None
 
     @classmethod
-    def up(cls, said: Body) -> Body:
+    def up(cls, body: Body) -> Body:
         """Version 2 names agencies by id, which version 3 does too."""
-        return said
+        return body
 
     @classmethod
-    def down(cls, said: Body) -> Lowered:
+    def down(cls, body: Body) -> Lowered:
         """Version 2 has no place for a role."""
-        return without_roles(said)
+        return without_roles(body)
 
 
 class ReferralAcknowledged(Data):

@@ -46,14 +46,14 @@ class BedRequestedV2(Data):
     ] = None
 
     @classmethod
-    def up(cls, said: Body) -> Body:
+    def up(cls, body: Body) -> Body:
         """Version 1 names agencies by id, which version 2 does too."""
-        return said
+        return body
 
     @classmethod
-    def down(cls, said: Body) -> Lowered:
+    def down(cls, body: Body) -> Lowered:
         """Version 1 has no place for a role."""
-        return without_roles(said)
+        return without_roles(body)
 
 
 class BedOffered(Data):

@@ -13,21 +13,21 @@ _DEPOSIT: Final = "into-a-deposit"
 _VICTIM: Final = "ActualVictimOfTrafficking"
 
 
-class Book(Frozen):
-    """The decisions that have earned an allowance, in the order in which the fund heard them."""
+class State(Frozen):
+    """The decisions that have earned an allowance, in the order in which the fund received them."""
 
     earned: tuple[str, ...] = ()
 
 
-def begin(_: Settings) -> Book:
-    """The book of a fund that has heard nothing yet."""
-    return Book()
+def begin(_: Settings) -> State:
+    """Return the state of a fund that has received nothing yet."""
+    return State()
 
 
 @line(StatusDecided)
-def allowance(_: StatusDecided, heard: Heard, book: Book) -> Result | None:
+def allowance(_: StatusDecided, heard: Heard, state: State) -> Result | None:
     """1. A decision that the person is a victim earns the one-time allowance, by the tariff of its day (Law art. 17.2 [S15])."""
-    if not _victim(heard) or heard.event.id in book.earned:
+    if not _victim(heard) or heard.event.id in state.earned:
         return None
     profile = heard.rules.profile
     tariff = profile.tariff_on(heard.event.time.astimezone(profile.zone).date())
@@ -51,16 +51,16 @@ def payee(heard: Heard) -> Literal["person", "deposit"]:
     return "person" if standing is not None and standing.kind in ("given", "overridden") else "deposit"
 
 
-def remember(book: Book, heard: Heard) -> Book:
+def remember(state: State, heard: Heard) -> State:
     """3. A decision earns it once, whatever is restarted, delivered twice or replayed ([D])."""
-    if not _victim(heard) or heard.event.id in book.earned:
-        return book
-    return Book(earned=(*book.earned, heard.event.id))
+    if not _victim(heard) or heard.event.id in state.earned:
+        return state
+    return State(earned=(*state.earned, heard.event.id))
 
 
-def keep(book: Book, heard: Heard) -> Book:
+def keep(state: State, heard: Heard) -> State:
     """The decisions after *heard*."""
-    return remember(book, heard)
+    return remember(state, heard)
 
 
 def mend(refused: Event, code: str) -> Result | None:
@@ -83,9 +83,9 @@ def mend(refused: Event, code: str) -> Result | None:
     return Result(drafts=(draft,))
 
 
-def take_back(book: Book, _: Event) -> Book:
+def take_back(state: State, _: Event) -> State:
     """A refused order stays earned: what `mend` does not put right is a person's, or it would be refused again."""
-    return book
+    return state
 
 
 def _victim(heard: Heard) -> bool:

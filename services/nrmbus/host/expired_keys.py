@@ -33,14 +33,14 @@ def destroy(folder: BusFolder, directory: Directory, now: datetime) -> tuple[str
     return tuple(gone)
 
 
-def look(folder: BusFolder, say: Callable[[str], None]) -> None:
-    """Destroy expired keys by the directory and the bus's present time; *say* gets a sentence about the result or the obstacle."""
+def look(folder: BusFolder, notify: Callable[[str], None]) -> None:
+    """Destroy expired keys by the directory and the bus's present time; *notify* gets a sentence about the result or the obstacle."""
     try:
         directory, now = asyncio.run(_read(folder))
         if gone := destroy(folder, directory, now):
-            say(f"{len(gone)} sealing keys of services were replaced long ago, and are destroyed.")
+            notify(f"{len(gone)} sealing keys of services were replaced long ago, and are destroyed.")
     except (BusError, DirectoryError, KafkaError, OSError) as error:
-        say(
+        notify(
             f"Replaced keys of services could not be looked through ({type(error).__name__}); it is tried again tomorrow."
         )
 

@@ -17,8 +17,8 @@ ANSWERED_SECONDS: Final = 1.0
 class Answering:
     """Loop that answers requests until it is stopped, and prints each result once."""
 
-    def __init__(self, folder: BusFolder, say: Callable[[str], None]) -> None:
-        self._folder, self._say = folder, say
+    def __init__(self, folder: BusFolder, notify: Callable[[str], None]) -> None:
+        self._folder, self._notify = folder, notify
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._answer, name="answering", daemon=True)
 
@@ -33,7 +33,7 @@ class Answering:
             self._thread.join(ANSWERED_SECONDS)
 
     def _answer(self) -> None:
-        said: set[str] = set()
+        reported: set[str] = set()
         while not self._ended.wait(REQUESTS_SECONDS):
             try:
                 outcomes = asyncio.run(answer(self._folder))
@@ -42,6 +42,6 @@ class Answering:
                 outcomes = ()
             else:
                 lines = {str(each) for each in outcomes if each.code is not None}
-            for line in [*(str(each) for each in outcomes if each.code is None), *sorted(lines - said)]:
-                self._say(line)
-            said |= lines  # what goes on for days is said once
+            for line in [*(str(each) for each in outcomes if each.code is None), *sorted(lines - reported)]:
+                self._notify(line)
+            reported |= lines  # what goes on for days is said once

@@ -25,8 +25,8 @@ DESK: Final = "nrmbus.desk.app"
 """The module whose ``main(folder, agency)`` is an agency's desk."""
 
 
-def run_service(name: str, folder: BusFolder, say: Callable[[str], None] = lambda _: None) -> None:
-    """Be the service *name* of the bus in *folder* until SIGTERM. *say*: who is told that it begins.
+def run_service(name: str, folder: BusFolder, notify: Callable[[str], None] = lambda _: None) -> None:
+    """Be the service *name* of the bus in *folder* until SIGTERM. *notify* is called when it begins.
 
     Raises:
         FolderHeld: another process is it here already. Two of one ledger would take each other's place at the broker and at the door.
@@ -37,11 +37,11 @@ def run_service(name: str, folder: BusFolder, say: Callable[[str], None] = lambd
     try:
         if name in SERVICES:
             with folder.alone(name) if name == TIMEKEEPER else folder.among(name):
-                say(_BEGINS.format(name))
+                notify(_BEGINS.format(name))
                 importlib.import_module(SERVICES[name]).main(folder)
         elif name in folder.agencies():
             with folder.alone(name):
-                say(_BEGINS.format(f"The desk of {name}"))
+                notify(_BEGINS.format(f"The desk of {name}"))
                 importlib.import_module(DESK).main(folder, name)
         elif folder.agency(name).keys.exists():
             raise NoBus(

@@ -61,7 +61,7 @@ class Supervisor:
         *,
         fork: bool | None = None,
         agencies: Mapping[str, Newcomer] | None = None,
-        say: Callable[[str], None] = lambda _: None,
+        notify: Callable[[str], None] = lambda _: None,
         progress: Progress = lambda _what, _done, _total: None,
     ) -> None:
         """Prepare to run the bus in *folder*.
@@ -70,11 +70,11 @@ class Supervisor:
             folder: where a bus was made.
             fork: whether services are forked from a warm process; by default where that is safe.
             agencies: who is admitted at the start, as far as the directory does not know them.
-            say: told in a sentence what happens to services.
-            progress: told how far fetching Kafka is.
+            notify: called with a sentence about what happens to services.
+            progress: called with how far fetching Kafka is.
         """
         self.folder = folder
-        self._fork, self._say, self._progress = fork, say, progress
+        self._fork, self._notify, self._progress = fork, notify, progress
         self._newcomers = agencies or {}
         self._kafka = None if folder.settings.bootstrap else EmbeddedKafka(folder)
         self._services: dict[str, Running] = {}
@@ -82,7 +82,7 @@ class Supervisor:
         self._wake: socket.socket | None = None
         self._spawner: Spawner | None = None
         self._thread: threading.Thread | None = None
-        self._answering = Answering(folder, say)
+        self._answering = Answering(folder, notify)
         self._stopping = False
         self._gate = Gate(folder)
         self._look_at = time.monotonic() + CERTIFICATE_SECONDS
@@ -211,7 +211,7 @@ class Supervisor:
                     log_rotation.bound(self.folder.logs)
             if now >= self._kept_at:
                 self._kept_at = now + KEPT_SECONDS
-                expired_keys.look(self.folder, self._say)
+                expired_keys.look(self.folder, self._notify)
             for key, _ in self._selector.select(LOOK_SECONDS):
                 if isinstance(key.data, Running):
                     self._selector.unregister(key.fileobj)
@@ -224,7 +224,7 @@ class Supervisor:
             if each.name in suspended:  # the broker would not even let it read that it is
                 each.due = now + HELD_SECONDS
                 if not each.held:
-                    self._say(f"{each.name} is suspended or retired, so its desk is not started.")
+                    self._notify(f"{each.name} is suspended or retired, so its desk is not started.")
                     self._write_status()
             each.held = each.name in suspended
         return [each for each in due if not each.held]
@@ -235,7 +235,7 @@ class Supervisor:
             asyncio.run(sign_head(self.folder))
         except (BusError, DirectoryError, KafkaError, OSError) as error:
             self._head_due = now + AGAIN_SECONDS
-            self._say(f"The directory's head could not be signed ({type(error).__name__}); it is tried again.")
+            self._notify(f"The directory's head could not be signed ({type(error).__name__}); it is tried again.")
 
     def _begin(self, service: Running) -> None:
         service.begin()
@@ -245,7 +245,7 @@ class Supervisor:
             elif self._spawner:
                 self._begin_service(service, self._spawner)
         except (BusError, OSError) as error:  # no memory for another process, a jar that was altered meanwhile
-            self._say(f"{service.name} could not be started: {error}")
+            self._notify(f"{service.name} could not be started: {error}")
             self._has_ended(service)
 
     def _keep_certificates(self) -> None:
@@ -257,7 +257,7 @@ class Supervisor:
         try:
             renewed = self._gate.keep({**homes, OPERATOR: self.folder.keys})
         except BusError as error:  # it is tried again at the next look
-            self._say(f"Certificates could not be kept: {error}")
+            self._notify(f"Certificates could not be kept: {error}")
             return
         if self._kafka and self._kafka.is_due:
             renewed |= {BROKER}
@@ -295,11 +295,11 @@ class Supervisor:
         """Report that *service* has ended; report a failing service once, with the end of its log."""
         log = self.folder.logs / f"{service.name}.log"
         if not service.fails(now) and service.failing is None:
-            self._say(f"{service.name} has ended and is started again; its log is {log}")
+            self._notify(f"{service.name} has ended and is started again; its log is {log}")
             return
         line = log_rotation.last_line(log)
         if service.failing is None:
-            self._say(
+            self._notify(
                 f"{service.name} is failing: it ended {FAILING_ENDS} times in a minute. Its log {log} ends: {line}"
             )
         service.failing = line
@@ -310,7 +310,7 @@ class Supervisor:
         recovered = [each for each in self._services.values() if each.has_recovered(now)]
         for each in recovered:
             each.failing = None
-            self._say(f"{each.name} is failing no more: it has been running for a minute.")
+            self._notify(f"{each.name} is failing no more: it has been running for a minute.")
         return recovered
 
     def _write_status(self) -> None:

@@ -17,19 +17,19 @@ from nrmbus.events.referral import (
 _COVERS: Final = ("given", "overridden")
 
 
-class Book(Frozen):
+class State(Frozen):
     """Which of its referrals ask for services: another receiver of such a one needs consent to those as well."""
 
     services: tuple[str, ...] = ()
 
 
-def begin(_: Settings) -> Book:
-    """The book of an NGO that has referred nobody yet."""
-    return Book()
+def begin(_: Settings) -> State:
+    """Return the state of an NGO that has referred nobody yet."""
+    return State()
 
 
 @line(ReferralSubmitted)
-def receive(_referral: ReferralSubmitted, heard: Heard, _: Book) -> Result | None:
+def receive(_referral: ReferralSubmitted, heard: Heard, _: State) -> Result | None:
     """1. A referral comes: a case worker acknowledges it, and accepts, declines or asks before its clock ends ([S43, S46])."""
     if heard.own:
         return None
@@ -37,25 +37,25 @@ def receive(_referral: ReferralSubmitted, heard: Heard, _: Book) -> Result | Non
 
 
 @line(ReferralDeclined)
-def decline(_: ReferralDeclined, heard: Heard, book: Book) -> Result | None:
+def decline(_: ReferralDeclined, heard: Heard, state: State) -> Result | None:
     """2. A receiver declines: a task names whom the standing consent covers instead; a person sends ([S46], [D])."""
     if heard.own:
         return None
     sentence = "The referral was declined: send it to one of the alternatives that consent covers, or ask for consent."
-    return Result(tasks=(task(heard, "refer_again", sentence, alternatives(heard, book)),))
+    return Result(tasks=(task(heard, "refer_again", sentence, alternatives(heard, state)),))
 
 
 @line(ReferralExpired)
-def expire(_: ReferralExpired, heard: Heard, book: Book) -> Result | None:
+def expire(_: ReferralExpired, heard: Heard, state: State) -> Result | None:
     """3. Nobody answers and the referral expires: the same task, since silence is no answer to a person ([S46], [D])."""
     if not _mine(heard):
         return None
     sentence = "Nobody answered the referral: send it to one of the alternatives that consent covers."
-    return Result(tasks=(task(heard, "refer_again", sentence, alternatives(heard, book)),))
+    return Result(tasks=(task(heard, "refer_again", sentence, alternatives(heard, state)),))
 
 
 @line(ReferralInfoRequested)
-def supply(_request: ReferralInfoRequested, heard: Heard, _: Book) -> Result | None:
+def supply(_request: ReferralInfoRequested, heard: Heard, _: State) -> Result | None:
     """4. A receiver asks: a case worker supplies what is missing; until then the receiver's clock stands still ([S46])."""
     if heard.own:
         return None
@@ -63,12 +63,12 @@ def supply(_request: ReferralInfoRequested, heard: Heard, _: Book) -> Result | N
 
 
 @line(ReferralAcknowledged, ReferralAccepted, ReferralCompleted)
-def note(_answer: Data, heard: Heard, _: Book) -> Result | None:
+def note(_answer: Data, heard: Heard, _: State) -> Result | None:
     """5. A receiver acknowledges, accepts or completes: noted, and nothing to do ([S46])."""
     return None if heard.own else Result()
 
 
-def alternatives(heard: Heard, book: Book) -> tuple[str, ...]:
+def alternatives(heard: Heard, state: State) -> tuple[str, ...]:
     """Whom the same referral may go to now, the one that the receiver named first; nobody who was asked already."""
     view, event = heard.view, heard.event
     named = getattr(event.data, "alternative", None)
@@ -76,23 +76,23 @@ def alternatives(heard: Heard, book: Book) -> tuple[str, ...]:
     asked = {party.agency for party in referral.receivers} if referral else {event.source}
     may_receive = heard.rules.profile.expand(("RECEIVERS",))
     receivers = [each.id for each in heard.agencies.values() if each.role in may_receive]
-    open_to = {each for each in receivers if each not in (heard.me, *asked) and _covered(heard, book, each)}
+    open_to = {each for each in receivers if each not in (heard.me, *asked) and _covered(heard, state, each)}
     if view.child and named in receivers:  # nobody asks a child for consent
         open_to.add(named)
     return tuple(sorted(open_to, key=lambda each: (each != named, each)))
 
 
-def keep(book: Book, heard: Heard) -> Book:
+def keep(state: State, heard: Heard) -> State:
     """Remember which of its own referrals ask for services."""
     data, ref = heard.event.data, heard.event.referral
-    if heard.own and ref and isinstance(data, ReferralSubmitted) and data.services and ref not in book.services:
-        return Book(services=(*book.services, ref))
-    return book
+    if heard.own and ref and isinstance(data, ReferralSubmitted) and data.services and ref not in state.services:
+        return State(services=(*state.services, ref))
+    return state
 
 
-def take_back(book: Book, _: Event) -> Book:
+def take_back(state: State, _: Event) -> State:
     """Nothing is said by itself, so nothing is refused."""
-    return book
+    return state
 
 
 def _mine(heard: Heard) -> bool:
@@ -100,10 +100,10 @@ def _mine(heard: Heard) -> bool:
     return referral is not None and referral.sender == heard.me
 
 
-def _covered(heard: Heard, book: Book, agency: str) -> bool:
+def _covered(heard: Heard, state: State, agency: str) -> bool:
     """Whether *agency* may have the case, and where services are asked of another than the special unit those too."""
     purposes = ["information_sharing"]
-    if heard.event.referral in book.services and heard.agencies[agency].role != "special_unit":
+    if heard.event.referral in state.services and heard.agencies[agency].role != "special_unit":
         purposes.append("services")
     standing = [heard.view.consents.get((agency, purpose)) for purpose in purposes]
     today = heard.registered.astimezone(heard.rules.profile.zone).date().isoformat()

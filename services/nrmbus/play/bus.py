@@ -345,6 +345,6 @@ def _asked(words: Words) -> dict[str, Any]:
     return {name: value for name, value in (body | {key: words.subject}).items() if value is not None}
 
 
-def _outcome(said: Mapping[str, Any]) -> Outcome:
-    code = None if said["verdict"] == "registered" else said.get("code", said["verdict"])
-    return Outcome(said["id"], said.get("receipt", ""), code, said.get("rule"), said.get("article"))
+def _outcome(answer: Mapping[str, Any]) -> Outcome:
+    code = None if answer["verdict"] == "registered" else answer.get("code", answer["verdict"])
+    return Outcome(answer["id"], answer.get("receipt", ""), code, answer.get("rule"), answer.get("article"))

@@ -71,7 +71,7 @@ KINDS: Final[Mapping[str, int]] = {
 FIRST: Final = (
     "kill registrar", "kill desk", "kill timekeeper", "kill broker", "freeze registrar", "restart registrar", "restart desk",
 )  # fmt: skip
-Tell = Callable[[int, str], None]
+Notify = Callable[[int, str], None]
 
 
 class Chaos:
@@ -116,22 +116,24 @@ class Chaos:
             with contextlib.suppress(KafkaError, OSError):
                 async with clients.producer(self._folder.as_operator) as producer:
                     while self._speaking:
-                        said = agency.say(
+                        submission = agency.submit(
                             agency.cases[turn % len(agency.cases)], _now(), self._folder.settings.partitions
                         )
                         turn += 1
-                        await self._until_acknowledged(producer, said)
+                        await self._until_acknowledged(producer, submission)
                         await asyncio.sleep(0.02)
 
-    async def _until_acknowledged(self, producer: AIOKafkaProducer, said: Submission) -> None:
+    async def _until_acknowledged(self, producer: AIOKafkaProducer, submission: Submission) -> None:
         while True:
             try:
-                record, headers = said.record, list(said.record.headers)
-                await producer.send_and_wait(said.topic, record.value, record.key, said.partition, headers=headers)
+                record, headers = submission.record, list(submission.record.headers)
+                await producer.send_and_wait(
+                    submission.topic, record.value, record.key, submission.partition, headers=headers
+                )
             except KafkaError:
                 await asyncio.sleep(0.2)
             else:
-                self.acknowledged.append((said.agency, said.subject, said.id))
+                self.acknowledged.append((submission.agency, submission.subject, submission.id))
                 return
 
     async def speak(self, agency: str) -> None:
@@ -286,17 +288,17 @@ class Chaos:
                 await door.__aexit__(None, None, None)
         self.found.acknowledged, self.found.accepted = len(self.acknowledged), len(self.accepted)
 
-    async def run(self, faults: int, seconds: float, tell: Tell) -> None:
+    async def run(self, faults: int, seconds: float, notify: Notify) -> None:
         """Load, *faults* (no new one after *seconds*), rest."""
         until = time.monotonic() + seconds
         async with self.loaded():
             for number, kind in enumerate(self.plan(faults)):
                 if time.monotonic() > until:
                     break
-                tell(number, kind)
+                notify(number, kind)
                 self.found.faults.append(await self.harm(kind))
                 await asyncio.sleep(self._random.uniform(0.1, 1.0))
-        tell(faults, "coming to rest")
+        notify(faults, "coming to rest")
         await self.settle()
 
 
@@ -325,15 +327,15 @@ def _rows(folder: BusFolder, agency: str, query: str, *values: str) -> dict[tupl
 
 
 def play(
-    home: Path, *, faults: int, seconds: float = 3600.0, seed: int = 0, tell: Tell = lambda _number, _what: None
+    home: Path, *, faults: int, seconds: float = 3600.0, seed: int = 0, notify: Notify = lambda _number, _what: None
 ) -> Found:
-    """Run a fresh bus in *home* under *faults*, then check everything; *tell* hears which fault is being done."""
-    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # it would tell of every broker that we kill
+    """Run a fresh bus in *home* under *faults*, then check everything; *notify* is called with each fault."""
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # it would report each broker that we kill
     folder = BusFolder(home)
     folder.create(partitions=1)
     with Supervisor(folder, agencies={name: Newcomer(role) for name, role in DESKS.items()}):
         chaos = Chaos(folder, seed)
-        asyncio.run(chaos.run(faults, seconds, tell))
+        asyncio.run(chaos.run(faults, seconds, notify))
     look_into_ledgers(folder, chaos.accepted, chaos.found)
     return chaos.found
 
@@ -355,7 +357,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         bar = progress.add_task("starting the bus", total=asked.faults)
         found = play(
             Path(home) / "bus", faults=asked.faults, seconds=asked.seconds, seed=asked.seed,
-            tell=lambda number, what: progress.update(bar, completed=number, description=what),
+            notify=lambda number, what: progress.update(bar, completed=number, description=what),
         )  # fmt: skip
     if asked.json:
         told = asdict(found) | {"anomaly": found.anomaly, "late": len(found.late)}

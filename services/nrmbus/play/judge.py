@@ -40,7 +40,7 @@ class Seen:
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
+class Submitted:
     """One event of a step: the alias of its case, the event and its answer.
 
     *before* is the case before it, where the step expects nothing to change; *first* the answer to bytes that went out
@@ -68,40 +68,40 @@ class Judge:
         inboxes = tuple(self._stage.inbox(agency, subject) for agency in self._agencies)
         return Seen(self._stage.history(subject), inboxes)
 
-    def received(self, said: Iterable[Said]) -> tuple[str, ...]:
-        """Return the sorted agencies whose inbox has any of the events *said*."""
-        return tuple(sorted({agency for each in said for agency in self._stage.received(each.outcome.id)}))
+    def received(self, submitted: Iterable[Submitted]) -> tuple[str, ...]:
+        """Return the sorted agencies whose inbox has any of the events *submitted*."""
+        return tuple(sorted({agency for each in submitted for agency in self._stage.received(each.outcome.id)}))
 
-    def published(self, step: Step, what: Publish, said: list[Said]) -> list[Failure]:
+    def published(self, step: Step, what: Publish, submitted: list[Submitted]) -> list[Failure]:
         """Judge the events that a step published."""
         return [
             Failure(step.number, step.line, *difference)
             for case in what.subjects
-            for difference in self._published(what, [each for each in said if each.case == case])
+            for difference in self._published(what, [each for each in submitted if each.case == case])
         ]
 
-    def _published(self, what: Publish, said: list[Said]) -> Iterator[Difference]:
-        on = f" on {said[0].case}" if what.cases else ""
-        outcomes = [(what.event + on, _expected(what), _found(what, each.outcome)) for each in said]
+    def _published(self, what: Publish, submitted: list[Submitted]) -> Iterator[Difference]:
+        on = f" on {submitted[0].case}" if what.cases else ""
+        outcomes = [(what.event + on, _expected(what), _found(what, each.outcome)) for each in submitted]
         if wrong := [outcome for outcome in outcomes if outcome[1] != outcome[2]]:
             yield wrong[0]
             return  # what it would have reached says nothing more
-        for each in said:
+        for each in submitted:
             if each.first is not None and each.first != each.outcome:
                 yield f"again{on}", "the same receipt", "another one"
             if each.before is not None and each.before != self.seen(each.words.subject):
                 yield what.event + on, "nothing to change", "a change of the history or of an inbox"
-        received = () if what.again else self.received(said)
+        received = () if what.again else self.received(submitted)
         if what.seen_by is not None and set(what.seen_by) != set(received):
             yield f"seen_by{on}", _names(what.seen_by), _names(received)
-        for each in said:
+        for each in submitted:
             if what.opened_by is not None and each.outcome.registered:
                 yield from self._opened(what, each, on)
             if what.closed_to and each.outcome.registered:
                 yield from self._closed(what, each, on)
 
-    def _opened(self, what: Publish, said: Said, on: str) -> Iterator[Difference]:
-        filled = filled_parts(said.words)
+    def _opened(self, what: Publish, submitted: Submitted, on: str) -> Iterator[Difference]:
+        filled = filled_parts(submitted.words)
         expected = what.opened_by
         if not isinstance(expected, dict):
             expected = dict.fromkeys(filled, expected or ())
@@ -109,14 +109,14 @@ class Judge:
             lists, parts = f"one list for each of {_names(expected)}", f"a letter with {_names(filled, 'no part')}"
             yield f"opened_by{on}", lists, parts
             return
-        opens = self._stage.opens(said.outcome.id)
+        opens = self._stage.opens(submitted.outcome.id)
         for part in filled:
             if set(expected[part]) != set(opens.get(part, ())):
                 yield f"opened_by {part}{on}", _names(expected[part]), _names(opens.get(part, ()))
 
-    def _closed(self, what: Publish, said: Said, on: str) -> Iterator[Difference]:
-        opens = self._stage.opens(said.outcome.id)
-        exposed = self._stage.exposed(texts(said.words.sealed or {}))
+    def _closed(self, what: Publish, submitted: Submitted, on: str) -> Iterator[Difference]:
+        opens = self._stage.opens(submitted.outcome.id)
+        exposed = self._stage.exposed(texts(submitted.words.sealed or {}))
         for party in what.closed_to:
             parts = [part for part in opens if party in opens[part]]
             if parts or (party in CARRIERS and party in exposed):

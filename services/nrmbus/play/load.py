@@ -45,7 +45,7 @@ class Agency:
     cases: Sequence[str]
     sequences: dict[str, int] = field(default_factory=dict)
 
-    def say(self, subject: str, now: datetime, partitions: int) -> Submission:
+    def submit(self, subject: str, now: datetime, partitions: int) -> Submission:
         """The next event of *subject*."""
         sequence = self.sequences.get(subject, 0) + 1
         self.sequences[subject] = sequence
@@ -73,4 +73,4 @@ def stream(agencies: Sequence[Agency], now: datetime, partitions: int, *, count:
     start = now - timedelta(seconds=1)
     for turn in range(count):
         agency = agencies[turn % len(agencies)]
-        yield agency.say(agency.cases[(turn // len(agencies)) % len(agency.cases)], start, partitions)
+        yield agency.submit(agency.cases[(turn // len(agencies)) % len(agency.cases)], start, partitions)

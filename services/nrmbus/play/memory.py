@@ -235,16 +235,16 @@ class MemoryBus(Stage):
                 if outcome.code is not None:
                     self._desks[agency].be_refused(self._submitted[outcome.id][0], outcome.code)
             elif (due := self._next_due()) is not None and due[1].at <= self._now:
-                self._say_due(*due)
+                self._publish_due(*due)
             else:
                 return
 
     def _next_due(self) -> tuple[str, Due] | None:
         dues = [(subject, due) for subject, view in self._views.items() for due in self._rules.due(view)]
-        waiting = [(subject, due) for subject, due in dues if _said_by_timekeeper(due) not in self._submitted]
+        waiting = [(subject, due) for subject, due in dues if _id_of(due) not in self._submitted]
         return min(waiting, key=lambda each: each[1].at, default=None)
 
-    def _say_due(self, subject: str, due: Due) -> None:
+    def _publish_due(self, subject: str, due: Due) -> None:
         """The timekeeper says what is due, once."""
         draft = Draft(
             type=due.type,
@@ -254,14 +254,14 @@ class MemoryBus(Stage):
             actor=BY_ITSELF,
             referral=due.ref,
             causationid=due.cause,
-            id=_said_by_timekeeper(due),
+            id=_id_of(due),
         )
         outcome = self._submit(TIMEKEEPER, draft)
         if outcome.code is not None:
             raise StageError(f"the Rules refuse what the timekeeper says by itself: {due.type}, {outcome.code}")
 
 
-def _said_by_timekeeper(due: Due) -> str:
+def _id_of(due: Due) -> str:
     return said_by_itself(TIMEKEEPER, due.key, due.rule)
 
 

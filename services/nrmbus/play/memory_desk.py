@@ -38,7 +38,7 @@ class MemoryDesk:
 
     def _forget(self) -> None:
         self._views: dict[str, View] = {}
-        self._book: Any = self._procedure.begin(self._settings) if self._procedure else None
+        self._state: Any = self._procedure.begin(self._settings) if self._procedure else None
         self.tasks: tuple[Task, ...] = ()
         self._letters: dict[str, list[break_glass.Parts]] = {}
 
@@ -70,20 +70,20 @@ class MemoryDesk:
     def restart(self) -> tuple[Draft, ...]:
         """Lose everything but the ledger and go through that once more; return all that was said again."""
         self._forget()
-        said: list[Draft] = []
+        drafts: list[Draft] = []
         for entry in self._ledger:
             if isinstance(entry, Delivery):
-                said += self._take(entry)
+                drafts += self._take(entry)
             else:
                 self._lose(*entry)
-        return tuple(said)
+        return tuple(drafts)
 
     def differences(self) -> tuple[str, ...]:
         """Return a sentence for each difference of a second fold of the ledger."""
         twin = MemoryDesk(self._agency, self._rules, self._agencies, self._settings)
         twin._ledger = list(self._ledger)
         twin.restart()
-        kept = {"shows a case": twin._views == self._views, "keeps its book": twin._book == self._book}
+        kept = {"shows a case": twin._views == self._views, "keeps its book": twin._state == self._state}
         return tuple(
             f"{self._agency.id} {what} otherwise than its own events tell it" for what, same in kept.items() if not same
         )
@@ -99,7 +99,7 @@ class MemoryDesk:
         heard = Heard(event, letter, view, self._agency.id, fact.registered, self._rules, self._agencies)
         said = unhandled(heard)
         if self._procedure is not None:
-            self._book, said = hear(self._procedure, self._book, heard)
+            self._state, said = hear(self._procedure, self._state, heard)
         held = self._letters.setdefault(event.subject, [])
         held.append(delivery.own or delivery.opened)
         if parts := break_glass.needed(self._agency.id, event, view):
@@ -109,7 +109,7 @@ class MemoryDesk:
 
     def _lose(self, event: Event, code: str) -> None:
         if self._procedure is not None:
-            self._book, said = refused(self._procedure, self._book, event, code)
+            self._state, said = refused(self._procedure, self._state, event, code)
             self.tasks += said.tasks
 
 

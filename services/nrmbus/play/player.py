@@ -5,33 +5,33 @@ from typing import Any
 
 from nrmbus.events.registry import TYPES
 from nrmbus.play.aliases import Aliases
-from nrmbus.play.judge import Judge, Said
-from nrmbus.play.report import Failure, Report, Result, Row, Tell
+from nrmbus.play.judge import Judge, Submitted
+from nrmbus.play.report import Failure, Notify, Report, Result, Row
 from nrmbus.play.scenario import Check, CheckReplay, Publish, Scenario, Step
 from nrmbus.play.stage import Happened, NotBuiltError, Outcome, Stage, StageError, Words
 
 
-def play(scenario: Scenario, stage: Stage, *, keep_going: bool = False, tell: Tell = lambda _: None) -> Report:
-    """Play *scenario* on *stage*; *tell* hears each row of the story as it happens.
+def play(scenario: Scenario, stage: Stage, *, keep_going: bool = False, notify: Notify = lambda _: None) -> Report:
+    """Play *scenario* on *stage*; *notify* is called with each row of the story as it happens.
 
     The play stops after the first failed step, unless *keep_going* is set or the failure is about a missing feature. Always ends with
     ``check: replay, case: all``.
     """
-    return _Play(scenario, stage, tell).run(keep_going=keep_going)
+    return _Play(scenario, stage, notify).run(keep_going=keep_going)
 
 
 class _Play:
     """One play: its aliases, its rows and its failures."""
 
-    def __init__(self, scenario: Scenario, stage: Stage, tell: Tell) -> None:
+    def __init__(self, scenario: Scenario, stage: Stage, notify: Notify) -> None:
         self._scenario = scenario
         self._stage = stage
-        self._tell = tell
+        self._notify = notify
         self._aliases = Aliases()
         self._judge = Judge(stage, self._aliases, scenario.agencies)
         self._rows: list[Row] = []
         self._failures: list[Failure] = []
-        self._registered: dict[tuple[str | None, ...], Said] = {}
+        self._registered: dict[tuple[str | None, ...], Submitted] = {}
         self._told: set[str] = set()
 
     def run(self, *, keep_going: bool) -> Report:
@@ -66,7 +66,7 @@ class _Play:
     def _put(self, row: Row) -> None:
         self._rows.append(row)
         self._failures += row.failures
-        self._tell(row)
+        self._notify(row)
 
     def _stuck(self, step: Step, error: StageError) -> Row:
         by, named = (step.what.by, step.what.event) if isinstance(step.what, Publish) else ("", step.what.title)
@@ -83,35 +83,37 @@ class _Play:
             self._put(Row(*place, event.by, event.type, "by itself", _detail(event), received))
 
     def _publish(self, step: Step, what: Publish) -> Row:
-        said: list[Said] = []
+        submitted: list[Submitted] = []
         for case in what.subjects:
-            said += self._once_more(what, case) if what.again else self._say(step, what, case)
+            submitted += self._once_more(what, case) if what.again else self._submit(step, what, case)
         nothing = Failure(step.number, step.line, "again", "an earlier registered event", "none that was registered")
-        failures = tuple(self._judge.published(step, what, said)) if said else (nothing,)
-        self._told.update(each.outcome.id for each in said)
-        result: Result = "registered" if said and said[0].outcome.registered else "refused"
+        failures = tuple(self._judge.published(step, what, submitted)) if submitted else (nothing,)
+        self._told.update(each.outcome.id for each in submitted)
+        result: Result = "registered" if submitted and submitted[0].outcome.registered else "refused"
         if what.again:
             result = "same receipt"
-        detail = _refusal(said[0].outcome) if result == "refused" else ""
-        received = () if what.again else self._judge.received(said)
+        detail = _refusal(submitted[0].outcome) if result == "refused" else ""
+        received = () if what.again else self._judge.received(submitted)
         place = step.number, step.line, step.at
         return Row(*place, what.by, what.event, "failed" if failures else result, detail, received, failures)
 
-    def _say(self, step: Step, what: Publish, case: str | None) -> Iterator[Said]:
+    def _submit(self, step: Step, what: Publish, case: str | None) -> Iterator[Submitted]:
         for receiver, words in self._words(step, what, case):
             before = None if what.expect == "registered" else self._judge.seen(words.subject)
-            said = Said(case, words, self._stage.publish(words), before)
+            submitted = Submitted(case, words, self._stage.publish(words), before)
             if what.alias:
-                self._aliases.name(what.alias, case, receiver, said.outcome.id)
-            if said.outcome.registered:
-                self._registered[what.by, what.event, case, what.ref, what.incident, receiver] = said
-            yield said
+                self._aliases.name(what.alias, case, receiver, submitted.outcome.id)
+            if submitted.outcome.registered:
+                self._registered[what.by, what.event, case, what.ref, what.incident, receiver] = submitted
+            yield submitted
 
-    def _once_more(self, what: Publish, case: str | None) -> Iterator[Said]:
-        for (*which, _), said in list(self._registered.items()):
+    def _once_more(self, what: Publish, case: str | None) -> Iterator[Submitted]:
+        for (*which, _), submitted in list(self._registered.items()):
             if which == [what.by, what.event, case, what.ref, what.incident]:
-                before = self._judge.seen(said.words.subject)
-                yield Said(case, said.words, self._stage.again(said.outcome.id), before, first=said.outcome)
+                before = self._judge.seen(submitted.words.subject)
+                yield Submitted(
+                    case, submitted.words, self._stage.again(submitted.outcome.id), before, first=submitted.outcome
+                )
 
     def _words(self, step: Step, what: Publish, case: str | None) -> Iterator[tuple[str | None, Words]]:
         """The words of a step on one case; a consent with several receivers is one event for each."""

@@ -44,7 +44,7 @@ class Row:
     failures: tuple[Failure, ...] = ()
 
 
-Tell = Callable[[Row], None]
+Notify = Callable[[Row], None]
 
 
 @dataclass(frozen=True, slots=True)

@@ -77,7 +77,7 @@ class Storyteller:
             titles = ("step", "time", "who", "event", "result", "received by")
             self._columns(*zip([Text(title, style="dim") for title in titles], self._widths, strict=True))
 
-    def tell(self, row: Row) -> None:
+    def show(self, row: Row) -> None:
         """Print *row*, and what failed in it."""
         at = row.at.astimezone(self._scenario.zone)
         if at.date() != self._day:
@@ -88,7 +88,7 @@ class Storyteller:
         time, self._time = ("" if f"{at:%H:%M}" == self._time else f"{at:%H:%M}"), f"{at:%H:%M}"
         number = "" if row.result == "by itself" else str(row.step)
         step, who = Text(number.rjust(_STEP), style="dim"), Text(row.who, style=self._styles.get(row.who, "dim"))
-        told, received = self._told(row), self._received(row)
+        told, received = self._result(row), self._received(row)
         widths = self._widths
         if self._wide:
             cells = [step, Text(time), who or Text("check", "dim"), self._named(row), told, received]
@@ -142,7 +142,7 @@ class Storyteller:
         broken = len(sign) + len(row.event) > self._widths[3]
         return Text.assemble(sign, (f"{step}.", "dim"), "\n  " if broken else "", what)
 
-    def _told(self, row: Row) -> Text:
+    def _result(self, row: Row) -> Text:
         """Return the result: a sign and a word; for a refusal the code, and below it rule and basis."""
         style = _MARKS[row.result].style
         words = row.detail.split(" · ") if row.detail else []

@@ -11,17 +11,17 @@ from nrmbus.events.referral import ReferralSubmitted
 _ONE_INTERVIEW: Final = 1
 
 
-class Book(Frozen):
+class State(Frozen):
     """The unit keeps nothing across cases: each case says all that the lines ask."""
 
 
-def begin(_: Settings) -> Book:
-    """The book of a unit that has heard nothing yet."""
-    return Book()
+def begin(_: Settings) -> State:
+    """Return the state of a unit that has received nothing yet."""
+    return State()
 
 
 @line(ReferralSubmitted)
-def receive(_referral: ReferralSubmitted, heard: Heard, _: Book) -> Result | None:
+def receive(_referral: ReferralSubmitted, heard: Heard, _: State) -> Result | None:
     """1. A referral comes: its duty officer, and nobody else, acknowledges it and receives person and papers (CoM 21/2008 [S2])."""
     if heard.own:
         return None
@@ -30,7 +30,7 @@ def receive(_referral: ReferralSubmitted, heard: Heard, _: Book) -> Result | Non
 
 
 @line(InterviewHeld)
-def warn(interview: InterviewHeld, heard: Heard, _: Book) -> Result | None:
+def warn(interview: InterviewHeld, heard: Heard, _: State) -> Result | None:
     """2. From the second interview on a warning comes: share the record, ask nobody the same again ([S32, S39], [D])."""
     if not heard.own or interview.number <= _ONE_INTERVIEW:
         return None
@@ -39,7 +39,7 @@ def warn(interview: InterviewHeld, heard: Heard, _: Book) -> Result | None:
 
 
 @line(ReasonableGroundsDecided)
-def reflect(decision: ReasonableGroundsDecided, heard: Heard, _: Book) -> Result | None:
+def reflect(decision: ReasonableGroundsDecided, heard: Heard, _: State) -> Result | None:
     """3. A positive reasonable-grounds decision starts the recovery and reflection period (CETS 197 art. 13 [S30])."""
     if not heard.own or decision.outcome != "positive":
         return None
@@ -47,11 +47,11 @@ def reflect(decision: ReasonableGroundsDecided, heard: Heard, _: Book) -> Result
     return Result(drafts=(by_itself(heard, "recovery-period", period, time=heard.event.time),))
 
 
-def keep(book: Book, _: Heard) -> Book:
+def keep(state: State, _: Heard) -> State:
     """Keep nothing."""
-    return book
+    return state
 
 
-def take_back(book: Book, _: Event) -> Book:
+def take_back(state: State, _: Event) -> State:
     """Nothing was set aside."""
-    return book
+    return state

@@ -230,10 +230,10 @@ def _bounds(pointer: str, old: Schema, new: Schema, found: list[Change]) -> None
             found.append(_wider_or_narrower(pointer, f"`{word}` now {_spelled(became)}", narrower=became is strict))
 
 
-def _wider_or_narrower(pointer: str, said: str, *, narrower: bool) -> Change:
+def _wider_or_narrower(pointer: str, sentence: str, *, narrower: bool) -> Change:
     if narrower:
-        return Change(pointer, "narrowed", frozenset({READERS}), said)
-    return Change(pointer, "widened", frozenset({WRITERS}), said)
+        return Change(pointer, "narrowed", frozenset({READERS}), sentence)
+    return Change(pointer, "widened", frozenset({WRITERS}), sentence)
 
 
 def _fields(pointer: str, old: _Side, new: _Side, found: list[Change]) -> None:

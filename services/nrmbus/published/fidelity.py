@@ -116,9 +116,9 @@ def _fits(cast: str, model: type[Data], body: Body) -> Iterator[str]:
 
 
 def _invented(
-    cast: str, model: type[Data], said: tuple[type[Data], Body], result: Body, lost: Sequence[str]
+    cast: str, model: type[Data], source: tuple[type[Data], Body], result: Body, lost: Sequence[str]
 ) -> Iterator[str]:
-    given = list(_leaves(*said))
+    given = list(_leaves(*source))
     for leaf in _leaves(model, result):
         if leaf.pointer in lost and leaf.value in _NONE_OF_THESE:
             continue

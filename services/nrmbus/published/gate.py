@@ -106,8 +106,10 @@ def _read(folder: Path) -> _Frozen:
 def _signed(text: str) -> Mapping[str, str] | None:
     """Return the digests that a golden record has signed; None if *text* is no golden record."""
     try:
-        said: dict[str, str] = json.loads(base64.b64decode(json.loads(json.loads(text)["publication"])["payload"]))
-        return {name: said[name] for name in ("type", "schema", "minimal", "full")} | {"version": str(said["version"])}
+        published: dict[str, str] = json.loads(base64.b64decode(json.loads(json.loads(text)["publication"])["payload"]))
+        return {name: published[name] for name in ("type", "schema", "minimal", "full")} | {
+            "version": str(published["version"])
+        }
     except (ValueError, KeyError, TypeError):
         return None
 

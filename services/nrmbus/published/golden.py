@@ -97,17 +97,17 @@ def _example(folder: Path, data: type[Data]) -> dict[str, Any]:
     return example
 
 
-def _event(said: Mapping[str, Any], data: type[Data]) -> Event:
+def _event(example: Mapping[str, Any], data: type[Data]) -> Event:
     attributes = {
-        name: said[name] for name in said if name in Event.model_fields and name not in ("data", "sealeddigest")
+        name: example[name] for name in example if name in Event.model_fields and name not in ("data", "sealeddigest")
     }
     attributes |= {
-        "source": said["source"].removeprefix("/agency/"),
+        "source": example["source"].removeprefix("/agency/"),
         "type": data.type,
         "version": data.version,
         "data": {},
     }
-    return Event(**{**dict(Event.from_mapping(attributes)), "data": data.from_mapping(said["data"])})
+    return Event(**{**dict(Event.from_mapping(attributes)), "data": data.from_mapping(example["data"])})
 
 
 def _registered(submitted: Record, event: Event, kid: str, registrar: SigningKey) -> Record:

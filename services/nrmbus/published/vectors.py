@@ -327,9 +327,9 @@ def check(folder: Path = FOLDER) -> list[str]:
 
 def main(arguments: list[str] | None = None) -> int:
     """Write every vector, or compare it with this code; return the exit code, 1 if one differs."""
-    said = "{} is not what this code writes or opens: mend the code, or give the wire a new version"
+    sentence = "{} is not what this code writes or opens: mend the code, or give the wire a new version"
     prog = "python -m nrmbus.published.vectors"
-    return write_or_check(prog, main.__doc__, write, lambda each: map(said.format, check(each)), arguments, FOLDER)
+    return write_or_check(prog, main.__doc__, write, lambda each: map(sentence.format, check(each)), arguments, FOLDER)
 
 
 if __name__ == "__main__":

@@ -23,7 +23,7 @@ class Bed(Frozen):
     taken: bool = False
 
 
-class Book(Frozen):
+class State(Frozen):
     """How many places there are by category, and which beds are not free."""
 
     places: dict[str, int]
@@ -40,64 +40,64 @@ class Book(Frozen):
         """The bed held or taken for the request that *event* is about."""
         return next((bed for bed in self.beds if (bed.subject, bed.ref) == (event.subject, event.referral)), None)
 
-    def having(self, bed: Bed) -> "Book":
-        """The book with *bed* in the place of the one for the same request."""
+    def having(self, bed: Bed) -> "State":
+        """Return the state with *bed* in place of the one for the same request."""
         others = tuple(each for each in self.beds if (each.subject, each.ref) != (bed.subject, bed.ref))
-        return Book(places=self.places, beds=(*others, bed))
+        return State(places=self.places, beds=(*others, bed))
 
-    def without(self, free: Bed | None) -> "Book":
-        """The book with the bed *free* again."""
-        return Book(places=self.places, beds=tuple(bed for bed in self.beds if bed != free))
+    def without(self, free: Bed | None) -> "State":
+        """Return the state with the bed *free* again."""
+        return State(places=self.places, beds=tuple(bed for bed in self.beds if bed != free))
 
 
-def begin(settings: Settings) -> Book:
-    """The book of a shelter with all its beds free."""
-    return Book(places=settings.capacity)
+def begin(settings: Settings) -> State:
+    """Return the state of a shelter with all its beds free."""
+    return State(places=settings.capacity)
 
 
 @line(BedRequested)
-def answer(_: BedRequested, heard: Heard, book: Book) -> Result | None:
+def answer(_: BedRequested, heard: Heard, state: State) -> Result | None:
     """1. Each bed request gets one answer: an offer while a bed of the category is free, else a refusal ([S3, S7], [D])."""
     category = _asked(heard)
     if category is None:
         return None
     data: BedOffered | BedRefused = BedRefused(reason="no_capacity")
-    if book.bed(heard.event) or book.free(category) > 0:
+    if state.bed(heard.event) or state.free(category) > 0:
         data = BedOffered(valid_hours=heard.rules.profile.periods.bed_offer_hours)
     return Result(drafts=(by_itself(heard, "bed-answer", data, ref=heard.event.referral),))
 
 
-def hold(book: Book, heard: Heard) -> Book:
+def hold(state: State, heard: Heard) -> State:
     """2. An offered bed is held for its person, whoever offered it, and offered to nobody else; also once she has come ([D])."""
-    bed, category = book.bed(heard.event), _asked(heard)
+    bed, category = state.bed(heard.event), _asked(heard)
     subject, ref = heard.event.subject, heard.event.referral
-    if category is not None and bed is None and book.free(category) > 0:
-        return book.having(Bed(subject=subject, ref=ref, category=category))
+    if category is not None and bed is None and state.free(category) > 0:
+        return state.having(Bed(subject=subject, ref=ref, category=category))
     if heard.own and isinstance(heard.event.data, BedOffered | Admitted):
         taken = isinstance(heard.event.data, Admitted)
         of = bed.category if bed else UNKNOWN
-        return book.having(Bed(subject=subject, ref=ref, category=of, offered=True, taken=taken))
-    return book
+        return state.having(Bed(subject=subject, ref=ref, category=of, offered=True, taken=taken))
+    return state
 
 
-def release(book: Book, heard: Heard) -> Book:
+def release(state: State, heard: Heard) -> State:
     """3. A bed is free again when its offer lapses, and when the person has left the house ([S7], [D])."""
     data = heard.event.data
     if (isinstance(data, OfferLapsed) and data.shelter == heard.me) or (heard.own and isinstance(data, Discharged)):
-        return book.without(book.bed(heard.event))
-    return book
+        return state.without(state.bed(heard.event))
+    return state
 
 
-def keep(book: Book, heard: Heard) -> Book:
+def keep(state: State, heard: Heard) -> State:
     """The beds after *heard*."""
-    return release(hold(book, heard), heard)
+    return release(hold(state, heard), heard)
 
 
-def take_back(book: Book, refused: Event) -> Book:
+def take_back(state: State, refused: Event) -> State:
     """An offer that the registrar refused holds no bed, unless another one for the same request was registered."""
-    bed = book.bed(refused)
+    bed = state.bed(refused)
     is_held = bed is not None and (bed.offered or bed.taken)
-    return book if is_held or not isinstance(refused.data, BedOffered) else book.without(bed)
+    return state if is_held or not isinstance(refused.data, BedOffered) else state.without(bed)
 
 
 def _asked(heard: Heard) -> str | None:

@@ -74,7 +74,7 @@ class Timekeeper:
         self._tick = clock.tick if isinstance(clock, SteppedClock) else 0
         while True:
             async with self._turn:
-                await self._say()
+                await self._publish()
             await self._read(reader, new=True)
 
     async def _read(self, reader: Any, *, new: bool = False) -> None:
@@ -104,7 +104,7 @@ class Timekeeper:
                     log.said("history_refused", code=fault.code, partition=partition, number=due)
                     raise
 
-    async def _say(self) -> None:
+    async def _publish(self) -> None:
         seat, watch = self._process.seat, self._watch
         if watch is None:
             return
@@ -117,7 +117,7 @@ class Timekeeper:
 
     async def _at(self, tick: Tick) -> None:
         async with self._turn:
-            await self._say()
+            await self._publish()
         self._tick = tick.number
 
     async def health(self, ref: str = "") -> dict[str, Any]:

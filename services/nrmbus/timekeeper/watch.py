@@ -64,10 +64,10 @@ class Watch:
                 self._refused[registration.id] = registration.time
             return
         event: Event | None = None
-        told: tuple[str, ...] = ()
+        recipients: tuple[str, ...] = ()
         with suppress(HistoryFault):
             found.check_commitments()
-            told = found.told(Audience.parse).recipients
+            recipients = found.told(Audience.parse).recipients
             event = known_event(found.opened())
         # An event that was cut out or altered, or that this release does not know, may have ended a clock.
         # A breach that is published late does less harm than a false one.
@@ -77,7 +77,7 @@ class Watch:
         if event.subject in self.unknown:
             return
         view = self._views.get(event.subject) or self._rules.start(event.subject)
-        view = self._rules.evolve(view, Fact.of(event, told, registration.time, registration.number))
+        view = self._rules.evolve(view, Fact.of(event, recipients, registration.time, registration.number))
         self._views[event.subject] = view
         self._changed.add(event.subject)
 
@@ -161,7 +161,7 @@ def named_in(record: Record) -> tuple[str, ...]:
     """
     headers = dict(record.headers)
     source = headers.get("ce_source", b"").decode("ascii", "replace").removeprefix("/agency/")
-    told: tuple[str, ...] = ()
+    recipients: tuple[str, ...] = ()
     with suppress(WireError):
-        told = Audience.parse(headers.get(AUDIENCE, b"")).recipients
-    return (REGISTRAR, *told, *((source,) if source else ()))
+        recipients = Audience.parse(headers.get(AUDIENCE, b"")).recipients
+    return (REGISTRAR, *recipients, *((source,) if source else ()))

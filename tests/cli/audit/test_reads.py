@@ -464,10 +464,10 @@ def test_a_reading_stands_with_its_agency_and_adds_nothing_to_what_it_was_told()
     """A reading is shown separately from the steps of the case."""
     found = story()
     (subject,) = found.audited().history.spoken_of()
-    before = {each.agency: dict(each.told) for each in held(found.audited(), subject).holders}
+    before = {each.agency: dict(each.received) for each in held(found.audited(), subject).holders}
     read_by(found, "vac", letter_to(found, "ngo-l"))
     after = {each.agency: each for each in held(found.audited(), subject).holders}
 
     assert [each.actor for each in after["vac"].readings] == [READER]
-    assert {agency: each.told for agency, each in after.items()} == before
+    assert {agency: each.received for agency, each in after.items()} == before
     assert len(access_records(found.audited().history.about(subject))) == 1

@@ -225,7 +225,7 @@ def test_what_is_refused_is_one_sentence_that_repeats_nothing(typed: Typed, tmp_
 def test_up_signs_how_far_the_directory_goes(bus: BusFolder, monkeypatch: pytest.MonkeyPatch) -> None:
     """`nrmbus up` signs every hour; after a failure it says so and tries again in a minute."""
     said: list[str] = []
-    running = supervisor.Supervisor(bus, say=said.append)
+    running = supervisor.Supervisor(bus, notify=said.append)
     before = asyncio.run(read_directory(bus))
     running._sign_head(0.0)
     after = asyncio.run(read_directory(bus))

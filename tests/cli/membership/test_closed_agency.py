@@ -95,7 +95,7 @@ def test_suspend_resume_and_retire_are_kept_by_the_broker(bus: BusFolder, tmp_pa
             agency.retire(GONE, out=file, **typed)
             agency.admit(file, A, **typed)
         else:
-            getattr(agency, command)(GONE, A, file, **typed)
+            getattr(agency, command)(GONE, name=A, out=file, **typed)
         agency.admit(file, B, **typed)
 
     async def found() -> list[bool]:

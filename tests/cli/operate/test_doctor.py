@@ -19,7 +19,7 @@ from nrmbus.bus.pki.authority import Authority
 from nrmbus.cli.app import app
 from nrmbus.cli.membership.keys import private_keys, unlock
 from nrmbus.cli.operate import doctor
-from nrmbus.cli.operate.doctor import Heard, of_clocks, of_sealing_keys, of_services
+from nrmbus.cli.operate.doctor import TopicRead, of_clocks, of_sealing_keys, of_services
 from nrmbus.desk.store import tables
 from nrmbus.directory import Identity, Operator
 from nrmbus.directory.admission import admit
@@ -76,7 +76,7 @@ def codes(folder: BusFolder, now: datetime = NOW) -> set[str]:
     return {each.code for each in doctor.findings(folder, now) if each.serious}
 
 
-def heard(number: int, event: str, source: str) -> dict[str, Any]:
+def topic(number: int, event: str, source: str) -> dict[str, Any]:
     """Return a row of an event that a desk heard, registered at NOW."""
     return {
         "subject": "c" * 32, "source": source, "id": event, "type": "case.closed", "technical": 0, "time": times.write(NOW),
@@ -284,7 +284,7 @@ class TestTheDoctor:
         with engine.begin() as connection:
             connection.exec_driver_sql("PRAGMA foreign_keys = OFF")
             for number, (event, source, ahead) in enumerate(said):
-                connection.execute(insert(tables.events), [heard(number, event, source)])
+                connection.execute(insert(tables.events), [topic(number, event, source)])
                 connection.execute(insert(tables.outbox), [said_at(number, event, NOW + timedelta(seconds=ahead))])
         engine.dispose()
         ledger.chmod(0o600)
@@ -312,27 +312,27 @@ class TestTheDoctor:
         assert "disk" in codes(folder)
 
     @pytest.mark.parametrize(
-        ("heard", "wrong"),
+        ("topic", "wrong"),
         [
-            (Heard(NOW, NOW, NOW), []),
-            (Heard(NOW + timedelta(seconds=4), NOW, NOW), []),
-            (Heard(NOW + timedelta(seconds=60), NOW, NOW), ["clock_skew"]),
-            (Heard(NOW, NOW + timedelta(minutes=2), NOW), ["clock_skew"]),
-            (Heard(NOW, NOW - timedelta(minutes=2), NOW), ["clock_skew"]),
-            (Heard(NOW, NOW, NOW, stale=True), ["directory_stale"]),
-            (Heard(), []),
+            (TopicRead(NOW, NOW, NOW), []),
+            (TopicRead(NOW + timedelta(seconds=4), NOW, NOW), []),
+            (TopicRead(NOW + timedelta(seconds=60), NOW, NOW), ["clock_skew"]),
+            (TopicRead(NOW, NOW + timedelta(minutes=2), NOW), ["clock_skew"]),
+            (TopicRead(NOW, NOW - timedelta(minutes=2), NOW), ["clock_skew"]),
+            (TopicRead(NOW, NOW, NOW, stale=True), ["directory_stale"]),
+            (TopicRead(), []),
         ],
     )
-    def test_clocks_and_directory(self, heard: Heard, wrong: list[str]) -> None:
+    def test_clocks_and_directory(self, topic: TopicRead, wrong: list[str]) -> None:
         """Clocks are compared by the broker's time of the newest record, the directory by the time of its newest head."""
-        assert [each.code for each in of_clocks(heard, NOW)] == wrong
+        assert [each.code for each in of_clocks(topic, NOW)] == wrong
 
     def test_a_sealing_key_near_its_end_is_found_with_the_command(self) -> None:
         """The key is found before and after letters stop to reach the agency; a person's command replaces it."""
         soon = Ending("ngo-a", NOW + timedelta(days=3), "sealing_key_old")
         over = Ending("vac", NOW - timedelta(days=3), "sealing_key_over")
         service = Ending("statistics", NOW, "sealing_key_over")
-        found = list(of_sealing_keys(Heard(ending=(soon, over, service)), NOW))
+        found = list(of_sealing_keys(TopicRead(ending=(soon, over, service)), NOW))
         assert [each.code for each in found] == ["sealing_key"] * 3
         assert [each.mend for each in found] == ["nrmbus agency rotate ngo-a", "nrmbus agency rotate vac", "nrmbus up"]
         assert "ends on 2026-03-05" in found[0].what
@@ -363,16 +363,16 @@ async def test_on_a_bus_that_runs_clocks_and_directory_are_looked_at(
     folder = broker.fresh_bus()
     await admit(folder, {}, NOW)
 
-    heard = await doctor.heard_of(folder, folder.as_operator)
+    topic = await doctor.read_topic(folder, folder.as_operator)
 
-    assert heard.newest is not None
-    assert heard.head_appended is not None
-    assert list(of_clocks(heard, datetime.now(UTC))) == []
+    assert topic.newest is not None
+    assert topic.head_appended is not None
+    assert list(of_clocks(topic, datetime.now(UTC))) == []
     slow = datetime.now(UTC) - timedelta(minutes=1)
-    assert [each.code for each in of_clocks(heard, slow)] == ["clock_skew"]
+    assert [each.code for each in of_clocks(topic, slow)] == ["clock_skew"]
 
     monkeypatch.setattr(doctor, "utc_time", lambda: datetime.now(UTC) + timedelta(hours=4))
-    later = await doctor.heard_of(folder, folder.as_operator)
+    later = await doctor.read_topic(folder, folder.as_operator)
     assert [each.code for each in of_clocks(later, datetime.now(UTC))] == ["directory_stale"]
 
 
@@ -382,12 +382,12 @@ async def test_a_bus_started_late_changes_the_sealing_keys_of_its_own_services(b
     folder = broker.fresh_bus(play=False)
     long_ago = datetime.now(UTC).replace(microsecond=0) - timedelta(days=77)
     services = set(await admit(folder, {}, long_ago))
-    before = (await doctor.heard_of(folder, folder.as_operator)).ending
+    before = (await doctor.read_topic(folder, folder.as_operator)).ending
     assert {each.agency for each in before} == services
 
     now = datetime.now(UTC).replace(microsecond=0)
     assert set(await admit(folder, {}, now)) == services
-    assert (await doctor.heard_of(folder, folder.as_operator)).ending == ()
+    assert (await doctor.read_topic(folder, folder.as_operator)).ending == ()
     assert await admit(folder, {}, now) == ()
 
 

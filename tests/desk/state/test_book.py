@@ -15,7 +15,7 @@ from nrmbus.desk.erasure import rounds
 from nrmbus.desk.procedure.interface import Settings
 from nrmbus.desk.state import book
 from nrmbus.desk.store import tables
-from nrmbus.shelter.procedure import Bed, Book
+from nrmbus.shelter.procedure import Bed, State
 
 HELD = '"category": "women"'
 
@@ -44,7 +44,7 @@ async def test_for_whom_a_bed_is_held_stands_in_no_file_of_the_ledger(tmp_path: 
         assert in_the_clear(tmp_path) == []
     assert in_the_clear(tmp_path) == []
     async with desk_of("shelter", tmp_path) as given:
-        assert given.desk.book == Book(places={"women": 1}, beds=(bed,))
+        assert given.desk.book == State(places={"women": 1}, beds=(bed,))
 
 
 async def test_it_is_handed_over_before_its_key_is_destroyed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -77,5 +77,5 @@ async def test_one_that_opens_no_more_is_for_a_person(tmp_path: Path) -> None:
     async with desk_of("shelter", tmp_path) as given:
         await given.desk.load(Settings(capacity={"women": 1}))
 
-        assert given.desk.book == Book(places={"women": 1})
+        assert given.desk.book == State(places={"women": 1})
         assert [row.kind for row in await given.rows("tasks")].count(book.TASK) == 1

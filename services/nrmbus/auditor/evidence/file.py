@@ -107,17 +107,17 @@ def _object(raw: bytes) -> dict[str, Any]:
     return json.loads(raw, limit=len(raw))
 
 
-def _envelope(said: Signed) -> dict[str, Any]:
+def _envelope(signed: Signed) -> dict[str, Any]:
     """Return the event as it stands in ``nrm.cases``, where no letter is."""
-    record = said.record.without_letter()
-    return {"headers": {name: value.decode() for name, value in record.headers}, "value": said.data.decode()}
+    record = signed.record.without_letter()
+    return {"headers": {name: value.decode() for name, value in record.headers}, "value": signed.data.decode()}
 
 
-def _schema(said: Signed) -> Iterator[tuple[str, str]]:
+def _schema(signed: Signed) -> Iterator[tuple[str, str]]:
     """Yield name and text of the event's schema; nothing for a type that this release does not know."""
-    text = _document(said.type, said.version)
+    text = _document(signed.type, signed.version)
     if text:
-        yield f"nrm.{said.type}/v{said.version}", text
+        yield f"nrm.{signed.type}/v{signed.version}", text
 
 
 @cache

@@ -95,12 +95,12 @@ class Logs:
         ]
         return [each for each in found if each is not None]
 
-    def published(self, said: Published) -> None:
-        """Note that *said* is in the topic."""
-        self.cosigned.publish(said.checkpoint, said.note)
+    def published(self, shown: Published) -> None:
+        """Note that *shown* is in the topic."""
+        self.cosigned.publish(shown.checkpoint, shown.note)
         for number, publisher in self._publishers.items():
-            if said.checkpoint.origin == self.ingests[number].log.origin:
-                publisher.found(said)
+            if shown.checkpoint.origin == self.ingests[number].log.origin:
+                publisher.found(shown)
 
     def state(self) -> dict[str, Any]:
         """Return, by partition, the last number taken, and the committed, signed and co-signed sizes."""

@@ -41,10 +41,10 @@ class Publisher:
     def _size(self) -> int:
         return self.last.checkpoint.size if self.last else 0
 
-    def found(self, said: Published) -> None:
+    def found(self, shown: Published) -> None:
         """Note a checkpoint that is in the topic."""
-        if self.last is None or said.checkpoint.size > self.last.checkpoint.size:
-            self.last = said
+        if self.last is None or shown.checkpoint.size > self.last.checkpoint.size:
+            self.last = shown
 
     def remember(self, heads: SignedHeads) -> None:
         """Store the published checkpoint in *heads* if *heads* is older, so that the log never contradicts a published tree.

@@ -60,7 +60,7 @@ class StoredTree:
                 raise
             self.set_aside = self._files.set_aside(HEAD, "tile")
         if self._files.read(HEAD) is None:
-            self._say_head()
+            self._write_head()
 
     @property
     def size(self) -> int:
@@ -87,7 +87,7 @@ class StoredTree:
         self._files.settle()
         if self.size != self.head.size:
             self.head = Checkpoint(self.origin, self.size, self._tiling.root())
-            self._say_head()
+            self._write_head()
         for tile in self._partial - wanted.keys():
             self._files.remove(tile.path)
         self._tiling.full.clear()
@@ -146,7 +146,7 @@ class StoredTree:
     def _damaged(self, path: str) -> LogError:
         return LogError("state_damaged", self.origin, path=path)
 
-    def _say_head(self) -> None:
+    def _write_head(self) -> None:
         self._files.put(HEAD, self.head.text)
         self._files.settle()
 

@@ -78,9 +78,9 @@ class Holder:
     """
     written: set[Part] = field(default_factory=set)
     """Parts of letters sealed to the agency in which something is known to be written."""
-    told: dict[str, datetime] = field(default_factory=dict)
+    received: dict[str, datetime] = field(default_factory=dict)
     """First time of each type of event that the agency received."""
-    said: dict[str, datetime] = field(default_factory=dict)
+    published: dict[str, datetime] = field(default_factory=dict)
     """First time of each type of event that the agency published."""
     readings: list[AccessRecord] = field(default_factory=list)
     stopped: Stopped | None = None
@@ -153,9 +153,9 @@ def held(seen: Audited, subject: str, written: Written | None = None) -> Holders
             continue
         papers[event.id] = at
         if not event.data.technical:
-            holder(event.source).said.setdefault(event.type, at)
+            holder(event.source).published.setdefault(event.type, at)
             for agency in fact.recipients:
-                _tell(holder(agency), event, at, _basis(seen, event.type))
+                _received(holder(agency), event, at, _basis(seen, event.type))
         if event.sealeddigest is not None and event.data.letter is not None:
             known = (written or {}).get((event.source, event.id), {})
             own.setdefault(event.source, []).extend((part, known.get(part)) for part in event.data.letter.part_names())
@@ -196,10 +196,10 @@ def _basis(seen: Audited, kind: str) -> str:
     return _SOURCES.sub("", row.basis).partition(";")[0].strip(" ,") if row else ""
 
 
-def _tell(holder: Holder, event: Event, at: datetime, basis: str) -> None:
-    if not holder.told and not holder.said:
+def _received(holder: Holder, event: Event, at: datetime, basis: str) -> None:
+    if not holder.received and not holder.published:
         holder.basis, holder.since = basis, at
-    holder.told.setdefault(event.type, at)
+    holder.received.setdefault(event.type, at)
 
 
 def _ground(holder: Holder, view: View, papers: Mapping[str, datetime]) -> None:

@@ -140,9 +140,9 @@ def shown(logs: Logs | None, directory: Directory, refused: Mapping[str, str]) -
         )
 
 
-def _newest(said: Published, directory: Directory) -> Newest:
-    checkpoint, signed = said.checkpoint, cosigned_by(said.note, directory)
-    return Newest(checkpoint.size, base64.encode(checkpoint.root), said.time, len(signed), said.note.decode())
+def _newest(newest: Published, directory: Directory) -> Newest:
+    checkpoint, signed = newest.checkpoint, cosigned_by(newest.note, directory)
+    return Newest(checkpoint.size, base64.encode(checkpoint.root), newest.time, len(signed), newest.note.decode())
 
 
 def _witnessed(

@@ -93,7 +93,7 @@ def otherwise(entries: Iterable[Entry], rules: Rules, directory: Directory) -> I
                 yield Otherwise(said.partition, said.number, "let_in", OF_THE_WIRE)
             elif refusal is not None:
                 yield Otherwise(said.partition, said.number, "let_in", refusal.because or refusal.rule)
-            yield from _told(entry, event, view, rules, directory)
+            yield from _recipients(entry, event, view, rules, directory)
         if event.type == GLASS:
             spent[month] += 1
         views[said.subject] = rules.evolve(view, fact)
@@ -126,15 +126,15 @@ def _never_applied(rule: str | None, view: View, source: str, rules: Rules, aske
     return rule == "G-72" and asked < rules.profile.emergency.monthly
 
 
-def _is_cited(said: Registration, because: str | None, rules: Rules) -> bool:
+def _is_cited(registration: Registration, because: str | None, rules: Rules) -> bool:
     """Return whether code and basis belong to the rule, of the profile or of the wire."""
     profile = rules.profile
-    cited = profile.refusals.get(said.rule or "")
+    cited = profile.refusals.get(registration.rule or "")
     if cited is None:
-        return because is None and (said.rule or "").startswith("W") and said.article == OURS
-    hidden = said.rule in {row.refused_as for row in profile.types.values()}
+        return because is None and (registration.rule or "").startswith("W") and registration.article == OURS
+    hidden = registration.rule in {row.refused_as for row in profile.types.values()}
     fits = because in profile.refusals if hidden else because is None
-    return fits and said.code == cited.code and cited.basis in (said.article, OF_THE_ROW)
+    return fits and registration.code == cited.code and cited.basis in (registration.article, OF_THE_ROW)
 
 
 def _when(entry: Entry) -> tuple[object, int, int]:
@@ -142,7 +142,7 @@ def _when(entry: Entry) -> tuple[object, int, int]:
     return said.time, said.partition, said.number
 
 
-def _told(entry: Entry, event: Event, view: View, rules: Rules, directory: Directory) -> Iterator[Otherwise]:
+def _recipients(entry: Entry, event: Event, view: View, rules: Rules, directory: Directory) -> Iterator[Otherwise]:
     said, due = entry.registration, rules.audience(view, event)
     named, told = set(due.recipients), set(entry.audience.recipients)
     reads_along = set(directory.of_role(STATISTICS)) if event.sealeddigest is not None else set()

@@ -184,7 +184,7 @@ def _whom(seen: Audited, entry: Entry, case: Sequence[Entry], before: View) -> I
         yield Whom(
             agency=agency,
             role=admitted.role,
-            told=later is not None or _told(entry, agency),
+            told=later is not None or _received(entry, agency),
             code=code,
             sentence=sentence,
             rule=kept.rule,
@@ -196,7 +196,7 @@ def _whom(seen: Audited, entry: Entry, case: Sequence[Entry], before: View) -> I
         )
 
 
-def _told(entry: Entry, agency: str) -> bool:
+def _received(entry: Entry, agency: str) -> bool:
     return entry.registration.verdict == "registered" and agency in entry.audience.recipients
 
 
@@ -208,7 +208,7 @@ def _brings(later: Entry, agency: str, entry: Entry) -> bool:
 def _code(
     directory: Directory, entry: Entry, agency: str, reason: Reason | None, *, later: bool
 ) -> tuple[WhyCode, str]:
-    told = _told(entry, agency)
+    told = _received(entry, agency)
     if agency == entry.registration.source:
         return "source", "Published the event itself."
     if entry.registration.verdict == "refused":

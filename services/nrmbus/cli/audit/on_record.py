@@ -191,7 +191,7 @@ class Question:
         try:
             trouble = self._door.begin(START_SECONDS if folder.is_held else 0.0)
             if trouble:
-                _say(f"THE AUDITOR HAS STOPPED: the history is not what it must be ({trouble}).")
+                _notify(f"THE AUDITOR HAS STOPPED: the history is not what it must be ({trouble}).")
         except NoDoor as error:
             self._cannot(error.code)
 
@@ -219,7 +219,7 @@ class Question:
             except NoDoor as error:
                 self._cannot(error.code)
             else:
-                _say(f"Recorded as number {record['number']}: {what}, by {self._actor}, for {self._purpose}.")
+                _notify(f"Recorded as number {record['number']}: {what}, by {self._actor}, for {self._purpose}.")
                 return int(record["number"])
         self._write_down(what, case, event)
         return None
@@ -302,7 +302,7 @@ class Question:
             raise BusError(
                 f"{self._home / FILE} cannot be written ({error.strerror}), so nothing is shown: make room for it."
             ) from None
-        _say(
+        _notify(
             f"OFF THE RECORD ({self._why}): {what}, by {self._actor}, for {self._purpose}. It is noted in "
             f"{self._home / FILE}, and the auditor records it as soon as it can."
         )
@@ -349,7 +349,7 @@ def _actor(home: Path, name: str | None) -> str:
     return actor
 
 
-def _say(sentence: str) -> None:
+def _notify(sentence: str) -> None:
     """Print on standard error: standard output is for the next program."""
     typer.echo(sentence, err=True)
     sys.stderr.flush()

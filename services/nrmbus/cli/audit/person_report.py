@@ -179,9 +179,9 @@ class Report:
 def written(of: HoldersReport, words: Words, *, teller: str, number: int | None, made: datetime) -> Report:
     """Return the report about the data held *of* the person, in the language of *words*; *teller* hands it over."""
 
-    def say(key: str, **values: Any) -> str:
-        sentence = sentences()[key][words.language]
-        return sentence.format(**values) if values else sentence
+    def sentence(key: str, **values: Any) -> str:
+        found = sentences()[key][words.language]
+        return found.format(**values) if values else found
 
     names = {each.agency: _name(each, words) for each in of.holders}
     # The person's own matters first: who has letters, then who only heard of steps, and last who checks the bus.
@@ -189,17 +189,17 @@ def written(of: HoldersReport, words: Words, *, teller: str, number: int | None,
         of.holders, key=lambda each: (each.role == _AUDITOR, not (each.written or each.parts), each.agency)
     )
     intro = [
-        say("intro"),
-        say("made", agency=names.get(teller, teller), day=words.day(made), number=number),
-        say("case", case=of.subject),
-        say("sealed"),
-        *([say("child")] if of.child else []),
-        *([say("statistics")] if of.statistics else []),
-        *([say("over", day=words.day(of.over))] if of.over else []),
+        sentence("intro"),
+        sentence("made", agency=names.get(teller, teller), day=words.day(made), number=number),
+        sentence("case", case=of.subject),
+        sentence("sealed"),
+        *([sentence("child")] if of.child else []),
+        *([sentence("statistics")] if of.statistics else []),
+        *([sentence("over", day=words.day(of.over))] if of.over else []),
     ]
-    sections = [Section(names[each.agency], tuple(_about(each, words, say))) for each in holders]
-    rights = Section(say("rights"), ((say("rights.withdraw"), ()), (say("rights.ask"), ())))
-    return Report(words.language, say("title"), tuple(intro), (*sections, rights))
+    sections = [Section(names[each.agency], tuple(_about(each, words, sentence))) for each in holders]
+    rights = Section(sentence("rights"), ((sentence("rights.withdraw"), ()), (sentence("rights.ask"), ())))
+    return Report(words.language, sentence("title"), tuple(intro), (*sections, rights))
 
 
 def _name(holder: Holder, words: Words) -> str:
@@ -212,58 +212,58 @@ def _name(holder: Holder, words: Words) -> str:
     return f"{first}{role[1:]}" if role == holder.agency else f"{first}{role[1:]} ({holder.agency})"
 
 
-def _about(holder: Holder, words: Words, say: Any) -> Iterator[tuple[str, tuple[str, ...]]]:
-    yield from _whom_to_ask(holder, say)
-    yield from _letters(holder, say)
+def _about(holder: Holder, words: Words, sentence: Any) -> Iterator[tuple[str, tuple[str, ...]]]:
+    yield from _whom_to_ask(holder, sentence)
+    yield from _letters(holder, sentence)
     if holder.erased:
         days = {"day": words.day(holder.erased.at), "horizon": words.day(holder.erased.horizon)}
-        yield say("erased", **days), ()
+        yield sentence("erased", **days), ()
     if holder.owes_erasure_since:
-        yield say("erased.missing", day=words.day(holder.owes_erasure_since)), ()
-    if holder.told or holder.said:
-        yield _ground(holder, words, say), ()
+        yield sentence("erased.missing", day=words.day(holder.owes_erasure_since)), ()
+    if holder.received or holder.published:
+        yield _ground(holder, words, sentence), ()
     if holder.stopped:
-        yield say("stopped", day=words.day(holder.stopped.at)), ()
-        yield _stopped(holder, words, say), ()
-    for key, steps in (("told", holder.told), ("said", holder.said)):
+        yield sentence("stopped", day=words.day(holder.stopped.at)), ()
+        yield _stopped(holder, words, sentence), ()
+    for key, steps in (("told", holder.received), ("said", holder.published)):
         if steps:
-            yield say(key), tuple(_steps(steps.items(), words, say))
-    readings = tuple(_readings(holder.readings, words, say))
+            yield sentence(key), tuple(_steps(steps.items(), words, sentence))
+    readings = tuple(_readings(holder.readings, words, sentence))
     if readings:
-        yield say("read"), readings
+        yield sentence("read"), readings
     elif holder.role != _AUDITOR:
-        yield say("read.nothing"), ()
+        yield sentence("read.nothing"), ()
 
 
-def _whom_to_ask(holder: Holder, say: Any) -> Iterator[tuple[str, tuple[str, ...]]]:
+def _whom_to_ask(holder: Holder, sentence: Any) -> Iterator[tuple[str, tuple[str, ...]]]:
     """Yield address and telephone number, as the directory has them, or who else can say them."""
     contact = holder.contact
     if contact and contact.address:
-        yield say("contact.address", address=contact.address), ()
+        yield sentence("contact.address", address=contact.address), ()
     if contact and contact.phone:
-        yield say("contact.phone", phone=contact.phone), ()
+        yield sentence("contact.phone", phone=contact.phone), ()
     if not contact or not (contact.address or contact.phone):
-        yield say("contact.none"), ()
+        yield sentence("contact.none"), ()
 
 
-def _letters(holder: Holder, say: Any) -> Iterator[tuple[str, tuple[str, ...]]]:
+def _letters(holder: Holder, sentence: Any) -> Iterator[tuple[str, tuple[str, ...]]]:
     """Yield what its letters hold, as far as anybody here knows."""
     deleted = holder.stopped is not None and holder.stopped.state == "deleted"
     if holder.role == _AUDITOR:
-        yield say("audits"), ()
+        yield sentence("audits"), ()
     if holder.written:
-        yield say("held", parts=_parts(holder.written, say)), ()
+        yield sentence("held", parts=_parts(holder.written, sentence)), ()
     if holder.parts:
-        yield say("held.room", parts=_parts(holder.parts, say)), ()
+        yield sentence("held.room", parts=_parts(holder.parts, sentence)), ()
     elif holder.role != _AUDITOR and not holder.written and holder.erased is None and not deleted:
-        yield say("held.nothing"), ()
+        yield sentence("held.nothing"), ()
 
 
-def _parts(parts: Iterable[str], say: Any) -> str:
-    return "; ".join(say(f"part.{part}") for part in sorted(parts))
+def _parts(parts: Iterable[str], sentence: Any) -> str:
+    return "; ".join(sentence(f"part.{part}") for part in sorted(parts))
 
 
-def _readings(readings: Iterable[AccessRecord], words: Words, say: Any) -> Iterator[str]:
+def _readings(readings: Iterable[AccessRecord], words: Words, sentence: Any) -> Iterator[str]:
     """Yield a line for each purpose: how often, from when to when, and what was read."""
     purposes: dict[str, list[AccessRecord]] = {}
     for each in readings:
@@ -272,34 +272,34 @@ def _readings(readings: Iterable[AccessRecord], words: Words, say: Any) -> Itera
         read = [
             phrase
             for each in same
-            for phrase in ([say(f"part.{part}") for part in each.parts] or [words.gloss("access", each.what)])
+            for phrase in ([sentence(f"part.{part}") for part in each.parts] or [words.gloss("access", each.what)])
         ]
         values = {"what": "; ".join(dict.fromkeys(read)), "purpose": words.gloss("purpose", purpose)}
         if len(same) == 1:
-            yield say("read.line", day=words.moment(same[0].at), **values)
+            yield sentence("read.line", day=words.moment(same[0].at), **values)
         elif (first := words.day(same[0].at)) == (last := words.day(same[-1].at)):
-            yield say("read.day", day=first, count=len(same), **values)
+            yield sentence("read.day", day=first, count=len(same), **values)
         else:
-            yield say("read.lines", first=first, last=last, count=len(same), **values)
+            yield sentence("read.lines", first=first, last=last, count=len(same), **values)
 
 
-def _ground(holder: Holder, words: Words, say: Any) -> str:
+def _ground(holder: Holder, words: Words, sentence: Any) -> str:
     day = words.day(holder.since) if holder.since else ""
     if holder.ground == "override" and day:
-        return str(say("ground.override", day=day))
+        return str(sentence("ground.override", day=day))
     if holder.ground == "consent":
-        return str(say("ground.consent", day=day) if day else say("ground.consent_ended"))
-    return str(say("ground.law", basis=holder.basis) if holder.basis else say("ground.rules"))
+        return str(sentence("ground.consent", day=day) if day else sentence("ground.consent_ended"))
+    return str(sentence("ground.law", basis=holder.basis) if holder.basis else sentence("ground.rules"))
 
 
-def _stopped(holder: Holder, words: Words, say: Any) -> str:
+def _stopped(holder: Holder, words: Words, sentence: Any) -> str:
     stopped = holder.stopped
     if stopped is None or stopped.state != "missing":
-        return str(say(f"stop.{stopped.state}")) if stopped else ""
+        return str(sentence(f"stop.{stopped.state}")) if stopped else ""
     day = words.day(stopped.due - timedelta(seconds=1)) if stopped.due else ""  # 24:00 belongs to the day that it ends
-    return str(say("stop.late" if stopped.breached else "stop.missing", day=day))
+    return str(sentence("stop.late" if stopped.breached else "stop.missing", day=day))
 
 
-def _steps(steps: Iterable[tuple[str, datetime]], words: Words, say: Any) -> Iterator[str]:
+def _steps(steps: Iterable[tuple[str, datetime]], words: Words, sentence: Any) -> Iterator[str]:
     for kind, at in steps:
-        yield say("step", day=words.day(at), step=words.gloss("type", kind) or kind)
+        yield sentence("step", day=words.day(at), step=words.gloss("type", kind) or kind)

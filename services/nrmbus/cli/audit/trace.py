@@ -16,7 +16,7 @@ from nrmbus.auditor.reports.waterfall import Row, milliseconds, tree, waterfall
 from nrmbus.auditor.reports.why import Point, Receipt
 from nrmbus.bus.errors import BusError
 from nrmbus.cli.audit.on_record import Asker
-from nrmbus.cli.audit.traced import Told, Traced, asked_for, history_of, mapping, traced_event, traced_trace
+from nrmbus.cli.audit.traced import Registered, Traced, asked_for, history_of, mapping, traced_event, traced_trace
 from nrmbus.cli.commands import Commands
 from nrmbus.cli.options import EVENT, AsJson, BusContext, InCase
 
@@ -82,11 +82,11 @@ def show(found: Traced, console: Console) -> None:
         _print_missing(found, console)
     else:
         console.print("\nThis machine has no spans of it, or no longer has them; what follows is from the history.")
-    for told in found.told:
-        _print_told(told, console, named=found.event is None)
+    for registered in found.registered:
+        _print_registered(registered, console, named=found.event is None)
     if not found.readable:
         console.print("\nThe bus does not run, so the history could not be asked: nrmbus up, and ask again.")
-    elif not found.told:
+    elif not found.registered:
         console.print("\nThe history has no registration of it yet.")
     console.print(Text(f"\n{_CLOCK}", "dim"))
 
@@ -94,14 +94,14 @@ def show(found: Traced, console: Console) -> None:
 def _title(found: Traced) -> Text:
     if found.event is None:
         events = {each.event for each in found.spans if each.event} | {
-            each.entry.registration.id for each in found.told
+            each.entry.registration.id for each in found.registered
         }
         return Text(f"trace of {len(events)} event{'' if len(events) == 1 else 's'}", "bold")
     made = next((each for each in found.spans if each.event == found.event), None)
-    if not found.told:
+    if not found.registered:
         assert made is not None  # noqa: S101 - it was found by a span, if not by the history
         return Text.assemble((made.type, "bold"), " of ", (made.service, "cyan"))
-    entry = found.told[0].entry
+    entry = found.registered[0].entry
     type_ = entry.said.type if entry.said else made.type if made else "event"
     said = entry.registration
     verdict = verdict_of(entry).replace("_", " ")
@@ -160,33 +160,38 @@ def _bar(row: Row, width: int) -> str:
 def _print_missing(found: Traced, console: Console) -> None:
     """Print the receivers without a span on this machine: they run elsewhere, were down, or deleted their spans."""
     here = {each.service for each in found.spans if found.event in (None, each.event)}
-    due = {name for told in found.told if told.entry.said for name in told.entry.audience.recipients}
+    due = {
+        name
+        for registered in found.registered
+        if registered.entry.said
+        for name in registered.entry.audience.recipients
+    }
     if due - here:
         console.print(Text(f" no span here of {', '.join(sorted(due - here))}", "dim"))
 
 
-def _print_told(told: Told, console: Console, *, named: bool) -> None:
-    entry = told.entry
+def _print_registered(registered: Registered, console: Console, *, named: bool) -> None:
+    entry = registered.entry
     title = f"{entry.said.type}, {entry.registration.id}" if named and entry.said else "by the history"
     console.print(Text(f"\n{title}", "bold"))
     table = Table.grid(padding=(0, 2))
     table.add_column(style="cyan", no_wrap=True)
     table.add_column(overflow="fold")
-    for name, words in _lines(told):
+    for name, words in _lines(registered):
         table.add_row(name, words)
     console.print(Padding(table, (0, 0, 0, 1)))
 
 
-def _lines(told: Told) -> Sequence[tuple[str, str]]:
-    said, registration = told.entry.said, told.entry.registration
+def _lines(registered: Registered) -> Sequence[tuple[str, str]]:
+    said, registration = registered.entry.said, registered.entry.registration
     place = f"number {registration.number} of partition {registration.partition}"
     code = f" {registration.code} {registration.rule}" if registration.code else ""
     return [
         *([("recorded", f"{_time(said.recordedtime)}, by the desk of {registration.source}")] if said else []),
-        (verdict_of(told.entry).replace("_", " "), f"{_time(registration.time)}, {place}{code}"),
-        *((each.state, f"{_receipt(each)}") for each in told.receipts),
-        *([("because of", _point(told.cause))] if told.cause else []),
-        *(("caused", _point(each)) for each in told.caused if not each.type.startswith("letter.")),
+        (verdict_of(registered.entry).replace("_", " "), f"{_time(registration.time)}, {place}{code}"),
+        *((each.state, f"{_receipt(each)}") for each in registered.receipts),
+        *([("because of", _point(registered.cause))] if registered.cause else []),
+        *(("caused", _point(each)) for each in registered.caused if not each.type.startswith("letter.")),
     ]
 
 

@@ -22,7 +22,7 @@ LEAST: Final = 8
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class Registered:
     """What the history says of one event of a trace."""
 
     entry: Entry
@@ -33,7 +33,7 @@ class Told:
 
 @dataclass(frozen=True, slots=True)
 class Traced:
-    """An event or a whole trace. ``event``: the one that was asked for; ``told``: by the history, empty where it is silent.
+    """An event or a whole trace. ``event``: the one that was asked for; ``registered``: by the history, empty where it is silent.
 
     ``readable``: whether the history could be asked.
     """
@@ -41,7 +41,7 @@ class Traced:
     event: str | None
     traces: tuple[str, ...]
     spans: list[Span]
-    told: tuple[Told, ...]
+    registered: tuple[Registered, ...]
     readable: bool
 
 
@@ -67,8 +67,8 @@ def traced_event(folder: BusFolder, seen: Audited | None, event: str, case: str 
     signed = trace_of(entry) if entry else None
     made = [each.trace for each in spans if each.event == id]
     traces = dict.fromkeys([*([signed] if signed else []), *made])
-    told = (_told(seen, entry),) if seen and entry else ()
-    return Traced(id, tuple(traces), spans, told, seen is not None)
+    registered = (_registered(seen, entry),) if seen and entry else ()
+    return Traced(id, tuple(traces), spans, registered, seen is not None)
 
 
 def traced_trace(folder: BusFolder, seen: Audited | None, trace: str) -> Traced:
@@ -87,15 +87,17 @@ def traced_trace(folder: BusFolder, seen: Audited | None, trace: str) -> Traced:
         none = "Neither history nor spans have this trace; nrmbus trace EVENT names the one of an event."
         raise BusError(many if named else none)
     (only,) = named
-    told = tuple(_told(seen, each) for each in entries) if seen else ()
-    return Traced(None, (only,), spans_of_trace(folder, only), told, seen is not None)
+    registered = tuple(_registered(seen, each) for each in entries) if seen else ()
+    return Traced(None, (only,), spans_of_trace(folder, only), registered, seen is not None)
 
 
 def asked_for(found: Traced) -> tuple[What, str | None, str | None]:
     """Return what is read, of which case and event: an event, the case of several, or events of more than one case."""
-    events = {each.entry.registration.id for each in found.told} | {each.event for each in found.spans if each.event}
+    events = {each.entry.registration.id for each in found.registered} | {
+        each.event for each in found.spans if each.event
+    }
     events = {found.event} if found.event else events
-    cases = {each.entry.registration.subject for each in found.told}
+    cases = {each.entry.registration.subject for each in found.registered}
     case = next(iter(cases)) if len(cases) == 1 else None
     if len(events) == 1 and len(cases) <= 1:
         return "event", case, events.pop()
@@ -123,9 +125,9 @@ def _event_of(folder: BusFolder, event: str) -> str | None:
     return found.pop() if found else None
 
 
-def _told(seen: Audited, entry: Entry) -> Told:
+def _registered(seen: Audited, entry: Entry) -> Registered:
     receipts = explain(seen, entry, seen.history.entries[-1].registration.time).receipts
-    return Told(entry, receipts, cause_of(seen.history, entry), caused_by(seen.history, entry))
+    return Registered(entry, receipts, cause_of(seen.history, entry), caused_by(seen.history, entry))
 
 
 # -- as JSON ---------------------------------------------------------------------------------------------------------
@@ -147,22 +149,22 @@ def mapping(found: Traced) -> dict[str, Any]:
         **event,
         "traces": found.traces,
         "spans": rows,
-        "history": [_history_of(each) for each in found.told] if found.readable else None,
+        "history": [_history_of(each) for each in found.registered] if found.readable else None,
     }
 
 
-def _history_of(told: Told) -> dict[str, Any]:
-    said = told.entry.said
+def _history_of(registered: Registered) -> dict[str, Any]:
+    said = registered.entry.said
     return {
-        "case": told.entry.registration.subject,
-        **row_of(told.entry),
+        "case": registered.entry.registration.subject,
+        **row_of(registered.entry),
         **({"recorded": times.write(said.recordedtime)} if said else {}),
         "receipts": [
             {"agency": each.agency, "state": each.state, **({"at": _place(each.at)} if each.at else {})}
-            for each in told.receipts
+            for each in registered.receipts
         ],
-        **({"cause": _place(told.cause)} if told.cause else {}),
-        "caused": [_place(each) for each in told.caused],
+        **({"cause": _place(registered.cause)} if registered.cause else {}),
+        "caused": [_place(each) for each in registered.caused],
     }
 
 

@@ -113,7 +113,7 @@ def show(explained: Explained, console: Console) -> None:
     if explained.refusal:
         title = "sealed again" if explained.sealed_again else "refused"
         _section(console, title, [(explained.refusal.code, _because(explained))])
-    _section(console, "told", [(each.agency, _told(each)) for each in explained.whom if each.told])
+    _section(console, "told", [(each.agency, _receiver(each)) for each in explained.whom if each.told])
     if not explained.refusal:
         _section(console, "not told", list(_grouped(explained.whom)))
     _section(
@@ -150,7 +150,7 @@ def _because(explained: Explained) -> str:
     return f"{refusal.sentence}\n{refusal.rule}, {refusal.article}{beside}"
 
 
-def _told(whom: Whom) -> str:
+def _receiver(whom: Whom) -> str:
     lines = [whom.sentence]
     if whom.later:
         lines.append(f"with {whom.later.type}, {_point(whom.later)}")

@@ -55,18 +55,18 @@ def inbox(
     page = Page(folder, agency, {"open": str(opened).lower(), **({"actor": who} if who else {})}, case)
     console = Console()
 
-    def told(letters: int) -> None:
+    def notify_opened(letters: int) -> None:
         what = "1 letter" if letters == 1 else f"{letters} letters"
         Console(stderr=True).print(f"{what} opened, recorded at the desk of {agency} as read by {who}.", style="dim")
 
     if follow:
-        _follow(page, after, console, told, as_json=as_json)
+        _follow(page, after, console, notify_opened, as_json=as_json)
         return
     try:
         events = asyncio.run(page.all(after))
     finally:  # also where a later page failed: what was opened before it is on record
         if page.opened:
-            told(page.opened)
+            notify_opened(page.opened)
     notes = notes_on(agency, page.health)
     for note in notes:
         typer.echo(note, err=True)
@@ -137,13 +137,13 @@ class Page:
                     yield event
 
 
-def _follow(page: Page, after: int, console: Any, told: Callable[[int], None], *, as_json: bool) -> None:
-    async def tell() -> None:
-        said = 0
+def _follow(page: Page, after: int, console: Any, notify_opened: Callable[[int], None], *, as_json: bool) -> None:
+    async def show() -> None:
+        notified = 0
         async for event in page.follow(after):
-            if page.opened > said:
-                told(page.opened - said)
-                said = page.opened
+            if page.opened > notified:
+                notify_opened(page.opened - notified)
+                notified = page.opened
             if as_json:
                 typer.echo(_json(event))
             else:
@@ -151,7 +151,7 @@ def _follow(page: Page, after: int, console: Any, told: Callable[[int], None], *
                 _print_below(event, console)
 
     with suppress(KeyboardInterrupt):
-        asyncio.run(tell())
+        asyncio.run(show())
 
 
 def _time(text: str) -> str:

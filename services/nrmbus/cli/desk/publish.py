@@ -97,7 +97,7 @@ def publish(  # noqa: PLR0913 - a command's options are its arguments
         "approver": approver,
     }
     body = _together(_read(event), {name: value for name, value in words.items() if value is not None})
-    answer = asyncio.run(_say(folder, agency, body, wait))
+    answer = asyncio.run(_publish(folder, agency, body, wait))
     if as_json:
         typer.echo(json.dumps(answer, indent=2, ensure_ascii=False))
     elif alone and answer["verdict"] == "registered":
@@ -147,7 +147,7 @@ def _together(body: dict[str, Any], words: Mapping[str, Any]) -> dict[str, Any]:
     return body
 
 
-async def _say(folder: BusFolder, agency: str, body: dict[str, Any], wait: float) -> dict[str, Any]:
+async def _publish(folder: BusFolder, agency: str, body: dict[str, Any], wait: float) -> dict[str, Any]:
     async with door_of(folder, agency) as door:
         case, ref = body.get("case"), body.get("ref")
         if isinstance(case, str) and len(case) != WHOLE:
@@ -173,17 +173,17 @@ async def _ref_of(door: Door, id: object) -> str | None:
     return None
 
 
-def _line(said: Mapping[str, Any]) -> str:
-    ref = f", ref {said['ref']}" if said.get("ref") else ""
-    where = f"event {said['id']}, case {said['case']}{ref}"
-    if said["verdict"] == "registered":
-        return f"registered as number {said['number']}, {where}"
-    if said["verdict"] == "pending":
+def _line(answer: Mapping[str, Any]) -> str:
+    ref = f", ref {answer['ref']}" if answer.get("ref") else ""
+    where = f"event {answer['id']}, case {answer['case']}{ref}"
+    if answer["verdict"] == "registered":
+        return f"registered as number {answer['number']}, {where}"
+    if answer["verdict"] == "pending":
         return f"pending: the desk keeps it, and sends it as soon as it can, {where}"
-    ground = " ".join(str(said[name]) for name in ("code", "rule") if said.get(name))
-    article = f" ({said['article']})" if said.get("article") else ""
-    accepts = f" (accepts: {', '.join(map(str, said['accepts']))})" if said.get("accepts") else ""
-    sentence = said.get("sentence", "the desk's answer has no more; see its log.")
+    ground = " ".join(str(answer[name]) for name in ("code", "rule") if answer.get(name))
+    article = f" ({answer['article']})" if answer.get("article") else ""
+    accepts = f" (accepts: {', '.join(map(str, answer['accepts']))})" if answer.get("accepts") else ""
+    sentence = answer.get("sentence", "the desk's answer has no more; see its log.")
     return f"refused {ground}{article}: {sentence}{accepts}"
 
 

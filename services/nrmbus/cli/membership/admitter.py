@@ -127,17 +127,17 @@ async def _signed(folder: BusFolder, listing: Listing, by: str | None, file: Pat
         wanted = each.key.kid in directory.roll.admitter_kids and each.key.kid not in already
         if by or (wanted and not listing.is_complete):
             listing = admitters.sign(directory, listing, each)
-    said = f"{_said(change)}."
+    changes = f"{_changes(change)}."
     if listing.is_complete and is_operator(folder):
-        return f"{said} {_admitting(await enter(folder, listing))}"
+        return f"{changes} {_admitting(await enter(folder, listing))}"
     listing.write(file)
     if listing.is_complete:
-        return f"{said} Two admitters have signed {file}; the operator enters it: nrmbus admitter sign {file}"
+        return f"{changes} Two admitters have signed {file}; the operator enters it: nrmbus admitter sign {file}"
     count = "One admitter has" if listing.listed.admitted else "No admitter has"
-    return f"{said} {count} signed {file}; another one does: nrmbus admitter sign {file}"
+    return f"{changes} {count} signed {file}; another one does: nrmbus admitter sign {file}"
 
 
-def _said(change: Change) -> str:
+def _changes(change: Change) -> str:
     named = (
         *(f"{each} is to admit" for each in change.added),
         *(f"{each} gets another key" for each in change.other_key),

@@ -196,7 +196,7 @@ def _disk(folder: BusFolder) -> Iterator[Finding]:
 
 
 @dataclass(frozen=True, slots=True)
-class Heard:
+class TopicRead:
     """Clocks and keys by the directory's topic: the newest record by the broker's clock, and the newest head by both clocks.
 
     *ending* are agencies and services of this machine whose sealing key ends within 14 days, or has ended; *left* those in
@@ -211,9 +211,9 @@ class Heard:
     left: tuple[tuple[str, int], ...] = ()
 
 
-def of_sealing_keys(heard: Heard, now: datetime) -> Iterator[Finding]:
+def of_sealing_keys(topic: TopicRead, now: datetime) -> Iterator[Finding]:
     """Yield a finding for each sealing key that ends soon or has ended."""
-    for each in heard.ending:
+    for each in topic.ending:
         ended = each.ends <= now
         yield Finding(
             "sealing_key",
@@ -223,9 +223,9 @@ def of_sealing_keys(heard: Heard, now: datetime) -> Iterator[Finding]:
         )
 
 
-def of_left_keys(heard: Heard) -> Iterator[Finding]:
+def of_left_keys(topic: TopicRead) -> Iterator[Finding]:
     """Yield a finding for each agency with replaced sealing keys that should be gone."""
-    for agency, count in heard.left:
+    for agency, count in topic.left:
         yield Finding(
             "key_left",
             f"{count} replaced sealing keys of {agency} should have been destroyed, and are still here.",
@@ -236,24 +236,24 @@ def of_left_keys(heard: Heard) -> Iterator[Finding]:
         )
 
 
-def of_clocks(heard: Heard, now: datetime) -> Iterator[Finding]:
-    """Yield the findings about clocks and directory by what was *heard* at *now*, this machine's time."""
+def of_clocks(topic: TopicRead, now: datetime) -> Iterator[Finding]:
+    """Yield the findings about clocks and directory by what was *topic* at *now*, this machine's time."""
     why = "Legal clocks run by these times, and a valid certificate or head may look invalid."
-    if heard.newest is not None and heard.newest - now > SKEW:
+    if topic.newest is not None and topic.newest - now > SKEW:
         yield Finding(
             "clock_skew",
-            f"This machine's clock is at least {_seconds(heard.newest - now)} behind the broker's.",
+            f"This machine's clock is at least {_seconds(topic.newest - now)} behind the broker's.",
             why,
             _SET_CLOCKS,
         )
-    if heard.head_signed is not None and heard.head_appended is not None:
-        by = heard.head_signed - heard.head_appended
+    if topic.head_signed is not None and topic.head_appended is not None:
+        by = topic.head_signed - topic.head_appended
         if abs(by) > SKEW:
             where = "ahead of" if by > timedelta() else "behind"
             yield Finding(
                 "clock_skew", f"The operator's clock is {_seconds(abs(by))} {where} the broker's.", why, _SET_CLOCKS
             )
-    if heard.stale:
+    if topic.stale:
         yield Finding(
             "directory_stale",
             "The newest head of the directory is older than three hours.",
@@ -266,7 +266,7 @@ def _seconds(span: timedelta) -> str:
     return f"{span.total_seconds():.0f} s"
 
 
-async def heard_of(folder: BusFolder, where: Reach) -> Heard:
+async def read_topic(folder: BusFolder, where: Reach) -> TopicRead:
     """Read the directory's topic to its end.
 
     Raises:
@@ -287,7 +287,7 @@ async def heard_of(folder: BusFolder, where: Reach) -> Heard:
     here = [*folder.agencies(), *(each for each in SERVICES if (folder.service(each) / "keys").exists())]
     ending = tuple(found for each in here if (found := epochs.ending(directory, each, now)))
     left = () if folder.settings.play else tuple(_left(folder, directory, here, now - timedelta(days=1)))
-    return Heard(newest, head.time if head else None, appended, is_stale(directory, now), ending, left)
+    return TopicRead(newest, head.time if head else None, appended, is_stale(directory, now), ending, left)
 
 
 def _left(folder: BusFolder, directory: Directory, agencies: Iterable[str], by: datetime) -> Iterator[tuple[str, int]]:
@@ -350,8 +350,8 @@ async def _of_the_broker(folder: BusFolder) -> list[Finding]:
     try:
         home = reader_of(folder)
         async with asyncio.timeout(20):
-            heard, now = await heard_of(folder, folder.reach(home)), datetime.now(UTC)
-            return [*of_clocks(heard, now), *of_sealing_keys(heard, now), *of_left_keys(heard)]
+            topic, now = await read_topic(folder, folder.reach(home)), datetime.now(UTC)
+            return [*of_clocks(topic, now), *of_sealing_keys(topic, now), *of_left_keys(topic)]
     except DirectoryError as error:
         if error.code == "certificate_missing":
             return [Finding("no_certificate", "No agency of this folder was admitted yet.", "Clocks and directory were not checked.",

@@ -55,18 +55,18 @@ def play(
     except (ScenarioError, OSError) as error:
         _fail(str(error))
     if memory:
-        raise typer.Exit(_tell(scenario, MemoryBus(), keep_going=keep_going, as_json=as_json))
+        raise typer.Exit(_play(scenario, MemoryBus(), keep_going=keep_going, as_json=as_json))
     with _stage(scenario, data) as stage:
-        green = _tell(scenario, stage, keep_going=keep_going, as_json=as_json)
+        green = _play(scenario, stage, keep_going=keep_going, as_json=as_json)
     raise typer.Exit(green)
 
 
-def _tell(scenario: Scenario, stage: Stage, *, keep_going: bool, as_json: bool) -> int:
+def _play(scenario: Scenario, stage: Stage, *, keep_going: bool, as_json: bool) -> int:
     """Play the scenario, print the story, and return the exit status."""
     storyteller = Storyteller(scenario, Console(stderr=as_json, quiet=as_json))
     storyteller.begin()
     started = time.monotonic()
-    report = play_scenario(scenario, stage, keep_going=keep_going, tell=storyteller.tell)
+    report = play_scenario(scenario, stage, keep_going=keep_going, notify=storyteller.show)
     storyteller.end(report, time.monotonic() - started)
     if as_json:
         sys.stdout.write(json.dumps(report.to_mapping(), ensure_ascii=False, indent=2) + "\n")

@@ -44,7 +44,7 @@ def until_told() -> Iterator[None]:
     """Leave the block cleanly at the first signal to end; later signals do not disturb the clean-up."""
     numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
-    def told(_number: int, _frame: object) -> NoReturn:
+    def ended(_number: int, _frame: object) -> NoReturn:
         for number in numbers:
             signal.signal(number, signal.SIG_IGN)
         raise Ended
@@ -52,7 +52,7 @@ def until_told() -> Iterator[None]:
     before = {number: signal.getsignal(number) for number in numbers}
     for number in numbers:
         if before[number] is not signal.SIG_IGN:  # as nohup leaves it
-            signal.signal(number, told)
+            signal.signal(number, ended)
     try:
         yield
     except Ended:
@@ -68,7 +68,7 @@ def progress_bar() -> Iterator[Callable[[str, int, int], None]]:
     bar = Progress(TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn())
     tasks: dict[str, TaskID] = {}
 
-    def tell(what: str, done: int, total: int) -> None:
+    def show(what: str, done: int, total: int) -> None:
         if what not in tasks:
             bar.start()
             tasks[what] = bar.add_task(what, total=None)
@@ -78,7 +78,7 @@ def progress_bar() -> Iterator[Callable[[str, int, int], None]]:
             bar.stop()
 
     try:
-        yield tell
+        yield show
     finally:
         bar.stop()
 
@@ -148,7 +148,7 @@ def up(  # noqa: PLR0913 - one each for what may be asked
         until_told(),
         admitting(agencies),
         progress_bar() as progress,
-        Supervisor(folder, fork=fork, agencies=newcomers, say=typer.echo, progress=progress),
+        Supervisor(folder, fork=fork, agencies=newcomers, notify=typer.echo, progress=progress),
     ):
         wait_until_ready(folder, typer.echo)
         typer.echo(f"Bus {settings.bus} is up: folder {folder.path}, Kafka {folder.bootstrap}. Ctrl-C ends it.")
@@ -156,7 +156,7 @@ def up(  # noqa: PLR0913 - one each for what may be asked
             signal.pause()
 
 
-def wait_until_ready(folder: BusFolder, say: Callable[[str], None]) -> None:
+def wait_until_ready(folder: BusFolder, notify: Callable[[str], None]) -> None:
     """Wait until every service of the bus says that it is ready; name the others from time to time.
 
     The desk of an agency that is suspended or retired does not run, and is not waited for.
@@ -167,7 +167,7 @@ def wait_until_ready(folder: BusFolder, say: Callable[[str], None]) -> None:
         if time.monotonic() >= due and unready != named:
             named, due = unready, time.monotonic() + NAMED_SECONDS
             each = " ".join(f"{name}: {why}" for name, why in sorted(unready.items()))
-            say(f"Not ready yet: {each} Logs are in {folder.logs}.")
+            notify(f"Not ready yet: {each} Logs are in {folder.logs}.")
         time.sleep(LOOK_SECONDS)
 
 
@@ -250,7 +250,7 @@ def run(
     context.unlock(folder)
     if service != "broker":
         try:
-            run_service(service, folder, say=typer.echo)
+            run_service(service, folder, notify=typer.echo)
         except SystemExit as error:
             if error.code:
                 typer.echo(

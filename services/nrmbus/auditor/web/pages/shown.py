@@ -173,8 +173,8 @@ def event(seen: Audited, entry: Entry, now: datetime) -> dict[str, Any]:
         "sequence": said.sequence,
         "previous": said.previous,
         "leaf": said.digest,
-        "told": list(_told(why)),
-        "not_told": list(_not_told(why.whom)),
+        "told": list(_receivers(why)),
+        "not_told": list(_non_receivers(why.whom)),
         "answers": why.answers,
         "also": why.also,
         "clocks": why.clocks,
@@ -204,14 +204,14 @@ def _since(seen: Audited, agency: str, kid: str) -> datetime | None:
     return found.valid_from if found and current and current.kid == kid else None
 
 
-def _told(why: Explained) -> Iterator[dict[str, Any]]:
+def _receivers(why: Explained) -> Iterator[dict[str, Any]]:
     receipts = {each.agency: each for each in why.receipts}
     for each in why.whom:
         if each.told:
             yield asdict(each) | {"consent": each.consent, "later": each.later, "receipt": receipts.get(each.agency)}
 
 
-def _not_told(whom: Sequence[Whom]) -> Iterator[dict[str, Any]]:
+def _non_receivers(whom: Sequence[Whom]) -> Iterator[dict[str, Any]]:
     """Yield the agencies that were not told, grouped by reason."""
     groups: dict[tuple[str, int | None], list[Whom]] = {}
     for each in whom:
