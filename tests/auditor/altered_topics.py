@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from contextlib import closing
 from dataclasses import replace
 
+from agencies import BUS
 from auditor.alteration import By, Place, Row, What
 from auditor.evidence.forger import FORGER, older, replaced, signed, text, untimed
 from auditor.evidence.given import LASTING, LOG, ORIGIN, OTHER_CASE, STRANGER, TIME, WITNESSES, Evidence
@@ -31,7 +32,6 @@ from nrmbus.wire.log.cosignature import Cosigner, message, verifier
 from nrmbus.wire.log.note import LIMIT, Note, Signature, key_id_of, vkey
 from nrmbus.wire.record import AUDIENCE, MATERIAL, REGISTRATION, Record
 from nrmbus.wire.registration import Registration, sign_registration
-from registrar.given import BUS
 
 Alter = Callable[[list[Record], Evidence], object]
 OTHER_BUS = "play-fedcba9876543210"

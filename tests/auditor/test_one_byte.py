@@ -12,6 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from agencies import BUS
 from auditor.alteration import Place
 from auditor.altered_topics import cosigned, reading_of, taken
 from auditor.evidence.given import ORIGIN, WITNESSES, Evidence
@@ -30,7 +31,6 @@ from nrmbus.auditor.log.signed_heads import SignedHeads
 from nrmbus.desk.witness.decision import SENTENCES, Alarm, Known, Submitted, follows
 from nrmbus.wire.errors import ProofError
 from nrmbus.wire.record import Record
-from registrar.given import BUS
 
 ANYWHERE = st.floats(0, 1, exclude_max=True)
 OTHERWISE = st.integers(1, 255)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from agencies import BUS, NOW, log_keys
 from auditor.log.test_publisher import keys_of
 from auditor.played import with_header
 from brokers import Broker
@@ -15,7 +16,7 @@ from nrmbus.auditor.log.log import Log
 from nrmbus.auditor.log.publisher import Publisher
 from nrmbus.auditor.log.signed_heads import SignedHeads
 from nrmbus.bus.kafka import clients
-from nrmbus.directory import Directory, LogIdentity
+from nrmbus.directory import Directory
 from nrmbus.play.memory import MemoryBus
 from nrmbus.play.trail import Read, read_all
 from nrmbus.wire import statement
@@ -27,7 +28,7 @@ from nrmbus.wire.record import REGISTRATION, Record
 from nrmbus.wire.registration import Registration, sign_registration, verify_registration
 from patience import LONGEST_WAIT
 from play.stories import SIGNAL, played, scenario
-from registrar.given import BUS, NOW, Bus, as_record
+from registrar.given import Bus, as_record
 from trail import Watch, check_play, check_trail, faults_of
 
 ORIGIN = origin_of(BUS, 0)
@@ -38,12 +39,10 @@ class Told:
 
     def __init__(self, home: Path) -> None:
         """Three registrations and their deliveries, two checkpoints, both co-signed by one desk."""
-        self.bus = bus = Bus(home)
-        bus.admit("registrar", "registrar")
-        bus.key = bus.identities["registrar"].signing
+        self.bus = bus = Bus()
         shard = bus.shard()
         decisions = [bus.signal(shard), bus.consents(shard, "vac"), bus.consents(shard, "fund")]
-        self.auditor = LogIdentity.at(home / "auditor")
+        self.auditor = log_keys()
         self.records = [Read("nrm.directory", 0, Record(None, each, ())) for each in bus.directory.signed]
         self.records += [Read(out.topic, out.partition, as_record(out)) for each in decisions for out in each.outs]
         heads = SignedHeads(home / "heads.db")
@@ -80,7 +79,7 @@ class Told:
 
     def faults(self) -> list[str]:
         """Return the faults of the trail."""
-        return faults_of(self.records, BUS, VerifyKey(self.bus._operator.public))
+        return faults_of(self.records, BUS, VerifyKey(self.bus.operator.public))
 
 
 @pytest.fixture(name="told")
@@ -180,7 +179,7 @@ def test_each_part_can_be_left_out_for_itself(told: Told) -> None:
     for harm, _ in (BROKEN["a delivery taken out"], BROKEN["a co-signature of a fork"]):
         harm(told)
     told.records.append(told.records[told.at("nrm.checkpoints", 2)])
-    operator = VerifyKey(told.bus._operator.public)
+    operator = VerifyKey(told.bus.operator.public)
 
     def of(*parts: str) -> set[str]:
         return {each.partition(":")[0] for each in faults_of(told.records, BUS, operator, parts)}

@@ -5,12 +5,12 @@ from datetime import datetime, timedelta
 
 import pytest
 
+from agencies import NOW
 from nrmbus.play.bus import BusStage
 from nrmbus.play.quiet import Quiet
 from nrmbus.play.stage import StageError
 from nrmbus.wire import times
 from nrmbus.wire.names import TIMEKEEPER
-from registrar.given import NOW
 
 DAY = timedelta(days=1)
 

@@ -6,12 +6,13 @@ from typing import Any
 
 import pytest
 
+from agencies import SIGNAL
 from nrmbus.events.model import Part
 from nrmbus.play import trail
 from nrmbus.play.trail import Anomalies, Read
 from nrmbus.registrar.records import Out
 from nrmbus.wire.ids import sealed_again
-from registrar.given import SIGNAL, Bus, as_record, check_history
+from registrar.given import Bus, as_record, check_history
 
 LETTER: dict[Part, dict[str, Any]] = {"coded": {}, "story": {}}
 CONSENT = {"purposes": ["services"], "given_by": "individual", "form": "written"}
@@ -25,7 +26,7 @@ def read(out: Out) -> Read:
 
 @pytest.fixture(name="records")
 def _records(tmp_path: Path) -> History:
-    bus = Bus(tmp_path)
+    bus = Bus()
     shard = bus.shard()
     decisions = [bus.signal(shard)]
     decisions += [
@@ -113,7 +114,7 @@ def test_what_was_acknowledged_and_is_not_there_is_lost(monkeypatch: pytest.Monk
 
 def test_what_was_sealed_again_is_not_counted_as_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """A letter whose audience had changed is counted under its own name, and is no anomaly."""
-    bus = Bus(tmp_path)
+    bus = Bus()
     shard = bus.shard()
     event = bus.event("ngo-a", "case.signal_recorded", SIGNAL)
     decisions = [bus.take(shard, bus.signed(event, LETTER, ["vac"]), owner="ngo-a")]

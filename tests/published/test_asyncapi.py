@@ -13,6 +13,7 @@ import yaml
 from jsonschema import Draft7Validator  # type: ignore[import-untyped]  # it ships no types
 
 import plain_yaml
+from agencies import BUS, NOW, SIGNAL
 from nrmbus.bus.kafka.cluster import tls_settings
 from nrmbus.bus.kafka.declarations import load_declarations
 from nrmbus.events.model import Data, Event, Part
@@ -34,8 +35,8 @@ from published.asyncapi_judges import (
     resolved,
     schema_file,
 )
-from registrar.given import BUS, NOW, SIGNAL, as_record
 from registrar.given import Bus as AgenciesOfABus
+from registrar.given import as_record
 
 BREAKAGES: dict[str, Callable[[Any], object]] = {
     "an operation does what none can": lambda it: it["operations"]["agency.reads.inbox"].update(action="hear"),
@@ -255,7 +256,7 @@ def fits(record: Record, message: str) -> None:
 
 def test_what_the_registrar_writes_is_what_the_document_says(tmp_path: Path) -> None:
     """A submission with a letter, its record in the history, each recipient's copy, the receipt, a refusal, an answer, a quarantine."""
-    bus = AgenciesOfABus(tmp_path)
+    bus = AgenciesOfABus()
     shard = bus.shard()
     event = bus.event("ngo-a", "case.signal_recorded", SIGNAL)
     kind = TYPES["case.signal_recorded", 1].letter

@@ -1,71 +1,33 @@
 """A bus without Kafka for the registrar's tests: agencies with real keys, their signed submissions, one shard."""
 
 from collections.abc import Iterable, Mapping
-from datetime import UTC, datetime
-from pathlib import Path
+from datetime import datetime
 from typing import Any
 
-from nrmbus.directory import Directory, Identity, Operator
+from agencies import BUS, CASE, NOW, SIGNAL, Town
 from nrmbus.events.model import Event, Part
 from nrmbus.events.registry import data_type
 from nrmbus.registrar.records import Coordinates, Out
 from nrmbus.registrar.shard import Decision, Shard
 from nrmbus.registrar.spill_file import Scratch, Submission
-from nrmbus.rules import Agency, Rules, load_profile
 from nrmbus.wire import ids, json, letter
 from nrmbus.wire.envelope import decode, encode, with_letter
-from nrmbus.wire.keys.keys import SigningKey, VerifyKey
+from nrmbus.wire.keys.keys import SigningKey
 from nrmbus.wire.record import REGISTRATION, Record
 from nrmbus.wire.registration import verify_registration
 
-BUS = "play-0123456789abcdef"
-NOW = datetime(2026, 3, 2, 5, 0, tzinfo=UTC)
-CASE = "ab" * 16
-ROLES = {
-    "ngo-a": "ngo_outreach",
-    "ngo-l": "ngo_legal",
-    "special-unit": "special_unit",
-    "shelter": "shelter_state",
-    "vac": "vac",
-    "fund": "fund",
-    "migration": "migration",
-    "embassy": "embassy",
-    "statistics": "statistics",
-}
-SIGNAL = {
-    "detector": "ngo_outreach",
-    "child": False,
-    "urgency": "emergency",
-    "detected_abroad": False,
-    "basis": ["indicators"],
-}
 
-
-class Bus:
+class Bus(Town):
     """Everybody on one bus, in memory."""
 
-    def __init__(self, home: Path, partitions: int = 1) -> None:
+    def __init__(self, partitions: int = 1, bus: str = BUS) -> None:
+        super().__init__(bus)
         self.partitions = partitions
-        self._home, self._operator = home, Operator(home)
-        self.directory = Directory(BUS, VerifyKey(self._operator.public))
-        self.agencies: dict[str, Agency] = {}
-        self.identities: dict[str, Identity] = {}
-        for agency, role in ROLES.items():
-            self.admit(agency, role)
-        self.rules = Rules(load_profile("az@2022-04-29"), self.agencies)
-        self.key = SigningKey.from_seed(bytes(range(32)))
+        self.key = self.identities["registrar"].signing
         self.history: list[Record] = []
         self._sequences: dict[tuple[str, str], int] = {}
         self._offsets: dict[str, int] = {}
         self._salt = 0
-
-    def admit(self, agency: str, role: str) -> None:
-        """Make keys for *agency* and enter it in the directory."""
-        self.identities[agency] = Identity.at(self._home / agency, agency)
-        entry = self._operator.entry(self.directory, self.identities[agency], role, datetime(2026, 1, 1, tzinfo=UTC))
-        assert entry is not None
-        self.directory.add(entry)
-        self.agencies[agency] = Agency(agency, role)
 
     def shard(self, partition: int = 0, scratch: Scratch | None = None) -> Shard:
         """A shard that has seen nothing."""
@@ -75,7 +37,7 @@ class Bus:
             return self._salt.to_bytes(16)
 
         return Shard(
-            bus=BUS,
+            bus=self.bus,
             partition=partition,
             partitions=self.partitions,
             rules=self.rules,
@@ -114,7 +76,7 @@ class Bus:
             ]
             for part in parts
         }
-        container = letter.seal(parts, readers, bus=BUS, source=event.source, id=event.id, subject=event.subject)
+        container = letter.seal(parts, readers, bus=self.bus, source=event.source, id=event.id, subject=event.subject)
         event = Event(**{**dict(event), "sealeddigest": letter.Container.parse(container).digest})
         return with_letter(encode(event, self.identities[event.source].signing), container)
 

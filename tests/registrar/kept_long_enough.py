@@ -3,9 +3,10 @@
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from agencies import NOW, SIGNAL
 from nrmbus.rules import Rules
 from nrmbus.wire.record import Record
-from registrar.given import NOW, SIGNAL, Bus
+from registrar.given import Bus
 from rules.given import ONE_YEAR
 
 OTHER_CASE = "cd" * 16
@@ -24,11 +25,8 @@ class Kept:
 
     def __init__(self, home: Path) -> None:
         """Say it all."""
-        self.bus = bus = Bus(home)
+        self.bus = bus = Bus()
         bus.rules = Rules(ONE_YEAR, bus.agencies)
-        for service in ("registrar", "timekeeper", "auditor"):
-            bus.admit(service, service)
-        bus.key = bus.identities["registrar"].signing
         self.shard = shard = bus.shard()
         bus.signal(shard)
         bus.signal(shard, case=OTHER_CASE)

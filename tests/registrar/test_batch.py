@@ -9,12 +9,13 @@ import pytest
 from aiokafka import ConsumerRecord
 from hypothesis import given, strategies
 
+from agencies import NOW, SIGNAL
 from nrmbus.directory import Directory
 from nrmbus.registrar.batch import check, check_again, read
 from nrmbus.registrar.records import audience_json
 from nrmbus.wire.record import REGISTRATION
 from nrmbus.wire.registration import Audience, Registration
-from registrar.given import NOW, SIGNAL, Bus
+from registrar.given import Bus
 
 EVENT_ID = "0190b6a0-0000-7000-8000-000000000001"
 AGENCIES = strategies.sampled_from(["fund", "ngo-a", "special-unit", "vac"])
@@ -23,7 +24,7 @@ AGENCIES = strategies.sampled_from(["fund", "ngo-a", "special-unit", "vac"])
 @pytest.fixture
 def bus(tmp_path: Path) -> Bus:
     """A bus in memory."""
-    return Bus(tmp_path)
+    return Bus()
 
 
 def incoming(bus: Bus, owner: str = "ngo-a") -> ConsumerRecord[bytes, bytes]:

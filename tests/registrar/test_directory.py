@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from aiokafka import ConsumerRecord
 
+from agencies import NOW, SIGNAL, identity
 from nrmbus.directory import Identity, joining
 from nrmbus.directory.entry import Entry, Kind
 from nrmbus.directory.operator import Admitter
@@ -13,7 +14,7 @@ from nrmbus.registrar.batch import check, check_again, read
 from nrmbus.registrar.shard import Shard
 from nrmbus.wire import ids
 from nrmbus.wire.record import Record
-from registrar.given import NOW, SIGNAL, Bus
+from registrar.given import Bus
 from registrar.test_shard import LETTER, REF, REFERRAL
 
 HOUR = timedelta(hours=1)
@@ -23,15 +24,15 @@ READERS = ("special-unit", "statistics")
 @pytest.fixture
 def bus(tmp_path: Path) -> Bus:
     """A bus in memory."""
-    return Bus(tmp_path)
+    return Bus()
 
 
 def entered(bus: Bus, entry: Entry, at: datetime) -> None:
     """*entry* as two admitters sign it at *at*."""
     signed = joining.challenged(joining.holding_from(bus.directory, entry, at))
-    for admitter in Admitter.here(bus._home):
+    for admitter in Admitter.here(bus.operator.home):
         signed = joining.admitted_by(signed, admitter.key)
-    bus.directory.add(bus._operator.number(signed, bus.directory))
+    bus.directory.add(bus.operator.number(signed, bus.directory))
 
 
 def state(bus: Bus, agency: str, kind: Kind, at: datetime) -> None:
@@ -41,14 +42,14 @@ def state(bus: Bus, agency: str, kind: Kind, at: datetime) -> None:
 
 def rotated(bus: Bus, agency: str, at: datetime, overlap: timedelta) -> Identity:
     """*agency* has other keys from *at* on; it has opened the challenge."""
-    old, new = bus.identities[agency], Identity.at(bus._home / "new" / agency, agency)
+    old, new = bus.identities[agency], identity(agency, "new")
     public = (new.signing.public, new.sealing.public, new.witness.public)
     wanted = joining.Wanted(agency, bus.directory.entries[agency].role, *public)
     asked = joining.proposed(bus.directory, wanted, "rotated", made=at, until=at + overlap)
     entered(bus, joining.asked_by(asked, [new.signing, new.witness, old.signing]), at)
     secret = joining.opened(bus.directory.entries[agency], [new.sealing])
     confirmed = joining.repeated(bus.directory, agency, "confirmed", made=at, opened=secret)
-    bus.directory.add(bus._operator.number(joining.asked_by(confirmed, [new.signing]), bus.directory))
+    bus.directory.add(bus.operator.number(joining.asked_by(confirmed, [new.signing]), bus.directory))
     bus.identities[agency] = new
     return old
 

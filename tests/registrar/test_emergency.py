@@ -8,16 +8,17 @@ from typing import Any
 
 import pytest
 
+from agencies import NOW
 from nrmbus.registrar.shard import Decision, Shard
 from nrmbus.wire import ids
 from nrmbus.wire.registration import AUDIENCE, Audience
-from registrar.given import NOW, Bus, check_history, to
+from registrar.given import Bus, check_history, to
 from registrar.test_shard import REF, registration
 
 
 @pytest.fixture(name="bus")
 def _bus(tmp_path: Path) -> Bus:
-    return Bus(tmp_path)
+    return Bus()
 
 
 def known(bus: Bus, shard: Shard, case: str) -> str:

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from agencies import SIGNAL
 from nrmbus.bus.kafka import clients
 from nrmbus.directory import Identity
 from nrmbus.events.model import Event
@@ -27,7 +28,7 @@ from nrmbus.wire.keys.keys import SigningKey
 from nrmbus.wire.record import AUDIENCE, REGISTRATION, Record
 from nrmbus.wire.registration import Audience
 from registrar.fire import Fire
-from registrar.given import SIGNAL, Bus
+from registrar.given import Bus
 from registrar.test_emergency import asks, known
 
 pytestmark = pytest.mark.broker
@@ -188,7 +189,7 @@ async def test_what_is_written_elsewhere_is_waited_for_until_it_holds_or_not(fir
     Given partition 1 with two committed requests and an open third, a shard of partition 0 with a request of its own
     waits for the third's outcome before it commits, since with it there would be four.
     """
-    bus = Bus(tmp_path / "memory", partitions=PARTITIONS)
+    bus = Bus(partitions=PARTITIONS)
     written = Written(fire, bus)
     async with written.producer:
         await written.write()
@@ -218,7 +219,7 @@ async def test_what_is_written_elsewhere_is_waited_for_until_it_holds_or_not(fir
 @pytest.mark.broken_trail(reason="partition 1 is written with a key of the test's own")
 async def test_what_no_registrar_of_this_bus_signed_is_not_counted_but_stops_it(fire: Fire, tmp_path: Path) -> None:
     """Otherwise a writer of the topic could use up an agency's requests."""
-    bus = Bus(tmp_path / "memory", partitions=PARTITIONS)
+    bus = Bus(partitions=PARTITIONS)
     written = Written(fire, bus)
     async with written.producer:
         await written.write()

@@ -10,7 +10,8 @@ from typing import Any, Final
 
 import pytest
 
-from nrmbus.directory import Identity, joining
+from agencies import BUS, NOW, SIGNAL, identity
+from nrmbus.directory import joining
 from nrmbus.events.model import PARTS, Event, Part
 from nrmbus.registrar.shard import Shard
 from nrmbus.rules import Agency
@@ -19,7 +20,7 @@ from nrmbus.wire.envelope import encode, with_letter
 from nrmbus.wire.keys.keys import SealingKey, SealTo
 from nrmbus.wire.letter import Container, seal
 from nrmbus.wire.record import Record
-from registrar.given import BUS, NOW, SIGNAL, Bus, check_history, to
+from registrar.given import Bus, check_history, to
 from registrar.test_directory import entered, rotated, state
 from registrar.test_shard import LETTER, REF, REFERRAL, registration
 
@@ -46,7 +47,7 @@ def agency_of(role: str) -> str:
 
 @pytest.fixture(scope="module", name="bus")
 def _bus(tmp_path_factory: pytest.TempPathFactory) -> Bus:
-    bus = Bus(tmp_path_factory.mktemp("bus"))
+    bus = Bus()
     for role in TABLE:
         bus.admit(agency_of(role), role)
     return bus
@@ -54,7 +55,7 @@ def _bus(tmp_path_factory: pytest.TempPathFactory) -> Bus:
 
 @pytest.fixture(name="fresh")
 def _fresh(tmp_path: Path) -> Bus:
-    return Bus(tmp_path)
+    return Bus()
 
 
 def sealed(bus: Bus, event: Event, readers: Mapping[Part, Readers]) -> Record:
@@ -209,7 +210,7 @@ def test_a_key_that_was_replaced_is_refused_after_the_overlap_also_for_the_sende
 
 def test_who_has_not_confirmed_its_key_yet_has_its_own_words_under_that_key_and_no_other(fresh: Bus) -> None:
     """An agency that has just joined may speak at once; a stranger's key in the place of its own is refused all the same."""
-    new = Identity.at(fresh._home / "ngo-new", "ngo-new")
+    new = identity("ngo-new")
     wanted = joining.Wanted(
         "ngo-new", "ngo_outreach", new.signing.public, new.sealing.public, new.witness.public, None, None
     )

@@ -5,12 +5,13 @@ from typing import Any
 
 import pytest
 
+from agencies import CASE, SIGNAL
 from nrmbus.events.model import Part
 from nrmbus.registrar.history_state import HistoryError
 from nrmbus.registrar.shard import Shard
 from nrmbus.wire import ids
 from nrmbus.wire.record import Record
-from registrar.given import CASE, SIGNAL, Bus, check_history, to
+from registrar.given import Bus, check_history, to
 
 CONSENT = {"purposes": ["information_sharing", "services"], "given_by": "individual", "form": "written"}
 REFUSAL = {"purposes": ["tracing"], "given_by": "individual"}
@@ -20,7 +21,7 @@ LETTER: dict[Part, dict[str, Any]] = {"coded": {}, "contact": {}, "identity": {}
 
 @pytest.fixture(name="bus")
 def _bus(tmp_path: Path) -> Bus:
-    return Bus(tmp_path)
+    return Bus()
 
 
 def with_many(bus: Bus, count: int) -> tuple[Shard, list[str]]:

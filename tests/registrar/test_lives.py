@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
-import registrar.given
+from agencies import SIGNAL
 from nrmbus.events.model import Part
 from nrmbus.registrar.shard import Shard
 from nrmbus.wire import ids
 from nrmbus.wire.record import Record
-from registrar.given import SIGNAL, Bus, check_history
+from registrar.given import Bus, check_history
 from registrar.test_directory import rotated
 from registrar.test_shard import LETTER, REF, REFERRAL, registration
 
@@ -22,8 +22,7 @@ ENDS = datetime(2026, 4, 1, tzinfo=UTC)
 @pytest.fixture
 def bus(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bus:
     """A bus for real cases on which all but the special unit have changed their keys in March."""
-    monkeypatch.setattr(registrar.given, "BUS", "0123456789abcdef")
-    found = Bus(tmp_path)
+    found = Bus(bus="0123456789abcdef")
     for agency in ("ngo-a", "statistics", "vac"):
         rotated(found, agency, ENDS - timedelta(days=10), timedelta(hours=72))
     return found

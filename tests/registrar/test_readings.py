@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from agencies import BUS, CASE, NOW
 from nrmbus.timekeeper.watch import Watch
-from registrar.given import BUS, CASE, NOW, Bus, check_history, to
+from registrar.given import Bus, check_history, to
 
 CASE_READ = {"what": "case", "purpose": "court"}
 SEARCHED = {"what": "search", "purpose": "audit"}
@@ -16,10 +17,7 @@ OWN = "5e" * 16
 
 @pytest.fixture(name="bus")
 def _bus(tmp_path: Path) -> Bus:
-    bus = Bus(tmp_path)
-    bus.admit("auditor", "auditor")
-    bus.admit("timekeeper", "timekeeper")
-    return bus
+    return Bus()
 
 
 def test_the_auditor_reads_a_case_and_nobody_hears_of_it(bus: Bus) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from agencies import BUS, CASE, NOW, SIGNAL
 from nrmbus.events.model import Part
 from nrmbus.registrar.history_state import HistoryError
 from nrmbus.registrar.records import Coordinates
@@ -16,7 +17,7 @@ from nrmbus.wire.keys.keys import SealingKey
 from nrmbus.wire.letter import Container, seal
 from nrmbus.wire.record import Record
 from nrmbus.wire.registration import Delivery, Registration
-from registrar.given import BUS, CASE, NOW, SIGNAL, Bus, as_record, check_history, to
+from registrar.given import Bus, as_record, check_history, to
 
 CONSENT = {"purposes": ["information_sharing", "services"], "given_by": "individual", "form": "written"}
 REFERRAL = {
@@ -33,7 +34,7 @@ LETTER: dict[Part, dict[str, Any]] = {
 
 @pytest.fixture(name="bus")
 def _bus(tmp_path: Path) -> Bus:
-    return Bus(tmp_path)
+    return Bus()
 
 
 def registration(decision: Decision) -> Registration:
@@ -333,7 +334,7 @@ class TestAPassingAnswer:
 
     def test_a_record_on_the_wrong_partition_is_set_aside(self, tmp_path: Path) -> None:
         """librdkafka's default partitioner differs from Kafka's own; the answer's code says so, and no number is spent."""
-        bus = Bus(tmp_path, partitions=3)
+        bus = Bus(partitions=3)
         wrong = (ids.partition_of(CASE, 3) + 1) % 3
         shard = bus.shard(wrong)
         decision = bus.signal(shard)

@@ -8,12 +8,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from agencies import SIGNAL
 from nrmbus.registrar.spill_file import NoRoomError, Scratch
 from nrmbus.wire import ids, material
 from nrmbus.wire.keys.keys import SigningKey
 from nrmbus.wire.record import REGISTRATION
 from nrmbus.wire.registration import verify_registration
-from registrar.given import SIGNAL, Bus, answered, as_record, check_history
+from registrar.given import Bus, answered, as_record, check_history
 
 CASES = [f"{number:02x}" * 16 for number in range(6)]
 CONSENT = {"purposes": ["services"], "receivers": ["fund"], "given_by": "individual", "form": "written"}
@@ -26,7 +27,7 @@ SAID = [
 
 @pytest.fixture(name="bus")
 def _bus(tmp_path: Path) -> Bus:
-    return Bus(tmp_path / "bus")
+    return Bus()
 
 
 @settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -36,7 +37,7 @@ def test_with_room_for_one_case_it_decides_as_with_room_for_all(
 ) -> None:
     """Spilled and reloaded state decides alike, after a restart too."""
     home = tmp_path_factory.mktemp("bus")
-    bus = Bus(home)
+    bus = Bus()
     narrow = bus.shard(scratch=Scratch(home / "scratch", at_hand=1))
     for case, (by, type_, data) in steps:
         bus.say(narrow, by, type_, data, case=case)
@@ -88,7 +89,7 @@ def test_what_lies_on_disk_has_no_name(bus: Bus, tmp_path: Path) -> None:
     for case in CASES:
         bus.signal(shard, case=case)
 
-    assert [each.name for each in tmp_path.iterdir()] == ["bus"]
+    assert list(tmp_path.iterdir()) == []
     check_history(bus, shard)
 
 

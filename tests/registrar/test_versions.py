@@ -5,13 +5,14 @@ from typing import Any
 
 import pytest
 
+from agencies import CASE
 from generations import before_version
 from nrmbus.events.registry import versions
 from nrmbus.registrar.history_state import HistoryError
 from nrmbus.registrar.shard import Decision, Shard
 from nrmbus.wire.record import REGISTRATION
 from nrmbus.wire.registration import Registration, verify_registration
-from registrar.given import CASE, Bus, check_history
+from registrar.given import Bus, check_history
 
 SERVICES: dict[int, Any] = {1: ["safe_shelter"], 2: [{"code": "safe_shelter", "time_frame": "24_hours"}]}
 REFERRAL = {"to": ["special-unit"], "mode": "referral", "reason": "FormalIdentification", "urgency": "emergency"}
@@ -19,7 +20,7 @@ REFERRAL = {"to": ["special-unit"], "mode": "referral", "reason": "FormalIdentif
 
 @pytest.fixture(name="bus")
 def _bus(tmp_path: Path) -> Bus:
-    return Bus(tmp_path)
+    return Bus()
 
 
 def refer(bus: Bus, shard: Shard, version: int, **more: Any) -> Decision:

@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from agencies import CASE, NOW
 from nrmbus.registrar.shard import Shard
 from nrmbus.rules import View
-from registrar.given import CASE, NOW, Bus, check_history, to
+from registrar.given import Bus, check_history, to
 from registrar.test_directory import state
 from registrar.test_shard import CONSENT, REFERRAL, registration
 
@@ -18,7 +19,7 @@ TAKEN_BACK = {"purposes": ["information_sharing", "services"]}
 @pytest.fixture
 def bus(tmp_path: Path) -> Bus:
     """A bus in memory."""
-    return Bus(tmp_path)
+    return Bus()
 
 
 def told(bus: Bus) -> Shard:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from agencies import BUS, CASE, NOW
 from auditor.played import with_header
 from generations import before_version
 from nrmbus.events.model import Draft
@@ -15,16 +16,14 @@ from nrmbus.rules import Due, View
 from nrmbus.timekeeper.watch import Watch, named_in
 from nrmbus.wire.history import HistoryFault
 from nrmbus.wire.record import AUDIENCE, MATERIAL, Record
-from registrar.given import BUS, CASE, NOW, Bus, check_history
+from registrar.given import Bus, check_history
 
 DAY = timedelta(hours=24)
 
 
 @pytest.fixture(name="bus")
 def _bus(tmp_path: Path) -> Bus:
-    bus = Bus(tmp_path)
-    bus.admit("timekeeper", "timekeeper")
-    return bus
+    return Bus()
 
 
 def watching(bus: Bus) -> Watch:

@@ -6,6 +6,7 @@ from typing import get_args
 
 import pytest
 
+from agencies import BUS
 from nrmbus.wire import base64, json, statement
 from nrmbus.wire.errors import WireError
 from nrmbus.wire.history import (
@@ -22,7 +23,7 @@ from nrmbus.wire.history import (
 from nrmbus.wire.keys.keys import SigningKey, VerifyKey
 from nrmbus.wire.record import AUDIENCE, MATERIAL, REGISTRATION, Record
 from nrmbus.wire.registration import Audience, Registration, sign_registration
-from registrar.given import BUS, Bus
+from registrar.given import Bus
 
 STRANGER = SigningKey.generate()
 REFUSED = 3
@@ -34,7 +35,7 @@ Alter = Callable[[Bus, list[Record]], object]
 @pytest.fixture(name="bus", scope="module")
 def _bus(tmp_path_factory: pytest.TempPathFactory) -> Bus:
     """Return a bus with four registrations, the third of which is a refusal."""
-    bus = Bus(tmp_path_factory.mktemp("bus"))
+    bus = Bus()
     shard = bus.shard()
     bus.signal(shard)
     bus.consents(shard, "vac")

@@ -5,6 +5,7 @@ from base64 import b64decode, b64encode
 from collections.abc import Callable
 from dataclasses import replace
 
+from agencies import BUS, CASE
 from auditor.alteration import Place, Row
 from auditor.evidence.forger import (  # fmt: skip
     FIRST,
@@ -56,7 +57,6 @@ from nrmbus.wire.log.checkpoint import origin_of
 from nrmbus.wire.log.note import Ed25519Signer, Signature
 from nrmbus.wire.record import REGISTRATION
 from nrmbus.wire.registration import Registration, sign_registration
-from registrar.given import BUS, CASE
 
 ALTERED: list[tuple[str, Change, str]] = [
     # registrations

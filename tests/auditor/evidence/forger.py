@@ -213,7 +213,7 @@ def entry(by: Callable[[Evidence], SigningKey], **fields: Any) -> Change:
 
 def operator(evidence: Evidence) -> SigningKey:
     """Return the key of the real operator."""
-    return evidence.bus._operator._key
+    return evidence.bus.operator._key
 
 
 def other_case(lines: Lines, evidence: Evidence) -> None:

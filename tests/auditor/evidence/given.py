@@ -7,6 +7,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from agencies import BUS, CASE, SIGNAL
 from nrmbus.auditor.evidence.file import Source, evidence_of, sealed
 from nrmbus.auditor.evidence.verifier import Key, Trust, Verification
 from nrmbus.auditor.history.history import Entry
@@ -22,7 +23,7 @@ from nrmbus.wire.log.mldsa import MLDSA44SigningKey
 from nrmbus.wire.log.note import Ed25519Signer, Ed25519Verifier, Note, vkey
 from nrmbus.wire.record import AUDIENCE, REGISTRATION, Record
 from nrmbus.wire.registration import Audience, Registration, verify_registration
-from registrar.given import BUS, CASE, SIGNAL, Bus
+from registrar.given import Bus
 
 ORIGIN = origin_of(BUS, 0)
 OTHER_CASE = "cd" * 16
@@ -78,9 +79,8 @@ class Evidence:
 
     def __post_init__(self) -> None:
         """Register a few events of two cases, in turn; one is refused."""
-        self.bus = bus = Bus(self.home)
-        bus.admit("registrar", "registrar")
-        bus.key = bus.identities["registrar"].signing
+        self.home.mkdir(parents=True, exist_ok=True)
+        self.bus = bus = Bus()
         shard = bus.shard()
         bus.signal(shard, case=OTHER_CASE)
         bus.signal(shard)
@@ -103,7 +103,7 @@ class Evidence:
     @property
     def operator(self) -> Key:
         """Return the key that signs the directory."""
-        public = VerifyKey(self.bus._operator.public).public
+        public = VerifyKey(self.bus.operator.public).public
         return key(Ed25519Verifier(f"nrmbus/{BUS}/operator", public))
 
     def note(self, text: bytes | None = None, witnesses: int | None = 2) -> bytes:

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 import desk.given
+from agencies import BUS, CASE, NOW
 from auditor.evidence.given import Evidence, Lines, of_kind, read
 from desk.given import Given, consumed, desk_of
 from nrmbus.auditor.evidence.file import evidence_of
@@ -22,7 +23,7 @@ from nrmbus.wire import base64
 from nrmbus.wire.envelope import decode
 from nrmbus.wire.letter import Container, Place
 from nrmbus.wire.record import Record
-from registrar.given import BUS, CASE, NOW, Bus, as_record, to
+from registrar.given import Bus, as_record, to
 
 CANARY = "CANARY Alina Example"
 REFERRAL: dict[str, Any] = {
@@ -56,8 +57,6 @@ class Story:
         self.bus, self.shard = self.evidence.bus, self.evidence.bus.shard()
         for record in self.bus.history:
             self.shard.memory.fold(record)
-        for agency, role in (("court", "court"), ("timekeeper", "timekeeper")):
-            self.bus.admit(agency, role)
         monkeypatch.setattr(desk.given, "town", lambda: self.bus)
         event = self.bus.event("ngo-a", "referral.submitted", REFERRAL, referral="cd" * 16, legalbasis="CoM 123/2009")
         submitted = self.bus.signed(event, PARTS, READERS)

@@ -12,6 +12,7 @@ from random import Random
 import cryptography
 import pytest
 
+from agencies import BUS, CASE
 from auditor.evidence.forger import LAST, without
 from auditor.evidence.given import (
     LASTING,
@@ -39,7 +40,6 @@ from nrmbus.wire.log.checkpoint import Policy
 from nrmbus.wire.log.note import vkey
 from nrmbus.wire.record import Record
 from nrmbus.wire.registration import Audience, verify_registration
-from registrar.given import BUS, CASE
 
 KEYS = [
     *(["--log", vkey(LOG.verifier), "--log", vkey(LASTING.verifier)]),

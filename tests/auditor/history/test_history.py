@@ -22,9 +22,7 @@ BOTH: tuple[Signatures, ...] = ("all", "last")
 @pytest.fixture
 def bus(tmp_path: Path) -> Bus:
     """A bus on which four signals were registered."""
-    bus = Bus(tmp_path)
-    bus.admit("registrar", "registrar")
-    bus.key = bus.identities["registrar"].signing
+    bus = Bus()
     shard = bus.shard()
     for number in range(4):
         bus.signal(shard, case=f"{number:032x}")

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from agencies import BUS, CASE
 from auditor.altered_topics import reading_of, taken
 from nrmbus.auditor.errors import LogError
 from nrmbus.auditor.history.history import Audited, History, HistoryError
@@ -18,7 +19,7 @@ from nrmbus.cli.audit import person_report
 from nrmbus.registrar.history_state import HistoryError as RefusedToRun
 from nrmbus.timekeeper.watch import Watch
 from nrmbus.wire.record import Record
-from registrar.given import BUS, CASE, Bus, check_history, to
+from registrar.given import Bus, check_history, to
 from registrar.kept_long_enough import LATER, OPEN_CASE, OTHER_CASE, OVER_AT, Kept, bare
 
 Cut = Callable[[Kept], list[Record]]

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from agencies import BUS, NOW
 from auditor.altered_topics import HISTORIES, REWRITTEN, Alter, reading_of, taken
 from auditor.evidence.given import ORIGIN, Evidence
 from auditor.given import refused
@@ -19,7 +20,7 @@ from nrmbus.registrar.shard import Shard
 from nrmbus.wire import statement
 from nrmbus.wire.record import REGISTRATION, Record
 from nrmbus.wire.registration import Registration
-from registrar.given import BUS, NOW, Bus, check_history
+from registrar.given import Bus, check_history
 
 
 class Audited:
@@ -27,7 +28,7 @@ class Audited:
 
     def __init__(self, home: Path) -> None:
         """Five registrations: the third was refused."""
-        self.bus = Bus(home)
+        self.bus = Bus()
         self.shard: Shard = self.bus.shard()
         self.bus.signal(self.shard)
         self.bus.consents(self.shard, "vac")

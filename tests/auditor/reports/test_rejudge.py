@@ -8,15 +8,15 @@ from typing import Any
 
 import pytest
 
+from agencies import CASE, NOW
 from auditor.played import first_scenario
 from nrmbus.auditor.history.history import History
 from nrmbus.auditor.reports.rejudge import otherwise
-from nrmbus.directory import Identity
 from nrmbus.registrar.shard import Shard
 from nrmbus.rules import Agency, Audience, Refusal, Rules
 from nrmbus.rules.emergency import ASKED
 from nrmbus.wire import ids, times
-from registrar.given import CASE, NOW, Bus
+from registrar.given import Bus
 from registrar.test_emergency import asks, known
 
 DAY = timedelta(days=1)
@@ -25,10 +25,7 @@ CONSENT = {"purposes": ["information_sharing"], "receivers": ["vac"], "given_by"
 
 @pytest.fixture(name="bus")
 def _bus(tmp_path: Path) -> Bus:
-    bus = Bus(tmp_path)
-    bus.admit("registrar", "registrar")
-    bus.key = bus.identities["registrar"].signing
-    return bus
+    return Bus()
 
 
 class Bent(Rules):
@@ -134,9 +131,7 @@ def test_whom_it_kept_in_the_dark_is_found(bus: Bus) -> None:
 def test_who_was_admitted_later_is_not_missed(bus: Bus, tmp_path: Path) -> None:
     """Today's directory has a special unit that a registration of that day could not know."""
     bus.signal(bus.shard())
-    later = bus._operator.entry(bus.directory, Identity.at(tmp_path / "unit-2", "unit-2"), "special_unit", NOW + DAY)
-    assert later is not None
-    bus.directory.add(later)
+    bus.admit("unit-2", "special_unit", NOW + DAY)
     history = History(bus.directory)
     history.take(bus.history[0], 0)
     today = Rules(bus.rules.profile, {**bus.agencies, "unit-2": Agency("unit-2", "special_unit")})
@@ -244,9 +239,7 @@ def test_a_refusal_under_another_code_or_basis_than_its_rules_is_found(bus: Bus,
 
 def test_a_fourth_asking_of_a_month_is_found_whichever_partition_it_was_let_in_on(tmp_path: Path) -> None:
     """Three on one partition, and one on another whose registrar did not look: together one too many."""
-    bus = Bus(tmp_path, partitions=2)
-    bus.admit("registrar", "registrar")
-    bus.key = bus.identities["registrar"].signing
+    bus = Bus(partitions=2)
     shards, history = {number: bus.shard(number) for number in range(2)}, History(bus.directory)
     for turn, number in enumerate((0, 0, 0, 1)):
         while ids.partition_of(ref := ids.new_ref(), 2) != number:

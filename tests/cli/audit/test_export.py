@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from agencies import BUS, CASE
 from auditor.evidence.given import ORIGIN, TIME, Evidence
 from auditor.live import STARTS, AuditedBus
 from brokers import Broker
@@ -21,7 +22,6 @@ from nrmbus.directory import Identity, LogIdentity, Operator
 from nrmbus.wire.log.checkpoint import witness_name
 from nrmbus.wire.log.cosignature import Cosigner
 from nrmbus.wire.log.note import Note
-from registrar.given import BUS, CASE
 
 OFF = "--off-the-record"
 AGENCIES = ("ngo-a", "special-unit", "vac")
