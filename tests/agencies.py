@@ -43,8 +43,8 @@ ROLES: Final[Mapping[str, str]] = {
     "migration": "migration",
     "police-x": "police_other",
     "embassy": "embassy",
-    "school": "education",
     "district": "education",
+    "school": "education",
     "hospital": "health",
     "guardianship": "guardianship",
     "child-commission": "child_commission",
@@ -52,9 +52,10 @@ ROLES: Final[Mapping[str, str]] = {
     "auditor": "auditor",
     "prosecution": "prosecution",
     "timekeeper": "timekeeper",
-    "registrar": "registrar",
     "statistics": "statistics",
+    "registrar": "registrar",
 }
+"""Id and role of everybody, in the order in which they joined: the directory's last entry is the registrar's."""
 SUPERVISORS: Final[Mapping[str, str]] = {"school": "district"}
 AGENCIES: Final[Mapping[str, Agency]] = {id: Agency(id, role, SUPERVISORS.get(id)) for id, role in ROLES.items()}
 
@@ -118,7 +119,7 @@ def town() -> Town:
 @cache
 def _joined(bus: str, roles: tuple[tuple[str, str], ...]) -> Directory:
     directory = Directory(bus, VerifyKey(operator().public))
-    for agency, role in sorted(roles, key=lambda each: each[0] in SUPERVISORS):
+    for agency, role in roles:
         _admit(directory, agency, role, JOINED)
     return directory
 

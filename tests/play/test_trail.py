@@ -1,7 +1,6 @@
 """The check of what the brokers hold: it sees each kind of anomaly, and none where there is none."""
 
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -25,7 +24,7 @@ def read(out: Out) -> Read:
 
 
 @pytest.fixture(name="records")
-def _records(tmp_path: Path) -> History:
+def _records() -> History:
     bus = Bus()
     shard = bus.shard()
     decisions = [bus.signal(shard)]
@@ -112,7 +111,7 @@ def test_what_was_acknowledged_and_is_not_there_is_lost(monkeypatch: pytest.Monk
     assert checked(monkeypatch, records, ("ngo-a", "ab" * 16, "nowhere")).lost == 1
 
 
-def test_what_was_sealed_again_is_not_counted_as_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_what_was_sealed_again_is_not_counted_as_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     """A letter whose audience had changed is counted under its own name, and is no anomaly."""
     bus = Bus()
     shard = bus.shard()

@@ -1,7 +1,6 @@
 """A history with three cases: one whose retention period is over, one held, and one open."""
 
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 from agencies import NOW, SIGNAL
 from nrmbus.rules import Rules
@@ -23,7 +22,7 @@ class Kept:
 
     SAYS_SO = 9
 
-    def __init__(self, home: Path) -> None:
+    def __init__(self) -> None:
         """Say it all."""
         self.bus = bus = Bus()
         bus.rules = Rules(ONE_YEAR, bus.agencies)

@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import pytest
 from aiokafka import ConsumerRecord
@@ -22,7 +21,7 @@ AGENCIES = strategies.sampled_from(["fund", "ngo-a", "special-unit", "vac"])
 
 
 @pytest.fixture
-def bus(tmp_path: Path) -> Bus:
+def bus() -> Bus:
     """A bus in memory."""
     return Bus()
 

@@ -1,7 +1,6 @@
 """The directory decides whose signatures the registrar takes, and to which keys letters may be sealed."""
 
 from datetime import datetime, timedelta
-from pathlib import Path
 
 import pytest
 from aiokafka import ConsumerRecord
@@ -22,7 +21,7 @@ READERS = ("special-unit", "statistics")
 
 
 @pytest.fixture
-def bus(tmp_path: Path) -> Bus:
+def bus() -> Bus:
     """A bus in memory."""
     return Bus()
 

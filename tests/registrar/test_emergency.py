@@ -3,7 +3,6 @@
 import json
 from collections.abc import Callable
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,7 +16,7 @@ from registrar.test_shard import REF, registration
 
 
 @pytest.fixture(name="bus")
-def _bus(tmp_path: Path) -> Bus:
+def _bus() -> Bus:
     return Bus()
 
 

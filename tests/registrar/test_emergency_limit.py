@@ -183,7 +183,7 @@ def counting(bus: Bus, askings: Askings) -> Shard:
 
 
 @pytest.mark.broken_trail(reason="partition 1 is written with a key of the test's own")
-async def test_what_is_written_elsewhere_is_waited_for_until_it_holds_or_not(fire: Fire, tmp_path: Path) -> None:
+async def test_what_is_written_elsewhere_is_waited_for_until_it_holds_or_not(fire: Fire) -> None:
     """An uncommitted request of another registrar is neither ignored nor counted before its commit.
 
     Given partition 1 with two committed requests and an open third, a shard of partition 0 with a request of its own
@@ -217,7 +217,7 @@ async def test_what_is_written_elsewhere_is_waited_for_until_it_holds_or_not(fir
 
 
 @pytest.mark.broken_trail(reason="partition 1 is written with a key of the test's own")
-async def test_what_no_registrar_of_this_bus_signed_is_not_counted_but_stops_it(fire: Fire, tmp_path: Path) -> None:
+async def test_what_no_registrar_of_this_bus_signed_is_not_counted_but_stops_it(fire: Fire) -> None:
     """Otherwise a writer of the topic could use up an agency's requests."""
     bus = Bus(partitions=PARTITIONS)
     written = Written(fire, bus)

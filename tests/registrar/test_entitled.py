@@ -5,7 +5,6 @@ The table is written out of section 3 of RULES.md by hand, so that a slip of the
 
 from collections.abc import Callable, Mapping
 from datetime import timedelta
-from pathlib import Path
 from typing import Any, Final
 
 import pytest
@@ -46,7 +45,7 @@ def agency_of(role: str) -> str:
 
 
 @pytest.fixture(scope="module", name="bus")
-def _bus(tmp_path_factory: pytest.TempPathFactory) -> Bus:
+def _bus() -> Bus:
     bus = Bus()
     for role in TABLE:
         bus.admit(agency_of(role), role)
@@ -54,7 +53,7 @@ def _bus(tmp_path_factory: pytest.TempPathFactory) -> Bus:
 
 
 @pytest.fixture(name="fresh")
-def _fresh(tmp_path: Path) -> Bus:
+def _fresh() -> Bus:
     return Bus()
 
 

@@ -1,6 +1,5 @@
 """Nothing is committed that cannot be read again, and nobody can take another's place in the history."""
 
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -20,7 +19,7 @@ LETTER: dict[Part, dict[str, Any]] = {"coded": {}, "contact": {}, "identity": {}
 
 
 @pytest.fixture(name="bus")
-def _bus(tmp_path: Path) -> Bus:
+def _bus() -> Bus:
     return Bus()
 
 

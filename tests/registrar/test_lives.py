@@ -1,7 +1,6 @@
 """An agency whose sealing key ended gets no sealed letter, and no sender may believe that the agency was reached."""
 
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -20,7 +19,7 @@ ENDS = datetime(2026, 4, 1, tzinfo=UTC)
 
 
 @pytest.fixture
-def bus(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bus:
+def bus() -> Bus:
     """A bus for real cases on which all but the special unit have changed their keys in March."""
     found = Bus(bus="0123456789abcdef")
     for agency in ("ngo-a", "statistics", "vac"):

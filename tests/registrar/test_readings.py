@@ -1,7 +1,6 @@
 """Readings on record: registered like everything, told to nobody, and nothing of a case by them; also at the timekeeper."""
 
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
 
@@ -16,7 +15,7 @@ OWN = "5e" * 16
 
 
 @pytest.fixture(name="bus")
-def _bus(tmp_path: Path) -> Bus:
+def _bus() -> Bus:
     return Bus()
 
 

@@ -1,7 +1,6 @@
 """One partition's registrar decides, numbers and routes, and its history records everything."""
 
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -33,7 +32,7 @@ LETTER: dict[Part, dict[str, Any]] = {
 
 
 @pytest.fixture(name="bus")
-def _bus(tmp_path: Path) -> Bus:
+def _bus() -> Bus:
     return Bus()
 
 
@@ -332,7 +331,7 @@ class TestAPassingAnswer:
         assert bus.take(shard, second, owner="ngo-a").outcome == "registered"
         check_history(bus, shard)
 
-    def test_a_record_on_the_wrong_partition_is_set_aside(self, tmp_path: Path) -> None:
+    def test_a_record_on_the_wrong_partition_is_set_aside(self) -> None:
         """librdkafka's default partitioner differs from Kafka's own; the answer's code says so, and no number is spent."""
         bus = Bus(partitions=3)
         wrong = (ids.partition_of(CASE, 3) + 1) % 3

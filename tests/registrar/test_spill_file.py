@@ -26,7 +26,7 @@ SAID = [
 
 
 @pytest.fixture(name="bus")
-def _bus(tmp_path: Path) -> Bus:
+def _bus() -> Bus:
     return Bus()
 
 

@@ -1,6 +1,5 @@
 """Every published version is judged, by the same Rules; of any other the sender learns which ones are."""
 
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,7 +18,7 @@ REFERRAL = {"to": ["special-unit"], "mode": "referral", "reason": "FormalIdentif
 
 
 @pytest.fixture(name="bus")
-def _bus(tmp_path: Path) -> Bus:
+def _bus() -> Bus:
     return Bus()
 
 

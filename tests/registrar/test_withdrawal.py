@@ -1,7 +1,6 @@
 """P7 at the bus's edge: a withdrawal reaches only the agency that it concerns, and a suspended agency owes its answer too."""
 
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
 
@@ -17,7 +16,7 @@ TAKEN_BACK = {"purposes": ["information_sharing", "services"]}
 
 
 @pytest.fixture
-def bus(tmp_path: Path) -> Bus:
+def bus() -> Bus:
     """A bus in memory."""
     return Bus()
 

@@ -33,7 +33,7 @@ Alter = Callable[[Bus, list[Record]], object]
 
 
 @pytest.fixture(name="bus", scope="module")
-def _bus(tmp_path_factory: pytest.TempPathFactory) -> Bus:
+def _bus() -> Bus:
     """Return a bus with four registrations, the third of which is a refusal."""
     bus = Bus()
     shard = bus.shard()

@@ -201,7 +201,7 @@ def directory(change: Callable[[Lines], object]) -> Change:
 
 
 def entry(by: Callable[[Evidence], SigningKey], **fields: Any) -> Change:
-    """Sign the last entry again, with other *fields*."""
+    """Sign the last entry again, which is the registrar's, with other *fields*."""
 
     def altered(lines: Lines, evidence: Evidence) -> None:
         last = of_kind(lines, "directory")[-1]

@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
-from pathlib import Path
 
 import pytest
 
@@ -20,7 +19,7 @@ BOTH: tuple[Signatures, ...] = ("all", "last")
 
 
 @pytest.fixture
-def bus(tmp_path: Path) -> Bus:
+def bus() -> Bus:
     """A bus on which four signals were registered."""
     bus = Bus()
     shard = bus.shard()

@@ -26,8 +26,8 @@ Cut = Callable[[Kept], list[Record]]
 
 
 @pytest.fixture(name="kept", scope="module")
-def _kept(tmp_path_factory: pytest.TempPathFactory) -> Kept:
-    return Kept(tmp_path_factory.mktemp("kept"))
+def _kept() -> Kept:
+    return Kept()
 
 
 def history_of(kept: Kept, records: list[Record]) -> History:
@@ -108,9 +108,9 @@ def watched(kept: Kept, records: list[Record]) -> Watch:
     return watch
 
 
-def test_every_submission_to_a_case_that_is_over_is_refused_as_unknown(tmp_path: Path) -> None:
+def test_every_submission_to_a_case_that_is_over_is_refused_as_unknown() -> None:
     """A new signal is refused too; repeated bytes get the old answer, other bytes under a used id are `id_reused`."""
-    kept = Kept(tmp_path)
+    kept = Kept()
     again = kept.bus.event("ngo-l", "case.signal_recorded", {"detector": "ngo_legal", "child": False, "urgency": "normal", "detected_abroad": False, "basis": ["indicators"]}, at=LATER)  # fmt: skip
     live = kept.bus.shard()
     for each in kept.history:

@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -24,7 +23,7 @@ CONSENT = {"purposes": ["information_sharing"], "receivers": ["vac"], "given_by"
 
 
 @pytest.fixture(name="bus")
-def _bus(tmp_path: Path) -> Bus:
+def _bus() -> Bus:
     return Bus()
 
 
@@ -128,7 +127,7 @@ def test_whom_it_kept_in_the_dark_is_found(bus: Bus) -> None:
     assert ("told_short", None, ("special-unit",)) in found
 
 
-def test_who_was_admitted_later_is_not_missed(bus: Bus, tmp_path: Path) -> None:
+def test_who_was_admitted_later_is_not_missed(bus: Bus) -> None:
     """Today's directory has a special unit that a registration of that day could not know."""
     bus.signal(bus.shard())
     bus.admit("unit-2", "special_unit", NOW + DAY)
@@ -237,7 +236,7 @@ def test_a_refusal_under_another_code_or_basis_than_its_rules_is_found(bus: Bus,
     assert ("cited_otherwise", instead.get("rule", "G-32")) in bent.found()
 
 
-def test_a_fourth_asking_of_a_month_is_found_whichever_partition_it_was_let_in_on(tmp_path: Path) -> None:
+def test_a_fourth_asking_of_a_month_is_found_whichever_partition_it_was_let_in_on() -> None:
     """Three on one partition, and one on another whose registrar did not look: together one too many."""
     bus = Bus(partitions=2)
     shards, history = {number: bus.shard(number) for number in range(2)}, History(bus.directory)

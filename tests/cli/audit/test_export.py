@@ -4,12 +4,12 @@ import asyncio
 import json
 import re
 import subprocess
-from datetime import UTC, datetime
 from pathlib import Path
+from shutil import copytree
 
 import pytest
 
-from agencies import BUS, CASE
+from agencies import BUS, CASE, ROLES, home
 from auditor.evidence.given import ORIGIN, TIME, Evidence
 from auditor.live import STARTS, AuditedBus
 from brokers import Broker
@@ -18,7 +18,7 @@ from nrmbus.auditor.log.cosignatures import Cosigned
 from nrmbus.auditor.web.offline_log import OffTheRecord
 from nrmbus.bus.folder import BusFolder, write_json
 from nrmbus.bus.kafka import clients
-from nrmbus.directory import Identity, LogIdentity, Operator
+from nrmbus.directory import SERVICES
 from nrmbus.wire.log.checkpoint import witness_name
 from nrmbus.wire.log.cosignature import Cosigner
 from nrmbus.wire.log.note import Note
@@ -44,13 +44,8 @@ async def _bus(broker: Broker) -> tuple[BusFolder, Evidence]:
     settings = json.loads((folder.path / "bus.json").read_bytes())
     write_json(folder.path / "bus.json", settings | {"bus": BUS})
     evidence = Evidence(folder.path)
-    operator, directory = Operator(folder.path), evidence.bus.directory
-    auditor = Identity.at(folder.service("auditor"), "auditor")
-    entry = operator.entry(
-        directory, auditor, "auditor", datetime(2026, 1, 1, tzinfo=UTC), log=LogIdentity.at(folder.service("auditor"))
-    )
-    assert entry is not None
-    directory.add(entry)
+    copytree(home() / "keys", folder.path / "keys", dirs_exist_ok=True)
+    copytree(home() / "auditor", folder.service("auditor"), dirs_exist_ok=True)
     await published(folder, evidence)
     return folder, evidence
 
@@ -102,7 +97,12 @@ async def test_a_case_is_exported_and_verified(bus: tuple[BusFolder, Evidence], 
     assert re.match(r"OFF THE RECORD \(unanswered\): export, by [0-9]{6}, for audit\. .*\n", done.stderr)
     assert [each.what for each in OffTheRecord(folder.service("auditor")).left().readings] == ["export"]
     keys = re.findall(r"^  (--\w+) (\S+)$", done.stdout, re.MULTILINE)
-    assert [option for option, _ in keys] == ["--log", "--log", *["--witness"] * 8, "--operator"]
+    assert [option for option, _ in keys] == [
+        "--log",
+        "--log",
+        *["--witness"] * len(ROLES.keys() - SERVICES.keys()),
+        "--operator",
+    ]
     named = [*(witness.verifier.name for witness in witnesses(evidence)), "nrmbus"]
     given = [
         part
