@@ -4,42 +4,17 @@ What is heard is folded into the agency's own view and put through every line of
 Everybody and everything is invented; nothing is judged, since a procedure hears only what was registered.
 """
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any, Final
 
+from agencies import AGENCIES, NOW, POLICY, reference
 from nrmbus.desk.procedure.interface import Heard, Procedure, Result, Settings, Task, hear, refused
 from nrmbus.events.model import Data, Draft, Event, Fact, Frozen
-from nrmbus.rules import Agency, Rules, View, load_profile
+from nrmbus.rules import Rules, View, load_profile
 
-MONDAY: Final = datetime(2026, 3, 2, 5, 0, tzinfo=UTC)
-"""9:00 in Baku."""
-
-AGENCIES: Final[Mapping[str, Agency]] = {
-    id: Agency(id, role)
-    for id, role in {
-        "special-unit": "special_unit",
-        "police-x": "police_other",
-        "shelter": "shelter_state",
-        "ngo-shelter": "ngo_shelter",
-        "ngo-a": "ngo_outreach",
-        "ngo-l": "ngo_legal",
-        "vac": "vac",
-        "fund": "fund",
-        "migration": "migration",
-        "embassy": "embassy",
-        "school": "education",
-        "guardianship": "guardianship",
-    }.items()
-}
-RULES: Final = Rules(load_profile("az@2022-04-29"), AGENCIES)
-
-
-def reference(alias: str) -> str:
-    """The 128 random bits that *alias* stands for; here not random, so that tests repeat."""
-    return hashlib.sha256(alias.encode()).hexdigest()[:32]
+RULES: Final = Rules(load_profile(POLICY), AGENCIES)
 
 
 def event_id(alias: str) -> str:
@@ -69,7 +44,7 @@ def says(by: str, data: Data, ref: str | None = None, **rest: Any) -> Word:
 
 def moment(hours: float) -> datetime:
     """*hours* after Monday 9:00."""
-    return MONDAY + timedelta(hours=hours)
+    return NOW + timedelta(hours=hours)
 
 
 class Story:

@@ -6,7 +6,8 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from given import MONDAY, event_id, given, moment, says
+from agencies import NOW
+from given import event_id, given, moment, says
 from nrmbus.events.consent import ConsentGiven, ConsentOverridden, ConsentRefused
 from nrmbus.events.identification import StatusDecided
 from nrmbus.events.payment import Amount, PaymentOrdered
@@ -43,7 +44,7 @@ def order(decision: str, *, payee: Literal["person", "deposit"] = "person", tari
 
 def hours(year: int, month: int, day: int, hour: int) -> float:
     """Return a time in Baku, in hours after the story's Monday."""
-    return (datetime(year, month, day, hour, tzinfo=ZoneInfo("Asia/Baku")) - MONDAY).total_seconds() / 3600
+    return (datetime(year, month, day, hour, tzinfo=ZoneInfo("Asia/Baku")) - NOW).total_seconds() / 3600
 
 
 class TestAllowance:

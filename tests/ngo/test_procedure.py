@@ -1,6 +1,7 @@
 """The NGO's procedure, line by line."""
 
-from given import Story, Word, given, reference, says
+from agencies import reference
+from given import Story, Word, given, says
 from nrmbus.events.case import SignalRecorded
 from nrmbus.events.codes import Purpose
 from nrmbus.events.consent import ConsentGiven, ConsentOverridden, ConsentRefused, ConsentWithdrawn

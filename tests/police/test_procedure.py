@@ -1,6 +1,7 @@
 """The special unit's procedure, line by line."""
 
-from given import given, moment, reference, says
+from agencies import reference
+from given import given, moment, says
 from nrmbus.events.identification import InterviewHeld, ReasonableGroundsDecided
 from nrmbus.events.recovery import PeriodStarted
 from nrmbus.events.referral import ReferralAccepted, ReferralSubmitted

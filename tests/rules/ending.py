@@ -3,12 +3,13 @@
 from collections.abc import Iterator
 from typing import Any, Final
 
+from agencies import POLICY
 from nrmbus.events.model import Event, Fact
 from nrmbus.rules import Clock, load_profile
-from rules.given import AZ, Bench
+from rules.given import Bench
 
 UNIT: Final = "special-unit"
-PROFILE: Final = load_profile(AZ)
+PROFILE: Final = load_profile(POLICY)
 FOR_GOOD: Final = frozenset(
     {"G-01", "G-02", "G-03", "G-04", "G-05", "G-06", "G-10", "G-30", "G-31", "G-36", "G-40", "G-51", "G-52"}
 )

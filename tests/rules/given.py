@@ -3,48 +3,20 @@
 The stories at the end bring a case to where a test begins. Everything is invented.
 """
 
-import hashlib
 import re
 from collections.abc import Mapping
 from copy import copy
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
+from agencies import AGENCIES, NOW, POLICY, reference
 from nrmbus.events.model import Event, Fact, Part
 from nrmbus.events.registry import data_type
-from nrmbus.rules import Agency, Audience, Due, Profile, Refusal, Rules, View, load_profile
+from nrmbus.rules import Audience, Due, Profile, Refusal, Rules, View, load_profile
 
-AZ: Final = "az@2022-04-29"
 BAKU = ZoneInfo("Asia/Baku")
-FIRST = datetime(2026, 3, 2, 5, 0, tzinfo=UTC)
-"""Monday 2 March 2026, 9:00 in Baku: 0:00 of every story."""
-
-ROLES: Final = {
-    "ngo-a": "ngo_outreach",
-    "ngo-l": "ngo_legal",
-    "special-unit": "special_unit",
-    "shelter": "shelter_state",
-    "ngo-shelter": "ngo_shelter",
-    "vac": "vac",
-    "fund": "fund",
-    "migration": "migration",
-    "police-x": "police_other",
-    "embassy": "embassy",
-    "school": "education",
-    "district": "education",
-    "hospital": "health",
-    "guardianship": "guardianship",
-    "child-commission": "child_commission",
-    "court": "court",
-    "auditor": "auditor",
-    "prosecution": "prosecution",
-    "timekeeper": "timekeeper",
-}
-AGENCIES: Final[Mapping[str, Agency]] = {
-    id: Agency(id, role, "district" if id == "school" else None) for id, role in ROLES.items()
-}
 
 DEFAULTS: Final[Mapping[str, Mapping[str, Any]]] = {
     "case.signal_recorded": {
@@ -137,7 +109,7 @@ NOT_A_VICTIM: Final = {
 
 def with_years(**years: int) -> Profile:
     """The profile after a lawyer has filled in *years* by class."""
-    profile = load_profile(AZ)
+    profile = load_profile(POLICY)
     rows = {name: row.model_copy(update={"years": years.get(name)}) for name, row in profile.retention.classes.items()}
     return profile.model_copy(update={"retention": profile.retention.model_copy(update={"classes": rows})})
 
@@ -145,17 +117,12 @@ def with_years(**years: int) -> Profile:
 ONE_YEAR: Final = with_years(care=1, decisions=1, money=1)
 
 
-def reference(alias: str) -> str:
-    """The 128 random bits that *alias* stands for; here not random, so that tests repeat."""
-    return hashlib.sha256(alias.encode()).hexdigest()[:32]
-
-
 def moment(text: str) -> datetime:
     """``1:10`` after the first step, or ``d4 11:00`` of the fourth day after the first."""
     found = re.fullmatch(r"(?:d(\d+) )?(\d+):(\d\d)", text)
     assert found
     days, hours, minutes = (int(part or 0) for part in found.groups())
-    begin = FIRST if found[1] is None else FIRST - timedelta(hours=9)
+    begin = NOW if found[1] is None else NOW - timedelta(hours=9)
     return begin + timedelta(days=days, hours=hours, minutes=minutes)
 
 
@@ -187,11 +154,11 @@ class Bench:
     """One case: its history, the registrar's view of it, and a clock that only the test moves."""
 
     def __init__(self, profile: Profile | None = None, *, case: str = "woman") -> None:
-        self.rules = Rules(profile or load_profile(AZ), AGENCIES)
+        self.rules = Rules(profile or load_profile(POLICY), AGENCIES)
         self.subject = reference(case)
         self.view: View = self.rules.start(self.subject)
         self.facts: list[Fact] = []
-        self.now = FIRST
+        self.now = NOW
 
     def fork(self) -> "Bench":
         """Return a copy of the case that continues independently from here."""
@@ -223,7 +190,7 @@ class Bench:
             recordedtime=recorded,
             sequence=number,
             actor=actor,
-            policy=AZ,
+            policy=POLICY,
             data=data,
             approver=approver,
             legalbasis=legal,

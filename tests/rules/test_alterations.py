@@ -9,12 +9,13 @@ from typing import Any
 import pytest
 
 import plain_yaml
+from agencies import AGENCIES, POLICY
 from nrmbus.events.model import Event, Fact
 from nrmbus.events.registry import data_type
 from nrmbus.rules import Profile, ProfileError, Rules, View, profile_text
 from nrmbus.rules.judge.judge import Judge
 from rules.audience_rows import ROWS
-from rules.given import AGENCIES, AZ, Bench
+from rules.given import Bench
 from rules.stories import (
     acknowledged,
     begun,
@@ -29,7 +30,7 @@ from rules.stories import (
     under_review,
 )
 
-VALUES: dict[str, Any] = plain_yaml.read(profile_text(AZ))
+VALUES: dict[str, Any] = plain_yaml.read(profile_text(POLICY))
 """Values of the profile, as plain data."""
 
 

@@ -4,6 +4,7 @@ from typing import get_args
 
 import pytest
 
+from agencies import POLICY
 from nrmbus.events.registry import TYPES
 from nrmbus.rules import Agency, Rules, load_profile
 from nrmbus.rules.audience import TERMS
@@ -14,10 +15,10 @@ from nrmbus.rules.tables import Tables
 from nrmbus.rules.vocabulary import Answerable, Condition, Record, Term
 from rules.audience_rows import ROWS
 from rules.audience_words import Seen
-from rules.given import AZ, Bench
+from rules.given import Bench
 from rules.stories import consented, housed, identified, planned, presumed, screened, signalled
 
-PROFILE = load_profile(AZ)
+PROFILE = load_profile(POLICY)
 
 
 @pytest.mark.parametrize("row", ROWS, ids=[f"{n} {row.by} {row.type}" for n, row in enumerate(ROWS)])

@@ -5,8 +5,9 @@ from typing import Final
 
 import pytest
 
+from agencies import reference
 from rules.ending import can_be_ended
-from rules.given import NEGATIVE, Bench, reference
+from rules.given import NEGATIVE, Bench
 from rules.wandering import UNIT, attempt, bench, is_closable, said_in, wandered
 
 SEEDS: Final = 200

@@ -4,9 +4,10 @@ from collections.abc import Callable
 
 import pytest
 
+from agencies import AGENCIES
 from nrmbus.events.model import Fact
 from nrmbus.rules import Agency, Rules
-from rules.given import AGENCIES, Bench
+from rules.given import Bench
 from rules.stories import (
     acknowledged,
     begun,

@@ -4,9 +4,10 @@ from dataclasses import asdict
 
 import pytest
 
+from agencies import POLICY
 from nrmbus.events.model import Part
 from nrmbus.rules import Refusal, load_profile
-from rules.given import AZ, Bench
+from rules.given import Bench
 from rules.judge.refused_emergency import ASKED, TWO, UNIT, g_71, g_72, more
 from rules.stories import child_planned, child_signalled, planned, presumed
 
@@ -136,7 +137,7 @@ def test_the_asker_alone_opens_the_parts_that_the_reason_needs(by: str, reason: 
 )
 def test_an_emergency_opens_nothing_that_the_role_may_never_open(needed: list[Part], opens: set[Part] | None) -> None:
     """Whatever parts a profile lists for a reason, a hospital gets no story; a role without any part cannot ask."""
-    profile = load_profile(AZ)
+    profile = load_profile(POLICY)
     parts = {**profile.emergency.parts, "missing_person": tuple(needed)}
     b = planned(Bench(profile.model_copy(update={"emergency": profile.emergency.model_copy(update={"parts": parts})})))
     b.say("vac", "consent.given", receivers=["hospital"])

@@ -7,10 +7,11 @@ from typing import Any, Final
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from agencies import AGENCIES, POLICY
 from nrmbus.events.model import Fact
 from nrmbus.rules import Agency, Rules, load_profile
 from rules.ending import can_be_ended
-from rules.given import AGENCIES, AZ, Bench
+from rules.given import Bench
 from rules.stories import (
     acknowledged,
     begun,
@@ -36,7 +37,7 @@ EVERYBODY: Final = {
     "court-2": Agency("court-2", "court"),
     "migration-2": Agency("migration-2", "migration"),
 }
-PROFILE: Final = load_profile(AZ)
+PROFILE: Final = load_profile(POLICY)
 
 
 def courts_asked(b: Bench) -> Bench:

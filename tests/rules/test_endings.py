@@ -5,9 +5,10 @@ from typing import Any, Final
 
 import pytest
 
+from agencies import POLICY
 from nrmbus.events.model import Fact
 from nrmbus.rules import load_profile
-from rules.given import AZ, Bench
+from rules.given import Bench
 from rules.stories import (
     BODIES,
     acknowledged,
@@ -115,7 +116,7 @@ def test_a_clock_of_a_reference_or_an_agency_does_not_end_by_somebody_elses_doin
     code: str, story: Story, by: str, type: str, said: dict[str, Any]
 ) -> None:
     """The same said by a hospital that nobody asked ends nothing; a clock of the whole case asks not who."""
-    if load_profile(AZ).clocks[code].scope == "case":
+    if load_profile(POLICY).clocks[code].scope == "case":
         assert by != "hospital"
         return
     before, after = _after(story, "hospital", type, said)
@@ -125,7 +126,7 @@ def test_a_clock_of_a_reference_or_an_agency_does_not_end_by_somebody_elses_doin
 
 def test_every_ending_of_the_profile_is_shown_above() -> None:
     """So that one taken out of the profile fails here."""
-    profile = load_profile(AZ)
+    profile = load_profile(POLICY)
     written = {(code, name) for code, rule in profile.clocks.items() for end in rule.ends_by for name in end.events}
     assert {(code, type) for code, _, _, type, _ in ENDINGS} == written
 
@@ -184,7 +185,7 @@ def test_each_clock_starts_where_the_profile_says_and_is_owed_by_whom_it_names()
         ("D-REVIEW", UNIT): ("ngo-a",),
         **{("D-ERASE", each): ("court",) for each in ("court", "migration", "ngo-a", "ngo-l", "shelter", UNIT, "vac")},
     }
-    assert {code for code, _ in found} == set(load_profile(AZ).clocks)
+    assert {code for code, _ in found} == set(load_profile(POLICY).clocks)
     court = unit_refused(Bench())
     court.hear(Fact.of(court.event("ngo-a", "review.requested", ref="V-1", kind="court"), (), court.now, 99))
     assert [clock.answerable for clock in court.rules.clocks(court.view)] == ["court"]

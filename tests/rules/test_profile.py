@@ -6,6 +6,7 @@ import pytest
 import yaml
 
 import plain_yaml
+from agencies import AGENCIES, POLICY
 from nrmbus.rules import (
     ProfileError,
     Rules,
@@ -16,10 +17,9 @@ from nrmbus.rules import (
     read_profile,
 )
 from nrmbus.rules.calendar import Calendar
-from rules.given import AGENCIES, AZ
 
-PROFILE = load_profile(AZ)
-TEXT = profile_text(AZ)
+PROFILE = load_profile(POLICY)
+TEXT = profile_text(POLICY)
 CALENDAR = Calendar.of(PROFILE)
 
 PINNED = "7415333876403c10fe15b839379a0f3ed75396b5a28f37204689e6b7fdb7922a"
@@ -91,8 +91,8 @@ def test_a_rule_that_is_not_written_is_not_put_in_force() -> None:
 
 def test_an_unknown_profile_is_answered_with_those_there_are() -> None:
     """The name asked for is not repeated."""
-    assert profile_names() == (AZ,)
-    with pytest.raises(UnknownProfileError, match=AZ):
+    assert profile_names() == (POLICY,)
+    with pytest.raises(UnknownProfileError, match=POLICY):
         load_profile("zz@2000-01-01")
 
 

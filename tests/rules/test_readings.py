@@ -2,7 +2,8 @@
 
 import pytest
 
-from rules.given import NEGATIVE, Bench, reference
+from agencies import reference
+from rules.given import NEGATIVE, Bench
 from rules.stories import (
     BODIES,
     LEGAL,

@@ -6,6 +6,7 @@ from typing import Any, Final
 
 import pytest
 
+from agencies import AGENCIES, POLICY
 from nrmbus.events.casting import in_version
 from nrmbus.events.model import Event, Fact
 from nrmbus.events.referral import ReferralSubmittedV3, ServiceAsked
@@ -15,10 +16,10 @@ from nrmbus.rules import Status, load_profile
 from nrmbus.rules.judge.check import Question
 from nrmbus.rules.judge.course import hold_must_stand, shelter_not_open, wrong_state
 from nrmbus.rules.tables import Roles, Tables
-from rules.given import AGENCIES, AZ, NEGATIVE, NOT_A_VICTIM, Bench
+from rules.given import NEGATIVE, NOT_A_VICTIM, Bench
 from rules.stories import closed, consented, offered, referred, signalled, unit_refused, without_status
 
-PROFILE = load_profile(AZ)
+PROFILE = load_profile(POLICY)
 TABLES = Tables.of(PROFILE)
 UNIT = "special-unit"
 STATUSES: Final[dict[str, Status]] = {

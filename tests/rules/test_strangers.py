@@ -5,9 +5,10 @@ from typing import Any, Final
 
 import pytest
 
+from agencies import NOW, ROLES, reference
 from nrmbus.events.registry import TYPES
 from nrmbus.rules import Refusal
-from rules.given import DEFAULTS, FIRST, ROLES, Bench, reference
+from rules.given import DEFAULTS, Bench
 from rules.stories import accepted, child_signalled, closed, erasing
 
 SEEING: Final = {"court", "prosecution", "auditor", "timekeeper"}
@@ -44,7 +45,7 @@ def answers(b: Bench, type: str) -> set[str]:
         assert ROLES[by] not in SEEING
         if b.view.count_for(by):
             continue
-        for at in (b.now, FIRST - timedelta(days=1)):
+        for at in (b.now, NOW - timedelta(days=1)):
             for letter in {False, data.letter is not None}:
                 more = {"ref": "R-1", "actor": "A-1", "approver": "A-2", "letter": letter, "at": at}
                 found.append(b.ask(by, type, **{**said, **more}))
@@ -69,7 +70,7 @@ def test_p2_a_stranger_is_told_the_same_of_every_case(type: str) -> None:
 def test_p2_opening_a_taken_reference_shows_only_that_it_is_taken(type: str) -> None:
     """The refusal reads as one for an unknown case: neither the case's beginning nor the end of access shows."""
     for name, b in cases().items():
-        for at in (b.now, FIRST - timedelta(days=1)):
+        for at in (b.now, NOW - timedelta(days=1)):
             refusal = b.ask("embassy", type, letter=True, at=at)
             assert refusal is not None
             assert refusal.rule == "G-02", name

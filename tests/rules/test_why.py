@@ -5,15 +5,16 @@ from typing import get_args
 
 import pytest
 
+from agencies import AGENCIES, POLICY
 from nrmbus.rules import load_profile
 from nrmbus.rules.vocabulary import Term
 from nrmbus.rules.why import FOR, SENTENCES, WORDS, ReasonCode
 from rules.audience_rows import ROWS
 from rules.audience_words import Seen
-from rules.given import AGENCIES, AZ, Bench
+from rules.given import Bench
 from rules.stories import consented, planned, referred, signalled
 
-PROFILE = load_profile(AZ)
+PROFILE = load_profile(POLICY)
 
 
 def reasons(b: Bench, by: str, type_: str, **said: object) -> dict[str, str]:

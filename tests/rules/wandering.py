@@ -5,28 +5,21 @@ from collections.abc import Callable, Iterator, Mapping
 from datetime import timedelta
 from typing import Any, Final
 
+from agencies import AGENCIES, POLICY
 from nrmbus.events.model import Fact
-from nrmbus.rules import Agency, Rules, load_profile
+from nrmbus.rules import Rules, load_profile
 from nrmbus.rules.tables import Tables
-from rules.given import AZ, Bench
+from rules.given import Bench
 
 UNIT: Final = "special-unit"
-PROFILE: Final = load_profile(AZ)
-ROLES: Final[Mapping[str, str]] = {
-    "ngo-a": "ngo_outreach",
-    "ngo-l": "ngo_legal",
-    "vac": "vac",
-    "shelter": "shelter_state",
-    "ngo-shelter": "ngo_shelter",
-    UNIT: "special_unit",
-    "fund": "fund",
-    "migration": "migration",
-    "guardianship": "guardianship",
-    "child-commission": "child_commission",
-    "court": "court",
-    "timekeeper": "timekeeper",
-}
-WORLD: Final = {id: Agency(id, role) for id, role in ROLES.items()}
+PROFILE: Final = load_profile(POLICY)
+WORLD: Final = {
+    id: AGENCIES[id]
+    for id in (
+        "ngo-a", "ngo-l", "vac", "shelter", "ngo-shelter", UNIT, "fund", "migration", "guardianship", "child-commission",
+        "court", "timekeeper",
+    )
+}  # fmt: skip
 WORLD_WITHOUT_COURT: Final = {id: agency for id, agency in WORLD.items() if id != "court"}
 
 Fields = Mapping[str, Any]
@@ -78,7 +71,7 @@ _NAMED: Final = tuple(
 )
 _CHOICES: Final = (*_NAMED, *(_OFTEN * 4))
 _BY: Final = {
-    name: tuple(id for id, role in ROLES.items() if role in publishers and role != "timekeeper")
+    name: tuple(id for id, agency in WORLD.items() if agency.role in publishers - {"timekeeper"})
     for name, publishers in Tables.of(PROFILE).publishers.items()
 }
 WAITS: Final = (0, 0, 0, 0, 2, 30, 24 * 9, 24 * 40)
@@ -120,7 +113,7 @@ def opened(b: Bench, dice: random.Random) -> None:
     """Somebody gives the signal, of an adult or a child, and the person agrees to a few."""
     by = dice.choice(("ngo-a", "ngo-a", "ngo-a", "vac", UNIT))
     child = dice.random() < 0.25
-    attempt(b, by, "case.signal_recorded", detector=ROLES[by], child=child)
+    attempt(b, by, "case.signal_recorded", detector=WORLD[by].role, child=child)
     for each in _TO:
         if dice.random() < 0.7:
             attempt(b, by, "consent.overridden" if each == by else "consent.given", receivers=[each])
@@ -163,7 +156,7 @@ SETTLING: Final[tuple[tuple[str, Fields], ...]] = (
 
 def may_close(b: Bench) -> str | None:
     """Return an agency that may close the case now, or None."""
-    for by in ROLES:
+    for by in WORLD:
         for type in ("case.closed", "case.signal_dismissed"):
             event = b.event(by, type, **{"reason": "lost_contact"} if type == "case.closed" else {}, approver="A-2")
             if b.rules.judge(b.view, event, b.now) is None:

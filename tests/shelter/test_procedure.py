@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given as for_all
 from hypothesis import strategies as st
 
-from given import Answer, Story, Word, given, moment, reference, says
+from agencies import reference
+from given import Answer, Story, Word, given, moment, says
 from nrmbus.events.consent import ConsentGiven
 from nrmbus.events.shelter import Admitted, BedOffered, BedRefused, BedRequested, Discharged, OfferLapsed
 from nrmbus.shelter import procedure

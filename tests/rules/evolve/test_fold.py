@@ -7,10 +7,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from agencies import AGENCIES, POLICY, ROLES
 from nrmbus.events.model import Fact
 from nrmbus.rules import Rules, View, load_profile
 from nrmbus.rules.persistent_map import DRAWER, PersistentMap
-from rules.given import AGENCIES, AZ, ROLES, Bench
+from rules.given import Bench
 from rules.stories import (
     child_identified,
     child_planned,
@@ -25,7 +26,7 @@ from rules.stories import (
     without_status,
 )
 
-RULES = Rules(load_profile(AZ), AGENCIES)
+RULES = Rules(load_profile(POLICY), AGENCIES)
 
 
 def _reviewed(b: Bench) -> Bench:

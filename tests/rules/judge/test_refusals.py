@@ -4,12 +4,12 @@ from collections.abc import Callable
 
 import pytest
 
+from agencies import POLICY
 from nrmbus.rules import Refusal, load_profile
 from nrmbus.rules.judge.judge import CHECKS, OF_THE_ROW
-from rules.given import AZ
 from rules.judge import refused_course, refused_emergency, refused_parties, refused_protection
 
-PROFILE = load_profile(AZ)
+PROFILE = load_profile(POLICY)
 STORIES: dict[str, Callable[[], tuple[Refusal | None, Refusal | None]]] = {
     **refused_parties.STORIES,
     **refused_protection.STORIES,
