@@ -94,11 +94,11 @@ def log_keys() -> LogIdentity:
 class Town:
     """Everybody on one bus, with keys and a directory."""
 
-    def __init__(self, bus: str = BUS, roles: Mapping[str, str] = ROLES) -> None:
-        """Let everybody of *roles* have joined the *bus*."""
+    def __init__(self, bus: str = BUS, roles: Mapping[str, str] = ROLES, since: datetime = JOINED) -> None:
+        """Let everybody of *roles* have joined the *bus* at *since*."""
         self.bus = bus
         self.operator = operator()
-        self.directory = _copied(_joined(bus, tuple(roles.items())))
+        self.directory = _copied(_joined(bus, tuple(roles.items()), since))
         self.identities = {agency: identity(agency) for agency in roles}
         self.agencies = {agency: Agency(agency, role, SUPERVISORS.get(agency)) for agency, role in roles.items()}
         self.rules = Rules(load_profile(POLICY), self.agencies)
@@ -117,10 +117,10 @@ def town() -> Town:
 
 
 @cache
-def _joined(bus: str, roles: tuple[tuple[str, str], ...]) -> Directory:
+def _joined(bus: str, roles: tuple[tuple[str, str], ...], since: datetime) -> Directory:
     directory = Directory(bus, VerifyKey(operator().public))
     for agency, role in roles:
-        _admit(directory, agency, role, JOINED)
+        _admit(directory, agency, role, since)
     return directory
 
 

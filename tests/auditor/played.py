@@ -10,10 +10,11 @@ from functools import cache
 from hashlib import sha256
 from importlib import resources
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from shutil import copytree
 
+from agencies import BUS, POLICY, ROLES, Town, home
 from nrmbus.auditor.history.history import Audited, Entry, History, Signatures, rules_of
-from nrmbus.directory import Directory, Identity, LogIdentity, Operator
+from nrmbus.directory import Directory, Identity
 from nrmbus.events.delivery import LetterOpened
 from nrmbus.events.model import Event, Fact
 from nrmbus.play.memory import MemoryBus
@@ -22,12 +23,9 @@ from nrmbus.play.reader import parse
 from nrmbus.rules import Refusal, Rules, View
 from nrmbus.wire import ids
 from nrmbus.wire.envelope import decode, encode
-from nrmbus.wire.keys.keys import VerifyKey
 from nrmbus.wire.record import AUDIENCE, MATERIAL, REGISTRATION, Record
 from nrmbus.wire.registration import NOTHING_BEFORE, Audience, Policy, Registration, sign_registration
 
-BUS = "play-0123456789abcdef"
-POLICY = "az@2022-04-29"
 FIRST = "01-woman-referred-by-ngo"
 DOWN = "migration"
 AUDIENCE_CHANGED = Refusal("audience_changed", "W9", "[D]", "")
@@ -119,21 +117,14 @@ def written(auditor: Path | None = None) -> Written:
     scenario, stage = parse(text, FIRST), MemoryBus()
     assert play(scenario, stage, keep_going=True).played == len(scenario.steps)
     roles = {name: each.role for name, each in scenario.agencies.items()}
-    roles |= {"registrar": "registrar", "timekeeper": "timekeeper", "statistics": "statistics", LATER: "hotline"}
-    roles |= {"auditor": "auditor"} if auditor else {}
-    with TemporaryDirectory() as scratch:
-        home = Path(scratch)
-        operator = Operator(home)
-        directory = Directory(BUS, VerifyKey(operator.public))
-        homes = {name: auditor if auditor and name == "auditor" else home / name for name in roles}
-        identities = {name: Identity.at(homes[name], name) for name in roles}
-        for name, role in roles.items():
-            since = scenario.starts - timedelta(days=1) if name != LATER else scenario.starts + timedelta(days=3650)
-            log = LogIdentity.at(homes[name]) if name == "auditor" else None
-            entry = operator.entry(directory, identities[name], role, since, log=log)
-            assert entry is not None
-            directory.add(entry)
-    found = Written(directory, identities, rules_of(directory, POLICY))
+    roles |= {
+        name: ROLES[name] for name in ("registrar", "timekeeper", "statistics", *(["auditor"] if auditor else []))
+    }
+    here = Town(roles=roles, since=scenario.starts - timedelta(days=1))
+    here.admit(LATER, "hotline", scenario.starts + timedelta(days=3650))
+    if auditor:
+        copytree(home() / "auditor", auditor, dirs_exist_ok=True)
+    found = Written(here.directory, here.identities, rules_of(here.directory, POLICY))
     for event, now, refusal in _happened(stage, found.rules):
         found.register(event, now, refusal)
     return found

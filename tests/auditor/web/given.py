@@ -18,7 +18,8 @@ import pytest
 from aiokafka import TopicPartition
 from starlette.applications import Starlette
 
-from auditor.played import BUS, POLICY, Written, written
+from agencies import BUS, POLICY
+from auditor.played import Written, written
 from nrmbus.auditor.history import live
 from nrmbus.auditor.history.history import Audited, Entry, History
 from nrmbus.auditor.history.outcomes import is_reading

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
+from agencies import BUS
 from auditor.evidence.given import of_kind, read
-from auditor.played import BUS
 from auditor.web.given import NO_CASE
 from auditor.web.test_questions import Door
 from nrmbus.auditor.evidence import export
