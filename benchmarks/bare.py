@@ -1,7 +1,7 @@
-"""The other side of the comparison: read, write as many records and bytes, commit; no check, no signature, no numbering.
+"""Bare side of the comparison: it reads, writes as many records and bytes, and commits, without a check, signature or number.
 
-A process of its own, as the registrar is one: ``python benchmarks/bare.py BOOTSTRAP GROUP OUTBOXES PLAN``. *PLAN* is
-JSON: per topic to write to, how many records an event makes on average and how many bytes the registrar adds to each.
+It runs as a process of its own, as the registrar does: ``python benchmarks/bare.py BOOTSTRAP GROUP OUTBOXES PLAN``. *PLAN* is
+JSON: for each topic to write to, the average number of records for an event and the bytes that the registrar adds to each.
 """
 
 import asyncio
@@ -19,7 +19,7 @@ from nrmbus.registrar.owner import FAIR_SHARE
 
 @dataclass(slots=True)
 class Written:
-    """One topic to write to: *share* records an event, each with *added* bytes in one more header."""
+    """Topic to write to: *share* records for an event, each with *added* bytes in one more header."""
 
     topic: str
     share: float
@@ -27,7 +27,7 @@ class Written:
     owed: float = 0.0
 
     def due(self) -> int:
-        """How many records the next event makes here."""
+        """Return the number of records that the next event makes here."""
         self.owed += self.share
         now = int(self.owed)
         self.owed -= now

@@ -1,4 +1,4 @@
-"""What certificates cost: to issue them, to have the broker keep what they entitle to, and at each connection."""
+"""Cost of certificates: to issue them, to have the broker enforce their rights, and at each connection."""
 
 import socket
 import struct
@@ -18,12 +18,12 @@ from nrmbus.bus.reach import Reach, Tls
 AGENCIES: Final = 30
 CONNECTIONS: Final = 200
 _API_VERSIONS: Final = struct.pack(">hhih", 18, 0, 1, -1)
-"""Kafka's first question of any client, version 0, from nobody by name."""
+"""The first request of any Kafka client, version 0, without a name."""
 
 
 @dataclass(frozen=True, slots=True)
 class Certificates:
-    """Milliseconds to issue one; seconds until the broker has what all may do, and to find that nothing changed; connections."""
+    """Milliseconds to issue a certificate; seconds until the broker has all rights, and to find nothing changed; connections."""
 
     issued: float
     applied: float
@@ -33,7 +33,7 @@ class Certificates:
 
 
 def certificates(home: Path) -> Certificates:
-    """A bus in plain text for its connections, then a closed one: certificates for `AGENCIES`, their rights, its connections."""
+    """Measure connections on a bus in plain text, then certificates, rights and connections of `AGENCIES` on a closed bus."""
     with bus(home / "plain") as (folder, _):
         plain = _connections(folder.as_operator)
     with bus(home / "closed", closed=True) as (folder, _):
@@ -49,9 +49,9 @@ def certificates(home: Path) -> Certificates:
 
 
 def _connections(where: Reach) -> list[float]:
-    """Milliseconds of each of `CONNECTIONS`, from opening it until the broker has answered the first question.
+    """Return the milliseconds of each of `CONNECTIONS`, from opening it until the broker has answered the first request.
 
-    The answer is awaited because a TLS 1.3 client has shaken hands before the broker has looked at its certificate.
+    The answer is awaited because a TLS 1.3 client finishes the handshake before the broker has checked its certificate.
     """
     host, _, port = where.bootstrap.rpartition(":")
     context, found = where.context(), []

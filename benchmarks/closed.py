@@ -1,7 +1,7 @@
-"""What being closed costs: the registrar on a bus in plain text and on a closed one, and there without and with letters.
+"""Cost of a closed bus: the registrar on a bus in plain text and on a closed one, and there without and with letters.
 
-Closed is what every bus is by default: mutual TLS 1.3, Kafka's StandardAuthorizer with the rules that are derived from
-``deploy/topics``. Quotas are off, here as for the registrar on any bus.
+Every bus is closed by default: mutual TLS 1.3, and Kafka's StandardAuthorizer with the rules derived from ``deploy/topics``.
+Quotas are off, here as for the registrar on any bus.
 """
 
 import asyncio
@@ -36,15 +36,15 @@ from nrmbus.registrar.batch import read
 from nrmbus.wire.record import LETTER
 
 REFERRALS: Final = 1_000
-"""Referrals of the steps without a broker."""
+"""Number of referrals for the steps without a broker."""
 ROUNDS: Final = 3
 READERS: Final = (TO,)
-"""Who gets a copy of the letter."""
+"""Agencies that get a copy of the letter."""
 
 
 @dataclass(frozen=True, slots=True)
 class Lettered:
-    """A side of referrals, with or without letters, and the bytes in and out for each."""
+    """One side of referrals, with or without letters, and the bytes in and out for each."""
 
     side: Side
     bytes_in: float
@@ -53,7 +53,7 @@ class Lettered:
 
 @dataclass(frozen=True, slots=True)
 class Closed:
-    """One round of a closed bus: the spine's load on it, referrals without and with a letter on another."""
+    """One round of a closed bus: the load of the spine, and on another bus referrals without and with a letter."""
 
     spine: Side
     bare: Lettered
@@ -61,7 +61,7 @@ class Closed:
 
 
 def closed(home: Path, events: int, referrals: int, singles: int, every: float) -> Closed:
-    """One round: three fresh closed brokers, one after the other."""
+    """Run one round on three fresh closed brokers, one after the other."""
     with bus(home / "spine", closed=True) as (folder, kafka):
         admitted(folder)
         spine = registered(folder, kafka, events_without_letter(folder, events, singles), every)
@@ -85,7 +85,7 @@ def _lettered(home: Path, count: int, singles: int, every: float, *, letters: bo
 
 
 def _out(folder: BusFolder, sent: Sequence[Submission], *, letters: bool) -> float:
-    """Bytes that the registrar wrote for each of *sent*; every one registered, and with *letters* a copy for each reader."""
+    """Return the bytes that the registrar wrote for each of *sent*; all must be registered, and *letters* copied for each reader."""
     where, ids, total = folder.as_operator, {each.id.encode() for each in sent}, 0
     for topic in (CASES, *(f"nrm.inbox.{agency}" for agency in (*FROM, *READERS))):
         found = [each for each in asyncio.run(committed(where, topic)) if dict(each.headers).get("ce_id") in ids]
@@ -102,14 +102,14 @@ def _out(folder: BusFolder, sent: Sequence[Submission], *, letters: bool) -> flo
 
 @dataclass(frozen=True, slots=True)
 class Checking:
-    """Microseconds a referral, without and with a letter, by step; *more*: of what judging takes longer, the parts."""
+    """Microseconds for a referral, without and with a letter, by step; *more*: the parts of the longer judging."""
 
     steps: dict[str, tuple[float, float]]
     more: dict[str, float]
 
 
 def checking(town: Town, now: datetime) -> Checking:
-    """The registrar's steps for referrals, their letters sealed by the Rules; medians of `ROUNDS`, the sides in turn."""
+    """Return the registrar's steps for referrals with letters sealed by the Rules: medians of `ROUNDS`, the sides in turn."""
     cases = -(-REFERRALS // len(FROM))
     loads: list[Load] = []
     for letters in (False, True):
@@ -129,7 +129,7 @@ def checking(town: Town, now: datetime) -> Checking:
 
 
 def _parts(sealed: Load) -> tuple[float, float]:
-    """Microseconds to read a letter with its digest, and to copy it for its `READERS`."""
+    """Return the microseconds to read a letter with its digest, and to copy it for its `READERS`."""
     signed = [each.signed for each in map(read, consumed(sealed.counted)) if each.signed]
     reading, containers = timed(REFERRALS, lambda: [each.letter() for each in signed])
     found = [each for each in containers if each is not None]

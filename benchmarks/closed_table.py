@@ -1,4 +1,4 @@
-"""The figures of what being closed costs, as the README shows them."""
+"""Figures of the cost of a closed bus, as the README shows them."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from statistics import median
@@ -12,7 +12,7 @@ from throughput import Round, Side, spread
 
 WRAPS_A_SECOND: Final = 12_000
 UNWRAPS_A_SECOND: Final = 18_000
-"""What the design counts on, of one processor."""
+"""Aims of the design, for one processor."""
 
 Pair = tuple[Sequence[Side], Sequence[Side]]
 _STEPS: Final[tuple[tuple[str, Callable[[Side], float]], ...]] = (
@@ -26,7 +26,7 @@ def lines(
     rounds: Sequence[Round], closed: Sequence[Closed], checked: Checking, sealed: Sealing, kept: Ledgers,
     certified: Certificates, readings: Sequence[float],
 ) -> Iterator[str]:  # fmt: skip
-    """Everything about being closed, as lines of Markdown."""
+    """Return everything about a closed bus, as lines of Markdown."""
     yield from compared(
         "what being closed costs: events without a letter",
         ("plain text", "closed"),
@@ -65,7 +65,7 @@ def lines(
 
 
 def compared(title: str, sides: tuple[str, str], pair: Pair) -> Iterator[str]:
-    """Events a second, CPU and the way to the inbox, of two sides over the same rounds."""
+    """Return rows for events a second, CPU and the way to the inbox, of two sides over the same rounds."""
     yield f"| {title} | {sides[0]} | {sides[1]} | {sides[1]} / {sides[0]} |"
     yield "| --- | --- | --- | --- |"
     yield row("events a second", (median(each.run.rate for each in side) for side in pair), 0)
@@ -79,7 +79,7 @@ def compared(title: str, sides: tuple[str, str], pair: Pair) -> Iterator[str]:
 
 
 def row(name: str, both: Iterable[float], digits: int) -> str:
-    """One line: both figures, and how many times the first the second is."""
+    """Return one row: both figures, and the first divided by the second."""
     first, second = both
     return f"| {name} | {first:,.{digits}f} | {second:,.{digits}f} | {second / first:.2f} |"
 
@@ -110,6 +110,6 @@ def _at_a_desk(sealed: Sealing, kept: Ledgers, readings: Sequence[float]) -> Ite
 
 
 def jumping(name: str, found: Spread, digits: int, aim: str = "") -> str:
-    """One line: the median, and between what it jumped."""
+    """Return one row: the median, with the lowest and highest figure."""
     low, high = f"{found['low']:,.{digits}f}", f"{found['high']:,.{digits}f}"
     return f"| {name} | {found['p50']:,.{digits}f} | {low} – {high} | {aim} |"

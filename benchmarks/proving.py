@@ -1,4 +1,4 @@
-"""What the audit trail costs: appending to a log, a proof from a large one, and verifying evidence as a stranger does."""
+"""Cost of the audit trail: appending to a log, a proof from a large log, and verifying evidence as a stranger does."""
 
 import statistics
 import subprocess
@@ -34,7 +34,7 @@ COMMIT: Final = 1_000
 LEAVES: Final = 1_000_003
 PROOFS: Final = 2_000
 STRIDE: Final = 400_009
-"""From one leaf that is asked for to the next: far enough that no two stand in the same tile."""
+"""Distance between two requested leaves, so that no two are in the same tile."""
 ROUNDS: Final = 3
 
 
@@ -49,7 +49,7 @@ class Trail:
 
 
 def trail(home: Path, now: datetime) -> Trail:
-    """Append `EVENTS` registrations of one case, export them, and verify the evidence by the program that is in it."""
+    """Append `EVENTS` registrations of one case, export them, and verify the evidence by the program in it."""
     directory, records = history(home / "keys", now, EVENTS, cases=1, senders=("ngo-a",))
     log = Log(home / "log", SignedHeads(home / "heads.db"), BUS, 0)
     reading = LogIngest(log, lambda kid: directory.any_verify_key("registrar", kid))
@@ -85,7 +85,7 @@ def _seconds(command: list[str]) -> float:
 
 
 def _proofs(home: Path) -> list[float]:
-    """Milliseconds of inclusion proofs anywhere in a tree of `LEAVES`, opened anew, so nothing of it is in memory."""
+    """Return the milliseconds of inclusion proofs anywhere in a tree of `LEAVES`, opened again so that memory holds none of it."""
     tree = StoredTree(home, "large")
     for number in range(LEAVES):
         tree.append(number.to_bytes(4))
@@ -105,7 +105,7 @@ def _proofs(home: Path) -> list[float]:
 
 
 def _signatures(count: int) -> float:
-    """Seconds that *count* signatures take by `cryptography` on one processor: what verifying cannot do without."""
+    """Return the seconds that *count* signatures take with `cryptography` on one processor: the least that verifying can cost."""
     key, message = Ed25519PrivateKey.generate(), bytes(800)
     signature, public = key.sign(message), key.public_key()
     started = time.perf_counter()

@@ -1,4 +1,4 @@
-"""Load with letters: referrals whose parts are sealed to those whom the Rules let read them, or the same without a letter."""
+"""Load with letters: referrals whose parts are sealed to the readers that the Rules name, or the same without a letter."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -25,12 +25,12 @@ PARTS: Final[Mapping[Part, Mapping[str, Any]]] = {
     "money": {},
     "story": {"facts": "A" * 2_000},
 }
-"""What a referral holds: each part padded to 1 KiB, the story to 4."""
+"""Content of a referral: each part is padded to 1 KiB, the story to 4 KiB."""
 
 
 @dataclass(frozen=True, slots=True)
 class Sealer:
-    """Whoever makes a referral of the bus *bus*, by its directory and rules; without *letters*, the same events bare."""
+    """Maker of referrals on the bus *bus*, by its directory and rules; without *letters*, of the same events bare."""
 
     bus: str
     directory: Directory
@@ -38,7 +38,7 @@ class Sealer:
     letters: bool
 
     def say(self, agency: Agency, subject: str, now: datetime) -> Submission:
-        """The referral of *subject*, as the desk of *agency* sends it."""
+        """Return the referral of *subject*, as the desk of *agency* sends it."""
         sequence = agency.sequences[subject] = agency.sequences.get(subject, 0) + 1
         data = ReferralSubmitted(
             to=(agency.receiver,), mode="referral", reason="FormalIdentification", urgency="emergency", services=()
@@ -69,7 +69,7 @@ class Sealer:
 
 
 def load(sealer: Sealer, agencies: Sequence[Agency], now: datetime, count: int, singles: int) -> Load:
-    """Each case once: signal and consent first, then *count* referrals in turn, then *singles* more of other cases."""
+    """Return the load: for each case signal and consent first, then *count* referrals in turn, then *singles* more of other cases."""
     start = now - timedelta(seconds=1)
     cases = list(_in_turn(agencies, count + singles))
     before = [agency.submit(subject, start, 1) for agency, subject in cases for _ in ("signal", "consent")]

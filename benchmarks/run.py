@@ -32,7 +32,7 @@ README: Final = Path(__file__).with_name("README.md")
 BEGIN: Final = "<!-- what `make bench` measured last -->"
 END: Final = "<!-- end of what it measured -->"
 SHARE: Final = 10
-"""Of how many events of a round one is a referral of the comparison of letters, which take longer."""
+"""One referral of the comparison of letters for so many events of a round, since letters take longer."""
 
 _READ: Final = (
     ("bare", "bare consumer, `json.loads` of the data, no fold", ""),
@@ -42,7 +42,7 @@ _READ: Final = (
 
 
 def machine() -> str:
-    """What it was measured on, and how busy that was."""
+    """Return the description of the machine, with its load."""
     model = re.search(r"^model name\s*: (.*)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     return (
@@ -53,7 +53,7 @@ def machine() -> str:
 
 
 def table(rounds: list[Round], closing: list[Closed], home: Path, events: int, facts: str) -> str:
-    """Everything measured, as the README shows it."""
+    """Return all measurements, as the README shows them."""
     now = datetime.now(UTC).replace(microsecond=0)
     ratio = statistics.median(each.registrar.run.rate / each.bare.run.rate for each in rounds)
     sides = {"registrar": [each.registrar for each in rounds], "bare": [each.bare for each in rounds]}
@@ -140,7 +140,7 @@ def _range(side: list[Side]) -> str:
 
 
 def said(what: str) -> None:
-    """Say on the terminal what is measured now: the whole takes many minutes."""
+    """Print what is measured now: the whole takes many minutes."""
     print(what, file=sys.stderr)
 
 

@@ -1,4 +1,4 @@
-"""What sealing costs at a desk, on one thread: letters by size and number of readers, one wrap, a signature, a passphrase."""
+"""Cost of sealing at a desk, on one thread: letters by size and number of readers, one wrap, a signature, a passphrase."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -45,7 +45,7 @@ class Sealing:
 
 
 def sealing(town: Town, now: datetime) -> Sealing:
-    """All of it; what was sealed is opened, and what was signed is verified, or this stops."""
+    """Measure everything; stop unless what was sealed opens, and what was signed verifies."""
     keys = {f"agency-{number}": SealingKey.generate() for number in range(max(READERS))}
     grid: dict[int, tuple[dict[int, Spread], Spread]] = {}
     for size in letter.PADDED:
@@ -55,17 +55,17 @@ def sealing(town: Town, now: datetime) -> Sealing:
 
 
 def _rounds(count: int, work: Callable[[], Any], scale: Callable[[float], float]) -> Spread:
-    """Microseconds for each of the *count* things that *work* does, as *scale* has them, over `ROUNDS`."""
+    """Return the microseconds for each of the *count* things that *work* does, in the unit of *scale*, over `ROUNDS`."""
     return ranged([scale(timed(count, work)[0]) for _ in range(ROUNDS)])
 
 
 def ranged(values: Sequence[float]) -> Spread:
-    """Median, lowest and highest."""
+    """Return the median, the lowest and the highest."""
     return {"p50": spread(values)["p50"], "low": min(values), "high": max(values)}
 
 
 def _letters(keys: dict[str, SealingKey], size: int) -> tuple[Spread, Spread]:
-    """Milliseconds to seal a letter of one part padded to *size* to *keys*, its sender the first, and for the last to open it."""
+    """Return the milliseconds to seal a letter of one part padded to *size* to *keys* (the sender first), and to open it as the last."""
     source, reader = next(iter(keys)), list(keys)[-1]
     audience = {"story": [(agency, key.seal_to) for agency, key in keys.items()]}
     where = {"bus": "0123456789abcdef", "source": source, "id": ids.new_event_id(), "subject": ids.new_ref()}
@@ -99,7 +99,7 @@ def _wraps() -> tuple[Spread, Spread]:
 
 
 def _signatures(town: Town, now: datetime) -> tuple[Spread, Spread]:
-    """Of an event as the desk writes it, made and signed; and of the same, decoded already."""
+    """Return the cost of making and signing an event as the desk writes it, and of verifying the decoded event."""
     (agency,) = town.agencies(1, ("ngo-a",))
     made = list(stream([agency], now, 1, count=SIGNATURES))
     signed, key = [decode(each.record) for each in made], agency.identity.signing.verify_key
@@ -113,7 +113,7 @@ def _signatures(town: Town, now: datetime) -> tuple[Spread, Spread]:
 
 
 def _passphrase() -> tuple[Spread, Spread]:
-    """Milliseconds to open the first sealed key of a process, and one more."""
+    """Return the milliseconds to open the first sealed key of a process, and one more."""
     secret, seed = b"a passphrase of the benchmark", bytes(SEED_BYTES)
     content, first, more = Passphrase(secret).seal(seed), list[float](), list[float]()
     for _ in range(ROUNDS):

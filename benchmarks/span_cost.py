@@ -34,7 +34,7 @@ def transactions(size: int) -> Callable[[], None]:
 
 
 def steps() -> None:
-    """Work as a desk does it: a span for each event."""
+    """Return work as a desk does it: a span for each event."""
     maker = f"00-{secrets.token_hex(16)}-{secrets.token_hex(8)}-01"
     for number in range(EVENTS):
         with consumed(event_type=TYPE, event_id=f"e-{number}", traceparent=maker) as span:

@@ -53,7 +53,7 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """What is sent: *before* is not measured; *counted* waits for the registrar; *singles* come one by one afterwards."""
+    """Events to send: *before* is not measured; *counted* waits for the registrar; *singles* come one by one afterwards."""
 
     before: Sequence[Submission]
     counted: Sequence[Submission]
@@ -61,13 +61,13 @@ class Load:
 
     @property
     def waiting(self) -> list[Submission]:
-        """What lies in the outboxes when the registrar starts."""
+        """Return the events in the outboxes when the registrar starts."""
         return [*self.before, *self.counted]
 
 
 @dataclass(frozen=True, slots=True)
 class Side:
-    """A run, with the latencies (milliseconds, sorted) of single events afterwards."""
+    """One run, with the latencies (milliseconds, sorted) of single events afterwards."""
 
     run: Run
     ways: list[float]
@@ -75,7 +75,7 @@ class Side:
 
 @dataclass(frozen=True, slots=True)
 class Round:
-    """The registrar and the bare loop over the same load, each on a bus in plain text; records and bytes out an event."""
+    """The registrar and the bare loop over the same load, each on a bus in plain text; records and bytes out for an event."""
 
     registrar: Side
     bare: Side
@@ -85,7 +85,7 @@ class Round:
 
 @contextmanager
 def bus(home: Path, *, closed: bool = False) -> Iterator[tuple[BusFolder, EmbeddedKafka]]:
-    """A broker of this round's own: in plain text, as the aims were set, or *closed*, as every bus is by default."""
+    """Run a broker of this round's own: in plain text, as the aims were set, or *closed*, as every bus is by default."""
     folder = BusFolder(home)
     folder.create(partitions=1, tls=closed)
     kafka = EmbeddedKafka(folder)
@@ -98,7 +98,7 @@ def bus(home: Path, *, closed: bool = False) -> Iterator[tuple[BusFolder, Embedd
 
 
 def admitted(folder: BusFolder) -> None:
-    """Admit those who send. On a closed bus their quotas are taken away: who is held back by one measures it alone."""
+    """Admit the senders. A closed bus takes their quotas away: a sender that a quota delays would measure the quota."""
     since = datetime.now(UTC).replace(microsecond=0) - timedelta(minutes=1)
     asyncio.run(admit(folder, {agency: Newcomer(role) for agency, role in SENDERS.items()}, since))
     if folder.settings.tls:
@@ -112,14 +112,14 @@ async def _without_quotas(where: Where) -> None:
 
 
 def agencies_of(folder: BusFolder, cases: int, names: Sequence[str] = tuple(SENDERS), to: str = "fund") -> list[Agency]:
-    """Those of *names*, each with *cases* new cases, whose people let the agency *to* hear of them."""
+    """Return the agencies *names*, each with *cases* new cases, whose people let the agency *to* receive them."""
     return [
         Agency(Identity.at(folder.agency(name).path, name), to, [ids.new_ref() for _ in range(cases)]) for name in names
     ]
 
 
 def events_without_letter(folder: BusFolder, events: int, singles: int) -> Load:
-    """The spine's load: *events*, then *singles*, of a hundred cases of each sender."""
+    """Return the load of the spine: *events*, then *singles*, of a hundred cases of each sender."""
     now = datetime.now(UTC).replace(microsecond=0)
     said = list(stream(agencies_of(folder, 100), now, 1, count=events + singles))
     return Load([], said[:events], said[events:])
@@ -143,7 +143,7 @@ async def send(where: Where, load: Sequence[Submission]) -> None:
 
 
 async def committed(where: Where, topic: str, number: int = 0) -> list[Any]:
-    """Every committed record of a partition."""
+    """Yield every committed record of a partition."""
     found: list[Any] = []
     partition = TopicPartition(topic, number)
     async with clients.reading(where, partition) as (reader, end):
@@ -154,14 +154,14 @@ async def committed(where: Where, topic: str, number: int = 0) -> list[Any]:
 
 
 def cpu_seconds(pid: int) -> float:
-    """CPU time of a process so far, all threads, user and system."""
+    """Return the CPU time of a process so far, over all threads, user and system."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 @contextmanager
 def process(command: Sequence[str], log: Path) -> Iterator[int]:
-    """A process until the end of the block."""
+    """Run a process until the end of the block."""
     with log.open("wb") as file, subprocess.Popen(command, stdout=file, stderr=file) as started:
         try:
             yield started.pid
@@ -170,15 +170,15 @@ def process(command: Sequence[str], log: Path) -> Iterator[int]:
 
 
 async def _cpu_of(where: Where, group: str, begin: int, end: int, pids: Sequence[int]) -> list[float]:
-    """Wait until *group* has committed that it read *end* events; CPU seconds an event of each of *pids*, from *begin* on."""
-    # aiokafka's: librdkafka ends the process now and then when it is asked for a group that is only being formed.
+    """Wait until *group* has committed the reading of *end* events; return the CPU seconds for an event of each of *pids*, from *begin* on."""
+    # With aiokafka: librdkafka sometimes ends the process when it is asked for a group that is only being formed.
     admin, read = AIOKafkaAdminClient(**reach(where).settings(), **clients.settings()), 0
     started: tuple[list[float], int] = ([], 0)
     until = time.monotonic() + PATIENCE_SECONDS
     await admin.start()
     try:
         while read < end:
-            # Asked seldom, and only how far the group is: whoever read along would take CPU from those who are measured.
+            # Asked seldom, and only for the group's offsets: a reader would take CPU from the measured processes.
             await asyncio.sleep(0.1)
             with contextlib.suppress(KafkaError):
                 read = sum(each.offset for each in (await admin.list_consumer_group_offsets(group)).values())
@@ -192,7 +192,7 @@ async def _cpu_of(where: Where, group: str, begin: int, end: int, pids: Sequence
 
 
 def measured(where: Where, group: str, topic: str, count: int, pids: tuple[int, int], *, before: int = 0) -> Run:
-    """Wait until *group* has dealt with *before* and *count* more, then judge by the times at which it wrote them to *topic*.
+    """Wait until *group* has handled *before* and *count* more, then judge by the times at which it wrote them to *topic*.
 
     *pids*: its own process, and the broker's.
     """
@@ -207,13 +207,13 @@ def measured(where: Where, group: str, topic: str, count: int, pids: tuple[int, 
 
 
 def size_of(record: Any) -> int:
-    """Bytes of key, value and headers."""
+    """Return the bytes of key, value and headers."""
     headers = sum(len(name) + len(value) for name, value in record.headers)
     return len(record.key or b"") + len(record.value or b"") + headers
 
 
 def plan(where: Where, count: int) -> tuple[list[dict[str, Any]], float, float]:
-    """What the registrar wrote for *count* events, so that the bare loop writes as much; records and bytes an event."""
+    """Return the records that the registrar wrote for *count* events, which the bare loop writes too; records and bytes for an event."""
     written = {HISTORY: asyncio.run(committed(where, CASES)), COPY: []}
     for agency in SENDERS:
         written[COPY] += asyncio.run(committed(where, f"nrm.inbox.{agency}"))
@@ -232,7 +232,7 @@ def plan(where: Where, count: int) -> tuple[list[dict[str, Any]], float, float]:
 
 @asynccontextmanager
 async def _listening(topics: Mapping[str, Where]) -> AsyncIterator[dict[str, float]]:
-    """Notes when each event's record can be read, read_committed, by event id; each of *topics* as its owner reads it."""
+    """Note when each event can be read (read_committed), by event id; the owner of each of *topics* reads it."""
     seen: dict[str, float] = {}
     tasks: list[asyncio.Task[None]] = []
 
@@ -261,7 +261,7 @@ async def _listening(topics: Mapping[str, Where]) -> AsyncIterator[dict[str, flo
 async def ways(
     load: Sequence[Submission], sender: Callable[[str], Where], topics: Mapping[str, Where], every: float
 ) -> list[float]:
-    """Send *load* one by one, each as its sender; milliseconds until its record stands in one of *topics*, sorted."""
+    """Send *load* one by one, each as its sender; return the milliseconds until its record is in one of *topics*, sorted."""
     left: dict[str, float] = {}
     async with AsyncExitStack() as stack:
         producers = {
@@ -286,7 +286,7 @@ async def ways(
 def registered(
     folder: BusFolder, kafka: EmbeddedKafka, load: Load, every: float, readers: Sequence[str] = tuple(SENDERS)
 ) -> Side:
-    """The registrar over *load*: what waits for it at once, then the singles until they stand in an inbox of *readers*."""
+    """Run the registrar over *load*: the waiting events at once, then the singles until they are in an inbox of *readers*."""
     where = folder.as_operator
     asyncio.run(send(where, load.waiting))
     run = ["run", "registrar", "--keys-unprotected", "--data", str(folder.path)]
@@ -303,7 +303,7 @@ def registered(
 
 
 def both(home: Path, events: int, singles: int, every: float) -> Round:
-    """One round: a fresh broker, *events* at once, then *singles* one by one, through either side."""
+    """Run one round on a fresh broker: *events* at once, then *singles* one by one, through either side."""
     with bus(home) as (folder, kafka):
         admitted(folder)
         where, load = kafka.bootstrap, events_without_letter(folder, events, 2 * singles)
@@ -322,6 +322,6 @@ def both(home: Path, events: int, singles: int, every: float) -> Round:
 
 
 def spread(values: Sequence[float]) -> dict[str, float]:
-    """Median, p99 of *values*."""
+    """Return median and p99 of *values*."""
     found = sorted(values)
     return {"p50": found[len(found) // 2], "p99": found[min(len(found) - 1, int(len(found) * 0.99))]}

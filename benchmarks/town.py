@@ -1,4 +1,4 @@
-"""Everybody on one bus, in memory: keys, directory and rules. What is measured without a broker is measured on this."""
+"""Everybody on one bus, in memory: keys, directory and rules, for measurements without a broker."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -43,18 +43,18 @@ class Town:
         return cls(BUS, directory, rules_of(directory, POLICY), identities)
 
     def shard(self) -> Shard:
-        """A registrar's one partition that has seen nothing."""
+        """Return a registrar's one partition that has processed nothing."""
         return Shard(
             bus=self.bus, partition=0, partitions=1, rules=self.rules, directory=self.directory, salt=lambda: bytes(16)
         )
 
     def agencies(self, cases: int, names: Sequence[str] = tuple(SENDERS), receiver: str = "fund") -> list[Agency]:
-        """Those of *names*, each with *cases* new cases, whose people let *receiver* hear of them."""
+        """Return the agencies *names*, each with *cases* new cases, whose people let *receiver* receive them."""
         return [Agency(self.identities[name], receiver, [ids.new_ref() for _ in range(cases)]) for name in names]
 
 
 def consumed(load: Sequence[Submission]) -> list[Any]:
-    """*load* as a consumer of the outboxes gives it."""
+    """Return *load* as a consumer of the outboxes gets it."""
     return [
         ConsumerRecord(each.topic, 0, number, 0, 0, each.record.key, each.record.value, None, 0, 0, each.record.headers)
         for number, each in enumerate(load)

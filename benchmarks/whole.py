@@ -1,4 +1,4 @@
-"""A whole bus as its operator starts it: how long that takes, what it has of memory, and a person's reading at a desk."""
+"""A whole bus as its operator starts it: the seconds of a start, its memory, and a person's reading at a desk."""
 
 import asyncio
 import contextlib
@@ -68,7 +68,7 @@ class Whole:
 
 
 def whole_bus(home: Path, readings: int = READINGS) -> Whole:
-    """Start a bus twice on the same data, closed as it is by default; then have letters said, and read one by one."""
+    """Start a bus twice on the same data, closed as by default; then have letters published, and read one by one."""
     took: list[float] = []
     memory, broker, restart = 0.0, 0.0, 0.0
     read: list[float] = []
@@ -116,7 +116,7 @@ async def _ready(folder: BusFolder, services: list[str]) -> None:
 
 
 def _pss(pid: int) -> float:
-    """MiB that a process alone has, and its share of what it shares."""
+    """Return the MiB that a process has alone, and its part of shared memory."""
     found = re.search(r"^Pss:\s+(\d+) kB$", Path(f"/proc/{pid}/smaps_rollup").read_text(), re.MULTILINE)
     return int(found[1]) / 1024 if found else 0.0
 
@@ -143,7 +143,7 @@ async def _readings(folder: BusFolder, count: int) -> list[float]:
 
 
 async def _heard(reader: Door, cases: set[str]) -> list[int]:
-    """The rows of the referrals of *cases*, once all have come."""
+    """Return the rows of the referrals of *cases*, once all have come."""
     until = time.monotonic() + PATIENCE_SECONDS
     rows: dict[str, int] = {}
     after = 0
