@@ -119,7 +119,7 @@ def docs(declarations: Iterable[Declaration] | None = None) -> str:
     for each in load_declarations() if declarations is None else declarations:
         kept = "for ever" if each.retention_ms < 0 else f"{each.retention_ms // 86_400_000} days"
         holds = each.description + (
-            f" What cannot be decoded goes to `{each.dead_letter}`." if each.dead_letter != "none" else ""
+            f" Records that cannot be decoded go to `{each.dead_letter}`." if each.dead_letter != "none" else ""
         )
         cells = [
             f"`{each.topic}`", holds, ", ".join(each.writers), ", ".join(each.readers), each.group or "–",
@@ -131,8 +131,8 @@ def docs(declarations: Iterable[Declaration] | None = None) -> str:
 
 RIGHTS: Final = """
 
-These are the rights as well: who writes a topic may write it, under the transactional id that stands there; who reads it
-may read it, in the group that stands there. Nothing else is allowed to anybody but the operator, who is the player too.
+The table is also the list of rights. The writers of a topic may write the topic, with the transactional id in its row, and
+the readers may read it, in the group in its row. Everything else is denied, except to the operator, who is also the player.
 """
 
 
