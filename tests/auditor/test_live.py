@@ -42,7 +42,7 @@ async def _bus(broker: Broker) -> AsyncIterator[AuditedBus]:
 
 
 @pytest.mark.broken_trail("anomalies", reason="written by hand, and delivered to nobody")
-async def test_what_is_registered_is_in_the_log_and_a_checkpoint_says_so(bus: AuditedBus) -> None:
+async def test_a_registration_is_in_the_log_and_under_a_checkpoint(bus: AuditedBus) -> None:
     """Each partition has its log; the door gives checkpoint, proof, tiles and bundles that fit together."""
     await bus.register(300)
     await bus.register(3, partition=1)
@@ -262,7 +262,7 @@ def emptied(bus: AuditedBus, topic: str) -> None:
 
 
 @pytest.mark.broken_trail("anomalies", "witnesses", reason="some of what witnesses say is forged")
-async def test_what_witnesses_say_is_put_to_the_checkpoint(bus: AuditedBus) -> None:
+async def test_cosignatures_of_witnesses_are_added_to_the_checkpoint(bus: AuditedBus) -> None:
     """Co-signatures are verified by the directory's keys and survive a restart; forged or misplaced ones do not count."""
     await bus.register(3)
     bus.start()
@@ -294,7 +294,7 @@ async def test_what_witnesses_say_is_put_to_the_checkpoint(bus: AuditedBus) -> N
     assert sorted(refused) == [("ngo-a", "note_unsigned"), ("ngo-l", "root_differs")]
 
 
-async def test_what_the_registrar_writes_is_audited_and_its_desks_are_witnesses(broker: Broker) -> None:
+async def test_records_of_the_registrar_are_audited_and_desks_are_witnesses(broker: Broker) -> None:
     """Registrar, desk and auditor as they are: events with letters are leaves, and the desk co-signs the checkpoint."""
     agencies = {"ngo-a": "ngo_outreach", "special-unit": "special_unit"}
     async with live(broker, agencies, run=("ngo-a",)) as running:

@@ -25,7 +25,7 @@ def _place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
 
 
 @pytest.mark.parametrize("row", TABLE, ids=lambda row: f"{row.what} {row.by}: {row.name}")
-def test_what_was_altered_has_its_code(row: Row, place: Place) -> None:
+def test_each_alteration_has_its_code(row: Row, place: Place) -> None:
     """The reader of altered evidence, of an altered folder or topic names the code of the failure."""
     assert row.said(place) == row.code
 

@@ -76,7 +76,7 @@ def test_a_bomb_of_200_mib_is_refused_and_the_same_broker_goes_on(
         pytest.param(lambda: batch("zstd", 1, records(1, 1500 * MEBIBYTE)), id="1.5 GiB"),
     ],
 )  # fmt: skip
-def test_what_no_memory_could_hold_is_refused_too(post: Post, kafka: Broker, sent: object) -> None:
+def test_a_batch_larger_than_any_memory_is_refused_too(post: Post, kafka: Broker, sent: object) -> None:
     """A sender who means harm need not stop at 200 MiB: his batch fails, and he alone hears of it."""
     before = kafka.kafka.pid
     assert before is not None

@@ -25,7 +25,7 @@ def _post(all_: Insiders) -> Post:
 
 
 @pytest.mark.parametrize("tried", TRIES, ids=lambda tried: tried.what)
-def test_what_an_insider_tries_is_refused_and_reaches_nobody(tried: Try, all_: Insiders, post: Post) -> None:
+def test_an_insiders_attempt_is_refused_and_reaches_nobody(tried: Try, all_: Insiders, post: Post) -> None:
     """One row of the table: a numbered refusal with code, rule and article, and no copy of it for anybody."""
     fate = tried.do(all_)
 

@@ -86,7 +86,7 @@ def test_the_same_letter_sealed_as_is_right_goes_through(post: Post) -> None:
     post.until(lambda: ("special-unit", event) in post.delivered, "the referral was not delivered")
 
 
-def test_what_was_refused_for_its_recipients_reached_none(post: Post) -> None:
+def test_a_letter_refused_for_its_recipients_reached_none(post: Post) -> None:
     """P2: not even entitled agencies get a copy of a letter that was sealed to the wrong agencies."""
     refused = post.referral(post.ready_to_refer(), readers=("special-unit", "vac"))
     event = dict(refused.headers)["ce_id"].decode()

@@ -53,7 +53,7 @@ async def test_a_stepped_clock_follows_the_ticks(broker: Broker) -> None:
 
 
 @pytest.mark.broker
-async def test_what_is_done_at_a_tick_is_done_by_its_owner(broker: Broker) -> None:
+async def test_callbacks_of_a_tick_run_in_their_owners_task(broker: Broker) -> None:
     """The callbacks run where `run` is awaited, one after the other, in the order of their registration."""
     bootstrap = broker.fresh_bus().bootstrap
     done: list[tuple[str, int]] = []

@@ -33,7 +33,7 @@ def test_a_bus_is_made_once_and_for_ever(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("other", [{"partitions": 3}, {"play": True}, {"policy": "az@2019-01-01"}])
-def test_what_was_decided_cannot_change(tmp_path: Path, other: dict[str, int | bool | str]) -> None:
+def test_settings_of_a_bus_cannot_change(tmp_path: Path, other: dict[str, int | bool | str]) -> None:
     """Another number of partitions would lose the order of every case: refused, with what to do."""
     folder = BusFolder(tmp_path)
     made = folder.create()
@@ -55,7 +55,7 @@ def test_a_folder_without_a_bus_says_how_to_make_one(tmp_path: Path) -> None:
         _ = BusFolder(tmp_path).settings
 
 
-def test_what_runs_here_by_itself_is_seen_as_long_as_it_runs(tmp_path: Path) -> None:
+def test_a_service_started_alone_is_seen_as_long_as_it_runs(tmp_path: Path) -> None:
     """An agency has one desk; a service with standbys has one or more processes. A killed process does not count as running."""
     folder, other = BusFolder(tmp_path), BusFolder(tmp_path)
     assert folder.running == ()
@@ -105,7 +105,7 @@ def test_the_folder_of_a_killed_holder_is_free(tmp_path: Path) -> None:
     assert not BusFolder(tmp_path).is_held
 
 
-def test_who_holds_the_folder_may_hold_it_again(tmp_path: Path) -> None:
+def test_the_holder_of_the_folder_may_hold_it_again(tmp_path: Path) -> None:
     """The supervisor and the broker that it starts share one object and one lock."""
     folder = BusFolder(tmp_path)
     with folder.held():
@@ -160,7 +160,7 @@ def test_nobodys_keys_lie_anywhere_else(name: str, tmp_path: Path) -> None:
     assert "etc" not in str(refused.value)
 
 
-def test_what_else_lies_among_agencies_is_none(tmp_path: Path) -> None:
+def test_other_folders_among_agencies_are_no_agencies(tmp_path: Path) -> None:
     """A copy that somebody made, or what a file manager leaves."""
     for name in ("police", "police (copy)", ".DS_Store"):
         write_private(tmp_path / "agencies" / name / "agency.json", b"{}")

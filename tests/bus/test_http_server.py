@@ -140,7 +140,7 @@ BEGUN = {
 
 
 @pytest.mark.parametrize("begun", BEGUN)
-async def test_who_opens_connections_without_end_keeps_nobody_out(tmp_path: Path, begun: str) -> None:
+async def test_endless_connections_keep_nobody_out(tmp_path: Path, begun: str) -> None:
     """Anybody on the machine may connect: so many stay open, who asks something is answered, and files are left for the desk.
 
     A client that waits for a long answer still gets it.

@@ -45,7 +45,7 @@ def test_both_clients_have_the_key_and_no_file_has(where: Reach) -> None:
     assert pem.decode() not in repr(where)
 
 
-def test_who_does_not_hold_the_passphrase_is_told_what_to_give(where: Reach) -> None:
+def test_without_the_passphrase_the_message_names_the_remedy(where: Reach) -> None:
     """A holder of another key file gets a sentence too, without any part of the key."""
     for passphrase, sentence in (
         (None, f"{keyfile.SETTING}=FILE"),
@@ -57,7 +57,7 @@ def test_who_does_not_hold_the_passphrase_is_told_what_to_give(where: Reach) -> 
                 ask()
 
 
-def test_who_has_no_key_is_told_how_one_is_made(tmp_path: Path) -> None:
+def test_without_a_key_the_message_names_the_command(tmp_path: Path) -> None:
     """By either client."""
     nobody = Reach("127.0.0.1:1", Tls(tmp_path))
     for ask in (nobody.context, nobody.confluent):
@@ -75,7 +75,7 @@ def test_a_pipe_is_read_once_and_gone() -> None:
     assert {each.name for each in Path("/dev/fd").iterdir()} == before
 
 
-def test_what_no_pipe_holds_is_refused_at_once() -> None:
+def test_a_text_larger_than_a_pipe_is_refused_at_once() -> None:
     """Nobody reads yet: it would wait for ever."""
     with pytest.raises(OSError, match="too large"), piped(bytes(4097)):
         pass

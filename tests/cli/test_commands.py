@@ -133,7 +133,7 @@ def test_every_command_is_among_them() -> None:
 
 
 @pytest.mark.parametrize("arguments", [["run", "registrar"], ["topics", "check"], ["topics", "apply"]], ids=" ".join)
-def test_what_goes_wrong_is_one_sentence(tmp_path: Path, arguments: list[str]) -> None:
+def test_an_error_is_one_sentence(tmp_path: Path, arguments: list[str]) -> None:
     """An error has no traceback, but says what happened and which command fixes it; the exit status is 1."""
     done = ended(*arguments, "--data", tmp_path)
 

@@ -155,7 +155,7 @@ class TestOpening:
         said, error = self.said(tmp_path, READER)
         assert (said, error) == (f"1 letter opened, recorded at the desk of ngo-a as read by {READER}.\n", None)
 
-    def test_what_was_opened_before_a_failure_is_said_too(self, tmp_path: Path, desk: list[Any]) -> None:
+    def test_letters_opened_before_a_failure_are_reported(self, tmp_path: Path, desk: list[Any]) -> None:
         """The first page is on record, though nothing of it could be shown."""
         desk += [[opened(1), opened(2)], BusError("read_not_registered")]
 

@@ -33,7 +33,7 @@ def asked(answer: httpx.Response) -> object:
     ],
     ids=["a bare failure", "a failure that is a list", "a page", "a list", "another's token"],
 )
-def test_what_is_no_answer_of_a_desk_is_a_door_error_without_its_text(answer: httpx.Response, code: str) -> None:
+def test_a_foreign_answer_is_a_door_error_without_its_text(answer: httpx.Response, code: str) -> None:
     """P9: a failure of a service, or another program on its port, is said in a sentence and never repeated."""
     with pytest.raises(DoorError) as raised:
         asked(answer)
@@ -68,7 +68,7 @@ def test_a_refusal_says_what_happened_and_what_to_do() -> None:
     assert (found, found.allowed, found.nearest) == (("/data", "unknown_field"), ("urgency",), ("urgency",))
 
 
-def test_what_a_sentence_says_is_not_said_twice() -> None:
+def test_title_and_detail_do_not_repeat_each_other() -> None:
     """A code of which no more is known has its remedy as detail."""
     problem = {
         "code": "not_found",

@@ -140,7 +140,7 @@ async def test_another_key_proves_nothing(keys: Callable[[str, str], VerifyKey],
 @pytest.mark.parametrize(
     "row", [{}, {"original": None}, {"original": {"headers": {"x": CANARY}}}, {"original": {"headers": {"x": 1}}}]
 )
-def test_what_is_no_row_is_unreadable_and_not_repeated(row: Row) -> None:
+def test_an_invalid_row_is_unreadable_and_not_repeated(row: Row) -> None:
     """Whatever a program hands over by mistake."""
     with pytest.raises(WireError, match="unreadable") as raised:
         verify_original(row, key_of)

@@ -241,7 +241,7 @@ class TestOneSentence:
         assert not any("-m" in call for call in machine.calls)
 
     @pytest.mark.parametrize(("printed", "mends"), PIP.values(), ids=PIP)
-    def test_what_pip_runs_into(self, machine: Machine, printed: str, mends: str) -> None:
+    def test_causes_of_a_failed_pip(self, machine: Machine, printed: str, mends: str) -> None:
         """Each cause is recognised among lines that blame something else, and named with its remedy."""
         machine.python(pip=f"cat {machine.home}/printed; exit 1")
         lay(machine.home, {"printed": printed + "\n"})
@@ -252,7 +252,7 @@ class TestOneSentence:
         assert "Traceback" not in machine.said
 
     @pytest.mark.parametrize(("printed", "mends"), UVS.values(), ids=UVS)
-    def test_what_uv_runs_into(self, machine: Machine, printed: str, mends: str) -> None:
+    def test_causes_of_a_failed_uv(self, machine: Machine, printed: str, mends: str) -> None:
         """uv words the same troubles in its own way; the sentence is the same."""
         machine.python()
         machine.put("uv", UV.format(pip=f"cat {machine.home}/printed; exit 1"))

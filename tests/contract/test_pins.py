@@ -98,7 +98,7 @@ def test_no_pin_is_left_over() -> None:
     assert named - needed == set()
 
 
-def test_what_is_installed_is_what_is_pinned() -> None:
+def test_installed_versions_are_the_pinned_ones() -> None:
     """The tests run on the pinned versions, so these are known to work."""
     pins = {canonicalize_name(line.name): line for line in map(Requirement, filter(LINE.fullmatch, TEXT.splitlines()))}
     here = {name: metadata.version(name) for name, line in pins.items() if line.marker is None}

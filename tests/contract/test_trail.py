@@ -11,7 +11,7 @@ from trail import PARTS
 MARKER = "broken_trail"
 LEFT_OUT = {
     "auditor/test_live.py": {
-        "test_what_is_registered_is_in_the_log_and_a_checkpoint_says_so",
+        "test_a_registration_is_in_the_log_and_under_a_checkpoint",
         "test_the_door_is_shut_to_whoever_has_no_token_and_shows_nothing_else",
         "test_a_checkpoint_an_hour_by_the_buss_clock_and_one_at_closing",
         "test_a_folder_that_was_deleted_is_made_again_byte_for_byte",
@@ -20,7 +20,7 @@ LEFT_OUT = {
         "test_a_header_whose_name_is_no_text_stops_it_by_number_too",
         "test_a_second_auditor_gets_nothing",
         "test_an_old_folder_that_was_restored_does_not_sign_what_it_has_forgotten",
-        "test_what_witnesses_say_is_put_to_the_checkpoint",
+        "test_cosignatures_of_witnesses_are_added_to_the_checkpoint",
     },
     "auditor/test_trail.py": {
         "test_a_play_in_memory_that_doubled_a_delivery_is_found",
@@ -28,7 +28,7 @@ LEFT_OUT = {
     },
     "cli/audit/test_export.py": {
         "test_a_case_is_exported_and_verified",
-        "test_what_cannot_be_exported_is_one_sentence",
+        "test_an_impossible_export_is_one_sentence",
     },
     "desk/state/test_live_beginnings.py": {"test_what_the_broker_has_no_more_is_said_to_be_missing"},
     "desk/witness/test_live.py": {"test_a_desk_cosigns_what_grows_and_refuses_what_forks"},
@@ -75,7 +75,7 @@ def unreasoned(tests: Path) -> set[str]:
     return wrong
 
 
-def test_who_breaks_a_trail_on_purpose_is_listed_with_a_reason() -> None:
+def test_tests_that_break_a_trail_on_purpose_are_listed_with_a_reason() -> None:
     """Every other test that has a bus, or plays one in memory, leaves a whole trail behind."""
     found: dict[str, set[str]] = {}
     for path, function, _ in markers(ROOT / "tests"):

@@ -66,7 +66,7 @@ def test_an_ambiguous_file_is_refused(what: str, reader: str, tmp_path: Path) ->
 
 @pytest.mark.parametrize("reader", READERS)
 @pytest.mark.parametrize("what", ["pipe", "folder", "device"])
-def test_what_is_no_plain_file_is_not_read(what: str, reader: str, tmp_path: Path) -> None:
+def test_only_a_plain_file_is_read(what: str, reader: str, tmp_path: Path) -> None:
     """A stick may hold a pipe: an admitter waits for nobody."""
     with bounded(), pytest.raises(OSError, match="plain file"):
         READERS[reader](not_plain(tmp_path)[what])

@@ -99,7 +99,7 @@ def test_bytes_that_are_not_json_are_refused_without_an_echo(model: type[Frozen]
 
 
 @pytest.mark.parametrize("unwritable", [{"notes": object()}, {"notes": {1, 2}}, {"notes": float("nan")}, {1: CANARY}])
-def test_what_is_no_json_is_refused(unwritable: dict[Any, Any]) -> None:
+def test_objects_outside_json_are_refused(unwritable: dict[Any, Any]) -> None:
     """Objects that JSON does not have are refused by the same error."""
     with pytest.raises(Invalid) as caught:
         TYPES["case.closed", 1].from_mapping(unwritable)

@@ -48,7 +48,7 @@ def test_the_parts_of_a_letter_are_the_letter(letter: Letter) -> None:
 
 
 @given(letters(), st.sets(st.sampled_from(PARTS)))
-def test_who_opens_fewer_parts_reads_less_and_nothing_else(letter: Letter, opened: set[str]) -> None:
+def test_a_reader_of_fewer_parts_reads_less_and_nothing_else(letter: Letter, opened: set[str]) -> None:
     """A recipient that may open some parts reads exactly the fields of those."""
     some = {part: fields for part, fields in letter.parts().items() if part in opened}
 
@@ -155,7 +155,7 @@ def test_a_day_is_one_of_the_calendar(day: str) -> None:
         ReferralSubmittedLetter.from_mapping({"birth_date": day})
 
 
-def test_what_was_said_cannot_be_changed() -> None:
+def test_a_published_event_cannot_be_changed() -> None:
     """An event's fields are frozen, lists included."""
     said = ConsentGiven.from_mapping(
         {"purposes": ["services"], "receivers": ["vac"], "given_by": "individual", "form": "oral"}

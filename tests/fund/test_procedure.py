@@ -178,7 +178,7 @@ class TestOnce:
         assert story.when(says("special-unit", VICTIM, alias="D-1")).said.drafts == ()
 
 
-def test_what_is_not_the_procedures_is_read_by_a_person() -> None:
+def test_an_event_outside_the_procedure_is_read_by_a_person() -> None:
     """A referral for another payment is a person's to answer."""
     referral = ReferralSubmitted(to=(FUND,), mode="referral", reason="Payment", urgency="normal", services=("cash",))
 

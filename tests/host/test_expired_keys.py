@@ -68,7 +68,7 @@ def test_cut_between_two_steps_the_next_look_finishes(tmp_path: Path) -> None:
     assert [*(bus.home / "keys" / "past").iterdir()] == []
 
 
-def test_what_the_directory_does_not_name_stays(tmp_path: Path) -> None:
+def test_a_key_that_the_directory_does_not_name_stays(tmp_path: Path) -> None:
     """The key in use, and a key that nobody admitted, are left alone."""
     bus = Replaced(tmp_path)
     third = Identity.at(bus.home, "registrar").succeeded(bus.home).sealing.kid

@@ -79,7 +79,7 @@ def test_a_killed_service_is_started_at_once(up: Supervisor, service: str) -> No
 
 @pytest.mark.broker
 @pytest.mark.parametrize("service", ["auditor", "broker"])
-def test_whose_certificate_is_due_gets_another_and_is_started_anew(up: Supervisor, service: str) -> None:
+def test_a_service_with_a_due_certificate_gets_another_and_restarts(up: Supervisor, service: str) -> None:
     """Renewal needs no person: the service's connections, and the broker, then carry the new certificate."""
     before, tls = status(up.folder)[service]["pid"], Tls(up.folder.service(service))
     if service == "broker":

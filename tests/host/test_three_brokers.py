@@ -78,7 +78,7 @@ def test_it_is_up_when_every_service_is_ready(up: Up) -> None:
     assert {name: state["restarts"] for name, state in states.items()} == dict.fromkeys(SERVICES, 0)
 
 
-def test_what_an_agency_says_is_registered(up: Up) -> None:
+def test_an_event_of_an_agency_is_registered(up: Up) -> None:
     """An event goes from a desk over the remaining brokers to the registrar and back."""
     status, output = up.says("publish", "ngo-a", "--event", str(SIGNAL))
 

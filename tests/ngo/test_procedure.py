@@ -116,7 +116,7 @@ class TestDeclined:
         """Consent or not: other police never receive a person."""
         assert sent(consent("ngo-l"), consent("police-x")).when(declined()).task.alternatives == ()
 
-    def test_whoever_was_asked_is_none(self) -> None:
+    def test_an_agency_that_was_asked_is_no_alternative(self) -> None:
         """A second receiver of the same referral still has it on its list."""
         story = given(procedure, me=ME).heard(consent("ngo-l"), consent("vac"), consent("fund"))
         story.heard(says(ME, referral("ngo-l", "vac"), "R-1"))
@@ -172,7 +172,7 @@ class TestNoted:
         story.when(says("ngo-l", ReferralCompleted(outcome="referred"), "R-1")).then()
 
 
-def test_what_is_not_the_procedures_is_read_by_a_person() -> None:
+def test_an_event_outside_the_procedure_is_read_by_a_person() -> None:
     """An offer of a bed is no hand-off."""
     story = given(procedure, me=ME)
     draft = story.when(says("shelter", BedOffered(valid_hours=24), "B-1")).then("read")

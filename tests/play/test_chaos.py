@@ -64,7 +64,7 @@ def test_a_ledger_that_lost_or_doubled_is_found(
     assert looked(ledgers(tmp_path), desk, harm) == found
 
 
-def test_who_comes_back_late_is_named() -> None:
+def test_a_late_service_is_named() -> None:
     """A registrar has 10 s, a desk 2 s; where the broker was killed, nothing is promised."""
     slow = [Fault(kind, "", seconds) for kind, seconds in (("kill registrar", 10.0), ("restart desk", 2.0))]
     quick = [Fault(kind, "", seconds) for kind, seconds in (("kill registrar", 9.9), ("kill broker", 30.0))]

@@ -78,7 +78,7 @@ def test_json_is_the_whole_report_and_nothing_else() -> None:
     ],
     ids=["no file", "no scenario"],
 )
-def test_what_cannot_be_played_exits_2_with_a_sentence(tmp_path: Path, text: str | None, sentence: str) -> None:
+def test_an_unplayable_file_exits_2_with_a_sentence(tmp_path: Path, text: str | None, sentence: str) -> None:
     """A missing or miswritten file gets one sentence, never a traceback."""
     path = tmp_path / "mine.yaml"
     if text is not None:

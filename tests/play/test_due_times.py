@@ -41,7 +41,7 @@ def test_every_due_time_is_gone_through() -> None:
     assert stage.ticks == [first, last]
 
 
-def test_what_the_registrar_does_not_take_ends_the_play() -> None:
+def test_a_refused_event_of_the_timekeeper_ends_the_play() -> None:
     """A duty said and refused stays due: the play fails and says so, instead of moving the clock for ever."""
     due = times.write(NOW + DAY)
 

@@ -175,7 +175,7 @@ def test_a_holder_that_knows_nothing_of_it_says_so(bus: MemoryBus) -> None:
     assert answer == {"parts": []}
 
 
-def test_who_supervises_hears_instead_of_who_is_on_the_case() -> None:
+def test_the_supervisor_is_notified_instead_of_an_agency_on_the_case() -> None:
     """If the directory names a supervisor of either side, the supervisor is the second agency, and no other agency is notified."""
     agencies = {
         **scenario(SIGNAL).agencies,

@@ -63,7 +63,7 @@ class TestTime:
 
         assert failures(SIGNAL, CONSENT, REFERRAL, late) == []
 
-    def test_what_is_due_already_is_said_at_once(self) -> None:
+    def test_an_overdue_duty_is_published_at_once(self) -> None:
         """A signal typed two days late is late already: the breach comes with it, not at some later look."""
         typed_late = SIGNAL.replace('at: "0:00"', 'at: "50:00", occurred: "0:00"')
         check = "- {check: events, case: woman, type: deadline.breached, count: 1, data: {rule: D-REFER, late_by_minutes: 1560}}\n"
@@ -147,7 +147,7 @@ DOORS = {
 
 
 @pytest.mark.parametrize(("said", "code"), DOORS.values(), ids=DOORS)
-def test_what_a_door_does_not_take_is_no_event(said: Words, code: str) -> None:
+def test_words_that_a_door_refuses_are_no_event(said: Words, code: str) -> None:
     """Words that fit no schema never reach the registrar: a code, no rule, and no number is used up."""
     stage = bus()
     outcome = stage.publish(said)
@@ -180,7 +180,7 @@ class TestRestart:
         assert stage.replay() == ()
 
     @pytest.mark.parametrize("service", ["broker", "auditor", "coordinator"])
-    def test_what_is_not_there_cannot_be_killed(self, service: str) -> None:
+    def test_a_missing_service_cannot_be_killed(self, service: str) -> None:
         """A bus in memory has no broker: to ask for its end is the mistake of the play."""
         with pytest.raises(StageError, match=f"no {service} that could be killed"):
             bus().restart(service)
@@ -259,7 +259,7 @@ class TestProcedures:
         assert [task.code for task in stage.tasks("shelter")] == ["refused"]
         assert stage.replay() == ()
 
-    def test_what_nobody_handles_is_a_task(self) -> None:
+    def test_an_unhandled_event_is_a_task(self) -> None:
         """A signal is on the list of the special unit's people, and on no list of its sender's."""
         stage = bus()
         stage.publish(signal())

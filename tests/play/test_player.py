@@ -62,7 +62,7 @@ class TestConsents:
 
         assert failures(SIGNAL, CONSENT, "- {check: events, case: woman, type: consent.given, count: 2}\n", one) == []
 
-    def test_what_concerns_the_recipient_is_named(self) -> None:
+    def test_the_consent_of_the_recipient_is_named(self) -> None:
         """A referral that rests on a set of consents names its own receiver's consent; a referral without one is refused."""
         uncovered = REFERRAL.replace("[special-unit]", "[shelter]").replace("R-1", "R-2")
 

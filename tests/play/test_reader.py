@@ -198,7 +198,7 @@ def test_a_miswritten_head_names_its_line(old: str, new: str, line: int, sentenc
     [("", "the file is empty"), ("- a\n", "a scenario is a set of keys"), ("a: \x01\n", "a character that YAML")],
     ids=["empty", "a list", "a control character"],
 )
-def test_what_is_no_scenario_at_all_is_said_so(text: str, sentence: str) -> None:
+def test_a_file_that_is_no_scenario_gets_a_sentence(text: str, sentence: str) -> None:
     """An empty file, a list, a file with control characters: each gets a sentence, never a traceback."""
     with pytest.raises(ScenarioError, match=sentence):
         parse(text)

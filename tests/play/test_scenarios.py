@@ -39,7 +39,7 @@ def test_the_childs_story_holds_but_for_the_figures() -> None:
     assert report.whole_but_for_what_is_not_built
 
 
-def test_what_services_say_by_themselves_is_in_the_story() -> None:
+def test_automatic_events_of_services_are_in_the_story() -> None:
     """Offer, recovery period, allowance and follow-up are told where they happened, by whom, and who received them."""
     rows = [row for row in play_file(WOMAN).rows if row.result == "by itself"]
 

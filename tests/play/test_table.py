@@ -133,7 +133,7 @@ def test_a_failure_is_told_where_it_happened_and_at_the_end() -> None:
 FIGURES = "- {check: statistics, year: 2026, table: identified_by_age, cells: {total: suppressed}}\n"
 
 
-def test_what_no_bus_can_meet_yet_is_told_as_that() -> None:
+def test_an_expectation_of_a_missing_feature_is_reported_as_such() -> None:
     """It is still a failure; and nobody has to think that the bus is broken, unless something else failed too."""
     wrong = "- {check: state, case: woman, status: CLOSED}\n"
 

@@ -106,12 +106,14 @@ def test_an_altered_history_is_seen(
     assert getattr(found, kind) > 0, found
 
 
-def test_what_was_acknowledged_and_is_not_there_is_lost(monkeypatch: pytest.MonkeyPatch, records: History) -> None:
+def test_an_acknowledged_submission_without_registration_is_lost(
+    monkeypatch: pytest.MonkeyPatch, records: History
+) -> None:
     """Sabotage: an acknowledged submission without a registration is lost."""
     assert checked(monkeypatch, records, ("ngo-a", "ab" * 16, "nowhere")).lost == 1
 
 
-def test_what_was_sealed_again_is_not_counted_as_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_letter_sealed_again_is_not_counted_as_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     """A letter whose audience had changed is counted under its own name, and is no anomaly."""
     bus = Bus()
     shard = bus.shard()

@@ -254,7 +254,7 @@ def fits(record: Record, message: str) -> None:
             Draft7Validator(inlined(key)).validate(record.key.decode())
 
 
-def test_what_the_registrar_writes_is_what_the_document_says() -> None:
+def test_records_of_the_registrar_fit_the_document() -> None:
     """A submission with a letter, its record in the history, each recipient's copy, the receipt, a refusal, an answer, a quarantine."""
     bus = AgenciesOfABus()
     shard = bus.shard()

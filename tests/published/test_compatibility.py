@@ -135,7 +135,7 @@ def test_every_kind_of_change_is_told(old: Schema, new: Schema, due: list[tuple[
 
 @pytest.mark.parametrize(("old", "new", "due"), EACH)
 @given(st.data())
-def test_who_is_not_named_is_not_broken(
+def test_an_agency_that_is_not_named_is_not_broken(
     old: Schema, new: Schema, due: list[tuple[str, str, set[str]]], draw: st.DataObject
 ) -> None:
     """Another validator takes every old document where no reader is broken, and every new one where no writer is."""
@@ -232,7 +232,7 @@ def test_a_field_that_fewer_may_read_breaks_no_privacy(old: Schema, new: Schema)
     ],
     ids=str,
 )
-def test_what_is_not_understood_breaks_everybody(field: Any) -> None:
+def test_an_unknown_keyword_breaks_everybody(field: Any) -> None:
     """A keyword that the checker does not know is never passed over: unchanged, new, or where the type changed."""
     odd = whole(field, A=TEXT)
 

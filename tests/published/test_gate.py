@@ -64,7 +64,7 @@ def found(folder: Path, models: Models = PUBLISHED) -> str:
     return "\n".join(gate.findings(folder, models))
 
 
-def test_what_is_published_here_passes() -> None:
+def test_the_published_folder_passes() -> None:
     """The folder `schemas` is whole, every version in it is as it was published, and looking takes no time to speak of."""
     began = time.process_time()
 
@@ -72,7 +72,7 @@ def test_what_is_published_here_passes() -> None:
     assert time.process_time() - began < 10
 
 
-def test_what_was_published_whole_passes(folder: Path) -> None:
+def test_a_wholly_published_version_passes(folder: Path) -> None:
     """The steps of the contributor's page pass the gate, so that each breakage below breaks one thing."""
     assert found(folder) == ""
 
@@ -229,7 +229,7 @@ FROZEN: dict[str, tuple[Callable[[Path], object], Models, list[str]]] = {
 
 
 @pytest.mark.parametrize(("broken", "models", "told"), [pytest.param(*each, id=name) for name, each in FROZEN.items()])
-def test_what_was_published_stays(
+def test_a_published_version_stays(
     folder: Path, broken: Callable[[Path], object], models: Models, told: list[str]
 ) -> None:
     """Sabotage: a published version edited or taken away, in one place or in several, is told with what to do."""
@@ -279,7 +279,7 @@ def test_a_new_version_comes_whole(folder: Path, model: type[Data], told: list[s
         assert sentence in said
 
 
-def test_what_a_new_version_lacks_is_named_until_it_is_there(folder: Path) -> None:
+def test_each_missing_piece_of_a_new_version_is_named(folder: Path) -> None:
     """Schema, examples, golden record and line: each is asked for, and with all of them the version is published."""
     models: Models = [*PUBLISHED, Fourth]
     stem = "schemas/nrm.case.example"

@@ -71,7 +71,7 @@ class TestAnswer:
         house(children=3).when(asked("B-1", "women")).then(FULL)
 
     @pytest.mark.parametrize("by", ["special-unit", "vac", "ngo-a"])
-    def test_whoever_asks_gets_an_answer(self, by: str) -> None:
+    def test_every_asker_gets_an_answer(self, by: str) -> None:
         """Nobody's request is worth less."""
         house(women=1).when(asked("B-1", by=by)).then(OFFER)
 
@@ -194,7 +194,7 @@ class TestRelease:
         story.when(asked("B-3")).then(FULL)
 
 
-def test_what_is_not_about_beds_is_read_by_a_person() -> None:
+def test_an_event_that_is_not_about_beds_is_read_by_a_person() -> None:
     """The consent that comes before the first request is no line of this procedure."""
     consent = ConsentGiven(purposes=("services",), receivers=(ME,), given_by="individual", form="written")
 

@@ -195,7 +195,7 @@ class TestAHistoryThatWasAltered:
         with pytest.raises(HistoryFault, match=code):
             self.watch(bus, records)
 
-    def test_that_somebody_else_signed_stops_the_timekeeper(self, bus: Bus, two: list[Record]) -> None:
+    def test_a_record_with_a_foreign_signature_stops_the_timekeeper(self, bus: Bus, two: list[Record]) -> None:
         """Given a key that is not the registrar's, no record counts."""
         watch = Watch(bus.rules, BUS, lambda _: bus.identities["vac"].signing.verify_key)
 

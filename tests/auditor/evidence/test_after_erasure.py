@@ -195,9 +195,7 @@ async def test_the_certificate_says_who_confirmed_and_who_has_not(
     assert erasure.mapping(CASE, found)["horizon"] == "2026-07-03T00:00:00Z"
 
 
-async def test_who_confirmed_one_decision_has_not_confirmed_the_next(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_confirmation_counts_for_one_decision_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A second decision asks every holder again; until all have confirmed again, the certificate is not complete."""
     story = Story(tmp_path, monkeypatch)
     holders = ("court", "ngo-a", "special-unit", "vac")

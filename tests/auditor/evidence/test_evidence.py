@@ -179,7 +179,7 @@ def test_a_missing_envelope_is_an_alteration(evidence: Evidence) -> None:
     assert {line.about: line.result for line in done.failures} == {"0-8": "envelope_missing"}
 
 
-def test_what_is_later_than_the_checkpoint_is_left_out_and_counted(evidence: Evidence) -> None:
+def test_registrations_after_the_checkpoint_are_left_out_and_counted(evidence: Evidence) -> None:
     """A later registration can be proved after the next checkpoint."""
     frontier = merkle.Frontier()
     for number in range(1, 7):

@@ -185,7 +185,7 @@ def test_an_agency_sees_its_own_events_each_consent_just_before_it_is_needed() -
     assert list(seen.history.of("embassy", subject)) == []
 
 
-def test_who_was_told_is_committed_to() -> None:
+def test_the_registration_commits_to_its_recipients() -> None:
     """A shorter list is another commitment."""
     seen = first_scenario().audited()
     entry = of_type(seen, "referral.submitted")

@@ -49,7 +49,7 @@ def _home(tmp_path: Path) -> Home:
     return Home(tmp_path)
 
 
-def test_what_is_out_of_turn_stops_the_log_and_is_named(home: Home) -> None:
+def test_a_registration_out_of_turn_stops_the_log_and_is_named(home: Home) -> None:
     """A gap, a duplicate, a rewritten number, a broken chain, another partition, another bus; and nothing has changed."""
     with home.log() as log:
         fed(log, REGISTRATIONS[:5])

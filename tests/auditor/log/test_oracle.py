@@ -243,7 +243,7 @@ def test_we_believe_a_checkpoint_of_go(tree: StoredTree, asked: tuple[dict[str, 
     assert Note.parse(signed).bytes() == signed
 
 
-def test_what_is_frozen_is_what_we_make(tree: StoredTree) -> None:
+def test_the_frozen_answers_are_those_of_this_code(tree: StoredTree) -> None:
     """The frozen answers are about this code, also on a machine with Go."""
     frozen = Note.parse(FROZEN["request"]["note"].encode()).signatures
 

@@ -117,7 +117,7 @@ def test_records_are_what_partners_are_told(home: Home) -> None:
         assert not re.search(forms["SubmittedCheckpoint"]["pattern"], cosigned)
 
 
-def test_what_was_signed_and_not_published_is_published_at_the_next_start(home: Home) -> None:
+def test_a_signed_checkpoint_is_published_at_the_next_start(home: Home) -> None:
     """Killed between signing and sending: the topic gets that very note, not another."""
     with home.log() as log:
         desk = Desk(home, log)
@@ -137,9 +137,7 @@ def test_what_was_signed_and_not_published_is_published_at_the_next_start(home: 
         assert not again.publishes()
 
 
-def test_what_was_published_is_remembered_though_keys_and_log_come_from_an_old_backup(
-    home: Home, tmp_path: Path
-) -> None:
+def test_a_published_checkpoint_is_remembered_when_keys_and_log_are_restored(home: Home, tmp_path: Path) -> None:
     """A restored table of signed checkpoints learns the newer ones from the topic."""
     with home.log() as log:
         desk = Desk(home, log)
@@ -174,7 +172,7 @@ def test_no_checkpoint_says_an_earlier_time_than_the_one_before_it(home: Home) -
         assert [each.time for each in desk.said()] == [NOW, NOW]
 
 
-def test_what_somebody_else_wrote_into_the_topic_says_nothing(home: Home, tmp_path: Path) -> None:
+def test_a_foreign_record_in_the_topic_counts_for_nothing(home: Home, tmp_path: Path) -> None:
     """Another log's key, one of our two keys only, another bus, junk."""
     with home.log() as log:
         desk = Desk(home, log)

@@ -65,7 +65,7 @@ def test_a_log_that_was_deleted_is_made_anew_byte_for_byte(home: Home) -> None:
     assert home.files() == before
 
 
-def test_what_was_not_committed_is_not_there(home: Home, whole: Home) -> None:
+def test_an_uncommitted_leaf_is_not_on_disk(home: Home, whole: Home) -> None:
     """Between two commits nothing on disk changes; the log goes on where it was committed."""
     with home.log() as log:
         fed(log, REGISTRATIONS[:300])

@@ -70,7 +70,7 @@ def test_a_registrar_that_goes_by_the_rules_is_not_found_fault_with() -> None:
     assert list(otherwise(seen.history.entries, seen.rules, seen.directory)) == []
 
 
-def test_what_it_let_in_is_found(bus: Bus) -> None:
+def test_a_wrongly_registered_event_is_found(bus: Bus) -> None:
     """A consent that names its own publisher."""
     assert registered(bus, lambda _: None) == [("let_in", "G-36", ())]
 
@@ -113,21 +113,21 @@ def test_a_time_that_lies_ahead_is_found(
     assert found == [("let_in", "W3", ())]
 
 
-def test_whom_it_told_beside_the_rules_is_found(bus: Bus) -> None:
+def test_a_recipient_beside_the_rules_is_found(bus: Bus) -> None:
     """A friend at the fund hears of a signal."""
     found = registered(bus, lambda bent: setattr(bent, "friends", ("fund",)))
 
     assert ("told_beyond", None, ("fund",)) in found
 
 
-def test_whom_it_kept_in_the_dark_is_found(bus: Bus) -> None:
+def test_an_omitted_recipient_is_found(bus: Bus) -> None:
     """The special unit does not hear of it."""
     found = registered(bus, lambda bent: setattr(bent, "strangers", ("special-unit",)))
 
     assert ("told_short", None, ("special-unit",)) in found
 
 
-def test_who_was_admitted_later_is_not_missed(bus: Bus) -> None:
+def test_an_agency_admitted_later_is_not_missed(bus: Bus) -> None:
     """Today's directory has a special unit that a registration of that day could not know."""
     bus.signal(bus.shard())
     bus.admit("unit-2", "special_unit", NOW + DAY)
@@ -186,7 +186,7 @@ ASKS = {"approver": "S-2", "referral": "e1" * 16}
     [("G-02", "consent.given", "ngo-a"), ("G-05", "consent.given", "ngo-a"), ("G-02", ASKED, "special-unit"),
      ("G-71", ASKED, "special-unit"), ("G-72", ASKED, "special-unit")],
 )  # fmt: skip
-def test_whom_it_refused_by_a_rule_that_cannot_have_applied_is_found(bus: Bus, rule: str, type_: str, by: str) -> None:
+def test_a_refusal_by_a_rule_that_cannot_have_applied_is_found(bus: Bus, rule: str, type_: str, by: str) -> None:
     """Wrong refusals: a party is told that the case is unknown; a limit not reached; a refusal that the person never gave."""
     bent = Refusing(bus)
     data, more = ({"reason": "missing_person"}, ASKS) if type_ == ASKED else (CONSENT, {})
@@ -195,7 +195,7 @@ def test_whom_it_refused_by_a_rule_that_cannot_have_applied_is_found(bus: Bus, r
     assert bent.found() == [("refused_wrongly", rule)]
 
 
-def test_who_was_refused_rightly_by_these_rules_is_no_finding(bus: Bus) -> None:
+def test_a_right_refusal_by_these_rules_is_no_finding(bus: Bus) -> None:
     """The nearest cases in which they apply, by the honest Rules: a stranger, one without a part, her word, the limit."""
     bent = Refusing(bus)
     shard = bent.shard

@@ -103,7 +103,7 @@ def test_the_piece_of_a_page_loads_and_runs_nothing() -> None:
     assert "daha 2 hadisə ilə" in text
 
 
-def test_what_a_span_says_is_escaped() -> None:
+def test_the_text_of_a_span_is_escaped() -> None:
     """It is read from files of a known shape only; should anything else get there, it is text."""
     text = waterfall_html(waterfall([CREATE._replace(service="<script>", type='"x"', outcome="&")]))
 

@@ -151,7 +151,7 @@ def test_a_refusal_cites_code_rule_article_and_what_to_do(seen: Audited) -> None
 
 
 class TestReceipts:
-    def test_who_opened_and_whose_desk_said_nothing_yet(self, seen: Audited) -> None:
+    def test_receipts_show_opened_letters_and_missing_reports(self, seen: Audited) -> None:
         """The unit opened the referral; the migration service's desk is down."""
         referral = explain(seen, of_type(seen, "referral.submitted"), end(seen))
         hold = explain(seen, of_type(seen, "stay.hold_requested"), end(seen))
@@ -168,7 +168,7 @@ class TestReceipts:
         case.later(minutes=5).say("migration", "letter.opened", cause=referral.id)
         assert [(each.state, each.reason) for each in case.explain(referral).receipts] == [("opened", None)]
 
-    def test_what_was_kept_shut_is_told_apart_and_the_senders_duty_stays_met(self) -> None:
+    def test_a_letter_kept_shut_is_shown_as_such_and_the_senders_duty_stays_met(self) -> None:
         """Neither opened nor faulty; and who referred in time has done so, though the person then took consent back."""
         case = Case()
         signal = case.say("ngo-a", "case.signal_recorded")
@@ -279,7 +279,7 @@ class TestClocks:
         assert [each.state for each in case.explain(signal).clocks] == ["runs"]
 
 
-def test_what_was_refused_first_and_registered_then_is_one_event() -> None:
+def test_an_event_refused_first_and_registered_later_is_one_event() -> None:
     """Of two registrations under one id the registered one is explained, and names the other."""
     case = Case()
     case.say("ngo-a", "case.signal_recorded")

@@ -109,7 +109,7 @@ async def test_a_reference_is_looked_up_in_a_body(door: Door) -> None:
 
 
 @pytest.mark.parametrize("wanted", [{}, {"ref": "5f0c"}, {"ref": "Z" * 32}, {"ref": 7}, {"ref": "0" * 33}], ids=str)
-async def test_what_is_no_reference_is_refused_by_a_code(door: Door, wanted: dict[str, Any]) -> None:
+async def test_an_invalid_reference_is_refused_by_a_code(door: Door, wanted: dict[str, Any]) -> None:
     """Nothing of the body is repeated."""
     async with door.asked() as client:
         answer = await client.post("/cases", json=wanted)
@@ -119,7 +119,7 @@ async def test_what_is_no_reference_is_refused_by_a_code(door: Door, wanted: dic
 @pytest.mark.parametrize(
     "more", [{"case": "5f0c"}, {"case": None}, {"number": 0}, {"number": "7"}, {"out": "x"}], ids=str
 )
-async def test_what_is_no_request_for_evidence_is_refused_by_a_code(door: Door, more: dict[str, Any]) -> None:
+async def test_an_invalid_request_for_evidence_is_refused_by_a_code(door: Door, more: dict[str, Any]) -> None:
     """Nothing of the body is repeated."""
     async with door.asked() as client:
         answer = await client.post("/evidence", json={"case": door.hall.case} | more)

@@ -55,7 +55,7 @@ async def test_a_question_that_is_not_on_record_is_not_answered(hall: Hall) -> N
         assert (await browser.get(pages[1])).status_code == 200
 
 
-async def test_what_came_too_late_for_one_question_does_not_stop_the_next(hall: Hall) -> None:
+async def test_a_late_record_of_one_question_does_not_stop_the_next(hall: Hall) -> None:
     """An abandoned record that is registered after all keeps its number, and the next question takes the one after."""
     async with hall.browser() as browser:
         hall.away()
@@ -108,7 +108,7 @@ async def test_each_search_is_a_question_of_its_own_and_a_page_of_it_is_not(hall
     assert len(hall.asked()) == 3
 
 
-async def test_that_there_is_no_such_case_is_an_answer_too(hall: Hall) -> None:
+async def test_the_answer_that_there_is_no_such_case_is_recorded_too(hall: Hall) -> None:
     """It is on record as a search over all; the reference that was asked for becomes no case."""
     async with hall.browser() as browser:
         for path in (f"/cases/{NO_CASE}", "/events/01930000-0000-7000-8000-000000000001"):
@@ -144,7 +144,7 @@ async def test_a_case_is_shown_as_it_was_known(hall: Hall) -> None:
     assert "As it was known" not in now
 
 
-async def test_who_has_read_a_case_is_part_of_what_is_shown(hall: Hall) -> None:
+async def test_the_readers_of_a_case_are_shown(hall: Hall) -> None:
     """Each reader with number and purpose, the auditor too; a reading is none of the course of the case."""
     async with hall.browser() as browser:
         await browser.get(f"/cases/{hall.case}")
@@ -207,7 +207,7 @@ async def test_a_proof_is_checked_before_it_is_called_one(hall: Hall, monkeypatc
     assert "Proof checked now" not in page
 
 
-async def test_what_is_later_than_the_last_checkpoint_is_not_called_proved(hall: Hall) -> None:
+async def test_a_registration_after_the_last_checkpoint_is_not_called_proved(hall: Hall) -> None:
     """A reading of just now is in no signed tree yet."""
     async with hall.browser() as browser:
         await browser.get(f"/cases/{hall.case}")

@@ -144,7 +144,7 @@ def test_it_does_so_without_a_script_too(sitting: Sitting) -> None:
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
-def test_what_is_printed_is_the_record_and_nothing_else(sitting: Sitting, language: str) -> None:
+def test_the_print_has_the_record_and_nothing_else(sitting: Sitting, language: str) -> None:
     """The print is A4 and ends with question, time and asker; it has no menu, form or slider."""
     for path in (f"/cases/{sitting.hall.case}", sitting.hall.event("referral.submitted")):
         sitting.go(path, language)

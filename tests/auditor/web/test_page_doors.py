@@ -81,7 +81,7 @@ async def test_signing_out_needs_the_page_and_ends_it(hall: Hall) -> None:
         assert "<h1>Search</h1>" not in (await browser.get("/search")).text
 
 
-async def test_who_is_removed_is_out_at_once(hall: Hall) -> None:
+async def test_a_removed_user_is_out_at_once(hall: Hall) -> None:
     """His session ends with his place in the file; whose number it was stays there."""
     async with hall.browser() as browser:
         hall.users.remove(NAME)
@@ -176,7 +176,7 @@ HOSTILE = ["<script>alert(1)</script>", '"><img src=x onerror=alert(1)>', "{{7*7
 
 
 @pytest.mark.parametrize("what", HOSTILE)
-async def test_what_is_typed_is_shown_as_text_or_not_at_all(hall: Hall, what: str) -> None:
+async def test_typed_input_is_shown_as_text_or_not_at_all(hall: Hall, what: str) -> None:
     """In each field of the search, in a path, in a name: no markup of a visitor becomes markup of the page."""
     async with hall.browser() as browser:
         answers = [

@@ -19,7 +19,7 @@ pytestmark = pytest.mark.broker
 PASSWORD = "a long example password"
 
 
-async def test_what_is_asked_is_registered_before_it_is_answered(broker: Broker) -> None:
+async def test_a_question_is_registered_before_it_is_answered(broker: Broker) -> None:
     """A search and a case: on record under the auditor's own key, proved and told to nobody; the case is as it was."""
     async with live(broker, {"ngo-a": "ngo_outreach", "special-unit": "special_unit"}, run=("ngo-a",)) as running:
         bus, case = AuditedBus(running.folder), ids.new_ref()

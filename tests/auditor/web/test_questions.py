@@ -127,7 +127,7 @@ HOSTILE: list[dict[str, Any]] = [
 
 
 @pytest.mark.parametrize("more", HOSTILE, ids=str)
-async def test_what_is_no_question_is_refused_by_a_code(door: Door, more: dict[str, Any]) -> None:
+async def test_an_invalid_question_is_refused_by_a_code(door: Door, more: dict[str, Any]) -> None:
     """A word of no list, a field too many or too few, somebody whom nobody knows; nothing of it is repeated."""
     async with door.asked() as client:
         answer = await client.post("/questions", json=door.question(**more))
@@ -140,14 +140,14 @@ async def test_what_is_no_question_is_refused_by_a_code(door: Door, more: dict[s
     [b"", b"[]", b"null", b"\xff", b"{" * 900, b"[" * 1000, b'{"actor":NaN}', b"x" * 100_000],
     ids=lambda raw: repr(raw[:8]),
 )
-async def test_what_is_no_json_of_ours_is_refused_by_the_same_code(door: Door, raw: bytes) -> None:
+async def test_invalid_json_is_refused_by_the_same_code(door: Door, raw: bytes) -> None:
     """However deep or long it is."""
     async with door.asked() as client:
         answer = await client.post("/questions", content=raw)
     assert (answer.status_code, answer.json()) == (422, {"code": "not_a_question"})
 
 
-async def test_what_nobody_spoke_of_gets_no_number(door: Door) -> None:
+async def test_an_unknown_case_or_event_gets_no_number(door: Door) -> None:
     """A case that there is not, and an event that is not of this case: else the door would make cases."""
     async with door.asked() as client:
         for more in ({"case": NO_CASE}, {"what": "event", "event": "01930000-0000-7000-8000-000000000000"}):
@@ -187,7 +187,7 @@ async def test_a_hold_is_said_by_the_auditor_that_runs(door: Door) -> None:
     ],
     ids=str,
 )  # fmt: skip
-async def test_what_is_no_hold_is_refused_by_a_code(door: Door, more: dict[str, Any]) -> None:
+async def test_an_invalid_hold_is_refused_by_a_code(door: Door, more: dict[str, Any]) -> None:
     """And nothing of it is repeated."""
     async with door.asked() as client:
         answer = await client.post("/holds", json=held(door, **more))
@@ -197,7 +197,7 @@ async def test_what_is_no_hold_is_refused_by_a_code(door: Door, more: dict[str, 
     assert door.hall.sent == []
 
 
-async def test_who_was_removed_asks_no_more(door: Door) -> None:
+async def test_a_removed_user_asks_no_more(door: Door) -> None:
     """By his number, from his removal on."""
     async with door.asked() as client:
         assert (await client.post("/questions", json=door.question(actor=door.hall.actor))).status_code == 200
@@ -287,7 +287,7 @@ async def test_a_time_to_come_is_a_time_before(door: Door) -> None:
     assert found.off_record < LATER
 
 
-async def test_what_the_registrar_refuses_is_asked_once(door: Door) -> None:
+async def test_a_refused_question_is_asked_once(door: Door) -> None:
     """The code is in the file, and the reading stays in the list of unrecorded ones."""
     door.unrecorded.note(Question(door.account, "incident", "case", door.hall.case), READ, "unreachable")
     door.hall.registrar = "refuses"

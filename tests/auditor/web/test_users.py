@@ -65,7 +65,7 @@ def test_an_account_of_the_machine_has_a_number_of_its_own(tmp_path: Path) -> No
     assert (users.knows(number), users.knows(actor), users.password_of("leyla")) == (True, False, None)
 
 
-def test_who_is_added_by_several_at_once_has_one_number(tmp_path: Path) -> None:
+def test_a_user_added_by_several_at_once_has_one_number(tmp_path: Path) -> None:
     """Commands side by side write one file: none undoes what another wrote."""
     with ThreadPoolExecutor(8) as pool:
         found = list(pool.map(lambda number: Users(tmp_path).account(f"account-{number % 4}"), range(32)))

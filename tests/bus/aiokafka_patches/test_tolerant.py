@@ -20,7 +20,7 @@ def read(raw: bytes, base: int = 40) -> list[tuple[int, bytes | None, bytes | No
     return found
 
 
-def test_what_a_client_wrote_is_read_as_it_is() -> None:
+def test_records_of_a_client_are_read_as_written() -> None:
     """Several records, with and without key, value and headers."""
     builder = DefaultRecordBatchBuilder(2, 0, 0, -1, -1, -1, 1 << 20)
     builder.append(0, 7, b"k", b"v", [("a", b"1"), ("b", None)])
@@ -30,7 +30,7 @@ def test_what_a_client_wrote_is_read_as_it_is() -> None:
 
 
 @pytest.mark.parametrize("what", FORGED)
-def test_what_no_client_would_write_is_read_in_its_place(what: str) -> None:
+def test_a_handmade_record_is_read_in_its_place(what: str) -> None:
     """Between two records of the ordinary kind, which are read as they are: no byte of one is taken for another's."""
     before, (place, *_), after = read(batch([PLAIN, FORGED[what], Forged(b"w", b"k", [], delta=2)]))
 
@@ -44,7 +44,7 @@ def test_where_a_record_says_that_it_lies_is_nobodys_word() -> None:
         assert [each[0] for each in read(batch([Forged(delta=each) for each in deltas]))] == [40, 41, 42]
 
 
-def test_what_compaction_left_keeps_its_places() -> None:
+def test_records_left_by_compaction_keep_their_offsets() -> None:
     """Fewer records than places: then each says where it lies, since the broker wrote it so."""
     raw = bytearray(batch([Forged(delta=0), Forged(delta=2)]))
     struct.pack_into(">i", raw, 23, 2)  # the place of the last one
@@ -63,7 +63,7 @@ def test_no_byte_stops_it() -> None:
         assert [each[0] for each in read(bytes(spoilt))] == [40, 41, 42]
 
 
-def test_what_cannot_be_read_is_no_event() -> None:
+def test_an_unreadable_record_is_no_event() -> None:
     """Its headers have a name that no submission may have."""
     raw = bytearray(batch([PLAIN, PLAIN]))
     raw[61] = 0xFE  # the first one's length: beyond the batch

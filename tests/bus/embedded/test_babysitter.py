@@ -74,7 +74,7 @@ def test_nothing_outlives_a_parent_that_was_killed() -> None:
         until("the program ends", lambda: not lives(pid))
 
 
-def test_what_the_program_started_ends_with_it(tmp_path: Path) -> None:
+def test_children_of_the_program_end_with_it(tmp_path: Path) -> None:
     """The whole group is ended, not the one process that we know."""
     noted = tmp_path / "child"
     with kept(HAS_A_CHILD, str(noted)) as (process, pid):
@@ -148,7 +148,7 @@ if sys.platform == "linux":  # no other system ties a process to its parent
             until("the program is not begun", lambda: not lives(pid))
 
 
-def test_what_the_program_writes_is_for_its_owner_only(tmp_path: Path) -> None:
+def test_files_of_the_program_are_for_its_owner_only(tmp_path: Path) -> None:
     """The broker's files hold envelopes: nobody else on the machine may read them."""
     with kept(f"open({str(tmp_path / 'file')!r}, 'w').close()") as (process, _):
         process.wait(PATIENCE)

@@ -176,7 +176,7 @@ def test_another_broker_is_not_taken_for_ours(
         embedded.stop()
 
 
-def test_what_it_writes_is_for_its_owner_only(embedded: EmbeddedKafka) -> None:
+def test_its_files_are_for_its_owner_only(embedded: EmbeddedKafka) -> None:
     """Data, settings and the log, which has what Kafka warns of."""
     try:
         embedded.start()

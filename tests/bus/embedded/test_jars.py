@@ -89,7 +89,7 @@ def test_the_list_is_whole_and_names_no_host() -> None:
     assert [jar.coordinate for jar in found] == sorted(jar.coordinate for jar in found)
 
 
-def test_what_is_missing_is_fetched_and_told(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_jars_are_fetched_and_reported(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """All of it, with a progress that ends at the whole, and nothing else left in the cache."""
     registry = Registry(monkeypatch)
     told: list[tuple[str, int, int]] = []
@@ -153,7 +153,7 @@ def test_a_missing_jar_is_said(home: Path) -> None:
         jars.class_path(home)
 
 
-def test_what_is_fetched_is_checked_before_it_is_kept(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_fetched_jar_is_checked_before_it_is_kept(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A registry, or a proxy, that gives other bytes: refused, and none of it stays."""
     Registry(monkeypatch, b"something else")
 
@@ -171,7 +171,7 @@ def test_what_is_fetched_is_checked_before_it_is_kept(home: Path, monkeypatch: p
         (RuntimeError("Artifact not found in remote repositories"), "check the network"),
     ],
 )
-def test_what_can_go_wrong_is_one_sentence(
+def test_each_failure_of_a_fetch_is_one_sentence(
     home: Path, monkeypatch: pytest.MonkeyPatch, fault: Exception, mend: str
 ) -> None:
     """Never a traceback: the cause, and the command that mends it."""

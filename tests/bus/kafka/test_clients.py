@@ -53,7 +53,7 @@ async def values(consumer: AIOKafkaConsumer, end: int) -> list[bytes]:
 
 
 @pytest.mark.broker
-async def test_what_a_transaction_took_back_is_never_read(bootstrap: str) -> None:
+async def test_an_aborted_transaction_is_never_read(bootstrap: str) -> None:
     """A reader sees what was committed, and nothing else."""
     async with clients.transactional_producer(bootstrap, "shard-0") as producer:
         for value, kept in ((b"taken back", False), (b"kept", True)):

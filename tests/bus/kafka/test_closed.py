@@ -109,7 +109,7 @@ async def test_a_name_that_the_authority_never_writes_is_nobodys(
     await gets_nothing(signed(closed_bus, tmp_path, subject.format(bus=closed_bus.folder.settings.bus)))
 
 
-async def test_who_shows_no_certificate_gets_nothing(closed_bus: Closed) -> None:
+async def test_a_client_without_a_certificate_gets_nothing(closed_bus: Closed) -> None:
     """Neither over TLS, nor in plain text."""
     nobody = ssl.create_default_context(cadata=closed_bus.authority.ca.decode())
     await gets_nothing(Reach(closed_bus.folder.bootstrap), nobody)

@@ -89,7 +89,7 @@ def test_the_quota_lets_the_largest_record_through_at_once() -> None:
     assert load_quota()["producer_byte_rate"] > 4 * 384 * 1024
 
 
-def test_who_may_do_anything_is_given_no_rule(tmp_path: Path) -> None:
+def test_broker_and_operator_need_no_rule(tmp_path: Path) -> None:
     """Broker and operator have certificates like others, and no topics: nobody is let to read or write any in their names."""
     folder = BusFolder(tmp_path)
     folder.create(play=True)

@@ -44,7 +44,7 @@ def test_each_kind_is_said_in_one_sentence_that_repeats_nothing(error: Exception
 
 
 @pytest.mark.parametrize("error", [ValueError("x"), OSError("x"), KafkaException()], ids=repr)
-def test_what_is_no_clients_error_is_not_explained_away(error: Exception) -> None:
+def test_an_error_of_our_own_is_not_explained_away(error: Exception) -> None:
     """It is a mistake of ours, and shown as one."""
     assert sentence_of(error) is None
 

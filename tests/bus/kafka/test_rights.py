@@ -101,7 +101,7 @@ def test_the_broker_says_the_same_when_it_is_asked(closed_bus: Closed, who: str)
 
 
 @pytest.mark.parametrize("request_", REQUESTS, ids=lambda request: request.what)
-def test_what_no_client_of_ours_asks_is_refused_as_well(closed_bus: Closed, request_: Request) -> None:
+def test_requests_that_no_client_of_ours_makes_are_refused_as_well(closed_bus: Closed, request_: Request) -> None:
     """Agencies and services with good certificates, by hand: other groups, the registrar's transactions, the broker itself."""
     for who in OTHERS if request_.refused != CLUSTER_CODE else EVERYBODY:
         if request_.refused == TOPIC_CODE and who in HISTORY and b"nrm.cases" in request_.body:

@@ -42,7 +42,7 @@ def hung_up(line: ssl.SSLSocket) -> bool:
         return True
 
 
-def test_who_announces_what_never_comes_takes_no_memory(closed_bus: Closed) -> None:
+def test_an_announced_request_that_never_comes_takes_no_memory(closed_bus: Closed) -> None:
     """A request larger than any of ours is not waited for, and others are served meanwhile."""
     (asking,) = [each for each in REQUESTS if each.what == "ask whether it is there"]
     with ExitStack() as held:
@@ -61,7 +61,7 @@ def test_no_pattern_of_topics_is_taken(closed_bus: Closed) -> None:
     assert UNSUPPORTED.to_bytes(2) in answer(closed_bus.reach("ngo-a"), bomb)
 
 
-def test_who_asks_how_to_tell_what_it_measures_is_forgotten_at_once(closed_bus: Closed) -> None:
+def test_a_metrics_subscription_is_forgotten_at_once(closed_bus: Closed) -> None:
     """Each asking may be under a new id, and is remembered for three times the interval that the broker answers with."""
     told = answer(closed_bus.reach("ngo-a"), MEASURING)
     throttle, error, id = told[1:5], told[5:7], told[7:23]

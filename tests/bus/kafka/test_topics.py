@@ -159,7 +159,7 @@ def test_another_number_of_partitions_is_told_and_left(bus: BusFolder) -> None:
     assert check(bus) == []
 
 
-def test_what_is_missing_is_told(bus: BusFolder) -> None:
+def test_a_missing_topic_is_reported(bus: BusFolder) -> None:
     """Check changes nothing: it only says what apply would do."""
     missing = [str(each) for each in topics.check(bus.bootstrap, [*AGENCIES, "shelter"], 3, play=True)]
 

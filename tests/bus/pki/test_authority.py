@@ -156,7 +156,7 @@ def test_a_holder_is_equipped_once_and_anew_ten_days_before_the_end(authority: A
     assert {path.stat().st_mode & 0o777 for path in [home, *home.parents][:3]} == {0o700}
 
 
-def test_what_was_certified_is_on_record_without_a_secret(authority: Authority, folder: BusFolder) -> None:
+def test_issued_certificates_are_on_record_without_a_secret(authority: Authority, folder: BusFolder) -> None:
     """The register has ids, numbers, ends and digests of public keys."""
     authority.issue("ngo-a", request(curve()))
     register = json.loads((folder.keys / "authority" / "issued.json").read_bytes())
@@ -165,7 +165,7 @@ def test_what_was_certified_is_on_record_without_a_secret(authority: Authority, 
     assert register["ngo-a"]["certificates"][0].keys() == {"number", "key", "ends"}
 
 
-def test_who_lost_its_keys_has_certificates_until_the_new_ones_hold(authority: Authority) -> None:
+def test_an_agency_with_lost_keys_has_certificates_until_the_new_keys_hold(authority: Authority) -> None:
     """Present certificates and those issued meanwhile end then; after an objection each ends at its own date."""
     authority.issue("ngo-a", request(curve()))
     authority.end("ngo-a", now() + timedelta(days=4))
@@ -179,7 +179,7 @@ def test_who_lost_its_keys_has_certificates_until_the_new_ones_hold(authority: A
     assert authority.standing(later)["ngo-a"] == ("ngo-a.1", "ngo-a.2")
 
 
-def test_who_is_suspended_gets_no_certificate_by_itself(authority: Authority, folder: BusFolder) -> None:
+def test_a_suspended_agency_gets_no_certificate_automatically(authority: Authority, folder: BusFolder) -> None:
     """Renewal skips the suspended agency."""
     homes = {who: folder.agency(who).path for who in ("ngo-a", "ngo-b")}
     authority.suspend("ngo-a")

@@ -120,7 +120,7 @@ async def test_a_case_is_exported_and_verified(bus: tuple[BusFolder, Evidence], 
 
 @pytest.mark.broker
 @pytest.mark.broken_trail("anomalies", reason="written by hand, and delivered to nobody")
-async def test_what_cannot_be_exported_is_one_sentence(bus: tuple[BusFolder, Evidence], tmp_path: Path) -> None:
+async def test_an_impossible_export_is_one_sentence(bus: tuple[BusFolder, Evidence], tmp_path: Path) -> None:
     """Without a running auditor there is no export, on or off the record; an existing file stays unchanged."""
     folder, _ = bus
     there, out = tmp_path / "there.jsonl", tmp_path / "x.jsonl"

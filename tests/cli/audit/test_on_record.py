@@ -124,7 +124,7 @@ def test_p4_what_cannot_be_written_down_is_not_shown(commands: Commands) -> None
     assert commands.type("replay", OFF).stdout == ""
 
 
-def test_that_there_is_no_such_case_is_an_answer_too(commands: Commands) -> None:
+def test_the_answer_that_there_is_no_such_case_is_recorded_too(commands: Commands) -> None:
     """It is recorded as a search, and printed only then."""
     assert "Nothing here has this reference" in commands.refused("replay", "--case", "00000000")
     assert [each["what"] for each in commands.asked] == ["search"]

@@ -125,7 +125,7 @@ class TestReads:
         assert result.exit_code == 1
         assert "OFF THE RECORD" in result.stdout
 
-    def test_what_was_registered_and_not_opened_is_said(
+    def test_a_registered_reading_without_an_opening_is_reported(
         self, commands: Commands, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """The desk failed before it opened the letter: this does no harm, and is not hidden."""
@@ -257,7 +257,7 @@ class TestPersonReport:
         assert "It has not answered yet; its answer is due by 21 May 2026." in text
 
     @pytest.mark.parametrize("language", LANGUAGES)
-    def test_what_was_destroyed_is_told_as_such(
+    def test_a_confirmed_erasure_is_reported_as_such(
         self, language: str, commands: Commands, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """The report names each confirmed erasure with its times, and each agency that has not confirmed yet."""
@@ -444,7 +444,7 @@ def _places(text: str) -> list[str]:
     return [name for _, name, _, _ in Formatter().parse(text) if name]
 
 
-def test_what_is_held_follows_from_whom_the_letters_were_sealed_to() -> None:
+def test_holdings_follow_from_the_readers_of_the_letters() -> None:
     """The fund holds no story, migration no contact; each holding follows the person's latest word."""
     found = story()
     (subject,) = found.audited().history.spoken_of()

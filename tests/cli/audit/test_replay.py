@@ -152,7 +152,7 @@ class TestText:
         assert "runs: D-RG of special-unit (to decide on reasonable grounds), due 2026-03-10 20:00 UTC" in shown
         assert f"Verified: {len(commands.seen.history.entries)} registrations, each signed" in shown
 
-    def test_what_is_asked_for_and_not_there_is_said(self, commands: Commands) -> None:
+    def test_an_empty_result_is_reported(self, commands: Commands) -> None:
         """The command says that nothing was found, and that the history was verified."""
         shown = commands.shown("replay", "--number", "9000")
 

@@ -110,7 +110,7 @@ def test_while_the_bus_is_down_the_spans_are_shown(tmp_path: Path, monkeypatch: 
     assert "ffffffff" in commands.shown("trace", "ffffffff-0000")
 
 
-def test_what_the_chain_beyond_the_trace_is(commands: Commands) -> None:
+def test_causes_and_consequences_reach_beyond_the_trace(commands: Commands) -> None:
     """The event's cause and its consequences are found by the ids that their senders signed."""
     asked, offered = (of_type(commands.seen, type_) for type_ in ("shelter.bed_requested", "shelter.bed_offered"))
     back, forth = words(commands.shown("trace", "24")), words(commands.shown("trace", "shelter.bed_requested"))
@@ -148,7 +148,7 @@ def test_a_program_gets_one_object(commands: Commands) -> None:
     ],
     ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
 )
-def test_what_is_no_event_and_no_trace_is_told_in_a_sentence(
+def test_an_argument_that_names_neither_event_nor_trace_is_one_sentence(
     commands: Commands, arguments: tuple[str, ...], sentence: str
 ) -> None:
     """The sentence says which arguments would work."""

@@ -82,7 +82,7 @@ def test_an_event_may_be_named_in_four_ways(commands: Commands) -> None:
     ],
     ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
 )
-def test_what_is_not_one_event_is_told_in_a_sentence(
+def test_an_argument_that_names_no_single_event_is_one_sentence(
     commands: Commands, arguments: tuple[str, ...], sentence: str
 ) -> None:
     """The sentence says which arguments would work."""

@@ -49,7 +49,7 @@ def test_another_version_is_told_beside_the_type(event: dict[str, Any], words: s
     assert shown(event).count(words) == 2
 
 
-def test_what_a_version_has_no_place_for_is_listed() -> None:
+def test_fields_that_a_version_lacks_are_listed() -> None:
     """Each loss is listed below its row, with the version that has the data."""
     lost = [{"version": 2, "pointer": "/data/services/0/time_frame"}]
     words = "left out, for version 1 has no place for it: /data/services/0/time_frame of version 2"

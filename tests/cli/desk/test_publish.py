@@ -51,7 +51,7 @@ def test_an_event_that_cannot_be_read_is_not_repeated(given: str, what: str) -> 
         ({"ready": False, "state": "admitted", "held_up": None}, "nrmbus doctor"),
     ],
 )
-def test_who_waits_for_a_verdict_is_told_what_it_waits_for(health: dict[str, Any], why: str) -> None:
+def test_a_pending_verdict_names_the_reason_of_the_wait(health: dict[str, Any], why: str) -> None:
     """If the desk knows the reason for the wait, the message names the reason."""
     assert why in (waits_for(health) or "")
     assert waits_for({"ready": True, "state": "admitted", "held_up": None}) is None

@@ -189,7 +189,7 @@ def test_a_timer_does_what_up_does(typed: Typed) -> None:
 
 
 @pytest.mark.broker
-def test_what_is_refused_is_one_sentence_that_repeats_nothing(typed: Typed, tmp_path: Path) -> None:
+def test_a_refusal_is_one_sentence_that_repeats_nothing(typed: Typed, tmp_path: Path) -> None:
     """A malformed file, an altered file, an impossible role or id, and an existing agency are refused."""
     odd = tmp_path / "odd.json"
     odd.write_text('{"form": "CANARY-7"}')

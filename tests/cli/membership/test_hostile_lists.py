@@ -46,7 +46,7 @@ LISTS: dict[str, bytes] = {
 
 @pytest.mark.parametrize("reader", READERS)
 @pytest.mark.parametrize("what", LISTS)
-def test_what_is_no_such_list(what: str, reader: str, tmp_path: Path) -> None:
+def test_an_invalid_list_is_refused_whole(what: str, reader: str, tmp_path: Path) -> None:
     """An invalid list is never read in part, and takes no time."""
     (tmp_path / "list.yaml").write_bytes(LISTS[what])
 
@@ -56,7 +56,7 @@ def test_what_is_no_such_list(what: str, reader: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("reader", READERS)
 @pytest.mark.parametrize("what", ["pipe", "folder", "device", "nothing"])
-def test_what_is_no_file(what: str, reader: str, tmp_path: Path) -> None:
+def test_a_pipe_or_device_is_refused(what: str, reader: str, tmp_path: Path) -> None:
     """Nobody waits for a pipe, and no memory is filled."""
     path = {**not_plain(tmp_path), "nothing": tmp_path / "nothing"}[what]
 

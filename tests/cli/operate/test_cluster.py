@@ -28,7 +28,7 @@ from nrmbus.host.services import SERVICES
         (None, False, True, True, "Our own Kafka is always reached over TLS"),
     ],
 )
-def test_what_does_not_go_together_is_one_sentence(
+def test_contradicting_options_are_one_sentence(
     bootstrap: str | None, *, tls: bool, plaintext: bool, is_new: bool, sentence: str
 ) -> None:
     """For a new bus on another's cluster the message names the option; our own broker has no plain text."""
@@ -36,7 +36,7 @@ def test_what_does_not_go_together_is_one_sentence(
         reached_by_tls(bootstrap, Path() if tls else None, plaintext=plaintext, is_new=is_new)
 
 
-def test_what_was_said_holds() -> None:
+def test_the_first_choice_holds_at_later_starts() -> None:
     """A later start keeps TLS, plain text, or the decision made with the bus."""
     assert reached_by_tls("kafka.example:9093", Path(), plaintext=False, is_new=True) is True
     assert reached_by_tls("kafka.example:9092", None, plaintext=True, is_new=True) is False
@@ -98,7 +98,7 @@ def test_a_cluster_is_elsewhere_when_one_of_its_brokers_is() -> None:
     assert not is_this_machine("127.0.0.1:9092,kafka-2.example:9092")
 
 
-def test_who_is_not_ready_is_named_until_all_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unready_services_are_named_until_all_are_ready(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each unready service is named with its own reason, again only after a change; then `up` goes on."""
     slow = {"registrar": "It does not answer.", "ngo-a": "It stands still."}
     states = [slow, slow, {"ngo-a": "It stands still."}, {}]

@@ -232,7 +232,7 @@ class TestTheDoctor:
         "where",
         ["agencies/ngo-a/keys/signing.seed", "agencies/ngo-a/door.json", "agencies/ngo-a", "bus.json", "keys", "."],
     )
-    def test_what_others_may_read_is_found(self, folder: BusFolder, where: str) -> None:
+    def test_files_open_to_others_are_found(self, folder: BusFolder, where: str) -> None:
         """Files and folders are found; the command is chmod with the path."""
         path = folder.path / where
         path.chmod(path.stat().st_mode | 0o040)
@@ -244,7 +244,7 @@ class TestTheDoctor:
         "where",
         ["auditor/users.json", "auditor/logs/p0/head", "timekeeper/ledger.sqlite", "registrar/spans/spans.jsonl"],
     )
-    def test_what_others_may_read_of_a_service_is_found(self, folder: BusFolder, where: str) -> None:
+    def test_service_files_open_to_others_are_found(self, folder: BusFolder, where: str) -> None:
         """A service's folder is found too, whichever services exist; Kafka's own files are behind a closed folder."""
         for path in (folder.path / where, folder.kafka / "nrm.cases-0" / "0.log"):
             path.parent.mkdir(parents=True)

@@ -151,7 +151,7 @@ def test_a_cluster_that_was_not_set_lets_it_in_nowhere_and_it_says_what_to_set(
     assert keyfile.is_sealed(guest.folder.keys / "authority" / "key.pem")
 
 
-def test_what_an_agency_says_is_registered_there(up: Guest) -> None:
+def test_an_event_of_an_agency_is_registered_there(up: Guest) -> None:
     """An event goes from a desk over the cluster to the registrar and back, as on a bus with its own broker."""
     status, lines = up.says("publish", "ngo-a", "--event", str(SIGNAL), "--data", str(up.folder.path))
 
@@ -202,7 +202,7 @@ async def test_an_agency_reads_its_own_inbox_and_nobody_elses(up: Guest) -> None
         assert {await write(f"nrm.{each}") for each in ("outbox.special-unit", "inbox.ngo-a", "cases")} == {TOPIC}
 
 
-async def test_who_was_suspended_gets_nothing_there(up: Guest) -> None:
+async def test_a_suspended_agency_gets_nothing_there(up: Guest) -> None:
     """An open connection of the suspended agency loses its rights too."""
     async with speaking(up.reach("special-unit")) as send:
         fetch = FetchRequest(0, 0, 1 << 20, 1, [("nrm.inbox.special-unit", [(0, 0, 1 << 16)])])

@@ -40,7 +40,7 @@ def test_every_type_is_listed_with_its_versions() -> None:
 
 
 @pytest.mark.parametrize(("name", "version"), TYPES)
-def test_what_is_shown_is_what_is_frozen(name: str, version: int) -> None:
+def test_the_shown_schema_is_the_frozen_one(name: str, version: int) -> None:
     """The schema and both examples are shown byte for byte as in ``schemas/``."""
     folder = FOLDER / f"nrm.{name}"
 
@@ -110,7 +110,7 @@ def published(alter: str, value: Any) -> str:
     ],
     ids=range(16),
 )
-def test_what_does_not_fit_is_named_and_never_repeated(document: str, pointer: str) -> None:
+def test_a_problem_is_named_and_never_repeated(document: str, pointer: str) -> None:
     """P9: the output has a pointer of published names and a kind, and the exit status is 1."""
     done = nrmbus("check", "-", "--json", stdin=document)
 
@@ -123,7 +123,7 @@ def test_what_does_not_fit_is_named_and_never_repeated(document: str, pointer: s
 @pytest.mark.parametrize(
     "text", ["", "{", '{"type":"a","type":"b"}', f'{{"{SECRET}":1.5}}', "[]", '{"event":[]}'], ids=range(6)
 )
-def test_what_is_no_event_at_all_is_one_sentence(text: str) -> None:
+def test_a_file_without_an_event_is_one_sentence(text: str) -> None:
     """The sentence has no traceback and no echo."""
     with pytest.raises(BusError) as raised:
         nrmbus("check", "-", stdin=text)
@@ -156,7 +156,7 @@ class TestCasting:
         assert body["document"]["to"] == ["special-unit"]
         assert nrmbus("check", "-", stdin=json.dumps(body["document"])).exit_code == 0
 
-    def test_what_does_not_fit_is_not_cast(self) -> None:
+    def test_an_invalid_event_is_not_cast(self) -> None:
         """A cast of nonsense would be nonsense that fits."""
         with pytest.raises(BusError, match="/data"):
             nrmbus("cast", "-", "--to", 2, stdin=posted(data={"mode": SECRET}))
