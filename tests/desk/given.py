@@ -3,14 +3,15 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cache, partial
-from inspect import iscoroutinefunction
+from inspect import iscoroutinefunction, signature
 from itertools import count
 from pathlib import Path
 from tempfile import mkdtemp
-from types import MappingProxyType
+from types import MappingProxyType, SimpleNamespace
 from typing import Any
 
 import httpx
@@ -332,6 +333,36 @@ def killed_at_call(step: Any, turn: int, error: type[BaseException], *, after: b
     return waiting if iscoroutinefunction(step) else plain
 
 
+_DOOR: ContextVar[Door] = ContextVar("door")
+
+
+def _at(door: Door) -> Any:
+    """Return the HTTP application of *door*. All desks share its routes, which take FastAPI longer to make than a test takes."""
+
+    async def asked(scope: Any, receive: Any, send: Any) -> None:
+        _DOOR.set(door)
+        await _application()(scope, receive, send)
+
+    return asked
+
+
+@cache
+def _application() -> Any:
+    routes = {name: _forwarded(each) for name, each in vars(Door).items() if not name.startswith("_")}
+    return application(SimpleNamespace(**routes), lambda given: given == f"Bearer {TOKEN}")  # type: ignore[arg-type]
+
+
+def _forwarded(method: Any) -> Any:
+    """Return a route with the parameters of *method*, which asks the door of the desk that is spoken to."""
+
+    async def route(**given: Any) -> Any:
+        return await getattr(_DOOR.get(), method.__name__)(**given)
+
+    whole = signature(method, eval_str=True)
+    route.__signature__ = whole.replace(parameters=list(whole.parameters.values())[1:])  # type: ignore[attr-defined]
+    return route
+
+
 @asynccontextmanager
 async def desk_of(
     agency: str, home: Path, *, registrar: FakeRegistrar | None = None, speaks: Mapping[str, int] = MappingProxyType({})
@@ -357,11 +388,9 @@ async def desk_of(
     async def health() -> dict[str, Any]:
         return {"ready": True, "tick": 7, "lag": 0}
 
-    face = application(
-        Door(desk, health=health, release=partial(release, desk, inbox)), lambda given: given == f"Bearer {TOKEN}"
-    )
+    door = Door(desk, health=health, release=partial(release, desk, inbox))
     client = httpx.AsyncClient(
-        transport=httpx.ASGITransport(face, raise_app_exceptions=False),
+        transport=httpx.ASGITransport(_at(door), raise_app_exceptions=False),
         base_url="http://desk", headers={"authorization": f"Bearer {TOKEN}"},
     )  # fmt: skip
     try:
