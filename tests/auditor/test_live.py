@@ -65,7 +65,7 @@ async def test_a_registration_is_in_the_log_and_under_a_checkpoint(bus: AuditedB
 
 
 @pytest.mark.broken_trail("anomalies", reason="written by hand, and delivered to nobody")
-async def test_the_door_is_shut_to_whoever_has_no_token_and_shows_nothing_else(bus: AuditedBus) -> None:
+async def test_the_door_is_shut_without_a_token_and_shows_logs_only(bus: AuditedBus) -> None:
     """Registrations are for auditors; no path leads out of the logs."""
     await bus.register(3)
     bus.start()

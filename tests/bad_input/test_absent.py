@@ -10,7 +10,7 @@ from patience import LONGEST_WAIT
 pytestmark = pytest.mark.broker
 
 
-async def test_an_agency_admitted_while_the_registrar_was_dead_is_heard_when_it_is_back(kafka: Broker) -> None:
+async def test_an_agency_admitted_while_the_registrar_was_dead_is_read_when_it_is_back(kafka: Broker) -> None:
     """P1: the broker gives a restarted registrar its old outboxes at once; the new agency's outbox must not be forgotten."""
     async with live(kafka, {"ngo-a": "ngo_outreach"}, run=["ngo-a"]) as bus:
         async with bus.door("ngo-a") as door:

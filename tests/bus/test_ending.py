@@ -88,9 +88,7 @@ def told(home: Path, starting: str, ending: str, number: signal.Signals = signal
 @pytest.mark.parametrize(
     ("starting", "number"), [*((each, signal.SIGTERM) for each in STARTING), ("waits", signal.SIGINT)]
 )
-def test_a_service_that_cannot_start_ends_when_it_is_told(
-    tmp_path: Path, starting: str, number: signal.Signals
-) -> None:
+def test_a_service_that_cannot_start_ends_at_a_signal(tmp_path: Path, starting: str, number: signal.Signals) -> None:
     """A broker that never answers, or a blocked event loop, delays the end by five seconds at most."""
     took, status = told(tmp_path, starting, "nothing", number)
 

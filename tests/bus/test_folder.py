@@ -43,7 +43,7 @@ def test_settings_of_a_bus_cannot_change(tmp_path: Path, other: dict[str, int | 
     assert folder.settings == made
 
 
-def test_only_the_id_of_a_bus_for_playing_says_so(tmp_path: Path) -> None:
+def test_only_a_bus_for_playing_is_marked_by_its_id(tmp_path: Path) -> None:
     """Only such a bus has a movable clock, and the bus's id shows so in every record."""
     assert BusFolder(tmp_path / "a").create(play=True).bus.startswith("play-")
     assert not BusFolder(tmp_path / "b").create().bus.startswith("play-")
@@ -81,7 +81,7 @@ def test_a_bus_that_does_not_run_says_how_to_start_it(tmp_path: Path) -> None:
         assert BusFolder(tmp_path).bootstrap == "127.0.0.1:1"
 
 
-def test_a_second_instance_is_told_who_holds_the_folder(tmp_path: Path) -> None:
+def test_a_second_instance_is_refused_with_the_holder(tmp_path: Path) -> None:
     """The sentence names the process, its start time and how to end the process."""
     with subprocess.Popen([sys.executable, "-c", HOLDER, str(tmp_path)], stdout=subprocess.PIPE) as holder:
         assert holder.stdout

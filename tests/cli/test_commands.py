@@ -185,7 +185,7 @@ def test_topics_of_a_bus_can_be_checked_and_mended(bus: BusFolder) -> None:
 
 
 @pytest.mark.broker
-def test_a_stray_topic_is_told_and_left(bus: BusFolder) -> None:
+def test_a_stray_topic_is_reported_and_left(bus: BusFolder) -> None:
     """apply leaves it, and has done its work all the same."""
     admin = clients.admin(bus.bootstrap)
     admin.create_topics([NewTopic("nrm.inbox.closed", 1, 1)])["nrm.inbox.closed"].result(10)

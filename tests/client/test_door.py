@@ -80,7 +80,7 @@ def test_title_and_detail_do_not_repeat_each_other() -> None:
         asked(httpx.Response(404, json=problem))
 
 
-def test_only_a_door_behind_tls_reads_whom_the_machine_trusts(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_a_door_behind_tls_reads_the_trusted_authorities(monkeypatch: pytest.MonkeyPatch) -> None:
     """A door is plain HTTP on this machine, and asked for often while a bus starts; one behind TLS is verified as ever."""
 
     class Read(Exception):

@@ -40,7 +40,7 @@ def key_of(agency: str, kid: str) -> VerifyKey:
 @pytest.mark.parametrize(
     "how", [{}, {"speaks": f"{TYPE}:2"}, {"open": True, "actor": "S-1"}], ids=["cast", "as published", "opened"]
 )
-async def test_the_original_verifies_whatever_the_row_was_cast_to(how: dict[str, Any], tmp_path: Path) -> None:
+async def test_the_original_verifies_under_any_cast_of_the_row(how: dict[str, Any], tmp_path: Path) -> None:
     """The source's own signature over its own bytes, and the registrar's over the number under which they became true."""
     found = await row(tmp_path, **how)
     signed = verify_original(found, key_of)
@@ -149,7 +149,7 @@ def test_an_invalid_row_is_unreadable_and_not_repeated(row: Row) -> None:
     assert raised.value.__cause__ is raised.value.__context__ is None
 
 
-async def test_a_program_says_once_what_it_speaks(tmp_path: Path) -> None:
+async def test_a_program_names_its_versions_once(tmp_path: Path) -> None:
     """`Door(speaks=…)` goes along with everything that it says and asks."""
     async with desk_of("special-unit", tmp_path) as given:
         event = given.registrar.event("ngo-a", TYPE, DATA, version=2, referral=REF)

@@ -91,7 +91,7 @@ class TestOnce:
         assert any("-m pip install" in call for call in machine.calls)
         assert not any("-m venv" in call for call in machine.calls)
 
-    def test_a_half_made_folder_is_made_anew(self, machine: Machine) -> None:
+    def test_a_half_made_folder_is_made_again(self, machine: Machine) -> None:
         """After an interruption the next make works, whatever was left behind."""
         machine.python()
         lay(machine.clone, {".venv/lib/half": "x"})
@@ -101,7 +101,7 @@ class TestOnce:
         assert machine.code == 0
         assert not (machine.clone / ".venv/lib/half").exists()
 
-    def test_a_moved_clone_is_installed_anew(self, machine: Machine) -> None:
+    def test_a_moved_clone_is_installed_again(self, machine: Machine) -> None:
         """Scripts in .venv name their folder: one that was moved would run the code of the old place."""
         machine.python()
         machine.make("install")

@@ -16,7 +16,7 @@ NOW = datetime(2026, 3, 2, 5, 0, tzinfo=UTC)
 pytestmark = pytest.mark.broker
 
 
-async def test_a_bus_is_founded_once_and_tells_how_far_its_directory_goes(broker: Broker) -> None:
+async def test_a_bus_is_founded_once_and_signs_a_head_of_its_directory(broker: Broker) -> None:
     """The entries are two admitters, the bus's services, the named agencies and a head; a second run adds nothing."""
     folder = broker.fresh_bus(agencies=("ngo-a",))
 

@@ -57,7 +57,7 @@ def test_two_admit_an_agency_each_where_nobody_is_let_in(
     assert office.enter(Request.read(file).entry).agency == "ngo-b"
 
 
-def test_the_admitters_of_a_suspended_agency_have_it_heard_again(
+def test_the_admitters_of_a_suspended_agency_resume_it(
     office: Office, places: dict[str, dict[str, Any]], tmp_path: Path
 ) -> None:
     """The admitters of the suspended agency sign themselves, with nobody in their place."""

@@ -188,7 +188,7 @@ class TestLostKeys:
 
 
 class TestStates:
-    def test_a_suspended_agency_is_not_heard_and_nothing_is_sealed_to_it(self, office: Office) -> None:
+    def test_a_suspended_agency_cannot_publish_and_nothing_is_sealed_to_it(self, office: Office) -> None:
         """From the moment on that two admitters name, until they end it."""
         identity = office.joins("ngo-a")
         office.state("ngo-a", "suspended", NOW + HOUR)

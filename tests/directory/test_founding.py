@@ -40,7 +40,7 @@ class TestHeads:
         office.directory.add(head)
         assert office.directory.head is not None
 
-    def test_a_head_by_another_key_says_nothing(self, office: Office) -> None:
+    def test_a_head_by_another_key_is_refused(self, office: Office) -> None:
         """Neither the operator's key for entries nor a stranger's signs heads."""
         body = {"bus": BUS, "number": 1, "digest": office.directory.digest, "time": "2026-03-02T05:00:00Z"}
 

@@ -139,7 +139,7 @@ FAKE = [Signature(keyid="ed25519:" + "0" * 32, sig=base64.encode(bytes(64)))] * 
     ],
 )
 @pytest.mark.parametrize("signatures", [1, 2])
-def test_keys_that_are_said_to_be_lost_at_the_end_of_time(
+def test_keys_lost_at_the_end_of_time_crash_nobody(
     office: Office, made: str, valid_from: str, code: str, signatures: int
 ) -> None:
     """Even with invented admitters, neither admitter nor operator crashes on a sum of two times beyond the last year."""
@@ -199,7 +199,7 @@ def _good(tmp_path_factory: pytest.TempPathFactory) -> tuple[Office, Path, dict[
 
 
 @pytest.mark.parametrize("reader", READERS)
-def test_whatever_was_done_to_it(reader: str, good: tuple[Office, Path, dict[str, bytes]]) -> None:
+def test_any_alteration_of_the_bytes(reader: str, good: tuple[Office, Path, dict[str, bytes]]) -> None:
     """After flips of bits, tokens and pieces, a file that is still believed has its original content."""
     office, home, raws = good
     raw = raws[reader]

@@ -159,7 +159,7 @@ async def test_an_invalid_request_is_skipped(bus: BusFolder) -> None:
     assert "ngo-a" not in Authority(bus).standing(certificate.now())
 
 
-async def test_a_certificate_names_the_agency_whatever_name_it_requested(bus: BusFolder) -> None:
+async def test_a_certificate_names_the_agency_and_not_the_requested_name(bus: BusFolder) -> None:
     """The authority writes the name: only the public key is taken from a request."""
     await put(bus, "ngo-a", asked(bus, csr=csr(ec.generate_private_key(ec.SECP256R1()))))
 

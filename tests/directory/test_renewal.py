@@ -95,7 +95,7 @@ def test_a_request_without_a_certificate_is_read_back_and_not_kept(tmp_path: Pat
         renewal.keep(folder, "ngo-a", found)
 
 
-def test_the_authority_writes_the_name_and_the_broker_hears_of_it(
+def test_the_authority_writes_the_name_and_the_broker_gets_the_rights(
     office: Office, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Only the public key is taken from the agency's request; its rights are set again for the new certificate."""

@@ -41,7 +41,7 @@ def test_the_two_types_of_the_amendment_have_several_versions() -> None:
 
 @pytest.mark.parametrize(("steps", "upper"), STEPS)
 @given(st.data())
-def test_up_then_down_gives_back_what_was_said(
+def test_up_then_down_gives_back_the_same_body(
     steps: Mapping[int, type[Data]], upper: int, draw: st.DataObject
 ) -> None:
     """An upgraded desk hands an event of an older desk on to another older desk unchanged, without a loss."""
@@ -141,7 +141,7 @@ def test_a_loss_is_named_in_the_version_that_had_it() -> None:
     )
 
 
-def test_a_referral_says_in_version_2_what_it_said_in_version_1() -> None:
+def test_a_referral_means_in_version_2_what_it_meant_in_version_1() -> None:
     """A code becomes an object without time frame, a language a list of one."""
     said = {
         "to": ["example-unit"],
@@ -158,7 +158,7 @@ def test_a_referral_says_in_version_2_what_it_said_in_version_1() -> None:
     assert found.lost == ()
 
 
-def test_a_decision_says_in_version_1_what_it_can() -> None:
+def test_a_decision_keeps_in_version_1_what_fits() -> None:
     """Agency and articles have no place there, and are named."""
     said = {
         "status": "PresumedVictimOfTrafficking",
@@ -175,7 +175,7 @@ def test_a_decision_says_in_version_1_what_it_can() -> None:
     assert found.lost == (Lost(2, "/data/deciding_body/agency"), Lost(2, "/data/reasons/1/article"))
 
 
-def test_an_event_keeps_all_but_what_it_says() -> None:
+def test_a_cast_changes_data_and_version_only() -> None:
     """The envelope stays as it was signed; only data and version are those of the other version."""
     event = vectors.event()
 

@@ -121,7 +121,7 @@ def test_a_misspelt_name_is_refused_where_it_stands() -> None:
     assert inner.value.kinds == {"unknown_field"}
 
 
-def test_every_problem_is_told_at_once() -> None:
+def test_every_problem_is_reported_at_once() -> None:
     """The error lists every problem of an event, each with its pointer."""
     with pytest.raises(Invalid) as caught:
         TYPES["payment.ordered", 1].from_mapping({"kind": "wage", "amount": {"value": "700", "currency": "AZN"}})
@@ -129,7 +129,7 @@ def test_every_problem_is_told_at_once() -> None:
     assert {pointer for pointer, _ in caught.value.problems} == {"/kind", "/amount/value", "/payee"}
 
 
-def test_an_unknown_type_or_version_is_told_without_its_name() -> None:
+def test_an_unknown_type_or_version_is_reported_without_its_name() -> None:
     """A type that is not published is not repeated; of a version the published ones are listed."""
     with pytest.raises(UnknownType) as unknown:
         data_type(CANARY, 1)

@@ -185,7 +185,7 @@ def test_every_type_is_published_once_under_its_step() -> None:
     assert [data for data in TYPES.values() if data.keyed_by == "incident"] == [IncidentOpened]
 
 
-def test_recipients_are_whom_the_sender_chose() -> None:
+def test_recipients_are_the_senders_choice() -> None:
     """A type without `to`, or with an empty choice, has no recipients of the sender's."""
     assert Closed(reason="integrated", follow_up=True).recipients == ()
     assert ServiceDelivered(service="legal", outcome="referred").recipients == ()

@@ -79,7 +79,7 @@ class TestAllowance:
         """Before the first tariff there is no amount to order automatically."""
         given(procedure, me=FUND).when(says("special-unit", VICTIM, at=hours(2015, 12, 31, 23))).then("no_tariff")
 
-    def test_it_is_ordered_when_the_fund_hears(self) -> None:
+    def test_the_order_has_the_time_of_the_delivery(self) -> None:
         """The order's own time is when the fund was told, not when the decision was taken."""
         answer = given(procedure, me=FUND).when(says("special-unit", VICTIM, at=0, registered=5))
 
@@ -154,7 +154,7 @@ class TestOnce:
 
         assert story.when(says("special-unit", VICTIM, alias="D-1")).said.drafts == ()
 
-    def test_a_fund_that_forgot_says_the_same_order(self) -> None:
+    def test_a_fund_without_its_state_publishes_the_same_order(self) -> None:
         """With its book lost, the fund says the very same event again: same id, same reference, so it is registered once."""
         first = given(procedure, me=FUND).when(says("special-unit", VICTIM, alias="D-1")).draft
         again = given(procedure, me=FUND).when(says("special-unit", VICTIM, alias="D-1")).draft

@@ -18,7 +18,7 @@ def _writer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
     os.close(descriptor)
 
 
-def test_a_log_that_is_full_begins_anew_and_the_one_before_goes(tmp_path: Path, writer: int) -> None:
+def test_a_full_log_begins_again_and_the_one_before_goes(tmp_path: Path, writer: int) -> None:
     """Each service keeps at most two logs; older lines are gone."""
     for line in (b"the oldest\n", b"the middle\n", b"the newest\n"):
         os.write(writer, line)

@@ -83,7 +83,7 @@ def has_ended(lifeline: Started) -> bool:
         return False
 
 
-def test_a_service_runs_until_it_is_told_to_end(way: Spawner, folder: BusFolder, begin: Begin) -> None:
+def test_a_service_runs_until_a_signal_ends_it(way: Spawner, folder: BusFolder, begin: Begin) -> None:
     """The service has the reported pid, one thread beside the lifeline's watcher, and its own process group."""
     service = begin(way)
 
@@ -111,9 +111,7 @@ def test_a_service_ends_with_its_lifeline(way: Spawner, folder: BusFolder, begin
     until("it is gone", lambda: not lives(service.pid))
 
 
-def test_a_service_is_told_the_passphrase_where_nobody_else_sees_it(
-    way: Spawner, folder: BusFolder, begin: Begin
-) -> None:
+def test_a_service_gets_the_passphrase_where_nobody_else_sees_it(way: Spawner, folder: BusFolder, begin: Begin) -> None:
     """The passphrase is not in the service's arguments or environment, nor in any file of the bus."""
     keyfile.hold(keyfile.Passphrase(b"CANARY wrong horse"))
     try:
@@ -140,9 +138,7 @@ def test_no_service_holds_anothers_lifeline(way: Spawner, folder: BusFolder, beg
     until("the second is gone", lambda: not lives(second.pid))
 
 
-def test_the_log_of_a_service_that_failed_never_says_what_it_handled(
-    way: Spawner, folder: BusFolder, begin: Begin
-) -> None:
+def test_the_log_of_a_failed_service_has_no_content(way: Spawner, folder: BusFolder, begin: Begin) -> None:
     """The log has kind and place of the error, and not its message, which may name a person."""
     service = begin(way, "raiser")
     until("it has ended", lambda: has_ended(service))
@@ -154,7 +150,7 @@ def test_the_log_of_a_service_that_failed_never_says_what_it_handled(
     assert log.stat().st_mode & 0o077 == 0
 
 
-def test_an_unknown_service_is_told_which_there_are(folder: BusFolder) -> None:
+def test_an_unknown_service_gets_the_list_of_services(folder: BusFolder) -> None:
     """The log has a sentence with the known services."""
     with pytest.raises(NoBus, match=r"has no such service; it has registrar, timekeeper, auditor"):
         services.run_service("registrer", folder)

@@ -182,7 +182,7 @@ def test_the_desk_of_who_is_suspended_stands_still_until_it_is_admitted_again(up
 
 
 @pytest.mark.broker
-def test_a_second_instance_is_told_who_holds_the_folder(up: Supervisor) -> None:
+def test_a_second_instance_is_refused_with_the_holder(up: Supervisor) -> None:
     """The first instance is not disturbed."""
     before = pids(up.folder)
 
@@ -196,7 +196,7 @@ def test_a_second_instance_is_told_who_holds_the_folder(up: Supervisor) -> None:
 
 
 @pytest.mark.broker
-def test_killing_who_is_not_there_is_said(up: Supervisor) -> None:
+def test_killing_a_missing_service_is_reported(up: Supervisor) -> None:
     """The message lists the running services."""
     with pytest.raises(NoBus, match=r"there are auditor, broker, .*registrar, timekeeper"):
         up.kill("coordinator")
@@ -265,7 +265,7 @@ def test_on_a_cluster_that_is_there_no_broker_is_started(broker: Broker, tmp_pat
 
 
 @pytest.mark.broker
-def test_told_to_end_it_ends_cleanly(command: tuple[subprocess.Popen[str], BusFolder]) -> None:
+def test_a_signal_ends_it_cleanly(command: tuple[subprocess.Popen[str], BusFolder]) -> None:
     """After SIGTERM the broker and every service are gone, and the exit status is 0."""
     process, folder = command
     ends_cleanly(process, folder, signal.SIGTERM)
@@ -295,7 +295,7 @@ def test_kill_9_of_the_supervisor_leaves_nobody(command: tuple[subprocess.Popen[
     assert not folder.is_held
 
 
-def test_whatever_happens_to_requests_a_bus_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_bus_goes_on_when_requests_fail(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """An unexpected error and a skipped request are reported once and retried; completed requests are reported."""
     said: list[str] = []
     passes: list[Exception | tuple[Outcome, ...]] = [

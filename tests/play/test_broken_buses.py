@@ -155,7 +155,7 @@ def test_a_bus_that_does_not_come_to_rest_fails_the_step() -> None:
     assert report.played == 1
 
 
-def test_a_bus_that_cannot_be_played_on_fails_before_anything_is_said() -> None:
+def test_a_bus_that_cannot_be_played_on_fails_before_anything_is_published() -> None:
     """Nothing is published on a bus that is not for playing."""
     report = played(scenario(SIGNAL), Used())
 

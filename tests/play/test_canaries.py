@@ -78,7 +78,7 @@ def test_no_file_of_the_bus_has_it(played: Played) -> None:
     assert files_with(played.folder.path, WORD) == []
 
 
-def test_no_process_was_told_it(played: Played) -> None:
+def test_no_process_has_it_in_arguments_or_environment(played: Played) -> None:
     """Arguments and environment of a process are readable by other accounts or crash reports."""
     count, told = processes_with(str(played.folder.path), WORD)
 

@@ -43,7 +43,7 @@ def test_a_story_that_does_not_hold_stops_and_exits_1(wrong: str) -> None:
     assert "1 of 2 steps were played" in " ".join(result.stdout.split())
 
 
-def test_it_goes_on_if_told_so(wrong: str) -> None:
+def test_it_goes_on_if_asked(wrong: str) -> None:
     """With --keep-going every step is played."""
     result = run(wrong, "--memory", "--keep-going")
 
@@ -51,7 +51,7 @@ def test_it_goes_on_if_told_so(wrong: str) -> None:
     assert "2 of 2 steps were played" in " ".join(result.stdout.split())
 
 
-def test_the_childs_story_is_played_to_its_end_and_says_why_it_exits_1() -> None:
+def test_the_childs_story_is_played_to_its_end_and_explains_its_exit_status() -> None:
     """The figures that the story checks do not exist yet; the last lines still say that the bus itself is well."""
     result = run(str(CHILD), "--memory")
     told = " ".join(result.stdout.split())

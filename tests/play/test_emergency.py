@@ -161,7 +161,7 @@ def test_of_no_case_a_strangers_and_a_refused_one_the_answer_is_one_and_the_same
     }
 
 
-def test_a_holder_that_knows_nothing_of_it_says_so(bus: MemoryBus) -> None:
+def test_a_holder_without_data_answers_too(bus: MemoryBus) -> None:
     """The asking agency is not left waiting: what is sealed is empty, and the parts that are named are none."""
     case = "7" * 32
     for said in (

@@ -303,7 +303,7 @@ class TestReplay:
         )
 
     @pytest.mark.broken_trail("anomalies", reason="a book forgets a bed")
-    def test_a_book_that_went_astray_is_named(self) -> None:
+    def test_a_state_that_went_astray_is_named(self) -> None:
         """Sabotage: a shelter's book forgets a bed."""
         stage = bus()
         desk = stage._desks["shelter"]
@@ -327,7 +327,7 @@ def test_figures_need_a_coordinator() -> None:
         bus().statistics(2026, "identified_by_age")
 
 
-def test_a_rule_that_forbids_the_timekeeper_is_said() -> None:
+def test_a_rule_that_forbids_the_timekeeper_ends_the_play() -> None:
     """Profile and engine contradict each other if what is due may not be said: the play does not hide it."""
     stage = MemoryBus()
     stage.admit({**scenario(SIGNAL).agencies, "timekeeper": Participant(role="vac")}, "az@2022-04-29", MONDAY)

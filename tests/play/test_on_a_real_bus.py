@@ -78,7 +78,7 @@ class TestTheFirstStory:
 
 
 class TestAMissedDeadline:
-    def test_is_said_once_at_its_due_time_whatever_is_restarted(self, tmp_path: Path) -> None:
+    def test_is_published_once_at_its_due_time_under_any_restart(self, tmp_path: Path) -> None:
         """P10: nobody refers her, so D-REFER is breached: once, at 24:00 of the clock that runs from first suspicion."""
         report = played(
             tmp_path,

@@ -27,7 +27,7 @@ def failures(*steps: str) -> list[str]:
 class TestCases:
     """``cases`` publishes once for each; an alias beside it means one thing per case."""
 
-    def test_one_step_says_it_on_each_case(self) -> None:
+    def test_one_step_publishes_on_each_case(self) -> None:
         """Two cases in one step are two events with a verdict each."""
         assert failures(TWO_CASES, "- {check: events, cases: [one, two], type: referral.submitted, count: 2}\n") == []
 
@@ -154,7 +154,7 @@ class TestStopping:
         assert (report.played, report.green) == (2, False)
         assert (report.rows[-1].event, report.rows[-1].result) == ("replay all", "holds")
 
-    def test_it_goes_on_if_told_so(self) -> None:
+    def test_it_goes_on_if_asked(self) -> None:
         """With ``keep_going`` every failure of the story is found."""
         report = played(scenario(SIGNAL, self.WRONG, self.WRONG, CONSENT), keep_going=True)
 

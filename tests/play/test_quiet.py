@@ -31,7 +31,7 @@ async def test_an_auditor_that_is_behind_is_not_waited_for() -> None:
     await quiet_with(ready=False, tick=-1).wait()
 
 
-async def test_receipts_of_what_the_auditor_said_are_read_by_nobody() -> None:
+async def test_receipts_of_the_auditors_events_are_read_by_nobody() -> None:
     """An agency without an inbox holds up no play, whatever it asked."""
     doors = {"registrar": Shows(inbox={"auditor": {"0": 3}}), "timekeeper": Shows(), "auditor": Shows()}
     await Quiet(doors, patience=0).wait()

@@ -204,7 +204,7 @@ def test_a_file_that_is_no_scenario_gets_a_sentence(text: str, sentence: str) ->
         parse(text)
 
 
-def test_a_file_that_is_not_utf8_is_said_so(tmp_path: Path) -> None:
+def test_a_file_that_is_not_utf8_is_reported(tmp_path: Path) -> None:
     """A file in another encoding is no scenario."""
     path = tmp_path / "latin.yaml"
     path.write_bytes("title: Gəncə".encode("utf-16"))

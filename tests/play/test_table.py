@@ -120,7 +120,7 @@ def test_a_terminal_without_such_letters_gets_plain_signs() -> None:
     assert "x recipient_not_allowed" in text
 
 
-def test_a_failure_is_told_where_it_happened_and_at_the_end() -> None:
+def test_a_failure_is_shown_where_it_happened_and_at_the_end() -> None:
     """The row says FAILED, and the sentence stands below the row and again at the end."""
     text = printed(scenario(SIGNAL, "- {check: state, case: woman, status: CLOSED}\n", CONSENT), 120)
     sentence = "step 2 (line 13): status: expected CLOSED, found SUSPECTED"

@@ -36,7 +36,7 @@ def test_it_holds() -> None:
     ],
     ids=["a refusal left out", "one officer alone", "a shorter hold", "retained instead of deleted"],
 )
-def test_told_otherwise_it_does_not_hold(line: str, other: str) -> None:
+def test_an_altered_story_does_not_hold(line: str, other: str) -> None:
     """Sabotage: each alteration of the story is found by one of its expectations."""
     assert not altered(TAKEN_BACK, line, other).green
 

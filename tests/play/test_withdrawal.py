@@ -127,7 +127,7 @@ def story(moves: Iterable[Move]) -> Story:
 
 @settings(max_examples=60, deadline=None)
 @given(MOVES, st.sampled_from(RECEIVERS))
-def test_p7_reaches_who_was_told_and_nobody_else(moves: list[Move], whom: str) -> None:
+def test_p7_reaches_every_recipient_and_nobody_else(moves: list[Move], whom: str) -> None:
     """Every agency with a record of the case, or a publication in it, is notified and owes an answer; no other agency is notified."""
     check_reached(story(moves), whom)
 
@@ -163,7 +163,9 @@ def test_p7_the_check_sees_a_recipient_that_is_left_out(term: Term, monkeypatch:
 
 @settings(max_examples=40, deadline=None)
 @given(MOVES, st.sampled_from(RECEIVERS), MOVES.filter(len))
-def test_p7_afterwards_it_is_told_only_what_stops_something(moves: list[Move], whom: str, later: list[Move]) -> None:
+def test_p7_afterwards_it_receives_only_events_that_stop_something(
+    moves: list[Move], whom: str, later: list[Move]
+) -> None:
     """Until the person says otherwise; and no letter of what comes then opens at its desk."""
     it = story(moves)
     assert it.say("ngo-a", "consent.withdrawn", data={"purposes": PURPOSES, "receivers": [whom]})

@@ -76,7 +76,7 @@ class TestReflection:
         """A negative decision starts no period."""
         given(procedure, me=UNIT).when(says(UNIT, NEGATIVE)).then()
 
-    def test_a_replayed_decision_says_the_same_event(self) -> None:
+    def test_a_replayed_decision_publishes_the_same_event(self) -> None:
         """Heard again after a restart, the decision gives the same id, so that the registrar registers it once."""
         first = given(procedure, me=UNIT).when(says(UNIT, POSITIVE, alias="RG-1")).draft
         again = given(procedure, me=UNIT).when(says(UNIT, POSITIVE, alias="RG-1")).draft

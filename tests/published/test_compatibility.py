@@ -125,7 +125,7 @@ EACH = [pytest.param(*made, id=name) for name, made in MADE.items()]
 
 
 @pytest.mark.parametrize(("old", "new", "due"), EACH)
-def test_every_kind_of_change_is_told(old: Schema, new: Schema, due: list[tuple[str, str, set[str]]]) -> None:
+def test_every_kind_of_change_is_reported(old: Schema, new: Schema, due: list[tuple[str, str, set[str]]]) -> None:
     """Each kind of change is reported with its place and the agencies that it breaks."""
     found = changes(old, new)
 
@@ -262,7 +262,7 @@ def test_the_second_versions_changed_what_the_changelog_says() -> None:
         assert not any(PRIVACY in each.breaks for each in found)
 
 
-def test_a_schema_under_anothers_name_is_told() -> None:
+def test_a_schema_under_anothers_name_is_reported() -> None:
     """Only a schema's own name may differ without being a change."""
     old, new = schema_of(CHAIN[1]), schema_of(CHAIN[1])
     new["$defs"]["Event"]["properties"]["dataschema"]["const"] = "urn:nrmbus:nrm.case.closed:1"

@@ -275,7 +275,7 @@ def test_a_rule_taken_out_of_the_profile_refuses_no_more(rule: str) -> None:
 
 
 @pytest.mark.parametrize(("rule", "said"), [("G-01", "fund"), ("G-02", "hospital"), ("G-20", "shelter")])
-def test_without_its_word_a_refusal_in_an_emergency_would_tell_why(rule: str, said: str) -> None:
+def test_without_refused_as_a_refusal_in_an_emergency_would_show_its_reason(rule: str, said: str) -> None:
     """Without its `refused_as`, a refusal in an emergency would tell the asker why."""
     b = planned(Bench(altered(lambda values: values["types"]["access.break_glass"].pop("refused_as"))))
     refused = b.ask(said, "access.break_glass", ref="E-1")

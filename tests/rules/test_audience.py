@@ -106,7 +106,7 @@ def test_no_receiver_of_a_consent_learns_of_another() -> None:
     assert reached == [("special-unit",), (), ()]
 
 
-def test_being_told_under_a_consent_makes_the_assistance_centre_a_part_of_the_case() -> None:
+def test_an_event_under_a_consent_makes_the_assistance_centre_a_part_of_the_case() -> None:
     """Before the grounds the centre knows nothing; after them it may help."""
     b = screened(Bench())
     assert not b.view.on_case("vac")

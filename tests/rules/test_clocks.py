@@ -251,7 +251,7 @@ def test_needs_that_their_receiver_cannot_read_do_not_show_that_somebody_was_ass
     assert "D-ASSIGN 16 Mar 24:00" in b.deadlines
 
 
-def test_a_review_that_reopens_begins_the_five_days_anew() -> None:
+def test_a_review_that_reopens_begins_the_five_days_again() -> None:
     """From the decision's registration; an upheld one leaves everything."""
     b = under_review(Bench())
     assert "D-REVIEW 2 Apr 24:00" in b.deadlines, "ten working days over the spring holidays"

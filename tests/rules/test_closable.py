@@ -208,7 +208,7 @@ def test_a_review_reaches_a_special_unit_that_had_deleted() -> None:
         (True, "reconsideration", "court", None),
     ],
 )
-def test_a_review_is_asked_of_somebody_who_may_hear_of_it(
+def test_a_review_is_requested_from_a_role_that_may_receive_it(
     *, court: bool, kind: str, refused: str | None, rule: str | None
 ) -> None:
     """D2, D3: what reaches nobody is refused at once, and the sender learns what else to do."""

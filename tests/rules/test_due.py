@@ -37,7 +37,7 @@ def test_the_24_hours_are_breached_once_and_exactly_at_their_end() -> None:
     assert b.deadlines == ["D-REFER 3 Mar 9:00"], "an overdue duty stays open until it ends"
 
 
-def test_a_supervisor_hears_of_the_breach_of_its_own_agency_and_has_no_part_by_it() -> None:
+def test_a_supervisor_is_notified_of_its_own_agencys_breach_and_has_no_part_by_it() -> None:
     """Having been told of a breach is no part of the case."""
     b = child_signalled(Bench())
     assert b.through("24:00") == ["D-REFER 3 Mar 9:00 district,school"]
@@ -74,7 +74,7 @@ def test_a_breach_stays_on_record_when_the_duty_is_done_afterwards() -> None:
     assert not any(line.startswith("D-SERVICE") for line in b.through("d20 9:00") if "13 Mar" in line)
 
 
-def test_a_late_answer_to_one_of_two_shelters_is_told_of_that_one_alone() -> None:
+def test_a_late_answer_to_one_of_two_shelters_breaches_that_clock_alone() -> None:
     """Two clocks alike in rule, cause and due time are two breaches, each to its own shelter, under ids of their own."""
     b = begun(Bench()).at("4:20")
     b.consents("ngo-shelter")

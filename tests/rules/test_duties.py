@@ -53,7 +53,7 @@ def more_agencies(b: Bench, **roles: str) -> Bench:
 class TestWhoDeleted:
     """An agency that said `deleted` has no part any more: it could answer nothing (G-05)."""
 
-    def test_owes_nothing_more_and_is_said_to_be_late_with_nothing(self) -> None:
+    def test_owes_nothing_more_and_is_late_with_nothing(self) -> None:
         """The assignment is lifted; duties of other agencies stay as they were."""
         b = taken_on(Bench())
         assert owed(b, "ngo-l") == ["D-ASSIGN"]
@@ -64,7 +64,7 @@ class TestWhoDeleted:
         assert list(b.rules.clocks(b.view)) == others
         assert not any(line.startswith("D-ASSIGN") for line in b.through("d40 9:00"))
 
-    def test_owes_all_as_before_until_it_has_said_so(self) -> None:
+    def test_owes_all_as_before_until_it_has_confirmed(self) -> None:
         """Taken back is not deleted yet: it may still answer, and has to."""
         b = taken_on(Bench())
         b.say("vac", "consent.withdrawn", receivers=["ngo-l"])
@@ -122,7 +122,7 @@ class TestWhoDeleted:
         assert owed(b, "ngo-a") == []
         assert not b.rules.due(b.view)
 
-    def test_is_late_with_nothing_by_a_breach_that_was_said_all_the_same(self) -> None:
+    def test_is_late_with_nothing_by_a_breach_in_an_older_history(self) -> None:
         """An older history has such breaches: the fold accepts them, and they change nothing."""
         b = taken_on(Bench())
         due = next(each for each in b.rules.due(b.view) if each.rule == "D-ASSIGN")
@@ -140,7 +140,7 @@ class TestWhoDeleted:
 class TestWhoWaited:
     """An answer that only an agency that left could give is waited for no more."""
 
-    def test_is_told_at_once_that_a_referral_will_not_be_answered(self) -> None:
+    def test_is_notified_at_once_that_a_referral_will_not_be_answered(self) -> None:
         """The referral expires, and the expiry does not say why."""
         b = leave(served(Bench()).at("d8 12:00"), "ngo-l")
 
@@ -234,7 +234,7 @@ class TestAUnitThatSheRefuses:
         b.say(UNIT, "safeguard.age_assessed")
         assert owed(b, UNIT) == []
 
-    def test_owes_no_review_of_which_it_is_not_told(self) -> None:
+    def test_owes_no_review_that_it_did_not_receive(self) -> None:
         """A review that no body would hear of is refused, since it would bar closing for ever; a court may be asked."""
         b = under_review(Bench())
         b.say(UNIT, "review.decided", ref="V-1", outcome="upheld")

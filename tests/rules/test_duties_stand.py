@@ -92,7 +92,7 @@ def test_a_plan_that_was_completed_is_over(type: str) -> None:
     assert b.ask("vac", "plan.adopted", to=["shelter"]) is None
 
 
-def test_p6_the_recovery_period_is_extended_and_not_begun_anew() -> None:
+def test_p6_the_recovery_period_is_extended_and_not_begun_again() -> None:
     """Begun again, the day by which the status is owed moved on, and again, without a ground that anybody reads."""
     b = presumed(Bench()).at("d20 9:00")
     refusal = b.ask("special-unit", "recovery.period_started", days=1)
@@ -174,7 +174,7 @@ def test_nothing_comes_back_of_what_somebody_may_not_do_any_more() -> None:
 
 
 @pytest.mark.parametrize(("type", "rule"), [("consent.refused", "G-30"), ("consent.withdrawn", "G-31")])
-def test_p6_no_duty_waits_for_who_may_not_hear_the_question(type: str, rule: str) -> None:
+def test_p6_no_duty_waits_for_an_agency_that_may_not_see_the_question(type: str, rule: str) -> None:
     """A question to the referrer, who is told nothing more, would stand for ever, and with it the decision."""
     b = begun(Bench())
     asked = b.fork()

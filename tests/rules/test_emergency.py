@@ -24,7 +24,7 @@ def applied(refusal: Refusal | None) -> str | None:
     return refusal.because if refusal else None
 
 
-def test_holder_and_a_second_agency_hear_of_it_at_once() -> None:
+def test_holder_and_a_second_agency_are_notified_at_once() -> None:
     """Without a supervisor of either, who has been on the case for longest; where there is one, the supervisor."""
     b = planned(Bench())
     assert b.say("shelter", ASKED, **TWO).audience.recipients == ("ngo-a", "vac")
@@ -78,7 +78,7 @@ def test_a_holder_that_does_not_answer_is_waited_for_as_long_as_it_holds_the_cas
     assert applied(b.ask("shelter", ASKED, **{**TWO, "ref": "E-3"})) == "G-70"
 
 
-def test_an_objection_ends_it_and_the_asking_agency_hears_so() -> None:
+def test_an_objection_ends_it_and_the_asking_agency_is_notified() -> None:
     """After an objection nothing is due any more."""
     b = asked().at("d8 12:09")
     assert "shelter" in b.say("vac", "access.break_glass_objected", ref="E-1").audience.recipients

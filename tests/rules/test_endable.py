@@ -117,7 +117,9 @@ def _say_next(b: Bench, first: int) -> None:
 
 @given(st.sampled_from(STORIES), st.lists(st.tuples(HOURS, NUMBERS), max_size=10))
 @settings(max_examples=100, deadline=None)
-def test_somebody_may_end_whatever_he_owes(story: Callable[[Bench], Bench], steps: list[tuple[int, int]]) -> None:
+def test_every_duty_can_be_ended_by_the_agency_that_owes_it(
+    story: Callable[[Bench], Bench], steps: list[tuple[int, int]]
+) -> None:
     """After any allowed events, the agency may end its duty at once, or take the step that comes first."""
     b = Bench()
     b.rules = Rules(PROFILE, EVERYBODY)

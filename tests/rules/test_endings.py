@@ -147,7 +147,7 @@ def test_the_24_hours_do_not_end_by_this(story: Story, by: str, type: str, said:
     assert any(clock.startswith("D-REFER") for clock in after)
 
 
-def test_each_clock_starts_where_the_profile_says_and_is_owed_by_whom_it_names() -> None:
+def test_each_clock_starts_and_is_owed_as_the_profile_says() -> None:
     """Every code with its answerable agency, and who else is told."""
     found: dict[tuple[str, str], tuple[str, ...]] = {}
     stories = [

@@ -14,7 +14,7 @@ def ended(b: Bench, by: str = "court") -> Bench:
     return b
 
 
-def test_after_a_week_all_who_hold_the_case_are_told_once() -> None:
+def test_after_a_week_all_holders_of_the_case_are_notified_once() -> None:
     """The notice comes neither in the week nor twice, and whichever authority decided."""
     b = ended(planned(Bench()))
     assert not [said for said in b.through("d14 23:00") if said.startswith("access.")]
@@ -22,7 +22,7 @@ def test_after_a_week_all_who_hold_the_case_are_told_once() -> None:
     assert said == "access.erasure_due 17 Mar 24:00 court,migration,ngo-a,ngo-l,shelter,special-unit,vac"
 
 
-def test_each_holder_owes_a_confirmation_and_the_court_hears_of_a_missing_one() -> None:
+def test_each_holder_owes_a_confirmation_and_the_court_is_notified_of_a_missing_one() -> None:
     """A holder that does not answer stays visible."""
     b = ended(signalled(Bench()))
     b.through("d9 0:00")
@@ -35,7 +35,7 @@ def test_each_holder_owes_a_confirmation_and_the_court_hears_of_a_missing_one() 
     assert b.view.erasure.confirmed == {"ngo-a", "court"}
 
 
-def test_another_decision_has_every_holder_say_so_once_more() -> None:
+def test_after_another_decision_every_holder_confirms_again() -> None:
     """The later decision is confirmed too; one confirmation of a holder ends all that it owes."""
 
     def owed(b: Bench) -> list[str]:

@@ -67,7 +67,7 @@ def test_a_change_of_the_profile_is_seen() -> None:
 
 
 @pytest.mark.parametrize("text", ["", BEGINS, ENDS, f"{ENDS}\n{BEGINS}"])
-def test_a_file_without_a_place_for_it_is_said(text: str) -> None:
+def test_a_file_without_a_place_for_it_is_reported(text: str) -> None:
     """Nothing is written into a file that does not ask for the table."""
     with pytest.raises(ValueError, match="no place"):
         renewed(text, load_profile(PROFILE))

@@ -30,7 +30,7 @@ def test_p3_no_answer_is_sealed_to_who_had_a_consent_that_has_expired() -> None:
     assert b.ask("ngo-a", SUPPLY, ref="R-1", letter=True) is None
 
 
-def test_p3_an_assessed_adult_is_asked_before_more_is_told() -> None:
+def test_p3_an_assessed_adult_is_asked_before_more_is_shared() -> None:
     """Until then nobody needed a consent, so that none is on record."""
     b = child_begun(Bench())
     b.say("special-unit", "referral.info_requested", ref="R-10")

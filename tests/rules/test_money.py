@@ -21,7 +21,7 @@ def two_orders() -> Bench:
 
 
 @pytest.mark.parametrize("type", ["payment.executed", "payment.failed"])
-def test_i3_no_order_is_settled_by_what_says_another(type: str) -> None:
+def test_i3_no_order_is_settled_by_the_payment_of_another(type: str) -> None:
     """The allowance under the reference of the 57 manat: one of the two was never paid, and looked as if it was."""
     b = two_orders()
     asked = [

@@ -109,7 +109,7 @@ def test_an_agency_that_names_itself_needs_no_consent_to_itself() -> None:
     assert refused_by(b, "ngo-a", "service.requested", ref="S-1", to=["ngo-a", "ngo-l"]) == "G-31"
 
 
-def test_an_answer_is_registered_and_leaves_out_whom_the_person_refused_since() -> None:
+def test_an_answer_is_registered_and_leaves_out_agencies_refused_since() -> None:
     """The question stood, and its other askers wait for the answer."""
     b = served(Bench())
     b.say("ngo-l", "referral.info_requested", ref="R-2")
@@ -146,7 +146,7 @@ def test_an_allowance_that_failed_is_ordered_again() -> None:
     assert refused_by(b, "fund", "payment.ordered", ref="P-2") is None
 
 
-def test_guardian_bodies_hear_of_a_child_and_have_no_part_by_an_adult() -> None:
+def test_guardian_bodies_receive_a_childs_case_and_have_no_part_by_an_adult() -> None:
     """Found adult, the person is asked; the bodies are told so, and nothing after that."""
     b = child_planned(Bench())
     said = b.say(UNIT, "safeguard.age_assessed")
@@ -188,7 +188,7 @@ def test_the_senders_part_ends_with_its_referral() -> None:
     assert part not in b.view.parts["migration"]
 
 
-def test_migration_hears_of_a_child_whose_removal_it_holds() -> None:
+def test_migration_receives_the_case_of_a_child_whose_removal_it_holds() -> None:
     """Migration hears of the end after it has deleted its data, since the hold names whom not to remove."""
     b = child_identified(Bench())
     b.say(UNIT, "stay.hold_requested", ref="H-1", to=["migration"])

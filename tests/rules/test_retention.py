@@ -115,7 +115,7 @@ class TestWhenItIsSaid:
         ],
         ids=["an open case", "a minute early", "no years"],
     )
-    def test_a_timekeeper_that_says_it_too_early_is_refused(self, b: Bench, at: str) -> None:
+    def test_a_timekeeper_that_publishes_too_early_is_refused(self, b: Bench, at: str) -> None:
         """Sabotage: what takes a history's envelopes away rests on the Rules, not on one service's word."""
         refusal = b.at(at).ask("timekeeper", "access.erasure_due", ground="retention")
         assert refusal is not None
@@ -159,7 +159,7 @@ class TestACaseThatIsOver:
             ("hospital", "access.erasure_confirmed", {"ground": "retention"}),
         ],
     )
-    def test_nothing_is_said_in_it(self, by: str, type: str, more: dict[str, Any]) -> None:
+    def test_nothing_more_is_published_in_it(self, by: str, type: str, more: dict[str, Any]) -> None:
         """The refusal reads like that of a case that never was, also to an agency that would open one under its number."""
         refusal = self.over().ask(by, type, **more)
         assert refusal is not None

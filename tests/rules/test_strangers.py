@@ -53,7 +53,7 @@ def answers(b: Bench, type: str) -> set[str]:
 
 
 @pytest.mark.parametrize("type", sorted({name for name, version in TYPES if version == 1} & DEFAULTS.keys()))
-def test_p2_a_stranger_is_told_the_same_of_every_case(type: str) -> None:
+def test_p2_a_stranger_gets_the_same_answer_about_every_case(type: str) -> None:
     """Open or closed, a child's or ended by a court: one answer a role; but for what opens a case, also of none at all."""
     there = {name: answers(b, type) for name, b in cases().items()}
     if type in OPENING:

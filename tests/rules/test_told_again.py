@@ -9,7 +9,7 @@ UNIT = "special-unit"
 class TestFoundAChildAgain:
     """An assessment that was wrong is put right: the person was taken for an adult, and is a child."""
 
-    def test_tells_the_bodies_that_were_flagged(self) -> None:
+    def test_notifies_the_flagged_bodies(self) -> None:
         """Guardianship and the child commission protect the child from there on, so both hear of the assessment."""
         b = child_planned(Bench())
         b.say(UNIT, "safeguard.age_assessed", result="adult")
@@ -49,7 +49,7 @@ class TestFoundAChildAgain:
 class TestOpenedAgain:
     """A closed case is opened by another agency than the one that closed it."""
 
-    def test_tells_who_closed_it(self) -> None:
+    def test_notifies_the_agency_that_closed_it(self) -> None:
         """The detector closed the case for lost contact; its duty of 24 hours runs again, so the detector is notified."""
         b = signalled(Bench()).at("1:00")
         b.say("ngo-a", "case.closed", reason="lost_contact")
@@ -58,7 +58,7 @@ class TestOpenedAgain:
         assert said.audience.recipients == ("ngo-a",)
         assert b.codes == ["D-REFER"]
 
-    def test_tells_the_referrer_who_was_told_of_the_closing(self) -> None:
+    def test_notifies_the_referrer_that_was_notified_of_the_closing(self) -> None:
         """The unit notified the referring NGO of the closing, and notifies it of the re-opening."""
         b = begun(Bench())
         b.say(UNIT, "case.closed", reason="lost_contact")
@@ -66,7 +66,7 @@ class TestOpenedAgain:
 
         assert said.audience.recipients == ("ngo-a",)
 
-    def test_tells_who_held_the_case_by_a_plan(self) -> None:
+    def test_notifies_the_holder_by_a_plan(self) -> None:
         """The assistance centre closed the case; the special unit opens it."""
         b = left(Bench()).at("d150 9:00")
         b.say("vac", "case.closed")
@@ -75,7 +75,7 @@ class TestOpenedAgain:
 
         assert said.audience.recipients == ("shelter", "vac")
 
-    def test_tells_nobody_who_has_deleted_what_it_had(self) -> None:
+    def test_notifies_no_agency_that_deleted_its_data(self) -> None:
         """A child's referrer has no part any more and shows no case, so there is nothing to open for it."""
         b = child_planned(Bench())
         b.say("ngo-shelter", "shelter.discharged", ref="B-10", reason="own_request")
@@ -85,7 +85,7 @@ class TestOpenedAgain:
 
         assert "vac" not in b.say(UNIT, "case.reopened").audience.recipients
 
-    def test_gives_the_status_of_before_whatever_reference_is_named(self) -> None:
+    def test_gives_the_earlier_status_under_any_reference(self) -> None:
         """A re-opening that carries the reference of a referral took the case to no status at all."""
         b = begun(Bench())
         b.say("ngo-a", "referral.submitted", ref="R-9", to=["vac"])

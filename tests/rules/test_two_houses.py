@@ -22,7 +22,7 @@ def recovering(b: Bench) -> Bench:
     return b
 
 
-def test_p2_the_house_where_she_is_not_hears_nothing_more_of_her() -> None:
+def test_p2_a_house_where_she_does_not_live_receives_nothing_more() -> None:
     """A house with an open offer once read the ground of her extended recovery, her health, while she lived elsewhere."""
     before = recovering(two_offers(Bench())).say("special-unit", EXTENDED, letter=True).audience
     admitted = two_offers(Bench())
@@ -34,7 +34,7 @@ def test_p2_the_house_where_she_is_not_hears_nothing_more_of_her() -> None:
     assert "ngo-shelter" not in after.recipients
 
 
-def test_its_bed_is_free_again_and_it_hears_what_ends_all() -> None:
+def test_its_bed_is_free_again_and_it_receives_the_events_that_end_all() -> None:
     """The other house's offer lapses in time; before that, a withdrawal of the person reaches it."""
     b = two_offers(Bench())
     b.say("shelter", "shelter.admitted", ref="B-1")

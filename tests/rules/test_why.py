@@ -24,7 +24,7 @@ def reasons(b: Bench, by: str, type_: str, **said: object) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("row", ROWS, ids=[f"{n} {row.by} {row.type}" for n, row in enumerate(ROWS)])
-def test_an_agency_is_told_by_its_reason_exactly_where_the_audience_has_it(row: Seen) -> None:
+def test_an_agency_has_a_reason_exactly_where_the_audience_has_it(row: Seen) -> None:
     """Every agency of the directory, in every case of section 3; and it opens the same parts."""
     b = row.story(Bench())
     event = b.event(row.by, row.type, letter=True, **row.said)
@@ -74,7 +74,7 @@ def test_her_word_is_named_that_keeps_an_agency_out(word: str, code: str, rule: 
     assert b.rules.why(b.view, event, "shelter").told
 
 
-def test_a_consent_is_named_that_lets_an_agency_hear() -> None:
+def test_the_consent_behind_a_recipient_is_named() -> None:
     """The special unit gets the request because she consented to it."""
     b = consented(Bench())
     event = b.event("ngo-a", "referral.submitted", ref="R-1", to=["special-unit"])
@@ -84,7 +84,7 @@ def test_a_consent_is_named_that_lets_an_agency_hear() -> None:
     assert why.consent == next(fact.event.id for fact in b.facts if "special-unit" in str(fact.event.data))
 
 
-def test_an_agency_without_a_part_learns_nothing_and_the_reason_says_so() -> None:
+def test_an_agency_without_a_part_receives_nothing_and_the_reason_says_so() -> None:
     """The embassy stands outside; the fund would be told on recognition only."""
     b = referred(Bench())
     found = reasons(b, "special-unit", "referral.acknowledged", ref="R-1")
@@ -95,7 +95,7 @@ def test_an_agency_without_a_part_learns_nothing_and_the_reason_says_so() -> Non
     )
 
 
-def test_the_receiver_of_a_consent_that_is_not_on_the_case_is_told_why_not_yet() -> None:
+def test_the_receiver_of_a_consent_that_is_not_on_the_case_has_a_reason_too() -> None:
     """The consent lets the centre hear, and it has no part yet; nobody else is meant by it."""
     b = signalled(Bench())
     event = b.event("ngo-a", "consent.given", receivers=["vac"])

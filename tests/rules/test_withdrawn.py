@@ -14,7 +14,7 @@ def test_p7_no_case_is_withdrawn_before_nobody() -> None:
     assert b.deadlines == []
 
 
-def test_p7_it_hears_also_if_it_may_hear_nothing_else() -> None:
+def test_p7_it_is_notified_even_if_it_may_receive_nothing_else() -> None:
     """An event that stops something reaches the NGO, although the person refuses that it hears how she is."""
     b = begun(Bench())
     b.say("special-unit", "consent.refused", receivers=["ngo-a"])
@@ -22,7 +22,7 @@ def test_p7_it_hears_also_if_it_may_hear_nothing_else() -> None:
     assert b.say("special-unit", WITHDRAWN).audience.recipients == ("ngo-a",)
 
 
-def test_p7_the_holder_hears_whoever_says_it() -> None:
+def test_p7_the_holder_is_notified_of_every_withdrawal() -> None:
     """The legal NGO holds the case by a plan without being its member; migration reports that she has gone."""
     b = identified(Bench())
     b.say("ngo-l", "plan.adopted", to=["shelter"])

@@ -86,7 +86,7 @@ class TestAnswer:
         """A house that asks for a bed elsewhere does not answer itself."""
         house(women=1).when(asked("B-1", by=ME, to=("ngo-shelter",))).then()
 
-    def test_the_offer_is_made_when_the_house_hears(self) -> None:
+    def test_the_offer_has_the_time_of_the_delivery(self) -> None:
         """The offer's 24 hours begin when the house was told, not when the request was written."""
         late = Word(
             "special-unit", BedRequested(to=(ME,), urgency="normal"), "B-1", {"category": "women"}, registered=30
@@ -94,7 +94,7 @@ class TestAnswer:
 
         assert house(women=1).when(late).draft.time == moment(30)
 
-    def test_a_replayed_request_says_the_same_answer(self) -> None:
+    def test_a_replayed_request_publishes_the_same_answer(self) -> None:
         """Heard again after a restart, a request gives the same id and the same words."""
         first, again = (house(women=1).when(asked("B-1")).draft for _ in range(2))
 

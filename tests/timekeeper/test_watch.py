@@ -48,7 +48,7 @@ def said(bus: Bus, shard: Shard, draft: Draft, now: datetime) -> str:
 
 
 class TestADutyThatIsMissed:
-    def test_is_said_at_its_due_time_and_not_a_second_before(self, bus: Bus) -> None:
+    def test_is_published_at_its_due_time_and_not_a_second_before(self, bus: Bus) -> None:
         """P10: nobody refers within 24 hours: the breach is due at 24:00 exactly."""
         shard = bus.shard()
         bus.signal(shard)
@@ -72,7 +72,7 @@ class TestADutyThatIsMissed:
         assert [each.id for each in first] == [each.id for each in later]
         check_history(bus, shard)
 
-    def test_is_said_once(self, bus: Bus) -> None:
+    def test_is_published_once(self, bus: Bus) -> None:
         """Once the breach is registered nothing more is due, though the duty stays overdue."""
         shard = bus.shard()
         bus.signal(shard)
@@ -84,7 +84,7 @@ class TestADutyThatIsMissed:
         assert watch.open_deadlines(CASE) == ("D-REFER",)
         check_history(bus, shard)
 
-    def test_is_said_again_to_a_registrar_whose_clock_is_behind(self, bus: Bus) -> None:
+    def test_is_published_again_to_a_registrar_with_a_slow_clock(self, bus: Bus) -> None:
         """An event that was refused as not yet due is published again a minute later, and not before."""
         shard, minute = bus.shard(), timedelta(minutes=1)
         bus.signal(shard)
@@ -99,7 +99,7 @@ class TestADutyThatIsMissed:
         assert due(bus, NOW + 10 * DAY) == []
         check_history(bus, shard)
 
-    def test_is_not_said_when_it_was_met(self, bus: Bus) -> None:
+    def test_is_not_published_when_it_was_met(self, bus: Bus) -> None:
         """A signal that is dismissed ends the clock."""
         shard = bus.shard()
         bus.signal(shard)
@@ -133,7 +133,7 @@ class TestReading:
         assert len(list(watch.due(NOW + DAY))) == 1
         check_history(bus, shard)
 
-    def test_it_knows_whom_a_record_names(self, bus: Bus) -> None:
+    def test_it_knows_the_agencies_of_a_record(self, bus: Bus) -> None:
         """Sender, recipients and registrar must be in the directory before a record is folded."""
         shard = bus.shard()
         bus.signal(shard)
@@ -239,7 +239,7 @@ class TestAVersionThatThisReleaseDoesNotKnow:
         check_history(bus, shard)
 
 
-def test_however_much_is_said_of_a_case_it_is_looked_at_once(bus: Bus, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_case_with_many_events_is_looked_at_once(bus: Bus, monkeypatch: pytest.MonkeyPatch) -> None:
     """P10 for all others: who says thousands of things about one case does not keep the timekeeper from their clocks."""
     shard = bus.shard()
     bus.signal(shard)
@@ -261,7 +261,7 @@ def test_however_much_is_said_of_a_case_it_is_looked_at_once(bus: Bus, monkeypat
     assert looked == [CASE]
 
 
-def test_a_watch_that_does_not_look_says_nothing(bus: Bus, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_watch_that_does_not_look_publishes_nothing(bus: Bus, monkeypatch: pytest.MonkeyPatch) -> None:
     """Sabotage: a timekeeper that forgets to note what comes due is found by the test of the due time."""
     shard = bus.shard()
     bus.signal(shard)

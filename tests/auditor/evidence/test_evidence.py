@@ -309,7 +309,7 @@ def test_the_script_imports_the_standard_library_and_cryptography_only() -> None
     ],
     ids=["no key", "a witness as log", "witnesses alone", "a quorum alone", "too many", "too few", "twice", "the log as witness", "altered", "operator"],
 )  # fmt: skip
-def test_keys_that_say_nothing_are_a_slip(
+def test_malformed_keys_are_wrong_usage(
     evidence: Evidence, given: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     """The exit status is 2, before the file is read."""

@@ -81,7 +81,7 @@ def test_an_agency_is_not_refused_by_it() -> None:
 
 
 class TestCommandLine:
-    def test_the_table_says_that_it_was_sealed_again_and_under_which_number(self, commands: Commands) -> None:
+    def test_the_table_shows_the_second_sealing_and_its_number(self, commands: Commands) -> None:
         """The row has no word of a refusal."""
         shown = words(commands.shown("replay", "--number", "1"))
         assert "sealed again for a changed audience, as no. 2" in shown
@@ -103,7 +103,7 @@ class TestCommandLine:
         assert '<li class="refused">' not in page
         assert "refused: 0; sealed again: 1" in page
 
-    def test_why_says_that_nothing_was_refused_and_where_it_came_again(self, commands: Commands) -> None:
+    def test_why_shows_a_second_sealing_and_no_refusal(self, commands: Commands) -> None:
         """The sentence is the one about the second sealing."""
         shown = words(commands.shown("why", "1"))
         assert "event of ngo-a, sealed again for a changed audience" in shown
@@ -117,7 +117,7 @@ class TestCommandLine:
         assert "event of ngo-a, sealed again as number 1" in shown
         assert "refused" not in shown
 
-    def test_why_says_so_to_a_program(self, commands: Commands) -> None:
+    def test_why_shows_a_second_sealing_to_a_program(self, commands: Commands) -> None:
         """The earlier keys stay; two are added."""
         body: dict[str, Any] = json.loads(commands.shown("why", "1", "--json"))
         assert (body["refusal"]["code"], body["sealed_again"], body["followed_by"]["number"]) == (

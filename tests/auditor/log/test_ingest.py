@@ -105,7 +105,7 @@ def _evidence(tmp_path_factory: pytest.TempPathFactory) -> Evidence:
 
 
 @pytest.mark.parametrize(("alter", "code"), [row[1:3] for row in HISTORIES], ids=[row[0] for row in HISTORIES])
-def test_whatever_is_not_the_next_registration_stops_the_reading(
+def test_any_record_but_the_next_registration_stops_the_reading(
     evidence: Evidence, tmp_path: Path, alter: Alter, code: LogCode
 ) -> None:
     """Partition and number are named; earlier records are in the log, and the record is not."""

@@ -101,7 +101,7 @@ def test_each_record_begins_where_the_one_before_it_ended(home: Home) -> None:
     assert seen.size == 700
 
 
-def test_records_are_what_partners_are_told(home: Home) -> None:
+def test_records_fit_the_published_patterns(home: Home) -> None:
     """The patterns of the AsyncAPI document, which nothing else holds against what is written."""
     with home.log() as log:
         desk = Desk(home, log)
@@ -159,7 +159,7 @@ def test_a_published_checkpoint_is_remembered_when_keys_and_log_are_restored(hom
     refused("split_view", desk.publisher.remember, SignedHeads(tmp_path / "forked.db"))
 
 
-def test_no_checkpoint_says_an_earlier_time_than_the_one_before_it(home: Home) -> None:
+def test_no_checkpoint_has_an_earlier_time_than_the_one_before_it(home: Home) -> None:
     """At closing, with a clock that was set back."""
     with home.log() as log:
         desk = Desk(home, log)

@@ -20,7 +20,7 @@ from nrmbus.wire.log import merkle
         (Tile(ENTRIES, 1234067, 1), "tile/entries/x001/x234/067.p/1"),
     ],
 )
-def test_a_tile_lies_where_the_text_says(tile: Tile, path: str) -> None:
+def test_a_tile_has_the_path_of_the_specification(tile: Tile, path: str) -> None:
     """Its examples, and where the digits grow."""
     assert tile.path == path
 

@@ -52,7 +52,7 @@ def test_the_files_are_a_function_of_the_leaves(home: Home, whole: Home, commit_
     assert home.files() == whole.files()
 
 
-def test_a_log_that_was_deleted_is_made_anew_byte_for_byte(home: Home) -> None:
+def test_a_deleted_log_is_made_again_byte_for_byte(home: Home) -> None:
     """From the registrations alone."""
     with home.log() as log:
         fed(log, REGISTRATIONS)
@@ -138,7 +138,7 @@ def test_a_file_that_is_not_synced_before_it_is_named_is_found(home: Home, monke
 
 
 @pytest.mark.parametrize("how", ["removed", "cut", "altered"])
-def test_a_damaged_log_is_put_aside_and_made_anew(tmp_path: Path, whole: Home, how: str) -> None:
+def test_a_damaged_log_is_put_aside_and_made_again(tmp_path: Path, whole: Home, how: str) -> None:
     """Whichever file of it is missing, cut or altered: what is found is consistent, and ends as the same files.
 
     An altered full tile or bundle is found when it is read or checked, since opening does not read them all.

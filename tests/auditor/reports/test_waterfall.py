@@ -46,7 +46,7 @@ def test_rows_stand_below_what_they_come_from_in_order_of_time() -> None:
     assert (rows[2].left, rows[2].width) == (6 / 30, 1 / 30)
 
 
-def test_a_span_whose_parent_has_gone_says_so() -> None:
+def test_a_span_without_its_parent_is_marked() -> None:
     """The sender's machine keeps its own, or no more: the rest is shown all the same."""
     rows = waterfall([REGISTER, PROCESS])
 

@@ -79,7 +79,7 @@ def asked() -> tuple[Case, Event]:
 
 
 class TestWhoWasTold:
-    def test_the_record_says_who_and_the_rules_say_why_of_every_agency(self, seen: Audited) -> None:
+    def test_recipients_come_from_the_record_and_reasons_from_the_rules(self, seen: Audited) -> None:
         """Each event of the story, each agency of the directory: told by the record exactly where the Rules tell."""
         for entry in seen.history.entries:
             if entry.said is None:
@@ -99,7 +99,7 @@ class TestWhoWasTold:
         assert (unit.consent.type, unit.consent.number) == ("consent.given", 3)
         assert unit.parts == ("coded", "contact", "identity", "story")
 
-    def test_those_who_were_not_told_each_have_a_reason(self, seen: Audited) -> None:
+    def test_each_agency_that_was_not_notified_has_a_reason(self, seen: Audited) -> None:
         """Outside the case, a service, admitted later, the sender himself."""
         explained = explain(seen, of_type(seen, "referral.submitted"), end(seen))
 
@@ -107,7 +107,7 @@ class TestWhoWasTold:
             "not_on_case", "service", "not_admitted", "source",
         ]  # fmt: skip
 
-    def test_a_consent_comes_with_the_first_event_of_who_it_lets_hear(self, seen: Audited) -> None:
+    def test_a_consent_is_delivered_with_the_receivers_first_event(self, seen: Audited) -> None:
         """Told nobody when it was given; the shelter gets it with the request for a bed."""
         explained = explain(seen, of_type(seen, "consent.given", 1), end(seen))
         bed = of_type(seen, "shelter.bed_requested")
@@ -117,7 +117,7 @@ class TestWhoWasTold:
         assert shelter.later is not None
         assert shelter.later.number == bed.registration.number
 
-    def test_before_that_it_was_told_nobody(self, seen: Audited) -> None:
+    def test_before_that_the_consent_was_delivered_to_nobody(self, seen: Audited) -> None:
         """As of the minute before the request, the shelter did not have it."""
         before = of_type(seen, "shelter.bed_requested").registration.time - timedelta(minutes=1)
 
@@ -186,7 +186,7 @@ class TestReceipts:
         assert explain(seen, of_type(seen, "referral.acknowledged"), end(seen)).receipts == ()
 
 
-def test_answers_are_those_of_the_same_reference_by_who_was_told(seen: Audited) -> None:
+def test_answers_come_from_recipients_under_the_same_reference(seen: Audited) -> None:
     """In the order in which they came; receipts are none."""
     answers = explain(seen, of_type(seen, "referral.submitted"), end(seen)).answers
 
@@ -196,7 +196,7 @@ def test_answers_are_those_of_the_same_reference_by_who_was_told(seen: Audited) 
 
 
 class TestClocks:
-    def test_one_that_was_met_says_by_what_and_how_long_it_ran(self, seen: Audited) -> None:
+    def test_a_met_clock_shows_its_end_and_its_length(self, seen: Audited) -> None:
         """The unit acknowledged after 50 minutes; the signal's clock ended with the referral."""
         explained = explain(seen, of_type(seen, "referral.submitted"), end(seen))
         (clock,) = explained.clocks
@@ -246,7 +246,7 @@ class TestClocks:
 
         assert (clock.state, clock.seconds) == ("lifted", 3600)
 
-    def test_one_of_who_deleted_what_it_was_told_was_lifted_and_not_met(self) -> None:
+    def test_a_clock_of_an_agency_that_deleted_its_data_is_lifted_and_not_met(self) -> None:
         """The same holds for an overdue clock, which keeps its breach. A clock that an answer met is told apart."""
         case, referral = asked()
         due = referral.time + 72 * HOUR

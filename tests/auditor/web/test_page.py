@@ -172,7 +172,7 @@ async def test_an_event_is_shown_with_all_that_proves_it(hall: Hall) -> None:
     assert "the directory admitted the agency later" in page.lower()
 
 
-async def test_a_refused_event_is_shown_with_what_its_sender_was_told(hall: Hall) -> None:
+async def test_a_refused_event_is_shown_with_the_senders_sentence(hall: Hall) -> None:
     """The page shows the sentence of the rule, with what to do."""
     entry = next(each for each in hall.audited().history.entries if each.registration.rule == "G-30")
     said, says = entry.registration, hall.audited().rules.profile.refusals["G-30"].says
@@ -184,7 +184,7 @@ async def test_a_refused_event_is_shown_with_what_its_sender_was_told(hall: Hall
     assert says in case
 
 
-async def test_a_proof_that_does_not_hold_is_said(hall: Hall) -> None:
+async def test_a_failed_proof_is_shown(hall: Hall) -> None:
     """A bundle that was altered on disk proves nothing, and the page says so."""
     bundle = next((hall.home / "logs" / "p0" / "tile" / "entries").glob("*"))
     files = [each for each in (bundle.rglob("*") if bundle.is_dir() else [bundle]) if each.is_file()]
@@ -251,7 +251,7 @@ async def test_each_witness_is_shown_and_how_far_it_has_signed(hall: Hall) -> No
     assert "<code>root_differs</code>" in page
 
 
-async def test_a_history_that_is_not_what_it_must_be_is_said_on_every_page(hall: Hall) -> None:
+async def test_a_history_that_does_not_verify_is_shown_on_every_page(hall: Hall) -> None:
     """Where the auditor stopped, a witness that saw another tree, a record that does not verify: on top, in each language."""
     hall.stopped_at, hall.refused["vac"] = "gap at number 9 of partition 0", "root_differs"
     async with hall.browser() as browser:

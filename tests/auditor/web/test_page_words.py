@@ -73,7 +73,7 @@ def test_a_sentence_is_whole_in_every_language(key: str) -> None:
     )
 
 
-def test_nothing_is_said_that_the_catalogue_has_not_and_nothing_is_in_it_that_is_never_said() -> None:
+def test_pages_and_catalogue_have_the_same_keys() -> None:
     """Every key is named by a page, or is a code of a list; every key that a page names is there."""
     codes = {f"{family}.{code}" for family, some in FAMILIES.items() for code in some}
     assert set(catalogue()) == codes | set(said())
@@ -111,7 +111,7 @@ def test_a_time_is_that_of_the_policys_zone_with_the_month_in_words(language: st
 @pytest.mark.parametrize(
     ("seconds", "length"), [(0, "0 s"), (59, "59 s"), (3000, "50 min"), (90_061, "1 d 1 h"), (86_400, "1 d")]
 )
-def test_a_length_is_told_in_its_two_largest_units(seconds: int, length: str) -> None:
+def test_a_length_is_shown_in_its_two_largest_units(seconds: int, length: str) -> None:
     """Nobody counts seconds of a month."""
     assert Words("en", BAKU).duration(seconds) == length
 

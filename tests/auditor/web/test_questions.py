@@ -162,7 +162,7 @@ def held(door: Door, **more: Any) -> dict[str, Any]:
     return {name: each for name, each in body.items() if each is not None}
 
 
-async def test_a_hold_is_said_by_the_auditor_that_runs(door: Door) -> None:
+async def test_a_hold_is_published_by_the_running_auditor(door: Door) -> None:
     """Under the number of who decides it; behind the same token as questions, and in turn with them."""
     hall = door.hall
     async with door.asked() as client:
@@ -226,7 +226,7 @@ async def test_of_a_history_that_does_not_verify_nothing_is_put_on_record(door: 
     assert door.hall.sent == []
 
 
-async def test_where_the_auditor_has_stopped_is_said(door: Door) -> None:
+async def test_the_place_where_the_auditor_stopped_is_answered(door: Door) -> None:
     """The door stays open: a person who looks for the alteration is told the place, and recorded."""
     door.hall.stopped_at = "gap at number 9 of partition 0"
     async with door.asked() as client:
@@ -234,7 +234,7 @@ async def test_where_the_auditor_has_stopped_is_said(door: Door) -> None:
         assert (await client.post("/questions", json=door.question())).status_code == 200
 
 
-async def test_before_it_is_open_it_says_so(shut: Door) -> None:
+async def test_before_it_is_open_it_answers_not_ready(shut: Door) -> None:
     """The command line waits a little, and asks again."""
     async with shut.asked() as client:
         assert (await client.get("/questions")).json() == {"code": "not_ready"}
@@ -268,7 +268,7 @@ async def test_p4_what_was_read_off_the_record_is_put_there_afterwards(door: Doo
     assert door.unrecorded.left().readings == ()
 
 
-async def test_said_twice_it_is_registered_once(door: Door) -> None:
+async def test_a_reading_recorded_twice_is_registered_once(door: Door) -> None:
     """The auditor was killed after the registration and before writing the result."""
     question = Question(door.account, "incident", "case", door.hall.case)
     door.unrecorded.note(question, READ, "unreachable")

@@ -112,7 +112,7 @@ def test_a_password_has_a_length(tmp_path: Path, password: str) -> None:
     assert list(Users(tmp_path).names()) == []
 
 
-def test_a_file_that_is_none_is_said(tmp_path: Path) -> None:
+def test_a_damaged_file_is_reported(tmp_path: Path) -> None:
     """Nobody is locked out without a word."""
     (tmp_path / "users.json").write_text("[")
     with pytest.raises(BusError, match="cannot be read"):

@@ -38,7 +38,7 @@ def test_a_handmade_record_is_read_in_its_place(what: str) -> None:
     assert place == 41
 
 
-def test_where_a_record_says_that_it_lies_is_nobodys_word() -> None:
+def test_the_offset_that_a_record_claims_is_ignored() -> None:
     """Twice in one place, in another order, far ahead: each is where the broker counted it."""
     for deltas in ((1, 1, -1), (2, 1, 0), (0, 1, 1 << 30), (0, 0, 0)):
         assert [each[0] for each in read(batch([Forged(delta=each) for each in deltas]))] == [40, 41, 42]

@@ -125,7 +125,7 @@ def test_kill_9_of_the_parent_leaves_no_broker(embedded: EmbeddedKafka) -> None:
     assert not embedded.folder.is_held
 
 
-def test_a_second_instance_is_told_who_holds_the_folder(embedded: EmbeddedKafka) -> None:
+def test_a_second_instance_is_refused_with_the_holder(embedded: EmbeddedKafka) -> None:
     """Two brokers on the same data would destroy them."""
     with embedded.folder.held(), pytest.raises(FolderHeld, match=r"is held by process \d+ since"):
         EmbeddedKafka(BusFolder(embedded.folder.path)).start()

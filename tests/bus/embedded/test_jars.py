@@ -126,7 +126,7 @@ def test_one_jar_that_was_removed_is_fetched_alone(home: Path, monkeypatch: pyte
     jars.class_path(home)
 
 
-def test_a_jar_that_is_fetched_anew_has_the_same_time(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_jar_that_is_fetched_again_has_the_same_time(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The archive of classes holds it: another time would make the start slow again."""
     Registry(monkeypatch)
     jars.fetch(home, no_progress)
@@ -144,7 +144,7 @@ def test_an_altered_jar_is_refused(home: Path) -> None:
         jars.class_path(home)
 
 
-def test_a_missing_jar_is_said(home: Path) -> None:
+def test_a_missing_jar_is_reported(home: Path) -> None:
     """With the command that brings it."""
     laid(home)
     (home / "part-7-1.0.jar").unlink()

@@ -67,7 +67,7 @@ async def test_an_aborted_transaction_is_never_read(bootstrap: str) -> None:
 
 
 @pytest.mark.broker
-async def test_a_reader_begins_where_it_is_told(bootstrap: str) -> None:
+async def test_a_reader_begins_at_the_given_offset(bootstrap: str) -> None:
     """From the first record by default, else from an offset."""
     async with clients.producer(bootstrap) as producer:
         for value in (b"1", b"2", b"3"):

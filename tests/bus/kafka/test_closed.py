@@ -312,7 +312,7 @@ async def test_services_own_clients_come_with_their_certificate(closed_bus: Clos
     await fencing.stop()
 
 
-def test_drift_of_rights_and_quotas_is_told_and_mended(closed_bus: Closed) -> None:
+def test_drift_of_rights_and_quotas_is_reported_and_mended(closed_bus: Closed) -> None:
     """Rights that somebody gave or took with Kafka's own tools are named, and the next apply undoes them."""
     allowed = ("*", AclOperation.READ, AclPermissionType.ALLOW)
     wide = AclBinding(ResourceType.TOPIC, "nrm.", ResourcePatternType.PREFIXED, "User:ngo-a.1", *allowed)

@@ -24,7 +24,7 @@ config:
 DAY = 86_400_000
 
 
-def test_a_good_file_says_what_it_says(tmp_path: Path) -> None:
+def test_a_good_file_is_read_as_written(tmp_path: Path) -> None:
     """One declaration stands for a topic of each agency."""
     (tmp_path / "outbox.yaml").write_text(GOOD)
 

@@ -35,7 +35,7 @@ NO_RIGHT, AWAY, OTHERWISE = "denied access", "does not answer", "refused or brok
     ],
     ids=repr,
 )
-def test_each_kind_is_said_in_one_sentence_that_repeats_nothing(error: Exception, said: str) -> None:
+def test_each_kind_of_error_is_one_sentence_that_repeats_nothing(error: Exception, said: str) -> None:
     """Of whichever client it comes."""
     sentence = sentence_of(error)
     assert sentence is not None

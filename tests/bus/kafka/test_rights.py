@@ -80,7 +80,7 @@ def test_the_brokers_rules_are_those_words_and_no_others(closed_bus: Closed) -> 
 
 
 @pytest.mark.parametrize("who", EVERYBODY)
-def test_the_broker_says_the_same_when_it_is_asked(closed_bus: Closed, who: str) -> None:
+def test_the_broker_reports_the_same_rights(closed_bus: Closed, who: str) -> None:
     """Return the operations that the broker grants *who* on each topic, the cluster and each group; hidden topics are left out."""
     own = clients.admin(closed_bus.reach(who))
     of_topics = {(name, operation) for one, kind, name, operation in allowed() if (one, kind) == (who, "topic")}

@@ -119,7 +119,7 @@ def test_a_setting_that_no_file_has_is_taken_back(bus: BusFolder) -> None:
     assert check(bus) == []
 
 
-def test_a_longer_retention_is_shortened_only_when_told(bus: BusFolder) -> None:
+def test_a_longer_retention_is_shortened_only_on_demand(bus: BusFolder) -> None:
     """Shortening deletes records: it is said, left, and done on demand."""
     by_hand(bus, "nrm.outbox.police", "retention.ms", str(90 * DAY))
     mend = "nrmbus topics apply --shorten (deletes what is older)"
@@ -132,7 +132,7 @@ def test_a_longer_retention_is_shortened_only_when_told(bus: BusFolder) -> None:
     assert check(bus) == []
 
 
-def test_a_topic_that_is_not_declared_is_told_and_left(bus: BusFolder) -> None:
+def test_an_undeclared_topic_is_reported_and_left(bus: BusFolder) -> None:
     """Nothing is ever deleted, records of an agency that left least of all."""
     topics.apply(bus.bootstrap, [*AGENCIES, "closed"], 3, play=True)
 
@@ -146,7 +146,7 @@ def test_a_topic_that_is_not_declared_is_told_and_left(bus: BusFolder) -> None:
     assert "nrm.inbox.closed" in clients.admin(bus.bootstrap).list_topics(timeout=5).topics
 
 
-def test_another_number_of_partitions_is_told_and_left(bus: BusFolder) -> None:
+def test_another_number_of_partitions_is_reported_and_left(bus: BusFolder) -> None:
     """Neither shrunk nor grown: a case would move to another partition, and its order be lost."""
     for wanted in (1, 6):
         left = topics.apply(bus.bootstrap, AGENCIES, wanted, play=True)

@@ -135,7 +135,7 @@ def test_certificates_are_counted_and_stand_until_they_end_or_are_revoked(author
     assert principal("broker", 7) == "broker"
 
 
-def test_a_holder_is_equipped_once_and_anew_ten_days_before_the_end(authority: Authority, folder: BusFolder) -> None:
+def test_a_holder_is_equipped_once_and_again_ten_days_before_the_end(authority: Authority, folder: BusFolder) -> None:
     """A valid certificate is left; a certificate that is due gets a successor over the same key."""
     home = folder.agency("ngo-a").path
     assert authority.equip("ngo-a", home)

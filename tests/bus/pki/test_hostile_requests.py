@@ -180,7 +180,7 @@ def _spki(point: bytes) -> bytes:
 
 @settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(spoilt(asked(), asked(ed25519.Ed25519PrivateKey.from_private_bytes(bytes(32))), asked(name="x")))
-def test_whatever_was_done_to_it(authority: Authority, der: bytes) -> None:
+def test_any_alteration_of_the_bytes(authority: Authority, der: bytes) -> None:
     """Bits, lengths and pieces moved about: a code, or a certificate for a key that signed it."""
     with bounded():
         try:

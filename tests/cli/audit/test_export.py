@@ -139,7 +139,7 @@ async def test_an_impossible_export_is_one_sentence(bus: tuple[BusFolder, Eviden
     assert OffTheRecord(folder.service("auditor")).left().readings == ()
 
 
-def test_a_slip_in_the_keys_is_told_before_anything_is_read(tmp_path: Path) -> None:
+def test_malformed_keys_are_reported_before_anything_is_read(tmp_path: Path) -> None:
     """The exit status is 2; for a missing file it is 1."""
     assert nrmbus("verify", tmp_path / "x.jsonl", "--log", "me").returncode == 2
     assert nrmbus("verify", tmp_path / "x.jsonl").returncode == 1

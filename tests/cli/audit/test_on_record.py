@@ -163,7 +163,7 @@ def test_an_export_waits_while_the_auditor_reads_its_history(
     assert not out.exists()
 
 
-def test_p4_that_an_agency_cannot_tell_the_person_is_an_answer_too(
+def test_p4_the_answer_that_an_agency_cannot_report_is_recorded_too(
     commands: Commands, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The auditor records that the case exists and the agency does not know it; only then is the answer shown."""
@@ -197,7 +197,7 @@ def test_a_hold_is_placed_by_the_auditor_that_runs(commands: Commands) -> None:
     assert len(commands.held) == 1
 
 
-def test_a_history_that_does_not_verify_is_said_and_nothing_else(
+def test_a_history_that_does_not_verify_is_reported_and_nothing_else(
     commands: Commands, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The place of the error is shown, which is no reading: off the record, nobody's claim of a reading is accepted."""
@@ -238,7 +238,7 @@ def test_p4_reads_shows_what_is_on_no_record(commands: Commands) -> None:
     assert (row["what"], row["why"], row["purpose"]) == ("case", "unreachable", "audit")
 
 
-def test_a_door_that_is_not_there_is_told_as_such(tmp_path: Path) -> None:
+def test_a_missing_door_is_reported_as_such(tmp_path: Path) -> None:
     """The message tells a missing door from another auditor's door and from a door that nobody answers."""
     door = AuditorsDoor(tmp_path)
     for raw in (None, b"{}", b"{", b'{"url": "http://127.0.0.1:9", "token": "x"}'):

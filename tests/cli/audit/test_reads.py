@@ -133,7 +133,7 @@ class TestReads:
 
         assert "Registered and then not opened, 1 times" in commands.shown("reads", "--case", commands.case)
 
-    def test_a_desk_that_lost_its_ledger_is_not_said_to_have_opened_nothing(
+    def test_a_desk_that_lost_its_ledger_is_not_reported_to_have_opened_nothing(
         self, commands: Commands, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """The lost ledger held the table of readings, so nobody knows whether the letter was opened."""
@@ -204,7 +204,7 @@ class TestPersonReport:
         return asked
 
     @pytest.mark.parametrize("language", LANGUAGES)
-    def test_says_who_holds_what_and_names_no_member_of_staff(
+    def test_the_report_names_holders_and_data_and_no_member_of_staff(
         self, language: str, commands: Commands, tmp_path: Path
     ) -> None:
         """The report is in the person's language, as text and as a page that loads nothing."""
@@ -228,7 +228,7 @@ class TestPersonReport:
         assert (tags.loads, tags.language) == ([], language)
         assert said["title"][language] in page
 
-    def test_p4_what_cannot_be_put_on_record_is_not_told(
+    def test_p4_a_report_that_cannot_be_recorded_is_not_printed(
         self, commands: Commands, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
     ) -> None:
         """Without a registration there is no report, neither on the terminal nor in a file."""
@@ -243,7 +243,7 @@ class TestPersonReport:
         assert not (tmp_path / "report.html").exists()
         assert commands.type(*how[:-2]).stdout == ""
 
-    def test_a_missing_answer_is_said_with_its_last_day(
+    def test_a_missing_answer_is_reported_with_its_last_day(
         self, commands: Commands, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """For a withdrawal on Monday 18 May, three working days end on Thursday the 21st, at 24:00."""
@@ -276,7 +276,7 @@ class TestPersonReport:
         assert said["erased.missing"].split("{")[0] in sections["fund"]
         assert said["held.room"].split("{")[0] in sections["fund"]
 
-    def test_by_whom_it_is_handed_over(self, commands: Commands, registered: list[tuple[str, str]]) -> None:
+    def test_the_holder_hands_the_report_over(self, commands: Commands, registered: list[tuple[str, str]]) -> None:
         """The holder of the case hands the report over, unless another agency is named."""
         how = ("person-report", "--case", commands.case, "--language", "en")
         commands.shown(*how, "--actor", "S-9")
@@ -287,7 +287,7 @@ class TestPersonReport:
         assert "no such agency" in commands.refused(*how, "--agency", "ngo-l")
 
     @pytest.mark.parametrize("language", LANGUAGES)
-    def test_p4_where_no_desk_of_the_holder_is_the_auditor_tells_it(
+    def test_p4_without_a_desk_of_the_holder_the_auditor_hands_it_over(
         self, language: str, commands: Commands, registered: list[tuple[str, str]], monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """On a bus of many machines only one has the history: its user is recorded first, by the auditor's number."""
@@ -303,7 +303,7 @@ class TestPersonReport:
         assert "Nothing is shown." in commands.refused(*how)
         assert commands.type(*how).stdout == ""
 
-    def test_the_parts_that_were_written_are_told_and_no_others(self, commands: Commands) -> None:
+    def test_the_report_has_the_written_parts_and_no_others(self, commands: Commands) -> None:
         """A desk knows the empty parts of its own letters; the report says that nobody here knows about other letters."""
         found = story()
         commands.written = [
@@ -342,7 +342,7 @@ class TestPersonReport:
         assert "3 times: the case; purpose: planned inspection" in report.text()
 
     @pytest.mark.parametrize("language", LANGUAGES)
-    def test_a_person_is_told_whom_to_ask(self, language: Language, commands: Commands) -> None:
+    def test_the_report_names_somebody_to_ask(self, language: Language, commands: Commands) -> None:
         """The report has name, address and number as in the directory, or else names others who can answer."""
         (subject,) = commands.seen.history.spoken_of()
         known = held(commands.seen, subject)
@@ -386,7 +386,7 @@ class TestPersonReport:
         ]
         assert lines_of(vac.readings[:2], words)[0].startswith(f"{words.day(vac.readings[0].at)}, 2 times: ")
 
-    def test_it_tells_of_itself(self, commands: Commands) -> None:
+    def test_the_report_lists_itself(self, commands: Commands) -> None:
         """The report is built after its own record, so it lists itself among the readings."""
         how = ("person-report", "--case", commands.case, "--language", "en")
         assert "a report for the person; purpose: request of the person" in commands.shown(*how)
@@ -460,7 +460,7 @@ def test_holdings_follow_from_the_readers_of_the_letters() -> None:
     assert "timekeeper" not in by
 
 
-def test_a_reading_stands_with_its_agency_and_adds_nothing_to_what_it_was_told() -> None:
+def test_a_reading_is_shown_with_its_agency_and_apart_from_its_events() -> None:
     """A reading is shown separately from the steps of the case."""
     found = story()
     (subject,) = found.audited().history.spoken_of()

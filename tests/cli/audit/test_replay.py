@@ -51,7 +51,7 @@ class TestWhatIsShown:
             assert row.get("sentence") == (refusals[row["rule"]].says if row["verdict"] == "refused" else None)
 
     @pytest.mark.parametrize("agency", ["migration", "embassy", "fund", "timekeeper"])
-    def test_by_agency_what_it_said_was_refused_or_was_told(self, commands: Commands, agency: str) -> None:
+    def test_by_agency_published_refused_and_received_events_are_shown(self, commands: Commands, agency: str) -> None:
         """The rows are exactly the agency's own events, its refused ones and those delivered to it."""
         rows = lines(commands, "--agency", agency)
 
@@ -93,7 +93,7 @@ class TestWhatIsShown:
 
         assert [row["type"] for row in rows] == ["consent.withdrawn", "consent.stop_confirmed"]
 
-    def test_the_status_is_that_of_the_whole_case_whatever_is_shown(self, commands: Commands) -> None:
+    def test_the_status_is_that_of_the_whole_case_under_any_filter(self, commands: Commands) -> None:
         """A filter of rows does not change the status of the case."""
         body = json.loads(commands.shown("replay", "--json", "--number", "1"))
 
@@ -125,7 +125,7 @@ class TestAsOf:
             assert body["cases"][0]["status"] == seen.view(subject, known).status
 
     @pytest.mark.parametrize(("hours", "overdue"), [(0, False), (24, False), (25, True)])
-    def test_a_duty_is_overdue_before_anybody_says_so(self, commands: Commands, hours: int, overdue: bool) -> None:  # noqa: FBT001 - a row of the table
+    def test_a_duty_is_overdue_before_its_breach(self, commands: Commands, hours: int, overdue: bool) -> None:  # noqa: FBT001 - a row of the table
         """A day and an hour after the signal the duty to refer is overdue, although its breach was not published."""
         at = commands.seen.history.entries[0].registration.time
         now = at + timedelta(hours=hours)
@@ -221,7 +221,7 @@ class TestPage:
                 assert f"{said.rule}, {said.article}" in text
         assert "The person has refused this agency" in text
 
-    def test_it_says_when_shelter_was_told_of_the_consent(self, html: str) -> None:
+    def test_it_shows_when_the_shelter_received_the_consent(self, html: str) -> None:
         """The shelter was not told when consent was given, but just before its first event."""
         assert "Before it, shelter was told of a consent: No. 4" in Page(html).text
 
@@ -231,7 +231,7 @@ class TestPage:
 
         assert (tmp_path / "again.html").read_text(encoding="utf-8") == html
 
-    def test_as_of_a_day_it_says_so_and_shows_duties(self, commands: Commands, tmp_path: Path) -> None:
+    def test_as_of_a_day_it_names_the_day_and_shows_duties(self, commands: Commands, tmp_path: Path) -> None:
         """The heading names the day, and the page shows the duties of that day."""
         file = tmp_path / "then.html"
         commands.shown("replay", "--html", file, "--as-of", "2026-03-02")
@@ -256,7 +256,7 @@ class TestWhatIsMistyped:
         ],
         ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
     )
-    def test_a_sentence_says_what_is_wanted(self, commands: Commands, arguments: tuple[str, ...], words: str) -> None:
+    def test_an_error_names_the_expected_form(self, commands: Commands, arguments: tuple[str, ...], words: str) -> None:
         """The sentence repeats nothing of the input."""
         assert words in commands.refused("replay", *arguments)
 

@@ -21,7 +21,7 @@ def words(shown: str) -> str:
     return " ".join(shown.split())
 
 
-def test_of_a_referral_it_tells_who_and_by_what_and_how_it_went(commands: Commands) -> None:
+def test_a_referral_is_explained_with_recipients_rules_and_outcome(commands: Commands) -> None:
     """The output has row, basis, consent and parts; other agencies by reason; receipt, answers and clock."""
     shown = words(commands.shown("why", "12"))
 
@@ -38,7 +38,7 @@ def test_of_a_referral_it_tells_who_and_by_what_and_how_it_went(commands: Comman
     assert shown.endswith("from the verified history; no letter was opened.")
 
 
-def test_of_a_refusal_it_tells_code_sentence_rule_and_article(commands: Commands) -> None:
+def test_a_refusal_is_explained_with_code_sentence_rule_and_article(commands: Commands) -> None:
     """The output also names the policy under which the event was judged."""
     shown = words(commands.shown("why", "10"))
 
@@ -89,7 +89,7 @@ def test_an_argument_that_names_no_single_event_is_one_sentence(
     assert sentence in commands.refused("why", *arguments)
 
 
-def test_as_of_an_hour_it_tells_what_was_known_then(commands: Commands) -> None:
+def test_as_of_an_hour_it_shows_the_knowledge_of_then(commands: Commands) -> None:
     """Half an hour after the referral nobody had answered, and the unit's clock ran."""
     body = json.loads(commands.shown("why", "12", "--json", "--as-of", "2026-03-02T06:40:00Z"))
 

@@ -27,7 +27,7 @@ def shown(event: dict[str, Any]) -> str:
     return console.file.getvalue()
 
 
-def test_nothing_is_said_of_a_version_that_is_the_same() -> None:
+def test_the_own_version_gets_no_note() -> None:
     """A row in the reader's own version has no note about versions."""
     assert "version" not in shown(ROW)
 
@@ -44,7 +44,7 @@ def test_nothing_is_said_of_a_version_that_is_the_same() -> None:
     ],
     ids=["another version", "a case that waits", "an unknown version"],
 )
-def test_another_version_is_told_beside_the_type(event: dict[str, Any], words: str) -> None:
+def test_another_version_is_shown_beside_the_type(event: dict[str, Any], words: str) -> None:
     """Stream and table both show the version."""
     assert shown(event).count(words) == 2
 

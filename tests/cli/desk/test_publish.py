@@ -68,7 +68,7 @@ def test_file_and_command_line_may_not_contradict_each_other(tmp_path: Path) -> 
     )  # fmt: skip
 
 
-def test_a_file_that_is_not_there_is_told() -> None:
+def test_a_missing_file_is_reported() -> None:
     """The message says what to do instead and does not repeat the name, which may be a person's."""
     done = nrmbus("publish", "ngo-a", "--event", f"{CANARY}.json")
 
@@ -87,7 +87,7 @@ def test_a_file_that_is_not_there_is_told() -> None:
     ],
     ids=" ".join,
 )
-def test_without_a_bus_the_command_that_makes_one_is_told(tmp_path: Path, arguments: list[str]) -> None:
+def test_without_a_bus_the_message_names_the_command_that_makes_one(tmp_path: Path, arguments: list[str]) -> None:
     """The message has no traceback, and the exit status is 1."""
     done = nrmbus(*arguments, "--data", tmp_path)
 
@@ -122,7 +122,7 @@ def test_a_reference_may_be_shortened() -> None:
     [(ONE[:7], "8 or more"), (ONE[:8].upper(), "hexadecimal"), (ONE[:7], "hexadecimal"), (ONE + "0", "32"),
      ("f" * 8, "Nothing here"), (ONE[:8], "More than one")],
 )  # fmt: skip
-def test_a_reference_that_means_nothing_or_too_much_is_told(ref: str, what: str) -> None:
+def test_an_unknown_or_ambiguous_reference_is_reported(ref: str, what: str) -> None:
     """An ambiguous reference is refused, since a slip in few digits would mean another person's case."""
     with pytest.raises(BusError, match=what):
         whole(ref, [ONE, OTHER, ONE[:8] + "1" * 24])
@@ -163,7 +163,7 @@ def test_a_file_of_agencies_is_read_strictly(tmp_path: Path, text: str, what: st
         newcomers_of(path, POLICY)
 
 
-def test_a_file_of_agencies_that_is_not_there_is_told(tmp_path: Path) -> None:
+def test_a_missing_file_of_agencies_is_reported(tmp_path: Path) -> None:
     """The message names the example file to copy."""
     with pytest.raises(BusError, match=r"cannot be read .*az-example\.yaml"):
         newcomers_of(tmp_path / "none.yaml", POLICY)

@@ -123,7 +123,7 @@ def test_an_agency_joins_changes_its_keys_and_leaves(typed: Typed) -> None:
 
 
 @pytest.mark.broker
-def test_an_admitter_is_told_whose_request_it_is(typed: Typed) -> None:
+def test_an_admitter_sees_the_agency_of_a_request(typed: Typed) -> None:
     """The admitter compares a fingerprint that the agency reads out, and sees its supervisor; a file with other keys is not signed."""
     asked = {"role": "ngo_legal", "supervisor": "ngo-zz", "out": typed.file}
     digits = typed("request", "ngo-b", **asked).strip().rpartition(": ")[2]

@@ -44,7 +44,7 @@ def test_the_first_choice_holds_at_later_starts() -> None:
     assert reached_by_tls(None, None, plaintext=False, is_new=True) is None
 
 
-def test_a_bus_is_closed_unless_it_was_said(tmp_path: Path) -> None:
+def test_a_bus_is_closed_unless_an_option_opens_it(tmp_path: Path) -> None:
     """A new bus is closed by default, also on another's cluster; a bus made there before the option existed stays as it was."""
     assert BusFolder(tmp_path / "own").create().tls
     assert BusFolder(tmp_path / "other").create(bootstrap="kafka.example:9093").tls
@@ -58,7 +58,7 @@ def test_a_bus_is_closed_unless_it_was_said(tmp_path: Path) -> None:
     assert BusFolder(older).settings.tls
 
 
-def test_holders_trust_the_cluster_and_the_cluster_is_told_whom_to_trust(tmp_path: Path) -> None:
+def test_holders_trust_the_cluster_and_its_settings_name_the_authority(tmp_path: Path) -> None:
     """Everybody's ``ca.pem`` is the cluster's; the settings that the cluster needs are printed, and have no default."""
     cluster = BusFolder(tmp_path / "cluster")
     cluster.create()

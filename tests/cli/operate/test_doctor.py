@@ -105,7 +105,7 @@ class TestARealBus:
             unlock(folder)
         assert not private_keys(folder)
 
-    def test_said_explicitly_it_is(self, folder: BusFolder, capsys: pytest.CaptureFixture[str]) -> None:
+    def test_with_the_explicit_option_it_runs(self, folder: BusFolder, capsys: pytest.CaptureFixture[str]) -> None:
         """The meaning is printed each time."""
         unlock(folder, unprotected=True)
 
@@ -205,7 +205,7 @@ class TestARealBus:
         with pytest.raises(KeysSealed, match="elsewhere"):
             unlock(folder)
 
-    def test_a_bus_for_playing_has_them_raw_whatever_is_named(
+    def test_a_bus_for_playing_has_raw_keys_with_any_option(
         self, tmp_path: Path, key_file: Path, capsys: pytest.CaptureFixture[str]
     ) -> None:
         """A bus for playing says so at each start; the doctor notes the raw keys, and does not call them wrong."""
@@ -339,7 +339,7 @@ class TestTheDoctor:
         assert "has ended" in found[1].what
         assert all(each.serious for each in found)
 
-    def test_its_exit_status_tells(self, folder: BusFolder, key_file: Path) -> None:
+    def test_the_exit_status_shows_faults(self, folder: BusFolder, key_file: Path) -> None:
         """The exit status is 1 while something is wrong, and 0 when all is fixed; a program gets one object."""
         shown = CliRunner().invoke(app, ["doctor", "--json", "--data", str(folder.path)])
         assert shown.exit_code == 1

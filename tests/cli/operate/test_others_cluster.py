@@ -138,7 +138,7 @@ def up(guest: Guest, told: tuple[int, list[str]]) -> Guest:
     return guest
 
 
-def test_a_cluster_that_was_not_set_lets_it_in_nowhere_and_it_says_what_to_set(
+def test_an_unprepared_cluster_denies_the_bus_and_the_missing_settings_are_printed(
     guest: Guest, told: tuple[int, list[str]]
 ) -> None:
     """The lines are settings as Kafka reads them; the authority that is made for them has its key sealed."""

@@ -50,7 +50,7 @@ def test_the_shown_schema_is_the_frozen_one(name: str, version: int) -> None:
     assert example == (folder / f"v{version}" / "full.json").read_text(encoding="utf-8")
 
 
-def test_a_type_or_version_that_is_not_there_is_said_without_repeating_it() -> None:
+def test_an_unknown_type_or_version_is_reported_without_repeating_it() -> None:
     """The input may have been pasted from a case."""
     for arguments, told in (
         (("show", SECRET), "No event of this type is published"),

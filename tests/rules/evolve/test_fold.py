@@ -166,7 +166,7 @@ def test_desks_on_both_sides_see_that_a_departed_agency_owes_nothing(agency: str
     assert owed(_own(b, agency)) == owed(b.view) == []
 
 
-def test_a_desk_is_not_told_of_a_wrong_status_that_it_cannot_know() -> None:
+def test_a_desk_does_not_report_a_wrong_status_that_it_cannot_know() -> None:
     """The centre has heard of no status before the plan; its own judge leaves that to the registrar."""
     b = child_planned(Bench())
     view = _own(b, "ngo-shelter")
@@ -203,7 +203,7 @@ def test_another_referrals_decline_leaves_the_status() -> None:
     assert b.view.status == "REFERRED"
 
 
-def test_consent_stands_by_the_cases_numbers_not_by_when_it_was_heard() -> None:
+def test_consent_stands_by_the_cases_numbers_not_by_its_delivery() -> None:
     """A consent that is delivered late does not undo the withdrawal after it."""
     b = presumed(Bench())
     b.say("ngo-a", "consent.withdrawn", receivers=["shelter"])

@@ -52,7 +52,7 @@ def test_p3_every_refusal_names_its_rule_and_article() -> None:
         assert refused.article
 
 
-def test_a_sentence_says_what_to_do_and_nothing_that_was_put_in() -> None:
+def test_a_sentence_says_what_to_do_and_repeats_no_input() -> None:
     """The sentence is the profile's, with an instruction after the semicolon, and no place for a value."""
     for rule, cited in PROFILE.refusals.items():
         assert cited.says.endswith("."), rule
