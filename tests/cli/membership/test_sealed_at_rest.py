@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from nrmbus.bus.folder import BusFolder
 from nrmbus.bus.pki import certificate
 from nrmbus.bus.reach import Tls
+from nrmbus.cli import health
 from nrmbus.cli.membership.keys import private_keys
 from nrmbus.wire.keys import keyfile
 from patience import lives, until
@@ -114,6 +115,11 @@ def sentence_of(folder: BusFolder, *command: str, key_file: Path | None = None) 
     return done.returncode, done.stdout + done.stderr
 
 
+def ready(bus: Kept) -> None:
+    """Wait until every service of *bus* is ready, as after a restart of its broker."""
+    until("every service is ready", lambda: bus.process.poll() is not None or health.not_ready(bus.folder) == {})
+
+
 @pytest.fixture(scope="module")
 def kept(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kept]:
     """Yield a running bus with an agency, each of its private keys sealed."""
@@ -125,7 +131,7 @@ def kept(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kept]:
         bus = Kept(folder, key_file, process)
         try:
             until("all of it runs", lambda: process.poll() is not None or bus.pids().keys() >= SERVICES, UP_SECONDS)
-            until("its desk has a door", folder.agency("ngo-a").door.exists, UP_SECONDS)
+            ready(bus)
             yield bus
         finally:
             process.send_signal(signal.SIGTERM)
@@ -212,6 +218,7 @@ if sys.platform == "linux":  # no other system shows these in files
         os.kill(pid, signal.SIGSEGV)
 
         until("the broker is back", lambda: kept.pids().get("broker", pid) != pid, UP_SECONDS)
+        ready(kept)
         assert set(kept.folder.path.iterdir()) == before
 
 
@@ -222,6 +229,7 @@ def test_without_the_key_file_nothing_comes_to_the_broker(kept: Kept) -> None:
         assert status != 0
         assert keyfile.SETTING in said
         assert "Traceback" not in said
+    ready(kept)
     status, said = sentence_of(kept.folder, "doctor")
     assert status == 0, said
     assert "The broker was not asked" in said
