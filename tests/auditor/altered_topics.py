@@ -6,14 +6,12 @@ from collections.abc import Callable, Iterable
 from contextlib import closing
 from dataclasses import replace
 
-from agencies import BUS
+from agencies import BUS, town
 from auditor.alteration import By, Place, Row, What
 from auditor.evidence.forger import FORGER, older, replaced, signed, text, untimed
 from auditor.evidence.given import LASTING, LOG, ORIGIN, OTHER_CASE, STRANGER, TIME, WITNESSES, Evidence
 from auditor.log.folders import code_of
 from auditor.played import with_header
-from desk.given import BUS as TOWN
-from desk.given import town
 from desk.witness.test_decision import BAD, OUTCOMES
 from nrmbus.auditor.history.history import History, HistoryError
 from nrmbus.auditor.log.cosignatures import Cosigned
@@ -232,7 +230,7 @@ def believed(make: Callable[[], bytes | None]) -> Callable[[Place], str]:
 
     def said(_: Place) -> str:
         try:
-            Submitted.believed(make(), TOWN, town().directory.log_keys())
+            Submitted.believed(make(), BUS, town().directory.log_keys())
         except Alarm as alarm:
             return alarm.code
         return ""

@@ -12,14 +12,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from agencies import BUS
+from agencies import BUS, town
 from auditor.alteration import Place
 from auditor.altered_topics import cosigned, reading_of, taken
 from auditor.evidence.given import ORIGIN, WITNESSES, Evidence
 from auditor.evidence.odd_files import retrailed
 from auditor.log.folders import Folder
-from desk.given import BUS as TOWN
-from desk.given import town
 from desk.witness.test_decision import honest, tree
 from nrmbus.auditor.errors import LogCode, LogError
 from nrmbus.auditor.evidence.verifier import CODES, Verification
@@ -203,13 +201,13 @@ def test_in_a_published_checkpoint(where: float, how: int) -> None:
     """A desk raises an alarm or checks the same step; an auditor who starts again finds that checkpoint or none."""
     keys, raw = town().directory.log_keys(), altered(honest(), where, how)
     known = Known(tree(0, 3), tree(0, 3))
-    sound, code, step = Submitted.believed(honest(), TOWN, keys), None, None
+    sound, code, step = Submitted.believed(honest(), BUS, keys), None, None
     try:
-        submitted = Submitted.believed(raw, TOWN, keys)
+        submitted = Submitted.believed(raw, BUS, keys)
         step = submitted.checkpoint, submitted.old, submitted.proof, follows(submitted, known)
     except Alarm as alarm:
         code = alarm.code
-    said = published(raw, TOWN, keys)
+    said = published(raw, BUS, keys)
 
     assert code in SENTENCES or step == (sound.checkpoint, sound.old, sound.proof, True)
     assert said is None or said.checkpoint == sound.checkpoint

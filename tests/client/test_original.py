@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from desk.given import CANARY, REF, TOKEN, desk_of, town
+from agencies import town
+from desk.given import CANARY, REF, TOKEN, desk_of
 from nrmbus.client import Door, verify_original
 from nrmbus.wire import base64
 from nrmbus.wire.errors import WireError

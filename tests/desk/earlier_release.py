@@ -3,7 +3,8 @@
 from pathlib import Path
 from typing import Any
 
-from desk.given import CANARY, CASE, REF, FakeRegistrar, Given, Read, desk_of
+from agencies import CASE
+from desk.given import CANARY, REF, FakeRegistrar, Given, Read, desk_of
 from generations import before_version
 from nrmbus.desk.inbox import release
 

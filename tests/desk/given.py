@@ -5,12 +5,11 @@ from collections.abc import AsyncIterator, Awaitable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from functools import cache, partial
+from datetime import datetime
+from functools import partial
 from inspect import iscoroutinefunction, signature
 from itertools import count
 from pathlib import Path
-from tempfile import mkdtemp
 from types import MappingProxyType, SimpleNamespace
 from typing import Any
 
@@ -19,6 +18,7 @@ from aiokafka import ConsumerRecord
 from faststream.kafka import TestKafkaBroker
 from sqlalchemy import select
 
+from agencies import CASE, NOW, Town, town
 from nrmbus.desk.desk import Desk
 from nrmbus.desk.http.door import Door, application
 from nrmbus.desk.inbox.broker import make_broker, make_inbox
@@ -30,13 +30,10 @@ from nrmbus.desk.relay import Relay
 from nrmbus.desk.state.context import Seat
 from nrmbus.desk.store import tables
 from nrmbus.desk.store.ledger import Ledger
-from nrmbus.directory import Directory, Identity, LogIdentity, Operator
 from nrmbus.events.model import Event, Part
 from nrmbus.events.registry import data_type
-from nrmbus.rules import Agency, Rules, load_profile
 from nrmbus.wire import ids, json, letter
 from nrmbus.wire.envelope import decode, encode, with_letter
-from nrmbus.wire.keys.keys import VerifyKey
 from nrmbus.wire.record import ANSWER, DELIVERY, REGISTRATION, Record
 from nrmbus.wire.registration import (
     NOTHING_BEFORE,
@@ -49,31 +46,9 @@ from nrmbus.wire.registration import (
     sign_registration,
 )
 
-BUS = "play-0123456789abcdef"
-NOW = datetime(2026, 3, 2, 5, 0, tzinfo=UTC)
-CASE = "ab" * 16
 REF = "cd" * 16
 CANARY = "CANARY-a name that must stay sealed"
-ROLES = {
-    "ngo-a": "ngo_outreach",
-    "special-unit": "special_unit",
-    "shelter": "shelter_state",
-    "vac": "vac",
-    "fund": "fund",
-    "migration": "migration",
-    "registrar": "registrar",
-    "statistics": "statistics",
-    "auditor": "auditor",
-    "timekeeper": "timekeeper",
-}
 TOKEN = "a-token-of-the-door"
-SIGNAL = {
-    "detector": "ngo_outreach",
-    "child": False,
-    "urgency": "emergency",
-    "detected_abroad": False,
-    "basis": ["indicators"],
-}
 BED = {"to": ["shelter"], "urgency": "emergency"}
 
 
@@ -86,33 +61,6 @@ class StandingClock:
     def now(self) -> datetime:
         """Return the time."""
         return self.time
-
-
-class Town:
-    """Everybody on one bus, with keys and a directory."""
-
-    def __init__(self, home: Path) -> None:
-        operator = Operator(home)
-        self.home = home
-        self.directory = Directory(BUS, VerifyKey(operator.public))
-        self.agencies: dict[str, Agency] = {}
-        self.identities: dict[str, Identity] = {}
-        self.log = LogIdentity.at(home / "auditor")
-        for agency, role in ROLES.items():
-            self.identities[agency] = Identity.at(home / agency, agency)
-            log = self.log if agency == "auditor" else None
-            since = datetime(2026, 1, 1, tzinfo=UTC)
-            entry = operator.entry(self.directory, self.identities[agency], role, since, log=log)
-            assert entry is not None
-            self.directory.add(entry)
-            self.agencies[agency] = Agency(agency, role)
-        self.rules = Rules(load_profile("az@2022-04-29"), self.agencies)
-
-
-@cache
-def town() -> Town:
-    """Return the only town of these tests: its keys take time to make, and nothing changes them."""
-    return Town(Path(mkdtemp(prefix="town-")))
 
 
 @dataclass
@@ -167,7 +115,9 @@ class FakeRegistrar:
             whole: dict[Part, dict[str, Any]] = {part: {} for part in said.letter.part_names()}
             whole |= parts  # type: ignore[arg-type]  # the test's parts
             readers = [(each, self.town.identities[each].sealing.seal_to) for each in (by, *opens)]
-            container = letter.seal(whole, dict.fromkeys(whole, readers), bus=BUS, source=by, id=id, subject=case)
+            container = letter.seal(
+                whole, dict.fromkeys(whole, readers), bus=self.town.bus, source=by, id=id, subject=case
+            )
             digest = letter.Container.parse(container).digest
         event = Event(
             id=id, source=by, type=type_, version=version, subject=case, time=more.pop("time", self.time), recordedtime=self.time,
@@ -194,7 +144,7 @@ class FakeRegistrar:
         """Answer *submitted* without a number."""
         to = decode(submitted).source
         answer = Answer(
-            bus=BUS, to=to, partition=self.partition, time=self.time, code=code, topic=f"nrm.outbox.{to}", offset=0,
+            bus=self.town.bus, to=to, partition=self.partition, time=self.time, code=code, topic=f"nrm.outbox.{to}", offset=0,
             sha256=submitted.digest(), **more,
         )  # fmt: skip
         return self._consumed(to, Record(submitted.key, b"", ((ANSWER, sign_answer(answer, self._key)),)))
@@ -203,7 +153,7 @@ class FakeRegistrar:
         signed = decode(submitted)
         self.number += 1
         body: dict[str, Any] = {
-            "bus": BUS, "partition": self.partition, "number": self.number, "time": self.time, "source": signed.source,
+            "bus": self.town.bus, "partition": self.partition, "number": self.number, "time": self.time, "source": signed.source,
             "subject": signed.subject, "id": signed.id, "sequence": signed.sequence, "envelope": signed.digest,
             "key": signed.kid, "verdict": "registered", "policy": Policy(name="az@2022-04-29", digest="0" * 64),
             "audience": "0" * 64, "previous": self._previous,
@@ -215,7 +165,7 @@ class FakeRegistrar:
     def _deliver(self, to: str, registration: Registration, envelope: Record) -> Read:
         number, previous = self._chains.get(to, (0, NOTHING_BEFORE))
         delivery = Delivery(
-            bus=BUS,
+            bus=self.town.bus,
             to=to,
             partition=self.partition,
             inbox_number=number + 1,
@@ -368,11 +318,12 @@ async def desk_of(
     agency: str, home: Path, *, registrar: FakeRegistrar | None = None, speaks: Mapping[str, int] = MappingProxyType({})
 ) -> AsyncIterator[Given]:
     """Yield the desk of *agency* with its ledger at *home*, which a second call continues; its system *speaks* these versions."""
-    here, clock, sent = town(), StandingClock(), []
-    ledger = await Ledger.open(home / "ledger.sqlite", bus=BUS, agency=agency)
+    registrar = registrar or FakeRegistrar(town())
+    here, clock, sent = registrar.town, StandingClock(), []
+    ledger = await Ledger.open(home / "ledger.sqlite", bus=here.bus, agency=agency)
     seat = Seat(
-        bus=BUS, identity=here.identities[agency], ledger=ledger, directory=here.directory, rules=here.rules,
-        agencies=here.agencies, clock=clock, procedure=procedure_of(ROLES[agency]),
+        bus=here.bus, identity=here.identities[agency], ledger=ledger, directory=here.directory, rules=here.rules,
+        agencies=here.agencies, clock=clock, procedure=procedure_of(here.agencies[agency].role),
     )  # fmt: skip
     desk = Desk(seat)
     await desk.load(Settings(capacity={"women": 1}, speaks=dict(speaks)))
@@ -395,6 +346,6 @@ async def desk_of(
     )  # fmt: skip
     try:
         async with TestKafkaBroker(broker, connect_only=False), client:
-            yield Given(here, registrar or FakeRegistrar(here), desk, inbox, relay, clock, sent, client)
+            yield Given(here, registrar, desk, inbox, relay, clock, sent, client)
     finally:
         await ledger.close()

@@ -3,25 +3,25 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
+from shutil import copytree
 from typing import Any
 
 import pytest
 
-import desk.given
-from desk.given import CANARY, CASE, NOW, REF, FakeRegistrar, Given, Town, desk_of
+from agencies import CASE, JOINED, NOW, Town
+from agencies import home as keys
+from desk.given import CANARY, REF, FakeRegistrar, Given, desk_of
 from nrmbus.desk.erasure import rounds
 from nrmbus.desk.letters import case_keys
 from nrmbus.directory import Identity, joining
-from nrmbus.directory.operator import Admitter, Operator
+from nrmbus.directory.operator import Admitter
 from nrmbus.wire.envelope import decode
 from nrmbus.wire.letter import Container, Place
 
 BUS = "0123456789abcdef"
 DAY = timedelta(days=1)
-JOINED = datetime.fromisoformat("2026-01-01T00:00:00+00:00")
-"""When the agencies of a town were admitted."""
 
 
 @dataclass
@@ -72,9 +72,9 @@ class OwnBus:
 
     def admit(self, asked: Any) -> None:
         """Have admitters, operator and agency complete the request, and the desk take its new keys."""
-        directory, operator = self.town.directory, Operator(self.town.home)
+        directory, operator = self.town.directory, self.town.operator
         signed = joining.challenged(joining.holding_from(directory, asked, self.given.clock.time))
-        for admitter in Admitter.here(self.town.home):
+        for admitter in Admitter.here(self.town.operator.home):
             signed = joining.admitted_by(signed, admitter.key)
         directory.add(operator.number(signed, directory))
         here = Identity.at(self.home, "vac")
@@ -91,12 +91,10 @@ class OwnBus:
 
 
 @asynccontextmanager
-async def own_bus(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[OwnBus]:
+async def own_bus(tmp_path: Path) -> AsyncIterator[OwnBus]:
     """Yield the desk of vac on a separate bus."""
-    monkeypatch.setattr(desk.given, "BUS", BUS)
-    here = Town(tmp_path / "town")
-    monkeypatch.setattr(desk.given, "town", lambda: here)
-    home = here.home / "vac"
+    here, home = Town(BUS), tmp_path / "vac"
+    copytree(keys() / "vac", home)
     async with desk_of("vac", home, registrar=FakeRegistrar(here)) as given:
         bus = OwnBus(here, given, home)
         assert given.clock.time == NOW
@@ -104,9 +102,9 @@ async def own_bus(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncItera
 
 
 @pytest.fixture
-async def bus(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[OwnBus]:
+async def bus(tmp_path: Path) -> AsyncIterator[OwnBus]:
     """Yield a separate bus with the desk of vac."""
-    async with own_bus(tmp_path, monkeypatch) as found:
+    async with own_bus(tmp_path) as found:
         yield found
 
 

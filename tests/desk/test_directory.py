@@ -8,33 +8,30 @@ from pathlib import Path
 
 import pytest
 
-from desk.given import BUS, CASE, NOW, REF, Given, desk_of, town
+from agencies import CASE, NOW, Town, town
+from desk.given import REF, Given, desk_of
 from desk.outbox.test_queue import REFERRAL, consent, readers, signal_
 from nrmbus.desk.keys import lost_keys
 from nrmbus.desk.keys.lost_keys import ask_to_send_again
-from nrmbus.directory import Directory, Identity, Operator, joining
+from nrmbus.directory import Directory, Identity, joining
 from nrmbus.directory.entry import Entry, Kind
 from nrmbus.directory.operator import Admitter
 from nrmbus.directory.own_entry_watch import Own
 from nrmbus.wire.envelope import decode
-from nrmbus.wire.keys.keys import VerifyKey
 from patience import eventually
 
 
 def directory() -> Directory:
     """Return a copy of the tests' directory, to be written on."""
-    found = Directory(BUS, VerifyKey(Operator(town().home).public))
-    for raw in town().directory.signed:
-        found.add(raw)
-    return found
+    return Town().directory
 
 
 def entered(found: Directory, entry: Entry) -> Entry:
     """Enter *entry* as two admitters sign it now."""
     signed = joining.challenged(joining.holding_from(found, entry, NOW))
-    for admitter in Admitter.here(town().home):
+    for admitter in Admitter.here(town().operator.home):
         signed = joining.admitted_by(signed, admitter.key)
-    taken = found.add(Operator(town().home).number(signed, found))
+    taken = found.add(town().operator.number(signed, found))
     assert taken is not None
     return taken
 
@@ -209,5 +206,5 @@ async def test_until_its_new_key_is_confirmed_a_desk_seals_to_the_one_before(tmp
         assert seat.seal_to("ngo-a").kid == old.sealing.kid
         secret = joining.opened(found.entries["ngo-a"], [new.sealing])
         confirmed = joining.repeated(found, "ngo-a", "confirmed", made=NOW, opened=secret)
-        found.add(Operator(town().home).number(joining.asked_by(confirmed, [new.signing]), found))
+        found.add(town().operator.number(joining.asked_by(confirmed, [new.signing]), found))
         assert seat.seal_to("ngo-a").kid == new.sealing.kid

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from desk.given import CANARY, CASE, REF, Given, desk_of
+from agencies import CASE
+from desk.given import CANARY, REF, Given, desk_of
 from generations import before_version
 from nrmbus.desk import versions as desk_versions
 from nrmbus.desk.errors import DeskError

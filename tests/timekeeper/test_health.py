@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection
 
-from desk.given import SIGNAL, Given, desk_of
+from agencies import SIGNAL
+from desk.given import Given, desk_of
 from nrmbus.bus.clock import Tick
 from nrmbus.bus.folder import BusFolder
 from nrmbus.timekeeper.app import Timekeeper

@@ -6,10 +6,9 @@ from typing import Any
 
 import pytest
 
-import desk.given
 from agencies import BUS, CASE, NOW
 from auditor.evidence.given import Evidence, Lines, of_kind, read
-from desk.given import Given, consumed, desk_of
+from desk.given import FakeRegistrar, Given, consumed, desk_of
 from nrmbus.auditor.evidence.file import evidence_of
 from nrmbus.auditor.history.history import History
 from nrmbus.auditor.reports.erasure_certificate import Certificate, certificate
@@ -57,7 +56,6 @@ class Story:
         self.bus, self.shard = self.evidence.bus, self.evidence.bus.shard()
         for record in self.bus.history:
             self.shard.memory.fold(record)
-        monkeypatch.setattr(desk.given, "town", lambda: self.bus)
         event = self.bus.event("ngo-a", "referral.submitted", REFERRAL, referral="cd" * 16, legalbasis="CoM 123/2009")
         submitted = self.bus.signed(event, PARTS, READERS)
         letter = decode(submitted).letter()
@@ -113,7 +111,7 @@ async def erased(story: Story, home: Path) -> None:
     """Have the court end access; nobody objects for a week, and the desk of the receiver erases and confirms."""
     story.say("court", "access.terminated", {"body": "court", "scope": "case"}, 1, approver="S-2")
     assert story.bus.say_due(story.shard, AccessErasureDue.type).outcome == "registered"
-    async with desk_of("vac", home) as vac:
+    async with desk_of("vac", home, registrar=FakeRegistrar(story.bus)) as vac:
         vac.clock.time = NOW + timedelta(days=9)
         await settled(story, vac)
         with vac.desk.seat.ledger.read() as tx:
@@ -155,7 +153,7 @@ async def test_p6_no_evidence_and_no_file_of_the_desk_opens_the_letter(
     sealed = Container.parse(story.letter.copy_for("vac")).sealed
     pieces = [each.ct for each in sealed if not isinstance(each, bytes)]
     assert len(pieces) == len(READERS)
-    async with desk_of("vac", home) as vac:
+    async with desk_of("vac", home, registrar=FakeRegistrar(story.bus)) as vac:
         for offset, record in enumerate(story.inbox):
             await vac.hear(consumed(record, to="vac", offset=offset))
     held = b"".join(path.read_bytes() for path in home.iterdir())

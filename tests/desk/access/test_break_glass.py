@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
+from agencies import BUS, CASE, NOW, SIGNAL, town
 from desk.access.test_opening import consented, readings, withdrawn
-from desk.given import BUS, CANARY, CASE, NOW, SIGNAL, FakeRegistrar, Given, Read, desk_of, town
+from desk.given import CANARY, FakeRegistrar, Given, Read, desk_of
 from desk.letters.test_case_keys import desk_with_keys
 from nrmbus.desk.erasure import rounds
 from nrmbus.wire.envelope import decode

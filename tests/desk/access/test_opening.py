@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from desk.given import CANARY, CASE, REF, SIGNAL, FakeRegistrar, Given, Read, desk_of, town
+from agencies import CASE, SIGNAL, town
+from desk.given import CANARY, REF, FakeRegistrar, Given, Read, desk_of
 from generations import before_type
 from nrmbus.desk.access import opening
 from nrmbus.desk.inbox.release import release_by_itself

@@ -11,8 +11,9 @@ from unittest.mock import Mock
 import pytest
 from sqlalchemy import insert
 
+from agencies import BUS, CASE, NOW, SIGNAL
 from desk.access.test_opening import CONSENT, readings, until_sent
-from desk.given import BUS, CANARY, CASE, NOW, REF, SIGNAL, Given, desk_of
+from desk.given import CANARY, REF, Given, desk_of
 from nrmbus.desk.erasure import rounds
 from nrmbus.desk.letters import case_keys
 from nrmbus.desk.store import tables

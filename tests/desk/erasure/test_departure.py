@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from agencies import BUS, CASE, SIGNAL
 from desk.erasure.test_cases import OTHER, hear_a_letter, secrets_of
-from desk.given import BUS, CASE, SIGNAL, desk_of
+from desk.given import desk_of
 from nrmbus.desk.erasure.departure import delete, part_in
 from nrmbus.desk.errors import DeskError
 

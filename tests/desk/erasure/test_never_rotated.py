@@ -14,8 +14,9 @@ from typing import Any
 
 import pytest
 
-from desk.given import CANARY, CASE, SIGNAL
-from desk.own_bus import BUS, JOINED, OwnBus, read
+from agencies import CASE, JOINED, SIGNAL
+from desk.given import CANARY
+from desk.own_bus import BUS, OwnBus, read
 from desk.own_bus import bus as bus  # noqa: PLC0414 - a fixture
 from nrmbus.desk.erasure import rounds
 from nrmbus.desk.letters import case_keys

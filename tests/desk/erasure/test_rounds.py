@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from desk.given import CANARY, SIGNAL, killed_at_call
+from agencies import SIGNAL
+from desk.given import CANARY, killed_at_call
 from desk.own_bus import OwnBus, read
 from desk.own_bus import bus as bus  # noqa: PLC0414 - a fixture
 from nrmbus.desk.erasure import rounds

@@ -2,8 +2,9 @@
 
 from pathlib import Path
 
+from agencies import BUS, CASE, SIGNAL
 from desk.access.test_opening import consented, supplied, withdrawn
-from desk.given import BUS, CANARY, CASE, SIGNAL, desk_of
+from desk.given import CANARY, desk_of
 from nrmbus.desk.erasure import rounds
 from nrmbus.desk.letters import case_keys
 from nrmbus.wire.envelope import decode

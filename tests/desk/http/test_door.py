@@ -10,7 +10,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from desk.given import BED, CANARY, CASE, REF, SIGNAL, TOKEN, Given, StandingClock, desk_of, town
+from agencies import CASE, SIGNAL, town
+from desk.given import BED, CANARY, REF, TOKEN, Given, StandingClock, desk_of
 from nrmbus.desk.errors import DeskError, problem
 from nrmbus.desk.http import request as event_request
 from nrmbus.desk.http import views

@@ -6,7 +6,8 @@ from urllib.parse import quote
 
 import pytest
 
-from desk.given import CASE, SIGNAL, desk_of
+from agencies import CASE, SIGNAL
+from desk.given import desk_of
 from hostile import bounded
 
 HUGE, LONG = "9" * 30, "9" * 5000

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from desk.given import CANARY, CASE, SIGNAL, desk_of
+from agencies import CASE, SIGNAL
+from desk.given import CANARY, desk_of
 
 EVENT: dict[str, Any] = {"type": "case.signal_recorded", "case": CASE, "actor": "S-1", "data": SIGNAL}
 CONSENT = {"purposes": ["services"], "receivers": ["vac"], "given_by": "individual", "form": "written"}

@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from agencies import CASE
 from desk.access.test_opening import readings, supplied
-from desk.given import CANARY, CASE, desk_of
+from desk.given import CANARY, desk_of
 from nrmbus.bus.folder import BusFolder, write_json
 from nrmbus.desk.app import _settings
 from nrmbus.desk.errors import DeskError

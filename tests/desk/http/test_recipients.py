@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from desk.given import CASE, REF, desk_of
+from agencies import CASE
+from desk.given import REF, desk_of
 from nrmbus.directory import Directory
 from nrmbus.events.nearest import distance, nearest
 
@@ -46,7 +47,7 @@ async def test_a_chosen_recipient_that_nobody_knows_is_refused_at_once(pointer: 
         data = {"data": {"urgency": "emergency"} | (to if pointer.startswith("/data") else {})}
         answer = await here.door.post("/v1/events", json=body | data | ({} if pointer.startswith("/data") else to))
 
-        found = {"pointer": pointer, "kind": "unknown_recipient", "nearest": ["shelter"]}
+        found = {"pointer": pointer, "kind": "unknown_recipient", "nearest": ["shelter", "ngo-shelter"]}
         assert (answer.status_code, answer.json()["problems"]) == (422, [found])
 
 

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from desk.given import CANARY, CASE, REF, SIGNAL, FakeRegistrar, Given, desk_of, town
+from agencies import CASE, SIGNAL, town
+from desk.given import CANARY, REF, FakeRegistrar, Given, desk_of
 from nrmbus.wire.envelope import decode
 
 ID = "01890000-0000-7000-8000-000000000001"

@@ -16,7 +16,8 @@ from faststream.kafka import KafkaBroker, KafkaRouter, TestKafkaBroker
 from faststream.middlewares import AckPolicy
 from faststream.specification import AsyncAPI
 
-from desk.given import BED, REF, FakeRegistrar, Offsets, desk_of, town
+from agencies import town
+from desk.given import BED, REF, FakeRegistrar, Offsets, desk_of
 from nrmbus.desk.errors import DeskError
 from nrmbus.desk.inbox import broker as factory
 from nrmbus.desk.inbox import settle

@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 from sqlalchemy.exc import OperationalError
 
+from agencies import CASE, town
 from desk.earlier_release import VICTIM, by_itself, consented, decided, outcome, parked, payments, waiting
-from desk.given import CANARY, CASE, FakeRegistrar, Given, desk_of, killed_at_call, town
+from desk.given import CANARY, FakeRegistrar, Given, desk_of, killed_at_call
 from generations import before_type, before_version
 from nrmbus.desk.inbox import hear, release, settle
 from nrmbus.desk.letters import letters

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from desk.given import BED, CANARY, CASE, REF, SIGNAL, desk_of
+from agencies import CASE, SIGNAL
+from desk.given import BED, CANARY, REF, desk_of
 from nrmbus.telemetry.span_file import Span
 from nrmbus.wire.envelope import decode
 from spans import recorded

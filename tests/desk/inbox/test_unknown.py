@@ -2,8 +2,9 @@
 
 from pathlib import Path
 
+from agencies import CASE
 from desk.earlier_release import DECIDED, SHARING, by_itself, consented, decided, outcome, parked
-from desk.given import CANARY, CASE, desk_of
+from desk.given import CANARY, desk_of
 from generations import before_type, before_version
 from nrmbus.client import verify_original
 

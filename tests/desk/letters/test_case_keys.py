@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from desk.given import BUS, CANARY, CASE, NOW, REF, SIGNAL, FakeRegistrar, Given, desk_of, town
+from agencies import BUS, CASE, NOW, SIGNAL, town
+from desk.given import CANARY, REF, FakeRegistrar, Given, desk_of
 from directory.given import Office
 from nrmbus.desk.erasure import rounds
 from nrmbus.desk.letters import case_keys

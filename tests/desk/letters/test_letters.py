@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 from sqlalchemy.exc import OperationalError
 
-from desk.given import BUS, CANARY, CASE, REF, Given, Read, desk_of
+from agencies import BUS, CASE
+from desk.given import CANARY, REF, Given, Read, desk_of
 from nrmbus.desk.inbox import settle
 from nrmbus.desk.letters import letters
 from nrmbus.events.model import Part

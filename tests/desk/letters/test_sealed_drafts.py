@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from desk.given import BUS, CANARY, CASE, NOW, REF, SIGNAL, desk_of
+from agencies import BUS, CASE, NOW, SIGNAL
+from desk.given import CANARY, REF, desk_of
 from desk.letters.test_case_keys import desk_with_keys
 from nrmbus.desk.erasure import rounds
 from nrmbus.wire import json

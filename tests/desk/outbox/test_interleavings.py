@@ -9,7 +9,8 @@ from typing import Any
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from desk.given import SIGNAL, FakeRegistrar, Given, Read, desk_of, town
+from agencies import SIGNAL, town
+from desk.given import FakeRegistrar, Given, Read, desk_of
 from nrmbus.wire.envelope import decode
 from nrmbus.wire.record import Record
 

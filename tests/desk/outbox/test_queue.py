@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 from sqlalchemy.exc import OperationalError
 
-from desk.given import CANARY, CASE, REF, SIGNAL, FakeRegistrar, desk_of, town
+from agencies import CASE, SIGNAL, town
+from desk.given import CANARY, REF, FakeRegistrar, desk_of
 from nrmbus.desk.outbox import queue
 from nrmbus.desk.relay import through
 from nrmbus.directory import RUNNING, SERVICES, Directory

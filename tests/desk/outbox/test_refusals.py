@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from desk.given import CASE, SIGNAL, desk_of, town
+from agencies import CASE, SIGNAL, town
+from desk.given import desk_of
 from nrmbus.wire.errors import SENTENCES
 
 EVENT: dict[str, Any] = {"type": "case.signal_recorded", "data": SIGNAL}

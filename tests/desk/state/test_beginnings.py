@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from desk.given import CANARY, CASE, NOW, REF, SIGNAL, FakeRegistrar, Given, Read, desk_of, town
+from agencies import CASE, NOW, SIGNAL, town
+from desk.given import CANARY, REF, FakeRegistrar, Given, Read, desk_of
 from nrmbus.desk.access import opening
 from nrmbus.desk.erasure import rounds
 from nrmbus.desk.inbox.release import release_by_itself

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 from sqlalchemy import update
 
-from desk.given import NOW, REF, Given, desk_of
+from agencies import NOW
+from desk.given import REF, Given, desk_of
 from desk.letters.test_case_keys import DAY, desk_with_keys
 from desk.store.test_ledger import bed_request
 from nrmbus.desk.erasure import rounds

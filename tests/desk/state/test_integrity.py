@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from agencies import CASE
 from desk.access.test_opening import CONSENT, consented, readings, supplied, withdrawn
-from desk.given import CANARY, CASE, Given, desk_of
+from desk.given import CANARY, Given, desk_of
 from nrmbus.desk.state import integrity
 
 OTHER = "ef" * 16

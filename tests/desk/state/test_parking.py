@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from desk.given import BED, CASE, REF, FakeRegistrar, Given, desk_of, town
+from agencies import CASE, town
+from desk.given import BED, REF, FakeRegistrar, Given, desk_of
 from generations import before_type
 from nrmbus.desk.inbox import settle
 from nrmbus.shelter import procedure

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, create_engine, event, inspect
 
-from desk.given import BED, BUS, CANARY, CASE, REF, SIGNAL, FakeRegistrar, Given, Read, desk_of, killed_at_call, town
+from agencies import BUS, CASE, SIGNAL, town
+from desk.given import BED, CANARY, REF, FakeRegistrar, Given, Read, desk_of, killed_at_call
 from nrmbus.desk.errors import DeskError
 from nrmbus.desk.inbox import hear, settle
 from nrmbus.desk.letters import letters

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from desk.given import BUS
+from agencies import BUS
 from nrmbus.desk.errors import DeskError
 from nrmbus.desk.store import schema
 from nrmbus.desk.store.ledger import Ledger

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from sqlalchemy.exc import IntegrityError, OperationalError
 
-from desk.given import BUS
+from agencies import BUS
 from nrmbus.desk.store import ledger as ledger_module
 from nrmbus.desk.store.ledger import Ledger, Position
 from patience import eventually

@@ -7,8 +7,9 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from agencies import BUS, NOW, log_keys
 from auditor.given import FIRST, altered
-from desk.given import BUS, NOW, Given, desk_of, town
+from desk.given import Given, desk_of
 from nrmbus.auditor.log.log import Log
 from nrmbus.auditor.log.signed_heads import SignedHeads
 from nrmbus.desk.witness import cosignatures
@@ -45,7 +46,7 @@ class FakeAuditor:
         home.mkdir(parents=True, exist_ok=True)
         self._history: dict[str, Any] = {"bus": bus, "partition": partition, "forked_at": forked_at}
         self.log = Log(home / "log", SignedHeads(home / "heads.db"), bus, partition)
-        self._keys = (identity or town().log).signers(self.log.origin)
+        self._keys = (identity or log_keys()).signers(self.log.origin)
         self.published = 0
         self._time = int(NOW.timestamp())
 

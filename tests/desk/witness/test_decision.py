@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from desk.given import BUS, town
+from agencies import BUS, town
 from desk.witness.given import LOG, FakeAuditor
 from nrmbus.desk.witness.decision import SENTENCES, Alarm, Known, Submitted, follows
 from nrmbus.directory import LogIdentity

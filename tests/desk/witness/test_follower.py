@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from desk.given import CASE, NOW, town
+from agencies import CASE, NOW, town
 from desk.witness.given import LOG, FakeAuditor, Killed, forked, witnessing
 from nrmbus.bus.clock import BEFORE_ANY_TICK
 from nrmbus.desk.witness import follower as witnessing_module
