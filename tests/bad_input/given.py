@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from confluent_kafka import Consumer, KafkaError, Message, Producer, TopicPartition
 
+from agencies import POLICY, ROLES, SIGNAL
 from brokers import Broker
 from desk.live import STARTS, LiveBus
 from nrmbus.bus.clock import tick_clock
@@ -32,9 +33,6 @@ from patience import PATIENCE
 
 PARTITIONS: Final = 2
 CANARY: Final = "CANARY-nobody-may-read-this-again"
-SIGNAL: Final = {
-    "detector": "ngo_outreach", "child": False, "urgency": "emergency", "detected_abroad": False, "basis": ["indicators"],
-}  # fmt: skip
 CONSENT: Final = {
     "purposes": ["information_sharing", "services"], "receivers": ["special-unit"], "given_by": "individual",
     "form": "written",
@@ -45,10 +43,7 @@ REFERRAL: Final = {
 LETTER: Final[dict[Part, dict[str, Any]]] = {
     "coded": {}, "contact": {}, "identity": {"name": CANARY}, "money": {}, "story": {},
 }  # fmt: skip
-ROLES: Final = {
-    "ngo-a": "ngo_outreach", "ngo-l": "ngo_legal", "special-unit": "special_unit", "vac": "vac", "statistics": "statistics",
-    "court": "court",
-}  # fmt: skip
+HERE: Final = {name: Newcomer(ROLES[name]) for name in ("ngo-a", "ngo-l", "special-unit", "vac", "statistics", "court")}
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +64,7 @@ class Post:
 
     def __init__(self, folder: BusFolder) -> None:
         self.folder = folder
-        self.identities = {name: Identity.at(home_of(folder, name), name) for name in ROLES}
+        self.identities = {name: Identity.at(home_of(folder, name), name) for name in HERE}
         self.good: list[tuple[str, str, str]] = []
         self.sent: list[Record] = []
         self.written: list[bytes] = []
@@ -91,7 +86,7 @@ class Post:
                 "fetch.wait.max.ms": 50,
             }
         )  # fmt: skip
-        topics = ["nrm.cases", *(f"nrm.inbox.{name}" for name in ROLES)]
+        topics = ["nrm.cases", *(f"nrm.inbox.{name}" for name in HERE)]
         assigned = [TopicPartition(name, number, 0) for name in topics for number in range(PARTITIONS)]
         self._consumer.assign([*assigned, TopicPartition("nrm.quarantine", 0, 0)])
 
@@ -115,7 +110,7 @@ class Post:
         """An event as *by*'s desk would write it."""
         return Event(
             id=more.pop("id", None) or ids.new_event_id(), source=by, type=type_, version=1, subject=case, time=at,
-            recordedtime=at, sequence=sequence, actor="S-1", policy="az@2022-04-29",
+            recordedtime=at, sequence=sequence, actor="S-1", policy=POLICY,
             data=data_type(type_, 1).from_json(wire_json.dumps(data)), **more,
         )  # fmt: skip
 
@@ -289,7 +284,7 @@ def posted(broker: Broker) -> Iterator[tuple[Post, SealingKey]]:
 
 async def _admitted(folder: BusFolder) -> SealingKey:
     home = folder.agency("special-unit").path
-    await admit(folder, {name: Newcomer(role) for name, role in ROLES.items()}, STARTS)
+    await admit(folder, HERE, STARTS)
     retired = Identity.at(home, "special-unit").sealing
     (home / "keys" / "sealing.seed").unlink()
     identity, directory = Identity.at(home, "special-unit"), await read_directory(folder)

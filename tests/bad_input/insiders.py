@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, Final
 
-from bad_input.given import CONSENT, LETTER, REFERRAL, SIGNAL, Fate, Post
+from agencies import SIGNAL
+from bad_input.given import CONSENT, LETTER, REFERRAL, Fate, Post
 from desk.live import STARTS
 from nrmbus.directory import Identity
 from nrmbus.directory.admission import home_of

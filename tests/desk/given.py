@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import datetime
-from functools import partial
+from functools import cache, partial
 from inspect import iscoroutinefunction, signature
 from itertools import count
 from pathlib import Path
@@ -18,7 +18,7 @@ from aiokafka import ConsumerRecord
 from faststream.kafka import TestKafkaBroker
 from sqlalchemy import select
 
-from agencies import CASE, NOW, Town, town
+from agencies import CASE, NOW, POLICY, Town, town
 from nrmbus.desk.desk import Desk
 from nrmbus.desk.http.door import Door, application
 from nrmbus.desk.inbox.broker import make_broker, make_inbox
@@ -121,7 +121,7 @@ class FakeRegistrar:
             digest = letter.Container.parse(container).digest
         event = Event(
             id=id, source=by, type=type_, version=version, subject=case, time=more.pop("time", self.time), recordedtime=self.time,
-            sequence=sequence, actor="S-1", policy="az@2022-04-29", data=said, sealeddigest=digest, **more,
+            sequence=sequence, actor="S-1", policy=POLICY, data=said, sealeddigest=digest, **more,
         )  # fmt: skip
         record = encode(event, self.town.identities[by].signing)
         return record if container is None else with_letter(record, container)
@@ -155,7 +155,7 @@ class FakeRegistrar:
         body: dict[str, Any] = {
             "bus": self.town.bus, "partition": self.partition, "number": self.number, "time": self.time, "source": signed.source,
             "subject": signed.subject, "id": signed.id, "sequence": signed.sequence, "envelope": signed.digest,
-            "key": signed.kid, "verdict": "registered", "policy": Policy(name="az@2022-04-29", digest="0" * 64),
+            "key": signed.kid, "verdict": "registered", "policy": Policy(name=POLICY, digest="0" * 64),
             "audience": "0" * 64, "previous": self._previous,
         }  # fmt: skip
         registration = Registration(**body | more)

@@ -1,20 +1,19 @@
 """A directory in memory, with everybody's keys, for tests of what it believes."""
 
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from agencies import BUS, NOW
 from nrmbus.directory import Directory, DirectoryError, Identity, Operator, joining
 from nrmbus.directory.entry import Entry, Kind
 from nrmbus.directory.operator import Admitter
 from nrmbus.wire import json, statement
 from nrmbus.wire.keys.keys import SigningKey, VerifyKey
 
-BUS = "play-0123456789abcdef"
-NOW = datetime(2026, 3, 2, 5, 0, tzinfo=UTC)
 HOUR = timedelta(hours=1)
 
 

@@ -1,17 +1,16 @@
 """Admission on a real broker: entries of a new bus, and the directory as a desk and a registrar read it."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 import pytest
 
+from agencies import NOW
 from brokers import Broker
 from nrmbus.directory import RUNNING, SERVICES, DirectoryError, DirectoryReader, Operator
 from nrmbus.directory.admission import Newcomer, admit, read_directory
 from nrmbus.directory.commands import publish, sign_head
 from nrmbus.directory.heads import is_due, is_stale, utc_time
 from nrmbus.directory.operator import Admitter
-
-NOW = datetime(2026, 3, 2, 5, 0, tzinfo=UTC)
 
 pytestmark = pytest.mark.broker
 

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from directory.given import NOW, Office
+from agencies import NOW
+from directory.given import Office
 from nrmbus.directory import DirectoryError, commands, joining
 from nrmbus.directory.admitters import Change, Listing, propose, sign
 from nrmbus.directory.entry import SIGNATURES

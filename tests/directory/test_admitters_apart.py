@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from directory.given import BUS, NOW, Office
+from agencies import BUS, NOW
+from directory.given import Office
 from nrmbus.bus.errors import BusError
 from nrmbus.bus.folder import BusFolder, write_json
 from nrmbus.cli.membership import admitter, agency

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from directory.given import BUS, HOUR, NOW, Office, refused
+from agencies import BUS, NOW
+from directory.given import HOUR, Office, refused
 from nrmbus.directory import Directory, joining
 from nrmbus.directory.entry import Entry, body_of, digest_of
 from nrmbus.directory.errors import SENTENCES

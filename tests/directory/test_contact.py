@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from directory.given import NOW, Office
+from agencies import NOW
+from directory.given import Office
 from nrmbus.directory import DirectoryError, joining
 from nrmbus.directory.entry import Contact, Entry, body_of
 from nrmbus.events.errors import Invalid

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from agencies import NOW
 from nrmbus.directory import Directory, DirectoryError, Identity, LogIdentity, Operator
 from nrmbus.wire import json, statement
 from nrmbus.wire.errors import WireError
 from nrmbus.wire.keys.keys import SigningKey, VerifyKey
 
-NOW = datetime(2026, 3, 2, 5, 0, tzinfo=UTC)
 LATER = datetime(2026, 4, 2, 5, 0, tzinfo=UTC)
 
 

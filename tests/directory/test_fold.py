@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from directory.given import BUS, HOUR, NOW, Office
+from agencies import BUS, NOW
+from directory.given import HOUR, Office
 from nrmbus.directory import Directory, DirectoryError, Identity, joining
 from nrmbus.directory.entry import Entry, Kind
 from nrmbus.directory.own_entry_watch import Own

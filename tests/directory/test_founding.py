@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from directory.given import BUS, HOUR, NOW, Office, refused
+from agencies import BUS, NOW
+from directory.given import HOUR, Office, refused
 from nrmbus.directory import Directory, DirectoryError, joining
 from nrmbus.directory.entry import AdmitterKey, Admitters, admission_of, body_of
 from nrmbus.directory.heads import is_due, is_stale

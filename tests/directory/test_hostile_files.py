@@ -8,7 +8,8 @@ from typing import Any, cast
 import pytest
 from hypothesis import HealthCheck, given, settings
 
-from directory.given import NOW, Office
+from agencies import NOW
+from directory.given import Office
 from hostile import bounded, not_plain, spoilt
 from nrmbus.bus.folder import BusFolder
 from nrmbus.directory import DirectoryError, Operator, admitters, joining, operator_key

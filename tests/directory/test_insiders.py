@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from directory.given import HOUR, NOW, Office, refused
+from agencies import NOW
+from directory.given import HOUR, Office, refused
 from nrmbus.directory import joining
 from nrmbus.directory.entry import AdmitterKey, Entry
 from nrmbus.directory.operator import Admitter, Identity

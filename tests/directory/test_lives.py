@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from directory.given import BUS, HOUR, NOW, Office, refused
+from agencies import BUS, NOW
+from directory.given import HOUR, Office, refused
 from nrmbus.directory import Identity
 from nrmbus.directory.fold import LIFE
 

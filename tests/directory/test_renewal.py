@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 from cryptography import x509
 
-from directory.given import BUS, NOW, Office
+from agencies import BUS, NOW
+from directory.given import Office
 from nrmbus.bus.folder import BusFolder
 from nrmbus.bus.kafka.gate import Gate
 from nrmbus.bus.pki import authority, certificate

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from directory.given import BUS, NOW, Office
+from agencies import BUS, NOW
+from directory.given import Office
 from nrmbus.bus.folder import BusFolder, write_json
 from nrmbus.cli.membership.signing import to_read_out
 from nrmbus.directory import DirectoryError, joining

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from directory.given import HOUR, NOW, Office
+from agencies import NOW
+from directory.given import HOUR, Office
 from nrmbus.bus.errors import MarkDamaged
 from nrmbus.bus.high_water import HighWater
 from nrmbus.directory import Directory, DirectoryError

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
-from agencies import BUS, CASE, NOW, SIGNAL, Town
+from agencies import BUS, CASE, NOW, POLICY, SIGNAL, Town
 from nrmbus.events.model import Event, Part
 from nrmbus.events.registry import data_type
 from nrmbus.registrar.records import Coordinates, Out
@@ -55,7 +55,7 @@ class Bus(Town):
         self._sequences[by, case] = sequence
         return Event(
             id=more.pop("id", None) or ids.new_event_id(), source=by, type=type_, version=version, subject=case, time=at,
-            recordedtime=more.pop("recordedtime", at), sequence=sequence, actor="S-1", policy="az@2022-04-29",
+            recordedtime=more.pop("recordedtime", at), sequence=sequence, actor="S-1", policy=POLICY,
             data=data_type(type_, version).from_json(json.dumps(data)), **more,
         )  # fmt: skip
 
