@@ -10,7 +10,7 @@ from typer import BadParameter
 from hostile import bounded
 from nrmbus.bus.errors import BusError, NoBus
 from nrmbus.bus.folder import BusFolder
-from nrmbus.cli.audit.on_record import Purpose, asked
+from nrmbus.cli.audit.on_record import asked
 from nrmbus.cli.membership import agency, invitation
 from nrmbus.cli.operate import up
 from nrmbus.directory import DirectoryError, Operator, operator_key
@@ -180,7 +180,7 @@ def test_the_history_is_asked_for_at_the_operator(file: Path, tmp_path: Path) ->
     joined = BusFolder(tmp_path / "ngo-b")
     invitation.join(file, data=joined.path)
     with pytest.raises(BusError, match="read on the operator's machine"):
-        asked(joined, None, Purpose.audit, off=False)
+        asked(joined, None, "audit", off=False)
 
 
 @pytest.mark.parametrize(

@@ -161,6 +161,14 @@ class BusFolder:
 
     def __init__(self, path: Path) -> None:
         self.path = path.expanduser().absolute()
+        self.kafka: Final = self.path / "kafka"
+        """The embedded broker's data."""
+        self.keys: Final = self.path / "keys"
+        """The operator's key."""
+        self.run: Final = self.path / "run"
+        """Folder of the running processes: ``lock``, ``broker.json``, ``services.json``."""
+        self.logs: Final = self.path / "logs"
+        """One file a service, appended to."""
         self._lock: int | None = None
 
     @classmethod
@@ -261,26 +269,6 @@ class BusFolder:
     def as_operator(self) -> Reach:
         """How the operator reaches the broker of this bus; raises as `reach` does."""
         return self.reach(self.keys)
-
-    @property
-    def kafka(self) -> Path:
-        """The embedded broker's data."""
-        return self.path / "kafka"
-
-    @property
-    def keys(self) -> Path:
-        """The operator's key."""
-        return self.path / "keys"
-
-    @property
-    def run(self) -> Path:
-        """Folder of the running processes: ``lock``, ``broker.json``, ``services.json``."""
-        return self.path / "run"
-
-    @property
-    def logs(self) -> Path:
-        """One file a service, appended to."""
-        return self.path / "logs"
 
     def service(self, name: str) -> Path:
         """The folder of the registrar, the timekeeper or the auditor."""

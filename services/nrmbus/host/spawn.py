@@ -46,6 +46,15 @@ def hand_on(lifeline: socket.socket) -> None:
         lifeline.sendall(len(secret).to_bytes(PASSPHRASE_LENGTH) + secret)
 
 
+def _python(module: str, *arguments: str, inherits: socket.socket) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        [sys.executable, "-m", module, *arguments],
+        pass_fds=[inherits.fileno()],
+        stdin=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+
+
 class Spawner(Protocol):
     """Starter of services' processes; its owner closes it."""
 
@@ -67,12 +76,7 @@ class Fresh:
         self._processes = [each for each in self._processes if each.poll() is None]  # so that none stays a zombie
         ours, theirs = socket.socketpair()
         with theirs:
-            process = subprocess.Popen(
-                [sys.executable, "-m", "nrmbus.host.process", name, str(folder), str(theirs.fileno())],
-                pass_fds=[theirs.fileno()],
-                stdin=subprocess.DEVNULL,
-                start_new_session=True,
-            )
+            process = _python("nrmbus.host.process", name, str(folder), str(theirs.fileno()), inherits=theirs)
         self._processes.append(process)
         hand_on(ours)
         return Started(process.pid, ours)
@@ -96,12 +100,7 @@ class Warm:
         self._control, theirs = socket.socketpair()
         self._control.settimeout(WARM_SECONDS)
         with theirs:
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", "nrmbus.host.zygote", str(theirs.fileno()), *self._modules],
-                pass_fds=[theirs.fileno()],
-                stdin=subprocess.DEVNULL,
-                start_new_session=True,
-            )
+            self._process = _python("nrmbus.host.zygote", str(theirs.fileno()), *self._modules, inherits=theirs)
 
     @property
     def pid(self) -> int | None:

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, time, timedelta
 from importlib import resources
 from itertools import pairwise
 from pathlib import Path
-from typing import Annotated, Any, Final, TypeVar
+from typing import Annotated, Any, Final, TypeVar, get_args
 
 from pydantic import Field, TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails, to_json
@@ -35,13 +35,7 @@ from nrmbus.play.scenario import (
 M = TypeVar("M", bound=Frozen)
 
 _CHECKS: Final[Mapping[str, type[Check]]] = {
-    "events": CheckEvents,
-    "state": CheckState,
-    "inbox": CheckInbox,
-    "payments": CheckPayments,
-    "statistics": CheckStatistics,
-    "replay": CheckReplay,
-    "restart": CheckRestart,
+    name: each for each in get_args(Check) for name in get_args(each.model_fields["check"].annotation)
 }
 _AGAIN: Final = {"by", "event", "case", "cases", "incident", "ref", "again", "expect", "seen_by"}
 _SHELTERS: Final = ("shelter_state", "ngo_shelter")

@@ -13,12 +13,11 @@ from starlette.applications import Starlette
 
 from auditor.web.given import LATER, NO_CASE, Hall
 from nrmbus.auditor.reports.holders import access_records
-from nrmbus.auditor.web.access_log import PURPOSES, Question
+from nrmbus.auditor.web.access_log import Question
 from nrmbus.auditor.web.offline_log import FILE, OffTheRecord
 from nrmbus.auditor.web.pages.answers import Opened
 from nrmbus.auditor.web.questions import Questions
 from nrmbus.bus.http_server import Listening
-from nrmbus.cli.audit.on_record import Purpose
 
 READ = datetime(2026, 11, 30, 7, 0, tzinfo=UTC)
 """Before `LATER`."""
@@ -238,11 +237,6 @@ async def test_before_it_is_open_it_answers_not_ready(shut: Door) -> None:
     """The command line waits a little, and asks again."""
     async with shut.asked() as client:
         assert (await client.get("/questions")).json() == {"code": "not_ready"}
-
-
-def test_purposes_are_those_of_the_page() -> None:
-    """The command line has the list once more, since ``--help`` may import nothing heavy."""
-    assert tuple(each.value for each in Purpose) == PURPOSES
 
 
 # -- off the record ---------------------------------------------------------------------------------------------------

@@ -10,7 +10,7 @@ import typer
 from nrmbus.auditor.reports import erasure_certificate
 from nrmbus.auditor.reports.erasure_certificate import Certificate
 from nrmbus.bus.errors import BusError
-from nrmbus.cli.audit.on_record import As, Asker, Purpose, asked
+from nrmbus.cli.audit.on_record import As, Asker, asked
 from nrmbus.cli.audit.replay import verified
 from nrmbus.cli.commands import Commands
 from nrmbus.cli.desk.desks import whole
@@ -120,7 +120,7 @@ def hold(
     except Invalid:
         message = "The hold is not valid: --until is a day (2026-09-30), --reason one of those in --help."
         raise BusError(message) from None
-    question = asked(folder, name, Purpose.audit, off=None)
+    question = asked(folder, name, "audit", off=None)
     seen = verified(folder)
     with question.finding():
         subject = whole(case, seen.history.spoken_of())

@@ -11,13 +11,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
 import httpx
 import typer
 
+from nrmbus.auditor.web.access_log import Purpose
 from nrmbus.auditor.web.access_log import Question as Asked
 from nrmbus.auditor.web.offline_log import FILE, OffTheRecord
 from nrmbus.auditor.web.users import Users
@@ -37,16 +37,6 @@ READING_SECONDS: Final = 600.0
 """Seconds that the auditor may take to read its history for the first question, and to prove a large case."""
 
 
-class Purpose(StrEnum):
-    """Purposes of an auditor's reading, the same as `nrmbus.auditor.web.access_log.PURPOSES`, in the form that Typer reads."""
-
-    audit = "audit"
-    complaint = "complaint"
-    court = "court"
-    person_request = "person_request"
-    incident = "incident"
-
-
 As = Annotated[
     str | None,
     typer.Option(
@@ -62,9 +52,7 @@ class Asker:
     """Options that say who asks the history, for which purpose, and whether an unrecorded answer will do."""
 
     name: As = None
-    purpose: Annotated[Purpose, typer.Option("--purpose", help="Purpose that is recorded with the question.")] = (
-        Purpose.audit
-    )
+    purpose: Annotated[Purpose, typer.Option(help="Purpose that is recorded with the question.")] = "audit"
     off_the_record: Annotated[
         bool,
         typer.Option(
@@ -212,7 +200,7 @@ class Question:
             BusError: the question is not recorded, and may not be shown off the record.
         """
         if not self._why:
-            asked = {"actor": self._actor, "purpose": self._purpose.value, "what": what, "case": case, "event": event}
+            asked = {"actor": self._actor, "purpose": self._purpose, "what": what, "case": case, "event": event}
             body = {name: each for name, each in asked.items() if each is not None}
             try:
                 record = self._door.put(body, self._patience)
@@ -295,7 +283,7 @@ class Question:
             raise
 
     def _write_down(self, what: What, case: str | None, event: str | None) -> None:
-        asked = Asked(self._actor, self._purpose.value, what, case or Users(self._home).own_number(), event)
+        asked = Asked(self._actor, self._purpose, what, case or Users(self._home).own_number(), event)
         try:
             OffTheRecord(self._home).note(asked, datetime.now(UTC).replace(microsecond=0), self._why)
         except OSError as error:
@@ -318,7 +306,7 @@ def refused_on_record(folder: BusFolder, what: What = "search", case: str | None
     try:
         yield
     except BusError:
-        asked(folder, None, Purpose.person_request, off=None).put(what, case)
+        asked(folder, None, "person_request", off=None).put(what, case)
         raise
 
 

@@ -7,7 +7,6 @@ import textwrap
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from enum import StrEnum
 from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Final
@@ -18,11 +17,11 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoes
 
 from nrmbus.auditor.history.history import Audited
 from nrmbus.auditor.reports.holders import AccessRecord, Holder, HoldersReport, Written, held
-from nrmbus.auditor.web.pages.words import Words
+from nrmbus.auditor.web.pages.words import Language, Words
 from nrmbus.bus.folder import BusFolder, write_private
 from nrmbus.cli.actor import number_at
 from nrmbus.cli.audit import on_record
-from nrmbus.cli.audit.on_record import As, Purpose, refused_on_record
+from nrmbus.cli.audit.on_record import As, refused_on_record
 from nrmbus.cli.audit.replay import verified
 from nrmbus.cli.commands import Commands
 from nrmbus.cli.desk.desks import door_of, whole
@@ -32,14 +31,6 @@ app = Commands()
 
 _HERE: Final = Path(__file__).parent
 _AUDITOR: Final = "auditor"
-
-
-class Language(StrEnum):
-    """Languages of the report."""
-
-    az = "az"
-    en = "en"
-    ru = "ru"
 
 
 @app.register(example="nrmbus person-report --case 5f0c1a2b --language az")
@@ -82,7 +73,7 @@ def person_report(
     number, known = _on_record(folder, teller, subject, actor, name)
     seen = verified(folder)  # once more: this report is a part of what it tells
     made = max(entry.registration.time for entry in seen.history.about(subject))
-    words = Words(language.value, seen.rules.profile.zone)
+    words = Words(language, seen.rules.profile.zone)
     report = written(held(seen, subject, known), words, teller=teller, number=number, made=made)
     if html is None:
         typer.echo(_folded(report.text()))
@@ -118,7 +109,7 @@ def _on_record(
         with on_record.refused_on_record(folder, "case", subject):
             who = number_at(folder, teller, actor)
             return asyncio.run(_by_its_desk(folder, teller, subject, who))
-    return on_record.asked(folder, name, Purpose.person_request, off=None).put("person_report", subject), {}
+    return on_record.asked(folder, name, "person_request", off=None).put("person_report", subject), {}
 
 
 async def _by_its_desk(folder: BusFolder, agency: str, subject: str, actor: str) -> tuple[int, Written]:

@@ -71,7 +71,7 @@ def read(file: str) -> Document:
     Raises:
         BusError: the file cannot be read, is not JSON that the wire accepts, or has no published type and version.
     """
-    body = _json(file)
+    body = object_in(file, BODY_LIMIT)
     event = body.get("event", body)
     if not isinstance(event, dict):
         raise BusError("`event` is an object in schemas/nrm.*/v1/full.json: see there for the form.")
@@ -92,14 +92,18 @@ def read(file: str) -> Document:
     raise BusError(f"{message[:1].upper()}{message[1:]}: nrmbus schema list")
 
 
-def _json(file: str) -> dict[str, Any]:
-    message = ""
+def object_in(file: str, limit: int, instead: str = "name another, or use - for standard input") -> dict[str, Any]:
+    """Return the JSON object in *file*, ``-`` for standard input; an error repeats nothing of it, and says what to do *instead*.
+
+    Raises:
+        BusError: the file cannot be read, is larger than *limit* bytes, or is not JSON that the wire accepts.
+    """
     try:
         with nullcontext(sys.stdin.buffer) if file == "-" else Path(file).open("rb") as stream:
-            raw = stream.read(BODY_LIMIT + 1)
-        return strict.loads(raw, limit=BODY_LIMIT)
+            raw = stream.read(limit + 1)
+        return strict.loads(raw, limit=limit)
     except OSError as error:
-        message = f"The file cannot be read ({error.strerror}): name another, or use - for standard input"
+        message = f"The file cannot be read ({error.strerror}): {instead}"
     except WireError as error:
         message = f"The event is not a JSON object that the wire accepts: {error}"
     raise BusError(message)

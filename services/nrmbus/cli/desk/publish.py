@@ -2,12 +2,8 @@
 
 import asyncio
 import json
-import sys
 from collections.abc import Mapping
-from contextlib import nullcontext
-from enum import StrEnum
-from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Literal
 
 import typer
 
@@ -15,10 +11,9 @@ from nrmbus.bus.errors import BusError
 from nrmbus.bus.folder import BusFolder
 from nrmbus.cli.commands import Commands
 from nrmbus.cli.desk.desks import WHOLE, door_of, known_cases, known_refs, whole
+from nrmbus.cli.desk.documents import object_in
 from nrmbus.cli.options import BusContext
 from nrmbus.client import Door, DoorError
-from nrmbus.wire import json as strict
-from nrmbus.wire.errors import WireError
 from nrmbus.wire.ids import EVENT_ID, new_ref
 
 app = Commands()
@@ -29,15 +24,6 @@ UNANSWERED: Final = 3
 """Exit status if the desk has the event, and no verdict came in time."""
 _LARGEST: Final = 512 * 1024
 """Largest file of an event, in bytes."""
-
-
-class Field(StrEnum):
-    """What ``--print`` prints."""
-
-    case = "case"
-    id = "id"
-    ref = "ref"
-    number = "number"
 
 
 @app.register(example="nrmbus publish ngo-a --event deploy/examples/signal.json")
@@ -74,7 +60,8 @@ def publish(  # noqa: PLR0913 - a command's options are its arguments
     ] = None,
     wait: Annotated[float, typer.Option(min=0, max=30, help="Seconds to wait for the verdict.")] = 20.0,
     alone: Annotated[
-        Field | None, typer.Option("--print", help="Print only this field of the registered event, for scripts.")
+        Literal["case", "id", "ref", "number"] | None,
+        typer.Option("--print", help="Print only this field of the registered event, for scripts."),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the desk's whole answer as JSON.")] = False,
     context: BusContext,
@@ -96,12 +83,14 @@ def publish(  # noqa: PLR0913 - a command's options are its arguments
         "actor": actor,
         "approver": approver,
     }
-    body = _together(_read(event), {name: value for name, value in words.items() if value is not None})
+    instead = "name one with --event FILE, or use --event - for standard input"
+    given = object_in(event.removeprefix("@"), _LARGEST, instead) if event is not None else {}
+    body = _together(given, {name: value for name, value in words.items() if value is not None})
     answer = asyncio.run(_publish(folder, agency, body, wait))
     if as_json:
         typer.echo(json.dumps(answer, indent=2, ensure_ascii=False))
     elif alone and answer["verdict"] == "registered":
-        typer.echo(" ".join(str(said.get(alone.value, "-")) for said in answer["events"]))
+        typer.echo(" ".join(str(said.get(alone, "-")) for said in answer["events"]))
     else:
         for said in answer["events"]:
             typer.echo(_line(said), err=alone is not None)
@@ -112,22 +101,6 @@ def publish(  # noqa: PLR0913 - a command's options are its arguments
 
 def _listed(names: str | None) -> list[str] | None:
     return [name.strip() for name in names.split(",") if name.strip()] if names is not None else None
-
-
-def _read(file: str | None) -> dict[str, Any]:
-    """Return the event in *file*; an error repeats nothing of it."""
-    if file is None:
-        return {}
-    message = ""
-    try:
-        with nullcontext(sys.stdin.buffer) if file == "-" else Path(file.removeprefix("@")).open("rb") as stream:
-            raw = stream.read(_LARGEST + 1)
-        return strict.loads(raw, limit=_LARGEST)
-    except OSError as error:
-        message = f"The file cannot be read ({error.strerror}): name one with --event FILE, or use --event - for standard input"
-    except WireError as error:
-        message = f"The event is not a JSON object that the wire accepts: {error}"
-    raise BusError(message)
 
 
 def _together(body: dict[str, Any], words: Mapping[str, Any]) -> dict[str, Any]:

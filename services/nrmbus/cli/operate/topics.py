@@ -39,17 +39,10 @@ def apply(
 
     Access rules and quotas become exactly those that are declared.
     """
-    folder = context.folder
-    settings = folder.settings
-    declarations = topics.load_declarations(files)
-    left = topics.apply(
-        folder.as_operator,
-        _agencies(folder),
-        settings.partitions,
-        play=settings.play,
-        shorten=shorten,
-        declarations=declarations,
-    )
+    folder, declarations = context.folder, topics.load_declarations(files)
+    where, partitions, play = folder.as_operator, folder.settings.partitions, folder.settings.play
+    agencies = _agencies(folder)
+    left = topics.apply(where, agencies, partitions, play=play, shorten=shorten, declarations=declarations)
     Gate(folder).apply(declarations)
     for each in left:
         typer.echo(str(each))
@@ -62,16 +55,9 @@ def check(*, context: BusContext, files: Files = None) -> None:
 
     Exit status: 1 if they differ.
     """
-    folder = context.folder
-    settings = folder.settings
-    declarations = topics.load_declarations(files)
-    drift = topics.check(
-        folder.as_operator,
-        _agencies(folder),
-        settings.partitions,
-        play=settings.play,
-        declarations=declarations,
-    )
+    folder, declarations = context.folder, topics.load_declarations(files)
+    where, partitions, play = folder.as_operator, folder.settings.partitions, folder.settings.play
+    drift = topics.check(where, _agencies(folder), partitions, play=play, declarations=declarations)
     found = [*map(str, drift), *Gate(folder).check(declarations)]
     for each in found:
         typer.echo(each)
