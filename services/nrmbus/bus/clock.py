@@ -25,14 +25,14 @@ class Clock(Protocol):
     """Source of the legal time."""
 
     def now(self) -> datetime:
-        """The time in UTC, to the second."""
+        """Return the time in UTC, to the second."""
 
 
 class WallClock:
     """The wall clock, the only clock in production."""
 
     def now(self) -> datetime:
-        """The time in UTC, to the second."""
+        """Return the time in UTC, to the second."""
         return datetime.now(UTC).replace(microsecond=0)
 
 
@@ -85,7 +85,7 @@ class SteppedClock:
         return self._last.number
 
     def now(self) -> datetime:
-        """The time of the last tick seen, in UTC, to the second."""
+        """Return the time of the last tick seen, in UTC, to the second."""
         return self._last.time
 
     def on_tick(self, callback: Callable[[Tick], Awaitable[None]]) -> None:
@@ -107,7 +107,7 @@ class SteppedClock:
         await self._consumer.stop()
 
     async def ticks(self) -> AsyncIterator[Tick]:
-        """Each new tick in order, none left out, for ever. While the owner handles one, the clock shows that one."""
+        """Yield each new tick in order, none left out, for ever. While the owner handles one, the clock shows that one."""
         while True:
             await self._fetch()
             while self._coming:
@@ -135,7 +135,7 @@ class SteppedClock:
 async def clock_of(
     where: Where, *, play: bool, client_id: str = "nrm-clock"
 ) -> AsyncIterator[WallClock | SteppedClock]:
-    """The clock of a bus: stepped where the bus was made for playing, else the wall's."""
+    """Yield the clock of a bus: the stepped clock of a bus for playing, else the wall clock."""
     if not play:
         yield WallClock()
         return

@@ -271,11 +271,11 @@ class BusFolder:
         return self.reach(self.keys)
 
     def service(self, name: str) -> Path:
-        """The folder of the registrar, the timekeeper or the auditor."""
+        """Return the folder of the registrar, the timekeeper or the auditor."""
         return self.path / name
 
     def agency(self, agency: str) -> AgencyFolder:
-        """The folder of *agency*, whether or not it is there.
+        """Return the folder of *agency*, whether or not it is there.
 
         Raises:
             BusError: this is nobody's id: keys would lie somewhere else.
@@ -285,7 +285,7 @@ class BusFolder:
         return AgencyFolder(self.path / "agencies" / agency)
 
     def agencies(self) -> tuple[str, ...]:
-        """The ids of all agencies whose desks run on this machine, sorted."""
+        """Return the ids of all agencies whose desks run on this machine, sorted."""
         try:
             found = [entry.name for entry in os.scandir(self.path / "agencies")]
         except FileNotFoundError:

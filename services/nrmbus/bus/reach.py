@@ -164,5 +164,5 @@ Where = Reach | str
 
 
 def reach(where: Where) -> Reach:
-    """*where* as a `Reach`."""
+    """Return *where* as a `Reach`."""
     return Reach(where) if isinstance(where, str) else where

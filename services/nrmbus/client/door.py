@@ -48,7 +48,7 @@ class DoorError(Exception):
 
 
 def _read(answer: httpx.Response) -> Json:
-    """The JSON object that a desk answers; of a failure that never reached its pages (a bare 500), an empty one.
+    """Return the JSON object that a desk answers, or an empty one for a failure that never reached its pages (a bare 500).
 
     Raises:
         DoorError: ``not_a_desk`` when what is no object came with a status of success.
@@ -115,7 +115,7 @@ class Door:
 
     @classmethod
     def of(cls, home: Path, *, speaks: Mapping[str, int] = _AS_DECLARED) -> Self:
-        """The door of the desk whose folder is *home*: it writes address and token to ``door.json`` there (mode 0600).
+        """Return the door of the desk whose folder is *home*: the desk writes address and token to ``door.json`` there (mode 0600).
 
         Raises:
             DoorError: ``unreachable`` when the desk never ran.
@@ -159,7 +159,7 @@ class Door:
         return await self._ask("POST", f"/v1/events/{event_id}/again", params={"wait": wait})
 
     async def event(self, event_id: str) -> Json:
-        """What became of an event of this agency."""
+        """Return the outcome of an event of this agency."""
         return await self._ask("GET", f"/v1/events/{event_id}")
 
     async def inbox(
@@ -255,12 +255,12 @@ class Door:
                 await asyncio.sleep(pause or every)
 
     def _is_for_good(self, error: DoorError) -> bool:
-        """Whether the desk would refuse the same question again. Another program on its port answers without a desk's code."""
+        """Return whether the desk would refuse the same question again. Another program on its port answers without a desk's code."""
         refused = HTTPStatus.BAD_REQUEST <= error.status < HTTPStatus.INTERNAL_SERVER_ERROR
         return refused and (error.code != "refused" or self._home is None)
 
     async def case(self, ref: str) -> Json:
-        """A case as this agency sees it."""
+        """Return a case as this agency sees it."""
         return await self._ask("GET", f"/v1/cases/{ref}")
 
     async def read_case(self, ref: str, *, what: str, actor: str, purpose: str) -> Json:
@@ -272,11 +272,11 @@ class Door:
         return await self._ask("POST", f"/v1/cases/{ref}/reads", params=params)
 
     async def tasks(self) -> Json:
-        """What waits for a person at this agency."""
+        """Return the tasks that wait for a person at this agency."""
         return await self._ask("GET", "/v1/tasks")
 
     async def health(self) -> Json:
-        """How far the desk is: clock, positions, unanswered rows; one moment's snapshot."""
+        """Return how far the desk is: clock, positions, unanswered rows; one moment's snapshot."""
         return await self._ask("GET", "/health")
 
     async def get(self, path: str, **params: str) -> Json:

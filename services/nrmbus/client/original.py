@@ -13,7 +13,7 @@ from nrmbus.wire.registration import Registration, verify_registration
 
 
 def verify_original(row: Mapping[str, Any], key_of: Callable[[str, str], VerifyKey]) -> Signed:
-    """What the source of an inbox *row* signed, once its signature, the registrar's and all that the row says of it fit.
+    """Return the event that the source of an inbox *row* signed, if its signature, the registrar's and the row fit together.
 
     Args:
         row: an event as `Door.inbox` gives it, with its ``original``.

@@ -106,5 +106,5 @@ def _is_ending(directory: Directory, agency: str, now: datetime) -> bool:
 
 
 def home_of(folder: BusFolder, agency: str) -> Path:
-    """Where *agency*, or a service of the bus, keeps its keys."""
+    """Return the folder with the keys of *agency*, or of a service of the bus."""
     return folder.service(agency) if agency in SERVICES else folder.agency(agency).path

@@ -55,7 +55,7 @@ class Change:
 
 
 def _present(directory: Directory) -> dict[str, str]:
-    """Name to public key, base64. Raises DirectoryError ``not_founded``."""
+    """Return the public keys (base64) by name. Raises DirectoryError ``not_founded``."""
     if directory.roll.admitters is None:
         raise DirectoryError("not_founded")
     return {each.name: each.key for each in directory.roll.admitters.admitters}
@@ -106,7 +106,7 @@ def sign(directory: Directory, listing: Listing, admitter: Admitter) -> Listing:
 
 
 async def enter(folder: BusFolder, listing: Listing) -> Directory:
-    """Number and publish what two have signed; the directory after it.
+    """Number and publish the list that two have signed; return the directory after it.
 
     Raises:
         DirectoryError: ``not_yet_two``, ``not_operator``, ``head_key_changed``, or it is not believed.

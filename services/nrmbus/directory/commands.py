@@ -146,7 +146,7 @@ def _wanted(
 
 
 async def ask_to_leave(folder: BusFolder, agency: str, cases: Mapping[str, str | None]) -> Request:
-    """The request of an agency that leaves. *cases*: to whom each was handed over; none where the agency deleted its own copy."""
+    """Return the request of an agency that leaves. *cases* has the new holder of each case, or None for a deleted case."""
     home = folder.agency(agency).path
     directory, key = await read_as(folder, home), Identity.at(home, agency).signing
     now = await time_of(folder, folder.reach(home))

@@ -65,7 +65,7 @@ class Kids(NamedTuple):
     lasting: str | None = None
 
     def named(self) -> tuple[tuple[str, str], ...]:
-        """Purpose and kid of each key that is there."""
+        """Return purpose and kid of each key that is there."""
         return tuple((purpose, kid) for purpose, kid in self._asdict().items() if kid is not None)
 
 
@@ -117,7 +117,7 @@ class Standing:
         return tuple(each for each in self.undisputed if each.since <= at)
 
     def state(self, at: datetime) -> State | None:
-        """Its state at *at*; none before it was admitted."""
+        """Return its state at *at*, or None before its admission."""
         found = [state for since, state in self.states if since <= at]
         return found[-1] if found else None
 

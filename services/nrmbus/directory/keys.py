@@ -20,7 +20,7 @@ class LogKeys:
     lasting: MLDSA44VerifyKey
 
     def verifiers(self, origin: str) -> tuple[Ed25519Verifier, CosignatureVerifier]:
-        """Both keys under the name of the log *origin*."""
+        """Return both keys under the name of the log *origin*."""
         return Ed25519Verifier(origin, self.verify.public), CosignatureVerifier(origin, self.lasting)
 
 

@@ -25,7 +25,7 @@ from nrmbus.wire.log.note import Ed25519Signer
 
 
 def operator_key(home: Path) -> VerifyKey:
-    """The operator's public key as it lies in *home*/keys/operator.pub: what a service or a desk trusts.
+    """Return the operator's public key in *home*/keys/operator.pub, which a service or a desk trusts.
 
     Raises:
         DirectoryError: ``operator_key_missing``: the bus was not set up, or the file was not copied to this machine;
@@ -154,7 +154,7 @@ class Identity:
         return self.at(home, self.agency)
 
     def to_ask_for(self, home: Path) -> Self:
-        """These keys, as a request may name them: an interim one has another end than the directory would give it."""
+        """Return these keys as a request may name them: an interim key has another end than the directory would give it."""
         return self.succeeded(home) if self.sealing.kid in self.interim else self
 
     @staticmethod
@@ -221,7 +221,7 @@ class LogIdentity:
         )
 
     def signers(self, origin: str) -> tuple[Ed25519Signer, Cosigner]:
-        """Both pairs under the name of the log *origin*."""
+        """Return both pairs under the name of the log *origin*."""
         return Ed25519Signer(origin, self.signing), Cosigner(origin, self.lasting)
 
     @property
@@ -287,7 +287,7 @@ class Operator:
         return statement.sign("directory", body_of(entry) | {"number": directory.number + 1}, self._key)
 
     def vouched(self, bus: str, agency: str, certificate: bytes, ca: bytes) -> tuple[str, str, str]:
-        """A *certificate* of *agency* and the *ca* of the broker, both PEM, and this operator's word on them, for the way back."""
+        """Return a *certificate* of *agency* and the *ca* of the broker, both PEM, with this operator's signature over them."""
         texts = certificate.decode("ascii"), ca.decode("ascii")
         return (*texts, requests.vouched(bus, agency, *texts, self._key))
 

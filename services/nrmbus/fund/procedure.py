@@ -59,7 +59,7 @@ def remember(state: State, heard: Heard) -> State:
 
 
 def keep(state: State, heard: Heard) -> State:
-    """The decisions after *heard*."""
+    """Return the state after *heard*."""
     return remember(state, heard)
 
 
@@ -84,7 +84,7 @@ def mend(refused: Event, code: str) -> Result | None:
 
 
 def take_back(state: State, _: Event) -> State:
-    """A refused order stays earned: what `mend` does not put right is a person's, or it would be refused again."""
+    """Keep a refused order as earned: a person handles an order that `mend` does not correct, or it would be refused again."""
     return state
 
 

@@ -91,7 +91,7 @@ def keep(state: State, heard: Heard) -> State:
 
 
 def take_back(state: State, _: Event) -> State:
-    """Nothing is said by itself, so nothing is refused."""
+    """Return *state*: nothing is published automatically, so nothing is refused."""
     return state
 
 
@@ -101,7 +101,7 @@ def _mine(heard: Heard) -> bool:
 
 
 def _covered(heard: Heard, state: State, agency: str) -> bool:
-    """Whether *agency* may have the case, and where services are asked of another than the special unit those too."""
+    """Return whether *agency* may have the case, and the services if another agency than the special unit is asked for them."""
     purposes = ["information_sharing"]
     if heard.event.referral in state.services and heard.agencies[agency].role != "special_unit":
         purposes.append("services")

@@ -24,19 +24,19 @@ class Aliases:
         return self._cases
 
     def case(self, alias: str) -> str:
-        """The case that *alias* means."""
+        """Return the case that *alias* means."""
         return self._cases.setdefault(alias, self._mint())
 
     def incident(self, alias: str) -> str:
-        """The incident that *alias* means."""
+        """Return the incident that *alias* means."""
         return self._incidents.setdefault(alias, self._mint())
 
     def staff(self, alias: str) -> str:
-        """The number of a member of staff, whose meaning only the agency would know."""
+        """Return the number of a member of staff, whose meaning only the agency would know."""
         return self._staff.setdefault(alias, f"S-{int(self._mint()[:12], 16)}")
 
     def ref(self, alias: str, case: str | None, *, one_of_several: bool = False) -> str:
-        """The referral, bed, hold, payment, service or review that *alias* means on *case* (an alias too).
+        """Return the referral, bed, hold, payment, service or review that *alias* means on *case* (an alias too).
 
         An alias first used with one case has one meaning for ever; first used with *one_of_several*, one meaning per case.
         """

@@ -197,7 +197,7 @@ class BusStage(Stage):
     # -- looking -----------------------------------------------------------------------------------------------------
 
     def history(self, subject: str, *, technical: bool = False) -> tuple[Happened, ...]:
-        """The registered events of a case, from the history."""
+        """Return the registered events of a case, from the history."""
         self._run(self._catch_up())
         return tuple(
             Happened.of(fact.event, fact.event.time)
@@ -212,7 +212,7 @@ class BusStage(Stage):
             raise StageError(str(error)) from None
 
     def _numbers(self) -> dict[str, int]:
-        """How far the history had come when the bus was last quiet."""
+        """Return how far the history had come when the bus was last quiet."""
         numbers: dict[str, int] = self._quiet.seen.get(REGISTRAR, {}).get("numbers", {})
         return numbers
 
@@ -242,11 +242,11 @@ class BusStage(Stage):
         return {part: tuple(names) for part, names in opened.items()}
 
     def exposed(self, texts: Collection[str]) -> tuple[str, ...]:
-        """In whose files any of *texts* stands."""
+        """Return the carriers whose files have any of *texts*."""
         return traces_left.found(self._folder, texts)
 
     def standing(self, subject: str) -> Standing:
-        """Where a case stands at registrar and timekeeper."""
+        """Return the standing of a case at registrar and timekeeper."""
         return self._run(self._standing(subject))
 
     async def _standing(self, subject: str) -> Standing:
@@ -260,7 +260,7 @@ class BusStage(Stage):
         )
 
     def status_at(self, agency: str, subject: str) -> str | None:
-        """The status that the agency's own desk shows."""
+        """Return the status that the agency's own desk shows."""
         return self._run(self._case_at(agency, subject)).get("status")
 
     async def _case_at(self, agency: str, subject: str) -> dict[str, Any]:
@@ -270,7 +270,7 @@ class BusStage(Stage):
             return {}
 
     def inbox(self, agency: str, subject: str | None = None) -> tuple[str, ...]:
-        """The types that the agency's desk shows as received, in order."""
+        """Return the types that the agency's desk shows as received, in order."""
         rows = self._run(self._received())[agency]
         return tuple(row["type"] for row in rows if subject in (None, row["case"]))
 
@@ -321,7 +321,7 @@ class BusStage(Stage):
 
 
 def newcomers_of(agencies: Mapping[str, Participant]) -> dict[str, Newcomer]:
-    """How those who take part in a play ask to be admitted."""
+    """Return the requests for admission of the agencies in a play."""
     return {
         name: Newcomer(each.role, each.supervisor, each.capacity or {}, each.contact) for name, each in agencies.items()
     }

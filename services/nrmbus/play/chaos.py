@@ -163,7 +163,7 @@ class Chaos:
     # -- faults ------------------------------------------------------------------------------------------------------
 
     def plan(self, count: int) -> list[str]:
-        """*count* faults in random order: each kind once if there is room, a frozen desk in 25, the rest by weight."""
+        """Return *count* faults in random order: each kind once if there is room, a frozen desk in 25, the rest by weight."""
         fixed = [*FIRST, *["freeze desk"] * (count // 25)][:count]
         rest = self._random.choices(list(KINDS), list(KINDS.values()), k=count - len(fixed))
         kinds = [*fixed, *rest]

@@ -64,7 +64,7 @@ class Judge:
         self._agencies = tuple(agencies)
 
     def seen(self, subject: str) -> Seen:
-        """The case *subject* as it is now."""
+        """Return the case *subject* as it is now."""
         inboxes = tuple(self._stage.inbox(agency, subject) for agency in self._agencies)
         return Seen(self._stage.history(subject), inboxes)
 
@@ -217,7 +217,7 @@ class Judge:
 
 
 def filled_parts(words: Words) -> tuple[Part, ...]:
-    """The parts of the letter of *words* that something is written into."""
+    """Return the parts of the letter of *words* that have content."""
     model = TYPES.get((words.type, 1))
     if words.sealed is None or model is None or model.letter is None:
         return ()
@@ -229,7 +229,7 @@ def filled_parts(words: Words) -> tuple[Part, ...]:
 
 
 def texts(sealed: Mapping[str, Any]) -> tuple[str, ...]:
-    """The free texts, names and numbers of a letter: what must stand nowhere in the clear; codes are in everybody's lists."""
+    """Return the free texts, names and numbers of a letter, which may stand nowhere in the clear; codes are in public lists."""
     found: list[str] = []
     for value in sealed.values():
         if isinstance(value, Mapping):
@@ -240,7 +240,7 @@ def texts(sealed: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def standing_orders(history: Iterable[Happened], kind: str) -> list[Happened]:
-    """The payments of *kind* that are ordered or executed: every order but those that failed.
+    """Return the payments of *kind* that are ordered or executed: every order but those that failed.
 
     A failure names its order by ``ref``, or by the decision that the order rests on.
     """

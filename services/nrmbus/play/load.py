@@ -46,7 +46,7 @@ class Agency:
     sequences: dict[str, int] = field(default_factory=dict)
 
     def submit(self, subject: str, now: datetime, partitions: int) -> Submission:
-        """The next event of *subject*."""
+        """Return the next event of *subject*."""
         sequence = self.sequences.get(subject, 0) + 1
         self.sequences[subject] = sequence
         data, agency, partition = self._data(sequence), self.identity.agency, ids.partition_of(subject, partitions)
@@ -69,7 +69,7 @@ class Agency:
 
 
 def stream(agencies: Sequence[Agency], now: datetime, partitions: int, *, count: int) -> Iterator[Submission]:
-    """*count* submissions, agencies and their cases in turn."""
+    """Yield *count* submissions, agencies and their cases in turn."""
     start = now - timedelta(seconds=1)
     for turn in range(count):
         agency = agencies[turn % len(agencies)]

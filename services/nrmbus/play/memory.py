@@ -87,7 +87,7 @@ class MemoryBus(Stage):
         self._now = max(self._now, at)
 
     def history(self, subject: str, *, technical: bool = False) -> tuple[Happened, ...]:
-        """The registered events of a case or incident."""
+        """Return the registered events of a case or incident."""
         facts = self._history.get(subject, {}).values()
         return tuple(
             Happened.of(fact.event, fact.registered) for fact in facts if technical or not fact.event.data.technical
@@ -110,19 +110,19 @@ class MemoryBus(Stage):
         return ("auditor", "broker", "registrar") if readable else ()
 
     def standing(self, subject: str) -> Standing:
-        """Where a case stands."""
+        """Return the standing of a case."""
         view = self._views.get(subject)
         if view is None:
             return Standing(None, (), ())
         return Standing(view.status, view.open_referrals, tuple(clock.code for clock in self._rules.clocks(view)))
 
     def status_at(self, agency: str, subject: str) -> str | None:
-        """The status in the view of the agency's own desk."""
+        """Return the status in the view of the agency's own desk."""
         view = self._desks[agency].view(subject)
         return view.status if view else None
 
     def inbox(self, agency: str, subject: str | None = None) -> tuple[str, ...]:
-        """What *agency* received."""
+        """Return the types of the events that *agency* received."""
         return tuple(event.type for event in self._desks[agency].inbox if subject in (None, event.subject))
 
     def restart(self, service: str) -> None:
@@ -154,7 +154,7 @@ class MemoryBus(Stage):
         return view
 
     def _not_taken(self, code: str) -> Outcome:
-        """An event that a door refuses never reaches the registrar."""
+        """Return the outcome of an event that a door refuses; it never reaches the registrar."""
         return Outcome(new_event_id(), "", code)
 
     def _submit(self, by: str, draft: Draft) -> Outcome:
@@ -172,7 +172,7 @@ class MemoryBus(Stage):
         return self._register(event, letter)
 
     def _register(self, event: Event, letter: Mapping[Part, Mapping[str, Any]]) -> Outcome:
-        """The registrar: the same answer to what is known; else judge, number, route and deliver."""
+        """Answer a known event as before; else judge, number, route and deliver it, as the registrar does."""
         if event.id in self._submitted:
             return self._submitted[event.id][2]
         view = self._views.get(event.subject) or self._rules.start(event.subject)
@@ -200,7 +200,7 @@ class MemoryBus(Stage):
         return outcome
 
     def _spent(self, agency: str) -> int:
-        """How often *agency* has broken the glass this month."""
+        """Return how often *agency* has broken the glass this month."""
         month = self._rules.month(self._now)
         return sum(
             fact.event.type == "access.break_glass"
@@ -245,7 +245,7 @@ class MemoryBus(Stage):
         return min(waiting, key=lambda each: each[1].at, default=None)
 
     def _publish_due(self, subject: str, due: Due) -> None:
-        """The timekeeper says what is due, once."""
+        """Publish the due event as the timekeeper, once."""
         draft = Draft(
             type=due.type,
             subject=subject,

@@ -49,12 +49,12 @@ class MemoryDesk:
         return tuple(fact.event for fact in facts if fact.event.source != self._agency.id)
 
     def opened(self, event: str) -> Mapping[Part, Mapping[str, Any]]:
-        """The parts of the letter of another's *event* that it could open."""
+        """Return the parts of the letter of another agency's *event* that the desk could open."""
         found = (each for each in self._ledger if isinstance(each, Delivery) and each.fact.event.id == event)
         return next((each.opened for each in found if each.fact.event.source != self._agency.id), {})
 
     def view(self, subject: str) -> View | None:
-        """A case as it sees it; None if it has nothing of it."""
+        """Return the view of a case, or None if the desk has no event of it."""
         return self._views.get(subject)
 
     def receive(self, delivery: Delivery) -> tuple[Draft, ...]:

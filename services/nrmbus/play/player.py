@@ -116,7 +116,7 @@ class _Play:
                 )
 
     def _words(self, step: Step, what: Publish, case: str | None) -> Iterator[tuple[str | None, Words]]:
-        """The words of a step on one case; a consent with several receivers is one event for each."""
+        """Yield the words of a step on one case; a consent with several receivers is one event for each."""
         aliases = self._aliases
         subject = aliases.case(case) if case else aliases.incident(what.incident or "")
         data, cause = self._data(what, case)
@@ -144,7 +144,7 @@ class _Play:
             )
 
     def _data(self, what: Publish, case: str | None) -> tuple[dict[str, Any], str | None]:
-        """The clear data, and the decision as the event's cause where the type has no field for it."""
+        """Return the clear data, and the decision as the event's cause if the type has no field for it."""
         if what.decision is None:
             return what.data, None
         decision = self._aliases.events(what.decision, case)[0]
@@ -169,7 +169,7 @@ def _refusal(outcome: Outcome) -> str:
 
 
 def _detail(event: Happened) -> str:
-    """The clear data of an event in a few words; a bare number is told with its field."""
+    """Return the clear data of an event in a few words; a bare number is shown with its field."""
     fields = [(name, value) for name, value in event.data.items() if name not in ("to", "decision")]
     return " · ".join(
         f"{name.replace('_', ' ')} {value}" if isinstance(value, int) else _word(value) for name, value in fields

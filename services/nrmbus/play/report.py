@@ -68,7 +68,7 @@ class Report:
         return unmet and self.played == len(self.scenario.steps)
 
     def to_mapping(self) -> dict[str, Any]:
-        """The report in JSON types, as ``nrmbus play --json`` prints it."""
+        """Return the report in JSON types, as ``nrmbus play --json`` prints it."""
         return {
             "title": self.scenario.title,
             "policy": self.scenario.policy,

@@ -104,7 +104,7 @@ class Stage(Protocol):
         """Move the clock to *at*, through every due time on the way in order, with quiet at each."""
 
     def history(self, subject: str, *, technical: bool = False) -> tuple[Happened, ...]:
-        """Every registered event of a case or an incident; *technical* ones only if they are asked for."""
+        """Return every registered event of a case or an incident, *technical* ones only on request."""
 
     def received(self, event: str) -> tuple[str, ...]:
         """Return the agencies with *event* in their inbox, its sender left out, in any order."""
@@ -113,19 +113,19 @@ class Stage(Protocol):
         """Return the agencies that can open each part of the letter of *event*, its sender and ``statistics`` left out."""
 
     def exposed(self, texts: Collection[str]) -> tuple[str, ...]:
-        """Who of ``registrar``, ``auditor`` and ``broker`` holds any of *texts* where it could read it."""
+        """Return which of ``registrar``, ``auditor`` and ``broker`` hold any of *texts* readably."""
 
     def standing(self, subject: str) -> Standing:
-        """Where a case stands at registrar and timekeeper."""
+        """Return the standing of a case at registrar and timekeeper."""
 
     def status_at(self, agency: str, subject: str) -> str | None:
-        """The status that the agency's own desk shows; None where it shows none."""
+        """Return the status that the agency's own desk shows, or None if it shows none."""
 
     def inbox(self, agency: str, subject: str | None = None) -> tuple[str, ...]:
-        """The types of the events that *agency* received, in order, technical ones left out."""
+        """Return the types of the events that *agency* received, in order, without technical ones."""
 
     def statistics(self, year: int, table: str) -> Mapping[str, int | str]:
-        """What the Coordinator would publish: a figure, or ``suppressed``, for each cell.
+        """Return the cells that the Coordinator would publish: a figure, or ``suppressed``, for each.
 
         Raises:
             NotBuiltError: there is no Coordinator's service yet.
@@ -138,4 +138,4 @@ class Stage(Protocol):
         """Kill an agency's desk or a service and start it again."""
 
     def replay(self, subject: str | None = None) -> tuple[str, ...]:
-        """Where a fold of the history differs from a live state, a sentence each; of all cases without *subject*."""
+        """Return a sentence for each difference between a fold of the history and a live state, for *subject* or for all cases."""

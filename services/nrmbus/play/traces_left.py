@@ -12,7 +12,7 @@ _SKIP: Final = {".index", ".timeindex", ".snapshot", ".checkpoint"}
 
 
 def spellings(texts: Collection[str]) -> tuple[bytes, ...]:
-    """The bytes that *texts* could stand as: UTF-8, and JSON with escapes."""
+    """Return the bytes that *texts* could stand as: UTF-8, and JSON with escapes."""
     found = {text.encode() for text in texts} | {json.dumps(text)[1:-1].encode() for text in texts}
     return tuple(sorted(each for each in found if each))
 

@@ -69,7 +69,7 @@ class Read:
 
 
 def read_all(broker: Where, pattern: str) -> Iterator[Read]:
-    """Every committed record of the topics whose name matches *pattern* whole, of each partition in order."""
+    """Yield every committed record of the topics whose whole name matches *pattern*, in the order of each partition."""
     consumer = Consumer(
         {
             **reach(broker).confluent(),

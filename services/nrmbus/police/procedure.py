@@ -53,5 +53,5 @@ def keep(state: State, _: Heard) -> State:
 
 
 def take_back(state: State, _: Event) -> State:
-    """Nothing was set aside."""
+    """Return *state*: nothing was reserved."""
     return state

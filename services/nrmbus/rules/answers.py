@@ -20,18 +20,18 @@ def _acknowledged(context: EventContext) -> bool:
 
 
 def _not_taken_on(context: EventContext) -> bool:
-    """Neither asked and unanswered nor accepted: nothing to ask about, or to complete."""
+    """Return whether the sender has nothing to ask about or to complete: no open request, and no acceptance."""
     party = context.referral.party(context.source) if context.referral else None
     return party is not None and party.state not in ("submitted", "accepted")
 
 
 def _nobody_answers(context: EventContext) -> bool:
-    """A question about what was not taken on, or to a sender that has left the case: the clock would wait for ever."""
+    """Return whether a question would wait for ever: nothing was taken on, or the sender of the referral has left the case."""
     return _not_taken_on(context) or (context.referral is not None and context.referral.sender in context.view.left)
 
 
 def _nothing_to_expire(context: EventContext) -> bool:
-    """A referral to the special unit never expires, unless the unit has left the case."""
+    """Return whether no receiver can expire: a referral to the special unit never does, unless the unit has left the case."""
     return context.referral is not None and not any(
         party.state == "submitted" and (context.roles.of(party.agency) != UNIT or party.agency in context.view.left)
         for party in context.referral.receivers

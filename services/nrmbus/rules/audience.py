@@ -220,7 +220,7 @@ def _next(context: EventContext) -> str | None:
 
 
 def _referrer_when_unit_ends(context: EventContext) -> Iterable[str]:
-    """The unit closes the case, or notes a word against itself, and owes nothing more; not who may hear nothing of her."""
+    """Return the referrer if the unit closes the case or records a word against itself, unless the person refuses the referrer."""
     own = context.role == UNIT and receivers_of(context.event) in ((), (context.source,))
     return (each for each in _named(context.referrer) if own and not context.barred(each))
 

@@ -38,7 +38,7 @@ class Clock:
 
 
 def advance(context: EventContext, mark: Mark) -> tuple[Running, ...]:
-    """The running clocks after the event of *context*, save those that end with more than the event (``surviving``, `leaving`)."""
+    """Return the running clocks after the event of *context*, except for ends that need more than the event (``surviving``, `leaving`)."""
     running = context.view.running
     kind = context.event.type
     if running:

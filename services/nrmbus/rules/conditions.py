@@ -28,12 +28,12 @@ def _withheld_from_unit(context: EventContext) -> bool:
 
 
 def _by_detecting_provider(context: EventContext) -> bool:
-    """By the provider that gave the signal (T03b)."""
+    """Return whether the sender is the provider that gave the signal (T03b)."""
     return context.source == context.view.detector and context.in_group(context.source, "PROVIDERS")
 
 
 def _made_it_referred(context: EventContext) -> bool:
-    """About the referral by which the case became REFERRED (T07)."""
+    """Return whether the event is about the referral by which the case became REFERRED (T07)."""
     referral = context.referral
     if referral is None or referral.before is None:
         return False
@@ -47,17 +47,17 @@ def _made_it_referred(context: EventContext) -> bool:
 
 
 def _first_stage(context: EventContext) -> bool:
-    """Initial assistance begins (T08)."""
+    """Return whether initial assistance begins (T08)."""
     return bool(value(context.event, "stage") == context.tables.profile.statuses.stages[0])
 
 
 def _first_stage_of_own_find(context: EventContext) -> bool:
-    """Initial assistance begins, and the special unit itself gave the signal (T08)."""
+    """Return whether initial assistance begins, and the special unit itself gave the signal (T08)."""
     return _first_stage(context) and context.roles.of(context.view.detector) == UNIT
 
 
 def _positive(context: EventContext) -> bool:
-    """Reasonable grounds found, or recognised as a victim (T10, T13)."""
+    """Return whether reasonable grounds were found, or the person was recognised as a victim (T10, T13)."""
     if context.event.type == "identification.status_decided":
         return value(context.event, "status") in context.tables.profile.statuses.victim
     return bool(value(context.event, "outcome") == "positive")

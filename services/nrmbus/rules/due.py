@@ -52,7 +52,7 @@ class Due:
 
 
 def due_of_view(tables: Tables, roles: Roles, view: View) -> tuple[Due, ...]:
-    """Everything that is to come if nothing else happens, in the order of its time."""
+    """Return every event that becomes due if nothing else happens, in the order of time."""
     found = [
         *_breaches(tables, roles, view),
         *_expiries(tables, roles, view),
@@ -169,7 +169,7 @@ def _ends_of_keeping(tables: Tables, view: View) -> Iterator[Due]:
 
 
 def _reseals(tables: Tables, view: View) -> Iterator[Due]:
-    """The holder's desk seals to who broke the glass when the minutes for objecting are over, or at once; not if she refuses."""
+    """Yield the sealing for each emergency: after the minutes for objecting, or at once; none if the person refuses the asker."""
     for each in view.emergencies.values():
         if each.state != "asked" or each.holder is None or refused_by_person(view, each.mark.source):
             continue

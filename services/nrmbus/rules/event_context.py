@@ -167,7 +167,7 @@ class EventContext:
         return found
 
     def stands(self, agency: str, purpose: str) -> str | None:
-        """Its kind: given, refused, withdrawn or overridden."""
+        """Return its kind: given, refused, withdrawn or overridden."""
         found = self.standing(agency, purpose)
         return found.kind if found else None
 
@@ -195,7 +195,7 @@ class EventContext:
         return holder_of(self, self.view)
 
     def mark(self, registered: datetime, number: int) -> Mark:
-        """Where this event stands in the history."""
+        """Return the place of this event in the history."""
         event = self.event
         return Mark(event.id, event.source, event.time, registered, number)
 

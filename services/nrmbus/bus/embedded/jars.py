@@ -49,7 +49,7 @@ class Jar:
 
 
 def pinned() -> tuple[Jar, ...]:
-    """All jars of the class path, in its order."""
+    """Return all jars of the class path, in its order."""
     lines = (line.split() for line in _PINS.read_text().splitlines() if not line.startswith("#"))
     return tuple(Jar(coordinate, int(size), sha256) for coordinate, size, sha256 in lines)
 
@@ -107,7 +107,7 @@ def fetch(home: Path, progress: Progress) -> None:
 
 
 def _maven(repository: Path) -> "MavenContext":
-    """A client of the Maven repositories that writes nowhere but *repository*."""
+    """Return a client of the Maven repositories that writes nowhere but *repository*."""
     try:
         from jgo.maven import MavenContext  # noqa: PLC0415 - an optional dependency, and slow to import
     except ImportError:

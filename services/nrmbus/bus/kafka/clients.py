@@ -195,7 +195,7 @@ def answered(futures: Iterable[Any]) -> list[Any]:
 
 
 def admin(where: Where) -> "AdminClient":
-    """The administration client: topics, settings, offsets. Blocking; never in a service's data path."""
+    """Return the administration client: topics, settings, offsets. Blocking; never in a service's data path."""
     from confluent_kafka.admin import AdminClient  # noqa: PLC0415 - a second client library: services never load it
 
     return AdminClient(

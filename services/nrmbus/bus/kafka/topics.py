@@ -111,7 +111,7 @@ def apply(
 
 
 def docs(declarations: Iterable[Declaration] | None = None) -> str:
-    """A table of all topics, in Markdown."""
+    """Return a table of all topics, in Markdown."""
     rows = [
         "| topic | holds | written by | read by | in the group | with the transactional id | key | partitions | kept |",
         "| --- | --- | --- | --- | --- | --- | --- | --- | --- |",

@@ -284,7 +284,7 @@ def _time(written: str) -> datetime:
 
 
 def _key_of(request: bytes) -> ec.EllipticCurvePublicKey:
-    """The key of a request that was signed by it.
+    """Return the key of a request, which must be signed with it.
 
     Nothing stands beside the request: in a file that goes by any way, a private key may have been pasted along.
     """

@@ -64,5 +64,5 @@ def ends(tls: Tls) -> datetime | None:
 
 
 def now() -> datetime:
-    """The wall's time: certificates live by it, also on a bus for playing."""
+    """Return the wall clock's time, by which certificates live, also on a bus for playing."""
     return datetime.now(UTC)

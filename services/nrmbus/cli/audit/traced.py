@@ -72,7 +72,7 @@ def traced_event(folder: BusFolder, seen: Audited | None, event: str, case: str 
 
 
 def traced_trace(folder: BusFolder, seen: Audited | None, trace: str) -> Traced:
-    """What there is of the trace that begins with *trace*; *seen* as in `traced_event`.
+    """Return everything about the trace that begins with *trace*; *seen* as in `traced_event`.
 
     Raises:
         BusError: none does, or several.
@@ -105,7 +105,7 @@ def asked_for(found: Traced) -> tuple[What, str | None, str | None]:
 
 
 def history_of(folder: BusFolder) -> Audited | None:
-    """The history; None while the bus does not run, since spans lie in its folder all the same."""
+    """Return the history, or None while the bus does not run; the spans are in its folder anyway."""
     folder.settings  # noqa: B018 - raises where no bus was made
     try:
         folder.bootstrap  # noqa: B018 - raises where none runs
@@ -115,7 +115,7 @@ def history_of(folder: BusFolder) -> Audited | None:
 
 
 def _event_of(folder: BusFolder, event: str) -> str | None:
-    """The event that is meant, by the spans alone: an id or its beginning, or a type, of which the last is meant."""
+    """Return the event that *event* names by the spans alone: an id or its beginning, or a type (its last event)."""
     if "." in event:
         of_type = [each for each in all_spans(folder) if each.type == event.removeprefix("nrm.")]
         return max(of_type, key=lambda each: each.start).event if of_type else None
@@ -134,7 +134,7 @@ def _registered(seen: Audited, entry: Entry) -> Registered:
 
 
 def mapping(found: Traced) -> dict[str, Any]:
-    """One JSON object; what does not apply is left out. Times of spans are nanoseconds since 1970 by the wall's clock."""
+    """Return one JSON object without the fields that do not apply. Times of spans are nanoseconds since 1970 by the wall's clock."""
     rows = [
         {
             **{name: value for name, value in row.span._asdict().items() if value},

@@ -31,7 +31,7 @@ def over(context: EventContext, mark: Mark) -> View:
 
 
 def _terminated(context: EventContext, mark: Mark) -> Changes:
-    """A court that decides after an objection has heard it: nothing but other holds stands in the way then."""
+    """Record the decision. A court that decides after an objection has heard it, so that only other holds delay the erasure."""
     erasure = context.view.erasure
     holds = erasure.holds
     if context.role == COURT:

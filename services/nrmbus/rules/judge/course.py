@@ -97,7 +97,7 @@ def review_window_closed(q: Question) -> bool:
 
 
 def _under_review(q: Question) -> bool:
-    """In the review window, or before a review is decided."""
+    """Return whether the review window is open, or a review is not decided."""
     window = review_window(q)
     return (window is not None and q.now < window) or any(review.open for review in q.view.reviews.values())
 

@@ -61,7 +61,7 @@ class Site:
     # -- the paths ---------------------------------------------------------------------------------------------------
 
     def routes(self) -> list[Route]:
-        """Every path of the page."""
+        """Return a route for every path of the page."""
         shown: dict[str, tuple[str, Callable[[Answers, Visit], Awaitable[Shown]]]] = {
             "/search": ("search", lambda answers, visit: answers.search(visit)),
             "/cases/{ref}": ("search", lambda answers, visit: answers.case(visit)),
@@ -79,7 +79,7 @@ class Site:
         return [Route("/", self._guarded(self._begin)), *routes]
 
     def _guarded(self, answer: Callable[[Visit], Awaitable[Response]]) -> Callable[[Request], Awaitable[Response]]:
-        """*answer* in the visitor's language, with the headers of every page, whatever happens in it."""
+        """Return *answer* in the visitor's language, with the headers of every page, also after an error."""
 
         async def guarded(request: Request) -> Response:
             if not HOST.fullmatch(request.headers.get("host", "")):
@@ -180,7 +180,7 @@ class Site:
     # -- on record ---------------------------------------------------------------------------------------------------
 
     async def _record(self, session: Session, opened: Opened, question: Question, words: str) -> OnRecord:
-        """The record of *question*; a new one unless this session put the same a short while ago."""
+        """Return the record of *question*, a new one unless this session asked the same a short while ago."""
         found = session.on_record(question, words, time.monotonic())
         if found is None:
             found = await opened.access_log.record(question)

@@ -35,7 +35,7 @@ class Visit:
 
 
 async def form_of(request: Request) -> Mapping[str, str]:
-    """The fields of a form; none where it is larger than any of ours, or no form."""
+    """Return the fields of a form; none if the body is no form, or larger than any form of the page."""
     body = b""
     async for chunk in request.stream():
         body += chunk
@@ -63,6 +63,6 @@ def comes_from(visit: Visit, form: Mapping[str, str]) -> bool:
 
 
 def inside(path: str) -> str:
-    """*path* where it leads to a page of ours, else the search: nobody is sent elsewhere by a link to us."""
+    """Return *path* if it leads to a page of this site, else the search: a link to this site sends nobody elsewhere."""
     safe = path.startswith("/") and not path.startswith(("//", "/\\")) and path.isprintable() and "\\" not in path
     return path[:2000] if safe else "/search"
