@@ -1,4 +1,4 @@
-"""What a desk hands on may be cast to another version; the original is beside it, and anybody can verify who said it."""
+"""A desk may cast an event to another version; the original is beside it, so that anybody can verify its publisher."""
 
 from collections.abc import Callable, Mapping
 from typing import Any

@@ -1,4 +1,4 @@
-"""The fund: what it orders by itself. One function per numbered line of ``README.md``."""
+"""The fund: its automatic orders. One function per numbered line of ``README.md``."""
 
 from typing import Final, Literal
 

@@ -1,7 +1,7 @@
 """Sealing keys of the bus's own services that have no desk, once their time is over: destroyed like any agency's.
 
-Nothing is sealed to registrar or auditor, so nothing is handed over first. Whose desk runs, the timekeeper's too, does it
-itself (`nrmbus.desk.erasure.rounds`).
+Nothing is sealed to registrar or auditor, so nothing is handed over first. A running desk, the timekeeper's too, destroys
+its own keys (`nrmbus.desk.erasure.rounds`).
 """
 
 import asyncio

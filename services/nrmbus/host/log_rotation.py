@@ -1,7 +1,7 @@
 """Rotation of the services' logs, so that no disk fills.
 
-Whoever writes one appends by a descriptor that it was started with: a log that is full is copied and then emptied, not
-renamed. A line that is written in between is lost; what has to be found later stands in the history, and in no log.
+A service appends to its log by a descriptor that it was started with, so a full log is copied and then emptied, not
+renamed. A line that is written in between is lost; no log has anything that must be found later, since the history has it.
 """
 
 import os

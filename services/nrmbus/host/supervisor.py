@@ -183,7 +183,7 @@ class Supervisor:
         broker.pid = kafka.pid
         self._selector.register(kafka.ended, selectors.EVENT_READ, broker)
         if before and where != before:
-            # Somebody else took its port while it was down. Who is started anew, reads anew where it is.
+            # Another program took its port while it was down. A restarted service reads the new address.
             self._signal_all(signal.SIGTERM)
 
     def _begin_service(self, service: Running, spawner: Spawner) -> None:

@@ -1,4 +1,4 @@
-"""An NGO: how it keeps its hand-offs alive. One function per numbered line of ``README.md``."""
+"""An NGO: the steps that keep its hand-offs alive. One function per numbered line of ``README.md``."""
 
 from typing import Final
 
@@ -18,7 +18,7 @@ _COVERS: Final = ("given", "overridden")
 
 
 class State(Frozen):
-    """Which of its referrals ask for services: another receiver of such a one needs consent to those as well."""
+    """Referrals of the NGO that ask for services: another receiver of such a referral needs consent to the services as well."""
 
     services: tuple[str, ...] = ()
 
@@ -69,7 +69,7 @@ def note(_answer: Data, heard: Heard, _: State) -> Result | None:
 
 
 def alternatives(heard: Heard, state: State) -> tuple[str, ...]:
-    """Whom the same referral may go to now, the one that the receiver named first; nobody who was asked already."""
+    """Return the agencies that may get the same referral now, first the one that the receiver named; none that was asked already."""
     view, event = heard.view, heard.event
     named = getattr(event.data, "alternative", None)
     referral = view.referrals.get(event.referral or "")

@@ -1,4 +1,4 @@
-"""The police's special unit: what it does by itself. One function per numbered line of ``README.md``."""
+"""The police's special unit: its automatic steps. One function per numbered line of ``README.md``."""
 
 from typing import Final
 

@@ -22,7 +22,7 @@ from nrmbus.rules.why import Reason, reason_for
 
 
 class Rules:
-    """What may happen, who is told, what is due. *agencies* may grow; an id keeps its role for life.
+    """Decisions about what may happen, who is notified, and what is due. *agencies* may grow; an id keeps its role for life.
 
     Events may be of any published version: they are read as the version that the Rules are written for.
     """

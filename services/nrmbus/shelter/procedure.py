@@ -1,4 +1,4 @@
-"""A shelter: what it does by itself about its beds. One function per numbered line of ``README.md``."""
+"""A shelter: its automatic answers about beds. One function per numbered line of ``README.md``."""
 
 from typing import Final, cast
 
@@ -13,7 +13,7 @@ UNKNOWN: Final = ""
 class Bed(Frozen):
     """A bed of a *category* that is held for the person of one request, or *taken* by that person.
 
-    It is *offered* once the offer is registered, whoever made it.
+    It is *offered* once an offer is registered, by the desk or by a person.
     """
 
     subject: str
