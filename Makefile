@@ -44,8 +44,8 @@ types: install ## Check types: mypy, strict
 	@echo '== Types: mypy'
 	@$(python) -m mypy
 
-bench: install ## Measure against a bare Kafka loop; benchmarks/README.md keeps the table
-	@$(python) benchmarks/run.py
+bench: install ## Measure against bare loops; benchmarks/README.md keeps the tables. ONLY=desk measures a desk alone
+	@$(python) benchmarks/run.py $(if $(ONLY),--only $(ONLY))
 
 chaos: install ## Kill services and brokers under load, then count what was lost or doubled
 	@$(python) -m nrmbus.play.chaos

@@ -28,9 +28,13 @@ from throughput import Round, Side, both, spread
 from town import Town
 from whole import DESKS, whole_bus
 
+from desk import desk
+from desk import lines as desk_lines
+
 README: Final = Path(__file__).with_name("README.md")
 BEGIN: Final = "<!-- what `make bench` measured last -->"
 END: Final = "<!-- end of what it measured -->"
+DESK: Final = ("<!-- what `make bench ONLY=desk` measured last -->", "<!-- end of what it measured about a desk -->")
 SHARE: Final = 10
 """One referral of the comparison of letters for so many events of a round, since letters take longer."""
 
@@ -152,8 +156,24 @@ def main() -> None:
     parser.add_argument(
         "--singles", type=int, default=300, help="events sent one by one, for the latencies (default: 300)"
     )
+    parser.add_argument("--publications", type=int, default=400, help="publications at a desk a round (default: 400)")
+    parser.add_argument("--only", choices=("desk",), help="measure this alone, and leave the other tables as they are")
     asked = parser.parse_args()
     facts = machine()
+    with tempfile.TemporaryDirectory(prefix="nrmbus-bench-") as scratch:
+        said("a desk: door, inbox, memory")
+        found = desk(Path(scratch) / "desk", asked.publications, asked.rounds)
+    keep(
+        DESK,
+        [
+            _dated(facts),
+            f"Median of {asked.rounds} rounds of {asked.publications} publications.",
+            "",
+            *desk_lines(found),
+        ],
+    )
+    if asked.only == "desk":
+        return
     with tempfile.TemporaryDirectory(prefix="nrmbus-bench-") as scratch:
         rounds, closing = [], []
         for number in range(asked.rounds):
@@ -163,10 +183,20 @@ def main() -> None:
             said(f"round {number + 1} of {asked.rounds}: closed, without and with letters")
             closing.append(closed(home / "closed", asked.events, asked.events // SHARE, asked.singles, 0.02))
         written = table(rounds, closing, Path(scratch), asked.events, facts)
-    print(written)
-    before, _, rest = README.read_text().partition(BEGIN)
-    _, _, after = rest.partition(END)
-    README.write_text(f"{before}{BEGIN}\n\n{written}\n\n{END}{after}")
+    keep((BEGIN, END), [written])
+
+
+def _dated(facts: str) -> str:
+    return f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC. {facts}."
+
+
+def keep(marks: tuple[str, str], written: list[str]) -> None:
+    """Print what was *written*, and write it between the *marks* in the README."""
+    text = "\n".join(written)
+    print(text)
+    before, _, rest = README.read_text().partition(marks[0])
+    _, _, after = rest.partition(marks[1])
+    README.write_text(f"{before}{marks[0]}\n\n{text}\n\n{marks[1]}{after}")
 
 
 if __name__ == "__main__":
