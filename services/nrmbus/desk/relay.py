@@ -8,10 +8,11 @@ import asyncio
 import json
 import time
 from collections.abc import Awaitable, Callable, Iterable
+from itertools import groupby
 from typing import Any, Final
 
 from aiokafka import AIOKafkaProducer
-from sqlalchemy import Row, select
+from sqlalchemy import Connection, Row, exists, literal_column, select
 from sqlalchemy.exc import SQLAlchemyError
 
 from nrmbus import telemetry
@@ -19,6 +20,7 @@ from nrmbus.desk.desk import Desk
 from nrmbus.desk.outbox import queue, verdicts
 from nrmbus.desk.store import tables
 from nrmbus.desk.store.ledger import open_task
+from nrmbus.wire.errors import WireError
 from nrmbus.wire.names import DIRECTORY
 from nrmbus.wire.record import Record
 
@@ -32,16 +34,27 @@ LONGEST_PATIENCE: Final = 300.0
 SEND_SECONDS: Final = 30.0
 """Seconds that one sending may take; later the arrival is unknown, and the row is sent again."""
 
+TOGETHER: Final = 64
+"""Largest number of rows that are signed in one transaction."""
+
 Send = Callable[[Record], Awaitable[None]]
 _ROW: Final = tables.outbox.c
-_OPEN: Final = (
-    select(
-        _ROW.seq, _ROW.subject, _ROW.id, _ROW.type, _ROW.state, _ROW.again, _ROW.traceparent,
-        _ROW.value.is_not(None).label("bytes"),
-    )
-    .where((_ROW.state != "closed") | (_ROW.again == 1))
-    .order_by(_ROW.subject, _ROW.turn, _ROW.seq)
+_EARLIER: Final = tables.outbox.alias("earlier")
+_IS_FIRST: Final = ~exists().where(
+    _EARLIER.c.subject == _ROW.subject, _EARLIER.c.state == "signed",
+    (_EARLIER.c.turn < _ROW.turn) | ((_EARLIER.c.turn == _ROW.turn) & (_EARLIER.c.seq < _ROW.seq)),
 )  # fmt: skip
+_ASKED_AGAIN: Final = _ROW.again == literal_column("1")
+_LIGHT: Final = select(
+    _ROW.seq, _ROW.subject, _ROW.id, _ROW.type, _ROW.state, _ROW.again, _ROW.traceparent,
+    _ROW.value.is_not(None).label("bytes"),
+).order_by(_ROW.subject, _ROW.turn, _ROW.seq)  # fmt: skip
+OPEN: Final = _LIGHT.where(_ROW.state.in_(("waiting", "signed")) | _ASKED_AGAIN)
+"""Query for all rows that are unanswered, or to be sent again."""
+
+NEW: Final = _LIGHT.where(((_ROW.state == "waiting") & _IS_FIRST) | _ASKED_AGAIN)
+"""Query for the rows of `OPEN` that wait for no answer: what a commit can have made due."""
+
 _COUNT: Final = queue.CHANGE.values(attempts=_ROW.attempts + 1)
 
 
@@ -58,11 +71,14 @@ class Relay:
         answer rows, or change the audience of a letter."""
 
     async def run(self) -> None:
-        """Send all due rows at every commit, until cancelled."""
+        """Send what is due at every commit, and look through all open rows now and then, until cancelled."""
+        last = -LOOK_EVERY
         while True:
             self._seat.ledger.changed.clear()
+            whole = time.monotonic() - last >= LOOK_EVERY
             try:
-                await self.once()
+                await self.once(whole=whole)
+                last = time.monotonic() if whole else last
             except* SQLAlchemyError as errors:  # a full disk, a held file: tried again
                 telemetry.handled("not_available", error=type(errors.exceptions[0]).__name__)
             try:
@@ -71,21 +87,44 @@ class Relay:
             except TimeoutError:
                 pass
 
-    async def once(self) -> None:
-        """Sign and send all due rows: the first open row of each case, and rows to be sent again."""
+    async def once(self, *, whole: bool = True) -> None:
+        """Sign and send all due rows: the first open row of each case, and rows to be sent again.
+
+        Unless *whole*, rows that wait for an answer are left out: only time can make them due.
+        """
         if self._seat.held_up == "entry_not_asked":
             await self._alarm()
             return
         with self._seat.ledger.read() as tx:
-            rows = tx.execute(_OPEN).all()
-        cases: dict[str, list[Row[Any]]] = {}
-        for row in rows:
-            cases.setdefault(row.subject, []).append(row)
-        for tried in self._tried.keys() - {(row.seq, row.state) for row in rows}:
-            del self._tried[tried]
+            rows = tx.execute(OPEN if whole else NEW).all()
+        if whole:
+            for tried in self._tried.keys() - {(row.seq, row.state) for row in rows}:
+                del self._tried[tried]
+        to_sign, to_repeat = self._sorted(rows)
+        due = {row.seq: record for row, record in [*await self._repeated(to_repeat), *await self._signed(to_sign)]}
         async with asyncio.TaskGroup() as tasks:
-            for of_case in cases.values():
-                tasks.create_task(self._case(of_case))
+            for _, of_case in groupby((row for row in rows if row.seq in due), key=lambda row: row.subject):
+                tasks.create_task(self._out_in_order([(row, due[row.seq]) for row in of_case]))
+
+    def _sorted(self, rows: Iterable[Row[Any]]) -> tuple[list[Row[Any]], list[Row[Any]]]:
+        """Return of the due *rows* those to be signed now, at most one of each case, and those to be sent again."""
+        to_sign: list[Row[Any]] = []
+        to_repeat: list[Row[Any]] = []
+        may_sign = self.caught_up.is_set() and not self._seat.held_up
+        past = ""
+        for row in rows:
+            if row.subject == past:
+                continue
+            if row.state == "closed":
+                if row.bytes and self._due(row):
+                    to_repeat.append(row)
+                continue
+            past = row.subject  # what stands behind an open row waits for its answer
+            if row.state == "signed" and (row.again or self._due(row)):
+                to_repeat.append(row)
+            elif row.state == "waiting" and may_sign and self._due(row):
+                to_sign.append(row)
+        return to_sign, to_repeat
 
     async def _alarm(self) -> None:
         """Report that another party may speak as this agency, or read its letters: a person has to look."""
@@ -100,58 +139,82 @@ class Relay:
         self._alarmed = number
         telemetry.handled("alarm", code="entry_not_asked")
 
-    async def _case(self, rows: Iterable[Row[Any]]) -> None:
-        for row in rows:
-            try:
-                if row.state != "closed":
-                    await self._head(row)
-                    return
-                if row.bytes and self._due(row):
-                    await self._once_more(row, again=1)
-            except SQLAlchemyError:
-                raise
-            except Exception as error:  # noqa: BLE001 - a mistake about one case must not keep the others from being sent
-                self._put_off(row.seq, row.state)
-                telemetry.handled("not_sent", type=row.type, id=row.id, error=type(error).__name__)
-                return
+    async def _repeated(self, rows: list[Row[Any]]) -> list[tuple[Row[Any], Record]]:
+        """Count one more attempt of each of *rows*; return each with its bytes."""
+        if not rows:
+            return []
+        async with self._seat.ledger.write() as tx:
+            found = [(row, self._counted(tx, row)) for row in rows]
+        return [(row, record) for row, record in found if record is not None]
 
-    async def _once_more(self, row: Row[Any], again: int = 0) -> None:
+    def _counted(self, tx: Connection, row: Row[Any]) -> Record | None:
         # An answered row stays marked until the same receipt comes again; an unanswered row is sent again anyway.
-        async with self._seat.ledger.write() as tx:
-            tx.execute(_COUNT, {"row": row.seq, "again": again})
-            whole = verdicts.row_of(tx, row.subject, row.id)
-        if whole is not None:
-            await self._out(whole, queue.to_send(whole))
+        tx.execute(_COUNT, {"row": row.seq, "again": int(row.state == "closed")})
+        whole = verdicts.row_of(tx, row.subject, row.id)
+        try:
+            return queue.to_send(whole) if whole is not None else None
+        except (WireError, ValueError, TypeError) as error:
+            self._failed(row, error)
+            return None
 
-    async def _head(self, row: Row[Any]) -> None:
-        if row.state == "signed":
-            if row.again or self._due(row):
-                await self._once_more(row)
-            return
-        if not self.caught_up.is_set() or self._seat.held_up or not self._due(row):
-            return
-        sealed = None
-        self._seat.renew()
-        async with self._seat.ledger.write() as tx:
-            now = verdicts.row_of(tx, row.subject, row.id)
-            if now is None or now.state != "waiting":
-                return
-            made = queue.sign(self._seat, self._desk.cases, tx, now)
-            if isinstance(made, queue.Refused):
-                said = verdicts.fail(self._seat, tx, now, made)
-                if said is not None:
-                    self._desk.take_back(tx, said, made.code)
-            else:
-                sealed = made
-        if sealed is not None:
-            await self._out(row, sealed.record, state="signed")
+    async def _signed(self, rows: list[Row[Any]]) -> list[tuple[Row[Any], Record]]:
+        """Sign *rows*, which are of different cases, in as few transactions as possible; return those with bytes to send."""
+        if rows:
+            self._seat.renew()
+        found = []
+        for start in range(0, len(rows), TOGETHER):
+            found += await self._together(rows[start : start + TOGETHER])
+        return found
+
+    async def _together(self, rows: list[Row[Any]]) -> list[tuple[Row[Any], Record]]:
+        """Sign *rows* in one transaction. A row that cannot be signed is dealt with in a transaction of its own."""
+        found: list[tuple[Row[Any], Record]] = []
+        alone: list[Row[Any]] = []
+        try:
+            async with self._seat.ledger.write() as tx:
+                for row in rows:
+                    made = self._sign(tx, row, is_alone=len(rows) == 1)
+                    if isinstance(made, queue.Sealed):
+                        found.append((row, made.record))
+                    elif made is not None:
+                        alone.append(row)
+        except SQLAlchemyError:
+            raise
+        except Exception as error:  # noqa: BLE001 - a mistake about one case must not keep the others from being sent
+            found, alone = [], rows if len(rows) > 1 else []
+            if not alone:
+                self._failed(rows[0], error)
+        for row in alone:
+            found += await self._together([row])
+        return found
+
+    def _sign(self, tx: Connection, row: Row[Any], *, is_alone: bool) -> queue.Sealed | queue.Refused | None:
+        """Sign *row* within *tx*; a refused row is closed only if it *is_alone* there, since the procedure takes it back."""
+        now = verdicts.row_of(tx, row.subject, row.id)
+        if now is None or now.state != "waiting":
+            return None
+        made = queue.sign(self._seat, self._desk.cases, tx, now)
+        if isinstance(made, queue.Refused) and is_alone:
+            event = verdicts.fail(self._seat, tx, now, made)
+            if event is not None:
+                self._desk.take_back(tx, event, made.code)
+            return None
+        return made
+
+    def _failed(self, row: Row[Any], error: Exception) -> None:
+        self._put_off(row.seq, row.state)
+        telemetry.handled("not_sent", type=row.type, id=row.id, error=type(error).__name__)
 
     def _due(self, row: Row[Any]) -> bool:
         last, times = self._tried.get((row.seq, row.state), (0.0, 0))
         patience = min(FIRST_PATIENCE * 2 ** max(times - 1, 0), LONGEST_PATIENCE)
         return times == 0 or time.monotonic() - last >= patience
 
-    async def _out(self, row: Row[Any], record: Record, *, state: str | None = None) -> None:
+    async def _out_in_order(self, due: Iterable[tuple[Row[Any], Record]]) -> None:
+        for row, record in due:
+            await self._out(row, record)
+
+    async def _out(self, row: Row[Any], record: Record) -> None:
         outcome, error = "sent", {}
         of_event = {"event_type": row.type, "event_id": row.id, "traceparent": row.traceparent}
         with telemetry.sent(**of_event) as span:
@@ -161,9 +224,8 @@ class Relay:
             except Exception as failed:  # noqa: BLE001 - unknown, not failed: the row is sent again
                 outcome, error = "not_sent", {"error": type(failed).__name__}
             span.said(outcome)
-        telemetry.handled(
-            outcome, type=row.type, id=row.id, attempt=self._put_off(row.seq, state or row.state), **error
-        )
+        state = "signed" if row.state == "waiting" else row.state
+        telemetry.handled(outcome, type=row.type, id=row.id, attempt=self._put_off(row.seq, state), **error)
 
     def _put_off(self, seq: int, state: str) -> int:
         times = self._tried.get((seq, state), (0.0, 0))[1] + 1

@@ -6,10 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import Select
 from sqlalchemy.exc import OperationalError
 
 from agencies import CASE, SIGNAL, town
 from desk.given import CANARY, REF, FakeRegistrar, desk_of
+from nrmbus.desk import relay
+from nrmbus.desk.http import views
 from nrmbus.desk.outbox import queue
 from nrmbus.desk.relay import through
 from nrmbus.directory import RUNNING, SERVICES, Directory
@@ -424,3 +427,34 @@ async def test_a_ledger_that_is_full_stops_the_relay_only_as_long_as_it_is(
         await asyncio.gather(running, return_exceptions=True)
 
         assert len(given.sent) == 1
+
+
+@pytest.mark.parametrize("query", [relay.OPEN, relay.NEW, views.OPEN_ROWS])
+async def test_a_look_at_what_is_due_reads_no_answered_row(query: Select[Any], tmp_path: Path) -> None:
+    """The relay looks at every commit, so a look costs the same however many events the agency has published."""
+    async with desk_of("ngo-a", tmp_path) as given:
+        with given.desk.seat.ledger.read() as tx:
+            bare = str(query.compile(tx.engine, compile_kwargs={"literal_binds": True}))
+            plan = [row.detail for row in tx.exec_driver_sql(f"EXPLAIN QUERY PLAN {bare}")]
+
+        assert not [step for step in plan if step.startswith("SCAN")], plan
+
+
+async def test_many_cases_are_signed_in_one_transaction(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What waits together is committed together, and one event that cannot be signed holds up no other."""
+    cases = [f"{number:02x}" * 16 for number in range(20)]
+    whole = queue.sign
+
+    def refusing(seat: Any, view: Any, tx: Any, row: Any) -> Any:
+        return queue.Refused("too_large") if row.subject == cases[7] else whole(seat, view, tx, row)
+
+    async with desk_of("ngo-a", tmp_path) as given:
+        for case in cases:
+            await given.ask(**signal_(case=case))
+        monkeypatch.setattr(queue, "sign", refusing)
+        before = given.desk.seat.ledger.count
+        sent = await given.out()
+
+        assert [decode(each).subject for each in sent] == [case for case in cases if case != cases[7]]
+        assert given.desk.seat.ledger.count == before + 2, "one commit for all, and one for the event that was refused"
+        assert [row.subject for row in await given.rows("outbox") if row.verdict == "failed"] == [cases[7]]

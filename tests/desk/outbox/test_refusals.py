@@ -10,6 +10,8 @@ import pytest
 from agencies import CASE, SIGNAL, town
 from desk.given import desk_of
 from nrmbus.wire.errors import SENTENCES
+from nrmbus.wire.record import Record
+from patience import eventually
 
 EVENT: dict[str, Any] = {"type": "case.signal_recorded", "data": SIGNAL}
 ID = "01890000-0000-7000-8000-000000000001"
@@ -58,8 +60,13 @@ async def test_a_reading_that_the_registrar_refused_says_by_which_rule(tmp_path:
         cited = here.town.rules.profile.refusals["G-05"]
 
         async def refuse() -> None:
-            while not (sent := await here.out()):
-                pass
+            sent: list[Record] = []
+
+            async def out() -> bool:
+                sent.extend(await here.out())
+                return bool(sent)
+
+            await eventually("the desk asks the registrar", out)
             await here.hear(here.registrar.refuse(sent[0], cited.code, "G-05"))
 
         asking = here.door.post(f"/v1/cases/{CASE}/reads", params={"what": "case", "actor": "S-1"})

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from sqlalchemy import Connection, create_engine, event, inspect
+from sqlalchemy.engine.interfaces import ReflectedIndex
 
 from agencies import BUS, CASE, SIGNAL, town
 from desk.given import BED, CANARY, REF, FakeRegistrar, Given, Read, desk_of, killed_at_call
@@ -267,6 +268,12 @@ async def test_a_reader_cannot_write(tmp_path: Path) -> None:
             tx.exec_driver_sql("DELETE FROM meta")
 
 
+def _index(index: ReflectedIndex) -> str:
+    """Return an index in words, with the condition of its rows."""
+    only = {name: str(condition) for name, condition in index.get("dialect_options", {}).items()}
+    return str({**index, "dialect_options": only})
+
+
 def described(path: Path) -> dict[str, Any]:
     """Return the tables of a ledger, with columns, keys and indexes."""
     engine = create_engine(f"sqlite:///{path}")
@@ -279,7 +286,7 @@ def described(path: Path) -> dict[str, Any]:
             ],
             found.get_pk_constraint(name),
             sorted(map(str, found.get_unique_constraints(name))),
-            sorted(map(str, found.get_indexes(name))),
+            sorted(map(_index, found.get_indexes(name))),
             sorted(map(str, found.get_foreign_keys(name))),
         )
         for name in found.get_table_names()

@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping
 from typing import Any, Final
 
-from sqlalchemy import Connection, Row, func, select
+from sqlalchemy import Connection, Row, func, literal_column, select
 
 from nrmbus.desk import versions
 from nrmbus.desk.access import opening
@@ -31,6 +31,16 @@ STOP: Final = "D-STOP"
 """The duty to answer a withdrawal of consent."""
 
 _OUTBOX, _EVENTS, _TASKS = tables.outbox.c, tables.events.c, tables.tasks.c
+
+OPEN_ROWS: Final = (
+    select(func.count())
+    .select_from(tables.outbox)
+    .where(_OUTBOX.state.in_(("waiting", "signed")) | (_OUTBOX.again == literal_column("1")))
+)
+"""Query for the number of events without an answer, or to be sent again."""
+
+_POSITIONS: Final = select(tables.positions.c.partition, tables.positions.c.inbox_number)
+_OPEN_TASKS: Final = select(func.count()).select_from(tables.tasks).where(_TASKS.done.is_(None))
 
 
 def _there(mapping: Mapping[str, Any]) -> dict[str, Any]:
@@ -365,13 +375,8 @@ class Shown:
 
 
 def _position(tx: Connection) -> dict[str, Any]:
-    open_rows = (
-        select(func.count()).select_from(tables.outbox).where((_OUTBOX.state != "closed") | (_OUTBOX.again == 1))
-    )
-    read = tx.execute(select(tables.positions.c.partition, tables.positions.c.inbox_number))
-    open_tasks = select(func.count()).select_from(tables.tasks).where(_TASKS.done.is_(None))
     return {
-        "inbox": {str(row.partition): row.inbox_number for row in read},
-        "outbox_open": tx.scalar(open_rows),
-        "tasks": tx.scalar(open_tasks),
+        "inbox": {str(row.partition): row.inbox_number for row in tx.execute(_POSITIONS)},
+        "outbox_open": tx.scalar(OPEN_ROWS),
+        "tasks": tx.scalar(_OPEN_TASKS),
     }

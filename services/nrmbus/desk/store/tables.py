@@ -142,6 +142,7 @@ outbox: Final = Table(
     CheckConstraint("state in ('waiting', 'signed', 'closed')", name="outbox_state"),
     Index("outbox_open", "state", "subject", "turn", "seq"),
     Index("outbox_by_id", "id"),
+    Index("outbox_again", "again", sqlite_where=text("again = 1")),
     comment="What this agency wants to say, said, and was answered",
 )
 

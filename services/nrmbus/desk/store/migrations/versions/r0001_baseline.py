@@ -42,6 +42,7 @@ TABLES = (
     """,
     "CREATE INDEX outbox_open ON outbox (state, subject, turn, seq)",
     "CREATE INDEX outbox_by_id ON outbox (id)",
+    "CREATE INDEX outbox_again ON outbox (again) WHERE again = 1",
     "CREATE TABLE sequences (subject TEXT NOT NULL, next INTEGER NOT NULL, PRIMARY KEY (subject))",
     """
     CREATE TABLE reads (
