@@ -3,18 +3,20 @@
 import asyncio
 import sqlite3
 import threading
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import Connection, select
 from sqlalchemy.exc import IntegrityError, OperationalError
 
 from agencies import BUS
 from nrmbus.desk.store import ledger as ledger_module
-from nrmbus.desk.store.ledger import Ledger, Position
+from nrmbus.desk.store import tables
+from nrmbus.desk.store.ledger import Ledger, Position, open_task
 from patience import eventually
 
 DUE = Position(inbox_number=1, digest="1" * 64, next_offset=1)
@@ -202,3 +204,102 @@ async def test_a_writer_that_is_cancelled_while_another_program_writes_leaves_th
 
             assert on_disk(ledger) == []
             await advanced(ledger)
+
+
+def task(ledger: Ledger, name: str, told: list[str]) -> Callable[[Connection], str]:
+    """Return work that opens a task called *name*, and is remembered in *told* after the commit."""
+
+    def work(tx: Connection) -> str:
+        open_task(tx, opened="", subject="", event_id=None, kind=name, about="{}")
+        ledger.then(lambda: told.append(name))
+        return name
+
+    return work
+
+
+def tasks_of(ledger: Ledger) -> list[Any]:
+    """Return the kinds of all tasks."""
+    with ledger.read() as tx:
+        return [row.kind for row in tx.execute(select(tables.tasks).order_by(tables.tasks.c.id))]
+
+
+async def test_work_that_waits_together_is_committed_together(tmp_path: Path) -> None:
+    """Ten writers that wait for the disk need one commit, in the order in which they came."""
+    async with opened(tmp_path) as ledger:
+        names, told = [f"task-{number}" for number in range(10)], list[str]()
+        before = ledger.count
+
+        assert await asyncio.gather(*(ledger.together(task(ledger, name, told)) for name in names)) == names
+        assert (tasks_of(ledger), told, ledger.count) == (names, names, before + 1)
+
+
+async def test_work_that_comes_during_a_commit_is_in_the_next_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody is answered before its own commit is on disk."""
+    async with opened(tmp_path) as ledger:
+        with slow_disk(monkeypatch) as disk:
+            first = asyncio.create_task(ledger.together(task(ledger, "first", [])))
+            await eventually("the first commit is under way", disk.asked.is_set)
+            later = [asyncio.create_task(ledger.together(task(ledger, f"later-{each}", []))) for each in range(3)]
+            await asyncio.sleep(0)
+            assert (tasks_of(ledger), [each.done() for each in (first, *later)]) == ([], [False] * 4)
+            disk.may_go_on.set()
+            await asyncio.gather(first, *later)
+
+            assert tasks_of(ledger) == ["first", "later-0", "later-1", "later-2"]
+
+
+async def test_work_that_raises_is_undone_alone(tmp_path: Path) -> None:
+    """A mistake in one request fails this request, and takes nothing from the others in the same commit."""
+    async with opened(tmp_path) as ledger:
+        told: list[str] = []
+        good = task(ledger, "good", told)
+
+        def bad(tx: Connection) -> None:
+            task(ledger, "bad", told)(tx)
+            ledger.advance(tx, 0, DUE)
+            raise ZeroDivisionError
+
+        found = await asyncio.gather(*map(ledger.together, (good, bad, good)), return_exceptions=True)
+
+        assert [str(each) if isinstance(each, str) else type(each) for each in found] == [
+            "good",
+            ZeroDivisionError,
+            "good",
+        ]
+        assert (tasks_of(ledger), told, dict(ledger.positions)) == (["good", "good"], ["good", "good"], {})
+
+
+async def test_a_shared_commit_that_fails_fails_for_everyone(tmp_path: Path) -> None:
+    """If the disk refuses the commit, nobody is told that it was done, and memory stays as the disk is."""
+    async with opened(tmp_path) as ledger:
+        told: list[str] = []
+
+        def orphan(tx: Connection) -> None:
+            tx.exec_driver_sql("PRAGMA defer_foreign_keys=ON")
+            tx.exec_driver_sql(ORPHAN)
+
+        both = (task(ledger, "good", told), orphan)
+        found = await asyncio.gather(*map(ledger.together, both), return_exceptions=True)
+
+        assert [type(each) for each in found] == [IntegrityError] * 2
+        assert (tasks_of(ledger), told) == ([], [])
+        await ledger.together(task(ledger, "after", told))
+        assert (tasks_of(ledger), told) == (["after"], ["after"])
+
+
+async def test_a_caller_that_gave_up_holds_up_nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The work of a request whose client has gone is not done, unless its commit is under way already."""
+    async with opened(tmp_path) as ledger:
+        with slow_disk(monkeypatch) as disk:
+            asking = [asyncio.create_task(ledger.together(task(ledger, each, []))) for each in ("under way",)]
+            await eventually("a commit is under way", disk.asked.is_set)
+            asking += [asyncio.create_task(ledger.together(task(ledger, each, []))) for each in ("gone", "stays")]
+            await asyncio.sleep(0)
+            asking[0].cancel()
+            asking[1].cancel()
+            disk.may_go_on.set()
+            await asking[2]
+
+            assert tasks_of(ledger) == ["under way", "stays"]

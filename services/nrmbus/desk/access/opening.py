@@ -205,5 +205,8 @@ def can_open(row: Row[Any]) -> bool:
 
 async def put(desk: Desk, drafts: Iterable[Draft]) -> list[tuple[str, str]]:
     """Put *drafts* into the outbox in one transaction; return subject and id of each."""
-    async with desk.seat.ledger.write() as tx:
+
+    def place(tx: Connection) -> list[tuple[str, str]]:
         return [(draft.subject, queue.put(desk.seat, tx, draft, origin="door")) for draft in drafts]
+
+    return await desk.seat.ledger.together(place)

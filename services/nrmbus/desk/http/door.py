@@ -16,7 +16,7 @@ from fastapi import Path as PathParam
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import StringConstraints
-from sqlalchemy import update
+from sqlalchemy import Connection, update
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -120,16 +120,18 @@ class Door:
         wanted, canonical = event_request.read(await body_of(request))
         drafts = event_request.drafts_of(self._seat, wanted, versions.asked(speaks or (), self._desk.speaks))
         await recipients.see(self._seat, wanted)
-        async with self._ledger.write() as tx:
-            drafts = repeated.in_its_case(self._seat, tx, wanted, canonical, drafts)
-            for draft in drafts:
-                try:
-                    queue.put(
-                        self._seat, tx, draft, origin="door", asked=event_request.known_by(self._seat, canonical)[0]
-                    )
-                except WireError as error:
-                    raise of_wire(error) from None
-        ids = [(draft.subject, draft.id or "") for draft in drafts]
+
+        def put(tx: Connection) -> list[tuple[str, str]]:
+            placed = repeated.in_its_case(self._seat, tx, wanted, canonical, drafts)
+            digest = event_request.known_by(self._seat, canonical)[0]
+            for draft in placed:
+                queue.put(self._seat, tx, draft, origin="door", asked=digest)
+            return [(draft.subject, draft.id or "") for draft in placed]
+
+        try:
+            ids = await self._ledger.together(put)
+        except WireError as error:
+            raise of_wire(error) from None
         answer = await self._until(lambda: self._said(ids), lambda found: found["verdict"] != "pending", wait)
         return JSONResponse(answer, 202 if answer["verdict"] == "pending" else 200)
 

@@ -107,11 +107,13 @@ async def record_reads(
     """
     row = {"at": seat.stamp(), "who": who, "purpose": purpose}
     about = {"subject": signed.subject, "source": signed.source, "event": signed.id}
-    async with seat.ledger.write() as tx:
-        if (shut := why_shut(tx)) is not None:
-            return shut
-        tx.execute(_PUT_READS, [{**row, **about, "part": part} for part in parts])
-    return None
+
+    def record(tx: Connection) -> Shut | None:
+        if (shut := why_shut(tx)) is None:
+            tx.execute(_PUT_READS, [{**row, **about, "part": part} for part in parts])
+        return shut
+
+    return await seat.ledger.together(record)
 
 
 def _open(

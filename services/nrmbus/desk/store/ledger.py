@@ -16,7 +16,7 @@ from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Final, Self
+from typing import Any, Final, Self, TypeVar
 
 from sqlalchemy import (
     Connection,
@@ -32,10 +32,12 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.sqlite import Insert
 from sqlalchemy.dialects.sqlite import insert as upsert
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import OperationalError, SQLAlchemyError
 
 from nrmbus.desk.errors import DeskError
 from nrmbus.desk.store import schema, tables
+
+_T = TypeVar("_T")
 
 FILE: Final = "ledger.sqlite"
 _BUSY_SECONDS: Final = 5
@@ -127,6 +129,28 @@ def _begin_patiently(connection: Connection) -> RootTransaction:
         driver.execute(f"PRAGMA {_busy_timeout(0)}")
 
 
+@dataclass(slots=True)
+class _Waiting:
+    """Work that waits for a shared transaction, and the caller that waits for its answer."""
+
+    work: Callable[[Connection], Any]
+    answer: asyncio.Future[Any]
+    result: Any = None
+    error: BaseException | None = None
+
+    def succeed(self) -> None:
+        """Give the caller the result, or the error of its own work."""
+        if self.error is not None:
+            self.fail(self.error)
+        elif not self.answer.done():
+            self.answer.set_result(self.result)
+
+    def fail(self, error: BaseException) -> None:
+        """Raise *error* for the caller, if the caller still waits."""
+        if not self.answer.done():
+            self.answer.set_exception(error if isinstance(error, Exception) else DeskError("not_available"))
+
+
 class Ledger:
     """One agency's ledger on one bus."""
 
@@ -143,6 +167,9 @@ class Ledger:
         self._disk = ThreadPoolExecutor(1, thread_name_prefix="ledger")
         """Thread that waits for the disk; uses the writer's connection only while the event loop waits for it."""
         self._turn = asyncio.Lock()
+        self._waiting: list[_Waiting] = []
+        """Work for the next shared transaction."""
+        self._sharing: asyncio.Task[None] | None = None
         self._positions: dict[int, Position] = {}
         self._due: dict[int, Position] = {}
         self._beginnings: dict[int, Beginning] = {}
@@ -237,6 +264,51 @@ class Ledger:
             self.commits.notify_all()
         if is_cancelled:
             raise asyncio.CancelledError
+
+    async def together(self, work: Callable[[Connection], _T]) -> _T:
+        """Do *work* in a writing transaction that it shares with the others who wait; return when the disk has it.
+
+        If *work* raises, it alone is undone. If the commit fails, it fails for all. *work* reads the ledger and no memory
+        that follows commits, since others may have written before it in the same transaction.
+        """
+        answer: asyncio.Future[_T] = asyncio.get_running_loop().create_future()
+        self._waiting.append(_Waiting(work, answer))
+        if self._sharing is None or self._sharing.done():
+            self._sharing = asyncio.create_task(self._share())
+        return await answer
+
+    async def _share(self) -> None:
+        while self._waiting:
+            taken: list[_Waiting] = []
+            try:
+                async with self.write() as tx:
+                    taken, self._waiting = self._waiting, []
+                    for each in taken:
+                        if not each.answer.done():  # its caller may have given up
+                            self._do(tx, each)
+            except BaseException as error:
+                refused, self._waiting = (taken, self._waiting) if taken else (self._waiting, [])
+                for each in refused:
+                    each.fail(error)
+                if not isinstance(error, Exception):
+                    raise
+            else:
+                for each in taken:
+                    each.succeed()
+
+    def _do(self, tx: Connection, each: "_Waiting") -> None:
+        due, then = dict(self._due), len(self._then)
+        tried = tx.begin_nested()
+        try:
+            each.result = each.work(tx)
+            tried.commit()
+        except BaseException as error:
+            tried.rollback()
+            self._due = due
+            del self._then[then:]
+            if not isinstance(error, Exception) or isinstance(error, SQLAlchemyError):
+                raise
+            each.error = error
 
     async def _begin(self) -> RootTransaction:
         try:
