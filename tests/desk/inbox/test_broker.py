@@ -192,7 +192,7 @@ async def test_an_acknowledgement_that_fails_loses_nothing(tmp_path: Path) -> No
     """FastStream swallows the error of a commit; the ledger is what counts, so the record is dropped when it comes again."""
 
     class Unreachable(Offsets):
-        async def commit(self) -> None:
+        async def commit(self, offsets: object) -> None:
             raise ConnectionError
 
     async with desk_of("shelter", tmp_path) as given:

@@ -14,6 +14,7 @@ from faststream.kafka.response import KafkaPublishCommand
 
 from nrmbus.desk.desk import Desk
 from nrmbus.desk.inbox.transaction import InboxTransaction
+from nrmbus.desk.inbox.verify import Released
 
 
 class LedgerMiddleware(BaseMiddleware[KafkaPublishCommand, Any]):
@@ -32,6 +33,9 @@ class LedgerMiddleware(BaseMiddleware[KafkaPublishCommand, Any]):
         self, call_next: Callable[[StreamMessage[Any]], Awaitable[Any]], msg: StreamMessage[Any]
     ) -> Any:
         """Store the record in a transaction that stays open; pass a new event to a handler."""
+        record: Any = msg
+        if not isinstance(msg.raw_message, Released):
+            record.consumer = self._desk.acknowledgements.of(msg.raw_message, record.consumer)
         self._transaction = InboxTransaction(self._desk, msg.raw_message)
         await self._transaction.begin()
         if self._transaction.heard is None:

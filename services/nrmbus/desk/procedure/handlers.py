@@ -21,7 +21,7 @@ Inbox: TypeAlias = DefaultSubscriber
 _Heard = Annotated[Heard, Context("heard")]
 
 
-def _book(context: ContextRepo) -> Any:
+async def _book(context: ContextRepo) -> Any:  # FastStream would call a plain function in another thread
     return context.get("book")
 
 

@@ -1,0 +1,82 @@
+"""Acknowledgement of the inbox: what was committed, never more, and seldom enough to hold up nothing."""
+
+import asyncio
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from aiokafka import TopicPartition
+from aiokafka.errors import KafkaConnectionError
+
+from desk.given import BED, FakeRegistrar, desk_of, town
+from nrmbus.desk.inbox import acknowledgement
+from nrmbus.desk.inbox.acknowledgement import Acknowledgements
+from patience import eventually
+
+PARTITION = TopicPartition("nrm.inbox.shelter", 0)
+
+
+class Broker:
+    """Consumer that notes what it is asked to acknowledge, and fails as often as told."""
+
+    def __init__(self, failures: int = 0) -> None:
+        self.told: list[dict[TopicPartition, int]] = []
+        self.failures = failures
+
+    async def commit(self, offsets: Any) -> None:
+        """Note *offsets*."""
+        self.told.append(dict(offsets))
+        if len(self.told) <= self.failures:
+            raise KafkaConnectionError
+
+    def seek(self, partition: TopicPartition, offset: int) -> None:
+        """Do nothing."""
+
+
+def record(offset: int) -> Any:
+    """Return as much of a consumed record as is acknowledged."""
+    return SimpleNamespace(topic=PARTITION.topic, partition=PARTITION.partition, offset=offset)
+
+
+async def test_many_records_in_a_second_are_two_requests(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first record is acknowledged at once, and the others together soon after."""
+    monkeypatch.setattr(acknowledgement, "EVERY", 0.05)
+    broker, desk = Broker(), Acknowledgements()
+    for offset in range(20):
+        await desk.of(record(offset), broker).commit()
+    await eventually("the last record is acknowledged", lambda: broker.told[-1] == {PARTITION: 20})
+
+    assert broker.told[0] == {PARTITION: 1}
+    assert len(broker.told) < 20
+
+
+async def test_a_broker_that_is_away_is_told_next_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A request that fails in the background ends nothing: the next record acknowledges this one too."""
+    monkeypatch.setattr(acknowledgement, "EVERY", 0.01)
+    broker, desk = Broker(failures=2), Acknowledgements()
+    with pytest.raises(KafkaConnectionError):  # which FastStream logs, and goes on
+        await desk.of(record(0), broker).commit()
+    await desk.of(record(1), broker).commit()
+    await eventually("the second request has failed", lambda: len(broker.told) == 2)
+    await asyncio.sleep(0)
+    await desk.of(record(2), broker).commit()
+    await eventually("the third record is acknowledged", lambda: broker.told[-1] == {PARTITION: 3})
+
+
+async def test_a_record_in_work_is_never_acknowledged(tmp_path: Path) -> None:
+    """The offsets are those of committed records: how far the consumer has read beyond them does not count."""
+    registrar = FakeRegistrar(town())
+    async with desk_of("shelter", tmp_path) as given:
+        broker = Broker()
+        for number in range(2):
+            bed = registrar.event("special-unit", "shelter.bed_requested", BED, case=f"{number:02x}" * 16)
+            sent = registrar.register(bed, to="shelter")
+            sent.consumer = broker  # type: ignore[assignment]  # as much of a consumer as is needed
+            await given.hear(sent)
+            due = {PARTITION: sent.offset + 1}
+
+            def is_told(due: dict[TopicPartition, int] = due) -> bool:
+                return broker.told[-1] == due
+
+            await eventually("it is acknowledged", is_told)
