@@ -49,7 +49,7 @@ _LIGHT: Final = select(
     _ROW.seq, _ROW.subject, _ROW.id, _ROW.type, _ROW.state, _ROW.again, _ROW.traceparent,
     _ROW.value.is_not(None).label("bytes"),
 ).order_by(_ROW.subject, _ROW.turn, _ROW.seq)  # fmt: skip
-OPEN: Final = _LIGHT.where(_ROW.state.in_(("waiting", "signed")) | _ASKED_AGAIN)
+OPEN: Final = _LIGHT.where((_ROW.state == "waiting") | (_ROW.state == "signed") | _ASKED_AGAIN)
 """Query for all rows that are unanswered, or to be sent again."""
 
 NEW: Final = _LIGHT.where(((_ROW.state == "waiting") & _IS_FIRST) | _ASKED_AGAIN)

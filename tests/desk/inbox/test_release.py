@@ -19,8 +19,8 @@ from nrmbus.desk.procedure.interface import Heard
 from nrmbus.desk.state import parking
 from nrmbus.fund import procedure as fund
 
-WRITES = 6
-"""Release of the records that `waiting` leaves: two recorded readings, three records, and the case set free."""
+WRITES = 5
+"""Release of the records that `waiting` leaves: two recorded readings, and three records."""
 
 
 @pytest.fixture(autouse=True)

@@ -13,7 +13,7 @@ from datetime import datetime
 from functools import partial
 from typing import Any, Final
 
-from sqlalchemy import Connection, Row, bindparam, select
+from sqlalchemy import Connection, Row, bindparam, or_, select
 
 from nrmbus.desk.desk import Desk
 from nrmbus.desk.erasure import rounds
@@ -49,7 +49,11 @@ _DESTROYED: Final = select(_EVENTS.position).where(
 _UNREAD_WORD: Final = (
     select(_PARKED.position)
     .join(tables.events, _EVENTS.position == _PARKED.position)
-    .where(_PARKED.subject == bindparam("subject"), _EVENTS.type.in_(_WITHDRAWING), _PARKED.error.in_(parking.NOT_READ))
+    .where(
+        _PARKED.subject == bindparam("subject"),
+        or_(*(_EVENTS.type == each for each in _WITHDRAWING)),
+        or_(*(_PARKED.error == each for each in parking.NOT_READ)),
+    )
     .limit(1)
 )
 

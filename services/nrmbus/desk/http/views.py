@@ -35,7 +35,7 @@ _OUTBOX, _EVENTS, _TASKS = tables.outbox.c, tables.events.c, tables.tasks.c
 OPEN_ROWS: Final = (
     select(func.count())
     .select_from(tables.outbox)
-    .where(_OUTBOX.state.in_(("waiting", "signed")) | (_OUTBOX.again == literal_column("1")))
+    .where((_OUTBOX.state == "waiting") | (_OUTBOX.state == "signed") | (_OUTBOX.again == literal_column("1")))
 )
 """Query for the number of events without an answer, or to be sent again."""
 

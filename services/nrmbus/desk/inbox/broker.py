@@ -80,6 +80,7 @@ def make_broker(where: Where, service: str, desk: Desk | None = None) -> KafkaBr
         security=BaseSecurity(ssl_context=context) if context else None,
         client_id=service,
         consumer_only=True,
+        apply_types=False,  # it would validate the event again, and ask for its context in another thread
         request_timeout_ms=_EVERY["request_timeout_ms"],
         metadata_max_age_ms=_EVERY["metadata_max_age_ms"],
         allow_auto_create_topics=False,

@@ -82,7 +82,7 @@ def _park(desk: Desk, tx: Connection, arrived: Delivered, position: int, error: 
 
 
 def _listen(desk: Desk, tx: Connection, record: Verified, arrived: Delivered, event: Event, position: int) -> Hearing:
-    view = desk.cases.view(tx, event.subject, up_to=position)
+    view = desk.cases.view(tx, event.subject, up_to=position, read={position: event})
     event, letter = versions.heard(event, record.opened.fields)
     heard = Heard(
         event=event, letter=letter, view=view, me=desk.seat.me,

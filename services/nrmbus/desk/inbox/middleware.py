@@ -15,6 +15,7 @@ from faststream.kafka.response import KafkaPublishCommand
 from nrmbus.desk.desk import Desk
 from nrmbus.desk.inbox.transaction import InboxTransaction
 from nrmbus.desk.inbox.verify import Released
+from nrmbus.desk.procedure.handlers import HEARING
 
 
 class LedgerMiddleware(BaseMiddleware[KafkaPublishCommand, Any]):
@@ -40,8 +41,11 @@ class LedgerMiddleware(BaseMiddleware[KafkaPublishCommand, Any]):
         await self._transaction.begin()
         if self._transaction.heard is None:
             return None
-        with self.context.scope("heard", self._transaction.heard), self.context.scope("book", self._desk.book):
+        hearing = HEARING.set((self._transaction.heard, self._desk.book))
+        try:
             answer = await call_next(msg)
+        finally:
+            HEARING.reset(hearing)
         if answer is not None:
             self._transaction.answer(answer)
         return answer

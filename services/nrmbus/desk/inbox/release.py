@@ -38,7 +38,7 @@ async def _release(desk: Desk, inbox: Inbox, subject: str) -> int:
             await inbox.process_message(_released(row, inbox_of(desk.seat.me)))
         except Exception:  # noqa: BLE001 - undone, and logged as retried; the answer says how many are left
             return _left(desk, subject)
-    async with desk.seat.ledger.write():  # nothing of the case can come in between
+    async with desk.seat.ledger.without_writers():  # nothing of the case can come in between
         left = _left(desk, subject)
         if not left:
             desk.parked.discard(subject)

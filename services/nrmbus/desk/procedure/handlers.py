@@ -4,29 +4,21 @@ A handler returns `Result`, which becomes outbox rows and tasks, or None where i
 """
 
 from collections.abc import Awaitable, Callable
-from typing import Annotated, Any, TypeAlias, Union
+from contextvars import ContextVar
+from typing import Any, Final, TypeAlias, Union
 
-from faststream import Context, ContextRepo, Depends, StreamMessage
+from faststream import StreamMessage
 from faststream.kafka.subscriber.usecase import DefaultSubscriber
 
 from nrmbus.desk.procedure.interface import Heard, Line, Result, lines_of
 from nrmbus.desk.procedure.roles import procedure_of
 from nrmbus.events.model import Data
-from nrmbus.rules import read
-from nrmbus.wire.envelope import decode
-from nrmbus.wire.record import Record
 
 Inbox: TypeAlias = DefaultSubscriber
 
-_Heard = Annotated[Heard, Context("heard")]
-
-
-async def _book(context: ContextRepo) -> Any:  # FastStream would call a plain function in another thread
-    return context.get("book")
-
-
-_Book = Annotated[Any, Depends(_book)]
-"""The procedure's book as it was before this event."""
+HEARING: Final[ContextVar[tuple[Heard, Any]]] = ContextVar("hearing")
+"""Event that a handler hears, and the procedure's book as it was before. FastStream's own ``Context`` and ``Depends``
+would be asked in another thread, for each event."""
 
 
 def about(*types: type[Data]) -> Callable[[StreamMessage[Any]], Awaitable[bool]]:
@@ -42,19 +34,17 @@ def about(*types: type[Data]) -> Callable[[StreamMessage[Any]], Awaitable[bool]]
 def _handle(line: Line[Any], inbox: Inbox) -> None:
     """Subscribe *line* to its types, under the line's name and text for AsyncAPI."""
 
-    async def handler(event: Any, heard: _Heard, book: _Book) -> Result | None:  # noqa: ARG001 - FastStream decodes to its type
-        return line(heard, book)
+    async def handler(event: Any) -> Result | None:  # noqa: ARG001 - AsyncAPI shows its type
+        return line(*HEARING.get())
 
     handler.__name__, handler.__doc__ = line.name, line.text
     handler.__annotations__["event"] = Union[line.types]  # noqa: UP007 - of a tuple that is only known here
     inbox(filter=about(*line.types))(handler)
 
 
-async def data_of(message: StreamMessage[Any]) -> Data:
-    """Decode the event's data for FastStream, in the version that procedures read. The record is verified already."""
-    raw = message.raw_message
-    submitted, _ = Record(raw.key, raw.value, tuple(raw.headers)).split()
-    return read(decode(submitted).event()).data
+async def data_of(_: StreamMessage[Any]) -> Data:
+    """Return the event's data for FastStream: verified and read already, in the version that procedures read."""
+    return HEARING.get()[0].event.data
 
 
 def join(role: str | None, inbox: Inbox) -> None:
@@ -64,5 +54,5 @@ def join(role: str | None, inbox: Inbox) -> None:
         _handle(line, inbox)
 
     @inbox
-    async def leave_to_a_person() -> None:
+    async def leave_to_a_person(event: Any) -> None:
         """Everything else: a task for a person; receipts and answers close rows and need nobody."""

@@ -3,6 +3,7 @@
 import json
 from collections import OrderedDict
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any, Final
 
 from sqlalchemy import Connection, Row, bindparam, select
@@ -72,18 +73,23 @@ class Cases:
         self._seat = seat
         self._kept: OrderedDict[str, tuple[int, View]] = OrderedDict()
 
-    def view(self, tx: Connection, subject: str, up_to: int | None = None) -> View:
-        """Return this desk's view of the case in *tx*, or its view after the event at position *up_to*."""
+    def view(
+        self, tx: Connection, subject: str, up_to: int | None = None, read: Mapping[int, Event] = MappingProxyType({})
+    ) -> View:
+        """Return this desk's view of the case in *tx*, or its view after the event at position *up_to*.
+
+        *read* has events, by position, that need not be read from their rows.
+        """
         position, view = self._kept.get(subject, (0, None))
         if view is None or (up_to is not None and up_to < position):
             position, view = 0, self._seat.rules.start(subject)
         until = NEWEST if up_to is None else up_to
         for row in tx.execute(_AFTER, {"subject": subject, "position": position, "until": until}).all():
-            view = self._after(view, row)
+            view = self._after(view, row, read.get(row.position) or event_of(row))
         return view
 
-    def _after(self, view: View, row: Row[Any]) -> View:
-        event, registered = event_of(row), times.read(row.registered)
+    def _after(self, view: View, row: Row[Any], event: Event | None) -> View:
+        registered = times.read(row.registered)
         if event is None or registered is None:
             return view
         return self._seat.rules.evolve(view, Fact.of(event, tuple(json.loads(row.recipients)), registered, row.number))

@@ -265,6 +265,12 @@ class Ledger:
         if is_cancelled:
             raise asyncio.CancelledError
 
+    @asynccontextmanager
+    async def without_writers(self) -> AsyncIterator[None]:
+        """Let no transaction write while the block runs, so that what the block reads is also what memory says."""
+        async with self._turn:
+            yield
+
     async def together(self, work: Callable[[Connection], _T]) -> _T:
         """Do *work* in a writing transaction that it shares with the others who wait; return when the disk has it.
 
