@@ -238,7 +238,7 @@ def _events(folder: BusFolder, count: int, names: Sequence[str] = FROM) -> list[
     """Return *count* signals without a letter, a case each, which the agency `TO` hears of."""
     now = datetime.now(UTC).replace(microsecond=0) - timedelta(seconds=1)
     agencies = agencies_of(folder, -(-count // len(names)), names, TO)
-    return [agency.say(subject, now, 1) for agency in agencies for subject in agency.cases][:count]
+    return [agency.submit(subject, now, 1) for agency in agencies for subject in agency.cases][:count]
 
 
 def _referrals(folder: BusFolder, count: int) -> tuple[list[Submission], list[Submission]]:

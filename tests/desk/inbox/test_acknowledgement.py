@@ -9,7 +9,8 @@ import pytest
 from aiokafka import TopicPartition
 from aiokafka.errors import KafkaConnectionError
 
-from desk.given import BED, FakeRegistrar, desk_of, town
+from agencies import town
+from desk.given import BED, FakeRegistrar, desk_of
 from nrmbus.desk.inbox import acknowledgement
 from nrmbus.desk.inbox.acknowledgement import Acknowledgements
 from patience import eventually

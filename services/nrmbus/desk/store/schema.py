@@ -8,7 +8,7 @@ import sqlite3
 from contextlib import closing
 from functools import cache
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from sqlalchemy import Engine, create_engine, create_mock_engine, event
 from sqlalchemy.pool import NullPool
@@ -77,7 +77,12 @@ def _fresh(engine: Engine) -> None:
 def _statements() -> tuple[str, ...]:
     """Return what makes every table and index, in order of their references; compiled once a process."""
     made: list[str] = []
-    METADATA.create_all(create_mock_engine("sqlite://", lambda ddl, *_, **__: made.append(str(ddl))), checkfirst=False)
+
+    def add(statement: Any, *_: Any, **__: Any) -> None:
+        made.append(str(statement.compile(dialect=engine.dialect)))  # else the condition of an index is left out
+
+    engine = create_mock_engine("sqlite://", add)
+    METADATA.create_all(engine, checkfirst=False)
     return tuple(made)
 
 
