@@ -8,7 +8,6 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, func, select
 
-from nrmbus.desk.inbox.acknowledgement import Acknowledgements
 from nrmbus.desk.outbox import queue
 from nrmbus.desk.procedure.interface import Result, Settings, refused
 from nrmbus.desk.state import beginnings, book
@@ -57,8 +56,6 @@ class Desk:
         """(partition, offset) -> number of failed tries."""
         self.set_aside = 0
         """Number of inbox records that this desk does not trust."""
-        self.acknowledgements = Acknowledgements()
-        """What the broker is told of the handled records."""
         self.assigned = asyncio.Event()
         """Set once this desk may read the inbox."""
         self.progress = time.monotonic()

@@ -21,6 +21,7 @@ from nrmbus.bus.kafka import clients
 from nrmbus.bus.reach import Where, reach
 from nrmbus.desk.desk import Desk
 from nrmbus.desk.errors import DeskError
+from nrmbus.desk.inbox.acknowledgement import Acknowledgements
 from nrmbus.desk.inbox.middleware import LedgerMiddleware
 from nrmbus.desk.procedure.handlers import Inbox, data_of, join
 from nrmbus.wire.names import inbox_of
@@ -85,7 +86,7 @@ def make_broker(where: Where, service: str, desk: Desk | None = None) -> KafkaBr
         metadata_max_age_ms=_EVERY["metadata_max_age_ms"],
         allow_auto_create_topics=False,
         graceful_timeout=_GRACE_SECONDS,
-        middlewares=() if desk is None else (partial(LedgerMiddleware, desk),),
+        middlewares=() if desk is None else (partial(LedgerMiddleware, desk, Acknowledgements()),),
         logger=None,  # FastStream's own logger prints the texts of exceptions
     )
 

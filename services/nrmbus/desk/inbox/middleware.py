@@ -13,17 +13,18 @@ from faststream import BaseMiddleware, ContextRepo, StreamMessage
 from faststream.kafka.response import KafkaPublishCommand
 
 from nrmbus.desk.desk import Desk
+from nrmbus.desk.inbox.acknowledgement import Acknowledgements
 from nrmbus.desk.inbox.transaction import InboxTransaction
 from nrmbus.desk.inbox.verify import Released
 from nrmbus.desk.procedure.handlers import HEARING
 
 
 class LedgerMiddleware(BaseMiddleware[KafkaPublishCommand, Any]):
-    """Transaction of one record. Made by `functools.partial(LedgerMiddleware, desk)` for each message."""
+    """Transaction of one record. Made by `functools.partial(LedgerMiddleware, desk, acknowledgements)` for each message."""
 
-    def __init__(self, desk: Desk, msg: Any, /, *, context: ContextRepo) -> None:
+    def __init__(self, desk: Desk, acknowledgements: Acknowledgements, msg: Any, /, *, context: ContextRepo) -> None:
         super().__init__(msg, context=context)
-        self._desk = desk
+        self._desk, self._acknowledgements = desk, acknowledgements
         self._transaction: InboxTransaction | None = None
 
     async def on_receive(self) -> None:
@@ -36,7 +37,7 @@ class LedgerMiddleware(BaseMiddleware[KafkaPublishCommand, Any]):
         """Store the record in a transaction that stays open; pass a new event to a handler."""
         record: Any = msg
         if not isinstance(msg.raw_message, Released):
-            record.consumer = self._desk.acknowledgements.of(msg.raw_message, record.consumer)
+            record.consumer = self._acknowledgements.of(msg.raw_message, record.consumer)
         self._transaction = InboxTransaction(self._desk, msg.raw_message)
         await self._transaction.begin()
         if self._transaction.heard is None:
