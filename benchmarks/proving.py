@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from replay import history
+from replay import BATCH, history
 from town import BUS
 
 from nrmbus.auditor.evidence import verifier
@@ -75,7 +75,7 @@ def trail(home: Path, now: datetime) -> Trail:
     command = [sys.executable, verifier.__file__, str(path), "--quorum", "0"]
     command += [part for each in (key, lasting) for part in ("--log", vkey(each.verifier))]
     verified = statistics.median(_seconds(command) for _ in range(ROUNDS))
-    return Trail(appended, _proofs(home / "large"), verified, _signatures(2 * EVENTS))
+    return Trail(appended, _proofs(home / "large"), verified, _signatures(EVENTS + EVENTS // BATCH))
 
 
 def _seconds(command: list[str]) -> float:

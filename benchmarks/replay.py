@@ -19,13 +19,15 @@ from nrmbus.auditor.history.history import History, HistoryReader, Signatures, f
 from nrmbus.bus.kafka import clients, topics
 from nrmbus.directory import Directory
 from nrmbus.play.load import POLICY, stream
-from nrmbus.registrar.records import Coordinates
+from nrmbus.registrar.records import Coordinates, Out
 from nrmbus.wire import statement
 from nrmbus.wire.envelope import decode
 from nrmbus.wire.record import AUDIENCE, REGISTRATION, Record
 from nrmbus.wire.registration import Audience, Registration
 
 ROUNDS: Final = 3
+BATCH: Final = 100
+"""Submissions in a transaction: as many as a registrar takes of one outbox."""
 
 
 def history(
@@ -33,14 +35,15 @@ def history(
 ) -> tuple[Directory, list[Record]]:
     """*count* registrations as the registrar writes them, of *cases* of each sender, and the directory that they verify by."""
     town = Town.at(home, now)
-    shard, key, records = town.shard(), town.identities["registrar"].signing, []
-    for number, each in enumerate(stream(town.agencies(cases, senders), now, 1, count=count)):
-        for out in shard.take(decode(each.record), Coordinates(each.topic, 0, number), now).outs:
-            if out.topic == CASES:
-                for _, said in out.statements:
-                    said.sign(key)
-                records.append(Record(out.key, out.value, tuple(out.all_headers())))
-    return town.directory, records
+    shard, key, outs = town.shard(), town.identities["registrar"].signing, list[Out]()
+    unsigned = list[Out]()
+    for number, each in enumerate(stream(town.agencies(cases, senders), now, 1, count=count), 1):
+        unsigned += shard.take(decode(each.record), Coordinates(each.topic, 0, number), now).outs
+        if number % BATCH == 0 or number == count:
+            shard.sign(unsigned, key)
+            outs += [out for out in unsigned if out.topic == CASES]
+            unsigned = []
+    return town.directory, [Record(out.key, out.value, tuple(out.all_headers())) for out in outs]
 
 
 async def _write(bootstrap: str, records: Sequence[Record]) -> None:

@@ -3,7 +3,7 @@
 import json
 import time
 import timeit
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from functools import partial
 from typing import Final, TypeVar
@@ -16,9 +16,14 @@ from nrmbus.events.registry import versions
 from nrmbus.events.schemas import FOLDER
 from nrmbus.play.load import stream
 from nrmbus.registrar.batch import check, read
+from nrmbus.registrar.records import Coordinates, Out
+from nrmbus.registrar.shard import Decision, Shard
+from nrmbus.wire.envelope import Signed
 from nrmbus.wire.keys.keys import SigningKey
 
 EVENTS: Final = 4_000
+BATCH: Final = 100
+"""Submissions in a transaction: as many as a registrar takes of one outbox."""
 _Result = TypeVar("_Result")
 
 
@@ -40,29 +45,38 @@ def stages(town: Town, load: Load, now: datetime) -> dict[str, float]:
     What is *before* in *load* is judged first, and not measured.
     """
     shard, key, count = town.shard(), SigningKey.generate(), len(load.counted)
-    for each in map(read, consumed(load.before)):
-        assert each.signed is not None
-        assert shard.take(each.signed, each.at, now).outcome == "registered"
+    before = [(each.signed, each.at) for each in map(read, consumed(load.before)) if each.signed]
+    for start in range(0, len(before), BATCH):
+        decided = [shard.take(signed, at, now) for signed, at in before[start : start + BATCH]]
+        assert all(each.outcome == "registered" for each in decided)
+        shard.sign([out for each in decided for out in each.outs], key)
     records = consumed(load.counted)
     reading, incoming = timed(count, lambda: [read(each) for each in records])
     verifying, checked = timed(count, lambda: [check(each, town.directory, now) for each in incoming])
     assert not any(each.code for each in checked)
     submissions = [(each.signed, each.at) for each in incoming if each.signed]
-    judging, decided = timed(count, lambda: [shard.take(signed, at, now) for signed, at in submissions])
-    assert all(each.outcome == "registered" for each in decided), {each.code for each in decided}
-    said = [statement for each in decided for out in each.outs for _, statement in out.statements]
-
-    def sign_all() -> None:
-        for each in said:
-            each.sign(key)
-
-    signing, _ = timed(count, sign_all)
+    judging = signing = 0.0
+    for start in range(0, count, BATCH):
+        batch = submissions[start : start + BATCH]
+        took, decided = timed(count, partial(_judged, shard, batch, now))
+        judging += took
+        assert all(each.outcome == "registered" for each in decided), {each.code for each in decided}
+        took, _ = timed(count, partial(_signed, shard, [out for each in decided for out in each.outs], key))
+        signing += took
     return {
         "read (headers, JSON, digests)": reading,
         "verify the sender's signature": verifying,
         "judge, number, route": judging,
         "sign registration and deliveries": signing,
     }
+
+
+def _judged(shard: Shard, batch: Sequence[tuple[Signed, Coordinates]], now: datetime) -> list[Decision]:
+    return [shard.take(signed, at, now) for signed, at in batch]
+
+
+def _signed(shard: Shard, outs: Sequence[Out], key: SigningKey) -> None:
+    shard.sign(outs, key)
 
 
 def casts() -> dict[str, float]:

@@ -9,7 +9,6 @@ import json
 import re
 import socket
 import time
-from base64 import b64encode
 from collections.abc import Collection, Iterator, Sequence
 from hashlib import sha256
 from typing import Any, Final, Literal
@@ -30,7 +29,7 @@ from nrmbus.play.trail import Read, compare, read_all
 from nrmbus.rules import View
 from nrmbus.wire import statement
 from nrmbus.wire.errors import ProofError, WireError
-from nrmbus.wire.keys.keys import VerifyKey
+from nrmbus.wire.keys.keys import SigningKey, VerifyKey
 from nrmbus.wire.log import merkle
 from nrmbus.wire.log.checkpoint import AddCheckpoint, Checkpoint, place_of
 from nrmbus.wire.log.note import Note
@@ -45,6 +44,7 @@ PARTS: Final[tuple[Part, ...]] = ("anomalies", "history", "checkpoints", "witnes
 
 TOPICS: Final = r"nrm\.(cases|checkpoints|directory|inbox\..*|witness\..*)"
 FEW: Final = 500
+ANYBODY: Final = SigningKey(bytes(32))
 """Up to so many registrations, every signature is verified; of more, the last of each partition, and the chain to it."""
 SETTLES_SECONDS: Final = PATIENCE
 """How long a transaction may take to end whose registrar was killed."""
@@ -214,7 +214,7 @@ def check_play(stage: MemoryBus) -> None:
 
 
 def _as_topics(stage: MemoryBus) -> tuple[list[Read], list[Read]]:
-    """The history of a play and its inboxes as another client would read them; nothing in them is signed."""
+    """The history of a play and its inboxes as another client would read them; anybody signed them."""
     cases, digests, rules, views = list[Read](), dict[str, str](), stage._rules, dict[str, View]()
     inboxes: dict[str, list[str]] = {agency: [] for agency in (*stage._desks, TIMEKEEPER)}
     previous = NOTHING_BEFORE
@@ -223,7 +223,7 @@ def _as_topics(stage: MemoryBus) -> tuple[list[Read], list[Read]]:
             "number": number, "previous": previous, "source": event.source, "subject": event.subject, "id": event.id,
             "sequence": event.sequence, "verdict": "registered" if outcome.code is None else "refused",
         }  # fmt: skip
-        said, previous = _stated(body)
+        said, previous = _stated("registration", body)
         digests[event.id] = previous
         audience: dict[str, Any] = {"recipients": (), "earlier": {}}
         fact = stage._history.get(event.subject, {}).get(event.id)
@@ -246,13 +246,13 @@ def _inbox(agency: str, registrations: Sequence[str]) -> Iterator[Read]:
     previous = NOTHING_BEFORE
     for number, registration in enumerate(registrations, 1):
         body = {"inbox_number": number, "previous": previous, "to": agency, "registration": registration}
-        said, previous = _stated(body)
+        said, previous = _stated("delivery", body)
         yield Read(f"nrm.inbox.{agency}", 0, Record(None, None, (("nrm_delivery", said),)))
 
 
-def _stated(body: dict[str, Any]) -> tuple[bytes, str]:
+def _stated(thing: statement.Thing, body: dict[str, Any]) -> tuple[bytes, str]:
     payload = json.dumps(body).encode()
-    return json.dumps({"payload": b64encode(payload).decode()}).encode(), sha256(payload).hexdigest()
+    return statement.sign_bytes(thing, payload, ANYBODY), sha256(payload).hexdigest()
 
 
 # -- so that it cannot be forgotten --------------------------------------------------------------------------------------

@@ -20,8 +20,8 @@ from nrmbus.auditor.log.log import Log
 from nrmbus.auditor.log.signed_heads import SignedHeads
 from nrmbus.desk.witness.decision import Alarm, Known, Submitted, follows
 from nrmbus.published import vectors
+from nrmbus.wire import dsse, statement
 from nrmbus.wire import json as canonical
-from nrmbus.wire import statement
 from nrmbus.wire.errors import ProofError
 from nrmbus.wire.keys.keys import SigningKey
 from nrmbus.wire.log import merkle
@@ -65,6 +65,19 @@ def resigned(signer: SigningKey | None = None, **fields: object) -> Callable[[Re
 def words(change: Callable[[bytes], bytes]) -> Callable[[Record, Evidence], Record]:
     """Change bytes of the registrar's signed statement."""
     return lambda record, _: with_header(record, REGISTRATION, change(header(record, REGISTRATION)))
+
+
+def one_level_up(raw: bytes) -> bytes:
+    """Return the statement with a path that begins one level higher, as if the node above it were a leaf."""
+    place, size = int.from_bytes(raw[101:105]), int.from_bytes(raw[105:109])
+    return raw[:101] + (place >> 1).to_bytes(4) + (size >> 1).to_bytes(4) + bytes([raw[109] - 1]) + raw[142:]
+
+
+def in_an_envelope(record: Record, evidence: Evidence) -> Record:
+    """Return the record with its registration in a DSSE envelope of its own."""
+    body = statement.body_of("registration", header(record, REGISTRATION))
+    kind = "application/vnd.nrmbus.registration.v1+json"
+    return with_header(record, REGISTRATION, dsse.wrap(kind, body, evidence.bus.key))
 
 
 def as_a_delivery(record: Record, evidence: Evidence) -> Record:
@@ -114,8 +127,17 @@ HISTORIES: list[tuple[str, Alter, str, str]] = [
     ("the bus that is no play", put(3, resigned(bus=BUS[5:])), "foreign", "foreign"),
     ("another partition", put(3, resigned(partition=1)), "foreign", "foreign"),
     ("a registration forged", put(3, resigned(FORGER)), "signature_invalid", "signature_invalid"),
-    ("a registration edited", put(3, words(lambda raw: raw.replace(b'"payload":"ey', b'"payload":"eZ'))), "signature_invalid", "signature_invalid"),
-    ("a signature too long", put(3, words(lambda raw: raw.replace(b'"sig":"', b'"sig":"AAAA'))), "unreadable", "unreadable"),
+    ("a registration edited", put(3, words(lambda raw: raw.replace(b'"ngo-a"', b'"ngo-b"'))), "signature_invalid", "signature_invalid"),
+    ("a signature altered", put(3, words(lambda raw: raw[:21] + bytes(64) + raw[85:])), "signature_invalid", "signature_invalid"),
+    ("a salt altered", put(3, words(lambda raw: raw[:85] + bytes(16) + raw[101:])), "signature_invalid", "signature_invalid"),
+    ("the path to another place", put(3, words(lambda raw: raw[:104] + bytes([raw[104] ^ 1]) + raw[105:])), "signature_invalid", "signature_invalid"),
+    ("a path altered", put(3, words(lambda raw: raw[:110] + bytes(32) + raw[142:])), "signature_invalid", "signature_invalid"),
+    ("a path cut", put(3, words(lambda raw: raw[:109] + bytes([raw[109] - 1]) + raw[142:])), "unreadable", "unreadable"),
+    ("an empty transaction", put(3, words(lambda raw: raw[:101] + bytes(8) + raw[109:])), "unreadable", "unreadable"),
+    ("a transaction of one", put(3, words(lambda raw: raw[:101] + (1).to_bytes(8) + b"\0" + statement.body_of("registration", raw))), "signature_invalid", "signature_invalid"),
+    ("the leaf of another transaction", put(3, lambda record, evidence: words(lambda raw: raw[:110] + header(evidence.bus.history[3], REGISTRATION)[110:238] + raw[238:])(record, evidence)), "signature_invalid", "signature_invalid"),
+    ("an inner node of the transaction", put(3, words(one_level_up)), "signature_invalid", "signature_invalid"),
+    ("a registration in the form of before", put(3, in_an_envelope), "unreadable", "unreadable"),
     ("a registration that is signed as a delivery", put(3, as_a_delivery), "unreadable", "unreadable"),
     ("a registration nested too deep", put(3, words(lambda _: b"[" * 5000)), "unreadable", "unreadable"),
     ("two registrations in one record", put(3, lambda record, _: record.with_header(REGISTRATION, b"{}")), "unreadable", "unreadable"),

@@ -23,7 +23,7 @@ from nrmbus.directory.admission import Newcomer, admit, home_of, read_directory
 from nrmbus.directory.commands import publish
 from nrmbus.events.model import Event, Part
 from nrmbus.events.registry import data_type
-from nrmbus.wire import ids
+from nrmbus.wire import ids, statement
 from nrmbus.wire import json as wire_json
 from nrmbus.wire.envelope import encode, with_letter
 from nrmbus.wire.keys.keys import SealingKey
@@ -237,7 +237,7 @@ class Post:
             self.delivered.add((topic.removeprefix("nrm.inbox."), headers["ce_id"].decode()))
 
     def _registered(self, headers: dict[str, bytes]) -> None:
-        said = _payload(headers["nrm_registration"])
+        said = json.loads(statement.body_of("registration", headers["nrm_registration"]))
         topic, _, offset = headers["nrm_submitted"].decode().rpartition(":")
         self.fates[topic, said["partition"], int(offset)] = Fate(said["verdict"], said.get("code"), None, said)
         if said["verdict"] == "registered":

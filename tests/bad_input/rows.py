@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from bad_input.given import CANARY, CONSENT, PARTITIONS, Post
 from desk.live import STARTS
-from nrmbus.wire import base64, ids, material, statement
+from nrmbus.wire import base64, dsse, ids, material
 from nrmbus.wire.envelope import encode
 from nrmbus.wire.keys.keys import SigningKey
 from nrmbus.wire.record import Record
@@ -33,7 +33,7 @@ def resigned(
     headers = {name: value for name, value in headers.items() if name != "ce_dssematerial"} | attributes
     value = (record.value or b"") if data is None else data
     payload = material.payload(headers, value, material.signed_names(headers))
-    envelope = statement.wrap(material.PAYLOAD_TYPE, payload, key or post.identities["ngo-a"].signing)
+    envelope = dsse.wrap(material.PAYLOAD_TYPE, payload, key or post.identities["ngo-a"].signing)
     every = [(name, text.encode()) for name, text in headers.items()]
     return Record(record.key, value, (*every, ("ce_dssematerial", base64.encode(envelope).encode())))
 

@@ -3,11 +3,14 @@
 import json as plain
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from nrmbus.published import vectors
-from nrmbus.wire import ids, material, statement
+from nrmbus.wire import base64, dsse, ids, material, statement
+from nrmbus.wire.keys.keys import VerifyKey
+from wire.given import refused
 
 # CloudEvents, extensions/verifiability.md (July 2026), "Test Vectors". Its events with JSON data do not say which bytes
 # the data are, and no spelling of them gives its digests; case 5 has binary data, and extension digests need no data.
@@ -106,4 +109,21 @@ def test_dsse_example() -> None:
     vector = plain.loads((vectors.FOLDER / "statements.json").read_text(encoding="utf-8"))["pae"]
 
     assert vector["signed_bytes"] == "DSSEv1 29 http://example.com/HelloWorld 11 hello world"
-    assert statement.pae(vector["type"].encode(), vector["payload"].encode()).decode() == vector["signed_bytes"]
+    assert dsse.pae(vector["type"].encode(), vector["payload"].encode()).decode() == vector["signed_bytes"]
+
+
+def test_every_header_of_a_transaction_verifies_alone() -> None:
+    """Each proved statement of the vectors gives its JSON and the key that signed; each altered one has its code."""
+    vector = plain.loads((vectors.FOLDER / "transaction.json").read_text(encoding="utf-8"))
+    key = VerifyKey(base64.decode(vector["public"], "weak_key"))
+
+    def verified(row: dict[str, Any]) -> tuple[bytes, str]:
+        return statement.verify_bytes(
+            row["thing"], base64.decode(row["header"], "unreadable"), {key.kid: key}.__getitem__
+        )
+
+    for tree in vector["transactions"]:
+        assert all(verified(row) == (row["json"].encode(), vector["kid"]) for row in tree["statements"])
+    assert [tree["size"] for tree in vector["transactions"]] == [32, 1]
+    for row in vector["refused"]:
+        refused(row["code"], lambda row=row: verified(row))  # type: ignore[misc]

@@ -12,7 +12,6 @@ from nrmbus.registrar.shard import Decision, Shard
 from nrmbus.registrar.spill_file import Scratch, Submission
 from nrmbus.wire import ids, json, letter
 from nrmbus.wire.envelope import decode, encode, with_letter
-from nrmbus.wire.keys.keys import SigningKey
 from nrmbus.wire.record import REGISTRATION, Record
 from nrmbus.wire.registration import verify_registration
 
@@ -81,17 +80,22 @@ class Bus(Town):
         return with_letter(encode(event, self.identities[event.source].signing), container)
 
     def take(self, shard: Shard, record: Record, *, owner: str, now: datetime = NOW) -> Decision:
-        """Have *shard* decide; sign its statements and add its records to the history."""
+        """Have *shard* decide in a transaction of its own; add its records to the history."""
+        decision = self.decided(shard, record, owner=owner, now=now)
+        self.commit(shard, [decision])
+        return decision
+
+    def decided(self, shard: Shard, record: Record, *, owner: str, now: datetime = NOW) -> Decision:
+        """Have *shard* decide; `commit` has to follow."""
         offset = self._offsets.get(owner, -1) + 1
         self._offsets[owner] = offset
-        signed = decode(record)
-        decision = shard.take(signed, Coordinates(f"nrm.outbox.{owner}", shard.partition, offset), now)
-        for out in decision.outs:
-            for _, said in out.statements:
-                said.sign(self.key)
-            if out.topic == "nrm.cases":
-                self.history.append(as_record(out))
-        return decision
+        return shard.take(decode(record), Coordinates(f"nrm.outbox.{owner}", shard.partition, offset), now)
+
+    def commit(self, shard: Shard, decisions: Iterable[Decision]) -> None:
+        """Sign the statements of one transaction, and add its records to the history."""
+        outs = [out for decision in decisions for out in decision.outs]
+        shard.sign(outs, self.key)
+        self.history += [as_record(out) for out in outs if out.topic == "nrm.cases"]
 
     def say(
         self, shard: Shard, by: str, type_: str, data: dict[str, Any], *, now: datetime = NOW, **more: Any
@@ -145,7 +149,10 @@ def check_history(bus: Bus, live: Shard) -> Shard:
     assert folded.memory.number == live.memory.number == len(bus.history)
     assert folded.memory.inbox_numbers == live.memory.inbox_numbers
     for agency in live.memory.inbox_numbers:  # the next delivery of each chain: its number and predecessor
-        assert folded.memory.next_delivery(agency, "0" * 64).body == live.memory.next_delivery(agency, "0" * 64).body
+        assert (
+            folded.memory.next_delivery(agency, "0" * 64, b"").body
+            == live.memory.next_delivery(agency, "0" * 64, b"").body
+        )
     for subject in live.memory.subjects():
         then, now = folded.memory.case(subject), live.memory.case(subject)
         assert then is not None
@@ -154,14 +161,12 @@ def check_history(bus: Bus, live: Shard) -> Shard:
     for record in bus.history:
         registration = verify_registration(dict(record.headers)[REGISTRATION], lambda _: bus.key.verify_key)
         submission = registration.source, registration.subject, registration.id
-        assert answered(folded, submission, bus.key) == answered(live, submission, bus.key)
+        assert answered(folded, submission) == answered(live, submission)
     return folded
 
 
-def answered(shard: Shard, submission: Submission, key: SigningKey) -> tuple[str, bool, bytes, bytes]:
-    """Return the answer of *shard*, signed with *key*, to the same bytes again."""
+def answered(shard: Shard, submission: Submission) -> tuple[str, bool, bytes, bytes]:
+    """Return the answer of *shard* to the same bytes again, with its proofs."""
     known = shard.memory.answered(submission)
     assert known is not None
-    for said in (known.registration, known.receipt):
-        said.sign(key)
     return known.envelope, known.refused, known.registration.signed, known.receipt.signed

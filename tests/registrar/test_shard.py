@@ -1,12 +1,13 @@
 """One partition's registrar decides, numbers and routes, and its history records everything."""
 
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from agencies import BUS, CASE, NOW, SIGNAL
-from nrmbus.events.model import Part
+from nrmbus.events.model import Event, Part
 from nrmbus.registrar.history_state import HistoryError
 from nrmbus.registrar.records import Coordinates
 from nrmbus.registrar.shard import Decision, Shard
@@ -14,7 +15,7 @@ from nrmbus.wire import ids
 from nrmbus.wire.envelope import decode, encode, with_letter
 from nrmbus.wire.keys.keys import SealingKey
 from nrmbus.wire.letter import Container, seal
-from nrmbus.wire.record import Record
+from nrmbus.wire.record import REGISTRATION, Record
 from nrmbus.wire.registration import Delivery, Registration
 from registrar.given import Bus, as_record, check_history, to
 
@@ -371,6 +372,14 @@ def fold_and_look(shard: Shard, history: list[Record]) -> None:
         shard.memory.case(subject)
 
 
+def proof_altered(record: Record) -> Record:
+    """Return *record* with one byte of its registration's path altered."""
+    headers = dict(record.headers)
+    raw = headers[REGISTRATION]
+    headers[REGISTRATION] = raw[:110] + bytes([raw[110] ^ 1]) + raw[111:]
+    return Record(record.key, record.value, tuple(headers.items()))
+
+
 class TestAHistoryThatIsNotOne:
     @pytest.fixture(name="three")
     def _three(self, bus: Bus) -> list[Record]:
@@ -396,6 +405,51 @@ class TestAHistoryThatIsNotOne:
         shard = bus.shard()
         with pytest.raises(HistoryError, match=why):
             fold_and_look(shard, alter(three))
+
+    @pytest.mark.parametrize(
+        "cut",
+        [
+            lambda history: history[:2],
+            lambda history: [history[0], proof_altered(history[1]), history[2]],
+            lambda history: [*history[:2], proof_altered(history[2])],
+        ],
+        ids=["the transaction cut", "a proof within it altered", "its last proof altered"],
+    )
+    def test_a_torn_transaction_stops_the_registrar(
+        self, bus: Bus, cut: Callable[[list[Record]], list[Record]]
+    ) -> None:
+        """Registrations and deliveries that were signed together must be those of the history, every proof byte for byte."""
+        live = bus.shard()
+        bus.commit(live, [bus.decided(live, bus.signed(event), owner="ngo-a") for event in self.three_events(bus)])
+        shard = bus.shard()
+        for record in cut(bus.history):
+            shard.memory.fold(record)
+
+        with pytest.raises(
+            HistoryError, match="does not fit the registrations and deliveries that were signed with it"
+        ):
+            shard.memory.check_head(lambda _: bus.key.verify_key)
+        check_history(bus, live)
+
+    def test_a_torn_transaction_stops_the_registrar_at_the_next_one(self, bus: Bus) -> None:
+        """The number is that of the last registration before."""
+        live = bus.shard()
+        bus.commit(live, [bus.decided(live, bus.signed(event), owner="ngo-a") for event in self.three_events(bus)])
+        bus.say(live, "ngo-a", "consent.given", {**CONSENT, "receivers": ["shelter"]})
+        shard = bus.shard()
+        for record in [bus.history[0], proof_altered(bus.history[1]), bus.history[2]]:
+            shard.memory.fold(record)
+
+        with pytest.raises(HistoryError, match="registration 3 does not fit"):
+            shard.memory.fold(bus.history[3])
+
+    def three_events(self, bus: Bus) -> list[Event]:
+        """Return a signal and two consents, the second of which another agency hears of."""
+        return [
+            bus.event("ngo-a", "case.signal_recorded", SIGNAL),
+            bus.event("ngo-a", "consent.given", {**CONSENT, "receivers": ["vac"]}),
+            bus.event("ngo-a", "consent.given", {**CONSENT, "receivers": ["fund"]}),
+        ]
 
     def test_an_envelope_under_a_refusal_stops_the_registrar(self, bus: Bus, three: list[Record]) -> None:
         """A refusal has no envelope in the history, so that nobody can put one there later."""

@@ -12,8 +12,9 @@ from agencies import SIGNAL
 from nrmbus.registrar.spill_file import NoRoomError, Scratch
 from nrmbus.wire import ids, material
 from nrmbus.wire.keys.keys import SigningKey
-from nrmbus.wire.record import REGISTRATION
+from nrmbus.wire.record import DELIVERY, REGISTRATION
 from nrmbus.wire.registration import verify_registration
+from nrmbus.wire.transaction import Proved
 from registrar.given import Bus, answered, as_record, check_history
 
 CASES = [f"{number:02x}" * 16 for number in range(6)]
@@ -74,12 +75,37 @@ def test_what_an_earlier_key_signed_is_given_again_as_it_was_signed(bus: Bus, tm
     after = bus.shard(scratch=Scratch(tmp_path / "scratch", at_hand=1))
     for record in bus.history:
         after.memory.fold(record)
+    after.memory.check_head(lambda _: bus.key.verify_key)
 
     for record in bus.history:
         said = dict(record.headers)[REGISTRATION]
         registration = verify_registration(said, lambda _: bus.key.verify_key)
         submission = registration.source, registration.subject, registration.id
-        assert answered(after, submission, SigningKey.from_seed(bytes(32)))[2] == said
+        assert answered(after, submission)[2] == said
+
+
+def test_p1_an_answer_keeps_its_proof_whatever_happens_to_its_registrar(bus: Bus, tmp_path: Path) -> None:
+    """Receipts of one transaction, repeated by the same process, from its spill file, and by the next one: byte for byte."""
+    shard = bus.shard(scratch=Scratch(tmp_path / "scratch", at_hand=1))
+    submitted = [bus.signed(bus.event("ngo-a", "case.signal_recorded", SIGNAL, case=ids.new_ref())) for _ in range(130)]
+    submitted[3:3] = [submitted[2]]  # sent twice in one transaction
+    decisions = [bus.decided(shard, record, owner="ngo-a") for record in submitted]
+    bus.commit(shard, decisions)
+    receipts = [as_record(decision.outs[-1]) for decision in decisions]
+    assert receipts[2] == receipts[3]
+    assert {Proved.read("delivery", dict(each.headers)[DELIVERY]).size for each in receipts} == {512}
+
+    bus.commit(shard, [bus.decided(shard, record, owner="ngo-a") for record in submitted[:2]])
+    after = bus.shard(scratch=Scratch(tmp_path / "scratch", at_hand=1))
+    for record in bus.history:
+        after.memory.fold(record)
+    after.memory.check_head(lambda _: bus.key.verify_key)
+    bus.key = SigningKey.from_seed(bytes(32))
+    for each in (shard, after):
+        again = [bus.decided(each, record, owner="ngo-a") for record in submitted]
+        bus.commit(each, again)
+        assert {decision.outcome for decision in again} == {"repeated"}
+        assert [as_record(decision.outs[-1]) for decision in again] == receipts
 
 
 def test_what_lies_on_disk_has_no_name(bus: Bus, tmp_path: Path) -> None:
@@ -143,10 +169,10 @@ def test_what_was_answered_first_stays(bus: Bus, tmp_path: Path) -> None:
     shard = bus.shard(scratch=Scratch(tmp_path / "scratch"))
     event = bus.event("ngo-a", "case.signal_recorded", SIGNAL, case=CASES[0])
     bus.take(shard, bus.signed(event), owner="ngo-a")
-    before = answered(shard, ("ngo-a", CASES[0], event.id), bus.key)
+    before = answered(shard, ("ngo-a", CASES[0], event.id))
 
     other = bus.event("ngo-a", "case.signal_recorded", {**SIGNAL, "child": True}, case=CASES[0], id=event.id)
     for _ in range(150):  # so that neither is in memory any more
         assert bus.take(shard, bus.signed(other), owner="ngo-a").code == "id_reused"
         bus.signal(shard, case=ids.new_ref())
-        assert answered(shard, ("ngo-a", CASES[0], event.id), bus.key) == before
+        assert answered(shard, ("ngo-a", CASES[0], event.id)) == before

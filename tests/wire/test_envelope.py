@@ -16,7 +16,7 @@ from nrmbus.events.examples import CASE
 from nrmbus.events.model import Data, Event
 from nrmbus.events.registry import TYPES
 from nrmbus.published import vectors
-from nrmbus.wire import base64, ids, json, material, statement
+from nrmbus.wire import base64, dsse, ids, json, material
 from nrmbus.wire.envelope import Record, Signed, decode, encode, with_letter
 from nrmbus.wire.errors import WireError
 from nrmbus.wire.keys.keys import SigningKey
@@ -38,7 +38,7 @@ def signed(headers: dict[str, bytes], value: bytes = RECORD.value or b"", *, key
     own = {name: text for name, text in headers.items() if name != "ce_dssematerial"}
     texts = {name: text.decode() for name, text in own.items()}
     payload = material.payload(texts, value, material.signed_names(texts))
-    own["ce_dssematerial"] = base64.encode(statement.wrap(material.PAYLOAD_TYPE, payload, KEY)).encode()
+    own["ce_dssematerial"] = base64.encode(dsse.wrap(material.PAYLOAD_TYPE, payload, KEY)).encode()
     return having(own, value, key)
 
 
@@ -137,9 +137,7 @@ def test_another_agencys_key() -> None:
     )
 
 
-PAYLOAD = plain.loads(
-    statement.unwrap(material.PAYLOAD_TYPE, base64.decode(HEADERS["ce_dssematerial"], "unreadable"))[0]
-)
+PAYLOAD = plain.loads(dsse.unwrap(material.PAYLOAD_TYPE, base64.decode(HEADERS["ce_dssematerial"], "unreadable"))[0])
 
 
 @pytest.mark.parametrize(
@@ -162,7 +160,7 @@ PAYLOAD = plain.loads(
 )
 def test_signature_profile(payload: dict[str, object]) -> None:
     """The signature covers every attribute that is there, in order, and nothing else; core alone never verifies."""
-    envelope = base64.encode(statement.wrap(material.PAYLOAD_TYPE, plain.dumps(payload).encode(), KEY)).encode()
+    envelope = base64.encode(dsse.wrap(material.PAYLOAD_TYPE, plain.dumps(payload).encode(), KEY)).encode()
 
     refused("signature_profile", lambda: decode(having({**HEADERS, "ce_dssematerial": envelope})))
 
@@ -170,7 +168,7 @@ def test_signature_profile(payload: dict[str, object]) -> None:
 def test_payload_in_another_spelling() -> None:
     """Another library may write the payload with blanks or in another order: the same is signed."""
     text = plain.dumps(dict(reversed(PAYLOAD.items())), indent=1).encode()
-    envelope = base64.encode(statement.wrap(material.PAYLOAD_TYPE, text, KEY)).encode()
+    envelope = base64.encode(dsse.wrap(material.PAYLOAD_TYPE, text, KEY)).encode()
 
     decode(having({**HEADERS, "ce_dssematerial": envelope})).verify(KEY.verify_key)
 
@@ -178,7 +176,7 @@ def test_payload_in_another_spelling() -> None:
 def test_older_payload_type() -> None:
     """A statement of the registrar, or another version of the extension, is no signature of an event."""
     for kind in ("application/vnd.nrmbus.delivery.v1+json", "https://cloudevents.io/verifiability/dsse/v0.2"):
-        envelope = base64.encode(statement.wrap(kind, plain.dumps(PAYLOAD).encode(), KEY)).encode()
+        envelope = base64.encode(dsse.wrap(kind, plain.dumps(PAYLOAD).encode(), KEY)).encode()
         refused("signature_profile", partial(decode, having({**HEADERS, "ce_dssematerial": envelope})))
 
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nrmbus.published import vectors
-from nrmbus.wire import statement
+from nrmbus.wire import dsse, statement
 from nrmbus.wire.keys.keys import SigningKey, VerifyKey
 from wire.given import CANARY, refused
 
@@ -21,48 +21,48 @@ BODY = {"bus": vectors.BUS, "number": 7, "said": CANARY}
 
 
 def altered(change: Callable[[dict[str, Any]], object]) -> bytes:
-    """A signed delivery whose DSSE envelope somebody changed."""
-    envelope = plain.loads(statement.sign("delivery", BODY, KEY))
+    """A signed answer whose DSSE envelope somebody changed."""
+    envelope = plain.loads(statement.sign("answer", BODY, KEY))
     change(envelope)
     return plain.dumps(envelope).encode()
 
 
 def test_signed_bytes_are_those_of_dsse() -> None:
     """The pre-authentication encoding of DSSE's own example."""
-    assert statement.pae(b"http://example.com/HelloWorld", b"hello world") == (
+    assert dsse.pae(b"http://example.com/HelloWorld", b"hello world") == (
         b"DSSEv1 29 http://example.com/HelloWorld 11 hello world"
     )
 
 
 def test_what_is_signed_verifies() -> None:
     """The body comes back with the name of the key; a reader who trusts the chain may read without verifying."""
-    signed = statement.sign("delivery", BODY, KEY)
+    signed = statement.sign("answer", BODY, KEY)
 
-    assert statement.verify("delivery", signed, KEYS.__getitem__) == (BODY, KEY.kid)
-    assert plain.loads(statement.body_of("delivery", signed)) == BODY
+    assert statement.verify("answer", signed, KEYS.__getitem__) == (BODY, KEY.kid)
+    assert plain.loads(statement.body_of("answer", signed)) == BODY
 
 
 def test_blanks_and_order_of_the_envelope_do_not_matter() -> None:
     """Other libraries write DSSE with blanks or in another order; the payload is what is signed."""
     signed = altered(lambda envelope: envelope.update(payload=envelope.pop("payload")))
 
-    assert statement.verify("delivery", signed, KEYS.__getitem__)[0] == BODY
+    assert statement.verify("answer", signed, KEYS.__getitem__)[0] == BODY
 
 
 def test_one_purpose_is_not_another() -> None:
-    """A signed delivery is no registration."""
-    signed = statement.sign("delivery", BODY, KEY)
+    """A signed answer is no certificate."""
+    signed = statement.sign("answer", BODY, KEY)
 
-    refused("signature_profile", lambda: statement.verify("registration", signed, KEYS.__getitem__))
-    refused("signature_profile", lambda: statement.body_of("registration", signed))
+    refused("signature_profile", lambda: statement.verify("certificate", signed, KEYS.__getitem__))
+    refused("signature_profile", lambda: statement.body_of("certificate", signed))
 
 
 def test_the_purpose_is_signed() -> None:
     """Nor does renaming it help."""
-    named = "application/vnd.nrmbus.registration.v1+json"
+    named = "application/vnd.nrmbus.certificate.v1+json"
     signed = altered(lambda envelope: envelope.update(payloadType=named))
 
-    refused("signature_invalid", lambda: statement.verify("registration", signed, KEYS.__getitem__))
+    refused("signature_invalid", lambda: statement.verify("certificate", signed, KEYS.__getitem__))
 
 
 @pytest.mark.parametrize(
@@ -87,7 +87,7 @@ def test_the_purpose_is_signed() -> None:
 )
 def test_another_form_is_refused(change: Callable[[dict[str, Any]], object]) -> None:
     """An envelope has exactly one Ed25519 signature, no further member, and base64 in one spelling."""
-    refused("signature_profile", lambda: statement.verify("delivery", altered(change), KEYS.__getitem__))
+    refused("signature_profile", lambda: statement.verify("answer", altered(change), KEYS.__getitem__))
 
 
 def test_stray_bits_of_base64_are_refused() -> None:
@@ -100,17 +100,17 @@ def test_stray_bits_of_base64_are_refused() -> None:
     assert base64.b64decode(plain.loads(altered(stray))["signatures"][0]["sig"]) == base64.b64decode(
         plain.loads(altered(lambda _: None))["signatures"][0]["sig"]
     )
-    refused("signature_profile", lambda: statement.verify("delivery", altered(stray), KEYS.__getitem__))
+    refused("signature_profile", lambda: statement.verify("answer", altered(stray), KEYS.__getitem__))
 
 
 def test_other_keys() -> None:
     """A key that nobody knows, and a known one under another's name."""
-    signed, other = statement.sign("delivery", BODY, KEY), SigningKey.generate()
+    signed, other = statement.sign("answer", BODY, KEY), SigningKey.generate()
 
-    refused("key_not_current", lambda: statement.verify("delivery", signed, NOBODY.__getitem__), KEY.kid)
-    refused("signature_invalid", lambda: statement.verify("delivery", signed, lambda _: other.verify_key))
+    refused("key_not_current", lambda: statement.verify("answer", signed, NOBODY.__getitem__), KEY.kid)
+    refused("signature_invalid", lambda: statement.verify("answer", signed, lambda _: other.verify_key))
     renamed = signed.replace(KEY.kid.encode(), other.kid.encode())
-    refused("signature_invalid", lambda: statement.verify("delivery", renamed, lambda _: KEY.verify_key))
+    refused("signature_invalid", lambda: statement.verify("answer", renamed, lambda _: KEY.verify_key))
 
 
 @pytest.mark.parametrize(
@@ -118,20 +118,20 @@ def test_other_keys() -> None:
 )
 def test_a_statement_has_one_digest(payload: bytes) -> None:
     """A signed payload that is not canonical JSON is refused, though its signature fits."""
-    signed = statement.sign_bytes("delivery", payload, KEY)
+    signed = statement.sign_bytes("answer", payload, KEY)
 
-    refused("json_invalid json_duplicate", lambda: statement.verify("delivery", signed, KEYS.__getitem__))
+    refused("json_invalid json_duplicate", lambda: statement.verify("answer", signed, KEYS.__getitem__))
 
 
-@given(st.binary(max_size=300) | st.integers(0, 600).map(lambda cut: statement.sign("delivery", BODY, KEY)[:cut]))
+@given(st.binary(max_size=300) | st.integers(0, 600).map(lambda cut: statement.sign("answer", BODY, KEY)[:cut]))
 def test_random_bytes_are_refused(raw: bytes) -> None:
     """Bytes that nobody signed never get further than a refusal."""
-    if raw != statement.sign("delivery", BODY, KEY):
-        refused("signature_profile", lambda: statement.verify("delivery", raw, KEYS.__getitem__))
+    if raw != statement.sign("answer", BODY, KEY):
+        refused("signature_profile", lambda: statement.verify("answer", raw, KEYS.__getitem__))
 
 
 def test_too_large() -> None:
     """A statement of more than 64 KiB is not looked at."""
-    signed = statement.sign("delivery", {"a": CANARY * 10_000}, KEY)
+    signed = statement.sign("answer", {"a": CANARY * 10_000}, KEY)
 
-    refused("signature_profile", lambda: statement.verify("delivery", signed, KEYS.__getitem__))
+    refused("signature_profile", lambda: statement.verify("answer", signed, KEYS.__getitem__))

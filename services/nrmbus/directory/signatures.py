@@ -3,13 +3,13 @@
 from collections.abc import Iterable, Mapping
 
 from nrmbus.directory.entry import Signature
-from nrmbus.wire import base64, statement
+from nrmbus.wire import base64, dsse, statement
 from nrmbus.wire.errors import WireError
 from nrmbus.wire.keys.keys import SigningKey, VerifyKey
 
 
 def _signed(thing: statement.Thing, payload: bytes) -> bytes:
-    return statement.pae(statement.payload_type(thing).encode(), payload)
+    return dsse.pae(statement.payload_type(thing).encode(), payload)
 
 
 def sign(thing: statement.Thing, payload: bytes, key: SigningKey) -> Signature:

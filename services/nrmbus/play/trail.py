@@ -13,7 +13,6 @@ Read with librdkafka, read_committed: another client than the bus itself uses.
 
 import json
 import re
-from base64 import b64decode
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, fields
@@ -26,6 +25,7 @@ from nrmbus.bus.reach import Where, reach
 from nrmbus.wire.names import INBOX
 from nrmbus.wire.record import Record
 from nrmbus.wire.registration import NOTHING_BEFORE
+from nrmbus.wire.statement import Thing, body_of
 
 
 @dataclass(slots=True)
@@ -106,9 +106,9 @@ def _bytes(value: object) -> bytes:
     return value if isinstance(value, bytes) else b""
 
 
-def _body(envelope: bytes) -> tuple[dict[str, Any], str]:
-    payload = b64decode(json.loads(envelope)["payload"])
-    return json.loads(payload), sha256(payload).hexdigest()
+def _body(thing: Thing, signed: bytes) -> tuple[dict[str, Any], str]:
+    body = body_of(thing, signed)
+    return json.loads(body), sha256(body).hexdigest()
 
 
 def check(broker: Where, acknowledged: Iterable[tuple[str, str, str]]) -> Anomalies:
@@ -125,7 +125,7 @@ def compare(cases: Iterable[Read], inboxes: Iterable[Read], acknowledged: Iterab
     expected: dict[tuple[str, int], Counter[str]] = defaultdict(Counter)
     digests: dict[tuple[str, str, str], str] = {}
     for record in cases:
-        body, digest = _body(record.headers["nrm_registration"])
+        body, digest = _body("registration", record.headers["nrm_registration"])
         number, previous = chain.get(record.partition, (0, NOTHING_BEFORE))
         if body["number"] != number + 1 or body["previous"] != previous:
             found.gap += 1
@@ -164,7 +164,7 @@ def _inboxes(found: Anomalies, records: Iterable[Read], expected: dict[tuple[str
     for record in records:
         if "nrm_delivery" not in record.headers:
             continue  # a passing answer
-        body, digest = _body(record.headers["nrm_delivery"])
+        body, digest = _body("delivery", record.headers["nrm_delivery"])
         inbox = (record.topic.removeprefix(INBOX), record.partition)
         if seen[inbox].get(body["inbox_number"]) == digest:
             continue  # the very same answer again, because its sender asked again

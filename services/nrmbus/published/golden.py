@@ -40,6 +40,8 @@ from nrmbus.wire.registration import (
 
 BUS: Final = "play-00112233445566aa"
 READER: Final = "example-unit"
+BINARY: Final = frozenset({REGISTRATION})
+"""Headers of a record that are no text."""
 ABOUT: Final = (
     "A test vector about nobody: an event as recorded in nrm.cases, its letter, and who signed it was published with this"
     " schema. Every key was made for this file alone; the reader's seed is published on purpose and opens only this letter."
@@ -81,7 +83,7 @@ def make(data: type[Data], folder: Path = FOLDER) -> Golden:
         "record": {
             "key": (record.key or b"").decode(),
             "value": (record.value or b"").decode(),
-            "headers": {name: value.decode() for name, value in record.headers},
+            "headers": {name: _written(name, value) for name, value in record.headers},
         },
         "publication": statement.sign("publication", published, publisher).decode(),
     }
@@ -89,6 +91,11 @@ def make(data: type[Data], folder: Path = FOLDER) -> Golden:
         golden["letter"] = container.decode()
         golden["reader"] = {"agency": READER, "published_test_seed": base64.encode(reader.seed)}
     return golden
+
+
+def _written(name: str, value: bytes) -> str | dict[str, str]:
+    """Return a header as text, or in base64 if its bytes are no text."""
+    return {"base64": base64.encode(value)} if name in BINARY else value.decode()
 
 
 def _example(folder: Path, data: type[Data]) -> dict[str, Any]:
@@ -190,8 +197,12 @@ def _wrong(golden: Golden, data: type[Data], folder: Path) -> Iterator[str]:
 
 
 def _record(written: Mapping[str, Any]) -> Record:
-    headers = tuple((str(name), value.encode()) for name, value in written["headers"].items())
+    headers = tuple((str(name), _bytes(value)) for name, value in written["headers"].items())
     return Record(written["key"].encode(), written["value"].encode(), headers)
+
+
+def _bytes(value: Any) -> bytes:
+    return value.encode() if isinstance(value, str) else base64.decode(value["base64"], "unreadable")
 
 
 def _unregistered(signed: Signed, registration: Registration, audience: Audience) -> Iterator[str]:

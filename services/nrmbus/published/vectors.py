@@ -11,13 +11,14 @@ import sys
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
+from itertools import islice
 from pathlib import Path
 from typing import Any, Final
 
 from nrmbus.events.model import Event, Part
 from nrmbus.events.registry import data_type
 from nrmbus.events.schemas import write_or_check
-from nrmbus.wire import base64, ids, json, letter, material, statement
+from nrmbus.wire import base64, dsse, ids, json, letter, material, statement, transaction
 from nrmbus.wire.envelope import encode
 from nrmbus.wire.errors import WireError
 from nrmbus.wire.keys.keys import SealingKey, SigningKey
@@ -167,7 +168,7 @@ def _envelope() -> Vector:
     record = encode(event(), key)
     headers = {name: value.decode() for name, value in record.headers}
     envelope = base64.decode(headers["ce_dssematerial"], "signature_profile")
-    payload, kid, signature = statement.unwrap(material.PAYLOAD_TYPE, envelope)
+    payload, kid, signature = dsse.unwrap(material.PAYLOAD_TYPE, envelope)
     return {
         "about": "A signed event as a Kafka record: CloudEvents binary mode with dssematerial. Bytes are base64.",
         "public": base64.encode(key.public),
@@ -175,7 +176,7 @@ def _envelope() -> Vector:
         "value": (record.value or b"").decode(),
         "headers": headers,
         "payload": payload.decode(),
-        "signed_bytes": base64.encode(statement.pae(material.PAYLOAD_TYPE.encode(), payload)),
+        "signed_bytes": base64.encode(dsse.pae(material.PAYLOAD_TYPE.encode(), payload)),
         "signature": base64.encode(signature),
         "kid": kid,
         "digest": json.digest(envelope),
@@ -212,13 +213,13 @@ def _statements() -> Vector:
         ("answer", "answer", answer),
     ]
     return {
-        "about": "What the registrar says: canonical JSON, its digest, and the DSSE envelope. A leaf is SHA-256(0x00 || JSON).",
+        "about": "What the registrar says: canonical JSON, its digest, and the bytes of its header, in base64. A leaf is SHA-256(0x00 || JSON).",
         "public": base64.encode(key.public),
         "audience": {"json": told.json().decode(), "commitment": told.commitment()},
         "pae": {
             "type": "http://example.com/HelloWorld",
             "payload": "hello world",
-            "signed_bytes": statement.pae(b"http://example.com/HelloWorld", b"hello world").decode(),
+            "signed_bytes": dsse.pae(b"http://example.com/HelloWorld", b"hello world").decode(),
         },
         "statements": [
             {
@@ -226,7 +227,7 @@ def _statements() -> Vector:
                 "thing": thing,
                 "json": said.json().decode(),
                 "digest": said.digest,
-                "signed": statement.sign_bytes(thing, said.json(), key).decode(),
+                "signed": base64.encode(statement.sign_bytes(thing, said.json(), key)),
             }
             for name, thing, said in stated
         ],
@@ -237,12 +238,76 @@ def _statements() -> Vector:
     }
 
 
+def _transaction() -> Vector:
+    key, secret = SigningKey.from_seed(seed("registrar")), seed("audience")[:16]
+    said: list[tuple[transaction.Thing, bytes, bytes]] = []
+    for number, salt in enumerate(islice(transaction.salts(secret), 18)):
+        thing: transaction.Thing = "delivery" if number % 6 else "registration"
+        said.append((thing, json.dumps({"bus": BUS, "number": number}), salt))
+    hidden, alone = transaction.Transaction(), transaction.Transaction()
+    for tree, statements in ((hidden, said), (alone, said[:1])):
+        for thing, body, salt in statements:
+            tree.add(thing, body, salt)
+    hidden.hide(secret)
+    trees = []
+    for name, tree, statements in (("of eighteen statements, hidden", hidden, said), ("of one", alone, said[:1])):
+        tree.sign(key)
+        proofs = [tree.proved(number, thing, body) for number, (thing, body, _) in enumerate(statements)]
+        first = transaction.Proved.read(statements[0][0], proofs[0])
+        trees.append({
+            "name": name, "size": first.size, "root": first.root().hex(), "signature": base64.encode(first.signature),
+            "signed_bytes": dsse.pae(
+                b"application/vnd.nrmbus.transaction.v1+json", json.dumps({"root": first.root().hex(), "size": first.size})
+            ).decode(),
+            "statements": [
+                {
+                    "thing": thing, "json": body.decode(), "salt": salt.hex(), "header": base64.encode(raw),
+                    "place": transaction.Proved.read(thing, raw).place,
+                    "path": [each.hex() for each in transaction.Proved.read(thing, raw).path],
+                }
+                for (thing, body, salt), raw in zip(statements, proofs, strict=True)
+            ],
+        })  # fmt: skip
+    sound = hidden.proved(0, *said[0][:2])
+    return {
+        "about": "Registrations and deliveries of a transaction under one signature: salts, tree, and header of each. Refused headers have the code of the refusal.",
+        "public": base64.encode(key.public),
+        "kid": key.kid,
+        "secret": secret.hex(),
+        "transactions": trees,
+        "refused": [
+            {"name": name, "thing": thing, "header": base64.encode(raw), "code": code}
+            for name, thing, raw, code in _unproved(sound)
+        ],
+    }
+
+
+def _unproved(sound: bytes) -> list[tuple[str, transaction.Thing, bytes, str]]:
+    path = 110 + 32 * sound[109]
+    return [
+        ("another form", "registration", b"nrs2" + sound[4:], "signature_profile"),
+        ("as a delivery", "delivery", sound, "signature_profile"),
+        ("renamed a delivery", "delivery", sound[:4] + b"\2" + sound[5:], "signature_invalid"),
+        ("another key", "registration", sound[:5] + bytes(16) + sound[21:], "key_not_current"),
+        ("another signature", "registration", sound[:21] + bytes(64) + sound[85:], "signature_invalid"),
+        ("another salt", "registration", sound[:85] + bytes(16) + sound[101:], "signature_invalid"),
+        ("another place", "registration", sound[:104] + bytes([sound[104] ^ 1]) + sound[105:], "signature_invalid"),
+        ("an empty tree", "registration", sound[:101] + bytes(8) + sound[109:], "signature_profile"),
+        ("a smaller tree", "registration", sound[:105] + (16).to_bytes(4) + sound[109:], "signature_profile"),
+        ("a step less", "registration", sound[:109] + bytes([sound[109] - 1]) + sound[142:], "signature_profile"),
+        ("an altered path", "registration", sound[:110] + bytes(32) + sound[142:], "signature_invalid"),
+        ("an altered statement", "registration", sound[:-1] + b" ", "signature_invalid"),
+        ("no statement", "registration", sound[:path], "signature_profile"),
+    ]
+
+
 FIXED: Final[Mapping[str, Callable[[], Vector]]] = {
     "envelope.json": _envelope,
     "ids.json": _ids,
     "json.json": _json,
     "keys.json": _keys,
     "statements.json": _statements,
+    "transaction.json": _transaction,
 }
 """Vectors that are a function of their input."""
 

@@ -1,7 +1,7 @@
-"""One transaction's work: check signatures on threads, judge in order, sign on threads.
+"""One transaction's work: check signatures on threads, judge in order, sign once.
 
-`cryptography` releases the interpreter lock, so two threads halve the time of the two dear steps; judging stays
-sequential, since each verdict rests on the one before.
+`cryptography` releases the interpreter lock, so two threads halve the time of the dear step; judging stays sequential,
+since each verdict rests on the one before.
 """
 
 import asyncio
@@ -148,12 +148,8 @@ class Batcher:
             if decision.outcome in ("registered", "refused"):
                 said["number"] = shard.memory.number
             telemetry.handled(decision.outcome, partition=each.at.partition, offset=each.at.offset, **said)
-        await self._spread(self._sign, outs)
+        shard.sign(outs, self._key)
         return outs
-
-    def _sign(self, out: Out) -> None:
-        for _, said in out.statements:
-            said.sign(self._key)
 
     async def _spread(self, work: Callable[[_Item], _Result], items: Sequence[_Item]) -> list[_Result]:
         if len(items) < WORTH_A_THREAD:

@@ -6,9 +6,9 @@ commitments are checked at once, but a case is brought to life only when somebod
 
 import json as plain_json
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
 
@@ -34,6 +34,7 @@ from nrmbus.wire.keys.keys import VerifyKey
 from nrmbus.wire.names import CASES
 from nrmbus.wire.record import SUBMITTED, Record, header_of
 from nrmbus.wire.registration import NOTHING_BEFORE
+from nrmbus.wire.transaction import Proved, Transaction, salts
 
 CONSENTS: Final = frozenset({"consent.given", "consent.overridden"})
 """Types whose envelopes are kept, for delivery to agencies that join the case later."""
@@ -56,6 +57,7 @@ _WHAT: Final[Mapping[FaultCode, str]] = {
     "envelope_altered": "has another envelope than it registered",
 }
 
+_TORN: Final = "does not fit the registrations and deliveries that were signed with it"
 _TYPE: Final = header_of("type")
 _EMERGENCY: Final = f"nrm.{EMERGENCY}".encode()
 
@@ -78,6 +80,19 @@ class _Inbox:
     previous: str = NOTHING_BEFORE
 
 
+@dataclass(slots=True)
+class _Unfinished:
+    """Transaction that is being folded; ``last`` is the proof of its last registration, ``secret`` the salt of its audience.
+
+    ``answers`` are the registrations with their receipts, and the numbers of both in the tree.
+    """
+
+    last: Proved
+    secret: bytes = b""
+    tree: Transaction = field(default_factory=Transaction)
+    answers: list[tuple[int, int, Known]] = field(default_factory=list)
+
+
 class Memory:
     """The state of one partition; what grows with every submission is in *scratch*."""
 
@@ -97,6 +112,7 @@ class Memory:
         self._rules = rules
         self._scratch = scratch or Scratch()
         self._inboxes: dict[str, _Inbox] = {}
+        self._unfinished: _Unfinished | None = None
 
     def case(self, subject: str) -> Case | None:
         """A case, awake.
@@ -128,6 +144,10 @@ class Memory:
         """Note how a submission is answered; what was noted first stays."""
         self._scratch.answer(submission, known)
 
+    def settle(self) -> None:
+        """Let what exceeds the memory be spilled, at the end of a transaction."""
+        self._scratch.settle()
+
     def has_events(self, subject: str) -> bool:
         """Return whether the case has a registered event, without waking the case."""
         case = self._scratch.case(subject)
@@ -142,7 +162,7 @@ class Memory:
         """The last delivery number of each agency on this partition."""
         return {agency: inbox.number for agency, inbox in self._inboxes.items()}
 
-    def next_delivery(self, agency: str, registration: str) -> Statement:
+    def next_delivery(self, agency: str, registration: str, salt: bytes) -> Statement:
         """The next delivery to *agency*, of the registration with this digest. Written as `Delivery.json` writes it."""
         inbox = self._inboxes.setdefault(agency, _Inbox())
         inbox.number += 1
@@ -151,7 +171,7 @@ class Memory:
             f'"previous":"{inbox.previous}","registration":"{registration}","to":"{agency}"}}'
         ).encode()
         inbox.previous = json.digest(body)
-        return Statement("delivery", body)
+        return Statement("delivery", body, salt)
 
     def remember(self, case: Case, event: Event, envelope: Record, told: tuple[str, ...], said: Statement) -> None:
         """Let *event*, just registered as `number`, be part of the case."""
@@ -174,7 +194,9 @@ class Memory:
             HistoryError: a number, a digest or an envelope is not the due one. The registrar refuses to run.
         """
         found, audience, (topic, offset) = self._due(record)
-        registration, said = found.registration, Statement("registration", found.body, found.signed)
+        registration, said = found.registration, Statement("registration", found.body, _signed=found.signed)
+        unfinished, salt = self._going_on(found.proved, audience["salt"])
+        number = unfinished.tree.add("registration", found.body, next(salt))
         refused = registration.verdict == "refused"
         self.number, self.previous, self.time = registration.number, found.digest, times.read(registration.time)
         self.head = found.signed
@@ -186,12 +208,43 @@ class Memory:
             told = tuple(audience["recipients"])
             case.asleep.append(Asleep(found.envelope, told, registration.time, self.number, found.signed))
             case.digests.setdefault(registration.id, found.digest)
-            self._delivered(case, audience)
+            self._delivered(case, audience, unfinished.tree, salt)
             if self.time is not None and is_asking(found.envelope.headers):
                 self.spent[source, self._rules.month(self.time)] += 1
-        receipt = self.next_delivery(source, found.digest)
+        receipt = self.next_delivery(source, found.digest, next(salt))
         known = Known(registration.envelope, said, receipt, refused)
         self._scratch.answer((source, subject, registration.id), known)
+        receipt_number = unfinished.tree.add("delivery", receipt.body, receipt.salt)
+        unfinished.answers.append((number, receipt_number, known))
+
+    def _going_on(self, proved: Proved, secret: str) -> tuple[_Unfinished, Iterator[bytes]]:
+        """Return the transaction that the next registration is of, and the salts of what is said with it."""
+        unfinished = self._unfinished
+        if unfinished is None or proved.signature != unfinished.last.signature:
+            self._finish()
+            unfinished = self._unfinished = _Unfinished(proved)
+        unfinished.last, unfinished.secret = proved, bytes.fromhex(secret)
+        return unfinished, salts(unfinished.secret)
+
+    def _finish(self) -> None:
+        """Build the tree of a whole transaction again, compare every proof, and give each receipt the one that it had.
+
+        Raises:
+            HistoryError: these are not the registrations and deliveries that were signed together.
+        """
+        unfinished, self._unfinished = self._unfinished, None
+        if unfinished is None:
+            return
+        tree = unfinished.tree
+        tree.hide(unfinished.secret)
+        whole = tree.is_proved_by(unfinished.last)
+        for number, receipt, known in unfinished.answers if whole else ():
+            said = known.registration
+            whole = whole and said.signed == tree.proved(number, "registration", said.body)
+            known.receipt.take_signed(tree.proved(receipt, "delivery", known.receipt.body))
+        if not whole:
+            raise HistoryError(self.partition, self.number, _TORN)
+        self.settle()
 
     def hold_against(self, mark: Mark | None) -> None:
         """Check that the registration just folded is the one of the high-water *mark*, if it has the mark's number.
@@ -202,13 +255,16 @@ class Memory:
         if mark is not None and mark.number == self.number and mark.digest != self.previous:
             raise HistoryError(self.partition, self.number, "is not the one that was here")
 
-    def _delivered(self, case: Case, audience: Mapping[str, Any]) -> None:
+    def _delivered(self, case: Case, audience: Mapping[str, Any], tree: Transaction, salt: Iterator[bytes]) -> None:
         for agency in audience["recipients"]:
             for earlier in audience["earlier"].get(agency, ()):
                 if earlier not in case.digests:
                     raise HistoryError(self.partition, self.number, "delivers a consent that was not registered before")
-                self.next_delivery(agency, case.digests[earlier])
-            self.next_delivery(agency, self.previous)
+                self._tell(agency, case.digests[earlier], tree, next(salt))
+            self._tell(agency, self.previous, tree, next(salt))
+
+    def _tell(self, agency: str, registration: str, tree: Transaction, salt: bytes) -> None:
+        tree.add("delivery", self.next_delivery(agency, registration, salt).body, salt)
 
     def _due(self, record: Record) -> tuple[HistoryRecord[Plain], dict[str, Any], tuple[str, int]]:
         code: FaultCode = "unreadable"
@@ -241,7 +297,7 @@ class Memory:
         case.view = self._rules.evolve(case.view, Fact.of(event, asleep.told, time, asleep.number))
         if event.type in CONSENTS:
             body = statement.body_of("registration", asleep.signed)
-            case.consents[event.id] = asleep.record, Statement("registration", body, asleep.signed)
+            case.consents[event.id] = asleep.record, Statement("registration", body, _signed=asleep.signed)
         if case.view.over:
             case.consents.clear()  # as `remember` does
 
@@ -249,10 +305,11 @@ class Memory:
         """After the last `fold`: verify the signature of the last registration, whose chain of digests answers for all before it.
 
         Raises:
-            HistoryError: the registrar of this bus did not sign it.
+            HistoryError: the registrar of this bus did not sign it, or its transaction is not whole.
         """
         if self.head is None:
             return
+        self._finish()
         with suppress(HistoryFault):
             check_signature(self.head, key_of)
             return

@@ -1,11 +1,12 @@
 """Records of the registrar: statements to be signed, and records that carry them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from nrmbus.wire import json, statement
 from nrmbus.wire.keys.keys import SigningKey
 from nrmbus.wire.names import OUTBOX
+from nrmbus.wire.transaction import Thing, Transaction
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,23 +25,24 @@ class Coordinates:
 
 @dataclass(slots=True)
 class Statement:
-    """One thing the registrar says, as JSON bytes; signed late, so that a batch can be signed on two threads.
+    """One thing the registrar says, as JSON bytes; signed late, so that one signature covers a transaction (`sign_all`).
 
-    Ed25519 is deterministic: the same body signed again gives the same bytes, so a repeated answer is the same answer.
+    A signature is kept: an answer that is repeated in a later transaction has its old proof, byte for byte.
     """
 
     thing: statement.Thing
     body: bytes
+    salt: bytes = b""
+    """Of a registration or delivery that is not signed yet; signed, the salt stands in its proof."""
     _signed: bytes | None = field(default=None, repr=False)
 
-    def sign(self, key: SigningKey) -> None:
-        """Sign, unless that was done before."""
-        if self._signed is None:
-            self._signed = statement.sign_bytes(self.thing, self.body, key)
+    def take_signed(self, signed: bytes) -> None:
+        """Take the signed bytes, once."""
+        self._signed = signed
 
     @property
     def signed(self) -> bytes:
-        """The DSSE envelope. Raises RuntimeError when `sign` was not called: nothing unsigned may leave."""
+        """The statement with its signature. Raises RuntimeError if there is none: nothing unsigned may leave."""
         if self._signed is None:
             message = "a statement was about to leave unsigned"
             raise RuntimeError(message)
@@ -55,6 +57,27 @@ class Statement:
     def digest(self) -> str:
         """SHA-256 of the body: what the next statement of the chain names as ``previous``."""
         return json.digest(self.body)
+
+
+def sign_all(statements: Iterable[Statement], key: SigningKey, secret: bytes) -> None:
+    """Sign what is not signed yet: registrations and deliveries together, every answer alone.
+
+    *secret* is the salt of the last audience. The fold of ``nrm.cases`` knows it, and the registrations and deliveries in
+    this order, so that it builds the same tree again.
+    """
+    fresh = {id(each): each for each in statements if not each.is_signed}
+    together, shared = Transaction(), list[tuple[Statement, Thing, int]]()
+    for each in fresh.values():
+        if each.thing == "registration" or each.thing == "delivery":  # noqa: PLR1714 - narrows the type
+            shared.append((each, each.thing, together.add(each.thing, each.body, each.salt)))
+        else:
+            each.take_signed(statement.sign_bytes(each.thing, each.body, key))
+    if not shared:
+        return
+    together.hide(secret)
+    together.sign(key)
+    for each, thing, number in shared:
+        each.take_signed(together.proved(number, thing, each.body))
 
 
 def audience_json(

@@ -13,17 +13,19 @@ from nrmbus.directory import Directory
 from nrmbus.events.model import Event, Part
 from nrmbus.registrar.case import Case, Known
 from nrmbus.registrar.history_state import EMERGENCY, Memory
-from nrmbus.registrar.records import Coordinates, Out, Statement, audience_json
+from nrmbus.registrar.records import Coordinates, Out, Statement, audience_json, sign_all
 from nrmbus.registrar.refusals import Refused, wire_refusal
 from nrmbus.registrar.spill_file import Scratch
 from nrmbus.rules import Rules, View
 from nrmbus.wire import ids, json, times
 from nrmbus.wire.envelope import Signed
 from nrmbus.wire.errors import WireError
+from nrmbus.wire.keys.keys import SigningKey
 from nrmbus.wire.letter import Container
 from nrmbus.wire.names import CASES, QUARANTINE, inbox_of
 from nrmbus.wire.record import ANSWER, AUDIENCE, DELIVERY, LETTER, REGISTRATION, SUBMITTED, Record
 from nrmbus.wire.registration import Answer, Policy, Registration
+from nrmbus.wire.transaction import salts
 
 STALE_AFTER: Final = timedelta(days=7)
 
@@ -59,6 +61,8 @@ class Shard:
         """Submissions answered again since the start; more than relays resent means something repeats them."""
         self._rules, self._directory, self._salt = rules, directory, salt
         self._elsewhere = elsewhere
+        self._secret = b""
+        """The salt of the last audience."""
         self._marks: dict[str, str] = {}
         self._marked = 0
         self._policy = Policy(name=rules.profile.name, digest=rules.profile.digest)
@@ -118,6 +122,11 @@ class Shard:
             refused = wire_refusal(error) if isinstance(error, WireError) else error
             return Decision("refused", refused.code, self._refuse(case, signed, at, now, refused))
         return Decision("registered", None, self._register(case, signed, event, at, now, told))
+
+    def sign(self, outs: Iterable[Out], key: SigningKey) -> None:
+        """Sign every statement of a transaction, whose records are *outs*; what they decided may be spilled from now on."""
+        sign_all((said for out in outs for _, said in out.statements), key, self._secret)
+        self.memory.settle()
 
     def _is_anothers(self, signed: Signed) -> bool:
         """Return whether the id has the mark of another agency's automatic events, published or not.
@@ -201,19 +210,21 @@ class Shard:
     def _register(
         self, case: Case, signed: Signed, event: Event, at: Coordinates, now: datetime, told: "Told"
     ) -> list[Out]:
-        audience = audience_json(told.recipients, told.earlier, self._salt().hex())
-        registration = self._registered(signed, self._advance(now), json.digest(audience))
+        secret = self._secret = self._salt()
+        audience, salt = audience_json(told.recipients, told.earlier, secret.hex()), salts(secret)
+        registration = self._registered(signed, self._advance(now), json.digest(audience), next(salt))
         envelope = signed.record.without_letter()
         outs = [self._case_record(envelope.key, at, registration, audience, envelope)]
-        outs += self._deliver(case, signed, envelope, registration, told)
+        outs += self._deliver(case, signed, envelope, registration, told, salt)
         self.memory.remember(case, event, envelope, told.recipients, registration)
         case.digests.setdefault(event.id, registration.digest)
         return outs
 
     def _refuse(self, case: Case, signed: Signed, at: Coordinates, now: datetime, refused: Refused) -> list[Out]:
-        audience = audience_json((), {}, self._salt().hex(), refused.because)
-        registration = self._refused(signed, self._advance(now), json.digest(audience), refused)
-        receipt = self.memory.next_delivery(signed.source, registration.digest)
+        secret = self._secret = self._salt()
+        audience, salt = audience_json((), {}, secret.hex(), refused.because), salts(secret)
+        registration = self._refused(signed, self._advance(now), json.digest(audience), refused, next(salt))
+        receipt = self.memory.next_delivery(signed.source, registration.digest, next(salt))
         case.count(signed.source, signed.sequence)
         submission = (signed.source, signed.subject, signed.id)
         self.memory.answer(submission, Known(signed.digest, registration, receipt, refused=True))
@@ -231,7 +242,7 @@ class Shard:
         self.memory.time = self._time(now)
         return self.memory.time
 
-    def _registered(self, signed: Signed, time: datetime, audience: str) -> Statement:
+    def _registered(self, signed: Signed, time: datetime, audience: str, salt: bytes) -> Statement:
         """Written as `Registration.json` writes it: building and serialising the model takes four times as long."""
         body = (
             f'{{"audience":"{audience}","bus":"{self.bus}","envelope":"{signed.digest}","id":"{signed.id}",'
@@ -240,9 +251,9 @@ class Shard:
             f'"sequence":{signed.sequence},"source":"{signed.source}","subject":"{signed.subject}",'
             f'"time":"{times.write(time)}","verdict":"registered"}}'
         ).encode()
-        return self._chained(body)
+        return self._chained(body, salt)
 
-    def _refused(self, signed: Signed, time: datetime, audience: str, refused: Refused) -> Statement:
+    def _refused(self, signed: Signed, time: datetime, audience: str, refused: Refused, salt: bytes) -> Statement:
         registration = Registration(
             bus=self.bus,
             partition=self.partition,
@@ -264,10 +275,10 @@ class Shard:
             audience=audience,
             previous=self.memory.previous,
         )
-        return self._chained(registration.json())
+        return self._chained(registration.json(), salt)
 
-    def _chained(self, body: bytes) -> Statement:
-        said = Statement("registration", body)
+    def _chained(self, body: bytes, salt: bytes) -> Statement:
+        said = Statement("registration", body, salt)
         self.memory.previous = said.digest
         return said
 
@@ -280,7 +291,7 @@ class Shard:
         return Out(CASES, self.partition, key, value, headers, ((REGISTRATION, registration),))
 
     def _deliver(
-        self, case: Case, signed: Signed, envelope: Record, registration: Statement, told: "Told"
+        self, case: Case, signed: Signed, envelope: Record, registration: Statement, told: "Told", salt: Iterator[bytes]
     ) -> list[Out]:
         """To each recipient what it must know first, then the event; to the sender its receipt."""
         outs: list[Out] = []
@@ -288,10 +299,12 @@ class Shard:
         for agency in told.recipients:
             for earlier in told.earlier.get(agency, ()):
                 record, said = case.consents[earlier]
-                outs.append(self._copy(agency, record.key, record, (said, next_delivery(agency, said.digest)), None))
-            said_to = (registration, next_delivery(agency, digest))
+                outs.append(
+                    self._copy(agency, record.key, record, (said, next_delivery(agency, said.digest, next(salt))), None)
+                )
+            said_to = (registration, next_delivery(agency, digest, next(salt)))
             outs.append(self._copy(agency, envelope.key, envelope, said_to, told.copies.get(agency)))
-        receipt = next_delivery(signed.source, digest)
+        receipt = next_delivery(signed.source, digest, next(salt))
         submission = (signed.source, signed.subject, signed.id)
         self.memory.answer(submission, Known(signed.digest, registration, receipt, refused=False))
         outs.append(self._copy(signed.source, envelope.key, envelope, (registration, receipt), None))

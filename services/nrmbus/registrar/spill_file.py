@@ -24,7 +24,7 @@ _CACHE_KIB: Final = 16 * 1024
 _TABLES: Final = """
 create table answered (
     submission blob primary key, envelope text not null, refused integer not null,
-    registration blob not null, signed integer not null, receipt blob not null
+    registration blob not null, receipt blob not null
 );
 create table aside (subject text primary key, content blob not null);
 """
@@ -75,20 +75,15 @@ class Scratch:
     # -- cases -------------------------------------------------------------------------------------------------------
 
     def case(self, subject: str) -> Case | None:
-        """Return the case *subject*, in memory from now on. Valid until the next call, if only one case fits into memory."""
+        """Return the case *subject*, in memory up to the next `settle` at least."""
         case = self._cases.pop(subject, None) or self._taken_back(subject)
         if case is not None:
             self._cases[subject] = case
         return case
 
     def keep(self, subject: str, case: Case) -> Case:
-        """Keep *case* in memory as the most recently used; the least recently used case is spilled."""
+        """Keep *case* in memory as the most recently used."""
         self._cases[subject] = case
-        if len(self._cases) > self._at_hand:
-            oldest = next(iter(self._cases))
-            content = pickle.dumps(self._cases.pop(oldest), pickle.HIGHEST_PROTOCOL)
-            self._do("insert into aside values (?, ?)", (oldest, content))
-            self._any_aside = True
         return case
 
     def _taken_back(self, subject: str) -> Case | None:
@@ -109,22 +104,33 @@ class Scratch:
 
     def answered(self, submission: Submission) -> Known | None:
         """How the submission was answered, the first time."""
-        query = "select envelope, refused, registration, signed, receipt from answered where submission = ?"
+        query = "select envelope, refused, registration, receipt from answered where submission = ?"
         found = self._do(query, (_digest(submission),))
         if not found:
             return self._answered.get(submission)
-        envelope, refused, said, signed, receipt = found[0]
-        body = statement.body_of("registration", said) if signed else said
-        registration = Statement("registration", body, said if signed else None)
-        return Known(envelope, registration, Statement("delivery", receipt), bool(refused))
+        envelope, refused, registration, receipt = found[0]
+        return Known(
+            envelope,
+            Statement("registration", statement.body_of("registration", registration), _signed=registration),
+            Statement("delivery", statement.body_of("delivery", receipt), _signed=receipt),
+            bool(refused),
+        )
 
     def answer(self, submission: Submission, known: Known) -> None:
         """Note how the submission is answered; what was noted first stays."""
         self._answered.setdefault(submission, known)
+
+    def settle(self) -> None:
+        """Spill what exceeds the memory, at the end of a transaction: every statement in cases and answers is signed."""
+        while len(self._cases) > self._at_hand:
+            oldest = next(iter(self._cases))
+            content = pickle.dumps(self._cases.pop(oldest), pickle.HIGHEST_PROTOCOL)
+            self._do("insert into aside values (?, ?)", (oldest, content))
+            self._any_aside = True
         if len(self._answered) >= _AT_ONCE:
             rows = [_row(*each) for each in self._answered.items()]
             self._answered.clear()
-            self._do_all("insert or ignore into answered values (?, ?, ?, ?, ?, ?)", rows)
+            self._do_all("insert or ignore into answered values (?, ?, ?, ?, ?)", rows)
 
     def _do(self, query: str, values: Sequence[Any]) -> list[Any]:
         try:
@@ -139,12 +145,9 @@ class Scratch:
             raise NoRoomError from None
 
 
-def _row(submission: Submission, known: Known) -> tuple[bytes, str, bool, bytes, bool, bytes]:
-    said = known.registration
-    signed = said.is_signed
-    return (
-        _digest(submission), known.envelope, known.refused, said.signed if signed else said.body, signed, known.receipt.body,
-    )  # fmt: skip
+def _row(submission: Submission, known: Known) -> tuple[bytes, str, bool, bytes, bytes]:
+    """Return the row of an answer, with both proofs: nobody could make them again from the bodies alone."""
+    return _digest(submission), known.envelope, known.refused, known.registration.signed, known.receipt.signed
 
 
 def _digest(submission: Submission) -> bytes:

@@ -29,7 +29,7 @@ from pydantic import ValidationError
 from nrmbus.events.errors import Invalid, Problem, UnknownType, UnknownVersion
 from nrmbus.events.model import Data, Event
 from nrmbus.events.registry import data_type
-from nrmbus.wire import base64, ids, json, material, statement, times
+from nrmbus.wire import base64, dsse, ids, json, material, times
 from nrmbus.wire.errors import LetterClosed, WireError
 from nrmbus.wire.keys.keys import SigningKey, VerifyKey
 from nrmbus.wire.letter import Container
@@ -87,7 +87,7 @@ def encode(event: Event, key: SigningKey) -> Record:
             attributes[header] = str(value)
     payload = material.payload(attributes, data, material.signed_names(attributes))
     headers = [(name, value.encode()) for name, value in attributes.items()]
-    envelope = statement.wrap(material.PAYLOAD_TYPE, payload, key)
+    envelope = dsse.wrap(material.PAYLOAD_TYPE, payload, key)
     headers.append((MATERIAL, base64.encode(envelope).encode()))
     record = Record(event.subject.encode(), data, tuple(headers))
     headers_of(record)  # never sign a record that nobody would accept
@@ -147,7 +147,7 @@ class Signed:
         """Return if *key* signed exactly this; raises ``signature_invalid`` if not. May run in a thread."""
         if key.kid != self.kid or not self.fits:
             raise WireError("signature_invalid")
-        key.verify(self._signature, statement.pae(_PAYLOAD_TYPE, self._payload))
+        key.verify(self._signature, dsse.pae(_PAYLOAD_TYPE, self._payload))
 
     def event(self) -> Event:
         """Read the event by the model of its type and version.
@@ -223,7 +223,7 @@ def decode(record: Record) -> Signed:
     ):
         raise WireError("unreadable")
     envelope = base64.decode(written, "signature_profile")
-    payload, kid, signature = statement.unwrap(material.PAYLOAD_TYPE, envelope)
+    payload, kid, signature = dsse.unwrap(material.PAYLOAD_TYPE, envelope)
     return Signed(
         id=attributes["ce_id"],
         source=source.removeprefix(_SOURCE),

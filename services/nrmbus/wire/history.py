@@ -27,6 +27,7 @@ from nrmbus.wire.errors import WireError
 from nrmbus.wire.keys.keys import VerifyKey
 from nrmbus.wire.record import AUDIENCE, MATERIAL, REGISTRATION, Record
 from nrmbus.wire.registration import NOTHING_BEFORE, Audience, Registration
+from nrmbus.wire.transaction import Proved
 
 FaultCode = Literal[
     "unreadable", "signature_invalid", "foreign", "gap", "duplicate", "chain_broken", "audience_missing", "audience_altered",
@@ -113,16 +114,21 @@ def unspelled(kind: type[Model], raw: bytes) -> Model:
 class HistoryRecord(Generic[S]):
     """One record of ``nrm.cases``, split; which of it was compared, the caller's steps say.
 
-    ``signed`` is the registrar's statement with its signature, ``body`` its payload, ``digest`` the digest that the next
-    registration names. ``added`` are the headers that the registrar added, by name.
+    ``signed`` is the registrar's statement with its proof, ``proved`` the same read, ``digest`` the digest of its body,
+    which the next registration names. ``added`` are the headers that the registrar added, by name.
     """
 
     registration: S
     envelope: Record
     added: dict[str, bytes]
     signed: bytes
-    body: bytes
+    proved: Proved
     digest: str
+
+    @property
+    def body(self) -> bytes:
+        """The statement without its proof: canonical JSON, and the leaf of the partition's log."""
+        return self.proved.body
 
     def check_place(self, bus: str, partition: int, number: int, previous: str) -> None:
         """Compare with the place after *number*, whose registration has the digest *previous*.
@@ -209,11 +215,8 @@ def read(record: Record, parse: Callable[[bytes], S], key_of: KeyOf | None = Non
     try:
         envelope, added = record.split()
         signed = added[REGISTRATION]
-        if key_of is None:
-            body = statement.body_of("registration", signed)
-        else:
-            body, _ = statement.verify_bytes("registration", signed, key_of)
-        return HistoryRecord(parse(body), envelope, added, signed, body, json.digest(body))
+        proved = statement.proved("registration", signed, key_of)
+        return HistoryRecord(parse(proved.body), envelope, added, signed, proved, json.digest(proved.body))
     except WireError as error:
         code = "signature_invalid" if error.code in _NOT_SIGNED else "unreadable"
     except (LookupError, ValueError, TypeError, RecursionError):

@@ -1,16 +1,17 @@
-"""Signed statements of the bus: one canonical JSON object in a DSSE envelope, with its purpose in the signed bytes.
+"""Signed statements of the bus: one canonical JSON object, signed for one purpose.
 
-DSSE 1.0.2 (github.com/secure-systems-lab/dsse). No key serves two purposes, and the payload type names the kind of
-statement, so that none can pass for another.
+No key serves two purposes, and the payload type in the signed bytes names the kind of statement, so that none can pass
+for another. Registrations and deliveries of a transaction share one signature (`transaction`); every other statement has
+a DSSE envelope of its own (`dsse`).
 """
 
-import re
 from collections.abc import Callable, Mapping
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, TypeGuard
 
-from nrmbus.wire import base64, json
+from nrmbus.wire import dsse, json, transaction
 from nrmbus.wire.errors import WireError
 from nrmbus.wire.keys.keys import SigningKey, VerifyKey
+from nrmbus.wire.transaction import Proved
 
 Thing = Literal[
     "registration",
@@ -25,54 +26,8 @@ Thing = Literal[
     "certificate",
 ]
 
-LIMIT: Final = 64 * 1024
+LIMIT: Final = dsse.LIMIT
 """Largest size of a statement with its signature, in bytes."""
-
-_SPELLED: Final = re.compile(
-    rb'\{"payload":"([A-Za-z0-9+/=]+)","payloadType":"([!#-\[\]-~]+)",'
-    rb'"signatures":\[\{"keyid":"(ed25519:[0-9a-f]{32})","sig":"([A-Za-z0-9+/]{86}==)"\}\]\}'
-)
-"""DSSE envelope in the spelling of `wrap`, which is RFC 8785."""
-
-
-def pae(payload_type: bytes, payload: bytes) -> bytes:
-    """Return DSSE's pre-authentication encoding, the bytes to sign."""
-    return b"DSSEv1 %d %b %d %b" % (len(payload_type), payload_type, len(payload), payload)
-
-
-def wrap(payload_type: str, payload: bytes, key: SigningKey) -> bytes:
-    """Sign *payload* and put both into a DSSE JSON envelope without blanks."""
-    signature = base64.encode(key.sign(pae(payload_type.encode(), payload)))
-    # As `json.dumps` would write it; every value here is base64 or a name of ours.
-    return (
-        f'{{"payload":"{base64.encode(payload)}","payloadType":"{payload_type}",'
-        f'"signatures":[{{"keyid":"{key.kid}","sig":"{signature}"}}]}}'
-    ).encode()
-
-
-def unwrap(payload_type: str, raw: bytes) -> tuple[bytes, str, bytes]:
-    """Take a DSSE envelope apart, unverified: payload, keyid, signature.
-
-    Raises ``signature_profile`` unless it is exactly one Ed25519 signature over *payload_type* with no further member.
-    """
-    spelled = _SPELLED.fullmatch(raw) if len(raw) <= LIMIT else None
-    payload, named, kid, signature = spelled.groups() if spelled else _members(raw)
-    if named != payload_type.encode():
-        raise WireError("signature_profile")
-    return base64.decode(payload, "signature_profile"), kid.decode(), base64.decode(signature, "signature_profile")
-
-
-def _members(raw: bytes) -> tuple[bytes, ...]:
-    # Other libraries write blanks, or another order.
-    envelope: dict[str, Any] = {}
-    try:
-        envelope = json.loads(raw, limit=LIMIT)
-    except WireError:
-        envelope = {}
-    spelled = _SPELLED.fullmatch(json.dumps(envelope))
-    if spelled is None:
-        raise WireError("signature_profile")
-    return spelled.groups()
 
 
 def payload_type(thing: Thing) -> str:
@@ -81,12 +36,20 @@ def payload_type(thing: Thing) -> str:
 
 
 def sign_bytes(thing: Thing, payload: bytes, key: SigningKey) -> bytes:
-    """Sign canonical JSON bytes that the caller keeps, as the registrar keeps the leaf."""
-    return wrap(payload_type(thing), payload, key)
+    """Sign canonical JSON bytes that the caller keeps, as the registrar keeps the leaf.
+
+    A registration or delivery becomes the one leaf of a transaction; `transaction.Transaction` signs many at once.
+    """
+    if _is_shared(thing):
+        alone = transaction.Transaction()
+        alone.add(thing, payload, bytes(transaction.SALT_BYTES))
+        alone.sign(key)
+        return alone.proved(0, thing, payload)
+    return dsse.wrap(payload_type(thing), payload, key)
 
 
 def sign(thing: Thing, body: Mapping[str, Any], key: SigningKey) -> bytes:
-    """Sign *body* as a *thing*; return a DSSE envelope. Raises ``json_invalid`` as `json.dumps` does."""
+    """Sign *body* as a *thing*; raises ``json_invalid`` as `json.dumps` does."""
     return sign_bytes(thing, json.dumps(body), key)
 
 
@@ -95,7 +58,9 @@ def body_of(thing: Thing, raw: bytes) -> bytes:
 
     Raises ``signature_profile`` for another form or another thing.
     """
-    payload, _, _ = unwrap(payload_type(thing), raw)
+    if _is_shared(thing):
+        return Proved.read(thing, raw).body
+    payload, _, _ = dsse.unwrap(payload_type(thing), raw)
     return payload
 
 
@@ -105,7 +70,27 @@ def verify_bytes(thing: Thing, raw: bytes, key_of: Callable[[str], VerifyKey]) -
     *key_of* finds the key of a kid; a LookupError of it becomes ``key_not_current``. Raises ``signature_profile`` for
     another form or another thing, ``signature_invalid`` for another signature.
     """
-    payload, kid, signature = unwrap(payload_type(thing), raw)
+    if _is_shared(thing):
+        found = proved(thing, raw, key_of)
+        return found.body, found.kid
+    payload, kid, signature = dsse.unwrap(payload_type(thing), raw)
+    _known(key_of, kid).verify(signature, dsse.pae(payload_type(thing).encode(), payload))
+    return payload, kid
+
+
+def proved(thing: transaction.Thing, raw: bytes, key_of: Callable[[str], VerifyKey] | None = None) -> Proved:
+    """Return a registration or delivery with its proof, verified if *key_of* is given; raises as `verify_bytes`."""
+    found = Proved.read(thing, raw)
+    if key_of is not None:
+        found.verify(_known(key_of, found.kid))
+    return found
+
+
+def _is_shared(thing: Thing) -> TypeGuard[transaction.Thing]:
+    return thing in transaction.TYPES
+
+
+def _known(key_of: Callable[[str], VerifyKey], kid: str) -> VerifyKey:
     key = None
     try:
         key = key_of(kid)
@@ -115,8 +100,7 @@ def verify_bytes(thing: Thing, raw: bytes, key_of: Callable[[str], VerifyKey]) -
         raise WireError("key_not_current")
     if key.kid != kid:
         raise WireError("signature_invalid")
-    key.verify(signature, pae(payload_type(thing).encode(), payload))
-    return payload, kid
+    return key
 
 
 def verify(thing: Thing, raw: bytes, key_of: Callable[[str], VerifyKey]) -> tuple[dict[str, Any], str]:

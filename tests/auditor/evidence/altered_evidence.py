@@ -16,6 +16,7 @@ from auditor.evidence.forger import (  # fmt: skip
     SECOND,
     Change,
     again,
+    as_a_delivery,
     attribute,
     both,
     counted,
@@ -30,6 +31,7 @@ from auditor.evidence.forger import (  # fmt: skip
     note,
     odd,
     older,
+    one_level_up,
     operator,
     other_case,
     part,
@@ -40,6 +42,7 @@ from auditor.evidence.forger import (  # fmt: skip
     respelled,
     row,
     rows,
+    signature,
     signed,
     text,
     untimed,
@@ -50,8 +53,8 @@ from auditor.evidence.odd_files import TRICKS
 from nrmbus.auditor.evidence.file import evidence_of
 from nrmbus.auditor.evidence.verifier import Trust, Verification
 from nrmbus.published import vectors
+from nrmbus.wire import dsse, statement
 from nrmbus.wire import json as canonical
-from nrmbus.wire import statement
 from nrmbus.wire.keys.keys import SigningKey
 from nrmbus.wire.log.checkpoint import origin_of
 from nrmbus.wire.log.note import Ed25519Signer, Signature
@@ -60,21 +63,34 @@ from nrmbus.wire.registration import Registration, sign_registration
 
 ALTERED: list[tuple[str, Change, str]] = [
     # registrations
-    ("a registration edited", row(LAST, None, source="vac"), "leaf_differs inclusion_invalid other_event sequence_gap"),
+    ("a registration edited", row(LAST, None, source="vac"), "registrar_signature_invalid inclusion_invalid other_event sequence_gap"),
     ("a registration forged", row(LAST, lambda _: FORGER, policy={}), "registrar_key_unknown inclusion_invalid"),
     ("a registration altered by the registrar", row(LAST, registrar, policy={}), "inclusion_invalid"),
     ("a refusal made a registration", row(REFUSED, registrar, verdict="registered"), "inclusion_invalid envelope_missing chain_broken"),
     ("a registration of no verdict", row(LAST, registrar, verdict="withdrawn"), "registration_malformed count_differs"),
     ("a registration of no number", row(LAST, registrar, number=0), "registration_malformed count_differs"),
-    ("two signatures exchanged", exchanged("statement", FIRST, SECOND), "leaf_differs"),
-    ("a signature cut", part(FIRST, lambda read: read["statement"]["signatures"][0].update(sig="AAAA" + read["statement"]["signatures"][0]["sig"])), "registrar_signature_invalid"),
-    ("a purpose of another statement", part(FIRST, lambda read: read["statement"].update(payloadType="application/vnd.nrmbus.delivery.v1+json")), "registration_malformed"),
+    ("two signatures exchanged", exchanged("signature", FIRST, SECOND), "registrar_signature_invalid"),
+    ("a signature too long", signature(FIRST, lambda read: read.update(sig="AAAA" + read["sig"])), "registrar_signature_invalid"),
+    ("a purpose of another statement", as_a_delivery, "registrar_signature_invalid"),
+    ("the leaf of another transaction", signature(FIRST, lambda read: read.update(path=[*read["path"][:-1], b64encode(bytes(32)).decode()])), "registrar_signature_invalid"),
+    ("the path to another place", signature(FIRST, lambda read: read.update(place=read["place"] ^ 1)), "registrar_signature_invalid"),
+    ("a place outside the transaction", signature(FIRST, lambda read: read.update(place=16)), "registration_malformed"),
+    ("a place before the transaction", signature(FIRST, lambda read: read.update(place=-1)), "registration_malformed"),
+    ("an empty transaction", signature(FIRST, lambda read: read.update(place=0, size=0, path=[])), "registration_malformed"),
+    ("a transaction of one", signature(FIRST, lambda read: read.update(place=0, size=1, path=[])), "registrar_signature_invalid"),
+    ("a larger transaction", signature(FIRST, lambda read: read.update(size=2**32)), "registration_malformed"),
+    ("an inner node of the transaction", signature(FIRST, one_level_up), "registrar_signature_invalid"),
+    ("a path cut", signature(FIRST, lambda read: read["path"].pop()), "registration_malformed"),
+    ("a path too long", signature(FIRST, lambda read: read["path"].append(read["path"][0])), "registration_malformed"),
+    ("half a hash in a path", signature(FIRST, lambda read: read["path"].append("AAAA")), "registration_malformed"),
+    ("another salt", signature(FIRST, lambda read: read.update(salt=b64encode(bytes(16)).decode())), "registrar_signature_invalid"),
+    ("a salt of another length", signature(FIRST, lambda read: read.update(salt="")), "registration_malformed"),
     ("the tail cut", rows(lambda found: found.pop()), "count_differs"),
     ("the head cut, and every trace of it", without(FIRST), "sequence_gap"),
     ("one taken out, and every trace of it", without(SECOND), "sequence_gap"),
     ("everything taken out", without(FIRST, SECOND, REFUSED, FOURTH, LAST), "count_differs"),
     ("two in another order", rows(lambda found: found.insert(0, found.pop(LAST))), "order_differs"),
-    ("two under each other's number", both(row(FIRST, None, number=3), row(SECOND, None, number=2)), "leaf_differs inclusion_invalid order_differs sequence_gap"),
+    ("two under each other's number", both(row(FIRST, None, number=3), row(SECOND, None, number=2)), "registrar_signature_invalid inclusion_invalid order_differs sequence_gap"),
     ("two under each other's number, by the registrar", both(row(FIRST, registrar, number=3), row(SECOND, registrar, number=2)), "inclusion_invalid order_differs sequence_gap"),
     ("one twice", rows(lambda found: found.insert(1, found[FIRST])), "registration_duplicate count_differs"),
     ("one twice, counted", both(rows(lambda found: found.insert(1, found[FIRST])), counted), "registration_duplicate count_differs"),
@@ -84,8 +100,8 @@ ALTERED: list[tuple[str, Change, str]] = [
     ("the registration of another partition", row(LAST, registrar, partition=1), "checkpoint_missing"),
     ("a member too many", part(LAST, lambda read: read.update(note="urgent")), "registration_malformed count_differs"),
     ("a leaf with more to say", row(LAST, registrar, note="urgent"), "registration_malformed count_differs"),
-    ("a signature with more to say", part(LAST, lambda read: read["statement"]["signatures"][0].update(alg="none")), "registration_malformed"),
-    ("two signatures", part(LAST, lambda read: read["statement"]["signatures"].append(read["statement"]["signatures"][0])), "registration_malformed"),
+    ("a signature with more to say", signature(LAST, lambda read: read.update(alg="none")), "registration_malformed"),
+    ("two signatures", signature(LAST, lambda read: read.update(sig=[read["sig"]] * 2)), "registration_malformed"),
     # proofs
     ("a proof altered", proof(FIRST, lambda found: found.reverse()), "inclusion_invalid"),
     ("a proof cut", proof(FIRST, lambda found: found.pop()), "inclusion_invalid"),
@@ -223,7 +239,7 @@ def lying(lie: str) -> Callable[[Place], str]:
                 body["signatures"][0]["sig"] = b64encode(bytes(64)).decode()
                 material = canonical.dumps(body)
             else:
-                material = statement.wrap(body["payloadType"], b64decode(body["payload"]), FORGER)
+                material = dsse.wrap(body["payloadType"], b64decode(body["payload"]), FORGER)
                 leaf["key"] = FORGER.kid
             headers["ce_dssematerial"] = b64encode(material)
             leaf["envelope"] = canonical.digest(material)

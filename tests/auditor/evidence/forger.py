@@ -6,9 +6,10 @@ from collections.abc import Callable
 from typing import Any
 
 from auditor.evidence.given import LASTING, LOG, ORIGIN, TIME, WITNESSES, Evidence, Lines, of_kind
+from nrmbus.auditor.evidence.file import _signature
 from nrmbus.published import vectors
+from nrmbus.wire import dsse, statement
 from nrmbus.wire import json as canonical
-from nrmbus.wire import statement
 from nrmbus.wire.keys.keys import SigningKey
 from nrmbus.wire.log import merkle
 from nrmbus.wire.log.checkpoint import COSIGNATURE_ED25519, Checkpoint
@@ -16,6 +17,7 @@ from nrmbus.wire.log.cosignature import Cosigner, message
 from nrmbus.wire.log.mldsa import MLDSA44SigningKey
 from nrmbus.wire.log.note import Ed25519Signer, Note, Signature, key_id_of
 from nrmbus.wire.record import REGISTRATION
+from nrmbus.wire.transaction import Proved
 
 Change = Callable[[Lines, Evidence], object]
 FIRST, SECOND, REFUSED, FOURTH, LAST = 0, 1, 2, 3, 4
@@ -46,6 +48,23 @@ def proof(index: int, change: Callable[[list[Any]], object]) -> Change:
     return part(index, lambda row: change(row["proof"]))
 
 
+def signature(index: int, change: Callable[[Any], object]) -> Change:
+    """Change the registrar's signature of one registration, or the path that leads to it."""
+    return part(index, lambda row: change(row["signature"]))
+
+
+def one_level_up(read: Any) -> None:
+    """Let the path begin one level higher, as if the node above the registration were a leaf."""
+    read.update(place=read["place"] >> 1, size=read["size"] >> 1, path=read["path"][1:])
+
+
+def as_a_delivery(lines: Lines, evidence: Evidence) -> None:
+    """Have the registrar sign the bytes of the first registration as a delivery."""
+    found = of_kind(lines, "registration")[FIRST]
+    raw = statement.sign_bytes("delivery", canonical.dumps(found["leaf"]), registrar(evidence))
+    found["signature"] = _signature(Proved.read("delivery", raw))
+
+
 def envelope(index: int, change: Callable[[Any], object]) -> Change:
     """Change the envelope of one registration."""
     return part(index, lambda row: change(row["envelope"]))
@@ -59,9 +78,14 @@ def row(index: int, signer: Callable[[Evidence], SigningKey] | None, **fields: A
         found["leaf"] |= fields
         if signer:
             raw = canonical.dumps(found["leaf"])
-            found["statement"] = json.loads(statement.sign_bytes("registration", raw, signer(evidence)))
+            found["signature"] = proved(statement.sign_bytes("registration", raw, signer(evidence)))
 
     return altered
+
+
+def proved(raw: bytes) -> dict[str, Any]:
+    """Return the member ``signature`` of a signed registration."""
+    return _signature(Proved.read("registration", raw))
 
 
 def registrar(evidence: Evidence) -> SigningKey:
@@ -191,7 +215,7 @@ def attribute(name: str, value: str) -> Callable[[Any], object]:
 def resigned(read: Any) -> None:
     """Sign the envelope as it is by somebody else."""
     body = json.loads(b64decode(read["headers"]["ce_dssematerial"]))
-    raw = statement.wrap(body["payloadType"], b64decode(body["payload"]), FORGER)
+    raw = dsse.wrap(body["payloadType"], b64decode(body["payload"]), FORGER)
     read["headers"]["ce_dssematerial"] = b64encode(raw).decode()
 
 
@@ -220,4 +244,4 @@ def other_case(lines: Lines, evidence: Evidence) -> None:
     """Add a rightful registration of another case."""
     raw = dict(evidence.bus.history[0].headers)[REGISTRATION]
     leaf = json.loads(statement.body_of("registration", raw))
-    again("registration", leaf=leaf, statement=json.loads(raw))(lines, evidence)
+    again("registration", leaf=leaf, signature=proved(raw))(lines, evidence)

@@ -56,6 +56,7 @@ class Story:
         self.bus, self.shard = self.evidence.bus, self.evidence.bus.shard()
         for record in self.bus.history:
             self.shard.memory.fold(record)
+        self.shard.memory.check_head(lambda _: self.bus.key.verify_key)
         event = self.bus.event("ngo-a", "referral.submitted", REFERRAL, referral="cd" * 16, legalbasis="CoM 123/2009")
         submitted = self.bus.signed(event, PARTS, READERS)
         letter = decode(submitted).letter()

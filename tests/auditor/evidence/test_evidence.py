@@ -8,6 +8,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import cryptography
 import pytest
@@ -39,7 +40,8 @@ from nrmbus.wire.log import merkle
 from nrmbus.wire.log.checkpoint import Policy
 from nrmbus.wire.log.note import vkey
 from nrmbus.wire.record import Record
-from nrmbus.wire.registration import Audience, verify_registration
+from nrmbus.wire.registration import Audience, Registration
+from nrmbus.wire.transaction import Proved
 
 KEYS = [
     *(["--log", vkey(LOG.verifier), "--log", vkey(LASTING.verifier)]),
@@ -127,6 +129,13 @@ def test_it_says_nothing_of_other_cases(evidence: Evidence) -> None:
     assert b"nrm_letter" not in evidence.whole
 
 
+def _proved(said: dict[str, Any], body: bytes) -> Proved:
+    """Return a registration with the proof that the evidence has of it."""
+    salt, signature = (base64.decode(said[name], "json_invalid") for name in ("salt", "sig"))
+    path = tuple(base64.decode(each, "json_invalid") for each in said["path"])
+    return Proved("registration", said["keyid"], signature, salt, said["place"], said["size"], path, body)
+
+
 def test_the_verifier_agrees_with_the_services_own_verification(evidence: Evidence) -> None:
     """The services' own code verifies the same registrar, sender, audience, proof and checkpoint."""
     lines, directory = evidence.lines, evidence.bus.directory
@@ -136,10 +145,10 @@ def test_the_verifier_agrees_with_the_services_own_verification(evidence: Eviden
     assert dict(believed.witnesses) == dict.fromkeys([each.verifier.name for each in WITNESSES[:2]], TIME + 60)
     found = of_kind(lines, "registration")
     for row in found:
-        registration = verify_registration(
-            canonical.dumps(row["statement"]), lambda kid: directory.any_verify_key("registrar", kid)
+        registration = Registration.parse(canonical.dumps(row["leaf"]))
+        _proved(row["signature"], registration.json()).verify(
+            directory.any_verify_key("registrar", row["signature"]["keyid"])
         )
-        assert registration.json() == canonical.dumps(row["leaf"])
         assert Audience.parse(canonical.dumps(row["audience"])).commitment() == registration.audience
         proof = [base64.decode(each, "json_invalid") for each in row["proof"]]
         merkle.verify_inclusion(registration.number - 1, checkpoint.size, registration.leaf(), proof, checkpoint.root)

@@ -20,8 +20,8 @@ def _evidence(tmp_path_factory: pytest.TempPathFactory) -> Evidence:
 def exchanged(lines: Lines) -> None:
     """Give the first and the last registration each other's signature."""
     rows = of_kind(lines, "registration")
-    first, last = (rows[index]["statement"]["signatures"] for index in (FIRST, LAST))
-    rows[FIRST]["statement"]["signatures"], rows[LAST]["statement"]["signatures"] = last, first
+    first, last = (rows[index]["signature"]["sig"] for index in (FIRST, LAST))
+    rows[FIRST]["signature"]["sig"], rows[LAST]["signature"]["sig"] = last, first
 
 
 @pytest.mark.parametrize("processors", [None, 1, 2, 64])

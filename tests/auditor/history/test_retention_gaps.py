@@ -115,6 +115,7 @@ def test_every_submission_to_a_case_that_is_over_is_refused_as_unknown() -> None
     live = kept.bus.shard()
     for each in kept.history:
         live.memory.fold(each)
+    live.memory.check_head(lambda _: kept.bus.key.verify_key)
     decision = kept.bus.take(live, kept.bus.signed(again), owner="ngo-l", now=LATER)
     assert (decision.outcome, decision.code) == ("refused", "unknown_case")
     for by, type_, data in (

@@ -20,6 +20,7 @@ from nrmbus.wire import base64, json
 from nrmbus.wire.envelope import Signed
 from nrmbus.wire.log.checkpoint import Checkpoint
 from nrmbus.wire.log.note import Note
+from nrmbus.wire.transaction import Proved
 
 _HERE: Final = Path(__file__).parent
 
@@ -98,9 +99,21 @@ def _registration(entry: Entry, log: Log, sizes: Mapping[int, int]) -> dict[str,
         "audience": _object(entry.audience.json()),
         "leaf": _object(registration.json()),
         "proof": [base64.encode(each) for each in proof],
-        "statement": _object(entry.signed),
+        "signature": _signature(Proved.read("registration", entry.signed)),
     }
     return line if entry.said is None else {**line, "envelope": _envelope(entry.said)}
+
+
+def _signature(proved: Proved) -> dict[str, Any]:
+    """Return the registrar's signature over the transaction, and the path from the registration to what was signed."""
+    return {
+        "keyid": proved.kid,
+        "path": [base64.encode(each) for each in proved.path],
+        "place": proved.place,
+        "salt": base64.encode(proved.salt),
+        "sig": base64.encode(proved.signature),
+        "size": proved.size,
+    }
 
 
 def _object(raw: bytes) -> dict[str, Any]:

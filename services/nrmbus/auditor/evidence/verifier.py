@@ -51,9 +51,8 @@ CODES: Final = {
     "order_differs": "The registrations do not stand in the order of their numbers.",
     "chain_broken": "A registration does not name the digest of the one before it.",
     "sequence_gap": "An earlier event of this sender about this case is missing here.",
-    "leaf_differs": "The registration that the registrar signed is not the one that is shown.",
     "registrar_key_unknown": "The directory does not have this key for the registrar.",
-    "registrar_signature_invalid": "The registrar did not sign this registration.",
+    "registrar_signature_invalid": "The registrar did not sign this registration, or not at this place of its transaction.",
     "checkpoint_missing": "There is no checkpoint for the partition of a registration.",
     "checkpoint_unexpected": "A partition has two checkpoints, or a checkpoint and no registration.",
     "checkpoint_malformed": "The checkpoint is not a C2SP signed note with origin, size and root.",
@@ -81,7 +80,7 @@ CODES: Final = {
 }  # fmt: skip
 """Every way to fail, one sentence each."""
 
-FORMAT: Final = "nrmbus-evidence/2"
+FORMAT: Final = "nrmbus-evidence/3"
 TOTAL_LIMIT: Final = 256 * 1024 * 1024
 LINE_LIMIT: Final = 1024 * 1024
 LINES_LIMIT: Final = 100_000
@@ -234,6 +233,12 @@ def holds(key: Ed25519PublicKey | MLDSA44PublicKey, signature: bytes, message: b
     return True
 
 
+def pae(payload_type: str, payload: bytes) -> bytes:
+    """Return the bytes that DSSE signs."""
+    kind = payload_type.encode()
+    return b"DSSEv1 %d %b %d %b" % (len(kind), kind, len(payload), payload)
+
+
 def unwrap(envelope: dict[str, Any], payload_type: str, code: str) -> tuple[bytes, str, bytes, bytes]:
     """Return the parts of a DSSE envelope with one signature: payload, key id, signature, and the signed bytes (PAE)."""
     closed(envelope, code, payload=str, payloadType=str, signatures=list)
@@ -241,9 +246,8 @@ def unwrap(envelope: dict[str, Any], payload_type: str, code: str) -> tuple[byte
     named = isinstance(one, dict) and one.keys() == {"keyid", "sig"} and isinstance(one["keyid"], str)
     if envelope["payloadType"] != payload_type or not named:
         raise Failed(code)
-    payload, kind = unbase64(envelope["payload"], code), payload_type.encode()
-    signed = b"DSSEv1 %d %b %d %b" % (len(kind), kind, len(payload), payload)
-    return payload, one["keyid"], unbase64(one["sig"], code), signed
+    payload = unbase64(envelope["payload"], code)
+    return payload, one["keyid"], unbase64(one["sig"], code), pae(payload_type, payload)
 
 
 class Key(NamedTuple):
@@ -404,7 +408,7 @@ class Verification:
         self._leaves: dict[tuple[int, int], dict[str, Any]] = {}
         self._digests: dict[tuple[int, int], str] = {}
         self._last = (-1, 0)
-        self._claims: list[tuple[int, str, Ed25519PublicKey, bytes, bytes]] = []
+        self._claims: dict[tuple[str, str, bytes, bytes], list[tuple[int, str]]] = {}
         if self._check("evidence", path.name, self._open, path) and self._check("header", "all", self._header):
             self._check("directory", "all", self._directory)
             for number, row in self.found["registration"]:
@@ -494,21 +498,21 @@ class Verification:
 
         The id is a digest of the key, so a signature over the id is a signature over the key.
         """
-        key = self._keys.get((agency, kid))
-        if key is None:
+        if (agency, kid) not in self._keys:
             raise Failed(f"{who}_key_unknown")
-        self._claims.append((len(self.lines), f"{who}_signature_invalid", key, signature, message))
+        claim = agency, kid, signature, message
+        self._claims.setdefault(claim, []).append((len(self.lines), f"{who}_signature_invalid"))
 
     def _signatures(self) -> None:
-        """Verify every claimed signature, on all processors; a wrong signature fails the line that claims it."""
-        processors = os.cpu_count() or 1
-        shares = [self._claims[each::processors] for each in range(processors)]
+        """Verify each claimed signature once, on all processors; a wrong signature fails every line that claims it."""
+        processors, claims = os.cpu_count() or 1, [*self._claims]
         with ThreadPoolExecutor(processors) as pool:
-            list(pool.map(self._settle, shares))
+            list(pool.map(self._settle, [claims[each::processors] for each in range(processors)]))
 
-    def _settle(self, claims: Sequence[tuple[int, str, Ed25519PublicKey, bytes, bytes]]) -> None:
-        for at, code, key, signature, message in claims:
-            if not holds(key, signature, message):
+    def _settle(self, claims: Sequence[tuple[str, str, bytes, bytes]]) -> None:
+        for claim in claims:
+            agency, kid, signature, message = claim
+            for at, code in () if holds(self._keys[agency, kid], signature, message) else self._claims[claim]:
                 self.lines[at] = self.lines[at]._replace(result=code, says=CODES[code])
 
     # -- one registration: the registrar's statement on one event, a leaf of the tree --
@@ -524,7 +528,7 @@ class Verification:
             if self._check("checkpoint", f"p{partition}", self._checkpoint, partition):
                 self._check("witnesses", f"p{partition}", self._vouched, partition)
         self._check("chain", about, self._chain, place, leaf, sha256(raw).hexdigest())
-        self._check("signature", about, self._signature, row["statement"], raw)
+        self._check("signature", about, self._signature, row["signature"], raw)
         if partition in self._checkpoints:
             self._check("inclusion", about, self._inclusion, place, raw, row["proof"])
         self._check("envelope", about, self._envelope, row.get("envelope"), leaf)
@@ -532,7 +536,7 @@ class Verification:
 
     def _read(self, row: dict[str, Any]) -> str:
         code = "registration_malformed"
-        closed(row, code, {"audience": dict, "envelope": dict}, kind=str, leaf=dict, proof=list, statement=dict)
+        closed(row, code, {"audience": dict, "envelope": dict}, kind=str, leaf=dict, proof=list, signature=dict)
         leaf = closed(
             row["leaf"], code,
             {"accepts": list, "article": str, "code": str, "rule": str, "seal_to": dict},
@@ -562,13 +566,22 @@ class Verification:
             raise Failed("chain_broken")
         return "its number is in turn" + (" and it names the one before it" if due else "")
 
-    def _signature(self, statement: dict[str, Any], leaf: bytes) -> str:
-        kind = "application/vnd.nrmbus.registration.v1+json"
-        payload, kid, signature, signed = unwrap(statement, kind, "registration_malformed")
-        if payload != leaf:
-            raise Failed("leaf_differs")
-        self._signed_by("registrar", kid, "registrar", signature, signed)
-        return f"signed by the registrar's key {kid}"
+    def _signature(self, said: dict[str, Any], leaf: bytes) -> str:
+        """Check that the path leads from the registration to the root of its transaction, which the registrar signed."""
+        code = "registration_malformed"
+        closed(said, code, keyid=str, path=list, place=int, salt=str, sig=str, size=int)
+        place, size, kid = said["place"], said["size"], said["keyid"]
+        path = [unbase64(each, code) for each in said["path"]]
+        salt = unbase64(said["salt"], code)
+        if not 0 <= place < size < 2**32 or {*map(len, path)} - {32} or len(salt) != 16:
+            raise Failed(code)
+        hashed = sha256(b"\0" + salt + pae("application/vnd.nrmbus.registration.v1+json", leaf)).digest()
+        root = root_from(place, size, hashed, path)
+        if root is None:
+            raise Failed(code)
+        signed = pae("application/vnd.nrmbus.transaction.v1+json", spelled({"root": root.hex(), "size": size}))
+        self._signed_by("registrar", kid, "registrar", unbase64(said["sig"], code), signed)
+        return f"signed by the registrar's key {kid} with the others of its transaction"
 
     def _inclusion(self, place: tuple[int, int], leaf: bytes, proof: list[Any]) -> str:
         code, (partition, number) = "proof_malformed", place

@@ -154,13 +154,42 @@ def _are_hashes(hashes: Iterable[bytes]) -> bool:
     return all(len(each) == HASH_BYTES for each in hashes)
 
 
-def verify_inclusion(index: int, size: int, leaf: bytes, proof: Sequence[bytes], expected: bytes) -> None:
-    """Return if the leaf with hash *leaf* is the leaf *index* of the tree of *size* leaves with root *expected*.
+def levels(leaves: Sequence[bytes]) -> list[list[bytes]]:
+    """Return the nodes of the tree over the hashes of *leaves*, at least one: the leaves first, the root alone last.
 
-    RFC 9162 section 2.1.3.2, letter by letter. Raises ``index_outside_tree`` or ``inclusion_invalid``.
+    A node without a neighbour stands in the level above as it is, which gives the splits of RFC 9162.
     """
-    if not 0 <= index < size:
-        raise ProofError("index_outside_tree")
+    found = [list(leaves)]
+    while len(below := found[-1]) > 1:
+        above = [node_hash(left, right) for left, right in zip(below[::2], below[1::2], strict=False)]
+        found.append([*above, below[-1]] if len(below) & 1 else above)
+    return found
+
+
+def path(index: int, within: Sequence[Sequence[bytes]]) -> list[bytes]:
+    """Return the proof from the leaf *index* to the root of a tree whose `levels` are *within*, as `inclusion_proof`."""
+    proof = []
+    for level in within:
+        if index ^ 1 < len(level):
+            proof.append(level[index ^ 1])
+        index >>= 1
+    return proof
+
+
+def path_length(index: int, size: int) -> int:
+    """Return how many hashes lead from the leaf *index* to the root of the tree of *size* leaves."""
+    length, last = 0, size - 1
+    while last:
+        length += index & 1 or index < last
+        index, last = index >> 1, last >> 1
+    return length
+
+
+def root_by_path(index: int, size: int, leaf: bytes, proof: Sequence[bytes]) -> bytes | None:
+    """Return the root to which *proof* leads from the leaf *index*, 0 <= *index* < *size*, with hash *leaf*.
+
+    RFC 9162 section 2.1.3.2, letter by letter; None for a proof of another length, or of hashes of another length.
+    """
     place, last, reached = index, size - 1, leaf
     sound = _are_hashes([leaf, *proof])
     for each in proof:
@@ -174,7 +203,17 @@ def verify_inclusion(index: int, size: int, leaf: bytes, proof: Sequence[bytes],
         else:
             reached = node_hash(reached, each)
         place, last = place >> 1, last >> 1
-    if not (sound and last == 0 and reached == expected):
+    return reached if sound and last == 0 else None
+
+
+def verify_inclusion(index: int, size: int, leaf: bytes, proof: Sequence[bytes], expected: bytes) -> None:
+    """Return if the leaf with hash *leaf* is the leaf *index* of the tree of *size* leaves with root *expected*.
+
+    As `root_by_path`. Raises ``index_outside_tree`` or ``inclusion_invalid``.
+    """
+    if not 0 <= index < size:
+        raise ProofError("index_outside_tree")
+    if root_by_path(index, size, leaf, proof) != expected:
         raise ProofError("inclusion_invalid")
 
 
