@@ -29,11 +29,15 @@ A, B = "admitter-a", "admitter-b"
 _RUN = f"""
 import sys
 from datetime import timedelta
-from nrmbus.desk import renewing, rotating
-renewing.LOOK_SECONDS = rotating.LOOK_SECONDS = {LOOK}
+from nrmbus.desk.keys import certificate, rotation
+certificate.LOOK_SECONDS = rotation.LOOK_SECONDS = {LOOK}
 if "rotates" in sys.argv:
     sys.argv.remove("rotates")
-    rotating.BEFORE = timedelta(days=89, hours=23, minutes=59, seconds=50)
+    ends = rotation.Rotating._ends
+    rotation.BEFORE = timedelta(days=90)
+    rotation.Rotating._ends = lambda self, seat: (
+        len(seat.directory.roll.agencies[seat.me].periods) == 1 and ends(self, seat)
+    )
 from nrmbus.cli import main
 main()
 """
@@ -69,7 +73,7 @@ class Apart:
         return end
 
     def start(self, *, rotates: bool = False) -> None:
-        """Run its desk alone, as a person or a service manager does; with *rotates*, as if its sealing key had 76 days."""
+        """Run its desk alone, as a person or a service manager does; with *rotates*, as if its first sealing key, and no later one, was in its last days."""
         argv = ["nrmbus", "run", self.name, "--data", str(self.folder.path), "--keys-unprotected"]
         argv += ["rotates"] if rotates else []
         with (self.folder.path / "desk.log").open("ab") as log:

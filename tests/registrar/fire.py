@@ -12,10 +12,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from aiokafka import AIOKafkaProducer
+
 from forked import Forked
 from nrmbus.bus.embedded.embedded import EmbeddedKafka
 from nrmbus.bus.folder import BusFolder
 from nrmbus.bus.kafka import clients
+from nrmbus.bus.reach import Where, reach
 from nrmbus.directory import Identity
 from nrmbus.directory.admission import Newcomer, admit
 from nrmbus.play.load import Agency, Submission
@@ -59,6 +62,19 @@ class Place:
     def log(self) -> str:
         """All that it wrote."""
         return (self._folder.path / f"registrar-{self.name}.log").read_text()
+
+
+def patient_producer(where: Where, transactional_id: str | None = None) -> AIOKafkaProducer:
+    """Return a desk's producer, or a shard's, that waits for the broker as long as a test does.
+
+    It is this process that may be late, and not the broker.
+    """
+    patient = {
+        **clients.settings("shard" if transactional_id else "producer"),
+        "request_timeout_ms": round(PATIENCE * 1000),
+        "transactional_id": transactional_id,
+    }
+    return AIOKafkaProducer(**reach(where).settings(), **patient)
 
 
 class Fire(AbstractAsyncContextManager["Fire"]):
@@ -129,7 +145,7 @@ class Fire(AbstractAsyncContextManager["Fire"]):
         return any('"history_refused"' in log for log in self.logs())
 
     async def _sender(self, agency: Agency) -> None:
-        async with clients.producer(self.folder.reach(self.folder.agency(agency.identity.agency).path)) as producer:
+        async with patient_producer(self.folder.reach(self.folder.agency(agency.identity.agency).path)) as producer:
             turn = 0
             while self._sending:
                 started = time.monotonic()

@@ -5,19 +5,19 @@ import json
 import signal
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence
-from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
+from aiokafka import AIOKafkaConsumer
 
 from agencies import SIGNAL
-from nrmbus.bus.kafka import clients
 from nrmbus.directory import Identity
 from nrmbus.events.model import Event
 from nrmbus.events.registry import data_type
 from nrmbus.play.trail import read_all
+from nrmbus.registrar import emergency_limit
 from nrmbus.registrar.emergency_limit import Askings
 from nrmbus.registrar.history_state import HistoryError, is_asking
 from nrmbus.registrar.shard import Shard
@@ -27,7 +27,8 @@ from nrmbus.wire.envelope import encode
 from nrmbus.wire.keys.keys import SigningKey
 from nrmbus.wire.record import AUDIENCE, REGISTRATION, Record
 from nrmbus.wire.registration import Audience
-from registrar.fire import Fire
+from patience import PATIENCE, eventually
+from registrar.fire import Fire, patient_producer
 from registrar.given import Bus
 from registrar.test_emergency import asks, known
 
@@ -85,7 +86,7 @@ class Unit:
         """Produce *said*, each in its agency's name, all acknowledged."""
         for topic in dict.fromkeys(topic for topic, _, _ in said):
             home = self._fire.folder.agency(topic.removeprefix("nrm.outbox.")).path
-            async with clients.producer(self._fire.folder.reach(home)) as producer:
+            async with patient_producer(self._fire.folder.reach(home)) as producer:
                 own = [(partition, each) for to, partition, each in said if to == topic]
                 for future in [
                     await producer.send(
@@ -139,6 +140,25 @@ async def test_several_registrars_let_in_three_together_whoever_is_killed(tmp_pa
         assert refused == {"G-72": 15 - let_in.total()}
 
 
+def waits_for(seconds: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have a registrar wait so long for what is open elsewhere."""
+    for name in ("SHORTEST", "LONGEST"):
+        monkeypatch.setattr(emergency_limit, name, seconds)
+
+
+def readings(monkeypatch: pytest.MonkeyPatch) -> list[object]:
+    """Return the answers to all readings of a consumer from now on; they grow as it reads."""
+    found: list[object] = []
+    getmany = AIOKafkaConsumer.getmany
+
+    async def noted(reader: AIOKafkaConsumer, *partitions: object, **how: object) -> object:
+        found.append(await getmany(reader, *partitions, **how))
+        return found[-1]
+
+    monkeypatch.setattr(AIOKafkaConsumer, "getmany", noted)
+    return found
+
+
 @pytest.fixture(name="fire")
 async def _fire(tmp_path: Path) -> AsyncIterator[Fire]:
     async with Fire(tmp_path / "bus", partitions=PARTITIONS, places=0) as fire:
@@ -151,7 +171,7 @@ class Written:
     def __init__(self, fire: Fire, bus: Bus) -> None:
         self._where, self._bus = fire.folder.reach(fire.folder.service("registrar")), bus
         self.shard = bus.shard(1)
-        self.producer = clients.transactional_producer(self._where, "nrm-registrar-p1")
+        self.producer = patient_producer(self._where, "nrm-registrar-p1")
 
     async def write(self, *, open_: bool = False) -> None:
         """One case more, and one asking; with *open_*, the transaction stays open."""
@@ -183,12 +203,15 @@ def counting(bus: Bus, askings: Askings) -> Shard:
 
 
 @pytest.mark.broken_trail(reason="partition 1 is written with a key of the test's own")
-async def test_what_is_written_elsewhere_is_waited_for_until_it_holds_or_not(fire: Fire) -> None:
+async def test_what_is_written_elsewhere_is_waited_for_until_it_holds_or_not(
+    fire: Fire, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """An uncommitted request of another registrar is neither ignored nor counted before its commit.
 
     Given partition 1 with two committed requests and an open third, a shard of partition 0 with a request of its own
     waits for the third's outcome before it commits, since with it there would be four.
     """
+    waits_for(PATIENCE, monkeypatch)
     bus = Bus(partitions=PARTITIONS)
     written = Written(fire, bus)
     async with written.producer:
@@ -201,10 +224,13 @@ async def test_what_is_written_elsewhere_is_waited_for_until_it_holds_or_not(fir
         assert shard.spent("special-unit", "2026-03") == 3
 
         await written.write(open_=True)
-        with pytest.raises(TimeoutError):
-            await askings.none_beyond(shard, {})
+        with monkeypatch.context() as patch:
+            waits_for(1.0, patch)
+            with pytest.raises(TimeoutError):
+                await askings.none_beyond(shard, {})
+        read = readings(monkeypatch)
         waits = asyncio.create_task(askings.none_beyond(shard, {}))
-        await asyncio.sleep(0.5)
+        await eventually("it has read more than once, and waits", lambda: len(read) > 2)
         assert not waits.done()
         await written.producer.commit_transaction()
         assert not await waits
@@ -217,8 +243,11 @@ async def test_what_is_written_elsewhere_is_waited_for_until_it_holds_or_not(fir
 
 
 @pytest.mark.broken_trail(reason="partition 1 is written with a key of the test's own")
-async def test_what_no_registrar_of_this_bus_signed_is_not_counted_but_stops_it(fire: Fire) -> None:
+async def test_what_no_registrar_of_this_bus_signed_is_not_counted_but_stops_it(
+    fire: Fire, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Otherwise a writer of the topic could use up an agency's requests."""
+    waits_for(PATIENCE, monkeypatch)
     bus = Bus(partitions=PARTITIONS)
     written = Written(fire, bus)
     async with written.producer:
@@ -226,6 +255,6 @@ async def test_what_no_registrar_of_this_bus_signed_is_not_counted_but_stops_it(
     askings = written.askings(SigningKey.generate())
     shard = counting(bus, askings)
     shard.memory.spent["special-unit", "2026-03"] = 1
-    with suppress(TimeoutError), pytest.raises(HistoryError, match="partition 1"):
+    with pytest.raises(HistoryError, match="partition 1"):
         await askings.none_beyond(shard, {})
     assert shard.spent("special-unit", "2026-03") == 1

@@ -146,7 +146,6 @@ def test_keys_change_and_nobody_carries_a_file(
 
     with apart(up.folder, tmp_path, "ngo-k", "ngo_outreach") as one:
         before = Identity.at(one.folder.agency("ngo-k").path, "ngo-k")
-        time.sleep(12)  # the lifetime of the key that the desk was given
         one.start(rotates=True)
         ready(one)
         until("it asks", lambda: "ngo-k (rotated" in waits())
