@@ -186,8 +186,15 @@ def test_the_desk_of_who_is_suspended_stands_still_until_it_is_admitted_again(
         return looked[-1]
 
     monkeypatch.setattr(Gate, "suspended", property(seen))
+    begun, begin = list[str](), Supervisor._begin
+
+    def noted(supervisor: Supervisor, service: Running) -> None:
+        begun.append(service.name)
+        begin(supervisor, service)
+
+    monkeypatch.setattr(Supervisor, "_begin", noted)
     until("it was looked at again, and again", lambda: len([each for each in looked if "ngo-a" in each]) > 1)
-    assert "ngo-a" not in status(up.folder)
+    assert "ngo-a" not in {*begun, *status(up.folder)}
     gate.admit_again("ngo-a")
     until("its desk runs again", lambda: "ngo-a" in status(up.folder))
 
