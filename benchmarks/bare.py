@@ -13,8 +13,9 @@ from typing import Any
 from aiokafka import TopicPartition
 from aiokafka.structs import OffsetAndMetadata
 
+from nrmbus.bus.aiokafka_patches import private
 from nrmbus.bus.kafka import clients
-from nrmbus.registrar.owner import FAIR_SHARE
+from nrmbus.registrar.owner import BUSY_MS, FAIR_SHARE, QUIET_MS
 
 
 @dataclass(slots=True)
@@ -47,6 +48,7 @@ async def run(bootstrap: str, group: str, outboxes: str, plan: list[Written]) ->
         for each in consumer.assignment() if batch else ():
             if each not in batch:
                 batch.update(await consumer.getmany(each, timeout_ms=0, max_records=FAIR_SHARE))
+        private.wait_for_silent(consumer, BUSY_MS if batch else QUIET_MS)
         if not batch:
             continue
         await producer.begin_transaction()

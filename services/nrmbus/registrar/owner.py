@@ -38,6 +38,12 @@ GROUP: Final = "nrm-registrar"
 OUTBOXES: Final = r"^nrm\.outbox\.[a-z][a-z0-9-]{1,30}$"
 FAIR_SHARE: Final = 100
 """Records of one outbox in a transaction, at most: one agency's flood delays nobody (decision 0002, step 6)."""
+QUIET_MS: Final = clients.SETTINGS["registrar"]["fetch_max_wait_ms"]
+BUSY_MS: Final = 10
+"""How long a fetch for silent outboxes may keep the others waiting, while nothing comes, and while records come.
+
+A short wait on a bus at rest would take three times the processor of registrar and broker.
+"""
 AT_ONCE: Final = MAX_REQUEST // 2
 """How many bytes wait for the broker's answer, before the next are sent."""
 AROUND: Final = 200
@@ -348,6 +354,7 @@ class Owner(ConsumerRebalanceListener):  # type: ignore[misc]
     async def _ahead(self, owned: Owned, own: list[TopicPartition]) -> list[Checked]:
         """Step 6, before the transaction: read what is there, and check who signed it. No state of the shard is looked at."""
         records = await self._collect(owned, own)
+        private.wait_for_silent(self._consumer, BUSY_MS if records else QUIET_MS)
         if not records:
             return []
         await self._catch_up({Coordinates(each.topic, each.partition, each.offset).owner for each in records})

@@ -5,6 +5,7 @@ import struct
 
 import pytest
 from aiokafka import AIOKafkaConsumer
+from aiokafka.consumer.fetcher import Fetcher
 from aiokafka.record.memory_records import MemoryRecords
 
 from bad_input.forged import FORGED, Forged, batch
@@ -40,11 +41,24 @@ def test_aiokafka_still_waits_for_the_brokers_farewell() -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["coordination_ended", "force_metadata_update", "request_rejoin", "enforce_rebalance", "committed_offsets"]
+    "name",
+    [
+        "coordination_ended",
+        "force_metadata_update",
+        "request_rejoin",
+        "enforce_rebalance",
+        "committed_offsets",
+        "set_fetch_max_wait_ms",
+    ],
 )
 def test_aiokafka_still_has_no_public_name_for_it(name: str) -> None:
     """A function of `private` may go when a consumer has a method for what it does."""
     assert not hasattr(AIOKafkaConsumer, name)
+
+
+def test_aiokafka_still_takes_the_wait_of_a_fetch_from_one_attribute() -> None:
+    """`private.wait_for_silent` has an effect as long as each request takes the attribute that it sets."""
+    assert "self._fetch_max_wait_ms," in inspect.getsource(Fetcher._get_actions_per_node)
 
 
 def test_aiokafka_still_drops_the_metadata_of_what_is_committed() -> None:

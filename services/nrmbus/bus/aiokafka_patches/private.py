@@ -29,3 +29,8 @@ async def committed(
         list(partitions)
     )
     return found
+
+
+def wait_for_silent(consumer: AIOKafkaConsumer, milliseconds: int) -> None:
+    """Have the next fetches of *consumer* wait at most so long at the broker, if none of their partitions has a record."""
+    consumer._fetcher._fetch_max_wait_ms = milliseconds  # noqa: SLF001 - aiokafka takes it only once, at the start

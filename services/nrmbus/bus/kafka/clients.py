@@ -59,8 +59,11 @@ SETTINGS: Final[Mapping[Kind, Mapping[str, Any]]] = MappingProxyType(
             "rebalance_timeout_ms": 6_000,
             "max_poll_interval_ms": 300_000,
             # Only one request to a broker is open at a time: an outbox that was just read to its end waits until the
-            # request for the other outboxes is answered, which takes this long while they are silent.
+            # request for the other outboxes is answered, which takes this long while they are silent. While records
+            # come, the registrar shortens it (`private.wait_for_silent`).
             "fetch_max_wait_ms": 50,
+            # Letters for two transactions of an outbox in each answer, so that no transaction waits for the next.
+            "max_partition_fetch_bytes": 8 * 1024 * 1024,
         },
         "desk": {
             "session_timeout_ms": 45_000,  # a slow handler is not expelled; the stable instance id makes a restart quick all the same
