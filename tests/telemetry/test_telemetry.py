@@ -2,7 +2,9 @@
 
 import json
 import logging
+import re
 from collections.abc import Iterator
+from contextlib import suppress
 
 import pytest
 import structlog
@@ -21,6 +23,13 @@ def _as_before() -> Iterator[None]:
     structlog.reset_defaults()
 
 
+def _untimed(line: str) -> str:
+    """Return *line* with the same time for all, and the time's form checked."""
+    untimed, found = re.subn(r'"timestamp": "[0-9-]{10}T[0-9:]{8}(\.[0-9]{6})?Z"', '"timestamp": ""', line)
+    assert found == 1, line
+    return untimed
+
+
 class TestALogLine:
     def test_has_known_fields_only(self, capsys: pytest.CaptureFixture[str]) -> None:
         """P9: a field outside the list is dropped with any content, and the line says so."""
@@ -32,6 +41,36 @@ class TestALogLine:
         assert line["outcome"] == "registered"
         assert line["error"] == "log_field_dropped"
         assert CANARY not in json.dumps(line)
+
+    def test_of_a_transaction_is_written_with_the_others(self, capsys: pytest.CaptureFixture[str]) -> None:
+        """A batch is written at once, even when it ends by an error; each line is the one that a single message has."""
+        log.set_up_log("registrar")
+        events = [{"type": "case.closed", "id": f"e-{number}", "number": number, "partition": 0} for number in range(3)]
+        for each in events:
+            log.handled("registered", **each)
+        one_by_one = capsys.readouterr().err
+
+        with suppress(OSError), log.handled_together() as handled:
+            for each in events:
+                handled("registered", **each)
+            assert not capsys.readouterr().err
+            raise OSError("full")
+        together = capsys.readouterr().err
+
+        assert [_untimed(line) for line in together.splitlines()] == [
+            _untimed(line) for line in one_by_one.splitlines()
+        ]
+        assert together.endswith("\n")
+
+    def test_of_a_transaction_has_known_fields_only(self, capsys: pytest.CaptureFixture[str]) -> None:
+        """P9: the lines that are written together drop a field outside the list as well."""
+        log.set_up_log("registrar")
+        with log.handled_together() as handled:
+            handled("registered", id="x", name=CANARY)
+        written = capsys.readouterr().err
+
+        assert json.loads(written)["error"] == "log_field_dropped"
+        assert CANARY not in written
 
     def test_of_a_library_is_not_written(self, capsys: pytest.CaptureFixture[str]) -> None:
         """P9: other libraries put keys and values into their messages; they stay silent."""

@@ -111,6 +111,26 @@ def _name(signed: Signed) -> str:
     return signed.type if (signed.type, signed.version) in TYPES else "unknown"
 
 
+def _judged(
+    shard: Shard, checked: Checked, now: datetime, span: telemetry.Open, handled: telemetry.Handled
+) -> list[Out]:
+    """Judge what was *checked*; return its records, and record the result on *span* and in the log."""
+    each, code = checked.incoming, checked.code
+    at, signed = each.at, each.signed
+    if code is not None or signed is None:
+        handled("quarantined", partition=at.partition, offset=at.offset, topic=at.topic, code=code)
+        return shard.unreadable(at, each.raw, code or "unreadable", now)
+    decision = shard.take(signed, at, now)
+    span.judged(_name(signed), signed.id, signed.traceparent, decision.outcome, decision.code)
+    said: dict[str, str | int] = {"type": _name(signed), "id": signed.id}
+    if decision.code:
+        said["code"] = decision.code
+    if decision.outcome in ("registered", "refused"):
+        said["number"] = shard.memory.number
+    handled(decision.outcome, partition=at.partition, offset=at.offset, **said)
+    return decision.outs
+
+
 class Batcher:
     """Turns a batch of outbox records into the records of one transaction."""
 
@@ -130,24 +150,9 @@ class Batcher:
     async def decide(self, shard: Shard, checked: Sequence[Checked], now: datetime, span: telemetry.Open) -> list[Out]:
         """Judge what was *checked*, in order, and record each result on *span*; every statement in the result is signed."""
         outs: list[Out] = []
-        for found in [check_again(each, self._directory, now) for each in checked]:
-            each, code = found.incoming, found.code
-            if code is not None or each.signed is None:
-                outs += shard.unreadable(each.at, each.raw, code or "unreadable", now)
-                telemetry.handled(
-                    "quarantined", partition=each.at.partition, offset=each.at.offset, topic=each.at.topic, code=code
-                )
-                continue
-            signed = each.signed
-            decision = shard.take(signed, each.at, now)
-            span.judged(_name(signed), signed.id, signed.traceparent, decision.outcome, decision.code)
-            outs += decision.outs
-            said: dict[str, str | int] = {"type": _name(signed), "id": signed.id}
-            if decision.code:
-                said["code"] = decision.code
-            if decision.outcome in ("registered", "refused"):
-                said["number"] = shard.memory.number
-            telemetry.handled(decision.outcome, partition=each.at.partition, offset=each.at.offset, **said)
+        with telemetry.handled_together() as handled:
+            for each in [check_again(each, self._directory, now) for each in checked]:
+                outs += _judged(shard, each, now, span, handled)
         shard.sign(outs, self._key)
         return outs
 

@@ -5,10 +5,21 @@ The audit trail is the history itself; what is here may be lost without loss of 
 
 from pathlib import Path
 
-from nrmbus.telemetry.log import handled, set_up_log
+from nrmbus.telemetry.log import Handled, handled, handled_together, set_up_log
 from nrmbus.telemetry.trace import Open, consumed, joined, produced, sent, set_up_trace, shut_down
 
-__all__ = ["Open", "consumed", "handled", "joined", "produced", "sent", "set_up", "shut_down"]
+__all__ = [
+    "Handled",
+    "Open",
+    "consumed",
+    "handled",
+    "handled_together",
+    "joined",
+    "produced",
+    "sent",
+    "set_up",
+    "shut_down",
+]
 
 
 def set_up(service: str, home: Path | None = None) -> None:

@@ -3,8 +3,10 @@
 import json
 import logging
 import sys
-from collections.abc import MutableMapping
-from typing import Any, Final
+from collections.abc import Iterator, MutableMapping
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import Any, Final, Protocol
 
 import structlog
 
@@ -34,8 +36,15 @@ def _only_known_fields(_logger: Any, _method: str, line: MutableMapping[str, Any
     return line
 
 
+class _Here:
+    """The service that this process is."""
+
+    service: str = "unknown"
+
+
 def set_up_log(service: str) -> None:
     """Write JSON lines to standard error; the level is INFO. Third-party loggers stay silent below ERROR."""
+    _Here.service = service
     # Libraries format records, keys and exception texts into their messages; only our own lines may say anything.
     logging.basicConfig(level=logging.CRITICAL, handlers=[logging.NullHandler()], force=True)
 
@@ -61,6 +70,40 @@ def set_up_log(service: str) -> None:
 def handled(outcome: str, **fields: Any) -> None:
     """Say that one message was handled: *outcome* and identifiers (see `FIELDS`)."""
     structlog.get_logger().info("handled", outcome=outcome, **fields)
+
+
+class Handled(Protocol):
+    """Function that says that one message was handled, as `handled` does."""
+
+    def __call__(self, outcome: str, /, **fields: Any) -> None:
+        """Say *outcome* and identifiers (see `FIELDS`)."""
+
+
+@contextmanager
+def handled_together() -> Iterator[Handled]:
+    """Yield a `handled` for many messages: the same line for each, all written at once when the block ends.
+
+    A line takes a fifth of the time, which counts where thousands of messages a second are handled.
+    """
+    lines: list[str] = []
+
+    def note(outcome: str, /, **fields: Any) -> None:
+        line = {
+            "service": _Here.service,
+            "event": "handled",
+            "level": "info",
+            "timestamp": datetime.now(UTC).isoformat().replace("+00:00", "Z"),
+            "outcome": outcome,
+            **fields,
+        }
+        lines.append(_json(_only_known_fields(None, "info", line)))
+
+    try:
+        yield note
+    finally:
+        if lines:
+            sys.stderr.write("\n".join([*lines, ""]))
+            sys.stderr.flush()
 
 
 def said(event: str, **fields: Any) -> None:
