@@ -31,6 +31,9 @@ from nrmbus.wire import ids
 from nrmbus.wire.record import STATEMENTS
 
 SENDERS: Final = {"ngo-a": "ngo_outreach", "ngo-l": "ngo_legal", "vac": "vac", "special-unit": "special_unit"}
+RECEIVER: Final = "fund"
+"""The agency that the people of the load let receive them; it sends nothing."""
+AGENCIES: Final = {**SENDERS, RECEIVER: "fund"}
 CASES: Final = "nrm.cases"
 COPY: Final = "bench.inbox"
 HISTORY: Final = "bench.cases"
@@ -98,20 +101,22 @@ def bus(home: Path, *, closed: bool = False) -> Iterator[tuple[BusFolder, Embedd
 
 
 def admitted(folder: BusFolder) -> None:
-    """Admit the senders. A closed bus takes their quotas away: a sender that a quota delays would measure the quota."""
+    """Admit all agencies. A closed bus takes their quotas away: a sender that a quota delays would measure the quota."""
     since = datetime.now(UTC).replace(microsecond=0) - timedelta(minutes=1)
-    asyncio.run(admit(folder, {agency: Newcomer(role) for agency, role in SENDERS.items()}, since))
+    asyncio.run(admit(folder, {agency: Newcomer(role) for agency, role in AGENCIES.items()}, since))
     if folder.settings.tls:
         asyncio.run(_without_quotas(folder.as_operator))
 
 
 async def _without_quotas(where: Where) -> None:
     kept = await quotas.found(where)
-    assert len(kept) == len(SENDERS), "each agency has a quota of its own"
+    assert len(kept) == len(AGENCIES), "each agency has a quota of its own"
     await quotas.put(where, {principal: {} for principal in kept})
 
 
-def agencies_of(folder: BusFolder, cases: int, names: Sequence[str] = tuple(SENDERS), to: str = "fund") -> list[Agency]:
+def agencies_of(
+    folder: BusFolder, cases: int, names: Sequence[str] = tuple(SENDERS), to: str = RECEIVER
+) -> list[Agency]:
     """Return the agencies *names*, each with *cases* new cases, whose people let the agency *to* receive them."""
     return [
         Agency(Identity.at(folder.agency(name).path, name), to, [ids.new_ref() for _ in range(cases)]) for name in names
@@ -199,6 +204,7 @@ def measured(where: Where, group: str, topic: str, count: int, pids: tuple[int, 
     own, broker = asyncio.run(_cpu_of(where, group, before, before + count, pids))
     records = asyncio.run(committed(where, topic))
     assert len(records) == before + count, f"{topic} has {len(records)} records, not {before + count}"
+    assert all("ce_id" in dict(each.headers) for each in records), "an event was refused: a refusal has no envelope"
     counted = records[before:]
     first = int(WARM_UP * count)
     seconds = (counted[-1].timestamp - counted[first].timestamp) / 1000
@@ -215,7 +221,7 @@ def size_of(record: Any) -> int:
 def plan(where: Where, count: int) -> tuple[list[dict[str, Any]], float, float]:
     """Return the records that the registrar wrote for *count* events, which the bare loop writes too; records and bytes for an event."""
     written = {HISTORY: asyncio.run(committed(where, CASES)), COPY: []}
-    for agency in SENDERS:
+    for agency in AGENCIES:
         written[COPY] += asyncio.run(committed(where, f"nrm.inbox.{agency}"))
     found, records, total = [], 0.0, 0.0
     for topic, all_of_it in written.items():

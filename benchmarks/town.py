@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Final, Self
 
 from aiokafka import ConsumerRecord
-from throughput import SENDERS
+from throughput import AGENCIES, RECEIVER, SENDERS
 
 from nrmbus.auditor.history.history import rules_of
 from nrmbus.directory import Directory, Identity, Operator
@@ -23,7 +23,7 @@ SERVICES: Final = ("registrar",)
 
 @dataclass(frozen=True, slots=True)
 class Town:
-    """The agencies of `throughput.SENDERS`, and the registrar, all with keys and an entry."""
+    """The agencies of `throughput.AGENCIES`, and the registrar, all with keys and an entry."""
 
     bus: str
     directory: Directory
@@ -35,9 +35,9 @@ class Town:
         """Make the keys below *home*, and the entries valid for 30 days at *now*."""
         operator = Operator(home)
         directory = Directory(BUS, VerifyKey(operator.public))
-        identities = {name: Identity.at(home / name, name) for name in (*SENDERS, *SERVICES)}
+        identities = {name: Identity.at(home / name, name) for name in (*AGENCIES, *SERVICES)}
         for name, identity in identities.items():
-            entry = operator.entry(directory, identity, SENDERS.get(name, name), now - timedelta(days=30))
+            entry = operator.entry(directory, identity, AGENCIES.get(name, name), now - timedelta(days=30))
             assert entry is not None
             directory.add(entry)
         return cls(BUS, directory, rules_of(directory, POLICY), identities)
@@ -48,7 +48,7 @@ class Town:
             bus=self.bus, partition=0, partitions=1, rules=self.rules, directory=self.directory, salt=lambda: bytes(16)
         )
 
-    def agencies(self, cases: int, names: Sequence[str] = tuple(SENDERS), receiver: str = "fund") -> list[Agency]:
+    def agencies(self, cases: int, names: Sequence[str] = tuple(SENDERS), receiver: str = RECEIVER) -> list[Agency]:
         """Return the agencies *names*, each with *cases* new cases, whose people let *receiver* receive them."""
         return [Agency(self.identities[name], receiver, [ids.new_ref() for _ in range(cases)]) for name in names]
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from throughput import PATIENCE_SECONDS, SENDERS
+from throughput import AGENCIES, PATIENCE_SECONDS
 
 from nrmbus.bus.folder import BusFolder
 from nrmbus.client import Door, DoorError
@@ -19,7 +19,7 @@ from nrmbus.directory.admission import Newcomer
 from nrmbus.host.supervisor import Supervisor
 from nrmbus.wire import ids
 
-DESKS: Final = {**SENDERS, "shelter": "shelter_state", "fund": "fund"}
+DESKS: Final = {**AGENCIES, "shelter": "shelter_state"}
 READINGS: Final = 100
 FROM: Final = "ngo-a"
 TO: Final = "special-unit"
