@@ -69,6 +69,19 @@ class TestEntries:
         with pytest.raises(DirectoryError, match="id_reserved"):
             operator.entry(directory, Identity.at(tmp_path / name, name), "ngo_outreach", NOW)
 
+    def test_the_agencies_of_a_role_grow_with_the_directory(
+        self, directory: Directory, operator: Operator, tmp_path: Path
+    ) -> None:
+        """A letter is sealed to every agency of a role, to one that was admitted a moment ago as well."""
+        assert directory.of_role("ngo_outreach") == ()
+        for agencies in (("ngo-b",), ("ngo-a", "ngo-b")):
+            admitted(directory, operator, tmp_path, agencies[0])
+            assert directory.of_role("ngo_outreach") == agencies
+        admitted(directory, operator, tmp_path, "vac", "vac")
+
+        assert directory.of_role("vac") == ("vac",)
+        assert directory.of_role("ngo_outreach") == ("ngo-a", "ngo-b")
+
     def test_a_role_stays_with_its_id(self, directory: Directory, operator: Operator, tmp_path: Path) -> None:
         """Old cases are judged by roles, so an id never changes its role."""
         identity = admitted(directory, operator, tmp_path)

@@ -56,6 +56,7 @@ class Directory:
         self._keys: dict[tuple[str, int], Keys] = {}
         """Decoded keys by agency and step."""
         self._instants: dict[tuple[str, datetime], _Instant] = {}
+        self._roles: dict[str, tuple[str, ...]] = {}
         self._admitters: dict[str, VerifyKey] = {}
         self._head_key: VerifyKey | None = None
         self.head: Head | None = None
@@ -120,7 +121,7 @@ class Directory:
         keys = self.checked(entry, due)
         self.roll = self.roll.after(entry, keys.kids)
         self._keys[entry.agency, entry.step] = keys
-        self._instants = {}
+        self._instants, self._roles = {}, {}
         return entry
 
     def checked(self, entry: Entry, due: int | None = None) -> Keys:
@@ -367,7 +368,11 @@ class Directory:
 
     def of_role(self, role: str) -> tuple[str, ...]:
         """Return the agencies with *role*, sorted."""
-        return tuple(sorted(agency for agency, entry in self.entries.items() if entry.role == role))
+        found = self._roles.get(role)
+        if found is None:
+            found = tuple(sorted(agency for agency, entry in self.entries.items() if entry.role == role))
+            self._roles[role] = found
+        return found
 
 
 _Model = TypeVar("_Model", Entry, Admitters)

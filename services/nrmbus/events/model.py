@@ -8,6 +8,7 @@ import json
 import re
 from collections.abc import Hashable, Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
 from typing import Annotated, Any, ClassVar, Literal, Self, TypeAlias, TypeVar
@@ -184,7 +185,9 @@ class Frozen(BaseModel):
         except ValidationError as error:
             problems = problems_of(error, cls, known_names(cls))
         else:
-            problems = tuple(_nulls(read, ""))
+            # Only few documents hold the letters of a null, even in a text; only those are walked.
+            has_null = b"null" in raw if isinstance(raw, bytes) else "null" in raw
+            problems = tuple(_nulls(read, "")) if has_null else ()
             if not problems:
                 return read
         raise Invalid(problems)  # outside the except block: pydantic's error holds the input, and must not come along
@@ -229,6 +232,7 @@ class Letter(Frozen):
     notes: Annotated[Text | None, sealed("story", "DC4", "Anything else the recipient must know")] = None
 
     @classmethod
+    @cache
     def part_names(cls) -> tuple[Part, ...]:
         """Return the parts of this type's letter, sorted; all of them travel, empty ones too."""
         return tuple(sorted({cls.part_of(name) for name in cls.model_fields}))
@@ -291,7 +295,7 @@ class Data(Frozen):
     @property
     def recipients(self) -> tuple[str, ...]:
         """Return the agencies that the sender chose: the field ``to``, if the type has one."""
-        return getattr(self, "to", None) or ()
+        return self.__dict__.get("to") or ()  # pydantic's own lookup is slow for a field that is not there
 
     @property
     def named(self) -> tuple[str, ...]:
@@ -299,7 +303,7 @@ class Data(Frozen):
 
         A consent, refusal or withdrawal about an unknown agency would have no effect, and nobody would notice.
         """
-        return (*self.recipients, *getattr(self, "receivers", ()))
+        return (*self.recipients, *self.__dict__.get("receivers", ()))
 
     @classmethod
     def up(cls, body: Body) -> Body:  # noqa: ARG003 - the first version has nothing to cast
@@ -396,7 +400,8 @@ class Draft(Frozen):
     id: EventId | None = None
 
 
-class Fact(Frozen):
+@dataclass(frozen=True, slots=True)
+class Fact:
     """Registered event, as input to the fold of a history.
 
     ``recipients`` are the agencies that received it, without the sender, as far as this reader knows (the registrar knows
@@ -404,8 +409,8 @@ class Fact(Frozen):
     """
 
     event: Event
-    recipients: tuple[AgencyId, ...]
-    registered: Time
+    recipients: tuple[str, ...]
+    registered: datetime
     number: int
 
     @classmethod

@@ -155,12 +155,12 @@ class Shard:
         if any(self._directory.state(agency, now) is None for agency in event.data.named):
             raise WireError("unknown_recipient")
         letter = signed.letter()
-        for part in letter.parts if letter else ():
-            for agency, kid in letter.wraps(part).items():  # type: ignore[union-attr]
-                if self._directory.state(agency, now) is None:
-                    raise WireError("unknown_recipient")
-                if not self._is_key_of(agency, kid, event.source, now):
-                    raise WireError("key_not_current")
+        wraps = [pair for part in letter.parts for pair in letter.wraps(part).items()] if letter else []
+        for agency, kid in dict.fromkeys(wraps):  # a reader of five parts has one key
+            if self._directory.state(agency, now) is None:
+                raise WireError("unknown_recipient")
+            if not self._is_key_of(agency, kid, event.source, now):
+                raise WireError("key_not_current")
         if letter and any(self._directory.state(agency, now) != "admitted" for agency in event.data.recipients):
             raise WireError("agency_suspended")
         if letter and any(self._directory.seal_to(agency, now) is None for agency in event.data.recipients):

@@ -5,9 +5,10 @@ Mappings are never changed in place: each change makes a small new one. Times ar
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import datetime
-from typing import Literal
+from operator import attrgetter
+from typing import Any, Final, Literal
 
 from nrmbus.events.model import Part
 from nrmbus.rules.erasure import Erasure
@@ -373,6 +374,15 @@ class View:
         """Return the agencies that sent or received an event of the case."""
         return frozenset(self.counts)
 
+    def changed(self, changes: Mapping[str, Any]) -> "View":
+        """Return the view with *changes*, as `dataclasses.replace` does, in less than half of its time: every event makes a view."""
+        after = object.__new__(View)
+        for put, value in zip(_PUT, _VALUES(self), strict=True):
+            put(after, value)
+        for name, value in changes.items():
+            object.__setattr__(after, name, value)
+        return after
+
     def count_for(self, agency: str) -> int:
         """Return the number of events that *agency* sent or received, without receipts: its ``expectedversion``."""
         return self.counts.get(agency, 0)
@@ -387,3 +397,7 @@ class View:
             for house in bed.houses:
                 if house.houses:
                     yield bed, house
+
+
+_PUT: Final = tuple(View.__dict__[each.name].__set__ for each in fields(View))
+_VALUES: Final = attrgetter(*(each.name for each in fields(View)))

@@ -257,3 +257,15 @@ def test_a_question_over_no_case_makes_none() -> None:
     assert b.view == b.rules.start(b.view.subject)
     assert not b.view.exists
     assert (b.rules.clocks(b.view), b.rules.due(b.view)) == ((), ())
+
+
+@pytest.mark.parametrize("facts", HISTORIES, ids=[story.__name__ for story in STORIES])
+def test_a_changed_view_differs_in_its_changes_alone(facts: list[Fact]) -> None:
+    """A view is copied field by field, whatever is in it; a field that a view does not have is an error, never lost."""
+    view = fold(facts)
+    changes = {"status": "CLOSED", "child": True, "running": ()}
+
+    assert view.changed(changes) == dataclasses.replace(view, status="CLOSED", child=True, running=())
+    assert view.changed({}) == view == fold(facts)
+    with pytest.raises(AttributeError):
+        view.changed({"statuss": "CLOSED"})
