@@ -172,6 +172,7 @@ class Relay:
         alone: list[Row[Any]] = []
         try:
             async with self._seat.ledger.write() as tx:
+                self._seat.ledger.make_nothing_due()
                 for row in rows:
                     made = self._sign(tx, row, is_alone=len(rows) == 1)
                     if isinstance(made, queue.Sealed):
@@ -195,6 +196,7 @@ class Relay:
             return None
         made = queue.sign(self._seat, self._desk.cases, tx, now)
         if isinstance(made, queue.Refused) and is_alone:
+            self._seat.ledger.then(self._seat.ledger.changed.set)  # the next event of the case may go out now
             event = verdicts.fail(self._seat, tx, now, made)
             if event is not None:
                 self._desk.take_back(tx, event, made.code)

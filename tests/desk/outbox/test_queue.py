@@ -458,3 +458,21 @@ async def test_many_cases_are_signed_in_one_transaction(tmp_path: Path, monkeypa
         assert [decode(each).subject for each in sent] == [case for case in cases if case != cases[7]]
         assert given.desk.seat.ledger.count == before + 2, "one commit for all, and one for the event that was refused"
         assert [row.subject for row in await given.rows("outbox") if row.verdict == "failed"] == [cases[7]]
+
+
+async def test_a_signature_makes_the_relay_look_again_only_where_a_case_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A signed event waits for its answer; after one that cannot be signed, the next event of the case is due."""
+    async with desk_of("ngo-a", tmp_path) as given:
+        changed = given.desk.seat.ledger.changed
+        await given.ask(**signal_())
+        changed.clear()
+        assert len(await given.out()) == 1
+        assert not changed.is_set()
+
+        monkeypatch.setattr(queue, "sign", lambda *_: queue.Refused("too_large"))
+        await given.ask(**signal_(case="ef" * 16))
+        changed.clear()
+        assert await given.out() == []
+        assert changed.is_set()

@@ -60,6 +60,9 @@ _DELETED: Final = b'"answer":"deleted"'
 """Answer of a confirmed deletion, in canonical JSON."""
 
 _EVENTS, _OUTBOX, _ERASURES = tables.events.c, tables.outbox.c, tables.erasures.c
+_ASKED: Final = select(
+    func.max(_EVENTS.position), func.count(case((or_(*(_EVENTS.type == word for word in WORDS)), 1)))
+).where(_EVENTS.position > bindparam("seen"))
 
 
 async def run(desk: Desk, home: Path, ready: Callable[[], bool]) -> None:
@@ -88,13 +91,12 @@ async def run(desk: Desk, home: Path, ready: Callable[[], bool]) -> None:
 
 async def _until_asked(ledger: Ledger, seen: int) -> int:
     """Wait for the next look, or until an order of destruction comes; return the newest position seen."""
-    words = select(func.max(_EVENTS.position), func.count(case((_EVENTS.type.in_(WORDS), 1))))
     with suppress(TimeoutError):
         async with asyncio.timeout(LOOK_EVERY):
             while True:
                 count = ledger.count
                 with ledger.read() as tx:
-                    last, asked = tx.execute(words.where(_EVENTS.position > seen)).one()
+                    last, asked = tx.execute(_ASKED, {"seen": seen}).one()
                 seen = last or seen
                 if asked:
                     break

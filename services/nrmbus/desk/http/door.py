@@ -125,7 +125,7 @@ class Door:
             placed = repeated.in_its_case(self._seat, tx, wanted, canonical, drafts)
             digest = event_request.known_by(self._seat, canonical)[0]
             for draft in placed:
-                queue.put(self._seat, tx, draft, origin="door", asked=digest)
+                queue.put(self._seat, tx, draft, origin="door", asked=digest, is_new=wanted.id is None)
             return [(draft.subject, draft.id or "") for draft in placed]
 
         try:

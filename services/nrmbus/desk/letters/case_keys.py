@@ -56,7 +56,7 @@ def keep(seat: Seat, tx: Connection, signed: Signed) -> None:
     is recorded.
     """
     raw = signed.letter_bytes
-    if signed.source == seat.me:
+    if signed.source == seat.me and signed.sealeddigest is not None:
         raw = tx.scalar(_OWN_LETTER, {"subject": signed.subject, "id": signed.id})
     if raw is not None:
         keep_letter(seat, tx, raw, place_of(seat, signed))

@@ -91,17 +91,18 @@ def put(
     origin: Origin,
     correlationid: str | None = None,
     asked: str | None = None,
+    is_new: bool = False,
 ) -> str:
     """Put *draft* into the outbox within *tx*; return its id. A draft with a known id is not put again.
 
     A draft that the registrar has answered is not put again either: a restored or new ledger has no row, but has read
-    the receipt again. A draft refused with `RESEALED` and not yet sealed again is put under its next id.
+    the receipt again; *is_new* says that nobody can have seen the id. A draft refused with `RESEALED` and not yet sealed again is put under its next id.
 
     Raises:
         WireError: ``letter_too_large``.
     """
     said = draft.id or new_event_id(int(seat.now().timestamp() * 1000))
-    id = _unanswered(seat, tx, draft.subject, said) if draft.id is not None else said
+    id = _unanswered(seat, tx, draft.subject, said) if draft.id is not None and not is_new else said
     if id is None:
         if origin == "procedure":
             _tell_of_refusal(seat, tx, draft)

@@ -34,8 +34,7 @@ def _close(tx: Connection, seq: int, at: str, **values: Any) -> None:
 
 def _after(seat: Seat, tx: Connection, registration: Registration) -> None:
     # Also for events that a restored ledger has forgotten: the next number follows the registrar's.
-    due = max(seat.ledger.next_sequence(tx, registration.subject), registration.sequence + 1)
-    seat.ledger.set_sequence(tx, registration.subject, due)
+    seat.ledger.pass_sequence(tx, registration.subject, registration.sequence)
 
 
 def _answered(registration: Registration) -> dict[str, Any]:

@@ -26,6 +26,7 @@ from sqlalchemy import (
     bindparam,
     create_engine,
     event,
+    func,
     insert,
     select,
     update,
@@ -59,6 +60,10 @@ def replaced(table: Table, *columns: str) -> Insert:
 _ADVANCE: Final = replaced(tables.positions, "inbox_number", "digest", "next_offset")
 _SEQUENCE: Final = select(tables.sequences.c.next).where(tables.sequences.c.subject == bindparam("subject"))
 _SET_SEQUENCE: Final = replaced(tables.sequences, "next")
+_NEW_SEQUENCE: Final = upsert(tables.sequences)
+_PASS_SEQUENCE: Final = _NEW_SEQUENCE.on_conflict_do_update(
+    index_elements=["subject"], set_={"next": func.max(tables.sequences.c.next, _NEW_SEQUENCE.excluded.next)}
+)
 _OPEN_TASK: Final = upsert(tables.tasks).on_conflict_do_nothing()
 
 
@@ -174,8 +179,9 @@ class Ledger:
         self._due: dict[int, Position] = {}
         self._beginnings: dict[int, Beginning] = {}
         self._then: list[Callable[[], None]] = []
+        self._wakes = True
         self.changed = asyncio.Event()
-        """Set at every commit; cleared by the relay before each look."""
+        """Set at every commit that may make something due; cleared by the relay before each look."""
         self.commits = asyncio.Condition()
         """Notified at every commit, for tasks that wait for an answer."""
         self.holds_deleted = False
@@ -246,7 +252,7 @@ class Ledger:
     async def write(self) -> AsyncIterator[Connection]:
         """Open the only writing transaction: commits when the block ends, rolls back if the block raises."""
         async with self._turn:
-            self._due, self._then = {}, []
+            self._due, self._then, self._wakes = {}, [], True
             transaction = await self._begin()
             try:
                 yield self._writer
@@ -259,7 +265,8 @@ class Ledger:
             self.count += 1
             for then in self._then:
                 then()
-        self.changed.set()
+            if self._wakes:
+                self.changed.set()
         async with self.commits:
             self.commits.notify_all()
         if is_cancelled:
@@ -291,7 +298,7 @@ class Ledger:
                     taken, self._waiting = self._waiting, []
                     for each in taken:
                         if not each.answer.done():  # its caller may have given up
-                            self._do(tx, each)
+                            self._do(tx, each, is_alone=len(taken) == 1)
             except BaseException as error:
                 refused, self._waiting = (taken, self._waiting) if taken else (self._waiting, [])
                 for each in refused:
@@ -302,7 +309,10 @@ class Ledger:
                 for each in taken:
                     each.succeed()
 
-    def _do(self, tx: Connection, each: "_Waiting") -> None:
+    def _do(self, tx: Connection, each: "_Waiting", *, is_alone: bool) -> None:
+        if is_alone:  # the whole transaction is undone, and that is all there is
+            each.result = each.work(tx)
+            return
         due, then = dict(self._due), len(self._then)
         tried = tx.begin_nested()
         try:
@@ -350,6 +360,10 @@ class Ledger:
         finally:
             self._readers.append(connection)
 
+    def make_nothing_due(self) -> None:
+        """Note that the open writing transaction gives the relay nothing new to do."""
+        self._wakes = False
+
     def then(self, remember: Callable[[], None]) -> None:
         """Call *remember* after the open writing transaction is committed, and never if it fails."""
         self._then.append(remember)
@@ -373,6 +387,10 @@ class Ledger:
     def next_sequence(self, tx: Connection, subject: str) -> int:
         """Return the number of the next signed event of a case, from 1."""
         return tx.scalar(_SEQUENCE, {"subject": subject}) or 1
+
+    def pass_sequence(self, tx: Connection, subject: str, sequence: int) -> None:
+        """Note within *tx* that *sequence* of a case is used; a later number stays."""
+        tx.execute(_PASS_SEQUENCE, {"subject": subject, "next": sequence + 1})
 
     def set_sequence(self, tx: Connection, subject: str, following: int) -> None:
         """Set within *tx* the number of the next signed event of a case."""
