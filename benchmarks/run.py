@@ -64,17 +64,17 @@ def table(rounds: list[Round], closing: list[Closed], home: Path, events: int, f
     rate = {name: statistics.median(each.run.rate for each in side) for name, side in sides.items()}
     cpu = {name: statistics.median(each.run.cpu for each in side) for name, side in sides.items()}
     way = {name: spread([value for each in side for value in each.ways]) for name, side in sides.items()}
-    said("the registrar's steps, letters and ledgers, without a broker")
+    announce("the registrar's steps, letters and ledgers, without a broker")
     town = Town.at(home / "town", now)
     parts, checked, sealed = spine(town, now), checking(town, now), sealing(town, now)
     kept = asyncio.run(ledgers(town, home / "ledger", now))
-    said("certificates, rights and connections")
+    announce("certificates, rights and connections")
     certified = certificates(home / "certificates")
-    said("a whole bus, and readings at its desks")
+    announce("a whole bus, and readings at its desks")
     whole = whole_bus(home / "whole")
-    said("a history read again")
+    announce("a history read again")
     again, steps = replays(home / "replay", now)
-    said("the audit trail")
+    announce("the audit trail")
     trail_of = trail(home / "trail", now)
     proof = spread(trail_of.proofs)
     alone = sum(parts.values()) + cpu["bare"]
@@ -143,7 +143,7 @@ def _range(side: list[Side]) -> str:
     return f"{rates[0]:,.0f} – {rates[-1]:,.0f}"
 
 
-def said(what: str) -> None:
+def announce(what: str) -> None:
     """Print what is measured now: the whole takes many minutes."""
     print(what, file=sys.stderr)
 
@@ -161,7 +161,7 @@ def main() -> None:
     asked = parser.parse_args()
     facts = machine()
     with tempfile.TemporaryDirectory(prefix="nrmbus-bench-") as scratch:
-        said("a desk: door, inbox, memory")
+        announce("a desk: door, inbox, memory")
         found = desk(Path(scratch) / "desk", asked.publications, asked.rounds)
     keep(
         DESK,
@@ -177,10 +177,10 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="nrmbus-bench-") as scratch:
         rounds, closing = [], []
         for number in range(asked.rounds):
-            said(f"round {number + 1} of {asked.rounds}: in plain text, the registrar and the bare loop")
+            announce(f"round {number + 1} of {asked.rounds}: in plain text, the registrar and the bare loop")
             home = Path(scratch) / f"round-{number}"
             rounds.append(both(home / "plain", asked.events, asked.singles, 0.02))
-            said(f"round {number + 1} of {asked.rounds}: closed, without and with letters")
+            announce(f"round {number + 1} of {asked.rounds}: closed, without and with letters")
             closing.append(closed(home / "closed", asked.events, asked.events // SHARE, asked.singles, 0.02))
         written = table(rounds, closing, Path(scratch), asked.events, facts)
     keep((BEGIN, END), [written])

@@ -38,7 +38,7 @@ def steps() -> None:
     maker = f"00-{secrets.token_hex(16)}-{secrets.token_hex(8)}-01"
     for number in range(EVENTS):
         with consumed(event_type=TYPE, event_id=f"e-{number}", traceparent=maker) as span:
-            span.said("handled")
+            span.result("handled")
 
 
 def microseconds(work: Callable[[], None]) -> float:

@@ -67,7 +67,7 @@ async def test_who_submits_too_fast_is_held_back_and_nobody_else(monkeypatch: py
     """The registrar asks the broker for the others alone, says once whom it does not ask for, and loses nothing."""
     now, lines = 100.0, list[dict[str, Any]]()
     monkeypatch.setattr(owners, "time", SimpleNamespace(monotonic=lambda: now))
-    monkeypatch.setattr(log, "said", lambda what, **of: lines.append({"what": what, **of}))
+    monkeypatch.setattr(log, "report", lambda what, **of: lines.append({"what": what, **of}))
     consumer, nothing = Consumer(), cast("Any", None)
     monkeypatch.setattr(clients, "group_consumer", lambda *_, **__: consumer)
     owner = Owner(

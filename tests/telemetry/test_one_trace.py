@@ -59,7 +59,7 @@ def lines(folder: BusFolder, service: str) -> list[dict[str, Any]]:
 
 async def test_one_event_is_one_trace_over_three_services(kafka: Broker, monkeypatch: pytest.MonkeyPatch) -> None:
     """P10: sender, registrar and receiver have spans of one trace; no span and no log line has case, person or content."""
-    made, judged, heard = (
+    made, judged, processed = (
         (f"create {TYPE}", "ngo-a"),
         ("register", "registrar"),
         (f"process {TYPE}", "special-unit"),
@@ -68,16 +68,16 @@ async def test_one_event_is_one_trace_over_three_services(kafka: Broker, monkeyp
         monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", collector.url)
         async with live(kafka, TWO, run=["ngo-a", "special-unit"]) as bus:
             async with bus.door("ngo-a") as door:
-                said = await door.publish(signal_of(CASE), wait=LONGEST_WAIT)
-            await came(collector, made, judged, heard)
-            steps = await kept_as_sent(collector, bus.folder, said["id"])
+                published = await door.publish(signal_of(CASE), wait=LONGEST_WAIT)
+            await came(collector, made, judged, processed)
+            steps = await kept_as_sent(collector, bus.folder, published["id"])
             logs = {service: lines(bus.folder, service) for service in ("ngo-a", "registrar", "special-unit")}
 
-    (first,), (third,) = (collector.named(*each) for each in (made, heard))
+    (first,), (third,) = (collector.named(*each) for each in (made, processed))
     assert first.trace == third.trace
     assert third.parent == first.id
     for span in (first, third):
-        assert span.attributes["nrm.event.id"] == f'string_value: "{said["id"]}"\n'
+        assert span.attributes["nrm.event.id"] == f'string_value: "{published["id"]}"\n'
         assert span.attributes.keys() - {"nrm.outcome"} == {"messaging.system", "nrm.event.type", "nrm.event.id"}
     transactions = [each for each in collector.named(*judged) if f"{first.trace}-{first.id}" in each.links]
     assert len(transactions) == 1, "the registrar's transaction is linked to what it judged"
@@ -86,18 +86,18 @@ async def test_one_event_is_one_trace_over_three_services(kafka: Broker, monkeyp
     for secret in (CASE, "CANARY-"):
         assert not any(holds(raw, secret) for raw in collector.raw)
         assert not holds(json.dumps(logs).encode(), secret)
-    told(logs, said["id"])
+    check_log_lines(logs, published["id"])
 
 
-def told(logs: dict[str, list[dict[str, Any]]], event: str) -> None:
+def check_log_lines(logs: dict[str, list[dict[str, Any]]], event: str) -> None:
     """P10: each service has one line about the event: which, what came of it and when; fields of the closed list only."""
-    for service, said in logs.items():
-        about = [line for line in said if line.get("id") == event and line["outcome"] != "sent"]
+    for service, logged in logs.items():
+        about = [line for line in logged if line.get("id") == event and line["outcome"] != "sent"]
 
         assert [line["outcome"] for line in about] == ["registered" if service == "registrar" else "handled"]
         assert {"service", "type", "id", "outcome", "number", "timestamp", "partition", "offset"} <= about[0].keys()
         assert about[0]["type"] == TYPE
         assert about[0]["service"] == service
-        for line in said:
+        for line in logged:
             assert line.keys() <= FIELDS
             assert line.get("error") != "log_field_dropped"

@@ -91,7 +91,7 @@ class TestATrace:
         with trace.produced("referral.submitted", "e-1") as made:
             pass
         with trace.consumed(event_type="referral.submitted", event_id="e-1", traceparent=made.traceparent) as handled:
-            handled.said("handled")
+            handled.result("handled")
             with trace.produced("letter.opened", "e-2"):
                 pass
         first, inner, second = spans
@@ -152,7 +152,7 @@ class TestATrace:
         """P9: a type, an outcome or a parent that somebody made up is not written down."""
         made = trace.consumed(event_type=text, event_id=f"{text} ", traceparent=f"00-{text}-{'b' * 16}-01")
         with made as span:
-            span.said(text, text)
+            span.result(text, text)
 
         (kept,) = spans
         assert (kept.type, kept.event, kept.outcome, kept.code) == ("unknown", "unknown", "", "")

@@ -133,7 +133,7 @@ class Auditor:
     def _ended(self, task: asyncio.Task[None]) -> None:
         error = None if task.cancelled() else task.exception()
         if error is not None:
-            log.said("stopped", error=error.code if isinstance(error, LogError) else type(error).__name__)
+            log.report("stopped", error=error.code if isinstance(error, LogError) else type(error).__name__)
             self.failed = True
             self.stop()
 
@@ -149,7 +149,7 @@ class Auditor:
             if error.code == "folder_busy":  # another auditor has the logs, and may release them later
                 raise
             self._trouble = error
-            log.said("history_refused", code=error.code, partition=place_of(error.origin)[1], number=error.number)
+            log.report("history_refused", code=error.code, partition=place_of(error.origin)[1], number=error.number)
             if self.logs:
                 with suppress(LogError):  # the records before it are sound
                     await asyncio.to_thread(self.logs.commit)
@@ -159,7 +159,7 @@ class Auditor:
         partitions = self._settings.partitions
         self.logs = await asyncio.to_thread(Logs, self.home, self._directory, partitions, shown)
         for partition, where in self.logs.set_aside.items():
-            log.said("log_set_aside", partition=partition, error=where)
+            log.report("log_set_aside", partition=partition, error=where)
         cases = [TopicPartition(CASES, number) for number in range(partitions)]
         reader.join(dict.fromkeys(cases, 0))
         self._ends = await reader.ends(cases)
@@ -239,7 +239,7 @@ class Auditor:
                 self.refused.pop(agency, None)
             except ProofError as error:
                 self.refused[agency] = error.code
-                log.said("cosignature_refused", agency=agency, code=error.code)
+                log.report("cosignature_refused", agency=agency, code=error.code)
         await asyncio.to_thread(logs.cosigned.read_to, topic.topic, reader.offset(topic))
 
     async def _close(self, reader: TopicReader, producer: AIOKafkaProducer) -> None:

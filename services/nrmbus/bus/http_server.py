@@ -69,7 +69,7 @@ class Listening:
         self.port: int = self.socket.getsockname()[1]
         self.token = last.token if last.token and not self.moved else secrets.token_urlsafe(32)
         if self.moved:
-            log.said("door_moved", port=self.port)
+            log.report("door_moved", port=self.port)
         home.mkdir(parents=True, exist_ok=True, mode=0o700)
         partial = home / f"{DOOR_FILE}.partial"
         partial.unlink(missing_ok=True)  # one that is there could be open to others
@@ -231,7 +231,7 @@ class Server(uvicorn.Server):
         loop.call_later(IN_ORDER_SECONDS, self._cut_off, sig)
 
     def _cut_off(self, sig: int) -> None:
-        log.said("cut_off", seconds=IN_ORDER_SECONDS)
+        log.report("cut_off", seconds=IN_ORDER_SECONDS)
         telemetry.shut_down()
         signal.signal(sig, signal.SIG_DFL)
         signal.raise_signal(sig)

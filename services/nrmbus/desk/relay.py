@@ -225,7 +225,7 @@ class Relay:
                     await self._send(record)
             except Exception as failed:  # noqa: BLE001 - unknown, not failed: the row is sent again
                 outcome, error = "not_sent", {"error": type(failed).__name__}
-            span.said(outcome)
+            span.result(outcome)
         state = "signed" if row.state == "waiting" else row.state
         telemetry.handled(outcome, type=row.type, id=row.id, attempt=self._put_off(row.seq, state), **error)
 

@@ -142,7 +142,7 @@ class Registrar:
             try:
                 case = each.shard.memory.case(ref)
             except HistoryError as error:
-                log.said("history_refused", error=str(error))
+                log.report("history_refused", error=str(error))
                 leave("history_refused")
             if case is not None and case.view.status is not None:
                 return {"status": case.view.status, "open_referrals": list(case.view.open_referrals)}

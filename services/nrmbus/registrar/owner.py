@@ -59,7 +59,7 @@ EXIT_CODE: Final = 70
 
 def leave(reason: str) -> NoReturn:
     """End this process now, with nothing tidied: an open transaction must be found by who comes next, not closed by us."""
-    log.said("left", error=reason)
+    log.report("left", error=reason)
     os._exit(EXIT_CODE)
 
 
@@ -237,7 +237,7 @@ class Owner(ConsumerRebalanceListener):  # type: ignore[misc]
         except asyncio.CancelledError:
             raise
         except (HistoryError, MarkDamaged) as error:
-            log.said("history_refused", error=str(error), partition=number)
+            log.report("history_refused", error=str(error), partition=number)
             leave("history_refused")
         except Exception as error:  # noqa: BLE001 - step 9: whatever it was, start-up is the recovery
             leave(type(error).__name__)
@@ -257,7 +257,7 @@ class Owner(ConsumerRebalanceListener):  # type: ignore[misc]
             # The assignment was replaced between callback and here; the next one comes. No transaction was begun.
             return
         owned.ready = True
-        log.said("owns", partition=number, number=owned.shard.memory.number)
+        log.report("owns", partition=number, number=owned.shard.memory.number)
         owned.taken = dict(owned.positions)
         ahead = asyncio.create_task(self._ahead(owned, own))
         try:
@@ -334,7 +334,7 @@ class Owner(ConsumerRebalanceListener):  # type: ignore[misc]
         for each, records in batch.items():
             due = owned.taken[each]
             if records and records[0].offset > due:
-                log.said(
+                log.report(
                     "offsets_missing",
                     topic=each.topic,
                     partition=each.partition,
@@ -350,7 +350,7 @@ class Owner(ConsumerRebalanceListener):  # type: ignore[misc]
         now = time.monotonic()
         held = self._pace.held(now)
         for outbox in set(held) - set(self._held):
-            log.said("held_back", topic=outbox)
+            log.report("held_back", topic=outbox)
         self._held = held
         return [each for each in own if self._pace.may(each.topic, now)]
 

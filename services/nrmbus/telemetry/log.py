@@ -68,7 +68,7 @@ def set_up_log(service: str) -> None:
 
 
 def handled(outcome: str, **fields: Any) -> None:
-    """Say that one message was handled: *outcome* and identifiers (see `FIELDS`)."""
+    """Log that one message was handled: *outcome* and identifiers (see `FIELDS`)."""
     structlog.get_logger().info("handled", outcome=outcome, **fields)
 
 
@@ -106,6 +106,6 @@ def handled_together() -> Iterator[Handled]:
             sys.stderr.flush()
 
 
-def said(event: str, **fields: Any) -> None:
-    """Say that a service did something that is not one message: started, stopped, fenced."""
+def report(event: str, **fields: Any) -> None:
+    """Log that a service did something that is not one message: started, stopped, fenced."""
     structlog.get_logger().info(event, **fields)

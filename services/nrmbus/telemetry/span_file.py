@@ -16,7 +16,7 @@ from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 from opentelemetry.trace import SpanContext
 
 from nrmbus.telemetry.allowed import CODE, EVENT, OUTCOME, SHAPES, TYPE, WORD, allowed, step_of
-from nrmbus.telemetry.log import said
+from nrmbus.telemetry.log import report
 
 FULL: Final = 4 << 20
 """Bytes of one file; a service keeps twice as many at most, some 40,000 spans."""
@@ -72,7 +72,7 @@ class SpanFile(SpanExporter):
                     waiting = b""
         except OSError as error:  # a full disk, or a folder that was taken away
             if not self._failed:
-                said("spans_not_kept", error=type(error).__name__)
+                report("spans_not_kept", error=type(error).__name__)
             self._failed = True
             return SpanExportResult.FAILURE
         return SpanExportResult.SUCCESS

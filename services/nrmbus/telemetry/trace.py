@@ -82,7 +82,7 @@ class Open:
         _CURRENT.set(self._span.get_span_context())
         return self
 
-    def said(self, outcome: str, code: str | None = None) -> None:
+    def result(self, outcome: str, code: str | None = None) -> None:
         """Record the result, in the words of the log."""
         self._span.set_attributes({OUTCOME: outcome, CODE: code or ""})
 
@@ -98,7 +98,7 @@ class Open:
     ) -> None:
         _CURRENT.set(self._before)  # not by a token: a span may be closed from another task than it was opened in
         if kind is not None:
-            self.said("failed")
+            self.result("failed")
         if self._linked or self._given:  # else it is a batch of nothing, and is not exported
             self._span.end()
 

@@ -101,7 +101,7 @@ class Timekeeper:
                     watch.take(record, partition)
                 except HistoryFault as fault:
                     due = watch.numbers.get(partition, 0) + 1
-                    log.said("history_refused", code=fault.code, partition=partition, number=due)
+                    log.report("history_refused", code=fault.code, partition=partition, number=due)
                     raise
 
     async def _publish(self) -> None:

@@ -132,7 +132,7 @@ class TestItIsTold:
     ) -> None:
         """A task on each of the two days, `/health`, and a line a day in the log warn of the key's end."""
         lines: list[tuple[str, dict[str, Any]]] = []
-        monkeypatch.setattr(log, "said", lambda event, **fields: lines.append((event, fields)))
+        monkeypatch.setattr(log, "report", lambda event, **fields: lines.append((event, fields)))
         seat, said = bus.given.desk.seat, None
         for day in (75.9, 76, 76.2, 77, 90, 91):
             bus.at(day)

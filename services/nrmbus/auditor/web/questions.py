@@ -225,7 +225,7 @@ class Questions:
             try:
                 await self._settle(self._opened)
             except (NotOnRecordError, KafkaError, OSError) as error:
-                log.said("read_off_the_record", error=type(error).__name__)
+                log.report("read_off_the_record", error=type(error).__name__)
 
     async def _settle(self, opened: Opened) -> None:
         for each in self._unrecorded.left().readings:
@@ -236,12 +236,12 @@ class Questions:
                 record = await opened.access_log.record(
                     each.question, earlier=(each.id, each.read or opened.clock.now())
                 )
-                log.said("read_off_the_record", number=record.number, partition=record.partition)
+                log.report("read_off_the_record", number=record.number, partition=record.partition)
             except NotOnRecordError as error:
                 if error.code == "unanswered":
                     raise
                 code = error.code
-                log.said("read_off_the_record", code=code)
+                log.report("read_off_the_record", code=code)
             self._unrecorded.settle(each, code)
 
 

@@ -363,5 +363,5 @@ async def remind(seat: Seat, said: object = None) -> object:
             open_task(tx, opened=at, subject="", event_id=key, kind=found.state, about=json.dumps(about))
     saying = (found.state, now.date())
     if saying != said:
-        log.said(f"{found.state}: {_ROTATE}", agency=seat.me, seconds=int((found.ends - now).total_seconds()))
+        log.report(f"{found.state}: {_ROTATE}", agency=seat.me, seconds=int((found.ends - now).total_seconds()))
     return saying

@@ -115,7 +115,7 @@ class InboxTransaction:
             parking.let_go(tx, record.released, desk.seat.stamp())
         desk.seat.ledger.then(lambda: settle.remember(desk, record, hearing))
         if self._span is not None:
-            self._span.said(hearing.outcome, hearing.code)
+            self._span.result(hearing.outcome, hearing.code)
 
     async def _failed(self, error: Exception) -> bool:
         """Deal with *error*, after which nothing of the record is stored; return whether the record counts as handled."""

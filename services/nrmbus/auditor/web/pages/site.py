@@ -98,7 +98,7 @@ class Site:
             except KafkaError:
                 response = self._message(visit, 503, t("problem.broker"))
             except Exception as error:  # noqa: BLE001 - what it says may hold what was asked
-                log.said("page_failed", error=type(error).__name__)
+                log.report("page_failed", error=type(error).__name__)
                 response = self._message(visit, 500, t("problem.failed"))
             response.headers.update(HEADERS)
             if asked in LANGUAGES:
@@ -144,14 +144,14 @@ class Site:
         if not name or not password or purpose not in PURPOSES:
             return self._sign_in_form(visit, back, t("sign_in.incomplete"), 400)
         if not self._attempts.allows(name[:64]):
-            log.said("sign_in_refused", code="too_often")
+            log.report("sign_in_refused", code="too_often")
             return self._sign_in_form(visit, back, t("sign_in.too_often"), 429)
         self._attempts.failed(name[:64])  # before it is known, or many at once would all be allowed
         with_password = self._users.password_of(name)  # before it is tried: what is changed meanwhile ends the session
         async with self._one_at_a_time:
             actor = await asyncio.to_thread(self._users.signed_in, name, password)
         if actor is None or with_password is None:
-            log.said("sign_in_refused", code="wrong")
+            log.report("sign_in_refused", code="wrong")
             return self._sign_in_form(visit, back, t("sign_in.wrong"), 401)
         self._attempts.succeeded(name[:64])
         response = RedirectResponse(back, 303)
