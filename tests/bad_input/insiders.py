@@ -16,12 +16,13 @@ from desk.live import STARTS
 from nrmbus.directory import Identity
 from nrmbus.directory.admission import home_of
 from nrmbus.events.model import Event, Part
-from nrmbus.wire import ids, json
+from nrmbus.wire import ids
 from nrmbus.wire.envelope import encode, with_letter
 from nrmbus.wire.errors import WireError
 from nrmbus.wire.keys.keys import SealingKey, SealTo
 from nrmbus.wire.letter import Container, seal
 from nrmbus.wire.record import Record
+from wire.given import body_of, written
 
 UNIT: Final = "special-unit"
 REFUSED: Final = {"purposes": ["tracing"], "receivers": ["vac"], "given_by": "individual"}
@@ -66,9 +67,9 @@ class Insiders:
         )  # fmt: skip
         digest = Container.parse(whole).digest
         if alter is not None:
-            body = json.loads(whole, limit=len(whole))
-            alter(body["parts"])
-            whole = json.dumps(body)
+            parts = body_of(Container.parse(whole))
+            alter(parts)
+            whole = written(parts)
             with suppress(WireError):  # what is no letter has no digest
                 digest = Container.parse(whole).digest
         event = Event(**{**dict(event), "sealeddigest": digest})

@@ -4,8 +4,10 @@ import json as plain
 from pathlib import Path
 
 from nrmbus.wire import base64
+from nrmbus.wire.errors import LetterClosed
 from nrmbus.wire.history import HistoryFault, read
 from nrmbus.wire.keys.keys import VerifyKey
+from nrmbus.wire.letter import Container
 from nrmbus.wire.record import REGISTRATION, Record
 from nrmbus.wire.registration import Registration, verify_registration
 from wire.given import refused
@@ -23,6 +25,11 @@ def key_of(_: str) -> VerifyKey:
 def test_a_registration_in_an_envelope_of_its_own() -> None:
     """The signature over it would hold, but its form is not this release's."""
     refused("signature_profile", lambda: verify_registration(HEADERS[REGISTRATION], key_of))
+
+
+def test_a_letter_in_json() -> None:
+    """The container is refused as malformed, before anything in it is read."""
+    assert isinstance(refused("letter_malformed", lambda: Container.parse(BEFORE["letter"].encode())), LetterClosed)
 
 
 def test_a_record_of_the_history() -> None:

@@ -1,6 +1,5 @@
 """Shared material of the wire's tests: one letter and its readers, and the check of a refusal."""
 
-import json as plain
 import traceback
 from collections.abc import Callable
 from typing import Any
@@ -55,7 +54,46 @@ def sealed(says: dict[Part, dict[str, Any]] = SAYS, **place: str) -> bytes:
 
 RAW = sealed()
 WHOLE = Container.parse(RAW)
-BODY = plain.loads(RAW)
+
+
+def body_of(container: Container) -> list[dict[str, Any]]:
+    """Return the parts of a container as plain values, to be edited and written by `written`."""
+    return [
+        {
+            "kind": 1, "name": part.name, "iv": part.iv, "commit": part.commit, "ct": part.ct,
+            "wraps": [
+                {"digest": wrap} if isinstance(wrap, bytes) else {"kind": 1, "to": wrap.to, "kid": wrap.kid, "w": wrap.w}
+                for wrap in part.wraps
+            ],
+        }
+        if isinstance(part, letter.Sealed)
+        else {"digest": part}
+        for part in container.sealed
+    ]  # fmt: skip
+
+
+def written(parts: list[dict[str, Any]]) -> bytes:
+    """Return *parts* as bytes, as the wire's page says it and whatever they hold; ``size`` and ``count`` may lie."""
+    return b"nrl1nrm1" + bytes([len(parts)]) + b"".join(map(_part, parts))
+
+
+def _part(part: dict[str, Any]) -> bytes:
+    if "digest" in part:
+        return b"\0" + bytes(part["digest"])
+    size, count = part.get("size", len(part["ct"])), part.get("count", len(part["wraps"]))
+    head = _text(part["name"]) + part["iv"] + part["commit"] + size.to_bytes(4) + part["ct"] + bytes([count])
+    return b"".join((bytes([part["kind"]]), head, *map(_wrap, part["wraps"])))
+
+
+def _wrap(wrap: dict[str, Any]) -> bytes:
+    if "digest" in wrap:
+        return b"\0" + bytes(wrap["digest"])
+    return b"".join((bytes([wrap["kind"]]), _text(wrap["to"]), _text(wrap["kid"]), wrap["w"]))
+
+
+def _text(text: str | bytes) -> bytes:
+    raw = text if isinstance(text, bytes) else text.encode()
+    return len(raw).to_bytes(2) + raw
 
 
 def opened(raw: bytes | Container, name: str, **place: str) -> dict[Part, dict[str, Any]]:
@@ -64,8 +102,8 @@ def opened(raw: bytes | Container, name: str, **place: str) -> dict[Part, dict[s
     return container.open(name, KEYS[name], **{**PLACE, **place})
 
 
-def edited(change: Callable[[list[dict[str, Any]]], object], body: dict[str, Any] = BODY) -> bytes:
+def edited(change: Callable[[list[dict[str, Any]]], object]) -> bytes:
     """The letter after somebody changed its parts."""
-    body = plain.loads(plain.dumps(body))
-    change(body["parts"])
-    return plain.dumps(body).encode()
+    parts = body_of(WHOLE)
+    change(parts)
+    return written(parts)

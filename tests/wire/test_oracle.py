@@ -1,4 +1,4 @@
-"""Letters read and written by somebody else's code: Go's standard ``crypto/hpke`` (1.26).
+"""Letters and transactions read and written by somebody else's code: Go's standard library (1.26).
 
 The tests run the Go program if Go is installed, and else use its answers from the day when the vectors were frozen.
 """
@@ -17,6 +17,7 @@ from nrmbus.published import vectors
 from nrmbus.wire import base64, json
 from nrmbus.wire.keys.keys import SealingKey
 from nrmbus.wire.letter import Container
+from wire.given import refused
 
 pytestmark = pytest.mark.oracle
 
@@ -31,12 +32,21 @@ def frozen(name: str) -> dict[str, Any]:
 
 
 LETTER, GO = frozen("letter.json"), frozen("letter-go.json")
+CONTAINERS, TRANSACTION = frozen("container.json"), frozen("transaction.json")
 
 
 def answered(request: dict[str, Any]) -> dict[str, Any]:
     """Return Go's stored answer to the same request about the frozen vectors."""
+    if request["do"] in {"read", "prove"}:
+        stored: dict[str, Any] = GO["answers"][digest_of(request)]
+        return stored
     answer: dict[str, Any] = GO["opened"][request["to"]] if request["do"] == "open" else GO
     return answer
+
+
+def digest_of(request: dict[str, Any]) -> str:
+    """Return the name of a stored answer."""
+    return json.digest(json.dumps(request))[:16]
 
 
 @pytest.fixture(scope="module", name="ask")
@@ -81,9 +91,40 @@ def test_go_opens_our_letters(ask: Ask, reader: str) -> None:
 def test_we_open_letters_of_go(ask: Ask, reader: str) -> None:
     """A letter sealed by Go has Go's digest here, and opens for its readers."""
     answer = ask(GO["request"])
-    container = Container.parse(json.dumps(answer["container"]))
+    container = Container.parse(base64.decode(answer["container"], "letter_malformed"))
     key = SealingKey.from_seed(vectors.seed(reader))
     opened = Container.parse(container.copy_for(reader)).open(reader, key, **GO["place"])
 
     assert container.digest == answer["sealeddigest"]
     assert opened == {part: GO["parts"][part] for part, to in GO["audience"].items() if reader in to}
+
+
+SOUND = base64.decode(CONTAINERS["sound"][0]["container"], "letter_malformed")
+READ = [
+    *((row["name"], base64.decode(row["container"], "letter_malformed"), None) for row in CONTAINERS["sound"]),
+    *((row["name"], vectors.edited(SOUND, row), row["code"]) for row in CONTAINERS["refused"]),
+]
+PROVED = [
+    *((row, None) for tree in TRANSACTION["transactions"] for row in tree["statements"]),
+    *((row, row["code"]) for row in TRANSACTION["refused"]),
+]
+
+
+@pytest.mark.parametrize(("raw", "code"), [row[1:] for row in READ], ids=[row[0] for row in READ])
+def test_both_refuse_the_same_containers(ask: Ask, raw: bytes, code: str | None) -> None:
+    """A sound container has the same digest in both, copies too; a malformed one has the same code."""
+    answer = ask({"do": "read", "container": base64.encode(raw)})
+
+    assert answer == ({"code": code} if code else {"sealeddigest": CONTAINERS["sealeddigest"]})
+    if code is None:
+        assert Container.parse(raw).digest == CONTAINERS["sealeddigest"]
+    else:
+        refused(code, lambda: Container.parse(raw))
+
+
+@pytest.mark.parametrize(("row", "code"), PROVED, ids=range(len(PROVED)))
+def test_go_verifies_each_statement_of_a_transaction(ask: Ask, row: dict[str, Any], code: str | None) -> None:
+    """Go computes the root from the header alone and finds the registrar's signature, or the code of the vector."""
+    request = {"do": "prove", "thing": row["thing"], "public": TRANSACTION["public"], "header": row["header"]}
+
+    assert ask(request) == ({"code": code} if code else {"json": row["json"]})

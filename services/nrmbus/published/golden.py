@@ -88,7 +88,7 @@ def make(data: type[Data], folder: Path = FOLDER) -> Golden:
         "publication": statement.sign("publication", published, publisher).decode(),
     }
     if container is not None:
-        golden["letter"] = container.decode()
+        golden["letter"] = base64.encode(container)
         golden["reader"] = {"agency": READER, "published_test_seed": base64.encode(reader.seed)}
     return golden
 
@@ -219,7 +219,7 @@ def _opened(golden: Golden, signed: Signed, data: type[Data]) -> dict[str, Any]:
     """Return the letter as one flat object, opened with the published seed."""
     if data.letter is None:
         return {}
-    whole = decode(with_letter(signed.record, golden["letter"].encode())).letter()
+    whole = decode(with_letter(signed.record, base64.decode(golden["letter"], "letter_malformed"))).letter()
     if whole is None:
         raise LetterClosed("missing")
     seed = base64.decode(golden["reader"]["published_test_seed"], "weak_key")

@@ -301,7 +301,72 @@ def _unproved(sound: bytes) -> list[tuple[str, transaction.Thing, bytes, str]]:
     ]
 
 
+def _containers() -> Vector:
+    """Containers of zeros, which open for nobody: what is checked is their form alone."""
+    kid, content = "xwing:" + "0" * 32, bytes(1040)
+    wraps = tuple(letter.Wrap(to, kid, bytes(1168)) for to in ("shelter", "special-unit"))
+    sealed = tuple(letter.Sealed(name, bytes(12), content, bytes(32), wraps) for name in ("coded", "story"))
+    whole = letter.Container(sealed)
+    sound = [("whole", whole.encoded())]
+    sound += [(f"copy for {agency}", whole.copy_for(agency)) for agency in ("shelter", "special-unit", "statistics")]
+    return {
+        "about": "Containers of a letter, sound and refused; bytes are base64. They hold zeros and open for nobody. A refused one is the first sound one, of which `remove` bytes at `at` are replaced by `insert`.",
+        "sealeddigest": whole.digest,
+        "sound": [{"name": name, "container": base64.encode(raw)} for name, raw in sound],
+        "refused": [
+            {"name": name, "code": code, **_difference(sound[0][1], raw)} for name, raw, code in _malformed(sound[0][1])
+        ],
+    }
+
+
+def _difference(sound: bytes, raw: bytes) -> Vector:
+    shorter = min(len(sound), len(raw))
+    at, end = next((at for at in range(shorter) if sound[at] != raw[at]), shorter), 0
+    while end < shorter - at and sound[len(sound) - 1 - end] == raw[len(raw) - 1 - end]:
+        end += 1
+    return {"at": at, "remove": len(sound) - at - end, "insert": base64.encode(raw[at : len(raw) - end])}
+
+
+def edited(sound: bytes, row: Mapping[str, Any]) -> bytes:
+    """Return the refused container of a *row* of the vector."""
+    insert = base64.decode(row["insert"], "unreadable")
+    return sound[: row["at"]] + insert + sound[row["at"] + row["remove"] :]
+
+
+def _malformed(whole: bytes) -> list[tuple[str, bytes, str]]:
+    begin, part = whole[:9], whole[9 : 9 + (len(whole) - 9) // 2]
+    head, story = part[: part.index(b"\1\0\7shelter")], whole[9 + len(part) :]
+    one = begin[:8] + b"\1"
+
+    def with_size(size: int) -> bytes:
+        return one + head[:52] + size.to_bytes(4) + head[56:] + part[len(head) :]
+
+    return [(name, raw, "letter_malformed") for name, raw in (
+        ("nothing", b""), ("half a beginning", begin[:6]), ("no count", begin[:8]), ("no part", begin[:8] + b"\0"),
+        ("more parts than there are", begin[:8] + b"\x08" + whole[9:]), ("JSON, as before 0.1.0", b'{"parts":[],"suite":"nrm1"}'),
+        ("a part less than counted", begin + part), ("a part more than counted", one + part + story),
+        ("a byte behind the end", whole + b"\0"), ("a byte missing", whole[:-1]),
+        ("a part twice", begin + part + part), ("parts in another order", begin + story + part),
+        ("a part of an unknown name", one + part.replace(b"\0\5coded", b"\0\5plain")), ("a part of another kind", one + b"\2" + part[1:]),
+        ("content that is longer than the container", with_size(2**32 - 1)), ("content of another size", with_size(1041)),
+        ("no content", with_size(0)), ("content that takes the rest", with_size(len(part) - len(head) + 1040)),
+        ("no wrap", one + head[:-1] + b"\0"), ("more wraps than a part may have", one + head[:-1] + b"\x41" + part[len(head) :]),
+        ("a wrap more than there is", one + head[:-1] + b"\3" + part[len(head) :]),
+        ("a reader twice", one + part.replace(b"\0\x0cspecial-unit", b"\0\7shelter")),
+        ("readers in another order", one + part.replace(b"\0\7shelter", b"\0\7witness")),
+        ("a reader that is no id", one + part.replace(b"\0\7shelter", b"\0\7Shelter")),
+        ("a reader's name that is longer than the container", one + part.replace(b"\0\7shelter", b"\xff\xffshelter")),
+        ("a reader without a name", one + part.replace(b"\0\7shelter", b"\0\0shelter")),
+        ("a key that is no kid", one + part.replace(b"xwing:", b"xwing;")),
+        ("a wrap of another kind", one + head + b"\2" + part[len(head) + 1 :]),
+        ("half a digest", begin[:8] + b"\1\0" + bytes(31)),
+    )] + [
+        ("another suite", b"nrl1nrm2" + whole[8:], "suite_unknown"),
+    ]  # fmt: skip
+
+
 FIXED: Final[Mapping[str, Callable[[], Vector]]] = {
+    "container.json": _containers,
     "envelope.json": _envelope,
     "ids.json": _ids,
     "json.json": _json,
@@ -328,27 +393,27 @@ def _letter() -> Vector:
     readers = {part: [(reader, keys[reader]) for reader in AUDIENCE[part]] for part in PARTS}
     container = letter.Container.parse(letter.seal(PARTS, readers, **PLACE))
     return {
-        "about": "A letter, its readers' seeds, and what each may read. Sealed once: a second sealing gives other bytes.",
+        "about": "A letter, its readers' seeds, and what each may read; bytes are base64. Sealed once: a second sealing gives other bytes.",
         "place": PLACE,
         "readers": {reader: base64.encode(seed(reader)) for reader in READERS},
         "audience": {part: list(readers) for part, readers in AUDIENCE.items()},
         "parts": dict(PARTS),
-        "container": plain_json.loads(container.json()),
+        "container": base64.encode(container.encoded()),
         "sealeddigest": container.digest,
-        "copies": {reader: plain_json.loads(container.copy_for(reader)) for reader in READERS},
+        "copies": {reader: base64.encode(container.copy_for(reader)) for reader in READERS},
     }
 
 
 def opens(vector: Vector) -> bool:
     """Return True if digest and copies of a frozen letter are right, and each reader opens exactly its parts."""
-    whole = letter.Container.parse(json.dumps(vector["container"]))
+    whole = letter.Container.parse(base64.decode(vector["container"], "letter_malformed"))
     for reader, written in vector["readers"].items():
         key = SealingKey.from_seed(base64.decode(written, "unreadable"))
         copy = letter.Container.parse(whole.copy_for(reader))
         due = {part: vector["parts"][part] for part, to in vector["audience"].items() if reader in to}
         if copy.digest != vector["sealeddigest"] or copy.open(reader, key, **vector["place"]) != due:
             return False
-        if "copies" in vector and copy.json() != json.dumps(vector["copies"][reader]):
+        if "copies" in vector and copy.encoded() != base64.decode(vector["copies"][reader], "letter_malformed"):
             return False
     return bool(whole.digest == vector["sealeddigest"])
 

@@ -2,25 +2,24 @@
 
 Each part has a content key of its own (AES-256-GCM), wrapped for each reader by HPKE (RFC 9180, base mode, single shot)
 with the hybrid KEM X-Wing, so that a quantum computer cannot open a letter that was copied today. README.md, "Letter",
-describes how a part is bound to its event and its reader.
+describes how a part is bound to its event and its reader, and the bytes of the container.
 """
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import field as field_of
 from hashlib import sha256
-from itertools import pairwise
-from typing import Any, Final, Self, cast
+from typing import Any, Final, Self
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from nrmbus.events.model import PARTS, Part
-from nrmbus.wire import base64, ids, json
+from nrmbus.wire import ids, json
 from nrmbus.wire.errors import LetterClosed, WireError
 from nrmbus.wire.keys.keys import KID_XWING, WRAP_BYTES, SealingKey, SealTo
-from nrmbus.wire.record import LETTER_LIMIT, PRINTABLE
+from nrmbus.wire.record import LETTER_LIMIT
 
 SUITE: Final = "nrm1"
 """The only suite: X-Wing, HKDF-SHA256, AES-256-GCM. Nothing is negotiated."""
@@ -31,11 +30,17 @@ PADDED: Final = tuple(kibibytes * 1024 for kibibytes in (1, 4, 16, 64, 128))
 MAX_READERS: Final = 64
 """Largest number of wraps of a part, as of a list of agencies."""
 
-_CIPHERTEXTS: Final = tuple(size + 16 for size in PADDED)
+MAGIC: Final = b"nrl1"
+"""The first bytes of a container, which name its form."""
+
+_BEGIN: Final = MAGIC + SUITE.encode()
+_HIDDEN: Final = b"\0"
+_SHOWN: Final = b"\1"
+_CIPHERTEXTS: Final = frozenset(size + 16 for size in PADDED)
 _IV: Final = 12
 _KEY: Final = 32
+_HASH: Final = 32
 _LENGTH: Final = 4
-_HEX_DIGEST: Final = ids.DIGEST
 
 
 def padded(plain: bytes) -> bytes:
@@ -55,9 +60,9 @@ def unpadded(whole: bytes) -> bytes:
     return whole[_LENGTH:end]
 
 
-def commitment(key: bytes) -> str:
+def commitment(key: bytes) -> bytes:
     """Return the commitment to a content key: AES-GCM alone lets one ciphertext open to two plaintexts under two keys."""
-    return sha256(b"nrmbus/commit/v1\0" + key).hexdigest()
+    return sha256(b"nrmbus/commit/v1\0" + key).digest()
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,63 +86,71 @@ class Place:
         return b"".join(map(ids.lp, (self.bus, self.source, self.id, self.subject, part)))
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class Wrap:
-    """A part's content key, sealed to one reader."""
+    """A part's content key, sealed to one reader. ``raw`` are its bytes in a container, which are hashed."""
 
     to: str
     kid: str
     w: bytes
+    raw: bytes = field_of(default=b"", repr=False, compare=False)
+    _digest: bytes = field_of(default=b"", repr=False, compare=False)
 
-    @cached_property
+    def __post_init__(self) -> None:
+        """Write the bytes, unless they were read."""
+        self.raw = self.raw or ids.lp(self.to) + ids.lp(self.kid) + self.w
+
+    @property
     def digest(self) -> bytes:
         """Return SHA-256 over reader, key and ciphertext."""
-        return sha256(b"nrmbus/wrap/v1\0" + ids.lp(self.to) + ids.lp(self.kid) + self.w).digest()
-
-    @cached_property
-    def body(self) -> dict[str, Any]:
-        """The JSON object."""
-        return {"kid": self.kid, "to": self.to, "w": base64.encode(self.w)}
+        self._digest = self._digest or sha256(b"nrmbus/wrap/v1\0" + self.raw).digest()
+        return self._digest
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class Sealed:
     """One part: content, its key for each reader, or, in a copy, only the digest of another reader's wrap."""
 
     name: Part
     iv: bytes
     ct: bytes
-    commit: str
+    commit: bytes
     wraps: tuple[Wrap | bytes, ...]
+    by: dict[str, Wrap] = field_of(default_factory=dict, repr=False, compare=False)
+    """The visible wraps, by reader."""
+    head: bytes = field_of(default=b"", repr=False, compare=False)
+    """The bytes in a container before the wraps."""
+    _digest: bytes = field_of(default=b"", repr=False, compare=False)
 
-    @cached_property
+    def __post_init__(self) -> None:
+        """Write the bytes before the wraps, unless they were read."""
+        self.by = {wrap.to: wrap for wrap in self.wraps if isinstance(wrap, Wrap)}
+        if not self.head:
+            size, count = len(self.ct).to_bytes(_LENGTH), len(self.wraps).to_bytes(1)
+            self.head = b"".join((_SHOWN, ids.lp(self.name), self.iv, self.commit, size, self.ct, count))
+
+    @property
     def digest(self) -> bytes:
         """Return SHA-256 over the part; a copy has the same digest."""
-        own = b"nrmbus/part/v1\0" + ids.lp(self.name) + self.iv + bytes.fromhex(self.commit) + sha256(self.ct).digest()
-        return sha256(own + b"".join(_digest(wrap) for wrap in self.wraps)).digest()
+        if not self._digest:
+            own = ids.lp(self.name) + self.iv + self.commit + sha256(self.ct).digest()
+            self._digest = sha256(b"nrmbus/part/v1\0" + own + b"".join(map(_digest, self.wraps))).digest()
+        return self._digest
 
     def wrap_for(self, agency: str) -> Wrap | None:
         """Return the wrap for *agency*; None if there is none."""
-        return next((wrap for wrap in self.wraps if isinstance(wrap, Wrap) and wrap.to == agency), None)
+        return self.by.get(agency)
 
-    def copy_for(self, agency: str) -> "Sealed | bytes":
-        """Return the copy of the part for *agency*: with its own wrap, or else the digest alone."""
-        own = self.wrap_for(agency)
-        if own is None:
-            return self.digest
-        wraps = tuple(wrap if wrap is own else _digest(wrap) for wrap in self.wraps)
-        return Sealed(self.name, self.iv, self.ct, self.commit, wraps)
-
-    @cached_property
-    def body(self) -> dict[str, Any]:
-        """The JSON object."""
-        return {
-            "commit": self.commit,
-            "ct": base64.encode(self.ct),
-            "iv": base64.encode(self.iv),
-            "name": self.name,
-            "wraps": [_body(wrap) for wrap in self.wraps],
-        }
+    def pieces(self, agency: str | None = None) -> Iterator[bytes]:
+        """Yield the bytes of the part in a container, for *agency* with its own wrap alone."""
+        yield self.head
+        for wrap in self.wraps:
+            if isinstance(wrap, Wrap) and agency in (None, wrap.to):
+                yield _SHOWN
+                yield wrap.raw
+            else:
+                yield _HIDDEN
+                yield _digest(wrap)
 
     def unwrap(self, key: SealingKey, wrap: Wrap, place: Place) -> bytes:
         """Return the part's content key, which *wrap* holds for *key*; raises `LetterClosed`."""
@@ -177,10 +190,6 @@ def _digest(item: Wrap | Sealed | bytes) -> bytes:
     return item if isinstance(item, bytes) else item.digest
 
 
-def _body(item: Wrap | Sealed | bytes) -> dict[str, Any]:
-    return {"digest": item.hex()} if isinstance(item, bytes) else item.body
-
-
 def seal(
     parts: Mapping[Part, Mapping[str, Any]],
     audience: Mapping[Part, Iterable[tuple[str, SealTo]]],
@@ -197,7 +206,7 @@ def seal(
     """
     place = Place(bus, source, id, subject)
     sealed = tuple(_seal(part, parts[part], dict(audience.get(part, ())), place) for part in sorted(parts))
-    return Container(sealed).json()
+    return Container(sealed).encoded()
 
 
 def _seal(part: Part, fields: Mapping[str, Any], readers: Mapping[str, SealTo], place: Place) -> Sealed:
@@ -229,19 +238,15 @@ class Container:
         """
         if len(raw) > LETTER_LIMIT:
             raise WireError("letter_too_large", limit=LETTER_LIMIT)
-        body: dict[str, Any] | None = None
-        try:
-            body = None if raw.translate(None, PRINTABLE) else json.loads(raw, limit=LETTER_LIMIT)
-        except WireError:
-            body = None
-        if body is None or body.keys() != {"suite", "parts"} or not isinstance(body["parts"], list):
-            raise LetterClosed("malformed")
-        if body["suite"] != SUITE:
+        if raw[: len(MAGIC)] == MAGIC and len(raw) >= len(_BEGIN) and raw[: len(_BEGIN)] != _BEGIN:
             raise WireError("suite_unknown")
-        if not 0 < len(body["parts"]) <= len(PARTS):
+        sealed = None
+        try:
+            sealed = _read(raw)
+        except (IndexError, ValueError):
+            sealed = None
+        if sealed is None:  # raised out here: what was caught may hold what came in
             raise LetterClosed("malformed")
-        sealed = tuple([_hidden(item) or _sealed(item) for item in body["parts"]])
-        _in_order([part.name for part in sealed if isinstance(part, Sealed)])
         return cls(sealed)
 
     @property
@@ -252,9 +257,7 @@ class Container:
     @property
     def whole(self) -> bool:
         """Return True if every part and every wrap is there."""
-        return all(
-            isinstance(part, Sealed) and all(isinstance(wrap, Wrap) for wrap in part.wraps) for part in self.sealed
-        )
+        return all(isinstance(part, Sealed) and len(part.by) == len(part.wraps) for part in self.sealed)
 
     @property
     def parts(self) -> tuple[Part, ...]:
@@ -263,7 +266,7 @@ class Container:
 
     def wraps(self, part: Part) -> dict[str, str]:
         """Return the visible readers of *part*: kid of the key, by agency."""
-        return {wrap.to: wrap.kid for wrap in self._part(part).wraps if isinstance(wrap, Wrap)}
+        return {to: wrap.kid for to, wrap in self._part(part).by.items()}
 
     def _part(self, name: Part) -> Sealed:
         for part in self.sealed:
@@ -271,17 +274,25 @@ class Container:
                 return part
         raise LetterClosed("missing")
 
-    def json(self) -> bytes:
+    def encoded(self) -> bytes:
         """Return the bytes for the wire. Raises ``letter_too_large`` beyond 240 KiB."""
-        raw = json.dumps({"parts": [_body(part) for part in self.sealed], "suite": SUITE})
-        if len(raw) > LETTER_LIMIT:
-            raise WireError("letter_too_large", limit=LETTER_LIMIT)
-        return raw
+        return self._written(None)
 
     def copy_for(self, agency: str) -> bytes:
         """Return the copy for *agency*: its parts with its own wraps, and digests of the rest, so that ``digest`` is equal."""
-        copies = [part.copy_for(agency) if isinstance(part, Sealed) else part for part in self.sealed]
-        return Container(tuple(copies)).json()
+        return self._written(agency)
+
+    def _written(self, agency: str | None) -> bytes:
+        pieces = [_BEGIN, len(self.sealed).to_bytes(1)]
+        for part in self.sealed:
+            if isinstance(part, Sealed) and (agency is None or agency in part.by):
+                pieces += part.pieces(agency)
+            else:
+                pieces += (_HIDDEN, _digest(part))
+        raw = b"".join(pieces)
+        if len(raw) > LETTER_LIMIT:
+            raise WireError("letter_too_large", limit=LETTER_LIMIT)
+        return raw
 
     def open(
         self,
@@ -307,14 +318,12 @@ class Container:
         keys = {key.kid: key} if isinstance(key, SealingKey) else key
         found: dict[Part, bytes] = {}
         for part in self.sealed:
-            wrap = part.wrap_for(agency) if isinstance(part, Sealed) else None
-            if wrap is None:
+            if not isinstance(part, Sealed) or (wrap := part.wrap_for(agency)) is None:
                 continue
             own = keys.get(wrap.kid)
             if own is None:
                 raise LetterClosed("key")
-            sealed = cast("Sealed", part)
-            found[sealed.name] = sealed.unwrap(own, wrap, place)
+            found[part.name] = part.unwrap(own, wrap, place)
         return found
 
     def open_with(self, secrets: Mapping[Part, bytes], place: Place) -> dict[Part, dict[str, Any]]:
@@ -322,44 +331,62 @@ class Container:
         return {name: self._part(name).open_with(secret, place) for name, secret in secrets.items()}
 
 
-def _in_order(names: list[str]) -> None:
-    if any(later <= earlier for earlier, later in pairwise(names)):
-        raise LetterClosed("malformed")
+# -- reading a container: a size that lies leads beyond the end, or short of it, and one comparison at the end finds both --
 
 
-def _hidden(item: Any) -> bytes | None:
-    match item:
-        case {"digest": str() as digest} if len(item) == 1 and _HEX_DIGEST.fullmatch(digest):
-            return bytes.fromhex(digest)
-    return None
+def _read(raw: bytes) -> tuple[Sealed | bytes, ...] | None:
+    """Return the parts of a container, or None; raise IndexError or ValueError for other bytes that are none."""
+    at, count, last = len(_BEGIN) + 1, raw[len(_BEGIN)], ""
+    if raw[: len(_BEGIN)] != _BEGIN or not 0 < count <= len(PARTS):
+        return None
+    found: list[Sealed | bytes] = []
+    for _ in range(count):
+        if raw[at] == _HIDDEN[0]:
+            found.append(raw[at + 1 : at + 1 + _HASH])
+            at += 1 + _HASH
+            continue
+        part, at = _read_part(raw, at)
+        if part is None or part.name <= last:
+            return None
+        found.append(part)
+        last = part.name
+    return tuple(found) if at == len(raw) else None
 
 
-def _bytes(text: str, *sizes: int) -> bytes:
-    raw = base64.read(text)
-    if raw is None or len(raw) not in sizes:
-        raise LetterClosed("malformed")
-    return raw
+def _read_part(raw: bytes, start: int) -> tuple[Sealed | None, int]:
+    name, at = _read_text(raw, start + 1)
+    iv, commit = raw[at : at + _IV], raw[at + _IV : at + _IV + _HASH]
+    at += _IV + _HASH
+    size, content = int.from_bytes(raw[at : at + _LENGTH]), at + _LENGTH
+    at = content + size
+    if raw[start] != _SHOWN[0] or name not in PARTS or size not in _CIPHERTEXTS or not 0 < raw[at] <= MAX_READERS:
+        return None, at
+    count, head, last = raw[at], raw[start : at + 1], ""
+    at += 1
+    wraps: list[Wrap | bytes] = []
+    for _ in range(count):
+        if raw[at] == _HIDDEN[0]:
+            wraps.append(raw[at + 1 : at + 1 + _HASH])
+            at += 1 + _HASH
+            continue
+        wrap, at = _read_wrap(raw, at)
+        if wrap is None or wrap.to <= last:
+            return None, at
+        wraps.append(wrap)
+        last = wrap.to
+    return Sealed(name, iv, raw[content : content + size], commit, tuple(wraps), head=head), at
 
 
-def _sealed(item: Any) -> Sealed:
-    match item:
-        case {
-            "name": str() as name,
-            "iv": str() as iv,
-            "ct": str() as ct,
-            "commit": str() as commit,
-            "wraps": [*wraps],
-        } if len(item) == 5 and name in PARTS and _HEX_DIGEST.fullmatch(commit) and 0 < len(wraps) <= MAX_READERS:
-            read = tuple([_hidden(wrap) or _wrap(wrap) for wrap in wraps])
-            _in_order([wrap.to for wrap in read if isinstance(wrap, Wrap)])
-            return Sealed(name, _bytes(iv, _IV), _bytes(ct, *_CIPHERTEXTS), commit, read)
-    raise LetterClosed("malformed")
+def _read_wrap(raw: bytes, start: int) -> tuple[Wrap | None, int]:
+    to, at = _read_text(raw, start + 1)
+    kid, at = _read_text(raw, at)
+    end = at + WRAP_BYTES
+    if raw[start] != _SHOWN[0] or not ids.AGENCY_ID.fullmatch(to) or not KID_XWING.fullmatch(kid):
+        return None, end
+    return Wrap(to, kid, raw[at:end], raw[start + 1 : end]), end
 
 
-def _wrap(item: Any) -> Wrap:
-    match item:
-        case {"to": str() as to, "kid": str() as kid, "w": str() as w} if (
-            len(item) == 3 and ids.AGENCY_ID.fullmatch(to) and KID_XWING.fullmatch(kid)
-        ):
-            return Wrap(to, kid, _bytes(w, WRAP_BYTES))
-    raise LetterClosed("malformed")
+def _read_text(raw: bytes, at: int) -> tuple[str, int]:
+    """Return a text with two bytes of length before it, and where it ends."""
+    end = at + 2 + int.from_bytes(raw[at : at + 2])
+    return raw[at + 2 : end].decode("ascii"), end

@@ -1,4 +1,5 @@
-// Command oracle opens and seals letters of the bus with Go's standard library alone, from services/nrmbus/wire/README.md.
+// Command oracle opens, seals and reads letters of the bus, and verifies the statements of a transaction, with Go's standard
+// library alone, from services/nrmbus/wire/README.md.
 // It reads one JSON object from standard input ("do": "open" or "seal") and writes one to standard output.
 package main
 
@@ -6,6 +7,7 @@ import (
 	"bytes"
 	"crypto/aes"
 	"crypto/cipher"
+	"crypto/ed25519"
 	"crypto/hpke"
 	"crypto/rand"
 	"crypto/sha256"
@@ -14,6 +16,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"regexp"
 	"slices"
 )
 
@@ -25,45 +28,44 @@ type Place struct {
 	Subject string `json:"subject"`
 }
 
-// Wrap and Part have their members in the order of RFC 8785, so that encoding/json writes canonical JSON. Of a part or
-// wrap that is hidden in a copy, only Digest is there.
+// Wrap and Part of a letter. Of a part or wrap that is hidden in a copy, only Digest is there. Raw are the bytes of a wrap
+// that are hashed, as they stand in the container.
 type Wrap struct {
-	Digest string `json:"digest,omitempty"`
-	Kid    string `json:"kid,omitempty"`
-	To     string `json:"to,omitempty"`
-	W      []byte `json:"w,omitempty"`
+	Digest  []byte
+	To, Kid string
+	W, Raw  []byte
 }
 
 type Part struct {
-	Commit string `json:"commit,omitempty"`
-	Ct     []byte `json:"ct,omitempty"`
-	Digest string `json:"digest,omitempty"`
-	Iv     []byte `json:"iv,omitempty"`
-	Name   string `json:"name,omitempty"`
-	Wraps  []Wrap `json:"wraps,omitempty"`
+	Digest         []byte
+	Name           string
+	Iv, Commit, Ct []byte
+	Wraps          []Wrap
 }
 
-type Container struct {
-	Parts []Part `json:"parts"`
-	Suite string `json:"suite"`
-}
+type Container struct{ Parts []Part }
 
 type Request struct {
-	Do        string                     `json:"do"`
+	Do        string                     `json:"do"` // open, seal, read or prove
 	Place     Place                      `json:"place"`
 	Seed      []byte                     `json:"seed"`      // open
 	To        string                     `json:"to"`        // open
-	Container Container                  `json:"container"` // open
+	Container []byte                     `json:"container"` // open, read
 	Readers   map[string][]byte          `json:"readers"`   // seal: agency to public key
 	Parts     map[string]json.RawMessage `json:"parts"`     // seal: part to what it says
 	Open      map[string][]string        `json:"audience"`  // seal: part to agencies
+	Thing     string                     `json:"thing"`     // prove
+	Public    []byte                     `json:"public"`    // prove
+	Header    []byte                     `json:"header"`    // prove
 }
 
 type Answer struct {
-	SealedDigest string                     `json:"sealeddigest"`
+	SealedDigest string                     `json:"sealeddigest,omitempty"`
 	Kid          string                     `json:"kid,omitempty"`
 	Parts        map[string]json.RawMessage `json:"parts,omitempty"`
-	Container    *Container                 `json:"container,omitempty"`
+	Container    []byte                     `json:"container,omitempty"`
+	Code         string                     `json:"code,omitempty"` // read, prove: the refusal
+	JSON         string                     `json:"json,omitempty"` // prove: the statement
 }
 
 func check(err error) {
@@ -87,12 +89,6 @@ func hash(pieces ...[]byte) []byte {
 	return sum[:]
 }
 
-func unhex(text string) []byte {
-	raw, err := hex.DecodeString(text)
-	check(err)
-	return raw
-}
-
 func (p Place) aad(part string) []byte {
 	return append([]byte("nrmbus/part-aad/v1\x00"), lp(p.Bus, p.Source, p.ID, p.Subject, part)...)
 }
@@ -102,17 +98,17 @@ func (p Place) info(part, to, kid string) []byte {
 }
 
 func (w Wrap) digest() []byte {
-	if w.Digest != "" {
-		return unhex(w.Digest)
+	if w.Digest != nil {
+		return w.Digest
 	}
-	return hash([]byte("nrmbus/wrap/v1\x00"), lp(w.To, w.Kid), w.W)
+	return hash([]byte("nrmbus/wrap/v1\x00"), w.Raw)
 }
 
 func (p Part) digest() []byte {
-	if p.Digest != "" {
-		return unhex(p.Digest)
+	if p.Digest != nil {
+		return p.Digest
 	}
-	pieces := [][]byte{[]byte("nrmbus/part/v1\x00"), lp(p.Name), p.Iv, unhex(p.Commit), hash(p.Ct)}
+	pieces := [][]byte{[]byte("nrmbus/part/v1\x00"), lp(p.Name), p.Iv, p.Commit, hash(p.Ct)}
 	for _, wrap := range p.Wraps {
 		pieces = append(pieces, wrap.digest())
 	}
@@ -129,8 +125,110 @@ func (c Container) digest() string {
 
 func kidOf(public []byte) string { return "xwing:" + hex.EncodeToString(hash(public))[:32] }
 
-func commitment(key []byte) string {
-	return hex.EncodeToString(hash([]byte("nrmbus/commit/v1\x00"), key))
+func commitment(key []byte) []byte { return hash([]byte("nrmbus/commit/v1\x00"), key) }
+
+const begin = "nrl1nrm1"
+
+var (
+	names  = []string{"coded", "contact", "health", "identity", "money", "place", "story"}
+	agency = regexp.MustCompile(`^[a-z][a-z0-9-]{1,30}$`)
+	xwing  = regexp.MustCompile(`^xwing:[0-9a-f]{32}$`)
+	sizes  = []int{1024 + 16, 4096 + 16, 16384 + 16, 65536 + 16, 131072 + 16}
+)
+
+// reader takes bytes from the front of a container; once something is missing, malformed stays true.
+type reader struct {
+	raw       []byte
+	malformed bool
+}
+
+func (r *reader) take(size int) []byte {
+	if size > len(r.raw) {
+		r.malformed = true
+		return make([]byte, min(size, 1168))
+	}
+	taken := r.raw[:size]
+	r.raw = r.raw[size:]
+	return taken
+}
+
+func (r *reader) text() string { return string(r.take(int(binary.BigEndian.Uint16(r.take(2))))) }
+
+func (r *reader) want(is bool) { r.malformed = r.malformed || !is }
+
+func (r *reader) wrap(last string) Wrap {
+	kind := r.take(1)[0]
+	if kind == 0 {
+		return Wrap{Digest: r.take(32)}
+	}
+	wrap, before := Wrap{}, r.raw
+	wrap.To, wrap.Kid, wrap.W = r.text(), r.text(), r.take(1168)
+	wrap.Raw = before[:len(before)-len(r.raw)]
+	r.want(kind == 1 && agency.MatchString(wrap.To) && xwing.MatchString(wrap.Kid) && wrap.To > last)
+	return wrap
+}
+
+func (r *reader) part(last string) Part {
+	kind := r.take(1)[0]
+	if kind == 0 {
+		return Part{Digest: r.take(32)}
+	}
+	part := Part{Name: r.text(), Iv: r.take(12), Commit: r.take(32)}
+	size := int(binary.BigEndian.Uint32(r.take(4)))
+	r.want(kind == 1 && slices.Contains(names, part.Name) && part.Name > last && slices.Contains(sizes, size))
+	if r.malformed {
+		return part
+	}
+	part.Ct = r.take(size)
+	count, to := int(r.take(1)[0]), ""
+	r.want(count > 0 && count <= 64)
+	for range count {
+		wrap := r.wrap(to)
+		if wrap.Digest == nil {
+			to = wrap.To
+		}
+		part.Wraps = append(part.Wraps, wrap)
+	}
+	return part
+}
+
+// parse returns a container, or the code of the refusal.
+func parse(raw []byte) (Container, string) {
+	if len(raw) > 240*1024 {
+		return Container{}, "letter_too_large"
+	}
+	if len(raw) >= 8 && string(raw[:4]) == begin[:4] && string(raw[:8]) != begin {
+		return Container{}, "suite_unknown"
+	}
+	read, container, last := reader{raw: raw}, Container{}, ""
+	read.want(string(read.take(8)) == begin)
+	count := int(read.take(1)[0])
+	read.want(count > 0 && count <= len(names))
+	for i := 0; i < count && !read.malformed; i++ {
+		part := read.part(last)
+		if part.Digest == nil {
+			last = part.Name
+		}
+		container.Parts = append(container.Parts, part)
+	}
+	read.want(len(read.raw) == 0)
+	if read.malformed {
+		return Container{}, "letter_malformed"
+	}
+	return container, ""
+}
+
+func (c Container) bytes() []byte {
+	out := append([]byte(begin), byte(len(c.Parts)))
+	for _, part := range c.Parts {
+		out = append(append(append(append(out, 1), lp(part.Name)...), part.Iv...), part.Commit...)
+		out = append(binary.BigEndian.AppendUint32(out, uint32(len(part.Ct))), part.Ct...)
+		out = append(out, byte(len(part.Wraps)))
+		for _, wrap := range part.Wraps {
+			out = append(append(out, 1), wrap.Raw...)
+		}
+	}
+	return out
 }
 
 func gcm(key []byte) cipher.AEAD {
@@ -145,15 +243,16 @@ func open(r Request) Answer {
 	private, err := hpke.MLKEM768X25519().NewPrivateKey(r.Seed)
 	check(err)
 	kid := kidOf(private.PublicKey().Bytes())
-	answer := Answer{SealedDigest: r.Container.digest(), Kid: kid, Parts: map[string]json.RawMessage{}}
-	for _, part := range r.Container.Parts {
+	container, code := parse(r.Container)
+	answer := Answer{SealedDigest: container.digest(), Kid: kid, Code: code, Parts: map[string]json.RawMessage{}}
+	for _, part := range container.Parts {
 		for _, wrap := range part.Wraps {
 			if wrap.To != r.To || wrap.Kid != kid {
 				continue
 			}
 			key, err := hpke.Open(private, hpke.HKDFSHA256(), hpke.AES256GCM(), r.Place.info(part.Name, wrap.To, kid), wrap.W)
 			check(err)
-			if commitment(key) != part.Commit {
+			if !bytes.Equal(commitment(key), part.Commit) {
 				check(fmt.Errorf("the part was sealed with another key"))
 			}
 			plain, err := gcm(key).Open(nil, part.Iv, part.Ct, r.Place.aad(part.Name))
@@ -177,7 +276,7 @@ func padded(plain []byte) []byte {
 }
 
 func seal(r Request) Answer {
-	container := Container{Suite: "nrm1"}
+	container := Container{}
 	for name, fields := range r.Parts {
 		key, iv := make([]byte, 32), make([]byte, 12)
 		rand.Read(key)
@@ -191,17 +290,71 @@ func seal(r Request) Answer {
 			kid := kidOf(public.Bytes())
 			wrapped, err := hpke.Seal(public, hpke.HKDFSHA256(), hpke.AES256GCM(), r.Place.info(name, to, kid), key)
 			check(err)
-			part.Wraps = append(part.Wraps, Wrap{To: to, Kid: kid, W: wrapped})
+			part.Wraps = append(part.Wraps, Wrap{To: to, Kid: kid, W: wrapped, Raw: append(lp(to, kid), wrapped...)})
 		}
 		container.Parts = append(container.Parts, part)
 	}
 	slices.SortFunc(container.Parts, func(a, b Part) int { return bytes.Compare([]byte(a.Name), []byte(b.Name)) })
-	return Answer{SealedDigest: container.digest(), Container: &container}
+	return Answer{SealedDigest: container.digest(), Container: container.bytes()}
+}
+
+func read(r Request) Answer {
+	container, code := parse(r.Container)
+	if code != "" {
+		return Answer{Code: code}
+	}
+	return Answer{SealedDigest: container.digest()}
+}
+
+// signed returns the bytes that DSSE signs.
+func signed(kind, payload string) []byte {
+	return fmt.Appendf(nil, "DSSEv1 %d %s %d %s", len(kind), kind, len(payload), payload)
+}
+
+// prove verifies a header nrm_registration or nrm_delivery: its bytes lead to a root that the key signed.
+func prove(r Request) Answer {
+	kinds := map[string]byte{"registration": 1, "delivery": 2}
+	raw := r.Header
+	if len(raw) < 110 || len(raw) > 64*1024 || string(raw[:4]) != "nrs1" || raw[4] != kinds[r.Thing] {
+		return Answer{Code: "signature_profile"}
+	}
+	salt, place, size, steps := raw[85:101], binary.BigEndian.Uint32(raw[101:]), binary.BigEndian.Uint32(raw[105:]), int(raw[109])
+	if place >= size || steps > 32 || len(raw) <= 110+32*steps {
+		return Answer{Code: "signature_profile"}
+	}
+	statement := string(raw[110+32*steps:])
+	node := hash([]byte{0}, salt, signed("application/vnd.nrmbus."+r.Thing+".v1+json", statement))
+	path := raw[110 : 110+32*steps]
+	for last := size - 1; last > 0; place, last = place>>1, last>>1 {
+		if place&1 == 0 && place == last {
+			continue // no neighbour on this level
+		}
+		if len(path) == 0 {
+			return Answer{Code: "signature_profile"}
+		}
+		if place&1 == 1 {
+			node = hash([]byte{1}, path[:32], node)
+		} else {
+			node = hash([]byte{1}, node, path[:32])
+		}
+		path = path[32:]
+	}
+	if len(path) > 0 {
+		return Answer{Code: "signature_profile"}
+	}
+	if !bytes.Equal(raw[5:21], hash(r.Public)[:16]) {
+		return Answer{Code: "key_not_current"}
+	}
+	payload := fmt.Sprintf(`{"root":"%x","size":%d}`, node, size)
+	if !ed25519.Verify(r.Public, signed("application/vnd.nrmbus.transaction.v1+json", payload), raw[21:85]) {
+		return Answer{Code: "signature_invalid"}
+	}
+	return Answer{JSON: statement}
 }
 
 func main() {
 	var request Request
 	check(json.NewDecoder(os.Stdin).Decode(&request))
-	answer := map[string]func(Request) Answer{"open": open, "seal": seal}[request.Do](request)
+	answer := map[string]func(Request) Answer{"open": open, "seal": seal, "read": read, "prove": prove}[request.Do](request)
 	check(json.NewEncoder(os.Stdout).Encode(answer))
 }
