@@ -10,8 +10,8 @@ endif
 python := .venv/bin/python
 # Each test starts many processes, which begin faster with compiled modules; they are kept in one folder, off the tree.
 pytest := PYTHONDONTWRITEBYTECODE= PYTHONPYCACHEPREFIX="$(CURDIR)/.stamps/pycache" $(python) -m pytest
-# Tests with a broker mostly wait, so three workers keep two processors busy; more of them only make each other wait.
-workers := 3
+# Tests with a broker mostly wait, so there are two workers a processor (tests/conftest.py); those without one take a worker each.
+workers := auto
 scenario := services/nrmbus/play/scenarios/01-woman-referred-by-ngo.yaml
 
 help: ## Say what there is to call

@@ -87,16 +87,17 @@ def ended(process: Told, number: int, seconds: float = PATIENCE) -> tuple[float,
     The time in which the process or this one waited for a processor is not counted, so a promise can be measured on a busy
     machine; *seconds* only ends our own patience. On a system without /proc all time counts.
     """
-    before, began = _late(process.pid) + _late(os.getpid()), time.monotonic()
+    theirs = their_first = _late(process.pid)
+    our_first, began = _late(os.getpid()), time.monotonic()
     process.send_signal(number)
-    late = before
     while process.poll() is None:
-        late = max(late, _late(process.pid) + _late(os.getpid()))
+        theirs = max(theirs, _late(process.pid))  # nothing once it has ended
         assert time.monotonic() - began < seconds, f"not within {seconds} s: the process ends"
         time.sleep(0.01)
     status = process.poll()
     assert status is not None
-    return time.monotonic() - began - (late - before), status
+    # Our own time counts to the end: what we wait for a processor after the process has ended is no time of the process.
+    return time.monotonic() - began - (theirs - their_first) - (_late(os.getpid()) - our_first), status
 
 
 def _late(pid: int) -> float:
