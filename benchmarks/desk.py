@@ -78,7 +78,7 @@ def desk(home: Path, count: int, rounds: int) -> Measured:
                 doors = [_doors(home / f"bare-{each}", folder, pid, count) for each in range(rounds)]
                 sender = _memory(pid)
             events, _ = _inbox(folder, _events(folder, count))
-            referrals, receiver = _inbox(folder, *_referrals(folder, count // 4))
+            referrals, receiver = _inbox(folder, *_referrals(folder, count // 2))
     return Measured(doors, events, referrals, (sender, receiver))
 
 
