@@ -1,7 +1,6 @@
 """A transaction is sent in requests of a size that the broker takes."""
 
 import asyncio
-from typing import Any
 
 import pytest
 from aiokafka import TopicPartition
@@ -13,20 +12,44 @@ from nrmbus.registrar.owner import GROUP, send_all, write
 from nrmbus.registrar.records import Out
 
 
+class Batch:
+    """A batch double: as many records as it has room for, in bytes, and the first one always."""
+
+    def __init__(self, room: int) -> None:
+        self.values, self.size, self._room = list[bytes](), 0, room
+
+    def append(
+        self, *, timestamp: None, key: bytes | None, value: bytes, headers: list[tuple[str, bytes]]
+    ) -> object | None:
+        """Take one record, or None if there is no room for it."""
+        del timestamp, key
+        size = len(value) + sum(len(each) for _, each in headers)
+        if self.values and self.size + size > self._room:
+            return None
+        self.values.append(value)
+        self.size += size
+        return self
+
+
 class Producer:
-    """A producer double that acknowledges like a broker that takes everything in one request."""
+    """A producer double that acknowledges like a broker that takes everything in one request; batch *fails* fails."""
 
-    def __init__(self, fails: int | None = None) -> None:
-        self.waiting, self.most, self.sent, self._fails = 0, 0, list[bytes](), fails
+    def __init__(self, fails: int | None = None, room: int = MAX_REQUEST // 2) -> None:
+        self.waiting, self.most, self.batches, self._fails, self._room = 0, 0, 0, fails, room
+        self.sent: dict[str, list[bytes]] = {}
 
-    async def send(
-        self, _topic: str, *, value: bytes, headers: list[tuple[str, bytes]], **_more: Any
-    ) -> asyncio.Task[None]:
-        """Take one record; its answer comes later."""
-        self.sent.append(value)
-        self.waiting += len(value) + sum(len(each) for _, each in headers)
+    def create_batch(self) -> Batch:
+        """Return an empty batch."""
+        return Batch(self._room)
+
+    async def send_batch(self, batch: Batch, topic: str, *, partition: int) -> asyncio.Task[None]:
+        """Take one batch; its answer comes later."""
+        assert partition == 0
+        self.batches += 1
+        self.sent.setdefault(topic, []).extend(batch.values)
+        self.waiting += batch.size
         self.most = max(self.most, self.waiting)
-        return asyncio.create_task(self._answer(len(self.sent)))
+        return asyncio.create_task(self._answer(self.batches))
 
     async def _answer(self, number: int) -> None:
         self.waiting = 0
@@ -54,19 +77,33 @@ class SlowProducer(Producer):
         await self.offsets_answered.wait()
 
 
-def outs(count: int) -> list[Out]:
-    """Records as large as they may be, each another."""
+def outs(count: int, topics: int = 40) -> list[Out]:
+    """Records as large as they may be, each another, to *topics* in turn."""
     letter = ("nrm_letter", bytes(MAX_RECORD - 1))
-    return [Out(f"nrm.inbox.ngo-{number}", 0, b"k", b"%d" % (number % 10), (letter,)) for number in range(count)]
+    return [Out(f"nrm.inbox.ngo-{each % topics}", 0, b"k", b"%d" % (each % 10), (letter,)) for each in range(count)]
 
 
-async def test_no_more_waits_for_its_answer_than_a_request_may_have() -> None:
-    """Large letters to many: all are sent, in order, and no request is larger than the broker takes."""
-    producer = Producer()
-    await send_all(producer, outs(40))
+@pytest.mark.parametrize("topics", [1, 3, 40])
+@pytest.mark.parametrize("room", [1, MAX_REQUEST // 2])
+async def test_no_more_waits_for_its_answer_than_a_request_may_have(topics: int, room: int) -> None:
+    """Large letters to many: all are sent, in the order of each topic, and no request is larger than the broker takes."""
+    producer, given = Producer(room=room), outs(40, topics)
+    await send_all(producer, given)
 
     assert producer.most < MAX_REQUEST
-    assert producer.sent == [b"%d" % (number % 10) for number in range(40)]
+    assert producer.sent == {
+        topic: [each.value for each in given if each.topic == topic] for topic in {each.topic for each in given}
+    }
+
+
+async def test_small_records_of_a_topic_go_in_one_batch() -> None:
+    """A transaction without letters is one batch for each topic that it writes to."""
+    small = [Out(f"nrm.inbox.ngo-{number % 3}", 0, b"k", b"%d" % number) for number in range(300)]
+    producer = Producer()
+    await send_all(producer, small)
+
+    assert producer.batches == 3
+    assert producer.sent == {f"nrm.inbox.ngo-{topic}": [each.value for each in small[topic::3]] for topic in range(3)}
 
 
 async def test_a_send_that_fails_is_not_passed_over() -> None:
@@ -92,7 +129,7 @@ async def test_offsets_do_not_wait_for_the_answers_to_the_records() -> None:
     producer = SlowProducer()
     writing = await _taken(producer)
 
-    assert producer.sent == [b"0", b"1"]
+    assert producer.sent == {"nrm.inbox.ngo-0": [b"0"], "nrm.inbox.ngo-1": [b"1"]}
     assert producer.offsets == [(ENDS, GROUP)]
     producer.records_answered.set()
     producer.offsets_answered.set()

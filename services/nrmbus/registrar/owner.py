@@ -14,6 +14,7 @@ from typing import Final, NoReturn
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
 from aiokafka.abc import ConsumerRebalanceListener
 from aiokafka.errors import IllegalStateError
+from aiokafka.producer.message_accumulator import BatchBuilder
 from aiokafka.structs import OffsetAndMetadata
 
 from nrmbus import telemetry
@@ -98,18 +99,42 @@ async def _track(owned: Owned, topics: set[str]) -> None:
 async def send_all(producer: AIOKafkaProducer, outs: Iterable[Out]) -> None:
     """Have the broker take *outs*, in order, of which few enough wait for its answer: they may all go in one request.
 
-    A failed send does not fail aiokafka's transaction: every one is awaited.
+    The batches are made here, one for each topic: a look at the metadata and a future for each record are two thirds of
+    what a record costs by `send`. A failed batch does not fail aiokafka's transaction: every one is awaited.
     """
-    waiting, size = [], 0
+    batches: dict[tuple[str, int], BatchBuilder] = {}
+    size = 0
     for out in outs:
         headers = out.all_headers()
+        if not _added(producer, batches, out, headers):  # the batch of its topic is full
+            await _taken(producer, batches)
+            _added(producer, batches, out, headers)
+            size = 0
         size += len(out.value) + AROUND + sum([len(name) + len(value) for name, value in headers])
-        waiting.append(
-            await producer.send(out.topic, value=out.value, key=out.key, headers=headers, partition=out.partition)
-        )
         if size > AT_ONCE:
-            await asyncio.gather(*waiting)
-            waiting, size = [], 0
+            await _taken(producer, batches)
+            size = 0
+    await _taken(producer, batches)
+
+
+def _added(
+    producer: AIOKafkaProducer,
+    batches: dict[tuple[str, int], BatchBuilder],
+    out: Out,
+    headers: list[tuple[str, bytes]],
+) -> bool:
+    """Put *out* into the batch of its topic and partition; return False if that is full. An empty batch takes any record."""
+    place = out.topic, out.partition
+    batch = batches.get(place)
+    if batch is None:
+        batch = batches[place] = producer.create_batch()
+    return batch.append(timestamp=None, key=out.key, value=out.value, headers=headers) is not None
+
+
+async def _taken(producer: AIOKafkaProducer, batches: dict[tuple[str, int], BatchBuilder]) -> None:
+    """Have the broker take all *batches*, and leave none."""
+    waiting = [await producer.send_batch(batch, topic, partition=number) for (topic, number), batch in batches.items()]
+    batches.clear()
     await asyncio.gather(*waiting)
 
 
