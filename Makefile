@@ -23,7 +23,7 @@ install: ## Install into .venv; asks the network only when pyproject.toml or con
 demo: install ## Play one woman's referral over a real Kafka and print the story
 	@.venv/bin/nrmbus play $(scenario)
 
-check: lint types ## Check what needs neither Kafka nor another language: style, types, most tests; about four minutes
+check: lint types ## Check what needs neither Kafka nor another language: style, types, most tests; under two and a half minutes
 	@echo '== Tests without a broker'
 	@$(pytest) -n logical -m 'not broker and not oracle and not slow'
 
