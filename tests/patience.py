@@ -84,6 +84,8 @@ class Told(Protocol):
 def ended(process: Told, number: int, seconds: float = PATIENCE) -> tuple[float, int]:
     """Send the signal *number*, wait until the process has ended, and return the seconds that took and the exit status.
 
+    A service whose broker is away may have ended by itself, to be started again.
+
     The time in which the process or this one waited for a processor is not counted, so a promise can be measured on a busy
     machine; *seconds* only ends our own patience. On a system without /proc all time counts.
     """
@@ -101,9 +103,10 @@ def ended(process: Told, number: int, seconds: float = PATIENCE) -> tuple[float,
 
 
 def _late(pid: int) -> float:
-    """Return the seconds in which threads of a process were ready to run and had no processor; 0 if not on Linux."""
+    """Return the seconds in which threads of a process were ready to run and had no processor; 0 if it ended, or not on Linux."""
     late = 0
-    for thread in Path(f"/proc/{pid}/task").glob("*/schedstat"):
-        with suppress(OSError):  # it went while we looked
-            late += int(thread.read_text().split()[1])
+    with suppress(OSError):  # the process ended while we looked, or before
+        for thread in Path(f"/proc/{pid}/task").glob("*/schedstat"):
+            with suppress(OSError):  # a thread went
+                late += int(thread.read_text().split()[1])
     return late / 1e9
