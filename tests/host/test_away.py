@@ -207,4 +207,5 @@ def test_ctrl_c_ends_a_desk_that_a_person_runs(kafka: Broker) -> None:
             process.kill()
 
     assert took < http_server.ENDS_SECONDS
-    assert status in {130, -signal.SIGINT}
+    # By itself; or cut off: by the event loop, or on a busy machine by the alarm that does not wait for the loop.
+    assert status in {130, -signal.SIGINT, -signal.SIGALRM}
