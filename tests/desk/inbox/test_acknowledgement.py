@@ -1,6 +1,8 @@
 """Acknowledgement of the inbox: what was committed, never more, and seldom enough to hold up nothing."""
 
 import asyncio
+import gc
+import weakref
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -63,6 +65,17 @@ async def test_a_broker_that_is_away_is_told_next_time(monkeypatch: pytest.Monke
     await asyncio.sleep(0)
     await desk.of(record(2), broker).commit()
     await eventually("the third record is acknowledged", lambda: broker.told[-1] == {PARTITION: 3})
+
+
+async def test_a_consumer_that_went_is_not_kept() -> None:
+    """A desk that reads its inbox anew, with another consumer, keeps nothing of the one before."""
+    broker, desk = Broker(), Acknowledgements()
+    went = weakref.ref(broker)
+    await desk.of(record(0), broker).commit()
+    del broker
+    gc.collect()
+
+    assert went() is None
 
 
 async def test_a_record_in_work_is_never_acknowledged(tmp_path: Path) -> None:

@@ -38,36 +38,35 @@ class Acknowledgements:
         """Return *consumer* as FastStream sees it for *record*."""
         handled = self._known.get(consumer)
         if handled is None:
-            handled = self._known[consumer] = _Handled(consumer)
+            handled = self._known[consumer] = _Handled()
         return OfRecord(record, consumer, handled)
 
 
 class _Handled:
-    """Handled offsets of one consumer that the broker does not have yet."""
+    """Handled offsets of one consumer that the broker does not have yet; it keeps the consumer only while it waits."""
 
-    def __init__(self, consumer: Consumer) -> None:
-        self._commit = consumer.commit
+    def __init__(self) -> None:
         self._due: dict[TopicPartition, int] = {}
         self._last = -EVERY
         self._later: asyncio.Task[None] | None = None
 
-    async def add(self, partition: TopicPartition, offset: int) -> None:
+    async def add(self, consumer: Consumer, partition: TopicPartition, offset: int) -> None:
         """Note that everything before *offset* is committed in the ledger; tell the broker now or within a second."""
         self._due[partition] = offset
         wait = self._last + EVERY - time.monotonic()
         if wait <= 0:
-            await self._send()
+            await self._send(consumer)
         elif self._later is None or self._later.done():
-            self._later = asyncio.create_task(self._send_later(wait))
+            self._later = asyncio.create_task(self._send_later(consumer, wait))
 
-    async def _send_later(self, seconds: float) -> None:
+    async def _send_later(self, consumer: Consumer, seconds: float) -> None:
         await asyncio.sleep(seconds)
         with suppress(KafkaError, ConnectionError):  # the next acknowledgement says more
-            await self._send()
+            await self._send(consumer)
 
-    async def _send(self) -> None:
+    async def _send(self, consumer: Consumer) -> None:
         due, self._due, self._last = self._due, {}, time.monotonic()
-        await self._commit(due)
+        await consumer.commit(due)
 
 
 class OfRecord:
@@ -79,7 +78,7 @@ class OfRecord:
 
     async def commit(self) -> None:
         """Acknowledge the record."""
-        await self._handled.add(self._partition, self._following)
+        await self._handled.add(self._consumer, self._partition, self._following)
 
     def seek(self, partition: TopicPartition, offset: int) -> None:
         """Read the record again."""
