@@ -10,8 +10,6 @@ endif
 python := .venv/bin/python
 # Each test starts many processes, which begin faster with compiled modules; they are kept in one folder, off the tree.
 pytest := PYTHONDONTWRITEBYTECODE= PYTHONPYCACHEPREFIX="$(CURDIR)/.stamps/pycache" $(python) -m pytest
-# Tests with a broker mostly wait, so there are two workers a processor (tests/conftest.py); those without one take a worker each.
-workers := auto
 scenario := services/nrmbus/play/scenarios/01-woman-referred-by-ngo.yaml
 
 help: ## Say what there is to call
@@ -29,11 +27,11 @@ check: lint types ## Check what needs neither Kafka nor another language: style,
 
 test: lint types ## Run all that CI runs: style, types, all tests but the long ones; about ten minutes on two processors
 	@echo '== Tests, the long ones left out'
-	@$(pytest) -n $(workers) -m 'not slow'
+	@$(pytest) -n auto -m 'not slow'
 
 test-all: lint types ## Run every test, the long ones and those that need the network too
 	@echo '== All tests'
-	@$(pytest) -n $(workers)
+	@$(pytest) -n auto
 
 lint: install ## Check style, with a reason behind each exception (pyproject.toml)
 	@echo '== Style: ruff'

@@ -25,7 +25,7 @@ def typed(*arguments: str | Path, stdin: str | None = None) -> Result:
 
 
 @dataclass(frozen=True)
-class Ended:
+class Done:
     """How a command ended, and what it printed."""
 
     returncode: int
@@ -33,7 +33,7 @@ class Ended:
     stderr: str
 
 
-def ended(*arguments: str | Path, given: str = "") -> Ended:
+def run(*arguments: str | Path, given: str = "") -> Done:
     """Run ``nrmbus`` as a process does, with *given* on standard input: errors become a sentence and an exit status."""
     out, wrong = TextIOWrapper(BytesIO(), encoding="utf-8"), TextIOWrapper(BytesIO(), encoding="utf-8")
     with (
@@ -52,7 +52,7 @@ def ended(*arguments: str | Path, given: str = "") -> Ended:
         if isinstance(status, str):  # Python prints it when the process ends
             print(status, file=wrong)
             status = 1
-    return Ended(status or 0, _text(out), _text(wrong))
+    return Done(status or 0, _text(out), _text(wrong))
 
 
 @contextmanager

@@ -19,7 +19,7 @@ from nrmbus.bus.kafka import clients
 from nrmbus.cli.app import COMMANDS, loaded
 from nrmbus.cli.commands import Commands
 from nrmbus.directory.admission import Newcomer, admit
-from typed import ended, every, typed
+from typed import every, run, typed
 
 
 def nrmbus(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
@@ -63,7 +63,7 @@ def test_a_command_that_is_called_imports_no_other() -> None:
 
 def test_an_unknown_command_is_refused_with_the_nearest_one() -> None:
     """The suggestion works although the commands are not loaded yet."""
-    done = ended("replya")
+    done = run("replya")
 
     assert done.returncode == 2
     assert "Did you mean 'replay', 'play'?" in " ".join(done.stderr.split())
@@ -116,7 +116,7 @@ def test_every_command_is_among_them() -> None:
 @pytest.mark.parametrize("arguments", [["run", "registrar"], ["topics", "check"], ["topics", "apply"]], ids=" ".join)
 def test_an_error_is_one_sentence(tmp_path: Path, arguments: list[str]) -> None:
     """An error has no traceback, but says what happened and which command fixes it; the exit status is 1."""
-    done = ended(*arguments, "--data", tmp_path)
+    done = run(*arguments, "--data", tmp_path)
 
     assert done.returncode == 1
     assert done.stderr == (
@@ -128,7 +128,7 @@ def test_a_misspelt_topic_file_names_its_line(tmp_path: Path) -> None:
     """The line is named on standard error, with exit status 1."""
     (tmp_path / "cases.yaml").write_text("topic: nrm.cases\nretension: forever\n")
 
-    done = ended("topics", "docs", "--topics", tmp_path)
+    done = run("topics", "docs", "--topics", tmp_path)
 
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr.startswith("nrmbus: cases.yaml, line 2: retension is no key of a topic file")
@@ -138,7 +138,7 @@ def test_the_readme_of_the_topics_has_their_table() -> None:
     """``nrmbus topics docs`` wrote it, and it is up to date."""
     readme = Path(__file__).parents[2] / "deploy" / "topics" / "README.md"
 
-    assert ended("topics", "docs").stdout in readme.read_text(encoding="utf-8")
+    assert run("topics", "docs").stdout in readme.read_text(encoding="utf-8")
 
 
 @pytest.fixture
@@ -152,17 +152,17 @@ def bus(broker: Broker) -> BusFolder:
 @pytest.mark.broker
 def test_topics_of_a_bus_can_be_checked_and_mended(bus: BusFolder) -> None:
     """check prints the drift and exits 1; apply mends it; check is silent and exits 0."""
-    assert (ended("topics", "check", "--data", bus.path).returncode) == 0
+    assert (run("topics", "check", "--data", bus.path).returncode) == 0
     admin = clients.admin(bus.bootstrap)
     admin.delete_topics(["nrm.inbox.ngo-a"])["nrm.inbox.ngo-a"].result(10)
 
-    drift = ended("topics", "check", "--data", bus.path)
+    drift = run("topics", "check", "--data", bus.path)
     assert drift.returncode == 1
     assert drift.stdout == "nrm.inbox.ngo-a is declared, and not on the broker: nrmbus topics apply\n"
 
     for _ in range(2):
-        assert ended("topics", "apply", "--data", bus.path).returncode == 0
-    assert (ended("topics", "check", "--data", bus.path)).stdout == ""
+        assert run("topics", "apply", "--data", bus.path).returncode == 0
+    assert (run("topics", "check", "--data", bus.path)).stdout == ""
 
 
 @pytest.mark.broker
@@ -171,8 +171,8 @@ def test_a_stray_topic_is_reported_and_left(bus: BusFolder) -> None:
     admin = clients.admin(bus.bootstrap)
     admin.create_topics([NewTopic("nrm.inbox.closed", 1, 1)])["nrm.inbox.closed"].result(10)
 
-    assert ended("topics", "check", "--data", bus.path).returncode == 1
-    applied = ended("topics", "apply", "--data", bus.path)
+    assert run("topics", "check", "--data", bus.path).returncode == 1
+    applied = run("topics", "apply", "--data", bus.path)
     assert applied.returncode == 0
     assert applied.stdout.startswith("nrm.inbox.closed is on the broker, and no agency here or file asks for it")
     assert "nrm.inbox.closed" in admin.list_topics(timeout=5).topics

@@ -10,7 +10,7 @@ import pytest
 from nrmbus.bus.errors import BusError, NoBus
 from nrmbus.bus.folder import BusFolder, data_home
 from nrmbus.cli.desk import inbox
-from typed import command_of, ended, every, typed
+from typed import command_of, every, run, typed
 
 OUTSIDE = ("../x", "..", ".", "", "/x", "a/b", "a/../../x", ".hidden", "-x", "a\nb", "a" * 65, "ə")
 READER = "S-17"
@@ -65,7 +65,7 @@ def test_a_folder_that_cannot_be_made_is_one_sentence(tmp_path: Path) -> None:
     """No traceback; the sentence names the place, the reason and what to do."""
     file = tmp_path / "file"
     file.write_text("mine")
-    done = ended("up", "--data", file / "bus")
+    done = run("up", "--data", file / "bus")
 
     assert done.returncode == 1
     assert done.stderr.startswith(f"nrmbus: {file}")

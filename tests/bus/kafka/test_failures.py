@@ -55,7 +55,7 @@ def test_a_command_without_a_broker_ends_in_a_sentence(tmp_path: Path) -> None:
         nobody = f"127.0.0.1:{taken.getsockname()[1]}"
     BusFolder(tmp_path).create(bootstrap=nobody, tls=False)
     Operator(tmp_path)
-    ended = typed.ended("agency", "list", "--data", tmp_path)
+    ended = typed.run("agency", "list", "--data", tmp_path)
 
     assert ended.returncode == 1
     assert ended.stderr.startswith("nrmbus: Kafka does not answer")

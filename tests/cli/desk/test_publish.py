@@ -13,7 +13,7 @@ from nrmbus.cli.membership.admitting import newcomers_of
 from nrmbus.client import DoorError
 from nrmbus.directory.admission import Newcomer
 from nrmbus.directory.entry import Contact
-from typed import ended as nrmbus
+from typed import run as nrmbus
 
 ROOT = Path(__file__).parents[3]
 POLICY = "az@2022-04-29"
