@@ -11,6 +11,7 @@ import re
 import statistics
 import sys
 import tempfile
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -19,6 +20,8 @@ from typing import Final
 from certificates import certificates
 from closed import Closed, checking, closed
 from closed_table import lines as closed_lines
+from growth import COUNTS, LONG, grown
+from growth import lines as growth_lines
 from ledgers import ledgers
 from proving import EVENTS, LEAVES, trail
 from replay import replays
@@ -35,6 +38,10 @@ README: Final = Path(__file__).with_name("README.md")
 BEGIN: Final = "<!-- what `make bench` measured last -->"
 END: Final = "<!-- end of what it measured -->"
 DESK: Final = ("<!-- what `make bench ONLY=desk` measured last -->", "<!-- end of what it measured about a desk -->")
+GROWTH: Final = (
+    "<!-- what `make bench ONLY=growth` measured last -->",
+    "<!-- end of what it measured about growth -->",
+)
 SHARE: Final = 10
 """One referral of the comparison of letters for so many events of a round, since letters take longer."""
 
@@ -157,22 +164,17 @@ def main() -> None:
         "--singles", type=int, default=300, help="events sent one by one, for the latencies (default: 300)"
     )
     parser.add_argument("--publications", type=int, default=400, help="publications at a desk a round (default: 400)")
-    parser.add_argument("--only", choices=("desk",), help="measure this alone, and leave the other tables as they are")
+    parser.add_argument("--long", action="store_true", help="let a history grow to a million registrations too")
+    parser.add_argument(
+        "--only", choices=("desk", "growth"), help="measure this alone, and leave the other tables as they are"
+    )
     asked = parser.parse_args()
     facts = machine()
-    with tempfile.TemporaryDirectory(prefix="nrmbus-bench-") as scratch:
-        announce("a desk: door, inbox, memory")
-        found = desk(Path(scratch) / "desk", asked.publications, asked.rounds)
-    keep(
-        DESK,
-        [
-            _dated(facts),
-            f"Median of {asked.rounds} rounds of {asked.publications} publications.",
-            "",
-            *desk_lines(found),
-        ],
-    )
-    if asked.only == "desk":
+    if asked.only != "growth":
+        measure_desk(facts, asked.publications, asked.rounds)
+    if asked.only != "desk":
+        measure_growth(facts, (*COUNTS, LONG) if asked.long else COUNTS)
+    if asked.only:
         return
     with tempfile.TemporaryDirectory(prefix="nrmbus-bench-") as scratch:
         rounds, closing = [], []
@@ -184,6 +186,25 @@ def main() -> None:
             closing.append(closed(home / "closed", asked.events, asked.events // SHARE, asked.singles, 0.02))
         written = table(rounds, closing, Path(scratch), asked.events, facts)
     keep((BEGIN, END), [written])
+
+
+def measure_desk(facts: str, publications: int, rounds: int) -> None:
+    """Measure a desk, and keep its table."""
+    with tempfile.TemporaryDirectory(prefix="nrmbus-bench-") as scratch:
+        announce("a desk: door, inbox, memory")
+        found = desk(Path(scratch) / "desk", publications, rounds)
+    measured = f"Median of {rounds} rounds of {publications} publications."
+    keep(DESK, [_dated(facts), measured, "", *desk_lines(found)])
+
+
+def measure_growth(facts: str, counts: Sequence[int]) -> None:
+    """Measure the start of a registrar on histories of *counts* registrations, and keep the table."""
+    found = []
+    for count in counts:
+        announce(f"the start of a registrar after {count:,} registrations")
+        with tempfile.TemporaryDirectory(prefix="nrmbus-bench-") as scratch:
+            found.append(grown(Path(scratch), count))
+    keep(GROWTH, [_dated(facts), "", *growth_lines(found)])
 
 
 def _dated(facts: str) -> str:

@@ -289,15 +289,23 @@ async def ways(
     return sorted((seen[each] - at) * 1000 for each, at in left.items())
 
 
+@contextmanager
+def registrar(folder: BusFolder) -> Iterator[int]:
+    """Run the registrar until the end of the block; its log is ``registrar.log``."""
+    run = ["run", "registrar", "--keys-unprotected", "--data", str(folder.path)]
+    with process(
+        [sys.executable, "-c", "from nrmbus.cli import main; main()", *run], folder.path / "registrar.log"
+    ) as pid:
+        yield pid
+
+
 def registered(
     folder: BusFolder, kafka: EmbeddedKafka, load: Load, every: float, readers: Sequence[str] = tuple(SENDERS)
 ) -> Side:
     """Run the registrar over *load*: the waiting events at once, then the singles until they are in an inbox of *readers*."""
     where = folder.as_operator
     asyncio.run(send(where, load.waiting))
-    run = ["run", "registrar", "--keys-unprotected", "--data", str(folder.path)]
-    command = [sys.executable, "-c", "from nrmbus.cli import main; main()", *run]
-    with process(command, folder.path / "registrar.log") as pid:
+    with registrar(folder) as pid:
         pids = (pid, kafka.pid or 0)
         side = measured(where, GROUP, CASES, len(load.counted), pids, before=len(load.before))
 

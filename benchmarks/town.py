@@ -44,13 +44,20 @@ class Town:
 
     def shard(self) -> Shard:
         """Return a registrar's one partition that has processed nothing."""
-        return Shard(
-            bus=self.bus, partition=0, partitions=1, rules=self.rules, directory=self.directory, salt=lambda: bytes(16)
-        )
+        return _shard(self.directory, self.rules)
 
     def agencies(self, cases: int, names: Sequence[str] = tuple(SENDERS), receiver: str = RECEIVER) -> list[Agency]:
         """Return the agencies *names*, each with *cases* new cases, whose people let *receiver* receive them."""
         return [Agency(self.identities[name], receiver, [ids.new_ref() for _ in range(cases)]) for name in names]
+
+
+def shard_of(directory: Directory, policy: str) -> Shard:
+    """Return the one partition of a registrar that has processed nothing, by the profile *policy*."""
+    return _shard(directory, rules_of(directory, policy))
+
+
+def _shard(directory: Directory, rules: Rules) -> Shard:
+    return Shard(bus=directory.bus, partition=0, partitions=1, rules=rules, directory=directory, salt=lambda: bytes(16))
 
 
 def consumed(load: Sequence[Submission]) -> list[Any]:

@@ -10,6 +10,7 @@ broker/tls/                 the embedded broker's key and certificate
 */tls/                      key.pem (sealed), cert.pem, ca.pem of the folder's owner
 agencies/<id>/              agency.json, keys/{signing,sealing,witness}.seed, ledger.sqlite, door.json
 registrar/history/          high-water marks of the history, per partition
+registrar/snapshots/        the registrar's state, signed, per partition; may be removed
 */directory                 high-water mark of the directory
 logs/                       one file a service
 run/                        lock, <service>.lock, broker.json, services.json: what runs now

@@ -25,6 +25,7 @@ from nrmbus.registrar.history_state import HistoryError
 from nrmbus.registrar.owner import Owner, leave
 from nrmbus.registrar.rate_limit import Pace, Rate
 from nrmbus.registrar.shard import Shard
+from nrmbus.registrar.snapshot_process import SnapshotService, snapshots_of
 from nrmbus.registrar.spill_file import Scratch
 from nrmbus.rules import Agency, Rules, load_profile
 from nrmbus.telemetry import log
@@ -79,6 +80,11 @@ class Registrar:
     def _key_of(self, kid: str) -> VerifyKey:
         return self._directory.any_verify_key(REGISTRAR, kid)
 
+    def _snapshots(self, partition: int) -> SnapshotService:
+        return SnapshotService(
+            self._folder, snapshots_of(self._folder, partition), self._identity.signing, self._key_of
+        )
+
     def _check_head(self, shard: Shard) -> None:
         shard.memory.check_head(self._key_of)
 
@@ -99,6 +105,7 @@ class Registrar:
                 check_head=self._check_head,
                 catch_up=self._catch_up,
                 high_water=lambda partition: HighWater(self._folder.service(REGISTRAR) / "history" / str(partition)),
+                snapshots=self._snapshots,
                 pace=Pace(Rate(*load_submissions())),
             )
             tasks = [asyncio.create_task(self._owner.run()), asyncio.create_task(self._reader.follow())]

@@ -15,8 +15,6 @@ class Asleep:
     told: tuple[str, ...]
     time: str
     number: int
-    signed: bytes
-    """The registration, as it stands in the topic."""
 
 
 @dataclass(slots=True)

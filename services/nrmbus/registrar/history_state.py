@@ -5,12 +5,13 @@ commitments are checked at once, but a case is brought to life only when somebod
 """
 
 import json as plain_json
+import pickle
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, BinaryIO, Final
 
 from nrmbus.bus.high_water import Mark
 from nrmbus.events.model import Event, Fact
@@ -18,7 +19,7 @@ from nrmbus.registrar.case import Asleep, Case, Known
 from nrmbus.registrar.records import Statement
 from nrmbus.registrar.spill_file import Scratch, Submission
 from nrmbus.rules import Rules
-from nrmbus.wire import json, statement, times
+from nrmbus.wire import json, times
 from nrmbus.wire.history import (
     FaultCode,
     HistoryFault,
@@ -185,6 +186,32 @@ class Memory:
         if event.type == EMERGENCY:
             self.spent[event.source, self._rules.month(self.time)] += 1
 
+    # -- a copy ------------------------------------------------------------------------------------------------------
+
+    def save(self, target: BinaryIO) -> str:
+        """Write the state after a whole transaction to *target*; return the SHA-256 of what was written.
+
+        Raises:
+            HistoryError: the transaction is not whole.
+        """
+        self._finish()
+        inboxes = {agency: (inbox.number, inbox.previous) for agency, inbox in self._inboxes.items()}
+        state = (self.number, self.previous, self.time, self.head, self.sources, dict(self.spent), inboxes)
+        return self._scratch.save(pickle.dumps(state, pickle.HIGHEST_PROTOCOL), target)
+
+    def load(self, source: BinaryIO, digest: str) -> bool:
+        """Take the state in *source* instead of this one, which is empty; return False if *source* has another SHA-256 than *digest*.
+
+        The caller answers for the content by its *digest*.
+        """
+        state = self._scratch.load(source, digest)
+        if state is None:
+            return False
+        self.number, self.previous, self.time, self.head, self.sources, spent, inboxes = pickle.loads(state)  # noqa: S301
+        self.spent = Counter(spent)
+        self._inboxes = {agency: _Inbox(*inbox) for agency, inbox in inboxes.items()}
+        return True
+
     # -- recovering --------------------------------------------------------------------------------------------------
 
     def fold(self, record: Record) -> None:
@@ -206,7 +233,7 @@ class Memory:
         case.count(source, registration.sequence)
         if not refused:
             told = tuple(audience["recipients"])
-            case.asleep.append(Asleep(found.envelope, told, registration.time, self.number, found.signed))
+            case.asleep.append(Asleep(found.envelope, told, registration.time, self.number))
             case.digests.setdefault(registration.id, found.digest)
             self._delivered(case, audience, unfinished.tree, salt)
             if self.time is not None and is_asking(found.envelope.headers):
@@ -296,8 +323,9 @@ class Memory:
             raise HistoryError(self.partition, asleep.number, what, "upgrade the registrar")
         case.view = self._rules.evolve(case.view, Fact.of(event, asleep.told, time, asleep.number))
         if event.type in CONSENTS:
-            body = statement.body_of("registration", asleep.signed)
-            case.consents[event.id] = asleep.record, Statement("registration", body, _signed=asleep.signed)
+            known = self._scratch.answered((event.source, event.subject, event.id))
+            assert known is not None  # noqa: S101 - each registration was its submission's answer
+            case.consents[event.id] = asleep.record, known.registration
         if case.view.over:
             case.consents.clear()  # as `remember` does
 

@@ -31,6 +31,7 @@ from nrmbus.registrar.history_state import HistoryError
 from nrmbus.registrar.rate_limit import Pace
 from nrmbus.registrar.records import Coordinates, Out
 from nrmbus.registrar.shard import Shard
+from nrmbus.registrar.snapshot_process import SnapshotService
 from nrmbus.telemetry import log
 from nrmbus.wire.names import CASES
 from nrmbus.wire.record import Record
@@ -73,6 +74,7 @@ class Owned:
     producer: AIOKafkaProducer
     high_water: HighWater
     """How far the history went when this machine last wrote it."""
+    snapshots: SnapshotService
     positions: dict[TopicPartition, int] = field(default_factory=dict)
     taken: dict[TopicPartition, int] = field(default_factory=dict)
     """How far records were taken from the consumer: ahead of *positions* by what is not committed yet."""
@@ -163,9 +165,10 @@ class Owner(ConsumerRebalanceListener):  # type: ignore[misc]
         check_head: Callable[[Shard], None],
         catch_up: Callable[[Iterable[str]], Awaitable[None]],
         high_water: Callable[[int], HighWater],
+        snapshots: Callable[[int], SnapshotService],
         pace: Pace,
     ) -> None:
-        self._high_water, self._pace = high_water, pace
+        self._high_water, self._snapshots, self._pace = high_water, snapshots, pace
         self._held: tuple[str, ...] = ()
         self._where, self._clock, self._batcher, self._askings = where, clock, batcher, askings
         self._make_shard, self._check_head, self._catch_up = make_shard, check_head, catch_up
@@ -197,8 +200,7 @@ class Owner(ConsumerRebalanceListener):  # type: ignore[misc]
         finally:
             await self._pause_all()
             for owned in [*self.owned.values(), *self._warm.values()]:
-                owned.high_water.flush()
-                await owned.producer.stop()
+                await self._part_with(owned)
             await self._consumer.stop()
 
     def look_for_outboxes(self) -> None:
@@ -225,9 +227,13 @@ class Owner(ConsumerRebalanceListener):  # type: ignore[misc]
             warm = self._warm.pop(number, None)
             self._tasks[number] = asyncio.create_task(self._guarded(number, own, warm), name=f"shard-{number}")
         for owned in list(self._warm.values()):
-            owned.high_water.flush()
-            await owned.producer.stop()
+            await self._part_with(owned)
         self._warm.clear()
+
+    async def _part_with(self, owned: Owned) -> None:
+        owned.high_water.flush()
+        await owned.snapshots.stop()
+        await owned.producer.stop()
 
     def _outboxes(self) -> set[TopicPartition]:
         known = self._consumer.partitions_for_topic
@@ -295,6 +301,8 @@ class Owner(ConsumerRebalanceListener):  # type: ignore[misc]
                 ahead = asyncio.create_task(self._ahead(owned, own))
                 if checked and not owned.stopping:
                     await self._transact(owned, checked)
+                elif not checked:
+                    owned.snapshots.consider(owned.shard.memory)
         finally:
             # Nothing is lost: the next owner begins at the committed offsets.
             ahead.cancel()
@@ -304,7 +312,7 @@ class Owner(ConsumerRebalanceListener):  # type: ignore[misc]
         """Step 3: a producer with the shard's id fences the owner before, ends its open transaction, frees the readers."""
         producer = clients.transactional_producer(self._where, f"nrm-registrar-p{number}")
         await producer.start()
-        return Owned(number, self._make_shard(number), producer, self._high_water(number))
+        return Owned(number, self._make_shard(number), producer, self._high_water(number), self._snapshots(number))
 
     async def _position(self, owned: Owned, own: list[TopicPartition]) -> None:
         """Step 4: read what is committed again, now that nobody else can commit; a warm shard knows its positions."""
@@ -320,9 +328,14 @@ class Owner(ConsumerRebalanceListener):  # type: ignore[misc]
             self._consumer.seek(each, owned.positions[each])
 
     async def _fold(self, owned: Owned) -> None:
-        """Step 5: fold ``nrm.cases`` up to its end after the fencing; compare with what the offsets say was reached."""
+        """Step 5: fold ``nrm.cases`` up to its end after the fencing; compare with what the offsets say was reached.
+
+        A snapshot stands for the registrations up to its last one, if the history goes on from there.
+        """
         cases, mark = TopicPartition(CASES, owned.partition), owned.high_water.read()
         async with clients.reading(self._where, cases) as (reader, end):
+            reader.seek(cases, await owned.snapshots.restore(owned.shard.memory, reader, end))
+            owned.shard.memory.hold_against(mark)
             while await reader.position(cases) < end:
                 for records in (await reader.getmany(cases, timeout_ms=200, max_records=2000)).values():
                     for record in records:

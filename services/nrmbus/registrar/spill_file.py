@@ -9,24 +9,28 @@ import pickle
 import sqlite3
 import weakref
 from collections.abc import Sequence
+from contextlib import suppress
 from hashlib import sha256
+from io import FileIO
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, BinaryIO, Final
 
 from nrmbus.registrar.case import Case, Known
 from nrmbus.registrar.records import Statement
 from nrmbus.wire import statement
 
 AT_HAND: Final = 4096
-"""Cases in memory. Cases in memory: a country has some hundred open ones, and on a larger bus idle cases are spilled."""
+"""Cases in memory: a country has some hundred open ones, and on a larger bus idle cases are spilled."""
 _AT_ONCE: Final = 100
 _CACHE_KIB: Final = 16 * 1024
+_CHUNK: Final = 4 * 1024 * 1024
 _TABLES: Final = """
 create table answered (
     submission blob primary key, envelope text not null, refused integer not null,
     registration blob not null, receipt blob not null
 );
 create table aside (subject text primary key, content blob not null);
+create table saved (state blob not null);
 """
 Submission = tuple[str, str, str]
 """Source, subject and id of a submission."""
@@ -44,21 +48,28 @@ class Scratch:
 
     def __init__(self, path: Path | None = None, *, at_hand: int = AT_HAND) -> None:
         """Nobody else opens *path*: what lay there goes, and what is written there has no name from the start."""
-        self._at_hand = at_hand
+        self._at_hand, self._path = at_hand, path
         self._cases: dict[str, Case] = {}
         """The last spoken of is last."""
-        self._any_aside = False
         self._answered: dict[Submission, Known] = {}
         """Rows that are not written yet: many rows at once take a third of the time."""
-        if path is not None:
-            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            path.unlink(missing_ok=True)
-            os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+        self._opened: list[sqlite3.Connection | FileIO] = []
+        weakref.finalize(self, _close, self._opened)
+        self._open(":memory:" if path is None else self._emptied(path))
+
+    def _emptied(self, path: Path) -> Path:
+        """Close what is open, and make an empty file at *path*, which stays open to be read after it has lost its name."""
+        _close(self._opened)
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        path.unlink(missing_ok=True)
+        self._bytes = os.fdopen(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600), "r+b", 0)
+        self._opened.append(self._bytes)
+        return path
+
+    def _open(self, path: Path | str, *, saved: bool = False) -> None:
         # Collected wherever Python collects: it may be closed by another thread.
-        self._file = sqlite3.connect(
-            ":memory:" if path is None else path, isolation_level=None, check_same_thread=False
-        )
-        weakref.finalize(self, self._file.close)
+        self._file = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+        self._opened.append(self._file)
         # No journal, no waiting for the disk, and one transaction that is never committed: nobody will read it after us.
         for each in (
             "journal_mode = off",
@@ -67,10 +78,53 @@ class Scratch:
             f"cache_size = -{_CACHE_KIB}",
         ):
             self._file.execute(f"pragma {each}")
-        self._file.executescript(_TABLES)
-        if path is not None:
+        if not saved:
+            self._file.executescript(_TABLES)
+        if isinstance(path, Path):
             path.unlink()
         self._file.execute("begin exclusive")
+        self._any_aside = saved
+
+    # -- copies ------------------------------------------------------------------------------------------------------
+
+    def save(self, state: bytes, target: BinaryIO) -> str:
+        """Write everything to *target*, with the *state* of which this is a part; return the SHA-256 of what was written.
+
+        Everything is signed, as for `settle`. Raises RuntimeError without a path.
+        """
+        if self._path is None:
+            message = "what is in memory alone has no file to copy"
+            raise RuntimeError(message)
+        self._spill(keep=0)
+        self._write_answers()
+        self._do("insert into saved values (?)", (state,))
+        self._file.execute("commit")
+        self._bytes.seek(0)
+        written = _copied(self._bytes, target)
+        self._file.execute("begin exclusive")
+        self._do("delete from saved", ())
+        return written
+
+    def load(self, source: BinaryIO, digest: str) -> bytes | None:
+        """Begin again with the copy in *source*, and return the state that it was saved with.
+
+        Return None, and begin again with nothing, if *source* has another SHA-256 than *digest*. What is opened is what was
+        hashed: a file of this process alone. Raises RuntimeError without a path.
+        """
+        if self._path is None:
+            message = "what is in memory alone has no file to copy to"
+            raise RuntimeError(message)
+        self._cases, self._answered = {}, {}
+        path = self._emptied(self._path)
+        right = False
+        with suppress(OSError), os.fdopen(os.dup(self._bytes.fileno()), "wb") as target:
+            right = _copied(source, target) == digest
+        self._open(path if right else self._emptied(path), saved=right)
+        if not right:
+            return None
+        ((state,),) = self._do("select state from saved", ())
+        self._do("delete from saved", ())
+        return bytes(state)
 
     # -- cases -------------------------------------------------------------------------------------------------------
 
@@ -93,7 +147,7 @@ class Scratch:
         if not found:
             return None
         self._do("delete from aside where subject = ?", (subject,))
-        # Nobody but this process has ever been able to open the file.
+        # Nobody but this process has ever been able to open the file; a snapshot that it began with was signed.
         return self.keep(subject, pickle.loads(found[0][0]))  # noqa: S301
 
     def subjects(self) -> tuple[str, ...]:
@@ -122,15 +176,21 @@ class Scratch:
 
     def settle(self) -> None:
         """Spill what exceeds the memory, at the end of a transaction: every statement in cases and answers is signed."""
-        while len(self._cases) > self._at_hand:
+        self._spill(keep=self._at_hand)
+        if len(self._answered) >= _AT_ONCE:
+            self._write_answers()
+
+    def _spill(self, keep: int) -> None:
+        while len(self._cases) > keep:
             oldest = next(iter(self._cases))
             content = pickle.dumps(self._cases.pop(oldest), pickle.HIGHEST_PROTOCOL)
             self._do("insert into aside values (?, ?)", (oldest, content))
             self._any_aside = True
-        if len(self._answered) >= _AT_ONCE:
-            rows = [_row(*each) for each in self._answered.items()]
-            self._answered.clear()
-            self._do_all("insert or ignore into answered values (?, ?, ?, ?, ?)", rows)
+
+    def _write_answers(self) -> None:
+        rows = [_row(*each) for each in self._answered.items()]
+        self._answered.clear()
+        self._do_all("insert or ignore into answered values (?, ?, ?, ?, ?)", rows)
 
     def _do(self, query: str, values: Sequence[Any]) -> list[Any]:
         try:
@@ -148,6 +208,20 @@ class Scratch:
 def _row(submission: Submission, known: Known) -> tuple[bytes, str, bool, bytes, bytes]:
     """Return the row of an answer, with both proofs: nobody could make them again from the bodies alone."""
     return _digest(submission), known.envelope, known.refused, known.registration.signed, known.receipt.signed
+
+
+def _close(opened: list[sqlite3.Connection | FileIO]) -> None:
+    while opened:
+        opened.pop().close()
+
+
+def _copied(source: BinaryIO, target: BinaryIO) -> str:
+    """Copy *source* to *target*; return the SHA-256 of the bytes."""
+    digest = sha256()
+    while chunk := source.read(_CHUNK):
+        digest.update(chunk)
+        target.write(chunk)
+    return digest.hexdigest()
 
 
 def _digest(submission: Submission) -> bytes:

@@ -24,6 +24,7 @@ Thing = Literal[
     "answer",
     "publication",
     "certificate",
+    "snapshot",
 ]
 
 LIMIT: Final = dsse.LIMIT

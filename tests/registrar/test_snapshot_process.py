@@ -1,0 +1,93 @@
+"""The process that writes a snapshot beside a running registrar, on a real broker."""
+
+import signal
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+from structlog.testing import capture_logs
+
+from brokers import Broker
+from desk.live import LiveBus, live, log_of, signal_of
+from nrmbus.directory import Identity
+from nrmbus.registrar.snapshot import Head
+from nrmbus.registrar.snapshot_process import SnapshotService, snapshots_of
+from nrmbus.wire import ids
+from nrmbus.wire.names import REGISTRAR
+from patience import LONGEST_WAIT, eventually
+
+
+def service_of(bus: LiveBus, last: Head | None = None) -> SnapshotService:
+    """The registrar's own part, as its process has it, for a bus on which little was registered."""
+    key = Identity.at(bus.folder.service(REGISTRAR), REGISTRAR).signing
+    return SnapshotService(
+        bus.folder, snapshots_of(bus.folder, 0), key, lambda kid: {key.kid: key.verify_key}[kid], least=1, last=last
+    )
+
+
+def reached(bus: LiveBus) -> Any:
+    """How far the registrar's history is, by its high-water mark."""
+    number, digest = (bus.folder.service(REGISTRAR) / "history" / "0").read_text().split()
+    return SimpleNamespace(number=int(number), previous=digest)
+
+
+async def written(service: SnapshotService, memory: Any) -> list[str]:
+    """Consider a snapshot, wait for the end of its process, and return what the log says."""
+    with capture_logs() as lines:
+        service.consider(cast("Any", memory))
+        await eventually("the process has ended", lambda: service._task is None)
+    return [each["event"] for each in lines]
+
+
+@pytest.mark.broker
+async def test_the_next_start_goes_on_from_what_another_process_folded(broker: Broker) -> None:
+    """Written beside the running registrar, used at the next start, thrown away when altered: it decides alike each time."""
+    async with live(broker, {"ngo-a": "ngo_outreach"}, run=["ngo-a"]) as bus:
+        home = bus.folder.service(REGISTRAR)
+
+        async def publish() -> None:
+            async with bus.door("ngo-a") as door:
+                await door.publish(signal_of(ids.new_ref()), wait=LONGEST_WAIT)
+
+        async def restarted(word: str) -> None:
+            seen = log_of(bus.folder, REGISTRAR).count(word)
+            bus.start(REGISTRAR)
+            await bus.served()
+            assert log_of(bus.folder, REGISTRAR).count(word) == seen + 1
+
+        await publish()
+        bus.kill(REGISTRAR, signal.SIGTERM)
+        service = service_of(bus)
+        assert await written(service, reached(bus)) == ["snapshot_written"]
+        assert service.last is not None
+        first = service.last.number
+        await restarted('"event": "snapshot_used"')
+        await publish()
+        bus.kill(REGISTRAR, signal.SIGTERM)
+        memory = reached(bus)
+        assert memory.number > first
+        assert await written(service, memory) == ["snapshot_written"], "from the one before"
+        assert len(list((home / "snapshots").iterdir())) == 2
+        await restarted('"event": "snapshot_used"')
+        await publish()
+        bus.kill(REGISTRAR, signal.SIGTERM)
+        state = service.snapshots.state_path(service.last)
+        state.write_bytes(state.read_bytes()[:-1])
+        await restarted('"code": "state_altered"')
+        await publish()
+
+
+@pytest.mark.broker
+async def test_a_snapshot_that_is_not_of_this_history_is_not_signed(broker: Broker) -> None:
+    """Where the registrar's own chain has another digest, or goes further than what is committed, no snapshot is written."""
+    async with live(broker, {"ngo-a": "ngo_outreach"}, run=["ngo-a"]) as bus:
+        async with bus.door("ngo-a") as door:
+            await door.publish(signal_of(ids.new_ref()), wait=LONGEST_WAIT)
+        bus.kill(REGISTRAR, signal.SIGTERM)
+        service, memory = service_of(bus), reached(bus)
+
+        assert await written(service, SimpleNamespace(number=memory.number, previous="0" * 64)) == ["snapshot_failed"]
+        assert await written(service, SimpleNamespace(number=memory.number + 10, previous="0" * 64)) == [
+            "snapshot_failed"
+        ]
+        assert not service.snapshots.head_path.exists()
