@@ -1,12 +1,14 @@
 """Bare side of the comparison: it reads, writes as many records and bytes, and commits, without a check, signature or number.
 
-It runs as a process of its own, as the registrar does: ``python benchmarks/bare.py BOOTSTRAP GROUP OUTBOXES PLAN``. *PLAN* is
-JSON: for each topic to write to, the average number of records for an event and the bytes that the registrar adds to each.
+It runs as a process of its own, as the registrar does: ``python benchmarks/bare.py BOOTSTRAP GROUP OUTBOXES PLAN [floor]``. *PLAN*
+is JSON: for each topic to write to, the average number of records for an event and the bytes that the registrar adds to each.
+With ``floor`` it also does for each event what no registrar can leave out: it reads the JSON, verifies a signature and signs.
 """
 
 import asyncio
 import json
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +18,7 @@ from aiokafka.structs import OffsetAndMetadata
 from nrmbus.bus.aiokafka_patches import private
 from nrmbus.bus.kafka import clients
 from nrmbus.registrar.owner import BUSY_MS, FAIR_SHARE, QUIET_MS
+from nrmbus.wire.keys.keys import SigningKey
 
 
 @dataclass(slots=True)
@@ -35,7 +38,22 @@ class Written:
         return now
 
 
-async def run(bootstrap: str, group: str, outboxes: str, plan: list[Written]) -> None:
+def floor() -> Callable[[Any], None]:
+    """Return the work of the floor on one record: ``json.loads``, one signature verified, one made, each of 300 bytes."""
+    key, message = SigningKey.generate(), bytes(300)
+    public, signature = key.verify_key, key.sign(message)
+
+    def work(record: Any) -> None:
+        json.loads(record.value)
+        public.verify(signature, message)
+        key.sign(message)
+
+    return work
+
+
+async def run(
+    bootstrap: str, group: str, outboxes: str, plan: list[Written], work: Callable[[Any], None] | None = None
+) -> None:
     """Copy until killed, with the registrar's client settings, batch size and order of a transaction."""
     consumer = clients.group_consumer(bootstrap, group=group, instance=group, kind="registrar")
     producer = clients.transactional_producer(bootstrap, group)
@@ -51,6 +69,9 @@ async def run(bootstrap: str, group: str, outboxes: str, plan: list[Written]) ->
         private.wait_for_silent(consumer, BUSY_MS if batch else QUIET_MS)
         if not batch:
             continue
+        if work is not None:
+            for each in [record for records in batch.values() for record in records]:
+                work(each)
         await producer.begin_transaction()
         sent = [
             await producer.send(
@@ -68,4 +89,5 @@ async def run(bootstrap: str, group: str, outboxes: str, plan: list[Written]) ->
 
 
 if __name__ == "__main__":
-    asyncio.run(run(sys.argv[1], sys.argv[2], sys.argv[3], [Written(**each) for each in json.loads(sys.argv[4])]))
+    written = [Written(**each) for each in json.loads(sys.argv[4])]
+    asyncio.run(run(sys.argv[1], sys.argv[2], sys.argv[3], written, floor() if sys.argv[5:] == ["floor"] else None))

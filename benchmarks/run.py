@@ -70,6 +70,7 @@ def table(rounds: list[Round], closing: list[Closed], home: Path, events: int, f
     sides = {"registrar": [each.registrar for each in rounds], "bare": [each.bare for each in rounds]}
     rate = {name: statistics.median(each.run.rate for each in side) for name, side in sides.items()}
     cpu = {name: statistics.median(each.run.cpu for each in side) for name, side in sides.items()}
+    floor = statistics.median(each.floor.cpu for each in rounds)
     way = {name: spread([value for each in side for value in each.ways]) for name, side in sides.items()}
     announce("the registrar's steps, letters and ledgers, without a broker")
     town = Town.at(home / "town", now)
@@ -95,6 +96,7 @@ def table(rounds: list[Round], closing: list[Closed], home: Path, events: int, f
         f"| events a second | {rate['registrar']:,.0f} | {rate['bare']:,.0f} | {ratio:.2f} | ≥ 0.4 |",
         f"| … lowest and highest round | {_range(sides['registrar'])} | {_range(sides['bare'])} | | |",
         f"| own CPU an event, µs | {cpu['registrar']:.0f} | {cpu['bare']:.0f} | {cpu['registrar'] / cpu['bare']:.1f} | |",
+        f"| … / the floor's, {floor:.0f} µs | {cpu['registrar'] / floor:.1f} | | | ≤ 2 |",
         *(_way(way, each, aim) for each, aim in (("p50", ""), ("p99", "≤ 2"))),
         "",
         "| where the registrar's time goes, one thread | µs an event |",

@@ -37,6 +37,7 @@ AGENCIES: Final = {**SENDERS, RECEIVER: "fund"}
 CASES: Final = "nrm.cases"
 COPY: Final = "bench.inbox"
 HISTORY: Final = "bench.cases"
+FLOOR: Final = "bench.floor"
 OUTBOXES: Final = r"^nrm\.outbox\..*"
 WARM_UP: Final = 0.1
 """The share of a run that is not counted: imports, first batches, connections."""
@@ -78,10 +79,14 @@ class Side:
 
 @dataclass(frozen=True, slots=True)
 class Round:
-    """The registrar and the bare loop over the same load, each on a bus in plain text; records and bytes out for an event."""
+    """The registrar and the bare loop over the same load, each on a bus in plain text; records and bytes out for an event.
+
+    The *floor* is the bare loop that also reads the JSON, verifies and signs once for each event.
+    """
 
     registrar: Side
     bare: Side
+    floor: Run
     records: float
     bytes: float
 
@@ -325,14 +330,22 @@ def both(home: Path, events: int, singles: int, every: float) -> Round:
         registrar = registered(folder, kafka, load, every)
         copies, records, size = plan(where, events + singles)
         admin = clients.admin(where)
-        for made in admin.create_topics([NewTopic(topic, 1, 1) for topic in (HISTORY, COPY)]).values():
+        for made in admin.create_topics([NewTopic(topic, 1, 1) for topic in (HISTORY, COPY, FLOOR)]).values():
             made.result(10)
+        command = [sys.executable, str(BARE), where, "floor", OUTBOXES, json.dumps(_elsewhere(copies)), "floor"]
+        with process(command, home / "floor.log") as pid:
+            floor = measured(where, "floor", FLOOR, events + singles, (pid, kafka.pid or 0))
         command = [sys.executable, str(BARE), where, "bench", OUTBOXES, json.dumps(copies)]
         with process(command, home / "bare.log") as pid:
             # It reads the single events too, which are a small part and the same for every event.
             bare = measured(where, "bench", HISTORY, events + singles, (pid, kafka.pid or 0))
             bare_ways = asyncio.run(ways(rest, lambda _: where, {COPY: where}, every))
-    return Round(registrar, Side(bare, bare_ways), records, size)
+    return Round(registrar, Side(bare, bare_ways), floor, records, size)
+
+
+def _elsewhere(plan: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return *plan* with the history in a topic of the floor's own, by which it is measured."""
+    return [{**each, "topic": FLOOR} if each["topic"] == HISTORY else each for each in plan]
 
 
 def spread(values: Sequence[float]) -> dict[str, float]:
