@@ -14,7 +14,7 @@ from types import MappingProxyType, SimpleNamespace
 from typing import Any
 
 import httpx
-from aiokafka import ConsumerRecord
+from aiokafka import ConsumerRecord, TopicPartition
 from faststream.kafka import TestKafkaBroker
 from sqlalchemy import select
 
@@ -76,6 +76,8 @@ class Offsets:
 
     committed: int = 0
     again: list[int] = field(default_factory=list)
+    behind: list[Any] = field(default_factory=list)
+    """Records that have arrived and wait behind the first one."""
 
     async def commit(self, offsets: object) -> None:
         """Count a commit."""
@@ -86,6 +88,15 @@ class Offsets:
         """Note where reading goes on."""
         del partition
         self.again.append(offset)
+
+    async def getmany(self, *, timeout_ms: int, max_records: int) -> dict[TopicPartition, list[Any]]:
+        """Return the records that wait behind the first one."""
+        del timeout_ms
+        taken, self.behind = self.behind[:max_records], self.behind[max_records:]
+        found = dict[TopicPartition, list[Any]]()
+        for each in taken:
+            found.setdefault(TopicPartition(each.topic, each.partition), []).append(each)
+        return found
 
 
 class FakeRegistrar:

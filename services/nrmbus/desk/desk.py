@@ -3,11 +3,12 @@
 import asyncio
 import json
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final
 
 from sqlalchemy import Connection, func, select
 
+from nrmbus.desk.errors import DeskError
 from nrmbus.desk.outbox import queue
 from nrmbus.desk.procedure.interface import Result, Settings, refused
 from nrmbus.desk.state import beginnings, book
@@ -30,6 +31,10 @@ def _unknown(_: int) -> int | None:
     return None
 
 
+async def _nobody(_: object) -> None:
+    raise DeskError("not_available")
+
+
 class Desk:
     """State that the handling of a record needs beside the record; follows the ledger's commits."""
 
@@ -50,6 +55,10 @@ class Desk:
         """Set when a case is added to ``ahead``."""
         self.end_of: Callable[[int], int | None] = _unknown
         """Returns the last known end of a partition of the inbox; set by the process."""
+        self.handle: Callable[[Any], Awaitable[object]] = _nobody
+        """Has a record handled within the open transaction; set by the inbox."""
+        self.one_by_one = 0
+        """Number of next records that each have a transaction of their own, since one of them failed together with others."""
         self.releasing = asyncio.Lock()
         """Held while a case is let through, so that each record is handled only once."""
         self.attempts: dict[tuple[int, int], int] = {}
@@ -86,8 +95,10 @@ class Desk:
         return getattr(self.seat.procedure, "__name__", "")
 
     def save_book(self, tx: Connection, kept: Frozen) -> None:
-        """Store within *tx* the procedure's book *kept*."""
+        """Store within *tx* the procedure's book *kept*, for the records after; an undone transaction restores the earlier one."""
         book.store(self.seat, tx, self._procedure_name, json.dumps(kept.to_mapping()).encode())
+        before, self.book = self.book, kept
+        self.seat.ledger.otherwise(lambda: setattr(self, "book", before))
 
     def say(self, tx: Connection, said: Result, cause: Event | None) -> None:
         """Store within *tx* the answer of a procedure: drafts in the outbox, tasks on the list."""
@@ -118,7 +129,6 @@ class Desk:
         after, said = refused(self.seat.procedure, self.book, read(event), code)
         self.save_book(tx, after)
         self.say(tx, said, None)
-        self.seat.ledger.then(lambda: setattr(self, "book", after))
 
     def read_first(self, partition: int, offset: int) -> int | None:
         """Return the end to read to before a letter at *offset* may open; None if no record follows."""

@@ -36,6 +36,10 @@ class Broker:
     def seek(self, partition: TopicPartition, offset: int) -> None:
         """Do nothing."""
 
+    async def getmany(self, **_: int) -> dict[TopicPartition, list[Any]]:
+        """Return nothing: no record waits."""
+        return {}
+
 
 def record(offset: int) -> Any:
     """Return as much of a consumed record as is acknowledged."""

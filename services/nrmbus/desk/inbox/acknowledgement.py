@@ -6,7 +6,7 @@ each record would have every record wait for the broker.
 
 import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, Final, Protocol
 from weakref import WeakKeyDictionary
@@ -27,6 +27,9 @@ class Consumer(Protocol):
     def seek(self, partition: TopicPartition, offset: int) -> None:
         """Read on from *offset*."""
 
+    async def getmany(self, *, timeout_ms: int, max_records: int) -> Mapping[TopicPartition, Sequence[Any]]:
+        """Return at most *max_records* that follow, of those that arrive within *timeout_ms*."""
+
 
 class Acknowledgements:
     """Acknowledgements of one desk, for each consumer that reads its inbox."""
@@ -34,12 +37,12 @@ class Acknowledgements:
     def __init__(self) -> None:
         self._known: WeakKeyDictionary[Consumer, _Handled] = WeakKeyDictionary()
 
-    def of(self, record: Any, consumer: Consumer) -> "OfRecord":
+    def of(self, record: Any, consumer: Consumer) -> "OfRecords":
         """Return *consumer* as FastStream sees it for *record*."""
         handled = self._known.get(consumer)
         if handled is None:
             handled = self._known[consumer] = _Handled()
-        return OfRecord(record, consumer, handled)
+        return OfRecords(record, consumer, handled)
 
 
 class _Handled:
@@ -50,9 +53,9 @@ class _Handled:
         self._last = -EVERY
         self._later: asyncio.Task[None] | None = None
 
-    async def add(self, consumer: Consumer, partition: TopicPartition, offset: int) -> None:
-        """Note that everything before *offset* is committed in the ledger; tell the broker now or within a second."""
-        self._due[partition] = offset
+    async def add(self, consumer: Consumer, offsets: Mapping[TopicPartition, int]) -> None:
+        """Note that everything before *offsets* is committed in the ledger; tell the broker now or within a second."""
+        self._due.update(offsets)
         wait = self._last + EVERY - time.monotonic()
         if wait <= 0:
             await self._send(consumer)
@@ -69,17 +72,39 @@ class _Handled:
         await consumer.commit(due)
 
 
-class OfRecord:
-    """Consumer as FastStream sees it for one record: acknowledges this record, and no later one."""
+class OfRecords:
+    """Consumer as FastStream sees it for one record and those that came with it: acknowledges these, and no later one."""
 
     def __init__(self, record: Any, consumer: Consumer, handled: _Handled) -> None:
-        self._partition, self._following = TopicPartition(record.topic, record.partition), record.offset + 1
+        self.taken = [record]
+        """Records that are handled together, in their order."""
+        self._again = {_partition_of(record): record.offset}
+        """Offset from which each partition is read again if the records fail."""
         self._consumer, self._handled = consumer, handled
 
-    async def commit(self) -> None:
-        """Acknowledge the record."""
-        await self._handled.add(self._consumer, self._partition, self._following)
+    async def take_more(self, most: int) -> bool:
+        """Take at most *most* records that have arrived already; return whether there were any."""
+        found = await self._consumer.getmany(timeout_ms=0, max_records=most)
+        for partition, records in found.items():
+            self.taken += records
+            self._again.setdefault(partition, records[0].offset)
+        return len(self.taken) > 1
 
-    def seek(self, partition: TopicPartition, offset: int) -> None:
-        """Read the record again."""
-        self._consumer.seek(partition, offset)
+    def handled(self, records: Iterable[Any]) -> None:
+        """Note that *records* are committed in the ledger, whatever happens to the others."""
+        for each in records:
+            self._again[_partition_of(each)] = each.offset + 1
+
+    async def commit(self) -> None:
+        """Acknowledge all records."""
+        self.handled(self.taken)
+        await self._handled.add(self._consumer, self._again)
+
+    def seek(self, partition: TopicPartition, offset: int) -> None:  # noqa: ARG002 - FastStream's signature
+        """Read again all records that are not committed."""
+        for each, again in self._again.items():
+            self._consumer.seek(each, again)
+
+
+def _partition_of(record: Any) -> TopicPartition:
+    return TopicPartition(record.topic, record.partition)

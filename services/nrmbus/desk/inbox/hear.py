@@ -15,7 +15,7 @@ from nrmbus.desk.inbox.verify import Delivered, Verified
 from nrmbus.desk.outbox import queue
 from nrmbus.desk.procedure.interface import Heard, Result, unhandled
 from nrmbus.desk.state import parking
-from nrmbus.events.model import Event, Frozen
+from nrmbus.events.model import Event
 from nrmbus.rules import View
 
 
@@ -29,8 +29,6 @@ class Hearing:
     """Event that the procedure hears; None if there is none, or if the case waits."""
     view: tuple[int, View] | None = None
     """Position of the event, and the case after it."""
-    book: Frozen | None = None
-    """State of the procedure after the event; None until the procedure has answered."""
 
 
 def hear(desk: Desk, tx: Connection, record: Verified, stored: Stored, *, park_as: str | None) -> Hearing:
@@ -91,15 +89,14 @@ def _listen(desk: Desk, tx: Connection, record: Verified, arrived: Delivered, ev
     return Hearing("handled", heard=heard, view=(position, view))
 
 
-def finish(desk: Desk, tx: Connection, record: Verified, hearing: Hearing, answer: Result | None) -> Hearing:
-    """Store within *tx* the state of the procedure after *answer*, and a task where nobody handled the event."""
-    heard, procedure = hearing.heard, desk.seat.procedure
-    if heard is None:
-        return hearing
+def finish(desk: Desk, tx: Connection, record: Verified, heard: Heard, answer: Result | None) -> None:
+    """Store within *tx* the *answer* of a handler, the procedure's state after it, and a task if nobody handled the event."""
+    procedure = desk.seat.procedure
+    if answer is not None:
+        desk.say(tx, answer, heard.event)
     after = desk.book if procedure is None else procedure.keep(desk.book, heard)
     desk.say(tx, record.resealed, heard.event)
     if answer is None and after == desk.book:
         desk.say(tx, unhandled(heard), heard.event)
     if after != desk.book and procedure is not None:
         desk.save_book(tx, after)
-    return replace(hearing, book=after)

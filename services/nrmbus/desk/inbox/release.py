@@ -1,11 +1,13 @@
 """Release of parked records: the same bytes by the same handlers, in the order of arrival.
 
 A person releases a case once the fault is fixed; the desk does so automatically once its release knows the type or
-version. Each record is one transaction, so after an interruption the next start continues with the next record.
+version. The first records of several cases share a transaction, and every other record has its own. After an interruption
+the next start continues with the next record.
 """
 
 import asyncio
 from collections.abc import Iterable
+from contextlib import suppress
 from typing import Any
 
 from faststream.kafka.message import FAKE_CONSUMER
@@ -15,6 +17,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from nrmbus import telemetry
 from nrmbus.desk.desk import Desk
 from nrmbus.desk.inbox.settle import FIRST_WAIT, LONGEST_WAIT
+from nrmbus.desk.inbox.transaction import AT_ONCE, handle_together
 from nrmbus.desk.inbox.verify import Released
 from nrmbus.desk.procedure.handlers import Inbox
 from nrmbus.desk.state import parking
@@ -51,11 +54,26 @@ async def release_by_itself(desk: Desk, inbox: Inbox, subjects: Iterable[str] | 
     These are cases whose first record this release now knows, and cases with an interrupted release. Stops at a
     record that fails again (a person then decides), and at a record that is still unknown.
     """
-    for subject in sorted(desk.parked) if subjects is None else subjects:
+    waiting = sorted(desk.parked) if subjects is None else list(subjects)
+    for number, subject in enumerate(waiting):
+        if number % AT_ONCE == 0:
+            await _begin_together(desk, waiting[number : number + AT_ONCE])
         wait = FIRST_WAIT
         while not await _through(desk, inbox, subject):  # a fault of the ledger or the directory, not of a record
             await asyncio.sleep(wait)
             wait = min(wait * 2, LONGEST_WAIT)
+
+
+async def _begin_together(desk: Desk, subjects: Iterable[str]) -> None:
+    """Let through the first record of each of *subjects* that waits for no person, all of them in one transaction.
+
+    An error undoes all of them, and each is let through alone later.
+    """
+    async with desk.releasing:
+        with suppress(Exception):
+            rows = [row for row in (_first(desk, each) for each in subjects) if row and parking.waits_for_nobody(row)]
+            if len(rows) > 1:
+                await handle_together(desk, [_released(row, inbox_of(desk.seat.me)) for row in rows])
 
 
 async def _through(desk: Desk, inbox: Inbox, subject: str) -> bool:

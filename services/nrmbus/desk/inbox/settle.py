@@ -31,8 +31,6 @@ def remember(desk: Desk, record: Verified, hearing: Hearing) -> None:
     desk.attempts.pop(record.where, None)
     if hearing.outcome == "set_aside":
         desk.set_aside += 1
-    if hearing.book is not None:
-        desk.book = hearing.book
     if not isinstance(record.arrived, Delivered):
         return
     subject = record.arrived.registration.subject

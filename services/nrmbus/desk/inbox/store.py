@@ -8,7 +8,7 @@ import json
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, bindparam, insert, select, update
 from sqlalchemy.dialects.sqlite import insert as upsert
 
 from nrmbus.desk.desk import Desk
@@ -34,6 +34,9 @@ NOTHING_ELSE: Final[frozenset[Outcome]] = frozenset({"known", "forged", "repeate
 
 
 _PUT_DELIVERY: Final = insert(tables.inbox)
+_RECIPIENTS: Final = select(tables.events.c.recipients).where(tables.events.c.position == bindparam("position"))
+_READ_LATER: Final = update(tables.events).where(tables.events.c.position == bindparam("at_position"))
+"""Change of the given columns of the event that the parameter ``at_position`` names."""
 _PUT_EVENT: Final = upsert(tables.events).on_conflict_do_nothing().returning(tables.events.c.position)
 
 
@@ -87,7 +90,7 @@ def _advance(desk: Desk, tx: Connection, record: Verified) -> None:
     if record.released is not None:
         return
     partition, offset = record.where
-    now = desk.seat.ledger.positions.get(partition, Position())
+    now = desk.seat.ledger.position(partition)
     number, digest = now.inbox_number, now.digest
     if record.is_due and isinstance(record.arrived, Delivered):
         number, digest = record.arrived.delivery.inbox_number, record.arrived.delivery.digest
@@ -153,12 +156,11 @@ def _columns_of(record: Verified, arrived: Delivered, recipients: tuple[str, ...
 def _released(tx: Connection, record: Verified, arrived: Delivered, position: int) -> Stored:
     if arrived.event is None:
         raise DeskError("unknown_version" if arrived.unread == "unknown_version" else "unknown_type")
-    columns = tables.events.c
-    recipients = tx.scalar(select(columns.recipients).where(columns.position == position))
+    recipients = tx.scalar(_RECIPIENTS, {"position": position})
     values = _columns_of(record, arrived, tuple(json.loads(recipients or "[]")))
     if arrived.signed is not None and arrived.signed.letter_bytes is None:
         del values["shut"]  # the letter may have been erased while the record waited: the row says so already
-    tx.execute(update(tables.events).where(columns.position == position).values(**values))
+    tx.execute(_READ_LATER, {"at_position": position, **values})
     return Stored("handled", position=position)
 
 

@@ -4,6 +4,7 @@ A record is a delivery (the registrar's registration of an event, and usually th
 untrusted record. For an untrusted record only coordinates and digest are stored, never the content.
 """
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Protocol
@@ -126,24 +127,47 @@ class Verified:
         return self.consumed.partition, self.consumed.offset
 
 
-async def verify(desk: Desk, consumed: Consumed) -> Verified:
-    """Verify *consumed* and open its letter; each opening is recorded before the letter opens.
+async def verify(desk: Desk, records: Sequence[Consumed]) -> list[Verified]:
+    """Verify *records*, each of another case, and open their letters; each opening is recorded before the letter opens.
+
+    The openings of all records are recorded in one transaction.
 
     Raises:
         DeskError: ``inbox_gap``, ``inbox_forked``: the inbox stops until a person has looked.
     """
-    arrived = await read(desk.seat, consumed)
-    record = Verified(consumed, arrived)
-    if not isinstance(arrived, Delivered) or (record.released is None and not _is_due(desk.seat, arrived.delivery)):
+    after = dict(desk.seat.ledger.positions)
+    read_ones = [_in_order(desk.seat, Verified(each, await read(desk.seat, each)), after) for each in records]
+    if len(read_ones) == 1:
+        return [await _prepare(desk, read_ones[0])]
+    found = await asyncio.gather(*(_prepare(desk, each) for each in read_ones), return_exceptions=True)
+    verified = [each for each in found if isinstance(each, Verified)]
+    for each in found:
+        if isinstance(each, BaseException):
+            raise each
+    return verified
+
+
+def _in_order(seat: Seat, record: Verified, after: dict[int, Position]) -> Verified:
+    """Return *record*, due or not by the positions *after* the records before it, and move them on."""
+    if not isinstance(record.arrived, Delivered):
+        return record
+    delivery = record.arrived.delivery
+    if record.released is not None:
+        return replace(record, is_due=True)
+    position = after.get(delivery.partition, Position())
+    if not beginnings.begins_with(seat.ledger, delivery) and not is_next(position, delivery):
+        return record
+    after[delivery.partition] = Position(delivery.inbox_number, delivery.digest)
+    return replace(record, is_due=True)
+
+
+async def _prepare(desk: Desk, record: Verified) -> Verified:
+    """Return *record* with its opened letter, and with this desk's answer to an emergency that is due."""
+    arrived = record.arrived
+    if not isinstance(arrived, Delivered) or not record.is_due:
         return record
     resealed = await break_glass.by_itself(desk, arrived.event, arrived.registration.time)
-    return await _open(desk, replace(record, is_due=True, resealed=resealed), arrived)
-
-
-def _is_due(seat: Seat, delivery: Delivery) -> bool:
-    if beginnings.begins_with(seat.ledger, delivery):
-        return True
-    return is_next(seat.ledger.positions.get(delivery.partition, Position()), delivery)
+    return await _open(desk, replace(record, resealed=resealed), arrived)
 
 
 async def _open(desk: Desk, record: Verified, arrived: Delivered) -> Verified:

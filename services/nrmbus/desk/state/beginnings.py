@@ -118,6 +118,11 @@ def begins_with(ledger: Ledger, delivery: Delivery) -> bool:
     return beginning is not None and beginning.inbox_number is None
 
 
+def is_begun(ledger: Ledger) -> bool:
+    """Return whether the first delivery is known on each partition whose inbox was not empty when the ledger began."""
+    return all(each.inbox_number is not None for each in ledger.beginnings.values())
+
+
 def begin_with(ledger: Ledger, tx: Connection, delivery: Delivery, registration: Registration) -> None:
     """Note within *tx* that the chain begins with *delivery*."""
     known, number, since = ledger.beginnings[delivery.partition], delivery.inbox_number, times.write(registration.time)

@@ -6,7 +6,7 @@ and later records wait for their turn: both continue automatically.
 
 from typing import Any, Final
 
-from sqlalchemy import Connection, Row, delete, insert, select, update
+from sqlalchemy import Connection, Row, bindparam, delete, func, insert, literal_column, select, update
 
 from nrmbus.desk.state.cases import known, signed_of
 from nrmbus.desk.store import tables
@@ -29,7 +29,27 @@ NOT_READ: Final = (*UNKNOWN.values(), UNREAD)
 
 TASK: Final = "parked"
 
-_PARKED, _EVENTS, _TASKS = tables.parked.c, tables.events.c, tables.tasks.c
+_PARKED, _EVENTS, _INBOX, _TASKS = tables.parked.c, tables.events.c, tables.inbox.c, tables.tasks.c
+_PUT: Final = insert(tables.parked)
+_AT: Final = select(_EVENTS.subject, _EVENTS.id).where(_EVENTS.position == bindparam("position"))
+_LET_GO: Final = delete(tables.parked).where(_PARKED.position == bindparam("at_position"))
+_TASK_DONE: Final = (
+    update(tables.tasks)
+    .where(
+        _TASKS.subject == bindparam("of_case"), _TASKS.event == bindparam("of_event"),
+        _TASKS.kind == literal_column(f"'{TASK}'"), _TASKS.done.is_(None),
+    )
+    .values(done=bindparam("at"))
+)  # fmt: skip
+_FIRST: Final = (
+    select(tables.events, _INBOX.registration, _INBOX.delivery, _PARKED.error, _PARKED.since)
+    .join(tables.parked, _PARKED.position == _EVENTS.position)
+    .join(tables.inbox, (_INBOX.partition == _EVENTS.partition) & (_INBOX.inbox_number == _EVENTS.inbox_number))
+    .where(_PARKED.subject == bindparam("subject"))
+    .order_by(_PARKED.id)
+    .limit(1)
+)
+_COUNT: Final = select(func.count()).select_from(tables.parked).where(_PARKED.subject == bindparam("subject"))
 
 
 def sentence_of(error: str, signed: Signed) -> str:
@@ -49,15 +69,14 @@ def sentence_of(error: str, signed: Signed) -> str:
 
 def park(tx: Connection, *, subject: str, position: int, error: str, since: str) -> None:
     """Park the record at *position* behind the other parked records of its case."""
-    tx.execute(insert(tables.parked).values(subject=subject, position=position, error=error, since=since))
+    tx.execute(_PUT, {"subject": subject, "position": position, "error": error, "since": since})
 
 
 def let_go(tx: Connection, position: int, at: str) -> None:
     """Remove the handled record at *position* from the parked ones, and mark its task as done."""
-    event = tx.execute(select(_EVENTS.subject, _EVENTS.id).where(_EVENTS.position == position)).one()
-    tx.execute(delete(tables.parked).where(_PARKED.position == position))
-    task = (_TASKS.subject == event.subject) & (_TASKS.event == event.id) & (_TASKS.kind == TASK)
-    tx.execute(update(tables.tasks).where(task, _TASKS.done.is_(None)).values(done=at))
+    event = tx.execute(_AT, {"position": position}).one()
+    tx.execute(_LET_GO, {"at_position": position})
+    tx.execute(_TASK_DONE, {"of_case": event.subject, "of_event": event.id, "at": at})
 
 
 def keep(tx: Connection, position: int, error: str) -> None:
@@ -67,19 +86,12 @@ def keep(tx: Connection, position: int, error: str) -> None:
 
 def first(tx: Connection, subject: str) -> Row[Any] | None:
     """Return the oldest parked record of a case: its event, the registrar's statements, ``error`` and ``since``."""
-    inbox, events, parked = tables.inbox, tables.events, tables.parked
-    rows = (
-        select(events, inbox.c.registration, inbox.c.delivery, parked.c.error, parked.c.since)
-        .join(parked, parked.c.position == events.c.position)
-        .join(inbox, (inbox.c.partition == events.c.partition) & (inbox.c.inbox_number == events.c.inbox_number))
-        .where(parked.c.subject == subject)
-    )
-    return tx.execute(rows.order_by(parked.c.id).limit(1)).first()
+    return tx.execute(_FIRST, {"subject": subject}).first()
 
 
 def count(tx: Connection, subject: str) -> int:
     """Return the number of parked records of a case."""
-    return len(tx.scalars(select(_PARKED.id).where(_PARKED.subject == subject)).all())
+    return tx.scalar(_COUNT, {"subject": subject}) or 0
 
 
 def waits_for_nobody(row: Row[Any]) -> bool:

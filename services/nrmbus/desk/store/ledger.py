@@ -179,6 +179,7 @@ class Ledger:
         self._due: dict[int, Position] = {}
         self._beginnings: dict[int, Beginning] = {}
         self._then: list[Callable[[], None]] = []
+        self._otherwise: list[Callable[[], None]] = []
         self._wakes = True
         self.changed = asyncio.Event()
         """Set at every commit that may make something due; cleared by the relay before each look."""
@@ -252,14 +253,18 @@ class Ledger:
     async def write(self) -> AsyncIterator[Connection]:
         """Open the only writing transaction: commits when the block ends, rolls back if the block raises."""
         async with self._turn:
-            self._due, self._then, self._wakes = {}, [], True
+            self._due, self._then, self._otherwise, self._wakes = {}, [], [], True
             transaction = await self._begin()
             try:
-                yield self._writer
+                try:
+                    yield self._writer
+                except BaseException:
+                    transaction.rollback()
+                    raise
+                is_cancelled = await self._wait_for(lambda: _commit(transaction))
             except BaseException:
-                transaction.rollback()
+                self._undo({}, 0, 0)
                 raise
-            is_cancelled = await self._wait_for(lambda: _commit(transaction))
             # Before the next writer's turn: memory must never be behind the disk.
             self._positions |= self._due
             self.count += 1
@@ -313,18 +318,24 @@ class Ledger:
         if is_alone:  # the whole transaction is undone, and that is all there is
             each.result = each.work(tx)
             return
-        due, then = dict(self._due), len(self._then)
+        before = dict(self._due), len(self._then), len(self._otherwise)
         tried = tx.begin_nested()
         try:
             each.result = each.work(tx)
             tried.commit()
         except BaseException as error:
             tried.rollback()
-            self._due = due
-            del self._then[then:]
+            self._undo(*before)
             if not isinstance(error, Exception) or isinstance(error, SQLAlchemyError):
                 raise
             each.error = error
+
+    def _undo(self, due: dict[int, Position], then: int, otherwise: int) -> None:
+        """Bring memory back to where it was with *due*, and so many promises for after the commit, or for its failure."""
+        self._due = due
+        del self._then[then:]
+        while len(self._otherwise) > otherwise:
+            self._otherwise.pop()()
 
     async def _begin(self) -> RootTransaction:
         try:
@@ -367,6 +378,17 @@ class Ledger:
     def then(self, remember: Callable[[], None]) -> None:
         """Call *remember* after the open writing transaction is committed, and never if it fails."""
         self._then.append(remember)
+
+    def otherwise(self, restore: Callable[[], None]) -> None:
+        """Call *restore* if the open writing transaction is undone: takes back memory that runs ahead within it.
+
+        Only memory that nobody reads outside a writing transaction may run ahead.
+        """
+        self._otherwise.append(restore)
+
+    def position(self, partition: int) -> Position:
+        """Return the position of *partition* as the open writing transaction leaves it."""
+        return self._due.get(partition) or self._positions.get(partition, Position())
 
     def advance(self, tx: Connection, partition: int, position: Position) -> None:
         """Remember within *tx* how far *partition* was read."""
