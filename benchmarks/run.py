@@ -24,6 +24,8 @@ from growth import COUNTS, LONG, grown
 from growth import lines as growth_lines
 from ledgers import ledgers
 from proving import EVENTS, LEAVES, trail
+from questions import lines as question_lines
+from questions import questions
 from replay import replays
 from sealing import sealing
 from stages import casts, spine
@@ -42,6 +44,9 @@ GROWTH: Final = (
     "<!-- what `make bench ONLY=growth` measured last -->",
     "<!-- end of what it measured about growth -->",
 )
+QUESTIONS: Final = (
+    "<!-- what `make bench ONLY=questions` measured last -->", "<!-- end of what it measured about questions -->"
+)  # fmt: skip
 SHARE: Final = 10
 """One referral of the comparison of letters for so many events of a round, since letters take longer."""
 
@@ -168,13 +173,17 @@ def main() -> None:
     parser.add_argument("--publications", type=int, default=400, help="publications at a desk a round (default: 400)")
     parser.add_argument("--long", action="store_true", help="let a history grow to a million registrations too")
     parser.add_argument(
-        "--only", choices=("desk", "growth"), help="measure this alone, and leave the other tables as they are"
+        "--only",
+        choices=("desk", "growth", "questions"),
+        help="measure this alone, and leave the other tables as they are",
     )
     asked = parser.parse_args()
     facts = machine()
-    if asked.only != "growth":
+    if asked.only in (None, "questions"):
+        measure_questions(facts)
+    if asked.only in (None, "desk"):
         measure_desk(facts, asked.publications, asked.rounds)
-    if asked.only != "desk":
+    if asked.only in (None, "growth"):
         measure_growth(facts, (*COUNTS, LONG) if asked.long else COUNTS)
     if asked.only:
         return
@@ -207,6 +216,17 @@ def measure_growth(facts: str, counts: Sequence[int]) -> None:
         with tempfile.TemporaryDirectory(prefix="nrmbus-bench-") as scratch:
             found.append(grown(Path(scratch), count))
     keep(GROWTH, [_dated(facts), "", *growth_lines(found)])
+
+
+def measure_questions(facts: str) -> None:
+    """Measure the questions of an auditor, and keep their table."""
+    with tempfile.TemporaryDirectory(prefix="nrmbus-bench-") as scratch:
+        announce("questions of the auditor")
+        found = questions(Path(scratch) / "bus")
+    before = (
+        f"Ten of each, one after another, after {found.registrations} registrations, on a bus with {len(DESKS)} desks."
+    )
+    keep(QUESTIONS, [_dated(facts), before, "", *question_lines(found)])
 
 
 def _dated(facts: str) -> str:

@@ -16,6 +16,7 @@ from throughput import AGENCIES, PATIENCE_SECONDS
 from nrmbus.bus.folder import BusFolder
 from nrmbus.client import Door, DoorError
 from nrmbus.directory.admission import Newcomer
+from nrmbus.host.services import SERVICES
 from nrmbus.host.supervisor import Supervisor
 from nrmbus.wire import ids
 
@@ -24,7 +25,7 @@ READINGS: Final = 100
 FROM: Final = "ngo-a"
 TO: Final = "special-unit"
 STORY: Final = "A" * 2_000
-_SIGNAL: Final = {
+SIGNAL: Final = {
     "type": "case.signal_recorded",
     "data": {
         "detector": "ngo_outreach",
@@ -77,7 +78,7 @@ def whole_bus(home: Path, readings: int = READINGS) -> Whole:
     for number in range(2):
         started = time.monotonic()
         with Supervisor(folder, agencies={name: Newcomer(role) for name, role in DESKS.items()}):
-            asyncio.run(_ready(folder, ["registrar", "timekeeper", *DESKS]))
+            asyncio.run(until_ready(folder, ["registrar", "timekeeper", *DESKS]))
             took.append(time.monotonic() - started)
             running = json.loads((folder.run / "services.json").read_bytes())
             memory = sum(_pss(each["pid"]) for name, each in running.items() if name != "broker")
@@ -102,10 +103,11 @@ def _restarted(folder: BusFolder, name: str) -> float:
     return time.monotonic() - started
 
 
-async def _ready(folder: BusFolder, services: list[str]) -> None:
+async def until_ready(folder: BusFolder, services: list[str]) -> None:
+    """Return once each of *services* answers that it is ready."""
     until = time.monotonic() + PATIENCE_SECONDS
     for name in services:
-        home = folder.service(name) if name in ("registrar", "timekeeper") else folder.agency(name).path
+        home = folder.service(name) if name in SERVICES else folder.agency(name).path
         while True:
             with contextlib.suppress(DoorError):
                 async with Door.of(home) as door:
@@ -124,7 +126,7 @@ def _pss(pid: int) -> float:
 async def _readings(folder: BusFolder, count: int) -> list[float]:
     async with Door.of(folder.agency(FROM).path) as sender, Door.of(folder.agency(TO).path) as reader:
         cases = [ids.new_ref() for _ in range(count)]
-        for said in (_SIGNAL, _CONSENT, _REFERRAL):
+        for said in (SIGNAL, _CONSENT, _REFERRAL):
             ref = {"ref": ids.new_ref()} if said is _REFERRAL else {}
             for case in cases:
                 answer = await sender.publish({**said, **ref, "case": case, "actor": "S-1"})

@@ -61,6 +61,20 @@ def test_a_command_that_is_called_imports_no_other() -> None:
     assert not {"nrmbus.cli.operate.up", "nrmbus.cli.membership.agency", "fastapi"} & set(imported.split())
 
 
+@pytest.mark.parametrize("name", ["replay", "why", "reads"])
+def test_a_question_that_the_auditor_answers_imports_nothing_heavy(name: str) -> None:
+    """The auditor has read, verified and folded the history already; its answer takes less time than these imports."""
+    program = f"import sys; from nrmbus.cli.app import loaded; loaded('{name}'); print(*sys.modules)"
+    imported = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    ).stdout.split()
+
+    assert f"nrmbus.cli.audit.{name}" in imported
+    heavy = {"aiokafka", "asyncio", "cryptography", "httpx", "opentelemetry", "pydantic", "structlog", "yaml"}
+    assert not heavy & set(imported)
+    assert "nrmbus.rules" not in imported
+
+
 def test_an_unknown_command_is_refused_with_the_nearest_one() -> None:
     """The suggestion works although the commands are not loaded yet."""
     done = run("replya")

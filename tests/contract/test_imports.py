@@ -51,7 +51,7 @@ FLOORS: dict[str, tuple[str, ...]] = {
         "app",
     ),
     "auditor": ("errors history", "log", "evidence reports", "web", "app"),
-    "cli": ("actor commands health options shown", "desk membership", "operate", "audit", "app", "__init__"),
+    "cli": ("actor commands health local_door options shown", "desk membership", "operate", "audit", "app", "__init__"),
     "wire": (
         "errors ids names times",
         "base64 json record",

@@ -16,14 +16,13 @@ logs/                       one file a service
 run/                        lock, <service>.lock, broker.json, services.json: what runs now
 """
 
-import asyncio
 import fcntl
 import json
 import os
 import re
 import secrets
-from collections.abc import AsyncIterator, Iterator
-from contextlib import AbstractContextManager, asynccontextmanager, contextmanager, suppress
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -97,14 +96,6 @@ def locked(path: Path, how: int = fcntl.LOCK_EX) -> Iterator[None]:
     """Hold the lock on the file *path* until the end of the block; wait while another process holds it."""
     with lock_file(path) as descriptor:
         fcntl.flock(descriptor, how)
-        yield
-
-
-@asynccontextmanager
-async def locked_meanwhile(path: Path) -> AsyncIterator[None]:
-    """Hold the lock as `locked`; other tasks run while this one waits."""
-    with lock_file(path) as descriptor:
-        await asyncio.to_thread(fcntl.flock, descriptor, fcntl.LOCK_EX)
         yield
 
 

@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any, Final
 
 from nrmbus.bus.errors import KeysSealed, NoBus
-from nrmbus.wire.keys import keyfile
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +50,8 @@ class Tls:
             KeysSealed: nothing given opens it; the message says what to give.
             OSError: there is none.
         """
+        from nrmbus.wire.keys import keyfile  # noqa: PLC0415 - a command that opens no key loads no cryptography
+
         try:
             return keyfile.read(self.key)
         except keyfile.KeyFileError as error:

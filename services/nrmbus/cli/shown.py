@@ -1,22 +1,7 @@
-"""Answers as JSON types and as tables, in the forms that several commands print."""
-
-from collections.abc import Mapping
-from datetime import datetime
-from typing import Any
+"""Tables in the form that several commands print."""
 
 from rich import box
 from rich.table import Table
-
-from nrmbus.wire import times
-
-
-def plain(value: Any) -> Any:
-    """Return *value* in JSON types: fields that are None are left out, and times are written as on the wire."""
-    if isinstance(value, Mapping):
-        return {name: plain(each) for name, each in value.items() if each is not None}
-    if isinstance(value, list | tuple):
-        return [plain(each) for each in value]
-    return times.write(value) if isinstance(value, datetime) else value
 
 
 def numbered_table(*titles: str, number: str = "no.") -> Table:
@@ -27,3 +12,8 @@ def numbered_table(*titles: str, number: str = "no.") -> Table:
     for title in titles:
         table.add_column(title, overflow="fold")
     return table
+
+
+def short(time: str) -> str:
+    """Return *time*, as on the wire, without seconds and zone: 2026-03-02 09:00."""
+    return time[:16].replace("T", " ")

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
-from nrmbus.bus.folder import BusFolder, locked_meanwhile, write_json
+from nrmbus.bus.async_lock import locked_meanwhile
+from nrmbus.bus.folder import BusFolder, write_json
 from nrmbus.bus.kafka import clients, topics
 from nrmbus.bus.kafka.gate import Gate
 from nrmbus.directory.directory import Directory

@@ -15,8 +15,9 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 from pydantic import Field, ValidationError
 
+from nrmbus.bus.async_lock import locked_meanwhile
 from nrmbus.bus.errors import BusError, NotCertified
-from nrmbus.bus.folder import BusFolder, locked_meanwhile, write_json
+from nrmbus.bus.folder import BusFolder, write_json
 from nrmbus.bus.kafka import clients
 from nrmbus.bus.kafka.gate import Gate
 from nrmbus.directory import commands, joining, renewal, rotation

@@ -13,7 +13,7 @@ import pytest
 from nrmbus.auditor.history.outcomes import VERDICTS
 from nrmbus.auditor.reports.why import ClockState, Receipt, WhyCode
 from nrmbus.auditor.web import pages
-from nrmbus.auditor.web.access_log import PURPOSES
+from nrmbus.auditor.web.names import PURPOSES
 from nrmbus.auditor.web.pages.words import LANGUAGES, Words, catalogue, language_of
 from nrmbus.directory import SERVICES
 from nrmbus.events.access import Access, AccessPurpose

@@ -14,7 +14,8 @@ from starlette.applications import Starlette
 from auditor.web.given import LATER, NO_CASE, Hall
 from nrmbus.auditor.reports.holders import access_records
 from nrmbus.auditor.web.access_log import Question
-from nrmbus.auditor.web.offline_log import FILE, OffTheRecord
+from nrmbus.auditor.web.names import OFF_THE_RECORD
+from nrmbus.auditor.web.offline_log import OffTheRecord
 from nrmbus.auditor.web.pages.answers import Opened
 from nrmbus.auditor.web.questions import Questions
 from nrmbus.bus.http_server import Listening
@@ -288,13 +289,13 @@ async def test_a_refused_question_is_asked_once(door: Door) -> None:
     await door.questions.look()
     left = door.unrecorded.left()
     assert (left.readings, [each.purpose for each in left.refused]) == ((), ["incident"])
-    assert '"code":"wrong_state"' in (door.hall.home / FILE).read_text()
+    assert '"code":"wrong_state"' in (door.hall.home / OFF_THE_RECORD).read_text()
 
 
 def test_a_line_that_somebody_else_wrote_is_counted(door: Door) -> None:
     """Half a line of a power cut, junk, a field of a letter: none of it stops the auditor, and none goes on record."""
     question = Question(door.account, "incident", "case", door.hall.case)
-    path = door.hall.home / FILE
+    path = door.hall.home / OFF_THE_RECORD
     path.write_bytes(b'{"kind":"read","id":"x"}\n\xff\n{"half')
     path.chmod(0o600)
     door.unrecorded.note(question, READ, "unreachable")
@@ -306,4 +307,4 @@ def test_a_line_that_somebody_else_wrote_is_counted(door: Door) -> None:
 def test_the_file_is_for_its_owner_only(door: Door) -> None:
     """Like all of the auditor's."""
     door.unrecorded.note(Question(door.account, "audit", "search", door.hall.users.own_number()), READ, "unanswered")
-    assert (door.hall.home / FILE).stat().st_mode & 0o777 == 0o600
+    assert (door.hall.home / OFF_THE_RECORD).stat().st_mode & 0o777 == 0o600

@@ -16,14 +16,15 @@ from desk.live import STARTS, live, signal_of
 from nrmbus.auditor.evidence.verifier import Trust, Verification
 from nrmbus.auditor.history.history import Audited, HistoryError, audited
 from nrmbus.auditor.reports.holders import AccessRecord, access_records
-from nrmbus.auditor.web.offline_log import FILE, OffTheRecord
+from nrmbus.auditor.web.names import OFF_THE_RECORD
+from nrmbus.auditor.web.offline_log import OffTheRecord
 from nrmbus.auditor.web.users import Users
 from nrmbus.bus.clock import tick_clock
 from nrmbus.bus.errors import BusError
 from nrmbus.bus.folder import BusFolder
 from nrmbus.bus.kafka import clients
 from nrmbus.cli.app import app
-from nrmbus.cli.audit import person_report, replay
+from nrmbus.cli.audit import own_reading, person_report
 from nrmbus.cli.audit.on_record import READING_SECONDS, AuditorsDoor, NoDoor
 from nrmbus.wire import ids
 from patience import LONGEST_WAIT, eventually
@@ -91,7 +92,7 @@ def test_p4_what_is_not_on_record_is_not_shown(commands: Commands, name: str, wh
     assert "Nothing is shown" in str(result.exception)
     assert (result.stdout, result.exit_code) == ("", 1)
     assert not (commands.home / "shown.html").exists()
-    assert not (commands.home / "auditor" / FILE).exists()
+    assert not (commands.home / "auditor" / OFF_THE_RECORD).exists()
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -112,13 +113,13 @@ def test_off_the_record_is_not_taken_where_the_record_can_be_had(commands: Comma
     commands.shown("replay", OFF)
 
     assert len(commands.asked) == 1
-    assert not (commands.home / "auditor" / FILE).exists()
+    assert not (commands.home / "auditor" / OFF_THE_RECORD).exists()
 
 
 def test_p4_what_cannot_be_written_down_is_not_shown(commands: Commands) -> None:
     """A full disk or a read-only folder prevents the reading."""
     commands.away = "unreachable"
-    (commands.home / "auditor" / FILE).mkdir(parents=True)
+    (commands.home / "auditor" / OFF_THE_RECORD).mkdir(parents=True)
 
     assert "cannot be written" in commands.refused("replay", OFF)
     assert commands.type("replay", OFF).stdout == ""
@@ -206,9 +207,9 @@ def test_a_history_that_does_not_verify_is_reported_and_nothing_else(
     def broken(_: BusFolder) -> Audited:
         raise HistoryError(0, 9, "chain_broken")
 
-    monkeypatch.setattr(replay, "verified", broken)
+    monkeypatch.setattr(own_reading, "verified", broken)
     assert "does not verify at number 9" in commands.refused("replay", OFF)
-    assert not (commands.home / "auditor" / FILE).exists()
+    assert not (commands.home / "auditor" / OFF_THE_RECORD).exists()
 
 
 def test_by_name_a_password_is_asked_for(commands: Commands) -> None:

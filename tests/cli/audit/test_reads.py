@@ -19,6 +19,7 @@ from nrmbus.auditor.web.pages.words import LANGUAGES, Language, Words
 from nrmbus.auditor.web.users import Users
 from nrmbus.bus.errors import BusError
 from nrmbus.bus.folder import BusFolder
+from nrmbus.cli import local_door
 from nrmbus.cli.audit import person_report, reads
 from nrmbus.directory.entry import Contact
 from nrmbus.events.model import Event
@@ -79,11 +80,7 @@ def rows(agency: str, event: str, *, who: str = READER, parts: tuple[str, ...] =
 
 def desks(monkeypatch: pytest.MonkeyPatch, tables: dict[str, list[dict[str, Any]]]) -> None:
     """Pretend that these desks are here, with these tables."""
-
-    async def here(*_: Any) -> dict[str, list[dict[str, Any]]]:
-        return tables
-
-    monkeypatch.setattr(reads, "tables_of", here)
+    monkeypatch.setattr(reads, "tables_of", lambda *_: tables)
 
 
 class TestReads:
@@ -139,10 +136,8 @@ class TestReads:
         """The lost ledger held the table of readings, so nobody knows whether the letter was opened."""
         desks(monkeypatch, {"special-unit": []})
 
-        async def asked(*_: Any) -> dict[str, Any]:
-            return {"ready": True, "ledger_lost": {"noticed": "2026-03-03T00:00:00Z"}}
-
-        monkeypatch.setattr(reads, "ask", asked)
+        health = {"ready": True, "ledger_lost": {"noticed": "2026-03-03T00:00:00Z"}}
+        monkeypatch.setattr(local_door, "asked", lambda *_: (200, json.dumps(health).encode()))
         shown = commands.shown("reads", "--case", commands.case)
 
         assert "lost its ledger (2026-03-03T00:00:00Z)" in shown

@@ -13,9 +13,9 @@ import pytest
 
 from cli.audit.typed_commands import Commands
 from nrmbus.auditor.history.selection import Selection, moment, numbers
+from nrmbus.auditor.reports.replayed import case_mapping, replayed
 from nrmbus.bus.errors import BusError
-from nrmbus.cli.audit import replay
-from nrmbus.cli.audit.replayed import Replayed, mapping
+from nrmbus.cli.audit import own_reading
 from nrmbus.wire import times
 
 BAKU = ZoneInfo("Asia/Baku")
@@ -129,8 +129,9 @@ class TestAsOf:
         """A day and an hour after the signal the duty to refer is overdue, although its breach was not published."""
         at = commands.seen.history.entries[0].registration.time
         now = at + timedelta(hours=hours)
-        replayed = Replayed.of(commands.seen, Selection(), subject=commands.case, as_of=at, now=now)
-        (clock,) = mapping(replayed)["cases"][0]["open_deadlines"]
+        (case,) = replayed(commands.seen, Selection(), subject=commands.case, as_of=at)
+        assert case is not None
+        (clock,) = case_mapping(case, commands.seen.rules.profile, now)["open_deadlines"]
 
         assert (clock["code"], clock["overdue"], clock["breached"]) == ("D-REFER", overdue, False)
 
@@ -166,11 +167,11 @@ class TestText:
         assert result.stderr == f"Recorded as number 4711: search, by {asked['actor']}, for audit.\n"
 
         monkeypatch.setenv("FORCE_COLOR", "1")
-        with replay.progress() as told:
+        with own_reading.progress() as told:
             assert told is not None
             told(1, 2)
         monkeypatch.delenv("FORCE_COLOR")
-        with replay.progress() as told:
+        with own_reading.progress() as told:
             assert sys.stderr.isatty() or told is None
 
 

@@ -4,6 +4,7 @@ The auditor puts on record what they ask, is away, or says why not.
 """
 
 import asyncio
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,9 +14,11 @@ from click.testing import Result
 
 from auditor.played import first_scenario
 from nrmbus.auditor.history.history import Audited
+from nrmbus.auditor.history.selection import time_of
+from nrmbus.auditor.web.queries import MistypedQuery, find, finished, read_query
 from nrmbus.bus.errors import BusError
 from nrmbus.bus.folder import BusFolder
-from nrmbus.cli.audit import erasure, on_record, replay, retention
+from nrmbus.cli.audit import erasure, on_record, own_reading, retention
 from nrmbus.cli.audit.on_record import NoDoor
 from typed import typed
 
@@ -64,14 +67,34 @@ class Commands:
 
         self.held: list[dict[str, Any]] = []
         """Holds that the auditor placed."""
-        monkeypatch.setattr(on_record.AuditorsDoor, "hold", hold)
-        for module in (replay, retention):
+        for module in (own_reading, retention):
             monkeypatch.setattr(module, "audited", audited)
         for module in (on_record, erasure):  # nothing asks if a bus runs
             monkeypatch.setattr(module, "asked", on_record.Question)
         monkeypatch.setattr(on_record.AuditorsDoor, "begin", begin)
         monkeypatch.setattr(on_record.AuditorsDoor, "put", put)
+        monkeypatch.setattr(on_record.AuditorsDoor, "answer", lambda _, *asked: self.answer(*asked))
+        monkeypatch.setattr(on_record.AuditorsDoor, "hold", hold)
         monkeypatch.setenv("COLUMNS", "100")
+
+    def answer(self, inquiry: dict[str, Any], _patience: float) -> dict[str, Any]:
+        """Put the question of *inquiry* on record, and answer as the auditor's door does."""
+        if self.away_later:
+            raise NoDoor(self.away_later)
+        found = None
+        said: dict[str, Any]
+        try:
+            found = find(read_query(inquiry["query"]), self.seen, time_of(BusFolder(self.home), self.seen.history))
+            said = {"what": found.what, "answer": finished(found.steps)}
+        except MistypedQuery as error:
+            raise NoDoor("mistyped", str(error)) from None
+        except BusError as error:
+            said = {"what": "search", "problem": str(error)}
+        about = {"case": found.case, "event": found.event} if found else {}
+        asked = {"actor": inquiry["actor"], "purpose": inquiry["purpose"], "what": said["what"], **about}
+        self.asked.append({name: each for name, each in asked.items() if each is not None})
+        answered: dict[str, Any] = json.loads(json.dumps({"number": 4711, **said}))
+        return answered
 
     @property
     def case(self) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from nrmbus.bus.errors import BusError
-from nrmbus.cli.desk.desks import whole
+from nrmbus.bus.references import whole
 from nrmbus.cli.desk.publish import _ref_of, waits_for
 from nrmbus.cli.membership.admitting import newcomers_of
 from nrmbus.client import DoorError

@@ -14,7 +14,7 @@ from nrmbus.bus.clock import tick_clock
 from nrmbus.bus.folder import BusFolder
 from nrmbus.bus.kafka import clients
 from nrmbus.cli.app import app
-from nrmbus.cli.audit.replay import verified
+from nrmbus.cli.audit.own_reading import verified
 from patience import until
 
 pytestmark = pytest.mark.broker

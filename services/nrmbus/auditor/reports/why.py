@@ -1,12 +1,14 @@
 """Reasons why an event reached some agencies and not others, and what became of it. No letter is opened for this."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 from nrmbus.auditor.history.history import Audited, Entry
 from nrmbus.auditor.history.outcomes import is_sealed_again, refusal_of, successor
+from nrmbus.auditor.reports.plain import plain
+from nrmbus.auditor.reports.replayed import row_of
 from nrmbus.directory import SERVICES, Directory
 from nrmbus.events.model import Fact, Part
 from nrmbus.rules import Clock, Profile, Reason, Rules, View
@@ -140,6 +142,28 @@ class Explained:
     def sealed_again(self) -> bool:
         """True if the event only had to be sealed again for a changed audience, which is no refusal."""
         return is_sealed_again(self.entry)
+
+
+def mapping(explained: Explained) -> dict[str, Any]:
+    """Return the explanation as one JSON object; fields that do not apply are left out."""
+    body = {
+        "event": {"case": explained.entry.registration.subject, **row_of(explained.entry)},
+        "as_of": explained.now,
+        "policy_known": explained.policy_known,
+        "refusal": asdict(explained.refusal) if explained.refusal else None,
+        "sealed_again": True if explained.sealed_again else None,
+        "followed_by": asdict(explained.followed_by) if explained.followed_by else None,
+        "told": [asdict(each) for each in explained.whom if each.told],
+        "not_told": [asdict(each) for each in explained.whom if not each.told],
+        "receipts": [asdict(each) for each in explained.receipts],
+        "answers": [asdict(each) for each in explained.answers],
+        "clocks": [asdict(each) for each in explained.clocks],
+        "ended": [{"code": code, "answerable": agency} for code, agency in explained.ended],
+        "lifted": [{"code": code, "answerable": agency} for code, agency in explained.lifted],
+        "also": [asdict(each) for each in explained.also],
+    }
+    found: dict[str, Any] = plain(body)
+    return found
 
 
 def explain(seen: Audited, entry: Entry, now: datetime) -> Explained:

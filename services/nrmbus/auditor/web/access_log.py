@@ -11,7 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
-from typing import Final, Literal, get_args
+from typing import Final
 
 from aiokafka.errors import KafkaError
 
@@ -29,9 +29,6 @@ from nrmbus.wire.record import Record
 
 PATIENCE_SECONDS: Final = 10.0
 """How long the registrar may take; a question that is not registered by then is not answered."""
-Purpose = Literal["audit", "complaint", "court", "person_request", "incident"]
-"""Purposes of the published list, `AccessPurpose`, for which an auditor reads."""
-PURPOSES: Final[tuple[Purpose, ...]] = get_args(Purpose)
 _EARLIER: Final = timedelta(seconds=1)
 """The least time between a reading off the record and its recording, whatever a stepped clock says."""
 

@@ -15,11 +15,11 @@ from typing import Annotated, Final, Literal
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from nrmbus.auditor.web.access_log import Question
+from nrmbus.auditor.web.names import OFF_THE_RECORD
 from nrmbus.bus.folder import PRIVATE_FILE, make_private
 from nrmbus.events.access import Access, AccessPurpose
 from nrmbus.wire import ids, times
 
-FILE: Final = "off-the-record.jsonl"
 _Code = Annotated[str, Field(pattern=r"^[a-z_]{1,40}$")]
 _Id = Annotated[str, Field(pattern=f"^{ids.EVENT_ID.pattern}$")]
 
@@ -79,7 +79,7 @@ class OffTheRecord:
 
     def __init__(self, home: Path) -> None:
         """Look in *home*; no file is made."""
-        self._path = home / FILE
+        self._path = home / OFF_THE_RECORD
 
     def note(self, question: Question, at: datetime, why: str) -> None:
         """Write durably that *question* was answered at *at*; raises OSError if that fails."""
@@ -120,7 +120,9 @@ class OffTheRecord:
         yield from (line for line in raw.split(b"\n") if line)
 
     def _append(self, line: Unrecorded | _Settled) -> None:
-        descriptor = os.open(make_private(self._path.parent) / FILE, os.O_RDWR | os.O_APPEND | os.O_CREAT, PRIVATE_FILE)
+        descriptor = os.open(
+            make_private(self._path.parent) / OFF_THE_RECORD, os.O_RDWR | os.O_APPEND | os.O_CREAT, PRIVATE_FILE
+        )
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX)
             end = os.lseek(descriptor, 0, os.SEEK_END)

@@ -1,12 +1,13 @@
-"""HTTP for the auditor's command line: it records a question before the answer, places holds, and hands out evidence.
+"""HTTP for the auditor's command line: it records a question and then answers it, places holds, and hands out evidence.
 
 Only this process signs with the auditor's key: a second one would compete for the next sequence. Decision record 0021.
 """
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from typing import Annotated, Final, Literal, Self, TypeVar
+from typing import Annotated, Any, Final, Literal, Self, TypeVar
 
 from aiokafka.errors import KafkaError
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -17,10 +18,14 @@ from starlette.routing import Route
 from nrmbus.auditor.errors import LogError
 from nrmbus.auditor.evidence.export import Export
 from nrmbus.auditor.history.history import Entry, History
-from nrmbus.auditor.web.access_log import PURPOSES, NotOnRecordError, Question
+from nrmbus.auditor.history.live import SLICE_SECONDS
+from nrmbus.auditor.web.access_log import NotOnRecordError, Question
+from nrmbus.auditor.web.names import PURPOSES
 from nrmbus.auditor.web.offline_log import OffTheRecord
 from nrmbus.auditor.web.pages.answers import Kept, Opened
+from nrmbus.auditor.web.queries import MistypedQuery, Steps, find, read_query
 from nrmbus.auditor.web.users import Users
+from nrmbus.bus.errors import BusError
 from nrmbus.bus.http_server import Listening
 from nrmbus.bus.periodic import every
 from nrmbus.events.access import AccessGranted, AccessPurpose
@@ -31,6 +36,8 @@ from nrmbus.wire import ids, times
 from nrmbus.wire.names import AUDITOR
 
 BODY_LIMIT: Final = 1024
+QUERY_LIMIT: Final = 16 * 1024
+"""Bytes of a query, whose options are as long as somebody types them."""
 SETTLE_SECONDS: Final = 10.0
 """Seconds of real time between two looks for readings off the record."""
 
@@ -70,6 +77,20 @@ class AuditQuestion(_Body):
             return True
         about = history.about(self.case)
         return any(self.event in (None, each.registration.id) for each in about)
+
+
+class Inquiry(_Body):
+    """Inquiry of the command line: a query, who asks it, and for which purpose; the answer shows the history."""
+
+    actor: Annotated[str, Field(pattern=r"^[0-9]{6}$")]
+    purpose: AccessPurpose
+    query: dict[str, Any]
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        if self.purpose not in PURPOSES:
+            raise ValueError
+        return self
 
 
 class HoldRequest(_Body):
@@ -135,6 +156,7 @@ class Questions:
         return [
             Route("/questions", behind(self._begin), methods=["GET"]),
             Route("/questions", behind(self._record), methods=["POST"]),
+            Route("/answers", behind(self._answer), methods=["POST"]),
             Route("/holds", behind(self._hold), methods=["POST"]),
             Route("/cases", behind(self._cases), methods=["POST"]),
             Route("/evidence", behind(self._evidence), methods=["POST"]),
@@ -156,6 +178,29 @@ class Questions:
         question = Question(asked.actor, asked.purpose, asked.what, subject, asked.event)
         record = await opened.access_log.record(question)
         return JSONResponse({"id": record.id, "partition": record.partition, "number": record.number})
+
+    async def _answer(self, request: Request, opened: Opened) -> Response:
+        """Answer a query from the history as it stands, once the question about that is recorded."""
+        asked = await _read_as(Inquiry, request, QUERY_LIMIT)
+        if asked is None or not self._users.knows(asked.actor):
+            return JSONResponse({"code": "not_a_question"}, 422)
+        found = problem = None
+        async with opened.seen.reading() as seen:  # held until the answer is made: it shows the history of one moment
+            if opened.seen.trouble is not None:
+                return JSONResponse({"code": "not_verified"}, 503)
+            try:
+                found = find(read_query(asked.query), seen, opened.clock.now().replace(microsecond=0))
+            except MistypedQuery as error:
+                return JSONResponse({"code": "mistyped", "sentence": str(error)}, 422)
+            except BusError as error:  # there is none, or there are several: an answer too
+                problem = str(error)
+            answer = await _in_slices(found.steps) if found else None
+        what = found.what if found else "search"
+        subject = (found.case if found else None) or self._users.own_number()
+        question = Question(asked.actor, asked.purpose, what, subject, found.event if found else None)
+        record = await opened.access_log.record(question)
+        place = {"partition": record.partition, "number": record.number, "what": what}
+        return JSONResponse({**place, **({"problem": problem} if answer is None else {"answer": answer})})
 
     async def _hold(self, request: Request, opened: Opened) -> Response:
         held = await _read_as(HoldRequest, request)
@@ -264,15 +309,29 @@ async def _not_known(opened: Opened, is_known: Callable[[History], bool]) -> Res
         return None if is_known(seen.history) else JSONResponse({"code": "not_found"}, 404)
 
 
-_Model = TypeVar("_Model", AuditQuestion, HoldRequest, Sought, Wanted)
+async def _in_slices(steps: Steps) -> dict[str, Any]:
+    """Return the answer that *steps* make; every `SLICE_SECONDS` other tasks have their turn."""
+    since = time.monotonic()
+    while True:
+        try:
+            next(steps)
+        except StopIteration as done:
+            answer: dict[str, Any] = done.value
+            return answer
+        if time.monotonic() - since > SLICE_SECONDS:
+            await asyncio.sleep(0)
+            since = time.monotonic()
 
 
-async def _read_as(model: type[_Model], request: Request) -> _Model | None:
-    """Return the body of *request* as *model*, or None if it does not fit."""
+_Model = TypeVar("_Model", AuditQuestion, Inquiry, HoldRequest, Sought, Wanted)
+
+
+async def _read_as(model: type[_Model], request: Request, limit: int = BODY_LIMIT) -> _Model | None:
+    """Return the body of *request*, of at most *limit* bytes, as *model*, or None if it does not fit."""
     body = b""
     async for chunk in request.stream():
         body += chunk
-        if len(body) > BODY_LIMIT:
+        if len(body) > limit:
             return None
     try:
         return model.model_validate_json(body)

@@ -7,7 +7,7 @@ import typer
 from nrmbus.auditor.reports.rejudge import otherwise
 from nrmbus.auditor.web.users import Users
 from nrmbus.bus.errors import BusError
-from nrmbus.cli.audit.replay import verified
+from nrmbus.cli.audit.own_reading import verified
 from nrmbus.cli.commands import Commands
 from nrmbus.cli.options import BusContext
 from nrmbus.directory.commands import is_joined

@@ -9,13 +9,13 @@ import typer
 
 from nrmbus.auditor.reports import erasure_certificate
 from nrmbus.auditor.reports.erasure_certificate import Certificate
+from nrmbus.auditor.reports.plain import plain
 from nrmbus.bus.errors import BusError
+from nrmbus.bus.references import whole
 from nrmbus.cli.audit.on_record import As, Asker, asked
-from nrmbus.cli.audit.replay import verified
+from nrmbus.cli.audit.own_reading import verified
 from nrmbus.cli.commands import Commands
-from nrmbus.cli.desk.desks import whole
 from nrmbus.cli.options import AsJson, BusContext, Case
-from nrmbus.cli.shown import plain
 from nrmbus.events.erasure import AccessHoldPlaced
 from nrmbus.events.errors import Invalid
 

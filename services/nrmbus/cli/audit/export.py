@@ -10,9 +10,9 @@ import typer
 from nrmbus.auditor.evidence.verifier import Key, Trust, Verification
 from nrmbus.bus.errors import BusError
 from nrmbus.bus.folder import BusFolder, write_private
+from nrmbus.bus.references import whole
 from nrmbus.cli.audit.on_record import Asker
 from nrmbus.cli.commands import Commands
-from nrmbus.cli.desk.desks import whole
 from nrmbus.cli.options import BusContext, Case, to_write
 from nrmbus.directory import operator_key
 from nrmbus.directory.admission import read_directory

@@ -1,7 +1,10 @@
 """Record of each command that shows the history: who asks, what, and for which purpose, before anything is shown.
 
-The running auditor records the question (`nrmbus.auditor.web.questions`). If it cannot, nothing is shown, except with
-``--off-the-record``: then the question is noted on this machine first, announced, and recorded as soon as possible.
+The running auditor records the question, and answers `nrmbus replay`, `why` and `reads` too (`nrmbus.auditor.web.questions`).
+If it cannot, nothing is shown, except with ``--off-the-record``: then the question is noted on this machine first,
+announced, and recorded as soon as possible, and the command reads the history itself.
+
+A command whose question the auditor answers imports neither Kafka's client nor the models: they take longer than the answer.
 """
 
 import json
@@ -11,21 +14,19 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from http import HTTPStatus
+from http.client import HTTPException
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
-import httpx
 import typer
 
-from nrmbus.auditor.web.access_log import Purpose
-from nrmbus.auditor.web.access_log import Question as Asked
-from nrmbus.auditor.web.offline_log import FILE, OffTheRecord
+from nrmbus.auditor.web.names import OFF_THE_RECORD, Purpose
 from nrmbus.auditor.web.users import Users
 from nrmbus.bus.errors import BusError
 from nrmbus.bus.folder import BusFolder
+from nrmbus.cli import local_door
 from nrmbus.cli.actor import account
-from nrmbus.directory.commands import is_joined
-from nrmbus.rules import load_profile
 
 What = Literal["case", "event", "search", "export", "person_report"]
 
@@ -96,11 +97,11 @@ _REFUSED: Final = "The registrar refused to record the question ({code}): look a
 
 
 class NoDoor(Exception):
-    """Raised when the auditor records nothing; ``code`` says why."""
+    """Raised when the auditor records nothing; ``code`` says why, and ``sentence`` what was mistyped, if anything was."""
 
-    def __init__(self, code: str) -> None:
+    def __init__(self, code: str, sentence: str = "") -> None:
         super().__init__(code)
-        self.code = code
+        self.code, self.sentence = code, sentence
 
 
 class AuditorsDoor:
@@ -126,6 +127,10 @@ class AuditorsDoor:
         """Have *question* recorded; return its ``partition`` and ``number``. Raises NoDoor."""
         return self._ask("POST", patience, question)
 
+    def answer(self, inquiry: dict[str, Any], patience: float) -> dict[str, Any]:
+        """Have the question of *inquiry* recorded; return its ``number``, ``what``, and the ``answer`` or ``problem``. Raises NoDoor."""
+        return self._ask("POST", patience, inquiry, "/answers")
+
     def hold(self, hold: dict[str, Any], patience: float) -> dict[str, Any]:
         """Have the auditor place a *hold*; return its ``partition`` and ``number``. Raises NoDoor."""
         return self._ask("POST", patience, hold, "/holds")
@@ -137,26 +142,22 @@ class AuditorsDoor:
     def evidence(self, case: str, number: int | None, patience: float) -> bytes:
         """Return the evidence of *case*, whose export is the record *number*, or off the record. Raises NoDoor."""
         body = {"case": case} if number is None else {"case": case, "number": number}
-        return self._answer("POST", patience, body, "/evidence").content
+        return self._answer("POST", patience, body, "/evidence")
 
     def _ask(
         self, method: str, patience: float, body: dict[str, Any] | None = None, path: str = "/questions"
     ) -> dict[str, Any]:
-        return dict(self._answer(method, patience, body, path).json())
+        return dict(json.loads(self._answer(method, patience, body, path)))
 
-    def _answer(self, method: str, patience: float, body: dict[str, Any] | None, path: str) -> httpx.Response:
-        code = "unreachable"
-        with suppress(OSError, ValueError, KeyError, httpx.HTTPError):  # their texts name addresses
-            door = json.loads((self._home / "door.json").read_bytes())
-            headers = {"authorization": f"Bearer {door['token']}"}
-            with httpx.Client(
-                base_url=door["url"], headers=headers, timeout=httpx.Timeout(patience, connect=2.0), trust_env=False
-            ) as client:
-                answer = client.request(method, path, json=body)
-                if answer.is_success:
-                    return answer
-                code = str(answer.json()["code"])
-        raise NoDoor(code)
+    def _answer(self, method: str, patience: float, body: dict[str, Any] | None, path: str) -> bytes:
+        code, sentence = "unreachable", ""
+        with suppress(OSError, ValueError, KeyError, HTTPException):  # their texts name addresses
+            status, raw = local_door.asked(self._home, method, path, patience, body)
+            if status == HTTPStatus.OK:
+                return raw
+            said = json.loads(raw)
+            code, sentence = str(said["code"]), str(said.get("sentence", ""))
+        raise NoDoor(code, sentence)
 
 
 class Question:
@@ -207,10 +208,40 @@ class Question:
             except NoDoor as error:
                 self._cannot(error.code)
             else:
-                _notify(f"Recorded as number {record['number']}: {what}, by {self._actor}, for {self._purpose}.")
+                self._recorded(record["number"], what)
                 return int(record["number"])
         self._write_down(what, case, event)
         return None
+
+    def answered(self, query: dict[str, Any]) -> dict[str, Any]:
+        """Record the question about what *query* finds, and return the answer (`nrmbus.auditor.web.queries`).
+
+        The running auditor answers from its verified history; off the record, this command reads the history itself.
+
+        Raises:
+            BusError: the question is not recorded, and may not be shown off the record; or it finds nothing.
+        """
+        query = {name: each for name, each in query.items() if each is not None}
+        if not self._why:
+            inquiry = {"actor": self._actor, "purpose": self._purpose, "query": query}
+            try:
+                said = self._door.answer(inquiry, READING_SECONDS)
+            except NoDoor as error:
+                if error.sentence:
+                    raise BusError(error.sentence) from None
+                self._cannot(error.code)
+            else:
+                self._recorded(said["number"], said["what"])
+                if "problem" in said:
+                    raise BusError(said["problem"])
+                return dict(said["answer"])
+        # Imported here: an auditor that runs has all of this loaded.
+        from nrmbus.cli.audit.own_reading import answered  # noqa: PLC0415
+
+        return answered(self._folder, query, self.put)
+
+    def _recorded(self, number: int, what: str) -> None:
+        _notify(f"Recorded as number {number}: {what}, by {self._actor}, for {self._purpose}.")
 
     def hold(self, case: str, reasons: list[str], until: str) -> int:
         """Have the auditor keep *case* from being erased through the day *until*; return the number of the registration.
@@ -223,6 +254,8 @@ class Question:
             return int(self._door.hold(body, self._patience)["number"])
         except NoDoor as error:
             code = error.code
+        from nrmbus.rules import load_profile  # noqa: PLC0415 - as in `answered`
+
         rules = load_profile(self._folder.settings.policy).refusals.values()
         why = next((each.says for each in rules if each.code == code), "look at the logs of registrar and auditor.")
         raise BusError(f"The hold is not registered ({code}): {why}")
@@ -283,16 +316,19 @@ class Question:
             raise
 
     def _write_down(self, what: What, case: str | None, event: str | None) -> None:
+        from nrmbus.auditor.web.access_log import Question as Asked  # noqa: PLC0415 - as in `answered`
+        from nrmbus.auditor.web.offline_log import OffTheRecord  # noqa: PLC0415
+
         asked = Asked(self._actor, self._purpose, what, case or Users(self._home).own_number(), event)
         try:
             OffTheRecord(self._home).note(asked, datetime.now(UTC).replace(microsecond=0), self._why)
         except OSError as error:
             raise BusError(
-                f"{self._home / FILE} cannot be written ({error.strerror}), so nothing is shown: make room for it."
+                f"{self._home / OFF_THE_RECORD} cannot be written ({error.strerror}), so nothing is shown: make room for it."
             ) from None
         _notify(
             f"OFF THE RECORD ({self._why}): {what}, by {self._actor}, for {self._purpose}. It is noted in "
-            f"{self._home / FILE}, and the auditor records it as soon as it can."
+            f"{self._home / OFF_THE_RECORD}, and the auditor records it as soon as it can."
         )
 
 
@@ -316,6 +352,8 @@ def read_at_the_operator(folder: BusFolder) -> None:
     Raises:
         BusError: *folder* was made by `nrmbus join`; the history is read and recorded on the operator's machine.
     """
+    from nrmbus.directory.commands import is_joined  # noqa: PLC0415 - as in `Question.answered`
+
     if is_joined(folder):
         raise BusError(_ELSEWHERE)
 

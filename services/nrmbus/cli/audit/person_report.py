@@ -19,12 +19,13 @@ from nrmbus.auditor.history.history import Audited
 from nrmbus.auditor.reports.holders import AccessRecord, Holder, HoldersReport, Written, held
 from nrmbus.auditor.web.pages.words import Language, Words
 from nrmbus.bus.folder import BusFolder, write_private
+from nrmbus.bus.references import whole
 from nrmbus.cli.actor import number_at
 from nrmbus.cli.audit import on_record
 from nrmbus.cli.audit.on_record import As, refused_on_record
-from nrmbus.cli.audit.replay import verified
+from nrmbus.cli.audit.own_reading import verified
 from nrmbus.cli.commands import Commands
-from nrmbus.cli.desk.desks import door_of, whole
+from nrmbus.cli.desk.desks import door_of
 from nrmbus.cli.options import BusContext, Case, to_write
 
 app = Commands()

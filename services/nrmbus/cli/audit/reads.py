@@ -1,32 +1,32 @@
 """``nrmbus reads``: the readings of a case, from the history and from the desks on this machine."""
 
-import asyncio
 import json
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from typing import Annotated, Any, Final
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from http import HTTPStatus
+from http.client import HTTPException
+from typing import Annotated, Any, Final, NamedTuple
 
 import typer
 from rich.console import Console
 
-from nrmbus.auditor.history.history import Entry
-from nrmbus.auditor.reports.holders import AccessRecord, access_records
-from nrmbus.auditor.web.offline_log import OffTheRecord, Unrecorded
+from nrmbus.auditor.web.names import OFF_THE_RECORD
 from nrmbus.bus.folder import BusFolder
+from nrmbus.cli import local_door
 from nrmbus.cli.audit.on_record import Asker
-from nrmbus.cli.audit.replay import verified
 from nrmbus.cli.commands import Commands
-from nrmbus.cli.desk.desks import whole
-from nrmbus.cli.health import ask
 from nrmbus.cli.options import AsJson, BusContext, Case
-from nrmbus.cli.shown import numbered_table, plain
-from nrmbus.client import Door, DoorError
+from nrmbus.cli.shown import numbered_table, short
 
 app = Commands()
 
 _DESK: Final = "desk"
 """Name under which a desk opens a letter automatically for its receipt: nobody reads, and nothing is registered."""
 
+DESK_SECONDS: Final = 35.0
+"""Seconds that a desk may take to answer, as in the SDK."""
 
 _Key = tuple[str, str | None, str]
 """Reader, event and purpose of an opening."""
@@ -50,27 +50,21 @@ def reads(
     """
     folder = context.folder
     question = asker.question(folder)
-    left = OffTheRecord(folder.service("auditor")).left()  # before this question, which may be written there itself
-    seen = verified(folder)
-    with question.finding():
-        subject = whole(case, seen.history.spoken_of())
-    question.put("case", subject)
-    found = [each for each in access_records(seen.history.about(subject)) if agency in (None, each.agency)]
-    here = asyncio.run(tables_of(folder, subject, agency))
+    left = _left(folder)  # before this question, which may be written there itself
+    answer = question.answered({"kind": "reads", "case": case, "agency": agency})
+    subject, found = answer["case"], answer["registered"]
+    here = tables_of(folder, subject, agency)
     differences = [each for other, rows in sorted(here.items()) for each in differing(other, found, rows)]
-    differences = asyncio.run(marked(folder, differences))
-    unrecorded = [
-        each for each in (*left.readings, *left.refused) if each.subject == subject and agency in (None, "auditor")
-    ]
+    differences = marked(folder, differences)
+    unrecorded = [each for each in left.readings if each.pop("subject") == subject and agency in (None, "auditor")]
     if as_json:
         typer.echo(json.dumps(mapping(subject, found, here, differences, unrecorded), indent=2))
     else:
-        read = {entry.registration.id: entry for entry in seen.history.about(subject)}
-        _print(subject, found, here, differences, read)
+        _print(subject, found, here, differences, answer["events"])
         for reading in unrecorded:
             typer.echo(
-                f"OFF THE RECORD: read at {reading.at} and not registered ({reading.why}): auditor, {reading.actor}, "
-                f"{reading.what}, {reading.purpose}."
+                f"OFF THE RECORD: read at {reading['at']} and not registered ({reading['why']}): auditor, "
+                f"{reading['actor']}, {reading['what']}, {reading['purpose']}."
             )
         if left.unreadable:
             typer.echo(f"OFF THE RECORD: {left.unreadable} lines about such readings of the auditor are unreadable.")
@@ -78,24 +72,50 @@ def reads(
         raise typer.Exit(1)
 
 
-async def tables_of(folder: BusFolder, subject: str, agency: str | None) -> dict[str, list[dict[str, Any]]]:
+class _Left(NamedTuple):
+    """Readings off the record that are not registered, and how many lines about such readings are unreadable."""
+
+    readings: list[dict[str, Any]]
+    unreadable: int
+
+
+def _left(folder: BusFolder) -> _Left:
+    home = folder.service("auditor")
+    if not (home / OFF_THE_RECORD).exists():
+        return _Left([], 0)
+    # Imported here: on a bus where every reading is recorded, nobody waits for it.
+    from nrmbus.auditor.web.offline_log import OffTheRecord  # noqa: PLC0415
+
+    left = OffTheRecord(home).left()
+    found = (*left.readings, *left.refused)
+    return _Left([each.model_dump(exclude={"kind", "id"}, exclude_none=True) for each in found], left.unreadable)
+
+
+def tables_of(folder: BusFolder, subject: str, agency: str | None) -> dict[str, list[dict[str, Any]]]:
     """Return the openings of the case by the desk of each agency (or of *agency*); desks that do not answer are left out."""
-    found: dict[str, list[dict[str, Any]]] = {}
-    for name in folder.agencies():
-        if agency not in (None, name):
-            continue
-        try:
-            async with Door.of(folder.agency(name).path) as door:
-                found[name] = list((await door.get(f"/v1/cases/{subject}/reads"))["reads"])
-        except DoorError:  # another machine's, or it is down: the history stands alone
-            continue
-    return found
+    names = [each for each in folder.agencies() if agency in (None, each)]
+
+    def rows(name: str) -> list[dict[str, Any]] | None:
+        with suppress(
+            OSError, ValueError, KeyError, HTTPException
+        ):  # another machine's, or it is down: the history stands alone
+            status, raw = local_door.asked(folder.agency(name).path, "GET", f"/v1/cases/{subject}/reads", DESK_SECONDS)
+            return list(json.loads(raw)["reads"]) if status == HTTPStatus.OK else None
+        return None
+
+    with ThreadPoolExecutor(max_workers=8) as asking:
+        found = zip(names, asking.map(rows, names), strict=True)
+        return {name: each for name, each in found if each is not None}
 
 
-def differing(agency: str, found: Iterable[AccessRecord], rows: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+def differing(
+    agency: str, found: Iterable[Mapping[str, Any]], rows: Iterable[Mapping[str, Any]]
+) -> list[dict[str, Any]]:
     """Return the readings that were registered and not opened at the desk of *agency*, and those opened there and not registered."""
     registered: Counter[_Key] = Counter(
-        (each.actor, each.event, each.purpose) for each in found if each.agency == agency and each.what == "letter"
+        (each["actor"], each.get("event"), each["purpose"])
+        for each in found
+        if each["agency"] == agency and each["what"] == "letter"
     )
     by_part = Counter((row["who"], row["event"], row["purpose"], row["part"]) for row in rows if row["who"] != _DESK)
     opened: Counter[_Key] = Counter()
@@ -109,65 +129,52 @@ def differing(agency: str, found: Iterable[AccessRecord], rows: Iterable[Mapping
     ]
 
 
-async def marked(folder: BusFolder, differences: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def marked(folder: BusFolder, differences: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Return *differences* with ``ledger_lost`` where a desk cannot know what it opened, since it lost its ledger."""
     lost = {}
     for agency in sorted({each["agency"] for each in differences if each["missing"] == "desk"}):
-        if found := (await ask(folder, agency) or {}).get("ledger_lost"):
-            lost[agency] = {"ledger_lost": found["noticed"]}
+        with suppress(OSError, ValueError, KeyError, HTTPException):
+            _, raw = local_door.asked(folder.agency(agency).path, "GET", "/health", DESK_SECONDS)
+            if found := json.loads(raw).get("ledger_lost"):
+                lost[agency] = {"ledger_lost": found["noticed"]}
     return [each | (lost.get(each["agency"], {}) if each["missing"] == "desk" else {}) for each in differences]
 
 
 def mapping(
     subject: str,
-    found: Iterable[AccessRecord],
+    found: list[dict[str, Any]],
     here: Mapping[str, list[dict[str, Any]]],
     differences: list[dict[str, Any]],
-    unrecorded: Iterable[Unrecorded] = (),
+    unrecorded: list[dict[str, Any]],
 ) -> dict[str, Any]:
     """Return the readings as one JSON object."""
-    rows = [
-        {
-            "number": each.number,
-            "at": each.at,
-            "agency": each.agency,
-            "actor": each.actor,
-            "what": each.what,
-            "purpose": each.purpose,
-            "parts": each.parts or None,
-            "event": each.event,
-            "read": each.off_record,
-        }
-        for each in found
-    ]
-    off = [each.model_dump(exclude={"kind", "id", "subject"}, exclude_none=True) for each in unrecorded]
     return {
         "case": subject,
-        "registered": plain(rows),
+        "registered": found,
         "desks": dict(here),
         "differences": differences,
-        "off_the_record": off,
+        "off_the_record": unrecorded,
     }
 
 
 def _print(
     subject: str,
-    found: list[AccessRecord],
+    found: list[dict[str, Any]],
     here: Mapping[str, list[dict[str, Any]]],
     differences: Iterable[Mapping[str, Any]],
-    read: Mapping[str, Entry],
+    events: Mapping[str, Mapping[str, Any]],
 ) -> None:
     console = Console()
     console.print(f"case {subject}", style="dim", highlight=False)
     if found:
         table = numbered_table("agency, who", "what, of which event, what for")
         for each in found:
-            parts = f": {', '.join(each.parts)}" if each.parts else ""
-            what = f"{each.what}{parts}" + (f"\nof {_event(read.get(each.event), each.event)}" if each.event else "")
-            if each.off_record:
-                what += f"\nread {each.off_record:%Y-%m-%d %H:%M}, off the record then"
-            at = each.at.strftime("%Y-%m-%d %H:%M")
-            table.add_row(str(each.number), at, f"{each.agency}\n{each.actor}", f"{what}\nfor {each.purpose}")
+            parts = f": {', '.join(each['parts'])}" if "parts" in each else ""
+            what = f"{each['what']}{parts}" + (f"\nof {_event(each['event'], events)}" if "event" in each else "")
+            if "read" in each:
+                what += f"\nread {short(each['read'])}, off the record then"
+            who = f"{each['agency']}\n{each['actor']}"
+            table.add_row(str(each["number"]), short(each["at"]), who, f"{what}\nfor {each['purpose']}")
         console.print(table)
     else:
         typer.echo("No reading of this case is recorded.")
@@ -182,10 +189,9 @@ def _print(
         typer.echo("These desks opened for people exactly what was registered.")
 
 
-def _event(entry: Entry | None, id: str) -> str:
-    if entry is None or entry.event is None:
-        return f"event {id}"
-    return f"{entry.event.type}, number {entry.registration.number}"
+def _event(id: str, events: Mapping[str, Mapping[str, Any]]) -> str:
+    known = events.get(id)
+    return f"{known['type']}, number {known['number']}" if known else f"event {id}"
 
 
 def _sentence(difference: Mapping[str, Any]) -> str:

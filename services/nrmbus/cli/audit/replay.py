@@ -1,33 +1,20 @@
 """``nrmbus replay``: the verified history of a case as of any moment."""
 
-import asyncio
-import gc
 import json
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
 
-from nrmbus.auditor.history.history import Audited, Entry, audited
-from nrmbus.auditor.history.outcomes import is_sealed_again, refusal_of, successor
-from nrmbus.auditor.history.selection import Selection, moment, numbers, time_of
-from nrmbus.auditor.web.pages.words import Words
 from nrmbus.bus.errors import BusError
-from nrmbus.bus.folder import BusFolder, write_private
-from nrmbus.cli.audit.on_record import Asker, read_at_the_operator
-from nrmbus.cli.audit.replayed import Case, Replayed, mapping, rows
+from nrmbus.bus.folder import write_private
+from nrmbus.cli.audit.on_record import Asker
 from nrmbus.cli.commands import Commands
-from nrmbus.cli.desk.desks import whole
 from nrmbus.cli.options import AsJson, BusContext, OnlyCase, to_write
-from nrmbus.cli.shown import numbered_table
-from nrmbus.rules import load_profile
+from nrmbus.cli.shown import numbered_table, short
 
 app = Commands()
 
@@ -77,139 +64,118 @@ def replay(  # noqa: PLR0913 - one each for what a history may be narrowed to
 ) -> None:
     """Replay the history of one case or of all: what was registered or refused, by which rule, and who received it.
 
-    The question is recorded before anything is shown. The command verifies every signature of registrar and senders,
-    and that no number is missing; letters stay sealed. Days are those of the policy's time zone. Filters change only
+    The question is recorded before anything is shown. The auditor, or off the record the command, has verified every
+    signature of registrar and senders, and that no number is missing; letters stay sealed. Days are those of the policy's time zone. Filters change only
     what is shown: status and clocks come from the whole verified history.
     """
     if sum((as_json, as_lines, html is not None)) > 1:
         raise BusError("--json, --jsonl and --html exclude one another: choose one.")
-    folder = context.folder
-    zone = load_profile(folder.settings.policy).zone
-    chosen = Selection(
-        agency=agency,
-        type=kind.removeprefix("nrm.") if kind else None,
-        first=moment(first, zone, "--from", begin=True),
-        last=moment(last, zone, "--to"),
-        numbers=numbers(number),
-    )
-    then = moment(as_of, zone, "--as-of")
-    question = asker.question(folder)
-    seen = verified(folder)
-    if agency is not None and agency not in seen.directory.entries:
-        raise BusError(
-            f"The directory never had an agency with this name; it has {', '.join(sorted(seen.directory.entries))}."
-        )
-    with question.finding():
-        subject = whole(case, seen.history.spoken_of()) if case else None
-    question.put("case" if subject else "search", subject)
-    replayed = Replayed.of(seen, chosen, subject=subject, as_of=then, now=then or time_of(folder, seen.history))
-    if as_json:
-        typer.echo(json.dumps(mapping(replayed), indent=2))
+    answer = asker.question(context.folder).answered(
+        {
+            "kind": "replay", "case": case, "agency": agency, "type": kind, "first": first, "last": last,
+            "number": number, "as_of": as_of, "html": html is not None,
+        }
+    )  # fmt: skip
+    if html:
+        write_private(html.absolute(), answer["html"].encode())
+        typer.echo(f"Wrote {html}. Verified: {_verified(answer)}.")
+    elif as_json:
+        typer.echo(json.dumps(answer["replay"], indent=2))
     elif as_lines:
-        for row in rows(replayed):
-            typer.echo(json.dumps(row, separators=(",", ":")))
-    elif html:
-        write_private(html.absolute(), replayed.html().encode())
-        typer.echo(f"Wrote {html}. Verified: {replayed.verified}.")
+        for found in answer["replay"]["cases"]:
+            for row in found["history"]:
+                typer.echo(json.dumps({"case": found["case"], **row}, separators=(",", ":")))
     else:
-        _print(replayed, readings=readings or chosen.type == "access.granted")
+        _print(answer, readings=readings or (kind or "").removeprefix("nrm.") == "access.granted")
 
 
-def verified(folder: BusFolder) -> Audited:
-    """Return the whole history of the bus in *folder*; raises as `nrmbus.auditor.history.history.audited`, and `read_at_the_operator`."""
-    read_at_the_operator(folder)
-    gc.disable()  # all of it is kept: looking through it for garbage would take a third of the time
-    try:
-        with progress() as told:
-            return asyncio.run(audited(folder, progress=told))
-    finally:
-        gc.enable()
+def _verified(answer: dict[str, Any]) -> str:
+    """Return the size of the verified history in words, whatever part is shown."""
+    kept = "" if answer["partitions"] == 1 else f" in {answer['partitions']} partitions"
+    return f"{answer['verified']} registrations{kept}"
 
 
-@contextmanager
-def progress() -> Iterator[Callable[[int, int], None] | None]:
-    """Show a progress bar on standard error; nothing if that is no terminal."""
-    console = Console(stderr=True)
-    if not console.is_terminal:
-        yield None
-        return
-    columns = (TextColumn("verifying"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, transient=True) as bar:
-        task = bar.add_task("verifying", total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)
-
-
-def _print(replayed: Replayed, *, readings: bool) -> None:
-    console = Console()
-    for case in replayed.cases:
-        if case.is_one or readings:
-            _print_case(console, replayed, case, readings=readings)
-    if apart := sum(case.counts.readings for case in replayed.cases if not case.is_one and not readings):
+def _print(answer: dict[str, Any], *, readings: bool) -> None:
+    console, cases = Console(), answer["replay"]["cases"]
+    for case in cases:
+        if _is_one(case) or readings:
+            _print_case(console, answer, case, readings=readings)
+    if apart := sum(case["counts"]["readings"] for case in cases if not _is_one(case) and not readings):
         typer.echo(f"Readings about no case, such as searches: {apart}. --readings shows them.")
-    if not replayed.total:
+    if not answer["verified"]:
         typer.echo("Nothing was registered on this bus yet.")
         return
-    if not replayed.cases:
+    if not cases:
         typer.echo("Nothing in the history fits these filters.")
     typer.echo(
-        f"Verified: {replayed.verified}, each signed by the registrar and chained to the one\n"
+        f"Verified: {_verified(answer)}, each signed by the registrar and chained to the one\n"
         "before, no number missing; every event signed by its sender with a key of the\ndirectory."
     )
 
 
-def _print_case(console: Console, replayed: Replayed, case: Case, *, readings: bool) -> None:
-    words = Words("en", replayed.profile.zone)
-    status = [f"  {case.status}"] if case.status else []
-    console.print(Text.assemble(("case ", "dim"), (case.subject, "bold"), *status))
-    console.print(Text(words("case.counts", **asdict(case.counts)), "dim"))
-    rows = case.rows(readings=readings)
+def _is_one(case: dict[str, Any]) -> bool:
+    """Return whether it is a case: the number under which an auditor's searches stand has nothing but readings."""
+    known: int = sum(case["counts"].values())
+    return not known or case["counts"]["readings"] < known
+
+
+def _print_case(console: Console, answer: dict[str, Any], case: dict[str, Any], *, readings: bool) -> None:
+    says = answer["says"]
+    status = [f"  {case['status']}"] if case["status"] else []
+    console.print(Text.assemble(("case ", "dim"), (case["case"], "bold"), *status))
+    console.print(Text(says["counts"].format(**case["counts"]), "dim"))
+    rows = [each for each in case["history"] if readings or "reading" not in each]
     if rows:
-        console.print(_table(replayed, case, rows, wide=console.width >= _WIDE))
-    elif not case.known:
+        console.print(_table(rows, wide=console.width >= _WIDE, one=answer["partitions"] == 1))
+    elif not sum(case["counts"].values()):
         console.print("Nothing of this case was registered by then.")
-    if left_out := len(case.entries) - len(rows):
+    if left_out := len(case["history"]) - len(rows):
         console.print(
             f"Readings that are not shown: {left_out}. --readings shows them; nrmbus reads lists the readers."
         )
-    for clock in case.clocks:
-        due = f", due {clock.due:%Y-%m-%d %H:%M} UTC" if clock.due else ", paused by a question"
-        late = ", breached" if clock.breached else ", overdue" if clock.due and clock.due < replayed.now else ""
-        says = words.gloss("clock", clock.code)
-        console.print(Text(f"runs: {clock.code} of {clock.answerable}{f' ({says})' if says else ''}{due}{late}"))
+    for clock in case["open_deadlines"]:
+        due = f", due {short(clock['due'])} UTC" if clock["due"] else ", paused by a question"
+        late = ", breached" if clock["breached"] else ", overdue" if clock["overdue"] else ""
+        meaning = says["clocks"][clock["code"]]
+        in_words = f" ({meaning})" if meaning else ""
+        console.print(Text(f"runs: {clock['code']} of {clock['answerable']}{in_words}{due}{late}"))
     console.print()
 
 
-def _table(replayed: Replayed, case: Case, entries: list[Entry], *, wide: bool) -> Table:
-    """Return the rows; on a narrow terminal verdict and receivers stand below the type."""
+def _table(rows: list[dict[str, Any]], *, wide: bool, one: bool) -> Table:
+    """Return the rows; on a narrow terminal verdict and receivers stand below the type. *one*: there is one partition."""
     table = numbered_table("who", *(("type", "verdict", "told") if wide else ("type, verdict, told",)))
     table.columns[2].style = "cyan"
-    for entry in entries:
-        said = entry.registration
-        told = ", ".join(entry.audience.recipients)
-        cells = [_type(entry), _verdict(replayed, case, entry), Text(told or "nobody", "" if told else "dim")]
+    for row in rows:
+        told = ", ".join(row.get("told", ()))
+        cells = [_type(row), _verdict(row, one=one), Text(told or "nobody", "" if told else "dim")]
         if not wide:
-            cells = [Text("\n").join([*cells[:2], Text("told ", "dim") + cells[2]] if entry.said else [cells[1]])]
-        table.add_row(replayed.place(entry), f"{said.time:%Y-%m-%d %H:%M}", said.source, *cells)
+            cells = [Text("\n").join([*cells[:2], Text("told ", "dim") + cells[2]] if "type" in row else [cells[1]])]
+        table.add_row(_place(row, one=one), short(row["time"]), row["source"], *cells)
     return table
 
 
-def _type(entry: Entry) -> Text:
-    if entry.said is None:
-        if is_sealed_again(entry):
+def _type(row: dict[str, Any]) -> Text:
+    if "type" not in row:
+        if "sealed_again" in row:
             return Text("not kept, as it was sealed again", "dim")
         return Text("not kept, as it was refused", "dim")
-    version = f" v{entry.said.version}" if entry.said.version > 1 else ""
-    unknown = "" if entry.event else "\nthis release cannot read it: upgrade to replay the case to its end"
-    return Text.assemble((f"{entry.said.type}{version}", "bold"), (unknown, "red"))
+    version = f" v{row['version']}" if row["version"] > 1 else ""
+    unknown = "\nthis release cannot read it: upgrade to replay the case to its end" if "unknown" in row else ""
+    return Text.assemble((f"{row['type']}{version}", "bold"), (unknown, "red"))
 
 
-def _verdict(replayed: Replayed, case: Case, entry: Entry) -> Text:
-    said = entry.registration
-    if is_sealed_again(entry):
-        again = successor(entry, case.known)
-        came = f"as no. {replayed.place(again)}" if again else "not yet"
+def _verdict(row: dict[str, Any], *, one: bool) -> Text:
+    if "sealed_again" in row:
+        again = row.get("followed_by")
+        came = f"as no. {_place(again, one=one)}" if again else "not yet"
         return Text.assemble("sealed again for a changed audience, ", came)
-    says = refusal_of(entry, replayed.profile)
-    cited = (f" {each}" for each in (said.code, said.rule) if each)
-    article = Text(f"\n{said.article}" if said.article else "", style="dim")
-    return Text.assemble(said.verdict, *cited, f"\n{says}" if says else "", article)
+    says, article = row.get("sentence"), row.get("article")
+    cited = (f" {row[each]}" for each in ("code", "rule") if row.get(each))
+    dim = Text(f"\n{article}" if article else "", style="dim")
+    return Text.assemble(row["verdict"], *cited, f"\n{says}" if says else "", dim)
+
+
+def _place(row: dict[str, Any], *, one: bool) -> str:
+    """Return the number of a registration, after its partition unless there is *one*; `nrmbus why` takes it."""
+    return str(row["number"]) if one else f"{row['partition']}/{row['number']}"

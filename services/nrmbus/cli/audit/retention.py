@@ -7,10 +7,10 @@ from typing import Any
 import typer
 
 from nrmbus.auditor.history.history import Audited, audited
+from nrmbus.auditor.reports.plain import plain
 from nrmbus.cli.audit.on_record import Asker
 from nrmbus.cli.commands import Commands
 from nrmbus.cli.options import AsJson, BusContext
-from nrmbus.cli.shown import plain
 from nrmbus.wire import times
 
 app = Commands("retention", "Closed cases, and how long the profile keeps them.")

@@ -5,15 +5,15 @@ from typing import Any, Final
 
 from nrmbus.auditor.history.history import Audited, Entry
 from nrmbus.auditor.history.selection import found_event
+from nrmbus.auditor.reports.replayed import row_of
 from nrmbus.auditor.reports.traces import all_spans, cause_of, caused_by, of_trace, spans_of, spans_of_trace, trace_of
 from nrmbus.auditor.reports.waterfall import waterfall
 from nrmbus.auditor.reports.why import Point, Receipt, explain
 from nrmbus.bus.errors import BusError, NoBus
 from nrmbus.bus.folder import BusFolder
+from nrmbus.bus.references import whole
 from nrmbus.cli.audit.on_record import What
-from nrmbus.cli.audit.replay import verified
-from nrmbus.cli.audit.replayed import row_of
-from nrmbus.cli.desk.desks import whole
+from nrmbus.cli.audit.own_reading import verified
 from nrmbus.telemetry.span_file import Span
 from nrmbus.wire import times
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Final
 
@@ -13,15 +13,6 @@ from nrmbus.client import Door, DoorError
 
 START_SECONDS: Final = 20.0
 """Seconds that a desk may take to open, on a bus that was just started or whose desk was just killed."""
-
-LEAST_PREFIX: Final = 8
-"""Number of digits to which a reference may be shortened if they are unambiguous: as many as are shown.
-
-With fewer, a wrong digit would sometimes name another person, who would receive the letter or the report.
-"""
-
-WHOLE: Final = 32
-_HEX: Final = frozenset("0123456789abcdef")
 
 
 @asynccontextmanager
@@ -67,25 +58,6 @@ def sentence_of(folder: BusFolder, agency: str, error: DoorError) -> str:
         where = f"look at {log}, or start it with {how}" if folder.is_held else f"start it with {how}"
         return f"The desk of {agency} does not answer: {where}"
     return f"{error.code}: {error}"
-
-
-def whole(ref: str, known: Iterable[str], option: str = "--case") -> str:
-    """Return the whole reference among the *known* ones that begins with *ref*.
-
-    Raises:
-        BusError: *ref* is no reference, or fits none or several; the message names the *option*.
-    """
-    if not LEAST_PREFIX <= len(ref) <= WHOLE or not _HEX.issuperset(ref):
-        raise BusError(f"{option} takes a reference: {WHOLE} hexadecimal digits, or the first {LEAST_PREFIX} or more.")
-    found = {each for each in known if each.startswith(ref)}
-    if len(found) == 1:
-        return found.pop()
-    what = (
-        "More than one reference here begins with these digits: give more digits"
-        if found
-        else "Nothing here has this reference"
-    )
-    raise BusError(f"{what}; nrmbus inbox AGENCY and nrmbus replay show the references ({option}).")
 
 
 async def known_cases(door: Door) -> list[str]:

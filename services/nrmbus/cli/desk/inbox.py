@@ -11,9 +11,10 @@ from rich.console import Console
 from rich.text import Text
 
 from nrmbus.bus.folder import BusFolder
+from nrmbus.bus.references import whole
 from nrmbus.cli.actor import number_at
 from nrmbus.cli.commands import Commands
-from nrmbus.cli.desk.desks import door_of, known_cases, sentence_of, whole
+from nrmbus.cli.desk.desks import door_of, known_cases, sentence_of
 from nrmbus.cli.options import BusContext, OnlyCase
 from nrmbus.cli.shown import numbered_table
 from nrmbus.client import Door, DoorError

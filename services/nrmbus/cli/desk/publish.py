@@ -9,8 +9,9 @@ import typer
 
 from nrmbus.bus.errors import BusError
 from nrmbus.bus.folder import BusFolder
+from nrmbus.bus.references import WHOLE, whole
 from nrmbus.cli.commands import Commands
-from nrmbus.cli.desk.desks import WHOLE, door_of, known_cases, known_refs, whole
+from nrmbus.cli.desk.desks import door_of, known_cases, known_refs
 from nrmbus.cli.desk.documents import object_in
 from nrmbus.cli.options import BusContext
 from nrmbus.client import Door, DoorError

@@ -1,6 +1,6 @@
 """The history of cases as one HTML document that loads nothing: to look at, to send, to print."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 
 from markupsafe import Markup
@@ -13,13 +13,19 @@ from nrmbus.auditor.web.pages.words import Words
 
 
 def document(
-    seen: Audited, subjects: Sequence[str], chosen: Selection, *, as_of: datetime | None, now: datetime
-) -> str:
-    """Return the document of what is *chosen* of *subjects*, as known at *as_of*; equal histories give equal documents."""
+    seen: Audited, subjects: Iterable[str], chosen: Selection, *, as_of: datetime | None, now: datetime
+) -> Iterator[str]:
+    """Yield, piece by piece, the document of what is *chosen* of *subjects*, as known at *as_of*.
+
+    A piece may be empty: the caller can do other work after each. Equal histories give equal documents.
+    """
     words = Words("en", seen.rules.profile.zone)
-    views = [shown.case(seen, each, words, step=None, as_of=as_of, now=now, chosen=chosen) for each in subjects]
+    views = []
+    for each in subjects:
+        views.append(shown.case(seen, each, words, step=None, as_of=as_of, now=now, chosen=chosen))
+        yield ""
     template = environment(one=seen.partitions == 1, links=False).get_template("document.html.j2")
-    return template.render(
+    yield from template.generate(
         t=words,
         css=Markup(static("page.css")),  # noqa: S704 - a file of this package
         bus=seen.directory.bus,

@@ -16,7 +16,8 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from nrmbus.auditor.reports.waterfall import WATERFALL_CSS
-from nrmbus.auditor.web.access_log import PURPOSES, NotOnRecordError, OnRecord, Question
+from nrmbus.auditor.web.access_log import NotOnRecordError, OnRecord, Question
+from nrmbus.auditor.web.names import PURPOSES
 from nrmbus.auditor.web.pages.answers import Answers, Missing, Opened, Shown
 from nrmbus.auditor.web.pages.rendering import environment, place_of, static
 from nrmbus.auditor.web.pages.visit import Visit, comes_from, form_of, inside, same_origin

@@ -1,0 +1,61 @@
+"""Reading of the history by a command itself: for commands that the auditor cannot answer, and off the record."""
+
+import asyncio
+import gc
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from nrmbus.auditor.history.history import Audited, audited
+from nrmbus.auditor.history.selection import time_of
+from nrmbus.auditor.web.queries import MistypedQuery, find, finished, read_query
+from nrmbus.bus.errors import BusError
+from nrmbus.bus.folder import BusFolder
+from nrmbus.cli.audit.on_record import What, read_at_the_operator
+
+
+def verified(folder: BusFolder) -> Audited:
+    """Return the whole history of the bus in *folder*; raises as `nrmbus.auditor.history.history.audited`, and `read_at_the_operator`."""
+    read_at_the_operator(folder)
+    gc.disable()  # all of it is kept: looking through it for garbage would take a third of the time
+    try:
+        with progress() as told:
+            return asyncio.run(audited(folder, progress=told))
+    finally:
+        gc.enable()
+
+
+@contextmanager
+def progress() -> Iterator[Callable[[int, int], None] | None]:
+    """Show a progress bar on standard error; nothing if that is no terminal."""
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield None
+        return
+    columns = (TextColumn("verifying"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, transient=True) as bar:
+        task = bar.add_task("verifying", total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+def answered(
+    folder: BusFolder, query: dict[str, Any], record: Callable[[What, str | None, str | None], object]
+) -> dict[str, Any]:
+    """Return the answer to *query* from the history that this command reads, once *record* has its subject: what, case, event.
+
+    Raises:
+        BusError: as `verified`, or nothing is found; *record* has the search then.
+    """
+    seen = verified(folder)
+    try:
+        found = find(read_query(query), seen, time_of(folder, seen.history))
+    except MistypedQuery:
+        raise
+    except BusError:
+        record("search", None, None)
+        raise
+    record(found.what, found.case, found.event)
+    return finished(found.steps)
