@@ -2,16 +2,20 @@
 
 import asyncio
 import sys
+from concurrent.futures import Future
 from typing import Any
 
 import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import ProducerFenced
 from aiokafka.structs import OffsetAndMetadata
+from confluent_kafka import KafkaError, KafkaException
+from confluent_kafka.admin import AdminClient
 
 from brokers import Broker
+from nrmbus.bus.errors import KafkaFailed
 from nrmbus.bus.kafka import clients
-from nrmbus.bus.kafka.clients import SETTINGS, settings
+from nrmbus.bus.kafka.clients import SETTINGS, Administration, settings
 from patience import PATIENCE, eventually
 
 CASES = TopicPartition("nrm.cases", 0)
@@ -158,3 +162,64 @@ async def test_nothing_is_committed_unasked(bootstrap: str) -> None:
         assert await consumer.committed(position) is None
         await consumer.commit({position: OffsetAndMetadata(1, "")})
         assert await consumer.committed(position) == 1
+
+
+class TestAdministration:
+    """An administrator's request is made again while a broker that went away is still named by the others."""
+
+    @pytest.fixture
+    def brokers(self, bootstrap: str) -> Administration:
+        """An administrator's client at a broker that runs."""
+        return Administration(bootstrap)
+
+    @pytest.mark.broker
+    def test_unanswered_requests_are_made_again_with_another_client(self, brokers: Administration) -> None:
+        """Given no answer twice, when a broker answers the third time, then this is the answer."""
+        clients_asked: list[object] = []
+
+        def call(client: AdminClient) -> list[Future[str]]:
+            clients_asked.append(client)
+            return [failed(KafkaError._TIMED_OUT) if len(clients_asked) < 3 else done("made")]
+
+        assert brokers.answers(call) == ["made"]
+        assert len(set(map(id, clients_asked))) == 3
+
+    @pytest.mark.broker
+    def test_a_refusal_is_final(self, brokers: Administration) -> None:
+        """Given a refusal, when a request is answered, then it is not made again, and the message has Kafka's name of it."""
+        calls: list[object] = []
+
+        def call(client: AdminClient) -> list[Future[str]]:
+            calls.append(client)
+            return [done("made"), failed(KafkaError.TOPIC_ALREADY_EXISTS)]
+
+        with pytest.raises(KafkaFailed, match="TOPIC_ALREADY_EXISTS"):
+            brokers.answers(call)
+        assert len(calls) == 1
+        assert brokers.answers(call, unless=frozenset({"TOPIC_ALREADY_EXISTS"})) == ["made", None]
+
+    def test_nobody_waits_for_a_bus_that_is_away(self) -> None:
+        """Given a host where nothing listens, when a request gets no answer, then it fails, once the client has looked for a broker."""
+        calls: list[object] = []
+
+        def call(client: AdminClient) -> list[Future[str]]:
+            calls.append(client)
+            return [failed(KafkaError._TRANSPORT)]
+
+        with pytest.raises(KafkaFailed, match="see whether it runs with nrmbus up"):
+            Administration("127.0.0.1:1").answers(call)
+        assert len(calls) == 1
+
+
+def done(answer: str) -> Future[str]:
+    """Return a request that was answered."""
+    future = Future[str]()
+    future.set_result(answer)
+    return future
+
+
+def failed(code: int) -> Future[str]:
+    """Return a request that ended in Kafka's error *code*."""
+    future = Future[str]()
+    future.set_exception(KafkaException(KafkaError(code)))
+    return future

@@ -44,6 +44,7 @@ class LiveHistory:
         self._history = History(directory)
         self._rules: tuple[int, Rules] | None = None
         self._reader: TopicReader | None = None
+        self._asking: TopicReader | None = None
         self._stack = AsyncExitStack()
         self._turn = asyncio.Lock()
         self.trouble: HistoryError | None = None
@@ -62,7 +63,7 @@ class LiveHistory:
         """
         async with self._turn:
             reader = await self._begun()
-            ends = await reader.ends(self._cases)
+            ends = await self._ends()
             while self.trouble is None and not await reader.passed(ends):
                 await self._read(reader)
             self._look_for_missing()
@@ -90,6 +91,12 @@ class LiveHistory:
             reader.join(dict.fromkeys(self._cases, 0))
             self._reader = reader
         return self._reader
+
+    async def _ends(self) -> dict[TopicPartition, int]:
+        """Return where the topic ends now, by a connection that no fetch occupies: a broker answers a connection in order."""
+        if self._asking is None:
+            self._asking = await self._stack.enter_async_context(TopicReader(self._where, f"{NAME}-ends"))
+        return await self._asking.ends(self._cases)
 
     async def _read(self, reader: TopicReader) -> None:
         since = time.monotonic()

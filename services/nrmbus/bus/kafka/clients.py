@@ -8,7 +8,8 @@ and the certificate to reach the broker with.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Mapping
+import time
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, Literal
@@ -22,6 +23,8 @@ from nrmbus.bus.errors import KafkaFailed
 from nrmbus.bus.reach import Where, reach
 
 if TYPE_CHECKING:
+    from concurrent.futures import Future
+
     from confluent_kafka.admin import AdminClient
 
 without_farewell()
@@ -29,6 +32,21 @@ whatever_was_written()
 
 ANSWER_SECONDS: Final = 10.0
 """Patience for one answer of the broker to an administration client."""
+PATIENCE_SECONDS: Final = 60.0
+"""Patience for a cluster of which a broker has just gone away: a change of the controller, on a busy machine."""
+_NOTICE_SECONDS: Final = 2.0
+_UNANSWERED: Final = frozenset(
+    {
+        "no answer",
+        "_TIMED_OUT",
+        "_TIMED_OUT_QUEUE",
+        "_TRANSPORT",
+        "_ALL_BROKERS_DOWN",
+        "NOT_CONTROLLER",
+        "REQUEST_TIMED_OUT",
+    }
+)
+"""Reasons after which another broker, or the next controller, may answer."""
 
 Kind = Literal["every", "reader", "watcher", "registrar", "desk", "producer", "shard"]
 
@@ -180,21 +198,67 @@ async def reading_past(
         await consumer.stop()
 
 
-def answered(futures: Iterable[Any]) -> list[Any]:
-    """Return the broker's answers to calls of an administration client.
+class Administration:
+    """An administrator's requests to the brokers at *where*: topics, settings, rights. Blocking; never in a service's data path."""
 
-    Raises:
-        KafkaFailed: the broker did not answer one, or refused.
-    """
+    def __init__(self, where: Where) -> None:
+        self._where = where
+        self.client: AdminClient = admin(where)
+        """The client of the moment; another one after a request without an answer."""
+
+    def answers(
+        self, call: "Callable[[AdminClient], Iterable[Future[Any]]]", *, unless: frozenset[str] = frozenset()
+    ) -> list[Any]:
+        """Return the brokers' answers to *call*, which makes idempotent requests with the client that it is given.
+
+        The answer to a request that failed for one of the Kafka errors named in *unless* is None.
+
+        A broker that has just gone away is still named by the others, and a client waits for it in vain. So unanswered
+        requests are made again with a new client, as long as any broker answers, for up to `PATIENCE_SECONDS`.
+
+        Raises:
+            KafkaFailed: no broker answered in time, or one refused.
+        """
+        until = time.monotonic() + PATIENCE_SECONDS
+        while True:
+            found = self.attempt(call)
+            reason = next((why for _, why in found if why and why not in unless), "")
+            if not reason:
+                return [answer for answer, _ in found]
+            if reason not in _UNANSWERED or time.monotonic() > until or not self._any_broker_answers():
+                raise KafkaFailed(
+                    f"The broker did not do what was asked ({reason}): see whether it runs with nrmbus up"
+                )
+
+    def attempt(self, call: "Callable[[AdminClient], Iterable[Future[Any]]]") -> list[tuple[Any, str]]:
+        """Return each answer to *call* with ``""``, or None with the name of Kafka's error; a failure has a new client made.
+
+        A client that once heard "no such topic", or which broker is the controller, goes on saying so from memory.
+        """
+        found = [_answer(future) for future in call(self.client)]
+        if any(reason for _, reason in found):
+            self.client = admin(self._where)
+        return found
+
+    def _any_broker_answers(self) -> bool:
+        from confluent_kafka import KafkaException  # noqa: PLC0415 - see `admin`
+
+        try:
+            return bool(self.client.list_topics(timeout=_NOTICE_SECONDS).brokers)
+        except KafkaException:
+            return False
+
+
+def _answer(future: "Future[Any]") -> tuple[Any, str]:
+    """Return the answer, or None and the name of what Kafka or its client said instead."""
     from confluent_kafka import KafkaException  # noqa: PLC0415 - see `admin`
 
     try:
-        return [future.result(ANSWER_SECONDS) for future in futures]
-    except (KafkaException, TimeoutError) as error:
-        reason = error.args[0].name() if isinstance(error, KafkaException) else "no answer"
-        raise KafkaFailed(
-            f"The broker did not do what was asked ({reason}): see whether it runs with nrmbus up"
-        ) from None
+        return future.result(ANSWER_SECONDS), ""
+    except KafkaException as error:
+        return None, str(error.args[0].name())
+    except TimeoutError:
+        return None, "no answer"
 
 
 def admin(where: Where) -> "AdminClient":

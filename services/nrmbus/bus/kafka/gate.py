@@ -11,20 +11,17 @@ from collections.abc import Iterable, Mapping
 from contextlib import AbstractContextManager
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
+from typing import Any, Final, Literal, NamedTuple
 
 from nrmbus.bus.errors import KafkaFailed
 from nrmbus.bus.folder import BusFolder, locked
-from nrmbus.bus.kafka import client_metrics, clients, quotas
-from nrmbus.bus.kafka.clients import ANSWER_SECONDS, answered
+from nrmbus.bus.kafka import client_metrics, quotas
+from nrmbus.bus.kafka.clients import ANSWER_SECONDS, Administration
 from nrmbus.bus.kafka.declarations import Declaration, load_declarations
 from nrmbus.bus.kafka.entitlements import Entitlement, Kind, entitlements
 from nrmbus.bus.pki.authority import OF_THE_OPERATOR, Authority
 from nrmbus.bus.pki.certificate import now
 from nrmbus.wire.ids import AGENCY_ID
-
-if TYPE_CHECKING:
-    from confluent_kafka.admin import AdminClient
 
 SERVICES_WITHOUT_QUOTA: Final = frozenset({"registrar", "timekeeper", "auditor", "statistics"})
 """The bus's own: all of its traffic is theirs."""
@@ -57,7 +54,7 @@ class Gate:
     def __init__(self, folder: BusFolder) -> None:
         self._folder = folder
         self._authority = Authority(folder)
-        self._client: AdminClient | None = None  # one a call: the broker may be elsewhere, the certificate another
+        self._client: Administration | None = None  # one a call: the broker may be elsewhere, the certificate another
         self._kept = now()
         """When ended certificates were last looked for."""
 
@@ -207,9 +204,9 @@ class Gate:
         """Hold the lock for setting rights: a concurrent run that began before a certificate was issued would take its rights away."""
         return locked(self._folder.keys / "gate.lock")
 
-    def _admin(self) -> "AdminClient":
+    def _brokers(self) -> Administration:
         if self._client is None:
-            self._client = clients.admin(self._folder.as_operator)
+            self._client = Administration(self._folder.as_operator)
         return self._client
 
     def _keep_denied(self) -> None:
@@ -238,21 +235,21 @@ class Gate:
         kind, pattern = admin.ResourceType.ANY, admin.ResourcePatternType.ANY
         operation, permission = admin.AclOperation.ANY, admin.AclPermissionType.ANY
         everything = admin.AclBindingFilter(kind, any_, pattern, any_, any_, operation, permission)
-        return frozenset(map(_rule, answered([self._admin().describe_acls(everything)])[0]))
+        return frozenset(map(_rule, self._brokers().answers(lambda client: [client.describe_acls(everything)])[0]))
 
     def _add(self, wanted: Iterable[Rule]) -> None:
         from confluent_kafka.admin import AclBinding  # noqa: PLC0415 - see clients.admin
 
         bindings = [AclBinding(*_binding(rule)) for rule in sorted(wanted)]
         if bindings:
-            answered(self._admin().create_acls(bindings).values())
+            self._brokers().answers(lambda client: client.create_acls(bindings).values())
 
     def _remove(self, unwanted: Iterable[Rule]) -> None:
         from confluent_kafka.admin import AclBindingFilter  # noqa: PLC0415 - see clients.admin
 
         filters = [AclBindingFilter(*_binding(rule)) for rule in sorted(unwanted)]
         if filters:
-            answered(self._admin().delete_acls(filters).values())
+            self._brokers().answers(lambda client: client.delete_acls(filters).values())
 
 
 def rules(due: Iterable[Entitlement], standing: Mapping[str, tuple[str, ...]]) -> frozenset[Rule]:

@@ -7,21 +7,16 @@ records.
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Literal
+from typing import Final, Literal
 
 from nrmbus.bus.errors import KafkaFailed
-from nrmbus.bus.kafka import clients
-from nrmbus.bus.kafka.clients import ANSWER_SECONDS, answered
+from nrmbus.bus.kafka.clients import ANSWER_SECONDS, PATIENCE_SECONDS, Administration
 from nrmbus.bus.kafka.declarations import Declaration, load_declarations
 from nrmbus.bus.reach import Where
 
-if TYPE_CHECKING:
-    from confluent_kafka.admin import AdminClient
-
 __all__ = ["Declaration", "Drift", "apply", "check", "docs", "load_declarations"]
 
-USABLE_SECONDS: Final = 20.0
-"""Patience until a new topic can be written and read."""
+_EXISTS: Final = frozenset({"TOPIC_ALREADY_EXISTS"})
 _RETENTION: Final = "retention.ms"
 _SET_ON_TOPIC: Final = "DYNAMIC_TOPIC_CONFIG"
 
@@ -168,7 +163,7 @@ class _Broker:
 
     def __init__(self, where: Where) -> None:
         self._where = where
-        self._admin: AdminClient = clients.admin(where)
+        self._brokers = Administration(where)
 
     def drift(self, wanted: Mapping[str, _Topic]) -> tuple[Drift, ...]:
         found = self._partitions()
@@ -188,7 +183,7 @@ class _Broker:
         from confluent_kafka import KafkaException  # noqa: PLC0415 - see clients.admin
 
         try:
-            topics = self._admin.list_topics(timeout=ANSWER_SECONDS).topics
+            topics = self._brokers.client.list_topics(timeout=ANSWER_SECONDS).topics
         except KafkaException:
             raise KafkaFailed(
                 f"No broker answers at {self._where}: start one with nrmbus up, or set another's cluster as deploy/README.md says"
@@ -203,25 +198,20 @@ class _Broker:
         if not resources:
             return {}
         own = ConfigSource[_SET_ON_TOPIC].value
-        asked = self._admin.describe_configs(resources)
+        found = self._brokers.answers(lambda client: client.describe_configs(resources).values())
         return {
             resource.name: {key: (entry.value, entry.source == own) for key, entry in answer.items()}
-            for resource, answer in zip(asked, answered(asked.values()), strict=True)
+            for resource, answer in zip(resources, found, strict=True)
         }
 
     def make(self, topics: Iterable[_Topic]) -> None:
-        from confluent_kafka import KafkaError  # noqa: PLC0415 - see clients.admin
         from confluent_kafka.admin import NewTopic  # noqa: PLC0415 - see clients.admin
 
         # -1: as many replicas as the broker's default says, one here, three on a cluster.
         new = [NewTopic(each.name, each.partitions, -1, config=dict(each.settings)) for each in topics]
-        if not new:
-            return
-        for future in self._admin.create_topics(new).values():
-            error = future.exception(ANSWER_SECONDS)
-            exists = error is not None and error.args and error.args[0].code() == KafkaError.TOPIC_ALREADY_EXISTS
-            if not exists:  # somebody else was faster, and made it from the same files
-                answered([future])
+        if new:
+            # If somebody else was faster, the topic was made from the same files.
+            self._brokers.answers(lambda client: client.create_topics(new).values(), unless=_EXISTS)
 
     def set(self, drift: Iterable[Drift]) -> None:
         from confluent_kafka.admin import AlterConfigOpType, ConfigEntry, ConfigResource  # noqa: PLC0415 - see clients.admin
@@ -236,25 +226,21 @@ class _Broker:
             for topic, entries in changes.items()
         ]
         if resources:
-            answered(self._admin.incremental_alter_configs(resources).values())
+            self._brokers.answers(lambda client: client.incremental_alter_configs(resources).values())
 
     def wait_usable(self, topics: Iterable[_Topic]) -> None:
         """Wait until each partition's leader knows its end: before that, a first write or read is an error."""
-        from confluent_kafka import KafkaException, TopicPartition  # noqa: PLC0415 - see clients.admin
+        from confluent_kafka import TopicPartition  # noqa: PLC0415 - see clients.admin
         from confluent_kafka.admin import OffsetSpec  # noqa: PLC0415 - see clients.admin
 
         waiting = [TopicPartition(each.name, number) for each in topics for number in range(each.partitions)]
         latest: OffsetSpec = OffsetSpec.latest()  # type: ignore[no-untyped-call]
-        until = time.monotonic() + USABLE_SECONDS
+        until = time.monotonic() + PATIENCE_SECONDS
         while waiting:
-            still, reasons = [], set()
-            for partition, future in self._admin.list_offsets(dict.fromkeys(waiting, latest)).items():
-                try:
-                    future.result(ANSWER_SECONDS)
-                except (KafkaException, TimeoutError) as error:
-                    still.append(partition)
-                    reasons.add(_reason(error))
-            waiting = still
+            asked = dict.fromkeys(waiting, latest)
+            found = self._brokers.attempt(lambda client, asked=asked: client.list_offsets(asked).values())  # type: ignore[misc]
+            reasons = {reason for _, reason in found if reason}
+            waiting = [partition for partition, (_, reason) in zip(waiting, found, strict=True) if reason]
             if waiting and time.monotonic() > until:
                 raise KafkaFailed(
                     f"{len(waiting)} partitions cannot be used yet ({', '.join(sorted(reasons))}): "
@@ -262,13 +248,6 @@ class _Broker:
                 )
             if waiting:
                 time.sleep(0.05)
-                # A client that once heard "no such topic" goes on saying so from memory: the next round asks afresh.
-                self._admin = clients.admin(self._where)
-
-
-def _reason(error: Exception) -> str:
-    """Return the name of Kafka's error, which repeats nothing of a record."""
-    return str(error.args[0].name()) if error.args and hasattr(error.args[0], "name") else "no answer"
 
 
 def _setting_drift(topic: str, declared: Mapping[str, str], found: Mapping[str, tuple[str, bool]]) -> list[Drift]:
