@@ -29,8 +29,9 @@ A, B = "admitter-a", "admitter-b"
 _RUN = f"""
 import sys
 from datetime import timedelta
+from nrmbus.desk import addresses
 from nrmbus.desk.keys import certificate, rotation
-certificate.LOOK_SECONDS = rotation.LOOK_SECONDS = {LOOK}
+addresses.LOOK_SECONDS = certificate.LOOK_SECONDS = rotation.LOOK_SECONDS = {LOOK}
 if "rotates" in sys.argv:
     sys.argv.remove("rotates")
     ends = rotation.Rotating._ends

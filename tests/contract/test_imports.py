@@ -45,7 +45,7 @@ FLOORS: dict[str, tuple[str, ...]] = {
         "keys letters witness",
         "outbox",
         "desk",
-        "erasure relay",
+        "addresses erasure relay",
         "access",
         "http inbox",
         "app",

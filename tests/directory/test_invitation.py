@@ -9,7 +9,7 @@ from typer import BadParameter
 
 from hostile import bounded
 from nrmbus.bus.errors import BusError, NoBus
-from nrmbus.bus.folder import BusFolder
+from nrmbus.bus.folder import BusFolder, Listening
 from nrmbus.cli.audit.on_record import asked
 from nrmbus.cli.membership import agency, invitation
 from nrmbus.cli.operate import up
@@ -57,6 +57,17 @@ def test_a_joined_machine_knows_the_same_bus_and_trusts_the_same_operator(
     assert fingerprint in told
     assert fingerprint in capsys.readouterr().out
     assert len(fingerprint.replace(" ", "")) == 32
+
+
+def test_an_invitation_names_every_address(operator: BusFolder, tmp_path: Path) -> None:
+    """Given a bus that listens at two addresses, when a machine is invited, then it knows both; it forgets an older list."""
+    operator.listen(Listening(("bus.example.org:9093", "10.0.0.5:9094")))
+    file, joined = tmp_path / "bus.invitation.json", BusFolder(tmp_path / "ngo-b")
+    invitation.invite(file, data=operator.path)
+    joined.keep_addresses(("old.example.org:9093",))
+    invitation.join(file, data=joined.path)
+
+    assert joined.bootstrap == "bus.example.org:9093,10.0.0.5:9094"
 
 
 ALTERED: dict[str, dict[str, Any]] = {

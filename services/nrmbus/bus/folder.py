@@ -1,6 +1,8 @@
 """Folder of one bus: settings, the broker's data, the agencies' keys and ledgers. Everything is for the owner only.
 
 bus.json                    settings that were fixed when the bus was made
+listen.json                 addresses for other machines, as nrmbus up --listen set them
+addresses.json              on another machine: the newest list of them that the operator signed
 kafka/                      the embedded broker's data
 keys/operator.seed          the operator's key, which signs the directory
 keys/authority/             the certificate authority's key and register
@@ -29,13 +31,14 @@ from pathlib import Path
 from typing import Any, Final, Self
 
 from nrmbus.bus.errors import BusError, FolderHeld, NoBus
-from nrmbus.bus.reach import Reach, Tls
+from nrmbus.bus.reach import Reach, Tls, is_address
 from nrmbus.wire.ids import AGENCY_ID
 
 PRIVATE_FOLDER: Final = 0o700
 PRIVATE_FILE: Final = 0o600
 BUS_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 """A bus's name on this machine: one folder below `data_home`, and never a way out of it."""
+_TOLD: Final = "addresses.json"
 PLAY: Final = "play-"
 """Prefix of the id of a bus for playing, fixed when the bus is made: only such a bus has a movable clock."""
 
@@ -114,6 +117,16 @@ class BusSettings:
     """HOST:PORT of a foreign cluster, several with commas between; None if the broker is embedded."""
     tls: bool = True
     """True if the broker takes only TLS connections with a certificate; False for plain text without any check."""
+
+
+@dataclass(frozen=True, slots=True)
+class Listening:
+    """Addresses under which other machines reach the embedded broker."""
+
+    addresses: tuple[str, ...] = ()
+    """HOST:PORT each, as agencies use them; none if only this machine reaches it."""
+    forwarded: bool = False
+    """True if a router passes connections for these addresses on, so that the machine itself has others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,6 +246,53 @@ class BusFolder:
             message = f"{self.path / 'bus.json'} cannot be read: restore it from a backup, or choose another folder with --data DIR."
         raise NoBus(message)
 
+    @property
+    def listens(self) -> Listening:
+        """Where other machines reach this bus's own broker.
+
+        Raises:
+            NoBus: the file cannot be read.
+        """
+        path = self.path / "listen.json"
+        try:
+            found = json.loads(path.read_bytes())
+            return Listening(tuple(found["addresses"]), forwarded=found["forwarded"] is True)
+        except FileNotFoundError:
+            return Listening()
+        except (ValueError, KeyError, TypeError):
+            raise NoBus(f"{path} cannot be read: remove it, and say nrmbus up --listen again.") from None
+
+    @property
+    def is_joined(self) -> bool:
+        """True if the folder was made by `nrmbus join`: the operator is on another machine, and only desks run here."""
+        return (self.keys / "operator.pub").exists() and not (self.keys / "operator.seed").exists()
+
+    def listen(self, listens: Listening) -> None:
+        """Have the broker listen for other machines as *listens* says, from its next start on."""
+        write_json(self.path / "listen.json", asdict(listens))
+
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        """Where other machines reach the broker of this bus: HOST:PORT each, none if it serves this machine only."""
+        fixed = self.settings.bootstrap
+        return tuple(fixed.split(",")) if fixed else self.listens.addresses
+
+    def keep_addresses(self, addresses: tuple[str, ...]) -> None:
+        """Keep *addresses*, the newest that the operator signed; this machine's clients try them before the invitation's."""
+        if addresses != self._kept_addresses():
+            write_json(self.path / _TOLD, addresses)
+
+    def forget_addresses(self) -> None:
+        """Forget the kept addresses: a newer invitation has others."""
+        (self.path / _TOLD).unlink(missing_ok=True)
+
+    def _kept_addresses(self) -> tuple[str, ...]:
+        # What cannot be read is written again with the next look of a desk; the invitation's addresses serve meanwhile.
+        with suppress(FileNotFoundError, ValueError):
+            found = json.loads((self.path / _TOLD).read_bytes())
+            return tuple(each for each in found if isinstance(each, str) and is_address(each))
+        return ()
+
     # -- while it runs -----------------------------------------------------------------------------------------------
 
     @property
@@ -243,7 +303,7 @@ class BusFolder:
             NoBus: no bus was made here, or its broker is not running.
         """
         if fixed := self.settings.bootstrap:
-            return fixed
+            return ",".join(dict.fromkeys((*self._kept_addresses(), *fixed.split(","))))
         if self.is_held:  # the file of a killed holder means nothing
             with suppress(FileNotFoundError, ValueError, KeyError):
                 return str(json.loads((self.run / "broker.json").read_bytes())["bootstrap"])

@@ -148,6 +148,7 @@ ENDS_SECONDS: Final = 5.0
 """Limit from the first SIGTERM or SIGINT to the end of the process, whatever is away."""
 IN_ORDER_SECONDS: Final = 3.5
 """Patience for an end in order, before the service is cut off; 0.3 s are usual while the broker answers."""
+_HURRY_SECONDS: Final = 0.5
 BLOCKED_SECONDS: Final = 4.0
 """Limit after which SIGALRM ends a service whose event loop is blocked, so that the service cannot cut itself off."""
 
@@ -237,8 +238,19 @@ class Server(uvicorn.Server):
         signal.raise_signal(sig)
 
     def stop(self) -> None:
-        """End in order. Unlike a signal, which uvicorn raises again when it has served, this lets the caller's exit code count."""
+        """End in order, and cut short what takes longer than `IN_ORDER_SECONDS`; the process goes on.
+
+        Unlike a signal, which uvicorn raises again when it has served, this lets the caller's exit code count.
+        """
         self.should_exit = True
+        if self._loop is not None:
+            self._loop.call_later(IN_ORDER_SECONDS, self._hurry, self._loop)
+
+    def _hurry(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Cancel the application's end, again and again: each of its clients may wait for a broker that is away."""
+        if self._lifespan is not None and not self._lifespan.done():
+            self._lifespan.cancel()
+            loop.call_later(_HURRY_SECONDS, self._hurry, loop)
 
 
 Page = Callable[[str], Awaitable[dict[str, Any] | None]]

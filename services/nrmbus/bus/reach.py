@@ -65,9 +65,19 @@ ADDRESS: Final = f"^{_PLACE}(,{_PLACE})*$"
 """The pattern of a broker's address, HOST:PORT, or of several with commas between."""
 
 
+ONE_ADDRESS: Final = f"^{_PLACE}$"
+"""The pattern of one address, HOST:PORT."""
+
+
 def is_address(bootstrap: str) -> bool:
     """Return whether *bootstrap* has the form of a broker's address, HOST:PORT, or of several with commas between."""
     return re.fullmatch(ADDRESS, bootstrap) is not None
+
+
+def parts(address: str) -> tuple[str, int]:
+    """Return host and port of one *address*, HOST:PORT; an IPv6 host without its brackets."""
+    host, _, port = address.rpartition(":")
+    return host.strip("[]"), int(port)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,9 @@
 """A desk as a process: ``nrmbus run AGENCY``. Inbox, relay, door, directory and clock in one event loop."""
 
 import asyncio
+import itertools
 import json
+import random
 import sqlite3
 import time
 from collections.abc import AsyncIterator, Callable
@@ -9,6 +11,7 @@ from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from typing import Any, Final
 
 from aiokafka import TopicPartition
+from aiokafka.errors import KafkaError
 from faststream import FastStream
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -18,6 +21,8 @@ from nrmbus.bus.errors import BusError
 from nrmbus.bus.folder import AgencyFolder, BusFolder
 from nrmbus.bus.http_server import PORTS, Listening, Server
 from nrmbus.bus.kafka import clients
+from nrmbus.bus.kafka.failures import is_away, sentence_of
+from nrmbus.desk import addresses
 from nrmbus.desk.access.opening import is_reader
 from nrmbus.desk.desk import Desk
 from nrmbus.desk.erasure import rounds
@@ -47,6 +52,8 @@ from nrmbus.wire.names import inbox_of, outbox_of
 RESTART: Final = 70
 """Exit code of a desk that could not go on; the supervisor then starts the desk again."""
 
+LONGEST_PAUSE: Final = 20.0
+"""Seconds between two attempts to reach the broker, at most."""
 STUCK_SECONDS: Final = 15.0
 """Seconds without a handled record, while records wait, after which a desk is not ready."""
 
@@ -113,6 +120,8 @@ class DeskProcess:
         self._went_on = False
         """True once the cases that waited for this release have been let through."""
         self._renewing = Renewing(folder, self.seat) if renews and settings.tls else None
+        self._elsewhere = folder if renews and folder.is_joined else None
+        """The bus's folder if the broker runs on another machine, and may move."""
         self._rotating = Rotating(folder, self.seat) if renews else None
         self.anew = False
         """True if the process ends only to reconnect with another certificate."""
@@ -135,6 +144,11 @@ class DeskProcess:
             self.seat.procedure = procedure_of(self.seat.role)
             await self.desk.load(self._settings)
             await beginnings.look(self.seat, self._where, self._partitions)
+            watched = None
+            if self._elsewhere is not None:
+                watched = await stack.enter_async_context(
+                    addresses.following(self._elsewhere, self._where, self.seat.directory)
+                )
             broker = make_broker(self._where, self.seat.me, self.desk)
             self._inbox = make_inbox(broker, self.desk)
             check_settings(broker, self.seat.me)
@@ -143,7 +157,7 @@ class DeskProcess:
             stack.push_async_callback(producer.stop)
             await stack.enter_async_context(FastStream(broker, logger=None))
             self._relay = Relay(self.desk, through(producer, outbox_of(self.seat.me)))
-            background = asyncio.create_task(self._background(clock, self._relay))
+            background = asyncio.create_task(self._background(clock, self._relay, watched))
             background.add_done_callback(self.ended)
             try:
                 yield
@@ -152,7 +166,9 @@ class DeskProcess:
                 with suppress(asyncio.CancelledError, Exception):
                     await background
 
-    async def _background(self, clock: WallClock | SteppedClock, relay: Relay) -> None:
+    async def _background(
+        self, clock: WallClock | SteppedClock, relay: Relay, watched: addresses.Following | None
+    ) -> None:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(relay.run())
             tasks.create_task(self._reader.follow())
@@ -161,6 +177,8 @@ class DeskProcess:
             tasks.create_task(lost_keys.run(self.seat, self._lost))
             tasks.create_task(follower.run(self.witness, self._where))
             tasks.create_task(rounds.run(self.desk, self._home, self._inbox_is_read))
+            if watched is not None:
+                tasks.create_task(addresses.run(watched, self._begin_anew))
             if self._rotating is not None:
                 tasks.create_task(rotation.run(self._rotating, self._begin_anew))
             if self._renewing is not None:
@@ -312,8 +330,26 @@ async def _run(folder: BusFolder, agency: str, listening: Listening) -> DeskProc
         await ledger.close()
 
 
-def main(folder: BusFolder, agency: str) -> None:
-    """Run the desk of *agency* until SIGTERM.
+def _until_it_ends(folder: BusFolder, agency: str, listening: Listening, notify: Callable[[str], None]) -> DeskProcess:
+    """Run the desk, once a broker answers; on the operator's machine the supervisor starts the desk again instead."""
+    for waited in itertools.count():
+        try:
+            return asyncio.run(_run(folder, agency, listening))
+        except KafkaError as error:
+            if not (folder.is_joined and is_away(error)):
+                raise
+            telemetry.handled("not_available", attempt=waited + 1, error=type(error).__name__)
+            if waited == 0:
+                notify(f"{sentence_of(error)} The desk of {agency} tries again until it does.")
+            time.sleep(min(LONGEST_PAUSE, 2.0**waited) * random.uniform(0.5, 1.0))  # noqa: S311 - spreads the desks
+    raise AssertionError("a desk ends, or is ended")
+
+
+def main(folder: BusFolder, agency: str, notify: Callable[[str], None] = lambda _: None) -> None:
+    """Run the desk of *agency* until SIGTERM; *notify* is called with a sentence when it waits for the broker.
+
+    On a machine of its own a desk outlives hours without a connection, and starts without one: it then tries again until
+    a broker answers, with pauses that differ from desk to desk.
 
     With a new certificate the desk ends in order and begins again in this process, since a connection keeps the
     certificate from its start. The door stays open at the same address, and requests wait meanwhile.
@@ -326,7 +362,7 @@ def main(folder: BusFolder, agency: str) -> None:
     telemetry.set_up(agency, home)
     listening = Listening(home, _port(folder.agency(agency)))
     try:
-        while (ended := asyncio.run(_run(folder, agency, listening))).anew and not ended.failed:
+        while (ended := _until_it_ends(folder, agency, listening, notify)).anew and not ended.failed:
             telemetry.handled("connections_anew")
     except DeskError as error:
         where = "".join(f" ({found.pointer} {found.kind})" for found in error.problems)

@@ -90,8 +90,10 @@ async def _admit(folder: BusFolder, newcomers: Mapping[str, Newcomer], valid_fro
                 directory.add(entry)
                 await producer.send_and_wait(DIRECTORY, value=entry, key=agency.encode(), partition=0)
                 new.append(agency)
-        if new or is_due(directory, utc_time()):
-            await producer.send_and_wait(DIRECTORY, value=operator.head(directory, utc_time()), partition=0)
+        told = directory.head.addresses or () if directory.head else ()
+        if new or is_due(directory, utc_time()) or told != folder.addresses:
+            head = operator.head(directory, utc_time(), folder.addresses)
+            await producer.send_and_wait(DIRECTORY, value=head, partition=0)
     for agency, newcomer in newcomers.items():
         path = folder.agency(agency).agency_json
         if not path.exists():

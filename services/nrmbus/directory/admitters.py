@@ -118,5 +118,5 @@ async def enter(folder: BusFolder, listing: Listing) -> Directory:
         _see_that_heads_stay(directory, listing)
         raw = operator.number(listing.listed, directory)
         directory.add(raw)
-        await publish(folder, [raw, operator.head(directory, utc_time())])
+        await publish(folder, [raw, operator.head(directory, utc_time(), folder.addresses)])
     return directory

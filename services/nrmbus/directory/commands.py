@@ -20,7 +20,7 @@ from nrmbus.directory.entry import CHANGES_KEYS, Contact, Kind
 from nrmbus.directory.errors import DirectoryError
 from nrmbus.directory.fold import RUNNING, SERVICES, TWO
 from nrmbus.directory.heads import utc_time
-from nrmbus.directory.operator import OPERATOR_KEY, Admitter, Identity, Operator, operator_key
+from nrmbus.directory.operator import Admitter, Identity, Operator, operator_key
 from nrmbus.directory.reader import DirectoryReader
 from nrmbus.directory.requests import Disposal, Request, believe, digest, disposed, disposed_cases
 from nrmbus.wire.ids import is_agency
@@ -280,11 +280,6 @@ def is_operator(folder: BusFolder) -> bool:
     return (folder.keys / "operator.seed").exists()
 
 
-def is_joined(folder: BusFolder) -> bool:
-    """Return whether the folder was made by `nrmbus join`: the operator is on another machine, and only desks run here."""
-    return (folder.keys / OPERATOR_KEY).exists() and not is_operator(folder)
-
-
 def is_complete(request: Request) -> bool:
     """Return whether only the operator's number is missing."""
     return request.entry.kind == "confirmed" or len(request.entry.admitted) >= TWO
@@ -311,7 +306,7 @@ async def _enter(folder: BusFolder, request: Request) -> Request:
     await asyncio.to_thread(topics.apply, folder.as_operator, everybody, settings.partitions, play=settings.play)
     waits = entry.valid_from - await time_of(folder, folder.as_operator) if entry.kind == "lost" else timedelta()
     issued = await asyncio.to_thread(_at_the_gate, folder, request, max(waits, timedelta()))
-    await publish(folder, [raw, operator.head(directory, utc_time())])
+    await publish(folder, [raw, operator.head(directory, utc_time(), folder.addresses)])
     came = operator.vouched(directory.bus, entry.agency, *issued) if issued else ()
     return request.having(entry, *came)
 
@@ -346,5 +341,5 @@ async def sign_head(folder: BusFolder) -> Directory:
     """Sign how far the directory goes now, as the operator does every hour; the directory."""
     async with numbering(folder):
         directory = await read_directory(folder)
-        await publish(folder, [operator_of(folder).head(directory, utc_time())])
+        await publish(folder, [operator_of(folder).head(directory, utc_time(), folder.addresses)])
     return directory

@@ -52,13 +52,13 @@ class Invitation(Carried):
 
     @classmethod
     def to(cls, folder: BusFolder, bootstrap: str | None = None) -> Self:
-        """Invite to the bus of *folder*; its broker is met at *bootstrap*, else where it is met from here.
+        """Invite to the bus of *folder*; its broker is met at *bootstrap*, else where other machines reach it, or this one.
 
         Raises:
             NoBus: no bus was made here, or its broker is not running.
             DirectoryError: ``operator_key_missing``, ``invitation_malformed`` for an address that is none (`is_address`).
         """
-        known = asdict(folder.settings) | {"bootstrap": bootstrap or folder.bootstrap}
+        known = asdict(folder.settings) | {"bootstrap": bootstrap or ",".join(folder.addresses) or folder.bootstrap}
         return cls.parsed(json.dumps(known | {"operator": operator_key(folder.path).public.hex()}))
 
     def accept(self, folder: BusFolder, fingerprint: str | None = None) -> bool:
@@ -82,6 +82,7 @@ class Invitation(Carried):
         make_private(folder.keys)
         write_private(folder.keys / OPERATOR_KEY, self.operator.encode() + b"\n")
         write_json(folder.path / "bus.json", asdict(self.settings))
+        folder.forget_addresses()
         return was
 
 

@@ -319,9 +319,15 @@ class Operator:
             self._here = Admitter.here(self.home)  # opening keys that are under a passphrase takes a while
         return tuple(each for each in self._here if each.key.kid in known)[:TWO]
 
-    def head(self, directory: Directory, time: datetime) -> bytes:
-        """Return a head over *directory*, signed at *time* by the wall clock."""
-        head = Head(bus=directory.bus, number=directory.number, digest=directory.digest, time=time)
+    def head(self, directory: Directory, time: datetime, addresses: tuple[str, ...] = ()) -> bytes:
+        """Return a head over *directory*, signed at *time* by the wall clock, with the *addresses* of the broker for agencies."""
+        head = Head(
+            bus=directory.bus,
+            number=directory.number,
+            digest=directory.digest,
+            time=time,
+            addresses=addresses or None,
+        )
         return statement.sign("directory-head", body_of(head), self._head)
 
     def entry(

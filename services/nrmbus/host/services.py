@@ -42,7 +42,7 @@ def run_service(name: str, folder: BusFolder, notify: Callable[[str], None] = la
         elif name in folder.agencies():
             with folder.alone(name):
                 notify(_BEGINS.format(f"The desk of {name}"))
-                importlib.import_module(DESK).main(folder, name)
+                importlib.import_module(DESK).main(folder, name, notify)
         elif folder.agency(name).keys.exists():
             raise NoBus(
                 f"{name} is not on the bus yet, or its keys do not hold yet: nrmbus agency check {name} "

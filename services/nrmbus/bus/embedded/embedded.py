@@ -14,14 +14,13 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import IO, Final
 
-from nrmbus.bus.embedded import jars, ports
+from nrmbus.bus.embedded import jars, listeners, ports
 from nrmbus.bus.embedded.archive import Archive, rehearse
 from nrmbus.bus.errors import KafkaFailed
 from nrmbus.bus.folder import BusFolder, utc_now, write_json
 from nrmbus.bus.kafka import clients
 from nrmbus.bus.kafka.cluster import BROKER_SETTINGS, cluster_id, tls_settings
 from nrmbus.bus.kafka.gate import Gate
-from nrmbus.bus.pki import certificate
 from nrmbus.bus.pki.authority import BROKER, OPERATOR, Authority
 from nrmbus.bus.reach import Tls, Where, piped
 
@@ -133,7 +132,7 @@ class EmbeddedKafka:
     @property
     def is_due(self) -> bool:
         """True if the broker's certificate is due for renewal, which a start does."""
-        return self.folder.settings.tls and certificate.is_due(Tls(self.folder.service(BROKER)), certificate.now())
+        return self.folder.settings.tls and Authority(self.folder).is_due(BROKER, self.folder.service(BROKER))
 
     def start(self) -> str:
         """Start the broker, wait until it answers as this bus's own, and say where: HOST:PORT.
@@ -238,14 +237,18 @@ class EmbeddedKafka:
         broker, controller = own_ports
         settings = self.folder.settings
         name = "SSL" if settings.tls else "PLAINTEXT"
-        listeners = {
+        outside, mine, told = listeners.settings(self.folder.listens, name)
+        own = f"{name}://{ports.HOST}:{broker}"
+        these = {
             **({**tls_settings(settings.bus), **self._own()} if settings.tls else {}),
-            "listeners": f"{name}://{ports.HOST}:{broker},CONTROLLER://{ports.HOST}:{controller}",
+            **outside,
+            "listeners": ",".join([own, f"CONTROLLER://{ports.HOST}:{controller}", *mine]),
+            "advertised.listeners": ",".join([own, *told]),
             "controller.quorum.bootstrap.servers": f"{ports.HOST}:{controller}",
             # Relative to the bus's folder: a comma or an umlaut in its path would not survive a properties file.
             "log.dirs": data,
         }
-        return "".join(f"{key}={value}\n" for key, value in {**BROKER_SETTINGS, **listeners}.items()).encode()
+        return "".join(f"{key}={value}\n" for key, value in {**BROKER_SETTINGS, **these}.items()).encode()
 
     def _own(self) -> dict[str, str]:
         """Return the broker's key and certificate as settings, which Kafka masks wherever it shows settings."""

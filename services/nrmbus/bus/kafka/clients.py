@@ -15,7 +15,9 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka.client import AIOKafkaClient
 from aiokafka.coordinator.assignors.range import RangePartitionAssignor
+from aiokafka.errors import KafkaError
 
 from nrmbus.bus.aiokafka_patches.fast_close import without_farewell
 from nrmbus.bus.aiokafka_patches.tolerant import whatever_was_written
@@ -196,6 +198,19 @@ async def reading_past(
         yield consumer, ends
     finally:
         await consumer.stop()
+
+
+async def anybody_answers(where: Where) -> bool:
+    """Return whether a broker answers a new client at one of the addresses of *where*, with the certificate there."""
+    client = AIOKafkaClient(client_id="nrm-looking", **settings(), **reach(where).settings())
+    try:
+        async with asyncio.timeout(ANSWER_SECONDS):
+            await client.bootstrap()
+    except (KafkaError, OSError, TimeoutError):
+        return False
+    finally:
+        await client.close()
+    return True
 
 
 class Administration:

@@ -95,7 +95,6 @@ def tls_settings(bus: str) -> dict[str, str]:
     return {
         **listener_settings(bus, BROKER, OPERATOR),
         **rights_settings(BROKER, OPERATOR),
-        "listener.security.protocol.map": "SSL:SSL,CONTROLLER:SSL",
         "inter.broker.listener.name": "SSL",
         "ssl.protocol": "TLSv1.3",
         "ssl.keystore.type": "PEM",

@@ -36,6 +36,16 @@ def sentence_of(error: BaseException) -> str | None:
     return None
 
 
+def is_away(error: BaseException) -> bool:
+    """Return whether *error*, of aiokafka, says that no broker answers: another attempt may find one."""
+    from aiokafka import errors  # noqa: PLC0415 - see above
+
+    return isinstance(
+        error,
+        errors.KafkaConnectionError | errors.NodeNotReadyError | errors.KafkaTimeoutError | errors.RequestTimedOutError,
+    )
+
+
 def of_system(error: OSError) -> str | None:
     """Return the sentence for what the operating system refused, or None if *error* is about no file, folder or full disk."""
     if error.errno in _FULL:
@@ -55,13 +65,7 @@ def _of_aiokafka(error: BaseException) -> str | None:
         return _NOT_LET
     if isinstance(error, errors.ClusterAuthorizationFailedError | errors.TransactionalIdAuthorizationFailed):
         return _NOT_LET
-    away = (
-        errors.KafkaConnectionError,
-        errors.NodeNotReadyError,
-        errors.KafkaTimeoutError,
-        errors.RequestTimedOutError,
-    )
-    return _AWAY if isinstance(error, away) else _OTHERWISE.format(type(error).__name__)
+    return _AWAY if is_away(error) else _OTHERWISE.format(type(error).__name__)
 
 
 def _of_confluent(error: BaseException) -> str | None:

@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, suppress
 from datetime import UTC, datetime, timedelta
-from ipaddress import IPv4Address
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, Final
 
@@ -25,7 +25,7 @@ from nrmbus.bus.errors import KeysSealed, NotCertified
 from nrmbus.bus.folder import BusFolder, locked, write_json, write_private
 from nrmbus.bus.pki import certificate
 from nrmbus.bus.pki.certificate import LIFE, now
-from nrmbus.bus.reach import Tls
+from nrmbus.bus.reach import Tls, parts
 from nrmbus.wire.ids import AGENCY_ID, RESERVED_NAMES
 from nrmbus.wire.keys import keyfile
 
@@ -57,6 +57,7 @@ class Authority:
         self._bus = folder.settings.bus
         self._home = folder.keys / "authority"
         self._register = self._home / "issued.json"
+        self._folder = folder
 
     # -- what it certifies -------------------------------------------------------------------------------------------
 
@@ -111,12 +112,23 @@ class Authority:
             NotCertified: *who* is reserved.
         """
         tls = Tls(home)
-        if not certificate.is_due(tls, now()) and tls.key.exists():
+        if not self.is_due(who, home) and tls.key.exists():
             return False
         request = certificate.request(tls)
         issued = self._certify(who, _key_of(request), life) if who in OF_THE_OPERATOR else None
         certificate.keep(tls, issued or self.issue(who, request, life=life), self.brokers_ca)
         return True
+
+    def is_due(self, who: str, home: Path) -> bool:
+        """Return whether *who* needs a new certificate in *home*/tls: by its time, or since the broker has other names now."""
+        tls = Tls(home)
+        lacks_names = who == BROKER and not set(self._brokers_names()) <= certificate.names(tls)
+        return lacks_names or certificate.is_due(tls, now())
+
+    def _brokers_names(self) -> list[str]:
+        return list(
+            dict.fromkeys(["127.0.0.1", "localhost", *(parts(each)[0] for each in self._folder.listens.addresses)])
+        )
 
     # -- who is in good standing -------------------------------------------------------------------------------------
 
@@ -274,9 +286,15 @@ class Authority:
             .add_extension(x509.ExtendedKeyUsage(purposes), critical=False)
         )
         if who == BROKER:
-            here = [x509.IPAddress(IPv4Address("127.0.0.1")), x509.DNSName("localhost")]
-            builder = builder.add_extension(x509.SubjectAlternativeName(here), critical=False)
+            names = map(_general_name, self._brokers_names())
+            builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=False)
         return builder.sign(ca, hashes.SHA256())
+
+
+def _general_name(host: str) -> x509.GeneralName:
+    with suppress(ValueError):
+        return x509.IPAddress(ip_address(host))
+    return x509.DNSName(host)
 
 
 def _time(written: str) -> datetime:

@@ -63,6 +63,16 @@ def ends(tls: Tls) -> datetime | None:
         return None
 
 
+def names(tls: Tls) -> frozenset[str]:
+    """Return the hosts that the certificate names, names and addresses; none without a certificate."""
+    try:
+        found = x509.load_pem_x509_certificate(tls.certificate.read_bytes()).extensions
+        hosts = found.get_extension_for_class(x509.SubjectAlternativeName).value
+    except (FileNotFoundError, ValueError, x509.InvalidVersion, x509.ExtensionNotFound):
+        return frozenset()
+    return frozenset(str(each.value) for each in hosts)
+
+
 def now() -> datetime:
     """Return the wall clock's time, by which certificates live, also on a bus for playing."""
     return datetime.now(UTC)

@@ -10,7 +10,6 @@ from nrmbus.bus.errors import BusError
 from nrmbus.cli.audit.own_reading import verified
 from nrmbus.cli.commands import Commands
 from nrmbus.cli.options import BusContext
-from nrmbus.directory.commands import is_joined
 
 app = Commands("auditor", "The auditor's page: its address, and the users who may sign in.")
 user = Commands("user", "Users who may sign in at the auditor's page.")
@@ -52,7 +51,7 @@ def page(context: BusContext) -> None:
     """Print the address of the page, for a browser on this machine; the bus must be running."""
     folder = context.folder
     folder.bootstrap  # noqa: B018 - raises where no bus is up
-    if is_joined(folder):
+    if folder.is_joined:
         raise BusError("The auditor's page is on the operator's machine: nrmbus auditor page there.")
     try:
         door = json.loads((folder.service("auditor") / "door.json").read_bytes())

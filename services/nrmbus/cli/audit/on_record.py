@@ -352,9 +352,7 @@ def read_at_the_operator(folder: BusFolder) -> None:
     Raises:
         BusError: *folder* was made by `nrmbus join`; the history is read and recorded on the operator's machine.
     """
-    from nrmbus.directory.commands import is_joined  # noqa: PLC0415 - as in `Question.answered`
-
-    if is_joined(folder):
+    if folder.is_joined:
         raise BusError(_ELSEWHERE)
 
 

@@ -23,7 +23,7 @@ def invite(
         str | None,
         typer.Option(
             metavar="HOST:PORT",
-            help="The broker's address for the other machine; separate several by commas. (default: the address used here)",
+            help="The broker's address for the other machine; separate several by commas. (default: those of nrmbus up --listen)",
         ),
     ] = None,
     context: BusContext,
@@ -40,7 +40,7 @@ def invite(
     if is_this_machine(made.bootstrap):
         typer.echo(
             f"Only this machine reaches the broker at {made.bootstrap}, and its address changes with the next nrmbus up; "
-            "nrmbus up --bootstrap serves other machines."
+            "nrmbus up --listen HOST serves other machines."
         )
     typer.echo(f"Fingerprint, to read out: {made.fingerprint}")
 

@@ -28,7 +28,7 @@ from nrmbus.cli.membership.keys import private_keys
 from nrmbus.cli.options import AsJson, BusContext
 from nrmbus.directory import SERVICES, Directory, DirectoryError, epochs, operator_key
 from nrmbus.directory.admission import home_of
-from nrmbus.directory.commands import is_joined, is_operator, reader_of
+from nrmbus.directory.commands import is_operator, reader_of
 from nrmbus.directory.epochs import Ending
 from nrmbus.directory.heads import is_stale, utc_time
 from nrmbus.host.expired_keys import WITHOUT_DESK
@@ -369,7 +369,7 @@ async def _of_the_broker(folder: BusFolder) -> list[Finding]:
                         f"nrmbus doctor --data '{folder.path}', with the key file or the passphrase", serious=False)]  # fmt: skip
     except (KafkaError, BusError, TimeoutError, OSError) as error:
         mend = f"look at {folder.logs}/, or nrmbus up --data '{folder.path}'"
-        if is_joined(folder):
+        if folder.is_joined:
             mend = "ask the operator whether the bus runs, and whether the agency is suspended (nrmbus agency list); if the broker has moved, run nrmbus join with a newer invitation"
         return [Finding("broker", f"The broker at {bootstrap} does not answer ({type(error).__name__}).",
                         "Nothing is sent or received.", mend)]  # fmt: skip

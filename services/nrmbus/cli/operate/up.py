@@ -11,8 +11,9 @@ import typer
 from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
 from nrmbus.bus.embedded.embedded import EmbeddedKafka
+from nrmbus.bus.embedded.listeners import listening
 from nrmbus.bus.errors import NoBus
-from nrmbus.bus.folder import BusFolder
+from nrmbus.bus.folder import BusFolder, Listening
 from nrmbus.bus.kafka.cluster import GUEST, guest_settings
 from nrmbus.bus.pki.authority import Authority
 from nrmbus.cli import health
@@ -20,7 +21,6 @@ from nrmbus.cli.commands import Commands
 from nrmbus.cli.membership.admitting import admitting, newcomers_of
 from nrmbus.cli.membership.keys import KeysContext, Unprotected, unlock
 from nrmbus.cli.options import PLAINTEXT, BusContext, checked_address
-from nrmbus.directory.commands import is_joined
 from nrmbus.host.services import run_service
 from nrmbus.host.supervisor import Supervisor
 from nrmbus.rules import profile_names
@@ -117,6 +117,20 @@ def up(  # noqa: PLR0913 - one each for what may be asked
             "--plaintext", help="With --bootstrap: reach the cluster in plain text; no access rights are enforced."
         ),
     ] = False,
+    listen: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="HOST[:PORT]",
+            help="Serve other machines at this address too, which the bus keeps; give it again for another address, or none to serve this machine only. (PORT: 9093)",
+        ),
+    ] = None,
+    forwarded: Annotated[
+        bool,
+        typer.Option(
+            "--forwarded",
+            help="With --listen: a router passes connections on to this machine, so listen on all of its addresses.",
+        ),
+    ] = False,
     agencies: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="Admit the new agencies of this YAML file."),
@@ -134,9 +148,13 @@ def up(  # noqa: PLR0913 - one each for what may be asked
     checked_address(bootstrap)
     if policy is not None:
         known_policy(policy)
+    cluster = bootstrap or (folder.settings.bootstrap if folder.exists else None)
+    listens = for_others(listen, forwarded=forwarded, cluster=cluster)  # before anything is made
     is_tls = reached_by_tls(bootstrap, tls, plaintext=plaintext, is_new=not folder.exists)
     settings = folder.create(play=play, partitions=partitions, policy=policy, bootstrap=bootstrap, tls=is_tls)
     operators_own(folder)
+    if listens is not None:
+        folder.listen(listens)
     if not settings.tls:
         typer.echo(PLAINTEXT)
     newcomers = newcomers_of(agencies, settings.policy) if agencies else {}
@@ -152,8 +170,30 @@ def up(  # noqa: PLR0913 - one each for what may be asked
     ):
         wait_until_ready(folder, typer.echo)
         typer.echo(f"Bus {settings.bus} is up: folder {folder.path}, Kafka {folder.bootstrap}. Ctrl-C ends it.")
+        if others := folder.listens.addresses:
+            typer.echo(
+                f"Other machines reach Kafka at {', '.join(others)}, with a certificate of this bus only: "
+                "nrmbus invite FILE invites one. Doors and pages stay on this machine."
+            )
         while True:
             signal.pause()
+
+
+def for_others(listen: list[str] | None, *, forwarded: bool, cluster: str | None) -> Listening | None:
+    """Return where the broker listens for other machines, as the options say, or None if they leave it as it was.
+
+    Raises:
+        NoBus: an address does not fit, or the bus uses a *cluster*, whose listeners are its administrators'.
+    """
+    if listen is None:
+        if forwarded:
+            raise NoBus("--forwarded says how --listen HOST[:PORT] is reached: give that too.")
+        return None
+    if cluster:
+        raise NoBus(
+            "--listen is for the bus's own Kafka; this bus uses a cluster, which other machines reach as it is."
+        )
+    return listening([] if listen == ["none"] else listen, forwarded=forwarded)
 
 
 def wait_until_ready(folder: BusFolder, notify: Callable[[str], None]) -> None:
@@ -177,7 +217,7 @@ def operators_own(folder: BusFolder) -> None:
     Raises:
         NoBus: the folder was made by nrmbus join, so only desks may run here.
     """
-    if is_joined(folder):
+    if folder.is_joined:
         raise NoBus(
             "Another machine runs this bus. This machine runs the desk of an admitted agency: nrmbus agency request "
             f"AGENCY --role ROLE, then nrmbus run AGENCY, each with --data '{folder.path}'."

@@ -1,0 +1,84 @@
+"""A desk on its own machine outlives restarts, absences and a move of the broker, and loses nothing meanwhile."""
+
+import asyncio
+import secrets
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+
+import pytest
+
+from cli.own_machine import Apart, apart
+from desk.live import signal_of
+from nrmbus.auditor.history.history import audited
+from nrmbus.bus.embedded import ports
+from nrmbus.bus.folder import BusFolder, Listening
+from nrmbus.client import Door, DoorError
+from nrmbus.directory.admission import read_directory
+from nrmbus.host.supervisor import Supervisor
+from patience import until
+
+pytestmark = pytest.mark.broker
+
+
+@contextmanager
+def bus(folder: BusFolder, *numbers: int) -> Iterator[Supervisor]:
+    """Run the operator's bus, which other machines reach at these ports."""
+    folder.listen(Listening(tuple(f"localhost:{each}" for each in numbers)))
+    with Supervisor(folder) as running:
+        yield running
+
+
+@pytest.fixture
+def operator(tmp_path: Path) -> BusFolder:
+    """The operator's folder, with a bus that does not run yet."""
+    folder = BusFolder(tmp_path / "operator")
+    folder.create(play=False)
+    return folder
+
+
+def ready(one: Apart) -> None:
+    """Wait until its desk handles its inbox."""
+    until("its desk is ready", lambda: asyncio.run(one.health()).get("ready"))
+
+
+async def left(one: Apart) -> str:
+    """Publish a signal while the broker is away; return its event id."""
+    async with Door.of(one.folder.agency(one.name).path) as door:
+        return str((await door.publish(signal_of(secrets.token_hex(16))))["id"])
+
+
+async def verdict(one: Apart, event: str) -> str:
+    """Return the verdict on *event* that its desk knows, or nothing while the desk does not answer."""
+    with suppress(DoorError):
+        async with Door.of(one.folder.agency(one.name).path) as door:
+            return str((await door.event(event)).get("verdict"))
+    return ""
+
+
+def test_a_desk_waits_for_the_bus_and_follows_it(operator: BusFolder, tmp_path: Path) -> None:
+    """Given a machine that starts while the bus is away, when the bus is there, then its desk works; when the bus moves, it follows.
+
+    It knows the new address from the list that the operator signed. What was published while the bus was away is
+    registered, once.
+    """
+    here, there = ports.free_ports(2)
+    with ExitStack() as stack:
+        with bus(operator, here):
+            one = stack.enter_context(apart(operator, tmp_path, "ngo-far", "ngo_outreach"))
+            assert one.folder.bootstrap == f"localhost:{here}"
+        one.start()
+        until("it says what it waits for", lambda: "tries again until" in one.log)
+        with bus(operator, here, there):
+            head = asyncio.run(read_directory(operator)).head
+            assert head is not None
+            assert head.addresses == operator.addresses
+            until("the desk keeps the signed list", lambda: f"localhost:{there}" in one.folder.bootstrap)
+            ready(one)
+        event = asyncio.run(left(one))
+        with bus(operator, there):
+            until("the event is registered", lambda: asyncio.run(verdict(one, event)) == "registered")
+            entries = asyncio.run(audited(operator)).history.entries
+            assert [each.registration.id for each in entries].count(event) == 1
+        assert one.process is not None
+        assert one.process.poll() is None, "it was never started again"
