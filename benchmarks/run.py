@@ -17,6 +17,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Final
 
+import peer
+import sizes
 from certificates import certificates
 from closed import Closed, checking, closed
 from closed_table import lines as closed_lines
@@ -47,6 +49,8 @@ GROWTH: Final = (
 QUESTIONS: Final = (
     "<!-- what `make bench ONLY=questions` measured last -->", "<!-- end of what it measured about questions -->"
 )  # fmt: skip
+SIZES: Final = ("<!-- what `make bench ONLY=sizes` measured last -->", "<!-- end of what it measured about sizes -->")
+PEER: Final = ("<!-- what `make bench ONLY=peer` measured last -->", "<!-- end of what it measured about a peer -->")
 SHARE: Final = 10
 """One referral of the comparison of letters for so many events of a round, since letters take longer."""
 
@@ -171,10 +175,12 @@ def main() -> None:
         "--singles", type=int, default=300, help="events sent one by one, for the latencies (default: 300)"
     )
     parser.add_argument("--publications", type=int, default=400, help="publications at a desk a round (default: 400)")
-    parser.add_argument("--long", action="store_true", help="let a history grow to a million registrations too")
+    parser.add_argument(
+        "--long", action="store_true", help="let a history grow to a million registrations too, and cases to a million"
+    )
     parser.add_argument(
         "--only",
-        choices=("desk", "growth", "questions"),
+        choices=("desk", "growth", "questions", "sizes", "peer"),
         help="measure this alone, and leave the other tables as they are",
     )
     asked = parser.parse_args()
@@ -185,6 +191,10 @@ def main() -> None:
         measure_desk(facts, asked.publications, asked.rounds)
     if asked.only in (None, "growth"):
         measure_growth(facts, (*COUNTS, LONG) if asked.long else COUNTS)
+    if asked.only in (None, "sizes"):
+        measure_sizes(facts, sizes.LONG if asked.long else sizes.SIZES)
+    if asked.only == "peer":
+        measure_peer(facts, asked.events, asked.singles)
     if asked.only:
         return
     with tempfile.TemporaryDirectory(prefix="nrmbus-bench-") as scratch:
@@ -192,11 +202,13 @@ def main() -> None:
         for number in range(asked.rounds):
             announce(f"round {number + 1} of {asked.rounds}: in plain text, the registrar and the bare loop")
             home = Path(scratch) / f"round-{number}"
-            rounds.append(both(home / "plain", asked.events, asked.singles, 0.02))
+            beside = peer.peer if number == 0 and peer.can_run() else None
+            rounds.append(both(home / "plain", asked.events, asked.singles, 0.02, beside))
             announce(f"round {number + 1} of {asked.rounds}: closed, without and with letters")
             closing.append(closed(home / "closed", asked.events, asked.events // SHARE, asked.singles, 0.02))
         written = table(rounds, closing, Path(scratch), asked.events, facts)
     keep((BEGIN, END), [written])
+    keep(PEER, [_dated(facts), "", *peer.lines(rounds[0])])
 
 
 def measure_desk(facts: str, publications: int, rounds: int) -> None:
@@ -227,6 +239,24 @@ def measure_questions(facts: str) -> None:
         f"Ten of each, one after another, after {found.registrations} registrations, on a bus with {len(DESKS)} desks."
     )
     keep(QUESTIONS, [_dated(facts), before, "", *question_lines(found)])
+
+
+def measure_sizes(facts: str, counts: Sequence[int]) -> None:
+    """Measure the cost of an event with so many cases behind it, and keep the table."""
+    announce("the cost of an event as cases grow")
+    with tempfile.TemporaryDirectory(prefix="nrmbus-bench-") as scratch:
+        found = sizes.sizes(Path(scratch) / "sizes", datetime.now(UTC).replace(microsecond=0), counts)
+    keep(SIZES, [_dated(facts), "", *sizes.lines(found)])
+
+
+def measure_peer(facts: str, events: int, singles: int) -> None:
+    """Measure the registrar and Kafka Streams in one round, and keep the table."""
+    found = None
+    if peer.can_run():
+        announce("the registrar, the bare loop and Kafka Streams")
+        with tempfile.TemporaryDirectory(prefix="nrmbus-bench-") as scratch:
+            found = both(Path(scratch) / "plain", events, singles, 0.02, peer.peer)
+    keep(PEER, [_dated(facts), "", *peer.lines(found)])
 
 
 def _dated(facts: str) -> str:

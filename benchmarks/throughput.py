@@ -81,7 +81,7 @@ class Side:
 class Round:
     """The registrar and the bare loop over the same load, each on a bus in plain text; records and bytes out for an event.
 
-    The *floor* is the bare loop that also reads the JSON, verifies and signs once for each event.
+    The *floor* is the bare loop that also reads the JSON, verifies and signs once for each event. A *peer* may come last.
     """
 
     registrar: Side
@@ -89,6 +89,7 @@ class Round:
     floor: Run
     records: float
     bytes: float
+    peer: Side | None = None
 
 
 @contextmanager
@@ -321,13 +322,19 @@ def registered(
         return Side(side, asyncio.run(ways(load.singles, comes, inboxes, every)))
 
 
-def both(home: Path, events: int, singles: int, every: float) -> Round:
-    """Run one round on a fresh broker: *events* at once, then *singles* one by one, through either side."""
+Peer = Callable[
+    [Path, tuple[BusFolder, EmbeddedKafka], Sequence[Mapping[str, Any]], int, Sequence[Submission], float], Side
+]
+"""Runs another side over the same outboxes: how many events wait there, and the single ones that come afterwards."""
+
+
+def both(home: Path, events: int, singles: int, every: float, peer: Peer | None = None) -> Round:
+    """Run one round on a fresh broker: *events* at once, then *singles* one by one, through either side, and a *peer* last."""
     with bus(home) as (folder, kafka):
         admitted(folder)
-        where, load = kafka.bootstrap, events_without_letter(folder, events, 2 * singles)
-        load, rest = Load([], load.counted, load.singles[:singles]), load.singles[singles:]
-        registrar = registered(folder, kafka, load, every)
+        where, load = kafka.bootstrap, events_without_letter(folder, events, 3 * singles)
+        alone = [load.singles[start : start + singles] for start in range(0, 3 * singles, singles)]
+        registrar = registered(folder, kafka, Load([], load.counted, alone[0]), every)
         copies, records, size = plan(where, events + singles)
         admin = clients.admin(where)
         for made in admin.create_topics([NewTopic(topic, 1, 1) for topic in (HISTORY, COPY, FLOOR)]).values():
@@ -339,8 +346,9 @@ def both(home: Path, events: int, singles: int, every: float) -> Round:
         with process(command, home / "bare.log") as pid:
             # It reads the single events too, which are a small part and the same for every event.
             bare = measured(where, "bench", HISTORY, events + singles, (pid, kafka.pid or 0))
-            bare_ways = asyncio.run(ways(rest, lambda _: where, {COPY: where}, every))
-    return Round(registrar, Side(bare, bare_ways), floor, records, size)
+            bare_ways = asyncio.run(ways(alone[1], lambda _: where, {COPY: where}, every))
+        other = peer and peer(home / "peer", (folder, kafka), copies, events + 2 * singles, alone[2], every)
+    return Round(registrar, Side(bare, bare_ways), floor, records, size, other)
 
 
 def _elsewhere(plan: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -13,6 +13,7 @@ from nrmbus.auditor.history.history import rules_of
 from nrmbus.directory import Directory, Identity, Operator
 from nrmbus.play.load import POLICY, Agency, Submission
 from nrmbus.registrar.shard import Shard
+from nrmbus.registrar.spill_file import Scratch
 from nrmbus.rules import Rules
 from nrmbus.wire import ids
 from nrmbus.wire.keys.keys import VerifyKey
@@ -42,9 +43,9 @@ class Town:
             directory.add(entry)
         return cls(BUS, directory, rules_of(directory, POLICY), identities)
 
-    def shard(self) -> Shard:
-        """Return a registrar's one partition that has processed nothing."""
-        return _shard(self.directory, self.rules)
+    def shard(self, scratch: Scratch | None = None) -> Shard:
+        """Return a registrar's one partition that has processed nothing; *scratch* is in memory unless it is given."""
+        return _shard(self.directory, self.rules, scratch)
 
     def agencies(self, cases: int, names: Sequence[str] = tuple(SENDERS), receiver: str = RECEIVER) -> list[Agency]:
         """Return the agencies *names*, each with *cases* new cases, whose people let *receiver* receive them."""
@@ -56,8 +57,10 @@ def shard_of(directory: Directory, policy: str) -> Shard:
     return _shard(directory, rules_of(directory, policy))
 
 
-def _shard(directory: Directory, rules: Rules) -> Shard:
-    return Shard(bus=directory.bus, partition=0, partitions=1, rules=rules, directory=directory, salt=lambda: bytes(16))
+def _shard(directory: Directory, rules: Rules, scratch: Scratch | None = None) -> Shard:
+    return Shard(
+        bus=directory.bus, partition=0, partitions=1, rules=rules, directory=directory, salt=lambda: bytes(16), scratch=scratch
+    )  # fmt: skip
 
 
 def consumed(load: Sequence[Submission]) -> list[Any]:
