@@ -202,9 +202,9 @@ class _Growing:
             out.topic, 0, self._inbox, 0, 0, out.key, out.value, None, 0, 0, tuple(out.all_headers())
         )
         self._inbox += 1
-        work = InboxTransaction(self._desk, arrived)
+        work = InboxTransaction(self._desk, (arrived,))
         await work.begin()
-        if work.heard is not None:
+        if work.take() is not None:
             work.answer(Result())
         await work.end(None)
 
