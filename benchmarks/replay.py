@@ -2,10 +2,11 @@
 
 import asyncio
 import gc
+import itertools
 import json
 import statistics
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Final
@@ -15,17 +16,20 @@ from stages import timed
 from throughput import CASES, SENDERS, bus
 from town import Town
 
-from nrmbus.auditor.history.history import History, HistoryReader, Signatures, fold, rules_of
+from nrmbus.auditor.history.history import History, Signatures, fold, rules_of
+from nrmbus.auditor.history.whole import Task, jobs_for, read_whole
 from nrmbus.bus.kafka import clients, topics
 from nrmbus.directory import Directory
 from nrmbus.play.load import POLICY, stream
 from nrmbus.registrar.records import Coordinates, Out
-from nrmbus.wire import statement
+from nrmbus.wire import transaction
+from nrmbus.wire.committed import committed
 from nrmbus.wire.envelope import decode
-from nrmbus.wire.record import AUDIENCE, REGISTRATION, Record
-from nrmbus.wire.registration import Audience, Registration
+from nrmbus.wire.record import Record
 
 ROUNDS: Final = 3
+TWO: Final = 2
+"""Processes of a replay in several."""
 BATCH: Final = 100
 """Submissions in a transaction: as many as a registrar takes of one outbox."""
 
@@ -67,67 +71,67 @@ async def _bare(bootstrap: str, count: int) -> None:
     assert seen == count
 
 
-async def _replay(bootstrap: str, count: int, directory: Directory, signatures: Signatures) -> None:
-    read, rules = History(directory, signatures=signatures), rules_of(directory, POLICY)
-    async with HistoryReader(bootstrap, 1, read) as reader:
-        await reader.catch_up()
+def _replay(bootstrap: str, count: int, directory: Directory, signatures: Signatures, jobs: int) -> None:
+    rules = rules_of(directory, POLICY)
+    read = read_whole(Task(bootstrap, directory, signatures, rules), 1, jobs=jobs)
     for subject in read.spoken_of():
-        fold(rules, subject, read.facts(subject))
+        read.view(rules, subject)
     assert len(read.entries) == count
 
 
 def steps(directory: Directory, records: Sequence[Record]) -> dict[str, float]:
     """Microseconds a registration on one thread without a broker: what a replay with the last signature alone does."""
     read, rules, count = History(directory, signatures="last"), rules_of(directory, POLICY), len(records)
-    reading, _ = timed(count, lambda: [read.take(each, 0) for each in records])
+    reading = statistics.median(_taken(directory, records) for _ in range(ROUNDS))
+    for each in records:
+        read.take(each, 0)
     folding, _ = timed(count, lambda: [fold(rules, each, read.facts(each)) for each in read.spoken_of()])
-    added = [each.split()[1] for each in records]
-    stating, _ = timed(count, lambda: [_stated(each) for each in added])
-    decoding, said = timed(count, lambda: [decode(each.split()[0]) for each in records])
-    modelling, _ = timed(count, lambda: [each.event() for each in said])
+    building, _ = timed(count, lambda: [committed(each, None) for each in records])
     return {
-        "envelope (headers, base64, digests)": decoding,
-        "event (JSON, models)": modelling,
-        "registration and audience (base64, models)": stating,
-        "the rest of reading: chain, what is kept": reading - decoding - modelling - stating,
+        "registration, attributes, event (JSON, by construction)": building,
+        "digests, chain, what is kept": reading - building,
         "fold (facts, views)": folding,
     }
 
 
-def _stated(added: dict[str, bytes]) -> tuple[Registration, Audience]:
-    body = statement.body_of("registration", added[REGISTRATION])
-    return Registration.model_validate_json(body), Audience.model_validate_json(added[AUDIENCE])
+def _taken(directory: Directory, records: Sequence[Record]) -> float:
+    read = History(directory, signatures="last")
+    took, _ = timed(len(records), lambda: list(map(read.take, records, itertools.repeat(0))))
+    return took
 
 
 def replays(home: Path, now: datetime, count: int = 20_000) -> tuple[dict[str, float], dict[str, float]]:
     """Registrations a second: a bare consumer; a replay with fold that verifies the last signature, and one that verifies all.
 
-    And the `steps` of the one with the last signature, in microseconds.
+    Both in one process, and in two. And the `steps` of the one with the last signature, in microseconds.
     """
     directory, records = history(home / "keys", now, count)
     with bus(home / "bus") as (folder, _):
         bootstrap = folder.bootstrap
         asyncio.run(_make(bootstrap))
         asyncio.run(_write(bootstrap, records))
-        sides: dict[str, Callable[[], Awaitable[None]]] = {
-            "bare": lambda: _bare(bootstrap, count),
-            "last": lambda: _replay(bootstrap, count, directory, "last"),
-            "all": lambda: _replay(bootstrap, count, directory, "all"),
+        assert jobs_for(count, TWO) == TWO, "nothing may fork here"
+        sides: dict[str, Callable[[], None]] = {
+            "bare": lambda: asyncio.run(_bare(bootstrap, count)),
+            "last": lambda: _replay(bootstrap, count, directory, "last", 1),
+            "last, two": lambda: _replay(bootstrap, count, directory, "last", TWO),
+            "all": lambda: _replay(bootstrap, count, directory, "all", 1),
+            "all, two": lambda: _replay(bootstrap, count, directory, "all", TWO),
         }
         took: dict[str, list[float]] = {name: [] for name in sides}
         for _ in range(ROUNDS):
             for name, side in sides.items():
+                transaction.forget()
                 gc.collect()
                 gc.disable()  # on every side, as `nrmbus replay` does: what is read is kept
                 started = time.perf_counter()
-                asyncio.run(_run(side))
+                side()
                 took[name].append(count / (time.perf_counter() - started))
                 gc.enable()
-    return {name: statistics.median(rates) for name, rates in took.items()}, steps(directory, records)
-
-
-async def _run(side: Callable[[], Awaitable[None]]) -> None:
-    await side()
+        gc.disable()
+        parts = steps(directory, records)
+        gc.enable()
+    return {name: statistics.median(rates) for name, rates in took.items()}, parts
 
 
 async def _make(bootstrap: str) -> None:

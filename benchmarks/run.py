@@ -57,7 +57,9 @@ SHARE: Final = 10
 _READ: Final = (
     ("bare", "bare consumer, `json.loads` of the data, no fold", ""),
     ("last", "replay: digests, chain, the registrar's last signature", "≥ 0.4"),
+    ("last, two", "… in two processes", "≥ 0.4"),
     ("all", "replay: every signature, of registrar and senders", ""),
+    ("all, two", "… in two processes", ""),
 )
 
 

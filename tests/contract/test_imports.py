@@ -61,6 +61,7 @@ FLOORS: dict[str, tuple[str, ...]] = {
         "statement",
         "envelope registration",
         "history",
+        "committed",
     ),
 }
 """Folders and files of a wide room, lowest floor first: each may import what is on a lower floor, and nothing of its own."""

@@ -36,6 +36,15 @@ class BusContext:
         return BusFolder(self.data) if self.data else BusFolder.named(self.bus)
 
 
+Jobs = Annotated[
+    int | None,
+    typer.Option(
+        "--jobs",
+        metavar="N",
+        min=1,
+        help="Processes that verify the history, if the command reads it itself. (default: one per processor, for a long one)",
+    ),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 Case = Annotated[
     str, typer.Option("--case", metavar="REF", help="The case: its reference, or the first 8 digits or more.")

@@ -14,7 +14,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Final, Self, TypeVar
 
-from nrmbus.auditor.history.history import History, HistoryReader, rules_of
+from nrmbus.auditor.history.history import History, rules_of
+from nrmbus.auditor.history.reader import HistoryReader
 from nrmbus.bus.clock import BEFORE_ANY_TICK, SteppedClock, tick_clock
 from nrmbus.bus.errors import BusError
 from nrmbus.bus.folder import BusFolder

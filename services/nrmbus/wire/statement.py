@@ -60,7 +60,7 @@ def body_of(thing: Thing, raw: bytes) -> bytes:
     Raises ``signature_profile`` for another form or another thing.
     """
     if _is_shared(thing):
-        return Proved.read(thing, raw).body
+        return transaction.body_of(thing, raw)
     payload, _, _ = dsse.unwrap(payload_type(thing), raw)
     return payload
 

@@ -65,6 +65,24 @@ def _verified(public: bytes, signature: bytes, root: bytes, size: int) -> None:
     VerifyKey(public).verify(signature, _signed_bytes(root, size))
 
 
+def _head(thing: Thing, raw: bytes) -> tuple[tuple[bytes, bytes, bytes, int, int], int]:
+    """Return kid, signature, salt, place and size of a proved *thing*, and where its body starts; raises as `Proved.read`."""
+    if not _HEAD.size < len(raw) <= LIMIT:
+        raise WireError("signature_profile")
+    magic, number, kid, signature, salt, place, size, steps = _HEAD.unpack_from(raw)
+    if (magic, number) != (MAGIC, _NUMBERS[thing]) or steps > PATH_LIMIT:
+        raise WireError("signature_profile")
+    start = _HEAD.size + steps * merkle.HASH_BYTES
+    if not place < size or steps != merkle.path_length(place, size) or start >= len(raw):
+        raise WireError("signature_profile")
+    return (kid, signature, salt, place, size), start
+
+
+def body_of(thing: Thing, raw: bytes) -> bytes:
+    """Return the statement of a proved *thing* without its proof, for a reader of a chain of digests; raises as `Proved.read`."""
+    return raw[_head(thing, raw)[1] :]
+
+
 class Proved(NamedTuple):
     """A statement with its proof, unverified: its place in the tree of *size* leaves, and the hashes from the leaf to the root."""
 
@@ -84,14 +102,7 @@ class Proved(NamedTuple):
         Raises ``signature_profile`` for another form or another thing, a place outside the tree, and a path that is not
         as long as place and size ask for.
         """
-        if not _HEAD.size < len(raw) <= LIMIT:
-            raise WireError("signature_profile")
-        magic, number, kid, signature, salt, place, size, steps = _HEAD.unpack_from(raw)
-        if (magic, number) != (MAGIC, _NUMBERS[thing]) or steps > PATH_LIMIT:
-            raise WireError("signature_profile")
-        start = _HEAD.size + steps * merkle.HASH_BYTES
-        if not place < size or steps != merkle.path_length(place, size) or start >= len(raw):
-            raise WireError("signature_profile")
+        (kid, signature, salt, place, size), start = _head(thing, raw)
         path = tuple([raw[at : at + merkle.HASH_BYTES] for at in range(_HEAD.size, start, merkle.HASH_BYTES)])
         return cls(thing, _KID + kid.hex(), signature, salt, place, size, path, raw[start:])
 

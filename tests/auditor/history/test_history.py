@@ -7,7 +7,8 @@ from datetime import datetime, timedelta
 import pytest
 
 from auditor.played import first_scenario, of_type, with_header
-from nrmbus.auditor.history.history import History, HistoryError, HistoryReader, Signatures, Verifier, fold
+from nrmbus.auditor.history.history import History, HistoryError, Signatures, Verifier, fold
+from nrmbus.auditor.history.reader import HistoryReader
 from nrmbus.bus.errors import BusError
 from nrmbus.bus.kafka import clients
 from nrmbus.wire.keys.keys import SigningKey

@@ -9,7 +9,7 @@ import pytest
 from auditor.live import AuditedBus
 from brokers import Broker
 from desk.live import live, signal_of
-from nrmbus.auditor.history.history import audited
+from nrmbus.auditor.history.whole import audited
 from nrmbus.auditor.web.users import Users
 from nrmbus.wire import ids
 from patience import LONGEST_WAIT

@@ -14,7 +14,8 @@ from brokers import Broker
 from cli.audit.typed_commands import Commands
 from desk.live import STARTS, live, signal_of
 from nrmbus.auditor.evidence.verifier import Trust, Verification
-from nrmbus.auditor.history.history import Audited, HistoryError, audited
+from nrmbus.auditor.history.history import Audited, HistoryError
+from nrmbus.auditor.history.whole import audited
 from nrmbus.auditor.reports.holders import AccessRecord, access_records
 from nrmbus.auditor.web.names import OFF_THE_RECORD
 from nrmbus.auditor.web.offline_log import OffTheRecord
@@ -198,13 +199,21 @@ def test_a_hold_is_placed_by_the_auditor_that_runs(commands: Commands) -> None:
     assert len(commands.held) == 1
 
 
+def test_off_the_record_a_command_reads_in_as_many_processes_as_it_is_told(commands: Commands) -> None:
+    """The auditor that answers has the history in memory, so only a command that reads the history itself asks for processes."""
+    commands.away = "unreachable"
+    commands.shown("replay", "--jobs", "3", OFF)
+
+    assert commands.jobs == 3
+
+
 def test_a_history_that_does_not_verify_is_reported_and_nothing_else(
     commands: Commands, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The place of the error is shown, which is no reading: off the record, nobody's claim of a reading is accepted."""
     commands.away = "not_verified"
 
-    def broken(_: BusFolder) -> Audited:
+    def broken(*_: object) -> Audited:
         raise HistoryError(0, 9, "chain_broken")
 
     monkeypatch.setattr(own_reading, "verified", broken)

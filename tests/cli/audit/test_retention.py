@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from nrmbus.auditor.history.history import Audited, audited
+from nrmbus.auditor.history.history import Audited
+from nrmbus.auditor.history.whole import audited
 from nrmbus.auditor.reports.erasure_certificate import certificate
 from nrmbus.bus.folder import BusFolder
 from nrmbus.cli.app import app

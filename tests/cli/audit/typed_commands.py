@@ -31,11 +31,18 @@ class Commands:
         self.home = home
         BusFolder(home).create(play=True)
 
-        async def audited(
-            _: BusFolder, *, signatures: str = "all", progress: Callable[[int, int], None] | None = None
-        ) -> Audited:
+        self.jobs: int | None = None
+        """Processes that a command was to read in that read the history itself."""
+
+        async def audited(_: BusFolder, *, signatures: str = "all") -> Audited:
             del signatures
             await asyncio.sleep(0)
+            return self.seen
+
+        def in_jobs(
+            _: BusFolder, *, jobs: int | None = None, progress: Callable[[int, int], None] | None = None
+        ) -> Audited:
+            self.jobs = jobs
             if progress:
                 progress(1, 2)
             return self.seen
@@ -67,8 +74,8 @@ class Commands:
 
         self.held: list[dict[str, Any]] = []
         """Holds that the auditor placed."""
-        for module in (own_reading, retention):
-            monkeypatch.setattr(module, "audited", audited)
+        monkeypatch.setattr(retention, "audited", audited)
+        monkeypatch.setattr(own_reading, "audited_in_jobs", in_jobs)
         for module in (on_record, erasure):  # nothing asks if a bus runs
             monkeypatch.setattr(module, "asked", on_record.Question)
         monkeypatch.setattr(on_record.AuditorsDoor, "begin", begin)

@@ -10,7 +10,7 @@ import pytest
 
 from cli.own_machine import Apart, apart
 from desk.live import signal_of
-from nrmbus.auditor.history.history import audited
+from nrmbus.auditor.history.whole import audited
 from nrmbus.bus.embedded import ports
 from nrmbus.bus.folder import BusFolder, Listening
 from nrmbus.client import Door, DoorError

@@ -13,7 +13,7 @@ import pytest
 from cli.own_machine import A, Apart, B, admitters_place, apart, until_over
 from desk.live import signal_of
 from desk.test_live import CASE, CONSENT, REF, REFERRAL, about
-from nrmbus.auditor.history.history import audited
+from nrmbus.auditor.history.whole import audited
 from nrmbus.bus.folder import BusFolder
 from nrmbus.bus.kafka.gate import Gate
 from nrmbus.bus.pki import certificate

@@ -1,34 +1,25 @@
 """Verified history: an entry for every record of ``nrm.cases``, and folds of a case as of any moment.
 
-`Verifier` and `History` are pure: records in, entries out. `HistoryReader` reads from Kafka, `audited` reads a whole bus.
+Pure: records in, entries out. `history.reader` reads them from Kafka, `history.whole` those of a whole bus.
 """
 
-import asyncio
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
-from typing import Final, Literal, Self
+from typing import Final, Literal, overload
 
-from aiokafka import TopicPartition
-
-from nrmbus.auditor.history.topic_reader import TopicReader
 from nrmbus.bus.errors import BusError
-from nrmbus.bus.folder import BusFolder
-from nrmbus.bus.reach import Where
 from nrmbus.directory import Directory
-from nrmbus.directory.admission import read_directory
 from nrmbus.events.model import Event, Fact
 from nrmbus.rules import Agency, Rules, View, ends_keeping, load_profile
+from nrmbus.wire.committed import Committed, committed
 from nrmbus.wire.envelope import Signed
-from nrmbus.wire.history import Chain, FaultCode, HistoryFault, check_signature, known_event, read, unspelled
+from nrmbus.wire.history import Chain, FaultCode, HistoryFault, check_signature, known_event, plain, read, unspelled
 from nrmbus.wire.keys.keys import VerifyKey
-from nrmbus.wire.names import CASES, REGISTRAR
+from nrmbus.wire.names import REGISTRAR
 from nrmbus.wire.record import Record
 from nrmbus.wire.registration import Audience, Registration
-
-PATIENCE_SECONDS: Final = 30.0
-"""How long reading may go on without progress while records are missing."""
 
 Signatures = Literal["all", "last"]
 """Signatures to verify: every one, or the registrar's on the last registration of each partition.
@@ -49,7 +40,6 @@ _CODES: Final[Mapping[FaultCode, HistoryCode]] = {
     "audience_altered": "audience_altered", "envelope_missing": "envelope_missing", "envelope_unreadable": "unreadable",
     "envelope_altered": "envelope_altered",
 }  # fmt: skip
-_LOOK: Final = "look whether the bus runs and its broker answers: nrmbus topics check"
 
 
 class HistoryError(BusError):
@@ -93,6 +83,59 @@ class Entry:
         )
 
 
+class Kept:
+    """A verified record in memory; its typed `Entry` is made when somebody asks for the entry, and then kept.
+
+    Raises `HistoryError` then, if the registrar committed to a registration whose form is none: with "last" nobody has
+    looked at its form before.
+    """
+
+    __slots__ = ("_committed", "_entry", "record", "subject")
+
+    def __init__(
+        self, subject: str, record: Record, *, entry: Entry | None = None, found: Committed | None = None
+    ) -> None:
+        self.subject, self.record = subject, record
+        self._entry, self._committed = entry, found
+
+    @property
+    def entry(self) -> Entry:
+        """The typed entry."""
+        if self._entry is None:
+            self._entry = _entry_of(self.record)
+        return self._entry
+
+    @property
+    def fact(self) -> Fact | None:
+        """The registered event as `Entry.fact`, without the entry."""
+        if self._entry is not None:
+            return self._entry.fact
+        if self._committed is None:
+            self._committed = committed(self.record, None)
+        return self.entry.fact if self._committed is None else self._committed.fact
+
+
+class Entries(Sequence[Entry]):
+    """The entries of *kept*, each made when somebody asks for it."""
+
+    def __init__(self, kept: list[Kept]) -> None:
+        self._kept = kept
+
+    def __len__(self) -> int:
+        """Return how many there are."""
+        return len(self._kept)
+
+    @overload
+    def __getitem__(self, index: int) -> Entry: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[Entry]: ...
+    def __getitem__(self, index: int | slice) -> Entry | list[Entry]:
+        """Return one, or a list of some."""
+        if isinstance(index, slice):
+            return [each.entry for each in self._kept[index]]
+        return self._kept[index].entry
+
+
 class Verifier:
     """Verifier of the records of each partition, in order.
 
@@ -117,9 +160,25 @@ class Verifier:
         Raises:
             HistoryError: the record is not the next one, or not as it was registered.
         """
-        chain = self._chains.get(partition)
-        if chain is None:
-            chain = self._chains[partition] = Chain(self._directory.bus, partition)
+        return self.keep(record, partition).entry
+
+    def end(self, partition: int) -> tuple[Chain, bytes | None]:
+        """Return the chain up to the last record of *partition*, and its statement if `check_last` has yet to verify it."""
+        return self._chain(partition), self._unverified.get(partition)
+
+    def go_on(self, chain: Chain, unverified: bytes | None) -> None:
+        """Go on behind *chain*, whose records another verifier took from where this one was; as `end` returned both."""
+        self._chains[chain.partition] = chain
+        if unverified is not None:
+            self._unverified[chain.partition] = unverified
+
+    def keep(self, record: Record, partition: int) -> Kept:
+        """Verify the next record of *partition* as `take`, and leave its typed entry for later where that is possible."""
+        chain = self._chain(partition)
+        if not self._all and (found := committed(record, chain)) is not None:
+            chain.number, chain.digest = found.said.number, found.digest
+            self._unverified[partition] = found.signed
+            return Kept(found.said.subject, record, found=found)
         entry = None
         code: HistoryCode = "unreadable"
         try:
@@ -128,7 +187,13 @@ class Verifier:
             code = _CODES[fault.code]
         if entry is None:
             raise HistoryError(partition, chain.number + 1, code)
-        return entry
+        return Kept(entry.registration.subject, record, entry=entry)
+
+    def _chain(self, partition: int) -> Chain:
+        chain = self._chains.get(partition)
+        if chain is None:
+            chain = self._chains[partition] = Chain(self._directory.bus, partition)
+        return chain
 
     def check_last(self) -> None:
         """Verify the registrar's signature on the last registration of each partition, unless `take` has done so.
@@ -167,21 +232,59 @@ class Verifier:
         return Entry(found.registration, said, event, told, found.signed)
 
 
+def _entry_of(record: Record) -> Entry:
+    """Return the entry of a record that was verified before; raises `HistoryError` for a form that is none."""
+    code: HistoryCode = "unreadable"
+    partition = number = 0
+    try:
+        place = read(record, plain).registration
+        partition, number = place.partition, place.number
+        found = read(record, partial(unspelled, Registration))
+        said = found.opened() if found.registration.verdict == "registered" else None
+        told = found.told(partial(unspelled, Audience))
+        return Entry(found.registration, said, known_event(said) if said else None, told, found.signed)
+    except HistoryFault as fault:
+        code = _CODES[fault.code]
+    raise HistoryError(partition, number, code)
+
+
 class History:
     """Verified entries read so far, in memory; `take` adds a record."""
 
     def __init__(self, directory: Directory, *, signatures: Signatures = "all") -> None:
         self.verifier: Final = Verifier(directory, signatures=signatures)
-        self.entries: list[Entry] = []
+        self._kept: list[Kept] = []
+        self.entries: Final = Entries(self._kept)
         """All entries; those of a partition are in the order of their numbers."""
-        self._by_subject: dict[str, list[Entry]] = {}
+        self._by_subject: dict[str, list[Kept]] = {}
+        self._folded: dict[str, tuple[int, View]] = {}
+        """Views of cases, each after its first so many records."""
 
-    def take(self, record: Record, partition: int) -> Entry:
+    def take(self, record: Record, partition: int) -> None:
         """Verify the next record of *partition*, and add its entry; raises as `Verifier.take`."""
-        entry = self.verifier.take(record, partition)
-        self.entries.append(entry)
-        self._by_subject.setdefault(entry.registration.subject, []).append(entry)
-        return entry
+        self.add(self.verifier.keep(record, partition))
+
+    def add(self, kept: Kept) -> None:
+        """Add a record that was verified, in the order of its partition."""
+        self._kept.append(kept)
+        self._by_subject.setdefault(kept.subject, []).append(kept)
+
+    def kept(self) -> Sequence[Kept]:
+        """Return the records of all entries, in their order."""
+        return self._kept
+
+    def folded(self, views: Mapping[str, View]) -> None:
+        """Take *views* of cases after all their records so far: whoever verified these records has folded them too."""
+        for subject, view in views.items():
+            self._folded[subject] = len(self._by_subject[subject]), view
+
+    def view(self, rules: Rules, subject: str) -> View:
+        """Return the view of a case after all its records."""
+        first, view = self._folded.get(subject, (0, rules.start(subject)))
+        for kept in self._by_subject.get(subject, [])[first:]:
+            if (fact := kept.fact) is not None:
+                view = rules.evolve(view, fact)
+        return view
 
     def spoken_of(self) -> tuple[str, ...]:
         """Return every case and incident with a registration or refusal, in the order in which they appear."""
@@ -189,100 +292,34 @@ class History:
 
     def subjects(self) -> tuple[str, ...]:
         """Return every case and incident with a registered event that this release can read."""
-        return tuple(each for each, entries in self._by_subject.items() if any(entry.event for entry in entries))
+        return tuple(each for each, kept in self._by_subject.items() if any(one.fact for one in kept))
 
     def about(self, subject: str, as_of: datetime | None = None) -> list[Entry]:
         """Return the registrations and refusals of a case, up to *as_of*."""
-        entries = self._by_subject.get(subject, [])
+        entries = [kept.entry for kept in self._by_subject.get(subject, ())]
         return [entry for entry in entries if as_of is None or entry.registration.time <= as_of]
 
     def over(self, subject: str) -> Entry | None:
         """Return the entry that ended the retention period of *subject*, or None while the case is kept."""
-        entries = self._by_subject.get(subject, ())
-        return next((each for each in entries if each.event and ends_keeping(each.event)), None)
+        kept = self._by_subject.get(subject, ())
+        return next((each.entry for each in kept if (fact := each.fact) and ends_keeping(fact.event)), None)
 
     def facts(self, subject: str) -> Iterator[Fact]:
         """Return the registered events of a case, in number order."""
-        return (fact for entry in self._by_subject.get(subject, ()) if (fact := entry.fact) is not None)
+        return (fact for kept in self._by_subject.get(subject, ()) if (fact := kept.fact) is not None)
 
     def of(self, agency: str, subject: str) -> Iterator[Fact]:
         """Yield the events of a case that *agency* sent or received, in the order of its inbox."""
         by_id = {fact.event.id: fact for fact in self.facts(subject)}
-        for entry in self._by_subject.get(subject, ()):
-            fact = entry.fact
+        for kept in self._by_subject.get(subject, ()):
+            fact = kept.fact
             if fact is None:
                 continue
-            for earlier in entry.audience.earlier.get(agency, ()):
+            for earlier in kept.entry.audience.earlier.get(agency, ()):
                 if earlier in by_id:  # this release may not know its type
                     yield by_id[earlier]
             if agency in (fact.event.source, *fact.recipients):
                 yield fact
-
-
-class HistoryReader:
-    """Reader of ``nrm.cases`` from the start into a `History`; use as an async context manager."""
-
-    def __init__(self, where: Where, partitions: int, history: History) -> None:
-        self.history = history
-        self._reader = TopicReader(where, "nrm-history")
-        self._partitions = [TopicPartition(CASES, number) for number in range(partitions)]
-
-    async def start(self) -> None:
-        """Begin to read."""
-        await self._reader.start()
-        self._reader.join(dict.fromkeys(self._partitions, 0))
-
-    async def stop(self) -> None:
-        """Read no more."""
-        await self._reader.stop()
-
-    async def __aenter__(self) -> Self:
-        await self.start()
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        await self.stop()
-
-    async def catch_up(
-        self,
-        numbers: Mapping[str, int] | None = None,
-        *,
-        patience: float = PATIENCE_SECONDS,
-        progress: Callable[[int, int], None] | None = None,
-    ) -> None:
-        """Read all that is in the topic now, or up to *numbers* of each partition, if the caller knows them.
-
-        *progress* is called after each batch with the number of records taken and their total, in offsets if no numbers are
-        known.
-
-        Raises:
-            HistoryError: a record does not verify.
-            BusError: nothing came for *patience* seconds, though more is there.
-        """
-        loop = asyncio.get_running_loop()
-        ends = {} if numbers is not None else await self._reader.ends(self._partitions)
-        left = before = total = await self._left(numbers, ends)
-        until = loop.time() + patience
-        while left:
-            if left < before:
-                before, until = left, loop.time() + patience
-            elif loop.time() > until:
-                raise BusError(f"What is left of the history did not come within {patience:.0f} s: {_LOOK}")
-            await self._read()
-            left = await self._left(numbers, ends)
-            if progress:
-                progress(total - left, total)
-        self.history.verifier.check_last()
-
-    async def _left(self, numbers: Mapping[str, int] | None, ends: Mapping[TopicPartition, int]) -> int:
-        if numbers is None:
-            return await self._reader.left(ends)
-        return sum(max(0, end - self.history.verifier.number(int(each))) for each, end in numbers.items())
-
-    async def _read(self) -> None:
-        for partition, records in (await self._reader.take(200)).items():
-            for each in records:
-                self.history.take(each, partition.partition)
 
 
 def rules_of(directory: Directory, policy: str) -> Rules:
@@ -308,22 +345,10 @@ class Audited:
     rules: Rules
     partitions: int
 
+    def latest(self, subject: str) -> View:
+        """Return the view of the case now, as far as this release can read its history."""
+        return self.history.view(self.rules, subject)
+
     def view(self, subject: str, entries: Iterable[Entry]) -> View:
         """Return the view of the case after *entries*, as far as this release can read them."""
         return fold(self.rules, subject, (fact for entry in entries if (fact := entry.fact) is not None))
-
-
-async def audited(
-    folder: BusFolder, *, signatures: Signatures = "all", progress: Callable[[int, int], None] | None = None
-) -> Audited:
-    """Read and verify the history of the bus in *folder* up to now; *progress* as in `HistoryReader.catch_up`.
-
-    Raises:
-        HistoryError: a record does not verify.
-        BusError: no bus was made there, or it does not run.
-    """
-    directory, settings = await read_directory(folder), folder.settings
-    history = History(directory, signatures=signatures)
-    async with HistoryReader(folder.as_operator, settings.partitions, history) as reader:
-        await reader.catch_up(progress=progress)
-    return Audited(history, directory, rules_of(directory, settings.policy), settings.partitions)

@@ -60,13 +60,19 @@ class TopicReader:
         """Return the offset from which *partition* is read next."""
         return self._positions[partition]
 
-    async def take(self, timeout_ms: int) -> dict[TopicPartition, list[Record]]:
-        """Return the records that come within *timeout_ms*, in the order of each partition."""
+    async def take(
+        self, timeout_ms: int, ends: Mapping[TopicPartition, int] | None = None
+    ) -> dict[TopicPartition, list[Record]]:
+        """Return the records that come within *timeout_ms*, in the order of each partition; those before *ends* alone."""
         found = await self._consumer.getmany(timeout_ms=timeout_ms, max_records=BATCH)
         for partition, records in found.items():
             if records:
                 self._positions[partition] = records[-1].offset + 1
         return {
-            partition: [Record(each.key, each.value, tuple(each.headers)) for each in records]
+            partition: [
+                Record(each.key, each.value, tuple(each.headers))
+                for each in records
+                if ends is None or each.offset < ends[partition]
+            ]
             for partition, records in found.items()
         }

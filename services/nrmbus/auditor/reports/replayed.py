@@ -38,7 +38,7 @@ def replayed(
         known = seen.history.about(each, as_of)
         shown = [entry for entry in known if chosen.has(entry)]
         if shown or (subject and chosen.all):
-            view = seen.view(each, known)
+            view = seen.latest(each) if as_of is None else seen.view(each, known)
             yield Case(each, view.status, seen.rules.clocks(view), shown, known)
         else:
             yield None

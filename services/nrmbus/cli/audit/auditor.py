@@ -9,7 +9,7 @@ from nrmbus.auditor.web.users import Users
 from nrmbus.bus.errors import BusError
 from nrmbus.cli.audit.own_reading import verified
 from nrmbus.cli.commands import Commands
-from nrmbus.cli.options import BusContext
+from nrmbus.cli.options import BusContext, Jobs
 
 app = Commands("auditor", "The auditor's page: its address, and the users who may sign in.")
 user = Commands("user", "Users who may sign in at the auditor's page.")
@@ -61,13 +61,13 @@ def page(context: BusContext) -> None:
 
 
 @app.register(example="nrmbus auditor judge")
-def judge(context: BusContext) -> None:
+def judge(*, jobs: Jobs = None, context: BusContext) -> None:
     """Verify the whole history, judge it again, and list where the registrar did not follow the Rules.
 
     The history does not keep refused events, so a refusal is judged only by its code, its basis and the history
     before it. Exit status: 1 if the registrar did not follow the Rules.
     """
-    seen = verified(context.folder)
+    seen = verified(context.folder, jobs)
     found = list(otherwise(seen.history.entries, seen.rules, seen.directory))
     for each in found:
         about = each.rule or ", ".join(each.agencies)

@@ -213,10 +213,11 @@ class Question:
         self._write_down(what, case, event)
         return None
 
-    def answered(self, query: dict[str, Any]) -> dict[str, Any]:
+    def answered(self, query: dict[str, Any], jobs: int | None = None) -> dict[str, Any]:
         """Record the question about what *query* finds, and return the answer (`nrmbus.auditor.web.queries`).
 
-        The running auditor answers from its verified history; off the record, this command reads the history itself.
+        The running auditor answers from its verified history; off the record, this command reads the history
+        itself, in *jobs* processes.
 
         Raises:
             BusError: the question is not recorded, and may not be shown off the record; or it finds nothing.
@@ -238,7 +239,7 @@ class Question:
         # Imported here: an auditor that runs has all of this loaded.
         from nrmbus.cli.audit.own_reading import answered  # noqa: PLC0415
 
-        return answered(self._folder, query, self.put)
+        return answered(self._folder, query, self.put, jobs)
 
     def _recorded(self, number: int, what: str) -> None:
         _notify(f"Recorded as number {number}: {what}, by {self._actor}, for {self._purpose}.")

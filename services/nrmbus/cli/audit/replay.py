@@ -13,7 +13,7 @@ from nrmbus.bus.errors import BusError
 from nrmbus.bus.folder import write_private
 from nrmbus.cli.audit.on_record import Asker
 from nrmbus.cli.commands import Commands
-from nrmbus.cli.options import AsJson, BusContext, OnlyCase, to_write
+from nrmbus.cli.options import AsJson, BusContext, Jobs, OnlyCase, to_write
 from nrmbus.cli.shown import numbered_table, short
 
 app = Commands()
@@ -59,6 +59,7 @@ def replay(  # noqa: PLR0913 - one each for what a history may be narrowed to
         Path | None,
         typer.Option(metavar="FILE", help="Write the timeline as one HTML file that loads nothing.", callback=to_write),
     ] = None,
+    jobs: Jobs = None,
     asker: Asker,
     context: BusContext,
 ) -> None:
@@ -74,7 +75,8 @@ def replay(  # noqa: PLR0913 - one each for what a history may be narrowed to
         {
             "kind": "replay", "case": case, "agency": agency, "type": kind, "first": first, "last": last,
             "number": number, "as_of": as_of, "html": html is not None,
-        }
+        },
+        jobs,
     )  # fmt: skip
     if html:
         write_private(html.absolute(), answer["html"].encode())

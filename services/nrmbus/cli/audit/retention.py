@@ -6,7 +6,8 @@ from typing import Any
 
 import typer
 
-from nrmbus.auditor.history.history import Audited, audited
+from nrmbus.auditor.history.history import Audited
+from nrmbus.auditor.history.whole import audited
 from nrmbus.auditor.reports.plain import plain
 from nrmbus.cli.audit.on_record import Asker
 from nrmbus.cli.commands import Commands

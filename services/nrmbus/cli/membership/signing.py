@@ -3,7 +3,7 @@
 import hashlib
 from pathlib import Path
 
-from nrmbus.auditor.history.history import audited
+from nrmbus.auditor.history.whole import audited
 from nrmbus.bus.folder import BusFolder
 from nrmbus.directory.commands import admitter_of, enter, is_complete, is_operator, seen_by_admitter, sign
 from nrmbus.directory.entry import CHANGES_KEYS
