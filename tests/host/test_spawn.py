@@ -186,6 +186,14 @@ def test_a_warm_process_that_was_killed_is_replaced(begin: Begin) -> None:
         way.close()
 
 
+def test_a_process_loads_no_library_before_its_service() -> None:
+    """Kafka's client and the models come with the module of the service, and a process without one waits for neither."""
+    program = "import sys, nrmbus.host.process; print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout.split()
+
+    assert not {"aiokafka", "pydantic", "structlog", "nrmbus.directory"} & set(loaded)
+
+
 def test_a_process_with_threads_never_forks(begin: Begin) -> None:
     """A fork would copy the locks and not the threads that open them: the services start as new processes instead."""
     way = Warm(["host.threaded"])

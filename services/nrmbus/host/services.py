@@ -4,10 +4,8 @@ import importlib
 from collections.abc import Callable
 from typing import Final
 
-from nrmbus import telemetry
 from nrmbus.bus.errors import BusError, NoBus
 from nrmbus.bus.folder import BusFolder
-from nrmbus.directory.errors import DirectoryError
 from nrmbus.wire.names import AUDITOR, REGISTRAR, TIMEKEEPER
 
 SERVICES: Final = {
@@ -51,7 +49,14 @@ def run_service(name: str, folder: BusFolder, notify: Callable[[str], None] = la
         else:
             known = ", ".join([*SERVICES, *folder.agencies()])
             raise NoBus(f"The bus in {folder.path} has no such service; it has {known}.")
-    except DirectoryError as error:  # a code, a number and a sentence of ours
-        raise BusError(f"{name} does not go on: {error}") from None
+    except Exception as error:
+        # Imported here: a service has it loaded, and a process that only looks a name up need not wait for Kafka's client.
+        from nrmbus.directory.errors import DirectoryError  # noqa: PLC0415
+
+        if isinstance(error, DirectoryError):  # a code, a number and a sentence of ours
+            raise BusError(f"{name} does not go on: {error}") from None
+        raise
     finally:
+        from nrmbus import telemetry  # noqa: PLC0415 - as above
+
         telemetry.shut_down()  # whoever called us may leave without tidying
