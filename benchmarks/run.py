@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Final
 
 import peer
+import screen
 import sizes
 from certificates import certificates
 from closed import Closed, checking, closed
@@ -142,6 +143,8 @@ def table(rounds: list[Round], closing: list[Closed], home: Path, events: int, f
         f"| start of a bus with {len(DESKS)} desks, the first time | {whole.first:.1f} s |",
         f"| … again, on its data | {whole.again:.1f} s |",
         f"| until a service that was killed runs again (aim: under 1 s) | {whole.restart:.2f} s |",
+        f"| until a desk that was killed is ready again | {whole.desk:.1f} s |",
+        f"| until the registrar, killed, registers again | {whole.registrar:.1f} s |",
         f"| memory of all its services (PSS), broker apart | {whole.memory:.0f} MiB |",
         f"| memory of the broker | {whole.broker:.0f} MiB |",
         *(f"| cast of a referral {name} (aim: under 10 µs) | {value:.1f} µs |" for name, value in casts().items()),
@@ -266,12 +269,12 @@ def _dated(facts: str) -> str:
 
 
 def keep(marks: tuple[str, str], written: list[str]) -> None:
-    """Print what was *written*, and write it between the *marks* in the README."""
+    """Print what was *written*, and write it between the *marks* in the README, with the first screen made again."""
     text = "\n".join(written)
     print(text)
     before, _, rest = README.read_text().partition(marks[0])
     _, _, after = rest.partition(marks[1])
-    README.write_text(f"{before}{marks[0]}\n\n{text}\n\n{marks[1]}{after}")
+    README.write_text(screen.with_screen(f"{before}{marks[0]}\n\n{text}\n\n{marks[1]}{after}"))
 
 
 if __name__ == "__main__":

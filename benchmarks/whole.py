@@ -57,12 +57,15 @@ _REFERRAL: Final = {
 class Whole:
     """Seconds until a fresh bus with a desk an agency is ready, and again; until a killed service runs again; MiB of all services (PSS), and of the broker.
 
-    *readings*: milliseconds from a person's asking for a letter until it is there, open, on record first.
+    *desk*: seconds until a desk that was killed is ready again. *registrar*: seconds from killing the registrar until it has
+    registered an event that was published at once. *readings*: milliseconds from a person's asking for a letter until it is there, open, on record first.
     """
 
     first: float
     again: float
     restart: float
+    desk: float
+    registrar: float
     memory: float
     broker: float
     readings: list[float]
@@ -71,7 +74,7 @@ class Whole:
 def whole_bus(home: Path, readings: int = READINGS) -> Whole:
     """Start a bus twice on the same data, closed as by default; then have letters published, and read one by one."""
     took: list[float] = []
-    memory, broker, restart = 0.0, 0.0, 0.0
+    memory, broker, restart, of_desk, of_registrar = 0.0, 0.0, 0.0, 0.0, 0.0
     read: list[float] = []
     folder = BusFolder(home)
     folder.create(partitions=1)
@@ -85,11 +88,31 @@ def whole_bus(home: Path, readings: int = READINGS) -> Whole:
             broker = _pss(running["broker"]["pid"])
             if number:
                 read = asyncio.run(_readings(folder, readings))
-                restart = _restarted(folder, "timekeeper")
-    return Whole(took[0], took[1], restart, memory, broker, read)
+                restart = _killed(folder, "timekeeper")
+                of_desk = _ready_again(folder, TO)
+                of_registrar = asyncio.run(_registers_again(folder))
+    return Whole(took[0], took[1], restart, of_desk, of_registrar, memory, broker, read)
 
 
-def _restarted(folder: BusFolder, name: str) -> float:
+def _ready_again(folder: BusFolder, name: str) -> float:
+    """Kill the desk of *name*, and return the seconds until it is ready."""
+    started = time.monotonic()
+    _killed(folder, name)
+    asyncio.run(until_ready(folder, [name]))
+    return time.monotonic() - started
+
+
+async def _registers_again(folder: BusFolder) -> float:
+    """Kill the registrar, publish a signal at once, and return the seconds from the kill to its registration."""
+    async with Door.of(folder.agency(FROM).path) as sender:
+        started = time.monotonic()
+        _killed(folder, "registrar")
+        answer = await sender.publish({**SIGNAL, "case": ids.new_ref(), "actor": "S-1"}, wait=25)
+        assert answer["verdict"] == "registered", answer
+        return time.monotonic() - started
+
+
+def _killed(folder: BusFolder, name: str) -> float:
     """Kill a service, and return the seconds until another process has its place."""
 
     def pid() -> int:
