@@ -39,7 +39,7 @@ EVERYTHING = {"cli"}
 
 FLOORS: dict[str, tuple[str, ...]] = {
     "desk": (
-        "errors procedure",
+        "broker_clock errors procedure",
         "store versions",
         "state",
         "keys letters witness",

@@ -55,6 +55,10 @@ COMMANDS: Final = {
         "audit.verify",
         "Verify the evidence of a case with keys that you received separately; print one line for each check.",
     ),
+    "check": Command(
+        "operate.check",
+        "Check step by step whether this machine reaches the broker: name, port, TLS, certificate, rights, topic, clock, round trip.",
+    ),
     "doctor": Command(
         "operate.doctor", "Find what is wrong with a bus on this machine, and name the command that mends it."
     ),

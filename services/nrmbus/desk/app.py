@@ -24,6 +24,7 @@ from nrmbus.bus.kafka import clients
 from nrmbus.bus.kafka.failures import is_away, sentence_of
 from nrmbus.desk import addresses
 from nrmbus.desk.access.opening import is_reader
+from nrmbus.desk.broker_clock import BrokerClock
 from nrmbus.desk.desk import Desk
 from nrmbus.desk.erasure import rounds
 from nrmbus.desk.errors import DeskError
@@ -117,6 +118,7 @@ class DeskProcess:
         self._inbox: Inbox | None = None
         self._relay: Relay | None = None
         self.witness = Witness(self.seat, self._inbox_is_read)
+        self._clock = BrokerClock()
         self._went_on = False
         """True once the cases that waited for this release have been let through."""
         self._renewing = Renewing(folder, self.seat) if renews and settings.tls else None
@@ -156,7 +158,7 @@ class DeskProcess:
             await producer.start()
             stack.push_async_callback(producer.stop)
             await stack.enter_async_context(FastStream(broker, logger=None))
-            self._relay = Relay(self.desk, through(producer, outbox_of(self.seat.me)))
+            self._relay = Relay(self.desk, through(producer, outbox_of(self.seat.me), self._clock))
             background = asyncio.create_task(self._background(clock, self._relay, watched))
             background.add_done_callback(self.ended)
             try:
@@ -271,6 +273,7 @@ class DeskProcess:
             "lag": lag,
             "cosigns": self.witness.cosigns,
             "keys_sealed": self._keys_sealed,
+            "clock_ahead": self._clock.ahead,
         }
 
     async def _lag(self) -> int | None:

@@ -16,6 +16,8 @@ from sqlalchemy import Connection, Row, exists, literal_column, select
 from sqlalchemy.exc import SQLAlchemyError
 
 from nrmbus import telemetry
+from nrmbus.desk import broker_clock
+from nrmbus.desk.broker_clock import BrokerClock
 from nrmbus.desk.desk import Desk
 from nrmbus.desk.outbox import queue, verdicts
 from nrmbus.desk.store import tables
@@ -235,10 +237,15 @@ class Relay:
         return times
 
 
-def through(producer: AIOKafkaProducer, topic: str) -> Send:
-    """Return a function that sends a record to *topic*, headers in their order, and waits until all replicas have it."""
+def through(producer: AIOKafkaProducer, topic: str, clock: BrokerClock) -> Send:
+    """Return a function that sends a record to *topic*, headers in their order, and waits until all replicas have it.
+
+    Each answer tells *clock* what the broker's clock shows.
+    """
 
     async def send(record: Record) -> None:
-        await producer.send_and_wait(topic, value=record.value, key=record.key, headers=list(record.headers))
+        sent = broker_clock.now()
+        stored = await producer.send_and_wait(topic, value=record.value, key=record.key, headers=list(record.headers))
+        clock.note(sent, broker_clock.now(), stored.timestamp / 1000)
 
     return send

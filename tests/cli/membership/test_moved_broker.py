@@ -1,10 +1,14 @@
 """A desk on its own machine outlives restarts, absences and a move of the broker, and loses nothing meanwhile."""
 
 import asyncio
+import json
 import secrets
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -19,6 +23,8 @@ from nrmbus.host.supervisor import Supervisor
 from patience import until
 
 pytestmark = pytest.mark.broker
+
+NRMBUS = [sys.executable, "-c", "from nrmbus.cli import main; main()"]
 
 
 @contextmanager
@@ -48,6 +54,39 @@ async def left(one: Apart) -> str:
         return str((await door.publish(signal_of(secrets.token_hex(16))))["id"])
 
 
+async def says_registered(one: Apart) -> bool:
+    """Publish a signal, so that the broker's answer tells its time; return whether it was registered."""
+    return str((await one.says(signal_of(secrets.token_hex(16))))["verdict"]) == "registered"
+
+
+def said(folder: BusFolder, *command: str) -> dict[str, Any]:
+    """Return what ``nrmbus check --json`` says in *folder*."""
+    argv = [
+        *NRMBUS,
+        "check",
+        *command,
+        "--json",
+        "--keys-unprotected",
+        "--data",
+        str(folder.path),
+    ]
+    done = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=90)
+    assert done.stdout, done.stderr
+    found: dict[str, Any] = json.loads(done.stdout)
+    return found
+
+
+def checked(folder: BusFolder, port: int) -> list[tuple[str, bool]]:
+    """Return the steps of an agency's check of this port, each with its result."""
+    steps = said(folder, f"localhost:{port}")["addresses"][f"localhost:{port}"]
+    return [(each["step"], each["well"]) for each in steps]
+
+
+def connected(folder: BusFolder, agency: str) -> list[str]:
+    """Return from where the desk of *agency* is connected, as the operator's check says."""
+    return [host for each in said(folder)["agencies"] if each["agency"] == agency for host in each["connected"]]
+
+
 async def verdict(one: Apart, event: str) -> str:
     """Return the verdict on *event* that its desk knows, or nothing while the desk does not answer."""
     with suppress(DoorError):
@@ -75,6 +114,13 @@ def test_a_desk_waits_for_the_bus_and_follows_it(operator: BusFolder, tmp_path: 
             assert head.addresses == operator.addresses
             until("the desk keeps the signed list", lambda: f"localhost:{there}" in one.folder.bootstrap)
             ready(one)
+            assert asyncio.run(says_registered(one))
+            steps = checked(one.folder, here)
+            assert [name for name, _ in steps] == [
+                "name", "port", "tls", "certificate", "rights", "topic", "clock", "round trip",
+            ]  # fmt: skip
+            assert all(well for _, well in steps)
+            assert connected(operator, one.name)
         event = asyncio.run(left(one))
         with bus(operator, there):
             until("the event is registered", lambda: asyncio.run(verdict(one, event)) == "registered")

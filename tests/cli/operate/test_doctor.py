@@ -405,3 +405,16 @@ def test_a_service_that_fails_is_a_finding_with_the_last_line_of_its_log(tmp_pat
         ("not_answering", "timekeeper does not answer."),
     ]
     assert found[0].why == "Its log ends: The disk is full."
+
+
+@pytest.mark.parametrize(("ahead", "says"), [(90.0, "90 s ahead of the broker's"), (-3600.5, "s behind the broker's")])
+def test_a_wrong_clock_is_told_with_the_difference(tmp_path: Path, ahead: float, says: str) -> None:
+    """Given a desk that measured another time at the broker, then the finding has the difference and the command; seconds do no harm."""
+    folder = BusFolder(tmp_path)
+
+    (found,) = of_services(folder, {"ngo-a": {"ready": True, "clock_ahead": ahead}})
+    assert (found.code, found.serious) == ("clock_skew", True)
+    assert says in found.what
+    assert "timedatectl" in found.mend
+    for harmless in (None, 0.0, 2.0, -2.0):
+        assert list(of_services(folder, {"ngo-a": {"ready": True, "clock_ahead": harmless}})) == []

@@ -2,7 +2,9 @@
 
 import asyncio
 import json
+import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -12,6 +14,7 @@ from sqlalchemy.exc import OperationalError
 from agencies import CASE, SIGNAL, town
 from desk.given import CANARY, REF, FakeRegistrar, desk_of
 from nrmbus.desk import relay
+from nrmbus.desk.broker_clock import BrokerClock
 from nrmbus.desk.http import views
 from nrmbus.desk.outbox import queue
 from nrmbus.desk.relay import through
@@ -172,14 +175,16 @@ async def test_the_relay_sends_a_record_as_it_was_signed(tmp_path: Path) -> None
     class Producer:
         async def send_and_wait(
             self, topic: str, *, value: bytes, key: bytes, headers: list[tuple[str, bytes]]
-        ) -> None:
+        ) -> SimpleNamespace:
             sent.append((topic, Record(key, value, tuple(headers))))
+            return SimpleNamespace(timestamp=(time.time() - 60) * 1000)
 
     async with desk_of("ngo-a", tmp_path) as given:
-        given.relay._send = through(Producer(), "nrm.outbox.ngo-a")
+        given.relay._send = through(Producer(), "nrm.outbox.ngo-a", clock := BrokerClock())
         await given.ask(**signal_())
         await given.relay.once()
         ((topic, record),) = sent
+        assert clock.ahead == pytest.approx(60, abs=5), "the answer tells the broker's time"
         names = [name for name, _ in record.headers]
 
         assert topic == "nrm.outbox.ngo-a"

@@ -139,6 +139,14 @@ class Authority:
             for who, each in self._read().items()
         }
 
+    def agencies(self) -> frozenset[str]:
+        """Return every id that has or had a certificate and is neither the operator's nor a service's own."""
+        return frozenset(self._read()) - RESERVED
+
+    def last_end(self, who: str) -> datetime | None:
+        """Return when the last valid certificate of *who* ends, or None without one."""
+        return max((end for _, end in self._lasting(self._read().get(who, {"certificates": []}))), default=None)
+
     def has_ended(self, since: datetime, at: datetime) -> bool:
         """Return whether any certificate ended after *since*, up to *at*."""
         return any(since < end <= at for each in self._read().values() for _, end in self._lasting(each))

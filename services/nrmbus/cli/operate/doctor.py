@@ -327,6 +327,14 @@ def of_services(folder: BusFolder, healths: Mapping[str, Health | None]) -> Iter
                 why_not_ready(health),
                 f"ask again in a minute if it was just started; else look at {log} and at its open tasks",
             )
+        ahead = health.get("clock_ahead") or 0.0
+        if abs(ahead) > SKEW.total_seconds():
+            yield Finding(
+                "clock_skew",
+                f"The clock of this machine is {abs(ahead):.0f} s {'ahead of' if ahead > 0 else 'behind'} the broker's, as the desk of {name} measured.",
+                "Events are dated wrongly, and those from the future are refused.",
+                _SET_CLOCKS,
+            )
         if lost := health.get("ledger_lost"):
             yield Finding(
                 "ledger_lost",

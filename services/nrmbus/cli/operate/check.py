@@ -1,0 +1,294 @@
+"""``nrmbus check``: step by step, whether this machine reaches the broker and may do there what its agency must."""
+
+import asyncio
+import json
+import socket
+import ssl
+import statistics
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from typing import Annotated, Final
+
+import typer
+from aiokafka import TopicPartition
+from aiokafka.errors import KafkaError
+from rich.console import Console
+from rich.table import Table
+
+from nrmbus.bus.errors import BusError, KafkaFailed
+from nrmbus.bus.folder import BusFolder
+from nrmbus.bus.kafka import clients
+from nrmbus.bus.kafka.clients import Administration
+from nrmbus.bus.kafka.failures import sentence_of
+from nrmbus.bus.pki.authority import Authority
+from nrmbus.bus.pki.certificate import ends
+from nrmbus.bus.reach import Reach, Tls, is_address, parts
+from nrmbus.cli import health
+from nrmbus.cli.commands import Commands
+from nrmbus.cli.membership.keys import KeysContext
+from nrmbus.cli.options import AsJson
+from nrmbus.directory import SERVICES
+from nrmbus.wire.names import inbox_of
+
+app = Commands()
+
+PATIENCE_SECONDS: Final = 5.0
+"""Seconds for a connection; a firewall that drops packets answers nothing at all."""
+ROUNDS: Final = 5
+SKEW_SECONDS: Final = 5.0
+"""Difference of the clocks that is worth mending: legal clocks are told to the second."""
+
+_MISMATCH: Final = 62
+_NOT_YET, _EXPIRED = 9, 10
+"""Codes of OpenSSL for a certificate of another name, and for one whose time has not begun or is over."""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """Result of one step: *well* is None where nothing can be said; *what* names what was found and, in a fault, what to do."""
+
+    step: str
+    well: bool | None
+    what: str
+
+
+def _ok(step: str, what: str) -> Step:
+    return Step(step, True, what)  # noqa: FBT003 - named by this function
+
+
+def _fault(step: str, what: str) -> Step:
+    return Step(step, False, what)  # noqa: FBT003 - named by this function
+
+
+@app.register(example="nrmbus check --data ./ngo-b")
+def check(
+    address: Annotated[
+        str | None,
+        typer.Argument(metavar="HOST:PORT", help="The broker's address. (default: each that this machine knows)"),
+    ] = None,
+    *,
+    agency: Annotated[
+        str | None, typer.Option(metavar="AGENCY", help="As which agency. (default: the one on this machine)")
+    ] = None,
+    context: KeysContext,
+    as_json: AsJson = False,
+) -> None:
+    """Check step by step whether this machine reaches the broker: name, port, TLS, certificate, rights, topic, clock, round trip.
+
+    At an agency, the steps after TLS are made with the agency's certificate. On the operator's machine the command also
+    lists each agency: from where its desk is connected, and until when its certificate is good. It changes nothing.
+    Exit status: 1 if a step fails; at an agency, which may know older addresses too, only if one fails at each address.
+    """
+    folder = context.unlocked()
+    if address is not None and not is_address(address):
+        raise typer.BadParameter("the address is HOST:PORT")
+    found = {each: list(_steps(folder, each, _who(folder, agency))) for each in _addresses(folder, address)}
+    peers = [] if folder.is_joined else _peers(folder)
+    if as_json:
+        typer.echo(
+            json.dumps(
+                {"addresses": {at: [asdict(each) for each in steps] for at, steps in found.items()}, "agencies": peers}
+            )
+        )
+    else:
+        _print(found, peers)
+    reached = [all(each.well is not False for each in steps) for steps in found.values()]
+    sys.exit(not (any(reached) if folder.is_joined else all(reached)))
+
+
+def _addresses(folder: BusFolder, address: str | None) -> list[str]:
+    if address is not None:
+        return address.split(",")
+    return list(folder.bootstrap.split(",") if folder.is_joined else folder.addresses or (folder.bootstrap,))
+
+
+def _who(folder: BusFolder, agency: str | None) -> str | None:
+    """Return the agency whose certificate is used; None for the operator's own.
+
+    Raises:
+        BusError: the agency is not on this machine, or must be chosen from several.
+    """
+    here = folder.agencies()
+    if agency is not None:
+        if agency not in here:
+            raise BusError(f"{agency} has no desk on this machine; there are {', '.join(here) or 'none'}.")
+        return agency
+    if not folder.is_joined:
+        return None
+    if len(here) != 1:
+        raise BusError(
+            f"Choose one by --agency: {', '.join(here)}."
+            if here
+            else "No agency of this machine is admitted yet: nrmbus agency check AGENCY says what is missing."
+        )
+    return here[0]
+
+
+# -- one address -----------------------------------------------------------------------------------------------------
+
+
+def _steps(folder: BusFolder, address: str, agency: str | None) -> Iterator[Step]:
+    """Yield the steps to *address*, up to the first that fails: what comes after it could only fail, too."""
+    host, port = parts(address)
+    home = folder.agency(agency).path if agency else folder.keys
+    reach = Reach(address, Tls(home) if folder.settings.tls else None)
+    for step in (_name(host, port), _port(host, port)):
+        yield step
+        if not step.well:
+            return
+    if reach.tls is not None:
+        for step in (_tls(host, port, reach), _certificate(reach.tls)):
+            yield step
+            if not step.well:
+                return
+    yield from asyncio.run(_at_kafka(folder, reach, agency))
+
+
+def _name(host: str, port: int) -> Step:
+    try:
+        found = dict.fromkeys(str(each[4][0]) for each in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM))
+    except OSError:
+        return _fault("name", f"{host} has no address here: ask the operator for the right name, or whoever runs this network's DNS.")  # fmt: skip
+    return _ok("name", f"{host} is {', '.join(found)}." if [*found] != [host] else f"{host} is an address.")
+
+
+def _port(host: str, port: int) -> Step:
+    began = time.monotonic()
+    try:
+        with socket.create_connection((host, port), PATIENCE_SECONDS):
+            took = time.monotonic() - began
+    except TimeoutError:
+        return _fault("port", f"Nothing answers at port {port} within {PATIENCE_SECONDS:.0f} s: a firewall may be in between, or the machine is off.")  # fmt: skip
+    except ConnectionRefusedError:
+        return _fault("port", f"Nobody listens on port {port}: ask the operator whether the bus runs, and at which address.")  # fmt: skip
+    except OSError as error:
+        return _fault("port", f"There is no way to it ({error.strerror}): check this machine's network.")
+    return _ok("port", f"Port {port} is open ({1000 * took:.0f} ms).")
+
+
+def _tls(host: str, port: int, reach: Reach) -> Step:
+    context = reach.context()  # a BusError says what is missing
+    assert context is not None  # noqa: S101 - reached over TLS
+    try:
+        with (
+            socket.create_connection((host, port), PATIENCE_SECONDS) as raw,
+            context.wrap_socket(raw, server_hostname=host) as secured,
+        ):
+            version = secured.version()
+    except ssl.SSLCertVerificationError as error:
+        return _fault("tls", _distrusted(host, error.verify_code))
+    except (ssl.SSLError, OSError):
+        return _fault("tls", "Whoever listens there speaks no TLS 1.3 with us: it is another program, or a proxy in between breaks the connection off.")  # fmt: skip
+    return _ok("tls", f"The bus's authority has certified {host} ({version}).")
+
+
+def _distrusted(host: str, code: int) -> str:
+    if code == _MISMATCH:
+        return f"It has a certificate of this bus, for other names than {host}: the operator gives the address by nrmbus up --listen."  # fmt: skip
+    if code in (_NOT_YET, _EXPIRED):
+        return f"By this machine's clock ({datetime.now(UTC):%Y-%m-%d %H:%M} UTC) the broker's certificate is not valid: set the clock, or the operator starts nrmbus up again."  # fmt: skip
+    return "Its certificate is not of this bus's authority: another bus listens there, or a proxy opens the connection. Nothing was sent."  # fmt: skip
+
+
+def _certificate(tls: Tls) -> Step:
+    end, now = ends(tls), datetime.now(UTC)
+    if end is None:
+        return _fault("certificate", "This machine has no certificate: nrmbus agency check AGENCY FILE with the file that the operator sent back.")  # fmt: skip
+    if end <= now:
+        return _fault("certificate", f"Its certificate ended on {end:%Y-%m-%d}: nrmbus agency renew asks for another by file.")  # fmt: skip
+    return _ok("certificate", f"Its certificate is good until {end:%Y-%m-%d}, {(end - now).days} days.")
+
+
+async def _at_kafka(folder: BusFolder, reach: Reach, agency: str | None) -> list[Step]:
+    if not await clients.anybody_answers(reach):
+        return [_fault("rights", "The broker ends the connection: the certificate has no rights. The agency is suspended, has left, or has a newer certificate: nrmbus agency show says which.")]  # fmt: skip
+    if agency is None:
+        return [_ok("rights", "The operator may do anything there.")]
+    steps, partition = [], TopicPartition(inbox_of(agency), 0)
+    try:
+        async with clients.reading(reach, partition) as (consumer, _):
+            count = len(consumer.partitions_for_topic(partition.topic) or ())
+            steps.append(_ok("rights", f"{agency} may read its inbox."))
+            due = folder.settings.partitions
+            fits = f"The inbox has {count} partition{'s' * (count != 1)}"
+            steps.append(
+                _ok("topic", f"{fits}, as it must.")
+                if count == due
+                else _fault("topic", f"{fits}, and the bus was made with {due}: the operator runs nrmbus topics check.")
+            )
+            steps.append(await _clock(folder, agency))
+            times = []
+            for _ in range(ROUNDS):
+                began = time.monotonic()
+                await consumer.end_offsets([partition])
+                times.append(time.monotonic() - began)
+            steps.append(_ok("round trip", f"{1000 * statistics.median(times):.0f} ms, of {ROUNDS} questions."))
+    except KafkaError as error:
+        steps.append(_fault("rights", sentence_of(error) or type(error).__name__))
+    return steps
+
+
+async def _clock(folder: BusFolder, agency: str) -> Step:
+    answer = await health.ask(folder, agency)
+    ahead = (answer or {}).get("clock_ahead")
+    if ahead is None:
+        return Step("clock", None, "The broker's clock is known once the desk runs and has sent something.")
+    if abs(ahead) > SKEW_SECONDS:
+        which = "ahead of" if ahead > 0 else "behind"
+        return _fault("clock", f"This machine's clock is {abs(ahead):.0f} s {which} the broker's: set both by a time server (timedatectl set-ntp true).")  # fmt: skip
+    return _ok("clock", f"This machine's clock and the broker's differ by {abs(ahead):.1f} s.")
+
+
+# -- the agencies, from the operator ---------------------------------------------------------------------------------
+
+
+def _peers(folder: BusFolder) -> list[dict[str, object]]:
+    """Return for each agency from where its desk is connected, and until when its newest certificate is good."""
+    authority = Authority(folder)
+    agencies = sorted({*authority.agencies(), *folder.agencies()} - SERVICES.keys())
+    try:
+        found = Administration(folder.as_operator).answers(
+            lambda client: (
+                client.describe_consumer_groups([f"{each}.desk" for each in agencies]).values() if agencies else ()
+            )
+        )
+    except KafkaFailed:
+        return []
+    return [
+        {
+            "agency": each,
+            "suspended": each in authority.suspended,
+            "connected": sorted({member.host.lstrip("/") for member in group.members}),
+            "certificate_ends": until.isoformat() if (until := authority.last_end(each)) else None,
+        }
+        for each, group in zip(agencies, found, strict=True)
+    ]
+
+
+def _print(found: dict[str, list[Step]], peers: list[dict[str, object]]) -> None:
+    console, marks = (
+        Console(highlight=False, soft_wrap=True),
+        {True: "[green]ok[/]", False: "[red]no[/]", None: "[yellow]?[/] "},
+    )
+    for address, steps in found.items():
+        console.print(f"[bold]{address}[/]")
+        for each in steps:
+            console.print(f"  {marks[each.well]}  {each.step:<11}  {each.what}")
+    if not peers:
+        return
+    table = Table(box=None, pad_edge=False)
+    for title in ("agency", "desk connected from", "certificate until"):
+        table.add_column(title, overflow="fold")
+    for peer in peers:
+        connected = peer["connected"]
+        where = ", ".join(connected) if isinstance(connected, list) else ""
+        table.add_row(
+            str(peer["agency"]),
+            "suspended or retired" if peer["suspended"] else where or "[red]not connected[/]",
+            str(peer["certificate_ends"] or "–")[:10],
+        )
+    console.print()
+    console.print(table)

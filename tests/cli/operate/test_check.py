@@ -1,0 +1,154 @@
+"""``nrmbus check`` names the first step that fails on the way to the broker, and what to do about it."""
+
+import socket
+import ssl
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from nrmbus.bus.errors import BusError
+from nrmbus.bus.folder import BusFolder, write_json
+from nrmbus.bus.pki.authority import BROKER, OPERATOR, Authority
+from nrmbus.bus.reach import Reach, Tls, piped
+from nrmbus.cli.operate import check
+from nrmbus.cli.operate.check import Step
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> BusFolder:
+    """A bus's folder with the certificates of broker and operator."""
+    made = BusFolder(tmp_path / "bus")
+    made.create()
+    authority = Authority(made)
+    authority.equip(BROKER, made.service(BROKER))
+    authority.equip(OPERATOR, made.keys)
+    return made
+
+
+@contextmanager
+def listening(tls: Tls | None) -> Iterator[int]:
+    """A program on this machine that shows the certificate *tls*, or speaks no TLS; yields its port."""
+    context = None
+    if tls is not None:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        with piped(tls.private_key()) as key:
+            context.load_cert_chain(tls.certificate, f"/dev/fd/{key}")
+
+    def serve(server: socket.socket) -> None:
+        while True:
+            try:
+                connection, _ = server.accept()
+            except OSError:
+                return
+            try:
+                if context is None:
+                    connection.close()
+                else:
+                    context.wrap_socket(connection, server_side=True).close()
+            except OSError:
+                connection.close()
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        thread = threading.Thread(target=serve, args=(server,))
+        thread.start()
+        try:
+            yield server.getsockname()[1]
+        finally:
+            server.shutdown(socket.SHUT_RDWR)
+            thread.join()
+
+
+def steps(folder: BusFolder, host: str, port: int) -> list[Step]:
+    """Return the steps of the operator to a host at a port of this machine."""
+    return list(check._steps(folder, f"{host}:{port}", None))
+
+
+def test_a_name_that_nobody_knows(folder: BusFolder) -> None:
+    """Given a name without an address, then nothing else is tried."""
+    assert [(each.step, each.well) for each in steps(folder, "nowhere.invalid", 9093)] == [("name", False)]
+
+
+def test_a_port_where_nobody_listens(folder: BusFolder) -> None:
+    """Given a closed port, then the message says whom to ask."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+    last = steps(folder, "localhost", port)[-1]
+
+    assert (last.step, last.well) == ("port", False)
+    assert "ask the operator whether the bus runs" in last.what
+
+
+def test_a_port_that_answers_nothing(folder: BusFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Given a firewall that drops everything, then the message names it."""
+
+    def dropped(*_: object) -> None:
+        raise TimeoutError
+
+    monkeypatch.setattr(socket, "create_connection", dropped)
+    assert "a firewall may be in between" in steps(folder, "localhost", 9093)[-1].what
+
+
+def test_another_program_on_the_port(folder: BusFolder) -> None:
+    """Given a program that speaks no TLS, then the step TLS fails and says so."""
+    with listening(None) as port:
+        last = steps(folder, "localhost", port)[-1]
+
+    assert (last.step, last.well) == ("tls", False)
+    assert "speaks no TLS 1.3 with us" in last.what
+
+
+def test_the_certificate_of_another_authority(folder: BusFolder, tmp_path: Path) -> None:
+    """Given another bus's broker, or a proxy with a certificate of its own, then nothing is sent there."""
+    other = BusFolder(tmp_path / "other")
+    other.create()
+    Authority(other).equip(BROKER, other.service(BROKER))
+    with listening(Tls(other.service(BROKER))) as port:
+        last = steps(folder, "localhost", port)[-1]
+
+    assert (last.step, last.well) == ("tls", False)
+    assert "another bus listens there, or a proxy opens the connection" in last.what
+
+
+def test_a_certificate_for_other_names(folder: BusFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Given this bus's broker under a name that its certificate does not have, then the message names the option that gives it."""
+    with listening(Tls(folder.service(BROKER))) as port:
+        real = socket.create_connection
+        monkeypatch.setattr(socket, "create_connection", lambda _at, *rest: real(("127.0.0.1", port), *rest))
+        monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: [_at(port)])
+        last = steps(folder, "bus.example.org", port)[-1]
+
+    assert (last.step, last.well) == ("tls", False)
+    assert "for other names than bus.example.org" in last.what
+    assert "nrmbus up --listen" in last.what
+
+
+def _at(port: int) -> tuple[int, int, int, str, tuple[str, int]]:
+    """Return what the system's resolver says of the local program at *port*."""
+    return socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP, "", ("127.0.0.1", port)
+
+
+def test_what_is_certified_is_believed(folder: BusFolder) -> None:
+    """Given the broker's own certificate, then TLS and certificate are well: the faults above are no accident."""
+    with listening(Tls(folder.service(BROKER))) as port:
+        assert check._tls("localhost", port, Reach(f"localhost:{port}", Tls(folder.keys))).well
+    assert check._certificate(Tls(folder.keys)).well
+
+
+def test_an_agency_must_be_chosen_and_be_here(tmp_path: Path) -> None:
+    """Given a joined machine without an agency, or an id that is not there, then the message says what there is."""
+    folder = BusFolder(tmp_path)
+    folder.create(bootstrap="kafka.invalid:9093", tls=True)
+    (folder.keys).mkdir()
+    (folder.keys / "operator.pub").write_text("")
+    with pytest.raises(BusError, match="nrmbus agency check AGENCY says what is missing"):
+        check._who(folder, None)
+    for name in ("ngo-a", "ngo-b"):
+        write_json(folder.agency(name).agency_json, {})
+    with pytest.raises(BusError, match="Choose one by --agency: ngo-a, ngo-b"):
+        check._who(folder, None)
+    with pytest.raises(BusError, match="ngo-c has no desk on this machine; there are ngo-a, ngo-b"):
+        check._who(folder, "ngo-c")
+    assert check._who(folder, "ngo-b") == "ngo-b"
