@@ -225,6 +225,18 @@ def test_an_offer_of_a_closed_case_lapses() -> None:
     b.say_due("shelter.offer_lapsed")
 
 
+def test_a_case_stays_referred_while_the_special_unit_owes_its_answer() -> None:
+    """The centre, which was asked too, let its time pass; the referral goes on for the unit alone."""
+    b = consented(Bench())
+    b.say("ngo-a", "referral.submitted", ref="R-1", to=[UNIT, "vac"], legal_basis=LEGAL, letter=True)
+    b.say_due("referral.expired")
+
+    assert b.view.status == "REFERRED"
+    assert refused_by(b, "vac", "referral.accepted", ref="R-1") == "G-05"
+    b.say(UNIT, "referral.accepted", ref="R-1")
+    b.say(UNIT, "identification.stage_entered")
+
+
 def test_a_plan_from_before_the_admission_moves_the_stay() -> None:
     """The stay ends with the plan in force, whichever came first."""
     b = presumed(Bench())
