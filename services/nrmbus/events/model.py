@@ -8,7 +8,6 @@ import json
 import re
 from collections.abc import Hashable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
 from typing import Annotated, Any, ClassVar, Literal, Self, TypeAlias, TypeVar
@@ -27,6 +26,7 @@ from pydantic import (
 
 from nrmbus.events.body import Body, Lowered
 from nrmbus.events.errors import Invalid, Problem, problems_of
+from nrmbus.events.values import frozen
 
 _UUID = r"[0-9a-f]{8}-[0-9a-f]{4}-[78][0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}"
 _INT32 = 2**31 - 1  # CloudEvents' Integer
@@ -400,7 +400,7 @@ class Draft(Frozen):
     id: EventId | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Fact:
     """Registered event, as input to the fold of a history.
 

@@ -9,7 +9,6 @@ import sys
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, TypeVar
 
@@ -18,6 +17,7 @@ from aiokafka import ConsumerRecord
 from nrmbus import telemetry
 from nrmbus.directory import Directory
 from nrmbus.events.registry import TYPES
+from nrmbus.events.values import frozen
 from nrmbus.registrar.records import Coordinates, Out
 from nrmbus.registrar.shard import Shard
 from nrmbus.wire.envelope import Signed, decode
@@ -39,7 +39,7 @@ _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Incoming:
     """One outbox record, parsed as far as possible without trust."""
 
@@ -49,7 +49,7 @@ class Incoming:
     code: str | None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Checked:
     """The result of the source and signature check, with its clock and directory."""
 

@@ -2,12 +2,13 @@
 
 from dataclasses import dataclass, field
 
+from nrmbus.events.values import frozen
 from nrmbus.registrar.records import Statement
 from nrmbus.rules import View
 from nrmbus.wire.record import Record
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Asleep:
     """A committed event that was not looked into yet: *told* are its recipients, *time* and *number* the registration's."""
 
@@ -34,7 +35,7 @@ class Case:
             self.sequences[source] = sequence
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Known:
     """A submission that was answered: repeated bytes get these very statements again."""
 

@@ -19,7 +19,7 @@ from nrmbus.registrar.case import Asleep, Case, Known
 from nrmbus.registrar.records import Statement
 from nrmbus.registrar.spill_file import Scratch, Submission
 from nrmbus.rules import Rules
-from nrmbus.wire import json, times
+from nrmbus.wire import times
 from nrmbus.wire.history import (
     FaultCode,
     HistoryFault,
@@ -171,8 +171,9 @@ class Memory:
             f'{{"bus":"{self.bus}","inbox_number":{inbox.number},"partition":{self.partition},'
             f'"previous":"{inbox.previous}","registration":"{registration}","to":"{agency}"}}'
         ).encode()
-        inbox.previous = json.digest(body)
-        return Statement("delivery", body, salt)
+        said = Statement("delivery", body, salt)
+        inbox.previous = said.digest
+        return said
 
     def remember(self, case: Case, event: Event, envelope: Record, told: tuple[str, ...], said: Statement) -> None:
         """Let *event*, just registered as `number`, be part of the case."""

@@ -3,13 +3,14 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from nrmbus.events.values import frozen
 from nrmbus.wire import json, statement
 from nrmbus.wire.keys.keys import SigningKey
 from nrmbus.wire.names import OUTBOX
 from nrmbus.wire.transaction import Thing, Transaction
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Coordinates:
     """Where a submission stands: the topic's owner is who may have written it."""
 
@@ -36,6 +37,8 @@ class Statement:
     """Of a registration or delivery that is not signed yet; signed, the salt stands in its proof."""
     _signed: bytes | None = field(default=None, repr=False)
 
+    _digest: str | None = field(default=None, repr=False, compare=False)
+
     def take_signed(self, signed: bytes) -> None:
         """Take the signed bytes, once."""
         self._signed = signed
@@ -56,7 +59,9 @@ class Statement:
     @property
     def digest(self) -> str:
         """SHA-256 of the body: what the next statement of the chain names as ``previous``."""
-        return json.digest(self.body)
+        if self._digest is None:
+            self._digest = json.digest(self.body)
+        return self._digest
 
 
 def sign_all(statements: Iterable[Statement], key: SigningKey, secret: bytes) -> None:
@@ -96,7 +101,7 @@ def _listed(ids: Sequence[str]) -> str:
     return '["' + '","'.join(ids) + '"]' if ids else "[]"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Out:
     """One record to write in the transaction; *statements* become headers when signed."""
 

@@ -5,12 +5,12 @@ there is no undo.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final, Literal
 
 from nrmbus.directory import Directory
 from nrmbus.events.model import Event, Part
+from nrmbus.events.values import frozen
 from nrmbus.registrar.case import Case, Known
 from nrmbus.registrar.history_state import EMERGENCY, Memory
 from nrmbus.registrar.records import Coordinates, Out, Statement, audience_json, sign_all
@@ -30,7 +30,7 @@ from nrmbus.wire.transaction import salts
 STALE_AFTER: Final = timedelta(days=7)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Decision:
     """The decision about one submission, and the records that make it true."""
 
@@ -344,7 +344,7 @@ class Shard:
         return Out(inbox_of(at.owner), at.partition, about.record.key if about else None, b"", (), ((ANSWER, said),))
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Told:
     """Return the recipients, the consents that each needs first, and each one's copy of the letter."""
 

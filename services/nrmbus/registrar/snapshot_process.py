@@ -36,8 +36,8 @@ LEAST: Final = 10_000
 """Registrations after the last snapshot, at least, before another is written: as many are folded in half a second."""
 SHARE: Final = 8
 """Part of all registrations that a start may have to fold; every snapshot is written whole, so it is not written for less."""
-NICE: Final = 19
-"""Priority of the process where the system cannot have it run on an idle processor alone."""
+NICE: Final = 10
+"""Priority of the process: a tenth of a processor for which others wait, so that it ends on a busy machine too."""
 
 
 class Cut(Exception):
@@ -165,14 +165,6 @@ class SnapshotService:
                 await process.wait()
 
 
-def _give_way() -> None:
-    """Run only while a processor has nothing else to do."""
-    if sys.platform == "linux":
-        os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
-    else:
-        os.nice(NICE)
-
-
 def _end_with_parent() -> None:
     """End this process when nobody holds the other end of standard input; what it wrote by then has no head."""
     while os.read(sys.stdin.fileno(), 64):
@@ -182,7 +174,7 @@ def _end_with_parent() -> None:
 
 def main() -> None:
     """Read a job from standard input, do it, and write the head to standard output."""
-    _give_way()
+    os.nice(NICE)
     job: dict[str, Any] = json.loads(sys.stdin.buffer.readline())
     threading.Thread(target=_end_with_parent, daemon=True).start()
     if job["passphrase"]:

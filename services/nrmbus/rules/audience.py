@@ -4,11 +4,12 @@ Read on the view before the event. The sender and ``statistics`` (which opens ev
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cache
 from typing import Final
 
 from nrmbus.events.model import Data, Part
+from nrmbus.events.values import frozen
 from nrmbus.rules.clocks import breached_by, told
 from nrmbus.rules.conditions import holds
 from nrmbus.rules.emergency import second_agencies
@@ -22,7 +23,7 @@ CHOSEN: Final[frozenset[Term]] = frozenset({"members", "questioner", "to"})
 GRANTS = ("consent.given", "consent.overridden")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Audience:
     """Recipients of one event.
 

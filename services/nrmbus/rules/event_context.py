@@ -1,10 +1,10 @@
 """One event together with the view before it: the shared input of judging, routing, folding and clocks."""
 
-from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 
 from nrmbus.events.model import Event
+from nrmbus.events.values import frozen
 from nrmbus.rules.mark import Mark
 from nrmbus.rules.tables import Roles, Tables
 from nrmbus.rules.view import Bed, Emergency, Hold, Referral, Review, Service, Standing, View
@@ -38,7 +38,7 @@ def receivers_of(event: Event) -> tuple[str, ...]:
     return tuple(value(event, "receivers", ()))
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class EventContext:
     """An event, the view before it, and the tables to read both by; ``recipients`` once it was sent to somebody."""
 

@@ -1,10 +1,11 @@
 """Place of an event in the history."""
 
-from dataclasses import dataclass
 from datetime import datetime
 
+from nrmbus.events.values import frozen
 
-@dataclass(frozen=True, slots=True)
+
+@frozen
 class Mark:
     """Where in the history something happened: ``time`` of the event, ``registered`` by the registrar, its number."""
 

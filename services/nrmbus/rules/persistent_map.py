@@ -1,15 +1,17 @@
 """A mapping that only grows and is never changed: putting something in copies one drawer, not the whole history."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Generic, TypeVar
+
+from nrmbus.events.values import frozen
 
 Value = TypeVar("Value")
 DRAWER = 64
 """Size of a drawer: large enough to keep the search short, small enough that a copy costs less than a signature."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class PersistentMap(Generic[Value]):
     """Records by key. The same records put in the same order make equal maps."""
 

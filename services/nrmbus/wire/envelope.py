@@ -19,7 +19,6 @@ numbered and refused by name. No step rewrites bytes: the registered bytes are t
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from hashlib import sha256
 from typing import Any, Final
@@ -29,6 +28,7 @@ from pydantic import ValidationError
 from nrmbus.events.errors import Invalid, Problem, UnknownType, UnknownVersion
 from nrmbus.events.model import Data, Event
 from nrmbus.events.registry import data_type
+from nrmbus.events.values import frozen
 from nrmbus.wire import base64, dsse, ids, json, material, times
 from nrmbus.wire.errors import LetterClosed, WireError
 from nrmbus.wire.keys.keys import SigningKey, VerifyKey
@@ -102,7 +102,7 @@ def with_letter(record: Record, container: bytes) -> Record:
     return whole
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Signed:
     """Decoded record: claimed source, case and content. Trust it only after `verify`.
 
@@ -263,11 +263,12 @@ def _model(signed: Signed) -> type[Data]:
 
 def _data(model: type[Data], raw: bytes) -> Data:
     json.loads(raw, limit=DATA_LIMIT)  # pydantic would accept repeated members, floats and any depth
-    problem = Problem("", "invalid")
+    problem = None
     try:
         return model.from_json(raw)
     except Invalid as error:
-        problem = next(iter(error.problems), problem)
+        problem = next(iter(error.problems), None)
+    problem = problem or Problem("", "invalid")
     raise WireError("unknown_field", pointer=problem.pointer, kind=problem.kind)
 
 

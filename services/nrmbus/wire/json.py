@@ -89,7 +89,7 @@ def loads(raw: bytes, *, limit: int) -> dict[str, Any]:
         raise WireError("too_large", limit=limit)
     if raw.startswith(codecs.BOM_UTF8):
         raise WireError("json_invalid", _BOM)
-    value, wrong = None, WireError("json_invalid", _NO_OBJECT)
+    value, wrong = None, None
     try:
         value = _DECODER.decode(raw.decode())
     except UnicodeDecodeError as error:
@@ -99,7 +99,7 @@ def loads(raw: bytes, *, limit: int) -> dict[str, Any]:
     except (ValueError, RecursionError):
         wrong = WireError("json_invalid", _DEEP)
     if not isinstance(value, dict):
-        raise wrong  # outside: the errors above carry the input
+        raise wrong or WireError("json_invalid", _NO_OBJECT)  # outside: the errors above carry the input
     # Most documents are flat and plain; only the others are walked.
     looks_deep = raw.count(b"[") + raw.count(b"{") > MAX_DEPTH
     if (looks_deep or b"null" in raw) and _has_null_or_is_deep(value):

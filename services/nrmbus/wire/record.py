@@ -1,10 +1,10 @@
 """Kafka record of a topic, and its allowed headers (CloudEvents Kafka binding, binary mode)."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from hashlib import sha256
 from typing import Final
 
+from nrmbus.events.values import frozen
 from nrmbus.wire.errors import WireError
 
 DATA_LIMIT: Final = 16 * 1024
@@ -51,12 +51,14 @@ _LIMITS: Final[Mapping[str, int]] = {
     MATERIAL: MATERIAL_LIMIT,
     LETTER: LETTER_LIMIT,
 }
+_NO_PART: Final = frozenset({LETTER, CORRELATION})
+"""Headers that are no part of the event itself."""
 _READ_LATER: Final = frozenset({MATERIAL, LETTER})
 PRINTABLE: Final = bytes(range(0x20, 0x7F))
 """Characters that are allowed in a header."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Record:
     """Key, value and headers. Key or value is None in a record that is no event."""
 
@@ -88,8 +90,8 @@ class Record:
 
     def without_letter(self) -> "Record":
         """Return the event alone, without its letter and the unsigned ``correlation_id``."""
-        kept = tuple([header for header in self.headers if header[0] not in {LETTER, CORRELATION}])
-        return Record(self.key, self.value, kept)
+        kept = tuple([header for header in self.headers if header[0] not in _NO_PART])
+        return Record(self.key, self.value, kept) if len(kept) < len(self.headers) else self
 
     def split(self) -> tuple["Record", dict[str, bytes]]:
         """Return the record that the registrar received, and the headers that it added, by name.

@@ -10,6 +10,7 @@ AHEAD_AT_MOST: Final = timedelta(minutes=5)
 _TIME: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z")
 
 
+@lru_cache(maxsize=1_024)  # as for `read`
 def write(time: datetime) -> str:
     """Write an aware UTC *time* without parts of a second as ``YYYY-MM-DDTHH:MM:SSZ``."""
     return time.isoformat().replace("+00:00", "Z")

@@ -1,11 +1,11 @@
 """Question that every rule of section 4 is asked, and the record that describes a rule."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from datetime import date, datetime
 
 from nrmbus.events.model import Part
 from nrmbus.events.registry import TYPES
+from nrmbus.events.values import frozen
 from nrmbus.rules.calendar import LAST
 from nrmbus.rules.event_context import EventContext
 
@@ -13,7 +13,7 @@ WITH_TO = frozenset(name for (name, _), data in TYPES.items() if "to" in data.mo
 """Types in which the sender chooses recipients."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Question(EventContext):
     """May this event be registered now? ``letter_parts`` are the filled fields by part, while the letter is open.
 
@@ -30,7 +30,7 @@ class Question(EventContext):
         return max(self.tables.calendar.day(self.event.recordedtime), self.tables.calendar.day(self.now))
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Check:
     """One rule: its id, its event types (None: all), and the predicate that refuses the event."""
 
