@@ -28,7 +28,10 @@ LONG: Final = 1_000_000
 """One more count, for `--long`."""
 EVENTS_OF_A_CASE: Final = 10
 BATCH: Final = 100
-SINGLES: Final = 300
+ROUNDS: Final = 4
+"""Alternating rounds of single events, without and with a snapshot being written; one more before them is not counted."""
+SINGLES: Final = 100
+"""Single events of a round."""
 EVERY: Final = 0.02
 PATIENCE_SECONDS: Final = 1_800.0
 HIGHEST: Final = 2**53 - 1
@@ -99,10 +102,10 @@ def grown(home: Path, count: int) -> Growth:
         admitted(folder)
         directory = asyncio.run(_directory(folder))
         agencies = agencies_of(folder, count // EVENTS_OF_A_CASE // len(SENDERS))
-        load = stream(agencies, now, 1, count=count + 3 * SINGLES)
+        load = stream(agencies, now, 1, count=count + (2 * ROUNDS + 1) * SINGLES)
         key = Identity.at(folder.service("registrar"), "registrar").signing
         size = asyncio.run(_write(folder, shard_of(directory, folder.settings.policy), key, islice(load, count), now))
-        singles = list(load)
+        singles = [list(islice(load, SINGLES)) for _ in range(2 * ROUNDS + 1)]
         started = time.perf_counter()
         with registrar(folder):
             _line(log, "owns")
@@ -113,13 +116,24 @@ def grown(home: Path, count: int) -> Growth:
             _line(log, "snapshot_used")
             _line(log, "owns")
             with_snapshot = time.perf_counter() - started
-            asyncio.run(_ways(folder, singles[:SINGLES]))  # the broker and the registrar compile and connect
-            quiet = asyncio.run(_ways(folder, singles[SINGLES : 2 * SINGLES]))
-            meanwhile = asyncio.run(_meanwhile(folder, key, singles[2 * SINGLES :]))
-    return Growth(count, size / 2**20, without, with_snapshot, said["seconds"], said["size"] / 2**20, quiet, meanwhile)
+            asyncio.run(_ways(folder, singles[0]))  # the broker and the registrar compile and connect
+            quiet, meanwhile = list[float](), list[float]()
+            for turn in range(ROUNDS):
+                quiet += asyncio.run(_ways(folder, singles[2 * turn + 1]))
+                meanwhile += asyncio.run(_meanwhile(folder, key, singles[2 * turn + 2]))
+    return Growth(
+        count,
+        size / 2**20,
+        without,
+        with_snapshot,
+        said["seconds"],
+        said["size"] / 2**20,
+        spread(quiet),
+        spread(meanwhile),
+    )
 
 
-async def _meanwhile(folder: BusFolder, key: SigningKey, singles: Sequence[Submission]) -> dict[str, float]:
+async def _meanwhile(folder: BusFolder, key: SigningKey, singles: Sequence[Submission]) -> list[float]:
     """Do the same as `_ways` while a process folds the whole history for a snapshot."""
     task = asyncio.create_task(fold_beside(folder, key))
     found = await _ways(folder, singles)
@@ -135,12 +149,12 @@ async def fold_beside(folder: BusFolder, key: SigningKey) -> None:
         await service.made(HIGHEST)
 
 
-async def _ways(folder: BusFolder, singles: Sequence[Submission]) -> dict[str, float]:
+async def _ways(folder: BusFolder, singles: Sequence[Submission]) -> list[float]:
     def comes(agency: str) -> Any:
         return folder.reach(folder.agency(agency).path)
 
     inboxes = {f"nrm.inbox.{agency}": comes(agency) for agency in SENDERS}
-    return spread(await ways(singles, comes, inboxes, EVERY))
+    return await ways(singles, comes, inboxes, EVERY)
 
 
 def lines(found: Sequence[Growth]) -> list[str]:
