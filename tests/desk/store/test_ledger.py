@@ -261,6 +261,15 @@ async def test_the_ledger_is_for_its_owner_and_safe_against_a_power_cut(tmp_path
         assert (tmp_path / "ledger.sqlite").stat().st_mode & 0o077 == 0
 
 
+async def test_no_connection_caches_much_of_the_ledger(tmp_path: Path) -> None:
+    """A desk's memory does not grow with its ledger: writer and readers keep half a MiB of pages each."""
+    async with desk_of("shelter", tmp_path) as given, given.desk.seat.ledger.write() as writer:
+        with given.desk.seat.ledger.read() as reader:
+            found = [each.exec_driver_sql("PRAGMA cache_size").scalar() for each in (writer, reader)]
+
+        assert found == [-512, -512]
+
+
 async def test_a_reader_cannot_write(tmp_path: Path) -> None:
     """The ledger has one writer: a page that only looks cannot change the record."""
     async with desk_of("shelter", tmp_path) as given:
