@@ -68,6 +68,8 @@ class Agency:
         self.opens: set[str] = set()
         """Every key that opens the case in some backup: of the ledger on any day, or of what travelled."""
         self.horizon: datetime | None = None
+        self.found: tuple[Roll, tuple[tuple[str, datetime], ...], tuple[epochs.Epoch, ...]] | None = None
+        """The epochs that the desk uses, and what they followed from."""
         assert self.enter("admitted", self.folder.signing, self.folder.sealing)
         self.confirm()
 
@@ -129,8 +131,11 @@ class Agency:
     # -- the desk ----------------------------------------------------------------------------------------------------
 
     def known(self) -> tuple[epochs.Epoch, ...]:
-        """Return the epochs that the desk uses."""
-        return epochs.with_interim(epochs.epochs_of(self.directory, ME), self.folder.interim.items())
+        """Return the epochs that the desk uses. They follow from the roll and the interim keys, and from no day."""
+        roll, interim = self.directory.roll, tuple(self.folder.interim.items())
+        if self.found is None or self.found[0] is not roll or self.found[1] != interim:
+            self.found = roll, interim, epochs.with_interim(epochs.epochs_of(self.directory, ME), interim)
+        return self.found[2]
 
     def round(self) -> None:
         """Do the round of `erasing.end_epochs`, with names for keys."""

@@ -44,7 +44,8 @@ class Epoch:
     @property
     def destroyed_from(self) -> datetime | None:
         """Return the time from which the private key must be destroyed."""
-        return None if self.ends is None else self.ends + GRACE
+        ends = self.ends
+        return None if ends is None else ends + GRACE
 
 
 def epochs_of(directory: Directory, agency: str) -> tuple[Epoch, ...]:
@@ -100,7 +101,7 @@ def is_spent(known: Iterable[Epoch], kid: str, now: datetime) -> bool:
 
 def to_destroy(known: Iterable[Epoch], now: datetime) -> tuple[str, ...]:
     """Return the kids of the epochs whose private keys must be destroyed by *now*."""
-    return tuple(each.kid for each in known if each.destroyed_from is not None and each.destroyed_from <= now)
+    return tuple(each.kid for each in known if (over := each.destroyed_from) is not None and over <= now)
 
 
 def left_at(home: Path, directory: Directory, agency: str, now: datetime) -> tuple[str, ...]:

@@ -12,6 +12,7 @@ from nrmbus.rules.event_context import EventContext, shut_for
 from nrmbus.rules.evolve.fold import evolve_view
 from nrmbus.rules.judge.check import Question
 from nrmbus.rules.judge.judge import Judge, Refusal
+from nrmbus.rules.once import once_for
 from nrmbus.rules.opening_bound import could_open
 from nrmbus.rules.profile import Profile
 from nrmbus.rules.retention import RetentionPeriod, kept
@@ -19,6 +20,9 @@ from nrmbus.rules.tables import Roles, Tables
 from nrmbus.rules.versions import understood
 from nrmbus.rules.view import Agency, Emergency, View
 from nrmbus.rules.why import Reason, reason_for
+
+_tables_of = once_for(Tables.of)
+_judge_of = once_for(Judge.of)
 
 
 class Rules:
@@ -30,9 +34,9 @@ class Rules:
     def __init__(self, profile: Profile, agencies: Mapping[str, Agency]) -> None:
         """Take *profile* and *agencies*, by id. Raise ProfileError if the profile names a rule that is not written."""
         self.profile = profile
-        self._tables = Tables.of(profile)
+        self._tables = _tables_of(profile)
         self._roles = Roles(agencies)
-        self._judge = Judge.of(profile)
+        self._judge = _judge_of(profile)
 
     def start(self, subject: str) -> View:
         """Return the empty view of the case (or incident) *subject*."""

@@ -1,4 +1,4 @@
-"""A profile made ready: groups written out, rows found by type. Built once for each ``Rules``."""
+"""A profile made ready: groups written out, rows found by type. Built once for each profile."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
