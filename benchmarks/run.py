@@ -11,6 +11,7 @@ import re
 import statistics
 import sys
 import tempfile
+import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -175,7 +176,7 @@ def main() -> None:
     """Run the rounds, print the table, and write it between the marks in the README."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--events", type=int, default=20_000, help="events a round (default: 20000)")
-    parser.add_argument("--rounds", type=int, default=3, help="rounds, each on a fresh broker (default: 3)")
+    parser.add_argument("--rounds", type=int, default=1, help="rounds, each on a fresh broker (default: 1)")
     parser.add_argument(
         "--singles", type=int, default=300, help="events sent one by one, for the latencies (default: 300)"
     )
@@ -189,7 +190,7 @@ def main() -> None:
         help="measure this alone, and leave the other tables as they are",
     )
     asked = parser.parse_args()
-    facts = machine()
+    facts, started = machine(), time.monotonic()
     if asked.only in (None, "questions"):
         measure_questions(facts)
     if asked.only in (None, "desk"):
@@ -212,7 +213,7 @@ def main() -> None:
             announce(f"round {number + 1} of {asked.rounds}: closed, without and with letters")
             closing.append(closed(home / "closed", asked.events, asked.events // SHARE, asked.singles, 0.02))
         written = table(rounds, closing, Path(scratch), asked.events, facts)
-    keep((BEGIN, END), [written])
+    keep((BEGIN, END), [written, "", f"The whole run took {(time.monotonic() - started) / 60:.1f} minutes."])
     keep(PEER, [_dated(facts), "", *peer.lines(rounds[0])])
 
 
