@@ -55,6 +55,10 @@ COMMANDS: Final = {
         "audit.verify",
         "Verify the evidence of a case with keys that you received separately; print one line for each check.",
     ),
+    "status": Command(
+        "operate.status",
+        "Show on one screen who is up, behind or silent, how far the history goes, and what ends soon.",
+    ),
     "check": Command(
         "operate.check",
         "Check step by step whether this machine reaches the broker: name, port, TLS, certificate, rights, topic, clock, round trip.",

@@ -27,8 +27,13 @@ def expected(folder: BusFolder) -> tuple[str, ...]:
     known = (*SERVICES, *folder.agencies())
     if not folder.is_held:
         return tuple(each for each in known if each in folder.running)
-    suspended = Authority(folder).suspended
-    return tuple(each for each in known if each not in suspended)
+    denied = suspended(folder)
+    return tuple(each for each in known if each not in denied)
+
+
+def suspended(folder: BusFolder) -> frozenset[str]:
+    """Return the ids whose desks do not run, because the broker denies them everything for now or for good."""
+    return Authority(folder).suspended if folder.settings.tls else frozenset()
 
 
 async def ask(folder: BusFolder, name: str) -> Health | None:

@@ -86,7 +86,7 @@ def check(
     if address is not None and not is_address(address):
         raise typer.BadParameter("the address is HOST:PORT")
     found = {each: list(_steps(folder, each, _who(folder, agency))) for each in _addresses(folder, address)}
-    peers = [] if folder.is_joined else _peers(folder)
+    peers = [] if folder.is_joined else peers_of(folder)
     if as_json:
         typer.echo(
             json.dumps(
@@ -161,7 +161,7 @@ def _port(host: str, port: int) -> Step:
         with socket.create_connection((host, port), PATIENCE_SECONDS):
             took = time.monotonic() - began
     except TimeoutError:
-        return _fault("port", f"Nothing answers at port {port} within {PATIENCE_SECONDS:.0f} s: a firewall may be in between, or the machine is off.")  # fmt: skip
+        return _fault("port", f"Nothing answers at port {port} within {PATIENCE_SECONDS:.0f} s: a firewall may be in between, or the machine is off or hangs.")  # fmt: skip
     except ConnectionRefusedError:
         return _fault("port", f"Nobody listens on port {port}: ask the operator whether the bus runs, and at which address.")  # fmt: skip
     except OSError as error:
@@ -245,7 +245,7 @@ async def _clock(folder: BusFolder, agency: str) -> Step:
 # -- the agencies, from the operator ---------------------------------------------------------------------------------
 
 
-def _peers(folder: BusFolder) -> list[dict[str, object]]:
+def peers_of(folder: BusFolder) -> list[dict[str, object]]:
     """Return for each agency from where its desk is connected, and until when its newest certificate is good."""
     authority = Authority(folder)
     agencies = sorted({*authority.agencies(), *folder.agencies()} - SERVICES.keys())

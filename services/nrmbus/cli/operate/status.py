@@ -1,0 +1,297 @@
+"""``nrmbus status``: one screen about a bus: who is up, behind, silent, and what ends soon. Changes nothing."""
+
+import asyncio
+import json
+import shutil
+import sys
+import time
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Any, Final
+
+import typer
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from nrmbus.bus.errors import BusError, NoBus
+from nrmbus.bus.folder import BusFolder
+from nrmbus.bus.pki.authority import BROKER
+from nrmbus.bus.pki.certificate import ends
+from nrmbus.bus.reach import Tls
+from nrmbus.cli import health
+from nrmbus.cli.commands import Commands
+from nrmbus.cli.health import Health
+from nrmbus.cli.operate.check import peers_of
+from nrmbus.cli.options import AsJson, BusContext
+from nrmbus.directory.admission import home_of
+from nrmbus.wire.names import AUDITOR
+
+app = Commands()
+
+LOOK_SECONDS: Final = 2.0
+SOON: Final = timedelta(days=10)
+"""A certificate is renewed ten days before its end; one with less time was not."""
+_STYLES: Final = {
+    "ready": "green",
+    "not ready": "yellow",
+    "away": "bold red",
+    "failing": "bold red",
+    "suspended": "dim",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """One desk or service of this machine.
+
+    *behind* counts inbox records still to read, *unanswered* events that the registrar has not answered, *tasks* what
+    waits for a person, *parked* records of cases that stand still.
+    """
+
+    name: str
+    state: str
+    remark: str = ""
+    restarts: int = 0
+    behind: int = 0
+    unanswered: int = 0
+    tasks: int = 0
+    parked: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """All that one screen shows; *elsewhere* are the agencies whose desks run on other machines."""
+
+    bus: str
+    folder: str
+    at: str
+    running: bool
+    kafka: str
+    others: tuple[str, ...]
+    free_gib: float
+    services: tuple[Service, ...]
+    elsewhere: tuple[Mapping[str, Any], ...] = ()
+    history: Mapping[str, int] = field(default_factory=dict)
+    ending: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    @property
+    def well(self) -> bool:
+        """True if everything that must run here is ready, and nothing has ended or ends within days."""
+        return self.running and not self.ending and all(each.state in ("ready", "suspended") for each in self.services)
+
+
+@app.register(example="nrmbus status --data ./my-bus")
+def status(
+    *,
+    context: BusContext,
+    watch: Annotated[bool, typer.Option("--watch", help="Show it again every two seconds, until Ctrl-C.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Show on one screen who is up, behind or silent, how far the history goes, and what ends soon.
+
+    On the operator's machine the command also lists the agencies on other machines and whether their desks are connected.
+    Exit status: 1 if something that must run here is not ready, or a certificate or key ends soon.
+    """
+    folder = context.folder
+    folder.settings  # noqa: B018 - raises where no bus was made
+    if as_json:
+        found = look(folder)
+        typer.echo(json.dumps(asdict(found) | {"well": found.well}))
+        sys.exit(not found.well)
+    console = Console(highlight=False)
+    found = look(folder)
+    if not watch:
+        console.print(shown(found))
+        sys.exit(not found.well)
+    with suppress(KeyboardInterrupt), Live(shown(found), console=console, auto_refresh=False, screen=console.is_terminal) as live:  # fmt: skip
+        while True:
+            time.sleep(LOOK_SECONDS)
+            live.update(shown(look(folder)), refresh=True)
+    sys.exit(0)
+
+
+# -- what is looked at -----------------------------------------------------------------------------------------------
+
+
+def look(folder: BusFolder) -> Status:
+    """Return the state of the bus, or of an agency's machine, now."""
+    settings, now = folder.settings, datetime.now(UTC)
+    try:
+        kafka, running = folder.bootstrap, folder.is_joined or folder.is_held
+    except NoBus:
+        kafka, running = "", False
+    healths = asyncio.run(health.ask_all(folder))
+    services = tuple(_services(folder, healths))
+    elsewhere, notes = _elsewhere(folder, services) if running and not folder.is_joined else ((), ())
+    if not running:
+        notes = (*notes, f"The bus is not running: nrmbus up --data '{folder.path}'")
+    elif folder.is_joined and not services:
+        notes = (*notes, f"No desk runs here: nrmbus run AGENCY --data '{folder.path}'")
+    return Status(
+        bus=settings.bus,
+        folder=str(folder.path),
+        at=now.strftime("%Y-%m-%dT%H:%M:%SZ"),
+        running=running,
+        kafka=kafka,
+        others=folder.addresses if not folder.is_joined else (),
+        free_gib=round(shutil.disk_usage(folder.path).free / 1024**3, 1),
+        services=services,
+        elsewhere=elsewhere,
+        history=_history(healths.get(AUDITOR) or {}),
+        ending=tuple(_ending(folder, healths, elsewhere, now)),
+        notes=notes,
+    )
+
+
+def _services(folder: BusFolder, healths: Mapping[str, Health | None]) -> Iterable[Service]:
+    states, failing, suspended = _supervised(folder), health.failing(folder), health.suspended(folder)
+    for name in sorted(suspended & set(folder.agencies())):
+        yield Service(name, "suspended", "It is suspended or has left, so its desk does not run.")
+    for name, found in healths.items():
+        restarts = int(states.get(name, {}).get("restarts", 0))
+        if name in failing:
+            yield Service(name, "failing", f"It ended five times in a minute: {failing[name]}", restarts)
+        elif found is None:
+            yield Service(name, "away", "It does not answer.", restarts)
+        else:
+            ready = bool(found.get("ready"))
+            yield Service(
+                name,
+                "ready" if ready else "not ready",
+                "" if ready else health.why_not_ready(found),
+                restarts,
+                *(int(found.get(each) or 0) for each in ("lag", "outbox_open", "tasks", "parked")),
+            )
+
+
+def _supervised(folder: BusFolder) -> dict[str, Any]:
+    with suppress(FileNotFoundError, ValueError):
+        found: dict[str, Any] = json.loads((folder.run / "services.json").read_bytes())
+        return found
+    return {}
+
+
+def _elsewhere(folder: BusFolder, here: Iterable[Service]) -> tuple[tuple[Mapping[str, Any], ...], tuple[str, ...]]:
+    """Return the agencies whose desks do not run here, and a note if the operator's key stays closed."""
+    own = {each.name for each in here}
+    try:
+        return tuple(each for each in peers_of(folder) if each["agency"] not in own), ()
+    except BusError:
+        return (), (
+            "The agencies elsewhere are not shown: Kafka does not answer, or the operator's key needs its key file.",
+        )
+
+
+def _history(auditor: Health) -> dict[str, int]:
+    """Return how many registrations there are, how many of them a checkpoint covers, and a co-signed one."""
+    if not auditor.get("numbers"):
+        return {}
+    cosigned = auditor.get("cosigned", {}).values()
+    return {
+        "registered": sum(auditor["numbers"].values()),
+        "signed": sum(auditor.get("signed", {}).values()),
+        "cosigned": sum(each["size"] for each in cosigned),
+        "witnesses": max((each["witnesses"] for each in cosigned), default=0),
+    }
+
+
+def _ending(
+    folder: BusFolder, healths: Mapping[str, Health | None], elsewhere: Iterable[Mapping[str, Any]], now: datetime
+) -> Iterable[str]:
+    """Yield a sentence for each certificate and key that has ended or ends soon."""
+    homes = {name: home_of(folder, name) for name in healths} if folder.settings.tls else {}
+    if homes and not folder.is_joined and not folder.settings.bootstrap:
+        homes[BROKER] = folder.service(BROKER)
+    until = {name: ends(Tls(home)) for name, home in homes.items()}
+    until |= {str(each["agency"]): _read(each["certificate_ends"]) for each in elsewhere if not each["suspended"]}
+    for name, end in sorted(until.items()):
+        if end is not None and end < now + SOON:
+            yield f"The certificate of {name} {_when(end, now)}."
+    for name, found in healths.items():
+        if found and (key := found.get("sealing_key")):
+            yield f"{name}: {key['sentence']}"
+
+
+def _read(written: str | None) -> datetime | None:
+    return datetime.fromisoformat(written) if written else None
+
+
+def _when(end: datetime, now: datetime) -> str:
+    left = end - now
+    if left <= timedelta():
+        return f"ended on {end:%Y-%m-%d}"
+    return f"ends in {left.days} days" if left.days else f"ends in {left.seconds // 3600} hours"
+
+
+# -- what is shown ---------------------------------------------------------------------------------------------------
+
+
+def shown(found: Status) -> RenderableType:
+    """Return the screen."""
+    parts: list[RenderableType] = [_head(found)]
+    if found.services:
+        parts += [Text(), _table(found.services)]
+    if found.elsewhere:
+        parts += [Text(), _others(found.elsewhere)]
+    for line in found.ending:
+        parts.append(Text(line, "yellow"))
+    parts += [Text(line, "yellow") for line in found.notes]
+    return Group(*parts)
+
+
+def _head(found: Status) -> RenderableType:
+    ready = sum(each.state == "ready" for each in found.services)
+    due = sum(each.state != "suspended" for each in found.services)
+    state = f"{ready} of {due} ready" if found.running and due else "not running"
+    lines = Table.grid(padding=(0, 2))
+    lines.add_row(
+        "bus", Text.assemble(found.bus, ", ", (state, "green" if found.well else "bold red"), f"  ({found.at})")
+    )
+    lines.add_row("folder", f"{found.folder}, {found.free_gib} GiB free")
+    if found.kafka:
+        lines.add_row(
+            "Kafka", found.kafka + (f", for other machines {', '.join(found.others)}" if found.others else "")
+        )
+    if found.history:
+        lines.add_row(
+            "history",
+            "{registered} registered, {signed} under a checkpoint, {cosigned} co-signed by {witnesses} witnesses".format(**found.history),
+        )  # fmt: skip
+    return lines
+
+
+def _table(services: Iterable[Service]) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    for title, right in (("service", 0), ("state", 0), ("restarts", 1), ("behind", 1), ("unanswered", 1), ("tasks", 1), ("parked", 1)):  # fmt: skip
+        table.add_column(title, justify="right" if right else "left")
+    table.add_column("", overflow="fold")
+    for each in services:
+        numbers = (each.restarts, each.behind, each.unanswered, each.tasks, each.parked)
+        table.add_row(
+            each.name,
+            Text(each.state, _STYLES[each.state]),
+            *(str(number) if number else "·" for number in numbers),
+            each.remark,
+        )
+    return table
+
+
+def _others(peers: Iterable[Mapping[str, Any]]) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    for title in ("on other machines", "desk", "certificate until"):
+        table.add_column(title)
+    for peer in peers:
+        state = (
+            Text("suspended or retired", "dim")
+            if peer["suspended"]
+            else Text(f"connected from {', '.join(peer['connected'])}", "green")
+            if peer["connected"]
+            else Text("not connected", "bold red")
+        )
+        table.add_row(str(peer["agency"]), state, str(peer["certificate_ends"] or "–")[:10])
+    return table

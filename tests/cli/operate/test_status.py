@@ -1,0 +1,143 @@
+"""``nrmbus status`` shows one screen: who is up, behind or silent, and what ends soon; its exit status says whether all is well."""
+
+import asyncio
+import io
+import json
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from nrmbus.bus.folder import BusFolder, write_json
+from nrmbus.cli import health
+from nrmbus.cli.operate import status
+from nrmbus.cli.operate.status import Status, look, shown
+
+READY = {"ready": True, "lag": 0, "outbox_open": 0, "tasks": 0, "parked": 0, "sealing_key": None}
+PEER = {
+    "agency": "ngo-b",
+    "suspended": False,
+    "connected": ["192.0.2.7"],
+    "certificate_ends": "2999-01-01T00:00:00+00:00",
+}
+AUDITOR = {
+    **READY,
+    "numbers": {"0": 24, "1": 6},
+    "signed": {"0": 14, "1": 6},
+    "cosigned": {"0": {"size": 14, "witnesses": 8}, "1": {"size": 5, "witnesses": 7}},
+}
+
+
+@pytest.fixture
+def looked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Status]:
+    """Looks at a bus in plain text that runs here, whose services and agencies elsewhere answer as given."""
+    folder = BusFolder(tmp_path)
+    folder.create(bootstrap="kafka:9092", tls=False)
+
+    def made(healths: Mapping[str, Any], *peers: Mapping[str, Any], running: bool = True) -> Status:
+        async def answered(_: BusFolder) -> Mapping[str, Any]:
+            return healths
+
+        monkeypatch.setattr(health, "ask_all", answered)
+        monkeypatch.setattr(status, "peers_of", lambda _: list(peers))
+        if not running:
+            return look(folder)
+        with folder.held():
+            return look(folder)
+
+    return made
+
+
+def screen(found: Status) -> str:
+    """Return what a person sees on a terminal of 100 columns, without colours."""
+    console = Console(file=io.StringIO(), width=100, color_system=None)
+    console.print(shown(found))
+    assert isinstance(console.file, io.StringIO)
+    return console.file.getvalue()
+
+
+def test_all_is_well(looked: Callable[..., Status]) -> None:
+    """Given a bus whose services are ready, then the screen says so, and how far the history is signed and co-signed."""
+    found = looked({"registrar": READY, "auditor": AUDITOR, "ngo-a": {**READY, "tasks": 3}}, PEER)
+
+    assert found.well
+    seen = screen(found)
+    assert "3 of 3 ready" in seen
+    assert "30 registered, 20 under a checkpoint, 19 co-signed by 8 witnesses" in seen
+    assert "connected from 192.0.2.7" in seen
+    assert json.dumps([each.name for each in found.services]) == '["registrar", "auditor", "ngo-a"]'
+
+
+@pytest.mark.parametrize(
+    ("health_of_one", "state", "remark"),
+    [
+        (None, "away", "It does not answer."),
+        ({**READY, "ready": False, "lag": 7}, "not ready", "It has 7 records of its inbox still to read."),
+        ({**READY, "ready": False, "trouble": "inbox_gap"}, "not ready", "deliver"),
+    ],
+)
+def test_who_is_not_ready_is_named_with_the_reason(
+    looked: Callable[..., Status], health_of_one: Mapping[str, Any] | None, state: str, remark: str
+) -> None:
+    """Given one service that is away or behind, then it stands out, and all is not well."""
+    found = looked({"registrar": READY, "ngo-a": health_of_one})
+
+    assert not found.well
+    assert (found.services[1].state, remark in found.services[1].remark) == (state, True)
+    assert "1 of 2 ready" in screen(found)
+
+
+def test_a_service_that_ends_again_and_again_is_failing(looked: Callable[..., Status], tmp_path: Path) -> None:
+    """Given the supervisor's report, then the last line of the log is shown in place of "does not answer"."""
+    write_json(
+        tmp_path / "run" / "services.json", {"registrar": {"pid": None, "restarts": 4, "failing": "The disk is full."}}
+    )
+    (service,) = looked({"registrar": None}).services
+
+    assert (service.state, service.restarts) == ("failing", 4)
+    assert service.remark.endswith("The disk is full.")
+
+
+def test_what_ends_soon_is_said(looked: Callable[..., Status]) -> None:
+    """Given a certificate elsewhere or a sealing key in its last days, then a line names it with the time that is left."""
+    soon = (datetime.now(UTC) + timedelta(days=3, hours=1)).isoformat()
+    key = {"ends": soon, "sentence": "The sealing key ends soon: nrmbus agency rotate ngo-a"}
+    found = looked({"ngo-a": {**READY, "sealing_key": key}}, {**PEER, "certificate_ends": soon})
+
+    assert found.ending == (
+        "The certificate of ngo-b ends in 3 days.",
+        "ngo-a: The sealing key ends soon: nrmbus agency rotate ngo-a",
+    )
+    assert not found.well
+    assert looked({"ngo-a": READY}, {**PEER, "certificate_ends": soon, "suspended": True}).well, "it has no need of one"
+
+
+def test_an_agency_that_is_silent_stands_out(looked: Callable[..., Status]) -> None:
+    """Given a desk on another machine without a connection, then it is shown; whether that is a fault only its people know."""
+    found = looked({"registrar": READY}, {**PEER, "connected": []})
+
+    assert "not connected" in screen(found)
+    assert found.well
+
+
+def test_a_bus_that_does_not_run_is_one_sentence(looked: Callable[..., Status]) -> None:
+    """Given a folder whose bus does not run, then the screen has the command that starts it."""
+    found = looked({}, running=False)
+
+    assert not found.well
+    assert "not running" in screen(found)
+    assert found.notes[0].startswith("The bus is not running: nrmbus up --data")
+
+
+def test_nobody_waits_for_who_is_suspended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Given a suspended agency of this machine, then it is shown as such and counts as no fault."""
+    folder = BusFolder(tmp_path)
+    folder.create(play=True)
+    write_json(folder.agency("ngo-a").agency_json, {})
+    monkeypatch.setattr(health, "suspended", lambda _: frozenset({"ngo-a"}))
+
+    assert [(each.name, each.state) for each in status._services(folder, {})] == [("ngo-a", "suspended")]
+    assert asyncio.run(health.ask_all(folder)) == {}
