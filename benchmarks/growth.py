@@ -59,6 +59,12 @@ async def _directory(folder: BusFolder) -> Directory:
         return directory
 
 
+async def written(folder: BusFolder, load: Iterator[Submission], now: datetime) -> int:
+    """Write to the topic of *folder* what a registrar says about *load*; return the bytes."""
+    key = Identity.at(folder.service("registrar"), "registrar").signing
+    return await _write(folder, shard_of(await _directory(folder), folder.settings.policy), key, load, now)
+
+
 async def _write(folder: BusFolder, shard: Shard, key: SigningKey, load: Iterator[Submission], now: datetime) -> int:
     """Write to the topic what the registrar says about *load*, without its transactions; return the bytes."""
     size = 0
@@ -100,11 +106,10 @@ def grown(home: Path, count: int) -> Growth:
     now, log = datetime.now(UTC).replace(microsecond=0), home / "registrar.log"
     with bus(home) as (folder, _):
         admitted(folder)
-        directory = asyncio.run(_directory(folder))
         agencies = agencies_of(folder, count // EVENTS_OF_A_CASE // len(SENDERS))
         load = stream(agencies, now, 1, count=count + (2 * ROUNDS + 1) * SINGLES)
         key = Identity.at(folder.service("registrar"), "registrar").signing
-        size = asyncio.run(_write(folder, shard_of(directory, folder.settings.policy), key, islice(load, count), now))
+        size = asyncio.run(written(folder, islice(load, count), now))
         singles = [list(islice(load, SINGLES)) for _ in range(2 * ROUNDS + 1)]
         started = time.perf_counter()
         with registrar(folder):

@@ -18,6 +18,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Final
 
+import auditor_start
 import peer
 import screen
 import sizes
@@ -44,6 +45,10 @@ README: Final = Path(__file__).with_name("README.md")
 BEGIN: Final = "<!-- what `make bench` measured last -->"
 END: Final = "<!-- end of what it measured -->"
 DESK: Final = ("<!-- what `make bench ONLY=desk` measured last -->", "<!-- end of what it measured about a desk -->")
+AUDITOR: Final = (
+    "<!-- what `make bench ONLY=growth` measured last of the auditor -->",
+    "<!-- end of what it measured of the auditor's start -->",
+)
 GROWTH: Final = (
     "<!-- what `make bench ONLY=growth` measured last -->",
     "<!-- end of what it measured about growth -->",
@@ -227,13 +232,18 @@ def measure_desk(facts: str, publications: int, rounds: int) -> None:
 
 
 def measure_growth(facts: str, counts: Sequence[int]) -> None:
-    """Measure the start of a registrar on histories of *counts* registrations, and keep the table."""
-    found = []
+    """Measure the start of a registrar on histories of *counts* registrations, and that of an auditor; keep both tables."""
+    found, starts = [], []
     for count in counts:
         announce(f"the start of a registrar after {count:,} registrations")
         with tempfile.TemporaryDirectory(prefix="nrmbus-bench-") as scratch:
             found.append(grown(Path(scratch), count))
+    for count in auditor_start.COUNTS:
+        announce(f"the start of an auditor after {count:,} registrations")
+        with tempfile.TemporaryDirectory(prefix="nrmbus-bench-") as scratch:
+            starts.append(auditor_start.started(Path(scratch), count))
     keep(GROWTH, [_dated(facts), "", *growth_lines(found)])
+    keep(AUDITOR, [_dated(facts), "", *auditor_start.lines(starts)])
 
 
 def measure_questions(facts: str) -> None:

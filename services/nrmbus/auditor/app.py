@@ -8,7 +8,7 @@ supervisor starts it again.
 import asyncio
 import signal
 from collections import deque
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from functools import partial
 from typing import Any, Final
@@ -19,8 +19,10 @@ from nrmbus import telemetry
 from nrmbus.auditor.errors import LogError
 from nrmbus.auditor.history.live import LiveHistory
 from nrmbus.auditor.history.topic_reader import TopicReader
+from nrmbus.auditor.log.ingest import LogIngest
 from nrmbus.auditor.log.logs import Logs
 from nrmbus.auditor.log.publisher import published
+from nrmbus.auditor.log.starts import Place, StartRefused
 from nrmbus.auditor.reports.traces import spans_of
 from nrmbus.auditor.web.access_log import AccessLog
 from nrmbus.auditor.web.api import door
@@ -66,7 +68,9 @@ class Auditor:
         self._unread: set[str] = set()
         self._ending = asyncio.Event()
         self._committed = self._signed = 0.0
-        self._caught_up = False
+        self._caught_up = self._closing = False
+        self._behind: asyncio.Task[None] | None = None
+        """Comparison of the records before the places at which this start began to read."""
         self._trouble: LogError | None = None
         self.logs: Logs | None = None
         self.turn = asyncio.Lock()
@@ -144,6 +148,7 @@ class Auditor:
             await self._begin(reader)
             while not self._ending.is_set():
                 await self._step(reader, producer, LOOK_MS)
+                self._look_behind()
             await self._close(reader, producer)
         except LogError as error:
             if error.code == "folder_busy":  # another auditor has the logs, and may release them later
@@ -153,6 +158,15 @@ class Auditor:
             if self.logs:
                 with suppress(LogError):  # the records before it are sound
                     await asyncio.to_thread(self.logs.commit)
+        finally:
+            self._closing = True
+            if self._behind:  # not cancelled: a thread at work on the logs would go on
+                await asyncio.gather(self._behind, return_exceptions=True)
+
+    def _look_behind(self) -> None:
+        """Raise the LogError that the comparison of the records before this start has found."""
+        if self._behind and self._behind.done():
+            self._behind.result()
 
     async def _begin(self, reader: TopicReader) -> None:
         shown = [each async for each in self._shown()]
@@ -161,8 +175,60 @@ class Auditor:
         for partition, where in self.logs.set_aside.items():
             log.report("log_set_aside", partition=partition, error=where)
         cases = [TopicPartition(CASES, number) for number in range(partitions)]
-        reader.join(dict.fromkeys(cases, 0))
+        starts = {each: await self._start(self.logs, each) for each in cases}
+        reader.join({each: place.offset - 1 if place else 0 for each, place in starts.items()})
         self._ends = await reader.ends(cases)
+        before = {each: place for each, place in starts.items() if place}
+        ingests = {each: self.logs.begin_at(each.partition, place) for each, place in before.items()}
+        if before:
+            self._behind = asyncio.create_task(self._compare(before, ingests))
+
+    async def _start(self, logs: Logs, cases: TopicPartition) -> Place | None:
+        """Return the newest place from which *cases* may be read, or None for its beginning."""
+        places, partition = [], cases.partition
+        try:
+            places = await asyncio.to_thread(logs.places_of, partition)
+        except StartRefused as refused:
+            log.report("start_refused", partition=partition, code=refused.code)
+        for place in places:
+            try:
+                records = await self._before(cases, place)
+                await asyncio.to_thread(logs.check_start, partition, place, records)
+            except StartRefused as refused:
+                log.report("start_refused", partition=partition, number=place.number, code=refused.code)
+            else:
+                log.report("start_used", partition=partition, number=place.number)
+                return place
+        return None
+
+    async def _before(self, cases: TopicPartition, place: Place) -> list[Record]:
+        """Return the records from the one before *place* on that come at once; none if the topic ends before."""
+        async with TopicReader(self._folder.reach(self._folder.service(AUDITOR)), AUDITOR) as reader:
+            ends = await reader.ends([cases])
+            reader.join({cases: place.offset - 1})
+            while ends[cases] >= place.offset and not await reader.passed(ends):
+                if records := (await reader.take(LOOK_MS)).get(cases):
+                    return records
+        return []
+
+    async def _compare(self, before: dict[TopicPartition, Place], ingests: dict[TopicPartition, LogIngest]) -> None:
+        """Compare the records before the places with the logs, leaf by leaf, while the auditor has its other work.
+
+        Raises:
+            LogError: as `LogIngest.take`; the history was altered.
+        """
+        ends = {each: place.offset - 1 for each, place in before.items()}
+        async with TopicReader(self._folder.reach(self._folder.service(AUDITOR)), AUDITOR) as reader:
+            reader.join(dict.fromkeys(ends, 0))
+            while not self._closing and not await reader.passed(ends):
+                for each, records in (await reader.take(LOOK_MS, ends)).items():
+                    async with self.turn:
+                        await asyncio.to_thread(_taken, ingests[each], records)
+        for each, place in before.items():
+            if self._closing:
+                return
+            ingests[each].compared(place.number - 1)
+            log.report("start_compared", partition=each.partition, number=place.number)
 
     async def _shown(self) -> AsyncIterator[Published]:
         """Yield the checkpoints in ``nrm.checkpoints``, oldest first."""
@@ -197,12 +263,17 @@ class Auditor:
                 await asyncio.to_thread(self.logs.commit)
             if self._caught_up and now - self._signed >= PAUSE_SECONDS:
                 await asyncio.to_thread(self.logs.sign, self._clock.now())
+                await self._keep_places(self.logs, reader)
                 if await self._publish(self.logs, producer):
                     self._signed = now
         for each, some in found.items():
             if each.topic != CASES:
                 await self._collect(self.logs, reader, each, some)
         return came
+
+    async def _keep_places(self, logs: Logs, reader: TopicReader) -> None:
+        for partition in logs.ingests:
+            await asyncio.to_thread(logs.keep_place, partition, reader.offset(TopicPartition(CASES, partition)))
 
     async def _take(self, logs: Logs, records: deque[tuple[int, Record]]) -> None:
         # Records that are read again at a start were traced before.
@@ -252,6 +323,7 @@ class Auditor:
                     pass
                 async with self.turn:
                     self.logs.sign(self._clock.now(), closing=True)
+                    await self._keep_places(self.logs, reader)
                     await self._publish(self.logs, producer)
 
     @property
@@ -285,6 +357,11 @@ class Auditor:
             "tick": self._clock.tick if isinstance(self._clock, SteppedClock) else 0,
             **(self.logs.state() if self.logs else {"numbers": {}, "size": {}, "signed": {}, "cosigned": {}}),
         }
+
+
+def _taken(ingest: LogIngest, records: Iterable[Record]) -> None:
+    for each in records:
+        ingest.take(each)
 
 
 async def _run(folder: BusFolder) -> None:

@@ -77,6 +77,14 @@ class Cosigned:
             row = connection.execute(wanted + " LIMIT 1", (origin, witnesses)).fetchone()
         return None if row is None else (int(row[0]), bytes(row[1]), int(row[2]))
 
+    def note(self, origin: str, size: int) -> bytes | None:
+        """Return the note of the published checkpoint of *size* with its co-signatures, or None."""
+        with self._open() as connection:
+            row = connection.execute(
+                "SELECT note FROM checkpoint WHERE origin = ? AND size = ?", (origin, size)
+            ).fetchone()
+        return None if row is None else bytes(row[0])
+
     def latest(self, origin: str) -> list[bytes]:
         """Return the notes of the `LATEST` largest checkpoints of a log with their co-signatures, the largest first."""
         wanted = "SELECT note FROM checkpoint WHERE origin = ? ORDER BY size DESC LIMIT ?"

@@ -32,6 +32,15 @@ class LogIngest:
         """The number of the last record that was taken."""
         self._known, self._registrar_key = log.size, registrar_key
 
+    def begin_after(self, number: int) -> None:
+        """Take the records behind the registration *number*, which the log has; others compare those before."""
+        self.number = number
+
+    def compared(self, number: int) -> None:
+        """Check, where a comparison ends, that it came to the registration *number*; raises LogError, ``gap``, if not."""
+        if self.number != number:
+            raise self._stopped("gap")
+
     def take(self, record: Record) -> None:
         """Verify the next record of the topic, and append it to the log or compare it with its leaf.
 

@@ -103,6 +103,12 @@ class Log:
         """Return whether the appended registration *number* is *leaf*; raises IndexError past the end, and ``state_damaged``."""
         return self._tree.leaf_hash(number - 1) == merkle.leaf_hash(leaf)
 
+    def begins_with(self, checkpoint: Checkpoint) -> bool:
+        """Return whether the tree of the size of *checkpoint* has its root; raises ``state_damaged``."""
+        if checkpoint.origin != self.origin or not 0 < checkpoint.size <= self.size:
+            return False
+        return self._tree.root(checkpoint.size) == checkpoint.root
+
     def commit(self) -> None:
         """Make the appended registrations durable.
 

@@ -15,6 +15,7 @@ from nrmbus.auditor.log.ingest import LogIngest
 from nrmbus.auditor.log.log import Log
 from nrmbus.auditor.log.publisher import Publisher
 from nrmbus.auditor.log.signed_heads import SignedHeads
+from nrmbus.auditor.log.starts import Place, Places, check_cosigned, check_record
 from nrmbus.directory import Directory, LogIdentity, Published
 from nrmbus.wire.log.checkpoint import origin_of
 from nrmbus.wire.names import REGISTRAR
@@ -35,7 +36,9 @@ class Logs:
         self._heads = SignedHeads(home / "keys" / "heads.db")
         self.cosigned = Cosigned(home / "cosigned.db")
         self.ingests: dict[int, LogIngest] = {}
+        self.places: dict[int, Places] = {}
         self._publishers: dict[int, Publisher] = {}
+        self._kept: dict[int, int] = {}
         origins = {origin_of(directory.bus, number): number for number in range(partitions)}
         self._publishers = {number: Publisher(identity, origin) for origin, number in origins.items()}
         for each in shown:
@@ -46,10 +49,41 @@ class Logs:
             for number, publisher in self._publishers.items():
                 publisher.remember(self._heads)
                 log = Log(home / "logs" / f"p{number}", self._heads, directory.bus, number)
-                self.ingests[number] = LogIngest(log, lambda kid: directory.any_verify_key(REGISTRAR, kid))
+                self.ingests[number] = self._ingest(log)
+                self.places[number] = Places(home / "starts" / f"p{number}.json", log.origin)
         except LogError:
             self.close()
             raise
+
+    def _ingest(self, log: Log) -> LogIngest:
+        return LogIngest(log, lambda kid: self._directory.any_verify_key(REGISTRAR, kid))
+
+    def places_of(self, partition: int) -> list[Place]:
+        """Return the places of *partition* from which a start may read as far as this machine knows, the newest first.
+
+        Raises:
+            StartRefused: ``unreadable``.
+        """
+        return self.places[partition].read()
+
+    def check_start(self, partition: int, place: Place, records: Iterable[Record]) -> None:
+        """Check everything that *place* has to fit; *records* begin before it. Raises StartRefused."""
+        log = self.ingests[partition].log
+        check_cosigned(place, log, self.cosigned, self._directory)
+        check_record(place, log, records)
+
+    def begin_at(self, partition: int, place: Place) -> LogIngest:
+        """Have *partition* read from the registration of *place* on; return the ingest that compares those before."""
+        ingest = self.ingests[partition]
+        ingest.begin_after(place.number - 1)
+        return self._ingest(ingest.log)
+
+    def keep_place(self, partition: int, offset: int) -> None:
+        """Keep the place where *partition* was read to, if the log was signed there."""
+        ingest = self.ingests[partition]
+        if 0 < ingest.number == ingest.log.signed.size and self._kept.get(partition) != ingest.number:
+            self._kept[partition] = ingest.number
+            self.places[partition].add(Place(ingest.number, offset))
 
     def close(self) -> None:
         """Release the logs for other processes; uncommitted registrations are dropped."""
