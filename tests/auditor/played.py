@@ -111,6 +111,12 @@ def first_scenario() -> Written:
     return written()
 
 
+@cache
+def first_audited() -> Audited:
+    """Return the first scenario as an auditor verifies it, shared by all tests that only read it."""
+    return first_scenario().audited()
+
+
 def written(auditor: Path | None = None) -> Written:
     """Return a fresh first scenario, with an auditor in the directory whose keys are in the folder *auditor*."""
     text = resources.files("nrmbus.play").joinpath("scenarios", f"{FIRST}.yaml").read_text(encoding="utf-8")

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from auditor.played import DOWN, LATER, Written, first_scenario, of_type
+from auditor.played import DOWN, LATER, Written, first_audited, first_scenario, of_type
 from nrmbus.auditor.history.history import Audited, Entry
 from nrmbus.auditor.history.selection import found_event
 from nrmbus.auditor.reports.why import Explained, Whom, explain
@@ -24,7 +24,7 @@ HOUR = timedelta(hours=1)
 @pytest.fixture(scope="module")
 def seen() -> Audited:
     """The first story, audited."""
-    return first_scenario().audited()
+    return first_audited()
 
 
 def end(seen: Audited) -> datetime:

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from auditor.played import Written, first_scenario
+from auditor.played import Written, first_audited, first_scenario
 from cli.audit.typed_commands import Commands
 from nrmbus.auditor.history.history import Audited, Entry
 from nrmbus.auditor.reports.holders import AccessRecord, Holder, access_records, held
@@ -37,8 +37,8 @@ def story() -> Written:
 
 def say(found: Written, agency: str, kind: str, **said: Any) -> str:
     """Have *agency* publish an event at the end of the story; return the event's id."""
-    last = found.audited().history.entries[-1].registration.time
-    (subject,) = found.audited().history.spoken_of()
+    (subject,) = first_audited().history.spoken_of()
+    last = first_audited().history.entries[-1].registration.time
     event = Event(
         id=ids.new_event_id(), source=agency, type=kind, version=1, subject=subject, time=last,
         recordedtime=last, sequence=900 + len(found.records), actor=READER, policy="az@2022-04-29",
@@ -59,14 +59,14 @@ def commands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Commands:
     """Return a terminal; somebody at the assistance centre has read a received referral."""
     typed = Commands(tmp_path, monkeypatch)
     found = story()
-    read_by(found, "special-unit", letter_to(found, "special-unit"))
+    read_by(found, "special-unit", letter_to("special-unit"))
     typed.seen = found.audited()
     return typed
 
 
-def letter_to(found: Written, agency: str) -> Event:
-    """Return the referral sent to *agency*."""
-    for entry in found.audited().history.entries:
+def letter_to(agency: str) -> Event:
+    """Return the story's referral sent to *agency*."""
+    for entry in first_audited().history.entries:
         if entry.event and entry.event.type == "referral.submitted" and agency in entry.audience.recipients:
             return entry.event
     raise AssertionError(agency)
@@ -105,7 +105,7 @@ class TestReads:
         self, commands: Commands, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """One row for each part is one opening; automatic openings of the desk need no registration."""
-        event = letter_to(story(), "special-unit").id
+        event = letter_to("special-unit").id
         mine = rows("ngo-a", event, parts=("identity", "story"))
         desks(monkeypatch, {"special-unit": [*mine, *rows("ngo-a", event, who="desk")]})
 
@@ -115,7 +115,7 @@ class TestReads:
         self, commands: Commands, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """Sabotage: a second opening of the same letter that nobody registered; the command fails."""
-        event = letter_to(story(), "special-unit").id
+        event = letter_to("special-unit").id
         desks(monkeypatch, {"special-unit": [*rows("ngo-a", event), *rows("ngo-a", event)]})
         result = commands.type("reads", "--case", commands.case)
 
@@ -150,8 +150,8 @@ HERE = ("ngo-a", "vac")
 def reported(agency: str) -> Audited:
     """Return the story, after the desk of *agency* has recorded a report for the person."""
     found = story()
-    read_by(found, "special-unit", letter_to(found, "special-unit"))
-    about = letter_to(found, "special-unit")
+    read_by(found, "special-unit", letter_to("special-unit"))
+    about = letter_to("special-unit")
     read_by(found, agency, about, what="person_report", purpose="person_request", parts=None, event=None)
     return found.audited()
 
@@ -366,9 +366,9 @@ class TestPersonReport:
     def test_readings_for_one_purpose_are_one_line(self, commands: Commands) -> None:
         """The line has the count, the first and last time, and the parts, each named once."""
         found = story()
-        read_by(found, "vac", letter_to(found, "special-unit"), parts=["story"])
-        read_by(found, "vac", letter_to(found, "special-unit"), parts=["identity", "story"])
-        read_by(found, "vac", letter_to(found, "special-unit"), purpose="supervision")
+        read_by(found, "vac", letter_to("special-unit"), parts=["story"])
+        read_by(found, "vac", letter_to("special-unit"), parts=["identity", "story"])
+        read_by(found, "vac", letter_to("special-unit"), purpose="supervision")
         commands.seen = found.audited()
         (subject,) = commands.seen.history.spoken_of()
         words = Words("en", commands.seen.rules.profile.zone)
@@ -460,7 +460,7 @@ def test_a_reading_is_shown_with_its_agency_and_apart_from_its_events() -> None:
     found = story()
     (subject,) = found.audited().history.spoken_of()
     before = {each.agency: dict(each.received) for each in held(found.audited(), subject).holders}
-    read_by(found, "vac", letter_to(found, "ngo-l"))
+    read_by(found, "vac", letter_to("ngo-l"))
     after = {each.agency: each for each in held(found.audited(), subject).holders}
 
     assert [each.actor for each in after["vac"].readings] == [READER]

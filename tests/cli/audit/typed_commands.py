@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from click.testing import Result
 
-from auditor.played import first_scenario
+from auditor.played import first_audited
 from nrmbus.auditor.history.history import Audited
 from nrmbus.auditor.history.selection import time_of
 from nrmbus.auditor.web.queries import MistypedQuery, find, finished, read_query
@@ -27,7 +27,7 @@ class Commands:
     """A terminal of 100 columns, on a bus for playing that only has its folder."""
 
     def __init__(self, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.seen = first_scenario().audited()
+        self.seen = first_audited()
         self.home = home
         BusFolder(home).create(play=True)
 
