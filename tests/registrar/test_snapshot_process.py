@@ -10,18 +10,22 @@ from structlog.testing import capture_logs
 from brokers import Broker
 from desk.live import LiveBus, live, log_of, signal_of
 from nrmbus.directory import Identity
-from nrmbus.registrar.snapshot import Head
 from nrmbus.registrar.snapshot_process import SnapshotService, snapshots_of
 from nrmbus.wire import ids
 from nrmbus.wire.names import REGISTRAR
 from patience import LONGEST_WAIT, eventually
 
 
-def service_of(bus: LiveBus, last: Head | None = None) -> SnapshotService:
+def service_of(bus: LiveBus) -> SnapshotService:
     """The registrar's own part, as its process has it, for a bus on which little was registered."""
     key = Identity.at(bus.folder.service(REGISTRAR), REGISTRAR).signing
     return SnapshotService(
-        bus.folder, snapshots_of(bus.folder, 0), key, lambda kid: {key.kid: key.verify_key}[kid], least=1, last=last
+        bus.folder,
+        snapshots_of(bus.folder, 0),
+        key,
+        lambda kid: {key.kid: key.verify_key}[kid],
+        least=1,
+        gives_way=False,
     )
 
 

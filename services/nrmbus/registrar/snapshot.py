@@ -31,7 +31,7 @@ from nrmbus.wire.record import Record
 SNAPSHOT_LIMIT: Final = 4096
 """Largest size of a head, in bytes."""
 SOURCE: Final = Path(__file__).parents[1]
-ROOMS: Final = ("registrar", "rules", "wire")
+ROOMS: Final = ("events", "registrar", "rules", "wire")
 """The rooms whose code makes and reads the state."""
 
 RefusalCode = Literal[

@@ -36,8 +36,13 @@ LEAST: Final = 10_000
 """Registrations after the last snapshot, at least, before another is written: as many are folded in half a second."""
 SHARE: Final = 8
 """Part of all registrations that a start may have to fold; every snapshot is written whole, so it is not written for less."""
-NICE: Final = 10
-"""Priority of the process: a tenth of a processor for which others wait, so that it ends on a busy machine too."""
+_RUN: Final = "from nrmbus.registrar.snapshot_process import main; main()"
+_GIVE_WAY: Final = (
+    "import os; os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0)); "
+    if sys.platform == "linux"
+    else "import os; os.nice(19); "
+)
+"""Before the imports, which take longer than the folding: run only while a processor has nothing else to do."""
 
 
 class Cut(Exception):
@@ -92,6 +97,8 @@ class SnapshotService:
     key_of: Callable[[str], VerifyKey]
     """Finds a key that registrars of this bus have signed with, by its kid."""
     least: int = LEAST
+    gives_way: bool = True
+    """False has the process take its share of a busy machine."""
     last: Head | None = None
     """The snapshot in use."""
     _tried: int = 0
@@ -146,8 +153,9 @@ class SnapshotService:
             "base": asdict(self.last) if self.last else None,
             "passphrase": passphrase.hand_on().hex() if passphrase else "",
         }
+        code = _GIVE_WAY + _RUN if self.gives_way else _RUN
         process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", __name__, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+            sys.executable, "-c", code, stdin=subprocess.PIPE, stdout=subprocess.PIPE
         )
         assert process.stdin is not None and process.stdout is not None  # noqa: S101, PT018 - both are pipes
         try:
@@ -174,7 +182,6 @@ def _end_with_parent() -> None:
 
 def main() -> None:
     """Read a job from standard input, do it, and write the head to standard output."""
-    os.nice(NICE)
     job: dict[str, Any] = json.loads(sys.stdin.buffer.readline())
     threading.Thread(target=_end_with_parent, daemon=True).start()
     if job["passphrase"]:
@@ -189,7 +196,3 @@ def main() -> None:
     except Exception as error:  # noqa: BLE001 - whatever it was, the snapshot before stays, and the registrar goes on
         log.report("snapshot_failed", partition=job["partition"], number=job["number"], error=type(error).__name__)
     os._exit(status)  # the other thread still waits for the parent
-
-
-if __name__ == "__main__":
-    main()
