@@ -31,7 +31,7 @@ from ledgers import ledgers
 from proving import EVENTS, LEAVES, trail
 from questions import lines as question_lines
 from questions import questions
-from replay import replays
+from replay import replays_apart
 from sealing import sealing
 from stages import casts, spine
 from throughput import Round, Side, both, spread
@@ -99,7 +99,7 @@ def table(rounds: list[Round], closing: list[Closed], home: Path, events: int, f
     announce("a whole bus, and readings at its desks")
     whole = whole_bus(home / "whole")
     announce("a history read again")
-    again, steps = replays(home / "replay", now)
+    again, steps = replays_apart(home / "replay", now)
     announce("the audit trail")
     trail_of = trail(home / "trail", now)
     proof = spread(trail_of.proofs)
