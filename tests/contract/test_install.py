@@ -295,6 +295,7 @@ def test_help_names_every_target(machine: Machine) -> None:
         "types",
         "bench",
         "chaos",
+        "wheel",
         "pins",
         "clean",
     ]

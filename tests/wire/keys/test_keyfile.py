@@ -237,6 +237,26 @@ class TestAKeyFile:
         assert keyfile.read(sealed) == SEED
         assert keyfile.held() is not None
 
+    @pytest.mark.parametrize(("mode", "code"), [(0o400, ""), (0o440, ""), (0o460, "open"), (0o444, "open")])
+    def test_one_that_systemd_hands_over_shows_the_mask_of_an_access_list(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mode: int, code: str
+    ) -> None:
+        """In the folder of a service's credentials the group's right to read is systemd's way to let the service in; elsewhere it is not."""
+        path = tmp_path / "keys"
+        path.write_bytes(WORDS)
+        path.chmod(mode)
+        monkeypatch.setenv(keyfile.SETTING, str(path))
+        monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path))
+        if code:
+            with pytest.raises(KeyFileError, match="can be read by others"):
+                keyfile.asked()
+            return
+        assert keyfile.asked() is not None
+        monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path / "another"))
+        if mode != 0o400:
+            with pytest.raises(KeyFileError, match="can be read by others"):
+                keyfile.asked()
+
     @pytest.mark.parametrize(
         ("content", "mode", "code"),
         [

@@ -1,9 +1,11 @@
 """``nrmbus up``: a whole bus until Ctrl-C; ``nrmbus run``: one of its services."""
 
+import os
 import signal
+import socket
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Annotated, Final, NoReturn
 
@@ -175,8 +177,20 @@ def up(  # noqa: PLR0913 - one each for what may be asked
                 f"Other machines reach Kafka at {', '.join(others)}, with a certificate of this bus only: "
                 "nrmbus invite FILE invites one. Doors and pages stay on this machine."
             )
+        tell_service_manager()
         while True:
             signal.pause()
+
+
+def tell_service_manager() -> None:
+    """Tell systemd, if it started this process with ``Type=notify``, that the bus is ready (sd_notify(3))."""
+    where = os.environ.get("NOTIFY_SOCKET")
+    if not where:
+        return
+    address = "\0" + where[1:] if where.startswith("@") else where
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as told, suppress(OSError):
+        told.connect(address)
+        told.sendall(b"READY=1")
 
 
 def for_others(listen: list[str] | None, *, forwarded: bool, cluster: str | None) -> Listening | None:

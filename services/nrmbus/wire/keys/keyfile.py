@@ -26,6 +26,12 @@ from nrmbus.wire.keys import files
 SETTING: Final = "NRMBUS_KEY_FILE"
 """Environment variable with the path of the key file, never its content."""
 
+_CREDENTIALS: Final = "CREDENTIALS_DIRECTORY"
+"""Environment variable with the folder that systemd makes in memory for one service (``LoadCredential=``)."""
+_OTHERS: Final = 0o077
+_OTHERS_OF_A_CREDENTIAL: Final = 0o037
+"""There systemd lets the service read by an access list, whose mask the system shows as the group's right to read."""
+
 SEED_BYTES: Final = 32
 LEAST: Final = 12
 """Smallest size of a passphrase or key file, in bytes; our own key files have 64 hex digits."""
@@ -99,7 +105,7 @@ class Passphrase:
             secret, mode = files.read(path, _KEY_FILE_LIMIT + 1)
         except (OSError, ValueError):  # a name with a zero byte is no name
             raise KeyFileError("key_file_missing") from None
-        if mode & 0o077:
+        if mode & (_OTHERS_OF_A_CREDENTIAL if _is_credential(path) else _OTHERS):
             raise KeyFileError("key_file_open_to_others")
         if len(secret) > _KEY_FILE_LIMIT:
             raise KeyFileError("key_file_long")
@@ -188,6 +194,11 @@ def asked() -> Passphrase | None:
     if not sys.stdin.isatty():
         return None
     return Passphrase(getpass.getpass("Passphrase of the private keys: ").encode())
+
+
+def _is_credential(path: Path) -> bool:
+    folder = os.environ.get(_CREDENTIALS)
+    return bool(folder) and path.parent == Path(folder or "")
 
 
 class _Held:

@@ -1,0 +1,97 @@
+"""The units for systemd: systemd itself reads them, and what they start and protect is what the code has."""
+
+import re
+import shutil
+import socket
+import subprocess
+from configparser import ConfigParser
+from pathlib import Path
+
+import pytest
+
+from contract.tree import ROOT
+from nrmbus.bus.http_server import ENDS_SECONDS
+from nrmbus.cli.app import COMMANDS
+from nrmbus.cli.operate.up import tell_service_manager
+from nrmbus.wire.keys import keyfile
+
+UNITS = sorted((ROOT / "deploy" / "systemd").glob("*.service"))
+MOST_EXPOSED = 2.0
+"""Of ten: what systemd calls the exposure of a service that has no right it does not need."""
+
+
+def service(unit: Path) -> dict[str, str]:
+    """Return the settings of the unit's service; a setting that stands twice has its last value."""
+    parsed = ConfigParser(strict=False, interpolation=None)
+    parsed.optionxform = str  # type: ignore[assignment, method-assign]  # systemd's names have capitals
+    parsed.read_string(unit.read_text(encoding="utf-8"))
+    return dict(parsed["Service"])
+
+
+def test_there_is_one_for_each_kind_of_machine() -> None:
+    """An operator's machine runs a whole bus, an agency's machine a desk."""
+    assert [each.name for each in UNITS] == ["nrmbus-desk@.service", "nrmbus.service"]
+
+
+@pytest.mark.parametrize("unit", UNITS, ids=lambda unit: unit.name)
+def test_it_starts_a_command_that_there_is(unit: Path) -> None:
+    """Given the unit, then it starts a command of nrmbus on the folder that systemd makes for it, with the key file as a credential."""
+    found = service(unit)
+    command = found["ExecStart"].split()
+
+    assert command[1] in COMMANDS
+    assert command[-2:] == ["--data", f"/var/lib/{found['StateDirectory']}"]
+    name = found["LoadCredential"].partition(":")[0]
+    assert f"Environment={keyfile.SETTING}=%d/{name}" in unit.read_text(encoding="utf-8")
+    assert float(found["TimeoutStopSec"].removesuffix("s")) > 2 * ENDS_SECONDS
+
+
+def verdict(unit: Path, tmp_path: Path, *command: str) -> subprocess.CompletedProcess[str]:
+    """Return what systemd-analyze says of a copy of *unit* whose program and account exist here."""
+    text = unit.read_text(encoding="utf-8").replace("/opt/nrmbus/bin/nrmbus", "/bin/true")
+    copy = tmp_path / unit.name.replace("@.", "@ngo-b.")
+    copy.write_text(re.sub(r"^(User|Group)=.*", r"\1=daemon", text, flags=re.MULTILINE))
+    return subprocess.run(["systemd-analyze", *command, str(copy)], capture_output=True, text=True, check=False)
+
+
+@pytest.mark.oracle
+@pytest.mark.parametrize("unit", UNITS if shutil.which("systemd-analyze") else [], ids=lambda unit: unit.name)
+class TestSystemd:
+    """What systemd says of each unit, without running it. Where there is no systemd, pytest says that no unit was looked at."""
+
+    def test_it_knows_every_setting(self, unit: Path, tmp_path: Path) -> None:
+        """Given the unit, when systemd verifies it, then there is no word about it; a misspelt setting is named."""
+        said = verdict(unit, tmp_path, "verify", "--man=no")
+        assert (said.returncode, said.stderr) == (0, "")
+        broken = tmp_path / unit.name
+        broken.write_text(unit.read_text(encoding="utf-8").replace("NoNewPrivileges=", "NoNewPrivilege="))
+
+        assert "NoNewPrivilege" in verdict(broken, tmp_path, "verify", "--man=no").stderr
+
+    def test_it_exposes_little(self, unit: Path, tmp_path: Path) -> None:
+        """Given the unit, when systemd rates what the service could do, then it is among the best."""
+        said = verdict(unit, tmp_path, "security", "--offline=true", "--no-pager").stdout
+        rating = re.search(r"exposure level for .*: ([0-9.]+)", said)
+
+        assert rating is not None, said
+        assert float(rating[1]) <= MOST_EXPOSED
+
+
+class TestReadiness:
+    """systemd hears from `nrmbus up` when the bus is ready."""
+
+    def test_it_is_told_once_the_bus_is_ready(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Given a socket of systemd, when the bus is ready, then one message says so."""
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+            manager.bind(str(tmp_path / "notify"))
+            manager.settimeout(10)
+            monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
+            tell_service_manager()
+
+            assert manager.recv(64) == b"READY=1"
+
+    @pytest.mark.parametrize("where", ["", "/nowhere/notify"])
+    def test_nobody_needs_to_listen(self, monkeypatch: pytest.MonkeyPatch, where: str) -> None:
+        """Given a terminal, or a manager that has gone, then the bus goes on."""
+        monkeypatch.setenv("NOTIFY_SOCKET", where)
+        tell_service_manager()
