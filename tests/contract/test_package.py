@@ -2,17 +2,56 @@
 
 import subprocess
 import sys
+import sysconfig
 import zipfile
 from pathlib import Path
 
+import pytest
+
 from contract.tree import ROOT, files
+from nrmbus.bus.folder import cache_home
 
 
-def test_the_wheel_carries_every_file_of_the_rooms(tmp_path: Path) -> None:
-    """Profiles, scenarios, topics and the ledger's migrations are read at run time: they travel with the code. Tests do not."""
-    build = [sys.executable, "-m", "hatchling", "build", "--target", "wheel", "--directory", str(tmp_path)]
+@pytest.fixture(name="wheel", scope="module")
+def _wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The wheel, as `make wheel` builds it."""
+    folder = tmp_path_factory.mktemp("dist")
+    build = [sys.executable, "-m", "hatchling", "build", "--target", "wheel", "--directory", str(folder)]
     subprocess.run(build, cwd=ROOT, check=True, capture_output=True)
-    (wheel,) = tmp_path.glob("*.whl")
+    (wheel,) = folder.glob("*.whl")
+    return wheel
+
+
+@pytest.mark.broker
+@pytest.mark.slow
+def test_a_story_plays_from_the_wheel_alone(wheel: Path, tmp_path: Path) -> None:
+    """Given an empty folder and a machine that has the wheel and the libraries, when a story is played, then every expectation holds.
+
+    The libraries are those of this environment: a package index is not asked.
+    """
+    subprocess.run([sys.executable, "-m", "venv", str(tmp_path / "venv")], check=True)
+    python = tmp_path / "venv" / "bin" / "python"
+    where = [str(python), "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"]
+    libraries = Path(subprocess.run(where, check=True, capture_output=True, text=True).stdout.strip())
+    (libraries / "zz.pth").write_text(sysconfig.get_path("purelib") + "\n")  # after what is installed here
+    install = [str(python), "-m", "pip", "install", "--quiet", "--no-deps", "--no-index", str(wheel)]
+    subprocess.run(install, check=True)
+    home = tmp_path / "empty"
+    home.mkdir()
+    play = [str(python.with_name("nrmbus")), "play", "01-woman-referred-by-ngo"]
+    # Kafka's jars come from this machine's cache; nothing else of it is seen.
+    environment = {"PATH": "/usr/bin:/bin", "XDG_DATA_HOME": str(home), "XDG_CACHE_HOME": str(cache_home().parent)}
+    done = subprocess.run(play, cwd=home, env=environment, capture_output=True, text=True, check=False, timeout=280)
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "every expectation held" in done.stdout
+    origin = [str(python), "-c", "import nrmbus; print(nrmbus.__file__)"]
+    found = subprocess.run(origin, cwd=home, check=True, capture_output=True, text=True).stdout
+    assert Path(found).is_relative_to(libraries), "the wheel was played, and not this checkout"
+
+
+def test_the_wheel_carries_every_file_of_the_rooms(wheel: Path) -> None:
+    """Profiles, scenarios, topics and the ledger's migrations are read at run time: they travel with the code. Tests do not."""
     with zipfile.ZipFile(wheel) as archive:
         carried = {name for name in archive.namelist() if ".dist-info/" not in name}
     services, topics = ROOT / "services", ROOT / "deploy" / "topics"
