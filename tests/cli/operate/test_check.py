@@ -137,14 +137,22 @@ def test_what_is_certified_is_believed(folder: BusFolder) -> None:
     assert check._certificate(Tls(folder.keys)).well
 
 
+def test_before_admission_name_and_port_can_be_checked(folder: BusFolder) -> None:
+    """Given a machine that has only joined, then the way up to the port is checked, and the next step is named."""
+    with listening(None) as port:
+        steps = list(check._steps(folder, f"localhost:{port}", check.NOBODY))
+
+    assert [(each.step, each.well) for each in steps] == [("name", True), ("port", True), ("certificate", None)]
+    assert "nrmbus agency request AGENCY" in steps[-1].what
+
+
 def test_an_agency_must_be_chosen_and_be_here(tmp_path: Path) -> None:
-    """Given a joined machine without an agency, or an id that is not there, then the message says what there is."""
+    """Given a joined machine with several agencies, or an id that is not there, then the message says what there is."""
     folder = BusFolder(tmp_path)
     folder.create(bootstrap="kafka.invalid:9093", tls=True)
     (folder.keys).mkdir()
     (folder.keys / "operator.pub").write_text("")
-    with pytest.raises(BusError, match="nrmbus agency check AGENCY says what is missing"):
-        check._who(folder, None)
+    assert check._who(folder, None) == check.NOBODY
     for name in ("ngo-a", "ngo-b"):
         write_json(folder.agency(name).agency_json, {})
     with pytest.raises(BusError, match="Choose one by --agency: ngo-a, ngo-b"):

@@ -38,6 +38,8 @@ app = Commands()
 PATIENCE_SECONDS: Final = 5.0
 """Seconds for a connection; a firewall that drops packets answers nothing at all."""
 ROUNDS: Final = 5
+NOBODY: Final = ""
+"""In place of an agency's id: the machine has joined, and no agency is admitted there yet."""
 SKEW_SECONDS: Final = 5.0
 """Difference of the clocks that is worth mending: legal clocks are told to the second."""
 
@@ -106,7 +108,7 @@ def _addresses(folder: BusFolder, address: str | None) -> list[str]:
 
 
 def _who(folder: BusFolder, agency: str | None) -> str | None:
-    """Return the agency whose certificate is used; None for the operator's own.
+    """Return the agency whose certificate is used; None for the operator's own, `NOBODY` before the first admission here.
 
     Raises:
         BusError: the agency is not on this machine, or must be chosen from several.
@@ -118,13 +120,9 @@ def _who(folder: BusFolder, agency: str | None) -> str | None:
         return agency
     if not folder.is_joined:
         return None
-    if len(here) != 1:
-        raise BusError(
-            f"Choose one by --agency: {', '.join(here)}."
-            if here
-            else "No agency of this machine is admitted yet: nrmbus agency check AGENCY says what is missing."
-        )
-    return here[0]
+    if len(here) > 1:
+        raise BusError(f"Choose one by --agency: {', '.join(here)}.")
+    return here[0] if here else NOBODY
 
 
 # -- one address -----------------------------------------------------------------------------------------------------
@@ -133,6 +131,9 @@ def _who(folder: BusFolder, agency: str | None) -> str | None:
 def _steps(folder: BusFolder, address: str, agency: str | None) -> Iterator[Step]:
     """Yield the steps to *address*, up to the first that fails: what comes after it could only fail, too."""
     host, port = parts(address)
+    if agency == NOBODY:
+        yield from _without_certificate(host, port)
+        return
     home = folder.agency(agency).path if agency else folder.keys
     reach = Reach(address, Tls(home) if folder.settings.tls else None)
     for step in (_name(host, port), _port(host, port)):
@@ -145,6 +146,14 @@ def _steps(folder: BusFolder, address: str, agency: str | None) -> Iterator[Step
             if not step.well:
                 return
     yield from asyncio.run(_at_kafka(folder, reach, agency))
+
+
+def _without_certificate(host: str, port: int) -> Iterator[Step]:
+    for step in (_name(host, port), _port(host, port)):
+        yield step
+        if not step.well:
+            return
+    yield Step("certificate", None, "No agency of this machine is admitted yet, so there is no certificate to go on with: nrmbus agency request AGENCY asks, nrmbus agency check AGENCY says what is missing.")  # fmt: skip
 
 
 def _name(host: str, port: int) -> Step:
@@ -220,15 +229,24 @@ async def _at_kafka(folder: BusFolder, reach: Reach, agency: str | None) -> list
                 else _fault("topic", f"{fits}, and the bus was made with {due}: the operator runs nrmbus topics check.")
             )
             steps.append(await _clock(folder, agency))
-            times = []
-            for _ in range(ROUNDS):
-                began = time.monotonic()
-                await consumer.end_offsets([partition])
-                times.append(time.monotonic() - began)
-            steps.append(_ok("round trip", f"{1000 * statistics.median(times):.0f} ms, of {ROUNDS} questions."))
+        steps.append(await _round_trip(reach, partition))
     except KafkaError as error:
         steps.append(_fault("rights", sentence_of(error) or type(error).__name__))
     return steps
+
+
+async def _round_trip(reach: Reach, partition: TopicPartition) -> Step:
+    """Time questions on a connection that fetches nothing: a fetch that waits for records would hold them up."""
+    consumer, times = clients.reader(reach), []
+    await consumer.start()
+    try:
+        for _ in range(ROUNDS):
+            began = time.monotonic()
+            await consumer.end_offsets([partition])
+            times.append(time.monotonic() - began)
+    finally:
+        await consumer.stop()
+    return _ok("round trip", f"{1000 * statistics.median(times):.0f} ms, of {ROUNDS} questions.")
 
 
 async def _clock(folder: BusFolder, agency: str) -> Step:
