@@ -187,3 +187,25 @@ async def test_endless_connections_keep_nobody_out(tmp_path: Path, begun: str) -
         assert len(server.server_state.connections) <= MOST
     server.stop()
     await serving
+
+
+async def test_metrics_are_behind_the_token_as_well(tmp_path: Path) -> None:
+    """Any account of the machine reaches the port; how much a service does is not for everybody."""
+    listening = Listening(tmp_path)
+    listening.socket.close()
+
+    async def metrics() -> bytes:
+        return b"nrmbus_ready 1.0\n"
+
+    @asynccontextmanager
+    async def running() -> AsyncIterator[None]:
+        yield
+
+    app = pages({}, listening, running, metrics=metrics)
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://service") as client:
+        without = await client.get("/metrics")
+        given = await client.get("/metrics", headers={"authorization": f"Bearer {listening.token}"})
+
+    assert (without.status_code, without.content) == (401, b"")
+    assert (given.status_code, given.content) == (200, b"nrmbus_ready 1.0\n")
+    assert given.headers["content-type"].startswith("text/plain; version=0.0.4")

@@ -41,17 +41,16 @@ class Played:
         self.folder, self.collector = folder, collector
 
     def pages(self) -> dict[str, bytes]:
-        """The metrics of every service that shows any."""
+        """The metrics of every service."""
         return asyncio.run(self._pages())
 
     async def _pages(self) -> dict[str, bytes]:
         homes = {name: self.folder.agency(name).path for name in self.folder.agencies()}
-        homes |= {name: self.folder.service(name) for name in ("registrar", "timekeeper")}
+        homes |= {name: self.folder.service(name) for name in ("registrar", "timekeeper", "auditor")}
         shown = {}
         for name, home in homes.items():
             async with Door.of(home) as door:
-                answer = await door._http.get("/metrics", follow_redirects=True)
-                shown[name] = answer.content if answer.is_success else b""
+                shown[name] = (await door._http.get("/metrics")).raise_for_status().content
         return shown
 
 
@@ -128,11 +127,30 @@ def test_no_span_has_it(played: Played) -> None:
 
 
 def test_no_metric_has_it(played: Played) -> None:
-    """P10: counters name services and types at most."""
+    """P10: every service shows numbers, and none names a content, a case or an agency."""
     pages = played.pages()
+    ledger = played.folder.agency("special-unit").ledger
+    with closing(sqlite3.connect(f"file:{ledger}?mode=ro", uri=True)) as connection:
+        cases = [case for (case,) in connection.execute("SELECT DISTINCT subject FROM events")]
 
-    assert b"# HELP" in pages["registrar"]
-    assert not any(holds(page, WORD) for page in pages.values())
+    assert cases
+    assert [name for name, page in pages.items() if b"nrmbus_ready 1.0" not in page] == []
+    assert not any(holds(page, word) for page in pages.values() for word in (WORD, *cases, *played.folder.agencies()))
+
+
+def test_the_numbers_of_a_played_story_are_there(played: Played) -> None:
+    """Each service tells what it alone knows; nothing is missing that an alert would ask for."""
+    pages = {name: page.decode() for name, page in played.pages().items()}
+
+    assert 'nrmbus_handled_total{code="none",outcome="registered"}' in pages["registrar"]
+    assert "nrmbus_quarantined_records_total 0.0" in pages["registrar"]
+    assert "nrmbus_clocks_overdue " in pages["timekeeper"]
+    assert "nrmbus_checkpoint_age_seconds " in pages["auditor"]
+    assert "nrmbus_registrations_unsigned " in pages["auditor"]
+    assert "nrmbus_inbox_lag_records 0.0" in pages["special-unit"]
+    assert "nrmbus_certificate_left_seconds " in pages["special-unit"]
+    of_all = ("nrmbus_restarts_total ", "nrmbus_disk_free_bytes ", "process_start_time_seconds ")
+    assert [(name, each) for name, page in pages.items() for each in of_all if each not in page] == []
 
 
 def test_the_history_went_by_the_rules(played: Played) -> None:

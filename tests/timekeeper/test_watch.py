@@ -84,6 +84,23 @@ class TestADutyThatIsMissed:
         assert watch.open_deadlines(CASE) == ("D-REFER",)
         check_history(bus, shard)
 
+    def test_counts_as_overdue_until_it_is_met(self, bus: Bus) -> None:
+        """P6: a published breach ends no duty; only its fulfilment, or the end of the case, does."""
+        shard = bus.shard()
+        bus.signal(shard)
+        running = watching(bus).overdue()
+        (breach,) = due(bus, NOW + DAY)
+        assert said(bus, shard, breach, NOW + DAY) == "registered"
+        watch = watching(bus)
+        late = (watch.overdue(), watch.overdue())
+        read = len(bus.history)
+        bus.say(shard, "ngo-a", "case.signal_dismissed", {"reason": "no_indicator"})
+        for record in bus.history[read:]:
+            watch.take(record, 0)
+
+        assert (running, late, watch.overdue()) == (0, (1, 1), 0)
+        check_history(bus, shard)
+
     def test_is_published_again_to_a_registrar_with_a_slow_clock(self, bus: Bus) -> None:
         """An event that was refused as not yet due is published again a minute later, and not before."""
         shard, minute = bus.shard(), timedelta(minutes=1)

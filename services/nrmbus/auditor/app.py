@@ -36,9 +36,11 @@ from nrmbus.bus.folder import BusFolder
 from nrmbus.bus.http_server import Listening, Server, pages
 from nrmbus.bus.kafka import clients
 from nrmbus.bus.reach import Reach
+from nrmbus.bus.vitals import vitals
 from nrmbus.directory import Directory, DirectoryReader, Entry, Identity, Published, operator_key
 from nrmbus.rules import load_profile
 from nrmbus.telemetry import log
+from nrmbus.telemetry.metrics import page
 from nrmbus.wire.errors import ProofError
 from nrmbus.wire.log.checkpoint import place_of
 from nrmbus.wire.names import AUDITOR, CASES, CHECKPOINTS, WITNESS, outbox_of
@@ -358,6 +360,13 @@ class Auditor:
             **(self.logs.state() if self.logs else {"numbers": {}, "size": {}, "signed": {}, "cosigned": {}}),
         }
 
+    async def metrics(self) -> bytes:
+        """Return the auditor's metrics in Prometheus' text format."""
+        newest = self.logs.newest_checkpoint if self.logs else None
+        age = (self._clock.now() - newest).total_seconds() if self._clock and newest else None
+        own = vitals(self._folder, self.home, AUDITOR)
+        return page(AUDITOR, {**await self.health(), **own, "checkpoint_age": age})
+
 
 def _taken(ingest: LogIngest, records: Iterable[Record]) -> None:
     for each in records:
@@ -368,7 +377,7 @@ async def _run(folder: BusFolder) -> None:
     auditor = Auditor(folder)
     listening = Listening(auditor.home)
     shown = door(auditor, listening, [*auditor.questions.routes(listening), *auditor.site.routes()])
-    app = pages({"/health": auditor.health}, listening, auditor.running, {"": shown})
+    app = pages({"/health": auditor.health}, listening, auditor.running, {"": shown}, auditor.metrics)
     server = Server(app, listening)
     auditor.stop = server.stop
 

@@ -27,6 +27,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from nrmbus import telemetry
 from nrmbus.bus.embedded.ports import HOST, free_ports
 from nrmbus.telemetry import log
+from nrmbus.telemetry.metrics import CONTENT_TYPE
 from nrmbus.wire.keys import files
 
 DOOR_FILE: Final = "door.json"
@@ -256,14 +257,20 @@ class Server(uvicorn.Server):
 Page = Callable[[str], Awaitable[dict[str, Any] | None]]
 """A handler for the query ``ref=…`` (empty if absent); it returns a JSON object, or None for 404."""
 
+Metrics = Callable[[], Awaitable[bytes]]
+"""A handler that returns a page in Prometheus' text format."""
+
 
 def pages(
     shown: Mapping[str, Page],
     listening: Listening,
     running: Callable[[], AbstractAsyncContextManager[None]],
     mounted: Mapping[str, ASGIApp] | None = None,
+    metrics: Metrics | None = None,
 ) -> ASGIApp:
-    """Return a service's own application: JSON pages behind the token, and the tasks that run while they are served.
+    """Return a service's own application: JSON pages and *metrics* behind the token, and the tasks that run while they are served.
+
+    What is *mounted* checks the token itself.
 
     FastStream's ASGI application does not start for a service without a FastStream broker.
     """
@@ -278,5 +285,16 @@ def pages(
         return Route(path, answer)
 
     routes: list[BaseRoute] = [route(path, page) for path, page in shown.items()]
+    if metrics is not None:
+        routes.append(Route("/metrics", _measured(metrics, listening)))
     routes += [Mount(path, app) for path, app in (mounted or {}).items()]
     return Starlette(routes=routes, lifespan=lambda _: running())
+
+
+def _measured(metrics: Metrics, listening: Listening) -> Callable[[Request], Awaitable[Response]]:
+    async def answer(request: Request) -> Response:
+        if not listening.allows(request.headers.get("authorization")):
+            return Response(status_code=401)
+        return Response(await metrics(), headers={"content-type": CONTENT_TYPE})
+
+    return answer

@@ -22,6 +22,7 @@ from nrmbus.bus.folder import AgencyFolder, BusFolder
 from nrmbus.bus.http_server import PORTS, Listening, Server
 from nrmbus.bus.kafka import clients
 from nrmbus.bus.kafka.failures import is_away, sentence_of
+from nrmbus.bus.vitals import vitals
 from nrmbus.desk import addresses
 from nrmbus.desk.access.opening import is_reader
 from nrmbus.desk.broker_clock import BrokerClock
@@ -69,6 +70,7 @@ class DeskProcess:
         """Make the process, not running yet; *renews*: also renew certificate and keys. Raises ``speaks_unpublished``."""
         settings = folder.settings
         self._where, self._play, self._settings = folder.reach(home.path), settings.play, _settings(home)
+        self._folder = folder
         self._home, self._partitions = home.path, settings.partitions
         agencies: dict[str, Agency] = {}
         self._lost: list[Entry] = []
@@ -276,6 +278,10 @@ class DeskProcess:
             "clock_ahead": self._clock.ahead,
         }
 
+    def vitals(self) -> dict[str, float]:
+        """Return the numbers of this machine for the metrics."""
+        return vitals(self._folder, self._home, self.seat.me)
+
     async def _lag(self) -> int | None:
         """Return the number of unread inbox records; None while unknown."""
         consumer = self._inbox.consumer if self._inbox else None
@@ -324,7 +330,7 @@ async def _run(folder: BusFolder, agency: str, listening: Listening) -> DeskProc
     ledger = await Ledger.open(home.ledger, bus=folder.settings.bus, agency=agency)
     try:
         process = DeskProcess(folder, home, ledger, renews=True)
-        door = Door(process.desk, health=process.health, release=process.release)
+        door = Door(process.desk, health=process.health, release=process.release, vitals=process.vitals)
         server = Server(application(door, listening.allows, process.running), listening, keep=True)
         process.stop = server.stop
         await server.run_until_told()

@@ -10,14 +10,13 @@ from collections.abc import AsyncIterator, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any, Final
 
-from prometheus_client import make_asgi_app
-
 from nrmbus import telemetry
 from nrmbus.bus.clock import Clock, SteppedClock, clock_of
 from nrmbus.bus.folder import BusFolder
 from nrmbus.bus.high_water import HighWater
 from nrmbus.bus.http_server import Listening, Server, pages
 from nrmbus.bus.kafka.quotas import load_submissions
+from nrmbus.bus.vitals import know_codes, vitals
 from nrmbus.directory import Directory, DirectoryReader, Entry, Identity, operator_key
 from nrmbus.registrar.batch import Batcher
 from nrmbus.registrar.emergency_limit import Askings
@@ -28,7 +27,8 @@ from nrmbus.registrar.shard import Shard
 from nrmbus.registrar.snapshot_process import SnapshotService, snapshots_of
 from nrmbus.registrar.spill_file import Scratch
 from nrmbus.rules import Agency, Rules, load_profile
-from nrmbus.telemetry import log
+from nrmbus.telemetry import counts, log
+from nrmbus.telemetry.metrics import page
 from nrmbus.wire.keys.keys import VerifyKey
 from nrmbus.wire.names import OUTBOX, REGISTRAR
 
@@ -48,6 +48,7 @@ class Registrar:
         self._identity = Identity.at(folder.service(REGISTRAR), REGISTRAR)
         self._agencies: dict[str, Agency] = {}
         self._rules = Rules(load_profile(self._settings.policy), self._agencies)
+        know_codes(rule.code for rule in self._rules.profile.refusals.values())
         self._directory = Directory(self._settings.bus, operator_key(folder.path))
         home = folder.service(REGISTRAR)
         self._reader = DirectoryReader(folder.reach(home), self._directory, self._admit, home=home)
@@ -143,6 +144,12 @@ class Registrar:
             "repeats": sum(each.shard.repeats for each in owned.values()),
         }
 
+    async def metrics(self) -> bytes:
+        """Return the registrar's metrics for Prometheus."""
+        quarantined = sum(count for (outcome, _), count in counts.handled().items() if outcome == "quarantined")
+        own = vitals(self._folder, self._folder.service(REGISTRAR), REGISTRAR)
+        return page(REGISTRAR, {**await self.health(), **own, "quarantined": quarantined})
+
     async def case(self, ref: str) -> dict[str, Any] | None:
         """Where a case stands; nothing about the person, whom the registrar does not know."""
         for each in (self._owner.owned if self._owner else {}).values():
@@ -173,7 +180,7 @@ def main(folder: BusFolder) -> None:
     async def run() -> None:
         registrar = Registrar(folder)
         shown = {"/health": registrar.health, "/case": registrar.case}
-        app = pages(shown, listening, registrar.running, {"/metrics": make_asgi_app()})
+        app = pages(shown, listening, registrar.running, metrics=registrar.metrics)
         await Server(app, listening).run_until_told()
 
     asyncio.run(run())

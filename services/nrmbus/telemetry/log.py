@@ -10,6 +10,8 @@ from typing import Any, Final, Protocol
 
 import structlog
 
+from nrmbus.telemetry import counts
+
 FIELDS: Final = frozenset(
     {
         "service", "event", "level", "timestamp", "trace_id", "span_id",
@@ -68,7 +70,8 @@ def set_up_log(service: str) -> None:
 
 
 def handled(outcome: str, **fields: Any) -> None:
-    """Log that one message was handled: *outcome* and identifiers (see `FIELDS`)."""
+    """Log and count that one message was handled: *outcome* and identifiers (see `FIELDS`)."""
+    counts.count(outcome, fields.get("code"))
     structlog.get_logger().info("handled", outcome=outcome, **fields)
 
 
@@ -88,6 +91,7 @@ def handled_together() -> Iterator[Handled]:
     lines: list[str] = []
 
     def note(outcome: str, /, **fields: Any) -> None:
+        counts.count(outcome, fields.get("code"))
         line = {
             "service": _Here.service,
             "event": "handled",

@@ -18,9 +18,11 @@ from nrmbus.bus.http_server import Listening, Server, pages
 from nrmbus.bus.kafka import clients
 from nrmbus.desk.app import DeskProcess
 from nrmbus.desk.http import views
+from nrmbus.desk.http.measured import Measured
 from nrmbus.desk.outbox import queue
 from nrmbus.desk.store.ledger import Ledger
 from nrmbus.telemetry import log
+from nrmbus.telemetry.metrics import page
 from nrmbus.timekeeper.watch import Watch, named_in
 from nrmbus.wire import times
 from nrmbus.wire.history import HistoryFault
@@ -39,6 +41,9 @@ class Timekeeper:
         self._watch: Watch | None = None
         self._numbers: dict[int, int] = {}
         self._tick = 0
+        self._is_read = False
+        """True once the history was read to where it ended at the start."""
+        self._measured: Measured | None = None
         self._turn = asyncio.Lock()
         self._shown = views.Shown(process.seat.ledger, process.seat.me)
 
@@ -48,6 +53,7 @@ class Timekeeper:
         async with AsyncExitStack() as stack:
             await stack.enter_async_context(self._process.running())
             seat = self._process.seat
+            self._measured = Measured(seat)
             self._watch = Watch(seat.rules, self._folder.settings.bus, seat.registrar_key)
             reader = clients.reader(self._folder.reach(self._folder.service(TIMEKEEPER)), client_id=TIMEKEEPER)
             await reader.start()
@@ -70,6 +76,7 @@ class Timekeeper:
         ends = await reader.end_offsets(partitions)
         while any([await reader.position(each) < end for each, end in ends.items()]):
             await self._read(reader)
+        self._is_read = True
         clock = self._process.seat.clock
         self._tick = clock.tick if isinstance(clock, SteppedClock) else 0
         while True:
@@ -140,6 +147,13 @@ class Timekeeper:
             "cases_unknown": len(self._watch.unknown) if self._watch else 0,
         }
 
+    async def metrics(self) -> bytes:
+        """Return the timekeeper's metrics, with the overdue duties of all cases, in Prometheus' text format."""
+        overdue = self._watch.overdue() if self._watch and self._is_read else None
+        own = self._measured.facts() if self._measured else {}
+        facts = {**await self.health(), **own, **self._process.vitals(), "clocks_overdue": overdue}
+        return page(TIMEKEEPER, facts)
+
     async def case(self, ref: str) -> dict[str, Any]:
         """Return the duties of a case that run or are overdue."""
         return {"open_deadlines": list(self._watch.open_deadlines(ref)) if self._watch else []}
@@ -152,7 +166,12 @@ async def _run(folder: BusFolder) -> bool:
     try:
         process = DeskProcess(folder, home, ledger)
         timekeeper = Timekeeper(folder, process)
-        app = pages({"/health": timekeeper.health, "/case": timekeeper.case}, listening, timekeeper.running)
+        app = pages(
+            {"/health": timekeeper.health, "/case": timekeeper.case},
+            listening,
+            timekeeper.running,
+            metrics=timekeeper.metrics,
+        )
         server = Server(app, listening)
         process.stop = server.stop
         await server.run_until_told()

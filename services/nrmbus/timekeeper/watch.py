@@ -32,6 +32,9 @@ class Watch:
         self._due: dict[str, tuple[Due, ...]] = {}
         self._changed: set[str] = set()
         """Cases with events since the last look at what is due; each is looked at once."""
+        self._uncounted: set[str] = set()
+        """Cases with events since their overdue duties were counted."""
+        self._overdue: dict[str, int] = {}
         self._soonest: list[tuple[datetime, str]] = []
         self._refused: dict[str, datetime] = {}
         """Refused events by id, with the time of the refusal, since the registrar's clock may be behind."""
@@ -80,10 +83,13 @@ class Watch:
         view = self._rules.evolve(view, Fact.of(event, recipients, registration.time, registration.number))
         self._views[event.subject] = view
         self._changed.add(event.subject)
+        self._uncounted.add(event.subject)
 
     def _silence(self, subject: str) -> None:
         self.unknown.add(subject)
         self._changed.discard(subject)
+        self._uncounted.discard(subject)
+        self._overdue.pop(subject, None)
         self._due[subject] = ()
 
     def due(self, now: datetime) -> Iterator[Draft]:
@@ -147,6 +153,17 @@ class Watch:
             if due and due[0].at > at:
                 heapq.heappush(self._soonest, (due[0].at, subject))
         return None
+
+    def overdue(self) -> int:
+        """Return how many duties of all cases are still owed after their breach was published."""
+        for subject in self._uncounted:
+            view = self._views[subject]
+            late = sum(clock.breached and clock.runs for clock in view.running)
+            self._overdue.pop(subject, None)
+            if late:
+                self._overdue[subject] = late
+        self._uncounted.clear()
+        return sum(self._overdue.values())
 
     def open_deadlines(self, subject: str) -> tuple[str, ...]:
         """Return the codes of the duties of a case that run or are overdue, one for each duty, sorted."""

@@ -136,6 +136,11 @@ class Logs:
             if shown.checkpoint.origin == self.ingests[number].log.origin:
                 publisher.found(shown)
 
+    @property
+    def newest_checkpoint(self) -> datetime | None:
+        """The time of the newest published checkpoint of all logs, or None."""
+        return max((each.last.time for each in self._publishers.values() if each.last), default=None)
+
     def state(self) -> dict[str, Any]:
         """Return, by partition, the last number taken, and the committed, signed and co-signed sizes."""
         logs = {str(number): each.log for number, each in self.ingests.items()}

@@ -6,7 +6,7 @@ Errors (RFC 9457) never repeat input, and nothing is done before the token was c
 import asyncio
 import re
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from functools import partial
 from typing import Annotated, Any, Final, Literal
@@ -28,6 +28,7 @@ from nrmbus.desk.desk import Desk
 from nrmbus.desk.errors import DeskCode, DeskError, of_wire, problem
 from nrmbus.desk.http import recipients, repeated, views
 from nrmbus.desk.http import request as event_request
+from nrmbus.desk.http.measured import Measured
 from nrmbus.desk.outbox import queue, refusals, verdicts
 from nrmbus.desk.store import tables
 from nrmbus.desk.store.ledger import finish_task
@@ -35,6 +36,7 @@ from nrmbus.desk.witness import cosignatures
 from nrmbus.events.access import AccessPurpose
 from nrmbus.events.errors import Problem, values_of
 from nrmbus.events.model import Draft
+from nrmbus.telemetry.metrics import CONTENT_TYPE, page
 from nrmbus.wire.errors import WireError
 
 LONGEST_WAIT: Final = 60.0
@@ -106,11 +108,17 @@ class Door:
     """Request handlers of one desk."""
 
     def __init__(
-        self, desk: Desk, *, health: Callable[[], Awaitable[dict[str, Any]]], release: Callable[[str], Awaitable[int]]
+        self,
+        desk: Desk,
+        *,
+        health: Callable[[], Awaitable[dict[str, Any]]],
+        release: Callable[[str], Awaitable[int]],
+        vitals: Callable[[], Mapping[str, float]] = dict,
     ) -> None:
-        """Open on *desk*; *health* adds the process's own values, *release* lets a case's parked records through."""
+        """Open on *desk*; *health* and *vitals* add the process's own values, *release* lets a case's parked records through."""
         self._desk, self._seat, self._ledger = desk, desk.seat, desk.seat.ledger
-        self._health, self._release = health, release
+        self._health, self._release, self._vitals = health, release, vitals
+        self._measured = Measured(desk.seat)
         self._shown = views.Shown(self._ledger, desk.seat.me)
 
     # -- saying ------------------------------------------------------------------------------------------------------
@@ -296,6 +304,11 @@ class Door:
             **self._shown.position(),
         }
 
+    async def metrics(self) -> Response:
+        """Return the desk's metrics in Prometheus' text format."""
+        facts = {**await self.health(), **self._measured.facts(), **self._vitals()}
+        return Response(page("desk", facts), headers={"content-type": CONTENT_TYPE})
+
 
 def _of_parameter(item: Any) -> Problem:
     """Return the problem of a parameter of the address: ``?name`` of the query, ``{name}`` of the path."""
@@ -328,6 +341,7 @@ def application(
     app.post("/v1/tasks/{task}/done")(door.done)
     app.get("/v1/witness")(door.witness)
     app.get("/health")(door.health)
+    app.get("/metrics", response_model=None)(door.metrics)
 
     async def desk_error(_request: Request, error: Exception) -> Response:
         return _answer(error if isinstance(error, DeskError) else DeskError("not_available"))

@@ -15,6 +15,7 @@ from nrmbus.desk.inbox.store import open_record_task
 from nrmbus.desk.inbox.verify import Delivered, Verified
 from nrmbus.desk.state import parking
 from nrmbus.desk.store.ledger import open_task
+from nrmbus.telemetry import counts
 
 TRIES: Final = 4
 """How often a record is tried before its case is parked."""
@@ -41,7 +42,7 @@ def remember(desk: Desk, record: Verified, hearing: Hearing) -> None:
         desk.cases.keep(subject, *hearing.view)
 
 
-def log(record: Verified, hearing: Hearing, started: float) -> None:
+def log(desk: Desk, record: Verified, hearing: Hearing, started: float) -> None:
     """Write the log line of a committed *record*; *started* is a time of the monotonic clock."""
     partition, offset = record.where
     milliseconds = round((time.monotonic() - started) * 1000)
@@ -52,6 +53,8 @@ def log(record: Verified, hearing: Hearing, started: float) -> None:
         fields |= {"id": record.arrived.registration.id, "number": record.arrived.registration.number}
         if record.arrived.signed is not None:
             fields["type"] = record.arrived.signed.type
+            if hearing.outcome == "handled":
+                counts.arrived((desk.seat.now() - record.arrived.signed.recordedtime).total_seconds())
     telemetry.handled(hearing.outcome, **fields)
 
 

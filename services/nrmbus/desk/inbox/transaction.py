@@ -120,7 +120,7 @@ class InboxTransaction:
             raise
         self.state = State.SETTLED
         for record, hearing in self._done:
-            settle.log(record, hearing, self._started)
+            settle.log(self._desk, record, hearing, self._started)
 
     async def undo(self, error: BaseException) -> None:
         """Undo everything because of *error*."""

@@ -1,0 +1,59 @@
+"""Numbers of a desk for its metrics that are not part of its health: ages, unopened letters, the sealing key's end."""
+
+import time
+from typing import Any, Final, get_args
+
+from sqlalchemy import func, literal_column, select
+
+from nrmbus.bus.vitals import know_codes
+from nrmbus.desk.errors import DeskCode
+from nrmbus.desk.letters.letters import DESK
+from nrmbus.desk.state.context import Seat
+from nrmbus.desk.store import tables
+from nrmbus.wire import times
+
+AGAIN_SECONDS: Final = 60.0
+"""Shortest time between two counts of the unopened letters, each of which reads the whole ledger."""
+
+_OUTBOX, _EVENTS, _READS = tables.outbox.c, tables.events.c, tables.reads.c
+_OLDEST: Final = select(func.min(_OUTBOX.made)).where(
+    (_OUTBOX.state == literal_column("'waiting'")) | (_OUTBOX.state == literal_column("'signed'"))
+)
+
+
+class Measured:
+    """Numbers of the desk at one *seat*."""
+
+    def __init__(self, seat: Seat) -> None:
+        """Have the codes of the desk's rules counted by name; nothing is read yet."""
+        know_codes([*get_args(DeskCode), *(rule.code for rule in seat.rules.profile.refusals.values())])
+        self._seat = seat
+        self._unopened: int | None = None
+        self._counted = (-1, 0.0)
+        """The ledger's commits, and the monotonic time, at the last count of the letters."""
+
+    def facts(self) -> dict[str, Any]:
+        """Return the numbers; one that is unknown is None."""
+        seat, now = self._seat, self._seat.now()
+        with seat.ledger.read() as tx:
+            made = tx.scalar(_OLDEST)
+        oldest = times.read(made) if made else None
+        ends = seat.directory.sealing_ends(seat.me, now)
+        return {
+            "outbox_oldest": max(0.0, (now - oldest).total_seconds()) if oldest else 0,
+            "letters_unopened": self._letters(),
+            "sealing_key_left": (ends - now).total_seconds() if ends else None,
+        }
+
+    def _letters(self) -> int | None:
+        """Return the number of letters from others that no person has opened, though a person may."""
+        count, now = self._seat.ledger.count, time.monotonic()
+        if self._unopened is None or (count != self._counted[0] and now - self._counted[1] >= AGAIN_SECONDS):
+            received = select(_EVENTS.subject, _EVENTS.source, _EVENTS.id).where(
+                _EVENTS.letter.is_not(None), _EVENTS.shut.is_(None), _EVENTS.source != self._seat.me
+            )
+            opened = select(_READS.subject, _READS.source, _READS.event).where(_READS.who != DESK)
+            with self._seat.ledger.read() as tx:
+                self._unopened = tx.scalar(select(func.count()).select_from(received.except_(opened).subquery()))
+            self._counted = (count, now)
+        return self._unopened
