@@ -1,0 +1,212 @@
+"""Alert rules name metrics that exist and runbook sections that exist, and fire by their fault alone."""
+
+import json
+import re
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+import pytest
+
+import plain_yaml
+from contract.tree import ROOT
+from telemetry.test_metrics import ALL
+
+DEPLOY = ROOT / "deploy"
+RULES = DEPLOY / "observability" / "alerts.yaml"
+RUNBOOK = "deploy/RUNBOOK.md"
+OF_PROMETHEUS = {"up", "process_start_time_seconds"}
+"""Metrics that Prometheus and its library make."""
+PROMTOOL: Final = [found for name in ("promtool",) if (found := shutil.which(name))]
+"""The installed promtool, such as that of Debian's package prometheus; empty if there is none."""
+
+
+def rules() -> list[dict[str, Any]]:
+    """Every rule of the file."""
+    return [rule for group in plain_yaml.read(RULES.read_text(encoding="utf-8"))["groups"] for rule in group["rules"]]
+
+
+def anchors(page: str) -> set[str]:
+    """The anchors of a page's headings, as a forge makes them."""
+    return {
+        re.sub(r"[^a-z0-9 -]", "", each.lower()).strip().replace(" ", "-")
+        for each in re.findall(r"^#+ (.+)$", page, re.MULTILINE)
+    }
+
+
+def metrics_of(expression: str) -> set[str]:
+    """The names of metrics in an expression: neither functions nor words, and nothing within braces or brackets."""
+    bare = re.sub(r"\{[^}]*\}|\[[^\]]*\]", "", expression)
+    return set(re.findall(r"\b[a-z_]{2,}\b(?!\s*\()", bare)) - {"or", "and", "unless"}
+
+
+class Fault(NamedTuple):
+    """The series of an alert's fault, in promtool's notation at one sample a minute; when it is still silent, when it fires."""
+
+    alert: str
+    series: dict[str, str]
+    silent: int
+    fires: int
+
+
+DESK = 'job="nrmbus-desk",instance="127.0.0.1:8004"'
+FAULTS: Final = (
+    Fault("NrmbusServiceAway", {f"up{{{DESK}}}": "1x5 0x30"}, 5, 12),
+    Fault("NrmbusServiceNotReady", {f"nrmbus_ready{{{DESK}}}": "1x5 0x30"}, 9, 12),
+    Fault("NrmbusServiceNotReady", {f"nrmbus_trouble{{{DESK}}}": "0x5 1x30"}, 9, 12),
+    Fault(
+        "NrmbusServiceRestarts", {f"process_start_time_seconds{{{DESK}}}": "100x20 400x5 700x5 900x5 900x30"}, 24, 35
+    ),
+    Fault("NrmbusServiceRestarts", {f"nrmbus_restarts_total{{{DESK}}}": "0x20 4x30"}, 19, 25),
+    Fault("NrmbusOutboxWaits", {f"nrmbus_outbox_oldest_seconds{{{DESK}}}": "0x5 60+60x40"}, 19, 22),
+    Fault("NrmbusInboxLags", {f"nrmbus_inbox_lag_records{{{DESK}}}": "0x5 1x40"}, 19, 22),
+    Fault("NrmbusCaseParked", {f"nrmbus_cases_parked{{{DESK}}}": "0x5 1x40"}, 19, 22),
+    Fault("NrmbusClockOverdue", {f"nrmbus_clocks_overdue{{{DESK}}}": "0x5 2x40"}, 19, 22),
+    Fault("NrmbusDeadlinesUnknown", {f"nrmbus_cases_unreadable{{{DESK}}}": "0x5 1x40"}, 19, 22),
+    Fault("NrmbusCheckpointNotCosigned", {f"nrmbus_registrations_not_cosigned{{{DESK}}}": "0x5 3x90"}, 60, 70),
+    Fault("NrmbusCheckpointContradicts", {f"nrmbus_witness_alarms{{{DESK}}}": "0x5 1x9"}, 4, 7),
+    Fault("NrmbusCertificateEnds", {f"nrmbus_certificate_left_seconds{{{DESK}}}": "700000x5 600000x90"}, 60, 70),
+    Fault("NrmbusSealingKeyEnds", {f"nrmbus_sealing_key_left_seconds{{{DESK}}}": "1300000x5 1200000x90"}, 60, 70),
+    Fault("NrmbusClockWrong", {f"nrmbus_clock_ahead_seconds{{{DESK}}}": "0x5 -6x40"}, 19, 22),
+    Fault(
+        "NrmbusDiskNearlyFull",
+        {f"nrmbus_disk_free_bytes{{{DESK}}}": "50e9x5 9e9x40", f"nrmbus_disk_size_bytes{{{DESK}}}": "100e9x45"},
+        19,
+        22,
+    ),
+    Fault("NrmbusQuarantineGrew", {f"nrmbus_quarantined_records_total{{{DESK}}}": "0x70 1x20"}, 69, 73),
+    Fault("NrmbusQuarantineGrew", {f"nrmbus_inbox_set_aside_records_total{{{DESK}}}": "3x70 4x20"}, 69, 73),
+)
+"""A fault of each rule."""
+
+WELL: Final = {
+    f"up{{{DESK}}}": "1x2000",
+    f"nrmbus_ready{{{DESK}}}": "1x2000",
+    f"nrmbus_trouble{{{DESK}}}": "0x2000",
+    f"process_start_time_seconds{{{DESK}}}": "100x900 90000x1100",  # one restart, for an upgrade
+    f"nrmbus_restarts_total{{{DESK}}}": "0x900 1x1100",
+    f"nrmbus_outbox_oldest_seconds{{{DESK}}}": "0x900 60+60x10 0x1000",  # a registrar that was away for ten minutes
+    f"nrmbus_inbox_lag_records{{{DESK}}}": "0x900 3x10 0x1000",
+    f"nrmbus_cases_parked{{{DESK}}}": "0x2000",
+    f"nrmbus_clocks_overdue{{{DESK}}}": "0x2000",
+    f"nrmbus_registrations_not_cosigned{{{DESK}}}": "0x900 8x2 0x1000",
+    f"nrmbus_certificate_left_seconds{{{DESK}}}": "2592000-60x2000",
+    f"nrmbus_clock_ahead_seconds{{{DESK}}}": "0.4x2000",
+    f"nrmbus_disk_free_bytes{{{DESK}}}": "50e9x2000",
+    f"nrmbus_disk_size_bytes{{{DESK}}}": "100e9x2000",
+    f"nrmbus_quarantined_records_total{{{DESK}}}": "2x2000",  # something was put aside long ago
+}
+"""A day and a half of a bus that is well."""
+
+
+def test_every_rule_says_what_happened_what_to_do_and_where_the_runbook_explains_it() -> None:
+    """Whoever is woken did not write this bus."""
+    page = anchors((ROOT / RUNBOOK).read_text(encoding="utf-8"))
+
+    assert len(rules()) >= 11
+    for rule in rules():
+        said = rule["annotations"]
+        assert set(said) == {"summary", "action", "runbook"}, rule["alert"]
+        assert rule["labels"]["severity"] in {"page", "ticket"}, rule["alert"]
+        file, _, anchor = said["runbook"].partition("#")
+        assert (file, anchor in page) == (RUNBOOK, True), rule["alert"]
+
+
+def test_every_section_of_the_runbook_is_of_a_rule() -> None:
+    """A section says what the alert means, what is lost, and the commands."""
+    sections = re.split(r"^## ", (ROOT / RUNBOOK).read_text(encoding="utf-8"), flags=re.MULTILINE)[1:]
+    wanted = {rule["annotations"]["runbook"].partition("#")[2] for rule in rules()}
+
+    assert anchors("\n".join(f"# {each.splitlines()[0]}" for each in sections)) == wanted
+    for section in sections:
+        assert "**Means:** " in section, section.splitlines()[0]
+        assert "**Lost:** " in section, section.splitlines()[0]
+        assert "\n1. " in section, section.splitlines()[0]
+
+
+def test_every_metric_of_a_rule_is_one_that_a_service_shows() -> None:
+    """A rule about a name that nobody shows never fires, and nobody notices."""
+    named = {rule["alert"]: metrics_of(str(rule["expr"])) for rule in rules()}
+
+    assert all(named.values())
+    assert {alert: found - ALL - OF_PROMETHEUS for alert, found in named.items() if found - ALL - OF_PROMETHEUS} == {}
+
+
+def test_the_name_of_a_metric_is_found_in_an_expression() -> None:
+    """The check above sees names beside functions, labels and numbers."""
+    expression = 'abs(one_a{job=~"x-.+"}[1h]) > 5 or increase(two_b[1h]) < 0.1 * three_c and up == 0'
+
+    assert metrics_of(expression) == {"one_a", "two_b", "three_c", "up"}
+
+
+def test_no_rule_looks_at_a_rate() -> None:
+    """A bus has less than one event an hour: a rate is nought on a good day and on a bad one."""
+    assert [rule["alert"] for rule in rules() if re.search(r"\bi?rate\(", str(rule["expr"]))] == []
+
+
+def test_every_rule_has_a_fault_that_it_is_tried_by() -> None:
+    """A new rule comes with its fault."""
+    assert {rule["alert"] for rule in rules()} == {fault.alert for fault in FAULTS}
+
+
+def promtool_test(faults: tuple[Fault, ...]) -> dict[str, Any]:
+    """A test in promtool's form: each fault alone, one moment before its alert and one at which it fires; then a bus that is well."""
+
+    def asks(alert: str, minute: int, *, fires: bool) -> dict[str, Any]:
+        return {
+            "expr": f'count(ALERTS{{alertname="{alert}",alertstate="firing"}})',
+            "eval_time": f"{minute}m",
+            "exp_samples": [{"labels": "{}", "value": 1}] if fires else [],
+        }
+
+    def with_series(series: dict[str, str], *asked: dict[str, Any]) -> dict[str, Any]:
+        given = [{"series": name, "values": values} for name, values in series.items()]
+        return {"interval": "1m", "input_series": given, "promql_expr_test": list(asked)}
+
+    each = [
+        with_series(
+            fault.series, asks(fault.alert, fault.silent, fires=False), asks(fault.alert, fault.fires, fires=True)
+        )
+        for fault in faults
+    ]
+    well = [
+        asks(alert, minute, fires=False) for alert in {fault.alert for fault in faults} for minute in range(5, 2000, 35)
+    ]
+    return {"rule_files": [str(RULES)], "evaluation_interval": "1m", "tests": [*each, with_series(WELL, *well)]}
+
+
+def judged(promtool: str, path: Path, content: dict[str, Any]) -> subprocess.CompletedProcess[str]:
+    """Have promtool run the test *content*."""
+    path.write_text(json.dumps(content), encoding="utf-8")
+    return subprocess.run([promtool, "test", "rules", str(path)], capture_output=True, text=True, check=False)
+
+
+@pytest.mark.oracle
+@pytest.mark.parametrize("promtool", PROMTOOL)
+def test_prometheus_fires_each_alert_by_its_fault_and_none_on_a_bus_that_is_well(promtool: str, tmp_path: Path) -> None:
+    """The oracle is Prometheus' own rule engine."""
+    done = judged(promtool, tmp_path / "test.json", promtool_test(FAULTS))
+
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.oracle
+@pytest.mark.parametrize("promtool", PROMTOOL)
+def test_prometheus_would_notice_an_alert_that_does_not_fire(promtool: str, tmp_path: Path) -> None:
+    """The test above can fail: a fault that ends too early fires nothing."""
+    short = FAULTS[0]._replace(series={f"up{{{DESK}}}": "1x5 0x2 1x30"})
+
+    assert judged(promtool, tmp_path / "test.json", promtool_test((short,))).returncode == 1
+
+
+@pytest.mark.oracle
+@pytest.mark.parametrize("promtool", PROMTOOL)
+def test_prometheus_reads_the_example_of_its_settings(promtool: str) -> None:
+    """An operator copies it."""
+    settings = DEPLOY / "observability" / "prometheus.yaml"
+    done = subprocess.run(
+        [promtool, "check", "config", "--syntax-only", str(settings)], capture_output=True, text=True, check=False
+    )
+
+    assert done.returncode == 0, done.stdout + done.stderr
