@@ -4,7 +4,7 @@ import asyncio
 import json
 import signal
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -33,8 +33,8 @@ FIRST = {"ngo-a": "ngo_outreach", "ngo-l": "ngo_legal", "vac": "vac", "special-u
 class Place:
     """One registrar's place: a process that is restarted at once whenever it ends."""
 
-    def __init__(self, name: str, folder: BusFolder, *, sabotage: bool) -> None:
-        self.name, self._folder, self._sabotage = name, folder, sabotage
+    def __init__(self, name: str, folder: BusFolder, run: Callable[[Path], None]) -> None:
+        self.name, self._folder, self._run = name, folder, run
         self.starts = 0
         self._process: Forked | None = None
         self._wanted = True
@@ -44,7 +44,7 @@ class Place:
         if self._wanted and (self._process is None or self._process.poll() is not None):
             self.starts += 1
             log, place = self._folder.path / f"registrar-{self.name}.log", {"NRMBUS_PLACE": self.name}
-            self._process = Forked(log, partial(launch, sabotage=self._sabotage), self._folder.path, environment=place)
+            self._process = Forked(log, self._run, self._folder.path, environment=place)
 
     def signal(self, number: int) -> None:
         """Send it a signal."""
@@ -85,7 +85,9 @@ class Fire(AbstractAsyncContextManager["Fire"]):
         # A broker with rights refuses the wrong transactional id before the check could see its effect.
         self.folder.create(partitions=partitions, tls=not sabotage)
         self.kafka = EmbeddedKafka(self.folder)
-        self.places = [Place("abc"[number], self.folder, sabotage=sabotage) for number in range(places)]
+        self.places = [
+            Place("abc"[number], self.folder, partial(launch, sabotage=sabotage)) for number in range(places)
+        ]
         self.partitions, self.rate = partitions, rate
         self.acknowledged: list[tuple[str, str, str]] = []
         self.agencies: list[Agency] = []

@@ -2,9 +2,11 @@
 
 import os
 from pathlib import Path
+from unittest.mock import AsyncMock, patch
 
 from nrmbus.bus.folder import BusFolder
 from nrmbus.bus.kafka import clients
+from nrmbus.registrar import owner
 from nrmbus.registrar.app import main
 
 
@@ -16,3 +18,18 @@ def launch(path: Path, *, sabotage: bool) -> None:
             where, f"{transactional_id}-{os.getpid()}"
         )
     main(BusFolder(path))
+
+
+def launch_impatient(path: Path) -> None:
+    """Run it until it ends; it waits a second for an answer in a transaction, and four for a transaction."""
+    with (
+        patch.dict(clients.SETTINGS["shard"], request_timeout_ms=1000),
+        patch.object(owner, "TRANSACTION_SECONDS", 4.0),
+    ):
+        main(BusFolder(path))
+
+
+def launch_careless(path: Path) -> None:
+    """Run it as impatiently, with a producer that is never replaced."""
+    with patch.object(owner.Owner, "_fence", AsyncMock()):
+        launch_impatient(path)

@@ -19,6 +19,7 @@ from aiokafka.structs import OffsetAndMetadata
 
 from nrmbus import telemetry
 from nrmbus.bus.aiokafka_patches import private
+from nrmbus.bus.aiokafka_patches.late_requests import ShardProducer
 from nrmbus.bus.clock import Clock, SteppedClock
 from nrmbus.bus.errors import MarkDamaged
 from nrmbus.bus.high_water import HighWater, Mark
@@ -71,7 +72,7 @@ class Owned:
 
     partition: int
     shard: Shard
-    producer: AIOKafkaProducer
+    producer: ShardProducer
     high_water: HighWater
     """How far the history went when this machine last wrote it."""
     snapshots: SnapshotService
@@ -310,9 +311,21 @@ class Owner(ConsumerRebalanceListener):  # type: ignore[misc]
 
     async def _take_over(self, number: int) -> Owned:
         """Step 3: a producer with the shard's id fences the owner before, ends its open transaction, frees the readers."""
+        producer = await self._fencing(number)
+        return Owned(number, self._make_shard(number), producer, self._high_water(number), self._snapshots(number))
+
+    async def _fencing(self, number: int) -> ShardProducer:
+        """Return a started producer of a shard; its epoch has the broker refuse every request of earlier producers."""
         producer = clients.transactional_producer(self._where, f"nrm-registrar-p{number}")
         await producer.start()
-        return Owned(number, self._make_shard(number), producer, self._high_water(number), self._snapshots(number))
+        return producer
+
+    async def _fence(self, owned: Owned) -> None:
+        """Step 6, after a request without an answer: replace the producer, so that a late request changes no later transaction."""
+        late, owned.producer = owned.producer, await self._fencing(owned.partition)
+        owned.tracked = set()
+        log.report("producer_replaced", partition=owned.partition)
+        await late.stop()
 
     async def _position(self, owned: Owned, own: list[TopicPartition]) -> None:
         """Step 4: read what is committed again, now that nobody else can commit; a warm shard knows its positions."""
@@ -440,6 +453,8 @@ class Owner(ConsumerRebalanceListener):  # type: ignore[misc]
                     if not await self._askings.none_beyond(owned.shard, before):
                         leave("monthly_limit")  # judged again, by what others let in meanwhile, it is refused
                     await owned.producer.commit_transaction()
+                    if owned.producer.unanswered:
+                        await self._fence(owned)
         except BaseException as error:  # noqa: BLE001 - cancellation included: half a transaction has no way back
             leave(type(error).__name__)
         owned.positions.update({each: end.offset for each, end in ends.items()})

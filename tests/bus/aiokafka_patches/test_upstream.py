@@ -6,6 +6,7 @@ import struct
 import pytest
 from aiokafka import AIOKafkaConsumer
 from aiokafka.consumer.fetcher import Fetcher
+from aiokafka.protocol.transaction import EndTxnRequest
 from aiokafka.record.memory_records import MemoryRecords
 
 from bad_input.forged import FORGED, Forged, batch
@@ -64,3 +65,8 @@ def test_aiokafka_still_takes_the_wait_of_a_fetch_from_one_attribute() -> None:
 def test_aiokafka_still_drops_the_metadata_of_what_is_committed() -> None:
     """`private.committed` may go when the public method answers with more than a number."""
     assert "].offset" in inspect.getsource(AIOKafkaConsumer.committed)
+
+
+def test_aiokafka_still_ends_a_transaction_without_a_newer_epoch() -> None:
+    """`late_requests` may go when aiokafka sends ``EndTxn`` of version 5 (KIP-890), after which the epoch is newer."""
+    assert max(each.API_VERSION for each in EndTxnRequest._CLASSES) < 5
