@@ -18,8 +18,8 @@ from nrmbus.bus.embedded.embedded import EmbeddedKafka
 from nrmbus.bus.folder import BusFolder
 from patience import until
 
-ADD_PARTITIONS, ADD_OFFSETS, END, COMMIT_OFFSETS = 24, 25, 26, 28
-"""Api keys of AddPartitionsToTxn, AddOffsetsToTxn, EndTxn and TxnOffsetCommit."""
+BEGIN, ADD_PARTITIONS, ADD_OFFSETS, END, COMMIT_OFFSETS = 22, 24, 25, 26, 28
+"""Api keys of InitProducerId, AddPartitionsToTxn, AddOffsetsToTxn, EndTxn and TxnOffsetCommit."""
 _LENGTH: Final = struct.Struct(">i")
 _HEADER: Final = struct.Struct(">hhih")
 """Api key, version, correlation id, and length of the client id, with which each request begins."""

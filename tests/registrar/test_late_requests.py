@@ -5,7 +5,7 @@ the late one from a request of the next transaction: only a newer epoch has the 
 
 Each was broken once: without ``await self._fence(owned)`` in `Owner._commit` all of ``…_that_was_sent_again_…`` fail; with
 ``new = old`` in its test, ``…_a_late_abort_…``; with a transactional id of the process, as by `launch` with sabotage,
-``…_that_gave_up_…``.
+``…_that_gave_up_…``; with `ShardProducer.follows` always true, ``…_that_lost_its_shard_…``.
 """
 
 import asyncio
@@ -31,7 +31,7 @@ from nrmbus.wire import ids
 from patience import PATIENCE, until
 from registrar.fire import FIRST, Place
 from registrar.launch import launch_careless, launch_impatient
-from relay import ADD_OFFSETS, ADD_PARTITIONS, COMMIT_OFFSETS, END, Relay, relayed
+from relay import ADD_OFFSETS, ADD_PARTITIONS, BEGIN, COMMIT_OFFSETS, END, Relay, relayed
 from trail import check_trail
 
 pytestmark = pytest.mark.broker
@@ -181,6 +181,27 @@ def test_p1_a_late_commit_of_a_registrar_that_gave_up_changes_no_later_transacti
     assert bus.stands() == (before,) * 3
     following.release()
     bus.until_all_stands()
+
+
+def test_p1_a_registrar_that_lost_its_shard_before_the_fence_does_not_take_it_back(bus: Bus) -> None:
+    """Given another owner since its last commit, a registrar that replaces its producer leaves, and begins from the history."""
+    starts = bus.registrar.starts
+    fence = bus.relay.hold(BEGIN, SHARD)
+    late = bus.relay.hold(ADD_OFFSETS, SHARD, most=1)
+    bus.submit()
+    bus.until("the producer is being replaced", lambda: fence.caught)
+    asyncio.run(_taken(bus.direct))
+    fence.release()
+    bus.until("the registrar has left", lambda: bus.registrar.starts > starts)
+    late.release()
+    bus.submit()
+
+
+async def _taken(direct: str) -> None:
+    """Take the shard as another registrar does."""
+    other = clients.transactional_producer(direct, SHARD)
+    await other.start()
+    await other.stop()
 
 
 def test_p1_a_late_abort_changes_no_later_transaction(bus: Bus) -> None:

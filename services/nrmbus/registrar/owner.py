@@ -321,8 +321,13 @@ class Owner(ConsumerRebalanceListener):  # type: ignore[misc]
         return producer
 
     async def _fence(self, owned: Owned) -> None:
-        """Step 6, after a request without an answer: replace the producer, so that a late request changes no later transaction."""
+        """Step 6, after a request without an answer: replace the producer, so that a late request changes no later transaction.
+
+        A process that was frozen here may have lost the shard, and a start would give it a newer epoch than the owner's.
+        """
         late, owned.producer = owned.producer, await self._fencing(owned.partition)
+        if not owned.producer.follows(late):
+            leave("shard_taken_meanwhile")
         owned.tracked = set()
         log.report("producer_replaced", partition=owned.partition)
         await late.stop()

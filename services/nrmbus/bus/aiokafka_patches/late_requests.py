@@ -35,6 +35,15 @@ class ShardProducer(AIOKafkaProducer):  # type: ignore[misc]  # the library has 
         """True after a time-out or a lost connection between a request of a transaction and its answer."""
         self._ask, self.client.send = self.client.send, self._asked
 
+    def follows(self, other: "ShardProducer") -> bool:
+        """Return whether no producer of another process had the transactional id between *other* and this one.
+
+        Each start raises the epoch. Kafka raises it by more where it also ended a transaction, or begins again under another
+        producer id; both are taken for another process.
+        """
+        mine, before = self._txn_manager, other._txn_manager  # noqa: SLF001 - aiokafka has no public name for the epoch
+        return (mine.producer_id, mine.producer_epoch) == (before.producer_id, before.producer_epoch + 1)
+
     async def _asked(self, node: int, request: Any, **how: Any) -> Any:
         try:
             return await self._ask(node, request, **how)
