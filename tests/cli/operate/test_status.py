@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
+from nrmbus.bus.errors import KafkaFailed
 from nrmbus.bus.folder import BusFolder, write_json
 from nrmbus.cli import health
 from nrmbus.cli.operate import status
@@ -121,6 +122,24 @@ def test_an_agency_that_is_silent_stands_out(looked: Callable[..., Status]) -> N
 
     assert "not connected" in screen(found)
     assert found.well
+
+
+def test_agencies_that_cannot_be_listed_are_no_silence(
+    looked: Callable[..., Status], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Given a broker that does not answer, then a line says why no agency elsewhere is shown."""
+    looked({"registrar": READY})
+
+    def refused(_: BusFolder) -> list[dict[str, Any]]:
+        raise KafkaFailed("no answer")
+
+    monkeypatch.setattr(status, "peers_of", refused)
+    folder = BusFolder(tmp_path)
+    with folder.held():
+        found = look(folder)
+
+    assert found.elsewhere == ()
+    assert "The agencies elsewhere are not shown: Kafka does not answer" in found.notes[0]
 
 
 def test_a_bus_that_does_not_run_is_one_sentence(looked: Callable[..., Status]) -> None:

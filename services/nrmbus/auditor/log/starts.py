@@ -81,7 +81,7 @@ class Places:
 
 
 def check_cosigned(place: Place, log: Log, cosigned: Cosigned, directory: Directory) -> None:
-    """Check that the log is, up to *place*, the one that it signed and that more than half of its witnesses co-signed.
+    """Check that the auditor signed the log up to *place*, and that more than half of the witnesses co-signed it.
 
     Raises:
         StartRefused: ``not_cosigned`` or ``root_differs``. A bus without witnesses has no such place.

@@ -8,6 +8,7 @@ import statistics
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Annotated, Final
@@ -88,7 +89,10 @@ def check(
     if address is not None and not is_address(address):
         raise typer.BadParameter("the address is HOST:PORT")
     found = {each: list(_steps(folder, each, _who(folder, agency))) for each in _addresses(folder, address)}
-    peers = [] if folder.is_joined else peers_of(folder)
+    peers = list[dict[str, object]]()
+    if not folder.is_joined:
+        with suppress(KafkaFailed):  # the steps above say what is wrong
+            peers = peers_of(folder)
     if as_json:
         typer.echo(
             json.dumps(
@@ -264,17 +268,19 @@ async def _clock(folder: BusFolder, agency: str) -> Step:
 
 
 def peers_of(folder: BusFolder) -> list[dict[str, object]]:
-    """Return for each agency from where its desk is connected, and until when its newest certificate is good."""
+    """Return for each agency from where its desk is connected, and until when its newest certificate is good.
+
+    Raises:
+        KafkaFailed: no broker answers, or it refuses.
+        KeysSealed: nothing given opens the operator's key.
+    """
     authority = Authority(folder)
     agencies = sorted({*authority.agencies(), *folder.agencies()} - SERVICES.keys())
-    try:
-        found = Administration(folder.as_operator).answers(
-            lambda client: (
-                client.describe_consumer_groups([f"{each}.desk" for each in agencies]).values() if agencies else ()
-            )
+    found = Administration(folder.as_operator).answers(
+        lambda client: (
+            client.describe_consumer_groups([f"{each}.desk" for each in agencies]).values() if agencies else ()
         )
-    except KafkaFailed:
-        return []
+    )
     return [
         {
             "agency": each,
