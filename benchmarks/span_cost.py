@@ -11,8 +11,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
+from nrmbus.environment import SPANS
 from nrmbus.telemetry import consumed, joined
-from nrmbus.telemetry.trace import SPANS, set_up_trace, shut_down
+from nrmbus.telemetry.trace import set_up_trace, shut_down
 
 EVENTS: Final = 4_000
 """No more than wait for the file at most, so that none is lost."""
@@ -57,7 +58,7 @@ def microseconds(work: Callable[[], None]) -> float:
 def main() -> None:
     """Print one line for each kind of work, kept and not kept."""
     for setting in ("", "off"):
-        os.environ[SPANS] = setting
+        os.environ[SPANS.name] = setting
         for name, work in (
             ("registrar, transactions of 100", transactions(100)),
             ("registrar, transactions of 5", transactions(5)),

@@ -45,6 +45,8 @@ def settings(tree: ast.Module) -> Iterator[str]:
                 args=[ast.Constant(value=str(name)), *_],
             ):
                 yield name
+            case ast.Call(func=ast.Name(id="Variable"), args=[ast.Constant(value=str(name)), *_]):
+                yield name
             case ast.Call(func=ast.Attribute(attr="getenv"), args=[ast.Constant(value=str(name)), *_]):
                 yield name
             case ast.ClassDef(bases=bases) if any(ast.unparse(base).endswith("BaseSettings") for base in bases):
@@ -114,6 +116,7 @@ def test_a_room_without_a_page_is_found(tmp_path: Path) -> None:
         ("import os\nx = os.environ.get('OTEL_X')", "OTEL_X"),
         ("import os\nx = os.getenv('XDG_X', '')", "XDG_X"),
         ("NAME = 'NRMBUS_TOKEN'", "NRMBUS_TOKEN"),
+        ("X = Variable('CACHE_X', by='operator', default='none', does='')", "CACHE_X"),
         ("class S(BaseSettings):\n    model_config = Config(env_prefix='NRMBUS_')\n    bus: str", "NRMBUS_BUS"),
     ],
 )

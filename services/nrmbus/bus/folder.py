@@ -25,11 +25,12 @@ import re
 import secrets
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, fields
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final, Self
 
+from nrmbus import environment
 from nrmbus.bus.errors import BusError, FolderHeld, NoBus
 from nrmbus.bus.reach import Reach, Tls, is_address
 from nrmbus.wire.ids import AGENCY_ID
@@ -50,12 +51,12 @@ def utc_now() -> str:
 
 def data_home() -> Path:
     """Return the default folder of all buses (XDG base directories): ``nrmbus`` below XDG_DATA_HOME."""
-    return Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share") / "nrmbus"
+    return Path(environment.DATA_HOME.get() or Path.home() / ".local" / "share") / "nrmbus"
 
 
 def cache_home() -> Path:
     """Return the folder of files that can be fetched again: ``nrmbus`` below XDG_CACHE_HOME."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "nrmbus"
+    return Path(environment.CACHE_HOME.get() or Path.home() / ".cache") / "nrmbus"
 
 
 def make_private(folder: Path) -> Path:
@@ -109,8 +110,11 @@ class BusSettings:
     bus: str
     """16 hex; ``play-`` before it on a bus for playing."""
     created: str
+    """When the bus was made, in UTC."""
     play: bool = False
+    """True for a bus on which stories are played, with a movable clock and raw keys."""
     partitions: int = 1
+    """Partitions of each topic that holds cases."""
     policy: str = "az@2022-04-29"
     """The dated policy profile."""
     bootstrap: str | None = None
@@ -130,6 +134,20 @@ class Listening:
 
 
 @dataclass(frozen=True, slots=True)
+class AgencySettings:
+    """Settings of one agency: its ``agency.json``. Admission writes the first part of it, a person the rest."""
+
+    capacity: Any = field(default_factory=dict)
+    """A shelter's places by category of person, like `{"women": 4, "children": 2}`; admission writes those of `--agencies FILE`."""
+    speaks: Any = field(default_factory=dict)
+    """Versions of events that the agency's own system speaks, by type, like `{"referral.submitted": 2}`; version 1 if not named."""
+    reader: Any = None
+    """Staff number of the person who answers for readings by the agency's system; without it each reading names its reader."""
+    port: Any = None
+    """Port of the desk's door on 127.0.0.1; without it the desk chooses one and keeps it."""
+
+
+@dataclass(frozen=True, slots=True)
 class AgencyFolder:
     """The folder of one agency's desk."""
 
@@ -144,6 +162,23 @@ class AgencyFolder:
     def agency_json(self) -> Path:
         """Role, supervisor and settings of the agency; its desk is started when the file appears."""
         return self.path / "agency.json"
+
+    @property
+    def settings(self) -> AgencySettings:
+        """What ``agency.json`` sets; a service of the bus with a desk has none. Values are not checked.
+
+        Raises:
+            NoBus: the file cannot be read.
+        """
+        try:
+            found = dict(json.loads(self.agency_json.read_bytes()))
+            return AgencySettings(
+                **{each.name: found[each.name] for each in fields(AgencySettings) if each.name in found}
+            )
+        except FileNotFoundError:
+            return AgencySettings()
+        except (ValueError, TypeError):
+            raise NoBus(f"{self.agency_json} is not a JSON object: correct it, or restore it from a backup.") from None
 
     @property
     def keys(self) -> Path:

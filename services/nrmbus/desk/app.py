@@ -2,7 +2,6 @@
 
 import asyncio
 import itertools
-import json
 import random
 import sqlite3
 import time
@@ -306,17 +305,16 @@ class DeskProcess:
 
 
 def _settings(home: AgencyFolder) -> Settings:
-    # A service of the bus with a desk has keys, but no ``agency.json``.
-    body = json.loads(home.agency_json.read_bytes()) if home.agency_json.exists() else {}
-    reader = body.get("reader")
+    given = home.settings
+    reader = given.reader
     if reader is not None and not (isinstance(reader, str) and is_reader(reader)):
         raise DeskError("reader_unfit")
-    return Settings(capacity=body.get("capacity", {}), speaks=dict(declared(body.get("speaks", {}))), reader=reader)
+    return Settings(capacity=given.capacity, speaks=dict(declared(given.speaks)), reader=reader)
 
 
 def _port(home: AgencyFolder) -> int | None:
     """Return the port that ``agency.json`` sets for the door, or None if the desk chooses."""
-    port = json.loads(home.agency_json.read_bytes()).get("port") if home.agency_json.exists() else None
+    port = home.settings.port
     if port is not None and not (type(port) is int and port in PORTS):
         raise BusError(
             f"`port` in {home.agency_json} is no port for a door: write a number from {PORTS.start} to {PORTS.stop - 1},"

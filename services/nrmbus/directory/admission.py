@@ -23,12 +23,16 @@ from nrmbus.wire.names import AUDITOR, DIRECTORY
 
 @dataclass(frozen=True, slots=True)
 class Newcomer:
-    """Agency that asks to be admitted. *capacity*: free places of a shelter by category; *contact*: how people find it."""
+    """Agency that asks to be admitted."""
 
     role: str
+    """The agency's role, one of the policy profile's; it cannot change later."""
     supervisor: str | None = None
+    """Id of the agency that supervises this one."""
     capacity: Mapping[str, int] = field(default_factory=dict)
+    """A shelter's free places by category: women, children, men."""
     contact: Contact | None = None
+    """How people find the agency: name, address, phone. It is public on the bus, so a secret shelter gives no address."""
 
 
 async def read_directory(folder: BusFolder) -> Directory:

@@ -2,7 +2,6 @@
 
 import contextlib
 import json
-import os
 import socket
 import subprocess
 import sys
@@ -10,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final, NamedTuple, Protocol
 
+from nrmbus.environment import FORK
 from nrmbus.host.process import PASSPHRASE_LENGTH
 from nrmbus.host.services import DESK, SERVICES
 from nrmbus.wire.keys.keyfile import held
@@ -150,5 +150,5 @@ class Warm:
 def spawner(*, fork: bool | None = None) -> Spawner:
     """Return the starter for this system, or the one that *fork* chooses. NRMBUS_FORK=0 in the environment forbids forking."""
     if fork is None:
-        fork = FORK_IS_SAFE and os.environ.get("NRMBUS_FORK") != "0"
+        fork = FORK_IS_SAFE and FORK.get() != "0"
     return Warm() if fork else Fresh()

@@ -114,8 +114,8 @@ class BusStage(Stage):
         await self._tick(starts)
 
     def _same_places(self, name: str, newcomer: Newcomer) -> None:
-        path, places = self._folder.agency(name).agency_json, dict(newcomer.capacity)
-        if path.exists() and places and json.loads(path.read_bytes()).get("capacity") != places:
+        home, places = self._folder.agency(name), dict(newcomer.capacity)
+        if home.agency_json.exists() and places and home.settings.capacity != places:
             raise StageError(f"{name} is on this bus already, with other places: play on a fresh one")
 
     async def _find_doors(self) -> None:

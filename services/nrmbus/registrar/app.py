@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any, Final
 
-from nrmbus import telemetry
+from nrmbus import environment, telemetry
 from nrmbus.bus.clock import Clock, SteppedClock, clock_of
 from nrmbus.bus.folder import BusFolder
 from nrmbus.bus.high_water import HighWater
@@ -31,10 +31,6 @@ from nrmbus.telemetry import counts, log
 from nrmbus.telemetry.metrics import page
 from nrmbus.wire.keys.keys import VerifyKey
 from nrmbus.wire.names import OUTBOX, REGISTRAR
-
-PLACE: Final = "NRMBUS_PLACE"
-"""Environment variable: which of several registrars this is; each place has a name of its own. Default: ``a``."""
-
 
 GARBAGE: Final = 100_000
 """New objects after which the interpreter looks for cycles among them."""
@@ -98,7 +94,7 @@ class Registrar:
             await stack.enter_async_context(self._reader)
             self._owner = Owner(
                 where=where,
-                place=os.environ.get(PLACE, "a"),
+                place=environment.PLACE.get() or "a",
                 clock=self._clock,
                 batcher=Batcher(self._identity.signing, self._directory),
                 askings=self._askings,

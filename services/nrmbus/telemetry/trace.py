@@ -5,7 +5,6 @@ by ``correlationid``, not by a trace that stays open for months. OpenTelemetry's
 40 µs for each; so the registrar, which has thousands of events a second, makes one span for each transaction.
 """
 
-import os
 import re
 from collections.abc import Iterable
 from contextvars import ContextVar
@@ -30,12 +29,10 @@ from opentelemetry.trace import (
     set_span_in_context,
 )
 
+from nrmbus import environment
 from nrmbus.telemetry.allowed import CODE, EVENT, OUTCOME, TYPE, Allowed
 from nrmbus.telemetry.span_file import SpanFile
 
-SPANS: Final = "NRMBUS_SPANS"
-"""Environment variable: ``off`` keeps no spans on this machine."""
-ENDPOINT: Final = "OTEL_EXPORTER_OTLP_ENDPOINT"
 EVERY_MS: Final = 500
 CLOSE_MS: Final = 1000
 """How long the end of a service may wait for a collector."""
@@ -149,9 +146,9 @@ def set_up_trace(service: str, home: Path | None = None) -> None:
     """Name *service* on its spans; keep them below *home*, and send them where OTEL_EXPORTER_OTLP_ENDPOINT says."""
     shut_down()
     exporters: list[SpanExporter] = []
-    if home is not None and os.environ.get(SPANS) != "off":
+    if home is not None and environment.SPANS.get() != "off":
         exporters.append(SpanFile(home, service))
-    if os.environ.get(ENDPOINT):
+    if environment.ENDPOINT.get():
         from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter  # noqa: PLC0415 - 0.2 s
 
         exporters.append(Allowed(OTLPSpanExporter()))

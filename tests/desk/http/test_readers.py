@@ -7,6 +7,7 @@ import pytest
 from agencies import CASE
 from desk.access.test_opening import readings, supplied
 from desk.given import CANARY, desk_of
+from nrmbus.bus.errors import NoBus
 from nrmbus.bus.folder import BusFolder, write_json
 from nrmbus.desk.app import _settings
 from nrmbus.desk.errors import DeskError
@@ -57,3 +58,15 @@ def test_a_system_whose_reader_is_no_number_does_not_start(reader: object, tmp_p
 
     write_json(home.agency_json, {"agency": "vac", "role": "vac", "reader": "S-900"})
     assert _settings(home).reader == "S-900"
+
+
+@pytest.mark.parametrize("text", ['{"reader": "S-900",}', '["S-900"]', ""])
+def test_settings_that_are_no_json_object_are_named(text: str, tmp_path: Path) -> None:
+    """A slip in agency.json ends the start with a sentence that names the file, and does not repeat it."""
+    home = BusFolder(tmp_path).agency("vac")
+    home.path.mkdir(parents=True)
+    home.agency_json.write_text(text)
+
+    with pytest.raises(NoBus, match=r"agency\.json is not a JSON object") as told:
+        _settings(home)
+    assert "S-900" not in str(told.value)

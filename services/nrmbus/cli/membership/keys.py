@@ -15,8 +15,9 @@ from nrmbus.bus.errors import BusError, KeysSealed
 from nrmbus.bus.folder import BusFolder
 from nrmbus.cli.commands import Commands
 from nrmbus.cli.options import BusContext
+from nrmbus.environment import KEY_FILE
 from nrmbus.wire.keys import keyfile
-from nrmbus.wire.keys.keyfile import SETTING, KeyFileError, Passphrase
+from nrmbus.wire.keys.keyfile import KeyFileError, Passphrase
 
 app = Commands("keys", "Private keys on disk: seal them, and make a key file for that.")
 
@@ -124,7 +125,7 @@ def unlock(folder: BusFolder, *, unprotected: bool = False) -> None:
 
 
 def _named() -> Path | None:
-    named = os.environ.get(SETTING)
+    named = KEY_FILE.get()
     return Path(named) if named else None
 
 

@@ -31,6 +31,7 @@ from nrmbus.directory.admission import home_of
 from nrmbus.directory.commands import is_operator, reader_of
 from nrmbus.directory.epochs import Ending
 from nrmbus.directory.heads import is_stale, utc_time
+from nrmbus.environment import KEY_FILE
 from nrmbus.host.expired_keys import WITHOUT_DESK
 from nrmbus.wire.keys import keyfile
 from nrmbus.wire.names import DIRECTORY
@@ -123,7 +124,7 @@ def _keys(folder: BusFolder) -> Iterator[Finding]:
             "Anybody with a copy or backup of the folder can open letters and act as the agencies.",
             f"{keyfile.SETTING}=FILE nrmbus keys protect --data '{folder.path}'",
         )
-    named = os.environ.get(keyfile.SETTING)
+    named = KEY_FILE.get()
     if named and Path(named).resolve().is_relative_to(folder.path.resolve()):
         yield Finding(
             "key_file_inside",

@@ -1,6 +1,5 @@
 """``nrmbus up``: a whole bus until Ctrl-C; ``nrmbus run``: one of its services."""
 
-import os
 import signal
 import socket
 import time
@@ -23,6 +22,7 @@ from nrmbus.cli.commands import Commands
 from nrmbus.cli.membership.admitting import admitting, newcomers_of
 from nrmbus.cli.membership.keys import KeysContext, Unprotected, unlock
 from nrmbus.cli.options import PLAINTEXT, BusContext, checked_address
+from nrmbus.environment import NOTIFY_SOCKET
 from nrmbus.host.services import run_service
 from nrmbus.host.supervisor import Supervisor
 from nrmbus.rules import profile_names
@@ -91,7 +91,10 @@ def up(  # noqa: PLR0913 - one each for what may be asked
     context: BusContext,
     play: Annotated[
         bool | None,
-        typer.Option("--play/--no-play", help="Make a bus for playing stories, whose clock the player moves."),
+        typer.Option(
+            "--play/--no-play",
+            help="Make a bus for playing stories, whose clock the player moves. (default: --no-play for a new bus)",
+        ),
     ] = None,
     partitions: Annotated[
         int | None,
@@ -184,7 +187,7 @@ def up(  # noqa: PLR0913 - one each for what may be asked
 
 def tell_service_manager() -> None:
     """Tell systemd, if it started this process with ``Type=notify``, that the bus is ready (sd_notify(3))."""
-    where = os.environ.get("NOTIFY_SOCKET")
+    where = NOTIFY_SOCKET.get()
     if not where:
         return
     address = "\0" + where[1:] if where.startswith("@") else where

@@ -19,15 +19,13 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
 
+from nrmbus.environment import CREDENTIALS, KEY_FILE
 from nrmbus.wire import base64, json
 from nrmbus.wire.errors import WireError
 from nrmbus.wire.keys import files
 
-SETTING: Final = "NRMBUS_KEY_FILE"
-"""Environment variable with the path of the key file, never its content."""
-
-_CREDENTIALS: Final = "CREDENTIALS_DIRECTORY"
-"""Environment variable with the folder that systemd makes in memory for one service (``LoadCredential=``)."""
+SETTING: Final = KEY_FILE.name
+"""Environment variable with the path of the key file."""
 _OTHERS: Final = 0o077
 _OTHERS_OF_A_CREDENTIAL: Final = 0o037
 """There systemd lets the service read by an access list, whose mask the system shows as the group's right to read."""
@@ -188,7 +186,7 @@ def asked() -> Passphrase | None:
     Raises:
         KeyFileError: as `Passphrase.of_file`.
     """
-    named = os.environ.get(SETTING)
+    named = KEY_FILE.get()
     if named:
         return Passphrase.of_file(Path(named))
     if not sys.stdin.isatty():
@@ -197,7 +195,7 @@ def asked() -> Passphrase | None:
 
 
 def _is_credential(path: Path) -> bool:
-    folder = os.environ.get(_CREDENTIALS)
+    folder = CREDENTIALS.get()
     return bool(folder) and path.parent == Path(folder or "")
 
 
