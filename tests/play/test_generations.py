@@ -1,8 +1,10 @@
-"""Two generations of desks on one bus: in any order of upgrades, the woman's case goes through with the same recipients."""
+"""Two releases on one bus: in any order of upgrades, and back, the woman's case goes through with the same recipients."""
 
 import base64
 import json
+import os
 import random
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +20,9 @@ from nrmbus.play.bus import BusStage
 from nrmbus.play.player import play
 from nrmbus.play.reader import parse
 from nrmbus.play.stage import Outcome, Words
+from nrmbus.wire.names import AUDITOR, REGISTRAR, TIMEKEEPER
 from play.stories import WOMAN, text_of
+from released import RELEASES, THIS, unpack
 
 pytestmark = pytest.mark.broker
 
@@ -26,29 +30,48 @@ NEW = {"referral.submitted": 2, "identification.status_decided": 2}
 SEED = 7
 
 
-class TwoGenerations:
-    """Forks a desk from the older release as long as its agency is among *older*."""
+class TwoReleases:
+    """Starter that runs each service in one of two releases: *behind* has those that are not upgraded yet.
 
-    def __init__(self, older: set[str]) -> None:
-        self.older = older
-        self._newer, self._older = Warm(), Warm(("older_release", *WARM))
+    The last release runs from its own tree. Of desks in *older*, it is one from before the second versions of types.
+    """
+
+    def __init__(self, released: Path, behind: set[str], older: set[str]) -> None:
+        self._behind, self._older = behind, older
+        tests = Path(__file__).parents[1]
+        self._newer = Warm()
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("PYTHONPATH", os.pathsep.join(map(str, (released, tests))))
+            self._last, self._before = Warm(), Warm(("older_release", *WARM))
 
     def spawn(self, name: str, folder: Path) -> Started:
         """Start the service *name*."""
-        return (self._older if name in self.older else self._newer).spawn(name, folder)
+        last = self._before if name in self._older else self._last
+        return (last if name in self._behind else self._newer).spawn(name, folder)
 
     def close(self) -> None:
         """Start no more."""
-        self._newer.close()
-        self._older.close()
+        for each in (self._newer, self._last, self._before):
+            each.close()
 
 
 class Agencies(BusStage):
-    """A stage whose agencies are of two generations; a desk that stands still before a new version is upgraded then."""
+    """A stage whose services are of two releases: a desk that stands still before a new version is upgraded then.
 
-    def __init__(self, folder: BusFolder, older: set[str], speaks: dict[str, dict[str, int]]) -> None:
+    *changes* are further services, one at a time: upgraded, or back in the last release if they had been upgraded.
+    """
+
+    def __init__(
+        self,
+        folder: BusFolder,
+        behind: set[str],
+        older: set[str],
+        speaks: dict[str, dict[str, int]],
+        changes: Iterator[str],
+    ) -> None:
         super().__init__(folder)
-        self._older, self._speaks, self._chance = older, speaks, random.Random(SEED)
+        self._behind, self._older, self._speaks, self._chance = behind, older, speaks, random.Random(SEED)
+        self._changes, self._spoken = changes, 0
         self.said: set[int] = set()
         """Versions in which something of the types that have two was registered."""
         self.parked: set[str] = set()
@@ -69,6 +92,11 @@ class Agencies(BusStage):
             stuck |= {name for name in self._older if self._chance.random() < 1 / 8}
         for name in self._chance.sample(sorted(stuck), len(stuck)):
             self._older.discard(name)
+            self._behind.discard(name)
+            self.restart(name)
+        self._spoken += 1
+        if self._spoken % 3 == 0 and (name := next(self._changes, "")):
+            self._behind ^= {name}
             self.restart(name)
         return outcome
 
@@ -106,22 +134,30 @@ OLD_WORDS = {"special-unit", "shelter"}
 """Agencies whose system goes on in the first version though their desk is of the newer release."""
 
 
+CHANGES = (REGISTRAR, "shelter", AUDITOR, REGISTRAR, TIMEKEEPER, "shelter", REGISTRAR)
+"""Services that change their release on the way: the registrar is upgraded, goes back, and is upgraded again."""
+
+
+@pytest.mark.parametrize("release", RELEASES or (THIS,))
 @pytest.mark.parametrize("mix", ["some older", pytest.param("the others older", marks=pytest.mark.slow)])
-def test_the_first_story_holds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mix: str) -> None:
-    """P8: scenario 1, every expectation, while agencies of both generations hand her on and upgrade in any order."""
+def test_the_first_story_holds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mix: str, release: str) -> None:
+    """P8: scenario 1, every expectation, while services of two releases hand her on and change in any order."""
     scenario = parse(text_of(WOMAN), "woman.yaml")
     older = set(MIXES[mix])
     assert older < set(scenario.agencies)
+    behind = older | {REGISTRAR, TIMEKEEPER, AUDITOR}
     speaks = {name: NEW for name in scenario.agencies if name not in OLD_WORDS}
     folder = BusFolder(tmp_path / "bus")
     folder.create(play=True)
-    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[1]))
-    monkeypatch.setattr(supervisor, "spawner", lambda **_: TwoGenerations(older))
-    with supervisor.Supervisor(folder), Agencies(folder, older, speaks) as stage:
+    released, changes = unpack(release, tmp_path / "released"), iter(CHANGES)
+    monkeypatch.setattr(supervisor, "spawner", lambda **_: TwoReleases(released, behind, older))
+    with supervisor.Supervisor(folder), Agencies(folder, behind, older, speaks, changes) as stage:
         report = play(scenario, stage)
         handed = {name: [row for row in stage.rows(name) if row["type"] in NEW] for name in scenario.agencies}
         wanted = {name: {} if name in older else speaks.get(name, {}) for name in handed}
 
+    assert next(changes, None) is None
+    assert behind == older
     assert [str(failure) for failure in report.failures] == []
     for name in ("special-unit", "ngo-l", "fund"):
         assert handed[name]

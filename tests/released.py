@@ -1,0 +1,34 @@
+"""The last release, beside the code under test: its tree from the project's history, for processes of their own.
+
+Until there is a release, it is the last commit whose formats later ones must go on understanding. A copy of the project
+without its history has no earlier release; `THIS` stands in for it there, and the names of the tests say so.
+"""
+
+import subprocess
+import tarfile
+from io import BytesIO
+from pathlib import Path
+from typing import Final
+
+COMMIT: Final = "480080c8b524cf95de5b40c4615ed9a1673d8a9d"
+THIS: Final = "this release"
+HERE: Final = Path(__file__).parents[1]
+
+
+def _git(*arguments: str) -> subprocess.CompletedProcess[bytes]:
+    return subprocess.run(["git", *arguments], cwd=HERE, capture_output=True, check=False)
+
+
+RELEASES: Final = (COMMIT,) if _git("cat-file", "-e", f"{COMMIT}^{{commit}}").returncode == 0 else ()
+"""The last release, where the history is there; for tests that are made for each of them."""
+
+
+def unpack(commit: str, into: Path) -> Path:
+    """Write the code of *commit* into the folder *into*; return the folder that Python imports it from."""
+    if commit == THIS:
+        return HERE / "services"
+    archive = _git("archive", commit, "services", "deploy")
+    archive.check_returncode()
+    with tarfile.open(fileobj=BytesIO(archive.stdout)) as tar:
+        tar.extractall(into, filter="data")
+    return into / "services"
